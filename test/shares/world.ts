@@ -506,7 +506,7 @@ export class World {
         this.pass(1);
         if (carried && step.kind === "hold") this.carrier.hold(carried, this.nowMs);
         else if (carried) this.carrier.goOn(carried);
-        return after({ kind: "gate", step, outcome: { ok: true } });
+        return after({ kind: "gate" });
       }
       case "move": {
         const outcome = this.#moveNow(step.route);

@@ -411,7 +411,7 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
       if (step.kind === "hold") await carriage?.hold(spec.name, epochOf(seen));
       else if (step.logon) await carriage?.reopen(spec.name);
       else await carriage?.confirm(spec.name, step.outage);
-      return after({ kind: "gate", step, outcome: { ok: true } });
+      return after({ kind: "gate" });
     case "wake":
       for (const address of step.addresses) tools.sendWake?.(address);
       return { ...seen, atMs: clock.monotonicMs(), wallMs: clock.wallMs(), lastStep: null };

@@ -1,36 +1,39 @@
-// What to do with a carried share: its mount stays whatever happens to the routes, and moves between them.
+// The rules for a carried share: its mount stays whatever happens to the routes, and moves between them.
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import { otherRoute, type RouteName, routesOf } from "../share-spec.ts";
 import { isOwnProved } from "./decide-carry.ts";
 import { judgeMount, type MountVerdict, settleBackoff } from "./decide-mount-alive.ts";
 import {
+  deadWithoutHost,
   decideDead,
-  isBackingOff,
+  onceACycle,
   pushSlowRoute,
+  remountForUnsent,
   remountOnceClosed,
-  takeBetterCache,
 } from "./decide-mounted.ts";
 import { startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
 import { isDeadErrno, isLocalErrno, judgeByProbes, type OwnRoute } from "./decide-routes.ts";
-import { allHostsGone, noHostAnswers } from "./decide-unmounted.ts";
+import { allHostsGone } from "./decide-unmounted.ts";
 import {
   answers,
   type Builder,
   clearError,
   configuredAnswers,
   hostOf,
+  isBackingOff,
+  lookAt,
   setError,
   setState,
 } from "./decision-builder.ts";
 import { type CarriedSeen, type MountSeen, NO_TRUST, type ServerSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** How long a request may be without an answer on a route that does not answer probes, ms. */
+/** A request without an answer for this long, on a route that does not answer probes, means that the route is gone, ms. */
 const STALL_MS = 300;
-/** How soon both hosts are looked at again while programs wait for either, ms. */
+/** Interval of probes while programs wait for a route, ms. */
 const WAITING_LOOK_MS = 400;
-/** How soon opening or closing the gate is tried again if it failed, ms. */
+/** Pause before the carrier is asked again to let connections through, ms. */
 const GATE_RETRY_MS = 250;
 
 export function decideCarried(
@@ -51,31 +54,31 @@ export function decideCarried(
   if (carried.phase !== "carrying") {
     const gate = openGate(builder, route, carried, builder.policy.outagePatienceMs);
     const isLost = carried.rerouted && !isOwnProved(builder, route, carried);
-    // Another server may be at the old address by now: what is mounted has nothing to go back to.
+    // Another server may have the old address by now, so waiting for the old server is no use.
     return gate ?? (isLost ? followHost(builder, mount, route, true) : null);
   }
   if (verdict.state !== "alive") return null;
   if (own === "answers") clearError(builder, "host and mount answer");
-  // After a failed move it is not tried again at once, because what is open works well where it is.
+  // The pause after a failed move goes on: open files work well where they are.
   if (carried.rerouted) return followHost(builder, mount, route, false);
   settleBackoff(builder);
   return (
-    takeBetterCache(builder, mount, route) ?? (route === "fallback" ? decideRecovery(builder, mount) : null)
+    remountForUnsent(builder, mount, route) ?? (route === "fallback" ? decideRecovery(builder, mount) : null)
   );
 }
 
 /**
- * How long after a move a look may wait for rclone, which makes connections one after the other, with pauses of up to 2
- * s after failures, and needs a dozen for many programs.
+ * How long after a move rclone may take to reconnect, ms. It connects one by one, pauses for up to 2 s after failures,
+ * and needs a dozen connections for many programs.
  */
 const RECONNECTS_MS = 20_000;
 
-/** How long a server whose share is not carried may take to be recognised, ms; then it is mounted anew. */
+/** How long the proof of the server may take while programs of a share that is not carried wait, ms. */
 const PINNED_DOUBT_MS = 10_000;
 
 /**
- * For a share that is not carried: nothing goes to a server that was away before it is proved to be the same. "open":
- * the rules go on.
+ * For a share that is not carried: after an outage the carrier holds everything back until the server is proved to be the
+ * same. "open": the other rules apply.
  */
 export function decidePinnedGate(
   builder: Builder,
@@ -87,14 +90,14 @@ export function decidePinnedGate(
   const isClosed = phase !== "carrying" && !isAway && !mount.found.processGone;
   noteDoubt(builder, pinned, isClosed);
   if (!isClosed || builder.state.operation !== null || builder.memory.held === "unmounted") return "open";
-  // What the configuration no longer names is left once nothing is open.
+  // An address that is not configured any more is left as soon as no file is open.
   if (pinned.rerouted && !isOwnProved(builder, route, pinned))
     return leaveAddress(builder, mount, route, true);
   if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
   return openGate(builder, route, pinned, PINNED_DOUBT_MS);
 }
 
-/** Whether the route in use is gone. Silence counts when the carrier, too, has had no answer since. */
+/** Whether the route in use is gone. Silent probes count only if the carrier has had no answer since, either. */
 function judgeOwnCarried(
   builder: Builder,
   route: RouteName,
@@ -116,11 +119,11 @@ function judgeSilentCarried(
   const { atMs } = builder.seen;
   const askedAtMs = unansweredSinceMs ?? (look.state === "pending" ? look.startedAtMs : null);
   if (askedAtMs !== null) {
-    // One answer among many open requests proves that the server lives; no answer for this long means that it does not.
+    // One answer to any open request proves that the server lives; no answer for STALL_MS means that it is gone.
     const stalledSinceMs = Math.max(askedAtMs, lastAnswerAtMs ?? askedAtMs);
     if (atMs - stalledSinceMs >= STALL_MS) return "gone";
     if (lastAnswerAtMs !== null && lastAnswerAtMs > sinceMs) return "slow";
-    builder.wakes.push({ atMs: stalledSinceMs + STALL_MS, reason: "confirm" });
+    lookAt(builder, stalledSinceMs + STALL_MS);
     return "waiting";
   }
   if (lastAnswerAtMs !== null && lastAnswerAtMs > sinceMs) return "slow";
@@ -128,13 +131,13 @@ function judgeSilentCarried(
     return isDeadErrno(look.errno) ? "gone" : "slow";
   }
   const finishedAtMs = look.state === "answered" ? look.finishedAtMs : atMs;
-  builder.wakes.push({ atMs: Math.max(atMs + 1, finishedAtMs + builder.cacheMs), reason: "confirm" });
+  lookAt(builder, Math.max(atMs + 1, finishedAtMs + builder.cacheMs));
   return "waiting";
 }
 
 /**
- * Dead only by a look that began after the route answered, or because its process is gone: a mount that waits is not
- * dead.
+ * A carried mount that waits for a route is not dead: only its ended process, or a look that began after the route
+ * answered, proves that.
  */
 function judgeCarried(
   builder: Builder,
@@ -161,15 +164,15 @@ function judgeCarried(
   const hasFailed = look.state === "answered" && isDeadErrno(look.errno);
   if (hasFailed && look.startedAtMs < sinceMs) return { state: "unproven" };
   const verdict = judgeMount(builder, mount);
-  // rclone keeps lost connections beside those that live: a program that gets one fails, and the server answers others.
+  // rclone keeps lost connections beside working ones, so one look may fail while the server answers other requests.
   const answersOthers = lastAnswerAtMs !== null && hasFailed && lastAnswerAtMs >= look.startedAtMs;
   const deadAtMs = (builder.state.deadLook?.startedAtMs ?? 0) + builder.policy.mountHangMs;
   if (verdict.state !== "dead" || !answersOthers || builder.seen.atMs >= deadAtMs) return verdict;
-  builder.wakes.push({ atMs: builder.seen.atMs + CONFIRM_AFTER_MS, reason: "confirm" });
+  lookAt(builder, builder.seen.atMs + CONFIRM_AFTER_MS);
   return { state: "unproven" };
 }
 
-/** Since when the server behind the route in use has answered without being proved. */
+/** Keeps the time since which the server behind the route in use answers without a proof. */
 function noteDoubt(builder: Builder, { phase }: CarriedSeen, isThere: boolean): void {
   const isInDoubt = phase !== "carrying" && isThere;
   const { doubtAtMs } = builder.state;
@@ -185,8 +188,7 @@ function decideDeadCarried(
 ): Step | null {
   if (answers(builder, route) || answers(builder, otherRoute(route)))
     return decideDead(builder, mount, route, reason);
-  setError(builder, `the mount is dead (${reason}) and ${noHostAnswers(builder)}`);
-  return null;
+  return setError(builder, deadWithoutHost(builder, reason));
 }
 
 function decideRouteGone(
@@ -197,7 +199,7 @@ function decideRouteGone(
 ): Step | null {
   const { phase } = carried;
   const other = otherRoute(route);
-  const hold = (): Step | null => (phase === "carrying" ? holdOnce(builder) : null);
+  const hold = (): Step | null => (phase === "carrying" ? onceACycle(builder, { kind: "hold" }) : null);
   const { proved, asking, state, text } = builder.seen.carry?.trust ?? NO_TRUST;
   if (carried.rerouted && !(proved[other] && answers(builder, other))) {
     setError(builder, `${hostOf(builder, route)} is not proved, and the address in use is gone`);
@@ -211,64 +213,44 @@ function decideRouteGone(
   }
   if (isBackingOff(builder)) return hold();
   const reason = `${hostOf(builder, route)} is gone: ${builder.seen.routes[route].probe.text}`;
-  if (proved[other]) {
-    return startOperation(builder, {
-      kind: "failover",
-      reason,
-      mode: "plain",
-      plan: [other],
-      moves: true,
-    });
-  }
-  // A failed proof is tried again while programs have patience.
+  if (proved[other])
+    return startOperation(builder, { kind: "failover", reason, mode: "plain", plan: [other], moves: true });
+  // A failed proof is repeated until the patience ends.
   if (asking || (state !== "different" && isPatient(builder, carried))) return hold();
-  // Not proved to be the same server, so no open file may be moved there: it is mounted anew.
+  // Open files may not move to a server that is not proved to be the same, so the share is mounted anew.
   const why = `${reason}; not proved to be the same server: ${text ?? hostOf(builder, other)}`;
-  return startOperation(builder, {
-    kind: "failover",
-    reason: why,
-    mode: "force",
-    plan: [other, other],
-  });
+  return startOperation(builder, { kind: "failover", reason: why, mode: "force", plan: [other, other] });
 }
 
-/** The route was lost less than the share's patience ago; where the carrier did not hear of it, its own patience counts. */
-function isPatient({ seen, state, policy, wakes }: Builder, { phase, routeLostAtMs }: CarriedSeen): boolean {
+/** Whether the route was lost less than `outage_patience_secs` ago. If nobody saw when, the carrier's phase decides. */
+function isPatient(builder: Builder, { phase, routeLostAtMs }: CarriedSeen): boolean {
+  const { seen, state, policy } = builder;
   const lostAtMs = routeLostAtMs ?? state.suspicion?.firstAtMs ?? null;
   if (lostAtMs === null) return phase !== "refusing";
   const endsAtMs = lostAtMs + policy.outagePatienceMs;
   if (seen.atMs >= endsAtMs) return false;
-  wakes.push({ atMs: endsAtMs, reason: "confirm" });
+  lookAt(builder, endsAtMs);
   return true;
 }
 
 /** Programs wait for the first host to answer, so the next tick would be too late. */
-function lookAgainSoon({ seen, wakes }: Builder): void {
-  wakes.push({ atMs: seen.atMs + WAITING_LOOK_MS, reason: "retry" });
+function lookAgainSoon(builder: Builder): void {
+  lookAt(builder, builder.seen.atMs + WAITING_LOOK_MS, "retry");
 }
 
-/** If the carrier cannot be asked now, it is asked again after a moment. */
-function holdOnce({ seen, wakes }: Builder): Step | null {
-  if (seen.lastStep?.kind !== "gate") return { kind: "hold" };
-  wakes.push({ atMs: seen.atMs + GATE_RETRY_MS, reason: "confirm" });
-  return null;
-}
-
-/** The route answers, and programs wait: they go on once the server is proved to be theirs. */
+/** The route answers while programs wait: lets them go on if the server is proved to be theirs. */
 function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, withinMs: number): Step | null {
   const { outage, rerouted } = carried;
   const { asking, state, text } = builder.seen.carry?.trust ?? NO_TRUST;
   const { lastStep, atMs } = builder.seen;
   if (isOwnProved(builder, route, carried)) {
-    // The proof is older than a step of this cycle, and the outage may be newer: observe again first.
-    if (lastStep === null) return { kind: "confirm", outage };
-    builder.wakes.push({ atMs: atMs + GATE_RETRY_MS, reason: "confirm" });
-    return null;
+    // After a step of this cycle, the outage may be newer than the proof: observe again first.
+    return lastStep === null ? { kind: "confirm", outage } : lookAt(builder, atMs + GATE_RETRY_MS);
   }
   const { doubtAtMs } = builder.state;
   const isOverdue = doubtAtMs !== null && atMs - doubtAtMs >= withinMs;
-  if (doubtAtMs !== null && !isOverdue) builder.wakes.push({ atMs: doubtAtMs + withinMs, reason: "confirm" });
-  // A typing mistake must not cut off what is open: it waits, and the edit may be taken back.
+  if (doubtAtMs !== null && !isOverdue) lookAt(builder, doubtAtMs + withinMs);
+  // A typing mistake in the configuration must not close open files: the edit may be taken back.
   if (rerouted) return null;
   if (asking || (state !== "different" && !isOverdue) || isBackingOff(builder)) return null;
   const why =
@@ -282,8 +264,8 @@ function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, with
 }
 
 /**
- * The configuration gives the route another address, or none any more: the mount follows once its server is proved to be
- * there, or behind the route that is left.
+ * For a mount whose address is not configured any more: moves it to the configured address, or to the other route if its
+ * own was removed, once its server is proved to be there.
  */
 function followHost(builder: Builder, mount: MountSeen, route: RouteName, isGone: boolean): Step | null {
   const { proved } = builder.seen.carry?.trust ?? NO_TRUST;
@@ -296,7 +278,7 @@ function followHost(builder: Builder, mount: MountSeen, route: RouteName, isGone
   return leaveAddress(builder, mount, route, isGone);
 }
 
-/** The other one, where the configuration has the route no more. */
+/** The route itself, or the other one if the configuration has removed it. */
 function routeLeft({ spec }: Builder, route: RouteName): RouteName {
   return routesOf(spec).includes(route) ? route : otherRoute(route);
 }
@@ -311,12 +293,12 @@ function leaveAddress(builder: Builder, mount: MountSeen, route: RouteName, isGo
   const names = routesOf(builder.spec);
   const plan = names.filter((name) => configuredAnswers(builder, name) && isJudged(servers?.[name]));
   if (asking || plan.length === 0) return null;
-  // Another server, or one that cannot be proved: nothing that is open goes there.
+  // Open files do not go to another server, or to one that cannot be proved.
   const reason = followed(builder, routeLeft(builder, route));
   return remountOnceClosed(builder, mount, { reason, plan, lost: isGone });
 }
 
-/** The server there is known, or it is known that it cannot be proved. */
+/** Whether a proof of the server has ended, with or without success. */
 function isJudged(server: ServerSeen | undefined): boolean {
   return server !== undefined && (server.id !== null || server.asked);
 }

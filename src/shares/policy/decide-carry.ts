@@ -1,4 +1,4 @@
-// Whether a share may be carried, and where to: the rules of proof, read by every decision that mounts or moves.
+// Whether a share may be carried, and to which routes: what the proofs of servers allow mounts and moves to do.
 
 import { counted } from "../../runtime/text/plain-text.ts";
 import type { WaitingUnsent } from "../drivers/mount-driver.ts";
@@ -6,10 +6,7 @@ import { otherRoute, type RouteName, routesOf, type ShareSpec } from "../share-s
 import { answers, type Builder, type NewCondition } from "./decision-builder.ts";
 import { type CarriedSeen, NO_TRUST } from "./share-seen.ts";
 
-/**
- * Whether a mount over `route` is to be carried. If both routes answer: only when they are proved to lead to one
- * server.
- */
+/** Whether a mount over `route` is carried. If both routes answer, they must be proved to lead to one server. */
 export function carriesAt(builder: Builder, route: RouteName): boolean {
   const trust = trustToCarry(builder);
   if (trust === null || trust.state === "different") return false;
@@ -17,31 +14,31 @@ export function carriesAt(builder: Builder, route: RouteName): boolean {
   return !answers(builder, other) || (trust.proved[route] && trust.proved[other]);
 }
 
-/** Longer than any proof takes, and a second one after a first that failed. */
+/** Longer than two proofs, the second after a failure of the first, ms. */
 export const PROOF_AT_MOST_MS = 30_000;
 
 /**
- * Whether a mount over `route` has to wait for the proof under way, so that it need not be made anew afterwards, and
- * because what is kept for one server must not go to another. `sinceMs`: since when it waits.
+ * Whether a mount over `route` waits for the proof in progress: otherwise it might have to be made anew, and unsent files
+ * of one server might go to another. `sinceMs`: since when it waits; null: not yet.
  */
 export function awaitsProof(builder: Builder, route: RouteName, sinceMs: number | null): boolean {
   const { carry = null, atMs } = builder.seen;
   const server = carry?.trust.servers?.[route];
   const isUnknown = carry?.asks === true && server?.id === null;
   const isDue = server?.asked === false && (sinceMs === null || atMs - sinceMs < PROOF_AT_MOST_MS);
-  // Without what is unsent for a server that can be known, the path would show older files.
+  // A mount without the unsent files of its server would show older versions of them.
   if (isUnknown && (isDue || keptForKnown(builder) !== null)) return true;
   const trust = trustToCarry(builder);
-  // The result of an earlier proof does not count, because a route was away since; but two servers stay two.
+  // An earlier proof does not count, as a route was away since; but two different servers stay different.
   return trust?.asking === true && trust.state !== "different";
 }
 
-/** What is unsent for a server that can be known. */
+/** Unsent files of a server that a proof can recognize. */
 function keptForKnown({ seen: { waiting = [] } }: Builder): WaitingUnsent | null {
   return waiting.find(({ proved }) => proved) ?? null;
 }
 
-/** Why a mount over `route` goes on waiting for its proof; null: that has not failed, or nothing waits for its server. */
+/** Why a mount over `route` waits after a failed proof: unsent files would not show. null: it need not wait. */
 export function whyNotProved(builder: Builder, route: RouteName): string | null {
   const { carry = null, routes } = builder.seen;
   const server = carry?.trust.servers?.[route];
@@ -51,25 +48,25 @@ export function whyNotProved(builder: Builder, route: RouteName): string | null 
   return `${files} would not show, as nothing proves who answers at ${routes[route].probe.address ?? route} (${carry?.trust.text ?? ""}); mountaineer unsent shows them and can set them aside`;
 }
 
-/** The server behind `route`; absent: unknown. */
+/** The id of the server behind `route`; absent: not proved. */
 export function serverAt({ seen }: Builder, route: RouteName): { readonly server?: string } {
   const id = seen.carry?.asks === true ? (seen.carry.trust.servers?.[route].id ?? null) : null;
   return id === null ? {} : { server: id };
 }
 
-/** Whether the address that what is mounted uses still leads to its server. */
+/** Whether the address in use is proved to lead to the mounted server. */
 export function isOwnProved({ seen }: Builder, route: RouteName, { rerouted }: CarriedSeen): boolean {
   const { proved, detourProved = false } = seen.carry?.trust ?? NO_TRUST;
   return rerouted ? detourProved : proved[route];
 }
 
-/** Whether the mount can be moved to `route` now: it is carried, and the server there is proved to be its own. */
+/** Whether the mount is carried, and `route` answers and is proved to lead to the mounted server. */
 export function canMove(builder: Builder, route: RouteName): boolean {
   const { mount, carry } = builder.seen;
   return (mount?.carried ?? null) !== null && carry?.trust.proved[route] === true && answers(builder, route);
 }
 
-/** Whether it could be moved to `route` as soon as the proof under way says so. */
+/** Whether the proof in progress may allow a move to `route`. */
 export function mayMoveSoon(builder: Builder, route: RouteName): boolean {
   const { mount, carry } = builder.seen;
   return (mount?.carried ?? null) !== null && carry?.trust.asking === true && answers(builder, route);

@@ -1,8 +1,8 @@
-// What follows when the server refuses a login: it is not tried again by itself, and nothing that works is given up.
+// What follows when the server refuses a login: it is tried again only once an hour, and a working mount is kept.
 import { changeHint } from "../../secrets/reference.ts";
 import { type Builder, setMemory } from "./decision-builder.ts";
 
-/** Why nothing that logs in may be tried now; null: it may. */
+/** Why no login may be tried now; null: one may. */
 export function whyNoLogon({ seen: { logon }, spec }: Builder): string | null {
   return logon === undefined || logon.may ? null : refusedText(spec.username, logon.refusal);
 }

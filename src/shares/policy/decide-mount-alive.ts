@@ -1,8 +1,8 @@
-// Whether a mount is alive, judged by looks at it. A verdict that costs open files never rests on one look.
+// Whether a mount is alive, judged by looks at it. It takes two looks to call a mount dead, as that costs open files.
 import { backOff, CONFIRM_AFTER_MS, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import type { FoundMount } from "../drivers/mount-driver.ts";
 import { isDeadErrno, isLocalErrno, SILENT_LOOK_MS } from "./decide-routes.ts";
-import { type Builder, type NewCondition, setState } from "./decision-builder.ts";
+import { type Builder, lookAt, type NewCondition, setState } from "./decision-builder.ts";
 import type { MountSeen } from "./share-seen.ts";
 
 /** A mount that lives this long ends the backoff of earlier ones, ms. */
@@ -10,7 +10,7 @@ const STEADY_MS = 10_000;
 
 export type MountVerdict =
   | { readonly state: "alive" }
-  /** Unknown yet; a wake is set if one is due. */
+  /** Not known yet. */
   | { readonly state: "unproven" }
   | { readonly state: "dead"; readonly reason: string };
 
@@ -18,7 +18,7 @@ const UNPROVEN: MountVerdict = { state: "unproven" };
 
 export function judgeMount(builder: Builder, { found, look }: MountSeen): MountVerdict {
   if (found.processGone) return { state: "dead", reason: "the mount's process is gone" };
-  // Connections that are logged in go on, but a look that has to log in is turned away.
+  // While logins are held back, a look that has to log in fails although existing connections work.
   const isShut = (builder.seen.logon?.shut ?? null) !== null;
   switch (look.state) {
     case "never":
@@ -59,7 +59,7 @@ function judgePending(builder: Builder, found: FoundMount, startedAtMs: number):
   }
   const deadAtMs = Math.max(startedAtMs + mountHangMs, seenAtMs + CONFIRM_AFTER_MS);
   if (atMs >= deadAtMs) return { state: "dead", reason: `no answer for ${mountHangMs / 1000} s` };
-  builder.wakes.push({ atMs: deadAtMs, reason: "confirm" });
+  lookAt(builder, deadAtMs);
   if (waited >= SILENT_LOOK_MS) {
     builder.conditions.push({
       code: "mount_slow",
@@ -72,8 +72,8 @@ function judgePending(builder: Builder, found: FoundMount, startedAtMs: number):
 }
 
 /**
- * One of our mounts that has answered once does not wait for a person; with other mounts, a server that is gone makes
- * the look fail in time.
+ * Whether a look may wait for a person's permission. A mount that we made and that has answered once has the permission.
+ * For other mounts, a look at a server that is gone fails by itself in time.
  */
 function mayWaitForPermission({ mayWaitForPermission = false, state }: Builder, mountId: string): boolean {
   return mayWaitForPermission && !(state.madeMount === mountId && state.answeredMount === mountId);
@@ -92,19 +92,18 @@ function judgeFailed(builder: Builder, errno: string, startedAtMs: number): Moun
   const first = builder.state.deadLook;
   if (first === null) {
     setState(builder, { deadLook: { startedAtMs } });
-    builder.wakes.push({ atMs: startedAtMs + CONFIRM_AFTER_MS, reason: "confirm" });
+    lookAt(builder, startedAtMs + CONFIRM_AFTER_MS);
     return UNPROVEN;
   }
   const confirmAtMs = first.startedAtMs + CONFIRM_AFTER_MS;
   if (startedAtMs >= confirmAtMs) return { state: "dead", reason: errno };
-  // The same look again: there is no newer one yet, and asking at once would loop.
+  // The first look is still the newest; looking again at once would loop.
   const { atMs } = builder.seen;
-  const wakeAtMs = confirmAtMs > atMs ? confirmAtMs : atMs + CONFIRM_AFTER_MS;
-  builder.wakes.push({ atMs: wakeAtMs, reason: "confirm" });
+  lookAt(builder, confirmAtMs > atMs ? confirmAtMs : atMs + CONFIRM_AFTER_MS);
   return UNPROVEN;
 }
 
-/** A mount that has lasted ends the pauses. */
+/** Ends the pauses between mounts once a mount has lasted. */
 export function settleBackoff(builder: Builder): void {
   const { mountBackoff, mountedAtMs } = builder.state;
   if (mountBackoff.failures === 0) return;

@@ -14,18 +14,20 @@ import {
   configuredAnswers,
   hasRoom,
   hostOf,
+  isBackingOff,
+  lookAt,
   setError,
 } from "./decision-builder.ts";
 import { type CarriedSeen, type MountSeen, NO_TRUST } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** How soon letting a login through is tried again, ms. */
+/** Pause before the carrier is asked again to let connections through or to hold them back, ms. */
 const GATE_RETRY_MS = 250;
 
 export function decideMounted(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
   const own = judgeOwnRoute(builder, route, mount);
   const verdict = judgeMount(builder, mount);
-  // Held unmounted, yet mounted: someone else's mount, which appeared when a person had ours unmounted.
+  // A mount of a share that is held unmounted is someone else's, made after a person had ours unmounted.
   if (own === "waiting" || builder.memory.held === "unmounted") return null;
   if (own === "gone") return decideHostGone(builder, mount, route);
   if (verdict.state === "dead") return decideDead(builder, mount, route, verdict.reason);
@@ -34,14 +36,14 @@ export function decideMounted(builder: Builder, mount: MountSeen, route: RouteNa
   if (own === "answers") clearError(builder, "host and mount answer");
   settleBackoff(builder);
   return (
-    takeBetterCache(builder, mount, route) ??
-    takeGuard(builder, mount, route) ??
+    remountForUnsent(builder, mount, route) ??
+    remountThroughCarrier(builder, mount, route) ??
     (route === "fallback" ? decideRecovery(builder, mount) : null)
   );
 }
 
-/** It was mounted before its server could be proved, and what is kept for that server has been waiting since. */
-export function takeBetterCache(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
+/** If the share was mounted before its server was proved, a remount lets files that are kept for that server be sent. */
+export function remountForUnsent(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
   const better = builder.seen.carry?.trust.better ?? null;
   const { server = null } = mount.carried ?? mount.pinned ?? {};
   if (better === null || better === server || isBackingOff(builder)) return null;
@@ -51,22 +53,21 @@ export function takeBetterCache(builder: Builder, mount: MountSeen, route: Route
   });
 }
 
-/** It is mounted through the carrier as soon as nothing on it is open. */
-function takeGuard(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
-  if (mount.unguarded !== true || isBackingOff(builder)) return null;
-  if (whyNotMountable(builder) !== null) return null;
+/** A mount of an earlier version, which the carrier does not guard, is made anew as soon as nothing on it is open. */
+function remountThroughCarrier(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
+  if (mount.unguarded !== true || isBackingOff(builder) || whyNotMountable(builder) !== null) return null;
   const reason = "an earlier version mounted it, and nothing would keep its files from another server";
   return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route) });
 }
 
-/** The mount cannot log in any more: it is let in again, or mounted anew. "open": the rules go on. */
+/** For a mount whose logins are held back: lets them through again, or mounts anew. "open": the other rules apply. */
 export function decideShutLogon(
   builder: Builder,
   mount: MountSeen,
   { route: inUse, phase }: CarriedSeen,
 ): Step | null | "open" {
   const route = inUse ?? mount.found.route;
-  const { logon, carry, lastStep, atMs } = builder.seen;
+  const { logon, carry } = builder.seen;
   const { shut = null, may = true, accepted = false } = logon ?? {};
   if (shut === null || !may || phase !== "carrying" || route === null) return "open";
   if (builder.memory.held === "unmounted" || mount.found.processGone) return "open";
@@ -75,14 +76,18 @@ export function decideShutLogon(
   if ((!accepted && canBeKnown) || isBackingOff(builder)) return "open";
   if (shut === "other") {
     const { look } = mount;
-    // Otherwise our own look, which waits and is turned away, would keep it busy.
+    // A plain unmount would fail with EBUSY because of our own look, which is waiting or was refused.
     const lost = look.state !== "answered" || look.errno !== null;
     const reason = "its login is another now";
     return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route), lost });
   }
-  if (lastStep?.kind !== "gate") return { kind: "confirm", outage: null, logon: true };
-  builder.wakes.push({ atMs: atMs + GATE_RETRY_MS, reason: "confirm" });
-  return null;
+  return onceACycle(builder, { kind: "confirm", outage: null, logon: true });
+}
+
+/** A step that asks the carrier; after one in this cycle, the carrier is asked again after a pause. */
+export function onceACycle(builder: Builder, step: Extract<Step, { kind: "hold" | "confirm" }>): Step | null {
+  const { lastStep, atMs } = builder.seen;
+  return lastStep?.kind === "gate" ? lookAt(builder, atMs + GATE_RETRY_MS) : step;
 }
 
 export function pushSlowRoute(builder: Builder, route: RouteName): void {
@@ -100,22 +105,17 @@ function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): S
   const { lastStep } = builder.seen;
   const other = otherRoute(route);
   const { probe } = builder.seen.routes[route];
-  // Its host has another address now, which the mount would never use.
+  // The host has another address now, which the mount cannot change to.
   if (pinned?.rerouted === true && configuredAnswers(builder, route) && !isBackingOff(builder)) {
     const reason = `${hostOf(builder, route)} has another address now: ${probe.text}`;
     return startOperation(builder, { kind: "failover", reason, mode: "force", plan: [route, other] });
   }
   if (!answers(builder, other) && unguarded && lastStep?.kind !== "unmount") {
-    setError(
-      builder,
-      `${hostOf(builder, route)} is gone, and another server that answers there would get what is unsent`,
-    );
+    const why = "is gone, and another server that answers there would get what is unsent";
+    setError(builder, `${hostOf(builder, route)} ${why}`);
     return { kind: "unmount", mount: mount.found, mode: "force" };
   }
-  if (!answers(builder, other)) {
-    setError(builder, allHostsGone(builder));
-    return null;
-  }
+  if (!answers(builder, other)) return setError(builder, allHostsGone(builder));
   if (isBackingOff(builder) || mayBothStart(builder, route)) return null;
   return startOperation(builder, {
     kind: "failover",
@@ -127,17 +127,18 @@ function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): S
 }
 
 /**
- * A server that starts appears over one host a moment before the other: its own host is asked once more, because a
- * failover would cut off programs that waited for it.
+ * Whether the route may only be slower to come up than the other: a server that starts answers over one host a moment
+ * before the other. The route is probed once more, because a failover would cut off programs that wait for it.
  */
-function mayBothStart({ seen, state, wakes }: Builder, route: RouteName): boolean {
+function mayBothStart(builder: Builder, route: RouteName): boolean {
+  const { seen, state } = builder;
   const { probe, atMs } = seen.routes[route];
   const other = state.announced[otherRoute(route)];
-  // This machine's own link reports that it is down.
+  // A link of this machine that is down needs no second probe.
   if (other === null || probe.reason === "link_down") return false;
   const askedFromMs = other.atMs + CONFIRM_AFTER_MS;
   if (atMs >= askedFromMs) return false;
-  wakes.push({ atMs: Math.max(askedFromMs, seen.atMs + 1), reason: "confirm" });
+  lookAt(builder, Math.max(askedFromMs, seen.atMs + 1));
   return true;
 }
 
@@ -150,26 +151,17 @@ export function decideDead(
   const reason = `the mount is dead: ${why}`;
   foldYoungDeath(builder, found.id);
   if (isBackingOff(builder)) {
-    // The failure of an unmount is more useful.
-    if (builder.memory.lastError === null) setError(builder, `${reason}; it is mounted again after a pause`);
-    return null;
+    // An earlier error, as of a failed unmount, says more.
+    const hasError = builder.memory.lastError !== null;
+    return hasError ? null : setError(builder, `${reason}; it is mounted again after a pause`);
   }
   const plan = routesFrom(builder, route);
   return startOperation(builder, { kind: "remount", reason, mode: "force", plan });
 }
 
-/** A failed unmount is not repeated without a pause. */
-export function isBackingOff(builder: Builder): boolean {
-  const { notBeforeMs } = builder.state.mountBackoff;
-  if (notBeforeMs <= builder.seen.atMs) return false;
-  builder.wakes.push({ atMs: notBeforeMs, reason: "retry" });
-  return true;
-}
-
 /**
- * A mount that the configuration does not explain (its host, its share, or the path of one of ours) is judged by looks
- * alone. It stays while files are open, whatever the toggles say, and is mounted anew over the best route when they are
- * closed; at once if it is dead.
+ * For a mount whose host, share or path does not match the configuration. Only looks tell whether the mount is alive. It
+ * stays while files are open, whatever the toggles say, and is then mounted anew over the best route; at once if dead.
  */
 export function decideUnexplained(builder: Builder, mount: MountSeen): Step | null {
   const verdict = judgeMount(builder, mount);
@@ -184,13 +176,12 @@ export function decideUnexplained(builder: Builder, mount: MountSeen): Step | nu
     hint: "It is mounted anew over the best route as soon as nothing on it is open.",
   });
   if (verdict.state === "unproven" || builder.memory.held === "unmounted") return null;
-  // What serves is not given up for what could not take its place; conditions say what is missing.
+  // A mount that works is kept while no other could be made; conditions say what is missing.
   if (verdict.state === "alive" && whyNotMountable(builder) !== null) return null;
   const plan = bestRoutes(builder);
   if (plan.length === 0) {
-    if (verdict.state === "dead")
-      setError(builder, `the mount is dead (${verdict.reason}) and ${noHostAnswers(builder)}`);
-    return null;
+    const isDead = verdict.state === "dead";
+    return isDead ? setError(builder, deadWithoutHost(builder, verdict.reason)) : null;
   }
   if (isBackingOff(builder)) return null;
   if (verdict.state === "dead")
@@ -198,14 +189,18 @@ export function decideUnexplained(builder: Builder, mount: MountSeen): Step | nu
   return remountOnceClosed(builder, mount, { reason, plan });
 }
 
+export function deadWithoutHost(builder: Builder, why: string): string {
+  return `the mount is dead (${why}) and ${noHostAnswers(builder)}`;
+}
+
 interface Remount {
   readonly reason: string;
   readonly plan: readonly RouteName[];
-  /** The server is gone: what is unsent is kept for it, and its mount cannot be asked. */
+  /** The server is gone: its unsent files are kept here, and the mount is unmounted by force. */
   readonly lost?: boolean;
 }
 
-/** Mounts anew as soon as nothing is open, and reports what is until then. */
+/** Mounts anew as soon as no file is open; until then a condition lists the open files. */
 export function remountOnceClosed(
   builder: Builder,
   mount: MountSeen,

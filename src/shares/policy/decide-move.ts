@@ -1,9 +1,8 @@
-// Operations that only move a carried mount: one step, and no unmount.
+// Operations that move a carried mount to another route: one step, and no unmount.
 import { backOff } from "../../reconcile/route-health.ts";
-import { finishArrived, pauseRecovery } from "./decide-operation-end.ts";
-import { type Builder, hostOf, setError, setState } from "./decision-builder.ts";
+import { finishArrived, noteFailedRecovery } from "./decide-operation-end.ts";
+import { answer, type Builder, hostOf, setError, setState } from "./decision-builder.ts";
 import type { Operation } from "./lane-state.ts";
-import { outcome } from "./share-request.ts";
 import type { MoveStepSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
@@ -22,29 +21,19 @@ export function continueMove(builder: Builder, operation: Operation): Step | nul
 
 function endMove(builder: Builder, operation: Operation, reason: string): null {
   setState(builder, { operation: null });
-  if (operation.kind === "recovery") {
-    setState(builder, {
-      tableReadWith: null,
-      recoveryBackoff: pauseRecovery(builder),
-      recoveryFailure: reason,
-    });
-  } else {
+  if (operation.kind === "recovery") noteFailedRecovery(builder, reason);
+  else {
     setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) });
     if (!operation.asked) setError(builder, `the move failed: ${reason}`);
   }
-  if (operation.asked) builder.outcome = outcome("failed", `${reason}; nothing was changed`);
-  return null;
+  return operation.asked ? answer(builder, "failed", `${reason}; nothing was changed`) : null;
 }
 
 export function foldMoved(builder: Builder, { step, outcome: moved, tookMs }: MoveStepSeen): void {
   if (moved.ok) {
-    // Earlier looks were at a server that the mount does not talk to any more.
-    setState(builder, {
-      movedAtMs: builder.seen.atMs,
-      suspicion: null,
-      deadLook: null,
-      pendingLook: null,
-    });
+    // Earlier looks went over the previous route.
+    const movedAtMs = builder.seen.atMs;
+    setState(builder, { movedAtMs, suspicion: null, deadLook: null, pendingLook: null });
     return;
   }
   builder.transitions.push({

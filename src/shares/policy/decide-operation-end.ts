@@ -1,7 +1,8 @@
-// The end of an operation: arrived, rolled back, exhausted or busy, and the answer to the person who waits.
+// How operations end: mounted, rolled back, without a route left, or busy; and the answer to a waiting person.
 import { type Backoff, backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
 import {
+  answer,
   type Builder,
   clearError,
   clearPending,
@@ -11,9 +12,10 @@ import {
   setMemory,
   setState,
 } from "./decision-builder.ts";
-import type { LaneState, Operation } from "./lane-state.ts";
-import { outcome, type RequestOutcome } from "./share-request.ts";
+import type { LaneState, Operation, OperationKind } from "./lane-state.ts";
+import type { RequestOutcome } from "./share-request.ts";
 import type { MountSeen } from "./share-seen.ts";
+import type { ArrivalName } from "./share-transitions.ts";
 
 export const SPOKEN: Record<RouteName, string> = { tb: "Thunderbolt", fallback: "fallback" };
 
@@ -24,12 +26,12 @@ export function spokenRoute(builder: Builder, route: RouteName): string {
   return routesOf(builder.spec).length === 1 ? endpoint : `${SPOKEN[route]} (${endpoint})`;
 }
 
-/** There is a mount that this operation did not make: it is adopted, and the rules go on from it. */
+/** Ends the operation at a mount that it did not make: that mount is adopted. */
 export function finishFound(builder: Builder, operation: Operation, { found }: MountSeen): null {
   const { failures, goal } = operation;
   setState(builder, {
     operation: null,
-    // A failed mount may have left it behind: without a pause it would be tried over and over.
+    // A failed mount may have left this mount behind; without a pause the operation would be repeated at once.
     ...(failures.length > 0 ? { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) } : {}),
   });
   if (found.route !== "fallback") clearPending(builder, "mounted by someone else");
@@ -37,33 +39,27 @@ export function finishFound(builder: Builder, operation: Operation, { found }: M
   if (builder.memory.held === "unmounted") setHeld(builder, null);
   if (!operation.asked) return null;
   const where = found.route === null ? `from ${found.source}` : `over ${spokenRoute(builder, found.route)}`;
-  if (found.processGone || (goal !== null && goal !== found.route)) {
-    builder.outcome = outcome("failed", [...failures, `found mounted ${where}`].join("; "));
-    return null;
-  }
+  if (found.processGone || (goal !== null && goal !== found.route))
+    return answer(builder, "failed", [...failures, `found mounted ${where}`].join("; "));
   if (goal !== null) setHeld(builder, goal === "fallback" ? "fallback" : null);
-  builder.outcome = outcome(operation.kind === "switch" ? "switched" : "mounted", `found mounted ${where}`);
-  return null;
+  return answer(builder, operation.kind === "switch" ? "switched" : "mounted", `found mounted ${where}`);
 }
 
-/** This operation has mounted the share over `route`. */
+/** Ends an operation that has mounted the share over `route`. */
 export function finishArrived(builder: Builder, operation: Operation, route: RouteName): void {
   const missed = operation.goal !== null && operation.goal !== route;
-  const failed = operation.failures.join("; ");
   announceArrival(builder, operation, route, missed);
   clearPending(builder, operation.moves ? "moved" : "mounted anew");
   setMemory(builder, { lastSwitchAt: builder.seen.wallMs });
   setState(builder, { operation: null, ...recoveryPause(builder, operation, route) });
-  // Mounted, but not where it was asked for: the operation's end and a condition say so.
+  // A mount over another route than the wanted one is reported by the transition and a condition.
   clearError(builder, "mounted");
   holdAfterArrival(builder, operation, route, missed);
   if (!operation.asked) return;
-  if (missed) {
-    builder.outcome = outcome("failed", `${failed}; back over ${spokenRoute(builder, route)}`);
-  } else {
-    const result = operation.kind === "switch" ? "switched" : "mounted";
-    builder.outcome = outcome(result, `${result} over ${spokenRoute(builder, route)}`, cutOff(operation));
-  }
+  const over = `over ${spokenRoute(builder, route)}`;
+  const result = operation.kind === "switch" ? "switched" : "mounted";
+  if (missed) answer(builder, "failed", `${operation.failures.join("; ")}; back ${over}`);
+  else answer(builder, result, `${result} ${over}`, cutOff(operation));
 }
 
 function recoveryPause(
@@ -73,56 +69,45 @@ function recoveryPause(
 ): Partial<Pick<LaneState, "recoveryBackoff" | "recoveryFailure">> {
   if (route === "tb") return { recoveryBackoff: NO_BACKOFF, recoveryFailure: null };
   if (failures.length === 0 || kind === "failover") return {};
-  // tb answers but does not mount: without a pause the next cycle would try it again at once.
+  // Thunderbolt answers but cannot be mounted: without a pause the next cycle would try again at once.
   return { recoveryBackoff: pauseRecovery(builder), recoveryFailure: failures.join("; ") };
 }
 
+/** A switch holds the share to its route; any other mount over Thunderbolt ends such a hold. */
 function holdAfterArrival(builder: Builder, operation: Operation, route: RouteName, missed: boolean): void {
   if (operation.kind === "switch") {
     if (!missed) setHeld(builder, route === "fallback" ? "fallback" : null);
   } else if (route === "tb" && builder.memory.held === "fallback") {
     setHeld(builder, null);
   }
-  // Rolled back over what someone else had mounted: our mount now is not held unmounted.
+  // A rollback after someone else's mount leaves our mount, which is not held unmounted.
   if (builder.memory.held === "unmounted") setHeld(builder, null);
 }
 
+const ARRIVED: Record<OperationKind, ArrivalName> = {
+  mount: "share.mounted",
+  failover: "share.failover",
+  recovery: "share.recovered",
+  switch: "share.switched",
+  remount: "share.remounted",
+  unmount: "share.mounted",
+};
+
 function announceArrival(builder: Builder, operation: Operation, route: RouteName, missed: boolean): void {
-  const duration_ms = Math.round(builder.seen.atMs - operation.startedAtMs);
+  const failed = operation.failures.join("; ");
   const moved = {
     from: operation.from,
     to: route,
     host: hostOf(builder, route),
     reason: operation.reason,
-    duration_ms,
+    duration_ms: Math.round(builder.seen.atMs - operation.startedAtMs),
     ...movedBy(builder, operation),
   };
-  const failed = operation.failures.join("; ");
-  switch (operation.kind) {
-    case "failover":
-      builder.transitions.push({ name: "share.failover", ...moved });
-      break;
-    case "recovery":
-      builder.transitions.push(
-        missed
-          ? { name: "share.recovery_failed", ...moved, reason: failed }
-          : { name: "share.recovered", ...moved },
-      );
-      break;
-    case "switch":
-      builder.transitions.push(
-        missed
-          ? { name: "share.mounted", ...moved, reason: `rolled back: ${failed}` }
-          : { name: "share.switched", ...moved },
-      );
-      break;
-    case "remount":
-      builder.transitions.push({ name: "share.remounted", ...moved });
-      break;
-    case "mount":
-    case "unmount":
-      builder.transitions.push({ name: "share.mounted", ...moved });
-  }
+  if (missed && operation.kind === "recovery")
+    builder.transitions.push({ ...moved, name: "share.recovery_failed", reason: failed });
+  else if (missed && operation.kind === "switch")
+    builder.transitions.push({ ...moved, name: "share.mounted", reason: `rolled back: ${failed}` });
+  else builder.transitions.push({ ...moved, name: ARRIVED[operation.kind] });
 }
 
 function movedBy({ seen }: Builder, { moves }: Operation) {
@@ -132,7 +117,13 @@ function movedBy({ seen }: Builder, { moves }: Operation) {
   return { carried: true, quiet, connections } as const;
 }
 
-export function pauseRecovery(builder: Builder): Backoff {
+/** Going back to Thunderbolt failed; the share goes on over the fallback. */
+export function noteFailedRecovery(builder: Builder, reason: string): void {
+  const recoveryBackoff = pauseRecovery(builder);
+  setState(builder, { tableReadWith: null, recoveryBackoff, recoveryFailure: reason });
+}
+
+function pauseRecovery(builder: Builder): Backoff {
   const backoff = backOff(builder.state.recoveryBackoff, builder.seen.atMs);
   return {
     ...backoff,
@@ -140,25 +131,22 @@ export function pauseRecovery(builder: Builder): Backoff {
   };
 }
 
-/** Nothing is mounted, as a person asked. */
+/** Ends an unmount that a person asked for. */
 export function finishUnmounted(builder: Builder, operation: Operation): null {
   setState(builder, { operation: null });
   if (builder.request?.kind !== "unmount" || builder.request.hold) setHeld(builder, "unmounted");
   clearPending(builder, "unmounted");
   clearError(builder, "unmounted");
-  if (operation.asked) {
-    builder.outcome = outcome("unmounted", "unmounted", cutOff(operation));
-  }
-  return null;
+  return operation.asked ? answer(builder, "unmounted", "unmounted", cutOff(operation)) : null;
 }
 
-/** What was lost by forcing it. */
+/** The open and unsent files that a forced unmount cut off. */
 function cutOff({ mode, cost }: Operation): Pick<RequestOutcome, "holders" | "unsent"> {
   if (mode === "plain" || cost === null) return { holders: [], unsent: [] };
   return { holders: cost.holders, unsent: cost.unsent };
 }
 
-/** Every route of the plan failed: the share stays unmounted, and is tried again with backoff. */
+/** Ends an operation whose routes have all failed: the share stays unmounted, and is tried again with backoff. */
 export function finishExhausted(builder: Builder, operation: Operation): null {
   const reason = operation.failures.join("; ");
   setState(builder, {
@@ -167,40 +155,31 @@ export function finishExhausted(builder: Builder, operation: Operation): null {
   });
   clearPending(builder, "unmounted");
   setError(builder, reason);
-  if (operation.asked) builder.outcome = outcome("failed", reason);
-  return null;
+  return operation.asked ? answer(builder, "failed", reason) : null;
 }
 
-/** The operation ends with the mount still there. `busy`: files are open. */
+/** Ends an operation that could not unmount. `busy`: files are open. */
 export function stopOperation(builder: Builder, reason: string, busy = false): null {
   const { operation } = builder.state;
   setState(builder, { operation: null });
   if (operation === null) return null;
   if (operation.kind === "recovery") {
     if (busy) deferRecovery(builder, reason);
-    else {
-      setState(builder, {
-        tableReadWith: null,
-        recoveryBackoff: pauseRecovery(builder),
-        recoveryFailure: reason,
-      });
-    }
-    return null;
+    else noteFailedRecovery(builder, reason);
+  } else if (operation.asked) {
+    answer(builder, busy ? "busy" : "failed", reason, { holders: builder.seen.openFiles?.holders ?? [] });
   }
-  if (operation.asked)
-    builder.outcome = outcome(busy ? "busy" : "failed", reason, {
-      holders: builder.seen.openFiles?.holders ?? [],
-    });
   return null;
 }
 
 /** Thunderbolt is ready, but files are open, or a person has to decide. */
-export function deferRecovery(builder: Builder, reason: string): void {
-  if (builder.memory.tbRecoveryPending) return;
+export function deferRecovery(builder: Builder, reason: string): null {
+  if (builder.memory.tbRecoveryPending) return null;
   const open_files = builder.seen.openFiles?.holders.length ?? 0;
   setMemory(builder, { tbRecoveryPending: true });
   builder.transitions.push(
     { name: "share.recovery_deferred", reason, open_files },
     { name: "share.tb_ready", reason },
   );
+  return null;
 }

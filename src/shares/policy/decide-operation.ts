@@ -13,15 +13,23 @@ import {
   stopOperation,
 } from "./decide-operation-end.ts";
 import { isDeadErrno } from "./decide-routes.ts";
-import { answers, type Builder, configuredAnswers, hostOf, setError, setState } from "./decision-builder.ts";
+import {
+  answers,
+  type Builder,
+  configuredAnswers,
+  hostOf,
+  lookAt,
+  setError,
+  setState,
+} from "./decision-builder.ts";
 import type { Operation, OperationKind } from "./lane-state.ts";
 import type { MountSeen, MountStepSeen, OpenFilesSeen, UnmountStepSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** How old a check may be that only counts what an unmount costs, ms; its own deadline is shorter. */
+/** Maximum age of an open-file check that only reports what an unmount cuts off, ms; longer than its deadline. */
 const COUNT_FRESH_MS = 3000;
 
-/** The end of a proof wakes the lane; this covers a proof that begins with the next look, ms. */
+/** Pause before the next look, which begins the awaited proof, ms. */
 const ASK_SOON_MS = 250;
 
 type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "moves"> & {
@@ -29,14 +37,11 @@ type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "mov
   readonly goal?: RouteName;
 };
 
-/** Starts an operation with its first step; null if it cannot be started: the error says why. */
+/** Starts an operation and returns its first step; null with an error if it cannot be started. */
 export function startOperation(builder: Builder, start: OperationStart): Step | null {
   const { mount } = builder.seen;
   const obstacle = whyNotBegun(builder, start);
-  if (obstacle !== null) {
-    setError(builder, obstacle);
-    return null;
-  }
+  if (obstacle !== null) return setError(builder, obstacle);
   const operation: Operation = {
     asked: isAnswering(builder, start.kind),
     goal: null,
@@ -53,7 +58,7 @@ export function startOperation(builder: Builder, start: OperationStart): Step | 
   return continueOperation(builder);
 }
 
-/** Why nothing could be mounted at our path; then nothing that serves is unmounted for it either. */
+/** Why nothing could be mounted at our path; then a working mount is not unmounted for a remount, either. */
 export function whyNotMountable(builder: Builder): string | null {
   return whyNotOurs(builder) ?? builder.seen.driverProblem?.text ?? null;
 }
@@ -66,17 +71,16 @@ function whyNotOurs({ spec, seen }: Builder): string | null {
 function whyNotBegun(builder: Builder, { kind, mode, moves }: OperationStart): string | null {
   if (kind === "unmount") return null;
   const { mount } = builder.seen;
-  // A mount that works without being able to log in anew is better than none; over a route that is gone it does not
-  // work.
+  // A working mount is kept if its successor could not log in; over a route that is gone it does not work.
   const mayLogOn = mount === null || mount.found.processGone || (moves && kind === "failover");
   const refused = mayLogOn ? null : whyNoLogon(builder);
   if (moves || refused !== null) return refused;
-  // A dead mount serves nobody: programs that wait in it are freed, even if the driver cannot mount now.
+  // Unmounting a dead mount frees the programs that wait in it, even if the driver cannot mount now.
   const isDead = mode === "force" && kind !== "switch";
   return isDead ? whyNotOurs(builder) : whyNotMountable(builder);
 }
 
-/** A person who asked for a mount, or for the rules, is answered with what the rules do. */
+/** Whether an operation of the rules answers the person's request: one for a mount, or `switch auto`. */
 function isAnswering({ request, outcome }: Builder, kind: OperationKind): boolean {
   if (request === null || outcome !== null) return false;
   if (request.kind === "mount") return kind !== "recovery";
@@ -91,13 +95,13 @@ export function continueOperation(builder: Builder): Step | null {
   if (mount !== null && isForOperation(builder, operation, mount))
     return unmountFor(builder, operation, mount);
   if (operation.kind === "unmount") return finishUnmounted(builder, operation);
-  // After ours is gone, a second mount of the share may be found at another path; it is left alone.
+  // After our mount is gone, a second mount of the share may be found at another path. That one stays.
   const isTwin = operation.mountId !== null && mount?.found.path !== builder.spec.mountPath;
   return mount === null || isTwin ? nextRoute(builder, operation) : finishFound(builder, operation, mount);
 }
 
 function isForOperation({ spec }: Builder, operation: Operation, { found }: MountSeen): boolean {
-  // A person who wants the path free means any mount of this share there.
+  // An unmount by a person means whatever mount of this share is at the path.
   return found.id === operation.mountId || (operation.kind === "unmount" && found.path === spec.mountPath);
 }
 
@@ -110,7 +114,7 @@ function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): S
     setState(builder, { operation: { ...operation, checked: true } });
     return { kind: "check_open_files", mount: mount.found };
   }
-  // What serves is given up only for a route whose server is known.
+  // A working mount is given up only for a route whose server is proved.
   const next = operation.plan.find((route) => configuredAnswers(builder, route));
   if (operation.mode === "plain" && next !== undefined && waitsForProof(builder, operation, next))
     return null;
@@ -118,7 +122,7 @@ function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): S
   return { kind: "unmount", mount: mount.found, mode: operation.mode };
 }
 
-/** An operation of the rules rests on what they saw, and ends when that has changed. */
+/** Why a failover or remount is not needed any more; null: it is. */
 function whyStop(
   builder: Builder,
   { kind, from, mode, plan }: Operation,
@@ -130,7 +134,7 @@ function whyStop(
     const isBack = (from === "tb" || from === "fallback") && answers(builder, from) && !plan.includes(from);
     return isBack ? "its own host answers again" : null;
   }
-  // What a look found before its server was replaced does not count.
+  // While the carrier holds the mount's connections back, looks are of an earlier server.
   const through = carried ?? pinned;
   const isHeld = through !== null && through.phase !== "carrying";
   const isAlive = !isHeld && !found.processGone && look.state === "answered" && !isDeadErrno(look.errno);
@@ -141,36 +145,31 @@ function nextRoute(builder: Builder, operation: Operation): Step | null {
   const failures = [...operation.failures];
   for (const [index, route] of operation.plan.entries()) {
     if (answers(builder, route)) {
-      // One refusal is enough: another route leads to the same account.
+      // The other route leads to the same account, so its login would be refused, too.
       const refused = whyNoLogon(builder);
       if (refused !== null) {
         const all = failures.length === 0 ? [refused] : failures;
         return finishExhausted(builder, { ...operation, plan: [], failures: all });
       }
       setState(builder, { operation: { ...operation, plan: operation.plan.slice(index), failures } });
-      // If it were mounted now, it would not get what is kept for its server until it is mounted anew.
+      // A mount before the proof would send the files that are kept for its server only after a remount.
       if (waitsForProof(builder, operation, route)) {
         const why = isOverdue(builder, operation) ? whyNotProved(builder, route) : null;
         if (why === null) return null;
         failures.push(why);
         continue;
       }
-      const isCarried = carriesAt(builder, route);
-      const own = serverAt(builder, route);
-      builder.transitions.push({
-        name: "share.mount_attempt",
-        route,
-        host: hostOf(builder, route),
-        reason: operation.reason,
-      });
-      return isCarried ? { kind: "mount", route, carried: true, ...own } : { kind: "mount", route, ...own };
+      const { reason } = operation;
+      builder.transitions.push({ name: "share.mount_attempt", route, host: hostOf(builder, route), reason });
+      const carried = carriesAt(builder, route) ? ({ carried: true } as const) : {};
+      return { kind: "mount", route, ...carried, ...serverAt(builder, route) };
     }
     failures.push(`${hostOf(builder, route)}: ${builder.seen.routes[route].probe.text}`);
   }
   return finishExhausted(builder, { ...operation, plan: [], failures });
 }
 
-/** A proof that has not come by then may never come. */
+/** Whether the operation has waited for longer than any proof takes. */
 function isOverdue({ seen }: Builder, { startedAtMs }: Operation): boolean {
   return seen.atMs - startedAtMs >= PROOF_AT_MOST_MS;
 }
@@ -181,13 +180,13 @@ function waitsForProof(builder: Builder, { startedAtMs }: Operation, route: Rout
   const isKnown =
     isCarried && (serverAt(builder, route).server !== undefined || builder.seen.carry?.asks !== true);
   if (isKnown || !awaitsProof(builder, route, startedAtMs)) return false;
-  builder.wakes.push({ atMs: builder.seen.atMs + ASK_SOON_MS, reason: "confirm" });
+  lookAt(builder, builder.seen.atMs + ASK_SOON_MS);
   return true;
 }
 
 /**
- * The open-file check of this cycle, or null when there is none. It does not count once something was mounted or
- * unmounted since. How long it took does not matter, or a slow one would be repeated for ever.
+ * The open-file check of this cycle; null: none, or the share was mounted or unmounted since. A slow check counts, too:
+ * otherwise it would be repeated for ever.
  */
 export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
   const { openFiles, lastStep, routes } = seen;
@@ -196,7 +195,7 @@ export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
   return !changed || !lastStep.outcome.ok ? openFiles : null;
 }
 
-/** A check good enough to count what an unmount costs: it may have been made while a loss was confirmed. */
+/** A recent check, to report what an unmount cuts off: it may have been made while a loss was being confirmed. */
 function countedOpenFiles(builder: Builder): OpenFilesSeen | null {
   const { openFiles, atMs } = builder.seen;
   const isFresh = openFiles !== null && atMs - openFiles.atMs <= COUNT_FRESH_MS;
@@ -219,7 +218,7 @@ function foldMounted(builder: Builder, last: MountStepSeen): void {
   if (text === null && mount !== null) {
     setState(builder, { suspicion: null, deadLook: null, mountedAtMs: builder.seen.atMs });
     if (operation === null) return;
-    // "Already there" is success if it is the share over that route; over another one it is what was found.
+    // A mount that was already there counts as this operation's only if it is over the wanted route.
     if (last.outcome.ok && last.outcome.adopted && mount.found.route !== route)
       finishFound(builder, operation, mount);
     else finishArrived(builder, operation, route);
@@ -227,24 +226,14 @@ function foldMounted(builder: Builder, last: MountStepSeen): void {
   }
   const host = hostOf(builder, route);
   const reason = text ?? "";
-  builder.transitions.push({
-    name: "share.mount_failed",
-    route,
-    host,
-    reason,
-    duration_ms: Math.round(last.tookMs),
-  });
+  const duration_ms = Math.round(last.tookMs);
+  builder.transitions.push({ name: "share.mount_failed", route, host, reason, duration_ms });
   if (operation === null) return;
-  setState(builder, {
-    operation: {
-      ...operation,
-      plan: operation.plan.slice(1),
-      failures: [...operation.failures, `${host}: ${reason}`],
-    },
-  });
+  const failures = [...operation.failures, `${host}: ${reason}`];
+  setState(builder, { operation: { ...operation, plan: operation.plan.slice(1), failures } });
 }
 
-/** A mount that came up and ended at once counts as failed, or it would be tried again without a pause. */
+/** Why a mount that succeeded counts as failed: it ended at once. Otherwise it would be repeated without a pause. */
 function whyUseless(mount: MountSeen | null): string | null {
   if (mount === null) return "the mount vanished as soon as it was made";
   return mount.found.processGone ? "the mount's process ended as soon as it was mounted" : null;
@@ -259,8 +248,13 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
   if (failure === null) {
     const files = operation?.cost ?? null;
     const forced = step.mode === "force";
-    setState(builder, { announcedBusy: false, announcedOpenFiles: null });
-    setState(builder, { roomAsked: false, roomBackoff: NO_BACKOFF });
+    const calm = {
+      announcedBusy: false,
+      announcedOpenFiles: null,
+      roomAsked: false,
+      roomBackoff: NO_BACKOFF,
+    };
+    setState(builder, calm);
     if (forced) setState(builder, { unsentWatched: true });
     builder.transitions.push({
       name: "share.unmounted",
@@ -274,7 +268,7 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
     return;
   }
   const { busy, text } = failure;
-  // A check that sees no open file while the system answers EBUSY repeats each cycle; it is reported once.
+  // EBUSY without an open file that can be seen repeats in each cycle, and is reported once.
   if (!busy || !builder.state.announcedBusy) {
     builder.transitions.push({ name: "share.unmount_failed", from, reason: text, duration_ms, busy });
   }
@@ -285,14 +279,13 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
   }
   if (operation === null) return;
   if (operation.mode === "plain" && operation.asked && isByForce(builder)) {
-    // What holds it cannot be seen (another user's process, a look that hangs), or its server is gone, and a person
-    // decided to go on.
+    // A person asked for --force, and the plain unmount failed: the holder cannot be seen, or the server is gone.
     setState(builder, { operation: { ...operation, mode: "force" } });
     return;
   }
   if (!busy) {
     setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) });
-    // A recovery that could not begin leaves the share as it was: mounted and working.
+    // A recovery that could not unmount leaves the share mounted and working.
     if (operation.kind !== "recovery") setError(builder, `unmount failed: ${text}`);
   }
   stopOperation(builder, text, busy);
@@ -302,10 +295,7 @@ function isByForce({ request }: Builder): boolean {
   return (request?.kind === "unmount" || request?.kind === "switch") && request.force;
 }
 
-/**
- * What is seen decides: a mount that is gone is unmounted even if the step was late, and one that is still there is
- * not.
- */
+/** Why an unmount failed; null: it worked. The mount table decides, whatever the step reported. */
 function unmountFailure(
   { seen }: Builder,
   { step, outcome }: UnmountStepSeen,
@@ -313,18 +303,18 @@ function unmountFailure(
   const isThere = seen.mount?.found.id === step.mount.id;
   if (outcome.ok) return isThere ? { busy: false, text: "it is still in the table of mounts" } : null;
   if (!isThere) return null;
-  // Only a plain unmount may wait for open files; a forced one that is refused has failed.
+  // EBUSY in answer to a forced unmount is a failure, and no reason to wait for open files.
   return { busy: outcome.reason === "busy" && step.mode === "plain", text: outcome.text };
 }
 
-/** Whether the mount did not answer at the last look. */
+/** Whether the last look failed, or the mount's process is gone. */
 export function looksDead(builder: Builder): boolean {
   const { mount } = builder.seen;
   if (mount === null) return false;
   return mount.found.processGone || (mount.look.state === "answered" && isDeadErrno(mount.look.errno));
 }
 
-/** The routes to try for what was mounted over `route`: first it, then the other; if held to fallback, that first. */
+/** Routes to try for a remount: `route` first, but the fallback if the share is held to it. */
 export function routesFrom({ memory }: Builder, route: RouteName): RouteName[] {
   return route === "tb" && memory.held !== "fallback" ? ["tb", "fallback"] : ["fallback", "tb"];
 }

@@ -3,29 +3,26 @@ import { stableFrom } from "../../reconcile/route-health.ts";
 import { canMove, mayMoveSoon } from "./decide-carry.ts";
 import { checkedOpenFiles, startOperation, whyNotMountable } from "./decide-operation.ts";
 import { deferRecovery } from "./decide-operation-end.ts";
-import { answers, type Builder, hasRoom, setState } from "./decision-builder.ts";
+import { answers, type Builder, hasRoom, lookAt, setState } from "./decision-builder.ts";
 import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** Called for a share mounted over fallback, whose mount answers. Never recovers over open files. */
+/** For a share that is mounted over the fallback and whose mount answers. Never recovers over open files. */
 export function decideRecovery(builder: Builder, mount: MountSeen): Step | null {
   if (builder.memory.held !== null || !answers(builder, "tb") || mayMoveSoon(builder, "tb")) return null;
   if (!canMove(builder, "tb") && whyNotMountable(builder) !== null) return null;
   const stableAtMs = stableFrom(builder.state.health.tb, builder.policy.stableMs);
   if (stableAtMs === null) return null;
   const dueAtMs = Math.max(stableAtMs, builder.state.recoveryBackoff.notBeforeMs);
-  if (dueAtMs > builder.seen.atMs) {
-    builder.wakes.push({ atMs: dueAtMs, reason: "window_end" });
-    return null;
-  }
-  return isTableDue(builder) ? readTable(builder, mount) : null;
+  if (dueAtMs > builder.seen.atMs) return lookAt(builder, dueAtMs, "window_end");
+  return isTableDue(builder) ? applyTable(builder, mount) : null;
 }
 
 function toggles({ policy }: Builder): string {
   return `${policy.autoFailback} ${policy.lsofRecheck}`;
 }
 
-/** At the window's end, when either toggle changes, and each cycle while pending if re-checks are on. */
+/** At the window's end, after a change of either toggle, and in each cycle while pending if re-checks are on. */
 function isTableDue(builder: Builder): boolean {
   if (builder.state.tableReadWith !== toggles(builder)) return true;
   return builder.memory.tbRecoveryPending && builder.policy.lsofRecheck;
@@ -38,56 +35,39 @@ function isTableDue(builder: Builder): boolean {
  * | off | on | pending; the next re-check switches | pending, re-checked each cycle |
  * | off | off | pending, a person switches | pending, a person switches |
  *
- * What is carried moves beneath open files, so for it they count as closed.
+ * A carried mount moves without closing files, so its open files do not count.
  */
-function readTable(builder: Builder, mount: MountSeen): Step | null {
+function applyTable(builder: Builder, mount: MountSeen): Step | null {
   const { autoFailback, lsofRecheck } = builder.policy;
   const recheck = builder.memory.tbRecoveryPending && lsofRecheck;
   if (!autoFailback && !recheck) {
     setState(builder, { tableReadWith: toggles(builder) });
-    deferRecovery(
-      builder,
-      lsofRecheck ? "waiting for the next check of open files" : "waiting for you to switch",
-    );
-    return null;
+    const wait = lsofRecheck ? "waiting for the next check of open files" : "waiting for you to switch";
+    return deferRecovery(builder, wait);
   }
+  const reason = `Thunderbolt has answered for ${Math.round(builder.policy.stableMs / 1000)} s`;
+  const recovery = { kind: "recovery", mode: "plain", goal: "tb" } as const;
   if (canMove(builder, "tb")) {
     setState(builder, { tableReadWith: toggles(builder) });
-    return startOperation(builder, {
-      kind: "recovery",
-      reason: `Thunderbolt has answered for ${Math.round(builder.policy.stableMs / 1000)} s`,
-      mode: "plain",
-      plan: ["tb"],
-      goal: "tb",
-      moves: true,
-    });
+    return startOperation(builder, { ...recovery, reason, plan: ["tb"], moves: true });
   }
   const { lastStep } = builder.seen;
   if (lastStep?.kind === "unmount" && !lastStep.outcome.ok) {
-    // EBUSY means open files, whatever a check says.
-    if (lastStep.outcome.reason === "busy") deferRecovery(builder, lastStep.outcome.text);
-    return null;
+    // EBUSY means open files, even if the check found none.
+    return lastStep.outcome.reason === "busy" ? deferRecovery(builder, lastStep.outcome.text) : null;
   }
   const files = checkedOpenFiles(builder);
   if (files === null) return { kind: "check_open_files", mount: mount.found };
-  // The table is read when they have made room: until then their calls in flight count as open files.
+  // Our own programs have to end first: until then their calls in flight count as open files.
   if (files.state === "none" && !hasRoom(builder)) return null;
   setState(builder, { tableReadWith: toggles(builder) });
   announceCheck(builder, files);
-  if (files.state === "none") {
-    return startOperation(builder, {
-      kind: "recovery",
-      reason: `Thunderbolt has answered for ${Math.round(builder.policy.stableMs / 1000)} s and nothing is open`,
-      mode: "plain",
-      plan: ["tb", "fallback"],
-      goal: "tb",
-    });
-  }
-  deferRecovery(builder, describe(files));
-  return null;
+  if (files.state !== "none") return deferRecovery(builder, describe(files));
+  const plan = ["tb", "fallback"] as const;
+  return startOperation(builder, { ...recovery, reason: `${reason} and nothing is open`, plan });
 }
 
-/** Announced once per result, although the check runs each cycle. */
+/** Announces each result once, although the check runs in each cycle. */
 function announceCheck(builder: Builder, files: OpenFilesSeen): void {
   const reason = describe(files);
   if (builder.state.announcedOpenFiles === reason) return;

@@ -1,4 +1,4 @@
-// A person's request: it comes before the rules, holds where the person said so, and is always answered.
+// A person's request: it comes before the rules, may hold the share to a state, and is always answered.
 import { NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
@@ -7,12 +7,21 @@ import { checkedOpenFiles, looksDead, startOperation, whyNotMountable } from "./
 import { SPOKEN, spokenRoute } from "./decide-operation-end.ts";
 import { whyUnmountable } from "./decide-unmounted.ts";
 import { isWaking, whyNotWoken } from "./decide-wake.ts";
-import { answers, type Builder, hasRoom, hostOf, setHeld, setState } from "./decision-builder.ts";
-import { outcome, type ShareRequest } from "./share-request.ts";
+import {
+  answer,
+  answers,
+  type Builder,
+  hasRoom,
+  hostOf,
+  lookAt,
+  setHeld,
+  setState,
+} from "./decision-builder.ts";
+import type { ShareRequest } from "./share-request.ts";
 import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** How often the share is looked at while a person waits, ms. */
+/** Interval of looks while a person waits, ms. */
 const WAITING_LOOK_MS = 250;
 /** How long a host may be silent before a person's switch to it is refused, ms. */
 const SILENT_GOAL_MS = 3_000;
@@ -20,7 +29,7 @@ const SILENT_GOAL_MS = 3_000;
 type UnmountRequest = Extract<ShareRequest, { kind: "unmount" }>;
 type SwitchRequest = Extract<ShareRequest, { kind: "switch" }>;
 
-/** Returns the first step of the request, or null: then it is answered, waits, or the rules carry it out. */
+/** The first step of the request; null: it is answered, waits, or the rules carry it out. */
 export function takeRequest(builder: Builder): Step | null {
   const { request } = builder;
   switch (request?.kind) {
@@ -47,21 +56,14 @@ function takeAuto(builder: Builder): null {
 function takeUnmount(builder: Builder, request: UnmountRequest): Step | null {
   const { mount } = builder.seen;
   if (mount === null) {
-    // The mount that waited for a proof of its server is not made.
+    // Cancels a mount that waits for the proof of its server.
     setState(builder, { operation: null });
     if (request.hold) setHeld(builder, "unmounted");
-    builder.outcome = outcome("skipped", "already unmounted");
-    return null;
+    return answer(builder, "skipped", "already unmounted");
   }
   const mode = chooseMode(builder, mount, request, false);
   if (mode === null || typeof mode === "object") return mode;
-  return startOperation(builder, {
-    kind: "unmount",
-    reason: "asked",
-    mode,
-    plan: [],
-    asked: true,
-  });
+  return startOperation(builder, { kind: "unmount", reason: "asked", mode, plan: [], asked: true });
 }
 
 function takeSwitch(builder: Builder, request: SwitchRequest, to: RouteName): Step | null {
@@ -70,24 +72,18 @@ function takeSwitch(builder: Builder, request: SwitchRequest, to: RouteName): St
   if (!routesOf(spec).includes(to)) {
     const key = to === "tb" ? "thunderbolt_host" : "fallback_host";
     const hint = `Give it one: mountaineer config set shares.${spec.name}.${key} ADDRESS`;
-    builder.outcome = outcome("failed", `${spec.name} has no ${SPOKEN[to]} route; nothing was changed`, {
+    return answer(builder, "failed", `${spec.name} has no ${SPOKEN[to]} route; nothing was changed`, {
       hint,
     });
-    return null;
   }
   if (mount?.found.route === to && !looksDead(builder)) {
     setHeld(builder, to === "fallback" ? "fallback" : null);
-    builder.outcome = outcome("skipped", `already over ${spokenRoute(builder, to)}`);
-    return null;
+    return answer(builder, "skipped", `already over ${spokenRoute(builder, to)}`);
   }
   if (!answers(builder, to)) {
     const { text, verdict } = builder.seen.routes[to].probe;
     if (isWaking(builder) || (verdict === "silent" && isAskedAgain(builder, request))) return null;
-    builder.outcome = outcome(
-      "failed",
-      `${hostOf(builder, to)} does not answer: ${text}; nothing was changed`,
-    );
-    return null;
+    return answer(builder, "failed", `${hostOf(builder, to)} does not answer: ${text}; nothing was changed`);
   }
   const asked = { kind: "switch", reason: "asked", goal: to, asked: true } as const;
   if (canMove(builder, to)) {
@@ -97,8 +93,7 @@ function takeSwitch(builder: Builder, request: SwitchRequest, to: RouteName): St
   const obstacle = whyNotMountable(builder);
   if (obstacle !== null) {
     const hint = builder.seen.driverProblem?.hint ?? null;
-    builder.outcome = outcome("failed", `${obstacle}; nothing was changed`, { hint });
-    return null;
+    return answer(builder, "failed", `${obstacle}; nothing was changed`, { hint });
   }
   const from = mount?.found.route ?? null;
   const rollback = from !== null && from !== to ? [from] : [];
@@ -109,23 +104,18 @@ function takeSwitch(builder: Builder, request: SwitchRequest, to: RouteName): St
   return startOperation(builder, { ...start, mode });
 }
 
-/**
- * Silence may be that of a busy server, or of a link that has just come up, so one look does not decide a person's
- * request.
- */
+/** Whether a silent host is probed again: the server may be busy, or its link may just have come up. */
 function isAskedAgain(builder: Builder, request: SwitchRequest): boolean {
   const { atMs } = builder.seen;
   const { silentGoal } = builder.state;
   const sinceMs = silentGoal?.request === request ? silentGoal.sinceMs : atMs;
   if (atMs - sinceMs >= SILENT_GOAL_MS) return false;
   setState(builder, { silentGoal: { request, sinceMs } });
-  builder.wakes.push({ atMs: atMs + WAITING_LOOK_MS, reason: "user" });
+  lookAt(builder, atMs + WAITING_LOOK_MS, "user");
   return true;
 }
 
-/**
- * How to unmount for a person; a step if open files must be looked up first; null: it waits, or was answered "busy".
- */
+/** How to unmount for a person; a step if open files must be looked up first; null: wait, or already answered. */
 function chooseMode(
   builder: Builder,
   mount: MountSeen,
@@ -144,7 +134,7 @@ function chooseMode(
   return dead ? "force" : "plain";
 }
 
-/** Nothing on the mount answers: a plain unmount would hang, and what is open is cut off already. */
+/** Whether the mount cannot answer: then a plain unmount would hang, and open files are cut off already. */
 function isCutOff(builder: Builder, { found, look }: MountSeen): boolean {
   if (looksDead(builder)) return true;
   if (found.route !== null && answers(builder, found.route)) return false;
@@ -155,26 +145,24 @@ function isCutOff(builder: Builder, { found, look }: MountSeen): boolean {
 }
 
 function waitOrBusy(builder: Builder, files: OpenFilesSeen, untilMs: number, what: "open" | "unsent"): null {
-  if (builder.seen.atMs < untilMs) {
-    builder.wakes.push({ atMs: builder.seen.atMs + WAITING_LOOK_MS, reason: "user" });
-    return null;
+  const { atMs } = builder.seen;
+  if (atMs < untilMs) return lookAt(builder, atMs + WAITING_LOOK_MS, "user");
+  const { holders, unsent } = files;
+  if (what === "unsent") {
+    const hint = "Try again when they are on the server, or --force.";
+    return answer(builder, "busy", `busy: ${counted(unsent.length, "file")} unsent`, {
+      hint,
+      holders,
+      unsent,
+    });
   }
-  const detail =
-    what === "unsent"
-      ? `busy: ${counted(files.unsent.length, "file")} unsent`
-      : `busy: ${counted(files.holders.length, "file")} open in ${counted(new Set(files.holders.map(({ pid }) => pid)).size, "program")}`;
-  builder.outcome = outcome("busy", detail, {
-    hint:
-      what === "unsent"
-        ? "Try again when they are on the server, or --force."
-        : "Close them, or --force cuts them off.",
-    holders: files.holders,
-    unsent: files.unsent,
-  });
-  return null;
+  const programs = counted(new Set(holders.map(({ pid }) => pid)).size, "program");
+  const hint = "Close them, or --force cuts them off.";
+  const detail = `busy: ${counted(holders.length, "file")} open in ${programs}`;
+  return answer(builder, "busy", detail, { hint, holders, unsent });
 }
 
-/** The rules rest: reports the state to the person, unless the rules or the request still wait for something. */
+/** Without a step to take: reports the state to the person, unless the rules or the request still wait for something. */
 export function answerRequest(builder: Builder): void {
   const { request, memory, seen } = builder;
   if (request === null || builder.outcome !== null || builder.state.operation !== null) return;
@@ -183,21 +171,20 @@ export function answerRequest(builder: Builder): void {
   if (request.kind === "wake") {
     const why = whyNotWoken(builder);
     const isAwake = why?.startsWith("it is awake") === true;
-    builder.outcome = outcome(isAwake ? "skipped" : "failed", why ?? "it did not wake");
+    answer(builder, isAwake ? "skipped" : "failed", why ?? "it did not wake");
     return;
   }
   const route = seen.mount?.found.route ?? null;
   if (seen.mount !== null && memory.lastError === null) {
     const where = route === null ? `from ${seen.mount.found.source}` : `over ${spokenRoute(builder, route)}`;
     const pending = request.kind === "switch" && memory.tbRecoveryPending;
-    builder.outcome = pending
-      ? outcome("pending", `mounted ${where}; Thunderbolt is ready`)
-      : outcome("skipped", `mounted ${where}`);
+    if (pending) answer(builder, "pending", `mounted ${where}; Thunderbolt is ready`);
+    else answer(builder, "skipped", `mounted ${where}`);
     return;
   }
-  // The result of an earlier try is no answer if nothing can be tried now.
+  // An obstacle of now is a better answer than the error of an earlier try.
   const why = whyUnmountable(builder) ?? memory.lastError ?? "it could not be mounted";
-  builder.outcome = outcome("failed", why, { hint: seen.driverProblem?.hint ?? null });
+  answer(builder, "failed", why, { hint: seen.driverProblem?.hint ?? null });
 }
 
 function isUndecided(builder: Builder): boolean {

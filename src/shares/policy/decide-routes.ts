@@ -1,17 +1,25 @@
-// What the answers of a share's two hosts mean: health, ups and downs, and whether the active host is gone.
+// What the probes of a share's two hosts mean: health, announcements, and whether the host in use is gone.
 import { foldHealth, suspect } from "../../reconcile/route-health.ts";
 import { ROUTE_NAMES, type RouteName, routesOf } from "../share-spec.ts";
-import { answers, type Builder, clearPending, hostOf, setMemory, setState } from "./decision-builder.ts";
-import type { LaneState } from "./lane-state.ts";
+import {
+  answers,
+  type Builder,
+  clearPending,
+  hostOf,
+  lookAt,
+  setMemory,
+  setState,
+} from "./decision-builder.ts";
+
 import type { MountSeen } from "./share-seen.ts";
 
 /** More than this many check intervals without an observation are a gap. */
 const GAP_INTERVALS = 3;
 
-/** How long a cycle's own looks may take besides probing: a readdir 1 s, open files 2 s. */
+/** Time that a cycle may take besides its probes, ms: a readdir 1 s, open files 2 s. */
 const OWN_LOOKS_MS = 3000;
 
-/** If a readdir over a silent host takes longer than this, it also says that the host is gone, ms. */
+/** If a readdir over a silent host takes longer than this, the host counts as gone, ms. */
 export const SILENT_LOOK_MS = 1000;
 
 const LOCAL_ERRNOS: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR"]);
@@ -43,46 +51,32 @@ function foldRoute(builder: Builder, route: RouteName): void {
     gapMs(builder),
   );
   const isThere = routesOf(builder.spec).includes(route);
-  if (isThere && builder.state.announced[route]?.up !== up)
-    announce(builder, route, { up, atMs }, probe.text);
+  if (isThere && builder.state.announced[route]?.up !== up) {
+    const [name, host] = [up ? "share.route_up" : "share.route_down", hostOf(builder, route)] as const;
+    setState(builder, { announced: { ...builder.state.announced, [route]: { up, atMs } } });
+    builder.transitions.push({ name, route, host, reason: probe.text });
+  }
   setState(builder, { health: { ...builder.state.health, [route]: health } });
-  // A gap counts as a drop, even if the host answers again by now; so does a health that was not recalled.
+  // A gap in the observation counts as a drop, even if the host answers by now; so does a missing history.
   if (route === "tb" && (dropped || before.healthySince === null))
     clearPending(builder, up ? "Thunderbolt was not observed" : probe.text);
 }
 
-/** With short intervals, a long cycle of our own (silent hosts, a slow look, a late check) is not a gap. */
+/** Time without an observation that counts as a gap, ms: longer than our own longest cycle. */
 function gapMs({ policy }: Builder): number {
   return Math.max(GAP_INTERVALS * policy.checkIntervalMs, policy.connectTimeoutMs + OWN_LOOKS_MS);
 }
 
-function announce(
-  builder: Builder,
-  route: RouteName,
-  news: NonNullable<LaneState["announced"][RouteName]>,
-  reason: string,
-): void {
-  setState(builder, { announced: { ...builder.state.announced, [route]: news } });
-  builder.transitions.push({
-    name: news.up ? "share.route_up" : "share.route_down",
-    route,
-    host: hostOf(builder, route),
-    reason,
-  });
-}
-
-/** - `waiting`: a loss that a second probe must confirm (a wake is set). - `slow`: silent, but the mount answers. */
+/** `waiting`: a second probe must confirm the loss. `slow`: the host is silent, but the mount answers. */
 export type OwnRoute = "answers" | "waiting" | "slow" | "gone";
 
-/**
- * Whether the host of a mounted share is gone: by two probes if they are certain, by silence only if the mount agrees.
- */
+/** Whether the host of a mounted share is gone: two certain probes prove that, silent ones only if the mount fails, too. */
 export function judgeOwnRoute(builder: Builder, route: RouteName, mount: MountSeen): OwnRoute {
   const judged = judgeByProbes(builder, route, mount);
   return typeof judged === "string" ? judged : judgeSilence(builder, mount, judged.silentSinceMs);
 }
 
-/** The verdict of the host's probes alone; `silentSinceMs`: two of them had no answer, which proves nothing yet. */
+/** The verdict of the probes alone; `silentSinceMs`: two probes had no answer, which proves nothing yet. */
 export function judgeByProbes(
   builder: Builder,
   route: RouteName,
@@ -93,13 +87,13 @@ export function judgeByProbes(
     if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
     return "answers";
   }
-  // This machine's own link reports it.
+  // A link of this machine that is down needs no second probe.
   if (probe.reason === "link_down") return "gone";
   const key = `${route} ${found.id}`;
   const verdict = suspect(builder.state.suspicion, key, atMs, probe.verdict === "gone");
   setState(builder, { suspicion: verdict.suspicion });
   if (verdict.state === "waiting") {
-    builder.wakes.push({ atMs: verdict.confirmAtMs, reason: "confirm" });
+    lookAt(builder, verdict.confirmAtMs);
     return "waiting";
   }
   return verdict.suspicion.certain ? "gone" : { silentSinceMs: verdict.suspicion.firstAtMs };
@@ -110,31 +104,31 @@ function judgeSilence(
   { found, look, pinned = null }: MountSeen,
   sinceMs: number,
 ): OwnRoute {
-  // No look is begun through a carrier that has lost the route, either.
+  // Without a route through the carrier, no look could begin.
   if (found.processGone || (pinned !== null && pinned.phase !== "carrying")) return "gone";
   const { atMs: nowMs } = builder.seen;
   if (look.state === "pending") {
     const waited = nowMs - look.startedAtMs;
     if (waited >= SILENT_LOOK_MS) return "gone";
-    builder.wakes.push({ atMs: look.startedAtMs + SILENT_LOOK_MS, reason: "confirm" });
+    lookAt(builder, look.startedAtMs + SILENT_LOOK_MS);
     return "waiting";
   }
   if (look.state === "answered" && look.startedAtMs >= sinceMs && !isLocalErrno(look.errno))
     return isDeadErrno(look.errno) ? "gone" : "slow";
   const finishedAtMs = look.state === "answered" ? look.finishedAtMs : nowMs;
-  builder.wakes.push({ atMs: Math.max(nowMs, finishedAtMs + builder.cacheMs), reason: "confirm" });
+  lookAt(builder, Math.max(nowMs, finishedAtMs + builder.cacheMs));
   return "waiting";
 }
 
 /**
- * EACCES and EPERM come from a living server or from the system's privacy, and a shortage on this machine says nothing;
- * any other errno means no answer.
+ * Whether an errno means that the mount does not answer. EACCES and EPERM come from a living server or from the system's
+ * privacy settings; a shortage on this machine proves nothing.
  */
 export function isDeadErrno(errno: string | null): boolean {
   return errno !== null && errno !== "EACCES" && errno !== "EPERM" && !isLocalErrno(errno);
 }
 
-/** This machine could not look, which says nothing about the mount. */
+/** Whether the look failed for a shortage on this machine, which proves nothing about the mount. */
 export function isLocalErrno(errno: string | null): boolean {
   return errno !== null && LOCAL_ERRNOS.has(errno);
 }

@@ -1,24 +1,23 @@
-// When a NAS that sleeps is woken: only because somebody wants the share, with three packets, and then not until it is wanted
-// anew. Pure.
+// Whether to wake a sleeping NAS: only when somebody wants the share, with three packets, and once for each such demand.
 import { ROUTE_NAMES } from "../share-spec.ts";
-import { type Builder, setMemory, setState } from "./decision-builder.ts";
+import { type Builder, lookAt, setMemory, setState } from "./decision-builder.ts";
 import type { RouteProbe } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** When packets are sent, from the moment at which it was wanted, ms: one may be lost. */
+/** When packets are sent, ms after the demand: one may be lost. */
 export const PACKETS_AT_MS = [0, 2_000, 6_000];
-/** A NAS that starts may take so long, ms. */
+/** Time that a NAS may take to start, ms. */
 export const WAKES_WITHIN_MS = 60_000;
 const LOOK_MS = 1_000;
 /**
- * Who goes on asking wants nothing anew: it has to have been quiet for so long, ms. Longer than the 5 min after which rclone
- * tries an upload again by itself.
+ * Requests that follow one another within this time are one demand, ms. Longer than the 5 min after which rclone repeats
+ * an upload.
  */
 const QUIET_MS = 360_000;
-/** Of two routes. */
+/** One for each route. */
 const ADDRESSES_AT_MOST = 2;
 
-/** The hardware addresses of its hosts, `aa:bb:cc:dd:ee:ff@10.0.0.2`, as long as they answer. */
+/** Remembers the hardware addresses of hosts that answer, as `aa:bb:cc:dd:ee:ff@10.0.0.2`. */
 export function foldWakeAddresses(builder: Builder): void {
   const { seen, memory } = builder;
   const { hardware = [] } = seen;
@@ -29,7 +28,7 @@ export function foldWakeAddresses(builder: Builder): void {
   if (next.join() !== known.join()) setMemory(builder, { wakeAddresses: next });
 }
 
-/** Call it once for each look: who wants the share now, and whether waking it goes on. */
+/** Notes a demand for the share, and whether waking goes on. Call it once for each look. */
 export function foldWake(builder: Builder): void {
   const { seen, policy, request } = builder;
   const { atMs } = seen;
@@ -51,11 +50,11 @@ export function foldWake(builder: Builder): void {
   if (atMs - now.sinceMs >= WAKES_WITHIN_MS) setState(builder, { waking: { ...now, isOver: true } });
   else {
     const dueMs = now.sinceMs + (PACKETS_AT_MS[now.sent] ?? WAKES_WITHIN_MS);
-    builder.wakes.push({ atMs: Math.min(Math.max(dueMs, atMs + 1), atMs + LOOK_MS), reason: "retry" });
+    lookAt(builder, Math.min(Math.max(dueMs, atMs + 1), atMs + LOOK_MS), "retry");
   }
 }
 
-/** The next packet, if it is due. */
+/** The step that sends the next packet, if one is due. */
 export function wakeStep(builder: Builder): Step | null {
   const { waking } = builder.state;
   if (waking === null || waking.isOver) return null;
@@ -88,7 +87,7 @@ export function wakeConditions({ state: { waking }, conditions }: Builder): void
   );
 }
 
-/** What is in the way of waking it, or makes that useless; null: nothing. */
+/** Why the NAS is not woken: it is awake, or cannot be reached; null: it may be woken. */
 export function whyNotWoken({ seen, memory }: Builder): string | null {
   const { away = null } = seen;
   const probes = ROUTE_NAMES.map((route) => (seen.configured ?? seen.routes)[route].probe);

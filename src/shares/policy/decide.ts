@@ -1,4 +1,4 @@
-// The decision for one share: from what is wanted, seen and remembered to one step, or none. Pure.
+// The decision for one share: from configuration, observation and memory to one step, or none. Pure.
 import { earliest, standingSince } from "../../reconcile/decision.ts";
 import type { Wake } from "../../reconcile/lane.ts";
 import type { ShareMemory } from "../../reconcile/memory.ts";
@@ -34,17 +34,17 @@ export interface Decision {
   readonly state: LaneState;
   readonly transitions: readonly NewTransition[];
   readonly conditions: readonly StandingCondition[];
-  /** The end of the person's request; null while it goes on, or when there is none. */
+  /** The answer to the person's request; null: it goes on, or there is none. */
   readonly outcome: RequestOutcome | null;
-  /** The one step to take now; null: rest. */
+  /** The step to take now; null: none. */
   readonly step: Step | null;
-  /** When to look again without a trigger; null: at the next trigger. */
+  /** When to look again without another trigger; null: never. */
   readonly wake: Wake | null;
-  /** Whether this daemon's programs on the share have to end, or stay away, for now. */
+  /** Whether this daemon's programs may run on the share. */
   readonly room: Room;
 }
 
-/** `asked`: the share stays until they have ended. `taken`: it is being mounted anew. */
+/** `asked`: programs have to end before a remount. `taken`: the remount is in progress. */
 export type Room = "free" | "asked" | "taken";
 
 export interface StandingCondition extends NewCondition {
@@ -90,14 +90,10 @@ function chooseStep(builder: Builder): Step | null {
     const step = continueOperation(builder);
     if (step !== null) return step;
   }
-  // A mount that waits for the proof of its route's server goes on; nothing else begins, unless it is not wanted any
-  // more.
+  // While a mount waits for the proof of its server, only a request to unmount is taken.
+  const { request, outcome: answered } = builder;
   const waits = builder.state.operation !== null;
-  if (
-    builder.request !== null &&
-    builder.outcome === null &&
-    (!waits || builder.request.kind === "unmount")
-  ) {
+  if (request !== null && answered === null && (!waits || request.kind === "unmount")) {
     const step = takeRequest(builder);
     if (step !== null) return step;
   }
@@ -121,7 +117,7 @@ function chooseStep(builder: Builder): Step | null {
     : decideCarried(builder, mount, route, carried);
 }
 
-/** The share is on its way to another mount, so programs on the old one are of no use. */
+/** Whether a mount is being replaced; programs cannot run on it meanwhile. */
 function mountsAnew({ state: { operation } }: Builder): boolean {
   return operation !== null && !operation.moves && operation.from !== "none";
 }

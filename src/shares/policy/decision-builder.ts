@@ -1,23 +1,23 @@
-// A decision in the making: the input of the rules, and their conclusions so far.
+// The input of the rules, and their conclusions so far. Functions that return null end a rule: no step is taken now.
 import { hostText } from "../../config/values/host-text.ts";
 import type { Wake } from "../../reconcile/lane.ts";
 import type { ShareMemory } from "../../reconcile/memory.ts";
 import type { OpenFile } from "../prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../share-spec.ts";
 import type { LaneState } from "./lane-state.ts";
-import type { RequestOutcome, ShareRequest } from "./share-request.ts";
+import { outcome, type RequestOutcome, type ShareRequest } from "./share-request.ts";
 import type { ShareSeen } from "./share-seen.ts";
 import type { NewTransition } from "./share-transitions.ts";
 
 export interface DecideInput {
   readonly spec: ShareSpec;
   readonly policy: SharePolicy;
-  /** A readdir this soon after the last one proves nothing, ms. */
+  /** How long the mount's client may answer a readdir from its cache, ms. */
   readonly cacheMs: number;
-  /** Silence may be a dialog of the system that waits for a person; absent: no. */
+  /** A look without an answer may mean that a dialog of the system waits for a person; absent: no. */
   readonly mayWaitForPermission?: boolean;
   readonly seen: ShareSeen;
-  /** Programs of this daemon run on it and make room before it is mounted anew. Absent: none do. */
+  /** This daemon runs programs on the share, which have to end before a remount. Absent: no. */
   readonly programsRun?: boolean;
   readonly memory: ShareMemory;
   readonly state: LaneState;
@@ -36,7 +36,7 @@ export interface Builder extends DecideInput {
   memory: ShareMemory;
   state: LaneState;
   outcome: RequestOutcome | null;
-  /** This daemon's programs on the share are to end. */
+  /** Whether this daemon's programs on the share have to end. */
   makeRoom: boolean;
   readonly transitions: NewTransition[];
   readonly conditions: NewCondition[];
@@ -51,7 +51,7 @@ export function answers(builder: Builder, route: RouteName): boolean {
   return builder.seen.routes[route].probe.verdict === "answers";
 }
 
-/** Whether the configured host answers; the mount may still use another address. */
+/** Whether the configured host answers; the mount may still use an earlier address. */
 export function configuredAnswers({ seen }: Builder, route: RouteName): boolean {
   return (seen.configured ?? seen.routes)[route].probe.verdict === "answers";
 }
@@ -63,23 +63,39 @@ export function hostOf(builder: Builder, route: RouteName): string {
   return hostText({ host, port });
 }
 
-/** How often programs that make room are checked, ms; their end wakes the lane sooner. */
+/** Has the lane look again at `atMs` (monotonic) without another trigger. */
+export function lookAt(builder: Builder, atMs: number, reason: Wake["reason"] = "confirm"): null {
+  builder.wakes.push({ atMs, reason });
+  return null;
+}
+
+/** Whether a pause after failed mounts or unmounts is under way; then the lane looks again at its end. */
+export function isBackingOff(builder: Builder): boolean {
+  const { notBeforeMs } = builder.state.mountBackoff;
+  if (notBeforeMs <= builder.seen.atMs) return false;
+  lookAt(builder, notBeforeMs, "retry");
+  return true;
+}
+
+/** How often programs that have to end are checked, ms; their end wakes the lane sooner. */
 const ROOM_LOOK_MS = 1_000;
 
 /**
- * Whether this daemon's programs are off the share. If not, they are asked to make room: their calls have
- * `drain_timeout` to end, and the decision is made again. If that was in vain, they are left alone for a while.
+ * Whether none of this daemon's programs runs on the share. If one does, all are asked to end: their calls have
+ * `drain_timeout`, then the rules decide again. After a failed unmount they are asked again only after a pause, unless
+ * a person asks (`isAsked`).
  */
 export function hasRoom(builder: Builder, isAsked = false): boolean {
   const { seen, state, programsRun } = builder;
-  if (programsRun === true && !isAsked && seen.atMs < state.roomBackoff.notBeforeMs) {
-    builder.wakes.push({ atMs: state.roomBackoff.notBeforeMs, reason: "retry" });
+  const { notBeforeMs } = state.roomBackoff;
+  if (programsRun === true && !isAsked && seen.atMs < notBeforeMs) {
+    lookAt(builder, notBeforeMs, "retry");
     return false;
   }
   builder.makeRoom = true;
   if (programsRun !== true) return true;
   setState(builder, { roomAsked: true });
-  builder.wakes.push({ atMs: seen.atMs + ROOM_LOOK_MS, reason: "drain" });
+  lookAt(builder, seen.atMs + ROOM_LOOK_MS, "drain");
   return false;
 }
 
@@ -91,10 +107,17 @@ export function setMemory(builder: Builder, change: Partial<ShareMemory>): void 
   builder.memory = { ...builder.memory, ...change };
 }
 
-export function setError(builder: Builder, reason: string): void {
-  if (builder.memory.lastError === reason) return;
+/** Answers the person's request. */
+export function answer(builder: Builder, ...parts: Parameters<typeof outcome>): null {
+  builder.outcome = outcome(...parts);
+  return null;
+}
+
+export function setError(builder: Builder, reason: string): null {
+  if (builder.memory.lastError === reason) return null;
   setMemory(builder, { lastError: reason });
   builder.transitions.push({ name: "share.error", reason });
+  return null;
 }
 
 export function clearError(builder: Builder, reason: string): void {

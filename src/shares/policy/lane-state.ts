@@ -1,5 +1,5 @@
-// What a lane remembers from one look to the next and may forget at a restart: suspicions, the operation under way,
-// backoff. ShareMemory has what must survive.
+// What a lane remembers between looks and may forget at a restart: suspicions, the operation in progress, backoff.
+// ShareMemory holds what must survive.
 import {
   type Backoff,
   NO_BACKOFF,
@@ -23,73 +23,73 @@ export interface Operation {
   readonly mode: UnmountMode;
   /** Routes still to try, in order, once nothing is mounted. */
   readonly plan: readonly RouteName[];
-  /** The route that this operation wants; if it arrives over another one, it has failed in part. */
+  /** The route that this operation wants; a mount over another one counts as a partial failure. null: any. */
   readonly goal: RouteName | null;
   readonly failures: readonly string[];
-  /** The one mount it may unmount; null when nothing was mounted. What others mount meanwhile is theirs. */
+  /** The only mount that this operation may unmount; null: none was mounted when it began. */
   readonly mountId: string | null;
-  /** The holders of files were looked up for it, even if the answer came late. */
+  /** Open files were looked up before its unmount, even if the answer came late. */
   readonly checked: boolean;
-  /** The files that were open when its unmount was asked for. */
+  /** Files that were open or unsent when its unmount began. */
   readonly cost: OpenFilesSeen | null;
-  /** A person's operation: its end answers the request. */
+  /** The end of this operation answers a person's request. */
   readonly asked: boolean;
-  /** It only moves what is carried, and unmounts nothing. */
+  /** The operation moves a carried mount to another route, and unmounts nothing. */
   readonly moves?: true;
 }
 
 export interface LaneState {
   readonly health: Readonly<Record<RouteName, RouteHealth>>;
-  /** The last announced verdict of each route, and when the host was asked for it, monotonic ms. */
+  /** The last announced verdict of each route, and the time of that probe, monotonic ms. */
   readonly announced: Readonly<Record<RouteName, { readonly up: boolean; readonly atMs: number } | null>>;
   /** A loss of the active host that is not confirmed yet. */
   readonly suspicion: Suspicion | null;
   /** The first of the two dead looks that a verdict on this mount needs. */
   readonly deadLook: { readonly startedAtMs: number } | null;
-  /** A look without an answer that was seen twice: if it is only late, this process itself may have stood still. */
+  /** A look without an answer, and when that was first noticed: a look may also be late because this process stood still. */
   readonly pendingLook: { readonly startedAtMs: number; readonly seenAtMs: number } | null;
   readonly operation: Operation | null;
-  /** When what is carried was last moved, monotonic ms. */
+  /** When the carried mount was last moved, monotonic ms. */
   readonly movedAtMs: number | null;
-  /** Since when the server behind the route in use has answered without being proved, monotonic ms. */
+  /** Since when the server behind the route in use has answered without a proof, monotonic ms. */
   readonly doubtAtMs: number | null;
-  /** When the newest mount was made, monotonic ms, and the last mount that counted as dying soon after. */
+  /** When the newest mount was made, monotonic ms, and the id of the last mount that counted as short-lived. */
   readonly mountedAtMs: number | null;
   readonly diedYoung: string | null;
-  /** Since when the host of a person's switch has been silent, monotonic ms; null: it was not. */
+  /** Since when the host of a requested switch has been silent, monotonic ms; null: it was not. */
   readonly silentGoal: { readonly request: ShareRequest; readonly sinceMs: number } | null;
-  /** Its NAS is being woken, or did not wake (`isOver`): since when, and packets so far; null: neither. */
+  /** Waking the NAS: since when, packets sent, whether the time to wake has passed (`isOver`); null: not wanted. */
   readonly waking: {
     readonly sinceMs: number;
     readonly sent: number;
     readonly isOver: boolean;
     readonly wantedAtMs: number;
   } | null;
-  /** The person's request for which it was woken last, or would have been. */
+  /** The last request that counted as a reason to wake the NAS. */
   readonly wakeAskedBy: ShareRequest | null;
   /** Pauses after failed mounts; any network or config event or a person's command resets them. */
   readonly mountBackoff: Backoff;
   /** Pauses after recoveries that were rolled back. */
   readonly recoveryBackoff: Backoff;
-  /** Why the last of them failed. */
+  /** Why the last recovery failed. */
   readonly recoveryFailure: string | null;
-  /** The toggles with which the recovery table was read in this window; null: not yet. */
+  /** The toggles with which the recovery table was applied in this window; null: not yet. */
   readonly tableReadWith: string | null;
-  /** The mount last seen, to notice a new one and a vanished one. */
+  /** Id of the mount seen last, to notice new and vanished mounts. */
   readonly mountId: string | null;
-  /** The mount that this process made, and the one that has answered a look; null: none. */
+  /** Ids of the mount that this process made, and of the mount that has answered a look; null: none. */
   readonly madeMount: string | null;
   readonly answeredMount: string | null;
-  /** Unsent writes may wait for a mount to send them. */
+  /** A forced unmount may have left unsent files. */
   readonly unsentWatched: boolean;
   /** The result of the open-file check that was last announced. */
   readonly announcedOpenFiles: string | null;
-  /** An unmount was answered EBUSY although no open file is seen, and that was announced. */
+  /** An unmount that failed with EBUSY although no open file was found has been announced. */
   readonly announcedBusy: boolean;
-  /** This daemon's programs were asked to make room since the last unmount, and when they may be asked again. */
+  /** This daemon's programs were asked to end since the last unmount, and when they may be asked again. */
   readonly roomAsked: boolean;
   readonly roomBackoff: Backoff;
-  /** Since when each condition stands, wall ms. */
+  /** Start of each condition by code, wall ms. */
   readonly conditionsSince: ReadonlyMap<string, number>;
 }
 
@@ -122,7 +122,7 @@ export const NEW_LANE_STATE: LaneState = {
   conditionsSince: new Map(),
 };
 
-/** What is known of a route whose host was changed does not apply to the new one; Thunderbolt's window begins anew. */
+/** Forgets the health of routes whose address was edited; Thunderbolt's stability window begins anew. */
 export function forgetChangedRoutes(state: LaneState, before: ShareSpec, after: ShareSpec): LaneState {
   const changed = changedRoutes(before, after);
   if (changed.length === 0) return state;
@@ -142,15 +142,10 @@ export function forgetChangedRoutes(state: LaneState, before: ShareSpec, after: 
   };
 }
 
-export function changedRoutes(before: ShareSpec, after: ShareSpec): readonly RouteName[] {
-  return ROUTE_NAMES.filter((name) => !isSameRoute(before.routes[name], after.routes[name]));
-}
+const ROUTE_KEYS: readonly (keyof RouteSpec)[] = ["host", "port", "interfaceName", "folder"];
 
-function isSameRoute(one: RouteSpec, other: RouteSpec): boolean {
-  return (
-    one.host === other.host &&
-    one.port === other.port &&
-    one.interfaceName === other.interfaceName &&
-    one.folder === other.folder
+export function changedRoutes(before: ShareSpec, after: ShareSpec): readonly RouteName[] {
+  return ROUTE_NAMES.filter((name) =>
+    ROUTE_KEYS.some((key) => before.routes[name][key] !== after.routes[name][key]),
   );
 }

@@ -7,18 +7,18 @@ export type ShareRequest = (
   | {
       readonly kind: "unmount";
       readonly force: boolean;
-      /** Whether it stays unmounted until a person says otherwise. */
+      /** Whether the share stays unmounted until a person asks for a mount. */
       readonly hold: boolean;
     }
   | {
       readonly kind: "switch";
       readonly to: RouteName | "auto";
       readonly force: boolean;
-      /** Until open files close. */
+      /** Whether to wait until open files are closed. */
       readonly wait: boolean;
     }
 ) & {
-  /** Until when to wait for unsent writes (or, with `wait`, for open files), monotonic ms. */
+  /** End of waiting for unsent files or, with `wait`, for open ones, monotonic ms. */
   readonly waitUntilMs: number;
 };
 

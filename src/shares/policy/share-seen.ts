@@ -15,63 +15,59 @@ import type { Look, OpenFile } from "../prober/prober.ts";
 import type { RouteName } from "../share-spec.ts";
 import type { Step } from "./step.ts";
 
-/** The part of a probe that a decision reads; a route without a host (driver `local`) is "probed" by its folder. */
+/** The part of a probe that the rules read. A route without a host (driver `local`) is probed by looking at its folder. */
 export type RouteProbe = Pick<ProbeResult, "verdict" | "tcpAnswered" | "address" | "interfaceName" | "text"> &
   Partial<Pick<ProbeResult, "reason" | "localAddress" | "serverGuid" | "tookMs">>;
 
 export interface RouteSeen {
   readonly probe: RouteProbe;
-  /** The reading is no older than this, monotonic ms. */
+  /** The probe began at this time or later, monotonic ms. */
   readonly atMs: number;
 }
 
 export interface MountSeen {
   readonly found: FoundMount;
   readonly look: Look;
-  /** Its route can be moved beneath it; null or absent: it is mounted over its route. */
+  /** State of a mount whose route can be moved beneath it; null or absent: the route is fixed. */
   readonly carried?: CarriedSeen | null;
-  /**
-   * It goes through the carrier, which lets nothing pass to a server that is not proved, but its route is never moved.
-   */
+  /** State of a mount that goes through the carrier, which guards against other servers, but whose route is never moved. */
   readonly pinned?: CarriedSeen | null;
-  /** It talks to its host directly, as those of earlier versions: nothing holds back what waits for its server. */
+  /** The mount talks to its host directly, as in earlier versions: its unsent files may reach another server. */
   readonly unguarded?: true;
 }
 
 type Timed = "lastAnswerAtMs" | "unansweredSinceMs" | "routeLostAtMs";
 type Counted = "outage" | "outageAtMove" | "witness" | "epoch";
 
-/** As the carrier reports it. `server`: the one that it was mounted from. */
+/** The carrier's report on one mount. `server`: id of the server that it was mounted from. */
 export interface CarriedSeen
   extends Pick<CarriedState, "port" | "phase" | "server" | "encrypted" | Timed | Counted> {
-  /** The route in use. Absent: the mount's. */
+  /** The route in use. Absent: the route in the mount table. */
   readonly route?: RouteName;
-  /** The route in use leads to another address than the configured one. */
+  /** The address in use is not the configured one any more. */
   readonly rerouted: boolean;
 }
 
-/** What is known of the server behind the routes. */
+/** Which servers the routes are proved to lead to. */
 export interface TrustSeen {
   /** How the last proof ended. */
   readonly state: "unasked" | "same" | "different" | "unproved";
   /** A proof is under way. */
   readonly asking: boolean;
-  /** Why they are different, or not proved. */
+  /** Why the servers are different, or not proved. */
   readonly text: string | null;
-  /**
-   * Whether each route is proved, since it last came up, to lead to the server that is mounted, or if nothing is, to a
-   * known one.
-   */
+  /** Routes proved, since they last came up, to lead to the mounted server; without a mount, to a known one. */
   readonly proved: Readonly<Record<RouteName, boolean>>;
-  /** The same for the address in use that no route names any more. */
+  /** The same for an address in use that is not configured any more. */
   readonly detourProved?: boolean;
-  /** The server behind each route. Absent: nobody asks. */
+  /** The server behind each route. Absent: no proofs are made. */
   readonly servers?: Readonly<Record<RouteName, ServerSeen>>;
-  /** The id that the server in use had before it was mounted without a proof; null or absent: none. */
+  /** An earlier id of the server in use, which was mounted without a proof; null or absent: none. */
   readonly better?: string | null;
 }
 
 export interface ServerSeen {
+  /** null: not proved. */
   readonly id: string | null;
   /** A proof was tried, and failed. */
   readonly asked: boolean;
@@ -86,9 +82,9 @@ export const NO_TRUST: TrustSeen = {
 };
 
 export interface CarrySeen {
-  /** The server behind each route is proved before anything is mounted over it. Absent: no. */
+  /** Whether the server behind a route is proved before a mount over it. Absent: no. */
   readonly asks?: boolean;
-  /** What keeps the share from being carried at all; null: nothing. */
+  /** Why the share cannot be carried; null: it can. */
   readonly unable: string | null;
   readonly trust: TrustSeen;
 }
@@ -102,44 +98,27 @@ export interface OpenFilesSeen {
   readonly text: string | null;
 }
 
-/** The result of a step, as the next observation sees it. */
-export type StepSeen = MountStepSeen | UnmountStepSeen | MoveStepSeen | GateStepSeen;
+/** The newest step of this cycle. `gate`: connections of a mount were held back or let through. */
+export type StepSeen = MountStepSeen | UnmountStepSeen | MoveStepSeen | { readonly kind: "gate" };
 
-export interface MountStepSeen {
-  readonly kind: "mount";
-  readonly step: Extract<Step, { kind: "mount" }>;
-  readonly outcome: MountOutcome;
+export type MountStepSeen = StepResult<"mount", MountOutcome>;
+export type UnmountStepSeen = StepResult<"unmount", UnmountOutcome>;
+export type MoveStepSeen = StepResult<"move", MoveOutcome>;
+
+interface StepResult<Kind extends Step["kind"], Outcome> {
+  readonly kind: Kind;
+  readonly step: Extract<Step, { kind: Kind }>;
+  readonly outcome: Outcome;
   readonly tookMs: number;
 }
 
-export interface UnmountStepSeen {
-  readonly kind: "unmount";
-  readonly step: Extract<Step, { kind: "unmount" }>;
-  readonly outcome: UnmountOutcome;
-  readonly tookMs: number;
-}
-
-export interface MoveStepSeen {
-  readonly kind: "move";
-  readonly step: Extract<Step, { kind: "move" }>;
-  readonly outcome: MoveOutcome;
-  readonly tookMs: number;
-}
-
-/** Connections of a carried mount were held back or let through. */
-interface GateStepSeen {
-  readonly kind: "gate";
-  readonly step: Extract<Step, { kind: "hold" | "confirm" }>;
-  readonly outcome: { readonly ok: true };
-}
-
-/** Why a link is not made or mended. */
+/** Why a link was not made or repaired. */
 export interface LinkBlocked {
   readonly result: "blocked";
   readonly by: string;
   /**
-   * `taken`: the path has something that is not ours; `unseen`: it cannot be looked at; `late`: the look had no answer
-   * in time; `failed`: it is not there, and may not be made or was not.
+   * `taken`: the path holds something that Mountaineer did not make; `unseen`: the path cannot be read; `late`: reading
+   * it had no answer in time; `failed`: the link is missing and could not be made.
    */
   readonly why: "taken" | "unseen" | "late" | "failed";
 }
@@ -147,50 +126,50 @@ export interface LinkBlocked {
 export interface ShareSeen {
   readonly atMs: number;
   readonly wallMs: number;
-  /** For the mount in use: the address that it really uses, even if the configuration has another by now. */
+  /** Each route at the address that the mount uses, even if the configuration names another by now. */
   readonly routes: Readonly<Record<RouteName, RouteSeen>>;
-  /** The hosts as they are configured, if that differs. */
+  /** Each route at its configured address. Absent: as `routes`. */
   readonly configured?: Readonly<Record<RouteName, RouteSeen>>;
-  /** Why nothing is sent to its hosts from here; null or absent: this machine is on a network of the share. */
+  /** Why the hosts may not be asked from this network; null or absent: this machine is on a network of the share. */
   readonly away?: string | null;
-  /** A program has asked for the share since the last look. */
+  /** Whether a program has asked for the share since the last look. */
   readonly wanted?: boolean;
   /** The hardware addresses of hosts that answer, as `wakeAddresses` has them. */
   readonly hardware?: readonly string[];
-  /** The mount of this share that we look after. */
+  /** The mount that the rules manage. */
   readonly mount: MountSeen | null;
-  /** Other mounts of the same share; a condition, never unmounted. */
+  /** Other mounts of the same share. They are reported and never unmounted. */
   readonly twins: readonly FoundMount[];
-  /** Another home whose daemon looks after our path; null or absent: none. */
+  /** Another home whose daemon manages our mount path; null or absent: none. */
   readonly otherHome?: string | null;
-  /** Something else than this share that is mounted at our path. */
+  /** A mount of something else at our path. */
   readonly taken: FoundMount | null;
-  /** What keeps the driver from mounting anything now, whether the share is mounted or not. */
+  /** Why the driver could not mount anything now, whether the share is mounted or not. */
   readonly driverProblem: Lacking | null;
-  /** Both routes' hosts resolve to one address and port. */
+  /** The address and port to which both routes' hosts resolve; null: they differ. */
   readonly oneAddress: string | null;
   readonly openFiles: OpenFilesSeen | null;
-  /** Absent if nothing is or could be carried. */
+  /** null or absent: without a carrier. */
   readonly carry?: CarrySeen | null;
-  /** Files that are not yet on the server, looked up only while some may be left from a forced unmount. */
+  /** Files that are not on the server yet. null: not looked up, as no forced unmount can have left any. */
   readonly unsent: readonly string[] | null;
-  /** Folders of this machine with files of the share that will not get to the server by themselves. */
+  /** Local folders with files of the share that are not uploaded automatically. */
   readonly setAside?: readonly SetAsideFolder[];
-  /** What was written for other servers than the one that is mounted. */
+  /** Unsent files for other servers than the mounted one. */
   readonly waiting?: readonly WaitingUnsent[];
-  /** Uploads that the server refused and that are tried again. */
+  /** Uploads that the server refused; they are retried. */
   readonly refusedUploads?: readonly RefusedUpload[];
-  /** What keeps the stable link from being made. */
+  /** Why the stable link is not right; null: it is. */
   readonly linkBlocked: LinkBlocked | null;
-  /** What is known of its login; absent: it has none. */
+  /** Absent: the share has no login. */
   readonly logon?: ShareLogonSeen;
   readonly lastStep: StepSeen | null;
 }
 
 export interface ShareLogonSeen extends LogonSeen {
   /**
-   * The login that the mount used was refused, so it does not log in any more. `same`: it is the configured one.
-   * `other`: it is not, or that is unknown. null: it logs in.
+   * Whether the carrier holds back the mount's logins because the server refused one. `same`: the refused login is the
+   * configured one. `other`: another, or unknown. null: logins pass.
    */
   readonly shut: "same" | "other" | null;
 }

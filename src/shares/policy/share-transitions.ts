@@ -1,4 +1,4 @@
-// The changes of a share that are announced: in the log, in status, and in every user interface.
+// The changes of a share that are announced: in the log, in status and in all user interfaces.
 import type { RouteName } from "../share-spec.ts";
 
 type Place = RouteName | "none" | "unknown";
@@ -9,7 +9,6 @@ export type ShareTransition =
   | Named<"share.adopted", { route: Place; source: string; path: string }>
   | Named<"share.vanished", { from: Place }>
   | Named<"share.mount_attempt", { route: RouteName; host: string; reason: string }>
-  | Named<"share.mounted", Moved>
   | Named<"share.mount_failed", { route: RouteName; host: string; reason: string; duration_ms: number }>
   | Named<"share.move_failed", { route: RouteName; host: string; reason: string; duration_ms: number }>
   | Named<
@@ -19,17 +18,13 @@ export type ShareTransition =
         forced: boolean;
         reason: string;
         duration_ms: number;
-        /** null: nobody looked, or the answer was late. */
+        /** null: not looked up, or the answer was late. */
         open_files: number | null;
         unsent_files: number | null;
       }
     >
   | Named<"share.unmount_failed", { from: Place; reason: string; duration_ms: number; busy: boolean }>
-  | Named<"share.failover", Moved>
-  | Named<"share.recovered", Moved>
-  | Named<"share.recovery_failed", Moved>
-  | Named<"share.switched", Moved>
-  | Named<"share.remounted", Moved>
+  | Named<ArrivalName | "share.recovery_failed", Arrival>
   | Named<"share.recovery_deferred", { reason: string; open_files: number }>
   | Named<"share.tb_ready", { reason: string }>
   | Named<"share.tb_ready_cleared", { reason: string }>
@@ -41,19 +36,25 @@ export type ShareTransition =
   | Named<"share.error", { reason: string }>
   | Named<"share.error_cleared", { reason: string }>;
 
-/** A change of route. */
-interface Moved {
+/** The mounts and moves that succeeded. */
+export type ArrivalName =
+  | "share.mounted"
+  | "share.failover"
+  | "share.recovered"
+  | "share.switched"
+  | "share.remounted";
+
+interface Arrival {
   from: Place;
   to: Place;
   host: string;
   reason: string;
   duration_ms: number;
-  /**
-   * The mount stayed and its route moved; then `quiet`: no request was cut off, and the number of connections that were
-   * reset.
-   */
+  /** The mount stayed, and its connections were moved. */
   carried?: true;
+  /** No request was cut off by the move. */
   quiet?: boolean;
+  /** Connections that the move ended. */
   connections?: number;
 }
 

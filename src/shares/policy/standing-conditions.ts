@@ -1,4 +1,4 @@
-// The conditions of a share that follow from the observation alone; rules add others where they decide.
+// The conditions of a share that follow from the observation alone; the rules add others.
 import { counted } from "../../runtime/text/plain-text.ts";
 import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder, WaitingUnsent } from "../drivers/mount-driver.ts";
@@ -17,7 +17,7 @@ export function standingConditions(builder: Builder): void {
   );
 }
 
-/** What keeps the share from being mounted, or its link from leading there. */
+/** Obstacles to a mount, or to its stable link. */
 function obstacles({ seen, spec }: Builder): NewCondition[] {
   const conditions: NewCondition[] = [];
   const { missingVariable, mountPath } = spec;
@@ -81,7 +81,7 @@ export function lookedAfterBy({ mountPath }: Pick<ShareSpec, "mountPath">, home:
   return `${mountPath} is looked after by the daemon of ${home}`;
 }
 
-/** Two mounts or routes where one was meant. */
+/** Second mounts of the share, and routes with the same address. */
 function sideBySide({ seen }: Builder): NewCondition[] {
   const twins = seen.twins.map(
     ({ path, source }): NewCondition => ({
@@ -103,7 +103,7 @@ function sideBySide({ seen }: Builder): NewCondition[] {
   ];
 }
 
-/** Files that are written and not on the server. */
+/** Files that were written and are not on the server. */
 function fileConditions(builder: Builder): NewCondition[] {
   const { seen } = builder;
   const { unsent, mount, setAside = [], refusedUploads = [], waiting = [] } = seen;
@@ -143,7 +143,7 @@ function fileConditions(builder: Builder): NewCondition[] {
   return conditions;
 }
 
-/** What happens to them: only a mount of ours sends them, and only over a route. */
+/** How unsent files are sent: only by a mount of our own, and only while a route answers. */
 function unsentHint({ seen: { mount, routes }, spec }: Builder): string {
   if (mount === null) return "They are kept here and sent by the next mount.";
   const { madeByDriver, path } = mount.found;
@@ -154,7 +154,7 @@ function unsentHint({ seen: { mount, routes }, spec }: Builder): string {
   return isAny ? "They are being sent." : "They are kept here and sent once the server answers.";
 }
 
-/** Whether going back to Thunderbolt failed, or waits. */
+/** A return to Thunderbolt that failed, or waits. */
 function readiness({ seen, spec, memory, state }: Builder): NewCondition[] {
   const { openFiles, routes, mount } = seen;
   const conditions: NewCondition[] = [];
@@ -180,7 +180,6 @@ function readiness({ seen, spec, memory, state }: Builder): NewCondition[] {
   return conditions;
 }
 
-/** At most so many files are named. */
 const NAMED_AT_MOST = 5;
 
 function refusedText(uploads: readonly RefusedUpload[]): string {

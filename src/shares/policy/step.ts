@@ -1,11 +1,9 @@
-// The steps that a decision can ask for. Drivers take them, each under a deadline.
+// The steps that a decision can ask for. Each is performed under a deadline.
 import type { FoundMount, UnmountMode } from "../drivers/mount-driver.ts";
 import type { RouteName } from "../share-spec.ts";
 
 export type Step =
-  /**
-   * `carried`: through a port whose route can be moved beneath the mount. `server`: its id; null or absent: not proved.
-   */
+  /** `carried`: by the carrier, which can move the mount to another route. `server`: its id; null: not proved. */
   | {
       readonly kind: "mount";
       readonly route: RouteName;
@@ -13,15 +11,12 @@ export type Step =
       readonly server?: string | null;
     }
   | { readonly kind: "unmount"; readonly mount: FoundMount; readonly mode: UnmountMode }
-  /** Moves what is carried to another route (or to a new address of the same one). Planned: at a quiet moment. */
+  /** Moves the carried mount to another route, or to a new address of its route. `planned`: at a quiet moment. */
   | { readonly kind: "move"; readonly route: RouteName; readonly planned: boolean }
-  /** No route is left: programs wait from now on. */
+  /** Holds connections back: no route is left, and programs wait. */
   | { readonly kind: "hold" }
-  /**
-   * The server behind the route in use is proved since that outage: programs go on. `logon`: only its login was in the
-   * way, and is accepted again.
-   */
+  /** Lets connections through: the server is proved since `outage`, or, with `logon`, accepts the login again. */
   | { readonly kind: "confirm"; readonly outage: number | null; readonly logon?: true }
-  /** A packet to each of them. */
+  /** Sends a wake-on-LAN packet to each address. */
   | { readonly kind: "wake"; readonly addresses: readonly string[] }
   | { readonly kind: "check_open_files"; readonly mount: FoundMount };
