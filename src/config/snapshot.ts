@@ -1,68 +1,57 @@
 // A configuration for the engine: checked, complete, in milliseconds and absolute paths, immutable.
 import type { SecretReference } from "../secrets/reference.ts";
 import type { LimitsConfig } from "./limits.ts";
-import type { backendAuthKeys } from "./schema/backend-auth-schema.ts";
-import type { groupKeys, optimizerKeys, profileKeys } from "./schema/fewer-tools-schema.ts";
-import type { fleetKeys } from "./schema/fleet-schema.ts";
-import type {
-  auditKeys,
-  conflictKeys,
-  filterKeys,
-  managementKeys,
-  sandboxKeys,
-  serverKeys,
-  toolOverrideKeys,
-} from "./schema/gateway-schema.ts";
-import type { notifyKeys, syncKeys } from "./schema/schema.ts";
+import type { configFile } from "./schema/schema.ts";
 import type { Settled } from "./schema/settled.ts";
-import type { aliasKeys, globalKeys } from "./schema/share-schema.ts";
-import type { telemetryKeys } from "./schema/telemetry-schema.ts";
-import type { trustKeys } from "./schema/trust-schema.ts";
 import type { ShareRequirement } from "./values/requirement.ts";
 import type { SecretText } from "./values/secret-text.ts";
 
 export type ConfigFormat = "toml" | "yaml";
 
-// Each of these has the keys of its section, as `Settled` says; their meaning is declared with them (`schema/`).
-export type GlobalConfig = Settled<typeof globalKeys> & {
+type SettledFile = Settled<typeof configFile.keys>;
+type SettledBackend = SettledFile["backends"][string];
+type SettledAuth = SettledFile["incomingAuth"];
+type Partially<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
+
+// Each of these has the keys of its section; their meaning is declared with them (`schema/`).
+export type GlobalConfig = SettledFile["global"] & {
   readonly sharesRoot: string;
   readonly mountRoot: string;
 };
-export type SyncSettings = Settled<typeof syncKeys>;
-export type NotifyConfig = Settled<typeof notifyKeys>;
+export type SyncSettings = SettledFile["sync"];
+export type NotifyConfig = SettledFile["notify"];
+export type ServerConfig = NonNullable<SettledFile["server"]>;
 /** The management API and the page at the gateway's address. */
-export type ManagementConfig = Settled<typeof managementKeys>;
-export type ServerConfig = Settled<typeof serverKeys> & { readonly management: ManagementConfig };
+export type ManagementConfig = ServerConfig["management"];
 /** What separates a program from the rest of the machine, and what it may use all the same. */
-export type SandboxConfig = Settled<typeof sandboxKeys>;
+export type SandboxConfig = NonNullable<SettledBackend["sandbox"]>;
 /** How the gateway signs in to a server by OAuth. */
-export type BackendAuthConfig = Settled<typeof backendAuthKeys>;
+export type BackendAuthConfig = NonNullable<SettledBackend["auth"]>;
 /** Globs over the server's own names (resources: URIs). Deny wins. */
-export type NameFilter = Settled<typeof filterKeys.tools>;
+export type NameFilter = SettledBackend["filters"]["tools"];
 /** null: as the server says. */
-export type ToolOverride = Settled<typeof toolOverrideKeys>;
-export type TrustConfig = Settled<typeof trustKeys>;
-export type ConflictConfig = Settled<typeof conflictKeys>;
-export type AuditConfig = Omit<Settled<typeof auditKeys>, "enabled" | "arguments" | "path"> & {
+export type ToolOverride = SettledBackend["toolOverrides"][string];
+export type TrustConfig = SettledFile["trust"];
+export type ConflictConfig = SettledFile["conflictResolution"];
+export type AuditConfig = Omit<NonNullable<SettledFile["audit"]>, "enabled" | "arguments" | "path"> & {
   readonly path: string;
   readonly includeArguments: boolean;
 };
 /** Where traces and metrics go. */
-export type TelemetryConfig = Settled<typeof telemetryKeys> & {
-  readonly headers: Readonly<Record<string, SecretReference>>;
-};
-type FleetKeys = Settled<typeof fleetKeys>;
-type FleetList = "export" | "import" | "together" | "sessions";
+export type TelemetryConfig = NonNullable<SettledFile["telemetry"]>;
 /** Which machine this is among several, and how they reach each other. Absent lists are empty ones. */
-export type FleetConfig = Omit<FleetKeys, FleetList> & Partial<Pick<FleetKeys, FleetList>>;
+export type FleetConfig = Partially<
+  NonNullable<SettledFile["fleet"]>,
+  "export" | "import" | "together" | "sessions"
+>;
 /** Which tools are listed when not all are. */
-export type OptimizerConfig = Settled<typeof optimizerKeys>;
+export type OptimizerConfig = SettledFile["optimizer"];
 /** A part of everything, at an address of its own. */
-export type GroupConfig = Settled<typeof groupKeys> & { readonly name: string };
+export type GroupConfig = SettledFile["groups"][string] & { readonly name: string };
 /** What some clients are served; the first match counts. null: no condition, or no change. */
-export type ProfileConfig = Settled<typeof profileKeys>;
+export type ProfileConfig = SettledFile["profiles"][number];
 /** A link to a folder inside a share, at `path`. */
-export type AliasConfig = Settled<typeof aliasKeys> & { readonly path: string };
+export type AliasConfig = SettledFile["aliases"][number] & { readonly path: string };
 
 export interface RouteConfig {
   /** A name or address without brackets; null for a route of driver `local` without hosts. */
@@ -139,10 +128,18 @@ export interface BackendRoute {
   readonly connection: StdioConnection | HttpConnection;
 }
 
-export interface BackendConfig {
+/** Keys of a backend that have another form here; those of its server are in `connection`. */
+type BackendKeysElsewhere =
+  | keyof SettledBackend["routes"][number]
+  | "type"
+  | "protocol"
+  | "routes"
+  | "timeouts"
+  | "folders"
+  | "requires";
+
+export type BackendConfig = Omit<SettledBackend, BackendKeysElsewhere> & {
   readonly name: string;
-  readonly enabled: boolean;
-  readonly group: string | null;
   /** The connection of the first route, if there are several. */
   readonly connection: StdioConnection | HttpConnection;
   /** In order of preference; null or absent: `connection` is the only one. */
@@ -153,21 +150,11 @@ export interface BackendConfig {
     readonly listMs: number;
     readonly callMs: number;
   };
-  readonly filters: Readonly<Record<"tools" | "resources" | "prompts", NameFilter>>;
   /** Absolute: the only folders that paths in a call may lie in; null or absent: they may lie anywhere. */
   readonly folders?: readonly string[] | null;
-  /** By the server's own tool name. */
-  readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
-  readonly instances: "shared" | "per-client";
-  readonly replace: "overlap" | "stop-first";
-  /** null: as `[trust]` says. */
-  readonly pin: PinMode | null;
   /** Shares that it works on; empty: none. */
   readonly requires: readonly ShareRequirement[];
-  /** How long one of them may be away before `whenUnavailable` applies. */
-  readonly unavailableAfterMs: number;
-  readonly whenUnavailable: "hide" | "stop" | "error";
-}
+};
 
 /** A backend that the gateway runs: of the file, or of another machine. */
 export type ServedBackend = Omit<BackendConfig, "connection"> & {
@@ -175,16 +162,12 @@ export type ServedBackend = Omit<BackendConfig, "connection"> & {
 };
 
 /** What happens when a server shows something that differs from before. */
-export type PinMode = "tell" | "block" | "off";
+export type PinMode = TrustConfig["pin"];
 
 /** Which changes of the file wait for a person's approval. */
-export type ApproveMode = "commands" | "all" | "none";
+export type ApproveMode = NonNullable<TrustConfig["approve"]>;
 
-export interface AuthUser {
-  readonly name: string;
-  readonly token: SecretReference;
-  readonly roles: readonly string[];
-}
+export type AuthUser = SettledAuth["users"][number];
 
 /** Where the public keys of an issuer are. */
 export type SigningKeysPlace =
@@ -195,25 +178,11 @@ export type SigningKeysPlace =
   | { readonly kind: "file"; readonly path: string };
 
 /** Tokens that an authorization server signs. */
-export interface SignedTokensConfig {
+export type SignedTokensConfig = Omit<SettledAuth, "type" | "token" | "users" | "jwks"> & {
   readonly issuer: string;
-  /** null: the gateway's own address. */
-  readonly audience: readonly string[] | null;
-  readonly keys: SigningKeysPlace;
   readonly algorithms: readonly string[];
-  readonly leewayMs: number;
-  readonly requiredScopes: readonly string[];
-  /** What each claim may be; `*`: anything. */
-  readonly requiredClaims: Readonly<Record<string, readonly string[]>>;
-  /** Names with dots between; null: none. */
-  readonly rolesClaim: string | null;
-  /** null: `sub`. */
-  readonly nameClaim: string | null;
-  /** Roles by scope. */
-  readonly scopes: Readonly<Record<string, readonly string[]>>;
-  /** How long the last keys are used while newer ones cannot be read. */
-  readonly keysMaxAgeMs: number;
-}
+  readonly keys: SigningKeysPlace;
+};
 
 export type IncomingAuthConfig =
   | { readonly type: "anonymous" }
@@ -228,28 +197,15 @@ export type IncomingAuthConfig =
 /** What a server says of a tool, in the file's words. */
 export type ToolHint = `${"" | "not_"}${"read_only" | "destructive" | "idempotent" | "open_world"}`;
 
-export interface PolicyConfig {
-  readonly effect: "allow" | "deny" | "ask";
-  /** null: everybody. */
-  readonly roles: readonly string[] | null;
-  /** Globs over `tool:NAME`, `prompt:NAME`, `resource:URI`, or over the bare name; null: all. */
-  readonly resources: readonly string[] | null;
-  /** Globs over MCP methods; null: any. */
-  readonly methods: readonly string[] | null;
-  /** All must be true; null or absent: no condition, and the policy is not limited to tools. */
-  readonly annotations?: readonly ToolHint[] | null;
-  /** Globs over the values of arguments, by name; all must match. null or absent: no condition. */
-  readonly arguments?: Readonly<Record<string, readonly string[]>> | null;
-}
+type SettledAuthorization = NonNullable<SettledFile["authorization"]>;
+/** An absent key means the same as null: no condition. A policy with `annotations` is limited to tools. */
+export type PolicyConfig = Partially<SettledAuthorization["policies"][number], "annotations" | "arguments">;
 
-export interface AuthorizationConfig {
-  readonly defaultEffect: "allow" | "deny";
-  /** For destructive tools that would be allowed; absent: "allow". */
-  readonly destructive?: "allow" | "ask" | "refuse";
-  /** What a tool counts as if its server does not say; absent: "destructive", as in the protocol. */
-  readonly unannotated?: "destructive" | "harmless";
-  readonly policies: readonly PolicyConfig[];
-}
+/** Absent keys mean their defaults. */
+export type AuthorizationConfig = Partially<
+  Omit<SettledAuthorization, "policies">,
+  "destructive" | "unannotated"
+> & { readonly policies: readonly PolicyConfig[] };
 
 /** The encoding of what is sent; both go over HTTP. */
 export type OtlpProtocol = TelemetryConfig["protocol"];
@@ -264,40 +220,35 @@ export interface LayerConfig {
   readonly brings: readonly string[];
 }
 
-export interface MountaineerConfig {
+type Reshaped =
+  | "global"
+  | "backends"
+  | "incomingAuth"
+  | "authorization"
+  | "limits"
+  | "audit"
+  | "fleet"
+  | "groups"
+  | "shares"
+  | "aliases";
+
+/** Lists are in the file's order. A section is null where the file has none, or has switched it off. */
+export type MountaineerConfig = Omit<SettledFile, Reshaped> & {
   readonly global: GlobalConfig;
-  readonly sync: SyncSettings;
-  readonly notify: NotifyConfig;
-  /** null: the file has no such section. */
-  readonly server: ServerConfig | null;
-  /** In the file's order. */
   readonly backends: readonly BackendConfig[];
-  readonly conflictResolution: ConflictConfig;
   readonly incomingAuth: IncomingAuthConfig;
-  /** null: off. */
   readonly authorization: AuthorizationConfig | null;
   readonly limits: LimitsConfig;
-  /** null: off. */
   readonly audit: AuditConfig | null;
-  readonly trust: TrustConfig;
-  /** null: off. */
-  readonly telemetry: TelemetryConfig | null;
-  /** null: this machine is in no fleet. */
   readonly fleet: FleetConfig | null;
-  readonly optimizer: OptimizerConfig;
-  /** In the file's order. */
   readonly groups: readonly GroupConfig[];
-  /** In the file's order. */
-  readonly profiles: readonly ProfileConfig[];
-  /** In the file's order. */
   readonly shares: readonly ShareConfig[];
-  /** In the file's order. */
   readonly aliases: readonly AliasConfig[];
   /** The fleet's layer under the file; absent: there is none. */
   readonly layer?: LayerConfig;
-}
+};
 
-/** What the gateway reads as the file has it. */
+/** The sections of the file that the gateway reads. */
 export type GatewaySections = Omit<
   MountaineerConfig,
   "global" | "sync" | "notify" | "fleet" | "shares" | "aliases" | "layer"

@@ -157,7 +157,7 @@ export function engineOf(
   const config = engineConfig(file, place);
   const guarded = { homes: [place.home], configs: [path], userHome: place.userHome };
   const warnings = [
-    ...configWarnings(file, place),
+    ...configWarnings(file, config),
     ...reachWarnings(config.backends, guarded),
     ...unstatedShareWarnings(config),
   ];

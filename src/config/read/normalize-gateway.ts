@@ -1,35 +1,16 @@
 // Normalizes the values of the gateway's sections for the engine, and collects warnings.
 import { join } from "node:path";
-import { BURST_SECONDS, type LimitsConfig, type LimitsOverride, type PrincipalLimits } from "../limits.ts";
+import { BURST_SECONDS, type LimitsConfig, type PrincipalLimits } from "../limits.ts";
 import type { ConfigPlace } from "../locate.ts";
-import { backendAuthKeys } from "../schema/backend-auth-schema.ts";
-import { groupKeys, optimizerKeys, profileKeys } from "../schema/fewer-tools-schema.ts";
-import {
-  auditKeys,
-  backendKeys,
-  conflictKeys,
-  filterKeys,
-  managementKeys,
-  sandboxKeys,
-  serverKeys,
-  toolOverrideKeys,
-} from "../schema/gateway-schema.ts";
-import { incomingAuthKeys } from "../schema/incoming-auth-schema.ts";
-import { authorizationKeys, policyKeys } from "../schema/policy-schema.ts";
-import type { BackendFile, ConfigFile } from "../schema/schema.ts";
-import { settled } from "../schema/settled.ts";
-import { telemetryKeys } from "../schema/telemetry-schema.ts";
-import { trustKeys } from "../schema/trust-schema.ts";
+import type { BackendFile, ConfigFile, configFile } from "../schema/schema.ts";
+import type { Settled } from "../schema/settled.ts";
 import type {
   AuditConfig,
-  AuthUser,
   BackendConfig,
   ConfigWarning,
-  GatewaySections,
   HttpConnection,
   IncomingAuthConfig,
-  PolicyConfig,
-  SignedTokensConfig,
+  MountaineerConfig,
   SigningKeysPlace,
   StdioConnection,
   TelemetryConfig,
@@ -42,91 +23,69 @@ import { requirementOf } from "../values/requirement.ts";
 import { isLiteral } from "../values/secret-text.ts";
 import { isKeysAddress, SIGNING_ALGORITHMS } from "../values/sign-in-values.ts";
 
-function milliseconds(seconds: number): number {
-  return Math.round(seconds * 1000);
-}
-
-/** Of a backend, or of one of its routes. */
-type RouteFile = Omit<BackendFile["routes"][number], "name">;
+type SettledFile = Settled<typeof configFile.keys>;
+type SettledBackend = SettledFile["backends"][string];
+type SettledLimits = SettledFile["limits"];
+/** The keys that a backend and a route of one have in common. */
+type Server = Omit<SettledBackend["routes"][number], "name">;
 
 function connection(
-  backend: RouteFile,
-  { protocol, folders = [] }: Pick<BackendFile, "protocol" | "folders">,
-  place: ConfigPlace,
+  { command, args, env, cwd: own, sandbox, url, headers, auth }: Server,
+  { protocol, folders }: Pick<SettledBackend, "protocol" | "folders">,
+  { userHome }: ConfigPlace,
 ): StdioConnection | HttpConnection {
-  const { command, url, cwd = folders[0] } = backend;
   const spoken = protocol === "auto" ? {} : { protocol };
   // The rules refuse a backend that has neither, or whose type and keys contradict each other.
-  if (command === undefined) return { ...httpConnection(backend, url ?? ""), ...spoken };
+  if (command === null) {
+    return {
+      type: "streamable-http",
+      url: url ?? "",
+      headers: headers ?? {},
+      ...(auth && { auth }),
+      ...spoken,
+    };
+  }
+  const cwd = own ?? folders?.[0];
   return {
     type: "stdio",
-    command: command.startsWith("~/") ? expandPath(command, place.userHome) : command,
-    args: backend.args ?? [],
-    env: backend.env ?? {},
-    ...(cwd === undefined
-      ? { cwd: place.userHome }
-      : { cwd: expandPath(cwd, place.userHome), cwdGiven: true }),
-    ...(backend.sandbox === undefined
-      ? {}
-      : { sandbox: settled(sandboxKeys, backend.sandbox, place.userHome) }),
+    command: command.startsWith("~/") ? expandPath(command, userHome) : command,
+    args: args ?? [],
+    env: env ?? {},
+    ...(cwd === undefined ? { cwd: userHome } : { cwd, cwdGiven: true }),
+    ...(sandbox && { sandbox }),
     ...spoken,
   };
 }
 
-function httpConnection({ headers = {}, auth }: RouteFile, url: string): HttpConnection {
-  const connection: HttpConnection = { type: "streamable-http", url, headers };
-  return auth === undefined ? connection : { ...connection, auth: settled(backendAuthKeys, auth, "") };
-}
-
-function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): BackendConfig {
-  const { timeouts, filters } = backend;
-  const { userHome } = place;
+function engineBackend(name: string, backend: SettledBackend, place: ConfigPlace): BackendConfig {
+  const { routes: _routes, timeouts, requires, ...others } = backend;
+  // These keys belong to the connection.
+  const { type, command, args, env, cwd, sandbox, url, headers, auth, protocol, ...own } = others;
   const routes = backend.routes.map((route, index) => ({
     name: route.name ?? `${index + 1}`,
     connection: connection(route, backend, place),
   }));
-  // These belong to the connection.
-  const { type, command, args, cwd, url, protocol, ...own } = settled(backendKeys, backend, userHome);
+  const { capFetchMs: listMs, ...waits } = timeouts;
   return {
     ...own,
     name,
     connection: routes[0]?.connection ?? connection(backend, backend, place),
     ...(routes.length === 0 ? {} : { routes }),
-    timeouts: {
-      initMs: milliseconds(timeouts.init),
-      listMs: milliseconds(timeouts.cap_fetch),
-      callMs: milliseconds(timeouts.call),
-    },
-    filters: {
-      tools: settled(filterKeys.tools, filters.tools, userHome),
-      resources: settled(filterKeys.resources, filters.resources, userHome),
-      prompts: settled(filterKeys.prompts, filters.prompts, userHome),
-    },
-    toolOverrides: Object.fromEntries(
-      Object.entries(backend.tool_overrides).map(([tool, override]) => [
-        tool,
-        settled(toolOverrideKeys, override, userHome),
-      ]),
-    ),
-    requires: backend.requires.map(requirementOf),
+    timeouts: { ...waits, listMs },
+    requires: requires.map(requirementOf),
   };
 }
 
-function enginePolicy(policy: NonNullable<ConfigFile["authorization"]>["policies"][number]): PolicyConfig {
-  return { ...settled(policyKeys, policy, ""), arguments: policy.arguments ?? null };
-}
-
-function engineAudit(audit: ConfigFile["audit"], place: ConfigPlace): AuditConfig | null {
-  if (audit === undefined || !audit.enabled) return null;
-  const { enabled: _, arguments: includeArguments, ...given } = settled(auditKeys, audit, place.userHome);
+function engineAudit(file: SettledFile["audit"], place: ConfigPlace): AuditConfig | null {
+  if (file === null || !file.enabled) return null;
+  const { enabled: _, arguments: includeArguments, ...given } = file;
   return { ...given, path: given.path ?? defaultAuditPath(place), includeArguments };
 }
 
-/** null: nothing is to be sent or answered. */
-function engineTelemetry(file: ConfigFile["telemetry"]): TelemetryConfig | null {
-  if (file === undefined || (file.endpoint === undefined && !file.prometheus)) return null;
-  const { endpoint, ...given } = settled(telemetryKeys, file, "");
-  return { headers: file.headers, ...given, endpoint: endpoint?.replace(/\/$/, "") ?? null };
+/** null: there is nothing to send or answer. */
+function engineTelemetry(file: SettledFile["telemetry"]): TelemetryConfig | null {
+  if (file === null || (file.endpoint === null && !file.prometheus)) return null;
+  return { ...file, endpoint: file.endpoint?.replace(/\/$/, "") ?? null };
 }
 
 /** Where the audit goes unless the configuration says otherwise, absolute. */
@@ -134,40 +93,23 @@ export function defaultAuditPath({ home }: Pick<ConfigPlace, "home">): string {
   return join(home, "audit.jsonl");
 }
 
-/** What the gateway's sections of a checked file mean on this machine. */
-export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewaySections {
-  const { server, authorization } = file;
-  const { userHome } = place;
+/** The gateway's sections that differ in form from those of the file. */
+export function gatewayConfig(
+  file: SettledFile,
+  place: ConfigPlace,
+): Pick<MountaineerConfig, "backends" | "incomingAuth" | "limits" | "audit" | "telemetry" | "groups"> {
   return {
-    server:
-      server === undefined
-        ? null
-        : {
-            ...settled(serverKeys, server, userHome),
-            management: settled(managementKeys, server.management, userHome),
-          },
     backends: Object.entries(file.backends).map(([name, backend]) => engineBackend(name, backend, place)),
-    conflictResolution: settled(conflictKeys, file.conflict_resolution, userHome),
-    incomingAuth: incomingAuthConfig(file.incoming_auth, place),
-    authorization:
-      authorization === undefined
-        ? null
-        : {
-            ...settled(authorizationKeys, authorization, userHome),
-            policies: authorization.policies.map(enginePolicy),
-          },
+    incomingAuth: incomingAuthConfig(file.incomingAuth, place),
     limits: limitsConfig(file.limits),
     audit: engineAudit(file.audit, place),
-    trust: settled(trustKeys, file.trust, userHome),
     telemetry: engineTelemetry(file.telemetry),
-    optimizer: settled(optimizerKeys, file.optimizer, userHome),
-    groups: Object.entries(file.groups).map(([name, group]) => ({
-      name,
-      ...settled(groupKeys, group, userHome),
-    })),
-    profiles: file.profiles.map((profile) => settled(profileKeys, profile, userHome)),
+    groups: Object.entries(file.groups).map(([name, group]) => ({ name, ...group })),
   };
 }
+
+/** Of a backend, or of one of its routes, as the file has them. */
+type RouteFile = Omit<BackendFile["routes"][number], "name">;
 
 function commandWarnings({ command, args }: RouteFile, at: KeyPath): ConfigWarning[] {
   const warnings: ConfigWarning[] = [];
@@ -245,60 +187,50 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
   return [...warnings, ...policyWarnings(file), ...limitsWarnings(file.limits)];
 }
 
-type IncomingAuthFile = ConfigFile["incoming_auth"];
-
 /** The user that a token alone in `[incoming_auth]` stands for. */
 const LOCAL_USER = { name: "local", roles: ["local"] } as const;
 
-function incomingAuthConfig(file: IncomingAuthFile, place: ConfigPlace): IncomingAuthConfig {
-  const { type, token } = file;
+function incomingAuthConfig(file: SettledFile["incomingAuth"], place: ConfigPlace): IncomingAuthConfig {
+  const { type, token, users: named, issuer, algorithms, jwks, ...given } = file;
   if (type === "anonymous") return { type };
-  const users: AuthUser[] = file.users.map((user) => ({
-    name: user.name,
-    token: user.token,
-    roles: user.roles,
-  }));
-  if (token !== undefined) users.unshift({ ...LOCAL_USER, token });
-  return type === "local" ? { type, users } : { type, users, tokens: signedTokens(file, place) };
+  const users = token === null ? named : [{ ...LOCAL_USER, token }, ...named];
+  if (type === "local") return { type, users };
+  const keys = keysPlace(type, jwks ?? "", place);
+  // Never empty: the rules refuse a file without an issuer.
+  const tokens = { ...given, issuer: issuer ?? "", algorithms: algorithms ?? SIGNING_ALGORITHMS, keys };
+  return { type, users, tokens };
 }
 
-function signedTokens(file: IncomingAuthFile, place: ConfigPlace): SignedTokensConfig {
-  const {
-    issuer,
-    algorithms,
-    type: _type,
-    token: _token,
-    jwks: _jwks,
-    ...given
-  } = settled(incomingAuthKeys, file, "");
+function keysPlace(type: "jwt" | "oidc", jwks: string, { userHome }: ConfigPlace): SigningKeysPlace {
+  if (type === "oidc") return { kind: "discovery" };
+  if (isKeysAddress(jwks)) return { kind: "address", url: jwks };
+  return { kind: "file", path: expandPath(jwks, userHome) };
+}
+
+function limitsConfig({ overrides, ...all }: SettledLimits): LimitsConfig {
   return {
-    ...given,
-    // Never empty: the rules refuse a file without an issuer.
-    issuer: issuer ?? "",
-    keys: keysPlace(file, place),
-    algorithms: algorithms ?? SIGNING_ALGORITHMS,
-    requiredClaims: file.required_claims,
-    scopes: file.scopes,
+    ...principalLimits(all),
+    overrides: overrides.map(({ users, roles, ...own }) => {
+      // An override with its own rate has its own burst; otherwise the common one applies.
+      const burst = own.burst ?? (own.callsPerSecond === null ? all.burst : null);
+      const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== null));
+      return { users, roles, limits: principalLimits({ ...all, ...given, burst }) };
+    }),
   };
 }
 
-function keysPlace({ type, jwks = "" }: IncomingAuthFile, place: ConfigPlace): SigningKeysPlace {
-  if (type === "oidc") return { kind: "discovery" };
-  if (isKeysAddress(jwks)) return { kind: "address", url: jwks };
-  return { kind: "file", path: expandPath(jwks, place.userHome) };
-}
-
-type LimitsFile = ConfigFile["limits"];
-type OverrideFile = LimitsFile["overrides"][number];
-
-const MEBIBYTE = 1024 * 1024;
-
-function limitsConfig(limits: LimitsFile): LimitsConfig {
-  return { ...principalLimits(limits), overrides: limits.overrides.map((one) => override(one, limits)) };
+function principalLimits(limits: Omit<SettledLimits, "overrides">): PrincipalLimits {
+  const { callsPerSecond: rate, burst, resultBytes, ...counts } = limits;
+  return {
+    ...counts,
+    callsPerSecond: rate === 0 ? null : rate,
+    burst: burst ?? Math.max(1, Math.ceil(rate * BURST_SECONDS)),
+    resultBytes: resultBytes === 0 ? null : resultBytes,
+  };
 }
 
 /** Warnings about what the section allows, but probably does not mean. */
-function limitsWarnings({ overrides }: LimitsFile): ConfigWarning[] {
+function limitsWarnings({ overrides }: ConfigFile["limits"]): ConfigWarning[] {
   return overrides.flatMap(({ users, roles }, index) =>
     users === undefined && roles === undefined && index < overrides.length - 1
       ? {
@@ -308,29 +240,4 @@ function limitsWarnings({ overrides }: LimitsFile): ConfigWarning[] {
         }
       : [],
   );
-}
-
-function override(
-  { users, roles, ...own }: OverrideFile,
-  { overrides: _, ...all }: LimitsFile,
-): LimitsOverride {
-  // An override with its own rate has its own burst; otherwise the common one applies.
-  const burst = own.burst ?? (own.calls_per_second === undefined ? all.burst : undefined);
-  const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
-  return {
-    users: users ?? null,
-    roles: roles ?? null,
-    limits: principalLimits({ ...all, ...given, burst }),
-  };
-}
-
-function principalLimits(limits: Omit<LimitsFile, "overrides">): PrincipalLimits {
-  const { calls_per_second: rate, burst, calls_in_flight, sessions, result_mb } = limits;
-  return {
-    callsPerSecond: rate === 0 ? null : rate,
-    burst: burst ?? Math.max(1, Math.ceil(rate * BURST_SECONDS)),
-    callsInFlight: calls_in_flight,
-    sessions,
-    resultBytes: result_mb === 0 ? null : Math.round(result_mb * MEBIBYTE),
-  };
 }

@@ -2,76 +2,62 @@
 import { join } from "node:path";
 import { STORED_FORM } from "../../secrets/reference.ts";
 import type { ConfigPlace } from "../locate.ts";
-import { fleetKeys } from "../schema/fleet-schema.ts";
-import { type AliasFile, type ConfigFile, notifyKeys, type ShareFile, syncKeys } from "../schema/schema.ts";
-import { settled } from "../schema/settled.ts";
-import { aliasKeys, globalKeys } from "../schema/share-schema.ts";
-import type { AliasConfig, ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "../snapshot.ts";
+import { type ConfigFile, configFile } from "../schema/schema.ts";
+import { type Settled, settled } from "../schema/settled.ts";
+import type { ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "../snapshot.ts";
 import { SMB_PORT } from "../values/host-text.ts";
 import { RESERVED_SHARE_NAME } from "../values/names.ts";
 import { defaultSharesRoot, expandPath } from "../values/paths.ts";
 import { gatewayConfig, gatewayWarnings } from "./normalize-gateway.ts";
 
-function isLocal(share: ShareFile): boolean {
-  return share.driver === "local" || (share.driver === "auto" && share.thunderbolt_path !== undefined);
-}
+type SettledFile = Settled<typeof configFile.keys>;
+type SettledShare = SettledFile["shares"][number];
 
-function driverOf(share: ShareFile, place: ConfigPlace): ShareConfig["driver"] {
-  if (isLocal(share)) return "local";
-  // Only `auto` is left, which means SMB: `local` was handled above.
-  return share.driver === "auto" || share.driver === "local" ? (place.smbDriver ?? "rclone") : share.driver;
+function driverOf({ driver, thunderboltPath }: SettledShare, place: ConfigPlace): ShareConfig["driver"] {
+  if (driver !== "auto") return driver;
+  return thunderboltPath === null ? (place.smbDriver ?? "rclone") : "local";
 }
 
 function route(
-  host: ShareFile["thunderbolt_host"],
-  interfaceName: string | undefined,
-  folder: string | undefined,
-  place: ConfigPlace,
+  address: SettledShare["fallbackHost"],
+  interfaceName: string | null,
+  folder: string | null,
 ): RouteConfig {
-  return {
-    host: host?.host ?? null,
-    port: host?.port ?? SMB_PORT,
-    interfaceName: interfaceName ?? null,
-    folder: folder === undefined ? null : expandPath(folder, place.userHome),
-  };
+  return { host: address?.host ?? null, port: address?.port ?? SMB_PORT, interfaceName, folder };
 }
 
-function engineShare(share: ShareFile, global: ConfigFile["global"], place: ConfigPlace): ShareConfig {
+function engineShare(share: SettledShare, global: SettledFile["global"], place: ConfigPlace): ShareConfig {
+  const { name, password, wake, onlyOn } = share;
   return {
-    name: share.name,
-    shareName: share.share_name ?? share.name,
+    name,
+    shareName: share.shareName ?? name,
     username: share.username ?? place.userName,
-    password: share.password ?? null,
+    password,
     driver: driverOf(share, place),
     carry: share.carry ?? global.carry,
-    wake: share.wake,
-    onlyOn: share.only_on,
+    wake,
+    onlyOn,
     routes: {
-      tb: route(share.thunderbolt_host, share.thunderbolt_interface, share.thunderbolt_path, place),
-      fallback: route(share.fallback_host, share.fallback_interface, share.fallback_path, place),
+      tb: route(share.thunderboltHost, share.thunderboltInterface, share.thunderboltPath),
+      fallback: route(share.fallbackHost, share.fallbackInterface, share.fallbackPath),
     },
   };
 }
 
-function engineAlias(alias: AliasFile, sharesRoot: string, place: ConfigPlace): AliasConfig {
-  const given = settled(aliasKeys, alias, place.userHome);
-  return { ...given, path: given.path ?? join(sharesRoot, RESERVED_SHARE_NAME, alias.name) };
-}
-
 /** The engine's configuration for this machine. */
 export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerConfig {
-  const { global, sync, notify, shares, aliases } = file;
-  const { userHome } = place;
-  const given = settled(globalKeys, global, userHome);
-  const sharesRoot = given.sharesRoot ?? expandPath(defaultSharesRoot(place), userHome);
+  const given = settled(configFile.keys, file, place.userHome);
+  const { global, shares, aliases } = given;
+  const sharesRoot = global.sharesRoot ?? expandPath(defaultSharesRoot(place), place.userHome);
   return {
-    global: { ...given, sharesRoot, mountRoot: given.mountRoot ?? place.defaultMountRoot },
-    sync: settled(syncKeys, sync, userHome),
-    notify: settled(notifyKeys, notify, userHome),
-    ...gatewayConfig(file, place),
-    fleet: file.fleet === undefined ? null : settled(fleetKeys, file.fleet, userHome),
+    ...given,
+    ...gatewayConfig(given, place),
+    global: { ...global, sharesRoot, mountRoot: global.mountRoot ?? place.defaultMountRoot },
     shares: shares.map((share) => engineShare(share, global, place)),
-    aliases: aliases.map((alias) => engineAlias(alias, sharesRoot, place)),
+    aliases: aliases.map((alias) => ({
+      ...alias,
+      path: alias.path ?? join(sharesRoot, RESERVED_SHARE_NAME, alias.name),
+    })),
   };
 }
 
@@ -79,15 +65,16 @@ const SMB_ONLY = ["username", "password", "share_name"] as const;
 const HOST_ONLY = ["thunderbolt_interface", "fallback_interface"] as const;
 
 /** Warnings about what is allowed, but probably not meant. */
-export function configWarnings(file: ConfigFile, place: ConfigPlace): ConfigWarning[] {
-  return [...shareWarnings(file, place), ...gatewayWarnings(file)];
+export function configWarnings(file: ConfigFile, { shares }: MountaineerConfig): ConfigWarning[] {
+  return [...shareWarnings(file, shares), ...gatewayWarnings(file)];
 }
 
-function shareWarnings({ shares }: ConfigFile, place: ConfigPlace): ConfigWarning[] {
+function shareWarnings({ shares }: ConfigFile, engineShares: readonly ShareConfig[]): ConfigWarning[] {
   const warnings: ConfigWarning[] = [];
   for (const [index, share] of shares.entries()) {
     const at = `shares[${index}]`;
-    if (isLocal(share)) {
+    const driver = engineShares[index]?.driver;
+    if (driver === "local") {
       const unused = share.thunderbolt_host === undefined ? [...SMB_ONLY, ...HOST_ONLY] : SMB_ONLY;
       for (const key of unused) {
         if (share[key] === undefined) continue;
@@ -100,7 +87,7 @@ function shareWarnings({ shares }: ConfigFile, place: ConfigPlace): ConfigWarnin
       continue;
     }
     // Without a password macOS looks into the Keychain.
-    if (driverOf(share, place) === "netfs") continue;
+    if (driver === "netfs") continue;
     if (share.username !== undefined && share.password === undefined) {
       const text = `${JSON.stringify(share.name)} has a username and no password: it is mounted as guest`;
       warnings.push({

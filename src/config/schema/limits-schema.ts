@@ -38,7 +38,7 @@ const RESULT_MB = {
   unit: "MiB",
   meaning:
     "The largest result of a call that is sent as it is. A larger one is kept, to be read in pieces as a resource; a structured one is refused. 0: no limit.",
-};
+} as const;
 
 const AS_ALL = "as in `[limits]`";
 const BURST_ABSENT = "five times `calls_per_second`";

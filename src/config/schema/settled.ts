@@ -1,5 +1,6 @@
-// The keys of a table in the engine's form: camelCase, milliseconds, bytes, absolute paths; null for what the file does
-// not say.
+// Tables in the engine's form: camelCase, milliseconds, bytes, absolute paths; null for an absent value.
+
+import { isTable } from "../values/table.ts";
 import type { Approval, EntryKind, Key, OutOf } from "./schema-keys.ts";
 import type { Members, Place } from "./tables.ts";
 
@@ -12,15 +13,27 @@ type SettledName<Name, Of> =
     ? `${Camel<Without<"_secs", Name>> & string}Ms`
     : Of extends Key<unknown, "MiB">
       ? `${Camel<Without<"_mb", Name>> & string}Bytes`
-      : Of extends Key<unknown>
-        ? Camel<Name>
-        : never;
+      : Camel<Name>;
 
-type OrNull<Value> = undefined extends Value ? Exclude<Value, undefined> | null : Value;
+/** The engine's value at a place that the file has. */
+type SettledValue<P> =
+  P extends Key<unknown>
+    ? Exclude<OutOf<P>, undefined>
+    : P extends { readonly kind: "table"; readonly keys: infer M extends Members }
+      ? Settled<M>
+      : P extends { readonly kind: "list"; readonly table: { readonly keys: infer M extends Members } }
+        ? readonly Settled<M>[]
+        : P extends { readonly kind: "named"; readonly table: { readonly keys: infer M extends Members } }
+          ? Readonly<Record<string, Settled<M>>>
+          : P extends Place
+            ? Exclude<OutOf<P>, undefined>
+            : never;
 
-/** The keys, without the tables, of a table with the members `M`. */
+/** A table with the members `M`. */
 export type Settled<M extends Members> = {
-  readonly [Name in keyof M as SettledName<Name, M[Name]> & string]: OrNull<OutOf<M[Name]>>;
+  readonly [Name in keyof M as SettledName<Name, M[Name]> & string]:
+    | SettledValue<M[Name]>
+    | (undefined extends OutOf<M[Name]> ? null : never);
 };
 
 const SECOND_MS = 1000;
@@ -42,30 +55,48 @@ export function settledName(name: string, place: Place): string {
   return unit === "MiB" ? `${camelCase(name.replace(/_mb$/, ""))}Bytes` : camelCase(name);
 }
 
-/** The keys alone of a table's members. */
-export function keysIn(members: Members): readonly (readonly [name: string, key: Key<unknown>])[] {
-  return Object.entries(members).flatMap(([name, place]) => (place.kind === "key" ? [[name, place]] : []));
-}
-
-function settledValue(key: Key<unknown>, value: unknown, userHome: string): unknown {
+function settledValue(place: Place, value: unknown, userHome: string): unknown {
   if (value === undefined) return null;
-  const size = unitSize(key);
-  if (typeof value === "number" && size !== 1) return Math.round(value * size);
-  return key.settle === undefined ? value : key.settle(value, userHome);
+  switch (place.kind) {
+    case "key": {
+      const size = unitSize(place);
+      if (typeof value === "number" && size !== 1) return Math.round(value * size);
+      return place.settle === undefined ? value : place.settle(value, userHome);
+    }
+    case "table":
+      return settledTable(place.keys, value, userHome);
+    case "list":
+      return Array.isArray(value) ? value.map((one) => settledValue(place.table, one, userHome)) : value;
+    case "named":
+    case "open": {
+      const inner = place.kind === "open" ? place.key : place.table;
+      const members = Object.entries(asMembers(value));
+      return Object.fromEntries(members.map(([name, one]) => [name, settledValue(inner, one, userHome)]));
+    }
+  }
 }
 
-/** The keys of a table in the engine's form. */
+function settledTable(members: Members, table: unknown, userHome: string): object {
+  const values = asMembers(table);
+  const entries = Object.entries(members).map(([name, place]) => [
+    settledName(name, place),
+    settledValue(place, values[name], userHome),
+  ]);
+  return Object.fromEntries(entries);
+}
+
+function asMembers(value: unknown): Readonly<Record<string, unknown>> {
+  return isTable(value) ? value : {};
+}
+
+/** A table in the engine's form, with all tables in it. */
 export function settled<M extends Members>(
   members: M,
   table: { readonly [Name in keyof M]: OutOf<M[Name]> },
   userHome: string,
 ): Settled<M> {
-  const entries = keysIn(members).map(([name, key]) => [
-    settledName(name, key),
-    settledValue(key, table[name], userHome),
-  ]);
-  // The type has the same names, and each value was read by its own key.
-  return Object.fromEntries(entries) as Settled<M>;
+  // The type has the same names, and each value was read by its own declaration.
+  return settledTable(members, table, userHome) as Settled<M>;
 }
 
 const SERIOUSNESS = ["runs", "approval", "sends", "access", "guards"] as const;

@@ -15,27 +15,27 @@ interface TableText {
 export type Members = Readonly<Record<string, Place>>;
 
 /** A table with these keys and tables. */
-export interface Table<Out> extends Node<Out>, TableText {
+export interface Table<Out, M extends Members = Members> extends Node<Out>, TableText {
   readonly kind: "table";
-  readonly keys: Members;
+  readonly keys: M;
 }
 
-/** A table in which people choose the keys, all of which mean the same. */
-export interface OpenTable<Out> extends Node<Out>, TableText {
+/** A table with keys that people choose, all of one meaning. */
+interface OpenTable<Out> extends Node<Out>, TableText {
   readonly kind: "open";
   readonly key: Key<unknown>;
 }
 
-/** A list or a table of tables. */
-export interface TablesOf<Out> extends Node<Out> {
-  readonly kind: "list" | "named";
-  /** Its members, for people: `shares`. */
+/** A list of tables, or tables under names that people choose. */
+interface TablesOf<Kind, Out, M extends Members = Members> extends Node<Out> {
+  readonly kind: Kind;
+  /** The plural for people: `shares`. */
   readonly noun: string;
-  readonly table: Table<unknown>;
+  readonly table: Table<unknown, M>;
 }
 
-/** A key in a table declares all that a `Key` has. */
-export type Place = Key<unknown> | Table<unknown> | OpenTable<unknown> | TablesOf<unknown>;
+/** Any declaration that a table may hold. */
+export type Place = Key<unknown> | Table<unknown> | OpenTable<unknown> | TablesOf<"list" | "named", unknown>;
 
 type OutOfMembers<M extends Members> = { readonly [Name in keyof M]: OutOf<M[Name]> };
 
@@ -44,7 +44,7 @@ export function table<M extends Members>(
   meaning: string,
   keys: M,
   isOptional = false,
-): Table<OutOfMembers<M>> {
+): Table<OutOfMembers<M>, M> {
   return {
     meaning,
     isOptional,
@@ -79,7 +79,7 @@ export function table<M extends Members>(
 }
 
 /** The same, but not shown in the effective configuration if the file does not have it. */
-export function optionalTable<M extends Members>(meaning: string, keys: M): Table<OutOfMembers<M>> {
+export function optionalTable<M extends Members>(meaning: string, keys: M): Table<OutOfMembers<M>, M> {
   return table(meaning, keys, true);
 }
 
@@ -98,7 +98,10 @@ export function orAbsent<P extends Table<unknown> | OpenTable<unknown>>(
 }
 
 /** `[[NAME]]`: empty if the file has none. */
-export function listOf<Out>(noun: string, one: Table<Out>): TablesOf<readonly Out[]> {
+export function listOf<Out, M extends Members>(
+  noun: string,
+  one: Table<Out, M>,
+): TablesOf<"list", readonly Out[], M> {
   return {
     kind: "list",
     noun,
@@ -152,12 +155,12 @@ function namedJson({ pattern }: NamePattern, member: Node<unknown>): JsonSchema 
 }
 
 /** `[NAME.*]`: tables under names that people choose; empty if the file has none. */
-export function named<Out>(
+export function named<Out, M extends Members>(
   noun: string,
   readName: NameReader,
-  one: Table<Out>,
+  one: Table<Out, M>,
   pattern: NamePattern = {},
-): TablesOf<Readonly<Record<string, Out>>> {
+): TablesOf<"named", Readonly<Record<string, Out>>, M> {
   return {
     kind: "named",
     noun,

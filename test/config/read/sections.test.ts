@@ -46,8 +46,8 @@ Authorization = "\${OTLP_KEY}"
   const grpc = await refused('[telemetry]\nprotocol = "grpc"\n');
   assert.match(describeMistakes(grpc), /telemetry\.protocol.*http\/protobuf/s);
   assertEach(secretUses(config), ({ usedBy }) => usedBy, [
-    "telemetry (headers Authorization)",
     "telemetry (metrics_token)",
+    "telemetry (headers Authorization)",
   ]);
 });
 
