@@ -1,4 +1,4 @@
-// The contract of what signs an HTTP link's requests: a token that is got, kept and renewed elsewhere.
+// How an HTTP link authenticates its requests: the contract of a token source, and the credential of one message.
 import type { BackendAuthConfig } from "../../../config/snapshot.ts";
 import type { LinkFailure } from "./backend-link.ts";
 
@@ -8,46 +8,93 @@ export type ResolvedAuth = Omit<BackendAuthConfig, "clientSecret" | "privateKey"
   readonly privateKey: string | null;
 };
 
-/** What a request carries. */
+/** What authenticates one request. */
 export interface Credential {
-  /** The value of `Authorization`; null: the request goes out without one. */
+  /** The value of `Authorization`; null: the request carries none. */
   readonly header: string | null;
 }
 
-/** The request goes out without a token. */
 export const NO_CREDENTIAL: Credential = { header: null };
 
-/** A response 401 or 403. */
 export interface AuthorizationRefusal {
   readonly status: 401 | 403;
-  /** Its `WWW-Authenticate`; null: it had none. */
+  /** The response's `WWW-Authenticate`; null: it has none. */
   readonly challenge: string | null;
-  /** What the refused request carried. */
+  /** The credential of the refused request. */
   readonly carried: Credential;
 }
 
-/** Of one link. Disposing it ends its interest; what is kept stays. */
+/** The authorization of one link. Disposing it keeps the stored tokens. */
 export interface LinkAuthorization extends Disposable {
-  /** What a request carries now; null: that is not known without waiting, or there is nothing valid. */
+  /** The credential to send now; null: there is none that is valid, or finding out takes time. */
   readonly current: Credential | null;
-  /** Waits for what `current` lacks, within a deadline of its own. Never rejects. */
+  /** Waits for a credential, within a deadline of its own. Never rejects. */
   obtain(): Promise<Credential | LinkFailure>;
   /**
-   * What to do after a refusal, in which the server did not do the work: another credential to send the request with
-   * once more, or why there is none. Null: the refusal is not about tokens. Never rejects.
+   * After a refusal, in which the server did not do the work: another credential to send the request with once more, or
+   * why there is none. Null: the refusal is not about tokens. Never rejects.
    */
   refused(refusal: AuthorizationRefusal): Promise<Credential | LinkFailure | null>;
-  /** Takes tokens out of a text. */
+  /** Removes tokens from a text. */
   clean(text: string): string;
 }
 
-/** A standing problem of signing in, for the backend's conditions. */
+/** For a link that has no credentials but its configured headers. */
+export const UNSIGNED: LinkAuthorization = {
+  current: NO_CREDENTIAL,
+  obtain: () => Promise.resolve(NO_CREDENTIAL),
+  refused: () => Promise.resolve(null),
+  clean: (text) => text,
+  [Symbol.dispose]() {},
+};
+
+export function isCredential(outcome: Credential | LinkFailure): outcome is Credential {
+  return "header" in outcome;
+}
+
+/** The credential of one message: obtained before `send`, and replaced at most once after a refusal. */
+export function signing(
+  authorization: LinkAuthorization,
+  send: (credential: Credential) => void,
+  fail: (failure: LinkFailure) => void,
+) {
+  let carried = NO_CREDENTIAL;
+  let isRenewed = false;
+  const settle = (outcome: Credential | LinkFailure): void => {
+    if (!isCredential(outcome)) fail(outcome);
+    else {
+      carried = outcome;
+      send(outcome);
+    }
+  };
+  return {
+    /** Calls `send` at once where the credential is known. */
+    start(): void {
+      const { current } = authorization;
+      if (current !== null) settle(current);
+      else void authorization.obtain().then(settle);
+    },
+    sendAgain: () => send(carried),
+    /** Sends once more with another credential; `onFinal`: no other credential can help. */
+    refused(status: number, challenge: string | null, onFinal: () => void): void {
+      if (status !== 401 && status !== 403) {
+        onFinal();
+        return;
+      }
+      void authorization.refused({ status, challenge, carried }).then((outcome) => {
+        if (outcome === null || (isCredential(outcome) && isRenewed)) onFinal();
+        else {
+          isRenewed = true;
+          settle(outcome);
+        }
+      });
+    },
+  };
+}
+
+/** A sign-in problem that persists, for the backend's conditions. */
 export interface SignInNotice {
   readonly code: "login_needed" | "scopes_needed" | "token_not_renewed";
   readonly title: string;
   readonly hint: string;
-}
-
-export function isCredential(outcome: Credential | LinkFailure): outcome is Credential {
-  return "header" in outcome;
 }

@@ -4,7 +4,7 @@ import { isLoopbackUrl } from "../../../config/values/host.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { harmless } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import { connectReason } from "../links/http/target.ts";
+import { connectReason } from "../links/http/connect-reason.ts";
 
 const DEADLINE_MS = 15_000;
 const LONGEST_BYTES = 512 * 1024;

@@ -1,4 +1,4 @@
-// Reads the body of an HTTP response: whole within a bound, or as a stream of events that its receiver can pause.
+// Reads the body of an HTTP response: whole within a limit, or as an event stream that its receiver can pause.
 import { parseExactly } from "../../../../runtime/text/exact-json.ts";
 import { GatheredBytes } from "../../../../runtime/text/gathered-bytes.ts";
 import { createSseParser, type SseEvent, type SseParser } from "../../../../runtime/text/sse-parser.ts";
@@ -7,16 +7,15 @@ import type { LinkFailure } from "../backend-link.ts";
 import type { Asked, Response } from "./connections.ts";
 import type { Headers, HttpTarget } from "./target.ts";
 
-/** How a body came to its end. */
-export type BodyEnd = "complete" | "broken" | "overlong";
+type BodyEnd = "complete" | "broken" | "overlong";
 
-/** The media type without parameters, in lower case; "" when there is none. */
+/** The media type without parameters, in lower case; "" if there is none. */
 export function mediaType({ headers }: Response): string {
   const [type = ""] = (headers.get("content-type") ?? "").split(/[;,]/, 1);
   return type.trim().toLowerCase();
 }
 
-/** Calls back once, with all of it or with null and why it is not whole. */
+/** Calls back once: with the body, or with null and the reason. */
 export function readWhole(
   response: Response,
   limitBytes: number,
@@ -40,19 +39,19 @@ export function readWhole(
 }
 
 interface EventReader {
-  /** Of a `message` event, parsed; a returned promise pauses the stream until it settles. */
+  /** The parsed data of a `message` event; a returned promise pauses the stream until it settles. */
   onMessage(message: unknown): Promise<void> | null;
-  /** Data of a `message` event that is no JSON. */
+  /** The data of a `message` event that is not JSON. */
   onGarbage(text: string): void;
-  /** Any other event; absent: they are skipped. */
+  /** An event of another type; absent: such events are skipped. */
   onOther?(event: SseEvent): void;
-  /** So many bytes have come, and what was whole in them was handed over. */
+  /** Called with the size of each received piece, after its complete events were delivered. */
   onPiece?(bytes: number): void;
-  /** Once, after all data was handed over. */
+  /** Called once, after all events were delivered. */
   onEnd(end: BodyEnd): void;
 }
 
-/** Reads a text/event-stream; what is returned tells ids and `retry` as far as it was read. */
+/** Reads a text/event-stream. The returned parser has the last event id and `retry` read so far. */
 export function readEvents(response: Response, limitBytes: number, reader: EventReader): SseParser {
   const parser = createSseParser(limitBytes);
   let held = false;
@@ -96,10 +95,6 @@ export function readEvents(response: Response, limitBytes: number, reader: Event
       response.destroy();
     }
   };
-  const ended = (how: BodyEnd): void => {
-    end ??= how;
-    finish();
-  };
   response.read({
     onData(piece) {
       parser.push(piece);
@@ -107,20 +102,23 @@ export function readEvents(response: Response, limitBytes: number, reader: Event
       reader.onPiece?.(piece.length);
       finish();
     },
-    onEnd: ended,
+    onEnd(how) {
+      end ??= how;
+      finish();
+    },
   });
   return parser;
 }
 
 interface StreamRequest {
   onOpen(response: Response): void;
-  /** The server answered something else. `challenge`: its `WWW-Authenticate`; null: it had none. */
+  /** The server answered something else than an event stream. `challenge`: its `WWW-Authenticate`; null: none. */
   onRefused(status: number, challenge: string | null): void;
-  /** There is no answer. */
+  /** No response came. */
   onFailed(failure: LinkFailure): void;
 }
 
-/** Asks for a stream of events (GET). Null: it cannot be asked for, as a header has characters that HTTP forbids. */
+/** Requests an event stream (GET). Null: a header has characters that HTTP forbids. */
 export function askForEvents(target: HttpTarget, headers: Headers, stream: StreamRequest): Asked | null {
   try {
     return target.ask(
@@ -130,7 +128,7 @@ export function askForEvents(target: HttpTarget, headers: Headers, stream: Strea
           if (response.status === 200 && mediaType(response) === "text/event-stream") stream.onOpen(response);
           else {
             stream.onRefused(response.status, response.headers.get("www-authenticate") ?? null);
-            // A body that has not come by then may never end, and nobody waits for it.
+            // A body that is not complete by then may never end, and nobody reads it.
             setImmediate(() => response.destroy());
           }
         },

@@ -1,40 +1,40 @@
-// The connections to one HTTP server: opened as they are needed, kept for the next call, a bounded number at once. One
-// call at a time goes over each, as one write.
+// The connections to one HTTP server: opened on demand, reused, bounded in number. Each carries one call at a time,
+// written at once.
 import type { Socket } from "node:net";
 import { systemErrorCode } from "../../../../runtime/errors.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 import { type ResponseHead, type ResponseParts, ResponseReader } from "./response-reader.ts";
 
 export const CONNECT_TIMEOUT_MS = 5_000;
-/** Calls and streams of one backend at once; more wait for a connection. */
+/** Limit of concurrent calls and streams of one backend; more wait for a connection. */
 const CONNECTIONS = 256;
-/** Many servers end an idle connection after 5 s, some without saying so: a request must not meet that end. */
+/** Many servers end an idle connection after 5 s without announcing it; a request must not be sent at that moment. */
 const IDLE_MS = 4_000;
-/** What a server says of how long it keeps a connection is true where it is, and later here. */
-const ON_THE_WAY_MS = 1_000;
-/** Of a stream on which nothing is said: a peer that is gone is found, and Node's own 1 s would wake both ends for it. */
+/** Subtracted from the keep-alive time that a server announces, for the time that its close takes to arrive here. */
+const LATENCY_MS = 1_000;
+/** Delay before TCP keep-alive probes detect a dead peer of an idle stream. Node's default of 1 s wakes both ends often. */
 const PROBE_MS = 30_000;
 
 /** How a connection ended before the response began. */
 export interface Lost {
-  /** Null: the server ended it. */
+  /** Null: the server ended the connection. */
   readonly error: Error | null;
-  readonly how: /** It was never there. */
+  readonly how: /** The connection failed before it was established. */
     | "not connected"
-    /** Nobody took it within `CONNECT_TIMEOUT_MS`. */
+    /** Nothing accepted the connection within `CONNECT_TIMEOUT_MS`. */
     | "not taken"
-    /** Somebody took it, and TLS came to nothing in that time. */
+    /** The connection was accepted, but TLS was not established in that time. */
     | "not secured"
-    /** The server answered something that is no HTTP. */
+    /** The server answered something that is not HTTP. */
     | "not http"
     | "closed";
-  /** A kept connection, which the server ended as we wrote: it may not have seen the request. */
+  /** The server ended a reused connection while we wrote: it may not have seen the request. */
   readonly isStale: boolean;
 }
 
-/** What becomes of a request. Nothing is called back synchronously. */
+/** The outcome of a request. Nothing is called back synchronously. */
 export interface CallEvents {
-  /** The system has all of it. */
+  /** The whole request has been handed to the operating system. */
   onTaken?(): void;
   onResponse(response: Response): void;
   /** No response has begun, and none will. */
@@ -43,22 +43,22 @@ export interface CallEvents {
 
 export interface BodyReader {
   onData(piece: Buffer): void;
-  /** Once. */
+  /** Called once. */
   onEnd(end: "complete" | "broken"): void;
 }
 
 export interface Response extends Pick<ResponseHead, "status" | "headers"> {
-  /** From now on; without a reader the body is dropped. */
+  /** Delivers the body from now on; without a reader the body is dropped. */
   read(reader: BodyReader): void;
   pause(): void;
   resume(): void;
-  /** Ends its connection; the body is broken then. */
+  /** Ends the connection; the reader gets a broken body. */
   destroy(): void;
 }
 
-/** A request that is under way, or waits for its connection. */
+/** A request that is in flight, or waits for a connection. */
 export interface Asked {
-  /** Ends its connection, or takes it back. */
+  /** Ends its connection, or stops waiting for one. */
   destroy(): void;
 }
 
@@ -69,12 +69,12 @@ export class Connections {
   readonly #connectedEvent: ConnectedEvent;
   readonly #clock: Clock;
   readonly #all = new Set<Connection>();
-  /** The one that was used last is the last. */
+  /** The most recently used connection is the last. */
   readonly #idle: Connection[] = [];
   readonly #waiting = new Set<Call>();
   #idleTimer: Timer | null = null;
 
-  /** `open` begins one; `connectedEvent`: from when on requests can go over it. */
+  /** `open` starts a connection, which takes requests from `connectedEvent` on. */
   constructor(open: () => Socket, connectedEvent: ConnectedEvent, clock: Clock) {
     this.#open = open;
     this.#connectedEvent = connectedEvent;
@@ -86,7 +86,7 @@ export class Connections {
     const call = new Call(text, events, this.#waiting);
     const nowMs = this.#clock.monotonicMs();
     let kept = this.#idle.pop();
-    // The timer is that of the first, which may be kept for longer.
+    // The idle timer follows the first connection, and a later one may expire before it.
     for (; kept !== undefined && kept.idleUntilMs <= nowMs; kept = this.#idle.pop()) kept.destroy();
     if (kept !== undefined) kept.begin(call);
     else if (this.#all.size < CONNECTIONS) this.#connect(call);
@@ -94,7 +94,7 @@ export class Connections {
     return call;
   }
 
-  /** Ends all of them. */
+  /** Ends all connections. */
   destroy(): void {
     this.#idleTimer?.[Symbol.dispose]();
     this.#waiting.clear();
@@ -102,15 +102,13 @@ export class Connections {
   }
 
   #connect(call: Call): void {
-    const connection = new Connection(this.#open(), this.#connectedEvent, this.#clock, {
-      onFree: (keptMs) => this.#onFree(connection, keptMs),
-      onClosed: () => this.#onClosed(connection),
-    });
+    const connection = new Connection(this, this.#open(), this.#connectedEvent, this.#clock);
     this.#all.add(connection);
     connection.begin(call);
   }
 
-  #onFree(connection: Connection, keptMs: number): void {
+  /** The response has been received; the connection can be kept for this long. */
+  onFree(connection: Connection, keptMs: number): void {
     const [next] = this.#waiting;
     if (next !== undefined) {
       this.#waiting.delete(next);
@@ -122,7 +120,7 @@ export class Connections {
     this.#idleTimer ??= this.#clock.setTimer(keptMs, () => this.#endIdle());
   }
 
-  #onClosed(connection: Connection): void {
+  onClosed(connection: Connection): void {
     this.#all.delete(connection);
     const index = this.#idle.indexOf(connection);
     if (index >= 0) this.#idle.splice(index, 1);
@@ -145,36 +143,28 @@ export class Connections {
   }
 }
 
-interface ConnectionEvents {
-  /** Its answer has come whole; it may be kept for so long. */
-  onFree(keptMs: number): void;
-  /** Once, and at once. */
-  onClosed(): void;
-}
-
 class Connection implements ResponseParts {
   idleUntilMs = 0;
   readonly #socket: Socket;
-  readonly #events: ConnectionEvents;
+  readonly #owner: Connections;
   readonly #reader = new ResponseReader(this);
   #call: Call | null = null;
   #calls = 0;
   #error: Error | null = null;
+  /** The loss to report if the connection ended now. */
+  #how: Lost["how"] = "not connected";
   #isTaken = false;
-  #isConnected = false;
-  #isLate = false;
-  #isHttp = true;
   #isWritten = false;
   #isAnswered = false;
   #isPaused = false;
   #isGone = false;
   #keptMs = 0;
 
-  constructor(socket: Socket, connectedEvent: ConnectedEvent, clock: Clock, events: ConnectionEvents) {
+  constructor(owner: Connections, socket: Socket, connectedEvent: ConnectedEvent, clock: Clock) {
+    this.#owner = owner;
     this.#socket = socket;
-    this.#events = events;
     const timer = clock.setTimer(CONNECT_TIMEOUT_MS, () => {
-      this.#isLate = true;
+      this.#how = this.#isTaken ? "not secured" : "not taken";
       this.destroy();
     });
     socket.once("connect", () => {
@@ -182,7 +172,7 @@ class Connection implements ResponseParts {
       socket.setNoDelay(true).setKeepAlive(true, PROBE_MS);
     });
     socket.once(connectedEvent, () => {
-      this.#isConnected = true;
+      this.#how = "closed";
       timer[Symbol.dispose]();
     });
     socket.on("data", (bytes: Buffer) => this.#go(this.#reader.push(bytes)));
@@ -206,11 +196,11 @@ class Connection implements ResponseParts {
     this.#socket.write(call.text, this.#onWritten);
   }
 
-  /** The call of now hears of it when the connection has closed. */
+  /** The current call gets its loss when the socket has closed. */
   destroy(): void {
     if (this.#isGone) return;
     this.#isGone = true;
-    this.#events.onClosed();
+    this.#owner.onClosed(this);
     this.#socket.destroy();
     if (this.#socket.closed) this.#lose();
   }
@@ -261,21 +251,21 @@ class Connection implements ResponseParts {
   #go(isHttp: boolean): void {
     if (isHttp) this.#freeWhenDone();
     else {
-      this.#isHttp = false;
+      this.#how = "not http";
       this.destroy();
     }
   }
 
-  /** After all that was read: what comes beyond the answer would be taken for that of the next call. */
+  /** Called after all received bytes were parsed: bytes beyond the response must not be taken for the next one. */
   #freeWhenDone(): void {
     if (!this.#isAnswered || this.#isGone) return;
     this.#isAnswered = false;
-    // A server that has answered may never read the rest of the request.
-    if (this.#keptMs > 0 && this.#isWritten) this.#events.onFree(this.#keptMs);
+    // A server that has answered early may never read the rest of the request.
+    if (this.#keptMs > 0 && this.#isWritten) this.#owner.onFree(this, this.#keptMs);
     else this.destroy();
   }
 
-  /** What came before the end, and is held, is handed over first. */
+  /** While paused, `resume` delivers the bytes received before the end first. */
   #ended(): void {
     this.#keptMs = 0;
     if (this.#isPaused) return;
@@ -284,36 +274,26 @@ class Connection implements ResponseParts {
   }
 
   #lose(): void {
-    this.#call?.lose(this.#lost());
-    this.#call = null;
-  }
-
-  #lost(): Lost {
     const error = this.#error;
+    const how = this.#how;
     const code = systemErrorCode(error);
     const isEnded = error === null || code === "ECONNRESET" || code === "EPIPE";
-    const how = this.#how();
-    return { error, how, isStale: how === "closed" && this.#calls > 1 && isEnded };
-  }
-
-  #how(): Lost["how"] {
-    if (this.#isLate) return this.#isTaken ? "not secured" : "not taken";
-    if (!this.#isConnected) return "not connected";
-    return this.#isHttp ? "closed" : "not http";
+    this.#call?.lose({ error, how, isStale: how === "closed" && this.#calls > 1 && isEnded });
+    this.#call = null;
   }
 }
 
 function keptMs({ headers }: ResponseHead): number {
   const [, seconds] = /\btimeout=(\d{1,9})/i.exec(headers.get("keep-alive") ?? "") ?? [];
-  return seconds === undefined ? IDLE_MS : Math.min(IDLE_MS, Number(seconds) * 1_000 - ON_THE_WAY_MS);
+  return seconds === undefined ? IDLE_MS : Math.min(IDLE_MS, Number(seconds) * 1_000 - LATENCY_MS);
 }
 
-/** One request, and its response from when that has begun. */
+/** One request and its response. */
 class Call implements Asked, Response {
   readonly text: string;
   readonly events: CallEvents;
   readonly #waiting: Set<Call>;
-  /** Null: it waits for one, or is over. */
+  /** Null: the call waits for a connection, or is over. */
   connection: Connection | null = null;
   reader: BodyReader | null = null;
   status = 0;

@@ -1,32 +1,28 @@
-// One message sent over HTTP and all that comes back for it: JSON, a stream of events with its resumption, or a refusal.
+// One message sent over HTTP, and the response to it: JSON, an event stream (resumed if it breaks), or a refusal.
 import { errorText } from "../../../../runtime/errors.ts";
 import { withoutByteOrderMark } from "../../../../runtime/text/plain-text.ts";
+import { backoffMs } from "../../../../runtime/time/backoff.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 import { classifyMessage, isError, isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
 import { parseMessage } from "../../../written-results.ts";
 import { type CleanLine, type LinkEvents, type LinkFailure, linkFailure } from "../backend-link.ts";
-import {
-  type Credential,
-  isCredential,
-  type LinkAuthorization,
-  NO_CREDENTIAL,
-} from "../link-authorization.ts";
+import { type Credential, type LinkAuthorization, signing } from "../link-authorization.ts";
 import { askForEvents, mediaType, readEvents, readWhole } from "./body.ts";
 import type { Asked, Response } from "./connections.ts";
 import { refusal, TAKES_NO_MESSAGES } from "./refusal.ts";
 import type { Headers, HttpTarget } from "./target.ts";
 
 const ERROR_BODY_BYTES = 64 * 1024;
-const SAID_AT_MOST = 200;
-/** Looks for the rest of a broken stream, in a row without an event. */
+const LONGEST_ERROR = 200;
+/** Attempts to resume a broken stream without receiving any event. */
 const RESUME_TRIES = 5;
-/** A server may ask for no wait at all, and end each stream after one event: `least` is kept all the same. */
-const RESUME_MS = { least: 50, usual: 1_000, atMost: 30_000 };
-/** A server ends the stream after its answer; one that does not is not waited for. */
+/** `least` holds even if the server asks for a retry without delay: it may end each stream after one event. */
+const RESUME_MS = { least: 50, usual: 1_000, most: 30_000 };
+/** Time for the server to end the stream after its answer; then we end it. */
 const AFTER_ANSWER_MS = 2_000;
 
-/** The specification's reads and notifications. Answers to questions have no method; a method of a server's own may do anything. */
-const HARMLESS_TWICE: ReadonlySet<string> = new Set([
+/** The specification's methods that may be sent twice without harm. A server's own methods may do anything. */
+const IDEMPOTENT: ReadonlySet<string> = new Set([
   ...["ping", "server/discover", "completion/complete"],
   ...["tools/list", "prompts/list", "prompts/get"],
   ...["resources/list", "resources/templates/list", "resources/read"],
@@ -35,61 +31,58 @@ const HARMLESS_TWICE: ReadonlySet<string> = new Set([
   "notifications/roots/list_changed",
 ]);
 
-/** What all exchanges of a link have in common. */
+/** What all exchanges of a link share. */
 export interface LinkContext {
   readonly target: HttpTarget;
-  /** What `target` signs its requests with; null: nothing. */
-  readonly authorization: LinkAuthorization | null;
+  readonly authorization: LinkAuthorization;
   readonly clock: Clock;
   readonly events: LinkEvents;
-  readonly responseLimitBytes: number;
+  /** Limit of one message from the server. */
+  readonly limitBytes: number;
   readonly clean: CleanLine;
-  /** The server gave us a session at initialize. */
+  /** The server assigned a session in its response to `initialize`. */
   readonly onSession: (sessionId: string) => void;
-  /** The server takes no messages at the address: its `initialize` may be for a server of the older transport. */
-  readonly onNotTaken: (initialize: Unanswered, failure: LinkFailure) => void;
+  /** The server refuses `initialize` with POST at this address: it may speak HTTP+SSE. */
+  readonly onNotTaken: (initialize: SentRequest, failure: LinkFailure) => void;
 }
 
-/** A request as it was sent. */
-export interface Unanswered {
+export interface SentRequest {
   readonly id: RpcId;
   readonly message: RpcMessage;
+  /** The message as JSON. */
   readonly text: string;
 }
 
-/** How a message goes out; headers and session are those of that moment. */
-interface Outgoing {
-  readonly message: RpcMessage;
-  readonly text: string;
+/** One message to send; headers and session are those of the moment of sending. */
+interface Outgoing extends Omit<SentRequest, "id"> {
   readonly headers: Headers;
   readonly hasSession: boolean;
-  /** A stream that breaks is asked for again. */
+  /** A broken event stream is resumed by its last event id. */
   readonly isResumable: boolean;
-  /** Where it goes, and then no answer comes in the response; null: to the target's own path. */
+  /** The endpoint of HTTP+SSE, whose response carries no answer; null: the target's own path. */
   readonly path: string | null;
-  /** The server has taken it, or never will. Once. */
+  /** The server has received the message, or never will. Called once. */
   readonly onTaken: () => void;
-  /** Nothing more comes of it. Once, also after `abort`. */
+  /** The exchange is over. Called once, also after `abort`. */
   readonly onDone: () => void;
 }
 
 export class Exchange {
-  /** The id of a request; null: no answer is due. */
+  /** The id of a request; null: the message is no request. */
   readonly id: RpcId | null;
   readonly #context: LinkContext;
   readonly #outgoing: Outgoing;
   readonly #method: string | null;
   readonly #answers: Answers;
+  readonly #signing: ReturnType<typeof signing>;
   #done = false;
   #taken = false;
   #repeated = false;
-  /** It was sent again with another credential. */
-  #signedAnew = false;
-  #carried: Credential = NO_CREDENTIAL;
   #current: Asked | null = null;
   #timer: Timer | null = null;
   #resumeId: string | null = null;
   #retryMs: number | null = null;
+  /** Attempts to resume since the last event. */
   #tries = 0;
 
   /** Sends the message. Calls nothing back synchronously. */
@@ -100,47 +93,34 @@ export class Exchange {
     this.#method = "method" in message ? message.method : null;
     this.id = "method" in message && "id" in message ? message.id : null;
     this.#answers = new Answers(context, this.id);
-    this.#begin();
+    this.#signing = signing(
+      context.authorization,
+      (credential) => this.#post(credential),
+      (failure) => this.#fail(failure),
+    );
+    this.#signing.start();
   }
 
-  /** Ends it without a word. */
+  /** Ends the exchange without reporting a failure. */
   abort(): void {
     this.#finish();
     this.#current?.destroy();
   }
 
-  #begin(): void {
-    const { authorization } = this.#context;
-    const current = authorization === null ? NO_CREDENTIAL : authorization.current;
-    if (current !== null) this.#post(current);
-    else {
-      void authorization?.obtain().then((outcome) => {
-        if (this.#done) return;
-        if (isCredential(outcome)) this.#post(outcome);
-        else this.#fail(outcome);
-      });
-    }
-  }
-
-  #post(carried = this.#carried): void {
+  #post({ header: authorization }: Credential): void {
+    if (this.#done) return;
     const { target, clean } = this.#context;
-    this.#carried = carried;
-    const { text, headers } = this.#outgoing;
+    const { text: body, headers } = this.#outgoing;
+    const path = this.#outgoing.path ?? target.path;
     try {
       this.#current = target.ask(
-        {
-          method: "POST",
-          headers,
-          body: text,
-          path: this.#outgoing.path ?? target.path,
-          authorization: carried.header,
-        },
+        { method: "POST", headers, body, path, authorization },
         {
           onTaken: () => this.#wasTaken(),
           onResponse: (response) => this.#onResponse(response),
           onLost: (lost) => {
             if (this.#done) return;
-            if (lost.isStale && this.#mayRepeat()) this.#post();
+            if (lost.isStale && this.#mayRepeat()) this.#signing.sendAgain();
             else this.#fail(target.failure(lost));
           },
         },
@@ -151,9 +131,9 @@ export class Exchange {
     }
   }
 
-  /** Once, and only what takes effect once if it comes twice. */
+  /** True once, for a message that is harmless if the server receives it twice. */
   #mayRepeat(): boolean {
-    if (this.#repeated || (this.#method !== null && !HARMLESS_TWICE.has(this.#method))) return false;
+    if (this.#repeated || (this.#method !== null && !IDEMPOTENT.has(this.#method))) return false;
     this.#repeated = true;
     return true;
   }
@@ -190,27 +170,27 @@ export class Exchange {
     }
   }
 
-  /** Nothing is due, and a stream that does not end would hold a connection. */
+  /** The response carries no answer; an event stream that never ends would occupy its connection. */
   #readNothing(response: Response): void {
     if (mediaType(response) === "text/event-stream") response.destroy();
     readWhole(response, ERROR_BODY_BYTES, () => this.#finish());
   }
 
   #readAnswer(response: Response, status: number): void {
-    const { target, clean, responseLimitBytes } = this.#context;
+    const { target, clean, limitBytes } = this.#context;
     const type = mediaType(response);
-    const packing = response.headers.get("content-encoding") ?? "identity";
-    if (packing !== "identity" && packing !== "") {
-      const message = `${target.origin} compresses its answers without being asked to (Content-Encoding: ${clean(packing)})`;
+    const encoding = response.headers.get("content-encoding") ?? "identity";
+    if (encoding !== "identity" && encoding !== "") {
+      const message = `${target.origin} compresses its answers without being asked to (Content-Encoding: ${clean(encoding)})`;
       const hint = "switch off compression in the server, or in the proxy before it";
       this.#fail(linkFailure("protocol", message, hint));
       response.destroy();
     } else if (type === "text/event-stream") this.#readEvents(response);
     else if (type === "application/json") {
-      readWhole(response, responseLimitBytes, (answer, end) => {
+      readWhole(response, limitBytes, (answer, end) => {
         if (this.#done) return;
         if (answer !== null) void this.#takeJson(answer);
-        else if (end === "overlong") this.#fail(this.#answers.tooLong());
+        else if (end === "overlong") this.#fail(tooLong(limitBytes));
         else this.#fail(linkFailure("closed", `the connection to ${target.origin} broke within the answer`));
       });
     } else {
@@ -244,9 +224,9 @@ export class Exchange {
   }
 
   #readEvents(response: Response): void {
-    const { clock, responseLimitBytes } = this.#context;
+    const { clock, limitBytes } = this.#context;
     const answers = this.#answers;
-    const parser = readEvents(response, responseLimitBytes, {
+    const parser = readEvents(response, limitBytes, {
       onMessage: (message) => {
         if (this.#done) return null;
         this.#tries = 0;
@@ -261,7 +241,7 @@ export class Exchange {
       },
       onEnd: (end) => {
         if (this.#done) return;
-        if (end === "overlong") this.#fail(answers.tooLong());
+        if (end === "overlong") this.#fail(tooLong(limitBytes));
         else if (answers.answered) this.#finish();
         else {
           this.#resumeId = parser.lastEventId ?? this.#resumeId;
@@ -278,9 +258,9 @@ export class Exchange {
       this.#fail(this.#answers.unanswered());
       return;
     }
-    const firstMs = Math.max(RESUME_MS.least, this.#retryMs ?? RESUME_MS.usual);
-    const delayMs = Math.min(RESUME_MS.atMost, firstMs * 2 ** this.#tries);
+    const first = Math.max(RESUME_MS.least, this.#retryMs ?? RESUME_MS.usual);
     this.#tries += 1;
+    const delayMs = backoffMs({ first, most: RESUME_MS.most }, this.#tries);
     this.#timer = this.#context.clock.setTimer(delayMs, () => {
       this.#timer = null;
       this.#resume(resumeId);
@@ -315,62 +295,42 @@ export class Exchange {
     readWhole(response, ERROR_BODY_BYTES, (body) => {
       if (this.#done) return;
       const text = body === null ? null : withoutByteOrderMark(body.toString());
-      if (status === 401 || status === 403) this.#onUnauthorized(response, status, text);
-      else this.#judge(response, status, text);
-    });
-  }
-
-  /** The server did not do the work, so that it can be asked for again with another token. */
-  #onUnauthorized(response: Response, status: 401 | 403, text: string | null): void {
-    const { authorization } = this.#context;
-    if (authorization === null) {
-      this.#judge(response, status, text);
-      return;
-    }
-    const challenge = response.headers.get("www-authenticate") ?? null;
-    void authorization.refused({ status, challenge, carried: this.#carried }).then((outcome) => {
-      if (this.#done) return;
-      if (outcome === null || (isCredential(outcome) && this.#signedAnew))
-        this.#judge(response, status, text);
-      else if (isCredential(outcome)) {
-        this.#signedAnew = true;
-        this.#post(outcome);
-      } else this.#fail(outcome);
+      const challenge = response.headers.get("www-authenticate") ?? null;
+      this.#signing.refused(status, challenge, () => this.#judge(response, status, text));
     });
   }
 
   #judge(response: Response, status: number, text: string | null): void {
+    if (this.#done) return;
     const { target, clean } = this.#context;
-    const judged = refusal({
-      status,
-      text,
-      location: response.headers.get("location") ?? null,
-      id: this.id,
-      hadSession: this.#outgoing.hasSession,
-      target,
-      clean,
-    });
+    const location = response.headers.get("location") ?? null;
+    const { hasSession: hadSession } = this.#outgoing;
+    const judged = refusal({ status, text, location, id: this.id, hadSession, target, clean });
     if (judged.kind === "answer") {
       this.#answers.deliver(judged.value)?.catch(() => {});
       this.#finish();
-    } else if (this.#mayBeOlder(status) && this.id !== null) {
+    } else if (this.#maySpeakSse(status) && this.id !== null) {
       this.#finish();
       this.#context.onNotTaken({ ...this.#outgoing, id: this.id }, judged.failure);
     } else this.#fail(judged.failure);
   }
 
-  #mayBeOlder(status: number): boolean {
+  #maySpeakSse(status: number): boolean {
     return this.#method === "initialize" && this.#outgoing.path === null && TAKES_NO_MESSAGES.has(status);
   }
 }
 
-/** What has come back, and whether the answer was among it. */
+export function tooLong(limitBytes: number): LinkFailure {
+  return linkFailure("overloaded", `it sent a message of more than ${limitBytes} bytes`);
+}
+
+/** Delivers the messages of the responses, and notes whether the answer was among them. */
 class Answers {
   answered = false;
   readonly #context: LinkContext;
   readonly #id: RpcId | null;
   #garbled = false;
-  /** An error that names no request. */
+  /** The message of an error response without an id. */
   #complaint: string | null = null;
 
   constructor(context: LinkContext, id: RpcId | null) {
@@ -392,7 +352,7 @@ class Answers {
     this.#context.events.onLogLine(this.#context.clean(text));
   }
 
-  /** Why there is no answer; `other`: what is to be said when nothing else came that explains it. */
+  /** Why there is no answer; `other`: the reason to give if no received message explains it. */
   unanswered(other?: string): LinkFailure {
     const { origin } = this.#context.target;
     if (this.#complaint !== null) {
@@ -404,14 +364,9 @@ class Answers {
       : linkFailure("closed", `${origin} ended the stream without an answer`);
   }
 
-  tooLong(): LinkFailure {
-    const { responseLimitBytes } = this.#context;
-    return linkFailure("overloaded", `it sent a message of more than ${responseLimitBytes} bytes`);
-  }
-
   #lookForComplaint(value: unknown): void {
     const other = classifyMessage(value);
     if (other.kind !== "response" || other.id !== null || !isError(other.reply)) return;
-    this.#complaint = this.#context.clean(other.reply.error.message).slice(0, SAID_AT_MOST);
+    this.#complaint = this.#context.clean(other.reply.error.message).slice(0, LONGEST_ERROR);
   }
 }

@@ -1,6 +1,7 @@
-// MCP over HTTP, from the client's side: the session, the order of messages where it matters, the server's own stream,
-// and the end. Streamable HTTP, and HTTP+SSE where the server speaks nothing newer.
+// MCP over HTTP: the session, the order of messages around `initialize`, the server's own stream, and the end.
+// Streamable HTTP, or HTTP+SSE if the server speaks nothing newer.
 import { FleetingSet } from "../../../../runtime/fleeting.ts";
+import { backoffMs } from "../../../../runtime/time/backoff.ts";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
 import { isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
 import {
@@ -15,52 +16,50 @@ import {
   type OpenLink,
   type StatelessSender,
 } from "../backend-link.ts";
-import { isCredential, type LinkAuthorization, NO_CREDENTIAL } from "../link-authorization.ts";
-import { askForEvents, type BodyEnd, readEvents } from "./body.ts";
+import {
+  type Credential,
+  isCredential,
+  type LinkAuthorization,
+  signing,
+  UNSIGNED,
+} from "../link-authorization.ts";
+import { askForEvents, readEvents } from "./body.ts";
 import type { Asked, Response } from "./connections.ts";
-import { Exchange, type LinkContext, type Unanswered } from "./exchange.ts";
-import { OlderSession } from "./older-session.ts";
+import { Exchange, type LinkContext, type SentRequest } from "./exchange.ts";
+import { SseSession } from "./sse-session.ts";
 import { createHttpTarget, type Headers, type HttpTarget } from "./target.ts";
 
-/** Later messages wait so long for the server to have taken notifications/initialized. */
+/** Time for the server to receive notifications/initialized; later messages wait for that. */
 const INITIALIZED_MS = 5_000;
-/** A cancelled request may still be answered; after that its connection is needed elsewhere. */
+/** Time in which a cancelled request may still be answered; then its connection is ended. */
 const CANCELLED_MS = 5_000;
 const DELETE_MS = 1_000;
 
 export interface HttpLinkOptions {
   readonly url: string;
-  /** Resolved; `Accept`, `Content-Type` and MCP's own are ours. */
-  readonly headers: Readonly<Record<string, string>>;
+  /** With the values of secrets. `Accept`, `Content-Type` and the headers of MCP override them. */
+  readonly headers: Headers;
   readonly clock: Clock;
-  /** Signs the requests of one link; null: the headers do. */
+  /** Makes the authorization of one link; null or absent: `headers` are its only credentials. */
   readonly authorize?: () => LinkAuthorization | null;
-  /** Never appear in log lines and failures. */
+  /** Removed from log lines and failures. */
   readonly secrets?: readonly string[];
-  /** Of one message from the server. Default 64 MiB. */
-  readonly responseLimitBytes?: number;
-  /** Of what waits to be taken by the server. Default 64 MiB. */
-  readonly backlogLimitBytes?: number;
+  /** Limit of one message from the server, and of the backlog. Default: LIMIT_BYTES. */
+  readonly limitBytes?: number;
 }
 
 /**
- * A way to speak with the server anew, as one link each. A link connects when it sends, so a server that is away is a
- * failed request; only an address that cannot be used closes the link. An `initialize` request begins a new session
- * on the same link.
+ * Each call opens a link of its own. A link connects when it sends, so an unreachable server is a failed request; only
+ * an unusable address closes the link. An `initialize` request begins a new session on the same link.
  */
 export function openHttpLink(options: HttpLinkOptions): OpenLink {
   return (events) => {
-    const authorization = options.authorize?.() ?? null;
+    const authorization = options.authorize?.() ?? UNSIGNED;
     const target = createHttpTarget({ ...options, authorization });
     if (!("kind" in target)) return new HttpLink(target, authorization, options, events);
-    authorization?.[Symbol.dispose]();
+    authorization[Symbol.dispose]();
     return closedLink(target, events);
   };
-}
-
-interface Waiting {
-  readonly message: RpcMessage;
-  readonly text: string;
 }
 
 class HttpLink implements BackendLink {
@@ -74,42 +73,34 @@ class HttpLink implements BackendLink {
   };
   backlogBytes = 0;
   readonly #context: LinkContext;
-  readonly #backlogLimitBytes: number;
   readonly #exchanges = new FleetingSet<Exchange>();
   readonly #timers = new Set<Timer>();
   #sessionId: string | null = null;
   #version: string | null = null;
   #headers: Headers = {};
-  /** While notifications/initialized is on its way; what comes after it waits here. */
-  #waiting: Waiting[] | null = null;
+  /** Messages that wait until the server has received notifications/initialized; null: none has to wait. */
+  #waiting: Omit<SentRequest, "id">[] | null = null;
   #serverStream: ServerStream | null = null;
-  /** The server speaks the older transport, or is being asked whether it does. */
-  #older: OlderSession | null = null;
+  /** The server speaks HTTP+SSE, or is being asked whether it does. */
+  #sse: SseSession | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(
     target: HttpTarget,
-    authorization: LinkAuthorization | null,
-    options: HttpLinkOptions,
+    authorization: LinkAuthorization,
+    { clock, limitBytes = LIMIT_BYTES, secrets = [] }: HttpLinkOptions,
     events: LinkEvents,
   ) {
-    const {
-      clock,
-      responseLimitBytes = LIMIT_BYTES,
-      backlogLimitBytes = LIMIT_BYTES,
-      secrets = [],
-    } = options;
-    this.#backlogLimitBytes = backlogLimitBytes;
     const clean = createLineCleaner(secrets);
     this.#context = {
       target,
       authorization,
       clock,
       events,
-      responseLimitBytes,
-      clean: authorization === null ? clean : (text) => clean(authorization.clean(text)),
+      limitBytes,
+      clean: (text) => clean(authorization.clean(text)),
       onSession: (id) => this.#setSession(id, this.#version),
-      onNotTaken: (initialize, failure) => this.#tryOlder(initialize, failure),
+      onNotTaken: (initialize, failure) => this.#trySse(initialize, failure),
     };
     this.#setSession(null, null);
   }
@@ -121,7 +112,7 @@ class HttpLink implements BackendLink {
   #send(message: RpcMessage, headers: Readonly<Record<string, string>> | null): void {
     const isOpen = (): boolean => this.#closing === null;
     if (!isOpen()) return;
-    const isFull = this.backlogBytes > this.#backlogLimitBytes;
+    const isFull = this.backlogBytes > this.#context.limitBytes;
     const text = linkText(message, isFull, this.#context.events, isOpen);
     if (text === null) return;
     this.backlogBytes += text.length;
@@ -132,7 +123,7 @@ class HttpLink implements BackendLink {
 
   established(version: string): void {
     this.#setSession(this.#sessionId, version);
-    // After notifications/initialized, which the caller sends right after this: some servers refuse it before.
+    // The caller sends notifications/initialized right after this call, and some servers refuse the stream before it.
     setImmediate(() => {
       if (this.#waiting === null) this.#openStream();
     });
@@ -146,7 +137,6 @@ class HttpLink implements BackendLink {
   #setSession(sessionId: string | null, version: string | null): void {
     this.#sessionId = sessionId;
     this.#version = version;
-    // Made once for all messages.
     this.#headers = {
       accept: "application/json, text/event-stream",
       "content-type": "application/json",
@@ -166,51 +156,53 @@ class HttpLink implements BackendLink {
     if (method === "initialize") {
       this.#setSession(null, null);
       this.#closeStream();
-      if (this.#older !== null && "id" in message && message.id !== null) {
+      if (this.#sse !== null && "id" in message && message.id !== null) {
         this.backlogBytes -= text.length;
         const { origin } = this.#context.target;
         const none = linkFailure("refused", `${origin} no longer says where it takes messages`);
-        this.#tryOlder({ id: message.id, message, text }, none);
+        this.#trySse({ id: message.id, message, text }, none);
         return;
       }
     } else if (method === "notifications/cancelled" && "params" in message) {
-      this.#giveUp(message.params?.["requestId"]);
+      const { requestId } = message.params ?? {};
+      for (const exchange of this.#exchanges)
+        if (exchange.id === requestId) this.#after(CANCELLED_MS, () => exchange.abort());
     }
-    if (this.#older?.expects(message) === false) {
+    if (this.#sse?.expects(message) === false) {
       this.backlogBytes -= text.length;
       return;
     }
-    this.#carry(message, text, method);
+    this.#dispatch(message, text, method);
   }
 
-  #carry(message: RpcMessage, text: string, method: string | null): void {
+  #dispatch(message: RpcMessage, text: string, method: string | null): void {
     const isInitialized = method === "notifications/initialized";
     if (isInitialized) this.#waiting = [];
-    const wait = isInitialized ? this.#after(INITIALIZED_MS, () => this.#letGo()) : null;
-    this.#exchange(message, text, this.#headers, this.#older, () => {
+    const wait = isInitialized ? this.#after(INITIALIZED_MS, () => this.#release()) : null;
+    this.#exchange(message, text, this.#headers, this.#sse, () => {
       if (wait === null || this.#closing !== null) return;
       wait[Symbol.dispose]();
-      this.#letGo();
+      this.#release();
     });
   }
 
-  /** `way`: the session of the older transport that it belongs to; null: none; "stateless": it is of no session. */
+  /** `mode`: the message's HTTP+SSE session; null: streamable HTTP; "stateless": streamable HTTP without a session. */
   #exchange(
     message: RpcMessage,
     text: string,
     headers: Headers,
-    way: OlderSession | "stateless" | null,
+    mode: SseSession | "stateless" | null,
     onDone: () => void = () => {},
   ): void {
-    const older = way === "stateless" ? null : way;
+    const sse = mode === "stateless" ? null : mode;
     const isFirst = "method" in message && message.method === "initialize";
-    const exchange = new Exchange(older?.context ?? this.#context, {
+    const exchange = new Exchange(sse?.context ?? this.#context, {
       message,
       text,
       headers: withTrace(headers, message),
-      hasSession: this.#sessionId !== null || (older !== null && !isFirst),
-      isResumable: way === null,
-      path: older?.endpoint ?? null,
+      hasSession: this.#sessionId !== null || (sse !== null && !isFirst),
+      isResumable: mode === null,
+      path: sse?.endpoint ?? null,
       onTaken: () => {
         this.backlogBytes -= text.length;
       },
@@ -227,36 +219,30 @@ class HttpLink implements BackendLink {
   }
 
   #endSession(): void {
-    this.#older?.end();
-    this.#older = null;
+    this.#sse?.end();
+    this.#sse = null;
     if (this.#sessionId === null && this.#version === null) return;
     this.#setSession(null, null);
     this.#closeStream();
-    this.#letGo();
+    this.#release();
   }
 
-  /** Where it turns out that it does not speak the older transport either, `failure` is told. */
-  #tryOlder(initialize: Unanswered, failure: LinkFailure): void {
+  /** Initializes over HTTP+SSE; `failure`: reported if the server does not speak that either. */
+  #trySse(initialize: SentRequest, failure: LinkFailure): void {
     if (this.#closing !== null) return;
     const { message, text } = initialize;
-    this.#older ??= new OlderSession(this.#context, {
-      onNone: () => {
-        this.#older = null;
-      },
-      isOpen: () => this.#closing === null,
+    this.#sse ??= new SseSession(this.#context, () => {
+      this.#sse = null;
     });
-    this.#older.begin({
-      id: initialize.id,
-      post: () => {
-        this.backlogBytes += text.length;
-        this.#carry(message, text, "initialize");
-      },
-      otherwise: failure,
-    });
+    const post = (): void => {
+      this.backlogBytes += text.length;
+      this.#dispatch(message, text, "initialize");
+    };
+    this.#sse.begin(initialize, post, failure);
   }
 
-  /** Sends what had to wait for notifications/initialized. */
-  #letGo(): void {
+  /** Sends the messages that waited for notifications/initialized. */
+  #release(): void {
     const released = this.#waiting;
     if (released === null) return;
     this.#waiting = null;
@@ -264,14 +250,8 @@ class HttpLink implements BackendLink {
     this.#openStream();
   }
 
-  #giveUp(requestId: unknown): void {
-    for (const exchange of this.#exchanges) {
-      if (exchange.id === requestId) this.#after(CANCELLED_MS, () => exchange.abort());
-    }
-  }
-
   #openStream(): void {
-    if (this.#closing !== null || this.#version === null || this.#older !== null) return;
+    if (this.#closing !== null || this.#version === null || this.#sse !== null) return;
     this.#serverStream ??= new ServerStream(this.#context, this.#sessionHeaders());
   }
 
@@ -291,17 +271,17 @@ class HttpLink implements BackendLink {
 
   async #end(): Promise<void> {
     this.#closeStream();
-    this.#older?.[Symbol.dispose]();
+    this.#sse?.[Symbol.dispose]();
     for (const timer of this.#timers) timer[Symbol.dispose]();
     this.#waiting = null;
     for (const exchange of this.#exchanges) exchange.abort();
     try {
       await this.#deleteSession();
     } catch {
-      // A session id that cannot be sent back cannot be deleted either.
+      // The server's session id has characters that HTTP forbids in a header.
     }
     this.#context.target.destroy();
-    this.#context.authorization?.[Symbol.dispose]();
+    this.#context.authorization[Symbol.dispose]();
   }
 
   async #deleteSession(): Promise<void> {
@@ -314,7 +294,7 @@ class HttpLink implements BackendLink {
   }
 }
 
-/** The trace that a message belongs to, by its `_meta`, stands in the headers, too: whoever is on the way reads only those. */
+/** Repeats the trace context of a message's `_meta` in the headers, where proxies read it. */
 function withTrace(headers: Headers, message: RpcMessage): Headers {
   const meta = "params" in message ? message.params?.["_meta"] : undefined;
   if (!isJsonObject(meta)) return headers;
@@ -330,13 +310,15 @@ const TRACESTATE = /^[\x20-\x7e]{1,512}$/;
 // The stream on which an HTTP server sends messages outside of any request (GET): opened, read, and opened again when it
 // ends.
 
-const BACKOFF_MS = { least: 100, first: 1_000, atMost: 30_000 };
-/** 409: the server has not noticed yet that the last stream is gone, and grants one alone. */
+const BACKOFF_MS = { first: 1_000, most: 30_000 };
+/** The shortest delay that a server can ask for with `retry`. */
+const LEAST_RETRY_MS = 100;
+/** 409: the server allows one stream only, and has not noticed yet that the last one is gone. */
 const LATER: ReadonlySet<number> = new Set([408, 409, 429]);
-/** A stream that lived so long was a good one: the next is opened without more delay than the first. */
+/** A stream that lasted this long resets the backoff. */
 const CALM_MS = 10_000;
 
-/** Runs until it is disposed, or the server has no such stream. */
+/** Runs until it is disposed, or the server refuses the stream for good. */
 class ServerStream implements Disposable {
   readonly #context: LinkContext;
   readonly #headers: Headers;
@@ -344,11 +326,12 @@ class ServerStream implements Disposable {
   #timer: Timer | null = null;
   #lastEventId: string | null = null;
   #retryMs: number | null = null;
-  #delayMs = BACKOFF_MS.first;
+  /** Attempts since the last event or long stream. */
+  #tries = 0;
   #disposed = false;
   #wasOpen = false;
 
-  /** `headers`: those of the session. */
+  /** `headers`: session id and protocol version. */
   constructor(context: LinkContext, headers: Headers) {
     this.#context = context;
     this.#headers = headers;
@@ -363,20 +346,13 @@ class ServerStream implements Disposable {
 
   #open(): void {
     const { authorization } = this.#context;
-    if (authorization === null || authorization.current !== null) {
-      this.#ask();
-      return;
-    }
-    void authorization.obtain().then((outcome) => {
-      if (this.#disposed) return;
-      if (isCredential(outcome)) this.#ask();
-      else this.#again("failed");
-    });
+    const fail = (): void => this.#again("failed");
+    signing(authorization, (credential) => this.#ask(credential), fail).start();
   }
 
-  #ask(): void {
+  #ask(carried: Credential): void {
+    if (this.#disposed) return;
     const { target, authorization } = this.#context;
-    const carried = authorization?.current ?? NO_CREDENTIAL;
     const lastEventId = this.#lastEventId;
     const resumed = lastEventId === null ? {} : { "last-event-id": lastEventId };
     this.#asked = askForEvents(
@@ -388,7 +364,7 @@ class ServerStream implements Disposable {
           else this.#read(response, lastEventId !== null);
         },
         onRefused: (status) => {
-          if (status !== 401 || authorization === null) this.#refused(status);
+          if (status !== 401) this.#refused(status);
           else {
             void authorization.refused({ status, challenge: null, carried }).then((outcome) => {
               if (outcome !== null && isCredential(outcome)) this.#again("failed");
@@ -407,7 +383,7 @@ class ServerStream implements Disposable {
   #refused(status: number): void {
     if (status === 400 && this.#lastEventId !== null) this.#lastEventId = null;
     else if (status < 500 && !LATER.has(status)) {
-      // It was open, and is not granted again.
+      // A refusal after the stream was open may mean that the server has forgotten the session.
       if (this.#wasOpen && !this.#disposed) this.#context.events.onDoubt();
       return;
     }
@@ -415,24 +391,24 @@ class ServerStream implements Disposable {
   }
 
   #read(response: Response, isResumed: boolean): void {
-    const { clock, events, clean, responseLimitBytes } = this.#context;
+    const { clock, events, clean, limitBytes } = this.#context;
     const startedAtMs = clock.monotonicMs();
     if (this.#wasOpen && !isResumed) events.onGap();
     this.#wasOpen = true;
-    const parser = readEvents(response, responseLimitBytes, {
+    const parser = readEvents(response, limitBytes, {
       onMessage: (message) => {
-        this.#delayMs = BACKOFF_MS.first;
+        this.#tries = 0;
         return this.#disposed ? null : events.onMessage(message, null);
       },
       onGarbage: (text) => {
-        this.#delayMs = BACKOFF_MS.first;
+        this.#tries = 0;
         if (!this.#disposed) events.onLogLine(clean(text));
       },
-      onEnd: (end: BodyEnd) => {
-        // What was too long would come again.
+      onEnd: (end) => {
+        // Resuming after an overlong event would bring the same event again.
         this.#lastEventId = end === "overlong" ? null : (parser.lastEventId ?? this.#lastEventId);
         this.#retryMs = parser.retryMs ?? this.#retryMs;
-        if (clock.monotonicMs() - startedAtMs >= CALM_MS) this.#delayMs = BACKOFF_MS.first;
+        if (clock.monotonicMs() - startedAtMs >= CALM_MS) this.#tries = 0;
         this.#again("ended");
       },
     });
@@ -440,14 +416,13 @@ class ServerStream implements Disposable {
 
   #again(how: "ended" | "failed"): void {
     if (this.#disposed || this.#timer !== null) return;
-    // A stream that cannot be resumed costs more than a connection: the lists are read again each time.
-    const leastMs = this.#lastEventId === null ? BACKOFF_MS.first : BACKOFF_MS.least;
-    const isWished = how === "ended" && this.#retryMs !== null;
-    const waitMs = isWished ? Math.max(leastMs, this.#retryMs ?? 0) : this.#delayMs;
-    this.#timer = this.#context.clock.setTimer(Math.min(BACKOFF_MS.atMost, waitMs), () => {
+    // A stream that cannot be resumed also costs another reading of all lists.
+    const leastMs = this.#lastEventId === null ? BACKOFF_MS.first : LEAST_RETRY_MS;
+    const backoff = backoffMs(BACKOFF_MS, ++this.#tries);
+    const retryMs = how === "ended" && this.#retryMs !== null ? Math.max(leastMs, this.#retryMs) : backoff;
+    this.#timer = this.#context.clock.setTimer(Math.min(BACKOFF_MS.most, retryMs), () => {
       this.#timer = null;
       this.#open();
     });
-    this.#delayMs = Math.min(BACKOFF_MS.atMost, this.#delayMs * 2);
   }
 }

@@ -1,4 +1,4 @@
-// What an HTTP error status means for the message that got it. Pure.
+// Turns an HTTP error status into a link failure, or into the JSON-RPC error that the body carries. Pure.
 import { classifyMessage, isError, isJsonObject, type RpcId } from "../../../json-rpc.ts";
 import { type LinkFailure, linkFailure } from "../backend-link.ts";
 import type { HttpTarget } from "./target.ts";
@@ -6,10 +6,10 @@ import type { HttpTarget } from "./target.ts";
 interface RefusedResponse {
   /** Not 2xx. */
   readonly status: number;
-  /** The body; null when it could not be read. */
+  /** The body; null if it could not be read. */
   readonly text: string | null;
   readonly location: string | null;
-  /** Of the request; null: it was none. */
+  /** The id of the refused request; null: the message was no request. */
   readonly id: RpcId | null;
   readonly hadSession: boolean;
   readonly target: Pick<HttpTarget, "origin" | "path">;
@@ -17,27 +17,27 @@ interface RefusedResponse {
 }
 
 type Refusal =
-  /** The body is the JSON-RPC answer to this very request. */
+  /** The body is the JSON-RPC response to the request. */
   | { readonly kind: "answer"; readonly value: unknown }
   | { readonly kind: "failure"; readonly failure: LinkFailure };
 
-/** Statuses of a server that takes no messages at the address: it may speak the older transport (2025-11-25). */
+/** Statuses of a server that takes no POST at the address. The specification of 2025-11-25 says to try HTTP+SSE then. */
 export const TAKES_NO_MESSAGES: ReadonlySet<number> = new Set([400, 404, 405]);
-const SAID_AT_MOST = 200;
-/** Where servers that answer in JSON, and not as MCP, say what is wrong. */
-const SAID_IN = ["message", "error_description", "detail", "error"];
-/** Pieces of the address that are shorter are no secret. */
+const LONGEST_TEXT = 200;
+/** Members that hold the reason in JSON bodies that are not JSON-RPC. */
+const REASON_MEMBERS = ["message", "error_description", "detail", "error"];
+/** Parts of the path and query that are this long may be secrets. */
 const SECRET_LENGTH = 6;
 
-/** Judges one refused response. No header and no address beyond the origin gets into the message. */
+/** Headers, and the address beyond its origin, never appear in the failure. */
 export function refusal(response: RefusedResponse): Refusal {
   const { status, text, id, hadSession, clean } = response;
   const { origin } = response.target;
   const body = parsed(text);
   const message = classifyMessage(body);
   const error = message.kind === "response" && isError(message.reply) ? message.reply.error : null;
-  // Older servers answer 400 where the specification says 404; neither has looked at the message.
-  const words = error?.message ?? (body === null ? text?.slice(0, SAID_AT_MOST) : null) ?? "";
+  // Some servers answer an unknown session with 400 instead of 404. In both cases they have not processed the message.
+  const words = error?.message ?? (body === null ? text?.slice(0, LONGEST_TEXT) : null) ?? "";
   const namesSession = status === 400 && /\bsession(?:id)?\b/i.test(words);
   if (hadSession && (status === 404 || namesSession)) {
     return failed(linkFailure("session_lost", `${origin} no longer knows our session`));
@@ -46,19 +46,19 @@ export function refusal(response: RefusedResponse): Refusal {
     return { kind: "answer", value: body };
   }
   if (status >= 300 && status < 400) {
-    const message = `${origin} redirects to ${clean(place(response))} (HTTP ${status}), which is not followed`;
+    const message = `${origin} redirects to ${clean(redirectOf(response))} (HTTP ${status}), which is not followed`;
     const hint = "give the address that it redirects to as `url`, if you trust it";
     return failed(linkFailure("refused", message, hint));
   }
   const said = error?.message ?? wordsOf(body, response);
-  const shown = said === "" ? "" : `: ${clean(said).slice(0, SAID_AT_MOST)}`;
+  const shown = said === "" ? "" : `: ${clean(said).slice(0, LONGEST_TEXT)}`;
   const failure = linkFailure("refused", `${origin} answered HTTP ${status}${shown}`, hintFor(response));
   return failed({ ...failure, status });
 }
 
-/** What a body that is no JSON-RPC says; "": nothing for people, or it repeats what may be a secret. */
+/** The reason given by a body that is not JSON-RPC; "" if it gives none, is an HTML page, or repeats a possible secret. */
 function wordsOf(body: unknown, { text, target }: RefusedResponse): string {
-  const words = isJsonObject(body) ? SAID_IN.map((key) => body[key]) : body === null ? [text] : [];
+  const words = isJsonObject(body) ? REASON_MEMBERS.map((key) => body[key]) : body === null ? [text] : [];
   const said = words.find((one) => typeof one === "string")?.trim() ?? "";
   const isPage = said.startsWith("<");
   const pieces = target.path.split(/[/?&=]/).filter((piece) => piece.length >= SECRET_LENGTH);
@@ -85,8 +85,8 @@ function parsed(text: string | null): unknown {
   }
 }
 
-/** Without user, query and fragment. */
-function place({ location, target: { origin } }: RefusedResponse): string {
+/** The address of a redirect, without user, query and fragment. */
+function redirectOf({ location, target: { origin } }: RefusedResponse): string {
   const target = location === null ? null : URL.parse(location, origin);
   return target === null ? "nowhere" : target.origin + target.pathname;
 }

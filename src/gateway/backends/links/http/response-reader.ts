@@ -1,7 +1,7 @@
-// Reads HTTP/1.1 responses from the bytes of one connection: a head of a bounded size, and the body piece by piece.
-// Strict where readers of HTTP disagree: such a response is refused. Pure.
+// Parses HTTP/1.1 responses from the bytes of one connection: a head of bounded size, and the body piece by piece.
+// Refuses responses that HTTP implementations interpret differently. Pure.
 
-/** As Node's own. Of a head, of a chunk's first line, and of all that follows the last chunk. */
+/** Limit of a head, of a chunk's first line, and of the trailers; the same as Node's. */
 const HEAD_BYTES = 16 * 1024;
 const LINE_END = "\r\n";
 const HEAD_END = "\r\n\r\n";
@@ -14,18 +14,18 @@ const CLOSES = /(?:^|[\t ,])close(?:$|[\t ,])/i;
 const KEEPS = /(?:^|[\t ,])keep-alive(?:$|[\t ,])/i;
 
 export interface ResponseHead {
-  /** Never 1xx: those are skipped. */
+  /** Never 1xx: such responses are skipped. */
   readonly status: number;
-  /** By their names in lower case; one that came several times has its values joined by commas. */
+  /** Names are in lower case; the values of a repeated header are joined by commas. */
   readonly headers: ReadonlyMap<string, string>;
-  /** Another request may follow on the connection. */
+  /** The connection can carry another request. */
   readonly isKept: boolean;
 }
 
 export interface ResponseParts {
   onHead(head: ResponseHead): void;
   onData(piece: Buffer): void;
-  /** All of it has come. */
+  /** The response is complete. */
   onEnd(): void;
 }
 
@@ -33,7 +33,7 @@ export class ResponseReader {
   readonly #parts: ResponseParts;
   #state: "idle" | "head" | "sized" | "open" | "chunk" | "chunk size" | "chunk end" | "trailer" | "wrong" =
     "idle";
-  /** Of the body, or of the chunk. */
+  /** Bytes missing of the body, or of the chunk. */
   #leftBytes = 0;
   #trailerBytes = 0;
   #rest: Buffer | null = null;
@@ -43,17 +43,17 @@ export class ResponseReader {
     this.#parts = parts;
   }
 
-  /** A response is due. */
+  /** A request was sent, so a response may begin. */
   expect(): void {
     this.#state = "head";
   }
 
-  /** What has come is kept until `release`. */
+  /** Buffers received bytes until `release`. */
   hold(): void {
     this.#isHeld = true;
   }
 
-  /** As `push`, with what was kept. */
+  /** Parses the buffered bytes; returns as `push` does. */
   release(): boolean {
     this.#isHeld = false;
     const rest = this.#rest;
@@ -61,7 +61,10 @@ export class ResponseReader {
     return rest === null || this.push(rest);
   }
 
-  /** False: it is no HTTP/1.1, or nobody asked for it, and the connection is of no more use. `bytes` must not change. */
+  /**
+   * False: the bytes are not HTTP/1.1, or no response was expected; the connection is unusable. The caller must not
+   * change `bytes` afterwards.
+   */
   push(bytes: Buffer): boolean {
     let all = bytes;
     if (this.#rest !== null) {
@@ -84,12 +87,12 @@ export class ResponseReader {
     return true;
   }
 
-  /** The server sends no more: a body without a length has come whole. */
+  /** The server has ended the connection, which completes a body without a length. */
   finish(): void {
     if (this.#state === "open") this.#end();
   }
 
-  /** Where the next part begins; null: this one is not whole; -1: it is wrong. */
+  /** Offset after the parsed part; null: more bytes are needed; -1: the part is invalid. */
   #take(all: Buffer, at: number): number | null {
     switch (this.#state) {
       case "head":
@@ -171,7 +174,7 @@ export class ResponseReader {
   }
 }
 
-/** null: it is not whole; -1: it is too long. */
+/** Offset of the line's end; null: more bytes are needed; -1: the line is too long. */
 function lineEnd(all: Buffer, at: number): number | null {
   const end = all.indexOf(LINE_END, at, "latin1");
   if ((end === -1 ? all.length : end) - at > HEAD_BYTES) return -1;
@@ -179,7 +182,7 @@ function lineEnd(all: Buffer, at: number): number | null {
 }
 
 interface ParsedHead extends ResponseHead {
-  /** Of the body; null: it ends with the connection. */
+  /** Length of the body; null: the body ends with the connection. */
   readonly length: number | "chunked" | null;
 }
 
@@ -198,7 +201,7 @@ function parseHead(text: string): ParsedHead | null {
   const length = bodyLength(headers);
   if (length === undefined) return null;
   const connection = headers.get("connection") ?? "";
-  // HTTP/1.0 knows no chunks: whoever passed them on may not have seen where they end.
+  // HTTP/1.0 has no chunks, so a proxy that forwards them may not know where the body ends.
   const isKept = minor === "1" ? !CLOSES.test(connection) : KEEPS.test(connection) && length !== "chunked";
   return { status: Number(status), headers, isKept, length };
 }
@@ -210,7 +213,7 @@ function headerOf(line: string): readonly [name: string, value: string] | null {
   return NAME.test(name) && VALUE.test(value) ? [name, value.trim()] : null;
 }
 
-/** Undefined: it could be read in two ways. */
+/** Undefined: the headers are ambiguous. */
 function bodyLength(headers: ReadonlyMap<string, string>): number | "chunked" | null | undefined {
   const length = headers.get("content-length");
   const encoding = headers.get("transfer-encoding");

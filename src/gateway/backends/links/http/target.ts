@@ -1,60 +1,54 @@
-// The address of an HTTP backend and how it is asked: the head of a request, how a connection is opened, and what a failed
-// one means.
+// The address of an HTTP backend: writes the head of each request, opens connections, and words their failures.
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import { type LinkFailure, linkFailure } from "../backend-link.ts";
 import type { LinkAuthorization } from "../link-authorization.ts";
+import { type ConnectReason, connectReason } from "./connect-reason.ts";
 import { type Asked, type CallEvents, CONNECT_TIMEOUT_MS, Connections, type Lost } from "./connections.ts";
 
 interface TargetOptions {
   readonly url: string;
-  /** Resolved. */
-  readonly headers: Readonly<Record<string, string>>;
+  /** From the configuration, with the values of secrets. */
+  readonly headers: Headers;
   readonly clock: Clock;
-  /** Signs each request; null: the headers are all there is. */
-  readonly authorization: LinkAuthorization | null;
+  readonly authorization: Pick<LinkAuthorization, "current">;
 }
 
 export type Headers = Readonly<Record<string, string>>;
 
 export interface Question {
   readonly method: "POST" | "GET" | "DELETE";
-  /** Win over the configured ones. */
+  /** Override the configured headers of the same names. */
   readonly headers: Headers;
   readonly body?: string;
-  /** With its query, of the same origin. Default: `HttpTarget.path`. */
+  /** Path and query on the same origin. Default: `HttpTarget.path`. */
   readonly path?: string;
-  /** In place of the credential of now. */
+  /** Default: the current credential of the authorization. */
   readonly authorization?: string | null;
 }
 
 export interface HttpTarget {
-  /** Scheme, host and port: fit for people, where a path or query may hold a secret. */
+  /** Scheme, host and port. Safe to show, unlike path and query, which may hold a secret. */
   readonly origin: string;
-  /** With the query. */
+  /** Path and query. */
   readonly path: string;
-  /** Throws when a header's value cannot be sent. */
+  /** Sends a request. Throws if a header's value has characters that HTTP forbids. */
   ask(question: Question, events: CallEvents): Asked;
-  /** What it means that there is no response. */
+  /** The failure to report for a request without a response. */
   failure(lost: Lost): LinkFailure;
   /** Ends all connections. */
   destroy(): void;
 }
 
-/** Of ours, or of the connection's framing: not to be overridden by configuration. */
+/** Headers that frame the message on its connection: the configuration cannot override them. */
 const RESERVED = new Set(["content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"]);
 
-/** What to connect to. */
-export function addressOf({ hostname, port, protocol }: URL): {
-  readonly host: string;
-  readonly port: number;
-} {
+export function addressOf({ hostname, port, protocol }: URL) {
   const usual = protocol === "https:" ? 443 : 80;
   return { host: hostname.replace(/^\[(.*)\]$/, "$1"), port: port === "" ? usual : Number(port) };
 }
 
-/** A failure when the address or a header cannot be used. Proxies in the environment are not looked at. */
+/** Returns a failure if the address or a header is not usable. Ignores proxies named in the environment. */
 export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailure {
   const url = URL.parse(options.url);
   const secure = url?.protocol === "https:";
@@ -74,7 +68,7 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
     }
     if (!RESERVED.has(name.toLowerCase())) base[name.toLowerCase()] = value;
   }
-  // Nothing here unpacks; without this header a server may pack as it likes.
+  // Responses are not decompressed here, and without this header a server may compress them.
   base["accept-encoding"] = "identity";
   const basic = basicOf(url);
   if (basic === null) return unusable("the user in its `url` is not percent-encoded UTF-8");
@@ -96,14 +90,14 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
     const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
     return `${method} ${path} HTTP/1.1\r\n${lines.join("")}connection: keep-alive\r\n`;
   };
-  // The last head: all messages of a session have the same, but for their length.
+  // The messages of a session share one head, apart from the length, so the last head is reused.
   let last: { readonly of: readonly unknown[]; readonly head: string } = { of: [], head: "" };
 
   return {
     origin: url.origin,
     path: own,
     ask({ method, headers, body, path = own, authorization }, events) {
-      const current = options.authorization?.current?.header;
+      const current = options.authorization.current?.header;
       const signed = authorization ?? base["authorization"] ?? current ?? basic;
       const of = [method, path, headers, signed];
       if (!of.every((part, index) => part === last.of[index]))
@@ -116,7 +110,7 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
   };
 }
 
-/** Undefined: the address names no user; null: it cannot be decoded. */
+/** The `Authorization` of the user in the address. Undefined: it names no user; null: the user cannot be decoded. */
 function basicOf({ username, password }: URL): string | null | undefined {
   if (username === "" && password === "") return undefined;
   try {
@@ -127,7 +121,7 @@ function basicOf({ username, password }: URL): string | null | undefined {
   }
 }
 
-/** `hostHeader`: whom the server is to be, where that is not its address. */
+/** `hostHeader`: the configured `Host`; the certificate must be for that name instead of the address. */
 function openTls(url: URL, hostHeader: string | undefined): () => Socket {
   const tls = process.getBuiltinModule("node:tls");
   const asked = hostHeader === undefined ? null : URL.parse(`https://${hostHeader}`);
@@ -155,7 +149,7 @@ function failureOf(origin: string, { how, error }: Lost): LinkFailure {
     case "not taken":
     case "not secured": {
       const text = `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`;
-      // One that is taken, and gets no further, would be found to be back at each look.
+      // A server that accepts the connection and stalls in TLS would look reachable to each later TCP check.
       return unreachable(origin, how === "not taken" ? { text, isAway: true } : { text });
     }
     case "not connected":
@@ -171,58 +165,8 @@ function unusable(message: string): LinkFailure {
   return linkFailure("unreachable", message, "correct it in the configuration");
 }
 
-function unreachable(origin: string, { text, hint, isAway }: ConnectReason): LinkFailure {
-  const message = `cannot reach ${origin}: ${text}`;
-  const failure = linkFailure("unreachable", message, hint ?? "check that the server runs, and its `url`");
+function unreachable(origin: string, reason: ConnectReason): LinkFailure {
+  const { text, hint = "check that the server runs, and its `url`", isAway } = reason;
+  const failure = linkFailure("unreachable", `cannot reach ${origin}: ${text}`, hint);
   return isAway === true ? { ...failure, isAway } : failure;
-}
-
-// Why a connection to an HTTP server failed, in words, and what a person can do about it. Pure.
-
-interface ConnectReason {
-  readonly text: string;
-  /** Absent: the server, or its address, is to be looked at. */
-  readonly hint?: string;
-  /** The address takes no connections now. */
-  readonly isAway?: true;
-}
-
-/** Of an error before the connection was there, that of TLS included. */
-export function connectReason(error: unknown): ConnectReason {
-  switch (systemErrorCode(error)) {
-    case "ECONNREFUSED":
-      return { text: "nothing listens there", isAway: true };
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return { text: "its name cannot be resolved" };
-    case "EHOSTUNREACH":
-    case "ENETUNREACH":
-      return { text: "there is no route to it", isAway: true };
-    case "ETIMEDOUT":
-      return { text: "it does not answer", isAway: true };
-    case "ECONNRESET":
-      return { text: "it ended the connection at once" };
-    case "EPROTO":
-      return {
-        text: "what listens there speaks no TLS, or none that is spoken here",
-        hint: "check `url`: http:// may be meant",
-      };
-    case "DEPTH_ZERO_SELF_SIGNED_CERT":
-    case "SELF_SIGNED_CERT_IN_CHAIN":
-    case "UNABLE_TO_GET_ISSUER_CERT":
-    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
-    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
-      return {
-        text: "its certificate is signed by nobody who is trusted here",
-        hint: "if you trust it, name the file of its authority's certificate in NODE_EXTRA_CA_CERTS, in the daemon's environment",
-      };
-    case "CERT_HAS_EXPIRED":
-      return { text: "its certificate has expired", hint: "have it renewed, and check this machine's clock" };
-    case "CERT_NOT_YET_VALID":
-      return { text: "its certificate is not valid yet", hint: "check this machine's clock" };
-    case "ERR_TLS_CERT_ALTNAME_INVALID":
-      return { text: "its certificate is for another name", hint: "check the host in `url`" };
-    default:
-      return { text: errorText(error) };
-  }
 }

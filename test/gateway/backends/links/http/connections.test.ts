@@ -11,6 +11,7 @@ import {
   type HttpTarget,
   type Question,
 } from "../../../../../src/gateway/backends/links/http/target.ts";
+import { UNSIGNED } from "../../../../../src/gateway/backends/links/link-authorization.ts";
 import { systemClock } from "../../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
@@ -25,7 +26,7 @@ function targetOf(
     headers = {},
   }: { clock?: typeof systemClock; headers?: Record<string, string> } = {},
 ): HttpTarget {
-  const target = createHttpTarget({ url, headers, clock, authorization: null });
+  const target = createHttpTarget({ url, headers, clock, authorization: UNSIGNED });
   if ("kind" in target) throw new Error(target.message);
   t.after(() => target.destroy());
   return target;

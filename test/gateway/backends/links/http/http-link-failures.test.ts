@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { connectReason } from "../../../../../src/gateway/backends/links/http/target.ts";
+import { connectReason } from "../../../../../src/gateway/backends/links/http/connect-reason.ts";
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
@@ -208,16 +208,16 @@ test("an answer beyond the limit is overloaded: JSON, one event, and not many sm
   for (const type of ["application/json", "text/event-stream"]) {
     const take: Take = (_, response) =>
       Boolean(response.writeHead(200, { "Content-Type": type }).end(`data: ${large}\n\n`));
-    const { recorded } = await withEcho(t, { take, responseLimitBytes: 1_000 });
+    const { recorded } = await withEcho(t, { take, limitBytes: 1_000 });
     assert.equal((await recorded.askInVain("echo")).kind, "overloaded");
   }
-  const { recorded } = await withEcho(t, { answers: "events", responseLimitBytes: 1_000 });
+  const { recorded } = await withEcho(t, { answers: "events", limitBytes: 1_000 });
   await recorded.ask("test/notices", { count: 100 });
 });
 
 test("a server that takes nothing is overloaded, request for request", async (t) => {
   const url = await startRaw(t, (socket) => socket.pause());
-  const recorded = connect(t, url, { backlogLimitBytes: 8_000_000 });
+  const recorded = connect(t, url, { limitBytes: 8_000_000 });
   const pad = "x".repeat(6_000_000);
   for (let id = 1; id <= 4; id++) {
     recorded.link.send({ jsonrpc: "2.0", id, method: "echo", params: { pad } });

@@ -240,7 +240,7 @@ test("D2 a refused message fails alone; an answer that overtook the refusal stan
 });
 
 test("D2 an event beyond the limit ends the session: overloaded", async (t) => {
-  const { recorded } = await withSseEcho(t, {}, { responseLimitBytes: 100_000 });
+  const { recorded } = await withSseEcho(t, {}, { limitBytes: 100_000 });
   await recorded.initialize();
   const failure = await recorded.askInVain("test/large", { length: 200_000 });
   assert.equal(failure.kind, "overloaded");

@@ -1,50 +1,37 @@
-// The sessions of one link over the older transport, HTTP+SSE of 2024-11-05: messages go out by POST, and all answers
-// come on one stream. A session ends with its stream.
+// The sessions of one link over HTTP+SSE, the transport of 2024-11-05: messages go out by POST, all answers come on one
+// event stream, and a session ends with its stream.
 
 import { FleetingSet } from "../../../../runtime/fleeting.ts";
 import type { Timer } from "../../../../runtime/time/clock.ts";
 import { isJsonObject, isRpcId, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
 import { type LinkEvents, type LinkFailure, linkFailure } from "../backend-link.ts";
-import { type Credential, isCredential, NO_CREDENTIAL } from "../link-authorization.ts";
+import { signing } from "../link-authorization.ts";
 import { askForEvents, readEvents } from "./body.ts";
 import type { Asked, Response } from "./connections.ts";
-import type { LinkContext } from "./exchange.ts";
+import { type LinkContext, type SentRequest, tooLong } from "./exchange.ts";
 
-interface OlderSessionEvents {
-  /** There is none: nothing at the address names an endpoint. */
-  onNone(): void;
-  /** The link is: nothing is told once it is closed. */
-  isOpen(): boolean;
-}
-
-/** A message and what to do with it. */
-interface Opening {
-  readonly id: RpcId;
-  /** The stream is there, and it can be posted. */
-  readonly post: () => void;
-  /** Why it fails if there is no such stream. */
-  readonly otherwise: LinkFailure;
-}
-
-export class OlderSession implements Disposable {
-  /** As the link's, for messages that are posted to `endpoint`. */
+export class SseSession implements Disposable {
+  /** The link's context, for messages that are posted to `endpoint`. */
   readonly context: LinkContext;
-  readonly #events: OlderSessionEvents;
-  /** Requests without an answer. */
+  readonly #onNone: () => void;
+  /** Ids of requests without an answer. */
   readonly #waiting = new FleetingSet<RpcId>();
   readonly #outer: LinkEvents;
   #stream: EndpointStream | null = null;
+  #disposed = false;
 
-  constructor(context: LinkContext, events: OlderSessionEvents) {
+  /** `onNone`: the address has no event stream that names an endpoint, so the server does not speak HTTP+SSE. */
+  constructor(context: LinkContext, onNone: () => void) {
     const { events: outer } = context;
-    this.#events = events;
+    this.#onNone = onNone;
     this.#outer = outer;
     this.context = {
       ...context,
       events: {
         ...outer,
         onMessage: (message, streamOf) => {
-          this.#settle(message);
+          if (isJsonObject(message) && !("method" in message) && isRpcId(message["id"]))
+            this.#waiting.delete(message["id"]);
           return outer.onMessage(message, streamOf);
         },
         onRequestFailed: (id, failure) => {
@@ -54,13 +41,13 @@ export class OlderSession implements Disposable {
     };
   }
 
-  /** Where messages go; null: the stream has ended, and with it the session. */
+  /** The path that takes messages; null: the session has ended with its stream, or the stream has not named it yet. */
   get endpoint(): string | null {
     return this.#stream?.endpoint ?? null;
   }
 
-  /** Begins a session. */
-  begin({ id, post, otherwise }: Opening): void {
+  /** Begins a session with this `initialize`; `otherwise`: its failure if there is no event stream. */
+  begin({ id }: Pick<SentRequest, "id">, post: () => void, otherwise: LinkFailure): void {
     this.end();
     this.#waiting.add(id);
     this.#stream = new EndpointStream(this.context, {
@@ -69,14 +56,15 @@ export class OlderSession implements Disposable {
       onEnded: (failure) => {
         const wasOpen = this.endpoint !== null;
         this.#stream = null;
-        this.#fail(failure ?? otherwise);
+        for (const waiting of this.#waiting)
+          this.context.events.onRequestFailed(waiting, failure ?? otherwise);
         if (wasOpen) this.#outer.onDoubt();
-        else if (failure === null) this.#events.onNone();
+        else if (failure === null) this.#onNone();
       },
     });
   }
 
-  /** False: it cannot be sent, and if it is a request, that it failed is told soon. */
+  /** Called before a message is sent. False: it cannot be sent; the failure of a request follows asynchronously. */
   expects(message: RpcMessage): boolean {
     if (!("method" in message)) return this.endpoint !== null;
     const id = "id" in message ? message.id : null;
@@ -92,7 +80,7 @@ export class OlderSession implements Disposable {
     return false;
   }
 
-  /** What waits for an answer gets none. */
+  /** Ends the session; its requests without an answer fail. */
   end(): void {
     this.#stream?.[Symbol.dispose]();
     this.#stream = null;
@@ -100,67 +88,54 @@ export class OlderSession implements Disposable {
     this.#waiting.clear();
     const failure = linkFailure("session_lost", "another session was begun");
     setImmediate(() => {
-      for (const id of lost) if (this.#events.isOpen()) this.#outer.onRequestFailed(id, failure);
+      for (const id of lost) if (!this.#disposed) this.#outer.onRequestFailed(id, failure);
     });
   }
 
   [Symbol.dispose](): void {
+    this.#disposed = true;
     this.#waiting.clear();
     this.#stream?.[Symbol.dispose]();
     this.#stream = null;
   }
-
-  #settle(message: unknown): void {
-    if (!isJsonObject(message) || "method" in message) return;
-    const { id } = message;
-    if (isRpcId(id)) this.#waiting.delete(id);
-  }
-
-  #fail(failure: LinkFailure): void {
-    for (const id of this.#waiting) this.context.events.onRequestFailed(id, failure);
-  }
 }
 
-// The stream of a server of the older transport, HTTP+SSE of 2024-11-05 (GET): its first event names the address that
-// takes messages, and all that the server says comes on it.
+// The event stream (GET) of an HTTP+SSE server: its first event names the endpoint that takes messages, and all messages
+// of the server come on it.
 
-/** For the first event, once messages were refused or the last stream has ended. */
+/** Time for the first event. */
 const ENDPOINT_MS = 5_000;
 const FIRST_EVENT_BYTES = 4_096;
 
 interface EndpointStreamEvents {
-  /** Messages are taken at `endpoint` now. */
+  /** `endpoint` takes messages from now on. */
   onReady(): void;
   onMessage(message: unknown): Promise<void> | null;
-  /** Once, unless it was disposed; null: there is no such stream. Nothing comes after it. */
+  /** Called once, as the last event, unless the stream was disposed. Null: the address has no such stream. */
   onEnded(failure: LinkFailure | null): void;
 }
 
 class EndpointStream implements Disposable {
-  /** Path and query, of the server's own origin; null: it has not been named yet. */
+  /** Path and query on the server's own origin; null: the server has not named them yet. */
   endpoint: string | null = null;
   readonly #context: LinkContext;
   readonly #events: EndpointStreamEvents;
   readonly #timer: Timer;
+  readonly #signing: ReturnType<typeof signing>;
   #asked: Asked | null = null;
   #isOver = false;
-  /** It was asked for again with another credential. */
-  #signedAnew = false;
 
   /** Calls nothing back synchronously. */
   constructor(context: LinkContext, events: EndpointStreamEvents) {
     this.#context = context;
     this.#events = events;
     this.#timer = context.clock.setTimer(ENDPOINT_MS, () => this.#end(null));
-    const { authorization } = context;
-    const current = authorization === null ? NO_CREDENTIAL : authorization.current;
-    if (current !== null) this.#ask(current);
-    else {
-      void authorization?.obtain().then((outcome) => {
-        if (isCredential(outcome)) this.#ask(outcome);
-        else this.#end(outcome);
-      });
-    }
+    this.#signing = signing(
+      context.authorization,
+      () => this.#ask(),
+      (failure) => this.#end(failure),
+    );
+    this.#signing.start();
   }
 
   [Symbol.dispose](): void {
@@ -175,7 +150,7 @@ class EndpointStream implements Disposable {
     this.#events.onEnded(failure);
   }
 
-  #ask(carried: Credential): void {
+  #ask(): void {
     if (this.#isOver) return;
     const { target } = this.#context;
     this.#asked = askForEvents(
@@ -187,40 +162,22 @@ class EndpointStream implements Disposable {
           else this.#read(response);
         },
         onRefused: (status, challenge) => {
-          if (status === 401 || status === 403) this.#onUnauthorized(status, challenge, carried);
-          else this.#end(null);
+          const message = `${target.origin} answered HTTP ${status}`;
+          const failure = linkFailure("refused", message, "check the credentials in `headers`");
+          const isUnauthorized = status === 401 || status === 403;
+          this.#signing.refused(status, challenge, () => this.#end(isUnauthorized ? failure : null));
         },
         onFailed: (failure) => this.#end(failure),
       },
     );
-    // A header that cannot be sent has failed the message, too.
+    // The POST with the same unsendable header has failed already.
     if (this.#asked === null) setImmediate(() => this.#end(null));
   }
 
-  #onUnauthorized(status: 401 | 403, challenge: string | null, carried: Credential): void {
-    const { authorization, target } = this.#context;
-    const refused = linkFailure(
-      "refused",
-      `${target.origin} answered HTTP ${status}`,
-      "check the credentials in `headers`",
-    );
-    if (authorization === null) {
-      this.#end(refused);
-      return;
-    }
-    void authorization.refused({ status, challenge, carried }).then((outcome) => {
-      if (outcome === null || (isCredential(outcome) && this.#signedAnew)) this.#end(refused);
-      else if (isCredential(outcome)) {
-        this.#signedAnew = true;
-        this.#ask(outcome);
-      } else this.#end(outcome);
-    });
-  }
-
   #read(response: Response): void {
-    const { events, clean, responseLimitBytes } = this.#context;
+    const { target, events, clean, limitBytes } = this.#context;
     let unknownBytes = 0;
-    readEvents(response, responseLimitBytes, {
+    readEvents(response, limitBytes, {
       onMessage: (message) => {
         if (this.#isOver) return null;
         if (this.endpoint !== null) return this.#events.onMessage(message);
@@ -240,7 +197,11 @@ class EndpointStream implements Disposable {
         unknownBytes += bytes;
         if (this.endpoint === null && unknownBytes > FIRST_EVENT_BYTES) this.#end(null);
       },
-      onEnd: (end) => this.#end(this.endpoint === null ? null : this.#ended(end === "overlong")),
+      onEnd: (end) => {
+        const broken = linkFailure("closed", `${target.origin} ended its stream before the answer came`);
+        if (this.endpoint === null) this.#end(null);
+        else this.#end(end === "overlong" ? tooLong(limitBytes) : broken);
+      },
     });
   }
 
@@ -259,12 +220,5 @@ class EndpointStream implements Disposable {
     this.endpoint = url.pathname + url.search;
     this.#timer[Symbol.dispose]();
     if (isFirst) this.#events.onReady();
-  }
-
-  #ended(isOverlong: boolean): LinkFailure {
-    const { target, responseLimitBytes } = this.#context;
-    return isOverlong
-      ? linkFailure("overloaded", `it sent a message of more than ${responseLimitBytes} bytes`)
-      : linkFailure("closed", `${target.origin} ended its stream before the answer came`);
   }
 }

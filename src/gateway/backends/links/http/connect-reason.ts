@@ -1,0 +1,50 @@
+// Why a connection to an HTTP server failed, in words, and what a person can do about it. Pure.
+import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
+
+export interface ConnectReason {
+  readonly text: string;
+  /** Absent: the usual hint, to check the server and its address, applies. */
+  readonly hint?: string;
+  /** The address accepts no connections at the moment. */
+  readonly isAway?: true;
+}
+
+const UNRESOLVED: ConnectReason = { text: "its name cannot be resolved" };
+const NO_ROUTE: ConnectReason = { text: "there is no route to it", isAway: true };
+const UNTRUSTED: ConnectReason = {
+  text: "its certificate is signed by nobody who is trusted here",
+  hint: "if you trust it, name the file of its authority's certificate in NODE_EXTRA_CA_CERTS, in the daemon's environment",
+};
+
+/** By the code of an error that ends a connection attempt, TLS handshake included. */
+const REASONS: Readonly<Record<string, ConnectReason>> = {
+  ECONNREFUSED: { text: "nothing listens there", isAway: true },
+  ENOTFOUND: UNRESOLVED,
+  EAI_AGAIN: UNRESOLVED,
+  EHOSTUNREACH: NO_ROUTE,
+  ENETUNREACH: NO_ROUTE,
+  ETIMEDOUT: { text: "it does not answer", isAway: true },
+  ECONNRESET: { text: "it ended the connection at once" },
+  EPROTO: {
+    text: "what listens there speaks no TLS, or none that is spoken here",
+    hint: "check `url`: http:// may be meant",
+  },
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
+  SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
+  CERT_HAS_EXPIRED: {
+    text: "its certificate has expired",
+    hint: "have it renewed, and check this machine's clock",
+  },
+  CERT_NOT_YET_VALID: { text: "its certificate is not valid yet", hint: "check this machine's clock" },
+  ERR_TLS_CERT_ALTNAME_INVALID: {
+    text: "its certificate is for another name",
+    hint: "check the host in `url`",
+  },
+};
+
+export function connectReason(error: unknown): ConnectReason {
+  return REASONS[systemErrorCode(error) ?? ""] ?? { text: errorText(error) };
+}
