@@ -1,11 +1,12 @@
-// Pages of MCP Apps (`ui://` resources that tools name in `_meta`): whose each is, and the URI under which clients read
-// it. Two backends may have the same URI for pages of their own; the later one's is published under another.
+// Pages of MCP Apps (`ui://` resources that tools name in `_meta`): the backend of each, and the URI under which clients read
+// it. If two backends use the same URI for their own pages, the later backend's page gets another URI.
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import type { Resolved } from "./catalog.ts";
+import { copyOf } from "./copies.ts";
 
 const SCHEME = "ui://";
-/** Where a tool names its page, before there was `ui.resourceUri`. */
-const OLDER_KEY = "ui/resourceUri";
+/** The legacy member of `_meta` in which a tool names its page; `ui.resourceUri` has replaced it. */
+const LEGACY_KEY = "ui/resourceUri";
 
 /** The pages of one backend that its filters allow. */
 interface PageSource {
@@ -30,7 +31,7 @@ export function publishAppPages(sources: readonly PageSource[]) {
   return {
     /** By the published URI. */
     pages,
-    /** What clients call a backend's page; the same URI where it is nobody else's. */
+    /** The URI under which clients read a backend's page; the same URI unless another backend has it. */
     publishedUri: (backend: string, uri: string): string =>
       renamed.size === 0 ? uri : (renamed.get(key(backend, uri)) ?? uri),
   };
@@ -40,25 +41,18 @@ export function isAppPage(uri: unknown): uri is string {
   return typeof uri === "string" && uri.startsWith(SCHEME);
 }
 
-/** The page of a tool; null: it has none. */
+/** The URI of a tool's page, or null. */
 export function pageOfTool({ _meta: meta }: JsonObject): string | null {
   if (!isJsonObject(meta)) return null;
-  const { ui, [OLDER_KEY]: older } = meta;
-  const named = isJsonObject(ui) ? ui["resourceUri"] : older;
+  const { ui, [LEGACY_KEY]: legacy } = meta;
+  const named = isJsonObject(ui) ? ui["resourceUri"] : legacy;
   return isAppPage(named) ? named : null;
 }
 
-interface Copy {
-  readonly uri: string;
-  readonly definition: JsonObject;
-}
-
-// What was made of a server's object last, as in build-catalog.
-const copies = new WeakMap<JsonObject, Copy>();
-
-/** The tool with its page under another URI. */
+/** The tool with its page under this URI. */
 export function withPage(tool: JsonObject, uri: string): JsonObject {
-  return copied(tool, uri, () => {
+  if (pageOfTool(tool) === uri) return tool;
+  return copyOf(tool, uri, () => {
     const { _meta } = tool;
     const meta = isJsonObject(_meta) ? _meta : {};
     const { ui } = meta;
@@ -67,21 +61,8 @@ export function withPage(tool: JsonObject, uri: string): JsonObject {
       _meta: {
         ...meta,
         ...(isJsonObject(ui) && { ui: { ...ui, resourceUri: uri } }),
-        ...(isAppPage(meta[OLDER_KEY]) && { [OLDER_KEY]: uri }),
+        ...(isAppPage(meta[LEGACY_KEY]) && { [LEGACY_KEY]: uri }),
       },
     };
   });
-}
-
-/** The resource under another URI. */
-export function underUri(resource: JsonObject, uri: string): JsonObject {
-  return copied(resource, uri, () => ({ ...resource, uri }));
-}
-
-function copied(original: JsonObject, uri: string, make: () => JsonObject): JsonObject {
-  const known = copies.get(original);
-  if (known?.uri === uri) return known.definition;
-  const definition = make();
-  copies.set(original, { uri, definition });
-  return definition;
 }

@@ -1,11 +1,12 @@
-// Builds what is published: filters, then overrides, then who has a name that two backends offer. Pure: the same sources and
-// known names give the same catalog, in the same order.
+// Builds the catalog: applies filters and overrides, then decides which backend keeps a name that several offer. Pure: the
+// same sources and known names give the same catalog, in the same order.
 
-import type { ConflictConfig, NameFilter, ToolOverride } from "../../config/snapshot.ts";
+import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
 import { foreignPrefix } from "../../config/values/backend-names.ts";
+import { memoized } from "../../runtime/memo.ts";
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { JsonObject } from "../json-rpc.ts";
-import { type AppPages, isAppPage, pageOfTool, publishAppPages, underUri, withPage } from "./app-pages.ts";
+import { type AppPages, isAppPage, pageOfTool, publishAppPages, withPage } from "./app-pages.ts";
 import {
   type Catalog,
   type CatalogEntry,
@@ -13,14 +14,16 @@ import {
   type Collision,
   ENTRY_LISTS,
   type EntryKind,
+  entryKey,
   freshnessOfAll,
-  heldKey,
+  type SkillPlaces,
   type UnseenEntry,
 } from "./catalog.ts";
+import { copyOf } from "./copies.ts";
 import { compileGlobs } from "./glob.ts";
 import { type KnownNames, Namer, NO_NAMES, usableName } from "./names.ts";
 import { seenEntry } from "./seen-text.ts";
-import { publishSkills, type SkillPlaces, skillAt } from "./skill-places.ts";
+import { publishSkills, skillAt } from "./skill-places.ts";
 import { compileUriTemplate, isUnclear, otherSpellings } from "./uri-template.ts";
 
 export interface Permission {
@@ -28,17 +31,15 @@ export interface Permission {
   denies(name: string): boolean;
 }
 
-type Offer = readonly CatalogEntry[];
-
-/** Of all backends; a server may have any number. */
-const UNSEEN_AT_MOST = 200;
+/** Bounds the entries reported for all backends together, since a server may have any number. */
+const MOST_UNSEEN = 200;
 
 const EVERYTHING: Permission = { permits: () => true, denies: () => false };
 
 /**
  * Publishes what the sources offer. `sources` are in the file's order, and so are the lists, whatever the strategy.
- * Definitions are the servers' own objects; where the name or description is another one, a copy with only that
- * changed, the same copy for the same object and names.
+ * Definitions are the servers' own objects, or a copy if the name, description or URI changes. The same object and names
+ * give the same copy.
  */
 export function buildCatalog(
   sources: readonly CatalogSource[],
@@ -46,40 +47,30 @@ export function buildCatalog(
   known: KnownNames = NO_NAMES,
 ): Catalog {
   const byPriority = precedence(sources, conflict.strategy === "priority" ? conflict.order : []);
-  const appPages = publishAppPages(byPriority.flatMap((index) => pagesOf(sources[index])));
-  const skillPlaces = publishSkills(
-    byPriority.flatMap((index) => skillsOf(sources[index])),
-    conflict.strategy === "prefix",
-  );
+  const appPages = publishAppPages(byPriority.map(pagesOf));
+  const skillPlaces = publishSkills(byPriority.map(skillsOf), conflict.strategy === "prefix");
   const namer = new Namer(known, conflict);
-  const offers: SourceOffer[] = [];
-  for (const index of byPriority) {
-    const source = sources[index];
-    if (source !== undefined) offers[index] = offerOf(source, conflict, { appPages, skillPlaces, namer });
-  }
+  const offerBySource = new Map(
+    byPriority.map((source) => [source, offerOf(source, conflict, { appPages, skillPlaces, namer })]),
+  );
+  const offers = sources.flatMap((source) => offerBySource.get(source) ?? []);
   const withSkills = sources.filter(({ listings }) => isDeclared(listings.skills));
-  const collisions: Collision[] = [];
-  const publish = (
-    kind: "tools" | "resources" | "templates" | "prompts" | "skills",
-  ): Map<string, CatalogEntry> =>
-    settle(
-      offers.map((offer) => offer[kind]),
-      byPriority,
-      collisions,
-    );
-  const [tools, off] = [new Map<string, CatalogEntry>(), new Map<string, CatalogEntry>()];
-  for (const [name, tool] of publish("tools")) {
-    if (known.isOff(tool.backend, tool.originalName)) off.set(name, { ...tool, isOff: true });
-    else tools.set(name, tool);
-  }
+  const { winners, collisions } = settle([...offerBySource.values()].flatMap(({ entries }) => entries));
+  const published = Map.groupBy(
+    offers.flatMap(({ entries }) => entries).filter((entry) => winners.has(entry)),
+    ({ kind, backend, originalName }) =>
+      kind === "tool" && known.isOff(backend, originalName) ? "off" : kind,
+  );
+  const named = (kind: EntryKind | "off"): Map<string, CatalogEntry> =>
+    new Map(published.get(kind)?.map((entry) => [entry.name, entry]));
   return {
     freshNames: namer.fresh,
-    tools,
-    off,
-    resources: publish("resources"),
-    templates: publish("templates"),
-    prompts: publish("prompts"),
-    skills: publish("skills"),
+    tools: named("tool"),
+    off: new Map([...named("off")].map(([name, tool]) => [name, { ...tool, isOff: true }])),
+    resources: named("resource"),
+    templates: named("template"),
+    prompts: named("prompt"),
+    skills: named("skill"),
     skillReach: new Map(
       withSkills.map((source) => [
         source.backend,
@@ -90,12 +81,9 @@ export function buildCatalog(
     skillPlaces,
     appPages: appPages.pages,
     collisions,
-    unseen: offers.flatMap(({ unseen }) => unseen).slice(0, UNSEEN_AT_MOST),
+    unseen: offers.flatMap(({ unseen }) => unseen).slice(0, MOST_UNSEEN),
     withheldTools: new Map(
-      sources.flatMap(({ backend, filters, listings }) => {
-        const withheld = withheldOf(listings.tools, filters.tools);
-        return withheld === 0 ? [] : [[backend, withheld] as const];
-      }),
+      offers.flatMap(({ backend, withheld }) => (withheld === 0 ? [] : [[backend, withheld] as const])),
     ),
     resourceReach: offers.flatMap(({ reach }) => reach ?? []),
     freshness: {
@@ -108,38 +96,30 @@ export function buildCatalog(
   };
 }
 
-/** What its filters leave of a backend's pages: those that it lists, and those that its tools name. */
-function pagesOf(source: CatalogSource | undefined) {
-  if (source === undefined) return [];
+/** The pages that a backend lists or its tools name, as far as its filters allow them. */
+function pagesOf(source: CatalogSource) {
   const { backend, filters, listings } = source;
   const tools = permissionOf(filters.tools);
   const resources = reachOf(source);
   const named = listings.tools.filter(({ name }) => typeof name === "string" && tools.permits(name));
   const uris = [...listings.resources.map(({ uri }) => uri), ...named.map(pageOfTool)];
-  return [{ backend, uris: uris.filter(isAppPage).filter((uri) => resources.permits(uri)) }];
+  return { backend, uris: uris.filter(isAppPage).filter((uri) => resources.permits(uri)) };
 }
 
 function isDeclared<List>(list: List | null | undefined): list is List {
   return list !== null && list !== undefined;
 }
 
-/** What its filters leave of a backend's skills, and of what it lists beside them. */
-function skillsOf(source: CatalogSource | undefined) {
-  if (source === undefined) return [];
+/** A backend's skills and resources, as far as its filters allow them. */
+function skillsOf(source: CatalogSource) {
   const { backend, filters, listings } = source;
-  const permission = permissionOf(filters.resources);
-  const { permits } = reachOf(source);
   const urisOf = (list: readonly JsonObject[]): string[] => list.map(({ uri }) => String(uri));
-  return [
-    {
-      backend,
-      skills: urisOf(listings.skills ?? []).filter(permits),
-      resources: urisOf(listings.resources).filter(permission.permits),
-    },
-  ];
+  return {
+    backend,
+    skills: urisOf(listings.skills ?? []).filter(reachOf(source).permits),
+    resources: urisOf(listings.resources).filter(permissionOf(filters.resources).permits),
+  };
 }
-
-type SourceOffer = ReturnType<typeof offerOf>;
 
 interface Places {
   readonly appPages: AppPages;
@@ -147,39 +127,74 @@ interface Places {
   readonly namer: Namer;
 }
 
-function offerOf(
-  source: CatalogSource,
+function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places) {
+  const { backend, filters, toolOverrides, places, held } = source;
+  const { appPages } = parts;
+  const namesOf = namingOf(source, conflict, parts);
+  const reach = reachOf(source);
+  const entries: CatalogEntry[] = [];
+  const unseen: UnseenEntry[] = [];
+  let withheld = 0;
+  for (const { kind, key, name: originalName, entry, isPermitted } of namedEntries(source)) {
+    if (kind === "skill" ? !reach.permits(originalName) : !isPermitted) {
+      if (kind === "tool") withheld += 1;
+      continue;
+    }
+    const names = namesOf(kind, originalName);
+    const { entry: seen, faults } = seenEntry(entry, kind === "resource" || kind === "template");
+    if (faults.length > 0 && unseen.length < MOST_UNSEEN)
+      unseen.push({ backend, kind, name: originalName, faults });
+    const override = kind === "tool" ? ownMember(toolOverrides, originalName) : undefined;
+    const page = kind === "tool" ? pageOfTool(seen) : null;
+    const paged = page === null ? seen : withPage(seen, appPages.publishedUri(backend, page));
+    const shared = kind === "tool" ? places?.get(originalName) : undefined;
+    entries.push({
+      kind,
+      backend,
+      ...names,
+      originalName,
+      ...(shared !== undefined && { places: shared }),
+      definition:
+        kind === "skill"
+          ? skillAt(seen, names.name)
+          : withMembers(paged, {
+              [key]: names.name,
+              ...(isDeclared(override?.description) && { description: override.description }),
+            }),
+    });
+  }
+  const hasUris = entries.some(({ kind }) => kind !== "tool" && kind !== "prompt");
+  const waiting = held === undefined ? [] : namedEntries({ listings: held, filters });
+  return {
+    backend,
+    entries,
+    unseen,
+    withheld,
+    reach: hasUris ? { backend, ...reach } : null,
+    /** Backends of the entries that wait for approval, by `entryKey`. */
+    held: waiting.map(({ kind, name }) => [entryKey(kind, namesOf(kind, name).name), backend] as const),
+  };
+}
+
+function namingOf(
+  { backend, toolOverrides }: CatalogSource,
   { strategy, separator, longestName }: ConflictConfig,
   { appPages, skillPlaces, namer }: Places,
 ) {
-  const { backend, filters, toolOverrides, listings, held } = source;
-  // The names of one machine are its own already, one for each of its tools.
-  const whose = foreignPrefix(backend) ?? (strategy === "prefix" ? backend : null);
-  const prefix = whose === null ? "" : whose + separator;
-  const keepsNames = whose === null && strategy !== "error";
-  const toolPermission = permissionOf(filters.tools);
-  const resourcePermission = permissionOf(filters.resources);
-  const promptPermission = permissionOf(filters.prompts);
-  const unseen: UnseenEntry[] = [];
-  const underPublishedPage = (kind: EntryKind, definition: JsonObject): JsonObject => {
-    const page = kind === "tool" ? pageOfTool(definition) : null;
-    const uri = page === null ? null : appPages.publishedUri(backend, page);
-    return uri === null || uri === page ? definition : withPage(definition, uri);
-  };
-  const publishedUri = (uri: string): string =>
-    isAppPage(uri) ? appPages.publishedUri(backend, uri) : skillPlaces.publishedUri(backend, uri);
-  const overrideOf = (kind: EntryKind, originalName: string): ToolOverride | undefined =>
-    kind === "tool" && Object.hasOwn(toolOverrides, originalName) ? toolOverrides[originalName] : undefined;
-  const nameOf = (
-    kind: EntryKind,
-    originalName: string,
-  ): Pick<CatalogEntry, "fullName" | "name" | "plainName"> => {
+  // Names of another machine's backend always carry that machine's prefix.
+  const owner = foreignPrefix(backend) ?? (strategy === "prefix" ? backend : null);
+  const keepsNames = owner === null && strategy !== "error";
+  return (kind: EntryKind, originalName: string): Pick<CatalogEntry, "fullName" | "name" | "plainName"> => {
     if (kind !== "tool" && kind !== "prompt") {
-      const name = publishedUri(originalName);
+      const { publishedUri } = isAppPage(originalName) ? appPages : skillPlaces;
+      const name = publishedUri(backend, originalName);
       return { fullName: name, name };
     }
-    const wanted = overrideOf(kind, originalName)?.name ?? originalName;
-    const plainName = kind === "prompt" ? withoutUnseen(wanted) : wanted;
+    const plainName =
+      kind === "prompt"
+        ? withoutUnseen(originalName)
+        : (ownMember(toolOverrides, originalName)?.name ?? originalName);
+    const prefix = owner === null ? "" : owner + separator;
     const fullName = keepsNames ? namer.nameOf({ kind, backend, plainName }) : prefix + plainName;
     return {
       fullName,
@@ -187,81 +202,21 @@ function offerOf(
       ...(keepsNames && fullName !== plainName ? { plainName } : {}),
     };
   };
-  const offer = (
-    kind: EntryKind,
-    definitions: readonly JsonObject[],
-    key: string,
-    permission: Permission,
-  ): Offer => {
-    const entries: CatalogEntry[] = [];
-    for (const given of definitions) {
-      const originalName = given[key];
-      if (typeof originalName !== "string" || !permission.permits(originalName)) continue;
-      const isNamed = kind === "tool" || kind === "prompt";
-      const { entry: definition, faults } = seenEntry(given, !isNamed && kind !== "skill");
-      if (faults.length > 0 && unseen.length < UNSEEN_AT_MOST) {
-        unseen.push({ backend, kind, name: originalName, faults });
-      }
-      const { fullName, name, plainName } = nameOf(kind, originalName);
-      const description = overrideOf(kind, originalName)?.description ?? null;
-      entries.push({
-        kind,
-        name,
-        backend,
-        fullName,
-        ...(plainName === undefined ? {} : { plainName }),
-        originalName,
-        ...(kind === "tool" && source.places?.has(originalName) === true
-          ? { places: source.places.get(originalName) ?? [] }
-          : {}),
-        definition: isNamed
-          ? published(underPublishedPage(kind, definition), name, description)
-          : name === originalName
-            ? definition
-            : (kind === "skill" ? skillAt : underUri)(definition, name),
-      });
-    }
-    return entries;
-  };
-  const resources = offer("resource", listings.resources, "uri", resourcePermission);
-  const templates = offer("template", listings.resourceTemplates, "uriTemplate", resourcePermission);
-  const reach = reachOf(source);
-  const skills = offer("skill", listings.skills ?? [], "uri", reach);
-  return {
-    tools: offer("tool", listings.tools, "name", toolPermission),
-    resources,
-    templates,
-    prompts: offer("prompt", listings.prompts, "name", promptPermission),
-    skills,
-    unseen,
-    reach: resources.length + templates.length + skills.length === 0 ? null : { backend, ...reach },
-    /** What waits, by `heldKey`. */
-    held:
-      held === undefined
-        ? []
-        : ENTRY_LISTS.flatMap(({ kind, list, key }) =>
-            (held[list] ?? []).map(
-              (entry) => [heldKey(kind, nameOf(kind, String(entry[key])).name), backend] as const,
-            ),
-          ),
-  };
 }
 
-function withheldOf(tools: readonly JsonObject[], filter: NameFilter): number {
-  const { permits } = permissionOf(filter);
-  return tools.filter(({ name }) => typeof name === "string" && !permits(name)).length;
+function ownMember<Member>(members: Readonly<Record<string, Member>>, name: string): Member | undefined {
+  return Object.hasOwn(members, name) ? members[name] : undefined;
 }
 
-interface ListedEntry {
-  readonly kind: EntryKind;
-  /** The server's own name of it. */
+interface ListedEntry extends Pick<(typeof ENTRY_LISTS)[number], "kind" | "key"> {
+  /** The server's own name for the entry. */
   readonly name: string;
   readonly entry: JsonObject;
-  /** Its backend's filters let it pass. */
+  /** The backend's filters allow the entry. */
   readonly isPermitted: boolean;
 }
 
-/** All that has a name in the lists of a backend. */
+/** All entries with a name in the lists of a backend. */
 export function namedEntries({
   listings,
   filters,
@@ -270,12 +225,12 @@ export function namedEntries({
     const { permits } = permissionOf(filters[filter]);
     return (listings[list] ?? []).flatMap((entry) => {
       const name = entry[key];
-      return typeof name === "string" ? [{ kind, name, entry, isPermitted: permits(name) }] : [];
+      return typeof name === "string" ? [{ kind, key, name, entry, isPermitted: permits(name) }] : [];
     });
   });
 }
 
-/** What the filter leaves of names. */
+/** Which names the filter allows, and which it denies. */
 export function permissionOf({ allow, deny }: NameFilter): Permission {
   if (allow === null && deny.length === 0) return EVERYTHING;
   const allows = allow === null ? (): boolean => true : compileGlobs(allow);
@@ -283,22 +238,11 @@ export function permissionOf({ allow, deny }: NameFilter): Permission {
   return { permits: (name) => allows(name) && !denies(name), denies };
 }
 
-// Filters and what is held are a source's own, and asked for several times while a catalog is built.
-const reaches = new WeakMap<CatalogSource, Permission>();
-
 /**
- * For URIs that a client made up: where there are filters, or entries that wait for a person, no other spelling gets around
- * them. What a template that waits stands for is not permitted, unless another one stands for it, too.
+ * Which URIs of a source clients may ask for, listed or not. No other spelling of a URI gets around filters, or around entries
+ * that wait for approval. URIs of a waiting template are not permitted, unless a published template covers them, too.
  */
-function reachOf(source: CatalogSource): Permission {
-  const known = reaches.get(source);
-  if (known !== undefined) return known;
-  const reach = unlisted(source);
-  reaches.set(source, reach);
-  return reach;
-}
-
-function unlisted({ filters, held }: CatalogSource): Permission {
+const reachOf = memoized(({ filters, held }: CatalogSource): Permission => {
   const permission = permissionOf(filters.resources);
   if (permission === EVERYTHING && held === undefined) return EVERYTHING;
   const waiting = new Set([...(held?.resources ?? []), ...(held?.skills ?? [])].map(({ uri }) => uri));
@@ -311,59 +255,33 @@ function unlisted({ filters, held }: CatalogSource): Permission {
   const permits = (uri: string): boolean =>
     permission.permits(uri) && !denies(uri) && !templates.some((fits) => fits(uri));
   return { permits, denies };
-}
+});
 
-/** Indices of the sources, whoever keeps a name first. */
-function precedence(sources: readonly CatalogSource[], order: readonly string[]): readonly number[] {
-  const rank = (index: number): number => {
-    const place = order.indexOf(sources[index]?.backend ?? "");
+/** The sources in the order in which they get names. */
+function precedence(sources: readonly CatalogSource[], order: readonly string[]): readonly CatalogSource[] {
+  const rank = ({ backend }: CatalogSource): number => {
+    const place = order.indexOf(backend);
     return place === -1 ? order.length : place;
   };
-  return sources.map((_, index) => index).sort((a, b) => rank(a) - rank(b) || a - b);
+  return sources.toSorted((one, other) => rank(one) - rank(other));
 }
 
-function settle(
-  offers: readonly Offer[],
-  byPrecedence: readonly number[],
-  collisions: Collision[],
-): Map<string, CatalogEntry> {
+/** Of entries with the same kind and name the first wins. */
+function settle(entries: readonly CatalogEntry[]) {
   const winners = new Map<string, CatalogEntry>();
-  for (const index of byPrecedence) {
-    for (const entry of offers[index] ?? []) {
-      const kept = winners.get(entry.name);
-      if (kept === undefined) winners.set(entry.name, entry);
-      else {
-        const { kind, name, backend } = entry;
-        collisions.push({ kind, name, kept: kept.backend, hidden: backend });
-      }
-    }
+  const collisions: Collision[] = [];
+  for (const entry of entries) {
+    const { kind, name, backend } = entry;
+    const key = entryKey(kind, name);
+    const kept = winners.get(key);
+    if (kept === undefined) winners.set(key, entry);
+    else collisions.push({ kind, name, kept: kept.backend, hidden: backend });
   }
-  if (byPrecedence.every((index, place) => index === place)) return winners;
-  const inOrder = new Map<string, CatalogEntry>();
-  for (const offer of offers) {
-    for (const entry of offer) if (winners.get(entry.name) === entry) inOrder.set(entry.name, entry);
-  }
-  return inOrder;
+  return { winners: new Set(winners.values()), collisions };
 }
 
-interface Copy {
-  readonly name: string;
-  readonly description: string | null;
-  readonly definition: JsonObject;
-}
-
-// What was made of a server's object last: a rebuilt catalog then holds the same objects, and whoever compares lists
-// or keeps their text need not look into them.
-const copies = new WeakMap<JsonObject, Copy>();
-
-function published(definition: JsonObject, name: string, description: string | null): JsonObject {
-  const sameDescription = description === null || definition["description"] === description;
-  if (definition["name"] === name && sameDescription) return definition;
-  const known = copies.get(definition);
-  if (known !== undefined && known.name === name && known.description === description) {
-    return known.definition;
-  }
-  const copy = description === null ? { ...definition, name } : { ...definition, name, description };
-  copies.set(definition, { name, description, definition: copy });
-  return copy;
+/** The same object if it has these members already. */
+function withMembers(definition: JsonObject, members: JsonObject): JsonObject {
+  if (Object.entries(members).every(([key, value]) => definition[key] === value)) return definition;
+  return copyOf(definition, JSON.stringify(members), () => ({ ...definition, ...members }));
 }

@@ -1,10 +1,9 @@
-// What is published: every name, which backend it belongs to, and what the server calls it.
+// The catalog: every name that clients see, the backend behind it, and the server's own name.
 import type { BackendConfig, ToolOverride } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { NameOwners } from "./names.ts";
-import type { SkillPlaces } from "./skill-places.ts";
 
-/** Entries are the server's own objects, in its order, wherever they have the name that they are known by. */
+/** A server's lists: its own objects, in its order, as far as they have the member that identifies them. */
 export interface Listings {
   /** Each has a string `name`. */
   readonly tools: readonly JsonObject[];
@@ -14,42 +13,41 @@ export interface Listings {
   readonly resourceTemplates: readonly JsonObject[];
   /** Each has a string `name`. */
   readonly prompts: readonly JsonObject[];
-  /** Each has the `uri` of its SKILL.md. Absent or null: the server has no skills to declare. */
+  /** Each has the `uri` of its SKILL.md. Absent or null: the server does not declare skills. */
   readonly skills?: readonly JsonObject[] | null;
 }
 
 export const NO_LISTINGS: Listings = { tools: [], resources: [], resourceTemplates: [], prompts: [] };
 
-/** How long a list holds, as 2026-07-28 says it. */
+/** How long clients may keep a list (protocol version 2026-07-28). */
 export interface Freshness {
   readonly ttlMs: number;
   readonly cacheScope: "public" | "private";
 }
 
-/** By list; null: the server has no such list. What is not here is not fresh. */
+/** By list; null if the server has no such list. A missing list counts as `NOT_FRESH`. */
 export type ListFreshness = Readonly<Partial<Record<keyof Listings, Freshness | null>>>;
 
-/** One backend's part. */
+/** What one backend contributes. */
 export interface CatalogSource {
   readonly backend: string;
   readonly filters: BackendConfig["filters"];
   readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
   readonly listings: Listings;
-  /** What its server tells models of itself; null or absent: nothing. */
+  /** The server's instructions for models; null or absent: none. */
   readonly instructions?: string | null;
-  /** Entries that nobody gets until a person approves them. */
+  /** Entries that stay withheld until a person approves them. */
   readonly held?: Listings;
-  /** Absent: nothing is said of any list. */
   readonly freshness?: ListFreshness;
-  /** Skills are published as they were approved, and no other ones. */
+  /** Only approved skills are published. */
   readonly holdsSkills?: boolean;
-  /** By the server's own name of a tool: the backends that serve it, where there are several machines' ones. */
+  /** The backends that serve a tool shared by several machines, by the server's own tool name. */
   readonly places?: ReadonlyMap<string, readonly string[]>;
 }
 
 export type EntryKind = "tool" | "resource" | "template" | "prompt" | "skill";
 
-/** Where entries of each kind are listed, by which method, the member that names them, and the filter that they pass. */
+/** For each kind: its list, the method that reads the list, the member that identifies an entry, and the filter. */
 export const ENTRY_LISTS = [
   { kind: "tool", list: "tools", method: "tools/list", key: "name", filter: "tools" },
   { kind: "prompt", list: "prompts", method: "prompts/list", key: "name", filter: "prompts" },
@@ -72,63 +70,70 @@ export const ENTRY_LISTS = [
 
 export interface CatalogEntry {
   readonly kind: EntryKind;
-  /** What clients call it: a name, a URI or a URI template. Unique within its kind. */
+  /** The name, URI or URI template that clients use. Unique within its kind. */
   readonly name: string;
   readonly backend: string;
-  /** What it would be called if clients could use any name; policies know it by both. */
+  /** `name` before it was cut to characters and length that all clients accept. Policies match both. */
   readonly fullName: string;
-  /** Without its backend's name, which it has because another one's name met its own; policies know it by this, too. */
+  /** The name without the backend's name, which was added to avoid a collision. Policies match this, too. */
   readonly plainName?: string;
-  /** What the server calls it. */
+  /** The server's own name. */
   readonly originalName: string;
-  /** As listed to clients. */
+  /** The definition that clients see. */
   readonly definition: JsonObject;
-  /** Of a tool that several machines have in common: the backends that serve it, of which `backend` may be none. */
+  /** The backends that serve a tool shared by several machines; `backend` need not be among them. */
   readonly places?: readonly string[];
-  /** A tool that a person has switched off: in no list, and refused. */
+  /** A person has switched this tool off: no list has it, and calls are refused. */
   readonly isOff?: true;
 }
 
-/** By what clients would call it. */
-export function heldKey(kind: EntryKind, name: string): string {
+/** `name`: the name that clients use. */
+export function entryKey(kind: EntryKind, name: string): string {
   return `${kind}:${name}`;
 }
 
-/** The backend that a request goes to, and what the server there calls the thing. */
+/** The backend that a request goes to, and the name that its server uses. */
 export type Resolved = Pick<CatalogEntry, "backend" | "originalName" | "places" | "isOff">;
 
-/** Two entries would have one name, and no other one can be given. */
+/** Two entries have the same name, and neither can be renamed. */
 export interface Collision {
   readonly kind: EntryKind;
   readonly name: string;
-  /** Whose is published. */
+  /** The backend whose entry is published. */
   readonly kept: string;
-  /** Whose is not. */
+  /** The backend whose entry is not published. */
   readonly hidden: string;
 }
 
-/** An entry with characters that nobody sees. */
+/** An entry with invisible characters. */
 export interface UnseenEntry {
   readonly backend: string;
   readonly kind: EntryKind;
-  /** The server's own. */
+  /** The server's own name. */
   readonly name: string;
-  /** Each names the member and what is in it, as "description: 3 unseen characters (U+202E)". */
+  /** Each names a member and its content: "description: 3 unseen characters (U+202E)". */
   readonly faults: readonly string[];
 }
 
-/** Which URIs a backend's filters allow, however they are written; for resources that are read without being listed. */
+/** Which URIs a backend's filters allow, in any spelling; for resources that are read without being listed. */
 export interface ResourceReach {
   readonly backend: string;
-  /** Allowed, and not denied. */
+  /** True if the URI is allowed and not denied. */
   permits(uri: string): boolean;
   denies(uri: string): boolean;
 }
 
-/** What may be asked of a backend's skills. */
+/** Which skills of a backend clients may ask for. */
 export interface SkillReach extends Pick<ResourceReach, "permits"> {
-  /** Only what is listed: the rest waits for a person. */
+  /** Clients may ask for listed skills only: unlisted skills need a person's approval. */
   readonly isHeld: boolean;
+}
+
+export interface SkillPlaces {
+  /** The backend whose skill contains the published URI, and the URI there; null if no skill contains it. */
+  ownerOf(uri: string): Pick<Resolved, "backend" | "originalName"> | null;
+  /** The URI under which clients read a backend's resource or skill file. */
+  publishedUri(backend: string, uri: string): string;
 }
 
 /** Immutable. Lists are in a deterministic order: by backend as configured, within it as the server listed. */
@@ -138,53 +143,50 @@ export interface Catalog {
   readonly templates: ReadonlyMap<string, CatalogEntry>;
   readonly prompts: ReadonlyMap<string, CatalogEntry>;
   readonly skills: ReadonlyMap<string, CatalogEntry>;
-  /** By backend that declares skills, whether it has any or not: how they may be asked for. */
+  /** By backend; every backend that declares skills has an entry, even without any skill. */
   readonly skillReach: ReadonlyMap<string, SkillReach>;
   readonly skillPlaces: SkillPlaces;
   /** Pages of MCP Apps, by the URI under which clients read them; listed as resources or only named by tools. */
   readonly appPages: ReadonlyMap<string, Resolved>;
   readonly collisions: readonly Collision[];
-  /** Tools that a person has switched off, by the names that they have. */
+  /** Tools that a person has switched off, by published name. */
   readonly off: ReadonlyMap<string, CatalogEntry>;
-  /** Names in it that nobody had before. */
+  /** Names that no earlier catalog had. */
   readonly freshNames: NameOwners;
-  /** The first of those that are published; their `definition` is without these characters. */
+  /** The first published entries with invisible characters, which their `definition` leaves out. */
   readonly unseen: readonly UnseenEntry[];
-  /** What waits for a person's approval: its backend, by `heldKey`. */
+  /** The backend of each entry that waits for approval, by `entryKey`. */
   readonly held: ReadonlyMap<string, string>;
-  /** By backend: how many of its tools its filters keep back, where there are any. */
+  /** How many of a backend's tools its filters withhold, if any, by backend. */
   readonly withheldTools: ReadonlyMap<string, number>;
-  /** One for each backend that offers resources or templates, in the same order. */
+  /** One for each backend that offers resources, templates or skills, in the sources' order. */
   readonly resourceReach: readonly ResourceReach[];
-  /** Whether a URI belongs to a backend that is not in this part; absent: this is no part. */
+  /** True if the URI belongs to a backend outside this part; absent in a whole catalog. */
   readonly isElsewhere?: (uri: string) => boolean;
-  /** How long each list holds for clients that may keep it. */
+  /** How long clients may keep each list. */
   readonly freshness: Readonly<Record<keyof Listings, Freshness>>;
 }
 
-// How long lists hold, as servers of 2026-07-28 say it, and what that makes of the lists of several servers. Pure.
+// The freshness of lists (protocol version 2026-07-28), also of a list that several servers contribute to. Pure.
 
-/** What holds where nothing is said, and for lists of servers of older versions. */
+/** The default, also for servers of legacy protocol versions. */
 export const NOT_FRESH: Freshness = { ttlMs: 0, cacheScope: "private" };
 
-/** What one page of a list says. */
+/** The freshness in one page of a list. */
 export function freshnessOf({ ttlMs, cacheScope }: JsonObject): Freshness {
   const isTime = typeof ttlMs === "number" && Number.isSafeInteger(ttlMs) && ttlMs >= 0;
   return { ttlMs: isTime ? ttlMs : 0, cacheScope: cacheScope === "public" ? "public" : "private" };
 }
 
-/** Of what is made of both: the shorter time, and private if either is. */
+/** The freshness of two lists together: the shorter time, and private if either is private. */
 export function leastFresh(one: Freshness | null, other: Freshness | null): Freshness | null {
   if (one === null || other === null) return one ?? other;
   const isPublic = one.cacheScope === "public" && other.cacheScope === "public";
   return { ttlMs: Math.min(one.ttlMs, other.ttlMs), cacheScope: isPublic ? "public" : "private" };
 }
 
-/** Of one list of all sources together. */
+/** The freshness of one list over all sources. */
 export function freshnessOfAll(sources: readonly CatalogSource[], list: keyof Listings): Freshness {
-  const all = sources.map(({ freshness = {} }) => {
-    const said = freshness[list];
-    return said === undefined ? NOT_FRESH : said;
-  });
+  const all = sources.map(({ freshness: { [list]: own = NOT_FRESH } = {} }) => own);
   return all.reduce(leastFresh, null) ?? NOT_FRESH;
 }

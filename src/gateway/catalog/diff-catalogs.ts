@@ -1,12 +1,12 @@
-// The announcements of what changed between two catalogs.
+// Announces the differences between two catalogs.
 import { isDeepStrictEqual } from "node:util";
 import type { GatewayTransition } from "../gateway-transitions.ts";
-import type { Catalog, Collision } from "./catalog.ts";
+import { type Catalog, type Collision, entryKey } from "./catalog.ts";
 
 const LISTS = ["tools", "resources", "templates", "prompts", "skills"] as const;
 const MAX_ANNOUNCED = 20;
 
-/** Nothing, when no name came or went, nothing that clients get of one is another, and nobody new collides. */
+/** Empty if the names, their definitions and the collisions are the same. */
 export function catalogTransitions(before: Catalog, after: Catalog): readonly GatewayTransition[] {
   const transitions: GatewayTransition[] = [];
   const added = namesBeyond(before, after);
@@ -31,33 +31,33 @@ export function catalogTransitions(before: Catalog, after: Catalog): readonly Ga
   return transitions;
 }
 
-/** Each once, however often a backend offers the name. `before` null: all are new. */
+/** Each once, even if a backend offers the name several times. `before` null: all are new. */
 export function newCollisions(before: Catalog | null, after: Catalog): readonly Collision[] {
   const known = new Set(before?.collisions.map(collisionKey));
   const byKey = new Map(after.collisions.map((collision) => [collisionKey(collision), collision]));
   return [...byKey].flatMap(([key, collision]) => (known.has(key) ? [] : [collision]));
 }
 
-/** What `catalog` has and `other` has not: `tool:NAME`, `resource:URI`, …, in the order of the lists. */
+/** The entries of `catalog` that `other` lacks: `tool:NAME`, `resource:URI`, …, in the order of `LISTS`. */
 function namesBeyond(other: Catalog, catalog: Catalog): readonly string[] {
   return LISTS.flatMap((list) =>
     [...catalog[list].values()].flatMap(({ kind, name }) =>
-      other[list].has(name) ? [] : [`${kind}:${name}`],
+      other[list].has(name) ? [] : [entryKey(kind, name)],
     ),
   );
 }
 
-/** What both have, with another definition or of another backend. */
+/** The entries that both catalogs have, with a different definition or backend. */
 function changedNames(before: Catalog, after: Catalog): readonly string[] {
   return LISTS.flatMap((list) =>
     [...after[list].values()].flatMap(({ kind, name, backend, definition }) => {
       const was = before[list].get(name);
       if (was === undefined) return [];
-      // Mostly the same object: a server's list that is read again, and is the same, is not kept.
+      // Usually the same object, since an unchanged list keeps its objects when it is read again.
       const isSame =
         was.backend === backend &&
         (was.definition === definition || isDeepStrictEqual(was.definition, definition));
-      return isSame ? [] : [`${kind}:${name}`];
+      return isSame ? [] : [entryKey(kind, name)];
     }),
   );
 }

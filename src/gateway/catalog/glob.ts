@@ -1,15 +1,15 @@
-// Globs over names, URIs and methods: `*`, `?`, `[abc]` and `\` escapes, without regular expressions, so that no
-// pattern of a configuration and no text of a client takes more than text × pattern steps.
+// Globs over names, URIs and methods: `*`, `?`, `[abc]` and `\` escapes. They do not become regular expressions, so matching
+// takes at most text × pattern steps, whatever a configuration or a client sends.
 
-/** How many UTF-16 units the token takes at that place; 0: it does not match there. */
+/** How many UTF-16 units the token matches at that place; 0: no match. */
 type Token = (text: string, at: number) => number;
 
 type Piece = "star" | { readonly token: Token; readonly literal: string | null };
 
 /**
- * Whether any of the patterns matches the whole text. `*` is any characters, `/` too; `?` is one; `[abc]`, `[a-z]`
- * and `[!abc]` one of these, or none of these; `\` takes what follows it as it is. A `[` that is not closed stands for
- * itself. No pattern matches nothing.
+ * The function is true if any pattern matches the whole text. `*` matches any characters, also `/`; `?` one character; `[abc]`
+ * and `[a-z]` one of these characters, `[!abc]` one other character. `\` escapes the next character. An unclosed `[` matches
+ * itself. Without patterns nothing matches.
  */
 export function compileGlobs(patterns: readonly string[]): (text: string) => boolean {
   const exact = new Set<string>();
@@ -39,7 +39,7 @@ function literalOf(pieces: readonly Piece[]): string | null {
   return text;
 }
 
-/** On a mismatch only the last star gives way: an earlier one could gain nothing by taking more. */
+/** On a mismatch only the last star is extended: extending an earlier star could not help. */
 function matches(pieces: readonly Piece[], text: string): boolean {
   let index = 0;
   let at = 0;
@@ -102,7 +102,7 @@ function literalPiece(literal: string): Piece {
   return { token: (text, at) => (text.startsWith(literal, at) ? literal.length : 0), literal };
 }
 
-/** A set begins at `start`; null when it does not end. `]` in the first place is one of its members. */
+/** The set that begins at `start`; null if it is not closed. `]` as the first member is an ordinary character. */
 function parseSet(
   characters: readonly string[],
   start: number,

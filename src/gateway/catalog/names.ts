@@ -1,24 +1,24 @@
-// Which server each name belongs to that clients have used. A name stays its server's: the tool or prompt of another one that
-// meets it gets its server's name before it, for good. Pure.
+// Which backend owns each name that clients have used. Once used, a name keeps its owner: another backend's tool or prompt
+// with the same name is published with its backend's name in front, permanently. Pure.
 import type { ConflictConfig } from "../../config/snapshot.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 
-/** A tool or a prompt, and whose. */
+/** A tool or prompt of a backend. */
 export interface NamedEntry {
   readonly kind: "tool" | "prompt";
   readonly backend: string;
-  /** Without its backend's name before it. */
+  /** The name without the backend's name in front. */
   readonly plainName: string;
 }
 
-/** By `nameKey`, the oldest first. */
+/** By `nameKey`, the oldest name first. */
 export type NameOwners = ReadonlyMap<string, NamedEntry>;
 
 export interface KnownNames {
   readonly owners: NameOwners;
-  /** The names of a backend that is not configured any more are free. */
+  /** Names of backends that are no longer configured are free. */
   isConfigured(backend: string): boolean;
-  /** A person has switched the tool off; `tool`: as its server calls it. */
+  /** True if a person has switched the tool off; `tool`: the server's own name. */
   isOff(backend: string, tool: string): boolean;
 }
 
@@ -28,13 +28,13 @@ export function nameKey(kind: NamedEntry["kind"], name: string): string {
   return `${kind} ${name}`;
 }
 
-/** Names the entries of one catalog, in order of precedence. */
+/** Names the entries of one catalog. Call `nameOf` in order of precedence. */
 export class Namer {
-  /** Names that nobody had. */
+  /** Names with a new owner, by `nameKey`. */
   readonly fresh = new Map<string, NamedEntry>();
   readonly #known: KnownNames;
   readonly #conflict: ConflictConfig;
-  /** By `ownKey`: the names that they were given before. */
+  /** The name that each entry has, by `ownKey`. */
   readonly #given: Map<string, string>;
 
   constructor(known: KnownNames, conflict: ConflictConfig) {
@@ -53,7 +53,7 @@ export class Namer {
     return name;
   }
 
-  /** Whether a person's order gives it the plain name, whoever had that. */
+  /** True if the configured order prefers this backend to the owner of the plain name. */
   #comesFirst({ kind, backend, plainName }: NamedEntry): boolean {
     const owner = this.#known.owners.get(nameKey(kind, plainName));
     return owner !== undefined && this.#rank(backend) < this.#rank(owner.backend);
@@ -66,7 +66,7 @@ export class Namer {
     return !this.#known.isConfigured(owner.backend) || this.#rank(entry.backend) < this.#rank(owner.backend);
   }
 
-  /** Equal where no order is given. */
+  /** The same for all backends if the configuration gives no order. */
   #rank(backend: string): number {
     const { strategy, order } = this.#conflict;
     const place = strategy === "priority" ? order.indexOf(backend) : -1;
@@ -74,7 +74,7 @@ export class Namer {
   }
 }
 
-/** The same for an entry whatever it is called. */
+/** Identifies an entry, whatever its published name. */
 export function ownKey({ kind, backend, plainName }: NamedEntry): string {
   return `${kind} ${backend} ${plainName}`;
 }
@@ -83,19 +83,19 @@ function nameOf(key: string, { kind }: NamedEntry): string {
   return key.slice(kind.length + 1);
 }
 
-// Names of tools that every client can use. The specification allows letters, digits, "_", "-" and "." (2025-11-25,
-// "Tools", tool names); clients put a prefix before it and allow 64 characters in all.
+// Tool names that every client accepts. The specification allows letters, digits, "_", "-" and "." (2025-11-25, "Tools", tool
+// names). Clients put a prefix before the name and allow 64 characters in all.
 
-const ODD = /[^A-Za-z0-9_.-]/gu;
-/** Among 1,000 cut names, two are the same in one of 8,600 gateways; the second is then told as a collision. */
+const FORBIDDEN = /[^A-Za-z0-9_.-]/gu;
+/** Among 1,000 cut names, two are equal in one of 8,600 gateways; the second is then reported as a collision. */
 const HASH_CHARACTERS = 8;
 
 /**
- * The name itself where that is usable; else what is left of it, cut, with a hash of the whole name. It depends on no other
- * tool, so it stays when others come and go. `longest`: at least 24.
+ * The name itself if clients accept it; else its allowed characters, cut, with a hash of the whole name. The result does not
+ * depend on other tools, so it stays the same when they come and go. `longest`: at least 24.
  */
 export function usableName(name: string, longest: number): string {
-  const plain = name.replace(ODD, "_");
+  const plain = name.replace(FORBIDDEN, "_");
   if (plain === name && name.length <= longest && name !== "") return name;
   return `${plain.slice(0, longest - HASH_CHARACTERS - 1)}_${sha256Of(name).slice(0, HASH_CHARACTERS)}`;
 }

@@ -1,4 +1,4 @@
-// A part of what is published, under the same names. Pure.
+// A part of the catalog, under the same names. Pure.
 
 import { pageOfTool } from "./app-pages.ts";
 import type { Catalog, CatalogEntry } from "./catalog.ts";
@@ -6,13 +6,13 @@ import { resolveTarget } from "./resolve.ts";
 
 export interface CatalogPart {
   hasTool(tool: CatalogEntry): boolean;
-  /** Whose resources, prompts and skills are in it; null: nobody's, but for the pages that its tools name. */
+  /** The backends whose resources, prompts and skills belong to the part; null: none, except pages that its tools name. */
   readonly hasBackend: ((backend: string) => boolean) | null;
 }
 
 /**
- * What is in one of the parts, of each list of parts. Entries are the catalog's own objects. `beside`: another catalog
- * that knows whose a URI is.
+ * The entries that are in at least one part of every list. Entries are the catalog's own objects. `beside`: another catalog
+ * that may own a URI.
  */
 export function partOfCatalog(
   catalog: Catalog,
@@ -22,24 +22,23 @@ export function partOfCatalog(
   if (lists.length === 0) return catalog;
   const part = lists.reduce((whole, parts) => inOneOf(whole, parts), catalog);
   const isWhole = wholeBackendsIn(lists);
-  const isAnothers = (known: Catalog, uri: string): boolean => {
+  const isOutside = (known: Catalog, uri: string): boolean => {
     const found = resolveTarget(known, { kind: "resource", name: uri });
     return found !== null && !isWhole(found.backend) && !part.appPages.has(uri);
   };
   return {
     ...part,
-    isElsewhere: (uri) => isAnothers(catalog, uri) || (beside !== null && isAnothers(beside, uri)),
+    isElsewhere: (uri) => isOutside(catalog, uri) || (beside !== null && isOutside(beside, uri)),
   };
 }
 
-/** The same without tools of these names. */
+/** The catalog without tools of these names. */
 export function withoutTools(catalog: Catalog, isTaken: (name: string) => boolean): Catalog {
-  const names = [...catalog.tools.keys()];
-  if (!names.some(isTaken)) return catalog;
+  if (!catalog.tools.keys().some(isTaken)) return catalog;
   return { ...catalog, tools: filtered(catalog.tools, ({ name }) => !isTaken(name)) };
 }
 
-/** The backends of which anything may be in them. */
+/** True for backends of which any entry may be in these parts. */
 export function backendsIn(
   catalog: Catalog,
   lists: readonly (readonly CatalogPart[])[],
@@ -48,7 +47,7 @@ export function backendsIn(
   return (backend) => each.every((owners) => owners.some((isOwner) => isOwner(backend)));
 }
 
-/** The backends of which everything but tools is in them. */
+/** True for backends whose resources, prompts and skills are all in these parts. */
 export function wholeBackendsIn(lists: readonly (readonly CatalogPart[])[]): (backend: string) => boolean {
   return (backend) => lists.every((parts) => parts.some(({ hasBackend }) => hasBackend?.(backend) === true));
 }
@@ -58,7 +57,7 @@ function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
   const isWhole = wholeBackendsIn([parts]);
   const isOwned = ({ backend }: { readonly backend: string }): boolean => isWhole(backend);
   const tools = filtered(catalog.tools, hasTool);
-  // A tool without its page would be half of itself.
+  // A tool keeps the page that it shows its results in.
   const pages = new Set(
     [...tools.values()].flatMap(({ definition, backend }) => {
       const uri = pageOfTool(definition);

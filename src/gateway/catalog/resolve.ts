@@ -1,11 +1,12 @@
 // Finds the backend that a name or a URI belongs to.
 import { machineOf } from "../../config/values/backend-names.ts";
-import { type Catalog, type CatalogEntry, heldKey, type Resolved } from "./catalog.ts";
+import { memoized } from "../../runtime/memo.ts";
+import { type Catalog, type CatalogEntry, entryKey, type Resolved } from "./catalog.ts";
 import { compileUriTemplate, MAX_URI_LENGTH } from "./uri-template.ts";
 
 const SKILL_SCHEME = "skill://";
 
-/** Where a name or a URI is served; null: nobody publishes it. */
+/** Null if no backend publishes the name or URI. */
 export function resolveTarget(
   catalog: Catalog,
   { kind, name }: Pick<CatalogEntry, "kind" | "name">,
@@ -19,19 +20,19 @@ export function resolveTarget(
       return resolveResource(catalog, name);
     case "skill":
       return catalog.skills.get(name) ?? resolveUnlistedSkill(catalog, name);
-    // As completion/complete names it by `ref/resource`: a template as it is listed, else a URI.
+    // `ref/resource` of completion/complete holds a listed template or a URI.
     case "template":
       return catalog.templates.get(name) ?? resolveResource(catalog, name);
   }
 }
 
-/** What is published, and what is not because its data is away, or because its server has listed nothing yet. */
+/** `away`: entries that are not published, because a share is away or their server has not listed them yet. */
 interface Served {
   readonly catalog: Catalog;
   readonly away: Catalog | null;
 }
 
-/** Which of the two knows the name or the URI; null: neither. */
+/** The one of the two catalogs that knows the name or URI, or null. */
 export function catalogOf(
   { catalog, away }: Served,
   target: Pick<CatalogEntry, "kind" | "name">,
@@ -42,22 +43,22 @@ export function catalogOf(
   return isTakenOver(found, away, target) ? away : catalog;
 }
 
-/** The same as `resolveTarget` in either of the two. */
+/** `resolveTarget` in whichever catalog knows the target. */
 export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" | "name">): Resolved | null {
   const catalog = catalogOf(served, target);
   return catalog === null ? null : resolveTarget(catalog, target);
 }
 
-/** Templates that wait, and are tried for words on why something is not there: a server may list any number. */
+/** Withheld templates that are tried for the reason why a resource is missing; a server may list any number. */
 const MOST_TRIED = 200;
 
-/** The backend of which it waits for a person's approval, itself or the template that it fits; null: it does not. */
+/** The backend whose target, or template that matches the target, waits for a person's approval; else null. */
 export function heldBy(
   { catalog, away }: Served,
   { kind, name }: Pick<CatalogEntry, "kind" | "name">,
 ): string | null {
-  const key = heldKey(kind, name);
-  const template = heldKey("template", "");
+  const key = entryKey(kind, name);
+  const template = entryKey("template", "");
   let tried = 0;
   for (const { held } of away === null ? [catalog] : [catalog, away]) {
     const backend = held.get(key);
@@ -72,7 +73,7 @@ export function heldBy(
   return null;
 }
 
-/** While a server of this machine is down, another machine's entry of the same name does not take its calls. */
+/** True if a server of this machine that is down owns the name: another machine's entry must not take its calls. */
 function isTakenOver(
   { backend }: Resolved,
   away: Catalog,
@@ -85,15 +86,15 @@ function isTakenOver(
 }
 
 /**
- * Whose a URI is: the backend that published it; else one whose tool names it as its page; else the one in whose skill it
- * lies; else the first whose template it fits; else, since servers also serve what they do not list, the only backend that
- * has resources at all, or skills where it is named as these usually are. What a backend's filters deny is nobody's, and so
- * is, in a part of a catalog, what belongs to a backend outside of it.
+ * The owner of a URI is, in this order: the backend that published it; the backend whose tool names it as its page; the backend
+ * whose skill contains it; the first backend with a matching template. Servers also serve unlisted URIs, so the last candidate
+ * is the only backend with resources (or with skills, for `skill://`). A URI has no owner if its backend's filters deny it, or
+ * if its backend is outside this part of a catalog.
  */
 function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   const entry = catalog.resources.get(uri);
   if (entry !== undefined) return entry;
-  if (catalog.held.has(heldKey("resource", uri))) return null;
+  if (catalog.held.has(entryKey("resource", uri))) return null;
   if (catalog.isElsewhere?.(uri) === true) return null;
   const page = catalog.appPages.get(uri);
   if (page !== undefined) return page;
@@ -114,7 +115,7 @@ function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   return { backend: only.backend, originalName: uri };
 }
 
-/** A server need not list its skills: the one that would be asked for the file, if it is one with skills. */
+/** Servers need not list their skills: the owner of the skill's file, if it declares skills and lets clients ask. */
 function resolveUnlistedSkill(catalog: Catalog, uri: string): Resolved | null {
   const found = resolveResource(catalog, uri);
   const reach = found === null ? undefined : catalog.skillReach.get(found.backend);
@@ -122,25 +123,12 @@ function resolveUnlistedSkill(catalog: Catalog, uri: string): Resolved | null {
   return reach.permits(found.originalName) ? found : null;
 }
 
-interface CompiledTemplate {
-  readonly backend: string;
-  fits(uri: string): boolean;
-}
-
-// Compiled when first needed, and as long as the catalog lives.
-const compiled = new WeakMap<Catalog, readonly CompiledTemplate[]>();
-
-function templatesOf(catalog: Catalog): readonly CompiledTemplate[] {
-  const known = compiled.get(catalog);
-  if (known !== undefined) return known;
-  const reach = new Map(catalog.resourceReach.map((one) => [one.backend, one]));
-  const templates: CompiledTemplate[] = [];
-  for (const { name, backend } of catalog.templates.values()) {
+const templatesOf = memoized(({ resourceReach, templates }: Catalog) => {
+  const reach = new Map(resourceReach.map((one) => [one.backend, one]));
+  return [...templates.values()].flatMap(({ name, backend }) => {
     const matches = compileUriTemplate(name);
-    if (matches === null) continue;
-    // That the template is published allows what it stands for, but not what is denied.
-    templates.push({ backend, fits: (uri) => matches(uri) && reach.get(backend)?.denies(uri) !== true });
-  }
-  compiled.set(catalog, templates);
-  return templates;
-}
+    if (matches === null) return [];
+    // A published template allows the URIs that it matches, except those that the filters deny.
+    return { backend, fits: (uri: string) => matches(uri) && reach.get(backend)?.denies(uri) !== true };
+  });
+});

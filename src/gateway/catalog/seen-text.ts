@@ -1,40 +1,38 @@
-// Takes characters that nobody sees out of what describes an entry. What names or means something to the server (keys,
-// values of an enum, patterns, URIs) stays as it is, and is told.
+// Removes invisible characters from the texts that describe an entry. Texts that the server interprets (keys, values of an
+// enum, patterns, URIs) stay unchanged, but their invisible characters are reported, too.
+import { memoized } from "../../runtime/memo.ts";
 import { unseenText, withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 
 interface SeenEntry {
-  /** The same object where there is nothing to take out. */
+  /** The same object if nothing was removed. */
   readonly entry: JsonObject;
   readonly faults: readonly string[];
 }
 
-/** Whatever holds one of these is text for people and models. */
+/** Members that hold text for people and models. */
 const WORDS: ReadonlySet<string> = new Set(["title", "description", "$comment"]);
-/** Values, not schemas: nothing in them is taken out. */
+const WORDS_AND_NAME: ReadonlySet<string> = new Set([...WORDS, "name"]);
+/** Members that hold values, not schemas: their content stays unchanged. */
 const VALUES: ReadonlySet<string> = new Set(["enum", "const", "default", "examples", "_meta"]);
-/** Of one entry; a server may have any number. */
-const FAULTS_AT_MOST = 10;
+/** Per entry; a server may cause any number. */
+const MOST_FAULTS = 10;
 
-// Looked at once for each of a server's objects, however often the catalog is built.
-const known = new WeakMap<JsonObject, SeenEntry>();
-
-/** `shownName`: the name is only shown, as a resource's is, and not what the entry is known by. */
-export function seenEntry(entry: JsonObject, shownName: boolean): SeenEntry {
-  const before = known.get(entry);
-  if (before !== undefined) return before;
-  const faults: string[] = [];
-  const cleaned = cleanObject(entry, "", { words: shownName ? NAME_TOO : WORDS, faults });
-  const seen = { entry: cleaned, faults: faults.length === 0 ? NO_FAULTS : faults };
-  known.set(entry, seen);
-  return seen;
+/** `isNameShown`: the entry's name is only displayed, like a resource's, and does not identify the entry. */
+export function seenEntry(entry: JsonObject, isNameShown: boolean): SeenEntry {
+  return (isNameShown ? seenWithName : seenWithoutName)(entry);
 }
 
-const NAME_TOO: ReadonlySet<string> = new Set([...WORDS, "name"]);
-const NO_FAULTS: readonly string[] = [];
+const seenWithName = memoized((entry: JsonObject) => cleanedEntry(entry, WORDS_AND_NAME));
+const seenWithoutName = memoized((entry: JsonObject) => cleanedEntry(entry, WORDS));
+
+function cleanedEntry(entry: JsonObject, words: ReadonlySet<string>): SeenEntry {
+  const faults: string[] = [];
+  return { entry: cleanObject(entry, "", { words, faults }), faults };
+}
 
 interface Cleaning {
-  /** Keys whose texts are cleaned; of values, none. */
+  /** Members whose texts are cleaned; empty within values. */
   readonly words: ReadonlySet<string>;
   readonly faults: string[];
 }
@@ -77,7 +75,7 @@ function cleanPart(value: object, path: string, cleaning: Cleaning): unknown {
 }
 
 function note(faults: string[], path: string, key: string, text: string): void {
-  const told = unseenText(text);
-  if (told === null || faults.length >= FAULTS_AT_MOST) return;
-  faults.push(`${[path, key].filter((part) => part !== "").join(".")}: ${told}`);
+  const found = unseenText(text);
+  if (found === null || faults.length >= MOST_FAULTS) return;
+  faults.push(`${[path, key].filter((part) => part !== "").join(".")}: ${found}`);
 }

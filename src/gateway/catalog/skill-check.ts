@@ -1,21 +1,21 @@
-// Entries of skills (extension io.modelcontextprotocol/skills, SEP-2640), checked against what strict hosts accept. Pure.
+// Checks entries of skills (extension io.modelcontextprotocol/skills, SEP-2640) against the rules of strict hosts. Pure.
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { isUnclear, MAX_URI_LENGTH } from "./uri-template.ts";
 
-/** What the URI of a skill's own file ends with; what stands before it is the skill's root. */
-export const SKILL_FILE = "/SKILL.md";
-/** What holds in a skill whose files are made when they are read. */
+/** The end of the URI of a skill's own file; the rest of the URI is the skill's root. */
+const SKILL_FILE = "/SKILL.md";
+/** `resources` of a skill whose files are generated on reading. */
 const DYNAMIC = "dynamic";
-/** Hosts need not take more than 512 files; so many are no skill. */
+/** Hosts must accept 512 files; no real skill has more than this. */
 const MOST_FILES = 10_000;
-/** Of a skill's root, its authority included: `skill://a/b` has two. Every listed URI is looked through as deep as that. */
+/** Of a skill's root, with its authority: `skill://a/b` has two. Every listed URI is searched to this depth. */
 export const MOST_SEGMENTS = 32;
-const FAULTS_AT_MOST = 10;
+const MOST_FAULTS = 10;
 const LONGEST_NAME = 64;
 
 const SKILL_URI = /^[a-z][a-z\d+.-]*:\/\/[^?#]+\/SKILL\.md$/i;
-/** Pages of MCP Apps, and the gateway's own. */
+/** Pages of MCP Apps, and the gateway's own resources. */
 const OTHER_SCHEMES = /^(?:ui|mountaineer):/i;
 /** Agent Skills, "name": letters and digits in lower case, with single hyphens between. */
 const NAME = /^[\p{Ll}\p{Lo}\p{Nd}]+(?:-[\p{Ll}\p{Lo}\p{Nd}]+)*$/u;
@@ -27,9 +27,8 @@ export function rootOf(uri: string): string {
 }
 
 /**
- * Frontmatter is compared with the file by every host, so nothing of it is mended: a skill whose name, description or
- * files are malformed is withheld. Mended are a digest in capitals, a file that is listed twice, and `_meta`.
- * As `checkEntry` of the other lists.
+ * `checkEntry` for skills. Hosts compare the frontmatter with the file, so it is never corrected: a skill with a malformed
+ * name, description or file list is withheld. A digest in capitals, a file listed twice and `_meta` are corrected.
  */
 export function checkSkill(entry: JsonObject) {
   const faults: string[] = [];
@@ -81,7 +80,7 @@ function lastSegment(root: string): string {
   }
 }
 
-/** Null: they are not a skill's files; the same list where nothing was mended. */
+/** The same list if nothing was corrected; null if the skill must be withheld. */
 function checkFiles(resources: unknown, uri: string, faults: string[]): readonly unknown[] | null {
   if (!Array.isArray(resources)) {
     faults.push(`resources is neither a list nor "${DYNAMIC}"`);
@@ -102,13 +101,13 @@ function checkFiles(resources: unknown, uri: string, faults: string[]): readonly
       return null;
     }
     const before = known.get(mended.uri);
-    if (mended.file !== file && faults.length < FAULTS_AT_MOST) faults.push(`${at}.digest is in capitals`);
+    if (mended.file !== file && faults.length < MOST_FAULTS) faults.push(`${at}.digest is in capitals`);
     if (before !== undefined) {
       if (before["digest"] !== mended.file["digest"] || before["size"] !== mended.file["size"]) {
         faults.push(`${at} is another file of the same uri`);
         return null;
       }
-      if (faults.length < FAULTS_AT_MOST) faults.push(`${at} is listed before`);
+      if (faults.length < MOST_FAULTS) faults.push(`${at} is listed before`);
     } else known.set(mended.uri, mended.file);
     isMended ||= before !== undefined || mended.file !== file;
   }
@@ -119,7 +118,7 @@ function checkFiles(resources: unknown, uri: string, faults: string[]): readonly
   return isMended ? [...known.values()] : resources;
 }
 
-/** A text: what is wrong with it. */
+/** The corrected file, or its fault as a text. */
 function mendedFile(
   file: unknown,
   below: string,

@@ -1,99 +1,79 @@
-// Where skills are published: a skill is a folder, and a client reads files below its root that no list names. Two servers
-// may have skills of the same URI, which are two different skills; the later one's is published under another root.
+// The URIs under which skills are published. A skill is a folder, and clients read files below its root that no list names.
+// If two servers use the same URI for different skills, the later server's skill gets another root.
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
+import type { SkillPlaces } from "./catalog.ts";
+import { copyOf } from "./copies.ts";
 import { MOST_SEGMENTS, rootOf } from "./skill-check.ts";
 import { MAX_URI_LENGTH } from "./uri-template.ts";
 
-/** A root's, and its backend's name before it. */
+/** The segments of a root, and the backend's name before them. */
 const MOST_PARTS = MOST_SEGMENTS + 1;
 
-/** As `Resolved` of the catalog. */
-interface Owned {
-  readonly backend: string;
-  readonly originalName: string;
-}
-
-/** One backend's, as far as its filters allow. */
+/** One backend's URIs, as far as its filters allow them. */
 interface SkillSource {
   readonly backend: string;
   /** URIs of SKILL.md files. */
   readonly skills: readonly string[];
-  /** Which it lists. */
+  /** URIs of listed resources. */
   readonly resources: readonly string[];
 }
 
-export interface SkillPlaces {
-  /** Whose skill a URI lies in, and what it is called there; null: in nobody's. */
-  ownerOf(uri: string): Owned | null;
-  /** What clients call a backend's resource or file of a skill. */
-  publishedUri(backend: string, uri: string): string;
-}
-
-const NOWHERE: SkillPlaces = { ownerOf: () => null, publishedUri: (_, uri) => uri };
-
-/** A skill's root, or the outermost one where skills lie within skills. */
+/** A skill's root; the outermost root if skills contain skills. */
 interface Place {
   readonly backend: string;
   readonly root: string;
   readonly published: string;
 }
 
-/** `sources` in order of precedence. `isPrefixed`: each has its backend's name in its URIs, whatever others have. */
+/** `sources` in order of precedence. `isPrefixed`: all published URIs contain their backend's name. */
 export function publishSkills(sources: readonly SkillSource[], isPrefixed: boolean): SkillPlaces {
-  const roots = sources.map(({ skills }) => outermost(skills));
-  if (roots.every(({ length }) => length === 0)) return NOWHERE;
-  const wanted = new Set(roots.flat());
-  const occupied = new Map<string, Set<string>>();
-  for (const { backend, resources } of sources)
-    for (const uri of resources)
-      for (const part of partsOf(uri)) {
-        if (!wanted.has(part)) continue;
-        const by = occupied.get(part) ?? new Set();
-        occupied.set(part, by.add(backend));
-      }
-  const claims = new Claims();
+  const roots = new Map(sources.map(({ backend, skills }) => [backend, outermost(skills)]));
+  const allRoots = new Set([...roots.values()].flat());
+  if (allRoots.size === 0) return { ownerOf: () => null, publishedUri: (_, uri) => uri };
+  const published = new PublishedRoots();
   const own = new Map<string, Map<string, Place>>();
-  const before: SkillSource[] = [];
-  for (const [index, source] of sources.entries()) {
-    const { backend } = source;
-    const mine = new Map<string, Place>();
+  /** Roots below which an earlier backend lists resources. */
+  const occupied = new Set<string>();
+  for (const { backend, resources } of sources) {
+    const places = new Map<string, Place>();
     const near = listedNear(sources, backend);
-    for (const root of roots[index] ?? []) {
-      const isHeld = before.some((other) => occupied.get(root)?.has(other.backend) === true);
-      let published = isPrefixed || isHeld || !claims.isFree(root) ? under(backend, root) : root;
-      while (published !== root && (!claims.isFree(published) || isWithin(near(), published)))
-        published = under(backend, published);
-      const place = { backend, root, published };
-      claims.add(place);
-      mine.set(root, place);
+    for (const root of roots.get(backend) ?? []) {
+      const isTaken = isPrefixed || occupied.has(root) || !published.isFree(root);
+      let uri = isTaken ? under(backend, root) : root;
+      while (uri !== root && (!published.isFree(uri) || isWithin(near(), uri))) uri = under(backend, uri);
+      const place = { backend, root, published: uri };
+      published.add(place);
+      places.set(root, place);
     }
-    own.set(backend, mine);
-    before.push(source);
+    own.set(backend, places);
+    for (const uri of resources)
+      for (const part of partsOf(uri)) if (allRoots.has(part)) occupied.add(part);
   }
   return {
     ownerOf(uri) {
-      const place = claims.covering(uri);
+      const place = published.containing(uri);
       return place === null
         ? null
         : { backend: place.backend, originalName: place.root + uri.slice(place.published.length) };
     },
     publishedUri(backend, uri) {
-      const mine = own.get(backend);
-      for (const part of mine === undefined || mine.size === 0 ? [] : partsOf(uri)) {
-        const place = mine?.get(part);
+
+      const places = own.get(backend);
+      for (const part of places === undefined || places.size === 0 ? [] : partsOf(uri)) {
+        const place = places?.get(part);
         if (place !== undefined) return place.published + uri.slice(part.length);
       }
-      let published = uri;
-      while (claims.covering(published) !== null) published = under(backend, published);
-      return published;
+      let free = uri;
+      while (published.containing(free) !== null) free = under(backend, free);
+      return free;
     },
   };
 }
 
-/** By published root, none of which lies within another. */
-class Claims {
+/** Places by published root; no root contains another. */
+class PublishedRoots {
   readonly #places = new Map<string, Place>();
-  /** What lies above a root. */
+  /** All roots, and all URIs above them. */
   readonly #above = new Set<string>();
   #deepest = 0;
 
@@ -105,10 +85,10 @@ class Claims {
   }
 
   isFree(root: string): boolean {
-    return !this.#above.has(root) && this.covering(root) === null;
+    return !this.#above.has(root) && this.containing(root) === null;
   }
 
-  covering(uri: string): Place | null {
+  containing(uri: string): Place | null {
     for (const part of partsOf(uri, this.#deepest)) {
       const place = this.#places.get(part);
       if (place !== undefined) return place;
@@ -118,8 +98,8 @@ class Claims {
 }
 
 /**
- * A URI and what lies above it, the shortest first: `a://b`, `a://b/c`; no more than the first `most`, as a backend may
- * list URIs of thousands. Those that are no such URI, or too long: none.
+ * A URI and the URIs above it, the shortest first: `a://b`, `a://b/c`. At most the first `most`, since a URI may have thousands
+ * of segments. Empty for a text that is too long or has no `://`.
  */
 function partsOf(uri: string, most = MOST_PARTS): readonly string[] {
   if (uri.length > MAX_URI_LENGTH) return [];
@@ -143,7 +123,7 @@ function under(backend: string, uri: string): string {
   return `${uri.slice(0, path)}${backend}/${uri.slice(path)}`;
 }
 
-/** What other backends list under this one's name: hardly ever anything. Looked for once, when it is asked for. */
+/** URIs that other backends list under this backend's name: rarely any, so they are searched on the first call only. */
 function listedNear(sources: readonly SkillSource[], backend: string): () => readonly string[] {
   let found: readonly string[] | null = null;
   return () => {
@@ -158,28 +138,16 @@ function isWithin(uris: readonly string[], root: string): boolean {
   return uris.some((uri) => uri === root || uri.startsWith(`${root}/`));
 }
 
-interface Copy {
-  readonly uri: string;
-  readonly definition: JsonObject;
-}
-
-// What was made of a server's object last, as in build-catalog.
-const copies = new WeakMap<JsonObject, Copy>();
-
-/** The skill under another URI, and its files with it; digests are of bytes, which are the same. */
+/** The skill and its files under another URI. The digests stay valid, since the bytes are the same. */
 export function skillAt(skill: JsonObject, uri: string): JsonObject {
   if (skill["uri"] === uri) return skill;
-  const known = copies.get(skill);
-  if (known?.uri === uri) return known.definition;
   const { resources } = skill;
   const [from, to] = [rootOf(String(skill["uri"])), rootOf(uri)];
   const moved = (file: unknown): unknown =>
     isJsonObject(file) ? { ...file, uri: to + String(file["uri"]).slice(from.length) } : file;
-  const definition = {
+  return copyOf(skill, uri, () => ({
     ...skill,
     uri,
     ...(Array.isArray(resources) && { resources: resources.map(moved) }),
-  };
-  copies.set(skill, { uri, definition });
-  return definition;
+  }));
 }

@@ -1,21 +1,21 @@
-// Tells whether a URI can come from a URI template (RFC 6570, levels 1 to 3, and explode read as a list). It only
-// decides which backend a URI belongs to; the values are checked by the server, so this is as lenient as servers are.
+// Decides whether a URI template (RFC 6570, levels 1 to 3, and explode read as a list) matches a URI. The result only selects
+// the backend of a URI. The server checks the values, so this is as lenient as servers are.
 
-/** One step of a small automaton; all states that are possible run side by side, so nothing is ever tried twice. */
+/** One step of an automaton that follows all possible states at once, so matching never backtracks. */
 type Step =
   | { readonly kind: "one"; readonly unit: number }
   | { readonly kind: "some"; readonly excluded: string; readonly repeated: boolean }
-  /** What follows, up to `to`, may be missing. */
+  /** The steps that follow, up to `to`, may be missing. */
   | { readonly kind: "optional"; readonly to: number };
 
-/** Longer templates are refused: matching them costs time, and no real one is that long. */
+/** Longer templates are refused, since matching costs time; no real template is this long. */
 const MAX_TEMPLATE_LENGTH = 1_024;
 export const MAX_URI_LENGTH = 8_192;
 
 const NAME = /^[\w.%]+(?::\d{1,4}|\*)?$/;
 
 interface Operator {
-  /** What an expression of it begins with; absent altogether when none of its variables has a value. */
+  /** The first character of its expansion; the expansion is empty if no variable has a value. */
   readonly lead: string;
   readonly excluded: string;
   readonly excludedInList: string;
@@ -32,7 +32,7 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
 };
 const SIMPLE: Operator = { lead: "", excluded: "/", excludedInList: "/" };
 
-/** Tells URIs that the template can stand for; null for what is no template we can read. */
+/** The function is true for URIs that the template matches; null for an invalid or unsupported template. */
 export function compileUriTemplate(template: string): ((uri: string) => boolean) | null {
   if (template.length > MAX_TEMPLATE_LENGTH) return null;
   const steps: Step[] = [];
@@ -66,7 +66,7 @@ function addExpression(expression: string, steps: Step[], literal: (text: string
   if (lead !== "") steps.push({ kind: "optional", to: 0 });
   literal(lead);
   const characters = isList ? excludedInList : excluded;
-  // An empty fragment or query is one; an empty value elsewhere is another URI.
+  // A fragment or query may be empty; elsewhere an empty value would match a different resource.
   if (lead !== "#" && lead !== "?" && lead !== "&") {
     steps.push({ kind: "some", excluded: characters, repeated: false });
   }
@@ -103,18 +103,18 @@ function runs(steps: readonly Step[], text: string): boolean {
   return current.has(steps.length);
 }
 
-// Other spellings of a URI: what a server may take for the same resource must not slip past a filter or a policy that
-// is written in one of them.
+// Other spellings of a URI: a filter or policy written in one spelling must also apply to every spelling that a server may
+// treat as the same resource.
 
 const MAX_ROUNDS = 3;
 
-/** Whether it may mean any other URI: steps in it, or characters that URL parsers drop, and find steps behind them. */
+/** True if the URI may mean any other URI: it has dot segments, or characters that URL parsers drop. */
 export function isUnclear(uri: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: no URI holds them; parsers drop tabs and line ends
   return /[\u0000-\u001f\u007f]|^ | $/.test(uri) || hasDotSegments(uri);
 }
 
-/** Whether a step up or a step in place (`/../`, `/./`, also escaped) stands in it: it may mean any other URI. */
+/** True for `/../` and `/./`, also escaped. */
 function hasDotSegments(uri: string): boolean {
   let text = uri;
   for (let round = 0; round < MAX_ROUNDS; round++) {
@@ -123,12 +123,12 @@ function hasDotSegments(uri: string): boolean {
     if (decoded === text) return false;
     text = decoded;
   }
-  // Escaped over and over: nobody honest does that.
+  // No honest client escapes a URI this often.
   return true;
 }
 
 /**
- * Spellings that servers take for the same thing: without escapes, as the URL standard writes it (letter case and port
+ * Spellings that servers treat as the same resource: without escapes, as the URL standard normalizes it (letter case and port
  * of the host, `\\` for `/`, missing slashes), and without empty segments, as file systems read paths.
  */
 export function otherSpellings(uri: string): readonly string[] {
@@ -160,7 +160,7 @@ export function unescaped(text: string): string {
     return decodeURIComponent(text);
   } catch (error) {
     if (!(error instanceof URIError)) throw error;
-    // Not all of it is UTF-8: what is ASCII is still meant.
+    // The escapes are not valid UTF-8: only those of ASCII characters are decoded.
     return text.replace(/%([0-7][\dA-Fa-f])/g, (_, hex: string) =>
       String.fromCharCode(Number.parseInt(hex, 16)),
     );

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   type CatalogSource,
+  entryKey,
   type Freshness,
   freshnessOf,
-  heldKey,
   type ListFreshness,
   NOT_FRESH,
 } from "../../../src/gateway/catalog/catalog.ts";
@@ -46,7 +46,7 @@ test("G1 while an own server is down, another machine's entry of the same name t
 
 test("E3 of templates that wait for approval the first 200 are tried: a server may list any number", () => {
   const held = new Map(
-    Array.from({ length: 201 }, (_, at) => [heldKey("template", `w://${at}/{x}`), "a"] as const),
+    Array.from({ length: 201 }, (_, at) => [entryKey("template", `w://${at}/{x}`), "a"] as const),
   );
   const told = (name: string) =>
     heldBy({ catalog: { ...catalog, held }, away: null }, { kind: "resource", name });

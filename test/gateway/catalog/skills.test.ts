@@ -105,10 +105,13 @@ test("D1 skills of several servers: a name that another skill has already is not
 });
 
 test("D1 skills of several servers with `prefix` a skill's URI names its server, whatever others have", () => {
-  const one = source("a", { skills: ["git"], resources: ["skill://git/a.md", "x://1"] });
+  const resources = ["skill://git/a.md", "x://1"];
+  const one = source("a", { skills: ["git"], resources, templates: ["skill://git/{file}"] });
   const catalog = buildCatalog([one], PREFIX);
   assert.deepEqual([...catalog.skills.keys()], [uriOf("a/git")]);
   assert.deepEqual([...catalog.resources.keys()], ["skill://a/git/a.md", "x://1"]);
+  const [template] = catalog.templates.values();
+  assert.deepEqual(template?.definition, { uriTemplate: "skill://a/git/{file}", name: "skill://git/{file}" });
   assert.deepEqual(reads([one], "skill://a/git/b.md", PREFIX as never)?.originalName, "skill://git/b.md");
 });
 
