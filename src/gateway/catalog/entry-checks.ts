@@ -1,282 +1,247 @@
-// Entries of a server's lists, checked against what strict clients accept: one bad entry makes them drop the whole list.
+// Checks the entries of a server's lists against the rules of strict clients: one bad entry makes them drop the whole list.
 // Pure. The rules hold for the revisions 2025-06-18 to 2026-07-28 of the specification ("Schema reference": Tool,
 // Resource, ResourceTemplate, Prompt) and for the official TypeScript SDK 1.32, which is stricter.
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import type { Listings } from "./catalog.ts";
 import { checkSkill } from "./skill-check.ts";
 
 export interface CheckedEntry {
-  /** The server's own object when nothing was mended; null: it must not reach a client. */
+  /** The server's own object if nothing was corrected; null: the entry must not reach a client. */
   readonly entry: JsonObject | null;
-  /** Each names the member and what is wrong with it, as "description is null". */
+  /** Each names a member and its fault, as "description is null". */
   readonly faults: readonly string[];
 }
 
+/** Per entry; a server may have thousands of entries. */
+const MOST_FAULTS = 10;
+
 /**
- * A member that may be missing and is malformed is left out, and one that can be made up without harm is; what nobody can
- * guess withholds the entry. `isModern`: of a server of 2026-07-28, whose results may be anything.
+ * Leaves out malformed optional members, and makes up missing members where that does no harm; any other fault withholds the
+ * entry. `isModern`: the server speaks 2026-07-28, whose results may be of any type.
  */
 export function checkEntry(list: keyof Listings, entry: JsonObject, isModern = false): CheckedEntry {
   if (list === "skills") return checkSkill(entry);
-  const mender = new Mender(entry);
-  const isSound = CHECKS[list](mender, isModern);
-  return { entry: isSound ? mender.mended : null, faults: mender.faults ?? NO_FAULTS };
+  const faults: string[] = [];
+  const note: Note = (path, value, wanted) => {
+    if (faults.length < MOST_FAULTS) faults.push(`${path} ${faultOf(value, wanted)}`);
+  };
+  const rules = list === "tools" && isModern ? MODERN_TOOL : RULES[list];
+  const checked = object(rules)(entry, "", note, entry);
+  return { entry: isJsonObject(checked) ? checked : null, faults };
 }
 
-/** Of one entry; a server may have thousands. */
-const FAULTS_AT_MOST = 10;
-const NO_FAULTS: readonly string[] = [];
+type Note = (path: string, value: unknown, wanted: string) => void;
 
-/** Collects faults, and makes a copy at the first one that is mended. */
-class Mender {
-  #value: JsonObject;
-  readonly #parent: Mender | null;
-  readonly #key: string;
-  #copy: Record<string, unknown> | null = null;
-  /** Of the outermost one; null: none. */
-  #faults: string[] | null = null;
+/**
+ * Returns the value itself if it is sound, a corrected value, undefined to leave the member out, or `REFUSED`. `value` is
+ * undefined if the member is missing. `owner` is the object that has the member.
+ */
+type Rule = (value: unknown, path: string, note: Note, owner: JsonObject) => unknown;
+type Rules = Readonly<Record<string, Rule>>;
 
-  constructor(value: JsonObject, parent: Mender | null = null, key = "") {
-    this.#value = value;
-    this.#parent = parent;
-    this.#key = key;
-  }
+/** Refuses the entry, or the element of a list from which elements may be left out. */
+const REFUSED = Symbol("refused");
 
-  get faults(): readonly string[] | null {
-    return this.#faults;
-  }
+function optional(isSound: (value: unknown) => boolean, wanted: string): Rule {
+  return (value, path, note) => {
+    if (value === undefined || isSound(value)) return value;
+    note(path, value, wanted);
+    return undefined;
+  };
+}
 
-  get mended(): JsonObject {
-    return this.#value;
-  }
+function required(isSound: (value: unknown) => boolean, wanted: string): Rule {
+  return (value, path, note) => {
+    if (isSound(value)) return value;
+    note(path, value, wanted);
+    return REFUSED;
+  };
+}
 
-  get(key: string): unknown {
-    return Object.hasOwn(this.#value, key) ? this.#value[key] : undefined;
-  }
-
-  note(key: string, wanted: string, value: unknown = this.get(key)): void {
-    this.#emit(key, toldOf(value, wanted));
-  }
-
-  #emit(path: string, what: string): void {
-    if (this.#parent !== null) {
-      this.#parent.#emit(`${this.#key}.${path}`, what);
-      return;
+/** Members without a rule stay as they are. */
+function object(rules: Rules): Rule {
+  return (value, path, note) => {
+    if (!isJsonObject(value)) return ANY_OBJECT(value, path, note, {});
+    let copy: JsonObject | null = null;
+    for (const [key, rule] of Object.entries(rules)) {
+      const before = Object.hasOwn(value, key) ? value[key] : undefined;
+      const after = rule(before, path === "" ? key : `${path}.${key}`, note, value);
+      if (after === REFUSED) return REFUSED;
+      if (after === before) continue;
+      copy ??= { ...value };
+      if (after === undefined) Reflect.deleteProperty(copy, key);
+      // Works for a member named `__proto__`, too.
+      else
+        Object.defineProperty(copy, key, {
+          value: after,
+          enumerable: true,
+          writable: true,
+          configurable: true,
+        });
     }
-    this.#faults ??= [];
-    if (this.#faults.length < FAULTS_AT_MOST) this.#faults.push(`${path} ${what}`);
-  }
+    return copy ?? value;
+  };
+}
 
-  /** Also of a name as `__proto__`. */
-  set(key: string, value: unknown): void {
-    Object.defineProperty(this.#ownCopy(), key, {
-      value,
-      enumerable: true,
-      writable: true,
-      configurable: true,
-    });
-  }
-
-  leaveOut(key: string, wanted: string): void {
-    this.note(key, wanted);
-    delete this.#ownCopy()[key];
-  }
-
-  #ownCopy(): Record<string, unknown> {
-    this.#copy ??= { ...this.#value };
-    this.#value = this.#copy;
-    return this.#copy;
-  }
-
-  /** A member that may be missing. */
-  optional(key: string, isSound: (value: unknown) => boolean, wanted: string): void {
-    const value = this.get(key);
-    if (value !== undefined && !isSound(value)) this.leaveOut(key, wanted);
-  }
-
-  /** A member that may be missing, and whose own members are checked. */
-  object(key: string, check: (inner: Mender) => void): void {
-    const value = this.get(key);
-    if (value === undefined) return;
-    if (!isJsonObject(value)) {
-      this.leaveOut(key, "an object");
-      return;
-    }
-    const inner = new Mender(value, this, key);
-    check(inner);
-    if (inner.#copy !== null) this.set(key, inner.mended);
-  }
-
-  /** The same for the elements of a list; those for which `check` says false are left out, or all of it is refused. */
-  list(key: string, check: (inner: Mender) => boolean, onBadElement: "leave out" | "refuse"): boolean {
-    const value = this.get(key);
-    if (value === undefined) return true;
+function list(element: Rule, onBadElement: "leave out" | "refuse"): Rule {
+  const isRefusing = onBadElement === "refuse";
+  return (value, path, note, owner) => {
+    if (value === undefined) return value;
     if (!Array.isArray(value)) {
-      if (onBadElement === "refuse" && value !== null) {
-        this.note(key, "a list");
-        return false;
-      }
-      this.leaveOut(key, "a list");
-      return true;
+      note(path, value, "a list");
+      return isRefusing && value !== null ? REFUSED : undefined;
     }
-    let isChanged = false;
-    const kept: unknown[] = [];
-    for (const [index, element] of value.entries()) {
-      const at = `${key}[${index}]`;
-      if (!isJsonObject(element)) this.note(at, "an object", element);
-      const inner = isJsonObject(element) ? new Mender(element, this, at) : null;
-      if (inner !== null && check(inner)) kept.push(inner.mended);
-      else if (onBadElement === "refuse") return false;
-      isChanged ||= inner === null || inner.#copy !== null || kept.length <= index;
-    }
-    if (isChanged) this.set(key, kept);
-    return true;
-  }
+    const checked = value.map((part, index) => element(part, `${path}[${index}]`, note, owner));
+    const kept = checked.filter((part) => part !== undefined && part !== REFUSED);
+    if (isRefusing && kept.length < value.length) return REFUSED;
+    return checked.every((part, index) => part === value[index]) ? value : kept;
+  };
 }
 
-const CHECKS: Readonly<
-  Record<Exclude<keyof Listings, "skills">, (entry: Mender, isModern: boolean) => boolean>
-> = {
-  tools(entry, isModern) {
-    describe(entry);
-    entry.object("annotations", (annotations) => {
-      annotations.optional("title", isText, "a string");
-      for (const hint of TOOL_HINTS) annotations.optional(hint, isBoolean, "true or false");
-    });
-    entry.object("execution", (execution) =>
-      execution.optional("taskSupport", isOneOf(TASK_SUPPORT), `one of ${TASK_SUPPORT.join(", ")}`),
-    );
-    checkOutputSchema(entry, isModern);
-    return checkInputSchema(entry);
+function oneOf(values: readonly string[], wanted: string): Rule {
+  return optional((value) => isText(value) && values.includes(value), wanted);
+}
+
+const TEXT = optional(isText, "a string");
+const FLAG = optional(isBoolean, "true or false");
+const TEXTS = optional(isListOfTexts, "a list of strings");
+const ANY_OBJECT = optional(isJsonObject, "an object");
+
+/** Members that all kinds of entries may have. */
+const DESCRIBED: Rules = {
+  title: TEXT,
+  description: TEXT,
+  _meta: ANY_OBJECT,
+  icons: list(
+    object({
+      mimeType: TEXT,
+      sizes: TEXTS,
+      theme: oneOf(["light", "dark"], "light or dark"),
+      src: required(isText, "a string"),
+    }),
+    "leave out",
+  ),
+};
+
+/** A property's schema may also be `true` or `false` ([JSON Schema 2020-12] 4.3.2), which the SDK does not know. */
+const PROPERTY: Rule = (value, path, note) => {
+  if (isJsonObject(value)) return value;
+  if (value === false) return { not: {} };
+  if (value !== true) note(path, value, "a schema");
+  return {};
+};
+const SCHEMA: Rules = {
+  required: TEXTS,
+  properties: (value, ...place) =>
+    object(Object.fromEntries(Object.keys(objectOf(value)).map((name) => [name, PROPERTY])))(value, ...place),
+};
+
+/** Every tool takes an object, so a missing type or schema is made up. */
+const INPUT_SCHEMA: Rule = (value, path, note, owner) => {
+  if (isJsonObject(value)) return object({ type: OBJECT_TYPE, ...SCHEMA })(value, path, note, owner);
+  note(path, value, "an object");
+  return value === undefined || value === null ? { type: "object" } : REFUSED;
+};
+const OBJECT_TYPE: Rule = (value, path, note) => {
+  if (value === "object") return value;
+  note(path, value, '"object"');
+  return value === undefined ? "object" : REFUSED;
+};
+
+/** Left out if malformed: clients then accept any result. */
+function outputSchema(isModern: boolean): Rule {
+  const isSound = (value: unknown): boolean =>
+    isJsonObject(value) && (isModern || value["type"] === "object");
+  const fault = optional(isSound, 'an object of type "object"');
+  return (value, ...place) => (isSound(value) ? object(SCHEMA) : fault)(value, ...place);
+}
+
+const TOOL: Rules = {
+  ...DESCRIBED,
+  annotations: object({
+    title: TEXT,
+    readOnlyHint: FLAG,
+    destructiveHint: FLAG,
+    idempotentHint: FLAG,
+    openWorldHint: FLAG,
+  }),
+  execution: object({
+    taskSupport: oneOf(["required", "optional", "forbidden"], "one of required, optional, forbidden"),
+  }),
+  outputSchema: outputSchema(false),
+  inputSchema: INPUT_SCHEMA,
+};
+const MODERN_TOOL: Rules = { ...TOOL, outputSchema: outputSchema(true) };
+
+/** Clients only display the name, so the title or the member `key` may stand in for it. */
+function nameOr(key: string): Rule {
+  return (value, path, note, { title, [key]: id }) => {
+    if (isText(value)) return value;
+    note(path, value, "a string");
+    return isText(title) && title !== "" ? title : id;
+  };
+}
+
+const ANNOTATIONS = object({
+  audience: optional(
+    (value) => Array.isArray(value) && value.every((one) => one === "user" || one === "assistant"),
+    "a list of user, assistant",
+  ),
+  priority: optional(isShare, "0 to 1"),
+  lastModified: optional(isTime, "a time as 2026-01-31T12:00:00Z"),
+});
+
+const RULES: Readonly<Record<Exclude<keyof Listings, "skills">, Rules>> = {
+  tools: TOOL,
+  resources: {
+    ...DESCRIBED,
+    name: nameOr("uri"),
+    mimeType: TEXT,
+    size: optional(isNumber, "a number"),
+    annotations: ANNOTATIONS,
   },
-  resources(entry) {
-    describe(entry);
-    nameBy(entry, "uri");
-    entry.optional("mimeType", isText, "a string");
-    entry.optional("size", isNumber, "a number");
-    entry.object("annotations", checkAnnotations);
-    return true;
+  resourceTemplates: {
+    ...DESCRIBED,
+    name: nameOr("uriTemplate"),
+    mimeType: TEXT,
+    annotations: ANNOTATIONS,
   },
-  resourceTemplates(entry) {
-    describe(entry);
-    nameBy(entry, "uriTemplate");
-    entry.optional("mimeType", isText, "a string");
-    entry.object("annotations", checkAnnotations);
-    return true;
-  },
-  prompts(entry) {
-    describe(entry);
-    const isSound = (argument: Mender): boolean => {
-      argument.optional("title", isText, "a string");
-      argument.optional("description", isText, "a string");
-      argument.optional("required", isBoolean, "true or false");
-      if (isText(argument.get("name"))) return true;
-      argument.note("name", "a string");
-      return false;
-    };
-    return entry.list("arguments", isSound, "refuse");
+  prompts: {
+    ...DESCRIBED,
+    arguments: list(
+      object({ title: TEXT, description: TEXT, required: FLAG, name: required(isText, "a string") }),
+      "refuse",
+    ),
   },
 };
 
-const TOOL_HINTS = ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"];
-const TASK_SUPPORT = ["required", "optional", "forbidden"];
-
-/** What all kinds of entries may have. */
-function describe(entry: Mender): void {
-  entry.optional("title", isText, "a string");
-  entry.optional("description", isText, "a string");
-  entry.optional("_meta", isJsonObject, "an object");
-  const isSound = (icon: Mender): boolean => {
-    icon.optional("mimeType", isText, "a string");
-    icon.optional("sizes", isListOfTexts, "a list of strings");
-    icon.optional("theme", isOneOf(["light", "dark"]), "light or dark");
-    if (isText(icon.get("src"))) return true;
-    icon.note("src", "a string");
-    return false;
-  };
-  entry.list("icons", isSound, "leave out");
+function isText(value: unknown): value is string {
+  return typeof value === "string";
 }
 
-/** It is only shown; what it stands for is known by its URI. */
-function nameBy(entry: Mender, key: string): void {
-  if (isText(entry.get("name"))) return;
-  entry.note("name", "a string");
-  const title = entry.get("title");
-  entry.set("name", isText(title) && title !== "" ? title : entry.get(key));
+function isBoolean(value: unknown): boolean {
+  return typeof value === "boolean";
 }
 
-function checkAnnotations(annotations: Mender): void {
-  const isAudience = (value: unknown): boolean =>
-    Array.isArray(value) && value.every(isOneOf(["user", "assistant"]));
-  annotations.optional("audience", isAudience, "a list of user, assistant");
-  annotations.optional("priority", (value) => isNumber(value) && isShare(Number(numberOf(value))), "0 to 1");
-  annotations.optional("lastModified", isTime, "a time as 2026-01-31T12:00:00Z");
+function isListOfTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every(isText);
 }
 
-/** Every tool takes an object; of one that does not say so it is known all the same. */
-function checkInputSchema(entry: Mender): boolean {
-  const schema = entry.get("inputSchema");
-  if (schema === undefined || schema === null) {
-    entry.note("inputSchema", "an object");
-    entry.set("inputSchema", { type: "object" });
-    return true;
-  }
-  if (!isJsonObject(schema) || (schema["type"] !== undefined && schema["type"] !== "object")) {
-    if (isJsonObject(schema)) entry.object("inputSchema", (inner) => inner.note("type", '"object"'));
-    else entry.note("inputSchema", "an object");
-    return false;
-  }
-  entry.object("inputSchema", (inner) => {
-    if (inner.get("type") === undefined) {
-      inner.note("type", '"object"');
-      inner.set("type", "object");
-    }
-    checkProperties(inner);
-  });
-  return true;
+/** Clients read a number that is too large as infinity, which they refuse. */
+function isNumber(value: unknown): boolean {
+  return typeof value === "number" || (isRawNumber(value) && Number.isFinite(Number(value.rawJSON)));
 }
 
-/** Without it, clients take the result as it comes. */
-function checkOutputSchema(entry: Mender, isModern: boolean): void {
-  const schema = entry.get("outputSchema");
-  if (isJsonObject(schema) && (schema["type"] === "object" || isModern))
-    entry.object("outputSchema", checkProperties);
-  else entry.optional("outputSchema", () => false, 'an object of type "object"');
-}
-
-/** `true` and `false` are schemas too ([JSON Schema 2020-12] 4.3.2), which the SDK does not know. */
-function checkProperties(schema: Mender): void {
-  schema.optional("required", isListOfTexts, "a list of strings");
-  schema.object("properties", (properties) => {
-    for (const name of Object.keys(properties.mended)) {
-      const value = properties.get(name);
-      if (isJsonObject(value)) continue;
-      if (value === false) properties.set(name, { not: {} });
-      else {
-        if (value !== true) properties.note(name, "a schema");
-        properties.set(name, {});
-      }
-    }
-  });
-}
-
-const isText = (value: unknown): value is string => typeof value === "string";
-const isBoolean = (value: unknown): boolean => typeof value === "boolean";
-/** Clients read one that is too large as infinite, and refuse that. */
-const isNumber = (value: unknown): boolean =>
-  typeof value === "number" || (isRawNumber(value) && Number.isFinite(Number(value.rawJSON)));
-const isListOfTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
-const isShare = (value: number): boolean => value >= 0 && value <= 1;
-const numberOf = (value: unknown): unknown => (isRawNumber(value) ? value.rawJSON : value);
-
-function isOneOf(values: readonly string[]): (value: unknown) => boolean {
-  return (value) => isText(value) && values.includes(value);
+function isShare(value: unknown): boolean {
+  const share = Number(isRawNumber(value) ? value.rawJSON : value);
+  return isNumber(value) && share >= 0 && share <= 1;
 }
 
 const TIME = /^(\d{4}-\d{2}-\d{2})T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
 
-/** RFC 3339, of a day that exists. */
+/** RFC 3339, with a day that exists. */
 function isTime(value: unknown): boolean {
   const day = isText(value) ? TIME.exec(value)?.[1] : undefined;
   if (day === undefined) return false;
@@ -284,7 +249,7 @@ function isTime(value: unknown): boolean {
   return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day);
 }
 
-function toldOf(value: unknown, wanted: string): string {
+function faultOf(value: unknown, wanted: string): string {
   if (value === undefined) return "is missing";
   if (value === null) return "is null";
   if (Array.isArray(value)) return `is a list, not ${wanted}`;

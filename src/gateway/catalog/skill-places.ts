@@ -46,8 +46,7 @@ export function publishSkills(sources: readonly SkillSource[], isPrefixed: boole
       places.set(root, place);
     }
     own.set(backend, places);
-    for (const uri of resources)
-      for (const part of partsOf(uri)) if (allRoots.has(part)) occupied.add(part);
+    for (const uri of resources) for (const part of partsOf(uri)) if (allRoots.has(part)) occupied.add(part);
   }
   return {
     ownerOf(uri) {
@@ -57,7 +56,6 @@ export function publishSkills(sources: readonly SkillSource[], isPrefixed: boole
         : { backend: place.backend, originalName: place.root + uri.slice(place.published.length) };
     },
     publishedUri(backend, uri) {
-
       const places = own.get(backend);
       for (const part of places === undefined || places.size === 0 ? [] : partsOf(uri)) {
         const place = places?.get(part);
