@@ -25,8 +25,7 @@ export async function openApprovalsInProcess(options: InProcessOptions): Promise
   const lock = writes ? await acquireHomeLock(home, { command, waitMs: LOCK_WAIT_MS, clock, signal }) : null;
   try {
     const keptLayer = keptLayerOf(home, () => {});
-    const opened = await openHome({ home, configPath, environment, writesStarter: false, keptLayer, clock });
-    const { place, snapshot } = opened;
+    const { place, snapshot } = await openHome({ home, configPath, keptLayer });
     const parts = { place, environment, snapshot, clock, logger: silentLogger, publish: () => {}, writes };
     const { keeper } = await startApprovals(parts, signal);
     return {
@@ -80,7 +79,7 @@ export async function approveEdited(
 /** What the next daemon begins with: else what was approved of the fleet's layer would count as gone. */
 async function withKeptLayer(home: string, own: ConfigSnapshot): Promise<ConfigSnapshot> {
   if ((own.config.fleet?.operator ?? null) === null) return own;
-  const options = { home, configPath: own.path, environment: process.env, writesStarter: false, clock };
-  const opened = await openHome({ ...options, keptLayer: keptLayerOf(home, () => {}) });
-  return opened.snapshot.sha256 === own.sha256 ? opened.snapshot : own;
+  const keptLayer = keptLayerOf(home, () => {});
+  const { snapshot } = await openHome({ home, configPath: own.path, keptLayer });
+  return snapshot.sha256 === own.sha256 ? snapshot : own;
 }

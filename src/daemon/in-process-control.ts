@@ -41,7 +41,6 @@ const NOT_LOOKED_AT: VerifyFinding = {
 export async function openInProcess(options: InProcessOptions): Promise<InProcessEngine> {
   const { home, configPath, intent, command, signal } = options;
   const clock = systemClock;
-  const environment = process.env;
   const changes = intent === "change";
   const stack = createDisposalStack((error) =>
     process.stderr.write(`end was not clean: ${errorText(error)}\n`),
@@ -51,8 +50,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
       await ensurePrivateFolder(home);
       stack.use(await acquireHomeLock(home, { command, waitMs: LOCK_WAIT_MS, clock, signal }));
     }
-    const asked = { home, configPath, environment, clock };
-    const { place, snapshot: loaded } = await openHome({ ...asked, writesStarter: false });
+    const { place, snapshot: loaded } = await openHome({ home, configPath });
     const log = stack.use(startCommandLog(changes ? { home, userHome: place.userHome } : null));
     const { logger } = log;
     const memory = stack.use(

@@ -34,13 +34,7 @@ export async function openGatewayInProcess({
     process.stderr.write(`end was not clean: ${errorText(error)}\n`),
   );
   try {
-    const { place, snapshot: loaded } = await openHome({
-      home,
-      configPath,
-      environment,
-      writesStarter: false,
-      clock,
-    });
+    const { place, snapshot: loaded } = await openHome({ home, configPath });
     if (!wantsGateway(loaded.config)) {
       throw new MountaineerError("gateway_off", "no backend is configured", {
         hint: `add a [backends.NAME] section to ${loaded.path}`,

@@ -22,13 +22,7 @@ export function openBackendSignIn(options: {
   const grants = openGrantStore({ ...signInHome({ home, clock, environment }), clock });
 
   const backendsOf = async (signal: AbortSignal) => {
-    const { place, snapshot } = await openHome({
-      home,
-      configPath,
-      environment,
-      writesStarter: false,
-      clock,
-    });
+    const { place, snapshot } = await openHome({ home, configPath });
     // A secret goes to no address that nobody approved.
     const { keeper, snapshot: approved, values } = await approvedHome({ place, snapshot }, signal);
     const waiting = new Set(keeper.waiting.map(({ id }) => id));

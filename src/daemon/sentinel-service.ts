@@ -144,18 +144,17 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   await config.start();
   if (parts.isStale) await config.judgeAgain();
   void parts.parts.serverProof.removeLeftovers();
-  const unread = () => secrets.unreadOf(config.watcher.running.snapshot);
   const refresh = () => config.refreshSecrets();
-  stack.use(startSecretRetry({ unread, clock, logger, refresh }));
-  // Read before the home was this daemon's: somebody may have given one another value since.
+  const isDue = () => secrets.unreadOf(config.watcher.running.snapshot).length > 0;
+  stack.use(startSecretRetry({ isDue, clock, logger, refresh }));
+  // The secrets were read while another daemon was in charge, and may have changed since.
   if (typeof options.memory === "function") {
     refresh().catch((error: unknown) => logger.warn("secrets not read again", { reason: errorText(error) }));
   }
   const judgeAgain = async (): Promise<void> => {
     if (await keeper.readAgain()) await config.judgeAgain();
   };
-  const unreadApprovals = () => (keeper.mayPass ? ["approvals"] : []);
-  stack.use(startSecretRetry({ unread: unreadApprovals, clock, logger, refresh: judgeAgain }));
+  stack.use(startSecretRetry({ isDue: () => keeper.mayPass, clock, logger, refresh: judgeAgain }));
 
   let stopping: Promise<void> | null = null;
   return {

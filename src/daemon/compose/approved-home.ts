@@ -1,4 +1,4 @@
-// A home's configuration as a command may use it: what is approved of it, its secrets found. Nothing is written.
+// The approved part of a home's configuration, with its secrets, for commands. Nothing is written.
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { type Logger, silentLogger } from "../../runtime/log/log.ts";
@@ -12,11 +12,11 @@ interface ApprovedOptions {
   readonly snapshot: ConfigSnapshot;
   /** Default: nothing is logged. */
   readonly logger?: Logger;
-  /** Default: nobody hears of what waits. */
+  /** Hears of entries that wait for approval. */
   readonly publish?: (transition: ServiceTransition) => void;
 }
 
-/** Rejects with the signal's reason alone. */
+/** Rejects only with the signal's reason. */
 export async function approvedHome(options: ApprovedOptions, signal: AbortSignal) {
   const { place, snapshot: loaded, logger = silentLogger, publish = () => {} } = options;
   const environment = process.env;

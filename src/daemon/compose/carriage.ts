@@ -1,18 +1,18 @@
-// What the engine asks of the carrier, in the engine's own words: answers with deadlines, and nothing rejects.
+// The carrier as the share engine uses it: every answer has a deadline, and nothing rejects.
 import type { CarriedShare, Carrier, CarrierNotice, MoveRequest } from "../../carrier/carrier.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { processIdentity } from "../../runtime/process/process-identity.ts";
 import type { Carriage, CarriageNotice } from "../../shares/drivers/carriage.ts";
 
-/** How long one question may take, ms. */
+/** Deadline of a request, ms. */
 const ASK_MS = 5_000;
-/** The same when a carrier has to be started first, ms. Long, as a mount made without a carrier stays without. */
+/** Deadline if a carrier may have to start first, ms. Long, because a mount made without a carrier stays without one. */
 const OPEN_MS = 20_000;
-/** Short: what waits for it is a decision about a route that is silent, ms. */
+/** Short, because the decision about a silent route waits for the counters, ms. */
 const RECOUNT_MS = 200;
-/** How long a start waits for the first word of a carrier that runs, ms. */
-const FIRST_WORD_MS = 2_000;
+/** How long a start waits for the first answer of a running carrier, ms. */
+const FIRST_ANSWER_MS = 2_000;
 
 interface CarriageTools {
   readonly logger: Logger;
@@ -20,9 +20,9 @@ interface CarriageTools {
 }
 
 export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
-  /** What was last told of a share's endpoints, so that the same is not told again. */
-  const told = new Map<string, string>();
-  /** Of each share, how much the carrier had done alone when its journal was last read. */
+  /** By share, the endpoints that were sent last: the same ones are not sent again. */
+  const sent = new Map<string, string>();
+  /** By share, the carrier's count of changes made without a daemon when its journal was last read. */
   const epochs = new Map<string, number>();
   let first: Promise<void> | null = null;
   let isReady = false;
@@ -42,17 +42,17 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
       else logger.info("moved while no daemon answered", { ...entry });
     }
   };
-  /** This process may have been stopped, and not have ended. */
+  /** The carrier may have acted alone while this process was suspended. */
   const readJournalIfNew = ({ share, epoch = null }: CarriedShare): void => {
     const before = epochs.get(share) ?? epoch;
     if (epoch === null) return;
     epochs.set(share, epoch);
-    if (epoch !== before) void quietly("tell its journal", share, readJournal());
+    if (epoch !== before) void quietly("send its journal", share, readJournal());
   };
 
-  const firstWord = async (): Promise<void> => {
+  const firstAnswer = async (): Promise<void> => {
     try {
-      await carrier.refresh(within(FIRST_WORD_MS));
+      await carrier.refresh(within(FIRST_ANSWER_MS));
       await readJournal();
     } catch (error) {
       logger.debug("no carrier answers", { reason: errorText(error) });
@@ -73,12 +73,12 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
       try {
         await carrier.recount(within(RECOUNT_MS));
       } catch (error) {
-        logger.debug("the carrier did not tell its counters", { reason: errorText(error) });
+        logger.debug("the carrier did not send its counters", { reason: errorText(error) });
       }
     },
     ready() {
       if (isReady) return Promise.resolve();
-      first ??= firstWord();
+      first ??= firstAnswer();
       return first;
     },
     async open({ driver, ...asked }, signal) {
@@ -109,15 +109,15 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
     keepEndpoints(share, change) {
       const { endpoints, patienceMs, away = false } = change;
       const { route, witness } = carrier.shares.get(share) ?? {};
-      // Another witness is asked for with each look, as long as there is none.
+      // While the carrier has no witness, each look asks for one.
       const isKept = witness !== null || Object.keys(endpoints).every((name) => name === route);
       const text = JSON.stringify([endpoints, patienceMs, route, away]);
-      if (told.get(share) === text && isKept) return;
-      told.set(share, text);
+      if (sent.get(share) === text && isKept) return;
+      sent.set(share, text);
       const asked = carrier.configure(share, change, within(ASK_MS));
       void asked.catch((error: unknown) => {
-        told.delete(share);
-        logger.debug("the carrier was not told of endpoints", { share, reason: errorText(error) });
+        sent.delete(share);
+        logger.debug("the carrier did not take endpoints", { share, reason: errorText(error) });
       });
     },
     hold: (share, epoch) => quietly("hold", share, carrier.hold(share, epoch, within(ASK_MS))),
@@ -125,21 +125,19 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
     reopen: (share) => quietly("log in again", share, carrier.reopen(share, within(ASK_MS))),
     usedUp: (share) => quietly("go on", share, carrier.usedUp(share, within(ASK_MS))),
     async close(share) {
-      told.delete(share);
+      sent.delete(share);
       await quietly("close a port", share, carrier.close(share, within(ASK_MS)));
     },
     onNotice: (listener) =>
-      carrier.onNotice((notice) => {
-        const told = noticeOf(notice);
-        if (told !== null) listener(notice.share, told);
+      carrier.onNotice(({ share, what }) => {
+        // A working carrier needs no reaction: the next look sees it.
+        if (what !== "answered") listener(share, NOTICES[what] ?? "changed");
       }),
   };
 }
 
-function noticeOf({ what }: CarrierNotice): CarriageNotice | null {
-  if (what === "stalled") return "stalled";
-  if (what === "unconfirmed") return "doubt";
-  if (what === "lost") return "lost";
-  // It says that all is well: the next look finds it.
-  return what === "answered" ? null : "changed";
-}
+const NOTICES: Partial<Record<CarrierNotice["what"], CarriageNotice>> = {
+  stalled: "stalled",
+  unconfirmed: "doubt",
+  lost: "lost",
+};

@@ -1,4 +1,4 @@
-// The parts of the share engine: prober, host prober, mount table, drivers. Daemon and commands use the same.
+// Creates the share engine and its parts: prober, host prober, mount table, drivers. Daemon and commands use the same ones.
 import { connectCarrier } from "../../carrier/client/carrier-client.ts";
 import { readLinks } from "../../network/discover/links.ts";
 import { createPlace } from "../../network/place/place.ts";
@@ -36,7 +36,7 @@ import { createServerProof } from "../../shares/server-proof/server-proof.ts";
 import type { DriverName } from "../../shares/share-spec.ts";
 import { createCarriage } from "./carriage.ts";
 
-/** How long a name server may take, ms. */
+/** Deadline of a name look-up, ms. */
 const RESOLVE_MS = 5000;
 
 interface PartsOptions {
@@ -44,7 +44,7 @@ interface PartsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly memory: Memory;
-  /** Its caller ends it. Default: one that ends with the parts. */
+  /** Ended by its owner. Default: starts one that ends with the parts. */
   readonly prober?: Prober;
   readonly forceStop: AbortSignal;
   readonly announce: (transition: ShareTransition) => void;
@@ -86,7 +86,7 @@ export function startEngineParts(options: PartsOptions) {
   const engine = stack.use(
     createShareEngine({
       ...options,
-      // netfs takes whatever stands in a share's place for its own.
+      // netfs is last, because it claims every mount at a share's path.
       drivers: [drivers.rclone, drivers.cifs, drivers.local, drivers.netfs],
       hostProber,
       place,
@@ -101,7 +101,7 @@ export function startEngineParts(options: PartsOptions) {
   );
   return {
     engine,
-    /** The carrier's counters are as they are now. */
+    /** Refreshes the carrier's counters. */
     recount: async (): Promise<void> => {
       if (carrier.shares.size > 0) await carriage.recount();
     },

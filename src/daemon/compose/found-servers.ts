@@ -1,4 +1,4 @@
-// The servers that `init` and `shares discover` offer: what the links tell, and what this machine has mounted already.
+// The servers that `init` and `shares discover` offer: those discovered on this machine's links, and those already mounted.
 import type { FoundServer } from "../../api/found-server.ts";
 import { parseHost } from "../../config/values/host.ts";
 import { hostText } from "../../config/values/host-text.ts";
@@ -7,7 +7,7 @@ import { UNKNOWN_LINK } from "../../network/discover/link-kind.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { findShares } from "../../shares/mounts/found-shares.ts";
 
-/** Those that offer shares first, whom this machine has only met last. Rejects with the signal's reason alone. */
+/** Servers that offer shares come first, mere neighbours last. Rejects only with the signal's reason. */
 export async function foundServers(signal: AbortSignal): Promise<readonly FoundServer[]> {
   const [heard, shares] = await Promise.all([discoverServers(systemClock, signal), findShares()]);
   const servers = new Map<string, FoundServer>();
@@ -32,9 +32,8 @@ export async function foundServers(signal: AbortSignal): Promise<readonly FoundS
       mounts: [...found.mounts, mount],
     });
   }
-  const isOnlyMet = ({ by }: FoundServer): boolean => by.every((way) => way === "neighbour");
-  const all = [...servers.values()];
-  return [...all.filter((one) => !isOnlyMet(one)), ...all.filter(isOnlyMet)];
+  const isNeighbour = ({ by }: FoundServer): boolean => by.every((way) => way === "neighbour");
+  return [...servers.values()].sort((one, other) => Number(isNeighbour(one)) - Number(isNeighbour(other)));
 }
 
 function sameName(one: string | null, other: string): boolean {

@@ -1,8 +1,8 @@
-// The gateway's part of a configuration, and whether there is a gateway at all.
+// The gateway's part of a configuration, and whether the configuration needs a gateway.
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { GatewayConfig } from "../../gateway/serving/gateway-contract.ts";
 
-/** A gateway is there when a backend, `[server]` or `[fleet].import` is configured; else nothing of it is loaded or shown. */
+/** True if a backend, `[server]` or `[fleet].import` is configured; else the gateway is neither loaded nor shown. */
 export function wantsGateway({ backends, server, fleet }: MountaineerConfig): boolean {
   return backends.length > 0 || server !== null || borrows(fleet);
 }
@@ -11,7 +11,7 @@ function borrows(fleet: MountaineerConfig["fleet"]): boolean {
   return (fleet?.import ?? []).length > 0;
 }
 
-/** Of its own backends, in the file's order. */
+/** Names of the backends that the fleet may use, in the file's order. */
 function exportsOf({ backends, fleet }: MountaineerConfig): readonly string[] {
   const wanted = fleet?.export ?? [];
   return backends
@@ -36,7 +36,7 @@ export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
   };
   const shown = { optimizer, groups, profiles };
   const { autoFailback, autoFailbackStableMs: stableMs, lsofRecheck } = config.global;
-  // Both off: only when a person says so.
+  // With both settings off, only a person's command moves a backend back.
   const failback = { byItself: autoFailback || lsofRecheck, stableMs };
   return { server, backends, failback, conflictResolution, ...access, ...shown, ...acrossMachines };
 }

@@ -1,4 +1,4 @@
-// On which routes people hold backends: a small file in the home, read at the start and written at each change.
+// The routes that people hold backends on: a small file in the home, read at the start and written at each change.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HeldRoutes } from "../../gateway/backends/pool/backend-lane-contract.ts";
@@ -10,7 +10,7 @@ import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
 interface KeptRoutes extends HeldRoutes {
-  /** Writes what is not written yet, if it may; resolves when no write is under way. Never rejects. */
+  /** Writes pending changes if `mayWrite` allows; resolves when no write is under way. Never rejects. */
   flush(): Promise<void>;
 }
 
@@ -18,19 +18,19 @@ interface HeldRoutesOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** False for a command that runs once, and for a daemon while the home is another one's. */
+  /** False for a command that runs once, and for a daemon while another daemon owns the home. */
   readonly mayWrite: () => boolean;
-  /** Aborted, it touches nothing any more, whatever was under way. */
+  /** Once aborted, no write replaces the file, not even one under way. */
   readonly signal?: AbortSignal;
 }
 
 interface ReadRoutes {
   readonly held: Map<string, string>;
-  /** Why the file, or a part of it, cannot be used; null: it can, or there is none. */
+  /** Why the file, or a part of it, cannot be used; null if it can, or does not exist. */
   readonly corrupt: string | null;
 }
 
-/** A file that cannot be used is set aside as soon as this may write: it is never a reason not to start. */
+/** An unusable file is set aside as soon as `mayWrite` allows; it never prevents a start. */
 export function openHeldRoutes({ home, clock, logger, mayWrite, signal }: HeldRoutesOptions): KeptRoutes {
   const path = join(home, "held-routes.json");
   const { held, corrupt } = readHeld(path);

@@ -1,7 +1,5 @@
-// What the gateway keeps in its home: pins of tools, the names that clients have used, and the routes that people hold
-// backends on. Only the daemon in charge writes there; one that is to take over reads them at its start, and again when it is
-// in charge.
-
+// The gateway's files in the home: pins of tools, the names that clients have used, and held routes. Only the daemon in charge
+// writes them; its successor reads them at its start, and again when it takes over.
 import type { PinStore } from "../../gateway/pins/pin-store.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
@@ -9,7 +7,7 @@ import type { KeyringOptions } from "../../secrets/system-keyring.ts";
 import { openHeldRoutes } from "./held-routes.ts";
 import { sealedPinStore } from "./pin-store.ts";
 
-/** A disk or a keyring that gives no answer keeps nobody waiting. */
+/** Longest wait for a disk or a keyring at the end, ms. */
 const END_MS = 2_000;
 
 interface HomeWritesOptions extends KeyringOptions {
@@ -52,23 +50,23 @@ export function openHomeWrites(options: HomeWritesOptions) {
       },
       settled: () => settledWithin(clock, END_MS, heldRoutes.flush()),
     },
-    /** Grows with each command of a person that a daemon which read the home before cannot know of. */
+    /** Counts commands that changed the home: a successor that read the home before them is out of date. */
     get changes(): number {
       return changes;
     },
-    /** A person has changed something that a daemon reads from the home only when it starts. */
+    /** Counts a change of something that a daemon reads from the home only at its start. */
     noteChange(): void {
       changes += 1;
     },
     get isOurs(): boolean {
       return stage === "ours";
     },
-    /** The home is ours from now on. */
+    /** Begins to write: this daemon is in charge of the home. */
     begin(): void {
       stage = "ours";
       void heldRoutes.flush();
     },
-    /** Resolves when nothing is written here any more: within 2 s. */
+    /** Ends writing; resolves within 2 s. */
     async end(): Promise<void> {
       const last = heldRoutes.flush();
       stage = "over";

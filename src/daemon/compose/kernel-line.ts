@@ -1,4 +1,4 @@
-// The one line of fstab by which a user mounts a share, carried, with the kernel's own client: written and removed.
+// Writes and removes the fstab line that lets a user mount a carried share with the kernel's own client.
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { KernelLine } from "../../api/kernel-line.ts";
@@ -20,8 +20,8 @@ import { createMountTable } from "../../shares/mounts/mount-table.ts";
 const NEW_FILE_MODE = 0o644;
 
 /**
- * `content` has a character for each byte; the new one has every other byte as it was, and is null where nothing is to be
- * changed. Throws `usage` where something else has the path.
+ * `content` is fstab decoded as Latin-1, a character for each byte. The returned `content` changes only the share's line, and
+ * is null if nothing changes. Throws `usage` if another line has the mount path.
  */
 export function planFstab(content: string, share: LineShare, isWanted: boolean) {
   const lines = content.split("\n").map(decoded);
@@ -38,7 +38,7 @@ export function planFstab(content: string, share: LineShare, isWanted: boolean) 
   }
   const [entry] = parseFstab(line);
   const fits = entry?.forUsers === true && entry.carriedPort !== null && isOfShare(entry, share);
-  // A person's own line may have more; it does as well, and only that person removes it.
+  // A line that a person wrote may have more options. Such a line is accepted, but never removed here.
   const isOurs = withoutPort(line) === withoutPort(carriedLine(share));
   if (!fits || !entry.isHard || more.length > 0 || (!isWanted && !isOurs)) {
     throw new MountaineerError("usage", `line ${index + 1} of fstab has ${share.mountPath} already`, {
@@ -48,14 +48,14 @@ export function planFstab(content: string, share: LineShare, isWanted: boolean) 
   return { line, content: isWanted ? null : content.split("\n").toSpliced(index, 1).join("\n") };
 }
 
-/** The options of a line, but for the port, as that depends on the other lines. */
+/** A line's options without the port, which depends on the other lines. */
 function withoutPort(line: string): string | undefined {
   return parseFstab(line)[0]
     ?.options.filter((one) => !one.startsWith("port="))
     .join();
 }
 
-/** Rejects with `usage` and `driver_unavailable`, and says why there can be no such line. */
+/** Rejects with `usage` or `driver_unavailable` if the share can have no such line, and says why. */
 export async function kernelLine(
   home: string,
   { global: { mountRoot } }: Pick<MountaineerConfig, "global">,
@@ -63,7 +63,7 @@ export async function kernelLine(
   isWanted: boolean,
   tools = systemTools(),
 ): Promise<KernelLine> {
-  // Whether it has one is all that a line tells.
+  // The line only depends on whether there is a password.
   const share = { name, shareName, username, password: password === null ? null : "" };
   const placed = { ...share, mountPath: join(mountRoot, name) };
   const isRoot = tools.userId === 0;

@@ -1,4 +1,4 @@
-// Where the log goes and how much of it, for the daemon and for a command.
+// The log's file and level, for the daemon and for commands.
 import { join } from "node:path";
 import type { LogLevel } from "../../runtime/log/log.ts";
 import { startLog } from "../../runtime/log/log-file.ts";
@@ -10,11 +10,11 @@ interface LogPlace {
   readonly home: string;
   readonly userHome: string;
   readonly environment: Environment;
-  /** Default: this machine's. */
+  /** Default: the platform this process runs on. */
   readonly platform?: NodeJS.Platform;
 }
 
-/** In the home when `$MOUNTAINEER_HOME` is set, else where the system keeps logs. */
+/** In the home if `$MOUNTAINEER_HOME` is set, else in the system's folder for logs. */
 export function logFilePath({ home, userHome, environment, platform = process.platform }: LogPlace): string {
   if (environment["MOUNTAINEER_HOME"]) return join(home, "mountaineer.log");
   if (platform === "darwin") return join(userHome, "Library", "Logs", "mountaineer.log");
@@ -24,13 +24,13 @@ export function logFilePath({ home, userHome, environment, platform = process.pl
 
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
-/** `MOUNTAINEER_LOG`, else "info"; a word it does not know is "info" too. */
+/** `MOUNTAINEER_LOG`; "info" if unset or unknown. */
 export function logLevel(environment: Environment): LogLevel {
   const wanted = environment["MOUNTAINEER_LOG"]?.toLowerCase();
   return LEVELS.find((level) => level === wanted) ?? "info";
 }
 
-/** In the file of the home that the command changes; null: one that only looks writes none. */
+/** Logs to the file of the home that the command changes; with null, for a command that only looks, to no file. */
 export function startCommandLog(place: Omit<LogPlace, "environment"> | null) {
   const environment = process.env;
   const level = logLevel(environment);

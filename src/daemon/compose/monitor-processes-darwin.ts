@@ -1,4 +1,4 @@
-// Finds monitors through `ps`. It shows no environment, so their homes are not known.
+// Finds monitors through `ps`. Their homes stay unknown, because `ps` shows no environment.
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { isMonitor, type MonitorProcess } from "./process-arguments.ts";
@@ -17,7 +17,7 @@ export async function listMonitorsDarwin(): Promise<readonly MonitorProcess[]> {
   }
 }
 
-/** Lines of `  PID ARGUMENTS`; spaces inside an argument are not to be told from those between two. */
+/** Lines of `  PID ARGUMENTS`. Spaces inside an argument look like spaces between arguments. */
 export function parsePs(output: string): readonly MonitorProcess[] {
   return output.split("\n").flatMap((line) => {
     const [, pid, command] = /^\s*(\d+)\s+(.*)$/.exec(line) ?? [];

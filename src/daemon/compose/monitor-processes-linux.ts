@@ -10,7 +10,7 @@ export function listMonitorsLinux(): Promise<readonly MonitorProcess[]> {
 
 async function readMonitor(pid: string): Promise<MonitorProcess | null> {
   try {
-    // The short name first: reading arguments waits for a lock that a process stuck in the kernel may hold.
+    // The short name is checked first: reading arguments waits for a lock that a process stuck in the kernel may hold.
     const name = (await readFile(`/proc/${pid}/comm`, "utf8")).trim();
     if (!/^(node|MainThread|mountaineer)/.test(name)) return null;
     const args = (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0");
@@ -27,7 +27,7 @@ async function readMonitor(pid: string): Promise<MonitorProcess | null> {
       home: findPlace(environment).home,
     };
   } catch {
-    // It has ended meanwhile, or is another user's.
+    // The process has ended meanwhile, or belongs to another user.
     return null;
   }
 }

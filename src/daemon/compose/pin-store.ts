@@ -1,18 +1,17 @@
-// The pins of tools in the home, and the names that clients have used: a sealed file each, so that what somebody else wrote
-// there is not taken for ours.
+// The sealed files of tool pins and of the names that clients have used: the seal reveals changes by anybody else.
 import type { KeptPins, PinStore } from "../../gateway/pins/pin-store.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { SealedFile, SealedFileOptions } from "../../secrets/sealed-file.ts";
 
-/** A keyring that is slower is asked again later: clients wait for the gateway's start. */
+/** Short, because clients wait for the gateway's start; a slower keyring is asked again later. */
 const LIMITS = { deadlineMs: 2_000 };
 
-/** Aborted, it replaces nothing any more. */
 interface PinStoreOptions extends Omit<SealedFileOptions, "name"> {
+  /** Once aborted, no write replaces the file. */
   readonly signal?: AbortSignal;
 }
 
-/** `writes` false: for a command that only looks. */
+/** With `writes` false, for commands that only look, `write` does nothing. */
 export function sealedPinStore(
   { signal, ...options }: PinStoreOptions,
   writes: boolean,
@@ -29,26 +28,13 @@ export function sealedPinStore(
       try {
         const sealed = await file();
         const content = await sealed.read(LIMITS);
-        switch (content.state) {
-          case "never":
-            return { kind: "none" };
-          case "sound":
-            return { kind: "kept", value: content.value };
-          case "missing":
-            return { kind: "untrusted", reason: `${sealed.path} is gone` };
-          case "unsound":
-            return {
-              kind: "untrusted",
-              reason: `${sealed.path}: ${content.reason}`,
-              claimed: content.claimed,
-            };
-          case "unverifiable":
-            return {
-              kind: "unanswered",
-              reason: `the keyring gives no answer: ${content.reason}`,
-              claimed: content.claimed,
-            };
-        }
+        if (content.state === "never") return { kind: "none" };
+        if (content.state === "sound") return { kind: "kept", value: content.value };
+        if (content.state === "missing") return { kind: "untrusted", reason: `${sealed.path} is gone` };
+        const { claimed, reason } = content;
+        return content.state === "unsound"
+          ? { kind: "untrusted", reason: `${sealed.path}: ${reason}`, claimed }
+          : { kind: "unanswered", reason: `the keyring gives no answer: ${reason}`, claimed };
       } catch (error) {
         return { kind: "unanswered", reason: errorText(error) };
       }

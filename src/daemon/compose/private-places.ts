@@ -1,5 +1,5 @@
-// Whether the home, the configuration, the secrets and the sockets are private: what others may write is refused, what
-// they may only read is told.
+// Checks that the home, the configuration, the secrets and the sockets are private: a place that other users may write is an
+// error, one that they may only read a warning.
 import { join } from "node:path";
 import type { Condition } from "../../api/contract.ts";
 import { literalSecrets } from "../../config/literal-secrets.ts";
@@ -10,25 +10,25 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 
-/** What is wrong with one of the places. */
+/** A fault of one place. */
 interface PlaceFault {
   readonly severity: "error" | "warning";
   readonly code: "writable_by_others" | "readable_by_others";
-  /** Which of the places it is about. */
+  /** The place. */
   readonly path: string;
   readonly text: string;
   readonly hint: string;
 }
 
-/** Sockets and files that the home has, or may have. */
+/** Private files and sockets in the home, if they exist. */
 const PRIVATE_FILES = ["secrets.json", "mountaineer.sock", "mcp.sock"];
 
-/** The paths to look at for a home and its configuration file, the gravest first. */
+/** The places of a home and its configuration file, most important first. */
 export function privatePaths(home: string, configPath: string): readonly string[] {
   return [home, configPath, ...PRIVATE_FILES.map((name) => join(home, name))];
 }
 
-/** `exposures` are of `privatePaths`; `snapshot` is the configuration that is to run. Pure. */
+/** `exposures` belong to `privatePaths`; `snapshot` is the configuration that will run. Pure. */
 export function placeFaults(
   exposures: readonly Exposure[],
   snapshot: Pick<ConfigSnapshot, "path" | "config"> | null,
@@ -37,12 +37,12 @@ export function placeFaults(
   const written = new Set<string>();
   const secrets = snapshot === null ? [] : literalSecrets(snapshot.config.backends);
   for (const { path, writable, readable } of exposures) {
-    // One open folder above all of them is one fault.
+    // An open folder above several places is one fault.
     if (writable !== null && !written.has(writable.path)) {
       written.add(writable.path);
       faults.push(writableFault(path, writable));
     }
-    // Who may only read a socket cannot connect to it.
+    // Read permission alone does not let anybody connect to a socket.
     if (readable === null || path.endsWith(".sock")) continue;
     const isConfig = path === snapshot?.path;
     faults.push(readableFault(path, readable, isConfig ? secrets.map(({ key }) => key) : []));
@@ -85,7 +85,7 @@ function readableFault(
   };
 }
 
-/** The first fault that keeps a configuration from running, as an error; null: there is none. */
+/** The first fault that keeps the configuration from running, as an error; null if there is none. */
 export function refusalOf(faults: readonly PlaceFault[]): MountaineerError | null {
   const [first, ...others] = faults.filter(({ severity }) => severity === "error");
   if (first === undefined) return null;
@@ -95,7 +95,7 @@ export function refusalOf(faults: readonly PlaceFault[]): MountaineerError | nul
 
 interface PrivatePlacesOptions {
   readonly home: string;
-  /** Looks at those of the paths that are on local disks; null: no answer in time. */
+  /** Looks at the paths on local disks; null: no answer in time. */
   readonly look: (paths: readonly string[]) => Promise<readonly Exposure[] | null>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -106,7 +106,7 @@ export type PrivatePlaces = ReturnType<typeof createPrivatePlaces>;
 export function createPrivatePlaces({ home, look, clock, logger }: PrivatePlacesOptions) {
   let conditions: readonly Condition[] = [];
   return {
-    /** Rejects with `open_to_others` when this configuration may not run where it stands. */
+    /** Rejects with `open_to_others` if a fault keeps this configuration from running. */
     async require(snapshot: ConfigSnapshot): Promise<void> {
       const exposures = await look(privatePaths(home, snapshot.path));
       if (exposures === null) {
@@ -128,18 +128,18 @@ export function createPrivatePlaces({ home, look, clock, logger }: PrivatePlaces
       const refusal = refusalOf(faults);
       if (refusal !== null) throw refusal;
     },
-    /** What others may read, as of the last look. */
+    /** Warnings of the last look. */
     conditions: (): Condition[] => [...conditions],
   };
 }
 
-/** The same for a command that runs backends itself: this process may wait for a disk. */
+/** As `require`, for a command that runs backends itself: such a process may wait for a disk. */
 export async function requirePrivateHere(home: string, snapshot: ConfigSnapshot): Promise<void> {
   const refusal = refusalOf(placeFaults(await exposuresHere(home, snapshot.path), snapshot));
   if (refusal !== null) throw refusal;
 }
 
-/** Of `privatePaths`, looked at by this process. */
+/** Looks at `privatePaths` in this process. */
 export async function exposuresHere(home: string, configPath: string): Promise<readonly Exposure[]> {
   const identity = await ownIdentity();
   return Promise.all(privatePaths(home, configPath).map((path) => exposureOf(path, identity)));

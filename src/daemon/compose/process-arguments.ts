@@ -1,10 +1,10 @@
-// Tells from a process's arguments whether it is a monitor. Pure.
+// Recognizes a monitor by its arguments. Pure.
 
 export interface MonitorProcess {
   readonly pid: number;
-  /** The process that started it, if that still runs; null: not to be found out. */
+  /** Process id of the parent; null if unknown. */
   readonly parent: number | null;
-  /** null: not to be found out. */
+  /** null if unknown. */
   readonly home: string | null;
 }
 

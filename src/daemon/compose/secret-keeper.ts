@@ -1,4 +1,4 @@
-// A home's secrets for commands: keep, list with their users, remove. No daemon takes part.
+// Lists, stores and removes a home's secrets, without a daemon.
 import type { SecretKeeper, SecretListReport } from "../../api/secret-keeper.ts";
 import { secretUses } from "../../config/read/secret-uses.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -7,18 +7,15 @@ import { ENCRYPTION_KEY } from "../../secrets/encrypted-files.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import { openHome } from "./home.ts";
 
-export function openSecretKeeper(options: {
-  readonly home: string;
-  readonly configPath: string | null;
-}): SecretKeeper {
-  const { home, configPath } = options;
-  const clock = systemClock;
-  const environment = process.env;
-  const store = openSecretStore({ home, clock, environment });
+export function openSecretKeeper({
+  home,
+  configPath,
+}: Pick<Parameters<typeof openHome>[0], "home" | "configPath">): SecretKeeper {
+  const store = openSecretStore({ home, clock: systemClock, environment: process.env });
 
-  /** By name: what refers to it. */
+  /** By secret, the keys that refer to it. */
   const uses = async (): Promise<Map<string, string[]>> => {
-    const { snapshot } = await openHome({ home, configPath, environment, writesStarter: false, clock });
+    const { snapshot } = await openHome({ home, configPath });
     const byName = new Map<string, string[]>();
     for (const { reference, usedBy } of secretUses(snapshot.config)) {
       if (reference.kind === "stored")
@@ -38,20 +35,18 @@ export function openSecretKeeper(options: {
         if (!(error instanceof MountaineerError)) throw error;
         configError = errorText(error);
       }
-      // Else nobody would know what is lost with it.
+      // Shows what would be lost with the key.
       if (kept.has(ENCRYPTION_KEY))
         used.set(ENCRYPTION_KEY, [...(used.get(ENCRYPTION_KEY) ?? []), "logins to backends"]);
       const names = [...new Set([...kept.keys(), ...used.keys()])].sort();
-      return {
-        secrets: names.map((name) => ({
-          name,
-          kept: kept.get(name) ?? null,
-          used_by: used.get(name) ?? [],
-        })),
-        config_error: configError,
-      };
+      const entryOf = (name: string) => ({
+        name,
+        kept: kept.get(name) ?? null,
+        used_by: used.get(name) ?? [],
+      });
+      return { secrets: names.map(entryOf), config_error: configError };
     },
-    set: (name, value, place, signal) => store.set(name, value, place, signal),
+    set: (...secret) => store.set(...secret),
     async remove(name, signal) {
       const removed = await store.remove(name, signal);
       if (removed !== null) return removed;

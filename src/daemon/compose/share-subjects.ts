@@ -1,4 +1,4 @@
-// Turns the configuration's shares into the engine's subjects: secrets resolved, paths made, drivers picked.
+// Turns the configuration's shares into the engine's subjects: resolves secrets, builds paths, picks drivers.
 import { join } from "node:path";
 import type { MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import { referenceKey, resolveReference } from "../../secrets/reference.ts";
@@ -11,7 +11,7 @@ export interface SubjectContext {
   readonly drivers: Readonly<Record<DriverName, MountDriver>>;
   /** Keeps a password out of every log line. */
   readonly redact: (secret: string) => void;
-  /** What the command line says in the configuration's stead, ms. */
+  /** Overrides the configuration's check interval, ms; null: does not. */
   readonly intervalMs: number | null;
 }
 
@@ -46,7 +46,7 @@ export function shareSubjects({ global, shares }: MountaineerConfig, context: Su
   }));
 }
 
-/** In /Volumes macOS itself names what it mounts, after the share. */
+/** macOS itself names mounts in /Volumes, after the server's share. */
 function mountName({ driver, name, shareName }: ShareConfig, mountRoot: string): string {
   return driver === "netfs" && mountRoot === "/Volumes" ? shareName : name;
 }

@@ -1,16 +1,16 @@
-// The values of stored secrets while a configuration runs. They are read each time a configuration is loaded, with a
-// deadline, so that resolving a reference never waits.
+// The values of stored secrets that a running configuration refers to. They are read with a deadline whenever a configuration
+// is loaded, so that resolving a reference never waits.
 import { storedSecretNames, withRevisions } from "../../config/read/secret-uses.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { SignInHome } from "../../gateway/backends/sign-in/sign-ins.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
-import { errorText } from "../../runtime/errors.ts";
+import { errorText, expecting } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { type Clock, systemClock, type Timer } from "../../runtime/time/clock.ts";
+import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { storedKey } from "../../secrets/reference.ts";
 import type { SecretStore, SecretStoreOptions } from "../../secrets/secret-store.ts";
 
-/** All secrets of a configuration are read at once; a keyring that waits for its person must not hold up a start. */
+/** For all secrets of a configuration, which are read at once: a keyring that asks its user must not delay a start. */
 const READ_DEADLINE_MS = 4_000;
 const RETRY_MS = 30_000;
 
@@ -20,7 +20,7 @@ interface StoredSecretsOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Called when a configuration refers to a stored secret, and not before. */
+  /** Called when a configuration first refers to a stored secret. */
   readonly openStore: () => Promise<SecretStore>;
 }
 
@@ -29,7 +29,7 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
   const values: Record<string, string | undefined> = { ...environment };
   const revisions = new Map<string, number>();
   let opening: Promise<SecretStore> | null = null;
-  /** Also of configurations that were only previewed, or rejected. */
+  /** Names, also of configurations that were only previewed or rejected. */
   const unread = new Set<string>();
 
   const readOne = async (name: string, signal: AbortSignal): Promise<void> => {
@@ -54,14 +54,14 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
   };
 
   return {
-    /** The process's environment, with the values under `secret:NAME`; those change with each `bind`. */
+    /** The environment, with secrets under `secret:NAME`, which each `bind` refreshes. */
     values,
-    /** Its names that could not be read when they were last looked for, for a reason that may pass. */
+    /** Names that the last attempt could not read, for a reason that may pass. */
     unreadOf: ({ config }: ConfigSnapshot): readonly string[] =>
       storedSecretNames(config).filter((name) => unread.has(name)),
     /**
-     * Reads the secrets that the configuration refers to, and gives it with their revisions. A secret that cannot be read
-     * keeps the value it had. Never rejects but for the signal's reason.
+     * Reads the configuration's secrets, and resolves with the configuration and their revisions. A secret that cannot be
+     * read keeps its previous value. Rejects only with the signal's reason.
      */
     async bind(
       snapshot: ConfigSnapshot,
@@ -74,65 +74,48 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
   };
 }
 
-/** Those of a home; its store is loaded when it is needed. */
+/** The store's code is loaded on first use. */
+async function openStore(options: SecretStoreOptions): Promise<SecretStore> {
+  const { openSecretStore } = await import("../../secrets/secret-store.ts");
+  return openSecretStore(options);
+}
+
 export function homeSecrets(
   options: Omit<StoredSecretsOptions, "openStore"> & { readonly home: string },
 ): StoredSecrets {
-  return createStoredSecrets({
-    ...options,
-    async openStore() {
-      const { openSecretStore } = await import("../../secrets/secret-store.ts");
-      return openSecretStore(options);
-    },
-  });
+  return createStoredSecrets({ ...options, openStore: () => openStore(options) });
 }
 
-/** Where a home keeps the sign-ins to its backends; its store is loaded when there is one to read. */
+/** The home's store of sign-ins to backends. */
 export function signInHome(options: SecretStoreOptions): SignInHome {
-  return {
-    home: options.home,
-    async openStore() {
-      const { openSecretStore } = await import("../../secrets/secret-store.ts");
-      return openSecretStore(options);
-    },
-  };
+  return { home: options.home, openStore: () => openStore(options) };
 }
 
 interface SecretRetryOptions {
-  /** Of what runs. */
-  readonly unread: () => readonly string[];
+  /** True while something could not be read. */
+  readonly isDue: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Looks for all of them again. */
   readonly refresh: () => Promise<unknown>;
 }
 
-/** While secrets could not be read, looks again: a keyring is often unlocked only after the daemon has started. */
-export function startSecretRetry({ unread, clock, logger, refresh }: SecretRetryOptions): Disposable {
-  let timer: Timer | null = null;
-  let ended = false;
-  const arm = (): void => {
-    if (ended) return;
-    timer = clock.setTimer(RETRY_MS, () => {
-      void again().then(arm);
-    });
+/** Calls `refresh` every 30 s while it is due: a keyring is often unlocked only after the daemon has started. */
+export function startSecretRetry({ isDue, clock, logger, refresh }: SecretRetryOptions): Disposable {
+  const ending = new AbortController();
+  const run = async (): Promise<void> => {
+    for (;;) {
+      await clock.sleep(RETRY_MS, ending.signal);
+      if (!isDue()) continue;
+      await refresh().catch((error: unknown) =>
+        logger.warn("secrets could not be looked up again", { reason: errorText(error) }),
+      );
+    }
   };
-  const again = async (): Promise<void> => {
-    if (unread().length === 0) return;
-    await refresh().catch((error: unknown) =>
-      logger.warn("secrets could not be looked up again", { reason: errorText(error) }),
-    );
-  };
-  arm();
-  return {
-    [Symbol.dispose]() {
-      ended = true;
-      timer?.[Symbol.dispose]();
-    },
-  };
+  void run().catch(expecting(() => ending.signal.aborted));
+  return { [Symbol.dispose]: () => ending.abort() };
 }
 
-/** Rejects when `work` takes longer, whatever it does then. */
+/** Rejects if `work` takes longer than `limitMs`. */
 async function within<T>(
   clock: Clock,
   limitMs: number,
@@ -146,9 +129,8 @@ async function within<T>(
   return await unlessAborted(work(limit), limit);
 }
 
-/** The names of a home's secrets, found at once and without asking a keyring. Rejects with `secret_unavailable`. */
+/** The names of a home's secrets, found without asking the keyring. Rejects with `secret_unavailable`. */
 export async function keptSecretNames(home: string): Promise<readonly string[]> {
-  const { openSecretStore } = await import("../../secrets/secret-store.ts");
-  const store = openSecretStore({ home, clock: systemClock, environment: process.env });
+  const store = await openStore({ home, clock: systemClock, environment: process.env });
   return (await store.list()).map(({ name }) => name);
 }

@@ -426,10 +426,10 @@ test("a dry run of a configuration without it does not make an unread secret for
 
 test("what could not be read is looked for again every 30 s, until it was, and no more after the end", async () => {
   const { clock, logger } = rig(() => Promise.resolve(null));
-  const unread = ["nas"];
+  let isDue = true;
   let looks = 0;
   const retry = startSecretRetry({
-    unread: () => unread,
+    isDue: () => isDue,
     clock,
     logger,
     refresh: () => {
@@ -445,7 +445,7 @@ test("what could not be read is looked for again every 30 s, until it was, and n
   await eventually(() => looks === 1);
   await pass();
   await eventually(() => looks === 2);
-  unread.length = 0;
+  isDue = false;
   await pass();
   await eventually(() => clock.pendingTimers > 0);
   assert.equal(looks, 2);
