@@ -1,4 +1,4 @@
-// What `mountaineer fleet init|invite|join|leave|remove` do: the fleet's own code, loaded when it is needed, with this
+// `mountaineer fleet init|invite|join|leave|remove`: runs the fleet's own code, which is loaded on demand, with this
 // home, its configuration and the terminal.
 
 import { BlockList, isIP, isIPv6 } from "node:net";
@@ -18,31 +18,30 @@ import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { refuseToBeginAfresh } from "../edits/config-key-change.ts";
 import type { CommandContext } from "../input/command.ts";
-import { showJson } from "../input/options.ts";
+import { doneLine, showResult, showText } from "../input/options.ts";
 import { askSecretly } from "../input/secret-question.ts";
 import { readFirstLine } from "../input/standard-input.ts";
 import { readMembers, tellSaved } from "../sessions/config-members.ts";
 import { askEdits, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { paintFor } from "../views/terminal-style.ts";
 import { homeOptions } from "./home-options.ts";
 
 const CODE_VALID_MS = 10 * 60_000;
 
-export interface BeginWish {
-  /** null: as the host is called. */
+interface FleetStart {
+  /** null: the host's name. */
   readonly name: string | null;
-  /** HOST:PORT; null: the first address that others can reach. */
+  /** HOST:PORT; null: the first address that other machines can reach. */
   readonly listen: string | null;
   readonly invite: boolean | null;
 }
 
-/** Each resolves with the exit code. */
-export async function beginFleet(context: CommandContext, wish: BeginWish): Promise<number> {
+/** Each exported command resolves with its exit code. */
+export async function beginFleet(context: CommandContext, start: FleetStart): Promise<number> {
   const { foundFleet } = await import("../../fleet/way-in/found-fleet.ts");
-  const name = machineName(wish.name);
-  const address = listenAddress(wish.listen);
+  const name = machineName(start.name);
+  const address = listenAddress(start.listen);
   const { readFleet } = await import("../../fleet/way-in/fleet-folder.ts");
   const isBegun = (await readFleet(context.home)) !== null;
   await refuseSection(
@@ -62,7 +61,7 @@ export async function beginFleet(context: CommandContext, wish: BeginWish): Prom
   if (/^127\.|^\[::1\]|^localhost:/.test(address)) {
     context.note("only this machine reaches that address: --listen names one that others reach");
   }
-  return wish.invite === false ? 0 : inviteMachine(context);
+  return start.invite === false ? 0 : inviteMachine(context);
 }
 
 export async function inviteMachine(context: CommandContext): Promise<number> {
@@ -87,28 +86,28 @@ export async function inviteMachine(context: CommandContext): Promise<number> {
     },
   });
   if (context.json) context.print(`${JSON.stringify({ joined })}\n`);
-  else if (joined !== null) say(context, `${joined} has joined`);
+  else if (joined !== null) showText(context, (paint) => [doneLine(paint, harmless(`${joined} has joined`))]);
   if (joined === null) context.note("nobody joined in time: mountaineer fleet invite makes another code");
   return joined === null ? FAILED_EXIT : 0;
 }
 
-/** As this machine's file has it; null: it has none. */
+/** The operator's key in this machine's file; null if the file has none. */
 function operatorLine(context: CommandContext): Promise<string | null> {
   return viewConfig(context, async (view) => (await readMembers(view)).fleet?.operator ?? null);
 }
 
 export async function joinByCode(
   context: CommandContext,
-  wish: {
-    /** null: is asked for; "-": stands in standard input. */
+  given: {
+    /** null: ask for the code; "-": read the code from standard input. */
     readonly code: string | null;
     readonly name: string | null;
   },
 ): Promise<number> {
   const { readJoinCode } = await import("../../fleet/way-in/join-code.ts");
   const { joinFleet } = await import("../../fleet/way-in/join.ts");
-  const name = machineName(wish.name);
-  const code = readJoinCode(await codeText(wish.code, context));
+  const name = machineName(given.name);
+  const code = readJoinCode(await codeText(given.code, context));
   await refuseSection(context);
   const { address } = await joinFleet({
     ...homeOptions(context),
@@ -134,9 +133,16 @@ export async function leave(context: CommandContext, dissolves: boolean): Promis
     removeSection: () => removeSection(context),
   });
   const { name, dissolved } = left;
-  if (context.json) showJson(context, left);
-  else if (name === null) context.print("this machine is in no fleet\n");
-  else say(context, `${name} has left the fleet${dissolved ? ", and its server is gone" : ""}`);
+  showResult(context, left, (paint) =>
+    name === null
+      ? ["this machine is in no fleet"]
+      : [
+          doneLine(
+            paint,
+            harmless(`${name} has left the fleet${dissolved ? ", and its server is gone" : ""}`),
+          ),
+        ],
+  );
   if (name !== null && !dissolved) {
     context.note(`where the fleet began, its key is taken away by: mountaineer fleet remove ${name}`);
   }
@@ -153,21 +159,16 @@ export async function remove(context: CommandContext, machine: string): Promise<
 
 function tell(context: CommandContext, report: object, text: string): void {
   if (context.json) context.print(`${JSON.stringify(report)}\n`);
-  else say(context, text);
+  else showText(context, (paint) => [doneLine(paint, harmless(text))]);
 }
 
-function say({ print, stdoutStyle }: CommandContext, text: string): void {
-  const { green, symbols } = paintFor(stdoutStyle);
-  print(`${green(symbols.good)} ${harmless(text)}\n`);
-}
-
-// What a machine is called in a fleet, and where the others reach it, unless somebody says so.
+// Defaults for a machine's name and address in a fleet.
 
 const LONGEST_NAME = 32;
 const PORT = 4222;
 const NAME_RULE = `a machine's name has ${MACHINE_NAME_EXPECTED}`;
 
-/** Throws `usage` for a name that no machine can have. */
+/** The given name, else one made from the host's name. Throws `usage` for an invalid name. */
 function machineName(given: string | null, host: string = hostname()): string {
   if (given !== null) {
     if (isMachineName(given) && !given.startsWith("-")) return given;
@@ -187,12 +188,12 @@ function machineName(given: string | null, host: string = hostname()): string {
 
 type Interfaces = ReturnType<typeof networkInterfaces>;
 
-/** HOST:PORT; of several addresses the first that others can reach. Throws `usage` for what is none. */
+/** The given HOST:PORT, else the first address that other machines can reach. Throws `usage` for an invalid address. */
 export function listenAddress(given: string | null, interfaces: Interfaces = networkInterfaces()): string {
   if (given !== null) {
-    // The rule by which the configuration is read, or a fleet would begin that nobody can use.
+    // The rule of the configuration file, which gets this address.
     const address = addressOf(given);
-    // No certificate and no code can hold a name with an underscore.
+    // Certificates and join codes cannot hold a name with an underscore.
     if (address !== null && !address.includes("_") && !isEveryAddress(address)) return address;
     throw new MountaineerError("usage", "--listen takes HOST:PORT: where the other machines reach this one", {
       hint: "a name or an address of this machine, as the others know it: nas.local:4222",
@@ -207,7 +208,7 @@ export function listenAddress(given: string | null, interfaces: Interfaces = net
 
 function addressOf(given: string): string | null {
   const reading = parseFleetServer(`tls://${isIPv6(given) ? `[${given}]` : given}`);
-  // A final dot is only for DNS: certificates do not have it.
+  // A final dot is DNS syntax, which certificates do not have.
   return reading.ok ? reading.value.slice("tls://".length).replace(/\.(?=:\d+$)/, "") : null;
 }
 
@@ -221,7 +222,7 @@ function isEveryAddress(address: string): boolean {
 
 // Writes `[fleet]` into the configuration, and takes it out.
 
-/** Rejects with `usage` where the file has a section, and with `config_…` where none could be written. */
+/** Rejects with `usage` if the file has a `[fleet]` section, and with `config_…` if the file cannot be changed. */
 function refuseSection(
   context: CommandContext,
   hint = "mountaineer fleet leave takes it out",
@@ -236,7 +237,7 @@ function refuseSection(
   });
 }
 
-/** A daemon that does not know `[fleet]` would refuse the file after everything else is done. */
+/** Rejects early if the running daemon is too old for `[fleet]`: it would refuse the file after everything else is done. */
 export async function refuseOlderDaemon(
   { daemon }: { readonly daemon: Pick<DaemonClient, "ask"> | null },
   signal: AbortSignal,
@@ -244,7 +245,7 @@ export async function refuseOlderDaemon(
   await daemon?.ask("fleet", null, signal).catch(expecting("fleet_off"));
 }
 
-/** Resolves when it is saved, and with whether it runs. Saved already, it is no change. */
+/** Resolves with true if the daemon runs the saved section; an equal section is no change. */
 function writeSection(context: CommandContext, section: FleetSection): Promise<boolean> {
   const edits: ConfigEditWire[] = Object.entries(section).map(([key, value]) => ({
     key: `fleet.${key}`,
@@ -253,13 +254,13 @@ function writeSection(context: CommandContext, section: FleetSection): Promise<b
   return changeConfig(context, async (ask) => tellSaved(context, await askEdits(context, ask, edits)));
 }
 
-/** Resolves with whether there was one. */
+/** Resolves with true if the file had the section. */
 function removeSection(context: CommandContext): Promise<boolean> {
   return changeConfig(context, async (ask, view) => {
     const bytes = await view.read();
     const { fleet } = await readMembers(view);
     if (bytes === null || fleet === null) return false;
-    // The whole section at once: without one of its keys the configuration would not be valid.
+    // All keys at once: a section with only some of them is not valid.
     const edits = [{ kind: "unset" as const, keyPath: ["fleet"] }];
     const edited = await editConfig({ bytes, format: view.format, edits });
     const request = { text: decodedText(edited.bytes), expected_sha256: sha256Of(bytes), source: "cli" };

@@ -1,19 +1,17 @@
-// What `mountaineer fleet keys rotate` does for this machine's own key.
+// `mountaineer fleet keys rotate machine`: exchanges this machine's own key.
 import type { DaemonClient } from "../../api/client/client.ts";
 import { fleetOff } from "../../api/gateway-names.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
-import { showJson } from "../input/options.ts";
+import { doneLine, showResult } from "../input/options.ts";
 import { readMembers } from "../sessions/config-members.ts";
 import { viewConfig } from "../sessions/config-session.ts";
+import { lookUntil } from "../sessions/look-until.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { paintFor } from "../views/terminal-style.ts";
 import { homeOptions } from "./home-options.ts";
 
 const CONNECTED_WITHIN_MS = 20_000;
-const BETWEEN_LOOKS_MS = 50;
 
 /** Resolves with the exit code. */
 export function rotateMachine(context: CommandContext): Promise<number> {
@@ -36,8 +34,8 @@ export function rotateMachine(context: CommandContext): Promise<number> {
       ...homeOptions(context),
       onKept: () => signInAnew(context, view.daemon),
     });
-    if (context.json) showJson(context, rotated);
-    else say(context, `${rotated.name} signs in with ${rotated.key}; its old key opens nothing any more`);
+    const said = `${rotated.name} signs in with ${rotated.key}; its old key opens nothing any more`;
+    showResult(context, rotated, (paint) => [doneLine(paint, said)]);
     return 0;
   });
 }
@@ -46,19 +44,17 @@ export function rotateMachine(context: CommandContext): Promise<number> {
 async function signInAnew({ signal }: CommandContext, daemon: DaemonClient | null): Promise<void> {
   if (daemon === null) return;
   await daemon.ask("reload", {}, signal);
-  const untilMs = systemClock.monotonicMs() + CONNECTED_WITHIN_MS;
-  for (;;) {
-    const { link } = await daemon.ask("fleet", null, signal);
-    if (link.state === "connected") return;
-    if (systemClock.monotonicMs() >= untilMs) {
-      throw new MountaineerError(
-        "fleet_unreachable",
-        `the daemon is not in the fleet by the new key: ${link.last_error ?? "it is connecting"}`,
-        { hint: "the old key opens the server as well until the same is typed again", retry: "later" },
-      );
-    }
-    await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
-  }
+  const { link } = await lookUntil(
+    { withinMs: CONNECTED_WITHIN_MS, signal },
+    () => daemon.ask("fleet", null, signal),
+    (report) => report.link.state === "connected",
+  );
+  if (link.state === "connected") return;
+  throw new MountaineerError(
+    "fleet_unreachable",
+    `the daemon is not in the fleet by the new key: ${link.last_error ?? "it is connecting"}`,
+    { hint: "the old key opens the server as well until the same is typed again", retry: "later" },
+  );
 }
 
 async function byHand(
@@ -68,24 +64,25 @@ async function byHand(
   const { rotateByHand } = await import("../../fleet/way-in/rotate-key.ts");
   const { before, key, waitsFor } = await rotateByHand(homeOptions(context), fleet);
   if (waitsFor === null) await signInAnew(context, daemon);
-  if (context.json) {
-    showJson(context, { name: fleet.name, before, key, waits_for: waitsFor });
-  } else if (waitsFor === null) {
-    say(context, `${fleet.name} signs in with ${key}`);
-    context.print(`\nTake its old key out of the server's users, and have the server read them again:\n\n`);
-    context.print(`  ${before}\n\n`);
-  } else {
-    context.print(`The new key is kept here, and waits: ${waitsFor}.\n\n`);
-    context.print(`Put it beside the old one in the server's users, with the same permissions:\n\n`);
-    context.print(`  { nkey: ${key}, permissions: … }   # ${fleet.name}, as ${before} has them\n\n`);
-    context.print(
-      `Have the server read them again (nats-server --signal reload), and type the same here once more.\n`,
-    );
-  }
+  showResult(context, { name: fleet.name, before, key, waits_for: waitsFor }, (paint) =>
+    waitsFor === null
+      ? [
+          doneLine(paint, `${fleet.name} signs in with ${key}`),
+          "",
+          "Take its old key out of the server's users, and have the server read them again:",
+          "",
+          `  ${before}`,
+          "",
+        ]
+      : [
+          `The new key is kept here, and waits: ${waitsFor}.`,
+          "",
+          "Put it beside the old one in the server's users, with the same permissions:",
+          "",
+          `  { nkey: ${key}, permissions: … }   # ${fleet.name}, as ${before} has them`,
+          "",
+          "Have the server read them again (nats-server --signal reload), and type the same here once more.",
+        ],
+  );
   return waitsFor === null ? 0 : FAILED_EXIT;
-}
-
-function say({ print, stdoutStyle }: CommandContext, text: string): void {
-  const { green, symbols } = paintFor(stdoutStyle);
-  print(`${green(symbols.good)} ${text}\n`);
 }

@@ -1,4 +1,4 @@
-// What `mountaineer fleet config …` does: looks through the daemon, and signs with the operator's key here.
+// `mountaineer fleet config …`: reads the common configuration through the daemon, and signs it with the operator's key.
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
@@ -9,24 +9,23 @@ import { findPlace } from "../../config/locate.ts";
 import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.ts";
 import { checkLayerApart, loadConfigApart } from "../../config/worker/load-apart.ts";
 import type { Handover } from "../../fleet/layer/handovers.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, expecting, MountaineerError } from "../../runtime/errors.ts";
 import { harmless, harmlessLines } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
-import { showJson, showResult } from "../input/options.ts";
+import { doneLine, showResult, warningLine } from "../input/options.ts";
 import { readInput } from "../input/standard-input.ts";
 import { type DaemonPurpose, withDaemon } from "../sessions/control-session.ts";
+import { lookUntil } from "../sessions/look-until.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { localTime } from "../views/history-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { paintFor } from "../views/terminal-style.ts";
 import { homeOptions } from "./home-options.ts";
 
-/** How long to wait for a link that a change of the server's configuration has just cut. */
+/** How long to wait for the daemon's link after a change of the server's configuration cut the link, ms. */
 const LINKED_WITHIN_MS = 15_000;
-/** Machines that are there have answered by then. */
+/** Connected machines have answered by then, ms. */
 const ANSWERED_WITHIN_MS = 5_000;
-const BETWEEN_LOOKS_MS = 100;
 
 /** Each resolves with the exit code. */
 export function getLayer(context: CommandContext): Promise<number> {
@@ -71,25 +70,25 @@ export async function diffLayer(context: CommandContext, file: string): Promise<
 export function layerHistory(context: CommandContext): Promise<number> {
   return withDaemon(context, LINKED, async (daemon) => {
     const { entries } = await daemon.ask("fleetLayerHistory", null, context.signal);
-    const { bold, red } = paintFor(context.stdoutStyle);
-    const lines = entries.map(({ revision, time, by, problem }) =>
-      problem === null
-        ? `${bold(String(revision).padStart(4))}  ${localTime(time ?? "")}  ${harmless(by ?? "")}\n`
-        : `   ${red("?")}  it counts for nothing: ${harmless(problem)}\n`,
+    showResult(context, entries, ({ bold, red }) =>
+      entries.map(({ revision, time, by, problem }) =>
+        problem === null
+          ? `${bold(String(revision).padStart(4))}  ${localTime(time ?? "")}  ${harmless(by ?? "")}`
+          : `   ${red("?")}  it counts for nothing: ${harmless(problem)}`,
+      ),
     );
-    showResult(context, entries, () => lines.join(""));
     if (entries.length === 0 && !context.json) context.note("the fleet has no configuration yet");
     return 0;
   });
 }
 
-/** A revision older than the accepted one may have been played back: no machine takes it. */
+/** True if the newest revision has the wanted text. A revision older than the accepted one may be a replay, which machines refuse. */
 export function saysAlready({ accepted, newest, text }: FleetLayerReport, wanted: string): boolean {
   return text === wanted && (newest?.revision ?? 0) >= accepted;
 }
 
 export interface Signer {
-  /** The 32 private bytes of the key that counts. */
+  /** The 32 private bytes of the operator's current key. */
   readonly key: Buffer;
   /** The handovers that lead to that key. */
   readonly handovers: readonly Handover[];
@@ -104,25 +103,37 @@ interface Signing extends Signer {
   readonly name: string;
 }
 
-/** Signs it, unless it is the current content. */
+/** Signs and publishes the text, unless the fleet has that text already. */
 async function signNews(context: CommandContext, daemon: DaemonClient, signing: Signing): Promise<number> {
-  const { key, handovers, nextAuthority, report, text, name } = signing;
+  const { key, report, text, name } = signing;
   if (saysAlready(report, text)) {
     return told(context, { revision: report.newest?.revision ?? 0, changed: false });
   }
-  const { signLayer } = await import("../../fleet/layer/signed-layer.ts");
   const { publicKeyText, publicBytes } = await import("../../fleet/keys/nkey.ts");
   const revision = nextRevision(report);
-  // As this machine's file has it: under that line the layer lies here.
+  // This machine stores the layer under the operator of its file.
   const operator = report.line ?? publicKeyText(publicBytes(key));
   const mistakes = await mistakesIn(context, daemon, { text, name, revision, operator });
   if (mistakes.length > 0) throw mistakesError(mistakes, "nothing was signed, and no machine has it");
-  const { name: by } = await daemon.ask("fleet", null, context.signal);
+  await publishLayer(context, daemon, signing, text);
+  return told(context, { revision, changed: true, machines: await answers(context, daemon, revision) });
+}
+
+/** Signs the text as the next revision, and puts it into the fleet. Resolves with the revision; rejects if another was first. */
+export async function publishLayer(
+  { signal }: CommandContext,
+  daemon: DaemonClient,
+  { key, handovers, nextAuthority, report }: Signer,
+  text: string,
+): Promise<number> {
+  const { signLayer } = await import("../../fleet/layer/signed-layer.ts");
+  const revision = nextRevision(report);
+  const { name: by } = await daemon.ask("fleet", null, signal);
   const time = new Date(systemClock.wallMs()).toISOString();
   const document = signLayer({ revision, time, by, text }, key, handovers, nextAuthority);
   const expected_sequence = report.newest?.sequence ?? 0;
-  await daemon.ask("putFleetLayer", { document, expected_sequence }, context.signal);
-  return told(context, { revision, changed: true, machines: await answers(context, daemon, revision) });
+  await daemon.ask("putFleetLayer", { document, expected_sequence }, signal);
+  return revision;
 }
 
 export function nextRevision({ accepted, newest }: Pick<FleetLayerReport, "accepted" | "newest">): number {
@@ -133,12 +144,7 @@ export function nextRevision({ accepted, newest }: Pick<FleetLayerReport, "accep
 async function mistakesIn(
   { home, signal }: CommandContext,
   daemon: DaemonClient,
-  layer: {
-    readonly text: string;
-    readonly name: string;
-    readonly revision: number;
-    readonly operator: string;
-  },
+  layer: Pick<Signing, "text" | "name"> & { readonly revision: number; readonly operator: string },
 ): Promise<readonly ConfigMistake[]> {
   const place = findPlace({ ...process.env, MOUNTAINEER_HOME: home });
   const limits = { clock: systemClock, signal };
@@ -154,34 +160,30 @@ async function mistakesIn(
 export interface Answer {
   readonly machine: string;
   readonly takes: boolean;
-  /** Why it refuses; null: it has not answered yet, or it accepts. */
+  /** Why the machine refuses the revision; null: it accepts the revision, or has not answered yet. */
   readonly reason: string | null;
-  /** It has seen that revision, and knows the key by which it is signed. */
+  /** The machine has seen the revision, and knows the key that signed it. */
   readonly knows: boolean;
 }
 
-/** What the machines that are there answered in time. */
+/** What connected machines answered in time. */
 export async function answers(
   { signal }: CommandContext,
   daemon: DaemonClient,
   revision: number,
 ): Promise<readonly Answer[]> {
-  const untilMs = systemClock.monotonicMs() + ANSWERED_WITHIN_MS;
-  for (;;) {
+  const look = async () => {
     const { machines } = await daemon.ask("fleet", null, signal);
     const here = machines.filter(({ presence }) => presence === "here");
-    const said = here.map(({ name, state }) => {
+    return here.map(({ name, state }) => {
       const { refused = null, revision: runs = null } = state?.layer ?? {};
-      const isOver = runs === revision || refused?.revision === revision;
+      const takes = runs === revision;
       const reason = refused?.reason ?? null;
-      return { isOver, answer: { machine: name, takes: runs === revision, reason, knows: isOver } };
+      return { machine: name, takes, reason, knows: takes || refused?.revision === revision };
     });
-    // What a machine says about an earlier revision is not an answer.
-    if (said.every(({ isOver }) => isOver) || systemClock.monotonicMs() >= untilMs) {
-      return said.map(({ answer }) => answer);
-    }
-    await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
-  }
+  };
+  const isOver = (said: readonly Answer[]) => said.every(({ knows }) => knows);
+  return lookUntil({ withinMs: ANSWERED_WITHIN_MS, signal }, look, isOver);
 }
 
 interface Outcome {
@@ -191,28 +193,20 @@ interface Outcome {
 }
 
 function told(context: CommandContext, { revision, changed, machines = [] }: Outcome): number {
-  if (context.json) {
-    const told = machines.map(({ machine, takes, reason }) => ({ machine, takes, reason }));
-    showJson(context, { revision, changed, machines: told });
-    return 0;
-  }
-  const { green, yellow, symbols } = paintFor(context.stdoutStyle);
-  const done = changed
-    ? `revision ${revision} is the fleet's configuration`
-    : `revision ${revision} says so already`;
-  context.print(`${green(symbols.good)} ${done}\n`);
-  for (const { machine, takes, reason } of machines) {
-    const name = harmless(machine);
-    if (takes) context.print(`  ${green(symbols.good)} ${name} runs it\n`);
-    else
-      context.print(
-        `  ${yellow(symbols.warning)} ${name} ${reason === null ? "has not answered yet" : `does not: ${harmless(reason)}`}\n`,
-      );
-  }
+  const answered = machines.map(({ machine, takes, reason }) => ({ machine, takes, reason }));
+  showResult(context, { revision, changed, machines: answered }, (paint) => [
+    doneLine(paint, `revision ${revision} ${changed ? "is the fleet's configuration" : "says so already"}`),
+    ...answered.map(({ machine, takes, reason }) => {
+      const name = harmless(machine);
+      if (takes) return `  ${doneLine(paint, `${name} runs it`)}`;
+      const why = reason === null ? "has not answered yet" : `does not: ${harmless(reason)}`;
+      return `  ${warningLine(paint, `${name} ${why}`)}`;
+    }),
+  ]);
   return 0;
 }
 
-/** Rejects with `secret_unavailable` where the key is not, and with `usage` where it is not the one that counts. */
+/** Rejects with `secret_unavailable` if this machine lacks the operator's key, and with `usage` if the key is not the current one. */
 export async function readSigner(context: CommandContext, daemon: DaemonClient): Promise<Signer> {
   const { operatorKeys, settledOperatorKey } = await import("../../fleet/way-in/operator-key.ts");
   const { readTrust } = await import("../../fleet/layer/operator-trust.ts");
@@ -244,23 +238,21 @@ export async function readSigner(context: CommandContext, daemon: DaemonClient):
 }
 
 /**
- * The result after the server, if it is here, has got its permissions renewed: a server set up by an earlier version
- * does not let this machine write.
+ * The common configuration, after renewing the permissions of a server on this machine: a server that an earlier version
+ * set up does not let this machine write.
  */
 async function afterRenewal(context: CommandContext, daemon: DaemonClient): Promise<FleetLayerReport> {
   const { home, signal } = context;
   const { renewServer } = await import("../../fleet/way-in/server-process.ts");
   const isRenewed = await renewServer({ home, clock: systemClock }, signal);
-  const untilMs = systemClock.monotonicMs() + (isRenewed ? LINKED_WITHIN_MS : 0);
-  for (;;) {
-    try {
-      return await daemon.ask("fleetLayer", null, signal);
-    } catch (error) {
-      const passes = error instanceof MountaineerError && error.code === "fleet_unreachable";
-      if (!passes || systemClock.monotonicMs() >= untilMs) throw error;
-    }
-    await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
-  }
+  const withinMs = isRenewed ? LINKED_WITHIN_MS : 0;
+  const ask = () => daemon.ask("fleetLayer", null, signal);
+  const report = await lookUntil(
+    { withinMs, signal },
+    () => ask().catch(expecting("fleet_unreachable", null)),
+    (found) => found !== null,
+  );
+  return report ?? ask();
 }
 
 async function readText({ stdin, signal }: CommandContext, file: string): Promise<string> {
@@ -288,5 +280,5 @@ function newestText({ newest, operator }: FleetLayerReport): string {
   return `revision ${revision}, signed on ${harmless(by ?? "")} at ${localTime(time ?? "")} by ${operator}`;
 }
 
-/** What needs the link that a daemon has. */
+/** For commands that need the daemon's link to the fleet. */
 export const LINKED: DaemonPurpose = { intent: "look", so: "and it has the link to the fleet" };

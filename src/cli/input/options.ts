@@ -1,4 +1,6 @@
-// The options that several commands share, and how results are printed.
+// Options that several commands share, and the printing of results.
+import type { Paint } from "../../runtime/text/paint.ts";
+import { paintFor } from "../views/terminal-style.ts";
 import type { CommandContext } from "./command.ts";
 
 export const SHARE_OPTIONS = {
@@ -6,11 +8,11 @@ export const SHARE_OPTIONS = {
   "--all": { about: "all shares (what happens without --share, too)", conflicts: ["share"] },
 } as const;
 
-/** How long a command waits for what comes of it, seconds. */
+/** Default of `--wait`, seconds. */
 const USUAL_WAIT_SECS = 30;
 const LONGEST_WAIT_SECS = 86_400;
 
-/** Milliseconds. */
+/** `--wait`, read as milliseconds. */
 export const WAIT_OPTION = {
   "--wait <seconds>": {
     about: `how long to wait for what comes of it; 0: not at all (default: ${USUAL_WAIT_SECS})`,
@@ -23,28 +25,45 @@ export const WAIT_OPTION = {
   },
 } as const;
 
-/** A number of a history; null: it is none. */
+/** The number of a history entry; null if the text is not a number. */
 export function entryNumber(text: string): number | null {
   return /^\d{1,9}$/.test(text) ? Number(text) : null;
 }
 
-/** null: all. */
+/** Names given by `--share`; null stands for all shares. */
 export function chosenShares(share: readonly string[]): readonly string[] | null {
   return share.length === 0 ? null : share;
 }
 
-type Printing = Pick<CommandContext, "print">;
-
-export function showJson({ print }: Printing, result: unknown): void {
+export function showJson({ print }: Pick<CommandContext, "print">, result: unknown): void {
   print(`${JSON.stringify(result, null, 2)}\n`);
 }
 
-/** Prints a command's result: as JSON if that is asked for, otherwise as `text` has it for people. */
+/** Prints a command's result: as JSON with `--json`, otherwise as `text` gives it: a text, or lines. */
 export function showResult(
-  context: Printing & Pick<CommandContext, "json">,
+  context: Pick<CommandContext, "print" | "json" | "stdoutStyle">,
   result: unknown,
-  text: () => string,
+  text: (paint: Paint) => string | readonly string[],
 ): void {
   if (context.json) showJson(context, result);
-  else context.print(text());
+  else showText(context, text);
+}
+
+/** Prints a text, or lines. */
+export function showText(
+  { print, stdoutStyle }: Pick<CommandContext, "print" | "stdoutStyle">,
+  text: (paint: Paint) => string | readonly string[],
+): void {
+  const shown = text(paintFor(stdoutStyle));
+  print(typeof shown === "string" ? shown : shown.map((line) => `${line}\n`).join(""));
+}
+
+/** A line about something that was done, with its mark. */
+export function doneLine({ green, symbols }: Paint, text: string): string {
+  return `${green(symbols.good)} ${text}`;
+}
+
+/** A line about something that a person should look at, with its mark. */
+export function warningLine({ yellow, symbols }: Paint, text: string): string {
+  return `${yellow(symbols.warning)} ${text}`;
 }

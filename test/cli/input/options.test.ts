@@ -103,8 +103,16 @@ test("what is not given is empty, null, false, or what is declared for it", () =
 test("a result is JSON when that is asked for, else what people read", () => {
   const printed: string[] = [];
   const print = (text: string) => void printed.push(text);
-  showResult({ print, json: true }, { a: 1 }, () => "never");
-  showResult({ print, json: false }, { a: 1 }, () => "for people\n");
+  showResult(
+    { print, json: true, stdoutStyle: { width: 80, color: false, unicode: false } },
+    { a: 1 },
+    () => "never",
+  );
+  showResult(
+    { print, json: false, stdoutStyle: { width: 80, color: false, unicode: false } },
+    { a: 1 },
+    () => "for people\n",
+  );
   assert.deepEqual(printed, ['{\n  "a": 1\n}\n', "for people\n"]);
   assert.deepEqual(given(JSON_OPTION, "--json"), { json: true });
 });
