@@ -1,4 +1,4 @@
-// Writes HTTP responses: complete replies, and refusals of requests whose body may still be arriving.
+// Writes HTTP responses: complete replies, and refusals of requests that may still be arriving.
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { answerEarly, awaitsMuch } from "../../../runtime/http/answer-early.ts";
 import { errorReply, type RpcId } from "../../json-rpc.ts";
@@ -8,7 +8,7 @@ import type { StreamParts } from "./sse-stream.ts";
 
 /** The JSON-RPC code that the official SDKs send with an HTTP error status. */
 const HTTP_REFUSED = -32000;
-/** Longer texts are written in pieces. */
+/** A longer text is written in pieces, so that a reader that stalls is noticed. */
 const LARGE_CHARACTERS = 256 * 1024;
 
 export function answerJson(
@@ -20,11 +20,8 @@ export function answerJson(
 ): void {
   if (response.destroyed) return;
   const isText = typeof json === "string";
-  response.writeHead(status, {
-    ...headers,
-    "Content-Type": "application/json",
-    "Content-Length": bytesOf(json),
-  });
+  const length = isText ? Buffer.byteLength(json) : json.reduce((sum, piece) => sum + piece.length, 0);
+  response.writeHead(status, { ...headers, "Content-Type": "application/json", "Content-Length": length });
   if (isText && json.length <= LARGE_CHARACTERS) {
     response.end(json);
     return;
@@ -45,13 +42,7 @@ export function answerJson(
   writer.end();
 }
 
-function bytesOf(json: string | readonly Buffer[]): number {
-  return typeof json === "string"
-    ? Buffer.byteLength(json)
-    : json.reduce((sum, { length }) => sum + length, 0);
-}
-
-/** Text as Prometheus reads it. */
+/** Metrics in the Prometheus text format. */
 export function answerText(response: ServerResponse, text: string): void {
   if (response.destroyed) return;
   response.writeHead(200, {
@@ -71,7 +62,7 @@ export function answerEmpty(response: ServerResponse, status: number): void {
 export interface Refusal {
   readonly status: number;
   readonly message: string;
-  /** Default `HTTP_REFUSED`. */
+  /** The JSON-RPC code; default `HTTP_REFUSED`. */
   readonly code?: number;
   readonly data?: unknown;
   readonly id?: RpcId | null;
@@ -79,8 +70,8 @@ export interface Refusal {
 }
 
 /**
- * Answers with a JSON-RPC error. Where much of the request is still to come, that is thrown away for a while, and the
- * connection is closed.
+ * Answers with a JSON-RPC error. If much of the request is still to come, the rest is read and discarded for a while, and
+ * then the connection is closed.
  */
 export function refuse(
   parts: StreamParts,

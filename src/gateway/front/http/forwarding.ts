@@ -1,6 +1,6 @@
-// Requests for sessions that another machine of the fleet holds: they go there, and what it answers goes to the client. A
-// request is never sent a second time.
-import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
+// Forwards requests for sessions that another machine of the fleet holds, and the answers to the client. A request is
+// never sent twice.
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { type Duplex, pipeline } from "node:stream";
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { errorText } from "../../../runtime/errors.ts";
@@ -13,57 +13,56 @@ import { BACKEND_UNAVAILABLE, INTERNAL_ERROR, isRpcId, type RpcId } from "../../
 import type { ServingSet } from "../../middleware/middleware.ts";
 import { holderOf, MOST_ROLES, proofOf, SHA256_HEX } from "../session/session-record.ts";
 import type { Refusal } from "./answer.ts";
-import { hostOf, pathOf } from "./request.ts";
-import type { Exchange, Visit } from "./request-admission.ts";
+import { type Exchange, hostOf, pathOf, type Visit } from "./request.ts";
 
-/** Requests under way to other machines, streams on which clients listen among them. */
+/** Maximum number of forwarded requests in flight, of one principal and of all; open listening streams count. */
 const MOST_FORWARDED = { ofOne: 512, ofAll: 1_024 };
-/** Of their bodies what is not sent yet, bytes: of one principal, and of all. A single one may be longer. */
+/** Maximum bytes of bodies that are not sent yet, of one principal and of all. A single body may be larger. */
 const MOST_UNSENT = { ofOne: 64 * 1024 * 1024, ofAll: 256 * 1024 * 1024 };
-/** Of one principal, requests within `withinMs` for sessions that no machine has. */
+/** Maximum number of requests of one principal within `withinMs` for sessions that do not exist. */
 const GUESSES = { most: 30, withinMs: 10_000 };
-/** Sessions of other machines that are known to be there, and principals whose guesses are counted. */
+/** Bounds of two tables: sessions that other machines are known to hold, and principals whose guesses are counted. */
 const MOST_KNOWN = 4_096;
 const MOST_COUNTED = 1_024;
 
-/** Messages that are read here for their id: bytes. */
-const LONGEST_READ = 64 * 1024;
+/** A longer message is not parsed for its id, bytes. */
+const LONGEST_PARSED = 64 * 1024;
 
-/** Other machines with which the sessions of clients are shared. */
+/** The other machines that share sessions with this one. */
 export interface SessionPeers {
-  /** What this machine is called among them; null: sessions are shared with nobody. */
+  /** This machine's name in the fleet; null: no sessions are shared. */
   readonly machine: string | null;
   shares(machine: string): boolean;
-  /** A stream for one request, once that machine has taken it; null: it is not there. Never rejects. */
+  /** A stream for one request, once that machine has accepted it; null: the machine is away. Never rejects. */
   reach(machine: string, signal: AbortSignal): Promise<Duplex | null>;
 }
 
 interface ForwardingOptions extends GatewayTools {
-  /** As they are now; absent: sessions are shared with nobody. */
+  /** Absent: no sessions are shared. */
   readonly peers?: (() => SessionPeers) | undefined;
   readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
 }
 
 interface Forwarded {
   readonly visit: Visit;
-  /** The client listens; nobody waits for its end. */
+  /** The request opens a listening stream, so its end is not waited for. */
   readonly isListening: boolean;
-  /** Of its body: bytes. */
+  /** Bytes of the body that are not sent yet. */
   unsent: number;
 }
 
-/** One request, and where it goes. */
+/** A request's destination. */
 interface Message {
   readonly machine: string;
   readonly proof: string;
-  /** Null: it is no single request, or one that is too large to be read here. */
+  /** Null: not a single request, or too large to be parsed. */
   readonly rpcId: RpcId | null;
 }
 
 export class Forwarding {
   readonly #options: ForwardingOptions;
-  readonly #underWay = new Set<Forwarded>();
-  /** Proofs of sessions that are there, the newest last. */
+  readonly #inFlight = new Set<Forwarded>();
+  /** Proofs of sessions that exist, the newest last. */
   readonly #known = new Map<string, true>();
   readonly #guesses = new Map<string, { count: number; readonly sinceMs: number }>();
   #idle: PromiseWithResolvers<void> | null = null;
@@ -73,27 +72,25 @@ export class Forwarding {
     this.#options = options;
   }
 
-  /** What this machine is called among those that share sessions; null: it shares none. */
+  /** This machine's name in ids of shared sessions; null: no sessions are shared. */
   get machine(): string | null {
     return this.#options.peers?.().machine ?? null;
   }
 
-  /** The other machine that holds the session of that id; null: there is none. */
+  /** The other machine that holds the session of that id; null: this machine, or none that shares sessions. */
   holder(id: string): string | null {
-    const peers = this.#options.peers?.() ?? null;
-    if (peers === null || peers.machine === null) return null;
+    const peers = this.#options.peers?.();
+    if (peers === undefined || peers.machine === null) return null;
     const machine = holderOf(id);
     return machine !== null && machine !== peers.machine && peers.shares(machine) ? machine : null;
   }
 
-  /** Requests whose end somebody waits for. */
+  /** Number of requests in flight, without listening streams. */
   get inFlight(): number {
-    let count = 0;
-    for (const { isListening } of this.#underWay) if (!isListening) count += 1;
-    return count;
+    return [...this.#inFlight].filter(({ isListening }) => !isListening).length;
   }
 
-  /** Answers it, sooner or later; never throws. */
+  /** Answers the request; never throws. */
   pass(visit: Visit, machine: string, id: string, body: Buffer | null): void {
     const message = { machine, proof: proofOf(id), rpcId: rpcIdOf(body) };
     const refusal =
@@ -103,29 +100,29 @@ export class Forwarding {
     else this.#pass(visit, message, body).catch((error: unknown) => this.#failed(visit, error));
   }
 
-  /** Streams on which clients listen end, so that they listen where they will be served from now on. */
+  /** Ends listening streams; their clients then open new ones at the next daemon. */
   leave(): void {
     this.#isLeaving = true;
-    for (const { visit, isListening } of [...this.#underWay]) {
+    for (const { visit, isListening } of [...this.#inFlight]) {
       if (isListening && visit.response.headersSent) visit.response.end();
     }
   }
 
-  /** What belongs to a token that was taken back ends. */
+  /** Ends the requests of revoked tokens. */
   endWithdrawn(served: Pick<ServingSet, "isWithdrawn">): void {
-    for (const { visit } of [...this.#underWay]) {
+    for (const { visit } of [...this.#inFlight]) {
       if (served.isWithdrawn(visit.principal)) visit.response.destroy();
     }
   }
 
-  /** Waits `graceMs` at most for what is in flight, and ends the rest. */
+  /** Waits `graceMs` at most for requests in flight, and ends the rest. */
   async end(graceMs: number): Promise<void> {
     this.leave();
     if (this.inFlight > 0 && graceMs > 0) {
       this.#idle ??= Promise.withResolvers();
       await settledWithin(this.#options.clock, graceMs, this.#idle.promise);
     }
-    for (const { visit } of [...this.#underWay]) visit.response.destroy();
+    for (const { visit } of [...this.#inFlight]) visit.response.destroy();
   }
 
   async #pass(visit: Visit, message: Message, body: Buffer | null): Promise<void> {
@@ -133,9 +130,9 @@ export class Forwarding {
     const gone = new AbortController();
     const isListening = visit.request.method === "GET";
     const forwarded: Forwarded = { visit, isListening, unsent: body?.length ?? 0 };
-    this.#underWay.add(forwarded);
+    this.#inFlight.add(forwarded);
     response.once("close", () => {
-      this.#underWay.delete(forwarded);
+      this.#inFlight.delete(forwarded);
       if (this.inFlight === 0) this.#idle?.resolve();
       gone.abort();
     });
@@ -146,7 +143,7 @@ export class Forwarding {
       this.#options.refuse(visit, awayRefusal(message.machine));
       return;
     }
-    // Its end is told to the other machine: what waits there for this client waits no more.
+    // The other machine then cancels what it does for the client.
     gone.signal.addEventListener("abort", () => stream.destroy(), { once: true });
     if (gone.signal.aborted) stream.destroy();
     else this.#send(forwarded, message, body, stream);
@@ -154,17 +151,17 @@ export class Forwarding {
 
   #send(forwarded: Forwarded, message: Message, body: Buffer | null, stream: Duplex): void {
     const { visit } = forwarded;
-    const { request: asked, principal } = visit;
+    const { principal } = visit;
+    const { method = "GET", url } = visit.request;
     const { proof } = message;
     // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
-    const { request: begin } = process.getBuiltinModule("node:http");
-    const headers = forwardedHeaders(asked, principal, proof);
+    const http = process.getBuiltinModule("node:http");
+    const headers = forwardedHeaders(visit.request, principal, proof);
     if (body !== null) headers["content-length"] = body.length;
-    const { method } = asked;
-    const request: ClientRequest = begin({
+    const request = http.request({
       createConnection: () => stream,
-      ...(method === undefined ? {} : { method }),
-      path: pathOf(asked.url),
+      method,
+      path: pathOf(url),
       headers,
       setHost: false,
     });
@@ -203,25 +200,25 @@ export class Forwarding {
     }
     if (status === 404) this.#guessed(principal, proof);
     else this.#isThere(proof);
-    response.writeHead(status, passedBack(answer.headers));
+    response.writeHead(status, only(answer.headers, RESPONSE_HEADERS));
     response.flushHeaders();
     if (request.method === "GET" && this.#isLeaving) {
       answer.destroy();
       response.end();
       return;
     }
-    // Either of them that breaks ends the other one: what is not whole must not look so.
+    // If either breaks, `pipeline` destroys the other: a cut answer must not look complete.
     pipeline(answer, response, () => {});
   }
 
-  /** A mistake of ours costs its request, and nothing else. */
+  /** A bug fails its request alone. */
   #failed(visit: Visit, error: unknown): void {
     this.#options.logger.error("a request was not passed on", { error: errorText(error) });
     if (visit.response.headersSent) visit.response.destroy();
     else this.#options.refuse(visit, { status: 500, code: INTERNAL_ERROR, message: "internal error" });
   }
 
-  /** The other machine is gone, and may have got the message. */
+  /** The connection to the other machine broke before the answer; that machine may have received the message. */
   #brokeOff(visit: Visit, { machine, rpcId }: Message): void {
     const { response, request } = visit;
     if (response.destroyed || response.headersSent) return;
@@ -233,7 +230,7 @@ export class Forwarding {
 
   #tooMany(principal: Principal, bytes: number): Refusal | null {
     const key = principalKey(principal);
-    const all = [...this.#underWay];
+    const all = [...this.#inFlight];
     const own = all.filter(({ visit }) => principalKey(visit.principal) === key);
     const isOver =
       own.length >= MOST_FORWARDED.ofOne ||
@@ -244,7 +241,7 @@ export class Forwarding {
     return isOver ? { status: 503, message, headers: { "Retry-After": "1" } } : null;
   }
 
-  /** Of who makes up ids: each costs two machines a message. */
+  /** Limits made-up ids: each costs two machines a message. */
   #tooManyGuesses(principal: Principal, proof: string): Refusal | null {
     if (this.#known.has(proof) || this.#guessesOf(principal) < GUESSES.most) return null;
     const message = "too many sessions were asked for that are not there; try again in 10 s";
@@ -296,15 +293,15 @@ function lostRefusal(machine: string, id: RpcId | null): Refusal {
 }
 
 function rpcIdOf(body: Buffer | null): RpcId | null {
-  if (body === null || body.length > LONGEST_READ) return null;
+  if (body === null || body.length > LONGEST_PARSED) return null;
   const id = jsonObject(body.toString("utf8"))?.["id"];
   return isRpcId(id) ? id : null;
 }
 
-// The head of a request that one machine of the fleet brings to another one: what of the client's own head goes along, what
-// stands for its session's id, and who the client is. No token is ever in it.
+// The head of a request between machines of the fleet: some of the client's headers, a proof in place of the session's id,
+// and the client's principal. It never contains a token.
 
-/** What passes of a request, beside what stands here for its session and its sender. */
+/** Headers of the client's request that are forwarded. */
 const REQUEST_HEADERS = [
   "accept",
   "content-type",
@@ -312,7 +309,8 @@ const REQUEST_HEADERS = [
   "mcp-protocol-version",
   "traceparent",
   "tracestate",
-] as const;
+];
+/** Headers of the other machine's response that the client gets. */
 const RESPONSE_HEADERS = [
   "allow",
   "cache-control",
@@ -321,15 +319,15 @@ const RESPONSE_HEADERS = [
   "retry-after",
   "www-authenticate",
   "x-accel-buffering",
-] as const;
+];
 const PROOF_HEADER = "mountaineer-session";
 const CALLER_HEADER = "mountaineer-caller";
-/** Of one text that says who somebody is. */
+/** Maximum length of each name of a principal. */
 const LONGEST_NAME = 1_024;
-/** Of the whole, encoded. */
+/** Maximum length of the encoded principal. */
 const LONGEST_CALLER = 32 * 1024;
 
-/** More than a client's own head may have, as it also says who the client is: bytes. */
+/** Larger than a client's own head, because the head also contains the principal, bytes. */
 export const LONGEST_HEAD = 64 * 1024;
 
 export function forwardedHeaders(
@@ -337,18 +335,17 @@ export function forwardedHeaders(
   { kind, id, subject, name, roles }: Principal,
   proof: string,
 ): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = { host: hostOf(request) ?? "localhost", connection: "close" };
-  for (const header of REQUEST_HEADERS) {
-    const value: unknown = request.headers[header];
-    if (typeof value === "string") headers[header] = value;
-  }
-  headers[PROOF_HEADER] = proof;
   const caller = JSON.stringify({ kind, id, subject, name, roles });
-  headers[CALLER_HEADER] = Buffer.from(caller).toString("base64url");
-  return headers;
+  return {
+    ...only(request.headers, REQUEST_HEADERS),
+    host: hostOf(request) ?? "localhost",
+    connection: "close",
+    [PROOF_HEADER]: proof,
+    [CALLER_HEADER]: Buffer.from(caller).toString("base64url"),
+  };
 }
 
-/** Null: it is none. */
+/** Null: the head is not one of a forwarded request. */
 export function readForwarded(
   headers: IncomingHttpHeaders,
 ): { readonly proof: string; readonly caller: Principal } | null {
@@ -360,7 +357,7 @@ export function readForwarded(
 }
 
 const nameShape = textThat("a name", (name) => name.length <= LONGEST_NAME && !/\p{Cc}/u.test(name));
-/** Only who comes over the network can come by way of another machine. */
+/** Only network clients are forwarded, never the owner. */
 const callerOf = reader(
   object({
     kind: choice("anonymous", "user"),
@@ -373,17 +370,16 @@ const callerOf = reader(
 
 function readCaller(said: string): Principal | null {
   const caller = callerOf(jsonObject(said));
-  // Who has no token was signed by nobody.
-  const isStrange = caller?.kind === "anonymous" && (caller.id !== undefined || caller.subject !== undefined);
-  return isStrange ? null : caller;
+  // An anonymous client has no signed token.
+  const isInvalid = caller?.kind === "anonymous" && (caller.id !== undefined || caller.subject !== undefined);
+  return isInvalid ? null : caller;
 }
 
-/** What of another machine's response is the client's. */
-function passedBack(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
-  const passed: OutgoingHttpHeaders = {};
-  for (const header of RESPONSE_HEADERS) {
-    const value: unknown = headers[header];
-    if (typeof value === "string") passed[header] = value;
+function only(headers: IncomingHttpHeaders, names: readonly string[]): OutgoingHttpHeaders {
+  const kept: OutgoingHttpHeaders = {};
+  for (const name of names) {
+    const value: unknown = headers[name];
+    if (typeof value === "string") kept[name] = value;
   }
-  return passed;
+  return kept;
 }

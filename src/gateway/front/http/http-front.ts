@@ -1,33 +1,35 @@
-// MCP over HTTP: which session a request is about, and the answers to requests that no session handles. It
-// knows nothing of sockets.
+// MCP over HTTP: routes each request to its session, or answers it here. Sockets are the listener's.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";
 import { BodyIntake } from "../../../runtime/http/body-intake.ts";
 import { principalKey } from "../../client-port.ts";
-import { errorReply, INTERNAL_ERROR, INVALID_REQUEST, type RpcId, type RpcRequest } from "../../json-rpc.ts";
+import { INTERNAL_ERROR, INVALID_REQUEST, type RpcRequest } from "../../json-rpc.ts";
 import { HEADER_MISMATCH, isModern, LISTEN, MODERN_VERSION } from "../../protocol.ts";
 import type { ModernFront } from "../modern/modern-front.ts";
 import { checkModern, checkParamHeaders, isMethodOf } from "../modern/request.ts";
-import { type Batch, readIncoming, type ValidMessage } from "../session/incoming.ts";
+import { type Batch, readIncoming, serveBatch, type ValidMessage } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
-import { responseJson } from "../session/outlet.ts";
+import { NO_OUTLET, responseJson } from "../session/outlet.ts";
 import { KeepAlive } from "../session/paced-writer.ts";
 import type { Session } from "../session/session.ts";
 import { newSessionId } from "../session/session-record.ts";
 import { SessionStore, type StoreOptions } from "../session/session-store.ts";
 import { answerEmpty, answerJson, type Refusal, refuse } from "./answer.ts";
+import { CoarseTimer } from "./coarse-timer.ts";
 import { answerDocument } from "./documents.ts";
-import { ForwardedDoor } from "./forwarded-door.ts";
+import { ForwardedRequests } from "./forwarded-requests.ts";
 import { Forwarding, type SessionPeers } from "./forwarding.ts";
-import { OlderDoor } from "./older-door.ts";
-import { ModernExchange, PostExchange, SlowAnswers, type Slowness } from "./post-exchange.ts";
+import { LegacySse } from "./legacy-sse.ts";
+import { ModernExchange, PostExchange, type SlowAnswers } from "./post-exchange.ts";
 import {
   type Accepts,
   accepted,
+  type Exchange,
   groupOf,
   MCP_PATH,
   MESSAGES_PATH,
+  NO_EVENTS,
   NOT_READ,
   notAllowed,
   pathOf,
@@ -36,43 +38,46 @@ import {
   sessionId,
   tooLarge,
   traceOf,
+  type Visit,
 } from "./request.ts";
 import {
   type AdmissionOptions,
-  type Exchange,
   type FrontTools,
   RequestAdmission,
   refusalOfBody,
   refusalOfSession,
-  type Visit,
 } from "./request-admission.ts";
 import { Resumption } from "./resumption.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
-/** The methods by path. */
+/** Allowed methods by path. */
 const METHODS: ReadonlyMap<string, readonly string[]> = new Map([
   [MCP_PATH, ["GET", "POST", "DELETE"]],
   [SSE_PATH, ["GET"]],
   [MESSAGES_PATH, ["POST"]],
 ]);
 
-/** For answers that are on their way to another machine when all calls are over. */
+/** Time to finish sending answers to other machines when all calls have ended. */
 const LAST_ANSWERS_MS = 250;
 
-const COMPLETE = "that answer is complete";
-const NO_EVENTS: Refusal = { status: 406, message: "the client must accept text/event-stream" };
+const NO_JSON: Refusal = {
+  status: 406,
+  message: "the client must accept application/json and text/event-stream",
+};
 
 interface HttpFrontOptions extends StoreOptions, AdmissionOptions {
-  /** Serves what comes without a session. */
+  /** Serves requests of 2026-07-28, which have no session. */
   readonly modern: ModernFront;
   readonly bodyLimitBytes: () => number;
-  /** Machines with which sessions are shared; absent: none are. */
+  /** Machines that share sessions with this one; absent: none. */
   readonly peers?: (() => SessionPeers) | undefined;
 }
 
-/** The official Python SDK gives up what says nothing for 300 s: before that a stream keeps the connection alive. */
+/** When an answer that is still missing turns into an event stream: after one to two times as long. */
+const SLOW_MS = 5_000;
+/** For clients that refuse large events: the official Python SDK drops a connection that is silent for 300 s. */
 const VERY_SLOW_MS = 120_000;
-/** Proxies close what is silent for a minute, and that would cancel the request. The answer's status is lost then. */
+/** Proxies close a connection that is silent for 60 s, which cancels the request. A stream's HTTP status is always 200. */
 const MODERN_SLOW_MS = 15_000;
 
 /** Disposing is `stop(0)`. */
@@ -83,14 +88,13 @@ export class HttpFront implements AsyncDisposable {
   readonly store: SessionStore;
   readonly #bodies: BodyIntake;
   readonly #admission: RequestAdmission;
-  readonly #older: OlderDoor;
+  readonly #legacy: LegacySse;
   readonly #resumption: Resumption;
   readonly #slow: SlowAnswers;
-  /** To clients that refuse large events. */
   readonly #verySlow: SlowAnswers;
   readonly #slowModern: SlowAnswers;
   readonly #forwarding: Forwarding;
-  readonly #forwarded: ForwardedDoor;
+  readonly #forwarded: ForwardedRequests;
   #stopping: Promise<void> | null = null;
   #isLeaving = false;
 
@@ -102,45 +106,48 @@ export class HttpFront implements AsyncDisposable {
     this.store = new SessionStore(options);
     this.#admission = new RequestAdmission(options, this.store, this.#refuse);
     this.#resumption = new Resumption(this.#parts);
-    this.#slow = new SlowAnswers(clock);
-    this.#verySlow = new SlowAnswers(clock, VERY_SLOW_MS);
-    this.#slowModern = new SlowAnswers(clock, MODERN_SLOW_MS);
+    const slowAfter = (ms: number): SlowAnswers =>
+      new CoarseTimer(clock, ms, (answer) => answer.becomeStream());
+    this.#slow = slowAfter(SLOW_MS);
+    this.#verySlow = slowAfter(VERY_SLOW_MS);
+    this.#slowModern = slowAfter(MODERN_SLOW_MS);
     this.#forwarding = new Forwarding({ ...options, refuse: this.#refuse });
     this.#tools = {
       ...options,
       parts: this.#parts,
       sessions: this.store,
       admission: this.#admission,
+      forwarding: this.#forwarding,
       refuse: this.#refuse,
       receive: this.#receive,
-    };
-    this.#older = new OlderDoor({ ...this.#tools, forwarding: this.#forwarding });
-    this.#forwarded = new ForwardedDoor({
-      ...this.#tools,
-      older: this.#older,
-      refusalOf: (path, method) => this.#refusalOf(path, method),
-      take: (visit) => this.#visit(visit),
       guarded: (exchange, work) => this.#guarded(exchange, work),
+    };
+    this.#legacy = new LegacySse(this.#tools);
+    this.#forwarded = new ForwardedRequests({
+      ...this.#tools,
+      legacy: this.#legacy,
+      refusalOf: (path, method) => this.#refusalOf(path, method),
+      serve: (visit) => this.#visit(visit),
     });
   }
 
-  /** Answers any request, sooner or later; never throws. */
+  /** Answers every request; never throws. */
   readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
     const exchange = { request, response };
     this.#guarded(exchange, () => this.#route(exchange));
   };
 
-  /** Serves one request that another machine brings for a session that is held here. */
+  /** Serves the request that another machine brings for a session of this one. */
   serveForwarded(stream: Duplex): void {
     this.#forwarded.serve(stream);
   }
 
-  /** Resolves when other machines have all the answers that they wait for. */
+  /** Resolves when all requests that other machines brought are answered. */
   forwardedAnswered(): Promise<void> {
     return this.#forwarded.idle();
   }
 
-  /** JSON-RPC that a client of ours said elsewhere, about something in flight here. Never throws. */
+  /** Takes a JSON-RPC message that a client sent to another daemon, about a call in flight here. Never throws. */
   hear(hash: string, text: string): void {
     try {
       this.store.hear(hash, text);
@@ -149,17 +156,17 @@ export class HttpFront implements AsyncDisposable {
     }
   }
 
-  /** Streams on which clients listen end, so that they listen where they will be served from now on. */
+  /** Ends the streams on which clients listen; clients then open new ones at the next daemon. */
   leave(): void {
     this.#isLeaving = true;
     this.store.endStreams();
-    this.#older.leave();
+    this.#legacy.leave();
     this.#forwarding.leave();
   }
 
   endWithdrawn(): void {
     this.#forwarding.endWithdrawn(this.#options.gateway.served);
-    this.#older.endWithdrawn();
+    this.#legacy.endWithdrawn();
   }
 
   get sessions(): number {
@@ -170,21 +177,21 @@ export class HttpFront implements AsyncDisposable {
     return this.store.inFlight + this.#forwarding.inFlight;
   }
 
-  /** What clients were asked and have not answered yet. */
+  /** Questions to clients without an answer yet. */
   get openQuestions(): number {
     return this.store.openQuestions;
   }
 
   /**
-   * Takes no more requests (503), ends the streams on which clients listen, waits `graceMs` at most for what is in
-   * flight, then ends every session. Again: the same ending.
+   * Refuses new requests (503), ends the streams on which clients listen, waits `graceMs` at most for calls in flight,
+   * then ends every session. A second call returns the same promise.
    */
   stop(graceMs: number): Promise<void> {
     this.#stopping ??= this.#end(graceMs).finally(() => {
-      this.#older.end();
+      this.#legacy.end();
       const slow = [this.#slow, this.#verySlow, this.#slowModern];
-      const used = [...slow, this.#resumption, this.#parts.keepAlive, this.#bodies];
-      for (const each of used) each[Symbol.dispose]();
+      const owned = [...slow, this.#resumption, this.#parts.keepAlive, this.#bodies];
+      for (const each of owned) each[Symbol.dispose]();
     });
     return this.#stopping;
   }
@@ -202,7 +209,7 @@ export class HttpFront implements AsyncDisposable {
   readonly #refuse = ({ request, response }: Exchange, refusal: Refusal): void =>
     refuse(this.#parts, request, response, refusal);
 
-  /** A mistake of ours costs its request, and nothing else. */
+  /** A bug fails its request alone. */
   #guarded(exchange: Exchange, work: () => void): void {
     try {
       work();
@@ -216,7 +223,7 @@ export class HttpFront implements AsyncDisposable {
   }
 
   #route(exchange: Exchange): void {
-    if (!this.#admission.isOurs(exchange)) return;
+    if (!this.#admission.isGenuine(exchange)) return;
     const { request, response } = exchange;
     const path = pathOf(request.url);
     if (answerDocument(this.#tools, exchange, path)) return;
@@ -231,7 +238,6 @@ export class HttpFront implements AsyncDisposable {
       return;
     }
     void principal.then((known) => {
-      // Whoever went away meanwhile wants nothing any more.
       if (known === null || response.destroyed) return;
       this.#guarded(exchange, () => this.#visit({ request, response, principal: known }));
     });
@@ -240,17 +246,17 @@ export class HttpFront implements AsyncDisposable {
   #visit(visit: Visit): void {
     const { method, url } = visit.request;
     const path = pathOf(url);
-    if (path === SSE_PATH) this.#older.listen(visit);
-    else if (path === MESSAGES_PATH) this.#older.post(visit);
+    if (path === SSE_PATH) this.#legacy.listen(visit);
+    else if (path === MESSAGES_PATH) this.#legacy.post(visit);
     else if (method === "POST") this.#post(visit);
-    else if (isOfModern(visit.request)) this.#refuse(visit, notAllowed("POST"));
-    else if (this.#isElsewhere(visit)) return;
+    else if (hasModernHead(visit.request)) this.#refuse(visit, notAllowed("POST"));
+    else if (this.#forwards(visit)) return;
     else if (method === "GET") this.#listen(visit);
     else this.#remove(visit);
   }
 
-  /** True: another machine holds its session, and is asked. */
-  #isElsewhere(visit: Visit): boolean {
+  /** True: another machine holds the request's session, and gets the request. */
+  #forwards(visit: Visit): boolean {
     const { request } = visit;
     const id = sessionId(request) ?? null;
     const machine = id === null || this.store.has(id) ? null : this.#forwarding.holder(id);
@@ -260,7 +266,7 @@ export class HttpFront implements AsyncDisposable {
     return true;
   }
 
-  /** Null: it is about MCP, and can be looked at. */
+  /** Null: MCP is served at that path, with that method. */
   #refusalOf(path: string, method = ""): Refusal | null {
     const group = groupOf(path);
     const allowed = METHODS.get(group === null ? path : MCP_PATH);
@@ -286,11 +292,13 @@ export class HttpFront implements AsyncDisposable {
     if (this.#isLeaving) stream.end();
   }
 
-  /** False: it names no event of a call. */
+  /** False: `lastEventId` is not an event of an answer. */
   #resume(visit: Visit, session: Session, lastEventId: string): boolean {
     const outcome = this.#resumption.resume(session, lastEventId, visit.response);
-    // SDK clients look for more after an error, too; to this they say no more.
-    if (outcome === "complete") this.#refuse(visit, { ...notAllowed("POST, DELETE"), message: COMPLETE });
+    // After any other status the SDKs' clients try to resume again.
+    if (outcome === "complete") {
+      this.#refuse(visit, { ...notAllowed("POST, DELETE"), message: "that answer is complete" });
+    }
     return outcome !== "unknown";
   }
 
@@ -304,14 +312,14 @@ export class HttpFront implements AsyncDisposable {
   #post(visit: Visit): void {
     const { request } = visit;
     const accepts = accepted(request.headers.accept);
-    const refusal = refusalOfBody(request) ?? refusalOfForm(accepts);
+    const refusal = refusalOfBody(request) ?? (accepts.json || accepts.events ? null : NO_JSON);
     if (refusal !== null) {
       this.#refuse(visit, refusal);
       return;
     }
-    const isOfOlder = !isOfModern(request);
-    if (isOfOlder && this.#isElsewhere(visit)) return;
-    const id = isOfOlder ? sessionId(request) : undefined;
+    const mayHaveSession = !hasModernHead(request);
+    if (mayHaveSession && this.#forwards(visit)) return;
+    const id = mayHaveSession ? sessionId(request) : undefined;
     const session = id === undefined ? null : this.#admission.session(visit, id);
     if (id !== undefined && session === null) return;
     this.#receive(visit, (body) => this.#read(visit, session, accepts, body));
@@ -323,7 +331,7 @@ export class HttpFront implements AsyncDisposable {
     const sender = principalKey(visit.principal);
     const done: Parameters<BodyIntake["receive"]>[0]["done"] = (body) =>
       this.#guarded(visit, () => {
-        if (!this.#admission.isStillIn(visit)) return;
+        if (!this.#admission.isStillValid(visit)) return;
         if (body.kind === "whole") take(body.bytes);
         else this.#refuse(visit, body.kind === "too_large" ? tooLarge(limitBytes) : NOT_READ[body.kind]);
       });
@@ -342,7 +350,7 @@ export class HttpFront implements AsyncDisposable {
       return;
     }
     const { message } = incoming;
-    if (isOfModern(visit.request) || (message.kind === "request" && isModern(message.message.params))) {
+    if (hasModernHead(visit.request) || (message.kind === "request" && isModern(message.message.params))) {
       this.#readModern(visit, accepts, message);
     } else if (session === null) {
       if (message.kind === "request" && message.message.method === "initialize") {
@@ -350,45 +358,41 @@ export class HttpFront implements AsyncDisposable {
       } else this.#refuse(visit, { status: 400, message: "the Mcp-Session-Id header is missing" });
     } else if (message.kind === "request") {
       if (!this.#admission.mayAsk(visit, session, message.message)) return;
-      const trace = traceOf(visit.request);
       const staysJson = accepts.json && refusesLargeEvents(visit.request);
       const slow = staysJson ? this.#verySlow : this.#slow;
-      const slowness = accepts.json ? this.#slownessOf(session, message.message.id, slow) : null;
-      session.serve(
-        message.message,
-        new PostExchange(this.#parts, visit.response, session, accepts, null, { trace, slowness, staysJson }),
-      );
+      // Clients of older protocol versions take an event without data for an error.
+      const resumableId = session.protocolVersion === "2025-11-25" ? message.message.id : null;
+      const exchange = new PostExchange(this.#parts, visit.response, session, accepts, {
+        trace: traceOf(visit.request),
+        slowness: accepts.json ? { slow, resumption: this.#resumption, resumableId } : null,
+        staysJson,
+      });
+      session.serve(message.message, exchange);
     } else {
       session.handle(message);
       answerEmpty(visit.response, 202);
     }
   }
 
-  #slownessOf({ protocolVersion }: Session, id: RpcId, slow: SlowAnswers): Slowness {
-    // Clients of older versions take an event without data for a mistake.
-    const resumableId = protocolVersion === "2025-11-25" ? id : null;
-    return { slow, resumption: this.#resumption, resumableId };
-  }
-
   #readModern(visit: Visit, accepts: Accepts, message: ValidMessage): void {
     const { request, response, principal } = visit;
     const { headers } = request;
-    const refuse = (id: RpcId | null, status: number, { error }: ReturnType<typeof errorReply>): void =>
-      this.#refuse(visit, { ...error, status, id });
     if (message.kind === "response") {
-      refuse(message.id, 400, errorReply(INVALID_REQUEST, `${MODERN_VERSION} has no answers of clients`));
+      const reason = `${MODERN_VERSION} has no answers of clients`;
+      this.#refuse(visit, { status: 400, code: INVALID_REQUEST, id: message.id, message: reason });
       return;
     }
     if (message.kind === "notification") {
+      const reason = "the Mcp-Method header names another method";
       if (isMethodOf(message.message.method, headers)) answerEmpty(response, 202);
-      else refuse(null, 400, errorReply(HEADER_MISMATCH, "the Mcp-Method header names another method"));
+      else this.#refuse(visit, { status: 400, code: HEADER_MISMATCH, message: reason });
       return;
     }
     const { id } = message.message;
-    const cameBy = { trace: traceOf(request), group: groupOf(request.url) };
-    const checked = checkModern(message.message, principal, headers, cameBy);
+    const via = { trace: traceOf(request), group: groupOf(request.url) };
+    const checked = checkModern(message.message, principal, headers, via);
     if (!checked.ok) {
-      refuse(id, checked.status, checked.reply);
+      this.#refuse(visit, { ...checked.reply.error, status: checked.status, id });
       return;
     }
     if (!this.#admission.mayAsk(visit, checked.request, message.message)) return;
@@ -396,34 +400,29 @@ export class HttpFront implements AsyncDisposable {
     const fault = checkParamHeaders(checked.request, headers, () =>
       gateway.served.forClient(checked.request),
     );
-    if (fault !== null) refuse(id, 400, fault);
-    else if (checked.request.method === LISTEN && !accepts.events) this.#refuse(visit, NO_EVENTS);
+    const isListen = checked.request.method === LISTEN;
+    if (fault !== null) this.#refuse(visit, { ...fault.error, status: 400, id });
+    else if (isListen && !accepts.events) this.#refuse(visit, NO_EVENTS);
     else {
-      const holds = checked.request.method !== LISTEN && refusesLargeEvents(request);
-      const exchange = new ModernExchange(this.#parts, response, accepts, this.#slowModern, holds);
+      const mayBuffer = !isListen && refusesLargeEvents(request);
+      const exchange = new ModernExchange(this.#parts, response, accepts, this.#slowModern, mayBuffer);
       exchange.whenGone(modern.serve(checked.request, exchange));
     }
   }
 
-  #takeBatch(visit: Visit, accepts: Accepts, { session, messages, errors, answers }: Batch): void {
+  #takeBatch(visit: Visit, accepts: Accepts, batch: Batch): void {
     const { request, response } = visit;
-    const requests = messages.filter((message) => message.kind === "request");
-    if (!requests.every(({ message }) => this.#admission.mayAsk(visit, session, message))) return;
-    if (answers === errors.length) {
-      for (const message of messages) if (message.kind !== "request") session.handle(message);
-      const told = errors.map(({ id, reply }) => responseJson(id, reply));
-      if (told.length === 0) answerEmpty(response, 202);
-      else answerJson(this.#parts, response, 400, `[${told.join(",")}]`);
+    const { session, errors, answers } = batch;
+    if (!this.#admission.mayAskAll(visit, batch)) return;
+    if (answers > errors.length) {
+      const options = { trace: traceOf(request), batch: answers };
+      serveBatch(batch, new PostExchange(this.#parts, response, session, accepts, options));
       return;
     }
-    const exchange = new PostExchange(this.#parts, response, session, accepts, answers, {
-      trace: traceOf(request),
-    });
-    for (const { id, reply } of errors) exchange.answer(id, reply);
-    for (const message of messages) {
-      if (message.kind === "request") session.serve(message.message, exchange);
-      else session.handle(message);
-    }
+    serveBatch({ ...batch, errors: [] }, NO_OUTLET);
+    const replies = errors.map(({ id, reply }) => responseJson(id, reply));
+    if (replies.length === 0) answerEmpty(response, 202);
+    else answerJson(this.#parts, response, 400, `[${replies.join(",")}]`);
   }
 
   #initialize(visit: Visit, accepts: Accepts, request: RpcRequest): void {
@@ -448,7 +447,7 @@ export class HttpFront implements AsyncDisposable {
       visit.response.setHeader("Mcp-Session-Id", id);
       this.#answer(visit, accepts, responseJson(request.id, reply));
     };
-    // Whoever knows an id can count on it.
+    // The client gets the id only once the session is on disk.
     const saved = this.store.save(session);
     if (saved === null) answer();
     else void saved.then(() => this.#guarded(visit, answer));
@@ -465,17 +464,12 @@ export class HttpFront implements AsyncDisposable {
   }
 }
 
-/** Its head says so; a request's body has the last word. */
-function isOfModern({ headers }: IncomingMessage): boolean {
+/** True if the headers name 2026-07-28; the body of a request without the header may still name it. */
+function hasModernHead({ headers }: IncomingMessage): boolean {
   return headers["mcp-protocol-version"] === MODERN_VERSION;
 }
 
 function nothingAt(group: string | null): string {
   if (group === null) return `nothing is served here; MCP is at ${MCP_PATH}`;
   return `there is no group ${group}; everything is at ${MCP_PATH}`;
-}
-
-function refusalOfForm({ json, events }: Accepts): Refusal | null {
-  if (json || events) return null;
-  return { status: 406, message: "the client must accept application/json and text/event-stream" };
 }

@@ -1,4 +1,4 @@
-// A TCP address that HTTP is served at, and the connections that came through it.
+// An HTTP server on a TCP address, with its connections.
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { type AddressInfo, isIPv6, Server as NetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -9,33 +9,34 @@ import type { GatewayTools } from "../../gateway-tools.ts";
 import { BACKEND_UNAVAILABLE, errorReply, INVALID_REQUEST } from "../../json-rpc.ts";
 import { responseJson } from "../session/outlet.ts";
 import { STALL_LIMIT_MS } from "../session/paced-writer.ts";
-import { Door } from "./door.ts";
-import { cameTo, openPassed, type PassConnection, passWaiting } from "./passed-connections.ts";
+import { OpenConnections } from "./open-connections.ts";
+import { cameTo, openPassed, type PassConnection, passIdle } from "./passed-connections.ts";
 import { findPortHolder } from "./port-holder.ts";
 import { isOfSession } from "./request.ts";
 
 const CONNECTION_LIMIT = 2_048;
+/** Room beyond the limit for connections that are closing: Node counts them until they are closed. */
 const CLOSING_CONNECTIONS = 512;
 const HEADERS_TIMEOUT_MS = 15_000;
 /** For the whole request: 64 MiB at 4 Mbit/s. */
 const REQUEST_TIMEOUT_MS = 150_000;
-/** Longer than what clients and proxies keep a connection for: who closes it should be they. */
+/** Longer than clients and proxies keep an idle connection, so that the client closes it and no request is lost. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-const LOOK_MS = 15_000;
-const CLOSING_LOOK_MS = 50;
+const CHECK_MS = 15_000;
+const CLOSE_IDLE_MS = 50;
 const BETWEEN_WARNINGS_MS = 60_000;
-/** For what came through a new listener before it was given up. */
+/** For requests that reached a new listener before the rollback. */
 const ROLLBACK_GRACE_MS = 1_000;
 
 interface ListenerOptions extends GatewayTools {
   /** A name or an IP address, without brackets. */
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
-  /** A socket that listens there already, of another process. */
+  /** A socket of another process that listens there already. */
   readonly handle?: object | undefined;
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
-  /** At once; beyond it one that nobody needs gives way, else the newcomer is refused. Default 2,048. */
+  /** Beyond it an unused connection is closed, else the new one is refused. Default 2,048. */
   readonly connectionLimit?: number;
 }
 
@@ -57,18 +58,19 @@ async function bind(options: ListenerOptions): Promise<Listener> {
 
 export class Listener {
   readonly host: string;
-  /** The real one, once it listens. */
+  /** The actual port, once the server listens. */
   port: number;
   readonly #options: ListenerOptions;
   readonly #server: Server;
-  readonly #door: Door;
+  readonly #connections: OpenConnections;
   readonly #emptied = new Set<() => void>();
-  /** Connections of the process before, of which nothing has come here: they wait between two requests. */
+  /** Connections that the previous daemon has passed. */
   readonly #passed = new Set<Duplex>();
-  readonly #drops: ReturnType<typeof createThrottle>;
-  #dropped = 0;
+  readonly #refusals: ReturnType<typeof createThrottle>;
+  #refused = 0;
+  /** The other process's socket, until it is used. */
   #given: object | undefined;
-  /** As the system has it; null: it has not listened yet. */
+  /** The bound address; null: the server has not listened yet. */
   #bound: AddressInfo | null = null;
   isListening = false;
   #isLeaving = false;
@@ -83,38 +85,38 @@ export class Listener {
     this.host = host;
     this.port = port;
     this.#options = options;
-    this.#door = new Door(clock);
-    this.#drops = createThrottle(clock, BETWEEN_WARNINGS_MS, () => this.#warnOfDrops());
+    this.#connections = new OpenConnections(clock);
+    this.#refusals = createThrottle(clock, BETWEEN_WARNINGS_MS, () => this.#warnOfRefusals());
     this.#server = createServer({
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: 5_000,
-      // A dead peer is found by the system, too.
+      // TCP keep-alive finds dead peers.
       keepAlive: true,
       keepAliveInitialDelay: 60_000,
     });
-    // Those that are closed to make room are counted for a moment longer.
     this.#server.maxConnections = this.#limit + CLOSING_CONNECTIONS;
     this.#server.on("request", (request, response) => {
-      this.#door.requested(request, response);
+      this.#connections.requested(request, response);
       if (this.#stopped || this.#isLeaving) response.setHeader("Connection", "close");
       if (this.#isLeaving && !isOfSession(request)) answerMoved(response);
       else handler(request, response);
     });
     this.#server.on("clientError", (error, socket) => {
-      const isWaiting = this.#passed.has(socket) && systemErrorCode(error) === LATE && isSilent(socket);
-      if (!isWaiting) answerClientError(error, socket);
+      // Node takes a passed connection for a new one, whose request is late; it is an idle one.
+      const isIdle = this.#passed.has(socket) && systemErrorCode(error) === LATE && isSilent(socket);
+      if (!isIdle) answerClientError(error, socket);
     });
     this.#server.on("connection", (socket) => this.#connected(socket));
-    this.#server.on("drop", () => this.#droppedOne());
+    this.#server.on("drop", () => this.#noteRefusal());
   }
 
   /** Rejects with the system's error. */
   async open(): Promise<void> {
     await this.#listen();
     const { logger } = this.#options;
-    // Refused connections and the like; none of them ends the listener.
+    // Errors of accept, such as too many open files; the listener goes on.
     this.#server.on("error", (error) =>
       logger.warn("the listener had an error", { error: errorText(error) }),
     );
@@ -124,36 +126,36 @@ export class Listener {
     this.port = address.port;
   }
 
-  /** `http://HOST:PORT/mcp`, with a host that can be connected to. */
+  /** `http://HOST:PORT/mcp`; loopback for a server that listens on all addresses. */
   get url(): string {
     return `http://${reachable(this.host)}:${this.port}/mcp`;
   }
 
   get connections(): number {
-    return this.#door.size;
+    return this.#connections.size;
   }
 
-  /** Takes no more connections for the moment; those there live on. */
+  /** Accepts no more connections; open ones are served on. */
   pauseListening(): void {
     if (!this.isListening) return;
     this.isListening = false;
-    // Not http's own close, which cuts idle connections: on one of them a request may be on its way.
+    // http's own close would close idle connections, on which a request may be arriving.
     NetServer.prototype.close.call(this.#server);
   }
 
-  /** What another process may listen with; null while this one does not. */
+  /** The listening socket, for another process; null while this one does not listen. */
   get handle(): object | null {
-    // Sent whole, a server stops to listen here.
+    // Node closes a server that is sent to another process, but not a bare handle.
     const { _handle: handle } = this.#server as { readonly _handle?: object | null };
     return this.isListening ? (handle ?? null) : null;
   }
 
-  /** Still takes connections, but only for sessions that there are; each ends with its response. */
+  /** Refuses requests without a session from now on; each connection ends with its next response. */
   leave(): void {
     this.#isLeaving = true;
   }
 
-  /** Takes no more connections; those there are served on, each to the response of its next request. */
+  /** Accepts no more connections; each open one ends with its next response. */
   stopListening(): void {
     this.#stopped = true;
     this.pauseListening();
@@ -170,10 +172,10 @@ export class Listener {
     this.#isLeaving = false;
   }
 
-  /** Takes a connection that another process has passed, by its handle; it ends where it came to another address. */
+  /** Takes a connection that another process has passed, by its handle; closes it if it came to another address. */
   take(handle: object): void {
     const socket = openPassed(handle);
-    // Whom the other one let in may not be let in here: it may have listened to a whole network.
+    // The other process may have listened on a network that this one must not serve.
     if (this.#bound === null || !cameTo(socket, this.#bound)) {
       socket.destroy();
       return;
@@ -183,30 +185,35 @@ export class Listener {
     this.serve(socket);
   }
 
-  /** Serves one who did not come through the address. */
+  /** Serves a connection that was not accepted here. */
   serve(stream: Duplex): void {
     this.#server.emit("connection", stream);
   }
 
-  /** A request that is on its way there is lost. */
+  /** Loses a request that is arriving on an idle connection. */
   closeIdle(): void {
     this.#server.closeIdleConnections();
   }
 
-  /** Stops listening, closes what is idle, waits `graceMs` at most for the rest, and cuts what is left. */
+  /** Stops listening, closes idle connections, waits `graceMs` at most for the others, and then closes all. */
   close(graceMs: number): Promise<void> {
-    return this.#end(graceMs, (signal) => this.#closeIdle(signal));
+    return this.#end(graceMs, async (signal) => {
+      while (!signal.aborted) {
+        this.closeIdle();
+        await this.#options.clock.sleep(CLOSE_IDLE_MS, signal).catch(() => {});
+      }
+    });
   }
 
   /**
-   * As `close`, but what is idle has until then, too: a request may be on its way there. The response to it, or the
-   * client, ends the connection; or `pass` passes it on, a few at a time or `allAtOnce`.
+   * As `close`, but idle connections stay open until then, because a request may be arriving. `pass` passes them to
+   * another process, in rounds or `allAtOnce`.
    */
   drain(graceMs: number, pass: PassConnection | null = null, allAtOnce = false): Promise<void> {
     const { clock } = this.#options;
     return this.#end(pass === null ? graceMs : Math.max(graceMs, 1), async (signal) => {
       if (pass === null) return;
-      await passWaiting(this.#server, this.#door.connections, pass, { clock, signal, allAtOnce });
+      await passIdle(this.#server, this.#connections.bySocket, pass, { clock, signal, allAtOnce });
     });
   }
 
@@ -232,26 +239,26 @@ export class Listener {
   }
 
   #connected(socket: Socket): void {
-    if (this.#door.size >= this.#limit && !this.#door.makeRoom()) {
-      this.#droppedOne();
+    if (this.#connections.size >= this.#limit && !this.#connections.makeRoom()) {
+      this.#noteRefusal();
       socket.destroy();
       return;
     }
-    this.#door.add(socket);
-    this.#timer ??= this.#options.clock.setTimer(LOOK_MS, this.#look);
+    this.#connections.add(socket);
+    this.#timer ??= this.#options.clock.setTimer(CHECK_MS, this.#check);
     socket.once("close", () => {
-      this.#door.delete(socket);
-      if (this.#door.size > 0) return;
-      this.#stopLooking();
+      this.#connections.delete(socket);
+      if (this.#connections.size > 0) return;
+      this.#stopChecks();
       for (const onEmpty of this.#emptied) onEmpty();
     });
   }
 
-  /** Cuts whoever leaves a response unread; responses that are large are written in pieces, so progress shows. */
-  readonly #look = (): void => {
+  /** Closes connections whose client reads nothing of a response. Large responses are written in pieces: progress shows. */
+  readonly #check = (): void => {
     const { clock } = this.#options;
     const nowMs = clock.monotonicMs();
-    for (const [socket, seen] of this.#door.connections) {
+    for (const [socket, seen] of this.#connections.bySocket) {
       const { bytesWritten: written, writableLength: unread } = socket;
       if (seen.response?.writableFinished === true) seen.response = null;
       if (unread === 0 || written !== seen.written || unread !== seen.unread) {
@@ -260,68 +267,60 @@ export class Listener {
       const isOld = nowMs - seen.openedMs >= KEEP_ALIVE_TIMEOUT_MS;
       if (isOld && this.#passed.has(socket) && isSilent(socket)) socket.destroy();
     }
-    this.#timer = this.#door.size > 0 ? clock.setTimer(LOOK_MS, this.#look) : null;
+    this.#timer = this.#connections.size > 0 ? clock.setTimer(CHECK_MS, this.#check) : null;
   };
 
-  #stopLooking(): void {
+  #stopChecks(): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
   }
 
-  #droppedOne(): void {
-    this.#dropped++;
-    this.#drops.due();
+  #noteRefusal(): void {
+    this.#refused += 1;
+    this.#refusals.due();
   }
 
-  #warnOfDrops(): void {
+  #warnOfRefusals(): void {
     this.#options.logger.warn("connections were refused: too many are in use", {
-      count: this.#dropped,
+      count: this.#refused,
       limit: this.#limit,
       hint: `see who keeps them open (\`lsof -i :${this.port}\`), and end or mend that client`,
     });
-    this.#dropped = 0;
+    this.#refused = 0;
   }
 
-  /** `seeTo` what is idle, until the signal. */
-  async #end(graceMs: number, seeTo: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const { clock } = this.#options;
+  /** `endIdle` takes care of idle connections until its signal aborts: all are closed, or the time is over. */
+  async #end(graceMs: number, endIdle: (signal: AbortSignal) => Promise<void>): Promise<void> {
     this.stopListening();
     const empty = Promise.withResolvers<void>();
     this.#emptied.add(empty.resolve);
-    if (this.#door.size > 0 && graceMs > 0) {
-      const emptied = new AbortController();
-      const seen = seeTo(emptied.signal);
-      await settledWithin(clock, graceMs, empty.promise);
-      emptied.abort();
-      await seen;
+    if (this.#connections.size > 0 && graceMs > 0) {
+      const over = new AbortController();
+      const ended = endIdle(over.signal);
+      await settledWithin(this.#options.clock, graceMs, empty.promise);
+      over.abort();
+      await ended;
     }
     this.#emptied.delete(empty.resolve);
-    this.#drops[Symbol.dispose]();
-    for (const socket of [...this.#door.connections.keys()]) socket.destroy();
-    // It no longer listens; closing it ends its checks for late requests.
+    this.#refusals[Symbol.dispose]();
+    for (const socket of [...this.#connections.bySocket.keys()]) socket.destroy();
+    // Ends Node's timer that checks for late requests.
     this.#server.close(() => {});
-    this.#stopLooking();
-  }
-
-  async #closeIdle(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      this.#server.closeIdleConnections();
-      await this.#options.clock.sleep(CLOSING_LOOK_MS, signal).catch(() => {});
-    }
+    this.#stopChecks();
   }
 }
 
 interface Rebinding {
   readonly listener: Listener;
-  /** The old one listens no more; its connections are served on, until it is closed. */
+  /** The old listener stops listening; its connections are served until it is closed. */
   commit(): void;
-  /** The new one is closed, and the old one listens. Rejects with `listen_failed` when it cannot any more. */
+  /** Closes the new listener and listens with the old one again. Rejects with `listen_failed` if that fails. */
   rollback(): Promise<void>;
 }
 
 /**
- * Opens a new listener beside `old`. Where their addresses overlap, the old one stops listening just before, and listens
- * again when the new one fails. Rejects with `listen_failed`, the old one listening.
+ * Opens a new listener beside `old`. If their addresses overlap, the old one stops listening first, and listens again if
+ * the new one fails. Rejects with `listen_failed`; then the old one listens.
  */
 export async function rebind(old: Listener, next: ListenerOptions): Promise<Rebinding> {
   const rebinding = (listener: Listener): Rebinding => ({
@@ -336,11 +335,11 @@ export async function rebind(old: Listener, next: ListenerOptions): Promise<Rebi
   try {
     return rebinding(await bind(next));
   } catch (error) {
-    // Whether two addresses overlap depends on the system and on what names resolve to; it has just told.
+    // Only the system knows whether two addresses overlap.
     const overlaps = next.port === old.port && systemErrorCode(error) === "EADDRINUSE";
     if (!overlaps) throw await listenFailed(error, next.host, next.port);
   }
-  // Whoever were told to connect anew now would find nobody there.
+  // Paused, not stopped: clients that are asked to reconnect now would be refused.
   old.pauseListening();
   try {
     return rebinding(await bind(next));
@@ -358,7 +357,7 @@ const NO_NAME = [
 ] as const;
 const NO_ADDRESS = "set [server].host to an address of this machine";
 
-/** By the system's code: the key to change, why, and the hint. */
+/** By errno: the key to change, the reason, and the hint. */
 const LISTEN_FAILURES: Readonly<Record<string, readonly [string, string, string]>> = {
   EACCES: ["port", "the system does not allow it", "set a [server].port of 1024 or more"],
   EADDRNOTAVAIL: ["host", "no interface has that address", NO_ADDRESS],
@@ -388,7 +387,7 @@ async function listenFailed(error: unknown, host: string, port: number): Promise
   return failed(...(LISTEN_FAILURES[code ?? ""] ?? ["port", errorText(error), OTHER_ADDRESS]));
 }
 
-/** Who listens everywhere is reached over loopback. */
+/** The host for URLs. */
 function reachable(host: string): string {
   if (host === "0.0.0.0") return "127.0.0.1";
   if (host === "::") return "[::1]";
@@ -411,7 +410,7 @@ const CLIENT_ERRORS: Readonly<Record<string, readonly [string, string]>> = {
   [LATE]: ["408 Request Timeout", "the request did not come in time"],
 };
 
-/** Nothing has come on it. */
+/** True if this process has read nothing from the connection. */
 function isSilent({ bytesRead }: Duplex & { readonly bytesRead?: number }): boolean {
   return bytesRead === 0;
 }
@@ -421,7 +420,7 @@ function answerClientError(error: Error, socket: Duplex & { readonly bytesWritte
     "400 Bad Request",
     "the request is not HTTP",
   ];
-  // In the middle of another response the words would be taken for a part of that.
+  // The client would take these bytes for a part of a response that has begun.
   if (!socket.writable || socket.bytesWritten !== 0) {
     socket.destroy();
     return;

@@ -1,37 +1,35 @@
-// Connections that wait between two requests, and go on to another process as they are: whatever their clients have sent
-// meanwhile is read there.
+// Passes idle connections to another process at a handover. What their clients send meanwhile is read there.
 import type { Server } from "node:http";
 import { type AddressInfo, Socket, type SocketConstructorOpts } from "node:net";
 import { isLoopbackHost } from "../../../runtime/http/host-guard.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
+import { plainAddress } from "./request.ts";
 
-/** There, or gone with that process; here: it was not sent, and is ours; unknown: it was sent, and nothing came of it. */
+/** there: the other process has the connection; here: it was not sent; unknown: it was sent, but not acknowledged. */
 export type PassedTo = "there" | "here" | "unknown";
-/**
- * Passes one connection, by its handle, to the process that has taken over. Settles within seconds, and never rejects.
- */
+/** Passes one connection, by its handle, to the process that has taken over. Settles within seconds; never rejects. */
 export type PassConnection = (handle: object) => Promise<PassedTo>;
 
-/** What a socket is to the system; Node's types do not know of it. */
+/** A socket's libuv handle, which Node's types leave out. */
 interface StreamHandle {
   readonly writeQueueSize?: number;
   readStart(): unknown;
   readStop(): unknown;
 }
 
-/** Between two looks at what waits by then. */
-const BETWEEN_LOOKS_MS = 50;
-/** On their way at once when there is no time; the next ones follow when they are there. */
-const AT_ONCE = 64;
-/** Until then all go in about a second, a few at a look: whoever comes is work for the one that takes it. */
-const LOOKS = 20;
+/** Time between two rounds. */
+const BETWEEN_ROUNDS_MS = 50;
+/** Largest number of connections in one round. */
+const MOST_AT_ONCE = 64;
+/** Spreads the connections over 20 rounds, about 1 s, because each is work for the process that takes it. */
+const ROUNDS = 20;
 const LEAST_AT_ONCE = 2;
 
 /**
- * Passes on what waits, now and whenever another one does, until the signal; resolves when nothing is on its way. A few
- * at a time; `allAtOnce`: as fast as they get there. Never rejects.
+ * Passes idle connections in rounds, until the signal; then all that are idle at that moment. `allAtOnce`: without
+ * pauses. Resolves when no connection is being passed; never rejects.
  */
-export async function passWaiting(
+export async function passIdle(
   server: Server,
   connections: ReadonlyMap<Socket, unknown>,
   pass: PassConnection,
@@ -41,44 +39,44 @@ export async function passWaiting(
     allAtOnce,
   }: { readonly clock: Clock; readonly signal: AbortSignal; readonly allAtOnce: boolean },
 ): Promise<void> {
-  const few = Math.min(AT_ONCE, Math.max(LEAST_AT_ONCE, Math.ceil(connections.size / LOOKS)));
-  let getsThere = true;
+  const share = Math.min(MOST_AT_ONCE, Math.max(LEAST_AT_ONCE, Math.ceil(connections.size / ROUNDS)));
+  let hasFailed = false;
   for (;;) {
-    // What waits when time is over is passed all the same, for as long as it gets there.
-    const isLast = signal.aborted;
-    if (isLast && !getsThere) return;
-    const atOnce = isLast || allAtOnce ? AT_ONCE : few;
-    const waiting = waitingOf(server, [...connections.keys()]).slice(0, atOnce);
-    const passed = await Promise.all(waiting.map((socket) => passOne(socket, pass)));
-    getsThere = passed.every((where) => where === "there");
-    if (isLast && passed.length < atOnce) return;
-    const isMore = allAtOnce && getsThere && passed.length === atOnce;
-    if (!isLast && !isMore) await clock.sleep(BETWEEN_LOOKS_MS, signal).catch(() => {});
+    const isOver = signal.aborted;
+    if (isOver && hasFailed) return;
+    const most = isOver || allAtOnce ? MOST_AT_ONCE : share;
+    const idle = idleOf(server, [...connections.keys()]).slice(0, most);
+    const passed = await Promise.all(idle.map((socket) => passOne(socket, pass)));
+    hasFailed = passed.some((where) => where !== "there");
+    const wasFull = passed.length === most;
+    if (isOver && !wasFull) return;
+    const goesOn = isOver || (allAtOnce && wasFull && !hasFailed);
+    if (!goesOn) await clock.sleep(BETWEEN_ROUNDS_MS, signal).catch(() => {});
   }
 }
 
-/** A connection that another process has passed, as an HTTP server makes those that it accepts. */
+/** The socket of a connection that another process has passed, with the options that an HTTP server gives its sockets. */
 export function openPassed(handle: object): Socket {
-  // What the system keeps for a connection has come with it.
   const options = { handle, allowHalfOpen: true, readable: true, writable: true };
   return new Socket(options as SocketConstructorOpts);
 }
 
-/** Whether its client could have come to `bound`, where a server listens; the process before may have listened elsewhere. */
+/** True if the client connected to `bound`; the previous daemon may have listened on another address, too. */
 export function cameTo({ localAddress = "", localPort }: Socket, bound: AddressInfo): boolean {
   if (localPort !== bound.port) return false;
   if (bound.address === "0.0.0.0" || bound.address === "::") return true;
-  const [came, here] = [asIPv4(localAddress), asIPv4(bound.address)];
+  const [came, here] = [plainAddress(localAddress), plainAddress(bound.address)];
   return came === here || (isLoopbackHost(came) && isLoopbackHost(here));
 }
 
-/** Those on which no request has begun, and nothing is left of an answer. */
-function waitingOf(server: Server, sockets: readonly Socket[]): Socket[] {
-  const found: Socket[] = [];
-  // Which ones have answered all and heard nothing since the parser knows, and it tells by having them closed alone.
+/** Connections on which no request has begun and no byte of a response is unsent. */
+function idleOf(server: Server, sockets: readonly Socket[]): Socket[] {
+  // Only Node's HTTP parser knows whether the next request has begun, and only `closeIdleConnections` asks it: the sockets
+  // that it would destroy are the idle ones.
+  const idle: Socket[] = [];
   for (const socket of sockets) {
     socket.destroy = () => {
-      found.push(socket);
+      idle.push(socket);
       return socket;
     };
   }
@@ -87,21 +85,21 @@ function waitingOf(server: Server, sockets: readonly Socket[]): Socket[] {
   } finally {
     for (const socket of sockets) Reflect.deleteProperty(socket, "destroy");
   }
-  // Whoever has sent nothing yet counts there as one whose request is coming.
-  for (const socket of sockets) if (socket.bytesRead === 0) found.push(socket);
-  return found.filter((socket) => {
+  // The parser takes a new connection for one whose request has begun.
+  for (const socket of sockets) if (socket.bytesRead === 0) idle.push(socket);
+  return idle.filter((socket) => {
     const unsent = handleOf(socket)?.writeQueueSize ?? 0;
     return !socket.destroyed && !socket.writableEnded && socket.writableLength === 0 && unsent === 0;
   });
 }
 
-/** From here on nothing is read here, unless it stays. */
+/** Stops reading before the connection is sent, so that every byte is read by one process alone. */
 async function passOne(socket: Socket, pass: PassConnection): Promise<PassedTo> {
   const handle = handleOf(socket);
   if (handle === null) return "here";
   handle.readStop();
   const where = await pass(handle);
-  // This process's end of it alone: the connection is open for as long as one has it.
+  // Closes this process's descriptor; the connection stays open in the other process.
   if (where !== "here") socket.destroy();
   else if (!socket.destroyed) handle.readStart();
   return where;
@@ -110,9 +108,4 @@ async function passOne(socket: Socket, pass: PassConnection): Promise<PassedTo> 
 function handleOf(socket: Socket): StreamHandle | null {
   const { _handle: handle } = socket as { readonly _handle?: StreamHandle | null };
   return handle ?? null;
-}
-
-/** An IPv4 address that is written as IPv6 as such; any other as it is. */
-function asIPv4(address: string): string {
-  return address.replace(/^::ffff:(?=[0-9.]+$)/u, "");
 }

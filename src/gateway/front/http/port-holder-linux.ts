@@ -8,17 +8,17 @@ export interface PortHolder {
 }
 
 const LISTENING = "0A";
-/** Processes looked at; a machine has more only in odd cases, and the answer is a courtesy. */
+/** Maximum number of processes to check; the result only improves an error message. */
 const PROCESS_LIMIT = 20_000;
 
-/** Null: none, or not readable by us. Never rejects. */
+/** Null: no process found, or not readable by this user. Never rejects. */
 export async function findPortHolderLinux(port: number): Promise<PortHolder | null> {
   try {
     const tables = await Promise.all(["tcp", "tcp6"].map((name) => textOf(`/proc/net/${name}`)));
     const sockets = new Set(tables.flatMap((table) => listeningSockets(table, port)));
     if (sockets.size === 0) return null;
     const pids = (await readdir("/proc")).filter((name) => /^[0-9]+$/.test(name)).slice(0, PROCESS_LIMIT);
-    // Ourselves last: at an overlapping address we may listen, too.
+    // This process comes last, as it may listen at an overlapping address, too.
     pids.sort((a, b) => Number(Number(a) === process.pid) - Number(Number(b) === process.pid));
     for (const pid of pids) {
       if (await holdsOne(`/proc/${pid}/fd`, sockets)) {
@@ -26,12 +26,12 @@ export async function findPortHolderLinux(port: number): Promise<PortHolder | nu
       }
     }
   } catch {
-    // Who it is only helps; the port is taken all the same.
+    // The error message then does without the process.
   }
   return null;
 }
 
-/** The links of the sockets that listen at `port` in a table of /proc/net: `socket:[INODE]`. */
+/** The sockets that listen at `port` in a table of /proc/net, as links of descriptors: `socket:[INODE]`. */
 export function listeningSockets(table: string, port: number): string[] {
   const wanted = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   const sockets: string[] = [];
@@ -46,13 +46,13 @@ export function listeningSockets(table: string, port: number): string[] {
   return sockets;
 }
 
-/** Whether one of a process' descriptors, the links in that folder, is one of the sockets. Never rejects. */
+/** True if one of the descriptors in that folder of /proc is one of the sockets. Never rejects. */
 export async function holdsOne(folder: string, sockets: ReadonlySet<string>): Promise<boolean> {
   let names: readonly string[];
   try {
     names = await readdir(folder);
   } catch {
-    // Another user's process, or one that has ended meanwhile.
+    // The process belongs to another user or has ended.
     return false;
   }
   for (const name of names) {
@@ -61,7 +61,7 @@ export async function holdsOne(folder: string, sockets: ReadonlySet<string>): Pr
   return false;
 }
 
-/** Empty for a descriptor that was closed meanwhile: a busy process closes some all the time. */
+/** Empty if the descriptor was closed meanwhile. */
 async function linkOf(path: string): Promise<string> {
   try {
     return await readlink(path);

@@ -1,8 +1,7 @@
-// The answer to one POST with requests in it: JSON when the answers come first and soon, an event stream from the first
-// other message on, or when they take their time.
+// The answer to one POST: JSON if the reply is the first message and comes soon; otherwise an event stream, which starts
+// with the first other message, or when the reply is slow.
 import type { ServerResponse } from "node:http";
-import { FleetingSet } from "../../../runtime/fleeting.ts";
-import type { Clock, Timer } from "../../../runtime/time/clock.ts";
+import type { Timer } from "../../../runtime/time/clock.ts";
 import {
   isError,
   isJsonObject,
@@ -16,59 +15,70 @@ import { MISSING_CAPABILITY } from "../../protocol.ts";
 import { type CallOutlet, responseJson, responsePieces } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
 import { answerJson } from "./answer.ts";
+import type { CoarseTimer } from "./coarse-timer.ts";
 import { type Accepts, LARGEST_EVENT_BYTES } from "./request.ts";
 import type { ResumableStream, Resumption } from "./resumption.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
-/** How one that takes its time is answered. */
-export interface Slowness {
+interface SlowAnswer {
+  /** Starts the event stream, whose keep-alive comments keep the connection open. */
+  becomeStream(): void;
+}
+
+/** Answers that are still missing, until they are slow. */
+export type SlowAnswers = CoarseTimer<SlowAnswer>;
+
+interface Slowness {
   readonly slow: SlowAnswers;
   readonly resumption: Resumption;
-  /** Of the request; null: what it gets cannot be taken up again. */
+  /** The request's id; null: the client cannot resume the answer. */
   readonly resumableId: RpcId | null;
 }
 
 interface PostOptions {
   readonly trace?: TraceHeaders | null;
-  /** Null: it is answered soon. */
+  /** Null: the answer waits for its reply, however long that takes. */
   readonly slowness?: Slowness | null;
-  /** Notifications go where the client listens, if it does, so that the answer may be as large as it is. */
+  /** Notifications go to the client's listening stream, if there is one, so that a large reply can be sent as JSON. */
   readonly staysJson?: boolean;
+  /** The number of answers in a batch; absent: a single request. */
+  readonly batch?: number;
 }
 
-/** How long an answer waits for what was told just before it on another connection, so that clients read that first. */
+/** Delay of an answer after a notification on the listening stream, so that the client reads the notification first. */
 const AFTER_NOTICE_MS = 50;
 
+/** The answer to a request of a session, or to a batch. */
 export class PostExchange implements CallOutlet, SlowAnswer {
   readonly trace?: TraceHeaders;
   readonly #parts: StreamParts;
   readonly #response: ServerResponse;
   readonly #session: Session;
   readonly #accepts: Accepts;
+  /** Answers of the batch so far; null: a single request. */
   readonly #batch: string[] | null;
   readonly #slowness: Slowness | null;
   readonly #staysJson: boolean;
-  #waiting: number;
+  /** Number of answers that are missing. */
+  #missing: number;
   #stream: SseStream | ResumableStream | null = null;
-  #gone = false;
-  #noticedAtMs: number | null = null;
+  #isGone = false;
+  #noticedAtMs = Number.NEGATIVE_INFINITY;
 
-  /** `batch`: as many as it gets answers; null: one request, not in a batch. */
   constructor(
     parts: StreamParts,
     response: ServerResponse,
     session: Session,
     accepts: Accepts,
-    batch: number | null,
-    { trace = null, slowness = null, staysJson = false }: PostOptions = {},
+    { trace = null, slowness = null, staysJson = false, batch }: PostOptions = {},
   ) {
     if (trace !== null) this.trace = trace;
     this.#parts = parts;
     this.#response = response;
     this.#session = session;
     this.#accepts = accepts;
-    this.#batch = batch === null ? null : [];
-    this.#waiting = batch ?? 1;
+    this.#batch = batch === undefined ? null : [];
+    this.#missing = batch ?? 1;
     this.#slowness = slowness;
     this.#staysJson = staysJson;
     slowness?.slow.add(this);
@@ -79,7 +89,7 @@ export class PostExchange implements CallOutlet, SlowAnswer {
   }
 
   send(json: string): boolean {
-    if (this.#isLost || this.#waiting === 0 || !this.#accepts.events) return false;
+    if (this.#isLost || this.#missing === 0 || !this.#accepts.events) return false;
     return this.#streaming().send(json);
   }
 
@@ -98,30 +108,31 @@ export class PostExchange implements CallOutlet, SlowAnswer {
 
   answer(id: RpcId | null, reply: Reply | null): void {
     const { clock } = this.#parts;
-    if (this.#noticedAtMs !== null && clock.monotonicMs() - this.#noticedAtMs < AFTER_NOTICE_MS) {
-      this.#noticedAtMs = null;
+    if (this.#staysJson && clock.monotonicMs() - this.#noticedAtMs < AFTER_NOTICE_MS) {
+      this.#noticedAtMs = Number.NEGATIVE_INFINITY;
       clock.setTimer(AFTER_NOTICE_MS, () => this.answer(id, reply));
       return;
     }
-    this.#waiting -= 1;
-    if (this.#waiting === 0) this.#slowness?.slow.delete(this);
-    // Whoever went away gets nothing; the call went on to its end.
+    this.#missing -= 1;
+    if (this.#missing === 0) this.#slowness?.slow.delete(this);
     if (this.#isLost) return;
-    if (reply !== null) {
-      const retryAfter = this.#stream === null && this.#batch === null ? retryAfterOf(reply) : null;
-      if (retryAfter !== null) {
-        answerJson(this.#parts, this.#response, 429, responseJson(id, reply), { "Retry-After": retryAfter });
-      } else if (this.#stream !== null || !this.#accepts.json) {
-        this.#streaming().sendAnyway(responseJson(id, reply));
-      } else if (this.#batch !== null) this.#batch.push(responseJson(id, reply));
-      else answerJson(this.#parts, this.#response, 200, responsePieces(id, reply));
-    }
-    if (this.#waiting === 0) this.#finish();
+    if (reply !== null) this.#write(id, reply);
+    if (this.#missing === 0) this.#finish();
   }
 
-  /** The client has gone, and cannot come back. */
+  /** The client has gone and cannot resume. */
   get #isLost(): boolean {
-    return this.#gone || (this.#response.destroyed && this.#stream === null);
+    return this.#isGone || (this.#response.destroyed && this.#stream === null);
+  }
+
+  #write(id: RpcId | null, reply: Reply): void {
+    const retryAfter = this.#stream === null && this.#batch === null ? retryAfterOf(reply) : null;
+    if (retryAfter !== null) {
+      answerJson(this.#parts, this.#response, 429, responseJson(id, reply), { "Retry-After": retryAfter });
+    } else if (this.#stream !== null || !this.#accepts.json) {
+      this.#streaming().sendAnyway(responseJson(id, reply));
+    } else if (this.#batch !== null) this.#batch.push(responseJson(id, reply));
+    else answerJson(this.#parts, this.#response, 200, responsePieces(id, reply));
   }
 
   #finish(): void {
@@ -130,7 +141,7 @@ export class PostExchange implements CallOutlet, SlowAnswer {
     else if (this.#batch !== null && this.#batch.length > 0) {
       answerJson(this.#parts, this.#response, 200, `[${this.#batch.join(",")}]`);
     } else {
-      // Everything was cancelled: a stream that ends without a message says so.
+      // Every request was cancelled: an empty event stream.
       this.#response.writeHead(200, { "Content-Type": "text/event-stream", "Content-Length": 0 });
       this.#response.end();
     }
@@ -138,12 +149,12 @@ export class PostExchange implements CallOutlet, SlowAnswer {
 
   #streaming(): SseStream | ResumableStream {
     if (this.#stream !== null) return this.#stream;
-    // The client may still answer the server's questions, by other POSTs, after it has got the last answer.
+    // Once all answers are sent, the client may still answer questions of the call by other POSTs.
     const onSilent = (): void => {
-      if (this.#waiting > 0) this.#session.outletClosed(this);
+      if (this.#missing > 0) this.#session.outletClosed(this);
     };
     const onGone = (): void => {
-      this.#gone = true;
+      this.#isGone = true;
       onSilent();
     };
     const { resumption, resumableId = null } = this.#slowness ?? {};
@@ -158,75 +169,25 @@ export class PostExchange implements CallOutlet, SlowAnswer {
   }
 }
 
-/** Whole seconds, where a limit refused and says when to come back; null: it is another answer. */
-export function retryAfterOf(reply: Reply): string | null {
+/** Whole seconds until a client may try again after a limit refused its request; null: any other reply. */
+function retryAfterOf(reply: Reply): string | null {
   if (!isError(reply) || reply.error.code !== LIMIT_REACHED) return null;
   const { data } = reply.error;
   const ms = isJsonObject(data) ? data["retryAfterMs"] : null;
   return typeof ms === "number" && ms >= 0 ? String(Math.max(1, Math.ceil(ms / 1_000))) : null;
 }
 
-// Answers that take their time become streams: what is written now and then keeps their connection alive, and a client
-// can take them up again when it breaks.
+// Where a client refuses large events, the first notifications of a request of 2026-07-28 are buffered for a while: a
+// reply that is too large for an event then goes out as JSON, and the notifications are dropped.
 
-const LOOK_MS = 5_000;
+/** Bounds of the buffer: time, number, characters. */
+const BUFFER_MS = 2_000;
+const MOST_BUFFERED = 100;
+const BUFFER_CHARACTERS = LARGEST_EVENT_BYTES;
+/** Leaves room for the lines around the reply in its event. */
+const LARGE_REPLY_BYTES = LARGEST_EVENT_BYTES - 1_024;
 
-interface SlowAnswer {
-  /** The answer is slow. */
-  becomeStream(): void;
-}
-
-export class SlowAnswers implements Disposable {
-  readonly #clock: Clock;
-  readonly #lookMs: number;
-  #young = new FleetingSet<SlowAnswer>();
-  #old = new FleetingSet<SlowAnswer>();
-  #timer: Timer | null = null;
-
-  /** An answer is slow after `lookMs` to twice as long. */
-  constructor(clock: Clock, lookMs = LOOK_MS) {
-    this.#clock = clock;
-    this.#lookMs = lookMs;
-  }
-
-  add(answer: SlowAnswer): void {
-    this.#young.add(answer);
-    this.#timer ??= this.#clock.setTimer(this.#lookMs, this.#look);
-  }
-
-  delete(answer: SlowAnswer): void {
-    if (!this.#young.delete(answer)) this.#old.delete(answer);
-  }
-
-  [Symbol.dispose](): void {
-    this.#timer?.[Symbol.dispose]();
-    this.#timer = null;
-    this.#young.clear();
-    this.#old.clear();
-  }
-
-  readonly #look = (): void => {
-    const slow = this.#old;
-    this.#old = this.#young;
-    this.#young = new FleetingSet();
-    // Not ended with the last call: there is a next one soon.
-    this.#timer = this.#old.size > 0 ? this.#clock.setTimer(this.#lookMs, this.#look) : null;
-    for (const answer of slow) answer.becomeStream();
-  };
-}
-
-// The answer to one POST of protocol 2026-07-28: JSON where the answer comes first, an event stream from the first
-// notification on, or when the answer takes so long that the connection has to be kept alive. The client closing the
-// connection takes the request back. Where a client refuses large events, the first notifications wait for a moment: an
-// answer that is too large for an event comes as JSON then, and they are lost.
-
-/** How long notifications wait for the answer, how many, and how much of them. */
-const HELD_MS = 2_000;
-const HELD_AT_MOST = 100;
-const HELD_CHARACTERS = LARGEST_EVENT_BYTES;
-/** Room for what is around it in the event. */
-const LARGE_BYTES = LARGEST_EVENT_BYTES - 1_024;
-
+/** The answer to a request of 2026-07-28. A client that closes the connection cancels the request. */
 export class ModernExchange implements CallOutlet, SlowAnswer {
   readonly #parts: StreamParts;
   readonly #response: ServerResponse;
@@ -234,40 +195,36 @@ export class ModernExchange implements CallOutlet, SlowAnswer {
   readonly #slow: SlowAnswers;
   #stream: SseStream | null = null;
   #isAnswered = false;
-  #isGone = false;
-  #onGone: (() => void) | null = null;
-  /** Notifications that wait; null: none do any more. */
-  #held: string[] | null;
-  #heldCharacters = 0;
-  #holding: Timer | null = null;
+  #onGone: () => void = () => {};
+  /** Buffered notifications; null: notifications are sent at once. */
+  #buffer: string[] | null;
+  #bufferedCharacters = 0;
+  #bufferTimer: Timer | null = null;
 
-  /** `holds`: the client refuses large events. */
+  /** `mayBuffer`: the client refuses large events. */
   constructor(
     parts: StreamParts,
     response: ServerResponse,
     accepts: Accepts,
     slow: SlowAnswers,
-    holds = false,
+    mayBuffer = false,
   ) {
-    this.#held = holds && accepts.json ? [] : null;
+    this.#buffer = mayBuffer && accepts.json ? [] : null;
     this.#parts = parts;
     this.#response = response;
     this.#accepts = accepts;
     this.#slow = slow;
     slow.add(this);
-    // It comes once.
     response.on("close", () => {
       slow.delete(this);
-      this.#holding?.[Symbol.dispose]();
-      this.#isGone = true;
-      this.#tellGone();
+      this.#bufferTimer?.[Symbol.dispose]();
+      if (!this.#isAnswered) this.#onGone();
     });
   }
 
-  /** `gone` is called, once, when the client closes the connection before it has its answer. */
-  whenGone(gone: () => void): void {
-    this.#onGone = gone;
-    if (this.#isGone) this.#tellGone();
+  /** `onGone` is called, once, if the client closes the connection before the answer. */
+  whenGone(onGone: () => void): void {
+    this.#onGone = onGone;
   }
 
   get congested(): Promise<void> | null {
@@ -275,12 +232,12 @@ export class ModernExchange implements CallOutlet, SlowAnswer {
   }
 
   send(json: string): boolean {
-    if (this.#isAnswered || this.#isGone || !this.#accepts.events) return false;
-    this.#heldCharacters += json.length;
-    const isFull = this.#heldCharacters > HELD_CHARACTERS || this.#held?.length === HELD_AT_MOST;
-    if (this.#held === null || isFull) return this.#streaming().send(json);
-    this.#held.push(json);
-    this.#holding ??= this.#parts.clock.setTimer(HELD_MS, () => this.#streaming());
+    if (!this.#mayStream) return false;
+    this.#bufferedCharacters += json.length;
+    const isFull = this.#bufferedCharacters > BUFFER_CHARACTERS || this.#buffer?.length === MOST_BUFFERED;
+    if (this.#buffer === null || isFull) return this.#streaming().send(json);
+    this.#buffer.push(json);
+    this.#bufferTimer ??= this.#parts.clock.setTimer(BUFFER_MS, () => this.#streaming());
     return true;
   }
 
@@ -288,13 +245,14 @@ export class ModernExchange implements CallOutlet, SlowAnswer {
     if (this.#isAnswered) return;
     this.#isAnswered = true;
     this.#slow.delete(this);
-    if (this.#isGone || this.#response.destroyed) return;
-    this.#holding?.[Symbol.dispose]();
+    if (this.#response.destroyed) return;
+    this.#bufferTimer?.[Symbol.dispose]();
     const json = responseJson(id, reply ?? { result: {} });
     const status = reply === null ? 200 : statusOf(reply);
-    const isHeld = this.#held !== null && this.#held.length > 0 && Buffer.byteLength(json) < LARGE_BYTES;
-    if (this.#stream === null && !isHeld && (this.#accepts.json || status !== 200)) {
-      const retryAfter = status === 429 && reply !== null ? retryAfterOf(reply) : null;
+    const isBuffered =
+      this.#buffer !== null && this.#buffer.length > 0 && Buffer.byteLength(json) < LARGE_REPLY_BYTES;
+    if (this.#stream === null && !isBuffered && (this.#accepts.json || status !== 200)) {
+      const retryAfter = reply === null ? null : retryAfterOf(reply);
       const headers = retryAfter === null ? {} : { "Retry-After": retryAfter };
       answerJson(this.#parts, this.#response, status, json, headers);
       return;
@@ -305,27 +263,25 @@ export class ModernExchange implements CallOutlet, SlowAnswer {
   }
 
   becomeStream(): void {
-    if (!this.#isAnswered && !this.#isGone && this.#accepts.events) this.#streaming();
+    if (this.#mayStream) this.#streaming();
+  }
+
+  get #mayStream(): boolean {
+    return !this.#isAnswered && !this.#response.destroyed && this.#accepts.events;
   }
 
   #streaming(): SseStream {
     if (this.#stream !== null) return this.#stream;
     const stream = new SseStream(this.#parts, this.#response, () => {});
     this.#stream = stream;
-    const held = this.#held ?? [];
-    this.#held = null;
-    for (const json of held) stream.send(json);
+    const buffered = this.#buffer ?? [];
+    this.#buffer = null;
+    for (const json of buffered) stream.send(json);
     return stream;
-  }
-
-  #tellGone(): void {
-    const gone = this.#onGone;
-    this.#onGone = null;
-    if (!this.#isAnswered) gone?.();
   }
 }
 
-/** Of an answer that comes before any notification. */
+/** The HTTP status of a reply that no notification came before. */
 function statusOf(reply: Reply): number {
   if (!isError(reply)) return 200;
   const { code } = reply.error;

@@ -1,6 +1,6 @@
-// Admits requests over HTTP: by Host and Origin, by token, by the session that is named. Other requests are answered
-// here, and the gateway is told.
-import type { IncomingMessage, ServerResponse } from "node:http";
+// Admits HTTP requests by Host and Origin, by token, and by session. Refusals are answered here and reported to the
+// gateway's audit.
+import type { IncomingMessage } from "node:http";
 import { createHostGuard } from "../../../runtime/http/host-guard.ts";
 import { WrongTokens } from "../../../runtime/http/wrong-tokens.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -11,43 +11,39 @@ import type { Authentication, RefusedAuthentication, ServedClient } from "../../
 import type { TurnedAway } from "../../middleware/refusal-audit.ts";
 import { isProtocolVersion } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
+import type { Batch } from "../session/incoming.ts";
 import { type Session, WITHDRAWN } from "../session/session.ts";
 import { holderOf } from "../session/session-record.ts";
 import type { SessionStore } from "../session/session-store.ts";
 import type { Refusal } from "./answer.ts";
+import type { Forwarding } from "./forwarding.ts";
 import {
+  type Exchange,
   groupOf,
   hostOf,
   isJsonType,
   MESSAGES_PATH,
   pathOf,
   remoteOf,
+  repeatedHeader,
   SSE_PATH,
-  saidTwice,
   sessionId,
+  type Visit,
 } from "./request.ts";
 import type { StreamParts } from "./sse-stream.ts";
 
-/** A request and where its answer goes. */
-export interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-}
-
-/** One request whose sender is known. */
-export interface Visit extends Exchange {
-  readonly principal: Principal;
-}
-
-/** What the front has for its parts. */
+/** What the parts of the HTTP front share. */
 export interface FrontTools extends GatewayTools {
   readonly gateway: FrontGateway;
   readonly parts: StreamParts;
   readonly sessions: SessionStore;
   readonly admission: RequestAdmission;
   readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
-  /** Calls back with the body, or answers why not. */
+  readonly forwarding: Forwarding;
+  /** Calls back with the whole body, or refuses the request. */
   readonly receive: (visit: Visit, take: (body: Buffer) => void) => void;
+  /** Runs `work`; if that throws, only this request fails. */
+  readonly guarded: (exchange: Exchange, work: () => void) => void;
 }
 
 export interface AdmissionOptions {
@@ -55,21 +51,13 @@ export interface AdmissionOptions {
   /** As configured: a name or an IP address, without brackets. */
   readonly boundHost: () => string;
   readonly clock: Clock;
-  /** The name that a proxy may pass on, in lower case; null: none. */
+  /** The host name that a proxy in front may send, in lower case; null: none. */
   readonly publicHost?: () => string | null;
 }
 
-const GONE = "the session is not known, or has ended; initialize anew";
+const UNKNOWN_SESSION = "the session is not known, or has ended; initialize anew";
 
-/** Where its id names a machine, that is said: what is not shared with that one is not known here. */
-function goneText(id: string | undefined): string {
-  const machine = id === undefined ? null : holderOf(id);
-  return machine === null
-    ? GONE
-    : `the session, which began on ${machine}, is not known here, or has ended; initialize anew`;
-}
-
-/** What gives null or false has answered the request. */
+/** Each check that returns null or false has answered the request. */
 export class RequestAdmission {
   readonly #gateway: FrontGateway;
   readonly #sessions: SessionStore;
@@ -89,41 +77,41 @@ export class RequestAdmission {
     this.#refusalFor = createHostGuard(boundHost, publicHost);
   }
 
-  /** False, and it is answered: a web page was tricked into it, or it says twice what counts once. */
-  isOurs(exchange: Exchange): boolean {
+  /** False for a request that a web page was tricked into (DNS rebinding), or that repeats a header that may come once. */
+  isGenuine(exchange: Exchange): boolean {
     const { request } = exchange;
-    const twice = saidTwice(request);
-    if (twice !== null) {
-      const reason = `the request has more than one ${twice} header`;
-      this.#turnAway(exchange, { status: 400, reason, principal: null }, { message: reason });
+    const repeated = repeatedHeader(request);
+    if (repeated !== null) {
+      const reason = `the request has more than one ${repeated} header`;
+      this.turnAway(exchange, { status: 400, reason, principal: null });
       return false;
     }
     const foreign = this.#refusalFor(hostOf(request), request.headers.origin);
     if (foreign === null) return true;
-    this.#turnAway(exchange, { status: 403, reason: foreign, principal: null }, { message: foreign });
+    this.turnAway(exchange, { status: 403, reason: foreign, principal: null });
     return false;
   }
 
-  /** At once wherever the token is known; the first time that a signed one comes, its check takes a moment. */
+  /** A promise only for a signed token that this process has not checked before. */
   identify(exchange: Exchange): Principal | null | Promise<Principal | null> {
     const authentication = this.#gateway.served.authenticate(exchange.request.headers);
     if (authentication instanceof Promise)
-      return authentication.then((known) => {
-        const principal = this.#known(exchange, known);
-        return principal !== null && this.isStillIn({ ...exchange, principal }) ? principal : null;
+      return authentication.then((found) => {
+        const principal = this.#admitted(exchange, found);
+        return principal !== null && this.isStillValid({ ...exchange, principal }) ? principal : null;
       });
-    return this.#known(exchange, authentication);
+    return this.#admitted(exchange, authentication);
   }
 
-  /** False, and it is answered: its token was taken back while the request came. */
-  isStillIn(visit: Visit): boolean {
+  /** False: the token was revoked while the request arrived. */
+  isStillValid(visit: Visit): boolean {
     if (!this.#gateway.served.isWithdrawn(visit.principal)) return true;
     const { name } = visit.principal;
     this.#unauthorized(visit, { ok: false, reason: WITHDRAWN, error: "invalid_token" }, name, null);
     return false;
   }
 
-  /** False, and the request is answered: its token lacks a scope. */
+  /** False: the token lacks a scope. */
   mayAsk(visit: Visit, client: ServedClient, { id, method, params }: RpcRequest): boolean {
     const served = this.#gateway.served.forClient(client);
     const lacking = served.missingScope(visit.principal, method, params);
@@ -131,9 +119,14 @@ export class RequestAdmission {
     return lacking === null;
   }
 
+  /** As `mayAsk`, for each request of the batch. */
+  mayAskAll(visit: Visit, { session, messages }: Batch): boolean {
+    return messages.every((one) => one.kind !== "request" || this.mayAsk(visit, session, one.message));
+  }
+
   session(visit: Visit, id: string): Session | null {
     const found = this.#sessions.find(id, visit.principal);
-    // A session is that of its address: what another one serves is not in it.
+    // A session belongs to the group at whose address it began.
     if (found === null || found === "foreign" || found.group !== groupOf(visit.request.url)) {
       this.refuseSession(visit, found === "foreign" ? found : null);
       return null;
@@ -144,16 +137,19 @@ export class RequestAdmission {
     return null;
   }
 
-  /** `found`: what the id names. */
+  /** Both cases get the same answer: nobody learns that a guessed id of another principal is right. */
   refuseSession(visit: Visit, found: "foreign" | null): void {
     const { name: principal } = visit.principal;
-    // Whoever knows another's id does not learn that it is right.
-    const reason = found === null ? GONE : "the session is another principal's";
-    const message = goneText(sessionId(visit.request));
-    this.#turnAway(visit, { status: 404, reason, principal }, { message });
+    const reason = found === null ? UNKNOWN_SESSION : "the session is another principal's";
+    const machine = holderOf(sessionId(visit.request) ?? "");
+    const message =
+      machine === null
+        ? UNKNOWN_SESSION
+        : `the session, which began on ${machine}, is not known here, or has ended; initialize anew`;
+    this.turnAway(visit, { status: 404, reason, principal }, { message });
   }
 
-  /** As `session`, of the id in the request's head. */
+  /** The session that the request's Mcp-Session-Id names. */
   namedSession(visit: Visit): Session | null {
     const id = sessionId(visit.request);
     if (id !== undefined) return this.session(visit, id);
@@ -161,7 +157,7 @@ export class RequestAdmission {
     return null;
   }
 
-  #known(exchange: Exchange, authentication: Authentication): Principal | null {
+  #admitted(exchange: Exchange, authentication: Authentication): Principal | null {
     if (authentication.ok) return authentication.principal;
     this.#unauthorized(exchange, authentication, null, null);
     return null;
@@ -178,47 +174,37 @@ export class RequestAdmission {
       status === 503
         ? { "Retry-After": "5" }
         : { "WWW-Authenticate": challenge(refused, this.#metadataUrl(exchange.request)) };
-    this.#turnAway(exchange, { status, reason, principal }, { message: reason, headers, id }, status === 401);
+    this.turnAway(exchange, { status, reason, principal }, { headers, id });
   }
 
-  /** Null: there is no authorization server that it could lead to. */
+  /** Null: no authorization server is configured. */
   #metadataUrl(request: IncomingMessage): string | null {
     const host = hostOf(request);
     const { resource } = this.#gateway.served;
-    return host === undefined || resource === null ? null : resource.metadataUrl(host, isOlder(request));
+    if (host === undefined || resource === null) return null;
+    const path = pathOf(request.url);
+    return resource.metadataUrl(host, path === SSE_PATH || path === MESSAGES_PATH);
   }
 
-  /** In one way for all who have no business here. */
-  turnAway(exchange: Exchange, who: Omit<TurnedAway, "remote">): void {
-    const headers = who.status === 401 ? { "WWW-Authenticate": "Bearer" } : {};
-    this.#turnAway(exchange, who, { message: who.reason, headers }, who.status === 401);
-  }
-
-  /** `isSlowed`: whoever tries often waits for it. */
-  #turnAway(
+  /** Refuses the request and reports it to the audit. A 401 is delayed for addresses that try many wrong tokens. */
+  turnAway(
     exchange: Exchange,
-    who: Omit<TurnedAway, "remote">,
-    refusal: Omit<Refusal, "status">,
-    isSlowed = false,
+    record: Omit<TurnedAway, "remote">,
+    refusal: Omit<Partial<Refusal>, "status"> = {},
   ): void {
+    const { status, reason } = record;
     const remote = remoteOf(exchange.request);
-    this.#gateway.turnedAway({ ...who, remote });
-    const answer = (): void => this.#refuse(exchange, { ...refusal, status: who.status });
-    if (isSlowed) this.#wrongTokens.refuse(remote, answer);
+    this.#gateway.turnedAway({ ...record, remote });
+    const answer = (): void => this.#refuse(exchange, { message: reason, ...refusal, status });
+    if (status === 401) this.#wrongTokens.refuse(remote, answer);
     else answer();
   }
 }
 
-/** To an address of the older transport. */
-function isOlder({ url }: IncomingMessage): boolean {
-  const path = pathOf(url);
-  return path === SSE_PATH || path === MESSAGES_PATH;
-}
-
-/** `WWW-Authenticate`, as RFC 6750 and RFC 9728 say. */
+/** The `WWW-Authenticate` header of RFC 6750 and RFC 9728. */
 function challenge({ error, reason, scope }: RefusedAuthentication, metadataUrl: string | null): string {
   const parts: string[] = [];
-  // Without an authorization server there is nothing that a client could do about it.
+  // Without an authorization server a client cannot use the details.
   if (metadataUrl !== null) {
     parts.push(`resource_metadata="${metadataUrl}"`);
     if (error !== undefined) parts.push(`error="${error}"`, `error_description="${reason}"`);
@@ -227,9 +213,9 @@ function challenge({ error, reason, scope }: RefusedAuthentication, metadataUrl:
   return parts.length === 0 ? "Bearer" : `Bearer ${parts.join(", ")}`;
 }
 
-// Refusals of requests that were admitted: of their bodies, and of new sessions where there are too many.
+// Refusals of admitted requests: of their bodies, and of new sessions.
 
-/** Whoever holds as many as it may waits for its own; a full table is everybody's. */
+/** 429 where the principal has reached its own limit, 503 where the whole table is full. */
 export function refusalOfSession(
   room: Exclude<ReturnType<SessionStore["makeRoom"]>, { readonly kind: "room" }>,
   principal: Principal,
@@ -248,7 +234,7 @@ export function refusalOfSession(
   };
 }
 
-/** Why the body of a POST is not read; null: it is. */
+/** Refuses a POST whose body is not plain JSON; null: the body can be read. */
 export function refusalOfBody({ headers }: IncomingMessage): Refusal | null {
   if (!isJsonType(headers["content-type"])) {
     return { status: 415, message: "the Content-Type must be application/json" };

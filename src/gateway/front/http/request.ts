@@ -1,25 +1,38 @@
-// Reads a request's head, and holds the refusals that depend on it.
-import type { IncomingMessage } from "node:http";
+// Reads the head of an HTTP request: path, session, what the client accepts. Also refusals that depend on the head.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { isLoopbackHost } from "../../../runtime/http/host-guard.ts";
+import type { Principal } from "../../client-port.ts";
 import type { TraceHeaders } from "../../middleware/middleware.ts";
 import type { Refusal } from "./answer.ts";
 
+/** A request and its response. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** A request whose sender is authenticated. */
+export interface Visit extends Exchange {
+  readonly principal: Principal;
+}
+
 export const MCP_PATH = "/mcp";
-/** The two of the older transport. */
+/** Paths of the HTTP+SSE transport of 2024-11-05. */
 export const SSE_PATH = "/sse";
 export const MESSAGES_PATH = "/messages";
 
-/** The address of a group: MCP_PATH, a slash, its name. */
+/** `/mcp/NAME`, the address of a group. */
 const GROUP_PATH = /^\/mcp\/([A-Za-z][A-Za-z0-9_-]{0,63})$/;
 
-/** What the client reads. */
+/** The content types that the client accepts. */
 export interface Accepts {
   readonly json: boolean;
   readonly events: boolean;
 }
 
 export const SESSION_HEADER = "mcp-session-id";
-/** Node drops or joins their second values, and what stands before us may have read another one. */
-const ONCE: ReadonlySet<string> = new Set([
+/** Node drops or joins repeated values of these, and a proxy before us may have checked another value. */
+const UNIQUE: ReadonlySet<string> = new Set([
   "host",
   "authorization",
   "origin",
@@ -29,12 +42,11 @@ const ONCE: ReadonlySet<string> = new Set([
   "mcp-name",
   "last-event-id",
 ]);
-/** And whatever begins with it. */
-const ONCE_EACH = "mcp-param-";
-const ONCE_LENGTHS: ReadonlySet<number> = new Set([...ONCE].map(({ length }) => length));
+/** Each header that begins so is unique, too. */
+const UNIQUE_PREFIX = "mcp-param-";
 const BOTH: Accepts = { json: true, events: true };
 
-/** The replies when all request bodies together exceed the limit, and when one comes too slowly. */
+/** Refusals of a body: all bodies together exceed the limit, or this one arrives too slowly. */
 export const NOT_READ: Readonly<Record<"busy" | "too_slow", Refusal>> = {
   busy: {
     status: 503,
@@ -44,7 +56,9 @@ export const NOT_READ: Readonly<Record<"busy" | "too_slow", Refusal>> = {
   too_slow: { status: 408, message: "the body comes too slowly", headers: { Connection: "close" } },
 };
 
-/** Of a body over the limit. */
+export const NO_EVENTS: Refusal = { status: 406, message: "the client must accept text/event-stream" };
+
+/** Refusal of a body that is over the limit. */
 export function tooLarge(limitBytes: number): Refusal {
   const limit = `${Math.round((limitBytes / 1024 / 1024) * 100) / 100} MiB`;
   return {
@@ -53,15 +67,15 @@ export function tooLarge(limitBytes: number): Refusal {
   };
 }
 
-/** `methods`: those that are, as Allow spells them. */
+/** `methods`: the value of the Allow header. */
 export function notAllowed(methods: string): Refusal {
   return { status: 405, message: `allowed here: ${methods}`, headers: { Allow: methods } };
 }
 
-/** A request target that names its host, too, as one to a proxy does (RFC 9112 §3.2.2). */
+/** A request target in absolute form, as sent to proxies (RFC 9112 §3.2.2). */
 const ABSOLUTE_TARGET = /^https?:\/\/([^/?#]*)([^?#]*)/i;
 
-/** Without the query, and without a slash at its end. */
+/** The path without the query and without a trailing slash. */
 export function pathOf(target: string | undefined): string {
   if (target === undefined) return "";
   if (target === MCP_PATH) return MCP_PATH;
@@ -75,7 +89,7 @@ function withoutSlash(path: string): string {
   return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
 }
 
-/** The group whose address it is; null: another address. */
+/** The group in the address; null: it is not a group's address. */
 export function groupOf(target: string | undefined): string | null {
   return target === MCP_PATH ? null : (GROUP_PATH.exec(pathOf(target))?.[1] ?? null);
 }
@@ -85,67 +99,69 @@ export function queryOf(target = ""): URLSearchParams {
   return new URLSearchParams(query < 0 ? "" : target.slice(query));
 }
 
-/** A header that may come once alone, and comes more than once; null: none does. */
-export function saidTwice({ rawHeaders, headers }: IncomingMessage): string | null {
-  // Node has one member for each name, however often it came: as many as there are lines says that none came twice.
+/** The first header of `UNIQUE` that the request has more than once; null: none. */
+export function repeatedHeader({ rawHeaders, headers }: IncomingMessage): string | null {
+  // Node's `headers` has each name once: if it has as many names as there are lines, none is repeated.
   let names = 0;
   for (const _ in headers) names += 1;
   if (names * 2 === rawHeaders.length) return null;
-  let seen = "";
+  const seen = new Set<string>();
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const written = rawHeaders[index] ?? "";
-    const isParam = written.length > ONCE_EACH.length && written[ONCE_EACH.length - 1] === "-";
-    if (!isParam && !ONCE_LENGTHS.has(written.length)) continue;
     const name = written.toLowerCase();
-    if (!ONCE.has(name) && !name.startsWith(ONCE_EACH)) continue;
-    if (seen.includes(`,${name},`)) return written;
-    seen += `,${name},`;
+    if (!UNIQUE.has(name) && !name.startsWith(UNIQUE_PREFIX)) continue;
+    if (seen.has(name)) return written;
+    seen.add(name);
   }
   return null;
 }
 
-/** Whom a request is meant for: a host in its target overrules the Host header. */
+/** The requested host: a host in the request target overrides the Host header. */
 export function hostOf({ url = "", headers }: IncomingMessage): string | undefined {
   const absolute = url.startsWith("/") ? null : ABSOLUTE_TARGET.exec(url);
   return absolute === null ? headers.host : absolute[1];
 }
 
-/** Null: it is of no trace. */
+/** The W3C trace context; null: none. */
 export function traceOf({ headers }: IncomingMessage): TraceHeaders | null {
   const { traceparent, tracestate } = headers;
   if (typeof traceparent !== "string") return null;
   return { traceparent, tracestate: typeof tracestate === "string" ? tracestate : undefined };
 }
 
-/** The session that a request names in its head. */
+/** The Mcp-Session-Id header. */
 export function sessionId(request: IncomingMessage): string | undefined {
   const id = request.headers[SESSION_HEADER];
   return typeof id === "string" ? id : undefined;
 }
 
-/** Whether it is about a session that there is, as far as its head says. */
+/** True if the request's head names a session. */
 export function isOfSession(request: IncomingMessage): boolean {
   return sessionId(request) !== undefined || pathOf(request.url) === MESSAGES_PATH;
 }
 
-/** The sender's address, IPv4 as such; null: it has gone. */
-export function remoteOf(request: IncomingMessage): string | null {
-  return request.socket.remoteAddress?.replace(/^::ffff:(?=[0-9.]+$)/, "") ?? null;
+/** The address without the IPv6 prefix of a mapped IPv4 address. */
+export function plainAddress(address: string): string {
+  return address.replace(/^::ffff:(?=[0-9.]+$)/, "");
 }
 
-/** Whether it came over loopback. */
+/** The sender's address; null: the connection has closed. */
+export function remoteOf({ socket: { remoteAddress } }: IncomingMessage): string | null {
+  return remoteAddress === undefined ? null : plainAddress(remoteAddress);
+}
+
+/** True if the request came over loopback. */
 export function isOwnMachine(request: IncomingMessage): boolean {
-  const remote = remoteOf(request);
-  return remote === "::1" || remote?.startsWith("127.") === true;
+  return isLoopbackHost(remoteOf(request) ?? "");
 }
 
-/** Whether a Content-Type is JSON's, with or without parameters. */
+/** True for `application/json`, with or without parameters. */
 export function isJsonType(type: string | undefined): boolean {
   if (type === "application/json") return true;
   return type !== undefined && /^application\/json\s*(;|$)/i.test(type);
 }
 
-/** Who says nothing accepts anything. */
+/** A request without an Accept header accepts everything. */
 export function accepted(header: string | undefined): Accepts {
   if (header === undefined || header === "application/json, text/event-stream") return BOTH;
   const types = header.toLowerCase();
@@ -156,12 +172,12 @@ export function accepted(header: string | undefined): Accepts {
   };
 }
 
-/** See `refusesLargeEvents`. */
+/** The largest event that the clients of `refusesLargeEvents` read. */
 export const LARGEST_EVENT_BYTES = 1_048_576;
 
 /**
- * Clients that refuse an event of more than 1 MiB, by the program that speaks HTTP for them: that of the official Python
- * SDK (`max_sse_event_size` of mcp 2.3.0, `mcp/client/streamable_http.py`). They read JSON of any size.
+ * True for clients on the official Python SDK, recognized by its HTTP library: they refuse an event of more than 1 MiB
+ * (`max_sse_event_size` of mcp 2.3.0, `mcp/client/streamable_http.py`), but read JSON of any size.
  */
 export function refusesLargeEvents({ headers }: IncomingMessage): boolean {
   return headers["user-agent"]?.startsWith("python-httpx") === true;

@@ -1,5 +1,5 @@
-// Answers of calls that a client of 2025-11-25 can take up again when their connection breaks: it names the last event
-// that it has (GET with Last-Event-ID), and gets what came after it. Memory is bounded; what is not kept is told as lost.
+// Answers that a client of 2025-11-25 can resume when the connection breaks: it sends a GET with the id of the last event
+// that it received (Last-Event-ID), and gets all later events. Memory is bounded; a lost answer is reported as an error.
 import { randomBytes } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
@@ -8,97 +8,82 @@ import { principalKey } from "../../client-port.ts";
 import { BACKEND_UNAVAILABLE, errorReply, isRpcId, type RpcId } from "../../json-rpc.ts";
 import { responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
+import { CoarseTimer } from "./coarse-timer.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
-/** Kept of one answer while its connection stands: what may still be on its way. */
+/** Characters kept of one answer while it is connected: events that may not have arrived yet. */
 const KEPT_CONNECTED = 256 * 1024;
-/** Kept of one answer once its connection is broken, or its result has been sent. */
+/** Characters kept of one answer once its connection is broken, or its result is sent. */
 const KEPT_BROKEN = 8 * 1024 * 1024;
-/** Kept of all answers together; beyond it, of whoever keeps most, the one that began first is dropped. */
+/** Characters kept of all answers; beyond it, the principal with most of them loses its oldest answer. */
 const KEPT_IN_ALL = 32 * 1024 * 1024;
+/** How long a broken connection can be resumed. */
 const RESUMED_WITHIN_MS = 120_000;
-/** How long a question on a broken connection waits for its client: others may wait for the server meanwhile. */
+/** How long a question on a broken connection waits for its client: other clients may need the server. */
 const ASKED_WITHIN_MS = 15_000;
-/** A whole answer is kept for this long to twice as long: it may have been written to a connection that was broken already. */
-const WHOLE_KEPT_MS = 10_000;
-/** How many whole answers are kept: the newest, whoever made the calls. */
-const MOST_WHOLE = 256;
-/** Clients look again after this time. */
+/** A completely written answer is kept for this long to twice as long: its connection may have been broken already. */
+const COMPLETE_KEPT_MS = 10_000;
+/** Maximum number of completely written answers that are kept. */
+const MOST_COMPLETE = 256;
+/** Time after which a client reconnects. */
 const RETRY_MS = 1_000;
-/** Characters of a request's id in its event ids; what is lost of an answer to a longer one gets no error. */
+/** Maximum length of a request's id in event ids; a longer id is left out, and then a lost answer gets no error. */
 const LONGEST_ID = 256;
 
 const LOST =
   "the connection broke, and the rest of this answer is no longer kept; it is not known whether the call took effect";
 
-interface StreamOwner {
-  readonly parts: StreamParts;
-  grown(characters: number): void;
-  forget(stream: ResumableStream): void;
-  /** All of it is written. */
-  whole(stream: ResumableStream): void;
-}
-
 export class Resumption implements Disposable {
-  readonly #parts: StreamParts;
-  /** Tells ids of this process from those of before a restart. */
+  readonly parts: StreamParts;
+  /** Distinguishes event ids of this process from those of an earlier one. */
   readonly #prefix = randomBytes(6).toString("base64url");
   /** By key, the oldest first. */
   readonly #streams = new Map<string, ResumableStream>();
-  readonly #owner: StreamOwner;
-  /** Written whole since the last look, and before that. */
-  #young = new Set<ResumableStream>();
-  #old = new Set<ResumableStream>();
-  #timer: Timer | null = null;
+  /** Streams whose whole answer is written. */
+  readonly #complete: CoarseTimer<ResumableStream>;
   #count = 0;
-  #kept = 0;
+  #keptCharacters = 0;
 
   constructor(parts: StreamParts) {
-    this.#parts = parts;
-    this.#owner = {
-      parts,
-      grown: (characters) => this.#grown(characters),
-      forget: (stream) => {
-        this.#streams.delete(stream.key);
-        if (!this.#young.delete(stream)) this.#old.delete(stream);
-      },
-      whole: (stream) => {
-        this.#young.add(stream);
-        if (this.#young.size + this.#old.size > MOST_WHOLE) {
-          const [oldest] = this.#old.size > 0 ? this.#old : this.#young;
-          oldest?.giveUp();
-        }
-        this.#timer ??= parts.clock.setTimer(WHOLE_KEPT_MS, this.#look);
-      },
-    };
+    this.parts = parts;
+    this.#complete = new CoarseTimer(parts.clock, COMPLETE_KEPT_MS, (stream) => stream.giveUp());
   }
 
-  /** Answers that can be taken up again. */
-  get size(): number {
-    return this.#streams.size;
-  }
-
-  /** The stream on `response` that answers the request `id`. */
-  open(session: Session, id: RpcId, response: ServerResponse, events: StreamEvents): ResumableStream {
+  /** Opens the stream on `response` that answers the request `id`. */
+  open(session: Session, id: RpcId, response: ServerResponse, handlers: StreamHandlers): ResumableStream {
     this.#count += 1;
     const key = `${this.#prefix}-${this.#count}`;
-    const stream = new ResumableStream(this.#owner, { key, session, idText: idTextOf(id), events });
+    const stream = new ResumableStream(this, key, session, id, handlers);
     this.#streams.set(key, stream);
     stream.connect(response, null);
     return stream;
   }
 
-  readonly #look = (): void => {
-    const old = this.#old;
-    this.#old = this.#young;
-    this.#young = new Set();
-    this.#timer = this.#old.size > 0 ? this.#parts.clock.setTimer(WHOLE_KEPT_MS, this.#look) : null;
-    for (const stream of old) stream.giveUp();
-  };
+  /** Keeps `stream` for a while: its end may have been written to a broken connection. */
+  completed(stream: ResumableStream): void {
+    this.#complete.add(stream);
+    if (this.#complete.size > MOST_COMPLETE) this.#complete.oldest?.giveUp();
+  }
+
+  forget(stream: ResumableStream): void {
+    this.#streams.delete(stream.key);
+    this.#complete.delete(stream);
+  }
+
+  /** The characters that streams keep have changed by so many. */
+  resized(characters: number): void {
+    this.#keptCharacters += characters;
+    if (characters <= 0) return;
+    while (this.#keptCharacters > KEPT_IN_ALL) {
+      const oldest = this.#oldestOfLargest();
+      if (oldest === undefined) return;
+      oldest.clear();
+    }
+  }
 
   /**
-   * Goes on after that event on `response`. "complete": the client has got everything. "unknown": it is no event of an
-   * answer. What is lost is answered with an error.
+   * Sends what came after that event to `response`, or an error if that is lost. "complete": the client has the whole
+   * answer. "unknown": the event does not belong to an answer.
    */
   resume(
     session: Session,
@@ -115,104 +100,86 @@ export class Resumption implements Disposable {
     }
     const id = idOf(event.idText);
     if (id === null) return "complete";
-    const told = new SseStream(this.#parts, response, () => {});
+    const lost = new SseStream(this.parts, response, () => {});
     const json = responseJson(id, errorReply(BACKEND_UNAVAILABLE, LOST));
-    told.sendAnyway(json, `id: ${eventId({ ...event, number: event.number + 1, isLast: true })}\n`);
-    told.end();
+    lost.sendAnyway(json, `id: ${eventId({ ...event, number: event.number + 1, isLast: true })}\n`);
+    lost.end();
     return "resumed";
   }
 
   [Symbol.dispose](): void {
-    this.#timer?.[Symbol.dispose]();
-    this.#timer = null;
     for (const stream of [...this.#streams.values()]) stream.giveUp();
+    this.#complete[Symbol.dispose]();
   }
 
-  #grown(characters: number): void {
-    this.#kept += characters;
-    if (characters <= 0) return;
-    while (this.#kept > KEPT_IN_ALL) {
-      const oldest = this.#oldestOfLargest();
-      if (oldest === null) return;
-      oldest.clear();
-    }
-  }
-
-  /** Of what is kept: one principal takes no other's place. */
-  #oldestOfLargest(): ResumableStream | null {
+  /** The oldest stream of the principal that keeps most; undefined: no stream keeps anything. */
+  #oldestOfLargest(): ResumableStream | undefined {
     const kept = [...this.#streams.values()].filter(({ characters }) => characters > 0);
-    let largest: { readonly oldest: ResumableStream; readonly sum: number } | null = null;
-    for (const own of Map.groupBy(kept, ({ session }) => principalKey(session.principal)).values()) {
-      const sum = own.reduce((all, { characters }) => all + characters, 0);
-      const [oldest] = own;
-      if (oldest !== undefined && (largest === null || sum > largest.sum)) largest = { oldest, sum };
-    }
-    return largest?.oldest ?? null;
+    const groups = [...Map.groupBy(kept, ({ session }) => principalKey(session.principal)).values()];
+    const sumOf = (own: readonly ResumableStream[]): number =>
+      own.reduce((sum, { characters }) => sum + characters, 0);
+    return groups.reduce((a, b) => (sumOf(b) > sumOf(a) ? b : a), [])[0];
   }
 }
 
-interface StreamEvents {
-  /** The client has not come back soon: what was asked gets no answer. */
+interface StreamHandlers {
+  /** The client has not reconnected in time for its questions. */
   onSilent(): void;
-  /** Once; nobody takes it up again. */
+  /** The answer can no longer be resumed; called once. */
   onGone(): void;
-}
-
-interface StreamOptions {
-  readonly key: string;
-  readonly session: Session;
-  /** The request's id, as event ids carry it. */
-  readonly idText: string;
-  readonly events: StreamEvents;
 }
 
 interface KeptEvent {
   readonly number: number;
-  /** Null: it ends the answer and says nothing. */
+  /** Null: an empty event that ends the answer. */
   readonly json: string | null;
 }
 
 export class ResumableStream {
   readonly key: string;
   readonly session: Session;
-  readonly #owner: StreamOwner;
-  readonly #options: StreamOptions;
+  readonly #owner: Resumption;
+  /** The request's id, as event ids contain it. */
+  readonly #idText: string;
+  readonly #handlers: StreamHandlers;
   #events: KeptEvent[] = [];
-  /** Of what is kept. */
+  /** Characters in `#events`. */
   characters = 0;
-  #last = 0;
-  /** The last event was sent, or would have been. */
+  #lastNumber = 0;
+  /** The last event of the answer has been given. */
   #isEnded = false;
   #isGone = false;
-  /** Broken for so long that only the answer is kept. */
+  /** The connection has been broken for so long that only the answer is kept. */
   #isSilent = false;
-  /** Its client knows when to look for it again. */
+  /** The client has been sent the time after which to reconnect. */
   #isPrimed = false;
+  /** Null while the connection is broken. */
   #stream: SseStream | null = null;
   #timer: Timer | null = null;
 
-  constructor(owner: StreamOwner, options: StreamOptions) {
-    this.key = options.key;
-    this.session = options.session;
+  constructor(owner: Resumption, key: string, session: Session, id: RpcId, handlers: StreamHandlers) {
     this.#owner = owner;
-    this.#options = options;
+    this.key = key;
+    this.session = session;
+    this.#idText = idTextOf(id);
+    this.#handlers = handlers;
   }
 
   get congested(): Promise<void> | null {
     return this.#stream?.congested ?? null;
   }
 
-  /** The last event is kept, or is still to come. */
+  /** False: the last event was dropped, so the answer cannot be resumed. */
   get hasEnd(): boolean {
-    return !this.#isEnded || this.#events.at(-1)?.number === this.#last;
+    return !this.#isEnded || this.#events.at(-1)?.number === this.#lastNumber;
   }
 
-  /** Sends an event that says nothing: the client can name it if the connection breaks before the next one. */
+  /** Sends an empty event, whose id the client can resume from if the connection breaks before the next event. */
   prime(): void {
     if (!this.#isPrimed) this.#stream?.sendEvent(`${this.#headOf(0)}data: `);
   }
 
-  /** What came after event `after` (null: the first) goes to `response`, and what comes from now on. */
+  /** Sends the kept events after number `after` (null: all) to `response`, and all that follow. */
   connect(response: ServerResponse, after: number | null): void {
     const before = this.#stream;
     this.#stream = null;
@@ -225,7 +192,7 @@ export class ResumableStream {
     response.once("close", () => {
       if (this.#stream !== stream) return;
       this.#stream = null;
-      if (this.#isEnded && response.writableFinished) this.#owner.whole(this);
+      if (this.#isEnded && response.writableFinished) this.#owner.completed(this);
       else this.#broke();
     });
     if (after !== null) stream.sendEvent(`${this.#headOf(after)}data: `);
@@ -233,46 +200,46 @@ export class ResumableStream {
     if (this.#isEnded) stream.end();
   }
 
-  /** False: nobody will take it up any more. */
+  /** False: the client will not get the message. */
   send(json: string): boolean {
     if (this.#isEnded || this.#isGone || this.#isSilent) return false;
     this.#keep(json, this.#stream === null ? KEPT_BROKEN : KEPT_CONNECTED);
-    if (this.#stream?.send(json, this.#headOf(this.#last)) === false) {
-      // Its reader has left too much unread.
+    if (this.#stream?.send(json, this.#headOf(this.#lastNumber)) === false) {
+      // The client has left too much unread.
       this.#stream = null;
       this.#broke();
     }
     return !this.#isGone;
   }
 
-  /** The last event of an answer, however much is unread. */
+  /** Sends the last event, even if much is unread. */
   sendAnyway(json: string | null): void {
     if (this.#isEnded || this.#isGone) return;
     this.#isEnded = true;
     this.#keep(json, KEPT_BROKEN);
     if (this.#stream === null) return;
-    this.#write(this.#stream, this.#last, json);
+    this.#write(this.#stream, this.#lastNumber, json);
     this.#stream.end();
   }
 
   end(): void {
-    // A cancelled call ends without an answer, and its client need not come back for one.
+    // For a call that was cancelled, and so has no reply.
     this.sendAnyway(null);
   }
 
-  /** Keeps nothing of what was sent; without a connection it is over. */
+  /** Drops all kept events; gives up unless connected. */
   clear(): void {
-    this.#owner.grown(-this.characters);
-    this.characters = 0;
-    this.#events = [];
+    this.#drop();
     if (this.#stream === null) this.giveUp();
   }
 
   giveUp(): void {
     if (this.#isGone || this.#stream !== null) return;
     this.#isGone = true;
-    this.#forget();
-    this.#options.events.onGone();
+    this.#timer?.[Symbol.dispose]();
+    this.#owner.forget(this);
+    this.#drop();
+    this.#handlers.onGone();
   }
 
   #broke(): void {
@@ -281,23 +248,20 @@ export class ResumableStream {
     this.#timer ??= clock.setTimer(ASKED_WITHIN_MS, () => {
       this.#timer = clock.setTimer(RESUMED_WITHIN_MS - ASKED_WITHIN_MS, () => this.giveUp());
       this.#isSilent = true;
-      this.#options.events.onSilent();
+      this.#handlers.onSilent();
     });
   }
 
-  #forget(): void {
-    this.#timer?.[Symbol.dispose]();
-    this.#timer = null;
-    this.#owner.forget(this);
-    this.#owner.grown(-this.characters);
+  #drop(): void {
+    this.#owner.resized(-this.characters);
     this.characters = 0;
     this.#events = [];
   }
 
   #keep(json: string | null, limit: number): void {
-    this.#last += 1;
+    this.#lastNumber += 1;
     const size = json?.length ?? 0;
-    this.#events.push({ number: this.#last, json });
+    this.#events.push({ number: this.#lastNumber, json });
     this.characters += size;
     let dropped = 0;
     while (this.characters - dropped > limit) {
@@ -305,8 +269,8 @@ export class ResumableStream {
       if (this.#events.length === 0) break;
     }
     this.characters -= dropped;
-    this.#owner.grown(size - dropped);
-    // The newest cannot be kept, and there is nowhere to send it.
+    this.#owner.resized(size - dropped);
+    // Not even the newest event fits, and the connection is broken.
     if (this.#events.length === 0 && this.#stream === null) this.giveUp();
   }
 
@@ -316,7 +280,7 @@ export class ResumableStream {
     else stream.sendAnyway(json, head);
   }
 
-  /** The lines before an event's data. */
+  /** The lines of an event before its data. */
   #headOf(number: number): string {
     const retry = this.#isPrimed ? "" : `retry: ${RETRY_MS}\n`;
     this.#isPrimed = true;
@@ -324,15 +288,15 @@ export class ResumableStream {
   }
 
   #idOf(number: number): string {
-    const isLast = this.#isEnded && number === this.#last;
-    return eventId({ key: this.key, number, isLast, idText: this.#options.idText });
+    const isLast = this.#isEnded && number === this.#lastNumber;
+    return eventId({ key: this.key, number, isLast, idText: this.#idText });
   }
 }
 
 interface EventId {
   readonly key: string;
   readonly number: number;
-  /** Nothing comes after it. */
+  /** The last event of the answer. */
   readonly isLast: boolean;
   readonly idText: string;
 }
@@ -343,7 +307,7 @@ function eventId({ key, number, isLast, idText }: EventId): string {
   return `${key}.${number}${isLast ? "e" : ""}.${idText}`;
 }
 
-/** Null: it is none of ours. */
+/** Null: not an event id of this gateway. */
 function readEventId(text: string): EventId | null {
   const [, key, number, end, idText] = EVENT_ID.exec(text) ?? [];
   if (key === undefined || idText === undefined) return null;

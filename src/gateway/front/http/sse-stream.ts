@@ -1,4 +1,4 @@
-// One event stream over HTTP: each JSON-RPC message is an event, with an id where its stream can be resumed.
+// A server-sent event stream over HTTP: one event for each JSON-RPC message.
 import type { ServerResponse } from "node:http";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { BACKLOG_LIMIT_BYTES } from "../session/outlet.ts";
@@ -11,7 +11,7 @@ const HEADERS = {
   "X-Accel-Buffering": "no",
 };
 
-/** What streams of all connections share. */
+/** Shared by the streams of all connections. */
 export interface StreamParts {
   readonly clock: Clock;
   readonly keepAlive: KeepAlive;
@@ -26,7 +26,7 @@ export class SseStream implements ListeningOutlet, KeptStream {
   #ended = false;
   #notified = false;
 
-  /** Sends the head of the response. `onClosed` is called once, whoever closed it. */
+  /** Sends the head of the response. `onClosed` is called once, whichever side closes the stream. */
   constructor({ clock, keepAlive }: StreamParts, response: ServerResponse, onClosed: () => void) {
     this.#response = response;
     this.#keepAlive = keepAlive;
@@ -43,12 +43,12 @@ export class SseStream implements ListeningOutlet, KeptStream {
     return this.#open ? this.#writer.congested : null;
   }
 
-  /** Bytes (of short texts: characters) that the reader has not taken yet. */
+  /** Bytes (of short texts: characters) that the client has not read yet. */
   get backlog(): number {
     return this.#writer.backlog;
   }
 
-  /** An event of other kinds than messages, as it is written. */
+  /** Sends an event that is not a message; `lines` as they are written. */
   sendEvent(lines: string): void {
     if (this.#open && !this.#ended) this.#writer.write(`${lines}\n\n`);
   }
@@ -64,12 +64,12 @@ export class SseStream implements ListeningOutlet, KeptStream {
     return true;
   }
 
-  /** However much is unread: for results, which are as large as they are. */
+  /** Sends even if much is unread: results have no size limit. */
   sendAnyway(json: string, head = ""): void {
     if (this.#open && !this.#ended) this.#writer.write(`${head}event: message\ndata: ${json}\n\n`);
   }
 
-  /** Ends it once what was sent is written. */
+  /** Ends the stream once everything is written. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;

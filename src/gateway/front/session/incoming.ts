@@ -1,4 +1,4 @@
-// Reads what a client sends, whatever carries it: one message, or a batch (protocol 2025-03-26).
+// Reads one message of a client or a batch of messages (protocol 2025-03-26); both transports use it.
 import { isUtf8 } from "node:buffer";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import {
@@ -10,9 +10,10 @@ import {
   type Reply,
   type RpcId,
 } from "../../json-rpc.ts";
+import type { CallOutlet } from "./outlet.ts";
 import type { Session } from "./session.ts";
 
-/** Messages of one batch. */
+/** Maximum number of messages in a batch. */
 const BATCH_LIMIT = 100;
 
 export type ValidMessage = Exclude<Classified, { readonly kind: "invalid" }>;
@@ -20,28 +21,27 @@ export type ValidMessage = Exclude<Classified, { readonly kind: "invalid" }>;
 export interface Batch {
   readonly kind: "batch";
   readonly session: Session;
-  /** In their order. */
   readonly messages: readonly ValidMessage[];
-  /** The answers to members that are not valid messages; `id` as far as it could be read. */
+  /** Replies to members that are not valid messages; `id` null: it could not be read. */
   readonly errors: readonly { readonly id: RpcId | null; readonly reply: Reply }[];
-  /** How many answers it gets: one for each request, and the errors. */
+  /** Number of requests and errors. */
   readonly answers: number;
 }
 
 type Incoming =
-  /** As a whole, by one error. */
+  /** One error answers the whole text. */
   | { readonly kind: "refused"; readonly code: number; readonly id: RpcId | null; readonly reason: string }
   | { readonly kind: "message"; readonly message: ValidMessage }
   | Batch;
 
-/** Nothing of it is handed on yet; but an invalid answer to a question has settled that question. */
+/** Handles no message yet, except that an invalid response to a question settles that question with an error. */
 export function readIncoming(bytes: Buffer, session: Session | null): Incoming {
   if (!isUtf8(bytes)) return refused("the message is not UTF-8", PARSE_ERROR);
   let value: unknown;
   try {
     value = parseExactly(bytes.toString("utf8"));
   } catch {
-    // The parser's own words would repeat what was sent.
+    // The parser's message would repeat parts of the text.
     return refused("the message is not JSON", PARSE_ERROR);
   }
   if (Array.isArray(value)) return readBatch(value, session);
@@ -71,6 +71,15 @@ function readBatch(values: readonly unknown[], session: Session | null): Incomin
   }
   const requests = messages.filter(({ kind }) => kind === "request").length;
   return { kind: "batch", session, messages, errors, answers: requests + errors.length };
+}
+
+/** Gives each message of the batch to its session, and its answers to `outlet`. */
+export function serveBatch({ session, messages, errors }: Omit<Batch, "kind">, outlet: CallOutlet): void {
+  for (const { id, reply } of errors) outlet.answer(id, reply);
+  for (const message of messages) {
+    if (message.kind === "request") session.serve(message.message, outlet);
+    else session.handle(message);
+  }
 }
 
 function refused(reason: string, code: number = INVALID_REQUEST, id: RpcId | null = null): Incoming {

@@ -1,47 +1,47 @@
-// What a session needs of a stream towards its client, whatever carries it.
+// The stream to a client, as a session uses it; each transport implements it.
 import type { Reply, RpcId } from "../../json-rpc.ts";
 import type { TraceHeaders } from "../../middleware/middleware.ts";
 import { writtenResult } from "../../written-results.ts";
 
-/** Unread notifications and questions beyond it cut the stream; results are as large as they are. */
+/** A stream with more unread bytes of notifications and questions is closed. Results have no limit. */
 export const BACKLOG_LIMIT_BYTES = 8 * 1024 * 1024;
 
-/** One stream of messages towards one client. Equal only to itself. */
+/** One stream of messages to one client; compared by identity. */
 export interface Outlet {
-  /**
-   * Sends one message, given as JSON. False when it did not go: the stream is closed, or its reader has left more
-   * unread than is kept, upon which the stream is cut.
-   */
+  /** Sends one message, given as JSON. False: the stream is closed, perhaps just now because too much is unread. */
   send(json: string): boolean;
-  /** Null, or a promise that settles when the reader has caught up, or is gone. */
+  /** A promise that settles when the client has read enough or is gone; null: it keeps up. */
   readonly congested: Promise<void> | null;
 }
 
 /** The stream of one or more requests in flight. */
 export interface CallOutlet extends Outlet {
-  /** Of the headers that its requests came with; absent: there were none. */
+  /** The trace headers of the HTTP request; absent: none. */
   readonly trace?: TraceHeaders;
-  /** Sends a notification of the call; absent: as any other message. */
+  /** Sends a notification of the call; absent: `send` does. */
   notify?(json: string): boolean;
-  /** The last word on the request `id`, once; `reply` null: it was cancelled and gets no answer. */
+  /** Answers the request `id`, once; `reply` null: the request was cancelled and gets no answer. */
   answer(id: RpcId | null, reply: Reply | null): void;
 }
 
-/** As `responseJson`, in pieces where its result is large and goes out as it came. */
+/** Discards everything. */
+export const NO_OUTLET: CallOutlet = { congested: null, send: () => false, answer() {} };
+
+/** The response as JSON; in pieces if the result is large and sent in the bytes that the backend wrote. */
 export function responsePieces(id: RpcId | null, reply: Reply): string | readonly Buffer[] {
-  return asItCame(id, reply) ?? responseJson(id, reply);
+  return writtenPieces(id, reply) ?? responseJson(id, reply);
 }
 
-function asItCame(id: RpcId | null, reply: Reply): readonly Buffer[] | null {
+function writtenPieces(id: RpcId | null, reply: Reply): readonly Buffer[] | null {
   const written = "result" in reply ? writtenResult(reply.result) : null;
   if (written === null) return null;
   const head = `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":`;
   return [Buffer.from(head), written, Buffer.from("}")];
 }
 
-/** The response to the request `id`, as JSON. Never throws: what cannot be spelled becomes an error. */
+/** The response as JSON; an error response if the reply cannot be written. Never throws. */
 export function responseJson(id: RpcId | null, reply: Reply): string {
-  const pieces = asItCame(id, reply);
+  const pieces = writtenPieces(id, reply);
   if (pieces !== null) return pieces.join("");
   try {
     return JSON.stringify(
@@ -55,24 +55,22 @@ export function responseJson(id: RpcId | null, reply: Reply): string {
   }
 }
 
-// The answers of one batch on a stream: together, as one message, once all are there.
-
-/** `answers`: how many there will be. `write` gets them as JSON, unless all were cancelled. */
+/** Collects the answers of a batch. `write` gets all of them as one JSON array; null: all requests were cancelled. */
 export function createBatchOutlet(
   outlet: CallOutlet,
   answers: number,
   write: (json: string | null) => void,
 ): CallOutlet {
-  const written: string[] = [];
-  let waiting = answers;
+  const responses: string[] = [];
+  let missing = answers;
   return new PassingOutlet(outlet, (id, reply) => {
-    if (reply !== null) written.push(responseJson(id, reply));
-    waiting -= 1;
-    if (waiting === 0) write(written.length > 0 ? `[${written.join(",")}]` : null);
+    if (reply !== null) responses.push(responseJson(id, reply));
+    missing -= 1;
+    if (missing === 0) write(responses.length > 0 ? `[${responses.join(",")}]` : null);
   });
 }
 
-/** What is sent goes on to another outlet, while `isOpen`; answers go their own way. */
+/** Sends messages through another outlet while `isOpen`; answers go to `answer`. */
 export class PassingOutlet implements CallOutlet {
   readonly answer: CallOutlet["answer"];
   readonly #outlet: CallOutlet;

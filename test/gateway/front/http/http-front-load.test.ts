@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import { test } from "node:test";
-import { PostExchange, SlowAnswers } from "../../../../src/gateway/front/http/post-exchange.ts";
+import { CoarseTimer } from "../../../../src/gateway/front/http/coarse-timer.ts";
+import { PostExchange, type SlowAnswers } from "../../../../src/gateway/front/http/post-exchange.ts";
 import type { Resumption } from "../../../../src/gateway/front/http/resumption.ts";
 import type { StreamParts } from "../../../../src/gateway/front/http/sse-stream.ts";
 import type { Session } from "../../../../src/gateway/front/session/session.ts";
@@ -247,14 +248,14 @@ test("D2 a slow answer to a client that reads no streams stays one JSON text", a
 
 test("D2 of a client that is gone nothing is kept to be taken up again", async () => {
   const clock = createManualClock();
-  const slow = new SlowAnswers(clock);
+  const slow: SlowAnswers = new CoarseTimer(clock, 5_000, (answer) => answer.becomeStream());
   const response = new ServerResponse(new IncomingMessage(new Socket()));
   const opened: unknown[] = [];
   const resumption = { open: (...given: unknown[]) => void opened.push(given) } as object as Resumption;
   const slowness = { slow, resumption, resumableId: 1 };
   // Neither is asked for anything while nothing is sent.
   const [parts, session] = [{ clock } as object as StreamParts, {} as Session];
-  new PostExchange(parts, response, session, { json: true, events: true }, null, { slowness });
+  new PostExchange(parts, response, session, { json: true, events: true }, { slowness });
   response.destroy();
   await clock.advance(10_000);
   assert.deepEqual(opened, []);

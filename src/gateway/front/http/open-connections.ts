@@ -1,0 +1,125 @@
+// The open connections of one listener, and which one to close when there are too many: one that is not in use.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Clock } from "../../../runtime/time/clock.ts";
+
+/** A request that is incomplete after this time is slow, unless it arrives at this rate. */
+const SLOW_AFTER_MS = 5_000;
+const SLOW_BYTES_A_SECOND = 16 * 1024;
+/** A kept-alive connection may be closed this long after its last request's head, once that request is answered. */
+const IDLE_AFTER_MS = 1_000;
+/** Minimum time between two searches through all connections. */
+const BETWEEN_SEARCHES_MS = 100;
+
+interface OpenConnection {
+  /** Monotonic ms. */
+  readonly openedMs: number;
+  /** Monotonic ms, of the newest request's head; null: no request yet. */
+  requestedMs: number | null;
+  /** The response to the newest request; null: there was no request, or its response is finished. */
+  response: ServerResponse<IncomingMessage> | null;
+  // What the listener's check for unread responses has seen last.
+  written: number;
+  unread: number;
+  unreadSinceMs: number;
+}
+
+export class OpenConnections {
+  readonly bySocket = new Map<Socket, OpenConnection>();
+  readonly #clock: Clock;
+  /** Connections that had sent nothing when last checked, the oldest first. */
+  readonly #silent = new Set<Socket>();
+  /** Found by the last search, the first to close first; each is checked again before it is closed. */
+  #unused: Socket[] = [];
+  #searchedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.bySocket.size;
+  }
+
+  add(socket: Socket): void {
+    const openedMs = this.#clock.monotonicMs();
+    const unread = { written: 0, unread: 0, unreadSinceMs: 0 };
+    this.bySocket.set(socket, { openedMs, requestedMs: null, response: null, ...unread });
+    this.#silent.add(socket);
+  }
+
+  delete(socket: Socket): void {
+    this.bySocket.delete(socket);
+    this.#silent.delete(socket);
+  }
+
+  /** The head of a request has arrived. */
+  requested({ socket }: IncomingMessage, response: ServerResponse<IncomingMessage>): void {
+    const connection = this.bySocket.get(socket);
+    if (connection === undefined) return;
+    connection.response = response;
+    connection.requestedMs = this.#clock.monotonicMs();
+  }
+
+  /**
+   * Closes the oldest connection that has sent nothing; else the oldest with a slow request; else the one that is idle
+   * for longest. False: all are in use.
+   */
+  makeRoom(): boolean {
+    const socket = this.#oldestSilent() ?? this.#nextUnused();
+    if (socket === null) return false;
+    this.delete(socket);
+    socket.destroy();
+    return true;
+  }
+
+  #oldestSilent(): Socket | null {
+    for (const socket of this.#silent) {
+      if (socket.bytesRead === 0) return socket;
+      this.#silent.delete(socket);
+    }
+    return null;
+  }
+
+  #nextUnused(): Socket | null {
+    const nowMs = this.#clock.monotonicMs();
+    const rankNow = (socket: Socket): Rank | null => {
+      const connection = this.bySocket.get(socket);
+      return connection === undefined ? null : rankOf(socket, connection, nowMs);
+    };
+    if (this.#unused.length === 0 && nowMs - this.#searchedMs >= BETWEEN_SEARCHES_MS) {
+      this.#searchedMs = nowMs;
+      this.#unused = [...this.bySocket.keys()]
+        .map((socket) => ({ socket, rank: rankNow(socket) }))
+        .filter((one): one is { socket: Socket; rank: Rank } => one.rank !== null)
+        .sort(({ rank: a }, { rank: b }) => a.order - b.order || a.sinceMs - b.sinceMs)
+        .map(({ socket }) => socket);
+    }
+    for (let socket = this.#unused.shift(); socket !== undefined; socket = this.#unused.shift()) {
+      if (rankNow(socket) !== null) return socket;
+    }
+    return null;
+  }
+}
+
+/** Slow requests (0) are closed before idle connections (1), and the oldest of each first. */
+interface Rank {
+  readonly order: 0 | 1;
+  readonly sinceMs: number;
+}
+
+/** Null: the connection is in use. */
+function rankOf(
+  { bytesRead }: Socket,
+  { openedMs, requestedMs, response }: OpenConnection,
+  nowMs: number,
+): Rank | null {
+  const sinceMs = requestedMs ?? openedMs;
+  const ageMs = nowMs - sinceMs;
+  if (requestedMs === null || response?.req.complete === false) {
+    const isSlow = ageMs >= SLOW_AFTER_MS && (bytesRead / ageMs) * 1_000 < SLOW_BYTES_A_SECOND;
+    return isSlow ? { order: 0, sinceMs } : null;
+  }
+  const isIdle = (response === null || response.writableFinished) && ageMs >= IDLE_AFTER_MS;
+  return isIdle ? { order: 1, sinceMs } : null;
+}
