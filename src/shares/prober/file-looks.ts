@@ -1,25 +1,30 @@
-// Looks at files and folders: they may hang where their disk does.
-import { readFile, realpath, stat } from "node:fs/promises";
+// Looks at files and folders on local disks, which may hang, too. None of the functions rejects.
+import { lstat, readFile, readlink, realpath, stat } from "node:fs/promises";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { type Exposure, exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
-import { FILE_LIMIT_BYTES, type FileBytes, type FileLook } from "./prober.ts";
+import { FILE_LIMIT_BYTES, type FileBytes, type FileLook, type LinkLook } from "./prober.ts";
 
-/** None of them rejects. */
 export const fileLooks = {
-  /** null: none. */
+  /** null: the path does not exist. */
   realPath: (path: string): Promise<string | null> => realpath(path).catch(() => null),
 
   async fileLook(path: string): Promise<FileLook> {
     try {
       const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
-      const [d, i, s, m, c] = [dev, ino, size, mtimeNs, ctimeNs].map(String);
-      return { state: "file", dev: d ?? "", ino: i ?? "", size: s ?? "", mtimeNs: m ?? "", ctimeNs: c ?? "" };
+      return {
+        state: "file",
+        dev: String(dev),
+        ino: String(ino),
+        size: String(size),
+        mtimeNs: String(mtimeNs),
+        ctimeNs: String(ctimeNs),
+      };
     } catch (error) {
-      return failed(error);
+      return { state: "failed", errno: errnoOf(error) };
     }
   },
 
-  /** Only plain files that are not too large: a pipe would never end. */
+  /** Reads only regular files up to the limit: reading a pipe would never end. */
   async fileBytes(path: string): Promise<FileBytes> {
     try {
       const stats = await stat(path);
@@ -28,11 +33,11 @@ export const fileLooks = {
       if (stats.size > FILE_LIMIT_BYTES) return { state: "failed", errno: "EFBIG" };
       return { state: "read", base64: (await readFile(path)).toString("base64") };
     } catch (error) {
-      return failed(error);
+      return { state: "failed", errno: errnoOf(error) };
     }
   },
 
-  /** One after the other, to take only one thread. */
+  /** One path after the other, to take only one thread. */
   async exposures(paths: readonly string[]): Promise<readonly Exposure[]> {
     const identity = await ownIdentity();
     const found: Exposure[] = [];
@@ -41,6 +46,23 @@ export const fileLooks = {
   },
 } as const;
 
-function failed(error: unknown): { readonly state: "failed"; readonly errno: string } {
-  return { state: "failed", errno: systemErrorCode(error) ?? errorText(error) };
+export async function lookAtLink(path: string): Promise<LinkLook> {
+  try {
+    const stats = await lstat(path, { bigint: true });
+    if (stats.isSymbolicLink()) {
+      const { dev, ino, ctimeNs } = stats;
+      return { state: "link", target: await readlink(path), identity: `${dev}:${ino}:${ctimeNs}` };
+    }
+    const kind = stats.isDirectory() ? "folder" : stats.isFile() ? "file" : "special file";
+    return { state: "other", kind };
+  } catch (error) {
+    const code = errnoOf(error);
+    const isMissing = code === "ENOENT" || code === "ENOTDIR";
+    return isMissing ? { state: "missing" } : { state: "unknown", text: code };
+  }
+}
+
+/** The errno's name. */
+export function errnoOf(error: unknown): string {
+  return systemErrorCode(error) ?? errorText(error);
 }

@@ -1,15 +1,15 @@
-// Lists the folders in a folder of a share, or checks that it is there; never leaves the share. It touches the mount,
-// so only the prober runs it.
+// Lists the folders in a folder of a share, or checks that the folder exists; never leaves the share. It touches the
+// mount, so only the prober runs it.
 import { opendir, realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import type { FolderListing } from "./prober.ts";
 
-/** More are not listed: nobody picks from so many. */
+/** Maximum number of listed folders: nobody picks from more. */
 const FOLDER_LIMIT = 5_000;
-/** Of a folder with more entries only so many are read. */
+/** Maximum number of entries that are read. */
 const ENTRY_LIMIT = 100_000;
-/** How many symlinks are followed in search of folders inside the share. */
+/** Maximum number of symlinks that are followed to find folders inside the share. */
 const LINK_LIMIT = 200;
 const ENTRIES_AT_ONCE = 128;
 
@@ -21,7 +21,7 @@ export function listFolders(root: string, subpath: string): Promise<FolderListin
   return inFolder(root, subpath, namesIn);
 }
 
-/** Checks only that it is there: a folder of 100,000 entries is not read, and no link in it is followed. */
+/** Checks only that the folder exists and may be read. Reads one entry and follows no link in the folder. */
 export function lookAtFolder(root: string, subpath: string): Promise<FolderListing> {
   return inFolder(root, subpath, async (folder) => {
     const opened = await opendir(folder, { bufferSize: 1 });

@@ -1,26 +1,25 @@
-// Looks at a mount by a name that nobody has asked for: since macOS 15 the SMB client answers a readdir from its memory
-// for up to a minute, but a name that it never saw goes to the server, and ENOENT from there is the proof of life.
+// Looks at a mount by a new random name: since macOS 15 the SMB client answers a readdir from its cache for up to a
+// minute, but it asks the server about a name that it never saw, and ENOENT from there is the proof of life.
 import { randomUUID } from "node:crypto";
-import { lstat } from "node:fs";
+import { lstat } from "node:fs/promises";
 import { join } from "node:path";
+import { errnoOf } from "./file-looks.ts";
 import { type LookAtMount, lookAtMountLinux } from "./mount-look-linux.ts";
 
-/** Hidden, in case some tool ever shows it; nothing of that name is made. */
+/** Hidden, in case a tool ever shows the name. No file of that name is made. */
 const PREFIX = ".mountaineer-look-";
 
-/** Asks for one name and returns how that failed; null: there is such a name. */
-type AskName = (path: string, answer: (error: NodeJS.ErrnoException | null) => void) => void;
-
 /**
- * Asks for the name first. Then reads the root as on Linux: even from memory this shows whether the mount may be listed
- * at all (privacy, rights), and whether there is a folder, because a missing root answers ENOENT, too.
+ * Asks for the name first, then reads the root as on Linux. Even from the cache, the second look shows whether the mount
+ * may be listed (privacy, rights), and whether it exists at all, because a missing root answers ENOENT, too.
  */
-export function createLookAtMountDarwin(askName: AskName, list: LookAtMount): LookAtMount {
-  return (path, done) => {
-    askName(join(path, `${PREFIX}${randomUUID()}`), (error) => {
-      if (error !== null && error.code !== "ENOENT") done(error.code ?? error.message);
-      else list(path, done);
-    });
+export function createLookAtMountDarwin(
+  askName: (path: string) => Promise<unknown>,
+  list: LookAtMount,
+): LookAtMount {
+  return async (path) => {
+    const errno = await askName(join(path, `${PREFIX}${randomUUID()}`)).then(() => "ENOENT", errnoOf);
+    return errno === "ENOENT" ? list(path) : errno;
   };
 }
 

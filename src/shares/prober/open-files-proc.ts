@@ -2,20 +2,21 @@
 // never asks the file system behind them.
 import { readdir, readdirSync, readFile, readFileSync, readlinkSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { promisify } from "node:util";
 import type { OpenFile, OpenFilesAnswer } from "./prober.ts";
 import type { OpenFilesRequest } from "./prober-protocol.ts";
 import { isOfGroups, type KinOf, kinInProc } from "./process-family.ts";
 
-/** Nobody sees more; a build farm on the share must not fill a message. */
+/** Maximum number of files in an answer: more are not shown. */
 export const OPEN_FILES_AT_MOST = 200;
-/** How long to scan before the event loop gets a turn, so that looks begin and are answered meanwhile. */
+/** Time of scanning before the event loop gets a turn for looks, ms. */
 const STRETCH_MS = 4;
 const DELETED = " (deleted)";
 
 interface Wanted {
   readonly path: string;
   readonly inside: string;
-  /** As in a maps file, where a newline is \012. */
+  /** The path as in a maps file, where a newline is \012. */
   readonly mapped: Buffer;
   readonly exceptPids: ReadonlySet<number>;
   readonly exceptGroups: ReadonlySet<number>;
@@ -61,7 +62,7 @@ async function scanProcess(
 ): Promise<void> {
   let command: string | null = null;
   const isOurs = new Map<Wanted, boolean>();
-  // Checked only for the few that hold something.
+  // Checked only for processes that hold a file.
   const isExcepted = (one: Wanted): boolean => {
     const is = isOurs.get(one) ?? (one.exceptGroups.size > 0 && isOfGroups(pid, one.exceptGroups, kinOf));
     isOurs.set(one, is);
@@ -78,15 +79,15 @@ async function scanProcess(
     }
   };
   try {
-    // Reading a link never blocks. Listing fd, like reading maps, waits for a process that is just being started.
-    for (const fd of await listDescriptors(`${folder}/fd`))
+    // Reading a link never blocks.
+    for (const fd of await listFolder(`${folder}/fd`))
       noteLink(`${folder}/fd/${fd}`, (path) => note(path, "fd"));
     noteLink(`${folder}/cwd`, (path) => note(path, "cwd"));
     noteLink(`${folder}/root`, (path) => note(path, "root"));
-    const maps = await readMaps(`${folder}/maps`);
+    const maps = await readWhole(`${folder}/maps`);
     for (const path of mappedPaths(maps, wanted)) note(path, "mmap");
   } catch {
-    // It ended meanwhile, or we may not see its files.
+    // The process has ended meanwhile, or its files are hidden from us.
   }
 }
 
@@ -106,19 +107,11 @@ function noteLink(link: string, note: (path: string) => void): void {
   if (path.startsWith("/")) note(path);
 }
 
-/** Asynchronous: on a busy machine a program that takes seconds to start must not hold up all looks. */
-function listDescriptors(path: string): Promise<readonly string[]> {
-  return new Promise((resolve, reject) => {
-    readdir(path, (error, names) => (error === null ? resolve(names) : reject(error)));
-  });
-}
+/** Asynchronous: listing descriptors waits for a program that is just starting, which may take seconds. */
+const listFolder = promisify(readdir);
 
-/** Asynchronous, because it waits for the process's memory lock, which a process stuck in the kernel may hold. */
-function readMaps(path: string): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    readFile(path, (error, content) => (error === null ? resolve(content) : reject(error)));
-  });
-}
+/** Asynchronous: reading maps waits for the process's memory lock, which a process stuck in the kernel may hold. */
+const readWhole = promisify(readFile);
 
 function mappedPaths(maps: Buffer, wanted: readonly Wanted[]): Set<string> {
   const paths = new Set<string>();
@@ -136,7 +129,7 @@ function mappedPaths(maps: Buffer, wanted: readonly Wanted[]): Set<string> {
 
 function commandOf(folder: string): string {
   try {
-    // Not cmdline, which is in the process's memory and is read under the same lock as maps.
+    // Unlike comm, cmdline lies in the process's memory and is read under the same lock as maps.
     return readFileSync(`${folder}/comm`, "utf8").trimEnd();
   } catch {
     return "?";

@@ -14,9 +14,9 @@ interface ProberChildEvents {
 
 export type ProberChild = ReturnType<typeof startProberChild>;
 
-/** One thread for each question that may be asked at once, because all may hang. */
+/** One thread for each question that may run at once, because all may hang. */
 const POOL_SIZE = String(Object.values(AT_ONCE).reduce((sum, count) => sum + count));
-/** Few threads of its own for V8, and no optimiser (5 MB), for work this small. */
+/** A small heap, no extra V8 threads and no optimizer (5 MB). */
 const NODE_FLAGS = [
   "--max-semi-space-size=1",
   "--max-old-space-size=64",
@@ -24,16 +24,13 @@ const NODE_FLAGS = [
   "--no-opt",
   "--no-warnings",
 ];
-/** The variables that the system's resolver reads. */
+/** Environment variables that the system's resolver reads. */
 const RESOLVER_VARIABLES = ["RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES"];
 
 export function startProberChild(lookDeadlineMs: number, events: ProberChildEvents) {
   let over = false;
   let crash: string | null = null;
-  let markEnded = (): void => {};
-  const hasEnded = new Promise<void>((resolve) => {
-    markEnded = resolve;
-  });
+  const { promise: hasEnded, resolve: markEnded } = Promise.withResolvers<void>();
   const end = (why: string): void => {
     markEnded();
     if (over) return;
@@ -45,7 +42,7 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
   try {
     child = fork(fileURLToPath(programBeside(import.meta.url, "prober-child")), [String(lookDeadlineMs)], {
       execArgv: NODE_FLAGS,
-      // No pipes: it may hang in the kernel for ever, and nothing of ours waits for it.
+      // No pipes: the child may hang in the kernel forever, and the daemon must not wait for it.
       stdio: ["ignore", "ignore", "ignore", "ipc"],
       cwd: "/",
       // Ctrl-C at a terminal reaches the daemon alone.
@@ -73,7 +70,7 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
   return {
     /** 0 when it could not be started. */
     pid: child.pid ?? 0,
-    /** What is sent to a child that has ended is lost; `onEnd` says so. */
+    /** A message to a child that has ended is lost. */
     send(request: ProberRequest): void {
       if (child.connected) child.send(request, () => {});
     },

@@ -1,15 +1,15 @@
-// The program of the prober process: every call that may hang is made here, asynchronously, and never more at once than
-// libuv's pool has threads (UV_THREADPOOL_SIZE, from AT_ONCE), so that a question that has begun really runs.
-import { lookup } from "node:dns";
-import { lstat, readlink, stat } from "node:fs";
-import { fileLooks } from "./file-looks.ts";
+// The program of the prober process. It makes every call that may hang, asynchronously, and never more at once than libuv's
+// pool has threads (UV_THREADPOOL_SIZE, from AT_ONCE), so that a question that has begun really runs.
+import { lookup } from "node:dns/promises";
+import { stat } from "node:fs/promises";
+import { fileLooks, lookAtLink } from "./file-looks.ts";
 import { listFolders, lookAtFolder } from "./folder-listing.ts";
 import { lookAtMountDarwin } from "./mount-look-darwin.ts";
 import { lookAtMountLinux } from "./mount-look-linux.ts";
 import { createOpenFilesScanDarwin } from "./open-files-darwin.ts";
 import { scanOpenFilesProc } from "./open-files-proc.ts";
 import { pathPlaces } from "./path-places.ts";
-import type { LinkLook } from "./prober.ts";
+
 import {
   type AnswerOf,
   type Ask,
@@ -26,7 +26,6 @@ const openFilesNowhere: OpenFilesScan = async (requests) =>
     paths.map(() => ({ ok: false, text: `open files cannot be listed on ${process.platform}` })),
   );
 
-/** This system's own. */
 const scanOpenFiles: OpenFilesScan =
   process.platform === "linux"
     ? (requests) => scanOpenFilesProc(requests, "/proc")
@@ -34,72 +33,34 @@ const scanOpenFiles: OpenFilesScan =
       ? createOpenFilesScanDarwin()
       : openFilesNowhere;
 
-/** Answers wait this long for others to travel with; a failover does not notice it. */
+/** Time for which answers are gathered into one message, ms; too short to delay a failover. */
 const LINGER_MS = 3;
-/** Of the deadline. */
+/** Looks that are due within this part of the deadline are reported as late together. */
 const LATE_TOGETHER = 0.1;
-/** A scan reads hundreds of small kernel files, and a process stuck in the kernel can hold up one of them. */
+/** Deadline of a scan, ms. It reads hundreds of small kernel files, and a process stuck in the kernel can block one. */
 const SCAN_DEADLINE_MS = 5_000;
 
 type Answerers = {
-  readonly [Kind in SingleKind]: (subject: SubjectOf<Kind>, done: (answer: AnswerOf<Kind>) => void) => void;
+  readonly [Kind in SingleKind]: (subject: SubjectOf<Kind>) => Promise<AnswerOf<Kind>>;
 };
 
 const answerers: Answerers = {
   look: process.platform === "darwin" ? lookAtMountDarwin : lookAtMountLinux,
-  link(path, done) {
-    lstat(path, { bigint: true }, (error, stats) => {
-      if (error !== null) {
-        const code = codeOf(error);
-        done(code === "ENOENT" || code === "ENOTDIR" ? { state: "missing" } : unknownLink(code));
-      } else if (!stats.isSymbolicLink()) {
-        done({
-          state: "other",
-          kind: stats.isDirectory() ? "folder" : stats.isFile() ? "file" : "special file",
-        });
-      } else {
-        readlink(path, (linkError, target) => {
-          if (linkError !== null) done(unknownLink(codeOf(linkError)));
-          else done({ state: "link", target, identity: `${stats.dev}:${stats.ino}:${stats.ctimeNs}` });
-        });
-      }
-    });
-  },
-  folder(path, done) {
-    stat(path, (error, stats) => done(error === null && stats.isDirectory()));
-  },
-  folders({ root, subpath, wants }, done) {
-    void (wants === "look" ? lookAtFolder : listFolders)(root, subpath).then(done);
-  },
-  realPath(path, done) {
-    void fileLooks.realPath(path).then(done);
-  },
-  fileLook(path, done) {
-    void fileLooks.fileLook(path).then(done);
-  },
-  fileBytes(path, done) {
-    void fileLooks.fileBytes(path).then(done);
-  },
-  exposures(paths, done) {
-    void fileLooks.exposures(paths).then(done);
-  },
-  places(paths, done) {
-    void pathPlaces(paths).then(done);
-  },
-  addresses(host, done) {
-    lookup(host, { all: true }, (error, found) =>
-      done(error === null ? found.map(({ address }) => address) : []),
-    );
-  },
+  link: lookAtLink,
+  folder: (path) =>
+    stat(path).then(
+      (stats) => stats.isDirectory(),
+      () => false,
+    ),
+  folders: ({ root, subpath, wants }) => (wants === "look" ? lookAtFolder : listFolders)(root, subpath),
+  ...fileLooks,
+  places: pathPlaces,
+  addresses: (host) =>
+    lookup(host, { all: true }).then(
+      (found) => found.map(({ address }) => address),
+      () => [],
+    ),
 };
-
-function codeOf(error: NodeJS.ErrnoException): string {
-  return error.code ?? error.message;
-}
-
-function unknownLink(code: string): LinkLook {
-  return { state: "unknown", text: code };
-}
 
 /** Answers the daemon until the channel to it closes. */
 class Answering {
@@ -107,9 +68,9 @@ class Answering {
   readonly #scan: OpenFilesScan;
   readonly #waiting = new Map<SingleKind, Ask<SingleKind>[]>();
   readonly #running = new Map<SingleKind, number>();
-  /** Begun and unanswered, oldest first: when each is late. */
+  /** Deadlines of the questions in progress by id, oldest first, in time of `performance`. */
   readonly #begun = new Map<number, number>();
-  /** How many answers are still to come. */
+  /** Number of answers still to come. */
   #due = 0;
   #retired = false;
   #answers: [id: number, answer: unknown][] = [];
@@ -161,14 +122,14 @@ class Answering {
   #begin<Kind extends SingleKind>({ id, kind, subject }: Ask<Kind>): void {
     this.#running.set(kind, (this.#running.get(kind) ?? 0) + 1);
     if (kind !== "addresses") this.#begun.set(id, performance.now() + this.#lateAfterMs);
-    answerers[kind](subject, (answer) => {
+    void answerers[kind](subject).then((answer) => {
       this.#running.set(kind, (this.#running.get(kind) ?? 1) - 1);
       this.#answered(id, answer);
       this.#pump(kind);
     });
   }
 
-  /** One walk for all of them. */
+  /** One walk over the processes answers all scans. */
   #beginScan(scans: readonly Ask<"openFiles">[]): void {
     for (const { id } of scans) this.#begun.set(id, performance.now() + SCAN_DEADLINE_MS);
     const failed = (error: unknown) => {
@@ -200,12 +161,12 @@ class Answering {
     if (this.#retired || this.#lateTimer !== null) return;
     const [oldest] = this.#begun.values();
     if (oldest === undefined) return;
-    // If this process was held up, answers may wait to be read, but timers run first.
+    // After this process stood still, timers run before finished calls are noticed.
     const late = (): void => void setImmediate(() => this.#markLate());
     this.#lateTimer = setTimeout(late, Math.max(1, oldest - performance.now()));
   }
 
-  /** Without open questions nothing wakes this process. */
+  /** Stops the timer, so that nothing wakes this process while no question is open. */
   #endWatchForLate(): void {
     if (this.#lateTimer !== null) clearTimeout(this.#lateTimer);
     this.#lateTimer = null;
@@ -214,8 +175,8 @@ class Answering {
   #markLate(): void {
     this.#lateTimer = null;
     if (this.#retired) return;
-    // Looks that began at nearly the same time hang for the same reason: they are marked as late now, so that the next
-    // child does not start them again.
+    // Looks that began at nearly the same time hang for the same reason. They are late as well: the next child must not
+    // begin them again.
     const until = performance.now() + this.#lateAfterMs * LATE_TOGETHER;
     const late = [...this.#begun].filter(([, dueMs]) => dueMs <= until).map(([id]) => id);
     if (late.length > 0) this.#send(late);
@@ -227,7 +188,7 @@ function send(reply: ProberReply, done?: () => void): void {
   process.send?.(reply, undefined, undefined, done);
 }
 
-// exit() would wait for ever for a thread that hangs; SIGKILL does not.
+// exit() would wait forever for a thread that hangs; SIGKILL does not.
 const endNow = (): void => {
   process.kill(process.pid, "SIGKILL");
 };

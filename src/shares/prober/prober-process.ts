@@ -1,75 +1,71 @@
-// The daemon's side of the prober: what it answers, from questions to its process.
+// The daemon's side of the prober: turns calls into questions for its process.
 import { isIP } from "node:net";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import {
-  type FolderListing,
-  type LinkLook,
-  type Look,
-  NO_LINK_ANSWER,
-  type OpenFilesAnswer,
-  type Prober,
-} from "./prober.ts";
+import { type Look, NO_LINK_ANSWER, type OpenFilesAnswer, type Prober } from "./prober.ts";
+import type { AnswerOf, QuestionKind, SubjectOf } from "./prober-protocol.ts";
 import { answerIn, ProberQuestions, type Question } from "./prober-questions.ts";
 
 interface ProberOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** A look without an answer for this long marks its mount. Default 1,000 ms. */
+  /** A look without an answer for this long is late. Default 1,000 ms. */
   readonly lookDeadlineMs?: number;
-  /** Starts the process at once, where a first question is sure to come. */
+  /** Starts the process at once instead of at the first question. */
   readonly startsAhead?: boolean;
 }
 
 const LOOK_DEADLINE_MS = 1_000;
 
-/** How many questions about places below one path may hang: each may hold a process until its mount answers. */
+/** Maximum number of hanging questions about places that begin with the same path: each keeps a process. */
 const MOST_HANGING = 2;
 
 const NO_FILES_ANSWER: OpenFilesAnswer = { ok: false, text: "the prober did not answer in time" };
 
-/** Unless it is to start ahead, the process starts at the first question. It ends with this process, however that ends, and when it is idle. */
+/** The prober process ends when it is idle, and with the daemon, even if the daemon is killed. */
 export function startProber(options: ProberOptions): Prober {
   const { clock, logger, lookDeadlineMs = LOOK_DEADLINE_MS } = options;
   const questions = new ProberQuestions({ clock, logger, lookDeadlineMs });
   if (options.startsAhead === true) questions.start();
   const looks = new Map<string, Look>();
 
-  const readLink = async (path: string, waitMs: number): Promise<LinkLook> =>
+  const asking =
+    <Kind extends QuestionKind>(kind: Kind) =>
+    (subject: SubjectOf<Kind>, waitMs: number): Promise<AnswerOf<Kind> | null> =>
+      questions.answerTo(kind, subject, waitMs);
+  const readLink: Prober["readLink"] = async (path, waitMs) =>
     (await questions.answerTo("link", path, waitMs)) ?? NO_LINK_ANSWER;
   const folders =
-    (wants: "names" | "look") =>
-    (root: string, subpath: string, waitMs: number): Promise<FolderListing | null> =>
-      orNull(questions.answerTo("folders", { root, subpath, wants }, waitMs));
+    (wants: "names" | "look"): Prober["folders"] =>
+    (root, subpath, waitMs) =>
+      questions.answerTo("folders", { root, subpath, wants }, waitMs);
 
   const lastLook = (mountId: string): Look => {
     const pending = questions.find("look", mountId);
     if (pending !== undefined) return { state: "pending", startedAtMs: pending.startedAtMs };
     return looks.get(mountId) ?? { state: "never" };
   };
-  const askForLook = (mountId: string, path: string): Question => {
+  const askForLook = (mountId: string, path: string): Question<"look"> => {
     const question = questions.ask(
       "look",
       mountId,
       () => path,
       (errno) => {
         const { startedAtMs } = question;
-        const look = { state: "answered", startedAtMs, finishedAtMs: clock.monotonicMs() } as const;
-        // If the child was lost with the look, nothing is known.
-        looks.set(mountId, errno === undefined ? { state: "never" } : { ...look, errno });
+        // undefined: the child was lost with the look.
+        if (errno === undefined) looks.delete(mountId);
+        else looks.set(mountId, { state: "answered", startedAtMs, finishedAtMs: clock.monotonicMs(), errno });
       },
     );
     return question;
   };
 
-  /** Questions about places that hang, and that nobody waits for any more: by their ids, the path that each began with. */
+  /** The first path of each hanging question about places without a waiter, by its id. */
   const hanging = new Map<number, string>();
 
   return {
     async look(mountId, path, waitMs) {
-      if (questions.disposed) return lastLook(mountId);
-      const look = askForLook(mountId, path);
-      if (!look.late) await questions.wait(look, waitMs);
+      await questions.wait(askForLook(mountId, path), waitMs);
       return lastLook(mountId);
     },
     lastLook,
@@ -80,32 +76,31 @@ export function startProber(options: ProberOptions): Prober {
     },
     readLink,
     readLinks: (paths, waitMs) => Promise.all(paths.map((path) => readLink(path, waitMs))),
-    folderExists: (path, waitMs) => orNull(questions.answerTo("folder", path, waitMs)),
-    realPath: (path, waitMs) => orNull(questions.answerTo("realPath", path, waitMs)),
-    fileLook: (path, waitMs) => orNull(questions.answerTo("fileLook", path, waitMs)),
-    fileBytes: (path, waitMs) => orNull(questions.answerTo("fileBytes", path, waitMs)),
-    exposures: (paths, waitMs) => orNull(questions.answerTo("exposures", paths, waitMs)),
+    folderExists: asking("folder"),
+    realPath: asking("realPath"),
+    fileLook: asking("fileLook"),
+    fileBytes: asking("fileBytes"),
+    exposures: asking("exposures"),
     async places(paths, waitMs) {
       const [first = ""] = paths;
       const alike = [...hanging.values()].filter((path) => path === first);
-      if (questions.disposed || alike.length >= MOST_HANGING) return null;
+      if (alike.length >= MOST_HANGING) return null;
       const one = questions.ask(
         "places",
         JSON.stringify(paths),
         () => paths,
         () => hanging.delete(one.id),
       );
-      if (one.late) return null;
       await questions.wait(one, waitMs);
       const isWanted = one.isOver || one.waiters.size > 0;
       if (!isWanted && one.late) hanging.set(one.id, first);
       else if (!isWanted) questions.drop(one);
-      return answerIn<"places">(one) ?? null;
+      return answerIn(one) ?? null;
     },
     folders: folders("names"),
     folderLook: folders("look"),
     async openFiles(paths, exceptPids, waitMs, exceptGroups = []) {
-      if (questions.disposed || paths.length === 0) return paths.map(() => NO_FILES_ANSWER);
+      if (paths.length === 0) return [];
       const about = JSON.stringify([paths, exceptPids, exceptGroups]);
       const one = questions.ask("openFiles", about, () => ({
         paths,
@@ -114,7 +109,7 @@ export function startProber(options: ProberOptions): Prober {
       }));
       await questions.wait(one, waitMs);
       if (!one.isOver && one.waiters.size === 0) questions.drop(one);
-      const answers = answerIn<"openFiles">(one);
+      const answers = answerIn(one);
       return paths.map((_, index) => answers?.[index] ?? NO_FILES_ANSWER);
     },
     async resolve(host, waitMs) {
@@ -124,13 +119,6 @@ export function startProber(options: ProberOptions): Prober {
     get pids() {
       return questions.pids;
     },
-    async [Symbol.asyncDispose]() {
-      if (!questions.disposed) await questions[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => questions[Symbol.asyncDispose](),
   };
-}
-
-/** What was asked, or null while nobody knows. */
-async function orNull<Answer>(answer: Promise<Answer | undefined>): Promise<Answer | null> {
-  return (await answer) ?? null;
 }

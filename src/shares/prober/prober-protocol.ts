@@ -1,8 +1,8 @@
-// The messages between the daemon and its prober process: all that is asked in one turn is one message.
+// The messages between the daemon and its prober process: all questions of one turn of the event loop are one message.
 import type { Exposure } from "../../runtime/files/exposure.ts";
 import type { FileBytes, FileLook, FolderListing, LinkLook, OpenFilesAnswer, PathPlace } from "./prober.ts";
 
-/** What is asked by kind, and what is answered: the errno's name for a `look` that failed. */
+/** Subject and answer of each kind of question. A failed `look` is answered with the errno's name. */
 interface Questions {
   look(path: string): string | null;
   link(path: string): LinkLook;
@@ -21,13 +21,13 @@ export type QuestionKind = keyof Questions;
 export type SubjectOf<Kind extends QuestionKind> = Parameters<Questions[Kind]>[0];
 export type AnswerOf<Kind extends QuestionKind> = ReturnType<Questions[Kind]>;
 
-/** All of `openFiles` that come in one message are answered by one walk over the processes. */
+/** The kinds that are answered one by one. All `openFiles` of a message are answered by one walk over the processes. */
 export type SingleKind = Exclude<QuestionKind, "openFiles">;
 
 /**
- * How many of each kind may be under way in a prober process, which has a thread for each. Looks at mounts and at
- * folders of routes hang when what they look at hangs, and one that waits for such a one would be late without its own
- * fault. getaddrinfo, for `addresses`, ends by itself, after many seconds.
+ * How many questions of each kind may run at once in a prober process, which has a thread for each. Looks at mounts and
+ * at folders of routes may hang and keep their threads, so these kinds have more. getaddrinfo, for `addresses`, ends by
+ * itself after many seconds.
  */
 export const AT_ONCE: Readonly<Record<SingleKind, number>> = {
   look: 8,
@@ -45,12 +45,12 @@ export const AT_ONCE: Readonly<Record<SingleKind, number>> = {
 interface FoldersQuestion {
   readonly root: string;
   readonly subpath: string;
-  /** Whether to list its folders, or only to check that it is there. */
+  /** `names` lists the folders; `look` only checks that the folder exists. */
   readonly wants: "names" | "look";
 }
 
 export interface OpenFilesRequest {
-  /** Absolute, as the kernel spells them: no symlinks inside. */
+  /** Absolute real paths, without symlinks inside. */
   readonly paths: readonly string[];
   readonly exceptPids: readonly number[];
   /** Leaders of process groups: their groups and descendants are left out. Absent: none. */
@@ -68,15 +68,15 @@ export type Ask<Kind extends QuestionKind = QuestionKind> = {
 
 export interface ProberRequest {
   readonly asks: readonly Ask[];
-  /** The child keeps what has begun, drops the rest, and is asked nothing more. */
+  /** The child finishes the questions in progress and drops the others; no more will come. */
   readonly retire: boolean;
 }
 
 export interface ProberReply {
-  /** By the ids of what was asked; each is of that question's kind. */
+  /** Answers by the ids of their questions. */
   readonly answers: readonly (readonly [id: number, answer: unknown])[];
-  /** Ids of what has begun, and has no answer for longer than the deadline: this child has threads that hang. */
+  /** Ids of questions in progress for longer than the deadline: their threads hang. */
   readonly late: readonly number[];
-  /** Why the child ends itself, or null. */
+  /** The error for which the child ends itself; null: none. */
   readonly crash: string | null;
 }

@@ -1,47 +1,48 @@
-// What the prober is asked, and the child processes that carry it: equal questions are one, all of a turn are one message, and
-// a child whose threads hang keeps only what hangs in it.
+// The open questions to the prober and the child processes that work on them. Equal questions are asked once, and a child
+// whose threads hang keeps only the questions that hang in it.
 import type { Logger } from "../../runtime/log/log.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
 import { type ProberChild, startProberChild } from "./prober-child-process.ts";
 import type { AnswerOf, Ask, ProberReply, QuestionKind, SubjectOf } from "./prober-protocol.ts";
 
-/** A child answers, or reports what is late, much sooner; one that is silent for this long is stopped or lost. */
+/** A child without a message for this long is stopped or lost, ms: answers and reports of late looks come much sooner. */
 const SILENT_CHILD_MS = 8_000;
 const RESTART_MS = { first: 100, most: 5_000 };
 const ENDING_AT_MOST_MS = 1_000;
-/** After this long without a question the process is ended: it takes 54 MB. */
+/** The process, which takes 54 MB, ends after this long without a question, ms. */
 const IDLE_MS = 60_000;
 
-/** What a file holds, where a link leads, or who has files open is asked for after a change: an earlier answer will not do. */
-const OF_THE_MOMENT: readonly QuestionKind[] = ["fileLook", "fileBytes", "places", "openFiles"];
+/** Kinds for which a question in progress does not count as a new one: it may have begun before the change in question. */
+const NEVER_JOINED: readonly QuestionKind[] = ["fileLook", "fileBytes", "places", "openFiles"];
 
-/** Something asked, whichever child carries it. */
-export interface Question {
+export interface Question<Kind extends QuestionKind = QuestionKind> {
   readonly id: number;
-  readonly kind: QuestionKind;
-  /** What makes two questions one. */
+  readonly kind: Kind;
+  /** Equal for equal questions. */
   readonly key: string;
-  /** Worked out when it is sent. */
+  /** Evaluated when the question is sent. */
   readonly subject: () => unknown;
-  /** Called when it has its answer, or is lost. */
+  /** Called when the question is answered, or lost with its child. */
   readonly onAnswer: () => void;
   readonly waiters: Set<() => void>;
   carrier: Carrier | null;
-  /** It hangs in a retired child, and only that child can still answer it. */
+  /** The question hangs in a retired child, and only that child can still answer it. */
   late: boolean;
   /** Monotonic. */
   startedAtMs: number;
-  /** It is answered, lost or dropped. */
+  /** The question is answered, lost or dropped. */
   isOver: boolean;
-  /** undefined: not yet, or lost. */
+  /** undefined: no answer yet, or lost. */
   answer: unknown;
 }
 
+/** A child process and its questions. */
 interface Carrier {
   readonly child: ProberChild;
   readonly carried: Set<Question>;
   heardAtMs: number;
+  /** The child finishes its late questions and gets no new ones. */
   retired: boolean;
   /** Set while answers are outstanding. */
   silenceTimer: Timer | null;
@@ -57,13 +58,13 @@ export class ProberQuestions implements AsyncDisposable {
   readonly #options: ProberQuestionsOptions;
   readonly #asked = new Map<string, Question>();
   readonly #carriers = new Set<Carrier>();
-  readonly #waiting = new Set<() => void>();
+
   #toSend: Question[] = [];
   #sendPlanned = false;
   #current: Carrier | null = null;
   #disposed = false;
   #ids = 0;
-  /** How often in a row a child has ended without answering anything. */
+  /** Number of children in a row that ended without an answer. */
   #restarts = 0;
   #restartTimer: Timer | null = null;
   #idleTimer: Timer | null = null;
@@ -72,17 +73,14 @@ export class ProberQuestions implements AsyncDisposable {
     this.#options = options;
   }
 
-  get disposed(): boolean {
-    return this.#disposed;
-  }
-
   get pids(): readonly number[] {
     return [...this.#carriers].map(({ child }) => child.pid).filter((pid) => pid > 0);
   }
 
-  /** What is asked and has no answer yet. */
-  find(kind: QuestionKind, about: string): Question | undefined {
-    return this.#asked.get(`${kind} ${about}`);
+  /** An open question. */
+  find<Kind extends QuestionKind>(kind: Kind, about: string): Question<Kind> | undefined {
+    // The key begins with the kind.
+    return this.#asked.get(`${kind} ${about}`) as Question<Kind> | undefined;
   }
 
   /** Starts a process before the first question. */
@@ -91,29 +89,30 @@ export class ProberQuestions implements AsyncDisposable {
     this.#watchIdle();
   }
 
-  /** `about` is what makes two questions one: it joins that question if it is already asked. Not to be called once disposed. */
+  /** Asks, or joins the open question with the same `about`. Once disposed, the question is over at once. */
   ask<Kind extends QuestionKind>(
     kind: Kind,
     about: string,
     subject: () => SubjectOf<Kind>,
     onAnswer: (answer: AnswerOf<Kind> | undefined) => void = () => {},
-  ): Question {
+  ): Question<Kind> {
     const known = this.find(kind, about);
-    if (known !== undefined && (known.late || known.carrier === null || !OF_THE_MOMENT.includes(kind)))
+    if (known !== undefined && (known.late || known.carrier === null || !NEVER_JOINED.includes(kind)))
       return known;
-    const question: Question = {
+    const question: Question<Kind> = {
       id: ++this.#ids,
       kind,
       key: `${kind} ${about}`,
       subject,
-      onAnswer: () => onAnswer(answerIn<Kind>(question)),
+      onAnswer: () => onAnswer(answerIn(question)),
       waiters: new Set(),
       carrier: null,
       late: false,
       startedAtMs: this.#options.clock.monotonicMs(),
-      isOver: false,
+      isOver: this.#disposed,
       answer: undefined,
     };
+    if (this.#disposed) return question;
     this.#asked.set(question.key, question);
     this.#toSend.push(question);
     if (this.#restartTimer === null) this.#startCurrent();
@@ -121,35 +120,33 @@ export class ProberQuestions implements AsyncDisposable {
     return question;
   }
 
-  /** Its answer within `waitMs`; undefined: there is none, or it is late already. */
+  /** The answer within `waitMs`; null: none yet. */
   async answerTo<Kind extends QuestionKind>(
     kind: Kind,
     subject: SubjectOf<Kind>,
     waitMs: number,
-  ): Promise<AnswerOf<Kind> | undefined> {
-    if (this.#disposed) return undefined;
+  ): Promise<AnswerOf<Kind> | null> {
     const question = this.ask(kind, JSON.stringify(subject), () => subject);
-    if (!question.late) await this.wait(question, waitMs);
-    return answerIn<Kind>(question);
+    await this.wait(question, waitMs);
+    return answerIn(question) ?? null;
   }
 
-  /** Resolves when it is over, after `waitMs`, or when all is ended. */
-  wait({ waiters }: Question, waitMs: number): Promise<void> {
+  /** Resolves when the question is over, late or disposed, and after `waitMs` at most. */
+  wait({ waiters, isOver, late }: Question, waitMs: number): Promise<void> {
+    if (isOver || late) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => {
         timer[Symbol.dispose]();
         waiters.delete(done);
-        this.#waiting.delete(done);
         resolve();
       };
       waiters.add(done);
-      this.#waiting.add(done);
-      // In a process that was held up, answers may wait to be read; timers come before them.
+      // After this process stood still, timers run before answers are read.
       const timer = this.#options.clock.setTimer(waitMs, () => void setImmediate(done));
     });
   }
 
-  /** Nobody is to hear of it any more. */
+  /** Forgets a question without an answer. */
   drop(question: Question): void {
     const { carrier } = question;
     this.#toSend = this.#toSend.filter((other) => other !== question);
@@ -162,8 +159,9 @@ export class ProberQuestions implements AsyncDisposable {
     this.#restartTimer?.[Symbol.dispose]();
     this.#idleTimer?.[Symbol.dispose]();
     this.#current = null;
+    const open = [...this.#toSend, ...[...this.#carriers].flatMap(({ carried }) => [...carried])];
     const ending = Promise.all([...this.#carriers].map((carrier) => this.#end(carrier)));
-    for (const done of [...this.#waiting]) done();
+    for (const { waiters } of open) for (const done of [...waiters]) done();
     await settledWithin(this.#options.clock, ENDING_AT_MOST_MS, ending);
   }
 
@@ -200,7 +198,7 @@ export class ProberQuestions implements AsyncDisposable {
     this.#planSend();
   }
 
-  /** The child stays one of our processes until it has ended; one that is blocked in the kernel may take for ever. */
+  /** The child stays in `pids` until it has ended, which may take forever if it is blocked in the kernel. */
   async #end(carrier: Carrier): Promise<void> {
     carrier.silenceTimer?.[Symbol.dispose]();
     await carrier.child.kill();
@@ -211,7 +209,7 @@ export class ProberQuestions implements AsyncDisposable {
     if (carrier.retired && carrier.carried.size === 0) void this.#end(carrier);
   }
 
-  /** The child keeps only what hangs in it; a new one gets the other questions. */
+  /** Replaces a child with hanging threads: it keeps only its late questions, and a new child gets the others. */
   #retire(carrier: Carrier): void {
     if (carrier.retired) return;
     carrier.retired = true;
@@ -223,7 +221,7 @@ export class ProberQuestions implements AsyncDisposable {
     this.#startCurrent();
   }
 
-  /** Another one takes its place, and is asked all of it, after a pause that grows. */
+  /** Starts another child for all questions of a child that has ended, after a pause that grows with each failure. */
   #replace(carrier: Carrier, why: string): void {
     carrier.retired = true;
     this.#current = null;
@@ -236,7 +234,7 @@ export class ProberQuestions implements AsyncDisposable {
     });
   }
 
-  /** Ends the current child when it was asked nothing for a while. */
+  /** Ends the current child after IDLE_MS without a question. */
   #watchIdle(): void {
     this.#idleTimer?.[Symbol.dispose]();
     this.#idleTimer = this.#options.clock.setTimer(IDLE_MS, () => {
@@ -272,9 +270,9 @@ export class ProberQuestions implements AsyncDisposable {
     const { clock, logger } = this.#options;
     carrier.silenceTimer = clock.setTimer(SILENT_CHILD_MS, () => {
       carrier.silenceTimer = null;
-      // A name server may take half a minute; that says nothing about the child.
-      const owes = [...carrier.carried].some(({ kind }) => kind !== "addresses");
-      if (owes && clock.monotonicMs() - carrier.heardAtMs >= SILENT_CHILD_MS) {
+      // A name server may take half a minute, so only other questions count.
+      const isDue = [...carrier.carried].some(({ kind }) => kind !== "addresses");
+      if (isDue && clock.monotonicMs() - carrier.heardAtMs >= SILENT_CHILD_MS) {
         logger.warn("prober is silent", { pid: carrier.child.pid });
         void this.#end(carrier);
         this.#replace(carrier, "it said nothing for too long");
@@ -302,7 +300,7 @@ export class ProberQuestions implements AsyncDisposable {
       question.carrier = carrier;
       question.startedAtMs = nowMs;
       carrier.carried.add(question);
-      // The subject is of its kind, as `ask` has it.
+      // `ask` takes only subjects of the kind.
       return { id: question.id, kind: question.kind, subject: question.subject() } as Ask;
     });
     carrier.child.send({ asks, retire: false });
@@ -314,7 +312,7 @@ export class ProberQuestions implements AsyncDisposable {
     if (this.#disposed) return;
     carrier.heardAtMs = this.#options.clock.monotonicMs();
     this.#restarts = 0;
-    // One that was asked again elsewhere is answered there.
+    // A question that moved to another child is answered by that child.
     const carried = new Map([...carrier.carried].map((question) => [question.id, question]));
     for (const [id, answer] of answers) {
       const question = carried.get(id);
@@ -326,7 +324,7 @@ export class ProberQuestions implements AsyncDisposable {
 
   #takeLate(carrier: Carrier, late: ReadonlySet<number>): void {
     for (const question of [...carrier.carried].filter(({ id }) => late.has(id))) {
-      // Nobody waits for open files that are late.
+      // A late answer about open files is of no use.
       if (question.kind === "openFiles") this.#settle(question, undefined);
       else question.late = true;
     }
@@ -335,8 +333,7 @@ export class ProberQuestions implements AsyncDisposable {
   }
 }
 
-/** The answer to a question of that kind. */
-export function answerIn<Kind extends QuestionKind>({ answer }: Question): AnswerOf<Kind> | undefined {
-  // Our own program, the same version, answers in the question's kind.
+export function answerIn<Kind extends QuestionKind>({ answer }: Question<Kind>): AnswerOf<Kind> | undefined {
+  // The child is our own program in the same version.
   return answer as AnswerOf<Kind> | undefined;
 }

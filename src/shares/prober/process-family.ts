@@ -1,5 +1,4 @@
-// Whether a process belongs to a program that was started as the leader of a process group: it is in the group, or
-// descends from the leader.
+// Whether a process belongs to one of our process groups: it is in the group, or descends from the group's leader.
 import { readFileSync } from "node:fs";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -9,10 +8,10 @@ interface Kin {
   readonly group: number;
 }
 
-/** null: there is no such process any more. */
+/** null: the process has ended. */
 export type KinOf = (pid: number) => Kin | null;
 
-/** Deeper trees are no programs. */
+/** Maximum depth of the process tree that is searched. */
 const ANCESTORS_AT_MOST = 100;
 const PS = "/bin/ps";
 const PS_DEADLINE_MS = 2_000;
@@ -28,7 +27,7 @@ export function isOfGroups(pid: number, leaders: ReadonlySet<number>, kinOf: Kin
   return false;
 }
 
-/** Reads what the kernel has at hand, and waits for no process. */
+/** Reads /proc, which waits for no process. */
 export function kinInProc(procFolder: string): KinOf {
   return (pid) => {
     try {
@@ -42,7 +41,7 @@ export function kinInProc(procFolder: string): KinOf {
   };
 }
 
-/** Of all processes at this moment. Rejects when `ps` cannot be run. */
+/** The parents and groups of all processes at this moment. Rejects when `ps` cannot be run. */
 export async function kinFromPs(program: string = PS): Promise<KinOf> {
   const args = ["-A", "-o", "pid=", "-o", "ppid=", "-o", "pgid="];
   const limits = { clock: systemClock, deadlineMs: PS_DEADLINE_MS, killGraceMs: 0 };
@@ -55,7 +54,7 @@ export async function kinFromPs(program: string = PS): Promise<KinOf> {
   return (pid) => all.get(pid) ?? null;
 }
 
-/** The holders that belong to none of the leaders' groups; all of them if that is unknown. Never rejects. */
+/** The holders outside the leaders' groups; all holders if `ps` fails. Never rejects. */
 export async function withoutGroups<Holder extends { readonly pid: number }>(
   holders: readonly Holder[],
   leaders: readonly number[],

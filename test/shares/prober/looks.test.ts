@@ -7,14 +7,11 @@ import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { listFolders } from "../../../src/shares/prober/folder-listing.ts";
 import { createLookAtMountDarwin, lookAtMountDarwin } from "../../../src/shares/prober/mount-look-darwin.ts";
-import { type LookAtMount, lookAtMountLinux } from "../../../src/shares/prober/mount-look-linux.ts";
+import { lookAtMountLinux } from "../../../src/shares/prober/mount-look-linux.ts";
 import { fileProber } from "../../support/file-prober.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const NOBODY = 65_534;
-
-const looked = (look: LookAtMount, path: string): Promise<string | null> =>
-  new Promise((resolve) => look(path, resolve));
 
 for (const [system, look] of [
   ["linux", lookAtMountLinux],
@@ -23,17 +20,17 @@ for (const [system, look] of [
   describe(`a look on ${system}`, () => {
     it("A2 a root that answers and can be listed is alive, empty or not, and is left as it was", async (t) => {
       const folder = await temporaryFolder(t);
-      assert.equal(await looked(look, folder), null);
+      assert.equal(await look(folder), null);
       await writeFile(join(folder, "a file"), "");
-      assert.equal(await looked(look, folder), null);
+      assert.equal(await look(folder), null);
       assert.deepEqual(await readdir(folder), ["a file"]);
     });
 
     it("A2 a root that is gone, or is no folder, is told by its errno", async (t) => {
       const folder = await temporaryFolder(t);
       await writeFile(join(folder, "a file"), "");
-      assert.equal(await looked(look, join(folder, "missing")), "ENOENT");
-      assert.equal(await looked(look, join(folder, "a file")), "ENOTDIR");
+      assert.equal(await look(join(folder, "missing")), "ENOENT");
+      assert.equal(await look(join(folder, "a file")), "ENOTDIR");
     });
 
     it("A2 a root is looked at anew each time, whether it held few entries or many, and is told when it is gone", async (t) => {
@@ -41,9 +38,9 @@ for (const [system, look] of [
       for (const count of [3, 600, 3]) {
         await mkdir(folder);
         for (let index = 0; index < count; index++) await writeFile(join(folder, `${index}`), "");
-        for (let times = 0; times < 3; times++) assert.equal(await looked(look, folder), null);
+        for (let times = 0; times < 3; times++) assert.equal(await look(folder), null);
         await rm(folder, { recursive: true });
-        for (let times = 0; times < 2; times++) assert.equal(await looked(look, folder), "ENOENT");
+        for (let times = 0; times < 2; times++) assert.equal(await look(folder), "ENOENT");
       }
     });
 
@@ -57,7 +54,7 @@ for (const [system, look] of [
       const isRoot = process.getuid?.() === 0;
       if (isRoot) process.seteuid?.(NOBODY);
       try {
-        assert.equal(await looked(look, folder), "EACCES");
+        assert.equal(await look(folder), "EACCES");
       } finally {
         if (isRoot) process.seteuid?.(0);
       }
@@ -72,16 +69,16 @@ describe("a look on darwin, over a client that answers as it is told", () => {
   async function lookedOver(nameAnswers: string | null, listAnswers: string | null) {
     const asked: string[] = [];
     const look = createLookAtMountDarwin(
-      (path, answer) => {
+      async (path) => {
         asked.push(path);
-        answer(nameAnswers === null ? null : failure(nameAnswers));
+        if (nameAnswers !== null) throw failure(nameAnswers);
       },
-      (path, done) => {
+      async (path) => {
         asked.push(path);
-        done(listAnswers);
+        return listAnswers;
       },
     );
-    return { errno: await looked(look, "/Volumes/CORE"), asked };
+    return { errno: await look("/Volumes/CORE"), asked };
   }
 
   it("A2 each look asks for a name that was never asked for, before it lists", async () => {
