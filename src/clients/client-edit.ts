@@ -11,11 +11,11 @@ import {
 import { editConfig } from "../config/edit/edit.ts";
 import type { ConfigEdit } from "../config/edit/edit-meaning.ts";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
-import { MountaineerError } from "../runtime/errors.ts";
 import type { Client } from "./client.ts";
+import { unreadable } from "./client-text.ts";
 
 const PARSED = { allowTrailingComma: true };
-/** The library's number for it, which is a type alone. */
+/** The library's `SyntaxKind.CommaToken`, which exists as a type only. */
 const COMMA = 5;
 
 export interface ClientChange {
@@ -48,7 +48,7 @@ export async function editedClientText(
   return mark + edited;
 }
 
-/** Our own edit: the library would also rewrite what stands beside it. */
+/** Used instead of the library's `modify`, which also reformats the neighbours. */
 function setting(text: string, path: readonly string[], value: ConfigTable): EditResult {
   const root = parseTree(text, [], PARSED);
   if (root === undefined) return [];
@@ -61,8 +61,12 @@ function setting(text: string, path: readonly string[], value: ConfigTable): Edi
     }
     const inner = path.slice(length).reduceRight<ConfigTable>((nested, key) => ({ [key]: nested }), value);
     if (found !== undefined && found.type !== "object") {
-      // Otherwise the same key would stand there twice.
-      if (found.type !== "null") throw noTable(path.slice(0, length));
+      // Adding a member would write this key a second time.
+      if (found.type !== "null") {
+        throw unreadable(`${path.slice(0, length).join(".")} in the client's file is not an object`, {
+          hint: "make it one, {}, if nothing of it is needed",
+        });
+      }
       const content = valueText(inner, indentAt(text, found), layout);
       return [{ offset: found.offset, length: found.length, content }];
     }
@@ -73,18 +77,8 @@ function setting(text: string, path: readonly string[], value: ConfigTable): Edi
   return [];
 }
 
-function noTable(path: readonly string[]): MountaineerError {
-  return new MountaineerError(
-    "client_unreadable",
-    `${path.join(".")} in the client's file is not an object`,
-    {
-      hint: "make it one, {}, if nothing of it is needed",
-    },
-  );
-}
-
 interface Layout {
-  /** One step of indentation. */
+  /** The white space of one indentation level. */
   readonly step: string;
   readonly lineEnd: "\n" | "\r\n";
 }
@@ -109,7 +103,7 @@ function member(text: string, object: Node, key: string, value: ConfigTable, lay
   const end = last.offset + last.length;
   const comma = commaAfter(text, end);
   const from = comma ?? end;
-  // A comment behind the last entry stays behind it.
+  // A comment on the last entry's line stays on that line.
   const remark = /^[ \t]*(?:\/\/[^\r\n]*|\/\*[^\r\n]*\*\/[ \t]*)?(?=\r?\n)/.exec(text.slice(from));
   const content = comma === null ? line : `${line},`;
   return [
@@ -118,14 +112,14 @@ function member(text: string, object: Node, key: string, value: ConfigTable, lay
   ];
 }
 
-/** Where the comma after `offset` ends, past white space and comments; null: another thing comes first. */
+/** The end of the comma after `offset`, past white space and comments; null: the next token is no comma. */
 function commaAfter(text: string, offset: number): number | null {
   const scanner = createScanner(text, true);
   scanner.setPosition(offset);
   return scanner.scan() === COMMA ? scanner.getTokenOffset() + scanner.getTokenLength() : null;
 }
 
-/** The white space before the node, or before the line that it stands in. */
+/** The indentation of the line that the node begins in. */
 function indentAt(text: string, { offset }: Node): string {
   const line = text.slice(text.lastIndexOf("\n", offset - 1) + 1);
   return /^[ \t]*/.exec(line)?.[0] ?? "";
@@ -135,7 +129,7 @@ function valueText(value: ConfigTable, indent: string, { step, lineEnd }: Layout
   return JSON.stringify(value, null, step).replaceAll("\n", () => lineEnd + indent);
 }
 
-/** Removes whole lines if the entry has lines of its own, and leaves what stands beside it. */
+/** Removes whole lines if the entry has lines of its own, and never changes its neighbours. */
 function removal(text: string, path: string[]): EditResult {
   const root = parseTree(text, [], PARSED);
   const entry = root === undefined ? undefined : findNodeAtLocation(root, path)?.parent;
@@ -151,7 +145,7 @@ function removal(text: string, path: string[]): EditResult {
   return [{ offset: from, length: to - from, content: "" }];
 }
 
-/** A table is written key by key: as one value it would be on one line. */
+/** Sets a table key by key, because a table that is set as one value is written on one line. */
 function tomlEdits(section: readonly string[], changes: readonly ClientChange[]): ConfigEdit[] {
   return changes.flatMap(({ name, entry }): ConfigEdit[] => {
     const path = [...section, name];

@@ -1,8 +1,12 @@
-// Reads a client's file, whatever it is written in: JSON with or without comments, or TOML.
+// Reads the text of a client's file: JSON with or without comments, or TOML.
 import { type ParseError, parse, printParseErrorCode } from "jsonc-parser";
 import { textValues } from "../config/read/file-values.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
+
+export function unreadable(message: string, more: ErrorOptions & { readonly hint?: string } = {}) {
+  return new MountaineerError("client_unreadable", message, more);
+}
 
 /** The file's values; undefined for an empty text. Rejects with `client_unreadable`, with the place of the mistake. */
 export async function clientValues(text: string, path: string): Promise<unknown> {
@@ -10,9 +14,7 @@ export async function clientValues(text: string, path: string): Promise<unknown>
     try {
       return await textValues(text, "toml");
     } catch (error) {
-      throw new MountaineerError("client_unreadable", `${path} is not TOML that can be read`, {
-        cause: error,
-      });
+      throw unreadable(`${path} is not TOML that can be read`, { cause: error });
     }
   }
   const errors: ParseError[] = [];
@@ -22,11 +24,9 @@ export async function clientValues(text: string, path: string): Promise<unknown>
   if (first === undefined) return value;
   const before = plain.slice(0, first.offset).split("\n");
   const place = `${before.length}:${(before.at(-1) ?? "").length + 1}`;
-  throw new MountaineerError(
-    "client_unreadable",
-    `${path} is not JSON that can be read: at ${place}, ${printParseErrorCode(first.error)}`,
-    { hint: "mend it in an editor first; nothing was changed" },
-  );
+  throw unreadable(`${path} is not JSON that can be read: at ${place}, ${printParseErrorCode(first.error)}`, {
+    hint: "mend it in an editor first; nothing was changed",
+  });
 }
 
 function parsed(text: string, errors: ParseError[], path: string): unknown {
@@ -34,6 +34,6 @@ function parsed(text: string, errors: ParseError[], path: string): unknown {
     return parse(text, errors, { allowTrailingComma: true, allowEmptyContent: true });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new MountaineerError("client_unreadable", `${path} is nested too deep to be read`);
+    throw unreadable(`${path} is nested too deep to be read`);
   }
 }

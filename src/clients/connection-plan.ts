@@ -1,4 +1,4 @@
-// What makes a client use Mountaineer, and what undoes that: planned, to be shown first, then written into the client's file.
+// Plans the changes that connect a client to Mountaineer or undo that, and writes them into the client's file.
 import { realpath, rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
@@ -14,7 +14,7 @@ import type { Client, ClientSurroundings } from "./client.ts";
 import { type ClientChange, editedClientText } from "./client-edit.ts";
 import { OWN_NAME, type OwnProgram, ownEntry } from "./client-entry.ts";
 import { clientFiles } from "./client-places.ts";
-import { clientValues } from "./client-text.ts";
+import { clientValues, unreadable } from "./client-text.ts";
 import {
   type ConnectionRecord,
   changeAlone,
@@ -28,53 +28,56 @@ import { readClientFile } from "./read-files.ts";
 
 const LONGEST_END = 1_000;
 
-/** Where it is planned. */
 export interface ConnectionSurroundings extends ClientSurroundings {
   /** Mountaineer's own folder, absolute. */
   readonly home: string;
-  /** The client's file, if it is elsewhere. */
+  /** The client's file; null: the usual one. */
   readonly file: string | null;
 }
 
-/** The backends here, which a client's servers may be. */
+/** The backends of this machine, which a client's servers are compared with. */
 export interface KnownBackends {
   /** The values of the configuration. */
   config(): Promise<unknown>;
-  /** Which of these serve now. */
+  /** Those of the backends `names` that serve now. */
   serving(names: readonly string[]): Promise<readonly string[]>;
 }
 
-/** The client's file as it is now. */
-interface Standing {
+/** A client's file as it is now. */
+interface CurrentFile {
   readonly client: Client;
   readonly path: string;
-  /** null: there is none. */
+  /** null: there is no file. */
   readonly text: string | null;
 }
 
-export interface ConnectionPlan extends Standing {
-  /** null: there is to be no file. */
+export interface ConnectionPlan extends CurrentFile {
+  /** The new text; null: the file is removed. */
   readonly after: string | null;
-  /** What it means for the client's other servers, a line each. */
+  /** The effects on the client's other servers, a line each. */
   readonly notes: readonly string[];
-  /** What is kept to undo it, and was; null: nothing. */
+  /** The record to keep for an undo; null: none. */
   readonly record: ConnectionRecord | null;
+  /** The record that is kept now; null: none. */
   readonly former: ConnectionRecord | null;
 }
 
-/** `known`: null leaves servers in the client's file that are backends here, too. Rejects with `client_unreadable`. */
+/**
+ * Plans a connection. `known` null leaves servers in the client's file that Mountaineer serves as well. Rejects with
+ * `client_unreadable`.
+ */
 export async function planConnection(
   client: Client,
   program: OwnProgram,
   known: KnownBackends | null,
   surroundings: ConnectionSurroundings,
 ): Promise<ConnectionPlan> {
-  const standing = await standingOf(client, surroundings.file, surroundings);
-  const { path, text } = standing;
+  const current = await currentFileOf(client, surroundings.file, surroundings);
+  const { path, text } = current;
   const former = await readRecord(surroundings.home, client.name);
-  await requireNoOther(standing, former);
+  await requireNoOther(current, former);
   const { taken, left } =
-    known === null ? { taken: [], left: [] } : await knownHere(standing, known, surroundings);
+    known === null ? { taken: [], left: [] } : await knownHere(current, known, surroundings);
   const after = await editedClientText(client, text ?? "", [
     ...taken.map((name) => ({ name, entry: null })),
     { name: OWN_NAME, entry: ownEntry(client, program) },
@@ -90,19 +93,19 @@ export async function planConnection(
     ),
     ...listed(`taken out of ${client.title}, as they come through Mountaineer`, taken),
   ];
-  if (after === text) return { ...standing, after, notes, record: former, former };
+  if (after === text) return { ...current, after, notes, record: former, former };
   const isSamePlace = former?.path === path;
   const record = {
     path,
-    // Connecting again keeps the record such that an undo has the same result as one now.
-    before: isSamePlace ? await undoneText(standing, former) : text,
+    // After a second connection, an undo still has the result that an undo would have now.
+    before: isSamePlace ? await undoneText(current, former) : text,
     afterSha256: hashOf(after),
     taken: isSamePlace ? [...new Set([...former.taken, ...taken])] : taken,
   };
-  return { ...standing, after, notes, record, former };
+  return { ...current, after, notes, record, former };
 }
 
-/** The same, the other way. */
+/** Plans the undo of a connection. Rejects with `client_unreadable`. */
 export async function planUndo(
   client: Client,
   surroundings: ConnectionSurroundings,
@@ -111,12 +114,12 @@ export async function planUndo(
   const former = await readRecord(home, client.name);
   const isOther = file !== null && former !== null && resolve(file) !== former.path;
   const own = isOther ? null : former;
-  const standing = await standingOf(client, own?.path ?? file, surroundings);
-  const after = await undoneText(standing, own);
-  return { ...standing, after, notes: [], record: isOther ? former : null, former };
+  const current = await currentFileOf(client, own?.path ?? file, surroundings);
+  const after = await undoneText(current, own);
+  return { ...current, after, notes: [], record: isOther ? former : null, former };
 }
 
-/** Rejects with `client_unreadable` where the file, or what is kept of it, is another one by now. */
+/** Rejects with `client_unreadable` if the file or its record has changed since the plan was made. */
 export function writePlan(home: string, plan: ConnectionPlan): Promise<void> {
   const { client, path, text, after, record, former } = plan;
   return changeAlone(home, async () => {
@@ -125,12 +128,12 @@ export function writePlan(home: string, plan: ConnectionPlan): Promise<void> {
       !isDeepStrictEqual(await readRecord(home, client.name), former)
     )
       throw changed(plan);
-    // Before the file, which nothing else could put back.
+    // The record is written first, because only the record can restore the file.
     if (record !== null && record !== former) await writeRecord(home, client.name, record);
     try {
       if (after !== text) await write(plan);
     } catch (error) {
-      // The client's file is as it was, and so the record stays as it was, too.
+      // The client's file is unchanged, so the record is restored.
       if (former === null) await removeRecord(home, client.name);
       else if (record !== former) await writeRecord(home, client.name, former);
       throw error;
@@ -139,18 +142,18 @@ export function writePlan(home: string, plan: ConnectionPlan): Promise<void> {
   });
 }
 
-/** Whether the client is to start Mountaineer, by its file. Rejects with `client_unreadable`. */
+/** Whether the client's file has an entry for Mountaineer. Rejects with `client_unreadable`. */
 export async function isConnected(client: Client, surroundings: ConnectionSurroundings): Promise<boolean> {
-  const { path, text } = await standingOf(client, surroundings.file, surroundings);
+  const { path, text } = await currentFileOf(client, surroundings.file, surroundings);
   return Object.hasOwn(await entriesOf(client, text ?? "", path), OWN_NAME);
 }
 
-/** What would change, without the values of secrets; "": nothing. */
+/** The changes of a plan as a diff, without the values of secrets; "": none. */
 export async function planDiff(plan: ConnectionPlan): Promise<string> {
   const { path, text, after } = plan;
   const names = { before: path, after: `${path} afterwards` };
   const secrets = [...(await literalsOf(plan)), ...(await literalsOf({ ...plan, text: after }))];
-  // The longest first: another may be the beginning of it.
+  // The longest first, because one secret may begin with another.
   const hidden = secrets
     .sort((one, other) => other.length - one.length)
     .reduce((left, secret) => left.replaceAll(secret, HIDDEN), diffText(text ?? "", after ?? "", names));
@@ -164,9 +167,9 @@ export function placeOf(client: Client, file: string | null, surroundings: Clien
   return path;
 }
 
-/** null: there was no file. Later changes of the file stay, and only what Mountaineer did is taken back. */
+/** The text after an undo; null: no file. Later changes by others stay, and only those of Mountaineer are undone. */
 async function undoneText(
-  { client, path, text }: Standing,
+  { client, path, text }: CurrentFile,
   record: ConnectionRecord | null,
 ): Promise<string | null> {
   if (record !== null && hashOf(text) === record.afterSha256) return record.before;
@@ -175,7 +178,7 @@ async function undoneText(
   const changes: ClientChange[] = Object.hasOwn(now, OWN_NAME) ? [{ name: OWN_NAME, entry: null }] : [];
   for (const name of record?.taken ?? []) {
     const entry = before[name];
-    // As it was read from such a file.
+    // The entry was parsed from a file of the same format.
     if (entry !== undefined && !Object.hasOwn(now, name))
       changes.push({ name, entry: objectOf(entry) as ConfigTable });
   }
@@ -192,9 +195,9 @@ async function entriesOf(
   return objectOf(value);
 }
 
-/** Servers of the client that are backends here, under whatever name, by whether they serve here now. */
+/** The client's servers that are backends of this machine under any name. `taken` serve now, `left` do not. */
 async function knownHere(
-  { client, path, text }: Standing,
+  { client, path, text }: CurrentFile,
   backends: KnownBackends,
   { userHome, environment }: ConnectionSurroundings,
 ): Promise<{ readonly taken: readonly string[]; readonly left: readonly string[] }> {
@@ -220,15 +223,15 @@ async function knownHere(
   return { taken, left };
 }
 
-async function standingOf(
+async function currentFileOf(
   client: Client,
   file: string | null,
   surroundings: ClientSurroundings,
-): Promise<Standing> {
+): Promise<CurrentFile> {
   const path = placeOf(client, file, surroundings);
   const text = await readClientFile(path);
   if (text === null && !(await entryExists(dirname(path)))) {
-    throw new MountaineerError("client_unreadable", `${client.title} has no folder at ${dirname(path)}`, {
+    throw unreadable(`${client.title} has no folder at ${dirname(path)}`, {
       hint: `start ${client.title} once, or name its file: mountaineer connect ${client.name} --file PATH`,
     });
   }
@@ -237,13 +240,13 @@ async function standingOf(
   return { client, path, text };
 }
 
-/** Secrets that are written out in the client's file, as they stand in it. */
-async function literalsOf({ client, path, text }: Standing): Promise<readonly string[]> {
+/** Secrets written out in the client's file, both plain and as JSON escapes them. */
+async function literalsOf({ client, path, text }: CurrentFile): Promise<readonly string[]> {
   const entries = Object.values(await entriesOf(client, text ?? "", path)).map(objectOf);
   return entries.flatMap(entrySecrets).flatMap((secret) => [JSON.stringify(secret).slice(1, -1), secret]);
 }
 
-/** Some files are one line of megabytes. What is changed in it gets lines of its own, between what was around it. */
+/** Shortens a line: some files are one line of megabytes, and the diff shows that line with the change. */
 function withoutMiddle(line: string): string {
   const more = line.length - 2 * LONGEST_END;
   return more <= 0
@@ -251,7 +254,7 @@ function withoutMiddle(line: string): string {
     : `${line.slice(0, LONGEST_END)} … ${more} characters … ${line.slice(-LONGEST_END)}`;
 }
 
-/** What stands beside the servers in the client's file, and is shown with them. A word is looked at once, however long it is. */
+/** Hides secrets in lines beside the servers, by the name of their key. The lookbehind keeps the search linear. */
 function withoutNamedSecrets(text: string): string {
   const pair = /(?<![\w.-])(["']?)([\w.-]+)\1(\s*[:=]\s*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*')/g;
   return text.replace(pair, (whole: string, quote: string, name: string, between: string, value: string) =>
@@ -259,12 +262,12 @@ function withoutNamedSecrets(text: string): string {
   );
 }
 
-/** The record is about one file, and another file must not take its place. */
-async function requireNoOther({ client, path }: Standing, former: ConnectionRecord | null): Promise<void> {
+/** Refuses a second file of the client while the record is about another one. */
+async function requireNoOther({ client, path }: CurrentFile, former: ConnectionRecord | null): Promise<void> {
   if (former === null || former.path === path) return;
   const other = { client, path: former.path, text: await readClientFile(former.path) };
   if (other.text === null || (await undoneText(other, former)) === other.text) return;
-  throw new MountaineerError("client_unreadable", `${client.title} uses Mountaineer in ${former.path}`, {
+  throw unreadable(`${client.title} uses Mountaineer in ${former.path}`, {
     hint: `put that file back first: mountaineer connect ${client.name} --undo`,
   });
 }
@@ -274,17 +277,15 @@ async function write(plan: ConnectionPlan): Promise<void> {
   const { path, text, after } = plan;
   if ((await readClientFile(path)) !== text) throw changed(plan);
   try {
-    // What was made stands where a link leads to, and the link was there before.
+    // Mountaineer created the target of the link, and not the link.
     if (after === null) await rm(await realpath(path));
     else {
-      // They hold what it holds.
+      // Leftovers of an interrupted write may hold the file's secrets.
       await removeLeftovers(path);
       await writeDurably(path, after);
     }
   } catch (cause) {
-    throw new MountaineerError("client_unreadable", `${path} cannot be written: ${errorText(cause)}`, {
-      cause,
-    });
+    throw unreadable(`${path} cannot be written: ${errorText(cause)}`, { cause });
   }
 }
 

@@ -1,28 +1,34 @@
-// What a client's file was before Mountaineer wrote to it, kept so that it can be put back to the byte.
+// The record of a client's file as it was before Mountaineer wrote to it, for an undo that restores every byte.
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { MountaineerError } from "../runtime/errors.ts";
 import { ensurePrivateFolder, readIfPresent, writeDurably } from "../runtime/files/durable-file.ts";
 import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
+import { list, nullable, object, reader, text } from "../runtime/shape.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import type { ClientName } from "./client.ts";
+import { unreadable } from "./client-text.ts";
 
-/** Both files are written in far less. */
+/** Writing a record and a client's file takes far less, ms. */
 const LOCK_WAIT_MS = 10_000;
 
 export interface ConnectionRecord {
   /** The client's file, absolute. */
   readonly path: string;
-  /** Its whole text; null: there was none. */
+  /** The file's whole text before; null: there was no file. */
   readonly before: string | null;
-  /** SHA-256 of what was written in its place. */
+  /** SHA-256 of the text that Mountaineer wrote. */
   readonly afterSha256: string;
-  /** Names of the servers that were taken out of it, as they are reached through Mountaineer. */
+  /** Names of servers that were removed from the file because Mountaineer serves them. */
   readonly taken: readonly string[];
 }
 
-/** One change of the records, and of the files that they are about, at a time. Rejects with `lock_held`. */
+const recordOf = reader(
+  object({ path: text, before: nullable(text), after_sha256: text, taken: list(text) }),
+);
+
+/** Runs one change of records and clients' files at a time. Rejects with `lock_held`. */
 export async function changeAlone(home: string, change: () => Promise<void>): Promise<void> {
   const folder = join(home, "connections");
   await ensurePrivateFolder(folder);
@@ -43,28 +49,25 @@ function recordPath(home: string, name: ClientName): string {
   return join(home, "connections", `${name}.json`);
 }
 
-/** null: it is not connected by this home. Rejects with `client_unreadable`. */
+/** null: this home has not connected the client. Rejects with `client_unreadable`. */
 export async function readRecord(home: string, name: ClientName): Promise<ConnectionRecord | null> {
-  const text = await readIfPresent(recordPath(home, name));
-  if (text === null) return null;
-  const { path, before, after_sha256: afterSha256, taken } = jsonObject(text) ?? {};
-  const isWhole =
-    typeof path === "string" &&
-    (typeof before === "string" || before === null) &&
-    typeof afterSha256 === "string" &&
-    Array.isArray(taken);
-  if (isWhole) return { path, before, afterSha256, taken: taken.map(String) };
-  throw new MountaineerError("client_unreadable", `${recordPath(home, name)} is not as it was written`, {
-    hint: "it holds what the client's file was before; move it away to go on without",
-  });
+  const content = await readIfPresent(recordPath(home, name));
+  if (content === null) return null;
+  const found = recordOf(jsonObject(content));
+  if (found === null) {
+    throw unreadable(`${recordPath(home, name)} is not as it was written`, {
+      hint: "it holds what the client's file was before; move it away to go on without",
+    });
+  }
+  const { after_sha256: afterSha256, ...record } = found;
+  return { ...record, afterSha256 };
 }
 
 export async function writeRecord(home: string, name: ClientName, record: ConnectionRecord): Promise<void> {
   const path = recordPath(home, name);
   const { path: file, before, afterSha256: after_sha256, taken } = record;
-  await writeDurably(path, `${JSON.stringify({ path: file, before, after_sha256, taken })}\n`, {
-    mode: 0o600,
-  });
+  const content = JSON.stringify({ path: file, before, after_sha256, taken });
+  await writeDurably(path, `${content}\n`, { mode: 0o600 });
 }
 
 export async function removeRecord(home: string, name: ClientName): Promise<void> {

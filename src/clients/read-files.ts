@@ -6,7 +6,7 @@ import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { CLIENT_NAMES, CLIENTS, type ClientName, type ClientSurroundings, SECTIONS } from "./client.ts";
 import { clientFiles } from "./client-places.ts";
-import { clientValues } from "./client-text.ts";
+import { clientValues, unreadable } from "./client-text.ts";
 import type { FoundFile } from "./import-plan.ts";
 import { type ImportedServer, type ImportOptions, importedServer } from "./imported-server.ts";
 
@@ -19,29 +19,24 @@ export async function readClientFile(path: string): Promise<string | null> {
     // Without O_NONBLOCK, opening a pipe would wait for its writer.
     await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const status = await file.stat();
-    if (!status.isFile()) throw new MountaineerError("client_unreadable", `${path} is not a file`);
-    if (status.size > LARGEST_FILE_BYTES)
-      throw new MountaineerError("client_unreadable", `${path} is larger than 64 MiB`);
+    if (!status.isFile()) throw unreadable(`${path} is not a file`);
+    if (status.size > LARGEST_FILE_BYTES) throw unreadable(`${path} is larger than 64 MiB`);
     return textOf(await file.readFile(), path);
   } catch (error) {
     if (error instanceof MountaineerError) throw error;
     const code = systemErrorCode(error);
     if (code === "ENOENT" || code === "ENOTDIR") return null;
-    throw new MountaineerError("client_unreadable", `${path} cannot be read: ${errorText(error)}`, {
-      cause: error,
-    });
+    throw unreadable(`${path} cannot be read: ${errorText(error)}`, { cause: error });
   }
 }
 
-/** Byte for byte, because the file is written back like that. */
+/** Keeps every byte, as the text is written back to the file. */
 function textOf(bytes: Uint8Array, path: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new MountaineerError("client_unreadable", `${path} is not UTF-8`, {
-      hint: "save it as UTF-8 in an editor first; nothing was changed",
-      cause,
-    });
+    const hint = "save it as UTF-8 in an editor first; nothing was changed";
+    throw unreadable(`${path} is not UTF-8`, { hint, cause });
   }
 }
 
@@ -59,7 +54,7 @@ export async function readFoundFiles(
     for (const [index, path] of paths.entries()) {
       const text = await readClientFile(path);
       if (text === null && named !== null)
-        throw new MountaineerError("client_unreadable", `there is no file at ${path}`, {
+        throw unreadable(`there is no file at ${path}`, {
           hint: `name a file, or one of the clients ${CLIENT_NAMES.join(", ")}`,
         });
       if (text === null || found.some((file) => file.path === path)) continue;
