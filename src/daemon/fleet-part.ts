@@ -8,7 +8,7 @@ import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { FleetConfig, MountaineerConfig } from "../config/snapshot.ts";
 import type { Calls, CallsOptions } from "../fleet/calls/calls.ts";
 import type { Fleet, FleetEnd, FleetOptions } from "../fleet/fleet.ts";
-import type { LayerDesk } from "../fleet/layer/layer-desk.ts";
+import type { LayerControl } from "../fleet/layer/layer-control.ts";
 import type { LayerPort } from "../fleet/layer/layer-follower.ts";
 import type { SessionPeers } from "../gateway/front/http/forwarding.ts";
 import type { OpenMachine } from "../gateway/serving/borrowed-backends.ts";
@@ -24,7 +24,7 @@ const DRAIN_MS = 3_500;
 /** Disposing says farewell, soon. */
 export interface FleetPart extends AsyncDisposable {
   readonly applier: ConfigApplier;
-  readonly control: LayerDesk & {
+  readonly control: LayerControl & {
     fleet(): Promise<FleetReport>;
     fleetCheck(input: null, signal: AbortSignal): Promise<FleetCheckReport>;
   };
@@ -64,13 +64,13 @@ export function keptLayerOf(home: string, tell: (reason: string) => void) {
 }
 
 async function load() {
-  const [{ startFleet }, { startCalls }, { keepServer }, { keepKeyDesk }] = await Promise.all([
+  const [{ startFleet }, { startCalls }, { keepServer }, { serveKeyRequests }] = await Promise.all([
     import("../fleet/fleet.ts"),
     import("../fleet/calls/calls.ts"),
     import("../fleet/way-in/server-process.ts"),
-    import("../fleet/way-in/key-desk.ts"),
+    import("../fleet/way-in/key-requests.ts"),
   ]);
-  return { startFleet, startCalls, keepServer, keepKeyDesk };
+  return { startFleet, startCalls, keepServer, serveKeyRequests };
 }
 type Loaded = Awaited<ReturnType<typeof load>>;
 
@@ -92,14 +92,14 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
 
   /** A fleet that begins anew, too, looks whether the server is here. */
   const begin = (
-    { startFleet, keepServer, keepKeyDesk }: Loaded,
+    { startFleet, keepServer, serveKeyRequests }: Loaded,
     wanted: FleetConfig,
     ofMachine: () => StatusReport,
   ): Fleet => {
     keeping = new AbortController();
     const { clock, logger } = options;
     void keepServer({ home, clock, logger, signal: keeping.signal });
-    void keepKeyDesk({ ...options, home, config: wanted, signal: keeping.signal });
+    void serveKeyRequests({ ...options, home, config: wanted, signal: keeping.signal });
     return startFleet({ ...options, layers: { home, port: layers }, config: wanted, status: ofMachine });
   };
   const beginCalls = ({ startCalls }: Loaded, wanted: FleetConfig): Calls | null =>
@@ -129,8 +129,8 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     return last?.end(goesOn ? "handed_over" : "left") ?? null;
   };
 
-  const desk = (): LayerDesk => {
-    const found = fleet?.desk ?? null;
+  const layerControl = (): LayerControl => {
+    const found = fleet?.layerControl ?? null;
     if (found === null) throw fleetOff();
     return found;
   };
@@ -150,10 +150,10 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
         if (report === undefined) throw fleetOff();
         return { ...report, conditions: [...report.conditions, ...(calls?.conditions() ?? [])] };
       },
-      fleetLayer: async (...asked) => desk().fleetLayer(...asked),
-      fleetLayerHistory: async (...asked) => desk().fleetLayerHistory(...asked),
-      fleetLayerText: async (...asked) => desk().fleetLayerText(...asked),
-      putFleetLayer: async (...asked) => desk().putFleetLayer(...asked),
+      fleetLayer: async (...asked) => layerControl().fleetLayer(...asked),
+      fleetLayerHistory: async (...asked) => layerControl().fleetLayerHistory(...asked),
+      fleetLayerText: async (...asked) => layerControl().fleetLayerText(...asked),
+      putFleetLayer: async (...asked) => layerControl().putFleetLayer(...asked),
       async fleetCheck(_, signal) {
         if (config === null) throw fleetOff();
         const { checkFleet } = await import("../fleet/way-in/fleet-check.ts");

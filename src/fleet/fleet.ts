@@ -1,143 +1,128 @@
-// This machine in a fleet: the link to it, for ever begun anew, what this machine tells the others, and what they tell.
-// Nothing of this machine waits for it.
+// This machine in a fleet: its link to the server, the summary and beats that it publishes, and what the others publish.
+// Nothing else in the daemon waits for the fleet.
 import { randomUUID } from "node:crypto";
 import type { Condition, StatusReport } from "../api/contract.ts";
 import type { FleetReport, MachineState } from "../api/fleet-contract.ts";
 import type { FleetConfig } from "../config/snapshot.ts";
 import { errorText } from "../runtime/errors.ts";
-import { isoTime, settledWithin, type Timer } from "../runtime/time/clock.ts";
-import { holdLink, type LinkOptions, workUntilEnd } from "./hold-link.ts";
+import { isoTime, settledWithin } from "../runtime/time/clock.ts";
+import { createThrottle } from "../runtime/time/throttle.ts";
+import { type NatsSession, openSession, type SessionEvents } from "./fleet-session.ts";
 import { keepAuthority } from "./layer/authority.ts";
-import { createLayerDesk, type LayerDesk } from "./layer/layer-desk.ts";
+import { createLayerControl, type LayerControl } from "./layer/layer-control.ts";
 import { LayerFollower, type LayerPort } from "./layer/layer-follower.ts";
 import { createOperatorTrust, type OperatorTrust } from "./layer/operator-trust.ts";
-import type { LinkFailure } from "./link-failure.ts";
 import { ANSWERS_WITHIN_MS, BEAT_MS, Machines } from "./machines.ts";
-import { type NatsSession, openSession } from "./nats-session.ts";
-import { readSignIn, type SignInOptions } from "./sign-in.ts";
-import { stateOf, summaryText, type Word } from "./summary.ts";
+import { type Link, type LinkOptions, linkConditions, startLink } from "./nats/link.ts";
+import { type Summary, stateOf, summaryText } from "./summary.ts";
 
-/** What happens together is told together, ms. */
+/** Changes within this time are published together, ms. */
 const GATHER_MS = 50;
-/** From one summary to the next, ms. */
+/** Minimum time between two summaries, and between two answers to roll calls, ms. */
 const APART_MS = 300;
-/** A summary that says the same is written again so often, ms, as the bucket forgets what is a week old. */
+/** An unchanged summary is written again after this time, ms: the bucket drops entries that are a week old. */
 const REFRESH_MS = 60 * 60_000;
-/** Who comes, and who asks, hears at once who is there, ms. */
+/** A roll call or a newcomer is answered with a beat after this time, ms. */
 const GREET_MS = 100;
-/** In a larger fleet a machine hears the others only while somebody looks: else all would hear all, for nobody. */
+/**
+ * In a larger fleet a machine subscribes to the others only while somebody looks at the list. Otherwise each machine would
+ * receive every beat of every other for no reader.
+ */
 const ALL_HEARD_UP_TO = 32;
-/** So long somebody looks on, ms. */
+/** How long after a look at the list the machine stays subscribed, ms. */
 const LOOK_MS = 60_000;
-const GATHER_STEP_MS = 20;
-/** For the words of a machine that ends; a server that is away does not hold it up. */
+const LOOK_STEP_MS = 20;
+/** Time for the last message of a machine that stops, so that an unreachable server does not delay the stop. */
 const FAREWELL_MS = 1_000;
 
-/** How it ends: `stopped`, and it will be back; `left`, and it is no more one of them; `handed_over`: without a word. */
+/** `stopped`: the machine will be back; `left`: it is no longer a member; `handed_over`: the next daemon publishes. */
 export type FleetEnd = "stopped" | "left" | "handed_over";
 
-export interface FleetOptions extends LinkOptions, SignInOptions {
+export interface FleetOptions extends LinkOptions {
   readonly config: FleetConfig;
-  /** Of this machine, now. */
+  /** The current status of this machine. */
   readonly status: () => StatusReport;
-  /** Who takes up what all machines have in common; absent: nobody does. */
+  /** Applies the fleet's common configuration; absent: this machine takes none. */
   readonly layers?: { readonly home: string; readonly port: () => LayerPort } | undefined;
 }
-
-type Link =
-  | {
-      readonly state: "connected";
-      readonly server: string;
-      readonly sinceWallMs: number;
-    }
-  | {
-      readonly state: "away";
-      readonly server: string | null;
-      readonly sinceWallMs: number;
-      /** null: the first attempt is under way. */
-      readonly failure: LinkFailure | null;
-    };
 
 export function startFleet(options: FleetOptions): Fleet {
   return new Fleet(options);
 }
 
 export class Fleet {
+  /** null: this machine takes no common configuration. */
+  readonly layerControl: LayerControl | null;
   readonly #options: FleetOptions;
   readonly #instance = randomUUID();
   readonly #machines: Machines;
-  /** null: nobody's word counts here. */
-  readonly #trust: OperatorTrust | null;
-  readonly #follower: LayerFollower | null;
-  /** null: nobody takes layers up. */
-  readonly desk: LayerDesk | null;
+  readonly #follower: LayerFollower | null = null;
   readonly #ending = new AbortController();
-  readonly #done: Promise<void>;
-  #link: Link;
+  readonly #link: Link;
   #session: NatsSession | null = null;
-  /** What stands in the bucket of this machine, by this session. */
-  #told: { readonly text: string; readonly atMs: number } | null = null;
-  #telling: Promise<void> | null = null;
-  #soon: Timer | null = null;
-  #greeting: Timer | null = null;
-  #beatAtMs = Number.NEGATIVE_INFINITY;
-  #nextAtMs = 0;
-  /** While this machine hears the others. */
-  #listening: { readonly sinceMs: number; readonly rest: () => void } | null = null;
+  /** This machine's summary in the bucket, as this session wrote it. */
+  #published: { readonly text: string; readonly atMs: number } | null = null;
+  #publishing: Promise<void> | null = null;
+  /** While this machine is subscribed to the others. */
+  #subscription: { readonly sinceMs: number; readonly end: () => void } | null = null;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   #takenSince: string | null = null;
+  readonly #publishSoon;
+  readonly #greetSoon;
 
   constructor(options: FleetOptions) {
     this.#options = options;
-    const { clock, config } = options;
+    const { clock, config, layers } = options;
     this.#machines = new Machines({ name: config.name, instance: this.#instance });
-    this.#trust = this.#createTrust();
-    this.#follower = this.#createFollower();
-    this.desk =
-      this.#follower === null
-        ? null
-        : createLayerDesk({
-            trust: this.#trust,
-            follower: this.#follower,
-            bucket: () => this.#session?.layers ?? null,
-          });
-    this.#link = { state: "away", server: null, sinceWallMs: clock.wallMs(), failure: null };
-    this.#done = holdLink(options, {
+    this.#publishSoon = createThrottle(clock, APART_MS, () => this.#publish(), GATHER_MS);
+    this.#greetSoon = createThrottle(clock, APART_MS, () => this.#beat(), GREET_MS);
+    this.layerControl = null;
+    if (layers !== undefined) {
+      const trust = this.#createTrust(layers.home);
+      this.#follower = this.#createFollower(layers, trust);
+      const bucket = () => this.#session?.layers ?? null;
+      this.layerControl = createLayerControl({ trust, follower: this.#follower, bucket });
+    }
+    this.#link = startLink(options, {
+      title: "fleet",
       signal: this.#ending.signal,
-      hold: (server, signal) => this.#hold(server, signal),
-      onLost: (server, failure) => this.#lost(server, failure),
+      open: (target, signal) => openSession({ ...target, events: this.#events }, signal),
+      onOpen: (session) => this.#begin(session),
+      onOver: () => this.#over(),
+      work: { everyMs: BEAT_MS, run: () => this.#work() },
     });
   }
 
-  #createTrust(): OperatorTrust | null {
-    const { config, layers, logger } = this.#options;
-    if (config.operator === null || layers === undefined) return null;
+  /** null: no operator is configured. */
+  #createTrust(home: string): OperatorTrust | null {
+    const { config, logger } = this.#options;
+    if (config.operator === null) return null;
     return createOperatorTrust({
-      home: layers.home,
+      home,
       line: config.operator,
       onHandover: ({ from, to, number }) =>
         logger.info("the operator's key has gone over to the next", { from, to, number }),
     });
   }
 
-  #createFollower(): LayerFollower | null {
-    const { config, layers, clock, logger } = this.#options;
-    if (layers === undefined) return null;
+  #createFollower(
+    { home, port }: NonNullable<FleetOptions["layers"]>,
+    trust: OperatorTrust | null,
+  ): LayerFollower {
+    const { config, clock, logger } = this.#options;
     return new LayerFollower({
-      onAuthority: (authority) => keepAuthority(layers.home, config.tlsCa, authority),
-      home: layers.home,
-      port: {
-        revision: () => layers.port().revision(),
-        apply: (layer) => layers.port().apply(layer),
-      },
-      trust: this.#trust,
+      home,
+      trust,
       clock,
       logger,
+      // The service's port may be another one after a reload.
+      port: { revision: () => port().revision(), apply: (layer) => port().apply(layer) },
+      onAuthority: (authority) => keepAuthority(home, config.tlsCa, authority),
       onChange: () => this.note(),
     });
   }
 
-  /** Another configuration runs here: what was refused may fit. */
+  /** Another configuration runs here, under which a rejected layer may fit. */
   noteConfig(): void {
     this.#follower?.noteConfig();
   }
@@ -146,18 +131,17 @@ export class Fleet {
     return stateOf(this.#options.status(), this.#follower?.report() ?? null);
   }
 
-  /** What is known now. Of a large fleet that nobody looks at: this machine alone. */
+  /** The machines known now. In a large fleet that nobody looks at, this machine alone. */
   report(): FleetReport {
     const { clock, config } = this.#options;
     const nowMs = clock.monotonicMs();
-    const link = this.#link;
-    const failure = link.state === "away" ? link.failure : null;
+    const { isConnected, server, sinceWallMs, failure } = this.#link.state;
     return {
       name: config.name,
       link: {
-        state: link.state,
-        server: link.server,
-        since: isoTime(link.sinceWallMs),
+        state: isConnected ? "connected" : "away",
+        server,
+        since: isoTime(sinceWallMs),
         last_error: failure?.message ?? null,
         hint: failure?.hint ?? null,
       },
@@ -170,39 +154,29 @@ export class Fleet {
           problem: this.#machines.isNameTaken(nowMs) ? "another machine uses this name" : null,
           state: this.#state(),
         },
-        ...this.#machines.others(this.#listening?.sinceMs ?? null, nowMs),
+        ...this.#machines.others(this.#subscription?.sinceMs ?? null, nowMs),
       ],
       more: this.#machines.more,
       conditions: this.conditions(),
     };
   }
 
-  /** The same once it is known who is there: at once, or soon after nobody has looked for a while. */
+  /** Subscribes to the others if necessary, and reports when each has had time to answer. */
   async look(): Promise<FleetReport> {
     const { clock } = this.#options;
+    const { signal } = this.#ending;
     this.#lookedAtMs = clock.monotonicMs();
-    this.#listen();
-    while (this.#listening !== null && this.#machines.isAwaiting) {
-      if (clock.monotonicMs() - this.#listening.sinceMs >= ANSWERS_WITHIN_MS) break;
-      await clock.sleep(GATHER_STEP_MS, this.#ending.signal).catch(() => {});
-      if (this.#ending.signal.aborted) break;
+    this.#subscribe();
+    while (this.#subscription !== null && this.#machines.isAwaiting && !signal.aborted) {
+      if (clock.monotonicMs() - this.#subscription.sinceMs >= ANSWERS_WITHIN_MS) break;
+      await clock.sleep(LOOK_STEP_MS, signal).catch(() => {});
     }
     return this.report();
   }
 
   conditions(): Condition[] {
     const { clock, config } = this.#options;
-    const conditions: Condition[] = [];
-    const link = this.#link;
-    if (link.state === "away" && link.failure !== null) {
-      conditions.push({
-        code: "fleet_unreachable",
-        severity: "warning",
-        title: `The fleet is not reached: ${link.failure.message}`,
-        hint: link.failure.hint ?? "Everything on this machine goes on; it is tried again and again.",
-        since: isoTime(link.sinceWallMs),
-      });
-    }
+    const conditions = linkConditions(this.#link, "fleet_unreachable", "The fleet is not reached");
     const isTaken = this.#machines.isNameTaken(clock.monotonicMs());
     this.#takenSince = isTaken ? (this.#takenSince ?? isoTime(clock.wallMs())) : null;
     if (this.#takenSince !== null) {
@@ -217,118 +191,84 @@ export class Fleet {
     return [...conditions, ...(this.#follower?.conditions() ?? [])];
   }
 
-  /** Something changed here. */
+  /** The status of this machine may have changed. */
   note(): void {
-    const { clock } = this.#options;
-    if (this.#session === null || this.#soon !== null || this.#ending.signal.aborted) return;
-    const delayMs = Math.max(GATHER_MS, this.#nextAtMs - clock.monotonicMs());
-    this.#soon = clock.setTimer(delayMs, () => {
-      this.#soon = null;
-      this.#tell();
-    });
+    if (this.#session !== null && !this.#ending.signal.aborted) this.#publishSoon.due();
   }
 
-  /** Resolves when it is over, soon. Later calls do nothing. */
+  /** Resolves soon, when the fleet has ended. Later calls change nothing. */
   async end(how: FleetEnd): Promise<void> {
     if (!this.#ending.signal.aborted) {
       this.#follower?.end();
       const session = this.#session;
       const farewell = session === null || how === "handed_over" ? null : this.#farewell(session, how);
       this.#session = null;
-      this.#soon?.[Symbol.dispose]();
-      this.#greeting?.[Symbol.dispose]();
+      this.#publishSoon[Symbol.dispose]();
+      this.#greetSoon[Symbol.dispose]();
       if (farewell !== null) await settledWithin(this.#options.clock, FAREWELL_MS, farewell);
       this.#ending.abort();
     }
-    await this.#done;
+    await this.#link.done;
   }
 
   async #farewell(session: NatsSession, how: FleetEnd): Promise<void> {
-    // What is being written now would come after it.
-    await this.#telling;
+    // A write in flight would otherwise replace the last summary.
+    await this.#publishing;
     const last = how === "left" ? session.remove() : session.putLast(this.#summary("gone"));
-    // Somebody else has taken this machine's place, or the server is away: nobody waits for a word.
+    // A later start of this machine has written there, or the server is unreachable: either way the stop goes on.
     await last.catch((error: unknown) => {
       this.#options.logger.debug("no farewell to the fleet", { reason: errorText(error) });
     });
   }
 
-  /** Holds a session as long as it lasts. */
-  async #hold(server: string, signal: AbortSignal): Promise<LinkFailure> {
-    const { clock, config, logger } = this.#options;
-    let session: NatsSession | null = null;
-    try {
-      const { credentials, authority } = await readSignIn(this.#options, signal);
-      const { name } = config;
-      session = await openSession(
-        { server, name, credentials, authority, heard: this.#heard, clock },
-        signal,
-      );
-      this.#link = { state: "connected", server, sinceWallMs: clock.wallMs() };
-      logger.info("fleet connected", { server, name });
-      this.#session = session;
-      this.#told = null;
-      if (session.told <= ALL_HEARD_UP_TO || this.#isLookedAt()) this.#listen();
-      else this.#machines.rest();
-      this.#tell();
-      this.#beat();
-      this.#follower?.link(session.layers);
-      return await workUntilEnd(session.ended, { clock, everyMs: BEAT_MS, signal }, () => {
-        this.#beat();
-        if (this.#machines.size > ALL_HEARD_UP_TO && !this.#isLookedAt()) this.#rest();
-        // Some of what changes is no event.
-        this.note();
-      });
-    } finally {
-      this.#session = null;
-      this.#follower?.link(null);
-      this.#listening = null;
-      this.#soon?.[Symbol.dispose]();
-      this.#soon = null;
-      await session?.[Symbol.asyncDispose]();
+  #begin(session: NatsSession): void {
+    this.#session = session;
+    this.#published = null;
+    if (session.machineCount <= ALL_HEARD_UP_TO || this.#isLookedAt()) this.#subscribe();
+    else this.#machines.clear();
+    this.#publish();
+    this.#beat();
+    this.#follower?.link(session.layers);
+  }
+
+  #work(): void {
+    this.#beat();
+    if (this.#machines.size > ALL_HEARD_UP_TO && !this.#isLookedAt()) {
+      this.#subscription?.end();
+      this.#subscription = null;
+      this.#machines.clear();
     }
+    // Parts of the status change without an event.
+    this.note();
   }
 
-  #lost(server: string, failure: LinkFailure): void {
-    const { clock, logger } = this.#options;
-    const before = this.#link;
-    const isNews = before.state === "connected" || before.failure?.message !== failure.message;
-    const sinceWallMs = before.state === "away" ? before.sinceWallMs : clock.wallMs();
-    this.#link = { state: "away", server, sinceWallMs, failure };
-    if (isNews) logger.warn("fleet not reached", { server, reason: failure.message });
+  #over(): void {
+    this.#session = null;
+    this.#subscription = null;
+    this.#publishSoon[Symbol.dispose]();
+    this.#follower?.link(null);
   }
 
-  readonly #heard = {
-    summary: (key: string, bytes: Uint8Array, isNews: boolean): void => {
-      this.#greet(this.#machines.read(key, bytes, isNews, this.#options.clock.monotonicMs()));
+  readonly #events: SessionEvents = {
+    summary: (key, bytes, isNew) => {
+      if (this.#machines.read(key, bytes, isNew, this.#options.clock.monotonicMs())) this.#greetSoon.due();
     },
-    removed: (key: string): void => {
+    removed: (key) => {
       this.#machines.forget(key);
       if (key !== this.#options.config.name) return;
-      // Somebody took it away while this machine is there.
-      this.#told = null;
+      // Another client removed this machine's summary.
+      this.#published = null;
       this.note();
     },
-    caughtUp: (): void => this.#machines.caughtUp(),
-    layerNews: (): void => this.#follower?.look(),
-    beat: (name: string, instance: string): void =>
-      this.#greet(this.#machines.hear(name, instance, this.#options.clock.monotonicMs())),
-    rollCall: (): void => this.#greet(true),
+    caughtUp: () => this.#machines.caughtUp(),
+    layerNews: () => this.#follower?.look(),
+    beat: (name, instance) => {
+      if (this.#machines.noteBeat(name, instance, this.#options.clock.monotonicMs())) this.#greetSoon.due();
+    },
+    rollCall: () => this.#greetSoon.due(),
   };
 
-  /** However many ask, all together are answered a few times a second. */
-  #greet(isDue: boolean): void {
-    if (!isDue) return;
-    const { clock } = this.#options;
-    const delayMs = Math.max(GREET_MS, this.#beatAtMs + APART_MS - clock.monotonicMs());
-    this.#greeting ??= clock.setTimer(delayMs, () => {
-      this.#greeting = null;
-      this.#beat();
-    });
-  }
-
   #beat(): void {
-    this.#beatAtMs = this.#options.clock.monotonicMs();
     this.#session?.beat(this.#instance);
   }
 
@@ -336,47 +276,38 @@ export class Fleet {
     return this.#options.clock.monotonicMs() - this.#lookedAtMs < LOOK_MS;
   }
 
-  #listen(): void {
+  #subscribe(): void {
     const session = this.#session;
-    if (session === null || this.#listening !== null) return;
+    if (session === null || this.#subscription !== null) return;
     const sinceMs = this.#options.clock.monotonicMs();
-    this.#machines.begin(sinceMs);
-    this.#listening = { sinceMs, rest: session.listen() };
+    this.#machines.startReading(sinceMs);
+    this.#subscription = { sinceMs, end: session.subscribe() };
   }
 
-  #rest(): void {
-    this.#listening?.rest();
-    this.#listening = null;
-    this.#machines.rest();
-  }
-
-  /** Writes what this machine is, unless it stands there; one at a time. */
-  #tell(): void {
-    const { clock } = this.#options;
+  /** Writes this machine's summary unless the bucket has it; one write at a time. */
+  #publish(): void {
     const session = this.#session;
     if (session === null) return;
-    if (this.#telling !== null) {
+    if (this.#publishing !== null) {
       this.note();
       return;
     }
     const text = this.#summary("here");
-    const nowMs = clock.monotonicMs();
-    if (this.#told?.text === text && nowMs - this.#told.atMs < REFRESH_MS) return;
-    this.#nextAtMs = nowMs + APART_MS;
-    this.#told = { text, atMs: nowMs };
-    this.#telling = session
+    const nowMs = this.#options.clock.monotonicMs();
+    if (this.#published?.text === text && nowMs - this.#published.atMs < REFRESH_MS) return;
+    this.#published = { text, atMs: nowMs };
+    this.#publishing = session
       .put(text)
-      // The session ends by it, and says why.
+      // The failure ends the session, whose `ended` says why.
       .catch(() => {})
       .finally(() => {
-        this.#telling = null;
+        this.#publishing = null;
       });
   }
 
-  #summary(word: Word): string {
-    const { config } = this.#options;
+  #summary(word: Summary["word"]): string {
+    const { name } = this.#options.config;
     const answers = this.#session?.hearsRollCalls ?? true;
-    const { name } = config;
     return summaryText({ name, instance: this.#instance, word, answers, state: this.#state() });
   }
 }

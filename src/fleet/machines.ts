@@ -1,66 +1,68 @@
-// The machines of a fleet, as this one has heard of them. Who is there is judged by this machine's own monotonic clock
-// alone: what others write in their summaries about times counts for nothing.
+// The machines of a fleet that this one has heard of. Which of them are there is judged by this machine's own monotonic
+// clock alone: times in the summaries of others are ignored.
 import type { FleetMachine } from "../api/fleet-contract.ts";
 import { isMachineName } from "../config/values/fleet-values.ts";
 import { readSummary, type Summary } from "./summary.ts";
 
-/** How often a machine shows that it is there, ms. */
+/** Interval of the beats, by which a machine shows that it is there, ms. */
 export const BEAT_MS = 10_000;
-/** Three beats were not heard. */
+/** A machine is silent when three beats are missing. */
 const SILENT_AFTER_MS = 30_000;
-/** Who is asked whether it is there says so within this time, ms. */
+/** A machine answers a roll call within this time, ms. */
 export const ANSWERS_WITHIN_MS = 2_000;
-/** So long nothing was heard of it: it is forgotten here, as the bucket forgets it. */
+/** A machine that was not heard for this long is dropped from the list, as the bucket drops its summary. */
 export const FORGOTTEN_AFTER_MS = 7 * 24 * 60 * 60_000;
 
 const MOST_MACHINES = 1_000;
-/** Of all summaries together: an account that others share must not fill this process. */
+/** Limit for all summaries together, so that members of the account cannot fill this process's memory. */
 const MOST_BYTES = 16 * 1024 * 1024;
-/** Earlier starts of one machine that are remembered, to tell a restart from two of one name. */
+/** Remembered instances of one machine; they tell a restart from two machines of one name. */
 const MOST_INSTANCES = 4;
+/** Longest name shown for a key that is no machine's name. */
+const MOST_KEY = 64;
 
 interface Known {
-  /** When it was heard itself; null: what the bucket had of it is all there is. */
+  /** When the machine itself was last heard; null: only its entry in the bucket is known. */
   heardAtMs: number | null;
-  /** Or, until then, when its summary was read. */
+  /** When the entry was first read. */
   readonly readAtMs: number;
   summary: Summary | null;
   problem: string | null;
   bytes: number;
-  /** The newest last. */
+  /** Ids of the machine's processes, newest last. */
   instances: string[];
   doubledAtMs: number | null;
 }
 
-interface MachinesOptions {
-  /** This machine. */
+interface OwnMachine {
   readonly name: string;
   readonly instance: string;
 }
 
 export class Machines {
-  readonly #own: MachinesOptions;
+  readonly #own: OwnMachine;
   readonly #known = new Map<string, Known>();
+  /** Keys beyond the limits. */
   readonly #refused = new Set<string>();
-  /** Keys that were read since this machine listens; null: all that are there. */
+  /** Keys read since the subscription began; null: the whole bucket has been read. */
   #fresh: Set<string> | null = null;
   #bytes = 0;
   #doubledAtMs: number | null = null;
 
-  constructor(own: MachinesOptions) {
+  constructor(own: OwnMachine) {
     this.#own = own;
   }
 
   /**
-   * What stands under a key of the bucket; `isNews`: it was written while this machine listened. True when a machine has
-   * come by it, which cannot know yet who is there.
+   * Reads an entry of the bucket. `isNew`: it was written after the subscription began. Returns true if it reveals a
+   * machine that has just started and needs a beat of this machine.
    */
-  read(key: string, bytes: Uint8Array, isNews: boolean, nowMs: number): boolean {
+  read(key: string, bytes: Uint8Array, isNew: boolean, nowMs: number): boolean {
     this.#fresh?.add(key);
     const reading = readSummary(key, bytes);
     const summary = reading.ok ? reading.summary : null;
     if (key === this.#own.name) {
-      if (isNews && summary?.word === "here") this.#hearOwnName(summary.instance, nowMs);
+      if (isNew && summary?.word === "here") this.#noteOwnName(summary.instance, nowMs);
       return false;
     }
     const known = this.#entry(key, bytes.length, nowMs);
@@ -68,33 +70,29 @@ export class Machines {
     if (!isMachineName(key)) known.problem = "its key is no machine's name";
     else known.problem = reading.ok ? null : reading.problem;
     known.summary = known.problem === null ? summary : null;
-    if (!isNews) return false;
+    if (!isNew) return false;
     known.heardAtMs = nowMs;
-    if (known.summary === null) return false;
-    const { instance, word } = known.summary;
-    const isNew = !known.instances.includes(instance);
-    noteInstance(known, instance, nowMs);
-    return isNew && word === "here";
+    return (
+      known.summary !== null && noteInstance(known, known.summary.instance, nowMs) && summary?.word === "here"
+    );
   }
 
   /**
-   * A sign of life. One of a machine that has told nothing yet is nothing: its summary follows. True as with `read`: the
-   * first one of a machine that has begun anew may overtake its summary.
+   * Notes a beat. A beat of a machine without an entry is ignored, as its summary follows. Returns true as `read` does: the
+   * first beat after a restart may overtake the summary.
    */
-  hear(name: string, instance: string, nowMs: number): boolean {
+  noteBeat(name: string, instance: string, nowMs: number): boolean {
     if (name === this.#own.name) {
-      this.#hearOwnName(instance, nowMs);
+      this.#noteOwnName(instance, nowMs);
       return false;
     }
     const known = this.#known.get(name);
     if (known === undefined) return false;
     known.heardAtMs = nowMs;
-    const isNew = !known.instances.includes(instance);
-    noteInstance(known, instance, nowMs);
-    return isNew;
+    return noteInstance(known, instance, nowMs);
   }
 
-  /** A key was removed: that machine left. */
+  /** The key was removed, because the machine left. */
   forget(key: string): void {
     const known = this.#known.get(key);
     this.#known.delete(key);
@@ -102,30 +100,28 @@ export class Machines {
     this.#bytes -= known?.bytes ?? 0;
   }
 
-  /** All that stood in the bucket is read afresh. */
-  begin(nowMs: number): void {
+  /** A subscription begins, and with it a reading of the whole bucket. */
+  startReading(nowMs: number): void {
     this.#refused.clear();
     this.#fresh = new Set();
-    for (const [key, { heardAtMs, readAtMs }] of this.#known) {
-      if (nowMs - (heardAtMs ?? readAtMs) > FORGOTTEN_AFTER_MS) this.forget(key);
-    }
+    for (const [key, known] of this.#known) if (isForgotten(known, nowMs)) this.forget(key);
   }
 
-  /** Whose words were not among it has left meanwhile. */
+  /** The whole bucket has been read. Machines without an entry have left meanwhile. */
   caughtUp(): void {
     for (const key of this.#known.keys()) if (this.#fresh?.has(key) === false) this.forget(key);
     this.#fresh = null;
   }
 
-  /** This machine does not listen to the others any more: what it knew of them is dropped. */
-  rest(): void {
+  /** The subscription ended. */
+  clear(): void {
     this.#known.clear();
     this.#refused.clear();
     this.#fresh = null;
     this.#bytes = 0;
   }
 
-  /** Whether some that told that they are there have not been heard yet, or not all has been read. */
+  /** True while the bucket is being read, or machines that should be there have not been heard. */
   get isAwaiting(): boolean {
     if (this.#fresh !== null) return true;
     return this.#known
@@ -133,7 +129,7 @@ export class Machines {
       .some(({ heardAtMs, summary }) => heardAtMs === null && summary?.word === "here");
   }
 
-  /** Another machine uses this one's name, and was heard lately. */
+  /** True if another machine with this one's name was heard recently. */
   isNameTaken(nowMs: number): boolean {
     return isRecent(this.#doubledAtMs, nowMs);
   }
@@ -142,32 +138,32 @@ export class Machines {
     return this.#known.size;
   }
 
-  /** Machines that were too many. */
+  /** Number of machines beyond the limits. */
   get more(): number {
     return this.#refused.size;
   }
 
-  /** The others, by name. `listensSinceMs`: since when this machine listens to them; null: it does not. */
-  others(listensSinceMs: number | null, nowMs: number): FleetMachine[] {
+  /** The other machines, by name. `subscribedSinceMs`: the start of the subscription; null: there is none. */
+  others(subscribedSinceMs: number | null, nowMs: number): FleetMachine[] {
     return [...this.#known]
-      .filter(([, { heardAtMs, readAtMs }]) => nowMs - (heardAtMs ?? readAtMs) <= FORGOTTEN_AFTER_MS)
+      .filter(([, known]) => !isForgotten(known, nowMs))
       .toSorted(([one], [other]) => (one < other ? -1 : 1))
       .map(([name, known]) => ({
-        // A key may be anything.
+        // Any text can be a key.
         name: isMachineName(name) ? name : JSON.stringify(name).slice(0, MOST_KEY),
         own: false,
-        presence: presenceOf(known, listensSinceMs, nowMs),
+        presence: presenceOf(known, subscribedSinceMs, nowMs),
         heard_secs_ago: known.heardAtMs === null ? null : Math.floor((nowMs - known.heardAtMs) / 1000),
         problem: problemOf(known, nowMs),
         state: known.summary?.state ?? null,
       }));
   }
 
-  #hearOwnName(instance: string, nowMs: number): void {
+  #noteOwnName(instance: string, nowMs: number): void {
     if (instance !== this.#own.instance) this.#doubledAtMs = nowMs;
   }
 
-  /** Null, counted: there are too many. */
+  /** null: the limits are reached, and the key is counted in `more`. */
   #entry(key: string, bytes: number, nowMs: number): Known | null {
     const before = this.#known.get(key);
     const added = bytes - (before?.bytes ?? 0);
@@ -192,36 +188,39 @@ export class Machines {
   }
 }
 
-const MOST_KEY = 64;
-
 function isRecent(atMs: number | null, nowMs: number): boolean {
   return atMs !== null && nowMs - atMs <= SILENT_AFTER_MS;
 }
 
-/** One that was there before the newest, and is heard again, is a second machine; one never heard is a restart. */
-function noteInstance(known: Known, instance: string, nowMs: number): void {
-  const at = known.instances.indexOf(instance);
-  if (at === known.instances.length - 1 && at !== -1) return;
-  if (at !== -1) {
-    known.doubledAtMs = nowMs;
-    known.instances.splice(at, 1);
-  }
-  known.instances.push(instance);
-  if (known.instances.length > MOST_INSTANCES) known.instances.shift();
+function isForgotten({ heardAtMs, readAtMs }: Known, nowMs: number): boolean {
+  return nowMs - (heardAtMs ?? readAtMs) > FORGOTTEN_AFTER_MS;
 }
 
-function presenceOf(known: Known, listensSinceMs: number | null, nowMs: number): FleetMachine["presence"] {
+/**
+ * Returns true for a new instance, which is a restart of the machine. An instance that was replaced and is heard again is a
+ * second machine of that name.
+ */
+function noteInstance(known: Known, instance: string, nowMs: number): boolean {
+  if (instance === known.instances.at(-1)) return false;
+  const others = known.instances.filter((other) => other !== instance);
+  const isNew = others.length === known.instances.length;
+  if (!isNew) known.doubledAtMs = nowMs;
+  known.instances = [...others, instance].slice(-MOST_INSTANCES);
+  return isNew;
+}
+
+function presenceOf(known: Known, subscribedSinceMs: number | null, nowMs: number): FleetMachine["presence"] {
   const { summary, heardAtMs, problem } = known;
   if (problem !== null) return "unreadable";
   if (summary?.word === "gone") return "gone";
   if (isRecent(heardAtMs, nowMs)) return "here";
-  // Nobody is heard while this machine does not listen.
-  if (listensSinceMs === null) return "unheard";
-  // It was asked, and would have answered.
-  if (summary?.answers === true && heardAtMs === null && nowMs - listensSinceMs >= ANSWERS_WITHIN_MS) {
+  // Without a subscription no machine is heard.
+  if (subscribedSinceMs === null) return "unheard";
+  // The machine did not answer the roll call.
+  if (summary?.answers === true && heardAtMs === null && nowMs - subscribedSinceMs >= ANSWERS_WITHIN_MS) {
     return "silent";
   }
-  return isRecent(listensSinceMs, nowMs) ? "unheard" : "silent";
+  return isRecent(subscribedSinceMs, nowMs) ? "unheard" : "silent";
 }
 
 function problemOf({ problem, doubledAtMs }: Known, nowMs: number): string | null {

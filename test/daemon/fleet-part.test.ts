@@ -10,8 +10,8 @@ import type { SentinelService } from "../../src/daemon/sentinel-service.ts";
 import { startCalls } from "../../src/fleet/calls/calls.ts";
 import type { Borrowed } from "../../src/fleet/calls/switchboard.ts";
 import { userKey } from "../../src/fleet/keys/nkey.ts";
-import { LAYER_SUBJECT } from "../../src/fleet/layer/layer-subjects.ts";
 import { signLayer } from "../../src/fleet/layer/signed-layer.ts";
+import { LAYER_SUBJECT } from "../../src/fleet/nats/subjects.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import {

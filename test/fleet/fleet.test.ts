@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Kvm } from "@nats-io/kv";
 import type { FleetReport } from "../../src/api/fleet-contract.ts";
-import { beatSubject, rollCallSubject } from "../../src/fleet/subjects.ts";
+import { beatSubject, rollCallSubject } from "../../src/fleet/nats/subjects.ts";
 import { summaryText } from "../../src/fleet/summary.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleShare } from "../api/sample-report.ts";

@@ -33,7 +33,7 @@ test("G1 who is there is judged by when it was heard, and by this machine's cloc
   assert.equal(presence(1_000, 31_000), "unheard");
   assert.equal(presence(1_000, 31_001), "silent");
   assert.equal(machines.others(1_000, 31_001)[0]?.heard_secs_ago, null);
-  machines.hear("nas", "one", 40_000);
+  machines.noteBeat("nas", "one", 40_000);
   assert.equal(presence(1_000, 70_000), "here");
   assert.equal(presence(1_000, 70_001), "silent");
   assert.equal(machines.others(1_000, 75_900)[0]?.heard_secs_ago, 35);
@@ -50,7 +50,7 @@ test("G1 who is there is judged by when it was heard, and by this machine's cloc
 
 test("G1 who was asked whether it is there, and does not answer, is silent", () => {
   const machines = laptop();
-  machines.begin(1_000);
+  machines.startReading(1_000);
   machines.read("nas", told({ answers: true }), false, 1_000);
   machines.read("old", told({ name: "old" }), false, 1_000);
   const presences = (nowMs: number): unknown[] =>
@@ -60,17 +60,17 @@ test("G1 who was asked whether it is there, and does not answer, is silent", () 
   assert.equal(machines.isAwaiting, true);
   assert.deepEqual(presences(2_999), ["unheard", "unheard"]);
   assert.deepEqual(presences(3_000), ["silent", "unheard"]);
-  for (const name of ["nas", "old"]) machines.hear(name, "one", 3_000);
+  for (const name of ["nas", "old"]) machines.noteBeat(name, "one", 3_000);
   assert.equal(machines.isAwaiting, false);
   assert.deepEqual(presences(3_000), ["here", "here"]);
-  machines.rest();
+  machines.clear();
   assert.deepEqual(machines.others(null, 3_000), []);
 });
 
 test("G1 who left while this machine did not listen is gone when all has been read again", () => {
   const machines = laptop();
   for (const name of ["nas", "desktop"]) machines.read(name, told({ name }), true, 0);
-  machines.begin(1_000);
+  machines.startReading(1_000);
   machines.read("desktop", told({ name: "desktop" }), false, 1_000);
   assert.equal(machines.others(1_000, 1_000).length, 2);
   machines.caughtUp();
@@ -83,19 +83,19 @@ test("G1 a machine that nobody has heard for a week is forgotten", () => {
   const week = 7 * 24 * 3_600_000;
   assert.equal(machines.others(0, week).length, 1);
   assert.equal(machines.others(0, week + 1).length, 0);
-  machines.begin(week + 1);
+  machines.startReading(week + 1);
   assert.equal(machines.size, 0);
 });
 
 test("G1 a machine that has begun anew is greeted once, whichever of its words comes first", () => {
   const machines = laptop();
-  assert.equal(machines.hear("nas", "one", 0), false, "it has told nothing yet");
+  assert.equal(machines.noteBeat("nas", "one", 0), false, "it has told nothing yet");
   assert.equal(machines.read("nas", told(), true, 0), true);
-  assert.equal(machines.hear("nas", "one", 1_000), false);
+  assert.equal(machines.noteBeat("nas", "one", 1_000), false);
   // Started again: its sign of life overtakes its summary.
-  assert.equal(machines.hear("nas", "two", 2_000), true);
+  assert.equal(machines.noteBeat("nas", "two", 2_000), true);
   assert.equal(machines.read("nas", told({ instance: "two" }), true, 2_000), false);
-  assert.equal(machines.hear("laptop", "other", 3_000), false);
+  assert.equal(machines.noteBeat("laptop", "other", 3_000), false);
 });
 
 test("G1 two machines of one name are told apart from one that was started again", () => {
@@ -104,9 +104,9 @@ test("G1 two machines of one name are told apart from one that was started again
   machines.read("nas", told(), true, 0);
   machines.read("nas", told({ instance: "two" }), true, 1_000);
   assert.equal(problem(1_000), null, "a restart");
-  machines.hear("nas", "one", 2_000);
+  machines.noteBeat("nas", "one", 2_000);
   assert.match(String(problem(2_000)), /two machines/);
-  machines.hear("nas", "two", 20_000);
+  machines.noteBeat("nas", "two", 20_000);
   assert.match(String(problem(50_000)), /two machines/);
   assert.equal(problem(50_001), null);
   // This machine's own name.
@@ -114,7 +114,7 @@ test("G1 two machines of one name are told apart from one that was started again
   machines.read("laptop", told({ name: "laptop", instance: "mine" }), true, 3_000);
   machines.read("laptop", told({ name: "laptop", instance: "before" }), false, 3_000);
   assert.equal(machines.isNameTaken(3_000), false);
-  machines.hear("laptop", "another", 4_000);
+  machines.noteBeat("laptop", "another", 4_000);
   assert.equal(machines.isNameTaken(34_000), true);
   assert.equal(machines.isNameTaken(34_001), false);
 });

@@ -6,7 +6,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { userSeed } from "../../src/fleet/keys/nkey.ts";
-import { readSignIn } from "../../src/fleet/sign-in.ts";
+import { readSignIn } from "../../src/fleet/nats/sign-in.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";

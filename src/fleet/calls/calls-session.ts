@@ -1,58 +1,60 @@
-// One connection to a NATS server for calls alone, so that a large result never holds up what machines tell of themselves.
-// It is never mended: whatever goes wrong ends it, and every tunnel with it.
+// One session with the fleet's server for calls alone, so that a large result never delays summaries and beats. Whatever
+// goes wrong ends the session, and every tunnel with it.
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
-import { LinkFailure } from "../link-failure.ts";
 import {
   type ConnectionOptions,
   closeConnection,
   connectToServer,
   failureOf,
   watchEnd,
-} from "../nats-session.ts";
-import { askSubject, callSubject, inboxOf, offerSubject, unheardInbox } from "../subjects.ts";
+} from "../nats/connection.ts";
+import { LinkFailure } from "../nats/link-failure.ts";
+import { askSubject, callSubject, inboxOf, offerSubject, senderOf, unheardInbox } from "../nats/subjects.ts";
 import { HEAD_BYTES, LONGEST_DATA } from "./frames.ts";
 import type { Wire } from "./switchboard.ts";
 
 const FLUSH_MS = 5_000;
-/** What the library and the server put around a message. */
+/** Room in a message for the headers of the library and the server. */
 const AROUND_BYTES = 512;
-/** Less is no way to send anything. */
+/** With less data per frame, calls would be too slow to be useful. */
 const LEAST_DATA = 1_024;
-/** By which a server says that nobody listens. */
-const NOBODY = 503;
+/** Status by which a server reports that a subject has no subscriber. */
+const NO_RESPONDERS = 503;
 
-/** What comes in; called one at a time, in the order in which each machine sent it. */
-export interface CallsHeard {
+/** Called one at a time, for each machine in the order of its messages. */
+export interface CallsEvents {
   frame(sender: string, bytes: Uint8Array): void;
   offer(sender: string, bytes: Uint8Array): void;
+  /** A machine asks for this one's offer. */
   asked(): void;
+  /** Frames for this machine reach nobody. */
   nobodyThere(machine: string): void;
 }
 
-/** What this machine does: it exports; it imports. */
+/** Whether this machine exports backends, and imports any. */
 export interface CallsPart {
   readonly exports: boolean;
   readonly imports: boolean;
 }
 
 interface CallsSessionOptions extends ConnectionOptions, CallsPart {
-  readonly heard: CallsHeard;
+  readonly events: CallsEvents;
 }
 
 export interface CallsSession extends AsyncDisposable {
-  /** Resolves with why, when it is over. */
+  /** Resolves with the reason when the session is over. */
   readonly ended: Promise<LinkFailure>;
   readonly wire: Wire;
-  /** From now on this machine does that. */
+  /** Changes the subscriptions to fit this part. */
   follow(part: CallsPart): void;
   offer(text: string): void;
-  /** Asks who offers something. */
+  /** Asks all machines for their offers. */
   ask(): void;
 }
 
-/** Resolves when the server has taken the subscriptions. Rejects with a `LinkFailure`, or as the signal says. */
+/** Resolves when the server has accepted the subscriptions. Rejects with a `LinkFailure`, or as the signal says. */
 export async function openCallsSession(
   options: CallsSessionOptions,
   signal: AbortSignal,
@@ -67,33 +69,45 @@ export async function openCallsSession(
 }
 
 async function begin(connection: NatsConnection, options: CallsSessionOptions): Promise<CallsSession> {
-  const { name, heard, clock } = options;
+  const { name, events, clock } = options;
   const over = Promise.withResolvers<LinkFailure>();
-  const end = (failure: LinkFailure): void => over.resolve(failure);
-  watchEnd(connection, end);
-  const listen = (subject: string, take: (sender: string, message: Msg) => void): Subscription => {
-    const before = subject.slice(0, subject.indexOf("*"));
+  watchEnd(connection, over.resolve);
+  /** Ends the session if `work` throws. */
+  const guarded = (when: string, work: () => void): void => {
+    try {
+      work();
+    } catch (error) {
+      over.resolve(failureOf(error, when));
+    }
+  };
+  const listen = (subject: string, take: (message: Msg) => void): Subscription => {
+    const prefix = subject.slice(0, subject.indexOf("*"));
     return connection.subscribe(subject, {
       callback(error, message) {
-        if (error !== null) end(failureOf(error, "listening"));
-        // A member may have JetStream deliver here what stands in a bucket: that comes under the subject it was written to.
-        else if (message.subject.startsWith(before)) take(message.subject.split(".")[2] ?? "", message);
+        if (error !== null) over.resolve(failureOf(error, "listening"));
+        // A member can have JetStream deliver messages of a bucket here, under their own subjects.
+        else if (message.subject.startsWith(prefix)) take(message);
       },
     });
   };
-  listen(callSubject("*", name), (sender, { data }) => heard.frame(sender, data));
-  listen(unheardInbox(name, "*"), (_, { subject, headers }) => {
+  listen(callSubject("*", name), ({ subject, data }) => events.frame(senderOf(subject), data));
+  listen(unheardInbox(name, "*"), ({ subject, headers }) => {
     const machine = subject.slice(`${inboxOf(name)}.calls.`.length);
-    if (headers?.code === NOBODY) heard.nobodyThere(machine);
+    if (headers?.code === NO_RESPONDERS) events.nobodyThere(machine);
   });
   let [offers, asks]: (Subscription | null)[] = [null, null];
   const follow = ({ exports, imports }: CallsPart): void => {
-    if (!imports) offers?.unsubscribe();
-    offers = imports
-      ? (offers ?? listen(offerSubject("*"), (sender, { data }) => heard.offer(sender, data)))
-      : null;
-    if (!exports) asks?.unsubscribe();
-    asks = exports ? (asks ?? listen(askSubject("*"), () => heard.asked())) : null;
+    if (imports) {
+      offers ??= listen(offerSubject("*"), ({ subject, data }) => events.offer(senderOf(subject), data));
+    } else {
+      offers?.unsubscribe();
+      offers = null;
+    }
+    if (exports) asks ??= listen(askSubject("*"), () => events.asked());
+    else {
+      asks?.unsubscribe();
+      asks = null;
+    }
   };
   follow(options);
   if (!(await settledWithin(clock, FLUSH_MS, connection.flush()))) {
@@ -103,26 +117,15 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions): 
   if (chunkBytes < LEAST_DATA) {
     throw new LinkFailure("the server takes no messages of useful size", "raise max_payload of the server");
   }
-  const publish = (subject: string, content: Uint8Array | string, reply?: string): void => {
-    try {
-      connection.publish(subject, content, reply === undefined ? {} : { reply });
-    } catch (error) {
-      end(failureOf(error, "sending"));
-    }
-  };
+  const publish = (subject: string, content: Uint8Array | string, reply?: string): void =>
+    guarded("sending", () => connection.publish(subject, content, reply === undefined ? {} : { reply }));
   return {
     ended: over.promise,
     wire: {
       chunkBytes,
       frame: (machine, bytes) => publish(callSubject(name, machine), bytes, unheardInbox(name, machine)),
     },
-    follow(part) {
-      try {
-        follow(part);
-      } catch (error) {
-        end(failureOf(error, "listening"));
-      }
-    },
+    follow: (part) => guarded("listening", () => follow(part)),
     offer: (text) => publish(offerSubject(name), text),
     ask: () => publish(askSubject(name), ""),
     [Symbol.asyncDispose]: () => closeConnection(connection, clock),

@@ -1,45 +1,50 @@
-// The frames in which tunnels between two machines are carried: a head of fixed length, and what it carries. Whatever
-// comes in is a stranger's until it was read here.
+// The frames that carry tunnels between two machines: a head of fixed length, and a payload. A received frame is
+// untrusted until it has been read here.
 
 /**
- * `open` names what is wanted, `data` carries bytes, `credit` says how many bytes were taken in all, `end` says that there
- * are no more, `abort` ends both ways with a reason. `probe` asks a machine whether it is there, `alive` answers it.
+ * `open` names the target of a tunnel, `data` carries bytes, `credit` says how many bytes were read in total, `end` says
+ * that no more data follows, `abort` ends both directions with a reason. `probe` asks a machine whether it is there, and
+ * `alive` answers it.
  */
 const KINDS = ["open", "data", "credit", "end", "abort", "probe", "alive"] as const;
 export type FrameKind = (typeof KINDS)[number];
 
 export interface Frame {
   readonly kind: FrameKind;
-  /** It is of the machine that opened the tunnel. */
+  /** The machine that opened the tunnel has sent the frame. */
   readonly fromOpener: boolean;
-  /** The daemon that it is for. */
+  /** The id of the daemon that the frame is for. */
   readonly to: string;
-  /** The tunnel; of `probe` and `alive`: the daemon that sent it. */
+  /** The id of the tunnel; in `probe` and `alive`, of the daemon that sent the frame. */
   readonly tunnel: string;
-  /** `data`, `end`: its place among these, from 0; `credit`: bytes. */
+  /** In `data` and `end`, the position in their sequence, from 0; in `credit`, bytes; otherwise 0. */
   readonly number: number;
   readonly payload: Buffer;
 }
 
-/** Of daemons and tunnels: bytes, written as hexadecimal digits. */
+export type SentFrame = Omit<Frame, "number" | "payload"> & Partial<Frame>;
+
+/** Bytes of an id of a daemon or a tunnel; as text, two hexadecimal digits for each. */
 export const ID_BYTES = 8;
 const NUMBER_BYTES = 6;
 export const HEAD_BYTES = 1 + ID_BYTES + ID_BYTES + NUMBER_BYTES;
-/** Of one `data` frame, at most; a server's own limit may be lower. */
+/** The most bytes in one `data` frame; a server's own limit may be lower. */
 export const LONGEST_DATA = 128 * 1024;
-/** Of what any other frame carries. */
+/** The longest payload of any other frame. */
 export const LONGEST_WORDS = 1_024;
 
 const FROM_OPENER = 0x80;
+const NO_PAYLOAD = Buffer.alloc(0);
 
-/** In the place of a daemon's id: whichever is that machine now. Of `probe` alone. */
-export const WHICHEVER = "0".repeat(2 * ID_BYTES);
+/** In `to` of a `probe`: the frame is for the current daemon of the machine. */
+export const ANY_DAEMON = "0".repeat(2 * ID_BYTES);
 
 export function isId(text: string): boolean {
   return /^[0-9a-f]{16}$/.test(text);
 }
 
-export function frameBytes({ kind, fromOpener, to, tunnel, number, payload }: Frame): Buffer {
+export function frameBytes(frame: SentFrame): Buffer {
+  const { kind, fromOpener, to, tunnel, number = 0, payload = NO_PAYLOAD } = frame;
   const bytes = Buffer.allocUnsafe(HEAD_BYTES + payload.length);
   bytes[0] = KINDS.indexOf(kind) | (fromOpener ? FROM_OPENER : 0);
   bytes.write(to, 1, "hex");
@@ -49,7 +54,7 @@ export function frameBytes({ kind, fromOpener, to, tunnel, number, payload }: Fr
   return bytes;
 }
 
-/** Null: it is no frame. */
+/** null: the bytes are not a frame. */
 export function readFrame(given: Uint8Array): Frame | null {
   const head = given[0];
   if (head === undefined || given.length < HEAD_BYTES) return null;

@@ -1,31 +1,33 @@
-// What a machine tells of its exported backends beside their names, so that others can take their tools for one: which
-// folders of its shares they work on, and how well. Of another machine none of it is believed before its form is right.
+// The place of an exported backend: the folders of its machine's shares that it works on, and how well. Other machines
+// need the places to merge tools that they have in common. A place from another machine is checked before use.
 import { posix } from "node:path";
 import { choice, list, nullable, numberThat, object, reader, textThat } from "../../runtime/shape.ts";
 
-/** Of a path; bytes are at most three times as many. */
+/** Characters of a path; in UTF-8 at most three times as many bytes. */
 const LONGEST_ROOT = 1_024;
 const MOST_ROOTS = 16;
 const MOST_REQUIRED = 16;
 const LONGEST_REQUIRED = 256;
+
 export interface LentPlace {
-  /** Folders below its shares that its command names, relative. */
+  /** Folders that the backend's command names, relative to the machine's shares. */
   readonly roots: readonly string[];
+  /** Shares that the backend requires. */
   readonly requires: readonly string[];
-  /** How the worst of the shares that it requires is mounted there; null: it requires none. */
+  /** The route of the required share that is mounted worst; null: no share is required. */
   readonly standing: "tb" | "fallback" | "none" | null;
-  /** Calls under way there. */
+  /** Calls in flight. */
   readonly busy: number;
 }
 
-/** One that is approved here. */
+/** The place of a backend that this machine's configuration approves. */
 export interface KnownPlace extends LentPlace {
   readonly machine: string;
   readonly backend: string;
   readonly sharesRoot: string;
 }
 
-/** An absolute path, as short as it can be written. */
+/** True for an absolute, normalized path other than `/`. */
 export function isSharesRoot(value: unknown): value is string {
   return isPath(value) && value.startsWith("/") && value !== "/";
 }
@@ -36,10 +38,10 @@ const placeShape = object({
   standing: nullable(choice("tb", "fallback", "none")),
   busy: numberThat("a count", (calls) => Number.isSafeInteger(calls) && calls >= 0),
 });
-/** null: it is none, or not of the right form. */
+/** null: the value is not a place. */
 export const placeOf: (value: unknown) => LentPlace | null = reader(placeShape);
 
-/** Its place among what another machine told; none where that is not of the right form. */
+/** The backend's name and place, or nothing where the place is missing or wrong. */
 export function placeIn(
   places: Readonly<Record<string, unknown>>,
   name: string,

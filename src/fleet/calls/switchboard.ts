@@ -1,37 +1,35 @@
-// All tunnels of this machine: those that it opened and those that were opened to it, and whether the machines at their
-// other ends are still there.
+// All tunnels of this machine: those that it opened, those that were opened to it, and whether the machines at their other
+// ends still answer.
 import { randomBytes } from "node:crypto";
 import { type Duplex, duplexPair } from "node:stream";
 import { isMachineName } from "../../config/values/fleet-values.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { SessionMachines } from "../sessions/session-machines.ts";
-import { type Frame, frameBytes, ID_BYTES, readFrame, WHICHEVER } from "./frames.ts";
+import { ANY_DAEMON, type Frame, frameBytes, ID_BYTES, readFrame, type SentFrame } from "./frames.ts";
 import { Tunnel, type TunnelEnd } from "./tunnel.ts";
-import { MOST_OFFERED, openingBytes, readOpening } from "./words.ts";
+import { MOST_OFFERED, type Opening, openingBytes, readOpening } from "./words.ts";
 
-/** How often it is looked who has been silent, ms. */
+/** Interval of the check for silent machines, ms. */
 const LOOK_MS = 500;
-/** After so long without a word a machine is asked whether it is there, ms: where a call may wait for it, and else. */
-const ASK_MS = { waiting: 1_000, quiet: 5_000 };
-/** Longer waits are for what has no answer, ms. */
+/** A machine that was silent for this long is probed, ms: while a call may wait for it, and otherwise. */
+const PROBE_AFTER_MS = { waiting: 1_000, quiet: 5_000 };
+/** A longer wait, ms, is for a message that has no answer. */
 const LONGEST_WAIT_MS = 60_000;
-/** A machine that does not answer that for so long is lost, ms. A busy one may take a while. */
+/** A machine that leaves a probe unanswered for this long is lost, ms. A busy machine may need a while. */
 const LOST_MS = 10_000;
-/** Tunnels that other machines may have here. */
-const MOST_OF_ONE = 2 * MOST_OFFERED;
-const MOST_OF_ALL = 512;
-/** The same of requests for sessions, each of which has one of its own. */
-const MOST_VISITS = { ofOne: 1_024, ofAll: 2_048 };
-/** One machine may open so many within `withinMs`. */
+/** Tunnels that other machines may open here. Each request for a session has a tunnel of its own. */
+const MOST_SERVED = {
+  backend: { ofOne: 2 * MOST_OFFERED, ofAll: 512 },
+  session: { ofOne: 1_024, ofAll: 2_048 },
+};
+/** One machine may open this many tunnels to backends within `withinMs`. */
 const OPENINGS = { most: 200, withinMs: 10_000 };
 /** Machines whose openings are counted. */
 const MOST_COUNTED = 1_000;
 
-const NOTHING = Buffer.alloc(0);
-
-/** What carries frames; to a machine by its name. */
+/** Carries frames to a machine by its name. */
 export interface Wire {
-  /** Of one frame's data. */
+  /** The most data that one frame may carry. */
   readonly chunkBytes: number;
   /** Never throws. */
   frame(machine: string, bytes: Uint8Array): void;
@@ -41,32 +39,24 @@ export interface Wire {
 export interface Borrowed {
   readonly machine: string;
   readonly backend: string;
+  /** The daemon that offers it. */
   readonly instance: string;
 }
 
-/** What a tunnel is opened to. */
-interface TunnelTarget {
-  readonly machine: string;
-  readonly instance: string;
-  /** Null: sessions of its clients. */
-  readonly backend: string | null;
-}
-
-/** Machines that share the sessions of their clients. */
-export type SessionBoard = Pick<SessionMachines, "refusal" | "serve" | "found" | "nobodyThere">;
+/** `backend` null: the sessions of that machine's clients. */
+type TunnelTarget = Pick<Borrowed, "machine"> & Opening;
 
 interface SwitchboardOptions {
   readonly clock: Clock;
-  /** Of this daemon. */
+  /** The id of this daemon. */
   readonly instance: string;
   readonly name: string;
-  /** Why that machine may not use it; null: it may. */
+  /** Why other machines may not use that backend; null: they may. */
   readonly refusal: (backend: string) => string | null;
-  /** Serves it until the stream ends. */
-  readonly serve: (machine: string, backend: string, stream: Duplex) => void;
-  /** Absent: sessions are shared with nobody. */
-  readonly sessions?: SessionBoard;
-  /** That daemon is there no more; its tunnels end right after. */
+  /** Serves that backend, or, for null, one request for a session, until the stream ends. */
+  readonly serve: (machine: string, backend: string | null, stream: Duplex) => void;
+  readonly sessions: Pick<SessionMachines, "refusal" | "found" | "nobodyThere">;
+  /** That daemon is lost; its tunnels end right after the call. */
   readonly onLost: (machine: string, instance: string) => void;
 }
 
@@ -76,25 +66,28 @@ interface Peer {
   readonly instance: string;
   readonly tunnels: Set<Tunnel>;
   heardAtMs: number;
-  /** Data in tunnels that were opened here. */
+  /** The last data sent in a tunnel that was opened here, and the last data received in one. */
   sentAtMs: number;
   answeredAtMs: number;
   probedAtMs: number;
-  /** Since when it owes an answer; null: it does not. */
-  asksSinceMs: number | null;
+  /** Since when a probe is unanswered; null: none is. */
+  unansweredSinceMs: number | null;
+}
+
+interface Entry {
+  readonly tunnel: Tunnel;
+  readonly peer: Peer;
+  /** null: for sessions. */
+  readonly backend: string | null;
+  readonly isServed: boolean;
 }
 
 export class Switchboard {
   readonly #options: SwitchboardOptions;
   readonly #peers = new Map<string, Peer>();
-  /** By machine and tunnel. */
-  readonly #opened = new Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>();
-  readonly #served = new Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>();
-  /** What is served in each of these. */
-  readonly #backends = new WeakMap<Tunnel, string>();
+  /** By `tunnelKey`. */
+  readonly #tunnels = new Map<string, Entry>();
   readonly #held = new HeldBytes();
-  /** As `#served`: those for sessions. */
-  readonly #visits = new Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>();
   readonly #openings = new Map<string, { count: number; sinceMs: number }>();
   #wire: Wire | null = null;
   #idle: PromiseWithResolvers<void> | null = null;
@@ -104,7 +97,7 @@ export class Switchboard {
     this.#options = options;
   }
 
-  /** Resolves when there is no tunnel, either way. */
+  /** Resolves when there is no tunnel in either direction. */
   idle(): Promise<void> {
     if (this.#peers.size === 0) return Promise.resolve();
     this.#idle ??= Promise.withResolvers();
@@ -118,28 +111,18 @@ export class Switchboard {
   /** The wire is gone: every tunnel ends. */
   end(why: string): void {
     this.#wire = null;
-    for (const { tunnels } of [...this.#peers.values()]) {
-      for (const tunnel of [...tunnels]) tunnel.fail(why, HINT, false);
-    }
+    for (const { tunnel } of [...this.#tunnels.values()]) tunnel.fail(why, HINT, false);
     this.#openings.clear();
   }
 
-  /** Tunnels in which others are served a backend that is to end. */
-  endServed(isToEnd: (backend: string) => boolean, why: string): void {
-    for (const { tunnel } of [...this.#served.values()]) {
-      const backend = this.#backends.get(tunnel);
-      if (backend !== undefined && isToEnd(backend)) tunnel.fail(why);
+  /** Ends the tunnels that other machines opened and may not use any more. */
+  endServed(isToEnd: (machine: string, backend: string | null) => boolean, why: string): void {
+    for (const { tunnel, peer, backend, isServed } of [...this.#tunnels.values()]) {
+      if (isServed && isToEnd(peer.machine, backend)) tunnel.fail(why);
     }
   }
 
-  /** The same for machines that are served requests for sessions. */
-  endVisits(isToEnd: (machine: string) => boolean, why: string): void {
-    for (const { tunnel, peer } of [...this.#visits.values()]) {
-      if (isToEnd(peer.machine)) tunnel.fail(why);
-    }
-  }
-
-  /** `onOpen`: that machine has taken it, before which nothing needs to be sent. */
+  /** `onOpen`: the other machine has accepted the tunnel. Data may be sent earlier. */
   open(
     { machine, backend, instance }: TunnelTarget,
     onEnd: (end: TunnelEnd) => void,
@@ -149,98 +132,92 @@ export class Switchboard {
     if (wire === null) return closedStream("the fleet's server is not reached", onEnd);
     const id = randomBytes(ID_BYTES).toString("hex");
     const peer = this.#peer(machine, instance);
-    const place = { peer, id, backend, fromOpener: true, table: this.#opened, onOpen };
-    const tunnel = this.#tunnel(wire, place, (end) =>
-      onEnd({ ...end, message: `${machine}: ${end.message}` }),
-    );
+    const onEndThere = (end: TunnelEnd): void => onEnd({ ...end, message: `${machine}: ${end.message}` });
+    const { stream } = this.#tunnel(wire, { peer, id, backend, isServed: false, onOpen, onEnd: onEndThere });
     const payload = openingBytes({ instance: this.#options.instance, backend });
-    this.#send(wire, peer, { kind: "open", fromOpener: true, tunnel: id, number: 0, payload });
-    return tunnel.stream;
+    this.#send(machine, { kind: "open", fromOpener: true, to: instance, tunnel: id, payload });
+    return stream;
   }
 
-  /** Asks that machine which daemon it is now, for its sessions. */
+  /** Asks that machine for the id of its current daemon; `sessions.found` gets the answer. */
   ask(machine: string): void {
-    const { instance } = this.#options;
-    const probe = { kind: "probe", fromOpener: true, to: WHICHEVER, tunnel: instance, number: 0 } as const;
-    this.#wire?.frame(machine, frameBytes({ ...probe, payload: NOTHING }));
+    this.#probe(machine, ANY_DAEMON, true);
   }
 
-  /** A frame of that machine, as it came. */
+  /** Takes a frame from that machine, unchecked. */
   take(sender: string, bytes: Uint8Array): void {
-    const { instance, clock, sessions } = this.#options;
+    const { instance, name, clock, sessions } = this.#options;
     const frame = readFrame(bytes);
     const wire = this.#wire;
-    if (frame === null || wire === null || !isMachineName(sender) || sender === this.#options.name) return;
-    if (frame.to !== instance && !this.#isAsked(sender, frame)) return;
+    if (frame === null || wire === null || !isMachineName(sender) || sender === name) return;
+    if (frame.to !== instance && !this.#mayAsk(sender, frame)) return;
     const { kind, fromOpener, tunnel: id, number, payload } = frame;
     if (kind === "probe") {
-      const answer = { kind: "alive", fromOpener: false, to: id, tunnel: instance, number: 0 } as const;
-      wire.frame(sender, frameBytes({ ...answer, payload: NOTHING }));
+      this.#send(sender, { kind: "alive", fromOpener: false, to: id, tunnel: instance });
     } else if (kind === "alive") {
       const peer = this.#peers.get(peerKey(sender, id));
-      if (peer !== undefined) heard(peer, clock.monotonicMs());
-      sessions?.found(sender, id);
+      if (peer !== undefined) noteHeard(peer, clock.monotonicMs());
+      sessions.found(sender, id);
     } else if (kind === "open") {
-      if (fromOpener) this.#opening(wire, sender, id, payload);
+      if (fromOpener) this.#accept(wire, sender, id, readOpening(payload));
     } else {
-      const key = `${sender} ${id}`;
-      const found = fromOpener ? (this.#served.get(key) ?? this.#visits.get(key)) : this.#opened.get(key);
+      const found = this.#tunnels.get(tunnelKey(sender, id, fromOpener));
       if (found === undefined) return;
       const nowMs = clock.monotonicMs();
-      heard(found.peer, nowMs);
+      noteHeard(found.peer, nowMs);
       if (kind === "data" && !fromOpener) found.peer.answeredAtMs = nowMs;
       found.tunnel.take(kind, number, payload);
     }
   }
 
-  /** Nobody of that machine listens. */
+  /** Frames for that machine reach nobody. */
   nobodyThere(machine: string): void {
-    this.#options.sessions?.nobodyThere(machine);
+    this.#options.sessions.nobodyThere(machine);
     for (const peer of [...this.#peers.values()]) {
       if (peer.machine === machine) this.#lose(peer, "it is not there any more");
     }
   }
 
-  /** It wants to know which daemon this machine is now, and may. */
-  #isAsked(sender: string, { kind, to }: Frame): boolean {
-    return kind === "probe" && to === WHICHEVER && this.#options.sessions?.refusal(sender) === null;
+  /** True if the frame asks for the id of this daemon, and the sender may know it. */
+  #mayAsk(sender: string, { kind, to }: Frame): boolean {
+    return kind === "probe" && to === ANY_DAEMON && this.#options.sessions.refusal(sender) === null;
   }
 
-  #opening(wire: Wire, machine: string, id: string, payload: Buffer): void {
-    const { refusal, serve, sessions } = this.#options;
-    const opening = readOpening(payload);
-    const key = `${machine} ${id}`;
-    if (opening === null || this.#served.has(key) || this.#visits.has(key)) return;
+  #accept(wire: Wire, machine: string, id: string, opening: Opening | null): void {
+    if (opening === null || this.#tunnels.has(tunnelKey(machine, id, true))) return;
     const { instance, backend } = opening;
-    const why =
-      backend === null
-        ? (this.#refusalOfVisit(machine) ?? this.#tooManyVisits(machine))
-        : (this.#tooMany(machine) ?? refusal(backend));
+    const why = this.#refusal(machine, backend);
     if (why !== null) {
-      const said = { kind: "abort", fromOpener: false, to: instance, tunnel: id, number: 0 } as const;
-      wire.frame(machine, frameBytes({ ...said, payload: Buffer.from(why) }));
+      const payload = Buffer.from(why);
+      this.#send(machine, { kind: "abort", fromOpener: false, to: instance, tunnel: id, payload });
       return;
     }
     const peer = this.#peer(machine, instance);
-    const table = backend === null ? this.#visits : this.#served;
-    const tunnel = this.#tunnel(wire, { peer, id, backend, fromOpener: false, table }, () => {});
-    if (backend !== null) this.#backends.set(tunnel, backend);
-    tunnel.welcome();
-    if (backend === null) sessions?.serve(machine, tunnel.stream);
-    else serve(machine, backend, tunnel.stream);
+    const tunnel = this.#tunnel(wire, { peer, id, backend, isServed: true, onEnd: () => {} });
+    tunnel.accept();
+    this.#options.serve(machine, backend, tunnel.stream);
   }
 
-  #refusalOfVisit(machine: string): string | null {
-    const { sessions } = this.#options;
-    return sessions === undefined ? "it shares its sessions with nobody" : sessions.refusal(machine);
+  #refusal(machine: string, backend: string | null): string | null {
+    const { refusal, sessions } = this.#options;
+    if (backend === null) {
+      return sessions.refusal(machine) ?? (this.#hasTooMany(machine, "session") ? TOO_MANY : null);
+    }
+    const isTooOften = this.#countOpening(machine) > OPENINGS.most;
+    return isTooOften || this.#hasTooMany(machine, "backend") ? TOO_MANY : refusal(backend);
   }
 
-  #tooManyVisits(machine: string): string | null {
-    const ofOne = [...this.#visits.values()].filter(({ peer }) => peer.machine === machine).length;
-    return ofOne >= MOST_VISITS.ofOne || this.#visits.size >= MOST_VISITS.ofAll ? TOO_MANY : null;
+  #hasTooMany(machine: string, kind: keyof typeof MOST_SERVED): boolean {
+    const served = [...this.#tunnels.values()].filter(
+      ({ isServed, backend }) => isServed && (backend === null) === (kind === "session"),
+    );
+    const ofOne = served.filter(({ peer }) => peer.machine === machine);
+    const most = MOST_SERVED[kind];
+    return ofOne.length >= most.ofOne || served.length >= most.ofAll;
   }
 
-  #tooMany(machine: string): string | null {
+  /** Counts an opening by that machine, and returns the count of the current interval. */
+  #countOpening(machine: string): number {
     const nowMs = this.#options.clock.monotonicMs();
     const before = this.#openings.get(machine);
     const isRecent = before !== undefined && nowMs - before.sinceMs < OPENINGS.withinMs;
@@ -248,9 +225,7 @@ export class Switchboard {
     openings.count += 1;
     if (!isRecent && this.#openings.size >= MOST_COUNTED) this.#openings.clear();
     this.#openings.set(machine, openings);
-    const ofOne = [...this.#served.values()].filter(({ peer }) => peer.machine === machine).length;
-    const isOver = openings.count > OPENINGS.most || ofOne >= MOST_OF_ONE || this.#served.size >= MOST_OF_ALL;
-    return isOver ? TOO_MANY : null;
+    return openings.count;
   }
 
   #peer(machine: string, instance: string): Peer {
@@ -266,48 +241,52 @@ export class Switchboard {
       sentAtMs: nowMs,
       answeredAtMs: nowMs,
       probedAtMs: nowMs,
-      asksSinceMs: null,
+      unansweredSinceMs: null,
     };
     this.#peers.set(key, peer);
     this.#looking ??= this.#lookLater();
     return peer;
   }
 
-  #tunnel(
-    wire: Wire,
-    { peer, id, backend, fromOpener, table, onOpen = () => {} }: TunnelPlace,
-    onEnd: (end: TunnelEnd) => void,
-  ): Tunnel {
-    const key = `${peer.machine} ${id}`;
+  #tunnel(wire: Wire, { id, onEnd, onOpen = () => {}, ...place }: TunnelPlace): Tunnel {
+    const { peer, backend, isServed } = place;
+    const { machine, instance } = peer;
+    const key = tunnelKey(machine, id, isServed);
     const tunnel = new Tunnel({
       chunkBytes: wire.chunkBytes,
-      // A request for a session is read as it comes.
+      // The reader of a session request keeps no line until it is whole.
       isOfLines: backend !== null,
-      send: (kind, number, payload) =>
-        this.#send(wire, peer, { kind, fromOpener, tunnel: id, number, payload }),
+      send: (kind, number, payload) => {
+        if (wire !== this.#wire) return;
+        if (kind === "data" && !isServed) peer.sentAtMs = this.#options.clock.monotonicMs();
+        this.#send(machine, { kind, fromOpener: !isServed, to: instance, tunnel: id, number, payload });
+      },
       onHeld: (bytes) => {
-        this.#held.note(tunnel, peer.machine, bytes)?.fail("too much of it has come without its end");
+        this.#held.note(tunnel, machine, bytes)?.fail("too much of it has come without its end");
       },
       onOver: () => {
         this.#held.forget(tunnel);
-        table.delete(key);
+        this.#tunnels.delete(key);
         peer.tunnels.delete(tunnel);
         if (peer.tunnels.size > 0) return;
-        this.#peers.delete(peerKey(peer.machine, peer.instance));
+        this.#peers.delete(peerKey(machine, instance));
         if (this.#peers.size === 0) this.#idle?.resolve();
       },
       onOpen,
       onEnd,
     });
     peer.tunnels.add(tunnel);
-    table.set(key, { tunnel, peer });
+    this.#tunnels.set(key, { tunnel, ...place });
     return tunnel;
   }
 
-  #send(wire: Wire, peer: Peer, frame: SentFrame): void {
-    if (wire !== this.#wire) return;
-    if (frame.kind === "data" && frame.fromOpener) peer.sentAtMs = this.#options.clock.monotonicMs();
-    wire.frame(peer.machine, frameBytes({ ...frame, to: peer.instance }));
+  #send(machine: string, frame: SentFrame): void {
+    this.#wire?.frame(machine, frameBytes(frame));
+  }
+
+  /** `fromOpener` has no meaning in a probe, but earlier versions send it like this. */
+  #probe(machine: string, to: string, fromOpener: boolean): void {
+    this.#send(machine, { kind: "probe", fromOpener, to, tunnel: this.#options.instance });
   }
 
   #lookLater(): Timer {
@@ -320,24 +299,16 @@ export class Switchboard {
 
   #look(peer: Peer): void {
     const nowMs = this.#options.clock.monotonicMs();
-    if (peer.asksSinceMs !== null && nowMs - peer.asksSinceMs > LOST_MS) {
+    if (peer.unansweredSinceMs !== null && nowMs - peer.unansweredSinceMs > LOST_MS) {
       this.#lose(peer, "it does not answer any more");
       return;
     }
     const mayWait = peer.sentAtMs > peer.answeredAtMs && nowMs - peer.sentAtMs < LONGEST_WAIT_MS;
-    const everyMs = mayWait ? ASK_MS.waiting : ASK_MS.quiet;
-    const wire = this.#wire;
-    if (wire === null || nowMs - Math.max(peer.heardAtMs, peer.probedAtMs) < everyMs) return;
+    const afterMs = mayWait ? PROBE_AFTER_MS.waiting : PROBE_AFTER_MS.quiet;
+    if (this.#wire === null || nowMs - Math.max(peer.heardAtMs, peer.probedAtMs) < afterMs) return;
     peer.probedAtMs = nowMs;
-    peer.asksSinceMs ??= nowMs;
-    const probe = {
-      kind: "probe",
-      fromOpener: false,
-      to: peer.instance,
-      number: 0,
-      payload: NOTHING,
-    } as const;
-    wire.frame(peer.machine, frameBytes({ ...probe, tunnel: this.#options.instance }));
+    peer.unansweredSinceMs ??= nowMs;
+    this.#probe(peer.machine, peer.instance, false);
   }
 
   #lose(peer: Peer, why: string): void {
@@ -349,54 +320,51 @@ export class Switchboard {
 const TOO_MANY = "there are too many connections; try again in 10 s";
 const HINT = "mountaineer fleet status shows which machines are there";
 
-interface TunnelPlace {
-  readonly peer: Peer;
+interface TunnelPlace extends Omit<Entry, "tunnel"> {
   readonly id: string;
-  /** As its opener wants it. */
-  readonly backend: string | null;
-  readonly fromOpener: boolean;
-  readonly table: Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>;
   readonly onOpen?: () => void;
+  readonly onEnd: (end: TunnelEnd) => void;
 }
-
-type SentFrame = Omit<Frame, "to">;
 
 function peerKey(machine: string, instance: string): string {
   return `${machine} ${instance}`;
 }
 
-function heard(peer: Peer, nowMs: number): void {
+/** `isServed`: the other machine opened it. Both sides choose ids on their own, so two tunnels may have one id. */
+function tunnelKey(machine: string, id: string, isServed: boolean): string {
+  return `${machine} ${id} ${isServed}`;
+}
+
+function noteHeard(peer: Peer, nowMs: number): void {
   peer.heardAtMs = nowMs;
-  peer.asksSinceMs = null;
+  peer.unansweredSinceMs = null;
 }
 
 function closedStream(message: string, onEnd: (end: TunnelEnd) => void): Duplex {
-  const [ours, theirs] = duplexPair();
+  const [inner, outer] = duplexPair();
   setImmediate(() => {
     onEnd({ message, hint: HINT, wasReached: false });
-    theirs.destroy();
-    ours.destroy();
+    inner.destroy();
+    outer.destroy();
   });
-  return ours;
+  return outer;
 }
 
-// What this machine keeps of others' words that have not come to an end, or wait to be read: of one machine, and of all.
+// Limits on received bytes that this machine holds in memory: unread ones, and lines without their end.
 
-/** Of one machine: a message of the longest kind, and others beside it. */
+/** For one machine: a message of the greatest allowed length, and other messages beside it. */
 export const MOST_OF_MACHINE = 128 * 1024 * 1024;
 const MOST_IN_ALL = 2 * MOST_OF_MACHINE;
 
-interface Holding {
-  readonly machine: string;
-  readonly bytes: number;
-}
-
 class HeldBytes {
-  readonly #tunnels = new Map<Tunnel, Holding>();
+  readonly #tunnels = new Map<Tunnel, { readonly machine: string; readonly bytes: number }>();
   readonly #machines = new Map<string, number>();
   #inAll = 0;
 
-  /** So much is held in the tunnel now. Null, or the tunnel that has to end: the largest of the machine that holds too much. */
+  /**
+   * Notes how much the tunnel holds now. Returns the tunnel that has to end because a limit is exceeded, which is the
+   * largest tunnel of the machine that holds too much; null: none.
+   */
   note(tunnel: Tunnel, machine: string, bytes: number): Tunnel | null {
     this.forget(tunnel);
     if (bytes === 0) return null;
@@ -426,6 +394,7 @@ class HeldBytes {
   }
 }
 
+/** The key of the largest value. */
 function largest<T>(sizes: ReadonlyMap<T, number>): T | null {
   const [first] = [...sizes].toSorted(([, one], [, other]) => other - one);
   return first === undefined ? null : first[0];

@@ -1,19 +1,19 @@
-// One stream of bytes between two machines, in numbered frames: in order, each once, and no more under way than the other
-// side has room for. What is missing ends it: nothing is ever sent a second time.
+// One stream of bytes between two machines, in numbered frames: in order, each once, and limited by the receiver's credit.
+// A missing frame ends the tunnel: nothing is ever sent a second time.
 import { type Duplex, duplexPair } from "node:stream";
 import type { FrameKind } from "./frames.ts";
 
-/** Under way, or not read yet, at most: bytes. */
+/** The most bytes that are sent and not read yet. */
 export const WINDOW_BYTES = 1024 * 1024;
 const CREDIT_EACH = WINDOW_BYTES / 4;
-/** Frames that are not read yet, at most: many small ones cost more than their bytes. No message is as small on average. */
+/** The most unread frames. Small frames cost more memory than their bytes; 32 bytes is less than any average message. */
 const MOST_UNREAD = WINDOW_BYTES / 32;
 
-/** What a frame takes beside its bytes, about. */
+/** Approximate memory of a frame beside its bytes. */
 const FRAME_COST = 512;
-/** Held by any tunnel without a word of it. */
+/** A tunnel may hold this much without counting towards the limits. */
 const FREE_BYTES = 64 * 1024;
-/** A shorter part of what came in one piece is copied, as it would keep all of that piece. */
+/** A shorter part of a larger buffer is copied, because it would keep the whole buffer in memory. */
 const SHORT_PART = 32 * 1024;
 const LINE_FEED = 10;
 
@@ -22,34 +22,34 @@ const NOTHING = Buffer.alloc(0);
 export interface TunnelEnd {
   readonly message: string;
   readonly hint: string | null;
-  /** The other machine had been heard in this tunnel. */
+  /** The other machine had sent something in this tunnel. */
   readonly wasReached: boolean;
 }
 
 interface TunnelOptions {
-  /** Of one frame's bytes. */
+  /** The most data in one frame. */
   readonly chunkBytes: number;
-  /** Whoever reads it keeps each line until that is whole. */
+  /** The stream's reader keeps each line in memory until it is complete. */
   readonly isOfLines: boolean;
   readonly send: (kind: FrameKind, number: number, payload: Buffer) => void;
-  /** What came and is kept here, as lines are read whole: bytes, 0 for few. It may end the tunnel. */
+  /** Gets the bytes that this machine holds for the tunnel, or 0 for few. The callback may end the tunnel. */
   readonly onHeld: (bytes: number) => void;
-  /** The other machine has taken it. */
-  readonly onOpen?: () => void;
-  /** Once, whichever way it ends. */
+  /** The other machine has accepted the tunnel. */
+  readonly onOpen: () => void;
+  /** Called once, however the tunnel ends. */
   readonly onOver: () => void;
-  /** Once, before the stream is closed; not when both sides ended it in order, nor when the stream was closed here. */
+  /** Called once, before the stream closes; not when both sides ended in order, nor when the stream was closed here. */
   readonly onEnd: (end: TunnelEnd) => void;
 }
 
 export class Tunnel {
-  /** For whoever uses it. */
+  /** The end of the tunnel on this machine. */
   readonly stream: Duplex;
   readonly #options: TunnelOptions;
   readonly #inner: Duplex;
   #isOver = false;
   #wasReached = false;
-  /** Read from the stream, and not sent yet. */
+  /** Bytes from the stream that are not sent yet. */
   #rest: Buffer = NOTHING;
   #nextOut = 0;
   #sentBytes = 0;
@@ -59,8 +59,8 @@ export class Tunnel {
   #receivedBytes = 0;
   #takenBytes = 0;
   #unread = 0;
-  #toldBytes = 0;
-  /** Of a line whose end has not come. */
+  #creditedBytes = 0;
+  /** Bytes of the line whose end has not arrived. */
   #halfLine = 0;
   #heldBytes = 0;
   #hasEndedThere = false;
@@ -86,48 +86,31 @@ export class Tunnel {
     });
   }
 
-  /** Something of the other machine came in this tunnel. */
-  get wasReached(): boolean {
-    return this.#wasReached;
-  }
-
   take(kind: FrameKind, number: number, payload: Buffer): void {
     if (this.#isOver) return;
-    if (!this.#wasReached && kind === "credit") this.#options.onOpen?.();
+    if (!this.#wasReached && kind === "credit") this.#options.onOpen();
     this.#wasReached = true;
-    switch (kind) {
-      case "data":
-        this.#takeData(number, payload);
-        return;
-      case "credit":
-        this.#takeCredit(number);
-        return;
-      case "end":
-        if (number !== this.#nextIn || this.#hasEndedThere) this.fail("what it sent did not come whole");
-        else {
-          this.#hasEndedThere = true;
-          this.#inner.end();
-          this.#overWhenBothEnded();
-        }
-        return;
-      case "abort":
-        this.#tell(plain(payload));
-        this.#over(null);
-        return;
-      default:
-        this.fail("it sent what does not belong there");
-    }
+    const isInOrder = number === this.#nextIn && !this.#hasEndedThere;
+    if ((kind === "data" || kind === "end") && !isInOrder) this.fail("what it sent did not come whole");
+    else if (kind === "data") this.#takeData(payload);
+    else if (kind === "credit") this.#takeCredit(number);
+    else if (kind === "end") {
+      this.#hasEndedThere = true;
+      this.#inner.end();
+      this.#overWhenBothEnded();
+    } else if (kind === "abort") this.fail(plain(payload), null, false);
+    else this.fail("it sent what does not belong there");
   }
 
-  /** Ends it both ways. The other machine hears of it, unless nothing can reach it any more. */
+  /** Ends both directions. The other machine is told the reason if it is reachable. */
   fail(message: string, hint: string | null = null, isReachable = true): void {
     if (this.#isOver) return;
-    this.#tell(message, hint);
+    this.#options.onEnd({ message, hint, wasReached: this.#wasReached });
     this.#over(isReachable ? message : null);
   }
 
-  /** Says that it is open. */
-  welcome(): void {
+  /** Tells the opener that the tunnel is accepted. */
+  accept(): void {
     this.#options.send("credit", 0, NOTHING);
   }
 
@@ -145,11 +128,7 @@ export class Tunnel {
     else if (this.#inner.isPaused()) this.#inner.resume();
   }
 
-  #takeData(number: number, payload: Buffer): void {
-    if (number !== this.#nextIn || this.#hasEndedThere) {
-      this.fail("what it sent did not come whole");
-      return;
-    }
+  #takeData(payload: Buffer): void {
     const unreadBytes = this.#receivedBytes + payload.length - this.#takenBytes;
     if (payload.length === 0 || unreadBytes > WINDOW_BYTES || this.#unread >= MOST_UNREAD) {
       this.fail("it sent more than there was room for");
@@ -170,8 +149,8 @@ export class Tunnel {
       this.#takenBytes += length;
       this.#unread -= 1;
       this.#noteHeld();
-      if (this.#isOver || this.#takenBytes - this.#toldBytes < CREDIT_EACH) return;
-      this.#toldBytes = this.#takenBytes;
+      if (this.#isOver || this.#takenBytes - this.#creditedBytes < CREDIT_EACH) return;
+      this.#creditedBytes = this.#takenBytes;
       this.#options.send("credit", this.#takenBytes, NOTHING);
     });
   }
@@ -194,20 +173,16 @@ export class Tunnel {
     this.#pump();
   }
 
-  #tell(message: string, hint: string | null = null): void {
-    this.#options.onEnd({ message, hint, wasReached: this.#wasReached });
-  }
-
   #overWhenBothEnded(): void {
     if (!this.#hasEndedHere || !this.#hasEndedThere || this.#isOver) return;
     this.#isOver = true;
     this.#options.onOver();
   }
 
-  /** `said` is told to the other machine; null: nothing is. */
-  #over(said: string | null): void {
+  /** Sends `reason` to the other machine; null: sends nothing. */
+  #over(reason: string | null): void {
     this.#isOver = true;
-    if (said !== null) this.#options.send("abort", 0, Buffer.from(said).subarray(0, LONGEST_REASON));
+    if (reason !== null) this.#options.send("abort", 0, Buffer.from(reason).subarray(0, LONGEST_REASON));
     this.#rest = NOTHING;
     this.#inner.destroy();
     this.stream.destroy();
@@ -217,7 +192,7 @@ export class Tunnel {
 
 const LONGEST_REASON = 240;
 
-/** Another machine's words. */
+/** The reason that another machine gave, without control characters. */
 function plain(payload: Buffer): string {
   const words = payload.subarray(0, LONGEST_REASON).toString("utf8");
   return words === "" ? "it closed the connection" : words.replace(/[\p{Cc}\p{Cs}\p{Cf}\u2028\u2029]/gu, " ");

@@ -1,24 +1,31 @@
-// What is asked of JetStream about the fleet's layer, over a connection that is there: plain questions, no consumers.
+// The bucket of the common configuration, over an open connection: plain requests to JetStream, no consumers.
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import { isObject, jsonObject, objectOf } from "../../runtime/text/json-object.ts";
-import {
-  KEPT_REVISIONS,
-  LAYER_NEWS,
-  LAYER_STREAM,
-  LAYER_STREAM_CONFIG,
-  LAYER_SUBJECT,
-} from "./layer-subjects.ts";
+import { type JsonMembers, jsonObject, objectOf } from "../../runtime/text/json-object.ts";
+import { BUCKET_DEFAULTS, STREAM_NAME_IN_USE, STREAM_NOT_FOUND } from "../nats/connection.ts";
+import { LAYER_BUCKET, LAYER_NEWS, LAYER_STREAM, LAYER_SUBJECT } from "../nats/subjects.ts";
 import { LARGEST_DOCUMENT_BYTES } from "./signed-layer.ts";
 
 const ANSWER_MS = 5_000;
-/** Codes of JetStream. */
-const STREAM_NOT_FOUND = 10_059;
+/** Error codes of JetStream. */
 const NO_MESSAGE = 10_037;
 const WRONG_LAST_SEQUENCE = 10_071;
-const STREAM_NAME_IN_USE = 10_058;
 
-/** What stands in the bucket, whoever wrote it. */
+/** Revisions that the bucket keeps for a rollback. */
+const KEPT_REVISIONS = 64;
+
+export const LAYER_STREAM_CONFIG = {
+  ...BUCKET_DEFAULTS,
+  name: LAYER_STREAM,
+  subjects: [`$KV.${LAYER_BUCKET}.>`],
+  description: "the configuration that the machines of a Mountaineer fleet have in common",
+  max_consumers: -1,
+  max_msgs_per_subject: KEPT_REVISIONS,
+  max_bytes: (KEPT_REVISIONS + 4) * LARGEST_DOCUMENT_BYTES,
+  max_msg_size: LARGEST_DOCUMENT_BYTES,
+} as const;
+
+/** An entry of the bucket, unchecked. */
 export interface StoredLayer {
   readonly sequence: number;
   readonly document: Uint8Array;
@@ -26,54 +33,48 @@ export interface StoredLayer {
 
 export type LayerBucket = ReturnType<typeof openLayerBucket>;
 
-/** `onNews` is called when somebody says that there is a new one. Throws nothing; ends with the connection. */
+/** `onNews` is called when a machine announces a new revision. Throws nothing; ends with the connection. */
 export function openLayerBucket(connection: NatsConnection, onNews: () => void) {
   connection.subscribe(LAYER_NEWS, {
     callback(error) {
-      // Without that permission it is found by looking.
+      // Without this permission, new revisions are found by the regular look.
       if (error === null) onNews();
     },
   });
 
-  const ask = async (
+  /** The answer, unless its error code is not one of `expected`. `last`: the sequence that the subject must have. */
+  const request = async (
     subject: string,
     question: string,
-    expected: number | null = null,
-  ): Promise<Record<string, unknown>> => {
+    expected: readonly number[],
+    last: number | null = null,
+  ): Promise<{ readonly answer: JsonMembers; readonly code: number | null }> => {
     const head = headers();
-    if (expected !== null) head.set("Nats-Expected-Last-Subject-Sequence", String(expected));
-    try {
-      const { data } = await connection.request(subject, question, { timeout: ANSWER_MS, headers: head });
-      const answer = jsonObject(new TextDecoder().decode(data));
-      if (answer !== null) return answer;
-      throw new Error("it answers no JSON");
-    } catch (error) {
+    if (last !== null) head.set("Nats-Expected-Last-Subject-Sequence", String(last));
+    const asking = connection.request(subject, question, { timeout: ANSWER_MS, headers: head });
+    const { data } = await asking.catch((error: unknown) => {
       throw failureOf(error, subject);
-    }
+    });
+    const answer = jsonObject(new TextDecoder().decode(data));
+    if (answer === null) throw failureOf("it answers no JSON", subject);
+    const { error } = answer;
+    if (error === undefined) return { answer, code: null };
+    const { err_code: code, description = "it gives no reason" } = objectOf(error);
+    if (typeof code === "number" && expected.includes(code)) return { answer, code };
+    const why = String(description).slice(0, 200);
+    throw new MountaineerError("fleet_unreachable", `JetStream refuses: ${why}`, { retry: "later" });
   };
   const message = async (question: object): Promise<StoredLayer | null> => {
-    const answer = await ask(`$JS.API.STREAM.MSG.GET.${LAYER_STREAM}`, JSON.stringify(question));
-    const code = errorCode(answer);
-    if (code === STREAM_NOT_FOUND || code === NO_MESSAGE) return null;
-    if (code !== null) throw refusedBy(answer);
-    return storedOf(answer);
-  };
-  const make = async (): Promise<void> => {
-    const answer = await ask(`$JS.API.STREAM.CREATE.${LAYER_STREAM}`, JSON.stringify(LAYER_STREAM_CONFIG));
-    const code = errorCode(answer);
-    if (code !== null && code !== STREAM_NAME_IN_USE) throw refusedBy(answer);
-  };
-  const exists = async (): Promise<boolean> => {
-    const answer = await ask(`$JS.API.STREAM.INFO.${LAYER_STREAM}`, "");
-    const code = errorCode(answer);
-    if (code !== null && code !== STREAM_NOT_FOUND) throw refusedBy(answer);
-    return code === null;
+    const subject = `$JS.API.STREAM.MSG.GET.${LAYER_STREAM}`;
+    const expected = [STREAM_NOT_FOUND, NO_MESSAGE];
+    const { answer, code } = await request(subject, JSON.stringify(question), expected);
+    return code === null ? storedOf(answer) : null;
   };
 
   return {
-    /** Null: there is none. Rejects with `fleet_unreachable`. */
+    /** null: the bucket is empty. Rejects with `fleet_unreachable`. */
     newest: (): Promise<StoredLayer | null> => message({ last_by_subj: LAYER_SUBJECT }),
-    /** Newest first. Rejects likewise. */
+    /** Newest first. Rejects as `newest` does. */
     async history(): Promise<readonly StoredLayer[]> {
       const all: StoredLayer[] = [];
       for (let from = 1; all.length < KEPT_REVISIONS; ) {
@@ -85,41 +86,33 @@ export function openLayerBucket(connection: NatsConnection, onNews: () => void) 
       return all.toReversed();
     },
     /**
-     * Puts one in the place of what has this sequence (0: of none), and says so to all. Resolves with false when something
-     * else stands there. Rejects with `fleet_unreachable`, and with `permission_denied` where the server does not let this
-     * machine.
+     * Replaces the entry of sequence `previous` (0: the bucket is empty), and announces the new one. Resolves with false
+     * when the bucket has another entry. Rejects with `fleet_unreachable`, and with `permission_denied` where the server
+     * does not let this machine write.
      */
     async put(document: string, previous: number): Promise<boolean> {
-      if (previous === 0 && !(await exists())) await make();
-      const answer = await ask(LAYER_SUBJECT, document, previous);
-      const code = errorCode(answer);
-      if (code === WRONG_LAST_SEQUENCE) return false;
-      if (code !== null) throw refusedBy(answer);
+      if (previous === 0) {
+        const found = await request(`$JS.API.STREAM.INFO.${LAYER_STREAM}`, "", [STREAM_NOT_FOUND]);
+        const config = JSON.stringify(LAYER_STREAM_CONFIG);
+        if (found.code !== null)
+          await request(`$JS.API.STREAM.CREATE.${LAYER_STREAM}`, config, [STREAM_NAME_IN_USE]);
+      }
+      const { code } = await request(LAYER_SUBJECT, document, [WRONG_LAST_SEQUENCE], previous);
+      if (code !== null) return false;
       connection.publish(LAYER_NEWS);
       return true;
     },
   };
 }
 
-function storedOf(answer: Record<string, unknown>): StoredLayer {
+function storedOf(answer: JsonMembers): StoredLayer {
   const { seq, data, hdrs } = objectOf(answer["message"]);
-  // Removed, by whoever may.
-  const isMarker = typeof hdrs === "string" && /KV-Operation/i.test(Buffer.from(hdrs, "base64").toString());
-  const text = typeof data === "string" && !isMarker ? data : "";
-  if (text.length > 2 * LARGEST_DOCUMENT_BYTES) {
-    return { sequence: Number(seq), document: Buffer.alloc(LARGEST_DOCUMENT_BYTES + 1) };
-  }
-  return { sequence: Number(seq), document: Buffer.from(text, "base64") };
-}
-
-function errorCode({ error }: Record<string, unknown>): number | null {
-  if (error === undefined) return null;
-  return isObject(error) && typeof error["err_code"] === "number" ? error["err_code"] : 0;
-}
-
-function refusedBy({ error }: Record<string, unknown>): MountaineerError {
-  const why = String(objectOf(error)["description"] ?? "it gives no reason").slice(0, 200);
-  return new MountaineerError("fleet_unreachable", `JetStream refuses: ${why}`, { retry: "later" });
+  // A member that may write the key can also delete it.
+  const isDeletion = typeof hdrs === "string" && /KV-Operation/i.test(Buffer.from(hdrs, "base64").toString());
+  const text = typeof data === "string" && !isDeletion ? data : "";
+  const isTooLong = text.length > 2 * LARGEST_DOCUMENT_BYTES;
+  const document = isTooLong ? Buffer.alloc(LARGEST_DOCUMENT_BYTES + 1) : Buffer.from(text, "base64");
+  return { sequence: Number(seq), document };
 }
 
 function failureOf(error: unknown, subject: string): MountaineerError {

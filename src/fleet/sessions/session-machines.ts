@@ -1,109 +1,99 @@
-// Machines that share the sessions of their clients: which daemon each is now, and streams to it. It knows nothing of what
-// the streams carry.
+// Machines that share their clients' sessions: which daemon each machine runs now, and streams to that daemon.
 import type { Duplex } from "node:stream";
 import type { Condition } from "../../api/contract.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
-import { type Clock, isoTime, settledWithin } from "../../runtime/time/clock.ts";
+import { unlessAborted } from "../../runtime/abort.ts";
+import { type Clock, isoTime, resultWithin } from "../../runtime/time/clock.ts";
 
-/** A machine has so long to take a stream, ms: a busy one may take a while, and one that hands over is not there for a moment. */
+/** Time in which a machine must accept a stream, ms. A busy machine, or one that hands over, may need a while. */
 const REACH_MS = 6_000;
-/** The same where the fleet's server says that nobody is there: the next daemon of a handover comes a moment later. */
+/** The same where the server reports that nobody is there, ms: in a handover the next daemon comes a moment later. */
 const NOBODY_MS = 2_000;
-/** How often it is asked which daemon it is, ms. */
+/** Interval at which a machine is asked for the id of its daemon, ms. */
 const ASK_MS = 100;
-/** A daemon that said where it is, and takes no stream, is tried so often: the one after it may. */
+/** How often a stream is tried, as the daemon that was found may have handed over meanwhile. */
 const MOST_TRIES = 3;
-/** Machines that are waited for at once. */
-const MOST_ASKED = 100;
-/** Machines that are known. */
+/** Machines that are searched for at once. */
+const MOST_SEARCHES = 100;
 const MOST_KNOWN = 1_000;
 
-interface MachinesOptions {
-  /** The one that is valid now. */
+interface SessionMachinesOptions {
+  /** The current configuration. */
   readonly config: () => Pick<FleetConfig, "sessions">;
   readonly clock: Clock;
-  /** Asks that machine which daemon it is. */
+  /** Asks that machine for the id of its daemon; `found` gets the answer. */
   readonly ask: (machine: string) => void;
-  /** Opens a stream to that daemon. `onOpen`: it has taken it. `onEnd`: it has not, or has ended it. */
+  /** Opens a stream to that daemon. `onOpen`: accepted. `onEnd`: refused, or ended. */
   readonly open: (
     to: { readonly machine: string; readonly instance: string; readonly backend: null },
     onEnd: (end: { readonly message: string }) => void,
     onOpen: () => void,
   ) => Duplex;
-  /** Serves one request of that machine. */
-  readonly serve: (machine: string, stream: Duplex) => void;
-  /** Another daemon is this machine from now on. */
+  /** The next daemon is taking over from this one. */
   readonly isLeaving: () => boolean;
 }
 
-interface Asking {
-  askedMs: number;
-  waiting: number;
+interface Search {
+  readonly found: PromiseWithResolvers<string>;
   isNobodyThere: boolean;
-  /** Something has become known. */
-  news: PromiseWithResolvers<void>;
+  result: Promise<string | null>;
 }
 
 export class SessionMachines {
-  readonly #options: MachinesOptions;
-  /** The daemon that each was last. */
+  readonly #options: SessionMachinesOptions;
+  /** The id of each machine's daemon, when last found. */
   readonly #known = new Map<string, string>();
-  readonly #asking = new Map<string, Asking>();
-  /** Of those that the configuration names: since when one was not reached, by the wall's clock, and why. */
+  readonly #searches = new Map<string, Search>();
+  /** Machines that the configuration names and that were not reached: since when, and why. */
   readonly #away = new Map<string, { readonly sinceWallMs: number; readonly why: string }>();
 
-  constructor(options: MachinesOptions) {
+  constructor(options: SessionMachinesOptions) {
     this.#options = options;
   }
 
-  /** Whether sessions are shared with that machine, as far as this one is concerned. */
+  /** Whether this machine's configuration shares sessions with that machine. */
   shares(machine: string): boolean {
     const sessions = this.#options.config().sessions ?? [];
     return sessions.includes("*") || sessions.includes(machine);
   }
 
-  /** Why that machine may not use sessions of this one; null: it may. */
+  /** Why that machine may not use sessions of this machine; null: it may. */
   refusal(machine: string): string | null {
     if (!this.shares(machine)) return "it does not share its sessions with this machine";
     return this.#options.isLeaving() ? "it is being replaced; try again in 1 s" : null;
   }
 
-  /** Serves one request, until the stream ends. */
-  serve(machine: string, stream: Duplex): void {
-    this.#options.serve(machine, stream);
-  }
-
-  /** That machine is this daemon now. */
+  /** That machine runs this daemon now. Ignored for machines that are not searched for. */
   found(machine: string, instance: string): void {
-    const asking = this.#asking.get(machine);
-    if (asking === undefined) return;
+    const search = this.#searches.get(machine);
+    if (search === undefined) return;
     if (this.#known.size >= MOST_KNOWN) this.#known.clear();
     this.#known.set(machine, instance);
-    asking.news.resolve();
+    search.found.resolve(instance);
   }
 
-  /** Nobody of that machine listens. */
+  /** Frames for that machine reach nobody. */
   nobodyThere(machine: string): void {
     this.#known.delete(machine);
-    const asking = this.#asking.get(machine);
-    if (asking !== undefined) asking.isNobodyThere = true;
+    const search = this.#searches.get(machine);
+    if (search !== undefined) search.isNobodyThere = true;
   }
 
-  /** There is no link: another daemon may be there when it is back. */
+  /** The link is lost; machines may run other daemons when it is back. */
   forgetAll(): void {
     this.#known.clear();
   }
 
   /**
-   * A stream that the machine has taken; null: it is not here, or does not share its sessions with this one. Nothing was
-   * sent to it then. Never rejects.
+   * A stream that the machine has accepted. null: the machine is away, or does not share its sessions with this machine;
+   * nothing was sent to it. Never rejects.
    */
   async reach(machine: string, signal: AbortSignal): Promise<Duplex | null> {
     const { clock } = this.#options;
     const untilMs = clock.monotonicMs() + REACH_MS;
     let why = "it is not here, or does not share its sessions with this machine";
     for (let tries = 0; tries < MOST_TRIES && !signal.aborted; tries += 1) {
-      const instance = await this.#daemonOf(machine, untilMs, signal);
+      const instance = this.#known.get(machine) ?? (await this.#find(machine, untilMs, signal));
       if (instance === null) break;
       const opened = await this.#open(machine, instance, untilMs, signal);
       if (typeof opened !== "string") {
@@ -113,7 +103,7 @@ export class SessionMachines {
       why = opened;
       if (this.#known.get(machine) === instance) this.#known.delete(machine);
     }
-    if (!signal.aborted) this.#missed(machine, why);
+    if (!signal.aborted) this.#noteAway(machine, why);
     return null;
   }
 
@@ -129,47 +119,48 @@ export class SessionMachines {
     }));
   }
 
-  #missed(machine: string, why: string): void {
+  #noteAway(machine: string, why: string): void {
     const isNamed = this.#options.config().sessions?.includes(machine) === true;
     const { sinceWallMs = this.#options.clock.wallMs() } = this.#away.get(machine) ?? {};
     if (isNamed) this.#away.set(machine, { sinceWallMs, why });
   }
 
-  /** Null: nobody says so in time. */
-  async #daemonOf(machine: string, untilMs: number, signal: AbortSignal): Promise<string | null> {
+  /** The id of that machine's daemon; null: none answers in time. */
+  async #find(machine: string, untilMs: number, signal: AbortSignal): Promise<string | null> {
+    const { clock } = this.#options;
+    const leftMs = Math.max(0, untilMs - clock.monotonicMs());
+    const finding = resultWithin(clock, leftMs, this.#sharedSearch(machine));
+    return unlessAborted(finding, signal).catch(() => null);
+  }
+
+  /** Callers at the same time share one search. */
+  #sharedSearch(machine: string): Promise<string | null> {
+    const before = this.#searches.get(machine);
+    if (before !== undefined) return before.result;
+    if (this.#searches.size >= MOST_SEARCHES) return Promise.resolve(null);
+    const search: Search = {
+      found: Promise.withResolvers(),
+      isNobodyThere: false,
+      result: Promise.resolve(null),
+    };
+    this.#searches.set(machine, search);
+    search.result = this.#search(machine, search).finally(() => this.#searches.delete(machine));
+    return search.result;
+  }
+
+  async #search(machine: string, search: Search): Promise<string | null> {
     const { clock, ask } = this.#options;
     const sinceMs = clock.monotonicMs();
-    const asking = this.#asking.get(machine) ?? {
-      askedMs: Number.NEGATIVE_INFINITY,
-      waiting: 0,
-      isNobodyThere: false,
-      news: Promise.withResolvers<void>(),
-    };
-    if (asking.waiting === 0 && this.#asking.size >= MOST_ASKED) return null;
-    this.#asking.set(machine, asking);
-    asking.waiting += 1;
-    try {
-      for (;;) {
-        const known = this.#known.get(machine);
-        if (known !== undefined) return known;
-        const nowMs = clock.monotonicMs();
-        const isOver = nowMs >= untilMs || (asking.isNobodyThere && nowMs - sinceMs >= NOBODY_MS);
-        if (isOver || signal.aborted) return null;
-        if (nowMs - asking.askedMs >= ASK_MS) {
-          asking.askedMs = nowMs;
-          asking.isNobodyThere = false;
-          asking.news = Promise.withResolvers();
-          ask(machine);
-        }
-        await settledWithin(clock, Math.min(ASK_MS, untilMs - nowMs), asking.news.promise);
-      }
-    } finally {
-      asking.waiting -= 1;
-      if (asking.waiting === 0) this.#asking.delete(machine);
+    for (;;) {
+      search.isNobodyThere = false;
+      ask(machine);
+      const instance = await resultWithin(clock, ASK_MS, search.found.promise);
+      const limitMs = search.isNobodyThere ? NOBODY_MS : REACH_MS;
+      if (instance !== null || clock.monotonicMs() - sinceMs >= limitMs) return instance;
     }
   }
 
-  /** A text: why there is none. */
+  /** A text says why there is no stream. */
   async #open(
     machine: string,
     instance: string,
@@ -177,18 +168,16 @@ export class SessionMachines {
     signal: AbortSignal,
   ): Promise<Duplex | string> {
     const { clock, open } = this.#options;
-    const settled = Promise.withResolvers<string | null>();
+    const settled = Promise.withResolvers<{ readonly why: string | null }>();
     const stream = open(
       { machine, instance, backend: null },
-      ({ message }) => settled.resolve(message.replace(`${machine}: `, "")),
-      () => settled.resolve(null),
+      ({ message }) => settled.resolve({ why: message.replace(`${machine}: `, "") }),
+      () => settled.resolve({ why: null }),
     );
-    const onAbort = (): void => settled.resolve("nobody waits for it any more");
-    signal.addEventListener("abort", onAbort, { once: true });
     const leftMs = Math.max(0, untilMs - clock.monotonicMs());
-    const isInTime = await settledWithin(clock, leftMs, settled.promise);
-    signal.removeEventListener("abort", onAbort);
-    const why = isInTime ? await settled.promise : "it did not answer in time";
+    const opening = resultWithin(clock, leftMs, settled.promise);
+    const late = { why: "it did not answer in time" };
+    const { why } = (await unlessAborted(opening, signal).catch(() => null)) ?? late;
     if (why === null) return stream;
     stream.destroy();
     return why;

@@ -10,11 +10,10 @@ import { type Clock, isoTime, settledWithin } from "../../runtime/time/clock.ts"
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import { certificatesIn } from "../layer/authority.ts";
 import { handoversTo } from "../layer/handovers.ts";
-import { LAYER_NEWS, LAYER_STREAM, LAYER_SUBJECT } from "../layer/layer-subjects.ts";
 import { readTrust } from "../layer/operator-trust.ts";
-import { LinkFailure } from "../link-failure.ts";
-import { type ConnectionOptions, closeConnection, connectToServer, failureOf } from "../nats-session.ts";
-import { readSignIn, type SignInOptions } from "../sign-in.ts";
+import { type ConnectionOptions, closeConnection, connectToServer, failureOf } from "../nats/connection.ts";
+import { LinkFailure } from "../nats/link-failure.ts";
+import { readSignIn, type SignInOptions } from "../nats/sign-in.ts";
 import {
   askSubject,
   BUCKET,
@@ -22,10 +21,13 @@ import {
   callSubject,
   inboxOf,
   keySubject,
+  LAYER_NEWS,
+  LAYER_STREAM,
+  LAYER_SUBJECT,
   offerSubject,
   rollCallSubject,
   STREAM,
-} from "../subjects.ts";
+} from "../nats/subjects.ts";
 import { certificatePaths, readFleet } from "./fleet-folder.ts";
 import { nextName, readMembership } from "./membership.ts";
 import { OPERATOR_SECRET } from "./operator-key.ts";

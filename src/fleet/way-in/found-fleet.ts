@@ -4,10 +4,10 @@ import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import type { FleetSection } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
+import { BUCKET_STREAM } from "../fleet-session.ts";
 import { publicBytes, userKey } from "../keys/nkey.ts";
-import { LAYER_STREAM_CONFIG } from "../layer/layer-subjects.ts";
-import { BUCKET_STREAM } from "../nats-session.ts";
-import { inboxOf } from "../subjects.ts";
+import { LAYER_STREAM_CONFIG } from "../layer/layer-bucket.ts";
+import { inboxOf } from "../nats/subjects.ts";
 import { certificatePaths, makeFleet, readFleet, withFolder } from "./fleet-folder.ts";
 import type { FleetRecord } from "./fleet-record.ts";
 import {

@@ -4,7 +4,7 @@
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import type { FleetSection } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { inboxOf } from "../subjects.ts";
+import { inboxOf } from "../nats/subjects.ts";
 import { readFleet, withFolder } from "./fleet-folder.ts";
 import { type JoinCode, joinKeys } from "./join-code.ts";
 import {

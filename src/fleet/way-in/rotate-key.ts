@@ -7,13 +7,13 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import { rawOfSeed, userKey, userSeed } from "../keys/nkey.ts";
-import { LinkFailure } from "../link-failure.ts";
-import { connectToServer } from "../nats-session.ts";
-import { readCredentials, readSignIn } from "../sign-in.ts";
-import { inboxOf, keyInbox, keySubject } from "../subjects.ts";
+import { connectToServer } from "../nats/connection.ts";
+import { LinkFailure } from "../nats/link-failure.ts";
+import { readCredentials, readSignIn } from "../nats/sign-in.ts";
+import { inboxOf, keyInbox, keySubject } from "../nats/subjects.ts";
 import { readFleet, withKeys } from "./fleet-folder.ts";
-import { exchangeKey } from "./key-desk.ts";
 import { readKeyRequest, writeKeyRequest } from "./key-exchange.ts";
+import { exchangeKey } from "./key-requests.ts";
 import {
   keptAuthority,
   keptSecret,

@@ -1,6 +1,5 @@
 // The configuration of the fleet's nats-server: who may sign in, and what each may say and hear. Made of the record alone.
 import { isIP } from "node:net";
-import { LAYER_NEWS, LAYER_STREAM, LAYER_SUBJECT } from "../layer/layer-subjects.ts";
 import {
   askSubject,
   BUCKET,
@@ -9,10 +8,13 @@ import {
   inboxOf,
   keyInbox,
   keySubject,
+  LAYER_NEWS,
+  LAYER_STREAM,
+  LAYER_SUBJECT,
   offerSubject,
   rollCallSubject,
   STREAM,
-} from "../subjects.ts";
+} from "../nats/subjects.ts";
 import type { FleetRecord } from "./fleet-record.ts";
 import { splitAddress } from "./join-code.ts";
 

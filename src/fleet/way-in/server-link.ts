@@ -1,12 +1,13 @@
 // Connections to the fleet's server while somebody joins: TLS to an authority that is known by its fingerprint alone.
 import { connect as connectPlain, type Socket } from "node:net";
 import { connect as connectSecurely, type DetailedPeerCertificate } from "node:tls";
-import { AuthorizationError, connect, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { fingerprintOf, userSeed } from "../keys/nkey.ts";
-import { withItsSockets } from "../nats-session.ts";
+import { connectToServer } from "../nats/connection.ts";
+import { SignInRefused } from "../nats/link-failure.ts";
 import { certificatePem } from "./certificate.ts";
 import { splitAddress } from "./join-code.ts";
 
@@ -44,27 +45,21 @@ export async function openLink(options: LinkOptions, signal: AbortSignal): Promi
 
 async function openOnce(options: LinkOptions, signal: AbortSignal): Promise<ServerLink | null> {
   const { address, authority, seed, inbox } = options;
-  const { host } = splitAddress(address);
-  const connecting = withItsSockets(() =>
-    connect({
-      servers: [address],
-      // `host`: else an address is compared with "localhost".
-      tls: { ca: authority, host } as { ca: string },
-      authenticator: nkeyAuthenticator(new TextEncoder().encode(userSeed(seed))),
-      inboxPrefix: inbox,
-      reconnect: false,
-      ignoreClusterUpdates: true,
-      timeout: CONNECT_TIMEOUT_MS,
-      name: "mountaineer fleet",
-    }),
-  );
+  const credentials = { kind: "nkey", seed: userSeed(seed) } as const;
+  const target = {
+    server: `tls://${address}`,
+    name: "fleet",
+    inbox,
+    credentials,
+    authority,
+    clock: systemClock,
+  };
   let link: NatsConnection;
   try {
-    link = await unlessAborted(connecting, signal);
+    link = await connectToServer(target, signal);
   } catch (error) {
-    void connecting.then((late) => late.close()).catch(() => {});
     signal.throwIfAborted();
-    if (error instanceof AuthorizationError) return null;
+    if (error instanceof SignInRefused) return null;
     throw unreachable(address, error);
   }
   return {

@@ -1,7 +1,8 @@
 // A throttle for something that happens often: at once after a quiet time, otherwise now and then.
 import type { Clock, Timer } from "./clock.ts";
 
-export function createThrottle(clock: Clock, betweenMs: number, emit: () => void) {
+/** `gatherMs`: how long the first emission waits as well, so that changes that come together are emitted once. */
+export function createThrottle(clock: Clock, betweenMs: number, emit: () => void, gatherMs = 0) {
   let emittedAtMs = Number.NEGATIVE_INFINITY;
   let timer: Timer | null = null;
   const now = (): void => {
@@ -10,10 +11,10 @@ export function createThrottle(clock: Clock, betweenMs: number, emit: () => void
     emit();
   };
   return {
-    /** It has happened: emitted now, or `betweenMs` after the last time. */
+    /** Emits now, or when `gatherMs` from now and `betweenMs` since the last emission have passed. */
     due(): void {
       if (timer !== null) return;
-      const waitMs = emittedAtMs + betweenMs - clock.monotonicMs();
+      const waitMs = Math.max(gatherMs, emittedAtMs + betweenMs - clock.monotonicMs());
       if (waitMs > 0) timer = clock.setTimer(waitMs, now);
       else now();
     },

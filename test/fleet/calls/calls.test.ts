@@ -10,7 +10,7 @@ import type { BackendConfig } from "../../../src/config/snapshot.ts";
 import { type Calls, startCalls } from "../../../src/fleet/calls/calls.ts";
 import { openCallsSession } from "../../../src/fleet/calls/calls-session.ts";
 import type { Borrowed } from "../../../src/fleet/calls/switchboard.ts";
-import { callSubject, STREAM } from "../../../src/fleet/subjects.ts";
+import { callSubject, STREAM } from "../../../src/fleet/nats/subjects.ts";
 import type { OpenLink } from "../../../src/gateway/backends/links/backend-link.ts";
 import { openStreamLink } from "../../../src/gateway/backends/links/stream/stream-link.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
@@ -253,7 +253,7 @@ natsTest(
         clock,
         exports: true,
         imports: true,
-        heard: {
+        events: {
           frame: (sender, bytes) => heard.push(`${sender} ${Buffer.from(bytes)}`),
           offer() {},
           asked() {},
@@ -318,7 +318,7 @@ test("G1 of a server that is of no use no connection stays", async (t) => {
       clock,
       exports: true,
       imports: true,
-      heard: { frame() {}, offer() {}, asked() {}, nobodyThere() {} },
+      events: { frame() {}, offer() {}, asked() {}, nobodyThere() {} },
     },
     new AbortController().signal,
   );

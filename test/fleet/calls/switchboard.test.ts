@@ -34,13 +34,16 @@ function two(t: TestContext) {
       name,
       instance,
       refusal: (backend) => (backend === "files" ? null : "it offers no backend of that name"),
-      serve(_machine, _backend, stream) {
+      serve(_machine, backend, stream) {
+        if (backend === null) {
+          stream.resume();
+          return;
+        }
         served.push(stream);
         stream.pipe(stream);
       },
       sessions: {
         refusal: () => null,
-        serve: (_machine, stream) => void stream.resume(),
         found() {},
         nobodyThere() {},
       },

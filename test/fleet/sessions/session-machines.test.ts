@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Duplex, duplexPair } from "node:stream";
 import { type TestContext, test } from "node:test";
-import { frameBytes, LONGEST_DATA, readFrame, WHICHEVER } from "../../../src/fleet/calls/frames.ts";
+import { ANY_DAEMON, frameBytes, LONGEST_DATA, readFrame } from "../../../src/fleet/calls/frames.ts";
 import { Switchboard } from "../../../src/fleet/calls/switchboard.ts";
 import { openingBytes, readOpening } from "../../../src/fleet/calls/words.ts";
 import { SessionMachines } from "../../../src/fleet/sessions/session-machines.ts";
@@ -24,7 +24,6 @@ function machines(t: TestContext) {
       clock,
       ask: (machine) => board.ask(machine),
       open: (...asked) => board.open(...asked),
-      serve: (_, stream) => void served.push(stream),
       isLeaving: () => state.isLeaving,
     });
     const board: Switchboard = new Switchboard({
@@ -32,7 +31,7 @@ function machines(t: TestContext) {
       name,
       instance,
       refusal: () => "it offers nothing",
-      serve() {},
+      serve: (_machine, _backend, stream) => void served.push(stream),
       sessions: own,
       onLost() {},
     });
@@ -86,7 +85,7 @@ test("G1 a machine that is not named gets no word of sessions, whatever it sends
   assert.equal(answers.at(-1), "desktop mallory abort");
   assert.equal(desktop.served.length, 1);
   // To whichever daemon it may be goes a question alone.
-  desktop.board.take("laptop", frameBytes({ ...open, to: WHICHEVER }));
+  desktop.board.take("laptop", frameBytes({ ...open, to: ANY_DAEMON }));
   assert.equal(desktop.served.length, 1);
 });
 
@@ -150,7 +149,6 @@ test("G1 a stream that is opened too late is closed", async () => {
     clock,
     ask: (machine) => own.found(machine, idOf("2")),
     open: () => ours,
-    serve() {},
     isLeaving: () => false,
   });
   const stream = own.reach("desktop", NEVER);

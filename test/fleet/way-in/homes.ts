@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import type { HomeOptions } from "../../../src/api/client/start-daemon.ts";
 import type { FleetSection } from "../../../src/config/values/fleet-values.ts";
-import { inboxOf } from "../../../src/fleet/subjects.ts";
+import { inboxOf } from "../../../src/fleet/nats/subjects.ts";
 import { type FoundOptions, foundFleet } from "../../../src/fleet/way-in/found-fleet.ts";
 import { invite } from "../../../src/fleet/way-in/invite.ts";
 import { type JoinOptions, joinFleet } from "../../../src/fleet/way-in/join.ts";

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import type { FleetConfig } from "../../../src/config/snapshot.ts";
 import { publicKeyText, rawOfSeed, userKey } from "../../../src/fleet/keys/nkey.ts";
 import { authorityFingerprint } from "../../../src/fleet/layer/authority.ts";
-import { inboxOf } from "../../../src/fleet/subjects.ts";
+import { inboxOf } from "../../../src/fleet/nats/subjects.ts";
 import { certificatePaths, folderPaths, readFleet } from "../../../src/fleet/way-in/fleet-folder.ts";
 import { type FleetRecord, memberOf } from "../../../src/fleet/way-in/fleet-record.ts";
 import { readJoinCode, writeJoinCode } from "../../../src/fleet/way-in/join-code.ts";

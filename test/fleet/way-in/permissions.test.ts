@@ -8,13 +8,8 @@ import { connect, headers, type NatsConnection, nkeyAuthenticator } from "@nats-
 import { type Calls, type CallsOptions, startCalls } from "../../../src/fleet/calls/calls.ts";
 import type { Borrowed } from "../../../src/fleet/calls/switchboard.ts";
 import { userSeed } from "../../../src/fleet/keys/nkey.ts";
-import {
-  LAYER_NEWS,
-  LAYER_STREAM,
-  LAYER_STREAM_CONFIG,
-  LAYER_SUBJECT,
-} from "../../../src/fleet/layer/layer-subjects.ts";
-import { readCredentials } from "../../../src/fleet/sign-in.ts";
+import { LAYER_STREAM_CONFIG } from "../../../src/fleet/layer/layer-bucket.ts";
+import { readCredentials } from "../../../src/fleet/nats/sign-in.ts";
 import {
   askSubject,
   BUCKET,
@@ -23,11 +18,14 @@ import {
   inboxOf,
   keyInbox,
   keySubject,
+  LAYER_NEWS,
+  LAYER_STREAM,
+  LAYER_SUBJECT,
   offerSubject,
   rollCallSubject,
   STREAM,
   unheardInbox,
-} from "../../../src/fleet/subjects.ts";
+} from "../../../src/fleet/nats/subjects.ts";
 import { NOBODY, neededBy, probePermissions } from "../../../src/fleet/way-in/fleet-check.ts";
 import { keptAuthority, keptSeed, type Membership } from "../../../src/fleet/way-in/membership.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";

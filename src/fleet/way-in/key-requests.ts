@@ -1,35 +1,34 @@
-// Answers machines that exchange their keys, where this home has the fleet's server. Who asks stands in the subject, which
-// the server permits to that machine alone.
+// Answers machines that replace their keys, where this home has the fleet's server. The subject of a request names the
+// machine, and the server lets that machine alone use the subject.
 import type { Msg } from "@nats-io/transport-node";
 import type { FleetConfig } from "../../config/snapshot.ts";
-import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { holdLink } from "../hold-link.ts";
-import type { LinkFailure } from "../link-failure.ts";
-import { connectToServer, watchEnd } from "../nats-session.ts";
-import { readSignIn, type SignInOptions } from "../sign-in.ts";
-import { keyInbox, keySubject } from "../subjects.ts";
+import { connectToServer, watchEnd } from "../nats/connection.ts";
+import { startLink } from "../nats/link.ts";
+import type { LinkFailure } from "../nats/link-failure.ts";
+import type { SignInOptions } from "../nats/sign-in.ts";
+import { keyInbox, keySubject, senderOf } from "../nats/subjects.ts";
 import { changeFleet, type FleetPlace, readFleet } from "./fleet-folder.ts";
 import type { FleetRecord } from "./fleet-record.ts";
 import { exchanged, type KeyRequest, LONGEST_KEY_MESSAGE, readKeyRequest } from "./key-exchange.ts";
 import { reloadServer, renewServer } from "./server-process.ts";
 
-/** From one change to the next, ms: each has the server read its configuration again. */
+/** Minimum time between two changes, ms, as the server reads its whole configuration after each. */
 const APART_MS = 500;
 
-interface DeskOptions extends FleetPlace, Omit<SignInOptions, "config"> {
+interface KeyRequestOptions extends FleetPlace, Omit<SignInOptions, "config"> {
   readonly config: FleetConfig;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
 
-/** Resolves at once where this home has no server, and when the signal aborts. Never rejects. */
-export async function keepKeyDesk(options: DeskOptions): Promise<void> {
-  const { home, clock, logger, signal, config } = options;
+/** Resolves at once where this home has no server, otherwise when the signal aborts. Never rejects. */
+export async function serveKeyRequests(options: KeyRequestOptions): Promise<void> {
+  const { home, clock, logger, signal } = options;
   try {
     if ((await readFleet(home)) === null) return;
-    // One that an earlier version has set up lets nobody ask.
+    // The configuration that an earlier version wrote permits no key requests.
     await renewServer({ home, clock }, signal);
   } catch (error) {
     if (signal.aborted) return;
@@ -37,39 +36,33 @@ export async function keepKeyDesk(options: DeskOptions): Promise<void> {
       reason: errorText(error),
     });
   }
-  await holdLink(options, {
+  await startLink(options, {
     signal,
-    onLost: () => {},
-    async hold(server, until) {
-      const { credentials, authority } = await readSignIn(options, until);
-      const { name } = config;
-      const connection = await connectToServer({ server, name, credentials, authority, clock }, until);
-      try {
-        const over = Promise.withResolvers<LinkFailure>();
-        watchEnd(connection, over.resolve);
-        const admit = createQueue(options, until);
-        connection.subscribe(keySubject("*"), {
-          callback: (error, message) => {
-            if (error === null) admit(message);
-          },
-        });
-        return await unlessAborted(over.promise, until);
-      } finally {
-        await connection.close().catch(() => {});
-      }
+    async open(target, until) {
+      const connection = await connectToServer(target, until);
+      const over = Promise.withResolvers<LinkFailure>();
+      watchEnd(connection, over.resolve);
+      const take = createQueue(options, until);
+      connection.subscribe(keySubject("*"), {
+        callback: (error, message) => {
+          if (error === null) take(message);
+        },
+      });
+      const close = (): Promise<void> => connection.close().catch(() => {});
+      return { ended: over.promise, [Symbol.asyncDispose]: close };
     },
-  });
+  }).done;
 }
 
-/** One after the other. */
-function createQueue(options: DeskOptions, signal: AbortSignal): (message: Msg) => void {
+/** Answers requests one after another. */
+function createQueue(options: KeyRequestOptions, signal: AbortSignal): (message: Msg) => void {
   const { clock, logger } = options;
-  /** One request of each machine: none holds up the others for long. */
+  /** Machines with a request in the queue. Each has one at most, so that no machine delays the others for long. */
   const waiting = new Set<string>();
   let turn: Promise<unknown> = Promise.resolve();
   return (message) => {
-    const name = message.subject.split(".")[2] ?? "";
-    // Whatever else a member had this machine say, and to whom.
+    const name = senderOf(message.subject);
+    // A member can have JetStream deliver other messages here, or ask for an answer to another machine.
     if (message.subject !== keySubject(name) || message.reply?.startsWith(`${keyInbox(name)}.`) !== true) {
       return;
     }
@@ -88,7 +81,7 @@ function createQueue(options: DeskOptions, signal: AbortSignal): (message: Msg) 
   };
 }
 
-/** Resolves with whether it is so, and the server knows it. Rejects with `fleet_server_failed` and `lock_held`. */
+/** True when the request is fulfilled and the server knows it. Rejects with `fleet_server_failed` and `lock_held`. */
 export async function exchangeKey(
   place: FleetPlace,
   name: string,
@@ -96,7 +89,7 @@ export async function exchangeKey(
   signal: AbortSignal,
 ): Promise<boolean> {
   const now = await readFleet(place.home);
-  // Nothing is written for who may not.
+  // A refused request causes no write.
   if (now === null || exchanged(now, name, request) === null) return false;
   let isDone = false;
   await changeFleet(place, signal, (record): FleetRecord => {
@@ -104,7 +97,7 @@ export async function exchangeKey(
     isDone = next !== null;
     return next ?? record;
   });
-  // Also where it was so: what asked last may have been cut off before the server knew it.
+  // Also after an unchanged record: an earlier request may have been cut off before its reload.
   if (isDone) await reloadServer(place, signal);
   return isDone;
 }

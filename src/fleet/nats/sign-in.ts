@@ -1,9 +1,9 @@
 // What a machine signs in to the fleet's server with, read anew for each attempt.
 import { readFile } from "node:fs/promises";
-import type { FleetConfig } from "../config/snapshot.ts";
-import { errorText } from "../runtime/errors.ts";
-import { type Clock, settledWithin } from "../runtime/time/clock.ts";
-import { oneMissingText, resolveReference, type SecretValues } from "../secrets/reference.ts";
+import type { FleetConfig } from "../../config/snapshot.ts";
+import { errorText } from "../../runtime/errors.ts";
+import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import { oneMissingText, resolveReference, type SecretValues } from "../../secrets/reference.ts";
 import { LinkFailure } from "./link-failure.ts";
 
 const READ_MS = 3_000;

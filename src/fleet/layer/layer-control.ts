@@ -8,7 +8,7 @@ import type { LayerFollower } from "./layer-follower.ts";
 import type { OperatorTrust } from "./operator-trust.ts";
 import { type LayerReading, readSignedLayer, type SignedLayer } from "./signed-layer.ts";
 
-export type LayerDesk = ReturnType<typeof createLayerDesk>;
+export type LayerControl = ReturnType<typeof createLayerControl>;
 
 interface DeskParts {
   /** null: nobody's word counts here. */
@@ -24,7 +24,7 @@ interface Looked {
   readonly layer: SignedLayer | null;
 }
 
-export function createLayerDesk({ trust, follower, bucket }: DeskParts) {
+export function createLayerControl({ trust, follower, bucket }: DeskParts) {
   const linked = (): LayerBucket => {
     const found = bucket();
     if (found !== null) return found;

@@ -1,9 +1,9 @@
 // Why there is no link to the fleet, in words.
 
-/** An expected negative of the link: told, and tried again. Never carries a secret. */
+/** An expected failure: shown, and retried. The message never holds a secret. */
 export class LinkFailure extends Error {
   readonly hint: string | null;
-  /** What has to end before the next attempt begins; null: nothing. */
+  /** The next attempt waits for this promise; null: for nothing. */
   readonly leftover: Promise<void> | null;
 
   constructor(message: string, hint: string | null = null, leftover: Promise<void> | null = null) {
@@ -13,3 +13,6 @@ export class LinkFailure extends Error {
     this.leftover = leftover;
   }
 }
+
+/** The server knows no such user, or the credentials have expired. */
+export class SignInRefused extends LinkFailure {}

@@ -1,0 +1,232 @@
+// One session with the fleet's server: the bucket in which each machine publishes its summary, and the beats beside it.
+// Whatever goes wrong ends the session, and the next one starts afresh.
+import { JetStreamApiError, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { type KV, Kvm } from "@nats-io/kv";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { unlessAborted } from "../runtime/abort.ts";
+import { settledWithin } from "../runtime/time/clock.ts";
+import { type LayerBucket, openLayerBucket } from "./layer/layer-bucket.ts";
+import { FORGOTTEN_AFTER_MS } from "./machines.ts";
+import {
+  BUCKET_DEFAULTS,
+  type ConnectionOptions,
+  closeConnection,
+  connectToServer,
+  failureOf,
+  STREAM_NOT_FOUND,
+  watchEnd,
+} from "./nats/connection.ts";
+import { LinkFailure } from "./nats/link-failure.ts";
+import { BUCKET, beatSubject, rollCallSubject, STREAM, senderOf } from "./nats/subjects.ts";
+import { SUMMARY_LIMIT_BYTES } from "./summary.ts";
+
+const ANSWER_MS = 5_000;
+const CLOSE_MS = 500;
+/** A beat contains an instance id only. */
+const LONGEST_BEAT_BYTES = 64;
+/** In a fleet of 1,000 machines all may subscribe; a member that makes more consumers must not fill the server's memory. */
+const MOST_READERS = 1_024;
+const NANOS_IN_MS = 1_000_000;
+
+/** The stream of the bucket, the same whichever machine makes it. */
+export const BUCKET_STREAM = {
+  ...BUCKET_DEFAULTS,
+  name: STREAM,
+  subjects: [`$KV.${BUCKET}.>`],
+  description: "what the machines of a Mountaineer fleet tell of themselves",
+  max_consumers: MOST_READERS,
+  max_msgs_per_subject: 1,
+  max_bytes: 64 * 1024 * 1024,
+  max_msg_size: SUMMARY_LIMIT_BYTES,
+  max_age: FORGOTTEN_AFTER_MS * NANOS_IN_MS,
+} as const;
+
+/** Called one at a time, in order. */
+export interface SessionEvents {
+  /** The value of a key; `isNew`: written after the subscription began. */
+  summary(key: string, bytes: Uint8Array, isNew: boolean): void;
+  removed(key: string): void;
+  /** Every entry that the bucket had when the subscription began has been passed on. */
+  caughtUp(): void;
+  beat(name: string, instance: string): void;
+  /** The bucket may have another configuration layer. */
+  layerNews?(): void;
+  /** A machine asks all others for a beat. */
+  rollCall(): void;
+}
+
+interface SessionOptions extends ConnectionOptions {
+  readonly events: SessionEvents;
+}
+
+export interface NatsSession extends AsyncDisposable {
+  /** Resolves with the reason when the session is over. */
+  readonly ended: Promise<LinkFailure>;
+  /** Writes this machine's summary. Rejects with a `LinkFailure`, which also ends the session. */
+  put(text: string): Promise<void>;
+  /** The same, unless a later start of this machine has written there since. */
+  putLast(text: string): Promise<void>;
+  /** Removes this machine's summary under the same condition as `putLast`. */
+  remove(): Promise<void>;
+  beat(instance: string): void;
+  /** The bucket of the common configuration. Its failures do not end the session. */
+  readonly layers: LayerBucket;
+  /** Number of summaries in the bucket when the session began; some of these machines may have left. */
+  readonly machineCount: number;
+  /** False when the server's permissions, written for an earlier version, keep roll calls from this machine. */
+  readonly hearsRollCalls: boolean;
+  /**
+   * Subscribes to all other machines, and sends a roll call. Returns the function that unsubscribes; without a
+   * subscription only beats under this machine's own name are passed on.
+   */
+  subscribe(): () => void;
+}
+
+/** Rejects with a `LinkFailure`, or with the signal's reason. */
+export async function openSession(options: SessionOptions, signal: AbortSignal): Promise<NatsSession> {
+  const connection = await connectToServer(options, signal);
+  const watches: Watches = new Set();
+  const close = async (): Promise<void> => {
+    // The library never ends a watch that begins while its connection closes, and prints errors for ever.
+    const stopping = [...watches].map((watch) => watch.then(({ entries }) => entries.stop()));
+    await settledWithin(options.clock, CLOSE_MS, Promise.allSettled(stopping));
+    await closeConnection(connection, options.clock);
+  };
+  try {
+    return await unlessAborted(begin(connection, options, watches, close), signal);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Watches over the bucket, each from when it is requested until it is stopped. */
+type Watches = Set<ReturnType<typeof watchBucket>>;
+
+async function begin(
+  connection: NatsConnection,
+  { name, events }: SessionOptions,
+  watches: Watches,
+  close: () => Promise<void>,
+): Promise<NatsSession> {
+  const over = Promise.withResolvers<LinkFailure>();
+  const endBy = (error: unknown, when: string): LinkFailure => {
+    const failure = failureOf(error, when);
+    over.resolve(failure);
+    return failure;
+  };
+  const publish = (when: string, subject: string, text?: string): void => {
+    try {
+      connection.publish(subject, text);
+    } catch (error) {
+      endBy(error, when);
+    }
+  };
+  watchEnd(connection, over.resolve);
+
+  const { bucket, machineCount } = await openBucket(connection);
+  const layers = openLayerBucket(connection, () => events.layerNews?.());
+  const subscribeToBeats = (of: string) =>
+    connection.subscribe(beatSubject(of), {
+      callback(error, message) {
+        if (error !== null) {
+          endBy(error, "listening");
+          return;
+        }
+        // A member can have JetStream deliver messages of a bucket here, under their own subjects.
+        const sender = senderOf(message.subject);
+        if (message.subject !== beatSubject(sender) || message.data.length > LONGEST_BEAT_BYTES) return;
+        events.beat(sender, message.string());
+      },
+    });
+  // Reveals another machine that uses this one's name.
+  subscribeToBeats(name);
+  let hearsRollCalls = true;
+  connection.subscribe(rollCallSubject("*"), {
+    callback(error) {
+      if (error === null) events.rollCall();
+      else hearsRollCalls = false;
+    },
+  });
+
+  /** Passes the bucket's entries on until the signal aborts. */
+  const readBucket = async (stopped: AbortSignal): Promise<void> => {
+    const watch = watchBucket(bucket);
+    watches.add(watch);
+    const { before, entries } = await watch;
+    const stop = (): void => {
+      watches.delete(watch);
+      entries.stop();
+    };
+    if (stopped.aborted) stop();
+    else stopped.addEventListener("abort", stop, { once: true });
+    let isCaughtUp = false;
+    for await (const { key, operation, value, revision, delta } of entries) {
+      if (stopped.aborted) return;
+      if (operation === "PUT") events.summary(key, value, revision > before);
+      else events.removed(key);
+      // An empty bucket gets its first entry, with `delta` 0, from this machine itself.
+      if (isCaughtUp || delta !== 0) continue;
+      isCaughtUp = true;
+      events.caughtUp();
+    }
+    if (!stopped.aborted) throw new LinkFailure("the server sends nothing of the bucket any more");
+  };
+
+  let revision = 0;
+  return {
+    ended: over.promise,
+    layers,
+    machineCount,
+    get hearsRollCalls() {
+      return hearsRollCalls;
+    },
+    subscribe() {
+      const stopping = new AbortController();
+      const beats = subscribeToBeats("*");
+      readBucket(stopping.signal).catch((error: unknown) => endBy(error, "reading what others tell"));
+      publish("asking who is there", rollCallSubject(name));
+      return () => {
+        stopping.abort();
+        beats.unsubscribe();
+      };
+    },
+    async put(text) {
+      try {
+        revision = await bucket.put(name, text, { timeout: ANSWER_MS });
+      } catch (error) {
+        throw endBy(error, "telling what this machine is");
+      }
+    },
+    async putLast(text) {
+      if (revision > 0) await bucket.put(name, text, { previousSeq: revision, timeout: ANSWER_MS });
+    },
+    async remove() {
+      if (revision > 0) await bucket.delete(name, { previousSeq: revision });
+    },
+    beat: (instance) => publish("telling that this machine is there", beatSubject(name), instance),
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** Opens the bucket, and makes it where there is none. */
+async function openBucket(connection: NatsConnection): Promise<{ bucket: KV; machineCount: number }> {
+  const limits = { timeout: ANSWER_MS };
+  try {
+    const { streams } = await jetstreamManager(connection, limits);
+    const { state } = await streams.info(STREAM).catch((error: unknown) => {
+      if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NOT_FOUND) throw error;
+      return streams.add({ ...BUCKET_STREAM, subjects: [...BUCKET_STREAM.subjects] });
+    });
+    const bucket = await new Kvm(jetstream(connection, limits)).open(BUCKET);
+    return { bucket, machineCount: state.messages };
+  } catch (error) {
+    throw failureOf(error, `opening or making the bucket ${BUCKET}`);
+  }
+}
+
+/** `before`: the last revision at the start of the watch. The library's own `isUpdate` is wrong for that revision. */
+async function watchBucket(bucket: KV) {
+  const { streamInfo } = await bucket.status();
+  return { before: streamInfo.state.last_seq, entries: await bucket.watch() };
+}

@@ -1,0 +1,193 @@
+// One connection to a NATS server. The library never reconnects it: whatever goes wrong ends it.
+import { AsyncLocalStorage } from "node:async_hooks";
+import { subscribe } from "node:diagnostics_channel";
+import { Socket } from "node:net";
+import { JetStreamApiError } from "@nats-io/jetstream";
+import {
+  AuthorizationError,
+  connect,
+  jwtAuthenticator,
+  type NatsConnection,
+  NoRespondersError,
+  nkeyAuthenticator,
+  PermissionViolationError,
+  TimeoutError,
+  UserAuthenticationExpiredError,
+} from "@nats-io/transport-node";
+import { unlessAborted } from "../../runtime/abort.ts";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import { LinkFailure, SignInRefused } from "./link-failure.ts";
+import type { SignIn } from "./sign-in.ts";
+import { inboxOf, isOptionalSubject } from "./subjects.ts";
+
+const CONNECT_MS = 5_000;
+/** Includes the name lookup of the server's host. */
+const DEADLINE_MS = 10_000;
+/** A server that leaves two pings unanswered is gone. */
+const PING_MS = 4_000;
+const PINGS_UNANSWERED = 2;
+const CLOSE_MS = 500;
+
+/** Error codes of JetStream. */
+export const STREAM_NOT_FOUND = 10_059;
+export const STREAM_NAME_IN_USE = 10_058;
+
+/** How every bucket is made. No message may remove others than the one of its own key, as a `Nats-Rollup` would. */
+export const BUCKET_DEFAULTS = {
+  retention: "limits",
+  storage: "file",
+  discard: "new",
+  num_replicas: 1,
+  max_msgs: -1,
+  allow_direct: true,
+  deny_delete: true,
+  allow_rollup_hdrs: false,
+} as const;
+
+export interface ConnectionOptions extends SignIn {
+  /** A URL: `nats://HOST:PORT` or `tls://HOST:PORT`. */
+  readonly server: string;
+  readonly name: string;
+  /** The prefix of subjects for answers; absent: that of the machine `name`. */
+  readonly inbox?: string;
+  readonly clock: Clock;
+}
+
+/** Connects and signs in. Rejects with a `LinkFailure`, or as the signal says. */
+export async function connectToServer(
+  { server, name, inbox = inboxOf(name), credentials, authority, clock }: ConnectionOptions,
+  signal: AbortSignal,
+): Promise<NatsConnection> {
+  const seed = new TextEncoder().encode(credentials.seed);
+  // Without `host`, the library compares the certificate of an address with the name `localhost`.
+  const host = new URL(server).hostname.replace(/^\[(.*)\]$/, "$1");
+  const secured = { host, ...(authority === null ? {} : { ca: authority }) };
+  const connecting = closingSocketsOnFailure(() =>
+    connect({
+      servers: [server.replace(/^tls:/, "nats:")],
+      name: `mountaineer ${name}`,
+      inboxPrefix: inbox,
+      // null: the client does not sign in to a server that requires TLS.
+      tls: server.startsWith("tls:") ? secured : null,
+      authenticator:
+        credentials.kind === "nkey" ? nkeyAuthenticator(seed) : jwtAuthenticator(credentials.jwt, seed),
+      reconnect: false,
+      // Only configured servers are used, not those that a server announces.
+      ignoreClusterUpdates: true,
+      noAsyncTraces: true,
+      timeout: CONNECT_MS,
+      pingInterval: PING_MS,
+      maxPingOut: PINGS_UNANSWERED,
+    }),
+  );
+  try {
+    if (await unlessAborted(settledWithin(clock, DEADLINE_MS, connecting), signal)) return await connecting;
+  } catch (error) {
+    void closeLate(connecting);
+    signal.throwIfAborted();
+    throw failureOf(error, "connecting");
+  }
+  // A slow name lookup blocks one of the few threads for lookups, so the next attempt waits for its end.
+  throw new LinkFailure("connecting: no answer in time", null, closeLate(connecting));
+}
+
+/** Closes a connection that is established after its deadline; resolves when that is done. */
+async function closeLate(connecting: Promise<NatsConnection>): Promise<void> {
+  await connecting.then((late) => late.close()).catch(() => {});
+}
+
+/** Calls `end` with the reason when the connection is over, or has become useless. */
+export function watchEnd(connection: NatsConnection, end: (failure: LinkFailure) => void): void {
+  const endBy = (error: unknown): void => end(failureOf(error, "connected"));
+  const watchRefusals = async (): Promise<void> => {
+    for await (const status of connection.status()) {
+      if (status.type === "error" && !isOptional(status.error)) endBy(status.error);
+    }
+  };
+  connection.closed().then((error) => {
+    if (error instanceof Error) endBy(error);
+    else end(new LinkFailure("the connection to the server was lost"));
+  }, end);
+  watchRefusals().catch(endBy);
+}
+
+/** True for a subject that permissions for an earlier version do not name, and without which the link still works. */
+function isOptional(error: Error): boolean {
+  return error instanceof PermissionViolationError && isOptionalSubject(error.subject);
+}
+
+/** Drops messages that the server does not take soon. */
+export async function closeConnection(connection: NatsConnection, clock: Clock): Promise<void> {
+  for (const step of [() => connection.flush(), () => connection.close()]) {
+    const done = step().catch(() => {});
+    await settledWithin(clock, CLOSE_MS, done);
+  }
+}
+
+/** The error in words, with what a person can do about it. `when`: what the machine was doing. */
+export function failureOf(error: unknown, when: string): LinkFailure {
+  if (error instanceof LinkFailure) return error;
+  const causes = [error, error instanceof Error ? error.cause : null];
+  for (const cause of causes) {
+    if (cause instanceof AuthorizationError || cause instanceof UserAuthenticationExpiredError) {
+      return new SignInRefused(
+        "the server refuses the credentials",
+        "see that the server knows this machine's public key, and that [fleet].credentials is its seed",
+      );
+    }
+    if (cause instanceof PermissionViolationError) {
+      const verb = cause.operation === "publish" ? "publish" : "subscribe to";
+      return new LinkFailure(
+        `the server does not permit to ${verb} ${cause.subject}`,
+        "docs/fleet.md lists what a machine needs",
+      );
+    }
+    if (isJetStreamOff(cause)) {
+      return new LinkFailure(
+        "JetStream is not on, on that server or for this account",
+        "start the server with JetStream (nats-server -js), and allow it for the account",
+      );
+    }
+    if (cause instanceof JetStreamApiError) {
+      return new LinkFailure(
+        `${when}: JetStream refuses: ${cause.message}`,
+        "see the server's log: its disk may be full or its store gone; docs/fleet.md says what is needed",
+      );
+    }
+  }
+  if (error instanceof TimeoutError) return new LinkFailure(`${when}: no answer in time`);
+  const cause = causes.find((each) => systemErrorCode(each) !== null) ?? error;
+  return new LinkFailure(`${when}: ${errorText(cause)}`);
+}
+
+/** The library does not export the class `JetStreamNotEnabled`. */
+function isJetStreamOff(error: unknown): boolean {
+  if (error instanceof NoRespondersError) return true;
+  return error instanceof Error && error.name === "JetStreamNotEnabled";
+}
+
+const opened = new AsyncLocalStorage<Set<Socket>>();
+
+subscribe("net.client.socket", (message) => {
+  if (typeof message !== "object" || message === null || !("socket" in message)) return;
+  if (message.socket instanceof Socket) opened.getStore()?.add(message.socket);
+});
+
+/**
+ * Destroys the sockets that `connecting` opened when it rejects. The library leaves a socket open to each server that
+ * accepts a connection and never greets.
+ */
+async function closingSocketsOnFailure<T>(connecting: () => Promise<T>): Promise<T> {
+  const sockets = new Set<Socket>();
+  try {
+    return await opened.run(sockets, connecting);
+  } catch (error) {
+    for (const socket of sockets) {
+      // The library has removed its own error listeners.
+      socket.on("error", () => {});
+      socket.destroy();
+    }
+    throw error;
+  }
+}

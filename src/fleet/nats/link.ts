@@ -1,0 +1,148 @@
+// The link to the fleet: one session with one of several servers. When a session ends, the next begins after a pause. The
+// link never gives up.
+import type { Condition } from "../../api/contract.ts";
+import type { FleetConfig } from "../../config/snapshot.ts";
+import { unlessAborted } from "../../runtime/abort.ts";
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { backoffMs } from "../../runtime/time/backoff.ts";
+import { isoTime } from "../../runtime/time/clock.ts";
+import type { ConnectionOptions } from "./connection.ts";
+import { LinkFailure } from "./link-failure.ts";
+import { readSignIn, type SignInOptions } from "./sign-in.ts";
+
+const RETRY_MS = { first: 100, most: 15_000 };
+/** A session that lasted this long resets the backoff, ms. */
+const GOOD_SESSION_MS = 10_000;
+
+export interface LinkOptions extends SignInOptions {
+  readonly config: Pick<FleetConfig, "name" | "servers" | "credentials" | "tlsCa">;
+  readonly logger: Logger;
+  /** A number from 0 to 1 that makes the pauses of machines differ. */
+  readonly random?: () => number;
+}
+
+interface OpenSession extends AsyncDisposable {
+  /** Resolves with the reason when the session is over. */
+  readonly ended: Promise<LinkFailure>;
+}
+
+interface LinkParts<Session extends OpenSession> {
+  /** Ends the link. */
+  readonly signal: AbortSignal;
+  /** The link's name in the log; absent: nothing is logged. */
+  readonly title?: "fleet" | "fleet calls";
+  /** Rejects with a `LinkFailure`, or as the signal says. */
+  readonly open: (target: ConnectionOptions, signal: AbortSignal) => Promise<Session>;
+  readonly onOpen?: (session: Session) => void;
+  /** Called when an open session is over, before its disposal. */
+  readonly onOver?: () => void;
+  /** Called again and again while a session is open. */
+  readonly work?: { readonly everyMs: number; readonly run: () => void };
+}
+
+export interface Link {
+  readonly state: LinkState;
+  /** Resolves when the signal has aborted and the last session is disposed. */
+  readonly done: Promise<void>;
+}
+
+interface LinkState {
+  readonly isConnected: boolean;
+  /** null: the first attempt is under way. */
+  readonly server: string | null;
+  readonly sinceWallMs: number;
+  /** null: connected, or the first attempt is under way. */
+  readonly failure: LinkFailure | null;
+}
+
+export function startLink<Session extends OpenSession>(
+  options: LinkOptions,
+  { signal, title, open, onOpen, onOver, work }: LinkParts<Session>,
+): Link {
+  const { clock, logger, random = Math.random } = options;
+  const { name, servers } = options.config;
+  let state: LinkState = { isConnected: false, server: null, sinceWallMs: clock.wallMs(), failure: null };
+
+  const runSession = async (server: string): Promise<LinkFailure> => {
+    const session = await open({ server, name, clock, ...(await readSignIn(options, signal)) }, signal);
+    const over = new AbortController();
+    try {
+      state = { isConnected: true, server, sinceWallMs: clock.wallMs(), failure: null };
+      if (title !== undefined) logger.info(`${title} connected`, { server, name });
+      onOpen?.(session);
+      if (work !== undefined) {
+        const until = AbortSignal.any([signal, over.signal]);
+        const repeat = async (): Promise<void> => {
+          for (;;) {
+            await clock.sleep(work.everyMs, until);
+            work.run();
+          }
+        };
+        repeat().catch(() => {});
+      }
+      return await unlessAborted(session.ended, signal);
+    } finally {
+      over.abort();
+      onOver?.();
+      await session[Symbol.asyncDispose]();
+    }
+  };
+  /** null: the signal has aborted. */
+  const attempt = async (server: string): Promise<LinkFailure | null> => {
+    try {
+      return await runSession(server);
+    } catch (error) {
+      if (signal.aborted) return null;
+      if (error instanceof LinkFailure) return error;
+      // An unexpected error must not end the retries.
+      logger.error("the fleet's link broke", { server, reason: errorText(error) });
+      return new LinkFailure(`the link broke: ${errorText(error)}`);
+    }
+  };
+  const noteFailure = (server: string, failure: LinkFailure): void => {
+    const isSame = !state.isConnected && state.failure?.message === failure.message;
+    const sinceWallMs = state.isConnected ? clock.wallMs() : state.sinceWallMs;
+    state = { isConnected: false, server, sinceWallMs, failure };
+    if (!isSame && title !== undefined) {
+      logger.warn(`${title} not reached`, { server, reason: failure.message });
+    }
+  };
+  const run = async (): Promise<void> => {
+    let failures = 0;
+    for (let count = 0; !signal.aborted; count += 1) {
+      const server = servers[count % servers.length] ?? "";
+      const startedMs = clock.monotonicMs();
+      const failure = await attempt(server);
+      if (failure === null) return;
+      noteFailure(server, failure);
+      failures = clock.monotonicMs() - startedMs > GOOD_SESSION_MS ? 0 : failures + 1;
+      // Every address is tried once before the pause grows.
+      const pauseMs = backoffMs(RETRY_MS, Math.floor(failures / servers.length) + 1);
+      const pause = clock.sleep(pauseMs * (0.5 + random() / 2), signal);
+      await unlessAborted(Promise.all([pause, failure.leftover]), signal).catch(() => {});
+    }
+  };
+  const done = run();
+  return {
+    get state() {
+      return state;
+    },
+    done,
+  };
+}
+
+/** A warning while the link is down; empty before the first failure. */
+export function linkConditions({ state }: Link, code: string, title: string): Condition[] {
+  const { failure, sinceWallMs } = state;
+  if (failure === null) return [];
+  return [
+    {
+      code,
+      severity: "warning",
+      title: `${title}: ${failure.message}`,
+      hint: failure.hint ?? "Everything on this machine goes on; it is tried again and again.",
+      since: isoTime(sinceWallMs),
+    },
+  ];
+}

@@ -1,0 +1,76 @@
+// The NATS subjects of a fleet. The server's permissions for each machine are written in these.
+
+/** The KV bucket of summaries; each machine writes the key of its name. */
+export const BUCKET = "mountaineer_fleet";
+/** The bucket's stream in JetStream. */
+export const STREAM = `KV_${BUCKET}`;
+
+/** The prefix of subjects for answers. Each machine has its own, so a server can hide the answers to others. */
+export function inboxOf(name: string): string {
+  return `_INBOX.${name}`;
+}
+
+// In the subjects below, "*" as the name of the sender stands for all machines.
+
+function subjectOf(sender: string, kind: string): string {
+  return `mountaineer.fleet.${sender}.${kind}`;
+}
+
+/** The sender that a subject names. */
+export function senderOf(subject: string): string {
+  return subject.split(".")[2] ?? "";
+}
+
+/** A machine asks all others for a beat. */
+export function rollCallSubject(name: string): string {
+  return subjectOf(name, "rollcall");
+}
+
+/** A machine asks the server's machine to replace its key. */
+export function keySubject(name: string): string {
+  return subjectOf(name, "key");
+}
+
+/** The prefix of subjects for answers to `keySubject`. */
+export function keyInbox(name: string): string {
+  return `${inboxOf(name)}.key`;
+}
+
+/** A sign of life, sent regularly. */
+export function beatSubject(name: string): string {
+  return subjectOf(name, "beat");
+}
+
+/** The backends that a machine offers to others. */
+export function offerSubject(name: string): string {
+  return subjectOf(name, "offer");
+}
+
+/** A machine asks all others for their offers. */
+export function askSubject(name: string): string {
+  return subjectOf(name, "ask");
+}
+
+/** Frames from one machine to another. Because the subject names the sender, a server can prevent forgeries. */
+export function callSubject(from: string, to: string): string {
+  return subjectOf(from, `call.${to}`);
+}
+
+/** The server reports here that nobody is subscribed to frames for the machine `to`. */
+export function unheardInbox(name: string, to: string): string {
+  return `${inboxOf(name)}.calls.${to}`;
+}
+
+/** The KV bucket of the common configuration. */
+export const LAYER_BUCKET = "mountaineer_fleet_config";
+export const LAYER_STREAM = `KV_${LAYER_BUCKET}`;
+/** The bucket's only key. */
+export const LAYER_SUBJECT = `$KV.${LAYER_BUCKET}.layer`;
+/** Announces a new revision of the common configuration. */
+export const LAYER_NEWS = "mountaineer.fleet.config";
+
+/** True for a subject that servers set up for an earlier version forbid, and without which a machine works. */
+export function isOptionalSubject(subject: string): boolean {
+  const isOfLayer = [LAYER_BUCKET, LAYER_NEWS].some((name) => subject.includes(name));
+  return isOfLayer || subject === rollCallSubject(senderOf(subject));
+}
