@@ -1,50 +1,50 @@
-// Holds what a server shows against what is remembered of it. Pure.
+// Compares a server's entries with their pins. Pure.
 import type { JsonObject } from "../json-rpc.ts";
 import { approvedAs, MOST_PINNED, type Pinned } from "./pin-book.ts";
 import {
+  areNoInstructions,
   entryDigest,
   entryPin,
+  hasLegacyApproval,
   INSTRUCTIONS_KEY,
-  isAsEarlierVersionsSaw,
-  isSilence,
   pinKey,
   type Shown,
   type ShownKind,
 } from "./pinned-entry.ts";
 
-/** Something that waits for a person: it never was approved, or is not as it was then. */
+/** An entry that waits for a person's approval, because it is new or was changed. */
 export interface PendingEntry extends Shown {
   readonly change: "changed" | "new";
   readonly digest: string;
-  /** The approved text; null: there is none, or it was too long to keep. */
+  /** The approved text; null if there is none or it was too long to keep. */
   readonly before: string | null;
 }
 
 export interface PinCheck {
-  /** What to remember from now on, by `pinKey`; the same object when nothing of it changed. */
+  /** The pins from now on, by `pinKey`; the same object if none changed. */
   readonly pins: ReadonlyMap<string, Pinned>;
   readonly pending: readonly PendingEntry[];
-  /** Those of `pending` that were not told before. */
-  readonly news: readonly PendingEntry[];
-  /** How many were pinned because the backend was never seen. */
+  /** The part of `pending` that was not announced before. */
+  readonly unannounced: readonly PendingEntry[];
+  /** How many entries of a new backend were pinned. */
   readonly first: number;
-  /** New to a known backend, and pinned at once; a tool by its name, anything else as `prompt NAME`. */
+  /** New entries of a known backend that were pinned at once; a tool by its name, others as `prompt NAME`. */
   readonly added: readonly string[];
   readonly gone: readonly string[];
-  /** Beyond what is remembered of one backend. */
+  /** Entries beyond `MOST_PINNED`. */
   readonly beyond: readonly Shown[];
 }
 
 interface Known {
-  /** By `pinKey`; empty: the backend was never seen. */
+  /** By `pinKey`; empty for a new backend. */
   readonly pins: ReadonlyMap<string, Pinned>;
-  /** What was remembered is lost: nothing is taken for new that is not pinned. */
+  /** Earlier pins are lost, so entries without a pin do not count as first entries. */
   readonly isLost: boolean;
 }
 
 /**
- * What a backend that was never seen shows is pinned, and so is, once, what versions before did not remember. Under
- * "block" what is new of a known backend is pending, under "tell" it is pinned and told.
+ * Pins all entries of a new backend at once, and of a known backend those kinds that its pins do not cover yet. Other new
+ * entries of a known backend are pending under "block"; under "tell" they are pinned and announced.
  */
 export function checkPins(
   listed: readonly Shown[],
@@ -66,7 +66,7 @@ export function checkPins(
     return !remembersLists || !wasCovered;
   };
   const pending: PendingEntry[] = [];
-  const news: PendingEntry[] = [];
+  const unannounced: PendingEntry[] = [];
   const added: string[] = [];
   const gone: string[] = [];
   const beyond: Shown[] = [];
@@ -75,7 +75,7 @@ export function checkPins(
   for (const shown of listed) {
     const { kind, name, definition } = shown;
     const key = pinKey(kind, name);
-    // Of two with one name only the first is published, so its verdict holds for both.
+    // Of two entries with one name only the first is published, so its result holds for both.
     if (seen.has(key)) continue;
     if (seen.size >= MOST_PINNED) {
       beyond.push(shown);
@@ -84,26 +84,26 @@ export function checkPins(
     seen.add(key);
     const pinned = known.get(key);
     const isNew = pinned === undefined || pinned.approved.length === 0;
-    const isPinnedAtOnce = isSilence(shown) || isFirst(kind) || mode === "tell";
-    if (isNew && isPinnedAtOnce) {
+    const isEmpty = areNoInstructions(shown);
+    if (isNew && (isEmpty || isFirst(kind) || mode === "tell")) {
       const { digest, text } = entryPin(definition);
       remember(key, approvedAs(pinned, digest, text));
-      if (isSilence(shown)) continue;
+      if (isEmpty) continue;
       if (isFirst(kind)) first += 1;
-      else added.push(toldName(key));
+      else added.push(readableKey(key));
       continue;
     }
     const digest = digestOf(definition);
     if (pinned?.approved[0] === digest) {
-      if (!pinned.isListed || pinned.told !== null) remember(key, { ...pinned, told: null, isListed: true });
+      if (!pinned.isListed || pinned.announced !== null)
+        remember(key, { ...pinned, announced: null, isListed: true });
       continue;
     }
-    const isKnown = isSilence(shown) || pinned?.approved.includes(digest) === true;
-    const isAsEarlier = pinned !== undefined && isAsEarlierVersionsSaw(definition, pinned.approved);
-    if (isKnown || isAsEarlier) {
+    const isKnown = isEmpty || pinned?.approved.includes(digest) === true;
+    if (isKnown || hasLegacyApproval(definition, pinned?.approved ?? [])) {
       const { text } = entryPin(definition);
       remember(key, approvedAs(isKnown ? pinned : undefined, digest, text));
-      if (isSilence(shown)) gone.push(toldName(key));
+      if (isEmpty) gone.push(readableKey(key));
       continue;
     }
     const one: PendingEntry = {
@@ -113,21 +113,29 @@ export function checkPins(
       before: pinned?.text ?? null,
     };
     pending.push(one);
-    if (pinned?.told !== digest) news.push(one);
-    if (pinned?.told !== digest || !pinned.isListed) {
+    if (pinned?.announced !== digest) unannounced.push(one);
+    if (pinned?.announced !== digest || !pinned.isListed) {
       const { approved = [], text = null } = pinned ?? {};
-      remember(key, { approved, text, told: digest, isListed: true });
+      remember(key, { approved, text, announced: digest, isListed: true });
     }
   }
   for (const [key, pinned] of known) {
     if (!pinned.isListed || seen.has(key)) continue;
-    gone.push(toldName(key));
+    gone.push(readableKey(key));
     remember(key, { ...pinned, isListed: false });
   }
-  return { pins: changed ?? known, pending, news, first: remembersLists ? 0 : first, added, gone, beyond };
+  return {
+    pins: changed ?? known,
+    pending,
+    unannounced,
+    first: remembersLists ? 0 : first,
+    added,
+    gone,
+    beyond,
+  };
 }
 
-/** As a person reads it: what `pinKey` set before the name tells the kind. */
-function toldName(key: string): string {
+/** The key for people: the name of a tool or skill, else kind and name. */
+function readableKey(key: string): string {
   return key.startsWith("\n") ? key.slice(1) : key;
 }

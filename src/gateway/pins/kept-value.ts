@@ -1,4 +1,4 @@
-// A value of the home of which its store says whether it can be trusted: read again until it can be, and written until it is.
+// A value in a `PinStore`. Reads and writes that fail are tried again.
 import { errorText } from "../../runtime/errors.ts";
 import { shareWrites } from "../../runtime/files/durable-value.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
@@ -7,7 +7,7 @@ import type { KeptPins, PinStore } from "./pin-store.ts";
 
 const TRY_AGAIN_MS = 60_000;
 
-/** What was read. `claimed`: what stands there, whoever wrote it; null: nothing that can be read. */
+/** `claimed`: the stored value, whoever wrote it; null if it cannot be parsed. */
 export type ReadValue<Value> =
   | { readonly kind: "none" }
   | { readonly kind: "kept"; readonly value: Value }
@@ -15,21 +15,21 @@ export type ReadValue<Value> =
 
 interface KeptOptions<Value> extends GatewayTools {
   readonly store: PinStore;
-  /** For the log: it cannot be read yet, cannot be trusted, cannot be written. */
-  readonly words: Readonly<Record<"unread" | "untrusted" | "unwritten", string>>;
-  /** Null: it is not of a form that this version reads. */
+  /** Log messages: the value cannot be verified yet, cannot be trusted, cannot be written. */
+  readonly messages: Readonly<Record<"unread" | "untrusted" | "unwritten", string>>;
+  /** Null: this version cannot read the value. */
   readonly parse: (value: unknown) => Value | null;
   readonly take: (read: ReadValue<Value>) => void;
-  /** What is to be written now: plain JSON. */
+  /** The current value as plain JSON. */
   readonly plain: () => unknown;
-  /** It was read later than at the start. */
+  /** Called after `take`, except for the first read. */
   readonly onChanged: () => void;
 }
 
 export class KeptValue<Value> implements AsyncDisposable {
-  /** What was kept could not be read yet: nothing may take its place. */
+  /** The stored value is not verified yet, so it must not be overwritten. */
   isUnread = false;
-  /** Null: it is on disk, or is about to be. */
+  /** Why the last write failed; null if it succeeded or none was tried. */
   unsavedBecause: string | null = null;
   readonly #options: KeptOptions<Value>;
   readonly #writes = shareWrites(() => this.#write());
@@ -42,29 +42,29 @@ export class KeptValue<Value> implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Reads it once, where it is wanted; resolves when a read that was begun is over. */
+  /** Reads the value if `isWanted` and not read before. Resolves when no first read is under way. */
   async load(isWanted = true): Promise<void> {
     if (isWanted) this.#loaded ??= this.#read();
     await this.#loaded;
   }
 
-  /** Reads it again, if it was read: what another process has written since, too. It is this one's from `begin` on. */
-  async reload(begin: () => void = () => {}): Promise<void> {
+  /** Reads a loaded value again, since another process may have written it. Calls `onRead` between reading and `take`. */
+  async reload(onRead: () => void = () => {}): Promise<void> {
     await this.#loaded;
     const kept = this.#loaded === null ? null : await this.#options.store.read();
-    begin();
+    onRead();
     if (kept === null || this.#isDisposed) return;
     this.#take(kept);
     this.#options.onChanged();
   }
 
-  /** It is another one. */
+  /** The value has changed: writes it. */
   save(): void {
     this.#isStale = true;
     void this.flush();
   }
 
-  /** Writes what is not written yet, where it may; resolves when no write is under way. Never rejects. */
+  /** Writes an unsaved value if allowed. Resolves when no write is under way. Never rejects. */
   async flush(): Promise<void> {
     const { isOurs = true } = this.#options.store;
     await (this.#isStale && isOurs && !this.isUnread ? this.#writes.write() : this.#writes.settled);
@@ -82,7 +82,7 @@ export class KeptValue<Value> implements AsyncDisposable {
   }
 
   #take(kept: KeptPins): void {
-    const { logger, words, parse, take, onChanged } = this.#options;
+    const { logger, messages, parse, take, onChanged } = this.#options;
     const wasUnread = this.isUnread;
     this.isUnread = kept.kind === "unanswered";
     const value = kept.kind === "kept" ? parse(kept.value) : null;
@@ -92,8 +92,8 @@ export class KeptValue<Value> implements AsyncDisposable {
       const isKept = kept.kind === "kept";
       const reason = isKept ? "they are not of a form that this version reads" : kept.reason;
       take({ kind: "lost", reason, claimed: isKept ? null : parse(kept.claimed) });
-      if (!this.isUnread) logger.error(words.untrusted, { reason });
-      else if (!wasUnread) logger.warn(words.unread, { reason });
+      if (!this.isUnread) logger.error(messages.untrusted, { reason });
+      else if (!wasUnread) logger.warn(messages.unread, { reason });
     }
     if (!this.isUnread) return;
     this.#later(async () => {
@@ -103,14 +103,14 @@ export class KeptValue<Value> implements AsyncDisposable {
   }
 
   async #write(): Promise<void> {
-    const { store, logger, words, plain } = this.#options;
+    const { store, logger, messages, plain } = this.#options;
     this.#isStale = false;
     try {
       await store.write(plain());
       this.unsavedBecause = null;
     } catch (error) {
       const reason = errorText(error);
-      if (this.unsavedBecause === null) logger.error(words.unwritten, { reason });
+      if (this.unsavedBecause === null) logger.error(messages.unwritten, { reason });
       this.unsavedBecause = reason;
       this.#isStale = true;
       this.#later(() => this.flush());

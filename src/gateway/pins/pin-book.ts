@@ -1,57 +1,56 @@
-// What is remembered of what all backends show to models, and how it is written down. Plain data, bounded.
+// The pins of all backends, and their form in the store. Plain data, bounded.
 import { machineOf } from "../../config/values/backend-names.ts";
+import { memoized } from "../../runtime/memo.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { isSkillPin } from "./pinned-entry.ts";
 
-/** Of one backend; what it lists beyond is not remembered. */
+/** Per backend; further entries are not pinned. */
 export const MOST_PINNED = 5_000;
-/** Earlier versions of one entry that were approved: one that comes back is known. */
+/** Approved versions of one entry, so that an earlier version needs no second approval. */
 const MOST_APPROVED = 8;
-/** A longer text is not kept: then only its digest is, and a change shows no old text. */
+/** Characters. Of a longer text only the digest is kept, so a change cannot show the old text. */
 const LONGEST_TEXT = 64 * 1024;
-/** Of all texts together. */
+/** Characters of all texts together. */
 const MOST_TEXT = 16 * 1024 * 1024;
-/** Backends of which nothing is configured any more. */
+/** Backends that are no longer configured. */
 const MOST_FORMER_BACKENDS = 200;
 
 export interface Pinned {
-  /** Digests, the one in use first. */
+  /** Approved digests, the current digest first. */
   readonly approved: readonly string[];
-  /** The text whose digest is the first; null: not kept. */
+  /** The text of the first digest; null: not kept. */
   readonly text: string | null;
-  /** The last digest that was told as a change. */
-  readonly told: string | null;
-  /** The server listed it when it was looked at last. */
+  /** The last digest that was announced as a change. */
+  readonly announced: string | null;
+  /** The entry was in the last list. */
   readonly isListed: boolean;
 }
 
 /** By backend, then by `pinKey`. */
 export interface PinBook {
   readonly backends: ReadonlyMap<string, ReadonlyMap<string, Pinned>>;
-  /** Why earlier pins cannot be trusted; null: they can. Until a person approves all, no backend is a new one. */
+  /** Why earlier pins cannot be trusted, else null. Until a person approves all, no backend counts as new. */
   readonly lost: string | null;
 }
 
 export const EMPTY_BOOK: PinBook = { backends: new Map(), lost: null };
 
-/** The same entry with this digest approved, and in use. */
+/** The entry with this digest approved and current. */
 export function approvedAs(pinned: Pinned | undefined, digest: string, text: string): Pinned {
   const others = pinned?.approved.filter((each) => each !== digest) ?? [];
   return {
     approved: [digest, ...others].slice(0, MOST_APPROVED),
     text: text.length <= LONGEST_TEXT ? text : null,
-    told: null,
+    announced: null,
     isListed: true,
   };
 }
 
-/** Drops what is no longer listed first, then texts, so that the book stays within its bounds. */
+/** Drops unlisted entries first, then texts, to keep the book within its bounds. */
 export function withinBounds({ backends, lost }: PinBook, configured: ReadonlySet<string>): PinBook {
-  const names = [...backends.keys()];
-  const former = names.filter((name) => !configured.has(name));
-  const dropped = formerBeyond(former);
+  const dropped = excessFormer([...backends.keys()].filter((name) => !configured.has(name)));
   let characters = 0;
   const kept = new Map<string, ReadonlyMap<string, Pinned>>();
   for (const [name, pins] of backends) {
@@ -74,8 +73,8 @@ export function withinBounds({ backends, lost }: PinBook, configured: ReadonlySe
   return { backends: kept, lost };
 }
 
-/** Of whoever has most of them: a machine that changes the names of what it lends makes nobody else's forgotten. */
-function formerBeyond(former: readonly string[]): ReadonlySet<string> {
+/** Drops from the machine with the most former backends, so that its renamed backends do not displace another machine's. */
+function excessFormer(former: readonly string[]): ReadonlySet<string> {
   const dropped = new Set<string>();
   const byMachine = [...Map.groupBy(former, machineOf).values()];
   while (former.length - dropped.size > MOST_FORMER_BACKENDS) {
@@ -85,58 +84,57 @@ function formerBeyond(former: readonly string[]): ReadonlySet<string> {
   return dropped;
 }
 
-/** As plain JSON. */
+/** The book as plain JSON. */
 export function bookValue({ backends, lost }: PinBook): unknown {
   const pins = (of: ReadonlyMap<string, Pinned>): unknown =>
-    [...of].map(([key, { approved, text, told, isListed }]) => [key, approved, text, told, isListed]);
+    [...of].map(([key, { approved, text, announced, isListed }]) => [
+      key,
+      approved,
+      text,
+      announced,
+      isListed,
+    ]);
   return { version: 1, lost, backends: [...backends].map(([name, of]) => [name, pins(of)]) };
 }
 
-/** Null: it is not of this form. Whether it is authentic is for whoever read it to know. */
+/** The reverse of `bookValue`; null for any other value. */
 export function readBook(value: unknown): PinBook | null {
   const { version, lost, backends } = objectOf(value) as Readonly<Record<string, unknown>>;
-  if (version !== 1 || !Array.isArray(backends) || !(lost === null || typeof lost === "string")) return null;
-  const book = new Map<string, Map<string, Pinned>>();
-  for (const entry of backends) {
-    if (!Array.isArray(entry)) return null;
-    const [name, pins]: readonly unknown[] = entry;
-    if (typeof name !== "string" || !Array.isArray(pins)) return null;
-    const of = new Map<string, Pinned>();
-    for (const each of pins) {
-      const read = readPinned(each);
-      if (read === null) return null;
-      of.set(read.key, read.pinned);
-    }
-    book.set(name, of);
+  const book = readMap(backends, ([pins]) => readMap(pins, readPinned));
+  return version === 1 && isTextOrNull(lost) && book !== null ? { backends: book, lost } : null;
+}
+
+/** Reads a list of lists, of which each begins with its key; null if `read` or the form fails. */
+function readMap<Value>(
+  value: unknown,
+  read: (rest: readonly unknown[]) => Value | null,
+): Map<string, Value> | null {
+  if (!Array.isArray(value)) return null;
+  const map = new Map<string, Value>();
+  for (const entry of value) {
+    const [key, ...rest]: readonly unknown[] = Array.isArray(entry) ? entry : [];
+    const found = read(rest);
+    if (typeof key !== "string" || found === null) return null;
+    map.set(key, found);
   }
-  return { backends: book, lost };
+  return map;
 }
 
-function readPinned(entry: unknown): { readonly key: string; readonly pinned: Pinned } | null {
-  if (!Array.isArray(entry)) return null;
-  const [key, approved, text, told, isListed]: readonly unknown[] = entry;
-  const isTextOrNull = (value: unknown): value is string | null =>
-    value === null || typeof value === "string";
-  if (typeof key !== "string" || typeof isListed !== "boolean") return null;
-  if (!Array.isArray(approved) || !isTextOrNull(text) || !isTextOrNull(told)) return null;
-  const digests = approved.filter((digest) => typeof digest === "string");
-  return { key, pinned: { approved: digests, text, told, isListed } };
+function readPinned([approved, text, announced, isListed]: readonly unknown[]): Pinned | null {
+  if (typeof isListed !== "boolean" || !Array.isArray(approved)) return null;
+  if (!isTextOrNull(text) || !isTextOrNull(announced)) return null;
+  return { approved: approved.filter((digest) => typeof digest === "string"), text, announced, isListed };
 }
 
-// The tools of a backend as they were approved, from what is remembered of them: for who asks before it has listed any.
+function isTextOrNull(value: unknown): value is string | null {
+  return value === null || typeof value === "string";
+}
 
-// What is remembered is replaced, never changed.
-const recalled = new WeakMap<ReadonlyMap<string, Pinned>, readonly JsonObject[]>();
-
-/** Those that were listed last, and of which the whole text is kept. */
-export function recalledTools(pinned: ReadonlyMap<string, Pinned>): readonly JsonObject[] {
-  const known = recalled.get(pinned);
-  if (known !== undefined) return known;
-  const tools = [...pinned].flatMap(([name, { approved, text, isListed }]) => {
+/** A backend's approved tools from its pins, while the backend has not listed any. Only tools whose whole text is kept. */
+export const recalledTools = memoized((pinned: ReadonlyMap<string, Pinned>) =>
+  [...pinned].flatMap(([name, { approved, text, isListed }]): JsonObject[] => {
     if (!isListed || approved.length === 0 || text === null) return [];
     const tool: unknown = parseExactly(text);
     return isJsonObject(tool) && tool["name"] === name && !isSkillPin(tool) ? [tool] : [];
-  });
-  recalled.set(pinned, tools);
-  return tools;
-}
+  }),
+);

@@ -1,24 +1,24 @@
-// Where pins are kept: a value that is authentic when it is read again, or is not trusted.
+// The storage of pins: a value that is either authentic when it is read, or reported as untrusted.
 
 export type KeptPins =
-  /** This home never had any. */
+  /** Nothing was ever stored in this home. */
   | { readonly kind: "none" }
   | { readonly kind: "kept"; readonly value: unknown }
-  /** Missing although there were some, changed by somebody else, or unreadable; `claimed`: what stands there, whoever wrote it. */
+  /** Lost, changed by another program, or unreadable; `claimed`: the stored value, whoever wrote it. */
   | { readonly kind: "untrusted"; readonly reason: string; readonly claimed?: unknown }
-  /** Whether they can be trusted cannot be told now; to be read again later, and not written until then. */
+  /** The value cannot be verified now: read again later, and do not write until then. */
   | { readonly kind: "unanswered"; readonly reason: string; readonly claimed?: unknown };
 
 export interface PinStore {
-  /** False while another process writes: what is learned then is neither told nor kept. Absent: it is ours alone. */
+  /** False while another process writes: changes are then neither announced nor stored. Absent: always true. */
   readonly isOurs?: boolean;
   /** Never rejects. */
   read(): Promise<KeptPins>;
-  /** `value` is plain JSON. Durable when it resolves; rejects where it is not. */
+  /** `value` is plain JSON. Resolves once the value is durable. */
   write(value: unknown): Promise<void>;
 }
 
-/** Remembers nothing beyond this process. */
+/** Stores nothing. */
 export const NO_PIN_STORE: PinStore = {
   read: async () => ({ kind: "none" }),
   async write() {},

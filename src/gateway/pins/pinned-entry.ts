@@ -1,30 +1,30 @@
-// What models are shown of a server, one by one, and each as one canonical text with its digest: all that its server says
-// of it.
+// The entries that a server shows to models, each as one canonical text with its digest.
 import { hash } from "node:crypto";
+import { memoized } from "../../runtime/memo.ts";
 import { isRawNumber, parseExactly } from "../../runtime/text/exact-json.ts";
 import { namedEntries } from "../catalog/build-catalog.ts";
 import type { CatalogSource, EntryKind } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 
-/** In the order in which they are told; whatever else there is follows by its name. */
+/** In the order of a diff; all other members follow by name. */
 const FIRST_MEMBERS = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
-/** Of digests over all members. Those without it are of a version that left some out. */
+/** Prefix of digests over all members. Legacy digests have no prefix and leave some members out. */
 const WHOLE = "2.";
 
 export type ShownKind = EntryKind | "instructions";
 
-/** Something that a model is shown of a server, as it is pinned. */
+/** An entry that a server shows to models, in the form that is pinned. */
 export interface Shown {
   readonly kind: ShownKind;
-  /** The server's own name of it; of what is known by a URI or a template, that. */
+  /** The server's own name, URI or URI template. */
   readonly name: string;
   readonly definition: JsonObject;
 }
 
-/** Where what a server says of itself is remembered; once it is there, all kinds are. */
+/** `pinKey` of a server's instructions. Pins that have this key cover all kinds of entries. */
 export const INSTRUCTIONS_KEY = "\ninstructions";
 
-/** What the filters leave of what a server shows: what it says of itself first, as it is never beyond what is remembered. */
+/** The entries that the filters allow. The instructions come first, so they are always within `MOST_PINNED`. */
 export function shownOf(source: CatalogSource): readonly Shown[] {
   const name = "instructions";
   const text = source.instructions ?? "";
@@ -37,12 +37,12 @@ export function shownOf(source: CatalogSource): readonly Shown[] {
   ];
 }
 
-/** A server that says nothing of itself is pinned as such, and may always come back to it. */
-export function isSilence({ kind, definition }: Shown): boolean {
+/** Having no instructions is pinned, too, and needs no approval. */
+export function areNoInstructions({ kind, definition }: Shown): boolean {
   return kind === "instructions" && definition["instructions"] === undefined;
 }
 
-/** Unique among all that one server shows. Tools and skills have the names under which earlier versions kept them. */
+/** Unique among one server's entries. Tools and skills keep the keys that they have in older files. */
 export function pinKey(kind: ShownKind, name: string): string {
   if (kind === "instructions") return INSTRUCTIONS_KEY;
   const isUri = name.includes("://");
@@ -50,24 +50,20 @@ export function pinKey(kind: ShownKind, name: string): string {
   return isPlain ? name : `\n${kind} ${name}`;
 }
 
-/** What of an entry is pinned; the same object for the same entry. */
+/** The part of an entry that is pinned; the same object for the same entry. */
 export function pinOf(kind: EntryKind, entry: JsonObject): JsonObject {
-  if (kind !== "skill" && kind !== "resource") return entry;
-  const known = pins.get(entry);
-  if (known !== undefined) return known;
-  const pin = kind === "skill" ? skillPin(entry) : withoutVolatile(entry);
-  pins.set(entry, pin);
-  return pin;
+  if (kind === "skill") return skillPin(entry);
+  return kind === "resource" ? withoutVolatile(entry) : entry;
 }
 
-const pins = new WeakMap<JsonObject, JsonObject>();
+const skillPin = memoized(({ uri, frontmatter, resources }: JsonObject) => ({
+  name: uri,
+  frontmatter,
+  resources,
+}));
 
-function skillPin({ uri, frontmatter, resources }: JsonObject): JsonObject {
-  return { name: uri, frontmatter, resources };
-}
-
-/** A file that is written to is no other resource: its size and the time of its last change say nothing to a model. */
-function withoutVolatile(resource: JsonObject): JsonObject {
+/** Without size and time of change: a file that is written to remains the same resource. */
+const withoutVolatile = memoized((resource: JsonObject): JsonObject => {
   const { size, annotations, ...others } = resource;
   const isDated = isJsonObject(annotations) && isDate(annotations["lastModified"]);
   const { lastModified: _, ...hints } = isDated ? annotations : {};
@@ -76,37 +72,27 @@ function withoutVolatile(resource: JsonObject): JsonObject {
     ...(size === undefined || typeof size === "number" || isRawNumber(size) ? {} : { size }),
     ...(annotations === undefined ? {} : { annotations: isDated ? hints : annotations }),
   };
-}
+});
 
 function isDate(value: unknown): boolean {
   return typeof value === "string" && /^\d{4}-\d\d-\d\d[T ]?[\d:.,+Z-]*$/.test(value);
 }
 
-/** Each listed tool has an input schema, which the gateway makes up where a server gives none. */
+/** Every listed tool has an input schema, since the gateway makes up a missing schema. */
 export function isSkillPin({ inputSchema, frontmatter }: JsonObject): boolean {
   return inputSchema === undefined && frontmatter !== undefined;
 }
 
-// A server's objects are its own until it lists again: each is read once, whatever is rebuilt meanwhile.
-const digests = new WeakMap<JsonObject, string>();
-
-/** Equal for entries that mean the same, however their keys are ordered. SHA-256, base64url. */
-export function entryDigest(entry: JsonObject): string {
-  return digests.get(entry) ?? entryPin(entry).digest;
-}
+/** Equal for entries that differ only in the order of their keys. SHA-256, base64url. */
+export const entryDigest = memoized((entry: JsonObject) => entryPin(entry).digest);
 
 export function entryPin(entry: JsonObject): { readonly digest: string; readonly text: string } {
   const text = textOf(entry, membersOf(entry));
-  const digest = `${WHOLE}${hash("sha256", text, "base64url")}`;
-  digests.set(entry, digest);
-  return { digest, text };
+  return { digest: `${WHOLE}${hash("sha256", text, "base64url")}`, text };
 }
 
-/**
- * Whether all that an earlier version remembered of a tool is as it was. The rest is remembered as it is now, once: from
- * then on its digest is of the whole.
- */
-export function isAsEarlierVersionsSaw(entry: JsonObject, approved: readonly string[]): boolean {
+/** True if only legacy digests are approved, and the members that they cover are unchanged. */
+export function hasLegacyApproval(entry: JsonObject, approved: readonly string[]): boolean {
   if (approved.length === 0 || approved.some((digest) => digest.startsWith(WHOLE))) return false;
   const members = isSkillPin(entry) ? ["name", "frontmatter", "resources"] : FIRST_MEMBERS;
   return approved.includes(hash("sha256", textOf(entry, members), "base64url"));
@@ -119,12 +105,12 @@ function membersOf(entry: JsonObject): readonly string[] {
   return [...FIRST_MEMBERS, ...others.sort()];
 }
 
-/** What a tool without it means, too: lists of 2025-11-25 have it where those of 2026-07-28 say nothing. */
+/** The default of a missing `execution`: lists of 2025-11-25 contain it, lists of 2026-07-28 do not. */
 function isUsual(execution: unknown): boolean {
   return canonical(execution) === '{"taskSupport":"forbidden"}';
 }
 
-/** Members as canonical JSON: keys in order, no spaces, numbers with the digits they came with. */
+/** Members as canonical JSON: sorted keys, no spaces, numbers with their original digits. */
 function textOf(entry: JsonObject, members: readonly string[]): string {
   const parts = members.flatMap((member) => {
     const value = Object.hasOwn(entry, member) ? entry[member] : undefined;
@@ -137,7 +123,7 @@ function canonical(value: unknown): string {
   return JSON.stringify(inOrder(value)) ?? "null";
 }
 
-/** A copy whose keys are in order, at any depth. Whole numbers as keys come first, as they do in any object. */
+/** A copy with sorted keys at any depth. Integer keys come first, as in any object. */
 function inOrder(value: unknown): unknown {
   if (typeof value !== "object" || value === null || isRawNumber(value)) return value;
   if (Array.isArray(value)) {
@@ -152,12 +138,12 @@ function inOrder(value: unknown): unknown {
   return copy;
 }
 
-/** As `entryDigest`, sooner for one that is written byte for byte as one of an earlier list was. */
+/** `entryDigest` for a list that is read again: faster for entries with the same bytes as in the previous list. */
 export class ListDigests {
   #before: ReadonlyMap<string, string> = new Map();
   #now = new Map<string, string>();
 
-  /** The next list begins: what was not in the last one is forgotten. */
+  /** Call before each list. Forgets the list before the previous list. */
   begin(): void {
     this.#before = this.#now;
     this.#now = new Map();
@@ -173,12 +159,12 @@ export class ListDigests {
 
 export interface MemberChange {
   readonly member: string;
-  /** JSON on several lines, a text as it is; null: it has none. */
+  /** A text as it is, or any other value as indented JSON; null: the member is missing. */
   readonly before: string | null;
   readonly after: string | null;
 }
 
-/** What differs between a pinned text and an entry as it is now; `before` null: nothing of it is known. */
+/** The differences between a pinned text and the current entry; `before` null: the pinned text is not known. */
 export function memberChanges(before: string | null, after: JsonObject): readonly MemberChange[] {
   const was: unknown = before === null ? {} : parseExactly(before);
   const old = isJsonObject(was) ? was : {};
@@ -194,6 +180,6 @@ export function memberChanges(before: string | null, after: JsonObject): readonl
 function readable(value: unknown): string | null {
   if (value === undefined) return null;
   if (typeof value === "string") return value;
-  // In canonical order, so that only what differs differs.
+  // In canonical order, so that a different order of keys does not show as a difference.
   return JSON.stringify(parseExactly(canonical(value)), null, 2);
 }

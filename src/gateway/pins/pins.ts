@@ -1,12 +1,12 @@
-// The pins of the running gateway: looks at each list once, when it was read, and at what a server says of itself; tells what
-// changed, withholds it where that is asked for, and remembers what people approve.
+// The pins of the running gateway: compares lists and instructions with their pins when they are read, announces changes,
+// withholds them under "block", and remembers approvals.
 import type { PinMode, ServedBackend } from "../../config/snapshot.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { type CatalogSource, ENTRY_LISTS, type Listings, NO_LISTINGS } from "../catalog/catalog.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject } from "../json-rpc.ts";
-import { checkPins, type PendingEntry } from "./check-pins.ts";
+import { checkPins, type PendingEntry, type PinCheck } from "./check-pins.ts";
 import { KeptValue, type ReadValue } from "./kept-value.ts";
 import {
   approvedAs,
@@ -28,19 +28,19 @@ import {
   shownOf,
 } from "./pinned-entry.ts";
 
-/** Changes of one list that are announced one by one. */
+/** Changes of one list that are announced individually. */
 const MOST_ANNOUNCED = 20;
-const WORDS = {
+const MESSAGES = {
   unread: "the pins cannot be checked yet",
   untrusted: "the pins cannot be trusted",
   unwritten: "the pins cannot be written",
 };
 
-/** What of the configuration pinning reads. */
+/** The configuration of pinning. */
 interface PinRules {
   readonly trust: { readonly pin: PinMode };
   readonly backends: readonly Pick<ServedBackend, "name" | "pin">[];
-  /** Backends of other machines may join these, pinned as `trust` says; absent: none do. */
+  /** Backends of other machines may be added later; their mode is that of `trust`. */
   readonly borrows?: boolean;
 }
 
@@ -49,21 +49,21 @@ export interface PendingChange extends PendingEntry {
   readonly isWithheld: boolean;
 }
 
-/** One pending entry as a person saw it: another one by now is not approved. */
+/** One pending entry as a person saw it; an entry that has changed since is not approved. */
 export interface ApprovedItem {
   readonly backend: string;
-  /** The server's own, of whatever kind it is. */
+  /** The server's own name, URI or template; entries of several kinds may have it. */
   readonly name: string;
   readonly digest: string;
 }
 
-/** What conditions are made of. */
+/** The input for conditions. */
 export interface PinsState {
   readonly pending: readonly PendingChange[];
-  /** By backend: how much of what it lists is beyond what is remembered. */
+  /** How many entries exceed `MOST_PINNED`, by backend. */
   readonly beyond: ReadonlyMap<string, { readonly count: number; readonly isWithheld: boolean }>;
   readonly lost: string | null;
-  /** What was lost may be found again: nothing can be approved until then. */
+  /** The stored pins may become readable: nothing can be approved until then. */
   readonly isUnread: boolean;
   readonly unsavedBecause: string | null;
 }
@@ -71,28 +71,26 @@ export interface PinsState {
 interface PinsOptions extends GatewayTools {
   readonly store: PinStore;
   readonly announce: (transition: GatewayTransition) => void;
-  /** What is remembered is another, and the sources are to be admitted anew. */
+  /** The pins have changed: call `admit` again. */
   readonly onChanged: () => void;
 }
 
-/** The outcome of looking at one list. */
-interface Looked {
+/** The result for one source, and the input that it depends on. */
+interface Looked extends Pick<PinCheck, "pending" | "beyond"> {
   readonly mode: PinMode;
   readonly approvals: number;
-  readonly pending: readonly PendingEntry[];
-  readonly beyond: readonly Shown[];
   readonly source: CatalogSource;
   readonly admitted: CatalogSource;
 }
 
 export class Pins {
-  /** To be loaded by `load`. */
   readonly kept: KeptValue<PinBook>;
   readonly #options: PinsOptions;
   #book: PinBook = EMPTY_BOOK;
   #looked = new Map<string, Looked>();
   #admitted: readonly CatalogSource[] = [];
   #configured: ReadonlySet<string> = new Set();
+  /** Counts approvals and loads, after which all sources are checked again. */
   #approvals = 0;
   /** By backend. */
   readonly #digests = new Map<string, ListDigests>();
@@ -101,7 +99,7 @@ export class Pins {
     this.#options = options;
     this.kept = new KeptValue({
       ...options,
-      words: WORDS,
+      messages: MESSAGES,
       parse: readBook,
       take: (read) => this.#take(read),
       plain: () => {
@@ -111,7 +109,7 @@ export class Pins {
     });
   }
 
-  /** Reads what was remembered, once it is needed; to be awaited before the first list is looked at. */
+  /** Reads the stored pins if any backend needs them. Await it before the first `admit`. */
   load({ trust, backends, borrows = false }: PinRules): Promise<void> {
     const pins = [...backends.map(({ pin }) => pin), ...(borrows ? [null] : [])];
     return this.kept.load(pins.some((pin) => (pin ?? trust.pin) !== "off"));
@@ -135,18 +133,15 @@ export class Pins {
     );
   }
 
-  /** The sources without what is withheld. The same list, with the same members, while nothing changes. */
+  /** The sources without withheld entries. The same list, with the same members, while nothing changes. */
   admit(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
-    const modes = new Map(rules.backends.map(({ name, pin }) => [name, pin ?? rules.trust.pin]));
-    this.#configured = new Set(modes.keys());
-    for (const name of this.#digests.keys()) if (!modes.has(name)) this.#digests.delete(name);
-    const looked = new Map<string, Looked>();
-    for (const source of sources) {
-      const mode = modes.get(source.backend) ?? rules.trust.pin;
-      looked.set(source.backend, this.#look(source, mode));
-    }
-    this.#looked = looked;
-    const admitted = [...looked.values()].map((one) => one.admitted);
+    const modeOf = modesOf(rules);
+    this.#configured = new Set(rules.backends.map(({ name }) => name));
+    for (const name of this.#digests.keys()) if (!this.#configured.has(name)) this.#digests.delete(name);
+    this.#looked = new Map(
+      sources.map((source) => [source.backend, this.#look(source, modeOf(source.backend))]),
+    );
+    const admitted = [...this.#looked.values()].map((one) => one.admitted);
     const isSame =
       admitted.length === this.#admitted.length && admitted.every((one, at) => one === this.#admitted[at]);
     if (!isSame) this.#admitted = admitted;
@@ -154,8 +149,8 @@ export class Pins {
   }
 
   /**
-   * Remembers these as they are now; the caller has the sources admitted anew. `all`: also that what was lost is lost.
-   * What is not pending as it was seen is left, and returned.
+   * Approves these entries; call `admit` afterwards. `all`: also accepts that earlier pins are lost. Items that are no longer
+   * pending with this digest are returned as `left`.
    */
   approve(
     items: readonly ApprovedItem[],
@@ -191,20 +186,17 @@ export class Pins {
     return { approved, left };
   }
 
-  /** Sources that are not published now, without what would be withheld; nothing is remembered of them. */
+  /** Unpublished sources without the entries that `admit` would withhold. Changes no pins. */
   approvedOf(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
-    const { backends, lost } = this.#book;
-    const modes = new Map(rules.backends.map(({ name, pin }) => [name, pin ?? rules.trust.pin]));
+    const modeOf = modesOf(rules);
     return sources.map((source) => {
-      const pins = backends.get(source.backend) ?? new Map<string, never>();
-      const mode = modes.get(source.backend) ?? rules.trust.pin;
+      const mode = modeOf(source.backend);
       if (mode !== "block") return source;
-      const { pending, beyond } = checkPins(shownOf(source), { pins, isLost: lost !== null }, mode);
-      return withoutWithheld(source, mode, { pending, beyond });
+      return withoutWithheld(source, mode, checkPins(shownOf(source), this.#known(source.backend), mode));
     });
   }
 
-  /** With the tools that each had when it was looked at last; what nothing is remembered of is left out. */
+  /** The sources with the tools of their last list; sources without pinned tools are left out. */
   recalled(unlisted: readonly Omit<CatalogSource, "listings">[]): readonly CatalogSource[] {
     return unlisted.flatMap((source) => {
       const pinned = this.#book.backends.get(source.backend);
@@ -245,21 +237,20 @@ export class Pins {
     listed: readonly Shown[],
     mode: "tell" | "block",
   ): Pick<Looked, "pending" | "beyond"> {
-    const announce = this.#isOurs ? this.#options.announce : () => {};
-    const { backends, lost } = this.#book;
-    const before = backends.get(backend) ?? new Map<string, never>();
-    const known = { pins: before, isLost: lost !== null };
-    const digestOf = this.#digestsOf(backend);
-    const { pins, pending, news, first, added, gone, beyond } = checkPins(listed, known, mode, digestOf);
-    if (pins !== before) {
+    const { store, announce: emit } = this.#options;
+    const announce = store.isOurs === false ? () => {} : emit;
+    const known = this.#known(backend);
+    const checked = checkPins(listed, known, mode, this.#digestsOf(backend));
+    const { pins, pending, unannounced, first, added, gone, beyond } = checked;
+    if (pins !== known.pins) {
+      const { backends, lost } = this.#book;
       this.#book = { backends: new Map(backends).set(backend, pins), lost };
       this.kept.save();
     }
     if (first > 0) announce({ name: "catalog.tools_pinned", backend, count: first });
-    const isWithheld = mode === "block";
-    for (const [index, one] of news.slice(0, MOST_ANNOUNCED).entries()) {
+    for (const [index, one] of unannounced.slice(0, MOST_ANNOUNCED).entries()) {
       const changes = one.change === "new" ? [] : memberChanges(one.before, one.definition);
-      const more = index === MOST_ANNOUNCED - 1 ? news.length - MOST_ANNOUNCED : 0;
+      const more = index === MOST_ANNOUNCED - 1 ? unannounced.length - MOST_ANNOUNCED : 0;
       announce({
         name: one.change === "new" ? "catalog.tool_new" : "catalog.tool_changed",
         backend,
@@ -267,7 +258,7 @@ export class Pins {
         tool: shownName(one.name),
         members: changes.map(({ member }) => member),
         diff: shortDiff(changes),
-        withheld: isWithheld,
+        withheld: mode === "block",
         more: Math.max(0, more),
       });
     }
@@ -276,8 +267,9 @@ export class Pins {
     return { pending, beyond };
   }
 
-  get #isOurs(): boolean {
-    return this.#options.store.isOurs ?? true;
+  #known(backend: string) {
+    const { backends, lost } = this.#book;
+    return { pins: backends.get(backend) ?? new Map<string, never>(), isLost: lost !== null };
   }
 
   #digestsOf(backend: string): (definition: JsonObject) => string {
@@ -286,6 +278,12 @@ export class Pins {
     digests.begin();
     return (definition) => digests.of(definition);
   }
+}
+
+/** Backends that are not configured belong to other machines. */
+function modesOf({ trust, backends }: PinRules): (backend: string) => PinMode {
+  const modes = new Map(backends.map(({ name, pin }) => [name, pin ?? trust.pin]));
+  return (backend) => modes.get(backend) ?? trust.pin;
 }
 
 function listedTools(
@@ -300,7 +298,7 @@ function seenAs({ name, digest }: Pick<PendingEntry, "name" | "digest">): string
   return `${digest} ${name}`;
 }
 
-/** Without what waits, which is kept apart, so that it can be refused by name. */
+/** Moves waiting entries from `listings` to `held`, so that requests for them get the right refusal. */
 function withoutWithheld(
   source: CatalogSource,
   mode: PinMode,
@@ -330,14 +328,14 @@ function withoutWithheld(
   };
 }
 
-// What changed of an entry, in a few harmless lines: for the log and for events. `tools diff` shows all of it.
+// A short, harmless diff of an entry for the log and for events. `tools diff` shows the whole diff.
 
-const AROUND = 30;
+/** Characters of context on both sides of a difference. */
+const CONTEXT = 30;
 const LONGEST = 300;
-/** A name may be of any length. */
 const LONGEST_NAME = 100;
 
-/** Two lines for each member, `-` before and `+` after, around what differs. */
+/** Two lines for each member, `-` before and `+` after, each an excerpt around the difference. */
 export function shortDiff(changes: readonly MemberChange[]): readonly string[] {
   return changes.flatMap(({ member, before, after }) => {
     const [old, fresh] = [before ?? "", after ?? ""];
@@ -350,7 +348,7 @@ export function shortDiff(changes: readonly MemberChange[]): readonly string[] {
   });
 }
 
-/** A server's own word, as it can be shown. */
+/** A server's name for an entry, cut and without control characters. */
 export function shownName(name: string): string {
   const text = harmless(name.slice(0, LONGEST_NAME));
   return name.length > LONGEST_NAME ? `${text}…` : text;
@@ -370,8 +368,8 @@ function commonEnd(one: string, other: string, start: number): number {
 }
 
 function excerpt(text: string, start: number, end: number): string {
-  const from = Math.max(0, start - AROUND);
-  const to = Math.min(text.length, text.length - end + AROUND);
+  const from = Math.max(0, start - CONTEXT);
+  const to = Math.min(text.length, text.length - end + CONTEXT);
   const cut = Math.min(to, from + LONGEST);
   const shown = harmless(text.slice(from, cut).toWellFormed());
   return `${from > 0 ? "…" : ""}${shown}${cut < text.length ? "…" : ""}`;

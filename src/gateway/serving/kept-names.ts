@@ -12,7 +12,7 @@ import { NO_PIN_STORE, type PinStore } from "../pins/pin-store.ts";
 const MOST_OF_BACKEND = 5_000;
 /** Beyond, those of former backends are forgotten. */
 const MOST_NAMES = 20_000;
-const WORDS = {
+const MESSAGES = {
   unread: "the names of tools cannot be read yet",
   untrusted: "the names of tools cannot be trusted, and are given anew",
   unwritten: "the names of tools are not kept over a restart",
@@ -40,7 +40,7 @@ export class KeptNames {
     this.kept = new KeptValue({
       ...options,
       store,
-      words: WORDS,
+      messages: MESSAGES,
       parse: readKept,
       take: (read) => this.#take(read),
       plain: () => ({ version: 1, names: [...this.owners].map(plainEntry), off: [...this.off] }),

@@ -8,7 +8,7 @@ import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts"
 import {
   entryDigest,
   entryPin,
-  isAsEarlierVersionsSaw,
+  hasLegacyApproval,
   ListDigests,
   memberChanges,
   pinOf,
@@ -349,11 +349,11 @@ test("E3 what an earlier version remembered holds for what it covered, and only 
   const { name, title, description, inputSchema } = seen;
   const earlier = hash("sha256", JSON.stringify({ name, title, description, inputSchema }), "base64url");
   const withMore = { ...seen, _meta: { "ui.resourceUri": "ui://a" }, icons: [] };
-  assert.equal(isAsEarlierVersionsSaw(withMore, [earlier]), true);
-  assert.equal(isAsEarlierVersionsSaw({ ...withMore, description: "Other." }, [earlier]), false);
-  assert.equal(isAsEarlierVersionsSaw(withMore, []), false);
+  assert.equal(hasLegacyApproval(withMore, [earlier]), true);
+  assert.equal(hasLegacyApproval({ ...withMore, description: "Other." }, [earlier]), false);
+  assert.equal(hasLegacyApproval(withMore, []), false);
   const whole = entryDigest(withMore);
-  assert.equal(isAsEarlierVersionsSaw({ ...withMore, icons: [1] }, [whole, earlier]), false);
+  assert.equal(hasLegacyApproval({ ...withMore, icons: [1] }, [whole, earlier]), false);
 });
 
 test("E3 numbers count with all their digits, and odd keys like any other", () => {
