@@ -1,4 +1,4 @@
-// The audit's records in the form of the API, read from its files.
+// The audit's records for the management API, read from the audit's files.
 import {
   type AuditEntry,
   type AuditReport,
@@ -9,7 +9,7 @@ import type { AuditConfig } from "../../config/snapshot.ts";
 import type { JsonMembers } from "../../runtime/text/json-object.ts";
 import { holdsText, type ReadPage } from "./record-pages.ts";
 
-/** `config` null: there is none. */
+/** `config` is null if no audit is configured. */
 export async function auditReport(
   config: Pick<AuditConfig, "path" | "keep"> | null,
   request: AuditRequest,
@@ -36,7 +36,7 @@ function isAskedFor(entry: AuditEntry, { backend, tool, principal, outcome, text
   return holdsText(Object.values(entry), text);
 }
 
-/** Only what is as it should be: people may have written in the file. */
+/** Drops members of the wrong type: people may have edited the file. */
 function auditEntry(line: JsonMembers): AuditEntry {
   const sound = Object.entries(auditRecordShape.fields).filter(
     ([name, shape]) => name in line && shape.faultIn(line[name]) === null,

@@ -1,5 +1,4 @@
-// The catalog in the form of the API, within bounds.
-
+// The catalog for the management API, limited in size.
 import type {
   CatalogPrompt,
   CatalogReport,
@@ -12,16 +11,16 @@ import { isJsonObject, type JsonObject } from "../../gateway/json-rpc.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import { shortened } from "../../runtime/text/foreign-line.ts";
 
-/** A larger entry is cut: characters of its definition as JSON. */
+/** Largest definition that is shown whole, characters of JSON; a larger one is cut. */
 export const MOST_OF_ENTRY = 256 * 1024;
-/** The same, of all that are shown whole: later ones are cut. */
+/** Limit for all definitions that are shown whole, characters; later ones are cut. */
 const MOST_WHOLE = 4 * 1024 * 1024;
-/** Of all that are cut: later ones are left out. */
+/** Limit for all cut entries, characters; later ones are left out. */
 const MOST_CUT = 2 * 1024 * 1024;
 export const MOST_WITHHELD = 2_000;
 const CUT_TEXT = 200;
 
-/** What is published as clients get it: its texts are without characters that nobody sees already. */
+/** Reports entries as clients get them; invisible characters are already removed from their texts. */
 export function catalogReport(
   { catalog, withheld }: ReturnType<Gateway["published"]>,
   placesOf: (tool: CatalogEntry) => Pick<CatalogTool, "places"> = () => ({}),
@@ -54,7 +53,7 @@ export function catalogReport(
   };
 }
 
-/** Characters that are left. */
+/** Characters left. */
 interface Room {
   whole: number;
   cut: number;
@@ -81,7 +80,7 @@ function fitting<Shown extends { cut?: boolean }>(
   return shown;
 }
 
-// Definitions are the servers' own objects and outlive catalogs: each is measured once.
+// Definitions are the servers' own objects and outlive catalogs, so that each is measured once.
 const sizes = new WeakMap<JsonObject, number>();
 
 function sizeOf(definition: JsonObject): number {
@@ -92,7 +91,7 @@ function sizeOf(definition: JsonObject): number {
   return size;
 }
 
-/** What names it, and how its description begins. */
+/** The definition's names, and the beginnings of its texts. */
 function cutShort({ name, title, description, mimeType }: JsonObject): JsonObject {
   const short = (value: unknown): unknown => (typeof value === "string" ? shortened(value, CUT_TEXT) : value);
   return { name, title: short(title), description: short(description), mimeType: short(mimeType) };
@@ -104,34 +103,30 @@ function toolOf({ name, originalName, backend }: CatalogEntry, definition: JsonO
     name,
     original_name: originalName,
     backend,
-    ...textsOf(definition, isJsonObject(annotations) ? annotations["title"] : undefined),
+    ...titlesOf(definition, isJsonObject(annotations) ? annotations["title"] : undefined),
     input_schema: isJsonObject(inputSchema) ? { ...inputSchema } : {},
     ...(isJsonObject(outputSchema) ? { output_schema: { ...outputSchema } } : {}),
     ...(isJsonObject(annotations) ? { annotations: { ...annotations } } : {}),
   };
 }
 
-function resourceOf({ name: uri, backend }: CatalogEntry, definition: JsonObject): CatalogResource {
-  const { name, size } = definition;
+function resourceOf(entry: CatalogEntry, definition: JsonObject): CatalogResource {
+  const { size } = definition;
   return {
-    uri,
-    name: typeof name === "string" ? name : uri,
-    backend,
-    ...textsOf(definition),
-    ...mimeTypeOf(definition),
+    uri: entry.name,
+    ...readableOf(entry, definition),
     ...(typeof size === "number" ? { size } : {}),
   };
 }
 
-function templateOf({ name: uriTemplate, backend }: CatalogEntry, definition: JsonObject): CatalogTemplate {
-  const { name } = definition;
-  return {
-    uri_template: uriTemplate,
-    name: typeof name === "string" ? name : uriTemplate,
-    backend,
-    ...textsOf(definition),
-    ...mimeTypeOf(definition),
-  };
+function templateOf(entry: CatalogEntry, definition: JsonObject): CatalogTemplate {
+  return { uri_template: entry.name, ...readableOf(entry, definition) };
+}
+
+/** The members that resources and templates have in common. */
+function readableOf({ name: uri, backend }: CatalogEntry, definition: JsonObject) {
+  const { mimeType: mime_type } = definition;
+  return { name: uri, ...textsIn({ name: definition["name"], mime_type }), backend, ...titlesOf(definition) };
 }
 
 function promptOf({ name, originalName, backend }: CatalogEntry, definition: JsonObject): CatalogPrompt {
@@ -141,32 +136,22 @@ function promptOf({ name, originalName, backend }: CatalogEntry, definition: Jso
     name,
     original_name: originalName,
     backend,
-    ...textsOf(definition),
+    ...titlesOf(definition),
     arguments: list.flatMap(({ name: argument, description, required }) =>
       typeof argument === "string"
-        ? [
-            {
-              name: argument,
-              ...(typeof description === "string" ? { description } : {}),
-              required: required === true,
-            },
-          ]
+        ? [{ name: argument, ...textsIn({ description }), required: required === true }]
         : [],
     ),
   };
 }
 
-function textsOf(
-  { title, description }: JsonObject,
-  otherTitle?: unknown,
-): Pick<CatalogTool, "title" | "description"> {
-  const shownTitle = typeof title === "string" ? title : otherTitle;
-  return {
-    ...(typeof shownTitle === "string" ? { title: shownTitle } : {}),
-    ...(typeof description === "string" ? { description } : {}),
-  };
+function titlesOf({ title, description }: JsonObject, otherTitle?: unknown) {
+  return textsIn({ title: typeof title === "string" ? title : otherTitle, description });
 }
 
-function mimeTypeOf({ mimeType }: JsonObject): Pick<CatalogResource, "mime_type"> {
-  return typeof mimeType === "string" ? { mime_type: mimeType } : {};
+/** The members that are texts. */
+function textsIn<Name extends string>(members: Record<Name, unknown>): { [Key in Name]?: string } {
+  const texts = Object.entries(members).filter(([, value]) => typeof value === "string");
+  // Only texts are left.
+  return Object.fromEntries(texts) as { [Key in Name]?: string };
 }

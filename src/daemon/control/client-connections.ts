@@ -1,5 +1,5 @@
-// Connecting clients, for the page: in a process of its own, as their files may be large, and what parses them is no part of the
-// daemon's memory.
+// Connects clients for the page, in a child process: clients' files may be large, and their parsers would stay in the daemon's
+// memory.
 import { fileURLToPath } from "node:url";
 import { servingNames } from "../../api/backend-phases.ts";
 import type { Connection, KnownClients } from "../../api/client-connection.ts";
@@ -12,21 +12,21 @@ import { jsonObject } from "../../runtime/text/json-object.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 
 const DEADLINE_MS = 60_000;
-/** A difference may show a client's whole file. */
+/** An answer may contain the whole of a client's file. */
 const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
 
 interface Parts {
   readonly home: string;
   readonly configPath: string | null;
-  /** What starts this program, absolute. */
+  /** Path of the program that starts Mountaineer, absolute. */
   readonly launcher: string;
-  /** Where clients keep their files, and what their entries mean, depends on it. */
+  /** Decides where clients keep their files, and what their entries mean. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly status: Control["status"];
 }
 
 export interface ConnectionJob extends Pick<Parts, "home" | "configPath" | "launcher"> {
-  /** `serving`: backends, by name. null: all clients are told. */
+  /** null lists all clients. `serving`: names of the backends that serve. */
   readonly connect: (InputOf<"connectClient"> & { readonly serving: readonly string[] }) | null;
 }
 
@@ -45,7 +45,7 @@ export function createClientConnections({ status, environment, ...parts }: Parts
   } satisfies Partial<Control>;
 }
 
-/** Rejects with what the plan rejects with, `timed_out` and `aborted`. */
+/** Rejects as the child's job does, and with `timed_out` or `aborted`. */
 async function run<Answer extends object>(
   job: ConnectionJob,
   env: Readonly<Record<string, string>>,
@@ -65,6 +65,6 @@ async function run<Answer extends object>(
   if (failure !== null) throw failure;
   if (answer === null)
     throw new Error(`connection-child ended with ${exitSignal ?? exitCode}: ${stderr.trim()}`);
-  // Written by connection-child.ts, the other half of this.
+  // connection-child.ts writes answers of this type.
   return answer as Answer;
 }

@@ -1,4 +1,4 @@
-// The process that reads the files of clients for the daemon, and writes them: one job on stdin, its answer on stdout.
+// The child process that reads and writes clients' files for the daemon: one job on stdin, its answer on stdout.
 import { dirname } from "node:path";
 import { text } from "node:stream/consumers";
 import type { Connection, KnownClients } from "../../api/client-connection.ts";
@@ -26,13 +26,13 @@ import type { ConnectionJob } from "./client-connections.ts";
 
 const CONNECTED = CLIENT_NAMES.map((name) => CLIENTS[name]).filter((client) => client.isConnected);
 
-/** `folder`: only a person in a terminal stands in one. */
+/** `folder` is "/": only a command in a terminal has a working directory that means something. */
 function surroundingsOf(home: string): ConnectionSurroundings {
   const environment = process.env;
   return { home, file: null, userHome: findPlace(environment).userHome, environment, folder: "/" };
 }
 
-/** Those that are on this machine. */
+/** Lists the clients on this machine. */
 async function known({ home }: ConnectionJob): Promise<KnownClients> {
   const clients: KnownClients["clients"] = [];
   for (const client of CONNECTED) {
@@ -40,9 +40,9 @@ async function known({ home }: ConnectionJob): Promise<KnownClients> {
     const file = (await readRecord(home, name).catch(() => null))?.path ?? null;
     const surroundings = { ...surroundingsOf(home), file };
     const path = placeOf(client, file, surroundings);
-    // A file right in the person's own folder has no folder that tells of its program.
+    // A client is on this machine if its folder exists, or its file if that lies directly in the user's home.
     const folder = dirname(path) === surroundings.userHome ? path : dirname(path);
-    // What cannot be looked at is told of by its file, and what stands in a folder's place is none of a program's.
+    // A folder that cannot be looked at is listed, with its problem; a file in a folder's place is not the client's.
     if (!(await entryExists(folder).catch((error) => systemErrorCode(error) !== "ENOTDIR"))) continue;
     try {
       clients.push({ name, title, path, connected: await isConnected(client, surroundings), problem: null });
@@ -96,7 +96,7 @@ function digestOf({ path, text: before, after }: ConnectionPlan): string {
 }
 
 async function answer(): Promise<object> {
-  // Only client-connections.ts starts this program, with a job of that type.
+  // client-connections.ts, which alone starts this program, sends jobs of this type.
   const job = JSON.parse(await text(process.stdin)) as ConnectionJob;
   try {
     return await (job.connect === null ? known(job) : connect(job, job.connect));

@@ -1,4 +1,4 @@
-// A server met for the first time: whether it answers, which shares it has, and whether another address leads to it, too.
+// A server that is not configured yet: whether it answers, which shares it has, and whether another address leads to it.
 import type { FirstMeeting, ServerLogin } from "../../api/first-meeting.ts";
 import { findPlace } from "../../config/locate.ts";
 import { readLinks } from "../../network/discover/links.ts";
@@ -23,7 +23,7 @@ const AGAIN_MS = 1_000;
 const tools = { clock: systemClock, logger: silentLogger };
 
 export async function openFirstMeeting(home: string, signal: AbortSignal): Promise<FirstMeeting> {
-  // Now, because the system forgets the address of one that does not answer when it is asked.
+  // Read before any probe: the system forgets the MAC address of a host that does not answer one.
   const met = await readLinks(signal).neighbours();
   const macOf = (host: string): string | null => met.find(({ address }) => address === host)?.mac ?? null;
   const prober = startProber(tools);
@@ -59,7 +59,7 @@ export async function openFirstMeeting(home: string, signal: AbortSignal): Promi
     },
     async configuredShareNames(snapshot, name, signal) {
       const place = findPlace({ ...process.env, MOUNTAINEER_HOME: home });
-      // What nobody approved gets no password here either.
+      // A share that is not approved gets no password.
       const { snapshot: approved, values } = await approvedHome({ place, snapshot }, signal);
       const share = approved.config.shares.find((one) => one.name === name);
       if (share === undefined) return { kind: "failed", text: `${name} waits for approval` };
@@ -82,7 +82,7 @@ export async function openFirstMeeting(home: string, signal: AbortSignal): Promi
       if (first.verdict !== "answers" || endpoints.tb === null) return { kind: "unproved", text: first.text };
       if (second.verdict !== "answers" || endpoints.fallback === null)
         return { kind: "unproved", text: second.text };
-      // The proof looks at what both say of themselves before it logs in anywhere.
+      // The proof compares what both servers say of themselves before it logs in to one.
       const { tb, fallback } = endpoints;
       const spec = specOf(share, other);
       const verdict = await proof.compare(spec, { tb, fallback }, null, () => true, signal);

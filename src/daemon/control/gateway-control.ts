@@ -1,5 +1,4 @@
-// The gateway's operations in the API: tools, calls, restarts, logs.
-
+// The gateway's operations in the management API: tools, calls, restarts, logs.
 import { gatewayOff, selectBackends, toolUnknown } from "../../api/gateway-names.ts";
 import type { Control } from "../../api/operations.ts";
 import {
@@ -16,7 +15,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { catalogReport } from "./catalog-report.ts";
 import { clientStatus, placesOf, toolEntry } from "./gateway-status.ts";
 
-/** `current` tells the gateway that is configured, null when there is none; all that is asked rejects then. */
+/** `current` returns null while no gateway is configured; then every operation rejects with `gateway_off`. */
 export function createGatewayControl(current: () => Gateway | null) {
   const gateway = (): Gateway => {
     const running = current();
@@ -55,17 +54,16 @@ export function createGatewayControl(current: () => Gateway | null) {
       const names = running.entries().tools.map(({ name }) => name);
       const reply = await running.ask("tools/call", { name: tool, arguments: given }, signal);
       signal.throwIfAborted();
-      // One that is hidden because its share is away is known all the same, and the error names the share.
-      const isAway = "error" in reply && reply.error.code === BACKEND_UNAVAILABLE;
-      if (!names.includes(tool) && "error" in reply && !isAway) throw toolUnknown(tool, names);
-      // It may have gone between the look and the call. Of one that was under way when its backend went, the error tells.
-      if ("error" in reply && reply.error.code === INVALID_PARAMS) {
+      if (!("error" in reply)) return { result: { ...reply.result }, error: null };
+      // A tool that is hidden because its share is away is known, and the error names the share.
+      const isAway = reply.error.code === BACKEND_UNAVAILABLE;
+      if (!names.includes(tool) && !isAway) throw toolUnknown(tool, names);
+      // The tool may have gone between the look and the call. If its backend went during the call, the error says so.
+      if (reply.error.code === INVALID_PARAMS) {
         const left = running.entries().tools.map(({ name }) => name);
         if (!left.includes(tool)) throw toolUnknown(tool, left);
       }
-      return "error" in reply
-        ? { result: null, error: reply.error }
-        : { result: { ...reply.result }, error: null };
+      return { result: null, error: reply.error };
     },
     async toolChanges({ tools = null }) {
       return toolChangesReport(gateway(), tools);
@@ -80,20 +78,15 @@ export function createGatewayControl(current: () => Gateway | null) {
       }
       const seen = items.map(({ backend, tool, digest }) => ({ backend, name: tool, digest }));
       const { approved, left } = await gateway().approveTools(seen, begin_anew);
-      const [done, kept] = [approved, left].map((all) =>
-        all.map(({ backend, name, digest }) => ({ backend, tool: name, digest })),
-      );
-      return { approved: done ?? [], left: kept ?? [] };
+      const itemsOf = (all: typeof approved) =>
+        all.map(({ backend, name, digest }) => ({ backend, tool: name, digest }));
+      return { approved: itemsOf(approved), left: itemsOf(left) };
     },
     async restart({ backends = null }) {
-      const enabled = new Set(
-        gateway()
-          .view()
-          .backends.filter((backend) => backend.enabled)
-          .map(({ name }) => name),
-      );
+      const running = gateway();
+      const disabled = running.view().backends.flatMap(({ name, enabled }) => (enabled ? [] : [name]));
       return {
-        restarted: select(backends).filter((name) => enabled.has(name) && gateway().pool.restart(name)),
+        restarted: select(backends).filter((name) => !disabled.includes(name) && running.pool.restart(name)),
       };
     },
     async switchBackend({ backend, to }, signal) {
@@ -118,7 +111,7 @@ export function createGatewayControl(current: () => Gateway | null) {
   } satisfies Partial<Control>;
 }
 
-/** `named` null: of all, with the texts of the first ones. */
+/** `named` null: reports the changes of all tools. Only the first ones have their members. */
 export function toolChangesReport(gateway: Gateway, named: readonly string[] | null): ToolChangesReport {
   const { tools, prompts, resources } = gateway.entries();
   const published = new Map(
@@ -153,12 +146,7 @@ export function toolChangesReport(gateway: Gateway, named: readonly string[] | n
           ? memberChanges(one.before, one.definition).map((member) => ({ ...member }))
           : null,
     })),
-    unseen: unseen.map(({ backend, kind, name, faults }) => ({
-      backend,
-      kind,
-      entry: name,
-      faults: [...faults],
-    })),
+    unseen: unseen.map(({ name, faults, ...one }) => ({ ...one, entry: name, faults: [...faults] })),
     lost,
   };
 }

@@ -1,5 +1,4 @@
-// The gateway's state in the form of the API.
-
+// The gateway's state for the management API.
 import type { ToolPlaces } from "../../api/catalog-contract.ts";
 import type {
   BackendRoutesStatus,
@@ -31,7 +30,7 @@ export function gatewayStatus(
   return { gateway: overall(view), backends: backends(view, gateway) };
 }
 
-/** What is configured, while nothing of it runs; what would keep a backend from starting is a condition. */
+/** The status of a configured gateway while no daemon runs; missing secrets are conditions. */
 export function idleGatewayStatus(
   configured: readonly BackendConfig[],
   since: string,
@@ -63,7 +62,7 @@ export function idleGatewayStatus(
   return { gateway: { url: null, sessions: 0, in_flight: 0, ...counts, conditions: [] }, backends };
 }
 
-/** As a daemon would tell it. */
+/** The conditions that a daemon would report. */
 function missingSecrets(
   name: string,
   connection: BackendConfig["connection"],
@@ -108,7 +107,7 @@ function backends(
     protocol_version: backend.protocolVersion,
     instances: backend.instances,
     in_flight: backend.inFlight,
-    ...waiting(backend.longWaits),
+    ...longWaits(backend.longWaits),
     draining: backend.draining,
     ...callsOf(backend.name, calls),
     restarts: backend.restarts,
@@ -136,7 +135,7 @@ function togetherOf(
     : { together: { tools: shared.length, places: toolPlaces([...places], together) } };
 }
 
-/** Where tools of another machine could be one with those here, and are not: why. */
+/** A condition if tools of another machine cannot be joined with those of the same backend here. */
 function apartOf(backend: string, together: Gateway["together"]): Condition[] {
   const apart = together.apart(backend);
   if (apart === null) return [];
@@ -151,7 +150,7 @@ function apartOf(backend: string, together: Gateway["together"]): Condition[] {
   ];
 }
 
-/** Of several machines, or of others alone. */
+/** True if several machines serve the tool, or only another one does. */
 function isShared({ backend, places }: CatalogEntry): boolean {
   return places !== undefined && (places.length > 1 || places[0] !== backend);
 }
@@ -163,7 +162,7 @@ function toolPlaces(backends: readonly string[], together: Gateway["together"]):
     .map(({ machine, standing, readiness }) => ({ machine, standing, ready: readiness === "ready" }));
 }
 
-/** Where a tool is served that several machines have in common; nothing of any other one. */
+/** The machines that serve a shared tool; empty for a tool of this machine alone. */
 export function placesOf(tool: CatalogEntry, together: Gateway["together"]): { places?: ToolPlaces } {
   return isShared(tool) ? { places: toolPlaces(tool.places ?? [], together) } : {};
 }
@@ -195,7 +194,9 @@ function routesStatus({ inUse, held, pending, list }: RoutesView): BackendRoutes
   };
 }
 
-function waiting(waits: GatewayView["backends"][number]["longWaits"]): Pick<BackendStatus, "waiting_calls"> {
+function longWaits(
+  waits: GatewayView["backends"][number]["longWaits"],
+): Pick<BackendStatus, "waiting_calls"> {
   if (waits === null) return {};
   return { waiting_calls: { count: waits.calls, longest_ms: Math.round(waits.longestMs) } };
 }
@@ -214,7 +215,6 @@ function conditionStatus({ code, severity, title, hint, sinceMs }: BackendCondit
   return { code, severity, title, hint, since: isoTime(sinceMs) };
 }
 
-/** Of what a client calls itself. */
 const LONGEST_CLIENT_NAME = 100;
 
 export function clientStatus({ client, sinceMs, calls, lastError }: ConnectedClient): ClientStatus {
@@ -251,7 +251,7 @@ export function toolEntry(tool: CatalogEntry, together: Gateway["together"]): To
 
 type GatewayStatuses = Pick<StatusReport, "gateway" | "backends">;
 
-/** `conditions`: of all entries that wait; each hint ends with the entry's id. */
+/** Adds the conditions of entries that wait for approval to their backends. Each such hint ends with the entry's id. */
 export function withWaiting(status: GatewayStatuses, conditions: readonly Condition[]): GatewayStatuses {
   const waiting = conditions.filter(({ code }) => code === WAITING_CODE);
   if (status.backends === undefined || waiting.length === 0) return status;

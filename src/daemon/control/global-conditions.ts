@@ -1,4 +1,4 @@
-// The standing problems that concern no single share.
+// The conditions that concern no single share.
 import type { Condition, GlobalStatus } from "../../api/contract.ts";
 import type { ConfigSnapshot, GlobalConfig } from "../../config/snapshot.ts";
 import type { Memory } from "../../reconcile/memory.ts";
@@ -14,11 +14,11 @@ export interface ConditionSources {
   readonly networkEvents: () => GlobalStatus["network_events"];
   readonly running: () => ConfigSnapshot;
   readonly sync: () => SyncState;
-  /** Why the configuration's history lacks what runs; null: it does not. */
+  /** Why the history lacks the running configuration; null if it does not. */
   readonly historyUnsavedBecause: () => string | null;
-  /** What rclone does worse than a newer one; null: nothing. */
+  /** A fault of this rclone version that a newer one does not have; null if none. */
   readonly rcloneAdvice: () => Lacking | null;
-  /** What waits for shares that are configured no more. */
+  /** Unsent files of shares that are no longer configured. */
   readonly formerUnsent: () => readonly FormerUnsent[];
 }
 
@@ -32,7 +32,7 @@ export function globalSettings(global: GlobalConfig) {
   };
 }
 
-/** Remembers since when each stands, where that is not known otherwise. */
+/** Remembers when each condition began, if its source does not. */
 export function createGlobalConditions(sources: ConditionSources): () => Condition[] {
   let since = new Map<string, string>();
   return () => {
@@ -48,7 +48,7 @@ export function createGlobalConditions(sources: ConditionSources): () => Conditi
 
 type Standing = Omit<Condition, "since" | "holders"> & { readonly since?: string };
 
-/** What the file says that is allowed, but probably not meant. */
+/** Settings in the file that are allowed, but probably a mistake. */
 export function configWarningConditions({ warnings }: ConfigSnapshot, since: string): Condition[] {
   return warnings.map(({ path, text, hint }) => ({
     code: `config:${path}`,
@@ -119,7 +119,7 @@ function standing(sources: ConditionSources): Standing[] {
       "mountaineer config rollback 0",
     );
   }
-  // The gateway needs nothing of the network's events.
+  // Only shares need network events.
   if (networkEvents() === "polling" && running().config.shares.length > 0) {
     warn(
       "network_polling",

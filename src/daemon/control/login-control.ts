@@ -1,4 +1,4 @@
-// Signs a person of the page in to a backend's server: gives the address to open, and follows the sign-in to its end.
+// Sign-ins to backends' servers from the page: returns the address to open, and follows the sign-in to its end.
 import type { BackendSignIn, LoginReport } from "../../api/backend-sign-in.ts";
 import type { Control } from "../../api/operations.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
@@ -9,7 +9,7 @@ interface LoginParts {
   readonly restart: Control["restart"];
 }
 
-/** Disposal ends those under way. */
+/** Disposal aborts sign-ins under way. */
 export function createLoginControl({ signIn, restart }: LoginParts) {
   const logins = new Map<string, { readonly stop: AbortController; readonly ended: Promise<LoginReport> }>();
 

@@ -1,4 +1,4 @@
-// Aliases and folders, wired once for daemon and commands.
+// The operations for aliases and folders, for daemon and commands.
 import { join } from "node:path";
 import type { AliasStatus, StatusReport } from "../../api/contract.ts";
 import type { Control } from "../../api/operations.ts";
@@ -15,7 +15,7 @@ interface Places extends AsyncDisposable {
   readonly aliases: AliasLinks;
 }
 
-/** `readOnly`: for those who only look; aliases are then not to be triggered. */
+/** `readOnly` is for commands that only look; then aliases must not be triggered. */
 export async function openPlaces(options: {
   readonly home: string;
   readonly clock: Clock;
@@ -48,7 +48,7 @@ export async function openPlaces(options: {
   };
 }
 
-/** Nothing where there is none. */
+/** Omits `aliases` if there are none. */
 export function aliasStatus(aliases: Pick<AliasLinks, "status">): Pick<StatusReport, "aliases"> {
   const told = aliasStatuses(aliases.status());
   return told.length === 0 ? {} : { aliases: told };

@@ -1,4 +1,4 @@
-// Pages of records out of files of JSON lines, the newest first: one reading at a time, each within a deadline.
+// Pages of records from files of JSON lines, newest first: one file access at a time, each with a deadline.
 import type { Control } from "../../api/operations.ts";
 import { type LogLine, type LogRequest, MOST_RECORDS, USUAL_RECORDS } from "../../api/records-contract.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
@@ -10,17 +10,17 @@ import { type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts"
 import type { Clock } from "../../runtime/time/clock.ts";
 
 const DEADLINE_MS = 5_000;
-/** Of the lines that one page is made of, characters. */
+/** Size limit of a page, characters of its lines. */
 const MOST_OF_PAGE = 2 * 1024 * 1024;
 
 interface PageRequest<Record> {
   readonly path: string;
-  /** Rotated files that there may be. */
+  /** Number of rotated files that are kept. */
   readonly keep: number;
   readonly limit?: number | undefined;
-  /** A page's `next`, or a time. */
+  /** A page's `next`, or an ISO time. */
   readonly before?: string | undefined;
-  /** null: it is none of those that are asked for. */
+  /** Returns null for a record that does not match the request. */
   readonly read: (line: JsonMembers) => Record | null;
 }
 
@@ -33,8 +33,8 @@ interface Page<Record> {
 export type ReadPage = <Record>(request: PageRequest<Record>, signal: AbortSignal) => Promise<Page<Record>>;
 
 /**
- * Rejects with `timed_out` when a disk does not answer, at once while a reading hangs; and with the system's error when the
- * file cannot be read.
+ * Rejects with `timed_out` if a disk does not answer, and at once while an earlier access hangs; with the system's error if
+ * the file cannot be read.
  */
 export function createRecordPages(clock: Clock, readLines = readLinesBackwards): ReadPage {
   let turn: Promise<unknown> = Promise.resolve();
@@ -43,9 +43,9 @@ export function createRecordPages(clock: Clock, readLines = readLinesBackwards):
     if (underWay !== null && clock.monotonicMs() - underWay.sinceMs >= DEADLINE_MS)
       throw timedOut(underWay.path);
     const late = new AbortController();
-    const timer = clock.setTimer(DEADLINE_MS, () => late.abort(timedOut(request.path)));
+    using _timer = clock.setTimer(DEADLINE_MS, () => late.abort(timedOut(request.path)));
     const stopped = AbortSignal.any([signal, late.signal]);
-    // One after the other: a disk that hangs takes one of the process's few threads for files, not all.
+    // One at a time, so that a disk that hangs blocks only one of the process's few threads for files.
     const work = turn.then(async () => {
       stopped.throwIfAborted();
       underWay = { path: request.path, sinceMs: clock.monotonicMs() };
@@ -56,11 +56,7 @@ export function createRecordPages(clock: Clock, readLines = readLinesBackwards):
       }
     });
     turn = work.catch(() => {});
-    try {
-      return await unlessAborted(work, stopped);
-    } finally {
-      timer[Symbol.dispose]();
-    }
+    return await unlessAborted(work, stopped);
   };
 }
 
@@ -75,7 +71,7 @@ async function readPage<Record>(
   const records: Record[] = [];
   let characters = 0;
   const next = await readLines({ path, keep, before: place, signal }, (line) => {
-    // Null where it was torn, or is not ours.
+    // null: a torn line, or one that is not a record.
     const value = jsonObject(line);
     const isEarlier = value !== null && Date.parse(String(value["time"])) < beforeMs;
     const found = isEarlier ? read(value) : null;
@@ -93,7 +89,7 @@ function placeOf(text: string): LinePlace | null {
   return file === undefined ? null : { file, offset: Number(offset) };
 }
 
-/** Whether a text is in any of the values; both are compared in small letters. */
+/** Whether any value contains the text; letter case does not matter. */
 export function holdsText(values: Iterable<unknown>, wanted: string | undefined): boolean {
   if (wanted === undefined || wanted === "") return true;
   const needle = wanted.toLowerCase();
@@ -110,7 +106,7 @@ function timedOut(path: string): MountaineerError {
   });
 }
 
-/** Of the log's file, one is kept that was rotated. */
+/** Number of rotated log files that are kept. */
 const KEPT = 1;
 
 export function createLogReader(path: string, clock: Clock): Control["daemonLog"] {
@@ -131,7 +127,7 @@ function isAskedFor({ level, message, fields = {} }: LogLine, { level: least, te
   return holdsText([message, ...Object.values(fields)], text);
 }
 
-/** null: it is none of this log's. */
+/** null: not a line of this log. */
 function logLine({ time, level, message, ...fields }: JsonMembers): LogLine | null {
   if (typeof time !== "string" || typeof message !== "string" || !isLevel(level)) return null;
   const line = { at: time, level, message };

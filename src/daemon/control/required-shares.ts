@@ -1,4 +1,5 @@
-// What backends require of shares: whether it is there, as the share engine sees it. Folders are looked for by the prober.
+// The shares and folders that backends require: whether they are there, as the share engine sees them. The prober looks for
+// folders, because a look into a mount may hang.
 import { requirementText, type ShareRequirement } from "../../config/values/requirement.ts";
 import {
   type DataPrograms,
@@ -13,16 +14,16 @@ import type { Room } from "../../shares/policy/decide.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { keptUnmountedBy, shareStatus } from "./share-status.ts";
 
-/** How long a look that is asked for may take, ms: a call that failed waits for it. */
+/** Longest wait for the looks that `lookNow` begins, ms: a failed call waits for them. */
 const ASKED_LOOK_MS = 2_000;
-/** How long the look for a folder may take, ms. */
+/** Deadline of a look for a folder, ms. */
 const FOLDER_LOOK_MS = 5_000;
-/** A folder that was there is looked for again after this, one that was not after the other, ms. */
+/** Shortest time between two looks for a folder: one that was there, and one that was missing, ms. */
 const FOLDER_THERE_MS = 10_000;
 const FOLDER_MISSING_MS = 1_900;
 /**
- * One that has just gone is looked for in close order for so long, ms: what comes and goes is not away. Uneven, so that
- * the looks do not keep step with it.
+ * For this long after a folder went missing it is looked for at short pauses, so that one that comes and goes is not
+ * reported as away. The pauses are uneven, so that the looks do not fall into step with the folder.
  */
 const FOLDER_GONE_MS = 10_000;
 const FOLDER_PAUSES_MS = [230, 410, 310, 530, 370];
@@ -31,105 +32,35 @@ const NOT_LOOKED_AT = "it was not looked at yet";
 
 interface Tools {
   readonly clock: Clock;
-  /** Null: another daemon still looks after the shares. */
+  /** Null while another daemon is in charge of the shares. */
   readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger" | "settle" | "want"> | null;
   readonly prober: () => Pick<Prober, "folderLook">;
 }
 
-/** Of one requirement. */
-interface Watched {
-  readonly requirement: ShareRequirement;
-  presence: RequiredData;
-  standing: Standing;
-  /** On which mount the folder was looked for, when, and why it was not found (null: found); null: not yet. */
-  folder: { readonly mount: string; readonly atMs: number; readonly missing: string | null } | null;
-  looking: boolean;
-  /** Looks without it since it was there. */
-  missedLooks: number;
-  nextLook: Timer | null;
-}
+export type RequiredShares = ReturnType<typeof createRequiredShares>;
 
-/**
- * `look` begins to watch what it is asked about for the first time. `noteCycle` is to be called after each cycle of a
- * share.
- */
+/** `look` starts to watch a requirement that is new to it. Its caller calls `noteCycle` after each cycle of a share. */
 export function createRequiredShares(tools: Tools) {
   const watched = new Map<string, Watched>();
   const listeners: (() => void)[] = [];
-  const room = createRoom(tools.engine);
+  const rooms = createRooms(tools.engine);
   let isResting = false;
 
-  const evaluate = (one: Watched): boolean => {
-    const before = one.presence;
-    const next = presenceOf(one, tools, before, room.of(one.requirement.share));
-    const standing = standingOf(one, tools);
-    const isOther = !isSame(before, next) || standing !== one.standing;
-    one.presence = next;
-    one.standing = standing;
-    return isOther;
-  };
-  const tell = (): void => {
+  const emit = (): void => {
     for (const listener of listeners) listener();
-  };
-  const lookForFolder = async (one: Watched, mount: string, path: string, folder: string): Promise<void> => {
-    one.looking = true;
-    const missing = await missingFolder(tools.prober(), path, folder);
-    one.looking = false;
-    if (isResting) return;
-    one.folder = { mount, atMs: tools.clock.monotonicMs(), missing };
-    one.missedLooks = missing === null ? 0 : one.missedLooks + 1;
-    if (evaluate(one)) tell();
-    lookSoon(one);
-  };
-  /** The cycles of its share come too seldom, and may keep step with it. */
-  const lookSoon = (one: Watched): void => {
-    const { requirement, presence, missedLooks } = one;
-    if (missedLooks === 0 || presence.kind !== "away") return;
-    if (watched.get(requirementText(requirement)) !== one) return;
-    if (tools.clock.monotonicMs() - presence.sinceMs > FOLDER_GONE_MS) return;
-    const pauseMs = FOLDER_PAUSES_MS[missedLooks % FOLDER_PAUSES_MS.length] ?? 0;
-    one.nextLook?.[Symbol.dispose]();
-    one.nextLook = tools.clock.setTimer(pauseMs, () => lookAgain(one, 0));
-  };
-  const lookAgain = (one: Watched, missingRestMs = FOLDER_MISSING_MS): void => {
-    const { share, folder } = one.requirement;
-    const mount = usableMount(viewOf(tools, share));
-    if (folder === null || mount === null || one.looking || isResting) return;
-    const known = one.folder?.mount === mount.id ? one.folder : null;
-    const restMs = known?.missing === null ? FOLDER_THERE_MS : missingRestMs;
-    if (known !== null && tools.clock.monotonicMs() - known.atMs < restMs) return;
-    void lookForFolder(one, mount.id, mount.path, folder);
   };
   const watch = (requirement: ShareRequirement): Watched => {
     const key = requirementText(requirement);
     const known = watched.get(key);
     if (known !== undefined) return known;
-    const presence: RequiredData = {
-      kind: "away",
-      requirement: key,
-      reason: NOT_LOOKED_AT,
-      sinceMs: tools.clock.monotonicMs(),
-    };
-    const unlooked = {
-      standing: "none" as const,
-      folder: null,
-      looking: false,
-      missedLooks: 0,
-      nextLook: null,
-    };
-    const one: Watched = { requirement, presence, ...unlooked };
+    const one = new Watched(requirement, { ...tools, roomOf: rooms.of, isResting: () => isResting, emit });
     watched.set(key, one);
-    evaluate(one);
-    lookAgain(one);
+    one.evaluate();
+    one.lookForFolder();
     return one;
   };
-  const forget = (one: Watched): void => {
-    watched.delete(requirementText(one.requirement));
-    one.nextLook?.[Symbol.dispose]();
-  };
-
   const evaluateAll = (all: readonly Watched[]): void => {
-    if (all.map(evaluate).includes(true)) tell();
+    if (all.map((one) => one.evaluate()).includes(true)) emit();
   };
   const ofShare = (share: string): readonly Watched[] =>
     [...watched.values()].filter(({ requirement }) => requirement.share === share);
@@ -138,13 +69,14 @@ export function createRequiredShares(tools: Tools) {
     /** Whether all of these are there. */
     look(requires: readonly ShareRequirement[]): RequiredData {
       const all = requires.map((requirement) => watch(requirement).presence);
-      // A share that waits for room would wait in vain beside one that is away.
+      // A share that is being moved comes first: it waits until its programs have ended.
       const missing = all.find(({ kind }) => kind === "moving") ?? all.find(({ kind }) => kind === "away");
-      return missing ?? { kind: "there", mounts: all.flatMap(mountsOf).join(" ") };
+      const mounts = all.flatMap((data) => (data.kind === "there" ? [data.mounts] : []));
+      return missing ?? { kind: "there", mounts: mounts.join(" ") };
     },
     /** How the worst of these is mounted, as its share was seen last. */
     standing(requires: readonly ShareRequirement[]): Standing {
-      const found = requires.map((requirement) => standingOf(watch(requirement), tools));
+      const found = requires.map((requirement) => watch(requirement).standing);
       return STANDINGS.findLast((standing) => found.includes(standing)) ?? "tb";
     },
     want(requires: readonly ShareRequirement[]): void {
@@ -154,84 +86,191 @@ export function createRequiredShares(tools: Tools) {
     async lookNow(requires: readonly ShareRequirement[]): Promise<void> {
       const engine = tools.engine();
       if (engine === null) return;
-      const shares = [...new Set(requires.map(({ share }) => share))].filter((share) =>
-        engine.names.includes(share),
-      );
+      const required = new Set(requires.map(({ share }) => share));
       const enough = new AbortController();
-      const looked = shares.map((share) => {
-        engine.trigger(share, "data");
-        return engine.settle(share, enough.signal);
-      });
+      const looked = engine.names
+        .filter((name) => required.has(name))
+        .map((share) => {
+          engine.trigger(share, "data");
+          return engine.settle(share, enough.signal);
+        });
       await settledWithin(tools.clock, ASKED_LOOK_MS, Promise.allSettled(looked));
       enough.abort();
     },
     onChange: (listener: () => void): void => void listeners.push(listener),
-    watchPrograms: room.watchPrograms,
-    running: room.running,
-    makeRoom(share: string, is: Room): void {
-      if (room.set(share, is)) evaluateAll(ofShare(share));
+    watchPrograms: rooms.watchPrograms,
+    running: rooms.running,
+    makeRoom(share: string, room: Room): void {
+      if (rooms.set(share, room)) evaluateAll(ofShare(share));
     },
     noteCycle(share: string): void {
       const all = ofShare(share);
-      for (const one of all) lookAgain(one);
+      for (const one of all) one.lookForFolder();
       evaluateAll(all);
     },
-    /** After shares were added or removed, or when other things are `required`. */
+    /** To be called after shares were added or removed, or when `required` changed. */
     noteConfig(required: readonly ShareRequirement[]): void {
       const wanted = new Set(required.map(requirementText));
-      for (const [key, one] of watched) if (!wanted.has(key)) forget(one);
+      for (const [key, one] of watched) {
+        if (wanted.has(key)) continue;
+        one[Symbol.dispose]();
+        watched.delete(key);
+      }
       evaluateAll([...watched.values()]);
     },
-    /** Another daemon looks after the shares from now on: what was seen last holds for the calls that go on here. */
+    /** Stops looking: another daemon is in charge of the shares, and calls that go on here keep the last view. */
     rest(): void {
       isResting = true;
     },
     [Symbol.dispose](): void {
-      for (const one of watched.values()) forget(one);
+      for (const one of watched.values()) one[Symbol.dispose]();
     },
   };
 }
 
-/** What runs on shares, and where it has to make room. */
-function createRoom(engine: Tools["engine"]) {
-  const rooms = new Map<string, Exclude<Room, "free">>();
-  /** Shares that programs still ran on at the last look. */
-  const occupied = new Set<string>();
+interface WatchTools extends Tools {
+  readonly roomOf: (share: string) => Room;
+  readonly isResting: () => boolean;
+  /** Called after a change that a look for the folder found. */
+  readonly emit: () => void;
+}
+
+/** One requirement. */
+class Watched implements Disposable {
+  readonly requirement: ShareRequirement;
+  presence: RequiredData;
+  readonly #tools: WatchTools;
+  #lastStanding: Standing = "none";
+  /** `missing`: why the folder was not found; null if it was. */
+  #folder: { readonly mount: string; readonly atMs: number; readonly missing: string | null } | null = null;
+  #isLooking = false;
+  /** Looks that missed the folder since it was last there. */
+  #missedLooks = 0;
+  #isForgotten = false;
+  #nextLook: Timer | null = null;
+
+  constructor(requirement: ShareRequirement, tools: WatchTools) {
+    this.requirement = requirement;
+    this.#tools = tools;
+    this.presence = this.#away(NOT_LOOKED_AT, tools.clock.monotonicMs());
+  }
+
+  /** Takes over the engine's newest view; true if `presence` or `standing` changed. */
+  evaluate(): boolean {
+    const { presence: before, standing } = this;
+    this.presence = this.#presenceAfter(before);
+    const isOther = !isSame(before, this.presence) || standing !== this.#lastStanding;
+    this.#lastStanding = standing;
+    return isOther;
+  }
+
+  /** A carried mount stands where its carrier takes it, which may differ from the route that it was mounted over. */
+  get standing(): Standing {
+    const view = viewOf(this.#tools, this.requirement.share);
+    const mount = view?.seen?.mount ?? null;
+    if (this.presence.kind !== "there" || view === null || mount === null) return "none";
+    const { carried = null } = view;
+    if (carried === null)
+      return mount.found.route ?? (view.memory.activeInterface === "tb" ? "tb" : "fallback");
+    return carried.phase === "carrying" ? carried.route : "none";
+  }
+
+  /** Looks for the folder, unless it was looked for recently. */
+  lookForFolder(missingRestMs = FOLDER_MISSING_MS): void {
+    const { share, folder } = this.requirement;
+    const mount = usableMount(viewOf(this.#tools, share));
+    if (folder === null || mount === null || this.#isLooking || this.#tools.isResting()) return;
+    const known = this.#folder?.mount === mount.id ? this.#folder : null;
+    const restMs = known?.missing === null ? FOLDER_THERE_MS : missingRestMs;
+    if (known !== null && this.#tools.clock.monotonicMs() - known.atMs < restMs) return;
+    void this.#look(mount, folder);
+  }
+
+  [Symbol.dispose](): void {
+    this.#isForgotten = true;
+    this.#nextLook?.[Symbol.dispose]();
+  }
+
+  async #look(mount: { readonly id: string; readonly path: string }, folder: string): Promise<void> {
+    const { clock, prober, isResting, emit } = this.#tools;
+    this.#isLooking = true;
+    const missing = await missingFolder(prober(), mount.path, folder);
+    this.#isLooking = false;
+    if (isResting()) return;
+    this.#folder = { mount: mount.id, atMs: clock.monotonicMs(), missing };
+    this.#missedLooks = missing === null ? 0 : this.#missedLooks + 1;
+    if (this.evaluate()) emit();
+    if (missing !== null) this.#lookAgainSoon();
+  }
+
+  /** Cycles of the share are too far apart, and may fall into step with a folder that comes and goes. */
+  #lookAgainSoon(): void {
+    const { clock } = this.#tools;
+    if (this.presence.kind !== "away" || this.#isForgotten) return;
+    if (clock.monotonicMs() - this.presence.sinceMs > FOLDER_GONE_MS) return;
+    const pauseMs = FOLDER_PAUSES_MS[this.#missedLooks % FOLDER_PAUSES_MS.length] ?? 0;
+    this.#nextLook?.[Symbol.dispose]();
+    this.#nextLook = clock.setTimer(pauseMs, () => this.lookForFolder(0));
+  }
+
+  #away(reason: string, sinceMs: number): RequiredData {
+    return { kind: "away", requirement: requirementText(this.requirement), reason, sinceMs };
+  }
+
+  #presenceAfter(before: RequiredData): RequiredData {
+    const { clock, engine, roomOf } = this.#tools;
+    const { share, folder } = this.requirement;
+    const began = beganAt(before);
+    const away = (reason: string): RequiredData => this.#away(reason, began ?? clock.monotonicMs());
+    if (engine() === null) return away(HANDED_OVER);
+    const view = viewOf(this.#tools, share);
+    // The engine of a daemon that has just started does not know the share yet.
+    if (view === null)
+      return away(wasLookedAt(before) ? "it is not in the configuration any more" : NOT_LOOKED_AT);
+    const room = roomOf(share);
+    if (room !== "free") {
+      const sinceMs = began ?? (room === "taken" ? clock.monotonicMs() : null);
+      return { kind: "moving", requirement: requirementText(this.requirement), sinceMs };
+    }
+    const mount = usableMount(view);
+    if (mount === null) return away(reasonOf(view));
+    const isKnown = folder === null || this.#folder?.mount === mount.id;
+    const missing = isKnown ? (this.#folder?.missing ?? null) : "the folder was not looked for yet";
+    return missing === null ? { kind: "there", mounts: mount.id } : away(missing);
+  }
+}
+
+/** The programs that run on shares, and the room that the engine asks them to make. */
+function createRooms(engine: Tools["engine"]) {
+  /** `isOccupied`: programs still ran on the share when the room was asked for. */
+  const rooms = new Map<string, { readonly room: Room; isOccupied: boolean }>();
   let list: () => readonly DataPrograms[] = () => [];
+  const of = (share: string): Room => rooms.get(share)?.room ?? "free";
   const running = (share: string): readonly number[] =>
     list()
       .filter(({ requires }) => requires.some((one) => one.share === share))
       .flatMap(({ pids }) => pids);
   const noteChange = (): void => {
-    for (const share of occupied) {
-      if (running(share).length > 0) continue;
-      occupied.delete(share);
+    for (const [share, asked] of rooms) {
+      if (!asked.isOccupied || running(share).length > 0) continue;
+      asked.isOccupied = false;
       engine()?.trigger(share, "drain");
     }
   };
   return {
+    of,
     running,
     watchPrograms(given: () => readonly DataPrograms[]): () => void {
       list = given;
       return noteChange;
     },
-    of: (share: string): Room => rooms.get(share) ?? "free",
-    /** False: it was so already. */
+    /** Returns false if nothing changed. */
     set(share: string, room: Room): boolean {
-      if ((rooms.get(share) ?? "free") === room) return false;
-      if (room === "free") rooms.delete(share);
-      else rooms.set(share, room);
-      if (room === "asked" && running(share).length > 0) occupied.add(share);
-      else occupied.delete(share);
+      if (of(share) === room) return false;
+      rooms.set(share, { room, isOccupied: room === "asked" && running(share).length > 0 });
       return true;
     },
   };
-}
-
-export type RequiredShares = ReturnType<typeof createRequiredShares>;
-
-function mountsOf(data: RequiredData): readonly string[] {
-  return data.kind === "there" ? [data.mounts] : [];
 }
 
 function isSame(one: RequiredData, other: RequiredData): boolean {
@@ -245,58 +284,21 @@ function viewOf({ engine }: Tools, share: string): ShareView | null {
   return all?.names.includes(share) === true ? all.view(share) : null;
 }
 
-/** The mount, while programs can work on it. */
+/** The mount, if programs can work on it now. */
 function usableMount(view: ShareView | null): { readonly id: string; readonly path: string } | null {
   const seen = view?.seen ?? null;
   const mount = seen?.mount ?? null;
   if (view === null || seen === null || mount === null || !shareStatus(view).mount_alive) return null;
   const { found, carried = null } = mount;
-  // A mount over a route that is gone may take long to fail by itself.
+  // A mount over a lost route may take long to fail by itself.
   const isCut = carried === null && found.route !== null && seen.routes[found.route].probe.verdict === "gone";
   return isCut ? null : found;
 }
 
-/** What is carried goes where its carrier takes it, which may be elsewhere than where it was mounted. */
-function standingOf({ presence, requirement }: Watched, tools: Tools): Standing {
-  const view = viewOf(tools, requirement.share);
-  const mount = view?.seen?.mount ?? null;
-  if (presence.kind !== "there" || view === null || mount === null) return "none";
-  const { carried = null } = view;
-  if (carried === null)
-    return mount.found.route ?? (view.memory.activeInterface === "tb" ? "tb" : "fallback");
-  return carried.phase === "carrying" ? carried.route : "none";
-}
-
-/** Since when nobody can work on it, monotonic ms; null: somebody can, or it could not be looked at. */
+/** When the absence began, monotonic ms; null if it is there, or could not be looked at. */
 function beganAt(before: RequiredData): number | null {
   if (before.kind === "there") return null;
-  // What is away for everybody begins when somebody could have looked.
   return before.kind === "away" && before.reason === HANDED_OVER ? null : before.sinceMs;
-}
-
-function presenceOf(one: Watched, tools: Tools, before: RequiredData, room: Room): RequiredData {
-  const { share, folder } = one.requirement;
-  const view = viewOf(tools, share);
-  const began = beganAt(before);
-  const away = (reason: string): RequiredData => ({
-    kind: "away",
-    requirement: requirementText(one.requirement),
-    reason,
-    sinceMs: began ?? tools.clock.monotonicMs(),
-  });
-  if (tools.engine() === null) return away(HANDED_OVER);
-  // The engine of a daemon that has just started does not know it yet.
-  if (view === null)
-    return away(wasLookedAt(before) ? "it is not in the configuration any more" : NOT_LOOKED_AT);
-  if (room !== "free") {
-    const sinceMs = began ?? (room === "taken" ? tools.clock.monotonicMs() : null);
-    return { kind: "moving", requirement: requirementText(one.requirement), sinceMs };
-  }
-  const mount = usableMount(view);
-  if (mount === null) return away(reasonOf(view));
-  if (folder === null) return { kind: "there", mounts: mount.id };
-  if (one.folder === null || one.folder.mount !== mount.id) return away("the folder was not looked for yet");
-  return one.folder.missing === null ? { kind: "there", mounts: mount.id } : away(one.folder.missing);
 }
 
 function wasLookedAt(before: RequiredData): boolean {
@@ -316,7 +318,7 @@ function reasonOf(view: ShareView): string {
   return status.mount_alive ? "the route in use is gone" : "its mount does not answer";
 }
 
-/** Why the folder is not found; null: it is there. */
+/** Why the folder is missing; null if it is there. */
 async function missingFolder(
   prober: Pick<Prober, "folderLook">,
   path: string,

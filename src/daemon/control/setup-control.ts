@@ -1,4 +1,4 @@
-// What a person needs to add a share or a server: who is there, what a server has, and where secrets are kept.
+// Operations for adding a share or a backend: discovery, a server's shares, the registry, secrets.
 import { findMcpAddress, hasNoPath } from "../../api/mcp-address.ts";
 import type { Control } from "../../api/operations.ts";
 import { keptNames } from "../../api/secret-keeper.ts";
@@ -93,7 +93,7 @@ function inputWire({ isRequired, isSecret, choices, ...input }: RegistryInput) {
   return { ...input, required: isRequired, secret: isSecret, choices: [...choices] };
 }
 
-/** The daemon's own: with it go the logins to all servers. */
+/** Without the daemon's own key, the sign-ins to all servers are lost. */
 function refuseOwnKey(name: string): void {
   if (name !== ENCRYPTION_KEY) return;
   throw new MountaineerError("usage", `${name} is the daemon's own key; nothing was changed`, {

@@ -1,4 +1,4 @@
-// A user's commands for all or some shares: all asked at once, answered one by one.
+// The operations on shares in the management API. Shares work in parallel; each one has its own result.
 import type { StepResult, UnsentServer, VerifyFinding } from "../../api/contract.ts";
 import type { Control } from "../../api/operations.ts";
 import type { UnsentRequest } from "../../api/requests.ts";
@@ -17,7 +17,7 @@ import type { EngineParts } from "../compose/engine-parts.ts";
 import { keptUnmountedBy, openFileHolders, shareStatus } from "./share-status.ts";
 import { verifyShare } from "./verify.ts";
 
-/** How long unsent writes are waited for, ms: rclone sends them a second after the last close. */
+/** Longest wait for unsent writes, ms: rclone sends them a second after the last close. */
 const UNSENT_WAIT_MS = 15_000;
 
 export function createShareControl(
@@ -37,7 +37,7 @@ export function createShareControl(
   const isConfigured = (name: string): boolean => engine.names.includes(name);
 
   const result = (name: string, outcome: RequestOutcome): StepResult => {
-    // A reload may have removed it meanwhile.
+    // A reload may have removed the share meanwhile.
     const status = isConfigured(name) ? shareStatus(engine.view(name)) : null;
     const standing = outcome.result === "failed" && status !== null ? keptUnmountedBy(status) : null;
     return {
@@ -56,7 +56,7 @@ export function createShareControl(
     return (await driver.waiting?.(spec, true)) ?? [];
   };
 
-  /** Carries out a person's word about what waits for a server. Rejects with `usage` and `failed`. */
+  /** Carries out a decision about unsent files of another server. Rejects with `usage`. */
   const decideUnsent = async (
     name: string,
     { server = null, what }: UnsentRequest,
@@ -73,7 +73,7 @@ export function createShareControl(
     if (what === "show") return;
     await driver.decideWaiting?.(spec, one.server, what);
     if (what === "set_aside") return;
-    // rclone reads its cache when it starts.
+    // rclone reads its cache only when it starts, so the share is mounted anew.
     const request = { kind: "unmount", force: false, hold: false, waitUntilMs: waitUntilMs() } as const;
     const { result: ended, detail } = await engine.ask(name, request, signal);
     if (ended !== "unmounted" && ended !== "skipped") {
@@ -89,7 +89,7 @@ export function createShareControl(
   const control = {
     async verify({ shares = null, logon = false }, signal) {
       const lookAll = () => Promise.all(select(shares).map((name) => engine.look(name)));
-      // A refused login is a condition of the look that follows.
+      // A refused login becomes a condition in the look that follows.
       const asked = logon ? await lookAll() : [];
       for (const { subject } of asked) logons.asked(subject.spec);
       const failed = await Promise.all(asked.map((view) => logOn(view, { home, logons }, signal)));
@@ -114,18 +114,17 @@ export function createShareControl(
       const former = (share === null || isFormer ? await formerShares.look(engine.names) : []).filter(
         (one) => share === null || one.share === share,
       );
+      const ofFormer = former.map((one) => unsentServer(one.share, one.waiting));
       if (isFormer && former.length > 0) {
         if (request.what !== "show") throw notConfigured(share, former);
-        return { servers: former.map((one) => unsentServer(one.share, one.waiting)) };
+        return { servers: ofFormer };
       }
       const names = select(share === null ? null : [share]);
       if (share !== null && request.what !== "show") await decideUnsent(share, request, signal);
       const all = await Promise.all(
         names.map(async (name) => (await waitingOf(name)).map((one) => unsentServer(name, one))),
       );
-      return {
-        servers: [...all.flat(), ...former.map((one) => unsentServer(one.share, one.waiting))],
-      };
+      return { servers: [...all.flat(), ...ofFormer] };
     },
     mount: ({ shares = null }, signal) =>
       askAll(shares, { kind: "mount", waitUntilMs: waitUntilMs() }, signal),
@@ -139,7 +138,7 @@ export function createShareControl(
   } satisfies Partial<Control>;
   return {
     control,
-    /** The next daemon mounts all of them again. */
+    /** Does not hold the shares unmounted: the next daemon mounts them again. */
     unmountAtExit: (signal: AbortSignal) =>
       askAll(null, { kind: "unmount", force: false, hold: false, waitUntilMs: waitUntilMs() }, signal),
   };
@@ -194,7 +193,7 @@ function settledResult(
   return { ...base, result: "failed", detail: last_error ?? "not mounted" };
 }
 
-/** Logs in over a route that answers, as a person has asked. Resolves with why that could not be tried; null: it was. */
+/** Logs in over a route that answers. Resolves with a finding if no login could be tried, else with null. */
 async function logOn(
   { subject: { spec }, seen }: ShareView,
   { home, logons }: { readonly home: string; readonly logons: Logons },

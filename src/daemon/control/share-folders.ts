@@ -1,5 +1,5 @@
-// Lists the folders in a folder of a share: through the prober, within a deadline, and not at all if the mount is known
-// not to answer.
+// Lists the folders in a folder of a share: through the prober, with a deadline, and not at all if the mount is known not to
+// answer.
 import type { FoldersReport } from "../../api/contract.ts";
 import type { InputOf } from "../../api/operations.ts";
 import { selectShares } from "../../api/share-selection.ts";
@@ -12,7 +12,7 @@ import { SILENT_LOOK_MS } from "../../shares/policy/decide-routes.ts";
 import type { FolderListing, Prober } from "../../shares/prober/prober.ts";
 import { keptUnmountedBy, shareStatus } from "./share-status.ts";
 
-/** How long a listing may take, ms: a large folder over a slow route takes seconds. */
+/** Deadline of a listing, ms: a large folder over a slow route takes seconds. */
 const LIST_MS = 5_000;
 
 interface ShareFoldersTools {
@@ -24,7 +24,7 @@ interface ShareFoldersTools {
 type ShareFolders = (request: InputOf<"folders">, signal: AbortSignal) => Promise<FoldersReport>;
 
 export function createShareFolders({ clock, engine, prober }: ShareFoldersTools): ShareFolders {
-  /** Mounts on which a listing had no answer, by their ids, and since when: a second one would hang beside it. */
+  /** By id, the mounts on which a listing got no answer, and since when: another listing would hang as well. */
   const silent = new Map<string, number>();
 
   const isSilent = (mountId: string): boolean => {
@@ -49,7 +49,7 @@ export function createShareFolders({ clock, engine, prober }: ShareFoldersTools)
     const { id, path: mountedAt } = mount.found;
     if (!shareStatus(view).mount_alive || isSilent(id)) throw noAnswer(share);
     const askedAtMs = clock.monotonicMs();
-    // Not by the stable link: whoever puts another one in its place would have us list what is not the share.
+    // Not through the stable link: somebody may have replaced it by a link to a folder outside the share.
     const listing = await prober.folders(mountedAt, subpath, LIST_MS);
     signal.throwIfAborted();
     if (listing === null) {

@@ -1,4 +1,4 @@
-// A share's state in the form of the API.
+// A share's state for the management API.
 import type { CarriedStatus, Condition, OpenFileHolder, ShareStatus } from "../../api/contract.ts";
 import { isoTime } from "../../runtime/time/clock.ts";
 import type { CarriedState } from "../../shares/drivers/carriage.ts";
@@ -51,7 +51,7 @@ function carriedStatus(carried: CarriedState): CarriedStatus {
   };
 }
 
-/** No route to look through: what its looks find says nothing of the mount. */
+/** True if no route is in use, so that looks into the mount say nothing about it. */
 function isWaiting({ carried = null, pinned = null }: MountSeen): boolean {
   return (carried !== null && carried.phase !== "carrying") || pinned?.phase === "unconfirmed";
 }
@@ -76,7 +76,7 @@ function conditionStatus({ code, severity, title, hint, since, holders }: Standi
   return holders === undefined ? base : { ...base, holders: openFileHolders(holders) };
 }
 
-/** `host` or `host:port` as it is configured; the folder where a route has no host. */
+/** `host` or `host:port` as configured; the folder of a route without a host. */
 function hostText({ host, port, folder }: RouteSpec): string | null {
   if (host === null) return folder;
   const name = host.includes(":") ? `[${host}]` : host;
@@ -87,13 +87,13 @@ function timeOrNull(wallMs: number | null): string | null {
   return wallMs === null ? null : isoTime(wallMs);
 }
 
-/** Conditions that keep a share from being mounted, whatever an earlier try came to; a mount looks for them in this order. */
+/** Conditions that keep a share from being mounted, in the order in which a mount checks them. */
 const KEEP_UNMOUNTED = [
   ...["other_home", "variable_missing", "secret_missing", "path_taken"],
   ...["driver_unavailable", "login_refused"],
 ];
 
-/** What has to be mended before the share can be mounted; null: it is mounted, or nothing is known to be in the way. */
+/** The condition that keeps the share from being mounted; null if it is mounted, or nothing is known to prevent a mount. */
 export function keptUnmountedBy({ mount_state, conditions }: ShareStatus): Condition | null {
   if (mount_state !== "unmounted") return null;
   const [first = null] = KEEP_UNMOUNTED.flatMap((kind) => conditions.filter(({ code }) => code === kind));

@@ -1,17 +1,17 @@
-// The findings of `verify`.
+// The findings of `mountaineer verify`.
 import type { Condition, StatusReport, VerifyFinding } from "../../api/contract.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import { routesOf } from "../../shares/share-spec.ts";
 import { keptUnmountedBy, shareStatus } from "./share-status.ts";
 
-/** What stands and concerns no single share. */
+/** Findings that concern no single share. */
 export function globalFindings(conditions: readonly Condition[]): VerifyFinding[] {
   return conditions.flatMap(({ code, severity, title, hint }) =>
     severity === "info" ? [] : [{ share: null, severity, code, text: title, hint }],
   );
 }
 
-/** What stands at the gateway and its backends. */
+/** Findings about the gateway and its backends. */
 export function gatewayFindings({
   gateway,
   backends = [],
@@ -19,21 +19,21 @@ export function gatewayFindings({
   const findings = globalFindings(gateway?.conditions ?? []);
   for (const { name, enabled, phase, reason, last_error, conditions } of backends) {
     if (!enabled) continue;
-    const told = globalFindings(conditions).map((finding) => ({
+    const own = globalFindings(conditions).map((finding) => ({
       ...finding,
       text: ofBackend(name, finding.text),
     }));
-    if (phase === "Failed" && told.every(({ severity }) => severity !== "error")) {
+    if (phase === "Failed" && own.every(({ severity }) => severity !== "error")) {
       const text = `${name}: ${reason ?? last_error ?? "it does not come up"}`;
       const hint = `mountaineer backends logs ${name}`;
       findings.push({ share: null, severity: "error", code: "backend_failed", text, hint });
     }
-    findings.push(...told);
+    findings.push(...own);
   }
   return findings;
 }
 
-/** What a condition of a backend says where the backend does not stand beside it; most name it themselves. */
+/** A backend's condition with the backend's name, which most titles contain already. */
 export function ofBackend(name: string, title: string): string {
   return title.includes(`backend ${name}`) ? title : `${name}: ${title}`;
 }
@@ -61,7 +61,7 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
       "error",
       "not_mounted",
       `not mounted${status.last_error === null ? "" : `: ${status.last_error}`}`,
-      // What keeps it unmounted has a hint of its own, and mounting it again would not help.
+      // The condition that keeps the share unmounted has its own hint; another mount would not help.
       keptUnmountedBy(status) !== null
         ? null
         : routesDown
@@ -83,7 +83,7 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
     if (probe !== undefined && probe.verdict !== "answers") add("warning", `${route}_down`, probe.text, null);
   }
   for (const { code, severity, title, hint } of status.conditions) {
-    // The rules leave such a mount alone; a person who asks cannot use it.
+    // The engine leaves a denied mount alone, but nobody can use it.
     const weight = code === "mount_denied" ? "error" : severity;
     if (weight !== "info") add(weight, code, title, hint);
   }
