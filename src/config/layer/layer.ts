@@ -1,6 +1,6 @@
 // The configuration that the machines of a fleet have in common: its text, and what may not be in it. Pure.
 import { literalSecrets } from "../literal-secrets.ts";
-import { asTable } from "../read/tables.ts";
+import { asTable, listIn } from "../read/tables.ts";
 import type { BackendConfig } from "../snapshot.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
 
@@ -52,10 +52,10 @@ export function forbiddenFindings(layer: unknown): Finding[] {
     if (asTable(table[section])?.[key] === undefined) continue;
     refuse([section, key], "a path", PATH_HINT);
   }
-  for (const [index, alias] of listOf(table["aliases"]).entries()) {
+  for (const [index, alias] of listIn(table, "aliases").entries()) {
     if (asTable(alias)?.["path"] !== undefined) refuse(["aliases", index, "path"], "a path", PATH_HINT);
   }
-  for (const [index, share] of listOf(table["shares"]).entries()) {
+  for (const [index, share] of listIn(table, "shares").entries()) {
     for (const key of SHARE_PLACES) {
       if (asTable(share)?.[key] === undefined) continue;
       refuse(["shares", index, key], "a place of a share", "where shares are is in each machine's own file");
@@ -69,10 +69,6 @@ export function forbiddenFindings(layer: unknown): Finding[] {
 }
 
 const PATH_HINT = "where files are on a machine is its own";
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
 
 function referenceFindings(value: unknown, path: KeyPath): Finding[] {
   if (typeof value === "string") {

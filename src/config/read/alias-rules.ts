@@ -12,7 +12,7 @@ import {
 import { nameKey, parseAliasName, parseShareName, RESERVED_SHARE_NAME } from "../values/names.ts";
 import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../values/paths.ts";
 import { parseRequirement, requirementOf } from "../values/requirement.ts";
-import { asTable, type RulePlace, type Table, wrong } from "./tables.ts";
+import { asTable, indexedTables, listIn, type RulePlace, type Table, unmatched, wrong } from "./tables.ts";
 
 interface Roots {
   readonly sharesRoot: string | null;
@@ -26,7 +26,7 @@ function shareFinding(alias: Table, at: KeyPath, names: readonly string[]): Find
   const hint = namesHint(reading.value, names, NO_SHARES);
   const found = `${describeValue(share)}, which is no share of this file`;
   const expected = "the name of a share of this file";
-  return [{ path: [...at, "share"], at: "value", found, expected, hint, restsOnAbsence: true }];
+  return [unmatched([...at, "share"], found, expected, hint)];
 }
 
 function pathOf(alias: Table, { sharesRoot }: Roots, userHome: string): string | null {
@@ -108,9 +108,8 @@ function createTwinRule() {
 
 /** All mistakes between aliases and the rest of the file; values of wrong types are skipped. */
 export function aliasFindings(file: Table, place: RulePlace): Finding[] {
-  const aliases: readonly unknown[] = Array.isArray(file["aliases"]) ? file["aliases"] : [];
-  if (aliases.length === 0) return [];
-  const shares: readonly unknown[] = Array.isArray(file["shares"]) ? file["shares"] : [];
+  const aliases = indexedTables(listIn(file, "aliases"));
+  const shares = listIn(file, "shares");
   const names = shareNames(shares);
   const mounts = mountNames(shares);
   const global = asTable(file["global"]) ?? {};
@@ -121,9 +120,7 @@ export function aliasFindings(file: Table, place: RulePlace): Finding[] {
     mountRoot: rootOf(global["mount_root"] ?? place.defaultMountRoot),
   };
   const findTwins = createTwinRule();
-  return aliases.flatMap((entry, index) => {
-    const alias = asTable(entry);
-    if (alias === null) return [];
+  return aliases.flatMap(([index, alias]) => {
     const at: KeyPath = ["aliases", index];
     const path = pathOf(alias, roots, place.userHome);
     const findings = [...shareFinding(alias, at, names), ...findTwins(alias, index, path)];
@@ -149,12 +146,9 @@ function shareNames(shares: readonly unknown[]): string[] {
 
 /** All requirements of shares that the file does not have; values of wrong types are skipped. */
 export function requiresFindings(file: Table): Finding[] {
-  const shares: readonly unknown[] = Array.isArray(file["shares"]) ? file["shares"] : [];
-  const names = shareNames(shares);
+  const names = shareNames(listIn(file, "shares"));
   return Object.entries(asTable(file["backends"]) ?? {}).flatMap(([backend, entry]) => {
-    const requires = asTable(entry)?.["requires"];
-    if (!Array.isArray(requires)) return [];
-    return requires.flatMap((text: unknown, index): Finding[] => {
+    return listIn(asTable(entry), "requires").flatMap((text, index): Finding[] => {
       const reading = typeof text === "string" ? parseRequirement(text) : null;
       if (reading?.ok !== true) return [];
       const { share } = requirementOf(reading.value);
@@ -162,8 +156,7 @@ export function requiresFindings(file: Table): Finding[] {
       const found = `${describeValue(text)}, which names no share of this file`;
       const expected = "the name of a share of this file";
       const hint = namesHint(share, names, NO_SHARES);
-      const path = ["backends", backend, "requires", index];
-      return [{ path, at: "value", found, expected, hint, restsOnAbsence: true }];
+      return [unmatched(["backends", backend, "requires", index], found, expected, hint)];
     });
   });
 }

@@ -9,7 +9,7 @@ import {
 } from "../values/fleet-values.ts";
 import { type Finding, quoted } from "../values/mistakes.ts";
 import { expandPath } from "../values/paths.ts";
-import { asTable, isOnShare, type RulePlace, type Table } from "./tables.ts";
+import { asTable, isOnShare, listIn, type RulePlace, type Table } from "./tables.ts";
 
 /** Mistakes: too few or too many addresses, addresses of different kinds, and a CA on a share. */
 export function fleetFindings(file: Table, place: RulePlace): Finding[] {
@@ -19,9 +19,11 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
     findings.push({ path: ["fleet", ...path], at: "value", found, expected, hint });
   };
   const { name, servers, tls_ca: authority } = fleet;
+  // Values of other kinds are mistakes of their own.
+  const imported = listIn(fleet, "import").filter((one) => typeof one === "string");
   const own = Object.keys(asTable(file["backends"]) ?? {});
   for (const key of ["export", "import", "together", "sessions"] as const) {
-    const list: readonly unknown[] = Array.isArray(fleet[key]) ? fleet[key] : [];
+    const list = listIn(fleet, key);
     if (list.length > MOST_FLEET_NAMES) {
       wrong([key, MOST_FLEET_NAMES], "one more", `at most ${MOST_FLEET_NAMES} names`, null);
     }
@@ -34,12 +36,8 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
       }
       if (key !== "export" && entry.split("/")[0] === name) {
         wrong([key, at], "this machine itself", "another machine", null);
-      } else if (
-        key === "together" &&
-        parseImport(entry).ok &&
-        !isImported(entry, textsOf(fleet["import"]))
-      ) {
-        const meant = closestWord(entry, textsOf(fleet["import"]));
+      } else if (key === "together" && parseImport(entry).ok && !isImported(entry, imported)) {
+        const meant = closestWord(entry, imported);
         const hint = meant === null ? "add it to `import`, too" : `did you mean ${quoted(meant)}?`;
         wrong([key, at], quoted(entry), "what `import` of `[fleet]` names", hint);
       }
@@ -63,9 +61,4 @@ function isImported(entry: string, imported: readonly string[]): boolean {
   return imported.some(
     (one) => one === "*" || one === machine || one === entry || one.startsWith(`${entry}/`),
   );
-}
-
-/** The texts of a list; other values in it are another mistake. */
-function textsOf(list: unknown): readonly string[] {
-  return Array.isArray(list) ? list.filter((one) => typeof one === "string") : [];
 }

@@ -6,7 +6,20 @@ import { expandPath, isWithin, parsePath } from "../values/paths.ts";
 import { isLiteral, parseSecretText } from "../values/secret-text.ts";
 import { backendAuthFindings } from "./backend-auth.ts";
 import { incomingAuthFindings } from "./incoming-auth-rules.ts";
-import { asTable, has, isOnShare, missing, type RulePlace, surplus, type Table, wrong } from "./tables.ts";
+import {
+  asTable,
+  has,
+  indexedTables,
+  isOnShare,
+  listIn,
+  missing,
+  type RulePlace,
+  repeatFindings,
+  surplus,
+  type Table,
+  unmatched,
+  wrong,
+} from "./tables.ts";
 
 const STDIO_KEYS = ["command", "args", "env", "cwd"] as const;
 const HTTP_KEYS = ["url", "headers", "auth"] as const;
@@ -40,41 +53,36 @@ function connectionFindings(backend: Table, at: KeyPath): Finding[] {
 }
 
 function headerFindings(headers: Table, at: KeyPath): Finding[] {
-  const findings: Finding[] = [];
-  const seen = new Map<string, string>();
-  for (const [name, value] of Object.entries(headers)) {
-    const path = [...at, name];
-    const first = seen.get(name.toLowerCase());
-    if (first === undefined) seen.set(name.toLowerCase(), name);
-    else {
+  const entries = Object.entries(headers);
+  const repeated = repeatFindings(
+    entries,
+    ([name]) => name.toLowerCase(),
+    ([name], [first]) => {
       const found = `the header ${quoted(first)} again (letter case does not count)`;
-      findings.push({ path, at: "key", found, expected: "each header once", hint: null });
-    }
+      return { path: [...at, name], at: "key", found, expected: "each header once", hint: null };
+    },
+  );
+  const literal = entries.flatMap(([name, value]) => {
     const reading = typeof value === "string" && isCredentialHeader(name) ? parseSecretText(value) : null;
-    if (reading?.ok !== true || !isLiteral(reading.value)) continue;
+    if (reading?.ok !== true || !isLiteral(reading.value)) return [];
     const hint =
       "no secrets in config: `mountaineer secret set NAME` keeps it, `${secret:NAME}` stands for it here";
     const expected = "a reference, such as `Bearer ${VARIABLE}` or `Bearer ${secret:NAME}`";
-    findings.push(wrong(path, "credentials in the file", expected, hint));
-  }
-  return findings;
+    return [wrong([...at, name], "credentials in the file", expected, hint)];
+  });
+  return [...repeated, ...literal];
 }
 
 function overrideFindings(overrides: Table, at: KeyPath): Finding[] {
-  const findings: Finding[] = [];
-  const seen = new Map<string, string>();
-  for (const [tool, override] of Object.entries(overrides)) {
-    const name = asTable(override)?.["name"];
-    if (typeof name !== "string") continue;
-    const first = seen.get(name);
-    if (first === undefined) {
-      seen.set(name, tool);
-      continue;
-    }
-    const found = `${quoted(name)}, the name that ${quoted(first)} gets`;
-    findings.push(wrong([...at, tool, "name"], found, "another name"));
-  }
-  return findings;
+  const named = Object.entries(overrides).map(([tool, one]) => ({ tool, name: asTable(one)?.["name"] }));
+  return repeatFindings(
+    named,
+    ({ name }) => name,
+    ({ tool, name }, first) => {
+      const found = `${quoted(String(name))}, the name that ${quoted(first.tool)} gets`;
+      return wrong([...at, tool, "name"], found, "another name");
+    },
+  );
 }
 
 function backendFindings(backends: Table, place: RulePlace): Finding[] {
@@ -83,24 +91,25 @@ function backendFindings(backends: Table, place: RulePlace): Finding[] {
     if (backend === null) return [];
     const at: KeyPath = ["backends", name];
     const overrides = asTable(backend["tool_overrides"]);
-    const routes: readonly unknown[] = Array.isArray(backend["routes"]) ? backend["routes"] : [];
+    const hasRoutes = listIn(backend, "routes").length > 0;
     return [
-      ...(routes.length === 0 ? serverFindings(backend, at, place) : routesFindings(backend, at, place)),
+      ...(hasRoutes ? routesFindings(backend, at, place) : serverFindings(backend, at, place)),
       ...foldersFindings(backend, at),
       ...overrideFindings(overrides ?? {}, [...at, "tool_overrides"]),
     ];
   });
 }
 
+/** Whether the server is at an address, which runs nothing here. */
+function isElsewhere(server: Table | null): boolean {
+  return server?.["url"] !== undefined || server?.["type"] === "streamable-http";
+}
+
 /** The folders are paths of this machine, so the server must run here. */
 function foldersFindings(backend: Table, at: KeyPath): Finding[] {
   if (!has(backend, "folders")) return [];
-  const routes: readonly unknown[] = Array.isArray(backend["routes"]) ? backend["routes"] : [];
-  const servers = [backend, ...routes.map(asTable)];
-  const isElsewhere = servers.some(
-    (one) => one?.["url"] !== undefined || one?.["type"] === "streamable-http",
-  );
-  if (!isElsewhere) return [];
+  const servers = [backend, ...listIn(backend, "routes").map(asTable)];
+  if (!servers.some(isElsewhere)) return [];
   const hint =
     "a server that is elsewhere has files of its own: say what it may be asked with [[authorization.policies]]";
   return [surplus([...at, "folders"], "`folders` beside `url`", hint)];
@@ -121,7 +130,7 @@ function serverFindings(table: Table, at: KeyPath, place: RulePlace): Finding[] 
 const MOST_ROUTES = 8;
 
 function routesFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[] {
-  const routes: readonly unknown[] = Array.isArray(backend["routes"]) ? backend["routes"] : [];
+  const routes = listIn(backend, "routes");
   const findings: Finding[] = [];
   for (const key of ["type", ...STDIO_KEYS, ...HTTP_KEYS, "sandbox"]) {
     if (!has(backend, key)) continue;
@@ -136,42 +145,27 @@ function routesFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[
   if (routes.length > MOST_ROUTES) {
     findings.push(wrong([...at, "routes", MOST_ROUTES], "one more", `at most ${MOST_ROUTES} routes`));
   }
-  const names = new Map<string, number>();
-  for (const [index, entry] of routes.slice(0, MOST_ROUTES).entries()) {
-    const route = asTable(entry);
-    if (route === null) continue;
-    const path = [...at, "routes", index];
-    findings.push(...serverFindings(route, path, place));
-    const name = typeof route["name"] === "string" ? route["name"] : `${index + 1}`;
-    const first = names.get(name);
-    names.set(name, index);
-    if (first === undefined) continue;
-    const found = `${quoted(name)}, the name of ${pathText([...at, "routes", first])}`;
-    findings.push(wrong([...path, "name"], found, "another name"));
+  const tables = indexedTables(routes.slice(0, MOST_ROUTES));
+  for (const [index, route] of tables) {
+    findings.push(...serverFindings(route, [...at, "routes", index], place));
   }
-  return findings;
+  const nameOf = ([index, { name }]: (typeof tables)[number]): string =>
+    typeof name === "string" ? name : `${index + 1}`;
+  const repeated = repeatFindings(tables, nameOf, (route, [first]) => {
+    const found = `${quoted(nameOf(route))}, the name of ${pathText([...at, "routes", first])}`;
+    return wrong([...at, "routes", route[0], "name"], found, "another name");
+  });
+  return [...findings, ...repeated];
 }
 
-function orderFindings(order: unknown, backends: Table): Finding[] {
-  if (!Array.isArray(order)) return [];
-  const known = Object.keys(backends);
-  const names = new Set(known);
-  const seen = new Set<string>();
-  const findings: Finding[] = [];
-  for (const [index, name] of order.entries()) {
-    if (typeof name !== "string") continue;
-    const path = ["conflict_resolution", "order", index];
-    const found = quoted(name);
-    if (!names.has(name)) {
-      const hint = findings.length < 20 ? namesHint(name, known, "no backend is configured") : null;
-      const expected = "the name of a backend";
-      findings.push({ path, at: "value", found, expected, hint, restsOnAbsence: true });
-    } else if (seen.has(name)) {
-      findings.push(wrong(path, `${found} again`, "each name once"));
-    }
-    seen.add(name);
-  }
-  return findings;
+function orderFindings(order: readonly unknown[], backends: Table): Finding[] {
+  const at = ["conflict_resolution", "order"];
+  const repeated = repeatFindings(
+    [...order.entries()],
+    ([, name]) => name,
+    ([index, name]) => wrong([...at, index], `${quoted(String(name))} again`, "each name once"),
+  );
+  return [...unknownNames(order, at, Object.keys(backends), "backend"), ...repeated];
 }
 
 /** The daemon writes the audit itself, and must never wait for a share. */
@@ -197,7 +191,7 @@ export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
   const backends = asTable(file["backends"]) ?? {};
   return [
     ...backendFindings(backends, place),
-    ...orderFindings(asTable(file["conflict_resolution"])?.["order"], backends),
+    ...orderFindings(listIn(asTable(file["conflict_resolution"]), "order"), backends),
     ...incomingAuthFindings(file, place),
     ...telemetryFindings(file),
     ...auditFindings(file, place),
@@ -226,7 +220,7 @@ function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): Finding
   const sandbox = asTable(backend["sandbox"]);
   if (sandbox === null) return [];
   const path = [...at, "sandbox"];
-  if (backend["url"] !== undefined || backend["type"] === "streamable-http") {
+  if (isElsewhere(backend)) {
     const hint = "a server that is elsewhere runs nothing here";
     return [surplus(path, "`sandbox` beside `url`", hint)];
   }
@@ -238,8 +232,7 @@ function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): Finding
   const findings: Finding[] = [];
   const shown: string[] = [];
   for (const key of ["read", "write"]) {
-    const paths: readonly unknown[] = Array.isArray(sandbox[key]) ? sandbox[key] : [];
-    for (const [index, text] of paths.entries()) {
+    for (const [index, text] of listIn(sandbox, key).entries()) {
       if (typeof text !== "string" || !parsePath(text).ok) continue;
       const folder = expandPath(text, place.userHome);
       shown.push(folder);
@@ -268,51 +261,38 @@ function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): Finding
 function fewerToolsFindings(file: Table): readonly Finding[] {
   const backends = Object.keys(asTable(file["backends"]) ?? {});
   const groups = asTable(file["groups"]) ?? {};
-  const findings: Finding[] = [];
-  for (const [name, entry] of Object.entries(groups)) {
+  const ofGroups = Object.entries(groups).flatMap(([name, entry]) => {
     const group = asTable(entry);
-    if (group === null) continue;
-    if (group["tools"] === undefined && group["backends"] === undefined) {
-      findings.push({
-        path: ["groups", name],
-        at: "value",
-        found: "neither `tools` nor `backends`",
-        expected: "one of them, or both",
-        hint: `\`tools = ["*"]\` is everything`,
-      });
-    }
-    findings.push(...unknownNames(group["backends"], ["groups", name, "backends"], backends, "backend"));
-  }
-  const profiles = Array.isArray(file["profiles"]) ? file["profiles"] : [];
-  for (const [index, entry] of profiles.entries()) {
-    const wanted = asTable(entry)?.["groups"];
-    findings.push(...unknownNames(wanted, ["profiles", index, "groups"], Object.keys(groups), "group"));
-  }
-  return findings;
+    if (group === null) return [];
+    const path = ["groups", name];
+    const hint = '`tools = ["*"]` is everything';
+    const found = "neither `tools` nor `backends`";
+    const isEmpty = group["tools"] === undefined && group["backends"] === undefined;
+    return [
+      ...(isEmpty ? [wrong(path, found, "one of them, or both", hint)] : []),
+      ...unknownNames(listIn(group, "backends"), [...path, "backends"], backends, "backend"),
+    ];
+  });
+  const ofProfiles = indexedTables(listIn(file, "profiles")).flatMap(([index, profile]) =>
+    unknownNames(listIn(profile, "groups"), ["profiles", index, "groups"], Object.keys(groups), "group"),
+  );
+  return [...ofGroups, ...ofProfiles];
 }
 
-/** So many mistakes of one list are reported. */
+/** The most unknown names of one list that are reported. */
 const MOST_REPORTED = 20;
 
 function unknownNames(
-  names: unknown,
-  at: readonly (string | number)[],
+  names: readonly unknown[],
+  at: KeyPath,
   known: readonly string[],
   kind: "backend" | "group",
 ): Finding[] {
-  if (!Array.isArray(names)) return [];
-  const unknown = [...names.entries()].flatMap(([index, name]: [number, unknown]) =>
+  const unknown = [...names.entries()].flatMap(([index, name]) =>
     typeof name === "string" && !known.includes(name) ? [{ index, name }] : [],
   );
   return unknown.slice(0, MOST_REPORTED).map(({ index, name }) => {
     const hint = namesHint(name, known, `no ${kind} is configured`);
-    return {
-      path: [...at, index],
-      at: "value",
-      found: quoted(name),
-      expected: `the name of a ${kind}`,
-      hint,
-      restsOnAbsence: true,
-    };
+    return unmatched([...at, index], quoted(name), `the name of a ${kind}`, hint);
   });
 }

@@ -3,7 +3,19 @@ import { isLoopback, parseListenAddress } from "../values/host.ts";
 import { type Finding, type KeyPath, pathText, quoted } from "../values/mistakes.ts";
 import { expandPath, parsePath } from "../values/paths.ts";
 import { isKeysAddress } from "../values/sign-in-values.ts";
-import { asTable, has, isOnShare, missing, type RulePlace, surplus, type Table, wrong } from "./tables.ts";
+import {
+  asTable,
+  has,
+  isOnShare,
+  listIn,
+  missing,
+  type RulePlace,
+  repeatFindings,
+  surplus,
+  type Table,
+  unmatched,
+  wrong,
+} from "./tables.ts";
 
 /** Keys about tokens that an authorization server signs. */
 const SIGNED_KEYS = [
@@ -33,7 +45,7 @@ export function incomingAuthFindings(file: Table, place: RulePlace): Finding[] {
 }
 
 function userFindings(auth: Table): Finding[] {
-  const users: readonly unknown[] = Array.isArray(auth["users"]) ? auth["users"] : [];
+  const users = listIn(auth, "users");
   const hasToken = has(auth, "token");
   const type = auth["type"] ?? "anonymous";
   if (type === "anonymous") {
@@ -51,19 +63,18 @@ function userFindings(auth: Table): Finding[] {
     const expected = "a user with a token";
     findings.push(missing(["incoming_auth", "users"], expected, hint));
   }
-  const seen = new Map<string, string>(hasToken ? [["local", "`incoming_auth.token`"]] : []);
-  for (const [index, user] of users.entries()) {
-    const name = asTable(user)?.["name"];
-    if (typeof name !== "string") continue;
-    const path = ["incoming_auth", "users", index, "name"];
-    const first = seen.get(name);
-    if (first === undefined) seen.set(name, pathText(["incoming_auth", "users", index]));
-    else {
-      const found = `${quoted(name)}, the name of ${first}`;
-      findings.push(wrong(path, found, "a name of its own"));
-    }
-  }
-  return findings;
+  const named = users.map((user, index) => {
+    const path: KeyPath = ["incoming_auth", "users", index];
+    return { name: asTable(user)?.["name"], path, text: pathText(path) };
+  });
+  const ofToken = { name: "local", path: [], text: "`incoming_auth.token`" };
+  const repeated = repeatFindings(
+    hasToken ? [ofToken, ...named] : named,
+    ({ name }) => name,
+    ({ name, path }, { text }) =>
+      wrong([...path, "name"], `${quoted(String(name))}, the name of ${text}`, "a name of its own"),
+  );
+  return [...findings, ...repeated];
 }
 
 function isEmpty(value: unknown): boolean {
@@ -114,7 +125,7 @@ function listenFindings(server: Table, auth: Table): Finding[] {
   const found = `${quoted(host)}, an address beyond this machine, with everybody let in`;
   const hint = 'a bind beyond loopback needs auth: set `incoming_auth.type` to "local"';
   const expected = "an address such as `127.0.0.1`, or `[incoming_auth]`";
-  return [{ path: ["server", "host"], at: "value", found, expected, hint, restsOnAbsence: true }];
+  return [unmatched(["server", "host"], found, expected, hint)];
 }
 
 /** A token is for one gateway, whose address must be the same for everybody. */
@@ -126,7 +137,7 @@ function resourceFindings(server: Table, auth: Table): Finding[] {
   const found = `${quoted(host)} without a name that tokens could be for`;
   const expected = "`public_url` here, or `incoming_auth.audience`";
   const hint = "write the address that clients use";
-  return [{ path: ["server", "host"], at: "value", found, expected, hint, restsOnAbsence: true }];
+  return [unmatched(["server", "host"], found, expected, hint)];
 }
 
 function wrongType(key: string, type: string, hint: string): Finding {

@@ -16,7 +16,16 @@ import { defaultSharesRoot, expandPath, isWithin, PATH_EXPECTED, parsePath } fro
 import { aliasFindings, requiresFindings } from "./alias-rules.ts";
 import { fleetFindings } from "./fleet-rules.ts";
 import { gatewayFindings } from "./gateway-rules.ts";
-import { asTable, missing, type RulePlace, type Table, wrong } from "./tables.ts";
+import {
+  asTable,
+  indexedTables,
+  listIn,
+  missing,
+  type RulePlace,
+  repeatFindings,
+  type Table,
+  wrong,
+} from "./tables.ts";
 
 type RouteKeys = { readonly host: string; readonly path: string };
 
@@ -88,46 +97,45 @@ function serverNameFindings(share: Table, at: KeyPath): Finding[] {
   return [wrong([...at, "name"], describeServerShare(name), reading.expected, hint)];
 }
 
-/** Finds the earlier share with the same name, or with the same source over the same route. */
-function createTwinRule() {
-  const names = new Map<string, number>();
+type Shares = readonly (readonly [index: number, share: Table])[];
+
+/** Shares with the name of an earlier share. */
+function nameFindings(shares: Shares): Finding[] {
+  return repeatFindings(
+    shares,
+    ([, { name }]) => (typeof name === "string" ? nameKey(name) : null),
+    ([index], [first]) => {
+      const found = `the name of ${pathText(["shares", first])} (letter case does not count)`;
+      return wrong(["shares", index, "name"], found, "a name of its own");
+    },
+  );
+}
+
+/** Shares with the source of an earlier share, over any route; one mistake for each. */
+function sourceFindings(shares: Shares): Finding[] {
   const sources = new Map<string, number>();
-  return (share: Table, index: number): Finding[] => {
-    const at: KeyPath = ["shares", index];
-    const findings: Finding[] = [];
-    const { name } = share;
-    if (typeof name === "string") {
-      const first = names.get(nameKey(name));
-      if (first === undefined) names.set(nameKey(name), index);
-      else {
-        const found = `the name of ${pathText(["shares", first])} (letter case does not count)`;
-        findings.push(wrong([...at, "name"], found, "a name of its own"));
-      }
-    }
-    const serverName = share["share_name"] ?? name;
-    if (typeof serverName !== "string") return findings;
-    let isReported = false;
-    for (const { host } of ROUTES) {
+  return shares.flatMap(([index, share]) => {
+    const serverName = share["share_name"] ?? share["name"];
+    if (typeof serverName !== "string") return [];
+    const repeated = ROUTES.flatMap(({ host }) => {
       const address = readHost(share[host]);
-      if (address === null) continue;
+      if (address === null) return [];
       // For any route: the other share's fallback would find our mount and take it for its own.
       const source = `${hostKey(address)} ${nameKey(serverName)}`;
-      const first = sources.get(source);
-      if (first === undefined) sources.set(source, index);
-      else if (first !== index && !isReported) {
-        isReported = true;
-        const name = /[@:]/.test(serverName) ? "the same share" : `the share ${quoted(serverName)}`;
-        const found = `${name} on ${hostText(address)}, as in ${pathText(["shares", first])}`;
-        const hint = "one share of a server is mounted once; another `share_name` may be meant";
-        findings.push(wrong([...at, host], found, "another host or `share_name`", hint));
-      }
-    }
-    return findings;
-  };
+      const first = sources.get(source) ?? index;
+      sources.set(source, first);
+      if (first === index) return [];
+      const name = /[@:]/.test(serverName) ? "the same share" : `the share ${quoted(serverName)}`;
+      const found = `${name} on ${hostText(address)}, as in ${pathText(["shares", first])}`;
+      const hint = "one share of a server is mounted once; another `share_name` may be meant";
+      return [wrong(["shares", index, host], found, "another host or `share_name`", hint)];
+    });
+    return repeated.slice(0, 1);
+  });
 }
 
 /** Links and mounts must not be inside each other. */
-function rootFindings(file: Table, shares: readonly unknown[], place: RulePlace): Finding[] {
+function rootFindings(file: Table, shares: Shares, place: RulePlace): Finding[] {
   const global = asTable(file["global"]) ?? {};
   const sharesRoot = readPath(global["shares_root"] ?? defaultSharesRoot(place), place.userHome);
   const mountRoot = readPath(global["mount_root"] ?? place.defaultMountRoot, place.userHome);
@@ -139,8 +147,7 @@ function rootFindings(file: Table, shares: readonly unknown[], place: RulePlace)
     return [wrong(["global", key], found, "a folder of its own", hint)];
   }
   const findings: Finding[] = [];
-  for (const [index, share] of shares.entries()) {
-    const name = asTable(share)?.["name"];
+  for (const [index, { name }] of shares) {
     if (typeof name !== "string" || !parseShareName(name).ok) continue;
     const link = `${sharesRoot}/${name}`;
     const mount = `${mountRoot}/${name}`;
@@ -154,18 +161,19 @@ function rootFindings(file: Table, shares: readonly unknown[], place: RulePlace)
 /** All mistakes between keys. `file` is what the parser read; empty sections and values of wrong types are skipped. */
 export function ruleFindings(file: unknown, place: RulePlace): Finding[] {
   const table = asTable(file) ?? {};
-  const shares: readonly unknown[] = Array.isArray(table["shares"]) ? table["shares"] : [];
-  const findTwins = createTwinRule();
-  const findings = rootFindings(table, shares, place);
-  for (const [index, entry] of shares.entries()) {
-    const share = asTable(entry);
-    if (share === null) continue;
-    const at: KeyPath = ["shares", index];
-    findings.push(...driverFindings(share, at), ...routeFindings(share, at, place.userHome));
-    findings.push(...serverNameFindings(share, at), ...findTwins(share, index));
-  }
+  const shares = indexedTables(listIn(table, "shares"));
   return [
-    ...findings,
+    ...rootFindings(table, shares, place),
+    ...shares.flatMap(([index, share]) => {
+      const at: KeyPath = ["shares", index];
+      return [
+        ...driverFindings(share, at),
+        ...routeFindings(share, at, place.userHome),
+        ...serverNameFindings(share, at),
+      ];
+    }),
+    ...nameFindings(shares),
+    ...sourceFindings(shares),
     ...aliasFindings(table, place),
     ...gatewayFindings(table, place),
     ...fleetFindings(table, place),

@@ -19,6 +19,37 @@ export function has(table: Table, key: string): boolean {
   return (table[key] ?? null) !== null;
 }
 
+/** The list under a key; empty for any other value, which is a mistake of its own. */
+export function listIn(table: Table | null, key: string): readonly unknown[] {
+  const value = table?.[key];
+  return Array.isArray(value) ? value : [];
+}
+
+/** The tables among `entries`, each with its index. */
+export function indexedTables(entries: readonly unknown[]): readonly (readonly [number, Table])[] {
+  return [...entries.entries()].flatMap(([index, entry]) => {
+    const table = asTable(entry);
+    return table === null ? [] : [[index, table] as const];
+  });
+}
+
+/** The mistakes of entries with the key of an earlier entry. Entries without a text as their key are skipped. */
+export function repeatFindings<T>(
+  entries: readonly T[],
+  keyOf: (entry: T) => unknown,
+  finding: (entry: T, first: T) => Finding,
+): Finding[] {
+  const seen = new Map<string, T>();
+  return entries.flatMap((entry) => {
+    const key = keyOf(entry);
+    if (typeof key !== "string") return [];
+    const first = seen.get(key);
+    if (first !== undefined) return [finding(entry, first)];
+    seen.set(key, entry);
+    return [];
+  });
+}
+
 /** The mistake of a required key that is missing. */
 export function missing(path: KeyPath, expected: string, hint: string | null = null): Finding {
   return { path, at: "key", found: MISSING, expected, hint };
@@ -32,6 +63,11 @@ export function wrong(path: KeyPath, found: string, expected: string, hint: stri
 /** The mistake of a key that does not go with others. */
 export function surplus(path: KeyPath, found: string, hint: string): Finding {
   return { path, at: "key", found, expected: `no \`${path.at(-1)}\``, hint };
+}
+
+/** The same, where the other values may stand in a part of the text that could not be read. */
+export function unmatched(...mistake: Parameters<typeof wrong>): Finding {
+  return { ...wrong(...mistake), restsOnAbsence: true };
 }
 
 /** Whether an absolute path lies where the file has shares mounted or linked. */
