@@ -1,13 +1,13 @@
-// The difference between two accepted configurations, which is all that a reload has to touch.
+// The difference between two accepted configurations: a reload touches nothing else.
 import { isDeepStrictEqual } from "node:util";
 import { fleetKeys } from "./schema/fleet-schema.ts";
 import { serverKeys } from "./schema/gateway-schema.ts";
 import { notifyKeys, syncKeys } from "./schema/schema.ts";
 import { settledName } from "./schema/settled.ts";
 import { globalKeys } from "./schema/share-schema.ts";
-import { type BackendConfig, type MountaineerConfig, snakeCase } from "./snapshot.ts";
+import { type MountaineerConfig, snakeCase } from "./snapshot.ts";
 
-/** What became of things that are known by their names. */
+/** The changes of shares, backends or aliases, by name. */
 export interface NamedDiff {
   /** Names, in the new file's order. */
   readonly added: readonly string[];
@@ -21,16 +21,16 @@ export interface ConfigDiff {
   /** Keys as in the file, `global.check_interval_secs`; every key of a section that came or went. */
   readonly settings: readonly string[];
   readonly backends: NamedDiff & {
-    /** Those that are in both stand in another order: who comes first wins. */
+    /** The backends in both files stand in another order. Of two with one tool name, the first has it. */
     readonly reordered: boolean;
   };
-  /** Sections that say how the gateway serves, by their names in the file. */
+  /** Changed sections that configure how the gateway serves, by their names in the file. */
   readonly middleware: readonly string[];
   readonly shares: NamedDiff;
   readonly aliases: NamedDiff;
 }
 
-/** The sections of which each changed key is listed. */
+/** The sections whose changed keys are listed one by one. */
 const SETTINGS = {
   global: globalKeys,
   sync: syncKeys,
@@ -38,14 +38,14 @@ const SETTINGS = {
   server: serverKeys,
   fleet: fleetKeys,
 } as const;
-// It has these keys alone.
+// The assertion holds: the object has no other keys.
 const SETTING_SECTIONS = Object.keys(SETTINGS) as readonly (keyof typeof SETTINGS)[];
-/** What has a name each, and what no file says. */
+/** Lists of named entries, which are compared by name, and the layer, which is not in the file. */
 const OTHERS: ReadonlySet<string> = new Set(["backends", "shares", "aliases", "layer"]);
 
 type Values = Readonly<Record<string, unknown>>;
 
-/** What is absent and what is undefined are the same. */
+/** An absent key equals an undefined one. */
 function isSame<T extends object>(before: T, after: T): boolean {
   // Values read from a file have no keys beyond their type, so the assertion holds.
   const keys = Object.keys({ ...before, ...after }) as (keyof T)[];
@@ -77,19 +77,21 @@ function diffNamed<T extends { readonly name: string }>(
   return {
     added: [...names].filter((name) => !old.has(name)),
     removed: [...old.keys()].filter((name) => !names.has(name)),
-    changed: changed.map(({ name }) => name),
+    changed: namesOf(changed),
   };
 }
 
-function isReordered(before: readonly BackendConfig[], after: readonly BackendConfig[]): boolean {
-  const old = new Set(before.map(({ name }) => name));
-  const fresh = new Set(after.map(({ name }) => name));
-  const keptBefore = [...old].filter((name) => fresh.has(name));
-  const keptAfter = [...fresh].filter((name) => old.has(name));
-  return keptBefore.some((name, index) => keptAfter[index] !== name);
+function namesOf(members: readonly { readonly name: string }[]): readonly string[] {
+  return members.map(({ name }) => name);
 }
 
-/** All other sections: one that is added to the configuration is among them. */
+/** Whether the names in both lists stand in another order. */
+export function isReordered(before: readonly string[], after: readonly string[]): boolean {
+  const kept = after.filter((name) => before.includes(name));
+  return before.filter((name) => after.includes(name)).some((name, index) => kept[index] !== name);
+}
+
+/** Changes of all other sections, so that a new section is never forgotten. */
 function changedMiddleware(before: MountaineerConfig, after: MountaineerConfig): string[] {
   const [was, is]: readonly Values[] = [{ ...before }, { ...after }];
   const sections = Object.keys({ ...was, ...is }).filter((key) => !(key in SETTINGS || OTHERS.has(key)));
@@ -105,7 +107,7 @@ export function diffConfigs(before: MountaineerConfig, after: MountaineerConfig)
     settings: changedSettings(before, after),
     backends: {
       ...diffNamed(before.backends, after.backends),
-      reordered: isReordered(before.backends, after.backends),
+      reordered: isReordered(namesOf(before.backends), namesOf(after.backends)),
     },
     middleware: changedMiddleware(before, after),
     shares: diffNamed(before.shares, after.shares),

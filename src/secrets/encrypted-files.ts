@@ -1,5 +1,5 @@
-// Small private files, encrypted with one key of the home, which is kept as a secret. For what changes too often, or is
-// too long, to be a secret of its own. For content that may be read but must not be changed unseen, see sealed-file.ts.
+// Small private files, encrypted with one key of the home, which is kept as a secret: for values that change too often,
+// or are too long, for the keyring. A sealed file (sealed-file.ts) is readable instead, but detects changes.
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -24,24 +24,7 @@ const IV_BYTES = 12;
 const TAG_BYTES = 16;
 const KEY_DEADLINE_MS = 10_000;
 
-export interface EncryptedFiles {
-  /** Whether there is a file of that name; whether it can be decrypted is not checked. */
-  has(name: string): Promise<boolean>;
-  /**
-   * The text of that name; null when there is none. Rejects with `secret_unavailable`: `retry` is "later" if the key
-   * cannot be read now, "never" if the file cannot be decrypted with it.
-   */
-  read(name: string, signal: AbortSignal): Promise<string | null>;
-  /** Resolves when it survives a power cut. Rejects with `secret_unavailable`. */
-  write(name: string, text: string, signal: AbortSignal): Promise<void>;
-  /** False: there was none. Needs no key. */
-  remove(name: string): Promise<boolean>;
-  /**
-   * Runs `work` while no other process does so for that name; a crash lets the next one in. Rejects with `lock_held` if
-   * its turn does not come within `waitMs`.
-   */
-  alone<T>(name: string, waitMs: number, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
-}
+export type EncryptedFiles = ReturnType<typeof openEncryptedFiles>;
 
 interface EncryptedFilesOptions {
   /** Absolute; made when something is written. */
@@ -51,7 +34,7 @@ interface EncryptedFilesOptions {
 }
 
 /** Names have only letters, digits, `_` and `-`. Nothing is read before it is asked for. */
-export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptions): EncryptedFiles {
+export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptions) {
   let known: Buffer | null = null;
 
   const pathOf = (name: string): string => join(folder, `${name}.json`);
@@ -71,7 +54,12 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
     return key;
   };
 
-  const alone: EncryptedFiles["alone"] = async (name, waitMs, signal, work) => {
+  const alone = async <T>(
+    name: string,
+    waitMs: number,
+    signal: AbortSignal,
+    work: () => Promise<T>,
+  ): Promise<T> => {
     await ensurePrivateFolder(folder);
     const path = join(folder, `${name}.lock.db`);
     const lock = await waitExclusive(path, { clock, withinMs: waitMs, signal }).catch((error: unknown) => {
@@ -101,16 +89,26 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
     });
 
   return {
-    has: async (name) => (await presentText(name)) !== null,
+    /** Whether there is a file of that name, readable by our key or not. */
+    has: async (name: string): Promise<boolean> => (await presentText(name)) !== null,
+    /**
+     * Runs `work` while no other process does so for that name; a crash lets the next one in. Rejects with `lock_held`
+     * if its turn does not come within `waitMs`.
+     */
     alone,
-    async read(name, signal) {
+    /**
+     * The text of that name; null when there is none. Rejects with `secret_unavailable`: `retry` is "later" if the key
+     * cannot be read now, "never" if the file cannot be decrypted with it.
+     */
+    async read(name: string, signal: AbortSignal): Promise<string | null> {
       const text = await presentText(name);
       if (text === null) return null;
       const key = await readKey(signal);
       if (key === null) throw unavailable("never", `its key, the secret ${ENCRYPTION_KEY}, is gone`);
       return decrypted(name, text, key);
     },
-    async write(name, text, signal) {
+    /** Resolves when it survives a power cut. Rejects with `secret_unavailable`. */
+    async write(name: string, text: string, signal: AbortSignal): Promise<void> {
       const key = await keyForWriting(signal);
       await ensurePrivateFolder(folder);
       const path = pathOf(name);
@@ -121,7 +119,8 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
         throw unavailable("later", `${path} cannot be written: ${errorText(error)}`, error);
       }
     },
-    async remove(name) {
+    /** False: there was none. Needs no key. */
+    async remove(name: string): Promise<boolean> {
       try {
         await unlink(pathOf(name));
         return true;

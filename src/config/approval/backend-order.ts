@@ -36,8 +36,8 @@ export function orderWith(names: readonly string[], before: readonly string[]): 
   return [...names, ...before.filter((name) => !names.includes(name))];
 }
 
-/** Whether an edit changes the order of its backends otherwise than by removing some and adding others at the end. */
-export function isReordered(before: readonly BackendConfig[], after: readonly BackendConfig[]): boolean {
+/** Whether an edit moves backends. Removed backends, and new ones at the end, move none. */
+export function movesBackends(before: readonly BackendConfig[], after: readonly BackendConfig[]): boolean {
   const were = before.map(({ name }) => name);
   const are = after.map(({ name }) => name);
   const left = were.filter((name) => are.includes(name));

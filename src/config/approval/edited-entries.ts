@@ -1,6 +1,6 @@
 // What a person approves by making an edit: what the edit changes, and nothing that they were not shown. Pure.
 import type { MountaineerConfig } from "../snapshot.ts";
-import { BACKEND_ORDER, isReordered } from "./backend-order.ts";
+import { BACKEND_ORDER, movesBackends } from "./backend-order.ts";
 import { type ApprovedEntry, decideHeld, type Grant, type HeldInput, withAllOn } from "./decide-held.ts";
 import { type EntryParts, entriesOf, isSameMeaning } from "./entries.ts";
 
@@ -36,7 +36,7 @@ export function editedEntries({ before, after, ...known }: EditedInput): Grant {
     if (waitedToRun.has(id)) return false;
     return !isSameParts(old, now);
   });
-  const moves = isReordered(before.backends, after.backends) && !waitedToRun.has(BACKEND_ORDER);
+  const moves = movesBackends(before.backends, after.backends) && !waitedToRun.has(BACKEND_ORDER);
   const order = after.backends.map(({ name }) => name).filter((name) => !waited.has(`backends.${name}`));
   // `[trust]` is loosened only by `mountaineer approve`; tightening it needs no approval.
   const unseen = new Set(["trust", ...(after.layer?.brings ?? [])]);

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { isReference } from "../../secrets/reference.ts";
 import { routesOf } from "../backend-routes.ts";
+import { isReordered } from "../diff.ts";
 import { backendKeys, serverKeys } from "../schema/gateway-schema.ts";
 import { configFile } from "../schema/schema.ts";
 import type { Approval, EntryKind } from "../schema/schema-keys.ts";
@@ -15,6 +16,7 @@ import {
   type ServerConfig,
   snakeCase,
 } from "../snapshot.ts";
+import { BACKEND_ORDER, orderOf } from "./backend-order.ts";
 
 /** References to secrets stay references. */
 export type EntryValue =
@@ -178,9 +180,5 @@ export function guardedChanges(before: MountaineerConfig, after: MountaineerConf
     return differs || !was.has(id) ? [id] : [];
   });
   // The order matters: of two backends with one name for a tool, the first has it.
-  const ordered = (all: ReadonlyMap<string, Entry>): readonly string[] =>
-    [...all.values()]
-      .filter(({ id, group }) => group === "backends" && was.has(id) && is.has(id))
-      .map(({ id }) => id);
-  return isDeepStrictEqual(ordered(was), ordered(is)) ? changed : [...changed, "backends"];
+  return isReordered(orderOf(before), orderOf(after)) ? [...changed, BACKEND_ORDER] : changed;
 }

@@ -21,7 +21,7 @@ export interface KnownContent {
   readonly runs: boolean;
 }
 
-interface SaveTarget {
+export interface SaveTarget {
   /** Absolute. A missing file counts as an empty one, and is made (0600). */
   readonly path: string;
   readonly place: ConfigPlace;

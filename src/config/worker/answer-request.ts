@@ -30,16 +30,10 @@ async function perform(request: ApartRequest): Promise<ApartReply> {
       const loaded = await parseLayered(bytes, path, place, layer);
       return { kind: "loaded", loaded, sha256: sha256Of(bytes), starterWritten };
     }
-    case "edit": {
-      const edits = request.edits.map(askedEdit);
-      const { seenSha256, known = null, keepsEntries = false } = request;
-      return saved(await saveEdit({ path, place, layer, seenSha256, known, keepsEntries, edits }));
-    }
-    case "replace": {
-      const bytes = Buffer.from(request.content, "base64");
-      const { seenSha256, known = null, keepsEntries = false } = request;
-      return saved(await saveContent({ path, place, layer, seenSha256, known, keepsEntries, bytes }));
-    }
+    case "edit":
+      return saved(await saveEdit({ ...request, edits: request.edits.map(askedEdit) }));
+    case "replace":
+      return saved(await saveContent({ ...request, bytes: Buffer.from(request.content, "base64") }));
     case "check_layer":
       return { kind: "checked", mistakes: await layerMistakes(request.text, path, place) };
   }
@@ -47,9 +41,6 @@ async function perform(request: ApartRequest): Promise<ApartReply> {
 
 function saved(result: SavedConfig): ApartReply {
   if (!result.ok) return { kind: "saved", saved: result };
-  const { changed, snapshot, bytes, before } = result;
-  return {
-    kind: "saved",
-    saved: { ok: true, changed, snapshot, content: Buffer.from(bytes).toString("base64"), before },
-  };
+  const { bytes, ...rest } = result;
+  return { kind: "saved", saved: { ...rest, content: Buffer.from(bytes).toString("base64") } };
 }

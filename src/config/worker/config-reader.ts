@@ -2,13 +2,13 @@
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { ConfigLayer } from "../layer/layer.ts";
 import type { ConfigPlace } from "../locate.ts";
-import type { ApartRequest } from "./apart-messages.ts";
-import { type LoadedApart, loadedApart } from "./load-apart.ts";
+import type { ApartRequest, LoadedApart } from "./apart-messages.ts";
+import { loadedApart } from "./load-apart.ts";
 import { type ReaderProcess, type StartReader, startReaderProcess } from "./reader-process.ts";
 
-/** A reader that was started ahead ends this long after the last sign of a change, if no content came for it, ms. */
+/** How long a reader that was started ahead waits for content after the last sign of a change, ms. */
 const UNUSED_MS = 5_000;
-/** One that fails sooner had died before: its end was not told yet, and says nothing of the content. */
+/** A reader that fails within this time had ended before the request: the failure says nothing of the content. */
 const DEAD_BEFORE_MS = 200;
 
 interface ConfigReaderOptions {
@@ -22,7 +22,7 @@ interface ConfigReaderOptions {
   readonly startReader?: StartReader;
 }
 
-/** Has at most one process at a time, and none 5 s after the last sign of a change. */
+/** Runs at most one process at a time, and none later than 5 s after the last sign of a change. */
 export function createConfigReader(options: ConfigReaderOptions) {
   const { path, place, clock, layer = () => null, startReader = startReaderProcess } = options;
   let ahead: ReaderProcess | null = null;
@@ -30,7 +30,7 @@ export function createConfigReader(options: ConfigReaderOptions) {
   let loading = false;
   let disposed = false;
 
-  /** Null: none that lives, as far as one knows. */
+  /** Takes the reader that was started ahead; null if there is none, or its end is known. */
   const take = (): ReaderProcess | null => {
     const taken = ahead?.isRunning === true ? ahead : null;
     ahead = null;
@@ -39,14 +39,14 @@ export function createConfigReader(options: ConfigReaderOptions) {
   };
 
   return {
-    /** A content may have to be loaded soon. Does nothing while one is being loaded. */
+    /** Starts a reader ahead for content that may come soon. Does nothing while content is being loaded. */
     expect(): void {
       if (disposed || loading) return;
       const before = take();
       ahead = before ?? startReader(clock);
       unused = clock.setTimer(UNUSED_MS, () => take()?.end());
     },
-    /** One at a time. Rejects as `loadConfigApart` does. */
+    /** Loads one content at a time. Rejects as `loadConfigApart` does. */
     async load(bytes: Uint8Array, signal: AbortSignal): Promise<LoadedApart> {
       loading = true;
       const content = Buffer.from(bytes).toString("base64");

@@ -4,10 +4,9 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { SavedConfig } from "../edit/save.ts";
-import type { LoadedConfig } from "../read/load.ts";
 import { deepFreeze } from "../snapshot.ts";
 import type { ConfigMistake } from "../values/mistakes.ts";
-import type { ApartReply, ApartRequest } from "./apart-messages.ts";
+import type { ApartReply, ApartRequest, LoadedApart } from "./apart-messages.ts";
 import { type StartReader, startReaderProcess } from "./reader-process.ts";
 
 export interface ApartOptions {
@@ -15,13 +14,6 @@ export interface ApartOptions {
   readonly signal?: AbortSignal;
   /** Default: starts a process. */
   readonly startReader?: StartReader | undefined;
-}
-
-export interface LoadedApart {
-  readonly loaded: LoadedConfig;
-  /** Of the bytes that were read, hexadecimal. */
-  readonly sha256: string;
-  readonly starterWritten: boolean;
 }
 
 /**
@@ -38,7 +30,7 @@ export async function loadConfigApart(
 /** The result of a reader's answer to the request to load `path`. */
 export function loadedApart(reply: ApartReply, path: string): LoadedApart {
   if (reply.kind !== "loaded") throw unexpected(path);
-  const { loaded, ...rest } = reply;
+  const { kind: _, loaded, ...rest } = reply;
   return { ...rest, loaded: loaded.ok ? { ok: true, snapshot: deepFreeze(loaded.snapshot) } : loaded };
 }
 
@@ -51,9 +43,8 @@ export async function saveConfigApart(
   if (reply.kind !== "saved") throw unexpected(request.path);
   const { saved } = reply;
   if (!saved.ok) return saved;
-  const { changed, snapshot, content, before } = saved;
-  const bytes = Buffer.from(content, "base64");
-  return { ok: true, changed, snapshot: deepFreeze(snapshot), bytes, before };
+  const { content, ...rest } = saved;
+  return { ...rest, snapshot: deepFreeze(rest.snapshot), bytes: Buffer.from(content, "base64") };
 }
 
 /** All mistakes of a layer; `path`: how they name it. Rejects as `loadConfigApart` does. */
