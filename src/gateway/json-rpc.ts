@@ -93,16 +93,9 @@ export function classifyMessage(value: unknown): Classified {
   if (method !== undefined) {
     if (typeof method !== "string") return invalid(ownId, "`method` must be a string");
     if (params !== undefined && !isJsonObject(params)) return invalid(ownId, "`params` must be an object");
-    if (!("id" in value)) {
-      return {
-        kind: "notification",
-        message: params === undefined ? { jsonrpc, method } : { jsonrpc, method, params },
-      };
-    }
+    if (!("id" in value)) return { kind: "notification", message: rpcNotification(method, params) };
     if (ownId === null) return invalid(ownId, "`id` must be a string or a number");
-    const message =
-      params === undefined ? { jsonrpc, method, id: ownId } : { jsonrpc, method, params, id: ownId };
-    return { kind: "request", message };
+    return { kind: "request", message: rpcRequest(ownId, method, params) };
   }
   if (isJsonObject(result)) {
     return ownId === null
@@ -111,6 +104,14 @@ export function classifyMessage(value: unknown): Classified {
   }
   if (isRpcError(error)) return { kind: "response", id: ownId, reply: { error } };
   return invalid(ownId, "neither a request, a notification nor a response");
+}
+
+export function rpcRequest(id: RpcId, method: string, params: JsonObject | undefined): RpcRequest {
+  return params === undefined ? { jsonrpc, id, method } : { jsonrpc, id, method, params };
+}
+
+export function rpcNotification(method: string, params: JsonObject | undefined): RpcNotification {
+  return params === undefined ? { jsonrpc, method } : { jsonrpc, method, params };
 }
 
 function invalid(id: RpcId | null, reason: string): Classified {

@@ -1,4 +1,4 @@
-// Finds the client that a message of the server belongs to when it names no call: the only one possible, else nobody.
+// Finds the client that a server's message belongs to if the message names no call: the only possible one, or none.
 
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -13,11 +13,11 @@ export interface ClientCall extends PendingRequest {
 }
 
 export type Attribution =
-  /** `call` is the one it is told in; `calls` are all that it may belong to, every one of the same client. */
+  /** `calls`: all calls that the message may belong to, of one client; `call`: the one that carries the message. */
   | { readonly kind: "call"; readonly call: ClientCall; readonly calls: readonly ClientCall[] }
-  /** Outside of any call: whose instance it is. */
+  /** The message belongs to no call, and `client` owns the instance. */
   | { readonly kind: "owner"; readonly client: ClientPort }
-  /** `idle`: no call that it could belong to; `unclear`: several clients, or a call that ended. */
+  /** `idle`: no call is in flight; `unclear`: it may belong to several clients, or to a call that ended. */
   | { readonly kind: "nobody"; readonly why: "idle" | "unclear" };
 
 interface InFlight extends Iterable<PendingRequest> {
@@ -25,9 +25,9 @@ interface InFlight extends Iterable<PendingRequest> {
 }
 
 /**
- * `streamOf` is the request whose HTTP response carried the message; null: not known. `lingering` are the clients of
- * calls that were given up, and that the server may not have given up yet; null among them is a call of no client. Of
- * several calls of the one client it is the newest's.
+ * `streamOf`: the request whose HTTP response carried the message; null: unknown. `lingering`: the clients of given-up
+ * calls that the server may still work on; null is a call without a client. If one client has several calls, the newest
+ * carries the message.
  */
 export function attribute(
   streamOf: RpcId | null,
@@ -40,7 +40,7 @@ export function attribute(
     if (carrier !== undefined && isClientCall(carrier)) {
       return { kind: "call", call: carrier, calls: [carrier] };
     }
-    // The stream belongs to that one request: nobody else's call can be meant.
+    // The stream belongs to one request, so the message belongs to no other call.
     if (owner === null) return { kind: "nobody", why: carrier?.own === true ? "idle" : "unclear" };
   }
   const calls: ClientCall[] = [];
@@ -63,7 +63,7 @@ export function attribute(
   return newest === undefined ? { kind: "nobody", why: "idle" } : { kind: "call", call: newest, calls };
 }
 
-/** One client of another machine may have several calls here, each as a client of its own. */
+/** Calls of one client on another machine may arrive as several `ClientPort`s with the same caller. */
 function isSame(one: ClientPort, other: ClientPort | null): boolean {
   const { caller = null } = one;
   if (one === other || other === null || caller === null) return one === other;
@@ -74,114 +74,103 @@ function isClientCall(request: PendingRequest): request is ClientCall {
   return request.port !== null && !request.own;
 }
 
-/** Within these a server does work; many ignore that it was cancelled, and send something at its end. */
+/** Methods that take a server long. Many servers ignore a cancellation and send messages until the work is done. */
 const WORKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 const LINGERS_MS = { working: 60_000, atMost: 600_000, other: 5_000 };
 
-/** For that long a call that was given up keeps its messages from going to another client. */
+/** How long messages may still belong to a given-up call, ms. */
 function lingersMs({ method, timeoutMs }: PendingRequest): number {
   if (!WORKING.has(method)) return LINGERS_MS.other;
   return Math.min(LINGERS_MS.atMost, Math.max(LINGERS_MS.working, timeoutMs));
 }
 
-/** A server that was told to stop and has said nothing for so long has stopped. */
+/** A server that got a cancellation and then sent nothing for this long has stopped the work. */
 const SILENT_MS = 1_000;
 
-/** A call that was given up, until the server is certainly done with it. */
 interface GivenUp {
+  /** Null: a call without a client. */
+  readonly client: ClientPort | null;
   readonly sinceMs: number;
   readonly untilMs: number;
-  /** The server was told to stop before its time was over: silence is its answer. */
+  /** The client cancelled the call; otherwise it timed out. */
   readonly isCancelled: boolean;
 }
 
-/** The calls that were given up. A server that was told to stop may still ask or send something within one. */
+/** Calls that were cancelled or timed out, while the server may still send messages that belong to them. */
 export class GivenUpCalls {
   readonly #clock: Clock;
-  // By client, so that one who cancels a lot makes no other wait; only what is before the first that lingers is dropped.
-  readonly #ends = new Map<ClientPort | null, Map<RpcId, GivenUp>>();
+  readonly #calls = new Map<RpcId, GivenUp>();
   #heardMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** `isCancelled`: by its client; else its time was over, and the server may be slow and silent at it. */
+  /** `isCancelled`: by its client. Otherwise the call timed out, and the silence of a slow server proves nothing. */
   add(request: PendingRequest, isCancelled: boolean): void {
-    const client = request.port?.client ?? null;
-    // Of every client: nobody else may ever look, and one that has left would be kept for good.
+    // No later message may come, and old entries would keep their clients in memory.
     this.#dropOld();
-    const calls = this.#ends.get(client) ?? new Map<RpcId, GivenUp>();
+    const client = request.port?.client ?? null;
     const sinceMs = this.#clock.monotonicMs();
-    calls.set(request.id, { sinceMs, untilMs: sinceMs + lingersMs(request), isCancelled });
-    this.#ends.set(client, calls);
+    this.#calls.set(request.id, { client, sinceMs, untilMs: sinceMs + lingersMs(request), isCancelled });
   }
 
-  /** The server has said something that may belong to one of them. */
+  /** The server sent a message that may belong to one of the calls. */
   heard(): void {
-    if (this.#ends.size === 0) return;
+    if (this.#calls.size === 0) return;
     this.#dropOld();
     this.#heardMs = this.#clock.monotonicMs();
   }
 
-  /** The server has answered it after all. */
+  /** The server answered the call after all. */
   answered(id: RpcId): void {
-    for (const [client, calls] of this.#ends) {
-      if (!calls.delete(id)) continue;
-      if (calls.size === 0) this.#ends.delete(client);
-      return;
-    }
+    this.#calls.delete(id);
   }
 
   clients(): Iterable<ClientPort | null> {
     this.#dropOld();
-    return this.#ends.keys();
+    return [...this.#calls.values()].map(({ client }) => client);
   }
 
-  /** What is waited for, for messages; null: nothing is. */
+  /** The call that messages may belong to for the longest time; null: there is none. */
   get waiting(): { readonly leftMs: number; readonly isCancelled: boolean } | null {
     this.#dropOld();
     let last: GivenUp | null = null;
-    for (const calls of this.#ends.values()) {
-      for (const call of calls.values()) if (last === null || call.untilMs > last.untilMs) last = call;
-    }
+    for (const call of this.#calls.values()) if (last === null || call.untilMs > last.untilMs) last = call;
     if (last === null) return null;
     return { leftMs: last.untilMs - this.#clock.monotonicMs(), isCancelled: last.isCancelled };
   }
 
   #dropOld(): void {
-    if (this.#ends.size === 0) return;
+    if (this.#calls.size === 0) return;
     const nowMs = this.#clock.monotonicMs();
-    for (const [client, calls] of this.#ends) {
-      for (const [id, { sinceMs, untilMs, isCancelled }] of calls) {
-        const isSilent = isCancelled && nowMs - Math.max(sinceMs, this.#heardMs) >= SILENT_MS;
-        if (isSilent || untilMs <= nowMs) calls.delete(id);
-      }
-      if (calls.size === 0) this.#ends.delete(client);
+    for (const [id, { sinceMs, untilMs, isCancelled }] of this.#calls) {
+      const isSilent = isCancelled && nowMs - Math.max(sinceMs, this.#heardMs) >= SILENT_MS;
+      if (isSilent || untilMs <= nowMs) this.#calls.delete(id);
     }
   }
 }
 
-// Ids that a server mentions later, and the client each belongs to: URLs that it sent a client to, and tasks that a
-// client's call began (experimental in 2025-11-25).
+// The client of each id that a server mentions later: URLs that a client was asked to visit, and tasks that a client's
+// call began (experimental in 2025-11-25).
 
 const REMEMBERED = 1_000;
 
 export interface ElicitationRecord {
   readonly client: ClientPort;
-  /** Our id of the call that it came with. */
+  /** Our id of the call in which the server asked. */
   readonly call: number | null;
 }
 
 export interface TaskRecord {
   readonly client: ClientPort;
-  /** As the client gave it; null: it wants no progress. */
+  /** The client's own token; null: the client wants no progress. */
   readonly progressToken: RpcId | null;
-  /** Our id of the call that began it. */
+  /** Our id of the call that began the task. */
   readonly call: number;
 }
 
-/** At most 1,000 are remembered; the oldest go first. An id that is not a string is nobody's. */
+/** Remembers up to 1,000 records and drops the oldest. Ignores ids that are not strings. */
 export class ClientRecords<T extends { readonly client: ClientPort }> {
   readonly #records = new Map<string, T>();
 
@@ -205,7 +194,7 @@ export class ClientRecords<T extends { readonly client: ClientPort }> {
   }
 }
 
-/** Remembers the URLs that an error reply asks the client to visit, if it does. */
+/** Remembers the URLs, if any, that an error reply asks the client to visit. */
 export function rememberUrls(
   elicitations: ClientRecords<ElicitationRecord>,
   error: RpcError,
@@ -219,14 +208,14 @@ export function rememberUrls(
   }
 }
 
-/** Remembers the task that a call was answered with, if it was; its progress token stays good until the task ends. */
+/** Remembers the task, if any, that a call's reply begins. The call's progress token stays valid until the task ends. */
 export function rememberTask(tasks: ClientRecords<TaskRecord>, request: PendingRequest, reply: Reply): void {
   const { id, port, progressToken } = request;
   if (port === null || isError(reply) || !isJsonObject(reply.result["task"])) return;
   tasks.remember(reply.result["task"]["taskId"], { client: port.client, progressToken, call: id });
 }
 
-/** By our id of the call that began it. */
+/** Finds a task by our id of the call that began it. */
 export function taskOfCall(tasks: ClientRecords<TaskRecord>, id: unknown): TaskRecord | null {
   for (const record of tasks.all()) if (record.call === id) return record;
   return null;

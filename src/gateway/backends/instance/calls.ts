@@ -1,4 +1,4 @@
-// The requests that go to one server: the clients' calls and the gateway's own, sent, held or given up.
+// The requests to one server: the clients' calls and the gateway's own, sent, held back or given up.
 import type { CallPort, ClientPort } from "../../client-port.ts";
 import {
   errorReply,
@@ -12,33 +12,35 @@ import {
   type RpcId,
   type RpcMessage,
   type RpcRequest,
+  rpcRequest,
 } from "../../json-rpc.ts";
 import type { LinkFailure, Sender } from "../links/backend-link.ts";
 import { type Attribution, attribute, GivenUpCalls } from "./attribution.ts";
 import type { BackendCall, InstanceOptions } from "./backend-instance.ts";
 import { noAnswer, notInitialized, oneLine, seconds } from "./failures.ts";
-import { type Asked, type LongWaits, type PendingRequest, PendingRequests } from "./pending.ts";
+import { type Asked, type PendingRequest, PendingRequests } from "./pending.ts";
 
-/** What carries the requests. */
+/** The link and the session that carry the requests. */
 interface CallCarrier {
   send(message: RpcMessage, sender?: Sender | null): void;
-  /** Which session a request is sent in. */
+  /** Number of the current session. */
   session(): number;
   /** Calls can be sent; otherwise they wait for `release`. */
   isOpen(): boolean;
-  /** What a call of that client waits for; null: nothing. */
+  /** What a call of this client has to wait for before it is sent; null: nothing. */
   before(client: ClientPort): Promise<void> | null;
   /** The last call in flight has ended. */
   onIdle(): void;
 }
 
 export class InstanceCalls {
+  /** To look requests up; they are added and settled here. */
+  readonly pending: PendingRequests;
   readonly #options: InstanceOptions;
   readonly #carrier: CallCarrier;
-  readonly #pending: PendingRequests;
   readonly #givenUp: GivenUpCalls;
   readonly #held = new Map<PendingRequest, RpcRequest>();
-  /** Sources that wait for a client to read. */
+  /** Resume the sources that are paused until a client reads. */
   readonly #congested = new Set<() => void>();
   #over: { readonly error: RpcError; readonly failure: LinkFailure } | null = null;
 
@@ -47,27 +49,12 @@ export class InstanceCalls {
     this.#options = options;
     this.#carrier = carrier;
     this.#givenUp = new GivenUpCalls(clock);
-    this.#pending = new PendingRequests({
+    this.pending = new PendingRequests({
       clock,
       onOverdue: (request) => this.#overdue(request),
       onAborted: (request, reason) =>
         this.#giveUp(request, { reason: reasonText(reason), reply: cancelled(), failure: null }),
     });
-  }
-
-  /** Calls that have no answer yet; the gateway's own requests are none. */
-  get inFlight(): number {
-    return this.#pending.calls;
-  }
-
-  /** The calls that have waited long; null: none has. */
-  get longWaits(): LongWaits | null {
-    return this.#pending.longWaits();
-  }
-
-  /** The id given last; 0: none. */
-  get newestId(): number {
-    return this.#pending.newestId;
   }
 
   request(call: BackendCall): Promise<Reply> {
@@ -79,7 +66,7 @@ export class InstanceCalls {
     if (signal.aborted) return Promise.resolve(cancelled());
     return new Promise((resolve) => {
       const progressToken = progressTokenOf(params);
-      const request = this.#pending.add({
+      const request = this.pending.add({
         method,
         port,
         own: false,
@@ -93,16 +80,15 @@ export class InstanceCalls {
       });
       const sent =
         params === undefined || progressToken === null ? params : withProgressToken(params, request.id);
-      const message = rpcRequest(request.id, method, sent);
-      this.#dispatchInTurn(request, message);
+      this.#dispatchInTurn(request, rpcRequest(request.id, method, sent));
     });
   }
 
-  /** For the gateway itself, whatever the session. */
+  /** Sends one of the gateway's own requests, whatever the state of the session. */
   ask(method: string, params: JsonObject | undefined, timeoutMs: number, graceMs = 0): Promise<Asked> {
     if (this.#over !== null) return Promise.resolve({ kind: "failed", failure: this.#over.failure });
     const { promise, resolve } = Promise.withResolvers<Asked>();
-    const request = this.#pending.add({
+    const request = this.pending.add({
       method,
       port: null,
       own: true,
@@ -117,18 +103,9 @@ export class InstanceCalls {
     return promise;
   }
 
-  get(id: RpcId): PendingRequest | undefined {
-    return this.#pending.get(id);
-  }
-
-  /** Starts its time anew. */
-  restart(request: PendingRequest): void {
-    this.#pending.restart(request);
-  }
-
   settle(request: PendingRequest, reply: Reply, failure: LinkFailure | null): void {
-    this.#pending.settle(request, reply, failure);
-    if (!request.own && this.#pending.calls === 0) this.#carrier.onIdle();
+    this.pending.settle(request, reply, failure);
+    if (!request.own && this.pending.calls === 0) this.#carrier.onIdle();
   }
 
   /** The server has answered a request that is not pending. */
@@ -136,72 +113,72 @@ export class InstanceCalls {
     this.#givenUp.answered(id);
   }
 
-  /** Sends what had to wait. */
+  /** Sends the calls that were held back. */
   release(): void {
     const held = [...this.#held];
     this.#held.clear();
     for (const [request, message] of held) this.#dispatchInTurn(request, message);
   }
 
-  /** The server has said something that may belong to any call. */
+  /** The server sent a message that may belong to any call. */
   heard(): void {
     this.#givenUp.heard();
   }
 
-  /** Why a message's client is not clear, where a call that was given up is all that stands in the way. */
+  /** The given-up call that alone makes it unclear which client a message belongs to; null: there is none. */
   lingering(streamOf: RpcId | null): GivenUpCalls["waiting"] {
-    const without = attribute(streamOf, this.#options.owner, this.#pending, []);
+    const without = attribute(streamOf, this.#options.owner, this.pending, []);
     return without.kind === "nobody" && without.why === "unclear" ? null : this.#givenUp.waiting;
   }
 
-  /** Whose a message of the server is. */
+  /** Finds the client that a message of the server belongs to. */
   attribute(streamOf: RpcId | null): Attribution {
-    return attribute(streamOf, this.#options.owner, this.#pending, this.#givenUp.clients());
+    return attribute(streamOf, this.#options.owner, this.pending, this.#givenUp.clients());
   }
 
-  /** Calls whose clients seem to have left end, where they alone make it unclear whose a message is. */
+  /** Ends calls whose clients seem to have left, if a message could be attributed without them. */
   endIdle(streamOf: RpcId | null): void {
-    const idle = new Set([...this.#pending].filter(({ port }) => port?.mayGiveWay === true));
+    const idle = new Set([...this.pending].filter(({ port }) => port?.mayGiveWay === true));
     if (idle.size === 0) return;
-    const others = [...this.#pending].filter((request) => !idle.has(request));
-    const inFlight = { get: (id: RpcId) => this.#pending.get(id), [Symbol.iterator]: () => others.values() };
+    const others = [...this.pending].filter((request) => !idle.has(request));
+    const inFlight = { get: (id: RpcId) => this.pending.get(id), [Symbol.iterator]: () => others.values() };
     const { owner } = this.#options;
     if (attribute(streamOf, owner, inFlight, this.#givenUp.clients()).kind !== "call") return;
     for (const { port } of idle) port?.giveWay?.();
   }
 
   /**
-   * What the link waits for while a client does not read; null: nothing. A response of HTTP carries one call alone; a
-   * process carries everybody's, and waits only while nobody else needs its output.
+   * A promise that pauses the link while a client does not read; null: no pause. An HTTP response carries one call only;
+   * a process carries all calls, so it pauses only while no other client needs its output.
    */
   hold(port: CallPort, streamOf: RpcId | null): Promise<void> | null {
     const { congested } = port;
     if (congested === null || streamOf !== null) return congested;
     if (!this.#isAlone()) return null;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const goOn = (): void => {
-      this.#congested.delete(goOn);
+    const resume = (): void => {
+      this.#congested.delete(resume);
       resolve();
     };
-    this.#congested.add(goOn);
-    congested.then(goOn, goOn);
+    this.#congested.add(resume);
+    congested.then(resume, resume);
     return promise;
   }
 
   forget(client: ClientPort): void {
-    for (const request of [...this.#pending]) {
+    for (const request of [...this.pending]) {
       if (request.port?.client !== client) continue;
       const reason = "the client has gone";
       this.#giveUp(request, { reason, reply: errorReply(INTERNAL_ERROR, reason), failure: null });
     }
   }
 
-  /** All that is pending gets the error, and so does what comes later. */
+  /** Pending and later requests get the error. */
   end(error: RpcError, failure: LinkFailure): void {
     this.#over = { error, failure };
     this.#held.clear();
-    for (const request of [...this.#pending]) this.#pending.settle(request, { error }, failure);
-    this.#pending[Symbol.dispose]();
+    for (const request of [...this.pending]) this.pending.settle(request, { error }, failure);
+    this.pending[Symbol.dispose]();
     this.#readOn();
   }
 
@@ -214,10 +191,13 @@ export class InstanceCalls {
     this.#giveUp(request, { reason: text, reply: errorReply(REQUEST_TIMEOUT, text), failure });
   }
 
-  /** Without a failure it is its client who does not want it any more. */
-  #giveUp(request: PendingRequest, { reason, reply, failure }: GivingUp): void {
+  /** `reason`: for the server; `failure`: null if the client cancelled the call. */
+  #giveUp(
+    request: PendingRequest,
+    { reason, reply, failure }: { reason: string | null; reply: Reply; failure: LinkFailure | null },
+  ): void {
     this.#held.delete(request);
-    // Initialize must not be cancelled, and a ping is nothing that could be.
+    // The specification forbids cancelling `initialize`, and a ping has nothing to cancel.
     if (request.sentIn !== null && request.method !== "initialize" && request.method !== "ping") {
       const params = reason === null ? { requestId: request.id } : { requestId: request.id, reason };
       this.#carrier.send({ jsonrpc: "2.0", method: "notifications/cancelled", params });
@@ -247,42 +227,31 @@ export class InstanceCalls {
     this.#carrier.send(message, request.port?.client);
   }
 
-  /** Nobody else waits for what the process says next: no other client, and no answer that the gateway needs. */
+  /** All pending requests are calls of one client. */
   #isAlone(): boolean {
-    for (const request of this.#pending) if (request.own) return false;
+    for (const request of this.pending) if (request.own) return false;
     return this.attribute(null).kind === "call";
   }
 
-  /** Somebody waits for the server, or waits no more: what is held up goes on. */
+  /** Resumes paused sources: the pending requests have changed. */
   #readOn(): void {
-    if (this.#congested.size > 0) for (const goOn of [...this.#congested]) goOn();
+    if (this.#congested.size > 0) for (const resume of [...this.#congested]) resume();
   }
-}
-
-interface GivingUp {
-  /** For the server. */
-  readonly reason: string | null;
-  readonly reply: Reply;
-  readonly failure: LinkFailure | null;
-}
-
-function rpcRequest(id: RpcId, method: string, params: JsonObject | undefined): RpcRequest {
-  return params === undefined ? { jsonrpc: "2.0", id, method } : { jsonrpc: "2.0", id, method, params };
 }
 
 export function cancelled(): Reply {
   return errorReply(INTERNAL_ERROR, "the request was cancelled");
 }
 
-/** The client's own reason, where it gave one. */
+/** The client's own reason; null: it gave none. */
 function reasonText(reason: unknown): string | null {
   if (typeof reason === "string") return oneLine(reason);
   return reason instanceof Error && reason.message !== "" ? oneLine(reason.message) : null;
 }
 
-// Progress tokens: the server gets a token of the gateway's own in place of the client's, and the client's token back.
+// Progress tokens: the gateway replaces the client's token towards the server, and puts it back towards the client.
 
-/** The token by which a request asks for progress; null: it asks for none. */
+/** The progress token of a request; null: it has none. */
 export function progressTokenOf(params: JsonObject | undefined): RpcId | null {
   const meta = params?.["_meta"];
   if (!isJsonObject(meta)) return null;
@@ -290,7 +259,7 @@ export function progressTokenOf(params: JsonObject | undefined): RpcId | null {
   return isRpcId(token) ? token : null;
 }
 
-/** Another token in its place; everything else stays the same object. Only for params that have one. */
+/** Copies params that have a progress token with another token; all other values stay the same objects. */
 export function withProgressToken(params: JsonObject, token: RpcId): JsonObject {
   const meta = params["_meta"];
   return { ...params, _meta: { ...(isJsonObject(meta) ? meta : {}), progressToken: token } };

@@ -1,39 +1,38 @@
 // Health checks of one instance: pings, and any message as a sign of life.
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { Asked } from "./pending.ts";
+import type { InstanceCalls } from "./calls.ts";
 
-interface HealthOptions {
-  readonly clock: Clock;
-  readonly ping: () => Promise<Asked>;
-  readonly onChanged: () => void;
-}
+const PING_MS = 5_000;
 
 export class Health {
   missedChecks = 0;
   /** The last request did not reach the server at all. */
   outOfReach = false;
-  /** Monotonic ms; null: never. */
+  /** Time of the last check, monotonic ms; null: never. */
   checkedAtMs: number | null = null;
-  readonly #options: HealthOptions;
+  readonly #clock: Clock;
+  readonly #calls: InstanceCalls;
+  readonly #onChanged: () => void;
   #checking = false;
   #messages = 0;
   #missedUpToId = 0;
 
-  constructor(options: HealthOptions) {
-    this.#options = options;
+  constructor(clock: Clock, calls: InstanceCalls, onChanged: () => void) {
+    this.#clock = clock;
+    this.#calls = calls;
+    this.#onChanged = onChanged;
   }
 
-  /** A message came. */
   onMessage(): void {
     this.#messages++;
     this.outOfReach = false;
     if (this.missedChecks > 0) this.#set(0);
   }
 
-  /** A request did not reach the server. Of those that were under way together only the first counts. */
-  missed(id: number, newestId: number): void {
+  /** A request did not reach the server. Requests that were in flight together count once. */
+  missed(id: number): void {
     if (id <= this.#missedUpToId) return;
-    this.#missedUpToId = newestId;
+    this.#missedUpToId = this.#calls.pending.newestId;
     this.#set(this.missedChecks + 1);
   }
 
@@ -41,10 +40,10 @@ export class Health {
     if (this.#checking) return;
     this.#checking = true;
     const messagesBefore = this.#messages;
-    const asked = await this.#options.ping();
+    const asked = await this.#calls.ask("ping", undefined, PING_MS);
     this.#checking = false;
-    this.checkedAtMs = this.#options.clock.monotonicMs();
-    // An error is an answer, too, and so is that the session is gone; a busy server says other things meanwhile.
+    this.checkedAtMs = this.#clock.monotonicMs();
+    // An error reply, a lost session and any other message meanwhile also prove that the server is alive.
     const alive =
       asked.kind === "answered" || asked.failure.kind === "session_lost" || this.#messages !== messagesBefore;
     this.#set(alive ? 0 : this.missedChecks + 1);
@@ -52,6 +51,6 @@ export class Health {
 
   #set(missedChecks: number): void {
     this.missedChecks = missedChecks;
-    this.#options.onChanged();
+    this.#onChanged();
   }
 }

@@ -1,6 +1,6 @@
-// The server's notifications: each goes to the client that it belongs to, and to nobody else.
+// The server's notifications: each goes only to the clients that it belongs to.
 import type { CallPort, ClientPort } from "../../client-port.ts";
-import type { JsonObject, RpcId, RpcNotification } from "../../json-rpc.ts";
+import { type JsonObject, type RpcId, type RpcNotification, rpcNotification } from "../../json-rpc.ts";
 import { LIST_CHANGED, LIST_KINDS, type ListKind, RESOURCE_UPDATED, TASK_NOTICE } from "../../protocol.ts";
 import { type ClientRecords, type ElicitationRecord, type TaskRecord, taskOfCall } from "./attribution.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
@@ -22,14 +22,12 @@ interface NotificationParts {
   readonly lists: InstanceLists;
   readonly level: ServerLogLevel;
   readonly log: ServerLog;
-  /** Keeps a line of the server that no client may see. */
-  readonly keepLine: (line: string) => void;
 }
 
-/** What the link has to wait for before it reads more from the same source; null: nothing. */
+/** Pauses the link's source until it settles; null: the link reads on. */
 type Wait = Promise<void> | null;
 
-/** As `notifications/mountaineer/handover`. */
+/** Prefix of our own notifications to our bridge, as `notifications/mountaineer/handover`. */
 const OWN_NOTIFICATIONS = "notifications/mountaineer/";
 
 const LIST_KIND_OF: ReadonlyMap<string, ListKind> = new Map(
@@ -54,7 +52,7 @@ export class Notifications {
         this.#taskStatus(message, streamOf);
         return null;
       case TASK_NOTICE:
-        this.#parts.watchers.tell(params);
+        this.#parts.watchers.notify(params);
         return null;
       case RESOURCE_UPDATED:
         this.#updated(message, streamOf);
@@ -75,23 +73,23 @@ export class Notifications {
   #progress(message: RpcNotification, streamOf: RpcId | null): Wait {
     const { method, params } = message;
     const token = params?.["progressToken"];
-    const request = typeof token === "number" ? this.#parts.calls.get(token) : undefined;
+    const request = typeof token === "number" ? this.#parts.calls.pending.get(token) : undefined;
     if (request === undefined) {
       this.#taskProgress(message, streamOf);
       return null;
     }
     if (request.progressToken === null) return null;
-    this.#parts.calls.restart(request);
+    this.#parts.calls.pending.restart(request);
     if (request.port === null) return null;
-    const theirs = { ...params, progressToken: request.progressToken };
-    return this.#forwardLossy(request.port, method, theirs, streamOf);
+    const forClient = { ...params, progressToken: request.progressToken };
+    return this.#forwardLossy(request.port, method, forClient, streamOf);
   }
 
   #taskProgress({ method, params }: RpcNotification, streamOf: RpcId | null): void {
     const task = taskOfCall(this.#parts.tasks, params?.["progressToken"]);
     if (task === null || task.progressToken === null) return;
-    const theirs = { ...params, progressToken: task.progressToken };
-    this.#forward(task.client, [streamOf], { jsonrpc: "2.0", method, params: theirs });
+    const forClient = { ...params, progressToken: task.progressToken };
+    this.#forward(task.client, [streamOf], rpcNotification(method, forClient));
   }
 
   #taskStatus(message: RpcNotification, streamOf: RpcId | null): void {
@@ -101,17 +99,18 @@ export class Notifications {
   }
 
   #log({ method, params = {} }: RpcNotification, streamOf: RpcId | null): Wait {
-    const { calls, level, log, keepLine, options } = this.#parts;
-    const whose = calls.attribute(streamOf);
-    if (whose.kind === "call") {
-      const { port } = whose.call;
+    const { calls, level, log, options } = this.#parts;
+    const addressee = calls.attribute(streamOf);
+    if (addressee.kind === "call") {
+      const { port } = addressee.call;
       if (!passesLogLevel(params, port.client, level.raised)) return null;
       return this.#forwardLossy(port, method, params, streamOf);
     }
-    if (whose.kind === "owner") {
-      if (passesLogLevel(params, whose.client, level.raised)) whose.client.notify(method, params);
-    } else if (whose.why === "idle") options.onLog(params);
-    else keepLine(logLine(params, log));
+    if (addressee.kind === "owner") {
+      if (passesLogLevel(params, addressee.client, level.raised)) addressee.client.notify(method, params);
+    } else if (addressee.why === "idle") options.onLog(params);
+    // The message belongs to one of several clients, so none of them may see it.
+    else log.keep(logLine(params, log));
     return null;
   }
 
@@ -131,17 +130,17 @@ export class Notifications {
 
   #other(message: RpcNotification, streamOf: RpcId | null): void {
     const { method, params } = message;
-    // What Mountaineer says to its own bridge, a server could only say to mislead it.
+    // A server that sends our bridge's own notifications could only mislead the bridge.
     if (method.startsWith(OWN_NOTIFICATIONS)) return;
-    const whose = this.#parts.calls.attribute(streamOf);
-    if (whose.kind === "call") whose.call.port.notify(method, params);
-    else if (whose.kind === "owner") whose.client.notify(method, params);
+    const addressee = this.#parts.calls.attribute(streamOf);
+    if (addressee.kind === "call") addressee.call.port.notify(method, params);
+    else if (addressee.kind === "owner") addressee.client.notify(method, params);
   }
 
-  /** In the first of these calls that is in flight and the client's own; else outside of calls. */
+  /** Sends within the first of these calls that is in flight and belongs to the client; otherwise outside of calls. */
   #forward(client: ClientPort, calls: readonly (RpcId | null)[], { method, params }: RpcNotification): void {
     for (const id of calls) {
-      const port = id === null ? undefined : this.#parts.calls.get(id)?.port;
+      const port = id === null ? undefined : this.#parts.calls.pending.get(id)?.port;
       if (port?.client !== client) continue;
       port.notify(method, params);
       return;
@@ -149,7 +148,7 @@ export class Notifications {
     client.notify(method, params);
   }
 
-  /** What a client can do without is not piled up for one that does not read while others wait. */
+  /** Drops the notification if the client does not read and the link cannot be paused because others wait for it. */
   #forwardLossy(port: CallPort, method: string, params: JsonObject, streamOf: RpcId | null): Wait {
     const { calls } = this.#parts;
     const before = calls.hold(port, streamOf);
@@ -162,7 +161,7 @@ export class Notifications {
 function logLine(params: JsonObject, log: ServerLog): string {
   const { level, logger, data } = params;
   const from = typeof logger === "string" ? ` ${logger}` : "";
-  // Cleaned before it is cut: half a secret is one, too.
+  // Redacted before it is cut, so that no part of a secret remains.
   return oneLine(log.clean(`[${typeof level === "string" ? level : "log"}${from}] ${dataText(data)}`));
 }
 
@@ -171,7 +170,7 @@ function dataText(data: unknown): string {
   try {
     return JSON.stringify(data) ?? "";
   } catch (error) {
-    // Parsing nests deeper than writing does.
+    // JSON can be parsed with deeper nesting than can be written.
     if (error instanceof RangeError) return "(nested too deep to be shown)";
     throw error;
   }

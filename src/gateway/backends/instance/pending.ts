@@ -1,4 +1,4 @@
-// The requests that wait for a server's answer: their ids, their deadlines (one timer for all), their cancelling.
+// The requests that wait for a server's answer: ids, deadlines (one timer for all) and cancellation.
 import { FleetingMap } from "../../../runtime/fleeting.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
@@ -6,19 +6,19 @@ import type { CallPort } from "../../client-port.ts";
 import type { Reply, RpcId } from "../../json-rpc.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
 
-/** What became of a request of the gateway's own. */
+/** The outcome of one of the gateway's own requests. */
 export type Asked =
   | { readonly kind: "answered"; readonly reply: Reply }
   | { readonly kind: "failed"; readonly failure: LinkFailure };
 
-/** Asks the server for the gateway itself; never rejects. */
+/** Sends one of the gateway's own requests; never rejects. */
 export type Ask = (
   method: string,
   params: Readonly<Record<string, unknown>> | undefined,
   timeoutMs: number,
 ) => Promise<Asked>;
 
-/** A call that has had no answer and no sign of progress for so long may wait for a server that hangs. */
+/** After this time without an answer or progress, a call may be waiting for a server that hangs. */
 const LONG_WAIT_MS = 10_000;
 
 /** The calls that have waited for `LONG_WAIT_MS` or longer. */
@@ -27,62 +27,62 @@ export interface LongWaits {
   readonly longestMs: number;
 }
 
-/** Something that belongs to the request, or may. */
+/** A question of the server that belongs to the request, or may. */
 export interface Attached {
   ended(request: PendingRequest): void;
 }
 
 export interface NewRequest {
   readonly method: string;
-  /** Whose call it is; null: the gateway's own, or a call of its owner from the command line. */
+  /** The client's call; null: one of the gateway's own requests, or a call of the owner from the command line. */
   readonly port: CallPort | null;
-  /** Asked by the gateway for itself (lists, pings): counts as no call. */
+  /** One of the gateway's own requests (lists, pings), which does not count as a call. */
   readonly own: boolean;
-  /** As the client gave it; null: it gave none. */
+  /** The client's own token; null: it gave none. */
   readonly progressToken: RpcId | null;
   readonly timeoutMs: number;
-  /** Its time begins so much later, unless `restart` begins it before. Default 0. */
+  /** Delay before the timeout begins, unless `restart` begins it earlier. Default 0. */
   readonly graceMs?: number;
   readonly signal: CallSignal | null;
-  /** Called once. `failure` is set when it was not the server who answered. */
+  /** Called once. `failure`: why the reply is not the server's own; null: it is. */
   readonly settled: (reply: Reply, failure: LinkFailure | null) => void;
 }
 
 export interface PendingRequest extends NewRequest {
   readonly id: number;
   graceMs: number;
-  /** Which session it was sent in; null: not sent yet. */
+  /** Number of the session in which the request was sent; null: not sent yet. */
   sentIn: number | null;
-  /** Monotonic ms. */
+  /** The deadline, monotonic ms. */
   dueMs: number;
-  /** Since when it waits, or since the last sign of progress; monotonic ms. */
+  /** Time of sending or of the last progress, monotonic ms. */
   sinceMs: number;
-  /** Null until something is attached: most calls have nothing. While something is, it is not overdue. */
+  /** The request is never overdue while something is attached. Null instead of an empty set: most calls need none. */
   attached: Set<Attached> | null;
   onAbort: (() => void) | null;
 }
 
 interface PendingOptions {
   readonly clock: Clock;
-  /** Its time has passed; it is still there. */
+  /** The deadline has passed; the request is still pending. */
   readonly onOverdue: (request: PendingRequest) => void;
-  /** Its signal has aborted; it is still there. */
+  /** The signal has aborted; the request is still pending. */
   readonly onAborted: (request: PendingRequest, reason: unknown) => void;
 }
 
-/** A client's answer is waited for, and not the server. */
+/** The request waits for a client's answer, and not for the server. */
 function isAsking({ attached }: PendingRequest): boolean {
   return attached !== null && attached.size > 0;
 }
 
 /**
- * Ids count up from 1. One clock timer stands for the earliest deadline known when it was set; a deadline that moved on
- * or went is found out when it fires, so that a call sets no timer of its own.
+ * Ids count up from 1. One timer serves all requests, so that a call sets none of its own: it is set for the earliest
+ * deadline, and on firing skips deadlines that have moved or gone.
  */
 export class PendingRequests implements Iterable<PendingRequest>, Disposable {
-  /** How many are not the gateway's own. */
+  /** Number of pending requests that are not the gateway's own. */
   calls = 0;
-  /** The id given last; 0: none. */
+  /** The last assigned id; 0: none. */
   newestId = 0;
   readonly #options: PendingOptions;
   readonly #requests = new FleetingMap<RpcId, PendingRequest>();
@@ -125,14 +125,13 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     return request;
   }
 
-  /** Some servers return the number as a text, and today's SDKs take that. */
+  /** Some servers return the number as a string, and the official SDKs accept that. */
   get(id: RpcId): PendingRequest | undefined {
     return this.#requests.get(typeof id === "string" ? Number(id) : id);
   }
 
-  /** Of those that are not the gateway's own. Looks at each: for people who look, not for every call. */
+  /** The clients' calls that have waited long; null: none. Looks at each request, so it is for status displays only. */
   longWaits(): LongWaits | null {
-    // Most servers have nothing to do most of the time.
     if (this.calls === 0) return null;
     const nowMs = this.#options.clock.monotonicMs();
     let calls = 0;
@@ -146,7 +145,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     return calls === 0 ? null : { calls, longestMs };
   }
 
-  /** Starts its time anew. */
+  /** Restarts the timeout. */
   restart(request: PendingRequest): void {
     request.sinceMs = this.#options.clock.monotonicMs();
     request.dueMs = request.sinceMs + request.timeoutMs;
@@ -155,7 +154,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     this.#arm(request.dueMs);
   }
 
-  /** Forgets it, tells what is attached to it, and hands the reply over; once, later ones do nothing. */
+  /** Removes the request, ends what is attached to it, and delivers the reply. Further calls do nothing. */
   settle(request: PendingRequest, reply: Reply, failure: LinkFailure | null): void {
     if (!this.#requests.delete(request.id)) return;
     if (!request.own) this.calls--;
@@ -171,7 +170,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
-    // Nothing arms it again.
+    // Keeps `#arm` from setting another timer.
     this.#timerDueMs = Number.NEGATIVE_INFINITY;
   }
 
@@ -191,7 +190,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     const overdue: PendingRequest[] = [];
     let nextMs = Number.POSITIVE_INFINITY;
     for (const request of this.#requests.values()) {
-      // Who waits for a client's answer is not late, however long a person takes.
+      // A request that waits for a client's answer is not overdue, however long a person takes.
       if (request.dueMs <= nowMs && isAsking(request)) request.dueMs = nowMs + request.timeoutMs;
       if (request.dueMs <= nowMs) overdue.push(request);
       else nextMs = Math.min(nextMs, request.dueMs);

@@ -1,6 +1,6 @@
-// The server's own requests: each goes to the client that it belongs to, or is refused; never to a guess.
+// The server's own requests: each goes to the client that it certainly belongs to, or is refused.
 import { randomBytes } from "node:crypto";
-import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
+import { settledWithin } from "../../../runtime/time/clock.ts";
 import type { ClientPort, Question as ClientQuestion } from "../../client-port.ts";
 import {
   errorReply,
@@ -16,6 +16,7 @@ import {
   type RpcId,
   type RpcMessage,
   type RpcRequest,
+  rpcNotification,
 } from "../../json-rpc.ts";
 import { takesElicitation } from "../../protocol.ts";
 import type { Attribution, ClientCall, ClientRecords, ElicitationRecord } from "./attribution.ts";
@@ -24,7 +25,7 @@ import { type InstanceCalls, progressTokenOf, withProgressToken } from "./calls.
 import { seconds } from "./failures.ts";
 import type { Attached, PendingRequest } from "./pending.ts";
 
-/** Questions of one server that wait for an answer at a time; more are refused. */
+/** Limit of open questions of one server; more are refused. */
 const MOST_OPEN = 1_000;
 
 type Addressee = Exclude<Attribution, { readonly kind: "nobody" }>;
@@ -32,51 +33,49 @@ type Addressee = Exclude<Attribution, { readonly kind: "nobody" }>;
 interface Question extends Attached {
   readonly id: RpcId;
   readonly client: ClientPort;
-  /** It belongs to one of them; empty: it is outside of any call. */
+  /** The question belongs to one of these calls; empty: it belongs to no call. */
   readonly calls: Set<PendingRequest>;
   readonly abort: AbortController;
 }
 
 export class Questions {
-  readonly #backend: string;
+  /** The server has asked for a client's roots. */
+  asksForRoots = false;
+  readonly #options: InstanceOptions;
   readonly #calls: InstanceCalls;
   readonly #send: (message: RpcMessage) => void;
   readonly #elicitations: ClientRecords<ElicitationRecord>;
-  readonly #open = new Map<ReturnType<typeof idKey>, Question>();
-  /** It has asked for a client's roots. */
-  asksForRoots = false;
-  readonly #clock: Clock;
   readonly #onRootsAsked: () => void;
-  /** Resolves when the last that is open is closed. */
-  #none: PromiseWithResolvers<void> | null = null;
-  #came = false;
+  readonly #open = new Map<ReturnType<typeof idKey>, Question>();
+  /** Resolves when no question is open. */
+  #allClosed: PromiseWithResolvers<void> | null = null;
+  #hasAsked = false;
   readonly #tokenPrefix = randomBytes(9).toString("base64url");
   #lastToken = 0;
 
   constructor(
-    { backend, clock }: InstanceOptions,
+    options: InstanceOptions,
     calls: InstanceCalls,
     send: (message: RpcMessage) => void,
     elicitations: ClientRecords<ElicitationRecord>,
     onRootsAsked: () => void,
   ) {
-    this.#backend = backend;
-    this.#clock = clock;
-    this.#onRootsAsked = onRootsAsked;
+    this.#options = options;
     this.#calls = calls;
     this.#send = send;
     this.#elicitations = elicitations;
+    this.#onRootsAsked = onRootsAsked;
   }
 
-  /** Whether any has come since this was asked last; resolves when none is open, or after `limitMs`. */
+  /** Waits until no question is open, for `limitMs` at most. True if the server has asked since the last call of this. */
   async answered(limitMs: number): Promise<boolean> {
     if (this.#open.size > 0) {
-      this.#none ??= Promise.withResolvers<void>();
-      await settledWithin(this.#clock, limitMs, this.#none.promise);
+      this.#allClosed ??= Promise.withResolvers<void>();
+      await settledWithin(this.#options.clock, limitMs, this.#allClosed.promise);
     }
-    const came = this.#came;
-    this.#came = false;
-    return came;
+    const hasAsked = this.#hasAsked;
+    this.#hasAsked = false;
+    return hasAsked;
   }
 
   take(request: RpcRequest, streamOf: RpcId | null): void {
@@ -85,7 +84,7 @@ export class Questions {
       this.asksForRoots = true;
       this.#onRootsAsked();
     }
-    // Two open ones of one id could not be told apart; the first keeps it.
+    // Two open questions with one id could not be told apart, so the second is dropped.
     if (method !== "ping" && this.#open.has(idKey(id))) return;
     const addressee = this.#addressee(request, streamOf);
     if (!("kind" in addressee)) {
@@ -98,56 +97,55 @@ export class Questions {
       this.#elicitations.remember(params["elicitationId"], { client, call });
     }
     const calls = addressee.kind === "call" ? addressee.calls : [];
-    const question = this.#put(id, client, calls);
+    const question = this.#add(id, client, calls);
     void this.#askClient(question, request, calls).then(
       (reply) => this.#answered(question, reply),
       () => this.#answered(question, errorReply(INTERNAL_ERROR, "the client could not be asked")),
     );
   }
 
-  /** The server takes one back. */
+  /** The server cancels one of its questions. */
   cancelled(id: unknown): void {
     const question = isRpcId(id) ? this.#open.get(idKey(id)) : undefined;
     if (question !== undefined) this.#withdraw(question, "the server takes its request back", false);
   }
 
-  /** Those to that client are withdrawn, and the server gets an error. */
+  /** Withdraws the questions to this client; the server gets an error. */
   forget(client: ClientPort): void {
-    for (const question of [...this.#open.values()]) {
-      if (question.client === client) this.#withdraw(question, "the client has gone", true);
-    }
+    this.#withdrawAll("the client has gone", true, (question) => question.client === client);
   }
 
-  /** Those outside of any call are withdrawn: the session in which they were asked is gone. */
+  /** Withdraws the questions outside of calls, which end with the session. */
   sessionLost(): void {
-    for (const question of [...this.#open.values()]) {
-      if (question.calls.size === 0) this.#withdraw(question, "the server lost its session", false);
-    }
+    this.#withdrawAll("the server lost its session", false, ({ calls }) => calls.size === 0);
   }
 
-  /** All are withdrawn, and the server gets no more answers. */
+  /** Withdraws all questions without an answer to the server. */
   end(): void {
-    for (const question of [...this.#open.values()]) {
-      this.#withdraw(question, "the backend has ended", false);
-    }
+    this.#withdrawAll("the backend has ended", false, () => true);
   }
 
-  /** Whom to ask; or the answer, where nobody is asked. */
+  #withdrawAll(why: string, tellServer: boolean, isMeant: (question: Question) => boolean): void {
+    for (const question of [...this.#open.values()].filter(isMeant))
+      this.#withdraw(question, why, tellServer);
+  }
+
+  /** The client to ask, or the reply if no client is asked. */
   #addressee({ method, params }: RpcRequest, streamOf: RpcId | null): Addressee | Reply {
     if (method === "ping") return { result: {} };
     if (this.#open.size >= MOST_OPEN) {
       return errorReply(INVALID_REQUEST, `more than ${MOST_OPEN} requests wait for an answer`);
     }
-    const whose = this.#calls.attribute(streamOf);
-    if (whose.kind === "nobody") {
-      if (whose.why === "unclear") this.#calls.endIdle(streamOf);
+    const addressee = this.#calls.attribute(streamOf);
+    if (addressee.kind === "nobody") {
+      if (addressee.why === "unclear") this.#calls.endIdle(streamOf);
       return errorReply(INVALID_REQUEST, this.#unclear(streamOf));
     }
-    return refusalFor(method, params, clientOf(whose).capabilities) ?? whose;
+    return refusalFor(method, params, clientOf(addressee).capabilities) ?? addressee;
   }
 
   #unclear(streamOf: RpcId | null): string {
-    const hint = `set instances = "per-client" for backend ${this.#backend}`;
+    const hint = `set instances = "per-client" for backend ${this.#options.backend}`;
     const lingering = this.#calls.lingering(streamOf);
     if (lingering === null) return `cannot tell which client this belongs to; ${hint}`;
     const { leftMs, isCancelled } = lingering;
@@ -156,13 +154,13 @@ export class Questions {
     return `cannot tell which client this belongs to: ${what} may still be at work, until it is answered${orSilent}, for ${seconds(leftMs)} at most; ${hint}`;
   }
 
-  #put(id: RpcId, client: ClientPort, calls: readonly ClientCall[]): Question {
+  #add(id: RpcId, client: ClientPort, calls: readonly ClientCall[]): Question {
     const question: Question = {
       id,
       client,
       calls: new Set(calls),
       abort: new AbortController(),
-      // While another call may have asked it, a person may still be at the answer.
+      // The question stays open while it may belong to another call.
       ended: (call) => {
         question.calls.delete(call);
         if (question.calls.size > 0) return;
@@ -170,41 +168,33 @@ export class Questions {
       },
     };
     this.#open.set(idKey(id), question);
-    this.#came = true;
+    this.#hasAsked = true;
     for (const call of question.calls) {
       call.attached ??= new Set();
       call.attached.add(question);
-      // Who waits for a person makes progress.
-      this.#calls.restart(call);
+      // Waiting for a person counts as progress.
+      this.#calls.pending.restart(call);
     }
     return question;
   }
 
-  /** In the newest call that it may belong to; where the client breaks that one's stream off, in the next. */
+  /** Asks within the newest call that the question may belong to; within the next one if the client ends its stream. */
   async #askClient(
     question: Question,
     { method, params }: RpcRequest,
     calls: readonly ClientCall[],
   ): Promise<Reply> {
-    const theirToken = progressTokenOf(params);
+    const progressToken = progressTokenOf(params);
     const onProgress = (progress: JsonObject): void => {
-      if (this.#open.get(idKey(question.id)) !== question || theirToken === null) return;
-      this.#send({
-        jsonrpc: "2.0",
-        method: "notifications/progress",
-        params: { ...progress, progressToken: theirToken },
-      });
+      if (this.#open.get(idKey(question.id)) !== question) return;
+      this.#send(rpcNotification("notifications/progress", { ...progress, progressToken }));
     };
     const { signal } = question.abort;
-    const asking = (): ClientQuestion =>
-      params === undefined || theirToken === null
-        ? [method, params, signal]
-        : [
-            method,
-            withProgressToken(params, `${this.#tokenPrefix}.${++this.#lastToken}`),
-            signal,
-            onProgress,
-          ];
+    const asking = (): ClientQuestion => {
+      if (params === undefined || progressToken === null) return [method, params, signal];
+      const token = `${this.#tokenPrefix}.${++this.#lastToken}`;
+      return [method, withProgressToken(params, token), signal, onProgress];
+    };
     if (calls.length === 0) return question.client.request(...asking());
     for (const call of calls.toReversed()) {
       const reply = question.calls.has(call) ? await call.port.request(...asking()) : null;
@@ -219,7 +209,7 @@ export class Questions {
 
   #answered(question: Question, reply: Reply): void {
     if (!this.#close(question)) return;
-    for (const call of question.calls) this.#calls.restart(call);
+    for (const call of question.calls) this.#calls.pending.restart(call);
     this.#answer(question.id, reply);
   }
 
@@ -229,15 +219,15 @@ export class Questions {
     question.abort.abort(why);
   }
 
-  /** False: it is closed already. */
+  /** False: the question was closed before. */
   #close(question: Question): boolean {
     const key = idKey(question.id);
     if (this.#open.get(key) !== question) return false;
     this.#open.delete(key);
     for (const call of question.calls) call.attached?.delete(question);
     if (this.#open.size === 0) {
-      this.#none?.resolve();
-      this.#none = null;
+      this.#allClosed?.resolve();
+      this.#allClosed = null;
     }
     return true;
   }
@@ -248,8 +238,8 @@ function clientOf(addressee: Addressee): ClientPort {
 }
 
 /**
- * The answer to a request that the client did not declare to support. Towards a shared backend the gateway declares
- * everything, so a server may ask what this client does not understand.
+ * The refusal of a request for which the client lacks the capability; null: the client supports it. The gateway declares
+ * all capabilities to a shared backend, so a server may ask for one that this client lacks.
  */
 function refusalFor(method: string, params: JsonObject | undefined, capabilities: JsonObject): Reply | null {
   const missing = (capability: string): Reply =>

@@ -1,4 +1,4 @@
-// The last lines that a server wrote beside the protocol, and rate-limited logging of invalid messages.
+// The last log lines of a server, and rate-limited logging of its invalid messages.
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../../runtime/time/clock.ts";
 import type { ClientPort } from "../../client-port.ts";
@@ -23,7 +23,7 @@ export class ServerLog {
     for (const secret of options.secrets ?? []) this.#redaction.redact(secret);
   }
 
-  /** Takes the secrets out of a text. */
+  /** Redacts secrets in a text. */
   clean(text: string): string {
     return this.#redaction.clean(text);
   }
@@ -35,7 +35,7 @@ export class ServerLog {
     logger.debug("a backend writes", { backend, line });
   }
 
-  /** Logs the first invalid message, and then at most one a minute with how many there were since. */
+  /** Logs the first invalid message, and then one a minute at most, with the number of messages since. */
   invalid(reason: string): void {
     const { backend, clock, logger } = this.#options;
     this.#invalid++;
@@ -47,24 +47,23 @@ export class ServerLog {
   }
 }
 
-// Log levels: the server is asked for the lowest that any client wants, and each client gets its own.
+// Log levels: the server gets the lowest level that any client wants, and each client's messages are filtered by its own.
 
-/** How long calls that want a lower level wait until the server has answered that it is set, ms. */
-const ANSWERED_MS = 1_000;
+/** Time that calls wait for the server's confirmation of a lower log level. */
+const CONFIRMED_MS = 1_000;
 
-/** The level that a server is asked for. */
+/** The log level that is set on a server. */
 export class ServerLogLevel {
-  /** What the server was told last; null: nothing, it logs as it likes. */
-  told: McpLogLevel | null = null;
+  /** The level last sent to the server; null: none, the server uses its default. */
+  #sent: McpLogLevel | null = null;
   readonly #options: InstanceOptions;
   readonly #session: ServerSession;
   readonly #mayOvertake: () => boolean;
   #wanted: McpLogLevel | null;
-  #answering: Promise<void> | null = null;
-  /** What the server has answered last. */
-  #answered: McpLogLevel | null = null;
+  #confirming: Promise<void> | null = null;
+  #confirmed: McpLogLevel | null = null;
 
-  /** `mayOvertake`: the server may get a message before one that was sent earlier. */
+  /** `mayOvertake`: messages may reach the server in another order than they were sent. */
   constructor(options: InstanceOptions, session: ServerSession, mayOvertake: () => boolean) {
     this.#options = options;
     this.#session = session;
@@ -72,53 +71,54 @@ export class ServerLogLevel {
     this.#wanted = options.logLevel;
   }
 
-  /** What the server was asked to say in everybody's calls; null: nothing. One of 2026-07-28 is asked in each. */
+  /** The level set for all calls; null: none. A server of 2026-07-28 gets the level with each call instead. */
   get raised(): McpLogLevel | null {
-    return this.#session.result?.protocolVersion === MODERN_VERSION ? null : this.told;
+    return this.#session.result?.protocolVersion === MODERN_VERSION ? null : this.#sent;
   }
 
   want(level: McpLogLevel | null): void {
     this.#wanted = level;
   }
 
-  /** Sends the level to the server if it is another one; resolves when the server has answered, or is late with it. */
+  /** Sends the level to the server if it has changed; resolves when the server has answered, or after `CONFIRMED_MS`. */
   send(): Promise<void> {
     const level = this.#wanted;
-    // There is no way to take a level back, so null leaves the last one; clients are filtered each for itself.
-    if (level === null || level === this.told || !this.#session.declares("logging")) {
-      return this.#answering ?? Promise.resolve();
+    // MCP cannot unset a level, so null keeps the last one; messages are filtered for each client anyway.
+    if (level === null || level === this.#sent || !this.#session.declares("logging")) {
+      return this.#confirming ?? Promise.resolve();
     }
-    if (this.#answering !== null && this.#mayOvertake()) return this.#answering.then(() => this.send());
-    this.told = level;
+    if (this.#confirming !== null && this.#mayOvertake()) return this.#confirming.then(() => this.send());
+    this.#sent = level;
     const { clock, listMs } = this.#options;
     const asked = this.#session.ask("logging/setLevel", { level }, listMs);
-    const answering = settledWithin(clock, ANSWERED_MS, asked).then(() => {
-      if (this.#answering !== answering) return;
-      this.#answering = null;
-      this.#answered = level;
+    const confirming = settledWithin(clock, CONFIRMED_MS, asked).then(() => {
+      if (this.#confirming !== confirming) return;
+      this.#confirming = null;
+      this.#confirmed = level;
     });
-    this.#answering = answering;
-    return answering;
+    this.#confirming = confirming;
+    return confirming;
   }
 
-  /** What a call waits for whose client wants that level; null: nothing. */
+  /** What a call of a client with this level has to wait for; null: nothing. */
   before(level: McpLogLevel | null): Promise<void> | null {
-    if (this.#answering === null || level === null || !this.#mayOvertake()) return null;
-    const isLower = this.#answered === null || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(this.#answered);
-    return isLower ? this.#answering : null;
+    if (this.#confirming === null || level === null || !this.#mayOvertake()) return null;
+    const isLower =
+      this.#confirmed === null || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(this.#confirmed);
+    return isLower ? this.#confirming : null;
   }
 
-  /** A new session knows nothing yet. */
+  /** The session was lost, and the level with it. */
   forgotten(): void {
-    this.told = null;
-    this.#answering = null;
-    this.#answered = null;
+    this.#sent = null;
+    this.#confirming = null;
+    this.#confirmed = null;
   }
 }
 
 /**
- * Whether a log message passes to a client. Who never set a level gets what the server sends of itself; once another
- * client made it say more, as if it had asked for `info`. A level that is none of MCP's passes.
+ * True if a log message passes to a client. A client that set no level gets all messages while the server uses its
+ * default level; once another client has set one, messages from `info` on. Messages with an unknown level pass.
  */
 export function passesLogLevel(
   params: JsonObject | undefined,

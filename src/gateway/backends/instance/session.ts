@@ -1,23 +1,21 @@
-// The session with one server: `initialize`, and one renewal of a lost HTTP session for all who notice it.
+// The session with one server: `initialize`, and the renewal of a lost HTTP session.
 
-import type { ClientPort } from "../../client-port.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, type Reply } from "../../json-rpc.ts";
 import {
   isProtocolVersion,
   LATEST_VERSION,
-  LEGACY_VERSIONS,
   loopGuard,
   MODERN_VERSION,
   SKILLS_EXTENSION,
   type SpokenVersion,
 } from "../../protocol.ts";
-import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
+import { type LinkFailure, linkFailure, unknownVersion } from "../links/backend-link.ts";
 import type { InitializeResult, InstanceOptions } from "./backend-instance.ts";
 import type { InstanceCalls } from "./calls.ts";
-import { errorAnswer, oneLine } from "./failures.ts";
+import { errorAnswer } from "./failures.ts";
 import type { Ask } from "./pending.ts";
 
-/** More renewals than that within a minute: the instance ends, and its restart backs off. */
+/** After more renewals within a minute the instance ends, and its restart backs off. */
 const MOST_A_MINUTE = 5;
 
 export const STOPPED = linkFailure("closed", "it is being stopped");
@@ -31,13 +29,13 @@ interface SessionEvents {
 }
 
 export class ServerSession {
-  /** Counts sessions; 0: not initialized yet. */
+  /** Number of the session, from 1; 0: not initialized yet. */
   number = 0;
-  /** What the server answered to `initialize`; null until then. */
+  /** The server's answer to `initialize`; null until then. */
   result: InitializeResult | null = null;
-  /** Settles when the renewal under way is over, however it went; null: none is. */
+  /** Settles when the renewal under way has succeeded or failed; null: there is none. */
   renewal: Promise<void> | null = null;
-  /** Waits for a renewal that is under way. */
+  /** Waits for a renewal under way first. */
   readonly ask: Ask = async (method, params, timeoutMs) => {
     while (this.renewal !== null) await this.renewal;
     return this.#calls.ask(method, params, timeoutMs);
@@ -59,20 +57,26 @@ export class ServerSession {
     return isJsonObject(this.result?.capabilities[capability]);
   }
 
-  /** The server itself has written something: its time to answer `initialize` begins. */
+  /** The server itself has written something, so the timeout of `initialize` begins. */
   onOutput(): void {
     if (this.#hasOutput) return;
     this.#hasOutput = true;
-    const request = this.#calls.get(this.#initializeId);
-    if (request !== undefined) this.#calls.restart(request);
+    const { pending } = this.#calls;
+    const request = pending.get(this.#initializeId);
+    if (request !== undefined) pending.restart(request);
   }
 
-  /** Null: it went well. */
+  /** Null: success. */
   async initialize(): Promise<LinkFailure | null> {
     const { backend, clientInfo, owner, initMs, downloadMs = 0 } = this.#options;
-    const params = initializeParams(clientInfo, owner);
+    const params = {
+      protocolVersion: LATEST_VERSION,
+      capabilities: owner === null ? SHARED_CAPABILITIES : owner.capabilities,
+      clientInfo,
+      _meta: loopGuard(),
+    };
     const asking = this.#calls.ask("initialize", params, initMs, this.#hasOutput ? 0 : downloadMs);
-    this.#initializeId = this.#calls.newestId;
+    this.#initializeId = this.#calls.pending.newestId;
     const asked = await asking;
     if (this.#events.isOver()) return STOPPED;
     if (asked.kind === "failed") return asked.failure;
@@ -106,42 +110,26 @@ export class ServerSession {
   }
 }
 
-// What the gateway sends with `initialize`, and how it reads the server's result.
+// The params of `initialize`, and the parsing of the server's result.
 
-/** What the gateway can pass on for some client; who of them declared what is looked at for each question. */
+/** All capabilities that some client may have; each question of the server is checked against its client's own. */
 const SHARED_CAPABILITIES: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },
   roots: { listChanged: true },
-  // Whoever cannot show a page has the tool's text all the same; skills are for whoever asks for them.
+  // Safe to declare for clients without them: a tool with a page has text too, and skills are read on request only.
   extensions: {
     "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] },
     [SKILLS_EXTENSION]: {},
   },
 };
 
-/** `owner`: whose instance it is, so that the server sees exactly that client's capabilities. */
-function initializeParams(
-  clientInfo: { readonly name: string; readonly version: string },
-  owner: ClientPort | null,
-): JsonObject {
-  return {
-    protocolVersion: LATEST_VERSION,
-    capabilities: owner === null ? SHARED_CAPABILITIES : owner.capabilities,
-    clientInfo,
-    _meta: loopGuard(),
-  };
-}
-
-/** What the server says it is. One that names no name or no capabilities that we could tell is taken as it is. */
+/** Tolerates a server without a name or valid capabilities. */
 function readInitializeResult(reply: Reply, backend: string): InitializeResult | LinkFailure {
   if (isError(reply)) return errorAnswer("initialize", reply.error);
   const { protocolVersion, capabilities, serverInfo, instructions } = reply.result;
   if (!isProtocolVersion(protocolVersion) && protocolVersion !== MODERN_VERSION) {
-    const theirs = typeof protocolVersion === "string" ? oneLine(protocolVersion) : "of no version";
-    const ours = [MODERN_VERSION, ...LEGACY_VERSIONS].join(", ");
-    const message = `the server speaks MCP ${theirs}, the gateway ${ours}`;
-    return linkFailure("protocol", message, "use a version of the server that speaks one of these");
+    return unknownVersion(typeof protocolVersion === "string" ? protocolVersion : "");
   }
   const info = isJsonObject(serverInfo) ? serverInfo : {};
   return {

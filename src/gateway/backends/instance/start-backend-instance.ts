@@ -1,5 +1,5 @@
-// One instance of a backend: it connects, initializes, reads the lists, and then carries calls and what belongs to
-// them, until it ends or is closed.
+// One instance of a backend: it connects, initializes, reads the lists, and then carries calls until it ends or is
+// closed.
 import { settledWithin } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
 import type { ListFreshness, Listings } from "../../catalog/catalog.ts";
@@ -15,6 +15,7 @@ import {
   type RpcError,
   type RpcId,
   type RpcMessage,
+  rpcNotification,
 } from "../../json-rpc.ts";
 import { LIST_KINDS, type McpLogLevel } from "../../protocol.ts";
 import { type BackendLink, type LinkFailure, linkFailure, type Sender } from "../links/backend-link.ts";
@@ -44,17 +45,17 @@ import { ServerLog, ServerLogLevel } from "./server-log.ts";
 import { ServerSession, STOPPED } from "./session.ts";
 import { Subscriptions, TaskWatchers } from "./subscriptions.ts";
 
-const PING_MS = 5_000;
-/** How long the first call waits for the answers to what the server itself asks first; then what it does with them. */
+/** Limit of the time in which the server's first questions are answered before it becomes ready. */
 const FIRST_QUESTIONS_MS = 10_000;
 const FIRST_PING_MS = 2_000;
+/** Time for the server to use the answers. */
 const AFTER_ANSWER_MS = 200;
-/** One call after the other must not become one notice after the other. */
+/** Minimum time between two reports of an idle instance. */
 const BETWEEN_IDLE_MS = 100;
-/** Some proxies cut each idle stream, and some servers end it with each event: lists and resources are read again. */
+/** Minimum time between two re-readings after stream gaps: some proxies and servers end streams all the time. */
 const BETWEEN_GAPS_MS = 30_000;
 
-/** Starts one; nothing is called back before it returns. Whatever goes wrong is in `seen`. */
+/** Nothing is called back before this returns. Failures are in `seen`. */
 export function startBackendInstance(options: InstanceOptions): BackendInstance {
   const instance = new RunningInstance(options);
   void instance.start();
@@ -71,10 +72,10 @@ class RunningInstance {
   #state: InstanceState = { kind: "starting" };
   #readyAtMs: number | null = null;
   #seen: InstanceSeen | null = null;
-  /** What requests get from now on; null: it lives. */
+  /** The error for all requests after the end; null: the instance has not ended. */
   #over: RpcError | null = null;
   #closing: Promise<void> | null = null;
-  /** Why no request gets a token any more; null: they do. */
+  /** Why there is no valid token any more; null: there is one, or none is needed. */
   #signedOut: LinkFailure | null = null;
   readonly #log: ServerLog;
   readonly #elicitations = new ClientRecords<ElicitationRecord>();
@@ -100,7 +101,7 @@ class RunningInstance {
     this.#options = options;
     this.#startedAtMs = clock.monotonicMs();
     this.#idle = createThrottle(clock, BETWEEN_IDLE_MS, () => {
-      if (this.#calls.inFlight === 0) this.#changed();
+      if (this.#calls.pending.calls === 0) this.#changed();
     });
     this.#gaps = createThrottle(clock, BETWEEN_GAPS_MS, () => this.#catchUp());
     this.#log = new ServerLog(options);
@@ -124,8 +125,7 @@ class RunningInstance {
       renewed: () => this.#sessionRenewed(),
       failed: (failure) => this.#fail(failure),
     });
-    const ping = () => this.#calls.ask("ping", undefined, PING_MS);
-    this.#health = new Health({ clock, ping, onChanged: changed });
+    this.#health = new Health(clock, this.#calls, changed);
     const toolFault = (tool: JsonObject): string | null => this.#link.toolFault?.(tool) ?? null;
     this.#lists = new InstanceLists(options, this.#session, toolFault, changed);
     this.#level = new ServerLogLevel(options, this.#session, () => this.#link.pid === null);
@@ -143,12 +143,11 @@ class RunningInstance {
       lists: this.#lists,
       level: this.#level,
       log: this.#log,
-      keepLine: (line) => this.#keepLine(line),
     });
     this.#link = options.open({
       onMessage: (message, streamOf) => this.#take(message, streamOf),
       onRequestFailed: (id, failure) => this.#requestFailed(id, failure),
-      // Found out now, a server that was deployed anew costs no client a call.
+      // The ping finds a lost session before a client's call fails because of it.
       onDoubt: () => this.check(),
       onGap: () => {
         if (this.#over === null) this.#gaps.due();
@@ -167,28 +166,28 @@ class RunningInstance {
     if (this.#over !== null) return;
     this.#state = { kind: "ready" };
     this.#readyAtMs = this.#options.clock.monotonicMs();
-    // What was wanted meanwhile.
+    // The wanted level may have changed since the first sending.
     void this.#level.send();
     this.#subscriptions.resume();
     this.#calls.release();
     this.#changed();
   }
 
-  /** A server that asks its client for its folders refuses calls that come before it has the answer, and uses it. */
+  /** Some servers first ask their client for its roots, and refuse calls until they have the answer. */
   async #firstQuestions(): Promise<void> {
     const { clock } = this.#options;
     const untilMs = clock.monotonicMs() + FIRST_QUESTIONS_MS;
     while (this.#over === null) {
       const leftMs = untilMs - clock.monotonicMs();
       if (leftMs <= 0 || !(await this.#questions.answered(leftMs))) return;
-      // Once it answers, it has read what was sent before.
+      // A server that answers the ping has read the answers sent before it.
       await settledWithin(clock, FIRST_PING_MS, this.#calls.ask("ping", undefined, FIRST_PING_MS));
       await clock.sleep(AFTER_ANSWER_MS);
     }
   }
 
   get seen(): InstanceSeen {
-    const { inFlight } = this.#calls;
+    const inFlight = this.#calls.pending.calls;
     if (this.#seen === null || this.#seen.inFlight !== inFlight) {
       this.#seen = {
         id: this.id,
@@ -208,22 +207,22 @@ class RunningInstance {
     return this.#seen;
   }
 
-  /** The calls that have waited long for it; null: none has. Looked for when it is asked for. */
+  /** The calls that have waited long for the server; null: none has. Computed on each access. */
   get longWaits(): LongWaits | null {
-    return this.#calls.longWaits;
+    return this.#calls.pending.longWaits();
   }
 
-  /** Null until it is ready; then what was read last. */
+  /** The lists as read last; null until the instance is ready. */
   get listings(): Listings | null {
     return this.#readyAtMs === null ? null : this.#lists.listings;
   }
 
-  /** How long its lists hold, where the server says so. The same object until it changes. */
+  /** How long each list is fresh, if the server says so. The same object until it changes. */
   get freshness(): ListFreshness {
     return this.#lists.freshness;
   }
 
-  /** What the server answered to `initialize`; null until then. */
+  /** The server's answer to `initialize`; null until then. */
   get initializeResult(): InitializeResult | null {
     return this.#session.result;
   }
@@ -232,24 +231,24 @@ class RunningInstance {
     return this.#link.pid;
   }
 
-  /** The last lines that the server wrote beside the protocol, oldest first; at most 200. */
+  /** The server's last 200 log lines, oldest first. */
   get logLines(): readonly string[] {
     return [...this.#log.lines];
   }
 
-  /** Who is subscribed to what: what an instance that takes this one's place has to `adopt`. Live; do not keep. */
+  /** The clients subscribed to each URI, for the `adopt` of an instance that replaces this one. */
   get subscriptions(): ReadonlyMap<string, ReadonlySet<ClientPort>> {
     return this.#subscriptions.clients;
   }
 
-  /** Never rejects: whatever goes wrong is an error reply. */
+  /** Never rejects: failures are error replies. */
   request(call: BackendCall): Promise<Reply> {
     return this.#calls.request(call);
   }
 
   notify(method: string, params: JsonObject | undefined): void {
     if (this.#session.number === 0) return;
-    this.#send(params === undefined ? { jsonrpc: "2.0", method } : { jsonrpc: "2.0", method, params });
+    this.#send(rpcNotification(method, params));
   }
 
   /** Sends a ping, with a deadline; the outcome is in `seen`. */
@@ -262,13 +261,13 @@ class RunningInstance {
     if (this.#isOpen()) this.#lists.refresh();
   }
 
-  /** Lowest level wanted by any client; null: nobody asked. Kept over a renewed session. */
+  /** `wanted`: the lowest level that any client wants; null: no client set one. Survives a renewed session. */
   setLogLevel(wanted: McpLogLevel | null): void {
     this.#level.want(wanted);
     if (this.#state.kind === "ready") void this.#level.send();
   }
 
-  /** Counted per URI: the server is told of the first and of the last. */
+  /** The server gets a request for the first client of each URI and for the last. */
   async subscribe(uri: string, client: ClientPort): Promise<Reply> {
     return this.#over === null ? this.#subscriptions.subscribe(uri, client) : { error: this.#over };
   }
@@ -277,20 +276,20 @@ class RunningInstance {
     return this.#over === null ? this.#subscriptions.unsubscribe(uri, client) : { error: this.#over };
   }
 
-  /** Tells the client what becomes of a task, by TASK_NOTICE, until it is over or the client is forgotten. */
+  /** Sends the client each TASK_NOTICE of a task, until the task has ended or the client is forgotten. */
   async watchTask(...asked: Parameters<TaskWatchers["watch"]>): Promise<Reply> {
     return this.#over === null ? this.#watchers.watch(...asked) : { error: this.#over };
   }
 
   /**
-   * Subscribes these clients, too, each to what it already was elsewhere. Never fails: what the server refuses is
-   * logged, and stays counted, as the client believes it.
+   * Adds the subscriptions of another instance. Never fails: a refusal of the server is logged, and the clients stay
+   * subscribed, as they believe they are.
    */
   adopt(others: ReadonlyMap<string, ReadonlySet<ClientPort>>): void {
     if (this.#over === null) this.#subscriptions.adopt(others);
   }
 
-  /** Forgets a client: its subscriptions, and its calls are cancelled. */
+  /** Cancels a client's calls and subscriptions. */
   forget(client: ClientPort): void {
     if (this.#over !== null) return;
     this.#subscriptions.forget(client);
@@ -301,7 +300,7 @@ class RunningInstance {
     this.#tasks.forget(client);
   }
 
-  /** Calls that are still in flight get `error`; then the link ends in order. */
+  /** Calls in flight get this error; then the link ends in order. */
   close({ code, message }: { readonly code: number; readonly message: string }): Promise<void> {
     if (this.#over === null) {
       this.#state = { kind: "closing" };
@@ -356,7 +355,7 @@ class RunningInstance {
     this.#lists.refresh();
   }
 
-  /** The server may have told of changes that were lost. */
+  /** Notifications of changes may have been lost. */
   #catchUp(): void {
     for (const kind of LIST_KINDS) {
       const declared = this.#session.result?.capabilities[kind];
@@ -376,14 +375,14 @@ class RunningInstance {
     this.#session.onOutput();
     this.#health.onMessage();
     if (!Array.isArray(message)) return this.#takeOne(message, streamOf);
-    // Servers of 2025-03-26 may gather messages.
+    // Servers of 2025-03-26 may send batches.
     const waits = message.map((one) => this.#takeOne(one, streamOf)).filter((wait) => wait !== null);
     return waits.length === 0 ? null : Promise.all(waits).then(() => undefined);
   }
 
   #takeOne(value: unknown, streamOf: RpcId | null): Promise<void> | null {
     const classified = classifyMessage(value);
-    // An answer says whose it is.
+    // A response names its request, so it proves nothing about other calls.
     if (classified.kind !== "response") this.#calls.heard();
     if (classified.kind === "notification") return this.#notifications.take(classified.message, streamOf);
     if (classified.kind === "response") this.#takeResponse(classified.id, classified.reply);
@@ -394,7 +393,7 @@ class RunningInstance {
 
   #takeResponse(id: RpcId | null, reply: Reply): void {
     if (id === null) return;
-    const request = this.#calls.get(id);
+    const request = this.#calls.pending.get(id);
     if (request === undefined) {
       this.#calls.answeredLate(id);
       return;
@@ -406,34 +405,34 @@ class RunningInstance {
     this.#calls.settle(request, request.own ? this.#withoutSecrets(reply) : reply, null);
   }
 
-  /** Errors of the gateway's own requests become conditions. */
+  /** Errors of the gateway's own requests become conditions, which must not contain secrets. */
   #withoutSecrets(reply: Reply): Reply {
     if (!isError(reply)) return reply;
     return { error: { ...reply.error, message: this.#log.clean(reply.error.message) } };
   }
 
-  /** What was meant as an answer is one: better an error now than none until the deadline. */
+  /** An invalid message that seems to be a response fails its request now instead of at the deadline. */
   #takeInvalid(value: unknown, id: RpcId | null, reason: string): void {
     this.#log.invalid(reason);
     if (id === null || !isJsonObject(value) || value["method"] !== undefined) return;
-    const request = this.#calls.get(id);
+    const request = this.#calls.pending.get(id);
     if (request === undefined) return;
     const failure = linkFailure("protocol", "its answer is no JSON-RPC response");
     this.#calls.settle(request, unavailable(this.#options.backend, failure), failure);
   }
 
   #requestFailed(id: RpcId, failure: LinkFailure): void {
-    const request = this.#calls.get(id);
+    const request = this.#calls.pending.get(id);
     if (this.#over !== null || request === undefined) return;
     if (failure.kind === "unreachable") {
-      // It never left.
+      // The request never left this machine.
       request.sentIn = null;
       this.#health.outOfReach = true;
-      if (request.method !== "ping") this.#health.missed(request.id, this.#calls.newestId);
+      if (request.method !== "ping") this.#health.missed(request.id);
     }
     const { backend } = this.#options;
     const isLost = failure.kind === "session_lost";
-    // Calls wait for the new session before the reply is out: who asks again at once gets there.
+    // Renewed before the reply goes out, so that a client that repeats its call at once waits for the new session.
     if (isLost && this.#state.kind === "ready" && request.sentIn === this.#session.number) {
       this.#session.renew();
     }
@@ -444,9 +443,9 @@ class RunningInstance {
     }
   }
 
-  /** Calls that the server took before go on. */
+  /** Calls in flight may still be answered, so the instance ends after the last one. */
   #endIfSignedOut(): void {
-    if (this.#signedOut !== null && this.#calls.inFlight === 0) this.#fail(this.#signedOut);
+    if (this.#signedOut !== null && this.#calls.pending.calls === 0) this.#fail(this.#signedOut);
   }
 }
 

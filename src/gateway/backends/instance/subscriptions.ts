@@ -1,4 +1,4 @@
-// Who is subscribed to which resource of one server, which is told of the first client and of the last.
+// Which clients are subscribed to which resource of one server. The server gets a request for the first and last client.
 import type { ClientPort } from "../../client-port.ts";
 import { errorReply, INTERNAL_ERROR, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
 import { RESOURCE_UPDATED, TASK_NOTICE, TASKS_LOST, UNWATCH_TASK, WATCH_TASK } from "../../protocol.ts";
@@ -11,21 +11,21 @@ const DONE: Reply = { result: {} };
 interface Topic {
   readonly uri: string;
   readonly clients: Set<ClientPort>;
-  /** Of these, who waits for the server's word. */
+  /** The clients that wait for the server's answer; a refusal unsubscribes them. */
   readonly waiting: Set<ClientPort>;
-  told: boolean;
-  /** Telling the server, while that goes on. */
+  /** The server has confirmed the subscription in the current session. */
+  isConfirmed: boolean;
+  /** The requests to the server under way; null: none. */
   work: Promise<Reply> | null;
 }
 
 export class Subscriptions {
-  readonly clients = new Map<string, ReadonlySet<ClientPort>>();
   readonly #options: InstanceOptions;
   readonly #session: ServerSession;
-  /** False: nothing can be asked yet; `resume` follows. */
+  /** False: the server takes no requests yet; `resume` follows. */
   readonly #isOpen: () => boolean;
   readonly #topics = new Map<string, Topic>();
-  // An answer of an older session says nothing about this one.
+  /** Tells apart answers of the current session and of an earlier one. */
   #lostSessions = 0;
 
   constructor(options: InstanceOptions, session: ServerSession, isOpen: () => boolean) {
@@ -34,7 +34,12 @@ export class Subscriptions {
     this.#isOpen = isOpen;
   }
 
-  /** Those who are subscribed to it, or to what it is a part of (`a/b` of `a`). */
+  /** The clients of each URI. */
+  get clients(): ReadonlyMap<string, ReadonlySet<ClientPort>> {
+    return new Map([...this.#topics].map(([uri, { clients }]) => [uri, clients]));
+  }
+
+  /** The clients that are subscribed to this URI or to one of its parents (`a` of `a/b`). */
   subscribers(uri: string): ReadonlySet<ClientPort> {
     const exact = this.#topics.get(uri)?.clients;
     const found = new Set(exact);
@@ -50,7 +55,7 @@ export class Subscriptions {
 
   async subscribe(uri: string, client: ClientPort): Promise<Reply> {
     const topic = this.#topicOf(uri);
-    if (topic.told && topic.work === null) {
+    if (topic.isConfirmed && topic.work === null) {
       topic.clients.add(client);
       return DONE;
     }
@@ -89,20 +94,20 @@ export class Subscriptions {
     }
   }
 
-  /** Any of the resources may have changed: all who are subscribed are told. */
+  /** Notifies all subscribed clients: any of the resources may have changed. */
   notifyAll(): void {
-    for (const { uri, told, clients } of this.#topics.values()) {
-      if (told) for (const client of clients) client.notify(RESOURCE_UPDATED, { uri });
+    for (const { uri, isConfirmed, clients } of this.#topics.values()) {
+      if (isConfirmed) for (const client of clients) client.notify(RESOURCE_UPDATED, { uri });
     }
   }
 
-  /** The server knows of no subscription any more. */
+  /** The server has lost the session, and all subscriptions with it. */
   forgotten(): void {
     this.#lostSessions++;
-    for (const topic of this.#topics.values()) topic.told = false;
+    for (const topic of this.#topics.values()) topic.isConfirmed = false;
   }
 
-  /** Tells the server what it does not know yet. */
+  /** Subscribes to all topics that are not confirmed. */
   resume(): void {
     for (const topic of [...this.#topics.values()]) {
       if (topic.clients.size > 0) void this.#work(topic);
@@ -113,47 +118,44 @@ export class Subscriptions {
   #topicOf(uri: string): Topic {
     let topic = this.#topics.get(uri);
     if (topic === undefined) {
-      topic = { uri, clients: new Set(), waiting: new Set(), told: false, work: null };
+      topic = { uri, clients: new Set(), waiting: new Set(), isConfirmed: false, work: null };
       this.#topics.set(uri, topic);
-      this.clients.set(uri, topic.clients);
     }
     return topic;
   }
 
   #dropIfUnused(topic: Topic): void {
-    if (topic.clients.size > 0 || topic.told || topic.work !== null) return;
-    if (this.#topics.get(topic.uri) !== topic) return;
-    this.#topics.delete(topic.uri);
-    this.clients.delete(topic.uri);
+    if (topic.clients.size > 0 || topic.isConfirmed || topic.work !== null) return;
+    if (this.#topics.get(topic.uri) === topic) this.#topics.delete(topic.uri);
   }
 
   #work(topic: Topic): Promise<Reply> {
     topic.work ??= this.#settle(topic).then((reply) => {
       topic.work = null;
-      // Who came or left in the last moment is looked at again.
-      if (isError(reply) || topic.clients.size > 0 === topic.told) this.#dropIfUnused(topic);
+      // Clients may have come or left since the last look.
+      if (isError(reply) || topic.clients.size > 0 === topic.isConfirmed) this.#dropIfUnused(topic);
       else void this.#work(topic);
       return reply;
     });
     return topic.work;
   }
 
-  /** Asks until the server knows what is wanted; resolves with its last answer. */
+  /** Sends requests until the server's state is the wanted one; resolves with the last answer. */
   async #settle(topic: Topic): Promise<Reply> {
     const { backend, logger, listMs } = this.#options;
     let reply = DONE;
     for (let turn = 0; turn < 10; turn++) {
       const wanted = topic.clients.size > 0;
-      if (wanted === topic.told) break;
+      if (wanted === topic.isConfirmed) break;
       const lostBefore = this.#lostSessions;
       const method = wanted ? "resources/subscribe" : "resources/unsubscribe";
       const asked = await this.#session.ask(method, { uri: topic.uri }, listMs);
       reply = asked.kind === "answered" ? asked.reply : unavailable(backend, asked.failure);
-      // A lost session is renewed, and the question with it; the next turn asks in the new one.
+      // After a lost session, the next turn asks in the renewed one.
       if (asked.kind === "failed" && asked.failure.kind === "session_lost") continue;
       if (this.#lostSessions !== lostBefore) continue;
-      if (!wanted) topic.told = false;
-      else if (!isError(reply)) topic.told = true;
+      if (!wanted) topic.isConfirmed = false;
+      else if (!isError(reply)) topic.isConfirmed = true;
       else {
         logger.debug("a backend refuses a subscription", { backend, reason: reply.error.message });
         for (const client of topic.waiting) topic.clients.delete(client);
@@ -165,21 +167,21 @@ export class Subscriptions {
   }
 }
 
-// Which clients listen for which task of one server of 2026-07-28, which is told of the first of them and of the last.
+// Which clients watch which task of one server of 2026-07-28. The server gets a request for the first and last client.
 
-const OVER: ReadonlySet<unknown> = new Set(["completed", "failed", "cancelled"]);
+const FINAL: ReadonlySet<unknown> = new Set(["completed", "failed", "cancelled"]);
 
 interface Watched {
-  /** What each client calls the task. */
+  /** Each client's own id of the task. */
   readonly names: Map<ClientPort, string>;
-  /** The server's word on it. */
-  readonly told: Promise<Reply>;
+  /** The server's answer. */
+  readonly reply: Promise<Reply>;
 }
 
 export class TaskWatchers {
   readonly #options: InstanceOptions;
   readonly #session: ServerSession;
-  /** By the server's own id. */
+  /** By the server's id of the task. */
   readonly #watched = new Map<string, Watched>();
 
   constructor(options: InstanceOptions, session: ServerSession) {
@@ -187,19 +189,17 @@ export class TaskWatchers {
     this.#session = session;
   }
 
-  async watch(
-    { id, name }: { readonly id: string; readonly name: string },
-    client: ClientPort,
-  ): Promise<Reply> {
+  /** `id`: the server's id of the task; `name`: the client's. */
+  async watch({ id, name }: { id: string; name: string }, client: ClientPort): Promise<Reply> {
     let watched = this.#watched.get(id);
     if (watched === undefined) {
-      watched = { names: new Map(), told: this.#ask(WATCH_TASK, id) };
+      watched = { names: new Map(), reply: this.#ask(WATCH_TASK, id) };
       this.#watched.set(id, watched);
     }
     watched.names.set(client, name);
-    // This may be another client's own instance, which is not told when this one goes.
+    // `forget` is not called for this client if the instance belongs to another client.
     client.ended.addEventListener("abort", () => this.forget(client), { once: true });
-    const reply = await watched.told;
+    const reply = await watched.reply;
     if (isError(reply)) {
       if (this.#watched.get(id) === watched) this.#watched.delete(id);
     } else if (client.ended.aborted || this.#watched.get(id)?.names.has(client) !== true) {
@@ -209,13 +209,12 @@ export class TaskWatchers {
     return reply;
   }
 
-  /** The server tells what became of a task. */
-  tell(params: JsonObject | undefined): void {
-    const id = params?.["taskId"];
-    const watched = typeof id === "string" ? this.#watched.get(id) : undefined;
-    if (typeof id !== "string" || watched === undefined) return;
-    for (const [client, name] of watched.names) client.notify(TASK_NOTICE, { ...params, taskId: name });
-    if (OVER.has(params?.["status"])) this.#end(id);
+  /** Passes a task notice of the server on to the clients that watch the task. */
+  notify(params: JsonObject | undefined): void {
+    const id = String(params?.["taskId"]);
+    const names = this.#watched.get(id)?.names ?? [];
+    for (const [client, name] of names) client.notify(TASK_NOTICE, { ...params, taskId: name });
+    if (FINAL.has(params?.["status"]) && this.#watched.has(id)) this.#end(id);
   }
 
   forget(client: ClientPort): void {
@@ -223,7 +222,7 @@ export class TaskWatchers {
       if (names.delete(client) && names.size === 0) this.#end(id);
   }
 
-  /** What the server told may have been lost: who listens does so anew. */
+  /** Ends all watches, because notices may have been lost; the clients are asked to watch again. */
   lost(): void {
     const clients = new Set([...this.#watched.values()].flatMap(({ names }) => [...names.keys()]));
     for (const id of [...this.#watched.keys()]) this.#end(id);

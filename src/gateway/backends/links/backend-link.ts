@@ -3,9 +3,11 @@
 
 import { stripVTControlCharacters } from "node:util";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
+import { foreignLine } from "../../../runtime/text/foreign-line.ts";
 import { harmless } from "../../../runtime/text/plain-text.ts";
+import type { ClientPort } from "../../client-port.ts";
 import { errorReply, INTERNAL_ERROR, type JsonObject, type RpcId, type RpcMessage } from "../../json-rpc.ts";
-import type { McpLogLevel, SpokenVersion } from "../../protocol.ts";
+import { LEGACY_VERSIONS, MODERN_VERSION, type SpokenVersion } from "../../protocol.ts";
 
 /** Why a link, or one request on it, came to nothing. `message` is fit for people: no secret, no stack. */
 export interface LinkFailure {
@@ -39,6 +41,15 @@ export function linkFailure(
   return { kind, message, hint };
 }
 
+const LONGEST_VERSIONS = 300;
+
+/** `theirs`: the versions that the server names; "": none. */
+export function unknownVersion(theirs: string): LinkFailure {
+  const ours = [MODERN_VERSION, ...LEGACY_VERSIONS].join(", ");
+  const message = `the server speaks MCP ${foreignLine(theirs, LONGEST_VERSIONS) || "of no version"}, the gateway ${ours}`;
+  return linkFailure("protocol", message, "use a version of the server that speaks one of these");
+}
+
 export interface LinkEvents {
   /**
    * One parsed JSON value from the server (not checked to be JSON-RPC). `streamOf` is the id of the request whose HTTP
@@ -58,13 +69,8 @@ export interface LinkEvents {
   onLogLine(line: string): void;
 }
 
-/** In whose name a request goes out. */
-export interface Sender {
-  readonly sessionId: string;
-  /** As the client declared them. */
-  readonly capabilities: JsonObject;
-  readonly logLevel: McpLogLevel | null;
-}
+/** The client that sends a request. */
+export type Sender = Pick<ClientPort, "sessionId" | "capabilities" | "logLevel">;
 
 /** HTTP without a session: each message says in its own headers what it is. */
 export interface StatelessSender {

@@ -16,12 +16,11 @@ import {
 import {
   HEADER_MISMATCH,
   isProtocolVersion,
-  LEGACY_VERSIONS,
   MISSING_CAPABILITY,
   MODERN_VERSION,
   UNSUPPORTED_VERSION,
 } from "../../../protocol.ts";
-import { type BackendLink, type LinkFailure, linkFailure } from "../backend-link.ts";
+import { type BackendLink, type LinkFailure, linkFailure, unknownVersion } from "../backend-link.ts";
 import { modernCapabilities, modernParams, requestHeaders } from "./older-form.ts";
 
 /** How long it may stay unanswered before the server counts as one of an older version. */
@@ -129,10 +128,7 @@ export function judgeReply(reply: Reply): Judged {
 function bySupported(supported: readonly unknown[], discovered: JsonObject | null): Judged {
   if (discovered !== null && supported.includes(MODERN_VERSION)) return { kind: "modern", discovered };
   if (supported.some(isProtocolVersion)) return OLDER;
-  const theirs = foreignLine(supported.filter((one) => typeof one === "string").join(", "), LONGEST);
-  const ours = [MODERN_VERSION, ...LEGACY_VERSIONS].join(", ");
-  const message = `the server speaks MCP ${theirs || "of no version"}, the gateway ${ours}`;
-  return failed(linkFailure("protocol", message, "use a version of the server that speaks one of these"));
+  return failed(unknownVersion(supported.filter((one) => typeof one === "string").join(", ")));
 }
 
 function failed(failure: LinkFailure): Judged {
