@@ -9,7 +9,7 @@ import { EMPTY_SHARE_MEMORY, type Memory, type ShareMemory } from "../../src/rec
 import { silentLogger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import type { FoundMount, MountDriver } from "../../src/shares/drivers/mount-driver.ts";
-import { createShareEngine, type ShareEngine } from "../../src/shares/engine/share-engine.ts";
+import { ShareEngine } from "../../src/shares/engine/share-engine.ts";
 import { createLogons } from "../../src/shares/logons/logons.ts";
 import type { Prober } from "../../src/shares/prober/prober.ts";
 import { startProber } from "../../src/shares/prober/prober-process.ts";
@@ -107,7 +107,7 @@ async function world(
     look: async () => ({ state: "answered", startedAtMs: 0, finishedAtMs: clock.monotonicMs(), errno: null }),
     lastLook: () => ({ state: "answered", startedAtMs: 0, finishedAtMs: clock.monotonicMs(), errno: null }),
   };
-  const engine = createShareEngine({
+  const engine = new ShareEngine({
     clock,
     logger: silentLogger,
     memory,

@@ -22,7 +22,7 @@ import { createNoteWriter } from "../../shares/drivers/rclone/note-writer.ts";
 import { createRcloneDriver } from "../../shares/drivers/rclone/rclone.ts";
 import { withUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
 import { leavingGvfsAlone } from "../../shares/drivers/smb-mounts.ts";
-import { createShareEngine } from "../../shares/engine/share-engine.ts";
+import { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { SharePrograms } from "../../shares/engine/share-subject.ts";
 import { createStableLinks } from "../../shares/links/stable-links.ts";
 import { createLogons } from "../../shares/logons/logons.ts";
@@ -84,7 +84,7 @@ export function startEngineParts(options: PartsOptions) {
   const serverProof = createServerProof({ clock, logger, stateFolder: home, logons, hostProber });
   const carriage = createCarriage({ logger, carrier });
   const engine = stack.use(
-    createShareEngine({
+    new ShareEngine({
       ...options,
       // netfs is last, because it claims every mount at a share's path.
       drivers: [drivers.rclone, drivers.cifs, drivers.local, drivers.netfs],

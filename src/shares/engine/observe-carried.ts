@@ -1,4 +1,4 @@
-// Observes a carried mount: the route it really uses, the state of its connections, and whether its server is proved.
+// Observes a carried mount: the route in use, the state of its connections, and whether its server is proved.
 import { isIP } from "node:net";
 import type { CarriedState, Endpoints } from "../drivers/carriage.ts";
 import type { FoundMount, MountDriver } from "../drivers/mount-driver.ts";
@@ -11,19 +11,20 @@ import {
   type ShareSeen,
 } from "../policy/share-seen.ts";
 import { otherRoute, ROUTE_NAMES, type RouteName, type SharePolicy, type ShareSpec } from "../share-spec.ts";
+import type { RouteInUse } from "./server-trust.ts";
 import type { LookTools, ObserveTools, Subject } from "./share-subject.ts";
 
-/** How long a carrier may be away before mounts through it count as dead: one that was killed is back in a second, ms. */
+/** A carrier that is away for this long leaves its mounts dead, ms; a killed one is back after a second. */
 const CARRIER_ABSENT_MS = 10_000;
 
-/** How long programs wait for the server of a share that is not carried, as with the system's own clients, ms. */
+/** Patience of programs for the server of a share that is not carried, as with the system's own clients, ms. */
 export const PINNED_PATIENCE_MS = 3_000;
 
 export function isCarriedPort({ carriedPort = null }: FoundMount): boolean {
   return carriedPort !== null;
 }
 
-/** Whether its route can be moved: it was mounted for that, or both routes were proved since to lead to its server. */
+/** Whether the mount's route can be moved: it was mounted for that, or later proofs allowed it. */
 export function isMovable(
   { rememberedPort }: { readonly rememberedPort?: LookTools["rememberedPort"] | undefined },
   { carriedPort = null, pinned = false }: FoundMount,
@@ -32,8 +33,8 @@ export function isMovable(
 }
 
 /**
- * The mount table shows a carried mount's preferred host; the route in use is what the carrier says. `configured`: what
- * the probes of the configured hosts found.
+ * Adds the carrier's report: the mount table shows only a carried mount's preferred host. `configured`: the probes of the
+ * configured hosts.
  */
 export function withCarried(
   tools: LookTools,
@@ -49,20 +50,18 @@ export function withCarried(
   if (carriedPort === null || !found.sameShare) return mount;
   const state = carriage?.of(spec.name) ?? null;
   if (state === null || state.port !== carriedPort) {
-    // Somebody else's mount through a tunnel is an ordinary mount.
+    // Someone else's mount through a tunnel to a local port is an ordinary mount.
     if (!madeByDriver && rememberedPort?.() !== carriedPort) return mount;
     const absentSinceMs = carriage?.absentSinceMs ?? null;
     const mayReturn = absentSinceMs !== null && clock.monotonicMs() - absentSinceMs < CARRIER_ABSENT_MS;
-    // Nothing serves its port: programs that use it wait in vain.
+    // If the carrier does not return, nothing serves the mount's port, and the mount is dead.
     return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
   }
-  // The routes are others now, and what is proved is about those.
+  // A mount of an earlier configuration: proofs are about the routes of the present one.
   if (found.former === true) return mount;
-  const { route, phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage } = state;
-  const { outageAtMove = null, witness = null, epoch = null, encrypted = false } = state;
+  const { route } = state;
   const carried: CarriedSeen = {
-    ...{ port: carriedPort, route, phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage },
-    ...{ outageAtMove, witness, epoch, encrypted },
+    ...state,
     rerouted: isRerouted(spec, configured[route], state),
     server: found.server ?? state.server ?? null,
   };
@@ -70,7 +69,7 @@ export function withCarried(
   return { look: mount.look, found: { ...found, route }, carried };
 }
 
-/** Whether the route in use leads elsewhere than the configuration says, or where that leads is unknown. */
+/** Whether the address in use is not the configured one, or the configured one is unknown. */
 export function isRerouted(
   spec: ShareSpec,
   { probe }: RouteSeen,
@@ -82,7 +81,7 @@ export function isRerouted(
   return address !== endpoint.address;
 }
 
-/** Also begins a proof that is due, and passes changed addresses to the carrier. */
+/** Begins a proof that is due, passes changed addresses to the carrier, and returns what is known of the servers. */
 export async function observeCarry(
   { carriage, trust, logon }: ObserveTools,
   { spec, policy, driver }: Subject,
@@ -98,22 +97,15 @@ export async function observeCarry(
   const { unable, account } = await abilityOf(driver, spec, policy);
   const { carried = null, pinned = null } = mount ?? {};
   const held = carried ?? pinned;
-  // The process behind the mount is gone, so it is about to be mounted anew.
+  // A mount whose process is gone is about to be made anew.
   const isMountDue = mount === null || mount.found.processGone;
   const isUseful = keepsUnsent || (unable === null && (isMountDue || carried !== null));
   const now = logon?.() ?? null;
   const wanted = isUseful && spec.missingVariable === null && now?.may !== false;
   const route = held?.route ?? mount?.found.route ?? null;
-  const inUse =
-    held === null || route === null
-      ? null
-      : {
-          ...inUseOf(held, route),
-          ...(held.rerouted
-            ? { detour: { seen: routes[route], port: carriage.of(spec.name)?.endpoint.port ?? 0 } }
-            : {}),
-        };
-  // The server is asked with the mount's own account.
+  const port = carriage.of(spec.name)?.endpoint.port ?? 0;
+  const inUse = held && route && inUseOf(held, route, held.rerouted ? { seen: routes[route], port } : null);
+  // Proofs log in with the mount's own account.
   const asked = wanted ? { ...spec, ...((await account?.(spec)) ?? {}) } : spec;
   const asksLogin = now !== null && now.shut !== null && !now.accepted;
   const trusted = trust?.note({ spec: asked, routes: configured, wanted, inUse, asksLogin }) ?? NO_TRUST;
@@ -128,7 +120,7 @@ export async function observeCarry(
   return { unable, trust: trusted, asks: wanted };
 }
 
-/** Whether the share could be carried, and which account its mount uses. */
+/** Why the share cannot be carried (null: it can), and how to get the account of its mount. */
 async function abilityOf(
   { name, carries }: MountDriver,
   spec: ShareSpec,
@@ -138,21 +130,15 @@ async function abilityOf(
   if (carries?.can !== true)
     return { unable: carries?.reason ?? `driver ${name} mounts anew for each route`, account: undefined };
   const refusal = (await carries.refusal?.(spec)) ?? null;
-  return {
-    unable: refusal === null ? null : `${refusal.text}; ${refusal.hint}`,
-    account: carries.account,
-  };
+  return { unable: refusal && `${refusal.text}; ${refusal.hint}`, account: carries.account };
 }
 
-function inUseOf(carried: CarriedSeen, route: RouteName) {
+function inUseOf(carried: CarriedSeen, route: RouteName, detour: Required<RouteInUse>["detour"]): RouteInUse {
   const { server = null, outage, outageAtMove = null, witness = null, phase } = carried;
-  return { route, server, outage, outageAtMove, witness, goesOn: phase === "carrying" };
+  return { route, server, outage, outageAtMove, witness, goesOn: phase === "carrying", detour };
 }
 
-/**
- * A mount that was made without a proof of both routes is carried once they are proved; it is not mounted anew for
- * that.
- */
+/** A mount that was made before both routes were proved is carried from their proof on, without a new mount. */
 export function carriedIfProved(
   mount: MountSeen | null,
   carry: CarrySeen | null,
@@ -170,7 +156,7 @@ export function carriedIfProved(
   return { look: mount.look, found: { ...mount.found, route }, carried: pinned };
 }
 
-/** The endpoints of those routes whose hosts answer. */
+/** The endpoints of the routes whose hosts answer. */
 export function endpointsOf(
   spec: ShareSpec,
   routes: ShareSeen["routes"],

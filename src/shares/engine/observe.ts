@@ -1,19 +1,12 @@
 // One look at a share: both hosts, the mount table, the mount and the stable link, all at once. Each part has its own
-// deadline, and a mount is not waited for when its host is certainly gone.
+// deadline. If the host is certainly gone, the look does not wait for the mount.
 import { settledWithin } from "../../runtime/time/clock.ts";
 import type { CarriedState } from "../drivers/carriage.ts";
-import type {
-  FoundMount,
-  Lacking,
-  RefusedUpload,
-  SetAsideFolder,
-  WaitingUnsent,
-} from "../drivers/mount-driver.ts";
+import type { FoundMount, Lacking } from "../drivers/mount-driver.ts";
 import { SILENT_LOOK_MS } from "../policy/decide-routes.ts";
 import type { LaneState } from "../policy/lane-state.ts";
 import type {
   LinkBlocked,
-  MountSeen,
   OpenFilesSeen,
   RouteProbe,
   RouteSeen,
@@ -32,19 +25,16 @@ import {
 } from "./observe-carried.ts";
 import type { Hurried, LookTools, ObserveTools, Subject } from "./share-subject.ts";
 
-/** How long looks at local disks (links, route folders) may take, ms. */
-const LOCAL_LOOK_MS = 1000;
-/** How long a look-up of open files may take before it counts as open, ms. */
+/** Limit for a look at a route's folder, ms. */
+const FOLDER_LOOK_MS = 1000;
+/** Limit for a look-up of open files, ms; after that files count as open. */
 const OPEN_FILES_MS = 2000;
-/** How long a mounted share's look waits to learn whether its driver could mount it anew, ms. */
+/** Limit for the question whether the driver could mount the share anew, ms. */
 const ABLE_MS = 1000;
-/**
- * A carried mount is not unmounted for a route's sake, so whether it could be mounted anew is asked only this often,
- * ms.
- */
+/** Interval of that question for a carried mount, ms: its route changes without a new mount. */
 const ABLE_AGAIN_MS = 10_000;
 
-/** `asOfMs` (monotonic): nothing older will do. Shares that observe as of the same moment share what is found. */
+/** Uses no reading from before `asOfMs` (monotonic). Shares with the same `asOfMs` share one reading of hosts and mounts. */
 export async function observe(
   tools: ObserveTools,
   subject: Subject,
@@ -66,7 +56,7 @@ export async function observe(
   const through = ours?.former === true ? null : carriedNow(tools, subject, ours);
   const routes = away === null ? await probeInUse(tools, subject, configured, through, asOfMs) : configured;
   const carriedOver = through?.route ?? null;
-  // What that means depends on what the carrier has seen meanwhile.
+  // A silent host counts as gone only if the carrier has had no answer since, either.
   if (carriedOver !== null && routes[carriedOver].probe.verdict === "silent") await tools.carriage?.recount();
   const found =
     ours === null
@@ -77,16 +67,16 @@ export async function observe(
         });
   const carry = await observeCarry(tools, subject, { routes, configured, away }, found);
   const mount = carriedIfProved(found, carry, configured);
-  const waiting = waitingFor(subject);
-  const setAside = driver.setAside?.(spec) ?? NO_FOLDERS;
-  const refusedUploads = driver.refusedUploads?.(spec) ?? NO_UPLOADS;
   const serves = ours !== null && ours.route !== null;
   const ableSinceMs = (mount?.carried ?? null) === null ? undefined : clock.monotonicMs() - ABLE_AGAIN_MS;
-  const driverProblem = await (serves
-    ? findDriverProblem(tools, subject, ableSinceMs)
-    : driver.unavailable(spec));
-  const unsent = state.unsentWatched ? await driver.unsent(spec) : null;
-  const linkBlocked = link === null ? null : await link;
+  const [driverProblem, waiting, setAside, refusedUploads, unsent, linkBlocked] = await Promise.all([
+    serves ? findDriverProblem(tools, subject, ableSinceMs) : driver.unavailable(spec),
+    driver.waiting?.(spec) ?? [],
+    driver.setAside?.(spec) ?? [],
+    driver.refusedUploads?.(spec) ?? [],
+    state.unsentWatched ? driver.unsent(spec) : null,
+    link,
+  ]);
   return {
     atMs: clock.monotonicMs(),
     wallMs: clock.wallMs(),
@@ -102,9 +92,9 @@ export async function observe(
     openFiles,
     carry,
     unsent,
-    setAside: await setAside,
-    waiting: await waiting,
-    refusedUploads: await refusedUploads,
+    setAside,
+    waiting,
+    refusedUploads,
     linkBlocked,
     ...logonNow(tools),
     lastStep: null,
@@ -116,45 +106,27 @@ function logonNow({ logon }: LookTools): Pick<ShareSeen, "logon"> {
   return now === null ? {} : { logon: now };
 }
 
-/** The same world after a step: the mount table is read again, but no host is probed. */
+/** The observation after a step: the mount table is read again, but no host is probed. */
 export async function observeAfterStep(
   tools: LookTools,
   subject: Subject,
   before: ShareSeen,
   lastStep: StepSeen,
 ): Promise<ShareSeen> {
-  const { ours, twins, taken } = choose(
-    tools,
-    subject,
-    await subject.driver.find(subject.spec, tools.clock.monotonicMs()),
-  );
-  const mount: MountSeen | null =
+  const { clock, prober } = tools;
+  const { spec, driver } = subject;
+  const { configured = before.routes } = before;
+  const { ours, twins, taken } = choose(tools, subject, await driver.find(spec, clock.monotonicMs()));
+  // Without a mount, routes lead where the configuration says, and unsent files wait.
+  const now =
     ours === null
-      ? null
-      : withCarried(tools, subject, before.configured ?? before.routes, {
-          found: ours,
-          look: tools.prober.lastLook(ours.id),
-        });
-  return {
-    ...before,
-    // What the mount had not sent waits as soon as that is gone.
-    ...(mount === null ? { waiting: await waitingFor(subject) } : {}),
-    // What is not mounted leads only where the configuration says.
-    routes: mount === null ? (before.configured ?? before.routes) : before.routes,
-    atMs: tools.clock.monotonicMs(),
-    wallMs: tools.clock.wallMs(),
-    mount,
-    twins,
-    taken,
-    ...logonNow(tools),
-    lastStep,
-  };
+      ? { mount: null, waiting: (await driver.waiting?.(spec)) ?? [], routes: configured }
+      : { mount: withCarried(tools, subject, configured, { found: ours, look: prober.lastLook(ours.id) }) };
+  const [atMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
+  return { ...before, ...now, atMs, wallMs, twins, taken, ...logonNow(tools), lastStep };
 }
 
-/**
- * What keeps the driver from mounting the share, asked with a short limit if it is mounted; null: nothing, or unknown
- * in time.
- */
+/** Why the driver could not mount the share; null: it could, or there was no answer in time. */
 export async function findDriverProblem(
   { clock }: Pick<LookTools, "clock">,
   { spec, driver }: Subject,
@@ -164,7 +136,7 @@ export async function findDriverProblem(
   return (await settledWithin(clock, ABLE_MS, asked)) ? asked : null;
 }
 
-/** Looks up who holds files on a mount, and what is unsent. A check that fails or is late says so. */
+/** Looks up open and unsent files of a mount. A check that fails or is late gives the state `unknown`. */
 export async function observeOpenFiles(
   { clock, prober, programs }: LookTools,
   { spec, driver }: Subject,
@@ -203,7 +175,7 @@ interface ChosenMounts {
   readonly taken: FoundMount | null;
 }
 
-/** Questions to the prober go out in one message. */
+/** Finds the share's mounts, and begins looks at the mount and the link in one message to the prober. */
 async function findMounts(
   tools: ObserveTools,
   subject: Subject,
@@ -211,7 +183,7 @@ async function findMounts(
 ): Promise<ChosenMounts & { lookUnderWay: Promise<Look> | null; link: Promise<LinkBlocked | null> | null }> {
   const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
   const { ours } = chosen;
-  // Usually the answer is there by now, and a look may begin.
+  // The overdue answer has usually come by now; then a look may begin.
   if ((carriedNow(tools, subject, ours)?.unansweredSinceMs ?? null) !== null) await tools.carriage?.recount();
   return {
     ...chosen,
@@ -220,19 +192,8 @@ async function findMounts(
   };
 }
 
-const NONE: readonly FoundMount[] = [];
-const NO_FOLDERS: readonly SetAsideFolder[] = [];
-const NO_UPLOADS: readonly RefusedUpload[] = [];
-const NOTHING_WAITS: readonly WaitingUnsent[] = [];
-
-function waitingFor({ driver, spec }: Subject): Promise<readonly WaitingUnsent[]> | readonly WaitingUnsent[] {
-  return driver.waiting?.(spec) ?? NOTHING_WAITS;
-}
-
-/** If a share is mounted twice, ours is the mount at our path, else one that is alive; the others are left alone. */
+/** If a share is mounted twice, ours is the mount at our path, else one that is alive. */
 function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundMount[]): ChosenMounts {
-  const [only = null] = found;
-  if (found.length <= 1 && (only === null || only.sameShare)) return { ours: only, twins: NONE, taken: null };
   const atOurPath = found.find(({ path }) => path === spec.mountPath) ?? null;
   const same = found.filter((mount) => mount.sameShare || (mount === atOurPath && mount.madeByDriver));
   const isLive = ({ id }: FoundMount): boolean => {
@@ -249,7 +210,7 @@ function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundM
 
 function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promise<Look> | null {
   const { clock, prober } = tools;
-  // A look says nothing while a carried mount waits for a route, or for an answer that is already overdue.
+  // A look proves nothing while a carried mount waits for a route, or for an overdue answer.
   if (isCarriedPort(mount)) {
     const state = carriedNow(tools, subject, mount);
     const isOverdue = isMovable(tools, mount) && state !== null && state.unansweredSinceMs !== null;
@@ -264,8 +225,8 @@ function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promi
 }
 
 /**
- * A look over a host that is certainly gone may take seconds and changes nothing. At the first silence it goes on while
- * the host is asked again.
+ * Waits for the look, except over a host that is certainly gone: that may take seconds and changes nothing. At a host's
+ * first silence, the look goes on while the host is probed again.
  */
 async function chooseLook(
   { prober, rememberedPort }: LookTools,
@@ -275,20 +236,22 @@ async function chooseLook(
   isAskedAgain: boolean,
 ): Promise<Look> {
   const verdict = mount.route === null ? null : routes[mount.route].probe.verdict;
-  const goesOn =
+  const mayGoOn =
     verdict === "gone" || (verdict === "silent" && (isMovable({ rememberedPort }, mount) || !isAskedAgain));
-  return underWay === null || goesOn ? prober.lastLook(mount.id) : await underWay;
+  return underWay === null || mayGoOn ? prober.lastLook(mount.id) : await underWay;
 }
 
+/** The hardware addresses of hosts that answer on a link of this machine. */
 async function hardwareOf({ place }: LookTools, routes: ShareSeen["routes"]): Promise<readonly string[]> {
-  const there = ROUTE_NAMES.flatMap((route) => {
+  const addresses = ROUTE_NAMES.flatMap((route) => {
     const { verdict, address, interfaceName } = routes[route].probe;
     return verdict === "answers" && interfaceName !== null ? (address ?? []) : [];
   });
-  const macs = there.map(async (address) => [(await place?.macOf(address)) ?? null, address] as const);
+  const macs = addresses.map(async (address) => [(await place?.macOf(address)) ?? null, address] as const);
   return (await Promise.all(macs)).flatMap(([mac, address]) => (mac === null ? [] : `${mac}@${address}`));
 }
 
+/** Why the hosts may not be asked from this network; null: they may. */
 async function awayFrom(
   { place, carriage }: LookTools,
   { spec, policy }: Subject,
@@ -299,7 +262,7 @@ async function awayFrom(
   return (await place?.awayFrom(policy.onlyOn ?? [], [...hosts, inUse], asOfMs)) ?? null;
 }
 
-function probeRoute(
+async function probeRoute(
   { hostProber, prober, carriage }: LookTools,
   { spec, policy }: Subject,
   route: RouteName,
@@ -308,30 +271,21 @@ function probeRoute(
   away: string | null,
 ): Promise<RouteSeen> {
   const { host, port, interfaceName, folder } = spec.routes[route];
-  if (host === null && folder === null) return Promise.resolve({ atMs: asOfMs, probe: NO_ROUTE });
-  if (host !== null && away !== null) {
+  const seen = (probe: RouteProbe): RouteSeen => ({ atMs: asOfMs, probe });
+  if (host === null) {
+    if (folder === null) return seen(NO_ROUTE);
+    return seen(folderProbe(folder, await prober.folderExists(folder, FOLDER_LOOK_MS)));
+  }
+  if (away !== null) {
     const inUse = carriage?.of(spec.name) ?? null;
     const address = inUse?.route === route ? inUse.endpoint.address : null;
-    return Promise.resolve({
-      atMs: asOfMs,
-      probe: { ...NO_ROUTE, reason: "link_down", address, text: away },
-    });
+    return seen({ ...NO_ROUTE, reason: "link_down", address, text: away });
   }
-  if (host !== null) {
-    const request = {
-      notBeforeMs: asOfMs,
-      timeoutMs: Math.min(policy.connectTimeoutMs, hurried[route] ?? policy.connectTimeoutMs),
-    };
-    return hostProber
-      .probe({ host, port, interfaceName }, request)
-      .then((probe) => ({ atMs: asOfMs, probe }));
-  }
-  return prober
-    .folderExists(folder ?? "", LOCAL_LOOK_MS)
-    .then((exists) => ({ atMs: asOfMs, probe: folderProbe(folder ?? "", exists) }));
+  const timeoutMs = Math.min(policy.connectTimeoutMs, hurried[route] ?? policy.connectTimeoutMs);
+  return seen(await hostProber.probe({ host, port, interfaceName }, { notBeforeMs: asOfMs, timeoutMs }));
 }
 
-/** While the mount leads elsewhere than its route is configured now, the answers of that address count. */
+/** The routes as the mount uses them: an address that is not configured any more is probed as well. */
 async function probeInUse(
   { hostProber }: LookTools,
   { spec, policy }: Subject,
@@ -348,7 +302,7 @@ async function probeInUse(
   return { ...configured, [through.route]: { atMs: asOfMs, probe } };
 }
 
-/** Of a route that the configuration does not have. */
+/** The probe of a route that is not configured. */
 const NO_ROUTE: RouteProbe = {
   verdict: "gone",
   tcpAnswered: false,
@@ -358,15 +312,12 @@ const NO_ROUTE: RouteProbe = {
 };
 
 function folderProbe(folder: string, exists: boolean | null): RouteProbe {
-  const nowhere = { address: null, interfaceName: null };
-  if (exists === null) {
-    return { ...nowhere, verdict: "silent", tcpAnswered: false, text: `no answer about ${folder}` };
-  }
-  return exists
-    ? { ...nowhere, verdict: "answers", tcpAnswered: true, text: `${folder} is there` }
-    : { ...nowhere, verdict: "gone", tcpAnswered: false, text: `${folder} is not there` };
+  if (exists === null) return { ...NO_ROUTE, verdict: "silent", text: `no answer about ${folder}` };
+  if (!exists) return { ...NO_ROUTE, text: `${folder} is not there` };
+  return { ...NO_ROUTE, verdict: "answers", tcpAnswered: true, text: `${folder} is there` };
 }
 
+/** The address and port that both routes lead to; null: they differ, or are not known. */
 function oneAddress({ routes: specs }: ShareSpec, { tb, fallback }: ShareSeen["routes"]): string | null {
   const { address } = tb.probe;
   if (address === null || address !== fallback.probe.address || specs.tb.port !== specs.fallback.port)

@@ -1,4 +1,4 @@
-// Steps that watch or change routes: mounting through the carrier, moving, and giving up on a host that goes away.
+// Steps that use the carrier: mounting through it, and moving a mount. A mount is given up if its host goes away.
 
 import { errorText } from "../../runtime/errors.ts";
 import type { MoveOutcome } from "../drivers/carriage.ts";
@@ -13,19 +13,19 @@ import { endpointsOf, PINNED_PATIENCE_MS } from "./observe-carried.ts";
 import { proofEndpoint } from "./server-trust.ts";
 import type { LookTools, Subject } from "./share-subject.ts";
 
-/** How often the host is asked while a mount over it is under way, and how long it may take to answer, ms. */
+/** Interval and limit of probes of the host during a mount, ms. */
 const WATCH_EVERY_MS = 300;
 const WATCH_PROBE_MS = 300;
-/** A host whose last answer took more than this share of that time is far away, and gets the usual time. */
+/** A host whose last answer took more than this part of the limit is far away, and gets the configured limit. */
 const FAR_SHARE = 0.25;
 const MOVE_DEADLINE_MS = 4_000;
 
 export interface MountTools extends LookTools {
-  /** Absent if nothing can be proved. */
+  /** Absent: no proofs are made. */
   readonly serverProof?: Pick<ServerProof, "compare" | "recognise" | "begin">;
-  /** The server behind a route may not be the one that was proved there. */
+  /** Called when the server behind a route may be another than the proved one. */
   readonly onDoubt?: (route: RouteName) => void;
-  /** Which logins were refused, and when. */
+
   readonly logons: Logons;
 }
 
@@ -49,12 +49,12 @@ export async function moveCarried(
   );
 }
 
-/** Lets the carrier notice that something was decided before it acted alone. */
+/** The carrier's epoch at the observation: the carrier ignores decisions from before it acted by itself. */
 export function epochOf({ mount }: ShareSeen): number | null {
   return (mount?.carried ?? mount?.pinned)?.epoch ?? null;
 }
 
-/** Mounts, and gives up at once when the host goes away meanwhile: two probes in a row without an answer. */
+/** Mounts, and gives up at once when the host goes away: two probes in a row without an answer. */
 export async function mountWatched(
   tools: MountTools,
   subject: Subject,
@@ -76,22 +76,23 @@ export async function mountWatched(
   try {
     const mount = (): Promise<MountOutcome> => mountNow(tools, subject, seen, step, { ...limits, signal });
     const { spec } = subject;
-    // Behind its gate it logs in after a proof with the same login, which waits for a turn itself.
+    // A gated mount logs in after a proof with the same login, and the proof takes the turn.
     const takesTurns = spec.driver !== "local" && !isGated(tools, subject, step);
-    const outcome = !takesTurns
-      ? await mount()
-      : await tools.logons.attempt(spec, mount, { judge: logonResult, otherwise: refusedLogon, signal });
+    const otherwise = (text: string): MountOutcome => failed("wrong_credentials", text);
+    const outcome = takesTurns
+      ? await tools.logons.attempt(spec, mount, { judge: logonResult, otherwise, signal })
+      : await mount();
     if (outcome.ok || !gone.signal.aborted) return outcome;
     return { ok: false, reason: "unreachable", text: String(gone.signal.reason) };
   } catch (error) {
-    // On a full disk, what is known of a server cannot be written down.
+    // For instance a full disk, on which the server's file cannot be written.
     return failedBy(error, subject.spec.password);
   } finally {
     done.abort();
   }
 }
 
-/** Whether it goes through the carrier, to a server that was proved. */
+/** Whether the mount goes through the carrier to a proved server, and so waits behind a gate for one more proof. */
 function isGated(
   { carriage, serverProof }: MountTools,
   { driver }: Subject,
@@ -106,11 +107,7 @@ function logonResult(outcome: MountOutcome): LogonResult {
   return outcome.reason === "wrong_credentials" ? { refused: outcome.text } : "unknown";
 }
 
-function refusedLogon(text: string): MountOutcome {
-  return failed("wrong_credentials", text);
-}
-
-/** Resolves with the reason for giving the host up. */
+/** Resolves with the reason to give up when the host has gone away; null: the route has no host. */
 async function watchHost(
   { clock, hostProber }: LookTools,
   { spec, policy }: Subject,
@@ -150,7 +147,7 @@ async function mountNow(
   const patienceMs = carried === true ? policy.outagePatienceMs : PINNED_PATIENCE_MS;
   const configured = seen.configured ?? seen.routes;
   const gate = isGated(tools, subject, step) ? createGate(tools, subject, seen, step, limits.signal) : null;
-  /** Behind its gate it took no turn, at whose end a refusal would be noted. */
+  /** A gated mount takes no turn, so its refusal is noted here. */
   const noted = (outcome: MountOutcome, atMs = tools.clock.monotonicMs()): MountOutcome => {
     if (gate !== null && !outcome.ok && outcome.reason === "wrong_credentials")
       logons.seen(spec, logons.idOf(spec), outcome.text, atMs);
@@ -161,7 +158,7 @@ async function mountNow(
       share: spec.name,
       driver: spec.driver,
       route,
-      // The other endpoints follow once they are proved to lead to this server, too.
+      // The other route's endpoint follows once it is proved to lead to this server.
       endpoints: endpointsOf(spec, configured, [route]),
       patienceMs,
       wantedPort,
@@ -173,9 +170,9 @@ async function mountNow(
   );
   if (!opened.ok) {
     gate?.end();
-    // Without a carrier nothing would hold back what is meant for another server at that address.
+    // Without the carrier, unsent files might go to another server at this address.
     if (keepsUnsent) return { ok: false, reason: "other", text: opened.text };
-    // A share without a carrier is better than none: it is mounted directly, and carried from its next mount on.
+    // A direct mount is better than none; the next mount may be carried.
     return noted(await driver.mount(spec, route, limits));
   }
   const through = { port: opened.port, patienceMs: policy.outagePatienceMs, pinned: carried !== true };
@@ -191,7 +188,7 @@ async function mountNow(
     await carriage.recount();
     const refused = carriage.of(spec.name)?.refusedLogon ?? null;
     await carriage.close(spec.name);
-    // The carrier knows better than the driver's words what turned it away.
+    // The carrier has seen the server's refusal, which the driver may have reported as another failure.
     return refused === null || outcome.ok || outcome.reason === "wrong_credentials"
       ? noted(outcome, refused?.atMs)
       : noted(failed("wrong_credentials", refused.text), refused.atMs);
@@ -201,9 +198,9 @@ async function mountNow(
 }
 
 /**
- * The carrier holds what the mount asks until the server is proved once more, over a connection that lasts from before
- * that proof to its end, because another server may have come since the last one. `shut`: it may be another one, and
- * nothing has passed.
+ * Proves the server once more while the carrier holds the mount's requests back, because another server may have come
+ * since the last proof. The carrier's connection lasts from before this proof to its end. `shut` aborts when the server
+ * may be another one; then nothing has passed.
  */
 function createGate(
   { carriage, serverProof, onDoubt }: MountTools,
@@ -228,11 +225,11 @@ function createGate(
       .recognise(asked, route, endpoint, { server, isSteady }, until)
       .catch((error: unknown): ProofVerdict => {
         until.throwIfAborted();
-        // What is known of servers cannot be read or written.
+        // The files about known servers cannot be read or written.
         return { kind: "unproved", text: errorText(error) };
       });
     if (!isSteady()) return;
-    // What was never proved is nobody's; what is kept, and will be written, for a server that was, goes to none that is not.
+    // A server that was never proved has no evidence to fail by. The files of a proved one go to that server alone.
     const isBlank = verdict.kind === "unproved" && verdict.isBlank === true;
     if (isBlank || (verdict.kind === "same" && verdict.server === server)) {
       await carriage.confirm(spec.name, outage);
@@ -243,10 +240,10 @@ function createGate(
     shut.abort(`the server may be another than the one that was proved: ${why}`);
   };
   let proving: Promise<void> = Promise.resolve();
-  // Proves again if the lasting connection has ended.
+  // Proves again if the carrier's connection has ended.
   const unregister = carriage?.onNotice((share, notice) => {
     if (share !== spec.name || notice !== "doubt") return;
-    // Rejects only when the step has ended.
+    // A proof rejects only when the step has ended.
     proving = proving.then(prove).catch(() => {});
   });
   return {

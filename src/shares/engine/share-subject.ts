@@ -1,4 +1,4 @@
-// One configured share with its rules and its driver, and the tools to look at it.
+// A configured share with its policy and driver, and the tools to look at it.
 
 import type { CarriedPhase } from "../../carrier/carrier.ts";
 import type { Place } from "../../network/place/place.ts";
@@ -12,41 +12,37 @@ import type { Prober } from "../prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../share-spec.ts";
 import type { ServerTrust } from "./server-trust.ts";
 
-/** The programs that this daemon runs on shares. They make room when a share is to be mounted anew. */
+/** The programs that this daemon runs on shares. They have to end before a share is mounted anew. */
 export interface SharePrograms {
   /** Leaders of the process groups that run on the share. */
   running(share: string): readonly number[];
-  /**
-   * Makes the programs end, while calls wait; once the share is free again they go on, or are started. Cheap when
-   * nothing changes.
-   */
+  /** Ends the programs while calls wait; once the share is free again, they are started. Cheap when nothing changes. */
   makeRoom(share: string, room: Room): void;
 }
 
 export interface LookTools {
   readonly clock: Clock;
   readonly hostProber: HostProber;
-  /** Absent: shares are asked on every network. */
+  /** Absent: hosts are asked on every network. */
   readonly place?: Pick<Place, "awayFrom" | "macOf">;
   readonly prober: Prober;
-  /** Absent if nothing can be carried. */
+  /** Absent: no share is carried. */
   readonly carriage?: Carriage;
   /** Absent: the daemon runs no programs on shares. */
   readonly programs?: SharePrograms;
   /** The port of the share's mount when it was last carried; null: it was not. */
   readonly rememberedPort?: () => number | null;
-  /** null: it has no login. */
+  /** null: the share has no login. */
   readonly logon?: () => ShareLogonSeen | null;
 }
 
 export type Hurried = Readonly<Partial<Record<RouteName, number>>>;
 
 export interface ObserveTools extends LookTools {
-  /** Ensures the stable link to `target`; resolves with what blocks it; null: nothing is to be done. */
+  /** Makes or repairs the stable link to `target`; resolves with what blocks it. null: not needed. */
   readonly ensureLink: (spec: ShareSpec, target: string) => Promise<LinkBlocked | null> | null;
-  /** What is known of the servers behind the routes. */
   readonly trust?: Pick<ServerTrust, "note"> | undefined;
-  /** How long the routes' hosts may take to answer because something waits for the verdict, ms. */
+  /** Limits for hosts' answers while something waits for the verdict, ms. */
   readonly hurried?: Hurried;
 }
 
@@ -57,28 +53,25 @@ export interface Subject {
 }
 
 interface HurryInput {
-  /** Phase of the carried share; null: nothing is carried. */
+  /** Phase of the carried mount; null: none. */
   readonly phase: CarriedPhase | null;
   /** The route that the mount uses. */
   readonly route: RouteName | null;
-  /** A loss waits to be confirmed, or a request has waited too long for its answer. */
+  /** A loss waits to be confirmed, or an SMB request has waited too long for its answer. */
   readonly inDoubt: boolean;
-  /** What the hosts needed for their answers at the last look, ms; null: no answer. */
+  /** Duration of the hosts' answers at the last look, ms; null: no answer. */
   readonly tookMs: Readonly<Record<RouteName, number | null>>;
 }
 
 const SHORT_MS = 300;
-/** While programs wait for a route, one look in so many gives slow hosts time to answer. */
+/** While programs wait for a route, one look in this many gives slow hosts the configured time. */
 const PATIENT_LOOK = 4;
-/** No limit of its own: the configured one applies. */
+/** The configured limit applies. */
 const USUAL_MS = Number.POSITIVE_INFINITY;
-/**
- * A host that needs more than this share of the short time is slow: cut short, it would count as gone, and lose its
- * proof.
- */
+/** A host that needs more than this part of the short limit gets the configured one: cut short, it would count as gone. */
 const SLOW_SHARE = 0.5;
 
-/** One function for each share; each call stands for a look at its hosts. */
+/** Returns a function for one share, which is called before each look at its hosts. */
 export function createHurry(): (input: HurryInput) => Hurried {
   let looksWaiting = 0;
   return ({ phase, route, inDoubt, tookMs }) => {

@@ -2,7 +2,7 @@
 import { createCarriage } from "../../../src/daemon/compose/carriage.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import type { Clock } from "../../../src/runtime/time/clock.ts";
-import { createShareEngine } from "../../../src/shares/engine/share-engine.ts";
+import { ShareEngine } from "../../../src/shares/engine/share-engine.ts";
 import { createLogons } from "../../../src/shares/logons/logons.ts";
 import { createServerProof } from "../../../src/shares/server-proof/server-proof.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
@@ -50,7 +50,7 @@ export function startSimDaemon(machine: SimMachine, system: Clock, first: ShareS
   const driver = heardBy(isAlive, machine.driver(clock, prober));
   const local = heardBy(isAlive, machine.localDriver());
   const hostProber = heardBy(isAlive, machine.network.hostProber(clock));
-  const engine = createShareEngine({
+  const engine = new ShareEngine({
     clock,
     logger: silentLogger,
     logons,
