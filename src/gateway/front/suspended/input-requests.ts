@@ -1,5 +1,5 @@
-// What a modern client can be asked within a call: the three kinds, what it has to declare for each, and what an answer
-// looks like.
+// Input that a call can request from a client of 2026-07-28: the three kinds, the capability that each needs, and the form
+// of its answer.
 
 import { errorReply, isJsonObject, type JsonObject, type Reply } from "../../json-rpc.ts";
 import { MISSING_CAPABILITY, takesElicitation } from "../../protocol.ts";
@@ -9,16 +9,14 @@ export interface InputRequest {
   readonly params?: JsonObject;
 }
 
-/** Requests within which a client can be asked. */
-const ASKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
-
+/** True for the requests that can be answered with `input_required`. */
 export function mayAskWithin(method: string): boolean {
-  return ASKING.has(method);
+  return ["tools/call", "prompts/get", "resources/read"].includes(method);
 }
 
 /**
- * Without what only a request of its own has a use for, and always with params: the Go SDK's client reads none as a fault.
- * Null: no modern client can be asked that.
+ * Leaves out params that belong to a request of its own. There are always params, because the Go SDK's client takes their
+ * absence for an error. Null: a client of 2026-07-28 cannot be asked that.
  */
 export function inputRequest(method: string, params: JsonObject = {}): InputRequest | null {
   if (method !== "elicitation/create" && method !== "sampling/createMessage" && method !== "roots/list") {
@@ -30,19 +28,17 @@ export function inputRequest(method: string, params: JsonObject = {}): InputRequ
   return { method, params: kept };
 }
 
-/** The capabilities that it needs and that are not declared; null: it may be asked. */
+/** The capabilities that the input needs and the client has not declared; null: none. */
 export function missingFor({ method, params }: InputRequest, declared: JsonObject): JsonObject | null {
   if (method === "roots/list") return isJsonObject(declared["roots"]) ? null : { roots: {} };
   if (method === "elicitation/create") {
     const mode = params?.["mode"] === "url" ? "url" : "form";
     return takesElicitation(declared, mode) === true ? null : { elicitation: { [mode]: {} } };
   }
-  const { sampling } = declared;
+  const sampling = isJsonObject(declared["sampling"]) ? declared["sampling"] : null;
   const needsTools = params?.["tools"] !== undefined || params?.["toolChoice"] !== undefined;
-  if (needsTools) {
-    return isJsonObject(sampling) && isJsonObject(sampling["tools"]) ? null : { sampling: { tools: {} } };
-  }
-  return isJsonObject(sampling) ? null : { sampling: {} };
+  if (needsTools) return isJsonObject(sampling?.["tools"]) ? null : { sampling: { tools: {} } };
+  return sampling === null ? { sampling: {} } : null;
 }
 
 export function missingReply(requiredCapabilities: JsonObject): Reply {
@@ -53,13 +49,13 @@ export function missingReply(requiredCapabilities: JsonObject): Reply {
   return errorReply(MISSING_CAPABILITY, message, { requiredCapabilities });
 }
 
-/** The client's answers, by key. */
+/** The answers in the client's request, by key. */
 export function responsesIn(params: JsonObject): JsonObject {
   const given = params["inputResponses"];
   return isJsonObject(given) ? given : {};
 }
 
-/** The answer under that key, for a server of before; null: there is none that could be one. */
+/** The answer under that key, as legacy servers expect it; null: absent or not valid. */
 export function answerIn(responses: JsonObject, key: string, { method }: InputRequest): JsonObject | null {
   const given = Object.hasOwn(responses, key) ? responses[key] : undefined;
   if (!isJsonObject(given)) return null;
@@ -69,10 +65,7 @@ export function answerIn(responses: JsonObject, key: string, { method }: InputRe
 
 function isAnswer(method: string, answer: JsonObject): boolean {
   if (method === "roots/list") return Array.isArray(answer["roots"]);
-  if (method === "elicitation/create") return isAction(answer["action"]);
-  return answer["content"] !== undefined;
-}
-
-function isAction(value: unknown): boolean {
-  return value === "accept" || value === "decline" || value === "cancel";
+  if (method !== "elicitation/create") return answer["content"] !== undefined;
+  const { action } = answer;
+  return action === "accept" || action === "decline" || action === "cancel";
 }

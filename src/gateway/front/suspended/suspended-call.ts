@@ -1,9 +1,9 @@
-// One call that its client is asked something in, over all its rounds. Questions are gathered, told as the answer to the
-// request that is open, and answered by the next one; until that comes, the call waits here.
+// A call of 2026-07-28 that asks its client for input, in one or more rounds. A round gathers the server's questions and
+// sends them as the answer to the client's request; the call is suspended until the next request brings the answers.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
-import type { Question } from "../../client-port.ts";
+import { principalKey, type Question } from "../../client-port.ts";
 import { errorReply, METHOD_NOT_FOUND, type Reply } from "../../json-rpc.ts";
 import type { ModernCall } from "../modern/call.ts";
 import type { ModernRequest } from "../modern/request.ts";
@@ -19,15 +19,14 @@ import {
   responsesIn,
 } from "./input-requests.ts";
 
-/** Questions that come within it of the first are told together, ms. */
+/** A round has the questions that come within this time of its first one, ms. */
 export const GATHER_MS = 15;
-/** How long a call waits for its client, ms: a person may be at the answer. */
+/** How long a call is suspended at most, ms: a person may have to answer. */
 export const SUSPENDED_MS = 600_000;
-/** Another client that needs its server waits so long for a client that has not come back; once it has, longer. */
+/** How long a suspended call keeps its server from another client, ms: in the first round, and in later ones. */
 export const IDLE_MS = { first: 30_000, later: 120_000 };
-/** Questions of one call that wait for an answer. */
+/** Bounds of the open questions of one call: number, and bytes of all together. */
 const MOST_QUESTIONS = 64;
-/** Of all of them together. */
 const MOST_QUESTION_BYTES = 1024 * 1024;
 
 interface OpenQuestion {
@@ -39,15 +38,13 @@ interface OpenQuestion {
 interface HoldParts {
   readonly clock: Clock;
   readonly call: ModernCall;
-  /** Of who calls. */
-  readonly principal: string;
-  /** A state with which the client comes back to round `number`; null: it cannot. */
-  readonly seal: (number: number) => string | null;
-  /** The client has to come back. */
+  /** The `requestState` that resumes the call after that round; null: the request is nested too deep. */
+  readonly seal: (round: number) => string | null;
+  /** The questions of a round have been sent. */
   readonly onSuspended: () => void;
-  /** It keeps more bytes than before while its client is away. */
+  /** `bytes` has grown while the call is suspended. */
   readonly onGrown: () => void;
-  /** Once: nothing of it is left. */
+  /** The call has ended or was given up; called once. */
   readonly onOver: () => void;
 }
 
@@ -55,45 +52,44 @@ export class SuspendedCall {
   readonly principal: string;
   readonly #parts: HoldParts;
   readonly #questions = new Map<string, OpenQuestion>();
-  /** The client has been told what is asked, and has not come back yet. */
+  /** The client has been sent questions, and has not come back yet. */
   isSuspended = false;
   #isOver = false;
-  /** How often the client was told. */
-  #number = 0;
-  /** When it was told last, monotonic ms. */
-  #toldMs = 0;
+  /** Number of rounds sent to the client. */
+  #round = 0;
+  /** When the last round was sent, monotonic ms. */
+  #sentMs = 0;
+  /** Number of questions so far. */
   #asked = 0;
   #questionBytes = 0;
-  #earlyBytes = 0;
-  /** What the call itself keeps. */
-  #callBytes = 0;
-  /** The call came to its end while its client was away. */
+  #replyBytes = 0;
+  #paramsBytes = 0;
+  /** The call ended while its client was away. */
   endedEarly = false;
   #gathering: Timer | null = null;
-  #patience: Timer | null = null;
+  #deadline: Timer | null = null;
 
   constructor(parts: HoldParts) {
     this.#parts = parts;
-    this.principal = parts.principal;
+    this.principal = principalKey(parts.call.newest.principal);
     parts.call.work.signal.addEventListener("abort", this.#onAborted, { once: true });
   }
 
   get bytes(): number {
-    return this.#callBytes + this.#questionBytes + this.#earlyBytes;
+    return this.#paramsBytes + this.#questionBytes + this.#replyBytes;
   }
 
-  /** Nothing was heard of its client for so long that it may have left. */
+  /** The client has been away for so long that it may not come back. */
   get isIdle(): boolean {
-    const limitMs = this.#number > 1 ? IDLE_MS.later : IDLE_MS.first;
-    return this.isSuspended && this.#parts.clock.monotonicMs() - this.#toldMs >= limitMs;
+    const limitMs = this.#round > 1 ? IDLE_MS.later : IDLE_MS.first;
+    return this.isSuspended && this.#parts.clock.monotonicMs() - this.#sentMs >= limitMs;
   }
 
-  /** Questions without an answer. */
-  get open(): number {
+  get openQuestions(): number {
     return this.#questions.size;
   }
 
-  /** Null: the call is over. */
+  /** Null: the call has ended. */
   ask(...[method, params, signal]: Question): Promise<Reply | null> {
     if (this.#isOver) return Promise.resolve(null);
     if (signal.aborted) return refused("the question was withdrawn");
@@ -114,11 +110,11 @@ export class SuspendedCall {
     return refused("the client does not support this");
   }
 
-  /** The client is back, with its answers. False: it is not the round that waits, and nothing has changed. */
-  goOn(request: ModernRequest, outlet: CallOutlet, number: number): boolean {
-    if (!this.isSuspended || number !== this.#number) return false;
+  /** Resumes the call with the client's answers. False, and nothing has changed: another round is open, or none. */
+  goOn(request: ModernRequest, outlet: CallOutlet, round: number): boolean {
+    if (!this.isSuspended || round !== this.#round) return false;
     this.isSuspended = false;
-    this.#patience?.[Symbol.dispose]();
+    this.#deadline?.[Symbol.dispose]();
     const responses = responsesIn(request.params);
     for (const [key, { input }] of [...this.#questions]) {
       const answer = answerIn(responses, key, input);
@@ -129,25 +125,25 @@ export class SuspendedCall {
     return true;
   }
 
-  /** The call came to an end while its client was away. */
+  /** The call has its reply while its client is away; the reply is kept for the client. */
   early(reply: Reply): void {
     this.endedEarly = true;
     const bytes = bytesOf(reply);
-    this.#earlyBytes = Number.isFinite(bytes) ? bytes : 0;
+    this.#replyBytes = Number.isFinite(bytes) ? bytes : 0;
     if (this.isSuspended) this.#parts.onGrown();
   }
 
-  /** The client gets the call's last word. */
+  /** The client gets the call's reply. */
   settled(): void {
     this.#over("the call that this belongs to has ended");
   }
 
-  /** The client has closed the connection of that outlet: where the call answers there, nobody wants it any more. */
+  /** The client has closed the connection of that outlet: the call is cancelled if it would answer there. */
   gone(outlet: CallOutlet): void {
     this.#parts.call.gone(outlet, new MountaineerError("aborted", "the client closed the connection"));
   }
 
-  /** Gives the call up. */
+  /** Aborts the call. */
   end(reason: string): void {
     this.#parts.call.abort(new MountaineerError("aborted", reason));
   }
@@ -184,21 +180,20 @@ export class SuspendedCall {
   #gather(): void {
     this.#gathering ??= this.#parts.clock.setTimer(GATHER_MS, () => {
       this.#gathering = null;
-      if (!this.#isOver && this.#questions.size > 0) this.#tell();
+      if (!this.#isOver && this.#questions.size > 0) this.#sendRound();
     });
   }
 
-  /** Tells the client all that is open. */
-  #tell(): void {
+  /** Sends all open questions to the client, and suspends the call. */
+  #sendRound(): void {
     const { call, clock, seal, onSuspended } = this.#parts;
     const inputs = [...this.#questions].map(([key, { input }]) => [key, input] as const);
-    for (const [, input] of inputs) {
-      const missing = missingFor(input, call.declared);
-      if (missing === null) continue;
+    const missing = inputs.map(([, input]) => missingFor(input, call.declared)).find((one) => one !== null);
+    if (missing !== undefined) {
       this.#fail(missingReply(missing));
       return;
     }
-    const requestState = seal(this.#number + 1);
+    const requestState = seal(this.#round + 1);
     if (requestState === null) {
       this.#refuseQuestions("the client's request is nested too deep to be made again");
       return;
@@ -208,16 +203,16 @@ export class SuspendedCall {
       this.end("no client waits for this call");
       return;
     }
-    if (this.#number === 0) this.#callBytes = bytesOf(call.work.params);
-    this.#number += 1;
-    this.#toldMs = clock.monotonicMs();
+    if (this.#round === 0) this.#paramsBytes = bytesOf(call.work.params);
+    this.#round += 1;
+    this.#sentMs = clock.monotonicMs();
     this.isSuspended = true;
-    const gone = "the client did not come back with its answers in time";
-    this.#patience = clock.setTimer(SUSPENDED_MS, () => this.end(gone));
+    const late = "the client did not come back with its answers in time";
+    this.#deadline = clock.setTimer(SUSPENDED_MS, () => this.end(late));
     onSuspended();
   }
 
-  /** The call cannot go on, and the client is told why. */
+  /** Answers the client's request with an error, and aborts the call. */
   #fail(reply: Reply): void {
     this.#parts.call.detach(reply);
     this.end("the client does not support what the call asks it");
@@ -232,7 +227,7 @@ export class SuspendedCall {
     this.#isOver = true;
     this.isSuspended = false;
     this.#gathering?.[Symbol.dispose]();
-    this.#patience?.[Symbol.dispose]();
+    this.#deadline?.[Symbol.dispose]();
     this.#parts.call.work.signal.removeEventListener("abort", this.#onAborted);
     this.#refuseQuestions(reason);
     this.#parts.onOver();
@@ -243,7 +238,7 @@ function refused(why: string): Promise<Reply> {
   return Promise.resolve(unanswered(why));
 }
 
-/** Roughly: as many as its text has characters. What cannot be written is beyond every bound. */
+/** The length of the value as JSON; infinite if it is nested too deep to be written. */
 function bytesOf(value: unknown): number {
   try {
     return JSON.stringify(value ?? null).length;

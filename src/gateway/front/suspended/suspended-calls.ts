@@ -1,6 +1,7 @@
-// The calls that wait for modern clients to come back with their answers, by whichever connection: how many there may
-// be, and how the state that clients carry is read.
+// Calls of 2026-07-28 that ask their client for input. Such a call is suspended until the client makes the request again
+// with its answers, on any connection. The `requestState` that the client sends along says which call it resumes.
 import { randomBytes } from "node:crypto";
+import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { principalKey, type Question } from "../../client-port.ts";
@@ -25,74 +26,76 @@ import type { CallOutlet } from "../session/outlet.ts";
 import { answerIn, mayAskWithin, missingReply, responsesIn } from "./input-requests.ts";
 import { SUSPENDED_MS, SuspendedCall } from "./suspended-call.ts";
 
-/** Bounds of the calls that wait for their clients: of one principal, of all together, and the bytes that all keep. */
+/** Bounds of suspended calls: of one principal, of all principals, and the bytes that all of them keep. */
 export const MOST_OF_ONE = 64;
 export const MOST_SUSPENDED = 512;
 export const MOST_BYTES = 64 * 1024 * 1024;
-/** How long a state is good that carries a backend's own: it costs no memory here, ms. */
+/** How long a state is valid that belongs to no suspended call, ms. */
 export const STATE_MS = 3_600_000;
 
-const NOT_ALLOWED = "its client may not make this call any more";
-const goesOn: Stopping = () => null;
+/** Addresses of one error that the client is asked to open. */
+const MOST_ADDRESSES = 64;
+const KEY_BYTES = 32;
 
-/** What a daemon gives the next one, so that this reads what its clients carry. */
+/** With it the next daemon can read the states that clients of this one carry. */
 export interface StateKey {
   readonly key: string;
   readonly generation: number;
 }
 
-/** Another daemon, which holds calls whose clients may come to this one. */
+/** Another daemon with suspended calls, whose clients may come to this one. */
 export interface OtherDaemon {
-  /** Answers on `outlet`. Null: it is gone. */
+  /** Answers on `outlet`; `gone` is called when the client closes the connection. Null: the daemon has ended. */
   resume(request: ModernRequest, outlet: CallOutlet): { readonly gone: () => void } | null;
 }
 
 export class SuspendedCalls implements CallSuspension {
   readonly #clock: Clock;
-  readonly #seal = new StateSeal();
+  #key = randomBytes(KEY_BYTES);
   readonly #consents: Consents;
+  /** Calls that have asked for input. */
   readonly #byCall = new Map<ModernCall, SuspendedCall>();
-  /** Those whose clients have been told something, by the id in their state; the one told last comes last. */
+  /** Calls whose client has been asked, by the id in their state; the one asked last comes last. */
   readonly #byId = new Map<string, SuspendedCall>();
-  /** How many daemons have handed over, each to the next, before this one. */
+  /** The number of handovers before this daemon. */
   #generation = 0;
-  #older: OtherDaemon | null = null;
-  #newer: OtherDaemon | null = null;
+  #previous: OtherDaemon | null = null;
+  #next: OtherDaemon | null = null;
   #ended: string | null = null;
   #none: PromiseWithResolvers<void> | null = null;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#consents = new Consents(clock, STATE_MS);
+    this.#consents = new Consents(clock);
   }
 
-  /** With them the next daemon reads the states that are out. */
   get stateKey(): StateKey {
-    return { key: this.#seal.key, generation: this.#generation };
+    return { key: this.#key.toString("base64url"), generation: this.#generation };
   }
 
-  /** Another daemon was in charge before: its states are read from now on, and its calls are passed to it. */
-  follow({ key, generation }: StateKey, older: OtherDaemon): void {
-    this.#seal.take(key);
+  /** Takes over from the previous daemon: its states become valid, and requests for its calls are passed to it. */
+  follow({ key, generation }: StateKey, previous: OtherDaemon): void {
+    const bytes = Buffer.from(key, "base64url");
+    if (bytes.length === KEY_BYTES) this.#key = bytes;
     this.#generation = generation + 1;
-    this.#older = older;
+    this.#previous = previous;
   }
 
-  /** Another daemon is in charge from now on: a connection that stayed here may bring what belongs to it. */
-  makeWay(newer: OtherDaemon): void {
-    this.#newer = newer;
+  /** Hands over: requests for calls of the next daemon that come on a remaining connection are passed to it. */
+  makeWay(next: OtherDaemon): void {
+    this.#next = next;
   }
 
   get openQuestions(): number {
-    return [...this.#byCall.values()].reduce((sum, { open }) => sum + open, 0);
+    return [...this.#byCall.values()].reduce((sum, call) => sum + call.openQuestions, 0);
   }
 
-  /** Calls whose clients are away. */
+  /** Number of calls whose client is away. */
   get size(): number {
     return this.#suspended().length;
   }
 
-  /** Resolves when no call waits, or is asked, any more. */
+  /** Resolves when no call is suspended or asks for input. */
   none(): Promise<void> {
     if (this.#byCall.size === 0) return Promise.resolve();
     this.#none ??= Promise.withResolvers<void>();
@@ -106,44 +109,80 @@ export class SuspendedCalls implements CallSuspension {
     return suspended.ask(...question);
   }
 
-  resume(request: ModernRequest, outlet: CallOutlet, stopping: Stopping = goesOn): Resumed {
+  resume(request: ModernRequest, outlet: CallOutlet, stopping: Stopping = () => null): Resumed {
     const { params } = request;
     const token = params["requestState"];
     if (token === undefined || !mayAskWithin(request.method))
       return { kind: "begins", params, isAgreed: false };
     const state = this.#open(request, token);
     if (state === null) {
-      // Guesses count as calls.
+      // A guessed state counts as a call towards the client's limits.
       const stopped = stopping();
       return stopped === null ? refused() : { kind: "refused", reply: stopped.reply };
     }
     if (state.kind === "hold") return this.#goOn(request, outlet, state, stopping);
-    // A state that comes again is a call of its own: its person is asked again.
+    // A consent is valid once: if the state is used again, the person is asked again.
     const isAgreed = this.#consents.use(state.consent);
     if (state.kind === "backend") {
       return { kind: "begins", params: withState(params, state.state), isAgreed, mark: state.mark };
     }
     const declined = declinedVisit(state.keys, request);
-    return declined === null
-      ? { kind: "begins", params: anew(params), isAgreed }
-      : { kind: "refused", reply: declined };
+    if (declined !== null) return { kind: "refused", reply: declined };
+    const { requestState: _state, inputResponses: _responses, ...own } = params;
+    return { kind: "begins", params: own, isAgreed };
   }
 
+  /** Gives the state of a backend of 2026-07-28 our signature, and turns addresses to open into input requests. */
   outgoing(call: ModernCall, reply: Reply): Reply {
     const suspended = this.#byCall.get(call);
     suspended?.settled();
-    // Its backend has gone, and the call with it: the client can only make it again.
+    // The call ended with its backend: the client can only make it again.
     if (suspended?.endedEarly === true && isError(reply) && reply.error.code === BACKEND_UNAVAILABLE) {
       const message = `the call of this requestState has ended: ${reply.error.message}; make it again without it`;
       return errorReply(INVALID_PARAMS, message);
     }
-    const { work, declared, isAgreed, newest } = call;
-    const consent = (): string | null =>
-      isAgreed ? this.#consents.give(principalKey(newest.principal)) : null;
-    const { mark } = call.client;
-    const seal = (state: State): string | null =>
-      this.#sealed(newest, state.kind === "backend" ? { ...state, mark } : state, STATE_MS);
-    return outgoingReply(reply, { work, declared, isAgreed, consent, seal });
+    if (isError(reply)) {
+      return reply.error.code === URL_ELICITATION_REQUIRED ? this.#askedToOpen(call, reply.error) : reply;
+    }
+    const { result } = reply;
+    if (result["resultType"] !== "input_required") return reply;
+    const given = result["requestState"];
+    const state = typeof given === "string" ? given : null;
+    // The client's answers go to the backend in any case, so without a state there is nothing to sign.
+    if (state === null && !call.isAgreed) return reply;
+    const consent = this.#consentOf(call);
+    const requestState = this.#sealed(
+      call.newest,
+      { kind: "backend", state, consent, mark: call.client.mark },
+      STATE_MS,
+    );
+    return requestState === null ? TOO_DEEP : { result: { ...result, requestState } };
+  }
+
+  /** Clients of 2026-07-28 do not know the error: the addresses become input requests of mode `url`. */
+  #askedToOpen(call: ModernCall, { data, message }: RpcError): Reply {
+    const given = isJsonObject(data) ? data["elicitations"] : undefined;
+    const addresses = Array.isArray(given) ? given.slice(0, MOST_ADDRESSES).filter(isAddress) : [];
+    if (addresses.length === 0 || !mayAskWithin(call.work.method)) return errorReply(INTERNAL_ERROR, message);
+    if (takesElicitation(call.declared, "url") !== true) return missingReply({ elicitation: { url: {} } });
+    const inputRequests = Object.fromEntries(
+      addresses.map(({ url, message: why }, index) => [
+        `u${index + 1}`,
+        { method: "elicitation/create", params: { mode: "url", message: why, url } },
+      ]),
+    );
+    const keys = Object.keys(inputRequests);
+    const requestState = this.#sealed(
+      call.newest,
+      { kind: "visit", keys, consent: this.#consentOf(call) },
+      STATE_MS,
+    );
+    if (requestState === null) return TOO_DEEP;
+    return { result: { resultType: "input_required", inputRequests, requestState } };
+  }
+
+  #consentOf({ isAgreed, newest }: ModernCall): string | null {
+    return isAgreed ? this.#consents.give(principalKey(newest.principal)) : null;
   }
 
   isIdle(call: ModernCall): boolean {
@@ -163,15 +202,21 @@ export class SuspendedCalls implements CallSuspension {
     for (const suspended of [...this.#byCall.values()]) suspended.end(reason);
   }
 
+  /** Null: not signed by this daemon or the previous one, signed for another request, or out of time. */
   #open(request: ModernRequest, token: unknown): State | null {
     const bound = boundOf(request);
     if (typeof token !== "string" || bound === null) return null;
-    return this.#seal.open(token, bound, this.#clock.wallMs());
+    // The signature proves that the content is a state.
+    const state = openSigned(this.#key, token, bound) as (State & { readonly untilMs: number }) | undefined;
+    return state !== undefined && state.untilMs > this.#clock.wallMs() ? state : null;
   }
 
+  /** The signed state, valid for this request alone; the next daemon reads it by the same wall clock. */
   #sealed(request: ModernRequest, state: State, forMs: number): string | null {
     const bound = boundOf(request);
-    return bound === null ? null : this.#seal.seal(state, bound, this.#clock.wallMs() + forMs);
+    return bound === null
+      ? null
+      : signText(this.#key, { untilMs: this.#clock.wallMs() + forMs, ...state }, bound);
   }
 
   #goOn(
@@ -182,40 +227,39 @@ export class SuspendedCalls implements CallSuspension {
   ): Resumed {
     const stopped = stopping();
     if (stopped !== null) {
-      if (stopped.isOver && generation === this.#generation) this.#byId.get(id)?.end(NOT_ALLOWED);
+      if (stopped.isOver && generation === this.#generation) {
+        this.#byId.get(id)?.end("its client may not make this call any more");
+      }
       return { kind: "refused", reply: stopped.reply };
     }
     if (generation !== this.#generation) {
-      const elsewhere = generation < this.#generation ? this.#older : this.#newer;
-      const passed = elsewhere?.resume(request, outlet) ?? null;
+      const other = generation < this.#generation ? this.#previous : this.#next;
+      const passed = other?.resume(request, outlet) ?? null;
       return passed === null ? refused() : { kind: "goes_on", gone: passed.gone };
     }
     const suspended = this.#byId.get(id);
-    // A round that was answered already must not answer twice.
+    // False for a round that is answered already.
     const goesOn = suspended?.goOn(request, outlet, round) === true;
     return goesOn ? { kind: "goes_on", gone: () => suspended.gone(outlet) } : refused();
   }
 
   #callOf(call: ModernCall): SuspendedCall {
-    let id: string | null = null;
+    const id = randomBytes(18).toString("base64url");
     const suspended: SuspendedCall = new SuspendedCall({
       clock: this.#clock,
       call,
-      principal: principalKey(call.newest.principal),
       seal: (round) => {
-        id ??= randomBytes(18).toString("base64url");
         const state: State = { kind: "hold", call: id, round, generation: this.#generation };
         return this.#sealed(call.newest, state, SUSPENDED_MS);
       },
       onSuspended: () => {
-        if (id === null) return;
         this.#byId.delete(id);
         this.#byId.set(id, suspended);
         this.#makeRoom(suspended);
       },
       onGrown: () => this.#makeRoom(suspended),
       onOver: () => {
-        if (id !== null) this.#byId.delete(id);
+        this.#byId.delete(id);
         this.#byCall.delete(call);
         if (this.#byCall.size > 0) return;
         this.#none?.resolve();
@@ -226,7 +270,7 @@ export class SuspendedCalls implements CallSuspension {
     return suspended;
   }
 
-  /** The oldest call of whoever has most gives way; where all together keep too many bytes, the largest call does. */
+  /** Ends the oldest calls of the principal that has most, and the largest calls if all keep too many bytes. */
   #makeRoom({ principal }: SuspendedCall): void {
     const own = this.#suspended().filter((suspended) => suspended.principal === principal);
     for (const oldest of own.slice(0, Math.max(0, own.length - MOST_OF_ONE))) giveWay(oldest);
@@ -253,120 +297,53 @@ function giveWay(call: SuspendedCall): void {
   call.end("the call gave way to others that wait for their clients");
 }
 
-/** Null: its params are nested too deep. */
-function boundOf({ principal, method, params }: ModernRequest): Bound | null {
-  const digest = paramsDigest(params);
-  return digest === null ? null : { principal: principalKey(principal), method, digest };
-}
-
 function withState(params: JsonObject, state: string | null): JsonObject {
   const { requestState: _, ...own } = params;
   return state === null ? own : { ...own, requestState: state };
 }
 
-/** The params of the first round. */
-function anew(params: JsonObject): JsonObject {
-  const { requestState: _state, inputResponses: _responses, ...own } = params;
-  return own;
-}
-
-/** One text for all reasons: who guesses learns nothing. */
+/** The same text for all reasons: guessing reveals nothing. */
 function refused(): Resumed {
   const message =
     "this requestState is not valid for this request: it was used already, is out of time, or belongs to another one; make the call again without it";
   return { kind: "refused", reply: errorReply(INVALID_PARAMS, message) };
 }
 
-// What people have agreed to, where the call that they agreed to goes on in another request: each consent serves one
-// call, once. Only what was given here is known, so a consent of another daemon is none: the person is asked again.
+// Consents: a person agreed to a call, which goes on in another request. A consent is valid for one request. It is kept in
+// this process's memory alone, so after a handover the person is asked again.
 
-/** Given and not used, of one principal and in all; the oldest is forgotten. */
+/** Bounds of unused consents, of one principal and of all; beyond them the oldest is dropped. */
 export const MOST_CONSENTS_OF_ONE = 64;
 const MOST_CONSENTS = 4_096;
 
-interface Given {
-  readonly principal: string;
-  /** Monotonic ms. */
-  readonly untilMs: number;
-}
-
 class Consents {
   readonly #clock: Clock;
-  readonly #keptMs: number;
-  /** By id, the oldest first. */
-  readonly #given = new Map<string, Given>();
+  /** By id, the oldest first; `untilMs` is monotonic. */
+  readonly #given = new Map<string, { readonly principal: string; readonly untilMs: number }>();
 
-  constructor(clock: Clock, keptMs: number) {
+  constructor(clock: Clock) {
     this.#clock = clock;
-    this.#keptMs = keptMs;
   }
 
-  get size(): number {
-    return this.#given.size;
-  }
-
-  /** What the client brings with its next request. */
+  /** The id of a new consent. */
   give(principal: string): string {
-    const nowMs = this.#clock.monotonicMs();
-    for (const [id, { untilMs }] of this.#given) {
-      if (untilMs > nowMs) break;
-      this.#given.delete(id);
-    }
     const own = [...this.#given].filter(([, given]) => given.principal === principal);
-    const [oldest] = own.length >= MOST_CONSENTS_OF_ONE ? own : this.#given;
-    if (oldest !== undefined && (own.length >= MOST_CONSENTS_OF_ONE || this.size >= MOST_CONSENTS)) {
-      this.#given.delete(oldest[0]);
-    }
+    if (own.length >= MOST_CONSENTS_OF_ONE) this.#given.delete(own[0]?.[0] ?? "");
+    dropOldest(this.#given, MOST_CONSENTS - 1);
     const id = randomBytes(18).toString("base64url");
-    this.#given.set(id, { principal, untilMs: nowMs + this.#keptMs });
+    this.#given.set(id, { principal, untilMs: this.#clock.monotonicMs() + STATE_MS });
     return id;
   }
 
-  /** Whether it still holds; from now on it does not. */
+  /** True if the consent is valid; from now on it is not. */
   use(id: string | null): boolean {
-    const given = id === null ? undefined : this.#given.get(id);
-    if (id === null || given === undefined) return false;
-    this.#given.delete(id);
-    return given.untilMs > this.#clock.monotonicMs();
+    const given = this.#given.get(id ?? "");
+    this.#given.delete(id ?? "");
+    return given !== undefined && given.untilMs > this.#clock.monotonicMs();
   }
 }
 
-// What the chain answers, as a modern client gets it: a modern backend's state goes out in one of ours, and addresses
-// that a legacy backend wants visited first become input that is required.
-
-/** Of one error. */
-const MOST_ADDRESSES = 64;
-
-interface Outgoing extends Pick<ModernCall, "work" | "declared"> {
-  /** A person agreed to the call. */
-  readonly isAgreed: boolean;
-  /** What shows that with the next request. */
-  readonly consent: () => string | null;
-  /** Null where the request cannot be told again. */
-  readonly seal: (state: State) => string | null;
-}
-
-function outgoingReply(reply: Reply, { work, declared, isAgreed, consent, seal }: Outgoing): Reply {
-  if (isError(reply)) {
-    if (reply.error.code !== URL_ELICITATION_REQUIRED) return reply;
-    // The code is one that no modern client knows.
-    const unknown = errorReply(INTERNAL_ERROR, reply.error.message);
-    if (!mayAskWithin(work.method)) return unknown;
-    return (
-      visits(reply.error, declared, (keys) => seal({ kind: "visit", keys, consent: consent() })) ?? unknown
-    );
-  }
-  const { result } = reply;
-  if (result["resultType"] !== "input_required") return reply;
-  const given = result["requestState"];
-  const state = typeof given === "string" ? given : null;
-  // It comes back to the backend as it is: nothing depends on who sends it.
-  if (state === null && !isAgreed) return reply;
-  const requestState = seal({ kind: "backend", state, consent: consent() });
-  return requestState === null ? notTold() : { result: { ...result, requestState } };
-}
-
-/** What is answered instead of a second call, where a person did not visit all addresses; null: it is called again. */
+/** The reply if a person did not open all addresses; null: the call is made again. */
 function declinedVisit(keys: readonly string[], { method, params }: ModernRequest): Reply | null {
   const responses = responsesIn(params);
   const isDeclined = keys.some((key) => {
@@ -380,100 +357,34 @@ function declinedVisit(keys: readonly string[], { method, params }: ModernReques
     : errorReply(INVALID_REQUEST, text);
 }
 
-/** Null: it names no address. */
-function visits(
-  { data }: RpcError,
-  declared: JsonObject,
-  seal: (keys: readonly string[]) => string | null,
-): Reply | null {
-  const given = isJsonObject(data) ? data["elicitations"] : undefined;
-  const asked = Array.isArray(given) ? given.slice(0, MOST_ADDRESSES).filter(isAddress) : [];
-  if (asked.length === 0) return null;
-  if (takesElicitation(declared, "url") !== true) return missingReply({ elicitation: { url: {} } });
-  const inputRequests = Object.fromEntries(
-    asked.map(({ url, message: why }, index) => [
-      `u${index + 1}`,
-      { method: "elicitation/create", params: { mode: "url", message: why, url } },
-    ]),
-  );
-  const requestState = seal(Object.keys(inputRequests));
-  return requestState === null
-    ? notTold()
-    : { result: { resultType: "input_required", inputRequests, requestState } };
-}
-
 function isAddress(value: unknown): value is { readonly url: string; readonly message: string } {
   return isJsonObject(value) && typeof value["url"] === "string" && typeof value["message"] === "string";
 }
 
-function notTold(): Reply {
-  return errorReply(INTERNAL_ERROR, "input is required, and the request is nested too deep to be made again");
-}
+const TOO_DEEP = errorReply(
+  INTERNAL_ERROR,
+  "input is required, and the request is nested too deep to be made again",
+);
 
-// The `requestState` that modern clients carry from round to round: signed, bound to one principal and one request, and
-// good for a time. Clients may read it; what they change is refused.
-
-/** What a state is good for. */
-interface Bound {
-  readonly principal: string;
-  readonly method: string;
-  /** `paramsDigest` of its params. */
-  readonly digest: string;
-}
-
-/** `consent`: that a person agreed to the call, for the next request alone; null: nobody was asked. */
+/** The content of `requestState`: signed, not encrypted. `consent`: the id of a person's consent; null: none. */
 type State =
-  /** A call that the daemon of that generation holds. */
+  /** A suspended call of the daemon of that generation. */
   | { readonly kind: "hold"; readonly call: string; readonly round: number; readonly generation: number }
-  /** A modern backend's own state, as it came; null: it gave none. */
+  /** The state of a backend of 2026-07-28; null: the backend gave none. */
   | {
       readonly kind: "backend";
       readonly state: string | null;
       readonly consent: string | null;
-      /** Of the identity that the call had. */
+      /** The mark of the call's identity. */
       readonly mark?: string;
     }
-  /** Addresses that a person had to visit before the call is made again; the answers come under these keys. */
+  /** A person has to open addresses before the call is made again; the answers come under these keys. */
   | { readonly kind: "visit"; readonly keys: readonly string[]; readonly consent: string | null };
 
-const KEY_BYTES = 32;
-
-class StateSeal {
-  #key = randomBytes(KEY_BYTES);
-
-  /** For the next daemon; never written anywhere. */
-  get key(): string {
-    return this.#key.toString("base64url");
-  }
-
-  /** States that were sealed with the key before are refused from now on. A text that is no key changes nothing. */
-  take(key: string): void {
-    const bytes = Buffer.from(key, "base64url");
-    if (bytes.length === KEY_BYTES) this.#key = bytes;
-  }
-
-  /** `untilMs`: wall clock, so that another process reads it alike. */
-  seal(state: State, bound: Bound, untilMs: number): string {
-    return signText(this.#key, { untilMs, ...state }, textsOf(bound));
-  }
-
-  /** Null: it is not ours, or is for something else, or its time is over. */
-  open(token: string, bound: Bound, nowMs: number): State | null {
-    // We wrote it.
-    const opened = openSigned(this.#key, token, textsOf(bound));
-    const state = opened as (State & { readonly untilMs: number }) | undefined;
-    return state !== undefined && state.untilMs > nowMs ? state : null;
-  }
-}
-
-function textsOf({ principal, method, digest }: Bound): readonly string[] {
-  return [principal, method, digest];
-}
-
-/** Equal for one request in all its rounds, whatever the order of its keys. Null: nested too deep. */
-function paramsDigest(params: JsonObject | undefined): string | null {
-  const { _meta, inputResponses, requestState, ...own } = params ?? {};
-  return isWritable(own) ? sha256Of(canonical(own)) : null;
+/** Equal in all rounds of one request, whatever the order of keys. Null: the params are nested too deep. */
+function boundOf({ principal, method, params }: ModernRequest): readonly string[] | null {
+  const { _meta, inputResponses, requestState, ...own } = params;
+  return isWritable(own) ? [principalKey(principal), method, sha256Of(canonical(own))] : null;
 }
 
 function canonical(value: unknown): string {
