@@ -1,8 +1,8 @@
-// One request of protocol 2026-07-28 in flight. Its call may outlive the connection that it came on: while the client is
-// asked something it is detached, and goes on with the request that brings the answer.
+// One call of protocol 2026-07-28 in flight. It may outlive its connection: when it asks the client for input it detaches
+// from the request, and it attaches to the client's next request, which brings the answers.
 import { CallAbort } from "../../call-signal.ts";
 import type { CallPort, Question } from "../../client-port.ts";
-import { isJsonObject, type JsonObject, type Reply, type RpcId } from "../../json-rpc.ts";
+import type { JsonObject, Reply, RpcId } from "../../json-rpc.ts";
 import type { GatewayRequest, ServingSet } from "../../middleware/middleware.ts";
 import type { OpenTask } from "../../middleware/task-ids.ts";
 import { isLogLevel, LIST_CHANGED, LOG_LEVELS, RESOURCE_UPDATED, TASK_NOTICE } from "../../protocol.ts";
@@ -11,7 +11,7 @@ import { messageJson } from "../session/questions.ts";
 import type { Identity } from "./identities.ts";
 import type { ModernRequest } from "./request.ts";
 
-/** Notifications that this version does not have within a request. */
+/** Notifications that this version does not send within a request. */
 const NOT_WITHIN: ReadonlySet<string> = new Set([
   ...Object.values(LIST_CHANGED),
   RESOURCE_UPDATED,
@@ -26,63 +26,63 @@ interface CallParts {
   readonly identity: Identity;
   readonly suspension: CallSuspension;
   readonly served: ServingSet;
-  /** What the client gets of a reply. */
+  /** Adds to a reply what this version requires. */
   readonly complete: (request: ModernRequest, reply: Reply) => Reply;
 }
 
 export interface CallBegin {
   readonly params: JsonObject;
-  /** A person agreed to it in an earlier round. */
+  /** A person agreed to the call in an earlier round. */
   readonly isAgreed: boolean;
-  /** Of the identity that had it then. */
+  /** The mark of the identity that the call had in an earlier round. */
   readonly mark?: string | undefined;
-  /** The task that it is about. */
+  /** The task that the request is about. */
   readonly task?: OpenTask | null;
 }
 
-/** What became of a request that brings answers. */
+/** The outcome of a request that brings answers. */
 export type Resumed =
-  /** It goes to its backend. */
+  /** The request is a call of its own. */
   | ({ readonly kind: "begins" } & CallBegin)
-  /** Its call waited here, and answers it on `outlet`. `gone`: its client has closed the connection. */
+  /** The request resumed a suspended call. `gone` is to be called when the client closes the connection. */
   | { readonly kind: "goes_on"; readonly gone: () => void }
   | { readonly kind: "refused"; readonly reply: Reply };
 
-/** Why a call that waited does not go on. `isOver`: it does not later either. */
+/** Why a suspended call may not be resumed; null: it may. `isOver`: nor may it be later. */
 export type Stopping = () => { readonly reply: Reply; readonly isOver: boolean } | null;
 
-/** Where calls wait for their client's answers, from one request of the client to the next. */
+/** Suspends calls while their client is asked for input, from one request of the client to the next. */
 export interface CallSuspension {
-  /** Questions without an answer yet. */
   readonly openQuestions: number;
-  /** Something is asked within the call; null: nobody can answer it any more. Never rejects. */
+  /** Asks the client within the call; null: the call has ended. Never rejects. */
   ask(call: ModernCall, ...question: Question): Promise<Reply | null>;
-  /** A request with `requestState` or `inputResponses`. `stopping` is asked where its call waited. */
+  /** Takes a request with `requestState` or `inputResponses`. */
   resume(request: ModernRequest, outlet: CallOutlet, stopping: Stopping): Resumed;
-  /** The last word on a call, before it goes to the client. */
+  /** The call's reply, as the client gets it. */
   outgoing(call: ModernCall, reply: Reply): Reply;
-  /** The call has its reply before its client has come back. */
+  /** The call has its reply while it is suspended. */
   early(call: ModernCall, reply: Reply): void;
-  /** Nothing was heard of its client for so long that it may have left. */
+  /** The client has been away for so long that it may not come back. */
   isIdle(call: ModernCall): boolean;
-  /** Ends the call for want of its client. */
+  /** Ends a suspended call, because another client needs the server. */
   giveWay(call: ModernCall): void;
-  /** Nothing is waited for any more. */
+  /** Ends all suspended calls, and refuses further questions. */
   end(reason: string): void;
 }
 
 export class ModernCall implements CallPort {
   readonly client: Identity;
-  /** What is handed to the chain. */
+  /** The request for the middleware chain. */
   readonly work: GatewayRequest;
   readonly #parts: CallParts;
   readonly #abort = new CallAbort();
-  /** The request of the client that it answers now, or answered last. */
+  /** The client's newest request of this call. */
   newest: ModernRequest;
+  /** Null while the call is suspended, and once it is answered. */
   #outlet: CallOutlet | null;
-  /** A reply that no request was open for: the next one of its client gets it. */
+  /** A reply that came while the call was suspended; the client's next request gets it. */
   #early: Reply | null = null;
-  /** A person has agreed to it, in this round or an earlier one. */
+  /** A person has agreed to the call, in this round or an earlier one. */
   isAgreed: boolean;
 
   constructor(parts: CallParts, request: ModernRequest, begin: CallBegin, outlet: CallOutlet) {
@@ -94,14 +94,16 @@ export class ModernCall implements CallPort {
     this.newest = request;
     this.#outlet = outlet;
     const { served } = parts;
-    const work: GatewayRequest = { method, params, port: this, signal: this.#abort, served };
-    const more = {
+    this.work = served.meant({
+      method,
+      params,
+      port: this,
+      signal: this.#abort,
+      served,
       ...(task !== null && { task }),
-      ...(isAgreed && ({ asked: "accept" } as const)),
+      ...(isAgreed && { asked: "accept" }),
       ...(trace !== null && { trace }),
-    };
-    const isMore = task !== null || isAgreed || trace !== null;
-    this.work = served.meant(isMore ? { ...work, ...more } : work);
+    });
   }
 
   get id(): RpcId {
@@ -117,9 +119,10 @@ export class ModernCall implements CallPort {
   }
 
   notify(method: string, params: JsonObject | undefined): void {
-    const theirs = this.#outlet === null || NOT_WITHIN.has(method) ? null : this.#passing(method, params);
-    const json = theirs === null ? null : messageJson({ jsonrpc: "2.0", method, params: theirs });
-    if (json !== null) this.#outlet?.send(json);
+    if (this.#outlet === null || NOT_WITHIN.has(method)) return;
+    const wanted = this.#wanted(method, params);
+    const json = wanted === null ? null : messageJson({ jsonrpc: "2.0", method, params: wanted });
+    if (json !== null) this.#outlet.send(json);
   }
 
   request(...question: Question): Promise<Reply | null> {
@@ -138,7 +141,7 @@ export class ModernCall implements CallPort {
     this.isAgreed = true;
   }
 
-  /** Answers the request that waits, and goes on without one. False: none waits. */
+  /** Answers the open request; the call goes on without one. False: no request is open. */
   detach(reply: Reply): boolean {
     const outlet = this.#outlet;
     if (outlet === null) return false;
@@ -147,7 +150,7 @@ export class ModernCall implements CallPort {
     return true;
   }
 
-  /** Goes on with another request of its client, which it answers at once where its reply was early. */
+  /** Goes on with the client's next request; answers at once if the call has its reply already. */
   attach(request: ModernRequest, outlet: CallOutlet): void {
     this.newest = request;
     this.#outlet = outlet;
@@ -156,7 +159,7 @@ export class ModernCall implements CallPort {
     if (early !== null) this.answer(early);
   }
 
-  /** Its reply, once. */
+  /** Called once, with the call's reply. */
   answer(reply: Reply): void {
     const outlet = this.#outlet;
     this.#outlet = null;
@@ -169,7 +172,7 @@ export class ModernCall implements CallPort {
     outlet.answer(this.id, complete(this.newest, suspension.outgoing(this, reply)));
   }
 
-  /** The client has closed the connection of that outlet: if the call would answer there, nobody wants it any more. */
+  /** The client has closed the connection of that outlet: the call is cancelled if it would answer there. */
   gone(outlet: CallOutlet, reason: unknown): void {
     if (this.#outlet !== outlet) return;
     this.#outlet = null;
@@ -180,15 +183,15 @@ export class ModernCall implements CallPort {
     this.#abort.abort(reason);
   }
 
-  /** A notification as this client wants it; null: it does not want it. */
-  #passing(method: string, params: JsonObject | undefined): JsonObject | null {
+  /** The params of a notification for this client; null: the client did not ask for it. */
+  #wanted(method: string, params: JsonObject | undefined): JsonObject | null {
     const { logLevel, progressToken } = this.newest;
     if (method === "notifications/progress") {
       return progressToken === null ? null : { ...params, progressToken };
     }
     if (method !== "notifications/message") return params ?? {};
-    const level = isJsonObject(params) ? params["level"] : undefined;
     if (logLevel === null || params === undefined) return null;
+    const { level } = params;
     const isEnough = !isLogLevel(level) || LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(logLevel);
     return isEnough ? params : null;
   }

@@ -1,5 +1,5 @@
-// Who a request of protocol 2026-07-28 is towards backends: it has no session, so it borrows an identity for its time.
-// No two requests have the same one at once, so a server's question is always about one request alone.
+// Stand-ins for sessions. A request of 2026-07-28 has none, but legacy backends serve sessions, so each request borrows an
+// identity while it is in flight. No two requests share one at a time: a server's question always belongs to one request.
 import { randomBytes } from "node:crypto";
 import { FleetingMap, FleetingSet } from "../../../runtime/fleeting.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
@@ -9,18 +9,18 @@ import { type McpLogLevel, MODERN_VERSION } from "../../protocol.ts";
 import type { FrontGateway, SessionPort } from "../session/front-contract.ts";
 import type { ModernRequest } from "./request.ts";
 
-/** An identity that nobody has borrowed for so long ends, and with it what backends keep for it. */
+/** An idle identity ends after this time, and with it the state that backends keep for it. */
 export const IDLE_LIMIT_MS = 300_000;
-const LOOK_MS = 60_000;
-/** So long one is left to the call that is expected back with a server's state: that process may alone read it. */
+const CHECK_MS = 60_000;
+/** How long an identity is reserved for a call that comes back with a server's state: no other process may read it. */
 const EXPECTED_MS = 60_000;
-/** So long at most, and so many of one principal, are kept for tasks: an identity's own process may have them. */
+/** How long at most, and how many of one principal, are kept for tasks: an identity's own process may run the task. */
 const TASK_MS = 3_600_000;
 export const MOST_WITH_TASKS = 16;
-/** Of all principals; beyond it the one that was given back first ends. */
+/** Maximum number of idle identities of all principals; beyond it the one that is idle for longest ends. */
 export const MOST_IDLE = 256;
 
-/** Whatever a server may ask for: what the request declared decides when it asks. */
+/** All that a server may ask for; whether it may is decided by what each request declares. */
 const EVERYTHING: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },
@@ -29,11 +29,11 @@ const EVERYTHING: JsonObject = {
 
 export class Identity implements SessionPort {
   readonly sessionId = randomBytes(24).toString("base64url");
-  /** Tells it apart, and is no secret. */
+  /** A public id. */
   readonly mark = randomBytes(9).toString("base64url");
-  /** A call of it is expected back; monotonic ms. */
+  /** Until then a call of it is expected back; monotonic ms. */
   expectedUntilMs = 0;
-  /** A task of it may live; monotonic ms. */
+  /** Until then a task of it may exist; monotonic ms. */
   taskUntilMs = 0;
   readonly protocolVersion = MODERN_VERSION;
   readonly capabilities = EVERYTHING;
@@ -57,7 +57,7 @@ export class Identity implements SessionPort {
     return this.#ended.signal;
   }
 
-  /** Outside of a request there is nobody. */
+  /** Outside of a request no client is connected. */
   notify(): void {}
   listChanged(): void {}
   setLogLevel(): void {}
@@ -83,7 +83,7 @@ interface IdleIdentity {
 export class Identities implements Disposable {
   readonly #gateway: FrontGateway;
   readonly #clock: Clock;
-  /** In the order in which they were given back. */
+  /** In the order in which they became idle. */
   readonly #idle = new FleetingSet<IdleIdentity>();
   readonly #byPrincipal = new FleetingMap<string, IdleIdentity[]>();
   #timer: Timer | null = null;
@@ -94,12 +94,12 @@ export class Identities implements Disposable {
     this.#clock = clock;
   }
 
-  /** How many wait to be borrowed. */
+  /** Number of idle identities. */
   get idle(): number {
     return this.#idle.size;
   }
 
-  /** That of `mark`, if it is there, else the one that this principal gave back last, or a new one. */
+  /** The principal's idle identity with that mark; else the one that it used last, or a new one. */
   borrow(request: ModernRequest, mark: string | null = null): Identity {
     const own = this.#byPrincipal.get(principalKey(request.principal)) ?? [];
     const nowMs = this.#clock.monotonicMs();
@@ -119,26 +119,25 @@ export class Identities implements Disposable {
     return identity;
   }
 
-  /** Its call comes back, and is best served by the same server. */
+  /** Reserves the identity: its call will come back, and needs the same server process. */
   expect(identity: Identity): void {
     identity.expectedUntilMs = this.#clock.monotonicMs() + EXPECTED_MS;
   }
 
-  /** A task of it lives for `ttlMs`, or, where that is no number, nobody knows how long. */
+  /** A task of the identity exists for `ttlMs`; not a number: for an unknown time. */
   keep(identity: Identity, ttlMs: unknown): void {
     const forMs = typeof ttlMs === "number" ? Math.min(Math.max(0, ttlMs), TASK_MS) : TASK_MS;
     identity.taskUntilMs = Math.max(identity.taskUntilMs, this.#clock.monotonicMs() + forMs);
   }
 
-  /** Somebody still asks for the task of that identity. */
+  /** A client still asks for a task of that identity. */
   keepMarked(principal: Principal, mark: string): void {
     const own = this.#byPrincipal.get(principalKey(principal)) ?? [];
     const found = own.find(({ identity }) => identity.mark === mark);
-    const untilMs = this.#clock.monotonicMs() + IDLE_LIMIT_MS;
-    if (found !== undefined) found.identity.taskUntilMs = Math.max(found.identity.taskUntilMs, untilMs);
+    if (found !== undefined) this.keep(found.identity, IDLE_LIMIT_MS);
   }
 
-  /** `isClean`: no backend may still be at work for it. */
+  /** `isClean`: no backend is still working for it. */
   giveBack(identity: Identity, isClean: boolean): void {
     identity.busy = false;
     identity.logLevel = null;
@@ -155,10 +154,10 @@ export class Identities implements Disposable {
     this.#boundTasks(own ?? []);
     const oldest = this.#idle.size > MOST_IDLE ? [...this.#idle][0] : undefined;
     if (oldest !== undefined) this.#drop(oldest);
-    this.#timer ??= this.#clock.setTimer(LOOK_MS, this.#look);
+    this.#timer ??= this.#clock.setTimer(CHECK_MS, this.#check);
   }
 
-  /** Ends those that wait, and whose last request came with a token that was taken back. */
+  /** Ends idle identities whose last request had a token that is now revoked. */
   endWithdrawn(): void {
     const { served } = this.#gateway;
     for (const one of [...this.#idle]) if (served.isWithdrawn(one.identity.principal)) this.#drop(one);
@@ -171,15 +170,15 @@ export class Identities implements Disposable {
     for (const one of [...this.#idle]) this.#drop(one);
   }
 
-  readonly #look = (): void => {
+  readonly #check = (): void => {
     const nowMs = this.#clock.monotonicMs();
     for (const one of [...this.#idle]) {
       if (one.sinceMs <= nowMs - IDLE_LIMIT_MS && one.identity.taskUntilMs <= nowMs) this.#drop(one);
     }
-    this.#timer = this.#idle.size > 0 ? this.#clock.setTimer(LOOK_MS, this.#look) : null;
+    this.#timer = this.#idle.size > 0 ? this.#clock.setTimer(CHECK_MS, this.#check) : null;
   };
 
-  /** Of more than so many with tasks the one that was given back first is as any other. */
+  /** Beyond `MOST_WITH_TASKS`, the identity that is idle for longest is no longer kept for its tasks. */
   #boundTasks(own: readonly IdleIdentity[]): void {
     const nowMs = this.#clock.monotonicMs();
     const withTasks = own.filter(({ identity }) => identity.taskUntilMs > nowMs);
@@ -190,7 +189,7 @@ export class Identities implements Disposable {
   #take(one: IdleIdentity): void {
     this.#idle.delete(one);
     const own = this.#byPrincipal.get(one.key) ?? [];
-    // Mostly the one that came last.
+    // The fast case: `borrow` mostly takes the last one.
     if (own.at(-1) === one) own.pop();
     else own.splice(own.indexOf(one), 1);
     if (own.length === 0) this.#byPrincipal.delete(one.key);

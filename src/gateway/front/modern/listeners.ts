@@ -1,5 +1,5 @@
-// Clients of protocol 2026-07-28 that listen: each subscriptions/listen is a stream of its own, which is told of the
-// changes that it asked for, as far as its principal may see them.
+// Listening streams of protocol 2026-07-28: each subscriptions/listen opens one, which gets the notifications that the
+// client asked for, as far as its principal may see them.
 import { randomBytes } from "node:crypto";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
@@ -34,25 +34,23 @@ import type { CallOutlet } from "../session/outlet.ts";
 import { messageJson } from "../session/questions.ts";
 import type { ModernRequest } from "./request.ts";
 
-/** Of all principals together. */
+/** Maximum number of streams of all principals. */
 const MOST_LISTENERS = 1_000;
-/** Of one stream. */
+/** Bounds of one stream. */
 const MOST_URIS = 1_000;
 const MOST_TASKS = 100;
-/** Asked of servers at a time, ahead of the others. */
+/** Number of subscriptions that are requested from servers at a time. */
 const AT_A_TIME = 8;
-/** How long the acknowledgement waits for servers: what takes longer is not honoured, ms. */
+/** How long the acknowledgement waits for servers; a later subscription is left out, ms. */
 const SUBSCRIBES_MS = 10_000;
 
-/** What a client wants to hear of. */
-interface Wanted {
+interface Subscription {
   readonly lists: ReadonlySet<ListKind>;
   readonly uris: readonly string[];
-  /** Ids of tasks. */
   readonly taskIds: readonly string[];
 }
 
-const NOTHING: Wanted = { lists: new Set(), uris: [], taskIds: [] };
+const NOTHING: Subscription = { lists: new Set(), uris: [], taskIds: [] };
 
 export class Listeners {
   readonly #gateway: FrontGateway;
@@ -69,25 +67,24 @@ export class Listeners {
     return this.#open.size;
   }
 
-  /** Returns what is to be called when the client has gone. */
+  /** Returns a function to call when the client has closed the connection. */
   listen(request: ModernRequest, outlet: CallOutlet): () => void {
-    const wanted = wantedBy(request.params["notifications"]);
-    const refusal =
-      typeof wanted === "string"
-        ? errorReply(INVALID_PARAMS, wanted)
-        : ((wanted.taskIds.length > 0 ? missingTasks(request.declared) : null) ??
-          this.#refusal(request.principal));
-    if (refusal !== null || typeof wanted === "string") {
-      if (refusal !== null) outlet.answer(request.id, refusal);
+    const refuse = (reply: Reply): (() => void) => {
+      outlet.answer(request.id, reply);
       return () => {};
-    }
+    };
+    const wanted = subscriptionIn(request.params["notifications"]);
+    if (typeof wanted === "string") return refuse(errorReply(INVALID_PARAMS, wanted));
+    const missing = wanted.taskIds.length > 0 ? missingTasks(request.declared) : null;
+    const refusal = missing ?? this.#refusal(request.principal);
+    if (refusal !== null) return refuse(refusal);
     const listener = new Listener(request, outlet, this.#gateway, () => this.#open.delete(listener));
     this.#open.add(listener);
     void listener.begin(this.#isEnding ? NOTHING : wanted, this.#clock);
     return () => listener.close(null);
   }
 
-  /** Streams that open from now on end at once, too, so that their clients listen where they will be served. */
+  /** Ends all streams, and new ones at once; clients then open new ones at the next daemon. */
   end(): void {
     this.#isEnding = true;
     for (const listener of [...this.#open]) listener.finish();
@@ -118,11 +115,10 @@ class Listener implements SessionPort {
   readonly #gateway: FrontGateway;
   readonly #onClosed: () => void;
   readonly #ended = new AbortController();
-  /** Null until it is acknowledged; what changes before is owed. */
-  #honoured: Wanted | null = null;
-  readonly #owedLists = new Set<ListKind>();
-  readonly #owedUris = new Map<string, JsonObject>();
-  readonly #owedTasks: JsonObject[] = [];
+  /** The subscription as acknowledged; null: the acknowledgement is not sent yet. */
+  #acknowledged: Subscription | null = null;
+  /** Changes before the acknowledgement, by what has changed. */
+  readonly #early = new Map<unknown, () => void>();
 
   constructor(
     { id, principal, clientInfo, group }: ModernRequest,
@@ -143,13 +139,17 @@ class Listener implements SessionPort {
     return this.#ended.signal;
   }
 
-  async begin({ lists, uris, taskIds }: Wanted, clock: Clock): Promise<void> {
+  async begin({ lists, uris, taskIds }: Subscription, clock: Clock): Promise<void> {
     this.#gateway.opened(this);
     const subscribed = new Set<string>();
     const followed = new Set<string>();
     const left = [
-      ...uris.map((uri) => async () => (await this.#subscribe(uri)) && subscribed.add(uri)),
-      ...taskIds.map((id) => async () => (await this.#follow(id)) && followed.add(id)),
+      ...uris.map(
+        (uri) => async () => (await this.#request("resources/subscribe", { uri })) && subscribed.add(uri),
+      ),
+      ...taskIds.map(
+        (taskId) => async () => (await this.#request(WATCH_TASK, { taskId })) && followed.add(taskId),
+      ),
     ].values();
     const inTurn = async (): Promise<void> => {
       for (const next of left) {
@@ -164,33 +164,35 @@ class Listener implements SessionPort {
     if (this.ended.aborted) return;
     const honoured = uris.filter((uri) => subscribed.has(uri));
     const tasks = taskIds.filter((id) => followed.has(id));
-    this.#honoured = { lists, uris: honoured, taskIds: tasks };
-    const told: JsonObject = {
+    this.#acknowledged = { lists, uris: honoured, taskIds: tasks };
+    const notifications: JsonObject = {
       ...Object.fromEntries([...lists].map((kind) => [LISTEN_FLAGS[kind], true])),
       ...(honoured.length === 0 ? {} : { resourceSubscriptions: honoured }),
       ...(tasks.length === 0 ? {} : { taskIds: tasks }),
     };
-    this.#send(LISTEN_ACKNOWLEDGED, { notifications: told });
+    this.#send(LISTEN_ACKNOWLEDGED, { notifications });
     if (lists.size === 0 && honoured.length === 0 && tasks.length === 0) this.finish();
-    for (const kind of this.#owedLists) this.listChanged(kind);
-    for (const params of this.#owedUris.values()) this.notify(RESOURCE_UPDATED, params);
-    for (const params of this.#owedTasks.splice(0)) this.notify(TASK_NOTICE, params);
+    for (const repeat of this.#early.values()) repeat();
+    this.#early.clear();
   }
 
   listChanged(kind: ListKind): void {
-    if (this.#honoured === null) this.#owedLists.add(kind);
-    else if (this.#honoured.lists.has(kind)) this.#send(LIST_CHANGED[kind], {});
+    if (this.#acknowledged === null) this.#early.set(kind, () => this.listChanged(kind));
+    else if (this.#acknowledged.lists.has(kind)) this.#send(LIST_CHANGED[kind], {});
   }
 
   notify(method: string, params: JsonObject | undefined): void {
-    if (method === TASK_NOTICE && params !== undefined) this.#toldOfTask(params);
-    // It listens anew, and hears what can still be heard.
+    if (method === TASK_NOTICE && params !== undefined) this.#taskChanged(params);
+    // The client listens again, to the tasks that still exist.
     if (method === TASKS_LOST) this.finish();
     const uri = params?.["uri"];
     if (method !== RESOURCE_UPDATED || params === undefined || typeof uri !== "string") return;
-    if (this.#honoured === null) this.#owedUris.set(uri, params);
-    // A subscription outlives the rules under which it was made.
-    else if (this.#honours(uri) && this.#gateway.served.forClient(this).mayBeNotified(this.principal, uri)) {
+    if (this.#acknowledged === null) this.#early.set(`uri ${uri}`, () => this.notify(method, params));
+    // The principal's rights may have changed since it subscribed.
+    else if (
+      this.#acknowledged.uris.some((one) => one === uri || isPart(uri, one)) &&
+      this.#gateway.served.forClient(this).mayBeNotified(this.principal, uri)
+    ) {
       this.#send(method, params);
     }
   }
@@ -201,7 +203,7 @@ class Listener implements SessionPort {
 
   setLogLevel(): void {}
 
-  /** A client whose token is not accepted any more finds that out by listening anew. */
+  /** A client whose token is no longer accepted learns so when it listens again. */
   admit(isAdmitted: boolean): void {
     if (!isAdmitted) this.finish();
   }
@@ -210,12 +212,13 @@ class Listener implements SessionPort {
     this.finish();
   }
 
-  /** Ends it as agreed: with its result. */
+  /** Ends the stream with its result. */
   finish(): void {
-    this.close({ result: { resultType: "complete", _meta: this.#meta(this.#gateway.serverInfo) } });
+    const _meta = { [META.subscriptionId]: this.#id, [META.serverInfo]: this.#gateway.serverInfo };
+    this.close({ result: { resultType: "complete", _meta } });
   }
 
-  /** Once. `reply` null: its client has gone. */
+  /** `reply` null: the client has closed the connection. */
   close(reply: Reply | null): void {
     if (this.ended.aborted) return;
     this.#ended.abort(new MountaineerError("aborted", "nobody listens any more"));
@@ -224,17 +227,8 @@ class Listener implements SessionPort {
     if (reply !== null) this.#outlet.answer(this.#id, reply);
   }
 
-  /** Also when only a part of what is subscribed to has changed (`a/b` of `a`). */
-  #honours(uri: string): boolean {
-    return this.#honoured?.uris.some((one) => one === uri || isPart(uri, one)) === true;
-  }
-
-  /** Subscribes by a request of its own, so that all rules for requests hold. */
-  #subscribe(uri: string): Promise<boolean> {
-    return this.#isDone("resources/subscribe", { uri });
-  }
-
-  async #isDone(method: string, params: JsonObject): Promise<boolean> {
+  /** Makes a request of its own, so that all rules for requests apply; true: it has succeeded. */
+  async #request(method: string, params: JsonObject): Promise<boolean> {
     await this.#gateway.awaited(this, { method, params });
     const served = this.#gateway.served.forClient(this);
     const port: CallPort = {
@@ -250,43 +244,35 @@ class Listener implements SessionPort {
     return !isError(await served.handle(task === null ? request : { ...request, task }));
   }
 
-  #follow(taskId: string): Promise<boolean> {
-    return this.#isDone(WATCH_TASK, { taskId });
-  }
-
-  #toldOfTask(params: JsonObject): void {
-    const { taskId } = params;
-    const served = this.#gateway.served.forClient(this);
-    const task = served.taskOf(this.principal, WATCH_TASK, { taskId });
-    if (this.#honoured === null) {
-      if (this.#owedTasks.length < MOST_TASKS) this.#owedTasks.push(params);
-    } else if (task !== null && served.mayFollow(this.principal, task)) {
-      // A larger one is for tasks/get, where it is kept to be read in pieces.
-      if (!this.#gateway.isSmall(this.principal, params)) return;
-      this.#send(TASK_NOTICE, params);
+  #taskChanged(params: JsonObject): void {
+    if (this.#acknowledged === null) {
+      const isFull = this.#early.size >= MOST_URIS + MOST_TASKS;
+      if (!isFull) this.#early.set(params, () => this.#taskChanged(params));
+      return;
     }
-  }
-
-  #meta(serverInfo?: JsonObject): JsonObject {
-    const said = serverInfo === undefined ? {} : { [META.serverInfo]: serverInfo };
-    return { [META.subscriptionId]: this.#id, ...said };
+    const served = this.#gateway.served.forClient(this);
+    const task = served.taskOf(this.principal, WATCH_TASK, { taskId: params["taskId"] });
+    if (task === null || !served.mayFollow(this.principal, task)) return;
+    // A result that is too large is left for tasks/get, which splits it.
+    if (this.#gateway.isSmall(this.principal, params)) this.#send(TASK_NOTICE, params);
   }
 
   #send(method: string, params: JsonObject): void {
     if (this.ended.aborted) return;
     const given = isJsonObject(params["_meta"]) ? params["_meta"] : {};
-    const told = { ...params, _meta: { ...given, ...this.#meta() } };
-    const json = messageJson({ jsonrpc: "2.0", method, params: told });
+    const _meta = { ...given, [META.subscriptionId]: this.#id };
+    const json = messageJson({ jsonrpc: "2.0", method, params: { ...params, _meta } });
     if (json !== null && !this.#outlet.send(json)) this.close(null);
   }
 }
 
+/** A change of `a/b` is a change of `a`. */
 function isPart(uri: string, of: string): boolean {
   return uri.startsWith(of.endsWith("/") ? of : `${of}/`);
 }
 
-/** What is wrong with it, where something is. */
-function wantedBy(filter: unknown): Wanted | string {
+/** The requested subscription, or what is wrong with it. */
+function subscriptionIn(filter: unknown): Subscription | string {
   if (!isJsonObject(filter)) return "subscriptions/listen needs an object `notifications`";
   const wrong = LIST_KINDS.find(
     (kind) => !["boolean", "undefined"].includes(typeof filter[LISTEN_FLAGS[kind]]),

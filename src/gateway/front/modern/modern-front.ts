@@ -1,4 +1,4 @@
-// Serves requests of protocol 2026-07-28, whatever carries them: each stands for itself, without a session.
+// Serves requests of protocol 2026-07-28, which have no session, for all transports.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { FleetingSet } from "../../../runtime/fleeting.ts";
 import { settledWithin } from "../../../runtime/time/clock.ts";
@@ -41,8 +41,6 @@ interface ModernOptions extends GatewayTools {
 /** To be called when the client closes the connection before it has its answer. */
 export type Gone = () => void;
 
-const LEFT = "the client closed the connection";
-const STOPPING = "the gateway is stopping";
 const nothing: Gone = () => {};
 
 export class ModernFront {
@@ -62,7 +60,7 @@ export class ModernFront {
     this.#listeners = new Listeners(gateway, clock);
   }
 
-  /** Calls that have not settled yet, those included whose client is being asked. */
+  /** Number of calls in flight, including suspended ones. */
   get inFlight(): number {
     return this.#calls.size;
   }
@@ -75,11 +73,11 @@ export class ModernFront {
     return this.#suspension.openQuestions;
   }
 
-  /** `outlet` gets the answer, at the latest when this ends. Never throws. */
+  /** `outlet` gets the answer, at the latest when `end` is called. Never throws. */
   serve(request: ModernRequest, outlet: CallOutlet): Gone {
     const { method, params } = request;
     if (this.#isEnding) {
-      outlet.answer(request.id, errorReply(BACKEND_UNAVAILABLE, STOPPING));
+      outlet.answer(request.id, errorReply(BACKEND_UNAVAILABLE, "the gateway is stopping"));
       return nothing;
     }
     if (method === "server/discover") return this.#discover(request, outlet);
@@ -92,32 +90,32 @@ export class ModernFront {
     if (resumed.kind === "begins") return this.#begin(request, resumed, outlet);
     if (resumed.kind === "goes_on") return resumed.gone;
     const { reply } = resumed;
-    // As in the chain: who is over a limit is counted, and not recorded.
+    // As in the chain, the audit has no records of requests over a limit.
     const isLimit = isError(reply) && reply.error.code === LIMIT_REACHED;
     if (!isLimit) this.#asCall(request, outlet, (work) => work.served.denied(work));
     outlet.answer(request.id, this.#complete(request, reply));
     return nothing;
   }
 
-  /** The request as the chain would have it, which it does not come to. */
-  #asCall<T>(request: ModernRequest, outlet: CallOutlet, look: (work: GatewayRequest) => T): T {
+  /** Gives `check` the request as the middleware chain would get it, without running the chain. */
+  #asCall<T>(request: ModernRequest, outlet: CallOutlet, check: (work: GatewayRequest) => T): T {
     const identity = this.#identities.borrow(request);
     const served = this.#options.gateway.served.forClient(request);
     const parts = { identity, suspension: this.#suspension, served, complete: this.#complete };
     const call = new ModernCall(parts, request, { params: request.params, isAgreed: false }, outlet);
     try {
-      return look(call.work);
+      return check(call.work);
     } finally {
       this.#identities.giveBack(identity, true);
     }
   }
 
-  /** Streams on which clients listen end with a result, so that they listen where they will be served from now on. */
+  /** Ends listening streams with a result; clients then open new ones at the next daemon. */
   endListening(): void {
     this.#listeners.end();
   }
 
-  /** Ends what is under way for who came with a token that was taken back. */
+  /** Ends the calls and idle identities of revoked tokens. */
   endWithdrawn(): void {
     const { served } = this.#options.gateway;
     for (const call of [...this.#calls]) {
@@ -126,7 +124,7 @@ export class ModernFront {
     this.#identities.endWithdrawn();
   }
 
-  /** Takes no more, waits `graceMs` at most for what is in flight, and ends all. */
+  /** Refuses new requests, waits `graceMs` at most for calls in flight, and ends all. */
   async end(graceMs: number, reason: string): Promise<void> {
     this.#isEnding = true;
     this.endListening();
@@ -163,16 +161,13 @@ export class ModernFront {
     const settled = (reply: Reply): void => {
       this.#calls.delete(call);
       unlog();
-      // Its server may still be at work, and say something that would be taken for the next request's.
+      // The server may still be working, and its messages would be taken for those of the identity's next request.
       const isUnfinished =
         call.work.signal.aborted || (isError(reply) && reply.error.code === REQUEST_TIMEOUT);
-      if (!isError(reply) && reply.result["resultType"] === "input_required") {
-        this.#identities.expect(identity);
-      }
-      // The process that has the task may be this identity's own.
-      if (!isError(reply) && reply.result["resultType"] === "task") {
-        this.#identities.keep(identity, reply.result["ttlMs"]);
-      }
+      const { resultType, ttlMs } = isError(reply) ? {} : reply.result;
+      if (resultType === "input_required") this.#identities.expect(identity);
+      // The process that runs the task may be this identity's own.
+      if (resultType === "task") this.#identities.keep(identity, ttlMs);
       this.#identities.giveBack(identity, !isUnfinished);
       call.answer(reply);
       if (this.#isEnding && this.#calls.size === 0) this.#idle.resolve();
@@ -186,14 +181,14 @@ export class ModernFront {
     } catch (error) {
       failed(error);
     }
-    return () => call.gone(outlet, new MountaineerError("aborted", LEFT));
+    return () => call.gone(outlet, new MountaineerError("aborted", "the client closed the connection"));
   }
 
   #handle({ client, work }: ModernCall): Promise<Reply> {
     const { gateway } = this.#options;
-    const comes = gateway.awaited(client, work);
-    if (comes === null) return work.served.handle(work);
-    return comes.then(() => {
+    const ready = gateway.awaited(client, work);
+    if (ready === null) return work.served.handle(work);
+    return ready.then(() => {
       if (work.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the request was taken back");
       const served = gateway.served.forClient(client);
       return served.handle({ ...work, served });
@@ -204,22 +199,22 @@ export class ModernFront {
     complete(request, reply, this.#options.gateway.serverInfo);
 }
 
-/** Answers it, and takes it back from its backend. */
+/** Answers the call with an error, and cancels it at its backend. */
 function end(call: ModernCall, reason: string): void {
   call.answer(errorReply(BACKEND_UNAVAILABLE, reason));
   call.abort(new MountaineerError("aborted", reason));
 }
 
-/** Tasks are an extension in this version, and none of an older server's. */
+/** Tasks are an extension in this version: a legacy server must not see the parameter of older versions. */
 function withoutTask(params: JsonObject): JsonObject {
   if (params["task"] === undefined) return params;
   const { task: _, ...rest } = params;
   return rest;
 }
 
-// What protocol 2026-07-28 wants in each reply beside what backends of older versions say.
+// Completes replies of legacy backends with what protocol 2026-07-28 requires.
 
-/** Their results say how long they hold. */
+/** Requests whose results say how long they may be cached. */
 const CACHED: ReadonlySet<string> = new Set([
   "server/discover",
   "tools/list",
@@ -238,7 +233,7 @@ function complete(request: ModernRequest, reply: Reply, serverInfo: JsonObject):
   }
   const { result } = reply;
   const { resultType = "complete", _meta } = result;
-  if (resultType === "task" && !mayBeTask(request)) {
+  if (resultType === "task" && !(request.method === "tools/call" && declaresTasks(request.declared))) {
     return errorReply(INTERNAL_ERROR, "the server answered with a task, which this request does not take");
   }
   const meta = { ...(isJsonObject(_meta) ? _meta : {}), [META.serverInfo]: serverInfo };
@@ -246,11 +241,7 @@ function complete(request: ModernRequest, reply: Reply, serverInfo: JsonObject):
   return { result: { ...result, ...cache, resultType, _meta: meta } };
 }
 
-function mayBeTask({ method, declared }: ModernRequest): boolean {
-  return method === "tools/call" && declaresTasks(declared);
-}
-
-/** How long a result may be cached: not at all where its server does not say; by shared caches only if all may read it. */
+/** Not cached unless the server says how long; by shared caches only if anonymous clients may read the result. */
 function freshness({ params, principal }: ModernRequest, { ttlMs, cacheScope }: JsonObject): JsonObject {
   const isRetry = params["inputResponses"] !== undefined || params["requestState"] !== undefined;
   const isSaid = typeof ttlMs === "number" && Number.isInteger(ttlMs) && ttlMs >= 0 && !isRetry;

@@ -1,4 +1,4 @@
-// A request of protocol 2026-07-28: what it says of its client in `_meta`, and whether its headers say the same.
+// Checks a request of protocol 2026-07-28: what `_meta` says of the client, and whether the HTTP headers match the body.
 import { takeCaller } from "../../caller-marks.ts";
 import type { Principal } from "../../client-port.ts";
 import {
@@ -30,32 +30,30 @@ import {
 } from "../../protocol.ts";
 import { keptInfo } from "../session/initialize.ts";
 
-/** They go out again with each message of a stream. */
+/** Maximum length of an id or progress token: each message of a stream repeats it. */
 const LONGEST_TOKEN = 1_024;
 
 type ErrorReply = ReturnType<typeof errorReply>;
 
-/** As Node has them: names in lower case. */
+/** Names in lower case. */
 type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** One that may be served. */
+/** A request that has passed all checks. */
 export interface ModernRequest {
-  /** The client's own. */
   readonly id: RpcId;
   readonly method: string;
-  /** As the client sent them. */
   readonly params: JsonObject;
-  /** Which client of another machine it is of; null: that is not known, or it is of none. */
+  /** The client of another machine that makes the request; null: not known, or a client of this machine. */
   readonly caller: string | null;
   readonly principal: Principal;
-  /** What the client can be asked, for this request. */
+  /** The client's capabilities, for this request. */
   readonly declared: JsonObject;
   readonly clientInfo: JsonObject;
-  /** At whose address it came in; null: at that of everything. */
+  /** The group at whose address the request came in; null: none. */
   readonly group: string | null;
-  /** Null: it wants no log messages. */
+  /** Null: the client wants no log messages. */
   readonly logLevel: McpLogLevel | null;
-  /** Null: it wants no progress. */
+  /** Null: the client wants no progress notifications. */
   readonly progressToken: RpcId | null;
   readonly trace: TraceHeaders | null;
 }
@@ -64,8 +62,8 @@ export type Checked =
   | { readonly ok: true; readonly request: ModernRequest }
   | { readonly ok: false; readonly status: 400 | 404; readonly reply: ErrorReply };
 
-/** What older versions have, and this one has not; and what only servers ask. */
-const GONE: ReadonlySet<string> = new Set([
+/** Methods of older versions that this one lacks, and methods that only servers call. */
+const UNAVAILABLE: ReadonlySet<string> = new Set([
   "initialize",
   "ping",
   "logging/setLevel",
@@ -76,20 +74,17 @@ const GONE: ReadonlySet<string> = new Set([
   "elicitation/create",
   "tasks/result",
   "tasks/list",
-  // Between the gateway and its links.
+  // Used between the gateway and its links alone.
   WATCH_TASK,
   UNWATCH_TASK,
 ]);
 
-/** What of a request is neither in its body nor in the headers of this version. */
-export type CameBy = Pick<ModernRequest, "trace" | "group">;
-
-/** `headers` null: it came over what has none. */
+/** `headers` null: the transport has none. */
 export function checkModern(
   { id, method, params = {} }: RpcRequest,
   principal: Principal,
   headers: Headers | null,
-  { trace, group }: CameBy,
+  { trace, group }: Pick<ModernRequest, "trace" | "group">,
 ): Checked {
   const meta = isJsonObject(params["_meta"]) ? params["_meta"] : {};
   if (method === "initialize" && !isModern(params)) {
@@ -107,8 +102,9 @@ export function checkModern(
   if (!isShort(id)) {
     return refused(errorReply(INVALID_REQUEST, `\`id\` has more than ${LONGEST_TOKEN} characters`));
   }
-  if (GONE.has(method)) return refused(errorReply(METHOD_NOT_FOUND, `Method not found: ${method}`), 404);
-  const { [META.logLevel]: logLevel, progressToken } = meta;
+  if (UNAVAILABLE.has(method))
+    return refused(errorReply(METHOD_NOT_FOUND, `Method not found: ${method}`), 404);
+  const { [META.logLevel]: logLevel, [META.clientCapabilities]: declared, progressToken } = meta;
   return {
     ok: true,
     request: {
@@ -117,7 +113,7 @@ export function checkModern(
       ...(principal.kind === "machine" ? takeCaller(params) : { params, caller: null }),
       principal,
       group,
-      declared: objectOr(meta[META.clientCapabilities]),
+      declared: isJsonObject(declared) ? declared : {},
       clientInfo: keptInfo(meta[META.clientInfo]),
       logLevel: isLogLevel(logLevel) ? logLevel : null,
       progressToken: isRpcId(progressToken) ? progressToken : null,
@@ -126,13 +122,13 @@ export function checkModern(
   };
 }
 
-/** Whether Mcp-Method, where it is there, is the method of this notification. */
+/** True if the Mcp-Method header is absent or names this method. */
 export function isMethodOf(method: string, headers: Headers): boolean {
   const named = headers["mcp-method"];
   return named === undefined || named === method;
 }
 
-/** Arguments that the tool wants in headers, too; null: they are as they should be. */
+/** Checks the headers that repeat a tool's arguments (`x-mcp-header`); null: they match. */
 export function checkParamHeaders(
   { method, params, principal }: ModernRequest,
   headers: Headers,
@@ -146,7 +142,7 @@ export function checkParamHeaders(
   for (const declared of serving.viewFor(principal).modern.paramHeaders.get(name) ?? []) {
     const text = paramText(paramValue(meant["arguments"], declared));
     const found = headers[declared.header.toLowerCase()];
-    // Of the tool within a call its client has no list that says what to repeat.
+    // A tool that is called through another one is in none of the client's lists, so the client cannot know the headers.
     if (text === null || (found === undefined && meant !== params)) continue;
     const what = `argument ${declared.path.join(".")}`;
     if (typeof found !== "string") return mismatch(declared.header, `is missing; the body has the ${what}`);
@@ -157,15 +153,13 @@ export function checkParamHeaders(
   return null;
 }
 
-const NEEDED = [META.protocolVersion, META.clientCapabilities] as const;
-
 function wrong(key: string, what: string): ErrorReply {
   return errorReply(INVALID_PARAMS, `\`params._meta\`: ${key} must be ${what}`, { key });
 }
 
 function faultOfMeta(meta: JsonObject): ErrorReply | null {
-  if (meta[META.protocolVersion] === undefined || meta[META.clientCapabilities] === undefined) {
-    const missing = NEEDED.filter((key) => meta[key] === undefined);
+  const missing = [META.protocolVersion, META.clientCapabilities].filter((key) => meta[key] === undefined);
+  if (missing.length > 0) {
     const message = `\`params._meta\` needs ${missing.join(" and ")}`;
     return errorReply(INVALID_PARAMS, message, { missing });
   }
@@ -212,8 +206,4 @@ function mismatch(header: string, what: string): ErrorReply {
 
 function refused(reply: ErrorReply, status: 400 | 404 = 400): Checked {
   return { ok: false, status, reply };
-}
-
-function objectOr(value: unknown): JsonObject {
-  return isJsonObject(value) ? value : {};
 }
