@@ -1,53 +1,85 @@
-// One request to another server: bounded in time, given up with its signal, never redirected.
-import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
+// One HTTP request to another server: bounded in time and size, aborted with its signal, without redirects.
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, RequestOptions } from "node:http";
+import { errorText, systemErrorCode } from "../runtime/errors.ts";
+import { GatheredBytes } from "../runtime/text/gathered-bytes.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 
 const DEADLINE_MS = 10_000;
 
-interface BoundedRequest<Result> {
+interface BoundedRequest extends Pick<RequestOptions, "method" | "headers"> {
   readonly address: string;
-  readonly options: RequestOptions;
   readonly body?: string | Uint8Array;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Without an answer; `reason` goes after an address: "did not answer within 10 s". */
-  readonly givenUp: (reason: string) => Result;
-  /** The connection failed. */
-  readonly failed: (error: unknown) => Result;
-  /** It cannot even be begun. */
-  readonly refused: (error: unknown) => Result;
-  /** Takes the answer, and settles with what it comes to. */
-  readonly read: (response: IncomingMessage, settle: (result: Result) => void) => void;
+  /** The largest body that is read, of an answer with status 200 only; 0: no body is read. */
+  readonly mostBytes: number;
 }
 
-/** Never rejects. Proxies in the environment are not looked at. What is settled first counts; the connection ends then. */
-export function boundedRequest<Result>(asked: BoundedRequest<Result>): Promise<Result> {
-  const { address, options, body, clock, signal, givenUp, failed, refused, read } = asked;
-  const { promise, resolve } = Promise.withResolvers<Result>();
-  let request: ClientRequest | null = null;
-  const settle = (result: Result): void => {
+/** `reason` follows an address in a sentence: "did not answer within 10 s". */
+export type BoundedAnswer =
+  | {
+      readonly kind: "answered";
+      readonly status: number;
+      readonly headers: IncomingHttpHeaders;
+      readonly text: string;
+    }
+  | { readonly kind: "failed"; readonly reason: string }
+  /** The request cannot be sent at all: its address or a header is invalid. */
+  | { readonly kind: "invalid"; readonly reason: string };
+
+/** Never rejects. Ignores proxies in the environment. */
+export function boundedRequest(request: BoundedRequest): Promise<BoundedAnswer> {
+  const { address, body, clock, signal, mostBytes, ...options } = request;
+  const { promise, resolve } = Promise.withResolvers<BoundedAnswer>();
+  let sent: ClientRequest | null = null;
+  const settle = (answer: BoundedAnswer): void => {
     timer[Symbol.dispose]();
-    signal.removeEventListener("abort", leave);
-    resolve(result);
-    request?.destroy();
+    signal.removeEventListener("abort", abort);
+    resolve(answer);
+    sent?.destroy();
   };
-  const leave = (): void => settle(givenUp("is asked no more"));
-  const timer = clock.setTimer(DEADLINE_MS, () =>
-    settle(givenUp(`did not answer within ${DEADLINE_MS / 1000} s`)),
-  );
-  signal.addEventListener("abort", leave, { once: true });
+  const fail = (reason: string): void => settle({ kind: "failed", reason });
+  const abort = (): void => fail("is asked no more");
+  const timer = clock.setTimer(DEADLINE_MS, () => fail(`did not answer within ${DEADLINE_MS / 1000} s`));
+  signal.addEventListener("abort", abort, { once: true });
   if (signal.aborted) {
-    leave();
+    abort();
     return promise;
   }
   try {
     const url = new URL(address);
     const http = process.getBuiltinModule(url.protocol === "https:" ? "node:https" : "node:http");
-    request = http.request(url, { agent: false, ...options }, (response) => read(response, settle));
-    request.on("error", (error) => settle(failed(error)));
-    request.end(body);
+    sent = http.request(url, { agent: false, ...options }, (response) => read(response, mostBytes, settle));
+    sent.on("error", (error) => fail(reachText(error)));
+    sent.end(body);
   } catch (error) {
-    settle(refused(error));
+    settle({ kind: "invalid", reason: `cannot be asked: ${errorText(error)}` });
   }
   return promise;
+}
+
+function read(response: IncomingMessage, mostBytes: number, settle: (answer: BoundedAnswer) => void): void {
+  const { statusCode: status = 0, headers } = response;
+  const answered = (text: string): void => settle({ kind: "answered", status, headers, text });
+  const fail = (reason: string): void => settle({ kind: "failed", reason });
+  response.on("error", () => fail("broke off"));
+  if (status !== 200 || mostBytes === 0) {
+    response.resume();
+    answered("");
+    return;
+  }
+  const pieces = new GatheredBytes();
+  response.on("data", (piece: Buffer) => {
+    pieces.push(piece);
+    if (pieces.length > mostBytes) fail(`answers more than ${mostBytes / 1024} KiB`);
+  });
+  response.on("end", () => answered(pieces.take().toString("utf8")));
+  response.on("close", () => fail("broke off"));
+}
+
+function reachText(error: unknown): string {
+  const code = systemErrorCode(error);
+  if (code === "ECONNREFUSED") return "refuses connections";
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "has an unknown host name";
+  return `cannot be reached: ${code ?? errorText(error)}`;
 }

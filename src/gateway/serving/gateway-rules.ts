@@ -4,7 +4,6 @@ import { DEFAULT_LIMITS } from "../../config/limits.ts";
 import type { TelemetryConfig } from "../../config/snapshot.ts";
 import { AuditFile } from "../middleware/audit-file.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
-import { isSame } from "../sign-in/key-ring.ts";
 import { createAuthentication, createProofs, type Proofs } from "../sign-in/signed-authentication.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
 import type { Telemetry, TelemetryTools } from "../telemetry/telemetry.ts";
@@ -70,8 +69,8 @@ export function createRules(
   tools: RulesTools,
   telemetry: Telemetry | null = null,
 ): GatewayRules {
-  const sameAuth = before !== null && isSame(authOf(before.config), authOf(config));
-  const sameFile = before !== null && isSame(fileOf(before.config), fileOf(config));
+  const sameAuth = before !== null && isDeepStrictEqual(authOf(before.config), authOf(config));
+  const sameFile = before !== null && isDeepStrictEqual(fileOf(before.config), fileOf(config));
   const proofs = before?.proofs ?? createProofs();
   return {
     config,

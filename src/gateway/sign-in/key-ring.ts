@@ -1,63 +1,56 @@
-// An issuer's keys as they are known now: read again before they grow old, once more for a key that is not among them,
-// and kept for a while when the issuer does not answer.
+// An issuer's current keys: read again regularly and for unknown keys, and kept for a while if the issuer does not answer.
+import { isDeepStrictEqual } from "node:util";
+import { backoffMs } from "../../runtime/time/backoff.ts";
 import { settledWithin, type Timer } from "../../runtime/time/clock.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { KeySet, KeyState, LastKeys } from "../middleware/incoming-auth.ts";
 import type { KeySource } from "./key-source.ts";
 
-/** How often keys are read again, where the issuer says nothing, and within which bounds it may say otherwise. */
-const REFRESH_MS = 600_000;
-const SOONEST_REFRESH_MS = 60_000;
-const LATEST_REFRESH_MS = 3_600_000;
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 60_000;
-/** Whoever sends unknown keys makes us ask the issuer so often at most. */
+/** How long keys are used before they are read again: by default, and the bounds for the issuer's max-age. */
+const REFRESH_MS = { usual: 600_000, least: 60_000, most: 3_600_000 };
+const RETRY_MS = { first: 1_000, most: 60_000 };
+/** Minimum time between two reads for unknown keys, since clients can send any number of these. */
 export const UNKNOWN_KEY_PAUSE_MS = 30_000;
-/** How long a request waits for keys that are being read. */
+/** How long a request waits for a read that is under way. */
 const WAIT_MS = 5_000;
+
+type ReadKeys = Omit<LastKeys, "from">;
 
 interface KeyRingOptions extends GatewayTools {
   readonly source: KeySource;
   readonly issuer: string;
-  /** How long keys are used after they were read last. */
+  /** How long keys are used after their last successful read. */
   readonly maxAgeMs: number;
-  /** As another ring of the same issuer read them. */
-  readonly last?: Pick<LastKeys, "set" | "readAtMs"> | null;
+  /** The keys of an earlier ring for the same issuer. */
+  readonly last?: ReadKeys | null;
 }
 
 export class KeyRing implements Disposable {
+  /** Null until the first successful read. */
+  last: ReadKeys | null;
   readonly #options: KeyRingOptions;
   readonly #ended = new AbortController();
-  #set: KeySet | null = null;
-  #readAtMs = 0;
   #askedAtMs = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | null = null;
   #failure: { readonly reason: string; readonly sinceMs: number } | null = null;
-  #retryMs = FIRST_RETRY_MS;
+  #failures = 0;
   #timer: Timer | null = null;
 
   constructor(options: KeyRingOptions) {
     this.#options = options;
-    const { last } = options;
-    if (last === undefined || last === null) return;
-    this.#set = last.set;
-    this.#readAtMs = last.readAtMs;
+    this.last = options.last ?? null;
   }
 
-  /** Null: none were ever read. */
-  get last(): Pick<LastKeys, "set" | "readAtMs"> | null {
-    return this.#set === null ? null : { set: this.#set, readAtMs: this.#readAtMs };
-  }
-
-  /** Begins to read; nothing waits for it. */
+  /** Starts reading, without waiting. */
   start(): void {
     void this.#read();
   }
 
-  /** Null: there are none, or they are too old. */
+  /** Null: no keys were read, or they are too old. */
   get current(): KeySet | null {
     const { clock, maxAgeMs } = this.#options;
-    return clock.monotonicMs() - this.#readAtMs > maxAgeMs ? null : this.#set;
+    if (this.last === null || clock.monotonicMs() - this.last.readAtMs > maxAgeMs) return null;
+    return this.last.set;
   }
 
   get state(): KeyState {
@@ -66,27 +59,27 @@ export class KeyRing implements Disposable {
     return { kind: isUsable ? "aging" : "none", ...this.#failure };
   }
 
-  /** The keys, once they are read; waits a bounded time, and only while they are being read. */
+  /** The current keys. If there are none, waits a bounded time for a read that is under way. */
   async ready(): Promise<KeySet | null> {
-    const { clock } = this.#options;
-    if (this.current === null && this.#reading !== null) await settledWithin(clock, WAIT_MS, this.#reading);
+    if (this.current === null) await this.#settled();
     return this.current;
   }
 
-  /** A token names a key that `than` lacks: the set that has been read since, or is read now. Null: there is none. */
+  /** Call it for a token whose key `than` lacks. Returns a set that was read since, or is read now; null: there is none. */
   async newerThan(than: KeySet): Promise<KeySet | null> {
     const { clock } = this.#options;
-    if (this.current === than && clock.monotonicMs() - this.#askedAtMs >= UNKNOWN_KEY_PAUSE_MS) {
-      void this.#read();
-    }
-    if (this.#reading !== null) await settledWithin(clock, WAIT_MS, this.#reading);
+    if (this.current === than && clock.monotonicMs() - this.#askedAtMs >= UNKNOWN_KEY_PAUSE_MS) this.start();
+    await this.#settled();
     return this.current === than ? null : this.current;
   }
 
   [Symbol.dispose](): void {
     this.#ended.abort();
     this.#timer?.[Symbol.dispose]();
-    this.#timer = null;
+  }
+
+  async #settled(): Promise<void> {
+    if (this.#reading !== null) await settledWithin(this.#options.clock, WAIT_MS, this.#reading);
   }
 
   #read(): Promise<void> {
@@ -101,7 +94,6 @@ export class KeyRing implements Disposable {
     const { signal } = this.#ended;
     if (signal.aborted) return;
     this.#timer?.[Symbol.dispose]();
-    this.#timer = null;
     this.#askedAtMs = clock.monotonicMs();
     const loaded = await source(signal);
     if (signal.aborted) return;
@@ -110,24 +102,21 @@ export class KeyRing implements Disposable {
         logger.warn("an issuer's keys cannot be read", { issuer, reason: loaded.reason });
       }
       this.#failure = { reason: loaded.reason, sinceMs: this.#failure?.sinceMs ?? clock.wallMs() };
-      this.#again(this.#retryMs);
-      this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
+      this.#failures += 1;
+      this.#readAfter(backoffMs(RETRY_MS, this.#failures));
       return;
     }
     if (this.#failure !== null) logger.info("an issuer's keys are read again", { issuer });
     this.#failure = null;
-    this.#retryMs = FIRST_RETRY_MS;
-    this.#readAtMs = clock.monotonicMs();
-    if (!isSame(this.#set?.keys, loaded.keys)) this.#set = { keys: loaded.keys };
-    const wantedMs = loaded.maxAgeMs ?? REFRESH_MS;
-    this.#again(Math.min(Math.max(wantedMs, SOONEST_REFRESH_MS), LATEST_REFRESH_MS));
+    this.#failures = 0;
+    const before = this.last?.set;
+    const isSame = before !== undefined && isDeepStrictEqual(before.keys, loaded.keys);
+    this.last = { set: isSame ? before : { keys: loaded.keys }, readAtMs: clock.monotonicMs() };
+    const { usual, least, most } = REFRESH_MS;
+    this.#readAfter(Math.min(Math.max(loaded.maxAgeMs ?? usual, least), most));
   }
 
-  #again(delayMs: number): void {
-    this.#timer = this.#options.clock.setTimer(delayMs, () => void this.#read());
+  #readAfter(delayMs: number): void {
+    this.#timer = this.#options.clock.setTimer(delayMs, () => this.start());
   }
-}
-
-export function isSame(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
 }

@@ -1,22 +1,21 @@
-// Where an issuer's keys are read: its metadata says where, or the configuration does.
+// Reads an issuer's keys, from an address in its metadata or from the place in the configuration.
 import { readFile, stat } from "node:fs/promises";
-import type { IncomingMessage } from "node:http";
 import type { SignedTokensConfig } from "../../config/snapshot.ts";
 import { isLoopbackUrl } from "../../config/values/host.ts";
-import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { errorText } from "../../runtime/errors.ts";
 import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { boundedRequest } from "../bounded-request.ts";
 
-const LARGEST_FILE_BYTES = 256 * 1024;
+const LARGEST_BYTES = 256 * 1024;
 const MOST_KEYS = 100;
 
 export type LoadedKeys =
   | { readonly ok: true; readonly keys: readonly JsonMembers[]; readonly maxAgeMs: number | null }
-  /** A whole sentence without its stop. */
+  /** A sentence without a full stop. */
   | { readonly ok: false; readonly reason: string };
 
-/** Reads the keys anew; never rejects. */
+/** Never rejects. */
 export type KeySource = (signal: AbortSignal) => Promise<LoadedKeys>;
 
 export function createKeySource({ issuer, keys }: SignedTokensConfig, clock: Clock): KeySource {
@@ -33,7 +32,7 @@ export function createKeySource({ issuer, keys }: SignedTokensConfig, clock: Clo
   }
 }
 
-/** Of OpenID Connect Discovery, and of RFC 8414, whose path goes before that of the issuer. */
+/** The addresses of OpenID Connect Discovery and of RFC 8414, which puts its path before the issuer's path. */
 export function metadataAddresses(issuer: string): readonly string[] {
   const { origin, pathname } = new URL(issuer);
   const path = pathname.replace(/\/$/, "");
@@ -43,25 +42,21 @@ export function metadataAddresses(issuer: string): readonly string[] {
   ];
 }
 
-type Discovered =
-  | { readonly ok: true; readonly url: string }
-  | { readonly ok: false; readonly reason: string };
-
-async function discover(issuer: string, clock: Clock, signal: AbortSignal): Promise<Discovered> {
-  let reason = "";
+async function discover(issuer: string, clock: Clock, signal: AbortSignal) {
+  const failed = (reason: string) => ({ ok: false, reason }) as const;
+  let first = "";
   for (const address of metadataAddresses(issuer)) {
     const fetched = await fetchDocument(address, { clock, signal });
     if (!fetched.ok) {
-      reason ||= `${address} ${fetched.reason}`;
+      first ||= `${address} ${fetched.reason}`;
       continue;
     }
     const { issuer: named, jwks_uri: url } = fetched.document;
-    if (named !== issuer)
-      return { ok: false, reason: `${address} is the metadata of another issuer than ${issuer}` };
-    if (typeof url === "string" && isSafeAddress(url)) return { ok: true, url };
-    return { ok: false, reason: `${address} names no jwks_uri that is safe to use (https)` };
+    if (named !== issuer) return failed(`${address} is the metadata of another issuer than ${issuer}`);
+    if (typeof url === "string" && isSafeAddress(url)) return { ok: true, url } as const;
+    return failed(`${address} names no jwks_uri that is safe to use (https)`);
   }
-  return { ok: false, reason };
+  return failed(first);
 }
 
 function isSafeAddress(text: string): boolean {
@@ -83,7 +78,7 @@ function withoutQuery(url: string): string {
 async function keysOfFile(path: string): Promise<LoadedKeys> {
   try {
     const { size } = await stat(path);
-    if (size > LARGEST_FILE_BYTES) return { ok: false, reason: `${path} is larger than any key set` };
+    if (size > LARGEST_BYTES) return { ok: false, reason: `${path} is larger than any key set` };
     const text = await readFile(path, "utf8");
     const document = jsonObject(text);
     if (document !== null) return keySetOf(document, path, null);
@@ -93,7 +88,7 @@ async function keysOfFile(path: string): Promise<LoadedKeys> {
   }
 }
 
-/** A public key or a certificate. Throws for anything else, a private key too. */
+/** Reads a public key or a certificate. Throws for anything else, also for a private key. */
 async function keyOfPem(text: string): Promise<JsonMembers> {
   if (/PRIVATE KEY/.test(text)) throw new Error("it is a private key; the public one belongs here");
   const { createPublicKey } = await import("node:crypto");
@@ -103,81 +98,34 @@ async function keyOfPem(text: string): Promise<JsonMembers> {
 function keySetOf(document: JsonMembers, from: string, maxAgeMs: number | null): LoadedKeys {
   const { keys } = document;
   if (!Array.isArray(keys) || !keys.every(isObject)) return { ok: false, reason: `${from} is no JWKS` };
-  // One that everybody who can check a token could sign with is never used.
+  // Symmetric and private keys are ignored: whoever can check tokens with them could also sign tokens.
   const usable = keys.filter(({ kty, d }) => kty !== "oct" && d === undefined);
   if (usable.length === 0) return { ok: false, reason: `${from} has no public key` };
   if (usable.length > MOST_KEYS) return { ok: false, reason: `${from} has more than ${MOST_KEYS} keys` };
   return { ok: true, keys: usable, maxAgeMs };
 }
 
-// Reads one JSON document from an authorization server: bounded in time and size, never redirected.
-
-const LARGEST_BYTES = 256 * 1024;
-
-type Fetched =
-  | {
-      readonly ok: true;
-      readonly document: JsonMembers;
-      /** How long its server says it is good for; null: it does not. */
-      readonly maxAgeMs: number | null;
-    }
-  /** `reason` goes after an address: "answers 500". */
-  | { readonly ok: false; readonly reason: string };
-
 interface FetchOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
-/** Never rejects. Proxies in the environment are not looked at. */
-export function fetchDocument(address: string, { clock, signal }: FetchOptions): Promise<Fetched> {
-  return boundedRequest<Fetched>({
-    address,
-    options: { headers: { accept: "application/json", "accept-encoding": "identity" } },
-    clock,
-    signal,
-    givenUp: (reason) => ({ ok: false, reason }),
-    failed: (error) => ({ ok: false, reason: reachText(error) }),
-    refused: (error) => ({ ok: false, reason: errorText(error) }),
-    read,
-  });
-}
-
-function read(response: IncomingMessage, settle: (fetched: Fetched) => void): void {
-  const { statusCode = 0, headers } = response;
-  const fail = (reason: string): void => settle({ ok: false, reason });
-  response.on("error", () => fail("broke off"));
-  if (statusCode >= 300 && statusCode < 400) {
-    fail(`redirects elsewhere (${statusCode}), and that is not followed`);
-    return;
-  }
-  if (statusCode !== 200) {
-    fail(`answers ${statusCode}`);
-    return;
-  }
-  const chunks: Buffer[] = [];
-  let size = 0;
-  response.on("data", (chunk: Buffer) => {
-    size += chunk.length;
-    if (size > LARGEST_BYTES) fail(`answers more than ${LARGEST_BYTES / 1024} KiB`);
-    else chunks.push(chunk);
-  });
-  response.on("end", () => {
-    const document = jsonObject(Buffer.concat(chunks).toString("utf8"));
-    if (document === null) fail("answers something other than a JSON object");
-    else settle({ ok: true, document, maxAgeMs: maxAgeOf(headers["cache-control"]) });
-  });
-  response.on("close", () => fail("broke off"));
+/** Never rejects. `maxAgeMs` is null if the server sets no max-age; `reason` follows an address: "answers 500". */
+export async function fetchDocument(address: string, { clock, signal }: FetchOptions) {
+  const failed = (reason: string) => ({ ok: false, reason }) as const;
+  const headers = { accept: "application/json", "accept-encoding": "identity" };
+  const answer = await boundedRequest({ address, headers, clock, signal, mostBytes: LARGEST_BYTES });
+  if (answer.kind !== "answered") return failed(answer.reason);
+  const { status } = answer;
+  if (status >= 300 && status < 400)
+    return failed(`redirects elsewhere (${status}), and that is not followed`);
+  if (status !== 200) return failed(`answers ${status}`);
+  const document = jsonObject(answer.text);
+  if (document === null) return failed("answers something other than a JSON object");
+  return { ok: true, document, maxAgeMs: maxAgeOf(answer.headers["cache-control"]) } as const;
 }
 
 function maxAgeOf(header: string | undefined): number | null {
   const seconds = /(?:^|[\s,])max-age=(\d{1,9})(?:[\s,]|$)/i.exec(header ?? "")?.[1];
   return seconds === undefined ? null : Number(seconds) * 1000;
-}
-
-function reachText(error: unknown): string {
-  const code = systemErrorCode(error);
-  if (code === "ECONNREFUSED") return "refuses connections";
-  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "has a name that is not known";
-  return `cannot be reached: ${errorText(error)}`;
 }

@@ -1,4 +1,4 @@
-// Authentication by tokens that an authorization server signs, beside those of the configuration.
+// Authentication by tokens that an authorization server has signed, and by tokens of the configuration.
 import type { IncomingAuthConfig, ServerConfig, SignedTokensConfig } from "../../config/snapshot.ts";
 import { isLoopback } from "../../config/values/host.ts";
 import { errorText } from "../../runtime/errors.ts";
@@ -32,7 +32,7 @@ import {
   type TokenParts,
 } from "./token-claims.ts";
 
-/** Tokens that are being checked at once; more are asked to come again. */
+/** Concurrent checks; further requests get status 503. */
 const MOST_CHECKS = 256;
 const NO_KEYS = "the issuer's keys cannot be read, so that no token can be checked";
 const BUSY = "too many tokens are being checked at once";
@@ -41,17 +41,17 @@ interface SignedAuthenticationOptions extends GatewayTools {
   readonly tokens: SignedTokensConfig;
   readonly server: Pick<ServerConfig, "host" | "port" | "publicUrl">;
   readonly users: LocalUsers;
-  /** False: nobody will come, and nothing is read. */
+  /** False: no requests will come, so no keys are read. */
   readonly listens: boolean;
-  /** The keys that its predecessor had; used if they are from the same issuer. */
+  /** The keys of the previous configuration; used if they are from the same issuer. */
   readonly last?: LastKeys | null;
-  /** One and the same for all configurations. */
-  readonly proofs: SignedProofs;
+  /** Shared by all configurations. */
+  readonly proofs: WeakMap<Principal, SignedProof>;
 }
 
 type Admitted = Extract<Checked, { readonly kind: "valid" }>;
 
-/** A token whose signature was right. */
+/** A token with a valid signature. */
 interface SignedProof {
   /** As `LastKeys` has it. */
   readonly from: string;
@@ -59,15 +59,8 @@ interface SignedProof {
   readonly scopes: readonly string[];
 }
 
-/** What each principal came with, for as long as anybody goes by that principal. */
-export type SignedProofs = WeakMap<Principal, SignedProof>;
-
-/** Begins to read the issuer's keys, and holds up nothing. */
-export function createSignedAuthentication(options: SignedAuthenticationOptions): Authenticator {
-  return new SignedAuthentication(options);
-}
-
-class SignedAuthentication implements Authenticator {
+/** Starts to read the issuer's keys without waiting for them. */
+export class SignedAuthentication implements Authenticator {
   readonly missing: readonly string[];
   readonly signed: NonNullable<Authenticator["signed"]>;
   readonly #options: SignedAuthenticationOptions;
@@ -75,10 +68,10 @@ class SignedAuthentication implements Authenticator {
   readonly #check: ReturnType<typeof createTokenCheck>;
   readonly #memory = new TokenMemory();
   readonly #checks = new Map<string, Promise<Authentication>>();
-  /** Principals by those of before: other roles, the same person. */
+  /** The principal under this configuration, by the principal under an earlier one: the same person, maybe other roles. */
   readonly #current = new WeakMap<Principal, Principal>();
   readonly #expected: ExpectedOfToken;
-  /** The issuer, and where its keys are. */
+  /** Identifies the issuer and the place of its keys. */
   readonly #from: string;
   #checkedWith: KeySet | null = null;
 
@@ -154,17 +147,17 @@ class SignedAuthentication implements Authenticator {
     if (isLocal(principal)) return this.#options.users.isWithdrawn(principal);
     const proof = this.#options.proofs.get(principal);
     if (proof !== undefined) return this.#fault(proof) === "withdrawn";
-    // Its token was never here, or before a restart.
+    // This process has not seen the principal's token: the principal is from a previous daemon.
     return !isOfIssuer(principal, this.#options.tokens.issuer);
   }
 
-  /** What is wrong by now with a token that was right; null: nothing. Its client comes with a new one when it expires. */
+  /** Why a token that was admitted is no longer valid, or null. After "expired" clients send a new token. */
   #fault({ from, parts, scopes }: SignedProof): "expired" | "withdrawn" | null {
     const { tokens, clock } = this.#options;
     if (from !== this.#from || !tokens.requiredScopes.every((scope) => scopes.includes(scope))) {
       return "withdrawn";
     }
-    // In its last moment: that its time is over must not hide what else is wrong with it.
+    // Checked as of its last moment first, so that expiry does not hide another reason.
     const lastMs = (secondsAsMs(parts.claims["exp"]) ?? 0) + tokens.leewayMs - 1;
     if (refusalOf(parts, this.#expected, lastMs) !== null) return "withdrawn";
     return refusalOf(parts, this.#expected, clock.wallMs()) === null ? null : "expired";
@@ -186,7 +179,7 @@ class SignedAuthentication implements Authenticator {
     }
   }
 
-  /** It is one of the issuer's, and for us. */
+  /** The token is from the issuer and for this gateway. */
   #admitted({ parts, set }: Admitted, digest: string): Authentication {
     const { tokens, proofs } = this.#options;
     const { claims } = parts;
@@ -207,13 +200,13 @@ class SignedAuthentication implements Authenticator {
     return this.#challenge({ ok: false, reason, error: "invalid_token" });
   }
 
-  /** All that there are: lists show only what a token may, so that a client with fewer would never miss anything. */
+  /** Names all scopes: lists show only permitted entries, so a client with fewer scopes would never notice the others. */
   #challenge(refused: RefusedAuthentication): RefusedAuthentication {
     const scopes = knownScopes(this.#options.tokens);
     return scopes.length === 0 ? refused : { ...refused, scope: scopes.join(" ") };
   }
 
-  /** A key that its issuer has withdrawn opens nothing any more. */
+  /** Remembered tokens may be signed with a key that the issuer has withdrawn. */
   #forgetWithOldKeys(): void {
     const { current } = this.#ring;
     if (current === this.#checkedWith) return;
@@ -222,20 +215,20 @@ class SignedAuthentication implements Authenticator {
   }
 }
 
-/** As `principalOf` spells an id. */
+/** Ids are written by `principalOf`. */
 function isOfIssuer({ id = "" }: Principal, issuer: string): boolean {
   return id.startsWith(`[${JSON.stringify(issuer)},`);
 }
 
-/** With the scopes that it has already: a client that asks for the others alone would lose these. */
+/** Names the token's own scopes, too: a client that asks for the missing scopes alone would lose the others. */
 function lacking({ requiredScopes }: SignedTokensConfig, own: readonly string[]): RefusedAuthentication {
   const scope = [...new Set([...requiredScopes, ...own])].join(" ");
   return { ok: false, status: 403, reason: REFUSED.scope, error: "insufficient_scope", scope };
 }
 
-// Picks how clients are authenticated, by the configuration.
+// Chooses the authentication of clients by the configuration.
 
-/** What everybody came with, kept over all configurations: each tells whether it still lets in. */
+/** The tokens of all principals, kept over all configurations, which decide whether a token is still valid. */
 export type Proofs = ReturnType<typeof createProofs>;
 
 export function createProofs() {
@@ -245,10 +238,10 @@ export function createProofs() {
 interface AuthenticationOptions extends GatewayTools {
   readonly server: Pick<ServerConfig, "host" | "port" | "publicUrl">;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Gets each token of the configuration, so that no log line ever shows one. */
+  /** Called with each token of the configuration, so that logs never show a token. */
   readonly redact: (secret: string) => void;
   readonly listens: boolean;
-  /** What it takes over from; null: nothing. */
+  /** The authenticator of the previous configuration. */
   readonly before: Authenticator | null;
   readonly proofs: Proofs;
 }
@@ -260,7 +253,7 @@ export function createAuthentication(
   if (config.type === "anonymous") return ANYBODY;
   const users = readLocalUsers(config.users, environment, redact, proofs.local);
   if (config.type === "local") return authenticateUsers(users);
-  return createSignedAuthentication({
+  return new SignedAuthentication({
     ...rest,
     tokens: config.tokens,
     users,
@@ -269,48 +262,48 @@ export function createAuthentication(
   });
 }
 
-// The gateway as an OAuth protected resource: its name, its metadata (RFC 9728), and whom tokens have to be for.
+// The gateway as an OAuth protected resource: its metadata (RFC 9728), and the audience that it accepts.
 
 const WELL_KNOWN = "/.well-known/oauth-protected-resource";
 const MCP_PATH = "/mcp";
-/** Beside it, for clients of the older transport: they want the metadata to name the address that they have. */
+/** For clients of the legacy transport, which expect the metadata to name the address that they use. */
 const SSE_PATH = "/sse";
 const LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"] as const;
 
 type Address = Pick<ServerConfig, "host" | "port" | "publicUrl">;
 
-/** Without a public address it goes by the name that the request used, which admission has found to be ours. */
+/** Without a public address the metadata names the host of the request, which request admission has accepted. */
 export function createProtectedResource(
   { publicUrl }: Address,
   tokens: Pick<SignedTokensConfig, "issuer" | "scopes" | "requiredScopes">,
 ): ProtectedResource {
   const own = publicUrl === null ? null : new URL(publicUrl);
   const path = publicUrl === null ? MCP_PATH : pathOf(publicUrl);
-  const olderPath = beside(path);
-  const olderPaths = new Set([`${WELL_KNOWN}${SSE_PATH}`, `${WELL_KNOWN}${olderPath}`]);
+  const legacyPath = legacyPathOf(path);
+  const legacyPaths = new Set([`${WELL_KNOWN}${SSE_PATH}`, `${WELL_KNOWN}${legacyPath}`]);
   const supported = knownScopes(tokens);
   const originOf = (host: string): string => own?.origin ?? `http://${host}`;
   return {
-    paths: new Set([WELL_KNOWN, `${WELL_KNOWN}${MCP_PATH}`, `${WELL_KNOWN}${path}`, ...olderPaths]),
+    paths: new Set([WELL_KNOWN, `${WELL_KNOWN}${MCP_PATH}`, `${WELL_KNOWN}${path}`, ...legacyPaths]),
     metadata: (host, asked) => ({
-      resource: olderPaths.has(asked)
-        ? `${originOf(host)}${olderPath}`
+      resource: legacyPaths.has(asked)
+        ? `${originOf(host)}${legacyPath}`
         : (publicUrl ?? `http://${host}${MCP_PATH}`),
       authorization_servers: [tokens.issuer],
       bearer_methods_supported: ["header"],
       ...(supported.length > 0 && { scopes_supported: supported }),
       resource_name: "Mountaineer",
     }),
-    metadataUrl: (host, isOlder) => `${originOf(host)}${WELL_KNOWN}${isOlder ? olderPath : path}`,
+    metadataUrl: (host, isLegacy) => `${originOf(host)}${WELL_KNOWN}${isLegacy ? legacyPath : path}`,
   };
 }
 
-/** The older transport's path, where streamable HTTP has this one. */
-function beside(path: string): string {
+/** The path of the legacy transport, for this path of streamable HTTP. */
+function legacyPathOf(path: string): string {
   return `${path.replace(/\/[^/]*$/, "")}${SSE_PATH}`;
 }
 
-/** Those that the configuration names: required ones first. */
+/** The scopes in the configuration, required scopes first. */
 function knownScopes({
   scopes,
   requiredScopes,
@@ -318,13 +311,14 @@ function knownScopes({
   return [...new Set([...requiredScopes, ...Object.keys(scopes)])];
 }
 
-/** Whom tokens may be for: as configured, else the gateway under each of its own names. */
+/** The audiences that a token may have: as configured, else all addresses of the gateway. */
 export function acceptedAudience(
   { host, port, publicUrl }: Address,
   audience: SignedTokensConfig["audience"],
 ): readonly string[] {
   if (audience !== null) return audience;
-  if (publicUrl !== null) return withSlash([publicUrl, new URL(beside(pathOf(publicUrl)), publicUrl).href]);
+  if (publicUrl !== null)
+    return withSlash([publicUrl, new URL(legacyPathOf(pathOf(publicUrl)), publicUrl).href]);
   const name = host.includes(":") ? `[${host}]` : host;
   const names = isLoopback(host) ? new Set([...LOOPBACK_NAMES, name]) : [name];
   const origins = [...names].map((one) => `http://${one}:${port}`);

@@ -1,9 +1,10 @@
-// Checks a token's signature with the keys that its issuer has now.
+// Checks a token's signature with its issuer's current keys.
 
 import { hash } from "node:crypto";
-import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
+import type { JWK, JWTVerifyGetKey } from "jose";
 import { dropOldest } from "../../runtime/bounded-map.ts";
-import { objectOf } from "../../runtime/text/json-object.ts";
+import { memoized } from "../../runtime/memo.ts";
+import type { JsonMembers } from "../../runtime/text/json-object.ts";
 import type { KeySet } from "../middleware/incoming-auth.ts";
 import type { Authentication } from "../middleware/middleware.ts";
 import type { KeyRing } from "./key-ring.ts";
@@ -19,17 +20,15 @@ import {
 export type Checked =
   | { readonly kind: "valid"; readonly parts: TokenParts; readonly set: KeySet }
   | { readonly kind: "refused"; readonly reason: RefusedReason }
-  /** Nobody's token can be checked just now. */
+  /** There are no usable keys now. */
   | { readonly kind: "no_keys" };
 
 type Jose = typeof import("jose");
 
-/** Bundled, it is a chunk of its own, which only who signs in so ever loads. */
+/** The bundle has the library as a separate chunk, so only gateways with signed tokens load it. */
 function loadJose(): Promise<Jose> {
   return import("jose");
 }
-
-type KeysOf = (set: KeySet) => Promise<JWTVerifyGetKey>;
 
 interface TokenCheckOptions {
   readonly ring: KeyRing;
@@ -37,9 +36,8 @@ interface TokenCheckOptions {
   readonly wallMs: () => number;
 }
 
-/** Rejects for mistakes of ours alone. The library is loaded with the first token that could be valid. */
+/** The function rejects for internal errors only. The first token that could be valid loads the library. */
 export function createTokenCheck({ ring, expected, wallMs }: TokenCheckOptions) {
-  const keysOf = createKeySelection();
   return async (token: string): Promise<Checked> => {
     const parts = readToken(token);
     if (parts === null) return { kind: "refused", reason: REFUSED.unreadable };
@@ -47,18 +45,18 @@ export function createTokenCheck({ ring, expected, wallMs }: TokenCheckOptions) 
     if (refusal !== null) return { kind: "refused", reason: refusal };
     const set = await ring.ready();
     if (set === null) return { kind: "no_keys" };
-    const first = await checkWith(set, token, keysOf);
+    const first = await checkWith(set, token);
     const isOtherKey = first === REFUSED.key || (first === REFUSED.signature && parts.keyId === null);
     if (first === null) return { kind: "valid", parts, set };
     if (!isOtherKey) return { kind: "refused", reason: first };
     const newer = await ring.newerThan(set);
     if (newer === null) return { kind: "refused", reason: first };
-    const second = await checkWith(newer, token, keysOf);
+    const second = await checkWith(newer, token);
     return second === null ? { kind: "valid", parts, set: newer } : { kind: "refused", reason: second };
   };
 
-  /** Null: the signature is right. */
-  async function checkWith(set: KeySet, token: string, keys: KeysOf): Promise<RefusedReason | null> {
+  /** Null: the signature is valid. */
+  async function checkWith(set: KeySet, token: string): Promise<RefusedReason | null> {
     const jose = await loadJose();
     const options = {
       algorithms: [...expected.algorithms],
@@ -66,7 +64,7 @@ export function createTokenCheck({ ring, expected, wallMs }: TokenCheckOptions) 
       clockTolerance: expected.leewayMs / 1000,
     };
     try {
-      await jose.jwtVerify(token, await keys(set), options);
+      await jose.jwtVerify(token, await keySelection(set), options);
       return null;
     } catch (error) {
       if (error instanceof jose.errors.JWKSMultipleMatchingKeys) {
@@ -94,37 +92,22 @@ function refusedFor(error: unknown, { errors }: Jose): RefusedReason {
   throw error;
 }
 
-/** A set's keys are imported once. */
-function createKeySelection(): KeysOf {
-  let known: { readonly set: KeySet; readonly select: JWTVerifyGetKey } | null = null;
-  return async (set) => {
-    if (known?.set === set) return known.select;
-    const { createLocalJWKSet } = await loadJose();
-    // One key without a name, as of a PEM file, is for tokens of whatever name.
-    const isNameless = set.keys.length === 1 && set.keys[0]?.["kid"] === undefined;
-    const local = createLocalJWKSet(jwksOf(set));
-    const select: JWTVerifyGetKey = isNameless
-      ? ({ kid: _, ...header }, token) => local(header, token)
-      : (header, token) => local(header, token);
-    known = { set, select };
-    return select;
-  };
+/** Remembered, since the library imports each key of a selection once. */
+const keySelection = memoized(async ({ keys }: KeySet): Promise<JWTVerifyGetKey> => {
+  const { createLocalJWKSet } = await loadJose();
+  const local = createLocalJWKSet({ keys: keys.filter(hasType) });
+  // A single key without an id, as from a PEM file, is for all tokens, whatever key id they name.
+  const isForAll = keys.length === 1 && keys[0]?.["kid"] === undefined;
+  return ({ kid, ...header }, token) => local(isForAll ? header : { kid, ...header }, token);
+});
+
+function hasType(key: JsonMembers): key is JsonMembers & JWK {
+  return typeof key["kty"] === "string";
 }
 
-function jwksOf({ keys }: KeySet): JSONWebKeySet {
-  const jwks: unknown = { keys };
-  if (!isJwks(jwks)) throw new TypeError("a key has no type");
-  return jwks;
-}
+// Checked tokens, by digest, until they expire: the next request with the same token costs one hash.
 
-function isJwks(value: unknown): value is JSONWebKeySet {
-  const keys = objectOf(value)["keys"];
-  return Array.isArray(keys) && keys.every((key) => typeof objectOf(key)["kty"] === "string");
-}
-
-// Tokens that were checked already, by their digest, until they expire: the second request with one costs a hash.
-
-/** More principals than that at once make the oldest be checked again. */
+/** If more tokens are in use at once, the oldest are checked again. */
 const MOST_TOKENS = 4_096;
 
 interface Remembered {
@@ -135,11 +118,7 @@ interface Remembered {
 export class TokenMemory {
   readonly #byDigest = new Map<string, Remembered>();
 
-  get size(): number {
-    return this.#byDigest.size;
-  }
-
-  /** Null: not known, or expired by now. */
+  /** Null: not remembered, or expired. */
   find(digest: string, wallMs: number): Authentication | null {
     const found = this.#byDigest.get(digest);
     if (found === undefined) return null;

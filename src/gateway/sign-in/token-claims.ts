@@ -1,19 +1,19 @@
-// What a token says, before and after its signature is checked: who it is, which roles, and why it is refused. Pure.
+// A token's claims, before and after its signature is checked: principal, roles, and the reason of a refusal. Pure.
 import type { SignedTokensConfig } from "../../config/snapshot.ts";
 import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { Principal } from "../client-port.ts";
 
-/** A token larger than this is not read. */
+/** Bytes; a larger token is not read. */
 export const LONGEST_TOKEN = 16 * 1024;
 const LONGEST_NAME = 200;
 const MOST_ROLES = 500;
 const LONGEST_ROLE = 256;
 const SCOPE_ROLE = "scope:";
-/** A scope as RFC 6749 allows it, which is also safe in a header. */
+/** A scope by RFC 6749; all its characters are safe in a header. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
 
-/** The texts that refuse a token: a fixed few, since they are counted, logged and told to whoever sent it. */
+/** The texts of refusals: a fixed set, since they are counted, logged and sent to the client. */
 export const REFUSED = {
   unreadable: "the bearer token is not accepted",
   large: "the token is too large",
@@ -31,18 +31,16 @@ export const REFUSED = {
   signature: "the token's signature is wrong",
 } as const;
 
-/** One of a fixed set, so that refusals can be counted by reason. */
 export type RefusedReason = (typeof REFUSED)[keyof typeof REFUSED];
 
-/** What can be read of a token without any key. */
+/** The parts of a token that can be read without a key. */
 export interface TokenParts {
   readonly algorithm: string;
-  /** null: it names none. */
   readonly keyId: string | null;
   readonly claims: JsonMembers;
 }
 
-/** Null: it is no signed token in the compact form. */
+/** Null: not a signed token in compact form. */
 export function readToken(token: string): TokenParts | null {
   const [head, body, signature, ...more] = token.split(".");
   if (head === undefined || body === undefined || signature === undefined || more.length > 0) return null;
@@ -65,7 +63,7 @@ export interface ExpectedOfToken
   readonly audience: readonly string[];
 }
 
-/** Why it is refused whatever its signature; null: the signature decides. */
+/** Why the token is refused, even with a valid signature; null: the signature decides. */
 export function refusalOf(
   { algorithm, claims }: TokenParts,
   { issuer, algorithms, audience, leewayMs, requiredClaims }: ExpectedOfToken,
@@ -88,12 +86,12 @@ export function refusalOf(
   return lacks ? REFUSED.claim : null;
 }
 
-/** Milliseconds since the epoch; null: it is no time. */
+/** Milliseconds since the epoch; null: not a time. */
 export function secondsAsMs(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value * 1000 : null;
 }
 
-/** Whose token it is, of its issuer's: a person, else the program itself. */
+/** The person whom the issuer gave the token to, else the program; null: the token names neither. */
 function subjectOf({ sub, client_id: client, azp }: JsonMembers): string | null {
   if (typeof sub === "string" && sub !== "") return sub;
   for (const id of [client, azp]) if (typeof id === "string" && id !== "") return `client ${id}`;
@@ -107,7 +105,7 @@ function isOneOf(claim: unknown, values: readonly string[]): boolean {
   return own.some((one) => typeof one !== "object" && values.includes(String(one)));
 }
 
-/** By its whole name, else along the dots. */
+/** The claim with the whole path as its name, else the nested claim along the dots. */
 function claimAt(claims: JsonMembers, path: string): unknown {
   if (Object.hasOwn(claims, path)) return claims[path];
   let value: unknown = claims;
@@ -118,19 +116,19 @@ function claimAt(claims: JsonMembers, path: string): unknown {
   return value;
 }
 
-/** One text, several, or several in one with spaces between. */
+/** The texts of a claim that is a text or a list of texts. */
 function textsOf(value: unknown): readonly string[] {
   if (typeof value === "string") return [value];
   return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
 }
 
-/** What it may, of `scope` (a text) and `scp` (a text, or several). */
+/** The scopes in `scope` and `scp`: each a text, or a list of texts, with scopes separated by spaces. */
 export function scopesOf({ scope, scp }: JsonMembers): readonly string[] {
   const words = [...textsOf(scope), ...textsOf(scp)].flatMap((text) => text.split(" "));
   return [...new Set(words.filter((word) => SCOPE.test(word)))];
 }
 
-/** A role for each scope, the roles that scopes give, and those of the roles claim. */
+/** The roles are one for each scope, the roles that the configuration gives for scopes, and those of the roles claim. */
 export function principalOf(
   claims: JsonMembers,
   { rolesClaim, nameClaim, scopes }: Pick<SignedTokensConfig, "rolesClaim" | "nameClaim" | "scopes">,
@@ -138,7 +136,7 @@ export function principalOf(
   const subject = subjectOf(claims) ?? "";
   const roles = new Set(rolesOfScopes(scopesOf(claims), scopes));
   for (const role of rolesClaim === null ? [] : textsOf(claimAt(claims, rolesClaim))) {
-    // A role that says it is a scope is none.
+    // The roles claim must not grant scopes.
     if (!role.startsWith(SCOPE_ROLE)) roles.add(role);
   }
   const named = nameClaim === null ? null : claimAt(claims, nameClaim);
@@ -152,7 +150,7 @@ export function principalOf(
   };
 }
 
-/** `scope:NAME` for each, and what the configuration gives for it. */
+/** `scope:NAME` for each scope, and the roles that the configuration gives for it. */
 export function rolesOfScopes(
   names: readonly string[],
   given: Readonly<Record<string, readonly string[]>>,

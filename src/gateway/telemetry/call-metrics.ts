@@ -1,12 +1,12 @@
-// Counts and durations of requests, by method, backend and target: of a bounded number of kinds.
+// Counts and durations of requests by method, backend and target, for a bounded number of such kinds.
 
 export const DURATION_BOUNDS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
-/** More kinds are counted together, as target `(other)`. */
+/** Further kinds are counted together, with the target `(other)`. */
 export const MOST_KINDS = 2_000;
 const OTHER = "(other)";
 
 export interface RequestLabels {
-  /** One that the protocol knows, or `other`. */
+  /** A method of the protocol, or `other`. */
   readonly method: string;
   /** Empty: none. */
   readonly backend: string;
@@ -16,24 +16,17 @@ export interface RequestLabels {
 
 export interface RequestKind extends RequestLabels {
   /** By outcome: `ok`, `tool_error`, `cancelled`, or a JSON-RPC code. */
-  readonly outcomes: ReadonlyMap<string, number>;
-  /** One more than there are bounds: the last is beyond all of them. */
-  readonly buckets: readonly number[];
-  readonly count: number;
-  readonly sumS: number;
-}
-
-interface Counted extends RequestLabels {
   readonly outcomes: Map<string, number>;
+  /** One for each of `DURATION_BOUNDS_S`, and one for longer durations. */
   readonly buckets: number[];
   count: number;
   sumS: number;
 }
 
 export class CallMetrics {
-  readonly #kinds = new Map<string, Counted>();
+  readonly #kinds = new Map<string, RequestKind>();
 
-  get kinds(): Iterable<RequestKind> {
+  get kinds(): Iterable<Readonly<RequestKind>> {
     return this.#kinds.values();
   }
 
@@ -47,14 +40,14 @@ export class CallMetrics {
     kind.sumS += seconds;
   }
 
-  #kindOf({ method, backend, target }: RequestLabels): Counted {
+  #kindOf({ method, backend, target }: RequestLabels): RequestKind {
     const key = `${method}\n${backend}\n${target}`;
     const known = this.#kinds.get(key);
     if (known !== undefined) return known;
     if (this.#kinds.size >= MOST_KINDS && target !== OTHER && target !== "") {
       return this.#kindOf({ method, backend, target: OTHER });
     }
-    const made: Counted = {
+    const made: RequestKind = {
       method,
       backend,
       target,

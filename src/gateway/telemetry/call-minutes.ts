@@ -1,18 +1,18 @@
-// How much each backend is asked, and how fast it answers: numbers of each minute of the last day, and since the start.
+// Calls, errors and latency of each backend: for every minute of the last day, and since the start.
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
 import { isError, type Reply } from "../json-rpc.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 
 export const MINUTE_MS = 60_000;
-/** A day. */
+/** One day. */
 export const MINUTES = 1_440;
-/** The first to be counted makes room for another one. */
+/** Backends; a further backend replaces the backend that was counted first. */
 export const MOST_COUNTED = 500;
-/** Of these last minutes `latencyMs` speaks. */
+/** `latencyMs` covers these last minutes. */
 const RECENT_MINUTES = 5;
 
-/** Durations in steps of a quarter, from 0.1 ms to 127 s: what is told is never wrong by more than an eighth. */
+/** Each bucket is a quarter longer than the bucket before, from 0.1 ms to 127 s. So the error is at most an eighth. */
 const SHORTEST_MS = 0.1;
 const STEP = 1.25;
 const BUCKETS = 64;
@@ -24,25 +24,20 @@ export interface Latency {
 }
 
 export interface CallMinute {
-  /** Wall ms of its beginning. */
+  /** Wall ms of the start of the minute. */
   readonly atMs: number;
   readonly calls: number;
   readonly errors: number;
-  /** ms; null: no call of that minute was answered. */
+  /** ms; null: no call was answered in that minute. */
   readonly latencyMs: Latency | null;
 }
 
-/** Since the start of the gateway. */
-export interface CallCounts {
-  readonly calls: number;
-  readonly errors: number;
-  /** ms, of the last five minutes; null: nothing was answered in them. */
-  readonly latencyMs: Latency | null;
-}
+/** Counts since the start of the gateway. `latencyMs` covers the last five minutes; null: no call was answered in them. */
+export type CallCounts = Omit<CallMinute, "atMs">;
 
 const NO_CALLS: CallCounts = { calls: 0, errors: 0, latencyMs: null };
 
-/** A call costs two looks at the clock and a few additions. Errors are those of the protocol, and of tools. */
+/** Counts errors of the protocol and of tools. A call costs two readings of the clock and a few additions. */
 export class CallMinutes {
   readonly #clock: Clock;
   readonly #backends = new Map<string, BackendMinutes>();
@@ -51,7 +46,7 @@ export class CallMinutes {
     this.#clock = clock;
   }
 
-  /** The same pool, whose calls are counted. */
+  /** The pool with counted calls. */
   counted(pool: RoutingServices["pool"]): RoutingServices["pool"] {
     return {
       call: (backend, call) => this.#call(pool, backend, call),
@@ -65,7 +60,7 @@ export class CallMinutes {
     return this.#backends.get(backend)?.counts(this.#minute) ?? NO_CALLS;
   }
 
-  /** By backend, oldest first: the minutes of the last day that have a call. */
+  /** The minutes of the last day that have a call, the oldest first, by backend. */
   get minutes(): ReadonlyMap<string, readonly CallMinute[]> {
     const now = this.#minute;
     return new Map([...this.#backends].map(([name, counted]) => [name, counted.minutes(now)]));
@@ -89,9 +84,9 @@ export class CallMinutes {
     );
   }
 
-  /** `reply` null: it failed within. */
+  /** `reply` null: an internal error. */
   #count(backend: string, { signal }: PoolCall, reply: Reply | null, startedMs: number): void {
-    // How long a client waited before it gave up says nothing of the backend.
+    // The duration of a cancelled call says nothing about the backend.
     const isCancelled = signal.aborted;
     const isFailed = reply === null || isError(reply) || reply.result["isError"] === true;
     const tookMs = isCancelled ? null : this.#clock.monotonicMs() - startedMs;
@@ -109,11 +104,11 @@ export class CallMinutes {
   }
 }
 
-/** 23 KiB: of a minute that is over, four numbers are kept. */
+/** 23 KiB: a finished minute keeps four numbers. */
 class BackendMinutes {
   #calls = 0;
   #errors = 0;
-  /** By minute modulo a day; `#minuteAt` says which one it is. */
+  /** The minute in each slot; the slot of a minute is the minute modulo a day. */
   readonly #minuteAt = new Float64Array(MINUTES).fill(-1);
   readonly #callsAt = new Uint32Array(MINUTES);
   readonly #errorsAt = new Uint32Array(MINUTES);
@@ -131,7 +126,8 @@ class BackendMinutes {
       this.#errors += 1;
       this.#errorsAt[slot] = (this.#errorsAt[slot] ?? 0) + 1;
     }
-    const buckets = tookMs === null ? undefined : this.#bucketsOf(minute);
+    // There are no buckets if the wall clock was set back to a finished minute, which keeps its latency.
+    const buckets = this.#recent.findLast((one) => one.minute === minute)?.buckets;
     if (buckets === undefined || tookMs === null) return;
     const bucket = bucketOf(tookMs);
     buckets[bucket] = (buckets[bucket] ?? 0) + 1;
@@ -175,11 +171,6 @@ class BackendMinutes {
     this.#recent.push({ minute, buckets: new Uint32Array(BUCKETS) });
   }
 
-  /** Undefined where a wall clock that was set back comes upon a minute long over: it keeps the latency it had. */
-  #bucketsOf(minute: number): Uint32Array | undefined {
-    return this.#recent.findLast((one) => one.minute === minute)?.buckets;
-  }
-
   #keepLatency({ minute, buckets }: { readonly minute: number; readonly buckets: Uint32Array }): void {
     const slot = minute % MINUTES;
     const latency = latencyOf(buckets);
@@ -194,7 +185,7 @@ function bucketOf(ms: number): number {
   return Math.min(BUCKETS - 1, Math.ceil(Math.log(ms / SHORTEST_MS) / LOG_STEP));
 }
 
-/** Null: nothing is in them. */
+/** Null: all buckets are empty. */
 function latencyOf(buckets: Uint32Array): Latency | null {
   const total = buckets.reduce((sum, count) => sum + count, 0);
   if (total === 0) return null;
@@ -204,7 +195,7 @@ function latencyOf(buckets: Uint32Array): Latency | null {
       left -= count;
       return left <= 0;
     });
-    // The middle of what the bucket holds.
+    // The middle of the bucket.
     return rounded(SHORTEST_MS * STEP ** (bucket - 0.5));
   };
   return { p50: at(0.5), p99: at(0.99) };

@@ -1,23 +1,16 @@
-// Sends spans and metrics to one receiver: a bounded queue, one request at a time, and counted drops. Nobody waits for it.
+// Sends spans and metrics to one receiver in the background: a bounded queue, one request at a time, and counted drops.
 import type { OtlpProtocol } from "../../config/snapshot.ts";
-import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { backoffMs } from "../../runtime/time/backoff.ts";
 import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
 import { boundedRequest } from "../bounded-request.ts";
-import {
-  type EncodedDocument,
-  encodeOtlp,
-  type OtlpDocument,
-  type Sender,
-  type Span,
-  tracesDocument,
-} from "./otlp-document.ts";
+import { encodeOtlp, type OtlpDocument, type Sender, type Span, tracesDocument } from "./otlp-document.ts";
 
 export const MOST_SPANS = 2_048;
 const BATCH = 512;
 export const BATCH_MS = 5_000;
-const FIRST_PAUSE_MS = 1_000;
-const LAST_PAUSE_MS = 60_000;
-const LAST_WORD_MS = 1_000;
+const RETRY_MS = { first: 1_000, most: 60_000 };
+/** Time for the last requests when the exporter ends. */
+const END_MS = 1_000;
 
 export interface ExportFailure {
   readonly reason: string;
@@ -30,20 +23,20 @@ interface ExporterOptions {
   readonly headers: Readonly<Record<string, string>>;
   readonly sender: Sender;
   readonly clock: Clock;
-  /** null: none are sent. */
+  /** null: no metrics are sent. */
   readonly metrics: { readonly intervalMs: number; document(): OtlpDocument } | null;
 }
 
 export class Exporter implements AsyncDisposable {
-  /** Why the last try failed; null: it did not. */
+  /** Why the last request failed; null if it succeeded. */
   failure: ExportFailure | null = null;
-  /** Spans that never came to the receiver. */
+  /** Spans that did not reach the receiver and will not be sent again. */
   dropped = 0;
   readonly #options: ExporterOptions;
   readonly #ended = new AbortController();
   readonly #queue: Span[] = [];
   #sending: Promise<void> | null = null;
-  #pauseMs = FIRST_PAUSE_MS;
+  #failures = 0;
   #timer: Timer | null = null;
   #metricsTimer: Timer | null = null;
 
@@ -63,7 +56,7 @@ export class Exporter implements AsyncDisposable {
     else if (this.#queue.length === BATCH && this.failure === null) this.#flush();
   }
 
-  /** What is queued has a second to be taken. */
+  /** Sends the queue first, for at most `END_MS`. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#ended.signal.aborted) return;
     const { clock } = this.#options;
@@ -72,7 +65,7 @@ export class Exporter implements AsyncDisposable {
       await this.#sending;
       if (this.failure === null) await Promise.all([this.#sendAll(), this.#sendMetrics()]);
     })();
-    await settledWithin(clock, LAST_WORD_MS, last);
+    await settledWithin(clock, END_MS, last);
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
     this.#ended.abort();
@@ -95,7 +88,7 @@ export class Exporter implements AsyncDisposable {
   }
 
   #pause(): number {
-    return this.failure === null ? BATCH_MS : this.#pauseMs;
+    return this.failure === null ? BATCH_MS : backoffMs(RETRY_MS, this.#failures);
   }
 
   async #sendAll(): Promise<void> {
@@ -107,9 +100,9 @@ export class Exporter implements AsyncDisposable {
     if (this.#queue.length === 0) return;
     const batch = this.#queue.slice(0, BATCH);
     const sent = await this.#send("traces", tracesDocument(batch, this.#options.sender));
-    if (sent.kind === "later") return;
+    if (sent === "failed") return;
     this.#queue.splice(0, batch.length);
-    if (sent.kind === "refused") this.dropped += batch.length;
+    if (sent === "refused") this.dropped += batch.length;
   }
 
   #measureLater(): void {
@@ -122,79 +115,42 @@ export class Exporter implements AsyncDisposable {
     });
   }
 
-  /** They are sums since the start: what is not taken now is in the next ones. */
+  /** Metrics are sums since the start, so metrics that fail to arrive need no retry. */
   async #sendMetrics(): Promise<void> {
     const { metrics } = this.#options;
     if (metrics !== null) await this.#send("metrics", metrics.document());
   }
 
-  async #send(what: "traces" | "metrics", document: OtlpDocument): Promise<Sent> {
+  /** Never rejects. "failed": the receiver may accept the same document later. */
+  async #send(
+    what: "traces" | "metrics",
+    document: OtlpDocument,
+  ): Promise<"accepted" | "failed" | "refused"> {
     const { endpoint, protocol, headers, clock } = this.#options;
-    const sent = await sendDocument(`${endpoint}/v1/${what}`, encodeOtlp(document, protocol), {
-      headers,
+    const { type, bytes } = encodeOtlp(document, protocol);
+    const answer = await boundedRequest({
+      address: `${endpoint}/v1/${what}`,
+      method: "POST",
+      headers: { ...headers, "content-type": type, "content-length": bytes.byteLength },
+      body: bytes,
       clock,
       signal: this.#ended.signal,
+      mostBytes: 0,
     });
-    if (sent.kind === "taken") {
+    const status = answer.kind === "answered" ? answer.status : null;
+    if (status !== null && status >= 200 && status < 300) {
       this.failure = null;
-      this.#pauseMs = FIRST_PAUSE_MS;
-    } else {
-      const isFirst = this.failure === null;
-      this.failure = {
-        reason: `${originOf(endpoint)} ${sent.reason}`,
-        sinceMs: this.failure?.sinceMs ?? clock.wallMs(),
-      };
-      this.#pauseMs = isFirst ? FIRST_PAUSE_MS : Math.min(2 * this.#pauseMs, LAST_PAUSE_MS);
+      this.#failures = 0;
+      return "accepted";
     }
-    return sent;
+    const reason = answer.kind === "answered" ? `answers ${status}` : answer.reason;
+    const sinceMs = this.failure?.sinceMs ?? clock.wallMs();
+    // A path or query may hold a secret.
+    this.failure = { reason: `${URL.parse(endpoint)?.origin ?? "the receiver"} ${reason}`, sinceMs };
+    this.#failures += 1;
+    return answer.kind === "failed" || (status !== null && RETRYABLE.has(status)) ? "failed" : "refused";
   }
 }
 
-/** A path or query may hold a secret. */
-function originOf(endpoint: string): string {
-  return URL.parse(endpoint)?.origin ?? "the receiver";
-}
-
-// Sends one document, bounded in time. What is answered is thrown away, save whether it was taken.
-
-type Sent =
-  | { readonly kind: "taken" }
-  /** The same again may be taken later. `reason` goes after an address: "answers 503". */
-  | { readonly kind: "later"; readonly reason: string }
-  | { readonly kind: "refused"; readonly reason: string };
-
-interface SendOptions {
-  readonly headers: Readonly<Record<string, string>>;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-}
-
-/** Never rejects. Redirects are not followed. */
-export function sendDocument(
-  address: string,
-  { type, bytes }: EncodedDocument,
-  { headers, clock, signal }: SendOptions,
-): Promise<Sent> {
-  const own = { "content-type": type, "content-length": bytes.byteLength };
-  const later = (reason: string): Sent => ({ kind: "later", reason });
-  return boundedRequest<Sent>({
-    address,
-    options: { method: "POST", headers: { ...headers, ...own } },
-    body: bytes,
-    clock,
-    signal,
-    givenUp: later,
-    failed: (error) => later(`cannot be reached: ${systemErrorCode(error) ?? errorText(error)}`),
-    refused: (error) => ({ kind: "refused", reason: `cannot be asked: ${errorText(error)}` }),
-    read(response, settle) {
-      const { statusCode = 0 } = response;
-      response.resume();
-      if (statusCode >= 200 && statusCode < 300) settle({ kind: "taken" });
-      else if (RETRYABLE.has(statusCode)) settle(later(`answers ${statusCode}`));
-      else settle({ kind: "refused", reason: `answers ${statusCode}` });
-    },
-  });
-}
-
-/** Of the OTLP specification. */
+/** By the OTLP specification. */
 const RETRYABLE: ReadonlySet<number> = new Set([429, 502, 503, 504]);

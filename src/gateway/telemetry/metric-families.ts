@@ -1,80 +1,57 @@
-// All that is measured, as families of points, whatever they are then written as. Pure.
-import { DURATION_BOUNDS_S, type RequestKind } from "./call-metrics.ts";
+// All measurements as families of points, independent of their output format. Pure.
+import { DURATION_BOUNDS_S, type RequestKind, type RequestLabels } from "./call-metrics.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 
-export interface Family {
-  /** With dots, as OpenTelemetry spells names; Prometheus has underscores. */
+interface Described {
+  /** With dots, as in OpenTelemetry; Prometheus has underscores instead. */
   readonly name: string;
   readonly help: string;
-  /** As UCUM spells it; empty: a number of things. */
-  readonly unit: "" | "s";
-  readonly points: Points;
 }
 
-type Points =
-  | { readonly kind: "counter" | "gauge"; readonly values: readonly Value[] }
-  | { readonly kind: "histogram"; readonly values: readonly Distribution[] };
-
-interface Value {
-  readonly labels: Labels;
-  readonly value: number;
-}
-
-interface Distribution {
-  readonly labels: Labels;
-  readonly bounds: readonly number[];
-  readonly buckets: readonly number[];
-  readonly count: number;
-  readonly sum: number;
-}
-
-/** What is measured elsewhere: a number, or a fact that holds (1) or not (0). */
-export interface Measured {
-  readonly name: string;
-  readonly help: string;
+/** Numbers, or facts that are true (1) or false (0). */
+export interface Measured extends Described {
   readonly kind: "counter" | "gauge";
-  readonly values: readonly Value[];
+  readonly values: readonly { readonly labels: Labels; readonly value: number }[];
 }
 
-export function families(requests: readonly RequestKind[], measured: readonly Measured[]): readonly Family[] {
-  return [
+/** Durations in seconds. `buckets` are those of `DURATION_BOUNDS_S`. */
+interface Durations extends Described {
+  readonly kind: "histogram";
+  readonly values: readonly ({ readonly labels: Labels } & Pick<RequestKind, "buckets" | "count" | "sumS">)[];
+}
+
+export type Family = Measured | Durations;
+
+/** Families without any point are left out. */
+export function families(
+  requests: readonly Readonly<RequestKind>[],
+  measured: readonly Measured[],
+): readonly Family[] {
+  const all: readonly Family[] = [
     {
       name: "mountaineer.requests",
       help: "Requests of clients, by how they ended.",
-      unit: "",
-      points: {
-        kind: "counter",
-        values: requests.flatMap((request) =>
-          [...request.outcomes].map(([outcome, value]) => ({
-            labels: { ...labelsOf(request), outcome },
-            value,
-          })),
-        ),
-      },
+      kind: "counter",
+      values: requests.flatMap((request) =>
+        [...request.outcomes].map(([outcome, value]) => ({
+          labels: { ...labelsOf(request), outcome },
+          value,
+        })),
+      ),
     },
     {
       name: "mountaineer.request.duration",
       help: "How long requests of clients took.",
-      unit: "s",
-      points: {
-        kind: "histogram",
-        values: requests.map((request) => ({
-          labels: labelsOf(request),
-          bounds: DURATION_BOUNDS_S,
-          buckets: request.buckets,
-          count: request.count,
-          sum: request.sumS,
-        })),
-      },
+      kind: "histogram",
+      values: requests.map((request) => ({ ...request, labels: labelsOf(request) })),
     },
-    ...measured.map(
-      ({ name, help, kind, values }): Family => ({ name, help, unit: "", points: { kind, values } }),
-    ),
+    ...measured,
   ];
+  return all.filter(({ values }) => values.length > 0);
 }
 
-function labelsOf({ method, backend, target }: RequestKind): Labels {
+function labelsOf({ method, backend, target }: RequestLabels): Labels {
   return {
     method,
     ...(backend !== "" && { backend }),
@@ -82,32 +59,31 @@ function labelsOf({ method, backend, target }: RequestKind): Labels {
   };
 }
 
-// Metrics as Prometheus reads them (text format 0.0.4). Pure.
+// Metrics in the text format of Prometheus (0.0.4). Pure.
 
 export function prometheusText(families: readonly Family[]): string {
-  return families
-    .filter(({ points }) => points.values.length > 0)
-    .map((family) => `${familyLines(family).join("\n")}\n`)
-    .join("");
+  return families.map((family) => `${familyLines(family).join("\n")}\n`).join("");
 }
 
-function familyLines({ name, help, unit, points }: Family): string[] {
-  const base = `${name.replaceAll(".", "_")}${unit === "s" ? "_seconds" : ""}`;
-  const full = points.kind === "counter" ? `${base}_total` : base;
-  const head = [`# HELP ${full} ${help}`, `# TYPE ${full} ${points.kind}`];
-  if (points.kind !== "histogram") {
-    return [...head, ...points.values.map(({ labels, value }) => `${full}${braced(labels)} ${value}`)];
+const SUFFIXES = { counter: "_total", gauge: "", histogram: "_seconds" } as const;
+
+function familyLines(family: Family): string[] {
+  const { name, help, kind } = family;
+  const full = `${name.replaceAll(".", "_")}${SUFFIXES[kind]}`;
+  const head = [`# HELP ${full} ${help}`, `# TYPE ${full} ${kind}`];
+  if (family.kind !== "histogram") {
+    return [...head, ...family.values.map(({ labels, value }) => `${full}${braced(labels)} ${value}`)];
   }
-  const lines = points.values.flatMap(({ labels, bounds, buckets, count, sum }) => {
-    let sofar = 0;
-    const cumulative = bounds.map((bound, index) => {
-      sofar += buckets[index] ?? 0;
-      return `${full}_bucket${braced({ ...labels, le: String(bound) })} ${sofar}`;
+  const lines = family.values.flatMap(({ labels, buckets, count, sumS }) => {
+    let total = 0;
+    const cumulative = DURATION_BOUNDS_S.map((bound, index) => {
+      total += buckets[index] ?? 0;
+      return `${full}_bucket${braced({ ...labels, le: String(bound) })} ${total}`;
     });
     return [
       ...cumulative,
       `${full}_bucket${braced({ ...labels, le: "+Inf" })} ${count}`,
-      `${full}_sum${braced(labels)} ${sum}`,
+      `${full}_sum${braced(labels)} ${sumS}`,
       `${full}_count${braced(labels)} ${count}`,
     ];
   });

@@ -1,16 +1,17 @@
-// Traces and metrics as documents of OTLP (OpenTelemetry protocol 1.x), in its JSON spelling: 64-bit numbers are texts, ids
-// are hexadecimal. Pure.
+// Traces and metrics as documents of OTLP (OpenTelemetry protocol 1.x), with the JSON encoding of values: 64-bit numbers are
+// texts, ids are hexadecimal. Pure.
 import type { OtlpProtocol } from "../../config/snapshot.ts";
+import { DURATION_BOUNDS_S } from "./call-metrics.ts";
 import type { Family, Labels } from "./metric-families.ts";
 
 export interface Sender {
   readonly serviceName: string;
   readonly version: string;
-  /** Tells processes of one name apart. */
+  /** Distinguishes processes with the same service name. */
   readonly instanceId: string;
 }
 
-/** One message of the protocol, whatever it is then encoded as. */
+/** One message of the protocol, before encoding. */
 export interface OtlpDocument {
   readonly message: "ExportTraceServiceRequest" | "ExportMetricsServiceRequest";
   readonly fields: Readonly<Record<string, unknown>>;
@@ -41,16 +42,14 @@ function spanJson({ traceId, spanId, parentSpanId, name, kind, startMs, endMs, a
   };
 }
 
-/** Wall ms of the first point and of these. */
+/** Wall ms of the process's start, and of these points. */
 interface Period {
   readonly startMs: number;
   readonly endMs: number;
 }
 
 export function metricsDocument(families: readonly Family[], sender: Sender, period: Period): OtlpDocument {
-  const metrics = families
-    .filter(({ points }) => points.values.length > 0)
-    .map((family) => metricJson(family, period));
+  const metrics = families.map((family) => metricJson(family, period));
   const scopeMetrics = [{ scope: scope(sender), metrics }];
   return {
     message: "ExportMetricsServiceRequest",
@@ -58,26 +57,27 @@ export function metricsDocument(families: readonly Family[], sender: Sender, per
   };
 }
 
-function metricJson({ name, help, unit, points }: Family, { startMs, endMs }: Period) {
+function metricJson(family: Family, { startMs, endMs }: Period) {
+  const { name, help: description } = family;
   const times = { startTimeUnixNano: nanoseconds(startMs), timeUnixNano: nanoseconds(endMs) };
-  const described = { name, description: help, unit: unit === "" ? "1" : unit };
-  if (points.kind === "histogram") {
-    const dataPoints = points.values.map(({ labels, bounds, buckets, count, sum }) => ({
+  if (family.kind === "histogram") {
+    const dataPoints = family.values.map(({ labels, buckets, count, sumS }) => ({
       attributes: labelList(labels),
       ...times,
       count: String(count),
-      sum,
+      sum: sumS,
       bucketCounts: buckets.map(String),
-      explicitBounds: bounds,
+      explicitBounds: DURATION_BOUNDS_S,
     }));
-    return { ...described, histogram: { aggregationTemporality: CUMULATIVE, dataPoints } };
+    return { name, description, unit: "s", histogram: { aggregationTemporality: CUMULATIVE, dataPoints } };
   }
-  const dataPoints = points.values.map(({ labels, value }) => ({
+  const dataPoints = family.values.map(({ labels, value }) => ({
     attributes: labelList(labels),
     ...times,
     ...(Number.isSafeInteger(value) ? { asInt: String(value) } : { asDouble: value }),
   }));
-  return points.kind === "gauge"
+  const described = { name, description, unit: "1" };
+  return family.kind === "gauge"
     ? { ...described, gauge: { dataPoints } }
     : { ...described, sum: { aggregationTemporality: CUMULATIVE, isMonotonic: true, dataPoints } };
 }
@@ -107,20 +107,15 @@ function attributeList(attributes: readonly Attribute[]) {
   }));
 }
 
-/** Microseconds are as fine as a number of milliseconds can tell. */
+/** Rounded to microseconds, the precision of wall ms as a number. */
 function nanoseconds(ms: number): string {
   return `${Math.round(ms * 1000)}000`;
 }
 
-// OTLP's two encodings over HTTP: JSON, and protobuf written from a table of the few messages that are sent. Pure.
+// OTLP's two encodings over HTTP: JSON, and protobuf by a table of the messages in use. Pure.
 
-export interface EncodedDocument {
-  /** Content-Type. */
-  readonly type: "application/json" | "application/x-protobuf";
-  readonly bytes: Uint8Array;
-}
-
-export function encodeOtlp({ message, fields }: OtlpDocument, protocol: OtlpProtocol): EncodedDocument {
+/** `type` is the Content-Type. */
+export function encodeOtlp({ message, fields }: OtlpDocument, protocol: OtlpProtocol) {
   return protocol === "http/json"
     ? { type: "application/json", bytes: Buffer.from(JSON.stringify(fields)) }
     : { type: "application/x-protobuf", bytes: encodeMessage(MESSAGES[message], fields) };
@@ -128,7 +123,7 @@ export function encodeOtlp({ message, fields }: OtlpDocument, protocol: OtlpProt
 
 type Scalar = "text" | "hex" | "varint" | "fixed64" | "double";
 type Message = Readonly<Record<string, Field>>;
-/** The number of a field, and what is in it: a scalar, a packed list of them, a message, or a list of messages. */
+/** A field's number and type: a scalar, a packed list of scalars, a message, or a list of messages. */
 type Field = readonly [number, Scalar] | readonly [number, Scalar, "packed"] | readonly [number, Message];
 
 const ANY_VALUE: Message = { stringValue: [1, "text"], intValue: [3, "varint"] };
@@ -223,7 +218,7 @@ function tag(number: number, wireType: number): Uint8Array {
   return varint(BigInt((number << 3) | wireType));
 }
 
-/** Whole numbers come as numbers, texts or true and false; a negative one is what 64 bits make of it. */
+/** Integers may be numbers, texts or booleans; negative integers are encoded in two's complement. */
 function encodeScalar(kind: Scalar, value: unknown): Uint8Array {
   if (kind === "text") return Buffer.from(String(value));
   if (kind === "hex") return Buffer.from(String(value), "hex");
@@ -249,17 +244,16 @@ function varint(value: bigint): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
-// One step of a trace, finished. Names and numbers alone: nothing that a client or a server wrote.
-
 export type Attribute = readonly [key: string, value: string | number];
 
-/** As OpenTelemetry numbers them. */
+/** The numbers are those of OpenTelemetry. */
 const SPAN_KINDS = { server: 2, client: 3 } as const;
 
+/** A finished step of a trace: names and numbers only, without content of a client or server. */
 export interface Span {
   readonly traceId: string;
   readonly spanId: string;
-  /** null: the trace begins here. */
+  /** null: the first span of its trace. */
   readonly parentSpanId: string | null;
   readonly name: string;
   readonly kind: keyof typeof SPAN_KINDS;
@@ -267,6 +261,6 @@ export interface Span {
   readonly startMs: number;
   readonly endMs: number;
   readonly attributes: readonly Attribute[];
-  /** What kind of error it was, as `error.type`; null: none. */
+  /** The value of `error.type`; null: no error. */
   readonly error: string | null;
 }

@@ -1,4 +1,4 @@
-// Traces and metrics of the gateway, while they are configured: what is recorded of each request, and where it goes.
+// Records traces and metrics of requests, and sends or serves them as configured.
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { TelemetryConfig } from "../../config/snapshot.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -20,11 +20,11 @@ export interface TelemetryTools {
   readonly environment: SecretValues;
   readonly redact: (secret: string) => void;
   readonly version: string;
-  /** What is measured elsewhere, now. */
+  /** The current values of other measurements. */
   readonly measured: () => readonly Measured[];
 }
 
-/** Methods of the protocol: any other word is a client's own. */
+/** Methods of the protocol; clients may send any other text. */
 const METHODS: ReadonlySet<string> = new Set([
   "tools/call",
   "tools/list",
@@ -99,29 +99,24 @@ export class Telemetry implements AsyncDisposable {
           });
   }
 
-  /** Why nothing arrives; null: it does, as far as is known. */
+  /** Why traces and metrics do not arrive; null if no failure is known. */
   get failure(): (Omit<ExportFailure, "sinceMs"> & { readonly sinceMs?: number }) | null {
     if (this.#missing.length > 0) return { reason: missingText(this.#missing) };
     return this.#exporter?.failure ?? null;
   }
 
-  /** Spans that never came to the receiver. */
+  /** Spans that did not reach the receiver. */
   get dropped(): number {
     return this.#exporter?.dropped ?? 0;
   }
 
-  /** Each call is a step of its own within its request's trace, and the server is told of it. */
+  /** The pool with a span for each call. The server gets the trace context of that span. `pool` is a plain object. */
   traced(pool: RoutingServices["pool"]): RoutingServices["pool"] {
     if (!this.#isTracing) return pool;
-    return {
-      call: (backend, call) => this.#calling(pool, backend, call),
-      subscribe: (...given) => pool.subscribe(...given),
-      unsubscribe: (...given) => pool.unsubscribe(...given),
-      watchTask: (...given) => pool.watchTask(...given),
-    };
+    return { ...pool, call: (backend, call) => this.#tracedCall(pool, backend, call) };
   }
 
-  /** Null: `/metrics` is not configured. `isOwnMachine`: whoever asks is on it. */
+  /** Null: `/metrics` is not configured. `isOwnMachine`: the request comes from this machine. */
   metrics(authorization: string | undefined, isOwnMachine: boolean): MetricsAnswer | null {
     const { prometheus, metricsToken } = this.#config;
     if (!prometheus) return null;
@@ -144,7 +139,7 @@ export class Telemetry implements AsyncDisposable {
   #families(): ReturnType<typeof families> {
     const dropped: Measured = {
       name: "mountaineer.telemetry.dropped",
-      help: "Spans that never came to their receiver.",
+      help: "Spans that did not reach their receiver.",
       kind: "counter",
       values: [{ labels: {}, value: this.dropped }],
     };
@@ -182,7 +177,7 @@ export class Telemetry implements AsyncDisposable {
     }
   }
 
-  async #calling(pool: RoutingServices["pool"], backend: string, call: PoolCall): Promise<Reply> {
+  async #tracedCall(pool: RoutingServices["pool"], backend: string, call: PoolCall): Promise<Reply> {
     const parent = contextOf(call.params, undefined);
     if (parent === null || !parent.sampled) return pool.call(backend, call);
     const { clock } = this.#tools;
@@ -214,17 +209,17 @@ export class Telemetry implements AsyncDisposable {
     }
   }
 
-  /** The client decides for its own traces, `sample` for those that begin here. */
+  /** For traces that clients began the client decides on sampling, for other traces the setting `sample`. */
   #begin(parent: TraceContext | null): TraceContext {
     if (parent !== null) return { ...parent, spanId: newId(8) };
     const traceId = newId(16);
-    // The trace's own randomness decides, so that others with the same share decide alike.
+    // The trace id decides, so that other programs with the same setting sample the same traces.
     const share = Number.parseInt(traceId.slice(-8), 16) / 0x1_0000_0000;
     return { traceId, spanId: newId(8), sampled: share < this.#config.sample, state: null };
   }
 }
 
-/** Only what is published, and no address: those may hold anything. */
+/** Only published names, and no URIs, which may contain anything. */
 function namesOf(request: GatewayRequest): RequestLabels {
   const { method, served } = request;
   const known = knownMethod(method);
@@ -254,7 +249,7 @@ function outcomeOf({ method, signal }: GatewayRequest, reply: Reply): string {
   return method === "tools/call" && reply.result["isError"] === true ? "tool_error" : "ok";
 }
 
-/** JSON-RPC's own codes; a server may make up any number of others. */
+/** Only JSON-RPC's own codes are distinguished, since servers may use any number of other codes. */
 function errorKind(code: number): string {
   return code >= -32_768 && code <= -32_000 ? String(code) : "error";
 }
@@ -263,8 +258,7 @@ function newId(bytes: number): string {
   return randomBytes(bytes).toString("hex");
 }
 
-// Compares a bearer token without telling by the time how much of it was right.
-
+/** Compares in constant time. */
 function bearerMatches(authorization: string | undefined, token: string): boolean {
   const given = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
   return given !== undefined && timingSafeEqual(digestOf(given), digestOf(token));
@@ -274,15 +268,15 @@ function digestOf(text: string): Buffer {
   return createHash("sha256").update(text, "utf8").digest();
 }
 
-// W3C trace context: read from a header or from `_meta` (SEP-414), and written for whoever is asked next. Pure.
+// W3C trace context: read from a header or from `_meta` (SEP-414), and written for the next server. Pure.
 
 interface TraceContext {
   /** 32 hexadecimal digits, not all 0. */
   readonly traceId: string;
-  /** The span that becomes the parent of what comes next; 16 digits. */
+  /** The parent of the next span; 16 digits. */
   readonly spanId: string;
   readonly sampled: boolean;
-  /** Passed on as it came. */
+  /** Passed on unchanged. */
   readonly state: string | null;
 }
 
@@ -290,7 +284,7 @@ const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(
 const LONGEST_STATE = 512;
 const SAMPLED = 1;
 
-/** Null: it is none, or not a valid one. */
+/** Null: not a valid context. */
 export function readContext(traceparent: unknown, tracestate: unknown): TraceContext | null {
   if (typeof traceparent !== "string" || traceparent.length > 256) return null;
   const match = TRACEPARENT.exec(traceparent);
@@ -311,7 +305,7 @@ export function traceparentOf({ traceId, spanId, sampled }: Omit<TraceContext, "
   return `00-${traceId}-${spanId}-${sampled ? "01" : "00"}`;
 }
 
-/** What the request itself says goes before the header that carried it: a header may be a proxy's. */
+/** The context in the request's params has precedence over the headers, which a proxy may have set. */
 export function contextOf(
   params: JsonObject | undefined,
   headers: TraceHeaders | undefined,
@@ -322,7 +316,7 @@ export function contextOf(
   return readContext(headers.traceparent, headers.tracestate);
 }
 
-/** The params with this context in their `_meta`, and all else as it was. */
+/** The params with this context in their `_meta`. */
 export function withContext(params: JsonObject | undefined, context: TraceContext): JsonObject {
   const given = params?.["_meta"];
   const { traceparent: _, tracestate: __, ...meta } = isJsonObject(given) ? given : {};

@@ -12,7 +12,7 @@ import {
   fetchDocument,
   metadataAddresses,
 } from "../../../src/gateway/sign-in/key-source.ts";
-import { createSignedAuthentication } from "../../../src/gateway/sign-in/signed-authentication.ts";
+import { SignedAuthentication } from "../../../src/gateway/sign-in/signed-authentication.ts";
 import { REFUSED } from "../../../src/gateway/sign-in/token-claims.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
@@ -140,7 +140,7 @@ const RESOURCE = "http://127.0.0.1:9000/mcp";
 async function comeWith(t: TestContext, text: string, change: Partial<SignedTokensConfig> = {}) {
   const path = join(await temporaryFolder(t), "keys");
   await writeFile(path, text);
-  const authenticator = createSignedAuthentication({
+  const authenticator = new SignedAuthentication({
     tokens: signedTokens(ISSUER, { keys: { kind: "file", path }, ...change }),
     server: { host: "127.0.0.1", port: 9000, publicUrl: null },
     users: readLocalUsers([], {}, () => {}, new TokensUsed()),

@@ -12,10 +12,7 @@ import {
   TokensUsed,
 } from "../../../src/gateway/middleware/incoming-auth.ts";
 import { UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/sign-in/key-ring.ts";
-import {
-  createSignedAuthentication,
-  type SignedProofs,
-} from "../../../src/gateway/sign-in/signed-authentication.ts";
+import { SignedAuthentication } from "../../../src/gateway/sign-in/signed-authentication.ts";
 import { REFUSED } from "../../../src/gateway/sign-in/token-claims.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { assertEach } from "../../support/assert-each.ts";
@@ -219,9 +216,9 @@ test("E1 an edit of the configuration takes back the tokens that it would not le
 async function authenticatorOf(t: TestContext, resource: string, change: Partial<SignedTokensConfig> = {}) {
   const server = await startAuthorizationServer(t, resource);
   const clock = createManualClock(Date.now());
-  const proofs: SignedProofs = new WeakMap();
+  const proofs = new WeakMap();
   const authenticatorWith = (changed: Partial<SignedTokensConfig>, listens: boolean): Authenticator => {
-    const made = createSignedAuthentication({
+    const made = new SignedAuthentication({
       tokens: signedTokens(server.issuer, changed),
       server: { host: "127.0.0.1", port: 9000, publicUrl: null },
       users: readLocalUsers([], {}, () => {}, new TokensUsed()),

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { boundedRequest } from "../../../src/gateway/bounded-request.ts";
 import { CallMetrics, MOST_KINDS } from "../../../src/gateway/telemetry/call-metrics.ts";
-import { BATCH_MS, Exporter, MOST_SPANS, sendDocument } from "../../../src/gateway/telemetry/exporter.ts";
+import { BATCH_MS, Exporter, MOST_SPANS } from "../../../src/gateway/telemetry/exporter.ts";
 import { type Family, families, prometheusText } from "../../../src/gateway/telemetry/metric-families.ts";
 import {
   encodeOtlp,
@@ -145,29 +146,27 @@ const spans: fc.Arbitrary<Span> = fc.record({
 
 const labels = fc.dictionary(fc.constantFrom("method", "backend", "target"), text);
 const values = fc.oneof(fc.maxSafeInteger(), fc.double({ noNaN: true, noDefaultInfinity: true }));
-const anyFamilies: fc.Arbitrary<Family> = fc.record({
-  name: text,
-  help: text,
-  unit: fc.constantFrom("", "s"),
-  points: fc.oneof(
-    fc.record({
-      kind: fc.constantFrom("counter", "gauge"),
-      values: fc.array(fc.record({ labels, value: values })),
-    }),
-    fc.record({
-      kind: fc.constant("histogram"),
-      values: fc.array(
-        fc.record({
-          labels,
-          bounds: fc.array(fc.double({ min: 0, max: 1e6, noNaN: true })),
-          buckets: fc.array(fc.nat()),
-          count: fc.nat(),
-          sum: fc.double({ noNaN: true, noDefaultInfinity: true }),
-        }),
-      ),
-    }),
-  ),
-});
+const described = { name: text, help: text };
+const anyFamilies: fc.Arbitrary<Family> = fc.oneof(
+  fc.record({
+    ...described,
+    kind: fc.constantFrom("counter", "gauge"),
+    values: fc.array(fc.record({ labels, value: values }), { minLength: 1 }),
+  }),
+  fc.record({
+    ...described,
+    kind: fc.constant("histogram"),
+    values: fc.array(
+      fc.record({
+        labels,
+        buckets: fc.array(fc.nat()),
+        count: fc.nat(),
+        sumS: fc.double({ noNaN: true, noDefaultInfinity: true }),
+      }),
+      { minLength: 1 },
+    ),
+  }),
+);
 
 function saysTheSame(what: "traces" | "metrics", document: OtlpDocument): void {
   const [json, wire] = (["http/json", "http/protobuf"] as const).map((protocol) => {
@@ -302,9 +301,12 @@ test("E5 what is queued at the end is sent, if anybody is there", async (t) => {
 
 test("E5 nothing is sent once its sender has ended", async (t) => {
   const receiver = await startReceiver(t);
-  const ended = { headers: {}, clock: createManualClock(), signal: AbortSignal.abort() };
-  const document = encodeOtlp(tracesDocument([], sender), "http/protobuf");
-  const sent = await sendDocument(`${receiver.endpoint}/v1/traces`, document, ended);
-  assert.deepEqual(sent, { kind: "later", reason: "is asked no more" });
+  const exporter = new Exporter({ ...open, endpoint: receiver.endpoint, clock: systemClock });
+  await exporter[Symbol.asyncDispose]();
+  exporter.add(span(1));
+  const address = `${receiver.endpoint}/v1/traces`;
+  const ended = { clock: createManualClock(), signal: AbortSignal.abort(), mostBytes: 0 };
+  const sent = await boundedRequest({ address, method: "POST", ...ended });
+  assert.deepEqual(sent, { kind: "failed", reason: "is asked no more" });
   assert.deepEqual(receiver.texts, []);
 });
