@@ -1,4 +1,4 @@
-// The contract of one instance of a backend: a connection that is initialized, its lists, and calls through it.
+// The types of one backend instance: an initialized connection with its lists and its calls.
 import type { CallSignal } from "../../call-signal.ts";
 import type { CallPort, ClientPort } from "../../client-port.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
@@ -7,93 +7,92 @@ import type { McpLogLevel, SpokenVersion } from "../../protocol.ts";
 import type { LinkFailure, OpenLink } from "../links/backend-link.ts";
 
 export interface InitializeResult {
-  /** MODERN_VERSION: the link makes a server of that version look as if it had a session. */
+  /** MODERN_VERSION: the link presents a server of that version as one with a session. */
   readonly protocolVersion: SpokenVersion;
   readonly capabilities: JsonObject;
   readonly serverInfo: { readonly name: string; readonly version: string };
-  /** How the server wants its tools to be used; null: it does not say. */
+  /** The server's instructions for using its tools; null: it gives none. */
   readonly instructions: string | null;
 }
 
-/** What is known of an instance at one moment; immutable. */
 export type InstanceState =
   /** Connecting, initializing, or reading its lists for the first time. */
   | { readonly kind: "starting" }
   /** Initialized, all lists read. */
   | { readonly kind: "ready" }
-  /** It never became ready, or was and ended. */
+  /** The start failed, or the instance ended after it was ready. */
   | { readonly kind: "ended"; readonly wasReady: boolean; readonly failure: LinkFailure }
   | { readonly kind: "closing" };
 
+/** A snapshot of an instance; immutable. */
 export interface InstanceSeen {
   readonly id: number;
-  /** Equal for configurations that need no new connection (`connectionKey`). */
+  /** The `connectionKey` of its configuration. Configurations with equal keys can share the connection. */
   readonly key: string;
   readonly state: InstanceState;
   /** Monotonic ms. */
   readonly startedAtMs: number;
   readonly readyAtMs: number | null;
-  /** Client requests that have no answer yet. */
+  /** Number of client requests without an answer. */
   readonly inFlight: number;
-  /** Health checks that failed since the last sign of life. */
+  /** Failed health checks since the last sign of life. */
   readonly missedChecks: number;
   readonly checkedAtMs: number | null;
   /** The last request did not reach the server at all. */
   readonly outOfReach?: boolean;
-  /** Why the lists that are served may be old; null: they are not. */
+  /** Why the served lists may be out of date; null: they are current. */
   readonly listsStaleBecause: string | null;
-  /** Entries of its lists that strict clients would refuse, in words; another list when it changed. */
+  /** Entries that strict clients would refuse, in words. A new array after each change. */
   readonly withheldEntries: readonly string[];
-  /** It has asked for a client's roots. */
+  /** The server has asked for a client's roots. */
   readonly asksForRoots: boolean;
 }
 
 /** One request to a server. */
 export interface BackendCall {
   readonly method: string;
-  /** With the server's own names; `_meta.progressToken` as the client gave it (the instance puts its own). */
+  /** With the server's own names and the client's own `_meta.progressToken`, which the instance replaces. */
   readonly params: JsonObject | undefined;
-  /** Whose call it is; null: the gateway's own. Progress, logs and the server's questions go there. */
+  /** The client's call, which gets progress, logs and the server's questions; null: the gateway's own call. */
   readonly port: CallPort | null;
-  /** From handing it over until the answer, ms; each progress notification starts it anew. */
+  /** Time until the answer, ms; restarted by each progress notification. */
   readonly timeoutMs: number;
   /** Cancels: the server gets notifications/cancelled with the signal's reason, the reply is an error. */
   readonly signal: CallSignal;
-  /** Called before the reply when the link, and not the server, is why it is an error. */
+  /** Called before an error reply that is due to the link and not to the server. */
   readonly onLoss?: (loss: CallLoss) => void;
 }
 
-/** A call that came to nothing on the way. */
+/** Why the link lost a call. */
 export interface CallLoss {
   readonly failure: LinkFailure;
-  /** False: the server never got it. */
+  /** False: the server never received the call. */
   readonly wasSent: boolean;
 }
 
-/** How an instance is started; `startBackendInstance` in its own file does. */
 export interface InstanceOptions extends GatewayTools {
   readonly id: number;
   readonly key: string;
-  /** For messages: the backend's name. */
+  /** The backend's name. */
   readonly backend: string;
   readonly open: OpenLink;
-  /** Of its connection; they appear in nothing that is kept or told of it beside answers to clients. Default none. */
+  /** Secrets of the connection, redacted everywhere but in answers to clients. Default none. */
   readonly secrets?: readonly string[];
-  /** From the server's first output until it has answered `initialize`. */
+  /** Timeout of `initialize`, from the server's first output. */
   readonly initMs: number;
-  /** How long that first output is waited for: `npx` may have to download the server first. Default 0. */
+  /** Time to wait for that first output: `npx` may have to download the server. Default 0. */
   readonly downloadMs?: number;
-  /** Of reading one list, all its pages. */
+  /** Timeout of reading one list with all its pages. */
   readonly listMs: number;
-  /** What the gateway says it is at initialize. */
+  /** The gateway's name and version, sent at `initialize`. */
   readonly clientInfo: { readonly name: string; readonly version: string };
-  /** Whose instance it is; null: shared by all clients. */
+  /** The only client of the instance; null: all clients share it. */
   readonly owner: ClientPort | null;
   readonly logLevel: McpLogLevel | null;
-  /** `seen` is another one. */
+  /** `seen` has changed. */
   readonly onSeen: () => void;
-  /** `listings` or `freshness` are others. */
+  /** `listings` or `freshness` have changed. */
   readonly onListings: () => void;
-  /** A log message (the params of notifications/message) that belongs to no client's call. */
+  /** The params of a notifications/message that belongs to no client's call. */
   readonly onLog: (params: JsonObject) => void;
 }

@@ -5,12 +5,12 @@ import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 
 const LONGEST_TEXT = 300;
 
-/** A server's own words, at most 300 characters of them. */
+/** A server's text on one line, cut after 300 characters. */
 export function oneLine(text: string): string {
   return foreignLine(text, LONGEST_TEXT);
 }
 
-/** The reply to a request that a failure of the link left without an answer. */
+/** The reply to a request that the link could not get answered. */
 export function unavailable(backend: string, failure: LinkFailure): { readonly error: RpcError } {
   return errorReply(BACKEND_UNAVAILABLE, `backend ${backend}: ${oneLine(failure.message)}`);
 }
@@ -24,7 +24,7 @@ export function noAnswer(method: string, timeoutMs: number): LinkFailure {
   return linkFailure("unreachable", `no answer to ${method} within ${seconds(timeoutMs)}`);
 }
 
-/** `graceMs`: it was silent, so that its time began so much later. */
+/** `graceMs`: added to the timeout, because the server had not written anything yet. */
 export function notInitialized(backend: string, timeoutMs: number, graceMs: number): LinkFailure {
   const { kind, message } = noAnswer("initialize", timeoutMs + graceMs);
   const hint = `If it needs longer to start, raise \`timeouts.init\` of backend ${backend} (${seconds(timeoutMs)} now).`;
@@ -39,11 +39,8 @@ export function errorAnswer(method: string, error: RpcError): LinkFailure {
   );
 }
 
-/** A server that counts, or tells the time, in its error says the same with other digits. */
+/** Compares without digits: an error may contain a counter or a time. */
 export function isSameFailure(one: string, other: string): boolean {
+  const withoutDigits = (text: string): string => text.replace(/\d+/g, "0");
   return one === other || withoutDigits(one) === withoutDigits(other);
-}
-
-function withoutDigits(text: string): string {
-  return text.replace(/\d+/g, "0");
 }

@@ -1,4 +1,4 @@
-// Reads one list of a server to its end, within bounds of time, pages, entries and bytes.
+// Reads the lists of a server, within limits of time, pages, entries and characters.
 
 import { isDeepStrictEqual } from "node:util";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
@@ -11,7 +11,7 @@ import {
   leastFresh,
   NO_LISTINGS,
 } from "../../catalog/catalog.ts";
-import { type CheckedEntry, checkEntry } from "../../catalog/entry-checks.ts";
+import { checkEntry } from "../../catalog/entry-checks.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";
 import { paramHeadersOf } from "../../param-headers.ts";
 import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../../protocol.ts";
@@ -25,173 +25,152 @@ const MAX_PAGES = 1_000;
 const MAX_ENTRIES = 100_000;
 const MAX_CHARACTERS = 64 * 1024 * 1024;
 
-/** Of one list, of each kind of faulty entries; a server may have any number. */
-const TOLD_AT_MOST = 100;
+/** Limit of reported entries of one list: of the withheld ones, and of the mended ones. */
+const MOST_REPORTED = 100;
 
 /** An entry that strict clients would refuse as the server gives it. */
-export interface FaultyEntry {
+interface FaultyEntry {
   /** One line, bounded: `tool "read"`. */
   readonly entry: string;
   readonly faults: string;
-  /** Else it was mended. */
-  readonly isWithheld: boolean;
-  /** Clients of older versions get it. */
-  readonly isForOlder?: boolean;
+  /** The clients that do not get the entry; "none": the entry was mended. */
+  readonly withheldFrom: "all" | "modern" | "none";
 }
 
 type List = (typeof ENTRY_LISTS)[number];
 
-/** The list cannot be what the server means it to be. `unwritable_entry`: one would take all lists down with it. */
-export type Oddity = "no_such_list" | "nameless_entry" | "unwritable_entry";
+/** A fault of a list as a whole. `unwritable_entry`: one that would make all lists unwritable as JSON. */
+type Oddity = "no_such_list" | "nameless_entry" | "unwritable_entry";
 
 interface ReadOptions {
   readonly ask: Ask;
   readonly clock: Clock;
-  /** Of one list, all its pages. */
+  /** For all pages of one list together. */
   readonly timeoutMs: number;
   /** Why a tool cannot be called over the link; null: it can. */
   readonly toolFault: (tool: JsonObject) => string | null;
-  /** Which of the kind's lists the server declares; absent: all but skills. */
-  readonly declares?: (list: keyof Listings) => boolean;
+  /** True for the lists that the server declares. A list that it does not declare is empty. */
+  readonly declares: (list: keyof Listings) => boolean;
   /** The server speaks 2026-07-28. */
-  readonly isModern?: boolean;
+  readonly isModern: boolean;
   readonly onOddity: (method: string, oddity: Oddity) => void;
 }
 
+/** The lists that were read; a list that could not be read is missing. */
 export interface ReadKind {
-  /** The lists that were read. */
   readonly part: Partial<Listings>;
-  /** Of each of them. */
   readonly faulty: Partial<Readonly<Record<keyof Listings, readonly FaultyEntry[]>>>;
-  /** Of each of them, where the server speaks 2026-07-28. */
   readonly freshness: ListFreshness;
-  /** How long the server says that its skills hold, ms; absent: it does not, or they were not read. */
-  readonly skillsTtlMs?: number;
-  /** Why one of them was not read; null: all were. */
+  /** Why one of the lists was not read; null: all were. */
   readonly failure: LinkFailure | null;
 }
 
-const USUAL = (list: keyof Listings): boolean => list !== "skills";
-
-/** Reads what a notice of that kind is about: for resources the templates, too, both at a time. */
+/** Reads the lists that a change notice of this kind concerns, in parallel; skills only if they are declared. */
 export async function readKind(kind: ListKind, options: ReadOptions): Promise<ReadKind> {
   const part: { -readonly [Key in keyof Listings]?: Listings[Key] } = {};
   const faulty: { -readonly [Key in keyof ReadKind["faulty"]]: ReadKind["faulty"][Key] } = {};
   const freshness: { -readonly [Key in keyof ListFreshness]: ListFreshness[Key] } = {};
   let failure: LinkFailure | null = null;
-  let skillsTtlMs: number | undefined;
-  const { declares = USUAL } = options;
-  // A change of templates or skills has no notice of its own.
-  const ofKind = ENTRY_LISTS.filter(({ filter }) => filter === kind).reverse();
-  const declared = ofKind.filter(({ list }) => declares(list));
-  const reads = declared.map(async (listed) => ({ listed, read: await readList(listed, options) }));
-  for (const { listed, read } of await Promise.all(reads)) {
-    if (read.kind === "failed") failure ??= read.failure;
+  const isRead = (list: keyof Listings): boolean => list !== "skills" || options.declares(list);
+  // Templates and skills have no change notice of their own.
+  const ofKind = ENTRY_LISTS.filter(({ filter, list }) => filter === kind && isRead(list)).reverse();
+  const reads = ofKind.map(async (listed) => ({ list: listed.list, read: await readList(listed, options) }));
+  for (const { list, read } of await Promise.all(reads)) {
+    if ("kind" in read) failure ??= read;
     else {
-      part[listed.list] = read.entries;
-      faulty[listed.list] = read.faulty;
-      if (listed.list === "skills") skillsTtlMs = read.freshness?.ttlMs;
-      if (options.isModern === true) freshness[listed.list] = read.freshness;
+      part[list] = read.entries;
+      faulty[list] = read.faulty;
+      freshness[list] = read.freshness;
     }
   }
-  const read = { part, faulty, freshness, failure };
-  return skillsTtlMs === undefined ? read : { ...read, skillsTtlMs };
+  return { part, faulty, freshness, failure };
 }
 
-type ReadList =
-  | {
-      readonly kind: "read";
-      readonly entries: readonly JsonObject[];
-      readonly faulty: readonly FaultyEntry[];
-      /** Of its pages together; null: there is no such list. */
-      readonly freshness: Freshness | null;
-    }
-  | { readonly kind: "failed"; readonly failure: LinkFailure };
+interface ReadList {
+  readonly entries: readonly JsonObject[];
+  readonly faulty: readonly FaultyEntry[];
+  /** Of all pages together; null: there is no such list. */
+  readonly freshness: Freshness | null;
+}
 
-async function readList(listed: List, options: ReadOptions): Promise<ReadList> {
-  const { ask, clock, timeoutMs, toolFault, isModern, onOddity } = options;
-  const dueMs = clock.monotonicMs() + timeoutMs;
+async function readList(listed: List, options: ReadOptions): Promise<ReadList | LinkFailure> {
+  const { ask, clock, timeoutMs, toolFault, declares, isModern, onOddity } = options;
+  const { list, method, key } = listed;
   const entries: JsonObject[] = [];
   const faulty: FaultyEntry[] = [];
-  const note = (name: string, { entry, faults }: CheckedEntry, isForOlder = false): void => {
-    const isWithheld = entry === null;
-    if (faulty.filter((each) => each.isWithheld === isWithheld).length >= TOLD_AT_MOST) return;
-    const named = `${listed.kind === "template" ? "resource template" : listed.kind} ${JSON.stringify(name.slice(0, 100))}`;
-    const told = { entry: oneLine(named), faults: oneLine(faults.join(", ")), isWithheld };
-    faulty.push(isForOlder ? { ...told, isForOlder } : told);
+  let freshness: Freshness | null = null;
+  if (!declares(list)) return { entries, faulty, freshness };
+  const dueMs = clock.monotonicMs() + timeoutMs;
+  const report = (
+    entry: JsonObject,
+    faults: readonly string[],
+    withheldFrom: FaultyEntry["withheldFrom"],
+  ): void => {
+    const isMended = withheldFrom === "none";
+    if (faulty.filter((each) => (each.withheldFrom === "none") === isMended).length >= MOST_REPORTED) return;
+    const name = JSON.stringify(String(entry[key]).slice(0, 100));
+    const named = `${listed.kind === "template" ? "resource template" : listed.kind} ${name}`;
+    faulty.push({ entry: oneLine(named), faults: oneLine(faults.join(", ")), withheldFrom });
   };
   const cursors = new Set<string>();
   let given = 0;
   let characters = 0;
   let firstPage: readonly JsonObject[] | null = null;
   let cursor: string | null = null;
-  let freshness: Freshness | null = null;
   for (;;) {
     const leftMs = dueMs - clock.monotonicMs();
-    if (leftMs <= 0) return { kind: "failed", failure: noAnswer(`all of ${listed.method}`, timeoutMs) };
-    const asked = await ask(listed.method, cursor === null ? undefined : { cursor }, leftMs);
+    if (leftMs <= 0) return noAnswer(`all of ${method}`, timeoutMs);
+    const asked = await ask(method, cursor === null ? undefined : { cursor }, leftMs);
     if (asked.kind === "failed") {
-      const late = asked.failure.kind === "unreachable" && clock.monotonicMs() >= dueMs;
-      return { kind: "failed", failure: late ? noAnswer(listed.method, timeoutMs) : asked.failure };
+      const isLate = asked.failure.kind === "unreachable" && clock.monotonicMs() >= dueMs;
+      return isLate ? noAnswer(method, timeoutMs) : asked.failure;
     }
     if (isError(asked.reply)) {
       const { error } = asked.reply;
-      if (error.code !== METHOD_NOT_FOUND || cursor !== null)
-        return failed(errorAnswer(listed.method, error));
-      // Many servers have resources and no templates; one that declares a list and has none means an empty one.
-      if (listed.list !== "resourceTemplates") onOddity(listed.method, "no_such_list");
-      return { kind: "read", entries, faulty, freshness };
+      if (error.code !== METHOD_NOT_FOUND || cursor !== null) return errorAnswer(method, error);
+      // Many servers have resources and no templates. Any other declared list without its method counts as empty.
+      if (list !== "resourceTemplates") onOddity(method, "no_such_list");
+      return { entries, faulty, freshness };
     }
     const { result } = asked.reply;
     freshness = leastFresh(freshness, freshnessOf(result));
-    const page: unknown = result[listed.list];
+    const page: unknown = result[list];
     if (!Array.isArray(page))
-      return failed(
-        linkFailure("protocol", `${listed.method} was answered without a list of ${listed.list}`),
-      );
-    // Before anything is made of them: a page may hold millions of faulty ones.
+      return linkFailure("protocol", `${method} was answered without a list of ${list}`);
+    // Checked before the entries are: a page may hold millions of faulty ones.
     given += page.length;
-    if (given > MAX_ENTRIES) return failed(tooMuch(listed, `${MAX_ENTRIES} entries`));
+    if (given > MAX_ENTRIES) return tooMuch(method, `${MAX_ENTRIES} entries`);
     const kept: JsonObject[] = [];
     for (const entry of page) {
-      if (!isJsonObject(entry) || typeof entry[listed.key] !== "string") {
-        onOddity(listed.method, "nameless_entry");
-      } else if (!isWritable(entry)) onOddity(listed.method, "unwritable_entry");
+      if (!isJsonObject(entry) || typeof entry[key] !== "string") onOddity(method, "nameless_entry");
+      else if (!isWritable(entry)) onOddity(method, "unwritable_entry");
       else {
-        const fault = listed.list === "tools" ? toolFault(entry) : null;
-        const checked =
-          fault === null ? checkEntry(listed.list, entry, isModern) : { entry: null, faults: [fault] };
-        if (checked.entry !== null) kept.push(checked.entry);
-        if (checked.faults.length > 0) note(String(entry[listed.key]), checked);
-        const unusable =
-          listed.list === "tools" && checked.entry !== null ? headerFault(checked.entry) : null;
-        if (unusable !== null) note(String(entry[listed.key]), { entry: null, faults: [unusable] }, true);
+        const fault = list === "tools" ? toolFault(entry) : null;
+        const checked = fault === null ? checkEntry(list, entry, isModern) : { entry: null, faults: [fault] };
+        if (checked.faults.length > 0) report(entry, checked.faults, checked.entry === null ? "all" : "none");
+        if (checked.entry === null) continue;
+        kept.push(checked.entry);
+        const headers = list === "tools" ? paramHeadersOf(checked.entry["inputSchema"]) : [];
+        if ("fault" in headers) report(entry, [headers.fault], "modern");
       }
     }
     for (const entry of kept) entries.push(entry);
     const next: unknown = result["nextCursor"];
-    // Some servers end with an empty cursor, and would begin anew if it were sent back.
-    if (typeof next !== "string" || next === "") return { kind: "read", entries, faulty, freshness };
-    if (cursors.has(next))
-      return failed(linkFailure("protocol", `${listed.method} gives the same page again and again`));
+    // Some servers end with an empty cursor, and would start over if it were sent back.
+    if (typeof next !== "string" || next === "") return { entries, faulty, freshness };
+    if (cursors.has(next)) return linkFailure("protocol", `${method} gives the same page again and again`);
     cursors.add(next);
-    if (cursors.size >= MAX_PAGES) return failed(tooMuch(listed, `${MAX_PAGES} pages`));
-    // A list of one page is bounded by the link already; only what adds up is measured.
+    if (cursors.size >= MAX_PAGES) return tooMuch(method, `${MAX_PAGES} pages`);
+    // The link limits the size of one page, so sizes are computed only if there are several.
     if (cursor === null) firstPage = kept;
     else {
       if (firstPage !== null) characters += sizeOf(firstPage);
       firstPage = null;
       characters += sizeOf(kept);
     }
-    if (characters > MAX_CHARACTERS) return failed(tooMuch(listed, "64 MiB"));
+    if (characters > MAX_CHARACTERS) return tooMuch(method, "64 MiB");
     cursor = next;
   }
-}
-
-/** Why clients of 2026-07-28 must not use a tool, over whatever link it is called. */
-function headerFault({ inputSchema }: JsonObject): string | null {
-  const wanted = paramHeadersOf(inputSchema);
-  return "fault" in wanted ? wanted.fault : null;
 }
 
 /** Characters of its JSON. */
@@ -199,22 +178,18 @@ function sizeOf(entries: readonly JsonObject[]): number {
   return JSON.stringify(entries).length;
 }
 
-function failed(failure: LinkFailure): ReadList {
-  return { kind: "failed", failure };
+function tooMuch(method: string, bound: string): LinkFailure {
+  return linkFailure("overloaded", `${method} gives more than ${bound}`);
 }
 
-function tooMuch(listed: List, bound: string): LinkFailure {
-  return linkFailure("overloaded", `${listed.method} gives more than ${bound}`);
-}
+// The lists of one instance: read at the start and after change notices, and replaced as a whole.
 
-// The lists of one instance: read at the start, read again when the server says so, replaced as a whole.
-
-/** A server that says without end that its lists change is listened to that often, ms. */
+/** Minimum time between two readings of a list, for servers that send change notices all the time. */
 const BETWEEN_READS_MS = 100;
 
 /**
- * Skills are listed again when the server says that they no longer hold; if it says nothing, that often, ms. There is no
- * notice of their change, and of servers that tell of resources it is not certain that they mean skills, too.
+ * Skills have no change notice, so they are read again when the time that the server gives has passed; `usual`: if it
+ * gives none.
  */
 const SKILLS_MS = { atLeast: 30_000, usual: 300_000, atMost: 3_600_000 };
 
@@ -222,18 +197,6 @@ const ODD: Readonly<Record<Oddity, string>> = {
   no_such_list: "a backend declares a list that it does not have",
   nameless_entry: "a backend lists entries without a name; they are skipped",
   unwritable_entry: "a backend lists entries that are nested too deep; they are skipped",
-};
-
-const NOTHING: Readonly<Record<ListKind, Partial<Listings>>> = {
-  tools: { tools: [] },
-  resources: { resources: [], resourceTemplates: [] },
-  prompts: { prompts: [] },
-};
-
-const NO_SUCH_LIST: Readonly<Record<ListKind, ListFreshness>> = {
-  tools: { tools: null },
-  resources: { resources: null, resourceTemplates: null },
-  prompts: { prompts: null },
 };
 
 interface KindState {
@@ -260,26 +223,26 @@ function faultyOf({ faulty }: KindState): readonly FaultyEntry[] {
 }
 
 export class InstanceLists implements Disposable {
-  /** Null until all were read for the first time. */
+  /** Null until all lists were read for the first time. */
   listings: Listings | null = null;
-  /** How long each list holds, where the server says so. Another one with other `listings`, or `onListings`. */
+  /** How long each list is fresh, if the server says so. A change is reported by `onListings`. */
   freshness: ListFreshness = {};
-  /** Entries that no client may see, in words; another list when it changed. */
+  /** Entries that no client gets, in words. A new array after each change. */
   withheld: readonly string[] = [];
   readonly #options: InstanceOptions;
   readonly #session: ServerSession;
-  readonly #toolFault: (tool: JsonObject) => string | null;
+  readonly #toolFault: ReadOptions["toolFault"];
   readonly #onStale: () => void;
   readonly #states = { tools: unread(), resources: unread(), prompts: unread() };
   readonly #oddities = new Set<string>();
   #skillsTimer: Timer | null = null;
   #disposed = false;
 
-  /** `toolFault`: why a tool cannot be called over the link. */
+  /** `toolFault`: why a tool cannot be called over the link; null: it can. */
   constructor(
     options: InstanceOptions,
     session: ServerSession,
-    toolFault: (tool: JsonObject) => string | null,
+    toolFault: ReadOptions["toolFault"],
     onStale: () => void,
   ) {
     this.#options = options;
@@ -293,7 +256,7 @@ export class InstanceLists implements Disposable {
     return tools.staleBecause ?? resources.staleBecause ?? prompts.staleBecause;
   }
 
-  /** Reads everything for the first time, all at once; null: it is there, but for lists that only fail themselves. */
+  /** Reads all lists for the first time, in parallel. Null: success; single lists may have failed if others were read. */
   async readFirst(): Promise<LinkFailure | null> {
     const outcomes = await Promise.all(
       LIST_KINDS.map(async (kind) => ({ kind, ...(await this.#read(kind)) })),
@@ -310,19 +273,19 @@ export class InstanceLists implements Disposable {
       this.#notRead(kind, failure);
     }
     if (this.#disposed) return null;
-    // Also where they could not be read: what is said of its skills is no longer the server's alone.
+    // Skills that could not be read count as an empty list, so that the gateway answers for them.
     if (this.#hasSkills) all = { ...all, skills: all.skills ?? [] };
     this.listings = all;
     for (const kind of LIST_KINDS) if (this.#states[kind].again) this.#begin(kind);
     return null;
   }
 
-  /** One kind changed. While it is being read, at most one more reading follows. */
+  /** A list of this kind has changed. Notices during a reading cause one more reading. */
   changed(kind: ListKind): void {
     if (this.#declaresAnyOf(kind)) this.#begin(kind);
   }
 
-  /** All kinds may have changed. */
+  /** Lists of all kinds may have changed. */
   refresh(): void {
     for (const kind of LIST_KINDS) this.#begin(kind);
   }
@@ -341,7 +304,6 @@ export class InstanceLists implements Disposable {
       state.again = true;
       return;
     }
-    // The first notice after a quiet time is followed at once.
     const waitMs = state.readAtMs + BETWEEN_READS_MS - clock.monotonicMs();
     if (waitMs <= 0) void this.#readAgain(kind);
     else {
@@ -358,28 +320,23 @@ export class InstanceLists implements Disposable {
     const isModern = this.#session.result?.protocolVersion === MODERN_VERSION;
     state.reading = true;
     state.again = false;
-    const undeclared = { part: NOTHING[kind], freshness: isModern ? NO_SUCH_LIST[kind] : {} };
-    let outcome: ReadKind = { ...undeclared, faulty: {}, failure: null };
-    if (this.#declaresAnyOf(kind)) {
-      const read = await readKind(kind, {
-        ask: this.#session.ask,
-        clock,
-        timeoutMs,
-        toolFault: this.#toolFault,
-        declares: (list) => (list === "skills" ? this.#hasSkills : this.#session.declares(kind)),
-        isModern,
-        onOddity: this.#onOddity,
-      });
-      outcome = read;
-      if (kind === "resources") this.#followSkills(read.skillsTtlMs ?? 0);
-    }
-    // They are gone with the session that declared them.
-    if (kind === "resources" && !this.#hasSkills && this.listings?.skills)
-      outcome = { ...outcome, part: { ...outcome.part, skills: null } };
+    const read = await readKind(kind, {
+      ask: this.#session.ask,
+      clock,
+      timeoutMs,
+      toolFault: this.#toolFault,
+      declares: (list) => (list === "skills" ? this.#hasSkills : this.#session.declares(kind)),
+      isModern,
+      onOddity: this.#onOddity,
+    });
+    if (kind === "resources") this.#followSkills(read.freshness.skills?.ttlMs ?? 0);
+    // A renewed session may no longer declare skills.
+    const noSkills =
+      kind === "resources" && !this.#hasSkills && this.listings?.skills ? { skills: null } : {};
     state.reading = false;
     state.readAtMs = clock.monotonicMs();
-    this.#foundFaulty(kind, outcome.faulty);
-    return outcome;
+    this.#foundFaulty(kind, read.faulty);
+    return { ...read, part: { ...read.part, ...noSkills }, freshness: isModern ? read.freshness : {} };
   }
 
   get #hasSkills(): boolean {
@@ -391,7 +348,7 @@ export class InstanceLists implements Disposable {
     return this.#session.declares(kind) || (kind === "resources" && this.#hasSkills);
   }
 
-  /** They are read again when their time is over. */
+  /** Reads skills again when their time has passed; `ttlMs` 0: the server gives none. */
   #followSkills(ttlMs: number): void {
     this.#skillsTimer?.[Symbol.dispose]();
     this.#skillsTimer = null;
@@ -401,7 +358,7 @@ export class InstanceLists implements Disposable {
     this.#skillsTimer = this.#options.clock.setTimer(waitMs, () => this.changed("resources"));
   }
 
-  /** The same reason is not told again, however often the list is asked for. */
+  /** Logs each reason once, however often the list is read. */
   #notRead(kind: ListKind, { message: reason }: LinkFailure): void {
     const { backend, logger } = this.#options;
     const state = this.#states[kind];
@@ -410,26 +367,26 @@ export class InstanceLists implements Disposable {
     logger.warn("a backend's list could not be read", { backend, kind, reason });
   }
 
-  /** The same faults are not told again, however often the list is read. */
+  /** Logs the faulty entries if they have changed. */
   #foundFaulty(kind: ListKind, found: ReadKind["faulty"]): void {
     const { backend, logger } = this.#options;
     const state = this.#states[kind];
     const before = faultyOf(state);
-    // A list that was not read is as it was.
+    // A list that was not read keeps its faulty entries.
     state.faulty = { ...state.faulty, ...found };
     const faulty = faultyOf(state);
     if (isDeepStrictEqual(faulty, before)) return;
     this.withheld = LIST_KINDS.flatMap((each) => faultyOf(this.#states[each]))
-      .filter(({ isWithheld }) => isWithheld)
-      .map(({ entry, faults, isForOlder }) => {
-        const from = isForOlder === true ? ` from clients of ${MODERN_VERSION}` : "";
+      .filter(({ withheldFrom }) => withheldFrom !== "none")
+      .map(({ entry, faults, withheldFrom }) => {
+        const from = withheldFrom === "modern" ? ` from clients of ${MODERN_VERSION}` : "";
         return `${entry} is withheld${from}: ${faults}`;
       });
-    const told = (wanted: boolean): readonly string[] =>
+    const [mended = [], withheld = []] = [true, false].map((isMended) =>
       faulty
-        .filter(({ isWithheld }) => isWithheld === wanted)
-        .map(({ entry, faults }) => `${entry}: ${faults}`);
-    const [withheld, mended] = [told(true), told(false)];
+        .filter(({ withheldFrom }) => (withheldFrom === "none") === isMended)
+        .map(({ entry, faults }) => `${entry}: ${faults}`),
+    );
     if (withheld.length > 0)
       logger.warn("malformed entries of a backend's list withheld", { backend, entries: withheld });
     if (mended.length > 0)
@@ -442,7 +399,7 @@ export class InstanceLists implements Disposable {
     if (this.#disposed || this.listings === null) return;
     const state = this.#states[kind];
     if (failure === null) state.staleBecause = null;
-    // A lost session is renewed, and everything read again then.
+    // A lost session is renewed, and all lists are read again afterwards.
     else if (failure.kind !== "session_lost") this.#notRead(kind, failure);
     const next = { ...this.listings, ...part };
     const freshness = { ...this.freshness, ...read };
@@ -465,7 +422,7 @@ export class InstanceLists implements Disposable {
   };
 }
 
-/** The server answered, and its other lists may be as they should. */
+/** The server answered, so its other lists may be readable. */
 function isOfOneList({ kind }: LinkFailure): boolean {
   return kind === "protocol" || kind === "overloaded";
 }

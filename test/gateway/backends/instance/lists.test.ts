@@ -26,6 +26,8 @@ function read(
     clock: createManualClock(),
     timeoutMs: 10_000,
     toolFault: () => null,
+    declares: (list) => list !== "skills",
+    isModern: false,
     onOddity: (method, oddity) => void oddities.push(`${method} ${oddity}`),
   });
 }
@@ -71,6 +73,8 @@ describe("reading a list", () => {
       clock,
       timeoutMs: 10_000,
       toolFault: () => null,
+      declares: () => true,
+      isModern: false,
       onOddity() {},
     });
     assert.deepEqual(asked, [10_000, 6_000, 2_000]);
@@ -89,7 +93,7 @@ describe("reading a list", () => {
     assert.deepEqual(outcome, {
       part: { resources: [], resourceTemplates: [{ uriTemplate: "f:///{x}", name: "x" }] },
       faulty: { resources: [], resourceTemplates: [] },
-      freshness: {},
+      freshness: { resources: null, resourceTemplates: { ttlMs: 0, cacheScope: "private" } },
       failure: null,
     });
     assert.deepEqual(oddities.sort(), [
@@ -116,7 +120,7 @@ describe("reading a list", () => {
       assert.deepEqual(outcome, {
         part: { tools: [toolOf("t0"), toolOf("t1"), toolOf("t2")] },
         faulty: { tools: [] },
-        freshness: {},
+        freshness: { tools: { ttlMs: 0, cacheScope: "private" } },
         failure: null,
       });
     }
