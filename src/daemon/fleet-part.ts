@@ -2,8 +2,8 @@
 import { type Duplex, duplexPair } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
 import type { Condition, StatusReport } from "../api/contract.ts";
-import type { FleetCheckReport, FleetReport } from "../api/fleet-contract.ts";
 import { fleetOff } from "../api/gateway-names.ts";
+import type { Control } from "../api/operations.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { FleetConfig, MountaineerConfig } from "../config/snapshot.ts";
 import type { Calls, CallsOptions } from "../fleet/calls/calls.ts";
@@ -18,40 +18,19 @@ import type { ServiceTransition } from "./events/service-transitions.ts";
 import type { GatewayPart } from "./gateway-part.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
-/** The gateway lets calls go on for as long when it stops; a little longer for their answers to be on their way, ms. */
+/** Time for calls to end when the service stops, ms: a little longer than the gateway's own, for answers on their way. */
 const DRAIN_MS = 3_500;
 
-/** Disposing says farewell, soon. */
-export interface FleetPart extends AsyncDisposable {
-  readonly applier: ConfigApplier;
-  readonly control: LayerControl & {
-    fleet(): Promise<FleetReport>;
-    fleetCheck(input: null, signal: AbortSignal): Promise<FleetCheckReport>;
-  };
-  /** Empty while no fleet is configured. */
-  conditions(): Condition[];
-  /** Begins with the first configuration; resolves when all is loaded, whether or not a server answers. */
-  start(config: MountaineerConfig, status: () => StatusReport): Promise<void>;
-  /** To the gateway of another machine. */
-  readonly openMachine: OpenMachine;
-  /** A share was looked at. */
-  noteShare(): void;
-  /** The gateways with which this one shares the sessions of its clients. */
-  readonly peers: SessionPeers;
-  /** The next daemon is this machine from now on: nothing is told any more. Disposing waits for the connection's end. */
-  handOver(): void;
-}
-
 interface FleetPartOptions extends Pick<FleetOptions, "values" | "clock" | "logger" | "redact"> {
-  /** Mountaineer's own folder, absolute: the fleet's server may be in it. */
+  /** Mountaineer's own folder, absolute; the fleet's server may be in it. */
   readonly home: string;
   readonly gateway: Pick<GatewayPart, "machines">;
   readonly bus: Pick<Bus<ServiceTransition>, "subscribe">;
-  /** What becomes of the configuration that all machines have in common. */
+  /** The layer of configuration that all machines of the fleet share. */
   readonly layers: () => LayerPort;
 }
 
-/** What the home has kept of its fleet, told where it is of no use. */
+/** Reads the layer that the home has kept of its fleet; `tell` hears why a kept layer is unusable. */
 export function keptLayerOf(home: string, tell: (reason: string) => void) {
   return async (operator: string): Promise<ConfigLayer | null> => {
     const { readKeptLayer } = await import("../fleet/layer/kept-layer.ts");
@@ -74,14 +53,14 @@ async function load() {
 }
 type Loaded = Awaited<ReturnType<typeof load>>;
 
-export function createFleetPart({ bus, home, gateway, layers, ...options }: FleetPartOptions): FleetPart {
+export function createFleetPart({ bus, home, gateway, layers, ...options }: FleetPartOptions) {
   let config: FleetConfig | null = null;
   let fleet: Fleet | null = null;
-  /** Null: nothing is exported or imported. */
+  /** null: nothing is exported, imported or shared. */
   let calls: Calls | null = null;
   let status: (() => StatusReport) | null = null;
   let sharesRoot = "";
-  /** Ends what a change of the configuration replaced. */
+  /** Fleets and calls that a change of the configuration replaced, until they have ended. */
   const retiring = new Set<Promise<void>>();
   const unsubscribe = bus.subscribe((transition) => {
     fleet?.note();
@@ -90,7 +69,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   });
   let keeping = new AbortController();
 
-  /** A fleet that begins anew, too, looks whether the server is here. */
+  /** Each new fleet checks whether this machine is to run the fleet's server. */
   const begin = (
     { startFleet, keepServer, serveKeyRequests }: Loaded,
     wanted: FleetConfig,
@@ -107,13 +86,13 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
       ? startCalls({ ...options, config: wanted, ...lendingOf(gateway, () => sharesRoot) })
       : null;
 
-  /** Calls that are under way go on where their link may. */
+  /** Calls under way continue if the link to the fleet stays the same. */
   const followCalls = (before: FleetConfig | null, loaded: Loaded | null): Promise<void> | null => {
     if (config !== null && calls !== null && acrossMachines(config) && isSameLink(before, config)) {
       calls.configure(config);
       return null;
     }
-    // First those that were here: the next ones tell of theirs themselves.
+    // The old calls end first: the new ones announce their backends themselves.
     const ended = calls?.end(0) ?? null;
     calls = config === null || loaded === null || status === null ? null : beginCalls(loaded, config);
     return ended;
@@ -124,7 +103,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     keeping.abort();
     const last = fleet;
     fleet = config === null || loaded === null || status === null ? null : begin(loaded, config, status);
-    // Under the same name at the same place the new one goes on with what the old one told.
+    // With the same name and servers, the new fleet continues what the old one published.
     const goesOn = config?.name === before?.name && isDeepStrictEqual(config?.servers, before?.servers);
     return last?.end(goesOn ? "handed_over" : "left") ?? null;
   };
@@ -143,33 +122,68 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     await Promise.all([fleet?.end(how), how === "handed_over" ? null : calls?.end(DRAIN_MS), ...retiring]);
   };
 
+  const layer: LayerControl = {
+    fleetLayer: async (...asked) => layerControl().fleetLayer(...asked),
+    fleetLayerHistory: async (...asked) => layerControl().fleetLayerHistory(...asked),
+    fleetLayerText: async (...asked) => layerControl().fleetLayerText(...asked),
+    putFleetLayer: async (...asked) => layerControl().putFleetLayer(...asked),
+  };
+  const control = {
+    async fleet() {
+      const report = await fleet?.look();
+      if (report === undefined) throw fleetOff();
+      return { ...report, conditions: [...report.conditions, ...(calls?.conditions() ?? [])] };
+    },
+    ...layer,
+    async fleetCheck(_, signal) {
+      if (config === null) throw fleetOff();
+      const { checkFleet } = await import("../fleet/way-in/fleet-check.ts");
+      return checkFleet({ ...options, home, config }, signal);
+    },
+  } satisfies Partial<Control>;
+  const peers: SessionPeers = {
+    get machine() {
+      return sharesSessions(config) ? (config?.name ?? null) : null;
+    },
+    shares: (machine) => calls?.sessions.shares(machine) ?? false,
+    reach: async (...asked) => (await calls?.sessions.reach(...asked)) ?? null,
+  };
+  const applier: ConfigApplier = {
+    name: "fleet",
+    async prepare({ after }) {
+      const rootAfter = after.global.sharesRoot;
+      if (isDeepStrictEqual(after.fleet, config)) {
+        return {
+          commit() {
+            sharesRoot = rootAfter;
+          },
+        };
+      }
+      const loaded = after.fleet === null ? null : await load();
+      return {
+        commit() {
+          sharesRoot = rootAfter;
+          const before = config;
+          config = after.fleet;
+          const ended = followCalls(before, loaded);
+          const ending = Promise.all([followFleet(before, loaded), ended]).then(() => {});
+          retiring.add(ending);
+          void ending.finally(() => retiring.delete(ending));
+        },
+      };
+    },
+  };
   return {
-    control: {
-      async fleet() {
-        const report = await fleet?.look();
-        if (report === undefined) throw fleetOff();
-        return { ...report, conditions: [...report.conditions, ...(calls?.conditions() ?? [])] };
-      },
-      fleetLayer: async (...asked) => layerControl().fleetLayer(...asked),
-      fleetLayerHistory: async (...asked) => layerControl().fleetLayerHistory(...asked),
-      fleetLayerText: async (...asked) => layerControl().fleetLayerText(...asked),
-      putFleetLayer: async (...asked) => layerControl().putFleetLayer(...asked),
-      async fleetCheck(_, signal) {
-        if (config === null) throw fleetOff();
-        const { checkFleet } = await import("../fleet/way-in/fleet-check.ts");
-        return checkFleet({ ...options, home, config }, signal);
-      },
-    },
-    conditions: () => [...(fleet?.conditions() ?? []), ...(calls?.conditions() ?? [])],
-    openMachine: (backend, onEnd) => (calls === null ? closedStream(onEnd) : calls.open(backend, onEnd)),
-    peers: {
-      get machine() {
-        return sharesSessions(config) ? (config?.name ?? null) : null;
-      },
-      shares: (machine) => calls?.sessions.shares(machine) ?? false,
-      reach: async (...asked) => (await calls?.sessions.reach(...asked)) ?? null,
-    },
-    async start(first, ofMachine) {
+    control,
+    peers,
+    applier,
+    /** Empty while no fleet is configured. */
+    conditions: (): Condition[] => [...(fleet?.conditions() ?? []), ...(calls?.conditions() ?? [])],
+    /** Opens a stream to the gateway of another machine. */
+    openMachine: (...[backend, onEnd]: Parameters<OpenMachine>): Duplex =>
+      calls === null ? closedStream(onEnd) : calls.open(backend, onEnd),
+    /** Starts with the first configuration; resolves when all code is loaded, whether or not a server answers. */
+    async start(first: MountaineerConfig, ofMachine: () => StatusReport): Promise<void> {
       status = ofMachine;
       sharesRoot = first.global.sharesRoot;
       if (first.fleet === null) return;
@@ -178,34 +192,12 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
       calls = beginCalls(loaded, config);
       fleet = begin(loaded, config, ofMachine);
     },
-    applier: {
-      name: "fleet",
-      async prepare({ after }) {
-        const rootAfter = after.global.sharesRoot;
-        if (isDeepStrictEqual(after.fleet, config)) {
-          return {
-            commit() {
-              sharesRoot = rootAfter;
-            },
-          };
-        }
-        const loaded = after.fleet === null ? null : await load();
-        return {
-          commit() {
-            sharesRoot = rootAfter;
-            const before = config;
-            config = after.fleet;
-            const ended = followCalls(before, loaded);
-            const ending = Promise.all([followFleet(before, loaded), ended]).then(() => {});
-            retiring.add(ending);
-            void ending.finally(() => retiring.delete(ending));
-          },
-        };
-      },
-    },
-    noteShare: () => calls?.note(),
-    handOver: () => void end("handed_over"),
-    [Symbol.asyncDispose]: () => end("stopped"),
+    /** To be called after each look at a share. */
+    noteShare: (): void => calls?.note(),
+    /** Stops publishing, because the next daemon is this machine in the fleet. Disposing then awaits the connection's end. */
+    handOver: (): void => void end("handed_over"),
+    /** Says goodbye to the fleet. */
+    [Symbol.asyncDispose]: (): Promise<void> => end("stopped"),
   };
 }
 
@@ -214,7 +206,7 @@ type Lending = Pick<
   "lent" | "lentPlaces" | "onPlaces" | "serve" | "serveSession" | "onBorrowed"
 >;
 
-/** What another machine may ask of this one's gateway, and what that gateway borrows. */
+/** Joins the fleet's calls to this machine's gateway. */
 function lendingOf({ machines }: Pick<GatewayPart, "machines">, sharesRoot: () => string): Lending {
   return {
     lent: () => machines.lent(),
@@ -226,7 +218,7 @@ function lendingOf({ machines }: Pick<GatewayPart, "machines">, sharesRoot: () =
   };
 }
 
-/** Another sign-in, too, is another link. */
+/** Other credentials make another link as well. */
 function isSameLink(one: FleetConfig | null, other: FleetConfig | null): boolean {
   const link = (config: FleetConfig | null): unknown =>
     config && [config.name, config.servers, config.credentials, config.tlsCa];
@@ -242,7 +234,7 @@ function sharesSessions(config: FleetConfig | null): boolean {
   return (config?.sessions ?? []).length > 0;
 }
 
-/** The fleet was left meanwhile. */
+/** A stream for a call that came after this machine left the fleet. */
 function closedStream(onEnd: Parameters<OpenMachine>[1]): Duplex {
   const [ours, theirs] = duplexPair();
   setImmediate(() => {

@@ -1,5 +1,4 @@
-// A gateway's part of the home: the files it keeps there, and who else may use them while another daemon takes over.
-
+// The gateway's files in the home, and the daemon that may still use them while it hands over to this one.
 import { join } from "node:path";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
@@ -24,16 +23,16 @@ export interface GatewayHomeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
-  /** What cannot run twice may run in the daemon that hands over; asked until it was told that it does not. */
+  /** The daemon that hands over: backends that cannot run twice may still run there. */
   readonly elsewhere?: OtherDaemon | undefined;
-  /** What is served at the gateway's address beside MCP. */
+  /** Serves other requests than MCP at the gateway's address. */
   readonly beside?: Beside | undefined;
 }
 
 /** Another daemon that still runs on this home, and hands over to this one. */
 type OtherDaemon = Omit<Predecessor, "turn" | "failed" | "stopped" | "movedOn" | "taken">;
 
-/** What the gateway gets of its home. */
+/** The gateway's options that depend on its home. */
 export function gatewayHome(options: GatewayHomeOptions) {
   const { home, place, environment, snapshot, clock, logger, redact, elsewhere } = options;
   const writes = openHomeWrites({ home, clock, environment, logger });
@@ -43,17 +42,17 @@ export function gatewayHome(options: GatewayHomeOptions) {
   return {
     isHandedOver: () => handedOver,
     writes,
-    /** What is written from now on another daemon writes; resolves when nothing is written here. */
+    /** Leaves all writing to the next daemon; resolves when nothing is written here any more. */
     handOver(): Promise<void> {
       handedOver = true;
       return writes.end();
     },
-    // Two that did would each take the other's new file for the full one.
+    // If two daemons rotated the audit, each would rotate the other's new file.
     rotates: () => writes.isOurs,
     suspended,
-    /** The home is free: clients come with states of the other one, and some of their calls are still there. */
+    /** To be called when the home is free: takes over sessions, connections and waiting calls of the other daemon. */
     takeOver(gateway: GatewayPart): void {
-      // Before the door is open: whoever began a session there may come to it at once.
+      // Before the gateway listens: a client with a session from the other daemon may come at once.
       elsewhere?.onSession({
         keep: async ({ hash, record }) => gateway.handing?.http.store.adopt(hash, record),
         end: (hash) => void gateway.handing?.http.store.removeElsewhere(hash),

@@ -14,47 +14,21 @@ import { createRecordPages } from "./control/record-pages.ts";
 import type { HandingGateway } from "./handover/handing.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
-export interface GatewayPart extends AsyncDisposable {
-  readonly applier: ConfigApplier;
-  readonly control: ReturnType<typeof createGatewayControl> & Pick<Control, "audit">;
-  /** By backend, what it was asked in each minute of the last day; empty while no gateway is configured. */
-  callMinutes(): ReadonlyMap<string, readonly CallMinute[]>;
-  /** Begins with the first configuration; resolves when the gateway listens, or has failed to. */
-  start(config: MountaineerConfig, door?: GivenDoor | null): Promise<void>;
-  /**
-   * The first half of `start`; resolves when its backends serve or have failed, those that may start now. `rehearses`:
-   * and when the code that will serve is compiled.
-   */
-  build(config: MountaineerConfig, signal: AbortSignal, rehearses: boolean): Promise<void>;
-  /** The part of the gateway that a handover is about; null: there is none. */
-  readonly handing: HandingGateway | null;
-  /** Empty while no gateway is configured. */
-  status(): Pick<StatusReport, "gateway" | "backends">;
-  /** Into the audit, where there is one: an entry of the configuration waits, or was approved. */
-  note(record: Parameters<Gateway["note"]>[0]): void;
-  /** Serves one client over lines of JSON-RPC; ends the stream at once while no gateway is configured. */
-  serveLines(stream: Duplex): void;
-  /** As the gateway has them; nothing while none is configured. */
-  readonly machines: Pick<Gateway, "serveMachine" | "lent" | "borrow"> &
-    Pick<Gateway["http"], "serveForwarded"> &
-    Pick<Gateway["together"], "lentPlaces" | "notePlaces">;
-  /** No backend is in its first attempt any more. */
-  settled(signal: AbortSignal): Promise<void>;
-}
+export type GatewayPart = ReturnType<typeof createGatewayPart>;
 
 const code = () => import("../gateway/serving/gateway.ts");
 
-/** Where one is configured: its code is loaded while a start waits for other processes. */
+/** Loads the gateway's code, if one is configured, while a start waits for other processes. */
 export function loadAhead(config: MountaineerConfig): void {
-  // What fails here fails again where the gateway starts.
+  // A failure here is repeated, and reported, when the gateway starts.
   if (wantsGateway(config)) code().catch(() => {});
 }
 
-export function createGatewayPart(options: GatewayOptions): GatewayPart {
-  /** Once there is one it stays, so that calls drain and sessions survive while nothing is configured. */
+export function createGatewayPart(options: GatewayOptions) {
+  /** Kept once created, also while none is configured: calls drain, and sessions survive. */
   let gateway: Gateway | null = null;
   let wanted = false;
-  /** Where it is written, or would be; null: nowhere. */
+  /** null: no audit is configured. */
   let audit: AuditConfig | null = null;
   const pages = createRecordPages(options.clock);
 
@@ -64,32 +38,42 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
     return gateway;
   };
   const current = (): Gateway | null => (wanted ? gateway : null);
+  /** Ends the stream if no gateway is configured. */
+  const serve = (stream: Duplex, begin: (running: Gateway) => void): void => {
+    const running = current();
+    if (running === null) stream.destroy();
+    else begin(running);
+  };
+  const applier: ConfigApplier = {
+    name: "gateway",
+    async prepare({ after }) {
+      const wants = wantsGateway(after);
+      const running = wants ? await load() : gateway;
+      if (running === null) return { commit() {} };
+      const prepared = await running.prepare(gatewayConfig(after));
+      return {
+        commit() {
+          wanted = wants;
+          audit = after.audit;
+          prepared.commit();
+        },
+        retire: () => prepared.retire(),
+        rollback: () => prepared.rollback(),
+      };
+    },
+  };
+  const control: ReturnType<typeof createGatewayControl> & Pick<Control, "audit"> = {
+    ...createGatewayControl(current),
+    audit: (request, signal) => auditReport(audit, request, pages, signal),
+  };
 
   return {
-    control: {
-      ...createGatewayControl(current),
-      audit: (request, signal) => auditReport(audit, request, pages, signal),
-    },
-    callMinutes: () => current()?.calls.minutes ?? new Map(),
-    applier: {
-      name: "gateway",
-      async prepare({ after }) {
-        const wants = wantsGateway(after);
-        const running = wants ? await load() : gateway;
-        if (running === null) return { commit() {} };
-        const prepared = await running.prepare(gatewayConfig(after));
-        return {
-          commit() {
-            wanted = wants;
-            audit = after.audit;
-            prepared.commit();
-          },
-          retire: () => prepared.retire(),
-          rollback: () => prepared.rollback(),
-        };
-      },
-    },
-    async start(config, door = null) {
+    applier,
+    control,
+    /** Calls of the last day by backend, minute by minute; empty while no gateway is configured. */
+    callMinutes: (): ReadonlyMap<string, readonly CallMinute[]> => current()?.calls.minutes ?? new Map(),
+    /** Starts with the first configuration; resolves when the gateway listens, or has failed to. */
+    async start(config: MountaineerConfig, door: GivenDoor | null = null): Promise<void> {
       audit = config.audit;
       if (!wantsGateway(config)) {
         closeDoor(door);
@@ -101,7 +85,11 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
       if (!isBuilt) await first.build(gatewayConfig(config));
       await first.open(gatewayConfig(config), door);
     },
-    async build(config, signal, rehearses) {
+    /**
+     * The first half of `start`; resolves when the backends that may start now serve or have failed. `rehearses`: and when
+     * the code that serves calls is compiled.
+     */
+    async build(config: MountaineerConfig, signal: AbortSignal, rehearses: boolean): Promise<void> {
       if (!wantsGateway(config)) return;
       const first = await load();
       await first.build(gatewayConfig(config));
@@ -110,46 +98,46 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
         rehearses ? rehearseOnce(options, signal) : null,
       ]);
     },
-    get handing() {
+    /** The gateway as a handover needs it; null if none was ever configured. */
+    get handing(): HandingGateway | null {
       return gateway;
     },
-    status() {
+    /** Empty while no gateway is configured. */
+    status(): Pick<StatusReport, "gateway" | "backends"> {
       const running = current();
       return running === null ? {} : gatewayStatus(running);
     },
-    note: (record) => current()?.note(record),
-    serveLines(stream) {
-      const running = current();
-      if (running === null) stream.destroy();
-      else running.serveLines(stream);
-    },
+    /** Writes to the audit, if one is configured, that an entry of the configuration waits or was approved. */
+    note: (record: Parameters<Gateway["note"]>[0]): void => current()?.note(record),
+    /** Serves one client over lines of JSON-RPC. */
+    serveLines: (stream: Duplex): void => serve(stream, (running) => running.serveLines(stream)),
+    /** The gateway for other machines of the fleet; while none is configured, streams end and lists are empty. */
     machines: {
-      serveMachine(stream, ...asked) {
-        const running = current();
-        if (running === null) stream.destroy();
-        else running.serveMachine(stream, ...asked);
-      },
-      serveForwarded(stream) {
-        const running = current();
-        if (running === null) stream.destroy();
-        else running.http.serveForwarded(stream);
-      },
-      lent: () => current()?.lent() ?? [],
-      borrow: (backends) => gateway?.borrow(backends),
-      lentPlaces: (...asked) => current()?.together.lentPlaces(...asked) ?? new Map(),
-      notePlaces: (places) => gateway?.together.notePlaces(places),
+      serveMachine: (stream: Duplex, machine: string, backend: string): void =>
+        serve(stream, (running) => running.serveMachine(stream, machine, backend)),
+      serveForwarded: (stream: Duplex): void =>
+        serve(stream, (running) => running.http.serveForwarded(stream)),
+      lent: (): ReturnType<Gateway["lent"]> => current()?.lent() ?? [],
+      borrow: (...backends: Parameters<Gateway["borrow"]>): void => gateway?.borrow(...backends),
+      lentPlaces: (
+        ...asked: Parameters<Gateway["together"]["lentPlaces"]>
+      ): ReturnType<Gateway["together"]["lentPlaces"]> =>
+        current()?.together.lentPlaces(...asked) ?? new Map(),
+      notePlaces: (...places: Parameters<Gateway["together"]["notePlaces"]>): void =>
+        gateway?.together.notePlaces(...places),
     },
-    async settled(signal) {
+    /** Resolves when no backend is in its first attempt any more. */
+    async settled(signal: AbortSignal): Promise<void> {
       await current()?.pool.settled(signal);
     },
-    async [Symbol.asyncDispose]() {
+    async [Symbol.asyncDispose](): Promise<void> {
       wanted = false;
       await gateway?.[Symbol.asyncDispose]();
     },
   };
 }
 
-/** Beside a daemon that serves, which needs the processor, too: once, and while backends start. */
+/** Runs beside a daemon that serves and needs the processor too: hence only once, while backends start. */
 async function rehearseOnce({ clock, logger }: GatewayOptions, signal: AbortSignal): Promise<void> {
   const { rehearse } = await import("../gateway/serving/rehearsal.ts");
   const { asked, answered } = await rehearse({ clock, signal });

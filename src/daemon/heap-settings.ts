@@ -1,25 +1,24 @@
-// How V8 is to use the daemon's heap.
+// V8's settings for the daemon's heap.
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 
-/** Of what is in use after a collection; V8's own choice may be several times that. */
+/** Growth of the heap before the next collection, in percent of what the last one left; V8's default may be several times that. */
 const GROWING_PERCENT = 100;
-/** What a start leaves to do in the background is mostly done by then, ms. */
+/** Most background work of a start is done by then, ms. */
 const STARTED_MS = 2_000;
 
-/** Holds for the process, from now on; children inherit nothing of it. */
+/** Affects this process from now on, not its children. */
 export function settleHeap(): void {
   setFlagsFromString(`--heap-growing-percent=${GROWING_PERCENT}`);
-  // V8 may decide that the objects of one place in the code are born in the old heap, as those of the first calls lived
-  // long. Each of them then takes all that it points to with it, dead or not, until the next full collection: 1.4 KB of
-  // each call.
+  // If the first objects of an allocation site live long, V8 allocates its later ones in the old space. Each of those keeps
+  // all it points to alive until the next full collection: 1.4 KB for each call.
   setFlagsFromString("--no-allocation-site-pretenuring");
 }
 
 /**
- * Gives what only the start needed back to the system, once: 6 MB of 87. V8 itself collects when a heap grows, and that of
- * a daemon at rest does not. Takes 12 ms of the thread.
+ * Returns memory that only the start needed to the system, once: 6 MB of 87. V8 collects when the heap grows, and the heap
+ * of an idle daemon does not. Blocks the thread for 12 ms.
  */
 export function trimHeapAfterStart(clock: Clock): Timer {
   return clock.setTimer(STARTED_MS, () => {

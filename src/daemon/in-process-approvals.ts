@@ -1,4 +1,4 @@
-// Approving when no daemon runs: what the next one will find approved.
+// Approves entries while no daemon runs, for the next daemon.
 import type { InProcessApprovals, InProcessOptions } from "../api/in-process.ts";
 import { askOf } from "../api/operations.ts";
 import { findPlace } from "../config/locate.ts";
@@ -13,10 +13,10 @@ import { openHome } from "./compose/home.ts";
 import { keptLayerOf } from "./fleet-part.ts";
 import { approvalsReport, requireWaiting } from "./reload/approvals.ts";
 
-/** How long another command's lock is waited for, ms. */
+/** Longest wait for another command's lock, ms. */
 const LOCK_WAIT_MS = 10_000;
 
-/** Lookers take no lock and write nothing. Rejects with what keeps a start from happening. */
+/** A command that only looks takes no lock and writes nothing. Rejects as a start does. */
 export async function openApprovalsInProcess(options: InProcessOptions): Promise<InProcessApprovals> {
   const { home, configPath, intent, command, signal } = options;
   const writes = intent === "change";
@@ -50,8 +50,8 @@ export async function openApprovalsInProcess(options: InProcessOptions): Promise
 }
 
 /**
- * Approves what an edit changed, in a home that has approvals; resolves with how many entries wait. The home's lock must
- * be held. Rejects with `secret_unavailable`.
+ * Approves the entries that an edit changed, if the home has approvals; resolves with the number of entries that wait. The
+ * home's lock must be held. Rejects with `secret_unavailable`.
  */
 export async function approveEdited(
   home: string,
@@ -62,21 +62,21 @@ export async function approveEdited(
   const environment = process.env;
   const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
   const opened = await openApprovals({ home, clock, environment }, signal);
-  // The next daemon finds a home without approvals, and approves what stands.
+  // In a home without approvals, the next daemon approves the whole file.
   if (opened.loaded.approvals === null) return 0;
   const places = guardedPlaces(place, snapshot.path);
   const parts = { ...opened, places, clock, logger: silentLogger, publish: () => {}, writes: true };
   await using keeper = createApprovalKeeper(parts);
   const { ids, ...grant } = keeper.edited(before, snapshot.config, null);
   const whole = await withKeptLayer(home, snapshot);
-  // What comes up from under the file is nobody's edit.
+  // Entries that only the fleet's layer brings are not part of the edit.
   const unseen = new Set(whole.config.layer?.brings ?? []);
   const seen = new Set([...ids].filter((id) => !unseen.has(id)));
   const judged = await keeper.judge(whole, null, { ...grant, ids: seen });
   return judged.held.waiting.length;
 }
 
-/** What the next daemon begins with: else what was approved of the fleet's layer would count as gone. */
+/** Adds the fleet's layer, as the next daemon does: without it, its approved entries would count as removed. */
 async function withKeptLayer(home: string, own: ConfigSnapshot): Promise<ConfigSnapshot> {
   if ((own.config.fleet?.operator ?? null) === null) return own;
   const keptLayer = keptLayerOf(home, () => {});

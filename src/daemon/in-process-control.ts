@@ -1,4 +1,4 @@
-// The share engine run once inside a command, for when no daemon runs: no timer, no listeners.
+// The share engine run once inside a command while no daemon runs: no timers, no listeners.
 import { join } from "node:path";
 import type { Condition, StatusReport, VerifyFinding } from "../api/contract.ts";
 import type { EngineOperation, InProcessEngine, InProcessOptions } from "../api/in-process.ts";
@@ -26,7 +26,7 @@ import { shareStatus } from "./control/share-status.ts";
 import { logTransition } from "./events/service-transitions.ts";
 import { openLocalFiles } from "./reload/config-file.ts";
 
-/** How long another command's lock is waited for, ms. */
+/** Longest wait for another command's lock, ms. */
 const LOCK_WAIT_MS = 10_000;
 
 const NOT_LOOKED_AT: VerifyFinding = {
@@ -37,7 +37,7 @@ const NOT_LOOKED_AT: VerifyFinding = {
   hint: "mountaineer up",
 };
 
-/** Lookers take no lock, mount nothing and write nothing. Rejects with what keeps a start from happening. */
+/** A command that only looks takes no lock, mounts nothing and writes nothing. Rejects as a start does. */
 export async function openInProcess(options: InProcessOptions): Promise<InProcessEngine> {
   const { home, configPath, intent, command, signal } = options;
   const clock = systemClock;
@@ -88,7 +88,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
         publish: (transition) => logTransition(logger, transition),
       }),
     );
-    // What a looker tells is one fresh look; a changing command's cycles look for themselves.
+    // A command that only looks takes one fresh look; the cycles of one that changes look by themselves.
     const viewOf = (name: string) => (changes ? engine.view(name) : engine.look(name));
     const { control } = createShareControl(engine, clock, parts, home);
     return {

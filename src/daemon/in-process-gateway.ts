@@ -1,4 +1,4 @@
-// The gateway run once inside a command, for when no daemon runs: the same gateway, without a listener.
+// The gateway run once inside a command while no daemon runs: the same gateway, without a listener.
 import type { InProcessGateway, InProcessOptions, ToolOperation } from "../api/in-process.ts";
 import { askOf } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
@@ -20,8 +20,8 @@ import { logTransition, type ServiceTransition } from "./events/service-transiti
 import { createGatewayPart } from "./gateway-part.ts";
 
 /**
- * Takes no lock, as it changes nothing of the home, and writes no log file. Rejects with what keeps a start from
- * happening, and with `gateway_off` when none is configured, or when one of its own backends asks for it.
+ * Takes no lock, because it changes nothing in the home, and writes no log file. Rejects as a start does, and with
+ * `gateway_off` if no gateway is configured, or if one of its own backends started this process.
  */
 export async function openGatewayInProcess({
   home,

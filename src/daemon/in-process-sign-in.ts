@@ -1,4 +1,4 @@
-// Signs in to the backends of a home, for commands and the page. Whatever serves them reads what is kept.
+// Signs in to the backends of a home, for commands and the page. The gateway reads the stored sign-ins.
 import type { BackendSignIn } from "../api/backend-sign-in.ts";
 import { backendUnknown } from "../api/gateway-names.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
@@ -23,7 +23,7 @@ export function openBackendSignIn(options: {
 
   const backendsOf = async (signal: AbortSignal) => {
     const { place, snapshot } = await openHome({ home, configPath });
-    // A secret goes to no address that nobody approved.
+    // Secrets are only sent to approved addresses.
     const { keeper, snapshot: approved, values } = await approvedHome({ place, snapshot }, signal);
     const waiting = new Set(keeper.waiting.map(({ id }) => id));
     return { backends: approved.config.backends, values, waiting };
@@ -45,7 +45,7 @@ export function openBackendSignIn(options: {
     },
     async logout(backend, signal) {
       const { backends, values } = await backendsOf(signal);
-      // A login may be left of a backend that is not configured any more.
+      // A backend that is no longer configured may have left a sign-in.
       const config = backends.find(({ name }) => name === backend);
       const server = config === undefined ? null : serverOrNull(config, values);
       const request = { backend, url: server?.url ?? null, auth: server?.auth ?? null };
@@ -72,7 +72,7 @@ function unknown(name: string, backends: readonly BackendConfig[]): MountaineerE
   );
 }
 
-/** Rejects where anything of it waits: a person is not to sign in at what they did not mean. */
+/** Throws if the backend waits for approval, so that nobody signs in to a server that was not approved. */
 function requireApproved(name: string, waiting: ReadonlySet<string>): void {
   const id = `backends.${name}`;
   if (!waiting.has(id)) return;

@@ -1,4 +1,4 @@
-// The management API and the page at the gateway's address, or the page's own: opened when the service runs, ended before it does.
+// The management API and the page, at the gateway's address or the page's own. They start after the service and end before it.
 import { Access } from "../api/http/access.ts";
 import type { DoorSettings, ManagementDoor } from "../api/http/management-door.ts";
 import type { Control } from "../api/operations.ts";
@@ -17,36 +17,36 @@ interface ManagementParts {
   readonly home: string;
   readonly door: ManagementDoor;
   readonly service: Pick<SentinelService, "control" | "server">;
-  /** All but the ways in, which only their owner makes. */
+  /** Every operation except those that grant access, which are made here. */
   readonly control: Omit<Control, AccessOperation>;
   readonly events: Events;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** Of a home whose lock is held. */
+/** The home's lock must be held. */
 export async function openManagement(parts: ManagementParts) {
   const { home, door, service, control, events, clock, logger } = parts;
-  const ways = await Access.open({ home, clock, logger });
+  const grants = await Access.open({ home, clock, logger });
   const settings = (): DoorSettings => doorSettings(service.server());
-  const page = new PageListener({ take: door.take, access: ways, clock, logger });
+  const page = new PageListener({ take: door.take, access: grants, clock, logger });
   const atGateway = (): string | null => service.control.status().gateway?.url ?? null;
   const access: Pick<Control, AccessOperation> = {
     async openPage() {
       requireServed(settings());
       const endpoint = atGateway();
       const url = endpoint === null ? await page.url() : new URL("/", endpoint).href;
-      const { secret, untilMs } = await ways.makeLink();
+      const { secret, untilMs } = await grants.makeLink();
       if (endpoint === null) page.look();
       return { url: `${url}#${secret}`, expires_at: isoTime(untilMs) };
     },
     grantOwner: ({ code }) => ({ until: isoTime(door.owners.grant(code)) }),
-    makeToken: () => ways.makeToken(),
-    forgetToken: () => ways.forgetToken(),
+    makeToken: () => grants.makeToken(),
+    forgetToken: () => grants.forgetToken(),
   };
-  const opened = door.open({ control, events, access: ways, settings });
-  // Who is signed in comes to the daemon that follows, too.
-  if (ways.pagePort !== null && ways.untilMs() !== null && atGateway() === null && settings().isEnabled) {
+  const opened = door.open({ control, events, access: grants, settings });
+  // Browsers that signed in with an earlier daemon come back to the same port.
+  if (grants.pagePort !== null && grants.untilMs() !== null && atGateway() === null && settings().isEnabled) {
     await page
       .url()
       .catch((error: unknown) => logger.warn("the page is not served", { reason: errorText(error) }));

@@ -1,4 +1,4 @@
-// The page's own address while the gateway does not listen: from the first `open` to the end of the last session.
+// The page's own HTTP listener while the gateway does not listen: from the first `open` to the end of the last session.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Access } from "../api/http/access.ts";
 import type { Listener } from "../gateway/front/http/listener.ts";
@@ -6,13 +6,13 @@ import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 
-/** A browser opens a few, and keeps one for its events. */
+/** A browser opens a few connections, and keeps one for events. */
 const CONNECTION_LIMIT = 64;
-/** Sessions last for hours by the wall clock, which may jump. */
+/** Longest time between two looks at the sessions' end, ms: the wall clock that they end by may jump. */
 const LOOK_MS = 60_000;
 
 interface PageListenerParts {
-  /** True: it is answered. */
+  /** Answers the request; returns false if there is nothing at its path. */
   readonly take: (request: IncomingMessage, response: ServerResponse) => boolean;
   readonly access: Access;
   readonly clock: Clock;
@@ -28,7 +28,7 @@ export class PageListener implements AsyncDisposable {
     this.#parts = parts;
   }
 
-  /** Listens, if it does not yet, where the page was served before, else anywhere. Rejects with `listen_failed`. */
+  /** Starts to listen if needed, on the page's previous port if that is free. Rejects with `listen_failed`. */
   async url(): Promise<string> {
     const { access } = this.#parts;
     const opening = this.#listener ?? this.#open(access.pagePort ?? 0);
@@ -41,7 +41,7 @@ export class PageListener implements AsyncDisposable {
     return new URL("/", listener.url).href;
   }
 
-  /** Closes what nobody may come to any more; else looks again. */
+  /** Closes the listener once the last session has ended; until then schedules the next look. */
   readonly look = (): void => {
     const { access, clock, logger } = this.#parts;
     this.#timer?.[Symbol.dispose]();
@@ -71,7 +71,7 @@ export class PageListener implements AsyncDisposable {
       if (!take(request, response)) response.writeHead(404, { "Content-Length": 0 }).end();
     };
     const at = { host: "127.0.0.1", handler, clock, logger, connectionLimit: CONNECTION_LIMIT };
-    // Another program may have taken it meanwhile.
+    // Another program may have taken the port meanwhile.
     return port === 0
       ? openListener({ ...at, port })
       : openListener({ ...at, port }).catch(() => openListener({ ...at, port: 0 }));

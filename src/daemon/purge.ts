@@ -1,5 +1,4 @@
-// What `uninstall --purge` takes from this machine besides the service: keyring entries, and folders without what is
-// mounted in them.
+// What `uninstall --purge` removes besides the service: keyring entries, and folders, but nothing that is mounted in them.
 import { lstat, readdir, realpath, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { expecting, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
@@ -10,30 +9,30 @@ import type { MountTable } from "../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../shares/mounts/mount-table.ts";
 
 const KEYRING_WITHIN_MS = 30_000;
-/** The carrier ends with its last mount, and writes until then. */
+/** The carrier ends after its last mount, and writes files until then, ms. */
 const ENDS_WITHIN_MS = 10_000;
 const BETWEEN_TRIES_MS = 100;
-/** In no list of secrets: what pins and approvals are sealed with. */
+/** Keys that seal pins and approvals; the list of secrets does not contain them. */
 const SEALING_KEYS = ["_seal-pins", "_seal-approvals"];
 
-/** Takes each secret of the home out of the keyring, and what seals its files. Rejects with `secret_unavailable`. */
+/** Removes the home's secrets and sealing keys from the keyring. Rejects with `secret_unavailable`. */
 export async function clearKeyring(home: string, signal: AbortSignal): Promise<void> {
   const options = { home, clock: systemClock, environment: process.env };
   const store = openSecretStore(options);
   for (const { name, kept } of await store.list()) if (kept !== "file") await store.remove(name, signal);
   const keyring = createKeyring(options);
   const limits = { deadlineMs: KEYRING_WITHIN_MS, signal };
-  // Without one that answers, they are in files of the home.
+  // Without a keyring that answers, the keys are in files of the home.
   if (keyring === null || (await keyring.unusableBecause(limits)) !== null) return;
   for (const name of SEALING_KEYS) await keyring.remove(name, limits);
 }
 
-/** As a file is set aside beside its cache, and a folder beside a mount path. */
+/** Names of files set aside beside rclone's cache, and of folders set aside beside a mount path. */
 const SET_ASIDE = /^set-aside$|\.set-aside-\d{8}T/;
 
 /**
- * Files in the home that the NAS does not have: those that were set aside, and what lies where nothing is mounted, as programs
- * wrote it there. What is mounted is not looked into, nor touched.
+ * Files in the home that are not on the NAS: files set aside, and files that programs wrote to a mount path while nothing was
+ * mounted. Mounts are not looked into.
  */
 export async function filesNotOnNas(
   home: string,
@@ -46,7 +45,7 @@ export async function filesNotOnNas(
     const entries = await readdir(folder, { withFileTypes: true }).catch(expecting("ENOENT", []));
     for (const entry of entries) {
       const path = join(folder, entry.name);
-      // A share of driver `local` is a link.
+      // A share of driver `local` is a symbolic link.
       const isLocal = entry.isSymbolicLink() && folder === join(real, "volumes");
       if (mounted.has(path) || isLocal) continue;
       const isVolumes = folder === real && entry.name === "volumes";
@@ -58,12 +57,12 @@ export async function filesNotOnNas(
   return found;
 }
 
-/** Rejects with `unmount_failed` if something is mounted at the folder, or anywhere below it. */
+/** Rejects with `unmount_failed` if something is mounted at or below the folder. */
 export async function requireNoMount(
   folder: string,
   table: MountTable = createMountTable({ clock: systemClock }),
 ): Promise<void> {
-  // The table has real paths.
+  // The mount table has real paths.
   const real = await realpath(folder).catch(expecting("ENOENT", folder));
   const entries = await table.read(systemClock.monotonicMs());
   const inside = entries.filter(({ path }) => path === real || path.startsWith(`${real}/`));
@@ -74,7 +73,7 @@ export async function requireNoMount(
   });
 }
 
-/** Follows no link and crosses no mount point: what is on another device stays, and so do the folders that lead to it. */
+/** Follows no link and crosses no mount point: folders on other devices stay, with their parents. */
 export async function removeFolder(folder: string, table?: MountTable): Promise<void> {
   const found = await lstat(folder).catch(expecting("ENOENT", null));
   if (found === null) return;
@@ -111,7 +110,7 @@ async function emptyAndRemove(folder: string, device: number): Promise<void> {
   await rmdir(folder);
 }
 
-/** Also where others keep something in it, or it is gone: then it stays so. */
+/** Does nothing if the folder is gone, is not empty, or may not be removed. */
 export async function removeIfEmpty(folder: string): Promise<void> {
   await rmdir(folder).catch((error: unknown) => {
     if (!["ENOENT", "ENOTEMPTY", "EEXIST", "EBUSY", "EACCES", "EPERM"].includes(systemErrorCode(error) ?? ""))

@@ -232,9 +232,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const keeper = stack.use(approvals.keeper);
   const snapshot = await secrets.bind(approvals.snapshot);
   const environment = secrets.values;
-  const { global, notify } = snapshot.config;
   const notifications = stack.use(
-    createNotifications({ ...options, settings: notify, notifier: desktopNotifier }),
+    createNotifications({ ...options, settings: snapshot.config.notify, notifier: desktopNotifier }),
   );
   stack.defer(bus.subscribe(notifications.hear));
 
@@ -307,8 +306,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       noteKeeper,
       hostProber,
       place: parts.place,
-      checkIntervalMs: intervalMs ?? global.checkIntervalMs,
-      networkDebounceMs: global.networkDebounceMs,
+      intervalMs,
+      first: snapshot.config,
       publish,
     },
     stack,
@@ -317,9 +316,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   stack.defer(bus.subscribe(shareMetrics.hear));
   // Ends before the shares do.
   stack.use(gateway);
-  const { ticker, window, listen } = triggers;
-  if (snapshot.config.shares.length > 0) listen();
-  const shares = shareSection({ engine, aliases, ticker, listen, window, clock, context, required, publish });
+  const shares = shareSection({ engine, aliases, triggers, clock, context, required, publish });
   const config = stack.use(
     createConfigService({
       home,

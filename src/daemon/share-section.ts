@@ -1,6 +1,4 @@
 // The shares' part in a reload: only what changed is touched, and a mount with open files waits.
-import type { TriggerWindow } from "../network/listen/debounce-window.ts";
-import type { Ticker } from "../reconcile/ticker.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import type { ShareEngine } from "../shares/engine/share-engine.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
@@ -8,13 +6,12 @@ import { type SubjectContext, shareSubjects } from "./compose/share-subjects.ts"
 import type { RequiredShares } from "./control/required-shares.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
+import type { Triggers } from "./triggers.ts";
 
 interface ShareSectionParts {
   readonly engine: ShareEngine;
   readonly aliases: Pick<AliasLinks, "apply" | "trigger">;
-  readonly ticker: Pick<Ticker, "setInterval">;
-  readonly listen: () => void;
-  readonly window: TriggerWindow;
+  readonly triggers: Pick<Triggers, "configure">;
   readonly clock: Clock;
   readonly context: SubjectContext;
   readonly required: Pick<RequiredShares, "noteConfig">;
@@ -22,7 +19,7 @@ interface ShareSectionParts {
 }
 
 export function shareSection(parts: ShareSectionParts): ConfigApplier {
-  const { engine, aliases, ticker, listen, window, clock, context, required, publish } = parts;
+  const { engine, aliases, triggers, clock, context, required, publish } = parts;
   return {
     name: "shares",
     prepare({ after, diff }) {
@@ -33,12 +30,10 @@ export function shareSection(parts: ShareSectionParts): ConfigApplier {
             const { activeInterface } = engine.view(share).memory;
             publish({ name: "share.unmanaged", share, left_mounted_over: activeInterface });
           }
-          if (after.shares.length > 0) listen();
+          triggers.configure(after);
           engine.apply(subjects);
           required.noteConfig(after.backends.flatMap(({ requires }) => requires));
           aliases.apply(after);
-          ticker.setInterval(context.intervalMs ?? after.global.checkIntervalMs);
-          window.setWindowMs(after.global.networkDebounceMs);
           engine.triggerAll("config", clock.monotonicMs());
           aliases.trigger("config");
         },

@@ -1,5 +1,5 @@
 // The triggers of the share engine: the tick, network events through the debounce window, and clock jumps.
-
+import type { MountaineerConfig } from "../config/snapshot.ts";
 import { createClockWatch } from "../network/listen/clock-jump.ts";
 import { createTriggerWindow } from "../network/listen/debounce-window.ts";
 import { deltaMayTouch, describeDelta, type NetworkDelta } from "../network/listen/events/network-delta.ts";
@@ -14,24 +14,30 @@ import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
 import type { EngineParts } from "./compose/engine-parts.ts";
 import type { NetworkTransition } from "./events/service-transitions.ts";
 
-/** Deltas kept for the order of looks while a link flaps. */
+/** Network changes kept to decide which shares look first while a link flaps. */
 const MAX_DELTAS = 100;
 
 interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "rcloneLogs" | "noteKeeper"> {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly place: Pick<Place, "networkChanged">;
-  /** Looked after at the same beat, as are the logs of rclone and its notes. */
+  /** Triggered by the tick as well, like rclone's logs and notes. */
   readonly aliases: Pick<AliasLinks, "trigger">;
-  readonly checkIntervalMs: number;
-  readonly networkDebounceMs: number;
+  /** Overrides the configuration's check interval, ms; null: does not. */
+  readonly intervalMs: number | null;
+  readonly first: TriggerSettings;
   readonly publish: (transition: NetworkTransition) => void;
 }
 
-/** All of them end with `stack`. */
+type TriggerSettings = Pick<MountaineerConfig, "global" | "shares">;
+
+export type Triggers = ReturnType<typeof startTriggers>;
+
+/** The triggers end with `stack`. */
 export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
   const { clock, logger, engine, aliases, rcloneLogs, noteKeeper, hostProber, place, publish } = options;
-  let checkIntervalMs = options.checkIntervalMs;
+  const intervalOf = ({ global }: TriggerSettings): number => options.intervalMs ?? global.checkIntervalMs;
+  let checkIntervalMs = intervalOf(options.first);
   let touching: readonly NetworkDelta[] = [];
   let woke = false;
 
@@ -47,7 +53,7 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
   const window = stack.use(
     createTriggerWindow({
       clock,
-      windowMs: options.networkDebounceMs,
+      windowMs: options.first.global.networkDebounceMs,
       onCycle(reasons) {
         const deltas = touching;
         const trigger = woke ? "wake" : "network";
@@ -63,7 +69,9 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
 
   let listener: NetworkListener | null = null;
   stack.defer(() => listener?.[Symbol.asyncDispose]());
-  const listen = (): void => {
+  /** Only shares need network events, and listening takes a thread of 14 MB. */
+  const listenFor = ({ shares }: TriggerSettings): void => {
+    if (shares.length === 0) return;
     listener ??= startNetworkListener({
       clock,
       logger,
@@ -92,22 +100,21 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
     noteKeeper.trigger();
   };
   const ticker = stack.use(startTicker(clock, checkIntervalMs, beat, IN_STEP));
+  listenFor(options.first);
 
   return {
-    /** Hears network events from now on, which only shares need: it takes a thread of 14 MB. Idempotent. */
-    listen,
-    /** How they are heard; "off": they are not. */
+    /** Where network events come from; "off" before the first share. */
     networkEvents: (): NetworkListener["source"] | "off" => listener?.source ?? "off",
     window,
-    ticker: {
-      setInterval(intervalMs: number): void {
-        // The first beat of a new interval may come later than the old one would have.
-        clockWatch.observe();
-        checkIntervalMs = intervalMs;
-        ticker.setInterval(intervalMs);
-      },
+    configure(settings: TriggerSettings): void {
+      listenFor(settings);
+      // The first beat of a new interval may come later than the old one would have.
+      clockWatch.observe();
+      checkIntervalMs = intervalOf(settings);
+      ticker.setInterval(checkIntervalMs);
+      window.setWindowMs(settings.global.networkDebounceMs);
     },
-    /** No more cycles are begun by themselves. */
+    /** Begins no more cycles. */
     stop(): void {
       ticker[Symbol.dispose]();
       window[Symbol.dispose]();

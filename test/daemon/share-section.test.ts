@@ -3,7 +3,6 @@ import test, { type TestContext } from "node:test";
 import { diffConfigs } from "../../src/config/diff.ts";
 import type { ServiceTransition } from "../../src/daemon/events/service-transitions.ts";
 import { shareSection } from "../../src/daemon/share-section.ts";
-import type { TriggerWindow } from "../../src/network/listen/debounce-window.ts";
 import type { HostProber } from "../../src/network/probe/probe-result.ts";
 import { EMPTY_SHARE_MEMORY, type Memory, type ShareMemory } from "../../src/reconcile/memory.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
@@ -125,22 +124,19 @@ async function world(
   });
   const transitions: ServiceTransition[] = [];
   const told: World["told"] = { intervalMs: [], windowMs: [], aliases: [], required: [], listens: 0 };
-  const window: TriggerWindow = {
-    trigger() {},
-    setWindowMs: (ms) => void told.windowMs.push(ms),
-    [Symbol.dispose]() {},
-  };
   const section = shareSection({
     engine,
     aliases: {
       apply: ({ aliases }) => void told.aliases.push(aliases.map(({ name }) => name).join()),
       trigger: (reason) => void told.aliases.push(reason),
     },
-    ticker: { setInterval: (ms) => void told.intervalMs.push(ms) },
-    listen: () => {
-      told.listens += 1;
+    triggers: {
+      configure: ({ global, shares }) => {
+        told.intervalMs.push(global.checkIntervalMs);
+        told.windowMs.push(global.networkDebounceMs);
+        if (shares.length > 0) told.listens += 1;
+      },
     },
-    window,
     clock,
     context: {
       environment: {},

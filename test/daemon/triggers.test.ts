@@ -18,9 +18,15 @@ test("a machine that slept looks again as one that woke, once; a change of the n
   const engine = { triggerAll: (trigger: string) => void looks.push(trigger) };
   const parts = { ...{ hostProber: nothing, place: nothing, aliases: nothing }, rcloneLogs: nothing };
   const options = { ...parts, clock, logger: silentLogger, engine, noteKeeper: nothing };
-  const times = { checkIntervalMs: 5_000, networkDebounceMs: 1_000 };
-  const { window } = startTriggers(
-    { ...options, ...times, publish: (one: NetworkTransition) => void published.push(one) } as never,
+  const settings = (checkIntervalMs: number) =>
+    ({ global: { checkIntervalMs, networkDebounceMs: 1_000 }, shares: [] }) as never;
+  const triggers = startTriggers(
+    {
+      ...options,
+      intervalMs: null,
+      first: settings(5_000),
+      publish: (one: NetworkTransition) => void published.push(one),
+    } as never,
     stack,
   );
   await clock.advance(5_000);
@@ -28,7 +34,7 @@ test("a machine that slept looks again as one that woke, once; a change of the n
   clock.jumpWall(3_600_000);
   await clock.advance(5_000);
   await clock.advance(1_000);
-  window.trigger("a cable");
+  triggers.window.trigger("a cable");
   await clock.advance(1_000);
   assert.deepEqual(
     published.map(({ trigger }) => trigger),
@@ -38,4 +44,8 @@ test("a machine that slept looks again as one that woke, once; a change of the n
     looks.filter((look) => look !== "tick"),
     ["wake", "network"],
   );
+  looks.length = 0;
+  triggers.configure(settings(20_000));
+  await clock.advance(60_000);
+  assert.deepEqual([looks, triggers.networkEvents()], [["tick", "tick", "tick"], "off"]);
 });
