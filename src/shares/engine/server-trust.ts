@@ -1,4 +1,4 @@
-// What is proved about the servers behind a share's two routes. After a route was away, it is proved again.
+// Which servers a share's two routes are proved to lead to. After a route was away, it is proved again.
 import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -9,34 +9,31 @@ import { otherRoute, ROUTE_NAMES, type RouteName, type RouteSpec, type ShareSpec
 
 export interface TrustInput {
   readonly spec: ShareSpec;
-  /** What the probes of the configured hosts found. */
+  /** The probes of the configured hosts. */
   readonly routes: Readonly<Record<RouteName, RouteSeen>>;
-  /** Whether a proof is useful now: the share is carried, could be, or is to be mounted. */
+  /** Whether a proof is useful now: the share is or could be carried, or is about to be mounted. */
   readonly wanted: boolean;
-  /** The route of a mount through the carrier; null: there is none. */
+  /** The route of a mount through the carrier; null: no such mount. */
   readonly inUse: RouteInUse | null;
-  /** Whether the login is to be tested, too. */
+  /** Whether to find out if the server accepts the login. */
   readonly asksLogin?: boolean;
 }
 
-/** As the carrier counts. */
+/** The route of a mount through the carrier, with the carrier's counters. */
 export interface RouteInUse extends Pick<CarriedSeen, "server" | "outage" | "outageAtMove" | "witness"> {
   readonly route: RouteName;
-  /** Its connections have gone on since they were proved, so its server is the same. */
+  /** Whether the connections have lasted since their proof, so that the server is still the same. */
   readonly goesOn: boolean;
-  /**
-   * The address that it still uses although the configuration names another; null or absent: it uses the configured
-   * one.
-   */
+  /** An address in use that is not configured any more; null or absent: the configured one is in use. */
   readonly detour?: { readonly seen: RouteSeen; readonly port: number } | null;
 }
 
 interface RouteTrust {
-  /** The server behind it since the route last came up; null: not proved. */
+  /** The server behind the route since it last came up; null: not proved. */
   server: string | null;
-  /** A proof was tried, and failed. */
+  /** A proof has failed. */
   asked: boolean;
-  /** Counts events that made an earlier proof worthless. */
+  /** Number of events that made earlier proofs invalid. */
   doubts: number;
   /** Address and GUID at the last look. */
   identity: string | null;
@@ -45,25 +42,26 @@ interface RouteTrust {
 interface TrustTools {
   readonly clock: Clock;
   readonly proof: Pick<ServerProof, "compare" | "recognise">;
-  /** What is reported now of the route in use. */
+  /** The carrier's present count of outages of the route in use; null: not known. */
   readonly outage: () => number | null;
 }
 
 type Ask = (signal: AbortSignal) => Promise<ProofVerdict>;
 
-/** The subject of a proof: a configured route, or the address in use that no route names any more. */
+/** The subject of a proof: a configured route, or an address in use that is not configured any more. */
 type Subject = RouteName | "detour";
 
 const ALWAYS = (): boolean => true;
 const PROOF_DEADLINE_MS = 12_000;
 /**
- * A connection that shows who is there lasts longer than this, unless its server ends connections without a login, ms.
+ * The carrier keeps a connection to the other route as a witness that the server stays the same. One that ends sooner
+ * than this shows a server that ends connections without a login, ms.
  */
 const WITNESS_LASTS_MS = 30_000;
-/** Why a proof was ended early. */
+/** The reason with which proofs are aborted early. */
 const LOST = Symbol("a route or its server was lost");
 
-/** The two routes of one share, and the proof about them that is under way. */
+/** The proofs about the two routes of one share: at most one runs at a time. */
 export class ServerTrust implements AsyncDisposable {
   readonly #tools: TrustTools;
   readonly #onVerdict: () => void;
@@ -74,39 +72,37 @@ export class ServerTrust implements AsyncDisposable {
   };
   #state: TrustSeen["state"] = "unasked";
   #text: string | null = null;
-  /** Why the routes lead to two servers; kept until both are known to be one, or an edit. */
+  /** Why the routes lead to two servers; kept until both are proved to lead to one, or an edit. */
   #different: string | null = null;
-  /** The routes were found to lead to two servers, and neither was lost since. */
+  /** The routes were proved to lead to two servers, and neither was lost since. */
   #areTwo = false;
-  /** Servers that can be recognized later. */
+  /** Servers that a later proof can recognize. */
   readonly #witnessed = new Set<string>();
-  /** The id of the server in use from before it was mounted. */
+  /** An earlier id of the server in use, which was mounted under another id. */
   #better: string | null = null;
-  /** The id of the server in use, if neither its driver nor its carrier names it. */
+  /** The id of the server in use if neither driver nor carrier reports one. */
   #assumed: string = FIRST_SERVER;
   readonly #otherText: Record<RouteName, string> = { tb: SPLIT, fallback: SPLIT };
   #asking: AbortController | null = null;
-  /** The subjects of the proof. */
+  /** The subjects of the proof in progress. */
   #subjects: readonly Subject[] = [];
-  /** The newest proof, until its programs have ended and the file with the login is removed. */
+  /** Resolves when the newest proof's programs have ended and its file with the login is removed. */
   #newest: Promise<void> = Promise.resolve();
-  /** The proof under way, while it needs both routes. */
+  /** The proof in progress, if it compares both routes. */
   #compared: AbortController | null = null;
   #backoff = NO_BACKOFF;
   #inUseBefore: RouteInUse | null = null;
   #witnessSinceMs = 0;
-  /**
-   * The pause after connections that soon ended, one after the other: a proof after each would give the server no rest.
-   */
+  /** Pause after witness connections that soon ended one after the other: a proof after each would burden the server. */
   #witnessPause = NO_BACKOFF;
 
-  /** `onVerdict` is called when a proof that was begun has ended. */
+  /** `onVerdict` is called when a proof has ended. */
   constructor(tools: TrustTools, onVerdict: () => void) {
     this.#tools = tools;
     this.#onVerdict = onVerdict;
   }
 
-  /** Takes in what the probes found, begins a proof when one is due, and returns what is known now. */
+  /** Takes the newest probes, begins a proof if one is due, and returns what is proved now. */
   note(input: TrustInput): TrustSeen {
     const known = this.#known;
     for (const route of ROUTE_NAMES) this.#fold(route, input.routes[route]);
@@ -138,7 +134,7 @@ export class ServerTrust implements AsyncDisposable {
     };
   }
 
-  /** The server behind `route` has ended connections. */
+  /** Forgets the proof of `route`, whose server has ended connections. */
   doubt(route: Subject): void {
     const known = this.#known[route];
     known.server = null;
@@ -148,7 +144,7 @@ export class ServerTrust implements AsyncDisposable {
     this.#backoff = NO_BACKOFF;
   }
 
-  /** The configuration has changed, or a person asks for a try: failed proofs are tried again now. */
+  /** Repeats failed proofs now: the configuration has changed, or a person asks for a try. */
   retry(changed: readonly RouteName[] = []): void {
     for (const route of changed) this.doubt(route);
     if (changed.length > 0) {
@@ -159,7 +155,7 @@ export class ServerTrust implements AsyncDisposable {
     this.#backoff = NO_BACKOFF;
   }
 
-  /** Resolves when nothing of a proof is left: no program, and no file with a login. */
+  /** Resolves when no program and no file with a login is left of a proof. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#asking?.abort();
     this.#asking = null;
@@ -172,21 +168,21 @@ export class ServerTrust implements AsyncDisposable {
     const identity = isAway ? one.identity : `${probe.address} ${probe.serverGuid ?? ""}`;
     const isOther = one.identity !== null && identity !== one.identity;
     one.identity = identity;
-    // Also before it was told who is there: the server of the other route may come in its place.
+    // Even without a proof: the server of the other route may take the place of this one.
     if (isAway || isOther) this.#areTwo = false;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.doubt(route);
-    // Only the other route is left to prove, and a move there waits for that.
+    // Only the other route is left to prove, and a move to it waits for that proof.
     if (isAway) cutOff(this.#compared);
   }
 
-  /** A server that is back within one look was not seen away: only its connections show it. */
+  /** Probes do not see a server that is back within one look; the carrier's counters do. */
   #foldInUse(inUse: RouteInUse | null): void {
     const before = this.#inUseBefore;
     this.#inUseBefore = inUse;
     if (before === null && inUse !== null) this.#assumed = this.#known[inUse.route].server ?? FIRST_SERVER;
     if (before?.server !== inUse?.server) this.#better = null;
-    // What was proved of one address does not count for another that is in use later.
+    // A proof of one former address does not count for another one later.
     const { server, asked } = this.#known.detour;
     if ((inUse?.detour ?? null) === null && (server !== null || asked)) this.doubt("detour");
     const lost = inUse === null ? [] : routesLost(before, inUse);
@@ -215,7 +211,7 @@ export class ServerTrust implements AsyncDisposable {
     return { id: server === mounted ? (this.#better ?? server) : server, asked };
   }
 
-  /** The server of what is mounted; null: nothing is. */
+  /** The server of the mount; null: no mount. */
   #mounted(inUse: RouteInUse | null): string | null {
     return inUse === null ? null : (inUse.server ?? this.#assumed);
   }
@@ -229,7 +225,7 @@ export class ServerTrust implements AsyncDisposable {
     const mounted = this.#mounted(inUse);
     if (own !== null && known[own].server === null) {
       const endpoint = endpointOf(input, own);
-      // Both may have been away together: if they are equal, they may still both be another server.
+      // Both routes may have been away: even if they lead to one server, it may be another than before.
       if (endpoint !== null && !isPaused) {
         this.#recognise(spec, own, endpoint, { server: mounted, isSteady: this.#steadiness() });
         return;
@@ -244,13 +240,8 @@ export class ServerTrust implements AsyncDisposable {
     }
     const { tb, fallback } = { tb: endpointOf(input, "tb"), fallback: endpointOf(input, "fallback") };
     if (tb !== null && fallback !== null && this.#different === null) {
-      const isCertain = own !== null && own !== "detour" && known[own].server !== null;
-      this.#compare(
-        spec,
-        ROUTE_NAMES,
-        { tb, fallback },
-        isCertain && known[own].server === mounted ? mounted : null,
-      );
+      const isCertain = mounted !== null && own !== null && own !== "detour" && known[own].server === mounted;
+      this.#compare(spec, ROUTE_NAMES, { tb, fallback }, isCertain ? mounted : null);
       return;
     }
     const endpoint = endpointOf(input, due);
@@ -259,8 +250,8 @@ export class ServerTrust implements AsyncDisposable {
   }
 
   /**
-   * While it is certain whose the mounted share is, looks at it, so that the server can be recognized after it was
-   * away; or learns whether the server accepts the login.
+   * While the server of the mount is certain, reads the share's root, so that the server can be recognized after an
+   * outage. Also shows whether the server accepts the login.
    */
   #learn(input: TrustInput): void {
     const { spec, inUse, asksLogin = false } = input;
@@ -278,7 +269,7 @@ export class ServerTrust implements AsyncDisposable {
     this.#begin([subject], ask, null, expected.isSteady);
   }
 
-  /** The result counts only if the server in use was not lost meanwhile: what answers then may be another server. */
+  /** The result counts only if the server in use was not lost meanwhile: another server may answer since. */
   #compare(
     spec: ShareSpec,
     routes: readonly RouteName[],
@@ -291,7 +282,7 @@ export class ServerTrust implements AsyncDisposable {
     this.#begin(routes, ask, inUse, isSteady);
   }
 
-  /** Returns a check whether the server in use was never lost since now. */
+  /** Returns a check whether the server in use has been lost since this call. */
   #steadiness(): () => boolean {
     const { outage: outageNow } = this.#tools;
     const outage = outageNow();
@@ -346,7 +337,7 @@ export class ServerTrust implements AsyncDisposable {
     this.#state = verdict.kind;
   }
 
-  /** The mounted server is known by another id, too, from before it was mounted without being proved. */
+  /** Whether `server` is an earlier id of the mounted server, which was mounted without a proof under a new id. */
   #isAnotherName(server: string, mounted: string | null): mounted is string {
     if (mounted === null || server === mounted) return false;
     if ((this.#inUseBefore?.server ?? null) === null) {
@@ -373,7 +364,7 @@ function probeOf({ routes, inUse }: TrustInput, subject: Subject): RouteSeen["pr
   return (subject === "detour" ? inUse?.detour?.seen : routes[subject])?.probe ?? null;
 }
 
-/** The routes that were in use when a server was lost since the look before. */
+/** The routes whose servers were lost while the routes were in use since the look before. */
 function routesLost(before: RouteInUse | null, inUse: RouteInUse): readonly RouteName[] {
   if (before === null) return inUse.goesOn ? [] : [inUse.route];
   if (inUse.outage === before.outage) return [];
@@ -385,7 +376,7 @@ function routesLost(before: RouteInUse | null, inUse: RouteInUse): readonly Rout
     : [before.route, inUse.route];
 }
 
-/** Aborts a proof during which a connection was lost: its result would say nothing, so it is run again. */
+/** Aborts a proof during which a connection was lost. Its result would prove nothing, so it is repeated. */
 function cutOff(proof: AbortController | null): void {
   proof?.abort(LOST);
 }
@@ -398,7 +389,7 @@ function endpointOf(input: TrustInput, subject: Subject): ProofEndpoint | null {
   return proofEndpoint(probe, spec.routes[subject]);
 }
 
-/** The address that a proof asks; null: the host has none. */
+/** The address for a proof; null: unknown. */
 export function proofEndpoint(
   { address, localAddress, serverGuid }: RouteSeen["probe"],
   { host, port }: Pick<RouteSpec, "host" | "port">,

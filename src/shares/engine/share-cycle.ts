@@ -1,4 +1,4 @@
-// The cycle of one share: observe, decide, take one step, observe again, until there is nothing to do.
+// The cycle of one share: observe, decide, take one step, and observe again until no step is left.
 import type { Wake } from "../../reconcile/lane.ts";
 import type { Memory, ShareMemory } from "../../reconcile/memory.ts";
 import { NO_BACKOFF, recalledHealth, UNKNOWN_HEALTH } from "../../reconcile/route-health.ts";
@@ -21,7 +21,7 @@ import { ServerTrust, type TrustInput } from "./server-trust.ts";
 import { createHurry, type Hurried, type Subject } from "./share-subject.ts";
 
 const MOST_STEPS = 16;
-/** rclone repeats what our look has asked for so long after a connection has ended, ms. */
+/** Time for which rclone repeats the requests of our own look after a connection has ended, ms. */
 const OWN_LOOK_MS = 2_000;
 const MOUNT_DEADLINE_MS = 20_000;
 const UNMOUNT_DEADLINE_MS = 15_000;
@@ -29,34 +29,35 @@ const UNMOUNT_DEADLINE_MS = 15_000;
 export interface CycleTools extends MountTools {
   readonly links: StableLinks;
   readonly memory: Pick<Memory, "remember">;
-  /** Absent: no other home looks after the mount paths. */
+  /** Absent: no other home uses the mount paths. */
   readonly claims?: Pick<MountClaims, "claim" | "release">;
   /** Aborts running steps when the daemon has no more time. */
   readonly forceStop: AbortSignal;
-  /** Wakes the machine of that hardware address; absent: nothing is woken. */
+  /** Sends a wake-on-LAN packet; absent: no machine is woken. */
   readonly sendWake?: (address: string) => void;
-  /** Called only for transitions that are remembered. */
+  /** Called after the transition is in the state file. */
   readonly announce: (transition: ShareTransition) => void;
 }
 
-/** What the newest cycle saw and concluded. */
+/** Observation and conclusions of the newest cycle. */
 export interface ShareView {
   readonly subject: Subject;
   readonly memory: ShareMemory;
   readonly seen: ShareSeen | null;
   readonly conditions: readonly StandingCondition[];
-  /** The state of what carries it, as last reported; null or absent: nothing. */
+  /** The carrier's newest report; null or absent: the share is not carried. */
   readonly carried?: CarriedState | null;
 }
 
+/** A person's request that is not answered yet. */
 interface Asked {
   readonly request: ShareRequest;
   readonly answer: (outcome: RequestOutcome) => void;
-  /** A cycle has seen the request. */
-  isHeard: boolean;
+  /** A cycle has begun since the request. */
+  isTaken: boolean;
 }
 
-/** The cycle of one share: one run at a time. */
+/** The cycles of one share. At most one may run at a time. */
 export class ShareCycle {
   readonly #tools: CycleTools;
   readonly #trust: ServerTrust | undefined;
@@ -66,25 +67,25 @@ export class ShareCycle {
   #state: LaneState;
   #view: ShareView;
   #asked: Asked | null = null;
-  /** The login that was used for the mount; null: unknown, as a daemon before this one mounted it. */
+  /** Id of the login that the mount uses; null: unknown, as an earlier daemon mounted the share. */
   #mountedWith: string | null = null;
-  /** An unknown login was let through once more, or the configuration changed since: if it is refused now, it is another. */
+  /** A refusal of the mount's unknown login now means another login than the configured one. */
   #isOtherIfRefused = false;
-  /** Whether the login was not allowed to be tried at the last look. */
+  /** The login was not allowed to be tried at the last look. */
   #mightNotLogOn = false;
-  /** A program has asked for it since the last look. */
+  /** A program has asked for the share since the last look. */
   #wanted = false;
-  /** A measure of what its mount had sent until the last look, while there is no route; null: there is one. */
+  /** Connections and bytes from the mount until the last look, while no route is left; null: a route is left. */
   #traffic: number | null = null;
   #announcing: Promise<unknown> = Promise.resolve();
   #openFilesAhead: OpenFilesAhead | null = null;
   #otherHome: string | null = null;
-  /** Mount paths that it has claimed: after an edit, something may still be mounted at the earlier one. */
+  /** The claimed mount paths: after an edit, the share may still be mounted at the earlier path. */
   readonly #claimed = new Set<string>();
 
   /**
-   * `recalled` is what the state file says, `observedAt` (wall ms) when that was last true. `onProof` is called when a
-   * proof of the server behind the routes has ended.
+   * `recalled`: from the state file, where `observedAt` (wall ms) is the time of the last observation. `onProof` is
+   * called when a proof of a server has ended.
    */
   constructor(
     given: CycleTools,
@@ -112,7 +113,7 @@ export class ShareCycle {
   /** Runs one cycle. `stopping`: no new step is begun, but a share between two mounts is mounted first. */
   async run(triggers: readonly Trigger[], stopping: AbortSignal): Promise<Wake | null> {
     const isAskedFor = triggers.some(({ reason }) => reason === "user");
-    // A command decides itself about pauses between tries; any other trigger by a person means: try now.
+    // Requests decide themselves about pauses between tries; any other trigger by a person means: try now.
     const isAskedToTry = isAskedFor && this.#asked === null;
     if (isAskedToTry || triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
       this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };
@@ -120,7 +121,7 @@ export class ShareCycle {
     }
     this.#askLogon(isAskedToTry);
     const { links, claims } = this.#tools;
-    // All of a cycle is about one configuration: what was seen of an address says nothing of an edited one.
+    // The whole cycle uses one configuration: what was observed of an address does not apply to an edited one.
     const subject = this.#subject;
     const { mountPath } = subject.spec;
     this.#claimed.add(mountPath);
@@ -131,7 +132,7 @@ export class ShareCycle {
       {
         ...this.#tools,
         ensureLink: otherHome === null ? ensured : () => null,
-        // A proof logs in, too.
+        // A proof logs in, and so is no mere look.
         trust: otherHome === null ? this.#trust : undefined,
         hurried: this.#hurried(triggers),
       },
@@ -167,11 +168,11 @@ export class ShareCycle {
     return wake;
   }
 
-  /** Takes a person's request. It replaces one that still waits for the next cycle, or for files to close. */
+  /** Takes a person's request, which replaces an earlier one that still waits. */
   ask(request: ShareRequest): Promise<RequestOutcome> {
     this.#asked?.answer(outcome("failed", "superseded by a newer command"));
     return new Promise((answer) => {
-      this.#asked = { request, answer, isHeard: false };
+      this.#asked = { request, answer, isTaken: false };
     });
   }
 
@@ -180,12 +181,12 @@ export class ShareCycle {
     this.#wanted = true;
   }
 
-  /** Whether a person's request waits to be carried out. */
+  /** Whether a person's request is not answered yet. */
   get isAsked(): boolean {
     return this.#asked !== null;
   }
 
-  /** Withdraws a request that still waits; null: any request. */
+  /** Answers a request that still waits as cancelled; null: any request. */
   withdraw(request: ShareRequest | null): void {
     if (this.#asked === null || (request !== null && this.#asked.request !== request)) return;
     this.#takeAnswer(outcome("failed", "cancelled"))?.();
@@ -195,13 +196,13 @@ export class ShareCycle {
     return this.#withCarriage(this.#view);
   }
 
-  /** Applies from the next cycle on. What did not change keeps its memory. */
+  /** Applies a new configuration from the next cycle on. Unchanged routes keep their history. */
   reconfigure(next: Subject): void {
     const { spec } = this.#subject;
     this.#state = forgetChangedRoutes(this.#state, spec, next.spec);
     const isSameLogin = spec.username === next.spec.username && spec.password === next.spec.password;
     const isOther = !isSameLogin || spec.shareName !== next.spec.shareName;
-    // A proof is about one address, port, share and user.
+    // A proof holds for one address, port, share and user.
     this.#trust?.retry(isOther ? ROUTE_NAMES : changedRoutes(spec, next.spec));
     if (!isSameLogin) {
       this.#tools.logons.asked(next.spec);
@@ -211,10 +212,7 @@ export class ShareCycle {
     this.#view = { ...this.#view, subject: next };
   }
 
-  /**
-   * A fresh look without a step, for commands that only look: they begin no proof, which writes files and runs
-   * programs.
-   */
+  /** A fresh look without a step, for commands that change nothing: it begins no proof, which writes files and runs programs. */
   async look(asOfMs: number): Promise<ShareView> {
     const subject = this.#subject;
     const trust = this.#trust;
@@ -230,16 +228,16 @@ export class ShareCycle {
   /** The server behind the route in use has ended connections. */
   doubt(): void {
     const carried = this.#carriedNow();
-    // The count of its outages is believed at the next look: a proof that is begun meanwhile stays good.
+    // If the carrier counts outages, the next look compares the counts, and a proof begun meanwhile stays valid.
     if (carried?.outage === null) this.#trust?.doubt(carried.route);
   }
 
-  /** Ends what is under way beside the cycles; resolves when nothing of it is left. */
+  /** Ends the proof in progress; resolves when its programs and files are gone. */
   async end(): Promise<void> {
     await this.#trust?.[Symbol.asyncDispose]();
   }
 
-  /** Lets other homes have its mount paths, except for these. Call it only when it takes no more steps there. */
+  /** Releases the claims on mount paths, except for `kept`. No step may use the released paths any more. */
   async letGo(kept: readonly (string | undefined)[] = []): Promise<void> {
     for (const path of this.#claimed) {
       if (kept.includes(path)) continue;
@@ -248,15 +246,13 @@ export class ShareCycle {
     }
   }
 
-  /**
-   * Asks for a try of the login on behalf of a person, and repeats with the first try what could not be learned before.
-   */
+  /** Allows a try of the login if a person asks for one. Once the login may be tried again, failed proofs are repeated. */
   #askLogon(isAskedToTry: boolean): void {
     const { logons } = this.#tools;
     const { spec } = this.#subject;
     const asked = this.#asked;
-    const isNew = asked !== null && !asked.isHeard && asked.request.kind !== "unmount";
-    if (asked !== null) asked.isHeard = true;
+    const isNew = asked !== null && !asked.isTaken && asked.request.kind !== "unmount";
+    if (asked !== null) asked.isTaken = true;
     if (isAskedToTry || isNew) logons.asked(spec);
     const { may } = logons.look(spec);
     if (may && this.#mightNotLogOn) this.#trust?.retry();
@@ -264,8 +260,8 @@ export class ShareCycle {
   }
 
   /**
-   * A program has sent something, or opened a connection, while there is no route: rclone does when one of its files or
-   * folders is used, and the kernel's clients do by themselves. What our own look does is not counted.
+   * Whether a program has asked for the share since the last look. While no route is left, new traffic of rclone means
+   * that one of its files or folders was used; the kernel's clients send by themselves. Our own looks do not count.
    */
   #takeWanted({ mount }: ShareSeen): boolean {
     const { phase, connectionsInAll = 0, bytesUp = 0, routeLostAtMs } = this.#carriedNow() ?? {};
@@ -329,7 +325,7 @@ export class ShareCycle {
     });
   }
 
-  /** The change is remembered before it is announced; steps do not wait for the disk. */
+  /** Remembers the decision before announcing its transitions; steps do not wait for the disk. */
   #keep(decision: Decision, seen: ShareSeen): void {
     const { memory, state, transitions, step } = decision;
     const subject = this.#subject;
@@ -337,10 +333,10 @@ export class ShareCycle {
     const saved = memory === this.#memory ? null : this.#tools.memory.remember(name, memory);
     this.#memory = memory;
     this.#state = state;
-    // Until the check answers, the result of the last one counts.
+    // Until the check has ended, the result of the last one counts for conditions and for programs.
     const conditions = step?.kind === "check_open_files" ? this.#view.conditions : decision.conditions;
     this.#view = { subject, memory, seen, conditions };
-    // Likewise: this decides which programs have to make room.
+
     if (step?.kind !== "check_open_files") this.#tools.programs?.makeRoom(name, decision.room);
     const answer = decision.outcome === null ? null : this.#takeAnswer(decision.outcome);
     if (saved === null && transitions.length === 0 && answer === null) return;
@@ -357,7 +353,7 @@ export class ShareCycle {
     return answered === null ? null : () => answered.answer(result);
   }
 
-  /** While a loss waits to be confirmed, looks up who holds files, because that must be known before the unmount. */
+  /** Looks up open files while a loss waits to be confirmed, because an unmount would hide them. */
   #lookUpOpenFiles({ mount }: ShareSeen): void {
     const { suspicion } = this.#state;
     if (suspicion === null || mount === null) {
@@ -372,15 +368,15 @@ export class ShareCycle {
         ahead.files = files;
       },
       () => {
-        // The operation itself looks again later, and reports a failure then.
+        // The operation looks again before its unmount, and reports a failure then.
       },
     );
   }
 }
 
-/** The holders of files when a loss was suspected; null: not known yet. */
 interface OpenFilesAhead {
   readonly suspicionAtMs: number;
+  /** null: not known yet. */
   files: OpenFilesSeen | null;
 }
 
@@ -396,7 +392,7 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
     case "check_open_files": {
       const [openFiles, driverProblem] = await Promise.all([
         observeOpenFiles(tools, subject, step.mount),
-        // The next step may be an unmount, which only makes sense if the driver can mount afterwards.
+        // The next step may be an unmount, which makes sense only if the driver can mount afterwards.
         findDriverProblem(tools, subject),
       ]);
       const [atMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
@@ -430,7 +426,7 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
   }
 }
 
-/** Whether this step completes a switch that has unmounted the share, which must not stay unmounted. */
+/** Whether the step mounts a share that the same operation has unmounted: the share must not stay unmounted. */
 function finishesOperation({ step, state }: Decision): boolean {
   return step?.kind === "mount" && state.operation !== null && state.operation.from !== "none";
 }

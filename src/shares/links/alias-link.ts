@@ -1,28 +1,27 @@
-// Links to folders inside shares: made, repaired and removed. Never replaces what is not ours, and never makes a call
-// that could reach a mount.
+// Links to folders inside shares: made, repaired and removed. Only our own links are changed, and no call reaches a mount.
 import { dirname, join } from "node:path";
-import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { systemErrorCode } from "../../runtime/errors.ts";
 import type { LinkLook, Prober } from "../prober/prober.ts";
-import { blocked, createLink, judgeLink, type LinkOutcome, removeLink, replaceLink } from "./stable-link.ts";
+import { ensureLink, type LinkOutcome, removeLink } from "./stable-link.ts";
 
 export interface AliasSpec {
   readonly name: string;
   readonly share: string;
-  /** Absolute: where the link is. */
+  /** The link, absolute. */
   readonly path: string;
   /** From the share's root. */
   readonly targetSubpath: string;
-  /** Absolute: `<shares_root>/<SHARE>/<subpath>`. It lies behind the share's stable link, and is never looked at. */
+  /** Absolute: `<shares_root>/<SHARE>/<subpath>`, behind the share's stable link. Never looked at. */
   readonly target: string;
 }
 
 export interface AliasLinkTools {
   readonly prober: Pick<Prober, "readLinks" | "realPath">;
-  /** The targets that this home has given the link at `path`. */
+  /** Targets that this home has given the link at `path`. */
   readonly madeTargets: (path: string) => ReadonlySet<string>;
-  /** Remembers that a link is about to lead there; rejects when that cannot be written. */
+  /** Remembers a target of the link; rejects when that cannot be written. */
   readonly remember: (path: string, target: string) => Promise<void>;
-  /** Folders in which nothing may be made: mounts, or links to them. */
+  /** Mounts and links to them, in which no link may be made. */
   readonly mountPaths: () => readonly string[];
   /** Deadline of each look, ms. */
   readonly waitMs: number;
@@ -36,24 +35,24 @@ export async function ensureAliasLink(
 ): Promise<LinkOutcome> {
   const { path, target } = spec;
   const made = tools.madeTargets(path);
-  const found = judgeLink(look, path, target, (written) => made.has(written));
-  if (found === "right") return noted(tools, spec);
-  if (typeof found !== "string") return found;
-  const fault = await placeFault(tools, path);
-  if (fault !== null) return blocked(fault, "failed");
-  try {
-    // Before the link is made: a link that is not remembered would not count as ours.
-    await tools.remember(path, target);
-    await (found === "missing" ? createLink(path, target) : replaceLink(path, target));
-    return { result: found === "missing" ? "created" : "repaired" };
-  } catch (error) {
-    return systemErrorCode(error) === "EEXIST"
-      ? blocked(`something else has just appeared at ${path}`, "taken")
-      : blocked(errorText(error), "failed");
-  }
+  const outcome = await ensureLink(
+    path,
+    target,
+    look,
+    (written) => made.has(written),
+    async () => {
+      const obstacle = await placeFault(tools, path);
+      // Before the link is made: a link that is not remembered would not count as ours.
+      if (obstacle === null) await tools.remember(path, target);
+      return obstacle;
+    },
+  );
+  // A link that is right counts as ours from now on, no matter who made it. A failed write is repeated with the next look.
+  if (outcome.result === "right" && !made.has(target)) await tools.remember(path, target).catch(() => {});
+  return outcome;
 }
 
-/** Removes a link that leads where we made it lead; true when none of ours is left. Never rejects. */
+/** Removes a link of ours; true when no link of ours is left. Never rejects. */
 export async function removeAliasLink(
   tools: Pick<AliasLinkTools, "madeTargets">,
   path: string,
@@ -69,18 +68,9 @@ export async function removeAliasLink(
   }
 }
 
-/** A link that already leads to the right place counts as ours from then on, no matter who made it. */
-async function noted({ madeTargets, remember }: AliasLinkTools, spec: AliasSpec): Promise<LinkOutcome> {
-  if (!madeTargets(spec.path).has(spec.target)) {
-    // The link is right all the same; remembering is tried again with the next look.
-    await remember(spec.path, spec.target).catch(() => {});
-  }
-  return { result: "right" };
-}
-
 /**
- * Why no link may be made at `path`: its folder, or the nearest existing one above, lies on a mount of ours, where a
- * call of the daemon might never return.
+ * Why no link may be made at `path`; null: one may. Its folder, or the nearest existing one above, must not lie on a
+ * mount of ours, where a call of the daemon might never return.
  */
 async function placeFault(
   { prober, mountPaths, waitMs }: AliasLinkTools,

@@ -1,4 +1,4 @@
-// The aliases of a home: one lane makes, repairs and removes their links, at the shares' beat.
+// The aliases of a home: one lane makes, repairs and removes their links, at the interval of the shares' looks.
 
 import { join } from "node:path";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
@@ -14,9 +14,9 @@ import { type AliasLinkTools, type AliasSpec, ensureAliasLink, removeAliasLink }
 import type { AliasMemory } from "./alias-memory.ts";
 import { judgeLink } from "./stable-link.ts";
 
-/** How long the prober may take to look at links, ms. */
+/** Limit for the prober's look at links, ms. */
 const LOOK_MS = 1000;
-/** A link that was right is checked again after this long, ms, as the shares' own are. */
+/** Minimum time between two looks at a link that was right, ms, as for the shares' own links. */
 const LOOK_AGAIN_MS = 2_000;
 
 export type AliasTransition =
@@ -26,10 +26,9 @@ export type AliasTransition =
       readonly share: string;
       readonly path: string;
       readonly target: string;
-      /** It led elsewhere before. */
+      /** The link had another target before. */
       readonly repaired: boolean;
     }
-  /** Nothing was touched. */
   | {
       readonly name: "alias.blocked";
       readonly alias: string;
@@ -39,14 +38,14 @@ export type AliasTransition =
     }
   | { readonly name: "alias.removed"; readonly path: string };
 
-/** An alias, and how its link was seen. */
+/** An alias and the state of its link. */
 export interface AliasView extends AliasSpec {
   /**
-   * `missing`: a daemon makes it at the next look; `taken`: the path has something that is not ours; `blocked`: it
-   * cannot be made or looked at, `detail` says why.
+   * `missing`: the daemon makes the link at the next look; `taken`: the path holds something that is not ours;
+   * `blocked`: the link cannot be made or looked at, `detail` says why.
    */
   readonly link: "right" | "missing" | "taken" | "blocked";
-  /** What stands in the way; null when nothing does. */
+  /** The obstacle; null: none. */
   readonly detail: string | null;
 }
 
@@ -63,7 +62,7 @@ interface AliasLinksOptions {
   readonly logger: Logger;
   readonly prober: Prober;
   readonly memory: AliasMemory;
-  /** Paths of shares' mounts, and of links to them; read anew each time. */
+  /** Paths of shares' mounts and of links to them at this moment. */
   readonly mountPaths: () => readonly string[];
   readonly publish: (transition: AliasTransition) => void;
 }
@@ -73,9 +72,9 @@ interface Known {
   /** null: no look yet. */
   link: AliasView["link"] | null;
   detail: string | null;
-  /** Monotonic ms of the look that found it right. */
+  /** When the link was last found right, monotonic ms. */
   rightAtMs: number;
-  /** ISO 8601: of what is wrong. */
+  /** Start of the obstacle, ISO 8601. */
   since: string | null;
 }
 
@@ -135,7 +134,7 @@ export class AliasLinks implements AsyncDisposable {
   }
 
   trigger(reason: TriggerReason): void {
-    // Most homes have no aliases, which must cost them nothing.
+    // Most homes have no aliases and need no lane run.
     const isIdle = this.#known.size === 0 && this.#options.memory.paths.length === 0;
     if (reason !== "tick" || !isIdle) this.#triggerNow(reason);
   }
@@ -151,7 +150,7 @@ export class AliasLinks implements AsyncDisposable {
     return this.status();
   }
 
-  /** As they were seen last. */
+  /** The state at the last look. */
   status(): AliasView[] {
     return [...this.#known.values()].map(({ spec, link, detail }) => ({
       ...spec,
@@ -203,13 +202,13 @@ export class AliasLinks implements AsyncDisposable {
 
   #note(alias: Known, link: AliasView["link"], detail: string | null): void {
     const { clock, publish } = this.#options;
-    const isNews = alias.link !== link || alias.detail !== detail;
+    const isChanged = alias.link !== link || alias.detail !== detail;
     alias.link = link;
     alias.detail = detail;
     if (link === "right") {
       alias.rightAtMs = clock.monotonicMs();
       alias.since = null;
-    } else if (isNews) {
+    } else if (isChanged) {
       alias.since = isoTime(clock.wallMs());
       const { name, share, path } = alias.spec;
       publish({ name: "alias.blocked", alias: name, share, path, reason: detail ?? link });
@@ -224,7 +223,7 @@ export class AliasLinks implements AsyncDisposable {
     );
     for (const [index, alias] of due.entries()) {
       const { name, share, path, target } = alias.spec;
-      // It was removed or changed meanwhile.
+      // The alias was removed or changed meanwhile.
       if (this.#known.get(name) !== alias) continue;
       const outcome = await ensureAliasLink(this.#tools, alias.spec, looks[index]);
       if (outcome.result === "blocked") {
@@ -238,7 +237,7 @@ export class AliasLinks implements AsyncDisposable {
     }
   }
 
-  /** Removes links of aliases that are gone, or that are elsewhere now. */
+  /** Removes links of aliases that were removed or have another path now. */
   async #clear(): Promise<void> {
     const { prober, memory, publish } = this.#options;
     const wanted = new Set([...this.#known.values()].map(({ spec }) => spec.path));

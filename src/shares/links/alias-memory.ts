@@ -1,5 +1,5 @@
-// `<home>/aliases.json`: the links that this home has made for aliases. Only those are ever changed or removed, even if
-// the configuration changed while no daemon ran.
+// `<home>/aliases.json`: the links that this home has made for aliases. Only these are ever changed or removed, also after
+// edits while no daemon ran.
 import { rename, stat } from "node:fs/promises";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
@@ -14,7 +14,7 @@ export type AliasMemory = Awaited<ReturnType<typeof openAliasMemory>>;
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** Opens it; a file that cannot be read is set aside. `readOnly`: for commands that only look, nothing is written. */
+/** A file that cannot be read is set aside. `readOnly`, for commands that change nothing: the file is not written. */
 export async function openAliasMemory(options: {
   readonly path: string;
   readonly logger: Logger;
@@ -28,11 +28,11 @@ export async function openAliasMemory(options: {
   };
 
   return {
-    /** Paths at which a link was made, or was about to be. */
+    /** Paths at which a link was made, or was about to be made. */
     get paths(): readonly string[] {
       return [...links.keys()];
     },
-    /** Where we made the link lead. */
+    /** Targets that this home has given the link. */
     targetsOf: (path: string): ReadonlySet<string> => links.get(path) ?? NONE,
     /** Resolves when it is durable; rejects with the system's error. */
     async remember(path: string, target: string): Promise<void> {
@@ -47,7 +47,7 @@ export async function openAliasMemory(options: {
         throw error;
       }
     },
-    /** Never rejects: what could not be written is noticed and forgotten at the next start. */
+    /** Never rejects: after a failed write, the next start forgets the link again. */
     async forget(path: string): Promise<void> {
       if (!links.delete(path)) return;
       try {
@@ -72,7 +72,7 @@ async function load(file: string, logger: Logger, readOnly: boolean): Promise<Ma
     if (found !== null && !found.isFile()) throw new Error("it is no regular file");
     text = await readIfPresent(file);
   } catch (error) {
-    // A link that is right counts as ours again; others are left alone.
+    // Without the file, only links that are right count as ours again.
     logger.warn("what links were made is not known", { path: file, reason: errorText(error) });
     return new Map();
   }

@@ -1,50 +1,51 @@
-// Symlinks that change their target in one step: they are never missing, and nothing of others is replaced.
+// Symlinks that change their target atomically: they are never missing, and only our own links are replaced.
 
 import { open, rename, symlink, unlink } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
-import { errorText } from "../../runtime/errors.ts";
+import { basename, dirname, join } from "node:path";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { LinkBlocked } from "../policy/share-seen.ts";
-import { type LinkLook, NO_LINK_ANSWER, type Prober } from "../prober/prober.ts";
+import { type LinkLook, NO_LINK_ANSWER } from "../prober/prober.ts";
 
-/** Longest part of a name, bytes, before something is added. */
+/** Maximum length of a name to which an ending is added, bytes. */
 const LONGEST_NAME = 200;
-/** As `mkdir` makes them: what the umask leaves. */
+/** The mode of `mkdir`, reduced by the umask. */
 const NEW_FOLDER = 0o777;
 
 export type LinkOutcome = { readonly result: "right" | "created" | "repaired" } | LinkBlocked;
 
-interface StableLinkOptions {
-  readonly prober: Prober;
-  readonly path: string;
-  /** Absolute. */
-  readonly target: string;
-  /** Whether a link with this (absolute) target was made by Mountaineer; only such a link is replaced. */
-  readonly isOurs: (target: string) => boolean;
-  /** For looking at the link, ms. */
-  readonly waitMs: number;
-}
-
 /**
- * Ensures that `path` is a symlink to `target`, and makes its folder if needed. The prober looks at it, so a right link
- * costs the daemon no file system call. Never rejects.
+ * Ensures that `path` is a symlink to `target`, given a look that was just taken, and makes its folder if needed.
+ * `isOurs`: whether Mountaineer made a link with that target; only such a link is replaced. `prepare` runs before a
+ * change and resolves with an obstacle to it, or null. Never rejects.
  */
-export async function ensureStableLink(options: StableLinkOptions): Promise<LinkOutcome> {
-  const { prober, path, target, isOurs, waitMs } = options;
-  const look = await prober.readLink(path, waitMs);
-  const found = judgeLink(look, path, target, (written) => isOurs(resolve(dirname(path), written)));
+export async function ensureLink(
+  path: string,
+  target: string,
+  look: LinkLook | undefined,
+  isOurs: (target: string) => boolean,
+  prepare: () => Promise<string | null> = async () => null,
+): Promise<LinkOutcome> {
+  const found = judgeLink(look, path, target, isOurs);
   if (found === "right") return { result: "right" };
   if (typeof found !== "string") return found;
   try {
+    const obstacle = await prepare();
+    if (obstacle !== null) return blocked(obstacle, "failed");
     await (found === "missing" ? createLink(path, target) : replaceLink(path, target));
     return { result: found === "missing" ? "created" : "repaired" };
   } catch (error) {
-    return blocked(errorText(error), "failed");
+    // Not a file in place of a folder above, for which mkdir fails with EEXIST.
+    const isTaken =
+      systemErrorCode(error) === "EEXIST" && (error as NodeJS.ErrnoException).syscall === "symlink";
+    return isTaken
+      ? blocked(`something else has just appeared at ${path}`, "taken")
+      : blocked(errorText(error), "failed");
   }
 }
 
-/** What is to be done about a link, given a look; "ours" leads elsewhere. */
+/** The state of a link, given a look; "ours": the link is ours and has another target. */
 export function judgeLink(
   look: LinkLook | undefined,
   path: string,
@@ -65,23 +66,23 @@ export function blocked(by: string, why: LinkBlocked["why"]): LinkBlocked {
   return { result: "blocked", by, why };
 }
 
-/** Makes a link where nothing is, with its folder; rejects with EEXIST when something has appeared there. */
+/** Makes a link and its folder; rejects with EEXIST when the path has been taken meanwhile. */
 export async function createLink(path: string, target: string): Promise<void> {
   const folder = dirname(path);
   await ensureFolder(folder, NEW_FOLDER);
   await symlink(target, path);
-  await keep(folder);
+  await syncFolder(folder);
 }
 
-/** Replaces a link by another in one step. */
+/** Replaces a link atomically. */
 export async function replaceLink(path: string, target: string): Promise<void> {
   const folder = dirname(path);
-  // Hidden, and named by us: what a crash left behind is replaced by the next one.
+  // A fixed hidden name: the next attempt removes what a crash has left.
   const temporary = join(folder, temporaryName(basename(path)));
   await unlink(temporary).catch(() => {});
   await symlink(target, temporary);
   await rename(temporary, path);
-  await keep(folder);
+  await syncFolder(folder);
 }
 
 /** A name may have 255 bytes, up to four for a character, so a long one becomes a digest. */
@@ -89,13 +90,12 @@ function temporaryName(name: string): string {
   return `.${Buffer.byteLength(name) <= LONGEST_NAME ? name : sha256Of(name)}.mountaineer-new`;
 }
 
-/** Removes a link. */
 export async function removeLink(path: string): Promise<void> {
   await unlink(path);
-  await keep(dirname(path));
+  await syncFolder(dirname(path));
 }
 
-async function keep(folder: string): Promise<void> {
+async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {
     await handle.sync();

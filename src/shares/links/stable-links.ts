@@ -1,27 +1,25 @@
-// The links that people use: made, mended and looked at, for all shares of a home.
+// The stable links of a home's shares: made, repaired and looked at.
+import { dirname, resolve } from "node:path";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { LinkBlocked } from "../policy/share-seen.ts";
 import type { Prober } from "../prober/prober.ts";
 import type { ShareSpec } from "../share-spec.ts";
-import { blocked, ensureStableLink, judgeLink } from "./stable-link.ts";
+import { blocked, ensureLink, judgeLink } from "./stable-link.ts";
 
-/** How long the prober may take to look at a link, ms. */
+/** Limit for the prober's look at a link, ms. */
 const LOOK_MS = 1000;
-/** A link that was right is looked at again after so long, ms: beats may be short, and looks are not free. */
+/** Minimum time between two looks at a link that was right, ms: looks are not free. */
 const LOOK_AGAIN_MS = 2_000;
-/** It counts as right for so long while looks are late, ms: a busy machine is no other link. */
+/** While looks are late, as on a busy machine, a link counts as right for this long, ms. */
 const BELIEVED_MS = 60_000;
 
 interface KnownLink {
-  /** Where this process has pointed it to. */
+  /** Targets that this process has given the link. */
   readonly targets: Set<string>;
   right: { readonly target: string; readonly atMs: number } | null;
 }
 
-/**
- * The links of a home's shares. A link is ours when it leads to the share's own mount path, or to a mount that this
- * process has pointed it to.
- */
+/** A link is ours if it leads to the share's own mount path, or to a target that this process has given it. */
 export function createStableLinks(clock: Clock, prober: Prober) {
   const links = new Map<string, KnownLink>();
   const ensureNow = ({ stablePath, mountPath }: ShareSpec, target: string): Promise<LinkBlocked | null> => {
@@ -36,15 +34,15 @@ export function createStableLinks(clock: Clock, prober: Prober) {
       const isKnown = right?.target === target && clock.monotonicMs() - right.atMs < LOOK_AGAIN_MS;
       return isKnown ? null : ensureNow(spec, target);
     },
-    /** The same, but always looks. */
+    /** The same with a look in any case. */
     ensureNow,
     /** Changes nothing; resolves with what is wrong. `mountedAt` is null if the share is not mounted. */
     async look({ stablePath, mountPath }: ShareSpec, mountedAt: string | null): Promise<LinkBlocked | null> {
       const look = await prober.readLink(stablePath, LOOK_MS);
-      // A link to another place is wrong even if it is ours.
+      // A link with another target is wrong even if it is ours.
       const found = judgeLink(look, stablePath, mountedAt ?? mountPath, () => false);
       if (typeof found !== "string") return found;
-      // The link of what is not mounted leads nowhere yet.
+      // A share that is not mounted may have no link yet.
       return found === "right" || mountedAt === null ? null : blocked(`${stablePath} is missing`, "failed");
     },
   };
@@ -57,8 +55,8 @@ export function createStableLinks(clock: Clock, prober: Prober) {
   ): Promise<LinkBlocked | null> {
     const atMs = clock.monotonicMs();
     link.targets.add(target).add(mountPath);
-    const isOurs = (found: string): boolean => link.targets.has(found);
-    const outcome = await ensureStableLink({ prober, path, target, isOurs, waitMs: LOOK_MS });
+    const isOurs = (found: string): boolean => link.targets.has(resolve(dirname(path), found));
+    const outcome = await ensureLink(path, target, await prober.readLink(path, LOOK_MS), isOurs);
     const wasRight = link.right?.target === target && atMs - link.right.atMs < BELIEVED_MS;
     const fault = outcome.result === "blocked" ? outcome : null;
     if (fault?.why === "late" && wasRight) return null;

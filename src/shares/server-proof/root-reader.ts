@@ -27,14 +27,14 @@ import { createListingCollector, type RootListing } from "./root-listing.ts";
 
 export type ProofProgram = "rclone" | "smbclient";
 
-/** Where a probe found the server; the programs use the same address. */
+/** The address that answered a probe; the programs use the same address. */
 export type ReaderEndpoint = ProbeEndpoint;
 
 export interface ReadRequest {
   readonly share: ShareSpec;
   readonly route: RouteName;
   readonly endpoint: ReaderEndpoint;
-  /** When the program is ended, monotonic ms. */
+  /** When the program is killed, monotonic ms. */
   readonly deadlineAtMs: number;
   readonly signal: AbortSignal;
 }
@@ -43,7 +43,7 @@ export interface ReadFailure {
   readonly kind: "failed";
   /** One line for people, without the share's name. */
   readonly text: string;
-  /** The login was refused: another try, even with another program, may lock the account. */
+  /** The server refused the login: another try, even by another program, may lock the account. */
   readonly isRefusedLogin: boolean;
 }
 
@@ -54,22 +54,19 @@ interface RootRead {
 
 interface BirthsRead {
   readonly kind: "read";
-  /** Present only with `listsRoot`. */
+  /** Empty without `listsRoot`. */
   readonly listing: RootListing;
-  /** By name, "" for the root itself; only those that the server answered. */
+  /** Creation times by name, "" for the root itself, as far as the server answered. */
   readonly births: ReadonlyMap<string, Birth>;
 }
 
-/**
- * Every method resolves soon after the deadline, and rejects only when the signal aborts. One read of a route at a
- * time.
- */
+/** Every method resolves soon after the deadline, and rejects only when the signal aborts. One read of a route at a time. */
 export type RootReader = ReturnType<typeof createRootReader>;
 
 interface RootReaderOptions {
   readonly clock: Clock;
   readonly stateFolder: string;
-  /** Where programs are looked for. */
+  /** Folders in which programs are searched; default: PATH. */
   readonly folders?: () => readonly string[];
   readonly logons: Logons;
 }
@@ -78,17 +75,13 @@ interface RootReaderOptions {
 const LINE_BYTES_AT_MOST = 16_384;
 const COMPLAINT_AT_MOST_BYTES = 64 * 1024;
 
-/**
- * The names that can be asked about: plain ones alone. smbclient would interpret some characters, and a name comes from
- * the server.
- */
+/** Names that are safe in a script for smbclient, which interprets some characters. The names come from the server. */
 const PLAIN_NAME = /^[\p{L}\p{N}_.@+=,()&~$-][\p{L}\p{M}\p{N} _.@+=,()&~$'-]{0,200}$/u;
 
 export function isPlainName(name: string): boolean {
   return PLAIN_NAME.test(name);
 }
 
-/** What all reads share. */
 interface ReadTools {
   readonly clock: Clock;
   readonly loginFiles: ReturnType<typeof createLoginFiles>;
@@ -111,7 +104,7 @@ export function createRootReader(options: RootReaderOptions) {
     return logons.attempt(share, () => orFailure(run()), { judge: logonResult, otherwise, signal });
   };
   return {
-    /** The installed programs, the best one for a listing first. */
+    /** The installed programs, the better one for a listing first. */
     async programs(): Promise<readonly ProofProgram[]> {
       const order: readonly ProofProgram[] = ["rclone", "smbclient"];
       const there = await Promise.all(order.map(async (name) => ((await find(name)) === null ? [] : [name])));
@@ -121,16 +114,14 @@ export function createRootReader(options: RootReaderOptions) {
       read<RootRead>(request, () =>
         program === "rclone" ? listByRclone(tools, request) : askSmbclient(tools, request, [], true),
       ),
-    /** By smbclient: when the root and these entries were created. Names that it cannot be asked about are left out. */
+    /** Creation times of the root and of these entries, by smbclient. Names that are not plain are left out. */
     births: (
       request: ReadRequest,
       names: readonly string[],
       listsRoot: boolean,
     ): Promise<BirthsRead | ReadFailure> =>
       read(request, () => askSmbclient(tools, request, names, listsRoot)),
-    /** Removes what a crash may have left for the share. */
-    forget: (share: ShareSpec): Promise<void> => loginFiles.removeLeftoversOf(share),
-    /** The same for all shares. Never rejects. */
+    /** Removes files with logins that killed processes have left, for all shares. Never rejects. */
     removeLeftovers: (logger: Logger): Promise<void> => loginFiles.removeLeftovers(logger),
   };
 }
@@ -209,7 +200,7 @@ async function askSmbclient(
 
 interface ProgramRun {
   readonly program: ProofProgram;
-  /** A file with the login: only we may read it, and only while the program runs. */
+  /** A file with the login. It is private to this user, and exists only while the program runs. */
   readonly file: { readonly kind: "conf" | "auth"; readonly content: string };
   readonly argumentsWith: (path: string) => readonly string[];
   readonly stdin?: string;
@@ -221,7 +212,7 @@ async function run(
   { share, route, deadlineAtMs, signal }: ReadRequest,
   { program, file, argumentsWith, stdin, onStdout }: ProgramRun,
 ): Promise<CommandResult> {
-  // Only a daemon cleans up at its start, and commands are killed while it runs.
+  // The daemon cleans up only at its start, and commands may be killed later.
   await loginFiles.removeLeftoversOf(share).catch(() => {});
   const path = await loginFiles.write(share, route, file.kind, file.content);
   try {
@@ -257,13 +248,13 @@ function rcloneArguments(share: ShareSpec, { localAddress }: ReaderEndpoint, con
   ];
 }
 
-/** smbclient has no option for the address to leave from. */
+/** smbclient has no option for the source address. */
 function smbclientArguments({ share, endpoint }: ReadRequest, login: string): string[] {
   const { address, port } = endpoint;
   return [
     `//${address.replace(/%.*$/, "")}/${share.shareName}`,
     ...["-I", address, "-p", String(port), "-A", login],
-    // A person's own settings of smbclient must change nothing here.
+    // Ignores this user's own settings of smbclient.
     ...["-s", "/dev/null"],
     // A guest has no key to sign with.
     ...(share.password === null ? [] : ["--client-protection=sign"]),
@@ -274,7 +265,7 @@ export function isRefusedLogon(text: string): boolean {
   return /LOGON_FAILURE|NT_STATUS_(ACCOUNT|PASSWORD)_/.test(text);
 }
 
-/** null if the file cannot hold the login: it has one line for each part, and drops leading spaces. */
+/** The content of smbclient's login file; null: it cannot hold this login, as it has one line for each part and drops leading spaces. */
 export function authenticationFile({ username, password }: ShareSpec): string | null {
   const { user, domain } = account(username);
   const members = [
@@ -308,7 +299,7 @@ function lastLine(text: string, program: ProofProgram): string {
   return line === "" ? `${program} failed` : line.slice(0, 300);
 }
 
-/** Calls `onLine` with each whole line of an output; lines that are too long are dropped. `end`: the output is over. */
+/** Calls `onLine` with each whole line of an output; lines that are too long are dropped. Call `end` after the output. */
 function outputLines(onLine: (line: string) => void): { push(piece: string): void; end(): void } {
   const splitter = createLineSplitter(LINE_BYTES_AT_MOST, () => {});
   return {

@@ -1,4 +1,4 @@
-// Proves which server is behind a route of a share: each server has an id, and both routes may lead to one, or to two.
+// Proves which server is behind each route of a share. Known servers have ids; the routes may lead to one or to two.
 
 import type { HostProber } from "../../network/probe/probe-result.ts";
 import { createSemaphore } from "../../network/probe/single-flight.ts";
@@ -28,39 +28,39 @@ import {
   type ServerWitness,
 } from "./server-witness.ts";
 
-/** The address at which the newest probe of a route was answered. */
+/** The address that answered the newest probe of a route. */
 export interface ProofEndpoint extends ReaderEndpoint {
-  /** As the configuration names it; null or absent: it does not, or not any more. */
+  /** The configured name of the address; null or absent: none. */
   readonly host?: string | null;
-  /** As 32 hex digits; null: the answer did not say it. */
+  /** 32 hex digits; null: not part of the answer. */
   readonly serverGuid: string | null;
 }
 
-/** `text` is one line for people that names the evidence, or what is missing. */
+/** `text`: one line for people with the evidence, or with what is missing. */
 export type ProofVerdict =
-  /** `server`: the id of the server that is there. */
+  /** `server`: id of the server. */
   | { readonly kind: "same"; readonly server: string }
-  /** `server`: for one route, the server that is there instead of the expected one; absent: unknown, too. */
+  /** `server`: id of the server behind one route instead of the expected one; absent: unknown. */
   | { readonly kind: "different"; readonly text: string; readonly server?: string }
-  /** `isBlank`: nothing is known of the expected server that it could be told by. */
+  /** `isBlank`: nothing is known of the expected server that could identify it. */
   | { readonly kind: "unproved"; readonly text: string; readonly isBlank?: true };
 
 /**
- * Answers within 12 s of its turn, with `unproved` if that is too short. Two proofs run at once, the others wait;
- * proofs of one share take turns. Rejects only when the signal aborts.
+ * Two proofs run at once, and proofs of one share one after the other. A proof takes at most 12 s, then ends as
+ * `unproved`. Rejects only when the signal aborts.
  */
 export type ServerProof = ReturnType<typeof createServerProof>;
 
 export interface ServerProofOptions extends StateFolderTools {
-  /** Where programs are looked for; default: PATH. */
+  /** Folders in which programs are searched; default: PATH. */
   readonly programFolders?: () => readonly string[];
-  /** A password goes to nobody who does not sign: smbclient alone insists on that. */
+  /** Send passwords only in signed sessions, on which smbclient alone insists. Default: no. */
   readonly signsLogins?: boolean;
-  /** Default: its own. */
+  /** Default: not shared with other users of the logins. */
   readonly logons?: Logons;
-  /** Absent: a ServerGuid is taken for that of the root that was read after it. */
+  /** Asks for the ServerGuid again after the root was read. Absent: the first answer counts. */
   readonly hostProber?: Pick<HostProber, "probe">;
-  /** Default: by programs. */
+  /** Default: reads by programs. */
   readonly reader?: RootReader;
   /** Default: in the state folder. */
   readonly known?: KnownServers;
@@ -69,21 +69,20 @@ export interface ServerProofOptions extends StateFolderTools {
 const PROOFS_AT_ONCE = 2;
 const GUID_AGAIN_MS = 1_000;
 const DEADLINE_MS = 10_000;
-/** What is already known about the server. */
+
+/** The expected result of a proof. */
 export interface Expected {
-  /** The server of the mount; null: nothing is mounted, and any server will do. */
+  /** The server of the mount; null: without a mount, any server is accepted. */
   readonly server: string | null;
-  /** A server that is behind the other route, and so not behind this one. */
+  /** The server of the other route, which is proved to be another one. */
   readonly not?: string | null;
-  /**
-   * False: the server was lost meanwhile, so what was read may be of two servers and does not count. Absent: unknown.
-   */
+  /** Whether the server was not lost during the proof; a loss makes the reading invalid. Absent: not known. */
   readonly isSteady?: () => boolean;
 }
 
-/** Long enough to see that a file is being written all the time. */
+/** Pause between readings, ms; long enough to notice a file that is being written. */
 const BETWEEN_READINGS_MS = 1_000;
-/** Enough that some are left when a few are deleted; each costs four requests to the server. */
+/** Maximum number of entries whose creation times are read: each costs four requests, and a few may be deleted later. */
 const BIRTHS_AT_MOST = 16;
 const INSTALL = "install rclone or smbclient";
 
@@ -106,7 +105,7 @@ export function createServerProof(options: ServerProofOptions) {
     return turn.use(() => semaphore.use(work));
   };
 
-  /** Else what was read is another server's than the one that told its ServerGuid before. */
+  /** Whether the address still shows the same ServerGuid, so that the reading was of that server. */
   const isStill = async ({ address: host, port, serverGuid }: ProofEndpoint): Promise<boolean> => {
     const now = { notBeforeMs: clock.monotonicMs(), timeoutMs: GUID_AGAIN_MS };
     const probe = await hostProber?.probe({ host, port, interfaceName: null }, now);
@@ -115,8 +114,8 @@ export function createServerProof(options: ServerProofOptions) {
 
   return {
     /**
-     * While both routes answer: compares what the share's root shows over each, and returns its server, if `isSteady`
-     * is still true. `inUse`: the server that one of them has led to all the time.
+     * Reads the share's root over both routes, and identifies their server if both show the same. `isSteady`: whether the
+     * server in use was not lost meanwhile. `inUse`: id of the server that one route has led to all the time; null: none.
      */
     compare(
       share: ShareSpec,
@@ -127,20 +126,24 @@ export function createServerProof(options: ServerProofOptions) {
     ): Promise<ProofVerdict> {
       return inTurn(share, async () => {
         signal.throwIfAborted();
-        const guids = compareGuids(share, endpoints);
-        if (guids.kind !== "one") return guids.verdict;
+        const serverGuid = commonGuid(share, endpoints);
+        if (typeof serverGuid !== "string") return serverGuid;
         const programs = await programsFor(share);
         const early = cannotRead(share, programs, install);
         if (early !== null) return early;
-        const requests = requestsFor(share, endpoints, clock.monotonicMs() + DEADLINE_MS, signal);
+        const deadlineAtMs = clock.monotonicMs() + DEADLINE_MS;
+        const request = (route: RouteName): ReadRequest => ({
+          ...{ share, route, endpoint: endpoints[route], deadlineAtMs, signal },
+        });
+        const requests = [request("tb"), request("fallback")] as const;
         const compared = await compareRoots({ clock, reader, programs, requests, share });
-        if ("verdict" in compared) return compared.verdict;
+        if ("kind" in compared) return compared;
         const areStill = (await Promise.all([endpoints.tb, endpoints.fallback].map(isStill))).every(Boolean);
         if (!areStill || !isSteady())
           return unproved(`the server of ${bothSources(share)} was lost meanwhile`);
-        const root = { serverGuid: guids.serverGuid, ...compared.side };
+        const root = { serverGuid, ...compared };
         const source = sourceAt(share, endpoints.tb);
-        const more = (): Promise<null> => Promise.resolve(null);
+        const more = async (): Promise<null> => null;
         return await identify(known, share, {
           root,
           more,
@@ -151,7 +154,7 @@ export function createServerProof(options: ServerProofOptions) {
       });
     },
 
-    /** Which server is behind this one route? Another than the `expected` one is `different`. */
+    /** Identifies the server behind one route; `different`: another than the expected one. */
     recognise(
       share: ShareSpec,
       route: RouteName,
@@ -195,7 +198,7 @@ export function createServerProof(options: ServerProofOptions) {
       });
     },
 
-    /** Makes up an id for a server that is mounted before it could be proved. Rejects with the system's error. */
+    /** Gives an id to a server that is mounted before its proof. Rejects with the system's error. */
     async begin(share: ShareSpec, route: RouteName): Promise<string> {
       const id = newServerId();
       const { shareName } = share;
@@ -208,7 +211,7 @@ export function createServerProof(options: ServerProofOptions) {
       return id;
     },
 
-    /** Removes the files with logins that killed processes left, of any share. Never rejects. */
+    /** Removes files with logins that killed processes have left, for all shares. Never rejects. */
     removeLeftovers: (): Promise<void> => reader.removeLeftovers(logger),
   };
 }
@@ -221,15 +224,15 @@ interface Root {
 
 interface Identifying {
   readonly root: Root;
-  /** Asks when the entries of a new server were created, if that is not known yet. */
+  /** Reads the creation times of a new server's entries; null: not possible. */
   readonly more: () => Promise<Births | null>;
   readonly source: string;
-  /** The server, if it is certain whatever its root shows. */
+  /** Id of the server, if the root need not prove it; null: not certain. */
   readonly certain: string | null;
   readonly expected: Expected;
 }
 
-/** Finds the server of the root among the known ones, or adds it as a new one. */
+/** Finds the server of the root among the known servers, or adds it as a new one. */
 async function identify(
   known: KnownServers,
   share: ShareSpec,
@@ -247,7 +250,7 @@ async function identify(
     try {
       await known.keep(share, { id, shareName, source, witness });
     } catch (error) {
-      // What is known of it already still holds on a full disk.
+      // On a full disk, the earlier evidence about the server is still valid.
       if (before === null || !isDiskFull(error)) throw error;
     }
     return { kind: "same", server: id };
@@ -256,19 +259,16 @@ async function identify(
   const likely = candidates(servers, share, serverGuid).map(({ id, witness }) => ({
     id,
     recognised: recogniseRoot(witness, listing, births),
-    isUntold: births === null && witness.rootCreatedMs !== null,
+    lacksCreation: births === null && witness.rootCreatedMs !== null,
   }));
-  // That it is not the one of the other route was found before, and may be so no more: creation times say it now.
+  // The other route's server is excluded by an earlier proof; only creation times that agree now outweigh that.
   const same = likely.flatMap(({ id, recognised }) =>
     recognised.kind === "same" && (id !== expected.not || recognised.by === "creation")
       ? [{ id, by: recognised.by }]
       : [],
   );
-  if (
-    likely.some(
-      ({ id, recognised, isUntold }) => isUntold && id === expected.not && recognised.kind === "same",
-    )
-  )
+  const excluded = likely.find(({ id }) => id === expected.not);
+  if (excluded?.lacksCreation === true && excluded.recognised.kind === "same")
     return unproved(`${source} does not tell now when it was created`);
   const born = same.filter(({ by }) => by === "creation");
   const [only, ...others] = born.length > 0 ? born : same;
@@ -280,7 +280,7 @@ async function identify(
     const { server } = await keep(only?.id ?? newServerId());
     return { kind: "different", text: `${source} ${text}`, server };
   }
-  // A server that was mounted before it could be proved, and is still in use, is known from now on.
+  // A server that was mounted before its proof, and is still in use, can be recognized from now on.
   return await keep(only?.id ?? certain ?? newServerId());
 }
 
@@ -295,28 +295,24 @@ function candidates(servers: readonly KnownServer[], share: ShareSpec, serverGui
   });
 }
 
-/** Names of entries whose creation time is known. */
+/** Names of the entries whose creation times are known. */
 function ownBirths({ witness }: Candidate): readonly string[] {
   const own = witness.entries.filter(({ createdMs }) => createdMs !== null);
   return own.slice(0, BIRTHS_AT_MOST).map(({ name }) => name);
 }
 
-type GuidsCompared =
-  | { readonly kind: "one"; readonly serverGuid: string }
-  | { readonly kind: "not_one"; readonly verdict: ProofVerdict };
-
-function compareGuids(
+/** The ServerGuid of both routes, or the verdict if they differ or are not known. */
+function commonGuid(
   share: ShareSpec,
   { tb, fallback }: Readonly<Record<RouteName, ProofEndpoint>>,
-): GuidsCompared {
-  const silent = tb.serverGuid === null ? "tb" : fallback.serverGuid === null ? "fallback" : null;
+): string | ProofVerdict {
   if (tb.serverGuid === null || fallback.serverGuid === null) {
-    const source = sourceOn(share, silent ?? "tb");
-    return { kind: "not_one", verdict: unproved(`${source} does not show its ServerGuid`) };
+    const source = sourceOn(share, tb.serverGuid === null ? "tb" : "fallback");
+    return unproved(`${source} does not show its ServerGuid`);
   }
-  if (tb.serverGuid === fallback.serverGuid) return { kind: "one", serverGuid: tb.serverGuid };
+  if (tb.serverGuid === fallback.serverGuid) return tb.serverGuid;
   const guids = `their ServerGuids are ${tb.serverGuid} and ${fallback.serverGuid}`;
-  return { kind: "not_one", verdict: different(`${bothSources(share)} are two servers: ${guids}`) };
+  return different(`${bothSources(share)} are two servers: ${guids}`);
 }
 
 function cannotRead(
@@ -329,22 +325,6 @@ function cannotRead(
   return unproved(`nothing here can list ${bothSources(share)}: ${install}`);
 }
 
-function requestsFor(
-  share: ShareSpec,
-  endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
-  deadlineAtMs: number,
-  signal: AbortSignal,
-): Requests {
-  const request = (route: RouteName): ReadRequest => ({
-    share,
-    route,
-    endpoint: endpoints[route],
-    deadlineAtMs,
-    signal,
-  });
-  return [request("tb"), request("fallback")];
-}
-
 type Requests = readonly [ReadRequest, ReadRequest];
 
 interface ComparingParts {
@@ -355,36 +335,36 @@ interface ComparingParts {
   readonly share: ShareSpec;
 }
 
-/** A verdict other than `same`, or the first route's data if both agree. */
-async function compareRoots(
-  parts: ComparingParts,
-): Promise<{ readonly verdict: ProofVerdict } | { readonly side: SideReading }> {
+/** The first route's reading if both agree, else a verdict. */
+async function compareRoots(parts: ComparingParts): Promise<ProofVerdict | SideReading> {
   const { clock, requests, share } = parts;
   const sources = bothSources(share);
   const readings: Reading[] = [];
   for (let count = 0; count < READINGS_AT_MOST; count += 1) {
     if (count > 0) await clock.sleep(BETWEEN_READINGS_MS, requests[0].signal);
-    const reading = await readBoth(parts);
-    if ("failed" in reading) {
-      const source = sourceOn(share, reading.route);
-      return { verdict: unproved(`${source} cannot be listed: ${harmless(reading.failed.text)}`) };
+    const both = await readBoth(parts);
+    if ("failed" in both) {
+      const source = sourceOn(share, both.route);
+      return unproved(`${source} cannot be listed: ${harmless(both.failed.text)}`);
     }
-    readings.push(reading.both);
+    readings.push(both);
     const compared = compareReadings(readings);
-    if (compared.kind === "same") return { side: reading.both[0] };
-    if (compared.kind === "different") return { verdict: different(`${sources} ${compared.text}`) };
-    if (compared.kind === "empty") {
-      return { verdict: unproved(`${sources} are empty: put a file there, so that they can be compared`) };
-    }
+    if (compared.kind === "same") return both[0];
+    if (compared.kind === "different") return different(`${sources} ${compared.text}`);
+    if (compared.kind === "empty")
+      return unproved(`${sources} are empty: put a file there, so that they can be compared`);
   }
-  return { verdict: unproved(`all that ${sources} hold goes on changing`) };
+  return unproved(`all that ${sources} hold goes on changing`);
 }
 
-type BothRead = { readonly both: Reading } | { readonly failed: ReadFailure; readonly route: RouteName };
+interface FailedRoute {
+  readonly failed: ReadFailure;
+  readonly route: RouteName;
+}
 
-/** Lists both at once, by the first program that can; then asks for creation times, if possible. */
-async function readBoth({ reader, programs, requests }: ComparingParts): Promise<BothRead> {
-  let failure: { readonly failed: ReadFailure; readonly route: RouteName } | null = null;
+/** Lists both routes at once by the first program that can, then reads creation times if possible. */
+async function readBoth({ reader, programs, requests }: ComparingParts): Promise<Reading | FailedRoute> {
+  let failure: FailedRoute | null = null;
   for (const program of programs) {
     const [one, other] = await bothEnded(
       reader.list(program, requests[0]),
@@ -392,12 +372,10 @@ async function readBoth({ reader, programs, requests }: ComparingParts): Promise
     );
     if (one.kind === "read" && other.kind === "read") {
       const births = programs.includes("smbclient") ? await bothBirths(reader, requests, one.listing) : null;
-      return {
-        both: [
-          { listing: one.listing, births: births?.[0] ?? null },
-          { listing: other.listing, births: births?.[1] ?? null },
-        ],
-      };
+      return [
+        { listing: one.listing, births: births?.[0] ?? null },
+        { listing: other.listing, births: births?.[1] ?? null },
+      ];
     }
     const failed = one.kind === "failed" ? one : other;
     if (failed.kind !== "failed") continue;
@@ -420,30 +398,26 @@ async function bothBirths(
   return one.kind === "read" && other.kind === "read" ? [one.births, other.births] : null;
 }
 
-/** The entries that were unchanged for longest, among those that smbclient can be asked about. */
+/** Names of the longest unchanged entries whose names smbclient accepts. */
 function plainNames({ entries }: RootListing): readonly string[] {
   return steadiest(entries.filter(({ name }) => isPlainName(name)))
     .slice(0, BIRTHS_AT_MOST)
     .map(({ name }) => name);
 }
 
-/** Rejects only after both have ended: by then neither has left its login in a file. */
+/** Rejects only after both have ended and removed their files with logins. */
 async function bothEnded<T>(one: Promise<T>, other: Promise<T>): Promise<readonly [T, T]> {
   await Promise.allSettled([one, other]);
   return [await one, await other];
 }
 
-type ReadAgain =
-  | { readonly kind: "read"; readonly listing: RootListing; readonly births: Births | null }
-  | ReadFailure;
-
-/** smbclient first: it alone shows when something was created. */
+/** Reads a root to recognize it, by smbclient first, which alone shows creation times. */
 async function readAgain(
   reader: RootReader,
   programs: readonly ProofProgram[],
   names: readonly string[],
   request: ReadRequest,
-): Promise<ReadAgain> {
+): Promise<({ readonly kind: "read" } & SideReading) | ReadFailure> {
   let failure: ReadFailure | null = null;
   if (programs.includes("smbclient")) {
     const read = await reader.births(request, names, true);

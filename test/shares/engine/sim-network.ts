@@ -208,7 +208,6 @@ export class SimNetwork {
         const births = new Map([["", { createdMs: rootCreatedMs, isOwn: true }] as const, ...created]);
         return { kind: "read", listing: listing(server, 1_000), births };
       },
-      async forget() {},
       async removeLeftovers() {},
     };
   }

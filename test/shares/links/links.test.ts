@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import test, { describe, it, type TestContext } from "node:test";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import {
@@ -11,7 +11,7 @@ import {
   ensureAliasLink,
   removeAliasLink,
 } from "../../../src/shares/links/alias-link.ts";
-import { ensureStableLink, replaceLink } from "../../../src/shares/links/stable-link.ts";
+import { ensureLink, replaceLink } from "../../../src/shares/links/stable-link.ts";
 import { NO_LINK_ANSWER } from "../../../src/shares/prober/prober.ts";
 import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -29,13 +29,13 @@ async function bench(t: TestContext) {
   const volumes = join(folder, "volumes");
   const path = join(folder, "Shares", "My Share");
   const target = join(volumes, "My Share");
-  const isOurs = (old: string): boolean => old.startsWith(`${volumes}/`);
+  const isOurs = (old: string): boolean => resolve(dirname(path), old).startsWith(`${volumes}/`);
   return {
     folder,
     prober,
     path,
     target,
-    ensure: (to = target) => ensureStableLink({ prober, path, target: to, isOurs, waitMs: WAIT_MS }),
+    ensure: async (to = target) => ensureLink(path, to, await prober.readLink(path, WAIT_MS), isOurs),
   };
 }
 
@@ -102,7 +102,7 @@ describe("the stable link", () => {
   it("is blocked where no folder can be made for it", { skip: !existsSync("/proc/self") }, async (t) => {
     const { prober, target } = await bench(t);
     const path = "/proc/mountaineer/Shares/My Share";
-    const outcome = await ensureStableLink({ prober, path, target, isOurs: () => false, waitMs: WAIT_MS });
+    const outcome = await ensureLink(path, target, await prober.readLink(path, WAIT_MS), () => false);
     assert.ok(outcome.result === "blocked" && /ENOENT/.test(outcome.by), JSON.stringify(outcome));
   });
 
@@ -111,7 +111,7 @@ describe("the stable link", () => {
     const disk = await mountTmpfs(t, "ro,size=64k");
     if (disk === null) return;
     const path = join(disk, "My Share");
-    const outcome = await ensureStableLink({ prober, path, target, isOurs: () => false, waitMs: WAIT_MS });
+    const outcome = await ensureLink(path, target, await prober.readLink(path, WAIT_MS), () => false);
     assert.equal(outcome.result, "blocked");
   });
 

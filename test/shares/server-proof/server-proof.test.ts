@@ -144,7 +144,6 @@ async function startBench(t: Scope) {
       }
       return bench.broken.get("smbclient") ?? { kind: "read", listing: listingOf(root, "smbclient"), births };
     },
-    forget: async () => {},
     removeLeftovers: async () => {},
   };
   return bench;
@@ -593,7 +592,6 @@ test("A10 proofs of one share take turns, and two of other shares run beside eac
         return reader;
       },
       births: () => assert.fail("there is no smbclient"),
-      forget: async () => {},
       removeLeftovers: async () => {},
     },
   });
