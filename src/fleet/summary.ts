@@ -1,5 +1,4 @@
-// What a machine tells the others of itself: its status in few words, bounded. And how such words are read, whoever wrote
-// them.
+// The summary that each machine publishes: its status, shortened to a limited size. A received summary is untrusted.
 import type { StatusReport } from "../api/contract.ts";
 import { type MachineLayer, type MachineState, machineStateShape } from "../api/fleet-contract.ts";
 import { backendWords } from "../api/words/backend-words.ts";
@@ -9,28 +8,26 @@ import { choice, object, type TypeOf, text } from "../runtime/shape.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { withoutUnseen } from "../runtime/text/unseen-characters.ts";
 
-/** Of one summary, as it is kept. */
+/** The most bytes of one summary. */
 export const SUMMARY_LIMIT_BYTES = 64 * 1024;
-/** Of each of its three lists; what is around them is far less than the rest. */
+/** The most bytes of each of its three lists, which leaves enough for the other members. */
 const LIST_LIMIT_BYTES = 20 * 1024;
 const LONGEST_NAME = 128;
 const LONGEST_WORD = 64;
 const LONGEST_TEXT = 240;
 
-/** `here`: it serves; `gone`: it ended in order. */
-export type Word = "here" | "gone";
-
 export interface Summary {
   readonly name: string;
-  /** Of the process that tells it: another one is another machine of that name, or a later start. */
+  /** The id of the process. Another id means a restart, or another machine of that name. */
   readonly instance: string;
-  readonly word: Word;
-  /** It shows that it is there when somebody asks; versions before did not. */
+  /** `here`: the machine serves; `gone`: it stopped in order. */
+  readonly word: "here" | "gone";
+  /** The machine answers roll calls, which earlier versions do not. */
   readonly answers: boolean;
   readonly state: MachineState;
 }
 
-/** What a status comes to. */
+/** The state that a summary shows for a status. */
 export function stateOf(
   { global, shares, backends = [] }: StatusReport,
   layer: MachineLayer | null = null,
@@ -57,12 +54,12 @@ export function stateOf(
     cut: 0,
     ...(layer === null ? {} : { layer }),
   });
-  const told = [fitting(state.shares), fitting(state.backends), fitting(state.conditions)] as const;
-  const cut = told.reduce((sum, list) => sum + list.cut, 0);
-  return { ...state, shares: told[0].kept, backends: told[1].kept, conditions: told[2].kept, cut };
+  const lists = [fitting(state.shares), fitting(state.backends), fitting(state.conditions)] as const;
+  const cut = lists.reduce((sum, list) => sum + list.cut, 0);
+  return { ...state, shares: lists[0].kept, backends: lists[1].kept, conditions: lists[2].kept, cut };
 }
 
-/** What is known of it, its texts cleaned and none too long. */
+/** The known members, with cleaned and shortened texts. */
 function cleanState({ version, shares, backends, conditions, cut, layer }: MachineState): MachineState {
   const common = ({
     name,
@@ -89,7 +86,7 @@ function cleanState({ version, shares, backends, conditions, cut, layer }: Machi
   };
 }
 
-/** The first of a list, as far as its bytes go. */
+/** The first entries of a list that fit the limit. */
 function fitting<T>(entries: readonly T[]): { kept: T[]; cut: number } {
   let bytes = 0;
   const kept: T[] = [];
@@ -116,7 +113,7 @@ type Reading =
   | { readonly ok: true; readonly summary: Summary }
   | { readonly ok: false; readonly problem: string };
 
-/** Of bytes that anybody may have written under `key`. What is not known of it is left out. */
+/** Reads the bucket's entry `key`. Unknown members are left out. */
 export function readSummary(key: string, bytes: Uint8Array): Reading {
   const unreadable = (problem: string): Reading => ({ ok: false, problem });
   if (bytes.length > SUMMARY_LIMIT_BYTES) return unreadable(`it is too long: ${bytes.length} bytes`);
@@ -127,13 +124,13 @@ export function readSummary(key: string, bytes: Uint8Array): Reading {
   const fault = summaryShape.faultIn(value);
   if (fault !== null) return unreadable(`${clean(fault.path, LONGEST_NAME)} is not ${fault.expected}`);
   // The shape has just been checked.
-  const told = value as TypeOf<typeof summaryShape>;
-  const name = clean(told.name, LONGEST_NAME);
-  if (told.name !== key) return unreadable(`it says that it is of ${JSON.stringify(name)}`);
-  const { word } = told;
-  const state = cleanState(told);
+  const found = value as TypeOf<typeof summaryShape>;
+  const name = clean(found.name, LONGEST_NAME);
+  if (found.name !== key) return unreadable(`it says that it is of ${JSON.stringify(name)}`);
+  const { word } = found;
+  const state = cleanState(found);
   const answers = value["answers"] === true;
-  return { ok: true, summary: { name, instance: clean(told.instance, LONGEST_WORD), word, answers, state } };
+  return { ok: true, summary: { name, instance: clean(found.instance, LONGEST_WORD), word, answers, state } };
 }
 
 function cleanLayer({ revision, refused, authority = "" }: MachineLayer): MachineLayer {
@@ -145,13 +142,13 @@ function cleanLayer({ revision, refused, authority = "" }: MachineLayer): Machin
   };
 }
 
-/** Without what drives terminals or is not seen, and no longer than `most` characters. */
+/** Without control and invisible characters, and no longer than `most` characters. */
 function clean(words: string, most: number): string {
   const seen = withoutUnseen(words.slice(0, most * 4))
-    .replace(DRIVING, " ")
+    .replace(CONTROLS, " ")
     .trim();
   const characters = [...seen];
   return characters.length <= most ? seen : `${characters.slice(0, most - 1).join("")}…`;
 }
 
-const DRIVING = /[\p{Cc}\p{Cs}\u2028\u2029]/gu;
+const CONTROLS = /[\p{Cc}\p{Cs}\u2028\u2029]/gu;

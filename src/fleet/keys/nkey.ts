@@ -1,5 +1,6 @@
-// Keys of NATS, as text: Ed25519 in base32, with a letter for its kind in front and a checksum behind.
+// Keys of NATS as text: Ed25519 in base32, with a letter for the kind of key first and a checksum last.
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
+import { textThat } from "../../runtime/shape.ts";
 
 const SEED = 0x90;
 const USER = 0xa0;
@@ -8,28 +9,28 @@ const PKCS8_HEAD = Buffer.from("302e020100300506032b657004220420", "hex");
 const SPKI_HEAD = Buffer.from("302a300506032b6570032100", "hex");
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/** A user's seed: `SU…`. */
+/** The seed `SU…` of 32 private bytes. */
 export function userSeed(raw: Uint8Array): string {
   return checked(Buffer.concat([Buffer.from([SEED | (USER >> 5), (USER & 31) << 3]), raw]));
 }
 
-/** The 32 bytes of a user's seed; null for anything else. */
+/** The 32 private bytes of a seed `SU…`; null: the text is no such seed. */
 export function rawOfSeed(seed: string): Buffer | null {
   const bytes = seed.startsWith("SU") ? unchecked(seed) : null;
   return bytes === null || bytes.length !== RAW_BYTES + 2 ? null : bytes.subarray(2);
 }
 
-/** The name by which a server knows the user with these 32 bytes: `U…`. */
+/** The public key `U…` of 32 private bytes. */
 export function userKey(raw: Uint8Array): string {
   return publicKeyText(publicBytes(raw));
 }
 
-/** The same of the 32 public bytes. */
+/** The public key `U…` of 32 public bytes. */
 export function publicKeyText(bytes: Uint8Array): string {
   return checked(Buffer.concat([Buffer.from([USER]), bytes]));
 }
 
-/** The 32 public bytes of `U…`; null for anything else. */
+/** The 32 public bytes of `U…`; null: the text is no such key. */
 export function publicBytesOf(key: string): Buffer | null {
   const bytes = key.startsWith("U") ? unchecked(key) : null;
   return bytes === null || bytes.length !== RAW_BYTES + 1 ? null : bytes.subarray(1);
@@ -48,7 +49,20 @@ export function isSignedBy(publicKey: Uint8Array, text: string, signature: strin
   return verify(null, Buffer.from(text), key, Buffer.from(signature, "base64url"));
 }
 
-/** The SHA-256 of it: 32 bytes. */
+/** The same for a public key `U…`; false where `key` is no such key. */
+export function isSignedByUser(key: string, text: string, signature: string): boolean {
+  const publicKey = publicBytesOf(key);
+  return publicKey !== null && isSignedBy(publicKey, text, signature);
+}
+
+/** A text to sign: its purpose, and each part as JSON on a line of its own. JSON has no line breaks. */
+export function signedLines(purpose: string, ...parts: readonly (string | number)[]): string {
+  return [purpose, ...parts.map((part) => JSON.stringify(part))].join("\n");
+}
+
+export const userKeyShape = textThat("a key U…", (key) => publicBytesOf(key) !== null);
+
+/** The SHA-256: 32 bytes. */
 export function fingerprintOf(bytes: Uint8Array): Buffer {
   return createHash("sha256").update(bytes).digest();
 }
@@ -90,7 +104,7 @@ function base32(bytes: Uint8Array): string {
   return bits === 0 ? text : text + ALPHABET[(held << (5 - bits)) & 31];
 }
 
-/** Of letters that are none it makes something else: `unchecked` writes it back and compares. */
+/** Letters outside the alphabet give wrong bytes, which `unchecked` finds by writing them back. */
 function fromBase32(text: string): Buffer {
   const bytes: number[] = [];
   let held = 0;

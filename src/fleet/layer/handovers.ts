@@ -1,53 +1,58 @@
-// How the operator's key goes over to the next one: what the old key signs, and how such words are read, whoever wrote
-// them. Pure but for signatures.
-import type { JsonMembers } from "../../runtime/text/json-object.ts";
-import { isObject } from "../../runtime/text/json-object.ts";
-import { isSignedBy, publicBytesOf, signText, userKey } from "../keys/nkey.ts";
+// Handovers of the operator's key: statements, signed by one key, that name the next key. Reading one checks its
+// signature, because any member can write them.
+import { matching, numberThat, object, reader, type TypeOf, text } from "../../runtime/shape.ts";
+import { isSignedByUser, signedLines, signText, userKey, userKeyShape } from "../keys/nkey.ts";
 
-/** So many travel with a layer, the newest: a machine that was away for more of them takes the key by hand. */
+/** A document carries the newest handovers only. A machine that missed more of them needs the new key by hand. */
 export const MOST_CARRIED = 8;
 export const LARGEST_HANDOVER_BYTES = 300;
 
-export interface Handover {
-  /** `U…`, whose word it is. A fleet is known by it. */
-  readonly from: string;
-  /** `U…`, whose word counts from then on. */
-  readonly to: string;
-  /** From 1, for each key that a fleet has had. */
-  readonly number: number;
-  /** ISO 8601 UTC, by the clock of the machine where it was signed; for people. */
-  readonly time: string;
-  readonly signature: string;
-}
+/** The form of a time in a signed text: ISO 8601 UTC. */
+export const SIGNED_TIME = matching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/, "a time");
+/** Counted from 1. */
+export const signedCount = numberThat(
+  "a whole number from 1",
+  (value) => Number.isSafeInteger(value) && value >= 1,
+);
 
-/** `key`: the 32 private bytes of the one that goes. */
+const handoverShape = object({
+  /** `U…`: the key that signed. */
+  from: userKeyShape,
+  /** `U…`: the next key. */
+  to: userKeyShape,
+  /** Counts the handovers of a fleet. */
+  number: signedCount,
+  /** By the clock of the machine that signed; shown only. */
+  time: SIGNED_TIME,
+  signature: text,
+});
+export type Handover = Readonly<TypeOf<typeof handoverShape>>;
+const handoverOf = reader(handoverShape);
+
+/** `key`: the 32 private bytes of the key that hands over. */
 export function signHandover(
   { to, number, time }: Pick<Handover, "to" | "number" | "time">,
   key: Uint8Array,
 ): Handover {
-  const words = { from: userKey(key), to, number, time };
-  return { ...words, signature: signText(key, handoverText(words)) };
+  const handover = { from: userKey(key), to, number, time };
+  return { ...handover, signature: signText(key, handoverText(handover)) };
 }
 
-/** Null: the key that it names has not signed it. */
-export function readHandover({ from, to, number, time, signature }: JsonMembers): Handover | null {
-  if (typeof from !== "string" || typeof to !== "string" || from === to) return null;
-  if (!Number.isSafeInteger(number) || Number(number) < 1) return null;
-  if (typeof time !== "string" || !SIGNED_TIME.test(time) || typeof signature !== "string") return null;
-  const key = publicBytesOf(from);
-  if (key === null || publicBytesOf(to) === null) return null;
-  const words = { from, to, number: Number(number), time };
-  return isSignedBy(key, handoverText(words), signature) ? { ...words, signature } : null;
+/** null: not a handover that its `from` has signed. */
+export function readHandover(value: unknown): Handover | null {
+  const found = handoverOf(value);
+  if (found === null || found.from === found.to) return null;
+  return isSignedByUser(found.from, handoverText(found), found.signature) ? found : null;
 }
 
-/** Null: one of them is not what a key has signed, or there are more than `most`. */
+/** null: one of them is not a signed handover, or there are more than `most`. */
 export function readHandovers(value: unknown, most: number): readonly Handover[] | null {
   if (!Array.isArray(value) || value.length > most) return null;
-  const all = value.map((entry: unknown) => (isObject(entry) ? readHandover(entry) : null));
+  const all = value.map(readHandover);
   return all.every((entry) => entry !== null) ? all : null;
 }
 
-/** The keys that have counted, from `first` to the one that counts: of two that one key names, the one heard first. */
+/** All keys from `first` to the current one. Of two handovers by one key, the first in the list counts. */
 export function keysFrom(first: string, handovers: readonly Handover[]): readonly string[] {
   const keys = [first];
   for (;;) {
@@ -57,7 +62,7 @@ export function keysFrom(first: string, handovers: readonly Handover[]): readonl
   }
 }
 
-/** Those that lead to this key, oldest first. */
+/** The handovers that lead to this key, oldest first. */
 export function handoversTo(operator: string, handovers: readonly Handover[]): readonly Handover[] {
   const found: Handover[] = [];
   for (let key = operator; found.length < handovers.length; ) {
@@ -70,8 +75,8 @@ export function handoversTo(operator: string, handovers: readonly Handover[]): r
 }
 
 /**
- * Of what came with a layer, those that lead from the key that counts to its signer, without a gap; null: they do not.
- * `earlier`: keys that do not come back.
+ * The handovers that lead from the current key to the signer, without a gap; null: none do. `earlier`: keys that must not
+ * become current again.
  */
 export function stepsBetween(
   operator: string,
@@ -93,11 +98,6 @@ export function stepsBetween(
   return steps;
 }
 
-/** A time as it is signed. */
-export const SIGNED_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/;
-
-/** What it is for, in which fleet, and one line for each part; none of them has a line break. */
 function handoverText({ from, to, number, time }: Omit<Handover, "signature">): string {
-  const parts = [from, to, number, time];
-  return ["mountaineer fleet operator 1", ...parts.map((part) => JSON.stringify(part))].join("\n");
+  return signedLines("mountaineer fleet operator 1", from, to, number, time);
 }

@@ -1,5 +1,5 @@
-// The newest layer that this machine has accepted, as it was signed: what lies under its file while no server answers, and
-// before which it takes nothing older. In the fleet's folder of the home.
+// The newest layer that this machine has accepted, as a signed document in the home. It applies while no server can be
+// reached, and an older layer is never accepted after it.
 import { join } from "node:path";
 import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
 import { readTrust, type Trust } from "./operator-trust.ts";
@@ -10,33 +10,33 @@ function layerPath(home: string): string {
 }
 
 interface KeptLayer {
-  /** null: none was accepted, or what stands there is not of this operator. */
+  /** null: there is no file, or the file is not trusted. */
   readonly layer: SignedLayer | null;
-  /** Why what stands there counts for nothing; null: it counts, or nothing does. */
+  /** Why the file is not trusted; null: it is, or there is none. */
   readonly problem: string | null;
 }
 
 /**
- * Its signature is held against the operator's key again: `line`, as the machine's file has it, or the one that it went over
- * to. Rejects for a file that cannot be read.
+ * Checks the signature again, against `line` (the operator key in the machine's configuration) and the keys that its
+ * handovers lead to. Rejects if a file cannot be read.
  */
 export async function readKeptLayer(home: string, line: string): Promise<KeptLayer> {
   return keptLayerBy(home, await readTrust(home, line));
 }
 
-/** What was accepted under a key that has gone since counts on, until the next one is. */
+/** A layer that an earlier key signed stays valid until the next one is accepted. */
 export async function keptLayerBy(home: string, { operator, earlier }: Trust): Promise<KeptLayer> {
   const text = await readIfPresent(layerPath(home));
   if (text === null) return { layer: null, problem: null };
   const readings = [operator, ...earlier].map((key) =>
     readSignedLayer(Buffer.from(text), { operator: key, earlier: [] }),
   );
-  const believed = readings.find(({ ok }) => ok) ?? readings[0];
-  if (believed?.ok === true) return { layer: believed.layer, problem: null };
-  return { layer: null, problem: believed?.problem ?? null };
+  const trusted = readings.find(({ ok }) => ok) ?? readings[0];
+  if (trusted?.ok === true) return { layer: trusted.layer, problem: null };
+  return { layer: null, problem: trusted?.problem ?? null };
 }
 
-/** Whole or not at all, and durable when it resolves. */
+/** Durable when it resolves. */
 export function keepLayer(home: string, document: Uint8Array): Promise<void> {
   return keepPrivateFile(layerPath(home), document, { mode: 0o600 });
 }

@@ -1,4 +1,4 @@
-// What the management API asks about the fleet's layer: as it stands in the bucket, read afresh.
+// Operations of the management API on the fleet's layer. Each reads the bucket afresh.
 import type { FleetLayerEntry } from "../../api/fleet-contract.ts";
 import type { Control } from "../../api/operations.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
@@ -10,39 +10,39 @@ import { type LayerReading, readSignedLayer, type SignedLayer } from "./signed-l
 
 export type LayerControl = ReturnType<typeof createLayerControl>;
 
-interface DeskParts {
-  /** null: nobody's word counts here. */
+interface ControlParts {
+  /** null: no operator is configured. */
   readonly trust: OperatorTrust | null;
   readonly follower: LayerFollower;
   /** null: there is no link. */
   readonly bucket: () => LayerBucket | null;
 }
 
-interface Looked {
+interface CheckedLayer {
   readonly entry: FleetLayerEntry;
-  /** null: it counts for nothing. */
+  /** null: not trusted. */
   readonly layer: SignedLayer | null;
 }
 
-export function createLayerControl({ trust, follower, bucket }: DeskParts) {
+export function createLayerControl({ trust, follower, bucket }: ControlParts) {
   const linked = (): LayerBucket => {
     const found = bucket();
     if (found !== null) return found;
     throw new MountaineerError("fleet_unreachable", "there is no link to the fleet now", { retry: "later" });
   };
-  /** Where it says that the operator's key is another one, it is from now on. */
-  const look = async ({ sequence, document }: StoredLayer): Promise<Looked> =>
-    lookedAt(sequence, trust === null ? NO_OPERATOR : await trust.believe(document));
-  const newest = async (signal: AbortSignal): Promise<Looked | null> => {
+  /** Accepts handovers of the operator's key that the document carries. */
+  const check = async ({ sequence, document }: StoredLayer): Promise<CheckedLayer> =>
+    checkedLayer(sequence, trust === null ? NO_OPERATOR : await trust.check(document));
+  const newest = async (signal: AbortSignal): Promise<CheckedLayer | null> => {
     const stored = await unlessAborted(linked().newest(), signal);
-    return stored === null ? null : look(stored);
+    return stored === null ? null : check(stored);
   };
-  const all = async (signal: AbortSignal): Promise<readonly Looked[]> => {
+  const all = async (signal: AbortSignal): Promise<readonly CheckedLayer[]> => {
     const [last, ...before] = await unlessAborted(linked().history(), signal);
     if (last === undefined) return [];
-    const first = await look(last);
+    const first = await check(last);
     const { operator, earlier } = (await trust?.read()) ?? { operator: "", earlier: [] };
-    return [first, ...lookedBack(before, trust === null ? [] : [...earlier, operator])];
+    return [first, ...checkHistory(before, trust === null ? [] : [...earlier, operator])];
   };
 
   return {
@@ -70,18 +70,18 @@ export function createLayerControl({ trust, follower, bucket }: DeskParts) {
       const bytes = Buffer.from(document);
       const before = await trust?.read();
       const reading = before === undefined ? NO_OPERATOR : readSignedLayer(bytes, before);
-      const { entry, layer } = lookedAt(0, reading);
+      const { entry, layer } = checkedLayer(0, reading);
       if (layer === null)
         throw new MountaineerError("usage", `this machine does not believe it: ${entry.problem}`);
       const highest = await follower.highest();
       if (layer.revision <= highest) {
         throw new MountaineerError("usage", `revision ${layer.revision} is not above ${highest}`);
       }
-      // Begun, it is carried through: who asks looks again.
+      // An abort does not stop the write; the caller looks again.
       const isPut = await unlessAborted(target.put(document, expected), signal);
       if (!isPut) throw await changedMeanwhile(newest(signal).catch(() => null));
-      // A key that has gone over to another one has done so here first of all.
-      await trust?.believe(bytes);
+      // This machine accepts the document's handovers before the others do.
+      await trust?.check(bytes);
       follower.look();
       return { revision: layer.revision };
     },
@@ -90,7 +90,7 @@ export function createLayerControl({ trust, follower, bucket }: DeskParts) {
 
 const NO_OPERATOR: LayerReading = { ok: false, problem: "[fleet].operator is not set" };
 
-function lookedAt(sequence: number, reading: LayerReading): Looked {
+function checkedLayer(sequence: number, reading: LayerReading): CheckedLayer {
   if (!reading.ok) {
     return {
       entry: { revision: null, time: null, by: null, problem: reading.problem, sequence },
@@ -102,11 +102,11 @@ function lookedAt(sequence: number, reading: LayerReading): Looked {
 }
 
 /**
- * Of revisions before the newest, newest first: what one key has signed counts as long as no later key's stands before it.
- * Whoever has a key that went could put something there afterwards, and nothing before.
+ * Checks revisions before the newest, newest first. A revision by an earlier key counts only if no revision by a later key
+ * is older: the holder of a replaced key can add entries at the end, and none before.
  */
-function lookedBack(stored: readonly StoredLayer[], keys: readonly string[]): readonly Looked[] {
-  const looked: Looked[] = [];
+function checkHistory(stored: readonly StoredLayer[], keys: readonly string[]): readonly CheckedLayer[] {
+  const checked: CheckedLayer[] = [];
   let from = 0;
   for (const { sequence, document } of stored.toReversed()) {
     const readings = keys
@@ -117,12 +117,12 @@ function lookedBack(stored: readonly StoredLayer[], keys: readonly string[]): re
       .map((reading) => (reading.ok && reading.steps.length > 0 ? NO_OPERATOR : reading));
     const index = readings.findIndex(({ ok }) => ok);
     if (index >= 0) from += index;
-    looked.unshift(lookedAt(sequence, readings[index] ?? readings.at(-1) ?? NO_OPERATOR));
+    checked.unshift(checkedLayer(sequence, readings[index] ?? readings.at(-1) ?? NO_OPERATOR));
   }
-  return looked;
+  return checked;
 }
 
-async function changedMeanwhile(looking: Promise<Looked | null>): Promise<MountaineerError> {
+async function changedMeanwhile(looking: Promise<CheckedLayer | null>): Promise<MountaineerError> {
   const { revision = null, by, time } = (await looking)?.entry ?? {};
   const first = revision === null ? "something else" : `revision ${revision}, signed on ${by} at ${time},`;
   return new MountaineerError("config_changed", `${first} was put there first; nothing was written`, {

@@ -1,5 +1,5 @@
-// What becomes of the fleet's layer on this machine: what stands in the bucket is read, held against the operator's key and
-// what was accepted before, applied by the service, and kept. One at a time; only the newest counts.
+// Follows the fleet's layer on this machine: reads the newest one of the bucket, checks its signature and revision, has the
+// service apply it, and keeps it in the home.
 import type { X509Certificate } from "node:crypto";
 import type { Condition } from "../../api/contract.ts";
 import type { MachineLayer } from "../../api/fleet-contract.ts";
@@ -7,211 +7,199 @@ import type { ConfigLayer } from "../../config/layer/layer.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import { onceMore } from "../../runtime/once-more.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
+import { createThrottle } from "../../runtime/time/throttle.ts";
 import { authorityFingerprint } from "./authority.ts";
 import { keepLayer, keptLayerBy } from "./kept-layer.ts";
 import type { LayerBucket, StoredLayer } from "./layer-bucket.ts";
 import type { OperatorTrust } from "./operator-trust.ts";
 import type { SignedLayer } from "./signed-layer.ts";
 
-/** News may be lost, and a bucket may come later: it is looked at so often, ms. */
+/** Interval of regular looks, ms, because an announcement may be lost, and the bucket may be made later. */
 const LOOK_MS = 60_000;
-/** From one look to the next, ms: whoever says so all the time holds up nothing. */
+/** Minimum time between two looks, ms, however often members announce a layer. */
 const APART_MS = 200;
 const RETRY_MS = { first: 1_000, most: 60_000 };
 
 export type LayerOutcome =
   | { readonly kind: "applied" }
-  /** It is wrong here, and stays so until something else changes; `reason` names the place. */
+  /** The layer is wrong for this machine until its own file changes; `reason` names the place. */
   | { readonly kind: "rejected"; readonly reason: string }
-  /** What is in the way may pass. */
+  /** A later attempt may succeed. */
   | { readonly kind: "failed"; readonly reason: string };
 
-/** What a service does with layers. */
+/** Applies layers to the service. */
 export interface LayerPort {
-  /** Of the layer that lies under what runs; null: none does. */
+  /** The revision of the layer that is applied; null: none is. */
   readonly revision: () => number | null;
-  /** Lays it under the machine's own file, whole or not at all. Never rejects but when the service ends. */
+  /** Applies all of the layer under the machine's own file, or nothing. Rejects only when the service ends. */
   readonly apply: (layer: ConfigLayer) => Promise<LayerOutcome>;
 }
 
 interface FollowerOptions {
   /** Mountaineer's own folder, absolute. */
   readonly home: string;
-  /** Whose word counts here; null: nobody's. */
+  /** null: no operator is configured, so no layer is trusted. */
   readonly trust: OperatorTrust | null;
   readonly port: LayerPort;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** The fleet's server is about to have another authority; resolves with whether this machine knows it now. */
+  /** Gets the authority that the fleet's server will change to; resolves with whether this machine trusts it now. */
   readonly onAuthority: (authority: X509Certificate) => Promise<boolean>;
-  /** Something is otherwise than it was told. */
+  /** The report may have changed. */
   readonly onChange: () => void;
 }
 
-type Trouble = Pick<Condition, "code" | "severity" | "title" | "hint" | "since"> & {
-  /** null: of what stands there, none can be believed. */
+interface Problem extends Omit<Condition, "since"> {
+  /** null: the revision is unknown, or not trusted. */
   readonly revision: number | null;
   readonly reason: string;
-};
+  /** A later attempt may succeed without a change of the layer or the machine's file. */
+  readonly mayPass: boolean;
+}
 
 export class LayerFollower {
   readonly #options: FollowerOptions;
   readonly #ending = new AbortController();
+  readonly #lookSoon;
+  readonly #resumed: Promise<void>;
   #bucket: LayerBucket | null = null;
-  /** The newest that was accepted, read from the disk once. */
+  /** The newest layer that was accepted. */
   #accepted: SignedLayer | null = null;
+  /** `#accepted` has been read from the disk. */
   #isRead = false;
-  /** The server's next authority that this machine knows, SHA-256 in hex. */
+  /** The server's next authority, once this machine trusts it; SHA-256 in hex. */
   #authority: string | null = null;
-  #trouble: Trouble | null = null;
-  #working: Promise<void> | null = null;
-  #again = false;
+  #problem: (Problem & Pick<Condition, "since">) | null = null;
   #failures = 0;
-  #nextAtMs = 0;
-  /** What does not fit the file that runs; null: nothing like that. */
-  #unfit: Pick<StoredLayer, "sequence"> | null = null;
-  #timer: Timer | null = null;
+  /** Sequence in the bucket of a layer that the machine's current file rejects. */
+  #rejected: number | null = null;
+  #nextLook: Timer | null = null;
 
   constructor(options: FollowerOptions) {
     this.#options = options;
-    this.#working = this.#resume().finally(() => this.#rest());
+    this.#resumed = this.#resume();
+    const work = onceMore(() => this.#work(), this.#ending.signal);
+    this.#lookSoon = createThrottle(options.clock, APART_MS, work);
   }
 
-  /** A link is there; null: it is gone. */
+  /** null: the link is lost. */
   link(bucket: LayerBucket | null): void {
     this.#bucket = bucket;
-    // Another server may count anew.
-    this.#unfit = null;
-    if (bucket === null) this.#schedule(null);
-    else this.look();
+    // Sequences of another server mean other layers.
+    this.#rejected = null;
+    this.#nextLook?.[Symbol.dispose]();
+    this.look();
   }
 
-  /** Another file runs: what did not fit may fit. */
+  /** Another file runs, which may accept a rejected layer. */
   noteConfig(): void {
-    this.#unfit = null;
+    this.#rejected = null;
     this.look();
   }
 
-  /** There may be something new in the bucket. */
+  /** The bucket may have a new layer. */
   look(): void {
-    if (this.#bucket === null || this.#ending.signal.aborted) return;
-    if (this.#working !== null) {
-      this.#again = true;
-      return;
-    }
-    const nowMs = this.#options.clock.monotonicMs();
-    if (nowMs < this.#nextAtMs) {
-      this.#schedule(this.#nextAtMs - nowMs);
-      return;
-    }
-    this.#nextAtMs = nowMs + APART_MS;
-    this.#schedule(null);
-    this.#working = this.#work(this.#bucket).finally(() => this.#rest());
+    if (this.#bucket !== null && !this.#ending.signal.aborted) this.#lookSoon.due();
   }
 
-  #rest(): void {
-    this.#working = null;
-    if (!this.#again) return;
-    this.#again = false;
-    this.look();
-  }
-
-  /** What was accepted last lies under the file again, whether or not a server can be asked. */
+  /** Applies the kept layer, whether or not a server can be reached. */
   async #resume(): Promise<void> {
-    const { port } = this.#options;
+    const { port, trust } = this.#options;
     const { signal } = this.#ending;
     try {
       await unlessAborted(this.#readKept(), signal);
       const kept = this.#accepted;
       if (kept === null || port.revision() !== null) return;
-      const operator = (await this.#options.trust?.read())?.line ?? kept.operator;
+      const operator = (await trust?.read())?.line ?? kept.operator;
       const outcome = await unlessAborted(port.apply({ ...kept, operator }), signal);
-      if (outcome.kind !== "applied") this.#refuse(kept.revision, outcome.reason);
+      if (outcome.kind !== "applied") this.#setProblem(notApplied(kept.revision, outcome));
     } catch (error) {
-      // Whoever asks the bucket next finds out.
-      if (!signal.aborted) this.#unread(errorText(error));
+      if (!signal.aborted) this.#setProblem(unread(errorText(error)));
     }
   }
 
-  /** What a layer that is signed next must be above. */
+  /** The revision that the next signed layer must exceed. */
   async highest(): Promise<number> {
     await this.#readKept();
     return this.#accepted?.revision ?? 0;
   }
 
   report(): MachineLayer {
-    const trouble = this.#trouble;
+    const problem = this.#problem;
     return {
       revision: this.#options.port.revision(),
-      refused: trouble === null ? null : { revision: trouble.revision, reason: trouble.reason },
+      refused: problem === null ? null : { revision: problem.revision, reason: problem.reason },
       ...(this.#authority === null ? {} : { authority: this.#authority }),
     };
   }
 
   conditions(): Condition[] {
-    if (this.#trouble === null) return [];
-    const { code, severity, title, hint, since } = this.#trouble;
+    if (this.#problem === null) return [];
+    const { code, severity, title, hint, since } = this.#problem;
     return [{ code, severity, title, hint, since }];
   }
 
-  /** What is under way comes to nothing any more. */
+  /** Work in progress has no effect any more. */
   end(): void {
     this.#ending.abort();
     this.link(null);
+    this.#lookSoon[Symbol.dispose]();
   }
 
-  async #work(bucket: LayerBucket): Promise<void> {
+  async #work(): Promise<void> {
+    await this.#resumed;
     const { signal } = this.#ending;
-    let isSettled = false;
+    const bucket = this.#bucket;
+    if (bucket === null || signal.aborted) return;
+    this.#nextLook?.[Symbol.dispose]();
+    let problem: Problem | null = null;
     try {
       const stored = await unlessAborted(bucket.newest(), signal);
-      isSettled = stored === null ? this.#settle() : await this.#take(stored);
+      problem = stored === null ? null : await this.#take(stored);
     } catch (error) {
-      // A link that is gone says nothing of what stands there; who has no operator asks for nothing.
+      // The error of a lost link says nothing about the layer. A machine without an operator needs no layer.
       if (signal.aborted || bucket !== this.#bucket || this.#options.trust === null) return;
-      this.#unread(errorText(error));
+      problem = unread(errorText(error));
     }
-    this.#failures = isSettled ? 0 : this.#failures + 1;
-    this.#schedule(isSettled ? LOOK_MS : backoffMs(RETRY_MS, this.#failures));
+    this.#setProblem(problem);
+    this.#failures = problem?.mayPass === true ? this.#failures + 1 : 0;
+    if (this.#bucket === null) return;
+    const delayMs = this.#failures > 0 ? backoffMs(RETRY_MS, this.#failures) : LOOK_MS;
+    this.#nextLook = this.#options.clock.setTimer(delayMs, () => this.look());
   }
 
-  /** Whether there is nothing left to try. */
-  async #take({ sequence, document }: StoredLayer): Promise<boolean> {
+  /** null: the layer is applied. */
+  async #take({ sequence, document }: StoredLayer): Promise<Problem | null> {
     const { trust, port, logger } = this.#options;
     const { signal } = this.#ending;
-    if (trust === null) return this.#unheeded();
+    if (trust === null) return UNHEEDED;
     await this.#readKept();
-    const reading = await trust.believe(document);
-    if (!reading.ok) return this.#distrust(reading.problem);
+    const reading = await trust.check(document);
+    if (!reading.ok) return notTrusted(reading.problem);
     await this.#learn(reading.authority);
     const { layer } = reading;
     const { revision, text } = layer;
     const accepted = this.#accepted;
     if (accepted !== null && revision < accepted.revision) {
-      return this.#distrust(`it is revision ${revision}, and ${accepted.revision} was accepted here before`);
+      return notTrusted(`it is revision ${revision}, and ${accepted.revision} was accepted here before`);
     }
     if (revision === accepted?.revision && text !== accepted.text) {
-      return this.#distrust(`it is another revision ${revision} than the one that was accepted here`);
+      return notTrusted(`it is another revision ${revision} than the one that was accepted here`);
     }
-    if (port.revision() === revision) {
-      await this.#keep(layer, document);
-      return this.#settle();
+    if (port.revision() !== revision) {
+      if (this.#rejected === sequence) return this.#problem;
+      // The applied layer refers to the key in the machine's own file.
+      const { line } = await trust.read();
+      const outcome = await unlessAborted(port.apply({ text, revision, operator: line }), signal);
+      if (outcome.kind === "rejected") this.#rejected = sequence;
+      if (outcome.kind !== "applied") return notApplied(revision, outcome);
+      logger.info("the fleet's configuration is applied", { revision, signed_by: layer.by });
     }
-    if (this.#unfit?.sequence === sequence) return true;
-    // It lies under a file that names the key of then.
-    const { line } = await trust.read();
-    const outcome = await unlessAborted(port.apply({ text, revision, operator: line }), signal);
-    if (outcome.kind !== "applied") {
-      const isRejected = outcome.kind === "rejected";
-      if (isRejected) this.#unfit = { sequence };
-      this.#refuse(revision, outcome.reason);
-      return isRejected;
-    }
-    logger.info("the fleet's configuration is applied", { revision, signed_by: layer.by });
     await this.#keep(layer, document);
-    return this.#settle();
+    return null;
   }
 
   async #learn(authority: X509Certificate | null): Promise<void> {
@@ -222,7 +210,7 @@ export class LayerFollower {
     this.#options.onChange();
   }
 
-  /** Kept after it was applied: a crash in between leaves the one before, and it is heard again. */
+  /** Called after the layer is applied: if the daemon crashes in between, it reads the same layer again. */
   async #keep(layer: SignedLayer, document: Uint8Array): Promise<void> {
     if (this.#accepted?.revision === layer.revision && this.#accepted.operator === layer.operator) return;
     await keepLayer(this.#options.home, document);
@@ -239,73 +227,58 @@ export class LayerFollower {
     this.#isRead = true;
   }
 
-  #settle(): true {
-    this.#tell(null);
-    return true;
-  }
-
-  #unheeded(): true {
-    this.#tell({
-      code: "fleet_layer_unheeded",
-      severity: "warning",
-      title: "The fleet has a configuration, and this machine takes none",
-      hint: "[fleet].operator says whose word counts; the machine where it is signed has the same line",
-      revision: null,
-      reason: "[fleet].operator is not set",
-    });
-    return true;
-  }
-
-  #distrust(problem: string): true {
-    this.#tell({
-      code: "fleet_layer_not_trusted",
-      severity: "error",
-      title: `What stands as the fleet's configuration is not trusted: ${problem}`,
-      hint: "what ran before runs on; see who may write to the fleet's server",
-      revision: null,
-      reason: problem,
-    });
-    return true;
-  }
-
-  #refuse(revision: number, reason: string): void {
-    this.#tell({
-      code: "fleet_layer_refused",
-      severity: "warning",
-      title: `Revision ${revision} of the fleet's configuration is not taken: ${reason}`,
-      hint: "what ran before runs on; `mountaineer fleet config set` corrects it for all",
-      revision,
-      reason,
-    });
-  }
-
-  #unread(reason: string): void {
-    this.#tell({
-      code: "fleet_layer_unread",
-      severity: "warning",
-      title: `The fleet's configuration cannot be read: ${reason}`,
-      hint: "what was accepted last runs on; docs/fleet.md lists what a machine needs",
-      revision: null,
-      reason,
-    });
-  }
-
-  #tell(trouble: Omit<Trouble, "since"> | null): void {
+  #setProblem(problem: Problem | null): void {
     const { clock, logger, onChange } = this.#options;
-    const isSame = trouble?.title === this.#trouble?.title;
-    const since = isSame && this.#trouble !== null ? this.#trouble.since : isoTime(clock.wallMs());
-    this.#trouble = trouble === null ? null : { ...trouble, since };
-    if (trouble !== null && !isSame) logger.warn("the fleet's configuration", { reason: trouble.title });
+    const before = this.#problem;
+    const isSame = before !== null && problem?.title === before.title;
+    this.#problem = problem && { ...problem, since: isSame ? before.since : isoTime(clock.wallMs()) };
+    if (problem !== null && !isSame) logger.warn("the fleet's configuration", { reason: problem.title });
     onChange();
   }
+}
 
-  #schedule(delayMs: number | null): void {
-    this.#timer?.[Symbol.dispose]();
-    this.#timer = null;
-    if (delayMs === null || this.#bucket === null || this.#ending.signal.aborted) return;
-    this.#timer = this.#options.clock.setTimer(delayMs, () => {
-      this.#timer = null;
-      this.look();
-    });
-  }
+const UNHEEDED: Problem = {
+  code: "fleet_layer_unheeded",
+  severity: "warning",
+  title: "The fleet has a configuration, and this machine takes none",
+  hint: "[fleet].operator says whose word counts; the machine where it is signed has the same line",
+  revision: null,
+  reason: "[fleet].operator is not set",
+  mayPass: false,
+};
+
+function notTrusted(reason: string): Problem {
+  return {
+    code: "fleet_layer_not_trusted",
+    severity: "error",
+    title: `What stands as the fleet's configuration is not trusted: ${reason}`,
+    hint: "what ran before runs on; see who may write to the fleet's server",
+    revision: null,
+    reason,
+    mayPass: false,
+  };
+}
+
+function notApplied(revision: number, { kind, reason }: Exclude<LayerOutcome, { kind: "applied" }>): Problem {
+  return {
+    code: "fleet_layer_refused",
+    severity: "warning",
+    title: `Revision ${revision} of the fleet's configuration is not taken: ${reason}`,
+    hint: "what ran before runs on; `mountaineer fleet config set` corrects it for all",
+    revision,
+    reason,
+    mayPass: kind === "failed",
+  };
+}
+
+function unread(reason: string): Problem {
+  return {
+    code: "fleet_layer_unread",
+    severity: "warning",
+    title: `The fleet's configuration cannot be read: ${reason}`,
+    hint: "what was accepted last runs on; docs/fleet.md lists what a machine needs",
+    revision: null,
+    reason,
+    mayPass: true,
+  };
 }

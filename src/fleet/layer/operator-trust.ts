@@ -1,5 +1,5 @@
-// Whose word counts on this machine: the key that its file names, or the one which that key's handovers lead to. They are
-// kept in the fleet's folder of the home, and never taken back.
+// The operator key that this machine trusts: the one in its configuration, or the one that handovers lead to. Accepted
+// handovers are kept in the home for good.
 import { join } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
@@ -8,17 +8,17 @@ import { type Handover, handoversTo, keysFrom, readHandovers } from "./handovers
 import { type LayerReading, readSignedLayer } from "./signed-layer.ts";
 
 const VERSION = 1;
-/** More often nobody exchanges it; and whoever has it cannot fill the disk. */
+/** More than any fleet needs; it keeps the holder of a key from filling the disk. */
 const MOST_KEPT = 200;
 
 export interface Trust {
-  /** `U…`, as the machine's own file has it. */
+  /** `U…`: the key in the machine's configuration. */
   readonly line: string;
-  /** `U…`: whose word counts. */
+  /** `U…`: the current key. */
   readonly operator: string;
-  /** Those that counted before it, also before `line`, as far as this machine knows; oldest first. */
+  /** Earlier keys that this machine knows, oldest first; some are older than `line`. */
   readonly earlier: readonly string[];
-  /** All that this machine has ever taken. */
+  /** All handovers that this machine has accepted. */
   readonly handovers: readonly Handover[];
 }
 
@@ -26,7 +26,7 @@ function trustPath(home: string): string {
   return join(home, "fleet", "operator.json");
 }
 
-/** Rejects with `fleet_unreachable` for a file that cannot be believed: a key that went could come back. */
+/** Rejects with `fleet_unreachable` for a damaged file, without which a replaced key would be trusted again. */
 async function keptHandovers(home: string): Promise<readonly Handover[]> {
   const file = trustPath(home);
   const text = await readIfPresent(file);
@@ -39,7 +39,7 @@ async function keptHandovers(home: string): Promise<readonly Handover[]> {
   });
 }
 
-/** As it stands on the disk. */
+/** Reads the files of the home, without waiting for changes in progress. */
 export async function readTrust(home: string, line: string): Promise<Trust> {
   const handovers = await keptHandovers(home);
   const keys = keysFrom(line, handovers);
@@ -59,9 +59,9 @@ interface TrustOptions {
 export function createOperatorTrust({ home, line, onHandover }: TrustOptions) {
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const mine = turn.then(work);
-    turn = mine.catch(() => {});
-    return mine;
+    const result = turn.then(work);
+    turn = result.catch(() => {});
+    return result;
   };
   const keep = async (handovers: readonly Handover[]): Promise<void> => {
     if (handovers.length > MOST_KEPT) {
@@ -73,13 +73,13 @@ export function createOperatorTrust({ home, line, onHandover }: TrustOptions) {
     await keepPrivateFile(trustPath(home), text, { mode: 0o600 });
   };
   return {
-    /** Rejects like `believe`. */
+    /** Rejects as `check` does. */
     read: (): Promise<Trust> => inTurn(() => readTrust(home, line)),
     /**
-     * What a document is worth here. Where it proves that the key went over to its signer, that is so from now on, and
-     * durable when this resolves. Rejects with `fleet_unreachable`, and with the disk's error.
+     * Checks a document. Handovers in a valid document are accepted, and are durable when this resolves. Rejects with
+     * `fleet_unreachable`, and with the disk's error.
      */
-    believe: (document: Uint8Array): Promise<LayerReading> =>
+    check: (document: Uint8Array): Promise<LayerReading> =>
       inTurn(async () => {
         const trust = await readTrust(home, line);
         const reading = readSignedLayer(document, trust);

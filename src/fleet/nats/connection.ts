@@ -92,6 +92,23 @@ export async function connectToServer(
   throw new LinkFailure("connecting: no answer in time", null, closeLate(connecting));
 }
 
+/** What `use` resolves with at the first server where it does not fail. Rejects with the first `LinkFailure`. */
+export async function atFirstServer<T>(
+  servers: readonly string[],
+  use: (server: string) => Promise<T>,
+): Promise<T> {
+  let failure: LinkFailure | null = null;
+  for (const server of servers) {
+    try {
+      return await use(server);
+    } catch (error) {
+      if (!(error instanceof LinkFailure)) throw error;
+      failure ??= error;
+    }
+  }
+  throw failure ?? new LinkFailure("there is no server");
+}
+
 /** Closes a connection that is established after its deadline; resolves when that is done. */
 async function closeLate(connecting: Promise<NatsConnection>): Promise<void> {
   await connecting.then((late) => late.close()).catch(() => {});

@@ -1,4 +1,4 @@
-// What a machine signs in to the fleet's server with, read anew for each attempt.
+// The credentials and the certificate authority with which a machine signs in, read again for each attempt.
 import { readFile } from "node:fs/promises";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
@@ -17,9 +17,9 @@ export interface SignInOptions {
 
 export type SignIn = Awaited<ReturnType<typeof readSignIn>>;
 
-/** `authority`: PEM; null: the CAs that Node knows. Rejects with a `LinkFailure`, or as the signal says. */
+/** Rejects with a `LinkFailure`, or as the signal says. */
 export async function readSignIn(options: SignInOptions, signal: AbortSignal) {
-  return { credentials: credentialsOf(options), authority: await authorityOf(options, signal) };
+  return { credentials: credentialsOf(options), authority: await readAuthorityFile(options, signal) };
 }
 
 function credentialsOf({ config, values, redact }: SignInOptions): Credentials {
@@ -38,7 +38,11 @@ function credentialsOf({ config, values, redact }: SignInOptions): Credentials {
   return credentials;
 }
 
-async function authorityOf({ clock, config }: SignInOptions, signal: AbortSignal): Promise<string | null> {
+/** PEM; null: the server is checked against the CAs that Node knows. Rejects as `readSignIn` does. */
+export async function readAuthorityFile(
+  { clock, config }: { readonly config: Pick<FleetConfig, "tlsCa">; readonly clock: Clock },
+  signal: AbortSignal,
+): Promise<string | null> {
   if (config.tlsCa === null) return null;
   const reading = readFile(config.tlsCa, { encoding: "utf8", signal });
   reading.catch(() => {});
@@ -51,8 +55,6 @@ async function authorityOf({ clock, config }: SignInOptions, signal: AbortSignal
   throw new LinkFailure("[fleet].tls_ca cannot be read: the disk does not answer");
 }
 
-// The texts with which a machine signs in to NATS: the seed of an nkey, or a JWT with one.
-
 export type Credentials =
   | { readonly kind: "nkey"; readonly seed: string }
   | { readonly kind: "jwt"; readonly jwt: string; readonly seed: string };
@@ -61,7 +63,7 @@ const SEED = /^SU[A-Z2-7]{56}$/;
 const JWT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const BLOCK = /-{3,}BEGIN [^-\r\n]+-{3,}\s+(\S+)\s+-{3,}END [^-\r\n]+-{3,}/g;
 
-/** Null: it is neither. */
+/** Reads the seed of an nkey, or the text of a .creds file; null: the text is neither. */
 export function readCredentials(secret: string): Credentials | null {
   const text = secret.trim();
   if (SEED.test(text)) return { kind: "nkey", seed: text };

@@ -5,7 +5,7 @@ import { isIP, isIPv4, SocketAddress } from "node:net";
 import { fingerprintOf } from "../keys/nkey.ts";
 
 const DAY_MS = 86_400_000;
-/** A machine's clock may be behind. */
+/** Validity begins earlier, because a machine's clock may be behind. */
 const BEFORE_MS = 2 * DAY_MS;
 /** Nobody renews it: whoever reads this in ten years makes the fleet anew. */
 const VALID_MS = 3650 * DAY_MS;
@@ -32,7 +32,7 @@ interface Issued {
 
 export type FleetCertificates = ReturnType<typeof makeCertificates>;
 
-/** For a server that is reached by `hosts`: names and addresses. */
+/** `hosts`: the names and addresses by which machines reach the server. */
 export function makeCertificates(hosts: readonly string[], nowMs: number) {
   const authorityKeys = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const authorityId = keyId(authorityKeys.publicKey);
@@ -54,7 +54,7 @@ export function makeCertificates(hosts: readonly string[], nowMs: number) {
     return tlv(SEQUENCE, body, algorithm(), bits(signature));
   };
   const authority = issue(authorityName, authorityKeys.publicKey, [
-    // An authority that vouches for servers, and for no other authorities.
+    // The path length 0 prevents intermediate authorities.
     extension(
       "basicConstraints",
       tlv(SEQUENCE, tlv(0x01, Buffer.from([0xff])), integer(Buffer.from([0]))),
@@ -103,7 +103,7 @@ function subjectName(host: string): Buffer {
 
 function addressBytes(address: string): Buffer {
   if (isIPv4(address)) return Buffer.from(address.split(".").map(Number));
-  // Node writes it without its zeros; the parts before and after "::" are counted from either end.
+  // Node shortens the longest run of zeros to "::"; the words before and after it are read from either end.
   const plain = new SocketAddress({ address, family: "ipv6" }).address;
   const [head = "", tail] = plain.split("::");
   const words = (text: string): number[] =>
@@ -131,7 +131,7 @@ function algorithm(): Buffer {
   return tlv(SEQUENCE, oid("ecdsaWithSha256"));
 }
 
-/** Years from 2050 on have four digits. */
+/** UTCTime up to 2049, GeneralizedTime with a four-digit year from 2050 on. */
 function time(atMs: number): Buffer {
   const digits = `${new Date(atMs).toISOString().slice(0, 19).replace(/[-:T]/g, "")}Z`;
   return digits < "2050" ? tlv(0x17, Buffer.from(digits.slice(2))) : tlv(0x18, Buffer.from(digits));
@@ -141,7 +141,7 @@ function oid(name: keyof typeof OIDS): Buffer {
   return tlv(OID, Buffer.from(OIDS[name], "hex"));
 }
 
-/** Never negative, and with no zero more than that takes. */
+/** A positive INTEGER in its shortest form. */
 function integer(bytes: Buffer): Buffer {
   const first = bytes.findIndex((byte) => byte !== 0);
   const plain = first < 0 ? Buffer.from([0]) : bytes.subarray(first);

@@ -1,4 +1,4 @@
-// What the doctor asks of a machine in its fleet: what its server permits, whose word counts, and what runs out.
+// The doctor's questions about a fleet: what its server permits, which operator key is current, and what expires.
 import { X509Certificate } from "node:crypto";
 import { headers, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
 import type { FleetCheckReport } from "../../api/fleet-contract.ts";
@@ -11,7 +11,13 @@ import { openSecretStore } from "../../secrets/secret-store.ts";
 import { certificatesIn } from "../layer/authority.ts";
 import { handoversTo } from "../layer/handovers.ts";
 import { readTrust } from "../layer/operator-trust.ts";
-import { type ConnectionOptions, closeConnection, connectToServer, failureOf } from "../nats/connection.ts";
+import {
+  atFirstServer,
+  type ConnectionOptions,
+  closeConnection,
+  connectToServer,
+  failureOf,
+} from "../nats/connection.ts";
 import { LinkFailure } from "../nats/link-failure.ts";
 import { readSignIn, type SignInOptions } from "../nats/sign-in.ts";
 import {
@@ -41,7 +47,7 @@ interface CheckOptions extends Omit<SignInOptions, "config"> {
 export async function checkFleet(options: CheckOptions, signal: AbortSignal): Promise<FleetCheckReport> {
   const { home, clock, config } = options;
   const membership = await readMembership(home);
-  // Names alone: no keyring is asked.
+  // Only names are listed, so no keyring is opened.
   const secrets = await openSecretStore({ home, clock, environment: {}, keyring: null }).list();
   const isKept = (secret: string | null): boolean =>
     secret !== null && secrets.some(({ name }) => name === secret);
@@ -69,20 +75,15 @@ export async function checkFleet(options: CheckOptions, signal: AbortSignal): Pr
 
 async function probed(options: CheckOptions, use: MachineUse, signal: AbortSignal): Promise<Probed> {
   const { clock, config } = options;
-  let failure: LinkFailure | null = null;
-  for (const server of config.servers) {
-    try {
-      const { credentials, authority } = await readSignIn(options, signal);
-      const { name } = config;
-      return await probePermissions({ server, name, credentials, authority, clock, use }, signal);
-    } catch (error) {
-      if (!(error instanceof LinkFailure)) throw error;
-      failure ??= error;
-    }
+  const { name, servers } = config;
+  try {
+    return await atFirstServer(servers, async (server) =>
+      probePermissions({ server, name, clock, use, ...(await readSignIn(options, signal)) }, signal),
+    );
+  } catch (error) {
+    if (!(error instanceof LinkFailure)) throw error;
+    throw new MountaineerError("fleet_unreachable", error.message, { retry: "later" });
   }
-  throw new MountaineerError("fleet_unreachable", failure?.message ?? "there is no server", {
-    retry: "later",
-  });
 }
 
 async function operatorOf(home: string, line: string): Promise<FleetCheckReport["operator"]> {
@@ -96,7 +97,7 @@ async function serverUntil(home: string): Promise<string | null> {
   return record === null ? null : validUntil(certificatePaths(home, record.certificates).authority);
 }
 
-/** Of all certificates in the file, the one that is good for longest; null: there is none that can be read. */
+/** The latest expiry of the certificates in a file; null: there is no readable one. */
 async function validUntil(path: string | null): Promise<string | null> {
   const text = path === null ? null : await readIfPresent(path).catch(() => null);
   const ends = certificatesIn(text ?? "").flatMap((pem) => {
@@ -109,16 +110,17 @@ async function validUntil(path: string | null): Promise<string | null> {
   return ends.length === 0 ? null : isoTime(Math.max(...ends));
 }
 
-// Asks a server what it permits to this machine, over a connection of its own: each subject is tried with words that nobody
-// takes up, and what the server refuses, it says.
+// Tests the server's permissions over a separate connection: a harmless message to each subject, and a subscription to
+// each. The server reports every refusal.
 
 const ANSWER_MS = 3_000;
-/** No JSON, no frame, no key, and longer than a sign of life: whoever hears it lets it go by. */
+/** Not JSON, no frame, no key, and longer than a beat, so every receiver ignores it. */
 const WORDS = `a probe of permissions, which changes nothing ${".".repeat(40)}`;
+
 interface Probed {
-  /** What it needs, and may not. */
+  /** Needed, and refused. */
   readonly lacks: readonly Permission[];
-  /** What it may, and should not. */
+  /** Permitted, and dangerous. */
   readonly exceeds: readonly Permission[];
 }
 
@@ -158,47 +160,47 @@ async function refusals(
   })();
   listening.catch(() => {});
   const head = headers();
-  // JetStream stores nothing that is meant for another stream, and there is none of that name.
+  // JetStream rejects a message that expects another stream, and no stream has this name.
   head.set("Nats-Expected-Stream", NOBODY);
   for (const { may, subject } of permissions) {
     if (may === "publish") connection.publish(subject, WORDS, { headers: head });
     else connection.subscribe(subject, { callback: (error) => note(error) });
   }
-  // The server takes what comes in its order: what it refuses of that, it has said before it answers.
+  // The server works in order: it has sent every refusal before it answers the flush.
   if (await settledWithin(clock, ANSWER_MS, connection.flush())) {
-    // What the library has read is told in the next turn.
+    // The library reports refusals that it has read in the next turn of the event loop.
     await clock.sleep(0);
     return refused;
   }
   throw new LinkFailure("looking at the permissions: no answer in time");
 }
 
-// What a machine needs of a server, subject by subject, and what it should not have: as docs/fleet.md lists it. Pure.
+// The permissions that a machine needs, and those that it must not have, as docs/fleet.md lists them.
 
 interface Permission {
   readonly may: "publish" | "subscribe";
-  /** One that stands for all of its kind, where a machine uses many. */
+  /** Where a machine uses many subjects of a kind, one of them. */
   readonly subject: string;
-  /** What the machine does by it; of what is too much: what it could do. */
+  /** What the machine does with the permission, or, for a dangerous one, could do. */
   readonly purpose: string;
 }
 
 interface MachineUse {
   readonly name: string;
-  /** It exports or imports. */
+  /** The machine exports or imports backends. */
   readonly calls: boolean;
-  /** It shares its clients' sessions with other machines. */
+  /** The machine shares its clients' sessions. */
   readonly sessions: boolean;
-  /** It signs what all have in common. */
+  /** The machine signs the common configuration. */
   readonly signs: boolean;
-  /** Its key was let in by a code, and is exchanged by asking. */
+  /** The machine joined by a code, so it replaces its key by a request. */
   readonly asksForKeys: boolean;
 }
 
-/** No machine: under its name nobody tells anything. */
+/** A name that no machine has. */
 export const NOBODY = "mountaineer-permission-probe";
 
-/** In the order of the table. */
+/** In the order of the table in docs/fleet.md. */
 export function neededBy({ name, calls, sessions, signs, asksForKeys }: MachineUse): readonly Permission[] {
   const publish = (purpose: string, ...subjects: readonly string[]): Permission[] =>
     subjects.map((subject) => ({ may: "publish", subject, purpose }));
@@ -235,7 +237,7 @@ export function neededBy({ name, calls, sessions, signs, asksForKeys }: MachineU
   ];
 }
 
-/** What lets a machine lie to the others, or hear what is not for it. */
+/** Permissions to forge messages of other machines, or to read messages for them. */
 function tooMuchFor({ name, signs }: MachineUse): readonly Permission[] {
   const lies = "write under the names of others";
   return [

@@ -1,4 +1,4 @@
-// The folder of the fleet's server in a home (0700): its record, its configuration, its certificates and its store.
+// The folder of the fleet's server in a home (mode 0700): record, configuration, certificates and store.
 import { mkdir, open, readdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -34,26 +34,26 @@ export function folderPaths(home: string) {
     config: at("nats-server.conf"),
     store: at("store"),
     log: at("nats-server.log"),
-    /** Which process serves. */
+    /** The identity of the server's process. */
     process: at("process.json"),
   };
 }
 
-/** Of those that were made as the `count`-th. */
+/** The files of the server's `count`-th certificates. */
 export function certificatePaths(home: string, count: number) {
   const which = count === 1 ? "" : `-${count}`;
   const at = (name: string): string => join(folderPaths(home).folder, `${name}${which}.pem`);
   return { authority: at("ca"), certificate: at("server"), key: at("server-key") };
 }
 
-/** Null: this home has no server of a fleet. Rejects with `fleet_server_failed`. */
+/** null: this home has no fleet server. Rejects with `fleet_server_failed`. */
 export async function readFleet(home: string): Promise<FleetRecord | null> {
   const { record } = folderPaths(home);
   const text = await readIfPresent(record);
   return text === null ? null : parseRecord(text, record);
 }
 
-/** The same where there must be one; rejects with `usage` too. */
+/** Rejects with `usage` where this home has no fleet server. */
 export async function requireFleet(home: string): Promise<FleetRecord> {
   const record = await readFleet(home);
   if (record !== null) return record;
@@ -63,8 +63,8 @@ export async function requireFleet(home: string): Promise<FleetRecord> {
 }
 
 /**
- * Makes the folder. The record comes last: a folder without one is a leftover of a making that was cut off, and is made
- * anew. The authority's key is dropped, as it has signed all that it ever signs. The folder's lock must be held.
+ * Makes the folder. The record is written last, so a folder without one is known to be incomplete and is made again. The
+ * authority's private key is not kept, because it signs nothing else. The caller holds the folder's lock.
  */
 export async function makeFleet(
   { home, clock }: FleetPlace,
@@ -78,7 +78,7 @@ export async function makeFleet(
   await mkdir(paths.store, { mode: 0o700 });
   await writeDurably(paths.authority, authority.certificate);
   await writeDurably(paths.key, server.key);
-  // The authority too, so that whoever has but its fingerprint can find it.
+  // With the authority, so that a joining machine, which knows the fingerprint only, receives it.
   await writeDurably(paths.certificate, server.certificate + authority.certificate);
   const fingerprint = fingerprintOf(authority.der).toString("hex");
   const record = { ...parts, authority: fingerprint, certificates: 1, invitations: [] };
@@ -88,8 +88,8 @@ export async function makeFleet(
 }
 
 /**
- * Changes the record, and the server's configuration after it: what was cut off in between is caught up by the next
- * change, and by the server's next start. Invitations whose time is over go by the way. `change` may throw.
+ * Changes the record and then the server's configuration. After an interruption in between, the next change or the
+ * server's next start brings the configuration up to date. Expired invitations are dropped. `change` may throw.
  */
 export function changeFleet(
   place: FleetPlace,
@@ -109,15 +109,15 @@ export function changeFleet(
   });
 }
 
-/** The server sets its log aside when that is full, and keeps all of them: whoever may sign in could fill the disk. */
+/** The server rotates its log and keeps every old one, so members could fill the disk. */
 export async function removeOldLogs(home: string): Promise<void> {
   const { folder, log } = folderPaths(home);
   const names = (await readdir(folder)).filter((name) => name.startsWith(`${basename(log)}.`)).toSorted();
-  // Their names end with when they were set aside.
+  // The names end with the time of the rotation.
   for (const name of names.slice(0, -KEPT_LOGS)) await rm(join(folder, name), { force: true });
 }
 
-/** Brings the configuration up to the record; resolves with whether it was another. The folder's lock must be held. */
+/** Writes the server's configuration for the record; resolves with whether it changed. The caller holds the folder's lock. */
 export async function writeConfig(home: string, record: FleetRecord): Promise<boolean> {
   const paths = folderPaths(home);
   const text = serverConfig(record, { ...paths, ...certificatePaths(home, record.certificates) });
@@ -127,12 +127,12 @@ export async function writeConfig(home: string, record: FleetRecord): Promise<bo
   return true;
 }
 
-/** One after the other, of whatever process. Rejects with `lock_held`. */
+/** Runs one `use` at a time across all processes. Rejects with `lock_held`. */
 export function withFolder<T>(place: FleetPlace, signal: AbortSignal, use: () => Promise<T>): Promise<T> {
   return inTurn("fleet.lock.db", place, signal, use);
 }
 
-/** The same for exchanges of keys and certificates as a whole: of two at once, one would go on with what the other made. */
+/** The same for whole replacements of keys and certificates, as two at once would continue each other's work. */
 export function withKeys<T>(place: FleetPlace, signal: AbortSignal, use: () => Promise<T>): Promise<T> {
   return inTurn("fleet-keys.lock.db", place, signal, use);
 }
@@ -145,7 +145,7 @@ async function inTurn<T>(
 ): Promise<T> {
   await ensurePrivateFolder(home);
   const path = join(home, file);
-  // Nobody else may hold it up.
+  // Private, so that no other user can hold the lock.
   await (await open(path, "a", 0o600)).close();
   const lock = await waitExclusive(path, { clock, withinMs: LOCK_WAIT_MS, signal });
   if (lock === null) {

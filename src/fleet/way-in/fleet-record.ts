@@ -1,4 +1,4 @@
-// What the machine with the fleet's server remembers: who is a member, and who is invited. `fleet.json`, versioned.
+// The record of a fleet on its server's machine, `fleet.json`: members and open invitations.
 import { isMachineName } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import {
@@ -13,27 +13,26 @@ import {
   textThat,
 } from "../../runtime/shape.ts";
 import { type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
-import { publicBytesOf } from "../keys/nkey.ts";
+import { userKeyShape } from "../keys/nkey.ts";
 import { isAddress } from "./join-code.ts";
 
 const VERSION = 1;
 
 const machineName = textThat("a machine's name", isMachineName);
-const userKeyShape = textThat("U…", isUserKey);
 
 const memberShape = object({
   name: machineName,
   key: userKeyShape,
-  /** Lets it in, too, until it is used and takes the place of `key`. */
+  /** Accepted beside `key` until the machine uses it; then it replaces `key`. */
   nextKey: optional(userKeyShape),
 });
 export type FleetMember = TypeOf<typeof memberShape>;
 
 const invitationShape = object({
   id: matching(/^[0-9a-f]{16}$/, "16 hex digits"),
-  /** Who asks signs in with it. */
+  /** `U…`: the key with which the machine that joins signs in. */
   guest: userKeyShape,
-  /** Who answers. */
+  /** `U…`: the key of the command that waits for that machine. */
   host: userKeyShape,
   /** Wall clock, ms. */
   expiresAtMs: number,
@@ -42,15 +41,15 @@ export type Invitation = TypeOf<typeof invitationShape>;
 
 const recordShape = object({
   version: numberThat("1", (version) => version === VERSION),
-  /** As the other machines reach it. */
+  /** The server's address for other machines. */
   address: textThat("HOST:PORT", isAddress),
   /** SHA-256 of the certificate authority. */
   authority: matching(/^[0-9a-f]{64}$/, "64 hex digits"),
   /** Ed25519, base64url. */
   operator: textThat("a key", (key) => Buffer.from(key, "base64url").length === 32),
-  /** Which certificates of its folder the server uses: from 1, by when they were made. */
+  /** Number of the certificates in use, from 1; see `certificatePaths`. */
   certificates: numberThat("a count from 1", (many) => Number.isSafeInteger(many) && many >= 1),
-  /** What this machine is called itself. */
+  /** The name of the server's own machine. */
   home: machineName,
   members: list(memberShape),
   invitations: list(invitationShape),
@@ -58,7 +57,7 @@ const recordShape = object({
 export type FleetRecord = Omit<TypeOf<typeof recordShape>, "version">;
 const readRecord = reader(recordShape);
 
-/** Equal for two names that people take for one. */
+/** Ignores case, as people take such names for the same. */
 export function memberOf({ members }: FleetRecord, name: string): FleetMember | undefined {
   return members.find((member) => member.name.toLowerCase() === name.toLowerCase());
 }
@@ -67,7 +66,7 @@ export function recordText(record: FleetRecord): string {
   return `${JSON.stringify({ version: VERSION, ...record }, null, 2)}\n`;
 }
 
-/** Throws `fleet_server_failed` for what was not written by `recordText`: it decides who comes in, so nothing is guessed. */
+/** Throws `fleet_server_failed` for a damaged record: the record decides who is admitted, so nothing is guessed. */
 export function parseRecord(text: string, path: string): FleetRecord {
   const found: JsonMembers = { certificates: 1, ...jsonObject(text) };
   if (Number(found["version"]) > VERSION) throw unreadable(path, "a newer version wrote it");
@@ -75,10 +74,6 @@ export function parseRecord(text: string, path: string): FleetRecord {
   if (read === null) throw unreadable(path, "it is not as it was written");
   const { version: _, ...record } = read;
   return record;
-}
-
-function isUserKey(key: string): boolean {
-  return publicBytesOf(key) !== null;
 }
 
 function unreadable(path: string, why: string): MountaineerError {

@@ -1,4 +1,4 @@
-// Begins a fleet on this machine: its folder, its server, the operator's key, and this machine as the first member.
+// Makes a fleet on this machine: its folder, its server, the operator's key, and this machine as the first member.
 import { readFile } from "node:fs/promises";
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import type { FleetSection } from "../../config/values/fleet-values.ts";
@@ -7,14 +7,15 @@ import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { BUCKET_STREAM } from "../fleet-session.ts";
 import { publicBytes, userKey } from "../keys/nkey.ts";
 import { LAYER_STREAM_CONFIG } from "../layer/layer-bucket.ts";
+import { STREAM_NAME_IN_USE } from "../nats/connection.ts";
 import { inboxOf } from "../nats/subjects.ts";
 import { certificatePaths, makeFleet, readFleet, withFolder } from "./fleet-folder.ts";
 import type { FleetRecord } from "./fleet-record.ts";
 import {
   freeName,
   keptAuthority,
+  keptOrNewKey,
   type Membership,
-  ownSeed,
   readMembership,
   sectionOf,
   writeMembership,
@@ -24,19 +25,17 @@ import { openLink } from "./server-link.ts";
 import { findServerProgram, reloadServer, runningServer } from "./server-process.ts";
 
 const ANSWER_WITHIN_MS = 5_000;
-/** Of JetStream: there is one of that name, with another configuration. */
-const STREAM_NAME_IN_USE = 10_058;
 
 export interface FoundOptions extends HomeOptions {
   readonly name: string;
-  /** HOST:PORT, as the other machines reach it. */
+  /** HOST:PORT: the server's address for other machines. */
   readonly address: string;
   readonly writeSection: (section: FleetSection) => Promise<void>;
 }
 
 /**
- * Resolves when the server answers and this machine is in. Cut off at any instant, the same again goes on. Rejects with
- * `usage` where it is in a fleet already by a server elsewhere, `program_unavailable`, `fleet_server_failed` and
+ * Resolves when the server answers and this machine is a member. After an interruption, a second call continues. Rejects
+ * with `usage` where this machine is in a fleet with another server, `program_unavailable`, `fleet_server_failed` and
  * `secret_unavailable`.
  */
 export async function foundFleet(options: FoundOptions): Promise<Membership> {
@@ -68,7 +67,7 @@ export async function foundFleet(options: FoundOptions): Promise<Membership> {
   return membership;
 }
 
-/** Begun at an address where it could not run, and wished for elsewhere now, or by another name: nobody has joined it. */
+/** True for a fleet that could not start at its address, has no other member, and is now wanted by another address or name. */
 async function neverRan(
   { home, name, address }: FoundOptions,
   { operatorSecret }: Membership,
@@ -87,17 +86,17 @@ async function begun(options: FoundOptions, before: Membership | null): Promise<
   const { home, name, address } = options;
   const secret = before?.secret ?? (await freeName(options, "fleet-key"));
   const operatorSecret = before?.operatorSecret ?? (await freeName(options, "fleet-operator"));
-  // Their names first: a key that nothing tells of would never be forgotten.
+  // The names of the secrets are recorded first, so that `fleet leave` finds every key to remove.
   const draft = { name, address, authority: "", operator: "", secret, operatorSecret };
   await writeMembership(home, draft, "");
-  const seed = await ownSeed(options, secret);
+  const seed = await keptOrNewKey(options, secret);
   const operator = publicBytes(await ownOperatorKey(options, operatorSecret)).toString("base64url");
   const members = [{ name, key: userKey(seed) }];
   const record = await makeFleet(options, { address, operator, home: name, members });
   return { membership: await written(options, draft, record), seed };
 }
 
-/** A making that was cut off after the folder was there. */
+/** Continues after an interruption, or repeats for a fleet that is complete. */
 async function takenUp(
   options: FoundOptions,
   before: Membership | null,
@@ -108,7 +107,7 @@ async function takenUp(
       hint: "mountaineer fleet leave --dissolve gives it up",
     });
   }
-  const seed = await ownSeed(options, before.secret);
+  const seed = await keptOrNewKey(options, before.secret);
   if (!record.members.some(({ key }) => key === userKey(seed))) {
     throw new MountaineerError("fleet_server_failed", "the fleet's server does not know this machine's key", {
       hint: "mountaineer fleet leave --dissolve gives it up",
@@ -129,8 +128,8 @@ async function written(
 }
 
 /**
- * Makes the buckets, as no other machine may. As the library would, but for one thing: no message sweeps away others, or
- * a machine that lies would make all forget what all have told. One that is there is left as it is.
+ * Makes the buckets, which no other machine may. Unlike a bucket that the library makes, none allows roll-ups, by which a
+ * hostile member could remove the entries of others. An existing bucket is left unchanged.
  */
 async function makeBuckets(
   { signal }: FoundOptions,

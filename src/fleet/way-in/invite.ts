@@ -1,4 +1,4 @@
-// The side that invites: makes a code, and answers who comes with it, once.
+// The side that invites: makes a code, and admits one machine that uses it.
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { whenAborted } from "../../runtime/abort.ts";
@@ -8,7 +8,7 @@ import { certificatePaths, changeFleet, type FleetPlace } from "./fleet-folder.t
 import { type FleetRecord, memberOf } from "./fleet-record.ts";
 import { joinKeys, writeJoinCode } from "./join-code.ts";
 import {
-  type JoinGround,
+  type JoinContext,
   type JoinOutcome,
   type JoinRequest,
   type RefusedBecause,
@@ -20,31 +20,31 @@ import { openLink, type ServerLink } from "./server-link.ts";
 import { ensureServer, reloadServer } from "./server-process.ts";
 
 const SECRET_BYTES = 16;
-/** The last answer has left this process, and is on its way through the server. */
+/** Time for the last answer to pass the server, ms. */
 const FAREWELL_MS = 500;
 
 export interface InviteOptions extends FleetPlace {
-  /** How long the code is good. */
+  /** How long the code is valid. */
   readonly validMs: number;
-  /** The 32 private bytes. */
+  /** The operator's 32 private bytes. */
   readonly operatorKey: Uint8Array;
   readonly signal: AbortSignal;
-  /** Told the code once somebody can join with it. */
+  /** Gets the code as soon as a machine can join with it. */
   readonly onCode: (code: string, expiresAtMs: number) => void;
 }
 
 /**
- * Lets one machine in. Resolves with its name, or null when the time is over. Whatever ends it, the code is worth nothing
- * from then on: nobody else answers. Rejects with `fleet_server_failed`, `fleet_unreachable`, and the signal's reason.
+ * Resolves with the name of the machine that joined, or null when the code has expired. The code is useless afterwards,
+ * because only this call answers it. Rejects with `fleet_server_failed`, `fleet_unreachable`, and the signal's reason.
  */
 export async function invite(options: InviteOptions): Promise<string | null> {
   const { home, clock, validMs, operatorKey, signal, onCode } = options;
   const secret = randomBytes(SECRET_BYTES);
   const keys = joinKeys(secret);
-  const ownSeed = randomBytes(32);
+  const keptOrNewKey = randomBytes(32);
   const expiresAtMs = Math.floor((clock.wallMs() + validMs) / 1000) * 1000;
   await ensureServer(options, signal);
-  const opened = { id: keys.id, guest: userKey(keys.login), host: userKey(ownSeed), expiresAtMs };
+  const opened = { id: keys.id, guest: userKey(keys.login), host: userKey(keptOrNewKey), expiresAtMs };
   const record = await changeFleet(options, signal, (now) => ({
     ...now,
     invitations: [...now.invitations, opened],
@@ -52,22 +52,22 @@ export async function invite(options: InviteOptions): Promise<string | null> {
   try {
     await reloadServer(options, signal);
     const { address, authority, operator } = record;
-    const ground: JoinGround = { id: keys.id, authority, operator };
+    const context: JoinContext = { id: keys.id, authority, operator };
     const pem = await readFile(certificatePaths(home, record.certificates).authority, "utf8");
     const link = await openLink(
-      { address, authority: pem, seed: ownSeed, inbox: guestInbox(keys.id) },
+      { address, authority: pem, seed: keptOrNewKey, inbox: guestInbox(keys.id) },
       signal,
     );
     if (link === null)
       throw new MountaineerError("fleet_server_failed", "the server does not know who invites");
     await using _link = link;
     const over = new AbortController();
-    const door = createDoor(options, ground, expiresAtMs);
+    const admission = createAdmission(options, context, expiresAtMs);
     await link.serve(joinSubject(keys.id), async (text) => {
-      const request = readRequest(text, ground, keys.proof);
+      const request = readRequest(text, context, keys.proof);
       if (request === null) return "{}";
-      const outcome = await door.admit(request);
-      return writeOutcome(outcome, request, ground, operatorKey);
+      const outcome = await admission.admit(request);
+      return writeOutcome(outcome, request, context, operatorKey);
     });
     const timer = clock.setTimer(expiresAtMs - clock.wallMs(), () => over.abort());
     try {
@@ -82,7 +82,10 @@ export async function invite(options: InviteOptions): Promise<string | null> {
         expiresAtMs,
       );
       const ended = AbortSignal.any([over.signal, signal]);
-      const joined = await Promise.race([door.joined, whenAborted(ended).then(() => door.lastWord())]);
+      const joined = await Promise.race([
+        admission.joined,
+        whenAborted(ended).then(() => admission.lastJoined()),
+      ]);
       signal.throwIfAborted();
       if (joined !== null) await farewell(options, link);
       return joined;
@@ -94,13 +97,13 @@ export async function invite(options: InviteOptions): Promise<string | null> {
   }
 }
 
-/** The answer passes the server before its reader is cut off. */
+/** Waits until the answer has admittedName the server, before the invitation's key is removed. */
 async function farewell({ clock, signal }: InviteOptions, link: ServerLink): Promise<void> {
   await link.flush();
   await clock.sleep(FAREWELL_MS, signal);
 }
 
-/** Also after the signal, which ends the waiting and not the tidying. */
+/** Runs even after the signal has aborted. */
 async function withdraw(options: InviteOptions, id: string): Promise<void> {
   const { signal } = new AbortController();
   const without = (now: FleetRecord): FleetRecord => ({
@@ -111,11 +114,11 @@ async function withdraw(options: InviteOptions, id: string): Promise<void> {
   await reloadServer(options, signal);
 }
 
-/** One machine passes, and the same may ask again. */
-function createDoor(options: InviteOptions, ground: JoinGround, expiresAtMs: number) {
+/** Admits one machine, which may repeat its request. */
+function createAdmission(options: InviteOptions, context: JoinContext, expiresAtMs: number) {
   const { clock, signal } = options;
-  const passed = Promise.withResolvers<string>();
-  passed.promise.catch(() => {});
+  const admittedName = Promise.withResolvers<string>();
+  admittedName.promise.catch(() => {});
   let admitted: JoinRequest | null = null;
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -126,29 +129,29 @@ function createDoor(options: InviteOptions, ground: JoinGround, expiresAtMs: num
     }
     if (clock.wallMs() >= expiresAtMs) return { joined: false, why: "expired" };
     try {
-      await changeFleet(options, signal, (now) => withMember(now, request, ground.id));
+      await changeFleet(options, signal, (now) => withMember(now, request, context.id));
     } catch (error) {
       if (error instanceof Refused) return { joined: false, why: error.why };
-      passed.reject(error);
+      admittedName.reject(error);
       return { joined: false, why: "failed" };
     }
     admitted = request;
     try {
       await reloadServer(options, signal);
     } catch (error) {
-      // It is a member, as soon as the server reads its configuration again.
-      passed.reject(new MountaineerError("fleet_server_failed", errorText(error), { cause: error }));
+      // The machine becomes a member at the server's next reload.
+      admittedName.reject(new MountaineerError("fleet_server_failed", errorText(error), { cause: error }));
       return { joined: false, why: "failed" };
     }
-    passed.resolve(request.name);
+    admittedName.resolve(request.name);
     return { joined: true };
   };
 
   return {
-    /** Resolves with the name of who passed; rejects when that could not be written down. */
-    joined: passed.promise,
-    /** Who passed while the time ran out; null: nobody. */
-    async lastWord(): Promise<string | null> {
+    /** Resolves with the name of the admitted machine; rejects if the admission could not be recorded. */
+    joined: admittedName.promise,
+    /** The machine that was admitted as the time ran out; null: none. */
+    async lastJoined(): Promise<string | null> {
       await turn;
       return admitted?.name ?? null;
     },
@@ -168,7 +171,7 @@ class Refused extends Error {
   }
 }
 
-/** A machine that is a member with this very key was cut off when it joined, and joins again. */
+/** A member with the same key is a machine whose join was interrupted, and may join again. */
 function withMember(now: FleetRecord, { name, key }: JoinRequest, id: string): FleetRecord {
   if (!now.invitations.some((one) => one.id === id)) throw new Refused("expired");
   const twin = memberOf(now, name);

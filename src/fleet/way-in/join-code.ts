@@ -1,4 +1,5 @@
-// The code that lets one machine into a fleet: where the server is, how to know it, and a secret that is good once.
+// The code with which one machine joins a fleet: the server's address, the fingerprint of its authority, the operator's
+// key, and a secret that is valid once.
 import { hkdfSync } from "node:crypto";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { fingerprintOf } from "../keys/nkey.ts";
@@ -16,19 +17,19 @@ export interface JoinCode {
   readonly address: string;
   /** SHA-256 of the certificate authority, 32 bytes. */
   readonly authority: Buffer;
-  /** Ed25519, 32 bytes. */
+  /** The operator's public key, 32 bytes. */
   readonly operator: Buffer;
   readonly secret: Buffer;
-  /** Wall clock of the machine that made it, ms; whole seconds. */
+  /** By the wall clock of the machine that made the code, ms; whole seconds. */
   readonly expiresAtMs: number;
 }
 
 export interface JoinKeys {
-  /** Names the invitation, and tells nothing of the secret. */
+  /** The id of the invitation; it does not reveal the secret. */
   readonly id: string;
-  /** 32 bytes of the key that signs in to ask. */
+  /** 32 private bytes: the machine that joins signs in with this key. */
   readonly login: Buffer;
-  /** Proves what is asked. */
+  /** Authenticates the request. */
   readonly proof: Buffer;
 }
 
@@ -39,12 +40,12 @@ export function writeJoinCode({ address, authority, operator, secret, expiresAtM
   return MARK + Buffer.concat([body, sumOf(body)]).toString("base64url");
 }
 
-/** Throws `usage`, without the text that was typed. */
+/** Throws `usage`; the message does not contain the text. */
 export function readJoinCode(text: string): JoinCode {
   const typed = text.trim();
   if (typed.length > LONGEST_CODE || !typed.startsWith(MARK) || !/^[\w-]+$/.test(typed)) throw noCode();
   const bytes = Buffer.from(typed.slice(MARK.length), "base64url");
-  // Letters may differ in bits that mean nothing.
+  // The last letter has unused bits, so different texts may decode to the same bytes.
   if (bytes.toString("base64url") !== typed.slice(MARK.length)) throw noCode();
   const body = bytes.subarray(0, -SUM_BYTES);
   if (body.length <= FIXED_BYTES || !bytes.subarray(-SUM_BYTES).equals(sumOf(body))) throw noCode();
@@ -60,7 +61,7 @@ export function readJoinCode(text: string): JoinCode {
   };
 }
 
-/** What both sides make of the secret; none of it tells another. */
+/** The keys that both sides derive from the secret; none of them reveals another. */
 export function joinKeys(secret: Uint8Array): JoinKeys {
   const derive = (use: string, length: number): Buffer =>
     Buffer.from(hkdfSync("sha256", secret, "mountaineer fleet join", use, length));

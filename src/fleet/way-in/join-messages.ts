@@ -1,17 +1,18 @@
-// What is said between a machine that joins and the one that invited it. Each proves itself to the other: the first by
-// the code's secret and its own key, the second by the operator's key. Pure but for randomness and signatures.
+// The messages between a machine that joins and the one that invited it. The first proves itself by the code's secret and
+// its own key, the second by the operator's key.
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { isMachineName } from "../../config/values/fleet-values.ts";
 import { choice, object, reader, type TypeOf, text, textThat } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { isSignedBy, publicBytesOf, signText, userKey } from "../keys/nkey.ts";
+import { isSignedBy, isSignedByUser, signedLines, signText, userKey } from "../keys/nkey.ts";
 
-/** What both must mean, or a code that was changed on its way would pass: hex of the authority, and the operator's key. */
-export interface JoinGround {
+/** Signed in every message, so that a code that was changed on its way is detected. */
+export interface JoinContext {
+  /** The id of the invitation. */
   readonly id: string;
-  /** Hex. */
+  /** SHA-256 of the certificate authority, hex. */
   readonly authority: string;
-  /** base64url. */
+  /** The operator's public key, base64url. */
   readonly operator: string;
 }
 
@@ -36,11 +37,11 @@ export function newRequest(name: string, seed: Uint8Array): JoinRequest {
 
 export function writeRequest(
   request: JoinRequest,
-  ground: JoinGround,
+  context: JoinContext,
   proofKey: Uint8Array,
   seed: Uint8Array,
 ): string {
-  const asked = groundText("asks", ground, request);
+  const asked = signedText("asks", context, request);
   return JSON.stringify({
     ...request,
     proof: proofOf(asked, proofKey).toString("base64url"),
@@ -48,48 +49,46 @@ export function writeRequest(
   });
 }
 
-/** Null: it is not from who holds the code and the key it names. */
-export function readRequest(said: string, ground: JoinGround, proofKey: Uint8Array): JoinRequest | null {
+/** null: the sender does not have the code, or the key that the request names. */
+export function readRequest(said: string, context: JoinContext, proofKey: Uint8Array): JoinRequest | null {
   const found = said.length > LONGEST_MESSAGE ? null : provedRequestOf(jsonObject(said));
   if (found === null) return null;
   const { name, key, nonce, proof, signature } = found;
-  const signed = groundText("asks", ground, { name, key, nonce });
+  const signed = signedText("asks", context, { name, key, nonce });
   const [given, wanted] = [Buffer.from(proof, "base64url"), proofOf(signed, proofKey)];
   if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) return null;
-  const publicKey = publicBytesOf(key);
-  return publicKey !== null && isSignedBy(publicKey, signed, signature) ? { name, key, nonce } : null;
+  return isSignedByUser(key, signed, signature) ? { name, key, nonce } : null;
 }
 
 /** `operatorKey`: the 32 private bytes. */
 export function writeOutcome(
   outcome: JoinOutcome,
   request: JoinRequest,
-  ground: JoinGround,
+  context: JoinContext,
   operatorKey: Uint8Array,
 ): string {
   const word = outcome.joined ? "joined" : outcome.why;
   return JSON.stringify({
     outcome: word,
-    signature: signText(operatorKey, groundText(word, ground, request)),
+    signature: signText(operatorKey, signedText(word, context, request)),
   });
 }
 
-/** Null: it is not what the operator says to this very request. */
-export function readOutcome(said: string, request: JoinRequest, ground: JoinGround): JoinOutcome | null {
+/** null: not the operator's answer to this request. */
+export function readOutcome(said: string, request: JoinRequest, context: JoinContext): JoinOutcome | null {
   const found = said.length > LONGEST_MESSAGE ? null : outcomeOf(jsonObject(said));
   if (found === null) return null;
   const { outcome, signature } = found;
-  const operator = Buffer.from(ground.operator, "base64url");
-  if (!isSignedBy(operator, groundText(outcome, ground, request), signature)) return null;
+  const operator = Buffer.from(context.operator, "base64url");
+  if (!isSignedBy(operator, signedText(outcome, context, request), signature)) return null;
   if (outcome === "joined") return { joined: true };
   const why = reasonOf(outcome);
   return why === null ? null : { joined: false, why };
 }
 
-/** One line for each part; none of them has a line break. */
-function groundText(word: string, ground: JoinGround, { name, key, nonce }: JoinRequest): string {
-  const parts = [word, ground.id, ground.authority, ground.operator, name, key, nonce];
-  return ["mountaineer fleet join", ...parts.map((part) => JSON.stringify(part))].join("\n");
+function signedText(word: string, context: JoinContext, { name, key, nonce }: JoinRequest): string {
+  const { id, authority, operator } = context;
+  return signedLines("mountaineer fleet join", word, id, authority, operator, name, key, nonce);
 }
 
 function proofOf(text: string, key: Uint8Array): Buffer {

@@ -1,5 +1,5 @@
-// The side that joins: asks with a code, and is a member once the server lets its own key in. What it needs to go on after
-// a crash is kept before it asks.
+// The side that joins: sends a request with a code, and is a member once the server accepts its key. The membership is
+// recorded before the request, so that an interrupted join can continue.
 
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import type { FleetSection } from "../../config/values/fleet-values.ts";
@@ -8,7 +8,7 @@ import { inboxOf } from "../nats/subjects.ts";
 import { readFleet, withFolder } from "./fleet-folder.ts";
 import { type JoinCode, joinKeys } from "./join-code.ts";
 import {
-  type JoinGround,
+  type JoinContext,
   type JoinOutcome,
   newRequest,
   type RefusedBecause,
@@ -19,9 +19,9 @@ import {
   forgetMembership,
   freeName,
   keptAuthority,
-  keptSeed,
+  keptKey,
+  keptOrNewKey,
   type Membership,
-  ownSeed,
   readMembership,
   sectionOf,
   writeMembership,
@@ -29,20 +29,20 @@ import {
 import { guestInbox, joinSubject } from "./server-config.ts";
 import { fetchAuthority, openLink } from "./server-link.ts";
 
-/** The other side has to write, and its server to read. */
+/** The other side writes its record, and its server reads it, ms. */
 const ANSWER_WITHIN_MS = 40_000;
 const SECRET_NAME = "fleet-key";
 
 export interface JoinOptions extends HomeOptions {
   readonly code: JoinCode;
   readonly name: string;
-  /** Writes the section; what it rejects with leaves a member whose section is written by joining again. */
+  /** Writes `[fleet]`. If it rejects, the machine is a member, and joining again writes the section. */
   readonly writeSection: (section: FleetSection) => Promise<void>;
 }
 
 /**
- * Rejects with `join_refused` (the code is not good any more, the name is taken, another server answers): nothing is
- * changed then. With `fleet_unreachable` and `timed_out`: the same again goes on where it ended.
+ * Rejects with `join_refused` (the code is not valid any more, the name is taken, another server answers): nothing is
+ * changed then. After `fleet_unreachable` and `timed_out`, a second call continues.
  */
 export async function joinFleet(options: JoinOptions): Promise<Membership> {
   const { home, signal, writeSection } = options;
@@ -58,13 +58,13 @@ export async function joinFleet(options: JoinOptions): Promise<Membership> {
   });
 }
 
-/** This machine became a member, but its command was cut off before it could write that down; null: it did not. */
+/** The membership, if an earlier call was interrupted after the server had accepted this machine; otherwise null. */
 async function resumed(options: JoinOptions): Promise<Membership | null> {
   const { home, code, name, signal } = options;
   const before = await readMembership(home);
   if (before === null || before.name !== name || before.authority !== code.authority.toString("hex"))
     return null;
-  const [seed, authority] = [await keptSeed(options, before.secret), await keptAuthority(home)];
+  const [seed, authority] = [await keptKey(options, before.secret), await keptAuthority(home)];
   if (seed === null || authority === null) return null;
   const { address } = before;
   const link = await openLink({ address, authority, seed, inbox: inboxOf(name) }, signal);
@@ -85,19 +85,19 @@ async function asked(options: JoinOptions): Promise<Membership> {
     authority: code.authority.toString("hex"),
     operator: code.operator.toString("base64url"),
     secret: before?.secret ?? (await freeName(options, SECRET_NAME)),
-    // Of an `init` that was cut off: forgotten with the rest.
+    // Left by an interrupted `init`; recorded, so that `fleet leave` removes the key.
     operatorSecret: before?.operatorSecret ?? null,
   };
   await writeMembership(home, membership, pem);
-  const seed = await ownSeed(options, membership.secret);
+  const seed = await keptOrNewKey(options, membership.secret);
   const outcome = await ask(options, membership, pem, seed);
-  if (!outcome.joined && outcome.why === "failed") {
-    throw new MountaineerError("timed_out", "the other machine could not finish: see what it says", {
-      hint: "then type the same here once more",
-      retry: "later",
-    });
-  }
   if (!outcome.joined) {
+    if (outcome.why === "failed") {
+      throw new MountaineerError("timed_out", "the other machine could not finish: see what it says", {
+        hint: "then type the same here once more",
+        retry: "later",
+      });
+    }
     await forgetMembership(options);
     throw refusal(outcome.why, name);
   }
@@ -115,31 +115,26 @@ async function ask(
   seed: Buffer,
 ): Promise<JoinOutcome> {
   const keys = joinKeys(code.secret);
-  const ground: JoinGround = { id: keys.id, authority, operator };
+  const context: JoinContext = { id: keys.id, authority, operator };
   const guest = { address, authority: pem, seed: keys.login, inbox: guestInbox(keys.id) };
   await using link = await openLink(guest, signal);
   if (link === null) return { joined: false, why: "used" };
   const request = newRequest(name, seed);
-  const question = writeRequest(request, ground, keys.proof, seed);
+  const question = writeRequest(request, context, keys.proof, seed);
   const answer = await link.ask(joinSubject(keys.id), question, ANSWER_WITHIN_MS);
   if (answer === null) return { joined: false, why: "expired" };
-  return readOutcome(answer, request, ground) ?? { joined: false, why: "not_proved" };
+  return readOutcome(answer, request, context) ?? { joined: false, why: "not_proved" };
 }
 
-function refusal(why: RefusedBecause, name: string): MountaineerError {
-  switch (why) {
-    case "name_taken":
-      return refused(`the fleet has a machine called ${name} already`, "choose another name: --name NAME");
-    case "not_proved":
-      return refused("the code and the fleet do not fit together: it was changed on its way", null);
-    case "expired":
-      return refused("nobody waits for this code any more", "ask for a new one: mountaineer fleet invite");
-    default:
-      return refused(
-        "the code was used already, or withdrawn",
-        "ask for a new one: mountaineer fleet invite",
-      );
-  }
+function refusal(why: Exclude<RefusedBecause, "failed">, name: string): MountaineerError {
+  const askAgain = "ask for a new one: mountaineer fleet invite";
+  const reasons: Record<typeof why, readonly [message: string, hint: string | null]> = {
+    name_taken: [`the fleet has a machine called ${name} already`, "choose another name: --name NAME"],
+    not_proved: ["the code and the fleet do not fit together: it was changed on its way", null],
+    expired: ["nobody waits for this code any more", askAgain],
+    used: ["the code was used already, or withdrawn", askAgain],
+  };
+  return refused(...reasons[why]);
 }
 
 function refused(message: string, hint: string | null): MountaineerError {

@@ -1,18 +1,17 @@
-// How a machine's next key takes the place of its own: what it asks for, and what the record of the server's machine makes
-// of that. First both let it in; once it has come in by the next one, that alone does. Pure but for signatures.
+// Replaces a machine's key by its next one in two steps: `add`, after which the server accepts both keys, and `use`, after
+// which it accepts the next one alone. Contains the requests, and their effect on the record of the server's machine.
 import { choice, object, reader, type TypeOf, text } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { isSignedBy, publicBytesOf, signText, userKey } from "../keys/nkey.ts";
+import { isSignedByUser, signedLines, signText, userKey, userKeyShape } from "../keys/nkey.ts";
 import type { FleetMember, FleetRecord } from "./fleet-record.ts";
 
 const requestShape = object({
-  /** `add`: let it in by this one, too; `use`: by this one alone. */
   step: choice("add", "use"),
-  /** `U…`: the next one. */
-  key: text,
-  /** By the key that goes; empty but for `add`. */
+  /** The next key. */
+  key: userKeyShape,
+  /** Signature by the current key; empty in `use`. */
   before: text,
-  /** By the next one. */
+  /** Signature by the next key. */
   signature: text,
 });
 export type KeyRequest = TypeOf<typeof requestShape>;
@@ -21,7 +20,7 @@ const requestOf = reader(requestShape);
 
 export const LONGEST_KEY_MESSAGE = 2048;
 
-/** `before`, `next`: the 32 private bytes of both. */
+/** `before`, `next`: the 32 private bytes of the keys. */
 export function writeKeyRequest(step: Step, name: string, before: Uint8Array, next: Uint8Array): string {
   const key = userKey(next);
   const asked = requestText(step, name, key);
@@ -34,16 +33,15 @@ export function writeKeyRequest(step: Step, name: string, before: Uint8Array, ne
   return JSON.stringify(request);
 }
 
-/** Null: it is no request, or who sends it does not have the key it names. `name`: as the server knows who sends it. */
+/** null: not a request, or not signed by the key that it names. `name`: the sender, as the server knows it. */
 export function readKeyRequest(message: string, name: string): KeyRequest | null {
   const found = message.length > LONGEST_KEY_MESSAGE ? null : requestOf(jsonObject(message));
-  const publicKey = found === null ? null : publicBytesOf(found.key);
-  if (found === null || publicKey === null) return null;
+  if (found === null) return null;
   const { step, key, signature } = found;
-  return isSignedBy(publicKey, requestText(step, name, key), signature) ? found : null;
+  return isSignedByUser(key, requestText(step, name, key), signature) ? found : null;
 }
 
-/** The record after it; the very same: it is so already. Null: it is refused. */
+/** The record after the request: the same object if nothing changes; null: refused. */
 export function exchanged(record: FleetRecord, name: string, request: KeyRequest): FleetRecord | null {
   const member = record.members.find((one) => one.name === name);
   if (member === undefined) return null;
@@ -51,8 +49,7 @@ export function exchanged(record: FleetRecord, name: string, request: KeyRequest
   const isDone = step === "add" ? member.nextKey === key || member.key === key : isAlone(member, key);
   if (isDone) return record;
   if (step === "use") return member.nextKey === key ? withMember(record, { name, key }) : null;
-  const own = publicBytesOf(member.key);
-  if (own === null || !isSignedBy(own, requestText(step, name, key), request.before)) return null;
+  if (!isSignedByUser(member.key, requestText(step, name, key), request.before)) return null;
   if (isTaken(record, key)) return null;
   return withMember(record, { name, key: member.key, nextKey: key });
 }
@@ -71,7 +68,6 @@ function withMember(record: FleetRecord, member: FleetMember): FleetRecord {
   return { ...record, members };
 }
 
-/** One line for each part; none of them has a line break. */
 function requestText(step: Step, name: string, key: string): string {
-  return ["mountaineer fleet key 1", step, name, key].map((part) => JSON.stringify(part)).join("\n");
+  return signedLines('"mountaineer fleet key 1"', step, name, key);
 }

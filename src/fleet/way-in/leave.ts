@@ -1,4 +1,4 @@
-// Ways out of a fleet: of this machine, and of another one.
+// Leaves a fleet, or removes another machine from it.
 
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -8,7 +8,7 @@ import { forgetMembership, readMembership } from "./membership.ts";
 import { reloadServer, removeServer } from "./server-process.ts";
 
 export interface LeaveOptions extends HomeOptions {
-  /** On the machine with the server: also while others are members, who are cut off. */
+  /** Leaves on the server's machine even while there are other members, which lose the server. */
   readonly dissolves: boolean;
   /** Resolves with whether there was a section. */
   readonly removeSection: () => Promise<boolean>;
@@ -17,12 +17,13 @@ export interface LeaveOptions extends HomeOptions {
 export type Left = Awaited<ReturnType<typeof leaveFleet>>;
 
 /**
- * `name` null: this machine was in none. The section first, so that nothing uses what goes after it: cut off in between, the same again goes on. Rejects with
- * `usage` on the machine with the server while others are members.
+ * Resolves with `name` null where this machine was in no fleet. Removes the section first, so that nothing uses what is
+ * removed after it; after an interruption, a second call continues. Rejects with `usage` on the server's machine while
+ * there are other members.
  */
 export async function leaveFleet(options: LeaveOptions) {
   const { home, signal, dissolves, removeSection } = options;
-  // One that cannot be read holds nobody: it can be given up.
+  // A damaged record does not prevent a dissolution.
   const record = await readFleet(home).catch((error: unknown) => {
     if (dissolves) return null;
     throw error;
@@ -42,7 +43,7 @@ export async function leaveFleet(options: LeaveOptions) {
   return { name: name ?? (hadSection || dissolved ? "this machine" : null), dissolved };
 }
 
-/** Takes another machine out; its connection has ended when this resolves. Rejects with `usage`. */
+/** Removes another machine, whose connection has ended when this resolves. Rejects with `usage`. */
 export async function removeMember(place: FleetPlace, name: string, signal: AbortSignal): Promise<string> {
   const record = await requireFleet(place.home);
   const member = memberOf(record, name);

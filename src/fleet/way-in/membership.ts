@@ -1,5 +1,5 @@
-// What a machine keeps of the fleet it is in, or is joining: where the server is, and which secret holds its own key. The
-// key itself is a kept secret.
+// A machine's own record of the fleet that it is in or is joining: the server's address, and the names of the secrets that
+// hold its keys.
 import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,17 +15,18 @@ import { isAddress } from "./join-code.ts";
 
 const VERSION = 1;
 const SECRET_DEADLINE_MS = 120_000;
+const KEY_BYTES = 32;
 
 const membershipShape = object({
   name: textThat("a machine's name", isMachineName),
   address: textThat("HOST:PORT", isAddress),
   /** SHA-256 of the certificate authority, hex. */
   authority: text,
-  /** Ed25519, base64url: whose word counts in this fleet. */
+  /** The operator's public key when the machine joined, base64url. */
   operator: text,
-  /** The name under which this machine's key is kept. */
+  /** The name of the secret that holds this machine's key. */
   secret: text,
-  /** The same of the operator's key; null but on the machine where the fleet began. */
+  /** The same for the operator's key; null on all machines but the one that made the fleet. */
   operatorSecret: nullable(text),
 });
 export type Membership = Readonly<TypeOf<typeof membershipShape>>;
@@ -36,27 +37,27 @@ function membershipPaths(home: string): { folder: string; file: string; authorit
   return { folder, file: join(folder, "member.json"), authority: join(folder, "ca.pem") };
 }
 
-/** Null: there is none, or it cannot be used. */
+/** null: there is no record, or it cannot be used. */
 export async function readMembership(home: string): Promise<Membership | null> {
   const { version, ...found } = jsonObject((await readIfPresent(membershipPaths(home).file)) ?? "") ?? {};
   return version === VERSION ? membershipOf({ operatorSecret: null, ...found }) : null;
 }
 
-/** The same where there must be one; rejects with `usage`. */
+/** Rejects with `usage` where there is no record. */
 export async function requireMembership(home: string): Promise<Membership> {
   const membership = await readMembership(home);
   if (membership !== null) return membership;
   throw new MountaineerError("usage", "this machine is in no fleet");
 }
 
-/** `pem`: the certificate authority. */
+/** `pem`: the certificate authority of the server. */
 export async function writeMembership(home: string, membership: Membership, pem: string): Promise<void> {
   const { file, authority } = membershipPaths(home);
   await keepPrivateFile(authority, pem);
   await keepPrivateFile(file, `${JSON.stringify({ version: VERSION, ...membership }, null, 2)}\n`);
 }
 
-/** What `[fleet]` says of it. */
+/** The `[fleet]` section for this membership. */
 export function sectionOf(home: string, { name, address, secret, operator }: Membership): FleetSection {
   return {
     name,
@@ -67,17 +68,17 @@ export function sectionOf(home: string, { name, address, secret, operator }: Mem
   };
 }
 
-/** The certificate authority as it is kept; null: it is not. */
+/** The certificate authority, PEM; null: none is kept. */
 export function keptAuthority(home: string): Promise<string | null> {
   return readIfPresent(membershipPaths(home).authority);
 }
 
-/** Under which the key is kept that takes the place of another one, until it has. */
+/** The name of the secret that holds the next key while a key is being replaced. */
 export function nextName(secret: string): string {
   return `${secret}-next`;
 }
 
-/** A name for a secret that nobody has taken yet. */
+/** An unused name for a secret. */
 export async function freeName(options: HomeOptions, wanted: string): Promise<string> {
   const taken = new Set((await openSecretStore(options).list()).map(({ name }) => name));
   let name = wanted;
@@ -85,28 +86,33 @@ export async function freeName(options: HomeOptions, wanted: string): Promise<st
   return name;
 }
 
-/** Null: none is kept. Rejects with `secret_unavailable`. */
+/** null: there is no such secret. Rejects with `secret_unavailable`. */
 export function keptSecret(options: HomeOptions, secret: string): Promise<string | null> {
   const limits = { deadlineMs: SECRET_DEADLINE_MS, signal: options.signal };
   return openSecretStore(options).get(secret, limits);
 }
 
-/** The 32 bytes of this machine's key; null: none is kept. Rejects with `secret_unavailable`. */
-export async function keptSeed(options: HomeOptions, secret: string): Promise<Buffer | null> {
-  const seed = await keptSecret(options, secret);
-  return seed === null ? null : rawOfSeed(seed);
+/** A key's 32 private bytes, kept as a seed or as base64url; null: none is kept. Rejects with `secret_unavailable`. */
+export async function keptKey(options: HomeOptions, secret: string): Promise<Buffer | null> {
+  const text = await keptSecret(options, secret);
+  const key = text === null ? null : (rawOfSeed(text.trim()) ?? Buffer.from(text, "base64url"));
+  return key?.length === KEY_BYTES ? key : null;
 }
 
-/** The same, made where there is none. It never leaves this machine. */
-export async function ownSeed(options: HomeOptions, secret: string): Promise<Buffer> {
-  const before = await keptSeed(options, secret);
+/** The same; where no key is kept, makes one and keeps it as `textOf` writes it. */
+export async function keptOrNewKey(
+  options: HomeOptions,
+  secret: string,
+  textOf: (key: Buffer) => string = userSeed,
+): Promise<Buffer> {
+  const before = await keptKey(options, secret);
   if (before !== null) return before;
-  const made = randomBytes(32);
-  await openSecretStore(options).set(secret, userSeed(made), null, options.signal);
+  const made = randomBytes(KEY_BYTES);
+  await openSecretStore(options).set(secret, textOf(made), null, options.signal);
   return made;
 }
 
-/** Forgets the keys, and then what told of them: cut off in between, it is done again. */
+/** Removes the keys first and the record last, so that an interrupted call can be repeated. */
 export async function forgetMembership(options: HomeOptions): Promise<void> {
   const { home, signal } = options;
   const membership = await readMembership(home);

@@ -1,5 +1,5 @@
-// New certificates for the fleet's server, by a new authority: made beside those in use, and taken into use at once, when
-// every member knows the new authority.
+// New certificates for the fleet's server, by a new authority: made beside the current ones, and used once every member
+// trusts the new authority.
 import { X509Certificate } from "node:crypto";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
 import { authorityFingerprint } from "../layer/authority.ts";
@@ -16,7 +16,7 @@ export interface NextAuthority {
   readonly fingerprint: string;
 }
 
-/** The one that waits for its members; null: there is none. Rejects with `usage` where this home has no server. */
+/** The authority that members are to trust next; null: there is none. Rejects with `usage` where this home has no server. */
 export async function nextAuthority(home: string): Promise<NextAuthority | null> {
   const { certificates } = await requireFleet(home);
   const pem = await readIfPresent(certificatePaths(home, certificates + 1).authority);
@@ -25,7 +25,7 @@ export async function nextAuthority(home: string): Promise<NextAuthority | null>
   return { certificate: authority.raw.toString("base64"), fingerprint: authorityFingerprint(authority) };
 }
 
-/** The same, made where there is none; `made`: it was now. */
+/** The same; makes an authority where there is none. `made`: this call made it. */
 export async function madeAuthority(
   place: FleetPlace,
   signal: AbortSignal,
@@ -34,7 +34,7 @@ export async function madeAuthority(
   const before = await nextAuthority(home);
   if (before !== null) return { ...before, made: false };
   const isMade = await withFolder(place, signal, async () => {
-    // Who came first has told the members of that one.
+    // Another command has just made one, and members may know it already.
     if ((await nextAuthority(home)) !== null) return false;
     const { address, certificates } = await requireFleet(home);
     const paths = certificatePaths(home, certificates + 1);
@@ -42,7 +42,7 @@ export async function madeAuthority(
     const { authority, server } = makeCertificates([host, "127.0.0.1", "localhost"], clock.wallMs());
     await writeDurably(paths.key, server.key);
     await writeDurably(paths.certificate, server.certificate + authority.certificate);
-    // Last: where it stands, the others do.
+    // Last, so that the other files exist whenever this one does.
     await writeDurably(paths.authority, authority.certificate);
     return true;
   });
@@ -51,7 +51,7 @@ export async function madeAuthority(
   return { ...made, made: isMade };
 }
 
-/** The server shows the new certificate from then on, and codes name the new authority. */
+/** Makes the server use the new certificate, and new codes contain the new authority. */
 export async function takeIntoUse(
   place: FleetPlace,
   { fingerprint }: NextAuthority,

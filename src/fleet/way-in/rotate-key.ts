@@ -1,5 +1,5 @@
-// Makes a new key for this machine: kept beside the old one, let in by the server, and only then in its place. At every
-// instant the key that is kept under the machine's secret opens the server.
+// Replaces this machine's key: the next key is kept beside the current one, the server accepts it, and only then does it
+// replace the current one. At every instant the server accepts the key under the machine's secret.
 import { randomBytes } from "node:crypto";
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
@@ -7,53 +7,54 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import { rawOfSeed, userKey, userSeed } from "../keys/nkey.ts";
-import { connectToServer } from "../nats/connection.ts";
+import { atFirstServer, connectToServer } from "../nats/connection.ts";
 import { LinkFailure } from "../nats/link-failure.ts";
-import { readCredentials, readSignIn } from "../nats/sign-in.ts";
+import { readAuthorityFile, readCredentials } from "../nats/sign-in.ts";
 import { inboxOf, keyInbox, keySubject } from "../nats/subjects.ts";
 import { readFleet, withKeys } from "./fleet-folder.ts";
 import { readKeyRequest, writeKeyRequest } from "./key-exchange.ts";
 import { exchangeKey } from "./key-requests.ts";
 import {
   keptAuthority,
+  keptKey,
+  keptOrNewKey,
   keptSecret,
-  keptSeed,
   type Membership,
   nextName,
   requireMembership,
 } from "./membership.ts";
 import { openLink, type ServerLink } from "./server-link.ts";
 
-/** The other side has to write, and its server to read. */
+/** The server's machine writes its record, and its server reads it, ms. */
 const ANSWER_WITHIN_MS = 4_000;
-/** It is asked again until then. */
+/** Requests are repeated until this time has passed, ms. */
 const ANSWERED_WITHIN_MS = 30_000;
 const BETWEEN_ASKS_MS = 250;
 const ATTEMPTS = 4;
 
 export interface RotateOptions extends HomeOptions {
-  /** Has what runs here sign in with the new key; resolves when it does, or when nothing runs. */
+  /** Makes the running daemon sign in with the new key; resolves when it has, or when none runs. */
   readonly onKept: () => Promise<void>;
 }
 
 export interface Rotated {
   readonly name: string;
-  /** `U…`. */
+  /** The new key, `U…`. */
   readonly key: string;
 }
 
 interface Exchange {
   readonly membership: Membership;
-  /** Of the one that is kept. */
+  /** The 32 private bytes of the current key. */
   readonly seed: Buffer;
   readonly next: Buffer;
   readonly pem: string;
 }
 
 /**
- * Cut off at any instant, the same again goes on. Rejects with `usage` where this machine has not joined by a code,
- * `fleet_unreachable`, `timed_out`, `lock_held` and `permission_denied` (the server's machine does not let it); the old key
- * is good then.
+ * After an interruption, a second call continues. Rejects with `usage` where this machine has not joined by a code,
+ * `fleet_unreachable`, `timed_out`, `lock_held` and `permission_denied` (the server's machine refuses); the current key
+ * stays valid then.
  */
 export function rotateKey(options: RotateOptions): Promise<Rotated> {
   return withKeys(options, options.signal, () => rotateInTurn(options));
@@ -63,18 +64,18 @@ async function rotateInTurn(options: RotateOptions): Promise<Rotated> {
   const { home, signal, onKept } = options;
   const membership = await requireMembership(home);
   const { name, secret } = membership;
-  const seed = await keptSeed(options, secret);
+  const seed = await keptKey(options, secret);
   const pem = await keptAuthority(home);
   if (seed === null || pem === null) {
     throw new MountaineerError("secret_unavailable", "this machine's key is not kept here any more");
   }
   const store = openSecretStore(options);
-  const next = await nextSeed(options, secret);
+  const next = await keptOrNewKey(options, nextName(secret));
   const exchange: Exchange = { membership, seed, next, pem };
-  // Cut off after it was in its place, the rest alone is done.
+  // Equal after an interruption behind the replacement; then only the rest is left.
   if (!seed.equals(next)) {
     if (!(await ask(options, exchange, "add"))) throw refused();
-    if (!(await opens(options, exchange, next))) throw refused();
+    if (!(await isAccepted(options, exchange, next))) throw refused();
     await store.set(secret, userSeed(next), null, signal);
   }
   await onKept();
@@ -83,15 +84,7 @@ async function rotateInTurn(options: RotateOptions): Promise<Rotated> {
   return { name, key: userKey(next) };
 }
 
-async function nextSeed(options: HomeOptions, secret: string): Promise<Buffer> {
-  const before = rawOfSeed((await keptSecret(options, nextName(secret))) ?? "");
-  if (before !== null) return before;
-  const made = randomBytes(32);
-  await openSecretStore(options).set(nextName(secret), userSeed(made), null, options.signal);
-  return made;
-}
-
-/** Whether it is done. The server's machine asks nobody. */
+/** Resolves with whether the step is done. On the server's own machine no request is sent. */
 async function ask(options: HomeOptions, exchange: Exchange, step: "add" | "use"): Promise<boolean> {
   const { home, clock, signal } = options;
   const { membership, seed, next } = exchange;
@@ -114,30 +107,30 @@ async function ask(options: HomeOptions, exchange: Exchange, step: "add" | "use"
         retry: "later",
       });
     } catch (error) {
-      // Asked twice, it is so; and a daemon that begins its link anew is back soon.
+      // Repeating a step is harmless, and the other daemon's link may be back soon.
       const passes = error instanceof MountaineerError && error.retry === "later";
       if (!passes) throw error;
-      // The answer may be lost with a connection that was cut: what the server does tells it, too.
-      if (await isSo(options, exchange, step)) return true;
+      // If only the answer was lost, the server shows that the step is done.
+      if (await isDone(options, exchange, step)) return true;
       if (clock.monotonicMs() >= untilMs) throw error;
     }
     await clock.sleep(BETWEEN_ASKS_MS, signal);
   }
 }
 
-/** False where it cannot be told. */
-async function isSo(options: HomeOptions, exchange: Exchange, step: "add" | "use"): Promise<boolean> {
+/** Whether the server shows that the step is done; false also where it cannot show that. */
+async function isDone(options: HomeOptions, exchange: Exchange, step: "add" | "use"): Promise<boolean> {
   const { seed, next } = exchange;
-  if (step === "add") return opens(options, exchange, next);
-  return !seed.equals(next) && !(await opens(options, exchange, seed));
+  if (step === "add") return isAccepted(options, exchange, next);
+  return !seed.equals(next) && !(await isAccepted(options, exchange, seed));
 }
 
-async function opens(options: HomeOptions, exchange: Exchange, seed: Buffer): Promise<boolean> {
+async function isAccepted(options: HomeOptions, exchange: Exchange, seed: Buffer): Promise<boolean> {
   await using link = await openOwn(options, exchange, seed, inboxOf(exchange.membership.name));
   return link !== null;
 }
 
-/** Null: the server knows no such key. While it reads its configuration again, it may say so of one that it knows. */
+/** null: the server does not know the key. It is asked several times, as a server that reloads refuses known keys too. */
 async function openOwn(
   { clock, signal }: HomeOptions,
   { membership: { address }, pem }: Exchange,
@@ -161,19 +154,19 @@ function refused(): MountaineerError {
   );
 }
 
-// Makes a new key for a machine whose server a person runs: the new one is kept beside the old one until that server lets
-// it in, and takes its place then.
+// Replaces the key of a machine whose server a person runs: the next key is kept beside the current one until that server
+// accepts it, and then replaces it.
 
 export interface ByHand {
-  /** `U…`: what the server knows this machine by until now. */
+  /** The current key, `U…`. */
   readonly before: string;
-  /** `U…` */
+  /** The next key, `U…`. */
   readonly key: string;
-  /** Null: it opens the server, and is in its place now. Else why it does not yet. */
+  /** Why the server does not accept the next key yet; null: it does, and the current key has been replaced. */
   readonly waitsFor: string | null;
 }
 
-/** Rejects with `usage` where the credentials are no nkey that is kept here, with `secret_unavailable` and `lock_held`. */
+/** Rejects with `usage` where the credentials are not an nkey among the secrets, `secret_unavailable` and `lock_held`. */
 export function rotateByHand(options: HomeOptions, config: FleetConfig): Promise<ByHand> {
   return withKeys(options, options.signal, () => rotateByHandInTurn(options, config));
 }
@@ -202,33 +195,23 @@ async function rotateByHandInTurn(options: HomeOptions, config: FleetConfig): Pr
   return { ...keys, waitsFor: null };
 }
 
-/** Null: it opens one of the servers. */
+/** Why no server accepts the key; null: one does. */
 async function refusal(
   { clock, signal }: HomeOptions,
   config: FleetConfig,
   seed: Buffer,
 ): Promise<string | null> {
-  let why = "";
-  const variable = "NEXT";
-  const reading = {
-    config: { tlsCa: config.tlsCa, credentials: { kind: "environment", variable } as const },
-    values: { [variable]: userSeed(seed) },
-    clock,
-    redact: () => {},
-  };
-  for (const server of config.servers) {
-    try {
-      const { credentials, authority } = await readSignIn(reading, signal);
-      const connection = await connectToServer(
-        { server, name: config.name, credentials, authority, clock },
-        signal,
-      );
+  const { name, servers } = config;
+  const credentials = { kind: "nkey", seed: userSeed(seed) } as const;
+  try {
+    await atFirstServer(servers, async (server) => {
+      const authority = await readAuthorityFile({ config, clock }, signal);
+      const connection = await connectToServer({ server, name, credentials, authority, clock }, signal);
       await connection.close();
-      return null;
-    } catch (error) {
-      if (!(error instanceof LinkFailure)) throw error;
-      why = error.message;
-    }
+    });
+    return null;
+  } catch (error) {
+    if (error instanceof LinkFailure) return error.message;
+    throw error;
   }
-  return why;
 }

@@ -1,4 +1,4 @@
-// The configuration of the fleet's nats-server: who may sign in, and what each may say and hear. Made of the record alone.
+// The configuration of the fleet's nats-server, derived from the record: users, and the subjects that each may use.
 import { isIP } from "node:net";
 import {
   askSubject,
@@ -35,7 +35,7 @@ export function guestInbox(id: string): string {
   return inboxOf(`join-${id}`);
 }
 
-/** One address: exactly that is bound. A name: every address, as it may come to mean another one. */
+/** An IP address is bound exactly. For a name, every address is bound, because the name's address may change. */
 export function serverConfig(record: FleetRecord, paths: ServerPaths): string {
   const { host, port } = splitAddress(record.address);
   const users = [
@@ -75,9 +75,9 @@ ${users.join("\n")}
 }
 
 /**
- * A machine reads the whole bucket and writes its own key of it. What JetStream sends, it sends for whoever asked, so
- * that each may ask only for what it may read. Only the server's own machine makes the buckets,
- * and writes the configuration's: it has the operator's key.
+ * A machine reads the whole bucket of summaries and writes its own key. JetStream delivers without checking permissions,
+ * so a machine may request only what it may read. The server's own machine, which has the operator's key, alone makes the
+ * buckets and writes the common configuration.
  */
 function memberPermissions(name: string, isHome: boolean) {
   const making = [STREAM, LAYER_STREAM].flatMap((stream) =>

@@ -1,4 +1,4 @@
-// Connections to the fleet's server while somebody joins: TLS to an authority that is known by its fingerprint alone.
+// Connections to the fleet's server for single requests, and the retrieval of its authority by a fingerprint.
 import { connect as connectPlain, type Socket } from "node:net";
 import { connect as connectSecurely, type DetailedPeerCertificate } from "node:tls";
 import type { NatsConnection } from "@nats-io/transport-node";
@@ -24,21 +24,21 @@ export interface LinkOptions {
   readonly inbox: string;
 }
 
-/** What connections here are used for; no type of the library leaves this file. */
+/** Hides the types of the NATS library. */
 export interface ServerLink extends AsyncDisposable {
-  /** Null: nobody listens there. Rejects with `timed_out`. */
+  /** null: the subject has no subscriber. Rejects with `timed_out`. */
   ask(subject: string, question: string, withinMs: number): Promise<string | null>;
-  /** Resolves when the server has it: a question from then on is heard. Its answers are what `answer` gives. */
+  /** Answers requests by `answer`. Resolves when the server has the subscription. */
   serve(subject: string, answer: (question: string) => Promise<string>): Promise<void>;
-  /** Resolves when all that was sent has reached the server. */
+  /** Resolves when all messages have reached the server. */
   flush(): Promise<void>;
 }
 
-/** Null: the server knows no such user. Rejects with `fleet_unreachable`. */
+/** null: the server knows no such user. Rejects with `fleet_unreachable`. */
 export async function openLink(options: LinkOptions, signal: AbortSignal): Promise<ServerLink | null> {
   const link = await openOnce(options, signal);
   if (link !== null) return link;
-  // A server that reads its configuration again refuses whoever is just signing in.
+  // A server that reloads its configuration refuses users who are signing in.
   await systemClock.sleep(REFUSED_AGAIN_MS, signal);
   return openOnce(options, signal);
 }
@@ -93,8 +93,8 @@ async function openOnce(options: LinkOptions, signal: AbortSignal): Promise<Serv
 }
 
 /**
- * The authority of the server at the address, as PEM, once it is the one with this fingerprint. Nothing is sent but a
- * handshake. Rejects with `fleet_unreachable`, and with `join_refused` when it is another server.
+ * The authority of the server at the address, as PEM, if it has this fingerprint. Only a TLS handshake is sent. Rejects
+ * with `fleet_unreachable`, and with `join_refused` for another server.
  */
 export async function fetchAuthority(
   address: string,
@@ -103,7 +103,7 @@ export async function fetchAuthority(
 ): Promise<string> {
   const { host, port } = splitAddress(address);
   const socket = connectPlain({ host, port, signal });
-  // Not a pause between two of its words: who says one letter a second would hold this up for a day.
+  // A limit for the whole exchange: a socket timeout would let a server that sends one letter a second go on.
   const late = setTimeout(() => socket.destroy(new Error("it gives no answer")), CONNECT_TIMEOUT_MS);
   try {
     await greeting(socket);
@@ -122,7 +122,7 @@ export async function fetchAuthority(
   });
 }
 
-/** A server of NATS says one line before TLS begins. */
+/** Waits for the line that a NATS server sends before TLS begins. */
 function greeting(socket: Socket): Promise<void> {
   return new Promise((resolve, reject) => {
     let said = "";
@@ -142,10 +142,10 @@ function greeting(socket: Socket): Promise<void> {
   });
 }
 
-/** Of all certificates that it shows, the one with the fingerprint. */
+/** The certificate with this fingerprint among those that the server shows; null: none has it. */
 function presented(socket: Socket, fingerprint: Uint8Array): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
-    // What it shows is compared here; nothing is sent that a wrong server could use.
+    // The fingerprint is the check, and nothing is sent that a wrong server could use.
     const secure = connectSecurely({ socket, rejectUnauthorized: false }, () => {
       const seen = new Set<DetailedPeerCertificate>();
       let shown: DetailedPeerCertificate | undefined = secure.getPeerCertificate(true);

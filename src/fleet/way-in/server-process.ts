@@ -1,4 +1,4 @@
-// The fleet's nats-server as a process: it outlives whoever started it, and is known by its pid and its start time.
+// The process of the fleet's nats-server. It outlives its parent, and is identified by its pid and start time.
 import { open, rm, stat } from "node:fs/promises";
 import { connect } from "node:net";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
@@ -24,13 +24,13 @@ import {
 import { splitAddress } from "./join-code.ts";
 
 const PROGRAM = "nats-server";
-/** Debian and Homebrew keep it where a person's PATH may not lead. */
+/** Debian and Homebrew install the program here, and a user's PATH may not contain these folders. */
 const MORE_FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
 const PORT_TAKEN =
   "end what listens there (Debian's own nats-server does: systemctl disable --now nats-server); or begin the fleet at " +
   "another port: mountaineer fleet init --listen HOST:PORT";
 const READY_WITHIN_MS = 15_000;
-/** Of each time that it is asked. */
+/** For each of the requests, ms. */
 const RELOADED_WITHIN_MS = 5_000;
 const RELOADS_ASKED = 2;
 const RELOAD_SAID = /(Reloaded|Failed to reload) server configuration:?(.*)\n/;
@@ -47,14 +47,14 @@ export async function findServerProgram(path: string): Promise<string> {
   });
 }
 
-/** The server's process; null: none of ours runs. */
+/** The server's process; null: it does not run. */
 export async function runningServer(home: string): Promise<ProcessIdentity | null> {
   const { pid, startTime } = jsonObject((await readIfPresent(folderPaths(home).process)) ?? "") ?? {};
   if (typeof pid !== "number" || typeof startTime !== "string") return null;
   return (await isRunning({ pid, startTime })) ? { pid, startTime } : null;
 }
 
-/** Whether it has the store, too: without that it refuses all until it starts again. It may be starting still. */
+/** Whether the server runs and has its store, without which it refuses everything. It may still be starting. */
 export async function isServing(home: string): Promise<boolean> {
   return (await runningServer(home)) !== null && (await entryExists(folderPaths(home).store));
 }
@@ -71,7 +71,7 @@ export async function ensureServer(
   return withFolder(place, signal, () => startUnlessRunning(place, signal));
 }
 
-/** The folder's lock must be held. */
+/** The caller holds the folder's lock. */
 async function startUnlessRunning(
   place: FleetPlace,
   signal: AbortSignal,
@@ -95,10 +95,10 @@ async function start({ home, clock }: FleetPlace, address: string, signal: Abort
   const from = await sizeOf(paths.log);
   const server = await startDetached(program, ["-c", paths.config], { logPath: paths.log });
   const identity = await processIdentity(server.pid);
-  // Before it is waited for: a command that is killed now leaves one that the next finds.
+  // Recorded before the wait, so that the next command finds the server if this one is killed.
   if (identity !== null) {
     await writeDurably(paths.process, `${JSON.stringify(identity)}\n`).catch(async (error: unknown) => {
-      // The disk is full: nobody would know it, and its port would be taken for ever.
+      // Without the record (the disk may be full) the server would keep its port, and no command could end it.
       await endProcess(identity, { clock, graceMs: 1_000, deadlineMs: ENDS_WITHIN_MS });
       throw error;
     });
@@ -120,17 +120,17 @@ async function start({ home, clock }: FleetPlace, address: string, signal: Abort
 }
 
 /**
- * Has the server read its configuration again, and resolves when it has: who was taken out is cut off by then. Starts it
- * where it does not run, and starts it anew where it does not say that it has. Rejects with `fleet_server_failed`.
+ * Makes the server reload its configuration; connections of removed users have ended when this resolves. Starts a server
+ * that does not run, and restarts one that does not confirm the reload. Rejects with `fleet_server_failed`.
  */
 export function reloadServer(place: FleetPlace, signal: AbortSignal): Promise<void> {
-  // Locked, so that nobody takes the end of another's reload for that of its own.
+  // Locked, so that no caller takes the end of another reload for its own.
   return withFolder(place, signal, () => reload(place, signal));
 }
 
 /**
- * Brings a server that an earlier version has set up to what this one writes; resolves with whether that changed anything.
- * Where this home has none there is nothing to do. Rejects as `reloadServer`.
+ * Updates the configuration that an earlier version wrote; resolves with whether it changed. Does nothing where this home
+ * has no server. Rejects as `reloadServer` does.
  */
 export async function renewServer(place: FleetPlace, signal: AbortSignal): Promise<boolean> {
   if ((await readFleet(place.home)) === null) return false;
@@ -148,13 +148,13 @@ async function reload(place: FleetPlace, signal: AbortSignal): Promise<void> {
     const server = await runningServer(place.home);
     if (server !== null && (await reloads(place, server, signal))) return;
   }
-  // Its log may be on a full disk, or it hangs.
+  // The server hangs, or cannot write its log to a full disk.
   const server = await runningServer(place.home);
   if (server !== null) await endServer(place, server, signal);
   await startUnlessRunning(place, signal);
 }
 
-/** Whether it says in time that it has; false, too, when it ends. Rejects with `fleet_server_failed` when it refuses. */
+/** Whether the log confirms the reload in time. Rejects with `fleet_server_failed` if the server refuses the configuration. */
 async function reloads(
   { home, clock }: FleetPlace,
   server: ProcessIdentity,
@@ -172,7 +172,7 @@ async function reloads(
   while (clock.monotonicMs() < untilMs && (await isRunning(server))) {
     const { text, to } = await textFrom(log, from);
     from = to;
-    // The last line may have been cut off.
+    // The last line may be incomplete.
     said = said.slice(said.lastIndexOf("\n") + 1) + text;
     const [, word, why = ""] = RELOAD_SAID.exec(said) ?? [];
     if (word === "Reloaded") return true;
@@ -183,7 +183,7 @@ async function reloads(
   return false;
 }
 
-/** Ends the server, and removes its folder with all that it kept; resolves with whether there was one. */
+/** Ends the server and removes its folder; resolves with whether there was a folder. */
 export async function removeServer(place: FleetPlace, signal: AbortSignal): Promise<boolean> {
   const { home } = place;
   const { folder } = folderPaths(home);
@@ -201,7 +201,7 @@ async function endServer({ clock }: FleetPlace, server: ProcessIdentity, signal:
   if (!(await endProcess(server, limits))) throw failed(`nats-server (pid ${server.pid}) does not end`, "");
 }
 
-/** Whether a NATS server greets there. */
+/** Whether a server sends a greeting at this address. */
 function answers(address: string): Promise<boolean> {
   const { host, port } = splitAddress(address);
   return new Promise((resolve) => {
@@ -224,7 +224,7 @@ async function sizeOf(path: string): Promise<number> {
   );
 }
 
-/** A piece of what was appended, and where it ends; a log that was set aside meanwhile is read from its beginning. */
+/** Text appended to the log after `from`, and its end. A log that is shorter has been rotated and is read from its start. */
 async function textFrom(path: string, from: number): Promise<{ text: string; to: number }> {
   const size = await sizeOf(path);
   const begin = size < from ? 0 : from;
@@ -250,7 +250,7 @@ function failed(message: string, hint: string): MountaineerError {
   return new MountaineerError("fleet_server_failed", message, hint === "" ? {} : { hint });
 }
 
-// Keeps the fleet's server running where this home has it: a daemon starts it at its own start, and when it has ended.
+// Keeps the fleet's server running: the daemon starts the server at its own start, and whenever the server has ended.
 
 const KEPT_EVERY_MS = 3_000;
 const AFTER_FAILURE_MS = 15_000;
@@ -260,23 +260,23 @@ interface KeepOptions extends FleetPlace {
   readonly signal: AbortSignal;
 }
 
-/** Resolves at once where this home has none, and when the signal aborts; the server runs on then. Never rejects. */
+/** Resolves at once where this home has no server, otherwise when the signal aborts; the server goes on. Never rejects. */
 export async function keepServer({ home, clock, logger, signal }: KeepOptions): Promise<void> {
-  let told: string | null = null;
+  let loggedReason: string | null = null;
   while (!signal.aborted) {
     let pauseMs = KEPT_EVERY_MS;
     try {
-      // Nearly always it serves; the folder's lock would be taken on the daemon's thread.
+      // The usual case, without the folder's lock, which blocks the daemon's thread.
       const state = (await isServing(home)) ? "ran" : await ensureServer({ home, clock }, signal);
       if (state === "none") return;
       if (state === "started") logger.info("fleet server started");
-      told = null;
+      loggedReason = null;
       await removeOldLogs(home);
     } catch (error) {
       if (signal.aborted) return;
       const reason = errorText(error);
-      if (reason !== told) logger.warn("fleet server does not run", { reason });
-      told = reason;
+      if (reason !== loggedReason) logger.warn("fleet server does not run", { reason });
+      loggedReason = reason;
       pauseMs = AFTER_FAILURE_MS;
     }
     await clock.sleep(pauseMs, signal).catch(() => {});

@@ -9,7 +9,7 @@ import { signLayer } from "../../../src/fleet/layer/signed-layer.ts";
 import { inboxOf, LAYER_NEWS, LAYER_SUBJECT } from "../../../src/fleet/nats/subjects.ts";
 import { readFleet } from "../../../src/fleet/way-in/fleet-folder.ts";
 import { readJoinCode } from "../../../src/fleet/way-in/join-code.ts";
-import { keptAuthority, keptSeed, type Membership } from "../../../src/fleet/way-in/membership.ts";
+import { keptAuthority, keptKey, type Membership } from "../../../src/fleet/way-in/membership.ts";
 import { operatorKeys } from "../../../src/fleet/way-in/operator-key.ts";
 import { openLink } from "../../../src/fleet/way-in/server-link.ts";
 import {
@@ -134,7 +134,7 @@ test(
     assert.match((await laptop.cli(["fleet", "config", "get"])).stderr, new RegExp(`by ${operator}`));
 
     // A thief of the old key, who writes where the fleet's configuration stands.
-    const [seed, authority] = [await keptSeed(first, founder.secret), await keptAuthority(first.home)];
+    const [seed, authority] = [await keptKey(first, founder.secret), await keptAuthority(first.home)];
     assert.ok(seed && authority);
     const { address } = founder;
     const words = { revision: 99, time: "2026-11-20T10:00:00.000Z", by: "nas", text: "" };
@@ -178,7 +178,7 @@ test(
     const { first, second, founder, member, nas, laptop } = await fleetOfTwo(t);
     await using _two = await laptop.startMonitor();
     const killed = await nas.startMonitor();
-    const before = await keptSeed(second, member.secret);
+    const before = await keptKey(second, member.secret);
     assert.ok(before);
     const opensBy = async (machine: Machine, membership: Membership, seed: Buffer): Promise<boolean> => {
       const authority = (await keptAuthority(machine.home)) ?? "";
@@ -196,7 +196,7 @@ test(
     const instants: readonly (readonly [string, () => Promise<boolean>])[] = [
       ["the next key is kept", async () => Object.hasOwn(await secretsOf(laptop), "fleet-key-next")],
       ["both open", async () => (await record())?.nextKey !== undefined],
-      ["it is in its place", async () => !(await keptSeed(second, member.secret))?.equals(before)],
+      ["it is in its place", async () => !(await keptKey(second, member.secret))?.equals(before)],
       ["the old one is gone", async () => (await record())?.key !== userKey(before)],
     ];
     for (const [what, isSo] of instants) {
@@ -216,7 +216,7 @@ test(
     await eventually(() => connected(laptop), WITHIN_MS);
 
     // The machine with the server asks nobody.
-    const own = await keptSeed(first, founder.secret);
+    const own = await keptKey(first, founder.secret);
     assert.ok(own);
     const alone = await nas.cli(rotate);
     assert.equal(alone.code, 0, alone.stderr);
@@ -254,7 +254,7 @@ test(
     assert.equal(done.in_use, true);
     assert.equal((await readFleet(first.home))?.authority, done.authority);
     // By the authority of then nobody knows it any more; members do, and who joins now.
-    const seed = await keptSeed(second, member.secret);
+    const seed = await keptKey(second, member.secret);
     assert.ok(seed);
     const { address } = member;
     await assert.rejects(

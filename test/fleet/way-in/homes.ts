@@ -8,12 +8,7 @@ import { type FoundOptions, foundFleet } from "../../../src/fleet/way-in/found-f
 import { invite } from "../../../src/fleet/way-in/invite.ts";
 import { type JoinOptions, joinFleet } from "../../../src/fleet/way-in/join.ts";
 import { readJoinCode } from "../../../src/fleet/way-in/join-code.ts";
-import {
-  keptAuthority,
-  keptSecret,
-  keptSeed,
-  type Membership,
-} from "../../../src/fleet/way-in/membership.ts";
+import { keptAuthority, keptKey, keptSecret, type Membership } from "../../../src/fleet/way-in/membership.ts";
 import { openLink } from "../../../src/fleet/way-in/server-link.ts";
 import { runningServer } from "../../../src/fleet/way-in/server-process.ts";
 import { ensureFolder } from "../../../src/runtime/files/durable-file.ts";
@@ -115,7 +110,7 @@ export function joined(machine: Machine, code: string, more: Partial<JoinOptions
 
 /** Whether the server lets the machine in with what it keeps. */
 export async function linkOf(machine: Machine, { name, secret, address }: Membership): Promise<boolean> {
-  const [seed, authority] = [await keptSeed(machine, secret), await keptAuthority(machine.home)];
+  const [seed, authority] = [await keptKey(machine, secret), await keptAuthority(machine.home)];
   if (seed === null || authority === null) return false;
   const link = await openLink({ address, authority, seed, inbox: inboxOf(name) }, machine.signal);
   await link?.[Symbol.asyncDispose]();

@@ -11,7 +11,7 @@ import { certificatePaths, folderPaths, readFleet } from "../../../src/fleet/way
 import { type FleetRecord, memberOf } from "../../../src/fleet/way-in/fleet-record.ts";
 import { readJoinCode, writeJoinCode } from "../../../src/fleet/way-in/join-code.ts";
 import { removeMember } from "../../../src/fleet/way-in/leave.ts";
-import { keptAuthority, keptSeed, readMembership } from "../../../src/fleet/way-in/membership.ts";
+import { keptAuthority, keptKey, readMembership } from "../../../src/fleet/way-in/membership.ts";
 import { madeAuthority } from "../../../src/fleet/way-in/renew-certificate.ts";
 import { rotateByHand, rotateKey } from "../../../src/fleet/way-in/rotate-key.ts";
 import { openLink } from "../../../src/fleet/way-in/server-link.ts";
@@ -253,7 +253,7 @@ test("G1 a machine that is taken out is cut off, and its key opens nothing", REA
   );
   await assert.rejects(removeMember({ home, clock }, "nas", signal), refusedWith("usage", /this machine/));
   const once = await invited(nas, first);
-  assert.equal((await keptSeed(laptop, second.secret)) !== null, true);
+  assert.equal((await keptKey(laptop, second.secret)) !== null, true);
   await joined(laptop, once.code, { name: "phone" });
   assert.equal(await once.guest, "phone");
 });
@@ -264,7 +264,7 @@ test("G1 keys that are exchanged twice at once leave one that opens", { skip: LA
   const { address, name, secret } = await found(nas);
   const rotate = () => rotateKey({ ...nas, onKept: async () => {} });
   await Promise.all([rotate(), rotate(), rotate()]);
-  const seed = await keptSeed(nas, secret);
+  const seed = await keptKey(nas, secret);
   assert.ok(seed !== null);
   const record = await readFleet(nas.home);
   assert.deepEqual(record?.members, [{ name, key: userKey(seed) }]);

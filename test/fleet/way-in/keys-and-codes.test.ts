@@ -13,6 +13,9 @@ import {
   userKey,
   userSeed,
 } from "../../../src/fleet/keys/nkey.ts";
+import { signAuthority } from "../../../src/fleet/layer/authority.ts";
+import { signHandover } from "../../../src/fleet/layer/handovers.ts";
+import { signLayer } from "../../../src/fleet/layer/signed-layer.ts";
 import { makeCertificates } from "../../../src/fleet/way-in/certificate.ts";
 import { folderPaths, makeFleet } from "../../../src/fleet/way-in/fleet-folder.ts";
 import { type FleetRecord, parseRecord, recordText } from "../../../src/fleet/way-in/fleet-record.ts";
@@ -23,6 +26,7 @@ import {
   splitAddress,
   writeJoinCode,
 } from "../../../src/fleet/way-in/join-code.ts";
+import { writeOutcome, writeRequest } from "../../../src/fleet/way-in/join-messages.ts";
 import {
   exchanged,
   type KeyRequest,
@@ -38,6 +42,7 @@ import {
   runningServer,
 } from "../../../src/fleet/way-in/server-process.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { sha256Of } from "../../../src/runtime/files/sha256.ts";
 import { runCommand } from "../../../src/runtime/process/child-process.ts";
 import { findProgram } from "../../../src/runtime/process/find-program.ts";
 import { systemClock as clock, systemClock } from "../../../src/runtime/time/clock.ts";
@@ -403,4 +408,30 @@ test("a server that refuses its configuration goes on, and is not asked again", 
   });
   assert.deepEqual(await server.heardBy(), [server.pid]);
   assert.equal(await server.running(), server.pid);
+});
+
+test("G1 what an earlier version signed is believed, and the other way round: the signed texts stay the same", () => {
+  const [key, next] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+  const time = "2026-01-01T00:00:00Z";
+  const context = { id: "ab", authority: "cd", operator: "ef" };
+  const request = { name: "nas", key: userKey(next), nonce: "n" };
+  const signed = [
+    signHandover({ to: userKey(next), number: 1, time }, key),
+    signAuthority("AAAA", key),
+    signLayer({ revision: 1, time, by: "nas", text: "[gateway]\n" }, key),
+    writeKeyRequest("add", "nas", key, next),
+    writeRequest(request, context, key, next),
+    writeOutcome({ joined: true }, request, context, key),
+  ];
+  assert.deepEqual(
+    signed.map((message) => sha256Of(JSON.stringify(message)).slice(0, 16)),
+    [
+      "3c61d125d69fa72d",
+      "4be5d766bb41afcb",
+      "b198fb43b48fe571",
+      "cfe74f0effe48a19",
+      "fb1d301f78c75749",
+      "216bb15620c40543",
+    ],
+  );
 });

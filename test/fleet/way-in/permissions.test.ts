@@ -27,7 +27,7 @@ import {
   unheardInbox,
 } from "../../../src/fleet/nats/subjects.ts";
 import { NOBODY, neededBy, probePermissions } from "../../../src/fleet/way-in/fleet-check.ts";
-import { keptAuthority, keptSeed, type Membership } from "../../../src/fleet/way-in/membership.ts";
+import { keptAuthority, keptKey, type Membership } from "../../../src/fleet/way-in/membership.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -40,7 +40,7 @@ import { found, invited, joined, LACKS_SERVER, type Machine, machines, present }
 const REAL = { skip: LACKS_SERVER };
 
 async function signedIn(t: Scope, machine: Machine, membership: Membership): Promise<NatsConnection> {
-  const [seed, ca] = [await keptSeed(machine, membership.secret), await keptAuthority(machine.home)];
+  const [seed, ca] = [await keptKey(machine, membership.secret), await keptAuthority(machine.home)];
   assert.ok(seed && ca);
   const connection = await connect({
     servers: [membership.address],
@@ -147,7 +147,7 @@ test(
       membership: Membership,
       more: Partial<CallsOptions>,
     ): Promise<Calls> => {
-      const [seed, ca] = [await keptSeed(machine, membership.secret), await keptAuthority(machine.home)];
+      const [seed, ca] = [await keptKey(machine, membership.secret), await keptAuthority(machine.home)];
       assert.ok(seed && ca);
       const tlsCa = join(await temporaryFolder(t), "ca.pem");
       await writeFile(tlsCa, ca);
@@ -259,7 +259,7 @@ const { signal } = new AbortController();
 const USE = { calls: true, sessions: false, signs: false, asksForKeys: true };
 
 async function probed(machine: Machine, membership: Membership, signs: boolean) {
-  const [seed, authority] = [await keptSeed(machine, membership.secret), await keptAuthority(machine.home)];
+  const [seed, authority] = [await keptKey(machine, membership.secret), await keptAuthority(machine.home)];
   assert.ok(seed && authority);
   const { name, address } = membership;
   const credentials = readCredentials(userSeed(seed));
