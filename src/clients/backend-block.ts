@@ -1,4 +1,4 @@
-// The text of imported backends: one block each, with a comment for each setting that has no counterpart here. Pure.
+// The text of imported backends: one block each, with a comment for each setting that a backend does not have.
 import { editConfig } from "../config/edit/edit.ts";
 import { type ConfigTable, type ConfigValue, isTableValue } from "../config/edit/edit-value.ts";
 import { tomlDottedKey, tomlLines } from "../config/edit/toml-value.ts";
@@ -19,7 +19,7 @@ function comments({ name, title, problem, wanted, leftOver }: PlannedBackend): s
   return lines.map((line) => `# ${foreignLine(line, LONGEST_COMMENT)}`);
 }
 
-/** A table as a section, its tables as sections below it. */
+/** A table as a section, and the tables in it as sections below. */
 function sectionLines(path: readonly string[], table: ConfigTable, notes: readonly string[]): string[] {
   const plain: [string, ConfigValue][] = [];
   const inner: [string, ConfigTable][] = [];
@@ -37,7 +37,7 @@ function sectionLines(path: readonly string[], table: ConfigTable, notes: readon
     .flatMap((lines, index) => (index === 0 ? lines : ["", ...lines]));
 }
 
-/** The file's text with the backends below it. Rejects as `editConfig` does. */
+/** The file's text with the backends added at its end. Rejects as `editConfig` does. */
 export async function withBackends(
   text: string,
   format: ConfigFormat,

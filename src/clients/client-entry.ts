@@ -1,4 +1,4 @@
-// What stands in a client's file when it uses Mountaineer: a program that it starts, so that no token stands there.
+// The entry for Mountaineer in a client's file: a program that the client starts, so that the file needs no token.
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { findPlace } from "../config/locate.ts";
 import type { Client, ClientName } from "./client.ts";
@@ -11,7 +11,7 @@ export interface OwnProgram {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Keys that a client wants beside the program. */
+/** Keys that a client needs beside the program. */
 const ALSO: Partial<Readonly<Record<ClientName, ConfigTable>>> = {
   "claude-code": { type: "stdio" },
   vscode: { type: "stdio" },
@@ -24,17 +24,17 @@ export function ownEntry({ name }: Pick<Client, "name">, { command, args, env }:
 }
 
 interface Own {
-  /** Absolute. */
+  /** The path of this program, absolute. */
   readonly launcher: string;
   readonly home: string;
-  /** What `--config` names, absolute; null is the home's own. */
+  /** The file that `--config` names, absolute; null: the home's own. */
   readonly configPath: string | null;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 /** How a client starts this program: by its absolute path, as clients with windows do not see a shell's PATH. */
 export function ownProgram({ launcher, home, configPath, environment }: Own): OwnProgram {
-  // npx clears that folder away in time.
+  // npx removes this folder after some time.
   const isPassing = launcher.includes("/_npx/");
   const usual = findPlace({ ...environment, MOUNTAINEER_HOME: undefined }).home;
   return {

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { ClientName, ClientSurroundings } from "./client.ts";
 
-/** The files of a client, the one that counts for the whole user first. They need not be there. */
+/** The files of a client, the user's own first. They may not exist. */
 export function clientFiles(name: ClientName, surroundings: ClientSurroundings): readonly string[] {
   const { userHome, environment, folder } = surroundings;
   const settings = environment["XDG_CONFIG_HOME"] || join(userHome, ".config");

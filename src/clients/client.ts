@@ -1,4 +1,4 @@
-// The programs that people already have MCP servers in, and where each keeps them.
+// The programs that have MCP servers in their own files, and the form of those files.
 
 export const CLIENT_NAMES = [
   "claude",
@@ -17,14 +17,14 @@ export type ClientName = (typeof CLIENT_NAMES)[number];
 
 export interface Client {
   readonly name: ClientName;
-  /** As its makers write the name. */
+  /** The name as its makers write it. */
   readonly title: string;
   readonly format: "json" | "toml";
-  /** Where a server stands in its file: the path of the table that holds them by name. */
+  /** The path of the table that contains the servers by name. */
   readonly section: readonly string[];
-  /** False: it is a gateway itself, so its servers are only imported. */
+  /** False for a gateway: its servers are imported, and it is never connected to Mountaineer. */
   readonly isConnected: boolean;
-  /** What has to be done before it notices a change; null: nothing. */
+  /** What the user must do before the program notices a change; null: nothing. */
   readonly afterwards: string | null;
 }
 
@@ -60,7 +60,7 @@ export const CLIENTS: Readonly<Record<ClientName, Client>> = {
   "1mcp": client("1mcp", "1MCP", { isConnected: false }),
 };
 
-/** Every table in which one of them keeps servers; `projects` holds further ones by folder. */
+/** The paths of all tables with servers. A table `projects` may contain more, by folder. */
 export const SECTIONS: readonly (readonly string[])[] = [
   ["mcpServers"],
   ["servers"],
@@ -73,6 +73,6 @@ export interface ClientSurroundings {
   /** The user's home folder, absolute. */
   readonly userHome: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** The folder that the person stands in: some clients read servers of a project there. */
+  /** The current folder, where some clients read the servers of a project. */
   readonly folder: string;
 }

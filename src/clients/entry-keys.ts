@@ -1,24 +1,24 @@
-// The keys under which clients keep what a backend has under other names. Pure.
+// Reads the entry of a server in any client's form.
 import type { ConfigValue } from "../config/edit/edit-value.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
 
-/** A server as its client has it, in one shape for all of them. Texts are as they were written. */
+/** A server in one form for all clients. Texts keep their placeholders. */
 export interface ForeignServer {
   readonly command: string | null;
   readonly args: readonly string[];
   readonly cwd: string | null;
   readonly url: string | null;
-  /** null: taken from the environment. */
+  /** null: the variable of the client's environment. */
   readonly env: Readonly<Record<string, string | null>>;
   readonly headers: Readonly<Record<string, string>>;
   readonly enabled: boolean;
-  /** Settings that mean the same for a backend. */
+  /** Settings with the same meaning for a backend. */
   readonly settings: Readonly<Record<string, ConfigValue>>;
-  /** Settings without a counterpart here. */
+  /** Settings that a backend does not have. */
   readonly unknown: JsonMembers;
 }
 
-/** Keys that carry nothing worth keeping. */
+/** Keys without any information for a backend. */
 const MEANINGLESS = new Set(["type", "transport", "transportType", "source", "name"]);
 
 export function readForeignEntry(entry: JsonMembers): ForeignServer {
@@ -32,7 +32,7 @@ export function readForeignEntry(entry: JsonMembers): ForeignServer {
     const found = keys.map((key) => take(key, read)).filter((value) => value !== null);
     return found[0] ?? null;
   };
-  // Zed once kept the program in a table of its own.
+  // Earlier versions of Zed write the program as a table.
   const table = take("command", (value) => (isObject(value) ? value : null));
   const words = take("command", texts);
   const program = first(["command"], text) ?? text(table?.["path"]) ?? words?.[0] ?? null;
@@ -97,7 +97,7 @@ function settingsOf(take: Take, first: First): Readonly<Record<string, ConfigVal
   };
 }
 
-/** Some clients mean seconds, others milliseconds, of which fewer than 1000 would be too short for any call. */
+/** Some clients mean seconds and others milliseconds. Less than 1000 means seconds, as no call is limited to a second. */
 function eitherUnit(value: unknown): number | null {
   const given = positive(value);
   return given === null || given < 1_000 ? given : given / 1_000;
@@ -119,7 +119,7 @@ function text(value: unknown): string | null {
   return typeof value === "string" && value !== "" ? value : null;
 }
 
-/** Some files have numbers and booleans without quotes. */
+/** Accepts numbers and booleans, which some files have without quotes. */
 function plainText(value: unknown): string | null {
   if (typeof value === "string") return value;
   return typeof value === "number" || typeof value === "boolean" ? String(value) : null;

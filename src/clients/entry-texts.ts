@@ -1,5 +1,5 @@
 // Placeholders in a client's texts: `${VARIABLE}`, `${env:VARIABLE}`, `${VARIABLE:-default}`, `${input:ID}`,
-// `${userHome}`. They become references, or the value that they have today.
+// `${userHome}`. They become references, or their current values.
 
 import { HIDDEN, isSecretName } from "../config/shown-values.ts";
 import { escaped, parseSecretText } from "../config/values/secret-text.ts";
@@ -7,11 +7,11 @@ import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 import type { ClientSurroundings } from "./client.ts";
 
 interface TextMeaning {
-  /** As a configuration writes it, or, for an argument, plain. */
+  /** In the configuration's form; for an argument, plain. */
   readonly text: string;
-  /** Names of secrets that it refers to and that a person still has to set. */
+  /** Names of secrets in the text that the user still has to set. */
   readonly wanted: readonly string[];
-  /** Why it cannot be used as it is; null: it can. */
+  /** Why the text cannot be used; null: it can. */
   readonly problem: string | null;
 }
 
@@ -19,7 +19,7 @@ export type TextReader = ReturnType<typeof createTextReader>;
 
 const PLACEHOLDER = /\$\{([^{}]*)\}/g;
 const VARIABLE = new RegExp(`^(?:env:)?(${VARIABLE_NAME_FORM})(?::-(.*))?$`, "s");
-/** Names that mean a place, not a variable. */
+/** Names of editors' placeholders, which are not variables. */
 const PLACES = /^(?:workspaceFolder|workspaceFolderBasename|pathSeparator|userHome|\/)$/;
 
 type Part =
@@ -47,8 +47,8 @@ function partsOf(text: string, userHome: string): Part[] {
 }
 
 /**
- * `secretOf`: the name of the secret that an input of this id becomes, or a variable of this name that has no value: a
- * service has next to nothing of a shell's environment.
+ * `secretOf`: the name of the secret for an input with this id, or for a variable without a value. A service has few of
+ * the variables of a user's shell.
  */
 export function createTextReader(
   { userHome, environment }: Pick<ClientSurroundings, "userHome" | "environment">,
@@ -66,9 +66,9 @@ export function createTextReader(
     };
   };
   return {
-    /** For a place that takes references: a variable of the program, or a header. */
+    /** For a variable or a header, which may contain references. */
     reference: (text: string): TextMeaning =>
-      withoutOurs(
+      withoutSecretReference(
         gather(text, (part) => {
           if (part.kind === "text") return plainly(escaped(part.text));
           if (part.kind === "unknown") return { ...plainly(escaped(part.written)), problem: onlyThere(part) };
@@ -78,11 +78,11 @@ export function createTextReader(
           return otherwise === null ? asSecret(secretOf("variable", name)) : plainly(otherwise);
         }),
       ),
-    /** For an argument, an address or a path: these hold no references, and others can read them. */
+    /** For an argument, an address or a path. These contain no references, and other users can read them. */
     plain: (text: string): TextMeaning =>
       gather(text, (part) => {
         if (part.kind === "text") return plainly(part.text);
-        // Arguments hold no references, so a placeholder without a value cannot stay as it was written.
+        // A placeholder without a value is rewritten, because an argument cannot contain a reference.
         const gap = plainly(originalOf(part).replace(/^\$\{(.*)\}$/s, "($1)"));
         if (part.kind !== "variable") return { ...gap, problem: onlyThere(part) };
         const { name, otherwise } = part;
@@ -98,8 +98,8 @@ export function createTextReader(
   };
 }
 
-/** To the client `secret:NAME` is plain text; here it would hand over a secret that was kept for another server. */
-function withoutOurs(meaning: TextMeaning): TextMeaning {
+/** Rejects the text `secret:NAME`, which is plain text for the client and would reveal another server's secret here. */
+function withoutSecretReference(meaning: TextMeaning): TextMeaning {
   const reading = parseSecretText(meaning.text);
   const [part, ...more] = reading.ok ? reading.value : [];
   const isOurs = typeof part === "object" && part.kind === "stored" && more.length === 0;

@@ -1,16 +1,16 @@
-// Which of the servers that were found become backends: each once, under a name that is free. Pure.
+// Decides which servers of clients' files become backends: each once, under an unused name.
 import { isDeepStrictEqual } from "node:util";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { storedNamesIn } from "../config/secret-names.ts";
 import { objectOf } from "../runtime/text/json-object.ts";
 import { backendName, type ImportedServer } from "./imported-server.ts";
 
-/** Of one file, in its order. */
+/** The servers of one file, in its order. */
 export interface FoundFile {
   readonly path: string;
-  /** "Claude Desktop"; of a file that was named, its name. */
+  /** The client's title, or the name of a file that the user gave. */
   readonly title: string;
-  /** It comes from the folder that the person is in, so anybody may have written it. */
+  /** The file is part of the current folder, so its author may be anybody. */
   readonly isOfFolder: boolean;
   readonly servers: readonly ImportedServer[];
   /** Names of entries that have neither a program nor an address. */
@@ -23,13 +23,13 @@ export interface PlannedBackend extends ImportedServer {
 
 interface ImportPlan {
   readonly added: readonly PlannedBackend[];
-  /** Servers that the configuration has already, or that were found twice, by the name that they have or get here. */
+  /** Names of backends whose servers are in the configuration already, or were found twice. */
   readonly present: readonly string[];
-  /** Those of `present` whose secret is also in the file: it may differ from the one that is kept. */
+  /** Those of `present` whose secret is also in the file, and may differ from the kept one. */
   readonly unsure: readonly string[];
 }
 
-/** `backends`: the tables of the configuration, by name. `isOurs`: whether an entry leads to this program. */
+/** `backends`: the tables of the configuration, by name. `isOurs`: whether an entry starts this program. */
 export function planImport(
   files: readonly FoundFile[],
   backends: Readonly<Record<string, unknown>>,
@@ -67,9 +67,9 @@ interface KnownServer {
 }
 
 /**
- * Whether both start the same program, or lead to the same address, with the same values; other settings do not count.
- * If one of two secrets cannot be read, they count as equal when the servers have the same name, or when `one` has the
- * name that `other` gets because its own is taken: two accounts have two names. `title`: of the file that has `other`.
+ * Whether both have the same program or address, and the same variables and headers. Two secrets of which one cannot be
+ * read count as equal if the servers have the same name, or if `one` has the name that `other` gets where its own is
+ * taken; different names may mean two accounts. `title`: of the file with `other`.
  */
 export function isSameServer(one: KnownServer, other: KnownServer, title: string): boolean {
   const essence = ({ command = null, args = [], cwd = null, url = null }: KnownServer["table"]): unknown => [

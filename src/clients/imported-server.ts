@@ -1,4 +1,4 @@
-// What a server of a client becomes here: a backend's section, with references in place of its secrets.
+// Turns a server of a client into the section of a backend, with references instead of its secrets.
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { literalSecrets } from "../config/literal-secrets.ts";
 import { freeSecretName } from "../config/secret-names.ts";
@@ -12,30 +12,30 @@ import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
 import { createTextReader, type TextReader } from "./entry-texts.ts";
 
 export interface ImportedServer {
-  /** As a backend may be called. */
+  /** A valid name of a backend. */
   readonly name: string;
   readonly table: ConfigTable;
-  /** Secrets that stood in the file, by the names under which they are to be kept. Never shown. */
+  /** Secrets from the file, by the names under which they are to be kept. Never shown. */
   readonly secrets: ReadonlyMap<string, string>;
-  /** Names of secrets that a person still has to set. */
+  /** Names of secrets that the user still has to set. */
   readonly wanted: readonly string[];
-  /** Settings without a counterpart here, one line each, without secrets. */
+  /** Settings that a backend does not have, one line each, without secrets. */
   readonly leftOver: readonly string[];
-  /** Why it is imported disabled; null: it is as it was. */
+  /** Why the backend is imported disabled; null: for no problem. */
   readonly problem: string | null;
 }
 
 export interface ImportOptions extends Pick<ClientSurroundings, "userHome" | "environment"> {
-  /** Secrets in arguments and addresses may be written as they are. */
+  /** Secrets in arguments and addresses may be written to the configuration. */
   readonly allowLiteral: boolean;
-  /** Names of the secrets that are kept already. */
+  /** Names of the secrets that exist. */
   readonly kept: ReadonlySet<string>;
 }
 
 const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
-/** How an Authorization header begins before its secret. */
+/** The scheme of an Authorization header, before its secret. */
 const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
-/** Keys without which it would do something else. */
+/** Keys that change what a server does; a value that was not understood is a problem. */
 const DECISIVE = [
   "args",
   "cwd",
@@ -65,7 +65,7 @@ export function importedServer(
   const unset = new Set<string>();
   const reader = createTextReader(options, (from, id) => {
     if (from === "variable") unset.add(id);
-    // A secret of that name was kept for another server.
+    // An existing secret belongs to another server, so the name must be unused.
     const secret = inputs.get(id) ?? freeSecretName(`${ownName}-${id}`, isTaken);
     inputs.set(id, secret);
     return secret;
@@ -94,7 +94,7 @@ export function importedServer(
   };
 }
 
-/** What an entry holds of secrets, wherever they stand in it. Only the caller may look at them. */
+/** All secrets written out in an entry. The caller must not show them. */
 export function entrySecrets(entry: JsonMembers): readonly string[] {
   const { command, args, env, url, headers } = readForeignEntry(entry);
   const given = Object.fromEntries(
@@ -169,7 +169,7 @@ interface Gathered {
   readonly isTaken: (secret: string) => boolean;
 }
 
-/** Its variables or headers, with a reference in place of each secret that is written out. */
+/** The variables or headers, with a reference instead of each secret that is written out. */
 function referenced(name: string, server: ForeignServer, gathered: Gathered): ConfigTable {
   const { reader, wanted, problems } = gathered;
   const isProgram = server.command !== null;
@@ -177,7 +177,7 @@ function referenced(name: string, server: ForeignServer, gathered: Gathered): Co
     const written = given ?? `\${${key}}`;
     const meaning = reader.reference(written);
     const text = take(meaning, wanted, problems);
-    // A placeholder that only the client understands is not a secret; text beside it may be one.
+    // A placeholder alone is no secret, but text beside it may be one.
     if (meaning.problem !== null) return [key, /^\$\{[^{}]*\}$/.test(written) ? text : HIDDEN] as const;
     return [key, withReferences(name, key, text, isProgram, gathered)] as const;
   });
@@ -206,7 +206,7 @@ function withReferences(
   return referring.replace(/^\$\{(secret:[^{}]+)\}$/, "$1");
 }
 
-/** `cmd /c npx …` is how Windows starts scripts. */
+/** Removes `cmd /c`, by which Windows starts scripts. */
 function withoutShell(server: ForeignServer): ForeignServer {
   const { command, args } = server;
   const [option = "", program, ...rest] = args;
@@ -234,14 +234,14 @@ function withoutSecrets(key: string, value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withoutSecrets(name, one)]));
 }
 
-// `npx mcp-remote ADDRESS`: a program whose one purpose is to reach an address. Here the address is reached directly.
+// `npx mcp-remote ADDRESS` is a program that connects to an address. A backend connects to the address directly.
 const RUNNER = /(?:^|[\\/])(?:npx|bunx|pnpx)(?:\.cmd)?$/i;
 const PACKAGE = /^mcp-remote(?:@[\w.-]+)?$/;
 const VARIABLE = new RegExp(`\\$\\{(${VARIABLE_NAME_FORM})\\}`, "g");
-/** Options that change nothing of what reaches the server. */
+/** Options without an effect on requests to the server. */
 const HARMLESS = new Set(["--debug", "--silent", "--allow-http"]);
 
-/** The same server by its address; the given one where its arguments say more than that. */
+/** The server by its address; unchanged if an argument has no counterpart for an address. */
 function withoutProxy(server: ForeignServer): ForeignServer {
   const { command, args, env } = server;
   if (command === null || !RUNNER.test(command)) return server;

@@ -1,4 +1,4 @@
-// Reads the servers of one client, or of a file that a person names.
+// Reads the servers of clients, or of files that the user names.
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename } from "node:path";
@@ -40,7 +40,7 @@ function textOf(bytes: Uint8Array, path: string): string {
   }
 }
 
-/** The files of these clients that exist; `path` was named by a person, and must exist. */
+/** The existing files of these clients. A `path` was named by the user, and must exist. */
 export async function readFoundFiles(
   words: readonly (ClientName | { readonly path: string })[],
   surroundings: ClientSurroundings,
@@ -100,8 +100,8 @@ function at(value: unknown, path: readonly string[]): unknown {
 }
 
 /**
- * The entries of `file`, in its order. Claude Code keeps more of them by folder: those of `folder` and of the folders
- * above it count. A value that is not a table is skipped.
+ * The entries of a file, in its order. Of Claude Code's entries by folder, those for `folder` and the folders above it are
+ * included. A value that is not a table is skipped.
  */
 export function foundEntries(file: unknown, folder: string): readonly FoundEntry[] {
   const projects = Object.entries(objectOf(at(file, ["projects"]))).filter(

@@ -1,17 +1,17 @@
-// Asks an MCP registry for a server, by the API that it publishes (v0.1).
+// Asks an MCP registry for servers, through version 0.1 of its API.
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { type JsonMembers, jsonObject, objectOf } from "../runtime/text/json-object.ts";
 
 const OFFICIAL_REGISTRY = "https://registry.modelcontextprotocol.io";
 
-/** Read when it is asked, so that a test names its own. */
+/** Reads the environment at each call, so that a test can set its own registry. */
 export function registryAddress(): string {
   return process.env["MOUNTAINEER_REGISTRY"] || OFFICIAL_REGISTRY;
 }
 
 const ANSWER_MS = 15_000;
 const ANSWER_BYTES = 1024 * 1024;
-/** Of one search. */
+/** Results of one search. */
 const MOST_FOUND = 30;
 
 /** The newest version's `server.json`. Rejects with `registry_failed`, also when there is no such server. */
@@ -24,10 +24,10 @@ export async function askRegistry(base: string, name: string, signal: AbortSigna
   }
   const server = objectOf(jsonObject(text)?.["server"]);
   if (status === 200 && server["name"] === name) return server;
-  throw strange(base, status);
+  throw unexpectedAnswer(base, status);
 }
 
-/** The newest versions whose names have this text in them, as many as fit on a page. Rejects likewise. */
+/** The newest versions of servers whose names contain `query`, one page of them. Rejects with `registry_failed`. */
 export async function searchRegistry(
   base: string,
   query: string,
@@ -38,17 +38,17 @@ export async function searchRegistry(
   const servers = jsonObject(text)?.["servers"];
   if (status === 200 && Array.isArray(servers))
     return servers.slice(0, MOST_FOUND).map((one) => objectOf(objectOf(one)["server"]));
-  throw strange(base, status);
+  throw unexpectedAnswer(base, status);
 }
 
-function strange(base: string, status: number): MountaineerError {
+function unexpectedAnswer(base: string, status: number): MountaineerError {
   return new MountaineerError(
     "registry_failed",
     `${base} does not answer as a registry does (status ${status})`,
   );
 }
 
-/** `rest`: of the address, behind that of all servers. */
+/** `rest`: the end of the address, after the path of all servers. */
 async function fetchServers(
   base: string,
   rest: string,
@@ -69,8 +69,7 @@ async function fetchServers(
     return { status: answer.status, text: Buffer.concat(pieces).toString("utf8") };
   } catch (error) {
     signal.throwIfAborted();
-    const reason =
-      error instanceof Error && error.cause !== undefined ? errorText(error.cause) : errorText(error);
+    const reason = errorText(error instanceof Error ? (error.cause ?? error) : error);
     throw new MountaineerError("registry_failed", `the registry does not answer: ${reason}`, {
       cause: error,
       retry: "later",

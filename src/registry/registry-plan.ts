@@ -1,24 +1,30 @@
-// Makes a backend of a registry's entry: what the server needs is given or asked for, and secrets become references.
+// Plans a backend from a registry's entry: inputs are given or asked for, and secrets become references.
 import { freeSecretName } from "../config/secret-names.ts";
 import { escaped, parseSecretText } from "../config/values/secret-text.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { harmless, shellWord } from "../runtime/text/plain-text.ts";
-import type { RegistryArgument, RegistryInput, RegistryServer, RegistryWord } from "./server-json.ts";
+import type {
+  RegistryArgument,
+  RegistryInput,
+  RegistryServer,
+  RegistryText,
+  RegistryWord,
+} from "./server-json.ts";
 
 export interface PlanOptions {
-  /** The backend's name here. */
+  /** The backend's name. */
   readonly name: string;
-  /** Values of inputs, by name. Of a secret it counts only that there is one. */
+  /** Values of inputs, by name. Values of secrets are not used; only their presence matters. */
   readonly given: ReadonlyMap<string, string>;
-  /** Variables or headers that a person gave, which the registry says nothing about. */
+  /** Variables or headers that the user set, whatever the registry says about them. */
   readonly typed: ReadonlySet<string>;
 }
 
-/** Whom the plan asks, and what it knows of this home. */
 export interface PlanSurroundings {
-  /** null: nobody can be asked. "": no answer. */
+  /** Asks the user for a value; "": no answer. null: nobody can be asked. */
   readonly ask: ((input: RegistryInput) => Promise<string>) | null;
   readonly note: (text: string) => void;
+  /** The names of all secrets in this home. */
   readonly keptSecrets: () => Promise<ReadonlySet<string>>;
 }
 
@@ -27,34 +33,31 @@ export interface BackendPlan {
   readonly url: string | null;
   /** Variables of the program, or headers. */
   readonly texts: ReadonlyMap<string, MadeText>;
-  /** The names that its secrets get, by the inputs that were given. */
+  /** Names for the given secrets, by input. */
   readonly secrets: ReadonlyMap<string, string>;
 }
 
-/** Rejects with `registry_failed`, and `usage` when a value is missing that nobody can be asked for. */
+/** Rejects with `registry_failed`, and with `usage` when a value is missing and nobody can be asked. */
 export async function planBackend(
   { name: server, way }: RegistryServer,
   options: PlanOptions,
   surroundings: PlanSurroundings,
 ): Promise<BackendPlan> {
   if (way.kind === "none") throw new MountaineerError("registry_failed", `${server}: ${way.why}`);
-  const secrets = createSecrets(surroundings, options);
-  const values = createValues(surroundings, options, secrets);
+  const values = new Values(options, surroundings);
   values.requireKnown(wordsOf(way));
-  if (way.kind === "program") {
-    const args: string[] = [];
-    for (const one of way.args) args.push(...(await values.argument(one)));
-    const texts = await values.table(way.env, options.typed);
-    values.requireAll();
-    return { command: [way.command, ...args], url: null, texts, secrets: secrets.given };
+  const made: string[] = [];
+  for (const words of way.kind === "program" ? way.args : [[way.url]]) {
+    made.push(...(await values.argument(words)));
   }
-  const [url = ""] = await values.argument([way.url]);
-  const texts = await values.table(way.headers, options.typed);
+  const texts = await values.table(way.kind === "program" ? way.env : way.headers);
   values.requireAll();
-  return { command: null, url, texts, secrets: secrets.given };
+  const secrets = values.givenSecrets;
+  if (way.kind === "program") return { command: [way.command, ...made], url: null, texts, secrets };
+  return { command: null, url: made[0] ?? "", texts, secrets };
 }
 
-/** All that it may be given, each once. */
+/** The server's inputs, each once. */
 export function inputsOf({ way }: RegistryServer): readonly RegistryInput[] {
   if (way.kind === "none") return [];
   const inputs = wordsOf(way)
@@ -69,92 +72,108 @@ function wordsOf(way: Exclude<RegistryServer["way"], { kind: "none" }>): readonl
     : [way.url, ...way.headers.values()];
 }
 
-/** A variable's value, or a header's, as the configuration has it. */
+/** The value of a variable or a header, as the configuration writes it. */
 export interface MadeText {
   readonly text: string;
-  /** A person gave a part of it. */
+  /** Contains text that the user gave. */
   readonly isOwn: boolean;
 }
 
-/** The values of the registry's inputs: given, asked for, or the registry's own. */
-function createAnswers({ ask }: PlanSurroundings, { given }: PlanOptions) {
-  const missing: RegistryInput[] = [];
-  return {
-    /** null: it has no value. `isOwn`: a person gave it; what was only chosen, or nobody gave, are the registry's words. */
-    async to(input: RegistryInput): Promise<MadeText | null> {
-      const made = (text: string): MadeText => ({ text, isOwn: !input.choices.includes(text) });
-      const known = given.get(input.name);
-      if (known !== undefined) return made(known);
-      if (input.fallback !== null) return { text: input.fallback, isOwn: false };
-      if (!input.isRequired) return null;
-      if (ask === null || input.isSecret) {
-        missing.push(input);
-        return null;
-      }
-      const answer = await ask(input);
-      if (answer === "") missing.push(input);
-      return answer === "" ? null : made(answer);
-    },
-    /** Refuses names that are not among these inputs, such as mistyped ones. */
-    requireKnown(words: readonly RegistryWord[]): void {
-      const known = new Set(words.flat().flatMap((part) => (typeof part === "string" ? [] : [part.name])));
-      const unknown = [...given.keys()].filter((name) => !known.has(name));
-      if (unknown.length === 0) return;
-      const names = [...known].map(harmless).join(", ");
-      throw new MountaineerError("usage", `the server has no input ${unknown.map(harmless).join(", ")}`, {
-        hint: names === "" ? "it takes none" : `its inputs: ${names}`,
-      });
-    },
-    requireAll(): void {
-      if (missing.length === 0) return;
-      const names = missing.map(({ name }) => harmless(name));
-      throw new MountaineerError("usage", `the server wants a value for ${names.join(", ")}`, {
-        hint: names.map((name) => `--input ${shellWord(`${name}=VALUE`)}`).join(" "),
-      });
-    },
-  };
-}
+/** The values for one plan: of inputs (given, asked for, or the registry's own), and of texts with references. */
+class Values {
+  /** Names for the given secrets, by input. */
+  readonly givenSecrets = new Map<string, string>();
+  readonly #options: PlanOptions;
+  readonly #surroundings: PlanSurroundings;
+  readonly #missing: RegistryInput[] = [];
+  /** Names for all secrets, by input. */
+  readonly #secrets = new Map<string, string>();
 
-function createValues(
-  surroundings: PlanSurroundings,
-  options: PlanOptions,
-  secrets: ReturnType<typeof createSecrets>,
-) {
-  const answers = createAnswers(surroundings, options);
-  /** null: a part of it has no value. */
-  const joined = async (word: RegistryWord): Promise<string | null> => {
-    let text = "";
-    for (const part of word) {
-      const value = typeof part === "string" ? part : ((await answers.to(part))?.text ?? null);
-      if (value === null) return null;
-      text += value;
+  constructor(options: PlanOptions, surroundings: PlanSurroundings) {
+    this.#options = options;
+    this.#surroundings = surroundings;
+  }
+
+  /** Throws for given names that are not inputs, such as mistyped ones. */
+  requireKnown(words: readonly RegistryWord[]): void {
+    const known = new Set(words.flat().flatMap((part) => (typeof part === "string" ? [] : [part.name])));
+    const unknown = [...this.#options.given.keys()].filter((name) => !known.has(name));
+    if (unknown.length === 0) return;
+    const names = [...known].map(harmless).join(", ");
+    throw new MountaineerError("usage", `the server has no input ${unknown.map(harmless).join(", ")}`, {
+      hint: names === "" ? "it takes none" : `its inputs: ${names}`,
+    });
+  }
+
+  requireAll(): void {
+    if (this.#missing.length === 0) return;
+    const names = this.#missing.map(({ name }) => harmless(name));
+    throw new MountaineerError("usage", `the server wants a value for ${names.join(", ")}`, {
+      hint: names.map((name) => `--input ${shellWord(`${name}=VALUE`)}`).join(" "),
+    });
+  }
+
+  /** Empty: a word has no value. */
+  async argument(words: RegistryArgument): Promise<readonly string[]> {
+    const secret = words.flat().find((part) => typeof part !== "string" && part.isSecret);
+    if (secret !== undefined && typeof secret !== "string") {
+      throw new MountaineerError(
+        "usage",
+        `an argument takes the secret ${secret.name}, and others can read arguments`,
+        {
+          hint: "give the program by hand, if the server takes it as a variable: mountaineer backends add NAME --env KEY=secret:NAME -- …",
+        },
+      );
     }
-    return text;
-  };
-  /** The text with references to its secrets. The registry's own text stays as it is, and refers to nothing. */
-  const referring = async (key: string, word: RegistryWord): Promise<MadeText | null> => {
+    const texts: string[] = [];
+    for (const word of words) {
+      let text = "";
+      for (const part of word) {
+        const value = await this.#valueOf(part);
+        if (value === null) return [];
+        text += value.text;
+      }
+      texts.push(text);
+    }
+    return texts;
+  }
+
+  /** The variables or headers that have a value, without those that the user set. */
+  async table(inputs: ReadonlyMap<string, RegistryWord>): Promise<ReadonlyMap<string, MadeText>> {
+    const texts = new Map<string, MadeText>();
+    for (const [key, word] of inputs) {
+      const made = this.#options.typed.has(key) ? null : await this.#textOf(key, word);
+      if (made !== null) texts.set(key, made);
+    }
+    return texts;
+  }
+
+  /** The text with references to its secrets. The registry's own text is escaped, so it cannot refer to a secret. */
+  async #textOf(key: string, word: RegistryWord): Promise<MadeText | null> {
     let text = "";
+    // The registry's own text is escaped as a whole, because an escape may span two parts.
     let plain = "";
     let isOwn = false;
     let hasSecret = false;
+    const append = (more: string): void => {
+      text += escaped(plain) + more;
+      plain = "";
+    };
     for (const part of word) {
       if (typeof part !== "string" && part.isSecret) {
-        const reference = await secrets.referenceTo(part);
+        const reference = await this.#referenceTo(part);
         if (reference === null) return null;
-        text += `${escaped(plain)}\${${reference}}`;
-        plain = "";
+        append(`\${${reference}}`);
         hasSecret = true;
         continue;
       }
-      const value = typeof part === "string" ? { text: part, isOwn: false } : await answers.to(part);
+      const value = await this.#valueOf(part);
       if (value === null) return null;
-      if (value.isOwn) {
-        text += escaped(plain) + value.text;
-        plain = "";
-        isOwn = true;
-      } else plain += value.text;
+      if (value.isOwn) append(value.text);
+      else plain += value.text;
+      isOwn ||= value.isOwn;
     }
-    text += escaped(plain);
+    append("");
     if (hasSecret) text = text.replace(/^\$\{(secret:[^{}]*)\}$/, "$1");
     else if (isSecretAlone(text) && !(isOwn && word.length === 1)) {
       throw new MountaineerError(
@@ -163,73 +182,44 @@ function createValues(
       );
     }
     return { text, isOwn };
-  };
-  return {
-    /** Empty: a word of it has no value. */
-    async argument(words: RegistryArgument): Promise<readonly string[]> {
-      const secret = words.flat().find((part) => typeof part !== "string" && part.isSecret);
-      if (secret !== undefined && typeof secret !== "string") {
-        throw new MountaineerError(
-          "usage",
-          `an argument takes the secret ${secret.name}, and others can read arguments`,
-          {
-            hint: "give the program by hand, if the server takes it as a variable: mountaineer backends add NAME --env KEY=secret:NAME -- …",
-          },
-        );
-      }
-      const texts: string[] = [];
-      for (const word of words) {
-        const text = await joined(word);
-        if (text === null) return [];
-        texts.push(text);
-      }
-      return texts;
-    },
-    /** All of it but `typed`, which a person gave. */
-    async table(
-      inputs: ReadonlyMap<string, RegistryWord>,
-      typed: ReadonlySet<string>,
-    ): Promise<ReadonlyMap<string, MadeText>> {
-      const texts = new Map<string, MadeText>();
-      for (const [key, word] of inputs) {
-        const made = typed.has(key) ? null : await referring(key, word);
-        if (made !== null) texts.set(key, made);
-      }
-      return texts;
-    },
-    requireKnown: answers.requireKnown,
-    requireAll: answers.requireAll,
-  };
+  }
+
+  /** null: the input has no value. A value that was chosen from the registry's list is the registry's text. */
+  async #valueOf(part: RegistryText): Promise<MadeText | null> {
+    if (typeof part === "string") return { text: part, isOwn: false };
+    const { ask } = this.#surroundings;
+    const made = (text: string): MadeText => ({ text, isOwn: !part.choices.includes(text) });
+    const known = this.#options.given.get(part.name);
+    if (known !== undefined) return made(known);
+    if (part.fallback !== null) return { text: part.fallback, isOwn: false };
+    if (!part.isRequired) return null;
+    const answer = ask === null || part.isSecret ? "" : await ask(part);
+    if (answer !== "") return made(answer);
+    this.#missing.push(part);
+    return null;
+  }
+
+  /** `secret:NAME`; null: the input is optional and has no value. */
+  async #referenceTo({ name: input, isRequired }: RegistryInput): Promise<string | null> {
+    const { note, keptSecrets } = this.#surroundings;
+    const hasValue = this.#options.given.has(input);
+    if (!hasValue && !isRequired) return null;
+    const known = this.#secrets.get(input);
+    if (known !== undefined) return `secret:${known}`;
+    const kept = await keptSecrets();
+    const isTaken = (name: string): boolean =>
+      [...this.#secrets.values()].includes(name) || (hasValue && kept.has(name));
+    const name = freeSecretName(`${this.#options.name}-${input}`, isTaken);
+    this.#secrets.set(input, name);
+    if (hasValue) this.givenSecrets.set(input, name);
+    else if (kept.has(name)) note(`it is given a secret that is kept already: ${name}`);
+    else note(`it wants a secret: mountaineer secret set ${name}`);
+    return `secret:${name}`;
+  }
 }
 
 function isSecretAlone(text: string): boolean {
   const reading = parseSecretText(text);
   const [part, ...more] = reading.ok ? reading.value : [];
   return typeof part === "object" && part.kind === "stored" && more.length === 0;
-}
-
-/** The secrets that the server needs; none is kept here. */
-function createSecrets({ note, keptSecrets }: PlanSurroundings, { name: backend, given }: PlanOptions) {
-  /** The names of secrets, by the inputs that they are for. */
-  const names = new Map<string, string>();
-  const ofGiven = new Map<string, string>();
-  return {
-    given: ofGiven,
-    /** `secret:NAME`; null: it is not required, and has no value. */
-    async referenceTo({ name: input, isRequired }: RegistryInput): Promise<string | null> {
-      const hasValue = given.has(input);
-      if (!hasValue && !isRequired) return null;
-      const known = names.get(input);
-      if (known !== undefined) return `secret:${known}`;
-      const kept = await keptSecrets();
-      const isTaken = (name: string): boolean =>
-        [...names.values()].includes(name) || (hasValue && kept.has(name));
-      const name = freeSecretName(`${backend}-${input}`, isTaken);
-      names.set(input, name);
-      if (hasValue) ofGiven.set(input, name);
-      else if (kept.has(name)) note(`it is given a secret that is kept already: ${name}`);
-      else note(`it wants a secret: mountaineer secret set ${name}`);
-      return `secret:${name}`;
-    },
-  };
 }

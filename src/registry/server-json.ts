@@ -1,23 +1,22 @@
-// What a registry says of a server, turned into a program to start here or an address to reach: `server.json`, read
-// with care. Pure.
+// Reads a server's `server.json` of a registry, as a program to start or an address to reach. The text is untrusted.
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 
-/** A value that a server needs from the person who runs it. */
+/** A value that a server needs from its user. */
 export interface RegistryInput {
-  /** The name of a variable, header or option, or of what an argument stands for. */
+  /** The name of a variable, header or option, or the meaning of an argument. */
   readonly name: string;
   readonly description: string | null;
   readonly isRequired: boolean;
   readonly isSecret: boolean;
   readonly fallback: string | null;
-  /** The values that it may have; empty: any. */
+  /** The allowed values; empty: any. */
   readonly choices: readonly string[];
 }
 
-/** A text, or an input whose value is used. */
-type RegistryText = string | RegistryInput;
+/** A literal text, or an input that is replaced by its value. */
+export type RegistryText = string | RegistryInput;
 
-/** Its parts are joined. */
+/** Parts that are joined to one text. */
 export type RegistryWord = readonly RegistryText[];
 
 export type RegistryArgument = readonly RegistryWord[];
@@ -31,10 +30,7 @@ export interface RegistryServer {
     | {
         readonly kind: "program";
         readonly command: string;
-        /**
-         * Arguments that belong together, such as an option and its value: if an input among them has no value, all are
-         * left out.
-         */
+        /** Each is a group, such as an option and its value, that is left out if an input in it has no value. */
         readonly args: readonly RegistryArgument[];
         readonly env: ReadonlyMap<string, RegistryWord>;
       }
@@ -43,23 +39,23 @@ export interface RegistryServer {
         readonly url: RegistryWord;
         readonly headers: ReadonlyMap<string, RegistryWord>;
       }
-    /** Why it cannot be used here. */
+    /** `why`: the reason why the server cannot be used here. */
     | { readonly kind: "none"; readonly why: string };
 }
 
-/** By kind of package. Names alone: the runners also accept addresses and repositories. */
+/** Allowed identifiers by kind of package: plain names, although the runners also accept addresses and repositories. */
 const IDENTIFIERS: ReadonlyMap<string, RegExp> = new Map([
   ["npm", /^(?:@[A-Za-z0-9][\w.-]*\/)?[A-Za-z0-9][\w.-]*$/],
   ["pypi", /^[A-Za-z0-9][\w.-]*$/],
   ["oci", /^[A-Za-z0-9][\w@./:+-]*$/],
 ]);
-/** Exact versions: `1` and `latest` are another version tomorrow. */
+/** Exact versions only, because `1` and `latest` may mean another version tomorrow. */
 const VERSIONS: ReadonlyMap<string, RegExp> = new Map([
   ["npm", /^\d+\.\d+\.\d+[\w.+-]*$/],
   ["pypi", /^\d[\w.+-]*$/],
   ["oci", /^\w[\w.+-]*$/],
 ]);
-/** Registries that npx and uvx use: in any other, the same name may be another package. */
+/** The registries that npx and uvx use. In any other registry, the same name may be another package. */
 const USUAL_SOURCE = /^https:\/\/(?:registry\.npmjs\.org|pypi\.org(?:\/simple)?)\/?$/;
 
 export function readServerJson(server: JsonMembers): RegistryServer {
@@ -100,12 +96,12 @@ function wayOf(server: JsonMembers): RegistryServer["way"] {
 
 function isPinned(kind: string, identifier: string, version: string | null): boolean {
   if (IDENTIFIERS.get(kind)?.test(identifier) !== true) return false;
-  // An image may have its version in its name.
+  // The identifier of an image may contain its version.
   if (version === null) return kind === "oci" && /:[^/]+$/.test(identifier);
   return VERSIONS.get(kind)?.test(version) === true;
 }
 
-/** By registry: what starts a package of it, pinned to its version. */
+/** The program that starts a package, pinned to its version; null: the package cannot be used here. */
 function programOf(one: JsonMembers): RegistryServer["way"] | null {
   const kind = String(one["registryType"] ?? one["registry_type"]);
   const identifier = textOf(one["identifier"]);
@@ -131,7 +127,7 @@ function programOf(one: JsonMembers): RegistryServer["way"] | null {
     return program("npx", [["-y"]], ...runtime.filter((one) => !isYes(one)), pinned("@"), ...own);
   if (kind === "pypi") return program("uvx", ...runtime, pinned("=="), ...own);
   if (kind !== "oci") return null;
-  // Without a value, the container gets the variable of the client's environment.
+  // Docker passes a variable without a value on from its own environment.
   const variables = [...env.keys()].map((variable): RegistryArgument => [["-e"], [variable]]);
   const image = /:[^/]+$/.test(identifier) ? [[identifier]] : pinned(":");
   return program("docker", [["run"]], [["-i"]], [["--rm"]], ...variables, ...runtime, image, ...own);
@@ -163,7 +159,7 @@ function wordOf(one: JsonMembers, name: string): RegistryWord {
   return value === null ? [inputOf(name, one)] : partsOf(value, one["variables"]);
 }
 
-/** `{name}` stands for a variable that is described beside. */
+/** `{name}` stands for one of `variables`. */
 function partsOf(text: string, variables: unknown): RegistryWord {
   const known = objectOf(variables);
   return text.split(/(\{[A-Za-z_][\w-]*\})/).flatMap((part): RegistryText[] => {
