@@ -1,37 +1,26 @@
-// The order of backends, which decides whose name wins when two offer the same: which order is approved, and what a
-// person reads of another one. Pure.
+// The order of backends: of two with the same name for a tool, the first has it, so that the order decides who may use
+// what. Pure.
 import type { BackendConfig, MountaineerConfig } from "../snapshot.ts";
 
-/** The id of its entry. */
+/** The id of the order's entry. */
 export const BACKEND_ORDER = "backends";
 
-/** Names of the backends that are on. */
+/** The names of the enabled backends. */
 export function orderOf({ backends }: Pick<MountaineerConfig, "backends">): readonly string[] {
   return backends.filter(({ enabled }) => enabled).map(({ name }) => name);
 }
 
-/** `names` in the approved order; names that are not in it come last, in their own order. */
-export function asApproved(names: readonly string[], approved: readonly string[]): readonly string[] {
-  const placeOf = placesIn(approved);
-  return names.toSorted((one, other) => placeOf(one) - placeOf(other));
-}
-
-/** Backends in the approved order; those that do not run come last. */
-export function inOrder(
-  backends: readonly BackendConfig[],
-  approved: readonly string[],
-): readonly BackendConfig[] {
-  const placeOf = placesIn(approved);
-  const rank = ({ name, enabled }: BackendConfig): number => (enabled ? placeOf(name) : approved.length + 1);
-  return backends.toSorted((one, other) => rank(one) - rank(other));
-}
-
-function placesIn(approved: readonly string[]): (name: string) => number {
+/** The configuration with its backends in the approved order; new ones follow, and disabled ones come last. */
+export function inOrder(config: MountaineerConfig, approved: readonly string[]): MountaineerConfig {
   const places = new Map(approved.map((name, place) => [name, place]));
-  return (name) => places.get(name) ?? approved.length;
+  const rank = ({ name, enabled }: BackendConfig): number =>
+    enabled ? (places.get(name) ?? approved.length) : approved.length + 1;
+  const backends = config.backends.toSorted((one, other) => rank(one) - rank(other));
+  const isSame = backends.every((backend, index) => backend === config.backends[index]);
+  return isSame ? config : { ...config, backends };
 }
 
-/** The order of `names` once a person has approved it; the names of `before` that are not among them follow. */
+/** `names` and then the other names of `before`. */
 export function orderWith(names: readonly string[], before: readonly string[]): readonly string[] {
   return [...names, ...before.filter((name) => !names.includes(name))];
 }

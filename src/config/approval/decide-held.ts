@@ -1,5 +1,5 @@
-// Which entries of a file wait for a person's approval, and what runs meanwhile: the file, with those entries as they
-// were approved. Pure.
+// Decides which entries of a file wait for a person's approval, and which configuration runs meanwhile: the file, with
+// the approved parts of the entries that wait. Pure.
 import { backendReach, type GuardedPlaces } from "../reach.ts";
 import type { EntryKind } from "../schema/schema-keys.ts";
 import { mostSerious } from "../schema/settled.ts";
@@ -7,12 +7,11 @@ import {
   type ApproveMode,
   type BackendConfig,
   MANAGEMENT_DEFAULT,
-  type ManagementConfig,
   type MountaineerConfig,
   type ServerConfig,
   snakeCase,
 } from "../snapshot.ts";
-import { asApproved, BACKEND_ORDER, inOrder, orderOf, orderWith } from "./backend-order.ts";
+import { BACKEND_ORDER, inOrder, orderOf, orderWith } from "./backend-order.ts";
 import {
   type Entry,
   type EntryGroup,
@@ -28,52 +27,49 @@ import { CHOSEN_BELOW } from "./entry-keys.ts";
 export type PartValues = Readonly<Record<string, EntryValue>>;
 
 export interface ApprovedEntry {
-  /** False: nothing of it runs now, and it may come back as it was. */
+  /** False: the entry does not run now, and may come back with the same parts. */
   readonly live: boolean;
   readonly parts: PartValues;
-  /** A person has switched it off: only a person switches it on again. */
+  /** A person has switched the entry off: only a person switches it on again. */
   readonly isOff?: true;
 }
 
 /** What a person approves. */
 export interface Grant {
-  /** Ids of entries of the file, or of entries that are gone. */
+  /** Ids of entries in the file, or of removed entries. */
   readonly ids: ReadonlySet<string>;
-  /** Ids among `ids` that lose their approval, in every version of them. */
+  /** Those of `ids` that lose their approval, in every version. */
   readonly forgets?: ReadonlySet<string>;
-  /** The mode of `[trust]` becomes that of the file, even if it is looser. */
+  /** The file's mode of `[trust]` takes effect even if it is looser. */
   readonly loosens: boolean;
-  /** Where `ids` have the order of backends: the names in it. Absent: the backends that run, in the file's order. */
+  /** The order to approve, if `ids` include BACKEND_ORDER. Absent: the backends that run, in the file's order. */
   readonly order?: readonly string[];
 }
 
-/** What a home remembers of approvals. */
+/** The approvals that a home remembers. */
 export interface Approvals {
   readonly mode: ApproveMode;
   /** By the ids of entries. */
   readonly entries: ReadonlyMap<string, ApprovedEntry>;
-  /**
-   * Names of backends, including those that are off or gone. Absent, in what an earlier version kept: the order of the
-   * entries.
-   */
+  /** Names of backends, including disabled and removed ones. Absent in files of earlier versions: the entries' order. */
   readonly order?: readonly string[];
-  /** What was approved is not known any more, so that an entry that is missing here was not approved. */
+  /** The earlier approvals cannot be read, so that entries missing here count as not approved. */
   readonly lost: boolean;
 }
 
 export interface WaitingEntry extends Omit<Entry, "parts"> {
   /** The most serious kind among the parts that wait. */
   readonly kind: EntryKind;
-  /** The approved parts that run meanwhile, by the names of those that wait; null: nothing of it runs. */
+  /** The approved values of the waiting parts, which run meanwhile; null: the entry does not run. */
   readonly approved: PartValues | null;
   readonly waiting: PartValues;
-  /** Nothing of it is new, but a person has switched it off. */
+  /** Every part was approved before, but a person has switched the entry off. */
   readonly wasOff?: true;
 }
 
 export interface HeldInput {
   readonly file: MountaineerConfig;
-  /** What runs; null: nothing yet. */
+  /** The configuration that runs; null: none yet. */
   readonly running: MountaineerConfig | null;
   /** null: the home has never had approvals. */
   readonly approvals: Approvals | null;
@@ -81,20 +77,20 @@ export interface HeldInput {
 }
 
 export interface Held {
-  /** What may run. */
+  /** The configuration that may run. */
   readonly effective: MountaineerConfig;
   readonly waiting: readonly WaitingEntry[];
   readonly mode: ApproveMode;
-  /** What to remember when it runs; null: nothing, because nothing in this home ever waited. */
+  /** The approvals to remember when `effective` runs; null: no entry of this home has ever waited. */
   readonly approvals: Approvals | null;
 }
 
-/** How many entries that are gone are remembered, because they may come back. */
+/** How many removed entries are remembered, so that they can come back without a question. */
 const MOST_REMEMBERED = 200;
 
 /**
- * The mode that the file asks for. If it says nothing: `commands` if a fleet's layer lies under it, or if a backend of
- * the file or of what runs reaches the home.
+ * The mode that the file asks for. Without the key: `commands` if a fleet's layer lies under the file, or if a backend
+ * of the file or of the running configuration reaches the home; else `none`.
  */
 function askedMode({ file, running, places }: Omit<HeldInput, "approvals">): ApproveMode {
   if (file.trust.approve !== null) return file.trust.approve;
@@ -107,45 +103,39 @@ function askedMode({ file, running, places }: Omit<HeldInput, "approvals">): App
 
 export function decideHeld(input: HeldInput): Held {
   const { file, running } = input;
-  const asked = isSettled(input) ? input.approvals.mode : askedMode(input);
+  const asked = askedMode(input);
   if (input.approvals === null && asked === "none") {
     return { effective: file, waiting: [], mode: asked, approvals: null };
   }
   const approvals = input.approvals ?? firstApprovals(running ?? file, asked, running === null);
   const mode = stricter(asked, approvals.mode);
-  const judge = (entry: Entry): WaitingEntry | null => judged(entry, approvals, mode, asked);
-  const entries = entriesOf(file);
-  const held = [...entries.values()].map(judge).filter((entry) => entry !== null);
+  const tightens = isAsStrict(asked, approvals.mode);
+  const fileEntries = entriesOf(file);
+  const held = [...fileEntries.values()].flatMap((entry) => {
+    return waitingEntry(entry, approvals, mode, tightens) ?? [];
+  });
   const order = waits("access", mode) ? approvedOrder(approvals) : null;
   const unordered = effectiveConfig(file, held);
-  const reordered = order === null ? null : waitingOrder(unordered, order);
-  const effective = asOrdered(unordered, order);
-  const approved = approvedAs(effective === file ? entries : entriesOf(effective), approvals.entries);
+  const effective = order === null ? unordered : inOrder(unordered, order);
+  const entries = approvedAs(effective === file ? fileEntries : entriesOf(effective), approvals.entries);
   return {
     effective,
-    waiting: reordered === null ? held : [...held, reordered],
+    waiting: [...held, ...waitingOrder(unordered, effective)],
     mode,
-    approvals: {
-      mode,
-      entries: approved,
-      order: rememberedOrder(order, file, effective, approved),
-      lost: false,
-    },
+    approvals: { mode, entries, order: rememberedOrder(order, file, effective, entries), lost: false },
   };
 }
 
 /**
- * At first everything is approved that runs, or else stands in the file, but for what a fleet's layer brings, which
- * nobody at this machine has seen. What is off stays off until a person switches it on.
+ * The first approvals cover all that runs; at a start, all of the file but the entries of a fleet's layer, which nobody
+ * at this machine has seen. Disabled backends count as switched off by a person.
  */
 function firstApprovals(running: MountaineerConfig, mode: ApproveMode, isStart: boolean): Approvals {
   const brought = new Set(isStart ? running.layer?.brings : []);
   const on = new Map([...entriesOf(running)].filter(([id]) => !brought.has(id)));
   const off = [...entriesOf(withAllOn(running)).values()].filter(({ id }) => !on.has(id) && !brought.has(id));
-  const entries = new Map<string, ApprovedEntry>([
-    ...off.map(({ id, parts }) => [id, { live: false, parts: valuesOf(parts), isOff: true }] as const),
-    ...approvedAs(on, new Map()),
-  ]);
+  const switchedOff = off.map((entry) => [entry.id, switchedOffEntry(entry)] as const);
+  const entries = new Map([...switchedOff, ...approvedAs(on, new Map())]);
   const order = running.backends.map(({ name }) => name).filter((name) => !brought.has(`${BACKEND}${name}`));
   return { mode, entries, order, lost: false };
 }
@@ -161,22 +151,14 @@ function isBackend(id: string): boolean {
   return id.startsWith(BACKEND);
 }
 
-/** null: the backends that may run are in the approved order. */
-function waitingOrder(config: MountaineerConfig, approved: readonly string[]): WaitingEntry | null {
-  const wanted = orderOf(config);
-  const before = asApproved(wanted, approved);
-  if (isSameMeaning(before, wanted)) return null;
-  return {
-    id: BACKEND_ORDER,
-    name: BACKEND_ORDER,
-    group: "sections",
-    kind: "access",
-    approved: { order: before },
-    waiting: { order: wanted },
-  };
+/** The entry of the backends' order, if backends would run in another order than they do. */
+function waitingOrder(wanted: MountaineerConfig, effective: MountaineerConfig): readonly WaitingEntry[] {
+  const [approved, waiting] = [{ order: orderOf(effective) }, { order: orderOf(wanted) }];
+  if (isSameMeaning(approved, waiting)) return [];
+  return [{ id: BACKEND_ORDER, name: BACKEND_ORDER, group: "sections", kind: "access", approved, waiting }];
 }
 
-/** `approved` null: the order waits for nobody, and is the file's. */
+/** The order to remember. `approved` null: the order needs no approval, so that the file's counts. */
 function rememberedOrder(
   approved: readonly string[] | null,
   file: MountaineerConfig,
@@ -189,14 +171,7 @@ function rememberedOrder(
   return orderWith(kept, orderOf(effective));
 }
 
-/** Reach can only make a home stricter: if it is strict already, reach need not be looked at. */
-function isSettled(input: HeldInput): input is HeldInput & { readonly approvals: Approvals } {
-  const { file, approvals } = input;
-  if (approvals === null || approvals.mode === "none" || file.trust.approve !== null) return false;
-  return (approvals.entries.get(TRUST)?.parts["approve"] ?? null) === null;
-}
-
-/** The approvals after a person's yes. The mode becomes what the file asks for if the yes `loosens` it. */
+/** The approvals after a person's grant. The file's mode takes effect if the grant `loosens` it. */
 export function withApproved(
   approvals: Approvals,
   input: Omit<HeldInput, "approvals">,
@@ -206,29 +181,28 @@ export function withApproved(
   const on = entriesOf(input.file);
   const entries = new Map(approvals.entries);
   const runs = (name: string): boolean => entries.get(`${BACKEND}${name}`)?.live === true;
-  // Only the places of backends that run were shown to the person.
+  // The person saw the order of the running backends alone.
   const shown = placed ?? input.file.backends.map(({ name }) => name).filter(runs);
   const order = orderWith(ids.has(BACKEND_ORDER) ? shown : [], approvedOrder(approvals));
-  /** Backends that changed after their place in the order was approved: this place counts no more. */
-  const others = new Set<string>();
+  /** Backends that differ from those whose places in the order were approved: they lose these places. */
+  const replaced = new Set<string>();
   for (const id of ids) {
     const entry = inFile.get(id);
-    const isGone = entry === undefined || forgets?.has(id) === true;
     const known = entries.get(id);
     entries.delete(id);
-    if (isGone) continue;
+    if (entry === undefined || forgets?.has(id) === true) continue;
     const parts = valuesOf(entry.parts);
-    const isOther = on.has(id) && known?.live !== true && !isSameMeaning(known?.parts, parts);
-    if (isOther && placed?.includes(entry.name) !== true) others.add(id);
-    entries.set(id, on.has(id) ? { live: true, parts } : { live: false, parts, isOff: true });
+    const isReplaced = on.has(id) && known?.live !== true && !isSameMeaning(known?.parts, parts);
+    if (isReplaced && placed?.includes(entry.name) !== true) replaced.add(id);
+    entries.set(id, on.has(id) ? { live: true, parts } : switchedOffEntry(entry));
   }
   const was = approvals.entries.get(TRUST)?.parts["approve"] ?? null;
-  const asksAnew = loosens || (ids.has(TRUST) && input.file.trust.approve !== was);
+  const isAskedAnew = loosens || (ids.has(TRUST) && input.file.trust.approve !== was);
   return {
     ...approvals,
     entries,
-    order: order.filter((name) => !others.has(`${BACKEND}${name}`)),
-    mode: asksAnew ? askedMode(input) : approvals.mode,
+    order: order.filter((name) => !replaced.has(`${BACKEND}${name}`)),
+    mode: isAskedAnew ? askedMode(input) : approvals.mode,
   };
 }
 
@@ -239,23 +213,27 @@ export function withAllOn(config: MountaineerConfig): MountaineerConfig {
 
 const TRUST = "trust";
 
-function judged(
+function switchedOffEntry({ parts }: Entry): ApprovedEntry {
+  return { live: false, parts: valuesOf(parts), isOff: true };
+}
+
+/** The entry with its parts that wait; null: no part waits. `tightens`: the file asks for no looser mode. */
+function waitingEntry(
   entry: Entry,
   approvals: Approvals,
   mode: ApproveMode,
-  asked: ApproveMode,
+  tightens: boolean,
 ): WaitingEntry | null {
   const known = approvals.entries.get(entry.id);
   const remembered = known?.live === true ? known.parts : null;
-  const approved = remembered ?? (approvals.lost ? closedSection(entry.id) : null);
-  const tightens = isAsStrict(asked, approvals.mode);
+  const approved = remembered ?? (approvals.lost ? (CLOSED_SECTIONS.get(entry.id) ?? null) : null);
   const covered = Object.entries(entry.parts).filter(
     ([, { kind }]) => waits(kind, mode) && !(kind === "approval" && tightens),
   );
   const differing = covered.filter(([name, { value }]) => !isSameMeaning(approved?.[name], value));
   const listed = approved === null ? covered : differing;
   if (listed.length === 0) return null;
-  // A section that was unknown when approvals were remembered, or that has no stricter form to run meanwhile.
+  // The section is newer than the approvals, or has no closed form that could run meanwhile.
   if (entry.group === "sections" && approved === null) return null;
   if (entry.group !== "sections" && isApprovedElsewhere(entry, approvals, mode)) return null;
   const waiting = Object.fromEntries(listed.map(([name, { value }]) => [name, value]));
@@ -284,7 +262,7 @@ function droppedRoutes(
   return isDropped && listed.some(([name]) => name === "connection") ? { routes } : NOTHING;
 }
 
-/** Approved under another name, or before it was removed. */
+/** Whether the same parts were approved under another name, or before the entry was removed. */
 function isApprovedElsewhere(entry: Entry, { entries }: Approvals, mode: ApproveMode): boolean {
   const { group, parts } = entry;
   const covered = Object.entries(parts).filter(([, { kind }]) => waits(kind, mode));
@@ -296,51 +274,30 @@ function isApprovedElsewhere(entry: Entry, { entries }: Approvals, mode: Approve
   });
 }
 
-/** The strictest form, for when nobody knows what was approved: nobody comes in, and nobody may do anything. */
-function closedSection(id: string): PartValues | null {
-  switch (id) {
-    case "incoming_auth":
-      return { incomingAuth: { type: "local", users: [] }, host: "127.0.0.1" };
-    case "authorization":
-      return { authorization: { defaultEffect: "deny", policies: [] } };
-    case "telemetry":
-      return { telemetry: null };
-    case "fleet":
-      return { fleet: null };
-    case "groups":
-      return { groups: [] };
-    case TRUST:
-      return { approve: null, pin: "block" };
-    default:
-      return null;
-  }
-}
+/** The strictest form of each section, for lost approvals: nobody signs in, and nobody may use anything. */
+const CLOSED_SECTIONS: ReadonlyMap<string, PartValues> = new Map<string, PartValues>([
+  ["incoming_auth", { incomingAuth: { type: "local", users: [] }, host: "127.0.0.1" }],
+  ["authorization", { authorization: { defaultEffect: "deny", policies: [] } }],
+  ["telemetry", { telemetry: null }],
+  ["fleet", { fleet: null }],
+  ["groups", { groups: [] }],
+  [TRUST, { approve: null, pin: "block" }],
+]);
 
 function valuesOf(parts: EntryParts): PartValues {
   return Object.fromEntries(Object.entries(parts).map(([name, { value }]) => [name, value]));
 }
 
-/** All entries of what runs, and earlier ones that are gone; the oldest of those are forgotten. */
+/** The entries that run, and the newest of those that ran before. */
 function approvedAs(
   now: ReadonlyMap<string, Entry>,
   before: ReadonlyMap<string, ApprovedEntry>,
 ): ReadonlyMap<string, ApprovedEntry> {
-  const gone = [...before].filter(([id]) => !now.has(id)).slice(-MOST_REMEMBERED);
+  const removed = [...before].filter(([id]) => !now.has(id)).slice(-MOST_REMEMBERED);
   return new Map<string, ApprovedEntry>([
-    ...gone.map(([id, known]) => [id, { ...known, live: false }] as const),
+    ...removed.map(([id, known]) => [id, { ...known, live: false }] as const),
     ...[...now.values()].map(({ id, parts }) => [id, { live: true, parts: valuesOf(parts) }] as const),
   ]);
-}
-
-/**
- * The order of backends decides whose name wins when two offer the same, and so who may do what. Where that waits,
- * backends stay in the approved order, and new ones come last.
- */
-function asOrdered(config: MountaineerConfig, order: readonly string[] | null): MountaineerConfig {
-  if (order === null) return config;
-  const backends = inOrder(config.backends, order);
-  const isSame = backends.every((backend, index) => backend === config.backends[index]);
-  return isSame ? config : { ...config, backends };
 }
 
 const NOTHING: PartValues = {};
@@ -348,42 +305,33 @@ const NOTHING: PartValues = {};
 function effectiveConfig(file: MountaineerConfig, waiting: readonly WaitingEntry[]): MountaineerConfig {
   if (waiting.length === 0) return file;
   const held = new Map(waiting.map((entry) => [entry.id, entry]));
-  const partsFor = (id: string): PartValues | null => held.get(id)?.approved ?? null;
+  const partsFor = (id: string): PartValues => held.get(id)?.approved ?? NOTHING;
   const shares = keptMembers(file.shares, "shares", held);
   const shareNames = new Set(shares.map(({ name }) => name));
-  const { incomingAuth, ...address } = partsFor("incoming_auth") ?? NOTHING;
-  const sections = WHOLE_SECTIONS.map((key) => [
-    key,
-    restored({ value: file[key] }, renamed(partsFor(snakeCase(key)), key)).value,
-  ]);
+  const { incomingAuth, ...server } = partsFor("incoming_auth");
+  const sections = [
+    ...WHOLE_SECTIONS.map((key) => partsFor(snakeCase(key))),
+    incomingAuth === undefined ? NOTHING : { incomingAuth },
+  ];
   return {
-    ...file,
-    ...Object.fromEntries(sections),
+    ...restored(file, Object.assign({}, ...sections)),
     backends: file.backends.map((backend) => heldBackend(backend, held.get(`backends.${backend.name}`))),
     shares,
     // A link to a share that waits for approval waits, too.
     aliases: keptMembers(file.aliases, "aliases", held).filter(({ share }) => shareNames.has(share)),
     global: restored(file.global, partsFor("global")),
-    incomingAuth: incomingAuth === undefined ? file.incomingAuth : typed(incomingAuth),
-    server: file.server === null ? null : heldServer(file.server, address),
+    server: file.server && heldServer(file.server, server),
     trust: restored(file.trust, partsFor(TRUST)),
   };
 }
 
+/** The defaults of `management` are remembered as null. */
 function heldServer(server: ServerConfig, parts: PartValues): ServerConfig {
-  const held = restored<Omit<ServerConfig, "management"> & { management: ManagementConfig | null }>(
-    server,
-    parts,
-  );
-  return { ...held, management: held.management ?? MANAGEMENT_DEFAULT };
+  const isDefault = parts["management"] === null;
+  return restored(server, isDefault ? { ...parts, management: MANAGEMENT_DEFAULT } : parts);
 }
 
-function renamed(parts: PartValues | null, name: string): PartValues | null {
-  const value = parts?.[name];
-  return value === undefined ? null : { value };
-}
-
-/** A backend that was never approved is shown and does not run. */
+/** A backend that was never approved is listed, but disabled. */
 function heldBackend(backend: BackendConfig, held: WaitingEntry | undefined): BackendConfig {
   if (held === undefined) return backend;
   return held.approved === null ? { ...backend, enabled: false } : restored(backend, held.approved);
@@ -401,9 +349,8 @@ function keptMembers<T extends { readonly name: string }>(
   });
 }
 
-/** The entry with its approved parts. A key that a later version added is null in what an earlier one remembered. */
-function restored<T extends object>(one: T, parts: PartValues | null): T {
-  if (parts === null) return one;
+/** `one` with its approved parts. */
+function restored<T extends object>(one: T, parts: PartValues): T {
   const values = Object.entries(parts).map(([name, value]) => {
     const now = (one as Record<string, unknown>)[name];
     return [name, CHOSEN_BELOW.has(name) ? value : filled(value, now)] as const;
@@ -412,6 +359,7 @@ function restored<T extends object>(one: T, parts: PartValues | null): T {
   return { ...one, ...Object.fromEntries(values) };
 }
 
+/** `value` with null for the keys that a version before `now` did not know. */
 function filled(value: EntryValue, now: unknown): EntryValue {
   if (typeof value !== "object" || value === null || isList(value)) return value;
   if (typeof now !== "object" || now === null || Array.isArray(now)) return value;
@@ -419,11 +367,6 @@ function filled(value: EntryValue, now: unknown): EntryValue {
   if (isOther) return value;
   const added = Object.keys(now).filter((key) => !(key in value));
   return { ...Object.fromEntries(added.map((key) => [key, null])), ...value };
-}
-
-/** The type is the key's own, as in `restored`: the value came from a configuration that was read. */
-function typed<T>(value: EntryValue): T {
-  return value as T;
 }
 
 const STRICTNESS: readonly ApproveMode[] = ["none", "commands", "all"];

@@ -45,7 +45,7 @@ const DROPS: Readonly<Record<string, readonly Drop[]>> = {
     /^ {6}(incomingAuth: |\.\.\.partsOf\(|management: managementPart).*\n/gm,
     "",
   ),
-  "the closed form of a section": dropsIn(HELD, /^ {4}case \S+:\n {6}return .*\n/gm, ""),
+  "the closed form of a section": dropsIn(HELD, /^ {2}\[(?:"\w+"|TRUST), \{.*\n/gm, ""),
 };
 
 let dropped: Drop | null = null;
