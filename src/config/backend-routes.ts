@@ -1,7 +1,7 @@
-// The ways to a backend's server, in order of preference.
+// The routes to a backend's server, in order of preference.
 import type { BackendConfig, BackendRoute } from "./snapshot.ts";
 
-/** What the only route is called where the file names none. */
+/** The name of the only route where the file has no `routes`. */
 const ONLY_ROUTE = "1";
 
 type Route<Connection> = Omit<BackendRoute, "connection"> & { readonly connection: Connection };
@@ -17,7 +17,7 @@ export function routesOf<Connection>({
   return routes ?? [{ name: ONLY_ROUTE, connection }];
 }
 
-/** Where a route's keys stand in the file, below `backends.NAME`. */
+/** The path of a route's keys in the file, below `backends.NAME`. */
 export function routeKeys(
   { routes }: Pick<BackendConfig, "routes">,
   index: number,

@@ -1,5 +1,4 @@
-// The secrets that a configuration holds written out, as far as their form, or the names that they stand under, shows
-// it. Pure.
+// Finds secrets that are written out in a configuration, by their form and by the names of their keys. Pure.
 
 import { routeKeys, routesOf } from "./backend-routes.ts";
 import {
@@ -30,7 +29,7 @@ const SHORTEST = 4;
 const SETTING =
   /^(?:\d{1,5}|true|false|none|null|auto|basic|bearer|token|default|disabled|enabled|required|optional|anonymous|stdio)$/i;
 
-/** Of all backends, in the file's order. Only the caller may show or keep a value. */
+/** The secrets of all backends, in the file's order. The values must not be shown or logged. */
 export function literalSecrets(backends: readonly Named[], find: Find = secretIn): readonly LiteralSecret[] {
   return backends.flatMap((backend) =>
     routesOf(backend).flatMap(({ connection }, route) =>
@@ -42,12 +41,12 @@ export function literalSecrets(backends: readonly Named[], find: Find = secretIn
   );
 }
 
-/** Only the values, each once: none of them may appear in a log. */
+/** The secret values of a connection, each once, so that logs can be filtered by them. */
 export function literalValues(connection: Connection): readonly string[] {
   return [...new Set(ofConnection(connection, secretIn).map(({ value }) => value))];
 }
 
-/** The keys in which `import` has left a value out. */
+/** The keys whose values `import` replaced by `(hidden)`. */
 export function keysLeftOut(backend: Named): readonly string[] {
   const isLeftOut: Find = (path, value) => (value.includes(HIDDEN) ? [{ path, value }] : []);
   return literalSecrets([backend], isLeftOut).map(({ key }) => key);
@@ -58,7 +57,7 @@ interface Found {
   readonly value: string;
 }
 
-/** What is wanted in a text, of which a log shows `shown`. */
+/** Finds values in a text; `shown` is the text as a log shows it. */
 type Find = (path: Found["path"], text: string, shown: string) => readonly Found[];
 
 function ofConnection(connection: Connection, find: Find): readonly Found[] {

@@ -8,7 +8,7 @@ import { shellWord } from "../runtime/text/plain-text.ts";
 import type { ConfigFormat } from "./snapshot.ts";
 import { expandPath, USUAL_HOME_NAME } from "./values/paths.ts";
 
-/** What a configuration's defaults depend on. */
+/** The facts about the machine and its user that a configuration's defaults depend on. */
 export interface ConfigPlace {
   /** Mountaineer's own folder, absolute. */
   readonly home: string;
@@ -17,7 +17,7 @@ export interface ConfigPlace {
   readonly userName: string;
   /** Where shares are mounted unless the configuration says otherwise, absolute. */
   readonly defaultMountRoot: string;
-  /** What mounts SMB shares unless the configuration says otherwise. Default: `rclone`. */
+  /** The default driver of SMB shares. Absent: `rclone`. */
   readonly smbDriver?: "rclone" | "netfs";
   /** False: this system has no sandbox for backends. */
   readonly hasSandbox?: false;
@@ -44,7 +44,7 @@ function loginName(environment: Environment): string {
   }
 }
 
-/** `$MOUNTAINEER_HOME`, else `~/.mountaineer`, and what else defaults depend on. Looks at no file. */
+/** Finds the home (`$MOUNTAINEER_HOME`, else `~/.mountaineer`) and the machine's defaults. Looks at no file. */
 export function findPlace(
   environment: Environment,
   platform: NodeJS.Platform = process.platform,
@@ -69,7 +69,7 @@ export function configFormat(path: string): ConfigFormat {
   });
 }
 
-/** `--config` names a file that is not there. */
+/** The error for a `--config` that names no file. */
 export function noFileAt(path: string): MountaineerError {
   return new MountaineerError("config_unreadable", `there is no file at ${path}`, {
     hint: `name one that is there, or have one written: mountaineer init --config ${shellWord(path)}`,

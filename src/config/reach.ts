@@ -1,5 +1,5 @@
-// Which backends can reach Mountaineer's home, its configuration or its secrets through their arguments, folders or
-// variables. Pure arithmetic on paths: no file is read and no link is followed.
+// Finds backends that can reach Mountaineer's home, its configuration or its secrets through their arguments, folders
+// or variables. It only compares paths: no file is read and no link is followed.
 import { join } from "node:path";
 import type { SecretReference } from "../secrets/reference.ts";
 import { routeKeys, routesOf } from "./backend-routes.ts";
@@ -7,13 +7,13 @@ import type { BackendConfig, ConfigWarning, StdioConnection } from "./snapshot.t
 import { pathText } from "./values/mistakes.ts";
 import { expandPath, isWithin } from "./values/paths.ts";
 
-/** Places that a backend should not reach, in every known spelling. Absolute paths. */
+/** Places that backends should not reach, as absolute paths in every known spelling. */
 export interface GuardedPlaces {
   /** Mountaineer's own folder. */
   readonly homes: readonly string[];
-  /** The configuration file, which may be elsewhere. */
+  /** The configuration file, which may be outside the home. */
   readonly configs: readonly string[];
-  /** What `~` stands for. */
+  /** The folder that `~` stands for. */
   readonly userHome: string;
 }
 
@@ -22,28 +22,28 @@ type ReachedPlace = "home" | "config" | "secrets";
 /** One way in which a backend reaches guarded places. */
 interface Reach {
   readonly backend: string;
-  /** The place of its route in the file; empty: the backend has no routes. */
+  /** The path of the route's keys below the backend; empty for a backend without routes. */
   readonly route: readonly (string | number)[];
   readonly through:
     | { readonly kind: "argument"; readonly index: number }
     | { readonly kind: "cwd" }
     | { readonly kind: "env"; readonly variable: string };
-  /** The absolute path that the backend is given: above such a place, the place itself, or inside the home. */
+  /** The absolute path that the backend gets: a guarded place, a folder above one, or a path inside the home. */
   readonly path: string;
   /** At least one. */
   readonly places: readonly ReachedPlace[];
 }
 
-/** Variables that every program gets, which say nothing about what a server may use. */
+/** Variables that every program gets, so that they give a server no extra reach. */
 const GIVEN_TO_ALL: ReadonlySet<string> = new Set(["HOME", "PATH", "PWD", "TMPDIR"]);
 
-/** What separates several paths in one argument: `--root=/a`, `/a:/data`, `src=/a,dst=/b`, the words of `sh -c`. */
+/** Separators of paths within one argument: `--root=/a`, `/a:/data`, `src=/a,dst=/b`, the words of `sh -c`. */
 const SEPARATORS = /[\s"'`=:,;|&()<>{}[\]]+/;
 
 /**
- * How this backend reaches the places: by an argument, by a `cwd` in the file, or by a variable written out in `env`.
- * Nothing for a server that is elsewhere, or one in a sandbox, which hides the places. To run in your home folder, as
- * every backend without a `cwd` does, counts only together with an argument that refers to it (`.`).
+ * The ways in which a backend reaches the places: by an argument, by a `cwd` in the file, or by a variable written out
+ * in `env`. A server at an address reaches none, nor does one in a sandbox, which hides the places. The default `cwd`,
+ * your home folder, counts only together with an argument that refers to it (`.`).
  */
 export function backendReach(backend: BackendConfig, places: GuardedPlaces): readonly Reach[] {
   return routesOf(backend).flatMap(({ connection }, route) =>
@@ -68,7 +68,7 @@ function connectionReach(
       return;
     }
   };
-  // Relative to the home itself every word would be a path inside it, so there only words that look like paths count.
+  // For a `cwd` inside the home, any word would be a path in it: only words that begin with a dot count.
   const isInside = places.homes.some((home) => isWithin(plain(cwd), plain(home)));
   for (const [index, argument] of args.entries()) {
     const base = isInside && !argument.startsWith(".") ? null : cwd;
@@ -83,17 +83,17 @@ function connectionReach(
   return found;
 }
 
-/** The value of a reference, if it is known: `${HOME}` is the home folder. */
+/** `$HOME` for `${HOME}`, the only reference with a known value; else a separator. */
 function referenceText(part: SecretReference): string {
   return part.kind === "environment" && part.variable === "HOME" ? "$HOME" : " ";
 }
 
-/** Those of the backends that are enabled, in their order. */
+/** The reach of all enabled backends, in their order. */
 export function enabledReach(backends: readonly BackendConfig[], places: GuardedPlaces): readonly Reach[] {
   return backends.flatMap((backend) => (backend.enabled ? backendReach(backend, places) : []));
 }
 
-/** Warnings: one for each enabled backend that reaches something. */
+/** One warning for each enabled backend that reaches a guarded place. */
 export function reachWarnings(backends: readonly BackendConfig[], places: GuardedPlaces): ConfigWarning[] {
   const first = new Map(
     enabledReach(backends, places)
@@ -116,7 +116,7 @@ function reachWarning({ backend, route, through, path, places }: Reach): ConfigW
         : [...at, "env", through.variable];
   const names = PLACE_ORDER.filter((place) => places.includes(place)).map((place) => PLACE_NAMES[place]);
   const what = names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
-  // A word that leads into the home may be a secret that looks like a path, so only paths above the home are shown.
+  // A word that leads into the home may be a secret that looks like a path: only paths that hold the secrets are shown.
   const via = places.includes("secrets") ? `through ${path} ` : "";
   return {
     path: pathText(key),
@@ -132,7 +132,7 @@ const PLACE_NAMES: Readonly<Record<ReachedPlace, string>> = {
   secrets: "secrets",
 };
 
-/** Which of the places lie at, above or below this absolute path. */
+/** The guarded places that an absolute path reaches: those at or below it, and a home around it. */
 export function placesReached(path: string, { homes, configs }: GuardedPlaces): readonly ReachedPlace[] {
   const given = plain(path);
   const isAbove = (place: string): boolean => isWithin(plain(place), given);
@@ -145,7 +145,7 @@ export function placesReached(path: string, { homes, configs }: GuardedPlaces): 
   return [...reached];
 }
 
-/** The absolute paths that a text may mean, as a whole and in parts. Relative ones only if `cwd` is known. */
+/** The absolute paths that a text or its words may stand for. `cwd` null: no relative paths. */
 function pathsIn(text: string, cwd: string | null, userHome: string): readonly string[] {
   const words = [text.trim(), ...text.replace(/\b(?:https?|wss?):\/\/\S*/gi, " ").split(SEPARATORS)];
   const paths = new Set<string>();
@@ -157,20 +157,20 @@ function pathsIn(text: string, cwd: string | null, userHome: string): readonly s
 }
 
 function pathOf(word: string, cwd: string | null, userHome: string): string | null {
-  // As a shell, or the server itself, expands it.
+  // Expands the word as a shell or the server would.
   const meant = word
     .replace(/^-[A-Za-z](?=[/~])/, "")
     .replace(/^file:\/\/(?=\/)/i, "")
     .replace(/^\$(?:HOME\b|\{HOME\})/, "~");
   if (meant === "" || meant.length > 4096 || meant.includes("\0")) return null;
   if (meant.startsWith("/") || meant === "~" || meant.startsWith("~/")) {
-    // `~/*` means everything in it.
+    // `~/*` stands for all files in the home folder.
     return expandPath(meant.replace(/\/\*+$/, "") || "/", userHome).replace(/^\/\//, "/");
   }
   return cwd === null || /^-|^\w+:\/\//.test(meant) ? null : expandPath(join(cwd, meant), userHome);
 }
 
-/** The folder that the file names. The user's home folder does not count, because it is the default. */
+/** Whether the file names the folder. Without `cwdGiven`, any folder but the default counts as named. */
 function isNamedFolder({ cwd, cwdGiven }: StdioConnection, { userHome }: GuardedPlaces): boolean {
   return cwdGiven === true || plain(cwd) !== plain(userHome);
 }

@@ -1,4 +1,4 @@
-// Names of secrets: those that a text refers to, and new ones, made of a share's name or a variable's. Pure.
+// Names of secrets: those in a text, and new ones made of the name of a share or variable. Pure.
 import { SECRET_NAME_FORM } from "../runtime/text/name-forms.ts";
 import { referenceText } from "../secrets/reference.ts";
 import type { ShareConfig } from "./snapshot.ts";
@@ -20,7 +20,7 @@ export function freeSecretName(text: string, isTaken: (name: string) => boolean 
   return name;
 }
 
-/** Of all secrets that are named somewhere in a text, which may be a whole configuration. */
+/** The names of all secrets in a text, which may be a whole configuration. */
 export function storedNamesIn(text: string): readonly string[] {
   const found = text.matchAll(new RegExp(`secret:(${SECRET_NAME_FORM})`, "g"));
   return [...found].map(([, name = ""]) => name);

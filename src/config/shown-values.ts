@@ -1,9 +1,9 @@
-// What may be shown of a program's arguments, of an address and of other texts in the configuration, which may hold a
-// secret that somebody wrote out. Pure.
+// Hides what may be a secret in a program's arguments, in an address and in other texts of the configuration. Pure.
+
 import { parseSecretText, type SecretText } from "./values/secret-text.ts";
 /**
- * `log`: shows everything but what may be a secret, because its reader wants to know what ran. `report`: shows only
- * what is known to be harmless, because others read it.
+ * `log` shows all but possible secrets, as its reader wants to know what ran. `report` shows only values known to be
+ * harmless, as other people read it.
  */
 export type Audience = "log" | "report";
 
@@ -19,7 +19,7 @@ const SECRET_NAME =
 /** How tokens of well-known services begin, and JSON web tokens. */
 const TOKEN_PREFIX =
   /^(?:sk|pk|rk)[-_](?=.{6})|^gh[opsur]_|^github_pat_|^gl[a-z]{2,4}-|^xox[a-z]-|^xapp-|^AKIA|^ASIA|^AIza|^ya29\.|^eyJ|^npm_|^hf_|^pypi-|^dop_v1_|^shp[a-z]{2}_|^SG\.|^whsec_|^lin_api_|^ntn_|^secret_|^figd_|^ATATT|^tvly-|^pplx-|^gsk_|^nvapi-|^dckr_pat_/;
-/** A word of a text; all other characters separate words. */
+/** A word of a text; other characters separate words. */
 const WORD = /[A-Za-z0-9_+~%!*^$.\-\u00a1-\uffff]+/g;
 /** Programs whose first argument is the package they run. */
 const RUNNERS = /^(?:npx|pnpx|bunx|uvx|pipx|x)$/;
@@ -27,17 +27,17 @@ const PACKAGE = /^(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(?:@[\w.^~-]+)?$/i;
 /** An absolute path to a file with an extension, as a word of its own. */
 const FILE_PATH =
   /(?<![^\s"'`=:,;|&<(])\/(?:[\w@.+~-]+\/)*[\w@+~-][\w@.+~-]*\.[A-Za-z]\w{0,7}(?![^\s"'`:,;|&>)])/g;
-/** How builds name a folder or file by its content: `35010a7b583850f6`, `main-35010a7b583850f6.js`. */
+/** A digest in the name of a built folder or file: `35010a7b583850f6`, `main-35010a7b583850f6.js`. */
 const DIGEST = /^[0-9a-f]{16,64}$/;
 const PLAIN_WORDS =
   /^(?:true|false|yes|no|on|off|all|none|auto|stdio|http|https|sse|debug|info|warn|warning|error)$/i;
 
-/** Whether a value of this name is a secret, most likely. */
+/** Whether a value under this name is probably a secret. */
 export function isSecretName(name: string): boolean {
   return SECRET_NAME.test(name);
 }
 
-/** The arguments, one text each, with what may be a secret replaced by `(hidden)`. */
+/** The arguments with possible secrets replaced by `(hidden)`. */
 export function shownArguments(
   command: string,
   args: readonly string[],
@@ -65,7 +65,7 @@ export function shownArguments(
   return shown;
 }
 
-/** An address without what may be a secret in it: user, password, values of the query, odd parts of the path. */
+/** An address with possible secrets hidden: user, password, values of the query, random parts of the path. */
 export function shownUrl(url: string, audience: Audience): string {
   const [, scheme = "", authority = "", path = "", query = "", fragment = ""] =
     /^([a-z][\w+.-]*:\/\/)([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?$/i.exec(url) ?? [];
@@ -91,7 +91,7 @@ export function shownUrl(url: string, audience: Audience): string {
   ].join("");
 }
 
-/** A text of `env` or `headers`: its references as they are written, and no value that is written out. */
+/** A text of `env` or `headers`: references as in the file, and written values hidden if they may be secrets. */
 export function shownSecretText(name: string, text: SecretText, audience: Audience): string {
   return text
     .map((part) => {
@@ -108,7 +108,7 @@ export function shownWritten(name: string, written: string, audience: Audience):
   return reading.ok ? shownSecretText(name, reading.value, audience) : HIDDEN;
 }
 
-/** A text of whatever kind: an argument, a command line, a path. */
+/** Any text: an argument, a command line, a path. */
 export function shownText(text: string, audience: Audience): string {
   return shownNested(text, audience, DEEPEST_PAIR);
 }

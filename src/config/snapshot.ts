@@ -1,4 +1,4 @@
-// A configuration for the engine: checked, complete, in milliseconds and absolute paths, immutable.
+// The types of a checked configuration: complete, immutable, in milliseconds, bytes and absolute paths.
 import type { SecretReference } from "../secrets/reference.ts";
 import type { LimitsConfig } from "./limits.ts";
 import type { configFile } from "./schema/schema.ts";
@@ -54,7 +54,7 @@ export type ProfileConfig = SettledFile["profiles"][number];
 export type AliasConfig = SettledFile["aliases"][number] & { readonly path: string };
 
 export interface RouteConfig {
-  /** A name or address without brackets; null for a route of driver `local` without hosts. */
+  /** A name, or an address without brackets; null for a route of driver `local` without hosts. */
   readonly host: string | null;
   readonly port: number;
   /** null: the interface whose subnet holds the host. */
@@ -70,7 +70,7 @@ export interface ShareConfig {
   readonly username: string;
   /** null: guest. */
   readonly password: SecretReference | null;
-  /** `auto` is settled. */
+  /** The driver in use; never `auto`. */
   readonly driver: "rclone" | "netfs" | "cifs" | "local";
   /** The share's own, else that of `[global]`. */
   readonly carry: "auto" | "on" | "off";
@@ -98,7 +98,7 @@ export interface StdioConnection {
   readonly cwdGiven?: true;
   /** Absent: none. */
   readonly sandbox?: SandboxConfig;
-  /** The only version of MCP that is spoken with it; absent: any that it speaks. */
+  /** The only version of MCP to speak with the server; absent: any. */
   readonly protocol?: "2026-07-28";
 }
 
@@ -106,9 +106,9 @@ export interface HttpConnection {
   readonly type: "streamable-http";
   readonly url: string;
   readonly headers: Readonly<Record<string, SecretText>>;
-  /** Absent: the file has no such section; the defaults hold. */
+  /** Absent: the defaults. */
   readonly auth?: BackendAuthConfig;
-  /** As for a program. */
+  /** As in `StdioConnection`. */
   readonly protocol?: "2026-07-28";
 }
 
@@ -118,11 +118,11 @@ export interface FleetConnection {
   readonly machine: string;
   /** The name of the backend on that machine. */
   readonly backend: string;
-  /** Identifies the daemon there: another daemon is another connection. */
+  /** The id of the daemon there; another daemon is another connection. */
   readonly instance: string;
 }
 
-/** One way to a backend's server. */
+/** A route to a backend's server. */
 export interface BackendRoute {
   readonly name: string;
   readonly connection: StdioConnection | HttpConnection;
@@ -156,12 +156,12 @@ export type BackendConfig = Omit<SettledBackend, BackendKeysElsewhere> & {
   readonly requires: readonly ShareRequirement[];
 };
 
-/** A backend that the gateway runs: of the file, or of another machine. */
+/** A backend that the gateway serves: of the file, or of another machine. */
 export type ServedBackend = Omit<BackendConfig, "connection"> & {
   readonly connection: BackendConfig["connection"] | FleetConnection;
 };
 
-/** What happens when a server shows something that differs from before. */
+/** What happens when a server's tools, prompts, resources or instructions differ from before. */
 export type PinMode = TrustConfig["pin"];
 
 /** Which changes of the file wait for a person's approval. */
@@ -189,12 +189,12 @@ export type IncomingAuthConfig =
   | { readonly type: "local"; readonly users: readonly AuthUser[] }
   | {
       readonly type: "jwt" | "oidc";
-      /** They may come with a static token instead of a signed one. */
+      /** Users who may sign in with a static token instead of a signed one. */
       readonly users: readonly AuthUser[];
       readonly tokens: SignedTokensConfig;
     };
 
-/** What a server says of a tool, in the file's words. */
+/** A server's hint about a tool, in the file's words. */
 export type ToolHint = `${"" | "not_"}${"read_only" | "destructive" | "idempotent" | "open_world"}`;
 
 type SettledAuthorization = NonNullable<SettledFile["authorization"]>;
@@ -207,16 +207,13 @@ export type AuthorizationConfig = Partially<
   "destructive" | "unannotated"
 > & { readonly policies: readonly PolicyConfig[] };
 
-/** The encoding of what is sent; both go over HTTP. */
+/** The encoding of telemetry; both go over HTTP. */
 export type OtlpProtocol = TelemetryConfig["protocol"];
 
 /** The layer under the file. */
 export interface LayerConfig {
   readonly revision: number;
-  /**
-   * The ids of the entries that come from the layer, or have a part of it: a person who edits the file was not shown
-   * them.
-   */
+  /** The ids of the entries with a value of the layer. A person who edits the file does not see these values. */
   readonly brings: readonly string[];
 }
 
@@ -265,14 +262,14 @@ export interface ConfigWarning {
 export interface ConfigSnapshot {
   /** Absolute. */
   readonly path: string;
-  /** Of the bytes, hexadecimal. */
+  /** The hash of the bytes, hexadecimal. */
   readonly sha256: string;
   readonly format: ConfigFormat;
   readonly config: MountaineerConfig;
   readonly warnings: readonly ConfigWarning[];
 }
 
-/** The file's name of a section, or of a key without a unit. */
+/** The file's name of a section, or of a key whose name has no unit. */
 export function snakeCase(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

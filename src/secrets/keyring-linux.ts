@@ -5,7 +5,7 @@ import { type CommandResult, runCommand } from "../runtime/process/child-process
 import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts";
 
 const PROGRAM = "secret-tool";
-/** The one variable beyond those that every child gets: where the session's bus is. */
+/** The address of the session's bus, the only variable beyond those that every child gets. */
 const BUS = "DBUS_SESSION_BUS_ADDRESS";
 
 export function createSecretService({ home, clock, environment }: KeyringOptions): Keyring {
@@ -30,7 +30,7 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
   const look = async (name: string, limits: KeyringLimits): Promise<string | null> => {
     const result = await run(["lookup", ...attributes(name)], limits);
     if (result.exitCode === 0) return result.stdout;
-    // Nothing found is an exit code without output; any other failure writes to stderr.
+    // An unknown secret is exit code 1 without output; any other failure writes to stderr.
     if (result.exitCode === 1 && result.stderr.trim() === "" && !result.timedOut) return null;
     throw failure("cannot be read from the Secret Service", result);
   };
@@ -39,7 +39,7 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
     kind: "secret-service",
     async unusableBecause(limits) {
       try {
-        // A name that no secret can have: only the answer counts.
+        // No secret can have this name: only a failure matters.
         await look("/", limits);
         return null;
       } catch (error) {

@@ -1,4 +1,4 @@
-// References to secrets: their notation in a configuration, and how a value is found.
+// References to secrets: their notation in a configuration, and the look-up of their values.
 import { SECRET_NAME_FORM, VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 
 /** Where a secret's value is; never the value itself, so it may be logged, compared and shown. */
@@ -10,34 +10,34 @@ export type SecretReference =
     }
   | {
       readonly kind: "stored";
-      /** What `mountaineer secret set` keeps it under. */
+      /** The name for `mountaineer secret set`. */
       readonly name: string;
       /**
-       * Counts the values found under this name, so that configurations with different values differ. Absent: the value
-       * has not been looked for.
+       * The number of the value: it rises when the secret changes, so that configurations with different values differ.
+       * Absent: the value has not been read.
        */
       readonly revision?: number;
     };
 
 type ResolvedSecret =
   | { readonly ok: true; readonly value: string }
-  /** Its key: the name of a variable that is not set, or `secret:NAME` of a secret that is not kept. */
+  /** The missing key: the name of a variable that is not set, or `secret:NAME` of an unknown secret. */
   | { readonly ok: false; readonly missing: string };
 
-/** The process's environment and, under `secret:NAME`, the values of the secrets that were looked for. */
+/** The process's environment and, under `secret:NAME`, the stored secrets that were read. */
 export type SecretValues = Readonly<Record<string, string | undefined>>;
 
-/** Whether a part of a configuration is a reference: nothing else in one looks like it. */
+/** Whether a part of a configuration is a reference; no other part has such members. */
 export function isReference(value: object): value is SecretReference {
   if (!("kind" in value)) return false;
   if (value.kind === "environment") return "variable" in value && typeof value.variable === "string";
   return value.kind === "stored" && "name" in value && typeof value.name === "string";
 }
 
-/** How references are written, for messages and docs. */
+/** The notations of references, for messages and docs. */
 export const REFERENCE_FORM = `\${VARIABLE}`;
 export const STORED_FORM = "secret:NAME";
-/** What they are, for messages: "`${VARIABLE}`, an environment variable, or …". */
+/** Both notations with their meaning, for messages. */
 export const REFERENCE_FORMS = `\`${REFERENCE_FORM}\` (an environment variable) or \`${STORED_FORM}\` (kept by \`mountaineer secret set NAME\`)`;
 
 const STORED_PREFIX = "secret:";
@@ -65,17 +65,17 @@ export function storedKey(name: string): string {
   return `${STORED_PREFIX}${name}`;
 }
 
-/** Whether a key is a stored secret's, and no variable's. */
+/** Whether a key of `SecretValues` belongs to a stored secret, not to a variable. */
 export function isStoredKey(key: string): boolean {
   return key.startsWith(STORED_PREFIX);
 }
 
-/** What `SecretValues` hold its value under. */
+/** The key of a reference's value in `SecretValues`. */
 export function referenceKey(reference: SecretReference): string {
   return reference.kind === "environment" ? reference.variable : storedKey(reference.name);
 }
 
-/** A variable that is set but empty is a value; only the caller may show or keep what this returns. */
+/** Looks up a value; an empty variable is a value, too. The result must not be shown or logged. */
 export function resolveReference(reference: SecretReference, values: SecretValues): ResolvedSecret {
   const key = referenceKey(reference);
   // Own properties only, so that `${constructor}` does not find what every object inherits.
@@ -83,14 +83,14 @@ export function resolveReference(reference: SecretReference, values: SecretValue
   return value === undefined ? { ok: false, missing: key } : { ok: true, value };
 }
 
-/** What is wrong when one reference has no value: a whole sentence without its full stop. */
+/** A sentence, without its full stop, about one reference without a value. */
 export function oneMissingText(missing: string): string {
   return isStoredKey(missing)
     ? `no secret ${missing.slice(STORED_PREFIX.length)} is kept, or it cannot be read`
     : `the variable ${missing} is not set`;
 }
 
-/** What is wrong where references have no value, in words; `missing` are keys as of `ResolvedSecret`. */
+/** A text about references without values; `missing` are keys as in `ResolvedSecret`. */
 export function missingText(missing: readonly string[]): string {
   const { variables, names } = partedKeys(missing);
   const parts = [
@@ -100,7 +100,7 @@ export function missingText(missing: readonly string[]): string {
   return parts.join("; ");
 }
 
-/** What a person can do about it. */
+/** The hint for `missingText`. */
 export function missingHint(missing: readonly string[]): string {
   const { variables, names } = partedKeys(missing);
   const parts = [
@@ -114,7 +114,7 @@ export function missingHint(missing: readonly string[]): string {
   return parts.join(" ");
 }
 
-/** How a person gives a reference another value. */
+/** The hint for giving a reference another value. */
 export function changeHint(key: string): string {
   return isStoredKey(key)
     ? `mountaineer secret set ${key.slice(STORED_PREFIX.length)}`

@@ -1,5 +1,5 @@
-// A durable JSON file of the home whose author is checked on reading: it recognizes what somebody else wrote, an older
-// copy, and a removed file. docs/security.md says what that does not defend against.
+// A durable JSON file of the home with a seal that is checked on reading: it detects changes by other programs, an
+// older copy, and a removed file. docs/security.md says which attacks remain.
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
@@ -18,25 +18,25 @@ type SealedContent =
   /** Nothing was ever sealed. */
   | { readonly state: "never" }
   | { readonly state: "sound"; readonly value: unknown; readonly note: string }
-  /** There was a file, and it is gone; `note` is that of the newest content. */
+  /** The file was removed; `note` is that of the newest content. */
   | { readonly state: "missing"; readonly note: string }
-  /** Not what we wrote last; `note` is that of the newest content, "" if that is lost, too. */
+  /** The file is not our newest content; `note` is that of the newest content, "" if unknown. */
   | { readonly state: "unsound"; readonly reason: string; readonly note: string; readonly claimed: unknown }
-  /** The keyring that has the key gives no answer now; look again later. */
+  /** The keyring with the key does not answer; try again later. */
   | { readonly state: "unverifiable"; readonly reason: string; readonly claimed: unknown };
 
 interface SealedWriteOptions {
-  /** False: an older copy with the same note may replace this content, and the keyring is not asked. Default true. */
+  /** False: the serial number stays, so that an older copy would pass, and the keyring is not asked. Default true. */
   readonly advances?: boolean;
-  /** A word that is known even when the file is gone. Default: unchanged. */
+  /** A short text that is kept beside the key, so that it is known without the file. Default: unchanged. */
   readonly note?: string;
 }
 
-/** Only one process at a time may write it: its caller holds the home's lock. */
+/** Only one process at a time may write the file: the caller holds the home's lock. */
 export type SealedFile = ReturnType<typeof openSealedFile>;
 
 export interface SealedFileOptions extends KeyringOptions {
-  /** Of small letters: the file is `<home>/NAME.sealed`. */
+  /** In small letters: the file is `<home>/NAME.sealed`. */
   readonly name: string;
   /** Default: this machine's. */
   readonly keyring?: Keyring | null;
@@ -61,7 +61,7 @@ export function openSealedFile(options: SealedFileOptions) {
   const findKey = async (limits: KeyringLimits): Promise<Held | null> => {
     const found = await keys.find(limits);
     if (found.kind === "unanswered") throw unanswered(found.reason, "unlock the keyring, and try again");
-    // Another key would be of no use to a process that can ask the keyring.
+    // A process that can ask the keyring could not use a new key.
     if (found.kind === "none" && !found.asked && isKeyElsewhere(await readIfPresent(path))) {
       throw unanswered(
         ELSEWHERE,
@@ -81,14 +81,14 @@ export function openSealedFile(options: SealedFileOptions) {
   return {
     /** Absolute. */
     path,
-    /** Where the key is; null: not looked for yet, or there is none. */
+    /** The place of the key; null: not read yet, or there is no key. */
     get keyPlace(): KeyPlace | null {
       return held?.place ?? null;
     },
     /** Rejects with the system's error where the home cannot be read, and with `aborted`. */
     async read(limits: KeyringLimits): Promise<SealedContent> {
       const [found, text] = await Promise.all([keys.find(limits), readIfPresent(path)]);
-      // Anybody may have written it: used only to be more careful.
+      // Any program may have written this content, so that it may only make callers stricter.
       const claimed = claimedIn(text);
       if (found.kind === "unanswered") {
         const isNew = text === null && (await isBusGone(options.environment)) && !(await isThere(keyPath));
@@ -144,20 +144,20 @@ export function openSealedFile(options: SealedFileOptions) {
   };
 }
 
-/** Without a session bus there is no keyring to ask, and asking would start one. */
+/** null without a session bus, as `secret-tool` would start one. */
 function sessionKeyring(options: SealedFileOptions): Keyring | null {
   const keyring = createKeyring(options);
   const hasSession = Boolean(options.environment["DBUS_SESSION_BUS_ADDRESS"]);
   return keyring?.kind === "secret-service" && !hasSession ? null : keyring;
 }
 
-/** The address of the session bus leads to a socket that does not exist: of an earlier session, or another user's. */
+/** Whether the session bus has an address without a socket: of an earlier session, or of another user. */
 async function isBusGone(environment: SealedFileOptions["environment"]): Promise<boolean> {
   const [, path] = /^unix:path=([^,;]+)/.exec(environment["DBUS_SESSION_BUS_ADDRESS"] ?? "") ?? [];
   return path !== undefined && !(await isThere(path));
 }
 
-/** False only where that is certain. */
+/** False only if the path certainly does not exist. */
 async function isThere(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
@@ -179,7 +179,7 @@ function claimedIn(text: string | null): unknown {
   }
 }
 
-/** What the file says of itself: a change of that only makes it fail verification. */
+/** Whether the header places the key in a keyring. A forged header only makes the verification fail. */
 function isKeyElsewhere(text: string | null): boolean {
   const [header = ""] = (text ?? "").split("\n", 1);
   return jsonObject(header)?.["key_in"] === "keyring";
@@ -192,7 +192,7 @@ function unanswered(reason: string, hint: string): MountaineerError {
   });
 }
 
-/** The content, or why it is not ours. */
+/** The content, or the reason why it is not ours. */
 function openSeal(
   text: string,
   name: string,

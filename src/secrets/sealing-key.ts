@@ -1,5 +1,5 @@
-// The key that authenticates a sealed file: in the system's keyring, or in a private file of the home if there is none.
-// The serial number of the sealed file is kept beside the key, so that an older copy is recognized.
+// The key that authenticates a sealed file, in the system's keyring, or in a private file of the home if there is no
+// keyring. The newest serial number of the sealed file is kept beside the key, so that an older copy is detected.
 import { MountaineerError } from "../runtime/errors.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
 import { matching, numberThat, object, reader, type TypeOf, text } from "../runtime/shape.ts";
@@ -8,9 +8,9 @@ import type { Keyring, KeyringLimits } from "./system-keyring.ts";
 
 const keyShape = object({
   key: matching(/^[0-9a-f]{64}$/, "32 bytes, hexadecimal"),
-  /** The serial number of the newest sealed content that is valid; 0: none was sealed yet. */
+  /** The serial number of the newest sealed content; 0: no content was sealed yet. */
   serial: numberThat("a whole number", Number.isSafeInteger),
-  /** A word about the newest content, known even without that content. */
+  /** A short text about the newest content, known without the sealed file. */
   note: text,
 });
 export type SealingKey = Readonly<TypeOf<typeof keyShape>>;
@@ -20,21 +20,21 @@ export type KeyPlace = "keyring" | "file";
 
 type FoundKey =
   | { readonly kind: "found"; readonly key: SealingKey; readonly place: KeyPlace }
-  /** `asked`: a keyring answered, and has none, either. */
+  /** `asked`: a keyring answered that it has no key either. */
   | { readonly kind: "none"; readonly asked: boolean }
   /** The keyring exists but does not answer: it may be locked. */
   | { readonly kind: "unanswered"; readonly reason: string };
 
 interface SealingKeyOptions {
   readonly name: string;
-  /** Absolute: where it stands without a keyring. */
+  /** The absolute path of the key without a keyring. */
   readonly path: string;
   readonly keyring: Keyring | null;
 }
 
 /** A key in the keyring comes before one in the file, which anyone who writes to the home could have put there. */
 export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
-  // No secret of a person can be called that: those begin with a letter or a digit.
+  // Names of a person's secrets begin with a letter or digit, so that none can be this one.
   const item = `_seal-${name}`;
 
   const inFile = async (asked: boolean): Promise<FoundKey> => {
@@ -55,7 +55,7 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
       }
     },
 
-    /** Where a new key goes. */
+    /** The place for a new key. */
     async placeForNew(limits: KeyringLimits): Promise<KeyPlace> {
       return keyring !== null && (await keyring.unusableBecause(limits)) === null ? "keyring" : "file";
     },
@@ -70,5 +70,5 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
   };
 }
 
-/** What the programs print when no keyring could be asked at all, as on a server without a desktop session. */
+/** Messages of the keyring's programs where there is no keyring, as on a server without a desktop session. */
 const NO_SERVICE = /not provided by any|ServiceUnknown|autolaunch|no default keychain/i;

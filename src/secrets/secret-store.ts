@@ -1,4 +1,4 @@
-// The store of a home's secrets. Its 0600 file `secrets.json` says for each whether the value is in it or in the
+// The store of a home's secrets. The private file `secrets.json` lists them, and holds the values that are not in the
 // system's keyring.
 import { join } from "node:path";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
@@ -31,7 +31,7 @@ export interface SecretStoreOptions extends KeyringOptions {
 /** Everything rejects with `secret_unavailable` where a place cannot be read or written, and with `aborted`. */
 export type SecretStore = ReturnType<typeof openSecretStore>;
 
-/** Long, because a locked keyring first asks its person. */
+/** Long, because a locked keyring first asks the person for its password. */
 const CHANGE_DEADLINE_MS = 120_000;
 const USABLE_DEADLINE_MS = 3_000;
 const LOCK_WAIT_MS = 10_000;
@@ -66,14 +66,14 @@ export function openSecretStore(options: SecretStoreOptions) {
   };
 
   return {
-    /** Of `secrets.json`, absolute. */
+    /** The absolute path of `secrets.json`. */
     filePath,
     /** Sorted by name; asks no keyring. */
     async list(): Promise<readonly KeptSecret[]> {
       const file = await readSecrets(filePath);
       return [...file].map(([name, { kept }]) => ({ name, kept })).sort((a, b) => (a.name < b.name ? -1 : 1));
     },
-    /** The value; null when there is none. Only the caller may show or keep it. */
+    /** The value; null when there is none. It must not be shown or logged. */
     async get(
       name: string,
       limits: { readonly deadlineMs: number; readonly signal?: AbortSignal },
@@ -83,8 +83,8 @@ export function openSecretStore(options: SecretStoreOptions) {
       return record.kept === "file" ? record.value : keyringOf(record).get(name, limits);
     },
     /**
-     * Keeps a value: where `place` says, else where one of that name is kept, else in the keyring where there is one that
-     * answers. Resolves when it survives a power cut, with where it is.
+     * Keeps a value in the `wanted` place, else where the secret is already kept, else in the keyring if it answers, else
+     * in the file. Resolves with the place when the value survives a power cut.
      */
     set: (
       name: string,
@@ -100,7 +100,7 @@ export function openSecretStore(options: SecretStoreOptions) {
         if (place !== null) await place.set(name, value, limits);
         file.set(name, place === null ? { kept: "file", value } : { kept: place.kind });
         await writeSecrets(filePath, file);
-        // The old copy is useless from now on; if it cannot be removed, that is no reason to fail.
+        // The old copy is not read any more, so that a failure to remove it is ignored.
         if (
           place === null &&
           before !== undefined &&
@@ -111,7 +111,7 @@ export function openSecretStore(options: SecretStoreOptions) {
         }
         return { name, kept: place?.kind ?? "file" };
       }),
-    /** Where it was; null: there was none. */
+    /** Resolves with the place where the secret was; null: there was none. */
     remove: (name: string, signal: AbortSignal): Promise<KeptSecret | null> =>
       alone(signal, async () => {
         const file = new Map(await readSecrets(filePath));
@@ -134,7 +134,7 @@ interface ChangePlace {
   readonly signal: AbortSignal;
 }
 
-/** Changes run one after the other, across processes. */
+/** Runs changes one at a time, across processes. */
 async function changeAlone<T>(
   { home, filePath, clock, signal }: ChangePlace,
   change: () => Promise<T>,
@@ -197,12 +197,12 @@ const recordShape = union(
 type SecretRecord = Readonly<TypeOf<typeof recordShape>>;
 const recordOf = reader(recordShape);
 
-/** By name. */
+/** Secrets by name. */
 type SecretFile = ReadonlyMap<string, SecretRecord>;
 
 const VERSION = 1;
 
-/** Rejects what is not of this form with `secret_unavailable`; its content is never shown. */
+/** Throws `secret_unavailable` for another form; the message never shows the content. */
 export function parseSecretFile(content: string, path: string): SecretFile {
   const value = jsonObject(content);
   if (value?.["version"] === undefined) throw strange(path, "it is not a file of secrets");

@@ -1,4 +1,5 @@
-// What a person approves by making an edit: what the edit changes, and nothing that they were not shown. Pure.
+// The approvals that follow from a person's edit: the entries that the edit changed, and none that the person was not
+// shown. Pure.
 import type { MountaineerConfig } from "../snapshot.ts";
 import { BACKEND_ORDER, movesBackends } from "./backend-order.ts";
 import { type ApprovedEntry, decideHeld, type Grant, type HeldInput, withAllOn } from "./decide-held.ts";
@@ -11,15 +12,15 @@ interface EditedInput extends Omit<HeldInput, "file"> {
 }
 
 /**
- * The entries that an edit changed. An entry that waited before the edit, or would have waited if it had been on, holds
- * more than the person was shown: it goes on waiting, unless the edit removes it or switches it off. Nor is an entry
- * approved that comes from under the file.
+ * Approves the entries that an edit changed. An entry that waited before the edit, or would have waited if it had been
+ * enabled, holds changes that the person was not shown: it goes on waiting, unless the edit removes or disables it.
+ * Entries of the fleet's layer are not approved either.
  */
 export function editedEntries({ before, after, ...known }: EditedInput): Grant {
   const file = withAllOn(before);
   const approvals = known.approvals && { ...known.approvals, entries: asSwitchedOn(known.approvals.entries) };
   const waited = waitingIn({ ...known, approvals, file });
-  // What somebody else switched on after a person had switched it off.
+  // Includes entries that a person had switched off, and another program switched on again.
   const waitedToRun = waitingIn({ ...known, file: before });
   const [was, is] = [entriesOf(file), entriesOf(withAllOn(after))];
   const [ran, runs] = [entriesOf(before), entriesOf(after)];
@@ -47,8 +48,8 @@ export function editedEntries({ before, after, ...known }: EditedInput): Grant {
 }
 
 /**
- * The entries among `edited` that the edit removes or switches off, when the editor may approve nothing: they stay so
- * until a person brings them back. An entry that the same edit changes is not approved any more.
+ * The entries among `edited` that an edit removes or disables, where the editor may approve nothing: they stay removed
+ * or disabled until a person brings them back. An entry that the same edit also changes loses its approval.
  */
 export function refusedEntries(
   edited: Grant,
@@ -74,7 +75,7 @@ function waitingIn(input: HeldInput): ReadonlySet<string> {
   return new Set(decideHeld(input).waiting.map(({ id }) => id));
 }
 
-/** Only a person switches on again what a person switched off. */
+/** The entries without the note that a person has switched them off. */
 function asSwitchedOn(entries: ReadonlyMap<string, ApprovedEntry>): ReadonlyMap<string, ApprovedEntry> {
   return new Map([...entries].map(([id, { live, parts }]) => [id, { live, parts }]));
 }

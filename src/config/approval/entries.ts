@@ -18,7 +18,7 @@ import {
 } from "../snapshot.ts";
 import { BACKEND_ORDER, orderOf } from "./backend-order.ts";
 
-/** References to secrets stay references. */
+/** A plain value; references to secrets stay references. */
 export type EntryValue =
   | string
   | number
@@ -46,17 +46,17 @@ export interface Entry {
   readonly parts: EntryParts;
 }
 
-/** By the names of fields. A field that no key declares waits like one that decides what runs (`partsOf`). */
+/** By the names of fields. `partsOf` treats an undeclared field as one that decides what runs. */
 type Kinds = Readonly<Record<string, Approval>>;
 
 const BACKEND_FIELDS: Kinds = {
   ...approvalsIn(backendKeys),
   name: "free",
-  // A backend that is off is not an entry; one that is switched on is a new one.
+  // A disabled backend is no entry; enabling a backend adds an entry.
   enabled: "free",
 };
 const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends" };
-/** `managementPart` has the other. */
+/** `managementPart` makes the part of `management`. */
 const SERVER_FIELDS: Kinds = { ...approvalsIn(serverKeys), management: "free" };
 
 const SECTION_KINDS = approvalsIn(configFile.keys);
@@ -89,7 +89,7 @@ export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry>
   return new Map(entries.map((entry) => [entry.id, entry]));
 }
 
-/** null if nothing is set, so that approvals from before these keys existed still hold. */
+/** null for the defaults, so that approvals from before these keys existed still hold. */
 function managementPart(server: ServerConfig | null): EntryPart {
   const { management = MANAGEMENT_DEFAULT } = server ?? {};
   const isDefault = isDeepStrictEqual(management, MANAGEMENT_DEFAULT);
@@ -107,7 +107,7 @@ function backendEntry(backend: BackendConfig): Entry {
   });
 }
 
-/** Without the version of MCP, which decides neither what runs nor where anything is sent. */
+/** Without the version of MCP, which affects neither the program nor the destination of requests. */
 function withoutProtocol(backend: BackendConfig): BackendConfig {
   const unspoken = ({ protocol: _protocol, ...connection }: BackendConfig["connection"]) => connection;
   const routes = backend.routes?.map((route) => ({ ...route, connection: unspoken(route.connection) }));
@@ -144,14 +144,14 @@ function plain(value: unknown): EntryValue {
   return null;
 }
 
-/** Absent and null mean the same, so that a key of a later version changes nothing. */
+/** Absent equals null, so that a key of a later version is no difference. */
 export function isSameMeaning(one: EntryValue | undefined, other: EntryValue | undefined): boolean {
-  // The usual case, and fast.
+  // A fast path for the usual case.
   if (JSON.stringify(one) === JSON.stringify(other)) return true;
   return isDeepStrictEqual(withoutNulls(one ?? null), withoutNulls(other ?? null));
 }
 
-/** Whether the file names the folder needs no approval: the folder itself is in the entry. */
+/** Keys that need no approval: `cwdGiven` only says that the file names `cwd`, which is in the entry. */
 const SAID_ALREADY: ReadonlySet<string> = new Set(["cwdGiven"]);
 
 function withoutNulls(value: EntryValue): EntryValue {
@@ -167,8 +167,8 @@ export function isList(value: EntryValue): value is readonly EntryValue[] {
 }
 
 /**
- * The ids of entries whose meaning changes by an edit, and `backends` if their order does. An entry that is removed
- * runs and sends nothing.
+ * The ids of the entries that an edit adds or changes, and BACKEND_ORDER if it moves backends. Removed entries do not
+ * count, as they run and send nothing.
  */
 export function guardedChanges(before: MountaineerConfig, after: MountaineerConfig): readonly string[] {
   const was = entriesOf(before);

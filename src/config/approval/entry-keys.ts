@@ -1,4 +1,4 @@
-// The parts of an entry under their keys in the file, in the file's units. Pure.
+// The parts of an entry with the file's keys and units. Pure.
 
 import { ANY_NAME, SECTIONS } from "../schema/schema.ts";
 import { camelCase, settledName, unitSize } from "../schema/settled.ts";
@@ -14,7 +14,7 @@ export const CHOSEN_BELOW: ReadonlySet<string> = new Set(
   ),
 );
 
-/** Values that the file has in another unit: their key there, and how many of our units make one of the file's. */
+/** Values with another unit in the file: the key there, and the size of its unit in the engine's. */
 const UNITS = new Map(
   SECTIONS.flatMap(({ keys, key }) =>
     keys.flatMap((name) => {
@@ -30,7 +30,7 @@ export function membersOf(value: EntryValue): Members {
 }
 
 export function asInFile(parts: Members): Members {
-  // The address belongs to `incoming_auth`, and is shown there.
+  // The listening address is a part of the entry `incoming_auth`.
   const { host = null, publicUrl = null, management = null, ...others } = parts;
   return { ...respelled(others), server: { host, publicUrl, management } };
 }
@@ -70,7 +70,7 @@ function nested(value: EntryValue): EntryValue {
   return typeof value === "object" && value !== null && !isList(value) ? respelled(value) : value;
 }
 
-/** The file has one user without a name of its own. */
+/** The first user has no name in the file if it comes from `token` of `[incoming_auth]`. */
 function usersInFile(users: EntryValue): readonly (readonly [string, EntryValue])[] {
   const [first = null, ...others] = isList(users) ? users : [];
   const { name, roles, token = null } = membersOf(first);
@@ -83,7 +83,7 @@ function usersInFile(users: EntryValue): readonly (readonly [string, EntryValue]
     : [["users", users]];
 }
 
-/** As tables by their names; in a profile, only the names. */
+/** Groups are tables by name in the file; a profile lists only their names. */
 function groupsInFile(groups: EntryValue): EntryValue {
   if (!isList(groups) || groups.some((group) => typeof group === "string")) return groups;
   return Object.fromEntries(

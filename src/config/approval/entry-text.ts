@@ -1,4 +1,4 @@
-// An entry as a person reads it before approving it: a line for each key, references to secrets as references. Pure.
+// The text of an entry that a person reads before approving it: a line for each key, with secrets as references. Pure.
 
 import { HIDDEN, isAddress, shownArguments, shownText, shownUrl } from "../shown-values.ts";
 import { snakeCase } from "../snapshot.ts";
@@ -7,7 +7,7 @@ import type { PartValues, WaitingEntry } from "./decide-held.ts";
 import { type EntryValue, isList, isSameMeaning } from "./entries.ts";
 import { asInFile, CHOSEN_BELOW, membersOf } from "./entry-keys.ts";
 
-/** One `key = value` per line, sorted as in the file, each line ended; "" if nothing runs. */
+/** Lines of `key = value` in the file's order, each ended; "" for null: nothing runs. */
 export function entryText(parts: PartValues | null): string {
   if (parts === null) return "";
   // The first route is the connection, and is not shown twice.
@@ -19,7 +19,7 @@ export function entryText(parts: PartValues | null): string {
     .join("");
 }
 
-/** A route as the file has it. */
+/** A route with the keys that the file has. */
 function routeLines(route: EntryValue): EntryValue {
   const { name = null, connection = null } = membersOf(route);
   // The type follows from the other keys.
@@ -27,7 +27,7 @@ function routeLines(route: EntryValue): EntryValue {
   return { name, ...way };
 }
 
-/** The text of an entry that waits, with a remark if its difference from the approved one may hide something. */
+/** The text of an entry that waits, with a remark if a hidden value may differ from the approved one. */
 export function waitingText(entry: Pick<WaitingEntry, "approved" | "waiting">): string {
   const { approved, waiting } = entry;
   const text = entryText(waiting);
@@ -39,20 +39,20 @@ export function waitingText(entry: Pick<WaitingEntry, "approved" | "waiting">): 
   return `${text}# ${what}: look into the file\n`;
 }
 
-/** Parts that are not a key of their own in the file. */
+/** Parts whose keys stand directly in the section. */
 function isShell(name: string): boolean {
   return ["connection", "incomingAuth", "authorization", "audit"].includes(name);
 }
 
 /**
- * Values that anybody may know. A tenant in such an address looks like a secret, but a person has to see it to approve
- * it.
+ * Keys of public addresses, which are shown whole: a tenant's id in one looks like a secret, but a person has to see it
+ * to approve the address.
  */
 const PUBLIC_ADDRESSES: ReadonlySet<string> = new Set(["issuer", "jwks", "publicUrl", "clientMetadataUrl"]);
 
 function lines(path: readonly string[], value: EntryValue): string[] {
   const [key = "", parent = ""] = path.toReversed();
-  // An empty text has no parts, but is a value.
+  // An empty text is a list without parts.
   const isText = parent === "env" || parent === "headers";
   if (value === null || (isList(value) && value.length === 0 && !isText)) return [];
   const safe = asReference(value) ?? asSecretText(path, value);
@@ -81,7 +81,7 @@ function quote(text: string): string {
   return JSON.stringify(text);
 }
 
-/** People choose the keys below these; all others are ours, and written in the file's way. */
+/** The path in the file's spelling; keys that people choose stay as they are. */
 function keyText(path: readonly string[]): string {
   const chosenAfter = path.findIndex((segment) => CHOSEN_BELOW.has(segment));
   return path
@@ -109,10 +109,10 @@ function asSecretText(path: readonly string[], value: EntryValue): string | null
     .join("");
 }
 
-/** What an entry would do, in a few words, without any value that could be a secret: for the log, events and status. */
+/** What approving the entry would do, in a few words without secrets: for the log, events and status. */
 export function entrySummary(entry: WaitingEntry): string {
   const { order } = entry.waiting;
-  // Of the entry that is the order of backends, and no other.
+  // Only the entry of the backends' order has this part.
   if (order !== undefined && isList(order)) return `backends would come in the order ${order.join(", ")}`;
   const { group, name, kind, approved, waiting, wasOff = false } = entry;
   const noun = { backends: "backend ", shares: "share ", aliases: "alias ", sections: "" }[group];
@@ -128,7 +128,7 @@ export function entrySummary(entry: WaitingEntry): string {
   return `${who} would ${others === "" ? MEANINGS[kind] : `${what} with another ${others}`}`;
 }
 
-/** One, or that of each route. */
+/** The connections of all routes, or the only connection. */
 function connectionsOf({ connection = null, routes = null }: PartValues): readonly EntryValue[] {
   if (!isList(routes)) return [connection];
   return routes.map((route) => membersOf(route)["connection"] ?? null);
@@ -141,7 +141,7 @@ function wordsOf(connections: readonly EntryValue[]): string {
     .join(", or ");
 }
 
-/** Keys of connections that differ, as the file has them: `env, cwd`. */
+/** The differing keys of connections in the file's spelling: `env, cwd`. */
 function differingKeys(before: readonly EntryValue[], after: readonly EntryValue[]): string {
   const keys = after.flatMap((connection, index) => {
     const [one, other] = [membersOf(before[index] ?? null), membersOf(connection)];

@@ -1,5 +1,5 @@
-// The meaning of an edit: how it changes the file's values, however they are written. An edited text is right when it
-// parses to this.
+// The meaning of an edit: the file's values after it, whatever their notation. An edited text is right when it parses
+// to these values.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type KeyPath, namesHint, pathText, quoted } from "../values/mistakes.ts";
 import { nameKey } from "../values/names.ts";
@@ -9,7 +9,7 @@ import { type ConfigTable, type ConfigValue, keyName } from "./edit-value.ts";
 /** One change asked for. A share or alias goes by its name or its index: `["shares", "CORE", "driver"]`. */
 export type ConfigEdit =
   | { readonly kind: "set"; readonly keyPath: KeyPath; readonly value: ConfigValue }
-  /** Removes a key, or a whole section. It is no mistake if it is not there. */
+  /** Removes a key or a whole section; an absent one is no mistake. */
   | { readonly kind: "unset"; readonly keyPath: KeyPath }
   | { readonly kind: "add-share"; readonly share: ConfigTable }
   | { readonly kind: "remove-share"; readonly name: string }
@@ -19,12 +19,12 @@ export type ConfigEdit =
   | { readonly kind: "add-backend"; readonly name: string; readonly backend: ConfigTable }
   | { readonly kind: "remove-backend"; readonly name: string };
 
-/** The same as an edit, with every member of a list by its index. */
+/** An edit with every member of a list addressed by its index. */
 export type EditStep =
   | { readonly kind: "set"; readonly path: KeyPath; readonly value: ConfigValue }
   | { readonly kind: "remove"; readonly path: KeyPath }
   | { readonly kind: "append"; readonly path: KeyPath; readonly value: ConfigTable }
-  /** A new table, under a name. */
+  /** Adds a table under a name. */
   | { readonly kind: "add-table"; readonly path: KeyPath; readonly value: ConfigTable };
 
 function withKey(table: Table, key: string, value: unknown): Table {
@@ -203,10 +203,7 @@ function isEmpty(value: unknown): boolean {
   return isTable(value) && Object.keys(value).length === 0;
 }
 
-/**
- * The value without the tables on the way to what was removed if they are null or empty, since both mean the same as
- * absent.
- */
+/** The value without null and empty tables on the path to a removed key: both count as absent. */
 function withoutEmpties(value: unknown, path: KeyPath): unknown {
   const [segment, ...rest] = path;
   if (segment === undefined || rest.length === 0) return value;
@@ -247,7 +244,7 @@ export function firstDifference(one: unknown, other: unknown, path: KeyPath = []
   return null;
 }
 
-/** Where the values of a text differ from what the step meant; null when they are equal. */
+/** The path of the first difference between an edited text's values and the step's meaning; null: equal. */
 export function difference(held: unknown, meant: unknown, step: EditStep): KeyPath | null {
   const path = step.kind === "append" ? [...step.path, 0] : step.path;
   return firstDifference(withoutEmpties(held, path), withoutEmpties(meant, path));

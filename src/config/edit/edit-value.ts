@@ -45,7 +45,7 @@ export function keyName(path: KeyPath): string {
   return `\`${pathText(path)}\``;
 }
 
-/** A value of a parser as one that can be written; null if it cannot. */
+/** A parsed value in a form that can be written; null if there is none. */
 export function plain(value: unknown): ConfigValue | null {
   if (Array.isArray(value)) return value.map((part) => plain(part) ?? "");
   if (value instanceof Date) return value.toISOString();

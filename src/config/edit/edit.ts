@@ -31,8 +31,8 @@ interface EditedConfig {
   readonly changes: readonly (readonly Splice[])[];
 }
 
-/** Why the text that the splices make is not what was meant; null: it is. */
-async function problem(
+/** Why an edited text does not have the step's meaning; null: it has. */
+async function problemOf(
   after: string,
   format: ConfigFormat,
   meant: unknown,
@@ -45,7 +45,7 @@ async function problem(
   return at.length === 0 ? "the file would not mean that" : `${keyName(at)} would not be as it should`;
 }
 
-function ask(edit: ConfigEdit): void {
+function assertValid(edit: ConfigEdit): void {
   if (edit.kind === "set") assertWritable(edit.value);
   if (edit.kind === "add-share") assertWritable(edit.share);
   if (edit.kind === "add-alias") assertWritable(edit.alias);
@@ -56,7 +56,7 @@ function ask(edit: ConfigEdit): void {
   }
 }
 
-/** Every face writes `-0` as 0, so it becomes 0. */
+/** Both formats write `-0` as 0. */
 function plainZero(edit: ConfigEdit): ConfigEdit {
   return edit.kind === "set" && Object.is(edit.value, -0) ? { ...edit, value: 0 } : edit;
 }
@@ -78,12 +78,12 @@ function isDone(file: unknown, step: EditStep): boolean {
 export async function editConfig({ bytes, format, edits }: EditRequest): Promise<EditedConfig> {
   let text = fileText(bytes);
   const encoder = new TextEncoder();
-  // All that decoding leaves out is a byte order mark.
+  // Decoding drops nothing but a byte order mark.
   const mark = encoder.encode(text).length < bytes.length ? "\ufeff" : "";
   let file = await textValues(text, format);
   const changes: (readonly Splice[])[] = [];
   for (const edit of edits.map(plainZero)) {
-    ask(edit);
+    assertValid(edit);
     const step = editStep(file, edit);
     if (isDone(file, step)) continue;
     const meant = meantBy(file, step);
@@ -106,7 +106,7 @@ async function firstAsMeant(
   let why: string | null = null;
   for (const splices of proposals) {
     const after = applySplices(text, splices);
-    const wrong = await problem(after, format, meant, step);
+    const wrong = await problemOf(after, format, meant, step);
     if (wrong === null) return { text: after, splices };
     why ??= wrong;
   }

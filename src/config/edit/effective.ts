@@ -1,4 +1,4 @@
-// The effective value of every key: the file's or the default, and which of the two.
+// The effective value of every key, and its source: the file or a default.
 import type { ConfigPlace } from "../locate.ts";
 import { fileText, textValues } from "../read/file-values.ts";
 import { defaultAuditPath } from "../read/normalize-gateway.ts";
@@ -24,7 +24,7 @@ export interface ConfigSource {
 /** The effective value of one key. */
 export type KeyValue =
   | { readonly source: "file" | "default"; readonly value: ConfigValue }
-  /** The file says nothing; `rule` says in words what applies then. */
+  /** The key is absent and has no default value; `rule` says in words what applies. */
   | { readonly source: "absent"; readonly rule: string | null };
 
 /** Defaults that depend on the machine, or on other keys of the same table. */
@@ -158,8 +158,7 @@ export async function effectiveText(source: ConfigSource): Promise<string> {
   const texts = blocks.map((block) => {
     const lines = block.keys.flatMap(([key, value]) => {
       if (value.source === "absent") return value.rule === null ? [] : [`# ${tomlKey(key)}: ${value.rule}`];
-      // If the file names a folder, the backend is meant to work in it (`reach.ts`), so a default folder is shown as a
-      // comment.
+      // A folder in the file counts as chosen (`reach.ts`), so that the default is only a comment.
       const mark = value.source === "default" && key === "cwd" ? "# " : "";
       const end = value.source === "default" ? "  # default" : "";
       return [`${mark}${tomlKey(key)} = ${tomlValue(value.value)}${end}`];

@@ -1,4 +1,4 @@
-// The token that HTTP clients send, made with the first MCP server: kept as a secret, named in the configuration.
+// The token that HTTP clients send. It is made with the first MCP server, and kept as a secret.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { tomlLines } from "./toml-value.ts";
 
@@ -7,26 +7,26 @@ export const TOKEN_REFERENCE = `secret:${TOKEN_SECRET}`;
 const TOKEN_BYTES = 32;
 
 export const TOKEN_TABLE = { type: "local", token: TOKEN_REFERENCE };
-/** The same as edits of the file. */
+/** TOKEN_TABLE as edits of the file. */
 export const TOKEN_EDITS = Object.entries(TOKEN_TABLE).map(([key, value]) => ({
   ...{ key: `incoming_auth.${key}`, value },
 }));
 export const TOKEN_BLOCK = ["[incoming_auth]", ...tomlLines(TOKEN_TABLE)].join("\n");
 
 interface TokenOptions {
-  /** null: nothing was said. */
+  /** The person's choice; null: none. */
   readonly asked: boolean | null;
-  /** Of the file as it is; empty: there is none. */
+  /** The text of the file before the edit; empty: there is no file. */
   readonly text: string;
-  /** Whether it has an MCP server already. */
+  /** Whether the file has an MCP server. */
   readonly hasBackend: boolean;
-  /** Whether it is to have one that it has not. */
+  /** Whether the edit adds an MCP server. */
   readonly addsBackend: boolean;
 }
 
 /**
- * Whether one is to be made: with the first MCP server, unless the file says who may come in. A gateway that serves
- * something without one gets none by the way, as its clients would be shut out. Throws `usage`.
+ * Whether to make a token: with the first MCP server, unless the file has `[incoming_auth]`. A gateway that already
+ * serves without a token gets none unasked, which would lock out its clients. Throws `usage`.
  */
 export function wantsToken({ asked, text, hasBackend, addsBackend }: TokenOptions): boolean {
   const says = /^[ \t]*(?:\[+[ \t]*"?incoming_auth\b|"?incoming_auth"?[ \t]*[:.=])/m.test(text);
@@ -39,7 +39,7 @@ export function wantsToken({ asked, text, hasBackend, addsBackend }: TokenOption
   return !says && !hasBackend && addsBackend;
 }
 
-/** Of letters that a header and a URL take as they are. */
+/** A random token of characters that need no escapes in a header or URL. */
 export function newToken(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(TOKEN_BYTES));
   return btoa(String.fromCharCode(...bytes))

@@ -66,13 +66,13 @@ function shortName(text: string): ConfigKey | null {
   return known === undefined || section === undefined ? null : { path: known, section, key: known[1] };
 }
 
-/** How the path of a section's table is typed: `shares.NAME`, `backends.NAME.timeouts`. */
+/** The path of a section's table as people type it: `shares.NAME`, `backends.NAME.timeouts`. */
 function typedPath({ header, pattern }: SectionDoc): string {
   const names = header.replaceAll(/[[\]]/g, "");
   return pattern.at(-1) === ANY_PLACE ? `${names}.NAME` : names;
 }
 
-/** For a single word: the key that it may mean, with its section. */
+/** The hint for a single word: the full path of a similar key. */
 function fullNameHint(word: string): string | null {
   const short = closestWord(word, Object.keys(SHORT_NAMES));
   for (const section of SECTIONS) {
@@ -82,7 +82,7 @@ function fullNameHint(word: string): string | null {
   return unknownKeyHint(null, word);
 }
 
-/** What is wrong with a path that leads to no key: how similar keys are written. */
+/** The hint for a path that leads to no key: the form of similar keys. */
 function nearHint(path: KeyPath): string | null {
   const [first = ""] = path;
   if (!TOP_NAMES.includes(String(first))) {
@@ -133,7 +133,7 @@ function fromToml(text: string): ConfigValue | undefined {
   return plainValue(value);
 }
 
-/** A configuration has no dates: they stay the text that was typed. */
+/** Undefined for dates, which a configuration has none of: the typed text counts instead. */
 function plainValue(value: unknown): ConfigValue | undefined {
   if (Array.isArray(value)) {
     const parts = value.map(plainValue).filter((part) => part !== undefined);
@@ -207,7 +207,7 @@ export type AskedEdit =
   | { readonly add: AddedList; readonly entry: Readonly<Record<string, string>> }
   | { readonly remove: AddedList | "backends"; readonly name: string };
 
-/** The edit that is meant. Rejects with `usage` and `config_key_unknown`, as `configEdit` does. */
+/** The edit that a request asks for. Rejects with `usage` and `config_key_unknown`, as `configEdit` does. */
 export function askedEdit(asked: AskedEdit): ConfigEdit {
   if ("key" in asked) return configEdit(asked.key, asked.value);
   if ("add" in asked) {

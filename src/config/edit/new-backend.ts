@@ -1,11 +1,11 @@
-// A backend as a person gives it, and the edits that write it. Pure.
+// A new backend that a person typed, and the edits that write it. Pure.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { literalSecrets } from "../literal-secrets.ts";
 import type { BackendConfig } from "../snapshot.ts";
 import { parseSecretText, type SecretText } from "../values/secret-text.ts";
 import { tomlKey, tomlValue } from "./toml-value.ts";
 
-/** The typed parts of a backend, as the file would hold them; null or empty: not given. */
+/** The typed parts of a backend, in the file's notation; null or empty: not given. */
 export interface TypedBackend {
   /** The program and its arguments. */
   readonly command: readonly [program: string, ...args: string[]] | null;
@@ -64,7 +64,7 @@ export interface TypedSecret {
   readonly value: string;
 }
 
-/** What among its variables and headers seems to be a secret. */
+/** The values of variables and headers that seem to be secrets. */
 export function typedSecrets(
   name: string,
   { env, headers }: Pick<TypedBackend, "env" | "headers">,
@@ -88,7 +88,7 @@ function alone(table: "env" | "headers", key: string, text: SecretText): Backend
     : { type: "streamable-http", url: "http://localhost/", headers: { [key]: text } };
 }
 
-/** What in its command line or address seems to be a secret: these hold no references, and others can read them. */
+/** The parts of a command line or address that seem to be secrets, and that other users of the machine can read. */
 export function openSecretsIn(
   name: string,
   { command, url }: { readonly command: readonly string[] | null; readonly url: string | null },

@@ -1,29 +1,29 @@
-// A share as a person gives it, and the table that the configuration gets. Pure.
+// A new share that a person typed, and its table for the configuration. Pure.
 import type { ConfigTable } from "./edit-value.ts";
 
 export interface WantedShare {
   readonly name: string;
-  /** One of both at least. */
+  /** At least one of both hosts is given. */
   readonly tbHost: string | null;
   readonly fallbackHost: string | null;
-  /** null: the login name's; the key is left out. */
+  /** null: the login name. */
   readonly username: string | null;
   /** null: as `name`. */
   readonly shareName: string | null;
   /** A reference; null: guest. */
   readonly password: string | null;
-  /** The networks that it is used on; none: any. */
+  /** The networks of the share; empty: any. */
   readonly onlyOn: readonly string[];
 }
 
-/** An address of its server, with the link that leads there where it was heard. */
+/** An address of the server, with the link to it if it was found on the network. */
 interface Chosen {
-  /** As the configuration has it. */
+  /** In the file's notation. */
   readonly text: string;
   readonly found: { readonly link: { readonly kind: string; readonly speed: number | null } } | null;
 }
 
-/** The faster cable is the preferred route; of one address, whether it is a Thunderbolt link. */
+/** The faster link is the preferred route. A single address is preferred if its link is Thunderbolt. */
 export function routeHosts(
   first: Chosen,
   second: Chosen | null,
@@ -40,7 +40,7 @@ export function routeHosts(
   return { tbHost: fast.text, fallbackHost: slow.text };
 }
 
-/** What calls itself by the same name on another link: it may be the same server. */
+/** The servers of the same name on another link, which may be the same server. */
 export function likelySame<Heard extends { readonly name: string | null; readonly interface: string | null }>(
   server: Heard | null,
   all: readonly Heard[],
@@ -61,7 +61,7 @@ export function shareTable(share: WantedShare): ConfigTable {
   };
 }
 
-/** What a found share may be called here: its own name, where that can be a folder's. */
+/** The name for a found share: its own if that can be a folder's name. */
 export function shareNameOf({ share }: { readonly share: string }): string {
   const name = share.normalize("NFC").trim().replaceAll("/", "-");
   return name === "" || name === "." || name === ".." || /^links$/i.test(name) ? `share-${name}` : name;

@@ -1,5 +1,5 @@
-// A configuration in a form that may be shown to others: one key a line, without comments, and only values that are
-// known to be harmless.
+// A configuration for a report that other people read: one key a line, without comments, and only values that are known
+// to be harmless.
 
 import { routesOf } from "../backend-routes.ts";
 import { fileText, textValues } from "../read/file-values.ts";
@@ -31,7 +31,7 @@ function shownLine(path: KeyPath, value: unknown, around: unknown): string {
   const section = sectionAround(path.slice(0, -1));
   const written = plain(value);
   if (section === null || written === null || !(section.isOpen || section.keys.includes(key))) return HIDDEN;
-  // Values that people list under names of their own (claims, arguments) are hidden.
+  // Lists under names that people choose (claims, arguments) are hidden.
   if (section.isOpen && Array.isArray(written)) return HIDDEN;
   const command = isTable(around) ? around["command"] : undefined;
   return tomlValue(shownOfKey(section.keyDoc(key), key, written, command, "report"));

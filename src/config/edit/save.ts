@@ -1,4 +1,5 @@
-// Writes the configuration file: only over the bytes that the caller saw, only if valid, whole or not at all.
+// Writes the configuration file: only over the bytes that the caller saw, only if the result is valid, and whole or not
+// at all.
 
 import { access, constants, stat } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -28,13 +29,13 @@ export interface SaveTarget {
   /** SHA-256 of the bytes that the caller saw; null: the file may have changed. */
   readonly seenSha256: string | null;
   /**
-   * What the file holds, unless somebody else has just changed it; null: unknown. `runs`: a service runs it, so an edit
-   * does not make a file anew that is empty or gone, which would remove everything else from that service.
+   * The content that the caller knows of the file; null: unknown. `runs`: a service runs this content, so that an edit
+   * of an empty or missing file is refused: it would remove all else from that service.
    */
   readonly known?: KnownContent | null;
   /** True: rejects with `commands_refused` if the edit would change an entry that a person approves. */
   readonly keepsEntries?: boolean;
-  /** What lies under the file. Default: nothing. */
+  /** The fleet's layer under the file. Default: none. */
   readonly layer?: ConfigLayer | null;
   /** The clock for waiting until others have finished writing. Default: the machine's. */
   readonly clock?: Clock;
@@ -45,10 +46,10 @@ export type SavedConfig =
       readonly ok: true;
       /** False: the file had this content already, and was not written. */
       readonly changed: boolean;
-      /** What the file holds now. */
+      /** The file's new content. */
       readonly snapshot: ConfigSnapshot;
       readonly bytes: Uint8Array;
-      /** What the file meant before; null: it was no valid configuration. */
+      /** The configuration before; null: the file was not valid. */
       readonly before: MountaineerConfig | null;
     }
   /** The result would not be a valid configuration; nothing was written. */
@@ -102,7 +103,7 @@ export function saveContent(target: SaveTarget & { readonly bytes: Uint8Array })
 async function oneAtATime<T>(path: string, save: () => Promise<T>): Promise<T> {
   const before = lastSaves.get(path);
   const mine = (async () => {
-    // Its own caller learns how that save ended.
+    // The caller of that save handles its failure.
     await before?.catch(() => {});
     return save();
   })();

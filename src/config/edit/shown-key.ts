@@ -1,4 +1,4 @@
-// Which part of a key's written value may be shown, by the kind of the key.
+// The shown form of a key's written value, by the kind of the key.
 import { parseReference } from "../../secrets/reference.ts";
 import type { KeyDoc } from "../schema/schema-keys.ts";
 import {

@@ -71,7 +71,7 @@ function explanation({ meaning, unit, absent }: KeyDoc): string {
 const PROGRAM = "files";
 const ADDRESS = "search";
 const OF_ADDRESS: readonly string[] = ["url", "headers"];
-/** Sections that only docs/configuration.md describes: their keys exclude one another, and few need them. */
+/** Sections that only docs/configuration.md describes: their keys exclude one another, and few people need them. */
 export const NOT_IN_STARTER: readonly string[] = [
   "backends.auth",
   "backends.routes",

@@ -42,7 +42,7 @@ function span(node: { readonly range: readonly [number, number] }): Span {
   return { start: node.range[0], end: node.range[1] };
 }
 
-/** What stands between the brackets of an inline table or array. */
+/** The entries between the brackets of an inline table or array. */
 export function bracketed(node: AST.TOMLInlineTable | AST.TOMLArray): Bracketed {
   const isTable = node.type === "TOMLInlineTable";
   const entries = isTable ? node.body.map(span) : node.elements.map(span);
@@ -54,7 +54,7 @@ export function lastOffset(table: AST.TOMLTable): number {
   return table.body.at(-1)?.range[1] ?? table.key.range[1];
 }
 
-/** Rejects with `config_uneditable` what only the other TOML parser can read. */
+/** Rejects with `config_uneditable` a text that smol-toml reads and this parser does not. */
 export async function readLayout(text: string) {
   const { parseTOML } = await import("toml-eslint-parser");
   const entries: TomlEntry[] = [];

@@ -1,12 +1,12 @@
-// Finds the history entries of a configuration file, under whatever spelling of its path.
+// Finds the history entries of a configuration file, recorded under any spelling of its path.
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { expecting, isSystemError } from "../../runtime/errors.ts";
 
-/** The path without symlinks; null: there is nothing, or the answer did not come in time. */
+/** Resolves to the path without symlinks; null: there is no file, or the disk did not answer in time. */
 export type RealPath = (path: string) => Promise<string | null>;
 
-/** Where an entry's configuration was; null: the entry is older than this note. */
+/** The configuration file of an entry; null in entries of versions that did not record it. */
 export interface EntryPlace {
   /** Absolute, as it was spelled. */
   readonly path: string | null;
@@ -14,7 +14,7 @@ export interface EntryPlace {
   readonly realPath: string | null;
 }
 
-/** Asks in this process: for commands, which may wait for a network because they read the file there anyway. */
+/** Asks in this process: for commands, which may wait for a network disk, as they read the file itself from it. */
 export const ownRealPath: RealPath = async (path) => {
   return realpath(path).catch(expecting(isSystemError, null));
 };
@@ -43,7 +43,7 @@ export async function findHistoryOwner(
   };
 }
 
-/** Other spellings under which entries without a real path may mean this file. */
+/** Recorded paths that may be other spellings of this file: of the same file name, without a real path. */
 function unresolved(entries: readonly EntryPlace[], names: ReadonlySet<string>): Set<string> {
   const fileNames = [...names].map((name) => basename(name));
   return new Set(

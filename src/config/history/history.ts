@@ -13,7 +13,7 @@ import type { ConfigFormat } from "../snapshot.ts";
 import { type EntryPlace, findHistoryOwner, ownRealPath, type RealPath } from "./history-owner.ts";
 
 export const KEPT_ENTRIES = 50;
-/** Of all configuration files that one home ever ran. */
+/** The limit for all configuration files that the home ever ran. */
 const KEPT_IN_ALL = 500;
 const KEPT_ASIDE = 10;
 const LONGEST_SUMMARY = 500;
@@ -23,9 +23,9 @@ export interface AcceptedContent {
   /** Of the bytes, hexadecimal. */
   readonly sha256: string;
   readonly format: ConfigFormat;
-  /** How it came: "start", "file", "edit", "rollback" … */
+  /** Why it was loaded: "start", "file", "edit", "rollback" … */
   readonly source: string;
-  /** What it changed, in a few words. */
+  /** The changes, in a few words. */
   readonly summary: string;
   /** ISO 8601 UTC. */
   readonly time: string;
@@ -67,7 +67,7 @@ const headerOf = reader(
   }),
 );
 
-/** The entry, or why it cannot be used. */
+/** The entry, or the reason why it cannot be used. */
 function readEntry(raw: Buffer): Omit<Stored, "file" | "order"> | string {
   const end = raw.indexOf(0x0a);
   const header = end === -1 ? null : headerOf(jsonObject(raw.subarray(0, end).toString("utf8")));
@@ -83,7 +83,7 @@ async function namesIn(folder: string): Promise<string[]> {
   return readdir(folder).catch(expecting("ENOENT", []));
 }
 
-/** As `readEntry`; null when it is gone. */
+/** As `readEntry`; null when the file is gone. */
 async function readStored(path: string): Promise<ReturnType<typeof readEntry> | null> {
   try {
     return readEntry(await readFile(path));

@@ -1,23 +1,23 @@
-// The configuration that the machines of a fleet have in common: its text, and what may not be in it. Pure.
+// The fleet's layer: the configuration that its machines share, and the keys that it must not have. Pure.
 import { literalSecrets } from "../literal-secrets.ts";
 import { asTable, listIn } from "../read/tables.ts";
 import type { BackendConfig } from "../snapshot.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
 
-/** Of the text, in bytes of UTF-8. */
+/** The limit of the text, in bytes of UTF-8. */
 export const LARGEST_LAYER_BYTES = 128 * 1024;
 
-/** The caller has proved that the operator signed it. */
+/** A layer whose operator's signature the caller has verified. */
 export interface ConfigLayer {
   /** TOML. */
   readonly text: string;
-  /** From 1; each is signed once. */
+  /** From 1; the operator signs each revision once. */
   readonly revision: number;
-  /** `U…`: it applies only under files that name this operator. */
+  /** The operator's public key (`U…`): the layer applies only under files that name it. */
   readonly operator: string;
 }
 
-/** How messages name it. */
+/** The name of the layer in messages. */
 export function layerName({ revision }: Pick<ConfigLayer, "revision">): string {
   return `fleet revision ${revision}`;
 }
@@ -38,7 +38,7 @@ const EXPECTED = "no such key in a fleet's configuration";
 /** A reference anywhere in a text: the fleet may not use a machine's secrets. */
 const REFERENCE = /^secret:|\$\{/;
 
-/** Mistakes: keys that only a machine's own file may have. */
+/** The mistakes of a layer: keys that only a machine's own file may have, and references to secrets. */
 export function forbiddenFindings(layer: unknown): Finding[] {
   const table = asTable(layer) ?? {};
   const findings: Finding[] = [];

@@ -1,11 +1,11 @@
-// Lays a file over the fleet's layer, table by table: the file wins. Remembers where each value came from. Pure.
+// Merges a file with the fleet's layer under it: the file wins. It notes the origin of each value. Pure.
 
 import { asTable } from "../read/tables.ts";
 import type { KeyPath } from "../values/mistakes.ts";
 import { nameKey } from "../values/names.ts";
 import { define, emptyTable } from "../values/table.ts";
 
-/** Settings: each key by itself. */
+/** Sections that are merged key by key. */
 const BY_KEY: ReadonlySet<string> = new Set([
   "global",
   "sync",
@@ -14,24 +14,24 @@ const BY_KEY: ReadonlySet<string> = new Set([
   "limits",
   "optimizer",
 ]);
-/** Lists of named entries: each entry comes whole from one file. Half an entry from each could mean what nobody wrote. */
+/** Lists of named entries. Each entry comes whole from one text: a mix of two could mean what neither says. */
 const BY_NAME: ReadonlySet<string> = new Set(["shares", "aliases"]);
-/** Tables of named entries: likewise. */
+/** Tables of named entries, merged likewise. */
 const BY_TABLE: ReadonlySet<string> = new Set(["backends", "groups"]);
-// Any other section is taken whole: the file's, or else the layer's.
+// Any other section is taken whole from the file, or else from the layer.
 
 type Origin = "file" | "layer";
 
 interface Place {
   readonly of: Origin;
-  /** Its path in that text. */
+  /** The path in the text of `of`. */
   readonly path: KeyPath;
 }
 
 export function mergeUnder(file: unknown, layer: unknown) {
   const own = asTable(file) ?? {};
   const under = asTable(layer) ?? {};
-  /** Of lists from both texts: the place of each entry. */
+  /** The place of each entry of the merged lists, by section. */
   const lists = new Map<string, readonly Place[]>();
   const merged = emptyTable();
   // The file's entries first: among backends, the first wins.
@@ -61,9 +61,9 @@ export function mergeUnder(file: unknown, layer: unknown) {
   };
   return {
     value: merged,
-    /** The sections that hold something from the layer. */
+    /** The sections with a value of the layer. */
     sections: Object.keys(merged).filter((name) => !isOwn(name)),
-    /** The place of a key of the merged tables. */
+    /** The place in either text of a path in `value`. */
     placeOf(path: KeyPath): Place {
       const [section, key, ...rest] = path;
       if (section === undefined || key === undefined) return { of: originOf(own, section), path };

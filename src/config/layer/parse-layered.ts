@@ -66,7 +66,7 @@ function addedNames(own: MountaineerConfig, both: MountaineerConfig): readonly s
   });
 }
 
-/** All mistakes of a layer, whatever file it lies under; `name`: how mistakes name it. */
+/** All mistakes of a layer by itself; `name`: its name in mistakes. */
 export async function layerMistakes(
   text: string,
   name: string,
@@ -75,7 +75,7 @@ export async function layerMistakes(
   const under = await readLayer(text, name);
   if (!under.ok) return under.mistakes;
   const checked = checkTables(under.value, place);
-  // Not a mistake: what the layer refers to may stand in each machine's own file.
+  // A name that the layer lacks may be in each machine's own file.
   const findings = checked.findings.filter(({ restsOnAbsence }) => restsOnAbsence !== true);
   const secrets =
     checked.file === null ? [] : secretFindings(engineOf(checked.file, name, place).config.backends);
@@ -86,7 +86,7 @@ type ReadLayer =
   | ({ readonly ok: true; readonly value: unknown } & Omit<FoundInText, "findings">)
   | Extract<LoadedConfig, { ok: false }>;
 
-/** Reads the text of a layer; its mistakes include those that only a layer can have. */
+/** Reads the text of a layer and refuses keys that a layer must not have. */
 async function readLayer(text: string, name: string): Promise<ReadLayer> {
   const bytes = Buffer.from(text);
   if (bytes.length > LARGEST_LAYER_BYTES) {

@@ -46,7 +46,7 @@ function mountNames(shares: readonly unknown[]): string[] {
   return [...new Set([...shareNames(shares), ...ofServer])];
 }
 
-/** What Mountaineer has, or will have, at the link's path; null: nothing. */
+/** What Mountaineer itself keeps at the link's path, in words; null: nothing. */
 function standsIn(
   path: string,
   { sharesRoot, mountRoot }: Roots,
@@ -132,7 +132,7 @@ export function aliasFindings(file: Table, place: RulePlace): Finding[] {
   });
 }
 
-/** What is said beside a share that the file does not have. */
+/** The hint for an unknown share in a file without shares. */
 const NO_SHARES = "the file has no shares";
 
 /** Names of shares as the file has them, skipping values that are not names. */

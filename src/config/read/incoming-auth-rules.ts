@@ -17,7 +17,7 @@ import {
   wrong,
 } from "./tables.ts";
 
-/** Keys about tokens that an authorization server signs. */
+/** Keys for tokens of an authorization server. */
 const SIGNED_KEYS = [
   "issuer",
   "audience",
@@ -31,7 +31,7 @@ const SIGNED_KEYS = [
 ] as const;
 const ANY_ADDRESS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
-/** All mistakes that concern who may come in. */
+/** All mistakes between the keys of sign-in and of the listening address. */
 export function incomingAuthFindings(file: Table, place: RulePlace): Finding[] {
   const auth = asTable(file["incoming_auth"]) ?? {};
   const server = asTable(file["server"]) ?? {};

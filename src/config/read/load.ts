@@ -45,19 +45,13 @@ function mayHoldTables(path: KeyPath): boolean {
   return (sectionAt(path)?.tables.length ?? 0) > 0;
 }
 
-/**
- * True for a table or list with a place of its own in the file. A member of a list or table, such as a backend, exists
- * only if it is written.
- */
+/** True for a table or list that may be absent. A member of a list or table, such as a backend, exists once written. */
 function mayBeAbsent(path: KeyPath): boolean {
   const section = sectionAt(path);
   return section === null ? memberSection(path) !== null : section.members === null;
 }
 
-/**
- * Without sections that are written as `global:` with nothing below, which means that they are absent; likewise tables
- * and lists in a section.
- */
+/** The value without empty YAML sections, tables and lists (`global:` with no line below), which count as absent. */
 function withoutEmptySections(value: unknown, path: KeyPath = []): unknown {
   const table = asTable(value);
   if (table === null || !mayHoldTables(path)) return value;
@@ -80,7 +74,7 @@ function firstOfEachKey(findings: readonly Finding[]): Finding[] {
 
 /** Mistakes in one text, before they are placed. */
 export interface FoundInText {
-  /** How mistakes name the text. */
+  /** The name of the text in mistakes. */
   readonly path: string;
   readonly text: string;
   readonly parsed: ParsedText;
@@ -120,7 +114,7 @@ type ReadText =
   | { readonly ok: true; readonly text: string; readonly parsed: ParsedText; readonly value: unknown }
   | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
 
-/** A text's tables, valid or not; `path`: how mistakes name the text. */
+/** The tables of a text, not validated; `path`: the name of the text in mistakes. */
 export async function readTables(bytes: Uint8Array, path: string, format: ConfigFormat): Promise<ReadText> {
   const decoded = decodeText(bytes);
   if (!decoded.ok) {
@@ -178,7 +172,7 @@ export async function parseConfig(
   if (!read.ok) return read;
   const { text, parsed } = read;
   const checked = checkTables(read.value, place);
-  // If only parts of a text could be read, what seems to be missing may stand in the rest.
+  // A key that seems to be missing may be in a part of the text that could not be read.
   const findings = checked.findings.filter(({ found, restsOnAbsence }) => {
     return !(parsed.incomplete && (found === MISSING || restsOnAbsence === true));
   });
@@ -244,7 +238,7 @@ export async function readConfigIfPresent(path: string): Promise<Uint8Array | nu
   }
 }
 
-/** null where there is no link. */
+/** The target of a link; null if there is no link. */
 function linkTarget(path: string): Promise<string | null> {
   return readlink(path).catch(() => null);
 }
@@ -280,7 +274,7 @@ function unstatedShareWarnings(config: MountaineerConfig): ConfigWarning[] {
   });
 }
 
-/** Folders that lead to a share, and the share's name. */
+/** The folders that lead to shares, each with the name of its share. */
 function placesOf({ global, shares, aliases }: MountaineerConfig): readonly (readonly [string, string])[] {
   return [
     ...shares.flatMap(({ name, shareName }) => [

@@ -27,7 +27,7 @@ export function childPlace(
   return made;
 }
 
-/** Locates what is not in the tree at the key of its closest ancestor. */
+/** Locates a path; one that is not in the tree, at the key of its closest ancestor. */
 export function treeLocator(root: PlaceTree): Locator {
   return {
     offsetOf(path: KeyPath, at) {

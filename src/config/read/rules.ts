@@ -43,7 +43,7 @@ function readPath(value: unknown, userHome: string): string | null {
   return typeof value === "string" && parsePath(value).ok ? expandPath(value, userHome) : null;
 }
 
-/** Keys that the driver needs and that are missing, and keys that do not go with it. */
+/** Missing keys that the driver needs, and keys that it does not take. */
 function driverFindings(share: Table, at: KeyPath): Finding[] {
   const has = (key: string): boolean => share[key] !== undefined;
   const findings: Finding[] = [];
@@ -120,7 +120,7 @@ function sourceFindings(shares: Shares): Finding[] {
     const repeated = ROUTES.flatMap(({ host }) => {
       const address = readHost(share[host]);
       if (address === null) return [];
-      // For any route: the other share's fallback would find our mount and take it for its own.
+      // Routes are not told apart: the other share would find this mount on its fallback and take it for its own.
       const source = `${hostKey(address)} ${nameKey(serverName)}`;
       const first = sources.get(source) ?? index;
       sources.set(source, first);

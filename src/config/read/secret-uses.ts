@@ -1,4 +1,4 @@
-// Finds all references to secrets in a configuration, wherever they stand.
+// Finds all references to secrets in a configuration.
 import { isReference, type SecretReference } from "../../secrets/reference.ts";
 import { routesOf } from "../backend-routes.ts";
 import { type ConfigSnapshot, deepFreeze, type MountaineerConfig, snakeCase } from "../snapshot.ts";

@@ -11,19 +11,19 @@ export interface SyntaxFinding extends IssueDetail {
   readonly path: KeyPath;
 }
 
-/** Offsets of keys and values in the text; what is not there gets the offset of the closest thing around it. */
+/** Offsets of keys and values in the text; a missing key has the offset of the closest table around it. */
 export interface Locator {
   offsetOf(path: KeyPath, at: "key" | "value"): number;
 }
 
-/** What a TOML or YAML parser of ours made of a text. */
+/** The result of our TOML or YAML reader. */
 export interface ParsedText {
   /** Objects without a prototype; `{}` if nothing could be read. */
   readonly value: unknown;
   readonly syntax: readonly SyntaxFinding[];
-  /** There is a mistake in `syntax`, and what is missing from `value` may stand in a part that was skipped for it. */
+  /** A mistake in `syntax` made the reader skip a part of the text, so that `value` may lack keys. */
   readonly incomplete: boolean;
-  /** Called only if there is a mistake to place, because it costs memory and time. */
+  /** Locates keys; called only to place a mistake, as it costs memory and time. */
   locate(): Promise<Locator>;
 }
 

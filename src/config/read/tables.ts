@@ -6,7 +6,7 @@ import { isTable } from "../values/table.ts";
 
 export type Table = Readonly<Record<string, unknown>>;
 
-/** What the rules need of the machine. */
+/** The facts about the machine that the rules need. */
 export type RulePlace = Pick<ConfigPlace, "home" | "userHome" | "defaultMountRoot" | "hasSandbox">;
 
 /** null for anything but a table. */
@@ -55,12 +55,12 @@ export function missing(path: KeyPath, expected: string, hint: string | null = n
   return { path, at: "key", found: MISSING, expected, hint };
 }
 
-/** The mistake of a value that does not go with others. */
+/** The mistake of a value that contradicts other values. */
 export function wrong(path: KeyPath, found: string, expected: string, hint: string | null = null): Finding {
   return { path, at: "value", found, expected, hint };
 }
 
-/** The mistake of a key that does not go with others. */
+/** The mistake of a key that must be absent beside other keys. */
 export function surplus(path: KeyPath, found: string, hint: string): Finding {
   return { path, at: "key", found, expected: `no \`${path.at(-1)}\``, hint };
 }

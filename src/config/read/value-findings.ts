@@ -14,7 +14,7 @@ import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from
 import { valueAt } from "../values/table.ts";
 
 const BACKENDS_HERE = "MCP servers are `[backends.NAME]` here";
-/** Names that MCP clients, other gateways and options use for what has another name here, by section and key. */
+/** Hints for keys of MCP clients, other gateways and options that have another name here, by section and key. */
 const OTHERS_NAMES: ReadonlyMap<string, string> = new Map([
   ["mcpServers", BACKENDS_HERE],
   ["mcp_servers", BACKENDS_HERE],
@@ -24,10 +24,7 @@ const OTHERS_NAMES: ReadonlyMap<string, string> = new Map([
   ["[[shares]] tb_path", "did you mean `thunderbolt_path`?"],
 ]);
 
-/**
- * What may have been meant by a key that `own` (null: the top of the file) does not have: a mistyped key, or another
- * program's.
- */
+/** A hint for an unknown key of `own` (null: the top of the file): a similar key, or the key that replaces it here. */
 export function unknownKeyHint(own: SectionDoc | null, key: string): string | null {
   const known = OTHERS_NAMES.get(own === null ? key : `${own.header} ${key}`);
   if (known !== undefined) return known;
@@ -68,7 +65,7 @@ const YES_AND_NO: Readonly<Record<string, string>> = {
 };
 
 const ADDRESS_HERE = 'write "streamable-http", or leave it out beside a `url`';
-/** Names that MCP clients use for the ways to a server. */
+/** Hints for the transport types of MCP clients. */
 const OTHERS_TYPES: ReadonlyMap<string, string> = new Map([
   ["http", ADDRESS_HERE],
   ["streamableHttp", ADDRESS_HERE],

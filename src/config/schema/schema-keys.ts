@@ -1,8 +1,8 @@
-// Declares a key of the configuration, once: its values, default and documentation, and what a change of it decides.
+// Declares a key of the configuration: its values, default and documentation, and the approval that a change needs.
 import type { IssueDetail, KeyPath } from "../values/mistakes.ts";
 import { choice, type JsonSchema, number, toggle, type Value } from "./value-types.ts";
 
-/** What a key decides. This says in which mode a change of it waits for a person's approval. */
+/** What a key decides, and thereby in which mode a change of it waits for a person's approval. */
 export type EntryKind =
   /** Which program runs, and with what. */
   | "runs"
@@ -15,13 +15,13 @@ export type EntryKind =
   /** What is watched, limited, kept or renamed, and where Mountaineer makes files and links. */
   | "guards";
 
-/** `free`: a change waits for nobody. */
+/** `free`: a change needs no approval. */
 export type Approval = EntryKind | "free";
 
 /** The documentation of one key. A mistake shows what was found only where `shown` is `plain`. */
 export interface KeyDoc extends Pick<Value<unknown>, "type" | "expected" | "choices" | "shown"> {
   readonly unit: string | null;
-  /** What applies when the key is absent, in words or as a value; null when it is required. */
+  /** The default, in words or as a value; null when the key is required. */
   readonly absent: string | null;
   readonly meaning: string;
   /** An example value, as TOML. */
@@ -31,25 +31,25 @@ export interface KeyDoc extends Pick<Value<unknown>, "type" | "expected" | "choi
 
 /** A mistake in a value, before it is put in words. */
 export type Issue =
-  /** A reader's own words. */
+  /** Described by the reader of the value. */
   | {
       readonly kind: "detail";
       readonly path: KeyPath;
       readonly at: "key" | "value";
       readonly detail: IssueDetail;
     }
-  /** Of a key: the wrong kind, out of its limits, or missing. */
+  /** A key has the wrong kind of value, one out of its limits, or none. */
   | { readonly kind: "value"; readonly path: KeyPath; readonly doc: KeyDoc }
-  /** Something else where a table or list belongs. */
+  /** The value is not the table or list that belongs here. */
   | { readonly kind: "section"; readonly path: KeyPath }
   /** A table has a key that is unknown. */
   | { readonly kind: "unknown"; readonly path: KeyPath; readonly key: string };
 
-/** What may be at a place in the file: a key, table or list. */
+/** A declaration of a place in the file: a key, table or list. */
 export interface Node<Out> {
   readonly isRequired: boolean;
   json(): JsonSchema;
-  /** Returns `Out` only if it added no issue. */
+  /** The result is an `Out` only if the call added no issue. */
   read(written: unknown, path: KeyPath, issues: Issue[]): Out;
 }
 
@@ -58,9 +58,9 @@ export type OutOf<N> = N extends Node<infer Out> ? Out : never;
 export interface Key<Out, Unit extends string | null = string | null> extends Node<Out> {
   readonly kind: "key";
   readonly doc: KeyDoc & { readonly unit: Unit };
-  /** The value when the key is absent; undefined: that depends on other things. */
+  /** The default value; undefined: none, or one that depends on the machine or on other keys. */
   readonly fallback: Out | undefined;
-  /** Turns the value into the engine's; absent: they are the same. */
+  /** Converts the value for the engine; absent: no conversion. */
   readonly settle: Value<unknown>["settle"];
 }
 
@@ -112,7 +112,7 @@ function description({ meaning, unit, absent }: KeyDoc): string {
   return parts.join(" ");
 }
 
-/** A key that its table must have. */
+/** A required key. */
 export function required<Out>(approval: Approval, value: Value<Out>, doc: Described): Key<Out> {
   return keyOf<Out>(approval, value, { ...doc, unit: null }, undefined, true);
 }

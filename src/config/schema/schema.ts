@@ -1,5 +1,5 @@
-// The whole configuration file: its sections in reading order, and their schema. Validation, the starter, the reference
-// in docs/ and the editors' JSON Schema are made from it.
+// The schema of the whole configuration file, in reading order. Validation, the starter, the reference in docs/ and the
+// editors' JSON Schema follow from it.
 import { parseBackendName } from "../values/backend-names.ts";
 import type { KeyPath } from "../values/mistakes.ts";
 import { groupKeys, optimizerKeys, profileKeys } from "./fewer-tools-schema.ts";
@@ -14,9 +14,9 @@ import { listOf, type Members, named, optionalTable, orAbsent, type Place, table
 import { telemetryKeys } from "./telemetry-schema.ts";
 import { trustKeys } from "./trust-schema.ts";
 
-/** How a change of the file may be noticed. */
+/** The ways to notice a change of the file. */
 const DETECTION_CHOICES = ["mtime", "hash", "inotify"] as const;
-/** What may follow a reload that failed. */
+/** The reactions to a failed reload. */
 const ON_FAILURE_CHOICES = ["backoff", "fixed", "stop"] as const;
 
 export const syncKeys = {
@@ -157,9 +157,9 @@ export type ShareFile = ConfigFile["shares"][number];
 export type AliasFile = ConfigFile["aliases"][number];
 export type BackendFile = ConfigFile["backends"][string];
 
-/** Stands in a pattern for a name that people choose. */
+/** In a pattern, any name that people choose. */
 export const ANY_NAME = "*";
-/** Stands in a pattern for an index in a list. */
+/** In a pattern, any index in a list. */
 export const ANY_PLACE = "#";
 
 /** One table of the file: its purpose, how its header is written, and its keys. */
@@ -170,15 +170,15 @@ export interface SectionDoc {
   readonly pattern: readonly string[];
   readonly header: string;
   readonly meaning: string;
-  /** What the members of this list or table are; null for a table that exists once. */
+  /** The plural of the list's or table's members; null for a table that exists once. */
   readonly members: string | null;
-  /** Empty where people choose the names (`isOpen`), and where everything below it is a table. */
+  /** The names of its keys; empty if people choose them (`isOpen`), or all members are tables. */
   readonly keys: readonly string[];
   /** The keys of tables below it. */
   readonly tables: readonly string[];
-  /** Any key is allowed, and all mean the same. */
+  /** People choose the keys, and all have one meaning. */
   readonly isOpen: boolean;
-  /** If the file does not have it, the effective configuration does not show it. */
+  /** The effective configuration shows the table only if the file has it. */
   readonly isOptional: boolean;
   /** The declaration of one key. */
   key(name: string): Key<unknown>;
@@ -248,7 +248,7 @@ export function sectionAt(path: KeyPath): SectionDoc | null {
   return SECTIONS.find(({ pattern }) => pattern.length === path.length && fits(pattern, path, false)) ?? null;
 }
 
-/** The same for a path as people type it, in which a member of a list may be given by its name. */
+/** As `sectionAt`, for a typed path, in which a name may stand for the index of a list's member. */
 export function sectionNamed(path: KeyPath): SectionDoc | null {
   return SECTIONS.find(({ pattern }) => pattern.length === path.length && fits(pattern, path, true)) ?? null;
 }

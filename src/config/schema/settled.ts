@@ -48,7 +48,7 @@ export function camelCase(name: string): string {
   return name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** The same names as in the type. */
+/** The engine's name of a key or table, as in the type `SettledName`. */
 export function settledName(name: string, place: Place): string {
   const unit = place.kind === "key" ? place.doc.unit : null;
   if (unit === "seconds") return `${camelCase(name.replace(/_secs$/, ""))}Ms`;
@@ -106,7 +106,7 @@ export function mostSerious(kinds: readonly Approval[]): EntryKind | null {
   return SERIOUSNESS.find((kind) => kinds.includes(kind)) ?? null;
 }
 
-/** What a change at a place decides: of a table, the most serious of its keys. */
+/** The approval that a change at a place needs; for a table, the most serious of its keys'. */
 export function approvalOf(place: Place): Approval {
   switch (place.kind) {
     case "key":
@@ -121,7 +121,7 @@ export function approvalOf(place: Place): Approval {
   }
 }
 
-/** The same for each key and table, under the engine's names. */
+/** `approvalOf` for each key and table, under the engine's names. */
 export function approvalsIn(members: Members): Readonly<Record<string, Approval>> {
   return Object.fromEntries(
     Object.entries(members).map(([name, place]) => [settledName(name, place), approvalOf(place)]),

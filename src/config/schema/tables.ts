@@ -1,4 +1,4 @@
-// Declares the tables of the configuration: which keys and tables each has, and what the documents say of it.
+// Declares the tables of the configuration: the keys and tables of each, and its documentation.
 import { describeValue, type KeyPath } from "../values/mistakes.ts";
 import type { TextReading } from "../values/names.ts";
 import { define, isTable } from "../values/table.ts";
@@ -8,7 +8,7 @@ import type { JsonSchema } from "./value-types.ts";
 /** The documentation of a table, or of each table of a list. */
 interface TableText {
   readonly meaning: string;
-  /** If the file does not have it, the effective configuration does not show it. */
+  /** The effective configuration shows the table only if the file has it. */
   readonly isOptional: boolean;
 }
 
@@ -39,7 +39,7 @@ export type Place = Key<unknown> | Table<unknown> | OpenTable<unknown> | TablesO
 
 type OutOfMembers<M extends Members> = { readonly [Name in keyof M]: OutOf<M[Name]> };
 
-/** A table that counts as empty if the file does not have it. */
+/** A table; an absent one counts as empty. */
 export function table<M extends Members>(
   meaning: string,
   keys: M,
@@ -78,12 +78,12 @@ export function table<M extends Members>(
   };
 }
 
-/** The same, but not shown in the effective configuration if the file does not have it. */
+/** As `table`, but shown in the effective configuration only if the file has it. */
 export function optionalTable<M extends Members>(meaning: string, keys: M): Table<OutOfMembers<M>, M> {
   return table(meaning, keys, true);
 }
 
-/** The same table, or null if the file does not have it. */
+/** The same table, read as undefined if it is absent. */
 export function orAbsent<P extends Table<unknown> | OpenTable<unknown>>(
   place: P,
 ): Omit<P, "read"> & Pick<Node<OutOf<P> | undefined>, "read"> {
@@ -97,7 +97,7 @@ export function orAbsent<P extends Table<unknown> | OpenTable<unknown>>(
   };
 }
 
-/** `[[NAME]]`: empty if the file has none. */
+/** `[[NAME]]`; an absent list counts as empty. */
 export function listOf<Out, M extends Members>(
   noun: string,
   one: Table<Out, M>,
@@ -119,7 +119,7 @@ export function listOf<Out, M extends Members>(
 }
 
 type NameReader = (name: string) => TextReading;
-/** A pattern for editors; the reader of names checks more. */
+/** A pattern for editors; `NameReader` checks more. */
 type NamePattern = { readonly pattern?: string };
 
 function readNamed<Out>(
@@ -154,7 +154,7 @@ function namedJson({ pattern }: NamePattern, member: Node<unknown>): JsonSchema 
   return { type: "object", propertyNames, additionalProperties: member.json() };
 }
 
-/** `[NAME.*]`: tables under names that people choose; empty if the file has none. */
+/** `[NAME.*]`: tables under names that people choose; absent ones count as empty. */
 export function named<Out, M extends Members>(
   noun: string,
   readName: NameReader,
@@ -171,7 +171,7 @@ export function named<Out, M extends Members>(
   };
 }
 
-/** A table in which people choose the keys. */
+/** A table with keys that people choose. */
 export function open<Out>(
   meaning: string,
   readName: NameReader,

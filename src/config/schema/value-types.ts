@@ -1,5 +1,5 @@
-// The values that a single key may have: how a value of the file is read, described and shown. The daemon loads this,
-// too, so it uses no schema library.
+// The types of single values: how each is read, described and shown. No schema library, because the daemon loads this
+// file, too.
 import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { parseReference, REFERENCE_FORMS, type SecretReference } from "../../secrets/reference.ts";
 import { parseGlob, parseLabel, parseServerUrl, URL_EXPECTED } from "../values/backend-values.ts";
@@ -19,7 +19,7 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
  */
 export type Shown = "plain" | "reference" | "secret text" | "address" | "program" | "arguments";
 
-/** Called for each mistake; null: the value is of the wrong kind, or out of its limits. */
+/** Reports a mistake; null: the value is of the wrong kind, or out of its limits. */
 type Refuse = (detail: IssueDetail | null, at: KeyPath) => undefined;
 
 export interface Value<Out> {
@@ -30,9 +30,9 @@ export interface Value<Out> {
   readonly choices: readonly string[] | null;
   readonly shown: Shown;
   readonly json: JsonSchema;
-  /** Turns a value that was read into the engine's; absent: they are the same. */
+  /** Converts a value for the engine; absent: no conversion. */
   settle?(value: unknown, userHome: string): unknown;
-  /** Returns undefined after it has called `refuse`. */
+  /** Undefined after a call of `refuse`. */
   read(value: unknown, refuse: Refuse, at?: KeyPath): Out | undefined;
 }
 
@@ -47,7 +47,7 @@ interface TextLook {
   readonly describe?: (text: string) => string;
 }
 
-/** A text as `read` reads it. Each use says how it may be shown. */
+/** A text that `read` checks and converts. */
 export function text<Out = string>(
   shown: Shown,
   read: (text: string) => Reading<Out>,
@@ -107,13 +107,13 @@ export function choice<const Word extends string>(choices: readonly Word[]): Val
   };
 }
 
-/** Each once. */
+/** Converts the members of a list and drops repeated ones. */
 function settledList(settle: NonNullable<Value<unknown>["settle"]>): NonNullable<Value<unknown>["settle"]> {
   return (values, userHome) =>
     Array.isArray(values) ? [...new Set(values.map((value: unknown) => settle(value, userHome)))] : values;
 }
 
-/** A list, shown as its members are unless it says otherwise. */
+/** A list; `shown` is by default that of its members. */
 export function list<Out>(
   member: Value<Out>,
   {
@@ -138,7 +138,7 @@ export function list<Out>(
   };
 }
 
-/** Absolute for the engine. */
+/** A path, absolute for the engine. */
 export const path: Value<string> = {
   ...text("plain", parsePath, { type: "path", expected: PATH_EXPECTED }),
   settle: (value, userHome) => expandPath(String(value), userHome),

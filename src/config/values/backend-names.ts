@@ -1,4 +1,4 @@
-// The rules for names of backends, tools, variables and headers, and which of those names suggest a secret.
+// The rules for names of backends, tools, variables and headers, and for names that suggest a secret.
 import { isVariableName } from "../../runtime/text/name-forms.ts";
 import type { TextReading } from "./names.ts";
 
@@ -12,7 +12,7 @@ function wrong(expected: string, hint: string | null = null): TextReading {
   return { ok: false, expected, hint };
 }
 
-/** A name that begins with a letter, because objects keep such keys in order. */
+/** The name begins with a letter, because objects keep the order of such keys alone. */
 export function parseBackendName(text: string): TextReading {
   if (/^[A-Za-z][A-Za-z0-9_-]*$/.test(text) && text.length <= LONGEST_NAME) return { ok: true, value: text };
   const hint = /^[0-9]/.test(text) ? "begin it with a letter" : null;
@@ -26,21 +26,15 @@ export function borrowedName(backend: string, machine: string): string {
   return `${backend}${AT_MACHINE}${machine}`;
 }
 
-/** No machine has such a name. */
+/** No machine can have this name. */
 const ANY_MACHINE = "*";
 
-/**
- * The name under which the common tools of other machines' backends of that name are published, if this machine has no
- * such backend.
- */
+/** The name that publishes the common tools of other machines' backends, if this machine has no such backend. */
 export function commonName(backend: string): string {
   return borrowedName(backend, ANY_MACHINE);
 }
 
-/**
- * The prefix of its tools' names: its machine's name, or for a common backend its own; null: no prefix, it is this
- * machine's own.
- */
+/** The prefix of other machines' tools: the machine's name, or a common backend's; null for this machine's backends. */
 export function foreignPrefix(backendName: string): string | null {
   const machine = machineOf(backendName);
   return machine === ANY_MACHINE ? plainName(backendName) : machine;
@@ -61,14 +55,13 @@ export function machineOf(backendName: string): string | null {
   return backendName.split(AT_MACHINE)[1] ?? null;
 }
 
-/** Not digits alone: those name routes without a name, by their place. */
 export function parseRouteName(text: string): TextReading {
   const isGood = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/.test(text) && text !== AUTO_ROUTE;
   const expected = "a name of letters, digits, `_` and `-`, at most 32 characters, and not `auto`";
   return isGood ? { ok: true, value: text } : wrong(expected);
 }
 
-/** In `switch --to`: the route that the rules choose. */
+/** In `switch --to`, the route that the daemon chooses itself. */
 export const AUTO_ROUTE = "auto";
 
 /** A server's own name for a tool: any is accepted. */
@@ -89,7 +82,7 @@ export function parseVariableName(text: string): TextReading {
   return wrong("the name of an environment variable: letters, digits and `_`, not beginning with a digit");
 }
 
-// Set by the code that speaks the protocol: written by hand, each would break the connection or contradict a message.
+// The protocol's code sets these headers: any other value would break the connection or contradict a message.
 const PROTOCOL_HEADERS: ReadonlySet<string> = new Set([
   "accept",
   "accept-encoding",

@@ -20,7 +20,7 @@ export const FLEET_SERVER_EXPECTED = "`tls://HOST:PORT`, or `nats://127.0.0.1:PO
 
 const NATS_PORT = 4222;
 
-/** `[fleet]` as a file spells it, of a server with a certificate authority of its own. */
+/** The keys of `[fleet]` in a file, for a server with its own certificate authority. */
 export interface FleetSection {
   readonly name: string;
   readonly servers: readonly string[];
@@ -82,7 +82,7 @@ export function parseFleetServer(text: string): TextReading {
     return wrong(FLEET_SERVER_EXPECTED, "who signs in is said by `credentials`, never by an address");
   }
   const reading = parseHost(place);
-  // A port that is not written is that of SMB there.
+  // Without a port, `parseHost` gives the port of SMB.
   const hasPort = /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(place);
   if (!reading.ok || place.includes("%")) {
     return wrong(FLEET_SERVER_EXPECTED, "an IPv6 address is written `tls://[2001:db8::1]:4222`");

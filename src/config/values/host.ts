@@ -8,7 +8,7 @@ type HostReading =
   | { readonly ok: true; readonly address: HostAddress }
   | { readonly ok: false; readonly found: string; readonly hint: string | null };
 
-/** What a message says it expected in a host's place. */
+/** The `expected` of a mistake in a host. */
 export const HOST_EXPECTED =
   "a host as `name`, `name:port`, an IPv4 address, or an IPv6 address as `::1` or `[::1]:445`";
 
@@ -55,7 +55,7 @@ function badHostHint(text: string): string | null {
 /** Reads a host; the port is 445 when none is written. */
 export function parseHost(text: string): HostReading {
   if (text === "") return wrong("an empty string", null);
-  // What stands before an `@` may be a password.
+  // The text before an `@` may be a password.
   const found = text.includes("@") ? "a user before the host" : `string ${quoted(text)}`;
   const bracketed = /^\[([^\]]*)\](?::(.*))?$/s.exec(text);
   if (bracketed !== null) {
@@ -103,12 +103,12 @@ export function isLoopback(host: string): boolean {
   return name === "localhost" || name === "::1" || (isIPv4(name) && name.startsWith("127."));
 }
 
-/** The same of an address's host. */
+/** `isLoopback` of a URL's host. */
 export function isLoopbackUrl({ hostname }: URL): boolean {
   return isLoopback(hostname.replace(/^\[(.*)\]$/, "$1"));
 }
 
-/** What a message says it expected in the place of an address to listen on. */
+/** The `expected` of a mistake in an address to listen on. */
 export const LISTEN_ADDRESS_EXPECTED = "an IP address of this machine, or a name such as `localhost`";
 
 /** Reads an address to listen on: a name or IP address, without a port. */

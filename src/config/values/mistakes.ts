@@ -2,7 +2,7 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
 
-/** What is wrong, in words. */
+/** A mistake in words. */
 export interface IssueDetail {
   readonly found: string;
   readonly expected: string;
@@ -16,32 +16,32 @@ export interface ConfigMistake extends IssueDetail {
   readonly line: number;
   /** From 1, in UTF-16 units as editors count; a byte order mark does not count. */
   readonly column: number;
-  /** `shares[1].fallback_host`; empty when the mistake is in the text, not in a key. */
+  /** `shares[1].fallback_host`; empty for a mistake of syntax without a key. */
   readonly path: string;
 }
 
 export type KeyPath = readonly (string | number)[];
 
-/** A mistake whose place is not known yet. */
+/** A mistake without its line and column. */
 export interface Finding extends IssueDetail {
   readonly path: KeyPath;
   /** Whether the mistake points at the key or at its value. */
   readonly at: "key" | "value";
-  /** The mistake is that something is missing, so it may be wrong if a part of the text could not be read. */
+  /** The mistake rests on a missing key or name, which may be in a part of the text that could not be read. */
   readonly restsOnAbsence?: true;
 }
 
-/** What `found` says when a key is missing. */
+/** The `found` of a missing key. */
 export const MISSING = "nothing";
 
-/** At most this many mistakes are listed; the last entry then says that there are more. */
+/** The limit of listed mistakes; if there are more, the last one says so. */
 export const MISTAKE_LIMIT = 200;
 
 const SHOWN_CHARACTERS = 60;
 // Control and format characters would let a file move the cursor, or reorder what a terminal shows.
 const UNSAFE_CHARACTER = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
-/** `text` in double quotes, shortened, with what could upset a terminal escaped. */
+/** `text` in double quotes, shortened, with control and format characters escaped. */
 export function quoted(text: string): string {
   const characters = [...text.slice(0, SHOWN_CHARACTERS * 2)];
   const shown = characters.slice(0, SHOWN_CHARACTERS).join("");
@@ -72,7 +72,7 @@ export function describeKind(value: unknown): string {
   return describeValue(value);
 }
 
-/** A share's name as it may be shown: one that is part of an address may carry a password, as in `ann:secret@nas/core`. */
+/** A share's name as it may be shown: one in an address may have a password before it, as in `ann:secret@nas/core`. */
 export function describeServerShare(name: string): string {
   return /[@:]/.test(name) ? describeKind(name) : describeValue(name);
 }
@@ -94,7 +94,7 @@ export function pathText(path: KeyPath): string {
   return text;
 }
 
-/** All mistakes as text for people: `file:line:column: path`, then what was found and expected; without `lines` the path alone. */
+/** All mistakes as text: `file:line:column: path`, or the path alone without `lines`; then `found` and `expected`. */
 export function describeMistakes(
   mistakes: readonly ConfigMistake[],
   lines: "lines" | null = "lines",
@@ -111,7 +111,7 @@ export function describeMistakes(
     .join("\n");
 }
 
-/** The error a command ends with when its configuration has mistakes. */
+/** The error for a configuration with mistakes. */
 export function mistakesError(
   mistakes: readonly ConfigMistake[],
   hint: string | null = null,
@@ -119,7 +119,7 @@ export function mistakesError(
   return invalid(`the configuration has ${counted(mistakes)}\n${describeMistakes(mistakes)}`, hint);
 }
 
-/** The same for one that was to be written; `lines` null: nobody has a text with such lines. */
+/** The error for mistakes of a configuration that was to be written; `lines` null: without lines and columns. */
 export function refusalError(
   mistakes: readonly ConfigMistake[],
   lines: "lines" | null = "lines",
@@ -128,7 +128,7 @@ export function refusalError(
   return invalid(`${text}\n${describeMistakes(mistakes, lines)}`);
 }
 
-/** The same where nobody has written the text: it has no lines that anybody could look at. */
+/** The error for mistakes of a configuration that was only composed: one line each, without file and line. */
 export function unwrittenError(mistakes: readonly ConfigMistake[]): MountaineerError {
   const lines = mistakes.map((mistake) => `  ${mistakeText(mistake)}`);
   return new MountaineerError(
@@ -150,7 +150,7 @@ function invalid(text: string, hint: string | null = null): MountaineerError {
   return new MountaineerError("config_invalid", text, hint === null ? {} : { hint });
 }
 
-/** The hint for a name that is not among `known`; `none` if that is empty. */
+/** The hint for a name that is not in `known`; `none` is the hint for an empty `known`. */
 export function namesHint(name: string, known: readonly string[], none: string): string {
   const meant = closestWord(name, known);
   if (meant !== null) return `did you mean ${quoted(meant)}?`;

@@ -1,4 +1,4 @@
-// The rules for names of shares: ours (a path component) and the server's; and of networks.
+// The rules for names of shares (ours, a path component, and the server's), users, interfaces and networks.
 import { isIPv4 } from "node:net";
 
 export type TextReading =
@@ -25,7 +25,7 @@ function wrong(expected: string, hint: string | null = null): TextReading {
   return { ok: false, expected, hint };
 }
 
-/** Equal for two names that are the same to a case-insensitive file system. */
+/** A key that is equal for names that a case-insensitive file system takes for one. */
 export function nameKey(name: string): string {
   return name.normalize("NFC").toUpperCase().toLowerCase().normalize("NFC");
 }

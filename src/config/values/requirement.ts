@@ -1,4 +1,4 @@
-// What a backend requires of a share: the whole share, or a folder inside it.
+// A backend's requirement: a whole share, or a folder inside it.
 import { parseShareName, parseSubpath, type TextReading } from "./names.ts";
 
 export interface ShareRequirement {

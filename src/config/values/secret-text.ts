@@ -14,7 +14,7 @@ type SecretTextReading =
   | { readonly ok: true; readonly value: SecretText }
   | { readonly ok: false; readonly expected: string; readonly hint: string };
 
-/** `$${`, or what must be a reference: `parseReference` says whether it is one. */
+/** `$${`, or a `${` that must begin a reference. */
 const MARK = /\$\$\{|\$\{(?:[^{}]*\})?/g;
 // Text around references that is not a secret: separators, and the beginning of an Authorization header.
 const HARMLESS = /^(?:[\s:;,./@=&-]*|(?:bearer|basic|token|apikey) +)$/i;

@@ -1,5 +1,5 @@
-// Reads and edits a configuration in a process of its own, so that a hostile file delays nobody, and the schema library
-// and the parsers do not stay in the daemon's memory.
+// Reads and edits a configuration in a process of its own, so that a hostile file does not block the daemon, and the
+// parsers do not stay in its memory.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

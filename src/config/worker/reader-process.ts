@@ -1,4 +1,4 @@
-// One process that reads and edits configurations: started, asked one thing at a time, and ended.
+// One process that reads and edits configurations. It answers one request at a time.
 
 import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -9,11 +9,11 @@ import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 
-/** Far more than the largest file needs, ms; the process's start is part of the first answer. */
+/** The time limit of an answer, ms: far more than the largest file needs, and the process's start. */
 const DEADLINE_MS = 10_000;
-/** How long an idle process lives at most, ms: the process that started it ends it long before. */
+/** The longest life of the process, ms; its parent usually ends it long before. */
 const LONGEST_LIFE_MS = 10 * 60_000;
-/** It lives too short for collecting garbage, which would be a seventh of its work. */
+/** The process lives too briefly for garbage collection, which would be a seventh of its work. */
 const NODE_FLAGS = ["--max-old-space-size=256", "--min-semi-space-size=16", "--max-semi-space-size=16"];
 /** An accepted file is at most 512 KiB; its snapshot, and 200 mistakes, are of that order. */
 const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -67,12 +67,12 @@ export function startReaderProcess(clock: Clock) {
   };
 
   return {
-    /** False once it was ended, or has ended by itself. */
+    /** False once the process has ended, or `end` was called. */
     get isRunning() {
       return isRunning;
     },
     /**
-     * Call it only when the previous request is settled. Rejects with the error that the process reports, with
+     * Must not be called before the previous request is settled. Rejects with the error that the process reports, with
      * `config_unreadable` when it takes longer than 10 s or ends instead, and with `aborted`; after that the process
      * has ended.
      */
@@ -110,7 +110,7 @@ export function startReaderProcess(clock: Clock) {
         signal?.removeEventListener("abort", leave);
       }
     },
-    /** Kills it, whatever it is doing. Idempotent. */
+    /** Kills the process. Idempotent. */
     end,
   };
 }
