@@ -18,14 +18,14 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { counted, harmless, shellWord } from "../../runtime/text/plain-text.ts";
-import { renderOutcome, settledBackend } from "../edits/backend-outcome.ts";
+import { outcomeLines, settledBackend } from "../edits/backend-outcome.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { makeToken } from "../init/gateway-token.ts";
 import { withBlocks } from "../init/init-text.ts";
 import { opening } from "../init/opening.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
-import { showJson } from "../input/options.ts";
+import { showJson, showText } from "../input/options.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { keepWhile } from "../sessions/keep-while.ts";
@@ -124,9 +124,11 @@ export async function importServers(context: CommandContext, manner: ImportManne
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
   });
   const exit = tell(context, manner, draft, true);
+  const serving = started.filter((backend) => backend?.enabled === true);
   if (!context.json)
-    for (const backend of started)
-      if (backend?.enabled === true) context.print(renderOutcome(backend, context.stdoutStyle));
+    showText(context, (paint) =>
+      serving.flatMap((backend) => (backend === null ? [] : outcomeLines(backend, paint))),
+    );
   return exit;
 }
 

@@ -2,10 +2,10 @@
 
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { command, type GroupedCommands } from "../input/command.ts";
-import { showJson, showResult } from "../input/options.ts";
+import { doneLine, showResult } from "../input/options.ts";
 import { askEngine } from "../sessions/control-session.ts";
+import { renderAliases } from "../views/place-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { paintFor } from "../views/terminal-style.ts";
 
 export const aliasListCommand = command("alias list", {
   summary: "show every alias, where its link is and where it leads",
@@ -17,11 +17,9 @@ export const aliasListCommand = command("alias list", {
   },
   exits: { 0: "it could answer, however the links are" },
   async run(context) {
-    const { renderAliases } = await import("../views/place-view.ts");
     const report = await askEngine(context, "look", "aliases", null);
     showResult(context, report, () => renderAliases(report.aliases, context.stdoutStyle));
     if (report.aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
-    return 0;
   },
 });
 
@@ -47,17 +45,19 @@ const aliasAddCommand = command("alias add", {
       about: "what it is called here, and its link unless --alias-path says",
       isRequired: true,
     },
-    "--share <name>": { about: "the share that holds the folder", isRequired: true },
-    "--target-subpath <folder>": { about: "the folder, from the top of the share", isRequired: true },
+    "--share <name>": { about: "the share that holds the folder", isRequired: true, completes: "shares" },
+    "--target-subpath <folder>": {
+      about: "the folder, from the top of the share",
+      isRequired: true,
+      completes: "folders",
+    },
     "--alias-path <path>": "where to make the link; default: Links in shares_root",
   },
   async run(context, given) {
     const { addAlias } = await import("../edits/alias-change.ts");
-    const { renderAliases } = await import("../views/place-view.ts");
     const added = await addAlias(context, { ...given, path: given.aliasPath });
     const { alias } = added;
-    if (context.json) showJson(context, added);
-    else if (alias !== null) context.print(renderAliases([alias], context.stdoutStyle));
+    showResult(context, added, () => (alias === null ? "" : renderAliases([alias], context.stdoutStyle)));
     return alias?.link === "right" ? 0 : FAILED_EXIT;
   },
 });
@@ -70,20 +70,17 @@ const aliasRemoveCommand = command("alias remove", {
   examples: { "mountaineer alias remove --name projects": "the link goes, the folder stays" },
   exits: { 0: "it is gone", 1: "it is gone from the file, which does not run", 2: "there is no such alias" },
   takes: {
-    "--name <name>": { about: "the alias", isRequired: true },
+    "--name <name>": { about: "the alias", isRequired: true, completes: "aliases" },
   },
   async run(context, given) {
     const { removeAlias } = await import("../edits/alias-change.ts");
     const removed = await removeAlias(context, given.name);
     if (removed === null) return FAILED_EXIT;
     const { name, path, kept } = removed;
-    if (context.json) {
-      showJson(context, removed);
-      return 0;
-    }
-    const paint = paintFor(context.stdoutStyle);
-    context.print(`${paint.green(paint.symbols.good)} ${harmless(name)} is removed\n`);
-    if (kept) context.print(paint.dim(`  what stands at ${harmless(path)} is not ours, and stays\n`));
+    showResult(context, removed, (paint) => [
+      doneLine(paint, `${harmless(name)} is removed`),
+      ...(kept ? [paint.dim(`  what stands at ${harmless(path)} is not ours, and stays`)] : []),
+    ]);
     return 0;
   },
 });
@@ -97,7 +94,6 @@ const aliasReconcileCommand = command("alias reconcile", {
   exits: { 0: "every link is right", 1: "one cannot be made" },
   async run(context) {
     const { reconcileAliases } = await import("../edits/alias-change.ts");
-    const { renderAliases } = await import("../views/place-view.ts");
     const aliases = await reconcileAliases(context);
     showResult(context, { aliases }, () => renderAliases(aliases, context.stdoutStyle));
     if (aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");

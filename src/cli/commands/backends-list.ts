@@ -25,6 +25,5 @@ export const backendsListCommand = command("backends list", {
     );
     if (listed?.length === 0)
       context.note("no backend is configured; the gateway listens with nothing to publish");
-    return 0;
   },
 });

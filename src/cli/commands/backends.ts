@@ -1,24 +1,22 @@
 // The commands `mountaineer backends ...`.
 
 import type { LoginPerson, LoginReport } from "../../api/backend-sign-in.ts";
+import type { TypedBackend } from "../../config/edit/new-backend.ts";
 import { expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
+import type { Paint } from "../../runtime/text/paint.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { openSignIn } from "../in-process/open.ts";
 import { BACKEND_OPTIONS } from "../input/backend-options.ts";
-import {
-  type CommandContext,
-  type CommandDefinition,
-  command,
-  type GroupedCommands,
-} from "../input/command.ts";
-import { showResult, WAIT_OPTION } from "../input/options.ts";
+import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
+import { doneLine, showResult, WAIT_OPTION } from "../input/options.ts";
 import { readFirstLine } from "../input/standard-input.ts";
 import { askDaemon } from "../sessions/control-session.ts";
 import { RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
-import { tellDaemon } from "../sessions/sign-in-notice.ts";
+import { restartBackend } from "../sessions/sign-in-notice.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { paintFor } from "../views/terminal-style.ts";
 import { backendsListCommand } from "./backends-list.ts";
+
+const BACKEND_ARGUMENT = { "<name>": { about: "the backend", completes: "backends" } } as const;
 
 const backendsAddCommand = command("backends add", {
   summary: "add an MCP server to the configuration and start it",
@@ -42,7 +40,7 @@ const backendsAddCommand = command("backends add", {
     2: "a backend of that name is there, or a value is a secret; nothing was written",
   },
   takes: {
-    "<name>": "what it is called here",
+    "<name>": "its name here",
     "[command...]": "the program and its arguments, behind --; or an address",
     ...BACKEND_OPTIONS,
     "--registry <server>": "take what is to be started from the MCP registry, pinned to its newest version",
@@ -57,31 +55,28 @@ const backendsAddCommand = command("backends add", {
   },
   async run(context, { name, command: words, registry: server, wait: waitMs, ...given }) {
     const { readBackendName, readBackendOptions } = await import("../input/backend-options.ts");
-    const { addBackend, requireFreeName, tellChange } = await import("../edits/backend-change.ts");
+    const { addBackend, requireFreeName, showChange } = await import("../edits/backend-change.ts");
     const typed = readBackendOptions(given, words);
     const backend = readBackendName(name);
-    // As in `backends add NAME npx -y PACKAGE`.
+    // A program's own -y, as in `backends add NAME npx -y PACKAGE`, is read as --yes.
     if (server === null && given.yes) {
       throw new MountaineerError("usage", "--yes is for what --registry says", {
         hint: `a program's own options stand behind --: mountaineer backends add ${backend} -- PROGRAM -y …`,
       });
     }
-    // Before anything is asked for, or kept.
-    if (server !== null) await requireFreeName(context, backend);
-    const wish = { name: backend, given: new Map(given.input.map(nameAndValue)), yes: given.yes };
-    const whole =
-      server === null
-        ? typed
-        : await (await import("../clients/registry-backend.ts")).registryBackend(
-            context,
-            { ...wish, server },
-            typed,
-          );
+    let whole: TypedBackend | null = typed;
+    if (server !== null) {
+      // Fails before it asks for inputs, and keeps secrets.
+      await requireFreeName(context, backend);
+      const { registryBackend } = await import("../clients/registry-backend.ts");
+      const order = { name: backend, server, given: new Map(given.input.map(nameAndValue)), yes: given.yes };
+      whole = await registryBackend(context, order, typed);
+    }
     if (whole === null) return FAILED_EXIT;
     const { allowLiteral } = given;
     const token = given.token === false ? false : null;
     const added = await addBackend(context, backend, whole, { waitMs, allowLiteral, token });
-    return tellChange(context, added, "is added");
+    return showChange(context, added, "is added");
   },
 });
 
@@ -107,7 +102,7 @@ const backendsEditCommand = command("backends edit", {
     2: "there is no such backend, or a value is a secret; nothing was written",
   },
   takes: {
-    "<name>": "the backend",
+    ...BACKEND_ARGUMENT,
     "[command...]": "another program with its arguments, behind --; or an address",
     ...BACKEND_OPTIONS,
     "--unset <key>": { about: "take a key out, as in env.DEBUG; may be given again", isList: true },
@@ -115,11 +110,11 @@ const backendsEditCommand = command("backends edit", {
   },
   async run(context, { name, command: words, unset, wait: waitMs, ...given }) {
     const { readBackendOptions } = await import("../input/backend-options.ts");
-    const { editBackend, tellChange } = await import("../edits/backend-change.ts");
+    const { editBackend, showChange } = await import("../edits/backend-change.ts");
     const typed = readBackendOptions(given, words);
     const { allowLiteral } = given;
     const changed = await editBackend(context, name, typed, unset, { waitMs, allowLiteral });
-    return tellChange(context, changed, "is changed");
+    return showChange(context, changed, "is changed");
   },
 });
 
@@ -130,45 +125,41 @@ const backendsRemoveCommand = command("backends remove", {
     "it used stay kept.",
   examples: { "mountaineer backends remove files": "remove one" },
   exits: { 1: "the file that lacks it does not run", 2: "there is no such backend" },
-  takes: {
-    "<name>": "the backend",
-  },
+  takes: BACKEND_ARGUMENT,
   async run(context, { name }) {
-    const { removeBackend, tellChange } = await import("../edits/backend-change.ts");
-    return tellChange(context, await removeBackend(context, name), "is removed");
+    const { removeBackend, showChange } = await import("../edits/backend-change.ts");
+    return showChange(context, await removeBackend(context, name), "is removed");
   },
 });
 
-type Told = Pick<CommandDefinition, "summary" | "description" | "examples" | "exits">;
-
-const backendsEnableCommand = enabling(true, {
+const backendsEnableCommand = command("backends enable", {
   summary: "start an MCP server that was disabled",
   description: "Returns when it is known whether it serves.",
   examples: { "mountaineer backends enable files": "start one again" },
   exits: { 1: "it is saved, and does not serve", 2: "there is no such backend" },
+  takes: { ...BACKEND_ARGUMENT, ...WAIT_OPTION },
+  run: (context, { name, wait }) => enable(context, name, true, wait),
 });
 
-const backendsDisableCommand = enabling(false, {
+const backendsDisableCommand = command("backends disable", {
   summary: "end an MCP server and keep its configuration",
   description:
     "Its tools leave the catalog at once; calls in flight finish. mountaineer backends enable starts it again.",
   examples: { "mountaineer backends disable files": "end one for now" },
   exits: { 1: "it is saved, and does not run", 2: "there is no such backend" },
+  takes: { ...BACKEND_ARGUMENT, ...WAIT_OPTION },
+  run: (context, { name, wait }) => enable(context, name, false, wait),
 });
 
-function enabling(enabled: boolean, told: Told): CommandDefinition {
-  return command(enabled ? "backends enable" : "backends disable", {
-    ...told,
-    takes: {
-      "<name>": "the backend",
-      ...WAIT_OPTION,
-    },
-    async run(context, { name, wait: waitMs }) {
-      const { DISABLED, enableBackend, tellChange } = await import("../edits/backend-change.ts");
-      const changed = await enableBackend(context, name, enabled, { waitMs });
-      return tellChange(context, changed, enabled ? "is enabled" : DISABLED);
-    },
-  });
+async function enable(
+  context: CommandContext,
+  name: string,
+  enabled: boolean,
+  waitMs: number,
+): Promise<number> {
+  const { DISABLED, enableBackend, showChange } = await import("../edits/backend-change.ts");
+  const changed = await enableBackend(context, name, enabled, { waitMs });
+  return showChange(context, changed, enabled ? "is enabled" : DISABLED);
 }
 
 const backendsRestartCommand = command("backends restart", {
@@ -182,7 +173,7 @@ const backendsRestartCommand = command("backends restart", {
   },
   exits: { 2: "there is no backend of that name; then none is restarted", 8: "no daemon runs" },
   takes: {
-    "[names...]": "the backends",
+    "[names...]": { about: "the backends", completes: "backends" },
     "--all": "all backends that are enabled",
   },
   async run(context, { names, all }) {
@@ -190,9 +181,15 @@ const backendsRestartCommand = command("backends restart", {
     const report = await askDaemon(context, RUNNING_BACKENDS, "restart", {
       backends: all ? null : [...new Set(names)],
     });
-    showResult(context, report, () => restartedText(context, report.restarted, names));
+    const left = names.filter((name) => !report.restarted.includes(name)).map(harmless);
+    showResult(context, report, (paint) => [
+      ...report.restarted.map((name) => doneLine(paint, `${paint.bold(harmless(name))}  is started anew`)),
+      ...left.map(
+        (name) =>
+          `${paint.dim(paint.symbols.skip)} ${paint.bold(name)}  is disabled or ending: left as it is`,
+      ),
+    ]);
     if (report.restarted.length === 0 && all) context.note("no backend is enabled, so none is restarted");
-    return 0;
   },
 });
 
@@ -209,19 +206,6 @@ function requireOneWay(names: readonly string[], all: boolean): void {
   }
 }
 
-function restartedText(
-  { stdoutStyle }: CommandContext,
-  restarted: readonly string[],
-  asked: readonly string[],
-): string {
-  const { bold, dim, green, symbols } = paintFor(stdoutStyle);
-  const left = asked.filter((each) => !restarted.includes(each)).map(harmless);
-  return [
-    ...restarted.map((name) => `${green(symbols.good)} ${bold(harmless(name))}  is started anew\n`),
-    ...left.map((name) => `${dim(symbols.skip)} ${bold(name)}  is disabled or ending: left as it is\n`),
-  ].join("");
-}
-
 const backendsLogsCommand = command("backends logs", {
   summary: "print what a backend wrote to its stderr",
   description:
@@ -232,16 +216,13 @@ const backendsLogsCommand = command("backends logs", {
     "mountaineer backends logs files | tail -5": "its last words",
   },
   exits: { 8: "no daemon runs" },
-  takes: {
-    "<name>": "the backend",
-  },
+  takes: BACKEND_ARGUMENT,
   async run(context, { name }) {
     const { harmlessLines } = await import("../../runtime/text/plain-text.ts");
     const report = await askDaemon(context, RUNNING_BACKENDS, "logs", { backend: name });
     const text = report.lines.map((line) => `${line}\n`).join("");
     showResult(context, report, () => (context.isTerminal ? harmlessLines(text) : text));
     if (report.lines.length === 0 && !context.json) context.note("it has written nothing");
-    return 0;
   },
 });
 
@@ -258,7 +239,7 @@ const backendsLoginCommand = command("backends login", {
   },
   exits: { 2: "there is no backend of that name" },
   takes: {
-    "<name>": "the backend",
+    ...BACKEND_ARGUMENT,
     "--device": "sign in with a code at another device, where the server offers it",
     "--no-browser": {
       about: "only print the address, and read the one that the browser ended at",
@@ -270,9 +251,8 @@ const backendsLoginCommand = command("backends login", {
     const way = device ? "device" : browser === false ? "paste" : "browser";
     const order = { backend: name, way, moreScopes: scope } as const;
     const report = await (await openSignIn(context)).login(order, personAt(context, way), context.signal);
-    showResult(context, report, () => loginText(context, report));
-    await tellDaemon(context, name);
-    return 0;
+    showResult(context, report, (paint) => loginLines(paint, report));
+    await restartBackend(context, name);
   },
 });
 
@@ -295,20 +275,24 @@ function personAt(context: CommandContext, way: "browser" | "paste" | "device"):
   };
 }
 
-/** If there is no browser, that is no failure: the address was printed. */
+/** Ignores a missing browser: the address was printed. */
 async function openBrowser(address: string): Promise<void> {
   const { openInBrowser } = await import("../sessions/web-browser.ts");
   await openInBrowser(address).catch(expecting(isOwnError));
 }
 
-function loginText({ stdoutStyle }: CommandContext, report: LoginReport): string {
-  const paint = paintFor(stdoutStyle);
-  const { backend, issuer, scopes, renews_itself } = report;
+function loginLines(
+  paint: Paint,
+  { backend, issuer, scopes, renews_itself, expires_at }: LoginReport,
+): string[] {
   const what = scopes === null ? "" : `, with the scopes ${harmless(scopes.join(" "))}`;
-  const done = `${paint.green(paint.symbols.good)} ${paint.bold(harmless(backend))}  is signed in at ${harmless(issuer)}${what}\n`;
-  if (renews_itself) return done;
-  const until = report.expires_at === null ? "" : `, ${report.expires_at}`;
-  return `${done}  The server gave nothing to renew it with: sign in again when it ends${until}.\n`;
+  const done = doneLine(
+    paint,
+    `${paint.bold(harmless(backend))}  is signed in at ${harmless(issuer)}${what}`,
+  );
+  if (renews_itself) return [done];
+  const until = expires_at === null ? "" : `, ${expires_at}`;
+  return [done, `  The server gave nothing to renew it with: sign in again when it ends${until}.`];
 }
 
 const backendsLogoutCommand = command("backends logout", {
@@ -318,21 +302,15 @@ const backendsLogoutCommand = command("backends logout", {
     "anybody. The next login begins anew.",
   examples: { "mountaineer backends logout tickets": "sign out" },
   exits: { 2: "there is no backend of that name" },
-  takes: {
-    "<name>": "the backend",
-  },
+  takes: BACKEND_ARGUMENT,
   async run(context, { name }) {
     const report = await (await openSignIn(context)).logout(name, context.signal);
-    const { bold, dim, green, symbols } = paintFor(context.stdoutStyle);
-    const shown = bold(harmless(name));
-    showResult(context, report, () =>
-      report.was_signed_in
-        ? `${green(symbols.good)} ${shown}  is signed out${report.revoked ? ", and its server was told" : ""}\n`
-        : `${dim(symbols.skip)} ${shown}  was not signed in\n`,
-    );
-    if (!report.was_signed_in) return 0;
-    await tellDaemon(context, name);
-    return 0;
+    showResult(context, report, (paint) => {
+      const shown = paint.bold(harmless(name));
+      if (!report.was_signed_in) return [`${paint.dim(paint.symbols.skip)} ${shown}  was not signed in`];
+      return [doneLine(paint, `${shown}  is signed out${report.revoked ? ", and its server was told" : ""}`)];
+    });
+    if (report.was_signed_in) await restartBackend(context, name);
   },
 });
 

@@ -28,7 +28,6 @@ export const clientsCommand = command("clients", {
       rows.length === 0 ? "" : renderTable(CLIENT_TITLES, rows, context.stdoutStyle),
     );
     if (rows.length === 0) context.note("no client is connected");
-    return 0;
   },
 });
 

@@ -97,6 +97,5 @@ export const completionsCommand = command("completions", {
   },
   async run(context, { shell }) {
     context.print(completionScript(shell));
-    return 0;
   },
 });

@@ -21,8 +21,11 @@ const ENTRY_ARGUMENT = {
 } as const;
 
 const KEY_ARGUMENT = {
-  "<key>":
-    "section.key, shares.NAME.key, or a short name: lsof-recheck, auto-failback (names with dots in quotes)",
+  "<key>": {
+    about:
+      "section.key, shares.NAME.key, or a short name: lsof-recheck, auto-failback (names with dots in quotes)",
+    completes: "keys",
+  },
 } as const;
 
 const configGetCommand = command("config get", {
@@ -153,7 +156,6 @@ const configPathCommand = command("config path", {
   async run(context) {
     const { viewConfig } = await import("../sessions/config-session.ts");
     context.print(`${await viewConfig(context, async ({ path }) => path)}\n`);
-    return 0;
   },
 });
 
@@ -188,7 +190,6 @@ const configSchemaCommand = command("config schema", {
   async run(context) {
     const { configJsonSchema } = await import("../../config/schema/schema.ts");
     showJson(context, configJsonSchema());
-    return 0;
   },
 });
 
@@ -205,7 +206,6 @@ const configHistoryCommand = command("config history", {
     const { entries } = await viewConfig(context, ({ ask }) => ask("history", null, context.signal));
     showResult(context, entries, () => renderHistory(entries, context.stdoutStyle));
     if (entries.length === 0) context.note("no configuration has been accepted yet");
-    return 0;
   },
 });
 

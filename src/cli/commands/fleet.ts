@@ -35,7 +35,6 @@ const fleetStatusCommand = command("fleet status", {
     showResult(context, report, () =>
       renderFleet(report, { ...context.stdoutStyle, now: Date.now() }, { isChosen }),
     );
-    return 0;
   },
 });
 

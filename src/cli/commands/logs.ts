@@ -21,7 +21,7 @@ export const logsCommand = command("logs", {
   exits: { 0: "also when Ctrl-C ended -f", 2: "neither the configuration nor the log knows the share" },
   takes: {
     "-f, --follow": "go on with what is logged from now on",
-    "--share <name>": "only what is about this share",
+    "--share <name>": { about: "only what is about this share", completes: "shares" },
     "--lines <number>": {
       about: `how many lines there are at most (default: ${DEFAULT_LINES})`,
       read: (text: string) => (/^\d{1,7}$/.test(text) && Number(text) <= MOST_LINES ? Number(text) : null),
@@ -34,6 +34,5 @@ export const logsCommand = command("logs", {
     const { showLog } = await import("../sessions/show-log.ts");
     const { userHome } = findPlace(process.env);
     await showLog(context, { ...given, path: await daemonLogPath(context.home, userHome) });
-    return 0;
   },
 });

@@ -104,7 +104,7 @@ export const unsentCommand = command("unsent", {
   },
   exits: { 1: "it cannot be done now; nothing was changed" },
   takes: {
-    "--share <name>": "the share; needed to decide",
+    "--share <name>": { about: "the share; needed to decide", completes: "shares" },
     "--server <id>": "the server they were written for, where files wait for several",
     "--send-here": "send them to the server that is mounted now, over files of the same names",
     "--set-aside": "never send them: move them to the share's set-aside folder",
@@ -118,7 +118,6 @@ export const unsentCommand = command("unsent", {
     const intent = what === "show" ? "look" : "change";
     const report = await askEngine(context, intent, "unsent", request);
     showResult(context, report, () => renderUnsent(report));
-    return 0;
   },
 });
 

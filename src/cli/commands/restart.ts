@@ -3,15 +3,13 @@
 import type { HandOverReport } from "../../api/contract.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
-import { systemClock } from "../../runtime/time/clock.ts";
 import { type CommandContext, command } from "../input/command.ts";
-import { showResult } from "../input/options.ts";
+import { doneLine, showResult } from "../input/options.ts";
 import { askDaemon } from "../sessions/control-session.ts";
-import { paintFor } from "../views/terminal-style.ts";
+import { lookUntil } from "../sessions/look-until.ts";
 
-/** Beyond the time that the old daemon gives to those that it starts. */
+/** Longer than the old daemon waits for the new one, ms. */
 const SERVES_WITHIN_MS = 120_000;
-const BETWEEN_LOOKS_MS = 50;
 
 export const restartCommand = command("restart", {
   summary: "hand the daemon's work over to a new one, without an outage",
@@ -25,10 +23,8 @@ export const restartCommand = command("restart", {
   async run(context) {
     const report = await handOver(context);
     const { to: pid } = report;
-    const { symbols, green } = paintFor(context.stdoutStyle);
     const taken = `version ${harmless(report.version)} is in charge (pid ${pid}, before it ${report.from})`;
-    showResult(context, report, () => `${green(symbols.good)} ${taken}\n`);
-    return 0;
+    showResult(context, report, (paint) => [doneLine(paint, taken)]);
   },
 });
 
@@ -39,18 +35,17 @@ export async function handOver(context: CommandContext): Promise<HandOverReport 
   return { ...report, to: await untilServed(context, report) };
 }
 
-/** Resolves with the process that answers in the old one's place. */
+/** Resolves with the pid of the new daemon, once it answers. */
 async function untilServed({ home, signal }: CommandContext, { from }: HandOverReport): Promise<number> {
   const { connectToDaemon } = await import("../../api/client/client.ts");
-  const untilMs = systemClock.monotonicMs() + SERVES_WITHIN_MS;
-  while (systemClock.monotonicMs() < untilMs) {
+  const look = async (): Promise<number> => {
     const daemon = await connectToDaemon(home);
-    // It may have just gone.
+    // The old daemon may end between the connection and the question.
     const status = await daemon?.ask("status", null, signal).catch(expecting("daemon_unreachable", null));
-    const pid = status?.global.pid ?? from;
-    if (pid !== from) return pid;
-    await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
-  }
+    return status?.global.pid ?? from;
+  };
+  const pid = await lookUntil({ withinMs: SERVES_WITHIN_MS, signal }, look, (found) => found !== from);
+  if (pid !== from) return pid;
   throw new MountaineerError("handover_failed", "the old daemon has given up, and no new one answers yet", {
     hint: "see why: mountaineer doctor, or its log",
     retry: "later",

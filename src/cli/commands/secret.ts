@@ -3,16 +3,17 @@
 import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
-import { showJson, showResult } from "../input/options.ts";
+import { doneLine, showResult } from "../input/options.ts";
 import { askDaemon } from "../sessions/control-session.ts";
-import { paintFor } from "../views/terminal-style.ts";
+import { placeName, renderSecrets } from "../views/secret-view.ts";
 
 const APPLIED_WITHIN_MS = 20_000;
 
 const NAME_OPTION = {
+  completes: "secrets",
   read: (text: string) => (SECRET_NAME.form.test(text) ? text : null),
   expected: SECRET_NAME.expected,
-};
+} as const;
 
 const secretSetCommand = command("secret set", {
   summary: "keep a password or token, for secret:NAME in the configuration",
@@ -32,25 +33,18 @@ const secretSetCommand = command("secret set", {
     },
   },
   async run(context, { name, in: place }) {
-    const [{ openSecrets }, { readSecretValue }, { placeName }, { paintFor }] = await Promise.all([
-      import("../in-process/open.ts"),
-      import("../input/secret-question.ts"),
-      import("../views/secret-view.ts"),
-      import("../views/terminal-style.ts"),
-    ]);
+    const { readSecretValue } = await import("../input/secret-question.ts");
     const keeper = await openSecrets(context);
     const value = await readSecretValue(name, context);
     const change = await keeper.set(name, value, place, context.signal);
-    const { green, symbols } = paintFor(context.stdoutStyle);
-    showResult(context, change, () => `${green(symbols.good)} ${name} is kept: ${placeName(change.kept)}\n`);
-    if (!context.json) await tellDaemon(context);
-    return 0;
+    showResult(context, change, (paint) => [doneLine(paint, `${name} is kept: ${placeName(change.kept)}`)]);
+    if (!context.json) await applySecret(context);
   },
 });
 
-async function tellDaemon({ home, note, signal }: CommandContext): Promise<void> {
+async function applySecret({ home, note, signal }: CommandContext): Promise<void> {
   const { connectToDaemon } = await import("../../api/client/client.ts");
-  // If the daemon is somebody else's, or hangs, that is no failure: the secret is kept.
+  // A daemon that hangs, or belongs to another user, is no failure: the secret is kept.
   const daemon = await connectToDaemon(home).catch(() => null);
   if (daemon === null) return;
   const within = AbortSignal.any([signal, AbortSignal.timeout(APPLIED_WITHIN_MS)]);
@@ -69,10 +63,8 @@ const secretListCommand = command("secret list", {
       "name those that are still to be set",
   },
   async run(context) {
-    const { renderSecrets } = await import("../views/secret-view.ts");
     const report = await (await openSecrets(context)).list();
     showResult(context, report, () => renderSecrets(report, context.stdoutStyle));
-    return 0;
   },
 });
 
@@ -85,15 +77,10 @@ const secretRemoveCommand = command("secret remove", {
     "<name>": { about: "as secret list shows it", ...NAME_OPTION },
   },
   async run(context, { name }) {
-    const { placeName } = await import("../views/secret-view.ts");
     const change = await (await openSecrets(context)).remove(name, context.signal);
-    const { green, symbols } = paintFor(context.stdoutStyle);
-    showResult(
-      context,
-      change,
-      () => `${green(symbols.good)} ${name} is removed: ${placeName(change.kept)}\n`,
-    );
-    return 0;
+    showResult(context, change, (paint) => [
+      doneLine(paint, `${name} is removed: ${placeName(change.kept)}`),
+    ]);
   },
 });
 
@@ -128,11 +115,11 @@ export const serverTokenCommand = command("server-token", {
     const operation = remove ? "forgetToken" : "makeToken";
     const purpose = { intent: "change", so: "so none can take a token" } as const;
     const report = await askDaemon(context, purpose, operation, null);
-    if (context.json) showJson(context, report);
-    else if ("token" in report) {
-      context.print(`${report.token}\n`);
-      if (report.replaced) context.note("the token before it opens nothing any more");
-    } else context.print(report.forgotten ? "the token opens nothing any more\n" : "there was no token\n");
-    return 0;
+    showResult(context, report, () => {
+      if ("token" in report) return [report.token];
+      return [report.forgotten ? "the token opens nothing any more" : "there was no token"];
+    });
+    if (!context.json && "token" in report && report.replaced)
+      context.note("the token before it opens nothing any more");
   },
 });

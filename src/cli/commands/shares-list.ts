@@ -19,6 +19,5 @@ export const sharesListCommand = command("shares list", {
       renderFavorites(favorites, shares, context.stdoutStyle),
     );
     if (favorites.length === 0) context.note("no share is configured; mountaineer shares add adds one");
-    return 0;
   },
 });

@@ -6,11 +6,10 @@ import { harmless } from "../../runtime/text/plain-text.ts";
 import type { NewFavorite, RemovedFavorite } from "../edits/favorite-change.ts";
 import { findServers } from "../in-process/open.ts";
 import { type CommandContext, command, type Given, type GroupedCommands } from "../input/command.ts";
-import { showJson, showResult } from "../input/options.ts";
+import { doneLine, showResult } from "../input/options.ts";
 import { askEngine } from "../sessions/control-session.ts";
 import { STEP_EXITS } from "../sessions/step-command.ts";
 import { exitCodeOf, FAILED_EXIT, renderResults } from "../views/results-view.ts";
-import { paintFor } from "../views/terminal-style.ts";
 import { sharesListCommand } from "./shares-list.ts";
 
 const sharesDiscoverCommand = command("shares discover", {
@@ -26,7 +25,6 @@ const sharesDiscoverCommand = command("shares discover", {
     showResult(context, { servers }, () => renderServers(servers, context.stdoutStyle));
     if (servers.length === 0)
       context.note("nobody answered; mountaineer init takes an address that you type");
-    return 0;
   },
 });
 
@@ -61,8 +59,7 @@ const sharesAddCommand = command("shares add", {
     for (const entry of shares) {
       const added = await addFavorite(context, entry, onlyOn);
       const { share } = added;
-      if (context.json) showJson(context, added);
-      else if (share !== null) context.print(renderResults([share], context.stdoutStyle));
+      showResult(context, added, () => (share === null ? "" : renderResults([share], context.stdoutStyle)));
       const exit = share === null ? FAILED_EXIT : exitCodeOf([share], "mount");
       if (share !== null && exit !== 0)
         context.note("it is saved all the same; mountaineer status says how it goes on");
@@ -72,7 +69,7 @@ const sharesAddCommand = command("shares add", {
   },
 });
 
-/** What the options say; without any, what a person says. */
+/** The share that the options describe; without options, the shares that a person chooses. */
 async function entriesOf(
   context: CommandContext,
   given: Given<typeof NEW_SHARE>,
@@ -87,7 +84,7 @@ async function entriesOf(
   return askMoreShares(context, ask);
 }
 
-/** Its keys as the file has them, of those that were given. */
+/** The given options as keys of the configuration file. */
 function entryOf(given: Given<typeof NEW_SHARE>): NewFavorite {
   const keys = {
     thunderbolt_host: given.tbHost,
@@ -116,7 +113,7 @@ const sharesRemoveCommand = command("shares remove", {
     7: "files are open or unsent; nothing was changed",
   },
   takes: {
-    "--share <name>": { about: "the share", isRequired: true },
+    "--share <name>": { about: "the share", isRequired: true, completes: "shares" },
     "--cleanup": "unmount it, and remove its link in shares_root",
     "--with-aliases": "remove the aliases that lead into it, too",
     "--force": { about: "with --cleanup: although files are open or unsent", implies: { cleanup: true } },
@@ -125,11 +122,14 @@ const sharesRemoveCommand = command("shares remove", {
     const { removeFavorite } = await import("../edits/favorite-change.ts");
     const removed = await removeFavorite(context, given);
     const { unmount } = removed;
-    if (context.json) showJson(context, removed);
-    else {
-      if (unmount !== null) context.print(renderResults([unmount], context.stdoutStyle));
-      if (removed.removed) tell(context, removed);
-    }
+    showResult(context, removed, (paint) =>
+      [
+        unmount === null ? "" : renderResults([unmount], context.stdoutStyle),
+        removed.removed ? `${doneLine(paint, removedText(removed))}\n` : "",
+      ].join(""),
+    );
+    if (removed.link === "kept" && !context.json)
+      context.note("what stands in its link's place is not ours, and stays");
     if (!removed.runs) return FAILED_EXIT;
     return removed.removed || unmount === null ? 0 : exitCodeOf([unmount], "unmount");
   },
@@ -152,7 +152,7 @@ const sharesKernelCommand = command("shares kernel", {
   },
   isText: true,
   takes: {
-    "<share>": "its name",
+    "<share>": { about: "its name", completes: "shares" },
     "--undo": "back to driver auto",
     "--yes": "do not ask",
   },
@@ -160,11 +160,9 @@ const sharesKernelCommand = command("shares kernel", {
     (await import("../edits/kernel-share.ts")).kernelShare(context, share, manner),
 });
 
-function tell(context: CommandContext, { share, aliases, link }: RemovedFavorite): void {
-  const paint = paintFor(context.stdoutStyle);
+function removedText({ share, aliases }: RemovedFavorite): string {
   const also = aliases.length === 0 ? "" : ` with its aliases ${aliases.map(harmless).join(", ")}`;
-  context.print(`${paint.green(paint.symbols.good)} ${harmless(share)} is removed${also}\n`);
-  if (link === "kept") context.note("what stands in its link's place is not ours, and stays");
+  return `${harmless(share)} is removed${also}`;
 }
 
 export const SHARES_COMMANDS: GroupedCommands = {
@@ -208,7 +206,6 @@ const rcloneInstallCommand = command("rclone install", {
     const installed = await installRclone({ home, file: file === null ? null : resolve(file), signal });
     showResult(context, installed, () => `rclone ${installed.version} is installed: ${installed.program}\n`);
     if (!context.json) context.note("each share uses it from its next mount on");
-    return 0;
   },
 });
 
@@ -236,14 +233,13 @@ export const foldersCommand = command("folders", {
   },
   exits: { 1: "it is not mounted, does not answer, or has no such folder", 2: "there is no such share" },
   takes: {
-    "--share <name>": { about: "the share", isRequired: true },
-    "--subpath <folder>": "the folder to list, from the top of the share",
+    "--share <name>": { about: "the share", isRequired: true, completes: "shares" },
+    "--subpath <folder>": { about: "the folder to list, from the top of the share", completes: "folders" },
   },
   async run(context, { share, subpath }) {
     const { renderFolders } = await import("../views/place-view.ts");
     const report = await askEngine(context, "look", "folders", { share, subpath: subpath ?? "" });
     showResult(context, report, () => renderFolders(report));
     if (report.truncated) context.note("there are more; only the first are listed");
-    return 0;
   },
 });

@@ -25,6 +25,5 @@ export const statusCommand = command("status", {
     if (pid !== null && version !== own) {
       context.note(`version ${own} is installed by now; to run it without an outage: mountaineer restart`);
     }
-    return 0;
   },
 });

@@ -11,9 +11,8 @@ import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
 const SWITCH_TARGETS: readonly SwitchTarget[] = ["tb", "fallback", "auto"];
 
-/** What does not go with --backend. */
-const OF_SHARES = {
-  ...SHARE_OPTIONS,
+/** Options for shares, which cannot be used with --backend. */
+const OPEN_FILES_OPTIONS = {
   "--force": {
     about: "although files are open or unsent; programs that use them get errors",
     conflicts: ["wait"],
@@ -42,18 +41,14 @@ export const switchCommand = command("switch", {
   },
   takes: {
     ...SHARE_OPTIONS,
-    "--backend <name>": "a backend with several routes, instead of shares",
+    "--backend <name>": { about: "a backend with several routes, instead of shares", completes: "backends" },
     "--to <route>": {
       about: "where to: with --backend the name of a route or auto, of shares",
       choices: SWITCH_TARGETS,
       isOpen: true,
       isRequired: true,
     },
-    "--force": {
-      about: "although files are open or unsent; programs that use them get errors",
-      conflicts: ["wait"],
-    },
-    "--wait": "wait until open files are closed; Ctrl-C gives up",
+    ...OPEN_FILES_OPTIONS,
   },
   run(context, given) {
     const { backend, force, wait } = given;
@@ -74,7 +69,7 @@ export const switchCommand = command("switch", {
 
 async function switchBackend(
   context: CommandContext,
-  { share, all, force, wait }: Given<typeof OF_SHARES>,
+  { share, all, force, wait }: Given<typeof SHARE_OPTIONS & typeof OPEN_FILES_OPTIONS>,
   request: BackendSwitchRequest,
 ): Promise<number> {
   const other = share.length > 0 ? "share" : all ? "all" : force ? "force" : wait ? "wait" : null;

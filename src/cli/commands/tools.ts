@@ -31,7 +31,7 @@ export const callCommand = command("call", {
     2: "there is no such tool, or the arguments are no JSON object",
   },
   takes: {
-    "<tool>": "its name, as tools list has it",
+    "<tool>": { about: "its name, as tools list has it", completes: "tools" },
     "[arguments]": "a JSON object, or - for stdin",
   },
   async run(context, { tool, arguments: words }) {
@@ -44,11 +44,8 @@ export const callCommand = command("call", {
     const failure = callFailure(report);
     if (failure !== null) throw new MountaineerError("tool_failed", failure);
     if (!context.json) context.print(answerText(report, { isTerminal: context.isTerminal }));
-    return 0;
   },
 });
-
-const NOTHING: ToolsReport = { tools: [] };
 
 export const toolsListCommand = command("tools list", {
   summary: "list the tools that the gateway publishes",
@@ -66,15 +63,24 @@ export const toolsListCommand = command("tools list", {
     const asking = withGateway(context, ({ ask, backends }) =>
       Promise.all([ask("tools", null, signal), backends(signal)]),
     );
-    const [report, backends] = (await listedOr(context, null, asking)) ?? [NOTHING, null];
+    const [report, backends] = (await listedOr(context, null, asking)) ?? [
+      { tools: [] } as ToolsReport,
+      null,
+    ];
     const { renderTools } = await import("../views/tools-view.ts");
     const off = (report.off ?? []).map((tool) => ({ ...tool, description: "(switched off)" }));
     showResult(context, report, () => renderTools([...report.tools, ...off], context.stdoutStyle));
     if (backends !== null && report.tools.length === 0) context.note("no tool is published");
     for (const line of absentBackends(backends ?? [], Date.now())) context.note(line);
-    return 0;
   },
 });
+
+const CHANGED_ARGUMENT = {
+  "[names...]": {
+    about: "the names that clients use or that the server gives, or BACKEND:NAME",
+    completes: "changed-tools",
+  },
+} as const;
 
 const toolsDiffCommand = command("tools diff", {
   summary: "show how what servers show differs from what was approved",
@@ -88,9 +94,7 @@ const toolsDiffCommand = command("tools diff", {
     "mountaineer tools diff files:read_file": "the same, where two backends have one of that name",
   },
   exits: { 0: "it could be shown, whether anything differs or not" },
-  takes: {
-    "[names...]": "the names that clients use or that the server gives, or BACKEND:NAME",
-  },
+  takes: CHANGED_ARGUMENT,
   async run(context, { names }) {
     const tools = names.length === 0 ? null : [...names];
     const report = await withGateway(context, ({ ask }) => ask("toolChanges", { tools }, context.signal));
@@ -127,8 +131,8 @@ const toolsApproveCommand = command("tools approve", {
     8: "no daemon runs",
   },
   takes: {
-    "[names...]": "the names that clients use or that the server gives, or BACKEND:NAME",
-    "--backend <name>": "all that waits of this backend",
+    ...CHANGED_ARGUMENT,
+    "--backend <name>": { about: "all that waits of this backend", completes: "backends" },
     "--all": { about: "all that waits", conflicts: ["backend"] },
   },
   async run(context, chosen) {
@@ -173,7 +177,7 @@ function requireOneWay({ names, backend, all }: Choice): void {
   });
 }
 
-/** Throws `usage` for a name that is nobody's, or that two backends have. */
+/** The chosen changes. Throws `usage` for a name that no change has, or that several have. */
 function choose({ changes }: ToolChangesReport, { names, backend, all }: Choice): readonly ToolChange[] {
   if (all) return changes;
   if (backend !== null) return changes.filter((change) => change.backend === backend);
@@ -203,8 +207,6 @@ function choose({ changes }: ToolChangesReport, { names, backend, all }: Choice)
   });
 }
 
-const TOOLS_ARGUMENT = { "<name...>": "tools, as tools list has them" } as const;
-
 const toolsDisableCommand = command("tools disable", {
   summary: "switch tools off, for all clients",
   description:
@@ -212,7 +214,7 @@ const toolsDisableCommand = command("tools disable", {
     "until tools enable, whatever the server or the configuration becomes.",
   examples: { "mountaineer tools disable delete_file": "let no agent delete files" },
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
-  takes: TOOLS_ARGUMENT,
+  takes: { "<name...>": { about: "tools, as tools list has them", completes: "tools" } },
   run: (context, { name }) => switchTools(context, name, false),
 });
 
@@ -221,7 +223,7 @@ const toolsEnableCommand = command("tools enable", {
   description: "Takes tools disable back. Filters, pins and policies hold as before.",
   examples: { "mountaineer tools enable delete_file": "let agents delete files again" },
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
-  takes: TOOLS_ARGUMENT,
+  takes: { "<name...>": { about: "tools, as tools list has them", completes: "off-tools" } },
   run: (context, { name }) => switchTools(context, name, true),
 });
 

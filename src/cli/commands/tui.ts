@@ -7,13 +7,13 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { daemonLogPath } from "../in-process/open.ts";
 import { type CommandContext, command } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
-import { showJson } from "../input/options.ts";
+import { showResult } from "../input/options.ts";
 import { askDaemon } from "../sessions/control-session.ts";
 
-/** Where the token for `--url` is looked for; never an argument, which others on the machine can read. */
+/** Holds the token for `--url`; not an argument, because other users of the machine can read arguments. */
 const TOKEN_VARIABLE = "MOUNTAINEER_MANAGEMENT_TOKEN";
 
-/** Keys of the screens, by their names here. */
+/** The key that opens each screen. */
 const SCREENS: Readonly<Record<string, string>> = {
   home: "d",
   shares: "S",
@@ -81,7 +81,7 @@ function parseUrl(text: string): URL | null {
   return isWhole && url.username === "" && url.password === "" ? url : null;
 }
 
-/** null: the home's own daemon. Rejects with `usage`. */
+/** The address and token of another machine's daemon; null for the home's own daemon. Rejects with `usage`. */
 async function readDoor(
   { signal }: CommandContext,
   origin: URL | null,
@@ -96,10 +96,10 @@ async function readDoor(
   return { origin, token: await readToken(file, signal) };
 }
 
-/** Rejects with `usage` where there is none, or what can be none. */
+/** Rejects with `usage` if no valid token is given. */
 async function readToken(file: string | null, signal: AbortSignal): Promise<string> {
   const { [TOKEN_VARIABLE]: variable } = process.env;
-  // Children, and what shows a process's environment, have no use for it.
+  // Keeps the token from child processes.
   delete process.env[TOKEN_VARIABLE];
   const given = file === null ? (variable ?? "") : await readTokenFile(file);
   const token = (given === "" && file === null ? await askToken(signal) : given).trim();
@@ -228,7 +228,6 @@ export const menubarCommand = command("menubar", {
     }
     const plugin = typeof swiftbar === "string" ? swiftbar : environment["SWIFTBAR_PLUGIN_PATH"];
     const command = plugin ? [resolve(plugin)] : [...environmentWords(context), ...ownProgram(), "menubar"];
-    // Loaded when it is run: it knows the daemon, of which the menu needs nothing else.
     await startMenubar({
       ...place,
       face: isPlugin
@@ -262,7 +261,7 @@ async function install(context: CommandContext, folder: string | null): Promise<
   return 0;
 }
 
-/** A menu's own environment has no home that was chosen in a terminal. */
+/** SwiftBar's environment lacks a MOUNTAINEER_HOME that was set in a terminal. */
 function environmentWords({ home }: CommandContext): string[] {
   return process.env["MOUNTAINEER_HOME"] ? ["/usr/bin/env", `MOUNTAINEER_HOME=${home}`] : [];
 }
@@ -271,19 +270,19 @@ function configWords({ configPath }: CommandContext): string[] {
   return configPath === null ? [] : ["--config", configPath];
 }
 
-/** What runs this very version: found anew, it may be another one. */
+/** The command line of this very version; the launcher may start another version. */
 function ownProgram(): string[] {
   const { execPath, execArgv, argv } = process;
   return [execPath, ...execArgv, argv[1] ?? ""];
 }
 
-/** What failed after a click would be told to nobody otherwise. */
+/** Shows the failure of a click as a notification: SwiftBar does not show stderr. */
 async function tellSwiftBar(environment: NodeJS.ProcessEnv, opener: string, text: string): Promise<void> {
   if (environment["SWIFTBAR"] !== "1") return;
   const query = `plugin=mountaineer&title=Mountaineer&body=${encodeURIComponent(text)}`;
   const { runCommand } = await import("../../runtime/process/child-process.ts");
   const { systemClock } = await import("../../runtime/time/clock.ts");
-  // Nothing is left to try when that fails, too.
+  // A failed notification is not reported: nothing else could show the report.
   await runCommand(opener, ["-g", `swiftbar://notify?${query}`], {
     clock: systemClock,
     deadlineMs: 5_000,
@@ -306,8 +305,6 @@ export const adminCommand = command("admin", {
   async run(context, { code }) {
     const purpose = { intent: "change", so: "so there is no page" } as const;
     const report = await askDaemon(context, purpose, "grantOwner", { code });
-    if (context.json) showJson(context, report);
-    else context.print("the page may change what runs for 15 minutes\n");
-    return 0;
+    showResult(context, report, () => ["the page may change what runs for 15 minutes"]);
   },
 });

@@ -136,6 +136,5 @@ export const upgradeCommand = command("upgrade", {
       () =>
         `version ${harmless(done.to)} is current, before it ${harmless(done.from)}${served ? "; the daemon has handed over to it" : ""}\n`,
     );
-    return 0;
   },
 });

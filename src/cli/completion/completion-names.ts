@@ -8,11 +8,11 @@ import { storedNamesIn } from "../../config/secret-names.ts";
 import { AUTO_ROUTE } from "../../config/values/backend-names.ts";
 import { type JsonMembers, objectOf } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { CommandContext } from "../input/command.ts";
-import type { Candidate, LiveKind } from "./completion-request.ts";
+import type { CommandContext, LiveKind } from "../input/command.ts";
+import type { Candidate } from "./completion-request.ts";
 
 interface NamePlace extends Pick<CommandContext, "home" | "configPath" | "signal"> {
-  /** What else the line says: its share or backend, and the typed part of the name. */
+  /** The share and the backend that the line names, and the typed part of the wanted name. */
   readonly share: string | null;
   readonly backend: string | null;
   readonly typed: string;
@@ -21,7 +21,7 @@ interface NamePlace extends Pick<CommandContext, "home" | "configPath" | "signal
 
 type LiveNames = (place: NamePlace) => Promise<readonly Candidate[]>;
 
-/** Resolves once everything that look-ups need is loaded. The result looks names up, as far as they can be found. */
+/** Loads the code for a kind of names, and resolves with their look-up. */
 export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
   switch (kind) {
     case "shares":
@@ -67,7 +67,7 @@ function named(list: unknown, description: string): Candidate[] {
   });
 }
 
-/** As far as it can be read, even with mistakes. */
+/** The configuration as plain data, even with mistakes; {} if the file cannot be read. */
 async function configTable({ home, configPath }: NamePlace): Promise<JsonMembers> {
   try {
     const { path, format } = await locateConfig(
@@ -84,7 +84,7 @@ async function configTable({ home, configPath }: NamePlace): Promise<JsonMembers
   }
 }
 
-/** Of the backend that the line names; those without a name go by their place. */
+/** Routes of the named backend; a route without a name is called by its position. */
 async function routeNames(place: NamePlace): Promise<readonly Candidate[]> {
   const { routes } = objectOf(objectOf((await configTable(place))["backends"])[place.backend ?? ""]);
   const list: readonly unknown[] = Array.isArray(routes) ? routes : [];
@@ -99,8 +99,7 @@ async function routeNames(place: NamePlace): Promise<readonly Candidate[]> {
 }
 
 async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
-  const daemon = await connectToDaemon(home, { clock });
-  const report = await daemon?.ask("tools", null, signal);
+  const report = await (await connectToDaemon(home, { clock }))?.ask("tools", null, signal);
   return (report?.tools ?? []).map(({ name, description }) => ({
     value: name,
     description: description?.split("\n")[0] ?? "",
@@ -112,7 +111,7 @@ async function offToolNames({ home, clock, signal }: NamePlace): Promise<readonl
   return off.map(({ name, backend }) => ({ value: name, description: `of ${backend}, switched off` }));
 }
 
-/** With their backend and kind where two have one of that name. */
+/** Tools that wait for approval; equal names get their backend and kind. */
 async function changedToolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
   const daemon = await connectToDaemon(home, { clock });
   const { changes } = (await daemon?.ask("toolChanges", { tools: null }, signal)) ?? { changes: [] };
@@ -124,9 +123,9 @@ async function changedToolNames({ home, clock, signal }: NamePlace): Promise<rea
   });
 }
 
-/** Those in the folder that is typed already. Only of a daemon: without one, looking would begin with the hosts. */
+/** Folders in the typed folder. Only a daemon is asked: an engine in this process would first probe the hosts. */
 async function folderNames({ home, share, typed, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
-  // A path on the share has no slash in front.
+  // Paths on a share do not begin with a slash.
   if (share === null || typed.startsWith("/")) return [];
   const above = typed.slice(0, typed.lastIndexOf("/") + 1);
   const daemon = await connectToDaemon(home, { clock });
@@ -139,7 +138,7 @@ async function secretNames(
   keptNames: (home: string) => Promise<readonly string[]>,
 ): Promise<readonly Candidate[]> {
   const [kept, text] = await Promise.all([
-    // A file that cannot be read has no names.
+    // An unreadable store completes nothing.
     keptNames(place.home).catch((): readonly string[] => []),
     configTable(place),
   ]);

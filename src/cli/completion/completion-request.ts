@@ -1,19 +1,6 @@
-// Finds out what a command line completes: which command, and which of its options or arguments. Uses the same
-// definitions as --help. Pure.
-import type { Argument, Command, Option } from "commander";
-
-/** Names that are looked up when they are asked for. */
-export type LiveKind =
-  | "shares"
-  | "aliases"
-  | "backends"
-  | "tools"
-  | "changed-tools"
-  | "off-tools"
-  | "secrets"
-  | "keys"
-  | "folders"
-  | "routes";
+// Finds the command of an unfinished line, and the option or argument to complete. Uses the definitions of --help. Pure.
+import type { Command, Option } from "commander";
+import type { CommandDefinition, LiveKind, Takes } from "../input/command.ts";
 
 export interface Candidate {
   readonly value: string;
@@ -26,7 +13,7 @@ export type CompletionRequest =
       readonly kind: "live";
       readonly live: LiveKind;
       readonly without: readonly string[];
-      /** The share that the line names; null: none yet. */
+      /** The share that the line names; null if none yet. */
       readonly share: string | null;
       /** The backend whose routes are wanted. */
       readonly backend?: string;
@@ -36,47 +23,18 @@ export type CompletionRequest =
   | { readonly kind: "files" }
   | { readonly kind: "nothing" };
 
-/** By an option's long name, or by an argument's name; with a command's words in front if it differs there. */
-const LIVE_OPTIONS: Readonly<Record<string, LiveKind | null>> = {
-  "--share": "shares",
-  // A new name cannot be completed.
-  "shares add --share": null,
-  "init --share": null,
-  "init --backend": null,
-  "alias remove --name": "aliases",
-  "--subpath": "folders",
-  "--target-subpath": "folders",
-  "tools approve --backend": "backends",
-  "switch --backend": "backends",
-};
-const LIVE_ARGUMENTS: Readonly<Record<string, LiveKind>> = {
-  "backends edit": "backends",
-  "backends remove": "backends",
-  "backends enable": "backends",
-  "backends disable": "backends",
-  "backends restart": "backends",
-  "backends logs": "backends",
-  "backends login": "backends",
-  "backends logout": "backends",
-  "tools diff": "changed-tools",
-  "tools approve": "changed-tools",
-  "tools disable": "tools",
-  "tools enable": "off-tools",
-  call: "tools",
-  "secret set": "secrets",
-  "secret remove": "secrets",
-  "config get": "keys",
-  "config set": "keys",
-  "config unset": "keys",
-};
-/** Their arguments are one of several words, or a file. */
+/** Commands whose arguments are one of several words, or a file. */
 const WORDS_OR_FILES: readonly string[] = ["import"];
 const SHARE = "--share";
 const BACKEND = "--backend";
 const FILES = /^(file|path|folder|dir|plugin)$/;
 
-/** `words` are those after the program's name; the last one is being typed, "" where none has begun. */
-export function completionRequest(program: Command, words: readonly string[]): CompletionRequest {
+/** `words` follow the program's name; the last word is being typed, and is "" after a blank. */
+export function completionRequest(
+  program: Command,
+  definitions: readonly Pick<CommandDefinition, "name" | "takes">[],
+  words: readonly string[],
+): CompletionRequest {
   const current = words.at(-1) ?? "";
   const before = words.slice(0, -1);
   let command = program;
@@ -113,12 +71,13 @@ export function completionRequest(program: Command, words: readonly string[]): C
     }
   }
   const where = names.join(" ");
-  const named = { share, backend };
-  if (awaited !== null) return ofOption(awaited, where, named);
+  const takes = definitions.find(({ name }) => name === where)?.takes ?? {};
+  const line = { takes, isSwitch: where === "switch", share, backend };
+  if (awaited !== null) return ofOption(awaited, line);
   const assigned = /^(--[a-z-]+)=/.exec(current)?.[1];
   if (!onlyArguments && assigned !== undefined) {
     const option = optionNamed(program, command, assigned);
-    return option === null ? { kind: "nothing" } : withPrefix(ofOption(option, where, named), `${assigned}=`);
+    return option === null ? { kind: "nothing" } : withPrefix(ofOption(option, line), `${assigned}=`);
   }
   if (!onlyArguments && current.startsWith("-")) return optionsOf(program, command, used);
   if (command.commands.length > 0 && given.length === 0) {
@@ -132,23 +91,24 @@ export function completionRequest(program: Command, words: readonly string[]): C
       candidates: program.commands.map((one) => ({ value: one.name(), description: one.summary() })),
     };
   }
-  return ofArgument(command, given, where, current);
+  return ofArgument(command, given, takes, WORDS_OR_FILES.includes(where) ? current : null);
 }
 
-/** What the line names so far. */
-interface Named {
+/** The known part of the line. */
+interface Line {
+  readonly takes: Takes;
+  readonly isSwitch: boolean;
   readonly share: string | null;
   readonly backend: string | null;
 }
 
-function ofOption(option: Option, where: string, { share, backend }: Named): CompletionRequest {
-  if (where === "switch" && option.long === "--to" && backend !== null) {
+function ofOption(option: Option, { takes, isSwitch, share, backend }: Line): CompletionRequest {
+  if (isSwitch && option.long === "--to" && backend !== null) {
     return { kind: "live", live: "routes", without: [], share, backend };
   }
   if (option.argChoices !== undefined) return { kind: "words", candidates: choices(option.argChoices) };
-  const ofCommand = LIVE_OPTIONS[`${where} ${option.long}`];
-  const live = ofCommand === undefined ? LIVE_OPTIONS[option.long ?? ""] : ofCommand;
-  if (live != null) return { kind: "live", live, without: [], share };
+  const live = liveKind(takes, option.flags);
+  if (live !== null) return { kind: "live", live, without: [], share };
   const name = /[<[]([a-z-]+)/.exec(option.flags)?.[1] ?? "";
   return FILES.test(name) ? { kind: "files" } : { kind: "nothing" };
 }
@@ -156,24 +116,28 @@ function ofOption(option: Option, where: string, { share, backend }: Named): Com
 function ofArgument(
   command: Command,
   given: readonly string[],
-  where: string,
-  current: string,
+  takes: Takes,
+  wordOrFile: string | null,
 ): CompletionRequest {
   const declared = command.registeredArguments;
-  const last = declared.at(-1);
-  const argument: Argument | undefined =
-    declared[given.length] ?? (last?.variadic === true ? last : undefined);
+  const last = declared.length - 1;
+  const at = given.length > last && declared[last]?.variadic === true ? last : given.length;
+  const argument = declared[at];
   if (argument === undefined) return { kind: "nothing" };
   if (argument.argChoices !== undefined) {
     const isFile =
-      WORDS_OR_FILES.includes(where) && !argument.argChoices.some((choice) => choice.startsWith(current));
+      wordOrFile !== null && !argument.argChoices.some((choice) => choice.startsWith(wordOrFile));
     return isFile ? { kind: "files" } : { kind: "words", candidates: choices(argument.argChoices) };
   }
-  const live = LIVE_ARGUMENTS[where];
-  if (live !== undefined && (given.length === 0 || argument.variadic)) {
-    return { kind: "live", live, without: given, share: null };
-  }
+  const live = liveKind(takes, Object.keys(takes).filter((words) => /^[<[]/.test(words))[at] ?? "");
+  if (live !== null) return { kind: "live", live, without: given, share: null };
   return FILES.test(argument.name()) ? { kind: "files" } : { kind: "nothing" };
+}
+
+/** `words` is the declaration's key in `takes`. */
+function liveKind(takes: Takes, words: string): LiveKind | null {
+  const taken = takes[words];
+  return typeof taken === "object" ? (taken.completes ?? null) : null;
 }
 
 function withPrefix(request: CompletionRequest, prefix: string): CompletionRequest {
@@ -188,7 +152,7 @@ function withPrefix(request: CompletionRequest, prefix: string): CompletionReque
 function optionsOf(program: Command, command: Command, used: ReadonlySet<string>): CompletionRequest {
   const all = [...command.options, ...(command === program ? [] : program.options)];
   const candidates = all.flatMap(({ long, description, hidden }) => {
-    // --share may be given again, and what is repeated by mistake is refused anyway.
+    // --share may be repeated; commands that take one share refuse a second.
     const isDone = long == null || (used.has(long) && long !== SHARE);
     return hidden || isDone ? [] : [{ value: long, description }];
   });

@@ -1,4 +1,4 @@
-// Adds, changes, removes, enables and disables a backend: in the configuration, and then says what came of it.
+// Adds, changes, removes, enables and disables a backend in the configuration, and waits for the outcome.
 import type { BackendStatus } from "../../api/contract.ts";
 import { backendUnknown } from "../../api/gateway-names.ts";
 import { findMcpAddress, hasNoPath } from "../../api/mcp-address.ts";
@@ -22,27 +22,26 @@ import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { clientUrl, makeToken, tokenLines } from "../init/gateway-token.ts";
 import type { CommandContext } from "../input/command.ts";
-import { showJson } from "../input/options.ts";
+import { showResult } from "../input/options.ts";
 import { readMembers, tellSaved } from "../sessions/config-members.ts";
 import { askEdits, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { paintFor } from "../views/terminal-style.ts";
-import { isWell, renderOutcome, settledBackend } from "./backend-outcome.ts";
+import { isWell, outcomeLines, settledBackend } from "./backend-outcome.ts";
 import { refuseToBeginAfresh } from "./config-key-change.ts";
 
 export const DISABLED = "is disabled";
 
-/** The result, and its `--json`. */
+/** The result; all but `tokenLines` is the `--json` output. */
 interface BackendChange {
   readonly name: string;
-  /** False: the file said so already. */
+  /** False: the file had that content already. */
   readonly changed: boolean;
-  /** False: it is saved, and does not run. */
+  /** False: the file is saved, but the daemon could not apply it. */
   readonly runs: boolean;
-  /** null: no daemon runs, or it was removed. */
+  /** null: no daemon runs, or the backend was removed. */
   readonly backend: BackendStatus | null;
-  /** How clients come in over HTTP with the token that was made for them, a line each; absent: none was. */
+  /** How HTTP clients send the token that was made for them; absent if none was made. */
   readonly tokenLines?: readonly string[];
 }
 
@@ -84,7 +83,7 @@ export async function addBackend(
   return hasToken ? { ...added, tokenLines: tokenLines(context, made, url) } : added;
 }
 
-/** An address without a path gets the one that a server answers at. */
+/** Completes an address without a path by the path at which a server answers. */
 async function withPath(context: CommandContext, typed: TypedBackend): Promise<TypedBackend> {
   const { url } = typed;
   if (url === null || !hasNoPath(url)) return typed;
@@ -147,9 +146,9 @@ export async function enableBackend(
   return change(context, name, options, ({ backends }) => {
     const missing = backends.filter((backend) => enabled && backend.name === name).flatMap(keysLeftOut);
     if (missing.length > 0) throw leftOut(name, missing);
-    const isSo = backends.some((backend) => backend.name === name && backend.enabled === enabled);
-    // Enabled is the default of the key.
-    return isSo ? [] : [{ key, value: enabled ? null : "false" }];
+    const isEqual = backends.some((backend) => backend.name === name && backend.enabled === enabled);
+    // true is the default of `enabled`.
+    return isEqual ? [] : [{ key, value: enabled ? null : "false" }];
   });
 }
 
@@ -172,26 +171,25 @@ async function change(
 }
 
 /** Prints the result, and returns the exit code. */
-export function tellChange(
+export function showChange(
   context: CommandContext,
   { name, changed, runs, backend, tokenLines: lines = [] }: BackendChange,
   done: string,
 ): number {
   const exit = runs && (backend === null || isWell(backend)) ? 0 : FAILED_EXIT;
-  if (context.json) {
-    showJson(context, { name, changed, runs, backend });
-    return exit;
-  }
-  const paint = paintFor(context.stdoutStyle);
-  const mark = changed ? paint.green(paint.symbols.good) : paint.dim(paint.symbols.skip);
-  context.print(`${mark} ${paint.bold(harmless(name))}  ${changed ? done : "the file said so already"}\n`);
-  const isToldAll = backend?.enabled === false && done === DISABLED;
-  if (backend !== null && !isToldAll) context.print(renderOutcome(backend, context.stdoutStyle));
-  if (lines.length > 0) context.print(`\nAgents come in ${lines.join("\n")}\n`);
+  showResult(context, { name, changed, runs, backend }, (paint) => {
+    const mark = changed ? paint.green(paint.symbols.good) : paint.dim(paint.symbols.skip);
+    const isSaid = backend === null || (!backend.enabled && done === DISABLED);
+    return [
+      `${mark} ${paint.bold(harmless(name))}  ${changed ? done : "the file said so already"}`,
+      ...(isSaid ? [] : outcomeLines(backend, paint)),
+      ...(lines.length > 0 ? ["", `Agents come in ${lines.join("\n")}`] : []),
+    ];
+  });
   return exit;
 }
 
-/** A program takes the place of an address, and an address that of a program. */
+/** Keys to remove when a program replaces an address, or an address a program. */
 function otherWay(
   { backends }: MountaineerConfig,
   name: string,
@@ -209,7 +207,7 @@ function otherWay(
   return [];
 }
 
-/** Rejects with `usage` when there is one of that name. */
+/** Rejects with `usage` if a backend has that name. */
 export async function requireFreeName(context: CommandContext, name: string): Promise<void> {
   await viewConfig(context, async (view) => refuseTwin(await readMembers(view), name));
 }
@@ -229,11 +227,11 @@ function knownName({ backends }: MountaineerConfig, name: string): string {
   );
 }
 
-// Secrets that somebody types as a backend's values: kept outside of the configuration, or refused.
+// Secrets among the typed values of a backend: kept outside of the configuration, or refused.
 
 /**
- * The same backend with references in place of secrets, which are kept now. Asks at a terminal; rejects with `usage`
- * where there is none, saying what to type, and writes nothing then.
+ * The backend with references in place of secrets, which are kept under those names. Asks at a terminal; without one,
+ * rejects with `usage` and the command to type, and keeps nothing.
  */
 async function withoutTypedSecrets(
   context: CommandContext,
@@ -265,7 +263,7 @@ async function withoutTypedSecrets(
   return { ...typed, env, headers };
 }
 
-/** Arguments and addresses hold no references, and others can read them. */
+/** Arguments and addresses cannot hold references, and other users can read arguments. */
 async function refuseInArguments(
   { ask }: CommandContext,
   name: string,
@@ -288,7 +286,7 @@ async function refuseInArguments(
   });
 }
 
-/** An existing path may have folders that a build named by a digest; those are not secrets. */
+/** Masks digests in the folder names of an existing path: build tools make them, and they are not secrets. */
 async function withoutBuiltFolders(word: string): Promise<string> {
   if (!word.startsWith("/") || !(await entryExists(word).catch(() => false))) return word;
   return word.replaceAll(/(?<=\/)[0-9a-f]{16,64}(?=\/|$)/g, "built");

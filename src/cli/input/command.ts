@@ -1,12 +1,12 @@
-// The definition of a command: its words, what it takes, and the function that runs it.
+// The definition of a command: its name and help, its arguments and options, and the function that runs it.
 import type { Readable } from "node:stream";
 import type { ReadStream } from "node:tty";
 import type { TerminalStyle } from "../views/terminal-style.ts";
 
-/** What each does, by the command line. */
+/** Explanations by command line. */
 export type Examples = Readonly<Record<string, string>>;
 
-/** What is piped in, or a terminal. */
+/** A pipe, a file or a terminal. */
 export type StandardInput = Readable & Partial<Pick<ReadStream, "isTTY" | "setRawMode">>;
 
 export interface CommandContext {
@@ -14,12 +14,12 @@ export interface CommandContext {
   readonly home: string;
   /** The command's full name, such as "config get"; noted with every lock that the command takes. */
   readonly command: string;
-  /** What `--config` names, absolute; null when it is not given. */
+  /** The file that `--config` names, absolute; null if not given. */
   readonly configPath: string | null;
   /** The result is printed as JSON. */
   readonly json: boolean;
   readonly stdoutStyle: TerminalStyle;
-  /** Whether stdout is a terminal: what is printed then is for eyes alone. */
+  /** True if stdout is a terminal; control characters in untrusted text are then made visible. */
   readonly isTerminal: boolean;
   /** Aborted by the first SIGINT or SIGTERM, with a MountaineerError as its reason. */
   readonly signal: AbortSignal;
@@ -31,49 +31,56 @@ export interface CommandContext {
   readonly note: (line: string) => void;
   readonly stdin: StandardInput;
   /**
-   * Asks a person, and resolves with the line that was typed ("" at its end); rejects with the signal's reason. null
-   * where there is no terminal to ask: then nothing is asked.
+   * Asks a person, and resolves with the typed line. Rejects with `aborted` at the end of the input, and with the signal's
+   * reason. null without a terminal.
    */
   readonly ask: ((question: string) => Promise<string>) | null;
-  /** Until it is disposed, Ctrl-C is for the program in the foreground and ends nothing here. */
+  /** Until disposed, Ctrl-C is left to a child program in the foreground, and does not end the command. */
   readonly yieldInterrupts: () => Disposable;
 }
 
 interface Described {
-  /** Its words: "mount"; of one in a group, "config get". */
+  /** "mount", or with its group "config get". */
   readonly name: string;
   /** One line, for the list of commands. */
   readonly summary: string;
-  /** What else there is to know. */
+  /** The text below the summary. */
   readonly description: string;
   readonly examples: Examples;
 }
 
-/** Commands that share their first word. */
+/** The first word of several commands, such as `config`. */
 export interface CommandGroup extends Described {
-  /** Another word for it, which help does not show. */
+  /** Another name, which the help does not show. */
   readonly alias?: string;
 }
 
-/** An argument or an option: what it is, and what it is read as. */
+/** Names that completion looks up. */
+export type LiveKind =
+  | ("shares" | "aliases" | "folders" | "backends" | "routes" | "keys" | "secrets")
+  | ("tools" | "changed-tools" | "off-tools");
+
+/** An argument or an option: its text in the help, and the parsing of its value. */
 export interface Taken {
   readonly about: string;
   readonly choices?: readonly string[];
-  /** The choices are offered, and anything else is taken as well. */
+  /** Completion offers existing names of this kind. */
+  readonly completes?: LiveKind;
+  /** Values other than the choices are accepted, too. */
   readonly isOpen?: boolean;
-  /** It may be given again. */
+  /** The option may be repeated. */
   readonly isList?: boolean;
   readonly isRequired?: boolean;
-  /** null: it is not `expected`. Without it a text is taken as it is. */
+  /** Parses the value; null rejects it with `expected`. Default: the text itself. */
   readonly read?: (text: string) => unknown;
   readonly expected?: string;
-  /** What it is when it is not given. */
+  /** The value if not given. */
   readonly otherwise?: unknown;
   readonly conflicts?: readonly string[];
   readonly implies?: Readonly<Record<string, unknown>>;
 }
 
-/** By the words of the help, in its order: `<name>` and `[names...]` are arguments, the others are options. */
+/** Keys as the help shows them, in its order: `<name>` and `[names...]` are arguments, the others options. */
 export type Takes = Readonly<Record<string, string | Taken>>;
 
 type Camel<Words extends string> = Words extends `${infer First}-${infer Rest}`
@@ -118,16 +125,16 @@ type ValueOf<Words, Declared> = Words extends `--no-${string}`
               ? One<Declared> | Otherwise<Declared>
               : boolean;
 
-/** What is given, by camelCase names. `--no-x` makes `x` false, and beside `--x` null if neither is given. */
+/** The values by camelCase names. `--no-x` makes `x` false; with both `--x` and `--no-x` declared, null if neither is given. */
 export type Given<Declared extends Takes> = {
   readonly [Words in keyof Declared as NameOf<Words>]: ValueOf<Words, Declared[Words]>;
 };
 
 export interface CommandDefinition extends Described {
-  /** What its exit codes mean beyond those of every command. */
+  /** Exit codes that are not the same for all commands. */
   readonly exits: Readonly<Record<number, string>>;
   readonly takes: Takes;
-  /** Resolves with the exit code. `options` and `args` are as the parser has read them. */
+  /** Resolves with the exit code. `options` and `args` come from the parser. */
   readonly run: (
     context: CommandContext,
     options: Readonly<Record<string, unknown>>,
@@ -140,12 +147,13 @@ export const JSON_OPTION = { "--json": "print the result as JSON" } as const;
 interface Declaration<Declared extends Takes> extends Omit<Described, "name"> {
   readonly exits?: CommandDefinition["exits"];
   readonly takes?: Declared;
-  /** It does not take `--json`. */
+  /** The command has no `--json`. */
   readonly isText?: boolean;
-  readonly run: (context: CommandContext, given: Given<Declared>) => Promise<number>;
+  /** Resolves with the exit code; undefined is 0. */
+  readonly run: (context: CommandContext, given: Given<Declared>) => Promise<number | undefined>;
 }
 
-/** A command whose `run` gets what it declares to take. It loads what it needs itself, so that other commands need not. */
+/** Defines a command. `run` gets the declared values, and imports heavy code itself: each call loads all definitions. */
 export function command<const Declared extends Takes = Record<never, never>>(
   name: string,
   { run, takes, exits = {}, isText = false, ...definition }: Declaration<Declared>,
@@ -156,15 +164,17 @@ export function command<const Declared extends Takes = Record<never, never>>(
     name,
     exits,
     takes: isText || "--json" in own ? own : { ...own, ...JSON_OPTION },
-    run(context, options, args) {
+    async run(context, options, args) {
       const json = options["json"] === true;
-      // Without a word of its own there is nothing to be given.
-      return run({ ...context, command: name, json }, givenOf(takes ?? ({} as Declared), options, args));
+      return (
+        (await run({ ...context, command: name, json }, givenOf(takes ?? ({} as Declared), options, args))) ??
+        0
+      );
     },
   };
 }
 
-/** `options` and `args` are as the parser has read them. */
+/** The declared values; `options` and `args` come from the parser. */
 export function givenOf<const Declared extends Takes>(
   takes: Declared,
   options: Readonly<Record<string, unknown>>,
@@ -181,7 +191,7 @@ export function givenOf<const Declared extends Takes>(
     const value = /^[<[]/.test(words) ? args[at++] : options[name];
     given[name] = value ?? (isFlag ? false : isList ? [] : otherwise);
   }
-  // As declared: the parser refuses anything else.
+  // The parser has checked the values against the declaration.
   return given as Given<Declared>;
 }
 

@@ -4,7 +4,11 @@ import { paintFor } from "../views/terminal-style.ts";
 import type { CommandContext } from "./command.ts";
 
 export const SHARE_OPTIONS = {
-  "--share <name>": { about: "only this share; may be given again for more", isList: true },
+  "--share <name>": {
+    about: "only this share; may be given again for more",
+    isList: true,
+    completes: "shares",
+  },
   "--all": { about: "all shares (what happens without --share, too)", conflicts: ["share"] },
 } as const;
 

@@ -1,35 +1,35 @@
-// `mountaineer __complete`, which the shells' scripts run on each press of Tab. It answers soon, with what it has found
-// by then, and prints nothing on stderr.
+// `mountaineer __complete`, which the shells' scripts run on each press of Tab. It prints what it finds within a short
+// deadline, and prints nothing on stderr.
 import type { Clock } from "../../runtime/time/clock.ts";
 import {
   type Candidate,
   type CompletionRequest,
   completionRequest,
-  type LiveKind,
 } from "../completion/completion-request.ts";
-import type { CommandContext } from "../input/command.ts";
+import type { CommandContext, LiveKind } from "../input/command.ts";
+import { COMMANDS } from "./command-list.ts";
 import { createProgram } from "./program.ts";
 
 interface CompleteOptions extends Pick<CommandContext, "home" | "signal" | "print"> {
   readonly clock: Clock;
 }
 
-/** A daemon that has not answered by then may hang, and a press of Tab must not. */
+/** Deadline for a daemon, ms: a press of Tab must not wait for one that hangs. */
 const ASKING_MS = 150;
-/** The daemon asks the server, over whatever route there is. */
+/** Deadline for a folder list, ms, which the daemon gets from the server. */
 const LISTING_MS = 700;
-/** For files of the home: only a disk that hangs takes long. */
+/** Deadline for reading files of the home, ms: only a hanging disk needs longer. */
 const READING_MS = 1_000;
 const WAITING_MS: { readonly [Kind in LiveKind]?: number } = { tools: ASKING_MS, folders: LISTING_MS };
 const AT_MOST = 500;
 const LONGEST_DESCRIPTION = 80;
-/** Tells the script to complete files by its own means. */
+/** Makes the shell's script complete file names. */
 const FILES = ":files";
 
 /**
- * `SHELL WORD…`, the last of them being typed; or, for bash, which parts words at `:` and `=`, `bash CURRENT LINE` with
- * what bash takes for the current word and the line up to the cursor. Prints a candidate a line, its description behind
- * a tab.
+ * Arguments: `SHELL WORD…`, where the last word is being typed; for bash, which splits words at `:` and `=`,
+ * `bash CURRENT LINE` with bash's current word and the line up to the cursor. Prints a candidate per line, with its
+ * description after a tab.
  */
 export async function complete(args: readonly string[], options: CompleteOptions): Promise<number> {
   const [shell = "", ...rest] = args;
@@ -38,7 +38,7 @@ export async function complete(args: readonly string[], options: CompleteOptions
   const words = isBash ? lineWords(line) : rest.length === 0 ? [""] : rest;
   const typed = words.at(-1) ?? "";
   const program = createProgram({ print: () => {}, complain: () => {} }, async () => {});
-  const request = completionRequest(program, words);
+  const request = completionRequest(program, COMMANDS, words);
   if (request.kind === "files") {
     options.print(`${FILES}\n`);
     return 0;
@@ -63,7 +63,7 @@ async function candidatesOf(
   const { live, without, share, backend = null, prefix = "" } = request;
   const typed = (words.at(-1) ?? "").slice(prefix.length);
   const { loadLiveNames } = await import("../completion/completion-names.ts");
-  // A busy machine takes its time to load it; that is not what may hang.
+  // Before the deadline starts: loading code is slow on a busy machine, but cannot hang.
   const liveNames = await loadLiveNames(live);
   const late = new AbortController();
   const nothing = Promise.withResolvers<readonly Candidate[]>();
@@ -118,7 +118,7 @@ export function lineWords(line: string): string[] {
   return words.slice(1).length === 0 ? [""] : words.slice(1);
 }
 
-/** What bash inserts: it treats a `:` or `=` as the end of a word, and replaces only what comes after it. */
+/** The text for bash to insert: bash ends words at `:` and `=`, and replaces only the part after these. */
 function bashWord(value: string, typed: string, current: string): string {
   const bare = current.replace(/^["']/, "");
   const isPart =
@@ -131,7 +131,7 @@ function bashWord(value: string, typed: string, current: string): string {
     : isPart
       ? value.slice(typed.length - bare.length)
       : value;
-  // Inside of an open quote bash puts it as it is, and closes the quote.
+  // In an open quote, bash inserts the text unchanged, and closes the quote.
   if (current.startsWith('"')) return rest.replace(/["\\$`]/g, "\\$&");
   if (current.startsWith("'")) return rest.replaceAll("'", "'\\''");
   return /^[A-Za-z0-9_./:=@%+,-]*$/.test(rest)

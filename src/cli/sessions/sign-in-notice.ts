@@ -1,9 +1,9 @@
-// Tells a running daemon that a backend was signed in to, or out of.
+// Makes a running daemon use a backend's new sign-in.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext } from "../input/command.ts";
 
-/** Its backend is started anew, and takes what is kept. Never fails: the daemon finds it at its next try, too. */
-export async function tellDaemon({ home, note, signal }: CommandContext, backend: string): Promise<void> {
+/** Restarts the backend, which then reads the kept tokens. Only notes a failure: the daemon reads them at its next try, too. */
+export async function restartBackend({ home, note, signal }: CommandContext, backend: string): Promise<void> {
   const { connectToDaemon } = await import("../../api/client/client.ts");
   try {
     const daemon = await connectToDaemon(home);

@@ -4,6 +4,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { completionRequest } from "../../../src/cli/completion/completion-request.ts";
+import { COMMANDS } from "../../../src/cli/program/command-list.ts";
 import { complete } from "../../../src/cli/program/complete.ts";
 import { createProgram } from "../../../src/cli/program/program.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
@@ -55,7 +56,7 @@ async function found(
 test("the share whose folders are wanted is the one that the line names, however", () => {
   const program = createProgram({ print: () => {}, complain: () => {} }, async () => {});
   const shareOf = (...words: readonly string[]): string | null | undefined => {
-    const request = completionRequest(program, words);
+    const request = completionRequest(program, COMMANDS, words);
     return request.kind === "live" && request.live === "folders" ? request.share : undefined;
   };
   assert.equal(shareOf("folders", "--share", "CORE", "--subpath", ""), "CORE");

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { completionRequest } from "../../../src/cli/completion/completion-request.ts";
+import { COMMANDS } from "../../../src/cli/program/command-list.ts";
 import { complete, lineWords } from "../../../src/cli/program/complete.ts";
 import { createProgram } from "../../../src/cli/program/program.ts";
 import { createTestHome } from "../../support/daemon.ts";
@@ -97,7 +98,7 @@ const values = (lines: readonly string[]): string[] => lines.map((line) => line.
 test("commands, options and choices come from the definitions; what takes a file is left to the shell", () => {
   const program = createProgram({ print: () => {}, complain: () => {} }, async () => {});
   const words = (...typed: readonly string[]): readonly string[] => {
-    const request = completionRequest(program, typed);
+    const request = completionRequest(program, COMMANDS, typed);
     return request.kind === "words" ? request.candidates.map(({ value }) => value) : [`:${request.kind}`];
   };
   assert.ok(words("").includes("status") && words("").includes("config") && words("").includes("help"));

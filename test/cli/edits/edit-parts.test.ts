@@ -4,8 +4,9 @@ import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { askOf } from "../../../src/api/operations.ts";
-import { renderOutcome, settledBackend } from "../../../src/cli/edits/backend-outcome.ts";
+import { outcomeLines, settledBackend } from "../../../src/cli/edits/backend-outcome.ts";
 import { jsonText, valueText } from "../../../src/cli/edits/config-key-change.ts";
+import { paintFor } from "../../../src/cli/views/terminal-style.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { SHA256, scriptedConfig } from "../../api/sample-config.ts";
@@ -26,7 +27,7 @@ test("JSON keeps whole numbers that it can, and spells out those that readers wo
   assert.equal(jsonText({ a: 5n, b: 2n ** 60n }), '{\n  "a": 5,\n  "b": "1152921504606846976"\n}\n');
 });
 
-const STYLE = { color: false, unicode: false, width: 80 } as const;
+const PAINT = paintFor({ color: false, unicode: false });
 
 test("E2 a backend that was switched on and waits for a person is told with what to do, not as disabled", () => {
   const waiting = {
@@ -37,8 +38,8 @@ test("E2 a backend that was switched on and waits for a person is told with what
     since: "2026-01-05T12:00:00.000Z",
   } as const;
   const off = sampleBackend({ name: "files", enabled: false });
-  assert.match(renderOutcome(off, STYLE), /files {2}is disabled\n$/);
-  const told = renderOutcome({ ...off, conditions: [waiting] }, STYLE);
+  assert.match(outcomeLines(off, PAINT).join("\n"), /files {2}is disabled$/);
+  const told = outcomeLines({ ...off, conditions: [waiting] }, PAINT).join("\n");
   assert.match(told, /files {2}stays disabled until it is approved\n {2}it would run node instead\n/);
   assert.match(told, /mountaineer approve backends\.files/);
 });
