@@ -23,12 +23,11 @@ import { openSecrets } from "../in-process/open.ts";
 import { clientUrl, makeToken, tokenLines } from "../init/gateway-token.ts";
 import type { CommandContext } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
-import { readMembers, tellSaved } from "../sessions/config-members.ts";
-import { askEdits, changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { editMembers, readMembers } from "../sessions/config-members.ts";
+import { viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { isWell, outcomeLines, settledBackend } from "./backend-outcome.ts";
-import { refuseToBeginAfresh } from "./config-key-change.ts";
 
 export const DISABLED = "is disabled";
 
@@ -158,16 +157,10 @@ async function change(
   { waitMs }: Pick<ChangeOptions, "waitMs">,
   editsFor: (config: MountaineerConfig) => readonly ConfigEditWire[],
 ): Promise<BackendChange> {
-  return changeConfig(context, async (ask, view) => {
-    await refuseToBeginAfresh(context, view);
-    const edits = [...editsFor(await readMembers(view))];
-    const report = edits.length === 0 ? null : await askEdits(context, ask, edits);
-    const runs = report === null || tellSaved(context, report);
-    const { daemon } = view;
-    const isWaitedFor = runs && daemon !== null && waitMs > 0;
-    const backend = isWaitedFor ? await settledBackend(daemon, name, waitMs, context.signal) : null;
-    return { name, changed: report?.changed === true, runs, backend };
-  });
+  const { changed, runs, daemon } = await editMembers(context, editsFor);
+  const isWaitedFor = runs && daemon !== null && waitMs > 0;
+  const backend = isWaitedFor ? await settledBackend(daemon, name, waitMs, context.signal) : null;
+  return { name, changed, runs, backend };
 }
 
 /** Prints the result, and returns the exit code. */

@@ -7,16 +7,16 @@ import { tomlValue } from "../../config/edit/toml-value.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
-import { askEdits, type ConfigView, changeConfig, requireNamedFile } from "../sessions/config-session.ts";
+import { askEdits, type ConfigView, changeConfig, refuseToBeginAfresh } from "../sessions/config-session.ts";
 import { tellEdit } from "./edit-outcome.ts";
 
 interface KeyEdit {
   readonly key: string;
-  /** As it was typed; null unsets the key. */
+  /** The typed text; null unsets the key. */
   readonly value: string | null;
 }
 
-/** Resolves with the exit code; rejects with `usage` and `config_key_unknown` before anything is looked at. */
+/** Resolves with the exit code; rejects with `usage` and `config_key_unknown` before it reads the file. */
 export async function setKey(context: CommandContext, edit: KeyEdit): Promise<number> {
   const key = parseConfigKey(edit.key);
   if (edit.value !== null) parseConfigValue(edit.value, key);
@@ -34,20 +34,7 @@ export async function setKey(context: CommandContext, edit: KeyEdit): Promise<nu
   });
 }
 
-/**
- * Rejects with `config_unreadable` where a new file, with this change alone, is not what was meant: `--config` names one
- * that is not there, or a daemon runs with what it held.
- */
-export async function refuseToBeginAfresh(context: CommandContext, view: ConfigView): Promise<void> {
-  const { daemon, path, read } = view;
-  if (daemon === null) return requireNamedFile(context, view);
-  if ((await read()) !== null) return;
-  throw new MountaineerError("config_unreadable", `${path} is not there, and what it held runs on`, {
-    hint: "mountaineer config rollback 0 writes what runs",
-  });
-}
-
-/** null when the file cannot be read as it is: the edit then says so. */
+/** The key's value; null if the file cannot be read, which the edit reports. */
 async function heldBy({ read, format, place }: ConfigView, key: ConfigKey): Promise<KeyValue | null> {
   try {
     return await getConfigValue({ bytes: (await read()) ?? new Uint8Array(), format, place }, key);
@@ -65,12 +52,12 @@ function heldText(held: KeyValue, isWas: boolean): string {
 
 // Values of the configuration as text, for printing.
 
-/** A text bare, everything else as TOML writes it. */
+/** A text without quotes, any other value as TOML. */
 export function valueText(value: ConfigValue): string {
   return typeof value === "string" ? value : tomlValue(value);
 }
 
-/** JSON with a newline at its end; whole numbers that JSON's readers would round are texts. */
+/** JSON and a newline; integers beyond JavaScript's safe range become texts. */
 export function jsonText(value: unknown): string {
   const text = JSON.stringify(
     value,

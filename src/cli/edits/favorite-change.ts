@@ -1,4 +1,4 @@
-// Adds and removes a share: in the configuration first, then its mount, its link and the aliases into it.
+// Adds and removes a share: first in the configuration, then its mount, its link and its aliases.
 import { lstat, readlink, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -9,23 +9,20 @@ import { nameKey } from "../../config/values/names.ts";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { openEngine, openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
-import { findShare, readMembers, tellSaved } from "../sessions/config-members.ts";
-import { askEdits, changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { editMembers, findShare, readMembers } from "../sessions/config-members.ts";
+import { refuseToBeginAfresh, viewConfig } from "../sessions/config-session.ts";
 import { askEngine, onceOpened, withAsk, withDaemonOr } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
-import { refuseToBeginAfresh } from "./config-key-change.ts";
 
-/** The last cycle of the share, begun before it was removed, may have made its link again. */
+/** A cycle that began before the removal may make the share's link once more. */
 const LOOK_AGAIN_MS = 300;
 
 /** The keys of the new share, in the file's spelling. */
 export type NewFavorite = Readonly<Record<string, string>> & { readonly name: string };
 
-/** Saves the share, mounts it and resolves when that is known; `share` null: it is saved and does not run. Rejects with `usage` and `config_…`. */
+/** Saves and mounts the share; `share` is null if the file is saved but could not be applied. Rejects with `usage` and `config_…`. */
 export async function addFavorite(context: CommandContext, entry: NewFavorite, onlyOn: readonly string[]) {
-  const edited = await changeConfig(context, async (ask, view) => {
-    await refuseToBeginAfresh(context, view);
-    const { shares } = await readMembers(view);
+  const { changed, runs } = await editMembers(context, ({ shares }) => {
     const twin = shares.find((share) => nameKey(share.name) === nameKey(entry.name));
     if (twin !== undefined) {
       throw new MountaineerError("usage", `there is a share called ${twin.name}`, {
@@ -34,16 +31,15 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite, o
     }
     const key = `shares.${JSON.stringify(entry.name)}.only_on`;
     const networks = onlyOn.length === 0 ? [] : [{ key, value: JSON.stringify(onlyOn) }];
-    const report = await askEdits(context, ask, [{ add: "shares", entry }, ...networks]);
-    return { changed: report.changed, runs: tellSaved(context, report) };
+    return [{ add: "shares", entry }, ...networks];
   });
-  if (!edited.runs) return { changed: edited.changed, share: null };
+  if (!runs) return { changed, share: null };
   const name = entry.name.normalize("NFC");
   const [share = null] = (await askEngine(context, "change", "mount", { shares: [name] })).results;
-  return { changed: edited.changed, share: share === null ? null : asMounted(share) };
+  return { changed, share: share === null ? null : asMounted(share) };
 }
 
-/** If the daemon's own cycle has mounted it first, that is what was asked for, so it does not count as skipped. */
+/** Reports a share that the daemon's own cycle mounted first as mounted, not as skipped. */
 function asMounted(share: StepResult): StepResult {
   const isMounted = share.result === "skipped" && share.active_interface !== "none";
   return isMounted ? { ...share, result: "mounted" } : share;
@@ -56,7 +52,7 @@ interface Removal {
   readonly force: boolean;
 }
 
-/** What came of it, and its `--json`. */
+/** The outcome, which is also the `--json` output. */
 export type RemovedFavorite = Awaited<ReturnType<typeof removeFavorite>>;
 
 /**
@@ -95,13 +91,11 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
     ...aliases.map((alias) => ({ remove: "aliases" as const, name: alias })),
     { remove: "shares", name },
   ];
-  const runs = await changeConfig(context, async (ask) =>
-    tellSaved(context, await askEdits(context, ask, edits)),
-  );
-  // What still runs would make its links again.
+  const { runs } = await editMembers(context, () => edits);
+  // The daemon still runs the share, and would make its links again.
   if (!runs) return { removed: true, runs, share: name, aliases, unmount, link: null };
   await clearAfter(context, name);
-  if (planned.secrets.length > 0) await tellUnused(context, planned.secrets);
+  if (planned.secrets.length > 0) await noteUnused(context, planned.secrets);
   return {
     /** False: nothing was changed, because `unmount` did not go well. */
     removed: true,
@@ -110,14 +104,14 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
     share: name,
     /** Names of the aliases that went with it. */
     aliases,
-    /** What `--cleanup` came to; null without it. */
+    /** The result of `--cleanup`; null without it. */
     unmount,
-    /** What became of the link in `shares_root`; null without `--cleanup`. */
+    /** The outcome for the link in `shares_root`; null without `--cleanup`. */
     link: cleanup ? await dropLink(link, targets) : null,
   };
 }
 
-/** Does what a daemon does by itself when a share goes: forgets it, and removes the links of its aliases. */
+/** Forgets the share and removes its aliases' links, which a daemon does by itself. */
 async function clearAfter(context: CommandContext, name: string): Promise<void> {
   const { signal } = context;
   await withDaemonOr(
@@ -132,8 +126,8 @@ async function clearAfter(context: CommandContext, name: string): Promise<void> 
   );
 }
 
-/** A secret that only the share used stays, and the person who removed the share should know. */
-async function tellUnused(context: CommandContext, names: readonly string[]): Promise<void> {
+/** Notes secrets that only the removed share used. */
+async function noteUnused(context: CommandContext, names: readonly string[]): Promise<void> {
   const { secrets, config_error: unknown } = await (await openSecrets(context)).list();
   if (unknown !== null) return;
   for (const { name, kept, used_by: users } of secrets) {
@@ -149,7 +143,7 @@ function dependents(name: string, aliases: readonly string[]): MountaineerError 
   });
 }
 
-/** Removes the share's link when it leads where its mount was; anything else stays. */
+/** Removes the share's link if it leads to the share's mount; anything else stays. */
 async function dropLink(path: string, targets: ReadonlySet<string>): Promise<"removed" | "missing" | "kept"> {
   const first = await dropOnce(path, targets);
   await pause(LOOK_AGAIN_MS);

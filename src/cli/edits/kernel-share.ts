@@ -1,4 +1,4 @@
-// `shares kernel`: the kernel's own client in rclone's place. Root writes its line of fstab, the share's user does the rest.
+// `shares kernel`: mounts a share with the kernel's client in place of rclone. Root writes the line in /etc/fstab, the user does the rest.
 import type { StepResult } from "../../api/contract.ts";
 import type { KernelLine } from "../../api/kernel-line.ts";
 import type { ShareConfig } from "../../config/snapshot.ts";
@@ -7,8 +7,8 @@ import { openEngine, openKernelLine } from "../in-process/open.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
-import { findShare, readMembers, tellSaved } from "../sessions/config-members.ts";
-import { askEdits, changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { editMembers, findShare, readMembers } from "../sessions/config-members.ts";
+import { viewConfig } from "../sessions/config-session.ts";
 import { withAsk } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { exitCodeOf, FAILED_EXIT, renderResults } from "../views/results-view.ts";
@@ -28,14 +28,14 @@ export async function kernelShare(context: CommandContext, name: string, asked: 
   const line = await openKernelLine(context.home, config, share, !undo);
   if (line.isRoot) return writeLine(context, share, line, asked);
   if (!undo && line.save !== null) {
-    tellSudo(context, share, line, undo);
+    printSudo(context, share, line, undo);
     context.note("nothing was changed: run this command again once the line is there");
     return FAILED_EXIT;
   }
   const isDone = (share.driver === "cifs") !== undo;
   if (isDone) context.note(`driver = "cifs" is ${undo ? "not set" : "set already"}`);
   const exit = isDone ? 0 : await setDriver(context, share, asked);
-  if (exit === 0 && line.save !== null) tellSudo(context, share, line, undo);
+  if (exit === 0 && line.save !== null) printSudo(context, share, line, undo);
   return exit;
 }
 
@@ -57,7 +57,7 @@ async function writeLine(
   return 0;
 }
 
-function tellSudo(
+function printSudo(
   { home, command, configPath, print }: CommandContext,
   { name }: ShareConfig,
   { line }: KernelLine,
@@ -75,14 +75,12 @@ function tellSudo(
   );
 }
 
-/** Open files keep the mount that is there: it is another from its next mount on. */
+/** Sets the driver and mounts the share anew. Open files keep the old mount until the next unmount. */
 async function setDriver(context: CommandContext, { name }: ShareConfig, { undo, yes }: Asked) {
   const how = undo ? "with driver auto from now on" : "with the kernel's client from now on";
   if (!yes && !(await agrees(context, `Mount ${harmless(name)} ${how}?`))) return FAILED_EXIT;
   const edit = { key: `shares.${JSON.stringify(name)}.driver`, value: undo ? null : "cifs" };
-  const runs = await changeConfig(context, async (ask) =>
-    tellSaved(context, await askEdits(context, ask, [edit])),
-  );
+  const { runs } = await editMembers(context, () => [edit]);
   if (!runs) return FAILED_EXIT;
   leaveFolder();
   const results = await withAsk(

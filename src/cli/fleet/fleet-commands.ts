@@ -16,13 +16,12 @@ import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { refuseToBeginAfresh } from "../edits/config-key-change.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult, showText } from "../input/options.ts";
 import { askSecretly } from "../input/secret-question.ts";
 import { readFirstLine } from "../input/standard-input.ts";
-import { readMembers, tellSaved } from "../sessions/config-members.ts";
-import { askEdits, changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { editMembers, isRunning, readMembers } from "../sessions/config-members.ts";
+import { changeConfig, refuseToBeginAfresh, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { homeOptions } from "./home-options.ts";
@@ -54,7 +53,7 @@ export async function beginFleet(context: CommandContext, start: FleetStart): Pr
     ...homeOptions(context),
     name,
     address,
-    writeSection: async (section) => void (await writeSection(context, section)),
+    writeSection: (section) => writeSection(context, section),
   });
   const shown = { name: membership.name, address: membership.address };
   tell(context, shown, `the fleet's server runs at ${address}; this machine is ${name}`);
@@ -113,7 +112,7 @@ export async function joinByCode(
     ...homeOptions(context),
     code,
     name,
-    writeSection: async (section) => void (await writeSection(context, section)),
+    writeSection: (section) => writeSection(context, section),
   });
   tell(context, { name, address }, `this machine is in the fleet as ${name}; its server is ${address}`);
   return 0;
@@ -245,13 +244,13 @@ export async function refuseOlderDaemon(
   await daemon?.ask("fleet", null, signal).catch(expecting("fleet_off"));
 }
 
-/** Resolves with true if the daemon runs the saved section; an equal section is no change. */
-function writeSection(context: CommandContext, section: FleetSection): Promise<boolean> {
+/** Saves the section; an equal section is no change. */
+async function writeSection(context: CommandContext, section: FleetSection): Promise<void> {
   const edits: ConfigEditWire[] = Object.entries(section).map(([key, value]) => ({
     key: `fleet.${key}`,
     value: JSON.stringify(value),
   }));
-  return changeConfig(context, async (ask) => tellSaved(context, await askEdits(context, ask, edits)));
+  await editMembers(context, () => edits);
 }
 
 /** Resolves with true if the file had the section. */
@@ -264,7 +263,7 @@ function removeSection(context: CommandContext): Promise<boolean> {
     const edits = [{ kind: "unset" as const, keyPath: ["fleet"] }];
     const edited = await editConfig({ bytes, format: view.format, edits });
     const request = { text: decodedText(edited.bytes), expected_sha256: sha256Of(bytes), source: "cli" };
-    tellSaved(context, await ask("editText", request, context.signal));
+    isRunning(context, await ask("editText", request, context.signal));
     return true;
   });
 }

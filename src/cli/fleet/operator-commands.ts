@@ -7,8 +7,7 @@ import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult, warningLine } from "../input/options.ts";
-import { readMembers, tellSaved } from "../sessions/config-members.ts";
-import { askEdits, changeConfig } from "../sessions/config-session.ts";
+import { editMembers } from "../sessions/config-members.ts";
 import { withDaemon } from "../sessions/control-session.ts";
 import { homeOptions } from "./home-options.ts";
 import { answers, LINKED, publishLayer, readSigner } from "./layer-commands.ts";
@@ -89,10 +88,9 @@ async function replaceStolen(context: CommandContext): Promise<number> {
   const options = homeOptions(context);
   const keys = await operatorKeys(options);
   const operator = userKey(await nextOperatorKey(options, keys));
-  await changeConfig(context, async (ask, view) => {
-    if ((await readMembers(view)).fleet === null) throw fleetOff();
-    const edits = [{ key: "fleet.operator", value: JSON.stringify(operator) }];
-    tellSaved(context, await askEdits(context, ask, edits));
+  await editMembers(context, ({ fleet }) => {
+    if (fleet === null) throw fleetOff();
+    return [{ key: "fleet.operator", value: JSON.stringify(operator) }];
   });
   await settledOperatorKey(options, operator);
   showResult(context, { operator }, (paint) => [

@@ -1,6 +1,5 @@
-// Changes the configuration when no daemon runs; the home's lock must be held. Keeps the contents before and after in
-// the history, as a daemon would.
-
+// Changes the configuration while no daemon runs; the caller holds the home's lock. Records the contents before and
+// after in the history, as a daemon does.
 import type { EditReport } from "../../api/contract.ts";
 import { type Ask, askOf } from "../../api/operations.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
@@ -9,33 +8,33 @@ import { type KnownContent, type SavedConfig, saveContent, saveEdit } from "../.
 import { openHistory, refuseOtherEntry } from "../../config/history/history.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import { parseConfig } from "../../config/read/load.ts";
-import type { ConfigSnapshot, MountaineerConfig } from "../../config/snapshot.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { sharesAndBackends } from "../../runtime/text/plain-text.ts";
-import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import { isoTime, systemClock } from "../../runtime/time/clock.ts";
+import { approveEdit } from "../in-process/open.ts";
+import type { CommandContext } from "../input/command.ts";
 
-/** The kinds of changes of the file: each is made whole or not at all. Mistakes in it are a value. */
+/** Changes of the file, each made completely or not at all. Mistakes in the result are part of the report. */
 export type EditOperation = "edit" | "editText" | "rollback";
 
-interface OwnEditorOptions {
-  readonly home: string;
-  readonly path: string;
+export interface ConfigFile {
   readonly place: ConfigPlace;
-  /** What the file holds now; null when there is none. */
-  readonly read: () => Promise<Uint8Array | null>;
-  readonly clock: Clock;
-  /** Approves what an edit changed; resolves with how many entries wait. */
-  readonly approve: (before: MountaineerConfig, after: ConfigSnapshot) => Promise<number>;
-  /** Called with problems that are no reason to fail. */
-  readonly note: (line: string) => void;
+  /** Absolute. */
+  readonly path: string;
+  /** The file's current content; null if the file is missing. Rejects with `config_unreadable`. */
+  read(): Promise<Uint8Array | null>;
 }
 
-export function createOwnEditor(options: OwnEditorOptions): Ask<EditOperation> {
-  const { home, path, place, read, clock, approve, note } = options;
+/** An editor of the file, for the holder of the home's lock. It approves its own edits, but not a rollback. */
+export function createOwnEditor(
+  { home, signal, note }: CommandContext,
+  { path, place, read }: ConfigFile,
+): Ask<EditOperation> {
   const history = openHistory(home, path);
 
-  /** What the file most likely holds; unknown if the history cannot be read. */
+  /** The newest known content of the file; null if the history is empty or unreadable. */
   const newest = async (): Promise<KnownContent | null> => {
     const [entry] = await history.list().catch(() => []);
     return entry === undefined ? null : { sha256: entry.sha256, runs: false };
@@ -49,7 +48,7 @@ export function createOwnEditor(options: OwnEditorOptions): Ask<EditOperation> {
   ): Promise<void> => {
     const { sha256, format } = snapshot;
     try {
-      await history.record({ bytes, sha256, format, source, summary, time: isoTime(clock.wallMs()) });
+      await history.record({ bytes, sha256, format, source, summary, time: isoTime(systemClock.wallMs()) });
     } catch (error) {
       note(
         `this cannot be undone by \`config rollback\`: the history cannot be written: ${errorText(error)}`,
@@ -60,7 +59,7 @@ export function createOwnEditor(options: OwnEditorOptions): Ask<EditOperation> {
   const tryToApprove = async ({ snapshot, before }: Extract<SavedConfig, { ok: true }>): Promise<void> => {
     if (before === null) return;
     try {
-      const waiting = await approve(before, snapshot);
+      const waiting = await approveEdit(home, before, snapshot, signal);
       if (waiting > 0) note(`${waiting} of the file's entries wait for approval: mountaineer approve`);
     } catch (error) {
       note(`what was changed may wait for \`mountaineer approve\`: ${errorText(error)}`);
@@ -81,7 +80,7 @@ export function createOwnEditor(options: OwnEditorOptions): Ask<EditOperation> {
     const { changed, snapshot, bytes } = saved;
     if (changed) {
       const was = before === null ? null : await parseConfig(before, path, place);
-      // Content that was never run is also worth going back to.
+      // Recorded although it may never have run: a person may want the content back.
       const isEmpty = before === null || before.length === 0;
       if (!isEmpty && was?.ok === true) await keep(was.snapshot, before, "file", "found in the file");
       await keep(

@@ -1,26 +1,27 @@
-// The names of the shares or aliases in the configuration file, read before a command adds or removes one.
+// Shares, aliases and backends in the configuration file: looked up by name, added and removed.
 import type { EditReport } from "../../api/contract.ts";
 import { nameUnknown } from "../../api/name-selection.ts";
+import type { ConfigEditWire } from "../../api/requests.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import type { AliasConfig, MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
 import { nameKey } from "../../config/values/names.ts";
 import type { CommandContext } from "../input/command.ts";
-import type { ConfigView } from "./config-session.ts";
+import { askEdits, type ConfigView, changeConfig, refuseToBeginAfresh } from "./config-session.ts";
 
-/** The configuration that the file holds now; an absent file is an empty one. Rejects with `config_invalid`. */
+/** The file's configuration; a missing file counts as empty. Rejects with `config_invalid`. */
 export async function readMembers({ read, path, place }: ConfigView): Promise<MountaineerConfig> {
   const loaded = await parseConfig((await read()) ?? new Uint8Array(), path, place);
   if (!loaded.ok) throw mistakesError(loaded.mistakes);
   return loaded.snapshot.config;
 }
 
-/** The share of that name, whatever its letter case. Throws `share_unknown`, with what may have been meant. */
+/** The share of that name in any letter case. Throws `share_unknown` with a suggestion. */
 export function findShare({ shares }: MountaineerConfig, name: string): ShareConfig {
   return find(shares, name, "share");
 }
 
-/** The alias of that name, likewise. Throws `alias_unknown`. */
+/** The alias of that name in any letter case. Throws `alias_unknown` with a suggestion. */
 export function findAlias({ aliases }: MountaineerConfig, name: string): AliasConfig {
   return find(aliases, name, "alias");
 }
@@ -38,10 +39,25 @@ function find<Named extends { readonly name: string }>(
 }
 
 /**
- * False when the file holds it but it does not run: then says so. Throws `config_invalid` when the result would not be
- * a configuration; nothing was written then.
+ * Changes the file by the edits for its configuration; no edits change nothing. `runs` is false if the file is saved, but
+ * the daemon could not apply it, which a note says. Rejects with `config_…`; nothing is written then.
  */
-export function tellSaved({ note }: CommandContext, { errors, reload }: EditReport): boolean {
+export function editMembers(
+  context: CommandContext,
+  editsFor: (config: MountaineerConfig) => readonly ConfigEditWire[],
+) {
+  return changeConfig(context, async (ask, view) => {
+    await refuseToBeginAfresh(context, view);
+    const { daemon } = view;
+    const edits = [...editsFor(await readMembers(view))];
+    if (edits.length === 0) return { changed: false, runs: true, daemon };
+    const report = await askEdits(context, ask, edits);
+    return { changed: report.changed, runs: isRunning(context, report), daemon };
+  });
+}
+
+/** False, with a note, if the file is saved, but the daemon could not apply it. Throws `config_invalid` if nothing was written. */
+export function isRunning({ note }: CommandContext, { errors, reload }: EditReport): boolean {
   if (errors.length > 0) throw refusalError(errors);
   if (reload === null) return true;
   if (reload.errors.length > 0) throw mistakesError(reload.errors);

@@ -6,32 +6,27 @@ import { openHistory } from "../../config/history/history.ts";
 import { type ConfigPlace, configFormat, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
 import { readConfigIfPresent } from "../../config/read/load.ts";
 import type { ConfigFormat } from "../../config/snapshot.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
 import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
 import { acquireHomeLock } from "../../runtime/process/home-lock.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { approveEdit } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
-import { createOwnEditor, type EditOperation } from "./config-alone.ts";
+import { type ConfigFile, createOwnEditor, type EditOperation } from "./config-alone.ts";
 import { decodedText } from "./config-text.ts";
 import { onceOpened, withDaemonOr } from "./control-session.ts";
 
 /** How long another command's lock is waited for, ms. */
 const LOCK_WAIT_MS = 10_000;
 
-/** The configuration as a command sees it. */
-export interface ConfigView {
-  /** null: none runs. */
+/** A command's view of the configuration file. */
+export interface ConfigView extends ConfigFile {
+  /** null if no daemon runs. */
   readonly daemon: DaemonClient | null;
-  readonly place: ConfigPlace;
-  /** Absolute. */
-  readonly path: string;
   readonly format: ConfigFormat;
-  /** What the file holds now; null when there is none. Rejects with `config_unreadable`. */
-  read(): Promise<Uint8Array | null>;
   readonly ask: Ask<"history" | "historyText">;
 }
 
-/** Runs `use` with the configuration of this home; takes no lock and writes nothing. Rejects as `withControl` does. */
+/** Runs `use` with the configuration of this home; takes no lock and writes nothing. Rejects as `withDaemonOr` does. */
 export function viewConfig<T>(context: CommandContext, use: (view: ConfigView) => Promise<T>): Promise<T> {
   return withDaemonOr(
     context,
@@ -41,7 +36,7 @@ export function viewConfig<T>(context: CommandContext, use: (view: ConfigView) =
   );
 }
 
-/** Rejects with `config_unreadable` when `--config` names a file that is not there. */
+/** Rejects with `config_unreadable` if `--config` names a missing file. */
 export async function requireNamedFile(
   { configPath }: Pick<CommandContext, "configPath">,
   { path, read }: Pick<ConfigView, "path" | "read">,
@@ -54,7 +49,7 @@ export function changeConfig<T>(
   context: CommandContext,
   use: (ask: Ask<EditOperation>, view: ConfigView) => Promise<T>,
 ): Promise<T> {
-  const { home, command, signal, note } = context;
+  const { home, command, signal } = context;
   return withDaemonOr(
     context,
     "change",
@@ -62,16 +57,25 @@ export function changeConfig<T>(
     () =>
       onceOpened(lockHome(home, command, signal), async () => {
         const view = await ownView(context);
-        const { path, place, read } = view;
-        const approve: Parameters<typeof createOwnEditor>[0]["approve"] = (before, after) =>
-          approveEdit(home, before, after, signal);
-        const parts = { home, path, place, read, clock: systemClock, approve, note };
-        return use(createOwnEditor(parts), view);
+        return use(createOwnEditor(context, view), view);
       }),
   );
 }
 
-/** Asks for these edits, as the command line. */
+/**
+ * Rejects with `config_unreadable` if the change would begin a new file with this change alone: `--config` names a missing
+ * file, or the file of the running daemon is gone.
+ */
+export async function refuseToBeginAfresh(context: CommandContext, view: ConfigView): Promise<void> {
+  const { daemon, path, read } = view;
+  if (daemon === null) return requireNamedFile(context, view);
+  if ((await read()) !== null) return;
+  throw new MountaineerError("config_unreadable", `${path} is not there, and what it held runs on`, {
+    hint: "mountaineer config rollback 0 writes what runs",
+  });
+}
+
+/** Makes the edits, with the command line as their source. */
 export function askEdits(
   { signal }: Pick<CommandContext, "signal">,
   ask: Ask<"edit">,
@@ -109,15 +113,18 @@ async function ownView(context: CommandContext): Promise<ConfigView> {
     format,
     read: () => readConfigIfPresent(path),
     ask: askOf<"history" | "historyText">({
-      history: async () => ({
-        entries: (await kept.list()).map(({ n, time, sha256, source, summary }) => ({
-          n,
-          time,
-          sha256,
-          source,
-          summary,
-        })),
-      }),
+      history: async () => {
+        const entries = await kept.list();
+        return {
+          entries: entries.map(({ n, time, sha256, source, summary }) => ({
+            n,
+            time,
+            sha256,
+            source,
+            summary,
+          })),
+        };
+      },
       historyText: async ({ n }) => decodedText((await kept.entry(n)).bytes),
     }),
   };
