@@ -4,12 +4,12 @@ import type { GlobalConfig, RouteConfig, ShareConfig } from "../config/snapshot.
 export type RouteName = "tb" | "fallback";
 export const ROUTE_NAMES: readonly RouteName[] = ["tb", "fallback"];
 
-/** Those that the share has, the preferred one first: one address makes one route. */
+/** The configured routes, the preferred one first. */
 export function routesOf({ routes }: Pick<ShareSpec, "routes">): readonly RouteName[] {
   return ROUTE_NAMES.filter((name) => routes[name].host !== null || routes[name].folder !== null);
 }
 
-/** The share is named after its host in the mount table and in messages, whatever route is in use. */
+/** The route whose host names the share in the mount table and in messages, whatever route is in use. */
 export function preferredRoute(share: Pick<ShareSpec, "routes">): RouteSpec {
   return share.routes[routesOf(share)[0] ?? "tb"];
 }
@@ -18,28 +18,28 @@ export function otherRoute(route: RouteName): RouteName {
   return route === "tb" ? "fallback" : "tb";
 }
 
-/** Without a host it is reachable while its folder exists (driver `local`); with neither there is no route. */
+/** A route without a host is up while its folder exists (driver `local`); with neither, the route is not configured. */
 export type RouteSpec = RouteConfig;
 
 export type DriverName = ShareConfig["driver"];
 
 export interface ShareSpec
   extends Pick<ShareConfig, "name" | "shareName" | "username" | "driver" | "routes"> {
-  /** A resolved password, null for guest. Never logged. */
+  /** The resolved password; null: guest. Never logged. */
   readonly password: string | null;
-  /** The reference of a password without a value, as `ResolvedSecret.missing`; then the share is not mounted. */
+  /** Reference of a password that has no value, as `ResolvedSecret.missing`; the share is then not mounted. */
   readonly missingVariable: string | null;
-  /** The reference of the password, as `ResolvedSecret.missing` would name it; null or absent: there is none. */
+  /** Reference of the password, spelled as `missingVariable`; null or absent: none. */
   readonly passwordFrom?: string | null;
-  /** Where it is mounted: `<mount_root>/<NAME>`. */
+  /** `<mount_root>/<NAME>`. */
   readonly mountPath: string;
-  /** The symlink that people use: `<shares_root>/<NAME>`. */
+  /** The symlink for people, `<shares_root>/<NAME>`. */
   readonly stablePath: string;
 }
 
 type Timing = "checkIntervalMs" | "connectTimeoutMs" | "mountHangMs" | "outagePatienceMs";
 
-/** Absent: it is not woken, and any network is its own. */
+/** Without `wake` the NAS is not woken; without `onlyOn` the share is used on any network. */
 export interface SharePolicy
   extends Pick<GlobalConfig, Timing | "autoFailback" | "lsofRecheck">,
     Pick<ShareConfig, "carry">,

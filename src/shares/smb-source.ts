@@ -2,10 +2,10 @@
 import type { RouteSpec } from "./share-spec.ts";
 
 export interface SmbSource {
-  /** As written, without brackets. */
+  /** Without brackets. */
   readonly host: string;
   readonly port: number;
-  /** The name as written, and decoded if it has percent escapes. */
+  /** The name as written, and also decoded if it has percent escapes. */
   readonly shareNames: readonly string[];
   /** A folder inside the share, "" for its root. */
   readonly subpath: string;
@@ -14,9 +14,8 @@ export interface SmbSource {
 export const SMB_PORT = 445;
 
 /**
- * The carrier's address, which a carried mount has as its host. With the server's name and `ip=127.0.0.1` the first
- * connection would come here, too, but the kernel looks the name up again at each reconnect, and would bypass the
- * carrier.
+ * The carrier's address, the host of carried mounts. The server's name with `ip=127.0.0.1` would not do: the kernel looks
+ * the name up again at each reconnect, and would bypass the carrier.
  */
 export const CARRIED_ADDRESS = "127.0.0.1";
 
@@ -65,7 +64,7 @@ function parseAddress(text: string): { host: string; port: number } | null {
     const port = match?.[3] === undefined ? SMB_PORT : Number(match[3]);
     return { host: percentDecoded(host), port };
   }
-  // A bare IPv6 address, as the kernel's own client shows it.
+  // The kernel's own client shows IPv6 addresses without brackets.
   return /^[0-9a-f:.%]+$/i.test(text) ? { host: text, port: SMB_PORT } : null;
 }
 

@@ -1,20 +1,17 @@
-// Whether a login may be tried now. Pure. Many servers lock an account after a few refused logons.
+// Whether a login may be tried now: many servers lock an account after a few refusals. Pure.
 
 const HOUR_MS = 3_600_000;
-/** Of one account in any hour, unless a person asks for a try. */
+/** Maximum number of refusals of one account in any hour, unless a person asks for a try. */
 const REFUSALS_AT_MOST = 2;
-/** For how long a person's request counts for logins that have not had their turn. */
+/** Time for which a person's request allows each login of the account one try, ms. */
 const ASKED_FOR_MS = 60_000;
 
 export interface Refusal {
   /** Monotonic ms. */
   readonly atMs: number;
-  /**
-   * Which login of the account it was; null: unknown, because it happened before this process, or in a mount from
-   * before.
-   */
+  /** Id of the refused login; null: unknown, as it was used by an earlier daemon or by its mount. */
   readonly login: string | null;
-  /** Why, in words. */
+  /** The server's reason. */
   readonly text: string;
 }
 
@@ -23,18 +20,18 @@ interface LogonInput {
   /** All refusals of the account, oldest first. */
   readonly refusals: readonly Refusal[];
   readonly login: string;
-  /** When the login was last accepted. Monotonic ms, as the others; null: never. */
+  /** When the login was last accepted, monotonic ms as the times below; null: never. */
   readonly acceptedAtMs: number | null;
   /** When a person last asked for a try, or changed the login. */
   readonly askedAtMs: number | null;
-  /** When no route to the server answered last. */
+  /** When no route to the server answered for the last time. */
   readonly awayAtMs: number | null;
 }
 
 interface LogonDecision {
-  /** Whether one try may be made. While the login is in doubt, no other may until that has ended. */
+  /** Whether one try may be made. While the login is in doubt, the next try waits for its end. */
   readonly may: boolean;
-  /** What keeps it from being tried, or the newest refusal of this login that was not accepted since; null: neither. */
+  /** The refusal that forbids a try, or the newest one of this login without an acceptance since; null: neither. */
   readonly refusal: Refusal | null;
 }
 
@@ -52,13 +49,13 @@ export function decideLogon(input: LogonInput): LogonDecision {
   return { may: isDue, refusal: own };
 }
 
-/** A person asks for a try of each login of the account: if one is refused, the others still have theirs. */
+/** Whether a person's request allows a try: of each login of the account, even if another one was refused since. */
 function isAsked({ askedAtMs }: LogonInput, newest: Refusal, own: Refusal | null): boolean {
   if (askedAtMs === null || (own !== null && own.atMs >= askedAtMs)) return false;
   return newest.atMs - askedAtMs < ASKED_FOR_MS;
 }
 
-/** It counts for an hour. */
+/** Whether the refusal still counts: it does for an hour. */
 export function isRecent({ atMs }: Refusal, nowMs: number): boolean {
   return nowMs - atMs < HOUR_MS;
 }

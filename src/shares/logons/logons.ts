@@ -1,25 +1,24 @@
-// Which server refused whom, and when. Everything that logs in by itself asks here first, and reports the result.
+// Which servers refused which logins, and when. Every automatic login asks here first, and reports its result.
 import { randomUUID } from "node:crypto";
 import { whenAborted } from "../../runtime/abort.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { ROUTE_NAMES, type ShareSpec } from "../share-spec.ts";
 import { decideLogon, isRecent, type Refusal } from "./decide-logon.ts";
 
-/** `refused` with the reason. `unknown`: no answer to the login. */
+/** `refused`: the reason. `unknown`: the server did not answer the login. */
 export type LogonResult = "accepted" | "unknown" | { readonly refused: string };
 
-/** The account of a login, with its server. */
+/** A login and the hosts of its server. */
 export type LoginOf = Pick<ShareSpec, "username" | "password" | "routes">;
 
-/** What is known of a share's login. */
 export interface LogonSeen {
-  /** Why the server refuses it, in words; null: nothing is known against it. */
+  /** Why the server refuses the login; null: no refusal is known. */
   readonly refusal: string | null;
-  /** It may be tried. */
+  /** Whether the login may be tried. */
   readonly may: boolean;
-  /** It was accepted, and not refused since. */
+  /** Whether the login was accepted, and not refused since. */
   readonly accepted: boolean;
-  /** Refusals of its account within the last hour, wall ms. */
+  /** Times of refusals of the account within the last hour, wall ms. */
   readonly refusedAt: readonly number[];
 }
 
@@ -28,7 +27,7 @@ interface KeptRefusal extends Refusal {
 }
 
 interface Login {
-  /** Changes after each refusal. */
+  /** The carrier's name for the login; changes after each refusal. */
   name: string;
   readonly id: string;
   acceptedAtMs: number | null;
@@ -37,21 +36,21 @@ interface Login {
 
 interface Account {
   readonly username: string;
-  /** The hosts of one NAS: shares with a host in common are on the same one. */
+  /** The hosts of one NAS: shares with a common host are on the same NAS. */
   readonly hosts: Set<string>;
   refusals: KeptRefusal[];
   /** By password. */
   readonly logins: Map<string | null, Login>;
   awayAtMs: number | null;
-  /** The try that is under way while the login is in doubt. */
+  /** The try in progress; while the login is in doubt, others wait for its end. */
   turn: Promise<unknown> | null;
 }
 
-/** Two reports of one refusal differ by less than this, ms. */
+/** Maximum difference between two reports of one refusal, ms. */
 const ONE_REFUSAL_MS = 500;
-/** How long after it was accepted several may log in at once, ms: the server may change it at any time. */
+/** Time after an acceptance in which several tries may run at once, ms: the account may change on the server. */
 const KNOWN_FOR_MS = 60_000;
-/** How long a try may hold up others of its account, ms. */
+/** Limit for the wait for another try of the account, ms. */
 const TURN_MS = 15_000;
 const BEFORE = "the server refused it before this daemon was started";
 
@@ -116,13 +115,13 @@ export function createLogons(clock: Clock) {
         refusedAt: account.refusals.filter((one) => isRecent(one, nowMs)).map(({ wallMs }) => wallMs),
       };
     },
-    /** Stays the same while the login does. */
+    /** Id of the login. */
     idOf: (share: LoginOf): string => loginOf(accountOf(share), share).id,
-    /** The name by which the carrier knows connections with this login. */
+    /** The carrier's name for connections with this login. */
     nameOf: (share: LoginOf): string => loginOf(accountOf(share), share).name,
     /**
-     * Runs `work`, which logs in, at most one at a time while the login is in doubt; `otherwise`: the result if it may
-     * not be tried.
+     * Runs `run`, which logs in; one at a time while the login is in doubt. `judge`: what its result says about the
+     * login. `otherwise`: the result if the login may not be tried.
      */
     async attempt<T>(
       share: LoginOf,
@@ -140,24 +139,19 @@ export function createLogons(clock: Clock) {
       const { may, refusal } = decide(account, login);
       if (!may) return otherwise(refusal?.text ?? "");
       const running = run();
-      const turn = running.then(
-        () => {},
-        () => {},
-      );
+      const turn = Promise.allSettled([running]);
       account.turn = turn;
       try {
-        const result = judge(await running);
-        if (result === "accepted") login.acceptedAtMs = clock.monotonicMs();
-        else if (result !== "unknown") note(account, login.id, result.refused, clock.monotonicMs());
-        return await running;
+        const result = await running;
+        const logon = judge(result);
+        if (logon === "accepted") login.acceptedAtMs = clock.monotonicMs();
+        else if (logon !== "unknown") note(account, login.id, logon.refused, clock.monotonicMs());
+        return result;
       } finally {
         if (account.turn === turn) account.turn = null;
       }
     },
-    /**
-     * The carrier saw a refusal at that time. `login`: of the mount; null: unknown. Reported more than once, it counts
-     * once.
-     */
+    /** Notes a refusal that the carrier or a mount has seen; repeated reports count once. `login`: its id; null: unknown. */
     seen(share: LoginOf, login: string | null, text: string, atMs: number): void {
       const account = accountOf(share);
       const isKnown = account.refusals.some(
@@ -165,22 +159,22 @@ export function createLogons(clock: Clock) {
       );
       if (!isKnown) note(account, login, text, atMs);
     },
-    /** A person asks for a try, or has changed the login. */
+    /** A person has asked for a try, or has changed the login. */
     asked(share: LoginOf): void {
       loginOf(accountOf(share), share).askedAtMs = clock.monotonicMs();
     },
-    /** No route to its server answers. */
+    /** No route to the server answers. */
     away(share: LoginOf): void {
       accountOf(share).awayAtMs = clock.monotonicMs();
     },
-    /** The refusals that an earlier process has noted, wall ms. */
+    /** Notes refusals from the state file, wall ms. */
     recall(share: LoginOf, refusedAt: readonly number[]): void {
       const account = accountOf(share);
       const [nowMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
-      // If the clock was set back, a time in the future says nothing.
+      // After the clock was set back, times may lie in the future.
       const recalled = refusedAt.map((at) => nowMs - Math.max(0, wallMs - at));
       for (const [index, atMs] of recalled.entries()) {
-        // Each share of an account has noted the same refusals.
+        // All shares of an account recall the same refusals.
         const known = account.refusals.filter((one) => isNear(one.atMs, atMs)).length;
         const count = recalled.slice(0, index + 1).filter((other) => isNear(other, atMs)).length;
         if (known < count) note(account, null, BEFORE, atMs);

@@ -13,7 +13,7 @@ import {
 } from "./decide-mounted.ts";
 import { startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
-import { isDeadErrno, isLocalErrno, judgeByProbes, type OwnRoute } from "./decide-routes.ts";
+import { isDeadErrno, judgeByLook, judgeByProbes, type OwnRoute } from "./decide-routes.ts";
 import { allHostsGone } from "./decide-unmounted.ts";
 import {
   answers,
@@ -127,12 +127,7 @@ function judgeSilentCarried(
     return "waiting";
   }
   if (lastAnswerAtMs !== null && lastAnswerAtMs > sinceMs) return "slow";
-  if (look.state === "answered" && look.startedAtMs >= sinceMs && !isLocalErrno(look.errno)) {
-    return isDeadErrno(look.errno) ? "gone" : "slow";
-  }
-  const finishedAtMs = look.state === "answered" ? look.finishedAtMs : atMs;
-  lookAt(builder, Math.max(atMs + 1, finishedAtMs + builder.cacheMs));
-  return "waiting";
+  return judgeByLook(builder, look, sinceMs);
 }
 
 /**

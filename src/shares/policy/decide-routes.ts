@@ -113,10 +113,16 @@ function judgeSilence(
     lookAt(builder, look.startedAtMs + SILENT_LOOK_MS);
     return "waiting";
   }
+  return judgeByLook(builder, look, sinceMs);
+}
+
+/** Whether a silent host is gone, by a look at the mount that began after `sinceMs`; without one, another look is due. */
+export function judgeByLook(builder: Builder, look: MountSeen["look"], sinceMs: number): OwnRoute {
+  const { atMs } = builder.seen;
   if (look.state === "answered" && look.startedAtMs >= sinceMs && !isLocalErrno(look.errno))
     return isDeadErrno(look.errno) ? "gone" : "slow";
-  const finishedAtMs = look.state === "answered" ? look.finishedAtMs : nowMs;
-  lookAt(builder, Math.max(nowMs, finishedAtMs + builder.cacheMs));
+  const finishedAtMs = look.state === "answered" ? look.finishedAtMs : atMs;
+  lookAt(builder, Math.max(atMs + 1, finishedAtMs + builder.cacheMs));
   return "waiting";
 }
 

@@ -2,6 +2,7 @@
 // pool has threads (UV_THREADPOOL_SIZE, from AT_ONCE), so that a question that has begun really runs.
 import { lookup } from "node:dns/promises";
 import { stat } from "node:fs/promises";
+import { createSemaphore } from "../../network/probe/single-flight.ts";
 import { fileLooks, lookAtLink } from "./file-looks.ts";
 import { listFolders, lookAtFolder } from "./folder-listing.ts";
 import { lookAtMountDarwin } from "./mount-look-darwin.ts";
@@ -66,8 +67,7 @@ const answerers: Answerers = {
 class Answering {
   readonly #lateAfterMs: number;
   readonly #scan: OpenFilesScan;
-  readonly #waiting = new Map<SingleKind, Ask<SingleKind>[]>();
-  readonly #running = new Map<SingleKind, number>();
+  readonly #turns = new Map<SingleKind, ReturnType<typeof createSemaphore>>();
   /** Deadlines of the questions in progress by id, oldest first, in time of `performance`. */
   readonly #begun = new Map<number, number>();
   /** Number of answers still to come. */
@@ -83,55 +83,40 @@ class Answering {
   }
 
   take({ asks, retire }: ProberRequest): void {
-    const scans: Ask<"openFiles">[] = [];
     this.#due += asks.length;
-    for (const ask of asks) {
-      if (ask.kind === "openFiles") {
-        scans.push(ask);
-        continue;
-      }
-      const queue = this.#waiting.get(ask.kind) ?? [];
-      this.#waiting.set(ask.kind, queue);
-      queue.push(ask);
-    }
-    if (scans.length > 0) this.#beginScan(scans);
     if (retire) this.#retire();
-    for (const kind of this.#waiting.keys()) this.#pump(kind);
-    this.#watchForLate();
+    const scans = asks.filter((ask) => ask.kind === "openFiles");
+    if (scans.length > 0) this.#beginScan(scans);
+    for (const ask of asks)
+      if (ask.kind !== "openFiles") void this.#turn(ask.kind).use(() => this.#answer(ask));
   }
 
+  /** Questions that have not begun are left to the next child. */
   #retire(): void {
     this.#retired = true;
-    for (const queue of this.#waiting.values()) {
-      this.#due -= queue.length;
-      queue.length = 0;
-    }
     this.#endWatchForLate();
   }
 
-  #pump(kind: SingleKind): void {
-    const queue = this.#waiting.get(kind) ?? [];
-    while ((this.#running.get(kind) ?? 0) < AT_ONCE[kind]) {
-      const next = queue.shift();
-      if (next === undefined) break;
-      this.#begin(next);
-    }
-    this.#watchForLate();
+  #turn(kind: SingleKind): ReturnType<typeof createSemaphore> {
+    const turn = this.#turns.get(kind) ?? createSemaphore(AT_ONCE[kind]);
+    this.#turns.set(kind, turn);
+    return turn;
   }
 
-  #begin<Kind extends SingleKind>({ id, kind, subject }: Ask<Kind>): void {
-    this.#running.set(kind, (this.#running.get(kind) ?? 0) + 1);
-    if (kind !== "addresses") this.#begun.set(id, performance.now() + this.#lateAfterMs);
-    void answerers[kind](subject).then((answer) => {
-      this.#running.set(kind, (this.#running.get(kind) ?? 1) - 1);
-      this.#answered(id, answer);
-      this.#pump(kind);
-    });
+  async #answer<Kind extends SingleKind>({ id, kind, subject }: Ask<Kind>): Promise<void> {
+    if (this.#retired) return;
+    if (kind !== "addresses") this.#begin(id, this.#lateAfterMs);
+    this.#answered(id, await answerers[kind](subject));
+  }
+
+  #begin(id: number, limitMs: number): void {
+    this.#begun.set(id, performance.now() + limitMs);
+    this.#watchForLate();
   }
 
   /** One walk over the processes answers all scans. */
   #beginScan(scans: readonly Ask<"openFiles">[]): void {
-    for (const { id } of scans) this.#begun.set(id, performance.now() + SCAN_DEADLINE_MS);
+    for (const { id } of scans) this.#begin(id, SCAN_DEADLINE_MS);
     const failed = (error: unknown) => {
       const text = error instanceof Error ? error.message : String(error);
       return scans.map(({ subject }) => subject.paths.map(() => ({ ok: false, text })));

@@ -1,23 +1,23 @@
-// Judges what both routes to a share showed of its root, asked once or a few times. Pure.
+// Compares readings of a share's root over both routes. Pure.
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { Birth } from "./program-output.ts";
 import { alignedListings, type ListedEntry, type RootListing } from "./root-listing.ts";
 
 export interface SideReading {
   readonly listing: RootListing;
-  /** null: unknown. "" is the root itself. */
+  /** Creation times by name, "" for the root itself; null: unknown. */
   readonly births: ReadonlyMap<string, Birth> | null;
 }
 
-/** What both routes showed at nearly the same time, the Thunderbolt route first. */
+/** Readings over both routes at nearly the same time, the Thunderbolt route first. */
 export type Reading = readonly [SideReading, SideReading];
 
 /**
- * - `same`: what is listed agrees; entries that changed on both sides between the readings do not count.
+ * - `same`: the listings agree, apart from entries that changed on both sides between readings.
  * - `empty`: both roots are empty, which proves nothing.
- * - `ask_again`: what differs may just be changing.
- * - `different`: `text` says what differs, for "X and Y …".
- * - `changing`: all there is to compare goes on changing.
+ * - `ask_again`: the entries that differ may just be changing.
+ * - `different`: `text` says how, for "X and Y …".
+ * - `changing`: all entries keep changing.
  */
 export type Comparison =
   | { readonly kind: "same" }
@@ -26,10 +26,10 @@ export type Comparison =
   | { readonly kind: "changing" }
   | { readonly kind: "different"; readonly text: string };
 
-/** A reading can fall between two writes of a file, so one does not count; after three, one server cannot differ. */
+/** One reading may fall between two writes of a file; a difference that lasts for three means two servers. */
 export const READINGS_AT_MOST = 3;
 
-/** Judges all readings so far, at least one, oldest first. */
+/** Compares all readings so far, oldest first. */
 export function compareReadings(readings: readonly Reading[]): Comparison {
   const views = readings.map(viewOf);
   const newest = views.at(-1);
@@ -42,7 +42,7 @@ export function compareReadings(readings: readonly Reading[]): Comparison {
     const differing = new Set(differingKeys(view));
     stubborn = stubborn.filter((key) => differing.has(key));
   }
-  // What differed before and agrees now, and the other way round, was changing.
+  // A fact that changed on both sides between the readings proves nothing.
   const still = stubborn.filter((key) => !(changes(views, 0, key) && changes(views, 1, key)));
   const undecided = still.filter((key) => changes(views, 0, key) || changes(views, 1, key));
   if (undecided.length > 0 && undecided.length === still.length && views.length < READINGS_AT_MOST) {
@@ -54,7 +54,7 @@ export function compareReadings(readings: readonly Reading[]): Comparison {
 }
 
 interface SideView {
-  /** Everything that must agree, by entry. */
+  /** The facts that must agree, by key. */
   readonly facts: ReadonlyMap<string, string>;
   readonly entries: ReadonlyMap<string, ListedEntry>;
   readonly count: number;
@@ -86,7 +86,7 @@ function sideView(
   }
   const { rest } = listing;
   if (rest !== null) facts.set(REST, `${rest.count} ${rest.digest}`);
-  // When both are empty, the root's own creation time does not make them one.
+  // The root's own creation time does not count while the root is empty.
   if (facts.size > 0) {
     for (const name of asked) facts.set(CREATED + name, String(births?.get(name)?.createdMs));
   }
@@ -96,7 +96,7 @@ function sideView(
 function differingKeys([one, other]: View): string[] {
   const differs = (key: string): boolean => one.facts.get(key) !== other.facts.get(key);
   const keys = [...new Set([...one.facts.keys(), ...other.facts.keys()])].filter(differs);
-  // An entry that only one side has counts once: its creation time is no further difference.
+  // An entry that only one side has counts once, without its creation time.
   return keys.filter((key) => !key.startsWith(CREATED) || (one.facts.has(key) && other.facts.has(key)));
 }
 
@@ -151,7 +151,7 @@ function listed(names: readonly string[]): string {
   return names.length > NAMES_AT_MOST ? `${shown} and ${names.length - NAMES_AT_MOST} more` : shown;
 }
 
-/** A name from a server, harmless and short enough for one line. */
+/** A server's name for a file, made safe and short for one line. */
 export function shownName(name: string): string {
   const shown = harmless(name);
   return shown.length > NAME_AT_MOST ? `${shown.slice(0, NAME_AT_MOST)}…` : shown;

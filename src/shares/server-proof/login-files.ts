@@ -1,5 +1,5 @@
-// The files with a share's login that the proof's programs read. Each is named after the process that writes it, so that
-// what a killed process left is known.
+// The files with a share's login for the programs of proofs. Each is named after the process that writes it, so that files of
+// killed processes can be removed.
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, expecting } from "../../runtime/errors.ts";
@@ -11,7 +11,7 @@ import { isDiskFull, shareFiles, shareMountsFolder, writeIfChanged } from "../dr
 import { ownRuntimeFolder } from "../mounts/mount-claims.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 
-/** Its process, or nothing in files of 0.1, and its share in the runtime folder; `.new` while it is being written. */
+/** Route, writing process (absent in files of 0.1), in the runtime folder the share's id; `.new` while being written. */
 const NAME = /^proof-(?:tb|fallback)(?:\.(\d+-\w+))?(?:\.\w{12})?\.(?:conf|auth)(?:\.new)?$/;
 
 export function createLoginFiles(stateFolder: string) {
@@ -32,8 +32,8 @@ export function createLoginFiles(stateFolder: string) {
 
   return {
     /**
-     * Writes one, and resolves with its path. On a full disk it lies in the user's runtime folder, so that a failover goes
-     * on. `kind`: for rclone, or for smbclient. Rejects with the system's error.
+     * Writes a file for rclone (`conf`) or smbclient (`auth`), and resolves with its path. If the disk is full, the file
+     * is written to the user's runtime folder, so that a failover goes on. Rejects with the system's error.
      */
     async write(share: ShareSpec, route: RouteName, kind: "conf" | "auth", content: string): Promise<string> {
       const { folder } = shareFiles(stateFolder, share.name);
@@ -51,12 +51,12 @@ export function createLoginFiles(stateFolder: string) {
       await writeIfChanged(other, content);
       return other;
     },
-    /** Removes what processes left that do not run any more. Rejects with the system's error. */
+    /** Removes files of processes that have ended. Rejects with the system's error. */
     async removeLeftoversOf(share: ShareSpec): Promise<void> {
       await removeIn(shareFiles(stateFolder, share.name).folder);
       await removeIn(await ownRuntimeFolder());
     },
-    /** The same of all shares, also of those that are not configured any more. Never rejects. */
+    /** The same for all shares, even for removed ones. Never rejects. */
     async removeLeftovers(logger: Logger): Promise<void> {
       const folder = shareMountsFolder(stateFolder);
       const warn = (error: unknown): void =>
@@ -76,7 +76,7 @@ export function createLoginFiles(stateFolder: string) {
   };
 }
 
-/** A pid alone is soon another process's. */
+/** Pid and start time of a process, as pids are reused; null: the process has ended. */
 async function writerWith(pid: number): Promise<string | null> {
   const identity = await processIdentity(pid);
   return identity === null ? null : `${pid}-${sha256Of(identity.startTime).slice(0, 12)}`;

@@ -1,4 +1,4 @@
-// Reads what `rclone lsjson` and `smbclient` print about a share's root. Pure; foreign text never throws.
+// Parses what `rclone lsjson` and `smbclient` print about a share's root. Pure; unexpected output never throws.
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { ListedEntry } from "./root-listing.ts";
 
@@ -15,26 +15,26 @@ export function parseRcloneLine(line: string): ListedEntry | null {
   return { name, isFolder, size: isFolder ? null : size, modifiedMs };
 }
 
-/** When something was created, as SMB reports it. */
+/** A creation time as SMB reports it. */
 export interface Birth {
   readonly createdMs: number;
   /**
-   * Whether it is older than every other time of the file. If not, it may be none: for files that were not made over
-   * SMB, Samba on Linux returns the oldest of the other times, which can change.
+   * Whether the time is older than all other times of the file. If not, it may be made up: for files that were not
+   * created over SMB, Samba on Linux returns the oldest of the other times, which can change.
    */
   readonly isOwn: boolean;
 }
 
-/** A command that smbclient does not know: its error marks the beginning of the next answer. */
+/** An unknown command for smbclient, whose error message separates the answers. */
 const MARK = "mountaineer-mark";
 
-/** The commands for smbclient's standard input: list the root when `list`, then show each path. */
+/** The commands for smbclient's standard input: `list` lists the root; then the times of each path are shown. */
 export function smbclientScript(list: boolean, paths: readonly string[]): string {
   const asked = paths.map((path, index) => `${MARK}-${index}\nallinfo "${path}"\n`);
   return `${list ? "ls\n" : ""}${asked.join("")}`;
 }
 
-/** Reads the output of `smbclientScript`. */
+/** Parses the output of `smbclientScript` with `count` paths. */
 export function createSmbclientReader(count: number, onEntry: (entry: ListedEntry) => void) {
   const times = Array.from({ length: count }, () => new Map<string, number>());
   let at = -1;
@@ -55,11 +55,11 @@ export function createSmbclientReader(count: number, onEntry: (entry: ListedEntr
       const entry = parseSmbclientLine(line);
       if (entry !== null) onEntry(entry);
     },
-    /** In the order of the questions; null for a question without an answer. */
+    /** Creation times in the order of the paths; null: no answer. */
     births: (): readonly (Birth | null)[] => times.map(birthOf),
-    /** Whether smbclient got far enough to ask anything: its exit code is that of the last question only. */
+    /** Whether smbclient has connected; its exit code is that of the last command only. */
     isConnected: (): boolean => at !== -1,
-    /** The server's error in place of a listing; null when it listed. */
+    /** The server's error instead of a listing; null: none. */
     listingError: (): string | null => error,
   };
 }
@@ -75,7 +75,7 @@ function birthOf(times: ReadonlyMap<string, number>): Birth | null {
   return { createdMs, isOwn };
 }
 
-/** The name padded to 30 bytes, seven columns of attributes, the size, and the time in UTC. */
+/** A line holds the name padded to 30 bytes, seven columns of attributes, the size, and the time in UTC. */
 export function parseSmbclientLine(line: string): ListedEntry | null {
   const match = /^ {2}(.+) +(\d+) {2}(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})$/s.exec(line);
   const [, head, size, time] = match ?? [];
@@ -90,14 +90,14 @@ export function parseSmbclientLine(line: string): ListedEntry | null {
 
 const ENCODED = /(‛?)([＂＊：＜＞？＼｜]|(?<=.)[␠．]$)/gu;
 
-/** rclone stores characters that SMB forbids in names as others, and shows what they stand for. */
+/** Decodes the substitutes that rclone stores for characters that SMB forbids in names. */
 function asRcloneShows(name: string): string {
   return name.replace(ENCODED, (_, quote: string, char: string) =>
     quote !== "" ? char : char === "␠" ? " " : String.fromCharCode(char.charCodeAt(0) - 0xfee0),
   );
 }
 
-/** The line up to the size, which has eight or more columns. */
+/** The part of the line before the size, which has eight or more columns. */
 function nameAndAttributes(line: string, size: string, time: string): string {
   const tail = 1 + Math.max(8, size.length) + 2 + time.length;
   return line.slice(2, line.length - tail);

@@ -1,4 +1,4 @@
-// Whether a root is the one known from before, and what to remember of it from now on. Pure.
+// Whether a root is the one of a known server, and what to remember of it. Pure.
 import { shownName } from "./comparison.ts";
 import { type Birth, SMBCLIENT_ROUNDING_MS } from "./program-output.ts";
 import type { ListedEntry, RootListing } from "./root-listing.ts";
@@ -6,16 +6,16 @@ import { KNOWN_ENTRIES_AT_MOST, type KnownEntry, type ServerWitness } from "./se
 
 export type Births = ReadonlyMap<string, Birth>;
 
-/** `text` follows the name of what was listed: "//nas/core is empty: …". */
+/** `text` follows the share's source: "//nas/core is empty: …". */
 type Recognition =
-  /** `by` a creation time that agrees, which no clone has, or by entries that are unchanged. */
+  /** `by`: a creation time that agrees, which a copy cannot have, or unchanged entries. */
   | { readonly kind: "same"; readonly by: "creation" | "entries" }
   | { readonly kind: "different"; readonly text: string }
   | { readonly kind: "unproved"; readonly text: string };
 
 /**
- * Entries may have come, gone or changed, but one known entry must be unchanged, including its creation time if that is
- * known. `births` is null if no creation time could be asked for.
+ * Entries may have been added, removed or changed, but one known entry must be unchanged, with its creation time if that
+ * is known. `births`: null if creation times cannot be read.
  */
 export function recogniseRoot(
   witness: ServerWitness,
@@ -38,7 +38,7 @@ export function recogniseRoot(
   }
   if (created.includes("unknown")) return { kind: "same", by: root === "agrees" ? "creation" : "entries" };
   const count = witness.entries.length;
-  // The entry may be in the part that was cut off.
+  // An entry that is missing may be in the part of the listing that was cut off.
   const isGone = listing.rest === null && !witness.entries.some(({ name }) => now.has(name));
   if (isGone && root !== "agrees" && count > 0) {
     const what =
@@ -48,9 +48,7 @@ export function recogniseRoot(
   return { kind: "unproved", text: "has nothing left in it that is as it was before" };
 }
 
-/**
- * What to remember of the server after a proof: facts that are still true are kept, because their times are more exact.
- */
+/** What to remember of the server after a proof. Facts that are still true are kept, as their times are more exact. */
 export function witnessOf(
   serverGuid: string,
   listing: RootListing,
@@ -75,7 +73,7 @@ export function witnessOf(
   return { serverGuid, rootCreatedMs, entries };
 }
 
-/** The entries that have been unchanged for longest, which are the most likely to be unchanged the next time. */
+/** The entries that have been unchanged for longest, as these are most likely to be unchanged the next time. */
 export function steadiest(entries: readonly ListedEntry[]): readonly ListedEntry[] {
   return entries.toSorted((one, other) => one.modifiedMs - other.modifiedMs).slice(0, KNOWN_ENTRIES_AT_MOST);
 }

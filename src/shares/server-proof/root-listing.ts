@@ -1,4 +1,4 @@
-// The listing of a share's root in bounded memory: the first entries by name, and a digest of the rest.
+// The listing of a share's root in bounded memory: the first entries by name, and a digest of the others.
 import { createHash } from "node:crypto";
 
 export interface ListedEntry {
@@ -6,18 +6,18 @@ export interface ListedEntry {
   readonly isFolder: boolean;
   /** Bytes; null for a folder. */
   readonly size: number | null;
-  /** Unix ms; cut off to the listing's precision. */
+  /** Unix ms, rounded down to the listing's precision. */
   readonly modifiedMs: number;
 }
 
 export interface RootListing {
-  /** 1 (rclone) or 1000 (smbclient): `modifiedMs` is a multiple of it. */
+  /** All `modifiedMs` are multiples of this: 1 (rclone) or 1000 (smbclient). */
   readonly precisionMs: number;
-  /** Of all entries. */
+  /** Number of all entries. */
   readonly count: number;
   /** The first entries by name, in that order. */
   readonly entries: readonly ListedEntry[];
-  /** The entries that are not kept, all of which come after the last kept one. null: all are kept. */
+  /** The entries after the last one of `entries`; null: none. */
   readonly rest: RestOfListing | null;
 }
 
@@ -58,7 +58,7 @@ export function createListingCollector(keptAtMost = KEPT_AT_MOST) {
   };
 }
 
-/** Both listings cut to the same span of names, if one of them was cut off. */
+/** Both listings up to the same last name, if one of them was cut off. */
 export function alignedListings(one: RootListing, other: RootListing): readonly [RootListing, RootListing] {
   const ends = [one, other].flatMap(({ rest, entries }) =>
     rest === null ? [] : [entries.at(-1)?.name ?? ""],

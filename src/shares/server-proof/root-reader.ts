@@ -239,10 +239,19 @@ function pathFolders(): readonly string[] {
   return (process.env["PATH"] ?? "").split(delimiter);
 }
 
+export const RCLONE_LIMITS: readonly string[] = [
+  ...["--contimeout", "3s", "--timeout", "10s", "--low-level-retries", "1", "--retries", "1"],
+];
+
+/** smbclient's option to insist on a signed session. A guest has no key to sign with. */
+export function signing({ password }: Pick<ShareSpec, "password">): readonly string[] {
+  return password === null ? [] : ["--client-protection=sign"];
+}
+
 function rcloneArguments(share: ShareSpec, { localAddress }: ReaderEndpoint, config: string): string[] {
   return [
     ...["lsjson", `${REMOTE_NAME}:${share.shareName}`, "--config", config, "--no-mimetype"],
-    ...["--contimeout", "3s", "--timeout", "10s", "--low-level-retries", "1", "--retries", "1"],
+    ...RCLONE_LIMITS,
     // --bind accepts no zone; the zone of a link-local address determines the interface anyway.
     ...(localAddress === null || localAddress.includes("%") ? [] : ["--bind", localAddress]),
   ];
@@ -256,8 +265,7 @@ function smbclientArguments({ share, endpoint }: ReadRequest, login: string): st
     ...["-I", address, "-p", String(port), "-A", login],
     // Ignores this user's own settings of smbclient.
     ...["-s", "/dev/null"],
-    // A guest has no key to sign with.
-    ...(share.password === null ? [] : ["--client-protection=sign"]),
+    ...signing(share),
   ];
 }
 

@@ -1,5 +1,4 @@
-// What is known of a share's servers, on disk, each under a random id: written after each proof, read to distinguish
-// them.
+// The known servers of a share, on disk under random ids, with the evidence that recognizes them. Written after each proof.
 import { randomBytes } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -30,14 +29,14 @@ const entryShape = object({
   modifiedMs: number,
   /** `modifiedMs` is a multiple of it. */
   precisionMs: numberThat("a number from 1", (ms) => ms >= 1),
-  /** Only a creation time that belongs to the entry and does not change; null: none is known. */
+  /** A creation time that cannot change (`Birth.isOwn`); null: not known. */
   createdMs: nullable(number),
 });
 export type KnownEntry = ListedEntry & Readonly<TypeOf<typeof entryShape>>;
 
 const witnessShape = object({
   serverGuid: text,
-  /** As `createdMs` of an entry. */
+  /** As an entry's `createdMs`. */
   rootCreatedMs: nullable(number),
   entries: list(entryShape, KNOWN_ENTRIES_AT_MOST),
 });
@@ -50,9 +49,9 @@ const witnessOf: (value: unknown) => ServerWitness | null = reader(witnessShape)
 export interface KnownServer {
   readonly id: string;
   readonly shareName: string;
-  /** Where it was last seen, `//HOST/SHARE`; null: by an earlier version. */
+  /** Where the server was last seen, `//HOST/SHARE`; null: recorded by an earlier version. */
   readonly source: string | null;
-  /** null: it could not be proved; what is kept for it is sent to no later server. */
+  /** null: the server was never proved, so its unsent files are sent to no other server. */
   readonly witness: ServerWitness | null;
 }
 
@@ -77,8 +76,8 @@ export function createKnownServers(stateFolder: string) {
 
   return {
     /**
-     * All servers that the share, under any name, was mounted from or proved to be on. Rejects with the system's error:
-     * a server whose file cannot be read must not count as new.
+     * All servers from which the share was mounted, or on which it was found, under any share name. Rejects with the
+     * system's error: a server whose file cannot be read must not count as new.
      */
     async list(share: Pick<ShareSpec, "name">): Promise<readonly KnownServer[]> {
       const ids = new Set([
@@ -88,7 +87,7 @@ export function createKnownServers(stateFolder: string) {
       const servers = await Promise.all([...ids].filter(isServerId).map((id) => read(share, id)));
       return servers.filter((server) => server !== null);
     },
-    /** Rejects with the system's error: unsent files must not be kept for a server that nobody can recognize. */
+    /** Rejects with the system's error: unsent files must not be kept for a server that cannot be recognized later. */
     async keep(share: Pick<ShareSpec, "name">, server: KnownServer): Promise<void> {
       const path = pathOf(share, server.id);
       const content = serverText(server);
@@ -96,7 +95,7 @@ export function createKnownServers(stateFolder: string) {
       await ensureFolder(serverFolder(folderOf(share), server.id), 0o700);
       await writeDurably(path, content, { mode: 0o600 });
     },
-    /** Also removes what is kept for it. */
+    /** Removes the server and the unsent files that are kept for it. */
     async drop(share: Pick<ShareSpec, "name">, id: string): Promise<void> {
       await rm(serverFolder(folderOf(share), id), { recursive: true, force: true });
     },
@@ -107,7 +106,7 @@ function serverText({ shareName, source, witness }: KnownServer): string {
   return `${JSON.stringify({ version: VERSION, shareName, source, witness })}\n`;
 }
 
-/** null if the text is not complete. */
+/** null: incomplete, or of an unknown version. */
 function parseServer(id: string, content: string | null): KnownServer | null {
   const members = jsonObject(content ?? "") ?? {};
   const { version, shareName, source, witness } = members;

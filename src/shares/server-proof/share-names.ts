@@ -1,5 +1,5 @@
-// Asks a server which shares it has, with a login that a person has typed for its address: by smbclient, which insists on a
-// signed session, else by rclone.
+// Lists the shares of a server with a login that a person has typed: by smbclient, which insists on a signed session, else
+// by rclone.
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,11 +13,11 @@ import { configText, REMOTE_NAME } from "../drivers/rclone/files.ts";
 import { readLoggedFailure } from "../drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../drivers/rclone/password.ts";
 import { preferredRoute, type ShareSpec } from "../share-spec.ts";
-import { authenticationFile, isRefusedLogon } from "./root-reader.ts";
+import { authenticationFile, isRefusedLogon, RCLONE_LIMITS, signing } from "./root-reader.ts";
 
 export type ShareNames =
   | { readonly kind: "listed"; readonly names: string[] }
-  /** `refused`: the login is wrong. `failed`: it could not be asked. `text` is one line for people. */
+  /** `refused`: the login is wrong. `failed`: the server could not be asked. `text`: one line for people. */
   | { readonly kind: "refused" | "failed"; readonly text: string };
 
 const DEADLINE_MS = 15_000;
@@ -25,7 +25,7 @@ const SHARES_AT_MOST = 200;
 const LETS_ANYBODY_IN =
   "this server lets anybody in as a guest; install smbclient so that the login can be checked, or leave the password empty for a guest";
 
-/** `share`: whose login, and where; its own name counts for nothing. Rejects with the signal's reason alone. */
+/** `share`: login and host; its share name is not used. Rejects only with the signal's reason. */
 export async function listShareNames(
   share: ShareSpec,
   stateFolder: string,
@@ -44,7 +44,7 @@ export async function listShareNames(
     const byProgram = (asked: ShareSpec): Promise<ShareNames> =>
       byRclone(rclone ?? "rclone", asked, stateFolder, folder, signal);
     if (share.password !== null) {
-      // rclone takes a guest's session for the login's, so the server shows first what it does with a stranger.
+      // rclone does not notice a guest's session. A random login shows first whether the server accepts anybody.
       const [username, password] = [randomBytes(8).toString("hex"), randomBytes(16).toString("hex")];
       const stranger = await byProgram({ ...share, username, password });
       if (stranger.kind === "listed") return { kind: "refused", text: LETS_ANYBODY_IN };
@@ -65,22 +65,20 @@ async function bySmbclient(
   const { host, port } = preferredRoute(share);
   const file = join(folder, "login");
   await writeFile(file, login, { mode: 0o600 });
-  // A guest has no key to sign with.
-  const protection = share.password === null ? [] : ["--client-protection=sign"];
+
   const { exitCode, stdout, stderr } = await runCommand(
     program,
     [
       ...["-g", "-L", `//${host}`, "-p", String(port), "-A", file, "-s", "/dev/null"],
-      ...["--option=client min protocol=SMB2_02", ...protection],
-      // Else it asks the whole network who a name is, and anybody may answer and get the login.
+      ...["--option=client min protocol=SMB2_02", ...signing(share)],
+      // Otherwise smbclient asks the whole network for the name, and anybody may answer and get the login.
       "--option=name resolve order=host",
     ],
     { ...LIMITS, signal, env: { LC_ALL: "C" } },
   );
-  if (exitCode === 0)
-    return listed([...stdout.matchAll(/^Disk\|([^|\n]+)\|/gm)].map(([, name = ""]) => name));
+  if (exitCode === 0) return listed(stdout.matchAll(/^Disk\|([^|\n]+)\|/gm));
   const said = `${stdout}\n${stderr}`;
-  // A guest's session, which nobody signs, is what some servers give for a wrong login.
+  // Some servers answer a wrong login with a guest's session, which is not signed.
   const isGuests = share.password !== null && /mechListMIC.*ACCESS_DENIED/.test(said);
   return failure(
     lastLine(said).replace(/^.*\bNT_STATUS_LOGON_FAILURE$/, "wrong name or password"),
@@ -101,13 +99,10 @@ async function byRclone(
   await writeFile(config, configText(share, preferredRoute(share), secret), { mode: 0o600 });
   const { exitCode, stdout, stderr } = await runCommand(
     program,
-    [
-      ...["lsf", `${REMOTE_NAME}:`, "--dirs-only", "--config", config],
-      ...["--contimeout", "3s", "--timeout", "10s", "--low-level-retries", "1", "--retries", "1"],
-    ],
+    ["lsf", `${REMOTE_NAME}:`, "--dirs-only", "--config", config, ...RCLONE_LIMITS],
     { ...LIMITS, signal },
   );
-  if (exitCode === 0) return listed(stdout.split("\n").flatMap((line) => /^(.+)\/$/.exec(line)?.[1] ?? []));
+  if (exitCode === 0) return listed(stdout.matchAll(/^(.+)\/$/gm));
   const logged = readLoggedFailure(stderr);
   return failure(logged?.text ?? lastLine(stderr), logged?.reason === "wrong_credentials");
 }
@@ -119,9 +114,10 @@ const LIMITS = {
   maxOutputBytes: 64 * 1024,
 } as const;
 
-/** Without those that a server keeps for itself. */
-function listed(names: readonly string[]): ShareNames {
-  return { kind: "listed", names: names.filter((name) => !name.endsWith("$")).slice(0, SHARES_AT_MOST) };
+/** Leaves out administrative shares. */
+function listed(lines: Iterable<RegExpExecArray>): ShareNames {
+  const names = [...lines].map(([, name = ""]) => name).filter((name) => !name.endsWith("$"));
+  return { kind: "listed", names: names.slice(0, SHARES_AT_MOST) };
 }
 
 function failure(text: string, isRefused: boolean): ShareNames {
