@@ -1,12 +1,15 @@
-// A link that presents a server of 2025-11-25, whatever is behind it: it finds out which version the server speaks at
-// each `initialize`, and puts itself between where that is 2026-07-28. A server that speaks both is spoken with in
-// 2025-11-25 as a program, and over HTTP in each client's own version: today's SDKs refuse a tool's questions in
-// 2026-07-28 that are asked as servers ask them in 2025-11-25.
+// A link that presents every server as one of 2025-11-25. At each `initialize` it finds out which version the server
+// speaks, and converts messages if that is 2026-07-28. With a server of both versions, a program is used in 2025-11-25,
+// and an HTTP server in each client's own version: today's SDKs refuse questions in 2026-07-28 that a tool asks in the
+// way of 2025-11-25.
+import { dropOldest } from "../../../../runtime/bounded-map.ts";
 import type { CallerMarks } from "../../../caller-marks.ts";
 import type { GatewayTools } from "../../../gateway-tools.ts";
 import {
+  classifyMessage,
   errorReply,
   INVALID_PARAMS,
+  isError,
   isJsonObject,
   type JsonObject,
   type Reply,
@@ -29,12 +32,12 @@ import {
   type OpenLink,
   type Sender,
 } from "../backend-link.ts";
+import { hasRequestState, initializeResult, legacyRequest } from "./legacy-form.ts";
 import { type Begun, eitherCapabilities, LegacySession } from "./legacy-session.ts";
 import { ModernServer } from "./modern-server.ts";
-import { bringsState, initializeResult, olderRequest } from "./older-form.ts";
 import { type Judged, judgeFailure, mayBeModern, OTHER_VERSION, Probe } from "./probe.ts";
 
-/** Ids of our own requests: a server may take them for no more than 32 bits, and the instance counts up from 1. */
+/** Ids of our own requests count up from here: clear of the instance's, which begin at 1, and within 32 bits. */
 const FIRST_OWN_ID = 1_000_000_000;
 
 const STATE_GONE =
@@ -46,19 +49,19 @@ const NOT_MODERN = linkFailure(
   'remove `protocol = "2026-07-28"` from its section',
 );
 const INITIALIZED_ANEW = linkFailure("closed", "the server was initialized anew");
-const SUBSCRIBES: ReadonlySet<string> = new Set(["resources/subscribe", "resources/unsubscribe"]);
+const SUBSCRIPTION_METHODS: ReadonlySet<string> = new Set(["resources/subscribe", "resources/unsubscribe"]);
 
 interface EraOptions extends GatewayTools {
   readonly backend: string;
-  /** The connection's key: what was learned of a server is kept under it. */
+  /** The connection's key, under which `memory` keeps what it learns. */
   readonly key: string;
-  /** Opens what carries the messages; over HTTP a second one may be opened beside it. */
+  /** Opens the underlying link; over HTTP a second one may be opened for legacy clients. */
   readonly open: OpenLink;
-  /** `process`: a program that is started, whose connection has one version; `stream`: another machine's gateway. */
+  /** `process`: a started program, whose connection has one version; `stream`: another machine's gateway. */
   readonly over: "process" | "http" | "stream";
-  /** Nothing but 2026-07-28 is spoken. */
+  /** Only 2026-07-28 is allowed. */
   readonly isPinned: boolean;
-  /** The server is another machine's gateway, which is told which client a request is of; absent: it is not. */
+  /** Marks each request with its client, for another machine's gateway. */
   readonly callerMarks?: CallerMarks;
   readonly memory: EraMemory;
 }
@@ -73,13 +76,13 @@ class EraLink implements BackendLink {
   readonly #link: BackendLink;
   #probe: Probe | null = null;
   #modern: ModernServer | null = null;
-  /** Beside `#modern`, of a server that speaks both. */
+  /** Used beside `#modern` if the server speaks both versions. */
   #legacy: LegacySession | null = null;
-  /** Who subscribes to resources: the version in which the server offers it. */
+  /** The version in which the server offers subscriptions to resources. */
   #subscribesOver: "modern" | "legacy" = "modern";
-  /** The instance's, until it is answered; null: none is open. */
+  /** The instance's `initialize` that was sent as it is and has no answer; null: there is none. */
   #initialize: RpcRequest | null = null;
-  /** The server that was of 2026-07-28 is another one now. */
+  /** The server no longer speaks 2026-07-28. */
   #isChanged = false;
   #closing: Promise<void> | null = null;
   #lastOwnId = FIRST_OWN_ID;
@@ -110,10 +113,10 @@ class EraLink implements BackendLink {
   send(message: RpcMessage, sender: Sender | null = null): void {
     if ("method" in message && message.method === "initialize" && "id" in message) this.#begin(message);
     else if (this.#modern !== null) this.#sendEither(this.#modern, message, sender);
-    else if (this.#probe === null) this.#sendOlder(message);
+    else if (this.#probe === null) this.#sendLegacy(message);
   }
 
-  /** A client's request goes out in that client's version. */
+  /** Sends a client's request in the client's version. */
   #sendEither(modern: ModernServer, message: RpcMessage, sender: Sender | null): void {
     const legacy = this.#legacy;
     if (legacy === null) modern.send(message, sender);
@@ -126,26 +129,29 @@ class EraLink implements BackendLink {
       else legacy.send(message, sender);
     } else if (this.#isForLegacy(message, sender, modern)) legacy.send(message, sender);
     else {
-      if (message.method === "logging/setLevel") legacy.tell(message.method, message.params);
+      if (message.method === "logging/setLevel") legacy.sendOwn(message);
       modern.send(message, sender);
     }
   }
 
   #isForLegacy(message: RpcRequest, sender: Sender | null, modern: ModernServer): boolean {
-    if (SUBSCRIBES.has(message.method)) return this.#subscribesOver === "legacy";
+    if (SUBSCRIPTION_METHODS.has(message.method)) return this.#subscribesOver === "legacy";
     if (message.method === "ping") return this.#legacy?.isDoubted === true;
     return sender !== null && !isModern(message.params) && !modern.wraps(message);
   }
 
-  #sendOlder(message: RpcMessage): void {
-    if (!("method" in message) || !("id" in message) || !bringsState(message)) {
-      this.#link.send(olderRequest(message));
+  #sendLegacy(message: RpcMessage): void {
+    if (!("method" in message) || !("id" in message) || !hasRequestState(message)) {
+      this.#link.send(legacyRequest(message));
       return;
     }
-    // It would run as a new call.
+    // A legacy server would ignore the state and run the call from the beginning.
     const { id } = message;
-    const reply = errorReply(INVALID_PARAMS, STATE_GONE);
-    queueMicrotask(() => void this.#events.onMessage({ jsonrpc: "2.0", id, ...reply }, null));
+    queueMicrotask(() => void this.#answer(id, errorReply(INVALID_PARAMS, STATE_GONE)));
+  }
+
+  #answer(id: RpcId, reply: Reply): Promise<void> | null {
+    return this.#events.onMessage({ jsonrpc: "2.0", id, ...reply }, null);
   }
 
   established(version: SpokenVersion): void {
@@ -174,7 +180,7 @@ class EraLink implements BackendLink {
 
   #begin(initialize: RpcRequest): void {
     if (this.#modern !== null && this.#legacy !== null && !this.#isChanged) {
-      // Only its session of 2025-11-25 was lost: what goes on in the other version has no session.
+      // Only the session in 2025-11-25 was lost; 2026-07-28 has none.
       void this.#initializeBoth(this.#modern, initialize, true);
       return;
     }
@@ -184,7 +190,7 @@ class EraLink implements BackendLink {
     this.#dropLegacy();
     this.#endProbe();
     const { over, isPinned, memory, key } = this.#options;
-    // A program that speaks both serves the version of the first message that it gets.
+    // A program of both versions serves the version of the first message that it receives.
     if (!isPinned && (over === "process" || memory.isUnprobed(key))) {
       this.#initialize = initialize;
       this.#link.send(initialize);
@@ -198,6 +204,7 @@ class EraLink implements BackendLink {
     this.#subscribesOver = "modern";
   }
 
+  /** `answered`: the error reply of the server to `initialize`; null: `initialize` was not sent. */
   #startProbe(initialize: RpcRequest, answered: Reply | null): void {
     this.#initialize = null;
     this.#probe = new Probe({
@@ -215,7 +222,6 @@ class EraLink implements BackendLink {
     this.#probe = null;
   }
 
-  /** `answered`: it got `initialize` first, and said this. */
   #found(initialize: RpcRequest, answered: Reply | null, judged: Judged | null): void {
     this.#probe = null;
     const { memory, key, isPinned } = this.#options;
@@ -228,7 +234,7 @@ class EraLink implements BackendLink {
       if (judged === null) memory.leaveUnprobed(key);
       this.#initialize = initialize;
       if (answered === null) this.#link.send(initialize);
-      else void this.#initialized(answered, null);
+      else void this.#initialized(answered, true);
     }
   }
 
@@ -252,10 +258,8 @@ class EraLink implements BackendLink {
     });
     this.#modern = modern;
     this.#spoke(MODERN_VERSION);
-    if (over === "http" && !isPinned) {
-      const legacy = new LegacySession({ open, events: this.#events, clock, nextId });
-      this.#legacy = legacy;
-    }
+    if (over === "http" && !isPinned)
+      this.#legacy = new LegacySession({ open, events: this.#events, clock, nextId });
     await this.#initializeBoth(modern, initialize, false);
   }
 
@@ -264,7 +268,7 @@ class EraLink implements BackendLink {
     const legacy = this.#legacy;
     const begun: Begun = legacy === null ? { kind: "refused" } : await legacy.begin(initialize);
     if (this.#closing !== null || this.#modern !== modern) return;
-    // What it spoke before it still speaks, for all that is known: it is away.
+    // The server cannot be reached, so nothing suggests that it stopped speaking 2025-11-25.
     if (isAnew && begun.kind === "failed" && isAway(begun.failure)) {
       this.#events.onRequestFailed(initialize.id, begun.failure);
       return;
@@ -279,8 +283,7 @@ class EraLink implements BackendLink {
       this.#subscribesOver = isLegacyAlone ? "legacy" : "modern";
       capabilities = eitherCapabilities(capabilities, answer["capabilities"]);
     }
-    const result = initializeResult({ ...discovered, capabilities });
-    void this.#events.onMessage({ jsonrpc: "2.0", id: initialize.id, result }, null);
+    void this.#answer(initialize.id, { result: initializeResult({ ...discovered, capabilities }) });
   }
 
   #take(message: unknown, streamOf: RpcId | null): Promise<void> | null {
@@ -288,36 +291,29 @@ class EraLink implements BackendLink {
     if (this.#probe?.take(message) === true) return null;
     if (!isJsonObject(message) || message["method"] !== undefined)
       return this.#events.onMessage(message, streamOf);
-    if (this.#initialize !== null && message["id"] === this.#initialize.id) {
-      const { result, error } = message;
-      if (isJsonObject(result)) return this.#initialized({ result }, message);
-      if (isJsonObject(error)) return this.#initialized({ error: error as never }, message);
-    }
     const { id, error } = message;
-    if (error === undefined || !this.#isOtherVersion(error)) return this.#events.onMessage(message, streamOf);
+    if (this.#initialize !== null && id === this.#initialize.id) {
+      const answer = classifyMessage(message);
+      if (answer.kind === "response") return this.#initialized(answer.reply, false);
+    }
+    // A server that is not a program may have been replaced by one of 2026-07-28 only.
+    const isOther = isJsonObject(error) && error["code"] === UNSUPPORTED_VERSION;
+    if (!isOther || this.#options.over === "process") return this.#events.onMessage(message, streamOf);
     this.#events.onRequestFailed(id as RpcId, OTHER_VERSION);
     return null;
   }
 
-  /** A server over HTTP was replaced by one that knows no sessions. */
-  #isOtherVersion(error: unknown): boolean {
-    const { over } = this.#options;
-    return over !== "process" && isJsonObject(error) && error["code"] === UNSUPPORTED_VERSION;
-  }
-
-  /** `message`: the answer as it came; null: the probe was answered, too. */
-  #initialized(reply: Reply, message: unknown): Promise<void> | null {
+  /** `wasProbed`: the server has already been probed after this reply. */
+  #initialized(reply: Reply, wasProbed: boolean): Promise<void> | null {
     const initialize = this.#initialize;
     if (initialize === null) return null;
     this.#initialize = null;
     const { memory, key } = this.#options;
-    if ("error" in reply) {
-      if (message !== null && mayBeModern(reply)) {
-        memory.probeAgain(key);
-        this.#startProbe(initialize, reply);
-        return null;
-      }
-      return this.#events.onMessage({ jsonrpc: "2.0", id: initialize.id, ...reply }, null);
+    if (isError(reply)) {
+      if (wasProbed || !mayBeModern(reply)) return this.#answer(initialize.id, reply);
+      memory.probeAgain(key);
+      this.#startProbe(initialize, reply);
+      return null;
     }
     const { protocolVersion, serverInfo } = reply.result;
     if (protocolVersion === MODERN_VERSION) {
@@ -328,7 +324,7 @@ class EraLink implements BackendLink {
     }
     memory.initialized(key, JSON.stringify(serverInfo) ?? "");
     if (isProtocolVersion(protocolVersion)) this.#spoke(protocolVersion);
-    return this.#events.onMessage({ jsonrpc: "2.0", id: initialize.id, ...reply }, null);
+    return this.#answer(initialize.id, reply);
   }
 
   #spoke(version: SpokenVersion): void {
@@ -346,45 +342,43 @@ class EraLink implements BackendLink {
   }
 }
 
-/** It says nothing of what the server speaks. */
+/** The failure says nothing about the versions of the server. */
 function isAway(failure: LinkFailure): boolean {
   return failure.kind === "closed" || (failure.status ?? 0) >= 500 || judgeFailure(failure).kind === "failed";
 }
 
-// What was learned of servers that do not answer a probe, and which version each backend spoke last; for the daemon's
-// life.
+// Which servers did not answer a probe, and which version each backend spoke last; kept while the daemon runs.
 
 const MOST = 1_000;
 
 export class EraMemory {
-  /** By connection key: what the server said it was when that was learned; null: it has not said anything yet. */
+  /** The `serverInfo` of each server that did not answer a probe, by connection key; null: not initialized yet. */
   readonly #unprobed = new Map<string, string | null>();
   readonly #spoken = new Map<string, SpokenVersion>();
 
-  /** It is silent at a probe: it gets `initialize` first. */
+  /** The server did not answer a probe, so it gets `initialize` without one. */
   isUnprobed(key: string): boolean {
     return this.#unprobed.has(key);
   }
 
   leaveUnprobed(key: string): void {
-    const [oldest] = this.#unprobed.keys();
-    if (this.#unprobed.size >= MOST && oldest !== undefined) this.#unprobed.delete(oldest);
     this.#unprobed.set(key, null);
+    dropOldest(this.#unprobed, MOST);
   }
 
-  /** The next start probes it again. */
+  /** The next start probes the server again. */
   probeAgain(key: string): void {
     this.#unprobed.delete(key);
   }
 
-  /** It was initialized without a probe. Another server, or another version of it, is probed at its next start. */
+  /** The server has answered `initialize`. Another server, or another release of it, is probed at the next start. */
   initialized(key: string, server: string): void {
     const known = this.#unprobed.get(key);
     if (known === null) this.#unprobed.set(key, server);
-    else if (known !== undefined && known !== server) this.#unprobed.delete(key);
+    else if (known !== server) this.#unprobed.delete(key);
   }
 
-  /** What it spoke before: null for the first time. */
+  /** Returns the version that the backend spoke before; null: it is new. */
   spoke(backend: string, version: SpokenVersion): SpokenVersion | null {
     const before = this.#spoken.get(backend) ?? null;
     this.#spoken.set(backend, version);

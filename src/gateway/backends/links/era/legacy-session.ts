@@ -1,5 +1,5 @@
-// The session of 2025-11-25 that a server over HTTP gives beside its 2026-07-28: for the clients that speak the former,
-// so that a tool's questions and a session's state work as they do without us.
+// The session in 2025-11-25 with an HTTP server that speaks 2026-07-28 too. It carries the requests of legacy clients,
+// so that a tool's questions and the session's state work as without the gateway.
 
 import { FleetingSet } from "../../../../runtime/fleeting.ts";
 import { type Clock, settledWithin } from "../../../../runtime/time/clock.ts";
@@ -11,6 +11,7 @@ import {
   type RpcId,
   type RpcMessage,
   type RpcRequest,
+  rpcRequest,
 } from "../../../json-rpc.ts";
 import { isProtocolVersion, type ProtocolVersion, UNSUPPORTED_VERSION } from "../../../protocol.ts";
 import {
@@ -23,11 +24,11 @@ import {
 } from "../backend-link.ts";
 import { OTHER_VERSION } from "./probe.ts";
 
-/** A server that speaks both answers within this; one that does not is spoken with in 2026-07-28 alone. */
+/** Timeout of `initialize`; a server without an answer is used in 2026-07-28 only. */
 const INITIALIZE_MS = 5_000;
 const SILENT = linkFailure("unreachable", `no answer to initialize within ${INITIALIZE_MS / 1_000} s`);
 
-/** What came of `initialize`. `failed`: no answer came, which says nothing of what the server speaks. */
+/** The outcome of `initialize`. `failed`: no answer came, so the server may speak either version. */
 export type Begun =
   | { readonly kind: "begun"; readonly result: JsonObject }
   | { readonly kind: "refused" }
@@ -43,13 +44,13 @@ interface LegacySessionOptions {
 export class LegacySession {
   readonly #options: LegacySessionOptions;
   readonly #link: BackendLink;
-  /** Requests of the server that have no answer yet. */
+  /** Ids of the server's requests without an answer. */
   readonly #asked = new FleetingSet<RpcId>();
-  /** Requests that were sent and have no answer yet. */
+  /** Ids of the instance's requests without an answer. */
   readonly #flights = new FleetingSet<RpcId>();
   #initialize: { readonly id: RpcId; readonly settle: (begun: Begun) => void } | null = null;
   #version: ProtocolVersion | null = null;
-  /** Requests of our own, whose answers nobody waits for. */
+  /** Ids of our own requests, whose answers are dropped. */
   readonly #own = new FleetingSet<RpcId>();
   /** The server may have forgotten the session. */
   isDoubted = false;
@@ -76,14 +77,14 @@ export class LegacySession {
     return this.#link.backlogBytes;
   }
 
-  /** Begins a session, in place of the one there is. */
+  /** Begins a session, which replaces the previous one. */
   async begin({ params }: RpcRequest): Promise<Begun> {
     const { clock, nextId } = this.#options;
     const { promise, resolve } = Promise.withResolvers<Begun>();
     const id = nextId();
     this.isDoubted = false;
     this.#initialize = { id, settle: resolve };
-    this.#link.send({ jsonrpc: "2.0", id, method: "initialize", ...(params && { params }) });
+    this.#link.send(rpcRequest(id, "initialize", params));
     await settledWithin(clock, INITIALIZE_MS, promise);
     this.#initialize = null;
     resolve({ kind: "failed", failure: SILENT });
@@ -109,19 +110,19 @@ export class LegacySession {
     this.#link.send(message, sender);
   }
 
-  /** A request of the gateway's own that another answers. */
-  tell(method: string, params: JsonObject | undefined): void {
+  /** Sends a request whose answer is dropped. */
+  sendOwn({ method, params }: RpcRequest): void {
     const id = this.#options.nextId();
     this.#own.add(id);
-    this.#link.send({ jsonrpc: "2.0", id, method, ...(params && { params }) });
+    this.#link.send(rpcRequest(id, method, params));
   }
 
-  /** It waits for the answer to a request with that id. */
+  /** The server waits for the answer to its request with this id. */
   asks(id: RpcId): boolean {
     return this.#asked.has(id);
   }
 
-  /** Requests in flight get no answer; with a failure they fail. */
+  /** With a failure, the requests in flight get it; without one, they are dropped. */
   close(failure: LinkFailure | null): Promise<void> {
     this.#initialize?.settle({ kind: "refused" });
     if (failure !== null) for (const id of [...this.#flights]) this.#failed(id, failure);
@@ -147,7 +148,7 @@ export class LegacySession {
       if (this.#own.delete(id)) return null;
       this.#flights.delete(id);
       if (isError(reply) && reply.error.code === UNSUPPORTED_VERSION) {
-        // The server was replaced by one that speaks 2026-07-28 alone.
+        // The server was replaced by one that speaks 2026-07-28 only.
         this.#options.events.onRequestFailed(id, OTHER_VERSION);
         return null;
       }
@@ -156,17 +157,16 @@ export class LegacySession {
   }
 }
 
-/** What a server of both versions can do: what it says in either. */
+/** The union of the capabilities that a server declares in both versions. */
 export function eitherCapabilities(modern: unknown, legacy: unknown): JsonObject {
-  const one = isJsonObject(modern) ? modern : {};
-  const other = isJsonObject(legacy) ? legacy : {};
-  const both = { ...other, ...one };
-  for (const [name, value] of Object.entries(other)) {
-    const ours = one[name];
-    if (!isJsonObject(value) || !isJsonObject(ours)) continue;
-    const said = { ...value, ...ours };
-    for (const [key, flag] of Object.entries(value)) if (flag === true) said[key] = true;
-    both[name] = said;
+  const inModern = isJsonObject(modern) ? modern : {};
+  const inLegacy = isJsonObject(legacy) ? legacy : {};
+  const both = { ...inLegacy, ...inModern };
+  for (const [name, value] of Object.entries(inLegacy)) {
+    const other = inModern[name];
+    if (!isJsonObject(value) || !isJsonObject(other)) continue;
+    const trueFlags = Object.entries(value).filter(([, flag]) => flag === true);
+    both[name] = { ...value, ...other, ...Object.fromEntries(trueFlags) };
   }
   return both;
 }

@@ -1,5 +1,6 @@
-// The one stream on which a server of 2026-07-28 tells what changes (`subscriptions/listen`): opened anew for each change
-// of what is wanted, the new one before the old one ends, and opened again when it breaks.
+// The stream on which a server of 2026-07-28 sends change notices (`subscriptions/listen`). A change of topics opens a
+// new stream before the old one ends, and a broken stream is opened again.
+import { backoffMs } from "../../../../runtime/time/backoff.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 import {
   errorReply,
@@ -16,13 +17,13 @@ import { LIST_KINDS, LISTEN_FLAGS, type ListKind } from "../../../protocol.ts";
 import type { LinkFailure } from "../backend-link.ts";
 
 const ACKNOWLEDGED_MS = 5_000;
-const BACKOFF_MS = { first: 1_000, atMost: 60_000 };
-/** A stream that lived so long was a good one: the next is opened without more delay than the first. */
+const BACKOFF_MS = { first: 1_000, most: 60_000 };
+/** A stream that lasted this long resets the backoff. */
 const CALM_MS = 10_000;
 
 const DONE: Reply = { result: {} };
 
-/** A resource or a task that is listened for: the member of the request that names it, and which. */
+/** The member of the listen request that names a resource or a task, and its URI or id. */
 type Topic = `${"resourceSubscriptions" | "taskIds"} ${string}`;
 const KINDS = ["resourceSubscriptions", "taskIds"] as const;
 
@@ -41,12 +42,12 @@ interface Opening extends Stream {
 
 interface ListeningOptions {
   readonly clock: Clock;
-  /** What the server declared. */
+  /** The server's capabilities. */
   readonly capabilities: unknown;
-  /** Asks for the stream; its end comes as `ended`. */
+  /** Requests a stream; `ended` reports its end. */
   readonly listen: (notifications: JsonObject) => RpcId;
   readonly abandon: (id: RpcId) => void;
-  /** There is a stream again, and what was told meanwhile is lost. */
+  /** The stream was interrupted and is open again; notices sent meanwhile are lost. */
   readonly onGap: () => void;
 }
 
@@ -57,30 +58,30 @@ export class Listening implements Disposable {
   readonly #waiting = new Map<Topic, ((reply: Reply) => void)[]>();
   #current: Stream | null = null;
   #opening: Opening | null = null;
-  /** Another stream is wanted than the one that is being opened. */
+  /** The topics have changed since the stream that is being opened was requested. */
   #isStale = false;
   #timer: Timer | null = null;
-  #delayMs = BACKOFF_MS.first;
+  #tries = 0;
   #wasOpen = false;
-  /** The server knows no such thing. */
+  /** The server does not know `subscriptions/listen`: the reply to all subscriptions. */
   #refused: Reply | null = null;
   #disposed = false;
 
   constructor(options: ListeningOptions) {
     this.#options = options;
     const { capabilities } = options;
-    const tells = (kind: ListKind): boolean => {
+    const hasNotice = (kind: ListKind): boolean => {
       const declared = isJsonObject(capabilities) ? capabilities[kind] : undefined;
       return isJsonObject(declared) && declared["listChanged"] === true;
     };
-    this.#lists = Object.fromEntries(LIST_KINDS.filter(tells).map((kind) => [LISTEN_FLAGS[kind], true]));
+    this.#lists = Object.fromEntries(LIST_KINDS.filter(hasNotice).map((kind) => [LISTEN_FLAGS[kind], true]));
   }
 
   start(): void {
     this.#renew();
   }
 
-  /** Resolves when the server has acknowledged it, or has not. */
+  /** Resolves when the server has acknowledged or refused the topic. */
   subscribe(topic: Topic): Promise<Reply> {
     if (this.#refused !== null) return Promise.resolve(this.#refused);
     if (this.#current?.topics.has(topic) === true && this.#topics.has(topic)) return Promise.resolve(DONE);
@@ -97,7 +98,7 @@ export class Listening implements Disposable {
     this.#renew();
   }
 
-  /** `notifications/subscriptions/acknowledged` on that stream. */
+  /** The server has sent `notifications/subscriptions/acknowledged` on this stream. */
   acknowledged(id: unknown, params: JsonObject | undefined): void {
     const opening = this.#opening;
     if (opening === null || opening.id !== id) return;
@@ -106,8 +107,7 @@ export class Listening implements Disposable {
     this.#opening = null;
     this.#current = opening;
     if (old !== null) this.#options.abandon(old.id);
-    const honoured = params?.["notifications"];
-    const granted = grantedBy(honoured);
+    const granted = topicsOf(params?.["notifications"]);
     const refused = [...opening.topics].filter((topic) => !granted.has(topic));
     for (const topic of refused) this.#topics.delete(topic);
     this.#settle(refused, errorReply(INTERNAL_ERROR, "the server does not tell of changes of it"));
@@ -117,7 +117,7 @@ export class Listening implements Disposable {
     if (this.#isStale) this.#renew();
   }
 
-  /** Whether it is one of ours, which has ended: with a reply, or with the failure of the link. */
+  /** A stream has ended, with a reply or with a failure of the link. */
   ended(id: RpcId, how: Reply | LinkFailure): void {
     const { clock } = this.#options;
     if (this.#opening?.id === id) {
@@ -138,7 +138,7 @@ export class Listening implements Disposable {
       return;
     }
     if (this.#current?.id !== id) return;
-    if (clock.monotonicMs() - this.#current.sinceMs >= CALM_MS) this.#delayMs = BACKOFF_MS.first;
+    if (clock.monotonicMs() - this.#current.sinceMs >= CALM_MS) this.#tries = 0;
     this.#current = null;
     if (this.#opening === null) this.#later();
   }
@@ -164,7 +164,7 @@ export class Listening implements Disposable {
       if (old !== null) abandon(old.id);
       return;
     }
-    const id = listen({ ...this.#lists, ...namedBy(topics) });
+    const id = listen({ ...this.#lists, ...membersOf(topics) });
     const timer = clock.setTimer(ACKNOWLEDGED_MS, () => {
       abandon(id);
       this.ended(id, errorReply(REQUEST_TIMEOUT, "it is not acknowledged in time"));
@@ -174,11 +174,10 @@ export class Listening implements Disposable {
 
   #later(): void {
     if (this.#disposed) return;
-    this.#timer = this.#options.clock.setTimer(this.#delayMs, () => {
+    this.#timer = this.#options.clock.setTimer(backoffMs(BACKOFF_MS, ++this.#tries), () => {
       this.#timer = null;
       this.#renew();
     });
-    this.#delayMs = Math.min(BACKOFF_MS.atMost, this.#delayMs * 2);
   }
 
   #settle(topics: readonly Topic[], reply: Reply): void {
@@ -190,20 +189,22 @@ export class Listening implements Disposable {
   }
 }
 
-/** As the members of the request; a kind without any has none. */
-function namedBy(topics: ReadonlySet<Topic>): JsonObject {
-  const names = (kind: (typeof KINDS)[number]): readonly string[] =>
-    [...topics].filter((topic) => topic.startsWith(`${kind} `)).map((topic) => topic.slice(kind.length + 1));
-  return Object.fromEntries(
-    KINDS.map((kind) => [kind, names(kind)]).filter(([, named]) => named?.length !== 0),
-  );
+/** Topics as members of the listen request. */
+function membersOf(topics: ReadonlySet<Topic>): JsonObject {
+  const members: Record<string, string[]> = {};
+  for (const kind of KINDS) {
+    const ofKind = [...topics].filter((topic) => topic.startsWith(`${kind} `));
+    if (ofKind.length > 0) members[kind] = ofKind.map((topic) => topic.slice(kind.length + 1));
+  }
+  return members;
 }
 
-function grantedBy(honoured: unknown): ReadonlySet<string> {
-  if (!isJsonObject(honoured)) return new Set();
+/** The topics that an acknowledgement grants. */
+function topicsOf(granted: unknown): ReadonlySet<string> {
+  const members = isJsonObject(granted) ? granted : {};
   const named = KINDS.flatMap((kind) => {
-    const given = honoured[kind];
-    return Array.isArray(given) ? given.map((name: unknown) => `${kind} ${String(name)}`) : [];
+    const names = members[kind];
+    return Array.isArray(names) ? names.map((name: unknown) => `${kind} ${String(name)}`) : [];
   });
   return new Set(named);
 }

@@ -1,5 +1,5 @@
-// A server of 2026-07-28 as one of 2025-11-25: each message towards it and from it, put into the other form. What a
-// client of 2026-07-28 sent passes as it is.
+// Presents a server of 2026-07-28 as one of 2025-11-25 by converting each message in both directions. Requests of modern
+// clients pass unchanged.
 import { FleetingMap } from "../../../../runtime/fleeting.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import { type CallerMarks, withCaller } from "../../../caller-marks.ts";
@@ -15,6 +15,8 @@ import {
   type RpcId,
   type RpcMessage,
   type RpcRequest,
+  rpcNotification,
+  rpcRequest,
 } from "../../../json-rpc.ts";
 import { isWrapped } from "../../../legacy-output.ts";
 import { type ParamHeader, paramHeadersOf } from "../../../param-headers.ts";
@@ -40,29 +42,29 @@ import {
   linkFailure,
   type Sender,
 } from "../backend-link.ts";
-import { Listening, resourceTopic, taskTopic } from "./listening.ts";
 import {
+  legacyReply,
   modernCapabilities,
   modernParams,
-  olderReply,
   requestHeaders,
   withoutSubscription,
-} from "./older-form.ts";
+} from "./legacy-form.ts";
+import { Listening, resourceTopic, taskTopic } from "./listening.ts";
 import { judgeFailure, judgeReply, OTHER_VERSION } from "./probe.ts";
 import { type Asker, Rounds } from "./rounds.ts";
 
-const OWN_MS = 5_000;
-const COME_BACK_MS = 250;
+const OWN_REQUEST_MS = 5_000;
+/** Pause before a request is sent again to a server that asked for that without asking for input. */
+const RETRY_MS = 250;
 const MOST_PAGES = 100;
-/** What an older client gets of a server's logs until it asks for a level: all, as older servers on the SDKs tell. */
-const USUAL_LEVEL: McpLogLevel = "debug";
-/** Statuses of a server that understands no request without a session. */
+/** The log level of legacy clients that set none: all messages, as legacy servers on the official SDKs send. */
+const DEFAULT_LEVEL: McpLogLevel = "debug";
+/** Statuses with which a legacy server may refuse a request without a session. */
 const NOT_UNDERSTOOD: ReadonlySet<number> = new Set([400, 404, 405, 406, 415]);
 
-/** What is known of a tool. */
 interface KnownTool {
   readonly headers: readonly ParamHeader[];
-  /** Its output is no object. */
+  /** By its schema, the tool's output is not an object. */
   readonly wraps: boolean;
 }
 
@@ -70,13 +72,12 @@ const UNKNOWN_TOOL: KnownTool = { headers: [], wraps: false };
 
 /** One request of the instance. */
 interface Flight extends Asker {
-  readonly message: RpcRequest;
   readonly sender: Sender | null;
-  /** A client of 2026-07-28 sent it. */
-  readonly isRaw: boolean;
-  /** Under which id it is with the server. */
+  /** A client of 2026-07-28 sent the request. */
+  readonly isModern: boolean;
+  /** The id that the server knows: another one after the request was sent again. */
   inner: RpcId;
-  /** The tools were listed again for it. */
+  /** The tools were listed again for this request. */
   relisted: boolean;
 }
 
@@ -84,7 +85,7 @@ interface ModernServerOptions {
   readonly link: BackendLink;
   readonly events: LinkEvents;
   readonly clock: Clock;
-  /** Of the instance: who it is, and what it can do where no client is named. */
+  /** The params of the instance's `initialize`; its capabilities hold for requests without a sender. */
   readonly initialize: JsonObject;
   readonly discovered: JsonObject;
   readonly nextId: () => number;
@@ -97,9 +98,9 @@ export class ModernServer {
   readonly #rounds: Rounds<Flight>;
   /** By the instance's id. */
   readonly #flights = new FleetingMap<RpcId, Flight>();
-  /** The instance's ids of those that the server has under another one. */
+  /** The instance's id of each request that the server knows by another id. */
   readonly #renamed = new Map<RpcId, RpcId>();
-  /** Requests of our own. */
+  /** Our own requests. */
   readonly #own = new Map<RpcId, (outcome: Reply | LinkFailure) => void>();
   readonly #tools = new Map<string, KnownTool>();
   readonly #capabilities = new WeakMap<JsonObject, JsonObject>();
@@ -133,12 +134,12 @@ export class ModernServer {
     return this.#options.discovered;
   }
 
-  /** It has no answer to the request with that id yet. */
+  /** The instance's request with this id is in flight here. */
   has(id: unknown): boolean {
     return this.#flights.has(id as RpcId);
   }
 
-  /** The answer of the tool that is called has to be put into the form that older clients know. */
+  /** The called tool's output has to be converted for legacy clients. */
   wraps({ method, params }: RpcRequest): boolean {
     return method === "tools/call" && this.#toolOf(params).wraps;
   }
@@ -147,7 +148,7 @@ export class ModernServer {
     this.#listening.start();
   }
 
-  /** Requests in flight get no answer any more. */
+  /** With a failure, the requests in flight get it; without one, they are dropped. */
   dispose(failure: LinkFailure | null): void {
     this.#over = true;
     this.#listening[Symbol.dispose]();
@@ -162,7 +163,7 @@ export class ModernServer {
       const reply = "error" in message ? { error: message.error } : { result: message.result };
       this.#rounds.take(message.id, reply);
     } else if (!("id" in message)) {
-      // It takes no other notification.
+      // Modern servers take no other notification.
       if (message.method === "notifications/cancelled") this.#cancel(message.params);
     } else this.#request(message, sender);
   }
@@ -178,10 +179,10 @@ export class ModernServer {
     }
     if (classified.kind === "request") {
       const { id, method } = classified.message;
+      const { link } = this.#options;
       events.onLogLine(`the server sent a request (${method}), which 2026-07-28 does not allow`);
       const refusal = errorReply(METHOD_NOT_FOUND, "servers of 2026-07-28 send no requests");
-      if (this.#options.link.stateless === undefined)
-        this.#options.link.send({ jsonrpc: "2.0", id, ...refusal });
+      if (link.stateless === undefined) link.send({ jsonrpc: "2.0", id, ...refusal });
       return null;
     }
     return events.onMessage(message, this.#outer(streamOf));
@@ -197,12 +198,13 @@ export class ModernServer {
     const flight = this.#flightOf(id);
     if (flight === undefined) return;
     this.#forget(flight);
-    const isOdd = failure.kind === "refused" && NOT_UNDERSTOOD.has(failure.status ?? 0);
-    if (isOdd) void this.#isStillModern().then((is) => this.#fail(flight, is ? failure : OTHER_VERSION));
+    const mayBeLegacy = failure.kind === "refused" && NOT_UNDERSTOOD.has(failure.status ?? 0);
+    if (mayBeLegacy)
+      void this.#isStillModern().then((is) => this.#fail(flight, is ? failure : OTHER_VERSION));
     else this.#fail(flight, failure);
   }
 
-  /** Why this tool cannot be called over HTTP. */
+  /** Why this tool cannot be called over HTTP; null: it can. */
   toolFault(tool: JsonObject): string | null {
     const wanted = paramHeadersOf(tool["inputSchema"]);
     return "fault" in wanted ? wanted.fault : null;
@@ -230,8 +232,15 @@ export class ModernServer {
         this.#subscription(id, method === WATCH_TASK, "taskId", params);
         return;
     }
-    const isRaw = isModern(params);
-    const flight: Flight = { message, sender, isRaw, inner: id, relisted: false, rounds: 0, pages: [] };
+    const flight: Flight = {
+      message,
+      sender,
+      isModern: isModern(params),
+      inner: id,
+      relisted: false,
+      rounds: 0,
+      pages: [],
+    };
     this.#flights.set(id, flight);
     this.#dispatch(flight, params);
   }
@@ -251,28 +260,24 @@ export class ModernServer {
     }
   }
 
-  #dispatch({ message: { method }, sender, isRaw, inner: id }: Flight, params: JsonObject | undefined): void {
+  #dispatch({ message, sender, isModern: isAsIs, inner }: Flight, params: JsonObject | undefined): void {
     const { callerMarks } = this.#options;
-    const own = isRaw ? params : modernParams(params, this.#introduction(sender));
-    // A client without a session is another one in each request.
-    const sent =
-      callerMarks === undefined
-        ? own
-        : withCaller(own, sender === null || isRaw ? null : callerMarks(sender));
-    this.#post(
-      sent === undefined ? { jsonrpc: "2.0", id, method } : { jsonrpc: "2.0", id, method, params: sent },
-    );
+    const modern = isAsIs ? params : modernParams(params, this.#clientMeta(sender));
+    // A modern client has no session, so it has no mark that holds for several requests.
+    const mark = sender === null || isAsIs ? null : (callerMarks?.(sender) ?? null);
+    const sent = callerMarks === undefined ? modern : withCaller(modern, mark);
+    this.#post(rpcRequest(inner, message.method, sent));
   }
 
-  #introduction(sender: Sender | null): Parameters<typeof modernParams>[1] {
+  #clientMeta(sender: Sender | null): Parameters<typeof modernParams>[1] {
     const { clientInfo } = this.#options.initialize;
-    const older = sender?.capabilities ?? this.#declared;
-    let capabilities = this.#capabilities.get(older);
+    const declared = sender?.capabilities ?? this.#declared;
+    let capabilities = this.#capabilities.get(declared);
     if (capabilities === undefined) {
-      capabilities = modernCapabilities(older);
-      this.#capabilities.set(older, capabilities);
+      capabilities = modernCapabilities(declared);
+      this.#capabilities.set(declared, capabilities);
     }
-    const logLevel = sender === null ? this.#level : (sender.logLevel ?? USUAL_LEVEL);
+    const logLevel = sender === null ? this.#level : (sender.logLevel ?? DEFAULT_LEVEL);
     return { clientInfo, capabilities, logLevel };
   }
 
@@ -298,16 +303,16 @@ export class ModernServer {
   ): RpcId {
     const id = this.#options.nextId();
     this.#own.set(id, (outcome) => settled(outcome, id));
-    const introduction = { ...this.#introduction(null), logLevel: null, takesTasks: method === LISTEN };
-    this.#post({ jsonrpc: "2.0", id, method, params: modernParams(params, introduction) });
+    const meta = { ...this.#clientMeta(null), logLevel: null, takesTasks: method === LISTEN };
+    this.#post(rpcRequest(id, method, modernParams(params, meta)));
     return id;
   }
 
-  /** Asks for ourselves, within a deadline. */
-  #askSoon(method: string, params: JsonObject | undefined): Promise<Reply | LinkFailure> {
+  /** Sends a request of our own, with a timeout. */
+  #askInTime(method: string, params: JsonObject | undefined): Promise<Reply | LinkFailure> {
     const { clock } = this.#options;
     return new Promise((resolve) => {
-      const timer = clock.setTimer(OWN_MS, () => {
+      const timer = clock.setTimer(OWN_REQUEST_MS, () => {
         this.#abandon(id);
         resolve(linkFailure("unreachable", `no answer to ${method}`));
       });
@@ -332,7 +337,7 @@ export class ModernServer {
     if (link.stateless !== undefined) link.stateless.abandon(id);
     else {
       const params = reason === undefined ? { requestId: id } : { requestId: id, reason };
-      link.send({ jsonrpc: "2.0", method: "notifications/cancelled", params });
+      link.send(rpcNotification("notifications/cancelled", params));
     }
   }
 
@@ -375,21 +380,17 @@ export class ModernServer {
     if (isError(reply) && this.#isHandled(flight, reply)) return null;
     if (!isError(reply) && method === "tools/list") this.#learn(reply.result);
     for (const elicitationId of flight.pages.splice(0)) {
-      const notice = {
-        jsonrpc: "2.0",
-        method: "notifications/elicitation/complete",
-        params: { elicitationId },
-      };
+      const notice = rpcNotification("notifications/elicitation/complete", { elicitationId });
       void this.#options.events.onMessage(notice, flight.message.id);
     }
-    if (flight.isRaw) this.#finish(flight, reply);
+    if (flight.isModern) this.#finish(flight, reply);
     else if (!isError(reply) && reply.result["resultType"] === "input_required") {
       this.#rounds.begin(flight, reply.result);
-    } else this.#finish(flight, olderReply(method, reply, this.#toolOf(params).wraps));
+    } else this.#finish(flight, legacyReply(method, reply, this.#toolOf(params).wraps));
     return null;
   }
 
-  /** Whether an error is no answer yet, but about how the request was sent. */
+  /** True if the error is about the form of the request and was handled here. */
   #isHandled(flight: Flight, { error: { code } }: Extract<Reply, { error: unknown }>): boolean {
     const { link } = this.#options;
     if (code === UNSUPPORTED_VERSION) {
@@ -406,17 +407,17 @@ export class ModernServer {
     return true;
   }
 
-  /** The server's tools are others than we know: their headers are needed now, and the lists soon. */
+  /** The server's tools have changed: learns their headers now, and makes the instance read its lists. */
   async #listTools(): Promise<void> {
     let cursor: unknown;
     for (let page = 0; page < MOST_PAGES; page++) {
-      const outcome = await this.#askSoon("tools/list", cursor === undefined ? undefined : { cursor });
+      const outcome = await this.#askInTime("tools/list", cursor === undefined ? undefined : { cursor });
       if ("kind" in outcome || isError(outcome)) break;
       this.#learn(outcome.result);
       cursor = outcome.result["nextCursor"];
       if (typeof cursor !== "string") break;
     }
-    const changed = { jsonrpc: "2.0", method: LIST_CHANGED.tools };
+    const changed = rpcNotification(LIST_CHANGED.tools, undefined);
     if (!this.#over) void this.#options.events.onMessage(changed, null);
   }
 
@@ -435,7 +436,7 @@ export class ModernServer {
   #retry(flight: Flight, params: JsonObject, isLater: boolean): void {
     if (!isLater) this.#sendAgain(flight, params);
     else {
-      this.#options.clock.setTimer(COME_BACK_MS, () => {
+      this.#options.clock.setTimer(RETRY_MS, () => {
         if (this.#flights.get(flight.message.id) === flight) this.#sendAgain(flight, params);
       });
     }
@@ -452,10 +453,10 @@ export class ModernServer {
   async #isStillModern(): Promise<boolean> {
     if (this.#isLooking) return true;
     this.#isLooking = true;
-    const outcome = await this.#askSoon("server/discover", undefined);
+    const outcome = await this.#askInTime("server/discover", undefined);
     this.#isLooking = false;
     const judged = "kind" in outcome ? judgeFailure(outcome) : judgeReply(outcome);
-    return judged.kind !== "older";
+    return judged.kind !== "legacy";
   }
 
   #takeNotification(
@@ -479,12 +480,7 @@ export class ModernServer {
     }
     const isOfStream =
       method === RESOURCE_UPDATED || method === TASK_NOTICE || method.endsWith("/list_changed");
-    if (!isOfStream) {
-      return events.onMessage(message, this.#outer(streamOf));
-    }
-    const plain = withoutSubscription(params);
-    const notice =
-      plain === undefined ? { jsonrpc: "2.0", method } : { jsonrpc: "2.0", method, params: plain };
-    return events.onMessage(notice, null);
+    if (!isOfStream) return events.onMessage(message, this.#outer(streamOf));
+    return events.onMessage(rpcNotification(method, withoutSubscription(params)), null);
   }
 }

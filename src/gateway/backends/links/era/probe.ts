@@ -1,5 +1,5 @@
-// Finds out which version a server speaks: `server/discover` first, then `initialize` if it does not answer that as one
-// of 2026-07-28 does. What else it says meanwhile passes.
+// Finds out whether a server speaks 2026-07-28, by the answer to `server/discover`. Other messages of the server pass
+// meanwhile.
 
 import { foreignLine } from "../../../../runtime/text/foreign-line.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
@@ -21,9 +21,9 @@ import {
   UNSUPPORTED_VERSION,
 } from "../../../protocol.ts";
 import { type BackendLink, type LinkFailure, linkFailure, unknownVersion } from "../backend-link.ts";
-import { modernCapabilities, modernParams, requestHeaders } from "./older-form.ts";
+import { modernCapabilities, modernParams, requestHeaders } from "./legacy-form.ts";
 
-/** How long it may stay unanswered before the server counts as one of an older version. */
+/** Time without an answer after which the server counts as a legacy one. */
 const SILENT_MS = 2_000;
 
 interface ProbeOptions {
@@ -31,9 +31,9 @@ interface ProbeOptions {
   readonly clock: Clock;
   readonly initialize: RpcRequest;
   readonly probeId: RpcId;
-  /** Nothing but 2026-07-28 is asked for: where only the probe counts, the deadline of the start does. */
+  /** Only 2026-07-28 is allowed, so the probe waits until the timeout of the start. */
   readonly isPinned: boolean;
-  /** Null: it was silent. */
+  /** Null: the server did not answer. */
   readonly onFound: (judged: Judged | null) => void;
 }
 
@@ -53,7 +53,7 @@ export class Probe implements Disposable {
     });
   }
 
-  /** Whether the message was for it. */
+  /** True if the message answers the probe. */
   take(message: unknown): boolean {
     const classified = classifyMessage(message);
     const isOurs = classified.kind === "response" && classified.id === this.#options.probeId;
@@ -93,41 +93,41 @@ export class Probe implements Disposable {
   }
 }
 
-// What the answer to `server/discover` says about the version that a server speaks. Pure.
+// Judges the answer to `server/discover`. Pure.
 
 export type Judged =
   | { readonly kind: "modern"; readonly discovered: JsonObject }
-  /** An older server, as far as this tells; `initialize` shows it. */
-  | { readonly kind: "older" }
+  /** Probably a legacy server; the answer to `initialize` proves it. */
+  | { readonly kind: "legacy" }
   | { readonly kind: "failed"; readonly failure: LinkFailure };
 
-/** Of a request that a server refuses which spoke that version before. */
+/** For a request in a version that the server accepted before and now refuses. */
 export const OTHER_VERSION = linkFailure(
   "session_lost",
   "the server speaks another version of MCP than before",
 );
 
-const OLDER: Judged = { kind: "older" };
+const LEGACY: Judged = { kind: "legacy" };
 const LONGEST = 300;
 
 export function judgeReply(reply: Reply): Judged {
   if (!isError(reply)) {
     const { supportedVersions } = reply.result;
-    return Array.isArray(supportedVersions) ? bySupported(supportedVersions, reply.result) : OLDER;
+    return Array.isArray(supportedVersions) ? bySupported(supportedVersions, reply.result) : LEGACY;
   }
   const { code, message, data } = reply.error;
   if (code === UNSUPPORTED_VERSION) {
     const supported = isJsonObject(data) ? data["supported"] : undefined;
-    return Array.isArray(supported) ? bySupported(supported, null) : OLDER;
+    return Array.isArray(supported) ? bySupported(supported, null) : LEGACY;
   }
-  if (code !== HEADER_MISMATCH && code !== MISSING_CAPABILITY) return OLDER;
+  if (code !== HEADER_MISMATCH && code !== MISSING_CAPABILITY) return LEGACY;
   const said = foreignLine(message, LONGEST);
   return failed(linkFailure("protocol", `server/discover was answered with error ${code}: ${said}`));
 }
 
 function bySupported(supported: readonly unknown[], discovered: JsonObject | null): Judged {
   if (discovered !== null && supported.includes(MODERN_VERSION)) return { kind: "modern", discovered };
-  if (supported.some(isProtocolVersion)) return OLDER;
+  if (supported.some(isProtocolVersion)) return LEGACY;
   return failed(unknownVersion(supported.filter((one) => typeof one === "string").join(", ")));
 }
 
@@ -135,15 +135,15 @@ function failed(failure: LinkFailure): Judged {
   return { kind: "failed", failure };
 }
 
-/** Nothing came: only what cannot be about the message itself is the failure of the start. */
+/** Judges a failed probe. A failure that may be due to the message itself suggests a legacy server. */
 export function judgeFailure(failure: LinkFailure): Judged {
   const { kind, status = 0 } = failure;
   if (kind === "unreachable" || kind === "unauthorized" || kind === "overloaded") return failed(failure);
   const isAboutUs = status === 401 || status === 403 || (status >= 300 && status < 400);
-  return kind === "refused" && isAboutUs ? failed(failure) : OLDER;
+  return kind === "refused" && isAboutUs ? failed(failure) : LEGACY;
 }
 
-/** An error to `initialize` that a server gives which knows no such method. */
+/** True if the error reply to `initialize` suggests a server without that method. */
 export function mayBeModern(reply: Reply): boolean {
   return (
     isError(reply) && (reply.error.code === METHOD_NOT_FOUND || reply.error.code === UNSUPPORTED_VERSION)

@@ -1,5 +1,5 @@
-// What a server of 2026-07-28 needs to know before it goes on with a request (`input_required`), asked as an older
-// server would: in requests of its own, on the stream of that request.
+// Turns a modern server's `input_required` result into the requests that a legacy server would send, and sends the
+// request again with the answers.
 import { randomUUID } from "node:crypto";
 import { foreignLine } from "../../../../runtime/text/foreign-line.ts";
 import {
@@ -11,20 +11,21 @@ import {
   type Reply,
   type RpcId,
   type RpcRequest,
+  rpcRequest,
 } from "../../../json-rpc.ts";
-import { toolError } from "./older-form.ts";
+import { toolError } from "./legacy-form.ts";
 
 const MOST_ROUNDS = 10;
 const MOST_INPUTS = 100;
 const METHODS: ReadonlySet<string> = new Set(["elicitation/create", "sampling/createMessage", "roots/list"]);
 const LONGEST = 300;
 
-/** One request of a client, as far as rounds are concerned. */
+/** A client's request for which the server may need input. */
 export interface Asker {
-  /** As it was sent first. */
+  /** The request as it was sent first. */
   readonly message: RpcRequest;
   rounds: number;
-  /** Pages that the client was sent to, until the server has gone on. */
+  /** Elicitation ids of the pages that the client was asked to visit, until the server continues. */
   readonly pages: string[];
 }
 
@@ -37,11 +38,11 @@ interface Round<T extends Asker> {
 
 interface RoundEvents<T extends Asker> {
   nextId(): RpcId;
-  /** The server asks. */
+  /** Sends a request of the server to the client. */
   ask(asker: T, request: RpcRequest): void;
-  /** The request is sent again with these; `isLater`: nothing was asked, the server wants it to come back. */
+  /** Sends the request again; `isLater`: after a pause, because the server asked for nothing. */
   retry(asker: T, params: JsonObject, isLater: boolean): void;
-  /** The request fails. */
+  /** Answers the request with an error. */
   fail(asker: T, reply: Reply): void;
 }
 
@@ -79,7 +80,7 @@ export class Rounds<T extends Asker> {
     for (const request of requests) if (this.#open.has(request.id)) this.#events.ask(asker, request);
   }
 
-  /** The client's answer to one of them; false: it is to none of them. */
+  /** Takes the client's answer to a request; false: no request with this id is open. */
   take(id: RpcId, reply: Reply): boolean {
     const found = this.#open.get(id);
     if (found === undefined) return false;
@@ -91,28 +92,27 @@ export class Rounds<T extends Asker> {
       this.#fail(round.asker, `the client answered ${method} with an error: ${reply.error.message}`);
       return true;
     }
-    // Also of a key as `__proto__`.
+    // An assignment would not create a key `__proto__`.
     Object.defineProperty(round.responses, key, { value: reply.result, enumerable: true });
     if (round.open.size === 0) this.#answered(round);
     return true;
   }
 
-  /** Nobody waits for it any more. */
+  /** Forgets the open requests for a client's request. */
   drop(asker: T): void {
     for (const [id, { round }] of [...this.#open]) if (round.asker === asker) this.#open.delete(id);
   }
 
   #request(round: Round<T>, key: string, { method, params }: JsonObject): RpcRequest {
     const id = this.#events.nextId();
-    const named = String(method);
-    this.#open.set(id, { round, key, method: named });
+    const name = String(method);
+    this.#open.set(id, { round, key, method: name });
     round.open.add(id);
-    if (!isJsonObject(params)) return { jsonrpc: "2.0", id, method: named };
-    if (named !== "elicitation/create" || params["mode"] !== "url")
-      return { jsonrpc: "2.0", id, method: named, params };
+    if (!isJsonObject(params)) return rpcRequest(id, name, undefined);
+    if (name !== "elicitation/create" || params["mode"] !== "url") return rpcRequest(id, name, params);
     const elicitationId = randomUUID();
     round.asker.pages.push(elicitationId);
-    return { jsonrpc: "2.0", id, method: named, params: { ...params, elicitationId } };
+    return rpcRequest(id, name, { ...params, elicitationId });
   }
 
   #answered({ asker, responses, requestState }: Round<T>): void {

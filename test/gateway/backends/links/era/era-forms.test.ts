@@ -3,19 +3,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { linkFailure } from "../../../../../src/gateway/backends/links/backend-link.ts";
 import {
+  initializeResult,
+  legacyReply,
+  legacyRequest,
+  modernCapabilities,
+  modernParams,
+  requestHeaders,
+  withoutSubscription,
+} from "../../../../../src/gateway/backends/links/era/legacy-form.ts";
+import {
   Listening,
   resourceTopic,
   taskTopic,
 } from "../../../../../src/gateway/backends/links/era/listening.ts";
-import {
-  initializeResult,
-  modernCapabilities,
-  modernParams,
-  olderReply,
-  olderRequest,
-  requestHeaders,
-  withoutSubscription,
-} from "../../../../../src/gateway/backends/links/era/older-form.ts";
 import { judgeFailure, judgeReply } from "../../../../../src/gateway/backends/links/era/probe.ts";
 import { type Asker, Rounds } from "../../../../../src/gateway/backends/links/era/rounds.ts";
 import {
@@ -33,15 +33,15 @@ test("D1 what an answer to server/discover says about the server", () => {
   const cases = [
     [supports("2026-07-28"), "modern"],
     [supports("2027-01-01", "2026-07-28"), "modern"],
-    [supports("2027-01-01", "2025-11-25"), "older"],
+    [supports("2027-01-01", "2025-11-25"), "legacy"],
     [supports("2027-01-01"), "failed"],
-    [{ result: {} }, "older"],
-    [errorReply(-32601, "Method not found"), "older"],
-    [errorReply(-32602, "Invalid params"), "older"],
-    [errorReply(-32000, "Server not initialized"), "older"],
-    [errorReply(-32022, "Unsupported", { supported: ["2025-11-25"] }), "older"],
+    [{ result: {} }, "legacy"],
+    [errorReply(-32601, "Method not found"), "legacy"],
+    [errorReply(-32602, "Invalid params"), "legacy"],
+    [errorReply(-32000, "Server not initialized"), "legacy"],
+    [errorReply(-32022, "Unsupported", { supported: ["2025-11-25"] }), "legacy"],
     [errorReply(-32022, "Unsupported", { supported: ["2027-01-01"] }), "failed"],
-    [errorReply(-32022, "Unsupported"), "older"],
+    [errorReply(-32022, "Unsupported"), "legacy"],
     [errorReply(-32020, "Header mismatch"), "failed"],
     [errorReply(-32021, "Missing capability"), "failed"],
   ] as const;
@@ -53,12 +53,12 @@ test("D1 what an answer to server/discover says about the server", () => {
 test("D1 no sign-in, no connection and no redirect say anything about the version", () => {
   const refused = (status: number) => ({ ...linkFailure("refused", "no"), status });
   for (const status of [301, 401, 403]) assert.equal(judgeFailure(refused(status)).kind, "failed");
-  for (const status of [400, 404, 405, 500, 503]) assert.equal(judgeFailure(refused(status)).kind, "older");
+  for (const status of [400, 404, 405, 500, 503]) assert.equal(judgeFailure(refused(status)).kind, "legacy");
   for (const kind of ["unreachable", "unauthorized", "overloaded"] as const) {
     assert.equal(judgeFailure(linkFailure(kind, "no")).kind, "failed");
   }
   for (const kind of ["closed", "protocol"] as const) {
-    assert.equal(judgeFailure(linkFailure(kind, "no")).kind, "older");
+    assert.equal(judgeFailure(linkFailure(kind, "no")).kind, "legacy");
   }
 });
 
@@ -75,15 +75,15 @@ test("D2 what an older client sent reaches an older server untouched", () => {
     request(),
     request({ name: "a", _meta: { progressToken: 1 }, requestState: "own" }),
   ]) {
-    assert.equal(olderRequest(message), message);
+    assert.equal(legacyRequest(message), message);
   }
 });
 
 test("D2 of a newer client's request an older server gets what it knows", () => {
   const modern = { [`${PREFIX}protocolVersion`]: "2026-07-28", [`${PREFIX}logLevel`]: "info" };
   const params = { name: "a", requestState: "s", inputResponses: {}, _meta: { ...modern, traceparent: "t" } };
-  assert.deepEqual(olderRequest(request(params)), request({ name: "a", _meta: { traceparent: "t" } }));
-  assert.deepEqual(olderRequest(request({ name: "a", _meta: modern })), request({ name: "a" }));
+  assert.deepEqual(legacyRequest(request(params)), request({ name: "a", _meta: { traceparent: "t" } }));
+  assert.deepEqual(legacyRequest(request({ name: "a", _meta: modern })), request({ name: "a" }));
 });
 
 test("D2 a request to a newer server says who asks, what it can do, and which logs it wants", () => {
@@ -117,7 +117,7 @@ test("D2 capabilities in the words of 2026-07-28", () => {
 test("D2 results lose what older clients do not know", () => {
   const _meta = { [`${PREFIX}serverInfo`]: { name: "s" }, own: 1 };
   const result = { resultType: "complete", ttlMs: 1, cacheScope: "public", contents: [], _meta };
-  assert.deepEqual(olderReply("resources/read", { result }, false), {
+  assert.deepEqual(legacyReply("resources/read", { result }, false), {
     result: { contents: [], _meta: { own: 1 } },
   });
 });
@@ -126,10 +126,10 @@ test("D2 a capability that is missing is told by its name", () => {
   const error = { code: -32021, message: "No.", data: { requiredCapabilities: { sampling: {} } } };
   const text = "No. (the client does not declare sampling, which the server needs for this)";
   const content = [{ type: "text", text }];
-  assert.deepEqual(olderReply("tools/call", { error }, false), { result: { content, isError: true } });
-  assert.deepEqual(olderReply("prompts/get", { error }, false), { error: { ...error, message: text } });
+  assert.deepEqual(legacyReply("tools/call", { error }, false), { result: { content, isError: true } });
+  assert.deepEqual(legacyReply("prompts/get", { error }, false), { error: { ...error, message: text } });
   const other = { error: { code: -32602, message: "no such tool" } };
-  assert.equal(olderReply("tools/call", other, false), other);
+  assert.equal(legacyReply("tools/call", other, false), other);
 });
 
 test("D1 the answer to initialize comes of that to server/discover", () => {
@@ -152,7 +152,7 @@ test("D2 what names the stream is left out of a notice", () => {
 });
 
 test("D1 to an older client a task of 2026-07-28 is an error of the tool, and the gateway's own streams take tasks", () => {
-  const reply = olderReply("tools/call", { result: { resultType: "task", taskId: "t" } }, false);
+  const reply = legacyReply("tools/call", { result: { resultType: "task", taskId: "t" } }, false);
   assert.ok("result" in reply && reply.result["isError"] === true);
   const introduction = { clientInfo: undefined, capabilities: { extensions: { a: {} } }, logLevel: null };
   const declared = (takesTasks: boolean): unknown =>

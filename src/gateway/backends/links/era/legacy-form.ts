@@ -1,4 +1,4 @@
-// Messages of 2026-07-28 in the form of the versions before it, and the other way round. Pure.
+// Converts messages between 2026-07-28 and the versions before it ("legacy"). Pure.
 
 import { isRawNumber } from "../../../../runtime/text/exact-json.ts";
 import {
@@ -21,54 +21,50 @@ import {
   TASKS_EXTENSION,
 } from "../../../protocol.ts";
 
-/** Of a request to an older server: what only 2026-07-28 knows is left out. The same object where nothing is. */
-export function olderRequest(message: RpcMessage): RpcMessage {
+/** Removes from a request to a legacy server the members that only 2026-07-28 has. Returns other messages as they are. */
+export function legacyRequest(message: RpcMessage): RpcMessage {
   if (!("method" in message) || !isModern(message.params)) return message;
   const { _meta, inputResponses: _responses, requestState: _state, ...params } = message.params ?? {};
-  const meta = withoutKeys(_meta, OF_REQUESTS);
-  return { ...message, params: { ...params, ...(Object.keys(meta).length > 0 && { _meta: meta }) } };
+  return { ...message, params: { ...params, ...metaWithout(_meta, REQUEST_KEYS) } };
 }
 
-/** A newer client brings answers, and the state of a server that was of 2026-07-28 when it asked. */
-export function bringsState(message: RpcRequest): boolean {
+/** True for a modern request that continues one which the server answered with `input_required`. */
+export function hasRequestState(message: RpcRequest): boolean {
   return isModern(message.params) && message.params?.["requestState"] !== undefined;
 }
 
-const OF_REQUESTS: ReadonlySet<string> = new Set([
+const REQUEST_KEYS: readonly string[] = [
   META.protocolVersion,
   META.clientCapabilities,
   META.clientInfo,
   META.logLevel,
-]);
+];
 
-const PLAIN = { enumerable: true, configurable: true, writable: true };
-
-function withoutKeys(meta: unknown, keys: ReadonlySet<string>): JsonObject {
-  const kept: Record<string, unknown> = {};
-  if (!isJsonObject(meta)) return kept;
-  for (const key of Object.keys(meta)) {
-    if (keys.has(key)) continue;
-    if (key !== "__proto__") kept[key] = meta[key];
-    else Object.defineProperty(kept, key, { value: meta[key], ...PLAIN });
-  }
-  return kept;
+function withoutKeys(object: JsonObject, keys: readonly string[]): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
 }
 
-/** Who says so, in each request. */
-export interface Introduction {
+/** `{ _meta }` without these keys; {} if none is left. */
+function metaWithout(meta: unknown, keys: readonly string[]): { readonly _meta?: JsonObject } {
+  const _meta = isJsonObject(meta) ? withoutKeys(meta, keys) : {};
+  return Object.keys(_meta).length > 0 ? { _meta } : {};
+}
+
+/** The client, as each modern request describes it. */
+interface ClientMeta {
   readonly clientInfo: unknown;
   readonly capabilities: JsonObject;
   readonly logLevel: McpLogLevel | null;
-  /** The gateway itself listens: for tasks too, which its clients of 2026-07-28 have. */
+  /** The gateway listens for its modern clients, which may have tasks. */
   readonly takesTasks?: boolean;
 }
 
-/** The params of a request to a server of 2026-07-28. */
+/** The params of a request to a modern server. */
 export function modernParams(
   params: JsonObject | undefined,
-  { clientInfo, capabilities, logLevel, takesTasks = false }: Introduction,
+  { clientInfo, capabilities, logLevel, takesTasks = false }: ClientMeta,
 ): JsonObject {
-  // Of the tasks of 2025-11-25, which are others now.
+  // `task` asks for a task of 2025-11-25, which modern servers do not have.
   const { _meta, task: _task, ...rest } = params ?? {};
   return {
     ...rest,
@@ -88,21 +84,19 @@ function withTasks(capabilities: JsonObject): JsonObject {
   return { ...capabilities, extensions: { ...others, [TASKS_EXTENSION]: {} } };
 }
 
-/** What an older client declared, as 2026-07-28 says it; never its tasks, which are others. */
+/** A legacy client's capabilities in modern form, without tasks: those of the two versions are incompatible. */
 export function modernCapabilities(capabilities: JsonObject): JsonObject {
   const { tasks: _tasks, roots, elicitation, extensions, ...rest } = capabilities;
   const isPlain = isJsonObject(elicitation) && Object.keys(elicitation).length === 0;
   return {
     ...rest,
-    ...(isJsonObject(extensions) && { extensions: withoutKeys(extensions, OF_TASKS) }),
+    ...(isJsonObject(extensions) && { extensions: withoutKeys(extensions, [TASKS_EXTENSION]) }),
     ...(isJsonObject(roots) && { roots: {} }),
     ...(elicitation !== undefined && { elicitation: isPlain ? { form: {} } : elicitation }),
   };
 }
 
-const OF_TASKS: ReadonlySet<string> = new Set([TASKS_EXTENSION]);
-
-/** Read for the gateway alone, which tells clients how long its own lists hold. */
+/** The gateway reads these lists for itself, and needs their freshness. */
 const LISTS: ReadonlySet<string> = new Set([
   "tools/list",
   "resources/list",
@@ -110,10 +104,9 @@ const LISTS: ReadonlySet<string> = new Set([
   "prompts/list",
   "skills/list",
 ]);
-const OF_RESULTS: ReadonlySet<string> = new Set([META.serverInfo]);
 
-/** A complete reply, for a client that knows no 2026-07-28. `wraps`: the tool's output is no object by its schema. */
-export function olderReply(method: string, reply: Reply, wraps: boolean): Reply {
+/** A complete modern reply in legacy form. `wraps`: by its schema, the tool's output is not an object. */
+export function legacyReply(method: string, reply: Reply, wraps: boolean): Reply {
   if (isError(reply)) {
     const { code, message, data } = reply.error;
     if (code !== MISSING_CAPABILITY) return reply;
@@ -123,14 +116,13 @@ export function olderReply(method: string, reply: Reply, wraps: boolean): Reply 
   if (reply.result["resultType"] === "task") {
     return toolError("the server answered with a task of 2026-07-28, which the client does not know");
   }
-  const { resultType: _type, ttlMs, cacheScope, _meta, ...result } = reply.result;
-  const meta = withoutKeys(_meta, OF_RESULTS);
-  const older: JsonObject = {
-    ...result,
+  const { resultType: _type, ttlMs, cacheScope, _meta, ...rest } = reply.result;
+  const result: JsonObject = {
+    ...rest,
     ...(LISTS.has(method) && { ttlMs, cacheScope }),
-    ...(Object.keys(meta).length > 0 && { _meta: meta }),
+    ...metaWithout(_meta, [META.serverInfo]),
   };
-  return { result: method === "tools/call" ? legacyToolResult(older, wraps) : older };
+  return { result: method === "tools/call" ? legacyToolResult(result, wraps) : result };
 }
 
 function requiredOf(data: unknown): string {
@@ -144,7 +136,7 @@ export function toolError(text: string): Reply {
   return { result: { content: [{ type: "text", text }], isError: true } };
 }
 
-/** The answer to `initialize` that a server of 2026-07-28 would give. */
+/** The result of `initialize` for the instance, from a modern server's `server/discover`. */
 export function initializeResult(discovered: JsonObject): JsonObject {
   const { capabilities, instructions, _meta } = discovered;
   return {
@@ -155,20 +147,17 @@ export function initializeResult(discovered: JsonObject): JsonObject {
   };
 }
 
-/** Without what names the stream that carried it. */
+/** Removes the id of the stream that carried a notification. */
 export function withoutSubscription(params: JsonObject | undefined): JsonObject | undefined {
   if (!isJsonObject(params?.["_meta"])) return params;
   const { _meta, ...rest } = params;
-  const meta = withoutKeys(_meta, OF_STREAMS);
-  return { ...rest, ...(Object.keys(meta).length > 0 && { _meta: meta }) };
+  return { ...rest, ...metaWithout(_meta, [META.subscriptionId]) };
 }
 
-const OF_STREAMS: ReadonlySet<string> = new Set([META.subscriptionId]);
+// The headers that repeat parts of a modern request over HTTP: its method, the name of its subject, and the arguments
+// that a tool's schema selects. Pure.
 
-// The headers in which a request of 2026-07-28 says over HTTP what it is: its method, what it names, and those arguments
-// of a tool that its schema wants there. Pure.
-
-/** All headers of one request; `wanted`: of the tool that it calls. */
+/** All headers of one request; `wanted`: those that the schema of the called tool selects. */
 export function requestHeaders(
   method: string,
   params: JsonObject | undefined,
@@ -180,7 +169,7 @@ export function requestHeaders(
   if (typeof name === "string") headers["mcp-name"] = encodeHeader(name);
   for (const param of wanted) {
     const value = paramValue(params?.["arguments"], param);
-    // Digits that a number here cannot hold go on as they came.
+    // A number that JavaScript cannot represent keeps its digits.
     const text = isRawNumber(value) ? value.rawJSON : paramText(value);
     if (text !== null) headers[param.header.toLowerCase()] = encodeHeader(text);
   }
