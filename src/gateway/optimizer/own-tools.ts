@@ -1,6 +1,7 @@
-// The gateway's own two tools, which stand for all that are not listed: `find_tool` finds them, `call_tool` calls them. A
-// call through `call_tool` becomes the call of the tool it names before anything looks at it.
+// The gateway's own two tools, through which clients use unlisted tools: `find_tool` finds a tool, `call_tool` calls it. A call
+// of `call_tool` is replaced with the call of the named tool before all other middleware.
 import { errorText } from "../../runtime/errors.ts";
+import { memoized } from "../../runtime/memo.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
@@ -12,9 +13,9 @@ import type { ToolIndex } from "./tool-index.ts";
 export const FIND_TOOL = "find_tool";
 export const CALL_TOOL = "call_tool";
 
-/** How long a question waits for an index that is still being made, ms. */
-const INDEXED_MS = 5_000;
-const LONGEST_QUESTION = 1_000;
+/** How long a query waits for the index to be built. */
+const INDEX_WAIT_MS = 5_000;
+const LONGEST_QUERY = 1_000;
 const LIMIT = { usual: 5, most: 20 };
 const NEAR = 3;
 
@@ -75,10 +76,10 @@ export function createOwnTools({ index, clock, logger }: OwnToolsOptions) {
     return exact === undefined ? found : [exact, ...found.filter((tool) => tool !== exact)].slice(0, most);
   };
   const find = async (request: GatewayRequest): Promise<Reply> => {
-    const asked = questionOf(request.params?.["arguments"]);
+    const asked = queryOf(request.params?.["arguments"]);
     if (typeof asked === "string") return failed(`${asked}. ${FIND_SHAPE}.`);
     const { ready } = index;
-    if (ready !== null) await settledWithin(clock, INDEXED_MS, ready);
+    if (ready !== null) await settledWithin(clock, INDEX_WAIT_MS, ready);
     if (index.ready !== null && index.size === 0) {
       return failed(
         `The tools are still being indexed. Ask again in a few seconds; a tool whose name you know can be called now, with ${CALL_TOOL}.`,
@@ -95,21 +96,20 @@ export function createOwnTools({ index, clock, logger }: OwnToolsOptions) {
     }
   };
   return {
-    /** What clients are to know of them. */
+    /** Instructions for clients. */
     introduction: INTRODUCTION,
-    /** As they are listed. */
     definitions: DEFINITIONS,
-    /** They come first under any conflict strategy: a server's tool of the same name is not published beside them. */
-    isOwn: (name: string): boolean => name === FIND_TOOL || name === CALL_TOOL,
-    /** The call that a request stands for; the request itself where that is it, or where nobody can tell. */
+    /** A server's tool with one of these names is not published, whatever the conflict strategy. */
+    isOwn,
+    /** The request that a valid call of `call_tool` wraps; else the same request. */
     meant(request: GatewayRequest): GatewayRequest {
       const { method, params } = request;
       const meant = request.through === undefined ? meantParams(method, params) : params;
       return meant === params ? request : { ...request, params: meant, through: CALL_TOOL };
     },
-    /** The same of its params alone. */
+    /** The params of that request. */
     meantParams,
-    /** Answers a call of one of them; null: it is another request. Never rejects. */
+    /** Answers a call of one of the two tools; null: another request. Never rejects. */
     answered(request: GatewayRequest): Promise<Reply> | null {
       if (request.method !== "tools/call" || request.through !== undefined) return null;
       const { name, arguments: given } = request.params ?? {};
@@ -120,15 +120,14 @@ export function createOwnTools({ index, clock, logger }: OwnToolsOptions) {
         failed(`${typeof fault === "string" ? fault : "It was not run"}. ${CALL_SHAPE}.`),
       );
     },
-    /** What the client is told: of a tool that it named and that is not there, those with similar names. */
-    told(request: GatewayRequest, reply: Reply): Reply {
+    /** The reply for the client: explains why a wrapped call found no tool, and names similar tools. */
+    explained(request: GatewayRequest, reply: Reply): Reply {
       const name = request.params?.["name"];
       if (request.through === undefined || typeof name !== "string" || !isError(reply)) return reply;
       const unknown = unknownTarget({ kind: "tool", name });
       if (!isError(unknown) || reply.error.message !== unknown.error.message) return reply;
-      if (name === FIND_TOOL || name === CALL_TOOL)
-        return failed(`${name} is called by itself. ${CALL_SHAPE}.`);
-      // It is there for this client, so what it said of it was refused.
+      if (isOwn(name)) return failed(`${name} is called by itself. ${CALL_SHAPE}.`);
+      // The client may use this tool, so a policy has refused the arguments.
       if (findable(request).has(name))
         return failed(
           `A policy does not allow this call of ${sanitise(name)}: other arguments may be allowed.`,
@@ -140,7 +139,11 @@ export function createOwnTools({ index, clock, logger }: OwnToolsOptions) {
   };
 }
 
-/** Those of the call within; the same where there is none. */
+function isOwn(name: string): boolean {
+  return name === FIND_TOOL || name === CALL_TOOL;
+}
+
+/** The params of the wrapped call; the same params if there is none. */
 function meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined {
   if (method !== "tools/call" || params?.["name"] !== CALL_TOOL) return params;
   const inner = callOf(params["arguments"]);
@@ -149,25 +152,25 @@ function meantParams(method: string, params: JsonObject | undefined): JsonObject
   return { ...others, ...inner };
 }
 
-/** All that the client may call, listed or not, by name. */
+/** All tools that the client may call, listed or not, by name. */
 function findable({ served, port: { client } }: GatewayRequest): ReadonlyMap<string, JsonObject> {
   return served.viewFor(client.principal).callable(client.protocolVersion);
 }
 
 function nearTo(index: ToolIndex, request: GatewayRequest, name: string): readonly string[] {
-  if (name.length > LONGEST_QUESTION) return [];
+  if (name.length > LONGEST_QUERY) return [];
   const tools = findable(request);
   return index.search(name, NEAR, (one) => tools.has(one));
 }
 
-/** What is wrong with it, where something is. */
-function questionOf(given: unknown): { readonly query: string; readonly limit: number } | string {
+/** The arguments of `find_tool`, or their fault as a text. */
+function queryOf(given: unknown): { readonly query: string; readonly limit: number } | string {
   const { query, limit = LIMIT.usual, ...stray } = isJsonObject(given) ? given : {};
   if (typeof query !== "string" || query.trim() === "") return "`query` is missing, or is no text";
   const [other] = Object.keys(stray);
   if (other !== undefined) return `\`${sanitise(other)}\` is not known`;
-  if (query.length > LONGEST_QUESTION) {
-    return `\`query\` has ${query.length} characters, of ${LONGEST_QUESTION} at most: say it in a few words`;
+  if (query.length > LONGEST_QUERY) {
+    return `\`query\` has ${query.length} characters, of ${LONGEST_QUERY} at most: say it in a few words`;
   }
   if (typeof limit !== "number" || !Number.isInteger(limit) || limit < 1 || limit > LIMIT.most) {
     return `\`limit\` must be a whole number from 1 to ${LIMIT.most}`;
@@ -175,7 +178,7 @@ function questionOf(given: unknown): { readonly query: string; readonly limit: n
   return { query, limit };
 }
 
-/** As `params` of tools/call have it; or what is wrong with it. */
+/** The wrapped call in the arguments of `call_tool`, as `params` of tools/call; or their fault as a text. */
 function callOf(given: unknown): { readonly name: string; readonly arguments?: JsonObject } | string {
   const { name, arguments: inner, ...stray } = isJsonObject(given) ? given : {};
   if (typeof name !== "string" || name === "") return "`name` is missing, or is no text";
@@ -195,15 +198,15 @@ function failed(why: string): Reply {
   return { result: { content: [{ type: "text", text: why }], isError: true } };
 }
 
-// What `find_tool` answers: as much of each tool as there is room for, the best first.
+// The answer of `find_tool`: as much of each tool as fits, the best first.
 
-/** Of the whole answer: 4,000 tokens or fewer, as a token has three bytes or more in any script. */
+/** The whole answer: at most 4,000 tokens, since a token has at least three bytes in any script. */
 const MOST_BYTES = 12_000;
 const SHORT_DESCRIPTION = 200;
 const LONG_DESCRIPTION = 1_500;
 const LONGEST_NAME = 256;
 const MOST_LEVELS = 20;
-/** Of a schema that is looked into at all: none that is larger gets much shorter. */
+/** Characters; larger schemas would not fit even without their texts. */
 const LARGEST_SCHEMA = 64 * 1024;
 
 interface Shown {
@@ -213,14 +216,14 @@ interface Shown {
   readonly note?: string;
 }
 
-/** JSON, or a sentence when there is nothing. */
+/** JSON, or a sentence if no tool was found. */
 export function foundText(tools: readonly JsonObject[], query: string, all: number): string {
   if (tools.length === 0) {
     return `No tool fits ${JSON.stringify(query)}. Say in other words what it is to do, or name the product it belongs to; ${all} tools can be found here.`;
   }
   const shown = tools.map((tool) => short(tool));
   let left = MOST_BYTES - sizeOf(shown);
-  // All have a name; what is known beyond that comes first to the best.
+  // Every tool gets its name; the remaining room goes to the best tools first.
   for (const [index, tool] of tools.entries()) {
     const before = shown[index];
     if (before === undefined) continue;
@@ -232,17 +235,17 @@ export function foundText(tools: readonly JsonObject[], query: string, all: numb
   return JSON.stringify({ tools: shown });
 }
 
-/** From all that is said of it to less. */
+/** The longest form first. */
 function fullerForms(tool: JsonObject): readonly Shown[] {
   const { inputSchema } = tool;
-  const named = { ...described(tool, SHORT_DESCRIPTION), note: `takes ${argumentNames(inputSchema)}` };
-  if (lengthOf(inputSchema) > LARGEST_SCHEMA) return [named];
-  const long = described(tool, LONG_DESCRIPTION);
-  const slim = { ...described(tool, SHORT_DESCRIPTION), inputSchema: withoutTexts(inputSchema, MOST_LEVELS) };
+  const brief = described(tool, SHORT_DESCRIPTION);
+  const named = { ...brief, note: `takes ${argumentNames(inputSchema)}` };
+  if (isJsonObject(inputSchema) && lengthOf(inputSchema) > LARGEST_SCHEMA) return [named];
+  const note = "the schema's texts are left out: ask for this name alone to see more";
   return [
-    { ...long, inputSchema },
-    { ...described(tool, SHORT_DESCRIPTION), inputSchema },
-    { ...slim, note: "the schema's texts are left out: ask for this name alone to see more" },
+    { ...described(tool, LONG_DESCRIPTION), inputSchema },
+    { ...brief, inputSchema },
+    { ...brief, inputSchema: withoutTexts(inputSchema, MOST_LEVELS), note },
     named,
   ];
 }
@@ -266,7 +269,7 @@ function argumentNames(schema: unknown): string {
   return names.length === 0 ? "no arguments" : names.slice(0, 40).join(", ");
 }
 
-/** A schema without descriptions, examples and titles. */
+/** The schema without descriptions, examples and titles. */
 function withoutTexts(schema: unknown, levels: number): unknown {
   if (levels === 0) return {};
   if (Array.isArray(schema)) return schema.map((part) => withoutTexts(part, levels - 1));
@@ -281,18 +284,8 @@ function withoutTexts(schema: unknown, levels: number): unknown {
   return Object.fromEntries(kept);
 }
 
-// Definitions are the servers' own objects and outlive catalogs: each schema is measured once.
-const lengths = new WeakMap<JsonObject, number>();
-
-/** Characters of it as JSON. */
-function lengthOf(schema: unknown): number {
-  if (!isJsonObject(schema)) return 0;
-  const known = lengths.get(schema);
-  if (known !== undefined) return known;
-  const made = JSON.stringify(schema).length;
-  lengths.set(schema, made);
-  return made;
-}
+/** Characters as JSON. */
+const lengthOf = memoized((schema: JsonObject) => JSON.stringify(schema).length);
 
 function sizeOf(value: object): number {
   return Buffer.byteLength(JSON.stringify(value));

@@ -1,7 +1,7 @@
-// The terms under which a tool is found, and those of a question: words without endings, and what everyday words have in
-// common, as "look up" and "search". English; other words are looked for as they stand.
+// The search terms of tools and queries: words without endings, and concepts that everyday words have in common, as "look up"
+// and "search". For English; words of other languages are terms as they are.
 
-/** Of a question, and of each text of a tool; no honest one comes near. */
+/** Of a query, and of each text of a tool. */
 const MOST_TERMS = 400;
 
 const STOP_WORDS: ReadonlySet<string> = new Set(
@@ -15,7 +15,7 @@ const STOP_WORDS: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** Words that people use for one another. Each concept is one more term of whoever has one of its words. */
+/** Words with similar meanings. A text that has one of the words also gets the concept as a term. */
 const CONCEPTS: readonly string[] = [
   "find search look lookup query locate seek discover",
   "list enumerate browse show which who overview",
@@ -93,7 +93,7 @@ const CONCEPTS: readonly string[] = [
 
 const CONCEPT = "~";
 
-/** Words that mean the same in the names of tools: the first stands for all. */
+/** Words with the same meaning in names of tools: the first replaces the others. */
 const SAME: readonly string[] = [
   "folder directory dir directories",
   "email mail mails",
@@ -119,7 +119,7 @@ const SAME: readonly string[] = [
   "js javascript",
 ];
 
-/** What stands for several words. */
+/** Abbreviations of several words. */
 const LONG_FORMS: ReadonlyMap<string, string> = new Map([
   ["mr", "merge request"],
   ["mrs", "merge requests"],
@@ -134,7 +134,7 @@ const LONG_FORMS: ReadonlyMap<string, string> = new Map([
   ["postgresql", "postgres"],
 ]);
 
-/** Two words that are one. */
+/** Several words that mean one word, or none. */
 const JOINED: readonly (readonly [RegExp, string])[] = [
   [/\bto-?\s?do\b(?= (?:item|list|task|app))|\bto-do/g, "todo"],
   [/\be-mail/g, "email"],
@@ -156,7 +156,7 @@ const canonical: ReadonlyMap<string, string> = new Map(
 
 const conceptsByTerm: ReadonlyMap<string, readonly string[]> = conceptTable();
 
-/** Only letters and digits count; camelCase and snake_case are several words. In order, with repetitions. */
+/** In order, with repetitions. Words consist of letters and digits; camelCase and snake_case are split. */
 export function termsOf(text: string): readonly string[] {
   const terms: string[] = [];
   for (const word of wordsOf(text)) {
@@ -170,7 +170,7 @@ export function termsOf(text: string): readonly string[] {
   return terms;
 }
 
-/** What the terms have in common with others, each once; no word is spelt like it. */
+/** The concepts of the terms, each once. They begin with `CONCEPT`, so they are never equal to a word. */
 export function conceptsOf(terms: readonly string[]): readonly string[] {
   return [...new Set(terms.flatMap((term) => conceptsByTerm.get(term) ?? []))];
 }
@@ -185,7 +185,7 @@ function wordsOf(given: string): readonly string[] {
   return joined.match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
 }
 
-/** Without the commonest English endings; equal for the forms of one word, and not a word itself. */
+/** The word without the most common English endings: equal for the forms of a word, but not necessarily a word itself. */
 export function stem(word: string): string {
   if (word.length <= 3 || !/^[a-z]+$/.test(word)) return word;
   let rest = word;
@@ -207,16 +207,11 @@ export function stem(word: string): string {
 }
 
 function conceptTable(): Map<string, string[]> {
-  const table = new Map<string, string[]>();
-  for (const words of CONCEPTS) {
-    const [first = "", ...others] = words.split(" ");
-    const concept = CONCEPT + first;
-    for (const word of new Set([first, ...others].map(stem))) {
-      const term = canonical.get(word) ?? word;
-      const known = table.get(term);
-      if (known === undefined) table.set(term, [concept]);
-      else if (!known.includes(concept)) known.push(concept);
-    }
-  }
-  return table;
+  const pairs = CONCEPTS.flatMap((line) => {
+    const words = line.split(" ");
+    const terms = new Set(words.map(stem).map((word) => canonical.get(word) ?? word));
+    return [...terms].map((term) => ({ term, concept: `${CONCEPT}${words[0]}` }));
+  });
+  const byTerm = Map.groupBy(pairs, ({ term }) => term);
+  return new Map([...byTerm].map(([term, of]) => [term, of.map(({ concept }) => concept)]));
 }

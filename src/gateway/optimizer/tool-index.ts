@@ -1,16 +1,16 @@
-// The index in which tools are searched: names, descriptions, names of arguments. It follows the catalog in short slices
-// between which whatever has come in is served, and takes up only what is another one than before.
+// The search index over names, descriptions and argument names of tools. It follows the catalog in short slices, between which
+// requests are served, and indexes only tools that have changed.
 import MiniSearch from "minisearch";
 import type { CatalogEntry } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { conceptsOf, termsOf } from "./terms.ts";
 
-/** Tools that are taken up before others get their turn: 2 ms or less. */
+/** Tools indexed per slice: 2 ms or less. */
 const SLICE = 8;
-/** Of a description: what comes later rarely says what a tool is for. */
+/** Characters of a description; later text rarely explains the purpose of a tool. */
 const LONGEST_DESCRIPTION = 2_000;
 const MOST_ARGUMENTS = 100;
-/** A shared concept is a hint, and the word itself is better; names say most. */
+/** Names count most. A common concept counts less than the word itself. */
 const FIELD_WEIGHTS = {
   name: 3,
   nameConcepts: 1,
@@ -20,24 +20,24 @@ const FIELD_WEIGHTS = {
   concepts: 0.3,
 };
 const FIELDS = ["name", "nameConcepts", "backend", "args", "description", "concepts"] as const;
-/** What is only like a word that was asked for counts for less. */
+/** Weights of matches by prefix and by similar spelling. */
 const GUESSED = { prefix: 0.2, fuzzy: 0.2 };
-/** Each guess looks through the words of all tools; no honest question has more of them, or longer ones. */
+/** Bounds for unknown words of a query, since each of them is compared with the words of all tools. */
 const MOST_GUESSED = 8;
 const LONGEST_GUESSED = 24;
-/** Of the first by single words: these are ranked by how much they meet of the question. */
+/** How many of the best matches by single words are ranked by their coverage of the query. */
 const RANKED = 200;
-/** One letter in so many may be another. */
+/** The share of letters that may differ. */
 const FUZZY = 0.2;
 
 type IndexedTool = Pick<CatalogEntry, "name" | "backend" | "originalName" | "definition">;
 
 type Document = ReturnType<typeof documentOf>;
 
-interface Taken {
+interface Indexed {
   readonly definition: JsonObject;
   readonly document: Document;
-  readonly said: Said;
+  readonly words: ToolWords;
 }
 
 export class ToolIndex {
@@ -47,19 +47,19 @@ export class ToolIndex {
     processTerm: (term) => (term === "" ? null : term),
     autoVacuum: false,
   });
-  readonly #taken = new Map<string, Taken>();
-  /** How many tools have each term. */
-  readonly #known = new Map<string, number>();
+  readonly #indexed = new Map<string, Indexed>();
+  /** The number of tools with each term. */
+  readonly #toolsWith = new Map<string, number>();
   #wanted: ReadonlyMap<string, IndexedTool> = new Map();
   #work: Iterator<void> | null = null;
   #ready: PromiseWithResolvers<void> | null = null;
 
-  /** Tools that can be found now. */
+  /** The number of indexed tools. */
   get size(): number {
-    return this.#taken.size;
+    return this.#indexed.size;
   }
 
-  /** Takes up what is another one than before; `ready` tells when that is done. Again: the newest counts. */
+  /** Starts to index these tools; a later call replaces an earlier one. `ready` resolves at the end. */
   follow(tools: ReadonlyMap<string, IndexedTool>): void {
     if (tools === this.#wanted) return;
     this.#wanted = tools;
@@ -69,32 +69,31 @@ export class ToolIndex {
     if (!isAtWork) setImmediate(this.#slice);
   }
 
-  /** Null: it has followed already. */
+  /** Resolves when the newest tools are indexed; null: they are. */
   get ready(): Promise<void> | null {
     return this.#ready?.promise ?? null;
   }
 
-  /** Names, best first; only those that `isWanted`. */
+  /** The names of matching tools for which `isWanted` is true, the best first. */
   search(question: string, most: number, isWanted: (name: string) => boolean): readonly string[] {
     const words = [...new Set(termsOf(question))];
     const terms = [...words, ...conceptsOf(words)];
     if (terms.length === 0) return [];
-    // Words that no tool has may be misspelt, or the beginning of one.
-    const strange = words.filter((word) => !this.#known.has(word) && word.length <= LONGEST_GUESSED);
-    const guessed = new Set(strange.slice(0, MOST_GUESSED));
-    const isStrange = (term: string): boolean => guessed.has(term);
+    // A word that no tool has may be misspelt, or the beginning of a word.
+    const unknown = words.filter((word) => !this.#toolsWith.has(word) && word.length <= LONGEST_GUESSED);
+    const guessed = new Set(unknown.slice(0, MOST_GUESSED).filter(({ length }) => length >= 4));
     const found = this.#search.search(terms.join(" "), {
       boost: FIELD_WEIGHTS,
-      prefix: (term) => isStrange(term) && term.length >= 4,
-      fuzzy: (term) => (isStrange(term) && term.length >= 4 ? FUZZY : false),
+      prefix: (term) => guessed.has(term),
+      fuzzy: (term) => (guessed.has(term) ? FUZZY : false),
       weights: GUESSED,
       filter: ({ id }) => isWanted(id),
     });
-    const coverage = coverageOf(words, this.#taken.size, (term) => this.#known.get(term) ?? 0);
+    const coverage = coverageOf(words, this.size, (term) => this.#toolsWith.get(term) ?? 0);
     const ranked = found.slice(0, RANKED).map(({ id, score }) => {
-      const said = this.#taken.get(id)?.said;
-      // The square root: one word said many times must not outweigh all the others.
-      return { id, score: said === undefined ? 0 : Math.sqrt(score) * coverage(said) };
+      const tool = this.#indexed.get(id)?.words;
+      // The square root keeps a word that is repeated many times from outweighing all other words.
+      return { id, score: tool === undefined ? 0 : Math.sqrt(score) * coverage(tool) };
     });
     ranked.sort((one, other) => other.score - one.score);
     return ranked.slice(0, most).map(({ id }) => id);
@@ -112,41 +111,43 @@ export class ToolIndex {
 
   *#changes(tools: ReadonlyMap<string, IndexedTool>): Generator<void, void> {
     let count = 0;
-    for (const [name, taken] of this.#taken) {
+    for (const [name, indexed] of this.#indexed) {
       if (tools.has(name)) continue;
-      this.#drop(taken);
+      this.#drop(indexed);
       count += 1;
       if (count % SLICE === 0) yield;
     }
     for (const tool of tools.values()) {
-      const taken = this.#taken.get(tool.name);
-      if (taken?.definition === tool.definition && taken.document.backend === backendTerms(tool)) continue;
-      this.#take(tool, taken);
+      const indexed = this.#indexed.get(tool.name);
+      if (indexed?.definition === tool.definition && indexed.document.backend === backendTerms(tool))
+        continue;
+      this.#add(tool, indexed);
       count += 1;
       if (count % SLICE === 0) yield;
     }
   }
 
-  #take(tool: IndexedTool, before: Taken | undefined): void {
-    const document = documentOf(tool);
-    const isSame = before !== undefined && isEqual(before.document, document);
-    if (before !== undefined && !isSame) this.#drop(before);
-    const said = isSame
-      ? before.said
-      : { name: wordsWithConcepts(document.name.split(" ")), terms: termsIn(document) };
-    this.#taken.set(tool.name, { definition: tool.definition, document, said });
-    if (isSame) return;
+  #add({ definition, ...tool }: IndexedTool, before: Indexed | undefined): void {
+    const document = documentOf({ definition, ...tool });
+    if (before !== undefined && FIELDS.every((field) => before.document[field] === document[field])) {
+      this.#indexed.set(tool.name, { ...before, definition });
+      return;
+    }
+    if (before !== undefined) this.#drop(before);
+    const terms = new Set(FIELDS.flatMap((field) => document[field].split(" ")));
+    const words = { name: wordsWithConcepts(document.name.split(" ")), terms };
+    this.#indexed.set(tool.name, { definition, document, words });
     this.#search.add(document);
-    for (const term of said.terms) this.#known.set(term, (this.#known.get(term) ?? 0) + 1);
+    for (const term of terms) this.#toolsWith.set(term, (this.#toolsWith.get(term) ?? 0) + 1);
   }
 
-  #drop({ document, said }: Taken): void {
-    this.#taken.delete(document.id);
+  #drop({ document, words }: Indexed): void {
+    this.#indexed.delete(document.id);
     this.#search.remove(document);
-    for (const term of said.terms) {
-      const left = (this.#known.get(term) ?? 1) - 1;
-      if (left === 0) this.#known.delete(term);
-      else this.#known.set(term, left);
+    for (const term of words.terms) {
+      const left = (this.#toolsWith.get(term) ?? 1) - 1;
+      if (left === 0) this.#toolsWith.delete(term);
+      else this.#toolsWith.set(term, left);
     }
   }
 }
@@ -159,7 +160,7 @@ function documentOf(tool: IndexedTool) {
   const properties = isJsonObject(inputSchema) ? inputSchema["properties"] : undefined;
   const argumentNames = isJsonObject(properties) ? Object.keys(properties).slice(0, MOST_ARGUMENTS) : [];
   const owner = new Set(termsOf(tool.backend));
-  // That its server is named there, too, makes a tool no better than the server's others.
+  // The server's name in a description must not rank one of its tools above its other tools.
   const described = termsOf(textOr(description).slice(0, LONGEST_DESCRIPTION)).filter(
     (term) => !owner.has(term),
   );
@@ -171,7 +172,7 @@ function documentOf(tool: IndexedTool) {
     backend: backendTerms(tool),
     args: [...new Set(termsOf(argumentNames.join(" ")))].join(" "),
     description: described.join(" "),
-    /** Of the description. */
+    /** The concepts of the description. */
     concepts: conceptsOf(described).join(" "),
   };
 }
@@ -184,65 +185,53 @@ function textOr(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-function isEqual(one: Document, other: Document): boolean {
-  return FIELDS.every((field) => one[field] === other[field]);
-}
+// How much of a query a tool covers, and how much of its name the query contains. Pure.
 
-function termsIn(document: Document): ReadonlySet<string> {
-  return new Set(FIELDS.flatMap((field) => document[field].split(" ")));
-}
-
-// How much of a question a tool meets, and how much of its name the question says. Pure.
-
-/** A word's concept in place of the word itself: in the tool for the question's word, in the question for the name's. */
-const BY_CONCEPT = { question: 0.7, name: 0.6 };
-/** A word that one tool of many thousands has says no more than one that one in 400 has. */
+/** The weight of a common concept instead of the same word: for the query's words, and for the words of the tool's name. */
+const BY_CONCEPT = { query: 0.7, name: 0.6 };
+/** The rarity of a word that one tool in 400 has; rarer words count no more. */
 const MOST_RARITY = 6;
-/** Of a word that no tool has, and no concept of it either: little, as it leads nowhere. */
+/** The rarity of a word that no tool has, nor any of its concepts. */
 const UNKNOWN_RARITY = 0.5;
-/** A name of which nothing is asked counts half at least, and a short one is not right by its only word. */
+/** The factor for a name without any of the query's words, and a damping for short names, which one word would cover. */
 const NAME = { least: 0.5, further: 0.5 };
 
-/** What counts of a tool. */
-interface Said {
-  /** Each word of its name with the concepts of that word. */
+interface ToolWords {
+  /** The words of the tool's name, each followed by its concepts. */
   readonly name: readonly (readonly string[])[];
-  /** All terms under which it is found. */
+  /** All terms of the tool. */
   readonly terms: ReadonlySet<string>;
 }
 
-/** Each with its concepts; the word itself comes first. */
+/** Each word, followed by its concepts. */
 export function wordsWithConcepts(words: readonly string[]): readonly (readonly string[])[] {
   return words.map((word) => [word, ...conceptsOf([word])]);
 }
 
-/** A factor of each tool's score, from 0 to 1.5: more, the more it has of the question. `toolsWith`: of `size` tools. */
+/** The factor for a tool's score, from 0 to 1.5. `toolsWith` counts the tools with a term among all `size` tools. */
 export function coverageOf(
   words: readonly string[],
   size: number,
   toolsWith: (term: string) => number,
-): (tool: Said) => number {
+): (tool: ToolWords) => number {
   const asked = wordsWithConcepts(words).map((forms) => ({ forms, rarity: rarity(forms, size, toolsWith) }));
   const whole = asked.reduce((sum, one) => sum + one.rarity, 0);
   const askedTerms = new Set(asked.flatMap(({ forms }) => forms));
   return ({ name, terms }) => {
-    const met = asked.reduce(
-      (sum, one) => sum + one.rarity * share(one.forms, terms, BY_CONCEPT.question),
-      0,
-    );
+    const met = asked.reduce((sum, one) => sum + one.rarity * share(one.forms, terms, BY_CONCEPT.query), 0);
     const named = name.reduce((sum, forms) => sum + share(forms, askedTerms, BY_CONCEPT.name), 0);
     return (met / whole) * (NAME.least + named / (name.length + NAME.further));
   };
 }
 
-/** 1: the word itself is among them; 0: neither that nor one of its concepts. */
+/** 1 if the terms have the word itself, `byConcept` if they have one of its concepts, else 0. */
 function share(
   [word = "", ...concepts]: readonly string[],
-  among: ReadonlySet<string>,
-  less: number,
+  terms: ReadonlySet<string>,
+  byConcept: number,
 ): number {
-  if (among.has(word)) return 1;
-  return concepts.some((concept) => among.has(concept)) ? less : 0;
+  if (terms.has(word)) return 1;
+  return concepts.some((concept) => terms.has(concept)) ? byConcept : 0;
 }
 
 function rarity(

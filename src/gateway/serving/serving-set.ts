@@ -207,9 +207,9 @@ function oneSet(
       const reply = chain(request);
       if (own === null && answered === undefined) return reply;
       return reply.then((given) => {
-        const told = own === null ? given : own.told(request, given);
-        answered?.(request, told);
-        return told;
+        const explained = own === null ? given : own.explained(request, given);
+        answered?.(request, explained);
+        return explained;
       });
     },
     stopped(request) {

@@ -1,45 +1,45 @@
-// What must be equal of backends on several machines before their tools can be one: which shares they need, and on which
-// folders of those they work. Pure.
+// Whether backends on several machines may share their tools: they must require the same shares, and work on the same folders
+// of these. Pure.
 import { posix } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../config/snapshot.ts";
-import { requirementText, type ShareRequirement } from "../../config/values/requirement.ts";
+import { requirementText } from "../../config/values/requirement.ts";
 import { shortened } from "../../runtime/text/foreign-line.ts";
 import type { Readiness } from "../backends/policy/backend-pool-contract.ts";
 import type { Standing } from "../backends/policy/required-data.ts";
 
-/** Of what another machine names, in a sentence: characters. */
+/** Characters of a list that another machine sent, in a sentence. */
 const LONGEST_LIST = 200;
 
-/** Of one backend on one machine. */
+/** One backend on one machine. */
 export interface PlaceFacts {
-  /** Where that machine has its shares: absolute, without a slash at its end. */
+  /** The machine's folder of shares: absolute, without a trailing slash. */
   readonly sharesRoot: string;
-  /** Folders below it that its command names, relative, in order; `""` is all of it. */
+  /** Folders below `sharesRoot` that the backend's command names: relative, sorted; `""` is the whole folder. */
   readonly roots: readonly string[];
-  /** Shares that it requires, as `requirementText` writes them, in order. */
+  /** The required shares, as `requirementText` writes them, sorted. */
   readonly requires: readonly string[];
 }
 
-/** An approved backend of another machine, as that machine tells it. */
+/** An approved backend of another machine, as that machine describes it. */
 export interface SharedPlace extends PlaceFacts {
   readonly machine: string;
   readonly backend: string;
-  /** How the worst of the shares is mounted there; null: it requires none. */
+  /** The mount of the required share that is mounted worst; null: the backend requires no share. */
   readonly standing: Standing | null;
-  /** Its calls under way there, all clients'. */
+  /** Calls in flight there, of all clients. */
   readonly busy: number;
 }
 
-/** What a machine tells of one of its own backends. */
+/** How a machine describes one of its own backends to others. */
 export type LentPlace = Pick<SharedPlace, "roots" | "requires" | "standing" | "busy">;
 
-/** Equal for backends whose tools may be one. */
+/** Equal for backends that may share their tools. */
 export function agreementKey({ roots, requires }: Pick<PlaceFacts, "roots" | "requires">): string {
   return JSON.stringify([roots, requires]);
 }
 
-/** What keeps tools of a backend there from being one with those here, in words; null: nothing of this. */
+/** Why the backend there may not share tools with the backend here, for people; null: it may. */
 export function differenceOf(there: PlaceFacts, here: PlaceFacts): string | null {
   if (agreementKey(there) === agreementKey(here)) return null;
   if (!isDeepStrictEqual(there.requires, here.requires)) {
@@ -61,66 +61,57 @@ function listed(texts: readonly string[], none: string): string {
 
 type Reached = Pick<ServedBackend, "connection" | "routes" | "requires">;
 
-/** Absolute paths that the arguments of its commands name, wherever they are. */
-export function namedPaths({ connection, routes }: Reached): readonly string[] {
-  const all = [connection, ...(routes ?? []).map((route) => route.connection)];
-  const paths = all.flatMap((one) => (one.type === "stdio" ? one.args.flatMap(pathsIn) : []));
-  return inOrder(paths.filter((path) => path.startsWith("/")).map(plainPath));
+/** Absolute paths in the arguments of the backend's commands. */
+export function namedPaths(backend: Reached): readonly string[] {
+  return sorted(commandsOf(backend).flatMap(({ args }) => absolutePaths(args.flatMap(pathsIn))));
 }
 
-/** Of a backend of this machine. */
 export function factsOf(backend: Reached, sharesRoot: string): PlaceFacts {
-  const { connection, routes, requires } = backend;
-  const roots = [connection, ...(routes ?? []).map((route) => route.connection)].flatMap((one) =>
-    one.type === "stdio"
-      ? [...one.args.flatMap(pathsIn), one.cwd].flatMap((path) => below(path, sharesRoot))
-      : [],
-  );
-  return { sharesRoot, roots: inOrder(roots), requires: inOrder(requires.map(textOf)) };
+  const paths = commandsOf(backend).flatMap(({ args, cwd }) => [...args.flatMap(pathsIn), cwd]);
+  const roots = absolutePaths(paths).flatMap((path) => {
+    if (path === sharesRoot) return [""];
+    return path.startsWith(`${sharesRoot}/`) ? [path.slice(sharesRoot.length + 1)] : [];
+  });
+  return { sharesRoot, roots: sorted(roots), requires: sorted(backend.requires.map(requirementText)) };
 }
 
-function textOf(requirement: ShareRequirement): string {
-  return requirementText(requirement);
+function commandsOf({ connection, routes }: Reached) {
+  const all = [connection, ...(routes ?? []).map((route) => route.connection)];
+  return all.filter((one) => one.type === "stdio");
 }
 
-/** `/shares/CORE`, and what `--root=/shares/CORE` names. */
+/** `/shares/CORE` and `--root=/shares/CORE`. */
 function pathsIn(argument: string): readonly string[] {
   const at = argument.indexOf("=");
   return at === -1 ? [argument] : [argument, argument.slice(at + 1)];
 }
 
-function below(path: string, sharesRoot: string): readonly string[] {
-  if (!path.startsWith("/")) return [];
-  const plain = plainPath(path);
-  if (plain === sharesRoot) return [""];
-  return plain.startsWith(`${sharesRoot}/`) ? [plain.slice(sharesRoot.length + 1)] : [];
+function absolutePaths(paths: readonly string[]): readonly string[] {
+  return paths
+    .filter((path) => path.startsWith("/"))
+    .map((path) => posix.normalize(path).replace(/\/+$/, ""));
 }
 
-function plainPath(path: string): string {
-  return posix.normalize(path).replace(/\/+$/, "");
-}
-
-function inOrder(texts: readonly string[]): readonly string[] {
+function sorted(texts: readonly string[]): readonly string[] {
   return [...new Set(texts)].toSorted();
 }
 
-// Which machine a call of a shared tool goes to. Pure.
+// Chooses the machine for a call of a shared tool. Pure.
 
-export interface PlaceState {
-  /** As the pool knows it: `files`, `files@desktop`. */
+export interface PlaceState extends Pick<SharedPlace, "standing" | "busy"> {
+  /** The pool's name: `files`, `files@desktop`. */
   readonly backend: string;
   readonly isOwn: boolean;
   readonly readiness: Readiness;
-  /** How the worst of its shares is mounted; null: it requires none. */
-  readonly standing: Standing | null;
-  /** Calls under way. */
-  readonly busy: number;
 }
 
 const READINESS: readonly Readiness[] = ["ready", "waits", "refuses"];
 const STANDINGS: readonly (Standing | null)[] = [null, "tb", "fallback", "none"];
 
-/** Best first: it can take a call, its share is mounted best, it is least busy, it is here. A share that is away waits. */
+/**
+ * The best first. In order of importance: readiness, the mount of the share, fewest calls, this machine. A place whose share is
+ * not mounted counts as waiting.
+ */
 export function byPreference(places: readonly PlaceState[]): readonly PlaceState[] {
   const rank = ({ readiness, standing, busy, isOwn }: PlaceState): readonly number[] => [
     READINESS.indexOf(readiness),

@@ -1,6 +1,6 @@
-// Tools of several machines that are one: which of them agree, and what is published in their stead. Pure, but for the
-// versions that it remembers.
+// Merges equal tools of several machines into one published tool. Pure, except for the remembered versions.
 import { commonName, plainName } from "../../config/values/backend-names.ts";
+import { memoized } from "../../runtime/memo.ts";
 import { permissionOf } from "../catalog/build-catalog.ts";
 import { type CatalogSource, NO_LISTINGS } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
@@ -10,42 +10,43 @@ import { agreementKey, type PlaceFacts } from "./agreement.ts";
 const ALL = { allow: null, deny: [] };
 const FILTERS = { tools: ALL, resources: ALL, prompts: ALL };
 
-/** Versions that are remembered of tools that nobody offers now: whoever had them may come back. */
+/** Remembered versions of all tools, also of tools whose machines are away. */
 const MOST_HELD = 2_000;
 
-/** A backend of this machine that is to be served, in the file's order. */
+/** An enabled backend of this machine. */
 export interface OwnBackend {
   readonly name: string;
   readonly facts: PlaceFacts;
-  /** What it listed last, while it is not published; null: nothing is known of it. */
+  /** The last lists of an unpublished backend; null: unknown, or the backend is published. */
   readonly last: CatalogSource | null;
-  /** Paths of other machines may come in its calls, also while none of these is there. */
+  /** Calls may contain paths of other machines, even if none of these is connected. */
   readonly knowsPaths: boolean;
 }
 
 export interface MergeInput {
-  /** What is published without any of this: own backends in the file's order, then those of other machines. */
+  /** The sources before merging: own backends in the file's order, then backends of other machines. */
   readonly sources: readonly CatalogSource[];
+  /** In the file's order. */
   readonly own: readonly OwnBackend[];
   /** Approved backends of other machines, by their names here. */
   readonly places: ReadonlyMap<string, PlaceFacts>;
-  /** A tool of another machine that is not as it was approved. */
+  /** The tool waits for approval. */
   readonly isPending: (backend: string, tool: string) => boolean;
 }
 
-/** Which version of a tool has the common name, while no backend of this machine says it. */
+/** The version of a tool that has the common name while this machine has no backend of that name. */
 interface Held {
   readonly version: string;
   readonly definition: JsonObject;
-  /** Those that had it when it was seen last. */
+  /** The backends that last had this version. */
   readonly places: readonly string[];
 }
 
-/** By backend and tool. */
+/** By `BACKEND TOOL`. */
 export type HeldVersions = Map<string, Held>;
 
 interface Merged {
-  /** By the tool's name at its server. */
+  /** The backends that serve a tool, by the server's own tool name. */
   readonly places: ReadonlyMap<string, readonly string[]>;
   readonly definitions: readonly JsonObject[];
 }
@@ -53,9 +54,9 @@ interface Merged {
 type Member = { readonly source: CatalogSource; readonly facts: PlaceFacts };
 
 /**
- * The sources, with each common tool in one of them alone. Tools of this machine keep their names, also while other machines alone
- * serve them. Without a backend of this machine the first version that was seen keeps the common name until those that
- * had it have another one: `held` remembers it.
+ * The sources, with each common tool in only one of them. Tools of this machine keep their names, even while only other
+ * machines serve them. Without a backend of this machine, the version seen first keeps the common name until its backends
+ * have another version; `held` remembers it.
  */
 export function mergeTools(input: MergeInput, held: HeldVersions): readonly CatalogSource[] {
   const { sources, own, places } = input;
@@ -103,7 +104,7 @@ export function mergeTools(input: MergeInput, held: HeldVersions): readonly Cata
   return [...ownSources, ...common, ...rest];
 }
 
-/** What a backend of this machine has in common with others. */
+/** The tools that a backend of this machine has in common with `others`. */
 function withOwn(
   source: CatalogSource,
   isPublished: boolean,
@@ -117,7 +118,7 @@ function withOwn(
   const definitions: JsonObject[] = [];
   for (const tool of source.listings.tools) {
     const name = String(tool["name"]);
-    // What waits for a person here comes by way of nobody else.
+    // A tool that waits for approval here must not be published through another machine.
     if (!permits(name) || isPending(source.backend, name)) continue;
     const digest = entryDigest(tool);
     const found = agreeing
@@ -131,7 +132,7 @@ function withOwn(
   return { places, definitions };
 }
 
-/** What backends of other machines have in common, also where it is one alone: others may come. */
+/** The common tools of other machines' backends. One backend is enough, since others may connect later. */
 function amongOthers(
   name: string,
   members: readonly Member[],
@@ -155,7 +156,7 @@ function amongOthers(
     const key = `${name} ${tool}`;
     const before = held.get(key);
     const isThere = offers.some(({ version }) => version === before?.version);
-    // Those that had it have another one now: that one has its name.
+    // If the backends of the held version have another version now, that version gets the name.
     const next =
       before === undefined || isThere ? offers[0] : offers.find(({ place }) => before.places.includes(place));
     const kept = before !== undefined && isThere ? before : next;
@@ -175,22 +176,15 @@ function amongOthers(
 }
 
 function digestOf({ source }: Member, name: string): string | null {
-  const tool = toolsByName(source).get(name);
+  const tool = toolsByName(source.listings.tools).get(name);
   return tool === undefined ? null : entryDigest(tool);
 }
 
-// A list is its server's until that lists again.
-const byNames = new WeakMap<CatalogSource["listings"]["tools"], ReadonlyMap<unknown, JsonObject>>();
+const toolsByName = memoized(
+  (tools: CatalogSource["listings"]["tools"]) => new Map(tools.map((tool) => [tool["name"], tool])),
+);
 
-function toolsByName({ listings: { tools } }: CatalogSource): ReadonlyMap<unknown, JsonObject> {
-  const known = byNames.get(tools);
-  if (known !== undefined) return known;
-  const made = new Map(tools.map((tool) => [tool["name"], tool]));
-  byNames.set(tools, made);
-  return made;
-}
-
-/** Tools alone: what else it had is not there. */
+/** A source with these tools only. */
 function standIn(source: CatalogSource, { places, definitions }: Merged): CatalogSource {
   const { backend, filters, toolOverrides } = source;
   return { backend, filters, toolOverrides, listings: { ...NO_LISTINGS, tools: definitions }, places };
@@ -203,29 +197,28 @@ function without(source: CatalogSource, tools: ReadonlySet<string> | undefined):
   return { ...source, listings: { ...listings, tools: left } };
 }
 
-// Paths in a call's arguments, as the machine that serves it knows them: machines may have their shares in different
-// folders. Pure.
+// Translates paths in a call's arguments, since machines may have their shares in different folders. Pure.
 
 const DEEPEST = 12;
-/** Values of one call that are looked at; what comes later stays as it is. */
+/** Values of one call that are translated; further values stay unchanged. */
 const MOST_VALUES = 5_000;
 
 interface PathNames {
-  /** Folders of the shares' folder that all have in common. */
+  /** Folders that all machines have, relative to their folder of shares. */
   readonly roots: readonly string[];
-  /** Where machines have their shares: first this one, below which nothing is another one's. */
+  /** The machines' folders of shares. Paths below the first are never those of another machine. */
   readonly sharesRoots: readonly string[];
-  /** Other folders of this machine; absent: none are known. */
-  readonly beside?: readonly string[];
+  /** Other folders of this machine, in which paths are never those of another machine. */
+  readonly otherFolders?: readonly string[];
 }
 
 /**
- * The same params, with each text among the arguments that is one of the roots of any of the machines, or a path below it,
- * named as on the machine with `sharesRoot`. The same object where nothing is another.
+ * The params with paths of the machine with `sharesRoot`: translates each text in the arguments that is one of the roots on any
+ * machine, or a path below a root. The same object if nothing changes.
  */
 export function withPathsOf(
   params: JsonObject | undefined,
-  { roots, sharesRoots, beside = [] }: PathNames,
+  { roots, sharesRoots, otherFolders = [] }: PathNames,
   sharesRoot: string,
 ): JsonObject | undefined {
   const given = params?.["arguments"];
@@ -234,7 +227,7 @@ export function withPathsOf(
     roots.map((root) => ({ from: joined(from, root), to: joined(sharesRoot, root) })),
   );
   const own = prefixes.slice(0, roots.length);
-  const folders = [...sharesRoots.slice(0, 1), ...beside];
+  const folders = [...sharesRoots.slice(0, 1), ...otherFolders];
   const named = (text: string): string => {
     const isOwn = folders.some((folder) => isWithin(text, folder));
     const found = (isOwn ? own : prefixes).find(({ from }) => isWithin(text, from));

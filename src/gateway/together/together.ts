@@ -1,5 +1,4 @@
-// Tools that this machine has in common with others: what is known of the machines that have them, and the way of a call
-// to the one that serves it best.
+// Tools that this machine shares with other machines: keeps the state of those machines, and sends each call to the best one.
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../config/snapshot.ts";
 import { borrowedName, machineOf, namesBackend, plainName } from "../../config/values/backend-names.ts";
@@ -30,41 +29,39 @@ import {
 } from "./agreement.ts";
 import { type HeldVersions, mergeTools, type OwnBackend, withPathsOf } from "./merge-tools.ts";
 
-/** More calls would only wait to fail. */
+/** Waiting calls; further calls fail at once. */
 const MOST_WAITING = 1_000;
-/** Machines whose paths are understood, of one backend. */
+/** Backends, and machines per backend, whose paths are remembered. */
 const MOST_REMEMBERED = 200;
 const DEFAULT_CALL_MS = 60_000;
 
-/** What the configuration says of it. */
 export interface TogetherConfig {
-  /** This machine's, absolute. */
+  /** This machine's folder of shares, absolute. */
   readonly sharesRoot: string;
-  /** As the file has it. */
+  /** As written in the file. */
   readonly with: readonly string[];
 }
 
 interface TogetherOptions {
   readonly clock: Clock;
-  /** Absent: nothing is known of shares. */
+  /** The state of shares; absent: unknown. */
   readonly data?: DataSource;
   readonly pool: {
     readiness(backend: string): Readiness;
     inFlight(backend: string): number;
-    /** Called after each change of a backend. Returns its unregister. */
+    /** Calls `listener` after each change of a backend. Returns a function that unregisters it. */
     watch(listener: () => void): () => void;
   };
-  /** What agrees may be another. */
+  /** Call `merge` again. */
   readonly onChanged: () => void;
 }
 
-/** Where a shared tool is served, best first. */
 export interface PlaceView extends PlaceState {
-  /** null: on this machine. */
+  /** null: this machine. */
   readonly machine: string | null;
 }
 
-/** Why a backend of another machine keeps tools of its own that this machine's backend of that name has, too. */
+/** Why a backend of another machine does not share tools with this machine's backend of the same name. */
 export interface Apart {
   readonly backend: string;
   readonly reason: string;
@@ -76,23 +73,24 @@ interface MergeRules {
   readonly together?: TogetherConfig;
 }
 
-/** What is known beside what is published; asked for only where tools may be one. */
 interface Unpublished {
+  /** The last lists of unpublished backends. */
   readonly last: readonly CatalogSource[];
-  /** Tools alone. */
+  /** Tools that wait for approval. */
   readonly pending: readonly { readonly backend: string; readonly name: string }[];
 }
 
 export class Together {
   readonly #options: TogetherOptions;
   readonly #held: HeldVersions = new Map();
-  /** By backend and what is agreed on (`rememberedKey`): where each machine has its shares. */
+  /** Each machine's folder of shares, by `rememberedKey` and machine. */
   readonly #sharesRoots = new Map<string, Map<string, string>>();
-  /** Waits that look again. */
+  /** Each checks whether its waiting call can go on. */
   readonly #waits = new Set<() => void>();
   #config: TogetherConfig | null = null;
+  /** Backends of other machines, by their names here. */
   #places: ReadonlyMap<string, SharedPlace> = new Map();
-  /** Of this machine's backends, by name. */
+  /** This machine's enabled backends, by name. */
   #own: ReadonlyMap<string, { readonly facts: PlaceFacts; readonly backend: ServedBackend }> = new Map();
   #sources: readonly CatalogSource[] = [];
   #backends: readonly ServedBackend[] = [];
@@ -100,10 +98,10 @@ export class Together {
 
   constructor(options: TogetherOptions) {
     this.#options = options;
-    options.data?.onChange(() => this.#look());
+    options.data?.onChange(() => this.#wakeCalls());
   }
 
-  /** What is approved of other machines and there now. What agrees is looked at again where it may be another. */
+  /** `places`: all approved backends of other machines that are connected. Calls `onChanged` if their facts changed. */
   notePlaces(places: readonly SharedPlace[]): void {
     const before = this.#places;
     this.#places = new Map(places.map((place) => [borrowedName(place.backend, place.machine), place]));
@@ -111,10 +109,10 @@ export class Together {
     const facts = (all: ReadonlyMap<string, SharedPlace>): unknown =>
       [...all].map(([name, { sharesRoot, roots, requires }]) => [name, sharesRoot, roots, requires]);
     if (!isDeepStrictEqual(facts(before), facts(this.#places))) this.#options.onChanged();
-    this.#look();
+    this.#wakeCalls();
   }
 
-  /** The sources that are published; the same list, with the same members, while nothing changes. */
+  /** The sources with merged tools; the same list, with the same members, while nothing changes. */
   merge(
     sources: readonly CatalogSource[],
     { backends, together }: MergeRules,
@@ -138,19 +136,19 @@ export class Together {
     const isPending = (backend: string, tool: string): boolean => pending.has(`${backend} ${tool}`);
     const merged = mergeTools({ sources, own, places, isPending }, this.#held);
     const before = new Map(this.#sources.map((source) => [source.backend, source]));
-    const kept = merged.map((source) => sameOr(before.get(source.backend), source));
+    const kept = merged.map((source) => beforeIfSame(before.get(source.backend), source));
     const isSame = kept.length === this.#sources.length && kept.every((one, at) => one === this.#sources[at]);
     if (!isSame) this.#sources = kept;
     this.#noteApart(places, isPending);
     return this.#sources;
   }
 
-  /** Null: its tools are one with those here, or this machine has no backend of that name. */
+  /** Null: the backend shares its tools, or this machine has no backend of the same name. */
   apart(backend: string): Apart | null {
     return this.#apart.get(backend) ?? null;
   }
 
-  /** Best first. */
+  /** The places of a shared tool, the best first. */
   placesOf(backends: readonly string[]): readonly PlaceView[] {
     return byPreference(backends.map((backend) => this.#stateOf(backend))).map((place) => ({
       ...place,
@@ -158,7 +156,7 @@ export class Together {
     }));
   }
 
-  /** What others need to know of these before their tools may be one, and then where calls go best. */
+  /** The descriptions of these own backends for other machines. */
   lentPlaces(names: readonly string[], sharesRoot: string): ReadonlyMap<string, LentPlace> {
     const lent = this.#backends.filter(({ name }) => names.includes(name));
     return new Map(
@@ -196,8 +194,8 @@ export class Together {
   }
 
   /**
-   * The params of a call of a tool with these places, with paths as this machine names them, whichever it came from: so
-   * policies and the audit see what is meant.
+   * The params of a shared tool's call with this machine's paths, whichever machine's paths they contain, so that policies and
+   * the audit see one form. `places`: the tool's backends.
    */
   namedHere(places: readonly string[], params: JsonObject | undefined): JsonObject | undefined {
     const facts = places.map((backend) => this.#factsOf(backend)).find((one) => one !== null);
@@ -206,14 +204,14 @@ export class Together {
     const { sharesRoot } = this.#config;
     const name = plainName(first);
     const others = this.#sharesRoots.get(rememberedKey(name, facts)) ?? new Map<string, string>();
-    // This machine's own paths mean what they say, whatever another one claims.
+    // This machine comes first: another machine cannot claim its paths.
     const sharesRoots = [...new Set([sharesRoot, ...others.values()])];
     const own = this.#own.get(name)?.backend;
-    const beside = own === undefined ? [] : namedPaths(own);
-    return withPathsOf(params, { roots: facts.roots, sharesRoots, beside }, sharesRoot);
+    const otherFolders = own === undefined ? [] : namedPaths(own);
+    return withPathsOf(params, { roots: facts.roots, sharesRoots, otherFolders }, sharesRoot);
   }
 
-  /** Never rejects. What was not sent goes to the next place; what may have been is never sent again. */
+  /** Never rejects. A call that was not sent goes to the next place; a call that may have been sent is never repeated. */
   async call(call: SharedCall): Promise<Reply> {
     const { clock } = this.#options;
     const places = call.isOwnAlone ? call.places.filter((one) => machineOf(one) === null) : call.places;
@@ -235,7 +233,7 @@ export class Together {
       }
       const { backend } = best;
       let wasHanded = false;
-      const told = {
+      const listener = {
         onHome: () => {
           wasHanded = true;
         },
@@ -243,14 +241,14 @@ export class Together {
           if (!wasSent) wasHanded = false;
         },
       };
-      const reply = await call.send(backend, this.#namedFor(backend, call.params), told);
+      const reply = await call.send(backend, this.#namedFor(backend, call.params), listener);
       if (wasHanded || !isError(reply) || call.signal.aborted) return reply;
       tried.add(backend);
       last = reply;
     }
   }
 
-  /** Resolves when one of them may be another than waiting: null; or with why it is not waited for any more. */
+  /** Resolves with null when one of the backends may be usable, else with the error of a wait that has ended. */
   #waitFor(backends: readonly string[], untilMs: number, signal: CallSignal): Promise<Reply | null> {
     const { clock, pool } = this.#options;
     if (signal.aborted) return Promise.resolve(cancelled());
@@ -259,14 +257,13 @@ export class Together {
       return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, message));
     }
     const { promise, resolve } = Promise.withResolvers<Reply | null>();
-    const isWaiting = (): boolean =>
-      byPreference(backends.map((one) => this.#stateOf(one)))[0]?.readiness === "waits";
-    const look = (): void => {
-      if (!isWaiting()) end(null);
+    const check = (): void => {
+      const [best] = byPreference(backends.map((one) => this.#stateOf(one)));
+      if (best?.readiness !== "waits") end(null);
     };
     const onAbort = (): void => end(cancelled());
     const end = (outcome: Reply | null): void => {
-      this.#waits.delete(look);
+      this.#waits.delete(check);
       unwatch();
       timer[Symbol.dispose]();
       signal.removeEventListener("abort", onAbort);
@@ -275,44 +272,42 @@ export class Together {
     const timer = clock.setTimer(Math.max(1, untilMs - clock.monotonicMs()), () =>
       end(errorReply(REQUEST_TIMEOUT, "no machine was ready for it in time")),
     );
-    const unwatch = pool.watch(look);
-    this.#waits.add(look);
+    const unwatch = pool.watch(check);
+    this.#waits.add(check);
     signal.addEventListener("abort", onAbort, { once: true });
-    look();
+    check();
     return promise;
   }
 
-  /** As the first of them may take. */
+  /** The time limit of the first backend's calls. */
   #callMs([first]: readonly string[]): number {
     return this.#backends.find(({ name }) => name === first)?.timeouts.callMs ?? DEFAULT_CALL_MS;
   }
 
-  #look(): void {
-    for (const look of [...this.#waits]) look();
+  #wakeCalls(): void {
+    for (const check of [...this.#waits]) check();
   }
 
   #configure(config: TogetherConfig | null, backends: readonly ServedBackend[]): void {
     const isOther = !isDeepStrictEqual(config, this.#config);
     this.#config = config;
     if (isOther) this.#forgetUnapproved();
-    const ownOnes =
-      config === null ? [] : backends.filter((one) => one.enabled && machineOf(one.name) === null);
-    this.#own = new Map(
-      ownOnes.map((backend) => [
-        backend.name,
-        { backend, facts: factsOf(backend, config?.sharesRoot ?? "") },
-      ]),
-    );
     this.#backends = backends;
-    for (const place of config === null ? [] : this.#places.values()) this.#remember(place);
+    this.#own = new Map();
+    if (config === null) return;
+    const own = backends.filter(({ name, enabled }) => enabled && machineOf(name) === null);
+    this.#own = new Map(
+      own.map((backend) => [backend.name, { backend, facts: factsOf(backend, config.sharesRoot) }]),
+    );
+    for (const place of this.#places.values()) this.#remember(place);
   }
 
-  /** The file may say less by now than it did when the machine was heard. */
+  /** Checked again here, since the file may have changed after the place was noted. */
   #isApproved({ machine, backend }: Pick<SharedPlace, "machine" | "backend">): boolean {
     return namesBackend(this.#config?.with ?? [], machine, backend);
   }
 
-  /** What is still approved keeps its names and its paths. */
+  /** Forgets the names and paths of backends that are no longer approved. */
   #forgetUnapproved(): void {
     for (const [key, { places }] of this.#held) {
       const isLeft = places.some((name) =>
@@ -328,7 +323,7 @@ export class Together {
     }
   }
 
-  /** Paths of a machine that has gone are still understood. */
+  /** Remembers a machine's folder of shares: calls may contain its paths even after it has disconnected. */
   #remember(place: SharedPlace): void {
     if (!this.#isApproved(place)) return;
     const key = rememberedKey(place.backend, place);
@@ -337,12 +332,12 @@ export class Together {
     known.set(place.machine, place.sharesRoot);
     const [oldest] = this.#sharesRoots.keys();
     const isFull = !this.#sharesRoots.has(key) && this.#sharesRoots.size >= MOST_REMEMBERED;
-    // Those that are there are remembered again and again.
+    // Connected machines do not stay forgotten, since each `notePlaces` remembers them again.
     if (oldest !== undefined && isFull) this.#sharesRoots.delete(oldest);
     this.#sharesRoots.set(key, known);
   }
 
-  /** As that place names what `namedHere` gave: what became of its shares meanwhile leads no other path there. */
+  /** The result of `namedHere` with the paths of that backend's machine. */
   #namedFor(backend: string, params: JsonObject | undefined): JsonObject | undefined {
     const facts = this.#factsOf(backend);
     if (facts === null || this.#config === null) return params;
@@ -378,8 +373,8 @@ export class Together {
   #standing({ requires }: Pick<ServedBackend, "requires">): Standing | null {
     const { data } = this.#options;
     if (requires.length === 0) return null;
-    const told = data?.standing?.(requires);
-    return told ?? (data === undefined || data.look(requires).kind === "there" ? "tb" : "none");
+    if (data === undefined) return "tb";
+    return data.standing?.(requires) ?? (data.look(requires).kind === "there" ? "tb" : "none");
   }
 }
 
@@ -387,7 +382,8 @@ function rememberedKey(backend: string, facts: PlaceFacts): string {
   return `${backend} ${agreementKey(facts)}`;
 }
 
-function sameOr(before: CatalogSource | undefined, now: CatalogSource): CatalogSource {
+/** `before` if it equals `now`, so that an unchanged source stays the same object. */
+function beforeIfSame(before: CatalogSource | undefined, now: CatalogSource): CatalogSource {
   if (before === undefined || before === now) return now;
   const { listings, places, ...rest } = now;
   const { listings: listingsBefore, places: placesBefore, ...restBefore } = before;
