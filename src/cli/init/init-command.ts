@@ -7,7 +7,7 @@ import { shareTable } from "../../config/edit/new-share.ts";
 import { writeStarter } from "../../config/edit/starter.ts";
 import { parseConfig, readConfigBytes } from "../../config/read/load.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
-import { mistakesError, mistakeText, refusalError, unwrittenError } from "../../config/values/mistakes.ts";
+import { mistakesError, mistakeText, unwrittenError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
@@ -272,7 +272,7 @@ async function land(
     }
     const request = { text, expected_sha256: sha256Of(begun), source: "cli" };
     const report = await ask("editText", request, context.signal);
-    if (report.errors.length > 0) throw refusalError(report.errors, null);
+    if (report.errors.length > 0) throw unwrittenError(report.errors);
     if (report.reload?.failure != null) {
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
     }

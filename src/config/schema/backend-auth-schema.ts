@@ -1,6 +1,7 @@
 // The keys of `[backends.NAME.auth]`: how the gateway signs in to a server by OAuth.
 import { REFERENCE_FORMS } from "../../secrets/reference.ts";
-import { parseClientId, parseScope } from "../values/backend-values.ts";
+import { parseClientId } from "../values/backend-values.ts";
+import { parseScope } from "../values/sign-in-values.ts";
 import { choiceKey, defaulted, optional } from "./schema-keys.ts";
 import { label, list, number, reference, text, url } from "./value-types.ts";
 

@@ -1,16 +1,12 @@
 // The rules for names of backends, tools, variables and headers, and for names that suggest a secret.
 import { isVariableName } from "../../runtime/text/name-forms.ts";
-import type { TextReading } from "./names.ts";
+import { isLine, type TextReading, textReader, wrong } from "./names.ts";
 
 const LONGEST_NAME = 64;
 const LONGEST_TOOL_NAME = 128;
 
 const BACKEND_NAME_EXPECTED = `a name of letters, digits, \`_\` and \`-\` that begins with a letter, at most ${LONGEST_NAME} characters`;
 export const TOOL_NAME_EXPECTED = `a tool's name: letters, digits, \`_\`, \`-\`, \`.\` and \`/\`, at most ${LONGEST_TOOL_NAME} characters`;
-
-function wrong(expected: string, hint: string | null = null): TextReading {
-  return { ok: false, expected, hint };
-}
 
 /** The name begins with a letter, because objects keep the order of such keys alone. */
 export function parseBackendName(text: string): TextReading {
@@ -55,32 +51,30 @@ export function machineOf(backendName: string): string | null {
   return backendName.split(AT_MACHINE)[1] ?? null;
 }
 
-export function parseRouteName(text: string): TextReading {
-  const isGood = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/.test(text) && text !== AUTO_ROUTE;
-  const expected = "a name of letters, digits, `_` and `-`, at most 32 characters, and not `auto`";
-  return isGood ? { ok: true, value: text } : wrong(expected);
-}
+export const parseRouteName = textReader(
+  (text) => /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/.test(text) && text !== AUTO_ROUTE,
+  "a name of letters, digits, `_` and `-`, at most 32 characters, and not `auto`",
+);
 
 /** In `switch --to`, the route that the daemon chooses itself. */
 export const AUTO_ROUTE = "auto";
 
 /** A server's own name for a tool: any is accepted. */
-export function parseServerToolName(text: string): TextReading {
-  const expected = "the tool's name as the server says it";
-  if (text === "" || text.length > 1024 || /[\p{Cc}\p{Cs}]/u.test(text)) return wrong(expected);
-  return { ok: true, value: text };
-}
+export const parseServerToolName = textReader(
+  (text) => isLine(text, 1024),
+  "the tool's name as the server says it",
+);
 
 /** The name under which a tool is published: only what every client accepts. */
-export function parsePublishedToolName(text: string): TextReading {
-  if (/^[A-Za-z0-9_./-]+$/.test(text) && text.length <= LONGEST_TOOL_NAME) return { ok: true, value: text };
-  return wrong(TOOL_NAME_EXPECTED);
-}
+export const parsePublishedToolName = textReader(
+  (text) => /^[A-Za-z0-9_./-]+$/.test(text) && text.length <= LONGEST_TOOL_NAME,
+  TOOL_NAME_EXPECTED,
+);
 
-export function parseVariableName(text: string): TextReading {
-  if (isVariableName(text) && text.length <= 256) return { ok: true, value: text };
-  return wrong("the name of an environment variable: letters, digits and `_`, not beginning with a digit");
-}
+export const parseVariableName = textReader(
+  (text) => isVariableName(text) && text.length <= 256,
+  "the name of an environment variable: letters, digits and `_`, not beginning with a digit",
+);
 
 // The protocol's code sets these headers: any other value would break the connection or contradict a message.
 const PROTOCOL_HEADERS: ReadonlySet<string> = new Set([

@@ -1,14 +1,10 @@
 // The rules for a backend's values: program and arguments, address, texts with secrets, globs.
 import { VARIABLE_NAME_FORM } from "../../runtime/text/name-forms.ts";
 import { REFERENCE_FORM } from "../../secrets/reference.ts";
-import type { TextReading } from "./names.ts";
+import { isLine, type TextReading, textReader, wrong } from "./names.ts";
 
 const LONGEST_TEXT = 32 * 1024;
 const REFERENCE = new RegExp(`\\$\\{${VARIABLE_NAME_FORM}\\}`);
-
-function wrong(expected: string, hint: string | null = null): TextReading {
-  return { ok: false, expected, hint };
-}
 
 /** A program: a name that is looked up on the path, or a path. */
 export function parseProgram(text: string): TextReading {
@@ -66,40 +62,32 @@ export function isHeaderText(text: string): boolean {
 }
 
 /** A pattern over names or addresses. */
-export function parseGlob(text: string): TextReading {
-  if (text !== "" && text.length <= 1024 && !/[\p{Cc}\p{Cs}]/u.test(text)) return { ok: true, value: text };
-  return wrong("a pattern, in which `*` stands for anything");
-}
+export const parseGlob = textReader(
+  (text) => isLine(text, 1024),
+  "a pattern, in which `*` stands for anything",
+);
 
 /** A name of a person, a role or a group. */
-export function parseLabel(text: string): TextReading {
-  const isGood = text.trim() === text && text !== "" && text.length <= 64 && !/[\p{Cc}\p{Cs}]/u.test(text);
-  return isGood
-    ? { ok: true, value: text }
-    : wrong("a name of at most 64 characters, without spaces around it");
-}
-
-/** One scope, as OAuth allows it: visible characters without quotes, backslashes and spaces. */
-export function parseScope(text: string): TextReading {
-  if (/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/.test(text)) return { ok: true, value: text };
-  return wrong("a scope: visible ASCII characters without spaces, quotes and backslashes");
-}
+export const parseLabel = textReader(
+  (text) => text.trim() === text && isLine(text, 64),
+  "a name of at most 64 characters, without spaces around it",
+);
 
 /** What an authorization server calls a client. */
-export function parseClientId(text: string): TextReading {
-  if (/^[\x20-\x7e]{1,2048}$/.test(text) && text.trim() === text) return { ok: true, value: text };
-  return wrong("a client id: visible ASCII characters, at most 2048");
-}
+export const parseClientId = textReader(
+  (text) => /^[\x20-\x7e]{1,2048}$/.test(text) && text.trim() === text,
+  "a client id: visible ASCII characters, at most 2048",
+);
 
 /** What stands between a backend's name and its tool's. */
-export function parseSeparator(text: string): TextReading {
-  if (/^[A-Za-z0-9_.:/-]{1,8}$/.test(text)) return { ok: true, value: text };
-  return wrong("one to 8 of letters, digits, `_`, `-`, `.`, `:` and `/`");
-}
+export const parseSeparator = textReader(
+  (text) => /^[A-Za-z0-9_.:/-]{1,8}$/.test(text),
+  "one to 8 of letters, digits, `_`, `-`, `.`, `:` and `/`",
+);
 
 /** What a person, or a model, reads about a tool. */
-export function parseDescription(text: string): TextReading {
-  // Line breaks and tabs are all that a description needs of control characters.
-  const isGood = text.isWellFormed() && text.length <= LONGEST_TEXT && !/[^\P{Cc}\n\r\t]/u.test(text);
-  return isGood ? { ok: true, value: text } : wrong("a text without control characters");
-}
+export const parseDescription = textReader(
+  // Of control characters, a description needs line breaks and tabs alone.
+  (text) => text.isWellFormed() && text.length <= LONGEST_TEXT && !/[^\P{Cc}\n\r\t]/u.test(text),
+  "a text without control characters",
+);

@@ -2,7 +2,7 @@
 import { parseBackendName } from "./backend-names.ts";
 import { isLoopback, parseHost } from "./host.ts";
 import { quoted } from "./mistakes.ts";
-import type { TextReading } from "./names.ts";
+import { type TextReading, textReader, wrong } from "./names.ts";
 
 /** More addresses of one cluster than anybody has. */
 export const MOST_FLEET_SERVERS = 8;
@@ -29,10 +29,6 @@ export interface FleetSection {
   readonly operator: string;
 }
 
-function wrong(expected: string, hint: string | null): TextReading {
-  return { ok: false, expected, hint };
-}
-
 /** A machine's name is the key under which it publishes, and part of its subjects. */
 export function isMachineName(text: string): boolean {
   return /^[A-Za-z0-9-]{1,32}$/.test(text);
@@ -54,30 +50,22 @@ export function describeOperator(text: string): string {
   return text.startsWith("S") ? "what may be a secret" : `string ${quoted(text)}`;
 }
 
-export function parseMachineName(text: string): TextReading {
-  return isMachineName(text) ? { ok: true, value: text } : wrong(MACHINE_NAME_EXPECTED, null);
-}
+export const parseMachineName = textReader(isMachineName, MACHINE_NAME_EXPECTED);
 
-export function parseExport(text: string): TextReading {
-  return text === "*" || parseBackendName(text).ok ? { ok: true, value: text } : wrong(EXPORT_EXPECTED, null);
-}
+export const parseExport = textReader((text) => text === "*" || parseBackendName(text).ok, EXPORT_EXPECTED);
 
-export function parseImport(text: string): TextReading {
+export const parseImport = textReader((text) => {
   const [machine = "", backend, ...more] = text.split("/");
   const isNamed = isMachineName(machine) && (backend === undefined || parseBackendName(backend).ok);
-  return text === "*" || (isNamed && more.length === 0)
-    ? { ok: true, value: text }
-    : wrong(IMPORT_EXPECTED, null);
-}
+  return text === "*" || (isNamed && more.length === 0);
+}, IMPORT_EXPECTED);
 
-export function parseSharing(text: string): TextReading {
-  return text === "*" || isMachineName(text) ? { ok: true, value: text } : wrong(SHARING_EXPECTED, null);
-}
+export const parseSharing = textReader((text) => text === "*" || isMachineName(text), SHARING_EXPECTED);
 
 /** Reads an address, and gives it with its port. Beyond this machine only TLS. */
 export function parseFleetServer(text: string): TextReading {
   const [, scheme = "", place = ""] = /^(tls|nats):\/\/([^/]*)\/?$/.exec(text) ?? [];
-  if (scheme === "") return wrong(FLEET_SERVER_EXPECTED, null);
+  if (scheme === "") return wrong(FLEET_SERVER_EXPECTED);
   if (place.includes("@")) {
     return wrong(FLEET_SERVER_EXPECTED, "who signs in is said by `credentials`, never by an address");
   }

@@ -94,16 +94,11 @@ export function pathText(path: KeyPath): string {
   return text;
 }
 
-/** All mistakes as text: `file:line:column: path`, or the path alone without `lines`; then `found` and `expected`. */
-export function describeMistakes(
-  mistakes: readonly ConfigMistake[],
-  lines: "lines" | null = "lines",
-): string {
+/** All mistakes as text: `file:line:column: path`, then `found` and `expected`. */
+export function describeMistakes(mistakes: readonly ConfigMistake[]): string {
   return mistakes
     .map((mistake) => {
-      const place = lines === null ? "" : `${mistake.file}:${mistake.line}:${mistake.column}: `;
-      const first = `${place}${mistake.path}`.trimEnd();
-      const shown = first === "" ? [] : [first];
+      const shown = [`${mistake.file}:${mistake.line}:${mistake.column}: ${mistake.path}`.trimEnd()];
       shown.push(`  found     ${mistake.found}`, `  expected  ${mistake.expected}`);
       if (mistake.hint !== null) shown.push(`  hint      ${mistake.hint}`);
       return shown.join("\n");
@@ -119,22 +114,18 @@ export function mistakesError(
   return invalid(`the configuration has ${counted(mistakes)}\n${describeMistakes(mistakes)}`, hint);
 }
 
-/** The error for mistakes of a configuration that was to be written; `lines` null: without lines and columns. */
-export function refusalError(
-  mistakes: readonly ConfigMistake[],
-  lines: "lines" | null = "lines",
-): MountaineerError {
-  const text = `the configuration would have ${counted(mistakes)}; nothing was written`;
-  return invalid(`${text}\n${describeMistakes(mistakes, lines)}`);
+/** The error for mistakes of a configuration that was to be written. */
+export function refusalError(mistakes: readonly ConfigMistake[]): MountaineerError {
+  return invalid(`${refusal(mistakes)}\n${describeMistakes(mistakes)}`);
 }
 
-/** The error for mistakes of a configuration that was only composed: one line each, without file and line. */
+/** `refusalError` for a text that no person has written: one line for each mistake, without its place. */
 export function unwrittenError(mistakes: readonly ConfigMistake[]): MountaineerError {
-  const lines = mistakes.map((mistake) => `  ${mistakeText(mistake)}`);
-  return new MountaineerError(
-    "config_invalid",
-    `the configuration would have ${counted(mistakes)}; nothing was written\n${lines.join("\n")}`,
-  );
+  return invalid([refusal(mistakes), ...mistakes.map((mistake) => `  ${mistakeText(mistake)}`)].join("\n"));
+}
+
+function refusal(mistakes: readonly ConfigMistake[]): string {
+  return `the configuration would have ${counted(mistakes)}; nothing was written`;
 }
 
 /** One mistake without its place. */

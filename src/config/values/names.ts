@@ -21,8 +21,18 @@ const LONGEST_SUBPATH_BYTES = 3072;
 const LONGEST_SERVER_NAME = 80;
 const CONTROL_CHARACTER = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u;
 
-function wrong(expected: string, hint: string | null = null): TextReading {
+export function wrong(expected: string, hint: string | null = null): TextReading {
   return { ok: false, expected, hint };
+}
+
+/** A reader that takes the texts of `isRight` as they are. */
+export function textReader(isRight: (text: string) => boolean, expected: string) {
+  return (text: string): TextReading => (isRight(text) ? { ok: true, value: text } : wrong(expected));
+}
+
+/** Whether a text has 1 to `most` UTF-16 units and no control character. */
+export function isLine(text: string, most: number): boolean {
+  return text !== "" && text.length <= most && !/[\p{Cc}\p{Cs}]/u.test(text);
 }
 
 /** A key that is equal for names that a case-insensitive file system takes for one. */

@@ -1,6 +1,6 @@
 // The rules for the values with which clients sign in: addresses of authorization servers, audiences, scopes, claims.
 import { isLoopbackUrl } from "./host.ts";
-import type { TextReading } from "./names.ts";
+import { isLine, type TextReading, textReader, wrong } from "./names.ts";
 import { parsePath } from "./paths.ts";
 
 const LONGEST_ADDRESS = 2_048;
@@ -22,10 +22,6 @@ export const SIGNING_ALGORITHMS = [
 
 export const ISSUER_EXPECTED =
   "an address that begins with `https://`; `http://` only on this machine; without query and `#`";
-
-function wrong(expected: string, hint: string | null = null): TextReading {
-  return { ok: false, expected, hint };
-}
 
 function parseAddress(text: string): URL | null {
   if (text.length > LONGEST_ADDRESS || /[\s\p{Cc}\p{Cs}]/u.test(text)) return null;
@@ -76,29 +72,28 @@ export function parsePublicUrl(text: string): TextReading {
 }
 
 /** The audience of a token: an address or any other name. */
-export function parseAudience(text: string): TextReading {
-  if (text !== "" && text.length <= LONGEST_ADDRESS && !/[\p{Cc}\p{Cs}]/u.test(text))
-    return { ok: true, value: text };
-  return wrong("a text, as tokens carry it in `aud`");
-}
+export const parseAudience = textReader(
+  (text) => isLine(text, LONGEST_ADDRESS),
+  "a text, as tokens carry it in `aud`",
+);
 
-/** One scope, as RFC 6749 allows it. */
-export function parseScope(text: string): TextReading {
-  if (/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/.test(text)) return { ok: true, value: text };
-  return wrong("a scope: letters, digits and signs, without spaces and quotes");
-}
+/** One scope of OAuth (RFC 6749). */
+export const parseScope = textReader(
+  (text) => /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/.test(text),
+  "a scope: visible ASCII characters without spaces, quotes and backslashes",
+);
 
 /** A claim's name, or the names on the way to it with dots between. */
-export function parseClaimPath(text: string): TextReading {
-  if (text !== "" && text.length <= 256 && !/[\s\p{Cc}\p{Cs}]/u.test(text)) return { ok: true, value: text };
-  return wrong("the name of a claim, such as `roles` or `realm_access.roles`");
-}
+export const parseClaimPath = textReader(
+  (text) => isLine(text, 256) && !/\s/.test(text),
+  "the name of a claim, such as `roles` or `realm_access.roles`",
+);
 
 /** The value that a claim must have. */
-export function parseClaimValue(text: string): TextReading {
-  if (text !== "" && text.length <= 1_024 && !/[\p{Cc}\p{Cs}]/u.test(text)) return { ok: true, value: text };
-  return wrong("a text of at most 1,024 characters");
-}
+export const parseClaimValue = textReader(
+  (text) => isLine(text, 1_024),
+  "a text of at most 1,024 characters",
+);
 
 const ALGORITHMS: ReadonlySet<string> = new Set(SIGNING_ALGORITHMS);
 
