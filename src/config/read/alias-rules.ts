@@ -10,14 +10,21 @@ import {
   quoted,
 } from "../values/mistakes.ts";
 import { nameKey, parseAliasName, parseShareName, RESERVED_SHARE_NAME } from "../values/names.ts";
-import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../values/paths.ts";
+import { isWithin } from "../values/paths.ts";
 import { parseRequirement, requirementOf } from "../values/requirement.ts";
-import { asTable, indexedTables, listIn, type RulePlace, type Table, unmatched, wrong } from "./tables.ts";
+import {
+  asTable,
+  indexedTables,
+  listIn,
+  pathOf,
+  type RulePlace,
+  rootsOf,
+  type Table,
+  unmatched,
+  wrong,
+} from "./tables.ts";
 
-interface Roots {
-  readonly sharesRoot: string | null;
-  readonly mountRoot: string | null;
-}
+type Roots = ReturnType<typeof rootsOf>;
 
 function shareFinding(alias: Table, at: KeyPath, names: readonly string[]): Finding[] {
   const { share } = alias;
@@ -29,9 +36,9 @@ function shareFinding(alias: Table, at: KeyPath, names: readonly string[]): Find
   return [unmatched([...at, "share"], found, expected, hint)];
 }
 
-function pathOf(alias: Table, { sharesRoot }: Roots, userHome: string): string | null {
+function linkPath(alias: Table, { sharesRoot }: Roots, place: RulePlace): string | null {
   const { path, name } = alias;
-  if (typeof path === "string") return parsePath(path).ok ? expandPath(path, userHome) : null;
+  if (typeof path === "string") return pathOf(path, place);
   if (path !== undefined || sharesRoot === null || typeof name !== "string") return null;
   const reading = parseAliasName(name);
   return reading.ok ? join(sharesRoot, RESERVED_SHARE_NAME, reading.value) : null;
@@ -112,17 +119,11 @@ export function aliasFindings(file: Table, place: RulePlace): Finding[] {
   const shares = listIn(file, "shares");
   const names = shareNames(shares);
   const mounts = mountNames(shares);
-  const global = asTable(file["global"]) ?? {};
-  const rootOf = (value: unknown): string | null =>
-    typeof value === "string" && parsePath(value).ok ? expandPath(value, place.userHome) : null;
-  const roots: Roots = {
-    sharesRoot: rootOf(global["shares_root"] ?? defaultSharesRoot(place)),
-    mountRoot: rootOf(global["mount_root"] ?? place.defaultMountRoot),
-  };
+  const roots = rootsOf(file, place);
   const findTwins = createTwinRule();
   return aliases.flatMap(([index, alias]) => {
     const at: KeyPath = ["aliases", index];
-    const path = pathOf(alias, roots, place.userHome);
+    const path = linkPath(alias, roots, place);
     const findings = [...shareFinding(alias, at, names), ...findTwins(alias, index, path)];
     const found = path === null ? null : standsIn(path, roots, names, mounts);
     if (found === null) return findings;

@@ -2,7 +2,7 @@
 import { isCredentialHeader } from "../values/backend-names.ts";
 import { isLoopback } from "../values/host.ts";
 import { type Finding, type KeyPath, namesHint, pathText, quoted } from "../values/mistakes.ts";
-import { expandPath, isWithin, parsePath } from "../values/paths.ts";
+import { isWithin } from "../values/paths.ts";
 import { isLiteral, parseSecretText } from "../values/secret-text.ts";
 import { backendAuthFindings } from "./backend-auth.ts";
 import { incomingAuthFindings } from "./incoming-auth-rules.ts";
@@ -13,6 +13,7 @@ import {
   isOnShare,
   listIn,
   missing,
+  pathOf,
   type RulePlace,
   repeatFindings,
   surplus,
@@ -171,14 +172,15 @@ function orderFindings(order: readonly unknown[], backends: Table): Finding[] {
 /** The daemon writes the audit itself, and must never wait for a share. */
 function auditFindings(file: Table, place: RulePlace): Finding[] {
   const text = asTable(file["audit"])?.["path"];
-  if (typeof text !== "string" || !parsePath(text).ok) return [];
-  const path = expandPath(text, place.userHome);
+  const path = pathOf(text, place);
+  if (path === null) return [];
   const at = ["audit", "path"];
   if (isOnShare(path, file, place)) {
     const hint = "a share that hangs would hold up every call";
     return [wrong(at, "a file on a share", "a file that is not on a share", hint)];
   }
-  if (/(?:^~|\/|\/\.\.?)$/.test(text)) return [wrong(at, "a folder", "a file", "add the name of a file")];
+  if (/(?:^~|\/|\/\.\.?)$/.test(String(text)))
+    return [wrong(at, "a folder", "a file", "add the name of a file")];
   if (isWithin(path, place.home) && !path.endsWith(".jsonl")) {
     const hint = "what Mountaineer keeps there must not be overwritten";
     return [wrong(at, "a file among Mountaineer's own", "a name that ends in `.jsonl`", hint)];
@@ -233,8 +235,8 @@ function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): Finding
   const shown: string[] = [];
   for (const key of ["read", "write"]) {
     for (const [index, text] of listIn(sandbox, key).entries()) {
-      if (typeof text !== "string" || !parsePath(text).ok) continue;
-      const folder = expandPath(text, place.userHome);
+      const folder = pathOf(text, place);
+      if (folder === null) continue;
       shown.push(folder);
       if (!isWithin(folder, place.home)) continue;
       const found = "a path in Mountaineer's own folder";
@@ -242,19 +244,12 @@ function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): Finding
       findings.push(wrong([...path, key, index], found, "another path", hint));
     }
   }
-  const { cwd } = backend;
-  if (typeof cwd === "string" && parsePath(cwd).ok) {
-    const folder = expandPath(cwd, place.userHome);
-    const isShown =
-      folder === place.userHome || [...shown, ...SYSTEM_FOLDERS].some((each) => isWithin(folder, each));
-    if (!isShown) {
-      const found = "a folder that its sandbox does not show";
-      const hint = "name it in `sandbox.read` or `sandbox.write`";
-      const expected = "a folder in the sandbox";
-      findings.push(wrong([...at, "cwd"], found, expected, hint));
-    }
-  }
-  return findings;
+  const cwd = pathOf(backend["cwd"], place);
+  if (cwd === null || cwd === place.userHome) return findings;
+  if ([...shown, ...SYSTEM_FOLDERS].some((each) => isWithin(cwd, each))) return findings;
+  const found = "a folder that its sandbox does not show";
+  const hint = "name it in `sandbox.read` or `sandbox.write`";
+  return [...findings, wrong([...at, "cwd"], found, "a folder in the sandbox", hint)];
 }
 
 /** Names that do not exist, and tables without any effect. */

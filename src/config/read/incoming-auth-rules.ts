@@ -1,7 +1,6 @@
 // The rules between keys of `[incoming_auth]` and `[server]`. They read the file's values right or wrong.
 import { isLoopback, parseListenAddress } from "../values/host.ts";
 import { type Finding, type KeyPath, pathText, quoted } from "../values/mistakes.ts";
-import { expandPath, parsePath } from "../values/paths.ts";
 import { isKeysAddress } from "../values/sign-in-values.ts";
 import {
   asTable,
@@ -9,6 +8,7 @@ import {
   isOnShare,
   listIn,
   missing,
+  pathOf,
   type RulePlace,
   repeatFindings,
   surplus,
@@ -111,8 +111,8 @@ function signedFindings(auth: Table): Finding[] {
 /** The daemon reads the file itself, and must never wait for a share. */
 function keysFileFindings(auth: Table, file: Table, place: RulePlace): Finding[] {
   const text = auth["jwks"];
-  if (typeof text !== "string" || isKeysAddress(text) || !parsePath(text).ok) return [];
-  if (!isOnShare(expandPath(text, place.userHome), file, place)) return [];
+  const path = typeof text !== "string" || isKeysAddress(text) ? null : pathOf(text, place);
+  if (path === null || !isOnShare(path, file, place)) return [];
   const hint = "a share that hangs would keep everybody out";
   const expected = "a file that is not on a share";
   return [wrong(["incoming_auth", "jwks"], "a file on a share", expected, hint)];

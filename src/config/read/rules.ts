@@ -12,7 +12,7 @@ import {
   quoted,
 } from "../values/mistakes.ts";
 import { nameKey, parseServerShareName, parseShareName } from "../values/names.ts";
-import { defaultSharesRoot, expandPath, isWithin, PATH_EXPECTED, parsePath } from "../values/paths.ts";
+import { isWithin, PATH_EXPECTED } from "../values/paths.ts";
 import { aliasFindings, requiresFindings } from "./alias-rules.ts";
 import { fleetFindings } from "./fleet-rules.ts";
 import { gatewayFindings } from "./gateway-rules.ts";
@@ -21,8 +21,10 @@ import {
   indexedTables,
   listIn,
   missing,
+  pathOf,
   type RulePlace,
   repeatFindings,
+  rootsOf,
   type Table,
   wrong,
 } from "./tables.ts";
@@ -37,10 +39,6 @@ const ROUTES: readonly RouteKeys[] = [
 function readHost(value: unknown): HostAddress | null {
   const reading = typeof value === "string" ? parseHost(value) : null;
   return reading?.ok === true ? reading.address : null;
-}
-
-function readPath(value: unknown, userHome: string): string | null {
-  return typeof value === "string" && parsePath(value).ok ? expandPath(value, userHome) : null;
 }
 
 /** Missing keys that the driver needs, and keys that it does not take. */
@@ -71,7 +69,7 @@ function driverFindings(share: Table, at: KeyPath): Finding[] {
 }
 
 /** The two routes of one share must differ. */
-function routeFindings(share: Table, at: KeyPath, userHome: string): Finding[] {
+function routeFindings(share: Table, at: KeyPath, place: RulePlace): Finding[] {
   const findings: Finding[] = [];
   const tb = readHost(share["thunderbolt_host"]);
   const fallback = readHost(share["fallback_host"]);
@@ -80,8 +78,8 @@ function routeFindings(share: Table, at: KeyPath, userHome: string): Finding[] {
     const hint = "each route has an address of its own on the server";
     findings.push(wrong([...at, "fallback_host"], found, "another host or port", hint));
   }
-  const tbPath = readPath(share["thunderbolt_path"], userHome);
-  if (tbPath !== null && tbPath === readPath(share["fallback_path"], userHome)) {
+  const tbPath = pathOf(share["thunderbolt_path"], place);
+  if (tbPath !== null && tbPath === pathOf(share["fallback_path"], place)) {
     const found = "the same folder as `thunderbolt_path`";
     findings.push(wrong([...at, "fallback_path"], found, "another folder"));
   }
@@ -136,12 +134,10 @@ function sourceFindings(shares: Shares): Finding[] {
 
 /** Links and mounts must not be inside each other. */
 function rootFindings(file: Table, shares: Shares, place: RulePlace): Finding[] {
-  const global = asTable(file["global"]) ?? {};
-  const sharesRoot = readPath(global["shares_root"] ?? defaultSharesRoot(place), place.userHome);
-  const mountRoot = readPath(global["mount_root"] ?? place.defaultMountRoot, place.userHome);
+  const { sharesRoot, mountRoot } = rootsOf(file, place);
   if (sharesRoot === null || mountRoot === null) return [];
   if (sharesRoot === mountRoot) {
-    const key = global["mount_root"] === undefined ? "shares_root" : "mount_root";
+    const key = asTable(file["global"])?.["mount_root"] === undefined ? "shares_root" : "mount_root";
     const found = `the folder of \`${key === "mount_root" ? "shares_root" : "mount_root"}\``;
     const hint = "one holds the mounts, the other the links to them";
     return [wrong(["global", key], found, "a folder of its own", hint)];
@@ -168,7 +164,7 @@ export function ruleFindings(file: unknown, place: RulePlace): Finding[] {
       const at: KeyPath = ["shares", index];
       return [
         ...driverFindings(share, at),
-        ...routeFindings(share, at, place.userHome),
+        ...routeFindings(share, at, place),
         ...serverNameFindings(share, at),
       ];
     }),

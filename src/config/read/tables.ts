@@ -70,15 +70,21 @@ export function unmatched(...mistake: Parameters<typeof wrong>): Finding {
   return { ...wrong(...mistake), restsOnAbsence: true };
 }
 
+/** The absolute path of a text; null if it is no path. */
+export function pathOf(text: unknown, { userHome }: Pick<RulePlace, "userHome">): string | null {
+  return typeof text === "string" && parsePath(text).ok ? expandPath(text, userHome) : null;
+}
+
+/** The folders of links and of mounts, as absolute paths; null if the file's are no paths. */
+export function rootsOf(file: Table, place: RulePlace) {
+  const global = asTable(file["global"]) ?? {};
+  return {
+    sharesRoot: pathOf(global["shares_root"] ?? defaultSharesRoot(place), place),
+    mountRoot: pathOf(global["mount_root"] ?? place.defaultMountRoot, place),
+  };
+}
+
 /** Whether an absolute path lies where the file has shares mounted or linked. */
 export function isOnShare(path: string, file: Table, place: RulePlace): boolean {
-  const global = asTable(file["global"]) ?? {};
-  const roots = [
-    global["shares_root"] ?? defaultSharesRoot(place),
-    global["mount_root"] ?? place.defaultMountRoot,
-  ];
-  return roots.some((root) => {
-    if (typeof root !== "string" || !parsePath(root).ok) return false;
-    return isWithin(path, expandPath(root, place.userHome));
-  });
+  return Object.values(rootsOf(file, place)).some((root) => root !== null && isWithin(path, root));
 }
