@@ -1,4 +1,4 @@
-// One request of a client in flight, as the gateway sees it.
+// One call of a session in flight.
 import { CallAbort } from "../../call-signal.ts";
 import type { CallPort, Question } from "../../client-port.ts";
 import type { JsonObject, Reply, RpcId, RpcRequest } from "../../json-rpc.ts";
@@ -7,11 +7,11 @@ import type { SessionPort } from "./front-contract.ts";
 import type { CallOutlet } from "./outlet.ts";
 import { messageJson, type Questions } from "./questions.ts";
 
-/** Once closed it says nothing more: its stream has had its last word. */
+/** After `close` it sends nothing more: the answer is the last message of its stream. */
 export class Call implements CallPort {
   readonly client: SessionPort;
   readonly id: RpcId;
-  /** What is handed to the chain. */
+  /** The request for the middleware chain. */
   readonly work: GatewayRequest;
   readonly #abort = new CallAbort();
   readonly #questions: Questions;
@@ -50,7 +50,7 @@ export class Call implements CallPort {
     return this.#questions.ask(this.#outlet, ...question);
   }
 
-  /** Its outlet, the first time. */
+  /** Returns the outlet, the first time; then null. */
   close(): CallOutlet | null {
     const outlet = this.#outlet;
     this.#outlet = null;

@@ -1,4 +1,4 @@
-// What the fronts (HTTP, lines) need of the gateway, and what the gateway needs of their sessions.
+// The interfaces between the fronts (HTTP, lines) and the gateway: what fronts call, and what a session offers.
 import type { ClientPort, Principal } from "../../client-port.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { ServedClient, ServingSet } from "../../middleware/middleware.ts";
@@ -6,49 +6,48 @@ import type { TurnedAway } from "../../middleware/refusal-audit.ts";
 import type { ListKind, McpLogLevel, SpokenVersion } from "../../protocol.ts";
 import type { ListsSeen } from "./session-record.ts";
 
-/** Metrics for Prometheus, or why not. */
+/** Metrics for Prometheus, or why the request is refused. */
 export type MetricsAnswer =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "token_needed" }
-  /** They are for this machine alone. */
+  /** Metrics without a token are served to this machine alone. */
   | { readonly kind: "foreign" };
 
-/** What a front asks the gateway. */
 export interface FrontGateway {
-  /** What serves a request that begins now. */
+  /** Serves requests that begin now; a request in flight keeps its own set. */
   readonly served: ServingSet;
-  /** Whether there is such an address; what it serves depends on the client, too. */
+  /** True if the configuration has that group. */
   hasGroup(name: string): boolean;
   /** The result of initialize, without `protocolVersion`: capabilities, serverInfo, instructions. */
   initializeResult(version: SpokenVersion, client: ServedClient): JsonObject;
-  /** As in it. */
+  /** The `serverInfo` of the initialize result. */
   readonly serverInfo: JsonObject;
-  /** How many sessions that one may have. */
+  /** The principal's limit of sessions. */
   sessionsAllowed(principal: Principal): number;
-  /** Whether a result is no larger than that one may be sent. */
+  /** True if the result is within the principal's limit of size. */
   isSmall(principal: Principal, result: JsonObject): boolean;
-  /** A session began; the gateway tells it of changes from now on. */
+  /** A session has begun; from now on the gateway notifies it of changes. */
   opened(session: SessionPort): void;
-  /** A session of before a restart goes on; it was told of these lists last. */
+  /** A session from before a restart is resumed; its client knows these lists. */
   resumed(session: SessionPort, lists: ListsSeen): void;
-  /** The lists that the client knows, or was told to ask for. */
+  /** The lists that the client knows, or was notified of. */
   listsSeen(session: SessionPort): ListsSeen;
-  /** What the request is about may still come after a start: when it is there, or cannot be waited for; null: now. */
+  /** Resolves when the backends that the request needs are ready, or have failed to start; null: no need to wait. */
   awaited(
     session: SessionPort,
     request: { readonly method: string; readonly params?: JsonObject | undefined },
   ): Promise<void> | null;
-  /** Its `principal` is another one than before. */
+  /** The session's `principal` has changed. */
   identified(session: SessionPort): void;
-  /** It has ended: what belongs to it at the backends ends, too. */
+  /** The session has ended; its state at the backends is dropped. */
   closed(session: SessionPort): void;
-  /** A notification of a client that the front does not handle itself. */
+  /** Takes a notification of a client that the front does not handle itself. */
   notified(session: SessionPort, method: string, params: JsonObject | undefined): void;
-  /** Backends log at that level for a request, until what it returns is called. */
+  /** Makes backends log at that level, until the returned function is called. */
   logsAt(level: McpLogLevel): () => void;
-  /** A request was refused before anything was asked of the gateway. */
+  /** Records a refused request in the audit. */
   turnedAway(request: TurnedAway): void;
-  /** `GET /metrics`; null: none are served. */
+  /** Answers `GET /metrics`; null: metrics are not configured. */
   metrics(authorization: string | undefined, isOwnMachine: boolean): MetricsAnswer | null;
   /** `GET /manage/v1/health`. */
   health(): JsonObject;
@@ -56,11 +55,11 @@ export interface FrontGateway {
 
 /** A session as the gateway sees it. */
 export interface SessionPort extends ClientPort {
-  /** Tells the client that its visible list is another one; kept (once per kind) until it can be told. */
+  /** Notifies the client that its list has changed; without an open stream, as soon as one opens. */
   listChanged(kind: ListKind): void;
   setLogLevel(level: McpLogLevel): void;
-  /** False: not let in as who it was. Until a request shows who it is, it is sent nothing outside of calls. */
+  /** False: the principal is no longer admitted. Until its next request the client gets nothing outside of calls. */
   admit(isAdmitted: boolean): void;
-  /** Its token was taken back: it ends, with all that is under way. */
+  /** The token was revoked: the session ends, and its calls with it. */
   withdraw(): void;
 }

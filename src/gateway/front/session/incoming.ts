@@ -73,12 +73,17 @@ function readBatch(values: readonly unknown[], session: Session | null): Incomin
   return { kind: "batch", session, messages, errors, answers: requests + errors.length };
 }
 
-/** Gives each message of the batch to its session, and its answers to `outlet`. */
-export function serveBatch({ session, messages, errors }: Omit<Batch, "kind">, outlet: CallOutlet): void {
+/** Gives each message of the batch to its session, and the answers to `outlet`. `refusal` answers all requests. */
+export function serveBatch(
+  { session, messages, errors }: Omit<Batch, "kind">,
+  outlet: CallOutlet,
+  refusal: Reply | null = null,
+): void {
   for (const { id, reply } of errors) outlet.answer(id, reply);
   for (const message of messages) {
-    if (message.kind === "request") session.serve(message.message, outlet);
-    else session.handle(message);
+    if (message.kind !== "request") session.handle(message);
+    else if (refusal !== null) outlet.answer(message.message.id, refusal);
+    else session.serve(message.message, outlet);
   }
 }
 

@@ -1,4 +1,4 @@
-// The beginning of a session: reading `initialize`, and agreeing on a version.
+// Reads `initialize`, and agrees on a protocol version.
 import type { ClientPort } from "../../client-port.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../../json-rpc.ts";
 import type { ServedClient } from "../../middleware/middleware.ts";
@@ -11,13 +11,8 @@ import {
 } from "../../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
 
-/** Of each part of what a client says of itself; that is kept as long as its session. */
+/** Maximum length of `capabilities` and of `clientInfo`, which are kept as long as their session. */
 const LONGEST_PART = 64 * 1024;
-
-/** Quotes, a colon, a comma. */
-const AROUND_A_MEMBER = 6;
-/** As JSON writes one: `\u0000`. */
-const MOST_A_CHARACTER = 6;
 
 type Introduction =
   | {
@@ -28,7 +23,7 @@ type Introduction =
     }
   | { readonly ok: false; readonly reply: Reply };
 
-/** What a client says of itself. A version that is not spoken here is answered with the latest that is. */
+/** For a protocol version that is not supported, the latest supported one is chosen. */
 export function readIntroduction(params: JsonObject | undefined): Introduction {
   const { protocolVersion, capabilities, clientInfo } = params ?? {};
   if (typeof protocolVersion !== "string") {
@@ -48,31 +43,18 @@ export function readIntroduction(params: JsonObject | undefined): Introduction {
   };
 }
 
-/** Who a client says it is; nothing where that is more than anybody needs to know. */
+/** The client's name and version; empty if too long. */
 export function keptInfo(clientInfo: unknown): JsonObject {
   return isJsonObject(clientInfo) && isShort(clientInfo) ? clientInfo : {};
 }
 
-/** What is nested too deep to be written is not. */
+/** False for a value that is nested too deep to be written. */
 function isShort(part: unknown): boolean {
-  if (isSurelyShort(part)) return true;
   try {
     return JSON.stringify(part ?? null).length <= LONGEST_PART;
   } catch {
     return false;
   }
-}
-
-/** A few short texts, as nearly all have: no need to write them to see it, which a request of 2026-07-28 would each time. */
-function isSurelyShort(part: unknown): boolean {
-  if (!isJsonObject(part)) return false;
-  let characters = 0;
-  for (const key in part) {
-    const value = part[key];
-    if (typeof value !== "string") return false;
-    characters += key.length + value.length + AROUND_A_MEMBER;
-  }
-  return characters * MOST_A_CHARACTER <= LONGEST_PART;
 }
 
 function refused(code: number, message: string): Introduction {

@@ -1,15 +1,15 @@
-// Writes to a reader that may be slow: in pieces, counting what is unread, and noticing a reader that takes nothing.
+// Writes to a reader that may be slow: in pieces, with a count of unread bytes, so that a stalled reader is noticed.
 
 import { FleetingSet } from "../../../runtime/fleeting.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 
-/** Written at once; beyond it the next piece waits, so that a reader's progress shows. */
+/** Bytes that are passed to the target at a time; the target reports when each piece is written. */
 const PIECE_BYTES = 256 * 1024;
-/** Unread beyond this, the reader is congested; it has caught up at half of it. */
+/** With more unread bytes the reader is congested, until half of them are read. */
 const CONGESTED_BYTES = 1024 * 1024;
 
-/** What a ServerResponse and a Duplex have in common. */
-interface WritableEnd {
+/** The common part of ServerResponse and Duplex. */
+interface WriteTarget {
   readonly destroyed: boolean;
   write(chunk: string | Uint8Array, callback: (error?: Error | null) => void): boolean;
   end(): unknown;
@@ -17,18 +17,19 @@ interface WritableEnd {
 }
 
 export class PacedWriter {
-  readonly #target: WritableEnd;
+  readonly #target: WriteTarget;
   readonly #clock: Clock;
   #queue: (string | Uint8Array)[] = [];
   #next = 0;
   #queuedBytes = 0;
-  // Counted here: a target's own figure covers what others wrote to the same socket, too.
+  // The target's own figure would include what others write to the same socket.
   #writtenBytes = 0;
   #ending = false;
+  /** When the reader last took something, monotonic ms. */
   #takenMs = 0;
   #congestion: PromiseWithResolvers<void> | null = null;
 
-  constructor(target: WritableEnd, clock: Clock) {
+  constructor(target: WriteTarget, clock: Clock) {
     this.#target = target;
     this.#clock = clock;
   }
@@ -46,7 +47,7 @@ export class PacedWriter {
     return this.#congestion.promise;
   }
 
-  /** Bytes must not change. */
+  /** The content of a Buffer must not change later. */
   write(chunk: string | Buffer): void {
     if (this.backlog === 0) this.#takenMs = this.#clock.monotonicMs();
     if (chunk.length <= PIECE_BYTES) {
@@ -72,12 +73,12 @@ export class PacedWriter {
     if (this.#queuedBytes === 0) this.#target.end();
   }
 
-  /** Whether something waits and the reader has taken nothing for `limitMs`. */
+  /** True if bytes are unread and the reader has taken none for `limitMs`. */
   stalled(limitMs: number): boolean {
     return this.backlog > 0 && this.#clock.monotonicMs() - this.#takenMs >= limitMs;
   }
 
-  /** Drops what is queued and cuts the target; once it is gone by itself, tells so. */
+  /** Drops the queue, destroys the target, and ends the congestion. */
   destroy(): void {
     this.#queue = [];
     this.#next = 0;
@@ -91,7 +92,7 @@ export class PacedWriter {
     const size = piece.length;
     this.#writtenBytes += size;
     this.#target.write(piece, (error) => {
-      // The target is gone; its owner gets that event, too.
+      // The owner handles the target's error event.
       if (error) return;
       this.#writtenBytes -= size;
       this.#takenMs = this.#clock.monotonicMs();
@@ -119,22 +120,21 @@ export class PacedWriter {
   }
 }
 
-// Keeps open streams alive: something is written now and then, so that proxies keep them and dead peers are found, and
-// a stream whose reader takes nothing is ended.
+// Keep-alive of open streams: regular writes, so that proxies keep the connection and dead peers are found. A stream whose
+// reader has stalled is closed.
 
 const KEEP_ALIVE_MS = 15_000;
-/** A reader that takes nothing of what waits for it for so long is gone. */
+/** A reader that takes nothing for this time is considered gone. */
 export const STALL_LIMIT_MS = 60_000;
 
 export interface KeptStream {
-  /** Whether something waits and the reader has taken nothing for `limitMs`. */
-  stalled(limitMs: number): boolean;
-  /** Writes something without meaning, where the format allows it, so that the connection is not idle. */
+  stalled: PacedWriter["stalled"];
+  /** Writes a comment, if the format has comments. */
   keepAlive(): void;
   destroy(): void;
 }
 
-/** One timer for all streams. It outlasts the last of them until its next look: mostly there is another one by then. */
+/** One timer for all streams. It runs on until the next check without streams, because mostly a new stream comes soon. */
 export class KeepAlive implements Disposable {
   readonly #clock: Clock;
   readonly #streams = new FleetingSet<KeptStream>();
@@ -146,7 +146,7 @@ export class KeepAlive implements Disposable {
 
   add(stream: KeptStream): void {
     this.#streams.add(stream);
-    this.#timer ??= this.#clock.setTimer(KEEP_ALIVE_MS, this.#look);
+    this.#timer ??= this.#clock.setTimer(KEEP_ALIVE_MS, this.#check);
   }
 
   delete(stream: KeptStream): void {
@@ -159,12 +159,12 @@ export class KeepAlive implements Disposable {
     this.#timer = null;
   }
 
-  readonly #look = (): void => {
+  readonly #check = (): void => {
     this.#timer = null;
     for (const stream of this.#streams) {
       if (stream.stalled(STALL_LIMIT_MS)) stream.destroy();
       else stream.keepAlive();
     }
-    if (this.#streams.size > 0) this.#timer ??= this.#clock.setTimer(KEEP_ALIVE_MS, this.#look);
+    if (this.#streams.size > 0) this.#timer ??= this.#clock.setTimer(KEEP_ALIVE_MS, this.#check);
   };
 }

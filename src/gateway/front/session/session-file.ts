@@ -1,31 +1,32 @@
-// The sessions of a home on disk, by the SHA-256 of their ids: a line each, of which many changes share a write. What
-// cannot be read or written costs sessions, and nothing else.
+// The file of saved sessions: one line for each, by the SHA-256 of its id. Several changes share a write. If the file
+// cannot be read or written, sessions are lost, but the gateway runs.
+import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import { readRegularFile, removeLeftovers, setAside } from "../../../runtime/files/durable-file.ts";
 import { createDurableValue, type DurableValue } from "../../../runtime/files/durable-value.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import { LONGEST_RECORD, readRecordLine, recordLine, type SessionRecord } from "./session-record.ts";
 
-/** The file's first line: another one is of another version, or somebody else's. */
+/** The first line; a file with any other first line is set aside. */
 const HEADER = JSON.stringify({ mountaineer: "sessions", version: 1 });
-/** Sessions that are read back; the newest ones. */
+/** Maximum number of sessions that are read; the newest ones. */
 const MOST_KEPT = 1_000;
-/** Earlier versions wrote a log: twice what it came to, and 64 KiB. */
+/** Earlier versions wrote a log, which could be twice as large plus 64 KiB. */
 const LARGEST_FILE = 2 * MOST_KEPT * (LONGEST_RECORD + 1) + 128 * 1024;
 
 interface SessionFileOptions extends GatewayTools {
   readonly path: string;
 }
 
-/** One for each home, under its lock. Disposed, it has written what it was given, and writes nothing more. */
+/** One for each home, used under the home's lock. Disposing writes pending changes; later ones are ignored. */
 export interface SessionFile extends AsyncDisposable {
-  /** What is there, by hash; read the first time alone, and to be called when the home is ours. Never rejects. */
+  /** The sessions on disk, by hash; read once, when this process has the home's lock. Never rejects. */
   load(): Promise<ReadonlyMap<string, SessionRecord>>;
-  /** Resolves when it is durable: true; or cannot be, for now: false, which `unsavedBecause` explains. Never rejects. */
+  /** True once the session is on disk; false if it cannot be saved for now (`unsavedBecause`). Never rejects. */
   keep(hash: string, record: SessionRecord): Promise<boolean>;
-  /** `isByClient`: it is to go on nowhere else, either. */
+  /** `isByClient`: the client has ended the session, so no other daemon may resume it. */
   drop(hash: string, isByClient?: boolean): void;
-  /** Why what was last given is on no disk; null: it is, or is about to be. */
+  /** Why the newest changes are not on disk; null: they are, or are being written. */
   readonly unsavedBecause: string | null;
 }
 
@@ -35,7 +36,7 @@ export function openSessionFile(options: SessionFileOptions): SessionFile {
 
 class SessionLines implements SessionFile {
   readonly #options: SessionFileOptions;
-  /** What the file comes to, oldest first. */
+  /** The lines of the file by hash, the oldest first. */
   readonly #lines = new Map<string, string>();
   readonly #file: DurableValue;
   #loaded: Promise<ReadonlyMap<string, SessionRecord>> | null = null;
@@ -47,7 +48,7 @@ class SessionLines implements SessionFile {
     this.#file = createDurableValue({
       path,
       clock,
-      content: () => asText([HEADER, ...this.#lines.values()]),
+      content: () => [HEADER, ...this.#lines.values(), ""].join("\n"),
       onUnsaved: ({ message }) => logger.error("the sessions cannot be saved", { path, reason: message }),
       onSavedAgain: () => logger.info("the sessions are saved again", { path }),
     });
@@ -66,9 +67,8 @@ class SessionLines implements SessionFile {
     if (this.#isClosed) return false;
     const line = recordLine(hash, record);
     if (line === null) {
-      this.#options.logger.info("a session is not kept for a restart: its client says too much of itself", {
-        most_bytes: LONGEST_RECORD,
-      });
+      const message = "a session is not saved for a restart: what its client sent at initialize is too long";
+      this.#options.logger.info(message, { most_bytes: LONGEST_RECORD });
       this.drop(hash);
       return false;
     }
@@ -88,7 +88,7 @@ class SessionLines implements SessionFile {
 
   async #save(): Promise<boolean> {
     const saved = this.#file.save();
-    // Nobody waits for a disk that takes nothing.
+    // While the disk fails, nothing waits for the next attempt.
     return this.unsavedBecause === null && (await saved) === null;
   }
 
@@ -114,13 +114,13 @@ class SessionLines implements SessionFile {
       const line = recordLine(hash, record);
       if (line !== null) this.#lines.set(hash, line);
     }
-    // Of what was set aside nothing is on disk any more.
+    // The file was renamed, so its sessions are written to a new one.
     if (isAside && sessions.size > 0) void this.#save();
     logger.debug("sessions were read", { path, sessions: sessions.size });
     return sessions;
   }
 
-  /** Whatever stands there: the start goes on, and at the next write the place is ours. */
+  /** Renames an unusable file; if that fails, the next write replaces the file. */
   async #setAside(reason: string, kept: number): Promise<void> {
     const { path, clock, logger } = this.#options;
     let aside: string | null = null;
@@ -129,35 +129,32 @@ class SessionLines implements SessionFile {
     } catch (error) {
       if (systemErrorCode(error) !== "ENOENT") reason = `${reason}; ${errorText(error)}`;
     }
-    const told = { path, reason, set_aside: aside, kept_sessions: kept };
-    logger.error("the sessions' file cannot be used", told);
+    logger.error("the sessions' file cannot be used", {
+      path,
+      reason,
+      set_aside: aside,
+      kept_sessions: kept,
+    });
   }
 }
 
-/** Adds what is there to `sessions`; what is wrong with the rest, or null. */
+/** Adds the sessions in `text` to `sessions`. Returns what is wrong with other lines, or null. */
 function readLines(text: string, sessions: Map<string, SessionRecord>): string | null {
   const [header, ...lines] = text.split("\n");
   if (header !== HEADER) return "it does not begin as this version writes it";
-  // What follows the last newline is a line that a crash cut off.
+  // A crash may have cut off the text after the last newline.
   lines.pop();
   let corrupt = 0;
   for (const line of lines) {
     const read = readRecordLine(line);
-    if (read.kind === "corrupt") {
+    if (read === null) {
       corrupt += 1;
       continue;
     }
-    // The newest last.
+    // Deleted first, so that the newest comes last.
     sessions.delete(read.hash);
-    if (read.kind === "session") sessions.set(read.hash, read.record);
+    if (read.record !== null) sessions.set(read.hash, read.record);
   }
-  for (const hash of sessions.keys()) {
-    if (sessions.size <= MOST_KEPT) break;
-    sessions.delete(hash);
-  }
+  dropOldest(sessions, MOST_KEPT);
   return corrupt === 0 ? null : `${corrupt} of its lines cannot be read`;
-}
-
-function asText(lines: readonly string[]): string {
-  return lines.map((line) => `${line}\n`).join("");
 }

@@ -1,4 +1,5 @@
-// What is kept of a session on disk: enough to go on with it, and nothing with which somebody else could. One line each.
+// The saved form of a session, one line of JSON: enough to resume the session, but nobody can use it to take the session
+// over.
 
 import { randomBytes } from "node:crypto";
 import { isMachineName } from "../../../config/values/fleet-values.ts";
@@ -17,43 +18,35 @@ import {
   type ProtocolVersion,
 } from "../../protocol.ts";
 
-/** Of one line; a client that says more of itself begins anew after a restart. */
+/** Maximum bytes of one line; a session with a longer one is not saved. */
 export const LONGEST_RECORD = 8 * 1024;
-/** Resources to which one session is subscribed, of which that is kept. */
+/** Maximum number of resource subscriptions that are saved of one session. */
 export const MOST_SUBSCRIPTIONS = 64;
-/** Roles of a session's principal that are kept, and passed on to another machine. */
+/** Maximum number of roles that are saved, and passed to another machine. */
 export const MOST_ROLES = 256;
 export const SHA256_HEX = /^[0-9a-f]{64}$/;
 
-/** The digest of each list that the client was told of last; "" where it has still to be told. */
+/** The digest of each list as the client knows it; "": the client is still to be notified of a change. */
 export type ListsSeen = Readonly<Record<ListKind, string>>;
 
 export interface SessionRecord {
-  /** As `principalKey` spells it. */
+  /** The `principalKey`. */
   readonly principal: string;
   readonly protocolVersion: ProtocolVersion;
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
   /** Absent: none. */
   readonly group?: string | null;
-  /** For requests that other machines bring; absent: it is not shared. */
+  /** Absent: the session is not shared with other machines. */
   readonly shared?: SharedRecord;
   readonly logLevel: McpLogLevel | null;
   readonly subscriptions: readonly string[];
   readonly lists: ListsSeen;
-  /** Wall ms of its last use, give or take an hour. */
+  /** Wall ms of the last use, up to an hour out of date. */
   readonly usedMs: number;
 }
 
-/** One line of the file, read. */
-type RecordLine =
-  | { readonly kind: "session"; readonly hash: string; readonly record: SessionRecord }
-  | { readonly kind: "gone"; readonly hash: string }
-  /** Of another version, which this one cannot go on with. */
-  | { readonly kind: "foreign"; readonly hash: string }
-  | { readonly kind: "corrupt" };
-
-/** Null: it is more than is kept, or cannot be written as JSON. Of too many subscriptions none is kept. */
+/** Null: the line would be too long even without the subscriptions, or cannot be written as JSON. */
 export function recordLine(hash: string, record: SessionRecord): string | null {
   const line = lineOf(hash, record);
   if (line !== null || record.subscriptions.length === 0) return line;
@@ -83,19 +76,20 @@ function lineOf(hash: string, record: SessionRecord): string | null {
   return Buffer.byteLength(line) <= LONGEST_RECORD ? line : null;
 }
 
-export function readRecordLine(line: string): RecordLine {
+/** Null: the line is corrupt. `record` null: the session has ended, or has a protocol version unknown to this build. */
+export function readRecordLine(
+  line: string,
+): { readonly hash: string; readonly record: SessionRecord | null } | null {
   const value = parsed(line);
   const { session: hash } = value ?? {};
-  if (value === null || typeof hash !== "string" || !SHA256_HEX.test(hash)) return { kind: "corrupt" };
-  // As earlier versions wrote it.
-  if (value["gone"] === true) return { kind: "gone", hash };
+  if (value === null || typeof hash !== "string" || !SHA256_HEX.test(hash)) return null;
+  // Earlier versions wrote a line for each session that ended.
+  if (value["gone"] === true) return { hash, record: null };
   const { principal, protocol_version: protocolVersion, capabilities, client_info: clientInfo } = value;
-  if (typeof principal !== "string" || !isJsonObject(capabilities) || !isJsonObject(clientInfo)) {
-    return { kind: "corrupt" };
-  }
+  if (typeof principal !== "string" || !isJsonObject(capabilities) || !isJsonObject(clientInfo)) return null;
   const usedMs = Date.parse(String(value["used_at"]));
-  if (Number.isNaN(usedMs)) return { kind: "corrupt" };
-  if (!isProtocolVersion(protocolVersion)) return { kind: "foreign", hash };
+  if (Number.isNaN(usedMs)) return null;
+  if (!isProtocolVersion(protocolVersion)) return { hash, record: null };
   const { log_level: level, subscriptions, lists, group } = value;
   const shared = sharedOf(value["shared"]);
   const record: SessionRecord = {
@@ -112,7 +106,7 @@ export function readRecordLine(line: string): RecordLine {
     lists: listsOf(lists),
     usedMs,
   };
-  return { kind: "session", hash, record };
+  return { hash, record };
 }
 
 function sharedOf(value: unknown): SharedRecord | null {
@@ -124,9 +118,8 @@ function sharedOf(value: unknown): SharedRecord | null {
 
 function listsOf(value: unknown): ListsSeen {
   const lists = { tools: "", resources: "", prompts: "" };
-  if (!isJsonObject(value)) return lists;
   for (const kind of LIST_KINDS) {
-    const digest = value[kind];
+    const digest = isJsonObject(value) ? value[kind] : undefined;
     if (typeof digest === "string") lists[kind] = digest;
   }
   return lists;
@@ -141,47 +134,44 @@ function parsed(line: string): JsonObject | null {
   }
 }
 
-// Sessions that several machines share: ids that say which machine holds them, what stands for an id between machines, and
-// as whom another machine's client acts.
+// Sessions that machines of the fleet share: ids with the name of the machine that holds the session, proofs that replace
+// ids between machines, and the principal that another machine's client acts as.
 
 const ID_BYTES = 24;
 const SHARED_ID = /^([^.]+)\.[\w-]{32}$/;
 
-/** Unguessable. It begins with the machine's name where sessions are shared with other machines. */
+/** Unguessable; begins with `machine` if sessions are shared. */
 export function newSessionId(machine: string | null): string {
   const id = randomBytes(ID_BYTES).toString("base64url");
   return machine === null ? id : `${machine}.${id}`;
 }
 
-/** The machine that holds the session of that id; null: it says none. */
+/** The machine in the id; null: the id has none. */
 export function holderOf(id: string): string | null {
   const machine = SHARED_ID.exec(id)?.[1];
   return machine !== undefined && isMachineName(machine) ? machine : null;
 }
 
-/** What goes to the machine that holds a session in the place of its id: whoever has it knew the id. */
+/** Proves to the machine that holds a session that its sender knows the id. */
 export function proofOf(id: string): string {
   return sha256Of(`mountaineer session proof\n${id}`);
 }
 
-/** What tells that a proof is right, and is none itself. */
+/** Verifies a proof; it can be saved, because no proof can be made of it. */
 export function checkOf(proof: string): string {
   return sha256Of(`mountaineer session check\n${proof}`);
 }
 
-/** What is kept of a session that other machines bring requests for. */
 interface SharedRecord {
-  /** As `checkOf` gives it. */
+  /** `checkOf` the proof. */
   readonly check: string;
-  /** Of its principal, as this machine knew it last. */
+  /** The principal's roles, as this machine has found them last. */
   readonly roles: readonly string[];
 }
 
 /**
- * Whom a request acts for that another machine has let in as `said`, in the session of `own`, as it was here itself; null:
- * for nobody who may. It
- * has to be the same one, by the configuration of this machine, too; of the roles that it has here it keeps those that it
- * has there.
+ * The principal of a request that another machine has authenticated as `said`, in a session of `own`; null: not allowed. It
+ * must be the same principal by this machine's configuration, too, and has the roles that it has on both machines.
  */
 export function actingPrincipal(
   said: Principal,
@@ -200,7 +190,7 @@ export function actingPrincipal(
   return isSame(roles, known.roles) ? known : { ...known, roles };
 }
 
-/** A signed token is read by the machine that it came to: by what this one makes now of the one that was here last. */
+/** Only the other machine has the signed token: this one applies its present configuration to the token that it saw last. */
 function signed(own: Principal, served: Pick<ServingSet, "refresh">): Principal {
   const now = served.refresh(own);
   return now !== null && principalKey(now) === principalKey(own) ? now : own;

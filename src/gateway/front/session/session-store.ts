@@ -1,5 +1,6 @@
-// The sessions that clients name by id: how many there may be, which end to make room, how all end together, and which
-// go on after a restart.
+// The sessions over HTTP: limits on their number, which end to make room, how all end together, and how they are saved
+// and resumed after a restart.
+import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
 import { mayGoOn, type Principal, principalKey } from "../../client-port.ts";
@@ -19,80 +20,83 @@ import {
 } from "./session-record.ts";
 
 export const SESSION_LIMIT = 1_000;
-/** Without a stream or a call. */
+/** A session without a stream and without a call ends after this time. */
 export const IDLE_LIMIT_MS = 24 * 3_600_000;
-const IDLE_LOOK_MS = 3_600_000;
+const IDLE_CHECK_MS = 3_600_000;
 const ENDED_BY_CLIENT = "the client ended the session";
-/** Sessions that clients ended, of which that is remembered. */
-const MOST_OVER = SESSION_LIMIT;
-/** What changes of sessions that their clients know already is written this much later, together. */
-const NOTE_MS = 1_000;
+/** Maximum number of sessions ended by clients that are remembered. */
+const MOST_ENDED = SESSION_LIMIT;
+/** Changes of sessions are saved together after this delay. */
+const SAVE_DELAY_MS = 1_000;
 
-/** Takes JSON-RPC of a client that is about nothing here, with the SHA-256 of its session's id. */
-export type PassBack = (words: { readonly hash: string; readonly text: string }) => void;
+/** Takes a JSON-RPC message of a client about a call that is not in flight here. `hash`: SHA-256 of its session's id. */
+export type PassBack = (message: { readonly hash: string; readonly text: string }) => void;
 
 export interface StoreOptions extends GatewayTools {
   readonly gateway: FrontGateway;
-  /** Where they outlive a restart; absent: they do not. */
+  /** Absent: sessions end with this process. */
   readonly file?: SessionFile | undefined;
-  /** To where something of the client may still be in flight; absent: nowhere. */
+  /** Passes messages to the previous daemon; absent: there is none. */
   readonly passBack?: PassBack | undefined;
 }
 
-interface Seat {
+interface Entry {
   readonly hash: string;
   /** Monotonic ms. */
   usedMs: number;
-  /** Something came after `initialize`. */
+  /** A request has come after `initialize`. */
   isUsed: boolean;
+  /** `principalKey` of the principal. */
+  readonly owner: () => string;
   readonly busy: () => boolean;
   end(reason: string): void;
 }
 
-interface Kept extends Seat {
+interface Active extends Entry {
   readonly session: Session;
   readonly isPassing: boolean;
-  /** What tells that another machine's client knows its id; null: it is not shared. */
+  /** `checkOf` its id's proof, by which another machine's client is known; null: the session is not shared. */
   readonly check: string | null;
-  /** Whose it is, as this machine itself found that last, whatever another one said since. */
+  /** The principal as this machine itself has authenticated it last. */
   own: Principal;
-  /** As it was saved last. */
+  /** `usedMs` when it was saved last. */
   savedMs: number;
 }
 
-/** Of before a restart; its client has not come back yet. */
-interface Asleep extends Seat {
+/** A session from before a restart whose client has not come back yet. */
+interface Dormant extends Entry {
   readonly record: SessionRecord;
 }
 
 interface NewSession
   extends Omit<SessionOptions, "gateway" | "logger" | "onSettled" | "onEnded" | "onChanged" | "onForeign"> {
-  /** It ends with its connection: nobody can come back to it after a restart. */
+  /** The session ends with its connection, and is not saved. */
   readonly isPassing?: boolean;
 }
 
 type Room =
   | { readonly kind: "room" }
-  /** That principal has as many as it may have, all in use. */
+  /** The principal has reached its limit, and all its sessions are in use. */
   | { readonly kind: "too_many"; readonly allowed: number }
-  /** All are in use. */
+  /** The table is full, and all sessions are in use. */
   | { readonly kind: "full"; readonly sessions: number };
 
 export class SessionStore {
   readonly #options: StoreOptions;
-  readonly #kept = new Map<string, Kept>();
-  /** By the SHA-256 of their ids. */
-  readonly #asleep = new Map<string, Asleep>();
-  /** By hash, those whose id is not known here: since a restart their clients came by way of other machines alone. */
-  readonly #unnamed = new Map<string, Kept>();
-  readonly #changed = new Set<Kept>();
-  /** By hash, those that clients ended here, and of which the daemon before may still tell. */
-  readonly #over = new Set<string>();
+  /** By id. */
+  readonly #active = new Map<string, Active>();
+  /** By hash. */
+  readonly #dormant = new Map<string, Dormant>();
+  /** Active sessions by hash whose id is not known yet: since the restart only other machines have brought requests. */
+  readonly #nameless = new Map<string, Active>();
+  readonly #changed = new Set<Active>();
+  /** Hashes of sessions that clients ended here; the previous daemon may still hand them over. */
+  readonly #ended = new Map<string, true>();
   #restored: Promise<void> | null = null;
   #isEnding = false;
-  #timer: Timer | null = null;
-  #noteTimer: Timer | null = null;
-  /** Resolves when nothing is in flight; null: it does not end yet. */
+  #idleTimer: Timer | null = null;
+  #saveTimer: Timer | null = null;
+  /** Resolves when no call is in flight; null: the store is not ending. */
   #idle: PromiseWithResolvers<void> | null = null;
 
   constructor(options: StoreOptions) {
@@ -100,7 +104,7 @@ export class SessionStore {
   }
 
   get size(): number {
-    return this.#kept.size + this.#asleep.size;
+    return this.#active.size + this.#dormant.size;
   }
 
   get inFlight(): number {
@@ -112,96 +116,76 @@ export class SessionStore {
   }
 
   /**
-   * Room for one more of that principal. One that has as many as it may have gives up its own; a full table takes from
-   * the principal that has most, so that nobody loses a session to one who has more.
+   * Makes room for one more session of that principal. A principal at its limit loses its own oldest idle session. A full
+   * table takes one from the principal with most, and never from a principal with fewer sessions than this one.
    */
   makeRoom(principal: Principal): Room {
-    const { gateway } = this.#options;
-    const allowed = gateway.sessionsAllowed(principal);
-    const own = this.#of(principal);
-    // More than one, where the limit was lowered.
+    const allowed = this.#options.gateway.sessionsAllowed(principal);
+    const key = principalKey(principal);
+    const own = this.#entries.filter(({ owner }) => owner() === key);
+    // Repeated where the limit was lowered.
     while (own.length >= allowed) {
       if (!endOldest(own)) return { kind: "too_many", allowed };
     }
-    if (this.size < SESSION_LIMIT || endOldest(this.#ofWhoHasMost(own.length))) return { kind: "room" };
+    if (this.size < SESSION_LIMIT || endOldest(this.#idleOfLargest(own.length))) return { kind: "room" };
     return { kind: "full", sessions: this.size };
   }
 
-  /** As `principalKey` tells them apart, without a text for each. */
-  #of(principal: Principal): Seat[] {
-    const { kind, id, name } = principal;
-    const key = principalKey(principal);
-    const own: Seat[] = [...this.#asleep.values()].filter(({ record }) => record.principal === key);
-    for (const kept of this.#kept.values()) {
-      const other = kept.session.principal;
-      if (other.kind !== kind || other.id !== id) continue;
-      if (id !== undefined || other.name === name) own.push(kept);
-    }
-    return own;
+  get #entries(): Entry[] {
+    return [...this.#dormant.values(), ...this.#active.values()];
   }
 
-  /** Those of the principal that has most idle ones, of principals that have at least so many. */
-  #ofWhoHasMost(atLeast: number): Seat[] {
-    const seats: readonly (Kept | Asleep)[] = [...this.#kept.values(), ...this.#asleep.values()];
-    const byPrincipal = Map.groupBy(seats, (seat) =>
-      "record" in seat ? seat.record.principal : principalKey(seat.session.principal),
-    );
-    let most: Seat[] = [];
-    for (const all of byPrincipal.values()) {
-      const idle = all.filter(({ busy }) => !busy());
-      if (all.length >= atLeast && idle.length > most.length) most = idle;
-    }
-    return most;
+  /** The idle sessions of the principal with most of them, among principals with at least so many sessions. */
+  #idleOfLargest(atLeast: number): Entry[] {
+    return [...Map.groupBy(this.#entries, ({ owner }) => owner()).values()]
+      .filter(({ length }) => length >= atLeast)
+      .map((own) => own.filter(({ busy }) => !busy()))
+      .reduce((a, b) => (b.length > a.length ? b : a), []);
   }
 
-  /** Reads the sessions of before a restart, once; they are there when it resolves. Never rejects. */
+  /** Reads the saved sessions, once. Never rejects. */
   restore(): Promise<void> {
     this.#restored ??= this.#restore();
     return this.#restored;
   }
 
-  /** One that its client began elsewhere; resolves when it outlives a restart, or cannot. */
+  /** Takes a session from another daemon; resolves when it is saved or cannot be. */
   async adopt(hash: string, record: SessionRecord): Promise<unknown> {
     await this.restore();
-    // Its client has been here meanwhile, and knows better.
-    if (this.#byHash(hash) !== undefined || this.#over.has(hash)) return;
-    this.#asleep.set(hash, this.#asleepSeat(hash, record, this.#options.clock.monotonicMs()));
-    this.#timer ??= this.#options.clock.setTimer(IDLE_LOOK_MS, this.#look);
+    // The client has used or ended the session here meanwhile: the record is out of date.
+    if (this.#byHash(hash) !== undefined || this.#ended.has(hash)) return;
+    this.#addDormant(hash, record, this.#options.clock.monotonicMs());
     return this.#options.file?.keep(hash, record);
   }
 
-  /** The client ends it, wherever it might go on. */
+  /** The client ends the session: no daemon resumes it. */
   remove(session: Session): void {
-    const kept = this.#kept.get(session.sessionId);
+    const active = this.#active.get(session.sessionId);
     session.end(ENDED_BY_CLIENT);
-    if (kept !== undefined) this.#isOver(kept.hash);
+    if (active !== undefined) this.#noteEnded(active.hash);
   }
 
-  /** As `remove`, of one that its client ended elsewhere. */
+  /** The client has ended the session at another daemon. */
   async removeElsewhere(hash: string): Promise<void> {
     await this.restore();
-    const seat = this.#asleep.get(hash) ?? this.#byHash(hash);
-    seat?.end(ENDED_BY_CLIENT);
-    this.#isOver(hash);
+    const entry = this.#dormant.get(hash) ?? this.#byHash(hash);
+    entry?.end(ENDED_BY_CLIENT);
+    this.#noteEnded(hash);
   }
 
-  /** Its client has ended it: no daemon goes on with it, neither the next one nor this one for the one before. */
-  #isOver(hash: string): void {
+  #noteEnded(hash: string): void {
     const { file, passBack } = this.#options;
     file?.drop(hash, true);
     if (passBack === undefined) return;
-    this.#over.add(hash);
-    for (const oldest of this.#over) {
-      if (this.#over.size <= MOST_OVER) break;
-      this.#over.delete(oldest);
-    }
+    this.#ended.set(hash, true);
+    dropOldest(this.#ended, MOST_ENDED);
   }
 
-  /** What its client said elsewhere about something in flight here. */
+  /** Takes a message that the client sent to another daemon, about a call in flight here. */
   hear(hash: string, text: string): void {
     const session = this.#byHash(hash)?.session;
     if (session === undefined) {
-      // It began in the daemon before, and its client has not been here since.
+      // The call may be in flight in the previous daemon.
       this.#options.passBack?.({ hash, text });
       return;
     }
@@ -215,147 +199,146 @@ export class SessionStore {
     return this.#add(options, sha256Of(options.id), check).session;
   }
 
-  /** Whether it is here by that id, and has been used since the start. */
+  /** True if a session of that id is active here. */
   has(id: string): boolean {
-    return this.#kept.has(id);
+    return this.#active.has(id);
   }
 
-  /** Resolves when the session outlives a restart, or cannot. Null: there is no file. */
+  /** Resolves when the session is saved or cannot be. Null: it is not saved at all. */
   save(session: Session): Promise<unknown> | null {
     const { file } = this.#options;
-    const kept = this.#kept.get(session.sessionId);
-    return file === undefined || kept === undefined || kept.isPassing ? null : this.#save(file, kept);
+    const active = this.#active.get(session.sessionId);
+    return file === undefined || active === undefined || active.isPassing ? null : this.#save(file, active);
   }
 
-  /** The session of that id, which counts as used now. "foreign": it is another principal's. */
+  /** The session of that id, which counts as used now. "foreign": it belongs to another principal. */
   find(id: string, principal: Principal): Session | "foreign" | null {
-    const one = this.#kept.get(id) ?? this.#unnamedOf(id) ?? this.#wake(id, principal);
-    if (one === null || one === "foreign") return one;
-    if (!one.session.identify(principal)) return "foreign";
-    one.own = principal;
-    one.usedMs = this.#options.clock.monotonicMs();
-    one.isUsed = true;
-    return one.session;
+    const active = this.#active.get(id) ?? this.#resumed(id, principal);
+    if (active === null || active === "foreign") return active;
+    if (!active.session.identify(principal)) return "foreign";
+    active.own = principal;
+    active.usedMs = this.#options.clock.monotonicMs();
+    active.isUsed = true;
+    return active.session;
   }
 
   /**
-   * The session that another machine's client knows, as `proof` says; its principal is whom that client acts for from now
-   * on. "foreign": it is not `said`'s.
+   * The session whose id another machine's client knows, as `proof` shows. From now on the session's principal is the one
+   * that this client acts as. "foreign": the session does not belong to `said`.
    */
   findShared(proof: string, said: Principal): Session | "foreign" | null {
     const { served } = this.#options.gateway;
     const check = checkOf(proof);
-    const kept = this.#kept.values().find((one) => one.check === check);
-    if (kept !== undefined) {
-      const acting = actingPrincipal(said, kept.own, served);
-      return acting !== null && kept.session.identify(acting) ? kept.session : "foreign";
+    const active = this.#active.values().find((one) => one.check === check);
+    if (active !== undefined) {
+      const acting = actingPrincipal(said, active.own, served);
+      return acting !== null && active.session.identify(acting) ? active.session : "foreign";
     }
-    const seat = this.#asleep.values().find(({ record }) => record.shared?.check === check);
-    if (seat === undefined || this.#isTooOld(seat)) return null;
-    const own = { ...said, roles: seat.record.shared?.roles ?? [] };
-    const acting = principalKey(own) === seat.record.principal ? actingPrincipal(said, own, served) : null;
+    const dormant = this.#dormant.values().find(({ record }) => record.shared?.check === check);
+    if (dormant === undefined || this.#isTooOld(dormant)) return null;
+    const own = { ...said, roles: dormant.record.shared?.roles ?? [] };
+    const acting = principalKey(own) === dormant.record.principal ? actingPrincipal(said, own, served) : null;
     if (acting === null) return "foreign";
-    const woken = this.#goOn(seat, newSessionId(null), acting);
-    woken.own = own;
-    this.#unnamed.set(seat.hash, woken);
-    return woken.session;
+    const resumed = this.#resume(dormant, newSessionId(null), acting);
+    resumed.own = own;
+    this.#nameless.set(dormant.hash, resumed);
+    return resumed.session;
   }
 
-  /** Ends the streams on which clients listen, waits `graceMs` at most for calls in flight, and ends every session. */
+  /** Ends listening streams, waits `graceMs` at most for calls in flight, and ends every session; the file keeps them. */
   async end(graceMs: number, reason: string): Promise<void> {
     this.#idle = Promise.withResolvers<void>();
     this.endStreams();
     if (this.inFlight > 0 && graceMs > 0) {
       await settledWithin(this.#options.clock, graceMs, this.#idle.promise);
     }
-    // They go on with the next gateway.
     this.#isEnding = true;
     this.saveAll();
     for (const session of this.#sessions) session.end(reason);
-    this.#rest();
+    this.#stopTimers();
   }
 
   endStreams(): void {
     for (const session of this.#sessions) session.endStreams();
   }
 
-  #byHash(hash: string): Kept | undefined {
-    return this.#kept.values().find((kept) => kept.hash === hash);
+  #byHash(hash: string): Active | undefined {
+    return this.#active.values().find((active) => active.hash === hash);
   }
 
   get #sessions(): readonly Session[] {
-    return [...this.#kept.values()].map(({ session }) => session);
+    return [...this.#active.values()].map(({ session }) => session);
   }
 
-  readonly #look = (): void => {
-    const { clock } = this.#options;
-    this.#timer = null;
-    const nowMs = clock.monotonicMs();
-    for (const seat of [...this.#kept.values(), ...this.#asleep.values()]) {
-      if (seat.usedMs <= nowMs - IDLE_LIMIT_MS && !seat.busy()) seat.end("the session was idle for a day");
-    }
+  readonly #endIdle = (): void => {
+    for (const entry of this.#entries) if (!entry.busy()) this.#isTooOld(entry);
     this.saveAll();
-    if (this.size > 0) this.#timer = clock.setTimer(IDLE_LOOK_MS, this.#look);
+    this.#idleTimer = null;
+    if (this.size > 0) this.#startIdleTimer();
   };
 
-  #rest(): void {
-    this.#timer?.[Symbol.dispose]();
-    this.#timer = null;
-    this.#noteTimer?.[Symbol.dispose]();
-    this.#noteTimer = null;
+  #startIdleTimer(): void {
+    this.#idleTimer ??= this.#options.clock.setTimer(IDLE_CHECK_MS, this.#endIdle);
+  }
+
+  #stopTimers(): void {
+    this.#idleTimer?.[Symbol.dispose]();
+    this.#idleTimer = null;
+    this.#saveTimer?.[Symbol.dispose]();
+    this.#saveTimer = null;
   }
 
   async #restore(): Promise<void> {
     const { file, clock } = this.#options;
     const records = (await file?.load()) ?? [];
     for (const [hash, record] of records) {
-      // A wall clock that was set back makes no session younger than now.
+      // After the wall clock was set back, `usedMs` may be in the future.
       const agoMs = Math.max(0, clock.wallMs() - record.usedMs);
       if (agoMs >= IDLE_LIMIT_MS) file?.drop(hash);
-      else this.#asleep.set(hash, this.#asleepSeat(hash, record, clock.monotonicMs() - agoMs));
+      else this.#addDormant(hash, record, clock.monotonicMs() - agoMs);
     }
-    if (this.size > 0) this.#timer ??= clock.setTimer(IDLE_LOOK_MS, this.#look);
   }
 
-  #asleepSeat(hash: string, record: SessionRecord, usedMs: number): Asleep {
+  #addDormant(hash: string, record: SessionRecord, usedMs: number): void {
     const end = (): void => {
-      this.#asleep.delete(hash);
+      this.#dormant.delete(hash);
       this.#options.file?.drop(hash);
     };
-    return { hash, record, usedMs, isUsed: true, busy: () => false, end };
+    const owner = (): string => record.principal;
+    this.#dormant.set(hash, { hash, record, usedMs, isUsed: true, owner, busy: () => false, end });
+    this.#startIdleTimer();
   }
 
-  /** The session of before a restart, when its client is back. */
-  #wake(id: string, principal: Principal): Kept | "foreign" | null {
-    if (this.#asleep.size === 0) return null;
-    const seat = this.#asleep.get(sha256Of(id));
-    if (seat === undefined || this.#isTooOld(seat)) return null;
-    return mayGoOn(seat.record.principal, principal) ? this.#goOn(seat, id, principal) : "foreign";
+  /** The session of that id that was saved, or that is active without its id. */
+  #resumed(id: string, principal: Principal): Active | "foreign" | null {
+    if (this.#nameless.size + this.#dormant.size === 0) return null;
+    const hash = sha256Of(id);
+    const nameless = this.#nameless.get(hash);
+    if (nameless !== undefined) return nameless;
+    const dormant = this.#dormant.get(hash);
+    if (dormant === undefined || this.#isTooOld(dormant)) return null;
+    return mayGoOn(dormant.record.principal, principal) ? this.#resume(dormant, id, principal) : "foreign";
   }
 
-  #unnamedOf(id: string): Kept | undefined {
-    return this.#unnamed.size === 0 ? undefined : this.#unnamed.get(sha256Of(id));
-  }
-
-  /** True, and it has ended. */
-  #isTooOld(seat: Asleep): boolean {
-    if (seat.usedMs > this.#options.clock.monotonicMs() - IDLE_LIMIT_MS) return false;
-    seat.end("the session was idle for a day");
+  /** True: the session has been idle for too long, and is ended. */
+  #isTooOld(entry: Entry): boolean {
+    if (entry.usedMs > this.#options.clock.monotonicMs() - IDLE_LIMIT_MS) return false;
+    entry.end("the session was idle for a day");
     return true;
   }
 
-  #goOn({ hash, record }: Asleep, id: string, principal: Principal): Kept {
-    this.#asleep.delete(hash);
+  #resume({ hash, record }: Dormant, id: string, principal: Principal): Active {
+    this.#dormant.delete(hash);
     const { protocolVersion, capabilities, clientInfo, group = null, logLevel } = record;
-    const said = { protocolVersion, capabilities, clientInfo, group, logLevel };
-    const kept = this.#add({ id, principal, ...said }, hash, record.shared?.check ?? null);
-    this.#options.gateway.resumed(kept.session, record.lists);
-    kept.session.subscribeAgain(record.subscriptions);
-    this.#note(kept);
-    return kept;
+    const client = { protocolVersion, capabilities, clientInfo, group, logLevel };
+    const active = this.#add({ id, principal, ...client }, hash, record.shared?.check ?? null);
+    this.#options.gateway.resumed(active.session, record.lists);
+    active.session.subscribeAgain(record.subscriptions);
+    this.#saveLater(active);
+    return active;
   }
 
-  #add({ isPassing = false, ...options }: NewSession, hash: string, check: string | null): Kept {
+  #add({ isPassing = false, ...options }: NewSession, hash: string, check: string | null): Active {
     const { gateway, clock, logger, file, passBack } = this.#options;
     const session = new Session({
       ...options,
@@ -365,17 +348,17 @@ export class SessionStore {
         if (this.#idle !== null && this.inFlight === 0) this.#idle.resolve();
       },
       onEnded: () => {
-        this.#kept.delete(session.sessionId);
-        this.#unnamed.delete(hash);
-        this.#changed.delete(kept);
+        this.#active.delete(session.sessionId);
+        this.#nameless.delete(hash);
+        this.#changed.delete(active);
         if (!this.#isEnding && !isPassing) file?.drop(hash);
-        if (this.size === 0) this.#rest();
+        if (this.size === 0) this.#stopTimers();
       },
-      onChanged: () => this.#note(kept),
+      onChanged: () => this.#saveLater(active),
       onForeign: (text) => passBack?.({ hash, text }),
     });
     const nowMs = clock.monotonicMs();
-    const kept: Kept = {
+    const active: Active = {
       hash,
       session,
       isPassing,
@@ -384,19 +367,20 @@ export class SessionStore {
       usedMs: nowMs,
       savedMs: nowMs,
       isUsed: false,
+      owner: () => principalKey(session.principal),
       busy: () => session.busy,
       end: (reason) => session.end(reason),
     };
-    this.#kept.set(session.sessionId, kept);
-    this.#timer ??= clock.setTimer(IDLE_LOOK_MS, this.#look);
-    return kept;
+    this.#active.set(session.sessionId, active);
+    this.#startIdleTimer();
+    return active;
   }
 
-  #note(kept: Kept): void {
-    if (this.#options.file === undefined || this.#isEnding || kept.isPassing) return;
-    this.#changed.add(kept);
-    this.#noteTimer ??= this.#options.clock.setTimer(NOTE_MS, () => {
-      this.#noteTimer = null;
+  #saveLater(active: Active): void {
+    if (this.#options.file === undefined || this.#isEnding || active.isPassing) return;
+    this.#changed.add(active);
+    this.#saveTimer ??= this.#options.clock.setTimer(SAVE_DELAY_MS, () => {
+      this.#saveTimer = null;
       this.#saveChanged();
     });
   }
@@ -405,24 +389,24 @@ export class SessionStore {
     const { file } = this.#options;
     const changed = [...this.#changed];
     this.#changed.clear();
-    if (file !== undefined) for (const kept of changed) void this.#save(file, kept);
+    if (file !== undefined) for (const active of changed) void this.#save(file, active);
   }
 
-  /** Also when they were used last. */
+  /** Saves changed sessions, and the time of use of the others. */
   saveAll(): void {
-    for (const kept of this.#kept.values()) {
-      if (!kept.isPassing && (kept.busy() || kept.usedMs > kept.savedMs)) this.#changed.add(kept);
+    for (const active of this.#active.values()) {
+      if (!active.isPassing && (active.busy() || active.usedMs > active.savedMs)) this.#changed.add(active);
     }
     this.#saveChanged();
   }
 
-  #save(file: SessionFile, kept: Kept): Promise<boolean> {
+  #save(file: SessionFile, active: Active): Promise<boolean> {
     const { gateway, clock } = this.#options;
-    const { hash, session, check, own, busy, usedMs } = kept;
+    const { hash, session, check, own, busy, usedMs } = active;
     const { protocolVersion, capabilities, clientInfo, group, logLevel, owed, subscriptions } = session;
     const seen = gateway.listsSeen(session);
     const listOf = (kind: ListKind): string => (owed.has(kind) ? "" : seen[kind]);
-    kept.savedMs = usedMs;
+    active.savedMs = usedMs;
     return file.keep(hash, {
       principal: principalKey(session.principal),
       protocolVersion,
@@ -438,19 +422,13 @@ export class SessionStore {
   }
 }
 
-/** Ends the idle one that was used longest ago, those first that never were; false: all are busy. */
-function endOldest(among: Seat[]): boolean {
-  let oldest: Seat | null = null;
-  for (const one of among) {
-    if (one.busy()) continue;
-    if (oldest === null || isOlder(one, oldest)) oldest = one;
-  }
-  if (oldest === null) return false;
-  among.splice(among.indexOf(oldest), 1);
+/** Ends the idle session that was used longest ago; sessions that were never used come first. False: all are busy. */
+function endOldest(entries: Entry[]): boolean {
+  const [oldest] = entries
+    .filter(({ busy }) => !busy())
+    .sort((a, b) => Number(a.isUsed) - Number(b.isUsed) || a.usedMs - b.usedMs);
+  if (oldest === undefined) return false;
+  entries.splice(entries.indexOf(oldest), 1);
   oldest.end("the session gave way to newer ones");
   return true;
-}
-
-function isOlder(one: Seat, other: Seat): boolean {
-  return one.isUsed === other.isUsed ? one.usedMs < other.usedMs : other.isUsed;
 }

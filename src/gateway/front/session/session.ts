@@ -1,5 +1,6 @@
-// One client session, whatever carries it: what the client said of itself, its calls in flight, what was asked of it,
-// and the notices it is owed.
+// One client session, for all transports: what the client said at initialize, its calls in flight, the questions to it,
+// and notifications that it is still to get.
+import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { FleetingMap } from "../../../runtime/fleeting.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
@@ -33,34 +34,34 @@ import {
 } from "../../protocol.ts";
 import { Call } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
-import { type CallOutlet, type Outlet, responseJson } from "./outlet.ts";
+import { type CallOutlet, NO_OUTLET, type Outlet, responseJson } from "./outlet.ts";
 import { messageJson, Questions } from "./questions.ts";
 import { MOST_SUBSCRIPTIONS, type SessionRecord } from "./session-record.ts";
 
-/** Calls of one session in flight. */
+/** Maximum number of calls in flight. */
 const IN_FLIGHT_LIMIT = 512;
-/** Of a resource's URI, so that a subscription to it is known after a restart. */
-const LONGEST_KEPT_URI = 1_024;
-/** What the calls of a client are told whose token was taken back. */
+/** A subscription to a longer URI is not saved for a restart. */
+const LONGEST_SAVED_URI = 1_024;
+/** The error of calls whose token was revoked. */
 export const WITHDRAWN = "the token of this request is not accepted any more";
-/** Streams that one session listens on; the oldest gives way. */
+/** Maximum number of listening streams; beyond it the oldest is closed. */
 const LISTENING_LIMIT = 4;
 
 export interface SessionOptions
   extends Pick<SessionRecord, "protocolVersion" | "capabilities" | "clientInfo" | "group">,
     Pick<ClientPort, "principal" | "transport"> {
   readonly id: string;
-  /** Of a session that goes on after a restart. */
+  /** The level of a resumed session. */
   readonly logLevel?: McpLogLevel | null;
   readonly gateway: FrontGateway;
   readonly logger: Logger;
   /** Called whenever a call in flight has settled. */
   readonly onSettled: () => void;
-  /** Called once, when it has ended. */
+  /** Called once, when the session has ended. */
   readonly onEnded: () => void;
-  /** Called when something has changed that a restart must not lose. */
+  /** Called when something that is saved has changed. */
   readonly onChanged?: () => void;
-  /** Called with what the client said of a question or a request that is not known here: JSON-RPC. */
+  /** Called with a JSON-RPC message about a question or a call that is not known here. */
   readonly onForeign?: (text: string) => void;
 }
 
@@ -77,7 +78,7 @@ export class Session implements SessionPort {
   readonly group: string | null;
   readonly transport?: "sse";
   logLevel: McpLogLevel | null = null;
-  /** Calls handed on and not settled yet; cancelled ones count until they are. */
+  /** Number of calls that have not settled; a cancelled call counts until it settles. */
   inFlight = 0;
   readonly #options: SessionOptions;
   readonly #ended = new AbortController();
@@ -85,12 +86,14 @@ export class Session implements SessionPort {
   readonly #questions = new Questions((json) => {
     if (this.#isAdmitted) this.#streams.at(-1)?.send(json);
   });
-  /** The lists that the client has still to be told of. */
+  /** Changed lists of which the client is still to be notified. */
   readonly owed = new Set<ListKind>();
-  /** Resources that the client wants to hear of, oldest first. */
-  readonly #subscriptions = new Set<string>();
+  /** URIs of subscribed resources, the oldest first. */
+  readonly #subscriptions = new Map<string, true>();
+  /** The newest last, which is the one in use. */
   readonly #streams: ListeningOutlet[] = [];
   principal: Principal;
+  /** False: a reload no longer admits the client; nothing is sent outside of calls until its next request. */
   #isAdmitted = true;
 
   constructor(options: SessionOptions) {
@@ -109,7 +112,6 @@ export class Session implements SessionPort {
     return this.#ended.signal;
   }
 
-  /** What the client was asked and has not answered yet. */
   get openQuestions(): number {
     return this.#questions.size;
   }
@@ -119,7 +121,7 @@ export class Session implements SessionPort {
   }
 
   get subscriptions(): readonly string[] {
-    return [...this.#subscriptions];
+    return [...this.#subscriptions.keys()];
   }
 
   setLogLevel(level: McpLogLevel): void {
@@ -127,7 +129,7 @@ export class Session implements SessionPort {
     this.#changed();
   }
 
-  /** Takes on who the newest request says it is; false, and nothing is changed, when that is another one. */
+  /** Sets the principal to that of the newest request; false, and nothing is changed: the session is another's. */
   identify(principal: Principal): boolean {
     const own = this.principal;
     const key = own === principal ? null : principalKey(own);
@@ -142,7 +144,7 @@ export class Session implements SessionPort {
 
   notify(method: string, params: JsonObject | undefined): void {
     if (!this.#isAdmitted) return;
-    // A subscription outlives the rules under which it was made.
+    // The principal's rights may have changed since it subscribed.
     const uri = method === RESOURCE_UPDATED ? params?.["uri"] : null;
     if (typeof uri === "string" && !this.#served.mayBeNotified(this.principal, uri)) return;
     this.#emit(method, params);
@@ -168,11 +170,11 @@ export class Session implements SessionPort {
     return reply ?? errorReply(BACKEND_UNAVAILABLE, "the client closed the stream it was asked on");
   }
 
-  /** Hands a request on; `outlet` gets its answer, at the latest when the session ends. */
+  /** Starts a call; `outlet` gets its answer, at the latest when the session ends. */
   serve(message: RpcRequest, outlet: CallOutlet): void {
-    const refusal = this.#answerHere(message);
-    if (refusal !== null) {
-      outlet.answer(message.id, refusal);
+    const immediate = this.#immediateReply(message);
+    if (immediate !== null) {
+      outlet.answer(message.id, immediate);
       return;
     }
     const { gateway } = this.#options;
@@ -193,24 +195,23 @@ export class Session implements SessionPort {
       settled(errorReply(INTERNAL_ERROR, "internal error"));
     };
     try {
-      const comes = gateway.awaited(this, call.work);
-      const work = comes === null ? call.work.served.handle(call.work) : this.#handleAfter(comes, call);
+      const ready = gateway.awaited(this, call.work);
+      const work = ready === null ? call.work.served.handle(call.work) : this.#handleAfter(ready, call);
       work.then(settled, failed);
     } catch (error) {
       failed(error);
     }
   }
 
-  /** The client was subscribed to these before a restart, and is again as soon as they are there. */
+  /** Renews the subscriptions from before a restart, each as soon as its backend is ready. */
   subscribeAgain(uris: readonly string[]): void {
-    const outlet: CallOutlet = { congested: null, send: () => false, answer() {} };
     for (const [index, uri] of uris.entries()) {
       const id = `mountaineer-subscribes-again-${index}`;
-      this.serve({ jsonrpc: "2.0", id, method: "resources/subscribe", params: { uri } }, outlet);
+      this.serve({ jsonrpc: "2.0", id, method: "resources/subscribe", params: { uri } }, NO_OUTLET);
     }
   }
 
-  /** Takes a notification of the client, or its response to what was asked of it. */
+  /** Takes a notification of the client, or its response to a question. */
   handle(message: Extract<Classified, { readonly kind: "notification" | "response" }>): void {
     const { onForeign } = this.#options;
     if (message.kind === "notification") {
@@ -220,7 +221,7 @@ export class Session implements SessionPort {
     } else if (!this.#settle(message.id, message.reply)) onForeign?.(responseJson(message.id, message.reply));
   }
 
-  /** False: it is about something that is not known here. */
+  /** False: the notification is about a call or a question that is not known here. */
   #handleNotification({ method, params }: RpcNotification): boolean {
     if (this.#ended.signal.aborted || method === "notifications/initialized") return true;
     if (method === "notifications/cancelled") return this.#cancel(params);
@@ -229,18 +230,18 @@ export class Session implements SessionPort {
     return true;
   }
 
-  /** Takes the client's response to what was asked of it; false: nothing was, by that id. */
+  /** False: no question has that id. */
   #settle(id: RpcId | null, reply: Reply): boolean {
     return typeof id === "string" && this.#questions.settle(id, reply);
   }
 
-  /** What was meant as a response is one: better an error for who asked now than none until the end. */
+  /** Settles the question that an invalid response names, with an error; else the server would wait in vain. */
   settleInvalid(value: unknown, id: RpcId | null): void {
     if (!isJsonObject(value) || value["method"] !== undefined) return;
     this.#settle(id, errorReply(INVALID_REQUEST, "the client's answer is no JSON-RPC response"));
   }
 
-  /** The client listens on `stream`; what it is owed goes there. Of several, the newest is used. */
+  /** Opens a listening stream, which gets the owed notifications at once. */
   listen(stream: ListeningOutlet): void {
     this.#streams.push(stream);
     if (this.#streams.length > LISTENING_LIMIT) this.#streams[0]?.end();
@@ -249,25 +250,25 @@ export class Session implements SessionPort {
     for (const kind of owed) this.listChanged(kind);
   }
 
-  /** `outlet` is closed: nothing goes there any more, and what was asked on it gets no answer. */
+  /** `outlet` is closed: questions that were asked on it get no answer. */
   outletClosed(outlet: Outlet): void {
     const streams: readonly Outlet[] = this.#streams;
-    const at = streams.indexOf(outlet);
-    if (at >= 0) this.#streams.splice(at, 1);
+    const index = streams.indexOf(outlet);
+    if (index >= 0) this.#streams.splice(index, 1);
     this.#questions.drop(outlet);
   }
 
-  /** The client says no more, though it may still read: it answers nothing. */
+  /** The client has ended its sending side: it may still read, but answers no question. */
   fallSilent(): void {
     this.#questions.end("the client says no more");
   }
 
-  /** The streams on which the client listens end; calls go on. */
+  /** Ends the listening streams; calls go on. */
   endStreams(): void {
     for (const stream of [...this.#streams]) stream.end();
   }
 
-  /** Once; what is in flight is aborted and answered with `reason`. */
+  /** Aborts the calls in flight, and answers them with `reason`. A second call does nothing. */
   end(reason: string): void {
     if (this.#ended.signal.aborted) return;
     const cause = new MountaineerError("aborted", reason);
@@ -280,13 +281,12 @@ export class Session implements SessionPort {
     this.#options.gateway.closed(this);
   }
 
-  /** What serves a request of this client that begins now. */
   get #served(): ServingSet {
     return this.#options.gateway.served.forClient(this);
   }
 
-  async #handleAfter(comes: Promise<void>, { work }: Call): Promise<Reply> {
-    await comes;
+  async #handleAfter(ready: Promise<void>, { work }: Call): Promise<Reply> {
+    await ready;
     if (work.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the request was taken back");
     const served = this.#served;
     return served.handle({ ...work, served });
@@ -294,13 +294,10 @@ export class Session implements SessionPort {
 
   #noteSubscription({ method, params }: RpcRequest): void {
     const uri = params?.["uri"];
-    if (typeof uri !== "string" || uri.length > LONGEST_KEPT_URI) return;
-    if (method === "resources/subscribe") this.#subscriptions.add(uri);
+    if (typeof uri !== "string" || uri.length > LONGEST_SAVED_URI) return;
+    if (method === "resources/subscribe") this.#subscriptions.set(uri, true);
     else if (method !== "resources/unsubscribe" || !this.#subscriptions.delete(uri)) return;
-    for (const oldest of this.#subscriptions) {
-      if (this.#subscriptions.size <= MOST_SUBSCRIPTIONS) break;
-      this.#subscriptions.delete(oldest);
-    }
+    dropOldest(this.#subscriptions, MOST_SUBSCRIPTIONS);
     this.#changed();
   }
 
@@ -308,12 +305,12 @@ export class Session implements SessionPort {
     if (!this.#ended.signal.aborted) this.#options.onChanged?.();
   }
 
-  /** The reply to what is not handed on; null: it is. */
-  #answerHere({ id, method, params }: RpcRequest): Reply | null {
+  /** The reply to a request that needs no call; null: the request becomes a call. */
+  #immediateReply({ id, method, params }: RpcRequest): Reply | null {
     if (this.#ended.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the session has ended");
     if (method === "ping") return { result: {} };
     if (method === "initialize") return errorReply(INVALID_REQUEST, "this session is initialized already");
-    // Beyond this point it would be taken for a request of that version.
+    // The middleware would take the request for one of 2026-07-28.
     if (isModern(params))
       return errorReply(UNSUPPORTED_VERSION, `this session speaks ${this.protocolVersion}`);
     if (this.#calls.has(idKey(id))) return errorReply(INVALID_REQUEST, "a request with this id is in flight");
@@ -322,12 +319,12 @@ export class Session implements SessionPort {
     return errorReply(LIMIT_REACHED, message, { allowed: IN_FLIGHT_LIMIT, retryAfterMs: 1_000 });
   }
 
-  /** The end of a call, whoever comes first: its reply, or null and why it is aborted. */
+  /** Ends a call, once, with its reply; `aborted`: the call is cancelled. */
   #close(call: Call, reply: Reply | null, aborted?: MountaineerError): void {
     const outlet = call.close();
     if (outlet === null) return;
     this.#calls.delete(idKey(call.id));
-    // Before the last word, so that questions of this call are withdrawn on its stream.
+    // Before the answer, so that open questions of this call are withdrawn on its stream.
     if (aborted !== undefined) call.abort(aborted);
     outlet.answer(call.id, reply);
   }
@@ -342,7 +339,7 @@ export class Session implements SessionPort {
     return true;
   }
 
-  /** False: it does not listen. */
+  /** Sends a message on the listening stream; false: none is open. */
   notifyWhereItListens(json: string): boolean {
     return this.#streams.at(-1)?.send(json) ?? false;
   }

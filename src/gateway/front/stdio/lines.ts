@@ -1,5 +1,5 @@
-// MCP over one stream of lines (stdio framing): one session, which ends with the stream, or requests of protocol
-// 2026-07-28, which need none.
+// MCP over a stream of lines (stdio framing): one session, which ends with the stream, or requests of protocol 2026-07-28,
+// which have no session.
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";
@@ -26,7 +26,7 @@ import { isModern, LISTEN } from "../../protocol.ts";
 import type { Gone, ModernFront } from "../modern/modern-front.ts";
 import { checkModern } from "../modern/request.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
-import { type Batch, readIncoming } from "../session/incoming.ts";
+import { readIncoming, serveBatch } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
 import {
   BACKLOG_LIMIT_BYTES,
@@ -39,26 +39,28 @@ import {
 import { KeepAlive, type KeptStream, PacedWriter } from "../session/paced-writer.ts";
 import { type ListeningOutlet, Session } from "../session/session.ts";
 
-/** Clients that do not know it ignore it, as they do with any notice that is new to them. */
+/** Clients ignore notifications that they do not know. */
 const HANDOVER_NOTICE = JSON.stringify({ jsonrpc: "2.0", method: "notifications/mountaineer/handover" });
 
-/** By which `mountaineer mcp --group` says what it wants; daemons that do not know it answer an error. */
+/** The request by which `mountaineer mcp --group` chooses a group; a daemon that does not know it answers an error. */
 const GROUP_METHOD = "mountaineer/group";
 
-/** For writing what is left when the stream ends. */
+const STOPPING = errorReply(INVALID_REQUEST, "the gateway is stopping");
+
+/** Time to write what is left when the stream ends. */
 const LAST_WRITE_MS = 1_000;
 
 interface LinesOptions extends GatewayTools {
   readonly gateway: FrontGateway;
   readonly modern: ModernFront;
   readonly principal: Principal;
-  /** The only part of everything that it is served, whatever it asks for; absent: it may choose. */
+  /** The group that the client is served; absent: it may choose one. */
   readonly group?: string;
-  /** Of one line. */
+  /** Maximum length of a line. */
   readonly bodyLimitBytes: () => number;
 }
 
-/** Serves one client until the stream ends, from either side. Never throws. Disposing is `stop(0)`. */
+/** Serves one client until either side ends the stream. Never throws. Disposing is `stop(0)`. */
 export class LinesFront implements AsyncDisposable {
   readonly #stream: Duplex;
   readonly #options: LinesOptions;
@@ -67,10 +69,10 @@ export class LinesFront implements AsyncDisposable {
   readonly #modern: ModernLines;
   #settled = Promise.withResolvers<void>();
   #session: Session | null = null;
-  /** What its client asked for before anything else; null: everything. */
+  /** Null: the client is served everything. */
   #group: string | null;
   #stopping = false;
-  /** The client says no more, but may still read. */
+  /** The client has ended its sending side, but may still read. */
   #isSilent = false;
 
   constructor(stream: Duplex, options: LinesOptions) {
@@ -104,23 +106,23 @@ export class LinesFront implements AsyncDisposable {
       if (last !== null) this.#read(last);
       this.#isSilent = true;
       this.#session?.fallSilent();
-      if (this.#waiting === 0) this.#end("the stream ends");
+      if (this.#pending === 0) this.#end("the stream ends");
     });
     stream.once("close", () => this.#outlet.destroy());
     stream.on("error", () => this.#outlet.destroy());
   }
 
-  /** 1 once initialized, until the end. */
+  /** 1 from `initialize` until the end of the session, else 0. */
   get sessions(): number {
     return this.#session === null || this.#session.ended.aborted ? 0 : 1;
   }
 
-  /** Of its session. */
+  /** Number of the session's calls in flight. */
   get inFlight(): number {
     return this.#session?.inFlight ?? 0;
   }
 
-  get #waiting(): number {
+  get #pending(): number {
     return this.inFlight + this.#modern.inFlight;
   }
 
@@ -129,17 +131,17 @@ export class LinesFront implements AsyncDisposable {
     return this.#closed.promise;
   }
 
-  /** Another gateway is in charge: a client that understands it ends this stream in a quiet moment. */
+  /** Notifies the client of a handover; one that knows the notice ends this stream when no call is in flight. */
   moveOn(): void {
     if (this.#session !== null || this.#modern.isUsed) this.#outlet.write(HANDOVER_NOTICE);
     else this.#end("the gateway is stopping");
   }
 
-  /** Takes no more, waits `graceMs` at most for what is in flight, and ends the stream. */
+  /** Refuses new requests, waits `graceMs` at most for calls in flight, and ends the stream. */
   async stop(graceMs: number): Promise<void> {
     const { clock } = this.#options;
     this.#stopping = true;
-    if (this.#waiting > 0 && graceMs > 0) {
+    if (this.#pending > 0 && graceMs > 0) {
       this.#settled = Promise.withResolvers<void>();
       await settledWithin(clock, graceMs, this.#settled.promise);
     }
@@ -160,7 +162,7 @@ export class LinesFront implements AsyncDisposable {
   }
 
   readonly #onSettled = (): void => {
-    if (this.#waiting > 0) return;
+    if (this.#pending > 0) return;
     this.#settled.resolve();
     if (this.#isSilent) this.#end("the stream ends");
   };
@@ -169,14 +171,16 @@ export class LinesFront implements AsyncDisposable {
     this.#outlet.write(responseJson(id, errorReply(code, message)));
   }
 
-  /** A mistake of ours costs its message, and nothing else. */
+  /** A bug fails its message alone. */
   #read(line: Buffer): void {
     if (!this.#outlet.isOpen || line.length === 0) return;
     try {
       const incoming = readIncoming(line, this.#session);
       if (incoming.kind === "refused") this.#refuse(incoming.code, incoming.reason, incoming.id);
-      else if (incoming.kind === "batch") this.#takeBatch(incoming);
-      else if (incoming.message.kind === "request") this.#serve(incoming.message.message, this.#outlet);
+      else if (incoming.kind === "batch") {
+        const outlet = this.#outlet.ofBatch(incoming.answers);
+        serveBatch(incoming, outlet, this.#stopping ? STOPPING : null);
+      } else if (incoming.message.kind === "request") this.#serve(incoming.message.message);
       else if (this.#session !== null) this.#session.handle(incoming.message);
       else if (incoming.message.kind === "notification") this.#modern.handle(incoming.message.message);
     } catch (error) {
@@ -185,31 +189,20 @@ export class LinesFront implements AsyncDisposable {
     }
   }
 
-  #takeBatch({ session, messages, errors, answers }: Batch): void {
-    const outlet = this.#outlet;
-    const target = createBatchOutlet(outlet, answers, (json) => {
-      if (json !== null) outlet.write(json);
-      outlet.pauseReading();
-    });
-    for (const { id, reply } of errors) target.answer(id, reply);
-    for (const message of messages) {
-      if (message.kind === "request") this.#serve(message.message, target);
-      else session.handle(message);
-    }
-  }
-
-  #serve(request: RpcRequest, target: CallOutlet): void {
+  #serve(request: RpcRequest): void {
     const { id, method } = request;
-    if (this.#stopping) target.answer(id, errorReply(INVALID_REQUEST, "the gateway is stopping"));
-    else if (this.#session !== null) this.#session.serve(request, target);
-    else if (beginsModern(request)) this.#modern.serve(request);
-    else if (method === GROUP_METHOD) target.answer(id, this.#choose(request));
+    const outlet = this.#outlet;
+    if (this.#stopping) outlet.answer(id, STOPPING);
+    else if (this.#session !== null) this.#session.serve(request, outlet);
+    // A client of 2026-07-28 may begin with either.
+    else if (method === "server/discover" || isModern(request.params)) this.#modern.serve(request);
+    else if (method === GROUP_METHOD) outlet.answer(id, this.#choose(request));
     else if (method === "initialize") this.#initialize(request);
-    else if (method === "ping") target.answer(id, { result: {} });
-    else target.answer(id, errorReply(INVALID_REQUEST, "initialize comes first"));
+    else if (method === "ping") outlet.answer(id, { result: {} });
+    else outlet.answer(id, errorReply(INVALID_REQUEST, "initialize comes first"));
   }
 
-  /** Which group the client is served from now on: what it says first, so that nothing of another is in its session. */
+  /** Chooses the client's group; only before any other request, so that a session has one group. */
   #choose({ params }: RpcRequest): Reply {
     const name = params?.["name"];
     if (this.#options.group !== undefined) return errorReply(INVALID_REQUEST, "no group can be chosen here");
@@ -245,7 +238,7 @@ export class LinesFront implements AsyncDisposable {
   }
 }
 
-/** What is written to the client: the answers to its calls, and all it is told and asked. */
+/** Everything that is written to the client. */
 class LinesOutlet implements CallOutlet, ListeningOutlet, KeptStream {
   isOpen = true;
   readonly #stream: Duplex;
@@ -282,7 +275,15 @@ class LinesOutlet implements CallOutlet, ListeningOutlet, KeptStream {
     this.pauseReading();
   }
 
-  /** Whoever does not read its answers is not read either. */
+  /** The outlet of a batch, whose answers go out as one line. */
+  ofBatch(answers: number): CallOutlet {
+    return createBatchOutlet(this, answers, (json) => {
+      if (json !== null) this.write(json);
+      this.pauseReading();
+    });
+  }
+
+  /** Backpressure: reads nothing from a client that leaves its answers unread. */
   pauseReading(): void {
     const congested = this.#stream.isPaused() ? null : this.congested;
     if (congested === null) return;
@@ -292,7 +293,7 @@ class LinesOutlet implements CallOutlet, ListeningOutlet, KeptStream {
     });
   }
 
-  /** The stream is the session: it ends with it alone. */
+  /** The session's own stream stays open until the session ends. */
   end(): void {}
 
   /** Ends the stream once everything is written. */
@@ -315,47 +316,40 @@ class LinesOutlet implements CallOutlet, ListeningOutlet, KeptStream {
   }
 }
 
-// Requests of protocol 2026-07-28 on one stream of lines: each stands for itself, and the client takes one back by saying
-// so, or by closing the stream.
+// Requests of protocol 2026-07-28 on a stream of lines. The client cancels one with notifications/cancelled, and all by
+// closing the stream.
 
-/** Of one stream in flight. */
+/** Maximum number of requests in flight on a stream. */
 const IN_FLIGHT_LIMIT = 512;
 
-/** Whether a request is of that version, as far as a stream can be told so before `initialize`. */
-function beginsModern({ method, params }: RpcRequest): boolean {
-  return method === "server/discover" || isModern(params);
-}
-
-interface Waiting {
+interface PendingRequest {
   readonly method: string;
-  /** Null while it is being handed on. */
+  /** Null until the request has been started. */
   gone: Gone | null;
 }
 
-interface ModernLinesOptions {
-  readonly modern: ModernFront;
-  readonly principal: Principal;
-  /** Of the client; null: it is served everything. */
+interface ModernLinesOptions extends Pick<LinesOptions, "modern" | "principal"> {
+  /** Null: the client is served everything. */
   readonly group: () => string | null;
   readonly outlet: CallOutlet;
-  /** Called whenever a request has its answer, or was taken back. */
+  /** Called whenever a request is answered or cancelled. */
   readonly onSettled: () => void;
 }
 
 class ModernLines {
   readonly #options: ModernLinesOptions;
-  readonly #waiting = new FleetingMap<ReturnType<typeof idKey>, Waiting>();
-  /** A request of this version has come. */
+  readonly #pending = new FleetingMap<ReturnType<typeof idKey>, PendingRequest>();
+  /** The client has sent a request of this version. */
   isUsed = false;
 
   constructor(options: ModernLinesOptions) {
     this.#options = options;
   }
 
-  /** Calls without an answer; who only listens waits for none. */
+  /** Number of requests without an answer; listening streams do not count. */
   get inFlight(): number {
     let count = 0;
-    for (const { method } of this.#waiting.values()) if (method !== LISTEN) count += 1;
+    for (const { method } of this.#pending.values()) if (method !== LISTEN) count += 1;
     return count;
   }
 
@@ -364,57 +358,56 @@ class ModernLines {
     const { id, method } = message;
     this.isUsed = true;
     const checked = checkModern(message, principal, null, { trace: null, group: this.#options.group() });
-    const refusal = checked.ok ? this.#refusal(id) : checked.reply;
-    if (!checked.ok || refusal !== null) {
-      if (refusal !== null) outlet.answer(id, refusal);
+    const limit = this.#refusal(id);
+    if (!checked.ok || limit !== null) {
+      outlet.answer(id, checked.ok ? limit : checked.reply);
       return;
     }
     const key = idKey(id);
-    const waiting: Waiting = { method, gone: null };
-    this.#waiting.set(key, waiting);
-    const gone = modern.serve(checked.request, this.#outletOf(key, waiting));
-    waiting.gone = gone;
+    const pending: PendingRequest = { method, gone: null };
+    this.#pending.set(key, pending);
+    pending.gone = modern.serve(checked.request, this.#outletOf(key, pending));
   }
 
   handle({ method, params }: RpcNotification): void {
     if (method === "notifications/cancelled") this.#cancel(params);
   }
 
-  /** The client has gone. */
+  /** The client has closed the stream. */
   end(): void {
-    const all = this.#waiting.values();
-    this.#waiting.clear();
+    const all = this.#pending.values();
+    this.#pending.clear();
     for (const { gone } of all) gone?.();
   }
 
   #refusal(id: RpcId): Reply | null {
-    if (this.#waiting.has(idKey(id))) {
+    if (this.#pending.has(idKey(id))) {
       return errorReply(INVALID_REQUEST, "a request with this id is in flight");
     }
-    if (this.#waiting.size < IN_FLIGHT_LIMIT) return null;
+    if (this.#pending.size < IN_FLIGHT_LIMIT) return null;
     const message = `this client has ${IN_FLIGHT_LIMIT} requests in flight, the most that one may have; try again in 1 s`;
     return errorReply(LIMIT_REACHED, message, { allowed: IN_FLIGHT_LIMIT, retryAfterMs: 1_000 });
   }
 
-  #outletOf(key: ReturnType<typeof idKey>, waiting: Waiting): CallOutlet {
+  #outletOf(key: ReturnType<typeof idKey>, pending: PendingRequest): CallOutlet {
     const { outlet, onSettled } = this.#options;
-    const isWaiting = (): boolean => this.#waiting.get(key) === waiting;
+    const isPending = (): boolean => this.#pending.get(key) === pending;
     const answer: CallOutlet["answer"] = (id, reply) => {
-      if (!isWaiting()) return;
-      this.#waiting.delete(key);
+      if (!isPending()) return;
+      this.#pending.delete(key);
       outlet.answer(id, reply);
       onSettled();
     };
-    return new PassingOutlet(outlet, answer, isWaiting);
+    return new PassingOutlet(outlet, answer, isPending);
   }
 
   #cancel(params: JsonObject | undefined): void {
     const id = params?.["requestId"];
-    const key = isRpcId(id) ? idKey(id) : null;
-    const waiting = key === null ? undefined : this.#waiting.get(key);
-    if (key === null || waiting === undefined) return;
-    this.#waiting.delete(key);
-    waiting.gone?.();
+    if (!isRpcId(id)) return;
+    const pending = this.#pending.get(idKey(id));
+    if (pending === undefined) return;
+    this.#pending.delete(idKey(id));
+    pending.gone?.();
     this.#options.onSettled();
   }
 }

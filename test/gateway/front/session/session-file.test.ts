@@ -102,7 +102,7 @@ test("B11 the file of sessions: reads back the 1,000 newest", async (t) => {
   );
 });
 
-test("B11 the file of sessions: a client that says too much of itself is not kept, and that is told; of too many subscriptions none is", async (t) => {
+test("B11 the file of sessions: a session whose client sent too much at initialize is not saved, which is logged; too many subscriptions are left out", async (t) => {
   const path = await pathIn(t);
   const { file, told } = await start(path);
   const clientInfo = { name: "x".repeat(LONGEST_RECORD) };
@@ -113,7 +113,7 @@ test("B11 the file of sessions: a client that says too much of itself is not kep
   const subscriptions = [`file:///${"x".repeat(LONGEST_RECORD)}`];
   assert.equal(await file.keep(hashOf(3), recordOf(3, { subscriptions })), true);
   assert.equal(told().length, 2);
-  assert.match(told()[0] ?? "", /not kept for a restart/u);
+  assert.match(told()[0] ?? "", /not saved for a restart/u);
   assert.deepEqual([...(await found(path))], [[hashOf(3), recordOf(3)]]);
 });
 
