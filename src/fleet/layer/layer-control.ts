@@ -92,10 +92,8 @@ const NO_OPERATOR: LayerReading = { ok: false, problem: "[fleet].operator is not
 
 function checkedLayer(sequence: number, reading: LayerReading): CheckedLayer {
   if (!reading.ok) {
-    return {
-      entry: { revision: null, time: null, by: null, problem: reading.problem, sequence },
-      layer: null,
-    };
+    const entry = { revision: null, time: null, by: null, problem: reading.problem, sequence };
+    return { entry, layer: null };
   }
   const { revision, time, by } = reading.layer;
   return { entry: { revision, time, by, problem: null, sequence }, layer: reading.layer };

@@ -18,8 +18,6 @@ const GOOD_SESSION_MS = 10_000;
 export interface LinkOptions extends SignInOptions {
   readonly config: Pick<FleetConfig, "name" | "servers" | "credentials" | "tlsCa">;
   readonly logger: Logger;
-  /** A number from 0 to 1 that makes the pauses of machines differ. */
-  readonly random?: () => number;
 }
 
 interface OpenSession extends AsyncDisposable {
@@ -60,7 +58,7 @@ export function startLink<Session extends OpenSession>(
   options: LinkOptions,
   { signal, title, open, onOpen, onOver, work }: LinkParts<Session>,
 ): Link {
-  const { clock, logger, random = Math.random } = options;
+  const { clock, logger } = options;
   const { name, servers } = options.config;
   let state: LinkState = { isConnected: false, server: null, sinceWallMs: clock.wallMs(), failure: null };
 
@@ -119,7 +117,8 @@ export function startLink<Session extends OpenSession>(
       failures = clock.monotonicMs() - startedMs > GOOD_SESSION_MS ? 0 : failures + 1;
       // Every address is tried once before the pause grows.
       const pauseMs = backoffMs(RETRY_MS, Math.floor(failures / servers.length) + 1);
-      const pause = clock.sleep(pauseMs * (0.5 + random() / 2), signal);
+      // Random, so that the machines of a fleet do not return all at once.
+      const pause = clock.sleep(pauseMs * (0.5 + Math.random() / 2), signal);
       await unlessAborted(Promise.all([pause, failure.leftover]), signal).catch(() => {});
     }
   };

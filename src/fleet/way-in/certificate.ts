@@ -7,7 +7,7 @@ import { fingerprintOf } from "../keys/nkey.ts";
 const DAY_MS = 86_400_000;
 /** Validity begins earlier, because a machine's clock may be behind. */
 const BEFORE_MS = 2 * DAY_MS;
-/** Nobody renews it: whoever reads this in ten years makes the fleet anew. */
+/** Ten years, so that no certificate has to be renewed without a user's command. */
 const VALID_MS = 3650 * DAY_MS;
 
 const [SEQUENCE, SET, INTEGER, BITS, OCTETS, OID, UTF8] = [0x30, 0x31, 0x02, 0x03, 0x04, 0x06, 0x0c];

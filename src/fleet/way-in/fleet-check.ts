@@ -20,23 +20,10 @@ import {
 } from "../nats/connection.ts";
 import { LinkFailure } from "../nats/link-failure.ts";
 import { readSignIn, type SignInOptions } from "../nats/sign-in.ts";
-import {
-  askSubject,
-  BUCKET,
-  beatSubject,
-  callSubject,
-  inboxOf,
-  keySubject,
-  LAYER_NEWS,
-  LAYER_STREAM,
-  LAYER_SUBJECT,
-  offerSubject,
-  rollCallSubject,
-  STREAM,
-} from "../nats/subjects.ts";
 import { certificatePaths, readFleet } from "./fleet-folder.ts";
 import { nextName, readMembership } from "./membership.ts";
 import { OPERATOR_SECRET } from "./operator-key.ts";
+import { type MachineUse, NOBODY, neededBy, type Permission, tooMuchFor } from "./permissions.ts";
 
 interface CheckOptions extends Omit<SignInOptions, "config"> {
   readonly home: string;
@@ -173,88 +160,4 @@ async function refusals(
     return refused;
   }
   throw new LinkFailure("looking at the permissions: no answer in time");
-}
-
-// The permissions that a machine needs, and those that it must not have, as docs/fleet.md lists them.
-
-interface Permission {
-  readonly may: "publish" | "subscribe";
-  /** Where a machine uses many subjects of a kind, one of them. */
-  readonly subject: string;
-  /** What the machine does with the permission, or, for a dangerous one, could do. */
-  readonly purpose: string;
-}
-
-interface MachineUse {
-  readonly name: string;
-  /** The machine exports or imports backends. */
-  readonly calls: boolean;
-  /** The machine shares its clients' sessions. */
-  readonly sessions: boolean;
-  /** The machine signs the common configuration. */
-  readonly signs: boolean;
-  /** The machine joined by a code, so it replaces its key by a request. */
-  readonly asksForKeys: boolean;
-}
-
-/** A name that no machine has. */
-export const NOBODY = "mountaineer-permission-probe";
-
-/** In the order of the table in docs/fleet.md. */
-export function neededBy({ name, calls, sessions, signs, asksForKeys }: MachineUse): readonly Permission[] {
-  const publish = (purpose: string, ...subjects: readonly string[]): Permission[] =>
-    subjects.map((subject) => ({ may: "publish", subject, purpose }));
-  const subscribe = (purpose: string, ...subjects: readonly string[]): Permission[] =>
-    subjects.map((subject) => ({ may: "subscribe", subject, purpose }));
-  const lending = "export and import";
-  const streams = calls ? (sessions ? `${lending}, and sessions` : lending) : "sessions";
-  const reading = "reading what others tell";
-  const config = "reading the fleet's configuration";
-  const writing = "writing the fleet's configuration";
-  return [
-    ...publish("telling what it is", `$KV.${BUCKET}.${name}`),
-    ...publish("showing that it is there", beatSubject(name)),
-    ...publish("asking who is there", rollCallSubject(name)),
-    ...(calls ? publish(lending, offerSubject(name), askSubject(name)) : []),
-    ...(calls || sessions ? publish(streams, callSubject(name, NOBODY)) : []),
-    ...(asksForKeys ? publish("exchanging its key", keySubject(name)) : []),
-    ...publish("finding the bucket", "$JS.API.INFO", `$JS.API.STREAM.INFO.${STREAM}`),
-    ...publish(
-      reading,
-      `$JS.API.CONSUMER.CREATE.${STREAM}.${NOBODY}`,
-      `$JS.API.CONSUMER.INFO.${STREAM}.${NOBODY}`,
-      `$JS.API.CONSUMER.DELETE.${STREAM}.${NOBODY}`,
-      `$JS.FC.${STREAM}.${NOBODY}`,
-    ),
-    ...publish(config, `$JS.API.STREAM.MSG.GET.${LAYER_STREAM}`),
-    ...(signs ? publish(writing, `$JS.API.STREAM.INFO.${LAYER_STREAM}`, LAYER_SUBJECT, LAYER_NEWS) : []),
-    ...subscribe("answers", `${inboxOf(name)}.>`),
-    ...subscribe("who is there", beatSubject("*")),
-    ...subscribe("who asks for that", rollCallSubject("*")),
-    ...(calls ? subscribe(lending, offerSubject("*"), askSubject("*")) : []),
-    ...(calls || sessions ? subscribe(streams, callSubject("*", name)) : []),
-    ...subscribe("news of the fleet's configuration", LAYER_NEWS),
-  ];
-}
-
-/** Permissions to forge messages of other machines, or to read messages for them. */
-function tooMuchFor({ name, signs }: MachineUse): readonly Permission[] {
-  const lies = "write under the names of others";
-  return [
-    { may: "publish", subject: `$KV.${BUCKET}.${NOBODY}`, purpose: lies },
-    { may: "publish", subject: beatSubject(NOBODY), purpose: lies },
-    { may: "publish", subject: offerSubject(NOBODY), purpose: "offer tools in the names of others" },
-    { may: "publish", subject: callSubject(NOBODY, name), purpose: "call in the names of others" },
-    { may: "subscribe", subject: `${inboxOf(NOBODY)}.>`, purpose: "hear answers to others" },
-    { may: "subscribe", subject: callSubject("*", NOBODY), purpose: "hear calls to others" },
-    ...(signs
-      ? []
-      : [
-          {
-            may: "publish",
-            subject: LAYER_SUBJECT,
-            purpose: "write where the fleet's configuration stands",
-          } as const,
-        ]),
-  ];
 }

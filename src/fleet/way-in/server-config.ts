@@ -1,22 +1,9 @@
 // The configuration of the fleet's nats-server, derived from the record: users, and the subjects that each may use.
 import { isIP } from "node:net";
-import {
-  askSubject,
-  BUCKET,
-  beatSubject,
-  callSubject,
-  inboxOf,
-  keyInbox,
-  keySubject,
-  LAYER_NEWS,
-  LAYER_STREAM,
-  LAYER_SUBJECT,
-  offerSubject,
-  rollCallSubject,
-  STREAM,
-} from "../nats/subjects.ts";
+import { inboxOf } from "../nats/subjects.ts";
 import type { FleetRecord } from "./fleet-record.ts";
 import { splitAddress } from "./join-code.ts";
+import { grantsOf } from "./permissions.ts";
 
 export interface ServerPaths {
   readonly certificate: string;
@@ -25,7 +12,7 @@ export interface ServerPaths {
   readonly log: string;
 }
 
-type Permissions = ReturnType<typeof memberPermissions>;
+type Permissions = ReturnType<typeof grantsOf>;
 
 export function joinSubject(id: string): string {
   return `mountaineer.join.${id}`;
@@ -41,7 +28,7 @@ export function serverConfig(record: FleetRecord, paths: ServerPaths): string {
   const users = [
     ...record.members.flatMap(({ name, key, nextKey }) =>
       [key, ...(nextKey === undefined ? [] : [nextKey])].map((one) =>
-        userText(one, memberPermissions(name, name === record.home)),
+        userText(one, grantsOf(name, name === record.home)),
       ),
     ),
     ...record.invitations.flatMap(({ id, guest, host: answerer }) => [
@@ -72,52 +59,6 @@ ${users.join("\n")}
   ]
 }
 `;
-}
-
-/**
- * A machine reads the whole bucket of summaries and writes its own key. JetStream delivers without checking permissions,
- * so a machine may request only what it may read. The server's own machine, which has the operator's key, alone makes the
- * buckets and writes the common configuration.
- */
-function memberPermissions(name: string, isHome: boolean) {
-  const making = [STREAM, LAYER_STREAM].flatMap((stream) =>
-    ["CREATE", "UPDATE"].map((verb) => `$JS.API.STREAM.${verb}.${stream}`),
-  );
-  return {
-    publish: [
-      `$KV.${BUCKET}.${name}`,
-      beatSubject(name),
-      rollCallSubject(name),
-      offerSubject(name),
-      askSubject(name),
-      callSubject(name, "*"),
-      keySubject(name),
-      "$JS.API.INFO",
-      `$JS.API.STREAM.INFO.${STREAM}`,
-      `$JS.API.STREAM.MSG.GET.${STREAM}`,
-      `$JS.API.DIRECT.GET.${STREAM}`,
-      `$JS.API.DIRECT.GET.${STREAM}.>`,
-      `$JS.API.CONSUMER.CREATE.${STREAM}`,
-      `$JS.API.CONSUMER.CREATE.${STREAM}.>`,
-      `$JS.API.CONSUMER.INFO.${STREAM}.>`,
-      `$JS.API.CONSUMER.DELETE.${STREAM}.>`,
-      `$JS.ACK.${STREAM}.>`,
-      `$JS.FC.${STREAM}.>`,
-      `$JS.API.STREAM.MSG.GET.${LAYER_STREAM}`,
-      ...(isHome ? [...making, `$JS.API.STREAM.INFO.${LAYER_STREAM}`, LAYER_SUBJECT, LAYER_NEWS] : []),
-      ...(isHome ? [`${keyInbox("*")}.>`] : []),
-    ],
-    subscribe: [
-      `${inboxOf(name)}.>`,
-      beatSubject("*"),
-      rollCallSubject("*"),
-      offerSubject("*"),
-      askSubject("*"),
-      callSubject("*", name),
-      LAYER_NEWS,
-      ...(isHome ? [keySubject("*")] : []),
-    ],
-  };
 }
 
 function userText(key: string, { publish, subscribe }: Permissions): string {

@@ -26,8 +26,9 @@ import {
   STREAM,
   unheardInbox,
 } from "../../../src/fleet/nats/subjects.ts";
-import { NOBODY, neededBy, probePermissions } from "../../../src/fleet/way-in/fleet-check.ts";
+import { probePermissions } from "../../../src/fleet/way-in/fleet-check.ts";
 import { keptAuthority, keptKey, type Membership } from "../../../src/fleet/way-in/membership.ts";
+import { NOBODY, neededBy } from "../../../src/fleet/way-in/permissions.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";

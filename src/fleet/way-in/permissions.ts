@@ -1,0 +1,139 @@
+// The permissions of a machine on the fleet's server. The server's configuration grants them, and the doctor tests them.
+// docs/fleet.md lists them in the same order.
+import {
+  askSubject,
+  BUCKET,
+  beatSubject,
+  callSubject,
+  inboxOf,
+  keyInbox,
+  keySubject,
+  LAYER_NEWS,
+  LAYER_STREAM,
+  LAYER_SUBJECT,
+  offerSubject,
+  rollCallSubject,
+  STREAM,
+} from "../nats/subjects.ts";
+
+export interface Permission {
+  readonly may: "publish" | "subscribe";
+  readonly subject: string;
+  /** What the machine does with the permission, or, for a dangerous one, could do. */
+  readonly purpose: string;
+}
+
+export interface MachineUse {
+  readonly name: string;
+  /** The machine exports or imports backends. */
+  readonly calls: boolean;
+  /** The machine shares its clients' sessions. */
+  readonly sessions: boolean;
+  /** The machine signs the common configuration. */
+  readonly signs: boolean;
+  /** The machine joined by a code, so it replaces its key by a request. */
+  readonly asksForKeys: boolean;
+}
+
+/** A name that no machine has. */
+export const NOBODY = "mountaineer-permission-probe";
+
+type Row = readonly [
+  may: Permission["may"],
+  purpose: string,
+  isUsed: boolean,
+  ...patterns: readonly string[],
+];
+
+/**
+ * A machine reads the whole bucket of summaries and writes its own key. JetStream delivers without checking permissions,
+ * so a machine may request only what it may read.
+ */
+function rowsOf({ name, calls, sessions, signs, asksForKeys }: MachineUse): readonly Row[] {
+  const lending = "export and import";
+  const streams = calls ? (sessions ? `${lending}, and sessions` : lending) : "sessions";
+  const reading = "reading what others tell";
+  const api = "$JS.API";
+  return [
+    ["publish", "telling what it is", true, `$KV.${BUCKET}.${name}`],
+    ["publish", "showing that it is there", true, beatSubject(name)],
+    ["publish", "asking who is there", true, rollCallSubject(name)],
+    ["publish", lending, calls, offerSubject(name), askSubject(name)],
+    ["publish", streams, calls || sessions, callSubject(name, "*")],
+    ["publish", "exchanging its key", asksForKeys, keySubject(name)],
+    ["publish", "finding the bucket", true, `${api}.INFO`, `${api}.STREAM.INFO.${STREAM}`],
+    ["publish", reading, true, `${api}.CONSUMER.CREATE.${STREAM}.>`, `${api}.CONSUMER.INFO.${STREAM}.>`],
+    ["publish", reading, true, `${api}.CONSUMER.DELETE.${STREAM}.>`, `$JS.FC.${STREAM}.>`],
+    ["publish", "reading the fleet's configuration", true, `${api}.STREAM.MSG.GET.${LAYER_STREAM}`],
+    [
+      "publish",
+      "writing the fleet's configuration",
+      signs,
+      `${api}.STREAM.INFO.${LAYER_STREAM}`,
+      LAYER_SUBJECT,
+      LAYER_NEWS,
+    ],
+    ["subscribe", "answers", true, `${inboxOf(name)}.>`],
+    ["subscribe", "who is there", true, beatSubject("*")],
+    ["subscribe", "who asks for that", true, rollCallSubject("*")],
+    ["subscribe", lending, calls, offerSubject("*"), askSubject("*")],
+    ["subscribe", streams, calls || sessions, callSubject("*", name)],
+    ["subscribe", "news of the fleet's configuration", true, LAYER_NEWS],
+  ];
+}
+
+/** The permissions that this use needs. A subject to publish to is one that its pattern allows. */
+export function neededBy(use: MachineUse): readonly Permission[] {
+  return rowsOf(use).flatMap(([may, purpose, isUsed, ...patterns]) =>
+    patterns
+      .filter(() => isUsed)
+      .map((pattern) => {
+        const subject = may === "publish" ? pattern.replace(/[*>]$/, NOBODY) : pattern;
+        return { may, subject, purpose };
+      }),
+  );
+}
+
+/** Permissions to forge messages of other machines, or to read messages for them. */
+export function tooMuchFor({ name, signs }: MachineUse): readonly Permission[] {
+  const lies = "write under the names of others";
+  const dangerous: readonly Permission[] = [
+    { may: "publish", subject: `$KV.${BUCKET}.${NOBODY}`, purpose: lies },
+    { may: "publish", subject: beatSubject(NOBODY), purpose: lies },
+    { may: "publish", subject: offerSubject(NOBODY), purpose: "offer tools in the names of others" },
+    { may: "publish", subject: callSubject(NOBODY, name), purpose: "call in the names of others" },
+    { may: "subscribe", subject: `${inboxOf(NOBODY)}.>`, purpose: "hear answers to others" },
+    { may: "subscribe", subject: callSubject("*", NOBODY), purpose: "hear calls to others" },
+    { may: "publish", subject: LAYER_SUBJECT, purpose: "write where the fleet's configuration stands" },
+  ];
+  return signs ? dangerous.slice(0, -1) : dangerous;
+}
+
+/**
+ * The patterns that the server grants to a member, whatever the member uses. The server's own machine (`isHome`), which
+ * has the operator's key, alone makes the buckets, writes the common configuration and answers key requests.
+ */
+export function grantsOf(
+  name: string,
+  isHome: boolean,
+): Readonly<Record<Permission["may"], readonly string[]>> {
+  const rows = rowsOf({ name, calls: true, sessions: true, signs: isHome, asksForKeys: true });
+  const granted = (may: Permission["may"]): readonly string[] =>
+    rows.flatMap(([verb, , isUsed, ...patterns]) => (verb === may && isUsed ? patterns : []));
+  const making = [STREAM, LAYER_STREAM].flatMap((stream) =>
+    ["CREATE", "UPDATE"].map((verb) => `$JS.API.STREAM.${verb}.${stream}`),
+  );
+  return {
+    publish: [
+      ...granted("publish"),
+      // Alternatives that other versions of the NATS library use.
+      `$JS.API.STREAM.MSG.GET.${STREAM}`,
+      `$JS.API.DIRECT.GET.${STREAM}`,
+      `$JS.API.DIRECT.GET.${STREAM}.>`,
+      `$JS.API.CONSUMER.CREATE.${STREAM}`,
+      `$JS.ACK.${STREAM}.>`,
+      ...(isHome ? [...making, `${keyInbox("*")}.>`] : []),
+    ],
+    subscribe: [...granted("subscribe"), ...(isHome ? [keySubject("*")] : [])],
+  };
+}
