@@ -36,16 +36,7 @@ const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
 /** The scheme of an Authorization header, before its secret. */
 const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
 /** Keys that change what a server does; a value that was not understood is a problem. */
-const DECISIVE = [
-  "args",
-  "cwd",
-  "env",
-  "env_vars",
-  "headers",
-  "http_headers",
-  "enabled",
-  "disabled",
-] as const;
+const DECISIVE = "args cwd env env_vars headers http_headers enabled disabled".split(" ");
 const LONGEST_NAME = 64;
 const LONGEST_LINE = 200;
 
@@ -56,40 +47,24 @@ export function importedServer(
   options: ImportOptions,
 ): ImportedServer | null {
   const server = withoutShell(withoutProxy(readForeignEntry(entry)));
-  if (server.command === null && server.url === null) return null;
-  const ownName = backendName(name);
-  const secrets = new Map<string, string>();
-  const inputs = new Map<string, string>();
-  const isTaken = (one: string): boolean =>
-    secrets.has(one) || options.kept.has(one) || [...inputs.values()].includes(one);
-  const unset = new Set<string>();
-  const reader = createTextReader(options, (from, id) => {
-    if (from === "variable") unset.add(id);
-    // An existing secret belongs to another server, so the name must be unused.
-    const secret = inputs.get(id) ?? freeSecretName(`${ownName}-${id}`, isTaken);
-    inputs.set(id, secret);
-    return secret;
-  });
-  const wanted: string[] = [];
-  const problems: string[] = [];
-  const plain = (text: string): string => take(reader.plain(text), wanted, problems);
-  const connection =
-    server.command === null
-      ? addressed(server.url ?? "", plain, options, problems)
-      : started(server.command, server, plain, options, problems);
-  const texts = referenced(ownName, server, { reader, wanted, problems, secrets, isTaken });
-  problems.push(...[...unset].map((variable) => `the variable ${variable} is not set here`));
-  problems.push(
-    ...DECISIVE.filter((key) => isGiven(server.unknown[key])).map((key) => `its ${key} is not understood`),
-  );
-  const [problem = null] = problems;
+  const { command, url, settings, unknown } = server;
+  if (command === null && url === null) return null;
+  const reading = new ServerReading(backendName(name), options);
+  const connection = command === null ? reading.address(url ?? "") : reading.program(command, server);
+  const texts =
+    command === null ? reading.texts("headers", server.headers) : reading.texts("env", server.env);
+  const [problem = null] = [
+    ...reading.problems,
+    ...[...reading.unset].map((variable) => `the variable ${variable} is not set here`),
+    ...DECISIVE.filter((key) => isGiven(unknown[key])).map((key) => `its ${key} is not understood`),
+  ];
   const isEnabled = server.enabled && problem === null;
   return {
-    name: ownName,
-    table: { ...connection, ...(isEnabled ? {} : { enabled: false }), ...server.settings, ...texts },
-    secrets,
-    wanted: [...new Set(wanted)],
-    leftOver: Object.entries(server.unknown).map(([key, value]) => leftOverLine(key, value)),
+    name: reading.name,
+    table: { ...connection, ...(isEnabled ? {} : { enabled: false }), ...settings, ...texts },
+    secrets: reading.secrets,
+    wanted: [...reading.wanted],
+    leftOver: Object.entries(unknown).map(([key, value]) => leftOverLine(key, value)),
     problem,
   };
 }
@@ -101,109 +76,121 @@ export function entrySecrets(entry: JsonMembers): readonly string[] {
     Object.entries(env).map(([key, text]) => [key, text === null ? [] : [text]]),
   );
   const sent = Object.fromEntries(Object.entries(headers).map(([key, text]) => [key, [text]]));
-  const connections: BackendConfig["connection"][] = [
-    { type: "stdio", command: command ?? "", args, env: given, cwd: "/" },
-    { type: "streamable-http", url: url ?? "", headers: sent },
+  return [
+    ...secretsIn({ type: "stdio", command: command ?? "", args, env: given, cwd: "/" }),
+    ...secretsIn({ type: "streamable-http", url: url ?? "", headers: sent }),
   ];
-  return connections
-    .flatMap((connection) => literalSecrets([{ name: "server", connection }]))
-    .map(({ value }) => value);
+}
+
+function secretsIn(connection: BackendConfig["connection"]): readonly string[] {
+  return literalSecrets([{ name: "server", connection }]).map(({ value }) => value);
 }
 
 function isGiven(value: unknown): boolean {
   return value !== undefined && value !== null && value !== "";
 }
 
-function take(meaning: ReturnType<TextReader["plain"]>, wanted: string[], problems: string[]): string {
-  wanted.push(...meaning.wanted);
-  if (meaning.problem !== null) problems.push(meaning.problem);
-  return meaning.text;
-}
+/** Reads the texts of one server, and gathers its secrets and problems. */
+class ServerReading {
+  readonly name: string;
+  /** Secrets from the entry, by their new names. */
+  readonly secrets = new Map<string, string>();
+  readonly wanted = new Set<string>();
+  readonly problems: string[] = [];
+  /** Variables without a value. */
+  readonly unset = new Set<string>();
+  readonly #options: ImportOptions;
+  readonly #reader: TextReader;
+  /** Names of secrets for inputs and unset variables, by id. */
+  readonly #inputs = new Map<string, string>();
 
-type Plain = (text: string) => string;
-
-function started(
-  given: string,
-  { args, cwd }: ForeignServer,
-  plain: Plain,
-  { allowLiteral }: ImportOptions,
-  problems: string[],
-): ConfigTable {
-  const command = plain(given);
-  const words = args.map(plain);
-  if ([command, ...words].some((word) => WINDOWS_PATH.test(word))) problems.push("it has a path of Windows");
-  const holdsSecret = hasSecret({ type: "stdio", command, args: words, env: {}, cwd: "/" });
-  if (holdsSecret && !allowLiteral) {
-    problems.push("an argument holds a secret, which is left out: --allow-literal writes it as it is");
+  constructor(name: string, options: ImportOptions) {
+    this.name = name;
+    this.#options = options;
+    this.#reader = createTextReader(options, (from, id) => {
+      if (from === "variable") this.unset.add(id);
+      const secret = this.#inputs.get(id) ?? this.#newName(id);
+      this.#inputs.set(id, secret);
+      return secret;
+    });
   }
-  const shown = holdsSecret && !allowLiteral ? shownArguments(command, words, "log") : words;
-  return {
-    command,
-    ...(shown.length === 0 ? {} : { args: [...shown] }),
-    ...(cwd === null ? {} : { cwd: plain(cwd) }),
-  };
-}
 
-function addressed(
-  given: string,
-  plain: Plain,
-  { allowLiteral }: ImportOptions,
-  problems: string[],
-): ConfigTable {
-  const url = plain(given);
-  const hides = !allowLiteral && hasSecret({ type: "streamable-http", url, headers: {} });
-  if (hides)
-    problems.push("the address holds a secret, which is left out: --allow-literal writes it as it is");
-  return { url: hides ? shownUrl(url, "log") : url };
-}
-
-function hasSecret(connection: BackendConfig["connection"]): boolean {
-  return literalSecrets([{ name: "server", connection }]).length > 0;
-}
-
-interface Gathered {
-  readonly reader: TextReader;
-  readonly wanted: string[];
-  readonly problems: string[];
-  readonly secrets: Map<string, string>;
-  readonly isTaken: (secret: string) => boolean;
-}
-
-/** The variables or headers, with a reference instead of each secret that is written out. */
-function referenced(name: string, server: ForeignServer, gathered: Gathered): ConfigTable {
-  const { reader, wanted, problems } = gathered;
-  const isProgram = server.command !== null;
-  const texts = Object.entries<string | null>(isProgram ? server.env : server.headers).map(([key, given]) => {
-    const written = given ?? `\${${key}}`;
-    const meaning = reader.reference(written);
-    const text = take(meaning, wanted, problems);
-    // A placeholder alone is no secret, but text beside it may be one.
-    if (meaning.problem !== null) return [key, /^\$\{[^{}]*\}$/.test(written) ? text : HIDDEN] as const;
-    return [key, withReferences(name, key, text, isProgram, gathered)] as const;
-  });
-  return texts.length === 0 ? {} : { [isProgram ? "env" : "headers"]: Object.fromEntries(texts) };
-}
-
-function withReferences(
-  name: string,
-  key: string,
-  text: string,
-  isProgram: boolean,
-  { secrets, isTaken }: Gathered,
-): string {
-  const reading = parseSecretText(text);
-  if (!reading.ok) return text;
-  const connection: BackendConfig["connection"] = isProgram
-    ? { type: "stdio", command: "", args: [], env: { [key]: reading.value }, cwd: "/" }
-    : { type: "streamable-http", url: "http://localhost/", headers: { [key]: reading.value } };
-  let referring = text;
-  for (const { value: found } of literalSecrets([{ name, connection }])) {
-    const value = found.replace(SCHEME, "");
-    const secret = freeSecretName(`${name}-${key}`, isTaken);
-    secrets.set(secret, value);
-    referring = referring.replace(escaped(value), () => `\${secret:${secret}}`);
+  program(given: string, { args, cwd }: ForeignServer): ConfigTable {
+    const command = this.#plain(given);
+    const words = args.map((word) => this.#plain(word));
+    if ([command, ...words].some((word) => WINDOWS_PATH.test(word)))
+      this.problems.push("it has a path of Windows");
+    const hides = this.#hides("an argument", { type: "stdio", command, args: words, env: {}, cwd: "/" });
+    const shown = hides ? shownArguments(command, words, "log") : words;
+    return {
+      command,
+      ...(shown.length === 0 ? {} : { args: [...shown] }),
+      ...(cwd === null ? {} : { cwd: this.#plain(cwd) }),
+    };
   }
-  return referring.replace(/^\$\{(secret:[^{}]+)\}$/, "$1");
+
+  address(given: string): ConfigTable {
+    const url = this.#plain(given);
+    const hides = this.#hides("the address", { type: "streamable-http", url, headers: {} });
+    return { url: hides ? shownUrl(url, "log") : url };
+  }
+
+  /** The variables or headers, with a reference instead of each secret that is written out. */
+  texts(key: "env" | "headers", given: Readonly<Record<string, string | null>>): ConfigTable {
+    const texts = Object.entries(given).map(([name, text]) => {
+      const written = text ?? `\${${name}}`;
+      const meaning = this.#reader.reference(written);
+      const taken = this.#take(meaning);
+      if (meaning.problem === null) return [name, this.#withReferences(key, name, taken)] as const;
+      // A placeholder alone is no secret, but text beside it may be one.
+      return [name, /^\$\{[^{}]*\}$/.test(written) ? taken : HIDDEN] as const;
+    });
+    return texts.length === 0 ? {} : { [key]: Object.fromEntries(texts) };
+  }
+
+  #withReferences(key: "env" | "headers", name: string, text: string): string {
+    const reading = parseSecretText(text);
+    if (!reading.ok) return text;
+    const found = secretsIn(
+      key === "env"
+        ? { type: "stdio", command: "", args: [], env: { [name]: reading.value }, cwd: "/" }
+        : { type: "streamable-http", url: "http://localhost/", headers: { [name]: reading.value } },
+    );
+    let referring = text;
+    for (const literal of found) {
+      const value = literal.replace(SCHEME, "");
+      const secret = this.#newName(name);
+      this.secrets.set(secret, value);
+      referring = referring.replace(escaped(value), () => `\${secret:${secret}}`);
+    }
+    return referring.replace(/^\$\{(secret:[^{}]+)\}$/, "$1");
+  }
+
+  /** An unused name for a secret: an existing secret belongs to another server. */
+  #newName(key: string): string {
+    const { kept } = this.#options;
+    return freeSecretName(
+      `${this.name}-${key}`,
+      (name) => this.secrets.has(name) || kept.has(name) || [...this.#inputs.values()].includes(name),
+    );
+  }
+
+  /** True if the connection holds a secret that must not be written. */
+  #hides(where: string, connection: BackendConfig["connection"]): boolean {
+    if (this.#options.allowLiteral || secretsIn(connection).length === 0) return false;
+    this.problems.push(`${where} holds a secret, which is left out: --allow-literal writes it as it is`);
+    return true;
+  }
+
+  #plain(text: string): string {
+    return this.#take(this.#reader.plain(text));
+  }
+
+  #take({ text, wanted, problem }: ReturnType<TextReader["plain"]>): string {
+    for (const secret of wanted) this.wanted.add(secret);
+    if (problem !== null) this.problems.push(problem);
+    return text;
+  }
 }
 
 /** Removes `cmd /c`, by which Windows starts scripts. */
