@@ -1,9 +1,8 @@
 // The record of a client's file as it was before Mountaineer wrote to it, for an undo that restores every byte.
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { MountaineerError } from "../runtime/errors.ts";
 import { ensurePrivateFolder, readIfPresent, writeDurably } from "../runtime/files/durable-file.ts";
-import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
+import { withExclusive } from "../runtime/files/sqlite-file-lock.ts";
 import { list, nullable, object, reader, text } from "../runtime/shape.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { systemClock } from "../runtime/time/clock.ts";
@@ -32,16 +31,13 @@ const recordOf = reader(
 export async function changeAlone(home: string, change: () => Promise<void>): Promise<void> {
   const folder = join(home, "connections");
   await ensurePrivateFolder(folder);
-  const lock = await waitExclusive(join(folder, "lock.db"), { clock: systemClock, withinMs: LOCK_WAIT_MS });
-  if (lock === null)
-    throw new MountaineerError("lock_held", "a client is being connected by another process", {
-      retry: "later",
-    });
-  try {
-    await change();
-  } finally {
-    lock.release();
-  }
+  const wait = { clock: systemClock, withinMs: LOCK_WAIT_MS };
+  await withExclusive(
+    join(folder, "lock.db"),
+    wait,
+    "a client is being connected by another process",
+    change,
+  );
 }
 
 /** Readable only by its owner: a client's file may hold tokens. */

@@ -265,7 +265,7 @@ export class Switchboard {
         this.#held.note(tunnel, machine, bytes)?.fail("too much of it has come without its end");
       },
       onOver: () => {
-        this.#held.forget(tunnel);
+        this.#held.note(tunnel, machine, 0);
         this.#tunnels.delete(key);
         peer.tunnels.delete(tunnel);
         if (peer.tunnels.size > 0) return;
@@ -356,46 +356,33 @@ function closedStream(message: string, onEnd: (end: TunnelEnd) => void): Duplex 
 export const MOST_OF_MACHINE = 128 * 1024 * 1024;
 const MOST_IN_ALL = 2 * MOST_OF_MACHINE;
 
+/** Tunnels that hold little are not noted, so these are few, and their sums need no memory of their own. */
 class HeldBytes {
   readonly #tunnels = new Map<Tunnel, { readonly machine: string; readonly bytes: number }>();
-  readonly #machines = new Map<string, number>();
-  #inAll = 0;
 
   /**
    * Notes how much the tunnel holds now. Returns the tunnel that has to end because a limit is exceeded, which is the
    * largest tunnel of the machine that holds too much; null: none.
    */
   note(tunnel: Tunnel, machine: string, bytes: number): Tunnel | null {
-    this.forget(tunnel);
+    this.#tunnels.delete(tunnel);
     if (bytes === 0) return null;
     this.#tunnels.set(tunnel, { machine, bytes });
-    this.#add(machine, bytes);
-    if ((this.#machines.get(machine) ?? 0) > MOST_OF_MACHINE) return this.#largestOf(machine);
-    return this.#inAll > MOST_IN_ALL ? this.#largestOf(largest(this.#machines)) : null;
-  }
-
-  forget(tunnel: Tunnel): void {
-    const held = this.#tunnels.get(tunnel);
-    if (held === undefined) return;
-    this.#tunnels.delete(tunnel);
-    this.#add(held.machine, -held.bytes);
-  }
-
-  #add(machine: string, bytes: number): void {
-    this.#inAll += bytes;
-    const ofMachine = (this.#machines.get(machine) ?? 0) + bytes;
-    if (ofMachine === 0) this.#machines.delete(machine);
-    else this.#machines.set(machine, ofMachine);
-  }
-
-  #largestOf(machine: string | null): Tunnel | null {
-    const ofMachine = [...this.#tunnels].filter(([, held]) => held.machine === machine);
-    return largest(new Map(ofMachine.map(([tunnel, { bytes }]) => [tunnel, bytes])));
+    const machines = new Map<string, number>();
+    let inAll = 0;
+    for (const held of this.#tunnels.values()) {
+      inAll += held.bytes;
+      machines.set(held.machine, (machines.get(held.machine) ?? 0) + held.bytes);
+    }
+    const isOver = (machines.get(machine) ?? 0) > MOST_OF_MACHINE;
+    if (!isOver && inAll <= MOST_IN_ALL) return null;
+    const heaviest = isOver ? machine : largest(machines);
+    const ofMachine = [...this.#tunnels].filter(([, held]) => held.machine === heaviest);
+    return largest(ofMachine.map(([key, held]) => [key, held.bytes]));
   }
 }
 
 /** The key of the largest value. */
-function largest<T>(sizes: ReadonlyMap<T, number>): T | null {
-  const [first] = [...sizes].toSorted(([, one], [, other]) => other - one);
-  return first === undefined ? null : first[0];
+function largest<T>(sizes: Iterable<readonly [T, number]>): T | null {
+  return [...sizes].toSorted(([, one], [, other]) => other - one)[0]?.[0] ?? null;
 }

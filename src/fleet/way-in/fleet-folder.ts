@@ -1,5 +1,5 @@
 // The folder of the fleet's server in a home (mode 0700): record, configuration, certificates and store.
-import { mkdir, open, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
 import {
@@ -8,7 +8,7 @@ import {
   removeLeftovers,
   writeDurably,
 } from "../../runtime/files/durable-file.ts";
-import { waitExclusive } from "../../runtime/files/sqlite-file-lock.ts";
+import { withExclusive } from "../../runtime/files/sqlite-file-lock.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { fingerprintOf } from "../keys/nkey.ts";
 import { makeCertificates } from "./certificate.ts";
@@ -144,16 +144,6 @@ async function inTurn<T>(
   use: () => Promise<T>,
 ): Promise<T> {
   await ensurePrivateFolder(home);
-  const path = join(home, file);
-  // Private, so that no other user can hold the lock.
-  await (await open(path, "a", 0o600)).close();
-  const lock = await waitExclusive(path, { clock, withinMs: LOCK_WAIT_MS, signal });
-  if (lock === null) {
-    throw new MountaineerError("lock_held", "another command is changing this fleet", { retry: "later" });
-  }
-  try {
-    return await use();
-  } finally {
-    lock.release();
-  }
+  const wait = { clock, withinMs: LOCK_WAIT_MS, signal };
+  return withExclusive(join(home, file), wait, "another command is changing this fleet", use);
 }

@@ -2,7 +2,7 @@
 // when the process ends, and children do not inherit it.
 
 import { open } from "node:fs/promises";
-import { expecting } from "../errors.ts";
+import { expecting, MountaineerError } from "../errors.ts";
 import type { Clock } from "../time/clock.ts";
 
 export interface ExclusiveFileLock {
@@ -31,6 +31,12 @@ export function beginExclusive(path: string): ExclusiveFileLock | null {
   return { release: () => database.close() };
 }
 
+interface LockWait {
+  readonly clock: Clock;
+  readonly withinMs: number;
+  readonly signal?: AbortSignal;
+}
+
 /** Only ever creates: opening and closing a file that this process has locked would free its lock (POSIX). */
 export async function ensureLockFile(path: string): Promise<void> {
   await (await open(path, "wx", 0o600).catch(expecting("EEXIST", null)))?.close();
@@ -42,11 +48,7 @@ export async function ensureLockFile(path: string): Promise<void> {
  */
 export async function waitExclusive(
   path: string,
-  {
-    clock,
-    withinMs,
-    signal,
-  }: { readonly clock: Clock; readonly withinMs: number; readonly signal?: AbortSignal },
+  { clock, withinMs, signal }: LockWait,
 ): Promise<ExclusiveFileLock | null> {
   const untilMs = clock.monotonicMs() + withinMs;
   await ensureLockFile(path);
@@ -55,6 +57,22 @@ export async function waitExclusive(
     const lock = beginExclusive(path);
     if (lock !== null || clock.monotonicMs() >= untilMs) return lock;
     await clock.sleep(BETWEEN_TRIES_MS, signal);
+  }
+}
+
+/** Holds the lock while `use` runs. Rejects with `lock_held`, saying `holder`, and as `waitExclusive` does. */
+export async function withExclusive<T>(
+  path: string,
+  wait: LockWait,
+  holder: string,
+  use: () => Promise<T>,
+): Promise<T> {
+  const lock = await waitExclusive(path, wait);
+  if (lock === null) throw new MountaineerError("lock_held", holder, { retry: "later" });
+  try {
+    return await use();
+  } finally {
+    lock.release();
   }
 }
 

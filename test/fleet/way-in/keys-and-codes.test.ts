@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { randomBytes, X509Certificate } from "node:crypto";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { promisify } from "node:util";
 import { nkeys } from "@nats-io/transport-node";
 import {
   isSignedBy,
@@ -17,7 +20,7 @@ import { signAuthority } from "../../../src/fleet/layer/authority.ts";
 import { signHandover } from "../../../src/fleet/layer/handovers.ts";
 import { signLayer } from "../../../src/fleet/layer/signed-layer.ts";
 import { makeCertificates } from "../../../src/fleet/way-in/certificate.ts";
-import { folderPaths, makeFleet } from "../../../src/fleet/way-in/fleet-folder.ts";
+import { folderPaths, makeFleet, withFolder } from "../../../src/fleet/way-in/fleet-folder.ts";
 import { type FleetRecord, parseRecord, recordText } from "../../../src/fleet/way-in/fleet-record.ts";
 import {
   isAddress,
@@ -434,4 +437,22 @@ test("G1 what an earlier version signed is believed, and the other way round: th
       "216bb15620c40543",
     ],
   );
+});
+
+test("G1 while one command changes a fleet, no other process does, whatever else waits in the first", async (t) => {
+  const home = await temporaryFolder(t);
+  const place = { home, clock: systemClock };
+  const { signal } = new AbortController();
+  const ending = Promise.withResolvers<void>();
+  const holding = withFolder(place, signal, () => ending.promise);
+  await eventually(() => existsSync(join(home, "fleet.lock.db")));
+  const waiting = withFolder(place, signal, async () => {});
+  await systemClock.sleep(50);
+  const lock = JSON.stringify(new URL("../../../src/runtime/files/sqlite-file-lock.ts", import.meta.url));
+  const program = `const { beginExclusive } = await import(${lock});
+    console.log(beginExclusive(${JSON.stringify(join(home, "fleet.lock.db"))}) === null);`;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", program]);
+  assert.equal(stdout, "true\n");
+  ending.resolve();
+  await Promise.all([holding, waiting]);
 });
