@@ -9,27 +9,27 @@ import type { ClientPort } from "../../client-port.ts";
 import { errorReply, INTERNAL_ERROR, type JsonObject, type RpcId, type RpcMessage } from "../../json-rpc.ts";
 import { LEGACY_VERSIONS, MODERN_VERSION, type SpokenVersion } from "../../protocol.ts";
 
-/** Why a link, or one request on it, came to nothing. `message` is fit for people: no secret, no stack. */
+/** Why a link, or one request on it, failed. `message` is for people and contains no secret. */
 export interface LinkFailure {
-  readonly kind: /** The program could not be started, or the host not be reached. */
+  readonly kind: /** The program could not be started, or the host could not be reached. */
     | "unreachable"
-    /** The process ended, or the connection broke: whether the server did the work is not known. */
+    /** The process ended, or the connection broke: the server may have done the work. */
     | "closed"
     /** HTTP: the server no longer knows our session; it has not done the work. */
     | "session_lost"
     /** HTTP: an error status. */
     | "refused"
-    /** HTTP: there is no valid token, and there will be none for the next request either; it has not done the work. */
+    /** HTTP: there is no valid token, and none for the next request either; the server has not done the work. */
     | "unauthorized"
-    /** It answers something that is no MCP. */
+    /** The server answered something that is not MCP. */
     | "protocol"
-    /** It does not read what it is sent, or sends more than the bounds allow. */
+    /** The server does not read its input, or sends more than the limits allow. */
     | "overloaded";
   readonly message: string;
   readonly hint: string | null;
-  /** HTTP: the status by which the server refused it. */
+  /** HTTP: the status of the refusal. */
   readonly status?: number;
-  /** HTTP: the address takes no connections; absent where its name, its certificate or its answers are what is wrong. */
+  /** HTTP: the address accepts no connections. Absent if its name, certificate or answers are wrong instead. */
   readonly isAway?: true;
 }
 
@@ -53,48 +53,48 @@ export function unknownVersion(theirs: string): LinkFailure {
 export interface LinkEvents {
   /**
    * One parsed JSON value from the server (not checked to be JSON-RPC). `streamOf` is the id of the request whose HTTP
-   * response carried it; null on stdio and on a GET stream. A returned promise asks the link to read no more from that
-   * source (the one HTTP response, or the process) until it settles.
+   * response carried it; null on stdio and on a GET stream. A returned promise pauses the source (the one HTTP response,
+   * or the process) until it settles.
    */
   onMessage(message: unknown, streamOf: RpcId | null): Promise<void> | null;
-  /** A request that was sent will get no answer. On stdio only of one that the server's backlog has no room for. */
+  /** A request will get no answer. On stdio only if the backlog is full or the message cannot be written. */
   onRequestFailed(id: RpcId, failure: LinkFailure): void;
-  /** HTTP: the server refuses what it granted before; it may have forgotten the session. A request tells. */
+  /** HTTP: the server refuses a stream that it granted before, so it may have forgotten the session. */
   onDoubt(): void;
-  /** HTTP: the server's own stream was interrupted, and what it said meanwhile is lost. */
+  /** HTTP: the server's own stream was interrupted; messages sent meanwhile are lost. */
   onGap(): void;
-  /** Once; nothing comes after it. Not called after `close` was. */
+  /** Called once, as the last event, but not after `close`. */
   onClosed(failure: LinkFailure): void;
-  /** What the server writes beside the protocol: lines of stderr, and lines of stdout that are no JSON. */
+  /** A line outside the protocol: of stderr, or a line of stdout that is not JSON. */
   onLogLine(line: string): void;
 }
 
 /** The client that sends a request. */
 export type Sender = Pick<ClientPort, "sessionId" | "capabilities" | "logLevel">;
 
-/** HTTP without a session: each message says in its own headers what it is. */
+/** HTTP without a session: each message describes itself in its headers. */
 export interface StatelessSender {
-  /** As `BackendLink.send`. Ends the session there may be, and its stream. */
+  /** As `BackendLink.send`. Ends the session, if there is one, and its stream. */
   send(message: RpcMessage, headers: Readonly<Record<string, string>>): void;
-  /** Breaks the request off: to close its stream is to cancel it. Nothing more comes of it. */
+  /** Cancels a request by closing its stream. No event of this request follows. */
   abandon(id: RpcId): void;
 }
 
 export interface BackendLink {
-  /** The process' id; null over HTTP. */
+  /** The id of the process; null over HTTP. */
   readonly pid: number | null;
-  /** Bytes accepted by `send` and not yet taken by the server. */
+  /** Bytes accepted by `send` that the server has not received. */
   readonly backlogBytes: number;
   /**
-   * Hands over one message, in order. Never throws: what cannot be sent comes back as `onRequestFailed` (a request) or
-   * is dropped (the rest). `sender`: the client whose request it is; absent or null: the gateway's own.
+   * Sends one message, in order. Never throws: a request that cannot be sent fails with `onRequestFailed`, another
+   * message is dropped. `sender`: the client that sends the request; absent or null: the gateway.
    */
   send(message: RpcMessage, sender?: Sender | null): void;
-  /** After the initialize result: what later messages carry, and from when the server's own stream is read. */
+  /** Called after the result of `initialize`. Later messages carry the version, and the server's own stream is opened. */
   established(version: SpokenVersion): void;
-  /** Of a transport that can do without sessions. */
+  /** Present if the transport can send messages without a session. */
   readonly stateless?: StatelessSender;
-  /** Why this tool cannot be called over the link; null: it can. Absent: any can. */
+  /** Why this tool cannot be called over the link; null: it can. Absent: all tools can. */
   readonly toolFault?: (tool: JsonObject) => string | null;
   /**
    * Ends in order, within 5 s: stdio closes stdin, then SIGTERM, then SIGKILL to the process group; HTTP deletes the
@@ -103,12 +103,10 @@ export interface BackendLink {
   close(): Promise<void>;
 }
 
-/** Opens a link; rejects never: a failure comes as `onClosed`. Nothing is called back synchronously. */
+/** Opens a link. Never throws: a failure comes as `onClosed`. Nothing is called back synchronously. */
 export type OpenLink = (events: LinkEvents) => BackendLink;
 
-// A link that could not be opened: it reports why, once, and does nothing else.
-
-/** Calls `onClosed` back after this turn, unless it is closed first. */
+/** A link that could not be opened. Calls `onClosed` after this turn, unless it is closed first. */
 export function closedLink(failure: LinkFailure, events: LinkEvents): BackendLink {
   let closed = false;
   setImmediate(() => {
@@ -127,18 +125,16 @@ export function closedLink(failure: LinkFailure, events: LinkEvents): BackendLin
   };
 }
 
-// The text of a message towards a server, and what becomes of a message that cannot be sent.
-
-/** Of one message from the server, and of what waits to be taken by it. */
+/** Limit of one message from the server, and of the backlog. */
 export const LIMIT_BYTES = 64 * 1024 * 1024;
 
-// Parsing nests deeper than writing does, so anybody who sends 60 KB can make such a message.
+// JSON can be parsed with deeper nesting than can be written, so a message of 60 KB can cause this.
 const UNWRITABLE = linkFailure("refused", "the message is nested too deep to be sent");
 const OVERLOADED = linkFailure("overloaded", "it does not read its input: too much is waiting for it");
 
 /**
- * As JSON. Null: nothing is sent; if it is a request, `events` gets its failure, soon and while `isOpen`. An answer that
- * cannot be written becomes an error, so that the server does not wait for it. `isFull`: the server takes no more.
+ * The message as JSON. Null: it cannot be sent; a request then fails asynchronously, if `isOpen` still holds. An answer
+ * that cannot be written becomes an error, so that the server does not wait for it. `isFull`: the backlog is at its limit.
  */
 export function linkText(
   message: RpcMessage,
@@ -149,7 +145,7 @@ export function linkText(
   try {
     if (!isFull) return JSON.stringify(message);
   } catch (error) {
-    // Also what is longer than a string may be.
+    // RangeError: nested too deep, or longer than the longest string.
     if (!(error instanceof RangeError)) throw error;
     if (!("method" in message)) {
       const { id } = message;
@@ -165,21 +161,18 @@ export function linkText(
   return null;
 }
 
-// Makes text from a backend fit for logs and people.
-
 const LINE_LENGTH = 4_096;
-/** Looked at of a longer text. */
+/** The rest of a longer text is ignored. */
 const READ_LENGTH = 64 * 1024;
 
-/** Makes one line fit to be kept and shown: no control characters, no secrets, at most 4 KiB. */
+/** Makes one line of a backend safe to keep and show: no control characters, no secrets, at most 4 KiB. */
 export type CleanLine = (line: string) => string;
 
-/** `secrets` never appear in what comes out. */
 export function createLineCleaner(secrets: readonly string[]): CleanLine {
   const redaction = createRedaction();
   for (const secret of secrets) redaction.redact(secret);
   return (line) => {
-    // Redacted before it is cut: half a secret is one, too.
+    // Redacted before it is cut, so that no part of a secret remains.
     const plain = harmless(redaction.clean(stripVTControlCharacters(line.slice(0, READ_LENGTH))));
     return plain.length > LINE_LENGTH ? `${plain.slice(0, LINE_LENGTH)}…` : plain;
   };

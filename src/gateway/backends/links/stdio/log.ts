@@ -1,19 +1,19 @@
-// Reads what a backend writes beside the protocol, at a bounded rate: the excess of a flood is dropped.
+// Reads a backend's log lines at a bounded rate; the excess is dropped.
 import type { Readable } from "node:stream";
 import { createLineSplitter, type LineSplitter } from "../../../../runtime/text/line-splitter.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 
 const LINE_BYTES = 64 * 1024;
 const WINDOW_MS = 1_000;
-/** What a window may hold; a server that logs each of a thousand calls a second stays below. */
+/** Limits per window, enough for a server that logs each of a thousand calls a second. */
 const WINDOW_LINES = 2_000;
 const WINDOW_BYTES = 512 * 1024;
-/** Beyond it one chunk (64 KiB) is read and dropped in that time: some 13 MB/s, at little cost to us. */
+/** Beyond the limits one chunk (64 KiB) per pause is read and dropped: 13 MB/s, at little cost. */
 const DROP_PAUSE_MS = 5;
 
 /**
- * Reads to the end of the stream, at a bounded rate. Lines come whole, and not yet cleaned. What is returned ends the
- * reading; `isRead`: what is left without a line's end is handed over before.
+ * Delivers complete lines, not cleaned. The returned function ends the reading; `isRead`: it first delivers the rest
+ * without a line's end.
  */
 export function readLogLines(
   stream: Readable,
@@ -28,7 +28,7 @@ export function readLogLines(
   let timer: Timer | null = null;
   let over = false;
 
-  const tellDropped = (): void => {
+  const reportDropped = (): void => {
     if (dropped > 0) onLine(`(${dropped} bytes of log were dropped: too much at once)`);
     dropped = 0;
   };
@@ -45,7 +45,7 @@ export function readLogLines(
       windowEndMs = nowMs + WINDOW_MS;
       lines = 0;
       bytes = 0;
-      tellDropped();
+      reportDropped();
     }
     bytes += chunk.length;
     if (bytes > WINDOW_BYTES || lines >= WINDOW_LINES) {
@@ -66,48 +66,49 @@ export function readLogLines(
   stream.on("error", () => {});
 
   return (isRead) => {
-    const rest = isRead && !over ? splitter.rest() : null;
-    if (rest !== null && rest !== "") onLine(rest);
-    if (isRead && !over) tellDropped();
+    if (isRead && !over) {
+      const rest = splitter.rest() ?? "";
+      if (rest !== "") onLine(rest);
+      reportDropped();
+    }
     over = true;
     timer?.[Symbol.dispose]();
     stream.off("data", onData);
   };
 }
 
-// The line of a program's output that says best why it ended: mostly its last, but Node and npm end with a line that
-// says nothing.
+// The line of a program's output that best explains its end: usually the last, but Node and npm end with a line that
+// explains nothing.
 
-/** A Node program's end, after the error and its stack. */
+/** The last line of a Node program, after the error and its stack. */
 const NODE_ENDS = /^Node\.js v\d/;
 const ERROR_HEAD = /^(?:Uncaught )?[\w$.]*(?:Error|Exception)(?: \[[^\]]+\])?: \S/;
-/** The last line of npm and npx, after the line that says what went wrong. */
+/** The last line of npm and npx, after the error. */
 const NPM_ENDS = /^npm (?:error|ERR!) A complete log of this run/;
-/** The first of npm's lines that is a sentence. */
+/** The first line of npm's error that is a sentence. */
 const NPM_HEAD = /^npm (?:error|ERR!) (?!code |syscall |errno |path |dest |A complete log)\S+ \S/;
 
-/** What `npx` and `uvx` write while they download a server. */
+/** Lines that `npx` and `uvx` write while they download a server. */
 const INSTALLER = /^(?:npm |\s*(?:Resolved|Downloading|Downloaded|Building|Built|Prepared|Installed) )/;
 
-/** The server itself has not written this, nor has it begun. */
+/** True for a line of an installer: the server itself has not started yet. */
 export function isInstallerLine(line: string): boolean {
   return INSTALLER.test(line);
 }
 
 export class ExitReason {
-  /** As it was written; null: nothing. */
+  /** Not cleaned; null: the program wrote nothing. */
   lastLine: string | null = null;
   #error: string | null = null;
   #npm: string | null = null;
 
-  /** Takes the next line that the program wrote. */
   add(line: string): void {
     this.lastLine = line;
     if (ERROR_HEAD.test(line)) this.#error = line;
     else if (NPM_HEAD.test(line)) this.#npm ??= line;
   }
 
-  /** What to tell people; null: nothing was written. */
+  /** The line to show; null: the program wrote nothing. */
   get text(): string | null {
     const { lastLine } = this;
     if (lastLine !== null && NODE_ENDS.test(lastLine)) return this.#error ?? lastLine;

@@ -1,5 +1,4 @@
-// Reads messages from a program's standard output, one JSON value a line, and pauses it for a receiver that wants no
-// more for now.
+// Reads messages from a program's standard output, one JSON value per line, and pauses while the receiver asks for that.
 import type { Readable } from "node:stream";
 import { parseExactly } from "../../../../runtime/text/exact-json.ts";
 import { createLineSplitter, type LineSplitter } from "../../../../runtime/text/line-splitter.ts";
@@ -8,16 +7,16 @@ import type { Clock } from "../../../../runtime/time/clock.ts";
 import { parseMessage } from "../../../written-results.ts";
 import { type LinkFailure, linkFailure } from "../backend-link.ts";
 
-/** A server that prints its banner to stdout is tolerated, one that speaks something else is not. */
+/** Limit of lines that are not JSON: a banner on stdout is tolerated, another protocol is not. */
 const NOISE = { lines: 1_000, bytes: 1024 * 1024, withinMs: 10_000 };
 
 interface ReaderEvents {
   /** A returned promise pauses the reading until it settles. */
   onMessage(message: unknown): Promise<void> | null;
-  /** A line that is no JSON. */
+  /** A line that is not JSON. */
   onNoise(line: string): void;
   onFailure(failure: LinkFailure): void;
-  /** The receiver wants more again. */
+  /** A pause is over. */
   onSettled(): void;
 }
 
@@ -45,12 +44,12 @@ export class MessageReader {
     stdout.on("error", () => {});
   }
 
-  /** Nothing is handed over any more. */
+  /** No further event is delivered. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** The output has ended; what was written last may lack the line's end. */
+  /** The output has ended; the last message may lack the line's end. */
   finish(): void {
     const rest = this.#stopped ? null : this.#splitter.rest();
     if (rest === null) return;
@@ -61,7 +60,7 @@ export class MessageReader {
     }
   }
 
-  /** Hands over the lines that are whole, up to a message whose receiver wants no more for now. */
+  /** Delivers complete lines until the receiver asks for a pause. */
   #read(): void {
     while (!this.isHeld && !this.#stopped) {
       const next = this.#splitter.nextEither();

@@ -1,4 +1,4 @@
-// How a program is started in a sandbox: the arguments of bubblewrap, and what it means when that fails. Pure.
+// Starts a program in a sandbox: the arguments of bubblewrap, and the meaning of its failures. Pure.
 
 import { type GuardedPlaces, placesReached } from "../../../../config/reach.ts";
 import type { SandboxConfig } from "../../../../config/snapshot.ts";
@@ -9,7 +9,7 @@ const SANDBOX_PROGRAM = "bwrap";
 
 export interface ProgramSandbox {
   readonly config: SandboxConfig;
-  /** Whatever the configuration names, none of these is ever shown. */
+  /** Never shown in the sandbox, whatever the configuration names. */
   readonly guarded: GuardedPlaces;
 }
 
@@ -18,17 +18,17 @@ interface Mount {
   readonly args: readonly string[];
 }
 
-/** Read-only, where there: programs, their libraries and settings, and what the names of hosts are found with. */
+/** Shown read-only if they exist: programs, libraries, settings, and the files of host name resolution. */
 const SYSTEM = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix"];
 const RUNTIME = ["/run/systemd/resolve", "/run/resolvconf", "/run/current-system"];
 
-/** The arguments of `bwrap`, before the program and its own; or why there can be no such sandbox. */
+/** The arguments of `bwrap` before the program; or why the sandbox is not possible. */
 export function sandboxArguments(
   { config, guarded }: ProgramSandbox,
   cwd: string,
 ): readonly string[] | LinkFailure {
   const { network } = config;
-  // Its own stands there: that of the system shows the processes outside.
+  // The sandbox has its own /proc; the system's shows the processes outside.
   const withoutProc = (paths: readonly string[]) => paths.filter((path) => !isWithin(path, "/proc"));
   const [read, write] = [withoutProc(config.read), withoutProc(config.write)];
   const named = [...read, ...write];
@@ -39,7 +39,7 @@ export function sandboxArguments(
     return linkFailure("unreachable", message, "name folders beside the configuration in `sandbox`");
   }
   const isSwappable = foldersInWritable(config).length > 0;
-  // Whatever leads there: over a home that is hidden nothing is mounted but what is named in it.
+  // Mounts inside a home come last, so that hiding the home does not hide the named folders in it.
   const inHome = ({ path }: Mount): number => (guarded.homes.some((home) => isWithin(path, home)) ? 1 : 0);
   const mounts: Mount[] = [
     ...[...SYSTEM, ...RUNTIME].map((path) => ({ path, args: ["--ro-bind-try", path, path] })),
@@ -55,19 +55,19 @@ export function sandboxArguments(
     ...guarded.homes
       .filter((home) => isSwappable || [...SYSTEM, ...named].some((path) => isWithin(home, path)))
       .map((path) => ({ path, args: ["--tmpfs", path] })),
-    // Beside the system's own settings, which are shown.
+    // A configuration inside a shown system folder is hidden by an empty file.
     ...guarded.configs
       .filter((file) => !guarded.homes.some((home) => isWithin(file, home)))
       .filter((file) => SYSTEM.some((path) => isWithin(file, path)))
       .map((path) => ({ path, args: ["--ro-bind", "/dev/null", path] })),
   ];
   return [
-    // Its death ends what is inside; the whole group is ended by the warden all the same.
+    // Ends the programs inside with bubblewrap; the warden ends the whole process group anyway.
     "--die-with-parent",
     "--unshare-all",
     ...(network ? ["--share-net"] : []),
     ...["--cap-drop", "ALL"],
-    // A folder comes before what is mounted in it.
+    // A folder is mounted before the mounts inside it.
     ...mounts
       .toSorted((one, other) => inHome(one) - inHome(other) || depth(one.path) - depth(other.path))
       .flatMap(({ args }) => args),
@@ -78,7 +78,7 @@ export function sandboxArguments(
   ];
 }
 
-/** What is named below a folder that the program may write: [that folder, the way from it]. */
+/** Named paths below a folder that the program may write: [the folder, the path relative to it]. */
 function foldersInWritable({ read, write }: SandboxConfig): readonly (readonly [string, string])[] {
   return [...read, ...write].flatMap((path) => {
     const [outer] = write
@@ -88,7 +88,7 @@ function foldersInWritable({ read, write }: SandboxConfig): readonly (readonly [
   });
 }
 
-/** What is named, beside each place of Mountaineer's own that it could lead to by a link alone. */
+/** Each named path with each of Mountaineer's own paths that it could only reach through a link. */
 function namedAndGuarded({ config, guarded }: ProgramSandbox): readonly (readonly [string, string])[] {
   const places = [...guarded.homes, ...guarded.configs];
   return [...config.read, ...config.write].flatMap((path) =>
@@ -99,9 +99,9 @@ function namedAndGuarded({ config, guarded }: ProgramSandbox): readonly (readonl
 }
 
 /**
- * What stands before bubblewrap, which follows links: of a folder that the program itself could have put a link in the
- * place of, by the pairs before the first `--`, it is seen that there is none; and that nothing, by the pairs before the
- * second, leads to Mountaineer's own folder, or to one above it.
+ * A script that checks links before bubblewrap, which follows them. Of the pairs before the first `--`, no path may be a
+ * link that the program could have made. Of the pairs before the second, no path may lead to Mountaineer's own folder
+ * or to one above it.
  */
 const CHECK = `while [ "$1" != -- ]; do
   if [ "$(readlink -f -- "$1/$2")" != "$(readlink -f -- "$1")/$2" ]; then
@@ -129,7 +129,7 @@ if ! command -v "$1" >/dev/null 2>&1; then
 fi
 exec "$@"`;
 
-/** The program and its arguments that start bubblewrap, but for `sandboxArguments`. */
+/** The command that starts bubblewrap; `sandboxArguments` follow. */
 export function sandboxCommand(sandbox: ProgramSandbox): readonly string[] {
   const pairs = foldersInWritable(sandbox.config);
   const guarded = namedAndGuarded(sandbox);
@@ -145,7 +145,7 @@ function depth(path: string): number {
 const REFUSED =
   /No permissions to creat|Creating new namespace failed|setting up uid map|user namespaces|unshare|RTM_NEWADDR|Failed to make \/ slave|Operation not permitted/i;
 
-/** What bubblewrap's last line means; null: it is not its. */
+/** The meaning of bubblewrap's last line; null: another program wrote the line. */
 export function sandboxFailure(
   line: string,
   command: string,
@@ -183,7 +183,7 @@ export function sandboxFailure(
   return [`its sandbox cannot be made: ${said}`, "see what `sandbox` names"];
 }
 
-/** Bubblewrap itself is not there. */
+/** Bubblewrap itself is not installed. */
 export const NO_SANDBOX_PROGRAM: readonly [reason: string, hint: string] = [
   "bubblewrap, which its sandbox needs, is not installed",
   "install it (Debian: apt install bubblewrap); it is never started without its sandbox",

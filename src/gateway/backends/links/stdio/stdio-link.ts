@@ -1,5 +1,5 @@
-// MCP over a child process' stdin and stdout: newline-delimited JSON both ways, bounded, and the end of the whole
-// process group whichever way the program ends.
+// MCP over a child process' stdin and stdout: newline-delimited JSON in both directions within limits. The whole process
+// group ends with the program.
 
 import type { ChildProcess } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
@@ -32,26 +32,24 @@ import {
 } from "./sandbox.ts";
 import { programPath, signalGroup, type Warden } from "./warden.ts";
 
-/** From the end of stdin to SIGTERM, from there to SIGKILL, and from there to giving up (the kernel holds it). */
+/** Time from the end of stdin to SIGTERM, from SIGTERM to SIGKILL, and from SIGKILL to giving up. */
 const CLOSE_MS = { term: 1_000, kill: 2_000, giveUp: 1_000 };
-/** After an exit: a process that left the group may hold the pipes for ever. */
+/** Time to read the pipes after the exit; a process that left the group may keep them open for ever. */
 const DRAIN_MS = 500;
-/** A program that closes its stdin or stdout usually ends with it. */
+/** Time for the program to end after it has closed its stdin or stdout. */
 const PIPE_CLOSED_MS = 1_000;
-/** A longer text is written as bytes, so that the backlog counts bytes; a short one is written faster as it is. */
+/** A longer text is written as bytes, so that the backlog counts bytes; shorter ones are written faster as strings. */
 const LONG_TEXT = 16_384;
 
 export interface StdioLinkOptions extends ProgramOptions {
   readonly clock: Clock;
-  /** Never appear in log lines and failures. */
+  /** Removed from log lines and failures. */
   readonly secrets?: readonly string[];
-  /** Of one message from the server. Default 64 MiB. */
-  readonly lineLimitBytes?: number;
-  /** Of what waits to be taken by the server. Default 64 MiB. */
-  readonly backlogLimitBytes?: number;
+  /** Limit of one message from the server, and of the backlog. Default: LIMIT_BYTES. */
+  readonly limitBytes?: number;
 }
 
-/** A way to start the program anew, as one link each. Environment names are letters, digits and `_`. */
+/** Each call of the result starts the program as a link of its own. */
 export function openStdioLink(options: StdioLinkOptions): OpenLink {
   return (events) => {
     const child = startProgram(options);
@@ -69,24 +67,25 @@ class StdioLink implements BackendLink {
   readonly #endLog: ReturnType<typeof readLogLines>;
   readonly #exitReason = new ExitReason();
   readonly #gone = Promise.withResolvers<void>();
-  /** The instance gets no more events. */
+  /** No more events are delivered. */
   #silent = false;
-  /** We end it ourselves, for cause. */
+  /** We have ended the program because of an error. */
   #killed = false;
   #closing: Promise<void> | null = null;
   #exit: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | null = null;
-  /** Texts that go out at the end of this turn, as one. */
+  /** Texts to write together at the end of this turn of the event loop. */
   #gathered = "";
-  /** How many were sent in this turn of the event loop. */
+  /** Number of texts sent in this turn. */
   #inTurn = 0;
-  /** The last turn in which something was sent had one text. */
+  /** The last turn in which anything was sent had one text only. */
   #isCalm = true;
+  /** The pipes that are still open. */
   readonly #reading = new Set(["stdout", "stderr"]);
   #drainTimer: Timer | null = null;
   #pipeTimer: Timer | null = null;
 
   constructor(child: BackendProcess, options: StdioLinkOptions, events: LinkEvents) {
-    const { clock, warden, lineLimitBytes = LIMIT_BYTES } = options;
+    const { clock, warden, limitBytes = LIMIT_BYTES } = options;
     const { stdin, stdout, stderr } = child;
     this.pid = child.pid ?? null;
     this.#child = child;
@@ -95,7 +94,7 @@ class StdioLink implements BackendLink {
     this.#clean = createLineCleaner(options.secrets ?? []);
     if (this.pid !== null) warden.watch(this.pid);
     this.#endLog = readLogLines(stderr, clock, (line) => this.#onLogLine(line));
-    this.#messages = new MessageReader(stdout, lineLimitBytes, clock, {
+    this.#messages = new MessageReader(stdout, limitBytes, clock, {
       onMessage: (message) => events.onMessage(message, null),
       onNoise: (line) => events.onLogLine(this.#clean(line)),
       onFailure: (failure) => this.#kill(failure),
@@ -123,7 +122,7 @@ class StdioLink implements BackendLink {
     const { stdin } = this.#child;
     const isOpen = (): boolean => !this.#silent && this.#closing === null;
     if (!isOpen() || !stdin.writable) return;
-    const isFull = this.backlogBytes > (this.#options.backlogLimitBytes ?? LIMIT_BYTES);
+    const isFull = this.backlogBytes > (this.#options.limitBytes ?? LIMIT_BYTES);
     const json = linkText(message, isFull, this.#events, isOpen);
     if (json === null) return;
     if (json.length <= LONG_TEXT) this.#gather(`${json}\n`);
@@ -140,7 +139,7 @@ class StdioLink implements BackendLink {
       this.#silence();
       this.#disposeTimers();
       this.#endLog(false);
-      // Read on and dropped: a server that blocks on a full pipe would not see its stdin end.
+      // The output is read and dropped, because a server that blocks on a full pipe does not see the end of its stdin.
       this.#child.stdout.resume();
       this.#child.stderr.resume();
       this.#closing = this.#endInOrder();
@@ -160,12 +159,12 @@ class StdioLink implements BackendLink {
 
   #onLogLine(line: string): void {
     this.#exitReason.add(line);
-    if (!this.#silent && !isLauncherLine(line)) this.#events.onLogLine(this.#clean(line));
+    if (!this.#silent && !LAUNCHER_LINE.test(line)) this.#events.onLogLine(this.#clean(line));
   }
 
   /**
-   * What is sent in one turn of the event loop goes out as one write: that call is half of what a message costs. Where one
-   * comes at a time, it does not wait for others.
+   * Gathers the texts of one turn of the event loop into one write, which is half of the cost of a message. While
+   * messages come one at a time, each is written at once.
    */
   #gather(text: string): void {
     if (this.#inTurn === 0) setImmediate(this.#endTurn);
@@ -187,7 +186,7 @@ class StdioLink implements BackendLink {
     if (this.#child.stdin.writable) this.#child.stdin.write(text);
   }
 
-  /** The process lives on, and cannot be talked with any more: calls would only run into their deadlines. */
+  /** Ends a process that goes on without its pipes: calls to it would only time out. */
   #onPipeClosed(message: string): void {
     if (this.#exit !== null || this.#closing !== null || this.#silent || this.#pipeTimer !== null) return;
     this.#pipeTimer = this.#options.clock.setTimer(PIPE_CLOSED_MS, () => {
@@ -197,7 +196,7 @@ class StdioLink implements BackendLink {
     });
   }
 
-  /** Ends it for cause: nothing more of it is told, and its group gets no grace. */
+  /** Kills the process group because of an error, which is the last event. */
   #kill(failure: LinkFailure): void {
     if (this.#silent) return;
     this.#silence();
@@ -210,15 +209,14 @@ class StdioLink implements BackendLink {
   }
 
   #onError(error: Error): void {
-    // Without a process there is no exit; with one, this is about a signal that could not be sent.
+    // With a process, the error is about a signal that could not be sent, and the exit follows.
     if (this.#child.pid !== undefined) return;
     this.#reading.clear();
     this.#killed = true;
     this.#gone.resolve();
     if (this.#silent) return;
     this.#silence();
-    const message = `cannot start ${shownText(this.#options.command, "log")}: ${errorText(error)}`;
-    this.#events.onClosed(linkFailure("unreachable", message));
+    this.#events.onClosed(cannotStart(this.#options, errorText(error), null));
   }
 
   #onExit(code: number | null, signal: NodeJS.Signals | null): void {
@@ -246,7 +244,7 @@ class StdioLink implements BackendLink {
     for (const stream of [stdin, stdout, stderr]) stream.destroy();
   }
 
-  /** The process has ended and all it wrote is handed over, or will never be. */
+  /** Reports the end when the process has exited and its output has been delivered. */
   #finishWhenRead(): void {
     if (this.#exit === null || this.#messages.isHeld || this.#reading.size > 0) return;
     this.#disposeTimers();
@@ -278,18 +276,18 @@ class StdioLink implements BackendLink {
     if (!this.#killed && this.#exit === null && (await isGone(CLOSE_MS.kill))) return;
     signal("SIGKILL");
     if (await isGone(CLOSE_MS.giveUp)) return;
-    // It sits in the kernel; the warden goes on knowing it.
+    // The kernel keeps the process; the warden still watches its group.
     this.#child.unref();
     this.#destroyPipes();
   }
 }
 
-// Starts a backend's program, and turns the launcher's words into a failure that says what to do.
+// Starts a backend's program, and turns the launcher's error codes into failures with hints.
 
 interface ProgramOptions {
   readonly command: string;
   readonly args: readonly string[];
-  /** Resolved; added to the short list of variables that every child gets. */
+  /** With the values of secrets; added to the few variables that every child gets. Names: letters, digits and `_`. */
   readonly env: Readonly<Record<string, string>>;
   /** Absolute. */
   readonly cwd: string;
@@ -303,25 +301,23 @@ type BackendProcess = ChildProcess & {
   readonly stderr: Readable;
 };
 
-const LAUNCHER_WORDS = /^mountaineer-backend-launch: ([a-z-]+)$/;
+/** A line of stderr written by the launcher, with its error code. */
+const LAUNCHER_LINE = /^mountaineer-backend-launch: ([a-z-]+)$/;
 
 /**
- * Starts it as the leader of a process group of its own. This thread waits for `/bin/sh` alone: folder and program are
- * looked up by the launcher, which may hang on a dead mount.
+ * Starts the program as the leader of a new process group. This thread only waits for `/bin/sh`; the launcher looks up
+ * folder and program, and may hang on a dead mount.
  */
 function startProgram(options: ProgramOptions): BackendProcess | LinkFailure {
-  const strange = Object.keys(options.env).find((name) => !isVariableName(name));
-  if (strange !== undefined) {
-    return cannotStart(
-      options,
-      `${JSON.stringify(strange)} is no name for an environment variable`,
-      "use letters, digits and underscores only",
-    );
+  const invalid = Object.keys(options.env).find((name) => !isVariableName(name));
+  if (invalid !== undefined) {
+    const reason = `${JSON.stringify(invalid)} is no name for an environment variable`;
+    return cannotStart(options, reason, "use letters, digits and underscores only");
   }
   const { warden, command, args } = options;
-  const inside = insideOf(options);
-  if ("kind" in inside) return inside;
-  const launch = [programPath("backend-launch.sh"), ...inside, command, ...args];
+  const prefix = launchPrefix(options);
+  if ("kind" in prefix) return prefix;
+  const launch = [programPath("backend-launch.sh"), ...prefix, command, ...args];
   try {
     const child = spawnChild("/bin/sh", launch, {
       cwd: "/",
@@ -341,47 +337,43 @@ function startProgram(options: ProgramOptions): BackendProcess | LinkFailure {
   }
 }
 
-/** What stands before the program: its folder, or the folder of bubblewrap and its whole command line. */
-function insideOf(options: ProgramOptions): readonly string[] | LinkFailure {
+/** The launcher's arguments before the program: its folder, or bubblewrap's folder and command line. */
+function launchPrefix(options: ProgramOptions): readonly string[] | LinkFailure {
   const { cwd, command, sandbox } = options;
   if (sandbox === undefined) return [cwd];
-  // The launcher does not see it, and bubblewrap would take it for an option.
+  // Bubblewrap would take such a command for an option.
   if (command === "" || command.startsWith("-")) return cannotStart(options, "it is not installed", null);
   const wrapped = sandboxArguments(sandbox, cwd);
   return "kind" in wrapped ? wrapped : ["/", ...sandboxCommand(sandbox), ...wrapped];
 }
 
-/** Whether a line of stderr is the launcher's word for us, and no output of the program. */
-function isLauncherLine(line: string): boolean {
-  return LAUNCHER_WORDS.test(line);
-}
-
-/** What an end with this code and last line means, when it means that the program never ran; else null. */
+/** The failure of a program that never ran, by exit code and last line; null: it ran. */
 function startFailure(
   options: ProgramOptions,
   exitCode: number | null,
   lastLine: string | null,
 ): LinkFailure | null {
   if (lastLine === null || exitCode === 0) return null;
+  const [, code = ""] = LAUNCHER_LINE.exec(lastLine) ?? [];
   if (options.sandbox !== undefined) {
-    const isMissing = LAUNCHER_WORDS.exec(lastLine)?.[1] === "program-missing";
+    const isMissing = code === "program-missing";
     const failed = isMissing
       ? NO_SANDBOX_PROGRAM
       : sandboxFailure(lastLine, shownText(options.command, "log"));
     return failed === null ? null : cannotStart(options, ...failed);
   }
   if (exitCode !== 126 && exitCode !== 127) return null;
-  const failure = launcherFailures(options)[LAUNCHER_WORDS.exec(lastLine)?.[1] ?? ""];
+  const failure = launcherFailures(options)[code];
   if (failure !== undefined) return cannotStart(options, ...failure);
-  // The shell's own word: it found the file, and the system would not run it.
+  // Otherwise the shell itself reports that it found the file and the system cannot run it.
   if (!lastLine.startsWith(programPath("backend-launch.sh"))) return null;
   const hint = "its first line may name an interpreter that is not installed";
   return cannotStart(options, "the system cannot run it", hint);
 }
 
-/** By the launcher's word: the reason and the hint. */
+/** Reason and hint by the launcher's error code. */
 function launcherFailures({ cwd, command }: ProgramOptions): Record<string, readonly [string, string]> {
-  // A whole command line, as some clients take it.
+  // Some MCP clients accept a whole command line as `command`.
   const isLine = /\s/.test(command);
   return {
     "folder-missing": [`its folder ${cwd} does not exist`, "create the folder, or change `cwd`"],

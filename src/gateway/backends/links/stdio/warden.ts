@@ -1,27 +1,30 @@
-// The daemon's side of the warden, a small process that ends the process groups of backends if the daemon could not, and
-// the end of groups whose leader has ended.
+// The daemon's side of the warden, a small process that ends the process groups of backends if the daemon dies, and the
+// end of groups whose leader has ended.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import { childEnvironment } from "../../../../runtime/process/child-process.ts";
+import { backoffMs } from "../../../../runtime/time/backoff.ts";
 import { settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
 import type { GatewayTools } from "../../../gateway-tools.ts";
 
-const RESTART_MS = { first: 100, atMost: 10_000, calmAfter: 30_000 };
-/** What got SIGKILL does nothing any more, even where the kernel holds it or nobody reaps it. */
-const RELEASE_AT_MOST_MS = 300;
-/** It ends what is left within 2 s. */
-const END_AT_MOST_MS = 3_000;
+const RESTART_MS = { first: 100, most: 10_000 };
+/** A warden that lasted this long resets the backoff. */
+const CALM_MS = 30_000;
+/** Time for killed processes to disappear. They do nothing any more, even if the kernel keeps them. */
+const RELEASE_MS = 300;
+/** Time for the warden to end; it ends its groups within 2 s. */
+const END_MS = 3_000;
 
-/** Costs nothing until the first backend starts. Disposing ends it, and every group that it still knows. */
+/** The warden process starts with the first backend. Disposing ends it and all process groups that it watches. */
 export class Warden implements AsyncDisposable {
   readonly #options: GatewayTools;
   readonly #groups = new Set<number>();
   #child: ChildProcess | null = null;
   #startedAtMs = 0;
-  #restartMs = RESTART_MS.first;
+  #failures = 0;
   #restartTimer: Timer | null = null;
   #disposed = false;
 
@@ -29,14 +32,14 @@ export class Warden implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Of the warden itself; null while there is none. */
+  /** The warden's own process id; null: it does not run. */
   get pid(): number | null {
     return this.#child?.pid ?? null;
   }
 
   /**
-   * For a starting backend, which writes `+ID` of its group to it, so that none is unknown for a moment. Starts the
-   * warden when there is none; "ignore" while it cannot be started.
+   * The pipe to which a starting backend writes `+ID` of its group, so that the warden knows the group from the start.
+   * Starts the warden if necessary; "ignore": it cannot be started now.
    */
   channel(): Writable | "ignore" {
     if (this.#child === null && this.#restartTimer === null && !this.#disposed) this.#start();
@@ -44,23 +47,23 @@ export class Warden implements AsyncDisposable {
     return channel?.writable ? channel : "ignore";
   }
 
-  /** The group of this leader is to be ended when the daemon ends. */
+  /** From now on the warden ends this group if the daemon dies. */
   watch(groupId: number): void {
     this.#groups.add(groupId);
     this.#write(`+${groupId}\n`);
   }
 
   /**
-   * The leader has ended: the rest of its group gets SIGKILL, and the warden forgets it. Resolves when the group is
-   * empty, or after 0.3 s.
+   * Called when the leader has ended: the rest of its group gets SIGKILL, and the warden forgets the group. Resolves
+   * when the group is empty, or after 0.3 s.
    */
   async release(groupId: number): Promise<void> {
     const { clock } = this.#options;
     const signalled = signalGroup(groupId, "SIGKILL");
-    // At once: whatever is in it is as good as gone, and its number may soon be another's.
+    // Without waiting for the group's end: its number may soon belong to another group.
     if (this.#groups.delete(groupId)) this.#write(`-${groupId}\n`);
     if (!signalled) return;
-    const deadlineMs = clock.monotonicMs() + RELEASE_AT_MOST_MS;
+    const deadlineMs = clock.monotonicMs() + RELEASE_MS;
     for (let delayMs = 2; clock.monotonicMs() < deadlineMs; delayMs = Math.min(100, delayMs * 2)) {
       await clock.sleep(delayMs);
       if (!signalGroup(groupId, 0)) return;
@@ -74,7 +77,7 @@ export class Warden implements AsyncDisposable {
     if (ending === null) return;
     const ended = once(ending, "exit");
     ending.stdin?.end();
-    await settledWithin(this.#options.clock, END_AT_MOST_MS, ended);
+    await settledWithin(this.#options.clock, END_MS, ended);
   }
 
   #write(line: string): void {
@@ -97,7 +100,7 @@ export class Warden implements AsyncDisposable {
       return;
     }
     this.#child = started;
-    // Called once: what could not be started does not exit.
+    // Called once: a process that could not be started has no exit event.
     const end = (how: string): void => {
       started.stdin?.destroy();
       if (this.#child === started) this.#child = null;
@@ -115,26 +118,26 @@ export class Warden implements AsyncDisposable {
   #onEnd(how: string): void {
     if (this.#disposed) return;
     const { clock, logger } = this.#options;
-    if (clock.monotonicMs() - this.#startedAtMs > RESTART_MS.calmAfter) this.#restartMs = RESTART_MS.first;
-    logger.warn("the backends' warden ended and is started again", { how, afterMs: this.#restartMs });
-    this.#restartTimer = clock.setTimer(this.#restartMs, () => this.#start());
-    this.#restartMs = Math.min(RESTART_MS.atMost, this.#restartMs * 2);
+    if (clock.monotonicMs() - this.#startedAtMs > CALM_MS) this.#failures = 0;
+    const afterMs = backoffMs(RESTART_MS, ++this.#failures);
+    logger.warn("the backends' warden ended and is started again", { how, afterMs });
+    this.#restartTimer = clock.setTimer(afterMs, () => this.#start());
   }
 }
 
-/** Of a shell program that accompanies backends. A build has it beside its own programs; the sources, in `bin`. */
+/** The path of a shell script: beside the bundle in a build, in `bin` when run from source. */
 export function programPath(name: "backend-launch.sh" | "backend-warden.sh"): string {
   const folder = import.meta.url.endsWith(".ts") ? "../../../../../bin" : ".";
   return fileURLToPath(new URL(`${folder}/${name}`, import.meta.url));
 }
 
-/** False when nothing is in the group. */
+/** False: the group is empty. */
 export function signalGroup(groupId: number, signal: NodeJS.Signals | 0): boolean {
   try {
     process.kill(-groupId, signal);
     return true;
   } catch (error) {
-    // EPERM: all in it run as another user, out of our reach, but there.
+    // EPERM: the group has processes, but all of them run as another user.
     return systemErrorCode(error) === "EPERM";
   }
 }

@@ -1,4 +1,4 @@
-// MCP over a stream of bytes that somebody else has opened, as lines of JSON both ways: to the gateway of another machine.
+// MCP over a byte stream to another machine's gateway, as lines of JSON in both directions.
 import type { Duplex } from "node:stream";
 import { type Clock, settledWithin } from "../../../../runtime/time/clock.ts";
 import type { RpcMessage } from "../../../json-rpc.ts";
@@ -15,18 +15,18 @@ import {
 } from "../backend-link.ts";
 import { MessageReader } from "../stdio/message-reader.ts";
 
-/** From the end of what is written here to that of what is read. */
+/** Time for the other side to end its direction after we have ended ours. */
 const CLOSE_MS = 1_000;
 
-/** Why a stream is over. */
+/** Why a stream failed. */
 export interface StreamEnd {
   readonly message: string;
   readonly hint: string | null;
-  /** The other side had been there: whether it did the work is not known. */
+  /** The other side was connected, so it may have done the work. */
   readonly wasReached: boolean;
 }
 
-/** Opens a stream. `onEnd` is called once, never at once, when it is over otherwise than by an end in order. */
+/** Opens a stream. `onEnd` is called once, never synchronously, if the stream fails. */
 export type OpenStream = (onEnd: (end: StreamEnd) => void) => Duplex;
 
 interface StreamLinkOptions {
@@ -48,7 +48,7 @@ class StreamLink implements BackendLink {
   readonly #gone = Promise.withResolvers<void>();
   #closing: Promise<void> | null = null;
   #isOver = false;
-  /** Why it is over, while what came before is still held by its receiver. */
+  /** Why the stream has ended; reported when the receiver has taken the messages that came before. */
   #failure: LinkFailure | null = null;
 
   constructor({ open, clock }: StreamLinkOptions, events: LinkEvents) {
@@ -62,7 +62,7 @@ class StreamLink implements BackendLink {
       onNoise: (line) => events.onLogLine(this.#clean(line)),
       onFailure: (failure) => this.#end(failure),
       onSettled: () => {
-        if (this.#failure !== null) this.#tell(this.#failure);
+        if (this.#failure !== null) this.#report(this.#failure);
       },
     });
     this.#stream.on("error", () => {});
@@ -94,10 +94,10 @@ class StreamLink implements BackendLink {
   #end(failure: LinkFailure): void {
     if (this.#isOver || this.#closing !== null || this.#failure !== null) return;
     this.#failure = failure;
-    if (!this.#messages.isHeld) this.#tell(failure);
+    if (!this.#messages.isHeld) this.#report(failure);
   }
 
-  #tell(failure: LinkFailure): void {
+  #report(failure: LinkFailure): void {
     if (this.#isOver || this.#closing !== null) return;
     this.#isOver = true;
     this.#messages.stop();
@@ -108,7 +108,7 @@ class StreamLink implements BackendLink {
   async #endInOrder(): Promise<void> {
     this.#messages.stop();
     this.#stream.end();
-    // Read on and dropped: else its end would not be seen.
+    // The end of the other side's direction is only seen if the data before it is read.
     this.#stream.resume();
     if (!this.#stream.destroyed) await settledWithin(this.#clock, CLOSE_MS, this.#gone.promise);
     this.#stream.destroy();

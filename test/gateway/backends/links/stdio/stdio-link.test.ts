@@ -251,7 +251,7 @@ test("one message at a time goes out at once, several in a turn go together, and
 });
 
 test("an endless line ends the link as overloaded", async (t) => {
-  const recorded = script(t, "tr '\\0' x </dev/zero", { lineLimitBytes: 1_000_000 });
+  const recorded = script(t, "tr '\\0' x </dev/zero", { limitBytes: 1_000_000 });
   const failure = await recorded.untilClosed();
   assert.equal(failure.kind, "overloaded");
 });
@@ -293,7 +293,7 @@ test("of a flood on stderr a piece is read now and then, and requests are answer
 });
 
 test("a program that never reads its input is overloaded, request for request, and never throws", async (t) => {
-  const { recorded, manual } = runStill(t, "echo up >&2; sleep 600; :", { backlogLimitBytes: 200_000 });
+  const { recorded, manual } = runStill(t, "echo up >&2; sleep 600; :", { limitBytes: 200_000 });
   await eventually(() => recorded.logLines.length === 1);
   const pad = "x".repeat(50_000);
   for (let count = 0; count < 20; count++) {
