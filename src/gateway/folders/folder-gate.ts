@@ -1,5 +1,5 @@
-// Holds calls against the folders that a backend's section allows: what is, as a whole, a path to somewhere else is refused
-// before its server hears of it.
+// Checks calls against the folders that a backend's section allows. A call with a text that is a path to another folder is
+// refused before it reaches the server.
 import { posix } from "node:path";
 import { routesOf } from "../../config/backend-routes.ts";
 import type { ServedBackend } from "../../config/snapshot.ts";
@@ -13,10 +13,10 @@ import type { RoutingServices } from "../middleware/routing-services.ts";
 import { namedPaths } from "../together/agreement.ts";
 import { type PathBases, type Reading, readingsOf } from "./path-readings.ts";
 
-/** Where a path leads, links and all; what does not exist stands below what does. */
+/** The target of a path after following links; the missing end of a path is appended to the target of its existing part. */
 type PathPlace = { readonly at: string; readonly exists: boolean } | { readonly unclear: string };
 
-/** In the order of the paths; null: no answer in time. Never rejects, and never blocks, whatever hangs. */
+/** In the order of the paths; null: no answer within `waitMs`. Never rejects, and never blocks on a hung mount. */
 export type LookAtPlaces = (paths: readonly string[], waitMs: number) => Promise<readonly PathPlace[] | null>;
 
 interface FolderGateOptions {
@@ -24,20 +24,20 @@ interface FolderGateOptions {
   /** What `~` stands for. */
   readonly userHome: string;
   readonly places: LookAtPlaces;
-  /** What tools say of their arguments. */
+  /** For the argument types in the tools' input schemas. */
   readonly catalog: () => Pick<Catalog, "tools">;
 }
 
 const LOOK_MS = 2_000;
-/** Of one call. */
+/** Per call. */
 const MOST_TEXTS = 10_000;
-/** Each part of a path may be a look of its own. */
+/** Segments of all paths of a call, since each segment may cost a system call. */
 const MOST_PARTS = 50_000;
 const LONGEST_LABEL = 100;
 const LONGEST_SHOWN = 200;
 
-/** What of each method's params may hold paths. */
-const HELD: Readonly<Record<string, readonly string[]>> = {
+/** The members of params that may contain paths, by method. */
+const CHECKED_MEMBERS: Readonly<Record<string, readonly string[]>> = {
   "tools/call": ["arguments"],
   "prompts/get": ["arguments"],
   "completion/complete": ["argument", "context"],
@@ -47,7 +47,7 @@ const HELD: Readonly<Record<string, readonly string[]>> = {
   [READ_DIRECTORY]: ["uri"],
 };
 
-/** The same pool, for whose backends with `folders` no path leads elsewhere. */
+/** The pool with checked calls for backends that have `folders`. */
 export function withFolders(
   pool: RoutingServices["pool"],
   options: FolderGateOptions,
@@ -84,20 +84,15 @@ function gateOf(
   others.delete(cwd);
   const bases: PathBases = { cwd, others: [...others], userHome };
   return async (method, params) => {
-    const members = HELD[method];
+    const members = CHECKED_MEMBERS[method];
     if (members === undefined || params === undefined) return null;
-    // Once for a call, as there may be thousands of tools, and of texts; and where a text needs it alone.
-    let found: { readonly tool: CatalogEntry | undefined } | null = null;
-    const tool = (): CatalogEntry | undefined => {
-      found ??= {
-        tool: catalog()
-          .tools.values()
-          .find(
-            ({ originalName, backend: owner, places = [] }) =>
-              originalName === params["name"] && [owner, ...places].includes(backend.name),
-          ),
-      };
-      return found.tool;
+    // Searched at most once per call and only if a text needs it, since there may be thousands of tools and texts.
+    let found: CatalogEntry | null | undefined;
+    const tool = (): CatalogEntry | null => {
+      const isCalled = ({ originalName, backend: owner, places = [] }: CatalogEntry): boolean =>
+        originalName === params["name"] && [owner, ...places].includes(backend.name);
+      if (found === undefined) found = catalog().tools.values().find(isCalled) ?? null;
+      return found;
     };
     const fault = await faultOf(textsOf(params, members, tool), folders, bases, places);
     if (fault === null) return null;
@@ -110,11 +105,11 @@ function gateOf(
   };
 }
 
-interface HeldText {
-  /** Where it stands, for people. */
+interface CheckedText {
+  /** Its place in the params, for people. */
   readonly label: string;
   readonly text: string;
-  /** It is called a path: also a plain name is one then. */
+  /** The argument's name says that the text is a path, so a plain word is a path, too. */
   readonly isNamedPath: boolean;
 }
 
@@ -127,18 +122,16 @@ function namesPath(key: string): boolean {
   return PATH_NAMES.test(words.at(-1) ?? "");
 }
 
-/** Null: there are more than are looked at. `tool` is what is called, as it is published; undefined: that is not known. */
+/** Null: more than `MOST_TEXTS`. `tool` returns the published entry of the called tool, or null if it is not known. */
 function textsOf(
   params: JsonObject,
   members: readonly string[],
-  tool: () => CatalogEntry | undefined,
-): readonly HeldText[] | null {
-  const texts: HeldText[] = [];
-  interface Left {
-    readonly label: string;
+  tool: () => CatalogEntry | null,
+): readonly CheckedText[] | null {
+  const texts: CheckedText[] = [];
+  interface Left extends Omit<CheckedText, "text"> {
     readonly value: unknown;
-    readonly isNamedPath: boolean;
-    /** Of an argument. */
+    /** The argument's name, if the value is a whole argument. */
     readonly name?: string;
   }
   const left: Left[] = members.map((label) => ({ label, value: params[label], isNamedPath: false }));
@@ -148,7 +141,7 @@ function textsOf(
     const below = (step: string): string => (label.length > LONGEST_LABEL ? label : `${label}${step}`);
     if (typeof value === "string") {
       texts.push({ label, text: value, isNamedPath });
-      // Some clients send lists and objects as text, so servers read them from it.
+      // Some clients send lists and objects as JSON text, which servers parse.
       const isRead =
         /^\s*[[{]/.test(value) && (isNamedPath || (name !== undefined && takesParts(tool(), name)));
       if (isRead) left.push({ label, value: partsIn(value), isNamedPath });
@@ -158,7 +151,7 @@ function textsOf(
       });
     else if (isJsonObject(value) && !isRawNumber(value)) {
       for (const [key, part] of Object.entries(value)) {
-        // A plain word is what an argument is called. With a dot in it, it may be what a file is.
+        // A plain word is the name of an argument; a name with other characters may be a path.
         if (/[^\w\s-]/.test(key)) texts.push({ label: `a name in ${label}`, text: key, isNamedPath: false });
         const isArgument = label === "arguments" && value === params[label];
         left.push({
@@ -173,8 +166,8 @@ function textsOf(
   return texts;
 }
 
-/** Whether the argument may be a list or an object, as far as its tool says what it is. */
-function takesParts(tool: CatalogEntry | undefined, argument: string): boolean {
+/** True if the argument may be a list or an object by the tool's input schema, or if the schema does not say. */
+function takesParts(tool: CatalogEntry | null, argument: string): boolean {
   const schema = tool?.definition["inputSchema"];
   const properties = isJsonObject(schema) ? schema["properties"] : undefined;
   const isMore = (property: unknown): boolean => {
@@ -187,35 +180,35 @@ function takesParts(tool: CatalogEntry | undefined, argument: string): boolean {
   return isMore(isJsonObject(properties) ? properties[argument] : undefined);
 }
 
-/** What JSON has in it; where it is not quite JSON, as Python's reader knows more words, its quoted texts. */
+/** The JSON value in a text. If it is not valid JSON, its quoted texts, since Python's parser also accepts other words. */
 function partsIn(text: string): unknown {
   const quoted = text.match(/"(?:[^"\\]|\\.)*"/gs) ?? [];
   for (const json of [text, `[${quoted.join(",")}]`]) {
     try {
       return JSON.parse(json);
     } catch {
-      // Nobody reads a list of what is no JSON either way.
+      // A text that is invalid JSON both ways is not parsed by servers either.
     }
   }
   return null;
 }
 
-/** Null: each text is a path in these folders, or none. */
+/** Null: all texts are paths in these folders, or not paths. */
 async function faultOf(
-  texts: readonly HeldText[] | null,
+  texts: readonly CheckedText[] | null,
   folders: readonly string[],
   bases: PathBases,
   places: LookAtPlaces,
 ): Promise<string | null> {
   if (texts === null) return `it has more than ${MOST_TEXTS} texts, and not all of them can be looked at`;
-  const read: { readonly held: HeldText; readonly reading: Reading }[] = [];
+  const read: { readonly checked: CheckedText; readonly reading: Reading }[] = [];
   const paths = new Set(folders);
   let parts = 0;
-  for (const held of texts) {
-    const readings = readingsOf(held.text, bases, held.isNamedPath);
-    if ("unclear" in readings) return `${shown(held)}: ${readings.unclear}`;
+  for (const checked of texts) {
+    const readings = readingsOf(checked.text, bases, checked.isNamedPath);
+    if ("unclear" in readings) return `${shown(checked)}: ${readings.unclear}`;
     for (const reading of readings) {
-      read.push({ held, reading });
+      read.push({ checked, reading });
       for (const path of [reading.at, reading.onlyIf]) {
         if (path === null || paths.has(path)) continue;
         paths.add(path);
@@ -233,12 +226,12 @@ async function faultOf(
     const place = byPath.get(folder);
     return place !== undefined && "at" in place ? [place.at] : [];
   });
-  for (const { held, reading } of read) {
+  for (const { checked, reading } of read) {
     const condition = reading.onlyIf === null ? null : byPath.get(reading.onlyIf);
     if (condition && "exists" in condition && !condition.exists) continue;
     const place = byPath.get(reading.at) ?? { unclear: "no answer" };
-    if ("unclear" in place) return `${shown(held)}: where it leads cannot be told (${place.unclear})`;
-    if (!tops.some((top) => isIn(place.at, top))) return `${shown(held)} leads out of its folders`;
+    if ("unclear" in place) return `${shown(checked)}: where it leads cannot be told (${place.unclear})`;
+    if (!tops.some((top) => isIn(place.at, top))) return `${shown(checked)} leads out of its folders`;
   }
   return null;
 }
@@ -248,6 +241,6 @@ function isIn(path: string, folder: string): boolean {
   return plain === folder || plain.startsWith(folder === "/" ? folder : `${folder}/`);
 }
 
-function shown({ label, text }: HeldText): string {
+function shown({ label, text }: CheckedText): string {
   return `${foreignLine(label, LONGEST_LABEL)} ${JSON.stringify(foreignLine(text, LONGEST_SHOWN))}`;
 }

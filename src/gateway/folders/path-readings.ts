@@ -1,35 +1,35 @@
-// What a text of a call's arguments names in the file system, in every way in which servers read texts as paths. Pure.
+// The paths that a text in a call's arguments may mean, in every way in which servers interpret texts as paths. Pure.
 import { posix } from "node:path";
 import { unescaped } from "../catalog/uri-template.ts";
 
-/** Where a server would look. */
+/** One path that a server may use. */
 export interface Reading {
-  /** Absolute; `..` may be in it, since the kernel goes up from where a link leads. */
+  /** Absolute; may contain `..`, which the kernel resolves after following links. */
   readonly at: string;
-  /** It is a path only if this exists: otherwise it is a word, or prose. null: it is one whatever exists. */
+  /** The text is a path only if this path exists, and otherwise a word or prose. null: the text is always a path. */
   readonly onlyIf: string | null;
 }
 
-/** Either what it may name, or why that cannot be told. Empty: nothing. */
+/** The possible paths of a text, none if it is not a path; or why they cannot be determined. */
 export type Readings = readonly Reading[] | { readonly unclear: string };
 
-/** Where relative paths begin, and what `~` stands for; absolute. */
+/** The bases of relative paths and of `~`; absolute. */
 export interface PathBases {
   readonly cwd: string;
-  /** Folders that the server was given: it may look there, too. */
+  /** Folders in the server's command, in which it may look, too. */
   readonly others: readonly string[];
   readonly userHome: string;
 }
 
-/** The kernel opens no longer path. */
+/** The kernel's limit. */
 const LONGEST_PATH = 4_096;
-/** A longer text is the content of a file, and no path however it is decoded. */
+/** A longer text is content: it is too long for a path in any encoding. */
 const LONGEST_TEXT = 32 * 1024;
 
-/** `isNamedPath`: what the argument is called says that it is one. */
+/** `isNamedPath`: the argument's name says that its text is a path. */
 export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean): Readings {
   if (given.includes("\0")) return { unclear: "it has a NUL character" };
-  // What servers leave out can make any path as long as one likes.
+  // Characters that servers remove can make any path this long.
   const text = given.length > LONGEST_TEXT ? within(given, isEdgeOrQuote).replace(LEFT_OUT, "/") : given;
   if (text.length > LONGEST_TEXT) {
     if (STEP_UP_SOMEHOW.test(text)) return { unclear: "it is too long to be looked at, and has `..` in it" };
@@ -51,7 +51,7 @@ export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean
   return [...readings.values()];
 }
 
-/** Its first characters, without those that URL parsers leave out. */
+/** The first 200 characters, without those that URL parsers remove. */
 function headOf(text: string): string {
   let head = "";
   for (let at = 0; at < text.length && head.length < 200; at++)
@@ -59,13 +59,13 @@ function headOf(text: string): string {
   return head;
 }
 
-/** Slashes and dots that add nothing to a path, also where they are escaped. */
+/** Redundant slashes and dots of a path, also if escaped. */
 const LEFT_OUT = /(?:\/|%(?:25)?2f)(?:(?:\.|%(?:25)?2e)?(?:\/|%(?:25)?2f))+/gi;
 const STEP_UP_SOMEHOW = /(?:^|\/|%(?:25)?2f)(?:\.|%(?:25)?2e){2}(?:\/|%(?:25)?2f|$)/i;
 
 /**
- * As it is, without spaces and quotes around it, and as servers may decode it: compatible letters, accents apart (some look
- * for a file of either spelling), escapes (twice), and `\` for `/`.
+ * The text itself, without surrounding spaces and quotes, and as servers may decode it: in both Unicode normal forms (some
+ * servers try both), and unescaped once or twice.
  */
 function formsOf(text: string): ReadonlySet<string> {
   const forms = new Set([text, within(text, isEdge), within(text, isEdgeOrQuote)]);
@@ -77,7 +77,7 @@ function formsOf(text: string): ReadonlySet<string> {
   return forms;
 }
 
-/** Without what stands around it. A pattern for the end would look at each run of spaces within. */
+/** Removes characters at both ends. A regular expression for the end would take quadratic time. */
 function within(text: string, isAround: (code: number) => boolean): string {
   let [start, end] = [0, text.length];
   while (start < end && isAround(text.charCodeAt(start))) start++;
@@ -85,7 +85,7 @@ function within(text: string, isAround: (code: number) => boolean): string {
   return text.slice(start, end);
 }
 
-/** Spaces and control characters: URL parsers leave these out, and Python's `strip` some of them. */
+/** Spaces and control characters: URL parsers remove all of these, Python's `strip` some of them. */
 function isEdge(code: number): boolean {
   if (code <= 0xa0) return code <= 0x20 || code >= 0x7f;
   return code > 0xff && /\s/.test(String.fromCharCode(code));
@@ -120,7 +120,7 @@ function readForm(form: string, bases: PathBases, isNamedPath: boolean): Reading
   ];
 }
 
-/** Without what URL parsers leave out, and what may stand before it (`view-source:`, `git+`, `<URL:`); null: it is none. */
+/** The file URI without characters that URL parsers remove, and without a prefix (`view-source:`, `git+`, `<URL:`), or null. */
 function fileUriIn(text: string): string | null {
   const plain = within(text.replace(/[\t\n\r]/g, ""), isEdge);
   const uri = plain.replace(/^<?(?:[a-z][\w.-]*[+:])*(?=file:\/)/i, "");
@@ -132,7 +132,7 @@ function ofFileUri(uri: string, bases: PathBases): Readings {
   const { hostname, pathname } = new URL(uri);
   if (hostname !== "" && hostname !== "localhost") return { unclear: "its file URI names a host" };
   const paths = [pathname, unescaped(pathname), unescaped(unescaped(pathname))];
-  // As servers read it that only cut off its beginning, with `?` and `#` for letters.
+  // Some servers only cut off the scheme, so `?` and `#` are part of the path.
   const rest = uri.replace(/^file:(?:\/\/(?:localhost(?=\/))?)?/i, "");
   const found: Reading[] = paths.flatMap(certain);
   for (const raw of [rest, unescaped(rest)]) {
@@ -143,7 +143,7 @@ function ofFileUri(uri: string, bases: PathBases): Readings {
   return found.some(({ at }) => at.includes("\0")) ? { unclear: "it has a NUL character" } : found;
 }
 
-/** As it is written, and as who takes `..` out of the text reads it. */
+/** The path as written, and with `..` resolved in the text, as some servers do before they follow links. */
 function spellings(path: string): readonly string[] {
   const normal = posix.normalize(path);
   return hasStepUp(path) ? [path, normal] : [normal];
@@ -153,7 +153,7 @@ function certain(path: string): readonly Reading[] {
   return spellings(path).map((at) => ({ at, onlyIf: null }));
 }
 
-/** Text of several lines, or a comment of a program: only if it is there, or lies in a folder that is. */
+/** For text of several lines and comments of programs: a path only if it exists, or its parent folder does. */
 function unlikely(base: string, path: string): readonly Reading[] {
   return spellings(path).map((at) => {
     const above = posix.dirname(at);
@@ -167,8 +167,8 @@ function ofAbsolute(form: string): readonly Reading[] {
 }
 
 /**
- * From each folder where the server may look, it is a path if it says so (`./`, `..`, the argument's name), or if what it
- * begins with exists there; from the root, as servers read it that put a slash in front, if its first two parts do.
+ * From each base the text is a path if its form (`./`, `..`) or the argument's name says so, or if its first segment exists
+ * there. Some servers put a slash in front, so from the root it is a path if its first two segments exist.
  */
 function ofRelative(form: string, { cwd, others }: PathBases, isNamedPath: boolean): readonly Reading[] {
   const bases = [cwd, ...others];
@@ -182,7 +182,7 @@ function ofRelative(form: string, { cwd, others }: PathBases, isNamedPath: boole
   const fromRoot = { at: `/${normal}`, onlyIf: `/${first}/${second}` };
   return [
     ...bases.flatMap((base) => {
-      // What the server was given besides its own folder may be a file, and then nothing is in it.
+      // Another base may be a file, which contains nothing.
       const folder = base === cwd ? null : `${base}/.`;
       const onlyIf = isSaid ? folder : `${base}/${first}`;
       return spellings(`${base}/${form}`).map((at) => ({ at, onlyIf }));
@@ -191,7 +191,7 @@ function ofRelative(form: string, { cwd, others }: PathBases, isNamedPath: boole
   ];
 }
 
-/** Nobody writes them here but who counts on a server that takes them for slashes; regular expressions are full of them. */
+/** Backslashes that a server may treat as slashes. They are common in regular expressions, so the path must exist. */
 function ofBackslashes(slashed: string, bases: PathBases): readonly Reading[] {
   if (!slashed.startsWith("/")) return ofRelative(slashed, bases, false);
   const normal = posix.normalize(slashed);
