@@ -4,13 +4,10 @@ import { test } from "node:test";
 import type { PinMode } from "../../../src/config/snapshot.ts";
 import type { Catalog, CatalogSource, Listings } from "../../../src/gateway/catalog/catalog.ts";
 import { heldBy, resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
-import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
-import { Pins } from "../../../src/gateway/pins/pins.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
-import { createManualClock } from "../../support/manual-clock.ts";
+import type { Pins } from "../../../src/gateway/pins/pins.ts";
 import { catalogOf, skill, source } from "../catalog/sources.ts";
-import { memoryStore, tool } from "./tools.ts";
+import { startPins, tool } from "./tools.ts";
 
 const BEFORE: CatalogSource = {
   ...source("files", {}),
@@ -100,23 +97,14 @@ const CHANGES: readonly (readonly [Entry, JsonObject])[] = [
 ];
 
 async function following(mode: PinMode) {
-  const told: GatewayTransition[] = [];
-  const rules = { trust: { pin: mode }, backends: [{ name: "files", pin: null }] };
-  const pins = new Pins({
-    store: memoryStore(),
-    clock: createManualClock(),
-    logger: silentLogger,
-    announce: (transition) => void told.push(transition),
-    onChanged() {},
-  });
-  await pins.load(rules);
+  const { pins, rules, announced } = await startPins(mode);
   const admit = (shown: CatalogSource): CatalogSource => {
     const [admitted] = pins.admit([shown], rules);
     assert.ok(admitted !== undefined);
     return admitted;
   };
   admit(BEFORE);
-  return { pins, admit, told: () => told.slice(1) };
+  return { pins, admit, announced: () => announced.slice(1) };
 }
 
 function changed({ list }: Entry, more: JsonObject): CatalogSource {
@@ -135,7 +123,7 @@ for (const [entry, more] of CHANGES) {
     const now = changed(entry, more);
     const telling = await following("tell");
     assert.deepEqual(telling.admit(now).listings, now.listings);
-    const [event] = telling.told();
+    const [event] = telling.announced();
     assert.ok(event?.name === "catalog.tool_changed");
     assert.deepEqual([event.kind, event.tool, event.members], [kind, name, Object.keys(more)]);
     assert.ok(event.diff.length > 0);
@@ -159,7 +147,7 @@ for (const instructions of ["Read before you write. Mail it.", "Read before you 
     const now = { ...BEFORE, instructions };
     const telling = await following("tell");
     assert.equal(telling.admit(now).instructions, instructions);
-    const [event] = telling.told();
+    const [event] = telling.announced();
     assert.ok(event?.name === "catalog.tool_changed");
     assert.deepEqual([event.kind, event.members], ["instructions", ["instructions"]]);
     const blocking = await following("block");
@@ -180,7 +168,7 @@ for (const [{ kind, list }, fresh] of [
     const now = { ...BEFORE, listings: { ...BEFORE.listings, [list]: entries } };
     const blocking = await following("block");
     assert.deepEqual(blocking.admit(now).listings, BEFORE.listings);
-    const [event] = blocking.told();
+    const [event] = blocking.announced();
     assert.ok(event?.name === "catalog.tool_new");
     assert.equal(event.kind, kind);
   });

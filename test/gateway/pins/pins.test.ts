@@ -3,7 +3,6 @@ import { hash } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import type { PinMode } from "../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
-import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import {
   entryDigest,
@@ -20,30 +19,15 @@ import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { fc } from "../../support/properties.ts";
 import { skill } from "../catalog/sources.ts";
-import { listing, type MemoryStore, memoryStore, tool } from "./tools.ts";
+import { listing, type MemoryStore, memoryStore, startPins, tool } from "./tools.ts";
 
 async function bench(t: TestContext, store: MemoryStore = memoryStore(), mode: PinMode = "block") {
-  const clock = createManualClock();
-  const told: GatewayTransition[] = [];
-  const announce = (transition: GatewayTransition): void => void told.push(transition);
-  let changes = 0;
-  const onChanged = (): void => void changes++;
-  const pins = new Pins({ store, clock, logger: silentLogger, announce, onChanged });
-  const backends = [
-    { name: "files", pin: null },
-    { name: "loose", pin: "off" as const },
-  ];
-  const rules = { trust: { pin: mode }, backends };
-  await pins.load(rules);
+  const started = await startPins(mode, store);
+  const { pins, rules, announced } = started;
   t.after(() => pins.kept[Symbol.asyncDispose]());
   return {
-    pins,
-    rules,
-    changes: () => changes,
-    clock,
-    store,
-    told,
-    names: () => told.map(({ name }) => name),
+    ...started,
+    names: () => announced.map(({ name }) => name),
     admit: (...sources: readonly CatalogSource[]) => pins.admit(sources, rules),
     unpublished: (...tools: readonly JsonObject[]) =>
       pins
@@ -64,7 +48,7 @@ test("E3 `block` withholds a changed and a new tool until they are approved", as
   assert.deepEqual(b.admitted(tool("a"), tool("b")), ["a", "b"]);
   assert.deepEqual(b.admitted(CHANGED, tool("b"), tool("c")), ["b"]);
   assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tool_changed", "catalog.tool_new"]);
-  assert.deepEqual(b.told[1], {
+  assert.deepEqual(b.announced[1], {
     name: "catalog.tool_changed",
     backend: "files",
     kind: "tool",
@@ -96,7 +80,7 @@ test("E3 `tell` withholds nothing, `off` remembers nothing", async (t) => {
   b.admit(listing("loose", [tool("a")]));
   b.admit(listing("loose", [CHANGED]));
   assert.deepEqual(b.pins.pending, []);
-  assert.equal(b.told.length, 3);
+  assert.equal(b.announced.length, 3);
 });
 
 test("E3 an edit from `tell` to `block` withholds what has changed, though its list is the same as before", async (t) => {
@@ -250,8 +234,8 @@ test("E3 a server that changes everything is told in twenty events", async (t) =
   const tools = Array.from({ length: 100 }, (_, at) => `t${at}`);
   b.admitted(...tools.map((name) => tool(name)));
   b.admitted(...tools.map((name) => tool(name, { title: "other" })));
-  assert.equal(b.told.length, 21);
-  const last = b.told.at(-1);
+  assert.equal(b.announced.length, 21);
+  const last = b.announced.at(-1);
   assert.ok(last?.name === "catalog.tool_changed");
   assert.equal(last.more, 80);
   assert.equal(b.pins.pending.length, 100);

@@ -1,7 +1,12 @@
-// Made-up tools, and a store of pins in memory, for tests.
+// Made-up tools, a store of pins in memory, and pins that use it, for tests.
+import type { PinMode } from "../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
+import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
 import type { KeptPins, PinStore } from "../../../src/gateway/pins/pin-store.ts";
+import { Pins } from "../../../src/gateway/pins/pins.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { source } from "../catalog/sources.ts";
 
 export function tool(name: string, more: JsonObject = {}): JsonObject {
@@ -34,4 +39,21 @@ export function memoryStore(kept: KeptPins = { kind: "none" }): MemoryStore {
     },
   };
   return store;
+}
+
+/** Loaded pins with the mode `mode`, except for the backend "loose", which is not pinned. */
+export async function startPins(mode: PinMode, store = memoryStore()) {
+  const clock = createManualClock();
+  const announced: GatewayTransition[] = [];
+  const announce = (transition: GatewayTransition): void => void announced.push(transition);
+  let changes = 0;
+  const onChanged = (): void => void changes++;
+  const pins = new Pins({ store, clock, logger: silentLogger, announce, onChanged });
+  const backends = [
+    { name: "files", pin: null },
+    { name: "loose", pin: "off" as const },
+  ];
+  const rules = { trust: { pin: mode }, backends };
+  await pins.load(rules);
+  return { pins, rules, clock, store, announced, changes: () => changes };
 }

@@ -1,11 +1,7 @@
 // A gateway whose clients sign in at an authorization server, and requests to it.
 
 import type { TestContext } from "node:test";
-import type {
-  AuthorizationConfig,
-  IncomingAuthConfig,
-  SignedTokensConfig,
-} from "../../../src/config/snapshot.ts";
+import type { SignedTokensConfig } from "../../../src/config/snapshot.ts";
 import { SIGNING_ALGORITHMS } from "../../../src/config/values/sign-in-values.ts";
 import type { GatewayMeans } from "../../../src/gateway/serving/gateway.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
@@ -29,30 +25,19 @@ export function signedTokens(issuer: string, change: Partial<SignedTokensConfig>
   };
 }
 
-interface SignedGatewayOptions {
-  readonly port: number;
-  readonly incomingAuth: IncomingAuthConfig;
-  readonly authorization?: AuthorizationConfig;
-  readonly publicUrl?: string;
-  readonly backends?: GatewayConfig["backends"];
-  readonly audit?: GatewayConfig["audit"];
-}
+type SignedGatewayOptions = Pick<GatewayConfig, "incomingAuth"> &
+  Partial<Pick<GatewayConfig, "authorization" | "backends" | "audit">> & {
+    readonly port: number;
+    readonly publicUrl?: string | null;
+  };
 
 export async function startSignedGateway(
   t: TestContext,
-  options: SignedGatewayOptions,
+  { port, publicUrl = null, ...options }: SignedGatewayOptions,
   means: GatewayMeans = {},
 ) {
-  const { port, incomingAuth, authorization = null, publicUrl = null, backends = [], audit = null } = options;
   const gateway = realGateway(t, { environment: { ANNA_TOKEN: "annas-own-token" } }, means);
-  const config: GatewayConfig = {
-    ...NO_GATEWAY,
-    server: serverOn(port, { publicUrl }),
-    incomingAuth,
-    authorization,
-    backends,
-    audit,
-  };
+  const config: GatewayConfig = { ...NO_GATEWAY, ...options, server: serverOn(port, { publicUrl }) };
   await gateway.start(config);
   return { gateway, url: `http://127.0.0.1:${port}/mcp`, config };
 }
