@@ -1,5 +1,6 @@
-// `connect`: makes a client use Mountaineer, and undoes that. Shows what would change in its file, and asks.
+// `connect`: makes an MCP client use Mountaineer, or undoes that. Shows the change of the client's file, and asks.
 import { servingNames } from "../../api/backend-phases.ts";
+import type { BackendStatus } from "../../api/contract.ts";
 import { CLIENTS, type ClientName } from "../../clients/client.ts";
 import { editedClientText } from "../../clients/client-edit.ts";
 import { OWN_NAME, type OwnProgram, ownEntry, ownProgram } from "../../clients/client-entry.ts";
@@ -16,70 +17,69 @@ import {
 import { findPlace } from "../../config/locate.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
-import { systemClock } from "../../runtime/time/clock.ts";
 import { isSettled } from "../edits/backend-outcome.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
+import { doneLine, showText } from "../input/options.ts";
 import { viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { withGateway } from "../sessions/gateway-session.ts";
+import { lookUntil } from "../sessions/look-until.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { paintFor } from "../views/terminal-style.ts";
 
-/** npx may have a server to download first. */
+/** npx may first download a server, ms. */
 const START_WAIT_MS = 30_000;
-const BETWEEN_LOOKS_MS = 200;
 
-interface ConnectManner {
+interface ConnectOptions {
   readonly client: ClientName;
-  /** null: where the client keeps it. */
+  /** null: the client's usual path. */
   readonly file: string | null;
   readonly yes: boolean;
-  /** Servers that are reached through Mountaineer now stay in the client's file, too. */
+  /** Keeps servers in the client's file that the client now gets through Mountaineer. */
   readonly keepOthers: boolean;
 }
 
-/** Prints what a person would write into the client's file themselves. */
-export async function printEntry(context: CommandContext, manner: ConnectManner): Promise<number> {
-  const client = CLIENTS[manner.client];
+/** Prints the entry, for a person who edits the client's file. */
+export async function printEntry(context: CommandContext, options: ConnectOptions): Promise<number> {
+  const client = CLIENTS[options.client];
   const entry = ownEntry(client, programOf(context));
-  context.note(`for ${placeOf(client, manner.file, surroundingsOf(context, manner))}:`);
+  context.note(`for ${placeOf(client, options.file, surroundingsOf(context, options))}:`);
   context.print(await editedClientText(client, "", [{ name: OWN_NAME, entry }]));
   return 0;
 }
 
 /** Resolves with the exit code. Rejects with `client_unreadable`; nothing is written then. */
-export async function connectClient(context: CommandContext, manner: ConnectManner): Promise<number> {
-  const client = CLIENTS[manner.client];
-  const known = manner.keepOthers ? null : knownBackends(context, client.title);
-  const plan = await planConnection(client, programOf(context), known, surroundingsOf(context, manner));
+export async function connectClient(context: CommandContext, options: ConnectOptions): Promise<number> {
+  const client = CLIENTS[options.client];
+  const known = options.keepOthers ? null : knownBackends(context, client.title);
+  const plan = await planConnection(client, programOf(context), known, surroundingsOf(context, options));
   for (const note of plan.notes) context.note(note);
   if (plan.after === plan.text) {
     context.note(`${client.title} uses Mountaineer already: ${plan.path}`);
     return 0;
   }
-  if (!(await isAgreed(context, plan, manner.yes))) return FAILED_EXIT;
+  if (!(await isAgreed(context, plan, options.yes))) return FAILED_EXIT;
   await writePlan(context.home, plan);
-  done(context, `${client.title} uses Mountaineer now: ${plan.path}`);
+  showDone(context, `${client.title} uses Mountaineer now: ${plan.path}`);
   if (client.afterwards !== null) context.print(`  next: ${client.afterwards}\n`);
   context.print(`  mountaineer connect ${client.name} --undo puts its file back\n`);
   return 0;
 }
 
-/** The same, the other way. */
-export async function disconnectClient(context: CommandContext, manner: ConnectManner): Promise<number> {
-  const plan = await planUndo(CLIENTS[manner.client], surroundingsOf(context, manner));
+/** Undoes `connectClient`. Resolves and rejects as that does. */
+export async function disconnectClient(context: CommandContext, options: ConnectOptions): Promise<number> {
+  const plan = await planUndo(CLIENTS[options.client], surroundingsOf(context, options));
   const { client, path, text, after } = plan;
   if (after === text) context.note(`${client.title} does not use Mountaineer: ${path}`);
-  else if (!(await isAgreed(context, plan, manner.yes))) return FAILED_EXIT;
+  else if (!(await isAgreed(context, plan, options.yes))) return FAILED_EXIT;
   await writePlan(context.home, plan);
-  if (after !== text) done(context, `${client.title} is as it was: ${path}`);
+  if (after !== text) showDone(context, `${client.title} is as it was: ${path}`);
   return 0;
 }
 
-function surroundingsOf({ home }: CommandContext, { file }: ConnectManner): ConnectionSurroundings {
+function surroundingsOf({ home }: CommandContext, { file }: ConnectOptions): ConnectionSurroundings {
   const environment = process.env;
   return { home, file, userHome: findPlace(environment).userHome, environment, folder: process.cwd() };
 }
@@ -98,16 +98,14 @@ function knownBackends(context: CommandContext, title: string): KnownBackends {
   };
 }
 
-/** Waits for those that are being started. Without a daemon they are started once, to see. */
-async function readyBackends(context: CommandContext, wanted: readonly string[]): Promise<readonly string[]> {
-  const untilMs = systemClock.monotonicMs() + START_WAIT_MS;
+/** The serving backends, after the wanted ones have started. Without a daemon, starts them in this process. */
+function readyBackends(context: CommandContext, wanted: readonly string[]): Promise<readonly string[]> {
+  const { signal } = context;
   return withGateway(context, async (gateway) => {
-    for (;;) {
-      const backends = await gateway.backends(context.signal);
-      const isStarting = backends.some((one) => wanted.includes(one.name) && !isSettled(one));
-      if (!isStarting || systemClock.monotonicMs() > untilMs) return servingNames(backends);
-      await systemClock.sleep(BETWEEN_LOOKS_MS, context.signal);
-    }
+    const limits = { withinMs: START_WAIT_MS, signal };
+    const areSettled = (backends: readonly BackendStatus[]) =>
+      backends.every((one) => !wanted.includes(one.name) || isSettled(one));
+    return servingNames(await lookUntil(limits, () => gateway.backends(signal), areSettled));
   });
 }
 
@@ -120,7 +118,6 @@ function programOf({ home, configPath }: CommandContext): OwnProgram {
   return ownProgram({ launcher: launcherPath(), home, configPath, environment: process.env });
 }
 
-function done(context: CommandContext, line: string): void {
-  const { symbols, green } = paintFor(context.stdoutStyle);
-  context.print(`${green(symbols.good)} ${harmless(line)}\n`);
+function showDone(context: CommandContext, line: string): void {
+  showText(context, (paint) => [doneLine(paint, harmless(line))]);
 }

@@ -1,4 +1,4 @@
-// `import`: takes MCP servers over from what other programs have. Shows what would change, asks, and does it.
+// `import`: copies MCP servers from the files of other programs. Shows the change, asks, and saves it.
 import { basename, resolve } from "node:path";
 import type { BackendStatus } from "../../api/contract.ts";
 import { withBackends } from "../../clients/backend-block.ts";
@@ -33,28 +33,28 @@ import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 
-interface ImportManner {
-  /** Names of clients, and paths of files; none: every client that has a file here. */
+interface ImportOptions {
+  /** Names of clients and paths of files; empty for every client with a file on this machine. */
   readonly words: readonly string[];
   readonly yes: boolean;
   readonly allowLiteral: boolean;
-  /** How long to wait for what is imported to serve, ms; 0: not at all. */
+  /** How long to wait for the imported servers, ms; 0: not at all. */
   readonly waitMs: number;
 }
 
 interface Draft {
   readonly path: string;
-  /** Files that were read, and are not imported unless they are named. */
+  /** Files of the working folder, which `--yes` only imports by name. */
   readonly leftOut: readonly string[];
   readonly files: readonly FoundFile[];
   readonly added: readonly PlannedBackend[];
   readonly present: readonly string[];
-  /** Of these, those whose secret in the file may be a newer one. */
+  /** Those of `present` whose secret in the file may be newer than the kept one. */
   readonly unsure: readonly string[];
-  /** What cannot be a backend here, and why. */
+  /** Servers that cannot be backends here, and why. */
   readonly refused: readonly { readonly name: string; readonly why: string }[];
   readonly hasToken: boolean;
-  /** If two servers have a tool of the same name, the later one's gets its server's name as a prefix. */
+  /** True if the gateway prefixes a tool's name with its server's, when two servers have a tool of that name. */
   readonly prefixes: boolean;
   readonly before: string;
   readonly after: string;
@@ -62,8 +62,8 @@ interface Draft {
 }
 
 /** Resolves with the exit code. Rejects with `client_unreadable`, `usage` and `config_…`; nothing is written then. */
-export async function importServers(context: CommandContext, manner: ImportManner): Promise<number> {
-  const words = manner.words.map(wordOf);
+export async function importServers(context: CommandContext, options: ImportOptions): Promise<number> {
+  const words = options.words.map(wordOf);
   const keeper = await openSecrets(context);
   const kept = new Set(
     (await keeper.list()).secrets.flatMap(({ name, kept: place }) => (place === null ? [] : [name])),
@@ -76,17 +76,17 @@ export async function importServers(context: CommandContext, manner: ImportManne
   const found = await readFoundFiles(words.length === 0 ? CLIENT_NAMES : words, surroundings, {
     ...surroundings,
     kept,
-    allowLiteral: manner.allowLiteral,
+    allowLiteral: options.allowLiteral,
   });
   if (found.length === 0) throw nothingFound(words, surroundings);
-  // Anybody may have written those, so a person who is not asked has to name them.
-  const leavesOut = words.length === 0 && manner.yes;
+  // A cloned folder may hold such a file, so that --yes alone does not accept its programs.
+  const leavesOut = words.length === 0 && options.yes;
   const leftOut = found.filter(({ isOfFolder }) => leavesOut && isOfFolder).map(({ path }) => path);
   const files = found.filter(({ path }) => !leftOut.includes(path));
   for (const path of leftOut)
     context.note(`${path} came with this folder and is left out: mountaineer import ${shellWord(path)}`);
   const draft = { ...(await viewConfig(context, (view) => draftOf(view, files))), leftOut };
-  if (draft.added.length === 0) return tell(context, manner, draft, false);
+  if (draft.added.length === 0) return tell(context, options, draft, false);
   if (!context.json) {
     const names = { before: draft.path, after: `${draft.path} with what is imported` };
     context.print(renderDiff(diffText(draft.before, draft.after, names), context.stdoutStyle));
@@ -96,11 +96,11 @@ export async function importServers(context: CommandContext, manner: ImportManne
       context.note(`${path} came with this folder: look at what it would start`);
   }
   if (
-    !manner.yes &&
+    !options.yes &&
     (context.json ||
       !(await agrees(context, `Import ${draft.added.length === 1 ? "it" : `these ${draft.added.length}`}?`)))
   ) {
-    if (context.json) tell(context, manner, draft, false);
+    if (context.json) tell(context, options, draft, false);
     return FAILED_EXIT;
   }
   let started: readonly (BackendStatus | null)[] = [];
@@ -110,10 +110,10 @@ export async function importServers(context: CommandContext, manner: ImportManne
     const report = await changeConfig(context, async (ask, { daemon }) => {
       const request = { text: draft.after, expected_sha256: draft.seenSha256, source: "cli" };
       const replaced = await ask("editText", request, context.signal);
-      if (daemon === null || replaced.errors.length > 0 || manner.waitMs === 0) return replaced;
-      // Who lists tools right after it gets theirs. It is saved, whatever becomes of the wait.
+      if (daemon === null || replaced.errors.length > 0 || options.waitMs === 0) return replaced;
+      // Waits so that tools can be listed next; a failed wait is no failure of the import.
       const settled = draft.added.map(({ name }) =>
-        settledBackend(daemon, name, manner.waitMs, context.signal).catch(() => null),
+        settledBackend(daemon, name, options.waitMs, context.signal).catch(() => null),
       );
       started = await Promise.all(settled);
       return replaced;
@@ -123,7 +123,7 @@ export async function importServers(context: CommandContext, manner: ImportManne
     if (report.reload?.failure)
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
   });
-  const exit = tell(context, manner, draft, true);
+  const exit = tell(context, options, draft, true);
   const serving = started.filter((backend) => backend?.enabled === true);
   if (!context.json)
     showText(context, (paint) =>
@@ -208,10 +208,7 @@ function whyNot(
     : `${mistake.path}: found ${mistake.found}, expected ${mistake.expected}`;
 }
 
-/**
- * `words` are those of the command line: a person who imported from one client probably wants that client to use
- * Mountaineer.
- */
+/** A hint at `connect`, with the client's name if the command line named that client alone. */
 function nextStep([word, ...more]: readonly string[]): string {
   const name = CLIENT_NAMES.find((one) => one === word && CLIENTS[one].isConnected);
   return name !== undefined && more.length === 0
@@ -219,7 +216,7 @@ function nextStep([word, ...more]: readonly string[]): string {
     : "mountaineer connect NAME makes a client use them from here";
 }
 
-function tell(context: CommandContext, manner: ImportManner, draft: Draft, changed: boolean): number {
+function tell(context: CommandContext, options: ImportOptions, draft: Draft, changed: boolean): number {
   const { path, leftOut, files, added, present, unsure, refused } = draft;
   if (context.json) {
     const report = {
@@ -277,11 +274,11 @@ function tell(context: CommandContext, manner: ImportManner, draft: Draft, chang
         "  a tool whose name another server already has is listed as SERVER_tool, and keeps that name: mountaineer tools list\n",
       ),
     );
-  context.print(paint.dim(`  next: ${nextStep(manner.words)}\n`));
+  context.print(paint.dim(`  next: ${nextStep(options.words)}\n`));
   return 0;
 }
 
-/** An entry that starts this program for a client, however it came there. Pure. */
+/** True for an entry that starts this program for a client. Pure. */
 function isOwnEntry({ command, args }: ConfigTable): boolean {
   if (typeof command !== "string") return false;
   const words = [basename(command), ...(Array.isArray(args) ? args.map(String) : [])];

@@ -1,4 +1,4 @@
-// `backends add --registry`: asks for what the registry's server needs, and keeps secrets once a person has agreed.
+// `backends add --registry`: asks for the inputs of a server in the registry, and keeps their secrets after a person agreed.
 import { keptNames } from "../../api/secret-keeper.ts";
 import type { TypedBackend } from "../../config/edit/new-backend.ts";
 import { HIDDEN } from "../../config/shown-values.ts";
@@ -12,10 +12,10 @@ import { openSecrets } from "../in-process/open.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 
-interface RegistryWish {
+interface RegistryOrder {
   /** The backend's name here. */
   readonly name: string;
-  /** The server's, in the registry. */
+  /** The server's name in the registry. */
   readonly server: string;
   /** Values of inputs, by name. */
   readonly given: ReadonlyMap<string, string>;
@@ -25,20 +25,20 @@ interface RegistryWish {
 const LONGEST_LINE = 200;
 
 /**
- * What was typed, with the program or address of the registry's newest version. null: nobody agreed. Rejects with
- * `registry_failed`, and `usage` when a value is missing that nobody can be asked for.
+ * The typed backend with the program or address of the registry's newest version; null if the person did not agree. Rejects
+ * with `registry_failed`, and with `usage` if an input is missing and there is no terminal to ask at.
  */
 export async function registryBackend(
   context: CommandContext,
-  wish: RegistryWish,
+  order: RegistryOrder,
   typed: TypedBackend,
 ): Promise<TypedBackend | null> {
-  const server = readServerJson(await askRegistry(registryAddress(), wish.server, context.signal));
+  const server = readServerJson(await askRegistry(registryAddress(), order.server, context.signal));
   const { ask, note } = context;
   const isProgram = server.way.kind === "program";
   const plan = await planBackend(
     server,
-    { ...wish, typed: new Set((isProgram ? typed.env : typed.headers).keys()) },
+    { ...order, typed: new Set((isProgram ? typed.env : typed.headers).keys()) },
     {
       note,
       ask: ask === null ? null : (input) => ask(questionOf(input)),
@@ -52,10 +52,10 @@ export async function registryBackend(
       ? { command, env: new Map([...written(texts), ...typed.env]) }
       : { url, headers: new Map([...written(texts), ...typed.headers]) }),
   };
-  if (!(await isAgreed(context, server, made, texts, wish.yes))) return null;
+  if (!(await isAgreed(context, server, made, texts, order.yes))) return null;
   const keeper = await openSecrets(context);
   for (const [input, name] of secrets)
-    await keeper.set(name, wish.given.get(input) ?? "", null, context.signal);
+    await keeper.set(name, order.given.get(input) ?? "", null, context.signal);
   return made;
 }
 
@@ -82,7 +82,7 @@ async function isAgreed(
       ? `reached at ${harmless(url ?? "")}`
       : `started as: ${command.map(shellWord).map(harmless).join(" ")}`,
   );
-  // A variable decides as much about a program as an argument does.
+  // Shown because a variable can change a program as much as an argument can.
   for (const [key, { text, isOwn }] of texts) {
     const isHidden = isOwn && (isSecretHeader(key) || isSecretVariable(key));
     context.note(`with ${harmless(key)} = ${isHidden ? HIDDEN : harmless(text)}`);

@@ -1,7 +1,7 @@
-// The yes that a command waits for once it has shown what it would change.
+// Asks for a yes after a command has shown its change.
 import type { CommandContext } from "./command.ts";
 
-/** `silence`: what Enter alone means. Prints that nothing was changed if the answer is no, or if there is nobody to ask. */
+/** `silence`: the answer of a bare Enter. Resolves with false, and notes that nothing was changed, on a no or without a terminal. */
 export async function agrees(
   { ask, note }: Pick<CommandContext, "ask" | "note">,
   question: string,

@@ -1,4 +1,4 @@
-// The options that say what a backend is, and what they mean as keys of its section.
+// The options of `backends add` and `backends edit`, and the keys of the configuration that they set.
 import { isAbsolute, resolve } from "node:path";
 import type { TypedBackend } from "../../config/edit/new-backend.ts";
 import { parseBackendName } from "../../config/values/backend-names.ts";
@@ -23,7 +23,7 @@ export const BACKEND_OPTIONS = {
   "--allow-literal": "write values that look like secrets into the file all the same",
 } as const;
 
-/** Rejects with `usage`. `words` are those behind the name: a program with its arguments, or an address. */
+/** Throws `usage`. `words` follow the name: a program with its arguments, or an address. */
 export function readBackendOptions(
   given: Given<typeof BACKEND_OPTIONS> & { readonly disabled?: boolean },
   words: readonly string[],
@@ -42,7 +42,7 @@ export function readBackendOptions(
     url,
     env: new Map(given.env.map(variableOf)),
     headers: new Map(given.header.map(headerOf)),
-    // What a person types is relative to where they stand; a daemon stands elsewhere.
+    // A typed path is relative to this process's working folder, which a daemon does not share.
     cwd: cwd === null || isAbsolute(cwd) || /^~(\/|$)/.test(cwd) ? cwd : resolve(cwd),
     group,
     enabled: disabled ? false : null,
@@ -60,7 +60,7 @@ function requireTransport(kind: string | null, url: string | null, command: Type
   if (!isHttp && url !== null) throw usage("--transport stdio needs a program", "give it after --");
 }
 
-/** Rejects with `usage` a name that no backend can have. */
+/** Throws `usage` for an invalid name. */
 export function readBackendName(text: string): string {
   const reading = parseBackendName(text);
   if (reading.ok) return reading.value;
@@ -76,7 +76,7 @@ function variableOf(text: string): readonly [string, string] {
 
 function headerOf(text: string): readonly [string, string] {
   const [, name = "", value = ""] = /^([^:=\s]+)\s*[:=]\s*(.*)$/s.exec(text) ?? [];
-  // The text is not quoted, because it may be a secret.
+  // The message does not show the text, which may be a secret.
   if (name === "") throw usage("a --header is not understood", "write it as --header 'Name: value'");
   return [name, value];
 }

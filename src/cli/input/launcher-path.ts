@@ -1,37 +1,37 @@
-// Where the package's launcher is: the program to write down for later, as builds and versions come and go.
+// The path of the package's launcher, which stays valid over upgrades, for service files and clients' files.
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 
-/** What a bundle says of itself: how it was installed, and what it takes for an upgrade. */
+/** The content of `bundle.json`: how the bundle was installed, and how it is upgraded. */
 export interface Bundle {
   /** Absolute. */
   readonly root: string;
   readonly version: string;
-  /** As Node says it: "linux-x64". */
+  /** Platform and architecture in Node's words: "linux-x64". */
   readonly platform: string;
-  /** Raw, in base64: the Ed25519 key that upgrades are signed with; null: it takes none. */
+  /** The raw Ed25519 key of signed upgrades, base64; null if the bundle takes no upgrades. */
   readonly key: string | null;
-  /** What installed it, and upgrades it: "dpkg", "rpm", "brew"; null: a person. */
+  /** The package manager that installed the bundle: "dpkg", "rpm", "brew"; null if a person did. */
   readonly tool: string | null;
-  /** Leads to whichever version is current; null: there is none but this. */
+  /** The path of a link to the current version; null if there are no other versions. */
   readonly current: string | null;
 }
 
-/** What runs the daemon for a service manager, of a launcher's package. */
+/** The shell script that a service manager runs, and that runs the daemon. */
 export function keeperPath(launcher: string): string {
   return join(dirname(launcher), "service-keeper.sh");
 }
 
-/** Absolute. A build has one folder, two deep in the package; the sources have this one, which is three deep. */
+/** Absolute. In a build this code is two folders deep in the package, in the sources three. */
 export function packageRoot(): string {
   return fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "../../../" : "../../", import.meta.url));
 }
 
-/** As the single file names what it unpacks: version and digest. A folder that a person unpacked is none. */
+/** The name of a version's folder, version and digest, as the single file unpacks it. */
 export const VERSION_FOLDER = /^\d[\w.-]*-[0-9a-f]{12}$/;
 
-/** Synchronous: at a start, not on a hot path. null: a checkout, or npm's package. */
+/** Synchronous, because it only runs at a start. null for a checkout or npm's package. */
 export function readBundle(root = packageRoot()): Bundle | null {
   const { existsSync, readFileSync } = process.getBuiltinModule("node:fs");
   const path = join(root, "bundle.json");

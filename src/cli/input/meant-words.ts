@@ -1,4 +1,4 @@
-// Words that people type for commands with other names here, and the answer to them.
+// Hints for words that are commands in other programs, but not here.
 
 const LIST_SHARES = "mountaineer shares list";
 const ADD_SHARE = "mountaineer shares add --share NAME --tb-host HOST --fallback-host HOST";
@@ -16,7 +16,7 @@ const UPGRADE =
 const START = "mountaineer up";
 const STOP = "mountaineer down";
 
-/** By what stands before the word (the group, or nothing), then by the word: what to type. */
+/** The hint, by group ("" for none) and word. */
 const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "": {
     start: START,
@@ -134,13 +134,13 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
 };
 
-/** null: nothing is known to be meant by `word` after `group` ("" where it stands first). */
+/** The hint for `word` after `group` ("" for none); null if there is none. */
 export function meantBy(group: string, word: string): string | null {
   const words = Object.hasOwn(MEANT, group) ? MEANT[group] : undefined;
   return words !== undefined && Object.hasOwn(words, word) ? (words[word] ?? null) : null;
 }
 
-/** The words that are no options, nor the file of `--config`. */
+/** The arguments without options and without the file of `--config`. */
 export function plainWords(args: readonly string[]): string[] {
   return args.filter((arg, index) => !arg.startsWith("-") && args[index - 1] !== "--config");
 }

@@ -1,9 +1,9 @@
-// Reads the arguments of `monitor` without the command line's library, which would cost the daemon 13 MB.
+// Parses the arguments of `monitor` without commander, which would cost the daemon 13 MB.
 
 const SHORTEST_INTERVAL_SECS = 0.05;
 const LONGEST_INTERVAL_SECS = 86_400;
 
-/** What `--interval` may be, for people. */
+/** The range of `--interval`, for messages. */
 export const INTERVAL_RULE = `a number of seconds from ${SHORTEST_INTERVAL_SECS} to ${LONGEST_INTERVAL_SECS}`;
 
 /** Seconds, fractions allowed, to milliseconds; null for anything else. */
@@ -20,7 +20,7 @@ export interface MonitorArguments {
   readonly unmountOnExit: boolean;
 }
 
-/** Null when this is another command, or anything but a plain `monitor`: then program.ts says what is wrong. */
+/** null for another command, and for mistakes, which program.ts then explains. */
 export function readMonitorArguments(args: readonly string[]): MonitorArguments | null {
   let named = false;
   let config: string | null = null;

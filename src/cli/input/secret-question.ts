@@ -9,18 +9,18 @@ const TOO_LONG = `a value has ${LONGEST_BYTES} bytes at most`;
 
 type Input = Pick<CommandContext, "stdin" | "signal">;
 
-/** The value, not empty. Rejects with `usage` for what can be none, and with the signal's reason. */
+/** The value, not empty. Rejects with `usage` for an invalid value, and with the signal's reason. */
 export async function readSecretValue(name: string, input: Input): Promise<string> {
   if (input.stdin.isTTY) return askSecretly(`Value of ${name} (not shown): `, input);
   return usable(await pipedIn(input));
 }
 
-/** What is typed at the terminal, which must be one, without an echo. Rejects like `readSecretValue`. */
+/** Asks at the terminal, which `stdin` must be, without an echo. Rejects like `readSecretValue`. */
 export async function askSecretly(question: string, { stdin, signal }: Input): Promise<string> {
   return usable(await typedSecretly(question, stdin, signal));
 }
 
-/** The same, and may be empty. Rejects with the signal's reason alone: what can be no value is asked for again. */
+/** Asks likewise, accepts an empty value, and asks again after an invalid one. Rejects with the signal's reason. */
 export async function askHidden(question: string, input: Input): Promise<string> {
   for (;;) {
     try {
@@ -41,13 +41,13 @@ function usable(value: string): string {
   return value;
 }
 
-/** All of it, without the line break that `echo` adds. */
+/** All of standard input, without a final line break, which `echo` adds. */
 async function pipedIn({ stdin, signal }: Input): Promise<string> {
   const limits = { mostBytes: LONGEST_BYTES + 2, tooLong: () => unusable(TOO_LONG) };
   return decoded(await readInput(stdin, signal, limits)).replace(/\r?\n$/, "");
 }
 
-/** Keys as the terminal sends them, one value; Ctrl-C ends the command as ever. */
+/** Reads one line in raw mode; Ctrl-C ends the command as usual. */
 function typedSecretly(question: string, terminal: StandardInput, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     let typed: number[] = [];
@@ -74,7 +74,7 @@ function typedSecretly(question: string, terminal: StandardInput, signal: AbortS
           return;
         }
         if (byte === CTRL_C || byte === CTRL_D) {
-          // As the terminal does where keys are not read one by one.
+          // In raw mode the terminal does not send the signal itself.
           process.kill(process.pid, "SIGINT");
           return;
         }
@@ -84,7 +84,7 @@ function typedSecretly(question: string, terminal: StandardInput, signal: AbortS
       }
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    // Before the question: what is typed from then on is never shown.
+    // Before the question, so that no typed key is shown.
     terminal.setRawMode?.(true);
     terminal.on("data", onData);
     process.stderr.write(question);
@@ -97,14 +97,14 @@ const [CTRL_C, CTRL_D, CTRL_H, TAB, NEWLINE, ENTER, CTRL_U, SPACE, BACKSPACE] = 
   0x03, 0x04, 0x08, 0x09, 0x0a, 0x0d, 0x15, 0x20, 0x7f,
 ];
 
-/** Without the sequences that terminals send for keys that write nothing, and around what is pasted. */
+/** Removes the escape sequences of arrow and function keys, and of bracketed paste. */
 function withoutEscapes(chunk: Buffer): Buffer {
   const [first = "", ...others] = chunk.toString("latin1").split("\x1b");
   const rest = others.map((part) => part.replace(/^(\[[0-9;?]*[@-~]|O[@-~])/, ""));
   return Buffer.from([first, ...rest].join(""), "latin1");
 }
 
-/** A character may have several bytes. */
+/** Removes the last UTF-8 character, which may have several bytes. */
 function withoutLast(bytes: readonly number[]): number[] {
   let length = bytes.length - 1;
   while (length > 0 && ((bytes[length] ?? 0) & 0xc0) === 0x80) length--;

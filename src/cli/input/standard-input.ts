@@ -1,13 +1,13 @@
-// Reads what is piped into a command.
+// Reads standard input.
 import type { Readable } from "node:stream";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext } from "./command.ts";
 
 interface InputLimits {
   readonly mostBytes: number;
-  /** What it rejects with when there is more. */
+  /** The error for longer input. */
   readonly tooLong: () => MountaineerError;
-  /** Stops at the first line break. Default: at the end. */
+  /** Stops after the first line. Default: reads to the end. */
   readonly oneLine?: boolean;
 }
 
@@ -39,7 +39,7 @@ export async function readInput(
   return Buffer.concat(chunks);
 }
 
-/** The first line, without blanks around it. Rejects with `usage` when there is none. */
+/** The first line, trimmed. Rejects with `usage` if it is empty. */
 export async function readFirstLine(
   what: "address" | "code",
   { stdin, signal }: Pick<CommandContext, "stdin" | "signal">,

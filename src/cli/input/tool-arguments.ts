@@ -5,7 +5,7 @@ import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { readInput } from "./standard-input.ts";
 
-/** As much as the daemon takes. */
+/** The daemon's limit. */
 const MOST_BYTES = 16 * 1024 * 1024;
 const LIMITS = {
   mostBytes: MOST_BYTES,
@@ -13,9 +13,7 @@ const LIMITS = {
 };
 const HINT = `they are a JSON object in quotes: mountaineer call TOOL '{"path": "/tmp"}'`;
 
-/**
- * `given` as an object; null is {}, `-` is what `stdin` holds. Rejects with `usage`, and with the signal's reason.
- */
+/** Parses `given`; null is {}, and `-` reads `stdin`. Rejects with `usage`, and with the signal's reason. */
 export async function readToolArguments(
   given: string | null,
   stdin: Readable,

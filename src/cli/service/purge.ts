@@ -1,4 +1,4 @@
-// `uninstall --purge`: takes away all that Mountaineer has put on this machine, and none of what is on a NAS.
+// `uninstall --purge`: removes everything that Mountaineer has put on this machine, and nothing on a NAS.
 import { lstat, readdir, readlink, realpath, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CLIENT_NAMES, CLIENTS } from "../../clients/client.ts";
@@ -26,7 +26,7 @@ const TOOL_REMOVALS: Readonly<Record<string, string>> = {
 interface Link {
   readonly path: string;
   readonly target: string;
-  /** A share's, which is mounted at the target. */
+  /** True for a share's link, whose target is the mount point. */
   readonly isShare: boolean;
 }
 
@@ -69,7 +69,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
     if ((await readRecord(home, client)) === null) continue;
     const undo = disconnectClient(context, { client, file: null, yes: true, keepOthers: false });
     await undo.catch((error: unknown) => {
-      // Its folder is gone, or its file cannot be read: the shares are unmounted by now, so the rest goes on.
+      // An unreadable client file does not stop the purge: the shares are unmounted already.
       if (!(error instanceof MountaineerError) || error.code !== "client_unreadable") throw error;
       context.note(`${CLIENTS[client].title} is left as it is: ${error.message}`);
     });
@@ -81,10 +81,10 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   for (const link of links) await removeLink(link, purge.removeIfEmpty);
   const { userHome, home: usualHome } = findPlace({ ...process.env, MOUNTAINEER_HOME: undefined });
   const log = await daemonLogPath(home, userHome);
-  // Anywhere else it may be a folder that others use, too.
+  // A home elsewhere may be a folder with other files.
   const isUsual = home === usualHome;
   if (isUsual) {
-    // A link is followed once: what it leads to is the home.
+    // The home may be a symbolic link to a folder.
     const real = await realpath(home).catch(expecting("ENOENT", home));
     await purge.removeFolder(real);
     if (real !== home) await unlink(home);
@@ -95,7 +95,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
     await purge.removeFolder(log);
     await purge.removeFolder(join(logFolder, "mountaineer-launchd.log"));
   }
-  // rclone makes it, and keeps nothing in it here.
+  // rclone makes this folder, and Mountaineer keeps nothing in it.
   for (const folder of [".config/rclone", ".config"]) await purge.removeIfEmpty(join(userHome, folder));
   const bundle = readBundle();
   context.print("Mountaineer has left this machine\n");
@@ -104,14 +104,14 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   if (tool !== null) context.note(`its program is left to ${tool}: ${TOOL_REMOVALS[tool] ?? tool}`);
   else if (bundle?.current != null && isUsual) {
     context.note("the file that you started it by is left to you");
-    // The last of all, as this very program lies there.
+    // Last, because this program runs from there.
     await removeVersions(dirname(bundle.current), purge);
   } else if (bundle === null)
     context.note("its program stays: delete the clone, or npm uninstall -g mountaineerd");
   return 0;
 }
 
-/** Beside the versions nothing is ours. */
+/** Removes the unpacked versions, and leaves other files in the folder. */
 async function removeVersions(folder: string, purge: Awaited<ReturnType<typeof loadPurge>>): Promise<void> {
   for (const name of await readdir(folder))
     if (name === "current" || VERSION_FOLDER.test(name) || name.startsWith(".new-"))
@@ -125,7 +125,7 @@ function kept(what: readonly string[], hint: string): MountaineerError {
   });
 }
 
-/** Of shares and aliases, with where each leads. */
+/** The links of shares and aliases, with their targets. */
 async function linksOf(context: CommandContext): Promise<readonly Link[]> {
   const { shares } = await askEngine(context, "look", "status", null);
   const { aliases } = await askEngine(context, "look", "aliases", null);
@@ -135,7 +135,7 @@ async function linksOf(context: CommandContext): Promise<readonly Link[]> {
   ];
 }
 
-/** Only if it still leads where it led: anything else at the path is not ours. */
+/** Removes the link if it still has its target; anything else at the path is not Mountaineer's. */
 async function removeLink(
   { path, target, isShare }: Link,
   removeIfEmpty: (folder: string) => Promise<void>,
@@ -143,7 +143,7 @@ async function removeLink(
   const found = await lstat(path).catch(expecting(["ENOENT", "ENOTDIR"], null));
   if (found?.isSymbolicLink() === true && (await readlink(path)) === target) await unlink(path);
   const { home, userHome } = findPlace(process.env);
-  // What a share was mounted on, and what its links lie in by default: no folder that a person has made.
+  // The mount point, and the default folders of links; Mountaineer made these.
   if (isShare && target.startsWith(`${home}/`)) await removeIfEmpty(target);
   for (const folder of ["Shares/Links", "Shares"]) await removeIfEmpty(join(userHome, folder));
 }

@@ -10,24 +10,23 @@ import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { keeperPath } from "../input/launcher-path.ts";
-import { showJson } from "../input/options.ts";
+import { doneLine, showJson, showText } from "../input/options.ts";
 import { askEngine } from "../sessions/control-session.ts";
+import { lookUntil } from "../sessions/look-until.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { renderStatus } from "../views/status-view.ts";
-import { paintFor } from "../views/terminal-style.ts";
 import { type ServiceDefinition, serviceDefinition } from "./service-definition.ts";
 import { createServiceManager } from "./service-manager.ts";
 import type { ServiceManager, ServiceOutcome } from "./service-outcome.ts";
 
 const FLEET_SERVER_STAYS =
   "the fleet's server goes on running, and nothing starts it again when it ends: mountaineer fleet leave ends it";
-/** A daemon serves within a second or two; a service manager pauses for 5 s before it tries again. */
+/** A daemon serves within two seconds; a service manager waits 5 s before it tries again. */
 const ANSWERS_WITHIN_MS = 20_000;
-/** How long a person waits to see mounts and servers come up. */
+/** How long `up` waits for mounts and servers before it shows the status, ms. */
 const SETTLES_WITHIN_MS = 10_000;
-/** A daemon finishes the step that it is at; a second SIGTERM is not sent. */
+/** A daemon finishes its current step first, as it gets a single SIGTERM. */
 const ENDS_WITHIN_MS = 20_000;
-const BETWEEN_LOOKS_MS = 100;
 
 function managerOf(context: CommandContext): { definition: ServiceDefinition; manager: ServiceManager } {
   const environment = process.env;
@@ -49,7 +48,16 @@ export async function bringUp(context: CommandContext): Promise<number> {
     why === null
       ? await startService(context, manager, found)
       : await startAlone(context, definition, why, found);
-  const daemon = outcome.failure === null ? await answering(context) : null;
+  const { home, signal } = context;
+  const limits = { withinMs: ANSWERS_WITHIN_MS, signal };
+  const daemon =
+    outcome.failure === null
+      ? await lookUntil(
+          limits,
+          () => connectToDaemon(home),
+          (found) => found !== null,
+        )
+      : null;
   const failure = outcome.failure ?? (daemon === null ? "it was started, and does not answer yet" : null);
   const pid = daemon === null ? null : ((await monitorOf(context))?.pid ?? null);
   const kept =
@@ -62,15 +70,15 @@ export async function bringUp(context: CommandContext): Promise<number> {
     ...(kept.path !== null && outcome.changed ? [`${harmless(kept.path)} is written`] : []),
     `Mountaineer ${found === null || pid !== found.pid ? "runs" : "runs already"} (pid ${pid})`,
   ];
-  tell(context, lines, { ...outcome, failure });
+  showOutcome(context, lines, { ...outcome, failure });
   if (daemon === null) return FAILED_EXIT;
-  const report = await settled(daemon, context.signal);
+  const report = await settledStatus(daemon, signal);
   context.print(`\n${renderStatus(report, { ...context.stdoutStyle, now: Date.now() })}\n`);
   context.print(nextLines(report));
   return 0;
 }
 
-/** A monitor of a terminal holds the home; the service goes on trying until that has ended. */
+/** If a `monitor` in a terminal holds the home, the service retries until that has ended. */
 async function startService(
   { signal }: CommandContext,
   manager: ServiceManager,
@@ -82,7 +90,7 @@ async function startService(
   return { ...outcome, notes: [note, ...outcome.notes] };
 }
 
-/** Beneath its keeper, as a service is, so that it can hand over. */
+/** Starts the daemon detached, under the same shell script as a service, so that it can hand over. */
 async function startAlone(
   { home, signal }: CommandContext,
   { program, args }: ServiceDefinition,
@@ -103,29 +111,22 @@ async function startAlone(
   return { changed: true, running: true, notes, failure: null };
 }
 
-async function answering({ home, signal }: CommandContext): Promise<DaemonClient | null> {
-  const untilMs = systemClock.monotonicMs() + ANSWERS_WITHIN_MS;
-  for (;;) {
-    const daemon = await connectToDaemon(home);
-    if (daemon !== null || systemClock.monotonicMs() >= untilMs) return daemon;
-    await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
-  }
-}
-
-/** How things are when no mount and no server is on its way any more, or after 10 s. */
-async function settled({ ask }: DaemonClient, signal: AbortSignal): Promise<StatusReport> {
-  const untilMs = systemClock.monotonicMs() + SETTLES_WITHIN_MS;
-  for (;;) {
-    const report = await ask("status", null, signal);
-    const { shares, backends = [] } = report;
-    const isComing =
-      shares.some(
+/** The status once no mount and no server is starting any more, or after 10 s. */
+function settledStatus({ ask }: DaemonClient, signal: AbortSignal): Promise<StatusReport> {
+  const limits = { withinMs: SETTLES_WITHIN_MS, signal };
+  return lookUntil(
+    limits,
+    () => ask("status", null, signal),
+    ({ shares, backends = [] }) => {
+      const isMounting = shares.some(
         (share) => share.mount_state === "unmounted" && share.held === null && !hasTrouble(share),
-      ) ||
-      backends.some(({ enabled, phase }) => enabled && (phase === "Pending" || phase === "Initializing"));
-    if (!isComing || systemClock.monotonicMs() >= untilMs) return report;
-    await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
-  }
+      );
+      const isStarting = backends.some(
+        ({ enabled, phase }) => enabled && (phase === "Pending" || phase === "Initializing"),
+      );
+      return !isMounting && !isStarting;
+    },
+  );
 }
 
 function hasTrouble({ last_error: error, conditions }: StatusReport["shares"][number]): boolean {
@@ -149,12 +150,8 @@ export async function takeDown(context: CommandContext): Promise<number> {
   const failure = outcome.failure ?? (await endMonitors(context));
   const changed = outcome.changed || found !== null;
   const mounted = changed && failure === null ? await mountedShares(context) : [];
-  const stays =
-    mounted.length === 0
-      ? []
-      : [
-          `${counted(mounted.length, "share")} ${mounted.length === 1 ? "stays" : "stay"} mounted: ${mounted.join(", ")}`,
-        ];
+  const count = `${counted(mounted.length, "share")} ${mounted.length === 1 ? "stays" : "stay"}`;
+  const stays = mounted.length === 0 ? [] : [`${count} mounted: ${mounted.join(", ")}`];
   const again = "mountaineer up starts it again";
   const notes = [
     ...(mounted.length === 0 ? [] : ["mountaineer unmount takes mounts away"]),
@@ -164,11 +161,16 @@ export async function takeDown(context: CommandContext): Promise<number> {
   ];
   const done = { ...outcome, changed, notes: changed && failure === null ? notes : [], failure };
   if (context.json) showJson(context, { manager: outcome.changed ? manager.kind : null, mounted, ...done });
-  else tell(context, [changed ? "Mountaineer is stopped" : "no daemon ran for this home", ...stays], done);
+  else
+    showOutcome(
+      context,
+      [changed ? "Mountaineer is stopped" : "no daemon ran for this home", ...stays],
+      done,
+    );
   return failure === null ? 0 : FAILED_EXIT;
 }
 
-/** Looked at anew, as the daemon has gone. */
+/** The paths of mounted shares, read by this process after the daemon ended. */
 async function mountedShares(context: CommandContext): Promise<readonly string[]> {
   try {
     const { shares } = await askEngine(context, "look", "status", null);
@@ -176,32 +178,32 @@ async function mountedShares(context: CommandContext): Promise<readonly string[]
     return mounted.map(({ stable_path: path }) => harmless(path));
   } catch (error) {
     context.signal.throwIfAborted();
-    // A configuration with mistakes keeps nobody from stopping.
+    // A configuration with mistakes must not make `down` fail.
     if (!(error instanceof MountaineerError)) throw error;
     return [];
   }
 }
 
-/** Ends the monitor of this home, and one that follows it meanwhile. Resolves with why it still runs; null: it has ended. */
+/** Ends the daemon of this home, and any daemon that follows it meanwhile. Resolves with why one still runs; null if none does. */
 async function endMonitors(context: CommandContext): Promise<string | null> {
-  const untilMs = systemClock.monotonicMs() + ENDS_WITHIN_MS;
-  let told: number | null = null;
-  for (;;) {
+  let signalled: number | null = null;
+  let failure: string | null = null;
+  const look = async (): Promise<LockHolder | null> => {
     const holder = await monitorOf(context);
-    if (holder === null) return null;
-    if (holder.pid !== told) {
-      told = holder.pid;
-      try {
-        process.kill(holder.pid, "SIGTERM");
-      } catch (error) {
-        if (systemErrorCode(error) !== "ESRCH")
-          return `the daemon (pid ${holder.pid}) cannot be stopped: ${errorText(error)}`;
-      }
+    if (holder === null || holder.pid === signalled) return holder;
+    signalled = holder.pid;
+    try {
+      process.kill(holder.pid, "SIGTERM");
+    } catch (error) {
+      if (systemErrorCode(error) !== "ESRCH")
+        failure = `the daemon (pid ${holder.pid}) cannot be stopped: ${errorText(error)}`;
     }
-    if (systemClock.monotonicMs() >= untilMs)
-      return `the daemon (pid ${holder.pid}) has not ended after ${ENDS_WITHIN_MS / 1000} s; at last: kill -9 ${holder.pid}`;
-    await systemClock.sleep(BETWEEN_LOOKS_MS, context.signal);
-  }
+    return holder;
+  };
+  const limits = { withinMs: ENDS_WITHIN_MS, signal: context.signal };
+  const holder = await lookUntil(limits, look, (found) => found === null || failure !== null);
+  if (holder === null || failure !== null) return failure;
+  return `the daemon (pid ${holder.pid}) has not ended after ${ENDS_WITHIN_MS / 1000} s; at last: kill -9 ${holder.pid}`;
 }
 
 async function monitorOf({ home }: CommandContext): Promise<LockHolder | null> {
@@ -209,7 +211,7 @@ async function monitorOf({ home }: CommandContext): Promise<LockHolder | null> {
   return holder?.command === "monitor" ? holder : null;
 }
 
-/** Resolves with the exit code. `unmounted`: nothing is mounted any more, so nothing is said of mounts. */
+/** Resolves with the exit code. `unmounted`: all shares are unmounted, so that no line is about mounts. */
 export async function uninstallService(context: CommandContext, unmounted = false): Promise<number> {
   const { manager } = managerOf(context);
   const found = await monitorOf(context);
@@ -223,15 +225,21 @@ export async function uninstallService(context: CommandContext, unmounted = fals
     const gone = `${harmless(manager.filePath)} ${outcome.changed ? "is removed" : "was not there"}`;
     const stopped = found === null ? [] : ["Mountaineer is stopped"];
     const stays = !unmounted && (outcome.changed || found !== null) ? ["what is mounted stays mounted"] : [];
-    tell(context, [gone, ...stopped, ...stays], done);
+    showOutcome(context, [gone, ...stopped, ...stays], done);
   }
   return failure === null ? 0 : FAILED_EXIT;
 }
 
-/** `lines` where nothing failed, else why; then what a person should know. */
-function tell(context: CommandContext, lines: readonly string[], { failure, notes }: ServiceOutcome): void {
-  const { symbols, green, red } = paintFor(context.stdoutStyle);
-  if (failure !== null) context.print(`${red(symbols.bad)} ${harmless(failure)}\n`);
-  else for (const line of lines) context.print(`${green(symbols.good)} ${line}\n`);
+/** Prints `lines`, or else the failure; then the notes. */
+function showOutcome(
+  context: CommandContext,
+  lines: readonly string[],
+  { failure, notes }: ServiceOutcome,
+): void {
+  showText(context, (paint) =>
+    failure === null
+      ? lines.map((line) => doneLine(paint, line))
+      : [`${paint.red(paint.symbols.bad)} ${harmless(failure)}`],
+  );
   for (const note of notes) context.note(harmless(note));
 }

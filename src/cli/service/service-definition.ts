@@ -10,7 +10,7 @@ export type ServiceDefinition = ReturnType<typeof serviceDefinition>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The daemon of the context's home, as the package that this runs from starts it. */
+/** Runs the daemon of this home by the launcher of the running package. */
 export function serviceDefinition(
   { home, configPath }: Pick<CommandContext, "home" | "configPath">,
   environment: Environment,
@@ -18,7 +18,7 @@ export function serviceDefinition(
   const { userHome, home: usualHome } = findPlace({ HOME: environment["HOME"] });
   const isUsual = home === usualHome;
   return {
-    /** "mountaineer"; of a home that is not the default one with a tail of its own, so that both can be installed. */
+    /** "mountaineer"; for another home than the default with a digest of its path, so that both can be installed. */
     name: isUsual ? "mountaineer" : `mountaineer-${shortDigest(home)}`,
     /** Absolute. */
     userHome,
@@ -27,7 +27,7 @@ export function serviceDefinition(
     /** Absolute. */
     program: launcherPath(),
     args: [...(configPath === null ? [] : ["--config", configPath]), "monitor"],
-    /** Nothing secret: everybody may read a service's definition. */
+    /** Holds no secrets: every user can read a service's definition. */
     environment: {
       PATH: servicePath(environment["PATH"] ?? ""),
       ...(isUsual ? {} : { MOUNTAINEER_HOME: home }),
@@ -35,7 +35,7 @@ export function serviceDefinition(
   };
 }
 
-/** The folders of a shell's PATH that mean the same to a service: absolute, each once, without a project's own. */
+/** The shell's PATH for a service: absolute folders, each once, without those of npm projects. */
 export function servicePath(path: string): string {
   const folders = path.split(delimiter).filter((folder) => {
     return isAbsolute(folder) && !folder.endsWith("/node_modules/.bin") && !/[\p{Cc}]/u.test(folder);

@@ -4,6 +4,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
 import { keeperPath } from "../input/launcher-path.ts";
+import { lookUntil } from "../sessions/look-until.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
 import {
   goneUnasked,
@@ -17,13 +18,13 @@ import {
 } from "./service-outcome.ts";
 
 const DEADLINE_MS = 20_000;
-/** A bootout returns before the agent is gone. */
+/** `bootout` returns before the agent has ended. */
 const GONE_WITHIN_MS = 15_000;
 const BETWEEN_LOOKS_MS = 200;
 const BOOTSTRAP_TRIES = 5;
 const NOT_FOUND = 113;
 const NOT_LOADED = 3;
-/** What `bootstrap` ends with while an earlier bootout is still in progress, and for several passing reasons. */
+/** Exit codes of `bootstrap` during an earlier `bootout`, and for other temporary reasons. */
 const PASSING: readonly (number | null)[] = [5, 37];
 
 export function createLaunchd({ definition, clock }: ServiceManagerOptions, userId: number): ServiceManager {
@@ -39,18 +40,19 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
   const isLoaded = async (signal: AbortSignal): Promise<boolean> =>
     (await launchctl(["print", `${target}/${label}`], signal)).exitCode === 0;
 
-  /** Why it cannot be unloaded; null when it is gone. */
+  /** Unloads the agent. Resolves with the failure; null if the agent is gone. */
   const unload = async (signal: AbortSignal): Promise<string | null> => {
     const result = await launchctl(["bootout", `${target}/${label}`], signal);
     if (result.exitCode !== 0 && ![NOT_LOADED, NOT_FOUND, 36].includes(result.exitCode ?? -1)) {
       return `launchctl bootout: ${saidBy("launchctl", result)}`;
     }
-    const untilMs = clock.monotonicMs() + GONE_WITHIN_MS;
-    while (await isLoaded(signal)) {
-      if (clock.monotonicMs() >= untilMs) return "launchctl bootout: it is still there";
-      await clock.sleep(BETWEEN_LOOKS_MS, signal);
-    }
-    return null;
+    const limits = { withinMs: GONE_WITHIN_MS, clock, signal };
+    const isStillLoaded = await lookUntil(
+      limits,
+      () => isLoaded(signal),
+      (found) => !found,
+    );
+    return isStillLoaded ? "launchctl bootout: it is still there" : null;
   };
 
   const load = async (signal: AbortSignal): Promise<string | null> => {
@@ -73,7 +75,7 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
     text,
     missing,
     async start(signal): Promise<ServiceOutcome> {
-      // launchd does not make it, and does not start what cannot write its log.
+      // launchd does not make the folder of the log, and starts no agent without it.
       await ensureFolder(dirname(logPath), 0o755);
       const changed = await writeServiceFile(filePath, text);
       const wasLoaded = await isLoaded(signal);
@@ -101,7 +103,7 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
   };
 }
 
-/** `AbandonProcessGroup`, so that mounts and what serves them outlive a restart. */
+/** `AbandonProcessGroup` keeps mounts and their helper processes over a restart. */
 export function agentText(
   { program, args, environment }: ServiceDefinition,
   label: string,
@@ -152,7 +154,7 @@ ${variables.join("\n")}
 `;
 }
 
-/** XML has no way to write control characters; such a path cannot be an agent's. */
+/** Throws `usage` for control characters, which XML cannot hold. */
 function escaped(text: string): string {
   if (/(?![\t\n\r])\p{Cc}/u.test(text)) {
     throw new MountaineerError("usage", "a path with control characters cannot be a service's");

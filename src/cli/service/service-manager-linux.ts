@@ -14,13 +14,13 @@ import {
   writeServiceFile,
 } from "./service-outcome.ts";
 
-/** A start returns when the program runs; a stop takes the daemon's 5 s, and rarely more. */
+/** A start returns when the program runs; a stop rarely takes more than the daemon's 5 s. */
 const DEADLINE_MS = 30_000;
 const BUS = "DBUS_SESSION_BUS_ADDRESS";
 
 export function createSystemd({ definition, clock, environment }: ServiceManagerOptions): ServiceManager {
   const unit = `${definition.name}.service`;
-  // The specification of these variables has relative ones ignored.
+  // The XDG specification says that relative paths are ignored.
   const named = environment["XDG_CONFIG_HOME"] ?? "";
   const configHome = isAbsolute(named) ? named : join(definition.userHome, ".config");
   const filePath = join(configHome, "systemd", "user", unit);
@@ -35,7 +35,7 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
       ...(bus === undefined ? {} : { env: { [BUS]: bus } }),
     });
 
-  /** Why no user manager answers; null when one does. */
+  /** Why no user manager answers; null if one does. */
   const missing = async (signal: AbortSignal): Promise<string | null> => {
     const asked = systemctl(["show", "--property=Version"], signal);
     const why = await whyAbsent(asked, (result) => saidBy("systemctl", result));
@@ -45,13 +45,13 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
   const isActive = async (signal: AbortSignal): Promise<boolean> =>
     (await systemctl(["is-active", "--quiet", unit], signal)).exitCode === 0;
 
-  /** True also while it waits to be started again, which `is-active` denies. */
+  /** True also between a crash and the restart, when `is-active` is false. */
   const isKept = async (signal: AbortSignal): Promise<boolean> => {
     const { stdout } = await systemctl(["show", "--property=ActiveState", "--value", unit], signal);
     return !["inactive", "failed"].includes(stdout.trim());
   };
 
-  /** The first that fails ends it. */
+  /** Runs commands until one fails; resolves with the failure, or null. */
   const inTurn = async (
     commands: readonly (readonly string[])[],
     signal: AbortSignal,
@@ -92,7 +92,7 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
     },
     async uninstall(signal): Promise<ServiceOutcome> {
       const why = await missing(signal);
-      // Stopped first: a manager does not find what a unit without its file was.
+      // Stops the unit first: without its file, systemd no longer knows the unit.
       const known = why === null && (await systemctl(["cat", unit], signal)).exitCode === 0;
       const failure = known ? await inTurn([["disable", "--now", unit]], signal) : null;
       const running = failure !== null && (await isKept(signal));
@@ -106,9 +106,9 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
 }
 
 /**
- * Its process is a shell that stays while daemons hand over to each other.
- * `KillMode=process`, so that mounts and what serves them outlive a restart. No sandbox: `fusermount3` needs its set-user-id
- * bit. Restarted whatever keeps it from running, but for what only a person can mend outside of the home.
+ * The unit's main process is a shell that stays while daemons hand over. `KillMode=process` keeps mounts and their helper
+ * processes over a restart. No sandbox: `fusermount3` needs its set-user-id bit. systemd restarts the daemon after every
+ * failure, but for exit codes of mistakes that only a person can correct.
  */
 export function unitText({ program, args, environment, home }: ServiceDefinition): string {
   const variables = Object.entries(environment).map(
@@ -139,14 +139,14 @@ WantedBy=default.target
 function commandLine(program: string, args: readonly string[]): string {
   const asArguments = (words: readonly string[]): string[] =>
     words.map((word) => quoted(word.replaceAll("$", "$$$$")));
-  // systemd runs no program whose path has one of these; the program is a script, which its shell runs as well.
+  // systemd runs no program with these characters in its path; sh can run the script instead.
   const words = /["'\\\p{Cc}]/u.test(program)
     ? ["/bin/sh", ...asArguments([program, ...args])]
     : [quoted(program), ...asArguments(args)];
   return words.join(" ");
 }
 
-/** In double quotes, with systemd's specifiers taken from their meaning. */
+/** In double quotes, with systemd's specifiers escaped. */
 function quoted(text: string): string {
   const escaped = text
     .replaceAll("%", "%%")

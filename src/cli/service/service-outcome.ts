@@ -1,4 +1,4 @@
-// The outcome of starting or stopping a service, and the writing of its file: durable, and only if it differs.
+// The interface of a service manager, and the reading and writing of service files.
 
 import { chmod, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -15,13 +15,13 @@ export interface ServiceManagerOptions {
 }
 
 export interface ServiceOutcome {
-  /** The file was written, or removed. */
+  /** True if the file was written or removed, or the service stopped. */
   readonly changed: boolean;
-  /** The service manager runs it now; false also when nobody can tell. */
+  /** True if the service manager runs the service now; false also if no manager answers. */
   readonly running: boolean;
   /** What a person should know or do. */
   readonly notes: readonly string[];
-  /** Why the manager could not start or stop it; null: it did, or there is none to ask. */
+  /** Why the manager could not start or stop the service; null on success, and if no manager answers. */
   readonly failure: string | null;
 }
 
@@ -29,28 +29,25 @@ export interface ServiceManager {
   readonly kind: "systemd" | "launchd";
   /** Absolute. */
   readonly filePath: string;
-  /** What the file says. */
+  /** The content of the file. */
   readonly text: string;
-  /** Why no manager answers here; null when one does. */
+  /** Why no manager answers; null if one does. */
   missing(signal: AbortSignal): Promise<string | null>;
-  /**
-   * Writes the file and starts the service; again, it changes nothing. Of a manager that answers. Rejects with
-   * `permission_denied`, `aborted`.
-   */
+  /** Writes the file and starts the service; changes nothing if both are done. Needs a manager that answers. Rejects with `permission_denied`, `aborted`. */
   start(signal: AbortSignal): Promise<ServiceOutcome>;
-  /** Stops the service, and leaves its file; where it does not run, or no manager answers, it changes nothing. */
+  /** Stops the service and keeps its file; does nothing if the service does not run or no manager answers. */
   stop(signal: AbortSignal): Promise<ServiceOutcome>;
-  /** Stops the service and removes the file; without one it changes nothing. Rejects as `start` does. */
+  /** Stops the service and removes the file, if there is one. Rejects as `start` does. */
   uninstall(signal: AbortSignal): Promise<ServiceOutcome>;
 }
 
-/** True when it was written. */
+/** Writes the file if it differs; resolves with true then. */
 export async function writeServiceFile(path: string, text: string): Promise<boolean> {
   try {
     if ((await readIfPresent(path)) === text) return false;
     await ensureFolder(dirname(path), 0o755);
     await writeDurably(path, text, { mode: 0o644 });
-    // launchd runs nothing that others may write.
+    // launchd refuses files that other users can write.
     await chmod(path, 0o644);
     return true;
   } catch (error) {
@@ -58,7 +55,7 @@ export async function writeServiceFile(path: string, text: string): Promise<bool
   }
 }
 
-/** True when there was one. */
+/** Resolves with true if the file existed. */
 export async function removeServiceFile(path: string): Promise<boolean> {
   try {
     await unlink(path);
@@ -77,20 +74,16 @@ function cannot(what: string, path: string, error: unknown): unknown {
   });
 }
 
-/** The last line that a program wrote to stderr, or how it ended. */
+/** The last line on stderr, else how the program ended. */
 export function saidBy(
   program: string,
-  {
-    stderr,
-    exitCode,
-    timedOut,
-  }: { readonly stderr: string; readonly exitCode: number | null; readonly timedOut: boolean },
+  { stderr, exitCode, timedOut }: Pick<CommandResult, "stderr" | "exitCode" | "timedOut">,
 ): string {
   if (timedOut) return `${program} gave no answer`;
   return stderr.trim().split("\n").at(-1) || `${program} ended with ${exitCode}`;
 }
 
-/** Why the service manager does not answer, by `why` or because its program is not there; null when it does. */
+/** Why the service manager does not answer: `why` of its result, or its program is missing; null if it answers. */
 export async function whyAbsent(
   asked: Promise<CommandResult>,
   why: (result: CommandResult) => string,
@@ -104,7 +97,7 @@ export async function whyAbsent(
   }
 }
 
-/** What is known once the file is gone while no manager answered. */
+/** A note for a file that was removed while no manager answered. */
 export function goneUnasked(changed: boolean, why: string | null): readonly string[] {
   return changed && why !== null ? [`whether it runs is not known: ${why}`] : [];
 }

@@ -6,14 +6,14 @@ import { errorText, MountaineerError, systemErrorCode } from "../../runtime/erro
 import { columns, counted, harmless, padded } from "../../runtime/text/plain-text.ts";
 import { openDoctor } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
-import { showResult } from "../input/options.ts";
+import { doneLine, showResult } from "../input/options.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { paintFor, type TerminalStyle } from "../views/terminal-style.ts";
+import type { TerminalStyle } from "../views/terminal-style.ts";
 import { marked, text, viewOf } from "../views/view-lines.ts";
 
 interface DoctorArguments {
   readonly selfTest: boolean;
-  /** The file to write; true chooses a name; null: none. */
+  /** The file to write; true: a file with a generated name; null: no file. */
   readonly report: string | true | null;
   readonly withNames: boolean;
 }
@@ -43,12 +43,12 @@ async function writeReport(
     typeof options.report === "string" ? options.report : `mountaineer-report-${stamp}.md`,
   );
   try {
-    // Never replaces a file.
+    // "wx" fails if the file exists.
     await using file = await open(path, "wx", 0o600);
     try {
       await file.writeFile(text);
     } catch (error) {
-      // Half a report is useless, and would be in the way of the next one.
+      // An incomplete report would block the next try.
       await rm(path).catch(() => {});
       throw error;
     }
@@ -59,8 +59,7 @@ async function writeReport(
       hint: "name another file: mountaineer doctor --report FILE",
     });
   }
-  const { symbols, green } = paintFor(context.stdoutStyle);
-  showResult(context, { path }, () => `${green(symbols.good)} ${path}\n`);
+  showResult(context, { path }, (paint) => [doneLine(paint, path)]);
   if (!context.json) context.note("it holds no secrets; read it before you attach it");
   return 0;
 }
@@ -69,7 +68,7 @@ async function writeReport(
 
 const ORDER: readonly DoctorFinding["severity"][] = ["error", "warning", "info", "ok"];
 
-/** The most severe first; findings that are fine take one line. */
+/** The findings, most severe first, and a summary. */
 function renderDoctor({ findings }: DoctorReport, style: TerminalStyle): string {
   const view = viewOf({ ...style, now: 0 });
   const { paint } = view;

@@ -1,7 +1,7 @@
-// Secrets that are kept before the configuration names them, because a running daemon applies the file at once.
+// Keeps secrets before the configuration names them, because a running daemon applies the file at once.
 import type { SecretKeeper } from "../../api/secret-keeper.ts";
 
-/** Removes them again, and rejects as `write` does, if that fails. */
+/** Keeps the secrets and runs `write`; if `write` fails, removes the secrets again and rejects with the same error. */
 export async function keepWhile<T>(
   keeper: Pick<SecretKeeper, "set" | "remove">,
   secrets: Iterable<readonly [name: string, value: string]>,

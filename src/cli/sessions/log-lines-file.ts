@@ -16,12 +16,12 @@ import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
 const CHUNK_BYTES = 64 * 1024;
-/** Further back is not searched: it would take seconds. */
+/** Limit of the search backwards, which would otherwise take seconds. */
 const SEARCH_LIMIT_BYTES = 256 * 1024 * 1024;
-/** How often the file is looked at, ms: a person cannot tell it from at once. */
+/** Polling interval, ms; short enough to seem immediate. */
 const LOOK_MS = 150;
 const NEWLINE = 0x0a;
-/** What log rotators call the newest file that they have moved away. */
+/** Suffixes of the newest rotated file. */
 const ROTATED_SUFFIXES = [".1", ".0"];
 
 interface LogFileOptions {
@@ -38,22 +38,22 @@ export async function openLogFile(options: LogFileOptions) {
   const { path, clock } = options;
   const first = await openPresent(path);
   let file = first;
-  // A line that is just being written is printed whole with what follows.
+  // Begins before an unfinished last line, which is printed once it is complete.
   let offset = first === null ? 0 : await lineStart(first, (await first.stat()).size);
   const last = await lastLines(options, first === null ? null : { file: await fileId(first), offset });
   return {
-    /** The last lines that match, oldest first; those of the rotated file where this one has too few. */
+    /** The last matching lines, oldest first; includes lines of the rotated file if this one has too few. */
     last,
-    /** Whether there is a file at all. */
+    /** False if the log file is missing. */
     exists: first !== null,
-    /** Every line after those, over rotations, truncation and absence, until the signal aborts; never rejects for that. */
+    /** Yields every later line, also after rotation, truncation and absence. Ends when the signal aborts. */
     async *follow(signal: AbortSignal): AsyncGenerator<string, void, undefined> {
       const aborted = whenAborted(signal);
       const lines = createLineSplitter(Number.POSITIVE_INFINITY);
       while (!signal.aborted) {
         file ??= await openPresent(path);
         if (file !== null) {
-          // Checked before the file is read, so that a file that was moved away until then is read to its end.
+          // Checked before reading, so that a rotated file is read to its end.
           const isMoved = !(await isSame(path, file));
           const { size: length } = await file.stat();
           if (length < offset) {
@@ -86,7 +86,7 @@ export async function openLogFile(options: LogFileOptions) {
 
 async function openPresent(path: string): Promise<FileHandle | null> {
   try {
-    // Without O_NONBLOCK, opening a pipe would wait for its writer, for ever and deaf to signals.
+    // Without O_NONBLOCK, opening a named pipe would block until it has a writer.
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     if ((await file.stat()).isFile()) return file;
     await file.close();
@@ -114,7 +114,7 @@ async function readAt(file: FileHandle, offset: number, length: number): Promise
   return buffer.subarray(0, bytesRead);
 }
 
-/** Where the line begins that is not ended at `size`; `size` itself when the last one is. */
+/** Offset of the unfinished last line; `size` if the last line is complete. */
 async function lineStart(file: FileHandle, size: number): Promise<number> {
   for (let end = size; end > 0; ) {
     const start = Math.max(0, end - CHUNK_BYTES);
@@ -125,7 +125,7 @@ async function lineStart(file: FileHandle, size: number): Promise<number> {
   return 0;
 }
 
-/** The last whole lines that match, oldest first: those before that place, then those of the file that was moved away. */
+/** The last matching lines, oldest first: those before `before`, and if too few, those of the rotated file. */
 async function lastLines(
   { path, count, matches }: LogFileOptions,
   before: LinePlace | null,
@@ -146,7 +146,7 @@ async function lastLines(
       },
     );
   if (before !== null) await read(path, before);
-  // The daemon moves what a link leads to, others may move the link itself.
+  // The daemon rotates the target of a symbolic link; other rotators may rename the link.
   const real = await realpath(path).catch(() => path);
   for (const place of [real, path].flatMap((one) => ROTATED_SUFFIXES.map((end) => `${one}${end}`))) {
     if (found.length >= count) break;

@@ -1,4 +1,4 @@
-// `logs`: picks the file and its lines, and follows it if asked.
+// `logs`: prints the last lines of the log file, and follows the file.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { LogFields, LogRecord } from "../../runtime/log/log.ts";
 import { LOG_LEVELS, readableLine } from "../../runtime/log/log-lines.ts";
@@ -18,8 +18,8 @@ interface LogRequest {
 }
 
 /**
- * Prints what was logged, and with `follow` what is, until the signal aborts, which is no failure. Rejects with
- * `share_unknown` for a share that neither the configuration nor the log knows, and with the system's error.
+ * Prints the last lines, and with `follow` new lines until the signal aborts. Rejects with `share_unknown` for a share
+ * that is neither in the configuration nor in the log, and with the system's error.
  */
 export async function showLog(context: CommandContext, request: LogRequest): Promise<void> {
   const { path, lines: count, follow } = request;
@@ -32,7 +32,7 @@ export async function showLog(context: CommandContext, request: LogRequest): Pro
   for (const line of log.last) print(line);
   if (!log.exists) context.note(`nothing is logged yet in ${path}`);
   if (!follow) return;
-  // The reader may have read enough.
+  // Ends when the reader of stdout has ended, as in `| head`.
   const unread = new AbortController();
   process.stdout.once("error", () => unread.abort());
   for await (const line of log.follow(AbortSignal.any([context.signal, unread.signal]))) {
@@ -42,7 +42,7 @@ export async function showLog(context: CommandContext, request: LogRequest): Pro
 
 interface NamedShare {
   readonly name: string;
-  /** Set when it is not configured: it may have been once. */
+  /** The error to throw if the log does not name the share either; null if the share is configured. */
   readonly unknown: MountaineerError | null;
 }
 
@@ -53,14 +53,14 @@ async function spelledAsConfigured(context: CommandContext, name: string): Promi
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
     if (error.code === "aborted") throw error;
-    // A log is needed most when the configuration, or the daemon, is broken.
+    // `logs` must also work with a broken configuration or daemon.
     return { name: name.normalize("NFC"), unknown: error.code === "share_unknown" ? error : null };
   }
 }
 
 // A line of the log file as text, and whether it is about a share. Pure.
 
-/** The record that a line holds; null for what is none: another program's words, or a line that a crash cut off. */
+/** The record of a line; null for another program's output, or a line that a crash cut off. */
 export function logRecord(line: string): LogRecord | null {
   const value = jsonObject(line);
   if (value === null) return null;
@@ -70,10 +70,10 @@ export function logRecord(line: string): LogRecord | null {
   return { time, level: known, message, fields: plainFields(fields) };
 }
 
-/** Whether the line is about that share. */
+/** True if the line's field `share` is that name. */
 export function isAboutShare(line: string, share: string): boolean {
-  // Most lines are about another one: the name is looked for before the line is read. The log spells some characters
-  // of a name otherwise than JSON does by itself.
+  // A fast check before parsing: most lines are about other shares. The log escapes some characters in its own way, so
+  // that the check only fits plain names.
   const isPlain = /^[\p{L}\p{N} ._-]*$/u.test(share);
   return (!isPlain || line.includes(`"${share}"`)) && jsonObject(line)?.["share"] === share;
 }
@@ -85,7 +85,7 @@ export function renderLogLine(line: string, color: boolean): string {
   return `${localDate(record.time)} ${readableLine(record, color)}`;
 }
 
-/** The line as JSON, whatever it was. */
+/** The line as a JSON object; other text becomes the message of one. */
 export function logLineJson(line: string): string {
   if (jsonObject(line) !== null) return `${line}\n`;
   return `${JSON.stringify({ time: null, level: null, message: line })}\n`;

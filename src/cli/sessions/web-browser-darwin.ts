@@ -1,4 +1,4 @@
-// What opens an address on macOS.
+// The program that opens an address on macOS.
 
 export function browserOpenerDarwin(): {
   readonly program: string;

@@ -1,10 +1,10 @@
-// What opens an address on a Linux desktop.
+// The program that opens an address on a Linux desktop.
 
-/** What a program needs to find the person's screen, and the browser that they prefer. */
+/** Variables that lead to the desktop session and to the preferred browser. */
 const OF_SESSION =
   /^(?:DISPLAY|WAYLAND_DISPLAY|XAUTHORITY|DBUS_SESSION_BUS_ADDRESS|BROWSER|DESKTOP_SESSION|XDG_.+)$/;
 
-/** Null: there is no screen, as over SSH. */
+/** null without a screen, as over SSH. */
 export function browserOpenerLinux(
   environment: Readonly<Record<string, string | undefined>>,
 ): { readonly program: string; readonly env: Readonly<Record<string, string>> } | null {

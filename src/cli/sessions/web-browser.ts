@@ -8,7 +8,7 @@ import { shellWord } from "../../runtime/text/plain-text.ts";
 import { browserOpenerDarwin } from "./web-browser-darwin.ts";
 import { browserOpenerLinux } from "./web-browser-linux.ts";
 
-/** Resolves with false where there is no screen. Rejects with `program_unavailable` where nothing here can open one. */
+/** Resolves with false if there is no screen. Rejects with `program_unavailable` if the opener is missing. */
 export async function openInBrowser(
   address: string,
   platform: NodeJS.Platform = process.platform,
@@ -18,7 +18,7 @@ export async function openInBrowser(
   return opener !== null;
 }
 
-/** How a browser gets to a link of a machine without a screen: on another one, by a port forwarded with SSH. */
+/** How to open a link of a machine without a screen: by a port that SSH forwards. */
 export function waysFromAfar(
   link: string,
   { SSH_CONNECTION = "" }: Readonly<Record<string, string | undefined>>,
@@ -34,12 +34,12 @@ export function waysFromAfar(
   ];
 }
 
-/** Browsers in these packages read no file in a hidden folder, so that a page there would not be found. */
+/** Snap packages cannot read files in hidden folders, such as the home. */
 const CONFINED_BROWSERS = ["/snap/bin/firefox", "/snap/bin/chromium"];
 
 /**
- * An address that leads to this one and holds no secret of it, as every user of a machine sees the arguments of a browser: a
- * file in the home that only its owner reads. Rejects with the system's error.
+ * The address of a private page in the home that redirects to `address`, because every user of a machine can read the
+ * arguments of a browser; `address` itself if a Snap browser is installed. Rejects with the system's error.
  */
 export async function withoutSecret(
   address: string,
