@@ -1,4 +1,4 @@
-// The page that `mountaineer` without a command prints: the current state, or how to begin.
+// The page of `mountaineer` without a command: the status, or how to begin.
 import type { StatusReport } from "../api/contract.ts";
 import { packageVersion } from "../api/version.ts";
 import { columns, padded } from "../runtime/text/plain-text.ts";
@@ -14,7 +14,7 @@ const FIRST_COMMANDS = [
 ] as const;
 const MORE = "mountaineer --help lists all commands.";
 
-/** Looks, and changes nothing. */
+/** Changes nothing. Resolves with the exit code. */
 export async function showFirstPage(context: CommandContext): Promise<number> {
   const report = await askEngine(context, "look", "status", null);
   if (isNothing(report)) context.print(firstPage(context));

@@ -1,4 +1,4 @@
-// The program's entry: tells its version before anything else is loaded, and leaves the rest to run.ts.
+// The program's entry. It answers `--version` before it loads anything else, and calls run.ts for all other commands.
 import { packageVersion } from "../api/version.ts";
 
 const VERSION_WORDS: readonly (string | undefined)[] = ["--version", "-V", "-v", "version"];

@@ -11,7 +11,7 @@ import { runPlainCommand } from "./program/plain-commands.ts";
 import { paintFor, type TerminalStyle, terminalStyle } from "./views/terminal-style.ts";
 
 const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143 } as const;
-/** How long a command may take to end after a second signal. */
+/** How long a command may take to end after a second signal, ms. */
 const FORCED_END_MS = 300;
 const FLUSH_DEADLINE_MS = 1_000;
 
@@ -23,21 +23,21 @@ interface Output {
   write(text: string): unknown;
 }
 
-/** Whom a command line reads from and writes to. */
+/** The standard streams of a command line. */
 interface Streams {
   readonly stdin: StandardInput;
   readonly stdout: Output;
   readonly stderr: Output;
 }
 
-/** Runs the command line in this process, which goes on: resolves with the exit code, all said on stderr. */
+/** Runs the command line, and resolves with the exit code; prints errors on stderr. Does not end the process. */
 export async function runCommandLine(
   args: readonly string[],
   streams: Streams,
   signals: Signals,
 ): Promise<number> {
   try {
-    return await act(args, streams, (configFile) => makeContext(configFile, streams, signals));
+    return await dispatch(args, streams, (configFile) => makeContext(configFile, streams, signals));
   } catch (error) {
     complain(error, streams.stderr);
     return exitCodeOfError(error);
@@ -60,7 +60,7 @@ export async function run(args: readonly string[]): Promise<void> {
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
-      // The terminal sends it to every process in the foreground, and that is another one now.
+      // The terminal sends SIGINT to all processes in the foreground; a child program handles it now.
       if (signal === "SIGINT" && yielded > 0) return;
       if (stoppedBy === null) {
         stoppedBy = signal;
@@ -73,7 +73,7 @@ export async function run(args: readonly string[]): Promise<void> {
   }
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error) => {
-      // The reader may have read enough (`| head -1`): that is no failure, and no reason for a daemon to end.
+      // A reader that closed the pipe (`| head -1`) is no failure, and must not end a daemon.
       if (systemErrorCode(error) === "EPIPE" || stream === process.stderr) return;
       const failure = new Error(`stdout cannot be written: ${error.message}`, { cause: error });
       fail(Object.assign(failure, { code: systemErrorCode(error) }), 1);
@@ -86,14 +86,14 @@ export async function run(args: readonly string[]): Promise<void> {
   let exitCode = await runCommandLine(args, process, signals);
   const isCancelled = force.signal.aborted || exitCode === ERROR_CODES.aborted.exit;
   if (isCancelled && stoppedBy !== null) exitCode = SIGNAL_EXITS[stoppedBy];
-  // A failed write is reported a turn later.
+  // Node reports a failed write in a later turn of the event loop.
   await new Promise((resolve) => setImmediate(resolve));
   await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
-  // What a command leaves running (a prober that waits on a dead mount, say) must not keep the process.
+  // Work that cannot end, such as a prober on a dead mount, must not keep the process alive.
   process.exit(exitCode);
 }
 
-async function act(
+async function dispatch(
   args: readonly string[],
   { stdout, stderr }: Streams,
   contextFor: (configFile: string | null) => CommandContext,
@@ -122,7 +122,7 @@ async function act(
   });
 }
 
-/** What `--config` names where nothing else is said; undefined: something is. */
+/** The file of `--config`, or null without it, if the line has nothing else; undefined if it has. */
 function readConfigAlone(args: readonly string[]): string | null | undefined {
   const [first, second, ...more] = args;
   if (first === undefined) return null;
@@ -173,14 +173,11 @@ function flushed(stream: NodeJS.WriteStream): Promise<void> {
   });
 }
 
-/**
- * The line that was typed, without blanks around it. Rejects with `aborted` when the input ends instead (Ctrl-D), which is
- * no answer and the end of all questions; and with the signal's reason.
- */
+/** The typed line, trimmed. Rejects with `aborted` at the end of the input (Ctrl-D), and with the signal's reason. */
 async function askOnTerminal(question: string, signal: AbortSignal): Promise<string> {
   signal.throwIfAborted();
   const { createInterface } = await import("node:readline");
-  // Not as a terminal of its own: then Ctrl-C stays a signal.
+  // With `terminal: true`, readline would handle Ctrl-C itself.
   const lines = createInterface({ input: process.stdin, terminal: false });
   try {
     process.stderr.write(question);
@@ -202,10 +199,10 @@ async function askOnTerminal(question: string, signal: AbortSignal): Promise<str
   }
 }
 
-// The message and the exit code of a command that failed: one clear line, and what to do.
+// The message and the exit code of a failed command.
 
-/** Errors of the machine, wherever they happen: reading the source would not help against them. */
-const OF_THE_MACHINE: ReadonlySet<string | null> = new Set([
+/** System errors that are caused by the machine, and not by a mistake in Mountaineer. */
+const MACHINE_ERRORS: ReadonlySet<string | null> = new Set([
   "EACCES",
   "EDQUOT",
   "EFBIG",
@@ -223,13 +220,13 @@ const OF_THE_MACHINE: ReadonlySet<string | null> = new Set([
 ]);
 const MACHINE_EXIT = 1;
 
-function isOfTheMachine(error: unknown): boolean {
-  return OF_THE_MACHINE.has(systemErrorCode(error));
+function isMachineError(error: unknown): boolean {
+  return MACHINE_ERRORS.has(systemErrorCode(error));
 }
 
-/** The error code's; 1 for what the machine refused, 70 for a mistake in Mountaineer. */
+/** The exit code of the error's code; 1 for an error of the machine, 70 for a mistake in Mountaineer. */
 export function exitCodeOfError(error: unknown): number {
-  if (!(error instanceof MountaineerError) && isOfTheMachine(error)) return MACHINE_EXIT;
+  if (!(error instanceof MountaineerError) && isMachineError(error)) return MACHINE_EXIT;
   return ERROR_CODES[error instanceof MountaineerError ? error.code : "internal"].exit;
 }
 
@@ -239,17 +236,15 @@ export function failureText(
   { style, debug }: { style: TerminalStyle; debug: boolean },
 ): string {
   const paint = paintFor(style);
-  const told = error instanceof MountaineerError || isOfTheMachine(error);
-  // A message may list several mistakes, a line each.
-  const [first = "", ...more] = `${told ? "" : "internal error: "}${errorText(error)}`.split("\n");
+  const isExpected = error instanceof MountaineerError || isMachineError(error);
+  // A message may list several mistakes, one per line.
+  const [first = "", ...more] = `${isExpected ? "" : "internal error: "}${errorText(error)}`.split("\n");
   const lines = [
     `${paint.red("mountaineer:")} ${harmless(first)}`,
     ...more.map((line) => `  ${harmless(line.trimEnd())}`),
   ];
-  const ofOwn = error instanceof MountaineerError ? error.hint : null;
-  const hint = told
-    ? ofOwn
-    : "this is a mistake in Mountaineer; please report it, with MOUNTAINEER_DEBUG=1 set";
+  let hint = error instanceof MountaineerError ? error.hint : null;
+  if (!isExpected) hint = "this is a mistake in Mountaineer; please report it, with MOUNTAINEER_DEBUG=1 set";
   if (hint !== null)
     lines.push(...hint.split("\n").map((line, index) => `  ${index === 0 ? "hint: " : ""}${harmless(line)}`));
   if (debug) {

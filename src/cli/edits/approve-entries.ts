@@ -1,12 +1,12 @@
-// `mountaineer approve`: shows what waits, asks, and approves it.
+// `mountaineer approve`: shows the waiting entries, asks, and approves them.
 import type { ApprovalsReport, ApproveReport, WaitingEntryWire } from "../../api/approval-contract.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { counted, harmless } from "../../runtime/text/plain-text.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
 import { openApprovals } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
-import { showJson, showResult } from "../input/options.ts";
+import { doneLine, showResult, warningLine } from "../input/options.ts";
 import { askEdits, changeConfig } from "../sessions/config-session.ts";
 import { withAsk } from "../sessions/control-session.ts";
 import { renderDiff } from "../views/diff-view.ts";
@@ -19,11 +19,11 @@ export async function listEntries(context: CommandContext, names: readonly strin
     ask("approvals", null, context.signal),
   );
   const shown = { ...report, waiting: [...named(report.waiting, names)] };
-  showResult(context, shown, () => renderApprovals(shown, context.stdoutStyle, entryDiff));
+  showResult(context, shown, () => renderApprovals(shown, context.stdoutStyle));
   return 0;
 }
 
-/** Resolves with the exit code. Rejects with `entry_unknown`, `usage` (nobody to ask) and as `approve` of the API does. */
+/** Resolves with the exit code. Rejects with `entry_unknown`, with `usage` without a terminal, and as the operation `approve` does. */
 export function approveEntries(
   context: CommandContext,
   names: readonly string[],
@@ -34,7 +34,7 @@ export function approveEntries(
     const shown = named(before.waiting, names);
     if (shown.length === 0) {
       const report = { approved: [], reload: null, now: before };
-      showResult(context, report, () => renderApprovals(before, context.stdoutStyle, entryDiff));
+      showResult(context, report, () => renderApprovals(before, context.stdoutStyle));
       return 0;
     }
     const chosen = asks ? await chosenBy(context, shown, all) : shown;
@@ -43,12 +43,12 @@ export function approveEntries(
       return FAILED_EXIT;
     }
     const entries = chosen.map(({ id, digest }) => ({ id, digest }));
-    tell(context, await ask("approve", { entries }, context.signal));
+    showApproved(context, await ask("approve", { entries }, context.signal));
     return chosen.length === shown.length ? 0 : FAILED_EXIT;
   });
 }
 
-/** Which changes wait from now on. The file says so, too. */
+/** Sets which changes wait from now on, in the file and as approved. Resolves with the exit code. */
 export async function setApproveMode(context: CommandContext, mode: string, asks: boolean): Promise<number> {
   if (asks && !(await isYes(context, `${MODES[mode] ?? ""} Is that right? [y/N] `))) {
     context.note("nothing was changed");
@@ -62,7 +62,7 @@ export async function setApproveMode(context: CommandContext, mode: string, asks
   return withAsk(context, "change", openApprovals, async (ask) => {
     const { waiting } = await ask("approvals", null, context.signal);
     const entries = waiting.filter(({ id }) => id === "trust").map(({ id, digest }) => ({ id, digest }));
-    tell(context, await ask("approve", { entries, loosen: true }, context.signal));
+    showApproved(context, await ask("approve", { entries, loosen: true }, context.signal));
     return 0;
   });
 }
@@ -94,7 +94,7 @@ async function chosenBy(
 ): Promise<readonly WaitingEntryWire[]> {
   const chosen: WaitingEntryWire[] = [];
   for (const entry of shown) {
-    context.print(renderEntry(entry, entryDiff(entry), context.stdoutStyle));
+    context.print(renderEntry(entry, context.stdoutStyle));
     if (all) continue;
     if (await isYes(context, `Approve ${harmless(entry.id)}? [y/N] `)) chosen.push(entry);
   }
@@ -111,48 +111,37 @@ async function isYes({ ask }: CommandContext, question: string): Promise<boolean
   return /^y(es)?$/i.test(await ask(question));
 }
 
-function entryDiff({ approved, waiting }: WaitingEntryWire): string {
-  return diffText(approved, waiting, { before: "approved", after: "waiting" });
-}
-
-function tell(context: CommandContext, report: ApproveReport): void {
-  if (context.json) {
-    showJson(context, report);
-    return;
-  }
+function showApproved(context: CommandContext, report: ApproveReport): void {
   const { approved, reload, now } = report;
-  const paint = paintFor(context.stdoutStyle);
+  const count = now.waiting.length;
   const what =
     approved.length === 0 ? `changes wait as "${now.mode}" says` : `approved: ${approved.join(", ")}`;
-  context.print(`${paint.green(paint.symbols.good)} ${harmless(what)}\n`);
-  if (reload === null) context.print(paint.dim("  no daemon runs; the next one finds it so\n"));
-  if (now.waiting.length > 0) {
-    const rest = counted(now.waiting.length, now.waiting.length === 1 ? "entry" : "entrie");
-    context.print(paint.dim(`  ${rest} still ${now.waiting.length === 1 ? "waits" : "wait"}\n`));
-  }
+  showResult(context, report, (paint) => [
+    doneLine(paint, harmless(what)),
+    ...(reload === null ? [paint.dim("  no daemon runs; the next one applies it")] : []),
+    ...(count === 0
+      ? []
+      : [paint.dim(count === 1 ? "  1 entry still waits" : `  ${count} entries still wait`)]),
+  ]);
 }
 
-// What waits for approval, for a terminal. Pure.
+// The waiting entries, for a terminal. Pure.
 
-/** `diffOf`: of one entry, from what serves to what waits. */
-function renderApprovals(
-  { mode, lost, waiting }: ApprovalsReport,
-  style: TerminalStyle,
-  diffOf: (entry: WaitingEntryWire) => string,
-): string {
+function renderApprovals({ mode, lost, waiting }: ApprovalsReport, style: TerminalStyle): string {
   const paint = paintFor(style);
   const lines: string[] = [];
   if (lost !== null && waiting.length > 0) {
-    lines.push(`${paint.yellow(paint.symbols.warning)} nothing counts as approved: ${harmless(lost)}\n`);
+    lines.push(`${warningLine(paint, `nothing counts as approved: ${harmless(lost)}`)}\n`);
   }
   if (waiting.length === 0) {
-    lines.push(`${paint.green(paint.symbols.good)} nothing waits for approval (mode ${mode})\n`);
+    lines.push(`${doneLine(paint, `nothing waits for approval (mode ${mode})`)}\n`);
   }
-  return [...lines, ...waiting.map((entry) => renderEntry(entry, diffOf(entry), style))].join("");
+  return [...lines, ...waiting.map((entry) => renderEntry(entry, style))].join("");
 }
 
-function renderEntry({ id, summary }: WaitingEntryWire, diff: string, style: TerminalStyle): string {
+function renderEntry({ id, summary, approved, waiting }: WaitingEntryWire, style: TerminalStyle): string {
   const paint = paintFor(style);
-  const head = `${paint.yellow(paint.symbols.warning)} ${paint.bold(harmless(id))}: ${harmless(summary)}\n`;
-  return `${head}${renderDiff(diff, style)}`;
+  const diff = diffText(approved, waiting, { before: "approved", after: "waiting" });
+  const head = warningLine(paint, `${paint.bold(harmless(id))}: ${harmless(summary)}`);
+  return `${head}\n${renderDiff(diff, style)}`;
 }

@@ -10,9 +10,8 @@ import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
 import { harmless, sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import { openApprovals, openDoctor } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
-import { showJson } from "../input/options.ts";
+import { doneLine, showJson, showText, warningLine } from "../input/options.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
-import { paintFor } from "../views/terminal-style.ts";
 
 /** Resolves with the exit code. Rejects with `config_invalid`, every mistake in it, and `config_unreadable`. */
 export async function checkConfig(context: CommandContext, file: string | null): Promise<number> {
@@ -30,18 +29,19 @@ export async function checkConfig(context: CommandContext, file: string | null):
   }
   if (!loaded.ok) throw mistakesError(loaded.mistakes);
   const { config } = loaded.snapshot;
-  const paint = paintFor(context.stdoutStyle);
   const count =
     sharesAndBackends(config.shares.length, config.backends.length) ?? "it configures nothing yet";
-  context.print(`${paint.green(paint.symbols.good)} ${harmless(path)} is valid: ${count}\n`);
-  for (const { path: key, text, hint } of warnings) {
-    context.print(`${paint.yellow(paint.symbols.warning)} ${harmless(key)}: ${harmless(text)}\n`);
-    if (hint !== null) context.print(paint.dim(`    hint: ${harmless(hint)}\n`));
-  }
-  for (const id of waiting) {
-    context.print(`${paint.yellow(paint.symbols.warning)} ${harmless(id)} would wait for approval\n`);
-    context.print(paint.dim(`    hint: mountaineer approve ${harmless(id)}\n`));
-  }
+  showText(context, (paint) => {
+    const warned = (text: string, hint: string | null) => [
+      warningLine(paint, harmless(text)),
+      ...(hint === null ? [] : [paint.dim(`    hint: ${harmless(hint)}`)]),
+    ];
+    return [
+      doneLine(paint, `${harmless(path)} is valid: ${count}`),
+      ...warnings.flatMap(({ path: key, text, hint }) => warned(`${key}: ${text}`, hint)),
+      ...waiting.flatMap((id) => warned(`${id} would wait for approval`, `mountaineer approve ${id}`)),
+    ];
+  });
   return 0;
 }
 
@@ -53,7 +53,7 @@ interface Checked {
   readonly daemon?: DaemonClient | null;
 }
 
-/** Of the text, and of what this machine lacks for it. */
+/** Warnings about the text, and about missing programs, secrets and ports of this machine. */
 async function warningsOf(
   context: CommandContext,
   snapshot: ConfigSnapshot,
@@ -95,7 +95,7 @@ function checkOwn(context: CommandContext): Promise<Checked> {
   });
 }
 
-/** What would wait if a daemon read the file now; empty if that cannot be found out. */
+/** Ids of entries that would wait if a daemon read the file now; empty if unknown. */
 async function waitingIn(context: CommandContext, daemon: DaemonClient | null): Promise<readonly string[]> {
   const { signal } = context;
   try {

@@ -16,19 +16,19 @@ import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { tellEdit } from "./edit-outcome.ts";
 
-/** What is edited: where it goes, what was there, and the copy that the editor has. */
+/** The file, its content before the edit, and the copy for the editor. */
 type Draft = Awaited<ReturnType<typeof begin>>;
 
 /**
  * Resolves with the exit code. Rejects with `program_unavailable` (no such editor), `config_invalid` and
- * `config_changed`; what was typed is then left where stderr says.
+ * `config_changed`; a note says where the edited copy is kept then.
  */
 export async function editConfigFile(context: CommandContext): Promise<number> {
   const draft = await viewConfig(context, (view) => begin(view, context.signal));
   try {
     const bytes = await edited(context, draft);
     if (bytes === "gone") {
-      context.note("the editor removed its copy: nothing was changed");
+      context.note("the editor left no text: nothing was changed");
       await draft.copy.discard();
       return FAILED_EXIT;
     }
@@ -55,19 +55,20 @@ async function begin(view: ConfigView, signal: AbortSignal) {
   return { view: { path, place }, seenSha256: sha256Of(found), begun, copy };
 }
 
-/** The text to edit if there is no file: what runs, or else the starter. */
+/** The text to edit if there is no file: the running configuration, else the starter. */
 async function firstText({ daemon, format }: ConfigView, signal: AbortSignal): Promise<string> {
   if (daemon !== null) return daemon.ask("historyText", { n: 0 }, signal);
   return format === "toml" ? starterText() : "";
 }
 
-/** The copy once it is a valid configuration; null when it is what it was, "gone" when the editor removed it. */
+/** The copy once it is valid; null if unchanged, "gone" if the editor removed or emptied the copy. */
 async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array | null | "gone"> {
   const { view, begun, copy } = draft;
   for (;;) {
     const bytes = await editedCopy(context, copy);
-    if (bytes === null) return "gone";
-    if (Buffer.compare(bytes, begun) === 0) return null;
+    if (bytes !== null && Buffer.compare(bytes, begun) === 0) return null;
+    // An emptied file would be a valid configuration without shares and backends.
+    if (bytes === null || decodedText(bytes).trim() === "") return "gone";
     const loaded = await parseConfig(bytes, view.path, view.place);
     if (loaded.ok) return bytes;
     const error = refusalError(loaded.mistakes);
@@ -77,7 +78,7 @@ async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array
   }
 }
 
-/** Meanwhile Ctrl-C is for the editor. */
+/** Runs the editor, which gets Ctrl-C meanwhile. */
 async function editedCopy(context: CommandContext, copy: EditedCopy): Promise<Uint8Array | null> {
   using _interrupts = context.yieldInterrupts();
   return await copy.edit(context.signal);
@@ -89,7 +90,7 @@ async function land(
   bytes: Uint8Array,
 ): Promise<number> {
   return changeConfig(context, async (ask, now) => {
-    // If a daemon was started or ended meanwhile, it may use another file.
+    // A daemon that was started or ended during the edit may use another file.
     if (!(await isSameFile(now.path, view.path))) {
       throw new MountaineerError("config_changed", `the configuration is ${now.path} now, not ${view.path}`);
     }

@@ -1,8 +1,9 @@
-// `config rollback`: shows what would change, asks, and does it.
+// `config rollback`: shows the difference, asks, and writes the entry.
 
 import type { InputOf } from "../../api/operations.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 import { changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
@@ -10,7 +11,7 @@ import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { tellEdit } from "./edit-outcome.ts";
 
-/** Hashes of the entry and of the file that a person was shown before saying yes. */
+/** Hashes of the shown entry and the shown file. */
 type Seen = Required<Pick<InputOf<"rollback">, "sha256" | "expected_sha256">>;
 
 /** Resolves with the exit code; rejects with `history_unknown`, and `config_changed` when what was shown changed. */
@@ -18,11 +19,8 @@ export async function rollBack(context: CommandContext, n: number, asks: boolean
   let seen: Seen | null = null;
   if (asks && context.ask !== null) {
     const shown = await show(context, n);
-    if (shown.differs && !/^y(es)?$/i.test(await context.ask("Put it back so? [y/N] "))) {
-      context.note("nothing was changed");
-      return FAILED_EXIT;
-    }
-    // An edit during the question may give the entry another number.
+    if (shown.differs && !(await agrees(context, "Put it back so?", "no"))) return FAILED_EXIT;
+    // The hashes guard against an edit during the question, which renumbers the entries.
     seen = shown.seen;
   }
   return changeConfig(context, async (ask) =>
@@ -33,10 +31,7 @@ export async function rollBack(context: CommandContext, n: number, asks: boolean
   );
 }
 
-async function show(
-  context: CommandContext,
-  n: number,
-): Promise<{ readonly differs: boolean; readonly seen: Seen }> {
+async function show(context: CommandContext, n: number) {
   const { diff, seen } = await viewConfig(context, async (view) => {
     const after = await view.ask("historyText", { n }, context.signal);
     const before = await view.read();

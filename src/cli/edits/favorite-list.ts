@@ -10,11 +10,11 @@ import type { Favorite } from "../views/place-view.ts";
 
 interface FavoriteList {
   readonly favorites: readonly Favorite[];
-  /** As the daemon tells them; none without one. */
+  /** The daemon's status of the shares; empty without a daemon. */
   readonly shares: readonly ShareStatus[];
 }
 
-/** Looks at no mount and no host. Rejects with `config_…`. */
+/** Touches no mount and no host. Rejects with `config_…`. */
 export function listFavorites(context: CommandContext): Promise<FavoriteList> {
   return viewConfig(context, async (view) => {
     await requireNamedFile(context, view);

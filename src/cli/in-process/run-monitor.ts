@@ -1,4 +1,4 @@
-// Runs the daemon in this process, and passes SIGHUP on to it. Its code is loaded when it runs.
+// Runs the daemon in this process, and passes SIGHUP to the daemon. The daemon's code is loaded on demand.
 import { mkdirSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { dirname, extname, join } from "node:path";
@@ -14,9 +14,9 @@ export async function runMonitorCommand(
   { home, configPath, signal, forceSignal }: CommandContext,
   { intervalMs, unmountOnExit }: Omit<MonitorArguments, "config">,
 ): Promise<number> {
-  // Before all else: unheard, a SIGHUP would end a daemon that is still starting.
+  // First, because an unhandled SIGHUP would end a daemon that is starting.
   const reloadRequests = listenForHangups(process);
-  // Started while the daemon's own code is loaded: a start would wait for it.
+  // Started early, so that the process starts while the daemon's code is loaded.
   const reader = startReaderProcess(systemClock);
   try {
     keepCompiledCode(import.meta.filename);
@@ -38,35 +38,35 @@ export async function runMonitorCommand(
       reloadRequests,
     });
   } finally {
-    // It may have failed before it read.
+    // The daemon may have failed before it used the reader.
     reader.end();
   }
   return 0;
 }
 
 /**
- * Node takes what is imported from now on as V8 compiled it at an earlier start, and keeps it when the process ends. It is
- * beside the code, as it runs like the code: who cannot write the one cannot write the other. Without leave to write
- * there, as where the system's packages are, all is compiled at each start. `program`: of a build; sources keep nothing.
+ * Enables Node's compile cache for later imports. The cache is beside the code, because it is run like code: both then have
+ * the same owner. Without permission to write there, as in a system's package, nothing is cached. `program`: the path of
+ * the running code; only a build is cached.
  */
 export function keepCompiledCode(program: string): void {
   if (extname(program) !== ".js") return;
   const folder = join(dirname(program), "compiled");
   try {
-    // Whatever the umask lets others do: who can write there runs as this user.
+    // 0o700 whatever the umask: a user who can write there could run code as this user.
     mkdirSync(folder, { mode: 0o700 });
   } catch {
-    // It is there already, or nothing is kept.
+    // The folder exists, or cannot be made; without it, Node caches nothing.
   }
   enableCompileCache(folder);
 }
 
-/** What signals come from. */
+/** A source of signals, such as `process`. */
 interface SignalSource {
   on(signal: "SIGHUP", listener: () => void): unknown;
 }
 
-/** Hears SIGHUP from now on, for as long as the process lives; see `MonitorOptions.reloadRequests`. */
+/** Handles SIGHUP until the process ends; see `MonitorOptions.reloadRequests`. */
 export function listenForHangups(source: SignalSource): MonitorOptions["reloadRequests"] {
   const listeners = new Set<() => void>();
   let cameBefore = false;

@@ -1,4 +1,4 @@
-// The list of commands, in the order of the help. A new command is one file and one line here, or is in the file of its group.
+// The list of commands, in the order of the help.
 
 import { ALIAS_COMMANDS } from "../commands/alias.ts";
 import { BACKENDS_COMMANDS } from "../commands/backends.ts";
@@ -35,7 +35,7 @@ interface CommandSection {
   readonly entries: readonly (CommandDefinition | GroupedCommands)[];
 }
 
-/** As --help shows them: first what a newcomer needs. */
+/** The sections of --help, those for newcomers first. */
 export const SECTIONS: readonly CommandSection[] = [
   {
     heading: "To begin:",

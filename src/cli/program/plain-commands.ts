@@ -1,5 +1,5 @@
-// The commands that prompts, scripts and status bars run all the time: called plainly, they run without the command
-// line's library and without the other commands, which takes half the time.
+// Commands that prompts, scripts and status bars run often. Without options they run without commander and without the
+// other commands, in half the time.
 import type { CommandContext, CommandDefinition } from "../input/command.ts";
 
 export const PLAIN_COMMANDS: Readonly<Record<string, () => Promise<CommandDefinition>>> = {
@@ -10,7 +10,7 @@ export const PLAIN_COMMANDS: Readonly<Record<string, () => Promise<CommandDefini
   "tools list": async () => (await import("../commands/tools.ts")).toolsListCommand,
 };
 
-/** Resolves with the exit code; null: it is another command, or has other options than `--json`, and nothing was done. */
+/** Resolves with the exit code; null, having done nothing, for other commands and for options other than `--json`. */
 export async function runPlainCommand(
   args: readonly string[],
   makeContext: (configFile: null) => CommandContext,

@@ -1,4 +1,4 @@
-// The whole command line: puts the commands together, and explains mistakes in what was typed.
+// Builds the commander program from the command list, runs it, and turns its errors into hints.
 import { Argument, Command, CommanderError, Help, InvalidArgumentError } from "commander";
 import { packageVersion } from "../../api/version.ts";
 import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
@@ -23,9 +23,9 @@ export interface ProgramOptions {
 
 const SUMMARY =
   "Keeps SMB shares mounted over the best route there is, always at the same path; and serves many MCP servers as one.";
-/** The commands about which one may think that shares are their arguments. */
+/** Commands to which people may give a share as an argument, in place of --share. */
 const SHARE_COMMANDS: readonly string[] = ["verify", "reconcile", "mount", "wake", "unmount", "switch"];
-/** From so many columns on, names and what they do stand side by side. */
+/** Minimum width, in columns, for descriptions beside the names. */
 const WIDE = 60;
 const NARROWEST = 20;
 const BELOW = "      ";
@@ -34,10 +34,7 @@ const FIRST_EXAMPLES: Examples = {
   "mountaineer status": "see how things are",
 };
 
-/**
- * Runs the command that `args` name, and resolves with its exit code. Rejects with `usage` when they are not
- * understood, and with what the command rejects with.
- */
+/** Runs the command that `args` name, and resolves with its exit code. Rejects with `usage` for mistakes in `args`, and as the command does. */
 export async function parseAndRun(args: readonly string[], options: ProgramOptions): Promise<number> {
   let exitCode = 0;
   refuseUnknownHelp(args);
@@ -51,14 +48,14 @@ export async function parseAndRun(args: readonly string[], options: ProgramOptio
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return 0;
-    // Help in place of a command: all there is to say has been said.
+    // A group without a command: commander has printed the help.
     if (error.code === "commander.help") return ERROR_CODES.usage.exit;
     throw usageError(error, args);
   }
   return exitCode;
 }
 
-/** The whole command line; `act` runs when a command is chosen. */
+/** The commander program; commander calls `act` with the chosen command. */
 export function createProgram(
   { print, complain }: Pick<ProgramOptions, "print" | "complain">,
   act: (definition: CommandDefinition, command: Command) => Promise<void>,
@@ -106,7 +103,7 @@ export function createProgram(
   return program;
 }
 
-/** Has `command` take what is declared. */
+/** Adds the declared arguments and options to `command`. */
 export function addTaken(command: Command, takes: Takes): void {
   for (const [words, declared] of Object.entries(takes)) {
     const taken: Taken = typeof declared === "string" ? { about: declared } : declared;
@@ -124,7 +121,7 @@ export function addTaken(command: Command, takes: Takes): void {
   }
 }
 
-/** Reads a word, the one before it being `before` where there may be several. */
+/** The parser of one value; `before` is the list of earlier values. */
 function readerOf(
   words: string,
   { read = (text) => text, expected = "", isList = words.includes("...") }: Taken,
@@ -136,7 +133,7 @@ function readerOf(
   };
 }
 
-/** One entry of a list; in a narrow terminal its description goes below it. */
+/** One entry of a help list; in a narrow terminal the description goes below the term. */
 function itemOf(this: Help, term: string, termWidth: number, description: string, helper: Help): string {
   const width = this.helpWidth ?? WIDE;
   if (width >= WIDE || description === "") {
@@ -146,7 +143,7 @@ function itemOf(this: Help, term: string, termWidth: number, description: string
   return [`  ${term}`, ...below.split("\n").map((line) => `${BELOW}${line}`)].join("\n");
 }
 
-/** A command in a list of them: its other word is for those who know it. */
+/** A command in a help list, without its alias. */
 function termOf(command: Command): string {
   const words = command.registeredArguments.map((argument) =>
     argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
@@ -154,7 +151,7 @@ function termOf(command: Command): string {
   return [command.name(), ...(command.options.length > 0 ? ["[options]"] : []), ...words].join(" ");
 }
 
-/** A group in a group follows that in the list. */
+/** Adds a group, below its outer group if it has one, which comes first in the list. */
 function addGroup(program: Command, { name, alias, summary, description, examples }: CommandGroup): Command {
   const words = name.split(" ");
   const parent = commandOf(program, { name: words.slice(0, -1).join(" ") }) ?? program;
@@ -165,7 +162,7 @@ function addGroup(program: Command, { name, alias, summary, description, example
   return group;
 }
 
-/** The command that a definition became. */
+/** The commander command of a definition. */
 export function commandOf(program: Command, { name }: Pick<CommandDefinition, "name">): Command | null {
   let found: Command | null = program;
   for (const word of name.split(" ")) found = found?.commands.find((each) => each.name() === word) ?? null;
@@ -184,37 +181,50 @@ function examplesText(examples: Examples): string {
 function usageError(error: CommanderError, args: readonly string[]): MountaineerError {
   const [first = "", ...more] = error.message.replace(/^error: /, "").split("\n");
   const named = namedIn(args);
-  let hint = `mountaineer ${named === null ? "" : `${named} `}--help shows what there is`;
-  if (error.code === "commander.unknownCommand") hint = unknownHint(args);
-  else {
-    const suggestion = /^\(Did you mean (?:one of )?(.+)\?\)$/.exec(more.join(" ").trim());
-    const longer = /^unknown option '--thunderbolt-(\w+)/.exec(first)?.[1];
-    const missing = /^required option '(--(?:share|name)) /.exec(first)?.[1];
-    if (suggestion?.[1] !== undefined) hint = `did you mean ${suggestion[1]}?`;
-    else if (longer !== undefined) hint = `did you mean --tb-${longer}?`;
-    else if (missing !== undefined && named !== null)
-      hint = `mountaineer ${named} ${missing} ${operand(args, named)}`;
-    else if (error.code === "commander.excessArguments" && SHARE_COMMANDS.includes(named ?? ""))
-      hint = "a share is named with --share NAME";
-    else if (error.code === "commander.unknownOption" && /^backends (?:add|edit)$/.test(named ?? ""))
-      hint = `the program and its arguments stand behind --: mountaineer ${named} NAME -- PROGRAM ARGUMENTS`;
-  }
+  const hint =
+    error.code === "commander.unknownCommand"
+      ? unknownHint(args)
+      : (optionHint(error.code, first, more.join(" ").trim(), named, args) ?? helpHint(named));
   return new MountaineerError("usage", first, { hint, cause: error });
 }
 
-/** What was given without its option's name. */
-function operand(args: readonly string[], named: string): string {
-  const given = plainWords(args)[named.split(" ").length];
-  return given === undefined ? "NAME" : shellWord(given);
+function helpHint(named: string | null): string {
+  return `mountaineer ${named === null ? "" : `${named} `}--help shows what there is`;
 }
 
-/** What to type instead of a command that there is not: `args` name it, perhaps after its group. */
+/** A hint for a wrong option or argument of the command `named`; null if there is none. */
+function optionHint(
+  code: string,
+  message: string,
+  suggestion: string,
+  named: string | null,
+  args: readonly string[],
+): string | null {
+  const suggested = /^\(Did you mean (?:one of )?(.+)\?\)$/.exec(suggestion)?.[1];
+  if (suggested !== undefined) return `did you mean ${suggested}?`;
+  const tail = /^unknown option '--thunderbolt-(\w+)/.exec(message)?.[1];
+  if (tail !== undefined) return `did you mean --tb-${tail}?`;
+  if (named === null) return null;
+  const missing = /^required option '(--(?:share|name)) /.exec(message)?.[1];
+  if (missing !== undefined) {
+    // The name was probably given as an argument, without its option.
+    const given = plainWords(args)[named.split(" ").length];
+    return `mountaineer ${named} ${missing} ${given === undefined ? "NAME" : shellWord(given)}`;
+  }
+  if (code === "commander.excessArguments" && SHARE_COMMANDS.includes(named))
+    return "a share is named with --share NAME";
+  if (code === "commander.unknownOption" && /^backends (?:add|edit)$/.test(named))
+    return `the program and its arguments stand behind --: mountaineer ${named} NAME -- PROGRAM ARGUMENTS`;
+  return null;
+}
+
+/** A hint for an unknown command in `args`, which may follow a group. */
 function unknownHint(args: readonly string[]): string {
   const words = plainWords(args);
   const named = COMMAND_GROUPS.filter(({ name, alias }) => {
     return words[0] === alias || name.split(" ").every((part, index) => part === words[index]);
   });
-  // The innermost follows those around it.
+  // An inner group follows its outer group in the list.
   const group = named.at(-1)?.name ?? "";
   const depth = group === "" ? 0 : group.split(" ").length;
   const word = words[depth] ?? "";
@@ -228,32 +238,29 @@ function unknownHint(args: readonly string[]): string {
     known.map((name) => name.split(" ").at(-1) ?? ""),
   );
   if (close !== null) return `did you mean ${close}?`;
-  return `mountaineer ${group === "" ? "" : `${group} `}--help shows what there is`;
+  return helpHint(group === "" ? null : group);
 }
 
-/** commander shows the whole help for a command that there is not. */
+/** Rejects help for an unknown command, for which commander would show the whole help. */
 function refuseUnknownHelp(args: readonly string[]): void {
   const asks = args.includes("--help") || args.includes("-h");
   const words = plainWords(args);
   if (!asks && words[0] !== "help") return;
   const [word] = words[0] === "help" ? words.slice(1) : words;
-  if (word === undefined || word === "help" || isKnown(word)) return;
+  if (word === undefined || word === "help" || COMMAND_NAMES.some((name) => name.split(" ")[0] === word))
+    return;
   throw new MountaineerError("usage", `unknown command '${word}'`, { hint: unknownHint([word]) });
 }
 
-function isKnown(word: string): boolean {
-  return (
-    COMMANDS.some(({ name }) => name.split(" ")[0] === word) ||
-    COMMAND_GROUPS.some(({ alias }) => alias === word)
-  );
-}
+/** Names of all commands and groups, with the aliases of groups. */
+const COMMAND_NAMES: readonly string[] = [
+  ...COMMANDS.map(({ name }) => name),
+  ...COMMAND_GROUPS.flatMap(({ name, alias }) => (alias === undefined ? [name] : [name, alias])),
+];
 
-/** The command, else the group, whose words the arguments begin with. */
+/** The longest name of a command or group with which the arguments begin. */
 function namedIn(args: readonly string[]): string | null {
   const typed = `${plainWords(args).join(" ")} `;
-  const known = [
-    ...COMMANDS.map(({ name }) => name),
-    ...COMMAND_GROUPS.flatMap(({ name, alias }) => (alias === undefined ? [name] : [name, alias])),
-  ].filter((name) => typed.startsWith(`${name} `));
+  const known = COMMAND_NAMES.filter((name) => typed.startsWith(`${name} `));
   return known.toSorted((left, right) => right.length - left.length)[0] ?? null;
 }

@@ -1,5 +1,5 @@
-// `mountaineer upgrade FILE`: puts a signed newer version beside the one that runs, makes it the current one, and has the
-// daemon hand over to it.
+// `mountaineer upgrade FILE`: unpacks a signed version beside the running one, makes it current, and has the daemon hand
+// over to the new version.
 import { createHash, createPublicKey, verify } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { chmod, mkdtemp, readlink, rename, rm, symlink } from "node:fs/promises";
@@ -21,15 +21,15 @@ const TOOL_COMMANDS: Readonly<Record<string, string>> = {
 
 interface UpgradeOptions {
   readonly file: string;
-  /** A version from before this one is taken, too. */
+  /** Accepts an older version, too. */
   readonly older: boolean;
-  /** Has the running daemon hand over; where none runs it does nothing. Rejects where it goes on as it was. */
+  /** Has a running daemon hand over; does nothing without one. Rejects if the old daemon stays in charge. */
   readonly handOver: () => Promise<void>;
-  /** For tests; default: what this program was installed as. */
+  /** Default: the bundle of this program. */
   readonly bundle?: Bundle | null;
 }
 
-/** Whatever fails leaves the version current that was. Rejects with `upgrade_refused`, and as `handOver` does. */
+/** After any failure the old version stays current. Rejects with `upgrade_refused`, and as `handOver` does. */
 export async function upgrade(
   { signal }: Pick<CommandContext, "signal">,
   { file, older, handOver, bundle = readBundle() }: UpgradeOptions,
@@ -85,7 +85,7 @@ async function releaseOf(file: string, { key }: { readonly key: string }): Promi
   return verifiedRelease(text, key);
 }
 
-/** What was checked is a private copy, and that is what runs. */
+/** Copies the file, checks the digest of the copy, and runs that copy, so that nobody can exchange the file meanwhile. */
 async function unpacked(
   file: string,
   { sha256 }: Release,
@@ -129,18 +129,18 @@ async function unpacked(
   }
 }
 
-/** In one step: a program that starts meanwhile finds one version or the other. */
+/** Replaces the link in one step, so that it always leads to a version. */
 async function point(link: string, target: string): Promise<void> {
   const made = `${link}.${process.pid}`;
   await symlink(target, made);
   await rename(made, link);
 }
 
-// What a release's signature says: the text that is signed, and reading it back.
+// The text that a release's signature signs, and its check.
 
 interface Release {
   readonly version: string;
-  /** As Node says it: "linux-x64". */
+  /** Platform and architecture in Node's words: "linux-x64". */
   readonly platform: string;
   /** Of the whole file. */
   readonly sha256: string;
@@ -153,10 +153,10 @@ export function signedRelease({ version, platform, sha256 }: Release): string {
 
 const SIGNATURE =
   /^name mountaineer\nversion (\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)\nplatform ([a-z]+-[a-z0-9]+)\nsha256 ([0-9a-f]{64})\ned25519 ([A-Za-z0-9+/]{86}==)\n$/;
-/** What stands before the 32 bytes of an Ed25519 key in SPKI. */
+/** The SPKI header before the 32 bytes of an Ed25519 key. */
 const SPKI = Buffer.from("302a300506032b6570032100", "hex");
 
-/** `key` is raw, in base64. Rejects what the key has not signed with `upgrade_refused`. */
+/** `key` is raw, in base64. Throws `upgrade_refused` for a text that the key has not signed. */
 export function verifiedRelease(text: string, key: string): Release {
   const [, version, platform, sha256, signature] = SIGNATURE.exec(text) ?? [];
   if (version === undefined || platform === undefined || sha256 === undefined || signature === undefined)
