@@ -6,11 +6,6 @@ import { command } from "../input/command.ts";
 const SHELLS = ["bash", "zsh", "fish"] as const;
 type Shell = (typeof SHELLS)[number];
 
-/** Readable and sourced as it is. */
-function completionScript(shell: Shell): string {
-  return SCRIPTS[shell];
-}
-
 const BASH = `# Completion of mountaineer for bash. Written by: mountaineer completions bash
 _mountaineer() {
   local line
@@ -96,6 +91,6 @@ export const completionsCommand = command("completions", {
     "<shell>": { about: "whose", choices: SHELLS },
   },
   async run(context, { shell }) {
-    context.print(completionScript(shell));
+    context.print(SCRIPTS[shell]);
   },
 });

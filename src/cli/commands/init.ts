@@ -1,9 +1,9 @@
 // The command `mountaineer init`.
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { Wishes } from "../init/init-questions.ts";
+import type { InitChoices } from "../init/init-questions.ts";
 import { command, type Given } from "../input/command.ts";
 
-const WISHES = {
+const CHOICES = {
   "--share <name>": "a share to keep mounted",
   "--tb-host <host>": "its address over the faster cable; one address is enough",
   "--fallback-host <host>": "its address or name over the other network",
@@ -38,7 +38,7 @@ export const initCommand = command("init", {
     9: "there is a configuration already",
   },
   takes: {
-    ...WISHES,
+    ...CHOICES,
     "--token": "make a token for clients over HTTP, also where a gateway goes without one",
     "--no-token": "let in whoever is on this machine",
     "--add": "add to a configuration that is there",
@@ -46,11 +46,11 @@ export const initCommand = command("init", {
   run: async (context, options) =>
     (await import("../init/init-command.ts")).initConfig(context, {
       ...options,
-      given: await givenWishes(options),
+      given: await givenChoices(options),
     }),
 });
 
-async function givenWishes(options: Given<typeof WISHES>): Promise<Wishes | null> {
+async function givenChoices(options: Given<typeof CHOICES>): Promise<InitChoices | null> {
   const { connectionOf } = await import("../../config/edit/new-backend.ts");
   const {
     share,

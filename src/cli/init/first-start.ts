@@ -1,4 +1,4 @@
-// The dry run of a reload when no daemon runs: what a daemon would start with now.
+// `reload --dry-run` without a daemon: what a daemon would start with.
 
 import type { ReloadReport } from "../../api/contract.ts";
 import { isTableValue } from "../../config/edit/edit-value.ts";
@@ -8,13 +8,13 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { counted, sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import type { ConfigView } from "../sessions/config-session.ts";
 
-/** Every section of single settings as it is when the file says nothing in it. */
+/** A file whose sections of single settings all have their defaults. */
 const DEFAULTS = Buffer.from("[server]\n");
 
-/** Sections of single settings; the others are told by their names. */
+/** Sections whose settings are compared one by one; for other sections the report has names only. */
 const SETTINGS: readonly string[] = ["global", "sync", "server"];
 
-/** The report against nothing at all: every share and backend is added, and every setting that is not its default differs. */
+/** The report of a reload from an empty configuration: all shares and backends are added, and settings other than the default changed. */
 export async function firstStart({ path, place, format, read }: ConfigView): Promise<ReloadReport> {
   const bytes = (await read()) ?? new Uint8Array();
   const loaded = await parseConfig(bytes, path, place);

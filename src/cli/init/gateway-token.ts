@@ -1,11 +1,11 @@
-// The token that `init` and `backends add` make with the first MCP server: keeps it, and says how clients send it.
+// The token for HTTP clients that `init`, `import` and `backends add` make with the first MCP server.
 import { keptNames } from "../../api/secret-keeper.ts";
 import { newToken, TOKEN_REFERENCE, TOKEN_SECRET } from "../../config/edit/gateway-token.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 
-/** Keeps a new one, unless one is kept already, and gives it; null: that one goes on, and is not looked at. */
+/** Keeps a new token and resolves with its value; null if a token is kept already, which stays. */
 export async function makeToken(context: CommandContext): Promise<string | null> {
   const keeper = await openSecrets(context);
   if (keptNames(await keeper.list()).has(TOKEN_SECRET)) return null;
@@ -14,13 +14,13 @@ export async function makeToken(context: CommandContext): Promise<string | null>
   return token;
 }
 
-/** Where clients reach the gateway. */
+/** The gateway's address for clients. */
 export function clientUrl({ server }: Pick<MountaineerConfig, "server">): string {
   const { host = "127.0.0.1", port = 9000 } = server ?? {};
   return `http://${host}:${port}/mcp`;
 }
 
-/** How an agent comes in with it; its value stands there once, where a person reads it. */
+/** How a client sends the token. A new value is only shown at a terminal, this once. */
 export function tokenLines(context: CommandContext, made: string | null, url: string): string[] {
   const shown = made !== null && context.ask !== null ? made : "TOKEN";
   return [

@@ -23,7 +23,7 @@ import { leaveFolder } from "../sessions/step-command.ts";
 import { exitCodeOf, renderResults } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { clientUrl, makeToken, tokenLines } from "./gateway-token.ts";
-import { askWishes, NOTHING, type Wishes } from "./init-questions.ts";
+import { askChoices, type InitChoices, NOTHING } from "./init-questions.ts";
 import {
   backendBlock,
   backendTable,
@@ -37,58 +37,58 @@ import type { Person } from "./nas-questions.ts";
 import { opening } from "./opening.ts";
 
 interface InitArguments {
-  /** null: nothing was given. */
-  readonly given: Wishes | null;
-  /** A configuration that is there may be added to. */
+  /** The options; null if none was given. */
+  readonly given: InitChoices | null;
+  /** Allows adding to an existing configuration. */
   readonly add: boolean;
-  /** Whether a token is to be made; null: as it fits. */
+  /** True makes a token, false none; null makes one with the first backend. */
   readonly token: boolean | null;
 }
 
-type Standing = Awaited<ReturnType<typeof lookAt>>;
+type InitFile = Awaited<ReturnType<typeof lookAt>>;
 
 /** Resolves with the exit code. Rejects with `usage`, `config_invalid` and `config_changed`; nothing is written then. */
 export async function initConfig(context: CommandContext, options: InitArguments): Promise<number> {
-  const standing = await viewConfig(context, lookAt);
+  const file = await viewConfig(context, lookAt);
   const { ask } = context;
-  if (!standing.isBlank && !options.add) {
-    if (ask === null || !(await isWilling(ask, standing.path))) throw exists(context, standing.path);
+  if (!file.isBlank && !options.add) {
+    if (ask === null || !(await isWilling(ask, file.path))) throw exists(context, file.path);
   }
   if (ask === null && options.given === null && options.token !== true) throw unasked(context);
   const found = await findMountedShares();
   const asksNothing = ask === null || options.token === true;
-  const wishes = options.given ?? (asksNothing ? NOTHING : await askPerson(context, ask, standing));
-  const before = standing.bytes === null ? opening() : decodedText(standing.bytes);
+  const choices = options.given ?? (asksNothing ? NOTHING : await askPerson(context, ask, file));
+  const before = file.bytes === null ? opening() : decodedText(file.bytes);
   const hasToken = wantsToken({
     asked: options.token,
-    text: standing.bytes === null ? "" : before,
-    hasBackend: await refuseRepeats(standing, wishes),
-    addsBackend: wishes.backends.length > 0,
+    text: file.bytes === null ? "" : before,
+    hasBackend: await refuseRepeats(file, choices),
+    addsBackend: choices.backends.length > 0,
   });
-  const text = await textWith(standing, before, wishes, standing.isBlank ? found : [], hasToken);
-  const checked = await parseConfig(Buffer.from(text), standing.path, standing.place);
+  const text = await textWith(file, before, choices, file.isBlank ? found : [], hasToken);
+  const checked = await parseConfig(Buffer.from(text), file.path, file.place);
   if (!checked.ok) throw unwrittenError(checked.mistakes);
-  const secrets = wishes.secrets.map(({ name, value }) => [name, value] as const);
+  const secrets = choices.secrets.map(({ name, value }) => [name, value] as const);
   const write = async () => {
     const token = hasToken ? { made: await makeToken(context) } : null;
-    const created = standing.bytes === null && !(await writeStarter(standing.path, before)).existed;
-    if (standing.bytes === null && !created) {
-      // A link that leads nowhere says so when it is read.
-      await readConfigBytes(standing.path);
-      throw exists(context, standing.path);
+    const created = file.bytes === null && !(await writeStarter(file.path, before)).existed;
+    if (file.bytes === null && !created) {
+      // Reading a dangling link rejects with the reason.
+      await readConfigBytes(file.path);
+      throw exists(context, file.path);
     }
-    const changed = text === before ? created : await land(context, standing, { before, text });
+    const changed = text === before ? created : await land(context, file, { before, text });
     return { token, created, changed };
   };
   const written = await keepWhile(await openSecrets(context), secrets, context.signal, write);
   const { config } = checked.snapshot;
-  const mounted = options.given === null ? await mountAll(context, wishes, config.global.sharesRoot) : 0;
-  tell(context, { path: standing.path, ...written, wishes, found, config });
+  const mounted = options.given === null ? await mountAll(context, choices, config.global.sharesRoot) : 0;
+  tell(context, { path: file.path, ...written, choices, found, config });
   return mounted;
 }
 
-/** Questions at the terminal, whose answers are tried while they are typed. */
-async function askPerson(context: CommandContext, ask: Person["ask"], standing: Standing): Promise<Wishes> {
+/** Asks at the terminal, and checks each answer against the file at once. */
+async function askPerson(context: CommandContext, ask: Person["ask"], file: InitFile): Promise<InitChoices> {
   const { signal } = context;
   const person: Person = {
     ask,
@@ -98,18 +98,18 @@ async function askPerson(context: CommandContext, ask: Person["ask"], standing: 
   person.tell("Looking for servers of SMB shares on this machine's links …");
   await using meeting = await openMeeting(context);
   const servers = await findServers(signal);
-  const before = standing.bytes === null ? opening() : decodedText(standing.bytes);
+  const before = file.bytes === null ? opening() : decodedText(file.bytes);
   const { secrets } = await (await openSecrets(context)).list();
-  const whatIsWrong = async (wishes: Wishes): Promise<string | null> => {
-    const text = await textWith(standing, before, wishes, [], false);
-    const checked = await parseConfig(Buffer.from(text), standing.path, standing.place);
+  const whatIsWrong = async (choices: InitChoices): Promise<string | null> => {
+    const text = await textWith(file, before, choices, [], false);
+    const checked = await parseConfig(Buffer.from(text), file.path, file.place);
     const [mistake] = checked.ok ? [] : checked.mistakes;
     return mistake === undefined ? null : mistakeText(mistake);
   };
-  return askWishes(person, servers, {
+  return askChoices(person, servers, {
     meeting,
-    userName: standing.place.userName,
-    driver: standing.place.smbDriver ?? "rclone",
+    userName: file.place.userName,
+    driver: file.place.smbDriver ?? "rclone",
     mayBeCalled: (share) => whatIsWrong({ ...NOTHING, shares: [share] }),
     whatIsWrong,
     isSecretTaken: (name) => secrets.some((one) => one.name === name),
@@ -117,8 +117,12 @@ async function askPerson(context: CommandContext, ask: Person["ask"], standing: 
   });
 }
 
-/** Resolves with the exit code. */
-async function mountAll(context: CommandContext, { shares }: Wishes, sharesRoot: string): Promise<number> {
+/** Mounts the new shares; resolves with the exit code. */
+async function mountAll(
+  context: CommandContext,
+  { shares }: InitChoices,
+  sharesRoot: string,
+): Promise<number> {
   const names = shares.map(({ name }) => name);
   if (names.length === 0) return 0;
   leaveFolder();
@@ -130,29 +134,34 @@ async function mountAll(context: CommandContext, { shares }: Wishes, sharesRoot:
 }
 
 function textWith(
-  standing: Standing,
+  file: InitFile,
   before: string,
-  wishes: Wishes,
+  choices: InitChoices,
   found: readonly FoundShare[],
   hasToken: boolean,
 ): Promise<string> {
-  if (standing.format === "toml") return Promise.resolve(tomlWith(before, wishes, found, hasToken));
-  return yamlWith(standing, wishes, hasToken);
+  if (file.format === "toml") return Promise.resolve(tomlWith(before, choices, found, hasToken));
+  return yamlWith(file, choices, hasToken);
 }
 
-/** What was found and nobody took is a suggestion at its end. */
-function tomlWith(before: string, wishes: Wishes, found: readonly FoundShare[], hasToken: boolean): string {
+/** The TOML text with the new blocks; found shares that nobody chose follow as comments. */
+function tomlWith(
+  before: string,
+  choices: InitChoices,
+  found: readonly FoundShare[],
+  hasToken: boolean,
+): string {
   const taken = new Set(
-    wishes.shares.flatMap(({ tbHost, fallbackHost, name, shareName }) =>
+    choices.shares.flatMap(({ tbHost, fallbackHost, name, shareName }) =>
       [tbHost, fallbackHost].map((host) => `${host} ${shareName ?? name}`),
     ),
   );
-  const isNothing = wishes.shares.length + wishes.backends.length + found.length === 0;
+  const isNothing = choices.shares.length + choices.backends.length + found.length === 0;
   return withBlocks(before, [
     ...(isNothing && before === opening() ? [EXAMPLES] : []),
     ...(hasToken ? [TOKEN_BLOCK] : []),
-    ...wishes.shares.map(shareBlock),
-    ...wishes.backends.map(backendBlock),
+    ...choices.shares.map(shareBlock),
+    ...choices.backends.map(backendBlock),
     ...foundBlocks(
       before,
       found.filter(({ host, share }) => !taken.has(`${host} ${share}`)),
@@ -161,8 +170,8 @@ function tomlWith(before: string, wishes: Wishes, found: readonly FoundShare[], 
 }
 
 async function yamlWith(
-  { bytes }: Standing,
-  { shares, backends }: Wishes,
+  { bytes }: InitFile,
+  { shares, backends }: InitChoices,
   hasToken: boolean,
 ): Promise<string> {
   const edited = await editConfig({
@@ -181,10 +190,10 @@ async function yamlWith(
   return decodedText(edited.bytes);
 }
 
-/** In words of its own: two blocks of one name are a mistake of syntax to who reads the file. */
+/** Rejects with `usage` for a name that the file has already; TOML would only report a syntax error. Resolves with true if the file has backends. */
 async function refuseRepeats(
-  { bytes, path, place }: Standing,
-  { shares, backends }: Wishes,
+  { bytes, path, place }: InitFile,
+  { shares, backends }: InitChoices,
 ): Promise<boolean> {
   const loaded = await parseConfig(bytes ?? new Uint8Array(), path, place);
   if (!loaded.ok) throw mistakesError(loaded.mistakes);
@@ -199,9 +208,9 @@ async function refuseRepeats(
   });
 }
 
-/** What to type next, in order; the last is how an agent comes to the tools. */
-function nextLines(context: CommandContext, { wishes, config, token }: Outcome): string[] {
-  const servesTools = config.backends.length > 0 || wishes.shares.length === 0;
+/** The next commands to type, and how an agent connects. */
+function nextLines(context: CommandContext, { choices, config, token }: Outcome): string[] {
+  const servesTools = config.backends.length > 0 || choices.shares.length === 0;
   const url = clientUrl(config);
   return [
     `next: ${typed(context, "doctor")} checks it, then ${typed(context, "up")} keeps it up`,
@@ -217,12 +226,12 @@ function nextLines(context: CommandContext, { wishes, config, token }: Outcome):
   ];
 }
 
-/** A command of ours that speaks of the same file as this one. */
+/** A mountaineer command for the same configuration file. */
 function typed({ configPath }: CommandContext, command: string): string {
   return `mountaineer ${command}${configPath === null ? "" : ` --config ${shellWord(configPath)}`}`;
 }
 
-/** `isBlank`: the file says nothing yet (comments at most), so that `init` may add to it without asking. */
+/** `isBlank`: the file is missing or has only comments, so that `init` adds to it without asking. */
 async function lookAt({ path, place, format, read }: ConfigView) {
   const bytes = await read();
   if (bytes === null && format !== "toml") {
@@ -233,7 +242,7 @@ async function lookAt({ path, place, format, read }: ConfigView) {
   return { path, place, format, bytes, isBlank: bytes === null || isSilent(decodedText(bytes)) };
 }
 
-/** Comments alone, or what `init` itself begins a file with. */
+/** True for comments alone, and for the block with which `init` begins a file. */
 function isSilent(text: string): boolean {
   const rest = text.replace(SYNC_BLOCK, "");
   return rest.split("\n").every((line) => line.trim() === "" || line.trim().startsWith("#"));
@@ -262,13 +271,13 @@ function unasked(context: CommandContext): MountaineerError {
 /** Resolves with whether the file changed. */
 async function land(
   context: CommandContext,
-  standing: Standing,
+  file: InitFile,
   { before, text }: { readonly before: string; readonly text: string },
 ): Promise<boolean> {
-  const begun = standing.bytes === null ? Buffer.from(before) : standing.bytes;
+  const begun = file.bytes === null ? Buffer.from(before) : file.bytes;
   return changeConfig(context, async (ask, { path }) => {
-    if (path !== standing.path) {
-      throw new MountaineerError("config_changed", `the configuration is ${path} now, not ${standing.path}`);
+    if (path !== file.path) {
+      throw new MountaineerError("config_changed", `the configuration is ${path} now, not ${file.path}`);
     }
     const request = { text, expected_sha256: sha256Of(begun), source: "cli" };
     const report = await ask("editText", request, context.signal);
@@ -284,18 +293,18 @@ interface Outcome {
   readonly path: string;
   readonly created: boolean;
   readonly changed: boolean;
-  readonly wishes: Wishes;
+  readonly choices: InitChoices;
   readonly found: readonly FoundShare[];
   readonly config: ConfigSnapshot["config"];
-  /** null: none is in it. `made` null: one was kept already. */
+  /** null if the file refers to no token; `made` is null if the token was kept already. */
   readonly token: { readonly made: string | null } | null;
 }
 
 function tell(context: CommandContext, outcome: Outcome): void {
-  const { path, created, changed, wishes } = outcome;
+  const { path, created, changed, choices } = outcome;
   const found = outcome.found.length;
-  const shares = wishes.shares.map(({ name }) => name);
-  const backends = wishes.backends.map(({ name }) => name);
+  const shares = choices.shares.map(({ name }) => name);
+  const backends = choices.backends.map(({ name }) => name);
   if (context.json) {
     const token = outcome.token === null ? null : TOKEN_REFERENCE;
     showJson(context, { path, created, changed, shares, backends, found, token });
@@ -308,10 +317,10 @@ function tell(context: CommandContext, outcome: Outcome): void {
   if (found > 0 && created && shares.length === 0) {
     context.print(dim(`  shares that are mounted here already stand at its end, commented out\n`));
   }
-  const wanted = wishes.shares.flatMap(({ password }) =>
+  const wanted = choices.shares.flatMap(({ password }) =>
     password?.startsWith("secret:") === true ? [password.slice("secret:".length)] : [],
   );
-  for (const name of wanted.filter((one) => !wishes.secrets.some((kept) => kept.name === one))) {
+  for (const name of wanted.filter((one) => !choices.secrets.some((kept) => kept.name === one))) {
     context.print(dim(`  its password is still to be set: mountaineer secret set ${name}\n`));
   }
   for (const line of nextLines(context, outcome)) context.print(dim(`  ${line}\n`));

@@ -5,20 +5,20 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import type { WantedBackend } from "./init-text.ts";
 import { askNas, type NasTools, type Person, retry, type Wrong } from "./nas-questions.ts";
 
-export type Wishes = Awaited<ReturnType<typeof askWishes>>;
+export type InitChoices = Awaited<ReturnType<typeof askChoices>>;
 
-export const NOTHING: Wishes = { shares: [], backends: [], secrets: [] };
+export const NOTHING: InitChoices = { shares: [], backends: [], secrets: [] };
 
 export interface InitTools extends NasTools {
-  /** What would be wrong with a configuration that has these, too; null: nothing. */
-  readonly whatIsWrong: (wishes: Wishes) => Promise<string | null>;
+  /** The first mistake in the configuration with these choices; null if valid. */
+  readonly whatIsWrong: (choices: InitChoices) => Promise<string | null>;
 }
 
-export async function askWishes(person: Person, servers: readonly FoundServer[], tools: InitTools) {
+export async function askChoices(person: Person, servers: readonly FoundServer[], tools: InitTools) {
   const nas = await askNas(person, servers, tools);
   return {
     shares: nas?.shares ?? [],
-    /** What was typed for them, by the names that they refer to. */
+    /** Typed passwords, with the names by which the shares refer to them. */
     secrets: nas?.secret ? [nas.secret] : [],
     backends: await askBackends(person, tools),
   };

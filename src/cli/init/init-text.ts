@@ -11,14 +11,14 @@ export interface WantedBackend {
   readonly connection: TypedConnection;
 }
 
-/** How a new file is watched: a file that exists keeps the defaults, which suit every file system. */
+/** File watching for new files; existing files keep the defaults, which work on every file system. */
 export const SYNC_BLOCK = [
   "# The system tells of a save, which then applies in a fifth of a second instead of two.",
   "[sync]",
   ...tomlLines({ detection: "inotify", debounce: 0.1 }),
 ].join("\n");
 
-/** What the file begins with; `reference` is the address of the page that explains every option. */
+/** The first lines of a new file; `reference` is the address of the configuration reference. */
 export function openingText(reference: string): string {
   return [
     "#:schema ./config.schema.json",
@@ -30,7 +30,7 @@ export function openingText(reference: string): string {
   ].join("\n");
 }
 
-/** For somebody who has said nothing yet: to be filled in. */
+/** Commented examples for a file without shares and backends. */
 export const EXAMPLES = `#[[shares]]
 #name = "CORE"
 #fallback_host = "nas.local"
@@ -55,7 +55,7 @@ export function backendBlock(backend: WantedBackend): string {
   return [`[backends.${tomlKey(backend.name)}]`, ...tomlLines(backendTable(backend))].join("\n");
 }
 
-/** A share that was found, as a comment. */
+/** The commented block of a found share. */
 function foundBlock(found: FoundShare): string {
   const table: ConfigTable = {
     name: shareNameOf(found),
@@ -71,12 +71,12 @@ function foundBlock(found: FoundShare): string {
   ].join("\n");
 }
 
-/** The blocks of found shares that `text` does not have yet. */
+/** Commented blocks of found shares that `text` lacks. */
 export function foundBlocks(text: string, found: readonly FoundShare[]): string[] {
   return found.map(foundBlock).filter((block) => !text.includes(block));
 }
 
-/** The whole text with blocks below it, an empty line between each. */
+/** The text with the blocks appended, separated by empty lines. */
 export function withBlocks(text: string, blocks: readonly string[]): string {
   if (blocks.length === 0) return text;
   const before = text === "" || text.endsWith("\n") ? text : `${text}\n`;

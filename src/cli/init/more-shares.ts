@@ -1,5 +1,5 @@
-// `shares add` at a terminal, with nothing given: one more share of a NAS that is configured. Which NAS is asked only where
-// there are several.
+// `shares add` without options at a terminal: asks for more shares of a configured NAS, and for the NAS if several are
+// configured.
 import { editConfig } from "../../config/edit/edit.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import { passwordText } from "../../config/secret-names.ts";
@@ -16,7 +16,7 @@ import { chooseShares, list, nameShare, type Person, retry } from "./nas-questio
 /** The keys of a new share. */
 type NewShare = Readonly<Record<string, string>> & { readonly name: string };
 
-/** `onlyOn`: as the other shares of that NAS. Rejects with `usage` where no NAS is configured, or it gives no list. */
+/** `onlyOn` is copied from the NAS's other shares. Rejects with `usage` if no NAS is configured, or the NAS lists no shares. */
 export async function askMoreShares(
   context: CommandContext,
   ask: Person["ask"],
@@ -62,7 +62,7 @@ export async function askMoreShares(
   return { shares: await newShares(person, keys, chosen, whatIsWrong), onlyOn: share.onlyOn };
 }
 
-/** A name that is taken, of another NAS's share or of one of these, is asked for again. Exported for its test. */
+/** Asks again for a name that another share has. Exported for its test. */
 export async function newShares(
   person: Pick<Person, "ask" | "tell">,
   keys: Readonly<Record<string, string>>,
@@ -103,8 +103,8 @@ function hostsOf({ routes }: ShareConfig): string {
 }
 
 /**
- * As the file has them, so that the new share is like the other. The kernel's client is root's alone here: for anybody else
- * the new share has no line in fstab. Exported for its test.
+ * The file's keys of the other share, for the new one. `driver = "cifs"` is only copied for root: for other users the new
+ * share has no line in fstab. Exported for its test.
  */
 export function keysOf(
   share: Pick<ShareConfig, "username" | "driver" | "routes" | "password">,

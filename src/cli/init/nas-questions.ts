@@ -1,5 +1,5 @@
-// The questions about a NAS at a terminal: which, who, which shares, and whether another cable leads to it. A wrong answer is
-// asked for again in its place; nothing that was typed is lost.
+// Questions about a NAS at a terminal: the server, the login, the shares, and a second address over another cable. A wrong
+// answer is asked for again; earlier answers stay.
 import type { FirstMeeting, ServerLogin } from "../../api/first-meeting.ts";
 import type { FoundServer } from "../../api/found-server.ts";
 import { likelySame, routeHosts, shareNameOf, type WantedShare } from "../../config/edit/new-share.ts";
@@ -10,13 +10,13 @@ import { parseServerShareName, parseUserName } from "../../config/values/names.t
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { serverCells } from "../views/server-view.ts";
 
-/** Whoever sits at the terminal. */
+/** The person at the terminal. */
 export interface Person {
-  /** Resolves with what was typed; rejects at the end of the input. */
+  /** Resolves with the typed line; rejects at the end of the input. */
   ask(question: string): Promise<string>;
-  /** The same, and what is typed is not shown. */
+  /** Asks without showing the typed text. */
   askHidden(question: string): Promise<string>;
-  /** Words between two questions, a line. */
+  /** Prints a line. */
   tell(line: string): void;
 }
 
@@ -24,36 +24,36 @@ export interface NasTools {
   readonly meeting: Pick<FirstMeeting, "greet" | "canWake" | "wake" | "networksOf" | "shareNames" | "pair">;
   readonly userName: string;
   readonly driver: keyof typeof DRIVERS;
-  /** Why no share of that name may be added; null: it may. */
+  /** Why the share cannot be added; null if it can. */
   readonly mayBeCalled: (share: WantedShare) => Promise<string | null>;
   readonly isSecretTaken: (name: string) => boolean;
   readonly signal: AbortSignal;
 }
 
-/** What mounts it unless the file says otherwise, and why. */
+/** The explanation of each default driver. */
 const DRIVERS = {
   rclone: "Mounted by rclone: no root, and open files survive a pulled cable (docs/drivers.md)",
   netfs: "Mounted by macOS's own SMB (netfs): nothing to install (docs/drivers.md)",
 } as const;
 
-export interface NasWishes {
+export interface NasChoices {
   readonly shares: readonly WantedShare[];
-  /** Kept before the configuration names it; null: a guest needs none. */
+  /** The password, kept before the configuration refers to it; null for a guest. */
   readonly secret: { readonly name: string; readonly value: string } | null;
 }
 
-/** Where the person has said that the password may go. */
+/** An address to which the person allows sending the password. */
 interface Chosen extends Pick<ServerLogin, "host" | "port"> {
-  /** null: it was typed, and nobody was heard there. */
+  /** null for a typed address at which no server was discovered. */
   readonly found: FoundServer | null;
 }
 
-/** null: none is wanted. */
+/** null if the person wants no share. */
 export async function askNas(
   person: Person,
   servers: readonly FoundServer[],
   tools: NasTools,
-): Promise<NasWishes | null> {
+): Promise<NasChoices | null> {
   const chosen = await chooseServer(person, servers, tools);
   if (chosen === null) return null;
   const { login, shareNames } = await logIn(person, chosen, tools);
@@ -107,7 +107,7 @@ async function chooseServer(
   }, person);
 }
 
-/** The marks for `only_on`; none where they cannot be learnt, or the person wants it everywhere. */
+/** The marks for `only_on`; [] if unknown, or if the person wants the share on every network. */
 async function askNetworks(
   person: Person,
   chosen: readonly Chosen[],
@@ -165,7 +165,7 @@ async function logIn(
     if (names.kind === "refused") return { wrong: `${where} refuses this login: ${names.text}` };
     if (names.kind === "listed" && names.names.length > 0)
       return { right: { login, shareNames: await chooseShares(person, names.names) } };
-    // Some list none to anybody, and mount them all the same.
+    // Some servers list no shares, but mount them by name.
     const why = names.kind === "failed" ? `gives no list: ${names.text}` : "lists no shares";
     person.tell(`  ${where} ${why}`);
     const typed = await typeShareName(person);
@@ -173,7 +173,7 @@ async function logIn(
   }, person);
 }
 
-/** Exported for one more share of a NAS that is configured. */
+/** Also used for more shares of a configured NAS. */
 export async function chooseShares(
   person: Pick<Person, "ask" | "tell">,
   names: readonly string[],
@@ -191,7 +191,7 @@ export async function chooseShares(
   }, person);
 }
 
-/** null: another login is to be tried. */
+/** null to try another login. */
 function typeShareName(person: Person): Promise<string | null> {
   return retry(async () => {
     const typed = (
@@ -203,7 +203,7 @@ function typeShareName(person: Person): Promise<string | null> {
   }, person);
 }
 
-/** Another address of the same name, over another cable: only what the person confirms gets the login. */
+/** A second address of the same name over another cable. Sends the login only to an address that the person confirms. */
 async function chooseSecond(
   person: Person,
   first: Chosen,
@@ -237,7 +237,7 @@ function addressOf(chosen: Chosen): Parameters<typeof routeHosts>[0] {
   return { text: hostText(chosen), found: chosen.found };
 }
 
-/** Its own name, where that can be one here; else the person's. Exported for one more share of a NAS that is configured. */
+/** Names the share as the server does, or if that is not possible, asks for a name. */
 export async function nameShare<T extends object>(
   person: Pick<Person, "ask" | "tell">,
   shareName: string,
@@ -256,11 +256,11 @@ export async function nameShare<T extends object>(
 }
 
 export interface Wrong {
-  /** Why it is asked again; null: that was told. */
+  /** Why the question is repeated; null if that was printed already. */
   readonly wrong: string | null;
 }
 
-/** Asks until the answer is a right one, and says each time what was wrong. */
+/** Repeats `ask` until the answer is right, and prints each time what was wrong. */
 export async function retry<T>(
   ask: () => Promise<{ readonly right: T } | Wrong>,
   person: Pick<Person, "tell">,

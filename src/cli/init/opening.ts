@@ -1,4 +1,4 @@
-// How a new configuration begins: with the address of the page that explains every option, in this package.
+// The first lines of a new configuration, with the address of the reference in this package.
 import { pathToFileURL } from "node:url";
 import { launcherPath } from "../input/launcher-path.ts";
 import { openingText } from "./init-text.ts";

@@ -28,11 +28,11 @@ import {
   viewOf,
 } from "./view-lines.ts";
 
-/** Of more machines each is a line, unless it was asked for by its name. */
+/** More machines than this are shown in one line each, unless they are chosen by name. */
 const MOST_WHOLE = 12;
 const PRESENCE_WIDTH = 12;
 
-/** As lines of text, ending in a newline. `isChosen`: its machines were asked for by their names. */
+/** Lines of text, ending in a newline. `isChosen`: the person named the machines. */
 export function renderFleet(
   report: FleetReport,
   options: StatusViewOptions,
@@ -101,17 +101,17 @@ function wholeLines(machine: FleetMachine, view: View): string[] {
   const more = cutText(machine);
   return [
     `${title}  ${style(`${mark} ${presenceWords(machine).text}`)}${version}`,
-    ...machineLines(machine).flatMap((line) => toldLines(line, view)),
+    ...machineLines(machine).flatMap((line) => factLines(line, view)),
     ...(more === null ? [] : text(more, INDENT, view)),
   ];
 }
 
-function toldLines(line: MachineLine, view: View): string[] {
+function factLines(line: MachineLine, view: View): string[] {
   const { paint } = view;
   const { about, name, tone } = line;
   const said = harmless(name === null ? lineWords(line) : `${name} ${lineWords(line)}`);
   const { mark, style } = tonePaint(tone, paint);
   if (about === "wrong") return marked(mark, said, "  ", style, view);
-  // Without a colour for what is plain, as it tells nothing new.
+  // Plain facts have no colour.
   return labelled(about, said, view).map((told) => (tone === "plain" ? told : style(told)));
 }

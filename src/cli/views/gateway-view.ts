@@ -27,10 +27,10 @@ import {
   viewOf,
 } from "./view-lines.ts";
 
-/** Most states have room in it, so that what follows is aligned. */
+/** Most states fit, so that the facts after them are aligned. */
 const STATE_COLUMNS = 12;
 
-/** The gateway's lines: where it listens, who is there, and what it publishes. `daemonRuns`: only then it could. */
+/** The gateway's address, sessions and published counts. Without a daemon the gateway does not listen, and has neither. */
 export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: View): string[] {
   const { paint } = view;
   const { symbols } = paint;
@@ -51,7 +51,7 @@ export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: 
   ];
 }
 
-/** A line for each backend, and below it what is wrong: without a daemon (not `started`), what would keep it from starting. */
+/** A line for each backend, and its troubles below; if not `started` (without a daemon), the conditions that would prevent a start. */
 export function backendBlock(backends: readonly BackendStatus[], view: View, started = true): string[] {
   const width = nameColumns(backends);
   return backends.flatMap((backend) => [
@@ -62,14 +62,14 @@ export function backendBlock(backends: readonly BackendStatus[], view: View, sta
   ]);
 }
 
-/** The backends alone, ending in a newline; "" when there is none. */
+/** The backends, ending in a newline; "" without backends. */
 export function renderBackends(backends: readonly BackendStatus[], options: StatusViewOptions): string {
   return backendBlock(backends, viewOf(options))
     .map((line) => `${line}\n`)
     .join("");
 }
 
-/** What became of a switch, ending in a newline. */
+/** The outcome of a switch, ending in a newline. */
 export function renderBackendSwitch(report: BackendSwitchReport, style: TerminalStyle): string {
   const paint = paintFor(style);
   const { symbols } = paint;
@@ -83,7 +83,7 @@ export function renderBackendSwitch(report: BackendSwitchReport, style: Terminal
   return `${mark} ${paint.bold(harmless(report.backend))}  ${harmless(detail)}\n`;
 }
 
-/** Each route on a line, and below them why it does not go back, or who holds it. */
+/** A line for each route, and below them a pending failback, or the command that ends a hold. */
 function routeBlock(backend: BackendStatus, view: View): string[] {
   const { name, routes } = backend;
   if (routes === undefined) return [];
@@ -128,20 +128,24 @@ function backendHead(backend: BackendStatus, nameWidth: number, { paint, width }
   ];
 }
 
-/** Why it is not ready, what its last error was, and what stands: each trouble once. */
+/** The reason for the phase, the last error and the conditions, without repetitions. */
 function backendTroubles(backend: BackendStatus, view: View): string[] {
   const { paint } = view;
   const lines: string[] = [];
-  const isTold = (trouble: string): boolean =>
+  const isCovered = (trouble: string): boolean =>
     backend.conditions.some(({ title }) => title.includes(trouble));
   if (backend.enabled && backend.phase !== "Ready") {
-    const reason = backend.reason === null || isTold(backend.reason) ? null : harmless(backend.reason);
+    const reason = backend.reason === null || isCovered(backend.reason) ? null : harmless(backend.reason);
     const why = [reason, retryText(backend, view.now)].filter((part) => part !== null);
     if (why.length > 0) lines.push(...text(why.join("; "), INDENT, view).map(paint.dim));
   }
   const waiting = waitingText(backend);
   if (waiting !== null) lines.push(...marked(paint.symbols.warning, waiting, INDENT, paint.yellow, view));
-  if (backend.last_error !== null && backend.last_error !== backend.reason && !isTold(backend.last_error)) {
+  if (
+    backend.last_error !== null &&
+    backend.last_error !== backend.reason &&
+    !isCovered(backend.last_error)
+  ) {
     const error = `last error: ${harmless(backend.last_error)}`;
     const [mark, paintError] =
       backend.phase === "Ready"
@@ -156,7 +160,7 @@ function conditionsOf({ conditions }: BackendStatus, view: View): string[] {
   return conditions.flatMap((condition) => conditionLines(condition, INDENT, view));
 }
 
-/** For people who wonder where a tool is: what each backend that publishes nothing yet is up to. */
+/** A line for each backend that publishes no tools, for people who miss one. */
 export function absentBackends(backends: readonly BackendStatus[], now: number): string[] {
   return backends
     .filter((backend) =>

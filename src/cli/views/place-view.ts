@@ -22,7 +22,7 @@ export interface Favorite {
   readonly stable_path: string;
   /** Names of the aliases that lead into it. */
   readonly aliases: readonly string[];
-  /** null: no daemon runs, or it does not have the share yet. */
+  /** null if no daemon runs, or the daemon does not have the share yet. */
   readonly mount_state: ShareStatus["mount_state"] | null;
   readonly active_interface: ShareStatus["active_interface"] | null;
 }
@@ -31,7 +31,7 @@ function widest(texts: readonly string[]): number {
   return Math.min(LONGEST_NAME, Math.max(0, ...texts.map((text) => columns(harmless(text)))));
 }
 
-/** A line for each alias, and what is wrong with it below. */
+/** A line for each alias, and below it what is wrong. */
 export function renderAliases(aliases: readonly AliasStatus[], style: TerminalStyle): string {
   const paint = paintFor(style);
   const width = widest(aliases.map(({ name }) => name));
@@ -71,7 +71,7 @@ export function renderFolders({ folders }: FoldersReport): string {
   return folders.map((name) => `${harmless(name)}\n`).join("");
 }
 
-/** `shares`: as a daemon tells them. A line for each share: its name, how it is, its two hosts, its link, and its aliases below. */
+/** A line for each share: its name, state, hosts and link; its aliases below. `shares`: the daemon's status. */
 export function renderFavorites(
   favorites: readonly Favorite[],
   shares: readonly ShareStatus[],

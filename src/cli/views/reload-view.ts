@@ -16,13 +16,13 @@ export function reloadExit({ errors, failure }: Pick<ReloadReport, "errors" | "f
   return failure === null ? 0 : FAILED_EXIT;
 }
 
-/** The exit code of an edit: what kept it from being written, else how its reload went. */
+/** The exit code of an edit: 3 if it was refused, else that of its reload. */
 export function editExit({ errors, reload }: EditReport): number {
   if (errors.length > 0) return ERROR_CODES.config_invalid.exit;
   return reload === null ? 0 : reloadExit(reload);
 }
 
-/** What a dry run would not touch. */
+/** Names that a reload would not touch. */
 export interface Staying {
   readonly shares: readonly string[];
   readonly backends: readonly string[];
@@ -30,7 +30,7 @@ export interface Staying {
 
 export const NOTHING_STAYS: Staying = { shares: [], backends: [] };
 
-/** What a reload did, or would do; `staying`: what it does not touch, where that is to be told. */
+/** What a reload did, or would do. `staying` is only shown for a dry run. */
 export function renderReload(
   report: ReloadReport,
   style: TerminalStyle,

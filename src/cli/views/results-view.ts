@@ -58,7 +58,7 @@ function wellLine({ looked_at }: VerifyReport, paint: Paint): string {
   return `${paint.green(paint.symbols.good)} ${told === well ? well : `${told}: ${well}`}`;
 }
 
-/** What is wrong, a line each; or that nothing is. */
+/** A line for each finding, or one that there is none. */
 export function renderVerify(report: VerifyReport, style: TerminalStyle): string {
   const paint = paintFor(style);
   const lines: string[] = [];

@@ -9,7 +9,7 @@ const PLACES: Readonly<Record<SecretPlaceName, string>> = {
   keychain: "Keychain",
 };
 
-/** Where a secret is kept, for people. */
+/** The name of the place that keeps a secret. */
 export function placeName(place: SecretPlaceName): string {
   return PLACES[place];
 }

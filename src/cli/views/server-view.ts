@@ -1,4 +1,4 @@
-// Servers that were found, one a line. Pure.
+// Found servers, one per line. Pure.
 import type { FoundServer } from "../../api/found-server.ts";
 import { foundWords } from "../../api/words/found-words.ts";
 import { hostText } from "../../config/values/host-text.ts";
@@ -6,7 +6,7 @@ import { harmless } from "../../runtime/text/plain-text.ts";
 import { renderTable } from "./table-view.ts";
 import type { TerminalStyle } from "./terminal-style.ts";
 
-/** Cells of one server: what it calls itself, its address, the link that leads there, and how it is known. */
+/** Cells of a server: its own name, its address, the network link, and how it was found. */
 export function serverCells(server: FoundServer): string[] {
   const { name, link, known } = foundWords(server);
   return [name, hostText({ host: server.address, port: server.port }), link, known].map(harmless);

@@ -17,15 +17,15 @@ import {
   viewOf,
 } from "./view-lines.ts";
 
-/** From so many shares on, the head repeats who is ready, since the banner may have scrolled away. */
+/** From this number of shares on, the head repeats which shares are ready: their banners may have scrolled away. */
 const MANY_SHARES = 4;
 
-/** What the lines about shares are made from: they also show some settings. */
+/** The view with the settings that lines about shares show. */
 interface ShareView extends View {
   readonly global: GlobalStatus;
 }
 
-/** The status as lines of text, ending in a newline. Of shares and gateway only that is shown which is configured. */
+/** The status as lines of text, ending in a newline. Shares and gateway are only shown if configured. */
 export function renderStatus(report: StatusReport, options: StatusViewOptions): string {
   const view: ShareView = { ...viewOf(options), global: report.global };
   const { shares, gateway, backends = [] } = report;
@@ -68,7 +68,7 @@ function headLines(report: StatusReport, view: ShareView): string[] {
     const names = ready.map(({ name }) => harmless(name)).join(", ");
     lines.push(...banner([`TB Ready: ${names}`], "  ", view));
   }
-  // What waits of a backend stands with that backend.
+  // A waiting change of a backend is shown with that backend.
   const told = new Set(
     (report.backends ?? []).flatMap(({ conditions }) => conditions.map(({ hint }) => hint)),
   );
@@ -77,7 +77,7 @@ function headLines(report: StatusReport, view: ShareView): string[] {
   return lines;
 }
 
-/** A gateway alone shows nothing of shares. */
+/** False for a gateway without shares. */
 function showsShares({ shares, gateway }: StatusReport): boolean {
   return shares.length > 0 || gateway === undefined;
 }
@@ -144,12 +144,12 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
   return lines;
 }
 
-/** Full lines in the banner's colour; without colour each begins with the mark. */
+/** Lines in the banner's colour, each with the mark, which also works without colour. */
 function banner(parts: readonly string[], indent: string, view: View): string[] {
   const mark = ` ${view.paint.symbols.ready} `;
   const inner = view.width - columns(indent) - columns(mark) - 1;
   const lines = parts.flatMap((part, index) =>
-    // The command below stays in one piece, to be copied.
+    // The command is not wrapped, so that it can be copied.
     index === 0 ? wrapped(part, inner) : [`  ${part}`],
   );
   return lines.map((line) => `${indent}${view.paint.banner(`${mark}${padded(line, inner)} `)}`.trimEnd());
@@ -186,12 +186,12 @@ function pathLines(share: ShareStatus, view: View): string[] {
   return [`${INDENT}${stable}`, paint.dim(`${stackedArrow(view)}${mount}`)];
 }
 
-/** Stands in the indent of a line that continues the one above. */
+/** An arrow in the indent of a continued line. */
 function stackedArrow({ paint }: View): string {
   return `${paint.symbols.arrow} `.padStart(INDENT.length);
 }
 
-/** What to do about its last error, where no condition says so. */
+/** The hint for the last error, if no condition has one. */
 function mendOf(share: ShareStatus): string {
   if (!share.tb_reachable && !share.fb_reachable)
     return "switch the server on, or check the cable: it goes on by itself then";
@@ -208,7 +208,7 @@ function heldLines(share: ShareStatus, { paint }: View): string[] {
       ? ["Back to automatic:", `switch ${name} --to auto`]
       : ["To mount it again:", `mount ${name}`];
   const lead = `${INDENT}${paint.symbols.info} ${what}`;
-  // A command stays in one piece, to be copied.
+  // The command is not wrapped, so that it can be copied.
   return [paint.cyan(lead), `${INDENT}    mountaineer ${how}`];
 }
 

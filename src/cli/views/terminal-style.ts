@@ -1,4 +1,4 @@
-// The abilities of a terminal: its width, colour, and symbols.
+// The width, colour and symbols of a terminal.
 import type { Paint, Style, Symbols } from "../../runtime/text/paint.ts";
 
 export interface TerminalStyle {
@@ -13,7 +13,7 @@ const DEFAULT_WIDTH = 80;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The look of a stream: colour only on a terminal and not against NO_COLOR, symbols only where the locale is UTF-8. */
+/** Colour only on a terminal and without NO_COLOR; Unicode symbols only in a UTF-8 locale. */
 export function terminalStyle(
   stream: { readonly isTTY?: boolean; readonly columns?: number },
   environment: Environment,

@@ -18,13 +18,13 @@ import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 const LONGEST_NAME = 40;
 const LONGEST_BACKEND = 20;
-/** Less of a description says nothing: then there is none. */
+/** With less room, in columns, the description is left out. */
 const LEAST_DESCRIPTION = 16;
 const GAP = "  ";
 
 type ListedTool = Pick<ToolEntry, "name" | "backend" | "description" | "places">;
 
-/** A line for each tool: its name, its backend, where it is served, and as much of its description as has room. */
+/** A line for each tool: name, backend, places, and as much of the description as fits. */
 export function renderTools(tools: readonly ListedTool[], style: TerminalStyle): string {
   const paint = paintFor(style);
   const nameWidth = widest(
@@ -64,9 +64,9 @@ function firstWords(description: string, room: number, ellipsis: string): string
   return columns(cut) + columns(ellipsis) <= room ? `${cut}${ellipsis}` : "";
 }
 
-// What is not as it was approved, old beside new. Pure.
+// Tools and texts that differ from the approved ones, as diffs. Pure.
 
-/** `withUnseen`: also what is hidden in texts that are published. */
+/** `withUnseen`: also lists published texts with invisible characters. */
 export function renderToolChanges(
   { changes, unseen }: ToolChangesReport,
   style: TerminalStyle,
@@ -106,7 +106,7 @@ function memberText(
   return renderDiff(diff, style);
 }
 
-/** Each line with what nobody sees spelled out, before lines are compared: a hidden change is a change. */
+/** Spells invisible characters out before lines are compared, so that a change of these shows. */
 function visible(text: string): string {
   return text.split("\n").map(harmless).join("\n");
 }
@@ -114,18 +114,18 @@ function visible(text: string): string {
 // A tool's answer as text; content that is not text is described. Pure.
 
 interface AnswerLook {
-  /** Then whatever a terminal could obey is spelled out; elsewhere only what nobody sees. */
+  /** True spells out control characters, too; false only invisible characters. */
   readonly isTerminal: boolean;
 }
 
-/** What the tool said, ending in a newline unless it is empty. */
+/** The answer as text, ending in a newline unless empty. */
 export function answerText({ result }: CallReport, { isTerminal }: AnswerLook): string {
   const parts = partsOf(result);
   const text = parts.map((part) => (part.endsWith("\n") || part === "" ? part : `${part}\n`)).join("");
   return isTerminal ? harmlessLines(text) : replaceUnseen(text, spelledOut);
 }
 
-/** The whole answer as JSON; what nobody sees is escaped in it, and is the same to whoever parses it. */
+/** The whole answer as JSON, with invisible characters escaped, which changes nothing for parsers. */
 export function answerJson(result: CallReport["result"]): string {
   const escaped = (unseen: string): string =>
     Array.from(
@@ -135,7 +135,7 @@ export function answerJson(result: CallReport["result"]): string {
   return `${replaceUnseen(JSON.stringify(result, null, 2), escaped)}\n`;
 }
 
-/** Why the call failed, for people; null when it did not. */
+/** Why the call failed; null if it succeeded. */
 export function callFailure(report: CallReport): string | null {
   const { result, error } = report;
   if (error !== null) return `${error.message} (error ${error.code})`;
@@ -147,7 +147,7 @@ function partsOf(result: CallReport["result"]): string[] {
   const content = result?.["content"];
   const parts = Array.isArray(content) ? content.map(blockText) : [];
   const structured = result?.["structuredContent"];
-  // A tool that gives text and structured content says the same in both.
+  // Structured content repeats the text, if there is text.
   if (parts.length === 0 && structured !== undefined) return [JSON.stringify(structured, null, 2)];
   return parts;
 }
@@ -179,7 +179,7 @@ function described(facts: readonly (string | null)[]): string {
   return `[${facts.filter((fact) => fact !== null && fact !== "").join(", ")}]`;
 }
 
-/** The size of what the base64 text stands for. */
+/** The decoded size of base64 data. */
 function sizeText(data: string | null): string | null {
   if (data === null) return null;
   const bytes = Math.floor((data.replace(/=+$/, "").length * 3) / 4);

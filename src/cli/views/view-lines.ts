@@ -1,4 +1,4 @@
-// Wrapped, marked and labelled lines, of which the status views are made. Pure.
+// Wrapped, marked and labelled lines for the status views. Pure.
 import type { Condition, OpenFileHolder } from "../../api/contract.ts";
 import { SEVERITY_TONES, sinceText } from "../../api/words/words.ts";
 import { tonePaint } from "../../runtime/text/paint.ts";
@@ -16,7 +16,7 @@ const NARROWEST = 40;
 const WIDEST = 110;
 const LONGEST_NAME = 24;
 
-/** How a view looks, and when. */
+/** The style and width of a view, and the current time. */
 export type View = ReturnType<typeof viewOf>;
 
 export function viewOf(options: StatusViewOptions) {
@@ -27,7 +27,7 @@ export function viewOf(options: StatusViewOptions) {
   };
 }
 
-/** Columns for the names of a list: those of the longest, within reason. */
+/** Columns for the names of a list: the longest name, up to a limit. */
 export function nameColumns(items: readonly { readonly name: string }[]): number {
   return Math.min(LONGEST_NAME, Math.max(0, ...items.map(({ name }) => columns(harmless(name)))));
 }
@@ -40,7 +40,7 @@ export function labelled(label: string, content: string, view: View): string[] {
   );
 }
 
-/** A condition with its mark, its hint, and who holds files. */
+/** A condition with its mark, its hint, and the processes that hold files. */
 export function conditionLines(condition: Condition, indent: string, view: View): string[] {
   const { paint } = view;
   const symbol = condition.severity === "info" ? paint.symbols.info : null;

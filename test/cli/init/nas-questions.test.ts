@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { FirstMeeting, PairVerdict, ServerLogin } from "../../../src/api/first-meeting.ts";
 import type { FoundServer } from "../../../src/api/found-server.ts";
-import { askWishes, type InitTools, type Wishes } from "../../../src/cli/init/init-questions.ts";
+import { askChoices, type InitChoices, type InitTools } from "../../../src/cli/init/init-questions.ts";
 import { randomFrom } from "../../lab/random.ts";
 
 function server(name: string | null, address: string, change: Partial<FoundServer> = {}): FoundServer {
@@ -62,7 +62,7 @@ class Net implements Meeting {
 }
 
 interface Talk {
-  readonly wishes: Wishes;
+  readonly choices: InitChoices;
   readonly asked: readonly string[];
   readonly told: readonly string[];
 }
@@ -81,7 +81,7 @@ async function talk(
     assert.ok(asked.length < 200, "it asks for ever");
     return Promise.resolve(answer(question));
   };
-  const wishes = await askWishes({ ask, askHidden: ask, tell: (line) => told.push(line) }, servers, {
+  const choices = await askChoices({ ask, askHidden: ask, tell: (line) => told.push(line) }, servers, {
     meeting: net,
     userName: "root",
     driver: "rclone",
@@ -91,7 +91,7 @@ async function talk(
     signal: new AbortController().signal,
     ...change,
   });
-  return { wishes, asked, told };
+  return { choices, asked, told };
 }
 
 /** Answers in this order. */
@@ -103,8 +103,8 @@ function inTurn(...answers: readonly string[]): () => string {
 describe("F3 a NAS at a terminal", () => {
   test("one of one cable: number, name, password, share, and nothing more about it", async () => {
     const net = new Net();
-    const { wishes, told } = await talk(net, [CORE, VAULT], inTurn("1", "ann", "right", "2", ""));
-    assert.deepEqual(wishes, {
+    const { choices, told } = await talk(net, [CORE, VAULT], inTurn("1", "ann", "right", "2", ""));
+    assert.deepEqual(choices, {
       shares: [
         {
           ...{ name: "media", shareName: null, tbHost: "10.0.1.2", fallbackHost: null },
@@ -122,12 +122,12 @@ describe("F3 a NAS at a terminal", () => {
     const net = new Net();
     net.networks = ["subnet:10.0.1.0/24", "gateway:aa:bb:cc:dd:ee:ff"];
     const kept = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "", ""));
-    assert.deepEqual(kept.wishes.shares[0]?.onlyOn, ["subnet:10.0.1.0/24"]);
+    assert.deepEqual(kept.choices.shares[0]?.onlyOn, ["subnet:10.0.1.0/24"]);
     const both = await talk(net, [CORE, SAME], inTurn("1", "ann", "right", "1", "1", "what?", "y", ""));
-    assert.deepEqual(both.wishes.shares[0]?.onlyOn, net.networks);
+    assert.deepEqual(both.choices.shares[0]?.onlyOn, net.networks);
     assert.ok(both.told.includes("  type y or n"));
     const everywhere = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "n", ""));
-    assert.deepEqual(everywhere.wishes.shares[0]?.onlyOn, []);
+    assert.deepEqual(everywhere.choices.shares[0]?.onlyOn, []);
     assert.ok(everywhere.told.some((line) => line.includes("rclone: no root")));
   });
 
@@ -135,37 +135,37 @@ describe("F3 a NAS at a terminal", () => {
     const net = new Net();
     net.asleep = [CORE.address, VAULT.address];
     const answers = inTurn("1", "n", "2", "y", "1", "", "ann", "right", "1", "");
-    const { wishes, told } = await talk(net, [CORE, VAULT], answers);
+    const { choices, told } = await talk(net, [CORE, VAULT], answers);
     assert.deepEqual(net.woken, [VAULT.address, CORE.address]);
-    assert.equal(wishes.shares[0]?.tbHost, CORE.address);
+    assert.equal(choices.shares[0]?.tbHost, CORE.address);
     assert.ok(told.includes(`  ${VAULT.address}: no answer`));
   });
 
   test("nothing is preselected: no answer is no share, and no login goes anywhere", async () => {
     const net = new Net();
-    const { wishes } = await talk(net, [CORE, VAULT], inTurn("", ""));
-    assert.deepEqual([wishes.shares, net.logins], [[], []]);
+    const { choices } = await talk(net, [CORE, VAULT], inTurn("", ""));
+    assert.deepEqual([choices.shares, net.logins], [[], []]);
   });
 
   test("another address of that name gets the login only when the person says so, and not if it is another server", async () => {
     const net = new Net();
     const unasked = await talk(net, [CORE, ROGUE], inTurn("1", "ann", "right", "1", "", ""));
     assert.deepEqual([net.logins, net.paired], [["10.0.1.2"], []]);
-    assert.deepEqual(unasked.wishes.shares[0]?.fallbackHost, null);
-    const { wishes, told } = await talk(
+    assert.deepEqual(unasked.choices.shares[0]?.fallbackHost, null);
+    const { choices, told } = await talk(
       net,
       [CORE, ROGUE, SAME],
       inTurn("1", "ann", "right", "1", "1", "2", ""),
     );
     assert.deepEqual(net.paired, ["10.0.2.66", "10.0.2.2"]);
     assert.ok(told.includes("  it is another server: their ids differ"));
-    const [share] = wishes.shares;
+    const [share] = choices.shares;
     assert.deepEqual([share?.tbHost, share?.fallbackHost], ["10.0.1.2", "10.0.2.2"]);
   });
 
   test("the faster cable is the preferred route, whichever was chosen first", async () => {
-    const { wishes } = await talk(new Net(), [SAME, CORE], inTurn("1", "ann", "right", "1", "1", ""));
-    const [share] = wishes.shares;
+    const { choices } = await talk(new Net(), [SAME, CORE], inTurn("1", "ann", "right", "1", "1", ""));
+    const [share] = choices.shares;
     assert.deepEqual([share?.tbHost, share?.fallbackHost], ["10.0.1.2", "10.0.2.2"]);
   });
 
@@ -173,9 +173,9 @@ describe("F3 a NAS at a terminal", () => {
     const taken = ({ name }: { readonly name: string }): Promise<string | null> =>
       Promise.resolve(name === "core" ? "there is one of that name" : null);
     const answers = inTurn("10.0.9.9:4450", "ann", "right", "1, 2", "mine", "");
-    const { wishes, told } = await talk(new Net(), [], answers, { mayBeCalled: taken });
+    const { choices, told } = await talk(new Net(), [], answers, { mayBeCalled: taken });
     assert.deepEqual(
-      wishes.shares.map(({ name, shareName, fallbackHost, password }) => [
+      choices.shares.map(({ name, shareName, fallbackHost, password }) => [
         name,
         shareName,
         fallbackHost,
@@ -193,8 +193,8 @@ describe("F3 a NAS at a terminal", () => {
     const net = new Net();
     net.shares = [];
     const answers = inTurn("1", "ann", "right", "", "", "right", "a/b", "hidden$", "");
-    const { wishes, told } = await talk(net, [CORE], answers);
-    assert.equal(wishes.shares[0]?.name, "hidden$");
+    const { choices, told } = await talk(net, [CORE], answers);
+    assert.equal(choices.shares[0]?.name, "hidden$");
     assert.ok(told.includes("  10.0.1.2 lists no shares"));
   });
 
@@ -229,12 +229,12 @@ describe("F3 a NAS at a terminal", () => {
         if (/command line of files,/.test(question)) isDone = true;
         return rightAnswer;
       };
-      const { wishes } = await talk(net, [CORE, SAME, ROGUE], answer, {
+      const { choices } = await talk(net, [CORE, SAME, ROGUE], answer, {
         whatIsWrong: ({ backends }) =>
           Promise.resolve(backends.some(({ name }) => name.includes(" ")) ? "no such name" : null),
       });
       assert.deepEqual(
-        wishes.shares.map(({ name, username, tbHost, fallbackHost }) => [
+        choices.shares.map(({ name, username, tbHost, fallbackHost }) => [
           name,
           username,
           tbHost,
@@ -242,8 +242,8 @@ describe("F3 a NAS at a terminal", () => {
         ]),
         ["core", "media"].map((name) => [name, "ann", "10.0.1.2", "10.0.2.2"]),
       );
-      assert.deepEqual(wishes.secrets, [{ name: "core", value: "right" }]);
-      assert.deepEqual(wishes.backends, [
+      assert.deepEqual(choices.secrets, [{ name: "core", value: "right" }]);
+      assert.deepEqual(choices.backends, [
         { name: "files", connection: { command: "sh", args: ["-c", "true"] } },
       ]);
       assert.deepEqual(
