@@ -86,7 +86,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
   for (const path of leftOut)
     context.note(`${path} came with this folder and is left out: mountaineer import ${shellWord(path)}`);
   const draft = { ...(await viewConfig(context, (view) => draftOf(view, files))), leftOut };
-  if (draft.added.length === 0) return tell(context, options, draft, false);
+  if (draft.added.length === 0) return showImport(context, options, draft, false);
   if (!context.json) {
     const names = { before: draft.path, after: `${draft.path} with what is imported` };
     context.print(renderDiff(diffText(draft.before, draft.after, names), context.stdoutStyle));
@@ -100,7 +100,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
     (context.json ||
       !(await agrees(context, `Import ${draft.added.length === 1 ? "it" : `these ${draft.added.length}`}?`)))
   ) {
-    if (context.json) tell(context, options, draft, false);
+    if (context.json) showImport(context, options, draft, false);
     return FAILED_EXIT;
   }
   let started: readonly (BackendStatus | null)[] = [];
@@ -123,7 +123,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
     if (report.reload?.failure)
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
   });
-  const exit = tell(context, options, draft, true);
+  const exit = showImport(context, options, draft, true);
   const serving = started.filter((backend) => backend?.enabled === true);
   if (!context.json)
     showText(context, (paint) =>
@@ -216,7 +216,7 @@ function nextStep([word, ...more]: readonly string[]): string {
     : "mountaineer connect NAME makes a client use them from here";
 }
 
-function tell(context: CommandContext, options: ImportOptions, draft: Draft, changed: boolean): number {
+function showImport(context: CommandContext, options: ImportOptions, draft: Draft, changed: boolean): number {
   const { path, leftOut, files, added, present, unsure, refused } = draft;
   if (context.json) {
     const report = {

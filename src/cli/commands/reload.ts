@@ -37,20 +37,20 @@ const RELOADING: DaemonPurpose = {
 
 async function reload(context: CommandContext): Promise<number> {
   const { NOTHING_STAYS } = await import("../views/reload-view.ts");
-  const { tellReload } = await import("../edits/edit-outcome.ts");
+  const { showReload } = await import("../edits/edit-outcome.ts");
   const report = await askDaemon(context, RELOADING, "reload", {});
-  return tellReload(context, report, NOTHING_STAYS);
+  return showReload(context, report, NOTHING_STAYS);
 }
 
 async function dryRun(context: CommandContext): Promise<number> {
   const { requireNamedFile, viewConfig } = await import("../sessions/config-session.ts");
   const { NOTHING_STAYS } = await import("../views/reload-view.ts");
-  const { tellReload } = await import("../edits/edit-outcome.ts");
+  const { showReload } = await import("../edits/edit-outcome.ts");
   return viewConfig(context, async (view) => {
     if (view.daemon === null) {
       await requireNamedFile(context, view);
       const { firstStart } = await import("../init/first-start.ts");
-      return tellReload(context, await firstStart(view), NOTHING_STAYS);
+      return showReload(context, await firstStart(view), NOTHING_STAYS);
     }
     const report = await view.daemon.ask("reload", { dry_run: true }, context.signal);
     const { shares, backends = [] } = await view.daemon.ask("status", null, context.signal);
@@ -58,7 +58,7 @@ async function dryRun(context: CommandContext): Promise<number> {
       shares: untouched(shares, report.shares),
       backends: untouched(backends, report.backends),
     };
-    return tellReload(context, report, staying);
+    return showReload(context, report, staying);
   });
 }
 

@@ -14,7 +14,7 @@ import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-se
 import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
-import { tellEdit } from "./edit-outcome.ts";
+import { showEdit } from "./edit-outcome.ts";
 
 /** The file, its content before the edit, and the copy for the editor. */
 type Draft = Awaited<ReturnType<typeof begin>>;
@@ -101,7 +101,7 @@ async function land(
       context.signal,
     );
     if (report.changed) await writeNamedSchema(now.path, text);
-    return tellEdit(context, report, {
+    return showEdit(context, report, {
       done: `${now.path} is changed`,
       same: "the file said so already",
     });

@@ -8,7 +8,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { askEdits, type ConfigView, changeConfig, refuseToBeginAfresh } from "../sessions/config-session.ts";
-import { tellEdit } from "./edit-outcome.ts";
+import { showEdit } from "./edit-outcome.ts";
 
 interface KeyEdit {
   readonly key: string;
@@ -27,7 +27,7 @@ export async function setKey(context: CommandContext, edit: KeyEdit): Promise<nu
     const after = await heldBy(view, key);
     const name = harmless(edit.key);
     const now = after === null ? "" : heldText(after, false);
-    return tellEdit(context, report, {
+    return showEdit(context, report, {
       done: `${name} ${now}${before === null ? "" : ` (it ${heldText(before, true)})`}`,
       same: `${name} ${now} already`,
     });

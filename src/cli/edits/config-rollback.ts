@@ -9,7 +9,7 @@ import { changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { tellEdit } from "./edit-outcome.ts";
+import { showEdit } from "./edit-outcome.ts";
 
 /** Hashes of the shown entry and the shown file. */
 type Seen = Required<Pick<InputOf<"rollback">, "sha256" | "expected_sha256">>;
@@ -24,7 +24,7 @@ export async function rollBack(context: CommandContext, n: number, asks: boolean
     seen = shown.seen;
   }
   return changeConfig(context, async (ask) =>
-    tellEdit(context, await ask("rollback", { n, ...seen }, context.signal), {
+    showEdit(context, await ask("rollback", { n, ...seen }, context.signal), {
       done: `entry ${n} of the history is back`,
       same: `the file is what entry ${n} was`,
     }),

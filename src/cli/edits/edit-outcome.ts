@@ -6,7 +6,7 @@ import type { CommandContext } from "../input/command.ts";
 import { doneLine, showJson, showResult } from "../input/options.ts";
 import { editExit, reloadExit, renderReload, type Staying } from "../views/reload-view.ts";
 
-interface EditTelling {
+interface EditLines {
   /** The line if the file changed, without a mark. */
   readonly done: string;
   /** The line if the file had that content already. */
@@ -14,11 +14,11 @@ interface EditTelling {
 }
 
 /** Prints the outcome and returns the exit code. Throws `config_invalid` with all mistakes. */
-export function tellEdit(context: CommandContext, report: EditReport, telling: EditTelling): number {
+export function showEdit(context: CommandContext, report: EditReport, lines: EditLines): number {
   const { errors, changed, reload, path } = report;
   if (errors.length > 0 && !context.json) throw refusalError(errors);
   showResult(context, report, (paint) => [
-    changed ? doneLine(paint, telling.done) : `${paint.dim(paint.symbols.skip)} ${telling.same}`,
+    changed ? doneLine(paint, lines.done) : `${paint.dim(paint.symbols.skip)} ${lines.same}`,
     ...(changed && reload === null
       ? [paint.dim(`  saved in ${harmless(path)}; no daemon runs, so nothing else changed`)]
       : []),
@@ -31,7 +31,7 @@ export function tellEdit(context: CommandContext, report: EditReport, telling: E
 }
 
 /** Prints the outcome and returns the exit code. `staying`: what a dry run would not touch. Throws `config_invalid` with all mistakes. */
-export function tellReload(context: CommandContext, report: ReloadReport, staying: Staying): number {
+export function showReload(context: CommandContext, report: ReloadReport, staying: Staying): number {
   if (context.json) showJson(context, report);
   else if (report.errors.length > 0) throw mistakesError(report.errors);
   else if (report.failure !== null) context.note(`not reloaded: ${harmless(report.failure)}`);

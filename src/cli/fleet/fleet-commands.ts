@@ -56,7 +56,7 @@ export async function beginFleet(context: CommandContext, start: FleetStart): Pr
     writeSection: (section) => writeSection(context, section),
   });
   const shown = { name: membership.name, address: membership.address };
-  tell(context, shown, `the fleet's server runs at ${address}; this machine is ${name}`);
+  showDone(context, shown, `the fleet's server runs at ${address}; this machine is ${name}`);
   if (/^127\.|^\[::1\]|^localhost:/.test(address)) {
     context.note("only this machine reaches that address: --listen names one that others reach");
   }
@@ -114,7 +114,7 @@ export async function joinByCode(
     name,
     writeSection: (section) => writeSection(context, section),
   });
-  tell(context, { name, address }, `this machine is in the fleet as ${name}; its server is ${address}`);
+  showDone(context, { name, address }, `this machine is in the fleet as ${name}; its server is ${address}`);
   return 0;
 }
 
@@ -152,11 +152,11 @@ export async function remove(context: CommandContext, machine: string): Promise<
   const { removeMember } = await import("../../fleet/way-in/leave.ts");
   const { home, signal } = context;
   const removed = await removeMember({ home, clock: systemClock }, machine, signal);
-  tell(context, { removed }, `${removed} is out of the fleet: its key opens nothing any more`);
+  showDone(context, { removed }, `${removed} is out of the fleet: its key opens nothing any more`);
   return 0;
 }
 
-function tell(context: CommandContext, report: object, text: string): void {
+function showDone(context: CommandContext, report: object, text: string): void {
   if (context.json) context.print(`${JSON.stringify(report)}\n`);
   else showText(context, (paint) => [doneLine(paint, harmless(text))]);
 }

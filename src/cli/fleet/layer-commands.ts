@@ -107,7 +107,7 @@ interface Signing extends Signer {
 async function signNews(context: CommandContext, daemon: DaemonClient, signing: Signing): Promise<number> {
   const { key, report, text, name } = signing;
   if (saysAlready(report, text)) {
-    return told(context, { revision: report.newest?.revision ?? 0, changed: false });
+    return showOutcome(context, { revision: report.newest?.revision ?? 0, changed: false });
   }
   const { publicKeyText, publicBytes } = await import("../../fleet/keys/nkey.ts");
   const revision = nextRevision(report);
@@ -116,7 +116,11 @@ async function signNews(context: CommandContext, daemon: DaemonClient, signing: 
   const mistakes = await mistakesIn(context, daemon, { text, name, revision, operator });
   if (mistakes.length > 0) throw mistakesError(mistakes, "nothing was signed, and no machine has it");
   await publishLayer(context, daemon, signing, text);
-  return told(context, { revision, changed: true, machines: await answers(context, daemon, revision) });
+  return showOutcome(context, {
+    revision,
+    changed: true,
+    machines: await answers(context, daemon, revision),
+  });
 }
 
 /** Signs the text as the next revision, and puts it into the fleet. Resolves with the revision; rejects if another was first. */
@@ -192,7 +196,7 @@ interface Outcome {
   readonly machines?: readonly Answer[];
 }
 
-function told(context: CommandContext, { revision, changed, machines = [] }: Outcome): number {
+function showOutcome(context: CommandContext, { revision, changed, machines = [] }: Outcome): number {
   const answered = machines.map(({ machine, takes, reason }) => ({ machine, takes, reason }));
   showResult(context, { revision, changed, machines: answered }, (paint) => [
     doneLine(paint, `revision ${revision} ${changed ? "is the fleet's configuration" : "says so already"}`),

@@ -28,7 +28,7 @@ async function handOver(context: CommandContext): Promise<number> {
   const { signHandover } = await import("../../fleet/layer/handovers.ts");
   const options = homeOptions(context);
   return withDaemon(context, LINKED, async (daemon) => {
-    const tell = async (operator: string, revision: number): Promise<number> => {
+    const showRotation = async (operator: string, revision: number): Promise<number> => {
       const answered = await answers(context, daemon, revision);
       const machines = answered.map(({ machine, knows }) => ({ machine, knows }));
       showResult(context, { operator, revision, machines }, (paint) => [
@@ -47,7 +47,7 @@ async function handOver(context: CommandContext): Promise<number> {
     const line = report.line ?? userKey(key);
     if (pending?.equals(key) === true) {
       context.note("the exchange had been cut off, and is done now");
-      return tell(userKey(key), report.newest?.revision ?? report.accepted);
+      return showRotation(userKey(key), report.newest?.revision ?? report.accepted);
     }
     const next = await nextOperatorKey(options, await operatorKeys(options));
     const operator = userKey(next);
@@ -64,7 +64,7 @@ async function handOver(context: CommandContext): Promise<number> {
         retry: "later",
       });
     }
-    return tell(operator, revision);
+    return showRotation(operator, revision);
   });
 }
 

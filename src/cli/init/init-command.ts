@@ -83,7 +83,7 @@ export async function initConfig(context: CommandContext, options: InitArguments
   const written = await keepWhile(await openSecrets(context), secrets, context.signal, write);
   const { config } = checked.snapshot;
   const mounted = options.given === null ? await mountAll(context, choices, config.global.sharesRoot) : 0;
-  tell(context, { path: file.path, ...written, choices, found, config });
+  showOutcome(context, { path: file.path, ...written, choices, found, config });
   return mounted;
 }
 
@@ -93,9 +93,9 @@ async function askPerson(context: CommandContext, ask: Person["ask"], file: Init
   const person: Person = {
     ask,
     askHidden: (question) => askHidden(question, context),
-    tell: (line) => void process.stderr.write(`${line}\n`),
+    print: (line) => void process.stderr.write(`${line}\n`),
   };
-  person.tell("Looking for servers of SMB shares on this machine's links …");
+  person.print("Looking for servers of SMB shares on this machine's links …");
   await using meeting = await openMeeting(context);
   const servers = await findServers(signal);
   const before = file.bytes === null ? opening() : decodedText(file.bytes);
@@ -300,7 +300,7 @@ interface Outcome {
   readonly token: { readonly made: string | null } | null;
 }
 
-function tell(context: CommandContext, outcome: Outcome): void {
+function showOutcome(context: CommandContext, outcome: Outcome): void {
   const { path, created, changed, choices } = outcome;
   const found = outcome.found.length;
   const shares = choices.shares.map(({ name }) => name);

@@ -21,7 +21,7 @@ export async function askMoreShares(
   context: CommandContext,
   ask: Person["ask"],
 ): Promise<{ readonly shares: readonly NewShare[]; readonly onlyOn: readonly string[] }> {
-  const person = { ask, tell: (line: string) => void process.stderr.write(`${line}\n`) };
+  const person = { ask, print: (line: string) => void process.stderr.write(`${line}\n`) };
   const { loaded, whatIsWrong } = await viewConfig(context, async ({ read, path, place, format }) => {
     const bytes = (await read()) ?? new Uint8Array();
     return {
@@ -64,7 +64,7 @@ export async function askMoreShares(
 
 /** Asks again for a name that another share has. Exported for its test. */
 export async function newShares(
-  person: Pick<Person, "ask" | "tell">,
+  person: Pick<Person, "ask" | "print">,
   keys: Readonly<Record<string, string>>,
   chosen: readonly string[],
   whatIsWrong: (shares: readonly NewShare[]) => Promise<string | null>,
@@ -78,7 +78,7 @@ export async function newShares(
   return shares;
 }
 
-function chooseNas(person: Pick<Person, "ask" | "tell">, all: readonly ShareConfig[]): Promise<ShareConfig> {
+function chooseNas(person: Pick<Person, "ask" | "print">, all: readonly ShareConfig[]): Promise<ShareConfig> {
   list(
     person,
     all.map((share) => harmless(`${hostsOf(share)}  as ${share.username}`)),

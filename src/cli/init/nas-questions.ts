@@ -17,7 +17,7 @@ export interface Person {
   /** Asks without showing the typed text. */
   askHidden(question: string): Promise<string>;
   /** Prints a line. */
-  tell(line: string): void;
+  print(line: string): void;
 }
 
 export interface NasTools {
@@ -75,7 +75,7 @@ export async function askNas(
     };
     shares.push(await nameShare(person, shareName, wanted, tools.mayBeCalled));
   }
-  person.tell(DRIVERS[tools.driver]);
+  person.print(DRIVERS[tools.driver]);
   return { shares, secret };
 }
 
@@ -100,7 +100,7 @@ async function chooseServer(
     let why = await meeting.greet(chosen, signal);
     const mayWake = why !== null && meeting.canWake(chosen.host);
     if (mayWake && (await isYes(person, `  ${harmless(why ?? "")}\n  Wake it (Wake-on-LAN)? [Y/n]: `))) {
-      person.tell("  It has a minute to answer …");
+      person.print("  It has a minute to answer …");
       why = await meeting.wake(chosen, signal);
     }
     return why === null ? { right: chosen } : { wrong: harmless(why) };
@@ -118,7 +118,7 @@ async function askNetworks(
     signal,
   );
   if (marks === null) return [];
-  person.tell(`This network: ${marks.join(", ")}`);
+  person.print(`This network: ${marks.join(", ")}`);
   const question = "Use it on this network alone, and send nothing elsewhere? [Y/n]: ";
   return (await isYes(person, question)) ? marks : [];
 }
@@ -167,7 +167,7 @@ async function logIn(
       return { right: { login, shareNames: await chooseShares(person, names.names) } };
     // Some servers list no shares, but mount them by name.
     const why = names.kind === "failed" ? `gives no list: ${names.text}` : "lists no shares";
-    person.tell(`  ${where} ${why}`);
+    person.print(`  ${where} ${why}`);
     const typed = await typeShareName(person);
     return typed === null ? { wrong: null } : { right: { login, shareNames: [typed] } };
   }, person);
@@ -175,10 +175,10 @@ async function logIn(
 
 /** Also used for more shares of a configured NAS. */
 export async function chooseShares(
-  person: Pick<Person, "ask" | "tell">,
+  person: Pick<Person, "ask" | "print">,
   names: readonly string[],
 ): Promise<readonly string[]> {
-  person.tell("Its shares:");
+  person.print("Its shares:");
   list(person, names.map(harmless));
   return retry(async () => {
     const answer = (await person.ask("Which to keep mounted? Numbers, such as 1 3, or a name: ")).trim();
@@ -213,7 +213,7 @@ async function chooseSecond(
 ): Promise<Chosen | null> {
   const others = likelySame(first.found, servers);
   if (others.length === 0) return null;
-  person.tell(`Somebody is called ${harmless(first.found?.name ?? "")} on another link, too:`);
+  person.print(`Somebody is called ${harmless(first.found?.name ?? "")} on another link, too:`);
   list(
     person,
     others.map((server) => serverCells(server).join("  ")),
@@ -228,7 +228,7 @@ async function chooseSecond(
     const met = { ...login, name: shareNameOf({ share }), shareName: share };
     const { kind, text } = await meeting.pair(met, other, signal);
     if (kind === "different") return { wrong: `it is another server: ${harmless(text)}` };
-    if (kind === "unproved") person.tell(`  not proved yet: ${harmless(text)}`);
+    if (kind === "unproved") person.print(`  not proved yet: ${harmless(text)}`);
     return { right: other };
   }, person);
 }
@@ -239,7 +239,7 @@ function addressOf(chosen: Chosen): Parameters<typeof routeHosts>[0] {
 
 /** Names the share as the server does, or if that is not possible, asks for a name. */
 export async function nameShare<T extends object>(
-  person: Pick<Person, "ask" | "tell">,
+  person: Pick<Person, "ask" | "print">,
   shareName: string,
   rest: T,
   mayBeCalled: (share: T & Pick<WantedShare, "name" | "shareName">) => Promise<string | null>,
@@ -249,7 +249,7 @@ export async function nameShare<T extends object>(
     const share = { ...rest, name, shareName: name === shareName ? null : shareName };
     const why = await mayBeCalled(share);
     if (why === null) return { right: share };
-    person.tell(`  ${harmless(name)}: ${why}`);
+    person.print(`  ${harmless(name)}: ${why}`);
     name = (await person.ask(`What to call ${harmless(shareName)} here: `)).trim();
     return { wrong: null };
   }, person);
@@ -263,15 +263,15 @@ export interface Wrong {
 /** Repeats `ask` until the answer is right, and prints each time what was wrong. */
 export async function retry<T>(
   ask: () => Promise<{ readonly right: T } | Wrong>,
-  person: Pick<Person, "tell">,
+  person: Pick<Person, "print">,
 ): Promise<T> {
   for (;;) {
     const answer = await ask();
     if ("right" in answer) return answer.right;
-    if (answer.wrong !== null) person.tell(`  ${answer.wrong}`);
+    if (answer.wrong !== null) person.print(`  ${answer.wrong}`);
   }
 }
 
-export function list(person: Pick<Person, "tell">, lines: readonly string[]): void {
-  for (const [index, line] of lines.entries()) person.tell(`${String(index + 1).padStart(3)}  ${line}`);
+export function list(person: Pick<Person, "print">, lines: readonly string[]): void {
+  for (const [index, line] of lines.entries()) person.print(`${String(index + 1).padStart(3)}  ${line}`);
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
 import { startDaemon } from "../../api/client/start-daemon.ts";
 import type { StatusReport } from "../../api/contract.ts";
-import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { errorText, expecting, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
 import { type LockHolder, readLockHolder } from "../../runtime/process/home-lock.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
@@ -50,15 +50,19 @@ export async function bringUp(context: CommandContext): Promise<number> {
       : await startAlone(context, definition, why, found);
   const { home, signal } = context;
   const limits = { withinMs: ANSWERS_WITHIN_MS, signal };
+  const answering = async (): Promise<DaemonClient | null> => {
+    const daemon = await connectToDaemon(home);
+    // A hanging daemon accepts connections, too.
+    const status = await daemon?.ask("status", null, signal).catch(expecting("daemon_unreachable", null));
+    return status == null ? null : daemon;
+  };
   const daemon =
-    outcome.failure === null
-      ? await lookUntil(
-          limits,
-          () => connectToDaemon(home),
-          (found) => found !== null,
-        )
-      : null;
-  const failure = outcome.failure ?? (daemon === null ? "it was started, and does not answer yet" : null);
+    outcome.failure === null ? await lookUntil(limits, answering, (client) => client !== null) : null;
+  const silence =
+    found === null
+      ? "it was started, and does not answer yet"
+      : `it runs (pid ${found.pid}), and does not answer: mountaineer doctor says why`;
+  const failure = outcome.failure ?? (daemon === null ? silence : null);
   const pid = daemon === null ? null : ((await monitorOf(context))?.pid ?? null);
   const kept =
     why === null ? { manager: manager.kind, path: manager.filePath } : { manager: null, path: null };

@@ -80,10 +80,10 @@ function renderDoctor({ findings }: DoctorReport, style: TerminalStyle): string 
   } as const;
   const sorted = findings.toSorted((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity));
   const lines: string[] = [];
-  for (const { severity, code, text: told, hint } of sorted) {
+  for (const { severity, code, text: said, hint } of sorted) {
     const [mark, style] = marks[severity];
     const name = severity === "ok" || severity === "info" ? "" : ` [${code}]`;
-    const [first = "", ...more] = told.split("\n");
+    const [first = "", ...more] = said.split("\n");
     lines.push(...marked(mark, `${harmless(first)}${name}`, "", style, view));
     for (const line of more) lines.push(...text(harmless(line), "  ", view));
     if (hint !== null) lines.push(...text(harmless(hint), "    ", view).map(paint.dim));

@@ -113,5 +113,5 @@ function factLines(line: MachineLine, view: View): string[] {
   const { mark, style } = tonePaint(tone, paint);
   if (about === "wrong") return marked(mark, said, "  ", style, view);
   // Plain facts have no colour.
-  return labelled(about, said, view).map((told) => (tone === "plain" ? told : style(told)));
+  return labelled(about, said, view).map((shown) => (tone === "plain" ? shown : style(shown)));
 }

@@ -80,9 +80,9 @@ function rows(report: ReloadReport, staying: Staying, style: TerminalStyle, pain
   table.push([`${words.settings} middleware`, report.middleware]);
   table.push([words.settings, report.settings]);
   if (report.dry_run) table.push(["stay", staying.shares], ["stay backend", staying.backends]);
-  const told = table.filter(([, names]) => names.length > 0);
-  const width = Math.max(0, ...told.map(([word]) => columns(word)));
-  return told.flatMap(([word, names]) => {
+  const shown = table.filter(([, names]) => names.length > 0);
+  const width = Math.max(0, ...shown.map(([word]) => columns(word)));
+  return shown.flatMap(([word, names]) => {
     const lead = `${INDENT}${padded(word, width)}  `;
     const lines = wrapped(
       names.map((name) => harmless(name)).join(", "),

@@ -69,10 +69,12 @@ function headLines(report: StatusReport, view: ShareView): string[] {
     lines.push(...banner([`TB Ready: ${names}`], "  ", view));
   }
   // A waiting change of a backend is shown with that backend.
-  const told = new Set(
+  const shownHints = new Set(
     (report.backends ?? []).flatMap(({ conditions }) => conditions.map(({ hint }) => hint)),
   );
-  const conditions = global.conditions.filter(({ code, hint }) => code !== WAITING_CODE || !told.has(hint));
+  const conditions = global.conditions.filter(
+    ({ code, hint }) => code !== WAITING_CODE || !shownHints.has(hint),
+  );
   lines.push(...conditions.flatMap((condition) => conditionLines(condition, "  ", view)));
   return lines;
 }
@@ -137,8 +139,8 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
     lines.push(
       ...marked(paint.symbols.bad, `last error: ${harmless(share.last_error)}`, INDENT, paint.red, view),
     );
-    const isTold = share.conditions.some(({ severity, hint }) => severity !== "info" && hint !== null);
-    if (!isTold) lines.push(...text(mendOf(share), `${INDENT}  `, view).map(paint.dim));
+    const hasHint = share.conditions.some(({ severity, hint }) => severity !== "info" && hint !== null);
+    if (!hasHint) lines.push(...text(mendOf(share), `${INDENT}  `, view).map(paint.dim));
   }
   lines.push(...share.conditions.flatMap((condition) => conditionLines(condition, INDENT, view)));
   return lines;
@@ -163,10 +165,10 @@ function routeLines(share: ShareStatus, view: View): string[] {
     const dot = tone === "good" ? paint.symbols.on : paint.symbols.off;
     const style = isUsed ? paint.bold : (plain: string) => plain;
     const { style: toned } = tonePaint(tone, paint);
-    const told = harmless(host);
+    const shown = harmless(host);
     return {
-      text: `${style(label)} ${toned(dot)} ${style(told)}${tone === "good" ? style(note) : toned(note)}`,
-      columns: columns(`${label} ${dot} ${told}${note}`),
+      text: `${style(label)} ${toned(dot)} ${style(shown)}${tone === "good" ? style(note) : toned(note)}`,
+      columns: columns(`${label} ${dot} ${shown}${note}`),
     };
   });
   const arrow = `  ${paint.symbols.arrow}  `;

@@ -21,9 +21,9 @@ export function terminalStyle(
   const { NO_COLOR, FORCE_COLOR, TERM, COLUMNS, LC_ALL, LC_CTYPE, LANG } = environment;
   const forced = FORCE_COLOR !== undefined && FORCE_COLOR !== "0" && FORCE_COLOR !== "false";
   const wanted = forced || (stream.isTTY === true && TERM !== "dumb");
-  const told = Number(COLUMNS);
+  const columns = Number(COLUMNS);
   return {
-    width: stream.columns || (Number.isInteger(told) && told > 0 ? told : DEFAULT_WIDTH),
+    width: stream.columns || (Number.isInteger(columns) && columns > 0 ? columns : DEFAULT_WIDTH),
     color: wanted && !NO_COLOR,
     unicode: /utf-?8/i.test(LC_ALL || LC_CTYPE || LANG || ""),
   };

@@ -144,11 +144,14 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.equal(await text(), CONFIG);
   });
 
-  test("an editor that removes its copy changes nothing, and ends with 1", async (t) => {
+  test("an editor that removes or empties its copy changes nothing, and ends with 1", async (t) => {
     const { edit, text, copies } = await editing(t);
     const gone = await edit('rm "$1"');
     assert.equal(gone.code, 1);
     assert.match(gone.stderr, /nothing was changed/);
+    const emptied = await edit(': > "$1"');
+    assert.deepEqual([emptied.code, emptied.stdout], [1, ""]);
+    assert.match(emptied.stderr, /the editor left no text: nothing was changed/);
     assert.deepEqual(await copies(), []);
     assert.equal(await text(), CONFIG);
   });

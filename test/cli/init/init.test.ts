@@ -290,7 +290,7 @@ test("a name that another NAS's share has is asked for again, and so is that of 
   const told: string[] = [];
   const person = {
     ask: () => Promise.resolve(answers.shift() ?? assert.fail("one question too many")),
-    tell: (line: string) => void told.push(line),
+    print: (line: string) => void told.push(line),
   };
   const shares = await newShares(person, { username: "ann" }, ["media", "photos"], (all) => {
     const names = [...taken, ...all.map(({ name }) => name)];

@@ -81,7 +81,7 @@ async function talk(
     assert.ok(asked.length < 200, "it asks for ever");
     return Promise.resolve(answer(question));
   };
-  const choices = await askChoices({ ask, askHidden: ask, tell: (line) => told.push(line) }, servers, {
+  const choices = await askChoices({ ask, askHidden: ask, print: (line) => told.push(line) }, servers, {
     meeting: net,
     userName: "root",
     driver: "rclone",
