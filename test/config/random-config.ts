@@ -423,15 +423,20 @@ export const randomEdits: fc.Arbitrary<ConfigEdit> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({
-      kind: fc.constant("add-share" as const),
-      share: fc
+      kind: fc.constant("add" as const),
+      list: fc.constant("shares" as const),
+      entry: fc
         .dictionary(fc.constantFrom("driver", "x y", "username"), scalar)
         .map((rest) => ({ name: "NEW", ...rest })),
     }),
   },
   {
     weight: 1,
-    arbitrary: fc.record({ kind: fc.constant("remove-share" as const), name: fc.constantFrom(...NAMES) }),
+    arbitrary: fc.record({
+      kind: fc.constant("remove" as const),
+      list: fc.constant("shares" as const),
+      name: fc.constantFrom(...NAMES),
+    }),
   },
   {
     weight: 1,
@@ -445,6 +450,10 @@ export const randomEdits: fc.Arbitrary<ConfigEdit> = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: fc.record({ kind: fc.constant("remove-backend" as const), name: backendNames }),
+    arbitrary: fc.record({
+      kind: fc.constant("remove" as const),
+      list: fc.constant("backends" as const),
+      name: backendNames,
+    }),
   },
 );

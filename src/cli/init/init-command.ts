@@ -181,7 +181,7 @@ async function yamlWith(
       ...Object.entries(hasToken ? TOKEN_TABLE : {}).map(
         ([key, value]) => ({ kind: "set", keyPath: ["incoming_auth", key], value }) as const,
       ),
-      ...shares.map((share) => ({ kind: "add-share", share: shareTable(share) }) as const),
+      ...shares.map((share) => ({ kind: "add", list: "shares", entry: shareTable(share) }) as const),
       ...backends.map(
         (one) => ({ kind: "add-backend", name: one.name, backend: backendTable(one) }) as const,
       ),

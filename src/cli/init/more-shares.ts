@@ -27,7 +27,7 @@ export async function askMoreShares(
     return {
       loaded: await parseConfig(bytes, path, place),
       whatIsWrong: async (added: readonly NewShare[]): Promise<string | null> => {
-        const edits = added.map((one) => ({ kind: "add-share", share: one }) as const);
+        const edits = added.map((one) => ({ kind: "add", list: "shares", entry: one }) as const);
         const checked = await parseConfig((await editConfig({ bytes, format, edits })).bytes, path, place);
         const [mistake] = checked.ok ? [] : checked.mistakes;
         return mistake === undefined ? null : mistakeText(mistake);

@@ -11,13 +11,10 @@ export type ConfigEdit =
   | { readonly kind: "set"; readonly keyPath: KeyPath; readonly value: ConfigValue }
   /** Removes a key or a whole section; an absent one is no mistake. */
   | { readonly kind: "unset"; readonly keyPath: KeyPath }
-  | { readonly kind: "add-share"; readonly share: ConfigTable }
-  | { readonly kind: "remove-share"; readonly name: string }
-  | { readonly kind: "add-alias"; readonly alias: ConfigTable }
-  | { readonly kind: "remove-alias"; readonly name: string }
+  | { readonly kind: "add"; readonly list: NamedList; readonly entry: ConfigTable }
   /** `backend`: the keys of the backend, tables included. */
   | { readonly kind: "add-backend"; readonly name: string; readonly backend: ConfigTable }
-  | { readonly kind: "remove-backend"; readonly name: string };
+  | { readonly kind: "remove"; readonly list: NamedList | "backends"; readonly name: string };
 
 /** An edit with every member of a list addressed by its index. */
 export type EditStep =
@@ -34,18 +31,15 @@ function withKey(table: Table, key: string, value: unknown): Table {
   return copy;
 }
 
-/** A list of tables that are addressed by their names. */
-interface NamedList {
-  readonly key: "shares" | "aliases";
-  readonly noun: string;
-  readonly unknown: "share_unknown" | "alias_unknown";
-}
+/** The lists of tables that are addressed by their names. */
+const LISTS = {
+  shares: { noun: "share", unknown: "share_unknown" },
+  aliases: { noun: "alias", unknown: "alias_unknown" },
+} as const;
+export type NamedList = keyof typeof LISTS;
 
-const SHARES: NamedList = { key: "shares", noun: "share", unknown: "share_unknown" };
-const ALIASES: NamedList = { key: "aliases", noun: "alias", unknown: "alias_unknown" };
-
-function namesIn(file: unknown, { key }: NamedList): (string | null)[] {
-  const members = valueAt(file, [key]);
+function namesIn(file: unknown, list: NamedList): (string | null)[] {
+  const members = valueAt(file, [list]);
   if (!Array.isArray(members)) return [];
   return members.map((member) => {
     const name = valueAt(member, ["name"]);
@@ -54,7 +48,7 @@ function namesIn(file: unknown, { key }: NamedList): (string | null)[] {
 }
 
 function indexIn(file: unknown, list: NamedList, name: string): number {
-  const { key, noun, unknown } = list;
+  const { noun, unknown } = LISTS[list];
   const names = namesIn(file, list);
   const matches = names.flatMap((known, index) =>
     known !== null && nameKey(known) === nameKey(name) ? [index] : [],
@@ -62,11 +56,11 @@ function indexIn(file: unknown, list: NamedList, name: string): number {
   const [first] = matches;
   if (first === undefined) {
     const known = names.filter((candidate) => candidate !== null);
-    const hint = namesHint(name, known, `the configuration has no ${key}`);
+    const hint = namesHint(name, known, `the configuration has no ${list}`);
     throw new MountaineerError(unknown, `no ${noun} is called ${quoted(name)}`, { hint });
   }
   if (matches.length > 1) {
-    throw new MountaineerError("config_uneditable", `two ${key} are called ${quoted(name)}`, {
+    throw new MountaineerError("config_uneditable", `two ${list} are called ${quoted(name)}`, {
       hint: "rename one of them in an editor",
     });
   }
@@ -87,14 +81,10 @@ function userIndex(file: unknown, name: string): number {
  */
 export function indexedPath(file: unknown, keyPath: KeyPath): KeyPath {
   const [section, second, third, ...rest] = keyPath;
-  const list = [SHARES, ALIASES].find(({ key }) => key === section);
-  if (list !== undefined && second !== undefined) {
-    const inner = keyPath.slice(2);
-    return [
-      list.key,
-      typeof second === "string" ? indexIn(file, list, second) : placeIn(file, list, second),
-      ...inner,
-    ];
+  if ((section === "shares" || section === "aliases") && second !== undefined) {
+    const index =
+      typeof second === "string" ? indexIn(file, section, second) : placeIn(file, section, second);
+    return [section, index, ...keyPath.slice(2)];
   }
   if (third === undefined || second === undefined) return keyPath;
   if (section === "incoming_auth" && second === "users" && typeof third === "string")
@@ -106,8 +96,8 @@ export function indexedPath(file: unknown, keyPath: KeyPath): KeyPath {
 function placeIn(file: unknown, list: NamedList, index: number): number {
   const count = namesIn(file, list).length;
   if (Number.isInteger(index) && index >= 0 && index < count) return index;
-  const hint = count === 0 ? "there are none" : `the last of them is ${list.key}[${count - 1}]`;
-  throw new MountaineerError(list.unknown, `there is no ${list.key}[${index}]`, { hint });
+  const hint = count === 0 ? "there are none" : `the last of them is ${list}[${count - 1}]`;
+  throw new MountaineerError(LISTS[list].unknown, `there is no ${list}[${index}]`, { hint });
 }
 
 function assertPlace(file: unknown, list: KeyPath, index: number): void {
@@ -141,18 +131,15 @@ export function editStep(file: unknown, edit: ConfigEdit): EditStep {
       return { kind: "set", path: indexedPath(file, edit.keyPath), value: edit.value };
     case "unset":
       return { kind: "remove", path: indexedPath(file, edit.keyPath) };
-    case "add-share":
-      return { kind: "append", path: ["shares"], value: edit.share };
-    case "remove-share":
-      return { kind: "remove", path: ["shares", indexIn(file, SHARES, edit.name)] };
-    case "add-alias":
-      return { kind: "append", path: ["aliases"], value: edit.alias };
-    case "remove-alias":
-      return { kind: "remove", path: ["aliases", indexIn(file, ALIASES, edit.name)] };
+    case "add":
+      return { kind: "append", path: [edit.list], value: edit.entry };
     case "add-backend":
       return { kind: "add-table", path: newBackendPath(file, edit.name), value: edit.backend };
-    case "remove-backend":
-      return { kind: "remove", path: backendPath(file, edit.name) };
+    case "remove": {
+      const { list, name } = edit;
+      const path = list === "backends" ? backendPath(file, name) : [list, indexIn(file, list, name)];
+      return { kind: "remove", path };
+    }
   }
 }
 

@@ -47,8 +47,7 @@ async function problemOf(
 
 function assertValid(edit: ConfigEdit): void {
   if (edit.kind === "set") assertWritable(edit.value);
-  if (edit.kind === "add-share") assertWritable(edit.share);
-  if (edit.kind === "add-alias") assertWritable(edit.alias);
+  if (edit.kind === "add") assertWritable(edit.entry);
   if (edit.kind === "add-backend") assertWritable({ [edit.name]: edit.backend });
   if (edit.kind === "set" || edit.kind === "unset") {
     for (const segment of edit.keyPath) if (typeof segment === "string") assertWritable(segment);

@@ -5,7 +5,7 @@ import { closestWord } from "../../runtime/text/suggest.ts";
 import { keyFindings, unknownKeyHint } from "../read/value-findings.ts";
 import { ANY_PLACE, SECTIONS, type SectionDoc, sectionNamed, TOP_NAMES } from "../schema/schema.ts";
 import { type KeyPath, quoted } from "../values/mistakes.ts";
-import type { ConfigEdit } from "./edit-meaning.ts";
+import type { ConfigEdit, NamedList } from "./edit-meaning.ts";
 import { assertWritable, type ConfigValue, keyName } from "./edit-value.ts";
 
 /** One key of the configuration. The path of a share's key has the share's name or index. */
@@ -197,23 +197,15 @@ export function configEdit(key: string, value: string | null): ConfigEdit {
   return { kind: "set", keyPath: parsed.path, value: parseConfigValue(value, parsed) };
 }
 
-type AddedList = "shares" | "aliases";
-
-const REMOVALS = { shares: "remove-share", aliases: "remove-alias", backends: "remove-backend" } as const;
-
 export type AskedEdit =
   /** `value` is TOML, else taken as a string; null unsets the key. */
   | { readonly key: string; readonly value: string | null }
-  | { readonly add: AddedList; readonly entry: Readonly<Record<string, string>> }
-  | { readonly remove: AddedList | "backends"; readonly name: string };
+  | { readonly add: NamedList; readonly entry: Readonly<Record<string, string>> }
+  | { readonly remove: NamedList | "backends"; readonly name: string };
 
 /** The edit that a request asks for. Rejects with `usage` and `config_key_unknown`, as `configEdit` does. */
 export function askedEdit(asked: AskedEdit): ConfigEdit {
   if ("key" in asked) return configEdit(asked.key, asked.value);
-  if ("add" in asked) {
-    const { add, entry } = asked;
-    return add === "shares" ? { kind: "add-share", share: entry } : { kind: "add-alias", alias: entry };
-  }
-  const { remove, name } = asked;
-  return { kind: REMOVALS[remove], name };
+  if ("add" in asked) return { kind: "add", list: asked.add, entry: asked.entry };
+  return { kind: "remove", list: asked.remove, name: asked.name };
 }

@@ -52,16 +52,14 @@ function removeAt(data: Table, path: readonly string[]): void {
 /** The edit on plain data: written apart from the editor's own model of it. */
 function expected(before: Table, edit: ConfigEdit): Table | "unknown" | "taken" {
   const after = structuredClone(before);
-  if (edit.kind === "add-share") {
-    after["shares"] = [...tables(after["shares"]), structuredClone(edit.share)];
+  if (edit.kind === "add") {
+    assert.equal(edit.list, "shares", "random files have no aliases");
+    after["shares"] = [...tables(after["shares"]), structuredClone(edit.entry)];
     return after;
   }
-  if (edit.kind === "add-alias" || edit.kind === "remove-alias") {
-    throw new Error("random files have no aliases");
-  }
-  if (edit.kind === "add-backend" || edit.kind === "remove-backend") {
+  if (edit.kind === "add-backend" || (edit.kind === "remove" && edit.list === "backends")) {
     const held = (after["backends"] ?? {}) as Table;
-    if (edit.kind === "remove-backend") {
+    if (edit.kind === "remove") {
       if (!Object.hasOwn(held, edit.name)) return "unknown";
       delete held[edit.name];
       return after;
@@ -70,19 +68,18 @@ function expected(before: Table, edit: ConfigEdit): Table | "unknown" | "taken" 
     tableAt(after, ["backends"])[edit.name] = JSON.parse(JSON.stringify(edit.backend));
     return after;
   }
-  if (edit.kind !== "remove-share" && edit.keyPath[0] === "backends") {
+  if (edit.kind !== "remove" && edit.keyPath[0] === "backends") {
     const path = edit.keyPath.map(String);
     if (edit.kind === "unset") removeAt(after, path);
     else tableAt(after, path.slice(0, -1))[path.at(-1) ?? ""] = JSON.parse(JSON.stringify(edit.value));
     return after;
   }
-  const name =
-    edit.kind === "remove-share" ? edit.name : edit.keyPath[0] === "shares" ? edit.keyPath[1] : null;
+  const name = edit.kind === "remove" ? edit.name : edit.keyPath[0] === "shares" ? edit.keyPath[1] : null;
   const index = tables(after["shares"]).findIndex(
     (share) => typeof share["name"] === "string" && nameKey(share["name"]) === nameKey(String(name)),
   );
   if (name !== null && index === -1) return "unknown";
-  if (edit.kind === "remove-share") {
+  if (edit.kind === "remove") {
     after["shares"] = tables(after["shares"]).toSpliced(index, 1);
     return after;
   }
@@ -121,9 +118,9 @@ function commentMarks(text: string): string[] {
 
 /** Comments that may go with what an edit removes or replaces. */
 function mayGo(mark: string, edit: ConfigEdit): boolean {
-  if (edit.kind === "remove-share")
+  if (edit.kind === "remove" && edit.list === "backends") return mark.startsWith(`T:backend ${edit.name}`);
+  if (edit.kind === "remove")
     return mark.startsWith(`T:share ${edit.name}.`) || mark.startsWith(`T:share ${edit.name}:`);
-  if (edit.kind === "remove-backend") return mark.startsWith(`T:backend ${edit.name}`);
   if (edit.kind !== "unset") return false;
   if (edit.keyPath[0] === "backends")
     return mark.startsWith(`T:backend ${edit.keyPath[1]}.${edit.keyPath.slice(2).join(".")}:`);
@@ -197,8 +194,7 @@ for (const format of ["toml", "yaml"] as const) {
             after,
           );
         // One line's value, or the line before a new one that gets a comma; a share's removal takes its lines along.
-        if (edit.kind === "set" || edit.kind === "add-share")
-          assert.ok(touchedLines(text, after) <= 2, after);
+        if (edit.kind === "set" || edit.kind === "add") assert.ok(touchedLines(text, after) <= 2, after);
         if (edit.kind === "unset") assert.ok(touchedLines(text, after) <= 4, after);
       }),
       { numRuns: RUNS },
@@ -219,8 +215,7 @@ for (const format of ["toml", "yaml"] as const) {
             const next = expected(wanted, edit);
             if (typeof next === "string") continue;
             // A second share of one name can no more be told apart.
-            if (edit.kind === "add-share" && tables(wanted["shares"]).some(({ name }) => name === "NEW"))
-              continue;
+            if (edit.kind === "add" && tables(wanted["shares"]).some(({ name }) => name === "NEW")) continue;
             now = Uint8Array.from((await editConfig({ bytes: now, format, edits: [edit] })).bytes);
             // As the file has it: what an edit left with nothing in it may be there, or not.
             wanted = plainData(new TextDecoder("utf-8", { ignoreBOM: true }).decode(now), format);
@@ -284,7 +279,7 @@ test("B9 odd files are changed rightly or refused, never spoilt", async (t) => {
         const after = new TextDecoder("utf-8", { ignoreBOM: true }).decode(edited.bytes);
         assert.deepEqual(withoutEmptySections(plainData(after, format)), withoutEmptySections(wanted), after);
         if (edited.changed) changed += 1;
-        if (edit.kind !== "set" && edit.kind !== "add-share") return;
+        if (edit.kind !== "set" && edit.kind !== "add") return;
         // Those inside a list go with it.
         const comments = (text.match(/# \w+/g) ?? []).filter((comment) => !/# (c|in)$/.test(comment));
         assert.deepEqual(

@@ -17,11 +17,11 @@ export function unset(...keyPath: KeyPath): ConfigEdit {
 }
 
 export function add(share: { readonly [key: string]: ConfigValue }): ConfigEdit {
-  return { kind: "add-share", share };
+  return { kind: "add", list: "shares", entry: share };
 }
 
 export function remove(name: string): ConfigEdit {
-  return { kind: "remove-share", name };
+  return { kind: "remove", list: "shares", name };
 }
 
 export async function edited(format: ConfigFormat, text: string, ...edits: ConfigEdit[]): Promise<string> {

@@ -149,7 +149,7 @@ shares: []
 });
 
 test("B9 a backend is removed with its tables, and nothing else", async () => {
-  const remove: ConfigEdit = { kind: "remove-backend", name: "a" };
+  const remove: ConfigEdit = { kind: "remove", list: "backends", name: "a" };
   assert.equal(
     await edited(
       "toml",
@@ -174,11 +174,11 @@ test("B9 a backend is removed with its tables, and nothing else", async () => {
 
 test("B9 a backend that is unknown, or there already, is told", async () => {
   const text = '[backends.files]\ncommand = "x"\n';
-  await assert.rejects(edited("toml", text, { kind: "remove-backend", name: "fiels" }), {
+  await assert.rejects(edited("toml", text, { kind: "remove", list: "backends", name: "fiels" }), {
     code: "backend_unknown",
     hint: 'did you mean "files"?',
   });
-  await assert.rejects(edited("toml", "", { kind: "remove-backend", name: "constructor" }), {
+  await assert.rejects(edited("toml", "", { kind: "remove", list: "backends", name: "constructor" }), {
     code: "backend_unknown",
     hint: "the configuration has no backends",
   });

@@ -179,8 +179,12 @@ test("a key and a value are read as people type them", () => {
 
 test("blocks of lists are added with their keys, and removed by their names", () => {
   const entry = { name: "a" };
-  assert.deepEqual(askedEdit({ add: "shares", entry }), { kind: "add-share", share: entry });
-  assert.deepEqual(askedEdit({ add: "aliases", entry }), { kind: "add-alias", alias: entry });
-  assert.deepEqual(askedEdit({ remove: "shares", name: "a" }), { kind: "remove-share", name: "a" });
-  assert.deepEqual(askedEdit({ remove: "aliases", name: "a" }), { kind: "remove-alias", name: "a" });
+  assert.deepEqual(askedEdit({ add: "shares", entry }), { kind: "add", list: "shares", entry: entry });
+  assert.deepEqual(askedEdit({ add: "aliases", entry }), { kind: "add", list: "aliases", entry: entry });
+  assert.deepEqual(askedEdit({ remove: "shares", name: "a" }), { kind: "remove", list: "shares", name: "a" });
+  assert.deepEqual(askedEdit({ remove: "aliases", name: "a" }), {
+    kind: "remove",
+    list: "aliases",
+    name: "a",
+  });
 });

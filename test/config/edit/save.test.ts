@@ -145,7 +145,7 @@ test("nothing is written when the file says so already", async (t) => {
 test("a file that is not there is made, private", async (t) => {
   const path = join(await temporaryFolder(t), "home", "config.yaml");
   const share = { name: "A", thunderbolt_host: "10.0.0.1", fallback_host: "nas" };
-  const edits: ConfigEdit[] = [{ kind: "add-share", share }];
+  const edits: ConfigEdit[] = [{ kind: "add", list: "shares", entry: share }];
   assert.ok((await saveEdit({ path, place: PLACE, seenSha256: null, edits })).ok);
   assert.equal(
     await readFile(path, "utf8"),

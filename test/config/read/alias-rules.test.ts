@@ -130,8 +130,9 @@ describe("refused, with the place and what is expected", () => {
 
 describe("edited in place", () => {
   const add: ConfigEdit = {
-    kind: "add-alias",
-    alias: { name: "b", share: "CORE", target_subpath: "y" },
+    kind: "add",
+    list: "aliases",
+    entry: { name: "b", share: "CORE", target_subpath: "y" },
   };
   async function edited(format: ConfigFormat, text: string, ...edits: ConfigEdit[]): Promise<string> {
     const result = await editConfig({ bytes: bytes(text), format, edits });
@@ -154,7 +155,7 @@ describe("edited in place", () => {
       after,
       'shares:\n  - name: CORE # x\n\naliases:\n  - name: b\n    share: CORE\n    target_subpath: "y"\n',
     );
-    const gone = await edited("yaml", after, { kind: "remove-alias", name: "B" });
+    const gone = await edited("yaml", after, { kind: "remove", list: "aliases", name: "B" });
     assert.deepEqual((await editConfig({ bytes: bytes(gone), format: "yaml", edits: [] })).changed, false);
     assert.ok(!gone.includes("target_subpath"), gone);
   });
@@ -162,17 +163,17 @@ describe("edited in place", () => {
   it("one goes by its name, whatever its letter case, and nothing else does", async () => {
     const other = alias({ name: "b", path: "/x" });
     const text = `${SHARE}\n${ALIAS}# mine\n\n${other}`;
-    const after = await edited("toml", text, { kind: "remove-alias", name: "DOCS" });
+    const after = await edited("toml", text, { kind: "remove", list: "aliases", name: "DOCS" });
     assert.ok(after.includes(other) && after.includes("# mine") && !after.includes("docs"), after);
-    await assert.rejects(edited("toml", text, { kind: "remove-alias", name: "dosc" }), {
+    await assert.rejects(edited("toml", text, { kind: "remove", list: "aliases", name: "dosc" }), {
       code: "alias_unknown",
       hint: 'did you mean "docs"?',
     });
-    await assert.rejects(edited("toml", SHARE, { kind: "remove-alias", name: "x" }), {
+    await assert.rejects(edited("toml", SHARE, { kind: "remove", list: "aliases", name: "x" }), {
       code: "alias_unknown",
       hint: "the configuration has no aliases",
     });
-    await assert.rejects(edited("toml", ALIAS + ALIAS, { kind: "remove-alias", name: "docs" }), {
+    await assert.rejects(edited("toml", ALIAS + ALIAS, { kind: "remove", list: "aliases", name: "docs" }), {
       code: "config_uneditable",
     });
   });

@@ -39,12 +39,12 @@ export const EDITS: readonly ConfigEdit[] = [
   { kind: "set", keyPath: ["sync", "detection"], value: "hash" },
   { kind: "unset", keyPath: ["global", "shares_root"] },
   { kind: "set", keyPath: ["shares", 0, "name"], value: "X" },
-  { kind: "add-share", share: { name: "NEW" } },
-  { kind: "remove-share", name: "B" },
+  { kind: "add", list: "shares", entry: { name: "NEW" } },
+  { kind: "remove", list: "shares", name: "B" },
   { kind: "set", keyPath: ["backends", "files", "timeouts", "call"], value: 7 },
   { kind: "unset", keyPath: ["backends", "files", "env", "FILES_TOKEN"] },
   { kind: "add-backend", name: "new", backend: { command: "x" } },
-  { kind: "remove-backend", name: "files" },
+  { kind: "remove", list: "backends", name: "files" },
 ];
 
 const CODES: readonly string[] = [
