@@ -65,7 +65,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
       if (elsewhere !== undefined && states !== null) suspended.follow(states, elsewhere.passing(suspended));
     },
     runsElsewhere: () => isElsewhere,
-    ...(elsewhere === undefined ? {} : { passBack: elsewhere.tell }),
+    ...(elsewhere === undefined ? {} : { passBack: elsewhere.passBack }),
     runsOnlyHere({ handing }: GatewayPart): void {
       isElsewhere = false;
       handing?.pool.lookAllAgain();

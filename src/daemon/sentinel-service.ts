@@ -235,7 +235,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const notifications = stack.use(
     createNotifications({ ...options, settings: snapshot.config.notify, notifier: desktopNotifier }),
   );
-  stack.defer(bus.subscribe(notifications.hear));
+  stack.defer(bus.subscribe(notifications.handle));
 
   const forceStop = force.signal;
   let parts: EngineParts | null = null;
@@ -313,7 +313,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     stack,
   );
   shareMetrics = createShareMetrics(engine);
-  stack.defer(bus.subscribe(shareMetrics.hear));
+  stack.defer(bus.subscribe(shareMetrics.handle));
   // Ends before the shares do.
   stack.use(gateway);
   const shares = shareSection({ engine, aliases, triggers, clock, context, required, publish });

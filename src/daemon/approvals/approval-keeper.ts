@@ -1,4 +1,4 @@
-// What of the configuration is approved while a service runs: holds what is not, remembers what is, and tells both.
+// The approvals of a running service: holds back entries that are not approved, remembers those that are, announces both.
 import type { Condition } from "../../api/contract.ts";
 import { WAITING_CODE } from "../../api/words/words.ts";
 import { BACKEND_ORDER } from "../../config/approval/backend-order.ts";
@@ -27,13 +27,13 @@ import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { ApprovalTransition, ServiceTransition } from "../events/service-transitions.ts";
 import type { ApprovalsFile, LoadedApprovals } from "./approvals-file.ts";
 
-/** A file that was judged, and what may run of it. */
+/** A judged file, and the part of it that may run. */
 export interface JudgedFile {
   readonly file: ConfigSnapshot;
-  /** The file's own where nothing of it is held. */
+  /** The part that may run; the same object as `file` if nothing is held back. */
   readonly effective: ConfigSnapshot;
   readonly held: Held;
-  /** Another set of entries waits than before. */
+  /** The set of waiting entries has changed. */
   readonly changes: boolean;
   readonly granted: Grant | null;
 }
@@ -47,9 +47,9 @@ export interface KeeperOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly publish: (transition: ServiceTransition) => void;
-  /** False: nothing is written, for those who only look. */
+  /** False for commands that only look: nothing is written. */
   readonly writes: boolean;
-  /** Called before a person's yes is written, or taken back. */
+  /** Called before a grant is written, or withdrawn. */
   readonly onGrant?: (() => void) | undefined;
 }
 
@@ -72,7 +72,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
     const grant = (approvals: Approvals): Approvals =>
       granted === null ? approvals : withApproved(approvals, input, granted);
     let held = decideHeld({ ...input, approvals: memory === null ? null : grant(memory) });
-    // The very edit with which a home begins to hold back.
+    // The edit that turns approvals on is itself granted.
     if (memory === null && held.approvals !== null) {
       held = decideHeld({ ...input, approvals: grant(held.approvals) });
     }
@@ -81,10 +81,10 @@ export function createApprovalKeeper(options: KeeperOptions) {
     return { file, effective, held, changes, granted };
   };
 
-  /** What cannot be read must not be written over. */
+  /** Approvals that cannot be read now must not be overwritten. */
   const wantsWrite = (approvals: Approvals): boolean =>
     mayWrite && lost?.passes !== true && !isSame(writer.written, approvals);
-  /** What nobody has to be asked about is remembered after it runs; a kill before it only asks the mode again. */
+  /** Entries that need no approval are remembered after they run: a crash before only repeats the judgement. */
   const remember = (approvals: Approvals): void => {
     if (!wantsWrite(approvals)) return;
     const advances = writer.written === null || writer.written.mode !== approvals.mode;
@@ -103,23 +103,23 @@ export function createApprovalKeeper(options: KeeperOptions) {
     get waiting(): readonly WaitingEntry[] {
       return waiting;
     },
-    /** Why approvals are missing; null: they are not. */
+    /** Why approvals are missing; null if they are not. */
     get lostBecause(): string | null {
       return lost?.reason ?? null;
     },
-    /** They are, and may be there later. */
+    /** Approvals are missing, but may be readable later. */
     get mayPass(): boolean {
       return lost?.passes === true;
     },
-    /** Says what a file would come to; nothing is remembered. */
+    /** Judges a file without remembering anything. */
     preview: (file: ConfigSnapshot, running: MountaineerConfig | null): JudgedFile =>
       look(file, running, null),
-    /** What a person says yes to by an edit of the file. */
+    /** The grant that an edit of the file implies. */
     edited: (before: MountaineerConfig, after: MountaineerConfig, running: MountaineerConfig | null): Grant =>
       editedEntries({ before, after, running, approvals: memory, places }),
     /**
-     * The same before it is applied: what is granted, and the first approvals of a home, are durable when it resolves.
-     * Rejects with `secret_unavailable` where a grant cannot be kept.
+     * Judges a file that will be applied. A grant, and a home's first approvals, are durable when it resolves. Rejects with
+     * `secret_unavailable` if a grant cannot be written.
      */
     async judge(
       file: ConfigSnapshot,
@@ -130,7 +130,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
       const { approvals } = judged.held;
       if (!mayWrite || approvals === null) return judged;
       if (granted === undefined) {
-        // The first of a home.
+        // The home's first approvals.
         if (memory === null) await writer.tryToWrite(approvals, true);
         return judged;
       }
@@ -139,7 +139,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
       lost = null;
       return judged;
     },
-    /** It runs now. */
+    /** To be called when the file's approved part runs. */
     applied({ held, granted }: JudgedFile): void {
       const before = new Map(waiting.map((entry) => [entry.id, entry]));
       memory = held.approvals;
@@ -150,30 +150,30 @@ export function createApprovalKeeper(options: KeeperOptions) {
       for (const entry of waiting) {
         const was = before.get(entry.id);
         if (was !== undefined && waitingDigest(was) === waitingDigest(entry)) continue;
-        publish(told("config.entry_waits", entry));
+        publish(transitionOf("config.entry_waits", entry));
       }
       for (const [id, entry] of before) {
         const isOrder = id === BACKEND_ORDER && !waiting.some((one) => one.id === id);
         const runs = isOrder || held.approvals?.entries.get(id)?.live === true;
         if (!runs || granted?.ids.has(id) !== true) continue;
-        publish(told("config.entry_approved", entry));
+        publish(transitionOf("config.entry_approved", entry));
       }
       if (held.approvals !== null) remember(held.approvals);
     },
-    /** What was granted, and does not run, is not remembered. Never rejects. */
+    /** Forgets a grant whose content does not run. Never rejects. */
     async withdraw(): Promise<void> {
       if (memory === null || !wantsWrite(memory)) return;
       options.onGrant?.();
       await writer.tryToWrite(memory, true);
     },
-    /** What was told of the entries that wait now. */
+    /** The transitions that announced the entries that wait now. */
     announcements: (): readonly ApprovalTransition[] =>
-      waiting.map((entry) => told("config.entry_waits", entry)),
+      waiting.map((entry) => transitionOf("config.entry_waits", entry)),
     conditions: (): Condition[] => {
       const now = isoTime(clock.wallMs());
       return approvalConditions({ waiting, since, lost, unsavedBecause: writer.unsavedBecause, now });
     },
-    /** True when approvals that could not be read can be read by now: judge again. */
+    /** Resolves with true if approvals that could not be read are readable now: then judge again. */
     async readAgain(): Promise<boolean> {
       if (lost?.passes !== true) return false;
       const again = await store.read(new AbortController().signal);
@@ -181,14 +181,11 @@ export function createApprovalKeeper(options: KeeperOptions) {
       take(again);
       return true;
     },
-    /**
-     * The home is this daemon's from now on, and it writes there; true: another one has approved something since they were
-     * read: judge again.
-     */
+    /** Begins to write, as this daemon is in charge. Resolves with true if approvals changed since they were read: judge again. */
     async takeHome(): Promise<boolean> {
       mayWrite = true;
       const again = await store.read(new AbortController().signal);
-      // As it was known before.
+      // The approvals that were read before stay.
       if (again.kind === "lost" && again.passes) return false;
       if (isSame(writer.written, kept(again.approvals))) {
         if (memory !== null) remember(memory);
@@ -203,12 +200,12 @@ export function createApprovalKeeper(options: KeeperOptions) {
   };
 }
 
-/** What is on the disk of them; null: nothing that counts. */
+/** The approvals as they are on disk; null if none are valid. */
 function kept(approvals: Approvals | null): Approvals | null {
   return approvals === null || approvals.lost ? null : approvals;
 }
 
-/** Writes one after the other, and knows what was written last and why that failed. */
+/** Writes approvals in order, and knows which were written last, and why the last write failed. */
 function createApprovalWriter(store: ApprovalsFile, logger: Logger, written: Approvals | null) {
   let writing: Promise<unknown> = Promise.resolve();
   const self = {
@@ -267,11 +264,11 @@ function approvalConditions({ waiting, since, lost, unsavedBecause, now }: Appro
   return conditions;
 }
 
-function told(name: ApprovalTransition["name"], entry: WaitingEntry): ApprovalTransition {
+function transitionOf(name: ApprovalTransition["name"], entry: WaitingEntry): ApprovalTransition {
   return { name, entry: entry.id, kind: entry.kind, summary: entrySummary(entry) };
 }
 
-/** What a person was shown, so that a yes is to nothing else. */
+/** Identifies the version of an entry that a person was shown: an approval counts for that version alone. */
 export function waitingDigest({ id, waiting }: WaitingEntry): string {
   return sha256Of(JSON.stringify([id, waiting]));
 }

@@ -1,4 +1,4 @@
-// What a home has approved, on disk: sealed, so that nobody who only writes to the home can add to it.
+// The home's approvals on disk. The file is sealed, so that write access to the home alone does not allow to add approvals.
 import type { Approvals, ApprovedEntry, PartValues } from "../../config/approval/decide-held.ts";
 import type { ApproveMode } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
@@ -9,7 +9,7 @@ import type { KeyPlace } from "../../secrets/sealing-key.ts";
 export type LoadedApprovals =
   /** null: the home never had any. */
   | { readonly kind: "known"; readonly approvals: Approvals | null }
-  /** There were some: nothing is approved any more. `passes`: they may be readable later. */
+  /** There were approvals, but none can be trusted now. `passes`: they may be readable later. */
   | {
       readonly kind: "lost";
       readonly approvals: Approvals;
@@ -19,7 +19,7 @@ export type LoadedApprovals =
 
 export type ApprovalsFile = ReturnType<typeof openApprovalsFile>;
 
-/** A keyring that is locked may ask its person, and must not hold up a start. */
+/** Short, because a locked keyring may ask its user, and must not delay a start. */
 const READ_DEADLINE_MS = 4_000;
 const WRITE_DEADLINE_MS = 10_000;
 
@@ -29,7 +29,7 @@ export function openApprovalsFile(sealed: SealedFile) {
     get keyPlace(): KeyPlace | null {
       return sealed.keyPlace;
     },
-    /** Never rejects but for `aborted`. */
+    /** Rejects only with the signal's reason. */
     async read(signal: AbortSignal): Promise<LoadedApprovals> {
       try {
         const found = await sealed.read({ deadlineMs: READ_DEADLINE_MS, signal });
@@ -53,7 +53,7 @@ export function openApprovalsFile(sealed: SealedFile) {
         return { ...lost("", `${sealed.path} cannot be read: ${errorText(error)}`), passes: true };
       }
     },
-    /** Durable when it resolves. `advances`: no older copy may stand in for it. Rejects with `secret_unavailable`. */
+    /** Durable when it resolves. `advances`: older copies of the file become invalid. Rejects with `secret_unavailable`. */
     write: (approvals: Approvals, advances: boolean): Promise<void> =>
       sealed.write(
         { mode: approvals.mode, entries: Object.fromEntries(approvals.entries), order: approvals.order },
@@ -63,7 +63,7 @@ export function openApprovalsFile(sealed: SealedFile) {
   };
 }
 
-/** As strict as it last was; where nobody knows, what decides what runs waits. */
+/** Keeps the mode that `note` names; if unknown, entries that decide what runs wait for approval. */
 function lost(note: string, reason: string): Extract<LoadedApprovals, { kind: "lost" }> {
   const mode = isMode(note) ? note : "commands";
   return { kind: "lost", approvals: { mode, entries: new Map(), lost: true }, reason, passes: false };

@@ -1,5 +1,4 @@
-// What of a configuration may run at a start: all of it, but what waits for a person's approval.
-
+// Decides at a start which entries of a configuration may run: all except those that wait for approval.
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { GuardedPlaces } from "../../config/reach.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
@@ -7,24 +6,24 @@ import type { KeyringOptions } from "../../secrets/system-keyring.ts";
 import { type ApprovalKeeper, createApprovalKeeper, type KeeperOptions } from "./approval-keeper.ts";
 import { type ApprovalsFile, type LoadedApprovals, openApprovalsFile } from "./approvals-file.ts";
 
-/** `writes`: false for commands that look, or run something once. */
+/** `writes` is false for commands that only look, or run something once. */
 interface StartOptions extends Omit<KeeperOptions, "file" | "loaded" | "places"> {
   readonly place: ConfigPlace;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
-  /** Opened before, while the configuration was read. */
+  /** Already opening since the configuration was read. */
   readonly opened?: Promise<OpenedApprovals> | undefined;
 }
 
 export interface StartedApprovals {
   readonly keeper: ApprovalKeeper;
-  /** What may run of the snapshot. */
+  /** The approved part of the snapshot. */
   readonly snapshot: ConfigSnapshot;
-  /** Where the key is that they are sealed with; null: there is none yet, or it was not found. */
+  /** Where the sealing key is; null if there is none yet, or it was not found. */
   readonly keyPlace: "keyring" | "file" | null;
 }
 
-/** Rejects with the signal's reason alone. */
+/** Rejects only with the signal's reason. */
 export async function startApprovals(options: StartOptions, signal: AbortSignal): Promise<StartedApprovals> {
   const { place, environment, snapshot, clock, logger, publish, writes, onGrant } = options;
   const { home } = place;
@@ -46,7 +45,7 @@ export interface OpenedApprovals {
   readonly loaded: LoadedApprovals;
 }
 
-/** Asks the keyring, where there is one, within 4 s. Rejects with the signal's reason alone. */
+/** Asks the keyring, if there is one, for at most 4 s. Rejects only with the signal's reason. */
 export async function openApprovals(options: KeyringOptions, signal: AbortSignal): Promise<OpenedApprovals> {
   const { openSealedFile } = await import("../../secrets/sealed-file.ts");
   const file = openApprovalsFile(openSealedFile({ ...options, name: "approvals" }));

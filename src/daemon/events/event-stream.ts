@@ -1,5 +1,5 @@
-// The bus of transitions, and the numbered stream of events for faces that follow it. The newest events are kept, so that a
-// face that reconnects misses nothing.
+// The bus of transitions, and the numbered event stream for clients of the management API. It keeps the newest events, so that
+// a client that reconnects misses nothing.
 import type { StreamEvent } from "../../api/contract.ts";
 import { createBus } from "../../runtime/bus.ts";
 import type { DisposalStack } from "../../runtime/disposal.ts";
@@ -20,8 +20,8 @@ interface Numbered {
 }
 
 /**
- * `onListenerError` is told when a listener threw; the others hear the event all the same. Ids are greater than
- * `idsAfter` (whole, default 0): with the wall clock's ms at the daemon's start, no id of an earlier life counts as ours.
+ * `onListenerError` is called when a listener threw; the other listeners still hear the event. Ids are greater than
+ * `idsAfter` (an integer, default 0): with the wall clock at the daemon's start, ids of earlier daemons are all smaller.
  */
 export function createEventStream(options: {
   readonly idsAfter?: number;
@@ -38,11 +38,11 @@ export function createEventStream(options: {
       if (kept.length > KEPT) kept.shift();
       bus.publish(numbered);
     },
-    /** Replays what came after `afterId` (null: nothing), or says `gap` where that is no longer kept. */
+    /** Replays the events after `afterId` (null: none), or sends `gap` if they are no longer kept. */
     listen(afterId: number | null, listener: StreamListener): () => void {
       if (afterId !== null) {
         const oldest = kept[0]?.id ?? lastId + 1;
-        // An id from an earlier daemon's life lies before ours, or ahead where the clock was set back.
+        // An id from an earlier daemon is below ours, or above them if the clock was set back.
         if (afterId > lastId || afterId < oldest - 1) listener(lastId, { kind: "gap" });
         else for (const { id, event } of kept) if (id > afterId) listener(id, event);
       }
@@ -51,7 +51,7 @@ export function createEventStream(options: {
   };
 }
 
-/** They listen until `stack` ends. */
+/** The log and the stream listen until `stack` ends. */
 export function announcements(clock: Clock, logger: Logger, stack: DisposalStack) {
   const onListenerError = (error: unknown): void =>
     logger.error("a listener failed", { reason: errorText(error) });

@@ -1,10 +1,10 @@
-// What passes between clients, this machine, its shares and its servers: counters for each edge, told while somebody looks.
+// Counters of the traffic between clients, this machine, its shares and its backends, for faces that draw them.
 import type { FlowEvent, StatusReport } from "../../api/contract.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
-/** At most four messages a second, however much passes. */
+/** Shortest time between two messages, ms. */
 const BETWEEN_MS = 250;
 
 interface FlowOptions {
@@ -13,16 +13,16 @@ interface FlowOptions {
   readonly read: () => Promise<FlowEvent>;
 }
 
-/** Hears the counters at once, then whenever they differ. Nothing is read while nobody listens. */
+/** A listener gets the counters at once, then whenever they change. Nothing is read without listeners. */
 export function createFlow({ clock, logger, read }: FlowOptions) {
   const listeners = new Set<(flow: FlowEvent) => void>();
   let isRunning = false;
-  let told = "";
+  let sent = "";
   const look = async (): Promise<void> => {
     const flow = await read();
     const text = JSON.stringify(flow);
-    if (text === told) return;
-    told = text;
+    if (text === sent) return;
+    sent = text;
     for (const listener of listeners) listener(flow);
   };
   const run = async (): Promise<void> => {
@@ -35,7 +35,7 @@ export function createFlow({ clock, logger, read }: FlowOptions) {
   };
   return (listener: (flow: FlowEvent) => void): (() => void) => {
     listeners.add(listener);
-    told = "";
+    sent = "";
     if (!isRunning) void run();
     return () => void listeners.delete(listener);
   };

@@ -13,18 +13,18 @@ export type ServiceTransition =
 
 export type NetworkTransition = {
   readonly name: "network.changed";
-  /** What happened: `tb0 went down`. */
+  /** For people: `tb0 went down`. */
   readonly reasons: readonly string[];
   readonly trigger: "network" | "wake";
 };
 
 export type ApprovalTransition = {
-  /** An entry of the file waits for a person's approval, and what was approved of it serves meanwhile; or it was. */
+  /** An entry waits for approval while its approved version runs, or it was approved. */
   readonly name: "config.entry_waits" | "config.entry_approved";
   /** `backends.files` */
   readonly entry: string;
   readonly kind: string;
-  /** What it would do. */
+  /** What the entry would do. */
   readonly summary: string;
 };
 
@@ -38,7 +38,7 @@ type ConfigTransition =
     }
   | { readonly name: "config.rejected"; readonly source: string; readonly reason: string }
   | ApprovalTransition
-  /** Removed from the configuration; what is mounted stays. */
+  /** The share was removed from the configuration; its mount stays. */
   | {
       readonly name: "share.unmanaged";
       readonly share: string;

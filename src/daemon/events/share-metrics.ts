@@ -1,10 +1,10 @@
-// What is measured of shares: where each is, and how often it moved. Plain numbers, for whoever sends or shows them.
+// Metrics of shares: the route of each, and how often it changed.
 import type { Measured } from "../../gateway/telemetry/metric-families.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import { routesOf } from "../../shares/share-spec.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 
-/** Changes that are counted, by what they are announced as. */
+/** Changes that are counted, by transition. */
 const CHANGES: Readonly<Record<string, string>> = {
   "share.failover": "failover",
   "share.recovered": "recovered",
@@ -16,12 +16,12 @@ const CHANGES: Readonly<Record<string, string>> = {
 };
 
 export function createShareMetrics(engine: Pick<ShareEngine, "names" | "view">) {
-  /** By share, then by what happened. */
+  /** By share, then by change. */
   const changes = new Map<string, Map<string, number>>();
   const moves = new Map<string, number>();
   return {
     /** A listener of transitions. */
-    hear(transition: ServiceTransition): void {
+    handle(transition: ServiceTransition): void {
       const change = CHANGES[transition.name];
       if (change === undefined || !("share" in transition)) return;
       const { share } = transition;
@@ -33,7 +33,7 @@ export function createShareMetrics(engine: Pick<ShareEngine, "names" | "view">) 
     },
     measured(): readonly Measured[] {
       const { names } = engine;
-      // Those that are configured no more are forgotten.
+      // Shares that are no longer configured are forgotten.
       for (const gone of [...changes.keys()].filter((name) => !names.includes(name))) {
         changes.delete(gone);
         moves.delete(gone);

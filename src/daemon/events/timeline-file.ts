@@ -1,5 +1,5 @@
-// The timeline in the home: read when a daemon is in charge, written while it is. Rarely, and never while nothing happens,
-// so that an idle disk may sleep. What cannot be read or written costs the past of the timeline, and nothing else.
+// The timeline's file in the home. It is written rarely, and never while nothing happens, so that an idle disk can sleep. If it
+// cannot be read or written, only the past of the timeline is lost.
 import { join } from "node:path";
 import type { TimelineReport } from "../../api/timeline-contract.ts";
 import { errorText } from "../../runtime/errors.ts";
@@ -12,28 +12,25 @@ import { type KnownTimeline, knownShape, startTimeline, type TimelineOptions } f
 
 const FILE_NAME = "timeline.json";
 const VERSION = 2;
-/** Above what is ever written. */
+/** Larger than any file that is written. */
 export const LARGEST_FILE = 8 * 1024 * 1024;
-/** What a crash may cost, ms. */
+/** Time between two saves, ms: a crash loses at most as much. */
 export const SAVE_AFTER_MS = 60_000;
-/** Calls alone are written so many times less often: an agent at work makes some in every minute. */
+/** If only calls are new, every fifth save writes them: an agent at work makes calls in every minute. */
 export const CALLS_EVERY = 5;
-/** The newest, where there are more: 13 backends that are asked in every minute of a day. */
+/** Minutes of calls that are kept, the newest: enough for 13 backends that are called in every minute of a day. */
 const MOST_MINUTES = 20_000;
-/** A disk that gives no answer holds up no start, ms. */
+/** Deadline for reading the file, ms: a disk without an answer must not delay a start. */
 const READ_MS = 2_000;
 
 interface KeptTimelineOptions extends TimelineOptions {
   readonly home: string;
   readonly logger: Logger;
-  /** The daemon before this one has handed over to it. */
+  /** The previous daemon has handed over to this one. */
   readonly follows: boolean;
 }
 
-/**
- * For the daemon in charge. Disposed, it has written what is known by then, and writes nothing more: the next daemon has
- * the file. Never rejects.
- */
+/** For the daemon in charge. Disposing saves once more, and then writes nothing: the next daemon has the file. Never rejects. */
 export async function keepTimeline(options: KeptTimelineOptions) {
   const { home, clock, logger, follows } = options;
   const path = join(home, FILE_NAME);
@@ -59,7 +56,7 @@ export async function keepTimeline(options: KeptTimelineOptions) {
   const beat = (): void => {
     timer = clock.setTimer(SAVE_AFTER_MS, beat);
     beats += 1;
-    // Minutes that are a day old by now are nothing new.
+    // Only calls since the last save count, not minutes that have become a day old.
     const hasNewCalls =
       beats % CALLS_EVERY === 0 && [...lastCalls(options)].some((one) => !saved.calls.has(one));
     if (mayWrite && (timeline.changes !== saved.changes || hasNewCalls)) void save();
@@ -76,7 +73,7 @@ export async function keepTimeline(options: KeptTimelineOptions) {
   };
 }
 
-/** For each backend, another text after each call. */
+/** A text for each backend that changes with each of its calls. */
 function lastCalls({ minutes }: Pick<KeptTimelineOptions, "minutes">): Set<string> {
   return new Set(
     [...minutes()].flatMap(([name, list]) => {
@@ -87,19 +84,19 @@ function lastCalls({ minutes }: Pick<KeptTimelineOptions, "minutes">): Set<strin
 }
 
 interface Found {
-  /** null: nothing that can be used. */
+  /** null: no usable timeline. */
   readonly known: KnownTimeline | null;
-  /** False: what stands there is nobody's to overwrite. */
+  /** False: the file must not be overwritten. */
   readonly mayWrite: boolean;
 }
 
-/** Never rejects: whatever stands there, the start goes on. */
+/** Never rejects, so that no file prevents a start. */
 async function findBefore(
   path: string,
   { clock, logger }: Pick<KeptTimelineOptions, "clock" | "logger">,
 ): Promise<Found> {
   const read = async (): Promise<Found> => {
-    // What a crash left over takes room, and nothing else.
+    // Temporary files of a crash only take space.
     await removeLeftovers(path).catch(() => {});
     try {
       const text = await readRegularFile(path, LARGEST_FILE);
@@ -143,7 +140,7 @@ function encoded(known: KnownTimeline): string {
   return `${JSON.stringify({ version: VERSION, ...known, minutes })}\n`;
 }
 
-/** Throws for what is not a timeline of this version. */
+/** Throws if the text is not a timeline of this version. */
 function decoded(text: string): KnownTimeline {
   const value: unknown = JSON.parse(text);
   const { version } = objectOf(value);
@@ -151,6 +148,6 @@ function decoded(text: string): KnownTimeline {
     throw new Error(`its format is ${JSON.stringify(version)}, and this version writes ${VERSION}`);
   const fault = knownShape.faultIn(value);
   if (fault !== null) throw new Error(`${fault.path}: not ${fault.expected}`);
-  // Looked at just now.
+  // `knownShape` has just checked it.
   return value as KnownTimeline;
 }

@@ -1,5 +1,5 @@
-// The last day of shares and backends: told by transitions, and looked at afresh when somebody asks. It begins with what
-// the daemon before it knew. Times are wall ms.
+// The states of shares and backends over the last day. Transitions are recorded as they come, and each report looks afresh. It
+// continues the timeline of the previous daemon. Times are wall-clock ms.
 import { isDeepStrictEqual } from "node:util";
 import type { StatusReport } from "../../api/contract.ts";
 import {
@@ -16,26 +16,26 @@ import type { ServiceTransition } from "./service-transitions.ts";
 
 export const DAY_MS = 24 * 3_600_000;
 const MINUTE_MS = 60_000;
-/** Many transitions come at once: one look serves them all, ms. */
+/** Delay of a look after a transition, ms: transitions come in bursts, and one look serves them all. */
 const LOOK_AFTER_MS = 100;
-/** Until each share has been looked at once, ms. */
+/** Time between looks until each share has been looked at once, ms. */
 const LOOK_AGAIN_MS = 1_000;
-/** Also where nothing is told, ms. */
+/** Time between looks without transitions, ms. */
 const LOOK_EVERY_MS = 60_000;
-/** So long without a look the machine slept, or the clock was set forward: what was the case then nobody knows, ms. */
+/** After this long without a look, the machine slept or the clock was set forward, and the states between are unknown, ms. */
 export const UNWATCHED_MS = 150_000;
-/** A handover takes no longer; what was known longer ago may have changed meanwhile, ms. */
+/** Longest handover after which the previous daemon's states still hold, ms. */
 const HANDED_OVER_MS = 60_000;
-/** Of all backends together, in one answer. */
+/** Most minutes in one report, of all backends together. */
 export const MOST_MINUTES = 10_000;
-/** Minutes that are told as one, where there are too many; the last divides a day. */
+/** Minutes that a report sums into one if there are too many; each step divides a day. */
 const STEPS = [1, 5, 15, 60] as const;
-/** Of all shares, or all backends: beyond it half of them are kept, and those that changed most often lose their oldest. */
+/** Most changes of all shares, or of all backends. Beyond it half are kept; names with most changes lose their oldest. */
 export const MOST_CHANGES = 5_000;
-/** Stretches of time without a daemon; the newest. */
+/** Most gaps without a daemon; the newest are kept. */
 export const MOST_GAPS = 400;
 
-/** `state` null: it is there no more. */
+/** `state` is null after the subject was removed. */
 const changesOf = <State>(state: Shape<State>) =>
   list(object({ at: number, name: text, state: nullable(state) }));
 const minuteShape = object({
@@ -45,11 +45,11 @@ const minuteShape = object({
   latencyMs: nullable(object({ p50: number, p99: number })),
 });
 
-/** All that a timeline knows at `until`, oldest first. */
+/** The whole timeline as of `until`, oldest first. */
 export const knownShape = object({
   since: number,
   until: number,
-  /** Nothing is known of these times. */
+  /** Times without known states. */
   gaps: list(object({ from: number, to: number })),
   shares: changesOf(shareStateShape),
   backends: changesOf(backendStateShape),
@@ -67,17 +67,17 @@ interface Change<State> {
 export interface TimelineOptions {
   readonly clock: Clock;
   readonly bus: Pick<Bus<ServiceTransition>, "subscribe">;
-  /** What is known now. */
+  /** The current status. */
   readonly status: () => Pick<StatusReport, "shares" | "backends">;
-  /** A share was looked at since the start: before that nobody knows whether it is mounted. */
+  /** True once a share was looked at since the start; before that its status is a remembered one. */
   readonly isSeen: (share: string) => boolean;
-  /** By backend, oldest first. */
+  /** Calls by backend, oldest minute first. */
   readonly minutes: () => ReadonlyMap<string, readonly CallMinute[]>;
 }
 
 /**
- * Begins to know now; `before` is what the last daemon knew, or null. `follows`: that one has handed over, so that what
- * was the case then still is. Else nothing is known of the time from its last word until now.
+ * Starts now; `before` is the previous daemon's timeline, or null. `follows`: that daemon has handed over, so that its last
+ * states still hold. Otherwise the time since its last look is a gap.
  */
 export function startTimeline(
   { clock, bus, status, isSeen, minutes }: TimelineOptions,
@@ -96,7 +96,7 @@ export function startTimeline(
   const forget = (from: number, until: number): void => {
     for (const changes of [shares, backends]) changes.forget(from, until);
   };
-  /** Of the time since the last look nothing is known. */
+  /** Makes the time since the last look a gap. */
   const addGap = (to: number): void => {
     for (const changes of [shares, backends]) changes.keepOnly(new Set(), watchedMs);
     gaps = [...gapsUntil(gaps, watchedMs), ...gapsUntil([{ from: watchedMs, to }], to)];
@@ -106,7 +106,7 @@ export function startTimeline(
   const watch = (): number => {
     const nowMs = clock.wallMs();
     if (nowMs - watchedMs > UNWATCHED_MS) addGap(nowMs);
-    // The clock was set back: what is later than now is forgotten.
+    // The clock was set back: changes later than now are dropped.
     if (nowMs < watchedMs) forget(nowMs - DAY_MS, nowMs);
     watchedMs = nowMs;
     return nowMs;
@@ -132,7 +132,7 @@ export function startTimeline(
   const known = (): KnownTimeline => {
     look();
     const own = [...minutes()].map(([backend, all]) => ({ backend, list: all.filter(isOfLastDay) }));
-    // The clock may have been set back.
+    // Minutes later than now, from before the clock was set back, are dropped.
     const earlier = (past?.minutes ?? []).map(({ backend, list: all }) => ({
       backend,
       list: all.filter((one) => isOfLastDay(one) && one.atMs <= watchedMs),
@@ -150,7 +150,7 @@ export function startTimeline(
     const { name } = transition;
     if (name === "backend.phase") {
       const seen = { phase: transition.to };
-      // A phase may be over before the look.
+      // Noted at once, because a short phase may be over before the look.
       if (backendStateShape.faultIn(seen) === null)
         backends.note(transition.backend, seen as TypeOf<typeof backendStateShape>, watch());
     }
@@ -168,13 +168,13 @@ export function startTimeline(
   look();
 
   return {
-    /** Grows with what happens to shares and backends. */
+    /** Counts changes of shares and backends. */
     get changes(): number {
       return shares.count + backends.count;
     },
-    /** All that the next daemon should know, looked at afresh. */
+    /** The timeline for the next daemon, after a fresh look. */
     known,
-    /** How it was over the last day, as far as the daemon knows. */
+    /** The report of the last day. */
     timeline: async (): Promise<TimelineReport> => reportOf(known()),
     [Symbol.dispose]() {
       unsubscribe();
@@ -185,10 +185,10 @@ export function startTimeline(
   };
 }
 
-/** What became the case with each of several subjects, and when. */
+/** The changes of state of several subjects. */
 class Changes<State> {
   list: Change<State>[];
-  /** Of those that were noted here. */
+  /** Number of changes noted by this daemon. */
   count = 0;
   #now = new Map<string, State>();
 
@@ -197,7 +197,7 @@ class Changes<State> {
     this.#replay();
   }
 
-  /** Is the case from now on; null: it is there no more. */
+  /** Records a subject's state if it changed; null: the subject was removed. */
   note(name: string, state: State | null, at: number): void {
     if (isDeepStrictEqual(this.#now.get(name) ?? null, state)) return;
     this.list.push({ at, name, state });
@@ -206,12 +206,12 @@ class Changes<State> {
     else this.#now.set(name, state);
   }
 
-  /** Those that are not among `names` are there no more. */
+  /** Records that subjects which are not among `names` were removed. */
   keepOnly(names: ReadonlySet<string>, at: number): void {
     for (const name of [...this.#now.keys()]) if (!names.has(name)) this.note(name, null, at);
   }
 
-  /** Leaves of what is older than `from` only what was the case then; and nothing that is later than `until`. */
+  /** Drops changes before `from`, but keeps the states at `from`; drops changes after `until`. */
   forget(from: number, until: number): void {
     const first = this.list[0];
     const last = this.list.at(-1);
@@ -226,7 +226,7 @@ class Changes<State> {
     this.#replay();
   }
 
-  /** Of too many, each subject keeps its newest within an equal part of the room; what the calm ones leave, the others have. */
+  /** Limits the changes: each subject keeps its newest in an equal share of the space, and busy ones get what calm ones leave. */
   bound(): void {
     if (this.list.length <= MOST_CHANGES) return;
     const calmFirst = [...Map.groupBy(this.list, ({ name }) => name).values()].sort(
@@ -235,7 +235,7 @@ class Changes<State> {
     const kept = new Set<Change<State>>();
     for (const [index, own] of calmFirst.entries()) {
       const room = (MOST_CHANGES / 2 - kept.size) / (calmFirst.length - index);
-      // What is the case now stays in any case; that it was not there yet says nothing.
+      // The current state always stays; a first "removed" says nothing.
       const newest = own.slice(-Math.max(1, Math.floor(room)));
       for (const change of newest) if (change !== newest[0] || change.state !== null) kept.add(change);
     }
@@ -251,7 +251,7 @@ class Changes<State> {
   }
 }
 
-/** Those of the day before. */
+/** The gaps within the day before `nowMs`. */
 function gapsUntil(gaps: readonly Gap[], nowMs: number): Gap[] {
   return gaps.flatMap(({ from, to }) => {
     const gap = { from: Math.max(from, nowMs - DAY_MS), to: Math.min(to, nowMs) };
@@ -278,7 +278,7 @@ function reportOf(known: KnownTimeline): TimelineReport {
   };
 }
 
-/** By subject; what still is the case ends at `until`. */
+/** Time spans by subject; the current state's span ends at `until`. */
 function spansOf<State extends object>(changes: readonly Change<State>[], until: number) {
   const byName = Map.groupBy(changes, ({ name }) => name);
   return [...byName].map(([name, own]) => ({
@@ -294,7 +294,7 @@ function inSteps(minutes: readonly CallMinute[], step: number): TimelineMinute[]
   return [...grouped].map(([index, group]) => minuteOf(index * step * MINUTE_MS, group));
 }
 
-/** Of p50 the mean by calls, of p99 the highest. */
+/** The p50 is the mean weighted by calls, the p99 the highest. */
 function minuteOf(atMs: number, group: readonly CallMinute[]): TimelineMinute {
   const answered = group.flatMap(({ calls, latencyMs }) =>
     latencyMs === null ? [] : [{ calls, ...latencyMs }],

@@ -1,6 +1,6 @@
-// One daemon hands over to the next: it starts it, and when that is ready gives up what one alone may have. Before that
-// line whatever fails leaves the old one in charge; after it the next one is started until one has taken over, however
-// often that fails: the old one serves its clients meanwhile.
+// Hands this daemon's home over to a successor: starts the successor, and when it is ready gives up what only one daemon may
+// have. A failure before that point leaves this daemon in charge. After it, successors are started until one has taken over,
+// while this daemon serves its clients.
 import type { HandOverReport } from "../../api/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -10,15 +10,15 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { Handing } from "./handing.ts";
 import { type Ready, refused, Successor, type SuccessorProgram } from "./successor.ts";
 
-/** For its configuration, its backends' first attempts and their lists. */
+/** Time for the successor to read its configuration, and to start its backends and list their tools. */
 const READY_MS = 60_000;
-/** For the lock, the state and the sockets. */
+/** Time for the successor to take the lock, the state and the sockets. */
 const TAKEN_MS = 30_000;
 const TRIES = 3;
-/** Between two that did not take over, once the line is crossed: the first is followed at once. */
+/** Waits between successors that failed once the home was given up; the second one starts at once. */
 const WAIT_MS = { first: 250, most: 30_000 };
 
-/** What only one daemon at a time has. */
+/** What only the daemon in charge has. */
 export interface Charge extends Omit<Handing, "giveUp" | "leave"> {
   /** Ends steps, saves everything, gives up the sockets and the home. Never rejects. */
   giveUp(): Promise<void>;
@@ -26,7 +26,7 @@ export interface Charge extends Omit<Handing, "giveUp" | "leave"> {
 
 interface HandoverOptions {
   readonly program: SuccessorProgram;
-  /** Null: nobody would keep the successor. */
+  /** Null: without the shell, the successor's end would end the service. */
   readonly keeper: ServiceKeeper | null;
   readonly charge: Charge;
   readonly clock: Clock;
@@ -46,17 +46,17 @@ export class Handover implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Resolves when another daemon is in charge; null: it was told to stop before that, as the whole service is. */
+  /** Resolves with the daemon that is in charge; null: it was told to stop before it took over, and so is the service. */
   get done(): Promise<Successor | null> {
     return this.#done.promise;
   }
 
-  /** The newest one, while sessions that begin here are to be told to it. */
+  /** The newest successor; null while sessions that begin here need not be sent to one. */
   get successor(): Successor | null {
     return this.#isOver ? this.#next : null;
   }
 
-  /** Resolves when the line is crossed; rejects with `handover_failed`, and nothing has changed. */
+  /** Resolves when this daemon begins to give up the home; rejects with `handover_failed` if nothing has changed. */
   async begin(signal: AbortSignal): Promise<HandOverReport> {
     const { keeper, logger } = this.#options;
     if (keeper === null) throw notKept();
@@ -68,7 +68,7 @@ export class Handover implements AsyncDisposable {
       const { next, ready } = await this.#startKnowing(keeper, signal);
       this.#isOver = true;
       logger.info("handing over", { to: next.pid, version: ready.version });
-      // Whoever asked is answered first: the socket it asked on goes.
+      // The caller gets its answer first, because its socket closes now.
       setImmediate(() => void this.#cross(keeper, next));
       return { from: process.pid, to: next.pid ?? 0, version: ready.version };
     } finally {
@@ -76,7 +76,7 @@ export class Handover implements AsyncDisposable {
     }
   }
 
-  /** A successor that is not in charge yet is ended: it would take over from a daemon that stops with its service. */
+  /** Ends a successor that is not in charge yet: otherwise it would take over from a service that stops. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     if (this.#hasTaken) return;
@@ -84,7 +84,7 @@ export class Handover implements AsyncDisposable {
     else await this.#next?.kill();
   }
 
-  /** One that serves what is to be served, and knows what people said while it started. */
+  /** Starts a successor that serves all backends that serve here, and has read every change made while it started. */
   async #startKnowing(
     keeper: ServiceKeeper,
     signal: AbortSignal,
@@ -94,13 +94,13 @@ export class Handover implements AsyncDisposable {
       const [changes, config] = [charge.changes(), charge.config()];
       const started = await this.#start(keeper, signal);
       const { next, ready } = started;
-      // What the file does not name any more is not missed.
+      // A backend that the file no longer names is not missing.
       const missing = charge
         .mustServe()
         .filter((name) => name in ready.backends && ready.backends[name] !== "Ready");
       if (missing.length > 0) {
         await next.kill();
-        // It may have read the file of before an edit.
+        // The successor may have read the file before an edit.
         if (charge.config() !== config && tries < TRIES) continue;
         throw refused(`${missing.join(", ")} would not serve there as it does here`, serveHint(missing));
       }
@@ -115,7 +115,7 @@ export class Handover implements AsyncDisposable {
   async #start(keeper: ServiceKeeper, signal: AbortSignal): Promise<{ next: Successor; ready: Ready }> {
     const { program, clock } = this.#options;
     const next = new Successor(program, keeper, this.#isOver);
-    next.onWords = (words) => this.#options.charge.hear(words);
+    next.onClientMessage = (words) => this.#options.charge.hear(words);
     this.#next = next;
     try {
       return { next, ready: await next.ready(clock, READY_MS, signal) };
@@ -132,7 +132,7 @@ export class Handover implements AsyncDisposable {
     await charge.giveUp();
     let next: Successor | null = first;
     if (charge.changes() !== known) {
-      // Commands that were under way then have changed what it has read.
+      // Commands under way have changed files that the successor has read.
       await first.kill();
       next = null;
     }
@@ -147,7 +147,7 @@ export class Handover implements AsyncDisposable {
     }
   }
 
-  /** False: it did not take over, and another one should. */
+  /** False if the successor did not take over, and another one must. */
   async #go(keeper: ServiceKeeper, next: Successor): Promise<boolean> {
     const { charge, clock, logger } = this.#options;
     keeper.stopHearing();
@@ -172,7 +172,7 @@ export class Handover implements AsyncDisposable {
   async #again(keeper: ServiceKeeper, tries: number): Promise<Successor | null> {
     const { clock, logger } = this.#options;
     const { signal } = this.#stop;
-    // Nobody else would hear of a stop.
+    // Until a successor runs, only this daemon can react to a stop.
     keeper.hearAgain();
     try {
       await clock.sleep(tries === 1 ? 0 : backoffMs(WAIT_MS, tries - 1), signal);

@@ -1,4 +1,4 @@
-// The file of sessions of a daemon that may hand over: from then on what clients begin here is told to the next one.
+// The session file of a daemon that may hand over: from then on, sessions that clients begin here are sent to the successor.
 import type { SessionFile } from "../../gateway/front/session/session-file.ts";
 import type { SessionRecord } from "../../gateway/front/session/session-record.ts";
 
@@ -14,11 +14,11 @@ interface NextSessions {
 }
 
 export interface HandedSessions extends SessionFile {
-  /** What the next one was told: it has to be told again to one that takes its place. */
+  /** Sessions that were sent to the successor; one that replaces it needs them too. */
   readonly late: readonly BegunSession[];
-  /** By hash, those that clients have ended since, likewise. */
+  /** Hashes of sessions that clients have ended since the handover began. */
   readonly ended: ReadonlySet<string>;
-  /** Writes what it was given, and then nothing more: another process has the file. */
+  /** Finishes pending writes, and then writes nothing more, because another process has the file. */
   handTo(next: NextSessions): Promise<void>;
 }
 
@@ -44,7 +44,7 @@ export function handedSessions(file: SessionFile): HandedSessions {
         return;
       }
       late.delete(hash);
-      // It may go on there for other reasons: its client is there by now, and idle here.
+      // A session that ends here for another reason may continue in the successor.
       if (!isByClient) return;
       ended.add(hash);
       next.end(hash);

@@ -1,4 +1,4 @@
-// What the running service gives up when it hands over, and how it then ends: those who are there are served to the end.
+// What the running service gives up in a handover, and how it ends afterwards: requests in flight are served to the end.
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { StateKey, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
@@ -7,22 +7,22 @@ import { groupsGone } from "../../runtime/process/process-identity.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
 import type { BegunSession, HandedSessions } from "./handed-sessions.ts";
-import type { ClientWords } from "./link-messages.ts";
+import type { ClientMessage } from "./link-messages.ts";
 import type { Successor } from "./successor.ts";
 
-/** A step that is under way is finished; one that takes longer is left to the next daemon, which looks afresh. */
+/** Time for a step under way to finish; a longer one is left to the next daemon, which looks afresh. */
 const STEP_DEADLINE_MS = 15_000;
 const DEFAULT_DRAIN_MS = 30_000;
-/** For the pins of tools; a keyring that gives no answer keeps nobody waiting. */
+/** Longest wait for tool pins to be saved: the keyring may not answer. */
 const SAVE_MS = 2_000;
-/** A client that begins a session waits no longer for a next daemon that is long in coming. */
+/** Longest wait of a client that begins a session for the successor to know it. */
 const KEEP_MS = 2_000;
-/** For what was said to the next daemon to get there. */
-const LAST_WORDS_MS = 2_000;
+/** Longest wait for the last messages to reach the successor. */
+const LAST_MESSAGES_MS = 2_000;
 
 export type Handing = ReturnType<typeof createHanding>;
 
-/** The part of the gateway that a handover is about. */
+/** The members of the gateway that a handover uses. */
 export type HandingGateway = Pick<
   Gateway,
   "save" | "takeHome" | "leave" | "view" | "http" | "keeper" | "pool"
@@ -63,7 +63,7 @@ export function createHanding(service: HandingParts, onBegin: () => void) {
   ];
   const running = () => config.watcher.running.snapshot.config;
   return {
-    /** By name, backends that serve now, can serve in another daemon at the same time, and whose successor should. */
+    /** Names of backends that serve here and must serve in the successor: those that may run twice at a time. */
     mustServe(): readonly string[] {
       const view = gateway.handing?.view() ?? null;
       const alone = new Set(
@@ -73,7 +73,7 @@ export function createHanding(service: HandingParts, onBegin: () => void) {
       );
       return view === null ? [] : serving(view).filter((name) => !alone.has(name));
     },
-    /** Ends steps and saves all; what clients do of sessions from now on is told to `successor`. Never rejects. */
+    /** Ends steps and saves everything; later changes of sessions are sent to `successor`. Never rejects. */
     async giveUp(successor: () => Successor | null): Promise<void> {
       onBegin();
       using _ = clock.setTimer(STEP_DEADLINE_MS, () => service.force.abort());
@@ -82,12 +82,12 @@ export function createHanding(service: HandingParts, onBegin: () => void) {
       await config[Symbol.asyncDispose]();
       const saved = gateway.handing?.save();
       if (saved !== undefined) await settledWithin(clock, SAVE_MS, saved);
-      // Its connection ends beside this: a server of the fleet that hangs holds nobody up.
+      // Nothing waits for the fleet's connection to end, because its server may hang.
       service.fleet.handOver();
       const written = gatewayOwn.handOver();
       await gatewayOwn.sessions.handTo({
         async keep(session) {
-          // It is told in any case: before it opens the door, or when it takes another one's place.
+          // A successor without an answer is sent the session again before it listens.
           const kept = successor()?.keep(session);
           if (kept !== undefined) await settledWithin(clock, KEEP_MS, kept);
         },
@@ -97,28 +97,28 @@ export function createHanding(service: HandingParts, onBegin: () => void) {
       await written;
       await service.memory.flush();
     },
-    /** What runs of the configuration: another object after each edit. */
+    /** The running configuration, a new object after each edit. */
     config: (): object => running(),
-    /** Another one after each change of the home that `successor` reads at its start alone. */
+    /** Grows with each change of files that the successor reads only at its start. */
     changes: (): number => gatewayOwn.writes.changes,
-    /** Why the state that the next daemon would read is an old one; null: it is not. */
+    /** Why the state on disk is out of date; null if it is not. */
     unsavedBecause: (): string | null => service.memory.unsavedBecause?.message ?? null,
-    /** Where the door is; this daemon goes on to take whoever comes until the next one does. */
+    /** The gateway's listening socket; this daemon accepts connections until the successor does. */
     door: (): GivenDoor | null => gateway.handing?.keeper.door ?? null,
-    /** Those that `successor` was told. */
+    /** Sessions that were sent to the successor. */
     lateSessions: (): readonly BegunSession[] => gatewayOwn.sessions.late,
-    /** By hash, those that clients have ended since. */
+    /** Hashes of sessions that clients have ended since the handover began. */
     endedSessions: (): Iterable<string> => gatewayOwn.sessions.ended,
-    /** What signs the states that clients carry: they come to the next daemon with them. */
+    /** The keys for states that clients carry, and will bring to the successor. */
     states: (): StateKey => gatewayOwn.suspended.stateKey,
     /** Requests of clients whose calls wait in the other one go to and fro from now on. */
     link: (successor: Successor): void =>
       gatewayOwn.suspended.makeWay(successor.passing(gatewayOwn.suspended)),
-    /** What a client said to the next daemon about something in flight here. */
-    hear: ({ hash, text }: ClientWords): void => gateway.handing?.http.hear(hash, text),
-    /** Process groups of what cannot run twice, here and in the daemon before. */
+    /** Takes a client's message to the successor about a request in flight here. */
+    hear: ({ hash, text }: ClientMessage): void => gateway.handing?.http.hear(hash, text),
+    /** Process groups of backends that cannot run twice, here and in the previous daemon. */
     runOnce,
-    /** Resolves when all who were there have gone on, or their time is over. */
+    /** Resolves when all requests in flight are served and connections passed on, or the drain time is over. */
     async leave(next: Successor): Promise<void> {
       const groups = runOnce();
       const onEnded = async (): Promise<void> => {
@@ -129,10 +129,10 @@ export function createHanding(service: HandingParts, onBegin: () => void) {
       const graceMs = running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS;
       const pass = next.takesConnections ? (handle: object) => next.pass(handle, clock) : null;
       const left = gateway.handing?.leave(graceMs, onEnded, pass);
-      // What is still in flight there is reached by way of this one.
+      // Requests in flight in the previous daemon are reached through this one.
       const before = elsewhere === undefined ? null : settledWithin(clock, graceMs, elsewhere.gone);
       await Promise.all([left, before]);
-      await settledWithin(clock, LAST_WORDS_MS, next.told());
+      await settledWithin(clock, LAST_MESSAGES_MS, next.allSent());
     },
   };
 }

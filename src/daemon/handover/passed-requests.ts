@@ -1,5 +1,4 @@
-// Requests of clients whose calls wait in another daemon, while one hands over to the next: they are passed to it, and what
-// it says of them comes back.
+// Passes clients' requests whose calls wait in the other daemon of a handover, and returns its answers.
 
 import type { ModernRequest } from "../../gateway/front/modern/request.ts";
 import type { CallOutlet } from "../../gateway/front/session/outlet.ts";
@@ -12,20 +11,20 @@ import {
   type Reply,
 } from "../../gateway/json-rpc.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";
-import type { SaidOfPassed } from "./link-messages.ts";
+import type { PassedMessage } from "./link-messages.ts";
 
-/** One daemon's end of the link: for what is passed to the other one, and for what that passes. */
+/** One daemon's end of the link: for requests that it passes, and for those that the other daemon passes. */
 export class PassedRequests implements OtherDaemon {
   readonly #suspended: Pick<SuspendedCalls, "resume">;
-  readonly #say: (message: SaidOfPassed) => boolean;
-  /** Passed, and not answered yet. */
+  readonly #say: (message: PassedMessage) => boolean;
+  /** Requests passed and not answered yet, by number. */
   readonly #open = new Map<number, { readonly request: ModernRequest; readonly outlet: CallOutlet }>();
-  /** Taken from the other one, by its number: to be called when its client has gone. */
+  /** Requests taken from the other daemon, by its number; to be called when the client has gone. */
   readonly #taken = new Map<number, () => void>();
   #passed = 0;
 
-  /** `say`: false when nobody hears it. */
-  constructor(suspended: Pick<SuspendedCalls, "resume">, say: (message: SaidOfPassed) => boolean) {
+  /** `say` returns false if the other daemon has gone. */
+  constructor(suspended: Pick<SuspendedCalls, "resume">, say: (message: PassedMessage) => boolean) {
     this.#suspended = suspended;
     this.#say = say;
   }
@@ -42,7 +41,7 @@ export class PassedRequests implements OtherDaemon {
     };
   }
 
-  hear(message: SaidOfPassed): void {
+  hear(message: PassedMessage): void {
     const { n } = message;
     if (message.say === "request") this.#take(n, message.request);
     else if (message.say === "gone") {
@@ -56,7 +55,7 @@ export class PassedRequests implements OtherDaemon {
     }
   }
 
-  /** The other one has ended. */
+  /** To be called when the other daemon has ended. */
   over(): void {
     const reply = errorReply(BACKEND_UNAVAILABLE, "the daemon that ran this call has ended");
     const open = [...this.#open.values()];
@@ -83,15 +82,15 @@ export class PassedRequests implements OtherDaemon {
     const request = requestIn(text);
     const resumed = request === null ? null : this.#suspended.resume(request, outlet);
     if (resumed?.kind === "goes_on") {
-      // What came early is answered by now.
+      // The call may have been answered at once.
       if (!isAnswered) this.#taken.set(n, resumed.gone);
     } else if (resumed?.kind === "refused") answer(resumed.reply);
-    // Only what waits here is passed.
+    // The other daemon only passes requests whose calls wait here.
     else answer(errorReply(INTERNAL_ERROR, "the request cannot be taken up again"));
   }
 }
 
-/** As the other daemon has it: of another version it may lack something. */
+/** The other daemon may be of another version, and its request may lack members. */
 function requestIn(text: string): ModernRequest | null {
   const found = parsed(text);
   const isOne = isJsonObject(found) && isJsonObject(found["params"]) && isJsonObject(found["principal"]);
@@ -104,7 +103,7 @@ function replyIn(text: string): Reply {
   return isOne ? (found as Reply) : errorReply(INTERNAL_ERROR, "the result cannot be read");
 }
 
-/** Null: it is no JSON. */
+/** Null: not JSON. */
 function parsed(text: string): unknown {
   try {
     return parseExactly(text);

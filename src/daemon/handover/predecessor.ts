@@ -1,35 +1,34 @@
-// The new daemon's side of a handover: it says that it is ready, waits until the home is free, and takes the door. When
-// the old one has gone instead, the home is free as well.
-
+// The new daemon's side of a handover: reports that it is ready, waits until the home is free, and takes the listening socket.
+// The home is also free if the old daemon ends.
 import type { OtherDaemon, StateKey, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import type { GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { groupsGone } from "../../runtime/process/process-identity.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import {
-  type ClientWords,
+  type ClientMessage,
   type LateSession,
+  type MessageFromNew,
+  type MessageFromOld,
+  messageKind,
   NEEDED_MARK,
-  type SaidByNew,
-  type SaidByOld,
   SUCCESSOR_MARK,
-  saidIn,
 } from "./link-messages.ts";
 import { PassedRequests } from "./passed-requests.ts";
 
-/** Of what clients say about calls that the old one finishes; more at a time, or longer, is dropped. */
-const MOST_WORDS = 256;
-const LONGEST_WORDS = 4 * 1024 * 1024;
+/** Limits for clients' messages about calls that the old daemon finishes; more at a time, or longer ones, are dropped. */
+const MOST_CLIENT_MESSAGES = 256;
+const LONGEST_CLIENT_MESSAGE = 4 * 1024 * 1024;
 
 export type Predecessor = NonNullable<ReturnType<typeof findPredecessor>>;
 
 interface SessionsOfOld {
   keep(session: LateSession): Promise<unknown>;
-  /** The session's client has ended it there. */
+  /** The session's client has ended it at the old daemon. */
   end(hash: string): void;
 }
 
-/** Null: this daemon follows none. Takes the mark out of the environment. */
+/** Null if no daemon hands over to this one. Removes the marks from the environment. */
 export function findPredecessor(self: NodeJS.Process, clock: Clock) {
   const isMarked = self.env[SUCCESSOR_MARK] === "1";
   const isNeeded = self.env[NEEDED_MARK] === "1";
@@ -42,8 +41,8 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
   const sessions = Promise.withResolvers<SessionsOfOld>();
   const connections = Promise.withResolvers<(handle: object) => void>();
   let once: readonly number[] = [];
-  let words = 0;
-  const say = (message: SaidByNew): Promise<void> =>
+  let unsentMessages = 0;
+  const say = (message: MessageFromNew): Promise<void> =>
     new Promise((resolve) => {
       if (!self.connected) resolve();
       else self.send?.(message, undefined, undefined, () => resolve());
@@ -54,7 +53,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     once = [];
     ended.resolve();
   };
-  const hear = (message: SaidByOld, handle: unknown): void => {
+  const hear = (message: MessageFromOld, handle: unknown): void => {
     if (message.say === "go") {
       once = message.once ?? [];
       states = message.states ?? null;
@@ -65,7 +64,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     else if (message.say === "session") {
       const { n } = message;
       const kept = sessions.promise.then(({ keep }) => keep(message));
-      // One that cannot be kept, as of another version, is begun anew by its client.
+      // If a session cannot be kept, because of another version for example, its client begins a new one.
       void kept.catch(() => {}).then(() => say({ say: "kept", n }));
     } else if (message.say === "connection") {
       const isHandle = typeof handle === "object" && handle !== null;
@@ -74,64 +73,65 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     } else passed?.hear(message);
   };
   self.on("message", (message, handle) => {
-    if (saidIn(message) !== undefined) hear(message as SaidByOld, handle);
+    if (messageKind(message) !== undefined) hear(message as MessageFromOld, handle);
   });
   self.once("disconnect", () => {
     turn.resolve(null);
     gone.resolve();
-    // However it ended: what it leaves behind is ended by others, and takes its time.
+    // The old daemon may have crashed: the warden then ends its backends, which takes time.
     void groupsGone(once, clock).then(end);
     passed?.over();
   });
   return {
-    /** The old one has given up what it alone had: nobody else looks after the shares, whatever the file holds by now. */
+    /** True if the old daemon has already given up the home: this one must start even if the file has mistakes. */
     isNeeded,
-    /** Resolves when the old one has ended: nothing gets there any more. */
+    /** Resolves when the old daemon has ended. */
     gone: gone.promise,
-    /** Says that everything is built, and resolves when the home is free; the door is null when it has to be opened. */
-    turn(ready: Omit<Extract<SaidByNew, { say: "ready" }>, "say">): Promise<GivenDoor | null> {
+    /** Reports that all is built, and resolves when the home is free, with the listening socket; null if there is none. */
+    turn(ready: Omit<Extract<MessageFromNew, { say: "ready" }>, "say">): Promise<GivenDoor | null> {
       void say({ say: "ready", ...ready });
       return turn.promise;
     },
-    /** Why it will not take over; resolves when that is said. */
+    /** Reports why this daemon does not take over; resolves when that is sent. */
     failed: (error: unknown): Promise<void> =>
       say({
         say: "failed",
         message: errorText(error),
         hint: error instanceof MountaineerError ? error.hint : null,
       }),
-    /** It was told to end while it took over, or the one after it has ended: the whole service ends. */
+    /** Reports that the whole service ends: this daemon was told to end, or its own successor has ended. */
     stopped: (): Promise<void> => say({ say: "stopped" }),
-    /** This one goes, as another one is in charge: the old one may go on for those it still serves. */
+    /** Reports that this daemon ends because its successor is in charge; the old one may serve its clients on. */
     movedOn: (): void => void say({ say: "moved_on" }),
-    /** Passes on what a client said about a call in flight there; dropped when that one has gone. */
-    tell({ hash, text }: ClientWords): void {
-      if (!self.connected || words >= MOST_WORDS || text.length > LONGEST_WORDS) return;
-      words += 1;
+    /** Passes on a client's message about a call in flight in the old daemon; dropped if that has ended. */
+    passBack({ hash, text }: ClientMessage): void {
+      const isTooMuch = unsentMessages >= MOST_CLIENT_MESSAGES || text.length > LONGEST_CLIENT_MESSAGE;
+      if (!self.connected || isTooMuch) return;
+      unsentMessages += 1;
       void say({ say: "words", hash, text }).then(() => {
-        words -= 1;
+        unsentMessages -= 1;
       });
     },
-    /** The door is taken: the old one takes nobody in any more, and passes its `connections` on. */
+    /** Reports that this daemon is in charge and listens; the old one passes its idle connections if `connections`. */
     taken(connections: boolean): void {
       void say({ say: "taken", connections });
       self.channel?.unref();
     },
-    /** Sessions that clients begin with the old one until it has ended. */
+    /** Sets the receiver of sessions that clients begin with the old daemon until it has ended. */
     onSession: sessions.resolve,
-    /** Takes connections of the old one that wait between requests, by their handles. Once. */
+    /** Sets the receiver of the old daemon's idle connections, by their handles. Once. */
     onConnection: connections.resolve,
-    /** Resolves when what cannot run twice does not run in the old one. */
+    /** Resolves when backends that cannot run twice have ended in the old daemon. */
     ended: ended.promise,
-    /** Process groups of what cannot run twice, until then. */
+    /** Process groups of those backends, until `ended`. */
     get once(): readonly number[] {
       return once;
     },
-    /** What signs the states that the old one's clients carry; null: it has not said so. */
+    /** The keys for states that the old daemon's clients carry; null if not received. */
     get states(): StateKey | null {
       return states;
     },
-    /** Passes the old one what belongs there, and takes what it passes. Once. */
+    /** Connects waiting calls here with those in the old daemon, in both directions. Once. */
     passing(suspended: SuspendedCalls): OtherDaemon {
       passed = new PassedRequests(suspended, (message) => {
         if (!self.connected) return false;

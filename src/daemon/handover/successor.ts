@@ -1,34 +1,34 @@
-// The old daemon's side of a handover: the process that is to follow, and what is said to it.
+// The old daemon's side of a handover: the successor's process, and the messages to it.
 import { type ChildProcess, spawn } from "node:child_process";
 import type { PassedTo } from "../../gateway/front/http/passed-connections.ts";
 import type { OtherDaemon, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
-import type { ClientWords, LateSession, SaidByNew, SaidByOld } from "./link-messages.ts";
-import { NEEDED_MARK, SUCCESSOR_MARK, saidIn } from "./link-messages.ts";
+import type { ClientMessage, LateSession, MessageFromNew, MessageFromOld } from "./link-messages.ts";
+import { messageKind, NEEDED_MARK, SUCCESSOR_MARK } from "./link-messages.ts";
 import { PassedRequests } from "./passed-requests.ts";
 
 export interface SuccessorProgram {
-  /** Looked up again at each start: the package may be another one by then. */
+  /** Looked up again at each start, as an upgrade may have replaced the program. */
   readonly command: string;
   readonly args: readonly string[];
 }
 
-export type Ready = Extract<SaidByNew, { say: "ready" }>;
+export type Ready = Extract<MessageFromNew, { say: "ready" }>;
 
-/** For a connection to get there, ms: one after the other goes, and the next daemon may have much to do. */
+/** Time for a passed connection to be acknowledged, ms: connections are passed one by one to a busy daemon. */
 const PASS_MS = 15_000;
-/** For a stop in order, as anywhere. */
+/** Time for an orderly stop, ms. */
 const STOP_MS = 10_000;
 
 export class Successor {
   readonly pid: number | null;
-  /** Called with what clients say to it that is about something in flight here. */
-  onWords: (words: ClientWords) => void = () => {};
-  /** It was told to end while it took over, or the one after it has ended: that was meant for the service. */
+  /** Called with clients' messages to the successor about requests in flight here. */
+  onClientMessage: (words: ClientMessage) => void = () => {};
+  /** The successor was told to end while it took over, or its own successor has ended: the whole service ends. */
   wasStopped = false;
-  /** Since it has taken over: connections that wait between requests. */
+  /** The successor has taken over, and takes idle connections. */
   takesConnections = false;
   readonly #child: ChildProcess;
   readonly #ready = Promise.withResolvers<Ready>();
@@ -42,7 +42,7 @@ export class Successor {
   #isGone = false;
   #hasMovedOn = false;
 
-  /** `isNeeded`: the home is nobody's, and it is to take it even where its file has mistakes. */
+  /** `isNeeded`: this daemon has given up the home, so that the successor must start even if the file has mistakes. */
   constructor({ command, args }: SuccessorProgram, keeper: ServiceKeeper, isNeeded: boolean) {
     const marks = { [SUCCESSOR_MARK]: "1", ...(isNeeded ? { [NEEDED_MARK]: "1" } : {}) };
     const child = spawn(command, [...args], {
@@ -53,20 +53,20 @@ export class Successor {
     this.pid = child.pid ?? null;
     this.#ready.promise.catch(() => {});
     child.on("message", (message) => {
-      if (saidIn(message) !== undefined) this.#hear(message as SaidByNew);
+      if (messageKind(message) !== undefined) this.#hear(message as MessageFromNew);
     });
     child.once("error", (error) => this.#gone(`it cannot be started: ${error.message}`));
     child.once("exit", (code, signal) => {
       if (signal === "SIGTERM") this.wasStopped = true;
       const gone = (): void =>
         this.#gone(`it ended with ${signal ?? code} before it was ready; its log has more`);
-      // What it said last may not be heard yet.
+      // Its last messages may still be on their way.
       if (child.connected) child.once("disconnect", gone);
       else gone();
     });
   }
 
-  /** Rejects with why it will not be. */
+  /** Rejects with the reason why the successor does not become ready. */
   async ready(clock: Clock, deadlineMs: number, signal: AbortSignal): Promise<Ready> {
     const asked = Promise.withResolvers<never>();
     const onAbort = (): void => asked.reject(signal.reason);
@@ -82,9 +82,9 @@ export class Successor {
     }
   }
 
-  /** The home is free. Resolves with whether it has taken over. */
+  /** Sends that the home is free. Resolves with whether the successor has taken over. */
   async go(
-    door: SaidByOld & { say: "go" },
+    door: MessageFromOld & { say: "go" },
     handle: unknown,
     { clock, deadlineMs }: { readonly clock: Clock; readonly deadlineMs: number },
   ): Promise<boolean> {
@@ -94,12 +94,12 @@ export class Successor {
     return this.#taken.promise;
   }
 
-  /** Resolves when its process has ended, and not because another one is in charge. */
+  /** Resolves when its process has ended for another reason than a handover to its own successor. */
   get gone(): Promise<void> {
     return this.#left.promise;
   }
 
-  /** Resolves when it knows the session, or is gone. */
+  /** Sends a session; resolves when the successor knows it, or has ended. */
   keep(session: Omit<LateSession, "n">): Promise<void> {
     const n = ++this.#sent;
     return new Promise((resolve) => {
@@ -112,13 +112,13 @@ export class Successor {
     });
   }
 
-  /** Passes a connection on, by its handle; resolves when it is there, or all is gone, or after `PASS_MS`. */
+  /** Passes a connection by its handle; resolves when it arrived, or could not be sent, or after `PASS_MS`. */
   async pass(handle: object, clock: Clock): Promise<PassedTo> {
     if (this.#isGone) return "here";
     const n = ++this.#sent;
     const { promise, resolve } = Promise.withResolvers<PassedTo>();
     this.#kept.set(n, () => resolve("there"));
-    // Its end here is kept until then: not every system holds what nobody has between two processes.
+    // The handle stays open here until then: some systems drop a handle in transit that no process has open.
     const isSaid = this.#say({ say: "connection", n }, handle, () => resolve("here"));
     if (!isSaid) resolve("here");
     const isSettled = await settledWithin(clock, PASS_MS, promise);
@@ -126,7 +126,7 @@ export class Successor {
     return isSettled ? promise : "unknown";
   }
 
-  /** Its client has ended the session here. */
+  /** Sends that a client has ended its session here. */
   endSession(hash: string): void {
     this.#say({ say: "session_ended", hash });
   }
@@ -135,40 +135,39 @@ export class Successor {
     this.#say({ say: "ended" });
   }
 
-  /** Passes it what belongs there, and takes what it passes. Once. */
+  /** Connects waiting calls here with those in the successor, in both directions. Once. */
   passing(suspended: SuspendedCalls): OtherDaemon {
     this.#passed = new PassedRequests(suspended, (message) => this.#say(message));
     return this.#passed;
   }
 
-  /** Resolves when all that was said is with it, or it is gone. */
-  async told(): Promise<void> {
+  /** Resolves when all messages are sent, or the successor has ended. */
+  async allSent(): Promise<void> {
     await Promise.all(this.#saying);
   }
 
-  /** At once; its backends end with it. Resolves when it is gone. */
+  /** Kills the successor, and with it its backends. Resolves when it has ended. */
   async kill(): Promise<void> {
     if (this.pid === null) return;
     this.#child.kill("SIGKILL");
     await this.#exited.promise;
   }
 
-  /** In order, or at once when that takes too long. Resolves when it is gone. */
+  /** Stops the successor in order, or kills it if that takes too long. Resolves when it has ended. */
   async stop(clock: Clock): Promise<void> {
     if (this.pid === null) return;
     this.#child.kill("SIGTERM");
     if (!(await settledWithin(clock, STOP_MS, this.#exited.promise))) await this.kill();
   }
 
-  /** It goes on without us. It hears that we have ended when our process has, and all that this one ends first. */
+  /** Lets this process end while the successor runs. The successor notices that end by its closed channel. */
   letGo(): void {
     this.#child.channel?.unref();
     this.#child.unref();
   }
 
-  /** False: nobody hears it. `onUnsent`: nobody will, as it turned out. */
-  #say(message: SaidByOld, handle?: unknown, onUnsent?: () => void): boolean {
-    // Whoever is gone hears nothing; that it is gone is told by its end.
+  /** False if the successor has ended. `onUnsent` is called if sending fails later. */
+  #say(message: MessageFromOld, handle?: unknown, onUnsent?: () => void): boolean {
     if (!this.#child.connected) return false;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#saying.add(promise);
@@ -180,7 +179,7 @@ export class Successor {
     return true;
   }
 
-  #hear(message: SaidByNew): void {
+  #hear(message: MessageFromNew): void {
     if (message.say === "ready") this.#ready.resolve(message);
     else if (message.say === "failed") this.#ready.reject(refused(message.message, message.hint));
     else if (message.say === "taken") {
@@ -188,7 +187,7 @@ export class Successor {
       this.#taken.resolve(true);
     } else if (message.say === "stopped") this.wasStopped = true;
     else if (message.say === "moved_on") this.#hasMovedOn = true;
-    else if (message.say === "words") this.onWords(message);
+    else if (message.say === "words") this.onClientMessage(message);
     else if (message.say === "kept") {
       this.#kept.get(message.n)?.();
       this.#kept.delete(message.n);
@@ -207,7 +206,7 @@ export class Successor {
   }
 }
 
-/** Nothing has changed: whoever was in charge is. */
+/** The error of a handover that failed before anything changed. */
 export function refused(why: string, hint: string | null): MountaineerError {
   return new MountaineerError("handover_failed", `the new daemon does not take over: ${why}`, {
     hint: hint ?? "the running one goes on as it was; mend that, and say mountaineer restart again",

@@ -1,7 +1,6 @@
-// The program that shows a notification on this system's desktop: AppleScript, which is part of macOS, or notify-send, which
-// every desktop's notification service understands.
+// The program that shows desktop notifications: AppleScript on macOS, notify-send elsewhere.
 
-/** Plain text; whoever shows it reads nothing else out of it. */
+/** Plain text: markup in it is shown as it is. */
 export interface Notification {
   readonly title: string;
   readonly body: string;
@@ -9,15 +8,14 @@ export interface Notification {
 
 export interface Notifier {
   readonly program: string;
-  /** Arguments that ask for nothing but whether the program is there; null: it is part of the system. */
+  /** Arguments that only test whether the program exists; null if it is part of the system. */
   readonly probeArgs: readonly string[] | null;
-  /** What to do when the program is missing. */
   readonly missingHint: string;
-  /** How the program is given one. */
+  /** Arguments and stdin that show a notification. */
   input(notification: Notification): { readonly args: readonly string[]; readonly stdin: string };
 }
 
-/** It gets its words as arguments: nothing of them is read as a script. */
+/** Texts are passed as arguments, so that nothing in them runs as a script. */
 const SCRIPT = [
   "on run argv",
   "display notification (item 2 of argv) with title (item 1 of argv)",
@@ -29,7 +27,7 @@ export const macosNotifier: Notifier = {
   program: "/usr/bin/osascript",
   probeArgs: null,
   missingHint: "osascript is part of macOS; see `mountaineer logs`",
-  // "-" is the script on stdin; what follows it is the script's, also what begins with "-".
+  // "-" reads the script from stdin; all later arguments are the script's, even if they begin with "-".
   input: ({ title, body }) => ({ args: ["-", title, body], stdin: SCRIPT }),
 };
 
@@ -38,13 +36,13 @@ export const linuxNotifier: Notifier = {
   probeArgs: ["--version"],
   missingHint: "install notify-send (libnotify-bin on Debian and Ubuntu, libnotify elsewhere)",
   input: ({ title, body }) => ({
-    // Everything behind "--" is text, also what begins with "-".
+    // Everything behind "--" is text, even if it begins with "-".
     args: ["--app-name=Mountaineer", "--", title, literalBody(body)],
     stdin: "",
   }),
 };
 
-/** In the body, notify-send reads escapes such as `\n`, and the desktop reads markup. */
+/** Escapes a body: notify-send interprets escapes such as `\n` in it, and the desktop interprets markup. */
 function literalBody(body: string): string {
   return body
     .replaceAll("\\", "\\\\")

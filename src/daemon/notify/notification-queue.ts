@@ -1,15 +1,15 @@
-// The notifications that wait to be shown: the newest of each kind and share, several of a kind as one.
+// The notifications that wait to be shown: the newest of each kind and share. Several of a kind become one.
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
 import type { Notification } from "./notification-command.ts";
 
 export type NotificationKind = "failover" | "tbReady" | "configRejected";
 
-/** More shares than these are counted, not named. */
+/** Shares that a joint notification names; more are counted. */
 const NAMES_SHOWN = 3;
-/** So many of one kind are shown one by one; more of them are one notification. */
+/** Up to this many of one kind are shown one by one; more of them become one notification. */
 const ONE_BY_ONE = 2;
-/** What waits beyond that pushes out the oldest. */
+/** Beyond this, the oldest notification is dropped. */
 const LONGEST_QUEUE = 64;
 const LONGEST_NAME = 60;
 
@@ -17,20 +17,20 @@ export type NotificationQueue = ReturnType<typeof createNotificationQueue>;
 
 interface Waiting {
   readonly kind: NotificationKind;
-  /** "" for what concerns no share. */
+  /** "" if it concerns no share. */
   readonly share: string;
   readonly detail: string;
 }
 
 export function createNotificationQueue() {
-  // In the order in which they came.
+  // Oldest first.
   const waiting = new Map<string, Waiting>();
   const keyOf = (kind: NotificationKind, share: string): string => `${kind} ${share}`;
   const drop = (kind: NotificationKind, share: string): void => void waiting.delete(keyOf(kind, share));
 
   return {
-    /** Takes up what is worth a notification, and drops what a transition has made untrue. */
-    hear(transition: ServiceTransition, wanted: (kind: NotificationKind) => boolean): void {
+    /** Queues a notification of the transition, if it is worth one, and drops those that are no longer true. */
+    handle(transition: ServiceTransition, wanted: (kind: NotificationKind) => boolean): void {
       for (const { kind, share } of madeUntrue(transition)) drop(kind, share);
       const news = newsOf(transition);
       if (news === null || !wanted(news.kind)) return;
@@ -38,7 +38,7 @@ export function createNotificationQueue() {
       const [oldest] = waiting.keys();
       if (waiting.size > LONGEST_QUEUE && oldest !== undefined) waiting.delete(oldest);
     },
-    /** The next to show; null: none waits. */
+    /** The next notification to show; null if none waits. */
     take(): Notification | null {
       const [first] = waiting.values();
       if (first === undefined) return null;
@@ -49,7 +49,7 @@ export function createNotificationQueue() {
       for (const { kind, share } of taken) drop(kind, share);
       return taken.length === 1 ? oneText(first) : manyText(first, taken);
     },
-    /** Drops what is not wanted any more. */
+    /** Drops notifications that are no longer wanted. */
     keepOnly(wanted: (kind: NotificationKind) => boolean): void {
       for (const { kind, share } of [...waiting.values()]) if (!wanted(kind)) drop(kind, share);
     },
@@ -74,7 +74,7 @@ function newsOf(transition: ServiceTransition): Waiting | null {
 
 function madeUntrue(transition: ServiceTransition): Pick<Waiting, "kind" | "share">[] {
   switch (transition.name) {
-    // The one before of the same share goes, so that what waits stands in the order of what came last.
+    // A second failover drops the first, so that the queue is ordered by the newest events.
     case "share.failover":
     case "share.recovered":
     case "share.switched":
@@ -95,7 +95,7 @@ function madeUntrue(transition: ServiceTransition): Pick<Waiting, "kind" | "shar
   }
 }
 
-/** Where the first mistake is, alone: what the file holds may be a secret, and a locked screen shows it. */
+/** Only the line of the first mistake: its text may be a secret, and locked screens show notifications. */
 function lineOf(reason: string): string {
   const [, line] = /:(\d{1,9}):\d{1,9}: /.exec(reason) ?? [];
   return line === undefined ? "" : ` (line ${line})`;
@@ -128,7 +128,7 @@ function manyText({ kind, detail }: Waiting, all: readonly Waiting[]): Notificat
     : { title: `Thunderbolt is ready for ${all.length} shares`, body: list };
 }
 
-/** In words that one share and many take alike. */
+/** Fits one share and several. */
 function overRoute(route: string): string {
   return `failed over to ${route === "tb" ? "Thunderbolt" : "the fallback"}`;
 }

@@ -1,5 +1,5 @@
-// Desktop notifications: a listener of transitions that shows some of them through a program. Nothing waits for it, and
-// a notification that cannot be shown becomes a condition.
+// Desktop notifications: shows some transitions through a program. Nothing waits for it, and a notification that cannot be shown
+// becomes a condition.
 import type { Condition } from "../../api/contract.ts";
 import type { NotifyConfig } from "../../config/snapshot.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -12,13 +12,13 @@ import type { ConfigApplier } from "../reload/reload-transaction.ts";
 import type { Notification, Notifier } from "./notification-command.ts";
 import { createNotificationQueue, type NotificationKind } from "./notification-queue.ts";
 
-/** From one that is shown to the next, ms. */
+/** Shortest time between two notifications, ms. */
 const APART_MS = 1_000;
-/** Shares of one server fail together: what comes in this time can be one notification. */
+/** Delay before a notification, ms: shares of one server fail together, and become one notification. */
 const GATHER_MS = 300;
 const SHOW_DEADLINE_MS = 3_000;
 const LONGEST_REASON = 200;
-/** What a program needs to find the user's session, besides what every child gets. */
+/** Environment variables by which the program finds the user's desktop session. */
 const PASSED_ON = ["PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
 
 interface NotificationsOptions {
@@ -29,7 +29,7 @@ interface NotificationsOptions {
   readonly logger: Logger;
 }
 
-/** Disposing ends what is being shown, and shows no more. */
+/** Disposing ends the running program, and shows nothing more. */
 export type Notifications = ReturnType<typeof createNotifications>;
 
 export function createNotifications(options: NotificationsOptions) {
@@ -47,10 +47,10 @@ export function createNotifications(options: NotificationsOptions) {
 
   const failed = (reason: string, hint: string): void => {
     if (ending.signal.aborted) return;
-    const told = harmless(reason).slice(0, LONGEST_REASON);
-    // Once, until it works again.
-    if (unavailable === null) logger.warn("notifications cannot be shown", { reason: told });
-    unavailable = { reason: told, hint, since: unavailable?.since ?? isoTime(clock.wallMs()) };
+    const text = harmless(reason).slice(0, LONGEST_REASON);
+    // Logged once, until a notification is shown again.
+    if (unavailable === null) logger.warn("notifications cannot be shown", { reason: text });
+    unavailable = { reason: text, hint, since: unavailable?.since ?? isoTime(clock.wallMs()) };
   };
 
   const run = async (args: readonly string[], stdin: string): Promise<void> => {
@@ -67,7 +67,7 @@ export function createNotifications(options: NotificationsOptions) {
     }
   };
 
-  /** One program at a time; then whatever waits. */
+  /** Runs one program at a time, then the next notification's. */
   const begin = (work: () => Promise<void>): void => {
     running = work().finally(() => {
       running = null;
@@ -111,15 +111,14 @@ export function createNotifications(options: NotificationsOptions) {
   };
 
   return {
-    /** Looks whether the program is there, if notifications are on. */
+    /** Tests whether the program exists, if notifications are on. */
     start: probe,
-    hear(transition: ServiceTransition): void {
-      queue.hear(transition, wanted);
+    handle(transition: ServiceTransition): void {
+      queue.handle(transition, wanted);
       schedule();
     },
-    /** `[notify]` of a configuration that is applied holds from its commit on. */
     applier,
-    /** `notify_unavailable` while they are on and the last one could not be shown. */
+    /** `notify_unavailable` while notifications are on and the last one could not be shown. */
     conditions(): Condition[] {
       if (!settings.enabled || unavailable === null) return [];
       const { reason, hint, since } = unavailable;
@@ -137,7 +136,7 @@ export function createNotifications(options: NotificationsOptions) {
 
 const DESKTOP_HINT = "The daemon must run in the session of a desktop; or set notify.enabled to false";
 
-/** null: it was shown. */
+/** Why the notification was not shown; null if it was. */
 function failureOf({ exitCode, exitSignal, stderr, timedOut }: CommandResult): string | null {
   if (timedOut) return `did not end within ${SHOW_DEADLINE_MS / 1000} s`;
   if (exitCode === 0) return null;

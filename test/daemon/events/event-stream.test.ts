@@ -128,7 +128,7 @@ test("E5 shares are measured by route, reachability, changes and moves, and forg
     names: ["CORE"],
     view: () => viewOf({ memory: { ...EMPTY_SHARE_MEMORY, activeInterface: "fallback" } }),
   };
-  const { hear, measured } = createShareMetrics(engine);
+  const { handle, measured } = createShareMetrics(engine);
   const moved = {
     share: "CORE",
     from: "tb",
@@ -137,10 +137,10 @@ test("E5 shares are measured by route, reachability, changes and moves, and forg
     reason: "r",
     duration_ms: 1,
   } as const;
-  hear({ name: "share.failover", ...moved });
-  hear({ name: "share.failover", ...moved, carried: true });
-  hear({ name: "share.error", share: "CORE", reason: "nothing of a move" });
-  hear({ name: "share.recovered", ...moved, share: "GONE" });
+  handle({ name: "share.failover", ...moved });
+  handle({ name: "share.failover", ...moved, carried: true });
+  handle({ name: "share.error", share: "CORE", reason: "nothing of a move" });
+  handle({ name: "share.recovered", ...moved, share: "GONE" });
   const values = () =>
     measured().flatMap(({ name, values: points }) =>
       points.map(({ labels, value }) => `${name} ${Object.values(labels).join(" ")} ${value}`),

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { SaidOfPassed } from "../../../src/daemon/handover/link-messages.ts";
+import type { PassedMessage } from "../../../src/daemon/handover/link-messages.ts";
 import { PassedRequests } from "../../../src/daemon/handover/passed-requests.ts";
 import { GATHER_MS } from "../../../src/gateway/front/suspended/suspended-call.ts";
 import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
@@ -33,7 +33,7 @@ function follow(old: SuspendedRig): Next {
   const { clock } = old;
   const suspended = new SuspendedCalls(clock);
   const link = { isUp: true };
-  const say = (to: () => PassedRequests) => (message: SaidOfPassed) => {
+  const say = (to: () => PassedRequests) => (message: PassedMessage) => {
     if (link.isUp) setImmediate(() => to().hear(JSON.parse(JSON.stringify(message))));
     return link.isUp;
   };
@@ -130,7 +130,7 @@ test("B11 D2 when the old daemon has gone, so has what waited there", async () =
 });
 
 test("B11 what another version says that is not understood ends nothing", () => {
-  const said: SaidOfPassed[] = [];
+  const said: PassedMessage[] = [];
   const passed = new PassedRequests(createSuspendedRig().suspended, (message) => said.push(message) > 0);
   for (const message of [
     { say: "request", n: 1, request: "no JSON" },
@@ -138,7 +138,7 @@ test("B11 what another version says that is not understood ends nothing", () => 
     { say: "unheard of", n: 1 },
     { say: "answer", n: 7, reply: "" },
   ]) {
-    passed.hear(message as SaidOfPassed);
+    passed.hear(message as PassedMessage);
   }
   assertEach(said, ({ say, n }) => [say, n], [
     ["answer", 1],

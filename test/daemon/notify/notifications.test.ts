@@ -97,7 +97,7 @@ async function titles(each: Desk): Promise<string[]> {
 
 test("a failover is shown by notify-send, which is told where the session is and nothing secret", async (t) => {
   const each = await desk(t, { environment: { DBUS_SESSION_BUS_ADDRESS: "unix:path=/run/x" } });
-  each.notifications.hear(failover("CORE"));
+  each.notifications.handle(failover("CORE"));
   const [args] = await eventually(async () => {
     const shown = await each.shown();
     return shown.length > 0 && shown;
@@ -116,7 +116,7 @@ test("a failover is shown by notify-send, which is told where the session is and
 
 test("a hostile name is one argument behind the options, without control characters", async (t) => {
   const each = await desk(t);
-  each.notifications.hear(failover(`--help\u0000\u001b[2J$(touch '${each.folder}/x')`));
+  each.notifications.handle(failover(`--help\u0000\u001b[2J$(touch '${each.folder}/x')`));
   const [title = ""] = await eventually(async () => {
     const told = await titles(each);
     return told.length > 0 && told;
@@ -132,7 +132,7 @@ test("off, and each kind by itself, nothing is run", async (t) => {
   ]) {
     const clock = createManualClock();
     const each = await desk(t, { settings, clock });
-    for (const told of [failover("A"), tbReady("B"), rejected("x")]) each.notifications.hear(told);
+    for (const told of [failover("A"), tbReady("B"), rejected("x")]) each.notifications.handle(told);
     assert.equal(clock.pendingTimers, 0);
   }
   const off = await desk(t, { settings: { ...ON, enabled: false }, last: null });
@@ -150,16 +150,16 @@ test("a flood is shown at most once a second, several shares at a time", async (
     await eventually(async () => (await each.shown()).length === count);
     await eventually(() => clock.pendingTimers === 0);
   };
-  for (let index = 0; index < 500; index += 1) notifications.hear(failover(`S${index}`));
+  for (let index = 0; index < 500; index += 1) notifications.handle(failover(`S${index}`));
   await clock.advance(300);
   await until(1);
-  for (let index = 0; index < 500; index += 1) notifications.hear(failover("FLAP"));
+  for (let index = 0; index < 500; index += 1) notifications.handle(failover("FLAP"));
   assert.equal(clock.pendingTimers, 1);
   await clock.advance(999);
   assert.equal((await each.shown()).length, 1);
   await clock.advance(1);
   await until(2);
-  for (let index = 0; index < 500; index += 1) notifications.hear(tbReady("FLAP"));
+  for (let index = 0; index < 500; index += 1) notifications.handle(tbReady("FLAP"));
   await clock.advance(999);
   assert.equal((await each.shown()).length, 2);
   await clock.advance(1);
@@ -174,8 +174,8 @@ test("a flood is shown at most once a second, several shares at a time", async (
 test("what is recovered before it could be shown is not shown", async (t) => {
   const clock = createManualClock();
   const each = await desk(t, { clock });
-  each.notifications.hear(failover("A"));
-  each.notifications.hear(recovered("A"));
+  each.notifications.handle(failover("A"));
+  each.notifications.handle(recovered("A"));
   await clock.advance(5_000);
   assert.deepEqual(await each.shown(), []);
 });
@@ -192,9 +192,9 @@ test("a program that is missing is told once, and is a condition until one is th
   assert.equal(condition?.severity, "warning");
   assert.match(condition?.title ?? "", /cannot start notify-send: it is not installed/);
   assert.match(condition?.hint ?? "", /libnotify/);
-  notifications.hear(failover("A"));
+  notifications.handle(failover("A"));
   await each.install();
-  notifications.hear(failover("B"));
+  notifications.handle(failover("B"));
   await eventually(() => notifications.conditions().length === 0);
   assert.equal(logger.lines.length, 1);
   assertEach(logger.lines, ({ level, message }) => [level, message], [
@@ -204,7 +204,7 @@ test("a program that is missing is told once, and is a condition until one is th
 
 test("a program that fails says why in the condition, bounded and harmless", async (t) => {
   const each = await desk(t, { last: "printf 'no \\033[2Jsession %0400d' 0 >&2; exit 3" });
-  each.notifications.hear(failover("A"));
+  each.notifications.handle(failover("A"));
   const [condition] = await eventually(() => {
     const told = each.notifications.conditions();
     return told.length > 0 && told;
@@ -218,7 +218,7 @@ test("a program that hangs is ended after three seconds, and the next is shown",
   const clock = createManualClock();
   const each = await desk(t, { clock, last: "while :; do /bin/sleep 60; done" });
   const { notifications } = each;
-  notifications.hear(failover("A"));
+  notifications.handle(failover("A"));
   await clock.advance(300);
   await eventually(async () => (await each.shown()).length === 1);
   await clock.advance(2_999);
@@ -230,7 +230,7 @@ test("a program that hangs is ended after three seconds, and the next is shown",
   });
   assert.match(condition?.title ?? "", /did not end within 3 s/);
   await each.install();
-  notifications.hear(tbReady("A"));
+  notifications.handle(tbReady("A"));
   await clock.advance(1_000);
   await eventually(() => notifications.conditions().length === 0);
   assert.deepEqual(await titles(each), ["A failed over to the fallback", "A: Thunderbolt is ready"]);
@@ -239,13 +239,13 @@ test("a program that hangs is ended after three seconds, and the next is shown",
 test("a stop does not wait for what hangs, and nothing is shown after it", async (t) => {
   const clock = createManualClock();
   const each = await desk(t, { clock, last: "while :; do /bin/sleep 60; done" });
-  each.notifications.hear(failover("A"));
+  each.notifications.handle(failover("A"));
   await clock.advance(300);
   await eventually(async () => (await each.shown()).length === 1);
-  each.notifications.hear(failover("B"));
+  each.notifications.handle(failover("B"));
   // Time stands still: no deadline passes meanwhile.
   await each.notifications[Symbol.asyncDispose]();
-  each.notifications.hear(failover("C"));
+  each.notifications.handle(failover("C"));
   await clock.advance(10_000);
   assert.equal((await each.shown()).length, 1);
   assert.deepEqual([each.notifications.conditions(), each.logger.lines], [[], []]);
@@ -269,8 +269,8 @@ test("B6 a reload turns notifications on and off, and one kind of them", async (
   await apply("", on);
   // The look for the program is over.
   await eventually(() => clock.pendingTimers === 0);
-  notifications.hear(failover("A"));
-  notifications.hear(tbReady("B"));
+  notifications.handle(failover("A"));
+  notifications.handle(tbReady("B"));
   await apply(on, `${on}failover = false\n`);
   await clock.advance(2_000);
   await eventually(async () => (await each.shown()).length > 0);
@@ -351,8 +351,8 @@ test("the real notify-send hands both texts to the desktop's service as they are
     logger,
   });
   t.after(() => notifications[Symbol.asyncDispose]());
-  for (const name of ["--help", "<b>&amp;\\n", "C"]) notifications.hear(failover(name));
-  notifications.hear(tbReady("-u critical <i>"));
+  for (const name of ["--help", "<b>&amp;\\n", "C"]) notifications.handle(failover(name));
+  notifications.handle(tbReady("-u critical <i>"));
   await eventually(() => told.length === 2);
   assertEach(told, ([application, , , title, body]) => [application, title, body], [
     ["Mountaineer", "3 shares failed over to the fallback", "--help, &lt;b&gt;&amp;amp;\\n, C"],
@@ -377,7 +377,7 @@ test("where no bus answers, the real notify-send's refusal is the condition", {
     logger: createRecordingLogger(),
   });
   t.after(() => notifications[Symbol.asyncDispose]());
-  notifications.hear(failover("A"));
+  notifications.handle(failover("A"));
   await eventually(() => notifications.conditions()[0]?.code === "notify_unavailable");
 });
 
@@ -385,7 +385,7 @@ const ALL = (): boolean => true;
 
 function queueOf(...transitions: readonly ServiceTransition[]): NotificationQueue {
   const queue = createNotificationQueue();
-  for (const transition of transitions) queue.hear(transition, ALL);
+  for (const transition of transitions) queue.handle(transition, ALL);
   return queue;
 }
 
@@ -472,8 +472,8 @@ test("what is told of a rejected configuration is the line alone", () => {
 
 test("what is not wanted is neither taken up nor kept", () => {
   const queue = createNotificationQueue();
-  queue.hear(failover("A"), (kind) => kind === "tbReady");
-  queue.hear(tbReady("A"), (kind) => kind === "tbReady");
+  queue.handle(failover("A"), (kind) => kind === "tbReady");
+  queue.handle(tbReady("A"), (kind) => kind === "tbReady");
   assert.equal(queue.size, 1);
   queue.keepOnly(() => false);
   assert.equal(queue.take(), null);
