@@ -1,6 +1,5 @@
 // The running service: the share engine, its triggers, the configuration, the gateway and the events. It starts in
 // order and ends in reverse.
-import type { Duplex } from "node:stream";
 import type { Condition, FlowEvent, ReloadReport, StatusReport } from "../api/contract.ts";
 import type { Control } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
@@ -9,7 +8,6 @@ import type { ConfigSnapshot, ServerConfig } from "../config/snapshot.ts";
 import { type StartReader, startReaderProcess } from "../config/worker/reader-process.ts";
 import type { GatewayView, GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import type { Memory } from "../reconcile/memory.ts";
-import type { Bus } from "../runtime/bus.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import { type Clock, isoTime, settledWithin } from "../runtime/time/clock.ts";
@@ -20,95 +18,74 @@ import { type OpenedApprovals, startApprovals } from "./approvals/start-approval
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
 import type { RejectedFile } from "./compose/home.ts";
 import { createPrivatePlaces, type PrivatePlaces } from "./compose/private-places.ts";
-import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
 import { withWaiting } from "./control/gateway-status.ts";
 import { createGlobalConditions, globalSettings } from "./control/global-conditions.ts";
-import { aliasStatus, openPlaces } from "./control/place-control.ts";
+import { aliasStatus } from "./control/place-control.ts";
 import { createRequiredShares } from "./control/required-shares.ts";
-import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { gatewayFindings, globalFindings } from "./control/verify.ts";
-import { announcements, type EventStream } from "./events/event-stream.ts";
+import { announcements } from "./events/event-stream.ts";
 import { createFlow, flowOf } from "./events/flow.ts";
-import type { ApprovalTransition, ServiceTransition } from "./events/service-transitions.ts";
-import { createShareMetrics } from "./events/share-metrics.ts";
+import type { ApprovalTransition } from "./events/service-transitions.ts";
 import { createFleetPart } from "./fleet-part.ts";
 import { type GatewayHomeOptions, gatewayHome } from "./gateway-home.ts";
 import { createGatewayPart, type GatewayPart, loadAhead } from "./gateway-part.ts";
-import { createHanding, type Handing } from "./handover/handing.ts";
+import { createHanding } from "./handover/handing.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
 import { openConfigFile, openLocalFiles } from "./reload/config-file.ts";
 import { createConfigService } from "./reload/config-service.ts";
 import type { LayerUnder } from "./reload/layer-under.ts";
-import { shareSection } from "./share-section.ts";
-import { startTriggers } from "./triggers.ts";
+import { startSharePart } from "./share-part.ts";
 
 /**
- * What is not done so long after a stop began is left to the next start, ms. The rest of the 5 s that a stop takes
- * at most is for ending what hangs, a prober that the system holds for example.
+ * Time for an orderly stop, ms; unfinished work is left to the next start. The rest of a stop's 5 s is for ending parts that
+ * hang, such as a prober inside a system call.
  */
 const STOP_DEADLINE_MS = 3800;
 /**
- * How long `--unmount-on-exit` waits for unsent writes and unmounts, ms; with a stop after it, it stays under the 20 s
- * that service managers give.
+ * Time for unsent writes and unmounts of `--unmount-on-exit`, ms. Together with the stop that follows it stays below the 20 s
+ * that service managers allow.
  */
 const UNMOUNT_DEADLINE_MS = 10_000;
 
-/** How long a daemon that follows one which has given up the home waits for its backends, ms: shares wait meanwhile. */
+/** Longest wait for backends, ms, if the previous daemon has given up the home already: shares wait meanwhile. */
 const NEEDED_MS = 5_000;
 
-/** Nothing is asked before the shares are looked after. */
+/** Stands in until the share engine runs. */
 const NO_PROBER = { folderLook: async () => null };
 
-/** Resolves when the home is this daemon's; `build` starts what needs no home. */
+/** Resolves when this daemon is in charge of the home; calls `build` before, to start what needs no home. */
 export type TakeHome = (build: () => Promise<GatewayView | null>) => Promise<TakenHome>;
 
 interface TakenHome {
   readonly memory: Memory;
-  /** Of the daemon that was in charge before; null: the gateway opens its own. */
+  /** The previous daemon's listening socket; null: the gateway opens one. */
   readonly door: GivenDoor | null;
 }
 
 interface ServiceOptions extends GatewayHomeOptions {
   /** Default: starts one. */
   readonly prober?: Prober;
-  /** Of the fleet, under the snapshot's text. Default: none. */
+  /** The fleet's layer under the snapshot's text. Default: none. */
   readonly layer?: ConfigLayer | null;
-  /** The file, where it was rejected and `snapshot` stands in for it; null, and by default: it was accepted. */
+  /** The configuration file, if it was rejected and `snapshot` is an earlier content. Default: none was rejected. */
   readonly rejected?: Omit<RejectedFile, "acceptedAt"> | null;
-  /** Or, for a daemon that takes over, what is called for it once all is built that needs no home. */
+  /** A function for a daemon that takes over: called once everything that needs no home is built. */
   readonly memory: Memory | TakeHome;
-  /** Beats the file's check interval, ms. */
+  /** Overrides the configuration's check interval, ms; null: does not. */
   readonly intervalMs: number | null;
   readonly unmountOnExit: boolean;
-  /** Opened while the configuration was read. */
+  /** Already opening since the configuration was read. */
   readonly approvals?: Promise<OpenedApprovals>;
-  /** Default: the configuration is read and edited in processes of their own. */
+  /** Default: child processes read and edit the configuration. */
   readonly startReader?: StartReader;
 }
 
-export interface SentinelService extends AsyncDisposable {
-  readonly state: "starting" | "running" | "reloading" | "stopping";
-  readonly control: ReturnType<typeof createServiceControl>;
-  readonly stream: EventStream & { readonly flow: ReturnType<typeof createFlow> };
-  readonly callMinutes: GatewayPart["callMinutes"];
-  /** Serves one MCP client over lines of JSON-RPC, as the home's owner. */
-  serveLines(stream: Duplex): void;
-  readonly bus: Bus<ServiceTransition>;
-  /** The share was looked at since the start: before that its status is what was remembered. */
-  readonly isSeen: (share: string) => boolean;
-  readonly handing: Handing;
-  /** As it runs; null: the file has no such section. */
-  server(): ServerConfig | null;
-  /** Reads the configuration file again and applies what differs; resolves at commit. Never rejects for the file. */
-  reload(signal: AbortSignal): Promise<ReloadReport>;
-  /** Ends what a stop would wait for. */
-  forceStop(): void;
-}
+export type SentinelService = Awaited<ReturnType<typeof startWith>>;
 
-/** Resolves when it runs and no later change of the file can be missed. What was begun ends when it rejects. */
+/** Resolves when the service runs and no later change of the file can be missed. If it rejects, all parts have ended. */
 export async function startSentinelService(options: ServiceOptions): Promise<SentinelService> {
   const stack = createDisposalStack((error) =>
     options.logger.warn("stop was not clean", { reason: errorText(error) }),
@@ -121,20 +98,19 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
   }
 }
 
-async function startWith(options: ServiceOptions, stack: DisposalStack): Promise<SentinelService> {
+async function startWith(options: ServiceOptions, stack: DisposalStack) {
   const { clock, logger } = options;
   const parts = await startParts(options, stack);
-  const { engine, aliases, notifications, gateway, config, secrets, keeper, snapshot, force, door } = parts;
-  let state: SentinelService["state"] = "starting";
+  const { shares, notifications, gateway, config, secrets, keeper, snapshot, force, door } = parts;
+  const { engine } = parts.parts;
 
   engine.triggerAll("start", clock.monotonicMs());
-  aliases.trigger("start");
+  shares.places.aliases.trigger("start");
   notifications.start();
   await gateway.start(snapshot.config, door);
   auditApprovals(parts, clock, stack);
   const control = createServiceControl(options, parts);
   await parts.fleet.start(snapshot.config, () => control.status());
-  state = "running";
   logger.info("running", {
     pid: process.pid,
     version: packageVersion(),
@@ -158,23 +134,22 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
 
   let stopping: Promise<void> | null = null;
   return {
-    get state() {
-      return state === "running" && config.watcher.busy ? "reloading" : state;
-    },
     control,
     stream: { ...parts.stream, flow: createFlow({ clock, logger, read: () => readFlow(control, parts) }) },
-    callMinutes: () => gateway.callMinutes(),
-    serveLines: (stream) => gateway.serveLines(stream),
+    callMinutes: gateway.callMinutes,
+    /** Serves one MCP client over lines of JSON-RPC, as the home's owner. */
+    serveLines: gateway.serveLines,
     bus: parts.bus,
-    isSeen: (share) => engine.view(share).seen !== null,
-    handing: createHanding({ ...parts, clock, elsewhere: options.elsewhere }, () => {
-      state = "stopping";
-    }),
-    server: () => config.watcher.running.snapshot.config.server,
-    reload: (signal) => control.reload({}, signal),
-    forceStop: () => force.abort(),
-    [Symbol.asyncDispose]() {
-      state = "stopping";
+    /** True once the share was looked at since the start; before that its status is a remembered one. */
+    isSeen: (share: string): boolean => engine.view(share).seen !== null,
+    handing: createHanding({ ...parts, ...shares, clock, elsewhere: options.elsewhere }),
+    /** The running `[server]` section; null if there is none. */
+    server: (): ServerConfig | null => config.watcher.running.snapshot.config.server,
+    /** Reads the configuration file again and applies changes; resolves at commit. A wrong file is no rejection. */
+    reload: (signal: AbortSignal): Promise<ReloadReport> => control.reload({}, signal),
+    /** Ends everything that a stop would wait for. */
+    forceStop: (): void => force.abort(),
+    [Symbol.asyncDispose](): Promise<void> {
       stopping ??= stop(options, parts, stack);
       return stopping;
     },
@@ -182,7 +157,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
 }
 
 async function readFlow(
-  control: SentinelService["control"],
+  control: ReturnType<typeof createServiceControl>,
   { parts }: Pick<ServiceParts, "parts">,
 ): Promise<FlowEvent> {
   await parts.recount();
@@ -191,7 +166,7 @@ async function readFlow(
   return flowOf(status, clients);
 }
 
-/** Also what waited before, of which the audit may have heard nothing. */
+/** Writes approvals to the audit, also entries that waited before the audit existed. */
 function auditApprovals({ keeper, gateway, bus }: ServiceParts, clock: Clock, stack: DisposalStack): void {
   const note = ({ name, entry, summary }: ApprovalTransition): void =>
     gateway.note({ time: isoTime(clock.wallMs()), event: name, entry, summary });
@@ -207,9 +182,9 @@ function auditApprovals({ keeper, gateway, bus }: ServiceParts, clock: Clock, st
 
 type ServiceParts = Awaited<ReturnType<typeof startParts>>;
 
-/** Everything the service consists of; it ends with `stack`. */
+/** The parts of the service; they end with `stack`. */
 async function startParts(options: ServiceOptions, stack: DisposalStack) {
-  const { home, place, clock, logger, redact, intervalMs } = options;
+  const { home, place, clock, logger, redact } = options;
   loadAhead(options.snapshot.config);
   const secrets = homeSecrets({ home, environment: options.environment, clock, logger });
   const startedAt = isoTime(clock.wallMs());
@@ -225,7 +200,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     }),
   );
   const approvals = await startApprovals(
-    // Beside a daemon that is in charge nothing is written.
+    // While another daemon is in charge, nothing is written.
     { ...options, opened: options.approvals, publish, writes: typeof options.memory !== "function", onGrant },
     force.signal,
   );
@@ -239,26 +214,27 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
 
   const forceStop = force.signal;
   let parts: EngineParts | null = null;
-  const probing = Promise.withResolvers<EngineParts["prober"]>();
-  let shareMetrics: ReturnType<typeof createShareMetrics> | null = null;
-  const required = createRequiredShares({
-    clock,
-    engine: () => parts?.engine ?? null,
-    prober: () => parts?.prober ?? NO_PROBER,
-  });
-  stack.use(required);
+  const probing = Promise.withResolvers<Prober>();
+  let measured: Parameters<typeof createGatewayPart>[0]["measured"];
+  const required = stack.use(
+    createRequiredShares({
+      clock,
+      engine: () => parts?.engine ?? null,
+      prober: () => parts?.prober ?? NO_PROBER,
+    }),
+  );
   const gateway: GatewayPart = stack.use(
     createGatewayPart({
       ...gatewayOwn,
       environment,
       announce: publish,
       data: required,
-      // Calls may come a moment before there is one.
+      // Calls may come a moment before the prober may be used.
       places: async (paths, waitMs) =>
         (await settledWithin(clock, waitMs, probing.promise))
           ? (await probing.promise).places(paths, waitMs)
           : null,
-      measured: () => shareMetrics?.measured() ?? [],
+      measured: () => measured?.() ?? [],
       openMachine: (backend, onEnd) => fleet.openMachine(backend, onEnd),
       peers: () => fleet.peers,
     }),
@@ -287,36 +263,16 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   parts = stack.use(startEngineParts({ home, clock, logger, memory, prober, ...watched }));
   probing.resolve(prober);
   required.noteConfig(snapshot.config.backends.flatMap(({ requires }) => requires));
-  const { engine, hostProber, drivers, rcloneLogs, noteKeeper } = parts;
   await privacy.require(snapshot);
-  const context = { environment, drivers, redact, intervalMs };
-  engine.apply(shareSubjects(snapshot.config, context));
-  const shareControl = createShareControl(engine, clock, parts, home);
-  const places = stack.use(
-    await openPlaces({ home, clock, logger, parts, readOnly: false, first: snapshot.config, publish }),
-  );
-  const { aliases } = places;
-  const triggers = startTriggers(
-    {
-      clock,
-      logger,
-      engine,
-      aliases,
-      rcloneLogs,
-      noteKeeper,
-      hostProber,
-      place: parts.place,
-      intervalMs,
-      first: snapshot.config,
-      publish,
-    },
+  const context = { environment, drivers: parts.drivers, redact, intervalMs: options.intervalMs };
+  const first = snapshot.config;
+  const shares = await startSharePart(
+    { home, parts, first, context, required, bus, clock, logger, publish },
     stack,
   );
-  shareMetrics = createShareMetrics(engine);
-  stack.defer(bus.subscribe(shareMetrics.handle));
-  // Ends before the shares do.
+  ({ measured } = shares.metrics);
+  // Registered again, so that the gateway ends before the shares.
   stack.use(gateway);
-  const shares = shareSection({ engine, aliases, triggers, clock, context, required, publish });
   const config = stack.use(
     createConfigService({
       home,
@@ -324,7 +280,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       snapshot,
       file: await openConfigFile(snapshot.path, files),
       realPath: files.realPath,
-      appliers: [gateway.applier, shares, notifications.applier, fleet.applier],
+      appliers: [gateway.applier, shares.applier, notifications.applier, fleet.applier],
       approvals: keeper,
       loadedFile: options.snapshot,
       rejected: options.rejected ?? null,
@@ -353,12 +309,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     bus,
     stream,
     notifications,
-    engine,
     required,
-    shareControl,
-    places,
-    aliases,
-    triggers,
+    shares,
     gateway,
     fleet,
     config,
@@ -371,7 +323,7 @@ interface FirstParts {
   readonly privacy: PrivatePlaces;
 }
 
-/** What needs no home; what the gateway serves then, or null. */
+/** Builds what needs no home; resolves with what the gateway serves then, or null. */
 async function buildFirst(
   options: ServiceOptions,
   { snapshot, gateway, privacy }: FirstParts,
@@ -379,7 +331,7 @@ async function buildFirst(
 ): Promise<GatewayView | null> {
   const { clock, elsewhere } = options;
   const isWaitedFor = elsewhere?.isNeeded === true;
-  // It starts programs.
+  // Checked first, because the gateway starts programs.
   await privacy.require(snapshot);
   const late = new AbortController();
   using _ = isWaitedFor ? clock.setTimer(NEEDED_MS, () => late.abort()) : null;
@@ -387,25 +339,25 @@ async function buildFirst(
   return gateway.handing?.view() ?? null;
 }
 
-/** Ends the service: calls drain, steps end, and what is asked for is unmounted. */
+/** Ends the service: calls drain, steps end, and shares are unmounted if configured. */
 async function stop(
   { clock, logger, unmountOnExit }: ServiceOptions,
-  { memory, force, engine, shareControl, triggers, gateway, fleet, config, gatewayOwn }: ServiceParts,
+  { memory, force, parts, shares, gateway, fleet, config, gatewayOwn }: ServiceParts,
   stack: DisposalStack,
 ): Promise<void> {
   const unmounts = unmountOnExit && !gatewayOwn.isHandedOver();
   const deadline = clock.setTimer(unmounts ? UNMOUNT_DEADLINE_MS : STOP_DEADLINE_MS, () => force.abort());
-  triggers.stop();
-  // A config that is applied now would begin cycles, and mount again what is unmounted here.
+  shares.triggers.stop();
+  // A configuration that is applied now would start cycles, and mount shares again.
   await config[Symbol.asyncDispose]();
-  // Tells how this machine is while that is known; the stack below waits for its end.
+  // Publishes this machine's last state while its parts still run; the stack below waits for the end.
   void fleet[Symbol.asyncDispose]();
-  // Calls drain while mounts are seen to; the stack below waits for the same end.
+  // Calls drain while shares are unmounted; the stack below waits for the end.
   Promise.resolve(gateway[Symbol.asyncDispose]()).catch(() => {});
   if (unmounts) {
-    // A cycle under way may carry out the request that the next one was begun for.
-    engine.rest();
-    const { results } = await shareControl.unmountAtExit(force.signal);
+    // No cycle follows the one that unmounts a share.
+    parts.engine.rest();
+    const { results } = await shares.unmountAtExit(force.signal);
     for (const { share, result, detail } of results) {
       if (result !== "unmounted" && result !== "skipped") {
         logger.warn("left mounted at exit", { share, reason: detail });
@@ -422,22 +374,19 @@ function createServiceControl(
   { home, clock, intervalMs }: ServiceOptions,
   {
     memory,
-    parts: { drivers, formerShares },
+    parts: { engine, drivers, formerShares },
     startedAt,
     snapshot,
     privacy,
     notifications,
-    engine,
-    shareControl: { control: shares },
-    places,
-    aliases,
-    triggers,
+    shares: { control: shares, places, triggers },
     gateway,
     fleet,
     config,
     keeper,
   }: ServiceParts,
 ) {
+  const { aliases } = places;
   const conditions = createGlobalConditions({
     clock,
     memory,

@@ -55,7 +55,7 @@ interface HandingParts {
   };
 }
 
-export function createHanding(service: HandingParts, onBegin: () => void) {
+export function createHanding(service: HandingParts) {
   const { clock, config, gateway, gatewayOwn, elsewhere } = service;
   const runOnce = (): readonly number[] => [
     ...(gateway.handing?.pool.runOnce ?? []),
@@ -75,7 +75,6 @@ export function createHanding(service: HandingParts, onBegin: () => void) {
     },
     /** Ends steps and saves everything; later changes of sessions are sent to `successor`. Never rejects. */
     async giveUp(successor: () => Successor | null): Promise<void> {
-      onBegin();
       using _ = clock.setTimer(STEP_DEADLINE_MS, () => service.force.abort());
       service.triggers.stop();
       service.required.rest();

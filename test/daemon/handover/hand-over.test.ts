@@ -226,31 +226,28 @@ async function setUpHanding(t: TestContext, before?: Promise<void>) {
   const path = join(await temporaryFolder(t), "sessions.jsonl");
   const sessions = handedSessions(openSessionFile({ path, clock, logger: silentLogger }));
   const snapshot = { config: { server: null, backends: [] } };
-  const handing = createHanding(
-    {
-      clock,
-      memory: { flush: async () => {}, unsavedBecause: null },
-      force: new AbortController(),
-      triggers: { stop() {} },
-      required: { rest() {} },
-      config: {
-        watcher: { running: { snapshot, sha256: "", generation: 1 } },
-        async [Symbol.asyncDispose]() {},
-      },
-      parts: { async [Symbol.asyncDispose]() {} },
-      // The fleet's server hangs, and its connection does not end.
-      fleet: { handOver: () => new Promise<never>(() => {}) },
-      gateway: { handing: null },
-      gatewayOwn: {
-        handOver: async () => {},
-        writes: { changes: 0 },
-        sessions,
-        suspended: new SuspendedCalls(clock),
-      },
-      elsewhere: before === undefined ? undefined : { gone: before, ended: before, once: [] },
+  const handing = createHanding({
+    clock,
+    memory: { flush: async () => {}, unsavedBecause: null },
+    force: new AbortController(),
+    triggers: { stop() {} },
+    required: { rest() {} },
+    config: {
+      watcher: { running: { snapshot, sha256: "", generation: 1 } },
+      async [Symbol.asyncDispose]() {},
     },
-    () => {},
-  );
+    parts: { async [Symbol.asyncDispose]() {} },
+    // The fleet's server hangs, and its connection does not end.
+    fleet: { handOver: () => new Promise<never>(() => {}) },
+    gateway: { handing: null },
+    gatewayOwn: {
+      handOver: async () => {},
+      writes: { changes: 0 },
+      sessions,
+      suspended: new SuspendedCalls(clock),
+    },
+    elsewhere: before === undefined ? undefined : { gone: before, ended: before, once: [] },
+  });
   const args = ["-e", "setInterval(() => {}, 1000)"];
   const next = new Successor({ command: process.execPath, args }, KEEPER, false);
   t.after(() => next.kill());

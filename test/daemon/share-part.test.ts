@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
 import { diffConfigs } from "../../src/config/diff.ts";
 import type { ServiceTransition } from "../../src/daemon/events/service-transitions.ts";
-import { shareSection } from "../../src/daemon/share-section.ts";
+import { shareSection } from "../../src/daemon/share-part.ts";
 import type { HostProber } from "../../src/network/probe/probe-result.ts";
 import { EMPTY_SHARE_MEMORY, type Memory, type ShareMemory } from "../../src/reconcile/memory.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";

@@ -1,0 +1,80 @@
+// The shares inside the service: their places and triggers, and their part in a reload.
+import type { MountaineerConfig } from "../config/snapshot.ts";
+import type { Bus } from "../runtime/bus.ts";
+import type { DisposalStack } from "../runtime/disposal.ts";
+import type { Logger } from "../runtime/log/log.ts";
+import type { Clock } from "../runtime/time/clock.ts";
+import type { ShareEngine } from "../shares/engine/share-engine.ts";
+import type { AliasLinks } from "../shares/links/alias-links.ts";
+import type { EngineParts } from "./compose/engine-parts.ts";
+import { type SubjectContext, shareSubjects } from "./compose/share-subjects.ts";
+import { openPlaces } from "./control/place-control.ts";
+import type { RequiredShares } from "./control/required-shares.ts";
+import { createShareControl } from "./control/share-control.ts";
+import type { ServiceTransition } from "./events/service-transitions.ts";
+import { createShareMetrics } from "./events/share-metrics.ts";
+import type { ConfigApplier } from "./reload/reload-transaction.ts";
+import { startTriggers, type Triggers } from "./triggers.ts";
+
+interface SharePartOptions {
+  readonly home: string;
+  readonly parts: EngineParts;
+  readonly first: MountaineerConfig;
+  readonly context: SubjectContext;
+  readonly required: Pick<RequiredShares, "noteConfig">;
+  readonly bus: Bus<ServiceTransition>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly publish: (transition: ServiceTransition) => void;
+}
+
+/** Gives the engine its first shares. Everything ends with `stack`. */
+export async function startSharePart(options: SharePartOptions, stack: DisposalStack) {
+  const { home, parts, first, context, bus, clock } = options;
+  const { engine } = parts;
+  engine.apply(shareSubjects(first, context));
+  const places = stack.use(await openPlaces({ ...options, readOnly: false }));
+  const { aliases } = places;
+  const { intervalMs } = context;
+  const triggers = startTriggers({ ...options, ...parts, aliases, intervalMs }, stack);
+  const metrics = createShareMetrics(engine);
+  stack.defer(bus.subscribe(metrics.handle));
+  return {
+    ...createShareControl(engine, clock, parts, home),
+    places,
+    triggers,
+    metrics,
+    applier: shareSection({ ...options, engine, aliases, triggers }),
+  };
+}
+
+interface ShareSectionParts extends Pick<SharePartOptions, "clock" | "context" | "required" | "publish"> {
+  readonly engine: ShareEngine;
+  readonly aliases: Pick<AliasLinks, "apply" | "trigger">;
+  readonly triggers: Pick<Triggers, "configure">;
+}
+
+/** Only what changed is touched, and a mount with open files waits. */
+export function shareSection(parts: ShareSectionParts): ConfigApplier {
+  const { engine, aliases, triggers, clock, context, required, publish } = parts;
+  return {
+    name: "shares",
+    prepare({ after, diff }) {
+      const subjects = shareSubjects(after, context);
+      return Promise.resolve({
+        commit() {
+          for (const share of diff.shares.removed) {
+            const { activeInterface } = engine.view(share).memory;
+            publish({ name: "share.unmanaged", share, left_mounted_over: activeInterface });
+          }
+          triggers.configure(after);
+          engine.apply(subjects);
+          required.noteConfig(after.backends.flatMap(({ requires }) => requires));
+          aliases.apply(after);
+          engine.triggerAll("config", clock.monotonicMs());
+          aliases.trigger("config");
+        },
+      });
+    },
+  };
+}
