@@ -70,6 +70,8 @@ export function seenOf(changes: Partial<ShareSeen> = {}): ShareSeen {
     atMs: 1000,
     wallMs: WALL_MS,
     routes: { tb: answers, fallback: answers },
+    configured: changes.routes ?? { tb: answers, fallback: answers },
+    away: null,
     mount: null,
     twins: [],
     taken: null,

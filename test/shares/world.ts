@@ -375,6 +375,7 @@ export class World {
       atMs: this.nowMs,
       wallMs: this.wallMs,
       routes,
+      configured: routes,
       mount: mount === null ? null : this.#seenMount(mount, look),
       carry: this.#seenCarry(routes, mount),
       twins: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),

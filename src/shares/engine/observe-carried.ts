@@ -85,11 +85,7 @@ export function isRerouted(
 export async function observeCarry(
   { carriage, trust, logon }: ObserveTools,
   { spec, policy, driver }: Subject,
-  {
-    routes,
-    configured,
-    away = null,
-  }: Pick<ShareSeen, "routes" | "away"> & { readonly configured: ShareSeen["routes"] },
+  { routes, configured, away }: Pick<ShareSeen, "routes" | "configured" | "away">,
   mount: MountSeen | null,
 ): Promise<CarrySeen | null> {
   const { keepsUnsent = false } = driver;

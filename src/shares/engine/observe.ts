@@ -115,7 +115,7 @@ export async function observeAfterStep(
 ): Promise<ShareSeen> {
   const { clock, prober } = tools;
   const { spec, driver } = subject;
-  const { configured = before.routes } = before;
+  const { configured } = before;
   const { ours, twins, taken } = choose(tools, subject, await driver.find(spec, clock.monotonicMs()));
   // Without a mount, routes lead where the configuration says, and unsent files wait.
   const now =

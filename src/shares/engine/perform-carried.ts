@@ -38,7 +38,7 @@ export async function moveCarried(
   seen: ShareSeen,
   { route, planned }: Extract<Step, { kind: "move" }>,
 ): Promise<MoveOutcome> {
-  const endpoint = endpointsOf(spec, seen.configured ?? seen.routes)[route];
+  const endpoint = endpointsOf(spec, seen.configured)[route];
   if (carriage === undefined || endpoint === undefined)
     return { ok: false, text: "its address is not known" };
   const signal = AbortSignal.any([forceStop, AbortSignal.timeout(MOVE_DEADLINE_MS)]);
@@ -65,14 +65,10 @@ export async function mountWatched(
   const done = new AbortController();
   const gone = new AbortController();
   const signal = AbortSignal.any([limits.signal, gone.signal]);
-  void watchHost(tools, subject, seen, step, done.signal).then(
-    (text) => {
-      if (text !== null) gone.abort(text);
-    },
-    () => {
-      // The watch ended with the step.
-    },
-  );
+  // The watch rejects when the step has ended.
+  void watchHost(tools, subject, seen, step, done.signal)
+    .then((text) => text !== null && gone.abort(text))
+    .catch(() => {});
   try {
     const mount = (): Promise<MountOutcome> => mountNow(tools, subject, seen, step, { ...limits, signal });
     const { spec } = subject;
@@ -145,7 +141,7 @@ async function mountNow(
     return driver.mount(spec, route, limits, null, server ?? undefined);
   const wantedPort = carries?.can === true ? ((await carries.fixedPort?.(spec)) ?? null) : null;
   const patienceMs = carried === true ? policy.outagePatienceMs : PINNED_PATIENCE_MS;
-  const configured = seen.configured ?? seen.routes;
+  const configured = seen.configured;
   const gate = isGated(tools, subject, step) ? createGate(tools, subject, seen, step, limits.signal) : null;
   /** A gated mount takes no turn, so its refusal is noted here. */
   const noted = (outcome: MountOutcome, atMs = tools.clock.monotonicMs()): MountOutcome => {
@@ -213,7 +209,7 @@ function createGate(
   const shut = new AbortController();
   const { carries } = driver;
   const prove = async (): Promise<void> => {
-    const { probe } = (seen.configured ?? seen.routes)[route];
+    const { probe } = seen.configured[route];
     const endpoint = proofEndpoint(probe, spec.routes[route]);
     if (carriage === undefined || serverProof === undefined || endpoint === null) return;
     const outage = carriage.of(spec.name)?.outage ?? null;

@@ -143,8 +143,7 @@ export class ShareCycle {
     );
     await this.letGo([mountPath, found.mount?.found.path]);
     let seen: ShareSeen = { ...found, otherHome, wanted: this.#takeWanted(found) };
-    const { configured = seen.routes } = seen;
-    if (ROUTE_NAMES.every((route) => configured[route].probe.verdict !== "answers"))
+    if (ROUTE_NAMES.every((route) => found.configured[route].probe.verdict !== "answers"))
       this.#tools.logons.away(subject.spec);
     const { wake } = await stepUntilSettled({
       subject: `share ${subject.spec.name}`,
@@ -363,14 +362,9 @@ export class ShareCycle {
     if (this.#openFilesAhead?.suspicionAtMs === suspicion.firstAtMs) return;
     const ahead: OpenFilesAhead = { suspicionAtMs: suspicion.firstAtMs, files: null };
     this.#openFilesAhead = ahead;
-    void observeOpenFiles(this.#tools, this.#subject, mount.found).then(
-      (files) => {
-        ahead.files = files;
-      },
-      () => {
-        // The operation looks again before its unmount, and reports a failure then.
-      },
-    );
+    const looked = observeOpenFiles(this.#tools, this.#subject, mount.found);
+    // The operation looks again before its unmount, and reports a failure then.
+    void looked.then((files) => Object.assign(ahead, { files })).catch(() => {});
   }
 }
 

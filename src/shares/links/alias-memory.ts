@@ -1,14 +1,15 @@
 // `<home>/aliases.json`: the links that this home has made for aliases. Only these are ever changed or removed, also after
 // edits while no daemon ran.
-import { rename, stat } from "node:fs/promises";
+import { rename } from "node:fs/promises";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
-import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
+import { readRegularFile, writeDurably } from "../../runtime/files/durable-file.ts";
 import { shareWrites } from "../../runtime/files/durable-value.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { list, number, object, reader, text } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 
 const VERSION = 1;
+const LARGEST_BYTES = 16 * 1024 * 1024;
 
 export type AliasMemory = Awaited<ReturnType<typeof openAliasMemory>>;
 
@@ -67,10 +68,7 @@ function encode(links: ReadonlyMap<string, ReadonlySet<string>>): string {
 async function load(file: string, logger: Logger, readOnly: boolean): Promise<Map<string, Set<string>>> {
   let text: string | null;
   try {
-    const found = await stat(file).catch(() => null);
-    // Reading a pipe would wait for its writer.
-    if (found !== null && !found.isFile()) throw new Error("it is no regular file");
-    text = await readIfPresent(file);
+    text = await readRegularFile(file, LARGEST_BYTES);
   } catch (error) {
     // Without the file, only links that are right count as ours again.
     logger.warn("what links were made is not known", { path: file, reason: errorText(error) });

@@ -203,7 +203,7 @@ function decideRouteGone(
   }
   if (!answers(builder, other)) {
     setError(builder, allHostsGone(builder));
-    if ((builder.seen.away ?? null) === null && isPatient(builder, carried)) lookAgainSoon(builder);
+    if (builder.seen.away === null && isPatient(builder, carried)) lookAgainSoon(builder);
     return hold();
   }
   if (isBackingOff(builder)) return hold();
@@ -301,7 +301,7 @@ function isJudged(server: ServerSeen | undefined): boolean {
 function pushRerouted({ seen, spec, conditions }: Builder, route: RouteName): void {
   const { servers, text, proved } = seen.carry?.trust ?? NO_TRUST;
   const { host, port } = spec.routes[route];
-  const { probe } = (seen.configured ?? seen.routes)[route];
+  const { probe } = seen.configured[route];
   if (proved[route] || probe.address === null) return;
   const isOther = (servers?.[route].id ?? null) !== null;
   const why = probe.verdict === "answers" ? (text ?? "it is being asked") : probe.text;

@@ -117,7 +117,7 @@ export function carryConditions({ policy, seen, spec, conditions }: Builder): vo
     });
   }
   const phase = carried?.phase ?? (pinned?.phase === "unconfirmed" ? "unconfirmed" : "carrying");
-  if (phase !== "carrying" && (seen.away ?? null) === null) {
+  if (phase !== "carrying" && seen.away === null) {
     conditions.push({
       code: "waiting_for_route",
       severity: "warning",

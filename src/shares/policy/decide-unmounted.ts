@@ -63,7 +63,7 @@ export function allHostsGone(builder: Builder): string {
 }
 
 function hostsText(builder: Builder, one: string, both: string): string {
-  const { away = null, routes } = builder.seen;
+  const { away, routes } = builder.seen;
   if (away !== null) return `away from home: ${away}`;
   const texts = routesOf(builder.spec).map(
     (route) => `${hostOf(builder, route)} (${routes[route].probe.text})`,

@@ -89,8 +89,8 @@ export function wakeConditions({ state: { waking }, conditions }: Builder): void
 
 /** Why the NAS is not woken: it is awake, or cannot be reached; null: it may be woken. */
 export function whyNotWoken({ seen, memory }: Builder): string | null {
-  const { away = null } = seen;
-  const probes = ROUTE_NAMES.map((route) => (seen.configured ?? seen.routes)[route].probe);
+  const { away } = seen;
+  const probes = ROUTE_NAMES.map((route) => seen.configured[route].probe);
   const awake = probes.find(isAwake);
   if (awake !== undefined) return `it is awake: ${awake.text}`;
   if (away !== null) return `away from home: ${away}`;

@@ -53,7 +53,7 @@ export function answers(builder: Builder, route: RouteName): boolean {
 
 /** Whether the configured host answers; the mount may still use an earlier address. */
 export function configuredAnswers({ seen }: Builder, route: RouteName): boolean {
-  return (seen.configured ?? seen.routes)[route].probe.verdict === "answers";
+  return seen.configured[route].probe.verdict === "answers";
 }
 
 /** The name of a route's host in messages. */

@@ -128,10 +128,10 @@ export interface ShareSeen {
   readonly wallMs: number;
   /** Each route at the address that the mount uses, even if the configuration names another by now. */
   readonly routes: Readonly<Record<RouteName, RouteSeen>>;
-  /** Each route at its configured address. Absent: as `routes`. */
-  readonly configured?: Readonly<Record<RouteName, RouteSeen>>;
-  /** Why the hosts may not be asked from this network; null or absent: this machine is on a network of the share. */
-  readonly away?: string | null;
+  /** Each route at its configured address. */
+  readonly configured: Readonly<Record<RouteName, RouteSeen>>;
+  /** Why the hosts may not be asked from this network; null: this machine is on a network of the share. */
+  readonly away: string | null;
   /** Whether a program has asked for the share since the last look. */
   readonly wanted?: boolean;
   /** The hardware addresses of hosts that answer, as `wakeAddresses` has them. */

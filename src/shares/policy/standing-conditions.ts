@@ -21,7 +21,7 @@ export function standingConditions(builder: Builder): void {
 function obstacles({ seen, spec }: Builder): NewCondition[] {
   const conditions: NewCondition[] = [];
   const { missingVariable, mountPath } = spec;
-  if ((seen.away ?? null) !== null) {
+  if (seen.away !== null) {
     conditions.push({
       code: "away_from_home",
       severity: "info",

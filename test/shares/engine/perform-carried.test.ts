@@ -40,11 +40,9 @@ function play(verdicts: readonly Verdict[], lastAnswerMs = 1): Played {
       return { ok: false, reason: "timed_out", text: signal.aborted ? "cancelled" : "not in time" };
     },
   };
-  const seen: Pick<ShareSeen, "routes"> = {
-    routes: {
-      tb: { atMs: 0, probe: resultOf("10.0.1.2", ANSWERS, lastAnswerMs) },
-      fallback: { atMs: 0, probe: resultOf("10.0.2.2", ANSWERS, lastAnswerMs) },
-    },
+  const routes = {
+    tb: { atMs: 0, probe: resultOf("10.0.1.2", ANSWERS, lastAnswerMs) },
+    fallback: { atMs: 0, probe: resultOf("10.0.2.2", ANSWERS, lastAnswerMs) },
   };
   const played: Played = { clock, asked, outcome: null };
   void mountWatched(
@@ -64,7 +62,7 @@ function play(verdicts: readonly Verdict[], lastAnswerMs = 1): Played {
       logons: createLogons(clock),
     },
     { spec: SPEC, policy: POLICY, driver: driver as MountDriver },
-    seen as ShareSeen,
+    { routes, configured: routes } as Partial<ShareSeen> as ShareSeen,
     { kind: "mount", route: "tb" },
     { deadlineMs: DEADLINE_MS, signal: new AbortController().signal },
   ).then((outcome) => {
@@ -208,12 +206,13 @@ function mountThroughGate(
     logons,
     onDoubt: (route: string) => void told.push(`doubt ${route}`),
   };
+  const routes = { tb: { atMs: 0, probe }, fallback: { atMs: 0, probe } };
   const mount = (server: string | null): Promise<MountOutcome> =>
     mountWatched(
       // Of these a mount asks nothing else.
       tools as unknown as MountTools,
       { spec: SPEC, policy: POLICY, driver: driver as unknown as MountDriver },
-      { routes: { tb: { atMs: 0, probe }, fallback: { atMs: 0, probe } } } as ShareSeen,
+      { routes, configured: routes } as Partial<ShareSeen> as ShareSeen,
       { kind: "mount", route: "tb", carried: true, ...(server === null ? {} : { server }) },
       { deadlineMs: DEADLINE_MS, signal: new AbortController().signal },
     );

@@ -274,7 +274,7 @@ test("a pipe in its place keeps nobody from starting", async (t) => {
   const { path, open, logger } = await memoryScene(t);
   execFileSync("mkfifo", [path]);
   assert.deepEqual((await open()).paths, []);
-  assert.ok(logger.lines.some(({ fields }) => fields["reason"] === "it is no regular file"));
+  assert.ok(logger.lines.some(({ fields }) => fields["reason"] === "it is not a regular file"));
 });
 
 test("a folder in its place keeps nobody from starting", async (t) => {

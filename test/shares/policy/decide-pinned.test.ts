@@ -70,7 +70,7 @@ function decided(
       suspicion: isAnswering ? null : { key: "tb 1", firstAtMs: LOST_AT_MS, certain: isGone },
     },
     seen: {
-      ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured },
+      ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured, away: null },
       mount: pinned === null ? direct : { found, look, pinned },
       ...{ twins: [], taken: null, driverProblem: null, oneAddress: null, openFiles, unsent: null },
       ...{ linkBlocked: null, lastStep, carry },
@@ -155,7 +155,7 @@ function unmounted(
       operation: forMs === null ? null : { ...failover, startedAtMs: NOW_MS - forMs },
     },
     seen: {
-      ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured: routes, mount: null, twins: [] },
+      ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured: routes, away: null, mount: null, twins: [] },
       ...{ taken: null, driverProblem: null, oneAddress: null, openFiles: null, unsent: null },
       ...{ linkBlocked: null, lastStep: null },
       carry: { asks: true, unable: "carry is off", trust: { ...NO_TRUST, servers } },
