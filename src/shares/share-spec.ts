@@ -9,7 +9,7 @@ export function routesOf({ routes }: Pick<ShareSpec, "routes">): readonly RouteN
   return ROUTE_NAMES.filter((name) => routes[name].host !== null || routes[name].folder !== null);
 }
 
-/** The route whose host names the share in the mount table and in messages, whatever route is in use. */
+/** The route whose host names the share in the mount table and in messages, even while another route is in use. */
 export function preferredRoute(share: Pick<ShareSpec, "routes">): RouteSpec {
   return share.routes[routesOf(share)[0] ?? "tb"];
 }

@@ -31,7 +31,7 @@ export interface MountTools extends LookTools {
 
 type MountStep = Extract<Step, { kind: "mount" }>;
 
-/** Moves what is carried; changes nothing if the new route does not answer. */
+/** Moves the carried mount; changes nothing if the new route does not answer. */
 export async function moveCarried(
   { carriage, forceStop }: Pick<LookTools, "carriage"> & { readonly forceStop: AbortSignal },
   { spec }: Subject,

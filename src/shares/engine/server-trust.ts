@@ -364,7 +364,7 @@ function probeOf({ routes, inUse }: TrustInput, subject: Subject): RouteSeen["pr
   return (subject === "detour" ? inUse?.detour?.seen : routes[subject])?.probe ?? null;
 }
 
-/** The routes whose servers were lost while the routes were in use since the look before. */
+/** The routes in use since the previous look whose server was lost meanwhile, by the carrier's counters. */
 function routesLost(before: RouteInUse | null, inUse: RouteInUse): readonly RouteName[] {
   if (before === null) return inUse.goesOn ? [] : [inUse.route];
   if (inUse.outage === before.outage) return [];

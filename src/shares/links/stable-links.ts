@@ -22,10 +22,21 @@ interface KnownLink {
 /** A link is ours if it leads to the share's own mount path, or to a target that this process has given it. */
 export function createStableLinks(clock: Clock, prober: Prober) {
   const links = new Map<string, KnownLink>();
-  const ensureNow = ({ stablePath, mountPath }: ShareSpec, target: string): Promise<LinkBlocked | null> => {
-    const link = links.get(stablePath) ?? { targets: new Set(), right: null };
-    links.set(stablePath, link);
-    return ensure(link, stablePath, mountPath, target);
+  const ensureNow = async (
+    { stablePath: path, mountPath }: ShareSpec,
+    target: string,
+  ): Promise<LinkBlocked | null> => {
+    const link: KnownLink = links.get(path) ?? { targets: new Set(), right: null };
+    links.set(path, link);
+    const atMs = clock.monotonicMs();
+    link.targets.add(target).add(mountPath);
+    const isOurs = (found: string): boolean => link.targets.has(resolve(dirname(path), found));
+    const outcome = await ensureLink(path, target, await prober.readLink(path, LOOK_MS), isOurs);
+    const wasRight = link.right?.target === target && atMs - link.right.atMs < BELIEVED_MS;
+    const fault = outcome.result === "blocked" ? outcome : null;
+    if (fault?.why === "late" && wasRight) return null;
+    link.right = fault === null ? { target, atMs } : null;
+    return fault;
   };
   return {
     /** Ensures the stable link to `target`; resolves with what blocks it; null: it was right a moment ago. */
@@ -46,23 +57,6 @@ export function createStableLinks(clock: Clock, prober: Prober) {
       return found === "right" || mountedAt === null ? null : blocked(`${stablePath} is missing`, "failed");
     },
   };
-
-  async function ensure(
-    link: KnownLink,
-    path: string,
-    mountPath: string,
-    target: string,
-  ): Promise<LinkBlocked | null> {
-    const atMs = clock.monotonicMs();
-    link.targets.add(target).add(mountPath);
-    const isOurs = (found: string): boolean => link.targets.has(resolve(dirname(path), found));
-    const outcome = await ensureLink(path, target, await prober.readLink(path, LOOK_MS), isOurs);
-    const wasRight = link.right?.target === target && atMs - link.right.atMs < BELIEVED_MS;
-    const fault = outcome.result === "blocked" ? outcome : null;
-    if (fault?.why === "late" && wasRight) return null;
-    link.right = fault === null ? { target, atMs } : null;
-    return fault;
-  }
 }
 
 export type StableLinks = ReturnType<typeof createStableLinks>;

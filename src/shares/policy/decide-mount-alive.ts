@@ -112,12 +112,12 @@ export function settleBackoff(builder: Builder): void {
 }
 
 /** The first mount that dies soon after it was made is replaced at once, later ones with growing pauses. */
-export function foldYoungDeath(builder: Builder, mountId: string): void {
-  const { diedYoung, mountedAtMs, mountBackoff } = builder.state;
+export function foldShortLife(builder: Builder, mountId: string): void {
+  const { shortLived, mountedAtMs, mountBackoff } = builder.state;
   const { atMs } = builder.seen;
-  if (mountedAtMs === null || atMs - mountedAtMs >= STEADY_MS || diedYoung === mountId) return;
+  if (mountedAtMs === null || atMs - mountedAtMs >= STEADY_MS || shortLived === mountId) return;
   setState(builder, {
-    diedYoung: mountId,
+    shortLived: mountId,
     mountBackoff:
       mountBackoff.failures === 0 ? { failures: 1, notBeforeMs: atMs } : backOff(mountBackoff, atMs),
   });

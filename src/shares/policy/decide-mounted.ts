@@ -2,7 +2,7 @@
 
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import { otherRoute, type RouteName } from "../share-spec.ts";
-import { foldYoungDeath, judgeMount, settleBackoff } from "./decide-mount-alive.ts";
+import { foldShortLife, judgeMount, settleBackoff } from "./decide-mount-alive.ts";
 import { checkedOpenFiles, routesFrom, startOperation, whyNotMountable } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
 import { judgeOwnRoute } from "./decide-routes.ts";
@@ -149,7 +149,7 @@ export function decideDead(
   why: string,
 ): Step | null {
   const reason = `the mount is dead: ${why}`;
-  foldYoungDeath(builder, found.id);
+  foldShortLife(builder, found.id);
   if (isBackingOff(builder)) {
     // An earlier error, as of a failed unmount, says more.
     const hasError = builder.memory.lastError !== null;

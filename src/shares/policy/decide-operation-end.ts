@@ -120,7 +120,7 @@ function movedBy({ seen }: Builder, { moves }: Operation) {
 /** Going back to Thunderbolt failed; the share goes on over the fallback. */
 export function noteFailedRecovery(builder: Builder, reason: string): void {
   const recoveryBackoff = pauseRecovery(builder);
-  setState(builder, { tableReadWith: null, recoveryBackoff, recoveryFailure: reason });
+  setState(builder, { tableAppliedWith: null, recoveryBackoff, recoveryFailure: reason });
 }
 
 function pauseRecovery(builder: Builder): Backoff {

@@ -24,7 +24,7 @@ function toggles({ policy }: Builder): string {
 
 /** At the window's end, after a change of either toggle, and in each cycle while pending if re-checks are on. */
 function isTableDue(builder: Builder): boolean {
-  if (builder.state.tableReadWith !== toggles(builder)) return true;
+  if (builder.state.tableAppliedWith !== toggles(builder)) return true;
   return builder.memory.tbRecoveryPending && builder.policy.lsofRecheck;
 }
 
@@ -41,14 +41,14 @@ function applyTable(builder: Builder, mount: MountSeen): Step | null {
   const { autoFailback, lsofRecheck } = builder.policy;
   const recheck = builder.memory.tbRecoveryPending && lsofRecheck;
   if (!autoFailback && !recheck) {
-    setState(builder, { tableReadWith: toggles(builder) });
+    setState(builder, { tableAppliedWith: toggles(builder) });
     const wait = lsofRecheck ? "waiting for the next check of open files" : "waiting for you to switch";
     return deferRecovery(builder, wait);
   }
   const reason = `Thunderbolt has answered for ${Math.round(builder.policy.stableMs / 1000)} s`;
   const recovery = { kind: "recovery", mode: "plain", goal: "tb" } as const;
   if (canMove(builder, "tb")) {
-    setState(builder, { tableReadWith: toggles(builder) });
+    setState(builder, { tableAppliedWith: toggles(builder) });
     return startOperation(builder, { ...recovery, reason, plan: ["tb"], moves: true });
   }
   const { lastStep } = builder.seen;
@@ -60,7 +60,7 @@ function applyTable(builder: Builder, mount: MountSeen): Step | null {
   if (files === null) return { kind: "check_open_files", mount: mount.found };
   // Our own programs have to end first: until then their calls in flight count as open files.
   if (files.state === "none" && !hasRoom(builder)) return null;
-  setState(builder, { tableReadWith: toggles(builder) });
+  setState(builder, { tableAppliedWith: toggles(builder) });
   announceCheck(builder, files);
   if (files.state !== "none") return deferRecovery(builder, describe(files));
   const plan = ["tb", "fallback"] as const;

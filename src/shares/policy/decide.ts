@@ -5,7 +5,7 @@ import type { ShareMemory } from "../../reconcile/memory.ts";
 import { decideCarried, decidePinnedGate } from "./decide-carried.ts";
 import { carryConditions } from "./decide-carry.ts";
 import { foldLogon, logonConditions } from "./decide-logged-on.ts";
-import { foldYoungDeath } from "./decide-mount-alive.ts";
+import { foldShortLife } from "./decide-mount-alive.ts";
 import { decideMounted, decideShutLogon, decideUnexplained } from "./decide-mounted.ts";
 import { continueOperation, foldLastStep } from "./decide-operation.ts";
 import { answerRequest, takeRequest } from "./decide-request.ts";
@@ -166,6 +166,6 @@ function isOurDoing(last: StepSeen | null, id: string | null): boolean {
 
 function foldVanished(builder: Builder, mountId: string | null): void {
   if (builder.seen.lastStep?.kind === "unmount") return;
-  if (mountId !== null) foldYoungDeath(builder, mountId);
+  if (mountId !== null) foldShortLife(builder, mountId);
   builder.transitions.push({ name: "share.vanished", from: builder.memory.activeInterface });
 }

@@ -131,12 +131,12 @@ export function setHeld(builder: Builder, held: ShareMemory["held"]): void {
   if (before === held) return;
   setMemory(builder, { held });
   builder.transitions.push({ name: "share.held", from: before ?? "auto", to: held ?? "auto" });
-  if (held === null) setState(builder, { tableReadWith: null });
+  if (held === null) setState(builder, { tableAppliedWith: null });
   else clearPending(builder, `held ${held}`);
 }
 
 export function clearPending(builder: Builder, reason: string): void {
-  setState(builder, { tableReadWith: null });
+  setState(builder, { tableAppliedWith: null });
   if (!builder.memory.tbRecoveryPending) return;
   setMemory(builder, { tbRecoveryPending: false });
   builder.transitions.push({ name: "share.tb_ready_cleared", reason });

@@ -55,7 +55,7 @@ export interface LaneState {
   readonly doubtAtMs: number | null;
   /** When the newest mount was made, monotonic ms, and the id of the last mount that counted as short-lived. */
   readonly mountedAtMs: number | null;
-  readonly diedYoung: string | null;
+  readonly shortLived: string | null;
   /** Since when the host of a requested switch has been silent, monotonic ms; null: it was not. */
   readonly silentGoal: { readonly request: ShareRequest; readonly sinceMs: number } | null;
   /** Waking the NAS: since when, packets sent, whether the time to wake has passed (`isOver`); null: not wanted. */
@@ -74,7 +74,7 @@ export interface LaneState {
   /** Why the last recovery failed. */
   readonly recoveryFailure: string | null;
   /** The toggles with which the recovery table was applied in this window; null: not yet. */
-  readonly tableReadWith: string | null;
+  readonly tableAppliedWith: string | null;
   /** Id of the mount seen last, to notice new and vanished mounts. */
   readonly mountId: string | null;
   /** Ids of the mount that this process made, and of the mount that has answered a look; null: none. */
@@ -103,14 +103,14 @@ export const NEW_LANE_STATE: LaneState = {
   movedAtMs: null,
   doubtAtMs: null,
   mountedAtMs: null,
-  diedYoung: null,
+  shortLived: null,
   silentGoal: null,
   waking: null,
   wakeAskedBy: null,
   mountBackoff: NO_BACKOFF,
   recoveryBackoff: NO_BACKOFF,
   recoveryFailure: null,
-  tableReadWith: null,
+  tableAppliedWith: null,
   mountId: null,
   madeMount: null,
   answeredMount: null,

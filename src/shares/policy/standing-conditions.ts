@@ -183,13 +183,11 @@ function readiness({ seen, spec, memory, state }: Builder): NewCondition[] {
 const NAMED_AT_MOST = 5;
 
 function refusedText(uploads: readonly RefusedUpload[]): string {
-  const reasons = [...new Set(uploads.map(({ reason }) => reason))];
-  return reasons
-    .map((reason) => {
-      const paths = uploads.filter((upload) => upload.reason === reason).map(({ path }) => path);
-      return `${namedSome(paths)} (${reason})`;
-    })
-    .join("; ");
+  const groups = Map.groupBy(uploads, ({ reason }) => reason);
+  const texts = [...groups].map(
+    ([reason, group]) => `${namedSome(group.map(({ path }) => path))} (${reason})`,
+  );
+  return texts.join("; ");
 }
 
 function waitingText({ source, files, server }: WaitingUnsent): string {

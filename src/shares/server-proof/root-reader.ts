@@ -52,10 +52,8 @@ interface RootRead {
   readonly listing: RootListing;
 }
 
-interface BirthsRead {
-  readonly kind: "read";
-  /** Empty without `listsRoot`. */
-  readonly listing: RootListing;
+/** The listing is empty without `listsRoot`. */
+interface BirthsRead extends RootRead {
   /** Creation times by name, "" for the root itself, as far as the server answered. */
   readonly births: ReadonlyMap<string, Birth>;
 }
@@ -96,7 +94,7 @@ export function createRootReader(options: RootReaderOptions) {
     (await findProgram(program, folders()));
   const loginFiles = createLoginFiles(stateFolder);
   const tools: ReadTools = { clock, loginFiles, find, obscured: createObscuredPasswords(clock, stateFolder) };
-  const read = <R extends RootRead | BirthsRead>(
+  const read = <R extends RootRead>(
     { share, signal }: ReadRequest,
     run: () => Promise<R | ReadFailure>,
   ): Promise<R | ReadFailure> => {
@@ -126,7 +124,7 @@ export function createRootReader(options: RootReaderOptions) {
   };
 }
 
-function logonResult(read: RootRead | BirthsRead | ReadFailure): LogonResult {
+function logonResult(read: RootRead | ReadFailure): LogonResult {
   if (read.kind === "read") return "accepted";
   return read.isRefusedLogin ? { refused: read.text } : "unknown";
 }
