@@ -21,10 +21,9 @@ export class SseStream implements ListeningOutlet, KeptStream {
   readonly #response: ServerResponse;
   readonly #writer: PacedWriter;
   readonly #keepAlive: KeepAlive;
-  readonly #onClosed: () => void;
+  #onClosed: () => void;
   #open = true;
   #ended = false;
-  #notified = false;
 
   /** Sends the head of the response. `onClosed` is called once, whichever side closes the stream. */
   constructor({ clock, keepAlive }: StreamParts, response: ServerResponse, onClosed: () => void) {
@@ -99,8 +98,8 @@ export class SseStream implements ListeningOutlet, KeptStream {
   };
 
   #notifyClosed(): void {
-    if (this.#notified) return;
-    this.#notified = true;
-    this.#onClosed();
+    const onClosed = this.#onClosed;
+    this.#onClosed = () => {};
+    onClosed();
   }
 }

@@ -35,6 +35,8 @@ export class Identity implements SessionPort {
   expectedUntilMs = 0;
   /** Until then a task of it may exist; monotonic ms. */
   taskUntilMs = 0;
+  /** When it became idle; monotonic ms. */
+  idleSinceMs = 0;
   readonly protocolVersion = MODERN_VERSION;
   readonly capabilities = EVERYTHING;
   principal: Principal;
@@ -73,19 +75,12 @@ export class Identity implements SessionPort {
   }
 }
 
-interface IdleIdentity {
-  readonly identity: Identity;
-  readonly key: string;
-  /** Monotonic ms. */
-  readonly sinceMs: number;
-}
-
 export class Identities implements Disposable {
   readonly #gateway: FrontGateway;
   readonly #clock: Clock;
   /** In the order in which they became idle. */
-  readonly #idle = new FleetingSet<IdleIdentity>();
-  readonly #byPrincipal = new FleetingMap<string, IdleIdentity[]>();
+  readonly #idle = new FleetingSet<Identity>();
+  readonly #byPrincipal = new FleetingMap<string, Identity[]>();
   #timer: Timer | null = null;
   #isOver = false;
 
@@ -101,14 +96,13 @@ export class Identities implements Disposable {
 
   /** The principal's idle identity with that mark; else the one that it used last, or a new one. */
   borrow(request: ModernRequest, mark: string | null = null): Identity {
-    const own = this.#byPrincipal.get(principalKey(request.principal)) ?? [];
+    const own = this.#idleOf(request.principal);
     const nowMs = this.#clock.monotonicMs();
-    const found =
-      (mark === null ? undefined : own.find(({ identity }) => identity.mark === mark)) ??
-      own.findLast(({ identity }) => identity.expectedUntilMs <= nowMs && identity.taskUntilMs <= nowMs);
-    if (found === undefined) return new Identity(request);
-    this.#take(found);
-    const { identity } = found;
+    const identity =
+      (mark === null ? undefined : own.find((one) => one.mark === mark)) ??
+      own.findLast(({ expectedUntilMs, taskUntilMs }) => expectedUntilMs <= nowMs && taskUntilMs <= nowMs);
+    if (identity === undefined) return new Identity(request);
+    this.#take(identity);
     identity.expectedUntilMs = 0;
     identity.principal = request.principal;
     identity.caller = request.caller;
@@ -132,9 +126,8 @@ export class Identities implements Disposable {
 
   /** A client still asks for a task of that identity. */
   keepMarked(principal: Principal, mark: string): void {
-    const own = this.#byPrincipal.get(principalKey(principal)) ?? [];
-    const found = own.find(({ identity }) => identity.mark === mark);
-    if (found !== undefined) this.keep(found.identity, IDLE_LIMIT_MS);
+    const found = this.#idleOf(principal).find((one) => one.mark === mark);
+    if (found !== undefined) this.keep(found, IDLE_LIMIT_MS);
   }
 
   /** `isClean`: no backend is still working for it. */
@@ -145,13 +138,12 @@ export class Identities implements Disposable {
       this.#end(identity);
       return;
     }
-    const key = principalKey(identity.principal);
-    const one = { identity, key, sinceMs: this.#clock.monotonicMs() };
-    this.#idle.add(one);
-    const own = this.#byPrincipal.get(key);
-    if (own === undefined) this.#byPrincipal.set(key, [one]);
-    else own.push(one);
-    this.#boundTasks(own ?? []);
+    identity.idleSinceMs = this.#clock.monotonicMs();
+    this.#idle.add(identity);
+    const own = this.#idleOf(identity.principal);
+    own.push(identity);
+    if (own.length === 1) this.#byPrincipal.set(principalKey(identity.principal), own);
+    this.#boundTasks(own);
     const oldest = this.#idle.size > MOST_IDLE ? [...this.#idle][0] : undefined;
     if (oldest !== undefined) this.#drop(oldest);
     this.#timer ??= this.#clock.setTimer(CHECK_MS, this.#check);
@@ -160,44 +152,47 @@ export class Identities implements Disposable {
   /** Ends idle identities whose last request had a token that is now revoked. */
   endWithdrawn(): void {
     const { served } = this.#gateway;
-    for (const one of [...this.#idle]) if (served.isWithdrawn(one.identity.principal)) this.#drop(one);
+    for (const identity of this.#idle) if (served.isWithdrawn(identity.principal)) this.#drop(identity);
   }
 
   [Symbol.dispose](): void {
     this.#isOver = true;
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
-    for (const one of [...this.#idle]) this.#drop(one);
+    for (const identity of this.#idle) this.#drop(identity);
   }
 
   readonly #check = (): void => {
     const nowMs = this.#clock.monotonicMs();
-    for (const one of [...this.#idle]) {
-      if (one.sinceMs <= nowMs - IDLE_LIMIT_MS && one.identity.taskUntilMs <= nowMs) this.#drop(one);
+    for (const identity of this.#idle) {
+      const { idleSinceMs, taskUntilMs } = identity;
+      if (idleSinceMs <= nowMs - IDLE_LIMIT_MS && taskUntilMs <= nowMs) this.#drop(identity);
     }
     this.#timer = this.#idle.size > 0 ? this.#clock.setTimer(CHECK_MS, this.#check) : null;
   };
 
   /** Beyond `MOST_WITH_TASKS`, the identity that is idle for longest is no longer kept for its tasks. */
-  #boundTasks(own: readonly IdleIdentity[]): void {
+  #boundTasks(own: readonly Identity[]): void {
     const nowMs = this.#clock.monotonicMs();
-    const withTasks = own.filter(({ identity }) => identity.taskUntilMs > nowMs);
-    const [first] = withTasks;
-    if (first !== undefined && withTasks.length > MOST_WITH_TASKS) first.identity.taskUntilMs = 0;
+    const [first, ...others] = own.filter(({ taskUntilMs }) => taskUntilMs > nowMs);
+    if (first !== undefined && others.length >= MOST_WITH_TASKS) first.taskUntilMs = 0;
   }
 
-  #take(one: IdleIdentity): void {
-    this.#idle.delete(one);
-    const own = this.#byPrincipal.get(one.key) ?? [];
-    // The fast case: `borrow` mostly takes the last one.
-    if (own.at(-1) === one) own.pop();
-    else own.splice(own.indexOf(one), 1);
-    if (own.length === 0) this.#byPrincipal.delete(one.key);
+  /** The principal's idle identities, the one that it used last at the end. */
+  #idleOf(principal: Principal): Identity[] {
+    return this.#byPrincipal.get(principalKey(principal)) ?? [];
   }
 
-  #drop(one: IdleIdentity): void {
-    this.#take(one);
-    this.#end(one.identity);
+  #take(identity: Identity): void {
+    this.#idle.delete(identity);
+    const own = this.#idleOf(identity.principal);
+    own.splice(own.lastIndexOf(identity), 1);
+    if (own.length === 0) this.#byPrincipal.delete(principalKey(identity.principal));
+  }
+
+  #drop(identity: Identity): void {
+    this.#take(identity);
+    this.#end(identity);
   }
 
   #end(identity: Identity): void {

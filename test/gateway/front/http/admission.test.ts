@@ -71,11 +71,11 @@ test("the HTTP front's admission tells of nothing that comes in, even if it is r
   assert.deepEqual(gateway.turnedAwayRequests, []);
 });
 
-// A full door: which connection gives way.
+// A full listener: which connection is closed.
 
 const REQUEST = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
-async function startDoor(connectionLimit: number) {
+async function startListener(connectionLimit: number) {
   const clock = createManualClock();
   const responses: ServerResponse<IncomingMessage>[] = [];
   const listener = await openListener({
@@ -123,53 +123,53 @@ async function answered(listener: Listener): Promise<string> {
   return String(chunk);
 }
 
-test("E4 a full door drops the oldest connection that has sent nothing, and lets the newcomer in", async () => {
-  await using door = await startDoor(3);
-  const talks = await door.open("GET /held HTTP/1.1\r\nHost: x\r\n\r\n");
-  await eventually(() => door.responses.length === 1);
-  const older = await door.open();
-  const newer = await door.open();
-  assert.match(await answered(door.listener), /200 OK/);
+test("E4 a full listener drops the oldest connection that has sent nothing, and lets the newcomer in", async () => {
+  await using full = await startListener(3);
+  const talks = await full.open("GET /held HTTP/1.1\r\nHost: x\r\n\r\n");
+  await eventually(() => full.responses.length === 1);
+  const older = await full.open();
+  const newer = await full.open();
+  assert.match(await answered(full.listener), /200 OK/);
   await eventually(() => hasEnded(older));
   assert.deepEqual([hasEnded(talks), hasEnded(newer)], [false, false]);
 });
 
-test("E4 a full door drops a request that comes too slowly, but only after a while", async () => {
-  await using door = await startDoor(2);
-  const head = await door.open("GET / HTTP/1.1\r\nHo");
-  const body = await door.open("POST /held HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx");
-  await eventually(() => door.responses.length === 1);
-  assert.doesNotMatch(await answered(door.listener), /200/);
-  await door.clock.advance(5_000);
-  assert.match(await answered(door.listener), /200 OK/);
+test("E4 a full listener drops a request that comes too slowly, but only after a while", async () => {
+  await using full = await startListener(2);
+  const head = await full.open("GET / HTTP/1.1\r\nHo");
+  const body = await full.open("POST /held HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx");
+  await eventually(() => full.responses.length === 1);
+  assert.doesNotMatch(await answered(full.listener), /200/);
+  await full.clock.advance(5_000);
+  assert.match(await answered(full.listener), /200 OK/);
   await eventually(() => hasEnded(head));
   assert.equal(hasEnded(body), false);
-  const last = await door.open(REQUEST);
+  const last = await full.open(REQUEST);
   await eventually(() => hasEnded(body) || hasEnded(last));
   assert.deepEqual([hasEnded(body), hasEnded(last)], [true, false]);
 });
 
-test("E4 a full door drops the kept connection whose last request is longest ago, and none that waits for an answer", async () => {
-  await using door = await startDoor(3);
-  const held = await door.open("GET /held HTTP/1.1\r\nHost: x\r\n\r\n");
-  await eventually(() => door.responses.length === 1);
-  const first = await door.open(REQUEST);
-  await eventually(() => door.responses.length === 2);
-  await door.clock.advance(500);
-  const second = await door.open(REQUEST);
-  await eventually(() => door.responses.length === 3);
-  assert.doesNotMatch(await answered(door.listener), /200/, "both were used a moment ago");
-  await door.clock.advance(1_000);
-  assert.match(await answered(door.listener), /200 OK/);
+test("E4 a full listener drops the kept connection whose last request is longest ago, and none that waits for an answer", async () => {
+  await using full = await startListener(3);
+  const held = await full.open("GET /held HTTP/1.1\r\nHost: x\r\n\r\n");
+  await eventually(() => full.responses.length === 1);
+  const first = await full.open(REQUEST);
+  await eventually(() => full.responses.length === 2);
+  await full.clock.advance(500);
+  const second = await full.open(REQUEST);
+  await eventually(() => full.responses.length === 3);
+  assert.doesNotMatch(await answered(full.listener), /200/, "both were used a moment ago");
+  await full.clock.advance(1_000);
+  assert.match(await answered(full.listener), /200 OK/);
   await eventually(() => hasEnded(first));
   assert.deepEqual([hasEnded(held), hasEnded(second)], [false, false]);
 });
 
-test("E4 a full door: as many idle connections as there may be keep nobody out", async () => {
-  await using door = await startDoor(64);
-  await Promise.all(Array.from({ length: 76 }, () => door.open()));
-  for (let count = 0; count < 20; count++) assert.match(await answered(door.listener), /200 OK/);
-  assert.ok(door.listener.connections <= 64);
+test("E4 a full listener: as many idle connections as there may be keep nobody out", async () => {
+  await using full = await startListener(64);
+  await Promise.all(Array.from({ length: 76 }, () => full.open()));
+  for (let count = 0; count < 20; count++) assert.match(await answered(full.listener), /200 OK/);
+  assert.ok(full.listener.connections <= 64);
 });
 
 test("E4 wrong tokens are answered at once at first, then half a second later, and a minute later at once again", async () => {
@@ -288,7 +288,7 @@ test("E4 while one principal does its worst: another is let in and served, keeps
     const answer = await rig.post(callMessage(count, "echo"), session);
     assert.equal(answer.status, 200, answer.body);
   }
-  // Some of the load may have been closed at the door: it is what gives way.
+  // Some of the load may have been closed at the full: it is what gives way.
   const statuses = (await Promise.allSettled(load)).map((each) =>
     each.status === "fulfilled" ? each.value.status : 0,
   );
