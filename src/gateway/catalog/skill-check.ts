@@ -33,14 +33,10 @@ export function rootOf(uri: string): string {
 export function checkSkill(entry: JsonObject) {
   const faults: string[] = [];
   const { uri, frontmatter, resources, _meta } = entry;
-  const refused = { entry: null, faults };
   const fault = uriFault(uri) ?? frontmatterFault(frontmatter, String(uri));
-  if (fault !== null) {
-    faults.push(fault);
-    return refused;
-  }
+  if (fault !== null) return { entry: null, faults: [fault] };
   const files = resources === DYNAMIC ? resources : checkFiles(resources, String(uri), faults);
-  if (files === null) return refused;
+  if (files === null) return { entry: null, faults };
   const isMetaBad = _meta !== undefined && !isJsonObject(_meta);
   if (isMetaBad) faults.push("_meta is not an object");
   if (files === resources && !isMetaBad) return { entry, faults };
@@ -82,39 +78,29 @@ function lastSegment(root: string): string {
 
 /** The same list if nothing was corrected; null if the skill must be withheld. */
 function checkFiles(resources: unknown, uri: string, faults: string[]): readonly unknown[] | null {
-  if (!Array.isArray(resources)) {
-    faults.push(`resources is neither a list nor "${DYNAMIC}"`);
+  const refused = (fault: string): null => {
+    faults.push(fault);
     return null;
-  }
-  if (resources.length > MOST_FILES) {
-    faults.push(`resources has more than ${MOST_FILES} files`);
-    return null;
-  }
+  };
+  if (!Array.isArray(resources)) return refused(`resources is neither a list nor "${DYNAMIC}"`);
+  if (resources.length > MOST_FILES) return refused(`resources has more than ${MOST_FILES} files`);
   const below = `${rootOf(uri)}/`;
   const known = new Map<string, JsonObject>();
   let isMended = false;
   for (const [index, file] of resources.entries()) {
     const at = `resources[${index}]`;
     const mended = mendedFile(file, below);
-    if (typeof mended === "string") {
-      faults.push(`${at}${mended}`);
-      return null;
-    }
+    if (typeof mended === "string") return refused(`${at}${mended}`);
     const before = known.get(mended.uri);
     if (mended.file !== file && faults.length < MOST_FAULTS) faults.push(`${at}.digest is in capitals`);
     if (before !== undefined) {
-      if (before["digest"] !== mended.file["digest"] || before["size"] !== mended.file["size"]) {
-        faults.push(`${at} is another file of the same uri`);
-        return null;
-      }
+      if (before["digest"] !== mended.file["digest"] || before["size"] !== mended.file["size"])
+        return refused(`${at} is another file of the same uri`);
       if (faults.length < MOST_FAULTS) faults.push(`${at} is listed before`);
     } else known.set(mended.uri, mended.file);
     isMended ||= before !== undefined || mended.file !== file;
   }
-  if (!known.has(uri)) {
-    faults.push("resources lacks the skill's own SKILL.md");
-    return null;
-  }
+  if (!known.has(uri)) return refused("resources lacks the skill's own SKILL.md");
   return isMended ? [...known.values()] : resources;
 }
 

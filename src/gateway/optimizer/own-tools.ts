@@ -22,8 +22,6 @@ const NEAR = 3;
 const FIND_SHAPE = `${FIND_TOOL} takes {"query": "what the tool is to do", "limit": ${LIMIT.usual}}`;
 const CALL_SHAPE = `${CALL_TOOL} takes {"name": "a tool's name", "arguments": {…}}`;
 
-const INTRODUCTION = `Most tools of this server are not listed: ${FIND_TOOL} finds them by what they do, ${CALL_TOOL} runs them.`;
-
 const DEFINITIONS: readonly JsonObject[] = [
   {
     name: FIND_TOOL,
@@ -63,11 +61,7 @@ const DEFINITIONS: readonly JsonObject[] = [
 
 export type OwnTools = ReturnType<typeof createOwnTools>;
 
-interface OwnToolsOptions extends GatewayTools {
-  readonly index: ToolIndex;
-}
-
-export function createOwnTools({ index, clock, logger }: OwnToolsOptions) {
+export function createOwnTools({ index, clock, logger }: GatewayTools & { readonly index: ToolIndex }) {
   const search = (request: GatewayRequest, text: string, most: number): readonly JsonObject[] => {
     const tools = findable(request);
     const exact = tools.get(text.trim());
@@ -97,7 +91,7 @@ export function createOwnTools({ index, clock, logger }: OwnToolsOptions) {
   };
   return {
     /** Instructions for clients. */
-    introduction: INTRODUCTION,
+    introduction: `Most tools of this server are not listed: ${FIND_TOOL} finds them by what they do, ${CALL_TOOL} runs them.`,
     definitions: DEFINITIONS,
     /** A server's tool with one of these names is not published, whatever the conflict strategy. */
     isOwn,

@@ -39,7 +39,7 @@ const BUSY = "too many tokens are being checked at once";
 
 interface SignedAuthenticationOptions extends GatewayTools {
   readonly tokens: SignedTokensConfig;
-  readonly server: Pick<ServerConfig, "host" | "port" | "publicUrl">;
+  readonly server: Address;
   readonly users: LocalUsers;
   /** False: no requests will come, so no keys are read. */
   readonly listens: boolean;
@@ -76,13 +76,12 @@ export class SignedAuthentication implements Authenticator {
   #checkedWith: KeySet | null = null;
 
   constructor(options: SignedAuthenticationOptions) {
-    const { tokens, server, users, clock, logger, listens, proofs } = options;
+    const { tokens, server, users, clock, logger, listens, proofs, last = null } = options;
     const { issuer, algorithms, leewayMs, requiredClaims, keysMaxAgeMs } = tokens;
     this.#options = options;
     this.missing = users.missing;
     const from = JSON.stringify([issuer, tokens.keys]);
     this.#from = from;
-    const { last = null } = options;
     const ring = new KeyRing({
       source: createKeySource(tokens, clock),
       clock,
@@ -235,12 +234,11 @@ export function createProofs() {
   return { local: new TokensUsed(), signed: new WeakMap() };
 }
 
-interface AuthenticationOptions extends GatewayTools {
-  readonly server: Pick<ServerConfig, "host" | "port" | "publicUrl">;
+interface AuthenticationOptions
+  extends Pick<SignedAuthenticationOptions, "server" | "listens" | keyof GatewayTools> {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Called with each token of the configuration, so that logs never show a token. */
   readonly redact: (secret: string) => void;
-  readonly listens: boolean;
   /** The authenticator of the previous configuration. */
   readonly before: Authenticator | null;
   readonly proofs: Proofs;
