@@ -128,6 +128,11 @@ export function closedLink(failure: LinkFailure, events: LinkEvents): BackendLin
 /** Limit of one message from the server, and of the backlog. */
 export const LIMIT_BYTES = 64 * 1024 * 1024;
 
+/** The failure of a server that exceeds the limit of one message. */
+export function tooLong(limitBytes: number): LinkFailure {
+  return linkFailure("overloaded", `it sent a message of more than ${limitBytes} bytes`);
+}
+
 // JSON can be parsed with deeper nesting than can be written, so a message of 60 KB can cause this.
 const UNWRITABLE = linkFailure("refused", "the message is nested too deep to be sent");
 const OVERLOADED = linkFailure("overloaded", "it does not read its input: too much is waiting for it");

@@ -5,7 +5,7 @@ import { backoffMs } from "../../../../runtime/time/backoff.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 import { classifyMessage, isError, isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
 import { parseMessage } from "../../../written-results.ts";
-import { type CleanLine, type LinkEvents, type LinkFailure, linkFailure } from "../backend-link.ts";
+import { type CleanLine, type LinkEvents, type LinkFailure, linkFailure, tooLong } from "../backend-link.ts";
 import { type Credential, type LinkAuthorization, signing } from "../link-authorization.ts";
 import { askForEvents, mediaType, readEvents, readWhole } from "./body.ts";
 import type { Asked, Response } from "./connections.ts";
@@ -306,22 +306,18 @@ export class Exchange {
     const location = response.headers.get("location") ?? null;
     const { hasSession: hadSession } = this.#outgoing;
     const judged = refusal({ status, text, location, id: this.id, hadSession, target, clean });
-    if (judged.kind === "answer") {
-      this.#answers.deliver(judged.value)?.catch(() => {});
+    if ("answer" in judged) {
+      this.#answers.deliver(judged.answer)?.catch(() => {});
       this.#finish();
     } else if (this.#maySpeakSse(status) && this.id !== null) {
       this.#finish();
-      this.#context.onNotTaken({ ...this.#outgoing, id: this.id }, judged.failure);
-    } else this.#fail(judged.failure);
+      this.#context.onNotTaken({ ...this.#outgoing, id: this.id }, judged);
+    } else this.#fail(judged);
   }
 
   #maySpeakSse(status: number): boolean {
     return this.#method === "initialize" && this.#outgoing.path === null && TAKES_NO_MESSAGES.has(status);
   }
-}
-
-export function tooLong(limitBytes: number): LinkFailure {
-  return linkFailure("overloaded", `it sent a message of more than ${limitBytes} bytes`);
 }
 
 /** Delivers the messages of the responses, and notes whether the answer was among them. */

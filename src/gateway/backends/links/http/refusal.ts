@@ -16,11 +16,6 @@ interface RefusedResponse {
   readonly clean: (text: string) => string;
 }
 
-type Refusal =
-  /** The body is the JSON-RPC response to the request. */
-  | { readonly kind: "answer"; readonly value: unknown }
-  | { readonly kind: "failure"; readonly failure: LinkFailure };
-
 /** Statuses of a server that takes no POST at the address. The specification of 2025-11-25 says to try HTTP+SSE then. */
 export const TAKES_NO_MESSAGES: ReadonlySet<number> = new Set([400, 404, 405]);
 const LONGEST_TEXT = 200;
@@ -29,8 +24,11 @@ const REASON_MEMBERS = ["message", "error_description", "detail", "error"];
 /** Parts of the path and query that are this long may be secrets. */
 const SECRET_LENGTH = 6;
 
-/** Headers, and the address beyond its origin, never appear in the failure. */
-export function refusal(response: RefusedResponse): Refusal {
+/**
+ * `answer`: the body, if it is the JSON-RPC response to the request. Headers, and the address beyond its origin, never
+ * appear in the failure.
+ */
+export function refusal(response: RefusedResponse): LinkFailure | { readonly answer: unknown } {
   const { status, text, id, hadSession, clean } = response;
   const { origin } = response.target;
   const body = parsed(text);
@@ -40,20 +38,20 @@ export function refusal(response: RefusedResponse): Refusal {
   const words = error?.message ?? (body === null ? text?.slice(0, LONGEST_TEXT) : null) ?? "";
   const namesSession = status === 400 && /\bsession(?:id)?\b/i.test(words);
   if (hadSession && (status === 404 || namesSession)) {
-    return failed(linkFailure("session_lost", `${origin} no longer knows our session`));
+    return linkFailure("session_lost", `${origin} no longer knows our session`);
   }
   if (error !== null && id !== null && message.kind === "response" && message.id === id) {
-    return { kind: "answer", value: body };
+    return { answer: body };
   }
   if (status >= 300 && status < 400) {
     const message = `${origin} redirects to ${clean(redirectOf(response))} (HTTP ${status}), which is not followed`;
     const hint = "give the address that it redirects to as `url`, if you trust it";
-    return failed(linkFailure("refused", message, hint));
+    return linkFailure("refused", message, hint);
   }
   const said = error?.message ?? wordsOf(body, response);
   const shown = said === "" ? "" : `: ${clean(said).slice(0, LONGEST_TEXT)}`;
   const failure = linkFailure("refused", `${origin} answered HTTP ${status}${shown}`, hintFor(response));
-  return failed({ ...failure, status });
+  return { ...failure, status };
 }
 
 /** The reason given by a body that is not JSON-RPC; "" if it gives none, is an HTML page, or repeats a possible secret. */
@@ -71,10 +69,6 @@ function hintFor({ status, target: { origin, path } }: RefusedResponse): string 
   if (isBare && status !== 429 && (status < 500 || status === 501))
     return `the address has no path: most servers take ${origin}/mcp`;
   return status === 404 || status === 405 ? "check `url`: it must be the server's MCP endpoint" : null;
-}
-
-function failed(failure: LinkFailure): Refusal {
-  return { kind: "failure", failure };
 }
 
 function parsed(text: string | null): unknown {

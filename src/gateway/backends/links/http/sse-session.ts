@@ -4,11 +4,11 @@
 import { FleetingSet } from "../../../../runtime/fleeting.ts";
 import type { Timer } from "../../../../runtime/time/clock.ts";
 import { isJsonObject, isRpcId, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
-import { type LinkEvents, type LinkFailure, linkFailure } from "../backend-link.ts";
+import { type LinkEvents, type LinkFailure, linkFailure, tooLong } from "../backend-link.ts";
 import { signing } from "../link-authorization.ts";
 import { askForEvents, readEvents } from "./body.ts";
 import type { Asked, Response } from "./connections.ts";
-import { type LinkContext, type SentRequest, tooLong } from "./exchange.ts";
+import type { LinkContext, SentRequest } from "./exchange.ts";
 
 export class SseSession implements Disposable {
   /** The link's context, for messages that are posted to `endpoint`. */

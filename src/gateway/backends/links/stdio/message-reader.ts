@@ -5,7 +5,7 @@ import { createLineSplitter, type LineSplitter } from "../../../../runtime/text/
 import { withoutByteOrderMark } from "../../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import { parseMessage } from "../../../written-results.ts";
-import { type LinkFailure, linkFailure } from "../backend-link.ts";
+import { type LinkFailure, linkFailure, tooLong } from "../backend-link.ts";
 
 /** Limit of lines that are not JSON: a banner on stdout is tolerated, another protocol is not. */
 const NOISE = { lines: 1_000, bytes: 1024 * 1024, withinMs: 10_000 };
@@ -78,8 +78,7 @@ export class MessageReader {
       if (wait !== null) this.#hold(wait);
     }
     if (this.#splitter.overlong && !this.#stopped) {
-      const message = `it sent a message of more than ${this.#limitBytes} bytes`;
-      this.#events.onFailure(linkFailure("overloaded", message));
+      this.#events.onFailure(tooLong(this.#limitBytes));
     }
   }
 
