@@ -3,7 +3,7 @@
 export interface PrincipalLimits {
   /** null: no limit. */
   readonly callsPerSecond: number | null;
-  /** Calls that may come at once after a quiet time; at least 1. */
+  /** The number of calls that may come at once after a quiet time; at least 1. */
   readonly burst: number;
   readonly callsInFlight: number;
   readonly sessions: number;
@@ -24,10 +24,10 @@ export interface LimitsConfig extends PrincipalLimits {
   readonly overrides: readonly LimitsOverride[];
 }
 
-/** The default of `burst`: the calls of so many seconds. */
+/** The default `burst` is the number of calls in this many seconds. */
 export const BURST_SECONDS = 5;
 
-/** About half of what the gateway can do on a small machine. */
+/** About half the calls that the gateway handles on a small machine. */
 const CALLS_PER_SECOND = 5_000;
 
 export const DEFAULT_LIMITS: LimitsConfig = {

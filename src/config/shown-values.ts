@@ -1,4 +1,4 @@
-// Hides what may be a secret in a program's arguments, in an address and in other texts of the configuration. Pure.
+// Hides possible secrets in a program's arguments, in an address and in other texts of the configuration. Pure.
 
 import { parseSecretText, type SecretText } from "./values/secret-text.ts";
 /**

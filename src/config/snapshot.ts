@@ -23,7 +23,7 @@ export type NotifyConfig = SettledFile["notify"];
 export type ServerConfig = NonNullable<SettledFile["server"]>;
 /** The management API and the page at the gateway's address. */
 export type ManagementConfig = ServerConfig["management"];
-/** What separates a program from the rest of the machine, and what it may use all the same. */
+/** The sandbox of a program, and the folders that it shows. */
 export type SandboxConfig = NonNullable<SettledBackend["sandbox"]>;
 /** How the gateway signs in to a server by OAuth. */
 export type BackendAuthConfig = NonNullable<SettledBackend["auth"]>;
@@ -48,7 +48,7 @@ export type FleetConfig = Partially<
 export type OptimizerConfig = SettledFile["optimizer"];
 /** A part of everything, at an address of its own. */
 export type GroupConfig = SettledFile["groups"][string] & { readonly name: string };
-/** What some clients are served; the first match counts. null: no condition, or no change. */
+/** The tools for some clients; the first match counts. null: no condition, or no change. */
 export type ProfileConfig = SettledFile["profiles"][number];
 /** A link to a folder inside a share, at `path`. */
 export type AliasConfig = SettledFile["aliases"][number] & { readonly path: string };

@@ -125,14 +125,13 @@ function section(name: string, parts: EntryParts): Entry {
 function partsOf<T extends object>(one: T, kinds: Kinds): EntryParts {
   const parts: Record<string, EntryPart> = {};
   for (const [field, value] of Object.entries(one)) {
-    // A field that no table knows waits like one that decides what runs.
     const kind = kinds[field] ?? "runs";
     if (kind !== "free") parts[field] = { kind, value: plain(value) };
   }
   return parts;
 }
 
-/** Without the revisions of secrets, which say what is kept now, not what is referred to. */
+/** A plain value without the revisions of secrets: a changed secret leaves its reference the same. */
 function plain(value: unknown): EntryValue {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value === "object" && value !== null) {

@@ -124,7 +124,7 @@ function newBackendPath(file: unknown, name: string): KeyPath {
   });
 }
 
-/** The step that an edit is on `file`, which must be what the text holds now. */
+/** The step of an edit on `file`, which must be the text's present values. */
 export function editStep(file: unknown, edit: ConfigEdit): EditStep {
   switch (edit.kind) {
     case "set":

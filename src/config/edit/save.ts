@@ -68,7 +68,7 @@ const lastSaves = new Map<string, Promise<unknown>>();
  * Makes the edits in the file and keeps every other byte. Durable when it resolves; symlinks, mode and owner stay. A
  * crash at any instant leaves the old file or the new one, whole. If somebody else seems to be writing the file, it
  * waits for 3 s at most. Rejects with `config_changed` when the file is not the one that was seen or changes meanwhile
- * (try again with what is there now), `config_unreadable`, `config_unwritable`, and what `editConfig` rejects with;
+ * (try again with the new content), `config_unreadable`, `config_unwritable`, and what `editConfig` rejects with;
  * nothing is written then.
  */
 export function saveEdit(

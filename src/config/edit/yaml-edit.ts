@@ -1,5 +1,5 @@
 // Proposes one change in a YAML text as ranges to replace. editConfig takes the first proposal whose text has the
-// meaning that was asked for.
+// intended meaning.
 
 import type { Node, Pair, YAMLMap, YAMLSeq } from "yaml";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -54,7 +54,7 @@ function uneditable(path: KeyPath, why: string, hint: string): MountaineerError 
   return new MountaineerError("config_uneditable", `${keyName(path)} ${why}`, { hint });
 }
 
-/** `key:` and what nests below it, for a block; a table's keys each on a line of their own. */
+/** `key:` and the lines nested below it, for a block; each key of a table has a line of its own. */
 function nestedLines(
   indent: number,
   step: number,
@@ -77,7 +77,7 @@ function blockLeaf(value: ConfigValue): string {
   return yamlValue(value, null, false);
 }
 
-/** `a: {b: value}` for between brackets. */
+/** `a: {b: value}`, for a place between brackets. */
 function flowPair(path: KeyPath, value: ConfigValue): string {
   const [segment = "", ...rest] = path;
   const inner = rest.length === 0 ? yamlValue(value, null, true) : `{${flowPair(rest, value)}}`;
@@ -280,7 +280,7 @@ export async function proposeYaml(text: string, step: EditStep): Promise<Proposa
   }
 }
 
-/** How a scalar stands in the text now; null for a new one. */
+/** The quotes of a scalar in the text; null for a new one. */
 type YamlQuotes = "plain" | "single" | "double" | null;
 
 // Text is quoted if YAML 1.1 or 1.2 could read it as another type, or if it has a special character.
@@ -313,7 +313,7 @@ function numberText(value: number): string {
   return String(value);
 }
 
-/** A value for a line of its own (`inFlow` false) or for between brackets. */
+/** A value for a line of its own, or (`inFlow`) for a place between brackets. */
 function yamlValue(value: ConfigValue, quotes: YamlQuotes, inFlow: boolean): string {
   if (typeof value === "string") return stringText(value, quotes, inFlow);
   if (typeof value === "number") return numberText(value);

@@ -14,7 +14,7 @@ export interface YamlLayout {
   readonly indentStep: number;
 }
 
-/** A node, and what it is in. */
+/** A node, and its parents. */
 export interface YamlPlace {
   readonly node: Node | null;
   /** The pair whose value is the node; null for an element of a sequence and for the root. */

@@ -20,8 +20,8 @@ export const ownRealPath: RealPath = async (path) => {
 };
 
 /**
- * The file at `configPath` (absolute) owns what was recorded under this spelling, and what was recorded of the same
- * file under any other. So a symlink that is switched to another file keeps its history.
+ * The file at `configPath` (absolute) owns the entries recorded under this spelling, and those of the same file under
+ * any other spelling. A symlink that is switched to another file thus keeps its history.
  */
 export async function findHistoryOwner(
   home: string,

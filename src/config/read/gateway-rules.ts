@@ -201,7 +201,7 @@ export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
   ];
 }
 
-/** Anyone who reads `/metrics` learns what is served, and how much: beyond this machine it takes a token. */
+/** `/metrics` shows the names of backends and the use of their tools, so that other machines need a token for it. */
 function telemetryFindings(file: Table): Finding[] {
   const telemetry = asTable(file["telemetry"]) ?? {};
   const server = asTable(file["server"]) ?? {};

@@ -243,7 +243,7 @@ function linkTarget(path: string): Promise<string | null> {
   return readlink(path).catch(() => null);
 }
 
-/** Reads and checks a configuration. Mistakes are an answer; what cannot be read rejects with `config_unreadable`. */
+/** Reads and checks a configuration. Mistakes are a result; an unreadable file rejects with `config_unreadable`. */
 export async function loadConfig(path: string, place: ConfigPlace): Promise<LoadedConfig> {
   return parseConfig(await readConfigBytes(path), path, place);
 }

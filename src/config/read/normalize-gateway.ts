@@ -174,7 +174,7 @@ function policyWarnings(file: ConfigFile): ConfigWarning[] {
   return warnings;
 }
 
-/** Warnings about what the gateway's sections allow, but probably do not mean. */
+/** Warnings about valid values of the gateway's sections that are probably not meant. */
 export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
   const warnings = Object.entries(file.backends).flatMap(([name, backend]) => {
     const at: KeyPath = ["backends", name];
@@ -229,7 +229,7 @@ function principalLimits(limits: Omit<SettledLimits, "overrides">): PrincipalLim
   };
 }
 
-/** Warnings about what the section allows, but probably does not mean. */
+/** Warnings about overrides that can never apply. */
 function limitsWarnings({ overrides }: ConfigFile["limits"]): ConfigWarning[] {
   return overrides.flatMap(({ users, roles }, index) =>
     users === undefined && roles === undefined && index < overrides.length - 1

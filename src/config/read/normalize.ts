@@ -64,7 +64,7 @@ export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerC
 const SMB_ONLY = ["username", "password", "share_name"] as const;
 const HOST_ONLY = ["thunderbolt_interface", "fallback_interface"] as const;
 
-/** Warnings about what is allowed, but probably not meant. */
+/** Warnings about valid values that are probably not meant. */
 export function configWarnings(file: ConfigFile, { shares }: MountaineerConfig): ConfigWarning[] {
   return [...shareWarnings(file, shares), ...gatewayWarnings(file)];
 }

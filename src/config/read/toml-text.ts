@@ -13,7 +13,7 @@ const REPARSED_CHARACTERS = 4 * 1024 * 1024;
 
 const REDEFINED = "trying to redefine an already defined";
 
-/** The parser's messages, by their beginning: what is wrong, and what to do. */
+/** `found` and `expected` for the parser's messages, by their beginning. */
 const MESSAGES: readonly (readonly [start: string, found: string, expected: string])[] = [
   [REDEFINED, "a second definition of it", "each key and each table once"],
   [
@@ -249,7 +249,7 @@ const WHOLE_HEADER = /^\[\[?[\w.-]{1,80}\]\]?$/;
 const WINDOWS_PATH = /"[A-Za-z]:\\/;
 const BEGINS_ANEW = /^\s*(?:$|\[\[?[A-Za-z_]|[A-Za-z_][\w-]*[ \t]*=)/;
 
-/** `found`: what the parser says about `offset`. */
+/** A plainer mistake for a common slip at `offset`; `found`: the parser's mistake. */
 function slipAt(text: string, offset: number, found: string): Slip | null {
   if (/^\s*\{/.test(text)) {
     const hint = "a client's mcpServers are [backends.NAME] here, each with its command and args";

@@ -1,4 +1,4 @@
-// The keys of `[limits]`: what one principal may use of the gateway.
+// The keys of `[limits]`: the gateway's limits for one principal.
 import { numberKey, optional, optionalNumberKey } from "./schema-keys.ts";
 import { listOf, table } from "./tables.ts";
 import { globs } from "./value-types.ts";

@@ -1,4 +1,4 @@
-// The keys of `[authorization]`: who may use what, and what is asked about first.
+// The keys of `[authorization]`: policies about users and tools, and questions before a call.
 import { parseLabel } from "../values/backend-values.ts";
 import { choiceKey, optional, required } from "./schema-keys.ts";
 import { listOf, open, orAbsent, table } from "./tables.ts";

@@ -18,7 +18,7 @@ export type EntryKind =
 /** `free`: a change needs no approval. */
 export type Approval = EntryKind | "free";
 
-/** The documentation of one key. A mistake shows what was found only where `shown` is `plain`. */
+/** The documentation of one key. A mistake shows the value that was found only if `shown` is `plain`. */
 export interface KeyDoc extends Pick<Value<unknown>, "type" | "expected" | "choices" | "shown"> {
   readonly unit: string | null;
   /** The default, in words or as a value; null when the key is required. */
@@ -117,7 +117,7 @@ export function required<Out>(approval: Approval, value: Value<Out>, doc: Descri
   return keyOf<Out>(approval, value, { ...doc, unit: null }, undefined, true);
 }
 
-/** A key without a default value; `absent` says what applies when it is missing. */
+/** A key without a default value; `absent` says in words what applies without it. */
 export function optional<Out>(
   approval: Approval,
   value: Value<Out>,

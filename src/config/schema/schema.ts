@@ -281,7 +281,7 @@ export function knownKeys(section: SectionDoc): readonly string[] {
 /** The names of the tables at the top of the file. */
 export const TOP_NAMES: readonly string[] = [...new Set(SECTIONS.map(({ pattern }) => pattern[0] ?? ""))];
 
-/** JSON Schema (draft 2020-12) of what people write, with every key's meaning. */
+/** JSON Schema (draft 2020-12) of the file, with every key's meaning. */
 export function configJsonSchema(): Readonly<Record<string, unknown>> {
   const $schema = "https://json-schema.org/draft/2020-12/schema";
   return { $schema, ...configFile.json(), title: "Mountaineer configuration" };

@@ -1,4 +1,4 @@
-// The keys of `[trust]`: what is believed without being asked about.
+// The keys of `[trust]`: which changes of the file and of servers take effect without a question.
 import { choiceKey, optional } from "./schema-keys.ts";
 import { choice } from "./value-types.ts";
 

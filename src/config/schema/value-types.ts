@@ -176,7 +176,7 @@ export const reference = text<SecretReference>(
   { type: "reference", expected: REFERENCE_FORMS, describe: describeKind },
 );
 
-/** A text with references in it. Never says what was found: most such texts are secrets. */
+/** A text with references in it. Mistakes never show the text, as most such texts are secrets. */
 export function secretText(
   isAllowed: (text: string) => boolean,
   expected: string,

@@ -65,7 +65,7 @@ export const parseServerToolName = textReader(
   "the tool's name as the server says it",
 );
 
-/** The name under which a tool is published: only what every client accepts. */
+/** The name under which a tool is published: only characters that every client accepts. */
 export const parsePublishedToolName = textReader(
   (text) => /^[A-Za-z0-9_./-]+$/.test(text) && text.length <= LONGEST_TOOL_NAME,
   TOOL_NAME_EXPECTED,

@@ -45,7 +45,7 @@ export function parseOperator(text: string): TextReading {
   );
 }
 
-/** Never shows what may be a seed. */
+/** The text as it may be shown: never one that may be a seed. */
 export function describeOperator(text: string): string {
   return text.startsWith("S") ? "what may be a secret" : `string ${quoted(text)}`;
 }
@@ -86,7 +86,7 @@ export function parseFleetServer(text: string): TextReading {
   return { ok: true, value: `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}` };
 }
 
-/** Never shows what may be a password. */
+/** The text as it may be shown: never one that may hold a password. */
 export function describeFleetServer(text: string): string {
   return text.includes("@") ? "an address with a user in it" : `string ${quoted(text)}`;
 }

@@ -38,7 +38,7 @@ export const MISSING = "nothing";
 export const MISTAKE_LIMIT = 200;
 
 const SHOWN_CHARACTERS = 60;
-// Control and format characters would let a file move the cursor, or reorder what a terminal shows.
+// Control and format characters would let a file move the cursor, or reorder the text on a terminal.
 const UNSAFE_CHARACTER = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
 /** `text` in double quotes, shortened, with control and format characters escaped. */

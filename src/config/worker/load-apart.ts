@@ -34,7 +34,7 @@ export function loadedApart(reply: ApartReply, path: string): LoadedApart {
   return { ...rest, loaded: loaded.ok ? { ok: true, snapshot: deepFreeze(loaded.snapshot) } : loaded };
 }
 
-/** Rejects with what `saveEdit` rejects with, `usage` for a key or value that is not understood, and `aborted`. */
+/** Rejects as `saveEdit`, with `usage` for an unknown key or a wrong value, and with `aborted`. */
 export async function saveConfigApart(
   request: Extract<ApartRequest, { kind: "edit" | "replace" }>,
   options: ApartOptions,
