@@ -66,7 +66,7 @@ const backendsAddCommand = command("backends add", {
     }
     let whole: TypedBackend | null = typed;
     if (server !== null) {
-      // Fails before it asks for inputs, and keeps secrets.
+      // Before inputs are asked for and secrets kept.
       await requireFreeName(context, backend);
       const { registryBackend } = await import("../clients/registry-backend.ts");
       const order = { name: backend, server, given: new Map(given.input.map(nameAndValue)), yes: given.yes };

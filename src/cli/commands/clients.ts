@@ -144,7 +144,7 @@ export const mcpCommand = command("mcp", {
       "look",
       (daemon) => bridge(daemon, ends, means),
       async () => {
-        // A gateway of its own would stay for as long as the client does.
+        // Waits first, because a gateway in this process would serve the client to its end.
         const daemon = await returningDaemon(context);
         if (daemon !== null) return { kind: "done", value: await bridge(daemon, ends, means) };
         if (group !== null) throw groupNeedsDaemon();

@@ -163,16 +163,16 @@ const configEditCommand = command("config edit", {
   summary: "edit the configuration file in your editor, checked before it lands",
   description:
     "Opens a private copy in $VISUAL, else $EDITOR, else vi; one with a window needs the option that makes it wait " +
-    '(VISUAL="code --wait"). When the editor ends, the copy is checked: with mistakes it is not taken over, and on a ' +
-    "terminal you may go on editing it; else it is left, and its path told. A file that somebody else changed " +
-    "meanwhile is not overwritten.",
+    '(VISUAL="code --wait"). When the editor ends, the copy is checked: one with mistakes is not saved. At ' +
+    "a terminal you can go on editing it; elsewhere it is kept, and its path printed. An empty copy changes nothing. " +
+    "A file that somebody else changed meanwhile is not overwritten.",
   examples: {
     "mountaineer config edit": "edit the file",
     "EDITOR=nano mountaineer config edit": "in another editor",
   },
   exits: {
     ...EDIT_EXITS,
-    1: "the editor failed, or the daemon could not apply the file",
+    1: "the editor failed or left no text, or the daemon could not apply the file",
     2: "the command line is not understood",
   },
   isText: true,

@@ -38,7 +38,7 @@ const fleetStatusCommand = command("fleet status", {
   },
 });
 
-/** Rejects with `usage` for a name that none has. */
+/** The named machines. Throws `usage` for an unknown name. */
 function machinesOf({ machines }: FleetReport, names: readonly string[]): FleetMachine[] {
   const unknown = names.find((name) => !machines.some((machine) => machine.name === name));
   if (unknown === undefined) return machines.filter(({ name }) => names.includes(name));

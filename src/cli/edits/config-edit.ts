@@ -1,4 +1,4 @@
-// `config edit`: opens a private copy in the editor, checks it before it is saved, and never loses it.
+// `config edit`: opens a private copy in the editor, and checks the copy before it replaces the file. A refused copy is kept.
 
 import { basename } from "node:path";
 import { isSameFile } from "../../api/client/same-config.ts";

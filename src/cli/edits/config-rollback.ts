@@ -14,7 +14,7 @@ import { showEdit } from "./edit-outcome.ts";
 /** Hashes of the shown entry and the shown file. */
 type Seen = Required<Pick<InputOf<"rollback">, "sha256" | "expected_sha256">>;
 
-/** Resolves with the exit code; rejects with `history_unknown`, and `config_changed` when what was shown changed. */
+/** Resolves with the exit code; rejects with `history_unknown`, and `config_changed` if the entry or the file changed after it was shown. */
 export async function rollBack(context: CommandContext, n: number, asks: boolean): Promise<number> {
   let seen: Seen | null = null;
   if (asks && context.ask !== null) {

@@ -56,7 +56,7 @@ interface Removal {
 export type RemovedFavorite = Awaited<ReturnType<typeof removeFavorite>>;
 
 /**
- * Removes the share from the file; without `cleanup` what is mounted stays. Rejects with `share_unknown`, `usage`
+ * Removes the share from the file; without `cleanup` the mount stays. Rejects with `share_unknown`, `usage`
  * (aliases lead into it) and `config_…`.
  */
 export async function removeFavorite(context: CommandContext, wanted: Removal) {
@@ -99,7 +99,7 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
   return {
     /** False: nothing was changed, because `unmount` did not go well. */
     removed: true,
-    /** False: the file lacks it, but what runs still has it. */
+    /** False: the share is gone from the file, but the daemon could not apply the file. */
     runs,
     share: name,
     /** Names of the aliases that went with it. */

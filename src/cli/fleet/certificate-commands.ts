@@ -72,7 +72,7 @@ async function knowing(
     const here = machines.filter(({ presence }) => presence === "here").map(({ name }) => name);
     return { lacking, here };
   };
-  // A member that is not connected cannot answer, so nothing waits for that member.
+  // Does not wait for members that are not connected.
   return lookUntil(
     { withinMs, signal },
     look,

@@ -9,7 +9,7 @@ import type { CommandContext } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import type { MonitorArguments } from "../input/monitor-arguments.ts";
 
-/** Resolves with the exit code when the daemon has stopped; rejects with what keeps it from starting. */
+/** Resolves with the exit code when the daemon has stopped; rejects if it cannot start, as `runMonitor` does. */
 export async function runMonitorCommand(
   { home, configPath, signal, forceSignal }: CommandContext,
   { intervalMs, unmountOnExit }: Omit<MonitorArguments, "config">,

@@ -3,7 +3,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext, StandardInput } from "./command.ts";
 import { readInput } from "./standard-input.ts";
 
-/** More than any password or token; less than what a keyring refuses. */
+/** More than any password or token, and below the limits of keyrings. */
 const LONGEST_BYTES = 8_000;
 const TOO_LONG = `a value has ${LONGEST_BYTES} bytes at most`;
 

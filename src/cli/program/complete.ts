@@ -90,7 +90,7 @@ function shortened(text: string): string {
   return plain.length > LONGEST_DESCRIPTION ? `${plain.slice(0, LONGEST_DESCRIPTION - 1)}…` : plain;
 }
 
-/** The words after the program's own, as bash would part them; a quote that is still open is no mistake here. */
+/** Splits the line as bash does, without the program's name; accepts a quote that is not closed yet. */
 export function lineWords(line: string): string[] {
   const words: string[] = [""];
   let quote: string | null = null;

@@ -1,4 +1,4 @@
-// Finds who answers a command: the running daemon, one that is just starting, or the engine in this process.
+// Connects a command to the running or starting daemon, or else to an engine in this process.
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { EngineOperation, InProcess, InProcessOptions } from "../../api/in-process.ts";
 import type { Ask, InputOf, OperationName, OutputOf } from "../../api/operations.ts";

@@ -1,4 +1,4 @@
-// Finds the gateway for a command: the running daemon's, or one that runs once in this process.
+// The gateway for a command: that of the running daemon, else a temporary one in this process.
 import type { BackendStatus } from "../../api/contract.ts";
 import { gatewayOff } from "../../api/gateway-names.ts";
 import type { InProcessGateway, ToolOperation } from "../../api/in-process.ts";

@@ -1,4 +1,4 @@
-// Polls until an outcome is there, for commands that wait for what they asked for.
+// Polling, for commands that wait for the outcome of an operation.
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 
 const BETWEEN_LOOKS_MS = 100;

@@ -58,7 +58,7 @@ async function spelledAsConfigured(context: CommandContext, name: string): Promi
   }
 }
 
-// A line of the log file as text, and whether it is about a share. Pure.
+// Formats and filters lines of the log file. Pure.
 
 /** The record of a line; null for another program's output, or a line that a crash cut off. */
 export function logRecord(line: string): LogRecord | null {

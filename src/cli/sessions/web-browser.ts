@@ -34,7 +34,7 @@ export function waysFromAfar(
   ];
 }
 
-/** Snap packages cannot read files in hidden folders, such as the home. */
+/** Browsers from Snap, which cannot read files in hidden folders such as the home. */
 const CONFINED_BROWSERS = ["/snap/bin/firefox", "/snap/bin/chromium"];
 
 /**

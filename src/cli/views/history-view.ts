@@ -19,7 +19,7 @@ export function renderHistory(entries: readonly HistoryEntry[], style: TerminalS
     .join("");
 }
 
-/** `2026-11-20 14:32:05` in the machine's time zone; what is no time is shown as it is. */
+/** `2026-11-20 14:32:05` in the machine's time zone; a text that is not a time stays unchanged. */
 export function localTime(iso: string): string {
   const date = new Date(iso);
   return Number.isNaN(date.getTime()) ? harmless(iso) : `${localDay(date)} ${localClock(date)}`;
