@@ -1,5 +1,4 @@
-// The daemon in the foreground: one per home, serving until it is told to stop.
-
+// The daemon in the foreground: one for each home. It serves until it is stopped, or has handed over.
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { ManagementDoor } from "../api/http/management-door.ts";
@@ -45,16 +44,16 @@ import { openManagement } from "./management.ts";
 import { mistakesText } from "./reload/reload-report.ts";
 import { type SentinelService, startSentinelService, type TakeHome } from "./sentinel-service.ts";
 
-/** How long a single-shot command's lock is waited for, ms. */
+/** Longest wait for the lock of a single-shot command, ms. */
 const LOCK_WAIT_MS = 10_000;
-/** How long a handover waits for commands that are under way, ms. */
+/** Longest wait of a handover for commands under way, ms. */
 const COMMANDS_MS = 5_000;
-/** A disk that gives no answer holds up no handover, ms. */
+/** Longest wait of a handover for the daemon's note to be written, ms: the disk may not answer. */
 const NOTE_MS = 1_000;
-/** How long calls may go on here when the daemon that has taken over has ended, ms. */
+/** Time left for calls in flight here after the successor has ended, ms. */
 const ORPHANED_MS = 3_000;
 
-/** Resolves when the daemon has stopped, or another one is in charge; rejects with what keeps it from starting. */
+/** Resolves when the daemon has stopped, or another one is in charge; rejects if the daemon cannot start. */
 export async function runMonitor(options: MonitorOptions): Promise<void> {
   const predecessor = findPredecessor(process, systemClock);
   const keeper = findServiceKeeper(process.env);
@@ -78,37 +77,29 @@ async function run(options: RunOptions): Promise<void> {
   const environment = process.env;
   settleHeap();
   await ensurePrivateFolder(home);
-  // A mount, or a folder that is unmounted one day, must not be held by the daemon's own working directory.
+  // A working directory inside a mount would keep it from being unmounted.
   process.chdir("/");
-  const stack = createDisposalStack((error) =>
-    process.stderr.write(`stop was not clean: ${errorText(error)}\n`),
-  );
-  // What one daemon alone may have; it is given up before the rest ends when another one takes over.
-  const charge = stack.use(
-    createDisposalStack((error) => process.stderr.write(`stop was not clean: ${errorText(error)}\n`)),
-  );
+  const onFailure = (error: unknown): void =>
+    void process.stderr.write(`stop was not clean: ${errorText(error)}\n`);
+  const stack = createDisposalStack(onFailure);
+  // The home's lock and state, which only one daemon may have: in a handover they are given up before the rest ends.
+  const charge = stack.use(createDisposalStack(onFailure));
   try {
     let held: HomeLock | null = null;
-    const lock = async (): Promise<HomeLock> => {
-      const followsMonitor = predecessor !== null;
-      held = await acquireHomeLock(home, {
-        command: "monitor",
-        waitMs: LOCK_WAIT_MS,
-        followsMonitor,
-        clock,
-        signal,
-      });
-      return held;
+    const followsMonitor = predecessor !== null;
+    const lock = async (): Promise<void> => {
+      const options = { command: "monitor", waitMs: LOCK_WAIT_MS, followsMonitor, clock, signal };
+      held = charge.use(await acquireHomeLock(home, options));
     };
-    if (predecessor === null) charge.use(await lock());
-    // The engine would mount what nobody can then ask about.
+    if (predecessor === null) await lock();
+    // Checked early: without its socket, the daemon would mount shares that no command can control.
     await requireSocketPlace(home);
     const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
     const { userHome } = place;
     const filePath = logFilePath({ home, userHome, environment });
     const log = stack.use(startLog({ filePath, stderr: true, level: logLevel(environment), clock }));
     const { logger } = log;
-    // Asks the keyring, while the configuration is read.
+    // The keyring is asked while the configuration is read.
     const approvals = openApprovals({ home, clock, environment }, signal);
     approvals.catch(() => {});
     const isFirst = predecessor === null;
@@ -118,14 +109,15 @@ async function run(options: RunOptions): Promise<void> {
       ahead = null;
       return reader;
     };
-    // With a mistake in the file, one that was to take over leaves the other one in charge, as long as that is.
+    // If the file has mistakes, a successor fails instead of falling back, as long as its predecessor is in charge.
     const fallsBack = isFirst || predecessor.isNeeded;
-    // A disk that hangs must not make a start deaf.
-    const { snapshot, rejected, starterWritten, layer, leftOut } = await unlessAborted(
+    // Ends at a stop even if the disk hangs.
+    const opened = await unlessAborted(
       openLayered({ home, configPath, environment, writesStarter: isFirst, fallsBack, clock, startReader }),
       signal,
     );
-    tellOpened({ rejected, starterWritten, leftOut }, snapshot.path, logger);
+    const { snapshot, rejected, layer } = opened;
+    logOpened(opened, logger);
     const hasShares = snapshot.config.shares.length > 0;
     const prober = stack.use(startProber({ clock, logger, startsAhead: hasShares }));
     const path = join(home, "state.json");
@@ -133,13 +125,13 @@ async function run(options: RunOptions): Promise<void> {
       return charge.use(stack.use(await unlessAborted(openMemory({ path, clock, logger }), signal)));
     };
     const takeHome: TakeHome = async (build) => {
-      // What this version cannot read is to be known while another daemon is in charge.
+      // A state that this version cannot read must fail the start while the other daemon is in charge.
       await openMemory({ path, clock, logger, readOnly: true });
       const door = await takeTurn(options, { build, logger });
-      charge.use(await lock());
+      await lock();
       return { memory: await remember(), door };
     };
-    // Ended after the service: until then it answers on them what is in flight.
+    // The connections end after the service, which answers requests in flight on them.
     const connections = stack.use(createMcpConnections(clock));
     const door = new ManagementDoor({ clock, logger, page: options.page ?? null });
     const service = stack.use(
@@ -175,7 +167,7 @@ async function run(options: RunOptions): Promise<void> {
   }
 }
 
-/** With what the home has kept of a fleet's configuration; `leftOut`: why that is of no use. */
+/** Opens the home with the fleet's kept layer. `leftOut` says why a kept layer is not used. */
 async function openLayered(options: Omit<Parameters<typeof openHome>[0], "keptLayer">) {
   const leftOut: string[] = [];
   const keptLayer = keptLayerOf(options.home, (reason) => void leftOut.push(reason));
@@ -184,18 +176,18 @@ async function openLayered(options: Omit<Parameters<typeof openHome>[0], "keptLa
   return { ...opened, leftOut };
 }
 
-type Opened = Pick<Awaited<ReturnType<typeof openLayered>>, "rejected" | "starterWritten" | "leftOut">;
-
-function tellOpened({ rejected, starterWritten, leftOut }: Opened, path: string, logger: Logger): void {
+function logOpened(
+  { rejected, starterWritten, leftOut, snapshot: { path } }: Awaited<ReturnType<typeof openLayered>>,
+  logger: Logger,
+): void {
   if (starterWritten) logger.info("wrote a commented configuration to begin with", { path });
-  if (rejected !== null) tellRejected(rejected, path, logger);
+  if (rejected !== null) logRejected(rejected, path, logger);
   for (const reason of leftOut)
     logger.warn("the fleet's configuration that was kept is not used", { reason });
 }
 
-/** Every mistake to whoever started it, and that it runs all the same. */
-function tellRejected(rejected: RejectedFile, path: string, logger: Logger): void {
-  const { mistakes, unreadable, acceptedAt } = rejected;
+/** Writes every mistake to stderr, for the person who starts the daemon. */
+function logRejected({ mistakes, unreadable, acceptedAt }: RejectedFile, path: string, logger: Logger): void {
   process.stderr.write(`mountaineer: ${unreadable ?? mistakesError(mistakes).message}\n`);
   const why = unreadable === null ? "has mistakes" : "cannot be read";
   logger.error(`the configuration file ${why}; what was accepted last runs until it is mended`, {
@@ -204,7 +196,7 @@ function tellRejected(rejected: RejectedFile, path: string, logger: Logger): voi
   });
 }
 
-/** Builds what needs no home beside the daemon that is in charge, and waits until that gives it up. */
+/** Builds what needs no home while the other daemon is in charge, and waits until that gives the home up. */
 async function takeTurn(
   { predecessor, keeper, signal }: RunOptions,
   { build, logger }: { readonly build: Parameters<TakeHome>[0]; readonly logger: Logger },
@@ -220,12 +212,11 @@ async function takeTurn(
 
 interface ServeParts {
   readonly service: SentinelService;
-  /** The log of this process. */
   readonly daemonLog: Control["daemonLog"];
-  /** Beside MCP, at the gateway's address. */
+  /** The management API at the gateway's address. */
   readonly door: ManagementDoor;
   readonly charge: DisposalStack;
-  /** This process still has the home's lock. */
+  /** True while this process has the home's lock. */
   readonly isLocked: () => boolean;
   readonly connections: McpConnections;
   readonly logger: Logger;
@@ -233,7 +224,7 @@ interface ServeParts {
   readonly stack: DisposalStack;
 }
 
-/** Opens the sockets; resolves when it is to stop, or, all who were there served, when another daemon is in charge. */
+/** Opens the sockets; resolves at a stop, or after a handover when all requests in flight are served. */
 async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   const { home, configPath, signal, forceSignal, reloadRequests, predecessor, keeper, program } = options;
   const { service, door, daemonLog, charge, isLocked, connections, logger, clock, stack } = parts;
@@ -247,16 +238,16 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       charge: {
         ...service.handing,
         async giveUp() {
-          // Nobody can be asked to sign in within seconds.
+          // Sign-ins are aborted, because waiting for people would take too long.
           logins[Symbol.dispose]();
-          // Commands under way end first, so that whoever gave one hears what came of it.
+          // Commands under way end first, so that their callers get answers.
           const settled = Promise.all([management.settled(), overHttp.settled()]);
           await settledWithin(clock, COMMANDS_MS, settled);
           door.handsOver();
           await closeForNext(home, { sockets, stack, clock, noteFailure });
           await service.handing.giveUp(() => handover.successor);
           await charge[Symbol.asyncDispose]();
-          // Nobody can follow while this process has it, and its end frees it.
+          // No successor can start while this process has the lock; the error ends this process, which frees it.
           if (isLocked()) throw refused("the lock of the home could not be released", null);
         },
       },
@@ -316,7 +307,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   stack.use(trimHeapAfterStart(clock));
   sockets.defer(
     reloadRequests(() => {
-      // What came of it is in the log, as an event like any other.
+      // Events log the outcome of a reload.
       service
         .reload(signal)
         .catch((error: unknown) => logger.warn("reload failed", { reason: errorText(error) }));
@@ -326,7 +317,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   if (next instanceof Successor) {
     keeper?.giveUpCharge();
     predecessor?.movedOn();
-    // Whoever ends the one in charge wants no other to stay for long.
+    // If the successor ends, the service is meant to end soon.
     const shortly = next.gone.then(async () => {
       await predecessor?.stopped();
       await clock.sleep(ORPHANED_MS);
@@ -339,7 +330,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   logger.info("stopping");
 }
 
-/** Whoever looks for a daemon between this one and the next finds a note, and waits: nobody runs a gateway beside them. */
+/** Leaves a note between this daemon and the next: a command that finds it waits instead of running a gateway itself. */
 async function closeForNext(
   home: string,
   parts: Pick<ServeParts, "stack" | "clock"> & {
@@ -351,15 +342,15 @@ async function closeForNext(
   const note = await readDaemonNote(home);
   await sockets[Symbol.asyncDispose]();
   if (note?.pid !== process.pid) return;
-  // Of another life: nobody takes the next one, at the same socket, for this one.
+  // A new start time, so that clients do not take the next daemon, at the same socket, for this one.
   const started_at = isoTime(clock.wallMs());
   const written = writeDaemonNote(home, { ...note, started_at }).catch(noteFailure);
   await settledWithin(clock, NOTE_MS, written);
-  // By then it is the next one's, unless none has come.
+  // Removes the note only if no successor has replaced it.
   stack.defer(() => removeDaemonNote(home, process.pid));
 }
 
-/** Null, told, where it cannot be made: shares and the gateway's address need nothing of it. */
+/** Null, with a warning, if the socket cannot be made: shares and the gateway's address work without it. */
 async function openMcpSocket(
   home: string,
   service: SentinelService,

@@ -31,7 +31,8 @@ export function createNotificationQueue() {
   return {
     /** Queues a notification of the transition, if it is worth one, and drops those that are no longer true. */
     handle(transition: ServiceTransition, wanted: (kind: NotificationKind) => boolean): void {
-      for (const { kind, share } of madeUntrue(transition)) drop(kind, share);
+      const share = "share" in transition ? transition.share : "";
+      for (const kind of MADE_UNTRUE[transition.name] ?? []) drop(kind, share);
       const news = newsOf(transition);
       if (news === null || !wanted(news.kind)) return;
       waiting.set(keyOf(news.kind, news.share), news);
@@ -72,28 +73,19 @@ function newsOf(transition: ServiceTransition): Waiting | null {
   }
 }
 
-function madeUntrue(transition: ServiceTransition): Pick<Waiting, "kind" | "share">[] {
-  switch (transition.name) {
-    // A second failover drops the first, so that the queue is ordered by the newest events.
-    case "share.failover":
-    case "share.recovered":
-    case "share.switched":
-    case "share.unmounted":
-    case "share.unmanaged":
-      return [
-        { kind: "failover", share: transition.share },
-        { kind: "tbReady", share: transition.share },
-      ];
-    case "share.tb_ready":
-    case "share.tb_ready_cleared":
-      return [{ kind: "tbReady", share: transition.share }];
-    case "config.rejected":
-    case "config.applied":
-      return [{ kind: "configRejected", share: "" }];
-    default:
-      return [];
-  }
-}
+/** The kinds of waiting notifications that a transition makes untrue. */
+const MADE_UNTRUE: Partial<Record<ServiceTransition["name"], readonly NotificationKind[]>> = {
+  // A second failover drops the first, so that the queue is ordered by the newest events.
+  "share.failover": ["failover", "tbReady"],
+  "share.recovered": ["failover", "tbReady"],
+  "share.switched": ["failover", "tbReady"],
+  "share.unmounted": ["failover", "tbReady"],
+  "share.unmanaged": ["failover", "tbReady"],
+  "share.tb_ready": ["tbReady"],
+  "share.tb_ready_cleared": ["tbReady"],
+  "config.rejected": ["configRejected"],
+  "config.applied": ["configRejected"],
+};
 
 /** Only the line of the first mistake: its text may be a secret, and locked screens show notifications. */
 function lineOf(reason: string): string {
