@@ -211,7 +211,7 @@ export class ShareCycle {
     this.#view = { ...this.#view, subject: next };
   }
 
-  /** A fresh look without a step, for commands that change nothing: it begins no proof, which writes files and runs programs. */
+  /** A fresh look for commands that change nothing: without a step, and without a proof, which runs programs. */
   async look(asOfMs: number): Promise<ShareView> {
     const subject = this.#subject;
     const trust = this.#trust;

@@ -84,7 +84,7 @@ export class ShareEngine implements AsyncDisposable {
     this.trigger(name, "data");
   }
 
-  /** Requests an action of one share; aborting the signal withdraws a request that still waits. Rejects with `share_unknown`. */
+  /** Requests an action of one share; an abort withdraws a request that waits. Rejects with `share_unknown`. */
   async ask(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome> {
     const { cycle, lane } = this.#share(name);
     signal.throwIfAborted();

@@ -271,7 +271,7 @@ export function isRefusedLogon(text: string): boolean {
   return /LOGON_FAILURE|NT_STATUS_(ACCOUNT|PASSWORD)_/.test(text);
 }
 
-/** The content of smbclient's login file; null: it cannot hold this login, as it has one line for each part and drops leading spaces. */
+/** smbclient's login file; null: the file cannot hold this login (line breaks, leading spaces). */
 export function authenticationFile({ username, password }: ShareSpec): string | null {
   const { user, domain } = account(username);
   const members = [
