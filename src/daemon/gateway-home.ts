@@ -5,7 +5,7 @@ import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { openSessionFile } from "../gateway/front/session/session-file.ts";
 import { SuspendedCalls } from "../gateway/front/suspended/suspended-calls.ts";
-import { type Beside, closeGiven } from "../gateway/serving/gateway-contract.ts";
+import { type Beside, closeHandle } from "../gateway/serving/gateway-contract.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { openHomeWrites } from "./compose/home-writes.ts";
@@ -58,8 +58,8 @@ export function gatewayHome(options: GatewayHomeOptions) {
         end: (hash) => void gateway.handing?.http.store.removeElsewhere(hash),
       });
       elsewhere?.onConnection((handle) => {
-        if (gateway.handing === null) closeGiven(handle);
-        else gateway.handing.keeper.take(handle);
+        if (gateway.handing === null) closeHandle(handle);
+        else gateway.handing.listener.take(handle);
       });
       const { states = null } = elsewhere ?? {};
       if (elsewhere !== undefined && states !== null) suspended.follow(states, elsewhere.passing(suspended));

@@ -4,7 +4,11 @@ import type { StatusReport } from "../api/contract.ts";
 import type { Control } from "../api/operations.ts";
 import type { AuditConfig, MountaineerConfig } from "../config/snapshot.ts";
 import type { Gateway } from "../gateway/serving/gateway.ts";
-import { closeDoor, type GatewayOptions, type GivenDoor } from "../gateway/serving/gateway-contract.ts";
+import {
+  closeHandedListener,
+  type GatewayOptions,
+  type HandedListener,
+} from "../gateway/serving/gateway-contract.ts";
 import type { CallMinute } from "../gateway/telemetry/call-minutes.ts";
 import { gatewayConfig, wantsGateway } from "./compose/gateway-config.ts";
 import { auditReport } from "./control/audit-report.ts";
@@ -73,17 +77,17 @@ export function createGatewayPart(options: GatewayOptions) {
     /** Calls of the last day by backend, minute by minute; empty while no gateway is configured. */
     callMinutes: (): ReadonlyMap<string, readonly CallMinute[]> => current()?.calls.minutes ?? new Map(),
     /** Starts with the first configuration; resolves when the gateway listens, or has failed to. */
-    async start(config: MountaineerConfig, door: GivenDoor | null = null): Promise<void> {
+    async start(config: MountaineerConfig, listener: HandedListener | null = null): Promise<void> {
       audit = config.audit;
       if (!wantsGateway(config)) {
-        closeDoor(door);
+        closeHandedListener(listener);
         return;
       }
       const isBuilt = gateway !== null;
       const first = await load();
       wanted = true;
       if (!isBuilt) await first.build(gatewayConfig(config));
-      await first.open(gatewayConfig(config), door);
+      await first.open(gatewayConfig(config), listener);
     },
     /**
      * The first half of `start`; resolves when the backends that may start now serve or have failed. `rehearses`: and when

@@ -12,7 +12,7 @@ import { packageVersion } from "../api/version.ts";
 import { findPlace } from "../config/locate.ts";
 import { mistakesError } from "../config/values/mistakes.ts";
 import { type ReaderProcess, startReaderProcess } from "../config/worker/reader-process.ts";
-import type { GivenDoor } from "../gateway/serving/gateway-contract.ts";
+import type { HandedListener } from "../gateway/serving/gateway-contract.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import { openMemory } from "../reconcile/state-file.ts";
 import { unlessAborted, whenAborted } from "../runtime/abort.ts";
@@ -127,9 +127,9 @@ async function run(options: RunOptions): Promise<void> {
     const takeHome: TakeHome = async (build) => {
       // A state that this version cannot read must fail the start while the other daemon is in charge.
       await openMemory({ path, clock, logger, readOnly: true });
-      const door = await takeTurn(options, { build, logger });
+      const listener = await takeTurn(options, { build, logger });
       await lock();
-      return { memory: await remember(), door };
+      return { memory: await remember(), listener };
     };
     // The connections end after the service, which answers requests in flight on them.
     const connections = stack.use(createMcpConnections(clock));
@@ -200,14 +200,14 @@ function logRejected({ mistakes, unreadable, acceptedAt }: RejectedFile, path: s
 async function takeTurn(
   { predecessor, keeper, signal }: RunOptions,
   { build, logger }: { readonly build: Parameters<TakeHome>[0]; readonly logger: Logger },
-): Promise<GivenDoor | null> {
+): Promise<HandedListener | null> {
   const view = await unlessAborted(build(), signal);
   const backends = Object.fromEntries((view?.backends ?? []).map(({ name, phase }) => [name, phase]));
   logger.info("ready to take over", { pid: process.pid, version: packageVersion() });
   const turn = predecessor?.turn({ version: packageVersion(), backends }) ?? null;
-  const door = await unlessAborted(Promise.resolve(turn), signal);
+  const listener = await unlessAborted(Promise.resolve(turn), signal);
   keeper?.takeCharge();
-  return door;
+  return listener;
 }
 
 interface ServeParts {
@@ -303,7 +303,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       version: packageVersion(),
     }),
   );
-  predecessor?.taken(service.handing.door() !== null);
+  predecessor?.taken(service.handing.listener() !== null);
   stack.use(trimHeapAfterStart(clock));
   sockets.defer(
     reloadRequests(() => {

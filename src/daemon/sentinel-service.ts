@@ -6,7 +6,7 @@ import { packageVersion } from "../api/version.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { ConfigSnapshot, ServerConfig } from "../config/snapshot.ts";
 import { type StartReader, startReaderProcess } from "../config/worker/reader-process.ts";
-import type { GatewayView, GivenDoor } from "../gateway/serving/gateway-contract.ts";
+import type { GatewayView, HandedListener } from "../gateway/serving/gateway-contract.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
@@ -62,7 +62,7 @@ export type TakeHome = (build: () => Promise<GatewayView | null>) => Promise<Tak
 interface TakenHome {
   readonly memory: Memory;
   /** The previous daemon's listening socket; null: the gateway opens one. */
-  readonly door: GivenDoor | null;
+  readonly listener: HandedListener | null;
 }
 
 interface ServiceOptions extends GatewayHomeOptions {
@@ -101,13 +101,13 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
 async function startWith(options: ServiceOptions, stack: DisposalStack) {
   const { clock, logger } = options;
   const parts = await startParts(options, stack);
-  const { shares, notifications, gateway, config, secrets, keeper, snapshot, force, door } = parts;
+  const { shares, notifications, gateway, config, secrets, keeper, snapshot, force, listener } = parts;
   const { engine } = parts.parts;
 
   engine.triggerAll("start", clock.monotonicMs());
   shares.places.aliases.trigger("start");
   notifications.start();
-  await gateway.start(snapshot.config, door);
+  await gateway.start(snapshot.config, listener);
   auditApprovals(parts, clock, stack);
   const control = createServiceControl(options, parts);
   await parts.fleet.start(snapshot.config, () => control.status());
@@ -248,7 +248,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const privacy = createPrivatePlaces({ home, look: files.exposures, clock, logger });
   const build = () => buildFirst(options, { snapshot, gateway, privacy }, force.signal);
   const { memory: given } = options;
-  const { memory, door } = typeof given === "function" ? await given(build) : { memory: given, door: null };
+  const { memory, listener } =
+    typeof given === "function" ? await given(build) : { memory: given, listener: null };
   gatewayOwn.takeOver(gateway);
   const begin = (): void => writes.begin();
   if (gateway.handing === null) begin();
@@ -296,7 +297,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   );
   return {
     memory,
-    door,
+    listener,
     isStale,
     parts,
     gatewayOwn,

@@ -115,7 +115,7 @@ export class Handover implements AsyncDisposable {
   async #start(keeper: ServiceKeeper, signal: AbortSignal): Promise<{ next: Successor; ready: Ready }> {
     const { program, clock } = this.#options;
     const next = new Successor(program, keeper, this.#isOver);
-    next.onClientMessage = (words) => this.#options.charge.hear(words);
+    next.onClientMessage = (words) => this.#options.charge.deliver(words);
     this.#next = next;
     try {
       return { next, ready: await next.ready(clock, READY_MS, signal) };
@@ -151,11 +151,11 @@ export class Handover implements AsyncDisposable {
   async #go(keeper: ServiceKeeper, next: Successor): Promise<boolean> {
     const { charge, clock, logger } = this.#options;
     keeper.stopHearing();
-    const door = charge.door();
+    const listener = charge.listener();
     const [states, once] = [charge.states(), charge.runOnce()];
-    const word = { say: "go", door: door?.address ?? null, states, once } as const;
+    const word = { say: "go", door: listener?.address ?? null, states, once } as const;
     charge.link(next);
-    this.#hasTaken = await next.go(word, door?.handle, { clock, deadlineMs: TAKEN_MS });
+    this.#hasTaken = await next.go(word, listener?.handle, { clock, deadlineMs: TAKEN_MS });
     if (this.#hasTaken) {
       logger.info("handed over", { to: next.pid });
       this.#done.resolve(next);

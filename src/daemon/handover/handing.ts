@@ -2,7 +2,7 @@
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { StateKey, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
-import type { GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
+import type { GatewayView, HandedListener } from "../../gateway/serving/gateway-contract.ts";
 import { groupsGone } from "../../runtime/process/process-identity.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
@@ -25,7 +25,7 @@ export type Handing = ReturnType<typeof createHanding>;
 /** The members of the gateway that a handover uses. */
 export type HandingGateway = Pick<
   Gateway,
-  "save" | "takeHome" | "leave" | "view" | "http" | "keeper" | "pool"
+  "save" | "takeHome" | "leave" | "view" | "http" | "listener" | "pool"
 >;
 
 interface HandingParts {
@@ -103,7 +103,7 @@ export function createHanding(service: HandingParts) {
     /** Why the state on disk is out of date; null if it is not. */
     unsavedBecause: (): string | null => service.memory.unsavedBecause?.message ?? null,
     /** The gateway's listening socket; this daemon accepts connections until the successor does. */
-    door: (): GivenDoor | null => gateway.handing?.keeper.door ?? null,
+    listener: (): HandedListener | null => gateway.handing?.listener.handed ?? null,
     /** Sessions that were sent to the successor. */
     lateSessions: (): readonly BegunSession[] => gatewayOwn.sessions.late,
     /** Hashes of sessions that clients have ended since the handover began. */
@@ -112,9 +112,9 @@ export function createHanding(service: HandingParts) {
     states: (): StateKey => gatewayOwn.suspended.stateKey,
     /** Requests of clients whose calls wait in the other one go to and fro from now on. */
     link: (successor: Successor): void =>
-      gatewayOwn.suspended.makeWay(successor.passing(gatewayOwn.suspended)),
+      gatewayOwn.suspended.handOver(successor.passing(gatewayOwn.suspended)),
     /** Takes a client's message to the successor about a request in flight here. */
-    hear: ({ hash, text }: ClientMessage): void => gateway.handing?.http.hear(hash, text),
+    deliver: ({ hash, text }: ClientMessage): void => gateway.handing?.http.deliver(hash, text),
     /** Process groups of backends that cannot run twice, here and in the previous daemon. */
     runOnce,
     /** Resolves when all requests in flight are served and connections passed on, or the drain time is over. */

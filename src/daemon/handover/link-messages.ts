@@ -1,13 +1,8 @@
 // The messages between two daemons during a handover. The daemons may be of different versions: each ignores messages that it
 // does not know.
 import type { StateKey } from "../../gateway/front/suspended/suspended-calls.ts";
+import type { HandedListener } from "../../gateway/serving/gateway-contract.ts";
 import type { BegunSession } from "./handed-sessions.ts";
-
-/** The address at which the old daemon listens, as configured; the message carries the socket as its handle. */
-export interface DoorAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** A session that a client began with the old daemon during the handover. */
 export interface LateSession extends BegunSession {
@@ -37,7 +32,8 @@ export type MessageFromOld =
   /** The home is free. The handle is the listening socket, if there is one. Older versions send no `states`. */
   | {
       readonly say: "go";
-      readonly door: DoorAddress | null;
+      /** Where the old daemon listens, as configured. */
+      readonly door: HandedListener["address"] | null;
       readonly states?: StateKey;
       /** Process groups of backends that cannot run twice; older versions do not send them. */
       readonly once?: readonly number[];

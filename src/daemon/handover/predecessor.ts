@@ -1,7 +1,7 @@
 // The new daemon's side of a handover: reports that it is ready, waits until the home is free, and takes the listening socket.
 // The home is also free if the old daemon ends.
 import type { OtherDaemon, StateKey, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
-import type { GivenDoor } from "../../gateway/serving/gateway-contract.ts";
+import type { HandedListener } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { groupsGone } from "../../runtime/process/process-identity.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -35,7 +35,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
   delete self.env[SUCCESSOR_MARK];
   delete self.env[NEEDED_MARK];
   if (!isMarked || self.send === undefined || !self.connected) return null;
-  const turn = Promise.withResolvers<GivenDoor | null>();
+  const turn = Promise.withResolvers<HandedListener | null>();
   const ended = Promise.withResolvers<void>();
   const gone = Promise.withResolvers<void>();
   const sessions = Promise.withResolvers<SessionsOfOld>();
@@ -57,8 +57,8 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     if (message.say === "go") {
       once = message.once ?? [];
       states = message.states ?? null;
-      const isDoor = message.door !== null && typeof handle === "object" && handle !== null;
-      turn.resolve(isDoor && message.door !== null ? { address: message.door, handle } : null);
+      const isListener = message.door !== null && typeof handle === "object" && handle !== null;
+      turn.resolve(isListener && message.door !== null ? { address: message.door, handle } : null);
     } else if (message.say === "ended") end();
     else if (message.say === "session_ended") void sessions.promise.then(({ end }) => end(message.hash));
     else if (message.say === "session") {
@@ -88,7 +88,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     /** Resolves when the old daemon has ended. */
     gone: gone.promise,
     /** Reports that all is built, and resolves when the home is free, with the listening socket; null if there is none. */
-    turn(ready: Omit<Extract<MessageFromNew, { say: "ready" }>, "say">): Promise<GivenDoor | null> {
+    turn(ready: Omit<Extract<MessageFromNew, { say: "ready" }>, "say">): Promise<HandedListener | null> {
       void say({ say: "ready", ...ready });
       return turn.promise;
     },

@@ -84,11 +84,11 @@ export class Successor {
 
   /** Sends that the home is free. Resolves with whether the successor has taken over. */
   async go(
-    door: MessageFromOld & { say: "go" },
+    message: MessageFromOld & { say: "go" },
     handle: unknown,
     { clock, deadlineMs }: { readonly clock: Clock; readonly deadlineMs: number },
   ): Promise<boolean> {
-    this.#say(door, handle);
+    this.#say(message, handle);
     await settledWithin(clock, deadlineMs, this.#taken.promise);
     this.#taken.resolve(false);
     return this.#taken.promise;

@@ -141,7 +141,7 @@ export function readLocalUsers(
 }
 
 export const NO_TOKEN = "a bearer token is required";
-const NOBODYS_TOKEN = "the bearer token is not accepted";
+const UNKNOWN_TOKEN = "the bearer token is not accepted";
 
 /** Lets in who has a token of the configuration, and nobody else. */
 export function authenticateUsers(users: LocalUsers): Authenticator {
@@ -150,7 +150,7 @@ export function authenticateUsers(users: LocalUsers): Authenticator {
       const token = bearerToken(headers.authorization);
       if (token === null) return { ok: false, reason: NO_TOKEN };
       const principal = users.byToken(token);
-      return principal === null ? { ok: false, reason: NOBODYS_TOKEN } : { ok: true, principal };
+      return principal === null ? { ok: false, reason: UNKNOWN_TOKEN } : { ok: true, principal };
     },
     refresh(principal) {
       if (needsNoToken(principal)) return principal;

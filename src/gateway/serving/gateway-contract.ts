@@ -16,14 +16,17 @@ import type { Measured } from "../telemetry/metric-families.ts";
 import type { TogetherConfig } from "../together/together.ts";
 import type { OpenMachine } from "./borrowed-backends.ts";
 
-/** A listening socket, as Node passes it from process to process. */
-export type DoorHandle = object;
+/** As configured. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
 
-/** The door of a gateway that hands over. */
-export interface GivenDoor {
-  /** As configured. */
-  readonly address: { readonly host: string; readonly port: number };
-  readonly handle: DoorHandle;
+/** The listening socket of a gateway that hands over. */
+export interface HandedListener {
+  readonly address: ListenAddress;
+  /** As Node passes sockets between processes. */
+  readonly handle: object;
 }
 
 /** What is asked for at the same address beside MCP is not the gateway's. */
@@ -106,14 +109,12 @@ export interface PreparedGateway {
   rollback(): Promise<void>;
 }
 
-// Sockets that another process gave us, where nobody here will listen or speak with them.
-
-/** Else the system would go on to take connections there that nobody ever answers. */
-export function closeDoor(door: GivenDoor | null): void {
-  if (door !== null) closeGiven(door.handle);
+/** Closes a socket of another process that is not used here: else the kernel would accept connections nobody serves. */
+export function closeHandedListener(handed: HandedListener | null): void {
+  if (handed !== null) closeHandle(handed.handle);
 }
 
-export function closeGiven(given: object): void {
+export function closeHandle(given: object): void {
   const handle: { readonly close?: unknown } = given;
   if (typeof handle.close === "function") handle.close();
 }

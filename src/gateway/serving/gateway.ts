@@ -28,13 +28,15 @@ import { type BorrowedBackend, FirstBorrowed, withBorrowed } from "./borrowed-ba
 import type { ConnectedClient } from "./connected-clients.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import {
-  closeDoor,
+  closeHandedListener,
   type GatewayConfig,
   type GatewayOptions,
   type GatewayView,
-  type GivenDoor,
+  type HandedListener,
+  type ListenAddress,
   type PreparedGateway,
 } from "./gateway-contract.ts";
+import { besideMcp, GatewayListener } from "./gateway-listener.ts";
 import {
   closeRules,
   createRules,
@@ -47,7 +49,6 @@ import {
 import { gatewayInfo } from "./initialize-result.ts";
 import { KeptNames } from "./kept-names.ts";
 import { leaveGateway } from "./leave-gateway.ts";
-import { besideMcp, type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { exportGroup } from "./selection.ts";
 import { Serving } from "./serving.ts";
@@ -84,7 +85,7 @@ export class Gateway implements AsyncDisposable {
   readonly #modern: ModernFront;
   readonly http: HttpFront;
   readonly #owner: OwnerCalls;
-  readonly keeper: ListenerKeeper;
+  readonly listener: GatewayListener;
   readonly #lines = new Set<LinesFront>();
   readonly #conditions: ReturnType<typeof createGatewayConditions>;
   readonly #first = new FirstBorrowed();
@@ -151,11 +152,11 @@ export class Gateway implements AsyncDisposable {
       clock,
       logger,
       bodyLimitBytes: () => this.#server.bodyLimitBytes,
-      boundHost: () => this.keeper.host,
+      boundHost: () => this.listener.host,
       publicHost: () => publicHostOf(this.#server),
     });
     this.#owner = new OwnerCalls({ gateway: this.#front, clock, logger });
-    this.keeper = new ListenerKeeper({
+    this.listener = new GatewayListener({
       handler: besideMcp(options.beside, this.http.handle),
       clock,
       logger,
@@ -192,13 +193,13 @@ export class Gateway implements AsyncDisposable {
   }
 
   /** The second half: clients come in, by the socket handed over by the gateway before, or by its own (null). */
-  async open(config: GatewayConfig, door: GivenDoor | null): Promise<void> {
+  async open(config: GatewayConfig, handed: HandedListener | null): Promise<void> {
     const address = this.#addressOf(config);
     this.#isOpen = true;
     this.#resumed.begin();
     await this.http.store.restore();
-    if (address === null) closeDoor(door);
-    else await this.keeper.open(address, door);
+    if (address === null) closeHandedListener(handed);
+    else await this.listener.open(address, handed);
   }
 
   /** Keeps on disk what is to outlive it, for the gateway that follows; resolves when pins and names are written. */
@@ -219,11 +220,11 @@ export class Gateway implements AsyncDisposable {
    */
   leave(graceMs: number, onEnded: () => Promise<void>, pass: PassConnection | null): Promise<void> {
     const { clock } = this.#options;
-    const { http, keeper, pool } = this;
+    const { http, listener, pool } = this;
     const leaving = {
       clock,
       http,
-      keeper,
+      listener,
       pool,
       lines: this.#lines,
       modern: this.#modern,
@@ -235,7 +236,7 @@ export class Gateway implements AsyncDisposable {
   /** Rejects with `listen_failed` when a new address cannot be bound: key, and who holds it. */
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
     await Promise.all([this.#pins.load(config), this.#names.kept.load(), this.http.store.restore()]);
-    const listener = await this.keeper.prepare(this.#addressOf(config));
+    const listener = await this.listener.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = await this.#rulesFor(config).catch(async (error: unknown) => {
       await listener.rollback();
@@ -262,7 +263,7 @@ export class Gateway implements AsyncDisposable {
     const { catalog, rules } = this.#serving;
     const fronts = [this.http, ...this.#lines];
     const serving = [...fronts, this.#modern, this.#owner];
-    const { condition, url } = this.keeper;
+    const { condition, url } = this.listener;
     const unsaved = this.#options.sessions?.unsavedBecause ?? null;
     return {
       url,
@@ -524,7 +525,7 @@ export class Gateway implements AsyncDisposable {
       this.pool[Symbol.asyncDispose](),
       this.#signIns?.[Symbol.asyncDispose](),
     ]);
-    await Promise.all([sessions?.[Symbol.asyncDispose](), this.keeper.close(STOP_CUT_MS)]);
+    await Promise.all([sessions?.[Symbol.asyncDispose](), this.listener.close(STOP_CUT_MS)]);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.#serving.kept[Symbol.dispose]();
     this.#serving.refusals[Symbol.dispose]();

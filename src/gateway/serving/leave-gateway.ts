@@ -19,7 +19,7 @@ interface Leaving {
   readonly lines: Iterable<{ readonly closed: Promise<void>; moveOn(): void }>;
   readonly modern: { endListening(): void };
   readonly suspended: { none(): Promise<unknown> };
-  readonly keeper: {
+  readonly listener: {
     leave(graceMs: number, pass: PassConnection | null, allAtOnce: boolean): Promise<unknown>;
     closeIdle(): void;
   };
@@ -28,7 +28,7 @@ interface Leaving {
 
 /** As `Gateway.leave`. */
 export async function leaveGateway(
-  { clock, http, lines, modern, suspended, keeper, pool }: Leaving,
+  { clock, http, lines, modern, suspended, listener, pool }: Leaving,
   graceMs: number,
   onEnded: () => Promise<void>,
   pass: PassConnection | null,
@@ -41,13 +41,13 @@ export async function leaveGateway(
   const moved = moveOn(lines, there.length, allAtOnce ? null : clock).then(() => modern.endListening());
   const gone = Promise.all(there.map(({ closed }) => closed));
   // Each connection brings one more request at most; who waits for the next one must not wait for idle clients.
-  const served = keeper.leave(graceMs, pass, allAtOnce);
+  const served = listener.leave(graceMs, pass, allAtOnce);
   const left = Promise.all([served, suspended.none(), gone, http.forwardedAnswered()]);
   const endOnce = async (): Promise<void> => {
     await settledWithin(clock, LAST_REQUESTS_MS, left);
     if (pool.runsOnce) {
       // Whoever comes later than that would be refused here, and is served there.
-      if (pass === null) keeper.closeIdle();
+      if (pass === null) listener.closeIdle();
       await settledWithin(clock, LAST_LINES_MS, gone);
     }
     await pool.endWhatRunsOnce(graceMs);

@@ -76,14 +76,14 @@ async function rehearseInto(done: Rehearsed, { clock, signal }: Options): Promis
   const nowhere = { environment: {}, redact() {}, announce() {}, version: "1", listens: false };
   await using gateway = createGateway({ clock, logger, ...nowhere }, { openLink: () => openOwnServer });
   const listener = new Listener({ host: "127.0.0.1", port: 0, handler: gateway.handle, clock, logger });
-  const door = new OwnDoor(listener, done);
+  const client = new InProcessClient(listener, done);
   const over = new AbortController();
   const play = async (): Promise<void> => {
     await gateway.start({ ...NO_GATEWAY, backends: [OWN_SERVER] });
     await gateway.pool.settled(over.signal);
     for (let session = 0; session < SESSIONS && !over.signal.aborted; session++) {
-      await olderSession(door);
-      await modernRequests(door);
+      await legacySession(client);
+      await modernRequests(client);
       await lines(gateway, done);
     }
   };
@@ -100,20 +100,20 @@ async function rehearseInto(done: Rehearsed, { clock, signal }: Options): Promis
   await listener.close(0);
 }
 
-async function olderSession(door: OwnDoor): Promise<void> {
-  const begun = await door.post({}, request("initialize", INTRODUCTION));
+async function legacySession(client: InProcessClient): Promise<void> {
+  const begun = await client.post({}, request("initialize", INTRODUCTION));
   const session = /^mcp-session-id: ([\w-]+)/im.exec(begun)?.[1] ?? "";
   const headers = { "Mcp-Session-Id": session, "MCP-Protocol-Version": VERSION };
-  await door.post(headers, request("tools/list", {}));
-  for (let call = 0; call < CALLS_EACH; call++) await door.post(headers, request("tools/call", CALL));
-  await door.exchange("DELETE", headers, "");
+  await client.post(headers, request("tools/list", {}));
+  for (let call = 0; call < CALLS_EACH; call++) await client.post(headers, request("tools/call", CALL));
+  await client.exchange("DELETE", headers, "");
 }
 
-async function modernRequests(door: OwnDoor): Promise<void> {
+async function modernRequests(client: InProcessClient): Promise<void> {
   const ask = (method: string, params: JsonObject): Promise<string> => {
     const headers = { "MCP-Protocol-Version": MODERN_VERSION, "Mcp-Method": method };
     const named = method === "tools/call" ? { ...headers, "Mcp-Name": TOOL } : headers;
-    return door.post(named, request(method, { ...params, _meta: ENVELOPE }));
+    return client.post(named, request(method, { ...params, _meta: ENVELOPE }));
   };
   await ask("tools/list", {});
   for (let call = 0; call < CALLS_EACH; call++) await ask("tools/call", CALL);
@@ -135,7 +135,7 @@ function request(method: string, params: JsonObject): JsonObject {
 }
 
 /** Comes to a listener without a socket, each time anew. */
-class OwnDoor {
+class InProcessClient {
   readonly #listener: Listener;
   readonly #done: Rehearsed;
 

@@ -6,7 +6,7 @@ import type { Control } from "../../../src/api/operations.ts";
 import type { PageFile, PageFiles } from "../../../src/api/page-files.ts";
 import type { Events } from "../../../src/api/server/event-streams.ts";
 import { openListener } from "../../../src/gateway/front/http/listener.ts";
-import { besideMcp } from "../../../src/gateway/serving/listener-keeper.ts";
+import { besideMcp } from "../../../src/gateway/serving/gateway-listener.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";

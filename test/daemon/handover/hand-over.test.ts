@@ -50,13 +50,13 @@ async function setUp(
     config: () => KEEPER,
     changes: () => changes(folder),
     unsavedBecause,
-    door: () => null,
+    listener: () => null,
     lateSessions: () => sessions.late,
     states: () => ({ key: "", generation: 0 }),
     link() {},
     endedSessions: () => sessions.ended,
     runOnce: () => [],
-    hear() {},
+    deliver() {},
     async giveUp() {
       await sessions.handTo({
         keep: async (session) => handover.successor?.keep(session),

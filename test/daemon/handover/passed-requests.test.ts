@@ -46,7 +46,7 @@ function follow(old: SuspendedRig): Next {
     say(() => passed),
   );
   suspended.follow(old.suspended.stateKey, passed);
-  old.suspended.makeWay(back);
+  old.suspended.handOver(back);
   return { rig: createSuspendedRig({ clock, suspended }), passed, link };
 }
 

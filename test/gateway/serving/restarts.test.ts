@@ -271,7 +271,7 @@ function leaving(clients: number, { runsOnce = false, graceMs = 30_000 } = {}) {
     lines,
     modern: { endListening: () => void listenedUntil.push(moved.length) },
     suspended: { none: async () => {} },
-    keeper: {
+    listener: {
       async leave(_graceMs: number, _pass: unknown, allAtOnce: boolean) {
         left.push(allAtOnce);
       },

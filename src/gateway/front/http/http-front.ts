@@ -148,9 +148,9 @@ export class HttpFront implements AsyncDisposable {
   }
 
   /** Takes a JSON-RPC message that a client sent to another daemon, about a call in flight here. Never throws. */
-  hear(hash: string, text: string): void {
+  deliver(hash: string, text: string): void {
     try {
-      this.store.hear(hash, text);
+      this.store.deliver(hash, text);
     } catch (error) {
       this.#options.logger.error("a message was not handled", { error: errorText(error) });
     }

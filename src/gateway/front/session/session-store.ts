@@ -182,7 +182,7 @@ export class SessionStore {
   }
 
   /** Takes a message that the client sent to another daemon, about a call in flight here. */
-  hear(hash: string, text: string): void {
+  deliver(hash: string, text: string): void {
     const session = this.#byHash(hash)?.session;
     if (session === undefined) {
       // The call may be in flight in the previous daemon.

@@ -82,7 +82,7 @@ export class SuspendedCalls implements CallSuspension {
   }
 
   /** Hands over: requests for calls of the next daemon that come on a remaining connection are passed to it. */
-  makeWay(next: OtherDaemon): void {
+  handOver(next: OtherDaemon): void {
     this.#next = next;
   }
 

@@ -127,7 +127,7 @@ test("B11 sessions between two daemons: one that its client has ended with the d
 test("B11 sessions between two daemons: what its client says of a call in the daemon before gets there, also where it was never here", async (t) => {
   const { store, back } = await between(t);
   await store.adopt(hashOf(1), recordOf(1));
-  store.hear(hashOf(1), "{}");
+  store.deliver(hashOf(1), "{}");
   assert.deepEqual(back, [`${hashOf(1)} {}`]);
 });
 

@@ -11,9 +11,10 @@ import type { GatewayTools } from "../gateway-tools.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import {
   type Beside,
-  closeDoor,
-  closeGiven,
-  type GivenDoor,
+  closeHandedListener,
+  closeHandle,
+  type HandedListener,
+  type ListenAddress,
   type PreparedGateway,
 } from "./gateway-contract.ts";
 
@@ -27,12 +28,7 @@ export function besideMcp(beside: Beside | undefined, mcp: Handler): Handler {
   };
 }
 
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
-
-interface ListenerKeeperOptions extends GatewayTools {
+interface GatewayListenerOptions extends GatewayTools {
   readonly handler: Handler;
   readonly announce: (transition: GatewayTransition) => void;
   /** How long what came through an old address may go on, ms. */
@@ -45,29 +41,29 @@ interface ListenerKeeperOptions extends GatewayTools {
 const ANSWERS_MS = 600_000;
 const NEXT_QUESTION_MS = 2_000;
 const LOOK_MS = 250;
-/** Who gave the door listens there until this daemon has taken over, which is a matter of moments. */
+/** Who gave the handed listens there until this daemon has taken over, which is a matter of moments. */
 const AFTER_GIVEN_MS = 20;
 const AFTER_GIVEN_TRIES = 100;
 
 const NOTHING: PreparedGateway = { commit() {}, retire: async () => {}, rollback: async () => {} };
 
-export class ListenerKeeper {
+export class GatewayListener {
   /** Why it does not listen although it should. */
   condition: BackendCondition | null = null;
-  readonly #options: ListenerKeeperOptions;
+  readonly #options: GatewayListenerOptions;
   readonly #old = new Set<Listener>();
   #wanted: ListenAddress | null = null;
   #current: Listener | null = null;
   #backoff: Backoff = NO_BACKOFF;
   #retry: Timer | null = null;
   /** Tries at short notice that are left. */
-  #soon = 0;
+  #quickTries = 0;
   readonly #closing = new AbortController();
   /** To the process that has taken over; null: none has, or it takes no connections. */
   #pass: PassConnection | null = null;
   #closed = false;
 
-  constructor(options: ListenerKeeperOptions) {
+  constructor(options: GatewayListenerOptions) {
     this.#options = options;
   }
 
@@ -82,21 +78,21 @@ export class ListenerKeeper {
   }
 
   /** Listens, or tries again with backoff; resolves after the first try, whatever came of it. */
-  async open(address: ListenAddress, door: GivenDoor | null = null): Promise<void> {
+  async open(address: ListenAddress, handed: HandedListener | null = null): Promise<void> {
     this.#wanted = address;
-    const isSame = door?.address.host === address.host && door.address.port === address.port;
-    if (!isSame) closeDoor(door);
-    await this.#attempt(address, isSame ? door : null);
+    const isSame = handed?.address.host === address.host && handed.address.port === address.port;
+    if (!isSame) closeHandedListener(handed);
+    await this.#attempt(address, isSame ? handed : null);
   }
 
   /** For who takes over; it goes on to listen until `leave`. */
-  get door(): GivenDoor | null {
+  get handed(): HandedListener | null {
     const handle = this.#current?.handle ?? null;
     return handle === null || this.#wanted === null ? null : { address: this.#wanted, handle };
   }
 
   /**
-   * Another process has the door: those who came through it are passed on to it between two requests, or, where it takes
+   * Another process has the handed: those who came through it are passed on to it between two requests, or, where it takes
    * none (null), served to their next response, as are those of an address before. They go a few at a time, or `allAtOnce`.
    */
   async leave(graceMs: number, pass: PassConnection | null, allAtOnce = false): Promise<void> {
@@ -107,12 +103,12 @@ export class ListenerKeeper {
 
   /** A connection of the process before this one, by its handle. */
   take(handle: object): void {
-    if (this.#pass !== null) void this.#pass(handle).then(() => closeGiven(handle));
-    else if (this.#current === null || this.#closed) closeGiven(handle);
+    if (this.#pass !== null) void this.#pass(handle).then(() => closeHandle(handle));
+    else if (this.#current === null || this.#closed) closeHandle(handle);
     else this.#current.take(handle);
   }
 
-  /** Who is there without a request goes through the door anew. */
+  /** Who is there without a request goes through the handed anew. */
   closeIdle(): void {
     for (const listener of [this.#current, ...this.#old]) listener?.closeIdle();
   }
@@ -180,7 +176,7 @@ export class ListenerKeeper {
     this.#retry?.[Symbol.dispose]();
     this.#retry = null;
     this.condition = null;
-    this.#soon = 0;
+    this.#quickTries = 0;
     this.#backoff = NO_BACKOFF;
     if (before !== null && listener !== before) {
       announce({ name: "gateway.stopped_listening", url: before.url });
@@ -189,16 +185,16 @@ export class ListenerKeeper {
     if (listener !== null) announce({ name: "gateway.listening", url: listener.url });
   }
 
-  async #attempt(address: ListenAddress, door: GivenDoor | null = null): Promise<void> {
+  async #attempt(address: ListenAddress, handed: HandedListener | null = null): Promise<void> {
     // Another address may be wanted by then, or none.
     const isOver = (): boolean => this.#closed || this.#wanted !== address;
     try {
-      const listener = await openListener({ ...this.#options, ...address, handle: door?.handle });
+      const listener = await openListener({ ...this.#options, ...address, handle: handed?.handle });
       if (isOver()) await listener.close(0);
       else this.#settle(listener);
     } catch (error) {
-      closeDoor(door);
-      if (door !== null) this.#soon = AFTER_GIVEN_TRIES;
+      closeHandedListener(handed);
+      if (handed !== null) this.#quickTries = AFTER_GIVEN_TRIES;
       if (!isOver()) this.#failed(address, error);
     }
   }
@@ -221,8 +217,8 @@ export class ListenerKeeper {
 
   #nextWaitMs(): number {
     const nowMs = this.#options.clock.monotonicMs();
-    if (this.#soon > 0) {
-      this.#soon -= 1;
+    if (this.#quickTries > 0) {
+      this.#quickTries -= 1;
       return AFTER_GIVEN_MS;
     }
     this.#backoff = backOff(this.#backoff, nowMs);
