@@ -1,5 +1,4 @@
 // The rules for names of shares (ours, a path component, and the server's), users, interfaces and networks.
-import { isIPv4 } from "node:net";
 
 export type TextReading =
   | { readonly ok: true; readonly value: string }
@@ -117,8 +116,10 @@ export function parseNetworkMark(text: string): TextReading {
   if (/^gateway:[\da-f]{2}(:[\da-f]{2}){5}$/.test(mark)) return { ok: true, value: mark };
   const subnet = /^subnet:((?:\d{1,3}\.){3}\d{1,3})\/(\d|[12]\d|3[01])$/.exec(mark);
   const [, address = "", prefix = ""] = subnet ?? [];
-  if (isIPv4(address)) {
-    const number = address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  const parts = address.split(".").map(Number);
+  // Without `node:net`, because the page uses this file.
+  if (parts.join(".") === address && parts.every((part) => part <= 255)) {
+    const number = parts.reduce((sum, part) => sum * 256 + part, 0);
     if (number % 2 ** (32 - Number(prefix)) === 0) return { ok: true, value: mark };
     return wrong(
       NETWORK_MARK_EXPECTED,
