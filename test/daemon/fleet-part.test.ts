@@ -12,8 +12,6 @@ import type { Borrowed } from "../../src/fleet/calls/switchboard.ts";
 import { userKey } from "../../src/fleet/keys/nkey.ts";
 import { signLayer } from "../../src/fleet/layer/signed-layer.ts";
 import { LAYER_SUBJECT } from "../../src/fleet/nats/subjects.ts";
-import { silentLogger } from "../../src/runtime/log/log.ts";
-import { systemClock } from "../../src/runtime/time/clock.ts";
 import {
   linesOf,
   startClient,
@@ -23,7 +21,7 @@ import {
   toolsBackend,
   writtenIn,
 } from "../fleet/calls/machines.ts";
-import { makeKey, type NatsRig, needsNats, startMember, startNats } from "../fleet/nats-rig.ts";
+import { linkOptions, makeKey, type NatsRig, needsNats, startMember, startNats } from "../fleet/nats-rig.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
@@ -135,18 +133,7 @@ test(
     assert.equal(textOf(await client.call("desktop_echo", { mark: "across" })), "across");
     let found: readonly Borrowed[] = [];
     const nas = startCalls({
-      config: {
-        name: "nas",
-        servers: [nats.url],
-        credentials: { kind: "environment", variable: "FLEET_KEY" },
-        tlsCa: null,
-        operator: null,
-        import: ["laptop"],
-      },
-      values: { FLEET_KEY: nats.key("nas").seed },
-      clock: systemClock,
-      logger: silentLogger,
-      redact() {},
+      ...linkOptions({ url: nats.url, name: "nas", seed: nats.key("nas").seed }, { import: ["laptop"] }),
       lent: () => [],
       serve() {},
       onBorrowed: (backends) => {

@@ -10,6 +10,7 @@ import type { StatusReport } from "../../src/api/contract.ts";
 import type { FleetMachine, FleetReport } from "../../src/api/fleet-contract.ts";
 import type { FleetConfig } from "../../src/config/snapshot.ts";
 import { type Fleet, startFleet } from "../../src/fleet/fleet.ts";
+import { silentLogger } from "../../src/runtime/log/log.ts";
 import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleGlobal } from "../api/sample-report.ts";
@@ -147,6 +148,21 @@ export interface Member {
   sees(name: string): FleetMachine;
 }
 
+/** The options that every link of a machine has; it signs in with that seed. */
+export function linkOptions(
+  { url, name, seed }: { readonly url: string; readonly name: string; readonly seed: string },
+  config: Partial<FleetConfig> = {},
+) {
+  const credentials = { kind: "environment", variable: "FLEET_KEY" } as const;
+  return {
+    config: { name, servers: [url], credentials, tlsCa: null, operator: null, ...config },
+    values: { FLEET_KEY: seed },
+    clock: systemClock,
+    logger: silentLogger,
+    redact() {},
+  };
+}
+
 /** Ends with the test, unless it has. */
 export function startMember(
   t: Scope,
@@ -158,18 +174,9 @@ export function startMember(
   let status: StatusReport = { global: sampleGlobal(), shares: [] };
   const logger = createRecordingLogger();
   const fleet = startFleet({
-    config: {
-      name,
-      servers: [rig.url],
-      credentials: { kind: "environment", variable: "FLEET_KEY" },
-      tlsCa: null,
-      operator: null,
-      ...config,
-    },
-    values: { FLEET_KEY: secret },
+    ...linkOptions({ url: rig.url, name, seed: secret }, config),
     clock,
     logger,
-    redact: () => {},
     status: () => status,
   });
   t.after(() => fleet.end("stopped"));

@@ -14,14 +14,21 @@ import { callSubject, STREAM } from "../../../src/fleet/nats/subjects.ts";
 import type { OpenLink } from "../../../src/gateway/backends/links/backend-link.ts";
 import { openStreamLink } from "../../../src/gateway/backends/links/stream/stream-link.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { silentLogger as logger } from "../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { testLinkContract } from "../../gateway/backends/links/link-contract.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import type { Scope } from "../../support/temporary-folder.ts";
 import { forWholeFile } from "../../support/whole-file.ts";
-import { makeKey, type NatsRig, natsTest, needsNats, startMember, startNats } from "../nats-rig.ts";
+import {
+  linkOptions,
+  makeKey,
+  type NatsRig,
+  natsTest,
+  needsNats,
+  startMember,
+  startNats,
+} from "../nats-rig.ts";
 import { killAtRandom } from "./killed-at-random.ts";
 import {
   linesOf,
@@ -460,19 +467,10 @@ function machine(
   const { serve = () => {}, import: imported = [] } = more;
   let borrowed: readonly Borrowed[] = [];
   const calls = startCalls({
-    config: {
-      name,
-      servers: [rig.url],
-      credentials: { kind: "environment", variable: "FLEET_KEY" },
-      tlsCa: null,
-      operator: null,
-      export: more.serve === undefined ? [] : ["echo"],
-      import: imported,
-    },
-    values: { FLEET_KEY: rig.key(name).seed },
-    clock,
-    logger,
-    redact() {},
+    ...linkOptions(
+      { url: rig.url, name, seed: rig.key(name).seed },
+      { export: more.serve === undefined ? [] : ["echo"], import: imported },
+    ),
     lent: () => ["echo"],
     serve,
     onBorrowed: (backends) => {

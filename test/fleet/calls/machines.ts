@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type Duplex, duplexPair } from "node:stream";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { BackendConfig, FleetConfig } from "../../../src/config/snapshot.ts";
+import type { BackendConfig } from "../../../src/config/snapshot.ts";
 import { type Calls, startCalls } from "../../../src/fleet/calls/calls.ts";
 import type { DataSource, Standing } from "../../../src/gateway/backends/policy/required-data.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
@@ -18,7 +18,7 @@ import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { backendConfig } from "../../gateway/backends/pool/scripted-instance.ts";
 import type { Scope } from "../../support/temporary-folder.ts";
-import type { NatsRig } from "../nats-rig.ts";
+import { linkOptions, type NatsRig } from "../nats-rig.ts";
 
 export const TOOLS_SERVER = fileURLToPath(new URL("programs/tools.ts", import.meta.url));
 const MACHINE = fileURLToPath(new URL("programs/machine.ts", import.meta.url));
@@ -110,24 +110,10 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
       return calls.open(backend, onEnd);
     },
   });
-  const config: FleetConfig = {
-    name,
-    servers: [url],
-    credentials: { kind: "environment", variable: "FLEET_KEY" },
-    tlsCa: null,
-    operator: null,
-    export: exported,
-    import: imports,
-    together,
-  };
   const merged = together.length === 0 ? {} : { together: { sharesRoot, with: together } };
   await gateway.start({ ...NO_GATEWAY, backends, exports: exported, ...merged, ...plan.config });
   calls = startCalls({
-    config,
-    values: { FLEET_KEY: seed },
-    clock,
-    logger: silentLogger,
-    redact() {},
+    ...linkOptions({ url, name, seed }, { export: exported, import: imports, together }),
     lent: () => gateway.lent(),
     serve: (machine, backend, stream) => gateway.serveMachine(stream, machine, backend),
     lentPlaces: (names) => ({ sharesRoot, places: gateway.together.lentPlaces(names, sharesRoot) }),

@@ -108,11 +108,19 @@ export function joined(machine: Machine, code: string, more: Partial<JoinOptions
   return joinFleet({ ...machine, code: readJoinCode(code), name: "laptop", ...more });
 }
 
-/** Whether the server lets the machine in with what it keeps. */
-export async function linkOf(machine: Machine, { name, secret, address }: Membership): Promise<boolean> {
+/** What the machine keeps of its fleet: its key, and the authority of the server. */
+export async function keptBy(machine: Machine, { secret }: Membership) {
   const [seed, authority] = [await keptKey(machine, secret), await keptAuthority(machine.home)];
-  if (seed === null || authority === null) return false;
-  const link = await openLink({ address, authority, seed, inbox: inboxOf(name) }, machine.signal);
+  if (seed === null || authority === null) throw new Error("the machine keeps no key or no authority");
+  return { seed, authority };
+}
+
+/** Whether the server lets the machine in with what it keeps. */
+export async function linkOf(machine: Machine, membership: Membership): Promise<boolean> {
+  const { name, address } = membership;
+  const kept = await keptBy(machine, membership).catch(() => null);
+  if (kept === null) return false;
+  const link = await openLink({ address, ...kept, inbox: inboxOf(name) }, machine.signal);
   await link?.[Symbol.asyncDispose]();
   return link !== null;
 }

@@ -9,7 +9,6 @@ import { type Calls, type CallsOptions, startCalls } from "../../../src/fleet/ca
 import type { Borrowed } from "../../../src/fleet/calls/switchboard.ts";
 import { userSeed } from "../../../src/fleet/keys/nkey.ts";
 import { LAYER_STREAM_CONFIG } from "../../../src/fleet/layer/layer-bucket.ts";
-import { readCredentials } from "../../../src/fleet/nats/sign-in.ts";
 import {
   askSubject,
   BUCKET,
@@ -27,25 +26,23 @@ import {
   unheardInbox,
 } from "../../../src/fleet/nats/subjects.ts";
 import { probePermissions } from "../../../src/fleet/way-in/fleet-check.ts";
-import { keptAuthority, keptKey, type Membership } from "../../../src/fleet/way-in/membership.ts";
+import { keptAuthority, type Membership } from "../../../src/fleet/way-in/membership.ts";
 import { NOBODY, neededBy } from "../../../src/fleet/way-in/permissions.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
 import { forWholeFile } from "../../support/whole-file.ts";
-import { needsNats, startMember, startNats } from "../nats-rig.ts";
-import { found, invited, joined, LACKS_SERVER, type Machine, machines, present } from "./homes.ts";
+import { linkOptions, needsNats, startMember, startNats } from "../nats-rig.ts";
+import { found, invited, joined, keptBy, LACKS_SERVER, type Machine, machines, present } from "./homes.ts";
 
 const REAL = { skip: LACKS_SERVER };
 
 async function signedIn(t: Scope, machine: Machine, membership: Membership): Promise<NatsConnection> {
-  const [seed, ca] = [await keptKey(machine, membership.secret), await keptAuthority(machine.home)];
-  assert.ok(seed && ca);
+  const { seed, authority } = await keptBy(machine, membership);
   const connection = await connect({
     servers: [membership.address],
-    tls: { ca },
+    tls: { ca: authority },
     authenticator: nkeyAuthenticator(new TextEncoder().encode(userSeed(seed))),
     inboxPrefix: inboxOf(membership.name),
     reconnect: false,
@@ -148,19 +145,13 @@ test(
       membership: Membership,
       more: Partial<CallsOptions>,
     ): Promise<Calls> => {
-      const [seed, ca] = [await keptKey(machine, membership.secret), await keptAuthority(machine.home)];
-      assert.ok(seed && ca);
+      const { seed, authority } = await keptBy(machine, membership);
       const tlsCa = join(await temporaryFolder(t), "ca.pem");
-      await writeFile(tlsCa, ca);
+      await writeFile(tlsCa, authority);
       const { name, address } = membership;
       const lists = more.serve === undefined ? { import: ["*"] } : { export: ["files"] };
-      const credentials = { kind: "environment", variable: "FLEET_KEY" } as const;
       const running = startCalls({
-        config: { name, servers: [`tls://${address}`], credentials, tlsCa, operator: null, ...lists },
-        values: { FLEET_KEY: userSeed(seed) },
-        clock: systemClock,
-        logger: silentLogger,
-        redact() {},
+        ...linkOptions({ url: `tls://${address}`, name, seed: userSeed(seed) }, { tlsCa, ...lists }),
         lent: () => ["files"],
         serve() {},
         onBorrowed() {},
@@ -259,15 +250,21 @@ test("G1 without a key, or with one that nobody knows, nobody comes in", REAL, a
 const { signal } = new AbortController();
 const USE = { calls: true, sessions: false, signs: false, asksForKeys: true };
 
-async function probed(machine: Machine, membership: Membership, signs: boolean) {
-  const [seed, authority] = [await keptKey(machine, membership.secret), await keptAuthority(machine.home)];
-  assert.ok(seed && authority);
-  const { name, address } = membership;
-  const credentials = readCredentials(userSeed(seed));
-  assert.ok(credentials);
-  const server = `tls://${address}`;
-  const use = { ...USE, name, signs };
+function probedAt(
+  server: string,
+  seed: string,
+  authority: string | null,
+  use: typeof USE & { name: string },
+) {
+  const credentials = { kind: "nkey", seed } as const;
+  const { name } = use;
   return probePermissions({ server, name, credentials, authority, clock: systemClock, use }, signal);
+}
+
+async function probed(machine: Machine, membership: Membership, signs: boolean) {
+  const { seed, authority } = await keptBy(machine, membership);
+  const { name, address } = membership;
+  return probedAt(`tls://${address}`, userSeed(seed), authority, { ...USE, name, signs });
 }
 
 test("G1 what fleet init permits is what each machine needs, and no more", REAL, async () => {
@@ -308,15 +305,7 @@ test(
         }),
       );
     const before = await stored();
-    const probe = (name: string) => {
-      const credentials = readCredentials(rig.key(name).seed);
-      assert.ok(credentials);
-      const use = { ...USE, name };
-      return probePermissions(
-        { server: rig.url, name, credentials, authority: null, clock: systemClock, use },
-        signal,
-      );
-    };
+    const probe = (name: string) => probedAt(rig.url, rig.key(name).seed, null, { ...USE, name });
     const { lacks, exceeds } = await probe("laptop");
     assert.deepEqual(lacks, []);
     assert.equal(exceeds.length, 7);
