@@ -55,6 +55,7 @@ import {
   fleetReportShape,
 } from "./fleet-contract.ts";
 import { foundServersShape } from "./found-server.ts";
+import { secretChangeShape, secretListShape, secretRequest, setSecretRequest } from "./home-secrets.ts";
 import { mcpAddressRequest, mcpAddressShape } from "./mcp-address.ts";
 import { BODY_LIMIT_BYTES, type Operation, operation, requireReach } from "./operation.ts";
 import { auditReportShape, auditRequest, logReportShape, logRequest } from "./records-contract.ts";
@@ -84,7 +85,6 @@ import {
   unsentRequest,
   verifyRequest,
 } from "./requests.ts";
-import { secretChangeShape, secretListShape, secretRequest, setSecretRequest } from "./secret-keeper.ts";
 import { timelineReportShape } from "./timeline-contract.ts";
 import {
   approveToolsReportShape,

@@ -1,6 +1,6 @@
 // The management API and the page, at the gateway's address or the page's own. They start after the service and end before it.
 import { Access } from "../api/http/access.ts";
-import type { DoorSettings, ManagementDoor } from "../api/http/management-door.ts";
+import type { HttpApi, HttpApiSettings } from "../api/http/http-api.ts";
 import type { Control } from "../api/operations.ts";
 import type { Events } from "../api/server/event-streams.ts";
 import { MANAGEMENT_DEFAULT, type ServerConfig } from "../config/snapshot.ts";
@@ -15,7 +15,7 @@ type AccessOperation = "openPage" | "grantOwner" | "makeToken" | "forgetToken";
 
 interface ManagementParts {
   readonly home: string;
-  readonly door: ManagementDoor;
+  readonly httpApi: HttpApi;
   readonly service: Pick<SentinelService, "control" | "server">;
   /** Every operation except those that grant access, which are made here. */
   readonly control: Omit<Control, AccessOperation>;
@@ -26,10 +26,10 @@ interface ManagementParts {
 
 /** The home's lock must be held. */
 export async function openManagement(parts: ManagementParts) {
-  const { home, door, service, control, events, clock, logger } = parts;
+  const { home, httpApi, service, control, events, clock, logger } = parts;
   const grants = await Access.open({ home, clock, logger });
-  const settings = (): DoorSettings => doorSettings(service.server());
-  const page = new PageListener({ take: door.take, access: grants, clock, logger });
+  const settings = (): HttpApiSettings => httpApiSettings(service.server());
+  const page = new PageListener({ take: httpApi.take, access: grants, clock, logger });
   const atGateway = (): string | null => service.control.status().gateway?.url ?? null;
   const access: Pick<Control, AccessOperation> = {
     async openPage() {
@@ -40,11 +40,11 @@ export async function openManagement(parts: ManagementParts) {
       if (endpoint === null) page.look();
       return { url: `${url}#${secret}`, expires_at: isoTime(untilMs) };
     },
-    grantOwner: ({ code }) => ({ until: isoTime(door.owners.grant(code)) }),
+    grantOwner: ({ code }) => ({ until: isoTime(httpApi.owners.grant(code)) }),
     makeToken: () => grants.makeToken(),
     forgetToken: () => grants.forgetToken(),
   };
-  const opened = door.open({ control, events, access: grants, settings });
+  const opened = httpApi.open({ control, events, access: grants, settings });
   // Browsers that signed in with an earlier daemon come back to the same port.
   if (grants.pagePort !== null && grants.untilMs() !== null && atGateway() === null && settings().isEnabled) {
     await page
@@ -64,7 +64,7 @@ export async function openManagement(parts: ManagementParts) {
 
 const OWN_MACHINE = { host: "127.0.0.1", management: MANAGEMENT_DEFAULT };
 
-function doorSettings(server: ServerConfig | null): DoorSettings {
+function httpApiSettings(server: ServerConfig | null): HttpApiSettings {
   const { host, management } = server ?? OWN_MACHINE;
   return {
     isEnabled: management.enabled ?? isLoopback(host),
@@ -75,7 +75,7 @@ function doorSettings(server: ServerConfig | null): DoorSettings {
 }
 
 /** Throws `gateway_off`. */
-function requireServed({ isEnabled }: DoorSettings): void {
+function requireServed({ isEnabled }: HttpApiSettings): void {
   if (isEnabled) return;
   throw new MountaineerError(
     "gateway_off",

@@ -1,7 +1,7 @@
 // The daemon in the foreground: one for each home. It serves until it is stopped, or has handed over.
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import { ManagementDoor } from "../api/http/management-door.ts";
+import { HttpApi } from "../api/http/http-api.ts";
 import type { MonitorOptions } from "../api/in-process.ts";
 import type { Control } from "../api/operations.ts";
 import { startManagementServer } from "../api/server/server.ts";
@@ -133,10 +133,10 @@ async function run(options: RunOptions): Promise<void> {
     };
     // The connections end after the service, which answers requests in flight on them.
     const connections = stack.use(createMcpConnections(clock));
-    const door = new ManagementDoor({ clock, logger, page: options.page ?? null });
+    const httpApi = new HttpApi({ clock, logger, page: options.page ?? null });
     const service = stack.use(
       await startSentinelService({
-        beside: door.take,
+        beside: httpApi.take,
         home,
         place,
         environment,
@@ -161,7 +161,17 @@ async function run(options: RunOptions): Promise<void> {
     }
     const isLocked = (): boolean => held?.isHeld === true;
     const daemonLog = createLogReader(filePath, clock);
-    await serve(options, { service, door, daemonLog, charge, isLocked, connections, logger, clock, stack });
+    await serve(options, {
+      service,
+      httpApi,
+      daemonLog,
+      charge,
+      isLocked,
+      connections,
+      logger,
+      clock,
+      stack,
+    });
   } finally {
     await stack[Symbol.asyncDispose]();
   }
@@ -214,7 +224,7 @@ interface ServeParts {
   readonly service: SentinelService;
   readonly daemonLog: Control["daemonLog"];
   /** The management API at the gateway's address. */
-  readonly door: ManagementDoor;
+  readonly httpApi: HttpApi;
   readonly charge: DisposalStack;
   /** True while this process has the home's lock. */
   readonly isLocked: () => boolean;
@@ -227,7 +237,7 @@ interface ServeParts {
 /** Opens the sockets; resolves at a stop, or after a handover when all requests in flight are served. */
 async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   const { home, configPath, signal, forceSignal, reloadRequests, predecessor, keeper, program } = options;
-  const { service, door, daemonLog, charge, isLocked, connections, logger, clock, stack } = parts;
+  const { service, httpApi, daemonLog, charge, isLocked, connections, logger, clock, stack } = parts;
   const noteFailure = (error: unknown): void =>
     logger.warn("stop was not clean", { reason: errorText(error) });
   forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
@@ -243,7 +253,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
           // Commands under way end first, so that their callers get answers.
           const settled = Promise.all([management.settled(), overHttp.settled()]);
           await settledWithin(clock, COMMANDS_MS, settled);
-          door.handsOver();
+          httpApi.handsOver();
           await closeForNext(home, { sockets, stack, clock, noteFailure });
           await service.handing.giveUp(() => handover.successor);
           await charge[Symbol.asyncDispose]();
@@ -289,7 +299,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   };
   const events = service.stream;
   const overHttp = sockets.use(
-    await openManagement({ home, door, service, control: common, events, clock, logger }),
+    await openManagement({ home, httpApi, service, control: common, events, clock, logger }),
   );
   const control: Control = { ...common, ...overHttp.access };
   const management = sockets.use(
@@ -323,7 +333,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       await clock.sleep(ORPHANED_MS);
     });
     const left = service.handing.leave(next);
-    door.hasMoved();
+    httpApi.hasMoved();
     await Promise.race([left, whenAborted(signal), shortly]);
     next.letGo();
   }

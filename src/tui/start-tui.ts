@@ -1,6 +1,6 @@
 // Starts the live view: its data source, its screens, and the terminal, which it restores at the end.
 
-import type { HttpDoor } from "../api/client/http-exchange.ts";
+import type { HttpEndpoint } from "../api/client/http-exchange.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { settledWithin, systemClock } from "../runtime/time/clock.ts";
 import type { Frame, Strip } from "./terminal/frame.ts";
@@ -18,7 +18,7 @@ export interface TuiOptions {
   /** What `--config` names, absolute; null when it is not given. */
   readonly configPath: string | null;
   /** The daemon of another machine; null: that of this home. */
-  readonly door: HttpDoor | null;
+  readonly endpoint: HttpEndpoint | null;
   readonly style: TuiStyle;
   /** Key of the screen that is shown first; null: the dashboard. */
   readonly screen: string | null;
@@ -36,7 +36,7 @@ export interface TuiOptions {
  * when the daemon uses another configuration than `configPath`.
  */
 export async function startTui(options: TuiOptions): Promise<void> {
-  const { home, configPath, door, style, screen, strip, yieldInterrupts, signal } = options;
+  const { home, configPath, endpoint, style, screen, strip, yieldInterrupts, signal } = options;
   prepareEnvironment(style.color);
   // Before anything is drawn: the terminal would show keys typed meanwhile, and move what is drawn.
   process.stdin.setRawMode(true);
@@ -47,7 +47,7 @@ export async function startTui(options: TuiOptions): Promise<void> {
     { createPrompt },
     { createLentTerminal },
     { createScreens },
-    { doorConnection, homeConnection, startDaemonLink },
+    { endpointConnection, homeConnection, startDaemonLink },
     { startSyncSession },
     { createDaemonSource },
   ] = await Promise.all([
@@ -64,7 +64,7 @@ export async function startTui(options: TuiOptions): Promise<void> {
   signal.throwIfAborted();
   const leave = new AbortController();
   const until = AbortSignal.any([signal, leave.signal]);
-  const connect = door === null ? homeConnection(home) : doorConnection(door, until);
+  const connect = endpoint === null ? homeConnection(home) : endpointConnection(endpoint, until);
   const link = startDaemonLink({ connect, signal: until });
   const source = createDaemonSource({ link, configPath });
   const session = startSyncSession(source, until);

@@ -9,7 +9,7 @@ import { type Ask, OPERATIONS, type OperationName, type OutputOf, requestPath } 
 import { readDaemonNote } from "../socket/daemon-note.ts";
 import { defaultSocketPath, MCP_SOCKET } from "../socket/private-socket.ts";
 import { type EventStream, openEventStream, type StreamedEvent } from "./event-client.ts";
-import { exchange, type HttpDoor, type Listener, strange } from "./http-exchange.ts";
+import { exchange, type HttpEndpoint, type Listener, strange } from "./http-exchange.ts";
 
 // The daemon's thread never blocks and says every 2 s that a request is under way, so 6 s of silence are a hang.
 const SILENCE_DEADLINE_MS = 6_000;
@@ -111,18 +111,18 @@ function notAllowed(path: string, cause: unknown): MountaineerError {
 }
 
 /**
- * The daemon behind a door of another machine. Rejects with `usage` for an address that would show the token to the
+ * A daemon reached over HTTP. Rejects with `usage` for an address that would show the token to the
  * network, `daemon_unreachable` while none answers or it is starting, and `not_signed_in` for a wrong token.
  */
-export async function connectToDoor(
-  door: HttpDoor,
+export async function connectToEndpoint(
+  endpoint: HttpEndpoint,
   signal: AbortSignal,
   options: ConnectOptions = {},
 ): Promise<DaemonClient> {
-  requirePrivate(door.origin);
+  requirePrivate(endpoint.origin);
   const nothing = { socketPath: "", mcpSocketPath: "", pid: null, startedAt: null };
-  const { global } = await createClient({ at: door, ...nothing }, options).ask("status", null, signal);
-  return createClient({ at: door, ...nothing, pid: global.pid, startedAt: global.started_at }, options);
+  const { global } = await createClient({ at: endpoint, ...nothing }, options).ask("status", null, signal);
+  return createClient({ at: endpoint, ...nothing, pid: global.pid, startedAt: global.started_at }, options);
 }
 
 /** Throws `usage`. */
@@ -135,7 +135,7 @@ export function requirePrivate({ protocol, hostname }: URL): void {
 }
 
 interface FoundDaemon extends Pick<DaemonClient, "socketPath" | "mcpSocketPath" | "pid" | "startedAt"> {
-  /** Its socket, or its door. */
+  /** The path of the socket, or the HTTP endpoint. */
   readonly at: Listener["at"];
 }
 

@@ -8,8 +8,8 @@ import type { Clock } from "../../runtime/time/clock.ts";
 
 const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
 
-/** The management API where it is served over HTTP. */
-export interface HttpDoor {
+/** Where the management API answers over HTTP. */
+export interface HttpEndpoint {
   /** `https://host:port`, without a path. */
   readonly origin: URL;
   /** A secret: goes into a header, and nowhere else. */
@@ -18,8 +18,8 @@ export interface HttpDoor {
 
 /** Whom to ask, and how long a daemon may show no sign of life. */
 export interface Listener {
-  /** The daemon's socket, or its door. */
-  readonly at: string | HttpDoor;
+  /** The path of the daemon's socket, or its HTTP endpoint. */
+  readonly at: string | HttpEndpoint;
   readonly pid: number | null;
   readonly clock: Clock;
   readonly silenceMs: number;

@@ -64,9 +64,9 @@ interface Draft {
 /** Resolves with the exit code. Rejects with `client_unreadable`, `usage` and `config_…`; nothing is written then. */
 export async function importServers(context: CommandContext, options: ImportOptions): Promise<number> {
   const words = options.words.map(wordOf);
-  const keeper = await openSecrets(context);
+  const store = await openSecrets(context);
   const kept = new Set(
-    (await keeper.list()).secrets.flatMap(({ name, kept: place }) => (place === null ? [] : [name])),
+    (await store.list()).secrets.flatMap(({ name, kept: place }) => (place === null ? [] : [name])),
   );
   const surroundings = {
     userHome: findPlace(process.env).userHome,
@@ -105,7 +105,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
   }
   let started: readonly (BackendStatus | null)[] = [];
   const newSecrets = draft.added.flatMap(({ secrets }) => [...secrets]);
-  await keepWhile(keeper, newSecrets, context.signal, async () => {
+  await keepWhile(store, newSecrets, context.signal, async () => {
     if (draft.hasToken) await makeToken(context);
     const report = await changeConfig(context, async (ask, { daemon }) => {
       const request = { text: draft.after, expected_sha256: draft.seenSha256, source: "cli" };

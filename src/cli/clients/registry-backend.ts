@@ -1,5 +1,5 @@
 // `backends add --registry`: asks for the inputs of a server in the registry, and keeps their secrets after a person agreed.
-import { keptNames } from "../../api/secret-keeper.ts";
+import { keptNames } from "../../api/home-secrets.ts";
 import type { TypedBackend } from "../../config/edit/new-backend.ts";
 import { HIDDEN } from "../../config/shown-values.ts";
 import { isSecretHeader, isSecretVariable } from "../../config/values/backend-names.ts";
@@ -53,9 +53,9 @@ export async function registryBackend(
       : { url, headers: new Map([...written(texts), ...typed.headers]) }),
   };
   if (!(await isAgreed(context, server, made, texts, order.yes))) return null;
-  const keeper = await openSecrets(context);
+  const store = await openSecrets(context);
   for (const [input, name] of secrets)
-    await keeper.set(name, order.given.get(input) ?? "", null, context.signal);
+    await store.set(name, order.given.get(input) ?? "", null, context.signal);
   return made;
 }
 

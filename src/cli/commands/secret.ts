@@ -34,9 +34,9 @@ const secretSetCommand = command("secret set", {
   },
   async run(context, { name, in: place }) {
     const { readSecretValue } = await import("../input/secret-question.ts");
-    const keeper = await openSecrets(context);
+    const store = await openSecrets(context);
     const value = await readSecretValue(name, context);
-    const change = await keeper.set(name, value, place, context.signal);
+    const change = await store.set(name, value, place, context.signal);
     showResult(context, change, (paint) => [doneLine(paint, `${name} is kept: ${placeName(change.kept)}`)]);
     if (!context.json) await applySecret(context);
   },

@@ -2,7 +2,7 @@
 
 import { homedir, hostname, userInfo } from "node:os";
 import { dirname, resolve } from "node:path";
-import type { HttpDoor } from "../../api/client/http-exchange.ts";
+import type { HttpEndpoint } from "../../api/client/http-exchange.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { daemonLogPath } from "../in-process/open.ts";
 import { type CommandContext, command } from "../input/command.ts";
@@ -62,15 +62,23 @@ export const tuiCommand = command("tui", {
         hint: "mountaineer tui --plain needs none; mountaineer status and mountaineer config show print the same once",
       });
     }
-    const door = await readDoor(context, url, tokenFile);
+    const endpoint = await readEndpoint(context, url, tokenFile);
     if (isPlain) {
       const { startPlain } = await import("../../tui/plain/plain-view.ts");
-      await startPlain({ home, door, print: context.print, input: process.stdin, signal });
+      await startPlain({ home, endpoint, print: context.print, input: process.stdin, signal });
       return 0;
     }
     const { startTui } = await import("../../tui/start-tui.ts");
     const first = SCREENS[screen ?? "dashboard"] ?? null;
-    await startTui({ home, configPath, door, style: stdoutStyle, screen: first, yieldInterrupts, signal });
+    await startTui({
+      home,
+      configPath,
+      endpoint,
+      style: stdoutStyle,
+      screen: first,
+      yieldInterrupts,
+      signal,
+    });
     return 0;
   },
 });
@@ -82,11 +90,11 @@ function parseUrl(text: string): URL | null {
 }
 
 /** The address and token of another machine's daemon; null for the home's own daemon. Rejects with `usage`. */
-async function readDoor(
+async function readEndpoint(
   { signal }: CommandContext,
   origin: URL | null,
   file: string | null,
-): Promise<HttpDoor | null> {
+): Promise<HttpEndpoint | null> {
   if (origin === null) {
     if (file === null) return null;
     throw new MountaineerError("usage", "--token-file is for --url");

@@ -237,15 +237,15 @@ async function withoutTypedSecrets(
   const { ask } = context;
   const [first] = found;
   if (ask === null && first !== undefined) throw refusal(name, first);
-  const keeper = await openSecrets(context);
-  const taken = new Set((await keeper.list()).secrets.map((secret) => secret.name));
+  const store = await openSecrets(context);
+  const taken = new Set((await store.list()).secrets.map((secret) => secret.name));
   const env = new Map(typed.env);
   const headers = new Map(typed.headers);
   for (const { table, key, value } of found) {
     const secret = freeSecretName(`${name}-${key}`, (one) => taken.has(one));
     const question = `The value of ${harmless(key)} seems to be a secret. Keep it as secret:${secret}, and not in the file? [Y/n] `;
     if (/^n/i.test((await ask?.(question)) ?? "")) continue;
-    await keeper.set(secret, value, null, context.signal);
+    await store.set(secret, value, null, context.signal);
     taken.add(secret);
     const texts = table === "env" ? env : headers;
     texts.set(

@@ -28,7 +28,7 @@ export const openDoctor = async ({ home, configPath }: CommandContext) =>
   (await import("../../doctor/doctor.ts")).createDoctor({ home, configPath });
 
 export const openSecrets = async ({ home, configPath }: CommandContext) =>
-  (await import("../../daemon/compose/secret-keeper.ts")).openSecretKeeper({ home, configPath });
+  (await import("../../daemon/compose/home-secrets.ts")).openHomeSecrets({ home, configPath });
 
 export const openSignIn = async ({ home, configPath }: CommandContext) =>
   (await import("../../daemon/in-process-sign-in.ts")).openBackendSignIn({ home, configPath });

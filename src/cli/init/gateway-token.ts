@@ -1,5 +1,5 @@
 // The token for HTTP clients that `init`, `import` and `backends add` make with the first MCP server.
-import { keptNames } from "../../api/secret-keeper.ts";
+import { keptNames } from "../../api/home-secrets.ts";
 import { newToken, TOKEN_REFERENCE, TOKEN_SECRET } from "../../config/edit/gateway-token.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { openSecrets } from "../in-process/open.ts";
@@ -7,10 +7,10 @@ import type { CommandContext } from "../input/command.ts";
 
 /** Keeps a new token and resolves with its value; null if a token is kept already, which stays. */
 export async function makeToken(context: CommandContext): Promise<string | null> {
-  const keeper = await openSecrets(context);
-  if (keptNames(await keeper.list()).has(TOKEN_SECRET)) return null;
+  const store = await openSecrets(context);
+  if (keptNames(await store.list()).has(TOKEN_SECRET)) return null;
   const token = newToken();
-  await keeper.set(TOKEN_SECRET, token, null, context.signal);
+  await store.set(TOKEN_SECRET, token, null, context.signal);
   return token;
 }
 

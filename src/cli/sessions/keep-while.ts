@@ -1,9 +1,9 @@
 // Keeps secrets before the configuration names them, because a running daemon applies the file at once.
-import type { SecretKeeper } from "../../api/secret-keeper.ts";
+import type { HomeSecrets } from "../../api/home-secrets.ts";
 
 /** Keeps the secrets and runs `write`; if `write` fails, removes the secrets again and rejects with the same error. */
 export async function keepWhile<T>(
-  keeper: Pick<SecretKeeper, "set" | "remove">,
+  store: Pick<HomeSecrets, "set" | "remove">,
   secrets: Iterable<readonly [name: string, value: string]>,
   signal: AbortSignal,
   write: () => Promise<T>,
@@ -11,12 +11,12 @@ export async function keepWhile<T>(
   const kept: string[] = [];
   try {
     for (const [name, value] of secrets) {
-      await keeper.set(name, value, null, signal);
+      await store.set(name, value, null, signal);
       kept.push(name);
     }
     return await write();
   } catch (error) {
-    for (const name of kept) await keeper.remove(name, signal);
+    for (const name of kept) await store.remove(name, signal);
     throw error;
   }
 }

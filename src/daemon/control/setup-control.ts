@@ -1,7 +1,8 @@
 // Operations for adding a share or a backend: discovery, a server's shares, the registry, secrets.
+
+import { keptNames } from "../../api/home-secrets.ts";
 import { findMcpAddress, hasNoPath } from "../../api/mcp-address.ts";
 import type { Control } from "../../api/operations.ts";
-import { keptNames } from "../../api/secret-keeper.ts";
 import { parseHost } from "../../config/values/host.ts";
 import { parseServerShareName, parseUserName } from "../../config/values/names.ts";
 import { askRegistry, registryAddress, searchRegistry } from "../../registry/registry-client.ts";
@@ -10,7 +11,7 @@ import { type RegistryInput, type RegistryServer, readServerJson } from "../../r
 import { MountaineerError } from "../../runtime/errors.ts";
 import { ENCRYPTION_KEY } from "../../secrets/encrypted-files.ts";
 import { foundServers } from "../compose/found-servers.ts";
-import { openSecretKeeper } from "../compose/secret-keeper.ts";
+import { openHomeSecrets } from "../compose/home-secrets.ts";
 import { openFirstMeeting } from "./first-meeting.ts";
 
 interface SetupParts {
@@ -20,7 +21,7 @@ interface SetupParts {
 }
 
 export function createSetupControl({ home, configPath, reload }: SetupParts) {
-  const keeper = () => openSecretKeeper({ home, configPath });
+  const store = () => openHomeSecrets({ home, configPath });
   return {
     discover: async (_, signal) => ({ servers: [...(await foundServers(signal))] }),
     async shareNames(typed, signal) {
@@ -51,7 +52,7 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
     async registryServer({ server, name, values }, signal) {
       const found = readServerJson(await askRegistry(registryAddress(), server, signal));
       const notes: string[] = [];
-      const keptSecrets = async () => keptNames(await keeper().list());
+      const keptSecrets = async () => keptNames(await store().list());
       const options = { name, given: new Map(Object.entries(values)), typed: new Set<string>() };
       const surroundings = { ask: null, note: (text: string) => void notes.push(text), keptSecrets };
       const about = { ...entryOf(found), inputs: inputsOf(found).map(inputWire) };
@@ -71,16 +72,16 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
     mcpAddress: async ({ url }, signal) => ({
       url: hasNoPath(url) ? await findMcpAddress(url, signal) : null,
     }),
-    secrets: () => keeper().list(),
+    secrets: () => store().list(),
     async setSecret({ name, value }, signal) {
       refuseOwnKey(name);
-      const kept = await keeper().set(name, value, null, signal);
+      const kept = await store().set(name, value, null, signal);
       await reload({ secrets: true }, signal);
       return kept;
     },
     async removeSecret({ name }, signal) {
       refuseOwnKey(name);
-      return keeper().remove(name, signal);
+      return store().remove(name, signal);
     },
   } satisfies Partial<Control>;
 }

@@ -94,7 +94,7 @@ export async function playLive(
     look().catch((error: unknown) => {
       if (!ending.aborted) failed.abort(error);
     });
-    const shown = { home: stage.layout.home, configPath: null, door: null, screen: null };
+    const shown = { home: stage.layout.home, configPath: null, endpoint: null, screen: null };
     const until = AbortSignal.any([signal, failed.signal]);
     await startTui({ ...shown, style, yieldInterrupts, strip, signal: until });
   } finally {

@@ -1,7 +1,7 @@
 // The one connection of all screens to the daemon: followed over its restarts, with the newest status.
-import { connectToDaemon, connectToDoor, type DaemonClient } from "../../api/client/client.ts";
+import { connectToDaemon, connectToEndpoint, type DaemonClient } from "../../api/client/client.ts";
 import { type FollowNotice, followDaemon } from "../../api/client/follow-daemon.ts";
-import type { HttpDoor } from "../../api/client/http-exchange.ts";
+import type { HttpEndpoint } from "../../api/client/http-exchange.ts";
 import type { StatusReport, StreamEvent } from "../../api/contract.ts";
 import { expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
@@ -38,9 +38,9 @@ export function homeConnection(home: string): LinkOptions["connect"] {
   return () => connectToDaemon(home);
 }
 
-/** Finds the daemon of a door. */
-export function doorConnection(door: HttpDoor, signal: AbortSignal): LinkOptions["connect"] {
-  return () => connectToDoor(door, signal);
+/** Connects to a daemon over HTTP. */
+export function endpointConnection(endpoint: HttpEndpoint, signal: AbortSignal): LinkOptions["connect"] {
+  return () => connectToEndpoint(endpoint, signal);
 }
 
 /** Follows from the next turn on, until `signal` aborts. */

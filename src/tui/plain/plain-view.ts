@@ -3,7 +3,7 @@
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import type { ApprovalsReport } from "../../api/approval-contract.ts";
-import type { HttpDoor } from "../../api/client/http-exchange.ts";
+import type { HttpEndpoint } from "../../api/client/http-exchange.ts";
 import type { BackendStatus, Condition, ShareStatus, StatusReport } from "../../api/contract.ts";
 import { backendWords, publishedText } from "../../api/words/backend-words.ts";
 import { shareWords } from "../../api/words/share-words.ts";
@@ -15,7 +15,7 @@ import { catalogItems, searchItems } from "../catalog/catalog-items.ts";
 import { type Actions, createActions } from "../dashboard/actions.ts";
 import { actionCommands } from "../dashboard/dashboard-screen.ts";
 import { createEventRing, type EventRing } from "../events/event-ring.ts";
-import { type DaemonLink, doorConnection, homeConnection, startDaemonLink } from "../link/daemon-link.ts";
+import { type DaemonLink, endpointConnection, homeConnection, startDaemonLink } from "../link/daemon-link.ts";
 import { absenceText } from "../terminal/connection.ts";
 import { matchingCommands } from "../terminal/palette.ts";
 import { createPrompt, type Prompt } from "../terminal/prompt.ts";
@@ -354,21 +354,21 @@ interface PlainStart {
   /** Absolute. */
   readonly home: string;
   /** The daemon of another machine; null: that of this home. */
-  readonly door: HttpDoor | null;
+  readonly endpoint: HttpEndpoint | null;
   readonly print: (text: string) => void;
   readonly input: Readable;
   readonly signal: AbortSignal;
 }
 
 /** Until a person leaves, the input ends, or `signal` aborts, whose reason it then rejects with. */
-export async function startPlain({ home, door, print, input, signal }: PlainStart): Promise<void> {
+export async function startPlain({ home, endpoint, print, input, signal }: PlainStart): Promise<void> {
   const leave = new AbortController();
   const until = AbortSignal.any([signal, leave.signal]);
-  const connect = door === null ? homeConnection(home) : doorConnection(door, until);
+  const connect = endpoint === null ? homeConnection(home) : endpointConnection(endpoint, until);
   const link = startDaemonLink({ connect, signal: until });
   const view = createPlainView({
     link,
-    isElsewhere: door !== null,
+    isElsewhere: endpoint !== null,
     say: (line) => print(`${line}\n`),
     clock: systemClock,
     signal: until,

@@ -6,7 +6,7 @@ import { openApiDocument } from "../../../src/api/http/openapi.ts";
 import { OPERATIONS } from "../../../src/api/operations.ts";
 import { objectOf } from "../../../src/runtime/text/json-object.ts";
 import { forWholeFile } from "../../support/whole-file.ts";
-import { startDoor } from "./door-rig.ts";
+import { startHttpApi } from "./http-api-rig.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -126,11 +126,11 @@ test("pin: which operations need leave, and which never leave the machine", () =
 });
 
 describe("each operation answers as the document says", () => {
-  const door = forWholeFile((t) => startDoor(t, { settings: { runsCommands: true } }));
+  const api = forWholeFile((t) => startHttpApi(t, { settings: { runsCommands: true } }));
   for (const { path, method, operation } of documented()) {
     if (operation["operationId"] === "events") continue;
     it(`${method.toUpperCase()} ${path}`, async () => {
-      const rig = await door();
+      const rig = await api();
       const schema = objectOf(
         objectOf(objectOf(objectOf(operation["requestBody"])["content"])["application/json"])["schema"],
       );

@@ -1,7 +1,7 @@
 // Shows what an added server will run and where credentials go, and writes it after a yes.
 
 import { type ComponentChild, h } from "preact";
-import { keptNames } from "../../../api/secret-keeper.ts";
+import { keptNames } from "../../../api/home-secrets.ts";
 import {
   newToken,
   TOKEN_BLOCK,

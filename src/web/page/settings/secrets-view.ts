@@ -1,6 +1,6 @@
 // The secrets of this home: which are kept, what uses them, and a form that keeps one. No value ever comes here.
 import { type ComponentChild, h } from "preact";
-import type { SecretListReport } from "../../../api/secret-keeper.ts";
+import type { SecretListReport } from "../../../api/home-secrets.ts";
 import { DeclaredForm, neededText, textIn } from "../add/declared-form.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";

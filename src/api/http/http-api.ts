@@ -46,7 +46,7 @@ const BODIES_LIMIT_BYTES = 64 * 1024 * 1024;
 const OPEN_WAIT_MS = 10_000;
 
 /** What of `[server]` counts here. */
-export interface DoorSettings {
+export interface HttpApiSettings {
   readonly isEnabled: boolean;
   readonly runsCommands: boolean;
   /** As `OwnNames`. */
@@ -54,16 +54,16 @@ export interface DoorSettings {
   readonly allowed: readonly string[];
 }
 
-interface DoorParts {
+interface HttpApiParts {
   /** What it lacks is not served. */
   readonly control: Partial<Control>;
   readonly events: Events | null;
   readonly access: Access;
   /** As they are now. */
-  readonly settings: () => DoorSettings;
+  readonly settings: () => HttpApiSettings;
 }
 
-interface DoorOptions {
+interface HttpApiOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Null: there is no page, and the API alone is served. */
@@ -71,7 +71,7 @@ interface DoorOptions {
 }
 
 /** What is served between `open` and its end. */
-interface Opened extends DoorParts {
+interface Opened extends HttpApiParts {
   readonly streams: EventStreams | null;
   readonly performer: Performer;
   readonly stopping: AbortSignal;
@@ -80,10 +80,10 @@ interface Opened extends DoorParts {
 /** Who asks: with the token, or with the secret of a session of the page. */
 type Visitor = "token" | { readonly secret: string; readonly untilMs: number };
 
-export class ManagementDoor {
+export class HttpApi {
   /** Of tabs of the page. */
   readonly owners: OwnerRights;
-  readonly #options: DoorOptions;
+  readonly #options: HttpApiOptions;
   readonly #bodies: BodyIntake;
   readonly #wrong: WrongTokens;
   readonly #first = Promise.withResolvers<void>();
@@ -91,7 +91,7 @@ export class ManagementDoor {
   #moving: ReturnType<typeof Promise.withResolvers<void>> | null = null;
   #opened: Opened | null = null;
 
-  constructor(options: DoorOptions) {
+  constructor(options: HttpApiOptions) {
     this.#options = options;
     this.owners = new OwnerRights(options.clock);
     this.#bodies = new BodyIntake(options.clock, BODIES_LIMIT_BYTES);
@@ -110,7 +110,7 @@ export class ManagementDoor {
    * Serves from now on. Disposing ends streams, aborts what is under way, and refuses what comes later, so that it is asked
    * again where it will be served.
    */
-  open(parts: DoorParts): AsyncDisposable & { settled(): Promise<unknown> } {
+  open(parts: HttpApiParts): AsyncDisposable & { settled(): Promise<unknown> } {
     const { clock, logger } = this.#options;
     const { events } = parts;
     const stopping = new AbortController();
@@ -212,7 +212,7 @@ export class ManagementDoor {
     else answerFile(exchange, file);
   }
 
-  async #manage(exchange: Exchange, path: string, opened: Opened, settings: DoorSettings): Promise<void> {
+  async #manage(exchange: Exchange, path: string, opened: Opened, settings: HttpApiSettings): Promise<void> {
     const { request } = exchange;
     const foreign = refusalOfOrigin(request);
     if (foreign !== null) {
@@ -331,7 +331,7 @@ export class ManagementDoor {
     return visitor;
   }
 
-  async #session(exchange: Exchange, opened: Opened, settings: DoorSettings): Promise<void> {
+  async #session(exchange: Exchange, opened: Opened, settings: HttpApiSettings): Promise<void> {
     const { request } = exchange;
     const { method } = request;
     const { access } = opened;
@@ -351,7 +351,7 @@ export class ManagementDoor {
     else this.#notAllowed(exchange, "GET, POST, DELETE");
   }
 
-  async #signIn(exchange: Exchange, access: Access, settings: DoorSettings): Promise<void> {
+  async #signIn(exchange: Exchange, access: Access, settings: HttpApiSettings): Promise<void> {
     const text = await this.#body(exchange, SIGN_IN_LIMIT_BYTES);
     if (text === null) return;
     const asked: SignInText = readSignIn(text);
@@ -396,7 +396,7 @@ function isTaken(path: string): boolean {
 }
 
 /** It would be let in now, but for who asks. */
-function isServed(request: IncomingMessage, settings: DoorSettings): boolean {
+function isServed(request: IncomingMessage, settings: HttpApiSettings): boolean {
   return settings.isEnabled && refusalOfHead(request, settings) === null;
 }
 
@@ -409,7 +409,7 @@ function visitorOf(request: IncomingMessage, access: Access): Visitor | null {
   return untilMs === null ? null : { secret, untilMs };
 }
 
-function sessionReport(untilMs: number, ownerUntilMs: number | null, { runsCommands }: DoorSettings) {
+function sessionReport(untilMs: number, ownerUntilMs: number | null, { runsCommands }: HttpApiSettings) {
   return {
     expires_at: isoTime(untilMs),
     may_run_commands: runsCommands || ownerUntilMs !== null,

@@ -12,7 +12,7 @@ import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { sampleSyncState, scriptedConfig } from "../sample-config.ts";
 import { scriptedGateway } from "../sample-gateway.ts";
-import { answerOf, request, SHELL, startDoor } from "./door-rig.ts";
+import { answerOf, request, SHELL, startHttpApi } from "./http-api-rig.ts";
 
 const JSON_TYPE = "Content-Type: application/json";
 
@@ -30,7 +30,7 @@ function sessionIn(body: string): string {
 }
 
 test("with the token everything of the table is served as on the socket", async (t) => {
-  const rig = await startDoor(t);
+  const rig = await startHttpApi(t);
   const status = await rig.ask("/manage/v1/status");
   assert.equal(status.status, 200);
   assert.equal(OPERATIONS.status.output.faultIn(await status.json()), null);
@@ -40,7 +40,7 @@ test("with the token everything of the table is served as on the socket", async 
 });
 
 test("E2 nobody comes in without the token, and a wrong one is as good as none", async (t) => {
-  const rig = await startDoor(t);
+  const rig = await startHttpApi(t);
   const wrong = `${rig.token.slice(0, -1)}${rig.token.endsWith("A") ? "B" : "A"}`;
   const heads = [
     [],
@@ -61,7 +61,7 @@ test("E2 nobody comes in without the token, and a wrong one is as good as none",
 });
 
 test("E2 a token that was replaced or forgotten opens nothing, and only its hash is in the home", async (t) => {
-  const rig = await startDoor(t);
+  const rig = await startHttpApi(t);
   const kept = await readFile(join(rig.home, "management.json"), "utf8");
   assert.ok(!kept.includes(rig.token.slice(4)));
   assert.equal((await stat(join(rig.home, "management.json"))).mode & 0o777, 0o600);
@@ -74,7 +74,7 @@ test("E2 a token that was replaced or forgotten opens nothing, and only its hash
 
 test("E4 whoever guesses waits for the answer", async (t) => {
   const clock = createManualClock();
-  const rig = await startDoor(t, { clock });
+  const rig = await startHttpApi(t, { clock });
   for (let count = 0; count < 10; count++) assert.equal((await rig.raw("GET /manage/v1/status")).status, 401);
   let isAnswered = false;
   const late = rig.raw("GET /manage/v1/status", [bearer("guess")]).then(({ status }) => {
@@ -91,7 +91,7 @@ test("E4 whoever guesses waits for the answer", async (t) => {
 });
 
 test("a name that is not this daemon's is refused, whatever else the request has (DNS rebinding)", async (t) => {
-  const rig = await startDoor(t, { settings: { allowed: ["nas.example.com"] } });
+  const rig = await startHttpApi(t, { settings: { allowed: ["nas.example.com"] } });
   for (const path of ["/", "/manage/v1/status", "/page/v1/session"]) {
     for (const host of [
       "evil.example",
@@ -118,7 +118,7 @@ test("a name that is not this daemon's is refused, whatever else the request has
 });
 
 test("a page of another origin is refused, one on another port of this machine, too", async (t) => {
-  const rig = await startDoor(t);
+  const rig = await startHttpApi(t);
   const own = `Origin: ${rig.origin}`;
   for (const header of [
     "Origin: https://evil.example",
@@ -150,7 +150,7 @@ test("a page of another origin is refused, one on another port of this machine, 
 
 test("a link signs one tab in, once, within its minute, and no cookie is set or counts", async (t) => {
   const clock = createManualClock();
-  const rig = await startDoor(t, { clock });
+  const rig = await startHttpApi(t, { clock });
   const { secret } = await rig.access.makeLink();
   const body = JSON.stringify({ link: secret });
   const signIn = () => rig.raw("POST /page/v1/session", withBody(body), body);
@@ -180,7 +180,7 @@ test("a link signs one tab in, once, within its minute, and no cookie is set or 
 
 test("a session ends after twelve hours, at the token's end, and when 64 newer ones have come", async (t) => {
   const clock = createManualClock();
-  const rig = await startDoor(t, { clock });
+  const rig = await startHttpApi(t, { clock });
   const byToken = (await rig.access.signIn(rig.token))?.secret ?? "";
   const { secret: code } = await rig.access.makeLink();
   const byLink = (await rig.access.redeem(code))?.secret ?? "";
@@ -197,7 +197,7 @@ test("a session ends after twelve hours, at the token's end, and when 64 newer o
 });
 
 test("B11 sessions and links are known to the daemon that follows", async (t) => {
-  const rig = await startDoor(t);
+  const rig = await startHttpApi(t);
   const used = await rig.access.makeLink();
   const session = (await rig.access.redeem(used.secret))?.secret ?? "";
   const { secret: code } = await rig.access.makeLink();
@@ -205,19 +205,19 @@ test("B11 sessions and links are known to the daemon that follows", async (t) =>
   const away = await rig.raw("GET /manage/v1/status", [bearer(rig.token)]);
   assert.equal(away.status, 503);
   assert.match(away.headers, /retry-after: 1/i);
-  const next = await startDoor(t, { home: rig.home });
+  const next = await startHttpApi(t, { home: rig.home });
   assert.notEqual(next.access.session(session), null);
   assert.notEqual(await next.access.redeem(code), null);
 });
 
 test("B11 what comes on an old connection after a handover is asked again where it is served", async (t) => {
-  const rig = await startDoor(t);
-  const next = await startDoor(t, { home: rig.home });
-  rig.door.handsOver();
+  const rig = await startHttpApi(t);
+  const next = await startHttpApi(t, { home: rig.home });
+  rig.httpApi.handsOver();
   await rig.opened?.[Symbol.asyncDispose]();
   const body = JSON.stringify({ dry_run: true });
   const waiting = rig.raw("POST /manage/v1/reload", [bearer(rig.token), ...withBody(body)], body);
-  rig.door.hasMoved();
+  rig.httpApi.hasMoved();
   const { status, headers } = await waiting;
   assert.equal(status, 307);
   assert.match(headers, /Location: \/manage\/v1\/reload\r\n/);
@@ -239,11 +239,11 @@ test("B11 a call that was begun when the daemon ends is not said to be undone, n
     await once(signal, "abort");
     throw signal.reason;
   });
-  const rig = await startDoor(t, { control: gateway });
+  const rig = await startHttpApi(t, { control: gateway });
   const body = JSON.stringify({ tool: "read_file", arguments: {} });
   const calling = rig.raw("POST /manage/v1/call", [bearer(rig.token), ...withBody(body)], body);
   await eventually(() => gateway.calls.length === 1);
-  rig.door.handsOver();
+  rig.httpApi.handsOver();
   await rig.opened?.[Symbol.asyncDispose]();
   const cut = await calling;
   assert.equal(cut.status, 503);
@@ -255,7 +255,7 @@ test("B11 a call that was begun when the daemon ends is not said to be undone, n
 
 test("B11 a body that is still coming when the daemon ends is begun by nobody", async (t) => {
   const config = scriptedConfig();
-  const rig = await startDoor(t, { config });
+  const rig = await startHttpApi(t, { config });
   const socket = connect(rig.port, "127.0.0.1");
   const answer = answerOf(socket);
   const head = [bearer(rig.token), JSON_TYPE, "Content-Length: 2"];
@@ -271,7 +271,7 @@ test("B11 a body that is still coming when the daemon ends is begun by nobody", 
 });
 
 test("a request that comes before the daemon serves is kept until then", async (t) => {
-  const rig = await startDoor(t, { opens: false });
+  const rig = await startHttpApi(t, { opens: false });
   const answer = rig.raw("GET /manage/v1/status", [bearer(rig.token)]);
   const served = rig.open();
   assert.equal((await answer).status, 200);
@@ -279,11 +279,11 @@ test("a request that comes before the daemon serves is kept until then", async (
 });
 
 test("who left before anything was served takes no listener's place", async (t) => {
-  const rig = await startDoor(t, { opens: false });
+  const rig = await startHttpApi(t, { opens: false });
   const gone: Promise<unknown>[] = [];
   const server = createServer((request, response) => {
     gone.push(once(response, "close"));
-    rig.door.take(request, response);
+    rig.httpApi.take(request, response);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -304,7 +304,7 @@ test("who left before anything was served takes no listener's place", async (t) 
 
 test("with a session, nothing but the page itself asks for anything (CSRF)", async (t) => {
   const config = scriptedConfig();
-  const rig = await startDoor(t, { config });
+  const rig = await startHttpApi(t, { config });
   const own = bearer((await rig.access.signIn(rig.token))?.secret ?? "");
   const reload = (...headers: string[]) =>
     rig.raw("POST /manage/v1/reload", [...headers, ...withBody("{}")], "{}");
@@ -320,8 +320,8 @@ test("with a session, nothing but the page itself asks for anything (CSRF)", asy
 });
 
 /** A tab that is signed in, and what it asks for with the owner's right. */
-async function openOwner(t: TestContext, options: Parameters<typeof startDoor>[1] = {}) {
-  const rig = await startDoor(t, options);
+async function openOwner(t: TestContext, options: Parameters<typeof startHttpApi>[1] = {}) {
+  const rig = await startHttpApi(t, options);
   const own = bearer((await rig.access.signIn(rig.token))?.secret ?? "");
   const claim = async (...headers: string[]) => {
     const { status, body } = await rig.raw("POST /page/v1/owner", [own, ...headers]);
@@ -344,10 +344,10 @@ test("F4 E2 one tab may change what runs once its code was typed, for 15 minutes
   assert.match(code, /^[A-HJ-NP-Z2-9]{8}$/);
   assert.equal(await approves(own, right), false, "nobody has typed it yet");
   for (const wrong of ["", "AAAA-AAAA", right.slice(-43)])
-    assert.throws(() => rig.door.owners.grant(wrong), { code: "permission_denied" });
-  const untilMs = rig.door.owners.grant(`${code.slice(0, 4).toLowerCase()}-${code.slice(4)} `);
+    assert.throws(() => rig.httpApi.owners.grant(wrong), { code: "permission_denied" });
+  const untilMs = rig.httpApi.owners.grant(`${code.slice(0, 4).toLowerCase()}-${code.slice(4)} `);
   assert.equal(untilMs, clock.wallMs() + 15 * 60_000);
-  assert.throws(() => rig.door.owners.grant(code), { code: "permission_denied" }, "a code is good once");
+  assert.throws(() => rig.httpApi.owners.grant(code), { code: "permission_denied" }, "a code is good once");
   assert.equal(await approves(own, right), true);
   const { body } = await rig.raw("GET /page/v1/session", [own, right]);
   assert.equal(JSON.parse(body).owner_until, new Date(untilMs).toISOString());
@@ -363,17 +363,17 @@ test("F4 E2 the right ends with a new code, a lock and a sign-out; a code that n
   const clock = createManualClock();
   const { rig, own, claim, approves } = await openOwner(t, { clock });
   const first = await claim();
-  rig.door.owners.grant(first.code);
+  rig.httpApi.owners.grant(first.code);
   const second = await claim();
   assert.equal(await approves(own, first.right), false);
   await clock.advance(3 * 60_000);
-  assert.throws(() => rig.door.owners.grant(second.code), { code: "permission_denied" });
+  assert.throws(() => rig.httpApi.owners.grant(second.code), { code: "permission_denied" });
   const third = await claim();
-  rig.door.owners.grant(third.code);
+  rig.httpApi.owners.grant(third.code);
   assert.equal((await rig.raw("DELETE /page/v1/owner", [own])).status, 204);
   assert.equal(await approves(own, third.right), false);
   const last = await claim();
-  rig.door.owners.grant(last.code);
+  rig.httpApi.owners.grant(last.code);
   assert.equal((await rig.raw("DELETE /page/v1/session", [own])).status, 204);
   const { status } = await rig.raw(
     "POST /manage/v1/config/approve",
@@ -387,7 +387,7 @@ test("F4 E2 only a page on this machine, asked for by a name of it, gets the rig
   const { rig, own, claim, approves } = await openOwner(t, { settings: { allowed: ["nas.example.com"] } });
   assert.equal((await claim("Host: nas.example.com")).status, 403);
   const { right, code } = await claim();
-  rig.door.owners.grant(code);
+  rig.httpApi.owners.grant(code);
   assert.equal(await approves(own, right, "Host: nas.example.com"), false);
   assert.equal(await approves(own, right, `Host: localhost:${rig.port}`), true);
   for (const header of [
@@ -425,7 +425,7 @@ test("F4 E2 each operation: only for who is signed in, from no other page, and w
     assert.deepEqual([status, JSON.parse(body).error.code, done], [403, code, []], name);
     const { right, code: typed } = await claim();
     assert.equal((await asks(own, right)).status, 403, name);
-    rig.door.owners.grant(typed);
+    rig.httpApi.owners.grant(typed);
     assert.equal((await asks(own, right)).status === 403, reach === "socket", name);
     assert.equal((await asks(own, right, "Via: 1.1 p")).status, 403, name);
     done.length = 0;
@@ -433,7 +433,7 @@ test("F4 E2 each operation: only for who is signed in, from no other page, and w
 });
 
 test("paths that could be read in two ways are refused", async (t) => {
-  const rig = await startDoor(t);
+  const rig = await startHttpApi(t);
   for (const path of [
     "/manage/v1/../v1/status",
     "/manage/v1/%73tatus",
@@ -451,7 +451,7 @@ test("paths that could be read in two ways are refused", async (t) => {
 
 test("a body that is too large, of another kind, or too slow is refused, and its sender reads why", async (t) => {
   const clock = createManualClock();
-  const rig = await startDoor(t, { clock });
+  const rig = await startHttpApi(t, { clock });
   const head = [bearer(rig.token), JSON_TYPE];
   const large = "x".repeat(65 * 1024);
   const sent = await rig.raw("POST /manage/v1/reload", [...head, `Content-Length: ${large.length}`], large);
@@ -489,7 +489,7 @@ test("a body that is too large, of another kind, or too slow is refused, and its
 });
 
 test("other methods are refused, and it is said which are served", async (t) => {
-  const rig = await startDoor(t);
+  const rig = await startHttpApi(t);
   for (const [line, allowed] of [
     ["POST /manage/v1/status", "GET"],
     ["GET /manage/v1/reload", "POST"],
@@ -505,8 +505,8 @@ test("other methods are refused, and it is said which are served", async (t) => 
 
 test("E2 what makes ways in is never served over HTTP, and approving needs allow_commands", async (t) => {
   const config = scriptedConfig();
-  const rig = await startDoor(t, { config });
-  const more = await startDoor(t, { config, settings: { runsCommands: true } });
+  const rig = await startHttpApi(t, { config });
+  const more = await startHttpApi(t, { config, settings: { runsCommands: true } });
   for (const path of ["access/link", "access/owner", "access/token", "access/token/forget"]) {
     for (const one of [rig, more]) {
       const { status } = await one.ask(`/manage/v1/${path}`, { method: "POST" });
@@ -530,7 +530,7 @@ test("E2 what makes ways in is never served over HTTP, and approving needs allow
 });
 
 test("what has not changed is not sent again", async (t) => {
-  const rig = await startDoor(t);
+  const rig = await startHttpApi(t);
   const first = await rig.ask("/manage/v1/config");
   const etag = first.headers.get("etag") ?? "";
   assert.match(etag, /^"[\w-]{27}"$/);
@@ -542,7 +542,7 @@ test("what has not changed is not sent again", async (t) => {
 
 test("events come as they happen, and go on after the last one that was received", async (t) => {
   const config = scriptedConfig();
-  const rig = await startDoor(t, { config });
+  const rig = await startHttpApi(t, { config });
   config.emit(sampleSyncState());
   config.emit({ kind: "gap" });
   const { body } = await rig.ask("/manage/v1/events", { headers: { "Last-Event-ID": "1" } });
@@ -559,7 +559,7 @@ test("events come as they happen, and go on after the last one that was received
 });
 
 test("the shell is for everybody on this machine, with a strict policy, and says nothing", async (t) => {
-  const rig = await startDoor(t);
+  const rig = await startHttpApi(t);
   const { status, headers } = await rig.raw("GET /");
   assert.equal(status, 200);
   assert.match(headers, /default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'/);
@@ -569,7 +569,7 @@ test("the shell is for everybody on this machine, with a strict policy, and says
 });
 
 test("switched off, nothing is served; health and MCP are never taken", async (t) => {
-  const rig = await startDoor(t, { settings: { isEnabled: false } });
+  const rig = await startHttpApi(t, { settings: { isEnabled: false } });
   assert.equal((await rig.raw("GET /")).status, 404);
   assert.equal((await rig.raw("GET /manage/v1/status", [bearer(rig.token)])).status, 404);
   for (const path of ["/mcp", "/manage/v1/health", "/metrics", "/.well-known/oauth-protected-resource"]) {
@@ -579,7 +579,7 @@ test("switched off, nothing is served; health and MCP are never taken", async (t
 
 test("E2 an event stream ends with what let its reader in, and tells nothing more", async (t) => {
   const config = scriptedConfig();
-  const rig = await startDoor(t, { config });
+  const rig = await startHttpApi(t, { config });
   const secret = (await rig.access.signIn(rig.token))?.secret ?? "";
   const listen = async (headers: Record<string, string>) => {
     const answer = await fetch(`${rig.origin}/manage/v1/events`, { headers });
@@ -605,7 +605,7 @@ test("E2 an event stream ends with what let its reader in, and tells nothing mor
 
 test("E2 an event stream ends when management is switched off, or the name it was asked by is taken out", async (t) => {
   const config = scriptedConfig();
-  const rig = await startDoor(t, { config, settings: { allowed: ["nas.example.com"] } });
+  const rig = await startHttpApi(t, { config, settings: { allowed: ["nas.example.com"] } });
   const listen = (host: string) =>
     rig.raw("GET /manage/v1/events", [`Host: ${host}`, bearer(rig.token)]).then(({ body }) => body);
   const byName = listen("nas.example.com");
@@ -623,14 +623,14 @@ test("E2 an event stream ends when management is switched off, or the name it wa
   assert.equal(config.listenerCount, 0);
 });
 
-test("F2 the page's files are read when the door opens; what fails then is tried again for a browser", async (t) => {
+test("F2 the page's files are read when the API opens; what fails then is tried again for a browser", async (t) => {
   const asked: string[] = [];
   const find = async (path: string) => {
     asked.push(path);
     if (asked.length === 1) throw new Error("not yet");
     return SHELL;
   };
-  const rig = await startDoor(t, { page: { find } });
+  const rig = await startHttpApi(t, { page: { find } });
   assert.deepEqual(asked, ["/"]);
   assert.equal((await rig.raw("GET /")).status, 200);
   assert.deepEqual(asked, ["/", "/"]);

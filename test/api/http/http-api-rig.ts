@@ -1,7 +1,7 @@
 // The management API at a real TCP address, for one test, and raw requests to it.
 import { connect, type Socket } from "node:net";
 import { Access } from "../../../src/api/http/access.ts";
-import { type DoorSettings, ManagementDoor } from "../../../src/api/http/management-door.ts";
+import { HttpApi, type HttpApiSettings } from "../../../src/api/http/http-api.ts";
 import type { Control } from "../../../src/api/operations.ts";
 import type { PageFile, PageFiles } from "../../../src/api/page-files.ts";
 import type { Events } from "../../../src/api/server/event-streams.ts";
@@ -14,11 +14,11 @@ import { scriptedConfig } from "../sample-config.ts";
 import { scriptedGateway } from "../sample-gateway.ts";
 import { scriptedControl } from "../sample-report.ts";
 
-interface DoorRigOptions {
+interface HttpApiRigOptions {
   readonly clock?: Clock;
   readonly config?: Partial<Control> & Events;
   readonly control?: Partial<Control>;
-  readonly settings?: Partial<DoorSettings>;
+  readonly settings?: Partial<HttpApiSettings>;
   readonly home?: string;
   readonly page?: PageFiles;
   /** False: nothing is served yet. */
@@ -32,15 +32,15 @@ export const SHELL: PageFile = {
   isImmutable: false,
 };
 
-export type DoorRig = Awaited<ReturnType<typeof startDoor>>;
+export type HttpApiRig = Awaited<ReturnType<typeof startHttpApi>>;
 
-export async function startDoor(t: Scope, options: DoorRigOptions = {}) {
+export async function startHttpApi(t: Scope, options: HttpApiRigOptions = {}) {
   const { clock = systemClock, opens = true } = options;
   const home = options.home ?? (await temporaryFolder(t));
   const page = options.page ?? { find: async (path: string) => (path === "/" ? SHELL : null) };
-  const door = new ManagementDoor({ clock, logger: silentLogger, page });
+  const httpApi = new HttpApi({ clock, logger: silentLogger, page });
   const access = await Access.open({ home, clock, logger: silentLogger });
-  let settings: DoorSettings = {
+  let settings: HttpApiSettings = {
     isEnabled: true,
     runsCommands: false,
     host: "127.0.0.1",
@@ -59,14 +59,14 @@ export async function startDoor(t: Scope, options: DoorRigOptions = {}) {
     handOver: () => ({ from: 1, to: 2, version: "0.1.0" }),
     ...options.control,
   };
-  const open = () => door.open({ control, events, access, settings: () => settings });
+  const open = () => httpApi.open({ control, events, access, settings: () => settings });
   const opened = opens ? open() : null;
   const listener = await openListener({
     host: "127.0.0.1",
     port: 0,
     clock,
     logger: silentLogger,
-    handler: besideMcp(door.take, (_request, response) =>
+    handler: besideMcp(httpApi.take, (_request, response) =>
       response.writeHead(404, { "Content-Length": 3 }).end("mcp"),
     ),
   });
@@ -78,7 +78,7 @@ export async function startDoor(t: Scope, options: DoorRigOptions = {}) {
   const origin = `http://127.0.0.1:${listener.port}`;
   return {
     access,
-    door,
+    httpApi,
     home,
     listener,
     opened,
@@ -87,7 +87,7 @@ export async function startDoor(t: Scope, options: DoorRigOptions = {}) {
     port: listener.port,
     control,
     /** As a reload does. */
-    change: (changes: Partial<DoorSettings>): void => {
+    change: (changes: Partial<HttpApiSettings>): void => {
       settings = { ...settings, ...changes };
     },
     token,

@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import {
   connectToDaemon,
-  connectToDoor,
+  connectToEndpoint,
   type DaemonClient,
   requirePrivate,
 } from "../../../src/api/client/client.ts";
@@ -22,8 +22,8 @@ import { sampleSyncEvent, sampleSyncState, scriptedConfig } from "../sample-conf
 
 const TOKEN = "a-token-of-the-test";
 
-/** Passes requests with the right token on to the daemon's socket, as its door does. */
-async function openDoor(t: Scope, socketPath: string) {
+/** Passes requests with the right token on to the daemon's socket, as its HTTP API does. */
+async function openEndpoint(t: Scope, socketPath: string) {
   const seen: { auth: string | undefined; url: string | undefined }[] = [];
   let isStarting = false;
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
@@ -69,24 +69,26 @@ async function socketOf(home: string): Promise<string> {
 test("F2 over HTTP the same is asked with the management token, events too, which go on after a break", async (t) => {
   const config = scriptedConfig();
   const { home } = await startRig(t, { config });
-  const door = await openDoor(t, await socketOf(home));
+  const endpoint = await openEndpoint(t, await socketOf(home));
   const { signal } = new AbortController();
-  const daemon = await connectToDoor({ origin: door.origin, token: TOKEN }, signal);
+  const daemon = await connectToEndpoint({ origin: endpoint.origin, token: TOKEN }, signal);
   assert.equal((await daemon.ask("status", null, signal)).global.pid, daemon.pid);
   assert.deepEqual((await daemon.ask("reload", {}, signal)).summary, "settings reloaded");
-  assert.ok(door.seen.every(({ auth, url }) => auth === `Bearer ${TOKEN}` && !String(url).includes(TOKEN)));
+  assert.ok(
+    endpoint.seen.every(({ auth, url }) => auth === `Bearer ${TOKEN}` && !String(url).includes(TOKEN)),
+  );
 
   const stop = new AbortController();
   t.after(() => stop.abort());
   const notices: FollowNotice[] = [];
   const follow = async (): Promise<void> => {
-    const connect = () => connectToDoor({ origin: door.origin, token: TOKEN }, stop.signal);
+    const connect = () => connectToEndpoint({ origin: endpoint.origin, token: TOKEN }, stop.signal);
     for await (const notice of followDaemon(connect, { signal: stop.signal })) notices.push(notice);
   };
-  door.starting(true);
+  endpoint.starting(true);
   const following = follow();
   await eventually(() => notices.some(({ kind }) => kind === "lost"));
-  door.starting(false);
+  endpoint.starting(false);
   await eventually(() => notices.at(-1)?.kind === "connected");
   config.emit({ kind: "transition", transition: { name: "share.mounted" } });
   await eventually(() => notices.at(-1)?.kind === "event");
@@ -96,13 +98,16 @@ test("F2 over HTTP the same is asked with the management token, events too, whic
 
 test("a wrong token is refused with the daemon's words, which do not repeat it", async (t) => {
   const { home } = await startRig(t, {});
-  const door = await openDoor(t, await socketOf(home));
+  const endpoint = await openEndpoint(t, await socketOf(home));
   const wrong = "wrong-token-wrong-token";
   const { signal } = new AbortController();
-  await assert.rejects(connectToDoor({ origin: door.origin, token: wrong }, signal), (error: Error) => {
-    assert.match(error.message, /refused: permission_denied/);
-    return !JSON.stringify(error, Object.getOwnPropertyNames(error)).includes(wrong);
-  });
+  await assert.rejects(
+    connectToEndpoint({ origin: endpoint.origin, token: wrong }, signal),
+    (error: Error) => {
+      assert.match(error.message, /refused: permission_denied/);
+      return !JSON.stringify(error, Object.getOwnPropertyNames(error)).includes(wrong);
+    },
+  );
 });
 
 test("the token goes to no address where others can read it", () => {

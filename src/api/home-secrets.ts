@@ -1,4 +1,4 @@
-// This home's secrets: listed by name, kept and removed; no value is ever told.
+// This home's secrets: listed by name, stored and removed. No answer contains a value.
 
 import {
   choice,
@@ -48,7 +48,7 @@ export const setSecretRequest = strictObject({
 });
 
 /** Rejects with `secret_unavailable`, `home_unwritable` and the signal's reason. */
-export interface SecretKeeper {
+export interface HomeSecrets {
   list(): Promise<SecretListReport>;
   set(
     name: string,

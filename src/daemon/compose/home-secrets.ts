@@ -1,5 +1,5 @@
 // Lists, stores and removes a home's secrets, without a daemon.
-import type { SecretKeeper, SecretListReport } from "../../api/secret-keeper.ts";
+import type { HomeSecrets, SecretListReport } from "../../api/home-secrets.ts";
 import { secretUses } from "../../config/read/secret-uses.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -7,10 +7,10 @@ import { ENCRYPTION_KEY } from "../../secrets/encrypted-files.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import { openHome } from "./home.ts";
 
-export function openSecretKeeper({
+export function openHomeSecrets({
   home,
   configPath,
-}: Pick<Parameters<typeof openHome>[0], "home" | "configPath">): SecretKeeper {
+}: Pick<Parameters<typeof openHome>[0], "home" | "configPath">): HomeSecrets {
   const store = openSecretStore({ home, clock: systemClock, environment: process.env });
 
   /** By secret, the keys that refer to it. */
