@@ -1,4 +1,4 @@
-// What the daemon asks of the gateway.
+// The gateway's contract with the daemon: its configuration, options and view.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { GuardedPlaces } from "../../config/reach.ts";
 import type { GatewaySections, ServedBackend, ServerConfig } from "../../config/snapshot.ts";
@@ -29,58 +29,58 @@ export interface HandedListener {
   readonly handle: object;
 }
 
-/** What is asked for at the same address beside MCP is not the gateway's. */
+/** `[server]` without the management API, which is served at the same address but not by the gateway. */
 export type ListenConfig = Omit<ServerConfig, "management">;
 
 /** The part of a configuration that the gateway reads. */
 export interface GatewayConfig extends Omit<GatewaySections, "server" | "backends"> {
-  /** null: the file has no such section; the defaults hold. */
+  /** null: the file has no such section, and `DEFAULT_SERVER` holds. */
   readonly server: ListenConfig | null;
   readonly backends: readonly ServedBackend[];
-  /** When backends go back to better routes; absent: as the configuration's defaults have it. */
+  /** When backends go back to better routes; absent: the configuration's defaults. */
   readonly failback?: FailbackPolicy;
-  /** Names of its own backends that other machines may use; absent: none. */
+  /** Names of this machine's backends that other machines may use; absent: none. */
   readonly exports?: readonly string[];
-  /** Backends of other machines may join; absent: none do. */
+  /** Whether other machines' backends may join; absent: no. */
   readonly borrows?: boolean;
-  /** Some of their tools are one with each other's, and with those of this machine; absent: none are. */
+  /** Which tools of several machines are published as one; absent: none. */
   readonly together?: TogetherConfig;
 }
 
-/** True: it takes the request, and answers it sooner or later. Never throws. */
+/** Returns true if it takes the request, which it then answers. Never throws. */
 export type Beside = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export interface GatewayOptions extends BackendTools {
-  /** Added to what every backend's program gets of our environment. */
+  /** Environment variables for every backend's program. */
   readonly programEnvironment?: Readonly<Record<string, string>>;
-  /** Where sign-ins to backends are kept; absent: backends are reached with their headers alone. */
+  /** Stores sign-ins to backends; absent: backends are reached with their headers alone. */
   readonly signIn?: SignInHome;
-  /** What no sandbox ever shows. Default: nothing but what its user's home folder hides. */
+  /** Places that no sandbox shows. Default: only the hidden places of the user's home folder. */
   readonly guarded?: GuardedPlaces;
   readonly version: string;
-  /** What is measured outside of the gateway, now; absent: nothing. */
+  /** Metrics of the daemon outside the gateway; absent: none. */
   readonly measured?: () => readonly Measured[];
-  /** Where paths lead; absent: nobody can tell, and nothing that looks like a path goes to a backend with `folders`. */
+  /** Resolves symbolic links of paths; absent: backends with `folders` get no argument that looks like a path. */
   readonly places?: LookAtPlaces;
-  /** Where the pins of tools are kept; absent: they are not. */
+  /** Stores the pins of tools; absent: they are lost with the process. */
   readonly pinStore?: PinStore;
-  /** The same for the names that clients have used. */
+  /** Stores names in use and switched-off tools; absent: they are lost with the process. */
   readonly nameStore?: PinStore;
-  /** Where sessions outlive a restart; absent: they do not. Read when it begins to listen, closed when it ends. */
+  /** Stores sessions across restarts; absent: they end with the process. Read before listening, closed at the end. */
   readonly sessions?: SessionFile;
-  /** Calls that wait for modern clients; absent: its own, and no other daemon knows of them. */
+  /** Modern clients' calls that wait for input, shared with the other daemon of a handover; absent: not shared. */
   readonly suspended?: SuspendedCalls;
-  /** Takes what a client says that is about nothing here: something may be in flight in the gateway before this one. */
+  /** Takes a client's message about a call that is not in flight here but may be in the previous daemon. */
   readonly passBack?: PassBack;
-  /** False: the audit's file is another gateway's to rotate. Absent: it is this one's. */
+  /** False while another process rotates the audit's file. Default: true. */
   readonly rotates?: () => boolean;
-  /** False: no TCP listener at all, as for a single-shot command. */
+  /** False: no TCP listener, as for a single-shot command. */
   readonly listens: boolean;
-  /** How gateways of other machines are reached; absent: none is. */
+  /** Opens a stream to another machine's gateway; absent: other machines are not reachable. */
   readonly openMachine?: OpenMachine;
-  /** Machines with which sessions of clients are shared; absent: none are. */
+  /** Machines that share their clients' sessions with this one; absent: none. */
   readonly peers?: () => SessionPeers;
-  /** What is served at the same address beside MCP; absent: nothing. */
+  /** Serves requests other than MCP at the same address; absent: nothing. */
   readonly beside?: Beside | undefined;
 }
 
@@ -96,15 +96,15 @@ export interface GatewayView {
     readonly resourceTemplates: number;
     readonly prompts: number;
   };
-  /** By backend: the number of tools its filters withhold. */
+  /** Number of tools withheld by filters, by backend. */
   readonly withheldTools: ReadonlyMap<string, number>;
   readonly conditions: readonly BackendCondition[];
 }
 
-/** The new beside the old: committing swaps, and cannot fail. */
+/** A configuration that is ready beside the current one. `commit` swaps them, and cannot fail. */
 export interface PreparedGateway {
   commit(): void;
-  /** Ends what was replaced. */
+  /** Ends the replaced parts. */
   retire(): Promise<void>;
   rollback(): Promise<void>;
 }

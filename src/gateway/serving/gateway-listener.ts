@@ -1,8 +1,7 @@
-// The address at which the gateway listens: a busy port at the start is tried again, and a new address is bound before
-// the old one is given up.
+// The gateway's listening address: retries a busy port at the start, and binds a new address before it gives up the old one.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type Backoff, backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { backoffMs } from "../../runtime/time/backoff.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import { type Listener, openListener, rebind } from "../front/http/listener.ts";
@@ -20,7 +19,7 @@ import {
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** What is asked for elsewhere at the same address comes to `beside`, the rest to `mcp`. */
+/** Offers each request to `beside` first; `mcp` gets the rest. */
 export function besideMcp(beside: Beside | undefined, mcp: Handler): Handler {
   if (beside === undefined) return mcp;
   return (request, response) => {
@@ -31,53 +30,53 @@ export function besideMcp(beside: Beside | undefined, mcp: Handler): Handler {
 interface GatewayListenerOptions extends GatewayTools {
   readonly handler: Handler;
   readonly announce: (transition: GatewayTransition) => void;
-  /** How long what came through an old address may go on, ms. */
+  /** How long requests that came through an old address may go on, ms. */
   readonly drainMs: () => number;
-  /** What clients were asked and have not answered yet. */
+  /** Number of questions that clients have not answered yet. */
   readonly openQuestions: () => number;
 }
 
-/** How long an old address stays for answers at most, and how often it is looked whether they are in. */
+/** How long an old address stays open for answers: at most, and after the last answer; and how often it is checked. */
 const ANSWERS_MS = 600_000;
 const NEXT_QUESTION_MS = 2_000;
 const LOOK_MS = 250;
-/** Who gave the handed listens there until this daemon has taken over, which is a matter of moments. */
-const AFTER_GIVEN_MS = 20;
-const AFTER_GIVEN_TRIES = 100;
+const RETRY_MS = { first: 1_000, most: 60_000 };
+/** After a handed listener failed: the previous daemon still has the port, for a moment. */
+const QUICK_RETRY_MS = 20;
+const QUICK_TRIES = 100;
 
 const NOTHING: PreparedGateway = { commit() {}, retire: async () => {}, rollback: async () => {} };
 
 export class GatewayListener {
-  /** Why it does not listen although it should. */
+  /** `listen_failed`, while binding the address fails. */
   condition: BackendCondition | null = null;
   readonly #options: GatewayListenerOptions;
   readonly #old = new Set<Listener>();
   #wanted: ListenAddress | null = null;
   #current: Listener | null = null;
-  #backoff: Backoff = NO_BACKOFF;
+  #failures = 0;
   #retry: Timer | null = null;
-  /** Tries at short notice that are left. */
+  /** Remaining retries after QUICK_RETRY_MS. */
   #quickTries = 0;
   readonly #closing = new AbortController();
-  /** To the process that has taken over; null: none has, or it takes no connections. */
+  /** Sends a connection to the next daemon; null: none has taken over, or it takes no connections. */
   #pass: PassConnection | null = null;
-  #closed = false;
 
   constructor(options: GatewayListenerOptions) {
     this.#options = options;
   }
 
-  /** Null while it does not listen. */
+  /** null while the gateway does not listen. */
   get url(): string | null {
     return this.#current?.url ?? null;
   }
 
-  /** As wanted; loopback while nothing is. */
+  /** The configured host; loopback without one. */
   get host(): string {
     return this.#wanted?.host ?? "127.0.0.1";
   }
 
-  /** Listens, or tries again with backoff; resolves after the first try, whatever came of it. */
+  /** Listens, retrying with backoff; resolves after the first attempt. `handed` is closed if its address is another. */
   async open(address: ListenAddress, handed: HandedListener | null = null): Promise<void> {
     this.#wanted = address;
     const isSame = handed?.address.host === address.host && handed.address.port === address.port;
@@ -85,15 +84,15 @@ export class GatewayListener {
     await this.#attempt(address, isSame ? handed : null);
   }
 
-  /** For who takes over; it goes on to listen until `leave`. */
+  /** The socket for the next daemon. This process listens on it until `leave`. */
   get handed(): HandedListener | null {
     const handle = this.#current?.handle ?? null;
     return handle === null || this.#wanted === null ? null : { address: this.#wanted, handle };
   }
 
   /**
-   * Another process has the handed: those who came through it are passed on to it between two requests, or, where it takes
-   * none (null), served to their next response, as are those of an address before. They go a few at a time, or `allAtOnce`.
+   * Stops listening, since the next daemon does. Connections are passed to it between two requests, a few at a time or
+   * `allAtOnce`. With `pass` null, and at an old address, each closes after its next response.
    */
   async leave(graceMs: number, pass: PassConnection | null, allAtOnce = false): Promise<void> {
     this.#pass = pass;
@@ -101,22 +100,22 @@ export class GatewayListener {
     await Promise.all([this.#current?.drain(graceMs, pass, allAtOnce), ...old]);
   }
 
-  /** A connection of the process before this one, by its handle. */
+  /** Serves a connection of the previous daemon. */
   take(handle: object): void {
     if (this.#pass !== null) void this.#pass(handle).then(() => closeHandle(handle));
-    else if (this.#current === null || this.#closed) closeHandle(handle);
+    else if (this.#current === null || this.#isClosed) closeHandle(handle);
     else this.#current.take(handle);
   }
 
-  /** Who is there without a request goes through the handed anew. */
+  /** Closes idle connections, so that their clients connect to the next daemon. */
   closeIdle(): void {
     for (const listener of [this.#current, ...this.#old]) listener?.closeIdle();
   }
 
-  /** Null: listen no more. Rejects with `listen_failed`, and all is as before. */
+  /** Binds `address`; null: stops listening at the commit. Rejects with `listen_failed`; then nothing has changed. */
   async prepare(address: ListenAddress | null): Promise<PreparedGateway> {
     if (address?.host === this.#wanted?.host && address?.port === this.#wanted?.port) return NOTHING;
-    // Known at commit: until then the old address, which was busy, may have been got after all.
+    // Set at the commit: until then a retry may still bind the old address.
     let replaced: Listener | null = null;
     const replaceBy = (listener: Listener | null): void => {
       this.#wanted = address;
@@ -126,10 +125,10 @@ export class GatewayListener {
     };
     const retire = (): Promise<void> => this.#retire(replaced);
     if (address === null) return { ...NOTHING, commit: () => replaceBy(null), retire };
-    // What comes to the new address already is served by the rules that come with it, never by the old ones.
+    // Requests that arrive at the new address before the commit wait for the rules that come with it.
     const held = holdRequests(this.#options.handler);
     const options = { ...this.#options, ...address, handler: held.handler };
-    // One that stayed for answers: the new one takes them.
+    // An old listener at this port that stays open for answers: the new one takes the answers.
     for (const old of this.#old) if (old.port === address.port) old.stopListening();
     const current = this.#current;
     const rebinding = current === null ? await openAlone(options) : await rebind(current, options);
@@ -143,15 +142,18 @@ export class GatewayListener {
     };
   }
 
-  /** Ends what was cut off in `graceMs`. */
+  /** Closes all listeners; connections have `graceMs` to end. */
   async close(graceMs: number): Promise<void> {
-    this.#closed = true;
     this.#closing.abort();
     this.#retry?.[Symbol.dispose]();
     await Promise.all([this.#current, ...this.#old].map((listener) => listener?.close(graceMs)));
   }
 
-  /** A client answers where it was asked: the address stays for that, where nothing else covers it. */
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  /** Clients answer at the address where they were asked, so the old one stays open while questions are. */
   #replace(listener: Listener): void {
     if (listener.isListening && this.#options.openQuestions() > 0) listener.leave();
     else listener.stopListening();
@@ -161,10 +163,10 @@ export class GatewayListener {
     const { clock, openQuestions } = this.#options;
     const untilMs = clock.monotonicMs() + ANSWERS_MS;
     let askedMs = clock.monotonicMs();
-    while (listener.isListening && !this.#closed) {
+    while (listener.isListening && !this.#isClosed) {
       const nowMs = clock.monotonicMs();
       if (openQuestions() > 0) askedMs = nowMs;
-      // One question is often followed by the next.
+      // After an answer, the server often asks the next question.
       if (nowMs >= untilMs || nowMs - askedMs >= NEXT_QUESTION_MS) return;
       await clock.sleep(LOOK_MS, this.#closing.signal).catch(() => {});
     }
@@ -177,7 +179,7 @@ export class GatewayListener {
     this.#retry = null;
     this.condition = null;
     this.#quickTries = 0;
-    this.#backoff = NO_BACKOFF;
+    this.#failures = 0;
     if (before !== null && listener !== before) {
       announce({ name: "gateway.stopped_listening", url: before.url });
     }
@@ -186,15 +188,14 @@ export class GatewayListener {
   }
 
   async #attempt(address: ListenAddress, handed: HandedListener | null = null): Promise<void> {
-    // Another address may be wanted by then, or none.
-    const isOver = (): boolean => this.#closed || this.#wanted !== address;
+    const isOver = (): boolean => this.#isClosed || this.#wanted !== address;
     try {
       const listener = await openListener({ ...this.#options, ...address, handle: handed?.handle });
       if (isOver()) await listener.close(0);
       else this.#settle(listener);
     } catch (error) {
       closeHandedListener(handed);
-      if (handed !== null) this.#quickTries = AFTER_GIVEN_TRIES;
+      if (handed !== null) this.#quickTries = QUICK_TRIES;
       if (!isOver()) this.#failed(address, error);
     }
   }
@@ -216,13 +217,12 @@ export class GatewayListener {
   }
 
   #nextWaitMs(): number {
-    const nowMs = this.#options.clock.monotonicMs();
     if (this.#quickTries > 0) {
       this.#quickTries -= 1;
-      return AFTER_GIVEN_MS;
+      return QUICK_RETRY_MS;
     }
-    this.#backoff = backOff(this.#backoff, nowMs);
-    return this.#backoff.notBeforeMs - nowMs;
+    this.#failures += 1;
+    return backoffMs(RETRY_MS, this.#failures);
   }
 
   async #retire(listener: Listener | null): Promise<void> {
@@ -234,7 +234,7 @@ export class GatewayListener {
   }
 }
 
-/** Requests wait for `release`; those of a listener that is closed meanwhile are never begun. */
+/** Requests wait for `release`; without it, they are never handled. */
 function holdRequests(handler: Handler) {
   const released = Promise.withResolvers<void>();
   let isReleased = false;

@@ -1,4 +1,4 @@
-// The rules of one configuration for every request: who comes in, who may do what, what is written to the audit.
+// What one configuration means for every request: authentication, policies, audit and telemetry.
 import { isDeepStrictEqual } from "node:util";
 import { DEFAULT_LIMITS } from "../../config/limits.ts";
 import type { TelemetryConfig } from "../../config/snapshot.ts";
@@ -12,15 +12,15 @@ import type { GatewayConfig, GatewayOptions, GatewayView, ListenConfig } from ".
 export interface GatewayRules {
   readonly config: GatewayConfig;
   readonly authentication: Authenticator;
-  /** The same in all rules of one gateway. */
+  /** One object for all rules of a gateway. */
   readonly proofs: Proofs;
-  /** Survives a reload that does not change its section. */
+  /** The same object after a reload that does not change its section; null: off. */
   readonly auditFile: AuditFile | null;
   /** null: off. */
   readonly telemetry: Telemetry | null;
 }
 
-/** What holds without a section `[server]`. */
+/** The defaults of `[server]`. */
 export const DEFAULT_SERVER: ListenConfig = {
   host: "127.0.0.1",
   port: 9000,
@@ -49,7 +49,7 @@ export const NO_GATEWAY: GatewayConfig = {
   profiles: [],
 };
 
-/** Ends what of `rules` is not kept in `others`. */
+/** Ends the parts of `rules` that `others` does not use. */
 export async function closeRules(rules: GatewayRules, others: GatewayRules): Promise<void> {
   const { authentication, telemetry, auditFile } = rules;
   if (authentication !== others.authentication) authentication[Symbol.dispose]();
@@ -57,12 +57,12 @@ export async function closeRules(rules: GatewayRules, others: GatewayRules): Pro
   if (auditFile !== others.auditFile) await auditFile?.[Symbol.asyncDispose]();
 }
 
-/** By which clients reach it through a proxy, in lower case; null: as it listens. */
+/** The host by which clients reach the gateway through a proxy, in lower case; null: no proxy is configured. */
 export function publicHostOf({ publicUrl }: ListenConfig): string | null {
   return publicUrl === null ? null : new URL(publicUrl).hostname;
 }
 
-/** Keeps of `before` what means the same: tokens are not hashed anew, the audit's file stays open. */
+/** Reuses the parts of `before` whose section has not changed: tokens are not hashed anew, the audit's file stays open. */
 export function createRules(
   config: GatewayConfig,
   before: GatewayRules | null,
@@ -99,31 +99,25 @@ function authOf({ incomingAuth, server }: GatewayConfig): unknown {
     : incomingAuth;
 }
 
-/** What of the audit's section concerns the file itself. */
+/** The keys of the audit's section that concern the file itself. */
 function fileOf({ audit }: GatewayConfig): unknown {
   return audit === null ? null : [audit.path, audit.maxSizeBytes, audit.keep];
 }
 
-// The telemetry that is configured: loaded when it is, kept while its section means the same.
-
-interface Running {
-  readonly config: TelemetryConfig;
-  readonly telemetry: Telemetry;
-}
-
-/** That of `config`: the running one where it is the same. Nothing of it is loaded while it is off. */
+/** The telemetry of `before` if its section has not changed. The code is loaded only when telemetry is configured. */
 export async function telemetryFor(
   config: TelemetryConfig | null,
-  running: Running | null,
+  before: GatewayRules,
   tools: TelemetryTools,
-): Promise<Running | null> {
+): Promise<Telemetry | null> {
   if (config === null) return null;
-  if (running !== null && isDeepStrictEqual(running.config, config)) return running;
+  if (before.telemetry !== null && isDeepStrictEqual(before.config.telemetry, config))
+    return before.telemetry;
   const { Telemetry: Loaded } = await import("../telemetry/telemetry.ts");
-  return { config, telemetry: new Loaded(config, tools) };
+  return new Loaded(config, tools);
 }
 
-/** What a view of the gateway says in numbers. */
+/** The gateway's own metrics. */
 export function measuredOf({
   sessions,
   inFlight,

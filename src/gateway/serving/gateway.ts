@@ -1,4 +1,4 @@
-// The gateway as a whole: its backends, what serves requests, and where clients come in.
+// The gateway as a whole: its backends, the serving set, and the listeners for clients.
 import type { Duplex } from "node:stream";
 import { createRedaction } from "../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
@@ -21,7 +21,6 @@ import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, Pins, type PinsState } from "../pins/pins.ts";
 import type { CallMinutes } from "../telemetry/call-minutes.ts";
-import type { Telemetry } from "../telemetry/telemetry.ts";
 import { Together } from "../together/together.ts";
 import { backendLinks } from "./backend-links.ts";
 import { type BorrowedBackend, FirstBorrowed, withBorrowed } from "./borrowed-backends.ts";
@@ -54,16 +53,16 @@ import { exportGroup } from "./selection.ts";
 import { Serving } from "./serving.ts";
 import { ResumedSessions, SessionRoster } from "./session-roster.ts";
 
-/** How long calls in flight may go on when the gateway ends, and then what is left of their connections, ms. */
+/** At the gateway's end: how long calls in flight may go on, and then how long their connections have to close, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_CUT_MS = 250;
-/** The warden needs nobody to end what it still knows: beyond this it goes on alone, ms. */
+/** How long the warden's end is awaited, ms. After that it ends the remaining process groups by itself. */
 const STOP_WARDEN_MS = 250;
 
-/** How backends are reached; the real ways where it is not said. */
+/** Replaces how backends are started and reached, for tests and the rehearsal. */
 export type GatewayMeans = Partial<Pick<PoolOptions, "startInstance" | "openLink" | "random">>;
 
-/** Nothing runs before `start`, or the commit of a prepared configuration. */
+/** Nothing runs before `start`, `build` or the commit of a prepared configuration. */
 export function createGateway(options: GatewayOptions, means: GatewayMeans = {}): Gateway {
   return new Gateway(options, means);
 }
@@ -76,7 +75,7 @@ export class Gateway implements AsyncDisposable {
   readonly pool: BackendPool;
   readonly #pins: Pins;
   readonly #names: KeptNames;
-  /** Tools that this machine has in common with others. */
+  /** Tools that several machines have in common. */
   readonly together: Together;
   readonly #serving: Serving;
   readonly #resumed: ResumedSessions;
@@ -88,7 +87,7 @@ export class Gateway implements AsyncDisposable {
   readonly listener: GatewayListener;
   readonly #lines = new Set<LinesFront>();
   readonly #conditions: ReturnType<typeof createGatewayConditions>;
-  readonly #first = new FirstBorrowed();
+  readonly #firstBorrowed = new FirstBorrowed();
   #borrowed: readonly BorrowedBackend[] = [];
   #applying = false;
   #isOpen = false;
@@ -136,7 +135,7 @@ export class Gateway implements AsyncDisposable {
       roster: this.#roster,
       served: () => this.#serving.served,
       clock,
-      settled: (signal) => this.#first.settled(this.pool, this.#serving.rules, clock, signal),
+      settled: (signal) => this.#firstBorrowed.settled(this.pool, this.#serving.rules, clock, signal),
       isComing: (backend) => this.pool.isComing(backend),
       firstList: (backend) => this.pool.firstList(backend),
       runsElsewhere: options.runsElsewhere,
@@ -173,27 +172,22 @@ export class Gateway implements AsyncDisposable {
   }
 
   /**
-   * Begins with `config`: backends start, the listener is bound. A busy port at the start is a condition, retried.
-   * Resolves when it listens or the first try to has failed; never waits for a backend.
+   * Starts the backends and binds the listener. A busy port is a condition, and retried. Resolves after the first attempt
+   * to listen; never waits for a backend.
    */
   async start(config: GatewayConfig): Promise<void> {
     await this.build(config);
-    await this.open(config, null);
+    await this.open(config);
   }
 
-  /** Answers any request for MCP over HTTP, whatever it came through. Never throws. */
-  get handle(): HttpFront["handle"] {
-    return this.http.handle;
-  }
-
-  /** The first half of `start`: backends start, and nobody comes in yet. */
+  /** The first half of `start`: starts the backends, without accepting clients. */
   async build(config: GatewayConfig): Promise<void> {
     await Promise.all([this.#pins.load(config), this.#names.kept.load()]);
     this.#apply(await this.#rulesFor(config));
   }
 
-  /** The second half: clients come in, by the socket handed over by the gateway before, or by its own (null). */
-  async open(config: GatewayConfig, handed: HandedListener | null): Promise<void> {
+  /** The second half of `start`: accepts clients, on the previous daemon's socket if there is one (`handed`). */
+  async open(config: GatewayConfig, handed: HandedListener | null = null): Promise<void> {
     const address = this.#addressOf(config);
     this.#isOpen = true;
     this.#resumed.begin();
@@ -202,38 +196,30 @@ export class Gateway implements AsyncDisposable {
     else await this.listener.open(address, handed);
   }
 
-  /** Keeps on disk what is to outlive it, for the gateway that follows; resolves when pins and names are written. */
+  /** Writes sessions, pins and names for the next daemon; resolves when pins and names are written. */
   async save(): Promise<void> {
     this.http.store.saveAll();
     await Promise.all([this.#pins.kept.flush(), this.#names.kept.flush()]);
   }
 
-  /** The home is this gateway's from `begin` on: what the one before has learned of tools meanwhile is known here. */
+  /** The home belongs to this gateway from `begin` on: reads the pins and names that the previous daemon wrote last. */
   async takeHome(begin: () => void): Promise<void> {
     await Promise.all([this.#pins.kept.reload(begin), this.#names.kept.reload()]);
   }
 
   /**
-   * Takes nobody in any more; resolves when those who are there have gone on, or `graceMs` are over, and what cannot run
-   * twice has ended, which is told by `onEnded`. Connections that wait between requests go on by `pass`; null: nobody
-   * takes them, and each ends with its next response.
+   * Hands the clients over to the next daemon. Resolves when all have moved or `graceMs` are over, and backends that
+   * cannot run twice have ended; calls `onEnded` at their end. `pass` sends idle connections to the next daemon; null:
+   * each closes after its next response.
    */
   leave(graceMs: number, onEnded: () => Promise<void>, pass: PassConnection | null): Promise<void> {
-    const { clock } = this.#options;
     const { http, listener, pool } = this;
-    const leaving = {
-      clock,
-      http,
-      listener,
-      pool,
-      lines: this.#lines,
-      modern: this.#modern,
-      suspended: this.#suspended,
-    };
+    const [lines, modern, suspended] = [this.#lines, this.#modern, this.#suspended];
+    const leaving = { clock: this.#options.clock, http, listener, pool, lines, modern, suspended };
     return leaveGateway(leaving, graceMs, onEnded, pass);
   }
 
-  /** Rejects with `listen_failed` when a new address cannot be bound: key, and who holds it. */
+  /** Rejects with `listen_failed` if a new address cannot be bound; the message names the key and who holds the port. */
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
     await Promise.all([this.#pins.load(config), this.#names.kept.load(), this.http.store.restore()]);
     const listener = await this.listener.prepare(this.#addressOf(config));
@@ -284,7 +270,7 @@ export class Gateway implements AsyncDisposable {
     };
   }
 
-  /** What is published, in order, whatever the policies say. */
+  /** Everything published, in the catalog's order, before policies. */
   entries(): {
     readonly tools: readonly CatalogEntry[];
     readonly prompts: readonly CatalogEntry[];
@@ -294,19 +280,19 @@ export class Gateway implements AsyncDisposable {
     return { tools: [...tools.values()], prompts: [...prompts.values()], resources: [...resources.values()] };
   }
 
-  /** All that is published, with what is kept back of what the backends offer, and why. */
+  /** The catalog, and what backends offer but clients do not get, with reasons. */
   published(): Serving["published"] {
     return this.#serving.published;
   }
 
-  /** How much each backend is asked, and how fast it answers. */
+  /** Number and duration of calls, by backend and minute. */
   get calls(): Pick<CallMinutes, "of" | "minutes"> {
     return this.#serving.minutes;
   }
 
   /**
-   * For everybody, until it is taken back: tools by the names that they have. Resolves with those that were not so already,
-   * or with one that there is not, and nothing is changed. Rejects with `secret_unavailable`.
+   * Switches tools on or off for all clients, by published name, across restarts. Resolves with the names that changed, or
+   * with the first unknown name; then nothing is changed. Rejects with `secret_unavailable`.
    */
   async switchTools(
     names: readonly string[],
@@ -323,20 +309,20 @@ export class Gateway implements AsyncDisposable {
     return { switched: other.map(({ name }) => name) };
   }
 
-  /** Those that are connected now, the one that came first first; not the owner's own calls. */
+  /** Connected clients, oldest first, without `mountaineer call`. */
   clients(): readonly ConnectedClient[] {
     return this.#serving.clients.list;
   }
 
-  /** Tools that are not as they were approved, or wait to be, and what is hidden in texts. */
+  /** Entries that differ from what was approved or wait for approval, and invisible characters in texts. */
   trust(): Pick<PinsState, "pending" | "lost" | "isUnread"> & Pick<Catalog, "unseen"> {
     const { pending, lost, isUnread } = this.#pins.state;
     return { pending, lost, isUnread, unseen: this.#serving.catalog.unseen };
   }
 
   /**
-   * Approves those that still are as they were seen; `all`: and that pins were lost. The rest is `left`. Resolves when it
-   * is on disk, or a condition says why it is not.
+   * Approves the items that have not changed since they were shown; the rest is `left`. `all` also accepts the loss of the
+   * pins. Resolves when the pins are on disk, or a condition says why they are not.
    */
   async approveTools(items: readonly ApprovedItem[], all: boolean): Promise<ReturnType<Pins["approve"]>> {
     const outcome = this.#pins.approve(items, all);
@@ -345,38 +331,38 @@ export class Gateway implements AsyncDisposable {
     return outcome;
   }
 
-  /** Into the audit, where there is one: what no client's request did. */
+  /** Writes an event that is not a client's request to the audit, if one is configured. */
   note(record: NoticeRecord): void {
     this.#serving.rules.auditFile?.write(record);
   }
 
-  /** The owner's own request, past authentication and policies; it is audited. Never rejects. */
+  /** A request of the owner, without authentication and policies; it is audited. Never rejects. */
   ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
     return this.#owner.ask(method, params, signal);
   }
 
-  /** Serves one client that speaks lines of JSON-RPC (stdio framing), as the owner, until the stream ends. */
+  /** Serves one client over lines of JSON-RPC (stdio framing), as the owner, until the stream ends. */
   serveLines(stream: Duplex): void {
     this.#serve(stream, OWNER);
   }
 
-  /** Serves another machine of the fleet one exported backend, over lines as well; its principal is `fleet:MACHINE`. */
+  /** Serves one exported backend to another machine, over lines of JSON-RPC; the principal is `fleet:MACHINE`. */
   serveMachine(stream: Duplex, machine: string, backend: string): void {
     this.#serve(stream, machinePrincipal(machine), exportGroup(backend));
   }
 
-  /** Exported backends that have something to publish now. */
+  /** Names of the exported backends that publish something now. */
   lent(): readonly string[] {
     const { exports = [] } = this.#serving.rules.config;
     const published = new Set(this.pool.published.map(({ backend }) => backend));
     return exports.filter((name) => published.has(name));
   }
 
-  /** The backends of other machines that there are from now on; what is not among them leaves at once. */
+  /** Replaces the backends of other machines; the ones not listed end at once. */
   borrow(backends: readonly BorrowedBackend[]): void {
     if (this.#ending !== null) return;
     this.#borrowed = backends;
-    this.#first.note(backends);
+    this.#firstBorrowed.note(backends);
     this.#apply(this.#serving.rules);
   }
 
@@ -405,18 +391,12 @@ export class Gateway implements AsyncDisposable {
   }
 
   async #rulesFor(config: GatewayConfig): Promise<GatewayRules> {
-    return createRules(config, this.#serving.rules, this.#options, await this.#telemetryFor(config));
-  }
-
-  async #telemetryFor({ telemetry: wanted }: GatewayConfig): Promise<Telemetry | null> {
-    const { telemetry, config } = this.#serving.rules;
-    const running =
-      telemetry === null || config.telemetry === null ? null : { telemetry, config: config.telemetry };
-    const { measured = () => [] } = this.#options;
+    const { rules } = this.#serving;
+    const { measured = () => [], listens } = this.#options;
     const tools = { ...this.#options, measured: () => [...measuredOf(this.view()), ...measured()] };
-    // A command that runs once is not measured.
-    const found = await telemetryFor(this.#options.listens ? wanted : null, running, tools);
-    return found?.telemetry ?? null;
+    // A single-shot command is not measured.
+    const telemetry = await telemetryFor(listens ? config.telemetry : null, rules, tools);
+    return createRules(config, rules, this.#options, telemetry);
   }
 
   #createPool(options: GatewayOptions, means: GatewayMeans): BackendPool {
@@ -489,7 +469,7 @@ export class Gateway implements AsyncDisposable {
     };
   }
 
-  /** Null: nothing is configured that could be served, or the gateway is not to listen at all. */
+  /** null if there is nothing to serve, or this process must not listen. */
   #addressOf({ server, backends, borrows = false }: GatewayConfig): ListenAddress | null {
     const isServed = server !== null || backends.length > 0 || borrows;
     if (!this.#options.listens || !isServed) return null;

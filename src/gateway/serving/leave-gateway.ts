@@ -1,13 +1,13 @@
-// A gateway that hands over: those who are there go on to the next one, and what cannot run twice ends in between.
+// A gateway that hands over: its clients move to the next daemon, and backends that cannot run twice end in between.
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { PassConnection } from "../front/http/passed-connections.ts";
 
-/** How long requests on their way to a server that cannot run twice have to arrive, ms. */
+/** How long requests in transit to a backend that cannot run twice have to arrive, ms. */
 const LAST_REQUESTS_MS = 1_000;
-/** How long `mountaineer mcp` has to change over, ms. */
+/** How long `mountaineer mcp` has to reconnect, ms. */
 const LAST_LINES_MS = 6_000;
 
-/** Between two clients that change over, where nobody waits for their end; and for all of them, ms. */
+/** Time between moving two clients, unless all move at once; and for moving all of them, ms. */
 const APART_MS = 100;
 const LEAST_APART_MS = 10;
 const ALL_MOVED_MS = 1_000;
@@ -34,37 +34,37 @@ export async function leaveGateway(
   pass: PassConnection | null,
 ): Promise<void> {
   http.leave();
-  const there = [...lines];
-  // What cannot run twice ends soon: whoever is here by then would be refused. Nor is there time without a grace.
+  const clients = [...lines];
+  // Backends that cannot run twice end soon, and would refuse remaining clients. A short grace leaves no time either.
   const allAtOnce = pool.runsOnce || graceMs <= ALL_MOVED_MS;
-  // Told before the streams end: who goes over to the next daemon listens there without its client's noticing.
-  const moved = moveOn(lines, there.length, allAtOnce ? null : clock).then(() => modern.endListening());
-  const gone = Promise.all(there.map(({ closed }) => closed));
-  // Each connection brings one more request at most; who waits for the next one must not wait for idle clients.
+  // `moveOn` comes before the streams end: the bridge then listens at the next daemon, unnoticed by its client.
+  const moved = moveOn(lines, clients.length, allAtOnce ? null : clock).then(() => modern.endListening());
+  const gone = Promise.all(clients.map(({ closed }) => closed));
+  // Each connection carries at most one more request.
   const served = listener.leave(graceMs, pass, allAtOnce);
   const left = Promise.all([served, suspended.none(), gone, http.forwardedAnswered()]);
   const endOnce = async (): Promise<void> => {
     await settledWithin(clock, LAST_REQUESTS_MS, left);
     if (pool.runsOnce) {
-      // Whoever comes later than that would be refused here, and is served there.
+      // A later request would be refused here, so its client must connect to the next daemon.
       if (pass === null) listener.closeIdle();
       await settledWithin(clock, LAST_LINES_MS, gone);
     }
     await pool.endWhatRunsOnce(graceMs);
     await onEnded();
   };
-  // A connection that is on its way to the next gateway would be cut off here.
+  // `served` has no deadline: it would cut off connections that are being passed on.
   await Promise.all([served, moved, settledWithin(clock, graceMs, left), endOnce()]);
 }
 
-/** Clock null: all at once. Whoever goes over is work for the next gateway and for itself, and others wait for that. */
+/** With clock null, all move at once. Each move costs the next gateway processor time, for which other clients wait. */
 async function moveOn(clients: Leaving["lines"], size: number, clock: Clock | null): Promise<void> {
   const apartMs = Math.max(LEAST_APART_MS, Math.min(APART_MS, ALL_MOVED_MS / size));
   const atOnce = Math.ceil((size * apartMs) / ALL_MOVED_MS);
-  let told = 0;
+  let moved = 0;
   for (const client of clients) {
-    if (clock !== null && told > 0 && told % atOnce === 0) await clock.sleep(apartMs, NEVER);
+    if (clock !== null && moved > 0 && moved % atOnce === 0) await clock.sleep(apartMs, NEVER);
     client.moveOn();
-    told += 1;
+    moved += 1;
   }
 }

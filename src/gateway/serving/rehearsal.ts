@@ -75,7 +75,7 @@ async function rehearseInto(done: Rehearsed, { clock, signal }: Options): Promis
   const logger = silentLogger;
   const nowhere = { environment: {}, redact() {}, announce() {}, version: "1", listens: false };
   await using gateway = createGateway({ clock, logger, ...nowhere }, { openLink: () => openOwnServer });
-  const listener = new Listener({ host: "127.0.0.1", port: 0, handler: gateway.handle, clock, logger });
+  const listener = new Listener({ host: "127.0.0.1", port: 0, handler: gateway.http.handle, clock, logger });
   const client = new InProcessClient(listener, done);
   const over = new AbortController();
   const play = async (): Promise<void> => {

@@ -1,5 +1,4 @@
-// What serves requests now, and the swap to what serves the next ones: one object, built from the configuration and the
-// backends' answers.
+// The current serving set, built from the configuration and the backends' lists, and its swap for the next one.
 import type { Redaction } from "../../runtime/log/log-redaction.ts";
 import type { BackendPool } from "../backends/pool/backend-pool.ts";
 import { buildCatalog } from "../catalog/build-catalog.ts";
@@ -35,7 +34,7 @@ interface ServingOptions {
   readonly redaction: Redaction;
   readonly roster: SessionRoster;
   readonly pool: BackendPool;
-  /** Signs what clients carry. */
+  /** The key that signs task ids. */
   readonly stateKey: () => string;
   readonly pins: Pins;
   readonly names: KeptNames;
@@ -59,7 +58,7 @@ export class Serving {
   #selections: Selections;
   readonly #services: RoutingServices;
   #sources: readonly CatalogSource[] = [];
-  /** With which the catalog was built. */
+  /** The name owners and switched-off tools with which the catalog was built. */
   #owners = NO_NAMES.owners;
   #off: KeptNames["off"] = new Set();
 
@@ -98,16 +97,7 @@ export class Serving {
     this.served = this.#build();
   }
 
-  /** How many backends are to be served. */
-  get configured(): number {
-    return this.#backends.length;
-  }
-
-  get #backends(): readonly string[] {
-    return this.rules.config.backends.filter(({ enabled }) => enabled).map(({ name }) => name);
-  }
-
-  /** All that is published, with what is kept back of what the backends offer. */
+  /** The catalog, and what backends offer but clients do not get. */
   get published(): { readonly catalog: Catalog; readonly withheld: readonly WithheldEntry[] } {
     const { pool, pins } = this.#options;
     const { pending } = pins.state;
@@ -119,25 +109,27 @@ export class Serving {
     return this.#selections.hasGroup(name);
   }
 
-  /** Of what that client is served: the words of those servers alone. */
+  /** Instructions and capabilities come only from the servers in this client's selection. */
   initializeResult(version: string, spoken: SpokenVersion, client: ServedClient): JsonObject {
     const { catalog, serves, passesAll, introduction } = this.served.forClient(client);
-    // What the pins leave of what servers say of themselves.
-    const told = new Map(this.#sources.map(({ backend, instructions = null }) => [backend, instructions]));
+    // The sources have the instructions that the pins approve.
+    const approved = new Map(
+      this.#sources.map(({ backend, instructions = null }) => [backend, instructions]),
+    );
     const servers = this.#options.pool
       .initializeResults()
       .filter(({ backend }) => serves(backend))
-      .map((server) => ({ ...server, instructions: told.get(server.backend) ?? null }));
+      .map((server) => ({ ...server, instructions: approved.get(server.backend) ?? null }));
     return gatewayInitializeResult(version, servers, { catalog, passesAll, introduction }, spoken);
   }
 
-  /** The backends log what any session asked for. */
+  /** Sets the backends' log level to the lowest that a session asked for. */
   followLogLevel(): void {
     const { lowestLogLevel } = this.#options.roster;
     if (lowestLogLevel !== null) this.#options.pool.setLogLevel(lowestLogLevel);
   }
 
-  /** One swap: what was published, and by which rules, changes for everybody in the same instant. */
+  /** Replaces catalog and rules for all clients at once. */
   swap(next: GatewayRules): void {
     const { roster, tools } = this.#options;
     const before = this.catalog;
@@ -163,7 +155,7 @@ export class Serving {
     roster.notifyChanges(this.served);
   }
 
-  /** Names that nobody had are given in the file's order, until a client has them. */
+  /** A client has seen the catalog's new names, so their owners keep them. */
   #use(fresh: Catalog["freshNames"]): void {
     const { names } = this.#options;
     const isUsed = this.#owners !== names.owners || fresh !== this.catalog.freshNames;
@@ -179,7 +171,7 @@ export class Serving {
     });
   }
 
-  /** What is not published, as it was approved: its data is away, its server is down or has listed nothing yet. */
+  /** Unpublished entries as they were approved: their data is away, or their server is down or has listed nothing yet. */
   #away(config: GatewayRules["config"]): readonly CatalogSource[] {
     const { pool, pins } = this.#options;
     const { hidden, down, unlisted } = pool;
@@ -187,7 +179,7 @@ export class Serving {
   }
 
   #build(): ServingSet {
-    // Who lists no tools finds them: nobody else pays for the index.
+    // Only clients that search tools instead of listing them need the index.
     this.#index.follow(this.#selections.mayOptimize ? this.catalog.tools : NO_TOOLS);
     const { tools, redaction } = this.#options;
     const away = this.#away(this.rules.config);
@@ -205,7 +197,7 @@ export class Serving {
       audit:
         audit === null || auditFile === null
           ? null
-          : // A request that began before its file was replaced is written to the new one.
+          : // A request that began before the file was replaced is written to the new file.
             { config: audit, write: (record) => (this.rules.auditFile ?? auditFile).write(record) },
       limits: { limiter: this.limiter, kept: this.kept },
       selections: this.#selections,
@@ -221,7 +213,7 @@ export class Serving {
         }),
       },
       between: telemetry === null ? [] : [telemetry.middleware],
-      backends: this.#backends,
+      backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
       callMs: new Map(config.backends.map(({ name, timeouts }) => [name, timeouts.callMs])),
       clock: tools.clock,
       logger: tools.logger,
