@@ -1,4 +1,4 @@
-// The standing problems of one backend, in words: what is wrong, and what a person can do about it. Pure.
+// Persistent problems of one backend, in words: what is wrong, and what a person can do. Pure.
 import { missingHint, missingText } from "../../../secrets/reference.ts";
 import type { BackendSpec, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import type { BackendCondition } from "./backend-pool-contract.ts";
@@ -6,12 +6,12 @@ import type { Gate } from "./data-gate.ts";
 import { CIRCUIT_FAILURES } from "./decide-backend-instances.ts";
 import { awayOf } from "./required-data.ts";
 
-/** Checks without an answer after which it is told. */
-const TELL_CHECKS = 2;
+/** Missed checks after which a condition says so. */
+const REPORTED_CHECKS = 2;
 
 type ConditionText = Omit<BackendCondition, "sinceMs">;
 
-/** In a fixed order, the gravest first. */
+/** The most serious condition comes first. */
 export function backendConditions(builder: DecisionBuilder, gate: Gate): readonly ConditionText[] {
   const { spec, memory } = builder;
   if (spec.wanted.kind === "nothing") return [];
@@ -21,14 +21,14 @@ export function backendConditions(builder: DecisionBuilder, gate: Gate): readonl
   return problem === null ? away : [...away, problem];
 }
 
-const WHAT_IS_DONE = {
+const ABSENCE_EFFECTS = {
   hide: "What it offers is out of the lists until the share is back.",
   stop: "It is started again when the share is back.",
   error: "Its calls get an error until the share is back.",
 } as const;
 
 function shareAway(name: string, { reason, mode }: Extract<Gate, { kind: "refuse" }>): ConditionText {
-  const hint = `${WHAT_IS_DONE[mode]} \`mountaineer status\` says how the share is.`;
+  const hint = `${ABSENCE_EFFECTS[mode]} \`mountaineer status\` says how the share is.`;
   return { code: "share_away", severity: "warning", title: `backend ${name} cannot work: ${reason}`, hint };
 }
 
@@ -37,7 +37,7 @@ function withoutServing({ spec, memory }: DecisionBuilder): ConditionText | null
   const { failure, failures } = memory.tries;
   if (wanted.kind === "secret_missing") return secretMissing(name, wanted.variables);
   if (failure === null || failures === 0) return null;
-  const { signIn = null } = spec;
+  const { signIn } = spec;
   if (signIn !== null) return error(signIn.code, signIn.title, signIn.hint);
   const advice = failure.hint ?? lookFurther(spec);
   if (failures < CIRCUIT_FAILURES) return error("not_running", `backend ${name}: ${failure.message}`, advice);
@@ -46,7 +46,7 @@ function withoutServing({ spec, memory }: DecisionBuilder): ConditionText | null
   return error("circuit_open", title, hint);
 }
 
-/** For a backend that cannot start because references have no value; `missing` are their keys. */
+/** `missing`: keys of the references without a value. */
 export function secretMissing(name: string, missing: readonly string[]): ConditionText {
   return error(
     "secret_missing",
@@ -79,9 +79,9 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
     const hint = `Mend its configuration or take the change back. ${lookFurther(spec)}`;
     warn("change_failed", title, failure?.hint ?? hint);
   }
-  if (spec.signIn) warn(spec.signIn.code, spec.signIn.title, spec.signIn.hint);
+  if (spec.signIn !== null) warn(spec.signIn.code, spec.signIn.title, spec.signIn.hint);
   if (seen === null) return found;
-  if (seen.missedChecks >= TELL_CHECKS) {
+  if (seen.missedChecks >= REPORTED_CHECKS) {
     const other =
       failure === null
         ? "Another instance is being started and takes its place when it is ready."
@@ -108,7 +108,7 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
   return found;
 }
 
-/** Of a server that is elsewhere nothing is known but what it answered, and that is in the title. */
+/** Where to look for the cause. A remote server wrote no log here, and its answer is in the title already. */
 function lookFurther({ name, origin }: BackendSpec): string {
   return origin === null
     ? `\`mountaineer backends logs ${name}\` shows what it wrote.`

@@ -1,10 +1,10 @@
-// What the decision for one backend reads, and what it remembers from one look to the next. Pure.
+// The input of the decision for one backend, and what the decision remembers until the next one. Pure.
 import type { Wake } from "../../../reconcile/lane.ts";
 import type { Backoff } from "../../../reconcile/route-health.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
 import type { SignInNotice } from "../links/link-authorization.ts";
 import type { BackendPhase } from "./backend-pool-contract.ts";
-import type { Draining, DrainReason, Kept } from "./draining.ts";
+import type { Draining, DrainReason, InstanceRef } from "./draining.ts";
 import type { Needs } from "./required-data.ts";
 import {
   NEW_ROUTE,
@@ -18,45 +18,45 @@ import {
   type Tries,
 } from "./route-memory.ts";
 
-/** What the configuration wants of one backend. */
+/** One backend as configured, with what its surroundings add. */
 export interface BackendSpec {
   readonly name: string;
-  /** Where its HTTP server is, without the path; null: it is a program. */
+  /** Origin of the HTTP server; null: the backend is a program. */
   readonly origin: string | null;
   readonly wanted:
     | { readonly kind: "connection"; readonly key: string }
     | { readonly kind: "secret_missing"; readonly variables: readonly string[] }
     | { readonly kind: "nothing"; readonly because: "removed" | "disabled" };
-  /** Counts its changes and the restarts that were asked for: another one forgets failures. */
+  /** Number of configuration changes and restarts; a new number forgets failures. */
   readonly revision: number;
-  /** Counts the restarts that were asked for: an instance of an older one is not wanted any more. */
+  /** Number of restarts; instances of an earlier epoch are replaced. */
   readonly epoch: number;
   readonly replace: "overlap" | "stop-first";
   readonly instances: "shared" | "per-client";
   readonly drainTimeoutMs: number;
-  /** What is wrong with its sign-in; null, or absent: nothing. */
-  readonly signIn?: SignInNotice | null;
+  /** The problem with the sign-in; null: none. */
+  readonly signIn: SignInNotice | null;
   readonly needs: Needs;
-  /** Of `stop-first`: an instance of another process may still be there. */
-  readonly runsElsewhere?: boolean;
-  /** Null, or absent: there is one alone, and `wanted` has its key. */
-  readonly routes?: RoutesSpec | null;
+  /** Another process may still run an instance, which a `stop-first` backend waits for. */
+  readonly runsElsewhere: boolean;
+  /** Null: the backend has only one connection, whose key is in `wanted`. */
+  readonly routes: RoutesSpec | null;
 }
 
 export interface BackendSeen {
-  /** Those that all clients share, in the order in which they were started, until nothing is left of them. */
+  /** Shared instances that exist, in the order of their starts. */
   readonly instances: readonly InstanceSeen[];
-  /** Those of one client each; they end by themselves. */
+  /** Number of instances that belong to one client each; the pool ends these. */
   readonly clientInstances: number;
-  /** It is this backend's turn: starting a program holds up the thread, so they are started one by one. */
+  /** It is this backend's turn to start: spawning blocks the thread, so backends start one by one. */
   readonly mayStart: boolean;
-  /** Of the instance that is started next. */
+  /** Id for the next instance. */
   readonly nextId: number;
-  /** Calls have gone unanswered in a row: the serving instance is to be checked now. */
+  /** Several calls in a row timed out: check the serving instance now. */
   readonly checkAsked: boolean;
-  /** Its address took no connections, and does now. */
-  readonly isReached?: boolean;
-  /** 0 to 1, drawn anew for each look. */
+  /** The address takes connections again. */
+  readonly isReached: boolean;
+  /** Random number from 0 to 1, new for each decision. */
   readonly jitter: number;
 }
 
@@ -65,36 +65,36 @@ export interface Now {
   readonly wallMs: number;
 }
 
-export interface Serving extends Kept {
-  /** It let three checks pass: another one is to take its place. */
+export interface Serving extends InstanceRef {
+  /** The instance missed several checks: a replacement is started. */
   readonly distrusted: boolean;
 }
 
 export interface BackendMemory {
   readonly revision: number;
   readonly serving: Serving | null;
-  /** Being started; serves when it is ready. */
-  readonly candidate: Kept | null;
+  /** The instance that starts, and serves once it is ready. */
+  readonly candidate: InstanceRef | null;
   readonly draining: readonly Draining[];
-  /** Told to close, and not gone yet. */
+  /** Ids of instances that are closing. */
   readonly closing: readonly number[];
-  /** Nothing serves, but soon something will: names stay published, and calls wait. */
+  /** Why names stay published and calls wait although no instance serves; null: calls are refused. */
   readonly holding: "crash" | "replacement" | null;
-  /** Of starting; with routes, over the one that is tried next. */
+  /** The tries to start; with routes, those of the route tried last. */
   readonly tries: Tries;
-  /** The try at once that follows a crash is used up until it has been stable again. */
+  /** The immediate try after a crash was made, and is not due again before an instance is stable. */
   readonly quickTryUsed: boolean;
-  /** Of reading stale lists again; null: they are not stale. */
+  /** Backoff of reading stale lists again; null: no list is stale. */
   readonly refresh: Backoff | null;
-  /** Monotonic ms of the last check that was sent to the serving instance. */
+  /** When the serving instance was last checked, monotonic ms. */
   readonly checkedAtMs: number | null;
-  /** Unwanted ends so far. */
+  /** Number of unexpected ends. */
   readonly ends: number;
   readonly lastError: string | null;
-  /** Said already; a change that fails for the same reason again is no news. */
+  /** The last announced failure of a change; the same failure is not announced twice. */
   readonly changeFailure: string | null;
   readonly phase: BackendPhase;
-  /** Wall ms, by code. */
+  /** When each condition arose, by code; wall ms. */
   readonly conditionsSince: ReadonlyMap<string, number>;
   readonly routes: RoutesMemory;
 }
@@ -118,12 +118,12 @@ export const NEW_BACKEND: BackendMemory = {
   routes: NEW_ROUTES,
 };
 
-/** What is worth announcing. */
+/** A change to announce. */
 export type BackendEvent =
   | { readonly kind: "ended"; readonly reason: string; readonly retryInMs: number | null }
-  /** It serves from now on. */
+  /** The instance serves from now on. */
   | { readonly kind: "promoted"; readonly id: number }
-  /** Another one serves; this one finishes its calls. */
+  /** Another instance serves; this one drains. */
   | { readonly kind: "replaced"; readonly id: number }
   | { readonly kind: "change_failed"; readonly reason: string }
   /** Another route than before serves. */
@@ -134,16 +134,16 @@ export type BackendEvent =
       readonly to: string;
       readonly reason: string;
     }
-  /** A better route is ready, and going back waits. */
+  /** A better route is ready, but the switch has to wait. */
   | { readonly kind: "route_ready"; readonly route: string; readonly reason: string }
   | { readonly kind: "route_ready_cleared"; readonly route: string; readonly reason: string }
-  /** What a person asked for is done, or cannot be. */
+  /** The outcome of a route switch that a person asked for. */
   | { readonly kind: "asked_done"; readonly route: string; readonly changed: boolean }
   | { readonly kind: "asked_failed"; readonly route: string; readonly reason: string };
 
 export type BackendStep =
   | { readonly kind: "start"; readonly id: number; readonly key: string }
-  /** `drained`: it served; null: it never did, or its end is known. */
+  /** `drained` is null if the instance never served, or had already ended. */
   | {
       readonly kind: "close";
       readonly id: number;
@@ -156,7 +156,7 @@ export type BackendStep =
   | { readonly kind: "check"; readonly id: number }
   | { readonly kind: "refresh"; readonly id: number };
 
-/** One decision in the making: what it reads, and what it remembers, announces and waits for so far. */
+/** One decision under construction: its input, and its memory, events and wake-ups so far. */
 export class DecisionBuilder {
   readonly spec: BackendSpec;
   readonly seen: BackendSeen;
@@ -176,7 +176,7 @@ export class DecisionBuilder {
     this.memory = { ...this.memory, ...change };
   }
 
-  /** `only`: of the route with that key. */
+  /** With a key, only the failures of that route are forgotten, plus those of the backend as a whole. */
   forgetFailures(only: string | null = null): void {
     for (const route of this.routeList) {
       if (only === null || route.key === only) this.rememberRoute(route.name, { tries: NO_TRIES });
@@ -184,23 +184,34 @@ export class DecisionBuilder {
     this.remember({ tries: NO_TRIES, quickTryUsed: false, changeFailure: null });
   }
 
-  /** Of the configuration as it is now, and of the last restart that was asked for. */
-  isCurrent({ key, epoch }: Kept): boolean {
+  /** True if the instance matches the current configuration and epoch. */
+  isCurrent({ key, epoch }: InstanceRef): boolean {
     const { wanted, epoch: wantedEpoch } = this.spec;
     if (wanted.kind !== "connection" || wantedEpoch !== epoch) return false;
     return this.hasRoutes ? this.routeOf(key) !== null : wanted.key === key;
+  }
+
+  /** The serving instance if it is current and trusted; null: none serves, or a replacement is needed. */
+  get healthyServing(): Serving | null {
+    const { serving } = this.memory;
+    return serving !== null && this.isCurrent(serving) && !serving.distrusted ? serving : null;
+  }
+
+  /** The route that a person asks for; null: none, or this decision has answered already. */
+  get asked(): string | null {
+    const isAnswered = this.events.some(({ kind }) => kind === "asked_done" || kind === "asked_failed");
+    return isAnswered ? null : (this.spec.routes?.asked ?? null);
   }
 
   get hasRoutes(): boolean {
     return this.routeList.length > 0;
   }
 
-  /** Empty: there is one alone. */
   get routeList(): readonly RouteSpec[] {
     return this.spec.routes?.list ?? [];
   }
 
-  /** Null: no route leads there now. */
+  /** Null: no route has this key. */
   routeOf(key: string): RouteSpec | null {
     return this.routeList.find((route) => route.key === key) ?? null;
   }
@@ -219,7 +230,6 @@ export class DecisionBuilder {
     this.rememberRoutes({ byName });
   }
 
-  /** Of starting what has that key. */
   triesOf(key: string): Tries {
     const route = this.routeOf(key);
     return route === null ? this.memory.tries : this.route(route.name).tries;
@@ -231,12 +241,12 @@ export class DecisionBuilder {
     this.remember({ tries });
   }
 
-  /** Null: nothing is left of it. */
+  /** Null: the instance does not exist any more. */
   seenOf(id: number): InstanceSeen | null {
     return this.seen.instances.find((instance) => instance.id === id) ?? null;
   }
 
-  /** What serves gets no more calls from now on. */
+  /** Sends no more calls to the serving instance. */
   drainServing(why: DrainReason): void {
     const { serving, draining } = this.memory;
     if (serving === null) return;

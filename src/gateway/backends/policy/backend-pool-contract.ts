@@ -1,4 +1,4 @@
-// What the rest of the gateway asks of its backends.
+// The interface of the backend pool for the rest of the gateway.
 import type { CallSignal } from "../../call-signal.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { BackendCall, InitializeResult } from "../instance/backend-instance.ts";
@@ -7,10 +7,10 @@ import type { FailbackPolicy } from "./route-memory.ts";
 
 export type BackendPhase = "Pending" | "Initializing" | "Ready" | "Degraded" | "Failed" | "ShuttingDown";
 
-/** How a backend would take a call now; `refuses`: at once, with an error. */
+/** What a backend would do with a call now; `refuses`: answer at once with an error. */
 export type Readiness = "ready" | "waits" | "refuses";
 
-/** A standing problem of one backend. Times are wall ms. */
+/** A persistent problem of one backend. Times are wall ms. */
 export interface BackendCondition {
   readonly code: string;
   readonly severity: "info" | "warning" | "error";
@@ -25,37 +25,37 @@ export interface BackendView {
   readonly type: "stdio" | "streamable-http" | "fleet";
   readonly enabled: boolean;
   readonly phase: BackendPhase;
-  /** Why it is in that phase, for people; null when there is nothing to say. */
+  /** The reason for the phase, for people; null: none. */
   readonly reason: string | null;
-  /** Of the phase; wall ms. */
+  /** Start of the phase, wall ms. */
   readonly sinceMs: number;
   readonly pid: number | null;
   readonly server: { readonly name: string; readonly version: string } | null;
   readonly protocolVersion: string | null;
-  /** Instances that exist: the serving one, one being made, drained ones, one per client. */
+  /** Number of existing instances: serving, starting, draining, and those of single clients. */
   readonly instances: number;
   readonly inFlight: number;
-  /** Of these, those that have waited long, without a sign of progress; null: none has. */
+  /** Calls in flight that have waited long without progress; null: none. */
   readonly longWaits: LongWaits | null;
-  /** Calls that an old instance still finishes. */
+  /** Calls in flight on draining instances. */
   readonly draining: number;
-  /** Unwanted ends so far. */
+  /** Number of unexpected ends. */
   readonly restarts: number;
-  /** Wall ms of the next try; null: none is due. */
+  /** When the next try is due, wall ms; null: none is. */
   readonly retryAtMs: number | null;
   readonly lastError: string | null;
   readonly conditions: readonly BackendCondition[];
-  /** Null: it has one alone. */
+  /** Null: the backend has only one route. */
   readonly routes: RoutesView | null;
 }
 
-/** The ways to a backend's server. Times are wall ms. */
+/** The routes to a backend's server. Times are wall ms. */
 export interface RoutesView {
-  /** Null: none is. */
+  /** Null: no route. */
   readonly inUse: string | null;
-  /** The route that a person holds it on. */
+  /** The route on which a person holds the backend. */
   readonly held: string | null;
-  /** A better route is ready, and going back to it waits: why. */
+  /** The better route that is ready, and why the switch has to wait. */
   readonly pending: { readonly route: string; readonly reason: string } | null;
   /** In order of preference. */
   readonly list: readonly RouteView[];
@@ -64,65 +64,65 @@ export interface RoutesView {
 interface RouteView {
   readonly name: string;
   readonly type: BackendView["type"];
-  /** Its address or program, without secrets. */
+  /** Address or command, without secrets. */
   readonly target: string;
   readonly inUse: boolean;
-  /** Since when what stands by over it has answered without a gap. */
+  /** Since when the standby over this route has answered without a gap. */
   readonly healthySinceMs: number | null;
-  /** When its stability window ends, or ended. */
+  /** End of the stability window, which may be past. */
   readonly stableAtMs: number | null;
   readonly retryAtMs: number | null;
   readonly lastError: string | null;
 }
 
-/** What a backend's server answered to `initialize`; what it says of itself to models is published with its lists. */
+/** A part of a server's answer to `initialize`; its instructions are published with its lists. */
 export interface BackendInitializeResult extends Pick<InitializeResult, "capabilities" | "protocolVersion"> {
   readonly backend: string;
 }
 
 export interface PoolSettings {
   readonly drainTimeoutMs: number;
-  /** Absent: as a configuration without a word of it. */
+  /** Absent: the configuration's default. */
   readonly failback?: FailbackPolicy;
 }
 
-/** What the pool needs of a backend's call; the pool adds the timeout that is configured. */
+/** A call to a backend; the pool adds the configured timeout. */
 export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
-  /** Asked when it had to wait, for what serves it then may have its target under another name; absent: as it is. */
+  /** Called after a wait, because the target may have another name by then. Absent: the call stays as it is. */
   readonly renew?: () => RenewedCall;
-  /** To what has this home alone (`PoolInstance.home`); absent: to what serves. */
+  /** Only an instance with this `PoolInstance.home` may answer; absent: the serving instance. */
   readonly home?: string;
-  /** Told the home of what it is sent to. */
+  /** Called with the home of the instance that gets the call. */
   readonly onHome?: (home: string) => void;
 }
 
-/** A call of a tool that several machines have in common. */
+/** A call of a tool that several machines offer in common. */
 export interface SharedCall {
   readonly places: readonly string[];
-  /** As `namedHere` gave them. */
+  /** Params with the names of this machine, from `namedHere`. */
   readonly params: JsonObject | undefined;
   readonly signal: CallSignal;
-  /** Nothing that is borrowed is lent on. */
+  /** Only this machine's own backends may answer: borrowed backends are not lent on. */
   readonly isOwnAlone: boolean;
-  /** Sends it there. `told` hears where it went, and what was lost on the way. */
+  /** `events` gets the home of the instance, and the loss of the call. */
   send(
     backend: string,
     params: JsonObject | undefined,
-    told: Required<Pick<PoolCall, "onHome" | "onLoss">>,
+    events: Required<Pick<PoolCall, "onHome" | "onLoss">>,
   ): Promise<Reply>;
 }
 
-/** A task that a client listens for. */
+/** A task whose notifications a client wants. */
 export interface WatchedTask {
   readonly backend: string;
   readonly home: string;
   /** The server's own id. */
   readonly id: string;
-  /** What the client calls it. */
+  /** The client's name for the task. */
   readonly name: string;
 }
 
-/** A call once its wait is over: its params, or its answer because this backend is not asked any more. */
+/** A call after its wait: params for this backend, or the answer from elsewhere. */
 export type RenewedCall =
   | { readonly params: JsonObject | undefined; readonly answer: null }
   | { readonly answer: Promise<Reply> };

@@ -1,10 +1,11 @@
-// Whether calls may reach a backend, by what it works on. Pure.
+// Whether calls may reach a backend, given the state of the data that it requires. Pure.
 import type { ServedBackend } from "../../../config/snapshot.ts";
-import type { BackendSpec, DecisionBuilder } from "./backend-decision-builder.ts";
+import type { BackendMemory, BackendSpec, DecisionBuilder } from "./backend-decision-builder.ts";
 import { dropStandbys } from "./decide-routes.ts";
+import type { DataReason } from "./draining.ts";
 import { awayText } from "./required-data.ts";
 
-/** What becomes of calls for the sake of the data, whatever serves. */
+/** What happens to calls because of the required data, whichever instance serves. */
 export type Gate =
   | { readonly kind: "open" }
   | { readonly kind: "wait" }
@@ -12,38 +13,33 @@ export type Gate =
 
 const OPEN: Gate = { kind: "open" };
 
-/** Programs end while their data is mounted anew; what has no process here holds nothing of it. */
-export function makesRoom({ needs, origin, wanted, routes = null }: BackendSpec): boolean {
+/** True if a local program has to end so that its share can be mounted anew. */
+export function makesRoom({ needs, origin, wanted, routes }: BackendSpec): boolean {
   if (needs?.data.kind !== "moving" || wanted.kind === "nothing") return false;
-  // Of several routes some may be programs.
+  // With routes, some of them may be programs.
   return origin === null || routes !== null;
 }
 
-/** What serves finishes its calls and ends; its names stay. */
-function makeRoom(builder: DecisionBuilder): void {
-  const { serving, holding } = builder.memory;
-  builder.drainServing("data_moves");
-  builder.remember({ candidate: null, holding: serving === null ? holding : "replacement" });
+function endAll(builder: DecisionBuilder, why: DataReason, holding: BackendMemory["holding"]): void {
+  builder.drainServing(why);
+  builder.remember({ candidate: null, holding });
   dropStandbys(builder);
 }
 
-/** Short absences make no noise: calls wait. After that they are refused, and `stop` ends the server. */
+/** During a short absence calls wait; afterwards they are refused, and `when_unavailable = "stop"` ends the server. */
 export function foldNeeds(builder: DecisionBuilder): Gate {
-  const { spec, now } = builder;
+  const { spec, now, memory } = builder;
   const { needs } = spec;
   if (needs === null || needs.data.kind === "there" || spec.wanted.kind === "nothing") return OPEN;
   const { data, unavailableAfterMs, whenUnavailable: mode } = needs;
-  if (makesRoom(spec)) makeRoom(builder);
+  if (makesRoom(spec))
+    endAll(builder, "data_moves", memory.serving === null ? memory.holding : "replacement");
   if (data.sinceMs === null) return { kind: "wait" };
   const untilMs = data.sinceMs + unavailableAfterMs;
   if (now.monotonicMs < untilMs) {
     builder.wakeAt(untilMs, "window_end");
     return { kind: "wait" };
   }
-  if (mode === "stop") {
-    builder.drainServing("data_away");
-    builder.remember({ candidate: null, holding: null });
-    dropStandbys(builder);
-  }
+  if (mode === "stop") endAll(builder, "data_away", null);
   return { kind: "refuse", reason: awayText(data), mode };
 }

@@ -5,26 +5,26 @@ import type { InstanceSeen } from "../instance/backend-instance.ts";
 import { isSameFailure } from "../instance/failures.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import type { BackendMemory, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
-import type { DrainReason, Kept } from "./draining.ts";
+import type { DrainReason, InstanceRef } from "./draining.ts";
 import { isMissing } from "./required-data.ts";
 import type { Tries } from "./route-memory.ts";
 
-/** So long an instance must have been ready before its failures are forgotten. */
+/** Time after which the failures before a ready instance are forgotten, ms. */
 const STABLE_MS = 30_000;
-/** Failures in a row after which it is tried once per `BACKOFF_LIMIT_MS` only. */
+/** Failures in a row after which there is only one try per `BACKOFF_LIMIT_MS`. */
 export const CIRCUIT_FAILURES = 5;
-/** At most so long after a crash the first try is made. */
+/** Longest wait before the first try after a crash, ms. */
 const QUICK_TRY_MS = 250;
-/** Checks without an answer after which another instance is to take the place. */
+/** Missed checks after which another instance is started to replace the serving one. */
 const DISTRUST_CHECKS = 3;
-/** The same where the server cannot be reached at all, and there is another route. */
+/** Missed checks after which an unreachable server with routes counts as gone. */
 const OUT_OF_REACH_CHECKS = 2;
-/** Failed tries to put another in the place of one that does not answer, after which nothing is published any more. */
+/** Failed tries to replace a serving instance that does not answer, after which nothing is published. */
 const GIVE_UP_FAILURES = 3;
 
 const VANISHED = linkFailure("closed", "it is gone");
 const OUT_OF_REACH = linkFailure("unreachable", "it cannot be reached");
-const SILENT = linkFailure("unreachable", "it does not answer");
+export const SILENT = linkFailure("unreachable", "it does not answer");
 
 export function foldConfig(builder: DecisionBuilder): void {
   const { spec, seen } = builder;
@@ -47,10 +47,10 @@ export function foldConfig(builder: DecisionBuilder): void {
   }
 }
 
-/** It is tried at once, and calls wait for it as after a crash. */
+/** An address that takes connections again: a start at once, and calls wait as after a crash. */
 export function foldReached(builder: DecisionBuilder): void {
   const { memory, seen, spec } = builder;
-  if (seen.isReached !== true || memory.serving !== null || spec.wanted.kind !== "connection") return;
+  if (!seen.isReached || memory.serving !== null || spec.wanted.kind !== "connection") return;
   builder.forgetFailures();
   builder.remember({ holding: "crash" });
 }
@@ -64,14 +64,14 @@ export function foldServing(builder: DecisionBuilder): void {
     return;
   }
   if (foldSuspicion(builder, seen) === "confirmed") {
-    // Calls that it has taken may still be answered.
+    // The server may still answer the calls in flight.
     builder.drainServing("not_answering");
     foldCrash(builder, serving, seen);
     return;
   }
   const distrusted = seen.missedChecks >= DISTRUST_CHECKS || (serving.distrusted && seen.missedChecks > 0);
   if (distrusted !== serving.distrusted) {
-    // What failed before it was ready says nothing about another one now.
+    // Earlier failures say nothing about a replacement now.
     if (builder.isCurrent(serving)) builder.forgetFailures();
     if (distrusted && builder.hasRoutes) noteTry(builder, serving.key, SILENT);
     builder.remember({ serving: { ...serving, distrusted } });
@@ -100,14 +100,14 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
     builder.events.push({ kind: "ended", reason: failure.message, retryInMs: null });
     return;
   }
-  if (builder.hasRoutes && hasOtherWay(builder, serving.key)) {
-    // The next route, at once; this one is looked at again when it has had time.
+  if (hasOtherWay(builder, serving.key)) {
+    // Another route is tried at once; this one backs off.
     noteTry(builder, serving.key, failure);
     builder.remember({ holding: "crash" });
     builder.events.push({ kind: "ended", reason: failure.message, retryInMs: 0 });
     return;
   }
-  // What is being started already is the try at once.
+  // A candidate that starts already is the quick try.
   const isTriedNow = candidate !== null && builder.isCurrent(candidate);
   if (isTriedNow || !quickTryUsed) {
     const notBeforeMs = now.monotonicMs + (isTriedNow ? 0 : builder.seen.jitter * QUICK_TRY_MS);
@@ -123,7 +123,7 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
   noteFailure(builder, serving.key, failure);
 }
 
-/** With routes, one that cannot be reached is gone when a second look finds the same. */
+/** With routes, an unreachable server counts as gone once a second check confirms it. */
 function foldSuspicion(builder: DecisionBuilder, seen: InstanceSeen): "none" | "suspect" | "confirmed" {
   const isSuspect = builder.hasRoutes && seen.outOfReach === true && seen.missedChecks > 0;
   const { suspectSinceMs } = builder.memory.routes;
@@ -138,47 +138,49 @@ function foldSuspicion(builder: DecisionBuilder, seen: InstanceSeen): "none" | "
 }
 
 export function foldCandidate(builder: DecisionBuilder): void {
-  const { candidate, serving } = builder.memory;
+  const { candidate } = builder.memory;
   if (candidate === null) return;
-  const isNeeded = serving === null || !builder.isCurrent(serving) || serving.distrusted;
-  if (!isNeeded || !builder.isCurrent(candidate)) {
+  if (builder.healthyServing !== null || !builder.isCurrent(candidate)) {
     builder.remember({ candidate: null });
     return;
   }
-  const seen = builder.seenOf(candidate.id);
-  if (seen?.state.kind === "starting") return;
+  const outcome = startOutcome(builder, candidate.id);
+  if (outcome === null) return;
   builder.remember({ candidate: null });
-  if (seen?.state.kind === "ready") {
-    const missing = takesAway(builder, seen);
-    if (missing === null) promote(builder, candidate);
-    else noteFailure(builder, candidate.key, linkFailure("protocol", missing));
-  } else noteFailure(builder, candidate.key, seen?.state.kind === "ended" ? seen.state.failure : VANISHED);
+  if (outcome === "ready") promote(builder, candidate);
+  else noteFailure(builder, candidate.key, outcome);
 }
 
-/** Why it lacks a list that what serves has; null: it does not. */
-export function takesAway(builder: DecisionBuilder, { listsStaleBecause }: InstanceSeen): string | null {
+/** How the start of an instance ended: "ready", or why the instance cannot serve; null: it still starts. */
+export function startOutcome(builder: DecisionBuilder, id: number): "ready" | LinkFailure | null {
+  const seen = builder.seenOf(id);
+  if (seen?.state.kind === "starting") return null;
+  if (seen?.state.kind === "ended") return seen.state.failure;
+  if (seen?.state.kind !== "ready") return VANISHED;
   const { serving } = builder.memory;
-  if (serving === null || serving.distrusted) return null;
-  return builder.seenOf(serving.id)?.listsStaleBecause === null ? listsStaleBecause : null;
+  const isListed = serving?.distrusted === false && builder.seenOf(serving.id)?.listsStaleBecause === null;
+  // A replacement must not lack a list that the serving instance has.
+  return isListed && seen.listsStaleBecause !== null
+    ? linkFailure("protocol", seen.listsStaleBecause)
+    : "ready";
 }
 
-/** The one swap: in this very decision calls go to it, and what served before gets no more. */
-export function promote(builder: DecisionBuilder, { id, key, epoch }: Kept): void {
-  const candidate = { id, key, epoch };
+/** The swap: from this decision on, calls go to this instance, and the one that served before drains. */
+export function promote(builder: DecisionBuilder, { id, key, epoch }: InstanceRef): void {
   const replaced = builder.memory.serving;
   builder.drainServing(replaced === null ? "replaced" : whyReplaced(builder, replaced));
   builder.remember({
-    serving: { ...candidate, distrusted: false },
+    serving: { id, key, epoch, distrusted: false },
     holding: null,
     changeFailure: null,
   });
-  builder.events.push({ kind: "promoted", id: candidate.id });
+  builder.events.push({ kind: "promoted", id });
   if (replaced !== null) builder.events.push({ kind: "replaced", id: replaced.id });
 }
 
 function whyReplaced(builder: DecisionBuilder, { key, epoch, distrusted }: Serving): DrainReason {
   const { spec } = builder;
-  if (builder.hasRoutes && builder.routeOf(key) !== null) {
+  if (builder.routeOf(key) !== null) {
     if (spec.epoch !== epoch) return "restarted";
     return distrusted ? "not_answering" : "route";
   }
@@ -186,17 +188,20 @@ function whyReplaced(builder: DecisionBuilder, { key, epoch, distrusted }: Servi
   return spec.epoch === epoch ? "not_answering" : "restarted";
 }
 
-/** One more failure of what has that key. */
 function noteTry(builder: DecisionBuilder, key: string, failure: LinkFailure): Tries {
-  const { now, seen } = builder;
-  const tries = { ...backOffWithJitter(builder.triesOf(key), now.monotonicMs, seen.jitter), failure };
+  const tries = failedTry(builder, builder.triesOf(key), failure);
   builder.rememberTries(key, tries);
   return tries;
 }
 
-/** Another route than this one may be tried now, or is ready or on its way. */
+export function failedTry(builder: DecisionBuilder, before: Tries, failure: LinkFailure): Tries {
+  return { ...backOffWithJitter(builder, before), failure };
+}
+
+/** True if another route has an instance, or may be tried now. */
 export function hasOtherWay(builder: DecisionBuilder, key: string): boolean {
   const { candidate } = builder.memory;
+  if (!builder.hasRoutes) return false;
   if (candidate !== null && candidate.key !== key && builder.isCurrent(candidate)) return true;
   return builder.routeList.some((route) => {
     if (route.key === null || route.key === key) return false;
@@ -205,13 +210,13 @@ export function hasOtherWay(builder: DecisionBuilder, key: string): boolean {
   });
 }
 
-/** A try to start came to nothing, or one instance too many has ended. */
+/** A start failed, or the serving instance ended once more than the quick try covers. */
 function noteFailure(builder: DecisionBuilder, key: string, failure: LinkFailure): void {
   const { now, memory } = builder;
   const tries = noteTry(builder, key, failure);
   const { serving } = memory;
   const isChange = serving !== null && !builder.isCurrent(serving);
-  const isOpen = builder.hasRoutes && hasOtherWay(builder, key);
+  const isOpen = hasOtherWay(builder, key);
   builder.remember({
     holding: isOpen ? memory.holding : null,
     lastError: failure.message,
@@ -220,22 +225,23 @@ function noteFailure(builder: DecisionBuilder, key: string, failure: LinkFailure
   if (serving === null) {
     const retryInMs = isOpen ? 0 : tries.notBeforeMs - now.monotonicMs;
     builder.events.push({ kind: "ended", reason: failure.message, retryInMs });
-  } else if (isChange && !isToldAlready(memory, failure.message)) {
+  } else if (isChange && !isAnnounced(memory, failure.message)) {
     builder.events.push({ kind: "change_failed", reason: failure.message });
   }
 }
 
-/** Half to one and a half of the wait, so that backends that fell together are not tried together. */
-export function backOffWithJitter(before: Backoff, nowMs: number, jitter: number): Backoff {
+/** Half to one and a half of the usual wait: backends that failed together are not tried together. */
+export function backOffWithJitter({ now, seen }: DecisionBuilder, before: Backoff): Backoff {
+  const nowMs = now.monotonicMs;
   const { failures, notBeforeMs } = backOff(before, nowMs);
   const waitMs =
     failures >= CIRCUIT_FAILURES
       ? BACKOFF_LIMIT_MS
-      : Math.min(BACKOFF_LIMIT_MS, (notBeforeMs - nowMs) * (0.5 + jitter));
+      : Math.min(BACKOFF_LIMIT_MS, (notBeforeMs - nowMs) * (0.5 + seen.jitter));
   return { failures, notBeforeMs: nowMs + waitMs };
 }
 
-/** What does not answer and cannot be replaced is as good as gone: calls to it would only run into their deadlines. */
+/** Gives up a serving instance that neither answers nor can be replaced: calls would only time out. */
 export function foldLost(builder: DecisionBuilder): void {
   const { serving, tries, ends } = builder.memory;
   if (serving === null || !serving.distrusted || tries.failures < GIVE_UP_FAILURES) return;
@@ -249,18 +255,18 @@ export function foldLost(builder: DecisionBuilder): void {
   });
 }
 
-/** Of two that cannot live beside one another the old one makes room first. */
+/** With `stop-first` the old instance ends before the new one starts. */
 export function foldStopFirst(builder: DecisionBuilder): void {
   const { spec } = builder;
   if (spec.replace !== "stop-first" || spec.wanted.kind !== "connection") return;
   const { serving } = builder.memory;
-  if (serving !== null && (serving.distrusted || !builder.isCurrent(serving))) {
+  if (serving !== null && builder.healthyServing === null) {
     builder.drainServing(whyReplaced(builder, serving));
     builder.remember({ holding: "replacement" });
   }
 }
 
-/** Changed back before it was closed, or the room was not needed after all: it goes on. */
+/** Takes a draining instance back if the change was undone, or the data returned, before the instance was closed. */
 export function foldKept(builder: DecisionBuilder): void {
   const { memory, spec } = builder;
   if (memory.serving !== null || memory.candidate !== null || memory.holding !== "replacement") return;
@@ -280,7 +286,7 @@ export function foldKept(builder: DecisionBuilder): void {
   });
 }
 
-/** A secret that is gone while nothing serves: there is nothing to wait for. */
+/** Without its secrets a backend cannot start: calls do not wait. */
 export function foldSecretMissing(builder: DecisionBuilder): void {
   const { spec, memory } = builder;
   if (spec.wanted.kind !== "secret_missing") return;
@@ -297,6 +303,6 @@ function readyForMs({ now }: DecisionBuilder, { readyAtMs }: InstanceSeen): numb
   return readyAtMs === null ? 0 : now.monotonicMs - readyAtMs;
 }
 
-function isToldAlready({ changeFailure }: BackendMemory, reason: string): boolean {
+function isAnnounced({ changeFailure }: BackendMemory, reason: string): boolean {
   return changeFailure !== null && isSameFailure(changeFailure, reason);
 }

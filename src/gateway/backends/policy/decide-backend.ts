@@ -39,17 +39,17 @@ import {
 } from "./decide-routes.ts";
 import { awayOf, awayText, isMissing } from "./required-data.ts";
 
-/** So long without a check before the serving instance is asked whether it lives. */
+/** Time between two checks of the serving instance, ms. */
 const CHECK_EVERY_MS = 30_000;
-/** The same after a check that had no answer; longer than a check may take. */
+/** The same after a missed check, ms; longer than the timeout of a check. */
 const CHECK_AGAIN_MS = 10_000;
-/** Checks that calls without an answer ask for are no nearer than this. */
+/** The same when several calls timed out, ms. */
 const ASKED_CHECK_MS = 5_000;
-/** Where another route could serve, it is asked more often; longer than a check may take. */
+/** The same for a backend with routes, ms; longer than the timeout of a check. */
 const ROUTE_CHECK_MS = 6_000;
 export const BEING_STARTED = "it is being started";
 
-/** What becomes of a call that comes now. */
+/** What happens to a call that arrives now. */
 type CallRule =
   | { readonly kind: "serve"; readonly id: number }
   | { readonly kind: "wait" }
@@ -59,19 +59,19 @@ export interface BackendDecision {
   readonly memory: BackendMemory;
   /** The one step to take now; null: rest. */
   readonly step: BackendStep | null;
-  /** A start is due as soon as it is this backend's turn. */
+  /** A start is due, and waits for this backend's turn. */
   readonly wantsTurn: boolean;
-  /** When to look again without being told; null: at the next trigger. */
+  /** When to decide again without a trigger; null: only at the next trigger. */
   readonly wake: Wake | null;
-  /** Its names are published unless calls are refused. */
+  /** The names are published unless calls are refused. */
   readonly calls: CallRule;
-  /** Comes before `calls`. */
+  /** Takes precedence over `calls`. */
   readonly gate: Gate;
   readonly phase: BackendPhase;
   readonly reason: string | null;
   /** Monotonic ms of the next try; null: none is due. */
   readonly retryAtMs: number | null;
-  /** The address took no connections: as soon as it does, it is tried again. */
+  /** The address refused connections; the next start follows as soon as it accepts one. */
   readonly isAway: boolean;
   readonly conditions: readonly BackendCondition[];
   readonly events: readonly BackendEvent[];
@@ -93,7 +93,7 @@ export const UNDECIDED: BackendDecision = {
   events: [],
 };
 
-/** A server whose address takes no connections is started so often in vain. */
+/** Failed starts after which an address that refuses connections is only probed. */
 const STARTS_WHILE_AWAY = 3;
 
 /** Equal input gives an equal decision; a settled world gives no step and no event. */
@@ -115,17 +115,16 @@ export function decideBackend(
   foldRoutes(builder);
   const dataGate = foldNeeds(builder);
   const gate: Gate = dataGate.kind === "open" && isInDoubt(builder) ? { kind: "wait" } : dataGate;
-  const otherStep = closeStep(builder) ?? careStep(builder) ?? standbyCheck(builder);
-  const wantedStart = otherStep === null ? (startIsDue(builder) ? startStep : standbyStart(builder)) : null;
-  const isStartDue = wantedStart !== null;
-  const step = wantedStart !== null && seen.mayStart ? wantedStart(builder) : otherStep;
+  const urgent = closeStep(builder) ?? careStep(builder) ?? standbyCheck(builder);
+  const start = urgent === null ? (candidateStart(builder) ?? standbyStart(builder)) : null;
+  const step = start !== null && seen.mayStart ? start() : urgent;
   const conditions = conditionsSince(builder, gate);
   const { phase, reason } = phaseOf(builder, conditions);
   builder.remember({ phase });
   return {
     memory: builder.memory,
     step,
-    wantsTurn: isStartDue && !seen.mayStart,
+    wantsTurn: start !== null && !seen.mayStart,
     wake: earliest(builder.wakes),
     calls: callRule(builder, reason),
     gate,
@@ -138,7 +137,7 @@ export function decideBackend(
   };
 }
 
-/** Whatever has no use any more is closed: at once, or when its calls have ended or had their time. */
+/** Closes an instance without a use: at once, or once its calls have ended or `drain_timeout` is over. */
 function closeStep(builder: DecisionBuilder): BackendStep | null {
   const { seen, memory, spec, now } = builder;
   for (const instance of seen.instances) {
@@ -165,7 +164,7 @@ function closeStep(builder: DecisionBuilder): BackendStep | null {
   return null;
 }
 
-/** Asks the serving instance whether it lives, and reads its lists again while they may be old. */
+/** The next health check of the serving instance, or the next reading of its stale lists. */
 function careStep(builder: DecisionBuilder): BackendStep | null {
   const { serving } = builder.memory;
   const seen = serving === null ? null : builder.seenOf(serving.id);
@@ -182,7 +181,7 @@ function checkStep(builder: DecisionBuilder, seen: InstanceSeen): BackendStep | 
     : builder.hasRoutes
       ? Math.min(usualMs, ROUTE_CHECK_MS)
       : usualMs;
-  // Calls that time out are a reason to ask an instance that was never asked yet.
+  // Calls that time out justify an immediate check of an instance that was never checked.
   const isFirst = builder.seen.checkAsked && memory.checkedAtMs === null;
   const { suspectSinceMs } = memory.routes;
   const dueMs =
@@ -195,72 +194,67 @@ function checkStep(builder: DecisionBuilder, seen: InstanceSeen): BackendStep | 
     builder.wakeAt(dueMs, "check");
     return null;
   }
-  // A check that is under way is the confirming one.
+  // The confirming check is under way.
   if (suspectSinceMs !== null && (memory.checkedAtMs ?? 0) >= dueMs) return null;
   builder.remember({ checkedAtMs: now.monotonicMs });
   return { kind: "check", id: seen.id };
 }
 
 function refreshStep(builder: DecisionBuilder, instance: InstanceSeen): BackendStep | null {
-  const { now, memory, seen } = builder;
+  const { now, memory } = builder;
   if (instance.listsStaleBecause === null) {
     if (memory.refresh !== null) builder.remember({ refresh: null });
     return null;
   }
-  const refresh = memory.refresh ?? backOffWithJitter(NO_BACKOFF, now.monotonicMs, seen.jitter);
+  const refresh = memory.refresh ?? backOffWithJitter(builder, NO_BACKOFF);
   const isDue = now.monotonicMs >= refresh.notBeforeMs;
-  const next = isDue ? backOffWithJitter(refresh, now.monotonicMs, seen.jitter) : refresh;
+  const next = isDue ? backOffWithJitter(builder, refresh) : refresh;
   builder.remember({ refresh: next });
   if (isDue) return { kind: "refresh", id: instance.id };
   builder.wakeAt(next.notBeforeMs, "retry");
   return null;
 }
 
-function startIsDue(builder: DecisionBuilder): boolean {
-  const { spec, seen, memory, now } = builder;
-  if (!needsStart(builder)) return false;
-  // Whoever cannot live beside another waits until nothing is left of it.
-  if (spec.replace === "stop-first" && (spec.runsElsewhere || seen.instances.length > 0)) return false;
-  if (isOnlyAsked(builder)) return false;
-  const { notBeforeMs } = nextTries(builder) ?? memory.tries;
-  if (now.monotonicMs >= notBeforeMs) return true;
-  builder.wakeAt(notBeforeMs, "retry");
-  return false;
-}
-
-function startStep(builder: DecisionBuilder): BackendStep | null {
-  const { spec, seen } = builder;
-  if (spec.wanted.kind !== "connection") return null;
+/** Starts an instance that is to serve; null: none is needed, or not yet. */
+function candidateStart(builder: DecisionBuilder): (() => BackendStep) | null {
+  const { spec, seen, now } = builder;
+  if (spec.wanted.kind !== "connection" || !needsStart(builder) || isOnlyProbed(builder)) return null;
+  if (spec.replace === "stop-first" && (spec.runsElsewhere || seen.instances.length > 0)) return null;
+  const { notBeforeMs } = nextTries(builder);
+  if (now.monotonicMs < notBeforeMs) {
+    builder.wakeAt(notBeforeMs, "retry");
+    return null;
+  }
   const key = nextRoute(builder)?.key ?? spec.wanted.key;
-  const candidate = { id: seen.nextId, key, epoch: spec.epoch };
-  builder.remember({ candidate });
-  return { kind: "start", id: candidate.id, key };
+  return () => {
+    builder.remember({ candidate: { id: seen.nextId, key, epoch: spec.epoch } });
+    return { kind: "start", id: seen.nextId, key };
+  };
 }
 
 function needsStart(builder: DecisionBuilder): boolean {
   const { spec, memory } = builder;
   if (spec.wanted.kind !== "connection" || memory.candidate !== null) return false;
-  // A server that is started before its folder is there ends at once, or serves an empty one.
-  if (isMissing(spec)) return false;
-  return memory.serving === null || memory.serving.distrusted || !builder.isCurrent(memory.serving);
+  // A server started without its folder would end at once, or serve an empty folder.
+  return !isMissing(spec) && builder.healthyServing === null;
 }
 
 function retryAtMs(builder: DecisionBuilder): number | null {
-  if (isOnlyAsked(builder)) return null;
-  const { notBeforeMs, failures } = nextTries(builder) ?? builder.memory.tries;
+  if (isOnlyProbed(builder)) return null;
+  const { notBeforeMs, failures } = nextTries(builder);
   const isWaiting = needsStart(builder) && (failures > 0 || builder.memory.holding === "crash");
   return isWaiting && Number.isFinite(notBeforeMs) ? Math.max(notBeforeMs, builder.now.monotonicMs) : null;
 }
 
-/** With routes, another one is tried meanwhile. */
+/** Never true with routes: then another route is tried meanwhile. */
 function isAway(builder: DecisionBuilder): boolean {
   const { serving, tries } = builder.memory;
   const isWanted = builder.spec.wanted.kind === "connection" && serving === null;
   return isWanted && !builder.hasRoutes && !isMissing(builder.spec) && tries.failure?.isAway === true;
 }
 
-/** Its address is asked all the while, at less cost than a start, and tells when it is back. */
-function isOnlyAsked(builder: DecisionBuilder): boolean {
+/** True if no start is due before a probe of the address succeeds; a probe is cheaper than a start. */
+function isOnlyProbed(builder: DecisionBuilder): boolean {
   return isAway(builder) && builder.memory.tries.failures >= STARTS_WHILE_AWAY;
 }
 

@@ -1,6 +1,6 @@
-// How an instance that is no longer wanted ends: its calls go on for a while, then those left get an error that says why.
+// Draining an unwanted instance: calls in flight go on until `drain_timeout`, then get an error that says why.
 
-type DataReason = "data_away" | "data_moves";
+export type DataReason = "data_away" | "data_moves";
 
 /** Why an instance gets no more calls. */
 export type DrainReason =
@@ -12,20 +12,20 @@ export type DrainReason =
   | "route"
   | DataReason;
 
-/** What is remembered of an instance. */
-export interface Kept {
+/** An instance, as the decision remembers it. */
+export interface InstanceRef {
   readonly id: number;
   readonly key: string;
   readonly epoch: number;
 }
 
-export interface Draining extends Kept {
+export interface Draining extends InstanceRef {
   readonly why: DrainReason;
   /** Monotonic ms. */
   readonly sinceMs: number;
 }
 
-const WHAT_BECAME: Readonly<Record<DrainReason, string>> = {
+const CAUSES: Readonly<Record<DrainReason, string>> = {
   replaced: "was replaced by a change of the configuration",
   restarted: "was restarted",
   not_answering: "has stopped answering",
@@ -36,13 +36,13 @@ const WHAT_BECAME: Readonly<Record<DrainReason, string>> = {
   data_moves: "made room, as a share that it requires is mounted anew",
 };
 
-/** What a call gets that `drain_timeout` cuts. */
+/** The error of a call that `drain_timeout` ends. */
 export function drainMessage(backend: string, why: DrainReason, drainTimeoutMs: number): string {
   const limit = `${drainTimeoutMs / 1000} s`;
-  return `backend ${backend} ${WHAT_BECAME[why]}; the call was ended after drain_timeout (${limit})`;
+  return `backend ${backend} ${CAUSES[why]}; the call was ended after drain_timeout (${limit})`;
 }
 
-/** What a call gets that came too late. */
+/** The error of a call to an instance that is closed without draining. */
 export function unwantedMessage(backend: string, why: DrainReason): string {
-  return `backend ${backend} ${WHAT_BECAME[why]}`;
+  return `backend ${backend} ${CAUSES[why]}`;
 }

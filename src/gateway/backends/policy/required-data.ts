@@ -1,4 +1,4 @@
-// What a backend works on, and whether that is there.
+// The shares and folders that a backend requires, whether they are there, and how answers report their absence.
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import {
   BACKEND_UNAVAILABLE,
@@ -9,20 +9,20 @@ import {
   type Reply,
 } from "../../json-rpc.ts";
 
-/** Whether all that a backend requires is there. */
+/** State of all required shares and folders together. */
 export type RequiredData =
-  /** `mounts` names what is mounted: with another name, programs that were started before work on what is gone. */
+  /** `mounts` identifies the mounts: after a change, programs that started earlier hold files of a mount that is gone. */
   | { readonly kind: "there"; readonly mounts: string }
-  /** It is about to be mounted anew, or that is under way: programs make room, and calls wait. */
+  /** A share is about to be mounted anew, or is being mounted: programs end, and calls wait. */
   | {
       readonly kind: "moving";
       readonly requirement: string;
-      /** Since when nobody can work on it, monotonic ms; null: until they have made room it is there. */
+      /** Since when the share is unusable, monotonic ms; null: it stays usable until the programs have ended. */
       readonly sinceMs: number | null;
     }
   | {
       readonly kind: "away";
-      /** As configured: `CORE`, or `CORE:/dev`. */
+      /** As configured: `CORE` or `CORE:/dev`. */
       readonly requirement: string;
       /** Why, for people: `it is not mounted`. */
       readonly reason: string;
@@ -30,37 +30,36 @@ export type RequiredData =
       readonly sinceMs: number;
     };
 
-/** How something that is required is mounted, best first. */
+/** The route over which required shares are mounted, best first. */
 export const STANDINGS = ["tb", "fallback", "none"] as const;
 export type Standing = (typeof STANDINGS)[number];
 
-/** It is not there. */
 export type Absence = Exclude<RequiredData, { kind: "there" }>;
 
-/** Whoever knows of shares. */
+/** The view of the shares that the gateway gets from the daemon. */
 export interface DataSource {
-  /** Of several that are away the first. Never throws. */
+  /** The first missing requirement decides. Never throws. */
   look(requires: ServedBackend["requires"]): RequiredData;
-  /** How the worst of them is mounted now, as far as it is known; absent: nobody tells. Never throws. */
+  /** The worst route among these requirements, as last seen. Never throws. */
   standing?(requires: ServedBackend["requires"]): Standing;
-  /** Called after each change of what `look` answers. */
+  /** Calls the listener after each change of the result of `look`. */
   onChange(listener: () => void): void;
-  /** Resolves when all of these were looked at afresh, or soon. Never rejects. */
+  /** Looks at these requirements anew; resolves when done, or after a limit. Never rejects. */
   lookNow?(requires: ServedBackend["requires"]): Promise<void>;
-  /** A call cannot be served without them. Never throws. */
+  /** Reports that a call needs these requirements. Never throws. */
   want?(requires: ServedBackend["requires"]): void;
-  /** Called once, with what gives all that runs. Returns what is to be called after each change of it. */
+  /** Called once with a getter of all running programs. Returns the function to call after each change of them. */
   watchPrograms?(running: () => readonly DataPrograms[]): () => void;
 }
 
-/** What runs for one backend. */
+/** The programs of one backend. */
 export interface DataPrograms {
   readonly requires: ServedBackend["requires"];
-  /** Leaders of process groups, those that end included. */
+  /** Leaders of the process groups, including programs that are ending. */
   readonly pids: readonly number[];
 }
 
-/** What the configuration says of it; null: nothing is required. */
+/** Required data and its settings; null: nothing is required. */
 export type Needs = {
   readonly data: RequiredData;
   readonly unavailableAfterMs: number;
@@ -73,23 +72,21 @@ export function awayText(data: Absence): string {
   return data.kind === "moving" ? `${share} is being mounted anew` : `${share} is away: ${data.reason}`;
 }
 
-/** Nothing is to be started on it now. */
+/** True if no instance may start, because required data is away or moving. */
 export function isMissing({ needs }: { readonly needs: Needs }): boolean {
   return needs !== null && needs.data.kind !== "there";
 }
 
-/** What is away; null: nothing is required, or all of it is there. */
+/** The data that is away; null: nothing is required, or nothing is away. */
 export function awayOf({ needs }: { readonly needs: Needs }): Extract<RequiredData, { kind: "away" }> | null {
   return needs?.data.kind === "away" ? needs.data : null;
 }
 
-// Adds to an answer that tells of a failure what the server behind it cannot know: that its data is away. Pure.
-
-/** Errors of a file system whose server is gone; of a tool's long answer they stand at the beginning. */
+/** Errors of a file system whose server is gone, as they appear at the beginning of a tool's answer. */
 const CUT_OFF = /\b(EIO|ESTALE|ETIMEDOUT|EHOSTDOWN|EHOSTUNREACH|ENOTCONN)\b|input\/output error/i;
 const BEGINNING = 2_000;
 
-/** A tool failed by an error that may be the first sign of data that is away. */
+/** True if a tool failed with an error that may be the first sign of missing data. */
 export function looksCutOff(reply: Reply): boolean {
   if (isError(reply) || reply.result["isError"] !== true) return false;
   const { content } = reply.result;
@@ -100,7 +97,7 @@ export function looksCutOff(reply: Reply): boolean {
   });
 }
 
-/** `meanwhile`: it is back. What tells of no failure, or names the share already, stays as it is. */
+/** Adds the absence to an error; `meanwhile` if the data is back. Successes and errors that name the share stay unchanged. */
 export function withAbsence(reply: Reply, data: Absence, when: "now" | "meanwhile"): Reply {
   const text = when === "now" ? awayText(data) : `meanwhile ${awayText(data).replace(" is ", " was ")}`;
   if (isError(reply)) {

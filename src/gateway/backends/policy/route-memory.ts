@@ -1,4 +1,4 @@
-// What the decision reads and remembers of a backend's routes. Pure.
+// The routes of one backend: as configured, and as the decision remembers them.
 import {
   type Backoff,
   NO_BACKOFF,
@@ -6,19 +6,19 @@ import {
   UNKNOWN_HEALTH,
 } from "../../../reconcile/route-health.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
-import type { Kept } from "./draining.ts";
+import type { InstanceRef } from "./draining.ts";
 
 /** When a backend goes back to a better route. */
 export interface FailbackPolicy {
-  /** False: a person switches. */
+  /** False: only a person switches back. */
   readonly byItself: boolean;
-  /** How long the better route must have answered without a gap. */
+  /** Stability window: how long the better route must have answered without a gap. */
   readonly stableMs: number;
 }
 
 export interface RouteSpec {
   readonly name: string;
-  /** null: references of it have no value, so that it cannot be used. */
+  /** The `connectionKey`; null: the route cannot be used, because a reference has no value. */
   readonly key: string | null;
 }
 
@@ -26,7 +26,7 @@ export interface RoutesSpec {
   /** In order of preference. */
   readonly list: readonly RouteSpec[];
   readonly failback: FailbackPolicy;
-  /** The route that a person asks for now; null: nobody does. */
+  /** The route that a person asks for; null: none. */
   readonly asked: string | null;
 }
 
@@ -34,11 +34,11 @@ export type Tries = Backoff & { readonly failure: LinkFailure | null };
 
 export const NO_TRIES: Tries = { ...NO_BACKOFF, failure: null };
 
-/** An instance over a route that is not in use: it shows that the route works, and takes over when it is time. */
-export interface Standby extends Kept {
-  /** Monotonic ms of the last check that was sent to it. */
+/** An idle instance over another route: it proves that the route works, and takes over later. */
+export interface Standby extends InstanceRef {
+  /** When the last check was sent, monotonic ms. */
   readonly checkedAtMs: number | null;
-  /** Monotonic ms of the last sign of life that was counted. */
+  /** When the last counted sign of life arrived, monotonic ms. */
   readonly signMs: number | null;
 }
 
@@ -50,7 +50,7 @@ export interface RouteMemory {
 
 export const NEW_ROUTE: RouteMemory = { health: UNKNOWN_HEALTH, tries: NO_TRIES, standby: null };
 
-/** A better route is ready, and going back to it waits. */
+/** A better route is ready, but the switch has to wait. */
 interface PendingRecovery {
   readonly route: string;
   readonly reason: string;
@@ -62,10 +62,10 @@ export interface RoutesMemory {
   readonly byName: ReadonlyMap<string, RouteMemory>;
   /** The route that served last. */
   readonly used: string | null;
-  /** The route that a person holds it on. */
+  /** The route on which a person holds the backend. */
   readonly held: string | null;
   readonly pending: PendingRecovery | null;
-  /** Monotonic ms since when what serves may be out of reach; null: it is not. */
+  /** Since when the serving instance may be out of reach, monotonic ms; null: not suspected. */
   readonly suspectSinceMs: number | null;
 }
 
@@ -77,5 +77,5 @@ export const NEW_ROUTES: RoutesMemory = {
   suspectSinceMs: null,
 };
 
-/** Why another route serves. */
+/** Why the route in use changed. */
 export type RouteChange = "failover" | "recovered" | "switched";

@@ -52,7 +52,7 @@ export class BackendWorld {
     replace: "overlap",
     instances: "shared",
     drainTimeoutMs: DRAIN_MS,
-    needs: null,
+    ...{ signIn: null, needs: null, runsElsewhere: false, routes: null },
   };
   /** What becomes of a start, by the connection's key. */
   readonly fates = new Map<string, Fate>();
@@ -173,6 +173,7 @@ export class BackendWorld {
       mayStart: this.mayStart,
       nextId: this.nextId,
       checkAsked: this.checkAsked,
+      isReached: false,
       jitter: this.jitter,
     };
     return decideBackend(this.spec, seen, this.memory, { monotonicMs: this.nowMs, wallMs: this.nowMs });
@@ -256,7 +257,7 @@ export class BackendWorld {
   protected start(id: number, key: string): void {
     assert.equal(this.spec.wanted.kind, "connection", "only what is wanted is started");
     const wanted = this.spec.wanted.kind === "connection" ? this.spec.wanted.key : "";
-    if (!this.spec.routes) {
+    if (this.spec.routes === null) {
       assert.equal(key, wanted);
       const starting = this.instances.filter(({ seen }) => seen.state.kind === "starting").length;
       assert.equal(starting, 0, "one start at a time");
@@ -329,7 +330,7 @@ export class RouteWorld extends BackendWorld {
   }
 
   get routes(): RoutesSpec {
-    assert.ok(this.spec.routes);
+    assert.ok(this.spec.routes !== null);
     return this.spec.routes;
   }
 

@@ -172,6 +172,7 @@ describe("decideBackend", () => {
     world.advance(1_000);
     for (let crash = 0; crash < 8; crash++) {
       world.crash();
+      if (crash === 0) assert.deepEqual(world.decision?.conditions, [], "the quick try may mend it");
       world.advance(500);
       if (world.serving === null) world.advance(70_000);
     }

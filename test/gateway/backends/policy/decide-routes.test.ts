@@ -236,6 +236,14 @@ describe("C2 by hand", () => {
     assert.deepEqual(world.told, ["asked_failed c"]);
   });
 
+  it("C2 a route without its secret cannot be switched to", () => {
+    const world = running();
+    const list = [...world.routes.list, { name: "d", key: null }];
+    world.edit({ routes: { ...world.routes, list } });
+    world.switchTo("d");
+    assert.deepEqual(world.told, ["asked_failed d"]);
+  });
+
   it("C2 whoever asked for a route of a backend that is then disabled is told", () => {
     const world = running();
     world.switchTo("b");
