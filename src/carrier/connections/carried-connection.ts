@@ -1,10 +1,10 @@
-// One connection of a mount: held until a route is there, then joined to the server, and reset when it is abandoned.
+// One connection of a mount: held until its route carries, then joined to a connection to the server, and reset at the end.
 import type { Socket } from "node:net";
 import { connectOptions } from "../../network/probe/host-probe.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import type { RouteEndpoint } from "../carrier.ts";
+import type { CarriedRoute, RouteEndpoint } from "../carrier.ts";
 import { RequestLedger } from "../smb/request-ledger.ts";
 import {
   answerWithoutServer,
@@ -21,14 +21,14 @@ import { type CutOff, ownEndOf } from "./cut-off-sessions.ts";
 import { HeldFrames } from "./held-frames.ts";
 
 const CONNECT_WITHIN_MS = 2_000;
-/** How long one side may stay open after the other has closed. */
+/** How long one side may stay open after the other side has closed, ms. */
 const HALF_CLOSED_AT_MOST_MS = 10_000;
-/** A retiring connection without an answer for this long is cut off: its route is gone. */
+/** A retiring connection whose request has no answer for this long is cut off: its route is gone. */
 const RETIRING_SILENCE_MS = 2_000;
-/** After this long without a byte, no operation is under way. */
+/** After this long without a byte, no operation is under way, ms. */
 const SILENCE_MS = 20;
 
-/** Of one share, over all its connections. */
+/** The counters and buffers that all connections of one share have in common. */
 export interface Traffic {
   readonly stores: AnswerStores;
   bytesUp: number;
@@ -36,34 +36,36 @@ export interface Traffic {
   longestWaitMs: number;
 }
 
-/** The share that connections belong to, and what it hears about them. */
+/** The share that a connection belongs to, and the events that the connection reports. */
 export interface ConnectionHost {
   readonly clock: Clock;
   readonly traffic: Traffic;
-  /** When the server ends a connection, the client does not notice: the host resets it later. */
+  /** True: a connection that its server ends becomes an orphan, which the share releases or resets later. */
   readonly orphans: boolean;
-  /** Held again: the route did not take it. */
-  connectFailed(connection: CarriedConnection, text: string): void;
-  /** False: the server was lost meanwhile, so it may not be the one that was proved. The connection is held again. */
-  mayJoin(connection: CarriedConnection): boolean;
-  connected(connection: CarriedConnection): void;
-  /** The server ended the connection, and the client had not. */
+  /** The connect failed; the connection is held again. */
+  connectFailed(text: string): void;
+  /** False: the route was lost during the connect, so the server may be another one. The connection is held again. */
+  mayJoin(): boolean;
+  connected(): void;
+  /** The server ended the connection before the client did. */
   serverClosed(connection: CarriedConnection, text: string): void;
+  /** A request was sent while none was outstanding. */
   asked(): void;
-  /** Whether it may log in now. If not, it is called when its turn comes, or is reset. */
+  /** Whether the connection may log in now. If false, the share calls `logOn` later, or resets the connection. */
   mayLogOn(connection: CarriedConnection): boolean;
-  /** The server's answer to the login; null: there will be none. */
+  /** `status`: the server's answer to the login; null: the connection ended before the answer. */
   loggedOn(connection: CarriedConnection, status: number | null): void;
   answered(connection: CarriedConnection, nowMs: number, waitedMs: number): void;
-  /** The client of a released connection has noticed that its server is gone. */
+  /** The client of a released connection has got an answer that shows the loss of its server. */
   foundOut(): void;
-  /** Both sides are gone. */
+  /** Both sides are closed. */
   closed(connection: CarriedConnection): void;
 }
 
 /**
- * `orphaned`: the server's side is gone, and the client does not know it yet. `released`: the client is about to
- * notice.
+ * - `held`: waits for the route. Nothing of the client has been read, also while `connecting`.
+ * - `orphaned`: the server's side is gone, and the client does not know it yet.
+ * - `released`: the client is allowed to notice, and does so with its next request.
  */
 type ConnectionStage = "held" | "connecting" | "joined" | "orphaned" | "released" | "closed";
 
@@ -80,14 +82,15 @@ export class CarriedConnection {
   #retireTimer: Timer | null = null;
   #clientEnded = false;
   #lastServerByteMs: number | null = null;
+  #retiringFrom: CarriedRoute | null = null;
   #lastByteMs: number;
   readonly #held: HeldFrames;
   #isLoggingOn = false;
-  /** What the client has asked since its server was lost. */
+  /** The client's bytes since its server was lost, from the start of a frame on. */
   #orphansQuestion: Buffer | null = null;
   #onRest: (() => void) | null = null;
 
-  /** `client` is paused, and nothing of it has been read. */
+  /** `client` must be paused, with nothing read from it. */
   constructor(client: Socket, host: ConnectionHost) {
     this.#client = client;
     this.#host = host;
@@ -119,21 +122,22 @@ export class CarriedConnection {
     return this.#lastServerByteMs;
   }
 
-  /** Its end of the connection to the server; null: there is none. */
+  /** The addresses of the connection to the server; null: it is not connected. */
   get serverEnd(): CutOff | null {
     return this.#stage === "joined" && this.#server !== null ? ownEndOf(this.#server) : null;
   }
 
-  /** Holds back a frame whose loss the client might notice. */
+  /** True while a frame is held back whose loss the client might notice. */
   get holdsBackMore(): boolean {
     return this.#held.waitsMore;
   }
 
-  get retiring(): boolean {
-    return this.#held.holding === "retire";
+  /** The route on which the connection stays until its end goes unnoticed; null: it is not retiring. */
+  get retiringFrom(): CarriedRoute | null {
+    return this.#retiringFrom;
   }
 
-  /** It has begun to log in, and has asked for nothing else yet. */
+  /** The client has begun to log in, and has sent no other request yet. */
   get isLoggingOn(): boolean {
     return this.#isLoggingOn && this.#held.holding === "logon";
   }
@@ -142,7 +146,7 @@ export class CarriedConnection {
     return this.isLoggingOn && this.#held.isWaiting;
   }
 
-  /** It is its turn. */
+  /** Sends the login that was held back: its turn has come. */
   logOn(): void {
     if (this.#stage !== "joined" || !this.isLoggingOn) return;
     this.#held.goOn();
@@ -150,14 +154,14 @@ export class CarriedConnection {
     if (!this.#held.isWaiting) this.#client.resume();
   }
 
-  /** Something is under way at the server, and nothing has come from it since `atMs`. */
+  /** True if a request or a part of a frame is under way, and the server has sent nothing since `atMs`. */
   isStuckSince(atMs: number): boolean {
     if (this.#stage !== "joined" || this.#server === null) return false;
     if (this.#lastServerByteMs !== null && this.#lastServerByteMs >= atMs) return false;
     return this.ledger.outstanding > 0 || !this.#isBetweenFrames() || this.#server.writableLength > 0;
   }
 
-  /** Only when held. */
+  /** Connects to the server. Does nothing unless the connection is held. */
   join(endpoint: RouteEndpoint): void {
     if (this.#stage !== "held") return;
     this.#stage = "connecting";
@@ -168,24 +172,21 @@ export class CarriedConnection {
     this.#server = socket;
     const gone = Promise.withResolvers<void>();
     this.#serverGone = gone.promise;
-    const isCurrent = (): boolean => this.#server === socket;
-    socket.once("close", () => {
-      gone.resolve();
-      if (isCurrent()) this.#serverFailed(new Error("the server's side is closed"));
-    });
-    socket.on("error", (error) => {
-      if (isCurrent()) this.#serverFailed(error);
-    });
+    // An abandoned socket may still emit events; they must not reach the next one's connection.
+    const failed = (error: Error): void => {
+      if (this.#server === socket) this.#serverFailed(error);
+    };
+    socket.once("close", gone.resolve);
+    socket.once("close", () => failed(new Error("the server's side is closed")));
+    socket.on("error", failed);
     socket.once("connect", () => {
-      if (isCurrent()) this.#onConnect();
+      if (this.#server === socket) this.#onConnect();
     });
     socket.on("end", () => {
-      if (isCurrent()) this.#serverEnded();
+      if (this.#server === socket) this.#serverEnded();
     });
     socket.on("drain", () => this.#onServerDrain());
-    this.#setTimer(CONNECT_WITHIN_MS, () => {
-      if (isCurrent()) this.#serverFailed(new Error(`no answer within ${CONNECT_WITHIN_MS} ms`));
-    });
+    this.#setTimer(CONNECT_WITHIN_MS, () => failed(new Error(`no answer within ${CONNECT_WITHIN_MS} ms`)));
     try {
       socket.connect(connectOptions(endpoint));
     } catch (error) {
@@ -193,21 +194,21 @@ export class CarriedConnection {
     }
   }
 
-  /** Gives up a connect that is under way: the connection is held again. Nothing of the client has been read. */
+  /** Cancels a connect that is under way: the connection is held again. */
   unjoin(): void {
     if (this.#stage !== "connecting") return;
     this.#clearTimer();
     this.#stage = "held";
     const ending = this.#server;
     this.#server = null;
-    // Nothing was written to it: there is nothing to drop.
+    // No reset is needed, because nothing was written.
     ending?.destroy();
   }
 
   /**
-   * From now on new frames of the client are held back where losing them costs least: reads and writes, or, with `all`,
-   * any. Ends only with the connection. `onRest`: an operation has just ended, and the client has asked nothing more; a
-   * busy client asks again within a millisecond.
+   * Holds back new frames of the client until the connection ends: reads and writes, whose loss costs least, or with
+   * `all` any frame. `onRest` is called when an operation has ended and no request has followed yet; a busy client sends
+   * the next one within a millisecond.
    */
   holdBack(all: boolean, onRest: () => void): void {
     this.#onRest = onRest;
@@ -216,31 +217,33 @@ export class CarriedConnection {
   }
 
   /**
-   * The connection stays on its route, and ends where rclone does not notice: before a read, or before the check that
-   * follows each of its operations. Where that is cannot be seen on an encrypted connection.
+   * Leaves the connection on the route `from` until it can end unnoticed by rclone: before a read, or before the check
+   * that follows each of rclone's operations. On an encrypted connection these cannot be recognized.
    */
-  retire(): void {
+  retire(from: CarriedRoute): void {
     const { holding } = this.#held;
     if (this.#stage !== "joined" || (holding !== "nothing" && holding !== "logon")) return;
+    this.#retiringFrom = from;
     this.#held.holding = "retire";
     this.#watchRetiring();
   }
 
-  /** Until then reads go on over this connection: if it ended now, they would be repeated over another that retires. */
+  /** Lets a read end the retiring connection, too. Before, rclone would repeat the read over another one that retires. */
   retireAtReads(): void {
-    this.#held.readsEnd = true;
+    if (this.#retiringFrom !== null) this.#held.readsEnd = true;
   }
 
-  /** Its route is in use again. */
+  /** Cancels `retire`: the route is in use again. */
   unretire(): void {
-    if (this.#stage !== "joined" || this.#held.holding !== "retire") return;
+    if (this.#stage !== "joined" || this.#retiringFrom === null) return;
+    this.#retiringFrom = null;
     this.#retireTimer?.[Symbol.dispose]();
     this.#held.letGo();
     this.#sendWhatMayPass();
     this.#client.resume();
   }
 
-  /** No request is at the server, no frame is half sent, and the client is not in the middle of something. */
+  /** True if no request is outstanding, no frame is half sent, and the client has been silent for a moment. */
   isQuiet(nowMs: number): boolean {
     if (this.#stage !== "joined" || this.#server === null) return true;
     if (this.#client.writableLength > 0 || this.#server.writableLength > 0) return false;
@@ -250,15 +253,15 @@ export class CarriedConnection {
     return this.#held.isWaiting || (isSilent && this.#held.bytes.length === 0);
   }
 
-  /** Resets the server's side, dropping what it has not sent. Resolves once that is gone; the client hears nothing. */
+  /** Resets the server's side and drops unsent bytes; the client does not notice. Resolves once the socket is closed. */
   orphan(): Promise<void> {
     this.#loseServer();
     return this.#serverGone;
   }
 
   /**
-   * Ends an orphan where its client notices least: its reads fail, files that were only read are closed, and anything
-   * else resets it.
+   * Ends an orphan with the least harm to its client: reads fail, closes of files that were only read succeed, and any
+   * other request resets the connection.
    */
   release(): void {
     if (this.#stage !== "orphaned") return;
@@ -273,7 +276,7 @@ export class CarriedConnection {
     this.#client.resume();
   }
 
-  /** Resets both sides. Resolves once the server's is gone. */
+  /** Resets both sides. Resolves once the server's socket is closed. */
   reset(): Promise<void> {
     this.#close();
     return this.#serverGone;
@@ -296,12 +299,13 @@ export class CarriedConnection {
     if (this.#server === null || bytes.length === 0) return;
     this.#host.traffic.bytesUp += bytes.length;
     this.#server.write(bytes);
-    // Not all of it was taken at once: the next read waits for the rest.
+    // The system did not take all bytes at once, so reading pauses until "drain".
     if (this.#server.writableLength > 0) this.#client.pause();
   }
 
   /**
-   * rclone sends a frame's length separately: if only that were lost with the server, the rest could not be understood.
+   * Sends all bytes, but keeps the start of a frame until its header has come: rclone sends a frame's length separately,
+   * and if the server were lost in between, the rest alone could not be understood.
    */
   #sendAll(): void {
     const { atBoundary, broken } = this.ledger.fromClient;
@@ -332,7 +336,7 @@ export class CarriedConnection {
 
   #onConnect(): void {
     if (this.#stage !== "connecting") return;
-    if (!this.#host.mayJoin(this)) {
+    if (!this.#host.mayJoin()) {
       this.unjoin();
       return;
     }
@@ -347,10 +351,10 @@ export class CarriedConnection {
       this.#endIfRetired();
     });
     this.#client.resume();
-    this.#host.connected(this);
+    this.#host.connected();
   }
 
-  /** False until the client has taken all: the buffer is free again only then. */
+  /** False: reading pauses until the client has taken all bytes, because the buffer is in use until then. */
   #onServerBytes(length: number): boolean {
     if (this.#stage !== "joined") return false;
     const bytes = this.#answers.came(length);
@@ -361,7 +365,7 @@ export class CarriedConnection {
     let ended = 0;
     for (let at = 0; at < length; ) {
       at = fromServer.push(bytes, at, true);
-      // Frames that cannot be read, and those that only pass, are not kept.
+      // Incomplete frames are kept only for clients that may become orphans, and only if frames can be told apart.
       if (!this.#host.orphans || fromServer.broken || fromServer.atBoundary) ended = at;
     }
     const isTaken = this.#answers.pass(ended);
@@ -383,36 +387,31 @@ export class CarriedConnection {
 
   #serverEnded(): void {
     if (this.#stage !== "joined") return;
-    const isServersDoing = this.#isServersDoing();
-    if (this.#host.orphans && isServersDoing) this.#loseServer();
-    else {
+    this.#serverLost("the server closed the connection", () => {
       this.#stage = "released";
       this.#resetServer();
       this.#client.end();
       this.#setTimer(HALF_CLOSED_AT_MOST_MS, this.#close);
-      // Whatever the client still sends is dropped.
+      // A client that still sends is reset.
       this.#client.off("data", this.#onClientData);
       this.#client.on("data", this.#close);
       this.#client.resume();
-    }
-    if (isServersDoing) this.#host.serverClosed(this, "the server closed the connection");
+    });
   }
 
   #serverFailed(error: unknown): void {
     if (this.#stage === "connecting") {
       this.unjoin();
-      this.#host.connectFailed(this, errorText(error));
-      return;
-    }
-    if (this.#stage !== "joined") return;
-    const isServersDoing = this.#isServersDoing();
-    if (this.#host.orphans && isServersDoing) this.#loseServer();
-    else this.#close();
-    if (isServersDoing) this.#host.serverClosed(this, errorText(error));
+      this.#host.connectFailed(errorText(error));
+    } else if (this.#stage === "joined") this.#serverLost(errorText(error), this.#close);
   }
 
-  #isServersDoing(): boolean {
-    return !this.#clientEnded && !this.ledger.loggedOff;
+  /** A loss that the client has not caused makes an orphan where the share has orphans. */
+  #serverLost(text: string, endClient: () => void): void {
+    const isUnexpected = !this.#clientEnded && !this.ledger.loggedOff;
+    if (isUnexpected && this.#host.orphans) this.#loseServer();
+    else endClient();
+    if (isUnexpected) this.#host.serverClosed(this, text);
   }
 
   // -- orphans -------------------------------------------------------------------------------------------------
@@ -423,14 +422,14 @@ export class CarriedConnection {
     this.#host.loggedOn(this, null);
     this.#clearTimer();
     this.#retireTimer?.[Symbol.dispose]();
-    // rclone asks this of a connection that it has kept; if it fails, it takes another one, and all programs wait
-    // meanwhile. The daemon's question is about an earlier loss, so the answer to this one waits until that is over.
+    // rclone checks a connection from its pool with such requests, and takes another connection when the check fails;
+    // all programs wait meanwhile, so this connection ends at once.
     if (this.ledger.isChangingShare || this.ledger.isLookingAtRoot) {
       this.#close();
       return;
     }
     if (this.#held.bytes.length > 0) this.#orphansQuestion = this.#held.take();
-    // What it asks now is dropped; only that it asks matters.
+    // Reading goes on only to notice that the client sends a request.
     if (!this.#held.isWaiting) this.#client.resume();
     this.#answers.drop();
     this.#resetServer();
@@ -444,8 +443,8 @@ export class CarriedConnection {
       this.#answerOrphansQuestions();
       return;
     }
-    // The daemon's own question ends the connection at once; a program's waits until none of the other connections is
-    // dead.
+    // The daemon's own request ends the connection at once; a program's request waits until no other connection of
+    // rclone's pool is dead.
     const isRead = commandOfFrame(question) === SMB2_COMMAND.read;
     if (!isRead && isHarmlessToLose(question) === true) this.#close();
     else this.#client.pause();
@@ -466,9 +465,9 @@ export class CarriedConnection {
   }
 
   /**
-   * If rclone cannot close a file, it fails the program that reads elsewhere in it. Closing succeeds here for files
-   * that were only read, because nothing of them can be lost. For other files, a close that succeeds would claim that
-   * they are written, renamed or deleted on the server.
+   * Whether requests may be answered in place of the server. If rclone cannot close a file, it fails programs that read
+   * elsewhere in that file. A close of a file that was only read may succeed, because nothing can be lost; for other
+   * files it would claim that they are written, renamed or deleted on the server.
    */
   #mayAnswer(): boolean {
     const { onlyReads, isOpaque, fromClient } = this.ledger;
@@ -483,9 +482,9 @@ export class CarriedConnection {
 
   // -- retiring, and the end -----------------------------------------------------------------------------------
 
-  /** What is held back may be lost once the client has all answers. */
+  /** Ends a retiring connection once a frame is held back and the client has all answers. */
   #endIfRetired(): void {
-    if (!this.retiring || !this.#held.isWaiting || this.ledger.outstanding > 0) return;
+    if (this.#retiringFrom === null || !this.#held.isWaiting || this.ledger.outstanding > 0) return;
     if (!this.ledger.fromServer.atBoundary || this.#client.writableLength > 0) return;
     this.#loseServer();
     this.release();

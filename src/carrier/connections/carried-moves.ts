@@ -1,4 +1,5 @@
 // Moves the connections of a carried share to another route, one move after the other.
+import { createSemaphore } from "../../network/probe/single-flight.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { CarriedRoute, MoveOutcome, RouteEndpoint } from "../carrier.ts";
 import type { ServerProof } from "../smb/server-proof.ts";
@@ -7,14 +8,11 @@ import type { ShareContext } from "./share-settings.ts";
 
 const MOVE_PROOF_MS = 1_000;
 
-/** A probe that is under way does not notice that its link went down; a second one does, at once. */
+/** A running probe does not notice that its link went down; a second one, begun after this time, does at once. */
 const ASK_AGAIN_MS = 200;
-
 const QUIET_WAIT_MS = 2_000;
-
-/** From then on everything is held back, whatever its loss costs. */
+/** After this time, frames of every kind are held back, not only reads and writes. */
 const HOLD_ALL_AFTER_MS = 1_400;
-
 const QUIET_LOOK_MS = 2;
 
 const CLOSED_MEANWHILE: MoveOutcome = {
@@ -27,16 +25,13 @@ export interface Move {
   readonly to: CarriedRoute;
   readonly endpoint: RouteEndpoint;
   readonly planned: boolean;
-  /** The number of the connection that shows who is there; null or absent: there was none. */
+  /** The witness of that route when the move was decided; null or absent: there was none. */
   readonly witness?: number | null;
-  /** The deadline of the request, monotonic: nothing is changed after it. */
+  /** The deadline of the request, monotonic ms. A move that may not be over by then is refused. */
   readonly untilMs: number;
 }
 
-/**
- * `hasEnded`: the connection that showed who is behind the route has ended. `onMoved`: another route is in use.
- * `onEnd`: the move is over, successful or not.
- */
+/** `hasEnded`: whether that witness has ended. `onMoved`: a move succeeded. `onEnd`: a move is over, successful or not. */
 export function createMoves(
   share: ShareContext,
   hasEnded: (witness: number) => Promise<boolean>,
@@ -46,7 +41,7 @@ export function createMoves(
   const { settings, clock } = share;
   let moves = 0;
   let moving = false;
-  let moved: Promise<unknown> = Promise.resolve();
+  const turns = createSemaphore(1);
 
   const moveNow = async ({ to, endpoint, planned, untilMs, witness = null }: Move): Promise<MoveOutcome> => {
     const startedAtMs = clock.monotonicMs();
@@ -60,7 +55,6 @@ export function createMoves(
     if (!proof.ok) return { ok: false, reason: proof.reason, text: proof.text };
     if (isUncertain)
       return { ok: false, reason: "refused", text: "the server there must be proved again: it was away" };
-    // The server there was replaced since the last proof.
     if (settings.guid !== null && proof.guid !== settings.guid)
       return {
         ok: false,
@@ -71,9 +65,9 @@ export function createMoves(
     try {
       const old = connectionsToMove(share, to, planned);
       const connections = old.size;
-      if (planned && settings.kind === "rclone") retireReadable(share, old);
+      if (planned && settings.kind === "rclone") retireReadable(settings.route, old);
       const quiet = planned && (await leaveQuietly(clock, old));
-      // All server sides first: no old byte may arrive after the new route's first byte.
+      // All server sides end before the route changes: no old byte may arrive after the new route's first byte.
       if (!planned) for (const { serverEnd } of old) share.cutOff.keep(serverEnd);
       const isGentle = !planned && settings.kind === "rclone";
       await Promise.all([...old].map((connection) => (isGentle ? connection.orphan() : connection.reset())));
@@ -97,18 +91,11 @@ export function createMoves(
     get moves() {
       return moves;
     },
-    move(wanted: Move): Promise<MoveOutcome> {
-      const next = moved.then(() => moveNow(wanted));
-      moved = next.catch(() => {});
-      return next;
-    },
+    move: (wanted: Move): Promise<MoveOutcome> => turns.use(() => moveNow(wanted)),
   };
 }
 
-/**
- * Probes the server, and a second time in parallel when the first takes long, so that a route that has just gone is
- * given up at once.
- */
+/** Probes the server. A slow probe is joined by a second one, which notices at once that a route has just gone. */
 async function proveSoon({ prove, clock }: ShareContext, endpoint: RouteEndpoint): Promise<ServerProof> {
   const first = prove(endpoint, MOVE_PROOF_MS);
   if (await settledWithin(clock, ASK_AGAIN_MS, first)) return first;
@@ -121,43 +108,32 @@ async function unlessSilent(one: Promise<ServerProof>, other: Promise<ServerProo
   return proof.ok || proof.reason === "refused" ? proof : other;
 }
 
-/** The connections to the old route's server; those that are still connecting are held again. */
-function connectionsToMove(
-  { connections, retiring, held, joining }: ShareContext,
-  to: CarriedRoute,
-  planned: boolean,
-): Set<CarriedConnection> {
+/**
+ * The connections that the move has to end. Connects under way are cancelled, connections that retire on the route `to`
+ * are used again, and a planned move leaves other retiring ones alone.
+ */
+function connectionsToMove({ connections }: ShareContext, to: CarriedRoute, planned: boolean) {
   const old = new Set<CarriedConnection>();
   for (const connection of connections) {
-    if (connection.stage === "connecting") {
-      connection.unjoin();
-      joining.delete(connection);
-      held.add(connection);
-    } else if (connection.stage === "joined" || connection.stage === "orphaned") old.add(connection);
-  }
-  for (const [connection, from] of retiring) {
-    // Connections that wait on the route to which the mount returns are used again; the others go on waiting if the
-    // move is planned.
-    if (from === to) {
-      connection.unretire();
-      retiring.delete(connection);
-      old.delete(connection);
-    } else if (planned) old.delete(connection);
+    const { stage, retiringFrom } = connection;
+    if (stage === "connecting") connection.unjoin();
+    else if (retiringFrom === to) connection.unretire();
+    else if (retiringFrom !== null && planned) continue;
+    else if (stage === "joined" || stage === "orphaned") old.add(connection);
   }
   return old;
 }
 
-/** Connections whose frames can be read stay on the old route until they can end unnoticed. */
-function retireReadable({ settings, retiring }: ShareContext, old: Set<CarriedConnection>): void {
+/** Connections whose frames can be read stay on the old route `from` until they can end unnoticed. */
+function retireReadable(from: CarriedRoute, old: Set<CarriedConnection>): void {
   for (const connection of old) {
     if (connection.ledger.isOpaque || connection.stage === "orphaned" || connection.isLoggingOn) continue;
-    connection.retire();
-    retiring.set(connection, settings.route);
+    connection.retire(from);
     old.delete(connection);
   }
 }
 
-/** Each connection leaves in its own quiet moment. True: none was cut off in the middle of an operation. */
+/** Resets each connection in a quiet moment of its own. True: none was in the middle of an operation. */
 async function leaveQuietly(clock: Clock, leaving: ReadonlySet<CarriedConnection>): Promise<boolean> {
   const startedAtMs = clock.monotonicMs();
   const quietBefore = new Set<CarriedConnection>();

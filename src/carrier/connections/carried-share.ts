@@ -1,4 +1,4 @@
-// One carried share: its listener, the connections that came to it, and their moves between routes.
+// One carried share: its listener, its connections, and their moves between routes.
 import type { Server, Socket } from "node:net";
 import { errorText } from "../../runtime/errors.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
@@ -12,20 +12,20 @@ import { RouteState } from "./route-state.ts";
 import type { ShareContext, ShareParts, ShareSettings } from "./share-settings.ts";
 import { createStandbyRoute, otherRoute, type Standby } from "./standby-route.ts";
 
-/** Far above what SMB clients open; each may cost 130 KB while it is busy. */
+/** Far above the number that SMB clients open; a busy connection costs up to 130 KB. */
 const CONNECTIONS_AT_MOST = 2_000;
 const CONNECTING_AT_ONCE = 64;
 const STALLED_AFTER_MS = 300;
 
 /**
- * rclone uses its kept connections without a check, the oldest first, and a program that gets a dead one fails. So the
- * daemon uses up the idle ones first, and has this long for it; only then do programs notice the loss.
+ * rclone takes connections from its pool without a check, the oldest first, and a program that gets a dead one fails. So
+ * the daemon first uses up the idle ones, for this long at most, ms; only then do programs notice the loss.
  */
 const USE_UP_AT_MOST_MS = 700;
 
 /**
- * How long a waiting request may stay silent once its route is confirmed. TCP repeats after ever longer pauses: after
- * half a minute without a route the next try may come half a minute later, while a new connection works at once.
+ * How long a request may stay unanswered once its route is confirmed again, ms. TCP retransmits after ever longer pauses:
+ * after half a minute without a route, the next attempt may be half a minute away, while a new connection works at once.
  */
 const STUCK_AT_MOST_MS = 300;
 
@@ -55,9 +55,6 @@ export class ShareCarrier implements AsyncDisposable {
       ...parts,
       settings,
       connections: new Set(),
-      retiring: new Map(),
-      held: new Set(),
-      joining: new Set(),
       cutOff: createCutOffSessions(parts.clock),
       closed: false,
     };
@@ -77,13 +74,12 @@ export class ShareCarrier implements AsyncDisposable {
     this.#admission = createAdmission(share, this.#route, (client) => {
       const connection = new CarriedConnection(client, host);
       share.connections.add(connection);
-      share.held.add(connection);
       share.events.counted();
       this.#joinHeld();
     });
     server.on("connection", this.#admission.onConnection);
     server.on("error", (error) =>
-      // Most likely too many files are open: the kernel keeps new connections until there is room.
+      // Most likely the limit of open files is reached; the kernel queues new connections meanwhile.
       parts.logger.warn("a connection cannot be taken", { share: settings.share, error: error.message }),
     );
   }
@@ -132,36 +128,35 @@ export class ShareCarrier implements AsyncDisposable {
     this.#share.events.settingsChanged();
   }
 
-  /** The route that may be taken without a daemon; null: none. */
+  /** The other route, while the carrier may move there without a daemon; null: it may not. */
   get standby(): Standby | null {
     return this.#standby.held;
   }
 
-  /** Since when the server behind the route in use is in doubt, monotonic ms; null: it is not. */
+  /** Since when the server behind the route in use is unproved, monotonic ms; null: it is proved. */
   get doubtedAtMs(): number | null {
     return this.#route.doubtedAtMs;
   }
 
   /**
-   * A connection from before the doubt has heard from its server since it answers again, so no other server took its
-   * place.
+   * True if a connection from before the loss has received bytes since the server answers again: it is the same server.
    */
   get outlivedDoubt(): boolean {
     const { answeredAtMs } = this.#route;
     if (answeredAtMs === null) return false;
     return [...this.#share.connections].some(
-      ({ stage, retiring, lastServerByteMs }) =>
-        stage === "joined" && !retiring && lastServerByteMs !== null && lastServerByteMs > answeredAtMs,
+      ({ stage, retiringFrom, lastServerByteMs }) =>
+        stage === "joined" && retiringFrom === null && (lastServerByteMs ?? answeredAtMs) > answeredAtMs,
     );
   }
 
-  /** Decisions that a daemon made until now do not count any more. */
+  /** From now on, requests that a daemon decided before are refused as outdated. */
   beginAlone(): void {
     this.settings.epoch += 1;
     this.#share.events.settingsChanged();
   }
 
-  /** Takes the server's GUID if none is known yet. */
+  /** Remembers the server's GUID if none is known yet. */
   learn(guid: string): void {
     if (this.settings.guid !== null) return;
     this.settings.guid = guid;
@@ -185,13 +180,13 @@ export class ShareCarrier implements AsyncDisposable {
     this.#joinHeld();
   }
 
-  /** The login that was refused is right again. */
+  /** The login is accepted again. */
   reopen(): void {
     this.#share.logons.reopen();
     this.#share.events.settingsChanged();
   }
 
-  /** rclone no longer keeps any of the connections that were `lost`. */
+  /** rclone's pool no longer has any of the connections that were reported `lost`. */
   usedUp(): void {
     this.#losses.usedUp();
   }
@@ -214,15 +209,15 @@ export class ShareCarrier implements AsyncDisposable {
 
   /** Connections that are logged in go on; all others, and new ones, are reset. */
   #logonRefused(): void {
-    const { settings, events, connections, held, logger, logons } = this.#share;
+    const { settings, events, connections, logger, logons } = this.#share;
     logger.warn("the server refuses the login", { share: settings.share, reason: logons.refused?.text });
-    for (const one of [...connections]) if (held.has(one) || one.waitsToLogOn) void one.reset();
+    for (const one of [...connections]) if (one.stage === "held" || one.waitsToLogOn) void one.reset();
     events.settingsChanged();
     events.notice("phase");
   }
 
   #moved(isGentle: boolean): void {
-    const { settings, events, retiring } = this.#share;
+    const { settings, events, connections } = this.#share;
     this.#stall.end();
     this.#standby.moved();
     this.#outageAtMove = this.#route.outage;
@@ -231,17 +226,15 @@ export class ShareCarrier implements AsyncDisposable {
     events.settingsChanged();
     events.notice("moved");
     if (isGentle) this.#losses.reportOrphans();
-    else if (retiring.size > 0) this.#losses.retireLater();
+    else if ([...connections].some(isRetiring)) this.#losses.retireLater();
   }
 
-  /**
-   * Resets connections that have heard nothing since the loss, if that is still so a moment after the route is back.
-   */
+  /** A moment after the route is back, resets connections that have still received nothing since the loss. */
   #endStuckLater(lossAtMs: number): void {
     const { clock, connections } = this.#share;
     this.#stuckTimer?.[Symbol.dispose]();
     this.#stuckTimer = clock.setTimer(STUCK_AT_MOST_MS, () => {
-      const stuck = [...connections].filter((each) => !each.retiring && each.isStuckSince(lossAtMs));
+      const stuck = [...connections].filter((each) => !isRetiring(each) && each.isStuckSince(lossAtMs));
       if (stuck.length === 0) return;
       this.#share.logger.info("connections did not go on with their route", {
         share: this.settings.share,
@@ -253,54 +246,46 @@ export class ShareCarrier implements AsyncDisposable {
     });
   }
 
-  /** Connects the held connections, as far as the route accepts connections. */
+  /** Connects held connections while the route carries, a limited number at a time. */
   #joinHeld(): void {
-    const { settings, closed, held, joining } = this.#share;
+    const { settings, closed, connections } = this.#share;
     const target = endpointOf(settings);
     if (closed || this.#moves.moving || this.#route.phase !== "carrying" || target === undefined) return;
-    for (const connection of held) {
-      if (joining.size >= CONNECTING_AT_ONCE) return;
-      held.delete(connection);
-      joining.add(connection);
+    let connecting = 0;
+    for (const { stage } of connections) if (stage === "connecting") connecting += 1;
+    for (const connection of connections) {
+      if (connecting >= CONNECTING_AT_ONCE) return;
+      if (connection.stage !== "held") continue;
+      connecting += 1;
       connection.join(target);
     }
   }
 
-  /** What to do when a connection reports something. */
+  /** The reactions to events of connections. */
   #host(): ConnectionHost {
-    const { settings, clock, logger, events, connections, retiring, held, joining, logons } = this.#share;
+    const { settings, clock, logger, events, connections, logons } = this.#share;
     const { share } = settings;
     const traffic = this.#traffic;
     return {
       clock,
       traffic,
       orphans: settings.kind === "rclone",
-      mayJoin: (connected) => {
-        if (this.#route.phase === "carrying") return true;
-        joining.delete(connected);
-        held.add(connected);
-        return false;
-      },
-      connected: (joined) => {
-        joining.delete(joined);
-        this.#joinHeld();
-      },
-      connectFailed: (failed, error) => {
-        joining.delete(failed);
-        held.add(failed);
+      mayJoin: () => this.#route.phase === "carrying",
+      connected: () => this.#joinHeld(),
+      connectFailed: (error) => {
         logger.debug("a connection to the server failed", { share, error });
         if (!this.#moves.moving) this.#route.lost();
       },
       serverClosed: (ended, error) => {
         logger.debug("the server ended a connection", { share, error });
-        // The route in use has changed since.
-        if (retiring.has(ended)) this.#losses.reportOrphans();
+        // The connection is on a route that is no longer in use, so its loss does not cast doubt on the route.
+        if (isRetiring(ended)) this.#losses.reportOrphans();
         else if (!this.#moves.moving) this.#route.doubted();
       },
       asked: () => this.#stall.watch(STALLED_AFTER_MS),
       mayLogOn: (one) => {
         const may = logons.ask(one);
-        // Later, because its bytes are just being read.
+        // Not within this call, because the connection is reading its bytes.
         if (logons.refused !== null) queueMicrotask(() => void one.reset());
         return may;
       },
@@ -309,19 +294,16 @@ export class ShareCarrier implements AsyncDisposable {
         else logons.answered(one, status);
       },
       answered: (from, nowMs, waitedMs) => {
-        if (from.retiring) return;
+        if (isRetiring(from)) return;
         if (waitedMs > traffic.longestWaitMs) traffic.longestWaitMs = waitedMs;
         this.#stall.answered(nowMs);
         events.counted();
       },
-      // Newer versions of rclone keep it for later all the same.
+      // Newer versions of rclone put the dead connection into their pool all the same.
       foundOut: () => void events.notice("lost"),
       closed: (gone) => {
         logons.gone(gone);
         connections.delete(gone);
-        retiring.delete(gone);
-        held.delete(gone);
-        joining.delete(gone);
         if (unansweredSinceMs(this.#share) === null) this.#stall.end();
         events.counted();
         this.#joinHeld();
@@ -330,19 +312,23 @@ export class ShareCarrier implements AsyncDisposable {
   }
 }
 
-/** Where the route in use leads to. */
+function isRetiring({ retiringFrom }: CarriedConnection): boolean {
+  return retiringFrom !== null;
+}
+
+/** The endpoint of the route in use. */
 function endpointOf({ endpoints, route }: ShareSettings): RouteEndpoint | undefined {
   return endpoints[route];
 }
 
-/** Whether the route in use works, and what follows when it does not. */
+/** The state of the route in use, and the reactions to its changes. */
 function createShareRoute({ settings, clock, events, prove, connections, cutOff }: ShareContext): RouteState {
   const route: RouteState = new RouteState(
     {
       clock,
       patienceMs: () => settings.patienceMs,
       isAway: () => settings.away === true,
-      // No other carrier of this share has used the same number.
+      // The time, so that no other carrier process of this share uses the same number.
       firstOutage: clock.wallMs(),
       async prove(timeoutMs, onGone) {
         const target = endpointOf(settings);
@@ -352,14 +338,14 @@ function createShareRoute({ settings, clock, events, prove, connections, cutOff 
       onPhase() {
         settings.confirmed = route.isConfirmed;
         events.settingsChanged();
-        // The `moved` or `confirmed` notice says more.
+        // A change to "carrying" is reported as `moved` or `confirmed`.
         if (route.phase !== "carrying") events.notice("phase");
       },
       onUnconfirmed({ guid }) {
         events.notice("unconfirmed");
         events.unconfirmed(guid);
       },
-      /** Resets what is held, and what has heard nothing since the route was lost. */
+      /** Resets connections that are held, or have received nothing since the loss. */
       onImpatient(lostAtMs) {
         for (const connection of [...connections]) {
           const heard = connection.stage === "joined" ? connection.lastServerByteMs : null;
@@ -418,8 +404,8 @@ async function isAllowed({ settings, owners, uid, logger }: ShareContext, client
   return false;
 }
 
-/** Lets rclone notice its lost connections once it keeps no dead ones. */
-function createLosses({ clock, events, connections, retiring }: ShareContext) {
+/** Lets rclone notice the loss of connections, after the daemon has used up the dead ones of rclone's pool. */
+function createLosses({ clock, events, connections }: ShareContext) {
   let losing: Promise<void> = Promise.resolve();
   let usedUp = (): void => {};
 
@@ -430,24 +416,24 @@ function createLosses({ clock, events, connections, retiring }: ShareContext) {
   };
   const loseOrphans = async (): Promise<void> => {
     const orphans = [...connections].filter(({ stage }) => stage === "orphaned");
-    // On an encrypted connection the daemon's request cannot be distinguished from a program's.
+    // On an encrypted connection the daemon's request cannot be told from a program's.
     for (const connection of orphans) if (connection.ledger.isOpaque) void connection.reset();
     await untilUsedUp();
     for (const connection of orphans) connection.release();
   };
   const retireAll = async (): Promise<void> => {
-    // rclone may still keep connections that a later move makes retire.
-    const known = [...retiring.keys()];
+    // Only those that retire now: a later move may retire others that are still in rclone's pool.
+    const known = [...connections].filter(isRetiring);
     await untilUsedUp();
-    for (const connection of known) if (retiring.has(connection)) connection.retireAtReads();
+    for (const connection of known) connection.retireAtReads();
   };
 
   return {
-    /** Reports to rclone that connections have lost their server. */
+    /** Releases the orphans of now once the daemon has used up rclone's pool. */
     reportOrphans(): void {
       losing = losing.then(loseOrphans);
     },
-    /** The daemon's questions end what rclone keeps; only then may its readers look for another connection. */
+    /** The daemon's requests end the idle retiring connections; only then may reads end the others. */
     retireLater(): void {
       losing = losing.then(retireAll);
     },
@@ -455,7 +441,7 @@ function createLosses({ clock, events, connections, retiring }: ShareContext) {
   };
 }
 
-/** Notices when the server does not answer any connection, and when it answers again. */
+/** Reports when the server answers on no connection, and when it answers again. */
 function createStallWatch(share: ShareContext) {
   const { clock, events } = share;
   let lastAnswerAtMs: number | null = null;
@@ -503,11 +489,11 @@ function createStallWatch(share: ShareContext) {
   };
 }
 
-/** The oldest request without an answer, of connections that are in use; null: none. */
+/** When the oldest unanswered request of connections in use was sent, monotonic ms; null: all are answered. */
 function unansweredSinceMs({ connections }: ShareContext): number | null {
   let oldest: number | null = null;
-  for (const { ledger, stage, retiring } of connections) {
-    const sinceMs = stage === "joined" && !retiring && ledger.outstanding > 0 ? ledger.oldestMs : null;
+  for (const { ledger, stage, retiringFrom } of connections) {
+    const sinceMs = stage === "joined" && retiringFrom === null ? ledger.oldestMs : null;
     if (sinceMs !== null && (oldest === null || sinceMs < oldest)) oldest = sinceMs;
   }
   return oldest;

@@ -1,5 +1,4 @@
-// The settings of a carried share, and what its parts work on.
-
+// The settings of a carried share, and the context that its parts share.
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { CarriedKind, CarriedMount, CarriedRoute, CarrierNotice, RouteEndpoint } from "../carrier.ts";
@@ -18,29 +17,29 @@ export interface ShareSettings {
   endpoints: Partial<Record<CarriedRoute, RouteEndpoint>>;
   patienceMs: number;
   mount: CarriedMount | null;
-  /** The server's, in hex, once it was seen. */
+  /** The ServerGuid in hex; null: no server has answered yet. */
   guid: string | null;
-  /** The daemon's name for it. */
+  /** As in `OpenRequest`. */
   readonly server?: string | null;
-  /** The daemon's name for the login; shares of one name log in one after the other. */
+  /** As in `OpenRequest`. */
   readonly login?: string | null;
-  /** Why the server had refused it before this carrier was started; null or absent: it had not. */
+  /** Why the server refused the login under a previous carrier process; null or absent: it did not. */
   readonly refusedLogon?: string | null;
   confirmed: boolean;
-  /** Nothing may be sent to the server. Absent: it may. */
+  /** True: nothing may be sent to the server from this network. */
   away?: boolean;
-  /** Counts what the carrier did alone. */
+  /** Counts the decisions that the carrier has made without a daemon. */
   epoch: number;
 }
 
 interface ShareEvents {
-  /** Emits a notice; returns whether any daemon hears it. */
+  /** Sends a notice; returns whether a daemon receives it. */
   notice(what: CarrierNotice["what"]): boolean;
-  /** A counter or the number of connections has changed; nothing urgent. */
+  /** A counter or the number of connections has changed; not urgent. */
   counted(): void;
-  /** Something that must survive the process has changed. */
+  /** A setting has changed, and must be saved. */
   settingsChanged(): void;
-  /** The server behind the route in use answers again, and is not confirmed. */
+  /** The server behind the route in use answers again, and waits for its confirmation. */
   unconfirmed(guid: string): void;
 }
 
@@ -49,23 +48,17 @@ export interface ShareParts {
   readonly logger: Logger;
   readonly owners: SocketOwners;
   readonly prove: ProveServer;
-  /** The user whose clients may connect. */
+  /** Only clients of this user may connect. */
   readonly uid: number;
   readonly events: ShareEvents;
-  /** Of its login. */
   readonly logons: LogonGate;
 }
 
-/** A share that is carried now: what its parts work on. */
+/** An open share, as all its parts see it. */
 export interface ShareContext extends ShareParts {
   readonly settings: ShareSettings;
-  /** All that are open. */
+  /** All open connections, in order of arrival. */
   readonly connections: Set<CarriedConnection>;
-  /** Connections that stay on a route that is no longer in use until they can end unnoticed. */
-  readonly retiring: Map<CarriedConnection, CarriedRoute>;
-  /** In order of arrival. */
-  readonly held: Set<CarriedConnection>;
-  readonly joining: Set<CarriedConnection>;
   readonly cutOff: ReturnType<typeof createCutOffSessions>;
   closed: boolean;
 }
