@@ -30,8 +30,6 @@ export const loginReportShape = object({
   renews_itself: flag,
 });
 export type LoginReport = TypeOf<typeof loginReportShape>;
-/** Where a person signs in, with a browser of this machine. */
-export const loginBegunShape = object({ address: text });
 
 interface LogoutReport {
   readonly backend: string;

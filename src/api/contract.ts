@@ -266,9 +266,6 @@ export const clientShape = object({
 });
 export type ClientStatus = TypeOf<typeof clientShape>;
 
-/** Those that came first, first. */
-export const clientsReportShape = object({ clients: list(clientShape) });
-
 /** One published tool. */
 export const toolEntryShape = object({
   name: text,
@@ -290,22 +287,12 @@ export const toolsReportShape = object({
 });
 export type ToolsReport = TypeOf<typeof toolsReportShape>;
 
-export const switchToolsReportShape = object({
-  /** Those that were not so already. */
-  switched: list(text),
-});
-
 /** What the tool answered: MCP's CallToolResult as it came, or the error. */
 export const callReportShape = object({
   result: nullable(jsonObject),
   error: nullable(object({ code: number, message: text, data: optional(anything) })),
 });
 export type CallReport = TypeOf<typeof callReportShape>;
-
-export const restartReportShape = object({
-  /** Names of those that are started anew; they serve until the new ones are ready. */
-  restarted: list(text),
-});
 
 export const handOverReportShape = object({
   /** The process that was in charge, and the one that takes over. */
@@ -324,11 +311,6 @@ export const backendSwitchReportShape = object({
   detail: text,
 });
 export type BackendSwitchReport = TypeOf<typeof backendSwitchReportShape>;
-
-export const backendLogsReportShape = object({
-  /** What the server wrote beside the protocol, oldest first; at most 200 lines. */
-  lines: list(text),
-});
 
 export const verifyFindingShape = object({
   share: nullable(text),
@@ -386,9 +368,6 @@ export const unsentServerShape = object({
   folder: text,
 });
 export type UnsentServer = TypeOf<typeof unsentServerShape>;
-
-export const unsentReportShape = object({ servers: list(unsentServerShape) });
-export type UnsentReport = TypeOf<typeof unsentReportShape>;
 
 /** What became of one change of the configuration file. */
 export const syncEventShape = object({
@@ -527,11 +506,6 @@ export const historyEntryShape = object({
   summary: text,
 });
 export type HistoryEntry = TypeOf<typeof historyEntryShape>;
-
-export const historyReportShape = object({
-  /** Newest first. */
-  entries: list(historyEntryShape),
-});
 
 /** Counters since the daemon's start, which the page draws as they grow; only a listener that asks (`?flow`) hears of them. */
 const flowEventShape = object({

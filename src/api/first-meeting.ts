@@ -2,17 +2,7 @@
 // is given with, and nowhere else.
 
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import {
-  choice,
-  list,
-  matching,
-  nullable,
-  object,
-  strictObject,
-  type TypeOf,
-  text,
-  union,
-} from "../runtime/shape.ts";
+import { choice, list, matching, object, strictObject, type TypeOf, text, union } from "../runtime/shape.ts";
 
 export interface ServerLogin {
   /** A name or an address. */
@@ -46,9 +36,6 @@ const login = {
 };
 /** The password goes to that address alone. */
 export const shareNamesRequest = strictObject(login);
-export const networksRequest = strictObject({ hosts: list(text) });
-/** As `only_on` has them; null: that cannot be learnt. */
-export const networksShape = object({ networks: nullable(list(text)) });
 /** `other` gets it once it says that it is the same server. */
 export const pairRequest = strictObject({ ...login, share: text, other: text });
 

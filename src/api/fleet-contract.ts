@@ -8,10 +8,8 @@ import {
   nullable,
   object,
   optional,
-  strictObject,
   type TypeOf,
   text,
-  wellFormedText,
 } from "../runtime/shape.ts";
 import { conditionShape } from "./contract.ts";
 
@@ -111,7 +109,7 @@ export const fleetReportShape = object({
 export type FleetReport = TypeOf<typeof fleetReportShape>;
 
 /** One revision of the fleet's configuration, as it is kept in the fleet. */
-const fleetLayerEntryShape = object({
+export const fleetLayerEntryShape = object({
   /** null: it counts for nothing, and `problem` says why. */
   revision: nullable(count),
   /** ISO 8601 UTC, by the clock of who signed it. */
@@ -137,22 +135,6 @@ export const fleetLayerReportShape = object({
   text: nullable(text),
 });
 export type FleetLayerReport = TypeOf<typeof fleetLayerReportShape>;
-
-export const fleetLayerHistoryShape = object({
-  /** Newest first. */
-  entries: list(fleetLayerEntryShape),
-});
-
-export const fleetLayerTextShape = object({ text });
-
-export const fleetLayerRequest = strictObject({
-  /** As the operator's key has signed it. */
-  document: wellFormedText,
-  /** The sequence of the newest that was seen; 0: there was none. */
-  expected_sequence: count,
-});
-
-export const fleetLayerPutShape = object({ revision: count });
 
 const fleetPermissionShape = object({
   may: choice("publish", "subscribe"),

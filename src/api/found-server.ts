@@ -1,7 +1,7 @@
 // A server of SMB shares that this machine has heard of, met, or mounted from. What is heard is a claim: nothing is proved.
 import { choice, count, list, nullable, number, object, type TypeOf, text } from "../runtime/shape.ts";
 
-const foundServerShape = object({
+export const foundServerShape = object({
   /** What a share of it is configured with: an address, or a host's name where that is all that is known. */
   address: text,
   port: count,
@@ -23,5 +23,3 @@ const foundServerShape = object({
   mounts: list(object({ share: text, user: nullable(text), path: text })),
 });
 export type FoundServer = TypeOf<typeof foundServerShape>;
-
-export const foundServersShape = object({ servers: list(foundServerShape) });

@@ -1,16 +1,6 @@
 // This home's secrets: listed by name, stored and removed. No answer contains a value.
 
-import {
-  choice,
-  list,
-  matching,
-  nullable,
-  object,
-  strictObject,
-  type TypeOf,
-  text,
-} from "../runtime/shape.ts";
-import { SECRET_NAME } from "../runtime/text/name-forms.ts";
+import { choice, list, nullable, object, type TypeOf, text } from "../runtime/shape.ts";
 
 const secretPlace = choice("file", "secret-service", "keychain");
 export type SecretPlaceName = TypeOf<typeof secretPlace>;
@@ -37,15 +27,6 @@ export function keptNames({ secrets }: SecretListReport): ReadonlySet<string> {
 
 export const secretChangeShape = object({ name: text, kept: secretPlace });
 type SecretChange = TypeOf<typeof secretChangeShape>;
-
-const secretName = matching(SECRET_NAME.form, SECRET_NAME.expected);
-
-export const secretRequest = strictObject({ name: secretName });
-export const setSecretRequest = strictObject({
-  name: secretName,
-  /** One line. */
-  value: matching(/^[^\r\n\0]{1,65536}$/, "a text of one line"),
-});
 
 /** Rejects with `secret_unavailable`, `home_unwritable` and the signal's reason. */
 export interface HomeSecrets {

@@ -1,10 +1,4 @@
 // Where a server of MCP answers whose address has no path. Neither headers nor credentials go there.
-import { nullable, object, strictObject, text } from "../runtime/shape.ts";
-
-export const mcpAddressRequest = strictObject({ url: text });
-/** null: it has a path, or nothing answers. */
-export const mcpAddressShape = object({ url: nullable(text) });
-
 const ANSWERS_WITHIN_MS = 3_000;
 /** It begins no session, and changes nothing. */
 const PING = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "ping" });

@@ -1,7 +1,6 @@
 // What one operation of the management API is: where it is asked, with what, who may ask for it, and what it answers.
 import { MountaineerError } from "../runtime/errors.ts";
 import type { Shape } from "../runtime/shape.ts";
-import type { Rights } from "./access-contract.ts";
 import { commandsRefused } from "./http-errors.ts";
 import type { RequestShape } from "./requests.ts";
 
@@ -16,6 +15,16 @@ export type CountedKind = "steps" | "config" | "calls" | "places" | "records";
  * makes ways in. Over the home's socket everything is served.
  */
 export type Reach = "signed_in" | "with_commands" | "socket";
+/** Who asks for an operation, as far as that decides what is done. */
+export interface Rights {
+  /** It came over the home's own socket, which the machine's user alone can open. */
+  readonly isOwner: boolean;
+  /** May change what runs on this machine, and approve what waits. */
+  readonly runsCommands: boolean;
+}
+
+export const OWNERS_RIGHTS: Rights = { isOwner: true, runsCommands: true };
+
 type Method = "GET" | "POST" | "PUT";
 
 /** What one operation is. An output that is a text is answered as one, not as JSON. */

@@ -9,7 +9,6 @@ const entry = {
   deprecated: flag,
 };
 
-export const searchRegistryRequest = strictObject({ query: text });
 export const registryListShape = object({ servers: list(object(entry)) });
 
 export const registryServerRequest = strictObject({

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { backendPhases } from "../../src/api/backend-phases.ts";
 import { catalogReportShape } from "../../src/api/catalog-contract.ts";
 import * as contract from "../../src/api/contract.ts";
-import { OPERATIONS } from "../../src/api/operations.ts";
+import { OPERATIONS } from "../../src/api/operation-table.ts";
 import {
   approveToolsReportShape,
   fullName,
@@ -13,6 +13,7 @@ import {
   toldName,
   toolChangesReportShape,
 } from "../../src/api/tool-changes-contract.ts";
+import { objectOf } from "../../src/runtime/text/json-object.ts";
 import { gatewayReport, sampleBackend, sampleCatalog, sampleToolChange } from "./sample-gateway.ts";
 import { sampleReport, sampleResult, sampleShare, secondsAgo } from "./sample-report.ts";
 
@@ -39,7 +40,7 @@ test("pin: the operations, their methods and paths", () => {
 });
 
 /** As they are printed. */
-const FIELDS: readonly [shape: { readonly fields: object }, fields: string][] = [
+const FIELDS: readonly [shape: object, fields: string][] = [
   [contract.statusReportShape, "global shares aliases gateway backends"],
   [
     contract.globalStatusShape,
@@ -81,11 +82,11 @@ const FIELDS: readonly [shape: { readonly fields: object }, fields: string][] = 
   ],
   [contract.clientShape, "name version user group protocol transport since calls last_error"],
   [contract.toolsReportShape, "tools off"],
-  [contract.switchToolsReportShape, "switched"],
+  [OPERATIONS.switchTools.output, "switched"],
   [contract.toolEntryShape, "name backend original_name description input_schema places"],
   [contract.callReportShape, "result error"],
-  [contract.restartReportShape, "restarted"],
-  [contract.backendLogsReportShape, "lines"],
+  [OPERATIONS.restart.output, "restarted"],
+  [OPERATIONS.logs.output, "lines"],
   [contract.aliasStatusShape, "name share target_subpath path target link detail"],
   [contract.foldersReportShape, "share subpath path folders truncated"],
   [toolChangesReportShape, "changes unseen lost"],
@@ -94,7 +95,10 @@ const FIELDS: readonly [shape: { readonly fields: object }, fields: string][] = 
 ];
 
 test("pin: the fields of what is told, in the order in which they are printed", () => {
-  for (const [shape, fields] of FIELDS) assert.equal(Object.keys(shape.fields).join(" "), fields);
+  for (const [shape, fields] of FIELDS) {
+    assert.ok("fields" in shape);
+    assert.equal(Object.keys(objectOf(shape.fields)).join(" "), fields);
+  }
 });
 
 test("what the contract allows passes, also with fields that a newer daemon adds; anything else does not", () => {

@@ -3,9 +3,10 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { connectToDaemon } from "../../src/api/client/client.ts";
 import type { AliasReport, FoldersReport } from "../../src/api/contract.ts";
-import { type Control, findOperation, OPERATION_NAMES, OPERATIONS } from "../../src/api/operations.ts";
+import { OPERATIONS } from "../../src/api/operation-table.ts";
+import { type Control, findOperation, OPERATION_NAMES } from "../../src/api/operations.ts";
 import type { LogReport, LogRequest } from "../../src/api/records-contract.ts";
-import { foldersRequest, readRequest } from "../../src/api/requests.ts";
+import { readRequest } from "../../src/api/requests.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { pluck } from "../support/pluck.ts";
@@ -218,7 +219,7 @@ test("what is asked wrongly is refused and never reaches it", async (t) => {
   const { server } = await startRig(t, { places });
   const bodies = ["", "{}", '{"share":1}', '{"share":"a","subpath":null}', '{"share":"a","x":1}', "[]"];
   for (const body of bodies)
-    assert.throws(() => readRequest(body, foldersRequest), { code: "protocol" }, body);
+    assert.throws(() => readRequest(body, OPERATIONS.folders.input), { code: "protocol" }, body);
   await assertRefused(server, [
     [get("folders"), 405, /not served/],
     [post("aliases", ""), 405, /not served/],

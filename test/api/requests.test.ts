@@ -4,20 +4,8 @@ import { once } from "node:events";
 import { test } from "node:test";
 import * as z from "zod/mini";
 import { connectToDaemon } from "../../src/api/client/client.ts";
-import {
-  backendRequest,
-  backendsRequest,
-  callRequest,
-  editRequest,
-  editTextRequest,
-  type RequestShape,
-  readRequest,
-  reloadRequest,
-  rollbackRequest,
-  sharesRequest,
-  switchRequest,
-  unmountRequest,
-} from "../../src/api/requests.ts";
+import { OPERATIONS } from "../../src/api/operation-table.ts";
+import { type RequestShape, readRequest } from "../../src/api/requests.ts";
 import { SIGN_OF_LIFE_MS } from "../../src/api/server/performing.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { eventually } from "../support/eventually.ts";
@@ -39,7 +27,7 @@ const removedFrom = z.enum(["shares", "aliases", "backends"]);
 
 function agree<T>(
   body: fc.Arbitrary<T>,
-  kinds: readonly (readonly [RequestShape<unknown>, z.ZodMiniType])[],
+  kinds: readonly (readonly [RequestShape<unknown> | null, z.ZodMiniType])[],
 ) {
   fc.assert(
     fc.property(fc.constantFrom(...kinds), body, ([shape, schema], asked) => {
@@ -53,7 +41,7 @@ function agree<T>(
       assert.equal(request !== null, schema.safeParse(JSON.parse(json)).success, json);
       if (request !== null) {
         assert.deepEqual(request, JSON.parse(json));
-        assert.equal(shape.faultIn(request), null, "a body that is read has the shape of its request");
+        assert.equal(shape?.faultIn(request), null, "a body that is read has the shape of its request");
       }
     }),
     { numRuns: runsOf(1_000) },
@@ -71,10 +59,10 @@ test("bodies about shares are read as a schema would", () => {
     value,
   );
   agree(body, [
-    [sharesRequest, z.strictObject({ shares: names })],
-    [unmountRequest, z.strictObject({ shares: names, force: flag })],
+    [OPERATIONS.mount.input, z.strictObject({ shares: names })],
+    [OPERATIONS.unmount.input, z.strictObject({ shares: names, force: flag })],
     [
-      switchRequest,
+      OPERATIONS.switchRoute.input,
       z.strictObject({ shares: names, to: z.enum(["tb", "fallback", "auto"]), force: flag, wait: flag }),
     ],
   ]);
@@ -117,11 +105,11 @@ test("bodies about the configuration are read as a schema would", () => {
     ]),
   );
   agree(body, [
-    [reloadRequest, z.strictObject({ dry_run: flag })],
-    [editRequest, z.strictObject({ edits, expected_sha256: z.exactOptional(sha256), source })],
-    [editTextRequest, z.strictObject({ text: wellFormed, expected_sha256: sha256, source })],
+    [OPERATIONS.reload.input, z.strictObject({ dry_run: flag })],
+    [OPERATIONS.edit.input, z.strictObject({ edits, expected_sha256: z.exactOptional(sha256), source })],
+    [OPERATIONS.editText.input, z.strictObject({ text: wellFormed, expected_sha256: sha256, source })],
     [
-      rollbackRequest,
+      OPERATIONS.rollback.input,
       z.strictObject({
         n: z.exactOptional(z.int().check(z.nonnegative())),
         sha256: z.exactOptional(sha256),
@@ -134,8 +122,8 @@ test("bodies about the configuration are read as a schema would", () => {
 test("at most a thousand edits are taken at once", () => {
   const body = (edits: number) =>
     JSON.stringify({ edits: Array(edits).fill({ key: "a", value: null }), source: "api" });
-  assert.equal(readRequest(body(1_000), editRequest).edits.length, 1_000);
-  assert.throws(() => readRequest(body(1_001), editRequest), /edits is not a list of at most 1000/);
+  assert.equal(readRequest(body(1_000), OPERATIONS.edit.input).edits.length, 1_000);
+  assert.throws(() => readRequest(body(1_001), OPERATIONS.edit.input), /edits is not a list of at most 1000/);
 });
 
 test("bodies about the gateway are read as a schema would", () => {
@@ -156,42 +144,42 @@ test("bodies about the gateway are read as a schema would", () => {
   );
   const jsonObject = z.record(z.string(), z.unknown());
   agree(body, [
-    [callRequest, z.strictObject({ tool: wellFormed, arguments: z.exactOptional(jsonObject) })],
-    [backendsRequest, z.strictObject({ backends: names })],
-    [backendRequest, z.strictObject({ backend: wellFormed })],
+    [OPERATIONS.call.input, z.strictObject({ tool: wellFormed, arguments: z.exactOptional(jsonObject) })],
+    [OPERATIONS.restart.input, z.strictObject({ backends: names })],
+    [OPERATIONS.logs.input, z.strictObject({ backend: wellFormed })],
   ]);
 });
 
 test("a backend is added by no edit, which may remove one", () => {
   const body = (edit: object) => JSON.stringify({ edits: [edit], source: "cli" });
   assert.throws(
-    () => readRequest(body({ add: "backends", entry: { name: "a" } }), editRequest),
+    () => readRequest(body({ add: "backends", entry: { name: "a" } }), OPERATIONS.edit.input),
     /edits is not/,
   );
-  assert.equal(readRequest(body({ remove: "backends", name: "a" }), editRequest).edits.length, 1);
+  assert.equal(readRequest(body({ remove: "backends", name: "a" }), OPERATIONS.edit.input).edits.length, 1);
 });
 
 test("a call's arguments come as they are, whatever their keys", () => {
   const body = '{"tool":"t","arguments":{"__proto__":{"x":1},"constructor":null,"":[]}}';
-  assert.equal(JSON.stringify(readRequest(body, callRequest)), body);
+  assert.equal(JSON.stringify(readRequest(body, OPERATIONS.call.input)), body);
 });
 
 test("a body may be empty, and nothing else that is not a JSON object", () => {
-  assert.deepEqual(readRequest(" \n", sharesRequest), {});
+  assert.deepEqual(readRequest(" \n", OPERATIONS.mount.input), {});
   for (const body of ["[]", "null", "7", '"x"', "{", '{"shares":["A"]']) {
-    assert.throws(() => readRequest(body, sharesRequest), { code: "protocol" });
+    assert.throws(() => readRequest(body, OPERATIONS.mount.input), { code: "protocol" });
   }
 });
 
 test("what is wrong in a body is named", () => {
-  const cases: readonly [string, RequestShape<unknown>, string][] = [
-    ["{}", switchRequest, "the body lacks to: tb, fallback or auto"],
-    ['{"to":"x"}', switchRequest, "to is not tb, fallback or auto"],
-    ['{"force":1}', unmountRequest, "force is not true or false"],
-    ['{"shares":[1]}', sharesRequest, "shares is not a list of names, or null for all"],
-    ['{"tool":"t","arguments":[]}', callRequest, "arguments is not a JSON object"],
-    ['{"n":-1}', rollbackRequest, "n is not a whole number from 0"],
-    ['{"fleet":1}', sharesRequest, "the body has a field that is not known here: fleet"],
+  const cases: readonly [string, RequestShape<unknown> | null, string][] = [
+    ["{}", OPERATIONS.switchRoute.input, "the body lacks to: tb, fallback or auto"],
+    ['{"to":"x"}', OPERATIONS.switchRoute.input, "to is not tb, fallback or auto"],
+    ['{"force":1}', OPERATIONS.unmount.input, "force is not true or false"],
+    ['{"shares":[1]}', OPERATIONS.mount.input, "shares is not a list of names, or null for all"],
+    ['{"tool":"t","arguments":[]}', OPERATIONS.call.input, "arguments is not a JSON object"],
+    ['{"n":-1}', OPERATIONS.rollback.input, "n is not a whole number from 0"],
+    ['{"fleet":1}', OPERATIONS.mount.input, "the body has a field that is not known here: fleet"],
   ];
   for (const [body, shape, message] of cases)
     assert.throws(() => readRequest(body, shape), { code: "protocol", message });

@@ -11,8 +11,7 @@ import type {
   SyncEvent,
   SyncReport,
 } from "../../src/api/contract.ts";
-import type { Control } from "../../src/api/operations.ts";
-import type { EditRequest } from "../../src/api/requests.ts";
+import type { Control, InputOf } from "../../src/api/operations.ts";
 import type { Events } from "../../src/api/server/event-streams.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { secondsAgo } from "./sample-report.ts";
@@ -143,7 +142,7 @@ export interface ScriptedConfig extends ConfigControl, Events {
   readonly texts: string[];
   /** What waits for approval. */
   readonly waiting: WaitingEntryWire[];
-  readonly edits: EditRequest[];
+  readonly edits: InputOf<"edit">[];
   readonly approved: ApproveRequest[];
 }
 
@@ -161,7 +160,7 @@ export function scriptedConfig(script: ConfigScript = {}): ScriptedConfig {
   const listeners = new Set<(id: number, event: StreamEvent) => void>();
   const texts = ["# now\n", "# before\n"];
   const waiting = [...sampleApprovals().waiting];
-  const edits: EditRequest[] = [];
+  const edits: InputOf<"edit">[] = [];
   const approved: ApproveRequest[] = [];
   const textOf = (n: number): string => {
     const text = texts[n];

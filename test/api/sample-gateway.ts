@@ -12,9 +12,8 @@ import type {
   ToolEntry,
 } from "../../src/api/contract.ts";
 import { gatewayOff, selectBackends, toolUnknown } from "../../src/api/gateway-names.ts";
-import type { Control } from "../../src/api/operations.ts";
+import type { Control, InputOf } from "../../src/api/operations.ts";
 import type { AuditReport } from "../../src/api/records-contract.ts";
-import type { CallRequest } from "../../src/api/requests.ts";
 import { isCalled, type ToolChange, type ToolChangesReport } from "../../src/api/tool-changes-contract.ts";
 import { sampleReport, secondsAgo } from "./sample-report.ts";
 
@@ -214,7 +213,9 @@ export function noGateway(): Partial<Control> {
 
 /** A gateway that notes every request, and answers a call with what `answer` says. */
 export function scriptedGateway(
-  answer: (request: CallRequest, signal: AbortSignal) => CallReport | Promise<CallReport> = ({ tool }) => ({
+  answer: (request: InputOf<"call">, signal: AbortSignal) => CallReport | Promise<CallReport> = ({
+    tool,
+  }) => ({
     result: { content: [{ type: "text", text: `${tool} was called` }] },
     error: null,
   }),

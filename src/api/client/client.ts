@@ -5,7 +5,8 @@ import { errorText, MountaineerError, systemErrorCode } from "../../runtime/erro
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { type BackendPhases, backendPhases } from "../backend-phases.ts";
 import { errorFromBody } from "../http-errors.ts";
-import { type Ask, OPERATIONS, type OperationName, type OutputOf, requestPath } from "../operations.ts";
+import { OPERATIONS } from "../operation-table.ts";
+import { type Ask, type OperationName, type OutputOf, requestPath } from "../operations.ts";
 import { readDaemonNote } from "../socket/daemon-note.ts";
 import { defaultSocketPath, MCP_SOCKET } from "../socket/private-socket.ts";
 import { type EventStream, openEventStream, type StreamedEvent } from "./event-client.ts";

@@ -17,7 +17,7 @@ import {
   type TypeOf,
 } from "../../runtime/shape.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { ForgottenToken, ServerToken } from "../access-contract.ts";
+import type { OutputOf } from "../operations.ts";
 
 const SECRET_BYTES = 32;
 /** Scanners for secrets know it by this. */
@@ -60,7 +60,7 @@ export class Access {
   }
 
   /** Those who signed in by the one before are signed out. Rejects with `home_unwritable`, and it is as before. */
-  async makeToken(): Promise<ServerToken> {
+  async makeToken(): Promise<OutputOf<"makeToken">> {
     const before = this.#ways;
     const token = `${TOKEN_PREFIX}${randomBytes(SECRET_BYTES).toString("base64url")}`;
     const sessions = before.sessions.filter(({ by }) => by !== "token");
@@ -69,7 +69,7 @@ export class Access {
   }
 
   /** Likewise. */
-  async forgetToken(): Promise<ForgottenToken> {
+  async forgetToken(): Promise<OutputOf<"forgetToken">> {
     const before = this.#ways;
     const sessions = before.sessions.filter(({ by }) => by !== "token");
     await this.#keepOrUndo({ ...before, sessions, token_sha256: null });

@@ -3,7 +3,8 @@ import { ERROR_CODES } from "../../runtime/errors.ts";
 import { type JsonSchema, text } from "../../runtime/shape.ts";
 import { EVENT_STREAM_PATH, MANAGE_PREFIX, streamEventShape } from "../contract.ts";
 import { ERROR_STATUSES } from "../http-errors.ts";
-import { OPERATION_NAMES, OPERATIONS, type OperationName } from "../operations.ts";
+import { OPERATIONS } from "../operation-table.ts";
+import { OPERATION_NAMES, type OperationName } from "../operations.ts";
 
 /** Beside what the table's errors become: heads, bodies and tokens that are refused before an operation is reached. */
 const REFUSALS = [400, 401, 403, 404, 408, 413, 415];

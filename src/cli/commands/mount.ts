@@ -1,6 +1,7 @@
 // The commands that take shares: `mount`, `unmount`, `verify`, `reconcile` and `unsent`.
 
-import type { UnsentReport, UnsentServer } from "../../api/contract.ts";
+import type { UnsentServer } from "../../api/contract.ts";
+import type { OutputOf } from "../../api/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { command } from "../input/command.ts";
@@ -121,7 +122,7 @@ export const unsentCommand = command("unsent", {
   },
 });
 
-function renderUnsent({ servers }: UnsentReport): string {
+function renderUnsent({ servers }: OutputOf<"unsent">): string {
   if (servers.length === 0) return "everything is on its server\n";
   return servers.map((server) => `${serverLines(server).join("\n")}\n`).join("\n");
 }

@@ -1,6 +1,6 @@
 // The command `mountaineer switch`.
 
-import type { BackendSwitchRequest, SwitchTarget } from "../../api/requests.ts";
+import type { InputOf } from "../../api/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { type CommandContext, command, type Given } from "../input/command.ts";
@@ -9,7 +9,7 @@ import { askDaemon } from "../sessions/control-session.ts";
 import { RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
 import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
-const SWITCH_TARGETS: readonly SwitchTarget[] = ["tb", "fallback", "auto"];
+const SWITCH_TARGETS: readonly InputOf<"switchRoute">["to"][] = ["tb", "fallback", "auto"];
 
 /** Options for shares, which cannot be used with --backend. */
 const OPEN_FILES_OPTIONS = {
@@ -70,7 +70,7 @@ export const switchCommand = command("switch", {
 async function switchBackend(
   context: CommandContext,
   { share, all, force, wait }: Given<typeof SHARE_OPTIONS & typeof OPEN_FILES_OPTIONS>,
-  request: BackendSwitchRequest,
+  request: InputOf<"switchBackend">,
 ): Promise<number> {
   const other = share.length > 0 ? "share" : all ? "all" : force ? "force" : wait ? "wait" : null;
   if (other !== null) {

@@ -1,7 +1,7 @@
 // The operations on shares in the management API. Shares work in parallel; each one has its own result.
 import type { StepResult, UnsentServer, VerifyFinding } from "../../api/contract.ts";
-import type { Control } from "../../api/operations.ts";
-import type { UnsentRequest } from "../../api/requests.ts";
+import type { Control, InputOf } from "../../api/operations.ts";
+
 import { selectShares } from "../../api/share-selection.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
@@ -59,7 +59,7 @@ export function createShareControl(
   /** Carries out a decision about unsent files of another server. Rejects with `usage`. */
   const decideUnsent = async (
     name: string,
-    { server = null, what }: UnsentRequest,
+    { server = null, what }: InputOf<"unsent">,
     signal: AbortSignal,
   ): Promise<void> => {
     const { driver, spec } = engine.view(name).subject;

@@ -1,6 +1,7 @@
 // Edits of the configuration file that the daemon saves and applies itself, one after the other.
-import { OWNERS_RIGHTS } from "../../api/access-contract.ts";
+
 import type { EditReport } from "../../api/contract.ts";
+import { OWNERS_RIGHTS } from "../../api/operation.ts";
 import type { Control } from "../../api/operations.ts";
 import { refusedEntries } from "../../config/approval/edited-entries.ts";
 import type { SavedConfig } from "../../config/edit/save.ts";

@@ -1,6 +1,6 @@
 // The interface of the Sync screen's data: the state of config sync as it changes, and edits of the file.
 import type { ConfigReport, EditReport, ReloadReport, SyncEvent, SyncReport } from "../../api/contract.ts";
-import type { EditRequest } from "../../api/requests.ts";
+import type { InputOf } from "../../api/operations.ts";
 
 /** What sync is like, without its events. */
 export type SyncStatus = Omit<SyncReport, "events">;
@@ -21,6 +21,6 @@ export interface SyncSource {
   follow(listener: SyncListener, signal: AbortSignal): Promise<void>;
   /** The configuration file as it stands. */
   config(signal: AbortSignal): Promise<ConfigReport>;
-  edit(request: EditRequest, signal: AbortSignal): Promise<EditReport>;
+  edit(request: InputOf<"edit">, signal: AbortSignal): Promise<EditReport>;
   reload(signal: AbortSignal): Promise<ReloadReport>;
 }
