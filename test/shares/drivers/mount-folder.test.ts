@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { existsSync, lstatSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { describe, it, type TestContext, test } from "node:test";
+import { describe, it, type TestContext } from "node:test";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createMountFolders, type MountFolders } from "../../../src/shares/drivers/mount-folder.ts";
 import { makeFolders, rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
 import { folderName, shareFiles, writeIfChanged } from "../../../src/shares/drivers/share-files.ts";
 import { indexMounts, isReadable, routeOfSource } from "../../../src/shares/drivers/smb-mounts.ts";
-import { runUnmountProgram } from "../../../src/shares/drivers/unmount-command.ts";
+import { createUnmount } from "../../../src/shares/drivers/unmount.ts";
 import { createMountTableLinux } from "../../../src/shares/mounts/mount-table-linux.ts";
 import { parseMountInfo } from "../../../src/shares/mounts/mount-table-mountinfo.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -269,39 +269,36 @@ describe("a mount of the kernel's client that somebody else made", () => {
   });
 });
 
-const said = (script: string, { name, deadlineMs = 20_000 }: { name?: string; deadlineMs?: number } = {}) =>
-  runUnmountProgram(
-    { command: "/bin/sh", args: ["-c", script], ...(name === undefined ? {} : { name }) },
-    { clock: systemClock, deadlineMs },
-  );
+/** What people read when a command leaves the mount standing. */
+async function textAfter(command: string, script = "", deadlineMs = 20_000): Promise<string> {
+  const entry = { id: "1", path: "/mnt", type: "cifs", source: "//h/s", options: [], deviceMinor: 0 };
+  const unmount = createUnmount({
+    clock: systemClock,
+    mountTable: { read: async () => [entry] },
+    commands: () => [{ command, args: ["-c", script] }],
+  });
+  const outcome = await unmount(entry, "plain", { deadlineMs });
+  assert.ok(!outcome.ok && outcome.reason === "failed");
+  return outcome.text;
+}
 
-test("one that ends well said nothing, whatever it wrote", async () => {
-  assert.equal(await said("echo 'umount: unmounted' >&2"), "");
-});
+describe("the output of a command that unmounts", () => {
+  for (const [what, script, expected] of [
+    ["of a success is ignored", "echo 'umount: unmounted' >&2", "it stands in the mount table still"],
+    ["is one line", "echo out; printf ' a \\n\\n  b\\n' >&2; exit 1", "a b"],
+    ["is stdout's if there is none on stderr", "echo out; exit 1", "out"],
+    ["is in English", "echo $LC_ALL; exit 1", "C"],
+    ["is its exit code if it is silent", "exit 32", "sh ended with 32"],
+    ["is its signal if one ended it", "kill -KILL $$", "sh ended with SIGKILL"],
+  ] as const) {
+    it(what, async () => assert.equal(await textAfter("/bin/sh", script), expected));
+  }
 
-test("what it wrote is one line, of stderr before stdout", async () => {
-  assert.equal(await said("echo out; printf ' a \\n\\n  b\\n' >&2; exit 1"), "a b");
-  assert.equal(await said("echo out; exit 1"), "out");
-});
+  it("is its deadline in whole milliseconds if it hangs", async () => {
+    assert.equal(await textAfter("/bin/sh", "exec sleep 600", 50.4), "sh did not end within 50 ms");
+  });
 
-test("its words are those of no language but English", async () => {
-  assert.equal(await said("echo $LC_ALL; exit 1"), "C");
-});
-
-test("one that wrote nothing is told by its code or signal, under the caller's name for it", async () => {
-  assert.equal(await said("exit 32"), "/bin/sh ended with 32");
-  assert.equal(await said("exit 32", { name: "umount" }), "umount ended with 32");
-  assert.equal(await said("kill -KILL $$", { name: "umount" }), "umount ended with SIGKILL");
-});
-
-test("one that hangs is told with its deadline in whole milliseconds", async () => {
-  assert.equal(
-    await said("exec sleep 600", { name: "umount", deadlineMs: 50.4 }),
-    "umount did not end within 50 ms",
-  );
-});
-
-test("one that is not there is told, not thrown", async () => {
-  const missing = { command: "/nowhere/umount", args: [] };
-  assert.match(await runUnmountProgram(missing, { clock: systemClock, deadlineMs: 20_000 }), /nowhere/);
+  it("is the error if it cannot be started", async () => {
+    assert.match(await textAfter("/nowhere/umount"), /nowhere/);
+  });
 });

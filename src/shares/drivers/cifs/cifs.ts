@@ -6,8 +6,6 @@ import { dirname } from "node:path";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { findProgram } from "../../../runtime/process/find-program.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
-import type { MountTable } from "../../mounts/mount-entry.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { CARRIED_ADDRESS, sourceOf } from "../../smb-source.ts";
 import type { FoundMount, MountDriver, MountOutcome, SmbDriverOptions, Through } from "../mount-driver.ts";
@@ -17,8 +15,7 @@ import { rcloneFiles, rcloneFilesIn, readProcessNote } from "../rclone/files.ts"
 import { createUnsentWrites } from "../rclone/unsent.ts";
 import { type SharePlace, shareFiles } from "../share-files.ts";
 import { concerns, createRealMountPaths, indexMounts } from "../smb-mounts.ts";
-import { runUnmount } from "../unmount-command.ts";
-import { createUnmountLadder } from "../unmount-ladder.ts";
+import { createUnmount, type Unmount, unmountCommand } from "../unmount.ts";
 import { meaningfulLine, meaningOfMountCifs } from "./codes.ts";
 import { foundCifs, namesThisMachine } from "./found.ts";
 import { type CifsNotes, createCifsNotes } from "./note.ts";
@@ -69,12 +66,8 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
   const find = createCifsFinding({ ...options, tools }, notes, placeOf);
   const mountAt = async (share: ShareSpec): Promise<FoundMount | null> =>
     (await find(share, clock.monotonicMs())).find(({ path }) => path === share.mountPath) ?? null;
-  const unmountKernels = createCifsUnmount({
-    clock,
-    mountTable,
-    program: async () => (await findProgram("umount", tools.programFolders)) ?? "umount",
-  });
-  const attemptTools = { ...options, folders, notes, unmountKernels, mountAt };
+  const unmount = createCifsUnmount(options, tools.programFolders);
+  const attemptTools = { ...options, folders, notes, unmount, mountAt };
 
   return {
     name: "cifs",
@@ -117,14 +110,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
       const isShares = mount.path === share.mountPath;
       const own = await placeOf(share);
       const place = isShares ? own : { ...own, mountPath: mount.path };
-      const entry = (await mountTable.read(clock.monotonicMs())).find(({ id }) => id === mount.id);
-      if (entry?.type.startsWith("fuse")) {
-        const lazy = mode === "force";
-        const attempted = await runUnmount(entry, { clock, deadlineMs: limits.deadlineMs, lazy });
-        if (attempted.result === "busy" || attempted.result === "failed")
-          return { ok: false, reason: attempted.result, text: attempted.text };
-      }
-      const outcome = await unmountKernels({ id: mount.id, path: place.mountPath }, mode, limits);
+      const outcome = await unmount(mount, mode, limits);
       if (!outcome.ok) return orHanging(prober, mount, outcome);
       prober.forget(mount.id);
       await folders.clear(place, isShares);
@@ -172,7 +158,7 @@ function createCifsFinding(
 interface AttemptTools extends Pick<CifsDriverOptions, "clock" | "logger" | "prober" | "addressesOf"> {
   readonly folders: MountFolders;
   readonly notes: CifsNotes;
-  readonly unmountKernels: ReturnType<typeof createCifsUnmount>;
+  readonly unmount: Unmount;
   readonly mountAt: (share: ShareSpec) => Promise<FoundMount | null>;
 }
 
@@ -259,14 +245,10 @@ async function runMount(
 }
 
 /** Undoes only our own mount: something mounted there meanwhile is somebody else's. */
-async function undo(
-  { prober, logger, unmountKernels, mountAt }: AttemptTools,
-  { share, place }: Attempt,
-): Promise<void> {
+async function undo({ prober, logger, unmount, mountAt }: AttemptTools, { share }: Attempt): Promise<void> {
   const made = await mountAt(share);
   if (made?.madeByDriver !== true) return;
-  const limits = { deadlineMs: UNDO_MS, signal: new AbortController().signal };
-  const undone = await unmountKernels({ id: made.id, path: place.mountPath }, "force", limits);
+  const undone = await unmount(made, "force", { deadlineMs: UNDO_MS });
   prober.forget(made.id);
   if (!undone.ok) logger.warn("failed mount not undone", { share: share.name, reason: undone.text });
 }
@@ -276,33 +258,31 @@ function sourceToMount(share: ShareSpec, route: RouteName, through: Through | nu
   return cifsSource({ host }, share.shareName);
 }
 
-interface CifsUnmountOptions {
-  readonly clock: Clock;
-  readonly mountTable: MountTable;
-  /** `umount`, by its path or name. */
-  readonly program: () => Promise<string>;
-}
-
 /**
- * Frees programs that wait for the server, and detaches the mount at once, in use or not; the second only detaches it.
+ * The flags of `umount` for each attempt. By force: first free programs that wait for the server and detach the mount,
+ * whether it is in use or not; then only detach it.
  */
-const FORCED: readonly (readonly string[])[] = [["-f", "-l"], ["-l"]];
-/** It asks no server, so if it takes longer, it hangs. A plain one first sends what is unsent, which takes time. */
-const FORCED_MS = 2_000;
+const FLAGS = { plain: [[]], force: [["-f", "-l"], ["-l"]] } as const;
+/** A forced unmount asks no server, so one that takes longer hangs. A plain one first sends unsent data. */
+const AT_MOST_MS = { plain: Number.POSITIVE_INFINITY, force: 2_000 } as const;
 
-function createCifsUnmount({ program, ...tools }: CifsUnmountOptions) {
-  return createUnmountLadder({
-    ...tools,
-    async rungs(path, mode) {
-      const command = await program();
-      const atMostMs = mode === "plain" ? Number.POSITIVE_INFINITY : FORCED_MS;
-      return (mode === "plain" ? [[]] : FORCED).map((flags) => {
-        return { command, args: [...flags, "--", path], name: "umount", atMostMs };
+function createCifsUnmount(
+  { clock, mountTable }: CifsDriverOptions,
+  programFolders: readonly string[],
+): Unmount {
+  return createUnmount({
+    clock,
+    mountTable,
+    async commands(entry, mode) {
+      if (entry.type.startsWith("fuse")) return [unmountCommand(entry, mode)];
+      const command = (await findProgram("umount", programFolders)) ?? "umount";
+      return FLAGS[mode].map((flags) => {
+        return { command, args: [...flags, "--", entry.path], atMostMs: AT_MOST_MS[mode] };
       });
     },
-    explain: (said) =>
-      /must be superuser|not permitted|only root|only .* can unmount/i.test(said)
-        ? `${said}; only root may unmount it: give its line in /etc/fstab the option \`users\`, or run the service as root`
-        : said,
+    explain: (output) =>
+      /must be superuser|not permitted|only root|only .* can unmount/i.test(output)
+        ? `${output}; only root may unmount it: give its line in /etc/fstab the option \`users\`, or run the service as root`
+        : output,
   });
 }

@@ -12,7 +12,7 @@ import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { SMB_PORT, sourceOf } from "../../smb-source.ts";
 import type { FoundMount, MountDriver, MountOutcome, SmbDriverOptions, Through } from "../mount-driver.ts";
 import { type Failed, failed, lookAtNewMount, orHanging, reasonOf } from "../mount-failure.ts";
-import { createUnmountLadder } from "../unmount-ladder.ts";
+import { createUnmount, type Unmount } from "../unmount.ts";
 import { NETFS_LIBRARIES } from "./binding.ts";
 import { type CarryProof, carryRefusal } from "./carry-proof.ts";
 import { ALREADY_MOUNTED, meaningOfNetfs } from "./codes.ts";
@@ -122,7 +122,7 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
 
 interface AttemptTools extends Pick<NetfsDriverOptions, "clock" | "logger" | "prober"> {
   readonly tools: NetfsTools;
-  readonly unmount: ReturnType<typeof createMacosUnmount>;
+  readonly unmount: Unmount;
   readonly mounts: NetfsMounts;
   /** Turns for each server: several mounts of one server at once are reported to crash macOS. */
   readonly turns: MountTurns;
@@ -256,8 +256,7 @@ async function prove(
 }
 
 async function undo({ unmount, prober, logger }: AttemptTools, mount: FoundMount): Promise<void> {
-  const limits = { deadlineMs: UNDO_MS, signal: new AbortController().signal };
-  const undone = await unmount(mount, "force", limits);
+  const undone = await unmount(mount, "force", { deadlineMs: UNDO_MS });
   prober.forget(mount.id);
   if (!undone.ok) logger.warn("failed mount not undone", { path: mount.path, reason: undone.text });
 }
@@ -343,24 +342,24 @@ interface MacosUnmountOptions {
 }
 
 const SYSTEM = { umount: "/sbin/umount", diskutil: "/usr/sbin/diskutil" } as const;
-/** It first writes back what is unsent, perhaps to a slow server. */
+/** A plain unmount first writes back unsent data, perhaps to a slow server. */
 const PLAIN_MS = 30_000;
-/** It asks nothing of the file system, but tries to write back for up to 10 s. */
+/** A forced unmount asks nothing of the file system, but tries to write back for up to 10 s. */
 const FORCED_MS = 12_000;
 const DISKUTIL_MS = 15_000;
 const WEDGED = "macOS does not let go of it: it is wedged until the machine is restarted";
 
-export function createMacosUnmount({ commands = SYSTEM, ...tools }: MacosUnmountOptions) {
+export function createMacosUnmount({ commands = SYSTEM, ...tools }: MacosUnmountOptions): Unmount {
   const { umount, diskutil } = commands;
-  return createUnmountLadder({
+  return createUnmount({
     ...tools,
-    rungs: async (path, mode) =>
+    commands: ({ path }, mode) =>
       mode === "plain"
         ? [{ command: umount, args: ["--", path], atMostMs: PLAIN_MS }]
         : [
             { command: umount, args: ["-f", "--", path], atMostMs: FORCED_MS },
             { command: diskutil, args: ["unmount", "force", path], atMostMs: DISKUTIL_MS },
           ],
-    explain: (said, mode) => (mode === "plain" ? said : `${WEDGED} (${said})`),
+    explain: (output, mode) => (mode === "plain" ? output : `${WEDGED} (${output})`),
   });
 }

@@ -1,7 +1,8 @@
 // Unmounts rclone's mounts. The serving process ends before anything else is mounted at its path, because an old rclone
 // unmounts whatever is there when it ends.
 
-import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
+import { writeFile } from "node:fs/promises";
+import { errorText, expecting, isSystemError, systemErrorCode } from "../../../runtime/errors.ts";
 import {
   endProcess,
   isAtRest,
@@ -18,7 +19,7 @@ import type {
   UnmountOutcome,
 } from "../mount-driver.ts";
 import { orHanging, unmountFailed } from "../mount-failure.ts";
-import { abortFuseConnection, runUnmount } from "../unmount-command.ts";
+import { createUnmount, type Unmount, unmountCommand } from "../unmount.ts";
 import type { RcloneFiles, RclonePlace, RcloneShare } from "./files.ts";
 import type { NoteWriter } from "./note-writer.ts";
 import type { ServingProcesses } from "./serving.ts";
@@ -39,14 +40,19 @@ const NOTES_MS = 150;
 /** A note is written in well under a millisecond. */
 const SETTLE_MS = 200;
 const SETTLE_POLL_MS = 2;
-const STANDS_STILL = "it stands in the mount table still";
 
 export type RcloneUnmount = ReturnType<typeof createRcloneUnmount>;
 
+interface Tools extends RcloneUnmountOptions {
+  readonly unmount: Unmount;
+}
+
 export function createRcloneUnmount(options: RcloneUnmountOptions) {
   const { clock, logger, prober, mountTable, serving } = options;
-  const entryAt = async (path: string): Promise<MountEntry | undefined> =>
-    (await mountTable.read(clock.monotonicMs())).find((one) => one.path === path);
+  const commands = (entry: MountEntry, mode: UnmountMode) => [unmountCommand(entry, mode)];
+  const tools: Tools = { ...options, unmount: createUnmount({ clock, mountTable, commands }) };
+  const entryWhere = async (fits: (entry: MountEntry) => boolean): Promise<MountEntry | undefined> =>
+    (await mountTable.read(clock.monotonicMs())).find(fits);
 
   return {
     async unmount(
@@ -57,14 +63,14 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
     ): Promise<UnmountOutcome> {
       if (signal.aborted) return unmountFailed("cancelled");
       try {
-        const entry = await entryOf(options, mount.id);
-        if (entry !== null) {
+        const entry = await entryWhere(({ id }) => id === mount.id);
+        if (entry !== undefined) {
           const { identity } = await serving.of(share, entry);
           serving.ending(share.shareName, true);
           const outcome =
             mode === "plain"
-              ? await plain(options, entry, identity, deadlineMs)
-              : await force(options, share, entry, identity, deadlineMs);
+              ? await plain(tools, entry, identity, deadlineMs)
+              : await force(tools, share, entry, identity, deadlineMs);
           if (!outcome.ok) {
             serving.ending(share.shareName, false);
             return outcome;
@@ -82,7 +88,8 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
       const { shareName, mountPath } = place;
       try {
         serving.ending(shareName, true);
-        const mounted = (await entryAt(mountPath)) !== undefined;
+        const entryAtPath = () => entryWhere(({ path }) => path === mountPath);
+        const mounted = (await entryAtPath()) !== undefined;
         for (const identity of await serving.running(place)) {
           // Once it is mounted, programs may have written.
           if (mounted) await writeNotes(options, place, identity);
@@ -91,9 +98,9 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
           return false;
         }
         // A killed rclone leaves its mount standing.
-        const entry = await entryAt(mountPath);
+        const entry = await entryAtPath();
         if (entry !== undefined) {
-          await runUnmount(entry, { clock, deadlineMs, lazy: true });
+          await tools.unmount(entry, "force", { deadlineMs });
           prober.forget(entry.id);
         }
         await serving.ended(place);
@@ -119,53 +126,48 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
   };
 }
 
-type LookUp = Pick<RcloneUnmountOptions, "clock" | "mountTable">;
-
-async function entryOf({ clock, mountTable }: LookUp, id: string): Promise<MountEntry | null> {
-  return (await mountTable.read(clock.monotonicMs())).find((entry) => entry.id === id) ?? null;
-}
-
-/** Refused while somebody holds files. */
+/** Fails while a program has files open. */
 async function plain(
-  tools: RcloneUnmountOptions,
+  { clock, prober, unmount }: Tools,
   entry: MountEntry,
   identity: ProcessIdentity | null,
   deadlineMs: number,
 ): Promise<UnmountOutcome> {
-  const { clock, prober } = tools;
-  const attempt = await runUnmount(entry, { clock, deadlineMs, lazy: false });
-  if ((await entryOf(tools, entry.id)) !== null) {
-    if (attempt.result === "done") return unmountFailed(STANDS_STILL);
-    if (attempt.result !== "busy") return unmountFailed(attempt.text);
-    return orHanging(prober, entry, { ok: false, reason: "busy", text: attempt.text });
-  }
+  const outcome = await unmount(entry, "plain", { deadlineMs });
+  if (!outcome.ok) return orHanging(prober, entry, outcome);
   if (identity !== null && !(await awaitOwnEnd(clock, identity, deadlineMs)))
     return unmountFailed(`process ${identity.pid} does not end`);
-  return { ok: true };
+  return outcome;
 }
 
-/** Cuts off programs that hold files. */
+/** Cuts off programs that have files open. */
 async function force(
-  tools: RcloneUnmountOptions,
+  tools: Tools,
   share: RcloneShare,
   entry: MountEntry,
   identity: ProcessIdentity | null,
   deadlineMs: number,
 ): Promise<UnmountOutcome> {
-  const { clock } = tools;
+  const { clock, mountTable, unmount } = tools;
   if (identity !== null) {
     await writeNotes(tools, { ...share, mountPath: entry.path }, identity);
     await stopBetweenNotes(tools, identity, share.files);
     if (!(await kill(clock, identity, deadlineMs)))
       return unmountFailed(`process ${identity.pid} does not end`);
-  } else if (entry.type.startsWith("fuse") && (await entryOf(tools, entry.id)) !== null) {
-    // Its process is unknown, so ending that cannot free the callers. Before the unmount: the number is certainly its
-    // own only while the mount is in our table.
-    await abortFuseConnection(entry.deviceMinor);
+  } else if (entry.type.startsWith("fuse")) {
+    // The process is unknown, so it cannot be killed to free blocked callers. The number certainly names this mount's
+    // connection only while the mount is in our table.
+    const isMounted = (await mountTable.read(clock.monotonicMs())).some(({ id }) => id === entry.id);
+    if (isMounted) await abortFuseConnection(entry.deviceMinor);
   }
-  const attempt = await runUnmount(entry, { clock, deadlineMs, lazy: true });
-  if ((await entryOf(tools, entry.id)) === null) return { ok: true };
-  return unmountFailed(attempt.result === "done" ? STANDS_STILL : attempt.text);
+  return unmount(entry, "force", { deadlineMs });
+}
+
+/** Frees callers that are blocked in a FUSE mount, if this process is root's. fusectl also shows other containers' mounts. */
+async function abortFuseConnection(deviceMinor: number): Promise<void> {
+  if (deviceMinor <= 0 || process.getuid?.() !== 0) return;
+  const abort = `/sys/fs/fuse/connections/${deviceMinor}/abort`;
+  await writeFile(abort, "1", { flag: "r+" }).catch(expecting(isSystemError));
 }
 
 function kill(clock: Clock, identity: ProcessIdentity, deadlineMs: number): Promise<boolean> {

@@ -19,7 +19,6 @@ import {
   createNetfsDriver,
   netfsUrl,
 } from "../../../../src/shares/drivers/netfs/netfs.ts";
-import { isBusy } from "../../../../src/shares/drivers/unmount-ladder.ts";
 import type { MountEntry } from "../../../../src/shares/mounts/mount-entry.ts";
 import { ANOTHER_USERS } from "../../../../src/shares/mounts/mount-table-darwin.ts";
 import { startProber } from "../../../../src/shares/prober/prober-process.ts";
@@ -289,6 +288,16 @@ test("a busy one says so and stays, and no more force is tried", async (t) => {
   assert.equal((await ran()).length, 1);
 });
 
+test("only a command that says so means that the mount is busy", async (t) => {
+  for (const [text, reason] of [
+    ["umount: /mnt: target is busy.", "busy"],
+    ["umount(/Volumes/Busy Bees): Operation not permitted", "failed"],
+  ] as const) {
+    const { run } = await ladder(t, `echo "${text}" >&2; exit 1`, "");
+    assert.deepEqual(await run("plain"), { ok: false, reason, text });
+  }
+});
+
 test("by force: umount -f, and when that does not help, diskutil", async (t) => {
   const first = await ladder(t, "LET_GO", "");
   assert.deepEqual(await first.run("force"), { ok: true });
@@ -329,12 +338,6 @@ test("what is gone is done already; a cancelled one runs nothing", async (t) => 
   await letGo();
   assert.deepEqual(await run("plain"), { ok: true });
   assert.deepEqual(await ran(), [""]);
-});
-
-test("busy is only what says so", () => {
-  assert.ok(isBusy(BUSY));
-  assert.ok(isBusy("umount: /mnt: target is busy."));
-  assert.ok(!isBusy("umount(/Volumes/Busy Bees): Operation not permitted"));
 });
 
 const MAC = "darwin 24.1.0";
