@@ -1,9 +1,9 @@
-// The page: takes a link's code out of the address, finds its session, and draws itself into the shell.
+// The page's entry point: removes a link's code from the address, and draws the page.
 import { h, render } from "preact";
 import { takeLinkCode } from "./shell/link-code.ts";
 import { PageApp } from "./shell/page-app.ts";
 
-// Before anything else is done with the address: nobody shall read the code from it, nor go back to it.
+// First of all, so that neither other code nor the history can read the one-time code.
 const link = takeLinkCode(window);
 const root = document.getElementById("page");
 if (root !== null) render(h(PageApp, { link }), root);

@@ -121,7 +121,7 @@ export function scriptedApp(
       return yes && reason === null;
     },
     undo: null,
-    tell(tone, text, undo) {
+    notify(tone, text, undo) {
       log.push(`${tone}: ${text}`);
       app.undo = undo ?? null;
     },

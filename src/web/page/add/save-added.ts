@@ -30,7 +30,7 @@ export async function saveAdded(
     const report = await ask("edit", { edits, expected_sha256: expected, source: "page" });
     const { tone, text } = editOutcome(report);
     if (report.errors.length > 0) throw new MountaineerError("config_invalid", text);
-    app.tell(tone, sentence(text));
+    app.notify(tone, sentence(text));
     app.refresh();
   } catch (error) {
     const isRefused = error instanceof MountaineerError && !UNCERTAIN.has(error.code);

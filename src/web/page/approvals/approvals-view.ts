@@ -102,7 +102,7 @@ async function approveEntry(app: App, entry: WaitingEntryWire): Promise<void> {
   if (!yes) return;
   await app.attempt(`Approve ${id}`, async () => {
     const { approved, reload } = await app.requests.ask("approve", { entries: [{ id, digest }] });
-    app.tell(
+    app.notify(
       "good",
       `Approved: ${approved.join(", ") || id}${reload === null ? "" : ` (${reload.summary})`}`,
     );
@@ -248,8 +248,8 @@ async function approveTool(app: App, change: ToolChange, onDone: () => Promise<u
   if (!yes) return;
   await app.attempt(`Approve ${name}`, async () => {
     const { approved } = await app.requests.ask("approveTools", { items: [{ backend, tool, digest }] });
-    if (approved.length === 1) app.tell("good", `Approved: ${name}`);
-    else app.tell("bad", `${name} is another by now than was shown. It was not approved; read it again.`);
+    if (approved.length === 1) app.notify("good", `Approved: ${name}`);
+    else app.notify("bad", `${name} is another by now than was shown. It was not approved; read it again.`);
     await onDone();
   });
 }

@@ -7,7 +7,7 @@ import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
 import { choiceField, code, mark, nothing, searchField, section, WorkButton } from "../parts/elements.ts";
-import { createFormKeeper, useKeptForm } from "../parts/kept-form.ts";
+import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 import { type ShownTool, switchTool, ToolView } from "./tool-view.ts";
@@ -22,12 +22,12 @@ interface Search {
   readonly chosen: string | null;
 }
 
-const SEARCHES = createFormKeeper<Search>();
+const SEARCHES = createFormStores<Search>();
 
 export function CatalogView({ app }: ViewProps): ComponentChild {
   const version = useStore(app.store, (state) => state.catalogVersion);
   const { report, problem } = useLoaded((signal) => app.requests.ask("catalog", null, { signal }), version);
-  const [{ words, backend, chosen }, kept] = useKeptForm(SEARCHES, app.requests, () => ({
+  const [{ words, backend, chosen }, kept] = useFormStore(SEARCHES, app.requests, () => ({
     words: "",
     backend: "",
     chosen: null,

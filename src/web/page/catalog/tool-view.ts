@@ -21,7 +21,7 @@ import { MountaineerError } from "../../../runtime/errors.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import type { App } from "../parts/app.ts";
 import { code, textBlock, WorkButton } from "../parts/elements.ts";
-import { createFormKeeper, useKeptForm } from "../parts/kept-form.ts";
+import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { bytesText, shown } from "../parts/text.ts";
 import { FieldView } from "./form-view.ts";
 
@@ -74,7 +74,7 @@ export async function switchTool(app: App, name: string, on: boolean): Promise<v
   const state = on ? "on" : "off";
   await app.attempt(`Switch ${state}`, async () => {
     await app.requests.ask("switchTools", { tools: [name], on });
-    app.tell("good", `${shown(name)} is switched ${state}`, () => switchTool(app, name, !on));
+    app.notify("good", `${shown(name)} is switched ${state}`, () => switchTool(app, name, !on));
   });
 }
 
@@ -88,7 +88,7 @@ function askToCall(app: App, { name, backend }: ShownTool): Promise<boolean> {
 }
 
 /** What was typed for each tool. */
-const ARGUMENTS = createFormKeeper<CallArguments>();
+const ARGUMENTS = createFormStores<CallArguments>();
 
 type CallState =
   | { readonly kind: "idle" }
@@ -98,7 +98,7 @@ type CallState =
 
 function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): ComponentChild {
   const drawn = useMemo(() => createArguments(tool.input_schema, tool.cut === true), [tool]);
-  const [typed, kept] = useKeptForm(
+  const [typed, kept] = useFormStore(
     ARGUMENTS,
     app.requests,
     () => drawn,
@@ -139,7 +139,7 @@ function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): 
     kept.set(turned);
     setTried(false);
     if (now.raw !== null && turned.raw !== null)
-      app.tell("plain", rawMistake(now) ?? "The form has no field for something in the text.");
+      app.notify("plain", rawMistake(now) ?? "The form has no field for something in the text.");
   };
   return h(
     "form",

@@ -14,7 +14,7 @@ import { hintLines, hintOf } from "../code/schema-hint.ts";
 import type { App } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
 import { code, nothing, WorkButton } from "../parts/elements.ts";
-import { useKeptForm } from "../parts/kept-form.ts";
+import { useFormStore } from "../parts/form-store.ts";
 import { shown } from "../parts/text.ts";
 import { EDITORS, type EditorBase, type EditorMemory, hasTypedSecret, isEdited } from "./editor-memory.ts";
 
@@ -23,7 +23,7 @@ const RESTS_MS = 500;
 
 export function ConfigEditor({ app }: { readonly app: App }): ComponentChild {
   const { report, problem: unread, look } = useConfigFile(app);
-  const [memory, kept] = useKeptForm(EDITORS, app.requests, () => ({ base: null, text: "" }));
+  const [memory, kept] = useFormStore(EDITORS, app.requests, () => ({ base: null, text: "" }));
   const { base, text } = memory;
   const [path, setPath] = useState<KeyPath>([]);
   const [mistakes, setMistakes] = useState<readonly ConfigMistakeWire[]>([]);
@@ -58,7 +58,7 @@ export function ConfigEditor({ app }: { readonly app: App }): ComponentChild {
       const { base: begun, text: left } = kept.get();
       if (begun === null || left === begun.text || !hasTypedSecret(left)) return;
       kept.set({ text: begun.text });
-      app.tell("warning", "Your changes to the configuration were not kept: there is a secret in them.");
+      app.notify("warning", "Your changes to the configuration were not kept: there is a secret in them.");
     },
     [],
   );
@@ -149,7 +149,7 @@ async function save(form: EditorForm): Promise<void> {
     }
     rebase({ ...base, text, sha256: report.sha256 });
     const { tone, text: said } = editOutcome(report);
-    app.tell(tone, sentence(said));
+    app.notify(tone, sentence(said));
     app.refresh();
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;

@@ -161,7 +161,7 @@ async function rollBack(app: App, { entry, text, file }: Compared): Promise<void
       expected_sha256: file.sha256,
     });
     const { tone, text } = editOutcome(report);
-    app.tell(tone, `Rollback: ${text}`);
+    app.notify(tone, `Rollback: ${text}`);
     app.refresh();
   });
 }

@@ -1,6 +1,6 @@
 // What was typed into the editor and not saved outlives a look at another view.
 import type { ConfigReport } from "../../../api/contract.ts";
-import { createFormKeeper } from "../parts/kept-form.ts";
+import { createFormStores } from "../parts/form-store.ts";
 
 /** What the editor began with. */
 export type EditorBase = Pick<ConfigReport, "path" | "format" | "sha256" | "text">;
@@ -10,7 +10,7 @@ export interface EditorMemory {
   readonly text: string;
 }
 
-export const EDITORS = createFormKeeper<EditorMemory>();
+export const EDITORS = createFormStores<EditorMemory>();
 
 export function isEdited(memory: EditorMemory | null): boolean {
   return memory !== null && memory.base !== null && memory.text !== memory.base.text;

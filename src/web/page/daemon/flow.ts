@@ -1,7 +1,7 @@
-// What passes on each edge, of the counters that the daemon tells: how fast now, and which calls just went by. Pure.
+// Byte rates and recent calls of each connection, from the daemon's counters. Pure.
 import type { FlowEvent } from "../../../api/contract.ts";
 
-/** A call is seen on its way so long; a rate is over so much. */
+/** How long a call is drawn. A rate without counters for twice this time is 0. */
 export const PASSES_MS = 1000;
 
 export interface Flow {
@@ -9,11 +9,11 @@ export interface Flow {
   readonly event: FlowEvent;
   /** By share, bytes a second in both directions. */
   readonly rates: ReadonlyMap<string, number>;
-  /** By edge, `client NAME` or `server NAME`: when calls were told of, the newest last. */
+  /** By connection, `client NAME` or `server NAME`: when the page learned of its recent calls, the newest last. */
   readonly passing: ReadonlyMap<string, readonly number[]>;
 }
 
-/** `nowMs`: when the page heard of it. */
+/** `nowMs`: when the page received the event. */
 export function flowAfter(last: Flow | null, event: FlowEvent, nowMs: number): Flow {
   if (last === null) return { atMs: nowMs, event, rates: new Map(), passing: new Map() };
   const seconds = Math.max(0.2, (nowMs - last.atMs) / 1000);
@@ -22,7 +22,7 @@ export function flowAfter(last: Flow | null, event: FlowEvent, nowMs: number): F
   const now = totals(event);
   const rates = event.shares.map(({ name }) => {
     const bytes = grown(`share ${name}`, now.get(`share ${name}`) ?? 0);
-    // Half of the rate before it, so that the figure can be read.
+    // Averaged with the rate before, so that the figure does not jump.
     const rate = Math.max(0, bytes) / seconds;
     return [name, last.rates.has(name) ? (rateOf(last, name, nowMs) + rate) / 2 : rate] as const;
   });
@@ -35,7 +35,7 @@ export function flowAfter(last: Flow | null, event: FlowEvent, nowMs: number): F
   return { atMs: nowMs, event, rates: new Map(rates), passing };
 }
 
-/** 0 once nothing more was told for a moment: then nothing passes. */
+/** Bytes a second; 0 if the counters are no longer current. */
 export function rateOf(flow: Flow | null, share: string, nowMs: number): number {
   if (flow === null || nowMs - flow.atMs > 2 * PASSES_MS) return 0;
   return flow.rates.get(share) ?? 0;

@@ -1,4 +1,4 @@
-// What the page knows of the daemon, kept fresh by its event stream: nothing is asked again before something was told.
+// The page's model of the daemon. The event stream says which reports are outdated, and only these are requested again.
 import type { ApprovalsReport } from "../../../api/approval-contract.ts";
 import type { FlowEvent, StatusReport, StreamEvent, SyncReport } from "../../../api/contract.ts";
 import { type EventWords, eventWords } from "../../../api/words/event-words.ts";
@@ -9,13 +9,13 @@ import { type Flow, flowAfter } from "./flow.ts";
 import type { Requests, Session } from "./requests.ts";
 import type { Store } from "./store.ts";
 
-/** Until the stream is opened again. */
+/** Pauses before the stream is opened again, by the number of failures in a row. */
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
-/** A burst of events is one look. */
+/** Minimum pause between two requests for one report, so that a burst of events costs one request. */
 const BETWEEN_LOOKS_MS = 120;
-/** Calls and their times are too many to be told one by one: looked at so often while somebody sees them. */
+/** How often counters that no event announces are requested while they are on the screen. */
 const FIGURES_MS = 5000;
-/** A tab in the background gives its connection back: a browser has six for one server. */
+/** After this time in the background a tab closes its stream, because a browser has six connections to one server. */
 const HIDDEN_MS = 5000;
 const EVENTS_KEPT = 500;
 
@@ -28,26 +28,26 @@ export type Link =
 
 export interface SeenEvent extends EventWords {
   readonly id: number;
-  /** When this page heard of it, wall clock. */
+  /** When this page received the event, wall clock. */
   readonly atMs: number;
 }
 
 export interface PageState {
   /** `unknown` until the first answer. */
   readonly session: Session | "unknown" | "signed-out";
-  /** Why there is no session; null: nothing to say. */
+  /** Why the session ended or was refused; null: nobody has signed in yet. */
   readonly signedOutBecause: string | null;
   readonly link: Link;
   readonly status: StatusReport | null;
-  /** What passes on each edge; null: nothing was told yet. */
+  /** Traffic of each connection; null before the daemon's first counters. */
   readonly flow: Flow | null;
   readonly sync: SyncReport | null;
   readonly approvals: ApprovalsReport | null;
   /** Newest first. */
   readonly events: readonly SeenEvent[];
-  /** Grows whenever the published tools may be others. */
+  /** Grows with every event after which the published tools may differ. */
   readonly catalogVersion: number;
-  /** Grows whenever the configuration file may be another. */
+  /** Grows with every event after which the configuration file may differ. */
   readonly configVersion: number;
 }
 
@@ -65,63 +65,61 @@ export const EMPTY_STATE: PageState = {
 };
 
 export interface Live extends Disposable {
-  /** Looks at everything afresh, now. */
+  /** Requests all reports now. */
   refresh(): void;
 }
 
 interface LiveOptions {
   readonly store: Store<PageState>;
   readonly requests: Requests;
-  /** Told of each event once, also of those that are not shown. */
+  /** Called once with each event that has words. */
   readonly onEvent: (event: SeenEvent) => void;
-  /** Whether figures that nobody announces are on the screen. */
+  /** True while counters that no event announces are on the screen. */
   readonly showsFigures: () => boolean;
 }
 
-/** Follows the daemon until it is disposed, over its restarts; a session that ended stops it. */
+/** Follows the daemon across its restarts, until it is disposed or the session ends. */
 export function startLive({ store, requests, onEvent, showsFigures }: LiveOptions): Live {
   const end = new AbortController();
   const { signal } = end;
   const looks = createLooks(store, requests, signal);
   let stream: AbortController | null = null;
   let lastId = 0;
-  let retries = 0;
-  let retryTimer: ReturnType<typeof setTimeout> | undefined;
   let hiddenTimer: ReturnType<typeof setTimeout> | undefined;
 
   const lost = (): void => {
     if (store.get().link.kind !== "lost") store.set({ link: { kind: "lost", sinceMs: Date.now() } });
   };
+  const follow = async (ended: AbortSignal): Promise<void> => {
+    let failures = 0;
+    while (!ended.aborted) {
+      try {
+        const frames = await requests.openEvents(lastId, ended);
+        failures = 0;
+        store.set({ link: { kind: "live" } });
+        looks.all();
+        for await (const { id, data } of frames) receive(id, data);
+      } catch (error) {
+        if (!(error instanceof MountaineerError)) throw error;
+      }
+      if (ended.aborted || store.get().session === "signed-out") return;
+      lost();
+      await pause(RETRY_MS[Math.min(failures, RETRY_MS.length - 1)] ?? 0);
+      failures += 1;
+    }
+  };
   const open = (): void => {
-    clearTimeout(retryTimer);
-    stream?.abort();
     stream = new AbortController();
     void follow(stream.signal);
   };
-  const follow = async (ended: AbortSignal): Promise<void> => {
-    try {
-      const frames = await requests.openEvents(lastId, ended);
-      retries = 0;
-      store.set({ link: { kind: "live" } });
-      looks.all();
-      for await (const { id, data } of frames) hear(id, data);
-    } catch (error) {
-      if (!(error instanceof MountaineerError)) throw error;
-    }
-    if (ended.aborted || store.get().session === "signed-out") return;
-    lost();
-    const waitMs = RETRY_MS[Math.min(retries, RETRY_MS.length - 1)] ?? 0;
-    retries += 1;
-    retryTimer = setTimeout(open, waitMs);
-  };
-  const hear = (id: number, data: string): void => {
+  const receive = (id: number, data: string): void => {
     const event = readEvent(data);
     if (event === null) return;
     if (event.kind === "flow") {
       store.set({ flow: flowAfter(store.get().flow, event, Date.now()) });
       return;
     }
-    // After a reconnect the daemon may say again what was heard; a gap has the id from which to go on.
+    // After a reconnect the daemon may repeat events. A gap has the id from which it goes on.
     if (event.kind !== "gap" && id <= lastId) return;
     lastId = id;
     looks.after(event);
@@ -134,7 +132,6 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
   const rest = (): void => {
     stream?.abort();
     stream = null;
-    clearTimeout(retryTimer);
     store.set({ link: { kind: "resting" } });
   };
   const onVisibility = (): void => {
@@ -153,7 +150,7 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
   }, FIGURES_MS);
   signal.addEventListener("abort", () => {
     document.removeEventListener("visibilitychange", onVisibility);
-    for (const timer of [retryTimer, hiddenTimer]) clearTimeout(timer);
+    clearTimeout(hiddenTimer);
     clearInterval(figures);
     stream?.abort();
     stream = null;
@@ -162,7 +159,11 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
   return { refresh: looks.all, [Symbol.dispose]: () => end.abort() };
 }
 
-/** Ways to look afresh, each one at a time and not too often. */
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Requests of reports; no report is requested twice at a time. */
 function createLooks(store: Store<PageState>, requests: Requests, signal: AbortSignal) {
   const look = (work: () => Promise<Partial<PageState>>): (() => void) =>
     onceMore(async () => {
@@ -170,15 +171,15 @@ function createLooks(store: Store<PageState>, requests: Requests, signal: AbortS
         const found = await work();
         if (!signal.aborted) store.set(found);
       } catch (error) {
-        // The stream tells when the daemon is back, and everything is looked at then.
+        // Once the stream is open again, all reports are requested.
         if (!(error instanceof MountaineerError)) throw error;
       }
-      await new Promise((resolve) => setTimeout(resolve, BETWEEN_LOOKS_MS));
+      await pause(BETWEEN_LOOKS_MS);
     }, signal);
   const status = look(async () => ({ status: await requests.ask("status", null, { signal }) }));
   const sync = look(async () => ({ sync: await requests.ask("sync", null, { signal }) }));
   const approvals = look(async () => ({ approvals: await requests.ask("approvals", null, { signal }) }));
-  // Another daemon knows nothing of a right that this tab had; a session that ended is told by the others.
+  // A restarted daemon does not know this tab's owner right. If the session has ended, the other requests report that.
   const session = look(async () => {
     const found = await requests.session();
     return found === null ? {} : { session: found };
@@ -201,14 +202,7 @@ function createLooks(store: Store<PageState>, requests: Requests, signal: AbortS
         all();
         return;
       }
-      if (event.kind !== "transition") {
-        sync();
-        approvals();
-        status();
-        touch("configVersion");
-        return;
-      }
-      const { name } = event.transition;
+      const name = event.kind === "transition" ? event.transition.name : "config.file";
       status();
       if (name.startsWith("catalog.")) touch("catalogVersion");
       if (name.startsWith("config.")) {
@@ -228,7 +222,7 @@ const KINDS: readonly string[] = [
   "flow",
 ] satisfies StreamEvent["kind"][];
 
-/** Null: a newer daemon says something that this page does not know. */
+/** null: a kind of event that only newer daemons have. */
 function readEvent(data: string): StreamEvent | null {
   try {
     const event: unknown = JSON.parse(data);

@@ -11,38 +11,38 @@ const SESSION_PATH = "/page/v1/session";
 const OWNER_PATH = "/page/v1/owner";
 const JSON_BODY = { "Content-Type": "application/json" };
 const ANSWER_MS = 20_000;
-/** Mounts, edits and handovers end by themselves before. */
+/** Deadline of operations that change something; mounts, edits and handovers have shorter ones of their own. */
 const WORK_MS = 180_000;
 const CALL_MS = 15 * 60_000;
 
 export interface Session {
-  /** ISO 8601; null: it does not say. */
+  /** ISO 8601; null: the daemon does not say. */
   readonly expiresAt: string | null;
-  /** Whether this tab may change and approve what runs. */
+  /** True if this tab may change and approve commands that run on the daemon's machine. */
   readonly mayRunCommands: boolean;
-  /** Until when it holds the owner's right, ISO 8601; null: it does not. */
+  /** When this tab's owner right ends, ISO 8601; null: it has none. */
   readonly ownerUntil: string | null;
 }
 
 export interface Requests {
-  /** Rejects with `MountaineerError`; `permission_denied` after the session ended, and `onSignedOut` was told. */
+  /** Rejects with `MountaineerError`; once the session has ended, with `permission_denied`, after `onSignedOut` was called. */
   ask<Name extends OperationName>(name: Name, ...rest: AskArguments<Name>): Promise<OutputOf<Name>>;
-  /** The daemon's events after this one, 0: from now on, until the stream ends. Resolves once it is open; rejects like `ask`. */
+  /** The daemon's events after the one with this id, or with 0 from now on. Resolves once the stream is open; rejects like `ask`. */
   openEvents(afterId: number, signal: AbortSignal): Promise<AsyncGenerator<StreamFrame, void>>;
-  /** The session of this tab; null: it has none. */
+  /** This tab's session; null if it has none. */
   session(): Promise<Session | null>;
-  /** Rejects when the daemon does not take it. */
+  /** Rejects if the daemon does not accept the secret. */
   signIn(secret: { readonly link: string } | { readonly token: string }): Promise<Session>;
   signOut(): Promise<void>;
-  /** Asks for the owner's right; resolves with the code to type. The right is in this tab's memory alone. */
+  /** Requests the owner's right; resolves with the code that the owner types. Only this tab's memory holds the right. */
   askOwner(): Promise<string>;
   dropOwner(): Promise<void>;
 }
 
-/** Where the secret of this tab's session is, so that a reload finds it: never in a cookie, which every port of a host gets. */
-export interface KeptSecret {
+/** Storage of the session's secret that survives a reload. Not a cookie, because browsers send those to every port of a host. */
+export interface SecretStore {
   read(): string | null;
-  /** Null: it is forgotten. */
+  /** null: removes the secret. */
   write(secret: string | null): void;
 }
 
@@ -52,10 +52,10 @@ interface AskOptions {
 
 type AskArguments<Name extends OperationName> = [input?: InputOf<Name> | null, options?: AskOptions];
 
-export function createRequests(kept: KeptSecret, onSignedOut: () => void): Requests {
+export function createRequests(stored: SecretStore, onSignedOut: () => void): Requests {
   let ownerRight: string | null = null;
   const signedIn = (): Record<string, string> => {
-    const secret = kept.read();
+    const secret = stored.read();
     return {
       ...(secret === null ? {} : { Authorization: `Bearer ${secret}` }),
       ...(ownerRight === null ? {} : { "X-Mountaineer-Owner": ownerRight }),
@@ -65,7 +65,7 @@ export function createRequests(kept: KeptSecret, onSignedOut: () => void): Reque
     send(path, { method, headers: signedIn(), signal: AbortSignal.timeout(ANSWER_MS) });
   const refuse = async (response: Response): Promise<never> => {
     if (response.status !== 401) throw await errorOf(response);
-    kept.write(null);
+    stored.write(null);
     onSignedOut();
     throw new MountaineerError("permission_denied", "the session has ended");
   };
@@ -92,7 +92,7 @@ export function createRequests(kept: KeptSecret, onSignedOut: () => void): Reque
         const where = fault.path === "" ? "the answer" : fault.path;
         throw new MountaineerError("protocol", `${where} is not ${fault.expected}`);
       }
-      // Its shape was looked at.
+      // `faultIn` has checked the shape.
       return answer as OutputOf<typeof name>;
     },
     async openEvents(afterId, signal) {
@@ -105,11 +105,11 @@ export function createRequests(kept: KeptSecret, onSignedOut: () => void): Reque
       return framesOf(response.body);
     },
     async session() {
-      if (kept.read() === null) return null;
+      if (stored.read() === null) return null;
       const response = await own(SESSION_PATH, "GET");
       if (response.ok) return sessionOf(await response.json());
       if (response.status !== 401) throw await errorOf(response);
-      kept.write(null);
+      stored.write(null);
       return null;
     },
     async signIn(secret) {
@@ -123,13 +123,13 @@ export function createRequests(kept: KeptSecret, onSignedOut: () => void): Reque
       const answer: unknown = await response.json();
       const { session: given } = objectOf(answer);
       if (typeof given !== "string") throw new MountaineerError("protocol", "the answer has no session");
-      kept.write(given);
+      stored.write(given);
       return sessionOf(answer);
     },
     async signOut() {
       const response = await own(SESSION_PATH, "DELETE");
       if (!response.ok && response.status !== 401) throw await errorOf(response);
-      kept.write(null);
+      stored.write(null);
       ownerRight = null;
     },
     async askOwner() {
@@ -166,7 +166,7 @@ function send(path: string, init: RequestInit): Promise<Response> {
   return read(() => fetch(path, { ...init, cache: "no-cache", credentials: "omit" }));
 }
 
-/** What the browser throws, in the project's words: also while an answer's body is read. */
+/** Turns the browser's exceptions into `MountaineerError`, also those of reading a body. */
 async function read<Value>(work: () => Promise<Value>): Promise<Value> {
   try {
     return await work();
@@ -186,7 +186,7 @@ async function errorOf(response: Response): Promise<MountaineerError> {
   try {
     body = await response.json();
   } catch {
-    // What stands between may answer without JSON.
+    // Proxies may answer without JSON.
   }
   const known = errorFromBody(body);
   if (known !== null) return known;
@@ -196,14 +196,14 @@ async function errorOf(response: Response): Promise<MountaineerError> {
   return new MountaineerError(response.status === 401 ? "permission_denied" : "protocol", text);
 }
 
-// Reads the daemon's event stream with fetch: the browser's own reader of events sends no header that signs it in.
+// The daemon's event stream, read with fetch, because the browser's EventSource cannot send the session's header.
 
 export interface StreamFrame {
   readonly id: number;
   readonly data: string;
 }
 
-/** The frames of a response's body, each once it is whole, until the stream ends or breaks. */
+/** The complete frames of a response's body, until the stream ends or breaks. */
 export async function* framesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamFrame, void> {
   const decoder = new TextDecoder();
   const reader = body.getReader();
@@ -224,7 +224,7 @@ export async function* framesOf(body: ReadableStream<Uint8Array>): AsyncGenerato
   }
 }
 
-/** The daemon writes each field once, on one line, which ends at `\n` alone. Null: a heartbeat, or a hint for browsers. */
+/** The daemon writes each field once, on a line that ends with `\n`. null: a heartbeat, or a hint for browsers. */
 function fieldOf(frame: string, name: string): string | null {
   return new RegExp(`^${name}: ([^\\n]*)`, "m").exec(frame)?.[1] ?? null;
 }

@@ -1,9 +1,9 @@
-// A value that views follow.
+// State that views subscribe to.
 import { useEffect, useState } from "preact/hooks";
 
 export interface Store<State> {
   get(): State;
-  /** Shallow. */
+  /** Replaces the given properties. */
   set(patch: Partial<State>): void;
   subscribe(listener: () => void): () => void;
 }
@@ -24,7 +24,7 @@ export function createStore<State extends object>(initial: State): Store<State> 
   };
 }
 
-/** `select` gives a part that stays the same object while it says the same. */
+/** `select` must return the same object while its value is the same. */
 export function useStore<State extends object, Part>(
   store: Store<State>,
   select: (state: State) => Part,
@@ -38,7 +38,7 @@ export function useStore<State extends object, Part>(
   return part;
 }
 
-/** The wall clock, moved on every `everyMs` while a view is there: for "for 5 min". */
+/** The wall clock, updated every `everyMs` while the component is mounted, for texts such as "for 5 min". */
 export function useNow(everyMs = 1000): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {

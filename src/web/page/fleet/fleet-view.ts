@@ -22,8 +22,8 @@ import {
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
-import { code, conditionList, mark, nothing, searchField } from "../parts/elements.ts";
-import { createFormKeeper, useKeptForm } from "../parts/kept-form.ts";
+import { alertLine, code, conditionList, loading, mark, nothing, searchField } from "../parts/elements.ts";
+import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { forText, shown } from "../parts/text.ts";
 import { useFleet } from "./use-fleet.ts";
 
@@ -39,18 +39,18 @@ interface Search {
   readonly chosen: string | null;
 }
 
-const SEARCHES = createFormKeeper<Search>();
+const SEARCHES = createFormStores<Search>();
 
 export function FleetView({ app }: ViewProps): ComponentChild {
-  const { known, problem } = useFleet(app);
-  if (known.kind === "nothing") return nothing(problem === null ? "Asking the daemon …" : shown(problem));
-  if (known.kind === "off") return noFleet();
+  const { report, problem } = useFleet(app);
+  if (report === null) return loading(problem);
+  if (report === "off") return noFleet();
   return h(
     "div",
     { class: "fleet" },
-    problem === null ? null : h("p", { class: "problem", role: "alert" }, shown(problem)),
-    h(LinkPart, { report: known.report }),
-    h(Machines, { app, report: known.report }),
+    alertLine(problem),
+    h(LinkPart, { report }),
+    h(Machines, { app, report }),
   );
 }
 
@@ -92,7 +92,7 @@ interface MachinesProps {
 }
 
 function Machines({ app, report }: MachinesProps): ComponentChild {
-  const [{ words, chosen }, kept] = useKeptForm(SEARCHES, app.requests, () => ({ words: "", chosen: null }));
+  const [{ words, chosen }, kept] = useFormStore(SEARCHES, app.requests, () => ({ words: "", chosen: null }));
   const machines = useMemo(() => troubledFirst(report.machines), [report]);
   const summary = useMemo(() => fleetSummary(report), [report]);
   const found = useMemo(() => searchMachines(machines, words), [machines, words]);

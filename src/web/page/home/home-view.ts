@@ -171,10 +171,10 @@ const TEXT_LETTER = 7.4;
 function PictureView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
   const flow = useStore(app.store, (state) => state.flow);
-  const { known } = useFleet(app);
+  const { report } = useFleet(app);
   const now = useNow();
   const isNarrow = useNarrow();
-  const fleet = known.kind === "fleet" ? known.report : null;
+  const fleet = report === "off" ? null : report;
   const picture = useMemo(
     () => (status === null ? null : pictureOf({ status, fleet, flow }, now)),
     [status, fleet, flow, now],

@@ -1,4 +1,4 @@
-// A button for something that a person can do: it asks first where that takes something away, and tells what came of it.
+// A button for an action: it asks for confirmation if the action has a question, and shows the outcome.
 import { type ComponentChild, h } from "preact";
 import { type Action, busyQuestion, sentence } from "../../../api/words/actions.ts";
 import { holderText, type Outcome } from "../../../api/words/outcome-words.ts";
@@ -22,9 +22,8 @@ export function ActionButton({
   return h(WorkButton, {
     label,
     run: () => run(app, action),
-    // What is seen is part of what is said.
+    // The accessible name contains the visible label.
     ...(about === undefined ? {} : { says: `${label}: ${shown(about)}` }),
-    // What takes something away looks so in its question.
     ...(kind === undefined ? {} : { kind }),
   });
 }
@@ -40,7 +39,7 @@ async function run(app: App, action: Action): Promise<void> {
         force,
       );
     let outcome = await perform(false);
-    // Files that are open are no reason to give up before the person has seen whose they are.
+    // If files are open, the person sees which processes hold them and decides.
     const busy = busyQuestion(action, outcome);
     if (busy !== null) {
       if (!(await askFirst(app, action, busy.title, busy.text, openFiles(outcome)))) return;
@@ -49,7 +48,11 @@ async function run(app: App, action: Action): Promise<void> {
     const { tone, text, hint } = outcome;
     const { undo } = action;
     const isDone = tone === "good" && undo !== undefined;
-    app.tell(tone, `${text}${hint === null ? "" : ` (${hint})`}`, ...(isDone ? [() => run(app, undo)] : []));
+    app.notify(
+      tone,
+      `${text}${hint === null ? "" : ` (${hint})`}`,
+      ...(isDone ? [() => run(app, undo)] : []),
+    );
   });
 }
 

@@ -1,4 +1,4 @@
-// What every view of the page is given.
+// What every view receives: the state, the requests, questions and notices.
 import type { ComponentChildren } from "preact";
 import type { Tone } from "../../../api/words/words.ts";
 import type { PageState } from "../daemon/live.ts";
@@ -8,11 +8,11 @@ import type { Store } from "../daemon/store.ts";
 export interface Question {
   readonly title: string;
   readonly body: ComponentChildren;
-  /** The word on the button that does it: "Unmount". */
+  /** The label of the button that confirms: "Unmount". */
   readonly action: string;
-  /** It takes something away, or may lose work. */
+  /** The action removes something, or may lose work. */
   readonly destroys?: boolean;
-  /** Looked at with each change of what is known: why the question no longer holds; null: it does. */
+  /** Called with each change of the state: why the question no longer applies; null if it does. */
   readonly outdated?: (state: PageState) => string | null;
 }
 
@@ -21,13 +21,13 @@ export type Undo = () => Promise<unknown>;
 export interface App {
   readonly store: Store<PageState>;
   readonly requests: Requests;
-  /** Resolves with true once the person said yes to exactly this question. One at a time. */
+  /** Resolves with true if the person confirms. A new question cancels the open one. */
   readonly ask: (question: Question) => Promise<boolean>;
-  /** Shows what came of something, and says it to a screen reader; `undo` takes that back. */
-  readonly tell: (tone: Tone, text: string, undo?: Undo) => void;
-  /** Runs it, and tells why when it fails. True: it did not fail. */
+  /** Shows a notice, which screen readers announce; with `undo` it gets an Undo button. */
+  readonly notify: (tone: Tone, text: string, undo?: Undo) => void;
+  /** Runs `work` and resolves with true; if it rejects with a `MountaineerError`, shows why and resolves with false. */
   readonly attempt: (what: string, work: () => Promise<void>) => Promise<boolean>;
-  /** Changes whenever the page should look at everything afresh. */
+  /** Requests all reports now. */
   readonly refresh: () => void;
 }
 

@@ -1,4 +1,4 @@
-// A list of which one is chosen: one stop of the Tab key, arrows inside (a roving focus).
+// A list of which one item is chosen: one Tab stop, with arrow keys inside (roving focus).
 import { type ComponentChild, type ComponentChildren, h } from "preact";
 import { useRef } from "preact/hooks";
 

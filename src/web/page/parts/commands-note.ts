@@ -1,20 +1,20 @@
-// Where a tab may not change what runs: what is refused, and how its owner allows it here for a while.
+// The owner right of a tab: a note where the tab lacks it, with how to get it, and the mark while the tab has it.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { useNow, useStore } from "../daemon/store.ts";
 import type { App } from "./app.ts";
 import { Copyable, WorkButton } from "./elements.ts";
 
-/** Whether somebody has typed the code is asked so often. */
+/** How often the page checks whether the code was typed. */
 const LOOK_MS = 1000;
-/** As long as the daemon knows a code. */
+/** How long the daemon accepts a code. */
 const CODE_MS = 3 * 60_000;
 
 export function useMayRunCommands(app: App): boolean {
   return useStore(app.store, ({ session }) => typeof session === "object" && session.mayRunCommands);
 }
 
-/** `refused`: a sentence without its end. Nothing is drawn where the tab may. */
+/** `refused`: the beginning of a sentence. Draws nothing if the tab may run commands. */
 export function CommandsNote({
   app,
   refused,
@@ -62,7 +62,7 @@ export function CommandsNote({
   );
 }
 
-/** Says all the while that this tab may change what runs, and takes it back. */
+/** Shown while this tab may change what runs, with a button that gives the right up. */
 export function OwnerMark({ app }: { readonly app: App }): ComponentChild {
   const until = useStore(app.store, ({ session }) =>
     typeof session === "object" ? session.ownerUntil : null,
@@ -86,7 +86,7 @@ export function OwnerMark({ app }: { readonly app: App }): ComponentChild {
   );
 }
 
-/** A session that ended is told by the next request. */
+/** Updates the session; if it has ended, the next request reports that. */
 async function lookAtSession(app: App): Promise<void> {
   const session = await app.requests.session().catch(() => null);
   if (session !== null) app.store.set({ session });

@@ -1,10 +1,10 @@
-// The configuration file as it is now: asked for in one way by all that compare with it.
+// The configuration file as it is now.
 import type { ConfigReport } from "../../../api/contract.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App } from "./app.ts";
 import { type Loaded, useLoaded } from "./use-loaded.ts";
 
-/** Read at first, and again whenever it may be another. */
+/** Reads the file at first, and again whenever it may have changed. */
 export function useConfigFile(app: App): Loaded<ConfigReport> {
   const version = useStore(app.store, (state) => state.configVersion);
   return useLoaded((signal) => app.requests.ask("config", null, { signal }), version);

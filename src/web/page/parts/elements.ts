@@ -1,4 +1,4 @@
-// Small parts that several views draw: buttons that wait, conditions, differences, marks.
+// Small parts that several views draw: buttons with a busy state, conditions, diffs, marks.
 import { type ComponentChild, type ComponentChildren, createContext, h } from "preact";
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import type { Condition } from "../../../api/contract.ts";
@@ -86,6 +86,19 @@ export function conditionList(conditions: readonly Condition[], now: number): Co
       );
     }),
   );
+}
+
+/** A paragraph with foreign text; nothing for null and "". */
+export function line(
+  kind: "dim" | "facts" | "hint" | "problem" | "ready",
+  text: string | null,
+): ComponentChild {
+  return text === null || text === "" ? null : h("p", { class: kind }, shown(text));
+}
+
+/** A problem, or with `kind` a warning, that screen readers announce at once; nothing for null. */
+export function alertLine(text: string | null, kind: "problem" | "ready" = "problem"): ComponentChild {
+  return text === null ? null : h("p", { class: kind, role: "alert" }, shown(text));
 }
 
 export function searchField(
@@ -249,7 +262,12 @@ export function section(title: string, ...children: ComponentChildren[]): Compon
   return h("section", { "aria-labelledby": id }, h("h2", { id }, title), ...children);
 }
 
-/** Said in a view that has nothing to show. */
+/** In place of a view until its report has arrived; `problem`: why the request failed. */
+export function loading(problem: string | null = null, text = "Asking the daemon …"): ComponentChild {
+  return nothing(problem === null ? text : shown(problem));
+}
+
+/** In place of a view or list without entries. */
 export function nothing(text: string, ...more: ComponentChildren[]): ComponentChild {
   return h("div", { class: "nothing" }, h("p", {}, text), ...more);
 }

@@ -1,4 +1,4 @@
-// What came of what a person did: lines at the page's foot, said aloud by a screen reader.
+// Notices about the outcome of actions, at the foot of the page. Screen readers announce them.
 import { type ComponentChild, h } from "preact";
 import type { Tone } from "../../../api/words/words.ts";
 import { harmlessLines } from "../../../runtime/text/plain-text.ts";
@@ -10,20 +10,20 @@ export interface Notice {
   readonly id: number;
   readonly tone: Tone;
   readonly text: string;
-  /** null: it cannot be taken back by one step. */
+  /** null: the action has no single step that reverts it. */
   readonly undo: Undo | null;
 }
 
 export interface NoticeState {
   readonly notices: readonly Notice[];
-  /** Said, not shown. */
+  /** A sentence for screen readers alone. */
   readonly spoken: string;
 }
 
 const MOST_NOTICES = 4;
-/** Bad news stays until somebody has read it. */
-const GOOD_NEWS_MS = 8000;
-/** Who has to decide needs longer than who reads. */
+/** How long a notice is shown; a bad one stays until it is closed. */
+const NOTICE_MS = 8000;
+/** Longer than `NOTICE_MS`, because deciding takes longer than reading. */
 const UNDO_MS = 20_000;
 
 export const NO_NOTICES: NoticeState = { notices: [], spoken: "" };
@@ -37,7 +37,7 @@ export function addNotice(
   const { notices } = store.get();
   const id = (notices.at(-1)?.id ?? 0) + 1;
   store.set({ notices: [...notices, { id, tone, text, undo }].slice(-MOST_NOTICES) });
-  if (tone !== "bad") setTimeout(() => removeNotice(store, id), undo === null ? GOOD_NEWS_MS : UNDO_MS);
+  if (tone !== "bad") setTimeout(() => removeNotice(store, id), undo === null ? NOTICE_MS : UNDO_MS);
 }
 
 function removeNotice(store: Store<NoticeState>, id: number): void {
@@ -53,7 +53,7 @@ export function Notices({ store }: { readonly store: Store<NoticeState> }): Comp
     h("p", { class: "unseen", role: "status" }, spoken),
     h(
       "div",
-      { role: "log", "aria-label": "What came of it" },
+      { role: "log", "aria-label": "Notices" },
       notices.map(({ id, tone, text, undo }) =>
         h(
           "div",

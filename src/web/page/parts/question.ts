@@ -1,4 +1,4 @@
-// The one question that is open, in a dialog of the browser: it keeps the focus, and Escape is a no.
+// The open question, in a modal dialog. Escape cancels.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { PageState } from "../daemon/live.ts";

@@ -1,19 +1,19 @@
-// Text of servers and files for the page: what nobody sees is spelled out, and times are told in words. Pure.
+// Texts for the page: foreign text with its invisible characters spelled out, times and sizes in words. Pure.
 import { sinceText } from "../../../api/words/words.ts";
 import { harmless } from "../../../runtime/text/plain-text.ts";
 
-/** One line; tabs and line ends are spaces. */
+/** Foreign text on one line: tabs and line ends become spaces, invisible characters are spelled out. */
 export function shown(text: string): string {
   return harmless(text);
 }
 
-/** "for 5 min"; null: not known, or the clocks differ. */
+/** "for 5 min"; null if the time is unknown or in the future. */
 export function forText(sinceIso: string | null, nowMs: number): string | null {
   const since = sinceText(sinceIso, nowMs);
   return since === null ? null : `for ${since}`;
 }
 
-/** "14:32:05" of today, else with its day. */
+/** "14:32:05", with the day if it is not today. */
 export function clockText(ms: number, nowMs: number): string {
   const at = new Date(ms);
   const time = at.toLocaleTimeString(undefined, { hour12: false });

@@ -1,18 +1,21 @@
-// What a view asks the daemon for when it is opened, and again when something about it has changed.
+// A report that a view requests when it opens, and again when its subject changes.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { MountaineerError } from "../../../runtime/errors.ts";
 
+/** Requests that repeat take at most a quarter of the time, however long each of them takes. */
+const REST_FACTOR = 3;
+
 export interface Loaded<Report> {
-  /** The newest that came; null: none yet. */
+  /** The newest report; null before the first one. */
   readonly report: Report | null;
-  /** Why the newest try failed; null: it did not. */
+  /** Why the newest request failed; null: it succeeded, or the banner says that the daemon does not answer. */
   readonly problem: string | null;
   readonly setProblem: (text: string | null) => void;
-  /** Loads again, now. Null: it failed, which `problem` tells. */
+  /** Requests the report now. null: the request failed, and `problem` says why. */
   readonly look: () => Promise<Report | null>;
 }
 
-/** Loads at first, whenever `version` is another, and each `everyMs` where that is given and the tab is seen. */
+/** Loads at first, whenever `version` changes, and every `everyMs` while the tab is visible; null: never again. */
 export function useLoaded<Report>(
   load: (signal: AbortSignal) => Promise<Report>,
   version: unknown,
@@ -20,15 +23,15 @@ export function useLoaded<Report>(
 ): Loaded<Report> {
   const [report, setReport] = useState<Report | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
-  // An answer that comes after a newer one says what was.
+  // An answer that arrives after the answer to a later request is ignored.
   const asked = useRef(0);
-  const shown = useRef(0);
+  const answered = useRef(0);
   const look = async (signal: AbortSignal = new AbortController().signal): Promise<Report | null> => {
     asked.current += 1;
     const mine = asked.current;
     const isNewest = (): boolean => {
-      if (mine < shown.current) return false;
-      shown.current = mine;
+      if (mine < answered.current) return false;
+      answered.current = mine;
       return true;
     };
     try {
@@ -40,20 +43,25 @@ export function useLoaded<Report>(
       return found;
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
-      if (error.code !== "aborted" && isNewest()) setProblem(error.message);
+      const isAway = error.code === "aborted" || error.code === "daemon_unreachable";
+      if (!isAway && isNewest()) setProblem(error.message);
       return null;
     }
   };
   useEffect(() => {
     const end = new AbortController();
-    void look(end.signal);
-    const again = (): void => {
-      if (document.visibilityState === "visible") void look(end.signal);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const next = async (): Promise<void> => {
+      const startedMs = performance.now();
+      if (everyMs === null || document.visibilityState === "visible") await look(end.signal);
+      if (everyMs === null || end.signal.aborted) return;
+      const restMs = Math.max(everyMs, (performance.now() - startedMs) * REST_FACTOR);
+      timer = setTimeout(() => void next(), restMs);
     };
-    const timer = everyMs === null ? undefined : setInterval(again, everyMs);
+    void next();
     return () => {
       end.abort();
-      clearInterval(timer);
+      clearTimeout(timer);
     };
   }, [version]);
   return { report, problem, setProblem, look: () => look() };

@@ -145,7 +145,7 @@ function SignIn({ app, backend }: Pick<BackendCardProps, "app" | "backend">): Co
     app.attempt(`Sign in to ${backend.name}`, async () => {
       try {
         const { issuer } = await app.requests.ask("awaitLogin", input);
-        app.tell("good", `${name} is signed in at ${shown(issuer)}`);
+        app.notify("good", `${name} is signed in at ${shown(issuer)}`);
       } finally {
         setAddress(null);
       }

@@ -106,7 +106,7 @@ function connect(
     }
     const { next } = await app.requests.ask("connectClient", { client, undo, agreed: digest });
     const done = undo ? "is as it was" : "uses this gateway now";
-    app.tell("good", `${title} ${done}${next === null ? "" : `; ${next}`}`, () =>
+    app.notify("good", `${title} ${done}${next === null ? "" : `; ${next}`}`, () =>
       connect(app, program, !undo, look),
     );
     await look();

@@ -40,7 +40,7 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
             app.attempt("Keep the secret", async () => {
               const name = textIn(values, "Name");
               await app.requests.ask("setSecret", { name, value: hidden.get("Value") ?? "" });
-              app.tell("good", `secret:${shown(name)} is kept, and used from now on`);
+              app.notify("good", `secret:${shown(name)} is kept, and used from now on`);
               await look();
             }),
         })
@@ -66,7 +66,7 @@ function Secret({ app, secret: { name, kept, used_by: uses }, may, look }: Secre
     if (!isSure) return;
     await app.attempt("Forget the secret", async () => {
       await app.requests.ask("removeSecret", { name });
-      app.tell("good", `secret:${shown(name)} is forgotten`);
+      app.notify("good", `secret:${shown(name)} is forgotten`);
       await look();
     });
   };

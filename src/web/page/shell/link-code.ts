@@ -1,6 +1,6 @@
-// The one-time code of `mountaineer open`, which stands behind the `#` of the address.
+// The one-time code of `mountaineer open`, behind the `#` of the address.
 
-/** Views begin with `#/`; anything else behind the `#` is a code. It is gone from address and history afterwards. */
+/** Removes the code from address and history, and returns it; null: the hash is empty, or names a view with `#/`. */
 export function takeLinkCode({
   location,
   history,
@@ -11,6 +11,6 @@ export function takeLinkCode({
   const { hash, pathname } = location;
   if (hash === "" || hash === "#" || hash.startsWith("#/")) return null;
   history.replaceState(null, "", pathname);
-  // Codes are letters and digits: nothing of them is ever escaped.
+  // Codes are letters and digits, so nothing in them is escaped.
   return hash.slice(1);
 }

@@ -6,7 +6,7 @@ import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { durationText } from "../../../runtime/text/plain-text.ts";
 import { EDITORS, isEdited } from "../config/editor-memory.ts";
 import { EMPTY_STATE, type Live, type PageState, type SeenEvent, startLive } from "../daemon/live.ts";
-import { createRequests, type KeptSecret, type Requests, type Session } from "../daemon/requests.ts";
+import { createRequests, type Requests, type SecretStore, type Session } from "../daemon/requests.ts";
 import { createStore, type Store, useNow, useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
 import { OwnerMark } from "../parts/commands-note.ts";
@@ -17,32 +17,29 @@ import { clockText, shown } from "../parts/text.ts";
 import { unsavedSync } from "../sync/sync-view.ts";
 import { placeAt, VIEWS } from "./views.ts";
 
-/** Tabs of one browser share one session: a new tab asks the others for it, and what one does to it, the others are told. */
+/** Tabs of one browser share a session over this channel: a new tab asks the others for the secret. */
 const TABS_CHANNEL = "mountaineer-session";
-/** For a tab that is open to answer a new one. */
+/** How long a new tab waits for an answer of the others. */
 const TABS_ANSWER_MS = 150;
-/** Changes in between are one sentence less. */
+/** Minimum time between two sentences for a screen reader. */
 const BETWEEN_SENTENCES_MS = 1000;
 
 type TabMessage =
   | { readonly says: "who-is-in" | "signed-out" }
   | { readonly says: "signed-in"; readonly secret: string };
 
-interface Parts {
-  readonly secret: KeptSecret;
-  readonly store: Store<PageState>;
-  readonly notices: Store<NoticeState>;
-  readonly questions: Store<{ readonly open: OpenQuestion | null }>;
-  readonly requests: Requests;
-}
-
 const ENDED = "The session has ended.";
 const OUT_ELSEWHERE = "Signed out in another tab.";
 
-/** `left`: why nobody is signed in; absent: it is not known yet whether somebody is. */
-function createParts(left?: string): Parts {
+/** The state of the page between two sign-outs. */
+type Model = ReturnType<typeof createModel>;
+
+/** `signedOutBecause`: shown above the sign-in; absent: the page does not know yet whether it has a session. */
+function createModel(signedOutBecause?: string) {
   const store = createStore<PageState>(
-    left === undefined ? EMPTY_STATE : { ...EMPTY_STATE, session: "signed-out", signedOutBecause: left },
+    signedOutBecause === undefined
+      ? EMPTY_STATE
+      : { ...EMPTY_STATE, session: "signed-out", signedOutBecause },
   );
   const secret = tabSecret();
   const onSignedOut = (): void => {
@@ -57,51 +54,74 @@ function createParts(left?: string): Parts {
   };
 }
 
-/** `link`: the code of a one-time link; null: there was none. */
+/** `link`: the code of a one-time link; null without one. */
 export function PageApp({ link }: { readonly link: string | null }): ComponentChild {
-  const [{ parts, turn }, setTurn] = useState(() => ({ parts: createParts(), turn: 0 }));
-  // Who signs out leaves nothing to who signs in next: forms are kept by the requests, and go with them.
-  const leave = (because: string): void => {
-    // Until it is drawn anew, it hears its own words.
-    parts.store.set({ session: "signed-out", signedOutBecause: because });
-    setTurn((last) => ({ parts: createParts(because), turn: last.turn + 1 }));
-  };
-  return h(Turn, { key: turn, parts, link: turn === 0 ? link : null, leave });
+  // A sign-out replaces the model, and with it all forms: the next person finds nothing of what was typed.
+  const [{ model, turn }, setTurn] = useState(() => ({ model: createModel(), turn: 0 }));
+  const restart = (because: string): void =>
+    setTurn((last) => ({ model: createModel(because), turn: last.turn + 1 }));
+  return h(Page, { key: turn, model, link, restart });
 }
 
-interface TurnProps {
-  readonly parts: Parts;
+interface PageProps {
+  readonly model: Model;
   readonly link: string | null;
-  readonly leave: (because: string) => void;
+  readonly restart: (because: string) => void;
 }
 
 /** The page from its opening, or from a sign-out, to the next sign-out. */
-function Turn({ parts, link, leave }: TurnProps): ComponentChild {
-  const { store, requests, secret } = parts;
+function Page({ model, link, restart }: PageProps): ComponentChild {
+  const { store, requests, secret } = model;
   const session = useStore(store, (state) => state.session);
   const because = useStore(store, (state) => state.signedOutBecause);
+  const tabs = useRef<BroadcastChannel | null>(null);
+  const say = (message: TabMessage): void => tabs.current?.postMessage(message);
+  const announce = (): void => {
+    const own = secret.read();
+    if (own !== null) say({ says: "signed-in", secret: own });
+  };
+  const begin = async (code: string | null): Promise<void> => {
+    try {
+      if (code !== null) {
+        store.set({ session: await requests.signIn({ link: code }) });
+        announce();
+        return;
+      }
+      if (secret.read() === null) {
+        say({ says: "who-is-in" });
+        await new Promise((resolve) => setTimeout(resolve, TABS_ANSWER_MS));
+      }
+      const found = await requests.session();
+      store.set(found === null ? { session: "signed-out", signedOutBecause: null } : { session: found });
+    } catch (error) {
+      if (!(error instanceof MountaineerError)) throw error;
+      const text =
+        code === null ? errorText(error) : `This link has expired or was already used: ${errorText(error)}.`;
+      store.set({ session: "signed-out", signedOutBecause: text });
+    }
+  };
   useEffect(() => {
+    // A channel does not receive its own messages.
     const channel = new BroadcastChannel(TABS_CHANNEL);
+    tabs.current = channel;
     channel.onmessage = ({ data }: MessageEvent<TabMessage>) => {
-      const isOut = store.get().session === "signed-out";
-      const known = secret.read();
-      // This page hears its own words, too.
-      if (data.says === "signed-out" && !isOut) {
-        // Each link that was opened has made a session of its own.
+      const { session: own, signedOutBecause } = store.get();
+      if (data.says === "who-is-in") announce();
+      else if (data.says === "signed-in" && secret.read() === null) {
+        secret.write(data.secret);
+        if (own === "signed-out") void begin(null);
+      } else if (data.says === "signed-out" && own !== "signed-out") {
+        // Every link that was opened has begun a session of its own.
         void requests.signOut().catch(() => {});
         secret.write(null);
-        leave(OUT_ELSEWHERE);
-      } else if (data.says === "signed-out" && store.get().signedOutBecause === ENDED) {
-        // The daemon's word was faster than the other tab's.
+        restart(OUT_ELSEWHERE);
+      } else if (data.says === "signed-out" && signedOutBecause === ENDED) {
+        // The daemon's answer came before the other tab's message.
         secret.write(null);
         store.set({ signedOutBecause: OUT_ELSEWHERE });
-      } else if (data.says === "who-is-in" && known !== null) sayToTabs({ says: "signed-in", secret: known });
-      else if (data.says === "signed-in" && known === null) {
-        secret.write(data.secret);
-        if (isOut) void begin(parts, null);
       }
     };
-    if (session === "unknown") void begin(parts, link);
+    if (session === "unknown") void begin(link);
     return () => channel.close();
   }, []);
   if (session === "unknown") return h("main", { id: "main", class: "sign-in" }, h("p", {}, "Connecting …"));
@@ -111,14 +131,19 @@ function Turn({ parts, link, leave }: TurnProps): ComponentChild {
       because,
       onSignedIn: (found) => {
         store.set({ ...EMPTY_STATE, session: found });
-        announce(secret);
+        announce();
       },
     });
-  return h(SignedIn, { parts, leave });
+  const signOut = async (): Promise<void> => {
+    await requests.signOut();
+    say({ says: "signed-out" });
+    restart("You are signed out.");
+  };
+  return h(SignedIn, { model, signOut });
 }
 
-/** In the tab's own storage, which no other origin reads, also none of another port. */
-function tabSecret(): KeptSecret {
+/** In the tab's own storage, which no other origin can read, not even another port of this host. */
+function tabSecret(): SecretStore {
   return {
     read: () => sessionStorage.getItem(TABS_CHANNEL),
     write(secret) {
@@ -128,47 +153,20 @@ function tabSecret(): KeptSecret {
   };
 }
 
-function sayToTabs(message: TabMessage): void {
-  const channel = new BroadcastChannel(TABS_CHANNEL);
-  channel.postMessage(message);
-  channel.close();
+interface SignedInProps {
+  readonly model: Model;
+  readonly signOut: () => Promise<void>;
 }
 
-function announce(kept: KeptSecret): void {
-  const secret = kept.read();
-  if (secret !== null) sayToTabs({ says: "signed-in", secret });
-}
-
-async function begin({ store, requests, secret }: Parts, link: string | null): Promise<void> {
-  try {
-    if (link !== null) {
-      store.set({ session: await requests.signIn({ link }) });
-      announce(secret);
-      return;
-    }
-    if (secret.read() === null) {
-      sayToTabs({ says: "who-is-in" });
-      await new Promise((resolve) => setTimeout(resolve, TABS_ANSWER_MS));
-    }
-    const session = await requests.session();
-    store.set(session === null ? { session: "signed-out", signedOutBecause: null } : { session });
-  } catch (error) {
-    if (!(error instanceof MountaineerError)) throw error;
-    const text =
-      link === null ? errorText(error) : `This link has expired or was already used: ${errorText(error)}.`;
-    store.set({ session: "signed-out", signedOutBecause: text });
-  }
-}
-
-function SignedIn({ parts, leave }: Omit<TurnProps, "link">): ComponentChild {
-  const { store, notices, questions, requests } = parts;
+function SignedIn({ model, signOut }: SignedInProps): ComponentChild {
+  const { store, notices, questions, requests } = model;
   const [{ view, place }, setPlace] = useState(() => placeAt(location.hash));
   const live = useRef<Live | null>(null);
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
   const open = useStore(questions, (state) => state.open);
   const isGone = useStore(store, ({ link }) => link.kind === "lost");
-  const app = useMemo(() => createApp(parts, () => live.current?.refresh()), []);
+  const app = useMemo(() => createApp(model, () => live.current?.refresh()), []);
   useLeaveQuestion(requests);
   useEffect(() => {
     const onHash = (): void => setPlace(placeAt(location.hash));
@@ -185,10 +183,10 @@ function SignedIn({ parts, leave }: Omit<TurnProps, "link">): ComponentChild {
       live.current = null;
     };
   }, []);
-  // Before anything more is typed.
+  // A layout effect, so that no key press comes between the drawing and the change of focus.
   useLayoutEffect(() => {
     document.title = `${place.title} · Mountaineer`;
-    // Who went to another view from the keyboard is there now.
+    // Keyboard users who changed the view continue in it.
     if (!isFirst.current) main.current?.focus();
     isFirst.current = false;
   }, [place]);
@@ -200,7 +198,7 @@ function SignedIn({ parts, leave }: Omit<TurnProps, "link">): ComponentChild {
       { class: "skip", href: "#main", onClick: (event: Event) => skipTo(event, main.current) },
       "Skip to the content",
     ),
-    h(Header, { app, current: view, leave }),
+    h(Header, { app, current: view, signOut }),
     h(GoneBanner, { app }),
     h(
       "main",
@@ -214,7 +212,7 @@ function SignedIn({ parts, leave }: Omit<TurnProps, "link">): ComponentChild {
   );
 }
 
-/** In every view the browser asks before what was typed and not saved is given up. */
+/** Makes the browser ask before the page with unsaved input is closed, in every view. */
 function useLeaveQuestion(session: object): void {
   useEffect(() => {
     const onLeave = (event: BeforeUnloadEvent): void => {
@@ -226,7 +224,7 @@ function useLeaveQuestion(session: object): void {
 }
 
 function hasUnsaved(session: object): boolean {
-  return isEdited(EDITORS.kept(session)) || unsavedSync(session) !== null;
+  return isEdited(EDITORS.find(session)) || unsavedSync(session) !== null;
 }
 
 function askToGiveUp(app: App): Promise<boolean> {
@@ -238,29 +236,24 @@ function askToGiveUp(app: App): Promise<boolean> {
   });
 }
 
-/** The address stays: behind its `#` is the view. */
+/** By focus, because the link's own `#` would replace the view in the address. */
 function skipTo(event: Event, main: HTMLElement | null): void {
   event.preventDefault();
   main?.focus();
 }
 
-/** The place that is open, and its view. */
 type Here = ReturnType<typeof placeAt>;
 
-interface HeaderProps extends Pick<TurnProps, "leave"> {
+interface HeaderProps extends Pick<SignedInProps, "signOut"> {
   readonly app: App;
   readonly current: Here["view"];
 }
 
-function Header({ app, current, leave }: HeaderProps): ComponentChild {
+function Header({ app, current, signOut }: HeaderProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
-  const signOut = async (): Promise<void> => {
+  const leave = async (): Promise<void> => {
     if (hasUnsaved(app.requests) && !(await askToGiveUp(app))) return;
-    await app.attempt("Sign out", async () => {
-      await app.requests.signOut();
-      leave("You are signed out.");
-      sayToTabs({ says: "signed-out" });
-    });
+    await app.attempt("Sign out", signOut);
   };
   return h(
     "header",
@@ -285,11 +278,11 @@ function Header({ app, current, leave }: HeaderProps): ComponentChild {
     ),
     h(LinkState, { store: app.store }),
     h(OwnerMark, { app }),
-    h("button", { type: "button", class: "quiet", onClick: () => void signOut() }, "Sign out"),
+    h("button", { type: "button", class: "quiet", onClick: () => void leave() }, "Sign out"),
   );
 }
 
-/** Of those that may have nothing to show; until the daemon has told, none is taken away. */
+/** True until the first report, so that no view disappears while the page loads. */
 function isUsed(view: Here["view"], status: PageState["status"]): boolean {
   return status === null || view.isUsed?.(status) !== false;
 }
@@ -322,22 +315,14 @@ function SubNav({ app, view, place }: Here & { readonly app: App }): ComponentCh
 function LinkState({ store }: { readonly store: Store<PageState> }): ComponentChild {
   const link = useStore(store, (state) => state.link);
   const now = useNow();
-  const state = ((): ComponentChild => {
-    switch (link.kind) {
-      case "live":
-        return mark("good", "live");
-      case "connecting":
-        return mark("plain", "connecting");
-      case "resting":
-        return mark("plain", "resting");
-      case "lost":
-        return mark("bad", `not connected since ${clockText(link.sinceMs, now)}`);
-    }
-  })();
+  const state =
+    link.kind === "lost"
+      ? mark("bad", `not connected since ${clockText(link.sinceMs, now)}`)
+      : mark(link.kind === "live" ? "good" : "plain", link.kind);
   return h("p", { class: "link-state", role: "status" }, state);
 }
 
-/** Across the page: what is below it is as it was. */
+/** A banner while the daemon does not answer; the views below it show the last known state. */
 function GoneBanner({ app }: { readonly app: App }): ComponentChild {
   const link = useStore(app.store, (state) => state.link);
   const now = useNow();
@@ -354,7 +339,7 @@ function GoneBanner({ app }: { readonly app: App }): ComponentChild {
   );
 }
 
-/** Says what happens to a screen reader: the worst and the newest, a sentence a second. */
+/** Tells screen readers the newest event, at most one a second. */
 function createSpeaker(notices: Store<NoticeState>): (event: SeenEvent) => void {
   let isWaiting = false;
   let next = "";
@@ -370,13 +355,13 @@ function createSpeaker(notices: Store<NoticeState>): (event: SeenEvent) => void 
   };
 }
 
-function createApp({ store, notices, questions, requests }: Parts, refresh: () => void): App {
-  const tell: App["tell"] = (tone, text, undo) => addNotice(notices, tone, text, undo);
+function createApp({ store, notices, questions, requests }: Model, refresh: () => void): App {
+  const notify: App["notify"] = (tone, text, undo) => addNotice(notices, tone, text, undo);
   return {
     store,
     requests,
     refresh,
-    tell,
+    notify,
     ask: (question) =>
       new Promise((resolve) => {
         questions.get().open?.answer(false);
@@ -392,9 +377,9 @@ function createApp({ store, notices, questions, requests }: Parts, refresh: () =
         return true;
       } catch (error) {
         if (!(error instanceof MountaineerError)) throw error;
-        // Who was signed out sees it.
+        // The sign-in says why the session is gone.
         if (store.get().session === "signed-out") return false;
-        tell("bad", `${what}: ${error.message}${error.hint === null ? "" : ` (${error.hint})`}`);
+        notify("bad", `${what}: ${error.message}${error.hint === null ? "" : ` (${error.hint})`}`);
         return false;
       }
     },
@@ -430,14 +415,14 @@ function SignIn({ requests, because, onSignedIn }: SignInProps): ComponentChild 
       setBusy(false);
     }
   };
-  const told = problem ?? because;
+  const reason = problem ?? because;
   return h(
     "main",
     { id: "main", class: "sign-in", tabIndex: -1 },
     h("h1", {}, "Mountaineer"),
-    told === null
+    reason === null
       ? null
-      : h("p", { class: problem === null ? "hint" : "problem", role: "alert" }, shown(told)),
+      : h("p", { class: problem === null ? "hint" : "problem", role: "alert" }, shown(reason)),
     h("p", {}, "On the machine where the daemon runs, open this page with"),
     h("p", {}, h(Copyable, { text: "mountaineer open" })),
     h("p", {}, "That signs you in. Or use the management token:"),

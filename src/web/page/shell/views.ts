@@ -1,4 +1,4 @@
-// The views of the page, in the order of its navigation, each with its parts.
+// The views of the page and their parts, in the order of the navigation.
 import type { FunctionComponent } from "preact";
 import type { StatusReport } from "../../../api/contract.ts";
 import { AddServer } from "../add/add-server.ts";
@@ -18,7 +18,7 @@ import { SharesView } from "../shares/shares-view.ts";
 import { SyncView } from "../sync/sync-view.ts";
 
 interface Place {
-  /** Behind `#/`. */
+  /** The address behind `#/`. */
   readonly at: string;
   readonly title: string;
   readonly view: FunctionComponent<ViewProps>;
@@ -26,11 +26,11 @@ interface Place {
 
 interface PageView {
   readonly title: string;
-  /** The first one is where the view begins. */
+  /** The first one opens with the view. */
   readonly places: readonly [Place, ...Place[]];
-  /** False: it has nothing to show. Absent: it always has. */
+  /** False: the navigation leaves the view out, because it has nothing to show. Absent: always true. */
   readonly isUsed?: (status: StatusReport) => boolean;
-  /** It shows figures that no event announces. */
+  /** The view shows counters that no event announces. */
   readonly hasFigures?: boolean;
 }
 
@@ -79,7 +79,7 @@ export const VIEWS: readonly PageView[] = [
   },
 ];
 
-/** Where links of earlier versions lead. */
+/** Addresses of earlier versions. */
 const MOVED: ReadonlyMap<string, string> = new Map([
   ["fleet", "settings/fleet"],
   ["catalog", "servers/tools"],
@@ -90,7 +90,7 @@ const MOVED: ReadonlyMap<string, string> = new Map([
   ...["records", "activity/log", "activity/audit"].map((name) => [name, "activity"] as const),
 ]);
 
-/** Home where nothing is at the address. */
+/** The view at an address; Home if there is none. */
 export function placeAt(hash: string): { readonly view: PageView; readonly place: Place } {
   const name = hash.replace(/^#\//, "");
   const wanted = MOVED.get(name) ?? name;

@@ -24,7 +24,7 @@ import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
 import { code, mark, nothing, section, table, WorkButton } from "../parts/elements.ts";
-import { createFormKeeper, useKeptForm } from "../parts/kept-form.ts";
+import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { forText, shown } from "../parts/text.ts";
 
 export function SyncView({ app }: ViewProps): ComponentChild {
@@ -115,7 +115,9 @@ interface PanelProps {
 function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
   const { report, look } = useConfigFile(app);
   const file = report?.sha256 ?? null;
-  const [{ base, draft }, kept] = useKeptForm(SYNC_FORMS, app.requests, () => drawnFrom(sync.settings, null));
+  const [{ base, draft }, kept] = useFormStore(SYNC_FORMS, app.requests, () =>
+    drawnFrom(sync.settings, null),
+  );
   const [mistakes, setMistakes] = useState<FieldMistakes>({});
   const [refused, setRefused] = useState<string | null>(null);
   const isDirty = changedFields(draft, base.settings).length > 0;
@@ -151,11 +153,11 @@ function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
       setRefused(null);
       kept.set({ base: { settings: settingsOf(draft), sha256: report.sha256 } });
       const back = draftEdits(draftOf(base.settings), settingsOf(draft));
-      app.tell(tone, sentence(text), () =>
+      app.notify(tone, sentence(text), () =>
         app.attempt("Undo", async () => {
           const expected = { expected_sha256: report.sha256, source: "page" } as const;
           const undone = editOutcome(await app.requests.ask("edit", { edits: back, ...expected }));
-          app.tell(undone.tone, sentence(undone.text));
+          app.notify(undone.tone, sentence(undone.text));
         }),
       );
       void look();
@@ -271,10 +273,10 @@ interface SyncForm {
   readonly draft: SyncDraft;
 }
 
-export const SYNC_FORMS = createFormKeeper<SyncForm>();
+export const SYNC_FORMS = createFormStores<SyncForm>();
 
 /** Null: nothing is to be saved. */
 export function unsavedSync(session: object): SyncForm | null {
-  const form = SYNC_FORMS.kept(session);
+  const form = SYNC_FORMS.find(session);
   return form !== null && changedFields(form.draft, form.base.settings).length > 0 ? form : null;
 }

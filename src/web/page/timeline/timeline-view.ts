@@ -18,7 +18,7 @@ const AXIS_MINUTES = [1, 5, 15, 60, 240];
 const MOST_MARKS = 7;
 /** The end of each bar is now: it moves on though nothing happens. */
 const AFRESH_MS = 60_000;
-const CHANGES_TOLD = 20;
+const CHANGES_SHOWN = 20;
 
 export function TimelineView({ app }: ViewProps): ComponentChild {
   const events = useStore(app.store, (state) => state.events[0]?.id ?? 0);
@@ -132,7 +132,7 @@ function Bar({ name, stretches, report }: BarProps): ComponentChild {
           "ol",
           { class: "plain-list" },
           stretches
-            .slice(-CHANGES_TOLD)
+            .slice(-CHANGES_SHOWN)
             .reverse()
             .map((stretch) =>
               h("li", { key: `${stretch.fromMs} ${stretch.text}` }, stretchText(stretch, now)),

@@ -33,14 +33,14 @@ test("F2 a difference needs nothing of a browser that Safari 17 has not", async 
 test("F2 what was typed is kept for its session, and known as not saved until it is", () => {
   const session = {};
   const editor = EDITORS.storeOf(session, "", () => ({ base: null, text: "" }));
-  assert.equal(isEdited(EDITORS.kept(session)), false, "nothing was read yet");
+  assert.equal(isEdited(EDITORS.find(session)), false, "nothing was read yet");
   const base = { path: "/c.toml", format: "toml", sha256: "0".repeat(64), text: "a = 1\n" } as const;
   editor.set({ base, text: "a = 2\n" });
-  assert.equal(isEdited(EDITORS.kept(session)), true);
-  assert.equal(isEdited(EDITORS.kept({})), false, "another session's");
+  assert.equal(isEdited(EDITORS.find(session)), true);
+  assert.equal(isEdited(EDITORS.find({})), false, "another session's");
   // A save holds for the text that was sent; what was typed meanwhile is not in it.
   editor.set({ base: { ...base, text: "a = 2\n" } });
-  assert.equal(isEdited(EDITORS.kept(session)), false);
+  assert.equal(isEdited(EDITORS.find(session)), false);
 });
 
 const TOML = `# top

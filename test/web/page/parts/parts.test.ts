@@ -6,7 +6,7 @@ import { harmlessLines } from "../../../../src/runtime/text/plain-text.ts";
 import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
 import { createStore } from "../../../../src/web/page/daemon/store.ts";
 import { Copyable } from "../../../../src/web/page/parts/elements.ts";
-import { createFormKeeper } from "../../../../src/web/page/parts/kept-form.ts";
+import { createFormStores } from "../../../../src/web/page/parts/form-store.ts";
 import { addNotice, NO_NOTICES, Notices } from "../../../../src/web/page/parts/notices.ts";
 import { bytesText, clockText, forText, shown } from "../../../../src/web/page/parts/text.ts";
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
@@ -21,19 +21,19 @@ import { pluck } from "../../../support/pluck.ts";
 import { mount } from "../tiny-dom.ts";
 
 test("F2 a form is kept by its session and its name, and is one for all that draw it", () => {
-  const forms = createFormKeeper<{ text: string }>();
+  const forms = createFormStores<{ text: string }>();
   const session = {};
-  assert.equal(forms.kept(session, "one"), null);
+  assert.equal(forms.find(session, "one"), null);
   const one = forms.storeOf(session, "one", () => ({ text: "drawn" }));
   one.set({ text: "typed" });
   // A save that began before a look at another view must not bring back what was typed before it.
   const again = forms.storeOf(session, "one", () => ({ text: "drawn" }));
   again.set({ text: "typed later" });
   assert.deepEqual(one.get(), { text: "typed later" });
-  assert.equal(forms.kept(session, "two"), null, "another tool's");
-  assert.equal(forms.kept({}, "one"), null, "another session's");
+  assert.equal(forms.find(session, "two"), null, "another tool's");
+  assert.equal(forms.find({}, "one"), null, "another session's");
   assert.deepEqual(forms.storeOf({}, "one", () => ({ text: "drawn" })).get(), { text: "drawn" });
-  assert.equal(createFormKeeper().kept(session, "one"), null, "another kind's");
+  assert.equal(createFormStores().find(session, "one"), null, "another kind's");
 });
 
 test("F2 sizes, times and texts of others are told in words that drive nothing", () => {

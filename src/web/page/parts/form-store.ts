@@ -1,0 +1,36 @@
+// Form contents that outlive a change of view. The memory of the page holds them until sign-out or reload.
+
+import { useMemo } from "preact/hooks";
+import { createStore, type Store, useStore } from "../daemon/store.ts";
+
+/** The stores of one kind of form. `session`: the page's requests, new with each sign-in; `name`: one form of several. */
+export interface FormStores<Form extends object> {
+  /** null: this form was never drawn. */
+  find(session: object, name?: string): Form | null;
+  /** The form's only store. `begin` gives the contents of a form that is drawn for the first time. */
+  storeOf(session: object, name: string, begin: () => Form): Store<Form>;
+}
+
+export function createFormStores<Form extends object>(): FormStores<Form> {
+  const sessions = new WeakMap<object, Map<string, Store<Form>>>();
+  return {
+    find: (session, name = "") => sessions.get(session)?.get(name)?.get() ?? null,
+    storeOf(session, name, begin) {
+      const forms = sessions.get(session) ?? new Map<string, Store<Form>>();
+      const store = forms.get(name) ?? createStore(begin());
+      sessions.set(session, forms.set(name, store));
+      return store;
+    },
+  };
+}
+
+/** The form as drawn, and its store, which has the newest contents while a request is in flight. */
+export function useFormStore<Form extends object>(
+  stores: FormStores<Form>,
+  session: object,
+  begin: () => Form,
+  name = "",
+): readonly [Form, Store<Form>] {
+  const store = useMemo(() => stores.storeOf(session, name, begin), [session, name]);
+  return [useStore(store, (form) => form), store];
+}
