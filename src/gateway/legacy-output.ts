@@ -1,15 +1,16 @@
-// Structured results as clients before 2026-07-28 take them: always an object. What is none is wrapped as `{result: …}`,
-// in the schema and in the value alike. Pure.
+// Structured results for legacy clients (before 2026-07-28), which accept only objects. Any other value is wrapped as
+// `{result: …}`, and its schema accordingly. Pure.
+import { memoized } from "../runtime/memo.ts";
 import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 
 const KEY = "result";
 const WRAPPED_REF = `#/properties/${KEY}`;
-/** Of the schema as a whole. */
+/** Keyword that stays at the root of the schema. */
 const DIALECT = "$schema";
 const MOST_LEVELS = 500;
-/** Keywords whose value is data, and no schema. */
+/** Keywords whose value is data, not a schema. */
 const DATA: ReadonlySet<string> = new Set(["const", "enum", "default", "examples", "required"]);
-/** Keywords whose value has schemas by names of their own. */
+/** Keywords whose value is an object of named schemas. */
 const NAMED: ReadonlySet<string> = new Set([
   "properties",
   "patternProperties",
@@ -18,12 +19,12 @@ const NAMED: ReadonlySet<string> = new Set([
   "definitions",
 ]);
 
-/** Whether such clients get what this schema describes wrapped; false without a schema. */
+/** Whether values of this schema are wrapped; false without a schema. */
 export function isWrapped(outputSchema: unknown): boolean {
   return isJsonObject(outputSchema) && outputSchema["type"] !== "object";
 }
 
-/** The schema of the wrapped value; one that describes an object comes back as it is. */
+/** The schema of the wrapped value; an object's schema is returned unchanged. */
 export function legacyOutputSchema(outputSchema: JsonObject): JsonObject {
   if (!isWrapped(outputSchema)) return outputSchema;
   const { [DIALECT]: dialect, ...schema } = outputSchema;
@@ -35,26 +36,26 @@ export function legacyOutputSchema(outputSchema: JsonObject): JsonObject {
   };
 }
 
-/** A tool as such clients see it. */
-export function legacyTool(tool: JsonObject): JsonObject {
+/** A tool's definition for legacy clients. Computed once per definition, as definitions outlive catalogs and views. */
+export const legacyTool = memoized((tool: JsonObject): JsonObject => {
   const { outputSchema } = tool;
   return isJsonObject(outputSchema) && isWrapped(outputSchema)
     ? { ...tool, outputSchema: legacyOutputSchema(outputSchema) }
     : tool;
-}
+});
 
-/** A result of a tool as such clients take it. `wraps`: what `isWrapped` says of the tool's schema. */
+/** A tool's result for legacy clients. `wraps`: `isWrapped` of the tool's schema. */
 export function legacyToolResult(result: JsonObject, wraps: boolean): JsonObject {
   const { structuredContent } = result;
   if (structuredContent === undefined || (!wraps && isJsonObject(structuredContent))) return result;
   return { ...result, structuredContent: { [KEY]: structuredContent } };
 }
 
-/** What pointed into the schema points to where it is now. */
+/** The schema with its internal references adjusted to its new place. */
 function withMovedReferences(schema: unknown, levels: number): unknown {
   if (levels === 0 || typeof schema !== "object" || schema === null) return schema;
   if (Array.isArray(schema)) return schema.map((one) => withMovedReferences(one, levels - 1));
-  // The references within a schema that has an address of its own start there.
+  // References within a schema with an `$id` are relative to that schema.
   if (!isJsonObject(schema) || typeof schema["$id"] === "string") return schema;
   return Object.fromEntries(
     Object.entries(schema).map(([key, value]) => [key, movedKeyword(key, value, levels)]),
@@ -70,7 +71,7 @@ function movedKeyword(key: string, value: unknown, levels: number): unknown {
   );
 }
 
-/** `#name` is an anchor, which is found wherever it stands. */
+/** Only paths change: `#name` is an anchor, which is valid anywhere. */
 function movedReference(reference: string): string {
   return reference === "#" || reference.startsWith("#/") ? `${WRAPPED_REF}${reference.slice(1)}` : reference;
 }

@@ -1,4 +1,4 @@
-// How a backend is reached: over HTTP or as a program, in whichever version of MCP it speaks.
+// Opens links to backends: over HTTP, as a program or through another machine, in the version of MCP that each speaks.
 import { homedir } from "node:os";
 import { duplexPair } from "node:stream";
 import type { OpenLink } from "../backends/links/backend-link.ts";
@@ -18,7 +18,7 @@ interface BackendLinksOptions
   extends Pick<GatewayOptions, "clock" | "logger" | "announce" | "programEnvironment" | "guarded"> {
   readonly warden: Warden;
   readonly openMachine?: GatewayOptions["openMachine"];
-  /** Null: nobody signs in anywhere. */
+  /** null: no backend has a sign-in. */
   readonly signIns: () => SignIns | null;
 }
 
@@ -36,7 +36,7 @@ export function backendLinks(options: BackendLinksOptions): PoolOptions["openLin
     }
     const isPinned = connection.protocol === MODERN_VERSION;
     if (connection.type !== "stdio") {
-      // People sign in over the first route; over another one a machine may, by its own secret.
+      // A person's sign-in belongs to the first route; another route can sign in only with client credentials.
       const isMachine = connection.auth?.type === "client-credentials";
       const name = route === null ? backend : isMachine ? `${backend}/${route}` : null;
       const authorize = () => (name === null ? null : (signIns()?.authorize(name, connection) ?? null));
@@ -58,7 +58,7 @@ export function backendLinks(options: BackendLinksOptions): PoolOptions["openLin
   };
 }
 
-/** Of a gateway that knows no other machines. */
+/** For a gateway without a fleet. */
 const unreached: OpenMachine = ({ machine }, onEnd) => {
   const [ours, theirs] = duplexPair();
   setImmediate(() => {

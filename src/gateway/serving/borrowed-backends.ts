@@ -1,4 +1,4 @@
-// Backends of other machines, as the gateway runs them: like its own, under a name that says where they are.
+// Backends of other machines: the gateway runs them like its own, under a name that includes the machine's.
 import type { Duplex } from "node:stream";
 import type { FleetConnection, ServedBackend } from "../../config/snapshot.ts";
 import { borrowedName } from "../../config/values/backend-names.ts";
@@ -6,15 +6,14 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { StreamEnd } from "../backends/links/stream/stream-link.ts";
 
-/** One of another machine. */
 export type BorrowedBackend = Omit<FleetConnection, "type">;
 
-/** A stream of lines to the gateway of that machine. */
+/** Opens a stream of lines to the gateway of the backend's machine. */
 export type OpenMachine = (backend: BorrowedBackend, onEnd: (end: StreamEnd) => void) => Duplex;
 
-/** The link to the fleet, and its first answers, take so long at most, ms. */
+/** Longest wait for the fleet's first answer after a start, ms. */
 const FIRST_MS = 2_000;
-/** Machines that answer together are told of one after the other, ms. */
+/** Wait for further machines after the first answer, ms. */
 const APART_MS = 400;
 
 interface Starting {
@@ -22,7 +21,7 @@ interface Starting {
   settled(signal: AbortSignal): Promise<void>;
 }
 
-/** After a start nobody has heard the other machines yet: clients that were here before may know their tools. */
+/** Waits after a start for backends of other machines, whose tools resumed clients may know. */
 export class FirstBorrowed {
   readonly #known = Promise.withResolvers<void>();
 
@@ -30,7 +29,7 @@ export class FirstBorrowed {
     if (backends.length > 0) this.#known.resolve();
   }
 
-  /** As the pool's, with what other machines lend. */
+  /** As the pool's `settled`, including backends of other machines. */
   async settled(
     pool: Starting,
     { config: { borrows = false } }: { readonly config: { readonly borrows?: boolean } },
@@ -45,31 +44,31 @@ export class FirstBorrowed {
   }
 }
 
-/** As for a backend of the file that says nothing of it. */
-const TIMEOUTS: ServedBackend["timeouts"] = { initMs: 15_000, listMs: 10_000, callMs: 60_000 };
 const ALL = { allow: null, deny: [] };
-const FILTERS: ServedBackend["filters"] = { tools: ALL, resources: ALL, prompts: ALL };
-const NO_OVERRIDES: ServedBackend["toolOverrides"] = {};
+const DEFAULTS: Omit<ServedBackend, "name" | "connection"> = {
+  enabled: true,
+  group: null,
+  timeouts: { initMs: 15_000, listMs: 10_000, callMs: 60_000 },
+  filters: { tools: ALL, resources: ALL, prompts: ALL },
+  toolOverrides: {},
+  instances: "shared",
+  replace: "overlap",
+  pin: null,
+  requires: [],
+  unavailableAfterMs: 0,
+  whenUnavailable: "hide",
+};
 
-function borrowedBackend(backend: BorrowedBackend): ServedBackend {
-  return {
-    name: borrowedName(backend.backend, backend.machine),
-    enabled: true,
-    group: null,
-    connection: { type: "fleet", ...backend },
-    timeouts: TIMEOUTS,
-    filters: FILTERS,
-    toolOverrides: NO_OVERRIDES,
-    instances: "shared",
-    replace: "overlap",
-    pin: null,
-    requires: [],
-    unavailableAfterMs: 0,
-    whenUnavailable: "hide",
-  };
+/** A backend with the configuration's defaults. */
+export function defaultBackend(name: string, connection: ServedBackend["connection"]): ServedBackend {
+  return { ...DEFAULTS, name, connection };
 }
 
-/** After its own, so that these keep their names. */
+function borrowedBackend(backend: BorrowedBackend): ServedBackend {
+  return defaultBackend(borrowedName(backend.backend, backend.machine), { type: "fleet", ...backend });
+}
+
+/** Borrowed backends come after this machine's own, which keep their names in conflicts. */
 export function withBorrowed<Config extends { readonly backends: readonly ServedBackend[] }>(
   config: Config,
   borrowed: readonly BorrowedBackend[],

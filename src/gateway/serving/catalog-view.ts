@@ -1,37 +1,36 @@
-// What each principal may see of a catalog: computed once per set of rights; digests on first use.
-
+// The part of a catalog that each principal may see: computed once per set of rights, digests on first use.
+import { hash } from "node:crypto";
+import { memoized } from "../../runtime/memo.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { Principal } from "../client-port.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import { isWrapped, legacyTool as wrappedTool } from "../legacy-output.ts";
+import { legacyTool } from "../legacy-output.ts";
 import type { CatalogView } from "../middleware/middleware.ts";
 import type { Policies } from "../middleware/policies.ts";
 import { type ParamHeader, paramHeadersOf } from "../param-headers.ts";
 import { MODERN_VERSION } from "../protocol.ts";
 
-/** What a view needs of the policies. */
+/** The members of the policies that views use. */
 export type ViewRights = Pick<Policies, "rightsKey" | "isVisible" | "hidesFromOwner">;
 
 type ViewFor = (principal: Principal) => CatalogView;
 
-/** What is listed of tools where not all are. */
+/** Which tools are listed for clients that search tools instead of listing all. */
 export interface ListedTools {
-  /** Before all others. */
+  /** The gateway's own tools, listed first. */
   readonly own: readonly JsonObject[];
-  /** Also listed, by name. */
+  /** Whether the tool of this name is listed, too. */
   keeps(name: string): boolean;
 }
 
-/** Roles may come from outside one day; then views of long gone combinations must not stay for ever. */
+/** Bounds the memory for views: signed tokens may bring any combination of roles. */
 const MAX_VIEWS = 1_000;
 
 export interface ViewParts {
   readonly catalog: Catalog;
-  /** null: everybody sees everything. */
+  /** null: no policies; all clients see everything. */
   readonly rights: ViewRights | null;
-  /** Makes a short text of a long one, equal only for equal ones. */
-  readonly hash: (text: string) => string;
-  /** The catalog has not all that is published. */
+  /** The catalog is only a part of everything published. */
   readonly isPart?: boolean;
   /** null: all tools are listed. */
   readonly listed?: ListedTools | null;
@@ -44,11 +43,8 @@ export function createViews(parts: ViewParts): ViewFor {
     const whole = createView(parts, everything);
     return () => whole;
   }
-  const byPrincipal = new WeakMap<Principal, CatalogView>();
   const byRights = new Map<string, CatalogView>();
-  return (principal) => {
-    const known = byPrincipal.get(principal);
-    if (known !== undefined) return known;
+  return memoized((principal: Principal) => {
     const key = rights.rightsKey(principal);
     let view = byRights.get(key);
     if (view === undefined) {
@@ -58,13 +54,12 @@ export function createViews(parts: ViewParts): ViewFor {
       if (byRights.size >= MAX_VIEWS) byRights.clear();
       byRights.set(key, view);
     }
-    byPrincipal.set(principal, view);
     return view;
-  };
+  });
 }
 
 function createView(
-  { catalog, hash, listed = null }: ViewParts,
+  { catalog, listed = null }: ViewParts,
   isVisible: "everything" | ((entry: CatalogEntry) => boolean),
 ): CatalogView {
   const backends = new Set<string>();
@@ -88,14 +83,14 @@ function createView(
     modernDefinitions ??= modernTools(tools);
     return modernDefinitions;
   };
-  const callable: Partial<Record<"modern" | "older", ReadonlyMap<string, JsonObject>>> = {};
+  const callable: Partial<Record<"modern" | "legacy", ReadonlyMap<string, JsonObject>>> = {};
   let modern: CatalogView["modern"] | null = null;
   const resources = visible(catalog.resources);
   const resourceTemplates = visible(catalog.templates);
   const prompts = visible(catalog.prompts);
   const skills = visible(catalog.skills);
   const digest = (...lists: readonly (readonly JsonObject[])[]): string =>
-    hash(lists.map((list) => list.map((definition) => digestOf(definition, hash)).join(" ")).join("\n"));
+    hashOf(lists.map((list) => list.map(digestOf).join(" ")).join("\n"));
   let toolsDigest: string | null = null;
   let resourcesDigest: string | null = null;
   let promptsDigest: string | null = null;
@@ -124,8 +119,8 @@ function createView(
     },
     callable(version) {
       if (version === MODERN_VERSION) callable.modern ??= byName(forModern().definitions);
-      else callable.older ??= byName(tools.map(legacyTool));
-      return (version === MODERN_VERSION ? callable.modern : callable.older) ?? new Map();
+      else callable.legacy ??= byName(tools.map(legacyTool));
+      return (version === MODERN_VERSION ? callable.modern : callable.legacy) ?? new Map();
     },
     sees: (backend) => isVisible === "everything" || backends.has(backend),
     digests: {
@@ -134,7 +129,7 @@ function createView(
         return toolsDigest;
       },
       get resources() {
-        // Skills are told of as resources are: they have no notice of their own.
+        // Skills have no change notice of their own: the one of resources covers them.
         const lists = [resources, resourceTemplates];
         resourcesDigest ??= skills.length === 0 ? digest(...lists) : digest(...lists, skills);
         return resourcesDigest;
@@ -151,55 +146,26 @@ function byName(tools: readonly JsonObject[]): ReadonlyMap<string, JsonObject> {
   return new Map(tools.flatMap((tool) => (typeof tool["name"] === "string" ? [[tool["name"], tool]] : [])));
 }
 
-// Definitions are the servers' own objects and outlive catalogs: each is looked into once.
-const digests = new WeakMap<JsonObject, string>();
-
-function digestOf(definition: JsonObject, hash: (text: string) => string): string {
-  const known = digests.get(definition);
-  if (known !== undefined) return known;
-  const made = hash(JSON.stringify(definition));
-  digests.set(definition, made);
-  return made;
+function hashOf(text: string): string {
+  return hash("sha256", text, "base64url");
 }
 
-// Tools as clients of older versions are shown them, and as those of 2026-07-28 are.
+// Definitions are the servers' own objects and outlive catalogs and views, so these are computed once per definition.
 
-// Definitions outlive catalogs and views: each is looked into once.
-const wrapped = new WeakMap<JsonObject, JsonObject>();
+const digestOf = memoized((definition: JsonObject): string => hashOf(JSON.stringify(definition)));
 
-/** With an object as its output. */
-function legacyTool(definition: JsonObject): JsonObject {
-  if (!isWrapped(definition["outputSchema"])) return definition;
-  const known = wrapped.get(definition);
-  if (known !== undefined) return known;
-  const made = wrappedTool(definition);
-  wrapped.set(definition, made);
-  return made;
-}
-
-interface ModernTool {
-  readonly definition: JsonObject;
-  readonly headers: readonly ParamHeader[];
-}
-
-/** Null: it is not shown. */
-const modern = new WeakMap<JsonObject, ModernTool | null>();
-
-function modernTool(tool: JsonObject): ModernTool | null {
-  const known = modern.get(tool);
-  if (known !== undefined) return known;
+/** null if clients of 2026-07-28 do not get the tool. */
+const modernTool = memoized((tool: JsonObject) => {
   const { execution, ...definition } = tool;
   const isTask = isJsonObject(execution) && execution["taskSupport"] === "required";
-  const shown = execution === undefined ? tool : definition;
   const headers = paramHeadersOf(tool["inputSchema"]);
-  const made = isTask || "fault" in headers ? null : { definition: shown, headers };
-  modern.set(tool, made);
-  return made;
-}
+  if (isTask || "fault" in headers) return null;
+  return { definition: execution === undefined ? tool : definition, headers };
+});
 
 /**
- * Without those that work as tasks alone, those that clients must not use for the headers that they want, and without
- * the word of older versions about tasks.
+ * The tools for clients of 2026-07-28: without `execution`, which only legacy versions have, and without tools that work
+ * only as legacy tasks or whose header declarations are invalid.
  */
 function modernTools(tools: readonly JsonObject[]): {
   readonly definitions: readonly JsonObject[];

@@ -1,5 +1,5 @@
-// Who is connected now, and what they ask. A client of 2026-07-28 has no session: it is there while it listens, and for five
-// minutes after each of its requests.
+// The connected clients and their calls. A client of 2026-07-28 has no session: it counts as connected while it listens,
+// and for five minutes after each request.
 import { foreignLine } from "../../runtime/text/foreign-line.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { type ClientPort, principalKey } from "../client-port.ts";
@@ -8,19 +8,19 @@ import type { GatewayRequest } from "../middleware/middleware.ts";
 import { MODERN_VERSION } from "../protocol.ts";
 
 const HERE_MS = 300_000;
-/** Without a session anybody may call itself anything: the one that was seen first makes room. */
+/** Clients without a session choose their names freely, so their number is bounded: the oldest entry is dropped. */
 const MOST_WITHOUT_SESSION = 500;
 const LONGEST_ERROR = 200;
 const CALLS: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 
-/** Of one without a session as it was: the port that it borrows says next what another one calls itself. */
+/** A copy for clients without a session: their shared port describes another client at the next request. */
 type Introduced = Pick<ClientPort, "principal" | "group" | "clientInfo" | "protocolVersion" | "transport">;
 
 export interface ConnectedClient {
   readonly client: Introduced;
   /** Wall ms. */
   readonly sinceMs: number;
-  /** Of tools, prompts and resources. */
+  /** Number of uses of tools, prompts and resources. */
   readonly calls: number;
   /** `atMs`: wall ms. */
   readonly lastError: { readonly atMs: number; readonly message: string } | null;
@@ -33,7 +33,7 @@ interface Entry {
   lastError: ConnectedClient["lastError"];
   /** Monotonic ms. */
   seenMs: number;
-  /** Its streams that are open. */
+  /** Open streams. */
   readonly open: Set<ClientPort>;
 }
 
@@ -42,9 +42,9 @@ export class ConnectedClients {
   readonly #clean: (text: string) => string;
   /** By session. */
   readonly #sessions = new Map<ClientPort, Entry>();
-  /** Without one: by who it is and what it calls itself. */
+  /** Clients without a session, by `keyOf`. */
   readonly #others = new Map<string, Entry>();
-  /** What each port was last: the same one again costs no key. */
+  /** The last client of each port, so that most requests need no `keyOf`. */
   readonly #last = new WeakMap<ClientPort, { readonly key: string; readonly entry: Entry }>();
 
   constructor(clock: Clock, clean: (text: string) => string) {
@@ -60,7 +60,7 @@ export class ConnectedClients {
   closed(client: ClientPort): void {
     if (this.#sessions.delete(client)) return;
     const entry = this.#others.get(keyOf(client));
-    // A port that nobody borrows any more listened to nothing.
+    // Only a port that listened was added to `open`.
     if (entry?.open.delete(client) === true) entry.seenMs = this.#clock.monotonicMs();
   }
 
@@ -74,7 +74,7 @@ export class ConnectedClients {
     entry.lastError = { atMs: this.#clock.wallMs(), message: shown };
   }
 
-  /** Those that came first, first. */
+  /** Oldest first. */
   get list(): readonly ConnectedClient[] {
     const sinceMs = this.#clock.monotonicMs() - HERE_MS;
     for (const [key, { open, seenMs }] of this.#others)
@@ -86,7 +86,7 @@ export class ConnectedClients {
 
   #seen(client: ClientPort): Entry {
     const last = this.#last.get(client);
-    const isSame = last !== undefined && isCalled(last.entry.client, client);
+    const isSame = last !== undefined && isSameClient(last.entry.client, client);
     const key = isSame ? last.key : keyOf(client);
     let entry = this.#others.get(key);
     if (entry === undefined || !isSame) {
@@ -109,18 +109,21 @@ export class ConnectedClients {
   }
 }
 
-/** By what `keyOf` tells them apart. */
-function isCalled(one: Introduced, other: Introduced): boolean {
-  const [mine, theirs] = [one.clientInfo, other.clientInfo];
-  const isSaid = mine["name"] === theirs["name"] && mine["version"] === theirs["version"];
-  return isSaid && one.principal === other.principal && one.group === other.group;
+/** True only if `keyOf` is the same; cheaper than computing it. */
+function isSameClient(one: Introduced, other: Introduced): boolean {
+  return (
+    one.principal === other.principal &&
+    one.group === other.group &&
+    one.clientInfo["name"] === other.clientInfo["name"] &&
+    one.clientInfo["version"] === other.clientInfo["version"]
+  );
 }
 
 function keyOf({ principal, group, clientInfo }: ClientPort): string {
   return JSON.stringify([principalKey(principal), group, clientInfo["name"], clientInfo["version"]]);
 }
 
-/** The error's words, or the tool's own; null: it did not fail. */
+/** The message of the error or of the tool's failure; null for a success. */
 function failureOf(reply: Reply): string | null {
   if (isError(reply)) return reply.error.message;
   if (reply.result["isError"] !== true) return null;

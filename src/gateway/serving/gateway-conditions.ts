@@ -19,7 +19,7 @@ const NO_PINS: PinsState = {
   unsavedBecause: null,
 };
 
-/** What is wrong with what the gateway keeps in its home; null: nothing. */
+/** Problems with the gateway's files in the home; null: none. */
 interface KeptState {
   readonly sessionsUnsavedBecause: string | null;
   readonly namesLost: string | null;
@@ -27,7 +27,8 @@ interface KeptState {
 
 const NOTHING_WRONG: KeptState = { sessionsUnsavedBecause: null, namesLost: null };
 
-type Standing = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number };
+/** `sinceMs` absent: since it was first found. */
+type FoundCondition = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number };
 
 type Add = (
   severity: BackendCondition["severity"],
@@ -37,15 +38,15 @@ type Add = (
   sinceMs?: number,
 ) => void;
 
-function collected(fill: (add: Add) => void): readonly Standing[] {
-  const found: Standing[] = [];
+function collected(fill: (add: Add) => void): readonly FoundCondition[] {
+  const found: FoundCondition[] = [];
   fill((severity, code, title, hint, sinceMs) =>
     found.push({ code, severity, title, hint, ...(sinceMs !== undefined && { sinceMs }) }),
   );
   return found;
 }
 
-/** Remembers since when each stands, where that is not known otherwise. */
+/** The returned function remembers when each condition was first found. */
 export function createGatewayConditions(
   wallMs: () => number,
 ): (
@@ -82,7 +83,7 @@ export function createGatewayConditions(
   };
 }
 
-function keyOf({ code, title }: Standing): string {
+function keyOf({ code, title }: FoundCondition): string {
   return `${code} ${title}`;
 }
 
@@ -148,22 +149,22 @@ function addKept({ sessionsUnsavedBecause: unsaved, namesLost }: KeptState, add:
 }
 
 const MOST_NAMES = 5;
-/** Told one by one. */
+/** Collisions with a condition each. */
 const MOST_COLLISIONS = 20;
 const LONGEST_SHOWN = 100;
 
-/** The first of them in words, and how many more there are. */
-function firstOf<Item>(items: readonly Item[], told: (item: Item) => string): string {
+/** The first items as text, and the number of further ones. */
+function firstOf<Item>(items: readonly Item[], textOf: (item: Item) => string): string {
   const more = items.length - MOST_NAMES;
-  return `${items.slice(0, MOST_NAMES).map(told).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  return `${items.slice(0, MOST_NAMES).map(textOf).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** A name that a server gave, safe to show. */
+/** A server's name for an entry, safe to show. */
 function shown(name: string): string {
   return foreignLine(name, LONGEST_SHOWN);
 }
 
-/** Tools of servers that have the names of the gateway's own. */
+/** Servers' tools with the names of the gateway's own tools. */
 function addBehindOwnTools({ tools }: Catalog, add: Add): void {
   for (const name of [FIND_TOOL, CALL_TOOL]) {
     const entry = tools.get(name);
@@ -174,7 +175,7 @@ function addBehindOwnTools({ tools }: Catalog, add: Add): void {
   }
 }
 
-/** What the strategy settles: whoever wonders where a tool is finds it here. One for each pair of backends. */
+/** Names that the strategy hides, so that a person who misses a tool finds the reason. One for each pair of backends. */
 function addHidden(catalog: Catalog, add: Add): void {
   const pairs = Map.groupBy(newCollisions(null, catalog), ({ kept, hidden }) =>
     JSON.stringify([kept, hidden]),
@@ -193,14 +194,15 @@ function addHidden(catalog: Catalog, add: Add): void {
   }
 }
 
-// What is to be said of pins, and of characters that nobody sees.
-
-/** One for each backend and kind, however many entries it is about. */
-export function trustConditions(pins: PinsState, { unseen }: Pick<Catalog, "unseen">): readonly Standing[] {
+/** Conditions about pins and invisible characters: one for each backend and kind, however many entries it is about. */
+export function trustConditions(
+  pins: PinsState,
+  { unseen }: Pick<Catalog, "unseen">,
+): readonly FoundCondition[] {
   return collected((add) => {
     addPins(pins, add);
     for (const [backend, of] of Map.groupBy(unseen, (one) => one.backend)) {
-      const title = `backend ${backend} has text that nobody sees, and clients get its entries without it: ${firstOf(of, unseenTold)}`;
+      const title = `backend ${backend} has text that nobody sees, and clients get its entries without it: ${firstOf(of, unseenText)}`;
       const hint = "It may be meant for models alone. `mountaineer tools diff` shows all of it.";
       add("warning", "unseen_characters", title, hint);
     }
@@ -228,11 +230,11 @@ function addPins({ pending, beyond, lost, isUnread, unsavedBecause }: PinsState,
     const changed = of.filter(({ isWithheld }) => !isWithheld);
     const hint = `\`mountaineer tools diff\` shows how; \`mountaineer tools approve --backend ${backend}\` accepts it.`;
     if (changed.length > 0) {
-      const title = `backend ${backend} describes ${whatOf(changed)} otherwise than when they were approved: ${firstOf(changed, toldEntry)}`;
+      const title = `backend ${backend} describes ${whatOf(changed)} otherwise than when they were approved: ${firstOf(changed, entryText)}`;
       add("warning", "tools_changed", title, hint);
     }
     if (withheld.length > 0) {
-      const names = firstOf(withheld, (one) => `${toldEntry(one)} (${one.change})`);
+      const names = firstOf(withheld, (one) => `${entryText(one)} (${one.change})`);
       const title = `${whatOf(withheld)} of backend ${backend} are withheld until you approve them: ${names}`;
       add("warning", "tools_withheld", title, hint);
     }
@@ -245,34 +247,31 @@ function addPins({ pending, beyond, lost, isUnread, unsavedBecause }: PinsState,
   }
 }
 
-/** Tools where they are nothing else, as they mostly are. */
+/** "tools" if the entries are only tools. */
 function whatOf(pending: readonly PendingChange[]): string {
   return pending.every(({ kind }) => kind === "tool") ? "tools" : "things";
 }
 
-/** A tool by its name, anything else after its kind. */
-function toldEntry({ kind, name }: PendingChange): string {
+/** A tool's name; for other kinds, the kind before the name. */
+function entryText({ kind, name }: PendingChange): string {
   return kind === "tool" ? shownName(name) : kind === name ? kind : `${kind} ${shownName(name)}`;
 }
 
-function unseenTold({ kind, name, faults }: UnseenEntry): string {
+function unseenText({ kind, name, faults }: UnseenEntry): string {
   return `${kind} ${shownName(name)} (${faults.slice(0, 1).join("")}${faults.length > 1 ? ", …" : ""})`;
 }
 
-// The standing facts about who comes in, and about what is told of them: keys that cannot be read, a door that is open to
-// everybody, traces that do not arrive.
-
-/** `url` null: it does not listen. */
+/** `url` is null while the gateway does not listen. */
 function addSignIn({ authentication: { signed }, config }: GatewayRules, url: string | null, add: Add): void {
   if (signed !== null) addKeys(signed.keys, add);
   if (url === null || config.incomingAuth.type !== "anonymous") return;
-  // Any program of this machine, of any user, may use everything: worth knowing, and for many as it should be.
+  // Information only: access for every program of every user on this machine is the default, and fine for many.
   const title = "No token is needed: whoever is on this machine may use everything that is served";
   const hint = "mountaineer init --add --token makes one; the command mountaineer mcp needs none.";
   add("info", "auth_open", title, hint);
 }
 
-/** Signed tokens cannot be checked, or only with keys that grow old. */
+/** Signed tokens cannot be checked, or only with outdated keys. */
 function addKeys(keys: KeyState, add: Add): void {
   if (keys.kind === "none") {
     const hint =
@@ -286,7 +285,6 @@ function addKeys(keys: KeyState, add: Add): void {
   }
 }
 
-/** Nobody waits for it, and nobody would miss it. */
 function addTelemetry({ telemetry }: GatewayRules, add: Add): void {
   const failure = telemetry?.failure ?? null;
   if (telemetry === null || failure === null) return;

@@ -1,6 +1,7 @@
-// The gateway's own result of `initialize`. Backends come and go within a session, so it declares what any of them may
-// offer.
+// The gateway's own result of `initialize`. Backends come and go within a session, so it declares the capabilities that
+// any backend may have.
 
+import { memoized } from "../../runtime/memo.ts";
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { BackendInitializeResult } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
@@ -18,7 +19,7 @@ export function gatewayInfo(version: string): JsonObject {
   return { name: "mountaineer", title: "Mountaineer", version };
 }
 
-/** A server, with what it may tell models of itself. */
+/** A server with its approved instructions. */
 export interface IntroducedServer extends BackendInitializeResult {
   readonly instructions: string | null;
 }
@@ -27,7 +28,7 @@ export interface Published {
   readonly catalog: Catalog;
   /** As `ServingSet` has it. */
   readonly passesAll: boolean;
-  /** What the gateway itself has to say; absent: nothing. */
+  /** The gateway's own instructions; absent: none. */
   readonly introduction?: string | null;
 }
 
@@ -37,9 +38,8 @@ export function gatewayInitializeResult(
   { catalog, passesAll, introduction = null }: Published,
   spoken: SpokenVersion = LATEST_VERSION,
 ): JsonObject {
-  const told = joinInstructions(servers, catalog);
-  const instructions =
-    introduction === null || told === null ? (introduction ?? told) : `${introduction}\n\n${told}`;
+  const parts = [introduction, joinInstructions(servers, catalog)].filter((part) => part !== null);
+  const instructions = parts.length === 0 ? null : parts.join("\n\n");
   const extensions = extensionsOf(servers, passesAll, spoken);
   const hasTasks = spoken !== MODERN_VERSION;
   const tasks = hasTasks
@@ -60,10 +60,10 @@ export function gatewayInitializeResult(
   };
 }
 
-/** Extensions that are only members of lists and results, which pass as they are. */
+/** Extensions that only add members to lists and results, which pass unchanged. */
 const SHARED_EXTENSIONS: ReadonlySet<string> = new Set(["io.modelcontextprotocol/ui"]);
 
-/** A sole server's methods pass, and so its extensions; of several, those that need none. */
+/** All extensions of a sole server, since its methods pass; of several servers, only extensions without methods. */
 function extensionsOf(
   servers: readonly BackendInitializeResult[],
   isSole: boolean,
@@ -75,10 +75,10 @@ function extensionsOf(
   const passes = (name: string): boolean =>
     SHARED_EXTENSIONS.has(name) || (isSole && name !== TASKS_EXTENSION && name !== SKILLS_EXTENSION);
   const passed = declared.filter(([name]) => passes(name));
-  // Answered here, for all servers together.
+  // The gateway answers the skills methods for all servers together.
   if (declared.some(([name, settings]) => name === SKILLS_EXTENSION && isJsonObject(settings)))
     passed.push([SKILLS_EXTENSION, directoriesReadBy(servers).length > 0 ? { directoryRead: true } : {}]);
-  // Only between two of this version; requests about a task find the server that has it.
+  // Tasks work only if client and server both speak 2026-07-28; task ids lead requests to the right server.
   const isModern = ({ protocolVersion }: BackendInitializeResult): boolean =>
     protocolVersion === MODERN_VERSION;
   const hasTasks = servers.some((server) => isModern(server) && declaresTasks(server.capabilities));
@@ -86,7 +86,7 @@ function extensionsOf(
   return passed.length === 0 ? null : Object.fromEntries(passed);
 }
 
-/** Those whose servers list what is in a folder. */
+/** Backends whose servers can list folders. */
 export function directoriesReadBy(servers: readonly BackendInitializeResult[]): readonly string[] {
   return servers.flatMap(({ backend, capabilities: { extensions } }) => {
     const skills = isJsonObject(extensions) ? extensions[SKILLS_EXTENSION] : undefined;
@@ -94,63 +94,56 @@ export function directoriesReadBy(servers: readonly BackendInitializeResult[]): 
   });
 }
 
-/** Those whose servers can list their tasks. */
+/** Backends whose servers can list their tasks. */
 export function tasksListedBy(servers: readonly BackendInitializeResult[]): readonly string[] {
   return servers.flatMap(({ backend, capabilities: { tasks } }) =>
     isJsonObject(tasks) && tasks["list"] !== undefined ? [backend] : [],
   );
 }
 
-/** One server's words, with its tools' published names; of several, each under the name of its backend. */
+/** The servers' instructions with published tool names; of several servers, each under the name of its backend. */
 function joinInstructions(servers: readonly IntroducedServer[], catalog: Catalog): string | null {
-  const told = servers.flatMap(({ backend, instructions }) => {
+  const texts = servers.flatMap(({ backend, instructions }) => {
     const seen = withoutUnseen(instructions ?? "");
     return seen === "" ? [] : [{ backend, instructions: publishedInstructions(seen, backend, catalog) }];
   });
-  const [first] = told;
+  const [first] = texts;
   if (first === undefined) return null;
-  if (told.length === 1) return first.instructions;
-  return told.map(({ backend, instructions }) => `${backend}:\n${instructions}`).join("\n\n");
+  if (texts.length === 1) return first.instructions;
+  return texts.map(({ backend, instructions }) => `${backend}:\n${instructions}`).join("\n\n");
 }
 
-// A server's instructions, naming its tools as clients see them. Only what cannot be anything else is replaced: a name in
-// backticks, or one that is no plain word. Whatever else may be meant follows as a list.
+// A server's instructions with the tool names that clients see. A name is replaced only if it is certainly one: in
+// backticks, or not a plain word. Other occurrences are explained in a list at the end.
 
-/** Names that are told at the end; a server may have thousands. */
+/** Bounds that list; a server may have thousands of tools. */
 const MOST_LISTED = 20;
 
-// One catalog serves many clients.
-const known = new WeakMap<Catalog, Map<string, string>>();
+/** Published instructions by backend and original text: one catalog serves many clients. */
+const textsOf = memoized((_: Catalog) => new Map<string, string>());
 
 function publishedInstructions(instructions: string, backend: string, catalog: Catalog): string {
-  let texts = known.get(catalog);
-  if (texts === undefined) {
-    texts = new Map();
-    known.set(catalog, texts);
-  }
+  const texts = textsOf(catalog);
   const key = `${backend}\n${instructions}`;
   let text = texts.get(key);
   if (text === undefined) {
-    text = withPublishedSkills(renamed(instructions, renamedTools(backend, catalog)), backend, catalog);
+    const withTools = renamed(instructions, renamedEntries(catalog.tools, backend));
+    text = withPublishedSkills(withTools, renamedEntries(catalog.skills, backend));
     texts.set(key, text);
   }
   return text;
 }
 
-/** By the server's own name; only those that clients know by another one. */
-function renamedTools(backend: string, { tools }: Catalog): ReadonlyMap<string, string> {
+/** Published names by the server's own names, for entries where the two differ. */
+function renamedEntries(entries: Catalog["tools"], backend: string): ReadonlyMap<string, string> {
   const names = new Map<string, string>();
-  for (const { name, originalName, backend: of } of tools.values()) {
+  for (const { name, originalName, backend: of } of entries.values())
     if (of === backend && name !== originalName) names.set(originalName, name);
-  }
   return names;
 }
 
-/** Names skills by the URIs under which clients read them. */
-function withPublishedSkills(text: string, backend: string, { skills }: Catalog): string {
-  const uris = new Map<string, string>();
-  for (const { name, originalName, backend: of } of skills.values())
-    if (of === backend && name !== originalName) uris.set(originalName, name);
+/** Replaces skills' URIs by the published ones. */
+function withPublishedSkills(text: string, uris: ReadonlyMap<string, string>): string {
   if (uris.size === 0) return text;
   return text.replace(/[a-z][a-z\d+.-]*:\/\/[^\s`"'<>()]+?\/SKILL\.md/gi, (uri) => uris.get(uri) ?? uri);
 }
@@ -158,7 +151,7 @@ function withPublishedSkills(text: string, backend: string, { skills }: Catalog)
 function renamed(instructions: string, names: ReadonlyMap<string, string>): string {
   if (names.size === 0) return instructions;
   const left = new Set<string>();
-  // Whole tokens, as names of tools are written; in backticks also what stands before a parenthesis.
+  // Matches whole tokens that can be tool names; in backticks, also a name before a parenthesis.
   const text = instructions.replace(
     /`([^`\s(]+)(\([^`]*)?`|(?<![\p{L}\p{N}_.-])[\p{L}\p{N}_-]+(?:\.[\p{L}\p{N}_-]+)*/gu,
     (token: string, quoted?: string, call?: string) => {
@@ -179,7 +172,7 @@ function renamed(instructions: string, names: ReadonlyMap<string, string>): stri
   return `${text}\n\n(Names of tools here: ${listed.join(", ")}${more}.)`;
 }
 
-/** It may be a word of the sentence: `read`, `Search`. */
+/** True if the name may also be a word of the sentence: `read`, `Search`. */
 function isPlainWord(name: string): boolean {
   return /^\p{L}\p{Ll}*$/u.test(name);
 }

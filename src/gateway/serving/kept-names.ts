@@ -1,5 +1,5 @@
-// The names that clients have used, whose each is, and the tools that a person has switched off: read at the start, and
-// written as soon as one is new.
+// Names that clients have seen, with their owners, and tools that a person has switched off. Read at the start, written
+// at each change.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import type { Resolved } from "../catalog/catalog.ts";
@@ -8,9 +8,9 @@ import type { GatewayTools } from "../gateway-tools.ts";
 import { KeptValue, type ReadValue } from "../pins/kept-value.ts";
 import { NO_PIN_STORE, type PinStore } from "../pins/pin-store.ts";
 
-/** Of one backend: more of it makes nobody else's forgotten. */
+/** Names kept for one backend, so that one backend cannot displace the others' names. */
 const MOST_OF_BACKEND = 5_000;
-/** Beyond, those of former backends are forgotten. */
+/** Beyond this total, names of unconfigured backends are forgotten. */
 const MOST_NAMES = 20_000;
 const MESSAGES = {
   unread: "the names of tools cannot be read yet",
@@ -19,19 +19,19 @@ const MESSAGES = {
 };
 
 interface NamesOptions extends GatewayTools {
-  /** Absent: nothing is kept beyond this process. */
+  /** Absent: the names are lost with the process. */
   readonly nameStore?: PinStore;
-  /** What is known is another. */
+  /** Called after a switch of tools. */
   readonly onChanged: () => void;
 }
 
 export class KeptNames {
   owners: NameOwners = new Map();
-  /** By `toolKey`. Another object when it is another. */
+  /** Switched-off tools by `toolKey`. A new object after each change. */
   off: ReadonlySet<string> = new Set();
-  /** Why it is not known what was so before; null: it is. Until the next start, or until it can be read. */
+  /** Why the stored names could not be used, until they can or until the next start; null: they could. */
   lost: string | null = null;
-  /** To be loaded before anything is named. */
+  /** Must be loaded before the first catalog is built. */
   readonly kept: KeptValue<Known>;
   readonly #onChanged: () => void;
 
@@ -47,7 +47,7 @@ export class KeptNames {
     });
   }
 
-  /** These are in use from now on. */
+  /** Keeps these names for their owners. */
   use(fresh: NameOwners, isConfigured: (backend: string) => boolean): void {
     const given = new Set([...fresh.values()].map(ownKey));
     const owners = new Map([...this.owners].filter(([, entry]) => !given.has(ownKey(entry))));
@@ -59,7 +59,7 @@ export class KeptNames {
     this.kept.save();
   }
 
-  /** Resolves when it is written. Rejects with `secret_unavailable`: it holds, if at all, until this process ends. */
+  /** Resolves when the switch is on disk. Rejects with `secret_unavailable` if it would at most last until this process ends. */
   async switchTools(tools: readonly Resolved[], on: boolean): Promise<void> {
     const failed = (why: string): MountaineerError =>
       new MountaineerError("secret_unavailable", `what is switched off cannot be kept: ${why}`, {
@@ -87,7 +87,7 @@ export class KeptNames {
       this.owners = new Map([...others, ...owners]);
       this.off = off;
     } else if (read.kind === "lost") {
-      // Whoever wrote it: what is said to be off is off, until it is known, or switched on.
+      // Entries of an untrusted file can only switch tools off, so they hold until a person switches the tools on.
       this.off = new Set([...this.off, ...(read.claimed?.off ?? [])]);
     }
   }
@@ -95,7 +95,7 @@ export class KeptNames {
 
 type Known = Pick<KeptNames, "owners" | "off">;
 
-/** `tool`: as its server calls it. */
+/** `tool`: the server's own name. */
 export function toolKey(backend: string, tool: string): string {
   return JSON.stringify([backend, tool]);
 }
@@ -115,7 +115,7 @@ function plainEntry([key, { kind, backend, plainName }]: readonly [string, Named
   return [key, kind, backend, plainName];
 }
 
-/** Null: it is not of this form. */
+/** null if the value does not have the form of the file. */
 function readKept(value: unknown): Known | null {
   const { version, names, off = [] } = objectOf(value) as Readonly<Record<string, unknown>>;
   if (version !== 1 || !Array.isArray(names) || !Array.isArray(off)) return null;

@@ -1,4 +1,4 @@
-// The requests that the home's owner makes without a connection (`mountaineer call`): all are of one session.
+// Requests of the home's owner without a connection (`mountaineer call`): all belong to one session.
 import { errorText } from "../../runtime/errors.ts";
 import { cancelled } from "../backends/instance/calls.ts";
 import { OWNER_IN_PERSON, OWNER_SESSION_ID } from "../client-port.ts";
@@ -10,7 +10,7 @@ import { LATEST_VERSION } from "../protocol.ts";
 
 const STOPPING = "the gateway is stopping";
 
-/** The session begins with the first request, and ends when it was idle as long as any may be. */
+/** The session begins with the first request, and ends after the idle time of all sessions. */
 export class OwnerCalls {
   readonly #sessions: SessionStore;
   #stopping = false;
@@ -24,12 +24,12 @@ export class OwnerCalls {
     return this.#sessions.inFlight;
   }
 
-  /** Never rejects. The signal takes this request back, and no other. */
+  /** Never rejects. The signal cancels this request only. */
   async ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
     if (this.#stopping) return errorReply(BACKEND_UNAVAILABLE, STOPPING);
     if (signal.aborted) return cancelled();
     const found = this.#sessions.find(OWNER_SESSION_ID, OWNER_IN_PERSON);
-    // Nobody else's has this id.
+    // No other principal has a session with this id.
     const session = found === null || found === "foreign" ? this.#begin() : found;
     this.#lastId += 1;
     const id = this.#lastId;
@@ -42,7 +42,7 @@ export class OwnerCalls {
     signal.addEventListener("abort", cancel);
     const outlet: CallOutlet = {
       congested: null,
-      // There is nobody who could be told or asked anything meanwhile.
+      // The command takes no notices and answers no questions.
       send: () => false,
       answer(_id, reply) {
         signal.removeEventListener("abort", cancel);
@@ -53,13 +53,13 @@ export class OwnerCalls {
     return promise;
   }
 
-  /** Takes no more, waits `graceMs` at most for what is in flight, and ends the session. */
+  /** Refuses new requests, waits at most `graceMs` for those in flight, and ends the session. */
   stop(graceMs: number): Promise<void> {
     this.#stopping = true;
     return this.#sessions.end(graceMs, STOPPING);
   }
 
-  // The gateway is not told that it began: there is no stream on which it could be told of a change.
+  // Does not call the gateway's `opened`: this session has no stream for change notices.
   #begin(): Session {
     return this.#sessions.open({
       id: OWNER_SESSION_ID,

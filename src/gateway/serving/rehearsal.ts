@@ -1,8 +1,7 @@
-// Requests of our own to a gateway that nobody else reaches. The runtime compiles what serves them, so that a daemon that
-// takes over serves its first clients as fast as any.
+// Sends requests of our own through a gateway that nobody else can reach, so that the runtime compiles the code that serves
+// requests. A daemon that takes over then serves its first clients at full speed.
 import { duplexPair } from "node:stream";
 import { text } from "node:stream/consumers";
-import type { ServedBackend } from "../../config/snapshot.ts";
 import { silentLogger } from "../../runtime/log/log.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { OpenLink } from "../backends/links/backend-link.ts";
@@ -10,32 +9,17 @@ import { Listener } from "../front/http/listener.ts";
 import { MCP_PATH } from "../front/http/request.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { META, MODERN_VERSION } from "../protocol.ts";
-import { createGateway, type Gateway } from "./gateway.ts";
+import { defaultBackend } from "./borrowed-backends.ts";
+import { createGateway } from "./gateway.ts";
 import { NO_GATEWAY } from "./gateway-rules.ts";
 
-/** Sessions that begin, call and end. Fewer leave code that is not compiled, more find none. */
+/** Number of sessions and calls. With fewer, some code is not compiled; more compile no further code. */
 const SESSIONS = 40;
 const CALLS_EACH = 4;
 const LONGEST_MS = 2_000;
 const VERSION = "2025-11-25";
 const TOOL = "echo";
-
-const NO_FILTER = { allow: null, deny: [] };
-const OWN_SERVER: ServedBackend = {
-  name: "own",
-  enabled: true,
-  group: null,
-  connection: { type: "stdio", command: "own", args: [], env: {}, cwd: "/" },
-  timeouts: { initMs: 10_000, listMs: 10_000, callMs: 10_000 },
-  filters: { tools: NO_FILTER, resources: NO_FILTER, prompts: NO_FILTER },
-  toolOverrides: {},
-  instances: "shared",
-  replace: "overlap",
-  pin: null,
-  requires: [],
-  unavailableAfterMs: 5_000,
-  whenUnavailable: "hide",
-};
+const OWN_SERVER = defaultBackend("own", { type: "stdio", command: "own", args: [], env: {}, cwd: "/" });
 
 const CALL = { name: TOOL, arguments: { text: "rehearsal" } };
 const INTRODUCTION = {
@@ -49,7 +33,7 @@ const ENVELOPE = {
   [META.clientInfo]: INTRODUCTION.clientInfo,
 };
 
-/** What was asked, and how much of it was answered with a result. */
+/** Number of requests, and of results. */
 interface Rehearsed {
   asked: number;
   answered: number;
@@ -61,12 +45,12 @@ interface Options {
 }
 
 /**
- * Resolves when it is over, or soon after the signal aborts. Nothing of it is seen outside: no address, no process, no
- * file, no log line. Never rejects.
+ * Resolves at the end of the rehearsal, or soon after the signal aborts. It opens no address, starts no process, and
+ * writes no file or log line. Never rejects.
  */
 export async function rehearse(options: Options): Promise<Rehearsed> {
   const done: Rehearsed = { asked: 0, answered: 0 };
-  // A daemon takes over without it, too.
+  // A failed rehearsal must not fail the takeover.
   await rehearseInto(done, options).catch(() => {});
   return done;
 }
@@ -75,98 +59,88 @@ async function rehearseInto(done: Rehearsed, { clock, signal }: Options): Promis
   const logger = silentLogger;
   const nowhere = { environment: {}, redact() {}, announce() {}, version: "1", listens: false };
   await using gateway = createGateway({ clock, logger, ...nowhere }, { openLink: () => openOwnServer });
-  const listener = new Listener({ host: "127.0.0.1", port: 0, handler: gateway.http.handle, clock, logger });
-  const client = new InProcessClient(listener, done);
-  const over = new AbortController();
+  const { handle } = gateway.http;
+  const listener = new Listener({ host: "127.0.0.1", port: 0, handler: handle, clock, logger });
+  const late = new AbortController();
+  const ended = AbortSignal.any([signal, late.signal]);
+  const post: Post = async (headers, message) => {
+    const response = await exchange(listener, "POST", headers, JSON.stringify(message));
+    done.asked++;
+    if (response.includes('"result"')) done.answered++;
+    return response;
+  };
   const play = async (): Promise<void> => {
     await gateway.start({ ...NO_GATEWAY, backends: [OWN_SERVER] });
-    await gateway.pool.settled(over.signal);
-    for (let session = 0; session < SESSIONS && !over.signal.aborted; session++) {
-      await legacySession(client);
-      await modernRequests(client);
-      await lines(gateway, done);
+    await gateway.pool.settled(ended);
+    for (let session = 0; session < SESSIONS && !ended.aborted; session++) {
+      const headers = await legacySession(post);
+      await exchange(listener, "DELETE", headers, "");
+      await modernRequests(post);
+      const lines = [request("initialize", INTRODUCTION), request("tools/list", {}), ...calls()];
+      const [ours, theirs] = duplexPair();
+      gateway.serveLines(theirs);
+      ours.end(lines.map((message, id) => `${JSON.stringify({ ...message, id })}\n`).join(""));
+      done.asked += lines.length;
+      done.answered += (await text(ours)).split('"result"').length - 1;
     }
   };
-  const end = (): void => over.abort();
-  signal.addEventListener("abort", end, { once: true });
-  // A machine that is busy is not made to wait: what is not compiled by then is compiled by clients.
+  // On a busy machine the takeover does not wait for the rest of the rehearsal.
   await settledWithin(
     clock,
     LONGEST_MS,
     play().catch(() => {}),
   );
-  signal.removeEventListener("abort", end);
-  end();
+  late.abort();
   await listener.close(0);
 }
 
-async function legacySession(client: InProcessClient): Promise<void> {
-  const begun = await client.post({}, request("initialize", INTRODUCTION));
+type Headers = Readonly<Record<string, string>>;
+/** Resolves with the whole response, including its head. */
+type Post = (headers: Headers, message: JsonObject) => Promise<string>;
+
+/** Resolves with the session's headers. */
+async function legacySession(post: Post): Promise<Headers> {
+  const begun = await post({}, request("initialize", INTRODUCTION));
   const session = /^mcp-session-id: ([\w-]+)/im.exec(begun)?.[1] ?? "";
   const headers = { "Mcp-Session-Id": session, "MCP-Protocol-Version": VERSION };
-  await client.post(headers, request("tools/list", {}));
-  for (let call = 0; call < CALLS_EACH; call++) await client.post(headers, request("tools/call", CALL));
-  await client.exchange("DELETE", headers, "");
+  await post(headers, request("tools/list", {}));
+  for (const call of calls()) await post(headers, call);
+  return headers;
 }
 
-async function modernRequests(client: InProcessClient): Promise<void> {
+async function modernRequests(post: Post): Promise<void> {
   const ask = (method: string, params: JsonObject): Promise<string> => {
     const headers = { "MCP-Protocol-Version": MODERN_VERSION, "Mcp-Method": method };
     const named = method === "tools/call" ? { ...headers, "Mcp-Name": TOOL } : headers;
-    return client.post(named, request(method, { ...params, _meta: ENVELOPE }));
+    return post(named, request(method, { ...params, _meta: ENVELOPE }));
   };
   await ask("tools/list", {});
   for (let call = 0; call < CALLS_EACH; call++) await ask("tools/call", CALL);
 }
 
-/** As `mountaineer mcp` does. */
-async function lines(gateway: Pick<Gateway, "serveLines">, done: Rehearsed): Promise<void> {
-  const [ours, theirs] = duplexPair();
-  gateway.serveLines(theirs);
-  const calls = Array.from({ length: CALLS_EACH }, () => request("tools/call", CALL));
-  const messages = [request("initialize", INTRODUCTION), request("tools/list", {}), ...calls];
-  ours.end(messages.map((message, id) => `${JSON.stringify({ ...message, id })}\n`).join(""));
-  done.asked += messages.length;
-  done.answered += (await text(ours)).split('"result"').length - 1;
+function calls(): readonly JsonObject[] {
+  return Array.from({ length: CALLS_EACH }, () => request("tools/call", CALL));
 }
 
 function request(method: string, params: JsonObject): JsonObject {
   return { jsonrpc: "2.0", id: 1, method, params };
 }
 
-/** Comes to a listener without a socket, each time anew. */
-class InProcessClient {
-  readonly #listener: Listener;
-  readonly #done: Rehearsed;
-
-  constructor(listener: Listener, done: Rehearsed) {
-    this.#listener = listener;
-    this.#done = done;
-  }
-
-  async post(headers: Readonly<Record<string, string>>, message: JsonObject): Promise<string> {
-    const response = await this.exchange("POST", headers, JSON.stringify(message));
-    this.#done.asked++;
-    if (response.includes('"result"')) this.#done.answered++;
-    return response;
-  }
-
-  /** The whole response, with its head. */
-  exchange(method: string, headers: Readonly<Record<string, string>>, body: string): Promise<string> {
-    const [ours, theirs] = duplexPair();
-    this.#listener.serve(theirs);
-    const head = {
-      Host: "127.0.0.1",
-      Connection: "close",
-      Accept: "application/json, text/event-stream",
-      "Content-Type": "application/json",
-      "Content-Length": String(Buffer.byteLength(body)),
-      ...headers,
-    };
-    const named = Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`);
-    ours.write(`${method} ${MCP_PATH} HTTP/1.1\r\n${named.join("")}\r\n${body}`);
-    return text(ours);
-  }
+/** One HTTP request to the listener, over a pair of streams instead of a socket. */
+function exchange(listener: Listener, method: string, headers: Headers, body: string): Promise<string> {
+  const [ours, theirs] = duplexPair();
+  listener.serve(theirs);
+  const head = {
+    Host: "127.0.0.1",
+    Connection: "close",
+    Accept: "application/json, text/event-stream",
+    "Content-Type": "application/json",
+    "Content-Length": String(Buffer.byteLength(body)),
+    ...headers,
+  };
+  const named = Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`);
+  ours.write(`${method} ${MCP_PATH} HTTP/1.1\r\n${named.join("")}\r\n${body}`);
+  return text(ours);
 }
 
 /** A server without a process. */

@@ -1,5 +1,5 @@
-// Which part of everything a client is served, and whether its tools are listed: by the group at whose address it came
-// in, and by the first profile that fits it.
+// The part of the catalog that a client is served, and whether its tools are listed: chosen by the group whose address it
+// uses, and by the first profile that matches.
 import { isDeepStrictEqual } from "node:util";
 import type { GroupConfig, ProfileConfig } from "../../config/snapshot.ts";
 import { compileGlobs } from "../catalog/glob.ts";
@@ -9,11 +9,11 @@ import type { ServedClient } from "../middleware/middleware.ts";
 import type { GatewayConfig } from "./gateway-contract.ts";
 
 export interface Selection {
-  /** Equal for clients that are served the same. */
+  /** Equal for clients with the same selection. */
   readonly key: string;
-  /** What it is served must be in each of these, and there in one; none: it is served everything. */
+  /** An entry is served if each list has a part that contains it. Empty: everything is served. */
   readonly parts: readonly (readonly CatalogPart[])[];
-  /** Its tools are not all listed. */
+  /** The client searches tools instead of listing all. */
   readonly isOptimized: boolean;
 }
 
@@ -29,7 +29,7 @@ export function isSameSelection(one: SelectionConfig, other: SelectionConfig): b
   return isDeepStrictEqual(parts(one), parts(other));
 }
 
-/** Whether tools are found instead of listed for any client. */
+/** Whether any client searches tools instead of listing all. */
 export function mayOptimize({
   optimizer,
   profiles,
@@ -37,7 +37,7 @@ export function mayOptimize({
   return optimizer.enabled || profiles.some(({ optimizer: on }) => on === true);
 }
 
-/** What another machine is served of one exported backend: no group of the file can have such a name. */
+/** The group with one exported backend, for other machines. No configured group can have this name. */
 export function exportGroup(backend: string): string {
   return `fleet/${backend}`;
 }
@@ -54,20 +54,19 @@ export function createSelections({ optimizer, groups, profiles, exports = [] }: 
     parts: [...(group === null ? [] : [ofNames([group])]), ...(wanted === null ? [] : [ofNames(wanted)])],
     isOptimized,
   });
-  /** Of each group that there is, where no profile fits: each request of another machine asks for one. */
+  /** Selections without a profile, computed once, as each request of another machine needs one. */
   const ofGroups = new Map([...parts.keys()].map((group) => [group, make(group, null, false)]));
   return {
-    /** Any client may find tools instead of listing them. */
     mayOptimize: mayOptimize({ optimizer, profiles }),
     keeps: compileGlobs(optimizer.keepTools),
     hasGroup: (name: string): boolean => groups.some((group) => group.name === name),
-    /** Null: everything, as it is. */
+    /** null: the whole catalog, with all tools listed. */
     of({ principal, group, clientInfo }: ServedClient): Selection | null {
-      // A person who names a tool on the command line means that one.
+      // `mountaineer call` may use every tool by name.
       if (principal.isPerson === true || (group === null && isPlain)) return null;
-      const place = compiled.findIndex((profile) => profile.fits(principal, clientInfo["name"]));
-      const profile = profiles[place];
-      // A machine publishes all of it anew.
+      const matching = compiled.findIndex((profile) => profile.fits(principal, clientInfo["name"]));
+      const profile = profiles[matching];
+      // A borrowing machine needs all tools: it publishes them itself.
       const isOptimized = principal.kind !== "machine" && (profile?.optimizer ?? optimizer.enabled);
       const wanted = profile?.groups ?? null;
       if (group === null && wanted === null && !isOptimized) return null;

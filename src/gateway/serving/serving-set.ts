@@ -1,5 +1,4 @@
 // Builds the serving set: one immutable object with the catalog, the authentication and the chain.
-import { hash } from "node:crypto";
 import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { backendsIn, partOfCatalog, wholeBackendsIn, withoutTools } from "../catalog/part-of-catalog.ts";
@@ -35,30 +34,30 @@ export interface ServingSetOptions extends GatewayTools {
   /** null: off. The file outlives this set. */
   readonly audit: { readonly config: AuditConfig; write(record: AuditRecord): void } | null;
   readonly services: RoutingServices;
-  /** Names of the backends that are configured and enabled. */
+  /** Names of the enabled backends. */
   readonly backends: readonly string[];
-  /** How long a call of each may take, ms; absent: 60 s. */
+  /** Timeout of calls by backend, ms; absent: 60 s. */
   readonly callMs?: ReadonlyMap<string, number>;
-  /** Takes registered secrets out of a text. */
+  /** Removes registered secrets from a text. */
   readonly clean: (text: string) => string;
   /** null: off. */
   readonly limits?: LimitParts | null;
-  /** Telemetry: what comes between limits and audit, from the outside in. */
+  /** Telemetry's middleware between limits and audit, from the outside in. */
   readonly between?: readonly Middleware[];
-  /** Which part of it which client is served; absent: everybody everything. */
+  /** Which part of the catalog each client is served; absent: everything. */
   readonly selections?: Selections;
-  /** For clients whose tools are not all listed; absent: there are none. */
+  /** The gateway's tools for clients that search tools instead of listing all; absent: no client does. */
   readonly ownTools?: OwnTools;
-  /** Told of each request and its answer; absent: nobody asks. */
+  /** Called with each request and its reply. */
   readonly answered?: (request: GatewayRequest, reply: Reply) => void;
 }
 
-/** Of 2026-07-28. */
+/** Methods about tasks of 2026-07-28. */
 const ABOUT_TASKS: ReadonlySet<string> = new Set(["tasks/get", "tasks/update", "tasks/cancel", WATCH_TASK]);
 
 const DEFAULT_CALL_MS = 60_000;
 
-/** Cheap: views and digests are computed when first asked for, the chain once for each part that clients are served. */
+/** Cheap: views and digests are computed on first use, and the chain once per selection. */
 export function buildServingSet(options: ServingSetOptions): ServingSet {
   const { authorization, audit, clock, clean, selections } = options;
   const compiled: Compiled = {
@@ -90,11 +89,11 @@ interface Compiled {
 }
 
 interface PartOptions extends ServingSetOptions {
-  /** Its catalog has not all that is published. */
+  /** The catalog is only a part of everything published. */
   readonly isPart: boolean;
-  /** What stands for the tools that are not listed; null: all are. */
+  /** The gateway's tools that replace the unlisted ones; null: all tools are listed. */
   readonly own: OwnTools | null;
-  /** The only backend, if everything of it is in this part; null: there are others, or not all. */
+  /** The only backend, if this part has all of it; else null. */
   readonly sole: string | null;
 }
 
@@ -103,7 +102,7 @@ function soleOf(backends: readonly string[], isWhole: (backend: string) => boole
   return only !== null && others.length === 0 && isWhole(only) ? only : null;
 }
 
-/** What of everything such clients are served. */
+/** The options restricted to one selection. */
 function partOf(options: ServingSetOptions, { parts, isOptimized }: Selection): PartOptions {
   const { catalog, away, services, backends, ownTools = null } = options;
   const own = isOptimized ? ownTools : null;
@@ -164,7 +163,7 @@ function oneSet(
       const entry = catalog.tools.has(name) ? undefined : away?.tools.get(name);
       if (away === null || entry === undefined) return null;
       if (policies === null) return entry.backend;
-      // Whoever may not call it must not learn by waiting that it is there.
+      // A client without permission must not learn from a waiting call that the tool exists.
       const isPermitted = isTargetPermitted(policies, away, principal, { kind: "tool", name }, "tools/call");
       return isPermitted ? entry.backend : null;
     },
@@ -176,7 +175,6 @@ function oneSet(
     viewFor: createViews({
       catalog,
       rights: policies,
-      hash: (text) => hash("sha256", text, "base64url"),
       isPart,
       listed:
         own === null ? null : { own: own.definitions, keeps: (name) => selections?.keeps(name) === true },
@@ -187,7 +185,7 @@ function oneSet(
       return isTargetPermitted(policies, catalog, principal, target, "resources/read");
     },
     mayBeNotified(principal, uri) {
-      // What cannot be read: that of a backend outside of this part, and what the filters leave of none.
+      // No notice about a resource that this client cannot read: outside of its part, or withheld by filters.
       if (catalog.isElsewhere?.(uri) === true) return false;
       const isKnown = catalog.appPages.has(uri) || catalog.resourceReach.some((reach) => reach.permits(uri));
       if (!isKnown) return false;
@@ -222,7 +220,7 @@ function oneSet(
   };
 }
 
-/** Off where no policy could ask for a scope. */
+/** Without signed tokens or policies, no scope can be missing. */
 function stepUp(
   { authentication: { signed }, authorization, catalog, scopes = {} }: ServingSetOptions,
   policies: Policies | null,
@@ -232,7 +230,7 @@ function stepUp(
   return createStepUp({ policies, authorization, catalog, scopes, scopesOf });
 }
 
-// Which scope a token lacks for a request: what the policies forbid, and would allow with one more scope.
+// Step-up authorization: finds the scope with which the policies would allow a request that they forbid now.
 
 const SCOPE_ROLE = /^scope:([^*?[\]{}]+)$/;
 const LACKING = "the token lacks a scope that is needed for this";
@@ -243,7 +241,7 @@ interface StepUpOptions {
   readonly catalog: Catalog;
   /** The roles that each scope gives. */
   readonly scopes: Readonly<Record<string, readonly string[]>>;
-  /** null: it has no signed token. */
+  /** The scopes of the principal's signed token; null: it has none. */
   readonly scopesOf: (principal: Principal) => readonly string[] | null;
 }
 
@@ -261,7 +259,7 @@ function createStepUp(options: StepUpOptions): ServingSet["missingScope"] {
       const given = Object.hasOwn(scopes, scope) ? (scopes[scope] ?? []) : [];
       const roles = [...principal.roles, `scope:${scope}`, ...given];
       if (own.includes(scope) || !isPermitted({ ...principal, roles })) continue;
-      // What it has already, too: a client that asks for the new one alone would lose the others.
+      // With the scopes it has: a client that requests only the new one would lose the others.
       const scopesNeeded = [...own.filter((one) => known.has(one)), scope].join(" ");
       return { ok: false, status: 403, error: "insufficient_scope", reason: LACKING, scope: scopesNeeded };
     }
@@ -269,7 +267,7 @@ function createStepUp(options: StepUpOptions): ServingSet["missingScope"] {
   };
 }
 
-/** Those that a policy names in full. */
+/** The scopes that a policy names in full, without a glob. */
 function scopesInPolicies({ policies }: AuthorizationConfig): string[] {
   return policies.flatMap(({ roles }) => (roles ?? []).flatMap((role) => SCOPE_ROLE.exec(role)?.[1] ?? []));
 }

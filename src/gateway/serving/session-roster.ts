@@ -1,4 +1,4 @@
-// The client sessions, each of which is told what concerns it: changed lists, and logs it asked for.
+// The client sessions: sends each the notices of changed lists, and the log messages it asked for.
 
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { resolveServed } from "../catalog/resolve.ts";
@@ -13,11 +13,11 @@ import { isLogLevel, LIST_KINDS, LOG_LEVELS, type McpLogLevel, MODERN_VERSION } 
 const UNSEEN: ListsSeen = { tools: "", resources: "", prompts: "" };
 
 export class SessionRoster {
-  /** Each with the lists that it may know: those of when it came, or that it was told of last. */
+  /** Each session with the lists at its begin or at its last change notice. */
   readonly #sessions = new Map<SessionPort, ListsSeen>();
-  /** Of requests without a session: each asks for a level while it lasts. */
+  /** Log levels of requests without a session, while these last. */
   readonly #levels = new Set<{ readonly logLevel: McpLogLevel }>();
-  /** Those that are told of no list before `release`. */
+  /** Sessions that get no change notices before `release`. */
   readonly #held = new Set<SessionPort>();
 
   get size(): number {
@@ -28,7 +28,7 @@ export class SessionRoster {
     this.#sessions.set(session, viewOf(session, session.principal, served).digests);
   }
 
-  /** A session that was told of these lists last; what differs from them it is told of at `release`. */
+  /** Adds a session that knows these lists; `release` notifies it of their changes. */
   resume(session: SessionPort, lists: ListsSeen): void {
     this.#sessions.set(session, lists);
     this.#held.add(session);
@@ -53,7 +53,7 @@ export class SessionRoster {
     this.#held.delete(session);
   }
 
-  /** Tells each session once for each kind of list that it now sees differently; ends it if its token was taken back. */
+  /** Notifies each session of the kinds of lists that changed for it; ends sessions whose token was withdrawn. */
   notifyChanges(served: ServingSet): void {
     for (const [session, was] of [...this.#sessions]) {
       if (served.isWithdrawn(session.principal)) {
@@ -63,12 +63,12 @@ export class SessionRoster {
       const principal = served.refresh(session.principal);
       session.admit(principal !== null);
       if (principal !== null) this.#compare(session, was, viewOf(session, principal, served));
-      // Not let in as who it was: its next request tells who it is, or gets a 401. A copy keeps no catalog alive.
+      // The next request authenticates the client anew, or gets a 401. The copy keeps no catalog alive.
       else this.#sessions.set(session, { ...was });
     }
   }
 
-  /** A request showed that it is another than was known, or has other roles: its lists may be others. */
+  /** A request came with another principal or other roles, so the session's lists may have changed. */
   identified(session: SessionPort, served: ServingSet): void {
     const was = this.#sessions.get(session);
     if (was !== undefined) this.#compare(session, was, viewOf(session, session.principal, served));
@@ -78,14 +78,14 @@ export class SessionRoster {
     for (const session of this.#sessions.keys()) if (session === client) session.setLogLevel(level);
   }
 
-  /** Until what it returns is called. */
+  /** Returns the function that takes the level back. */
   logAt(logLevel: McpLogLevel): () => void {
     const one = { logLevel };
     this.#levels.add(one);
     return () => void this.#levels.delete(one);
   }
 
-  /** The lowest that is asked for; null: none is. */
+  /** The lowest requested level; null: none. */
   get lowestLogLevel(): McpLogLevel | null {
     let lowest: McpLogLevel | null = null;
     for (const { logLevel } of [...this.#levels, ...this.#sessions.keys()]) {
@@ -94,7 +94,7 @@ export class SessionRoster {
     return lowest;
   }
 
-  /** A log message that belongs to no call goes to those that asked for its level and see anything of the backend. */
+  /** Sends a log message outside of any call to the sessions that asked for its level and see an entry of the backend. */
   emitLog(params: JsonObject, backend: string, served: ServingSet): void {
     const { level } = params;
     if (!isLogLevel(level)) return;
@@ -114,7 +114,7 @@ export class SessionRoster {
   }
 }
 
-/** What that session sees, as a principal that may have other roles by now. */
+/** `principal`: the session's, refreshed, as its roles may have changed. */
 function viewOf({ group, clientInfo }: SessionPort, principal: Principal, served: ServingSet): CatalogView {
   return served.forClient({ principal, group, clientInfo }).viewFor(principal);
 }
@@ -123,11 +123,11 @@ function rank(level: McpLogLevel): number {
   return LOG_LEVELS.indexOf(level);
 }
 
-// A session that is older than a restart knows tools whose backends may not have started yet. Until each backend's first
-// attempt is over, such a session hears of no changed list, and what it asks for waits. Every session waits for a tool that
-// is remembered of a backend which is about to list its tools.
+// Resumed sessions know tools whose backends may not have started yet. Until each backend's first attempt is over, they
+// get no change notices, and their requests wait. Calls of every session wait for a remembered tool whose backend is about
+// to list its tools.
 
-/** What starts slower than this is told of later, ms. */
+/** Longest wait for the first lists, ms. */
 const FIRST_LISTS_MS = 5_000;
 
 type Asked = Parameters<FrontGateway["awaited"]>[1];
@@ -140,15 +140,15 @@ interface ResumedOptions {
   readonly runsElsewhere?: (() => boolean) | undefined;
   /** Resolves when no backend is in its first attempt any more, or the signal aborts. */
   readonly settled: (signal: AbortSignal) => Promise<void>;
-  /** It has listed nothing yet, and is about to. */
+  /** Whether the backend's first list is still to come. */
   readonly isComing: (backend: string) => boolean;
-  /** Resolves when that has ended, one way or the other, or takes longer than a call may wait. */
+  /** Resolves when the backend has listed its tools or failed, or after a call's longest wait. */
   readonly firstList: (backend: string) => Promise<void>;
 }
 
 export class ResumedSessions implements Disposable {
   readonly #options: ResumedOptions;
-  /** Requests that wait: what each is about, and its start. */
+  /** Waiting requests. */
   readonly #waiting = new Set<{ readonly isThere: () => boolean; readonly start: () => void }>();
   readonly #ended = new AbortController();
   #stage: "idle" | "starting" | "over" = "idle";
@@ -158,7 +158,7 @@ export class ResumedSessions implements Disposable {
     this.#options = options;
   }
 
-  /** The backends start now. Again: nothing. */
+  /** The backends start now. Only the first call has an effect. */
   begin(): void {
     if (this.#stage !== "idle") return;
     this.#stage = "starting";
@@ -169,7 +169,7 @@ export class ResumedSessions implements Disposable {
   #wait(): void {
     const { clock, runsElsewhere } = this.#options;
     this.#limit = clock.setTimer(FIRST_LISTS_MS, () => {
-      // What may not start yet is not slow.
+      // While the previous daemon runs backends that cannot run twice, waiting for them is no slowness.
       if (runsElsewhere?.() === true) this.#wait();
       else this.#end();
     });
@@ -181,11 +181,11 @@ export class ResumedSessions implements Disposable {
     if (this.#stage !== "starting") roster.release(served());
   }
 
-  /** When what it asks for is there, or will not come; null: at once. */
+  /** Resolves when the requested entry is served, or will not be; null: the request need not wait. */
   awaited(session: SessionPort, { method, params }: Asked): Promise<void> | null {
     const { roster } = this.#options;
     const served = (): ServingSet => this.#options.served().forClient(session);
-    // A client without a session may have been here before the restart, too.
+    // A client without a session may also know tools from before the restart.
     const mayKnow = session.protocolVersion === MODERN_VERSION || roster.isHeld(session);
     const isHeld = this.#stage === "starting" && mayKnow;
     if (!isHeld && served().away === null) return null;
@@ -199,7 +199,7 @@ export class ResumedSessions implements Disposable {
     return comes === null ? firstList() : comes.then(() => firstList() ?? undefined);
   }
 
-  /** Something else is served. */
+  /** To be called after each swap of the serving set: starts the requests that need not wait any more. */
   look(): void {
     for (const one of this.#waiting) {
       if (this.#stage === "starting" && !one.isThere()) continue;
@@ -212,7 +212,7 @@ export class ResumedSessions implements Disposable {
     this.#end();
   }
 
-  /** When a session that is held may ask for it; null target: a list. */
+  /** Resolves when a held session's request may start; null: now. `target` is null for a list. */
   #release(session: SessionPort, target: RequestTarget | null): Promise<void> | null {
     const served = (): ServingSet => this.#options.served().forClient(session);
     const isThere = (): boolean =>
@@ -225,7 +225,7 @@ export class ResumedSessions implements Disposable {
     return promise;
   }
 
-  /** The backend that is remembered to have it, and is about to list it; null: there is none. */
+  /** The backend that had this tool and is about to list its tools; null: none. */
   #comingFrom(session: SessionPort, target: RequestTarget | null): string | null {
     if (target?.kind !== "tool") return null;
     const { served, isComing } = this.#options;

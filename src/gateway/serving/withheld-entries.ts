@@ -1,4 +1,4 @@
-// What backends offer and clients do not get, each with the reason. Pure.
+// Entries that backends offer and clients do not get, each with the reason. Pure.
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import { namedEntries } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
@@ -8,22 +8,22 @@ import type { PinsState } from "../pins/pins.ts";
 export interface WithheldEntry {
   readonly backend: string;
   readonly kind: ShownKind;
-  /** The server's own name of it, without characters that nobody sees; of a collision, and of a tool that is off, the published one. */
+  /** The server's name without invisible characters; for collisions and switched-off tools, the published name. */
   readonly name: string;
   readonly reason: "filter" | "approval" | "collision" | "share" | "off";
   readonly why: string;
 }
 
 interface Offered {
-  /** What pins leave of the backends' lists. */
+  /** The backends' lists without the entries that pins withhold. */
   readonly sources: readonly CatalogSource[];
   readonly catalog: Pick<Catalog, "collisions" | "off">;
   readonly pending: PinsState["pending"];
-  /** Of backends whose share is away. */
+  /** Lists of backends whose share is away. */
   readonly hidden: readonly CatalogSource[];
 }
 
-/** In the order: what is off, filters, approvals, collisions, shares; within each by backend. */
+/** In this order: switched off, filters, approvals, collisions, shares; within each by backend. */
 export function withheldEntries({ sources, catalog, pending, hidden }: Offered): readonly WithheldEntry[] {
   const off = [...catalog.off.values()].map(({ backend, name }) =>
     withheld(backend, "tool", name, "off", "you have switched it off"),
