@@ -7,16 +7,16 @@ import { systemClock } from "../runtime/time/clock.ts";
 import type { LiveOptions } from "./live/live.ts";
 import { openStage, type Stage, type StageOptions } from "./stage/stage.ts";
 import { storySteps } from "./story/story.ts";
-import { StoryFailure } from "./story/story-checks.ts";
+import { type Step, StoryFailure } from "./story/story-checks.ts";
 
 interface DemoOptions extends Omit<StageOptions, "carry"> {
-  /** null: no view; the story is played. */
+  /** null: without a terminal view; the scripted story is played instead. */
   readonly view: Pick<LiveOptions, "style" | "yieldInterrupts"> | null;
   readonly style: TerminalStyle;
   readonly print: (text: string) => void;
 }
 
-/** After the view, for whoever liked it. */
+/** Printed after the view. */
 const NEXT = `
 next: mountaineer init     asks what you have: a NAS, MCP servers, or both
       mountaineer up       keeps it all up from then on
@@ -24,12 +24,12 @@ next: mountaineer init     asks what you have: a NAS, MCP servers, or both
 `;
 
 /**
- * Resolves with the exit code: 0, 1 when the story did not go as told. Rejects with
- * `driver_unavailable` when real SMB was asked for and cannot be had, and with `aborted`. Nothing is left then.
+ * Resolves with the exit code: 0, or 1 when a step of the story failed. Rejects with `driver_unavailable` when real SMB is
+ * asked for and not available, and with `aborted`. In all cases nothing of the demo is left.
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const { program, keeper, driver, view, style, print, signal } = options;
-  // The story begins with what each route's own mount does; by hand the first thing is the mount that stays.
+  // The story begins with a mount per route and shows carrying later; the view shows carrying from the start.
   const carry = view === null ? "off" : "auto";
   const stage = await openStage({ program, keeper, driver, carry, signal });
   try {
@@ -42,7 +42,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     }
     return (await playScript(stage, { style, print, signal })) ? 0 : 1;
   } catch (error) {
-    // What was cancelled by the signal is not reported.
+    // After a cancellation, reports the signal's reason and not the failures that followed from it.
     signal.throwIfAborted();
     throw error;
   } finally {
@@ -51,82 +51,72 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 }
 
 function introduction({ nas, insteadBecause, layout }: Stage, { paint }: TerminalStyle): string {
-  const what =
-    nas.driver === "smb"
-      ? "real SMB: smbd on this machine, mounted by rclone through FUSE"
-      : "plain folders (driver local): a pulled cable is a folder renamed away";
-  const why =
-    insteadBecause === null
-      ? []
-      : [`  ${paint.yellow(`not real SMB, because: ${harmless(insteadBecause)}`)}`];
-  return [
+  const lines = [
     paint.bold("Mountaineer demo"),
-    `  ${what}`,
-    ...why,
+    nas.driver === "smb"
+      ? "  real SMB: smbd on this machine, mounted by rclone through FUSE"
+      : "  plain folders (driver local): a pulled cable is a folder renamed away",
+    insteadBecause && `  ${paint.yellow(`not real SMB, because: ${harmless(insteadBecause)}`)}`,
     `  everything is in ${harmless(layout.folder)}`,
-    "",
-    "",
-  ].join("\n");
+  ];
+  return `${lines.filter((line) => line !== null).join("\n")}\n\n`;
 }
-
-// Plays the story: prints a line with the time for each step, and says at the end whether all went well.
 
 type ScriptOptions = Pick<DemoOptions, "style" | "print" | "signal">;
 
 const LOG_LINES_SHOWN = 30;
 
-/** Plays on `stage`, disposes it, and resolves with whether everything was so. Rejects with `aborted`. */
+/**
+ * Plays the story, with a line and its time for each step. Disposes `stage`. Resolves with true if all steps, and clearing
+ * up, succeeded. Rejects with `aborted`.
+ */
 async function playScript(stage: Stage, { style, print, signal }: ScriptOptions): Promise<boolean> {
   const { paint } = style;
   const startedAtMs = systemClock.monotonicMs();
+  const secondsSince = (fromMs: number): string =>
+    `${((systemClock.monotonicMs() - fromMs) / 1000).toFixed(1)} s`;
   const steps = storySteps(stage, signal);
   const width = Math.max(...steps.map(({ title }) => title.length));
-  const tell = (ok: boolean, title: string, fromMs: number, text: string): void => {
-    const mark = ok ? paint.green(paint.symbols.good) : paint.red(paint.symbols.bad);
-    const took = `${((systemClock.monotonicMs() - fromMs) / 1000).toFixed(1)} s`.padStart(7);
-    print(`${mark} ${paint.dim(took)}  ${title.padEnd(width)}  ${harmless(text)}\n`);
+  const succeeds = async ({ title, play }: Step): Promise<boolean> => {
+    const fromMs = systemClock.monotonicMs();
+    const report = (mark: string, text: string): void => {
+      const took = secondsSince(fromMs).padStart(7);
+      print(`${mark} ${paint.dim(took)}  ${title.padEnd(width)}  ${harmless(text)}\n`);
+    };
+    try {
+      report(paint.green(paint.symbols.good), await play());
+      return true;
+    } catch (error) {
+      const isExpected =
+        error instanceof StoryFailure || (error instanceof MountaineerError && error.code !== "aborted");
+      if (!isExpected) throw error;
+      report(paint.red(paint.symbols.bad), error.message);
+      return false;
+    }
   };
   let played = 0;
-  for (const { title, play } of steps) {
-    const fromMs = systemClock.monotonicMs();
-    try {
-      tell(true, title, fromMs, await play());
-      played++;
-    } catch (error) {
-      const known =
-        error instanceof StoryFailure || (error instanceof MountaineerError && error.code !== "aborted");
-      if (!known) throw error;
-      tell(false, title, fromMs, error.message);
+  for (const step of steps) {
+    if (!(await succeeds(step))) {
       print(await logEnd(stage, style));
       break;
     }
+    played++;
   }
-  const cleared = await clear(stage, tell);
-  const failed = steps.length - played + (cleared ? 0 : 1);
-  const total = `${((systemClock.monotonicMs() - startedAtMs) / 1000).toFixed(1)} s`;
+  const isCleared = await succeeds({
+    title: "clean up",
+    async play() {
+      await stage[Symbol.asyncDispose]();
+      return "no process, no mount and no temporary folder is left";
+    },
+  });
+  const isWhole = isCleared && played === steps.length;
   const all = steps.length + 1;
   print(
-    failed === 0
-      ? `${paint.green(`all ${all} steps went as told`)}, in ${total}\n`
-      : `${paint.red(`the story ended at step ${played + 1} of ${all}`)}, after ${total}\n`,
+    isWhole
+      ? `${paint.green(`all ${all} steps went as told`)}, in ${secondsSince(startedAtMs)}\n`
+      : `${paint.red(`the story ended at step ${played + 1} of ${all}`)}, after ${secondsSince(startedAtMs)}\n`,
   );
-  return failed === 0;
-}
-
-type Tell = (ok: boolean, title: string, fromMs: number, text: string) => void;
-
-async function clear(stage: Stage, tell: Tell): Promise<boolean> {
-  const title = "clean up";
-  const fromMs = systemClock.monotonicMs();
-  try {
-    await stage[Symbol.asyncDispose]();
-  } catch (error) {
-    if (!(error instanceof MountaineerError)) throw error;
-    tell(false, title, fromMs, error.message);
-    return false;
-  }
-  tell(true, title, fromMs, "no process, no mount and no temporary folder is left");
-  return true;
+  return isWhole;
 }
 
 async function logEnd({ layout }: Stage, { paint }: TerminalStyle): Promise<string> {
@@ -135,8 +125,7 @@ async function logEnd({ layout }: Stage, { paint }: TerminalStyle): Promise<stri
   return `\nThe end of the daemon's log:\n${lines.map((line) => `  ${paint.dim(harmless(line))}\n`).join("")}\n`;
 }
 
-// What the demo knows of its terminal; the command line provides it.
-
+/** The command line's knowledge of the terminal. */
 interface TerminalStyle {
   readonly unicode: boolean;
   readonly paint: Paint;

@@ -1,4 +1,4 @@
-// Runs the live view over the demo's home, with a strip of its cables: looks at the share all the time, and acts on keys.
+// Runs the TUI on the demo's home, with a strip of cables above it: polls the share, and acts on keys.
 import type { RouteName, ShareStatus } from "../../api/contract.ts";
 import { ROUTE_LABELS, type Tone, type Words } from "../../api/words/words.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -21,7 +21,7 @@ const READ_EVERY_MS = 500;
 /** Pause between reads while the demo measures how long the share is away. */
 const READ_AGAIN_MS = 5;
 const READ_WITHIN_MS = 3_000;
-/** A read that takes longer is shown as one that waits. */
+/** The strip shows a read or a copy as waiting after this time. */
 const WAITS_FROM_MS = 300;
 
 /** Resolves when the person quits. Rejects with the signal's reason. */
@@ -42,7 +42,7 @@ export async function playLive(
     draw();
   };
   const act = (what: () => Promise<void>): void => {
-    // One after the other, in the order of the keys.
+    // Actions run one after the other, in the order of the keys.
     acting = acting.then(async () => {
       if (ending.aborted) return;
       try {
@@ -55,14 +55,14 @@ export async function playLive(
     });
     acting.catch((error: unknown) => failed.abort(error));
   };
-  const every = async (pauseMs: () => number, look: () => Promise<void>): Promise<void> => {
+  const poll = async (pauseMs: () => number, look: () => Promise<void>): Promise<void> => {
     while (!ending.aborted) {
       await look();
       draw();
       await systemClock.sleep(pauseMs(), ending);
     }
   };
-  const play = createPlay({ stage, ending, share: () => share, tell });
+  const play = createPlay(stage, ending, () => share, tell);
   const strip = {
     changes,
     draw: (view: Parameters<typeof stripLines>[1]) =>
@@ -74,10 +74,10 @@ export async function playLive(
       else if (key === "4") act(play.toggleCarry);
     },
   };
-  const look = async (): Promise<void> => {
+  const follow = async (): Promise<void> => {
     await stage.startMonitor();
     await Promise.all([
-      every(
+      poll(
         () => STATUS_EVERY_MS,
         async () => {
           share = await stage.share();
@@ -86,12 +86,12 @@ export async function playLive(
             tell(`the daemon has ended; ${stage.layout.daemonOutput} says why`, "bad");
         },
       ),
-      every(() => (play.cutAtMs === null ? READ_EVERY_MS : READ_AGAIN_MS), play.readAgain),
+      poll(() => (play.cutAtMs === null ? READ_EVERY_MS : READ_AGAIN_MS), play.readAgain),
     ]);
   };
   try {
     signal.throwIfAborted();
-    look().catch((error: unknown) => {
+    follow().catch((error: unknown) => {
       if (!ending.aborted) failed.abort(error);
     });
     const shown = { home: stage.layout.home, configPath: null, endpoint: null, screen: null };
@@ -106,118 +106,106 @@ export async function playLive(
 
 function stripState(
   { nas, layout }: Stage,
-  play: ReturnType<typeof createPlay>,
+  { readingSinceMs, reading, copied, holder }: ReturnType<typeof createPlay>,
   seen: Pick<StripState, "share" | "notice">,
 ): StripState {
-  const waitingMs = play.readingSinceMs === null ? 0 : systemClock.monotonicMs() - play.readingSinceMs;
   return {
     ...seen,
     driver: nas.driver,
     plugged: { tb: nas.cables.tb.plugged, fallback: nas.cables.fallback.plugged },
     addresses: { tb: nas.cables.tb.address, fallback: nas.cables.fallback.address },
     stablePath: layout.stablePath,
-    reading: play.reading,
-    copy: play.copied(),
-    waitingMs: waitingMs < WAITS_FROM_MS ? null : waitingMs,
-    heldBy: play.holder === null || play.holder.ended ? null : play.holder.pid,
+    reading,
+    copy: copied(),
+    waitingMs: readingSinceMs === null ? null : waitedSince(readingSinceMs),
+    heldBy: holder === null || holder.ended ? null : holder.pid,
   };
 }
 
-interface PlayParts {
-  readonly stage: Stage;
-  readonly ending: AbortSignal;
-  readonly share: () => ShareStatus | null;
-  readonly tell: (text: string, tone?: Tone) => void;
+/** Time since `startMs`, ms; null while that is too short to show. */
+function waitedSince(startMs: number): number | null {
+  const waitedMs = systemClock.monotonicMs() - startMs;
+  return waitedMs < WAITS_FROM_MS ? null : waitedMs;
 }
 
-/** What the keys do to the stage, and whether the share is still read meanwhile. */
-function createPlay({ stage, ending, share, tell }: PlayParts) {
+/** The actions behind the keys, and the reads and the copy that go on meanwhile. */
+function createPlay(
+  stage: Stage,
+  ending: AbortSignal,
+  share: () => ShareStatus | null,
+  tell: (text: string, tone?: Tone) => void,
+) {
   const { nas } = stage;
-  let reading: Reading | null = null;
-  let readingSinceMs: number | null = null;
-  let holder: FileHolder | null = null;
   let copy: CopyAtShare | null = null;
   let copied: CopySeen | null = null;
   let copiedAtMs = 0;
-  /** When the route in use was cut, until the share is readable again; monotonic ms. */
-  let cutAtMs: number | null = null;
-  const toggleCable = async (route: RouteName): Promise<void> => {
-    const cable = nas.cables[route];
-    if (cable.plugged) {
-      tell(`you pull the ${ROUTE_LABELS[route]} cable`);
-      if (share()?.active_interface === route) cutAtMs = systemClock.monotonicMs();
-      await cable.pull();
-    } else {
-      tell(`you plug in the ${ROUTE_LABELS[route]} cable`);
-      await cable.plug();
-    }
-  };
-  const toggleFile = async (): Promise<void> => {
-    if (holder !== null && !holder.ended) {
-      tell("you close the file");
-      await holder.close();
-      holder = null;
-    } else {
-      tell("you open a file");
-      holder = await stage.holdFile();
-    }
-  };
-  /** A file that is open holds what is mounted per route: there nothing copies. */
-  const keepCopying = async (): Promise<void> => {
-    if (copy !== null || share()?.carried === undefined) return;
-    // What was seen last may be of the mount before.
-    if ((await stage.share())?.carried?.phase === "carrying") copy = await stage.startCopy();
-  };
-  const toggleCarry = async (): Promise<void> => {
-    if (nas.driver !== "smb") return tell("folders are not carried", "plain");
-    const to = share()?.carried === undefined ? "auto" : "off";
-    tell(`you set carry = "${to}"; it is mounted anew`);
-    await copy?.stop();
-    await setCarry(stage, to, ending);
-    copy = null;
-    copied = null;
-  };
-  const lookAtCopy = (): CopySeen | null => {
-    if (copy === null) return null;
-    const nowMs = systemClock.monotonicMs();
-    const progress = copy.progress();
-    if (progress !== copied?.progress) copiedAtMs = nowMs;
-    const waitedMs = nowMs - copiedAtMs;
-    copied = { progress, complaint: copy.complaint(), waitingMs: waitedMs < WAITS_FROM_MS ? null : waitedMs };
-    return copied;
-  };
-  const readAgain = async (): Promise<void> => {
-    const expected = await stage.sign();
-    readingSinceMs = systemClock.monotonicMs();
-    const startedAtMs = readingSinceMs;
-    try {
-      reading = await stage.read(READ_WITHIN_MS);
-    } finally {
-      readingSinceMs = null;
-    }
-    if (cutAtMs === null || startedAtMs < cutAtMs || !reading.ok || reading.text !== expected) return;
-    tell(`readable again ${Math.round(systemClock.monotonicMs() - cutAtMs)} ms after the cut`, "good");
-    cutAtMs = null;
-  };
 
-  return {
-    get readingSinceMs() {
-      return readingSinceMs;
+  const play = {
+    /** The last finished read. */
+    reading: null as Reading | null,
+    /** Start of the read in progress, monotonic ms; null: none. */
+    readingSinceMs: null as number | null,
+    holder: null as FileHolder | null,
+    /** When the route in use was cut, until the share is readable again; monotonic ms. */
+    cutAtMs: null as number | null,
+    async toggleCable(route: RouteName): Promise<void> {
+      const cable = nas.cables[route];
+      if (cable.plugged) {
+        tell(`you pull the ${ROUTE_LABELS[route]} cable`);
+        if (share()?.active_interface === route) play.cutAtMs = systemClock.monotonicMs();
+        await cable.pull();
+      } else {
+        tell(`you plug in the ${ROUTE_LABELS[route]} cable`);
+        await cable.plug();
+      }
     },
-    get reading() {
-      return reading;
+    async toggleFile(): Promise<void> {
+      const { holder } = play;
+      if (holder !== null && !holder.ended) {
+        tell("you close the file");
+        await holder.close();
+        play.holder = null;
+      } else {
+        tell("you open a file");
+        play.holder = await stage.holdFile();
+      }
     },
-    get holder() {
-      return holder;
+    /** Starts the copy on a carried share. Without carrying, its open file would keep the share from switching. */
+    async keepCopying(): Promise<void> {
+      if (copy !== null || share()?.carried === undefined) return;
+      // The last polled status may be older than the present mount.
+      if ((await stage.share())?.carried?.phase === "carrying") copy = await stage.startCopy();
     },
-    toggleCable,
-    toggleFile,
-    toggleCarry,
-    keepCopying,
-    copied: lookAtCopy,
-    readAgain,
-    get cutAtMs() {
-      return cutAtMs;
+    async toggleCarry(): Promise<void> {
+      if (nas.driver !== "smb") return tell("folders are not carried", "plain");
+      const to = share()?.carried === undefined ? "auto" : "off";
+      tell(`you set carry = "${to}"; it is mounted anew`);
+      await copy?.stop();
+      await setCarry(stage, to, ending);
+      copy = null;
+      copied = null;
+    },
+    copied(): CopySeen | null {
+      if (copy === null) return null;
+      const progress = copy.progress();
+      if (progress !== copied?.progress) copiedAtMs = systemClock.monotonicMs();
+      copied = { progress, complaint: copy.complaint(), waitingMs: waitedSince(copiedAtMs) };
+      return copied;
+    },
+    async readAgain(): Promise<void> {
+      const expected = await stage.sign();
+      const startedAtMs = systemClock.monotonicMs();
+      play.readingSinceMs = startedAtMs;
+      try {
+        play.reading = await stage.read(READ_WITHIN_MS);
+      } finally {
+        play.readingSinceMs = null;
+      }
+      const { cutAtMs, reading } = play;
+      if (cutAtMs === null || startedAtMs < cutAtMs || !reading.ok || reading.text !== expected) return;
+      tell(`readable again ${Math.round(systemClock.monotonicMs() - cutAtMs)} ms after the cut`, "good");
+      play.cutAtMs = null;
     },
   };
+  return play;
 }

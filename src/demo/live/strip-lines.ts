@@ -1,17 +1,17 @@
-// The text of the demo's strip over the live view: its cables, the copy, and the file that is read. Pure.
+// The text of the demo's strip above the TUI: cables, the copy, and the file that the demo reads. Pure.
 import type { RouteName, ShareStatus } from "../../api/contract.ts";
 import { ROUTE_LABELS, type Words } from "../../api/words/words.ts";
 import { cutStart, type Line, span, type Tone } from "../../tui/terminal/line.ts";
 import type { View } from "../../tui/terminal/terminal-style.ts";
+import type { DemoDriver } from "../stage/nas.ts";
 import type { Reading } from "../stage/share-reader.ts";
-import type { DemoDriver } from "../stage/stage.ts";
 import { HELD_FILE, SIGN_FILE } from "../stage/stage-layout.ts";
 
-/** The program that copies a large file off the share. */
+/** The progress of the program that copies a large file off the share. */
 export interface CopySeen {
   /** From 0 to 1. */
   readonly progress: number;
-  /** How long it has got nothing; null: it goes on. */
+  /** Time since the last progress; null: it is recent. */
   readonly waitingMs: number | null;
   readonly complaint: string | null;
 }
@@ -23,21 +23,22 @@ export interface StripState {
   readonly stablePath: string;
   /** null: the daemon does not answer (yet). */
   readonly share: ShareStatus | null;
-  /** The last look at the file, and whether one has been under way for long. */
+  /** The last finished read of the file; null: none yet. */
   readonly reading: Reading | null;
+  /** The time that the read in progress has taken, if that is long; else null. */
   readonly waitingMs: number | null;
-  /** null: nothing is copied. */
+  /** null: no copy runs. */
   readonly copy: CopySeen | null;
-  /** The process that has the file open. */
+  /** The pid of the process that has the file open; null: none. */
   readonly heldBy: number | null;
-  /** What a key did last, or what came of it. */
+  /** The last action of a key, or its result. */
   readonly notice: Words | null;
 }
 
 const LABEL_WIDTH = Math.max(...Object.values(ROUTE_LABELS).map((label) => label.length));
 const BAR = 16;
 
-/** Seven lines at most; the last one has the keys. */
+/** Seven lines at most; the last line lists the keys. */
 export function stripLines(state: StripState, view: View): readonly Line[] {
   const { symbols, width } = view;
   return [
@@ -91,7 +92,7 @@ function copyLine({ progress, waitingMs, complaint }: CopySeen, { style, symbols
   ];
 }
 
-/** What came of the last key, and what to try next. */
+/** The result of the last key, and a suggestion what to try next. */
 function noticeLine({ notice, copy, plugged }: StripState, { symbols }: View): Line {
   const next =
     copy === null || !plugged.fallback
@@ -105,7 +106,7 @@ function noticeLine({ notice, copy, plugged }: StripState, { symbols }: View): L
   ];
 }
 
-/** All of them, in one row of 60 columns. */
+/** All keys, in one row of 60 columns. */
 function keyLine({ driver, heldBy, share }: StripState): Line {
   const key = (name: string): Line[number] => span(` ${name} `, "accent");
   return [

@@ -1,88 +1,67 @@
 // The demo's agent: a client of `mountaineer mcp` that calls one tool twice a second, whatever happens meanwhile.
-import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import type { Readable, Writable } from "node:stream";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
+import { type ProgramOptions, startProgram } from "./program.ts";
 
 export type Agent = Awaited<ReturnType<typeof startAgent>>;
 
-interface AgentOptions {
+interface AgentOptions extends ProgramOptions {
   /** The argv that runs Mountaineer. */
   readonly program: readonly string[];
-  readonly environment: Readonly<Record<string, string>>;
   readonly tool: string;
+  /** The tool's argument `name`. */
   readonly file: string;
-  readonly onStart: (identity: ProcessIdentity) => void;
 }
 
-/** Twice a second. */
-const BEAT_MS = 500;
+const BETWEEN_CALLS_MS = 500;
 const STARTS_WITHIN_MS = 20_000;
 const ENDS_WITHIN_MS = 5_000;
 const NO_SESSION = { error: { message: "mountaineer mcp has ended" } };
 const LIST_CHANGED = "notifications/tools/list_changed";
 
-/** A client that speaks in lines with the child's standard streams. */
-function createLineClient(child: ChildProcessByStdio<Writable, Readable, null>) {
-  const waiting = new Map<unknown, (message: Readonly<Record<string, unknown>>) => void>();
-  let running = true;
+/** A JSON-RPC client over the program's standard streams, one message per line. */
+function createLineClient(program: Awaited<ReturnType<typeof startProgram>>) {
+  const { child, ended } = program;
+  const pending = new Map<unknown, (message: Readonly<Record<string, unknown>>) => void>();
   let lastId = 0;
   let notices = 0;
-  const ended = new Promise<void>((resolve) => {
-    for (const event of ["close", "error"] as const) {
-      child.once(event, () => {
-        running = false;
-        for (const answer of waiting.values()) answer(NO_SESSION);
-        resolve();
-      });
-    }
+  void ended.then(() => {
+    for (const answer of pending.values()) answer(NO_SESSION);
   });
-  child.stdin.on("error", () => {});
   createInterface({ input: child.stdout }).on("line", (line) => {
     const message = jsonObject(line) ?? {};
     if (message["method"] === LIST_CHANGED) notices++;
-    waiting.get(message["id"])?.(message);
-    waiting.delete(message["id"]);
+    pending.get(message["id"])?.(message);
+    pending.delete(message["id"]);
   });
   const send = (message: object): void => {
     child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
   };
   return {
-    ended,
     send,
-    get running() {
-      return running;
-    },
     get notices() {
       return notices;
     },
-    /** Never rejects: without a child it is answered by an error. */
+    /** Never rejects: if the program has ended, resolves with an error response. */
     ask: (method: string, params: object): Promise<Readonly<Record<string, unknown>>> =>
       new Promise((resolve) => {
-        if (!running) return resolve(NO_SESSION);
+        if (program.hasEnded) return resolve(NO_SESSION);
         const id = ++lastId;
-        waiting.set(id, resolve);
+        pending.set(id, resolve);
         send({ id, method, params });
       }),
   };
 }
 
-/** Resolves when its session is open and its first call is on its way. Rejects with `timed_out`. */
-export async function startAgent({ program, environment, tool, file, onStart }: AgentOptions) {
-  const [command = process.execPath, ...rest] = program;
-  const child = spawn(command, [...rest, "mcp"], {
-    cwd: "/",
-    detached: true,
-    env: environment,
-    stdio: ["pipe", "pipe", "ignore"],
-  });
-  const client = createLineClient(child);
-  const { ended, send, ask } = client;
-  const identity = child.pid === undefined ? null : await processIdentity(child.pid);
-  if (identity !== null) onStart(identity);
+/** Resolves when the agent's session is open and its first call is sent. Rejects with `timed_out`. */
+export async function startAgent({ program: argv, tool, file, ...options }: AgentOptions) {
+  const [command = process.execPath, ...rest] = argv;
+  const program = await startProgram(command, [...rest, "mcp"], options);
+  const { child, ended } = program;
+  const client = createLineClient(program);
+  const { send, ask } = client;
   let answered = 0;
   let longestMs = 0;
   const inFlight = new Set<Promise<void>>();
@@ -103,48 +82,49 @@ export async function startAgent({ program, environment, tool, file, onStart }: 
   });
   if (
     !(await settledWithin(systemClock, STARTS_WITHIN_MS, Promise.race([opened, ended]))) ||
-    !client.running
+    program.hasEnded
   ) {
     child.kill("SIGKILL");
     throw new MountaineerError("timed_out", "the agent has no session: mountaineer mcp does not answer");
   }
   send({ method: "notifications/initialized" });
   const over = new AbortController();
-  const beating = (async () => {
-    while (!over.signal.aborted && client.running) {
-      const calling = call();
-      inFlight.add(calling);
-      void calling.then(() => inFlight.delete(calling));
-      await systemClock.sleep(BEAT_MS, over.signal).catch(() => undefined);
+  const calling = (async () => {
+    while (!over.signal.aborted && !program.hasEnded) {
+      const one = call();
+      inFlight.add(one);
+      void one.then(() => inFlight.delete(one));
+      await systemClock.sleep(BETWEEN_CALLS_MS, over.signal).catch(() => undefined);
     }
   })();
   return {
-    /** Counts since its start: calls that were answered well, and how the others ended. */
+    /** Calls that succeeded since the start. */
     get answered() {
       return answered;
     },
+    /** The errors of the calls that failed since the start. */
     complaints: complaints as readonly string[],
-    /** The longest that a call has taken, ms. */
+    /** The time of the slowest call, ms. */
     get longestMs() {
       return longestMs;
     },
-    /** How often it was notified that the list of tools has changed. */
+    /** Notifications that the list of tools changed. */
     get notices() {
       return client.notices;
     },
-    /** Whether it still has the session that it began with. */
+    /** True while the agent has the session that it opened at its start. */
     get running() {
-      return client.running;
+      return !program.hasEnded;
     },
-    /** Names of the tools that it can use. */
+    /** The names of the tools offered to the agent. */
     async tools(): Promise<readonly string[]> {
       const { tools } = objectOf((await ask("tools/list", {}))["result"]);
       return Array.isArray(tools) ? tools.map((each) => String(objectOf(each)["name"])) : [];
     },
-    /** Makes no further call. Resolves when all are answered, and its process has ended. */
+    /** Makes no further call, waits at most 5 s for those in flight and 5 s more for the program's end, then kills it. */
     async end(): Promise<void> {
       over.abort();
-      await beating;
+      await calling;
       await settledWithin(systemClock, ENDS_WITHIN_MS, Promise.race([Promise.all(inFlight), ended]));
       child.stdin.end();
       if (!(await settledWithin(systemClock, ENDS_WITHIN_MS, ended))) child.kill("SIGKILL");

@@ -44,7 +44,7 @@ async function answer(method: string, params: Readonly<Record<string, unknown>>)
 
 createInterface({ input: process.stdin }).on("line", (line) => {
   const { id, method, params } = jsonObject(line) ?? {};
-  // Nobody waits for what comes of a notification.
+  // A notification has no response.
   if (id === undefined || typeof method !== "string") return;
   void answer(method, objectOf(params)).then((result) => {
     process.stdout.write(`${JSON.stringify({ jsonrpc: "2.0", id, result })}\n`);

@@ -1,4 +1,4 @@
-// A real SMB server with two routes, on loopback and without root: two relays are the cables.
+// A real SMB server with two routes, on loopback and without root. Two TCP relays are the cables.
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
@@ -10,51 +10,32 @@ import { delimiter, join } from "node:path";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { startTcpRelay, type TcpRelay } from "./tcp-relay.ts";
+import { startTcpRelay } from "./tcp-relay.ts";
 
-export interface PlainRig extends AsyncDisposable {
-  readonly tbHost: string;
-  readonly tbPort: number;
-  readonly fallbackHost: string;
-  readonly fallbackPort: number;
-  /** The server itself, on 127.0.0.1, behind both cables. */
-  readonly serverPort: number;
-  readonly relays: { readonly tb: TcpRelay; readonly fallback: TcpRelay };
-  readonly username: string;
-  readonly password: string;
-  /** The folder on the server's own disk. */
-  exportPath(share: string): string;
-  /** What the server has logged. */
-  log(): Promise<string>;
-  /** From the next logon on. */
-  setPassword(password: string): Promise<void>;
-  /** SIGKILL: connections break, ports refuse. */
-  killServer(): Promise<void>;
-  startServer(): Promise<void>;
-}
+export type PlainRig = Awaited<ReturnType<typeof startPlainRig>>;
 
 interface PlainRigOptions {
   readonly shares: readonly string[];
   /** Default "secret word". */
   readonly password?: string;
-  /** The folder to make its own one in; default the system's for temporary files. */
+  /** The parent of the rig's own folder; default: the system's folder for temporary files. */
   readonly parent?: string;
   /** Servers of one name have one ServerGuid. Default "RIG". */
   readonly netbiosName?: string;
-  /** More lines for all of the server. */
+  /** More lines for the section `[global]`. */
   readonly settings?: readonly string[];
-  /** Added to ours for the server. */
+  /** Added to this process's environment for the server. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
 const SERVER_HOST = "127.0.0.1";
 const START_AT_MOST_MS = 15_000;
 const START_ATTEMPTS = 3;
-const COMPLAINT_AT_MOST = 4_000;
-/** Where Debian keeps what users seldom run. */
+const KEPT_OF_STDERR = 4_000;
+/** Debian installs smbd and pdbedit outside a user's PATH. */
 const MORE_PATH = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
-/** What the machine lacks for the rig and for mounting from it, with a hint; null when nothing. */
+/** Why this machine cannot run the rig or mount from it, with a hint; null: it can. */
 export function missingForPlainRig(): string | null {
   if (process.platform !== "linux") return "the rig needs Linux";
   const lacking = ["smbd", "pdbedit", "rclone", "fusermount3"].filter((name) => programPath(name) === null);
@@ -68,14 +49,8 @@ export function missingForPlainRig(): string | null {
 }
 
 /** Starts the server in a temporary folder, on free ports; rigs may run side by side. */
-export async function startPlainRig({
-  shares,
-  password = "secret word",
-  parent = tmpdir(),
-  netbiosName = "RIG",
-  settings = [],
-  environment = {},
-}: PlainRigOptions): Promise<PlainRig> {
+export async function startPlainRig(options: PlainRigOptions) {
+  const { shares, password = "secret word", parent = tmpdir(), environment = {} } = options;
   // Short: sockets of the server lie four folders deeper, and their paths may have 107 bytes.
   const folder = await realpath(await mkdtemp(join(parent, "rig-")));
   const username = userInfo().username;
@@ -85,10 +60,10 @@ export async function startPlainRig({
     await makeFolders(folder, shares);
     const configPath = join(folder, "smb.conf");
     const port = await freePort();
-    await writeFile(configPath, serverConfig({ folder, shares, username, port, netbiosName, settings }));
+    await writeFile(configPath, serverConfig(folder, port, options));
     await setUser(configPath, username, password);
     const lifeline = join(folder, "lifeline");
-    await makeFifo(lifeline);
+    await run("mkfifo", ["-m", "600", lifeline]);
     const start = (): Promise<ChildProcess> => startServer({ configPath, lifeline, port, environment });
     let server = await start();
     stack.defer(async () => {
@@ -104,15 +79,20 @@ export async function startPlainRig({
       tbPort: tb.port,
       fallbackHost: fallback.host,
       fallbackPort: fallback.port,
+      /** The port of the server itself, on 127.0.0.1, behind both cables. */
       serverPort: port,
       relays: { tb, fallback },
       username,
       password,
-      exportPath: (share) => exportFolder(folder, shares, share),
+      /** The share's folder on the server's own disk. */
+      exportPath: (share: string) => exportFolder(folder, shares, share),
+      /** The content of smbd's log. */
       log: () => readFile(join(folder, "logs", "smbd.log"), "utf8"),
-      setPassword: (next) => setUser(configPath, username, next),
+      /** Takes effect at the next logon. */
+      setPassword: (next: string) => setUser(configPath, username, next),
+      /** Sends SIGKILL: connections break, and new ones are refused. */
       killServer: () => endServer(server),
-      async startServer() {
+      async startServer(): Promise<void> {
         if (hasEnded(server)) server = await start();
       },
       [Symbol.asyncDispose]: () => ending[Symbol.asyncDispose](),
@@ -123,7 +103,7 @@ export async function startPlainRig({
   }
 }
 
-/** By number: a share's name need not be one that a folder can have. */
+/** Named by number, because a share's name may be invalid as a folder's name. */
 function exportFolder(folder: string, shares: readonly string[], share: string): string {
   const index = shares.indexOf(share);
   if (index === -1) throw new TypeError(`the rig has no share ${share}`);
@@ -133,22 +113,17 @@ function exportFolder(folder: string, shares: readonly string[], share: string):
 const STATE_FOLDERS = ["private", "lock", "state", "cache", "pid", "ncalrpc", "logs"];
 
 async function makeFolders(folder: string, shares: readonly string[]): Promise<void> {
-  // The server, as root, changes to the user it serves, who must come through.
+  // smbd started as root changes to the user of a connection, who must be able to enter the folder.
   await chmod(folder, 0o755);
   for (const name of STATE_FOLDERS) await mkdir(join(folder, name), { mode: 0o755 });
   for (const share of shares) await mkdir(exportFolder(folder, shares, share), { recursive: true });
 }
 
-interface ServerConfig {
-  readonly folder: string;
-  readonly shares: readonly string[];
-  readonly username: string;
-  readonly port: number;
-  readonly netbiosName: string;
-  readonly settings: readonly string[];
-}
-
-function serverConfig({ folder, shares, username, port, netbiosName, settings }: ServerConfig): string {
+function serverConfig(
+  folder: string,
+  port: number,
+  { shares, netbiosName = "RIG", settings = [] }: PlainRigOptions,
+): string {
   const global = [
     "server role = standalone server",
     "workgroup = RIG",
@@ -186,7 +161,7 @@ function serverConfig({ folder, shares, username, port, netbiosName, settings }:
       section(share, [
         `path = ${exportFolder(folder, shares, share)}`,
         "read only = no",
-        `force user = ${username}`,
+        `force user = ${userInfo().username}`,
         "oplocks = no",
         "level2 oplocks = no",
         "strict sync = no",
@@ -195,22 +170,15 @@ function serverConfig({ folder, shares, username, port, netbiosName, settings }:
   ].join("\n");
 }
 
-/** Adds the user, or gives the one there is another password. */
+/** Adds the user, or changes the password of an existing one. */
 async function setUser(configPath: string, username: string, password: string): Promise<void> {
-  const { exitCode, stderr, stdout } = await runCommand(
-    required("pdbedit"),
-    ["-s", configPath, "-a", "-u", username, "-t"],
-    { clock: systemClock, deadlineMs: START_AT_MOST_MS, stdin: `${password}\n${password}\n` },
-  );
-  if (exitCode !== 0) throw failure(`pdbedit failed: ${stderr || stdout}`);
+  await run("pdbedit", ["-s", configPath, "-a", "-u", username, "-t"], `${password}\n${password}\n`);
 }
 
-async function makeFifo(path: string): Promise<void> {
-  const { exitCode, stderr } = await runCommand("mkfifo", ["-m", "600", path], {
-    clock: systemClock,
-    deadlineMs: START_AT_MOST_MS,
-  });
-  if (exitCode !== 0) throw failure(`mkfifo failed: ${stderr}`);
+async function run(name: string, args: readonly string[], stdin = ""): Promise<void> {
+  const limits = { clock: systemClock, deadlineMs: START_AT_MOST_MS };
+  const { exitCode, stderr, stdout } = await runCommand(required(name), args, { ...limits, stdin });
+  if (exitCode !== 0) throw failure(`${name} failed: ${stderr || stdout}`);
 }
 
 interface ServerStart {
@@ -220,26 +188,26 @@ interface ServerStart {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** smbd ends when a FIFO on its standard input does, so it never outlives us, however we end. */
+/** smbd's standard input is a FIFO that this process holds open: smbd ends with this process, even after SIGKILL. */
 async function startServer({ configPath, lifeline, port, environment }: ServerStart): Promise<ChildProcess> {
   for (let attempt = 1; ; attempt++) {
-    const theirs = await open(lifeline, constants.O_RDONLY | constants.O_NONBLOCK);
-    const ours = await open(lifeline, constants.O_WRONLY);
+    const readEnd = await open(lifeline, constants.O_RDONLY | constants.O_NONBLOCK);
+    const writeEnd = await open(lifeline, constants.O_WRONLY);
     const server = spawn(required("smbd"), ["-F", "--no-process-group", "-s", configPath], {
-      stdio: [theirs.fd, "ignore", "pipe"],
+      stdio: [readEnd.fd, "ignore", "pipe"],
       detached: true,
       cwd: "/",
       env: { ...process.env, ...environment },
     });
-    server.once("exit", () => void ours.close());
-    await theirs.close();
-    let complaint = "";
+    server.once("exit", () => void writeEnd.close());
+    await readEnd.close();
+    let stderr = "";
     server.stderr?.on("data", (chunk: Buffer) => {
-      complaint = (complaint + chunk.toString("utf8")).slice(-COMPLAINT_AT_MOST);
+      stderr = (stderr + chunk.toString("utf8")).slice(-KEPT_OF_STDERR);
     });
     if (await listens(server, port)) return server;
     await endServer(server);
-    if (attempt === START_ATTEMPTS) throw failure(`smbd did not start: ${complaint}`);
+    if (attempt === START_ATTEMPTS) throw failure(`smbd did not start: ${stderr}`);
   }
 }
 
@@ -262,7 +230,7 @@ function hasEnded(server: ChildProcess): boolean {
   return server.exitCode !== null || server.signalCode !== null;
 }
 
-/** The processes that serve its connections, too: they are one group. */
+/** Kills smbd's process group, which includes the processes that serve its connections. */
 async function endServer(server: ChildProcess): Promise<void> {
   if (hasEnded(server) || server.pid === undefined) return;
   const exited = once(server, "exit");
@@ -270,22 +238,22 @@ async function endServer(server: ChildProcess): Promise<void> {
   await exited;
 }
 
-/** Ends the helper processes that smbd starts, in their own session, when a client lists its shares. */
+/** Ends the helper processes that smbd starts, in a session of their own, when a client lists the shares. */
 async function endHelpers(folder: string): Promise<void> {
   try {
     const leader = Number.parseInt(await readFile(join(folder, "pid", "samba-dcerpcd.pid"), "utf8"), 10);
     process.kill(-leader, "SIGKILL");
   } catch (error) {
-    // None was started, or it has ended.
+    // No helper was started, or it has ended.
     if (systemErrorCode(error) !== "ENOENT" && systemErrorCode(error) !== "ESRCH") throw error;
   }
 }
 
-/** Below the ports that systems give to connections: one of those may be taken before smbd binds it. */
+/** Below the ephemeral range: a port in that range may be taken before smbd binds it. */
 const PORTS = { from: 15_000, to: 32_000 } as const;
 const PORT_TRIES = 50;
 
-/** Of 127.0.0.1, and free just now. */
+/** A port of 127.0.0.1 that is free at the moment. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < PORT_TRIES; tries++) {
     const port = randomInt(PORTS.from, PORTS.to);
@@ -312,7 +280,7 @@ function programPath(name: string): string | null {
       accessSync(join(folder, name), constants.X_OK);
       return join(folder, name);
     } catch {
-      // Not in this one.
+      // The program is not in this folder.
     }
   }
   return null;

@@ -1,4 +1,4 @@
-// Reads a file of the share in a child process, so that a mount that hangs blocks nothing else.
+// Reads a file of the share in a child process, so that a hung mount does not block the demo.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
@@ -6,7 +6,7 @@ import { systemClock } from "../../runtime/time/clock.ts";
 
 export type Reading =
   | { readonly ok: true; readonly text: string; readonly tookMs: number }
-  /** `why` is the system's word for it: "Input/output error". */
+  /** `why`: the system's error text, such as "Input/output error". */
   | { readonly ok: false; readonly why: string; readonly tookMs: number };
 
 interface ReadOptions {
@@ -15,7 +15,7 @@ interface ReadOptions {
   readonly signal: AbortSignal;
 }
 
-/** Reads it with `cat`. Rejects with `aborted`, and with `program_unavailable` when there is no `cat`. */
+/** Reads the file with `cat`. Rejects with `aborted`, and with `program_unavailable` when there is no `cat`. */
 export async function readShareFile(path: string, options: ReadOptions): Promise<Reading> {
   const startedAtMs = systemClock.monotonicMs();
   const failed = (why: string): Reading => ({
@@ -27,7 +27,7 @@ export async function readShareFile(path: string, options: ReadOptions): Promise
     const result = await runCommand("cat", ["--", path], {
       clock: systemClock,
       deadlineMs: options.deadlineMs,
-      // It reads and nothing else; and what is stuck in a dead mount does not hear a gentler word.
+      // A reader loses nothing by SIGKILL, and SIGTERM would not end one that is stuck in a dead mount.
       killGraceMs: 0,
       env: options.environment,
       signal: options.signal,
@@ -36,7 +36,7 @@ export async function readShareFile(path: string, options: ReadOptions): Promise
     if (result.exitCode === 0) return { ok: true, text: result.stdout, tookMs: result.tookMs };
     return failed(result.stderr.trim().split(": ").at(-1) || "it cannot be read");
   } catch (error) {
-    // No process could be had just now: that passes.
+    // The process could not be started for a passing reason, such as too many open files.
     if (error instanceof MountaineerError && error.retry !== "never") return failed(error.message);
     throw error;
   }

@@ -1,4 +1,4 @@
-// Finds out whether real SMB works on this machine, if necessary by trying it.
+// Checks whether this machine can serve and mount real SMB, last by a trial mount.
 import { mkdir, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { runCommand } from "../../runtime/process/child-process.ts";
@@ -7,12 +7,12 @@ import { missingForPlainRig } from "./plain-rig.ts";
 
 /** The first rclone with an SMB backend. */
 const OLDEST = { major: 1, minor: 60 };
-/** Long, because a slow machine can still do it. */
+/** Long, so that a slow machine passes. */
 const VERSION_WITHIN_MS = 15_000;
 const TRIAL_WAIT_SECS = 15;
 const TRIAL_WITHIN_MS = 20_000;
 
-/** What is lacking, for people; null when nothing is. `parent` is a folder for a trial mount. */
+/** Why real SMB is not available, for people; null: it is. `parent`: a folder for the trial mount. */
 export async function lackingForSmb(
   parent: string,
   environment: Readonly<Record<string, string>>,
@@ -35,7 +35,7 @@ async function oldRclone(signal: AbortSignal): Promise<string | null> {
   return tooOld ? `rclone ${major}.${minor} cannot speak SMB (1.60 and newer can)` : null;
 }
 
-/** In a container `/dev/fuse` may open and mounting be refused all the same. */
+/** A trial mount: in a container, `/dev/fuse` may open although mounting is refused. */
 async function refusedMount(
   parent: string,
   environment: Readonly<Record<string, string>>,

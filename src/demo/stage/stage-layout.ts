@@ -3,9 +3,9 @@ import { join } from "node:path";
 
 /** The one share's name. */
 export const SHARE = "CORE";
-/** Rewritten on the server all the time, so that reading it proves a way to the server, and no cache. */
+/** Rewritten on the server before each read: its newest text proves a read from the server and not from a cache. */
 export const SIGN_FILE = "hello.txt";
-/** The file that is opened and held. */
+/** The file that a process holds open. */
 export const HELD_FILE = "report.txt";
 export const PASSWORD_VARIABLE = "MOUNTAINEER_DEMO_PASSWORD";
 
@@ -18,22 +18,21 @@ export function stageLayout(folder: string) {
     folder,
     home,
     configFile: join(home, "config.toml"),
-    logFile: join(home, "mountaineer.log"),
-    /** What the daemon says to its stderr. */
+    /** The daemon's stderr. */
     daemonOutput: join(folder, "monitor.stderr"),
     sharesRoot,
-    /** The path that never changes. */
+    /** The share's stable link. */
     stablePath: join(sharesRoot, SHARE),
     mountPath: join(home, "volumes", SHARE),
   };
 }
 
-/** The TMPDIR of every process that the demo starts, and by inheritance of all that those start: their mark. */
+/** The TMPDIR of every process that the demo starts, and of their descendants: it marks them as the demo's. */
 export function temporaryFolder(folder: string): string {
   return join(folder, "tmp");
 }
 
-/** The TMPDIR of the server's processes, to tell them from the others. */
+/** The TMPDIR of the SMB server's processes, which distinguishes them from the others. */
 export function serverTemporaryFolder(folder: string): string {
   return join(folder, "tmp-server");
 }

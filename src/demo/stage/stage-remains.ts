@@ -18,7 +18,7 @@ export interface StageMarks {
   readonly folder: string;
   /** Mountaineer's home in it. */
   readonly home: string;
-  /** What the demo started itself. What those started is known by its environment, where the system shows it. */
+  /** The demo's own children. Their descendants are found by their environment, where /proc shows it. */
   readonly started: readonly ProcessIdentity[];
 }
 
@@ -32,7 +32,7 @@ type Remains = Awaited<ReturnType<typeof findRemains>>;
 interface FoundProcess {
   readonly identity: ProcessIdentity;
   readonly command: string;
-  /** One of smbd's, of which there are several. */
+  /** A process of the SMB server, which keeps running while the stage is open. */
   readonly ofServer: boolean;
 }
 
@@ -50,16 +50,15 @@ export function describeRemains({ processes, mounts }: Remains): string[] {
 }
 
 /**
- * Ends every process of the demo at once, unmounts what is mounted in its folder, and removes the folder. Nothing
- * there is worth a gentle end. Rejects with `timed_out` when something stays; then the folder stays, too, because
- * deleting through a mount would delete what is mounted.
+ * Kills every process of the demo, unmounts all mounts in its folder, and removes the folder. Rejects with `timed_out` when
+ * a process or mount remains; the folder then remains, too, because deleting through a mount would delete the share's files.
  */
 export async function clearRemains(marks: StageMarks): Promise<void> {
   const socket = (await readDaemonNote(marks.home))?.socket ?? null;
   const untilMs = systemClock.monotonicMs() + CLEAR_WITHIN_MS;
   for (;;) {
     const { processes } = await findRemains(marks);
-    // Mounts last: the process behind a mount has ended by then, so unmounting waits for nobody.
+    // Mounts after processes: unmounting never waits for the process that serves a mount.
     await Promise.all(processes.map(({ identity }) => end(identity)));
     for (const path of (await findMounts(marks.folder)).toReversed()) await unmount(path);
     const remains = describeRemains(await findRemains(marks));
@@ -87,7 +86,7 @@ async function findProcesses({ folder, started }: StageMarks): Promise<FoundProc
   return [...own, ...marked.filter((found) => found !== null)];
 }
 
-/** Every child of the demo has its TMPDIR in the demo's folder, and passes that on. */
+/** The process, if its TMPDIR is in the demo's folder. All descendants of the demo inherit such a TMPDIR. */
 async function ifMarked(pid: number, folder: string): Promise<FoundProcess | null> {
   const identity = await processIdentity(pid);
   const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
@@ -103,13 +102,13 @@ async function commandOf(pid: number): Promise<string> {
 }
 
 async function end(identity: ProcessIdentity): Promise<void> {
-  // Somebody else's process: it is listed among what remains.
+  // A process of another user cannot be ended; the report of what remains lists it.
   await endProcess(identity, { clock: systemClock, graceMs: 0, deadlineMs: PROCESS_ENDS_WITHIN_MS }).catch(
     expecting(isOwnError),
   );
 }
 
-/** Mount points below the folder, outermost first; from the system's table, so that none is touched. */
+/** Mount points below the folder, outermost first. Read from the mount table, so that no mount is accessed. */
 async function findMounts(folder: string): Promise<string[]> {
   return (await mountTable()).map(({ path }) => path).filter((path) => path.startsWith(`${folder}/`));
 }
@@ -119,7 +118,7 @@ interface MountedAt {
   readonly path: string;
 }
 
-/** Empty where the system has no such table: nothing is mounted by the demo there. */
+/** Empty on systems without /proc, where the demo mounts nothing. */
 export async function mountTable(): Promise<readonly MountedAt[]> {
   const table = await readFile("/proc/self/mountinfo", "utf8").catch(() => "");
   return table.split("\n").flatMap((line) => {
@@ -128,7 +127,7 @@ export async function mountTable(): Promise<readonly MountedAt[]> {
   });
 }
 
-/** Blanks and backslashes are octal in it: `\040`. */
+/** Decodes the table's octal escapes of blanks and backslashes: `\040`. */
 function unescaped(field: string): string {
   return field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),
@@ -148,7 +147,7 @@ async function unmount(path: string): Promise<void> {
   }
 }
 
-/** One that the daemon had to make elsewhere, in a folder of its own, because the home's path is long. */
+/** Removes a socket outside the home and its folder; the daemon makes such a socket if the home's path is too long. */
 async function removeSocket(socket: string): Promise<void> {
   await rm(socket, { force: true });
   await rmdir(dirname(socket)).catch(() => {});

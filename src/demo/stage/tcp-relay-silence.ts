@@ -1,4 +1,4 @@
-// The thread of a listener that never accepts: it blocks until it is told to end.
+// The thread of a listener that never accepts: it blocks until `wake` is notified.
 import { createServer } from "node:net";
 import { parentPort, workerData } from "node:worker_threads";
 
@@ -8,7 +8,7 @@ interface SilenceData {
   readonly wake: Int32Array;
 }
 
-// Our own relay is the only one to start this thread.
+// tcp-relay.ts alone starts this thread, with these data.
 const { host, port, wake } = workerData as SilenceData;
 const server = createServer();
 server.listen({ host, port, backlog: 1 }, () => {

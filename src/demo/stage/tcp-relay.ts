@@ -1,4 +1,4 @@
-// A TCP relay on a loopback address: the cable that a test, or the demo, pulls.
+// A TCP relay on a loopback address: a cable that a test or the demo can pull.
 
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
@@ -7,17 +7,17 @@ import { programBeside } from "../../runtime/process/program-beside.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
 
 /**
- * - `pass`: a whole cable; what a silence held up goes on.
+ * - `pass`: a whole cable; bytes held back by `hang` or `drop` are delivered.
  * - `refuse`: connections are reset, new ones refused.
  * - `hang`: new connections are accepted, and nothing passes.
- * - `drop`: new connections are not even answered, and nothing passes.
+ * - `drop`: SYN packets get no answer, and nothing passes.
  */
 type RelayMode = "pass" | "refuse" | "hang" | "drop";
 
 export type TcpRelay = Awaited<ReturnType<typeof startTcpRelay>>;
 
 interface TcpRelayOptions {
-  /** The loopback address to listen on; its port is a free one. */
+  /** The loopback address to listen on, at a free port. */
   readonly host: string;
   readonly targetHost: string;
   readonly targetPort: number;
@@ -41,7 +41,7 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
     resetSocket(link.near);
     if (link.far !== null) resetSocket(link.far);
   };
-  /** Both directions; called again, it does nothing more. */
+  /** Connects both directions. Idempotent. */
   const join = (link: Link): void => {
     if (link.far === null) {
       const far = connect({ ...target, allowHalfOpen: true });
@@ -71,21 +71,21 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
     const created = createServer({ allowHalfOpen: true }, accept);
     created.listen(port, host);
     await once(created, "listening");
-    // A listening socket on TCP always has such an address.
+    // The address of a listening TCP socket is never a string or null.
     port = (created.address() as AddressInfo).port;
     server = created;
   };
   const stopListening = async (): Promise<void> => {
     const closing = server;
     server = null;
-    // Its callback would wait for the connections that go on.
+    // Not awaited: `close` completes only after the open connections have ended.
     closing?.close();
     if (silence !== null) await silence[Symbol.asyncDispose]();
     silence = null;
   };
 
   const change = async (next: RelayMode): Promise<void> => {
-    // A connection that is joined twice would carry each byte twice.
+    // Joining a connection twice would send each byte twice.
     if (next === mode) return;
     mode = next;
     if (next === "refuse" || next === "drop") await stopListening();
@@ -109,12 +109,12 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
     get mode() {
       return mode;
     },
-    /** Another server takes the place of the one behind it: open connections are cut. */
+    /** Connects to another server from now on, and cuts the open connections. */
     leadTo(host: string, port: number): void {
       target = { host, port };
       for (const link of [...links]) cut(link);
     },
-    /** Resolves when it is so. Calls take effect one after the other. */
+    /** Resolves when the mode is in effect. Calls take effect one after the other. */
     setMode(next: RelayMode): Promise<void> {
       const changed = changes.then(() => change(next));
       changes = changed.catch(() => {});
@@ -131,8 +131,8 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
 type Silence = AsyncDisposable;
 
 /**
- * A listener whose thread never accepts, its queue filled by connections of our own: the kernel drops whatever
- * else comes, as a dead link would.
+ * A listener that never accepts, with its backlog filled by connections of this process: the kernel then drops further
+ * SYN packets, as a dead link would.
  */
 async function startSilence(host: string, port: number): Promise<Silence> {
   const wake = new Int32Array(new SharedArrayBuffer(4));
@@ -154,5 +154,5 @@ async function startSilence(host: string, port: number): Promise<Silence> {
   };
 }
 
-/** More than a queue of length one holds; those that do not fit are dropped themselves. */
+/** More connections than a backlog of one holds; the surplus is dropped. */
 const FILLERS = 4;

@@ -1,4 +1,4 @@
-// The demo's connection to its warden: starts it, and tells it what to clear.
+// The demo's end of the pipe to its warden: starts the warden, and sends what to clear.
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { childEnvironment } from "../../runtime/process/child-process.ts";
@@ -11,8 +11,8 @@ export type WardenMessage =
   | { readonly kind: "done" };
 
 /**
- * A process in a session of its own, out of reach of Ctrl-C and of a closed terminal. If the demo ends without
- * dismissing it, in whatever way, it clears the folder.
+ * Starts the warden in a session of its own, out of reach of Ctrl-C and of a closed terminal. If the demo ends without
+ * `dismiss`, the warden clears the folder.
  */
 export function startWarden(stage: { readonly folder: string; readonly home: string }) {
   const program = fileURLToPath(programBeside(import.meta.url, "warden"));
@@ -28,15 +28,16 @@ export function startWarden(stage: { readonly folder: string; readonly home: str
   });
   child.stdin.on("error", () => {});
   child.unref();
-  const tell = (message: WardenMessage): void => {
+  const send = (message: WardenMessage): void => {
     child.stdin.write(`${JSON.stringify(message)}\n`);
   };
-  tell({ kind: "stage", ...stage });
+  send({ kind: "stage", ...stage });
   return {
-    started: (identity: ProcessIdentity): void => tell({ kind: "started", identity }),
-    /** Everything is cleared: the warden ends and does nothing. Resolves when it has ended. */
+    /** Adds a process to those that the warden ends. */
+    started: (identity: ProcessIdentity): void => send({ kind: "started", identity }),
+    /** Ends the warden without clearing. Resolves when it has ended. */
     dismiss(): Promise<void> {
-      tell({ kind: "done" });
+      send({ kind: "done" });
       child.ref();
       return ended;
     },

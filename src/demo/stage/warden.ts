@@ -1,5 +1,5 @@
-// The process that clears up after a demo that was killed, crashed, or ended by a second Ctrl-C. It learns at its start
-// what to clear, and acts when its standard input ends.
+// The process that clears up after a demo that was killed, crashed, or ended by a second Ctrl-C. Its standard input says
+// what to clear, and the end of that input starts the clearing.
 import { createInterface } from "node:readline";
 import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
 import { clearRemains } from "./stage-remains.ts";
@@ -9,7 +9,7 @@ let stage: { folder: string; home: string } | null = null;
 const started: ProcessIdentity[] = [];
 
 for await (const line of createInterface({ input: process.stdin })) {
-  // The demo is the only one at the other end.
+  // Only the demo writes to this pipe.
   const message = JSON.parse(line) as WardenMessage;
   if (message.kind === "stage") stage = message;
   else if (message.kind === "started") started.push(message.identity);

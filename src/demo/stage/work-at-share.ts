@@ -1,47 +1,39 @@
-// Two programs at work on the share, as people have them: one copies a large file, one appends to a log that is there.
-import { spawn } from "node:child_process";
+// Shell programs that use the share: one copies a large file, one appends to an existing log.
 import { createHash, randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
-import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
 import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
+import { type ProgramOptions, startProgram } from "./program.ts";
 
 export type WorkAtShare = Awaited<ReturnType<typeof startWork>>;
 
-/** What the programs work on: files that are on the server before they begin. */
-export interface WorkMaterial {
-  /** SHA-256 of what is copied. */
-  readonly digest: string;
-}
+/** Files that are on the server before the programs begin. */
+export type WorkMaterial = Awaited<ReturnType<typeof makeMaterial>>;
 
-/** A program that copies a large file off the share, slowly, over and over. */
 export type CopyAtShare = Awaited<ReturnType<typeof startCopy>>;
 
-interface WorkOptions {
+interface WorkOptions extends ProgramOptions {
   readonly material: WorkMaterial;
   /** The share's folder on the server's own disk. */
   readonly serverFolder: string;
-  /** The path that never changes. */
+  /** The share's stable path. */
   readonly shareFolder: string;
   /** A folder on this machine. */
   readonly workFolder: string;
-  readonly environment: Readonly<Record<string, string>>;
-  readonly onStart: (identity: ProcessIdentity) => void;
 }
 
 const FILM = "film.bin";
 const COPY = "film-copy.bin";
 const LOG = "work.log";
-/** Much more than rclone reads ahead (16 MiB), so that both routes have to deliver some of it. */
+/** Much more than rclone reads ahead (16 MiB), so that both routes deliver a part of the file. */
 export const FILM_MIB = 64;
 const MIB = 1024 * 1024;
 const FIRST_LINE = "this line was there before\n";
 const FINISHES_WITHIN_MS = 60_000;
-const COMPLAINT_AT_MOST = 500;
 
-/** `$1` is copied to `$2`, slowly while `$3` is there. Both stay open all the time; a dot for each piece. */
+/** Copies `$1` to `$2`, slowly while `$3` exists. Both files stay open. Prints a dot for each piece. */
 const COPY_SCRIPT = `set -e
 exec 3<"$1" 4>"$2"
 while [ -e "$3" ]; do
@@ -53,9 +45,9 @@ cat <&3 >&4
 `;
 
 const COPY_PIECES = 512;
-/** While `$3` is there `$1` is copied to `$2`, then again; a dot for each quarter of a MiB. */
+/** Copies `$1` to `$2` again and again while `$3` exists. Prints a dot for each quarter of a MiB. */
 const COPY_AGAIN_SCRIPT = `set -e
-# What came to the server a moment ago may not be seen yet.
+# The mount may show a new file of the server only after a moment.
 until [ -e "$1" ] || [ ! -e "$3" ]; do sleep 0.1; done
 while [ -e "$3" ]; do
   exec 3<"$1" 4>"$2"
@@ -69,7 +61,7 @@ while [ -e "$3" ]; do
 done
 `;
 
-/** Appends to `$1`, which stays open, while `$2` is there; a dot for each line that was taken. */
+/** Appends lines to `$1`, which stays open, while `$2` exists. Prints a dot for each line written. */
 const APPEND_SCRIPT = `set -e
 exec 4>>"$1"
 line=0
@@ -81,35 +73,35 @@ while [ -e "$2" ]; do
 done
 `;
 
-/** Makes it on the server's own disk. A share that is mounted may take a second to show it. */
-export async function makeMaterial(serverFolder: string): Promise<WorkMaterial> {
+/** Writes the material on the server's own disk. A mounted share may take a second to show it. */
+export async function makeMaterial(serverFolder: string) {
   await writeFile(join(serverFolder, LOG), FIRST_LINE);
-  return { digest: await makeFilm(join(serverFolder, FILM)) };
+  return {
+    /** SHA-256 of the file to copy, hexadecimal. */
+    digest: await makeFilm(join(serverFolder, FILM)),
+  };
 }
 
-/** Resolves when both programs run. They are ended with the stage, whatever becomes of them. */
+/** Starts a slow copy on the share and a log writer. Resolves when both run. */
 export async function startWork(options: WorkOptions) {
   const { material, serverFolder, shareFolder, workFolder } = options;
   const atWork = join(workFolder, "at-work");
   await writeFile(atWork, "");
   const [copier, appender] = await Promise.all([
-    startProgram("copy", COPY_SCRIPT, [join(shareFolder, FILM), join(shareFolder, COPY), atWork], options),
-    startProgram("append", APPEND_SCRIPT, [join(shareFolder, LOG), atWork], options),
+    startScript("copy", COPY_SCRIPT, [join(shareFolder, FILM), join(shareFolder, COPY), atWork], options),
+    startScript("append", APPEND_SCRIPT, [join(shareFolder, LOG), atWork], options),
   ]);
   const programs = [copier, appender];
   let finishing = false;
   return {
-    /** How many pieces were copied, and how many lines `write` has taken, so far. */
-    progress: (): { readonly pieces: number; readonly lines: number } => ({
-      pieces: copier.dots(),
-      lines: appender.dots(),
-    }),
-    /** What a program printed about an error; null: none has ended or printed one. */
+    /** Pieces copied and lines appended until now. */
+    progress: () => ({ pieces: copier.dots(), lines: appender.dots() }),
+    /** The errors of both programs; null: no program printed one or ended too soon. */
     complaint(): string | null {
       const complaints = programs.flatMap((program) => program.complaint(finishing) ?? []);
       return complaints.length === 0 ? null : complaints.join("; ");
     },
-    /** The copy is made to its end, and no more lines are written. Resolves when both have ended; `timed_out`. */
+    /** Completes the copy and stops the log. Resolves when both programs have ended; rejects with `timed_out`. */
     async finish(): Promise<void> {
       finishing = true;
       await rm(atWork, { force: true });
@@ -117,7 +109,7 @@ export async function startWork(options: WorkOptions) {
       if (await settledWithin(systemClock, FINISHES_WITHIN_MS, ended)) return;
       throw new MountaineerError("timed_out", "the programs at work on the share did not finish");
     },
-    /** What the server's own disk lacks of what the programs wrote; null: nothing. */
+    /** What is missing on the server's own disk of the programs' output; null: nothing. */
     async missingOnServer(): Promise<string | null> {
       const log = await readFile(join(serverFolder, LOG), "utf8");
       if (log !== expectedLog(appender.dots())) {
@@ -130,23 +122,23 @@ export async function startWork(options: WorkOptions) {
   };
 }
 
-/** Resolves when it runs. It is ended with the stage, if not before. */
+/** Starts a program that copies a large file off the share, slowly, again and again. Resolves when it runs. */
 export async function startCopy(options: Omit<WorkOptions, "material">) {
   const { serverFolder, shareFolder, workFolder } = options;
   const atCopy = join(workFolder, "at-copy");
   await writeFile(atCopy, "");
-  // All of it is a hole: it costs the disk nothing.
+  // A sparse file takes no disk space.
   await using film = await open(join(serverFolder, FILM), "w");
   await film.truncate(COPY_PIECES * (MIB / 4));
   const args = [join(shareFolder, FILM), join(workFolder, COPY), atCopy];
-  const program = await startProgram("copy", COPY_AGAIN_SCRIPT, args, options);
+  const program = await startScript("copy", COPY_AGAIN_SCRIPT, args, options);
   let stopping = false;
   return {
-    /** How much of its present copy it has, from 0 to 1. */
+    /** The finished part of the present copy, from 0 to 1. */
     progress: (): number => (program.dots() % COPY_PIECES) / COPY_PIECES,
-    /** What it said of an error; null: nothing, and it goes on. */
+    /** The program's error; null: it runs without one. */
     complaint: (): string | null => program.complaint(stopping),
-    /** Resolves when it has ended, and has no file of the share open. */
+    /** Resolves when the program has ended, with no file of the share open. Rejects with `timed_out`. */
     async stop(): Promise<void> {
       stopping = true;
       await rm(atCopy, { force: true });
@@ -156,47 +148,22 @@ export async function startCopy(options: Omit<WorkOptions, "material">) {
   };
 }
 
-async function startProgram(
-  name: string,
-  script: string,
-  args: readonly string[],
-  { environment, onStart }: Pick<WorkOptions, "environment" | "onStart">,
-) {
-  const child = spawn("sh", ["-c", script, name, ...args], {
-    cwd: "/",
-    detached: true,
-    env: environment,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+/** Runs a shell script that prints dots as its progress. */
+async function startScript(name: string, script: string, args: readonly string[], options: ProgramOptions) {
+  const program = await startProgram("sh", ["-c", script, name, ...args], options);
   let dots = 0;
-  let said = "";
-  let end: string | null = null;
-  child.stdout.on("data", (chunk: Buffer) => {
+  program.child.stdout.on("data", (chunk: Buffer) => {
     dots += chunk.length;
   });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    said = (said + text).slice(-COMPLAINT_AT_MOST);
-  });
-  const ended = new Promise<void>((resolve) => {
-    child.once("error", (error) => {
-      end = error.message;
-      resolve();
-    });
-    child.once("close", (code, signal) => {
-      end ??= code === 0 ? "" : `it ended with ${code ?? signal}`;
-      resolve();
-    });
-  });
-  const identity = child.pid === undefined ? null : await processIdentity(child.pid);
-  if (identity !== null) onStart(identity);
   return {
-    ended,
+    ended: program.ended,
     dots: (): number => dots,
-    /** `mayEnd`: a program that has ended with 0 is no complaint. */
+    /** `mayEnd`: ending with 0 is no complaint. */
     complaint(mayEnd: boolean): string | null {
-      const complaints = [said.trim(), end === "" && !mayEnd ? "it ended too soon" : (end ?? "")];
-      const told = complaints.filter((text) => text !== "");
-      return told.length === 0 ? null : `${name}: ${told.join(", ")}`;
+      const isEarly = program.hasEnded && !mayEnd;
+      const end = program.failure ?? (isEarly ? "it ended too soon" : "");
+      const complaints = [program.stderr, end].filter((text) => text !== "");
+      return complaints.length === 0 ? null : `${name}: ${complaints.join(", ")}`;
     },
   };
 }
@@ -205,7 +172,7 @@ function expectedLog(lines: number): string {
   return FIRST_LINE + Array.from({ length: lines }, (_, index) => `line ${index + 1}\n`).join("");
 }
 
-/** No two pieces of it are alike. Resolves with its SHA-256. */
+/** Writes a file in which no two pieces are alike. Resolves with its SHA-256. */
 async function makeFilm(path: string): Promise<string> {
   const hash = createHash("sha256");
   await using file = await open(path, "w");
@@ -217,7 +184,7 @@ async function makeFilm(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** null: there is no such file, or not all of it. */
+/** The SHA-256 of a whole film; null if the file is missing or shorter. */
 async function digestOf(path: string): Promise<string | null> {
   const hash = createHash("sha256");
   try {
