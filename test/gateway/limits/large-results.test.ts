@@ -113,15 +113,18 @@ test("E4 a result over the size comes with a note and a link, and its pieces are
   assert.deepEqual(pieceOf(await read(linkOf(reply), from)), pieces[0], "what is read is not kept anew");
 });
 
-test("E4 a result over the size of an image is read in pieces that are base64 each, with its type", async () => {
+test("E4 a result over the size of an image or an embedded file is read in pieces that are base64 each, with its type", async () => {
   const bytes = Buffer.alloc(20_000, "image");
-  const data = bytes.toString("base64");
-  const { call, read } = limited({ content: [{ type: "image", data, mimeType: "image/png" }] });
-  const from = client(user("ann"));
-  const pieces = await readAll(linkOf(await call(from)), (uri) => read(uri, from));
-  assert.ok(pieces.length > 1);
-  assert.deepEqual(Buffer.concat(pieces.map(({ blob }) => Buffer.from(String(blob), "base64"))), bytes);
-  assert.ok(pieces.every(({ mimeType }) => mimeType === "image/png"));
+  const file = { mimeType: "image/png", blob: bytes.toString("base64") };
+  const image = { type: "image", data: file.blob, mimeType: file.mimeType };
+  for (const block of [image, { type: "resource", resource: { uri: "file:///a.png", ...file } }]) {
+    const { call, read } = limited({ content: [block] });
+    const from = client(user("ann"));
+    const pieces = await readAll(linkOf(await call(from)), (uri) => read(uri, from));
+    assert.ok(pieces.length > 1);
+    assert.deepEqual(Buffer.concat(pieces.map(({ blob }) => Buffer.from(String(blob), "base64"))), bytes);
+    assert.ok(pieces.every(({ mimeType }) => mimeType === "image/png"));
+  }
 });
 
 test("E4 a result over the size stays within the size whatever stands beside the content, and whatever its type is called", async () => {

@@ -284,6 +284,30 @@ test("E5 the queue is bounded, what does not fit is counted, and so is what is r
   assert.equal(exporter.dropped, MOST_SPANS + 11);
 });
 
+test("E5 a long queue goes out batch after batch at once, and with pauses while the receiver fails", async (t) => {
+  const receiver = await startReceiver(t);
+  receiver.status = 503;
+  const clock = createManualClock();
+  const exporter = new Exporter({ ...open, endpoint: receiver.endpoint, clock });
+  for (let index = 0; index < MOST_SPANS; index++) exporter.add(span(index));
+  const first = await eventually(() => exporter.failure);
+  await clock.advance(1);
+  receiver.status = 200;
+  await eventually(async () => {
+    await clock.advance(100);
+    return exporter.failure === null;
+  });
+  assert.ok(clock.monotonicMs() >= 1_000, "the first retry waits");
+  const recoveredMs = clock.monotonicMs();
+  await eventually(async () => {
+    await clock.advance(1);
+    return receiver.spans.length === MOST_SPANS;
+  });
+  assert.ok(clock.monotonicMs() - recoveredMs < BATCH_MS, "the batches follow one another");
+  assert.match(first.reason, /answers 503/);
+  await exporter[Symbol.asyncDispose]();
+});
+
 test("E5 what is queued at the end is sent, if anybody is there", async (t) => {
   const receiver = await startReceiver(t);
   const document = () =>

@@ -65,6 +65,17 @@ describe("subscriptions", () => {
     );
     assert.equal(asked.at(-1), "resources/unsubscribe");
   });
+  test("a client that comes while the last one leaves gets the server's new answer", async () => {
+    const { instance, link } = await startReady({}, { "resources/unsubscribe": null });
+    const [a, b] = [createTestClient("a"), createTestClient("b")];
+    await instance.subscribe("f://1", a);
+    const left = instance.unsubscribe("f://1", a);
+    link.answers.set("resources/subscribe", () => NO);
+    const came = instance.subscribe("f://1", b);
+    link.answerTo("resources/unsubscribe", OK);
+    assert.deepEqual([await left, await came], [NO, NO]);
+    assert.equal(instance.subscriptions.size, 0);
+  });
   test("after a gap in what the server says, subscribers are told that all of it may have changed, every 30 s at most", async () => {
     const { instance, link, clock } = await startReady({}, (link) =>
       link.answers.set("resources/subscribe", ({ params }) => (params?.["uri"] === "f://late" ? null : OK)),
