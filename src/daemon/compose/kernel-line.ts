@@ -6,7 +6,6 @@ import type { MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { writeDurably } from "../../runtime/files/durable-file.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { fstabPath, parseFstab } from "../../shares/drivers/cifs/fstab.ts";
 import { unspeakable } from "../../shares/drivers/cifs/options.ts";
 import {
   carriedLine,
@@ -15,6 +14,7 @@ import {
   lackingProgram,
   systemTools,
 } from "../../shares/drivers/cifs/way.ts";
+import { fstabPath, parseFstab } from "../../shares/mounts/fstab.ts";
 import { createMountTable } from "../../shares/mounts/mount-table.ts";
 
 const NEW_FILE_MODE = 0o644;

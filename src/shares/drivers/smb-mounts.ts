@@ -1,7 +1,7 @@
 // Which entries of the mount table are SMB shares, which share each is, and over which route.
 import { isIPv6 } from "node:net";
 import { basename, dirname, join } from "node:path";
-import type { MountEntry } from "../mounts/mount-entry.ts";
+import { type MountEntry, optionValue } from "../mounts/mount-entry.ts";
 import { GVFS_SHARE, isGvfsMount } from "../mounts/mount-table-gvfs.ts";
 import type { Prober } from "../prober/prober.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
@@ -100,11 +100,6 @@ function plainAddress(address: string): string {
 function portOf(entry: MountEntry, source: SmbSource): number {
   const port = optionValue(entry, "port");
   return port === null ? source.port : Number(port);
-}
-
-function optionValue(entry: MountEntry, key: string): string | null {
-  const option = entry.options.find((one) => one.startsWith(`${key}=`));
-  return option?.slice(key.length + 1) ?? null;
 }
 
 /**

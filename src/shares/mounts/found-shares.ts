@@ -1,17 +1,15 @@
 // Finds SMB shares that are mounted already: in the mount table, among the desktop's mounts (GVfs), and in /etc/fstab.
-// It touches no mount; the prober reads the folder with the desktop's mounts.
+// This module touches no mount; the prober reads the folder with the desktop's mounts.
 import { readFile } from "node:fs/promises";
 import { hostText } from "../../config/values/host-text.ts";
 import { silentLogger } from "../../runtime/log/log.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { startProber } from "../prober/prober-process.ts";
 import { CARRIED_ADDRESS, parseSmbSource, percentDecoded } from "../smb-source.ts";
-import type { MountEntry } from "./mount-entry.ts";
+import { parseFstab } from "./fstab.ts";
+import { type MountEntry, optionValue } from "./mount-entry.ts";
 import { createMountTable } from "./mount-table.ts";
-import { gvfsValues } from "./mount-table-gvfs.ts";
-import { unescapeField } from "./mount-table-mountinfo.ts";
-
-const LOOK_MS = 3_000;
+import { GVFS_SHARE, withGvfsShares } from "./mount-table-gvfs.ts";
 
 export interface FoundShare {
   /** A name or address, with `:port` only if it is not 445. */
@@ -25,75 +23,55 @@ export interface FoundShare {
   readonly by: "kernel" | "rclone" | "gvfs" | "fstab";
 }
 
+const PROGRAM_OF_TYPE: Readonly<Record<string, FoundShare["by"]>> = {
+  cifs: "kernel",
+  smb3: "kernel",
+  smbfs: "kernel",
+  "fuse.rclone": "rclone",
+  [GVFS_SHARE]: "gvfs",
+};
+
 /** Each share of each host once. Never rejects: a source that cannot be read has none. */
 export async function findShares(fstabPath = "/etc/fstab"): Promise<readonly FoundShare[]> {
-  const entries = await createMountTable({ clock: systemClock })
-    .read(systemClock.monotonicMs())
-    .catch(() => []);
+  const clock = systemClock;
+  // The prober process starts only on machines with GVfs.
+  const prober = {
+    async folders(root: string, subpath: string, waitMs: number) {
+      await using started = startProber({ clock, logger: silentLogger });
+      return await started.folders(root, subpath, waitMs);
+    },
+  };
+  const table = withGvfsShares(createMountTable({ clock }), { clock, prober });
+  const entries = await table.read(clock.monotonicMs()).catch(() => []);
   const fstab = await readFile(fstabPath, "utf8").catch(() => "");
-  return withoutRepeats([
-    ...sharesOfTable(entries),
-    ...(await sharesOfGvfs(entries)),
-    ...sharesOfFstab(fstab),
-  ]);
+  return withoutRepeats([...sharesOfTable(entries), ...sharesOfFstab(fstab)]);
 }
 
 /** Exported for its test. */
 export function sharesOfTable(entries: readonly MountEntry[]): readonly FoundShare[] {
-  return entries.flatMap(({ type, source, path, options }) => {
-    const by = type === "fuse.rclone" ? "rclone" : /^(cifs|smb3|smbfs)$/.test(type) ? "kernel" : null;
-    if (by === null) return [];
-    const user = optionOf(options, "username") ?? optionOf(options, "user") ?? userOfSource(source);
-    return found(source, { path, by, user });
+  return entries.flatMap((entry) => {
+    const by = PROGRAM_OF_TYPE[entry.type];
+    return by === undefined ? [] : sharesOf(entry, by);
   });
 }
 
-/** `//nas/share  /mnt/share  cifs  credentials=…,uid=1000  0 0`; the only option that is read is the user's name. */
+/** Exported for its test. */
 export function sharesOfFstab(text: string): readonly FoundShare[] {
-  return text.split("\n").flatMap((line) => {
-    const [source = "", path = "", type = "", options = ""] = line.trim().split(/\s+/);
-    if (source.startsWith("#") || !/^(cifs|smb3)$/.test(type)) return [];
-    const list = options.split(",");
-    const user = optionOf(list, "username") ?? optionOf(list, "user");
-    return found(unescapeField(source), { path: unescapeField(path), by: "fstab", user });
-  });
+  return parseFstab(text).flatMap((entry) => sharesOf(entry, "fstab"));
 }
 
-async function sharesOfGvfs(entries: readonly MountEntry[]): Promise<readonly FoundShare[]> {
-  const roots = entries.filter(({ type }) => type === "fuse.gvfsd-fuse").map(({ path }) => path);
-  if (roots.length === 0) return [];
-  await using prober = startProber({ clock: systemClock, logger: silentLogger });
-  const listings = await Promise.all(roots.map((root) => prober.folders(root, "", LOOK_MS)));
-  return listings.flatMap((listing, index) => {
-    if (listing?.state !== "listed") return [];
-    const root = roots[index] ?? "";
-    return listing.folders.flatMap((folder) => shareOfGvfsFolder(folder, root));
-  });
-}
-
-/** `smb-share:server=nas.local,share=core,user=ann`, each value percent-escaped. */
-export function shareOfGvfsFolder(folder: string, root: string): readonly FoundShare[] {
-  const values = gvfsValues(folder);
-  const server = values?.get("server") ?? "";
-  const share = values?.get("share") ?? "";
-  if (server === "" || share === "") return [];
-  const port = Number(values?.get("port") ?? "445");
-  const host = hostText({ host: server, port: Number.isInteger(port) ? port : 445 });
-  const path = `${root}/${folder}`;
-  return [{ host, share, user: values?.get("user") ?? null, path, by: "gvfs" }];
-}
-
-function found(source: string, rest: Pick<FoundShare, "path" | "by" | "user">): readonly FoundShare[] {
+function sharesOf(
+  entry: Pick<MountEntry, "source" | "path" | "options">,
+  by: FoundShare["by"],
+): readonly FoundShare[] {
+  const { source, path } = entry;
   const parsed = parseSmbSource(source);
   const share = parsed?.shareNames.at(-1);
   if (parsed === null || share === undefined) return [];
-  // The line of a carried mount, or that mount: it leads to Mountaineer itself, at a port that the source does not tell.
-  if (parsed.host === CARRIED_ADDRESS && rest.by !== "rclone") return [];
-  return [{ host: hostText({ host: parsed.host, port: parsed.port }), share, ...rest }];
-}
-
-function optionOf(options: readonly string[], key: string): string | null {
-  return options.find((option) => option.startsWith(`${key}=`))?.slice(key.length + 1) || null;
+  // A carried mount, or its line in fstab, leads to Mountaineer itself, at a port that the source does not show.
+  if (parsed.host === CARRIED_ADDRESS && by !== "rclone") return [];
+  const user = optionValue(entry, "username") || optionValue(entry, "user") || userOfSource(source);
+  return [{ host: hostText(parsed), share, user, path, by }];
 }
 
 function userOfSource(source: string): string | null {
@@ -103,9 +81,6 @@ function userOfSource(source: string): string | null {
 
 /** A share that is mounted replaces the same one in fstab. */
 function withoutRepeats(shares: readonly FoundShare[]): readonly FoundShare[] {
-  const seen = new Set<string>();
-  return shares.filter(({ host, share }) => {
-    const key = `${host} ${share}`.toLowerCase();
-    return seen.has(key) ? false : seen.add(key) !== undefined;
-  });
+  const same = Map.groupBy(shares, ({ host, share }) => `${host} ${share}`.toLowerCase());
+  return [...same.values()].flatMap(([first]) => first ?? []);
 }

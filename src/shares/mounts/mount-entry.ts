@@ -20,3 +20,8 @@ export interface MountTable {
    */
   read(notBeforeMs: number): Promise<readonly MountEntry[]>;
 }
+
+/** The value of the first `key=value` among the options; null: there is none. */
+export function optionValue({ options }: Pick<MountEntry, "options">, key: string): string | null {
+  return options.find((one) => one.startsWith(`${key}=`))?.slice(key.length + 1) ?? null;
+}

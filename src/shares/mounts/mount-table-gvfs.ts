@@ -29,7 +29,7 @@ const FIRST_LISTING_MS = 3_000;
 interface Listing {
   readonly mountId: string;
   readonly atMs: number;
-  readonly names: readonly string[];
+  readonly names: Promise<readonly string[]>;
 }
 
 /** Whether GVfs serves the mount, and so owns it. */
@@ -38,37 +38,28 @@ export function isGvfsMount({ id }: { readonly id: string }): boolean {
 }
 
 /**
- * The table with this user's GVfs shares at its end. Without GVfs it costs nothing; if GVfs hangs, its last list is
- * used.
+ * The table with this user's GVfs shares at its end. A machine without GVfs is asked nothing; if GVfs hangs, its last
+ * list is used.
  */
 export function withGvfsShares(table: MountTable, options: GvfsOptions): MountTable {
   const { clock, prober, userId = process.getuid?.() ?? null } = options;
   let listing: Listing | null = null;
-  let pending: Promise<Listing> | null = null;
   let known = new Map<string, MountEntry>();
   let generation = 0;
   let before: { readonly entries: readonly MountEntry[]; readonly shares: string } | null = null;
   let result: readonly MountEntry[] = [];
 
-  const list = async ({ id, path }: MountEntry): Promise<Listing> => {
+  const list = ({ id, path }: MountEntry): Promise<readonly string[]> => {
     const last = listing?.mountId === id ? listing : null;
     const atMs = clock.monotonicMs();
-    if (last !== null && atMs - last.atMs < LISTED_FOR_MS) return last;
-    if (pending !== null) {
-      const joined = await pending;
-      if (joined.mountId === id) return joined;
-    }
+    if (last !== null && atMs - last.atMs < LISTED_FOR_MS) return last.names;
     const waitMs = last === null ? FIRST_LISTING_MS : LISTING_MS;
-    pending = prober.folders(path, "", waitMs).then((found): Listing => {
-      const names = found === null ? (last?.names ?? []) : found.state === "listed" ? found.folders : [];
-      return { mountId: id, atMs, names };
+    const names = prober.folders(path, "", waitMs).then((found) => {
+      if (found === null) return last?.names ?? [];
+      return found.state === "listed" ? found.folders : [];
     });
-    try {
-      listing = await pending;
-      return listing;
-    } finally {
-      pending = null;
-    }
+    listing = { mountId: id, atMs, names };
+    return names;
   };
   /** A mount that went away and came back gets a new id. */
   const identify = (mount: MountEntry, names: readonly string[]): readonly MountEntry[] => {
@@ -76,19 +67,17 @@ export function withGvfsShares(table: MountTable, options: GvfsOptions): MountTa
     for (const name of [...names].sort()) {
       const source = gvfsSource(name);
       if (source === null) continue;
-      const path = join(mount.path, name);
       const key = `${mount.id}\0${name}`;
-      next.set(
-        key,
-        known.get(key) ?? {
-          id: `${ID_PREFIX}${mount.id}:${++generation}`,
-          path,
-          type: GVFS_SHARE,
-          source,
-          options: [],
-          deviceMinor: 0,
-        },
-      );
+      const user = gvfsValues(name)?.get("user");
+      const entry = known.get(key) ?? {
+        id: `${ID_PREFIX}${mount.id}:${++generation}`,
+        path: join(mount.path, name),
+        type: GVFS_SHARE,
+        source,
+        options: user === undefined ? [] : [`username=${user}`],
+        deviceMinor: 0,
+      };
+      next.set(key, entry);
     }
     known = next;
     return [...next.values()];
@@ -105,7 +94,7 @@ export function withGvfsShares(table: MountTable, options: GvfsOptions): MountTa
         listing = null;
         return entries;
       }
-      const shares = identify(mount, (await list(mount)).names);
+      const shares = identify(mount, await list(mount));
       const ids = shares.map(({ id }) => id).join();
       // An unchanged table stays the same object, so that indexes of it stay valid.
       if (before?.entries !== entries || before.shares !== ids) {
@@ -134,7 +123,7 @@ export function gvfsSource(name: string): string | null {
 }
 
 /** The values in a folder's name, `smb-share:server=HOST,share=SHARE`, by their keys; null: another kind of mount. */
-export function gvfsValues(name: string): ReadonlyMap<string, string> | null {
+function gvfsValues(name: string): ReadonlyMap<string, string> | null {
   if (!name.startsWith("smb-share:")) return null;
   const values = new Map<string, string>();
   for (const part of name.slice("smb-share:".length).split(",")) {

@@ -8,7 +8,7 @@ import { kernelLine } from "../../../src/daemon/compose/kernel-line.ts";
 import { logFilePath, logLevel } from "../../../src/daemon/compose/log-settings.ts";
 import { loopGuard, requireNoOwnBackend } from "../../../src/daemon/compose/loop-guard.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
-import { parseFstab } from "../../../src/shares/drivers/cifs/fstab.ts";
+import { parseFstab } from "../../../src/shares/mounts/fstab.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { configOf, smbShare } from "../samples.ts";
 

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
-import { shareOfGvfsFolder, sharesOfFstab, sharesOfTable } from "../../../src/shares/mounts/found-shares.ts";
+import { sharesOfFstab, sharesOfTable } from "../../../src/shares/mounts/found-shares.ts";
 import { createMountClaims } from "../../../src/shares/mounts/mount-claims.ts";
 import type { MountEntry } from "../../../src/shares/mounts/mount-entry.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -28,6 +28,7 @@ test("shares are found in the table of mounts, with their users and never a pass
     entry("smb3", "//10.0.0.2/Media Files"),
     entry("fuse.rclone", "//10.99.1.2:4451/CORE"),
     entry("smbfs", "//ann%20b:hidden@nas._smb._tcp.local/caf%C3%A9"),
+    entry("gvfs.smb-share", "//nas.local:4450/my share", ["username=ann"]),
     entry("fuse.rclone", "remote:folder"),
     entry("ext4", "//nas/core"),
     entry("nfs4", "nas:/core"),
@@ -37,6 +38,7 @@ test("shares are found in the table of mounts, with their users and never a pass
     ["10.0.0.2", "Media Files", null, "kernel"],
     ["10.99.1.2:4451", "CORE", null, "rclone"],
     ["nas._smb._tcp.local", "café", "ann b", "kernel"],
+    ["nas.local:4450", "my share", "ann", "gvfs"],
   ]);
   assert.doesNotMatch(JSON.stringify(found), /hidden/);
 });
@@ -58,23 +60,6 @@ test("a carried mount and its line in fstab lead to Mountaineer, and are no serv
   const source = "//127.0.0.1/CORE";
   assert.deepEqual(sharesOfFstab(`${source} /mnt/core cifs users,noauto,port=30123,hard,guest 0 0`), []);
   assert.deepEqual(sharesOfTable([entry("cifs", source, ["rw", "username=ann"])]), []);
-});
-
-test("shares of the desktop's own mounts are told by the names of their folders", () => {
-  const root = "/run/user/1000/gvfs";
-  const one = shareOfGvfsFolder("smb-share:domain=office,server=nas.local,share=my%20share,user=ann", root);
-  assert.deepEqual(one, [
-    {
-      host: "nas.local",
-      share: "my share",
-      user: "ann",
-      path: `${root}/smb-share:domain=office,server=nas.local,share=my%20share,user=ann`,
-      by: "gvfs",
-    },
-  ]);
-  assert.equal(shareOfGvfsFolder("smb-share:server=nas,share=a,port=4450", root)[0]?.host, "nas:4450");
-  for (const other of ["sftp:host=x", "smb-share:server=nas", "smb-share:", "smb-share:server=,share="])
-    assert.deepEqual(shareOfGvfsFolder(other, root), []);
 });
 
 const CORE = "/mnt/CORE";

@@ -206,13 +206,19 @@ describe("the table with the desktop's shares", () => {
     );
     const [mount, ...shares] = await table.read(systemClock.monotonicMs());
     assert.equal(mount?.type, "fuse.gvfsd-fuse");
-    assert.deepEqual(pluck(shares, "path", "type", "source"), [
+    assert.deepEqual(pluck(shares, "path", "type", "source", "options"), [
       [
         join(folder, "smb-share:server=10.0.0.1,port=4450,share=my share"),
         GVFS_SHARE,
         "//10.0.0.1:4450/my share",
+        [],
       ],
-      [join(folder, "smb-share:server=nas.local,share=core,user=ann"), GVFS_SHARE, "//nas.local/core"],
+      [
+        join(folder, "smb-share:server=nas.local,share=core,user=ann"),
+        GVFS_SHARE,
+        "//nas.local/core",
+        ["username=ann"],
+      ],
     ]);
     assert.deepEqual(
       [mount, ...shares].map((one) => one !== undefined && isGvfsMount(one)),

@@ -1,10 +1,10 @@
 // Finds out what a mount of the kernel's SMB client is: of which share, over which route, ours or not, carried or not.
 
+import type { FstabEntry } from "../../mounts/fstab.ts";
 import { preferredRoute, ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
 import { CARRIED_ADDRESS, isShareNamed, sourceOf } from "../../smb-source.ts";
 import type { AddressesOf, FoundMount } from "../mount-driver.ts";
 import { isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
-import type { FstabEntry } from "./fstab.ts";
 import { type CifsNote, isNoted } from "./note.ts";
 
 /** What is known without touching the mount. */

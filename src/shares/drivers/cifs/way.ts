@@ -5,10 +5,6 @@ import { delimiter } from "node:path";
 import { expecting, isSystemError } from "../../../runtime/errors.ts";
 import { entryExists } from "../../../runtime/files/durable-file.ts";
 import { findProgram } from "../../../runtime/process/find-program.ts";
-import { type RouteName, routesOf, type ShareSpec } from "../../share-spec.ts";
-import { CARRIED_ADDRESS, isShareNamed, parseSmbSource } from "../../smb-source.ts";
-import type { AddressesOf, Lacking, Through } from "../mount-driver.ts";
-import { routeOfSource } from "../smb-mounts.ts";
 import {
   accountOf,
   asMountEntry,
@@ -16,7 +12,11 @@ import {
   type FstabEntry,
   fstabLine,
   parseFstab,
-} from "./fstab.ts";
+} from "../../mounts/fstab.ts";
+import { type RouteName, routesOf, type ShareSpec } from "../../share-spec.ts";
+import { CARRIED_ADDRESS, isShareNamed, parseSmbSource } from "../../smb-source.ts";
+import type { AddressesOf, Lacking, Through } from "../mount-driver.ts";
+import { routeOfSource } from "../smb-mounts.ts";
 import { accountOptions, carriedEchoIntervalS, cifsSource } from "./options.ts";
 
 export interface CifsTools {

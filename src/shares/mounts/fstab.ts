@@ -1,10 +1,10 @@
 // A reader of /etc/fstab (fstab(5)) for SMB shares that a user may mount, and for the accounts in its lines.
 import { readFile } from "node:fs/promises";
-import { expecting, isSystemError } from "../../../runtime/errors.ts";
-import type { MountEntry } from "../../mounts/mount-entry.ts";
-import { unescapeField } from "../../mounts/mount-table-mountinfo.ts";
-import type { ShareSpec } from "../../share-spec.ts";
-import { CARRIED_ADDRESS, parseSmbSource } from "../../smb-source.ts";
+import { expecting, isSystemError } from "../../runtime/errors.ts";
+import type { ShareSpec } from "../share-spec.ts";
+import { CARRIED_ADDRESS, parseSmbSource } from "../smb-source.ts";
+import type { MountEntry } from "./mount-entry.ts";
+import { unescapeField } from "./mount-table-mountinfo.ts";
 
 export interface FstabEntry {
   readonly source: string;
