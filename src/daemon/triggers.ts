@@ -17,7 +17,7 @@ import type { NetworkTransition } from "./events/service-transitions.ts";
 /** Network changes kept to decide which shares look first while a link flaps. */
 const MAX_DELTAS = 100;
 
-interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "rcloneLogs" | "noteKeeper"> {
+interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "rcloneLogs" | "noteRefresh"> {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly place: Pick<Place, "networkChanged">;
@@ -35,7 +35,7 @@ export type Triggers = ReturnType<typeof startTriggers>;
 
 /** The triggers end with `stack`. */
 export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
-  const { clock, logger, engine, aliases, rcloneLogs, noteKeeper, hostProber, place, publish } = options;
+  const { clock, logger, engine, aliases, rcloneLogs, noteRefresh, hostProber, place, publish } = options;
   const intervalOf = ({ global }: TriggerSettings): number => options.intervalMs ?? global.checkIntervalMs;
   let checkIntervalMs = intervalOf(options.first);
   let touching: readonly NetworkDelta[] = [];
@@ -97,7 +97,7 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
     engine.triggerAll("tick", dueMs);
     aliases.trigger("tick");
     rcloneLogs.trigger();
-    noteKeeper.trigger();
+    noteRefresh.trigger();
   };
   const ticker = stack.use(startTicker(clock, checkIntervalMs, beat, IN_STEP));
   listenFor(options.first);

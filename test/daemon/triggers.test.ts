@@ -17,7 +17,7 @@ test("a machine that slept looks again as one that woke, once; a change of the n
   // Of all these only their looks are asked for.
   const engine = { triggerAll: (trigger: string) => void looks.push(trigger) };
   const parts = { ...{ hostProber: nothing, place: nothing, aliases: nothing }, rcloneLogs: nothing };
-  const options = { ...parts, clock, logger: silentLogger, engine, noteKeeper: nothing };
+  const options = { ...parts, clock, logger: silentLogger, engine, noteRefresh: nothing };
   const settings = (checkIntervalMs: number) =>
     ({ global: { checkIntervalMs, networkDebounceMs: 1_000 }, shares: [] }) as never;
   const triggers = startTriggers(

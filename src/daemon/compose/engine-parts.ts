@@ -17,7 +17,7 @@ import { readCarryProof } from "../../shares/drivers/netfs/carry-proof.ts";
 import { createNetfsDriver } from "../../shares/drivers/netfs/netfs.ts";
 import { createFormerShares } from "../../shares/drivers/rclone/caches.ts";
 import { createRcloneLogs } from "../../shares/drivers/rclone/logs.ts";
-import { createNoteKeeper } from "../../shares/drivers/rclone/note-keeper.ts";
+import { createNoteRefresh } from "../../shares/drivers/rclone/note-refresh.ts";
 import { createNoteWriter } from "../../shares/drivers/rclone/note-writer.ts";
 import { createRcloneDriver } from "../../shares/drivers/rclone/rclone.ts";
 import { withUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
@@ -111,7 +111,7 @@ export function startEngineParts(options: PartsOptions) {
     prober,
     mountTable,
     rcloneLogs: createRcloneLogs(kept),
-    noteKeeper: createNoteKeeper({ ...kept, notes }),
+    noteRefresh: createNoteRefresh({ ...kept, notes }),
     formerShares: createFormerShares(kept),
     logons,
     serverProof,

@@ -4,7 +4,8 @@ import { platform, release } from "node:os";
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../../../runtime/files/durable-file.ts";
-import { isObject } from "../../../runtime/text/json-object.ts";
+import { flag, numberThat, object, reader, text } from "../../../runtime/shape.ts";
+import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Lacking } from "../mount-driver.ts";
 
 export interface CarryProof {
@@ -24,6 +25,15 @@ interface CarryVerdict {
 
 const FILE = "carry-proof.json";
 const VERSION = 1;
+const kept = reader(
+  object({
+    version: numberThat("1", (version) => version === VERSION),
+    system: text,
+    tested_at: text,
+    carried: flag,
+    text,
+  }),
+);
 const RUN_IT = "run `mountaineer doctor --self-test` with a share of driver netfs configured";
 
 /** The kernel's release changes with every update of the system. */
@@ -34,31 +44,31 @@ function currentSystem(): string {
 /** Resolves when it is durable. */
 export async function writeCarryProof(
   home: string,
-  { carried, text, atMs }: CarryVerdict,
+  { carried, text: result, atMs }: CarryVerdict,
   system: string = currentSystem(),
 ): Promise<void> {
-  const kept = { version: VERSION, system, tested_at: new Date(atMs).toISOString(), carried, text };
-  await writeDurably(join(home, FILE), `${JSON.stringify(kept, null, 2)}\n`);
+  const tested_at = new Date(atMs).toISOString();
+  const content = { version: VERSION, system, tested_at, carried, text: result };
+  await writeDurably(join(home, FILE), `${JSON.stringify(content, null, 2)}\n`);
 }
 
 /** Never rejects: a proof that cannot be read proves nothing. */
 export async function readCarryProof(home: string, system: string = currentSystem()): Promise<CarryProof> {
   const path = join(home, FILE);
-  let kept: unknown;
+  let content: string | null;
   try {
-    const text = await readIfPresent(path);
-    if (text === null)
-      return unproved(`it is not proved on this Mac that an open file outlives a move; ${RUN_IT}`);
-    kept = JSON.parse(text);
+    content = await readIfPresent(path);
   } catch (error) {
     return unproved(`${path} cannot be read (${errorText(error)}); ${RUN_IT}`);
   }
-  if (!isObject(kept) || kept["version"] !== VERSION)
-    return unproved(`${path} is not of this version; ${RUN_IT}`);
-  const { system: on, tested_at: at, carried, text } = kept;
-  if (on !== system) return unproved(`it was tested on ${String(on)}, and this is ${system}; ${RUN_IT}`);
-  if (carried !== true) return unproved(`the self-test of ${String(at)} failed: ${String(text)}`);
-  return { proved: true, reason: `proved by the self-test of ${String(at)}` };
+  if (content === null)
+    return unproved(`it is not proved on this Mac that an open file outlives a move; ${RUN_IT}`);
+  const proof = kept(jsonObject(content));
+  if (proof === null) return unproved(`${path} is damaged, or of another version; ${RUN_IT}`);
+  const { system: on, tested_at: at, carried } = proof;
+  if (on !== system) return unproved(`it was tested on ${on}, and this is ${system}; ${RUN_IT}`);
+  if (!carried) return unproved(`the self-test of ${at} failed: ${proof.text}`);
+  return { proved: true, reason: `proved by the self-test of ${at}` };
 }
 
 function unproved(reason: string): CarryProof {

@@ -1,39 +1,12 @@
 // Turns at a server: work with the same key runs one after another, and waits for a limited time.
-import type { Clock } from "../../../runtime/time/clock.ts";
+import { whenAborted } from "../../../runtime/abort.ts";
+import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
 
 export type MountTurns = ReturnType<typeof createMountTurns>;
 
 export function createMountTurns(clock: Clock) {
-  /** What waits behind the running work; a key without an entry is free. */
-  const waiting = new Map<string, Set<() => void>>();
-
-  const turnCame = (key: string, waitMs: number, signal: AbortSignal): Promise<boolean> => {
-    const line = waiting.get(key);
-    if (signal.aborted) return Promise.resolve(false);
-    if (line === undefined) {
-      waiting.set(key, new Set());
-      return Promise.resolve(true);
-    }
-    return new Promise((resolve) => {
-      const end = (came: boolean): void => {
-        timer[Symbol.dispose]();
-        signal.removeEventListener("abort", giveUp);
-        line.delete(come);
-        resolve(came);
-      };
-      const come = (): void => end(true);
-      const giveUp = (): void => end(false);
-      const timer = clock.setTimer(waitMs, giveUp);
-      signal.addEventListener("abort", giveUp, { once: true });
-      line.add(come);
-    });
-  };
-  const pass = (key: string): void => {
-    const [next] = waiting.get(key) ?? [];
-    if (next === undefined) waiting.delete(key);
-    else next();
-  };
-
+  /** By key: resolves when all work with the key has ended. A key without an entry is free. */
+  const ends = new Map<string, Promise<void>>();
   return {
     /**
      * Runs `work` when no other work with that key runs, in order of arrival, and returns its result. null: the turn
@@ -44,11 +17,21 @@ export function createMountTurns(clock: Clock) {
       { waitMs, signal }: { readonly waitMs: number; readonly signal: AbortSignal },
       work: () => Promise<T>,
     ): Promise<T | null> {
-      if (!(await turnCame(key, waitMs, signal))) return null;
+      if (signal.aborted) return null;
+      const before = ends.get(key);
+      const own = Promise.withResolvers<void>();
+      const end = Promise.all([before, own.promise]).then(() => {
+        if (ends.get(key) === end) ends.delete(key);
+      });
+      ends.set(key, end);
       try {
+        if (before !== undefined) {
+          const isSettled = await settledWithin(clock, waitMs, Promise.race([before, whenAborted(signal)]));
+          if (!isSettled || signal.aborted) return null;
+        }
         return await work();
       } finally {
-        pass(key);
+        own.resolve();
       }
     },
   };

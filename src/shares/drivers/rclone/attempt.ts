@@ -4,7 +4,6 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expecting, isOwnError, isSystemError } from "../../../runtime/errors.ts";
 import { type DetachedProcess, runCommand, startDetached } from "../../../runtime/process/child-process.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
@@ -15,14 +14,7 @@ import { writeIfChanged } from "../share-files.ts";
 import { indexMounts, type SmbMount } from "../smb-mounts.ts";
 import type { RcloneCheck } from "./available.ts";
 import type { CacheCare } from "./cache-care.ts";
-import {
-  controlEnvironment,
-  controlOf,
-  newControlPassword,
-  noteControl,
-  type RcloneControl,
-  refreshFolders,
-} from "./control.ts";
+import { controlEnvironment, controlOf, newControlPassword, noteControl, refreshFolders } from "./control.ts";
 import {
   CARRIED_CONNECTS,
   configText,
@@ -101,7 +93,7 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
     const mount = broken === null ? indexMounts(await mountTable.read(0)).at(place.mountPath) : null;
     if (mount !== null) {
       care.mounted(place);
-      if (reloaded.length > 0) await openAll(tools, place, mount.entry, reloaded);
+      if (reloaded.length > 0) await openReloaded(tools, place, mount.entry, reloaded);
       return { ok: true, mount: await tools.found(share, mount), adopted: false };
     }
     failure = await whyFailed(attempt, broken ?? failed("other", "the mount vanished at once"));
@@ -111,18 +103,6 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
   if (await unmounts.undo(place, UNDO_MS)) care.neverMounted(place);
   await folders.clear(place, true);
   return failure;
-}
-
-/** What it does not open is sent all the same. */
-async function openAll(
-  { clock, serving }: AttemptTools,
-  { files, mountPath, shareName }: RclonePlace,
-  entry: MountEntry,
-  paths: readonly string[],
-): Promise<void> {
-  const { identity } = await serving.of({ shareName, files }, entry);
-  const control = identity === null ? null : await controlOf(files, identity);
-  await openReloaded(clock, { mountPath, paths, control }).catch(expecting(isOwnError, undefined));
 }
 
 /** Everything that rclone needs except the folder to mount on. */
@@ -220,24 +200,23 @@ async function whyFailed({ share, route, place }: Attempt, otherwise: Failed): P
   );
 }
 
-interface ReloadedFiles {
-  readonly mountPath: string;
-  /** In the share. */
-  readonly paths: readonly string[];
-  /** null: rclone cannot be asked. */
-  readonly control: RcloneControl | null;
-}
-
 const FILES_AT_ONCE = 200;
 /** The path should be back within 3 s. */
 const ALL_MS = 2_000;
 
 /**
- * Opens each of the files once, so that rclone ties it to its entry, those that it sends last first; what was sent
- * meanwhile is listed before and after. Ends within 2 s, and later files are then left as they are. Rejects where no
- * program can be started.
+ * Opens the unsent files of `paths` (in the share) once each, so that rclone ties each to its folder entry, those that
+ * rclone sends last first. The folders are listed before and after, because some files are sent meanwhile. Ends within
+ * 2 s; rclone also sends the files that were not opened.
  */
-async function openReloaded(clock: Clock, { mountPath, paths, control }: ReloadedFiles): Promise<void> {
+async function openReloaded(
+  { clock, serving }: AttemptTools,
+  place: RclonePlace,
+  entry: MountEntry,
+  paths: readonly string[],
+): Promise<void> {
+  const { identity } = await serving.of(place, entry);
+  const control = await controlOf(place.files, identity);
   const untilMs = clock.monotonicMs() + ALL_MS;
   const leftMs = (): number => Math.max(0, untilMs - clock.monotonicMs());
   const folders = [...new Set(paths.map((path) => (path.includes("/") ? dirname(path) : "")))];
@@ -245,16 +224,15 @@ async function openReloaded(clock: Clock, { mountPath, paths, control }: Reloade
     if (control !== null && leftMs() > 0) await refreshFolders(control, folders, leftMs());
   };
   await refresh();
-  const last = paths.map((path) => join(mountPath, path)).toReversed();
+  const last = paths.map((path) => join(place.mountPath, path)).toReversed();
   for (let at = 0; at < last.length && leftMs() > 0; at += FILES_AT_ONCE) {
     const some = last.slice(at, at + FILES_AT_ONCE);
-    // A program of its own, as the mount may hang. rclone opens its own file only when one is read.
-    await runCommand("head", ["-q", "-c", "1", "--", ...some], {
-      clock,
-      deadlineMs: leftMs(),
-      killGraceMs: 0,
-      maxOutputBytes: 1,
-    });
+    // A separate program, because the mount may hang. It reads: rclone opens its cache file only at a read.
+    const limits = { clock, deadlineMs: leftMs(), killGraceMs: 0, maxOutputBytes: 1 };
+    const ran = await runCommand("head", ["-q", "-c", "1", "--", ...some], limits).catch(
+      expecting(isOwnError, null),
+    );
+    if (ran === null) return;
   }
   await refresh();
 }

@@ -62,10 +62,13 @@ export async function noteControl(
   await writeUnlessFull(files.control, `${JSON.stringify({ ...server, port, password })}\n`);
 }
 
-/** null: no remote control of this process is known. */
-export async function controlOf(files: RcloneFiles, server: ProcessIdentity): Promise<RcloneControl | null> {
+/** null: no remote control of the process is known. */
+export async function controlOf(
+  files: RcloneFiles,
+  server: ProcessIdentity | null,
+): Promise<RcloneControl | null> {
   const { pid, startTime, port, password } = jsonObject((await readIfPresent(files.control)) ?? "") ?? {};
-  if (pid !== server.pid || startTime !== server.startTime) return null;
+  if (pid !== server?.pid || startTime !== server?.startTime) return null;
   return typeof port === "number" && typeof password === "string" ? { port, password } : null;
 }
 

@@ -4,6 +4,17 @@ import { basename, dirname, join } from "node:path";
 import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { isOfOtherHome } from "../../../runtime/files/noted-home.ts";
 import { isRunning, type ProcessIdentity } from "../../../runtime/process/process-identity.ts";
+import {
+  flag,
+  nullable,
+  number,
+  object,
+  optional,
+  reader,
+  type TypeOf,
+  text,
+  textThat,
+} from "../../../runtime/shape.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import { preferredRoute, type RouteSpec, type ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
@@ -198,18 +209,24 @@ export async function makeFolders(files: RcloneFiles): Promise<void> {
 }
 
 /** The process that serves a mount, as noted in the share's folder. */
-export interface ProcessNote {
+const noteShape = object({
+  pid: number,
+  startTime: text,
+  mountPath: text,
+  /** The port of 127.0.0.1 that the process talks to; null: the process talks to the host itself. */
+  carriedPort: nullable(number),
+  /** As in `Through`. */
+  pinned: flag,
+  /** The server whose cache the process uses. */
+  server: textThat("a server's id", isServerId),
+  /** The share's folder when the note was written; absent in notes of earlier versions. */
+  folder: optional(text),
+});
+const storedNote = reader(noteShape);
+
+export type ProcessNote = Readonly<Omit<TypeOf<typeof noteShape>, keyof ProcessIdentity>> & {
   readonly identity: ProcessIdentity;
-  readonly mountPath: string;
-  /** The port of 127.0.0.1 that it talks to; null: to the host itself. */
-  readonly carriedPort: number | null;
-  /** As `Through` has it. */
-  readonly pinned: boolean;
-  /** The server whose cache it uses. */
-  readonly server: string;
-  /** Where the note was written; absent: by an earlier version. */
-  readonly folder?: string;
-}
+};
 
 /** null also in a copy of the home, where it is about the other home's process. */
 export async function readProcessNote({ folder, process }: RcloneFiles): Promise<ProcessNote | null> {
@@ -218,17 +235,12 @@ export async function readProcessNote({ folder, process }: RcloneFiles): Promise
 }
 
 /** null unless it is a complete note of ours. */
-export function parseProcessNote(text: string | null): ProcessNote | null {
-  const { pid, startTime, mountPath, carriedPort, pinned, server, folder } = jsonObject(text ?? "") ?? {};
-  if (typeof pid !== "number" || typeof startTime !== "string" || typeof mountPath !== "string") return null;
-  return {
-    identity: { pid, startTime },
-    mountPath,
-    carriedPort: typeof carriedPort === "number" ? carriedPort : null,
-    pinned: pinned === true,
-    server: isServerId(server) ? server : FIRST_SERVER,
-    ...(typeof folder === "string" ? { folder } : {}),
-  };
+export function parseProcessNote(content: string | null): ProcessNote | null {
+  const defaults = { carriedPort: null, pinned: false, server: FIRST_SERVER };
+  const note = storedNote({ ...defaults, ...jsonObject(content ?? "") });
+  if (note === null) return null;
+  const { pid, startTime, ...rest } = note;
+  return { identity: { pid, startTime }, ...rest };
 }
 
 /** null unless the process that the note names still runs. */
@@ -237,16 +249,8 @@ export async function noteOfRunning(files: RcloneFiles): Promise<ProcessNote | n
   return note !== null && (await isRunning(note.identity)) ? note : null;
 }
 
-export function processNoteText({
-  identity,
-  mountPath,
-  carriedPort,
-  pinned,
-  server,
-  folder,
-}: ProcessNote): string {
-  const carried = carriedPort === null ? {} : { carriedPort, ...(pinned ? { pinned } : {}) };
-  return `${JSON.stringify({ ...identity, mountPath, ...carried, server, folder })}\n`;
+export function processNoteText({ identity, ...rest }: ProcessNote): string {
+  return `${JSON.stringify({ ...identity, ...rest })}\n`;
 }
 
 /** `DOMAIN\user` and `DOMAIN;user`, as people write them. */

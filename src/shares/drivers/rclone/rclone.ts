@@ -75,6 +75,21 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const { found, find, servedName } = createRcloneFinding(options, serving, placeOf);
   const attemptTools = { ...options, check, obscure, folders, serving, unmounts, care, found, unsent };
 
+  /** Logs a failure of `look` and returns `otherwise`. */
+  const orElse = async <Value>(
+    { name }: ShareSpec,
+    message: string,
+    otherwise: Value,
+    look: () => Promise<Value>,
+  ): Promise<Value> => {
+    try {
+      return await look();
+    } catch (error) {
+      logger.debug(message, { share: name, error: errorText(error) });
+      return otherwise;
+    }
+  };
+
   return {
     name: "rclone",
     cacheMs: CACHE_MS,
@@ -119,35 +134,24 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       const own = await folders.setAside({ shareName: share.name, files });
       return [...(await Promise.all(own.map((folder) => care.named(folder, files)))), ...left];
     },
-    async refusedUploads(share) {
-      try {
+    refusedUploads: (share) =>
+      orElse(share, "refused uploads not looked up", [], async () => {
         const files = await filesOf(share);
-        // What rclone still has to send has a note.
+        // A file that rclone still has to send has a note.
         if (!refused.isAny(share.name) && !(await notes.hasNotes(files))) return [];
-        return await refused.of(share.name, files, () => unsent.of(files.cache, servedName(share)));
-      } catch (error) {
-        logger.debug("refused uploads not looked up", { share: share.name, error: errorText(error) });
-        return [];
-      }
-    },
+        return refused.of(share.name, files, () => unsent.of(files.cache, servedName(share)));
+      }),
     async unsent(share) {
       const server = await serverInUse(share);
       const { folder } = rcloneFiles(stateFolder, share.name);
       const all = server === null ? await listCaches(folder) : [await filesOf(share)];
       return (await Promise.all(all.map(({ cache }) => unsent.of(cache, servedName(share))))).flat();
     },
-    async waiting(share, withInUse = false) {
-      try {
+    waiting: (share, withInUse = false) =>
+      orElse(share, "files that wait for other servers not looked up", [], async () => {
         const served = await serverServed(share);
-        return await (withInUse ? caches.all(share, served) : caches.waiting(share, served));
-      } catch (error) {
-        logger.debug("what waits for other servers not looked up", {
-          share: share.name,
-          error: errorText(error),
-        });
-        return [];
-      }
-    },
+        return withInUse ? caches.all(share, served) : caches.waiting(share, served);
+      }),
     async decideWaiting(share, server, what) {
       const inUse = await serverServed(share);
       if (server === inUse) {
@@ -164,18 +168,15 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       }
       folders.changed(share.name);
     },
-    async dropLost(share, kept) {
-      try {
+    dropLost: (share, kept) =>
+      orElse(share, "lost connections not used up", undefined, async () => {
         const place = await placeOf(share);
         const entry = indexMounts(await mountTable.read(0)).at(place.mountPath)?.entry;
         if (entry === undefined) return;
         const { identity } = await serving.of(place, entry);
-        const control = identity === null ? null : await controlOf(place.files, identity);
+        const control = await controlOf(place.files, identity);
         if (control !== null) await dropLostConnections(clock, control, remoteOf(servedName(share)), kept);
-      } catch (error) {
-        logger.debug("lost connections not used up", { share: share.name, error: errorText(error) });
-      }
-    },
+      }),
     async ownProcesses(share, mount) {
       const entry = (await mountTable.read(0)).find(({ id }) => id === mount.id);
       if (entry === undefined) return [];

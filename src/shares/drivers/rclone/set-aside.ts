@@ -4,7 +4,18 @@ import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expecting } from "../../../runtime/errors.ts";
 import { ensureFolder, entryExists, readIfPresent } from "../../../runtime/files/durable-file.ts";
-import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
+import {
+  choice,
+  list,
+  nullable,
+  number,
+  object,
+  reader,
+  type TypeOf,
+  text,
+  textThat,
+} from "../../../runtime/shape.ts";
+import { jsonObject } from "../../../runtime/text/json-object.ts";
 import { FIRST_SERVER, isDiskFull, isServerId, writeIfChanged } from "../share-files.ts";
 import type { RcloneFiles } from "./files.ts";
 import {
@@ -19,37 +30,43 @@ import {
 import { dataOf, holdsZeros, zeroRunsOf } from "./sparse-file.ts";
 import { listFiles } from "./unsent.ts";
 
-/**
- * - `torn`: rclone was killed while it wrote the note. - `unlisted`: the file holds data that its note does not list. -
- * `truncated`: it was made shorter, and rclone would make it longer again. - `stuck`: the note is complete, but rclone
- * did not mount because of the file. - `asked`: a person decided it.
- */
-type SetAsideReason = "torn" | "unlisted" | "truncated" | "stuck" | "asked";
-
-/**
- * - `incomplete`: holes are still to be filled with the server's bytes. - `complete`: nothing is missing. - `changed`,
- * `gone`: the server's file has changed or is gone; the holes stay.
- */
-export type SetAsideState = "incomplete" | "complete" | "changed" | "gone";
+const byteRanges = list(list(number));
+const noteShape = object({
+  /** Inside rclone's cache: the remote's name, the share's name on the server, the path in the share. */
+  cachePath: text,
+  /**
+   * - `torn`: rclone was killed while it wrote the note.
+   * - `unlisted`: the file holds data that its note does not list.
+   * - `truncated`: the file was made shorter, and rclone would make it longer again.
+   * - `stuck`: the note is complete, but rclone did not mount because of the file.
+   * - `asked`: a person decided it.
+   */
+  reason: choice("torn", "unlisted", "truncated", "stuck", "asked"),
+  setAsideAt: text,
+  size: number,
+  /** The bytes that programs wrote or rclone fetched; the rest are holes. */
+  real: byteRanges,
+  /** Zeros that count as holes, but may have been written. */
+  doubtful: byteRanges,
+  /** From this offset on the server's file adds nothing. null: unknown. */
+  serverEnd: nullable(number),
+  base: nullable(object({ size: number, time: text })),
+  /**
+   * - `incomplete`: holes are still to be filled with the server's bytes.
+   * - `complete`: nothing is missing.
+   * - `changed`, `gone`: the server's file has changed or is gone; the holes stay.
+   */
+  state: choice("incomplete", "complete", "changed", "gone"),
+  /** The server that the file was written for. */
+  server: textThat("a server's id", isServerId),
+});
+const storedNote = reader(noteShape);
+type StoredNote = TypeOf<typeof noteShape>;
+export type SetAsideState = StoredNote["state"];
 
 /** The facts about a file that was set aside, in `set-aside-notes` at the file's own relative path. */
-export interface SetAsideNote {
-  /** Inside rclone's cache: the remote's name, the share's name on the server, the path in the share. */
-  readonly cachePath: string;
-  readonly reason: SetAsideReason;
-  readonly setAsideAt: string;
-  readonly size: number;
-  /** The bytes that programs wrote or rclone fetched; the rest are holes. */
-  readonly real: readonly ByteRange[];
-  /** Zeros that count as holes, but may have been written. */
-  readonly doubtful: readonly ByteRange[];
-  /** From this offset on the server's file adds nothing. null: unknown. */
-  readonly serverEnd: number | null;
-  readonly base: CacheNote["base"];
-  readonly state: SetAsideState;
-  /** The server that the file was written for. */
-  readonly server: string;
-}
+export type SetAsideNote = Readonly<Omit<StoredNote, "real" | "doubtful">> &
+  Readonly<Record<"real" | "doubtful", readonly ByteRange[]>>;
 
 interface CacheReview {
   /** Paths that files were set aside to. */
@@ -72,9 +89,9 @@ export async function reviewCache(
   const aside: string[] = [];
   const corrected: string[] = [];
   for (const path of paths) {
-    const text = await readIfPresent(notePath(files, path));
-    if (text === null) continue;
-    const note = parseCacheNote(text);
+    const content = await readIfPresent(notePath(files, path));
+    if (content === null) continue;
+    const note = parseCacheNote(content);
     if (note?.dirty === false || (note !== null && trusted)) continue;
     const kept = note === null ? await moveAside(files, path, null, "torn", wallMs) : null;
     if (kept !== null) aside.push(kept);
@@ -143,7 +160,7 @@ async function moveAside(
   files: RcloneFiles,
   path: string,
   note: CacheNote | null,
-  reason: SetAsideReason,
+  reason: StoredNote["reason"],
   wallMs: number,
 ): Promise<string | null> {
   const known = await withCacheFile(files, path, async (file, handle): Promise<SetAsideNote> => {
@@ -242,32 +259,12 @@ function setAsideNoteText(note: SetAsideNote): string {
   return `${JSON.stringify({ ...note, real: pairs(note.real), doubtful: pairs(note.doubtful) })}\n`;
 }
 
-function parseSetAsideNote(text: string): SetAsideNote | null {
-  const members = jsonObject(text);
-  if (members === null) return null;
-  const { cachePath, reason, setAsideAt, size, serverEnd: end, base, state } = members;
-  if (typeof cachePath !== "string" || typeof setAsideAt !== "string" || typeof size !== "number")
-    return null;
-  const why = (["torn", "unlisted", "truncated", "stuck", "asked"] as const).find((one) => one === reason);
-  const how = (["incomplete", "complete", "changed", "gone"] as const).find((one) => one === state);
-  if (why === undefined || how === undefined) return null;
-  return {
-    ...{ cachePath, setAsideAt, size, reason: why, state: how },
-    server: isServerId(members["server"]) ? members["server"] : FIRST_SERVER,
-    real: rangesOf(members["real"]),
-    doubtful: rangesOf(members["doubtful"]),
-    serverEnd: typeof end === "number" ? end : null,
-    base:
-      isObject(base) && typeof base["size"] === "number" && typeof base["time"] === "string"
-        ? { size: base["size"], time: base["time"] }
-        : null,
-  };
+function parseSetAsideNote(content: string): SetAsideNote | null {
+  // Earlier versions noted no server.
+  const note = storedNote({ server: FIRST_SERVER, ...jsonObject(content) });
+  return note && { ...note, real: rangesOf(note.real), doubtful: rangesOf(note.doubtful) };
 }
 
-function rangesOf(pairs: unknown): readonly ByteRange[] {
-  if (!Array.isArray(pairs)) return [];
-  return pairs.flatMap((pair: unknown): ByteRange[] => {
-    const [start, end]: readonly unknown[] = Array.isArray(pair) ? pair : [];
-    return typeof start === "number" && typeof end === "number" ? [{ start, end }] : [];
-  });
+function rangesOf(pairs: StoredNote["real"]): readonly ByteRange[] {
+  return pairs.map(([start = 0, end = 0]) => ({ start, end }));
 }

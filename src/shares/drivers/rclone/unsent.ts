@@ -2,6 +2,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expecting, systemErrorCode } from "../../../runtime/errors.ts";
+import { jsonObject } from "../../../runtime/text/json-object.ts";
 import { REMOTE_NAME } from "./files.ts";
 
 /** A write cache with more files is not read any further. */
@@ -87,12 +88,7 @@ async function readNote(path: string, known: Note | undefined): Promise<Note | n
 }
 
 function stateOf(text: string): Note["state"] {
-  try {
-    const note: unknown = JSON.parse(text);
-    return typeof note === "object" && note !== null && "Dirty" in note && note.Dirty === true
-      ? "unsent"
-      : "sent";
-  } catch {
-    return "torn";
-  }
+  const note = jsonObject(text);
+  if (note === null) return "torn";
+  return note["Dirty"] === true ? "unsent" : "sent";
 }

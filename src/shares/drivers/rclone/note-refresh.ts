@@ -1,0 +1,74 @@
+// Refreshes rclone's notes of files that are being changed at each beat, so that a crash of rclone loses little.
+import { basename, join } from "node:path";
+import { errorText } from "../../../runtime/errors.ts";
+import { createFolderLists } from "../../../runtime/files/folder-lists.ts";
+import { backoffMs } from "../../../runtime/time/backoff.ts";
+import { type StateFolderTools, shareMountsFolder } from "../share-files.ts";
+import { noteOfRunning, rcloneFilesIn } from "./files.ts";
+import type { NoteWriter, ServedMount } from "./note-writer.ts";
+
+interface NoteRefreshOptions extends StateFolderTools {
+  readonly notes: NoteWriter;
+}
+
+interface Pause {
+  readonly pid: number;
+  readonly failures: number;
+  readonly untilMs: number;
+}
+
+const WRITTEN_WITHIN_MS = 1_000;
+/** Pauses after refreshes in a row that a mount did not answer in time. */
+const PAUSE_MS = { first: 10_000, most: 300_000 };
+
+export function createNoteRefresh({ clock, logger, notes, stateFolder }: NoteRefreshOptions) {
+  /** By the name of the share's folder. */
+  const pauses = new Map<string, Pause>();
+  const underWay = new Set<string>();
+  const listed = createFolderLists(clock.monotonicMs);
+
+  const mountWithNotes = async (name: string): Promise<ServedMount | null> => {
+    const folder = join(shareMountsFolder(stateFolder), name);
+    // The list spares a read at each beat: most shares with another driver have no process here.
+    if (!(await listed(folder)).includes(basename(rcloneFilesIn(folder).process))) return null;
+    const note = await noteOfRunning(rcloneFilesIn(folder));
+    if (note === null) return null;
+    const files = rcloneFilesIn(folder, note.server);
+    if (!(await notes.hasNotes(files))) return null;
+    return { shareName: name, files, mountPath: note.mountPath, pid: note.identity.pid };
+  };
+
+  const refresh = async (name: string): Promise<void> => {
+    const mount = await mountWithNotes(name);
+    const pause = pauses.get(name);
+    const startedAtMs = clock.monotonicMs();
+    if (mount !== null && pause?.pid === mount.pid && startedAtMs < pause.untilMs) return;
+    if (mount === null || pause?.pid !== mount.pid) pauses.delete(name);
+    if (mount === null) return;
+    const { due, written } = await notes.writeNotes(mount, "stale", WRITTEN_WITHIN_MS);
+    const atMs = clock.monotonicMs();
+    if (due === 0 || written > 0) pauses.delete(name);
+    else if (atMs - startedAtMs >= WRITTEN_WITHIN_MS) {
+      const failures = (pauses.get(name)?.failures ?? 0) + 1;
+      pauses.set(name, { pid: mount.pid, failures, untilMs: atMs + backoffMs(PAUSE_MS, failures) });
+      logger.debug("notes of rclone not written in time", { folder: name, files: due });
+    }
+  };
+
+  return {
+    /** Begins a refresh of each mount, unless one is under way. Touches nothing while nothing is being written. */
+    trigger(): void {
+      void (async () => {
+        for (const name of await listed(shareMountsFolder(stateFolder)).catch(() => [])) {
+          if (underWay.has(name)) continue;
+          underWay.add(name);
+          void refresh(name)
+            .catch((error: unknown) =>
+              logger.debug("notes of rclone not refreshed", { folder: name, error: errorText(error) }),
+            )
+            .finally(() => underWay.delete(name));
+        }
+      })();
+    },
+  };
+}
