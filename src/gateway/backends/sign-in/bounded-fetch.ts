@@ -1,5 +1,4 @@
-// Fetches for signing in: no redirects, a deadline, a bound on the size, and only addresses that are allowed.
-
+// Fetches for signing in: without redirects, with a deadline and a size limit, and only to allowed addresses.
 import { isLoopbackUrl } from "../../../config/values/host.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { harmless } from "../../../runtime/text/plain-text.ts";
@@ -8,37 +7,36 @@ import { connectReason } from "../links/http/connect-reason.ts";
 
 const DEADLINE_MS = 15_000;
 const LONGEST_BYTES = 512 * 1024;
-/** A body that is no answer of an OAuth server is not shown. */
+/** Statuses without a body. */
 const NO_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 
 interface FetchOptions {
   readonly method: string;
   readonly headers?: Record<string, string>;
   readonly body?: string | URLSearchParams | undefined;
-  /** Of the response: nothing of its body is read. */
+  /** The body of the response is discarded. */
   readonly isBodyLeft?: boolean;
 }
 
-/** The whole response, its body read. Rejects with `sign_in_failed` (`retry` "later" where it may pass) and `aborted`. */
+/** The response with its whole body. Rejects with `sign_in_failed` (`retry` "later" for a temporary failure) and `aborted`. */
 export type BoundedFetch = (address: string, options: FetchOptions) => Promise<Response>;
 
-/** `server`: whom one signs in to; it decides which addresses are allowed. */
-export function createBoundedFetch({
-  server,
-  clock,
-  signal,
-}: {
+export interface FetchBounds {
+  /** The server to sign in to; it decides which addresses are allowed. */
   readonly server: URL;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-}): BoundedFetch {
+}
+
+export function createBoundedFetch({ server, clock, signal }: FetchBounds): BoundedFetch {
   return async (address, { method, headers = {}, body, isBodyLeft = false }) => {
     const url = allowedAddress(address, server);
     if (url === null) {
       throw failed("never", `${shownAddress(address)} is no address to sign in at: it must be https`);
     }
     const limit = new AbortController();
-    const timer = clock.setTimer(DEADLINE_MS, () => limit.abort(late(url)));
+    const late = `${url.origin} gave no answer within ${DEADLINE_MS / 1000} s`;
+    using _ = clock.setTimer(DEADLINE_MS, () => limit.abort(failed("later", late)));
     try {
       const response = await fetch(url, {
         method,
@@ -62,8 +60,6 @@ export function createBoundedFetch({
         error instanceof Error && error.cause !== undefined ? error.cause : error,
       );
       throw failed("later", `cannot reach ${url.origin}: ${text}`, hint);
-    } finally {
-      timer[Symbol.dispose]();
     }
   };
 }
@@ -80,15 +76,11 @@ async function boundedBody(response: Response, url: URL): Promise<Uint8Array<Arr
   return Buffer.concat(chunks, bytes);
 }
 
-/** Without a query, which may hold a secret. */
+/** An address for messages, without its query, which may hold a secret. */
 export function shownAddress(address: string): string {
   const url = URL.parse(address);
   const text = url === null ? address.slice(0, 200) : url.origin + url.pathname;
   return harmless(text.slice(0, 500));
-}
-
-function late({ origin }: URL): MountaineerError {
-  return failed("later", `${origin} gave no answer within ${DEADLINE_MS / 1000} s`);
 }
 
 export function failed(
@@ -104,13 +96,11 @@ export function failed(
   });
 }
 
-// Which addresses may be asked, and shown to a browser, when signing in to a server. Pure.
-
 const LONGEST = 4_096;
 
 /**
- * An address that a server or its metadata named: https anywhere; plain http, and this machine at all, only where the
- * server itself is on this machine. Null: it is none of these.
+ * Parses an address from a server or its metadata. Only https is allowed; plain http, and any address of this machine,
+ * only if the server itself is on this machine. Null: not allowed.
  */
 export function allowedAddress(text: string, server: URL): URL | null {
   const url = text.length > LONGEST ? null : URL.parse(text);
@@ -121,18 +111,18 @@ export function allowedAddress(text: string, server: URL): URL | null {
   return url.protocol === "https:" ? url : null;
 }
 
-/** A token goes to it over TLS, or does not leave this machine. */
+/** True if tokens travel over TLS, or do not leave this machine. */
 export function isSafeForTokens(server: URL): boolean {
   return server.protocol === "https:" || isLoopbackUrl(server);
 }
 
-/** The server's own identifier as a resource (RFC 8707): without fragment, and without the slash of an empty path. */
+/** The server's resource identifier (RFC 8707): without fragment, and without the slash of an empty path. */
 export function resourceOf(server: URL): string {
   const { origin, pathname, search } = server;
   return pathname === "/" && search === "" ? origin : origin + pathname + search;
 }
 
-/** Whether metadata for `resource` is about `server`: of the same origin, and at its path or above it. */
+/** True if `resource` has the origin of `server` and its path, or a path above. */
 export function isAboutServer(resource: string, server: URL): boolean {
   const url = URL.parse(resource);
   if (url === null || url.origin !== server.origin || url.hash !== "") return false;
@@ -140,13 +130,13 @@ export function isAboutServer(resource: string, server: URL): boolean {
   return folder(server.pathname).startsWith(folder(url.pathname));
 }
 
-/** Where a server's metadata may be (RFC 9728): for its path first, then for its origin. */
+/** Addresses of a server's metadata (RFC 9728): for its path, then for its origin. */
 export function resourceMetadataAddresses(server: URL): readonly string[] {
   const base = `${server.origin}/.well-known/oauth-protected-resource`;
   return server.pathname === "/" ? [base] : [`${base}${server.pathname}${server.search}`, base];
 }
 
-/** Where an authorization server's metadata may be, in the order in which MCP wants them tried. */
+/** Addresses of an authorization server's metadata, in the order that MCP prescribes. */
 export function issuerMetadataAddresses(issuer: URL): readonly string[] {
   const { origin } = issuer;
   const path = issuer.pathname.replace(/\/$/, "");

@@ -1,4 +1,4 @@
-// Reads `WWW-Authenticate`: what a server that refuses a request asks for. Pure.
+// Parses `WWW-Authenticate`, in which a server says what a refused request needs. Pure.
 
 export type BearerChallenge = ReturnType<typeof ofParameters>;
 
@@ -11,7 +11,7 @@ const PARAMETER =
   /^[\s,]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+\-./:^_`|~0-9A-Za-z]+))/;
 const TOKEN68 = /^\s+[A-Za-z0-9\-._~+/]+=*(?=\s*(?:,|$))/;
 
-/** The first challenge of the scheme Bearer; null: there is none. */
+/** The first challenge with the scheme Bearer; null: none. */
 export function bearerChallenge(header: string | null): BearerChallenge | null {
   let rest = (header ?? "").slice(0, LONGEST_HEADER);
   for (;;) {
@@ -33,16 +33,16 @@ export function bearerChallenge(header: string | null): BearerChallenge | null {
 function ofParameters(parameters: ReadonlyMap<string, string>) {
   const scope = parameters.get("scope");
   return {
-    /** The address of the server's metadata (RFC 9728), as it says it; null: it says none. */
+    /** Address of the server's metadata (RFC 9728), unchecked; null: none. */
     resourceMetadata: parameters.get("resource_metadata") ?? null,
-    /** null: it asks for none in particular. */
+    /** Null: the challenge names no scopes. */
     scopes: scope === undefined ? null : scopeList(scope),
-    /** `invalid_token`, `insufficient_scope`; null: none is given. */
+    /** `invalid_token`, `insufficient_scope`; null: none. */
     error: parameters.get("error") ?? null,
   };
 }
 
-/** The scopes of a text, each once; what can be none is left out. */
+/** The valid scopes of a text, each once. */
 export function scopeList(text: string): readonly string[] {
   const scopes = text.split(" ").filter((scope) => SCOPE.test(scope));
   return [...new Set(scopes)].slice(0, MOST_SCOPES);

@@ -1,24 +1,24 @@
-// Who the gateway is to an authorization server: a given client id, a metadata document, or a registration; and how it
-// proves that at the token endpoint.
+// The gateway's client identity at an authorization server: a configured id, a metadata document, or a registration; and
+// how the gateway authenticates at the token endpoint.
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { choice, nullable, number, object, reader, type TypeOf, text } from "../../../runtime/shape.ts";
 import type { ResolvedAuth } from "../links/link-authorization.ts";
-import { type BoundedFetch, failed } from "./bounded-fetch.ts";
+import { failed } from "./bounded-fetch.ts";
 import {
   type AuthorizationServer,
-  asSignInFailure,
   type ClientAuth,
   type OAuthLibrary,
-  requestOptions,
+  type OAuthTools,
+  signInFailure,
 } from "./oauth-library.ts";
 
-/** What is kept of the client with the grant; the secret of a configured one stays with the configuration. */
+/** The client, as stored with the grant. The secret of a configured client stays in the configuration. */
 export const clientShape = object({
   source: choice("configured", "document", "registered"),
   id: text,
   secret: nullable(text),
   method: choice("none", "client_secret_basic", "client_secret_post"),
-  /** Wall ms; null: it does not end. */
+  /** Wall ms; null: the secret does not expire. */
   secretEndsAtMs: nullable(number),
 });
 export type ClientIdentity = Readonly<TypeOf<typeof clientShape>>;
@@ -28,7 +28,7 @@ const methodNamed = reader(clientShape.fields.method);
 const SECRET_METHODS = ["client_secret_basic", "client_secret_post"] as const;
 const DEFAULT_NAME = "Mountaineer";
 
-/** The client that is given in the configuration, or its document; null: neither, or the server takes no documents. */
+/** The configured client, or its metadata document; null: neither, or the server supports no documents. */
 export function configuredClient(
   auth: ResolvedAuth | null,
   server: AuthorizationServer,
@@ -52,9 +52,8 @@ interface Registration {
 
 /** Registers the gateway (RFC 7591). Rejects with `sign_in_failed`. */
 export async function registerClient(
-  oauth: OAuthLibrary,
+  tools: OAuthTools,
   server: AuthorizationServer,
-  boundedFetch: BoundedFetch,
   { name, redirectUri, wantsDevice }: Registration,
 ): Promise<ClientIdentity> {
   if (server.registration_endpoint === undefined) {
@@ -76,24 +75,20 @@ export async function registerClient(
     ],
     response_types: ["code"],
     token_endpoint_auth_method: asked,
-    // No scopes: the same client asks for more of them later.
-    // The redirect goes to a port of this machine, which web clients may not have.
+    // No scopes, because the same client may ask for more later.
+    // Web clients may not redirect to a port of this machine.
     application_type: "native",
   };
-  try {
-    const options = requestOptions(oauth, boundedFetch);
-    const response = await oauth.dynamicClientRegistrationRequest(server, metadata, options);
-    return registered(
-      await oauth.processDynamicClientRegistrationResponse(await withExpiry(response)),
-      server,
-      asked,
-    );
-  } catch (error) {
-    throw asSignInFailure(oauth, error, `${server.issuer} does not register this client`);
-  }
+  const { oauth, options } = tools;
+  const answer = await oauth
+    .dynamicClientRegistrationRequest(server, metadata, options)
+    .then(withExpiry)
+    .then((response) => oauth.processDynamicClientRegistrationResponse(response))
+    .catch(signInFailure(tools, `${server.issuer} does not register this client`));
+  return registered(answer, server, asked);
 }
 
-/** Many servers leave out `client_secret_expires_at`, or answer 200, where the standard asks for it. */
+/** Adds `client_secret_expires_at` and the status 201, which the standard requires and many servers leave out. */
 async function withExpiry(response: Response): Promise<Response> {
   if (!response.ok) return response;
   const content = await response.text();
@@ -115,24 +110,19 @@ function registered(
 ): ClientIdentity {
   const { client_id: id, client_secret: secret, client_secret_expires_at: endsAt } = answer;
   const kept = typeof secret === "string" && secret !== "" ? secret : null;
-  const base = {
-    source: "registered",
-    id,
-    secret: kept,
-    secretEndsAtMs: kept !== null && typeof endsAt === "number" && endsAt > 0 ? endsAt * 1000 : null,
-  } as const;
-  const told = answer["token_endpoint_auth_method"];
-  const method = told === undefined ? methodFor(server, kept, asked) : methodNamed(told);
+  const given = answer["token_endpoint_auth_method"];
+  const method = given === undefined ? methodFor(server, kept, asked) : methodNamed(given);
   if (method === null || (method !== "none" && kept === null)) {
     throw failed(
       "never",
       `${server.issuer} wants this client to prove itself in a way that is not spoken here`,
     );
   }
-  return { ...base, method };
+  const secretEndsAtMs = kept !== null && typeof endsAt === "number" && endsAt > 0 ? endsAt * 1000 : null;
+  return { source: "registered", id, secret: kept, secretEndsAtMs, method };
 }
 
-/** Where the registration does not say: as asked, but a secret that was given is meant to be used where it can be. */
+/** The method if the registration names none: a secret is used where the server supports it. */
 function methodFor(
   server: AuthorizationServer,
   secret: string | null,
@@ -151,10 +141,10 @@ function secretMethod({
   return "client_secret_post";
 }
 
-/** How a request for tokens proves the client. Rejects with `sign_in_failed` where the secret is not there. */
+/** Client authentication for token requests. Throws `sign_in_failed` if the secret is missing. */
 export function clientAuth(
   oauth: OAuthLibrary,
-  client: ClientIdentity,
+  client: Pick<ClientIdentity, "source" | "secret" | "method">,
   auth: ResolvedAuth | null,
 ): ClientAuth {
   if (client.method === "none") return oauth.None();
@@ -163,7 +153,7 @@ export function clientAuth(
   return client.method === "client_secret_post" ? oauth.ClientSecretPost(secret) : basic(secret);
 }
 
-/** Only what a form encodes is encoded: many servers decode nothing, and take plain ids and secrets as they are. */
+/** HTTP Basic with form encoding: plain ids and secrets stay as they are for servers that decode nothing. */
 function basic(secret: string): ClientAuth {
   return (_server, { client_id: id }, _body, headers) => {
     const pair = `${formEncoded(id)}:${formEncoded(secret)}`;
@@ -175,20 +165,15 @@ function formEncoded(text: string): string {
   return new URLSearchParams({ _: text }).toString().slice("_=".length);
 }
 
-/** For client credentials: by the configured secret, or by the configured key. Rejects with `sign_in_failed`. */
+/** Client authentication for client credentials, by secret or key. Rejects with `sign_in_failed`. */
 export async function machineAuth(
   oauth: OAuthLibrary,
   server: AuthorizationServer,
   auth: ResolvedAuth,
 ): Promise<ClientAuth> {
   if (auth.privateKey !== null) return oauth.PrivateKeyJwt(await signingKey(auth.privateKey));
-  const { clientId, clientSecret } = auth;
-  const identity = { source: "configured", id: clientId ?? "", secret: null, secretEndsAtMs: null } as const;
-  return clientAuth(
-    oauth,
-    { ...identity, method: clientSecret === null ? "none" : secretMethod(server) },
-    auth,
-  );
+  const method = auth.clientSecret === null ? "none" : secretMethod(server);
+  return clientAuth(oauth, { source: "configured", secret: null, method }, auth);
 }
 
 async function signingKey(text: string) {
@@ -208,7 +193,7 @@ function privateKey(text: string): KeyObject {
     if (text.includes("-----BEGIN")) return createPrivateKey(text.replaceAll("\\n", "\n"));
     return createPrivateKey({ key: Buffer.from(text, "base64"), format: "der", type: "pkcs8" });
   } catch {
-    // What is wrong with it might quote it.
+    // The original error might quote the key.
     throw failed("never", "`private_key` cannot be read", KEY_HINT);
   }
 }

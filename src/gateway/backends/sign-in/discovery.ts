@@ -1,11 +1,9 @@
-// Finds out where one signs in to a server: its metadata (RFC 9728), its authorization server's (RFC 8414, OpenID
-// Connect), or, for servers of 2025-03-26, what that revision of MCP takes for granted.
+// Finds the authorization server of an MCP server: by the metadata of the server (RFC 9728) and of the authorization server
+// (RFC 8414, OpenID Connect), or by the default addresses of MCP 2025-03-26.
 import { type JsonMembers, jsonObject, objectOf } from "../../../runtime/text/json-object.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
 import {
   allowedAddress,
   type BoundedFetch,
-  createBoundedFetch,
   failed,
   isAboutServer,
   issuerMetadataAddresses,
@@ -14,27 +12,23 @@ import {
   shownAddress,
 } from "./bounded-fetch.ts";
 import type { BearerChallenge } from "./challenge.ts";
-import { type AuthorizationServer, asSignInFailure, type OAuthLibrary } from "./oauth-library.ts";
+import { type AuthorizationServer, type OAuthTools, signInFailure } from "./oauth-library.ts";
 
 export type SignInPlace = Awaited<ReturnType<typeof findSignInPlace>>;
 
-interface DiscoveryOptions {
-  readonly oauth: OAuthLibrary;
+interface Discovery {
   readonly server: URL;
   readonly challenge: BearerChallenge | null;
-  /** The only authorization server that may be used; null: the one that is named. */
+  /** The only allowed authorization server; null: the first that the server names. */
   readonly issuer: string | null;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
 }
 
 const MOST_SCOPES = 64;
 
 /** Rejects with `sign_in_failed` and `aborted`. */
-export async function findSignInPlace(options: DiscoveryOptions) {
-  const { oauth, server, issuer } = options;
-  const boundedFetch = createBoundedFetch(options);
-  const resource = await resourceMetadata(options, boundedFetch);
+export async function findSignInPlace(tools: OAuthTools, discovery: Discovery) {
+  const { server, issuer } = discovery;
+  const resource = await resourceMetadata(discovery, tools.boundedFetch);
   const named = resource?.issuers ?? [server.origin];
   const chosen = issuer === null ? named[0] : named.find((one) => isSameIssuer(one, issuer));
   if (chosen === undefined) {
@@ -45,17 +39,17 @@ export async function findSignInPlace(options: DiscoveryOptions) {
       "if that is right, correct `issuer` in `[backends.NAME.auth]`",
     );
   }
-  const metadata = await issuerMetadata(oauth, boundedFetch, chosen, server);
+  const metadata = await issuerMetadata(tools, chosen, server);
   if (metadata === null && resource !== null) {
     throw failed("never", `${shownAddress(chosen)} has no metadata of an authorization server`);
   }
   return {
-    /** What tokens are asked for (RFC 8707). */
+    /** The resource that tokens are for (RFC 8707). */
     resource: resource?.resource ?? resourceOf(server),
     server: metadata ?? guessedServer(server),
-    /** Scopes that the server lists; null: it lists none. */
+    /** Scopes that the server lists; null: it has no list. */
     scopesSupported: resource?.scopes ?? null,
-    /** There was no metadata at all: the addresses are those of MCP 2025-03-26. */
+    /** There was no metadata: the addresses are the defaults of MCP 2025-03-26. */
     isGuessed: metadata === null,
   };
 }
@@ -66,9 +60,9 @@ function isSameIssuer(one: string, other: string): boolean {
 
 type ResourceFacts = ReturnType<typeof resourceFacts>;
 
-/** Null: the server has none. */
+/** Null: the server has no metadata. */
 async function resourceMetadata(
-  { server, challenge }: DiscoveryOptions,
+  { server, challenge }: Discovery,
   boundedFetch: BoundedFetch,
 ): Promise<ResourceFacts | null> {
   const named = challenge?.resourceMetadata ?? null;
@@ -84,8 +78,8 @@ async function resourceMetadata(
 function resourceFacts(facts: JsonMembers, address: string, server: URL) {
   const { resource, authorization_servers: servers, scopes_supported: scopes } = facts;
   if (typeof resource !== "string" || !isAboutServer(resource, server)) {
-    const told = typeof resource === "string" ? shownAddress(resource) : "nothing";
-    throw failed("never", `${shownAddress(address)} is about ${told}, and not about this server`);
+    const subject = typeof resource === "string" ? shownAddress(resource) : "nothing";
+    throw failed("never", `${shownAddress(address)} is about ${subject}, and not about this server`);
   }
   const issuers = texts(servers).filter((issuer) => allowedAddress(issuer, server) !== null);
   if (issuers.length === 0) {
@@ -98,10 +92,9 @@ function texts(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((one) => typeof one === "string").slice(0, MOST_SCOPES) : [];
 }
 
-/** Null: there is none at any of its places. */
+/** Null: there is no metadata at any of the addresses. */
 async function issuerMetadata(
-  oauth: OAuthLibrary,
-  boundedFetch: BoundedFetch,
+  tools: OAuthTools,
   issuer: string,
   server: URL,
 ): Promise<AuthorizationServer | null> {
@@ -109,18 +102,15 @@ async function issuerMetadata(
   if (url === null)
     throw failed("never", `${shownAddress(issuer)} is no address to sign in at: it must be https`);
   for (const address of issuerMetadataAddresses(url)) {
-    const response = await metadataAt(boundedFetch, address);
+    const response = await metadataAt(tools.boundedFetch, address);
     if (response === null) continue;
-    try {
-      return checkedServer(await oauth.processDiscoveryResponse(url, response), server);
-    } catch (error) {
-      throw asSignInFailure(oauth, error, `${shownAddress(address)} cannot be used`);
-    }
+    const fail = signInFailure(tools, `${shownAddress(address)} cannot be used`);
+    return checkedServer(await tools.oauth.processDiscoveryResponse(url, response).catch(fail), server);
   }
   return null;
 }
 
-/** Refuses addresses that may not be asked, before anything is sent there. */
+/** Rejects metadata with an endpoint that is not allowed. */
 function checkedServer(metadata: AuthorizationServer, server: URL): AuthorizationServer {
   for (const [key, value] of Object.entries(metadata)) {
     if (!key.endsWith("_endpoint") || typeof value !== "string" || allowedAddress(value, server) !== null)
@@ -130,7 +120,7 @@ function checkedServer(metadata: AuthorizationServer, server: URL): Authorizatio
   return metadata;
 }
 
-/** Null: nothing is there, or a page for people. A server error is no "nothing": it may pass. */
+/** Null: the address has no JSON object. Rejects for a server error, which may be temporary. */
 async function metadataAt(boundedFetch: BoundedFetch, address: string): Promise<Response | null> {
   const response = await boundedFetch(address, { method: "GET", headers: { accept: "application/json" } });
   if (response.status >= 500)

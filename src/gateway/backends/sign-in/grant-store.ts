@@ -1,4 +1,4 @@
-// A home's grants, one for each backend that a person signed in to, and what the servers asked for last.
+// The grants of a home, one for each backend with a sign-in, and the last challenge of each server.
 import { join } from "node:path";
 import { MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
 import { ensurePrivateFolder, readIfPresent, writeDurably } from "../../../runtime/files/durable-file.ts";
@@ -20,26 +20,26 @@ import type { SecretStore } from "../../../secrets/secret-store.ts";
 import { type BearerChallenge, scopeList } from "./challenge.ts";
 import { clientShape } from "./client.ts";
 
-/** A renewal may take two deadlines of a request; who waits for another process waits no longer. */
+/** Longest wait for a renewal by another process, ms: a renewal may take two request deadlines. */
 const TURN_WAIT_MS = 45_000;
 const LONGEST_ADDRESS = 2_048;
 
-/** What a server asked for when it refused a request; no secret. */
+/** The stored challenge of a refused request; contains no secret. */
 export interface KeptChallenge extends BearerChallenge {
   readonly status: 401 | 403;
 }
 
 export interface GrantStore {
-  /** Rejects with `secret_unavailable`: `retry` is "never" where what is kept can never be read again. */
+  /** Rejects with `secret_unavailable`; `retry` is "never" if the grant can never be read again. */
   read(backend: string, signal: AbortSignal): Promise<Grant | null>;
-  /** Whether anything is kept, readable or not. Makes no file. */
+  /** True if there is a grant, readable or not. Creates no file. */
   has(backend: string): Promise<boolean>;
   /** Durable when it resolves. */
   write(backend: string, grant: Grant, signal: AbortSignal): Promise<void>;
   remove(backend: string): Promise<boolean>;
-  /** One at a time for each backend, in whatever process. Rejects with `lock_held`. */
+  /** Runs `work` alone for this backend, across processes. Rejects with `lock_held`. */
   alone<T>(backend: string, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
-  /** Never rejects: without it a person may have to name the scopes. */
+  /** Never rejects for a full disk and the like: without the challenge a person may have to name the scopes. */
   keepChallenge(backend: string, serverUrl: string, challenge: KeptChallenge): Promise<void>;
   readChallenge(backend: string, serverUrl: string): Promise<KeptChallenge | null>;
 }
@@ -50,10 +50,10 @@ interface GrantStoreOptions {
   readonly openStore: () => Promise<SecretStore>;
 }
 
-/** Opens nothing before it is asked. */
+/** Opens the secret store at the first access to a grant. */
 export function openGrantStore({ home, clock, openStore }: GrantStoreOptions): GrantStore {
   const folder = join(home, "sign-in");
-  // Names that differ in letter case alone must not meet in one file on a disk that takes them for equal.
+  // The hash keeps names apart that differ only in letter case, for file systems that ignore case.
   const fileName = (backend: string): string => `${backend}-${sha256Of(backend).slice(0, 8)}`;
   const challengePath = (backend: string): string => join(folder, `${fileName(backend)}.asked.json`);
   let opening: Promise<SecretStore> | null = null;
@@ -64,7 +64,6 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions): G
   const files = openEncryptedFiles({
     folder,
     clock,
-    // Loaded when a grant is there, and not before.
     store: {
       get: async (...args) => (await store()).get(...args),
       set: async (...args) => (await store()).set(...args),
@@ -105,30 +104,28 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions): G
   };
 }
 
-/** The file is not sealed: whoever can write it must not lead a sign-in to a server of their own. */
+/** Guards against an edited challenge file, which is not sealed: no sign-in may lead to another server. */
 function isOfServer(address: unknown, serverUrl: string): address is string {
   if (typeof address !== "string" || address.length > LONGEST_ADDRESS) return false;
   const origin = URL.parse(address)?.origin;
   return origin !== undefined && origin === URL.parse(serverUrl)?.origin;
 }
 
-// What is kept of one sign-in: the tokens, whom they are for, and who renews them.
-
 const VERSION = 1;
 
 const grantShape = object({
   version: numberThat("1", (version) => version === VERSION),
-  /** The backend's address as it was configured then: for no other are the tokens. */
+  /** The backend's address at the sign-in; the tokens are for no other address. */
   serverUrl: text,
   resource: text,
   issuer: text,
   tokenEndpoint: text,
-  /** Null: the server revokes no tokens. */
+  /** Null: the server cannot revoke tokens. */
   revocationEndpoint: nullable(text),
   client: clientShape,
-  /** Of a registered client: what it was registered with. */
+  /** The redirect address of a registered client. */
   redirectUri: nullable(text),
-  /** As they were asked for; null: none were named. */
+  /** The requested scopes; null: the request named none. */
   scopes: nullable(list(text)),
   accessToken: text,
   /** Wall ms; null: the server does not say. */
@@ -136,17 +133,17 @@ const grantShape = object({
   refreshToken: nullable(text),
   /** Wall ms. */
   obtainedAtMs: number,
-  /** Wall ms at which a renewal was begun whose outcome is not known; null: none is open. */
+  /** Start of a renewal without a known outcome, wall ms; null: none. */
   renewingSinceMs: nullable(number),
-  /** Why a person has to sign in again; null: nobody has to. */
+  /** Why a person has to sign in again; null: not necessary. */
   ended: nullable(text),
 });
 export type Grant = Readonly<Omit<TypeOf<typeof grantShape>, "version" | "scopes">> & {
   readonly scopes: readonly string[] | null;
 };
 const readGrant = reader(grantShape);
-/** What an earlier version may have left out. */
-const NOT_SAID = {
+/** Defaults for keys that earlier versions left out. */
+const DEFAULTS = {
   revocationEndpoint: null,
   redirectUri: null,
   scopes: null,
@@ -157,10 +154,10 @@ const NOT_SAID = {
 };
 const NO_SECRET = { secret: null, secretEndsAtMs: null };
 
-/** A token that is about to expire would not outlive the request. */
+/** Least remaining lifetime: a token must outlive its request. */
 const LEAST_LEFT = { ms: 5_000, part: 0.1 };
 
-/** Whether a token can still be used; times are wall ms, `expiresAtMs` null where the server does not say. */
+/** True if the token has enough lifetime left. Times are wall ms; `expiresAtMs` is null if unknown. */
 export function isUsable(
   { obtainedAtMs, expiresAtMs }: Pick<Grant, "obtainedAtMs" | "expiresAtMs">,
   wallMs: number,
@@ -170,14 +167,19 @@ export function isUsable(
   return wallMs < expiresAtMs - leastMs;
 }
 
+/** True if a stored grant can never be read again. */
+export function isUnreadable(error: unknown): error is MountaineerError {
+  return error instanceof MountaineerError && error.code === "secret_unavailable" && error.retry === "never";
+}
+
 function grantText(grant: Grant): string {
   return JSON.stringify({ version: VERSION, ...grant });
 }
 
-/** Null: it is no grant that this version knows. */
+/** Null: not a grant of a known version. */
 function parseGrant(content: string): Grant | null {
   const { client, ...said } = jsonObject(content) ?? {};
-  const found = readGrant({ ...NOT_SAID, ...said, client: { ...NO_SECRET, ...objectOf(client) } });
+  const found = readGrant({ ...DEFAULTS, ...said, client: { ...NO_SECRET, ...objectOf(client) } });
   if (found === null) return null;
   const { version: _, ...grant } = found;
   return grant;

@@ -1,44 +1,44 @@
-// Signs a person in to one backend, and out again: asks the server where, gets a client, lets the person agree in a
-// browser or at another device, and keeps the grant.
+// Sign-in of a person to one backend, and sign-out: discovers the authorization server, obtains a client, lets the person
+// agree in a browser or on another device, and stores the grant.
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
+import { unlessAborted } from "../../../runtime/abort.ts";
+import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { ResolvedAuth } from "../links/link-authorization.ts";
-import { type BoundedFetch, createBoundedFetch, failed, isSafeForTokens } from "./bounded-fetch.ts";
+import { type BoundedFetch, failed, isSafeForTokens } from "./bounded-fetch.ts";
 import { bearerChallenge, scopeList } from "./challenge.ts";
 import { type ClientIdentity, configuredClient, registerClient } from "./client.ts";
 import { findSignInPlace, type SignInPlace } from "./discovery.ts";
-import type { Grant, GrantStore, KeptChallenge } from "./grant-store.ts";
-import { loadOAuth } from "./oauth-library.ts";
+import { type Grant, type GrantStore, isUnreadable, type KeptChallenge } from "./grant-store.ts";
+import { type OAuthTools, openOAuth } from "./oauth-library.ts";
 import {
   beginDeviceRequest,
   type CodeRequest,
   codeRequestAddress,
   revokeGrant,
   type Tokens,
-  type TokenTools,
   tokensForCode,
 } from "./token-requests.ts";
 
-/** How the person is reached. Each rejects with what ends the sign-in. */
+/** The person who signs in. A rejection ends the sign-in. */
 export interface SignInPerson {
-  /** Shows an address, and opens it in a browser where that is wanted. */
+  /** Shows an address, or opens it in a browser. */
   visit(address: string): void;
-  /** Shows a code that is to be typed at an address. */
+  /** Shows a code to type at an address. */
   showCode(code: string, address: string, completeAddress: string | null): void;
-  /** The address that the browser ended at, as it was pasted. */
+  /** Asks for the last address of the browser. */
   paste(signal: AbortSignal): Promise<string>;
 }
 
 export interface LoginRequest {
   readonly backend: string;
   readonly url: URL;
-  /** Of every request to the server. */
+  /** Headers of every request to the server. */
   readonly headers: Readonly<Record<string, string>>;
   readonly auth: ResolvedAuth | null;
   readonly way: "browser" | "paste" | "device";
-  /** Asked for beside those that the server wants. */
+  /** Scopes to request in addition to those that the server wants. */
   readonly moreScopes: readonly string[];
 }
 
@@ -48,40 +48,33 @@ interface LoginTools {
   readonly signal: AbortSignal;
 }
 
-/** How long a person may take. */
+/** Time limit for the person, ms. */
 const PATIENCE_MS = 10 * 60_000;
-/** Where nobody listens: the browser's last address is pasted. */
+/** Port of the redirect address where nothing listens, because the person pastes the address. */
 const PASTE_PORT = 33_418;
 
-/** The grant, once it is kept. Rejects with `sign_in_failed`, `secret_unavailable` and `aborted`. */
+/** The stored grant. Rejects with `sign_in_failed`, `secret_unavailable` and `aborted`. */
 export async function signIn(request: LoginRequest, person: SignInPerson, tools: LoginTools): Promise<Grant> {
   const { backend, url, auth } = request;
   const { grants, clock } = tools;
   if (!isSafeForTokens(url)) {
     throw failed("never", "tokens are sent over https only", "give the server's https address as `url`");
   }
-  using limit = patience(clock);
+  const limit = new AbortController();
+  const late = `nobody signed in within ${PATIENCE_MS / 60_000} minutes`;
+  using _ = clock.setTimer(PATIENCE_MS, () => limit.abort(failed("later", late)));
   const signal = AbortSignal.any([tools.signal, limit.signal]);
-  const oauth = await loadOAuth();
-  const boundedFetch = createBoundedFetch({ server: url, clock, signal });
-  const token: TokenTools = { oauth, boundedFetch, clock };
+  const library = await openOAuth({ server: url, clock, signal });
   const before = await earlierGrant(grants, backend, url, signal);
-  const asked = await whatIsAskedFor(request, grants, boundedFetch);
-  const issuer = auth?.issuer ?? null;
-  const place = await findSignInPlace({
-    oauth,
-    server: url,
-    challenge: asked.challenge,
-    issuer,
-    clock,
-    signal,
-  });
+  const asked = await challengesOf(request, grants, library.boundedFetch);
+  const { challenge } = asked;
+  const place = await findSignInPlace(library, { server: url, challenge, issuer: auth?.issuer ?? null });
   if (place.isGuessed && !asked.isRefused) {
     throw failed("never", `${url.origin} does not ask for a login, and does not say where one signs in`);
   }
   const scopes = scopesToAskFor(request, asked.challenges, place, before);
   const known = before?.issuer === place.server.issuer && before.ended === null ? before : null;
-  const context: SignInContext = { request, person, token, place, scopes, known, signal };
+  const context: SignInContext = { request, person, library, place, scopes, known, signal };
   const { client, redirectUri, tokens } =
     request.way === "device" ? await byDevice(context) : await byBrowser(context);
   const grant: Grant = {
@@ -93,9 +86,7 @@ export async function signIn(request: LoginRequest, person: SignInPerson, tools:
     client,
     redirectUri,
     scopes,
-    accessToken: tokens.accessToken,
-    expiresAtMs: tokens.expiresAtMs,
-    refreshToken: tokens.refreshToken,
+    ...tokens,
     obtainedAtMs: clock.wallMs(),
     renewingSinceMs: null,
     ended: null,
@@ -104,7 +95,7 @@ export async function signIn(request: LoginRequest, person: SignInPerson, tools:
   return grant;
 }
 
-/** What was kept, or null: there was nothing. The server is told, where it can be. */
+/** Removes the grant, and revokes it if the server supports that. Null: there was no grant. */
 export async function signOut(
   request: Pick<LoginRequest, "backend" | "auth"> & { readonly url: URL | null },
   { grants, clock, signal }: LoginTools,
@@ -116,11 +107,7 @@ export async function signOut(
     let isRevoked = false;
     const server = grant === null ? null : (URL.parse(grant.serverUrl) ?? url);
     if (grant !== null && server !== null && grant.revocationEndpoint !== null) {
-      const tools = {
-        oauth: await loadOAuth(),
-        clock,
-        boundedFetch: createBoundedFetch({ server, clock, signal }),
-      };
+      const tools = await openOAuth({ server, clock, signal });
       isRevoked = await revokeGrant(grant, auth, tools).then(
         () => true,
         () => false,
@@ -134,10 +121,10 @@ export async function signOut(
 interface SignInContext {
   readonly request: LoginRequest;
   readonly person: SignInPerson;
-  readonly token: TokenTools;
+  readonly library: OAuthTools;
   readonly place: SignInPlace;
   readonly scopes: readonly string[] | null;
-  /** Whose registration can be used again; null: there is none. */
+  /** An earlier grant whose registration can be used again; null: none. */
   readonly known: Grant | null;
   readonly signal: AbortSignal;
 }
@@ -149,7 +136,7 @@ interface SignedIn {
 }
 
 async function byBrowser(context: SignInContext): Promise<SignedIn> {
-  const { request, person, token, place, scopes, signal } = context;
+  const { request, person, library, place, scopes, signal } = context;
   await using listener = request.way === "browser" ? await openListener(context) : null;
   const redirectUri = listener?.redirectUri ?? pasteAddress(context);
   const client = await clientFor(context, redirectUri, false);
@@ -160,27 +147,27 @@ async function byBrowser(context: SignInContext): Promise<SignedIn> {
     redirectUri,
     scopes,
     state: randomBytes(32).toString("base64url"),
-    verifier: token.oauth.generateRandomCodeVerifier(),
+    verifier: library.oauth.generateRandomCodeVerifier(),
   };
-  const address = await codeRequestAddress(code, token);
+  const address = await codeRequestAddress(code, library);
   const answering = listener?.answer(code.state, signal) ?? null;
   person.visit(address);
   const answer =
     answering === null ? pastedAddress(await person.paste(signal), redirectUri) : await answering;
-  return { client, redirectUri, tokens: await tokensForCode(code, answer, token) };
+  return { client, redirectUri, tokens: await tokensForCode(code, answer, library) };
 }
 
 async function byDevice(context: SignInContext): Promise<SignedIn> {
-  const { request, person, token, place, scopes, signal } = context;
-  // Servers register no client without one, although nobody returns there.
+  const { request, person, library, place, scopes, signal } = context;
+  // Servers register no client without a redirect address, even if it is never used.
   const redirectUri = pasteAddress(context);
   const client = await clientFor(context, redirectUri, true);
-  const device = await beginDeviceRequest({ place, client, auth: request.auth, scopes }, token);
+  const device = await beginDeviceRequest({ place, client, auth: request.auth, scopes }, library);
   person.showCode(device.userCode, device.address, device.completeAddress);
   return { client, redirectUri, tokens: await device.tokens(signal) };
 }
 
-/** The port that the client was registered with, if it is free: many servers compare whole addresses. */
+/** Prefers the port of the earlier registration, because many servers compare whole redirect addresses. */
 async function openListener({ request, known }: SignInContext): Promise<RedirectListener> {
   const given = request.auth?.redirectPort ?? null;
   const before = given === null ? redirectPortOf(known?.redirectUri ?? null) : null;
@@ -197,11 +184,11 @@ function pastedAddress(text: string, redirectUri: string): URL {
   const typed = text.trim();
   const url = typed.startsWith("?") ? URL.parse(redirectUri + typed) : URL.parse(typed);
   if (url !== null && (url.searchParams.has("code") || url.searchParams.has("error"))) return url;
-  throw failed("never", "that is not the address that the browser ended at", `it begins with ${redirectUri}`);
+  throw failed("never", "that is not the last address of the browser", `it begins with ${redirectUri}`);
 }
 
 async function clientFor(
-  { request, token, place, known }: SignInContext,
+  { request, library, place, known }: SignInContext,
   redirectUri: string,
   wantsDevice: boolean,
 ): Promise<ClientIdentity> {
@@ -210,17 +197,17 @@ async function clientFor(
   if (given !== null) return given;
   const kept = known?.client ?? null;
   const isStillKnown =
-    kept?.source === "registered" && known?.redirectUri === redirectUri && !hasEnded(kept, token.clock);
+    kept?.source === "registered" && known?.redirectUri === redirectUri && !hasEnded(kept, library.clock);
   if (kept !== null && isStillKnown) return kept;
   const registration = { name: auth?.clientName ?? null, redirectUri, wantsDevice };
-  return registerClient(token.oauth, place.server, token.boundedFetch, registration);
+  return registerClient(library, place.server, registration);
 }
 
 function hasEnded({ secretEndsAtMs }: ClientIdentity, clock: Clock): boolean {
   return secretEndsAtMs !== null && secretEndsAtMs <= clock.wallMs();
 }
 
-/** A grant for this very address; one that cannot be read is as good as none. */
+/** The earlier grant for this address; null: none, or an unreadable one. */
 async function earlierGrant(
   grants: GrantStore,
   backend: string,
@@ -235,15 +222,13 @@ async function readable(reading: Promise<Grant | null>): Promise<Grant | null> {
   try {
     return await reading;
   } catch (error) {
-    const isLost =
-      error instanceof MountaineerError && error.code === "secret_unavailable" && error.retry === "never";
-    if (isLost) return null;
+    if (isUnreadable(error)) return null;
     throw error;
   }
 }
 
-/** Asks the server without a token, and looks up what it answered to the gateway last. */
-async function whatIsAskedFor(
+/** The challenges of a request without a token, and of the gateway's last refused request. */
+async function challengesOf(
   { backend, url, headers }: LoginRequest,
   grants: GrantStore,
   boundedFetch: BoundedFetch,
@@ -263,15 +248,15 @@ async function whatIsAskedFor(
   const challenges: KeptChallenge[] = now === null ? [] : [{ status: 401, ...now }];
   if (kept !== null && (now === null || kept.status === 403)) challenges.push(kept);
   return {
-    /** Which says where to sign in; null: none does. */
+    /** The challenge that names the metadata, else the first; null: none. */
     challenge: challenges.find(({ resourceMetadata }) => resourceMetadata !== null) ?? challenges[0] ?? null,
     challenges,
-    /** The server lets nobody in without a login, or did not lately. */
+    /** The server refuses requests without a login, or did so last. */
     isRefused: response.status === 401 || kept !== null,
   };
 }
 
-/** The configured scopes, else those that are asked for; a sign-in for more keeps what was there. Null: none are named. */
+/** The configured or requested scopes; a sign-in for missing scopes keeps the earlier ones. Null: none. */
 function scopesToAskFor(
   { auth, moreScopes }: LoginRequest,
   challenges: readonly KeptChallenge[],
@@ -288,24 +273,14 @@ function scopesToAskFor(
   return canStay && !all.includes("offline_access") ? [...all, "offline_access"] : all;
 }
 
-/** Aborts when the person has had their time. */
-function patience(clock: Clock): Disposable & { readonly signal: AbortSignal } {
-  const controller = new AbortController();
-  const timer = clock.setTimer(PATIENCE_MS, () =>
-    controller.abort(failed("later", `nobody signed in within ${PATIENCE_MS / 60_000} minutes`)),
-  );
-  return { signal: controller.signal, [Symbol.dispose]: () => timer[Symbol.dispose]() };
-}
-
-// The port of this machine to which the browser returns after a sign-in: one answer, with the right state, and no more.
-
 const HOST = "127.0.0.1";
 const PATH = "/callback";
 const LONGEST_ADDRESS = 16 * 1024;
 
+/** A port of this machine to which the browser returns: takes one answer with the right state. */
 interface RedirectListener extends AsyncDisposable {
   readonly redirectUri: string;
-  /** The address that the browser was sent to with this state. Rejects with the signal's reason. */
+  /** The redirect address with this state. Rejects with the signal's reason. */
   answer(state: string, signal: AbortSignal): Promise<URL>;
 }
 
@@ -313,13 +288,13 @@ function redirectUriAt(port: number): string {
   return `http://${HOST}:${port}${PATH}`;
 }
 
-/** The port of a redirect address of ours; null: it is none. */
+/** The port of one of our redirect addresses; null: another address. */
 function redirectPortOf(redirectUri: string | null): number | null {
   const url = redirectUri === null ? null : URL.parse(redirectUri);
   return url !== null && url.hostname === HOST && url.pathname === PATH ? Number(url.port) : null;
 }
 
-/** `port` null: any free one. Rejects with `sign_in_failed` when it is taken. */
+/** `port` null: any free port. Rejects with `sign_in_failed` if the port is taken. */
 async function listenForRedirect(port: number | null): Promise<RedirectListener> {
   const http = process.getBuiltinModule("node:http");
   let waiting: { readonly state: string; readonly take: (answer: URL) => void } | null = null;
@@ -355,29 +330,14 @@ async function listenForRedirect(port: number | null): Promise<RedirectListener>
   return {
     redirectUri: base + PATH,
     answer(state, signal) {
-      return new Promise((resolve, reject) => {
-        const leave = (): void => {
-          waiting = null;
-          reject(signal.reason);
-        };
-        if (signal.aborted) {
-          leave();
-          return;
-        }
-        signal.addEventListener("abort", leave, { once: true });
-        waiting = {
-          state,
-          take(answer) {
-            signal.removeEventListener("abort", leave);
-            resolve(answer);
-          },
-        };
-      });
+      const { promise, resolve } = Promise.withResolvers<URL>();
+      waiting = { state, take: resolve };
+      return unlessAborted(promise, signal);
     },
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeIdleConnections();
-      // The page is on its way to the browser; nothing else is.
+      // Time for the page to reach the browser.
       const limit = setTimeout(() => server.closeAllConnections(), 500);
       await closed;
       clearTimeout(limit);

@@ -1,7 +1,7 @@
-// The OAuth library, loaded when a backend is signed in to and not before; its refusals in our words.
+// The OAuth library, loaded at the first sign-in, and its errors as our own.
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { harmless } from "../../../runtime/text/plain-text.ts";
-import { type BoundedFetch, failed } from "./bounded-fetch.ts";
+import { createBoundedFetch, type FetchBounds, failed } from "./bounded-fetch.ts";
 
 export type OAuthLibrary = typeof import("oauth4webapi");
 export type { AuthorizationServer, ClientAuth } from "oauth4webapi";
@@ -10,46 +10,54 @@ export async function loadOAuth(): Promise<OAuthLibrary> {
   return await import("oauth4webapi");
 }
 
-/** What every request of the library is given: our fetch, which decides about plain http itself. */
-export function requestOptions(oauth: OAuthLibrary, boundedFetch: BoundedFetch) {
+export type OAuthTools = Awaited<ReturnType<typeof openOAuth>>;
+
+interface LibraryRequest {
+  readonly method: string;
+  readonly headers: Record<string, string>;
+  readonly body?: string | URLSearchParams | undefined;
+}
+
+/** The library with the bounded fetch for one server. */
+export async function openOAuth(bounds: FetchBounds) {
+  const oauth = await loadOAuth();
+  const boundedFetch = createBoundedFetch(bounds);
   return {
-    [oauth.customFetch]: (
-      url: string,
-      {
-        method,
-        headers,
-        body,
-      }: { method: string; headers: Record<string, string>; body?: string | URLSearchParams | undefined },
-    ) => boundedFetch(url, { method, headers, body }),
-    [oauth.allowInsecureRequests]: true,
+    oauth,
+    boundedFetch,
+    clock: bounds.clock,
+    /** For each request of the library: our fetch decides about plain http. */
+    options: {
+      [oauth.customFetch]: (url: string, { method, headers, body }: LibraryRequest) =>
+        boundedFetch(url, { method, headers, body }),
+      [oauth.allowInsecureRequests]: true,
+    },
   };
 }
 
-const SAID_AT_MOST = 200;
+const LONGEST_TEXT = 200;
 /** Errors of RFC 6749 and 8628 after which the same request may succeed. */
 const PASSING: ReadonlySet<string> = new Set(["temporarily_unavailable", "server_error", "slow_down"]);
 
-/** An OAuth error that the authorization server answered with. */
+/** An OAuth error in the answer of an authorization server. */
 interface ServersRefusal {
-  /** `invalid_grant`, `invalid_client`, … */
-  readonly error: string;
   readonly mayPass: boolean;
   readonly text: string;
 }
 
-/** Null: it is none; the server was not reached, or answered something else. */
+/** Null: the error is not an OAuth error of the server. */
 export function serversRefusal(oauth: OAuthLibrary, error: unknown): ServersRefusal | null {
   if (error instanceof oauth.WWWAuthenticateChallengeError) {
-    return { error: "invalid_client", mayPass: false, text: `it refuses this client (HTTP ${error.status})` };
+    return { mayPass: false, text: `it refuses this client (HTTP ${error.status})` };
   }
   if (!(error instanceof oauth.ResponseBodyError)) return null;
   const { error: code, error_description: description, status } = error;
   const said = description === undefined || description === "" ? "" : ` (${shown(description)})`;
   const mayPass = PASSING.has(code) || status >= 500 || status === 429;
-  return { error: code, mayPass, text: `it answers ${shown(code)}${said}` };
+  return { mayPass, text: `it answers ${shown(code)}${said}` };
 }
 
-/** Whatever a request for tokens came to, as a `sign_in_failed`; `aborted` and our own errors stay. */
+/** An error of the library as `sign_in_failed`; our own errors, and `aborted`, stay as they are. */
 export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string): unknown {
   if (error instanceof MountaineerError) return error;
   const refusal = serversRefusal(oauth, error);
@@ -62,7 +70,7 @@ export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string
     return failed("never", `${who} refused: ${text}`, undefined, error);
   }
   if (error instanceof oauth.OperationProcessingError || error instanceof oauth.UnsupportedOperationError) {
-    // A page in place of an answer is what a proxy or a restarting server gives.
+    // A proxy, or a server that restarts, may answer with a page.
     const isNoAnswer =
       error.code === oauth.RESPONSE_IS_NOT_JSON || error.code === oauth.RESPONSE_IS_NOT_CONFORM;
     return failed(isNoAnswer ? "later" : "never", `${who}: ${shown(error.message)}`, undefined, error);
@@ -70,6 +78,13 @@ export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string
   return error;
 }
 
+/** For `.catch`: rejects as `sign_in_failed`. */
+export function signInFailure({ oauth }: Pick<OAuthTools, "oauth">, who: string): (error: unknown) => never {
+  return (error) => {
+    throw asSignInFailure(oauth, error, who);
+  };
+}
+
 function shown(text: string): string {
-  return harmless(text).slice(0, SAID_AT_MOST);
+  return harmless(text).slice(0, LONGEST_TEXT);
 }

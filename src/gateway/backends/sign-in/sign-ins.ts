@@ -1,5 +1,6 @@
-// The tokens of all backends, each shared by its links, and what is wrong with them.
+// The OAuth tokens of all backends, and the problems with them.
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
+import { type BackoffMs, backoffMs } from "../../../runtime/time/backoff.ts";
 import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
 import type { SecretStore } from "../../../secrets/secret-store.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
@@ -24,17 +25,17 @@ import {
   type TokenSource,
 } from "./token-source.ts";
 
-/** What signing in needs of the home. */
+/** The home, as far as signing in needs it. */
 export interface SignInHome {
   /** Absolute. */
   readonly home: string;
-  /** Called when there is a grant to read, and not before. */
+  /** Called when the first grant is read. */
   readonly openStore: () => Promise<SecretStore>;
 }
 
 interface SignInsOptions extends GatewayTools, SignInHome {
   readonly random: () => number;
-  /** `notice` of that backend is another one. */
+  /** The notice of this backend has changed. */
   readonly onNotice: (backend: string) => void;
 }
 
@@ -44,164 +45,130 @@ interface SignedConnection {
   readonly auth?: ResolvedAuth;
 }
 
-interface Kept {
-  /** Equal for connections that share their tokens. */
-  readonly key: string;
-  readonly keeper: TokenKeeper;
-}
-
-const MOST_UNUSED = 1_024;
-
-/** How long a renewal may go on when the gateway stops. */
+/** How long the end of the gateway waits for a renewal, ms. */
 const STOP_MS = 3_000;
 
 export class SignIns implements AsyncDisposable {
   readonly #options: SignInsOptions;
   readonly #grants: GrantStore;
-  /** By backend; one for each, but while links of an older configuration still end. */
-  readonly #keepers = new Map<string, Kept>();
-  readonly #older = new Set<TokenKeeper>();
+  /** The current token of each backend. */
+  readonly #tokens = new Map<string, SharedToken>();
+  /** Tokens with an open link, including those of an earlier configuration. */
+  readonly #used = new Set<SharedToken>();
 
   constructor(options: SignInsOptions) {
     this.#options = options;
     this.#grants = openGrantStore(options);
   }
 
-  /** For one link of a backend; null: it signs in by its own headers, or no token may go to it. */
+  /** Authorizes one link; null: its own headers authenticate it, or its address is not safe for tokens. */
   authorize(backend: string, connection: SignedConnection): LinkAuthorization | null {
     const url = URL.parse(connection.url);
     const isByHand = Object.keys(connection.headers).some((name) => name.toLowerCase() === "authorization");
     if (url === null || isByHand || url.username !== "" || !isSafeForTokens(url)) return null;
-    return this.#keeper(backend, url, connection.auth ?? null).open();
+    return this.#token(backend, url, connection.auth ?? null).open();
   }
 
   notice(backend: string): SignInNotice | null {
-    return this.#keepers.get(backend)?.keeper.notice ?? null;
+    return this.#tokens.get(backend)?.notice ?? null;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const keepers = [...[...this.#keepers.values()].map(({ keeper }) => keeper), ...this.#older];
-    this.#keepers.clear();
-    this.#older.clear();
-    await Promise.all(keepers.map((keeper) => keeper.end(STOP_MS)));
+    const tokens = new Set([...this.#tokens.values(), ...this.#used]);
+    this.#tokens.clear();
+    await Promise.all([...tokens].map((token) => token.end(STOP_MS)));
   }
 
-  #keeper(backend: string, url: URL, auth: ResolvedAuth | null): TokenKeeper {
+  #token(backend: string, url: URL, auth: ResolvedAuth | null): SharedToken {
     const key = JSON.stringify([url.href, auth]);
-    const known = this.#keepers.get(backend);
-    if (known?.key === key) return known.keeper;
-    this.#forgetUnused();
-    if (known !== undefined) this.#older.add(known.keeper);
-    const keeper = this.#createKeeper(backend, url, auth);
-    this.#keepers.set(backend, { key, keeper });
-    return keeper;
-  }
-
-  #forgetUnused(): void {
-    for (const keeper of this.#older) if (!keeper.isUsed) this.#older.delete(keeper);
-    // Of backends that are down, and of those that are configured no more.
-    if (this.#keepers.size < MOST_UNUSED) return;
-    for (const [name, { keeper }] of this.#keepers) if (!keeper.isUsed) this.#keepers.delete(name);
-  }
-
-  #createKeeper(backend: string, url: URL, auth: ResolvedAuth | null): TokenKeeper {
-    const { clock, logger, random, onNotice } = this.#options;
-    const grants = this.#grants;
-    const base = { backend, url, clock, logger };
-    const isMachine = auth?.type === "client-credentials";
-    return new TokenKeeper({
-      backend,
-      origin: url.origin,
-      source: isMachine
-        ? createMachineSource({ ...base, auth })
-        : createGrantSource({ ...base, auth, grants }),
-      isMachine,
-      clock,
-      logger,
-      random,
-      keepChallenge: async (challenge) => {
-        if (!isMachine) await grants.keepChallenge(backend, url.href, challenge);
-      },
-      onNotice: () => onNotice(backend),
-    });
+    const known = this.#tokens.get(backend);
+    if (known?.key === key) return known;
+    const own = { backend, url, auth, key, grants: this.#grants, used: this.#used };
+    const token = new SharedToken({ ...this.#options, ...own });
+    this.#tokens.set(backend, token);
+    return token;
   }
 }
 
-// One backend's token for all its links: got once for all who wait, renewed before it expires, and never asked for in a
-// loop.
-
-/** Of a token's life, the part before its end in which it is renewed; and at most so long before. */
+/** The part of a token's lifetime left when it is renewed, and the upper limit of that time. */
 const AHEAD_PART = 0.2;
 const AHEAD_AT_MOST_MS = 5 * 60_000;
-/** After a renewal that failed and may pass. */
-const BACKOFF_MS = { first: 1_000, atMost: 60_000 };
-/** An outcome that needs a person is looked at again so soon: somebody may have signed in. */
+/** Wait after a failed renewal. */
+const BACKOFF: BackoffMs = { first: 1_000, most: 60_000 };
+/** Wait after an outcome that needs a person, ms: the person may have signed in by then. */
 const LOOK_AGAIN_MS = 1_000;
-/** A server that refuses each new token gets no newer one sooner, and ever later. */
-const BETWEEN_REFUSALS_MS = { first: 30_000, atMost: 30 * 60_000 };
-/** In all, whatever the source waits for. */
+/** Shortest time between two renewals of tokens that their server refuses. */
+const BETWEEN_REFUSALS: BackoffMs = { first: 30_000, most: 30 * 60_000 };
+/** Deadline for getting a token, ms. */
 const DEADLINE_MS = 75_000;
-/** Timers cannot wait longer. */
+/** Node's timers fire at once after a longer delay. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-const MOST_SCOPES_SAID = 8;
+const MOST_SHOWN_SCOPES = 8;
 
-interface KeeperOptions extends GatewayTools {
+interface TokenOptions extends SignInsOptions {
   readonly backend: string;
-  /** Of the server, for messages. */
-  readonly origin: string;
-  readonly source: TokenSource;
-  /** The gateway signs in as itself: nobody can be asked to. */
-  readonly isMachine: boolean;
-  /** 0 to 1. */
-  readonly random: () => number;
-  readonly keepChallenge: (challenge: KeptChallenge) => Promise<void>;
-  /** `notice` is another one. */
-  readonly onNotice: () => void;
+  readonly url: URL;
+  readonly auth: ResolvedAuth | null;
+  /** Equal for connections that share their tokens. */
+  readonly key: string;
+  readonly grants: GrantStore;
+  /** The token is a member while one of its links is open. */
+  readonly used: Set<SharedToken>;
 }
 
 interface Failure {
   readonly failure: LinkFailure;
-  /** Monotonic ms until which it is not tried again. */
+  /** Time of the next try, monotonic ms. */
   readonly untilMs: number;
 }
 
-class TokenKeeper {
+/** The token of one backend, for all its links: fetched once for all that wait, and renewed before it expires. */
+class SharedToken {
   notice: SignInNotice | null = null;
-  readonly #options: KeeperOptions;
+  readonly key: string;
+  readonly #options: TokenOptions;
+  readonly #source: TokenSource;
+  /** The gateway signs in as itself, so that no person can help. */
+  readonly #isMachine: boolean;
   readonly #ending = new AbortController();
   #held: { readonly token: HeldToken; readonly credential: Credential } | null = null;
-  /** Nobody has signed in, or was asked to: requests go out as they are. */
+  /** There is no grant: requests go out without a token. */
   #isNone = false;
-  /** What is kept is to be read before it is used again. */
+  /** The grant may have changed on disk, and is read before the next use. */
   #isUnread = true;
+  /** The request for a token that is under way. */
   #flight: Promise<Credential | LinkFailure> | null = null;
   #failure: Failure | null = null;
   #failures = 0;
   #challenge: BearerChallenge | null = null;
-  /** The token that its server refused last: whatever it says of its life, it is of no use. */
+  /** The token that the server refused last; useless even if it has not expired. */
   #refusedValue: string | null = null;
-  /** When a token was last renewed because it was refused, monotonic ms, and after how many in a row. */
+  /** The last renewal because of a refusal (monotonic ms), and the number of such renewals in a row. */
   #refusals: { readonly atMs: number; readonly inRow: number } | null = null;
   #timer: Timer | null = null;
   #links = 0;
-  /** The last two tokens are all that a server can still repeat. */
+  /** The last two tokens: a server may repeat them in its messages. */
   #tokens: readonly string[] = [];
   #redaction = createRedaction();
 
-  constructor(options: KeeperOptions) {
+  constructor(options: TokenOptions) {
+    const { auth, key } = options;
     this.#options = options;
+    this.key = key;
+    this.#isMachine = auth?.type === "client-credentials";
+    this.#source =
+      this.#isMachine && auth !== null
+        ? createMachineSource({ ...options, auth })
+        : createGrantSource(options);
   }
 
-  get isUsed(): boolean {
-    return this.#links > 0;
-  }
-
-  /** For one more link. What is kept is read again: somebody may have signed in meanwhile. */
+  /** Authorizes one more link, and reads the grant again, because a person may have signed in meanwhile. */
   open(): LinkAuthorization {
     this.#links++;
+    this.#options.used.add(this);
     this.#failure = null;
-    // What the gateway signs in with as itself goes only to where a refusal has named the way.
-    if (this.#options.isMachine) this.#isNone = this.#held === null;
+    // Client credentials are only sent after a refusal that names the authorization server.
+    if (this.#isMachine) this.#isNone = this.#held === null;
     else this.#isUnread = true;
     this.#arm();
     const current = (): Credential | null => this.#current;
@@ -217,29 +184,31 @@ class TokenKeeper {
         if (!isOpen) return;
         isOpen = false;
         this.#links--;
-        if (this.#links === 0) this.#disarm();
+        if (this.#links > 0) return;
+        this.#options.used.delete(this);
+        this.#disarm();
       },
     };
   }
 
-  /** A renewal that is under way ends well, or is given up after `patienceMs`: half of one may cost the login. */
-  async end(patienceMs: number): Promise<void> {
+  /** Waits up to `limitMs` for a renewal under way: an interrupted renewal may cost the login. */
+  async end(limitMs: number): Promise<void> {
     this.#links = 0;
     this.#disarm();
-    if (this.#flight !== null) await settledWithin(this.#options.clock, patienceMs, this.#flight);
+    if (this.#flight !== null) await settledWithin(this.#options.clock, limitMs, this.#flight);
     this.#ending.abort(new Error("the gateway is stopping"));
     this.#disarm();
   }
 
   get #current(): Credential | null {
     const held = this.#held;
-    if (this.#isUnread && !this.#options.isMachine) return null;
+    if (this.#isUnread && !this.#isMachine) return null;
     if (held === null) return this.#isNone ? NO_CREDENTIAL : null;
     if (held.token.value === this.#refusedValue) return null;
     return isUsable(held.token, this.#options.clock.wallMs()) ? held.credential : null;
   }
 
-  /** Joins what is under way. `replaced`: the token that is not wanted any more. */
+  /** Joins a request under way. `replaced`: the token to replace. */
   #obtain(replaced: string | null): Promise<Credential | LinkFailure> {
     if (this.#flight !== null) return this.#flight;
     const failure = this.#failure;
@@ -253,17 +222,15 @@ class TokenKeeper {
   }
 
   async #ask(replaced: string | null): Promise<Credential | LinkFailure> {
-    const { clock, source } = this.#options;
+    const { clock } = this.#options;
     const limit = new AbortController();
-    const timer = clock.setTimer(DEADLINE_MS, () => limit.abort(new Error("it took too long")));
+    using _ = clock.setTimer(DEADLINE_MS, () => limit.abort(new Error("it took too long")));
     const signal = AbortSignal.any([limit.signal, this.#ending.signal]);
     try {
-      return this.#take(await source.token(replaced ?? this.#refusedValue, this.#challenge, signal));
+      return this.#take(await this.#source.token(replaced ?? this.#refusedValue, this.#challenge, signal));
     } catch (error) {
       if (!signal.aborted) throw error;
       return this.#take({ kind: "failed", reason: "no token could be got in time", hint: null });
-    } finally {
-      timer[Symbol.dispose]();
     }
   }
 
@@ -275,20 +242,17 @@ class TokenKeeper {
       this.#isNone = true;
       return NO_CREDENTIAL;
     }
-    const { clock, logger, backend, origin } = this.#options;
+    const { clock, logger, random, backend, url } = this.#options;
     const nowMs = clock.monotonicMs();
     const isEnded = outcome.kind === "ended";
     this.#failures++;
-    const waitMs = isEnded
-      ? LOOK_AGAIN_MS
-      : Math.min(BACKOFF_MS.atMost, BACKOFF_MS.first * 2 ** Math.min(10, this.#failures - 1)) *
-        (0.5 + this.#options.random() / 2);
+    const waitMs = isEnded ? LOOK_AGAIN_MS : backoffMs(BACKOFF, this.#failures) * (0.5 + random() / 2);
     const hint = isEnded ? this.#loginHint : outcome.hint;
-    const failure = linkFailure("unauthorized", `no token for ${origin}: ${outcome.reason}`, hint);
+    const failure = linkFailure("unauthorized", `no token for ${url.origin}: ${outcome.reason}`, hint);
     this.#failure = { failure, untilMs: nowMs + waitMs };
     if (this.#failures === 1)
       logger.warn("a backend's token cannot be renewed", { backend, reason: outcome.reason });
-    this.#tell(
+    this.#setNotice(
       isEnded
         ? {
             code: "login_needed",
@@ -301,7 +265,7 @@ class TokenKeeper {
             hint: `It is tried again.${outcome.hint === null ? "" : ` ${sentence(outcome.hint)}`}`,
           },
     );
-    // While the old one is valid it is used; it may be that the next try comes in time.
+    // The old token is used while it is valid; the next try may come in time.
     if (this.#current !== null && !isEnded) this.#armAfter(waitMs);
     return failure;
   }
@@ -311,48 +275,45 @@ class TokenKeeper {
     this.#isNone = false;
     this.#failure = null;
     this.#failures = 0;
-    if (known?.token.value === token.value) {
-      this.#held = { token, credential: known.credential };
-    } else {
-      this.#held = { token, credential: { header: `Bearer ${token.value}` } };
-      this.#remember(token.value);
-      // Scopes that were lacking may be there now: the next refusal tells.
-      this.#tell(null);
-    }
-    if (this.notice?.code !== "scopes_needed") this.#tell(null);
+    const isNew = known?.token.value !== token.value;
+    const credential = isNew ? { header: `Bearer ${token.value}` } : known.credential;
+    this.#held = { token, credential };
+    if (isNew) this.#redact(token.value);
+    // A new token may have the missing scopes.
+    if (isNew || this.notice?.code !== "scopes_needed") this.#setNotice(null);
     this.#arm();
-    return this.#held.credential;
+    return credential;
   }
 
-  #remember(value: string): void {
+  #redact(value: string): void {
     this.#tokens = [value, ...this.#tokens.filter((one) => one !== value)].slice(0, 2);
     this.#redaction = createRedaction();
     for (const token of this.#tokens) this.#redaction.redact(token);
   }
 
-  async #refused({
+  #refused({
     status,
     challenge: header,
     carried,
   }: AuthorizationRefusal): Promise<Credential | LinkFailure | null> {
     const challenge = bearerChallenge(header);
-    return status === 403 ? this.#tooNarrow(challenge, carried) : this.#notLetIn(challenge, carried);
+    return status === 403 ? this.#forbidden(challenge, carried) : this.#unauthorized(challenge, carried);
   }
 
-  async #notLetIn(
+  /** After HTTP 401. */
+  async #unauthorized(
     challenge: BearerChallenge | null,
     carried: Credential,
-  ): Promise<Credential | LinkFailure | null> {
-    const { backend, origin, clock, isMachine } = this.#options;
+  ): Promise<Credential | LinkFailure> {
     if (challenge !== null) {
       this.#challenge = challenge;
-      await this.#options.keepChallenge({ status: 401, ...challenge });
+      await this.#keepChallenge({ status: 401, ...challenge });
     }
     if (this.#flight !== null) await this.#flight;
     const now = this.#current;
-    // Renewed meanwhile, for somebody else's request.
+    // Another request has caused a renewal meanwhile.
     if (now !== null && now.header !== null && now.header !== carried.header) return now;
-    const nowMs = clock.monotonicMs();
+    const nowMs = this.#options.clock.monotonicMs();
     if (this.#failure !== null && nowMs < this.#failure.untilMs) return this.#failure.failure;
     if (carried.header !== null) {
       if (!this.#mayRenewRefused(nowMs)) return this.#refusesAll();
@@ -361,54 +322,51 @@ class TokenKeeper {
     const next = await this.#obtain(carried.header === null ? null : this.#refusedValue);
     if (!isCredential(next)) return next;
     if (next.header !== null && next.header !== carried.header) return next;
-    if (next.header !== null || isMachine) return this.#refusesAll();
-    this.#tell({
-      code: "login_needed",
-      title: `backend ${backend}: ${origin} wants a login`,
-      hint: `${this.#loginHint}, or give what it wants in \`headers\``,
-    });
-    return linkFailure(
-      "refused",
-      `${origin} wants a login (HTTP 401)`,
-      `sign in: ${this.#loginHint}, or give what it wants in \`headers\``,
-    );
+    if (next.header !== null || this.#isMachine) return this.#refusesAll();
+    const hint = `${this.#loginHint}, or give what it wants in \`headers\``;
+    return this.#fail("login_needed", "refused", "wants a login (HTTP 401)", hint);
   }
 
   #refusesAll(): LinkFailure {
-    const { backend, origin, isMachine } = this.#options;
-    const title = `${origin} refuses the token that it was given (HTTP 401)`;
-    const hint = isMachine ? "check `scopes` and the rights of `client_id`" : this.#loginHint;
-    this.#tell({ code: "login_needed", title: `backend ${backend}: ${title}`, hint });
-    return linkFailure("unauthorized", title, hint);
+    const hint = this.#isMachine ? "check `scopes` and the rights of `client_id`" : this.#loginHint;
+    return this.#fail("login_needed", "unauthorized", "refuses the token that it was given (HTTP 401)", hint);
   }
 
-  async #tooNarrow(
+  /** `problem` follows the server's origin in the notice and in the failure. */
+  #fail(code: SignInNotice["code"], kind: LinkFailure["kind"], problem: string, hint: string): LinkFailure {
+    const { backend, url } = this.#options;
+    const title = `${url.origin} ${problem}`;
+    this.#setNotice({ code, title: `backend ${backend}: ${title}`, hint });
+    return linkFailure(kind, title, hint);
+  }
+
+  async #keepChallenge(challenge: KeptChallenge): Promise<void> {
+    const { grants, backend, url } = this.#options;
+    if (!this.#isMachine) await grants.keepChallenge(backend, url.href, challenge);
+  }
+
+  /** After HTTP 403. */
+  async #forbidden(
     challenge: BearerChallenge | null,
     carried: Credential,
   ): Promise<Credential | LinkFailure | null> {
     if (challenge?.error !== "insufficient_scope") return null;
-    const { backend, origin, isMachine } = this.#options;
-    await this.#options.keepChallenge({ status: 403, ...challenge });
-    // Somebody may have signed in again without a word to this process.
-    if (!isMachine) this.#isUnread = true;
+    await this.#keepChallenge({ status: 403, ...challenge });
+    // A person may have signed in again through another process.
+    if (!this.#isMachine) this.#isUnread = true;
     const now = this.#current ?? (await this.#obtain(null));
     if (isCredential(now) && now.header !== null && now.header !== carried.header) return now;
-    const scopes = (challenge.scopes ?? []).slice(0, MOST_SCOPES_SAID).join(" ");
+    const scopes = (challenge.scopes ?? []).slice(0, MOST_SHOWN_SCOPES).join(" ");
     const what = scopes === "" ? "more scopes" : `the scopes ${scopes}`;
-    const hint = isMachine ? "add them to `scopes` in `[backends.NAME.auth]`" : this.#loginHint;
-    this.#tell({
-      code: "scopes_needed",
-      title: `backend ${backend}: ${origin} wants a login with ${what}`,
-      hint,
-    });
-    return linkFailure("refused", `${origin} wants a login with ${what} (HTTP 403)`, hint);
+    const hint = this.#isMachine ? "add them to `scopes` in `[backends.NAME.auth]`" : this.#loginHint;
+    return this.#fail("scopes_needed", "refused", `wants a login with ${what} (HTTP 403)`, hint);
   }
 
   #mayRenewRefused(nowMs: number): boolean {
     const { atMs, inRow } = this.#refusals ?? { atMs: Number.NEGATIVE_INFINITY, inRow: 0 };
-    const windowMs = Math.min(BETWEEN_REFUSALS_MS.atMost, BETWEEN_REFUSALS_MS.first * 2 ** inRow);
+    const windowMs = backoffMs(BETWEEN_REFUSALS, inRow + 1);
     if (nowMs - atMs < windowMs) return false;
-    this.#refusals = { atMs: nowMs, inRow: nowMs - atMs < 2 * windowMs ? Math.min(10, inRow + 1) : 0 };
+    this.#refusals = { atMs: nowMs, inRow: nowMs - atMs < 2 * windowMs ? inRow + 1 : 0 };
     return true;
   }
 
@@ -416,13 +374,13 @@ class TokenKeeper {
     return `mountaineer backends login ${this.#options.backend}`;
   }
 
-  #tell(notice: SignInNotice | null): void {
+  #setNotice(notice: SignInNotice | null): void {
     if (notice?.code === this.notice?.code && notice?.title === this.notice?.title) return;
     this.notice = notice;
-    this.#options.onNotice();
+    this.#options.onNotice(this.#options.backend);
   }
 
-  /** Renews before the end, at an uneven time, so that many backends do not come at once. */
+  /** Arms the renewal ahead of the token's end, at a random time so that many backends do not renew at once. */
   #arm(): void {
     this.#disarm();
     const token = this.#held?.token;
@@ -437,11 +395,11 @@ class TokenKeeper {
     if (this.#links === 0) return;
     this.#timer = this.#options.clock.setTimer(Math.min(LONGEST_TIMER_MS, Math.max(0, delayMs)), () => {
       this.#timer = null;
-      const token = this.#held?.token;
-      if (delayMs > LONGEST_TIMER_MS) this.#armAfter(delayMs - LONGEST_TIMER_MS);
-      if (delayMs > LONGEST_TIMER_MS || token === undefined) return;
-      this.#failure = null;
-      void this.#obtain(token.value);
+      if (delayMs > LONGEST_TIMER_MS) this.#arm();
+      else if (this.#held !== null) {
+        this.#failure = null;
+        void this.#obtain(this.#held.token.value);
+      }
     });
   }
 

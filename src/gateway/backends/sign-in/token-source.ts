@@ -1,14 +1,14 @@
-// Where a backend's tokens come from: the grant of a person's sign-in, or the gateway's own client credentials.
+// The source of a backend's tokens: the grant of a person's sign-in, or the gateway's client credentials.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import type { ResolvedAuth } from "../links/link-authorization.ts";
-import { createBoundedFetch, failed } from "./bounded-fetch.ts";
+import { failed } from "./bounded-fetch.ts";
 import type { BearerChallenge } from "./challenge.ts";
 import { findSignInPlace } from "./discovery.ts";
-import { type Grant, type GrantStore, isUsable } from "./grant-store.ts";
-import { asSignInFailure, loadOAuth, serversRefusal } from "./oauth-library.ts";
-import { machineTokens, renewTokens, type TokenTools } from "./token-requests.ts";
+import { type Grant, type GrantStore, isUnreadable, isUsable } from "./grant-store.ts";
+import { asSignInFailure, type OAuthTools, openOAuth, serversRefusal } from "./oauth-library.ts";
+import { machineTokens, renewTokens } from "./token-requests.ts";
 
 export interface HeldToken {
   readonly value: string;
@@ -16,7 +16,7 @@ export interface HeldToken {
   readonly obtainedAtMs: number;
   /** Wall ms; null: the server does not say. */
   readonly expiresAtMs: number | null;
-  /** It can be had anew without a person. */
+  /** The token can be renewed without a person. */
   readonly isRenewable: boolean;
 }
 
@@ -24,15 +24,15 @@ export type TokenOutcome =
   | { readonly kind: "token"; readonly token: HeldToken }
   /** Nobody has signed in. */
   | { readonly kind: "none" }
-  /** A person has to sign in again; nothing more is tried. */
+  /** A person has to sign in again; there is no other try. */
   | { readonly kind: "ended"; readonly reason: string }
-  /** It may pass. */
+  /** The failure may be temporary. */
   | { readonly kind: "failed"; readonly reason: string; readonly hint: string | null };
 
 export interface TokenSource {
   /**
-   * A token that is valid and other than `replaced`, got anew if need be. Calls come one after the other. Never
-   * rejects but for the signal's reason.
+   * A valid token other than `replaced`, renewed if necessary. The caller makes one call at a time. Rejects only with
+   * the signal's reason.
    */
   token(
     replaced: string | null,
@@ -47,10 +47,10 @@ interface SourceOptions extends GatewayTools {
   readonly auth: ResolvedAuth | null;
 }
 
-/** The outcome of what went wrong while a token was got. `secrets`: what a server may have repeated in its words. */
+/** The outcome of an error. `secrets`: values that the server may have repeated in its message. */
 function outcomeOf(error: unknown, secrets: readonly (string | null)[] = []): TokenOutcome {
   const reason = withoutSecrets(errorText(error), secrets);
-  // Whatever nobody thought of must not end the daemon with all its backends.
+  // An unexpected error must not end the daemon.
   if (!(error instanceof MountaineerError)) return { kind: "failed", reason, hint: null };
   return error.retry === "never" ? { kind: "ended", reason } : { kind: "failed", reason, hint: error.hint };
 }
@@ -65,9 +65,9 @@ interface GrantSourceOptions extends SourceOptions {
   readonly grants: GrantStore;
 }
 
-/** A backend's grant as it is kept, or as it will be once the disk takes it. */
+/** A backend's grant: as stored, or as renewed and not stored yet because a write failed. */
 function createKeptGrant({ backend, logger, grants }: GrantSourceOptions) {
-  /** Renewed, and not written yet. */
+  /** A renewed grant whose write failed, and the access token of the stored grant. */
   let unsaved: { readonly grant: Grant; readonly replaces: string } | null = null;
 
   const save = async (grant: Grant, replaces: string, signal: AbortSignal): Promise<void> => {
@@ -86,7 +86,7 @@ function createKeptGrant({ backend, logger, grants }: GrantSourceOptions) {
     async read(signal: AbortSignal): Promise<Grant | null> {
       const kept = await grants.read(backend, signal);
       if (unsaved === null) return kept;
-      // A sign-in, or another process, may have come first.
+      // A sign-in or another process has replaced the stored grant.
       if (kept?.accessToken !== unsaved.replaces) {
         unsaved = null;
         return kept;
@@ -97,26 +97,20 @@ function createKeptGrant({ backend, logger, grants }: GrantSourceOptions) {
   };
 }
 
-/** Tokens of a person's sign-in. */
 export function createGrantSource(options: GrantSourceOptions): TokenSource {
   const { backend, url, auth, clock, logger, grants } = options;
   const { read, save } = createKeptGrant(options);
 
   const renew = async (grant: Grant, signal: AbortSignal): Promise<TokenOutcome> => {
-    // On disk before it is asked for: a crash from here on is told from a grant that was never touched.
+    // A stored start of the renewal lets the next process recognize an interrupted renewal.
     await grants.write(backend, { ...grant, renewingSinceMs: clock.wallMs() }, signal);
-    const oauth = await loadOAuth();
-    const tools: TokenTools = {
-      oauth,
-      clock,
-      boundedFetch: createBoundedFetch({ server: url, clock, signal }),
-    };
+    const tools = await openOAuth({ server: url, clock, signal });
+    const { oauth } = tools;
     try {
       const tokens = await renewTokens(grant, auth, tools);
       const next: Grant = {
         ...grant,
-        accessToken: tokens.accessToken,
-        expiresAtMs: tokens.expiresAtMs,
+        ...tokens,
         refreshToken: tokens.refreshToken ?? grant.refreshToken,
         obtainedAtMs: clock.wallMs(),
         renewingSinceMs: null,
@@ -143,7 +137,7 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
     }
   };
 
-  /** What is kept says it without asking anybody; null: a renewal is due. */
+  /** The outcome according to the stored grant alone; null: the token has to be renewed. */
   const known = (grant: Grant | null, replaced: string | null): TokenOutcome | null => {
     if (grant === null || grant.serverUrl !== url.href) return { kind: "none" };
     const isValid = isUsable(grant, clock.wallMs());
@@ -170,14 +164,8 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
         });
       } catch (error) {
         signal.throwIfAborted();
-        if (
-          error instanceof MountaineerError &&
-          error.code === "secret_unavailable" &&
-          error.retry === "never"
-        ) {
-          return { kind: "ended", reason: `what is kept of the login cannot be read: ${error.message}` };
-        }
-        return outcomeOf(error);
+        if (!isUnreadable(error)) return outcomeOf(error);
+        return { kind: "ended", reason: `the stored login cannot be read: ${error.message}` };
       }
     },
   };
@@ -188,37 +176,25 @@ function heldOf(grant: Grant): HeldToken {
   return { value, obtainedAtMs, expiresAtMs, isRenewable: refreshToken !== null && ended === null };
 }
 
-/** Tokens of the gateway itself; they are kept nowhere. */
+/** Tokens for client credentials, which are never stored. */
 export function createMachineSource(options: SourceOptions & { readonly auth: ResolvedAuth }): TokenSource {
   const { url, auth, clock } = options;
   return {
     async token(_replaced, challenge, signal) {
-      let oauth: Awaited<ReturnType<typeof loadOAuth>> | null = null;
+      let tools: OAuthTools | null = null;
       try {
-        oauth = await loadOAuth();
-        const place = await findSignInPlace({
-          oauth,
-          server: url,
-          challenge,
-          issuer: auth.issuer,
-          clock,
-          signal,
-        });
+        tools = await openOAuth({ server: url, clock, signal });
+        const place = await findSignInPlace(tools, { server: url, challenge, issuer: auth.issuer });
         if (place.isGuessed) throw failed("never", `${url.origin} does not say where one signs in`);
         const scopes = auth.scopes ?? challenge?.scopes ?? place.scopesSupported;
-        const tools: TokenTools = {
-          oauth,
-          clock,
-          boundedFetch: createBoundedFetch({ server: url, clock, signal }),
-        };
         const tokens = await machineTokens(place, auth, scopes, tools);
         const { accessToken: value, expiresAtMs } = tokens;
         const obtainedAtMs = clock.wallMs();
         return { kind: "token", token: { value, obtainedAtMs, expiresAtMs, isRenewable: true } };
       } catch (error) {
         signal.throwIfAborted();
-        const failure = oauth === null ? error : asSignInFailure(oauth, error, url.origin);
-        // Whatever it is: there is nobody to sign in, so it is tried again, ever more slowly.
+        const failure = tools === null ? error : asSignInFailure(tools.oauth, error, url.origin);
+        // No person can help, so any failure may be temporary.
         const hint = failure instanceof MountaineerError ? failure.hint : null;
         return {
           kind: "failed",

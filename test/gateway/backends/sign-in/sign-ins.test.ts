@@ -3,7 +3,10 @@ import assert from "node:assert/strict";
 import { readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { isCredential } from "../../../../src/gateway/backends/links/link-authorization.ts";
+import {
+  isCredential,
+  type ResolvedAuth,
+} from "../../../../src/gateway/backends/links/link-authorization.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { runsOf } from "../../../support/properties.ts";
@@ -25,8 +28,18 @@ const DAYS = runsOf(12);
 async function signedIn(t: TestContext) {
   const rig = await startSignInRig(t);
   const clock = createManualClock(Date.now());
-  await rig.signIn();
-  return { rig, clock, ...openSignIns(t, rig, { clock }) };
+  const grant = await rig.signIn();
+  return { rig, clock, grant, ...openSignIns(t, rig, { clock }) };
+}
+
+/** The gateway signs in as itself; its first request was refused with the server's challenge. */
+async function asMachine(t: TestContext, given: Partial<ResolvedAuth>) {
+  const rig = await startSignInRig(t);
+  const clock = createManualClock(Date.now());
+  const auth = resolvedAuth({ type: "client-credentials", ...given });
+  const challenge = (await fetch(rig.server.url, { method: "POST" })).headers.get("www-authenticate");
+  const opened = openSignIns(t, rig, { clock, auth });
+  return { rig, clock, ...opened, refused: () => opened.refused({ header: null }, challenge) };
 }
 
 test("E1 fifty callers whose token is refused make one renewal, and all go on with the new one", async (t) => {
@@ -46,11 +59,8 @@ test("E1 fifty callers whose token is refused make one renewal, and all go on wi
   assert.equal(rig.authorization.count("/token refresh_token"), 1);
 });
 
-test("E1 two processes' keepers of one home make one renewal: the second finds what the first kept", async (t) => {
-  const rig = await startSignInRig(t);
-  await rig.signIn();
-  const clock = createManualClock(Date.now());
-  const one = openSignIns(t, rig, { clock });
+test("E1 two processes of one home make one renewal: the second finds what the first kept", async (t) => {
+  const { rig, clock, ...one } = await signedIn(t);
   const other = openSignIns(t, rig, { clock });
   const token = await one.carried();
   await other.carried();
@@ -84,10 +94,7 @@ test(`E1 ${DAYS} days of hourly tokens, unattended: always a good one, each rene
 });
 
 test("E1 a grant that the server ended is one notice, and no more requests: a new sign-in mends it", async (t) => {
-  const rig = await startSignInRig(t);
-  const clock = createManualClock(Date.now());
-  const grant = await rig.signIn();
-  const { authorization, notice, log, carried, refused } = openSignIns(t, rig, { clock });
+  const { rig, clock, grant, authorization, notice, log, carried, refused } = await signedIn(t);
   const token = await carried();
   // Somebody else used the refresh token, so that the server ends all that came of it.
   const { issuer } = rig.authorization;
@@ -188,14 +195,11 @@ test("E1 what is asked for beyond the login is one notice that names the scopes,
 });
 
 test("E1 the gateway signs in as itself with client credentials, once for all, when the server asks for it", async (t) => {
-  const rig = await startSignInRig(t);
-  const clock = createManualClock(Date.now());
   const { id: clientId, secret: clientSecret } = MACHINE_CLIENT;
-  const auth = resolvedAuth({ type: "client-credentials", clientId, clientSecret, scopes: ["mcp:read"] });
-  const { authorization, refused } = openSignIns(t, rig, { clock, auth });
+  const given = { clientId, clientSecret, scopes: ["mcp:read"] };
+  const { rig, clock, authorization, refused } = await asMachine(t, given);
   assert.deepEqual(await authorization.obtain(), { header: null });
-  const challenge = (await fetch(rig.server.url, { method: "POST" })).headers.get("www-authenticate");
-  const outcomes = await Promise.all(Array.from({ length: 50 }, () => refused({ header: null }, challenge)));
+  const outcomes = await Promise.all(Array.from({ length: 50 }, refused));
   const headers = new Set(outcomes.map(headerOf));
   assert.equal(headers.size, 1);
   assert.ok(await isGood(rig, [...headers][0] ?? ""));
@@ -205,10 +209,7 @@ test("E1 the gateway signs in as itself with client credentials, once for all, w
 });
 
 test("E1 a stop waits for a renewal that is under way, as half of one may cost the login", async (t) => {
-  const rig = await startSignInRig(t);
-  const clock = createManualClock(Date.now());
-  const before = await rig.signIn();
-  const { signIns, carried, refused } = openSignIns(t, rig, { clock });
+  const { rig, grant: before, signIns, carried, refused } = await signedIn(t);
   const token = await carried();
   const { held, release } = rig.authorization.holdTokenAnswers();
   rig.authorization.endAccessTokens();
@@ -242,11 +243,7 @@ test("E1 a renewal whose lock cannot be taken is told and tried again, and ends 
 });
 
 test("E1 what the gateway signs in with may be nonsense: that is told, and ends nobody", async (t) => {
-  const rig = await startSignInRig(t);
-  const clock = createManualClock(Date.now());
-  const auth = resolvedAuth({ type: "client-credentials", clientId: "", clientSecret: "", scopes: [] });
-  const { notice, refused } = openSignIns(t, rig, { clock, auth });
-  const challenge = (await fetch(rig.server.url, { method: "POST" })).headers.get("www-authenticate");
-  failureOf(await refused({ header: null }, challenge));
+  const { notice, refused } = await asMachine(t, { clientId: "", clientSecret: "", scopes: [] });
+  failureOf(await refused());
   assert.equal(notice()?.code, "token_not_renewed");
 });
