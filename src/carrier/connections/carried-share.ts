@@ -34,6 +34,8 @@ const NO_ENDPOINT: RouteEndpoint = { address: "", port: 0, localAddress: null };
 export class ShareCarrier implements AsyncDisposable {
   readonly settings: ShareSettings;
   readonly server: Server;
+  /** Monotonic ms. */
+  readonly openedAtMs: number;
   readonly #share: ShareContext;
   #encrypted = false;
   readonly #traffic: Traffic = { bytesUp: 0, bytesDown: 0, longestWaitMs: 0, stores: createAnswerStores() };
@@ -46,11 +48,14 @@ export class ShareCarrier implements AsyncDisposable {
   readonly #unregister: () => void;
   #stuckTimer: Timer | null = null;
   #outageAtMove: number | null = null;
+  /** The server that last answered over the unconfirmed route, and the value of `outage` at that time. */
+  #seen: { readonly guid: string; readonly outage: number } | null = null;
 
   /** `server` listens, with `pauseOnConnect` and `allowHalfOpen`. */
   constructor(server: Server, settings: ShareSettings, parts: ShareParts) {
     this.server = server;
     this.settings = settings;
+    this.openedAtMs = parts.clock.monotonicMs();
     const share: ShareContext = {
       ...parts,
       settings,
@@ -59,7 +64,10 @@ export class ShareCarrier implements AsyncDisposable {
       closed: false,
     };
     this.#share = share;
-    this.#route = createShareRoute(share);
+    this.#route = createShareRoute(share, ({ guid }) => {
+      this.#seen = { guid, outage: this.#route.outage };
+      share.events.notice("unconfirmed");
+    });
     this.#standby = createStandbyRoute(share);
     this.#stall = createStallWatch(share);
     this.#losses = createLosses(share);
@@ -167,8 +175,11 @@ export class ShareCarrier implements AsyncDisposable {
     this.#route.lost();
   }
 
-  confirm(): void {
-    const { phase: before, lossAtMs } = this.#route;
+  /** Does nothing if the server was lost again since `outage`; null: confirms in any case. */
+  confirm(outage: number | null): void {
+    const { phase: before, lossAtMs, outage: newest } = this.#route;
+    if (outage !== null && outage !== newest) return;
+    if (this.#seen?.outage === newest) this.settings.guid = this.#seen.guid;
     this.#route.confirm();
     if (before !== "carrying") {
       this.#share.cutOff.endAt(endpointOf(this.settings) ?? NO_ENDPOINT);
@@ -322,7 +333,10 @@ function endpointOf({ endpoints, route }: ShareSettings): RouteEndpoint | undefi
 }
 
 /** The state of the route in use, and the reactions to its changes. */
-function createShareRoute({ settings, clock, events, prove, connections, cutOff }: ShareContext): RouteState {
+function createShareRoute(
+  { settings, clock, events, prove, connections, cutOff }: ShareContext,
+  onUnconfirmed: (proof: { readonly guid: string }) => void,
+): RouteState {
   const route: RouteState = new RouteState(
     {
       clock,
@@ -341,10 +355,7 @@ function createShareRoute({ settings, clock, events, prove, connections, cutOff 
         // A change to "carrying" is reported as `moved` or `confirmed`.
         if (route.phase !== "carrying") events.notice("phase");
       },
-      onUnconfirmed({ guid }) {
-        events.notice("unconfirmed");
-        events.unconfirmed(guid);
-      },
+      onUnconfirmed,
       /** Resets connections that are held, or have received nothing since the loss. */
       onImpatient(lostAtMs) {
         for (const connection of [...connections]) {

@@ -39,8 +39,6 @@ interface ShareEvents {
   counted(): void;
   /** A setting has changed, and must be saved. */
   settingsChanged(): void;
-  /** The server behind the route in use answers again, and waits for its confirmation. */
-  unconfirmed(guid: string): void;
 }
 
 export interface ShareParts {

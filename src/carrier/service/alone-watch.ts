@@ -1,19 +1,19 @@
-// What the carrier does by itself, most of it only while no daemon answers: stay, take the other route, wait, or close.
-
+// The carrier's own decisions, most of them only while no daemon answers: stay, take the other route, wait, or close.
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { CarriedMount } from "../carrier.ts";
+import type { ShareCarrier } from "../connections/carried-share.ts";
 import type { ProveServer } from "../smb/server-proof.ts";
-import type { CarrierService, ServedShare } from "./carrier-service.ts";
+import type { CarrierService } from "./carrier-service.ts";
 
 const LOOK_EVERY_MS = 500;
 const DOUBTED_FOR_MS = 2_000;
 const UNANSWERED_FOR_MS = 2_000;
-/** After a request has waited this long, a daemon is asked for a sign of life. */
+/** When a request has waited this long, the daemons are pinged. */
 const STALLED_FOR_MS = 300;
 const PROOF_MS = 1_000;
-/** A daemon that is restarted, or held up for a moment, answers by then and judges better. */
+/** A daemon that restarts, or is busy for a moment, answers within this time, and decides on better grounds. */
 const ALONE_FOR_MS = 3_000;
 const UNBOUND_AT_MOST_MS = 60_000;
 const LOOK_AT_MOUNT_EVERY_MS = 2_000;
@@ -24,29 +24,29 @@ const MOVE_WITHIN_MS = 5_000;
 interface AloneWatchOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly service: Pick<CarrierService, "served" | "close" | "confirm" | "hold" | "move" | "note">;
+  readonly service: Pick<CarrierService, "served" | "close" | "move" | "note">;
   readonly prove: ProveServer;
   readonly isPresent: (mount: CarriedMount) => Promise<boolean>;
-  /** Asks the daemons for a sign of life; false: one of them could give none. */
+  /** Pings the daemons; false: none is connected, or one of them is of a version that does not answer pings. */
   readonly ping: () => boolean;
 }
 
-/** A share, and when it is looked at again. */
+/** What the watch remembers of one share. Times are monotonic ms. */
 interface Watched {
-  readonly one: ServedShare;
+  readonly carrier: ShareCarrier;
   busy: boolean;
   learnNotBeforeMs: number;
   mountNotBeforeMs: number;
   goneLooks: number;
-  /** Its waiting is in the journal already. */
+  /** True once the journal says that the share waits. */
   waits: boolean;
 }
 
 export class AloneWatch implements Disposable {
   readonly #options: AloneWatchOptions;
-  readonly #watched = new Map<ServedShare, Watched>();
+  readonly #watched = new Map<ShareCarrier, Watched>();
   #daemons = 0;
-  /** Since when no daemon is connected, or none has answered a ping; null: a daemon is there. */
+  /** Since when no daemon is connected, or a ping is unanswered, monotonic ms; null: a daemon answers. */
   #silentSinceMs: number | null;
   #timer: Timer | null = null;
   #ended = false;
@@ -57,7 +57,7 @@ export class AloneWatch implements Disposable {
     this.#arm();
   }
 
-  /** How many daemons are connected now. */
+  /** Call when the number of connected daemons has changed. */
   daemons(count: number): void {
     if (count > this.#daemons) this.#silentSinceMs = null;
     if (count === 0) this.#silentSinceMs ??= this.#options.clock.monotonicMs();
@@ -65,12 +65,12 @@ export class AloneWatch implements Disposable {
     this.changed();
   }
 
-  /** A daemon has said something. */
+  /** Call on each message of a daemon. */
   heard(): void {
     this.#silentSinceMs = null;
   }
 
-  /** A share was added or has changed. */
+  /** Call when a share was added or has changed. */
   changed(): void {
     this.#pingIfTroubled();
     this.#arm();
@@ -93,27 +93,27 @@ export class AloneWatch implements Disposable {
   #pingIfTroubled(): void {
     const { clock, service, ping } = this.#options;
     if (this.#silentSinceMs !== null) return;
-    if (![...service.served.values()].some((one) => this.#isTroubled(one))) return;
+    if (![...service.served.values()].some((carrier) => this.#isTroubled(carrier))) return;
     if (ping()) this.#silentSinceMs = clock.monotonicMs();
   }
 
-  #isTroubled({ carrier }: ServedShare): boolean {
+  #isTroubled(carrier: ShareCarrier): boolean {
     return carrier.state().phase !== "carrying" || this.#unansweredMs(carrier) >= STALLED_FOR_MS;
   }
 
-  /** How long something has waited while nothing was answered. */
-  #unansweredMs(carrier: ServedShare["carrier"]): number {
+  /** For how long requests have waited while the server has answered none. */
+  #unansweredMs(carrier: ShareCarrier): number {
     const { unansweredSinceMs, lastAnswerAtMs } = carrier.state();
     if (unansweredSinceMs === null) return 0;
     return this.#agoMs(Math.max(unansweredSinceMs, lastAnswerAtMs ?? unansweredSinceMs));
   }
 
-  /** While a daemon answers and all is well, nothing is due: a carrier at rest is not woken. */
+  /** Sets no timer while a daemon answers and no share is troubled, so that an idle carrier is not woken. */
   #arm(): void {
     if (this.#ended || this.#timer !== null) return;
     const served = [...this.#options.service.served.values()];
-    const isAtRest = (one: ServedShare): boolean =>
-      one.carrier.settings.guid !== null && !this.#isTroubled(one);
+    const isAtRest = (carrier: ShareCarrier): boolean =>
+      carrier.settings.guid !== null && !this.#isTroubled(carrier);
     if (this.#silentSinceMs === null && served.every(isAtRest)) return;
     this.#timer = this.#options.clock.setTimer(LOOK_EVERY_MS, () => this.#lookAtAll());
   }
@@ -123,20 +123,20 @@ export class AloneWatch implements Disposable {
     this.#timer = null;
     this.#pingIfTroubled();
     const present = new Set(service.served.values());
-    for (const one of this.#watched.keys()) if (!present.has(one)) this.#watched.delete(one);
-    for (const one of present) {
-      const watch = this.#watched.get(one) ?? {
-        one,
+    for (const carrier of this.#watched.keys()) if (!present.has(carrier)) this.#watched.delete(carrier);
+    for (const carrier of present) {
+      const watch = this.#watched.get(carrier) ?? {
+        carrier,
         busy: false,
         learnNotBeforeMs: 0,
         mountNotBeforeMs: 0,
         goneLooks: 0,
         waits: false,
       };
-      this.#watched.set(one, watch);
+      this.#watched.set(carrier, watch);
       if (watch.busy) continue;
       watch.busy = true;
-      const { share } = one.carrier.settings;
+      const { share } = carrier.settings;
       this.#look(watch)
         .catch((error: unknown) =>
           logger.warn("a carried share cannot be looked after", { share, error: errorText(error) }),
@@ -150,26 +150,26 @@ export class AloneWatch implements Disposable {
 
   async #look(watch: Watched): Promise<void> {
     await this.#learn(watch);
-    if (!this.#isTroubled(watch.one)) watch.waits = false;
-    // A daemon that was asked only just now still has time to answer.
+    if (!this.#isTroubled(watch.carrier)) watch.waits = false;
+    // A daemon that was pinged just now still has time to answer.
     if (this.#silentMs() < LOOK_EVERY_MS) return;
     if (await this.#closeIfUnused(watch)) return;
-    const reason = await this.#whyGone(watch.one);
+    const reason = await this.#whyGone(watch.carrier);
     if (reason === null || this.#silentSinceMs === null) return;
     const leftMs = ALONE_FOR_MS - this.#silentMs();
     if (leftMs > PROOF_MS) return;
     if (leftMs > 0) await this.#options.clock.sleep(leftMs);
-    if (this.isAlone && !this.#ended && this.#isTroubled(watch.one)) await this.#act(watch, reason);
+    if (this.isAlone && !this.#ended && this.#isTroubled(watch.carrier)) await this.#act(watch, reason);
   }
 
-  /** No daemon has answered for so long that the carrier decides alone. */
+  /** True when no daemon has answered for so long that the carrier decides alone. */
   get isAlone(): boolean {
     return this.#silentMs() >= ALONE_FOR_MS;
   }
 
-  /** The server's GUID is asked for once, to compare later ones with it. */
+  /** Asks for the server's GUID once, to compare the GUIDs of later servers with it. */
   async #learn(watch: Watched): Promise<void> {
-    const { carrier } = watch.one;
+    const { carrier } = watch;
     const { guid, endpoints, route } = carrier.settings;
     const endpoint = endpoints[route];
     if (guid !== null || endpoint === undefined || this.#agoMs(watch.learnNotBeforeMs) < 0) return;
@@ -179,15 +179,16 @@ export class AloneWatch implements Disposable {
     if (proof.ok) carrier.learn(proof.guid);
   }
 
-  /** True when it was closed. */
+  /** Resolves with whether the share was closed. */
   async #closeIfUnused(watch: Watched): Promise<boolean> {
     const { clock, logger, service, isPresent } = this.#options;
-    const { share, mount } = watch.one.carrier.settings;
+    const { carrier } = watch;
+    const { share, mount } = carrier.settings;
     const nowMs = clock.monotonicMs();
     if (mount === null) {
-      // A daemon that was killed just then had no time to name the mount.
-      if (watch.one.carrier.state().connections > 0) return false;
-      if (Math.min(this.#silentMs(), nowMs - watch.one.openedAtMs) < UNBOUND_AT_MOST_MS) return false;
+      // There may be a mount all the same: a daemon killed right after mounting had no time to bind it.
+      if (carrier.state().connections > 0) return false;
+      if (Math.min(this.#silentMs(), nowMs - carrier.openedAtMs) < UNBOUND_AT_MOST_MS) return false;
     } else {
       if (nowMs < watch.mountNotBeforeMs) return false;
       watch.mountNotBeforeMs = nowMs + LOOK_AT_MOUNT_EVERY_MS;
@@ -200,7 +201,7 @@ export class AloneWatch implements Disposable {
   }
 
   /** Why the route in use cannot be relied on; null: it can, or it is too soon to know. */
-  async #whyGone({ carrier }: ServedShare): Promise<string | null> {
+  async #whyGone(carrier: ShareCarrier): Promise<string | null> {
     const { doubtedAtMs } = carrier;
     if (doubtedAtMs !== null) {
       if (this.#agoMs(doubtedAtMs) < DOUBTED_FOR_MS) return null;
@@ -214,14 +215,14 @@ export class AloneWatch implements Disposable {
     return ok ? null : "the server does not answer over the route";
   }
 
-  /** Moves only to a server that a connection has shown to be the same all the time. */
+  /** Moves only to a server whose connection has stood without a gap since a daemon proved it. */
   async #act(watch: Watched, reason: string): Promise<void> {
     const { clock, logger, service } = this.#options;
-    const { carrier } = watch.one;
+    const { carrier } = watch;
     const { share, route: from } = carrier.settings;
     if (carrier.outlivedDoubt) {
       carrier.beginAlone();
-      service.confirm(share, carrier.state().outage);
+      carrier.confirm(null);
       return;
     }
     const { standby } = carrier;
@@ -237,7 +238,7 @@ export class AloneWatch implements Disposable {
     if (watch.waits || !this.isAlone) return;
     watch.waits = true;
     carrier.beginAlone();
-    if (carrier.state().phase === "carrying") service.hold(share, null);
+    if (carrier.state().phase === "carrying") carrier.hold();
     const text = `${reason}, and nothing shows who is behind the other`;
     logger.warn("a share waits for its daemon", { share, reason: text });
     service.note({ share, at: clock.wallMs(), from, to: from, reason: text });

@@ -1,13 +1,14 @@
 // The carrier's process: `carrier.mjs HOME [SOCKETS]`, with that many listening sockets inherited from descriptor 3 on.
-import { appendFile, chmod, rename, stat } from "node:fs/promises";
+import { chmod } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { errorText } from "../../runtime/errors.ts";
 import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
 import { waitExclusive } from "../../runtime/files/sqlite-file-lock.ts";
-import type { LogFields, Logger, LogLevel } from "../../runtime/log/log.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { startLog } from "../../runtime/log/log-file.ts";
 import { isRunning } from "../../runtime/process/process-identity.ts";
-import { type Clock, isoTime, systemClock } from "../../runtime/time/clock.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
 import { carrierFolder, listenForControl } from "../control/control-socket.ts";
 import { createKeeper, FIRST_INHERITED } from "../control/keeper.ts";
 import { createServerProof } from "../smb/server-proof.ts";
@@ -18,10 +19,11 @@ import { CarrierService, takeOver } from "./carrier-service.ts";
 import { createCarrierStateFile } from "./carrier-state.ts";
 import { createControlServer } from "./control-server.ts";
 
-/** A carrier without any share ends after this long. */
+/** A new carrier ends if no share is opened within this time. */
 const FIRST_SHARE_WITHIN_MS = 15_000;
 const GOODBYE_WITHIN_MS = 3_000;
 const LOCKED_FOR_A_LOOK_MS = 2_000;
+const LOG_BYTES_AT_MOST = 1024 * 1024;
 
 async function main(): Promise<void> {
   const [home, socketsText] = process.argv.slice(2);
@@ -30,21 +32,27 @@ async function main(): Promise<void> {
   const folder = carrierFolder(home);
   await ensurePrivateFolder(folder);
   await chmod(folder, 0o700);
-  const logger = createCarrierLog(join(folder, "carrier.log"), clock);
+  await using log = startLog({
+    filePath: join(folder, "carrier.log"),
+    stderr: false,
+    level: "info",
+    clock,
+    maxFileBytes: LOG_BYTES_AT_MOST,
+  });
+  const { logger } = log;
   surviveMistakes(logger);
   const inheritedCount = socketsText === undefined ? 0 : Number(socketsText);
 
-  // The lock may be held for a moment by a carrier that a daemon started at the wrong time, and that looks for a living
-  // keeper. The process that inherited the ports waits for it: a keeper gives up the ports if its carrier leaves
-  // without them.
+  // A daemon may just have started another carrier, which holds the lock for a moment while it looks for a living
+  // keeper. The process that inherited the ports waits: if it ended with 0, its keeper would give up the ports.
   const withinMs = inheritedCount > 0 ? LOCKED_FOR_A_LOOK_MS : 0;
   const lock = await waitExclusive(join(folder, "lock.db"), { clock, withinMs });
-  // Another carrier runs; this one's keeper, if it has one, ends with it.
+  // Another carrier runs. This process ends, and with it the keeper that started it, if any.
   if (lock === null) return;
   const stateFile = createCarrierStateFile(folder, clock, logger);
   const memory = await stateFile.read();
   if (inheritedCount === 0 && memory.keeper !== null && (await isRunning(memory.keeper))) {
-    // The keeper of a carrier that has just died holds its ports, and is about to start the next one.
+    // A carrier has just died; its keeper holds the ports, and is about to start the next carrier.
     lock.release();
     return;
   }
@@ -105,21 +113,21 @@ async function main(): Promise<void> {
   firstShare[Symbol.dispose]();
   watch[Symbol.dispose]();
   await removeSocket();
-  // Every request that waits is answered before the process is gone.
+  // Ends the connections once their answers are sent.
   control.end();
   clock.setTimer(GOODBYE_WITHIN_MS, () => process.exit(0));
   await service[Symbol.asyncDispose]();
   lock.release();
 }
 
-/** The keeper that started this process has held the ports until now. */
+/** Ends the keeper that started this process: a keeper of its own holds the ports now. */
 function endFormerKeeper(): void {
   const former = Number(process.env["MOUNTAINEER_KEEPER"]);
   delete process.env["MOUNTAINEER_KEEPER"];
   if (Number.isSafeInteger(former) && former > 1 && former === process.ppid) process.kill(former, "SIGKILL");
 }
 
-/** Open files depend on this process: a mistake in one connection must not end the others. */
+/** Open files depend on this process, so an unexpected error in one connection must not end the others. */
 function surviveMistakes(logger: Logger): void {
   const log = (error: unknown): void => {
     const stack = error instanceof Error ? (error.stack ?? "") : "";
@@ -127,7 +135,7 @@ function surviveMistakes(logger: Logger): void {
   };
   process.on("uncaughtException", log);
   process.on("unhandledRejection", log);
-  // A terminal's signals are meant for the daemon; a plain kill ends this process, and the keeper starts it again.
+  // Signals of a terminal are meant for the daemon. SIGTERM ends this process, and the keeper starts it again.
   process.on("SIGINT", () => {});
   process.on("SIGHUP", () => {});
 }
@@ -139,42 +147,3 @@ main().then(
     process.exit(1);
   },
 );
-
-const FILE_BYTES_AT_MOST = 1024 * 1024;
-const WAITING_LINES_AT_MOST = 1_000;
-
-/** Never throws and never waits; what a full disk refuses is dropped. Beyond 1 MiB the file makes way to `PATH.1`. */
-function createCarrierLog(path: string, clock: Clock): Logger {
-  let waiting: string[] = [];
-  let writing = false;
-  const writeAll = async (): Promise<void> => {
-    while (waiting.length > 0) {
-      const text = waiting.join("");
-      waiting = [];
-      try {
-        const size = await stat(path).then(
-          (found) => found.size,
-          () => 0,
-        );
-        if (size + text.length > FILE_BYTES_AT_MOST) await rename(path, `${path}.1`).catch(() => {});
-        await appendFile(path, text, { mode: 0o600 });
-      } catch {
-        // There is no place left to report it.
-      }
-    }
-    writing = false;
-  };
-  const write = (level: LogLevel, message: string, fields: LogFields = {}): void => {
-    if (waiting.length >= WAITING_LINES_AT_MOST) return;
-    waiting.push(`${JSON.stringify({ time: isoTime(clock.wallMs()), level, message, ...fields })}\n`);
-    if (writing) return;
-    writing = true;
-    void writeAll();
-  };
-  return {
-    debug() {},
-    info: (message, fields) => write("info", message, fields),
-    warn: (message, fields) => write("warn", message, fields),
-    error: (message, fields) => write("error", message, fields),
-  };
-}

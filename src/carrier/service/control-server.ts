@@ -1,5 +1,4 @@
-// The carrier's side of the control socket: answers the daemon's questions, and reports what changes.
-
+// The carrier's side of the control socket: performs the daemons' requests, and pushes changes to them.
 import { createServer, type Socket } from "node:net";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -27,9 +26,9 @@ import type { CarrierService } from "./carrier-service.ts";
 
 const DAEMONS_AT_MOST = 16;
 const HELLO_WITHIN_MS = 5_000;
-/** What is urgent is reported at once; counters are asked for where a decision needs them. */
+/** Pause between pushes of mere counters; a daemon that needs them for a decision asks. */
 const COUNTERS_EVERY_MS = 5_000;
-/** How many unsent bytes a daemon that does not read may have before it is disconnected. */
+/** A daemon that does not read is disconnected when more unsent bytes than this wait for it. */
 const WAITING_BYTES_AT_MOST = 4 * LINE_BYTES_AT_MOST;
 const MOVE_WITHIN_MS = 3_800;
 
@@ -39,23 +38,22 @@ interface ControlServerOptions {
   readonly service: () => AskedService;
   /** The first characters of the program's hash. */
   readonly program: string;
-  /** How many daemons are connected, each time that changes. */
+  /** Called when the number of connected daemons has changed. */
   readonly onDaemons: (count: number) => void;
-  /** A daemon has said something. */
+  /** Called on each message of a daemon. */
   readonly onHeard: () => void;
 }
 
 type AskedService = Pick<
   CarrierService,
-  | ("states" | "open" | "bind" | "configure" | "move" | "hold" | "confirm")
-  | ("reopen" | "usedUp" | "close" | "takeJournal")
+  "states" | "find" | "open" | "bind" | "configure" | "move" | "close" | "takeJournal"
 >;
 
 type Members = Readonly<Record<string, unknown>>;
 
 export function createControlServer(options: ControlServerOptions) {
   const { clock, logger } = options;
-  /** Whether each answers a ping; those of a previous version do not. */
+  /** Connected daemons, and whether each answers pings; those of a previous version do not. */
   const daemons = new Map<Socket, boolean>();
   const all = new Set<Socket>();
   let countersTimer: Timer | null = null;
@@ -70,7 +68,7 @@ export function createControlServer(options: ControlServerOptions) {
     const message = { push: "shares", nowMs: clock.monotonicMs(), shares };
     for (const socket of daemons.keys()) send(socket, message);
   };
-  /** Changes at one moment are reported once. */
+  /** Pushes once for all changes of this turn of the event loop. */
   const pushSoon = (): void => {
     if (isPushDue || daemons.size === 0) return;
     isPushDue = true;
@@ -127,14 +125,14 @@ export function createControlServer(options: ControlServerOptions) {
 
   return {
     server,
-    /** Whether any daemon hears it. */
+    /** Returns whether a daemon is connected. */
     notice(notice: CarrierNotice): boolean {
       // The state that the notice is about is sent first.
       pushState();
       for (const socket of daemons.keys()) send(socket, { push: "notice", notice });
       return daemons.size > 0;
     },
-    /** Asks the daemons for a sign of life; false: one of them could give none. */
+    /** False, and nothing is sent, if no daemon is connected or one of them does not answer pings. */
     ping(): boolean {
       if ([...daemons.values()].includes(false)) return false;
       for (const socket of daemons.keys()) send(socket, { push: "ping" });
@@ -149,7 +147,7 @@ export function createControlServer(options: ControlServerOptions) {
         });
       }
     },
-    /** Ends every connection, and accepts no more. */
+    /** Ends every connection once its answers are sent, and accepts no more. */
     end(): void {
       countersTimer?.[Symbol.dispose]();
       server.close();
@@ -170,7 +168,7 @@ function stateOf({ clock, service }: ControlServerOptions): Members {
 
 type Operation = (options: ControlServerOptions, members: Members) => unknown;
 
-/** By the names that daemons use. */
+/** By their names in the protocol. */
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   refresh: stateOf,
   async open({ clock, service }, members) {
@@ -187,10 +185,10 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     }),
   move: ({ clock, service }, members) =>
     service().move(readMove(members), clock.monotonicMs() + MOVE_WITHIN_MS),
-  hold: ({ service }, members) => service().hold(shareIn(members), parseNumber(members["epoch"])),
-  confirm: ({ service }, members) => service().confirm(shareIn(members), parseNumber(members["outage"])),
-  reopen: ({ service }, members) => service().reopen(shareIn(members)),
-  used_up: ({ service }, members) => service().usedUp(shareIn(members)),
+  hold: ({ service }, members) => service().find(shareIn(members), parseNumber(members["epoch"])).hold(),
+  confirm: ({ service }, members) => service().find(shareIn(members)).confirm(parseNumber(members["outage"])),
+  reopen: ({ service }, members) => service().find(shareIn(members)).reopen(),
+  used_up: ({ service }, members) => service().find(shareIn(members)).usedUp(),
   close: ({ service }, members) => service().close(shareIn(members)),
   takeJournal: ({ service }) => service().takeJournal(),
 };
@@ -206,7 +204,7 @@ async function answerTo(options: ControlServerOptions, members: Members): Promis
   } catch (error) {
     const code = error instanceof MountaineerError ? error.code : "internal";
     if (code === "internal")
-      options.logger.error("a question to the carrier failed", { error: errorText(error) });
+      options.logger.error("a request to the carrier failed", { error: errorText(error) });
     return { ok: false, code, message: errorText(error) };
   }
 }
@@ -216,7 +214,8 @@ function shareIn(members: Members): string {
 }
 
 function need<T>(value: T | null): T {
-  if (value === null) throw new MountaineerError("protocol", "the question lacks something that it needs");
+  if (value === null)
+    throw new MountaineerError("protocol", "the request lacks a member, or has a wrong one");
   return value;
 }
 

@@ -24,12 +24,12 @@ type Bench = Awaited<ReturnType<typeof startShare>>;
 /** The server ends all that is joined. */
 async function loseServer(bench: Bench, nas: FakeNas): Promise<void> {
   for (const { socket } of nas.joined()) socket.end();
-  await eventually(() => bench.unconfirmed.length === 1);
+  await eventually(() => bench.unconfirmed() === 1);
 }
 
 /** It is proved to be the same, and what was lost is told. */
 async function confirmed(bench: Bench): Promise<void> {
-  bench.share.confirm();
+  bench.share.confirm(null);
   await eventually(() => bench.notices.includes("lost"));
 }
 
@@ -71,13 +71,14 @@ describe("the connections of a carried share", () => {
     assert.equal(client.received.length, answerTo(0, 0).length + 100_000);
     await eventually(() => bench.notices.includes("unconfirmed"));
     assert.equal(bench.share.state().phase, "unconfirmed");
-    assert.deepEqual(bench.unconfirmed, [nas.guid.toString("hex")]);
+    assert.deepEqual([bench.unconfirmed(), bench.share.settings.guid], [1, null]);
 
     const later = await bench.client();
     later.send(request(COMMAND.read, 1));
     await eventually(() => bench.share.state().connections === 1);
     assert.equal(nas.joined().length, 1, "it is held");
-    bench.share.confirm();
+    bench.share.confirm(null);
+    assert.equal(bench.share.settings.guid, nas.guid.toString("hex"));
     await eventually(() => later.received.length > 0);
     assert.ok(bench.notices.includes("confirmed"));
   });
@@ -92,8 +93,8 @@ describe("the connections of a carried share", () => {
     const bench = await startShare(t, { nas, owners: { ownerOf } });
     const client = await bench.client();
     client.send(request(COMMAND.read, 1));
-    await eventually(() => bench.unconfirmed.length === 1);
-    bench.share.confirm();
+    await eventually(() => bench.unconfirmed() === 1);
+    bench.share.confirm(null);
     await eventually(() => client.received.length > 0);
     assert.deepEqual(
       nas.joined().map(({ bytes }) => bytes.length > 0),
@@ -176,7 +177,7 @@ describe("the connections of a carried share", () => {
     await joined(nas);
     await loseServer(bench, nas);
     assert.equal(client.ending, "open");
-    bench.share.confirm();
+    bench.share.confirm(null);
     await eventually(() => client.ending === "reset");
   });
 
@@ -282,7 +283,7 @@ describe("the connections of a carried share", () => {
     await eventually(() => client.received.length === opened + pending.length);
     nas.mode = "answer";
     server.socket.end();
-    await eventually(() => bench.unconfirmed.length === 1);
+    await eventually(() => bench.unconfirmed() === 1);
     client.send(Buffer.concat([request(COMMAND.read, 3), request(COMMAND.close, 4)]));
     await confirmed(bench);
     bench.share.usedUp();
@@ -365,7 +366,7 @@ describe("the connections of a carried share", () => {
     await eventually(() => bench.notices.includes("unconfirmed"));
     assert.equal(client.ending, "open");
     assert.equal(client.received.length, 0);
-    bench.share.confirm();
+    bench.share.confirm(null);
     await eventually(() => client.received.length > 0);
     assert.ok(bench.share.state().longestWaitMs > 0);
   });
@@ -382,10 +383,10 @@ describe("the connections of a carried share", () => {
     assert.equal(asked().length, 1, "the connection of the question stands");
     // The next server at this address knows nothing of it.
     for (const { socket } of asked()) socket.resetAndDestroy();
-    await eventually(() => bench.unconfirmed.length === 2);
+    await eventually(() => bench.unconfirmed() === 2);
     assert.notEqual(bench.share.state().outage, outage);
     assert.equal(bench.share.state().phase, "unconfirmed");
-    bench.share.confirm();
+    bench.share.confirm(null);
     await eventually(() => asked().length === 0);
     assert.equal(bench.share.state().phase, "carrying");
   });
@@ -400,7 +401,7 @@ describe("the connections of a carried share", () => {
     await eventually(() => later.ending === "reset");
     await nas.start();
     await eventually(() => bench.share.state().phase === "unconfirmed");
-    bench.share.confirm();
+    bench.share.confirm(null);
     const last = await bench.client();
     await last.ask(COMMAND.read, 1);
   });
@@ -437,13 +438,13 @@ describe("the connections of a carried share", () => {
       await eventually(() => nas.joined().filter(({ unanswered }) => unanswered.length > 0).length === 2);
       await clock.advance(10);
       bench.share.hold();
-      await eventually(() => bench.unconfirmed.length > 0);
+      await eventually(() => bench.unconfirmed() > 0);
       await clock.advance(30_000);
       const before = lively.received.length;
       nas.joined()[1]?.socket.write(answerTo(COMMAND.read, 2));
       await eventually(() => lively.received.length > before);
       nas.mode = "answer";
-      bench.share.confirm();
+      bench.share.confirm(null);
       await clock.advance(299);
       assert.equal(nas.joined()[0]?.ending, "open", "it may still go on by itself");
       await clock.advance(1);

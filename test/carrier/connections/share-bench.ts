@@ -23,7 +23,8 @@ export interface ShareBench {
   readonly share: ShareCarrier;
   readonly port: number;
   readonly notices: string[];
-  readonly unconfirmed: string[];
+  /** How many notices say that the server must be proved again. */
+  readonly unconfirmed: () => number;
   /** Who the clients are, by the look-up; null: nobody. */
   owner: number | null;
   readonly ownerQuestions: () => number;
@@ -79,7 +80,6 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
     epoch: 0,
   };
   const notices: string[] = [];
-  const unconfirmed: string[] = [];
   const sockets: Socket[] = [];
   let questions = 0;
   const bench = { owner: OWN_UID as number | null };
@@ -100,7 +100,6 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
       notice: (what) => notices.push(what) > 0,
       counted() {},
       settingsChanged() {},
-      unconfirmed: (guid) => void unconfirmed.push(guid),
     },
   });
   t.after(async () => {
@@ -115,7 +114,7 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
     share,
     port,
     notices,
-    unconfirmed,
+    unconfirmed: () => notices.filter((what) => what === "unconfirmed").length,
     ownerQuestions: () => questions,
     accepted,
     async client() {

@@ -4,7 +4,6 @@ import type { CarriedShare, JournalEntry, RouteEndpoint } from "../../../src/car
 import type { ShareCarrier } from "../../../src/carrier/connections/carried-share.ts";
 import type { ShareSettings } from "../../../src/carrier/connections/share-settings.ts";
 import { AloneWatch } from "../../../src/carrier/service/alone-watch.ts";
-import type { ServedShare } from "../../../src/carrier/service/carrier-service.ts";
 import type { ServerProof } from "../../../src/carrier/smb/server-proof.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
@@ -67,6 +66,7 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
   };
   const carrier = {
     settings,
+    openedAtMs: clock.monotonicMs(),
     state: () => ({ ...world.state }),
     get doubtedAtMs() {
       return world.doubtedAtMs;
@@ -85,30 +85,24 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
     learn: (guid: string) => {
       settings.guid = guid;
     },
+    confirm() {
+      told.push("confirm CORE");
+      world.doubtedAtMs = null;
+      world.state = { ...world.state, phase: "carrying" };
+    },
+    hold() {
+      told.push("hold CORE");
+      lose();
+    },
   };
-  const one: ServedShare = {
-    // Of a share's carrier nothing else is asked.
-    carrier: carrier as unknown as ShareCarrier,
-    openedAtMs: clock.monotonicMs(),
-    seenGuid: null,
-    seenOutage: 1,
-  };
-  const served = new Map([["CORE", one]]);
+  // The watch uses only these members.
+  const served = new Map([["CORE", carrier as unknown as ShareCarrier]]);
   const service = {
     served,
     close(share: string) {
       told.push(`close ${share}`);
       served.delete(share);
       return Promise.resolve();
-    },
-    confirm(share: string) {
-      told.push(`confirm ${share}`);
-      world.doubtedAtMs = null;
-      world.state = { ...world.state, phase: "carrying" };
-    },
-    hold: (share: string) => {
-      told.push(`hold ${share}`);
-      lose();
     },
     move({ to }: { readonly to: "tb" | "fallback" }) {
       told.push(`move ${to}`);

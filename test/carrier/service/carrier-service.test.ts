@@ -55,7 +55,7 @@ describe("the carrier's shares", () => {
     await using _service = service;
     await service.open(openRequest("CORE", nas));
     told.length = 0;
-    service.served.get("CORE")?.carrier.bind({ id: "m1", path: "/mnt", process: null });
+    service.served.get("CORE")?.bind({ id: "m1", path: "/mnt", process: null });
     assert.deepEqual(told, [true]);
     await service.close("CORE");
   });
@@ -66,7 +66,7 @@ describe("the carrier's shares", () => {
     await using _service = service;
     const opened = async (share: string, more: { login?: string; refusedLogon?: string }) => {
       await service.open({ ...openRequest(share, nas), ...more });
-      return service.served.get(share)?.carrier.state().refusedLogon?.text;
+      return service.served.get(share)?.state().refusedLogon?.text;
     };
     assert.equal(await opened("CORE", { login: "ada", refusedLogon: "wrong password" }), "wrong password");
     assert.equal(await opened("MEDIA", { login: "ada" }), "wrong password");

@@ -26,14 +26,11 @@ function stubService(parts: Partial<CarrierService>) {
     served: new Map(),
     states: () => [],
     restore: none,
+    find: none,
     open: none,
     bind: none,
     configure: none,
     move: none,
-    hold: none,
-    confirm: none,
-    reopen: () => {},
-    usedUp: none,
     close: none,
     takeJournal: none,
     note: none,
@@ -187,7 +184,8 @@ describe("the control socket", () => {
 
   test("A10 a question that is wrong, unknown or failed has an answer with its code", async (t) => {
     const { path } = await start(t, {
-      confirm(share) {
+      find(share) {
+        if (share === "BROKEN") throw new Error("broken");
         throw new MountaineerError("share_unknown", `${share} is not carried`);
       },
     });
@@ -203,7 +201,7 @@ describe("the control socket", () => {
     await assert.rejects(ask("confirm", { share: "" }), { code: "protocol" });
     await assert.rejects(ask("open", { share: "X", kind: "ftp" }), { code: "protocol" });
     await assert.rejects(ask("constructor", {}), { code: "protocol" });
-    await assert.rejects(ask("hold", { share: "X" }), { code: "internal" });
+    await assert.rejects(ask("hold", { share: "BROKEN" }), { code: "internal" });
   });
 
   test("A10 a question has a deadline, and ends with the connection or the caller", async (t) => {

@@ -96,16 +96,13 @@ class SimCarried {
       },
       counted() {},
       settingsChanged() {},
-      unconfirmed: (guid) => {
-        this.#seen = { guid, outage: this.route.outage };
-      },
     };
     const context: ShareContext = {
       ...{ clock, logger: silentLogger, prove: network.prove, uid: 1000, events },
       settings: this.settings,
       owners: { ownerOf: async () => 1000 },
       logons: new LogonGate(clock),
-      ...{ connections: new Set(), retiring: new Map(), held: new Set(), joining: new Set(), closed: false },
+      ...{ connections: new Set(), closed: false },
       cutOff: createCutOffSessions(clock),
     };
     this.route = new RouteState(
@@ -121,8 +118,8 @@ class SimCarried {
         },
         onPhase: () => notice("phase"),
         onUnconfirmed: ({ guid }) => {
+          this.#seen = { guid, outage: this.route.outage };
           notice("unconfirmed");
-          events.unconfirmed(guid);
         },
         onImpatient() {},
       },

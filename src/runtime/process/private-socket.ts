@@ -1,0 +1,153 @@
+// Unix sockets of a home to which only their owner can ever connect.
+import { chmod, lstat, mkdir, mkdtemp, rename, rm, rmdir, unlink } from "node:fs/promises";
+import type { ListenOptions, Server } from "node:net";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { expecting, MountaineerError, systemErrorCode } from "../errors.ts";
+
+/** The longest socket path that every system takes (104 bytes with its NUL on macOS), with a margin. */
+const SOCKET_PATH_LIMIT = 100;
+const SHORT_FOLDER_PREFIX = "mountaineer-";
+
+interface PrivateSocket extends AsyncDisposable {
+  readonly path: string;
+}
+
+export interface SocketPlace {
+  /** For people: "management socket". */
+  readonly title: string;
+  /** The usual path. A path that is too long, or a file system without sockets, needs another one. */
+  readonly path: string;
+  /** A folder in which the socket is made before it is moved to `path`. */
+  readonly workshop: string;
+}
+
+export function isTooLongForSocket(path: string): boolean {
+  return Buffer.byteLength(path) > SOCKET_PATH_LIMIT;
+}
+
+/** Rejects with `path_taken` where `listenPrivately` would. Changes nothing. */
+export async function requireSocketPlace({ title, path }: SocketPlace): Promise<void> {
+  if (isTooLongForSocket(path)) return;
+  const found = await lstat(path).catch(expecting("ENOENT", null));
+  if (found === null || found.isSocket()) return;
+  throw new MountaineerError("path_taken", `${path} is in the way: it is not a socket`, {
+    hint: `move it elsewhere; Mountaineer makes its ${title} there`,
+  });
+}
+
+/**
+ * Makes `server` listen, 0600. The lock of the home must be held: a socket at the usual path is taken for a dead
+ * process's and replaced, and so is `leftOver`, the path that a dead process noted. Where the usual path cannot be used,
+ * the socket has a short path in a private folder. Disposing removes the socket, if it is still this one, and does not
+ * close the server. Rejects with `path_taken`, `home_unwritable`.
+ */
+export async function listenPrivately(
+  server: Server,
+  place: SocketPlace,
+  leftOver: string | null,
+): Promise<PrivateSocket> {
+  if (leftOver !== null && leftOver !== place.path) await removeLeftOver(leftOver);
+  const failures: string[] = [];
+  for (const attempt of [listenInHome, ...shortBases().map((base) => listenInShortFolder(base))]) {
+    try {
+      const socket = await attempt(server, place);
+      if (socket !== null) return socket;
+    } catch (error) {
+      if (systemErrorCode(error) === null || error instanceof MountaineerError) throw error;
+      failures.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  throw new MountaineerError("home_unwritable", `no ${place.title} can be made: ${failures.join("; ")}`, {
+    hint: `make ${dirname(place.path)} writable, or set MOUNTAINEER_HOME to a folder that is`,
+  });
+}
+
+/** Null when the path would be too long. */
+async function listenInHome(server: Server, place: SocketPlace): Promise<PrivateSocket | null> {
+  const { path, workshop } = place;
+  if (isTooLongForSocket(path)) return null;
+  await requireSocketPlace(place);
+  // A socket gets its mode only after it is bound; inside a folder that nobody else can enter that leaves no gap,
+  // and the rename replaces a dead process's socket in one step. (A umask would hold for every thread.)
+  await rm(workshop, { recursive: true, force: true });
+  await mkdir(workshop, { mode: 0o700 });
+  try {
+    await chmod(workshop, 0o700);
+    await listen(server, { path: join(workshop, "s") });
+    await chmod(join(workshop, "s"), 0o600);
+    await rename(join(workshop, "s"), path);
+  } catch (error) {
+    await stopListening(server);
+    throw error;
+  } finally {
+    await rm(workshop, { recursive: true, force: true });
+  }
+  return ownedSocket(path, async () => {});
+}
+
+function listenInShortFolder(base: string) {
+  return async (server: Server): Promise<PrivateSocket | null> => {
+    if (isTooLongForSocket(join(base, `${SHORT_FOLDER_PREFIX}XXXXXX`, "sock"))) return null;
+    const folder = await mkdtemp(join(base, SHORT_FOLDER_PREFIX));
+    const path = join(folder, "sock");
+    try {
+      await listen(server, { path });
+      await chmod(path, 0o600);
+    } catch (error) {
+      await stopListening(server);
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
+    return ownedSocket(path, () => rmdir(folder));
+  };
+}
+
+function shortBases(): string[] {
+  const { XDG_RUNTIME_DIR: runtimeFolder } = process.env;
+  const bases = [tmpdir(), "/tmp"];
+  if (runtimeFolder?.startsWith("/")) bases.unshift(runtimeFolder);
+  return [...new Set(bases)];
+}
+
+async function ownedSocket(path: string, afterwards: () => Promise<void>): Promise<PrivateSocket> {
+  const own = await lstat(path);
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      const found = await lstat(path).catch(expecting("ENOENT", null));
+      if (found === null || found.ino !== own.ino || found.dev !== own.dev) return;
+      await unlink(path);
+      await afterwards();
+    },
+  };
+}
+
+/** A process that was killed leaves its short folder behind. */
+async function removeLeftOver(path: string): Promise<void> {
+  const folder = dirname(path);
+  if (basename(path) !== "sock" || !basename(folder).startsWith(SHORT_FOLDER_PREFIX)) return;
+  const found = await lstat(folder).catch(expecting("ENOENT", null));
+  if (found === null || !found.isDirectory() || found.uid !== process.getuid?.()) return;
+  await rm(path, { force: true });
+  // A folder that is not empty holds something else, and stays.
+  await rmdir(folder).catch(() => {});
+}
+
+/** Rejects with the system's error. */
+export function listen(server: Server, where: ListenOptions & { readonly fd?: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(where, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+function stopListening(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    if (!server.listening) resolve();
+    else server.close(() => resolve());
+  });
+}
