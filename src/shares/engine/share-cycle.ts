@@ -338,7 +338,6 @@ export class ShareCycle {
 
     if (step?.kind !== "check_open_files") this.#tools.programs?.makeRoom(name, decision.room);
     const answer = decision.outcome === null ? null : this.#takeAnswer(decision.outcome);
-    if (saved === null && transitions.length === 0 && answer === null) return;
     this.#announcing = this.#announcing.then(async () => {
       await saved;
       for (const transition of transitions) this.#tools.announce({ ...transition, share: name });
