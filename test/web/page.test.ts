@@ -151,7 +151,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     await openView(page, "Settings/Sync");
     await page.getByLabel("Wait after last save (s)").fill("99");
     await page.getByRole("button", { name: "Save" }).click();
-    await page.getByText(/must be 0.01 to 60 seconds/).waitFor();
+    await page.getByText("Wait after last save (s): 0.01 to 60").waitFor();
     await page.getByLabel("Wait after last save (s)").fill("0.06");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByText(/^Saved: /).waitFor();

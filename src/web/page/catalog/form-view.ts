@@ -1,4 +1,4 @@
-// The form of a tool's arguments, drawn from its fields.
+// A form drawn from the fields of a JSON Schema.
 import { type ComponentChild, h } from "preact";
 import {
   createNode,
@@ -15,14 +15,14 @@ export interface FormProps {
   readonly node: FormNode;
   readonly path: FormPath;
   readonly label: string;
-  /** True: what is wrong is shown, also at fields nobody was at. */
+  /** Shows the mistake of every field. */
   readonly isTried: boolean;
-  /** Tells the fields of several forms in one view apart. */
+  /** Prefix of the fields' ids, which differs between the forms of one view. */
   readonly scope?: string;
   readonly onNode: (path: FormPath, node: FormNode) => void;
 }
 
-/** A field with its label, its description and what is wrong with it. */
+/** A field with its label, description and mistake. */
 export function FieldView(props: FormProps): ComponentChild {
   const { node, path, isTried, scope = "argument" } = props;
   const { of, about, isRequired } = node.field;
@@ -39,15 +39,15 @@ export function FieldView(props: FormProps): ComponentChild {
     text === null
       ? null
       : h("p", { class: "problem", id: `${id}-mistake` }, `${shown(props.label)}: ${text}`);
-  const label = [shown(props.label), isRequired ? " (required)" : ""];
+  const label = [shown(props.label), isRequired && !hasDefault(node) ? " (required)" : ""];
   if (of.kind === "group" || of.kind === "list")
     return h("fieldset", {}, h("legend", {}, label), hint, h(Children, props), mistake, h(Buttons, props));
-  const told = [hint === null ? [] : `${id}-about`, mistake === null ? [] : `${id}-mistake`].flat().join(" ");
+  const parts = [hint === null ? [] : `${id}-about`, mistake === null ? [] : `${id}-mistake`].flat();
   const shared = {
     id,
     "aria-invalid": mistake !== null,
-    ...(told === "" ? {} : { "aria-describedby": told }),
-    ...(isRequired ? { "aria-required": true } : {}),
+    "aria-describedby": parts.length === 0 ? undefined : parts.join(" "),
+    "aria-required": isRequired ? true : undefined,
   };
   return h("div", { class: "field" }, h("label", { for: id }, label), hint, control(props, shared), mistake);
 }
@@ -65,6 +65,11 @@ function control({ node, path, onNode }: FormProps, shared: object): ComponentCh
       return h("input", { ...typed, type: "text", inputMode: "decimal" });
     case "flag":
     case "choice": {
+      if (of.kind === "flag" && isRequired && hasDefault(node)) {
+        const onChange = ({ target }: Event): void =>
+          onNode(path, typedInto(node, String((target as HTMLInputElement).checked)));
+        return h("input", { ...shared, type: "checkbox", checked: node.at === 1, onChange });
+      }
       const choices = of.kind === "flag" ? [true, false] : of.choices;
       return h(
         "select",
@@ -77,7 +82,7 @@ function control({ node, path, onNode }: FormProps, shared: object): ComponentCh
       );
     }
     default:
-      // A line grows with what is typed into it, where the browser can do that.
+      // The style lets the line grow with its text, in browsers that can do that.
       return h("textarea", { ...typed, rows: of.kind === "json" || value.includes("\n") ? 4 : 1 });
   }
 }
@@ -88,10 +93,14 @@ function placeholder(node: FormNode): string {
   return [kind, isRequired ? "" : leftOut(node)].filter((part) => part !== "").join("; ");
 }
 
-/** What happens when nothing is typed: the default is the server's. */
-function leftOut({ field }: FormNode): string {
-  if (!Object.hasOwn(field, "byDefault") || field.byDefault === null) return "left out";
-  return shown(`default ${(JSON.stringify(field.byDefault) ?? "").slice(0, 200)}`);
+/** What an empty field means; the server applies the default. */
+function leftOut(node: FormNode): string {
+  if (!hasDefault(node)) return "left out";
+  return shown(`default ${(JSON.stringify(node.field.byDefault) ?? "").slice(0, 200)}`);
+}
+
+function hasDefault({ field }: FormNode): boolean {
+  return Object.hasOwn(field, "byDefault") && field.byDefault !== null;
 }
 
 function Children({ node, path, label, ...rest }: FormProps): ComponentChild {
@@ -108,7 +117,7 @@ function Children({ node, path, label, ...rest }: FormProps): ComponentChild {
   );
 }
 
-/** What makes a list longer and shorter, and an object that may be left out one that is sent. */
+/** Buttons that lengthen and shorten a list, and that add or leave out an optional object. */
 function Buttons({ node, path, label, onNode }: FormProps): ComponentChild {
   const { of, isRequired } = node.field;
   const { children, isSet } = node;
@@ -140,14 +149,14 @@ function Buttons({ node, path, label, onNode }: FormProps): ComponentChild {
   );
 }
 
-/** What the browser's field shows: of a flag or a choice its JSON, "" where it is left out. */
+/** The value of the browser's field: for a flag or choice its JSON, "" if it is left out. */
 export function typedValue({ field: { of }, isSet, text, at }: FormNode): string {
   if (!isSet) return "";
   if (of.kind === "flag") return String(at === 1);
   return of.kind === "choice" ? JSON.stringify(of.choices[at]) : text;
 }
 
-/** With what was typed or chosen. An emptied field is left out, but for a required text, which may be empty. */
+/** The node with the typed or chosen value. An emptied field is left out, but a required text may be empty. */
 export function typedInto(node: FormNode, value: string): FormNode {
   const { of, isRequired } = node.field;
   switch (of.kind) {

@@ -1,36 +1,35 @@
-// Sync: whether the configuration file is watched, what came of its changes, and the settings of the watch.
+// Sync: the watch over the configuration file, its last changes, and its settings.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { SyncReport, SyncSettingsWire } from "../../../api/contract.ts";
+import type { SyncReport } from "../../../api/contract.ts";
+import { createNode, type FormNode, firstMistake, sentValue, withNode } from "../../../api/forms/form-node.ts";
+import { argumentsField } from "../../../api/forms/schema-fields.ts";
 import {
-  changedFields,
   DETECTIONS,
-  draftEdits,
-  draftMistakes,
-  draftOf,
   FAILURE_MODES,
   FIELDS,
-  type FieldMistakes,
   type FieldName,
-  type SyncDraft,
-  settingsOf,
+  NUMBER_LIMITS,
+  type NumberField,
 } from "../../../api/forms/sync-fields.ts";
 import { actionsFor, actionWith, sentence } from "../../../api/words/actions.ts";
 import { editOutcome } from "../../../api/words/outcome-words.ts";
 import { type EventRow, FILE_MISSING_TEXT, watchingWords, withEvent } from "../../../api/words/sync-words.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
+import { objectOf } from "../../../runtime/text/json-object.ts";
+import { FieldView } from "../catalog/form-view.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
-import { code, mark, nothing, section, table, WorkButton } from "../parts/elements.ts";
+import { alertLine, code, line, loading, mark, nothing, section, table, WorkButton } from "../parts/elements.ts";
 import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { forText, shown } from "../parts/text.ts";
 
 export function SyncView({ app }: ViewProps): ComponentChild {
   const sync = useStore(app.store, (state) => state.sync);
   const now = useNow();
-  if (sync === null) return nothing("Asking the daemon …");
+  if (sync === null) return loading();
   const reload = actionWith(actionsFor({ shares: [] }), "reload");
   return h(
     "div",
@@ -38,11 +37,9 @@ export function SyncView({ app }: ViewProps): ComponentChild {
     section(
       "State",
       h(StateList, { sync, now }),
-      sync.last_error === null
-        ? null
-        : h("p", { class: "problem" }, `${shown(sync.last_error.reason)} (${shown(sync.last_error.kind)})`),
-      sync.degraded === null ? null : h("p", { class: "ready" }, shown(sync.degraded)),
-      sync.file_missing ? h("p", { class: "ready" }, FILE_MISSING_TEXT) : null,
+      line("problem", sync.last_error && `${sync.last_error.reason} (${sync.last_error.kind})`),
+      line("ready", sync.degraded),
+      line("ready", sync.file_missing ? FILE_MISSING_TEXT : null),
       reload === null ? null : h("p", { class: "row actions" }, h(ActionButton, { app, action: reload })),
     ),
     section("Settings", h(SyncConfigPanel, { app, sync })),
@@ -88,24 +85,89 @@ function SyncEvents({ sync }: { readonly sync: SyncReport }): ComponentChild {
   );
 }
 
-// The settings of `[sync]`: a form that is saved into the configuration file, and refused when that has changed since
-// the form was drawn.
+// The form over `[sync]`. A save is refused if the file has changed since the form was drawn.
 
-const LABELS: Readonly<Record<FieldName, string>> = {
-  enabled: "Watch the file",
-  poll_interval: "Look every (seconds)",
-  debounce: "Wait after last save (s)",
-  detection: "Notice changes by",
-  on_failure: "After a failed reload",
+type Settings = Readonly<Record<string, unknown>>;
+
+const SETTINGS: Readonly<Record<FieldName, readonly [label: string, schema: object]>> = {
+  enabled: [
+    "Watch the file",
+    { type: "boolean", description: "Without it, only Reload and edits made here apply the file." },
+  ],
+  poll_interval: [
+    "Look every (seconds)",
+    { ...secondsSchema("poll_interval"), description: "How often the file is checked for changes." },
+  ],
+  debounce: [
+    "Wait after last save (s)",
+    {
+      ...secondsSchema("debounce"),
+      description: "How long the file must stay unchanged, so that several saves cause one reload.",
+    },
+  ],
+  detection: [
+    "Notice changes by",
+    {
+      enum: DETECTIONS,
+      description: "mtime: the file's time; hash: its content; inotify: the system's events.",
+    },
+  ],
+  on_failure: [
+    "After a failed reload",
+    {
+      enum: FAILURE_MODES,
+      description: "backoff: again, less and less often; fixed: again at the usual pace; stop: no more.",
+    },
+  ],
 };
 
-const HINTS: Readonly<Record<FieldName, string>> = {
-  enabled: "Without it, only Reload and edits made here apply the file.",
-  poll_interval: "How often the file is looked at.",
-  debounce: "How long the file must rest, so that several saves are one reload.",
-  detection: "mtime: the file's time; hash: its content; inotify: the system's events.",
-  on_failure: "backoff: again, less and less often; fixed: again at the usual pace; stop: no more.",
-};
+function secondsSchema(field: NumberField): object {
+  const { min: minimum, max: maximum } = NUMBER_LIMITS[field];
+  return { type: "number", minimum, maximum };
+}
+
+/** The form with these settings in its fields. */
+export function settingsForm(settings: Settings): FormNode {
+  const properties = FIELDS.map((field) => [field, { ...SETTINGS[field][1], default: settings[field] }]);
+  const schema = { type: "object", required: FIELDS, properties: Object.fromEntries(properties) };
+  const root = createNode(argumentsField(schema));
+  const children = FIELDS.flatMap((field, index) => {
+    const child = root.children[index];
+    return child === undefined ? [] : [{ ...child, label: SETTINGS[field][0] }];
+  });
+  return { ...root, children };
+}
+
+/** One edit for each setting that differs. */
+function editsBetween(from: Settings, to: Settings): { key: string; value: string }[] {
+  const changed = FIELDS.filter((field) => to[field] !== from[field]);
+  return changed.map((field) => ({ key: `sync.${field}`, value: JSON.stringify(to[field]) }));
+}
+
+interface SyncForm {
+  /** The settings that the form was drawn from. */
+  readonly settings: Settings;
+  /** The digest of the file that a save replaces, which may be newer than what runs. null: not read yet. */
+  readonly sha256: string | null;
+  readonly root: FormNode;
+}
+
+/** Input that is not saved outlives a change of view. */
+export const SYNC_FORMS = createFormStores<SyncForm>();
+
+function drawnFrom(settings: Settings, sha256: string | null): SyncForm {
+  return { settings, sha256, root: settingsForm(settings) };
+}
+
+/** The form with changes that are not saved; null without one. */
+export function unsavedSync(session: object): SyncForm | null {
+  const form = SYNC_FORMS.find(session);
+  return form !== null && isChanged(form) ? form : null;
+}
+
+function isChanged({ settings, root }: SyncForm): boolean {
+  return firstMistake(root) !== null || editsBetween(settings, objectOf(sentValue(root))).length > 0;
+}
 
 interface PanelProps {
   readonly app: App;
@@ -115,48 +177,44 @@ interface PanelProps {
 function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
   const { report, look } = useConfigFile(app);
   const file = report?.sha256 ?? null;
-  const [{ base, draft }, kept] = useFormStore(SYNC_FORMS, app.requests, () =>
-    drawnFrom(sync.settings, null),
-  );
-  const [mistakes, setMistakes] = useState<FieldMistakes>({});
+  const [form, store] = useFormStore(SYNC_FORMS, app.requests, () => drawnFrom({ ...sync.settings }, null));
+  const [isTried, setTried] = useState(false);
   const [refused, setRefused] = useState<string | null>(null);
-  const isDirty = changedFields(draft, base.settings).length > 0;
+  const { sha256 } = form;
+  const isDirty = isChanged(form);
 
-  const redraw = (sha256: string | null): void => {
-    kept.set(drawnFrom(sync.settings, sha256));
-    setMistakes({});
+  const redraw = (newSha256: string | null): void => {
+    store.set(drawnFrom({ ...sync.settings }, newSha256));
+    setTried(false);
     setRefused(null);
   };
-  // What nobody has touched follows the file; what somebody has changed stays as it was drawn.
+  // A form without changes follows the file; changed fields stay as they are.
   useEffect(() => {
-    // Something may have been typed since this was drawn.
     const unsaved = unsavedSync(app.requests);
     if (unsaved === null) redraw(file);
-    else if (unsaved.base.sha256 === null) kept.set({ base: { ...unsaved.base, sha256: file } });
+    else if (unsaved.sha256 === null) store.set({ sha256: file });
   }, [file, JSON.stringify(sync.settings)]);
 
+  const edit = (edits: ReturnType<typeof editsBetween>, expected: string) =>
+    app.requests.ask("edit", { edits, expected_sha256: expected, source: "page" });
   const save = async (): Promise<void> => {
-    const wrong = draftMistakes(draft);
-    setMistakes(wrong);
-    if (Object.keys(wrong).length > 0 || base.sha256 === null) return;
+    const { settings, root } = store.get();
+    const isWrong = firstMistake(root) !== null;
+    setTried(isWrong);
+    if (isWrong || sha256 === null) return;
     try {
-      const report = await app.requests.ask("edit", {
-        edits: [...draftEdits(draft, base.settings)],
-        expected_sha256: base.sha256,
-        source: "page",
-      });
+      const wanted = objectOf(sentValue(root));
+      const report = await edit(editsBetween(settings, wanted), sha256);
       const { tone, text } = editOutcome(report);
       if (report.errors.length > 0) {
         setRefused(sentence(text));
         return;
       }
       setRefused(null);
-      kept.set({ base: { settings: settingsOf(draft), sha256: report.sha256 } });
-      const back = draftEdits(draftOf(base.settings), settingsOf(draft));
+      store.set({ settings: wanted, sha256: report.sha256 });
       app.notify(tone, sentence(text), () =>
         app.attempt("Undo", async () => {
-          const expected = { expected_sha256: report.sha256, source: "page" } as const;
-          const undone = editOutcome(await app.requests.ask("edit", { edits: back, ...expected }));
+          const undone = editOutcome(await edit(editsBetween(wanted, settings), report.sha256));
           app.notify(undone.tone, sentence(undone.text));
         }),
       );
@@ -171,7 +229,7 @@ function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
       );
     }
   };
-  const isOutdated = isDirty && base.sha256 !== null && file !== null && file !== base.sha256;
+  const isOutdated = isDirty && sha256 !== null && file !== null && file !== sha256;
   return h(
     "form",
     {
@@ -179,27 +237,19 @@ function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
       "aria-label": "Sync settings",
       onSubmit: (event: Event) => event.preventDefault(),
     },
-    FIELDS.map((field) =>
-      h(PanelField, {
-        key: field,
-        field,
-        value: String(draft[field]),
-        mistake: mistakes[field] ?? null,
-        onValue: (value) => kept.set({ draft: { ...kept.get().draft, [field]: value } }),
-      }),
+    h(FieldView, {
+      ...{ node: form.root, path: [], label: "Settings", isTried, scope: "sync" },
+      onNode: (path, node) => store.set({ root: withNode(store.get().root, path, node) }),
+    }),
+    alertLine(
+      isOutdated ? "The file has changed since this form was drawn. A save will be refused." : null,
+      "ready",
     ),
-    isOutdated
-      ? h(
-          "p",
-          { class: "ready", role: "alert" },
-          "The file has changed since this form was drawn. A save will be refused.",
-        )
-      : null,
-    refused === null ? null : h("p", { class: "problem", role: "alert" }, shown(refused)),
+    alertLine(refused),
     h(
       "div",
       { class: "row" },
-      h(WorkButton, { label: "Save", kind: "main", off: !isDirty || base.sha256 === null, run: save }),
+      h(WorkButton, { label: "Save", kind: "main", off: !isDirty || sha256 === null, run: save }),
       h(
         "button",
         {
@@ -211,72 +261,4 @@ function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
       ),
     ),
   );
-}
-
-function drawnFrom(settings: SyncBase["settings"], sha256: string | null): SyncForm {
-  return { base: { settings, sha256 }, draft: draftOf(settings) };
-}
-
-interface PanelFieldProps {
-  readonly field: FieldName;
-  readonly value: string;
-  readonly mistake: string | null;
-  readonly onValue: (value: string | boolean) => void;
-}
-
-function PanelField({ field, value, mistake, onValue }: PanelFieldProps): ComponentChild {
-  const id = `sync-${field}`;
-  const put = (event: Event): void => onValue((event.target as HTMLInputElement | HTMLSelectElement).value);
-  const shared = { id, value, "aria-describedby": `${id}-about`, "aria-invalid": mistake !== null };
-  const words = field === "detection" ? DETECTIONS : field === "on_failure" ? FAILURE_MODES : null;
-  const control =
-    field === "enabled"
-      ? h("input", {
-          id,
-          type: "checkbox",
-          checked: value === "true",
-          "aria-describedby": `${id}-about`,
-          onChange: (event: Event) => onValue((event.target as HTMLInputElement).checked),
-        })
-      : words === null
-        ? h("input", { ...shared, type: "text", inputMode: "decimal", size: 8, onInput: put })
-        : h(
-            "select",
-            { ...shared, onChange: put },
-            words.map((word) => h("option", { key: word, value: word }, word)),
-          );
-  return h(
-    "div",
-    { class: "field" },
-    h("label", { for: id }, LABELS[field]),
-    h("div", {}, control),
-    h(
-      "p",
-      { class: "hint", id: `${id}-about` },
-      mistake === null ? HINTS[field] : h("strong", {}, `${LABELS[field]}: ${mistake}`),
-    ),
-  );
-}
-
-// What was changed in the settings form and not saved outlives a look at another view.
-
-/** What a form was drawn from: a save is meant for exactly this content. */
-interface SyncBase {
-  readonly settings: SyncSettingsWire;
-  /** Of the file, which may be ahead of what runs. Null: it was not read yet. */
-  readonly sha256: string | null;
-}
-
-/** What a form was drawn from, and what became of it. */
-interface SyncForm {
-  readonly base: SyncBase;
-  readonly draft: SyncDraft;
-}
-
-export const SYNC_FORMS = createFormStores<SyncForm>();
-
-/** Null: nothing is to be saved. */
-export function unsavedSync(session: object): SyncForm | null {
-  const form = SYNC_FORMS.find(session);
-  return form !== null && changedFields(form.draft, form.base.settings).length > 0 ? form : null;
 }

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { draftOf } from "../../../../src/api/forms/sync-fields.ts";
 import { msText } from "../../../../src/api/words/words.ts";
 import { harmlessLines } from "../../../../src/runtime/text/plain-text.ts";
 import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
@@ -10,7 +9,7 @@ import { createFormStores } from "../../../../src/web/page/parts/form-store.ts";
 import { addNotice, NO_NOTICES, Notices } from "../../../../src/web/page/parts/notices.ts";
 import { bytesText, clockText, forText, shown } from "../../../../src/web/page/parts/text.ts";
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
-import { SYNC_FORMS, unsavedSync } from "../../../../src/web/page/sync/sync-view.ts";
+import { SYNC_FORMS, settingsForm, unsavedSync } from "../../../../src/web/page/sync/sync-view.ts";
 import {
   backendStretches,
   shareStretches,
@@ -132,15 +131,15 @@ test("F2 changes of the Sync form that were not saved are kept for their session
     detection: "mtime",
     on_failure: "backoff",
   } as const;
-  const base = { settings, sha256: "0".repeat(64) };
+  const drawn = { settings, sha256: "0".repeat(64), root: settingsForm(settings) };
   assert.equal(unsavedSync(session), null);
-  const form = SYNC_FORMS.storeOf(session, "", () => ({ base, draft: draftOf(settings) }));
+  const form = SYNC_FORMS.storeOf(session, "", () => drawn);
   assert.equal(unsavedSync(session), null, "nobody has changed it");
-  const draft = { ...draftOf(settings), debounce: "0.07" };
-  form.set({ draft });
-  assert.deepEqual(unsavedSync(session), { base, draft });
+  const changed = { ...settings, debounce: 0.07 };
+  form.set({ root: settingsForm(changed) });
+  assert.deepEqual(unsavedSync(session), { ...drawn, root: settingsForm(changed) });
   assert.equal(unsavedSync({}), null, "another session's");
-  form.set({ base: { ...base, settings: { ...settings, debounce: 0.07 } } });
+  form.set({ settings: changed });
   assert.equal(unsavedSync(session), null, "saved");
 });
 
