@@ -1,5 +1,5 @@
-// What waits for a person: entries of the configuration, and tools that are not as they were approved. Each question is
-// about exactly what it shows: when that changes while the question is open, it can no longer be answered with yes.
+// Approvals: entries of the configuration, and changed tools. A question approves exactly the digest that it shows; if the
+// entry changes while the question is open, it can only be cancelled.
 import { type ComponentChild, h } from "preact";
 import type { WaitingEntryWire } from "../../../api/approval-contract.ts";
 import { type ToolChange, toldName } from "../../../api/tool-changes-contract.ts";
@@ -8,7 +8,16 @@ import type { PageState } from "../daemon/live.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
-import { diffBlock, mark, nothing, section, WorkButton } from "../parts/elements.ts";
+import {
+  diffBlock,
+  faultList,
+  line,
+  loading,
+  mark,
+  nothing,
+  section,
+  WorkButton,
+} from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -23,16 +32,13 @@ const KINDS: Readonly<Record<string, string>> = {
 export function ApprovalsView({ app }: ViewProps): ComponentChild {
   const approvals = useStore(app.store, (state) => state.approvals);
   const mayApprove = useMayRunCommands(app);
-  if (approvals === null) return nothing("Asking the daemon …");
+  if (approvals === null) return loading();
   const { waiting, mode, asked, lost } = approvals;
   return h(
     "div",
     {},
-    h(CommandsNote, {
-      app,
-      refused: "You can read what waits, and not approve it,",
-    }),
-    lost === null ? null : h("p", { class: "problem" }, shown(lost)),
+    h(CommandsNote, { app, refused: "You can read what waits, and not approve it," }),
+    line("problem", lost),
     section(
       "Configuration",
       h(
@@ -64,31 +70,32 @@ function WaitingEntry({ app, entry, mayApprove }: WaitingEntryProps): ComponentC
     h("header", {}, h("h3", {}, shown(entry.id)), mark("warning", KINDS[entry.kind] ?? entry.kind)),
     h("p", {}, shown(entry.summary)),
     entryDiff(entry),
-    h(
-      "div",
-      { class: "row" },
-      h(WorkButton, {
-        label: "Approve …",
-        says: `Approve ${shown(entry.id)}`,
-        kind: "main",
-        off: !mayApprove,
-        run: () => approveEntry(app, entry),
-      }),
-    ),
+    approveButton(shown(entry.id), mayApprove, () => approveEntry(app, entry)),
   );
 }
 
-/** All of it, however long: what is not shown is not approved. */
-function entryDiff({ id, approved, waiting }: WaitingEntryWire): ComponentChild {
-  const diff = diffText(withLineEnd(approved), withLineEnd(waiting), {
-    before: "as it serves",
-    after: "as the file has it",
-  });
-  return diffBlock(diff, `What changes in ${shown(id)}`);
+function approveButton(what: string, mayApprove: boolean, run: () => Promise<void>): ComponentChild {
+  const about = { label: "Approve …", says: `Approve ${what}`, kind: "main" } as const;
+  return h("div", { class: "row" }, h(WorkButton, { ...about, off: !mayApprove, run }));
 }
 
-function withLineEnd(text: string): string {
-  return text === "" || text.endsWith("\n") ? text : `${text}\n`;
+/** Uncut, because the approval holds for the whole entry. */
+function entryDiff({ id, approved, waiting }: WaitingEntryWire): ComponentChild {
+  const labels = { before: "as it serves", after: "as the file has it" };
+  return change(approved, waiting, labels, `What changes in ${shown(id)}`);
+}
+
+function change(
+  before: string | null,
+  after: string | null,
+  labels: { readonly before: string; readonly after: string },
+  title: string,
+): ComponentChild {
+  return diffBlock(diffText(withLineEnd(before), withLineEnd(after), labels), title);
+}
+
+function withLineEnd(text: string | null): string {
+  return text === null || text === "" || text.endsWith("\n") ? (text ?? "") : `${text}\n`;
 }
 
 async function approveEntry(app: App, entry: WaitingEntryWire): Promise<void> {
@@ -118,7 +125,7 @@ function whyOutdated({ approvals }: PageState, { id, digest }: WaitingEntryWire)
     : "The file has changed: something else waits now than is shown here. Close this, and read it again.";
 }
 
-// What is not as it was approved of what servers show, each with its change.
+// Tools, prompts and resources that differ from their approved state.
 
 const MOST_SHOWN = 100;
 
@@ -135,73 +142,45 @@ function ToolApprovals({ app, mayApprove }: ToolApprovalsProps): ComponentChild 
   const { changes, unseen, lost } = report;
   return section(
     "Tools",
-    lost === null ? null : h("p", { class: "problem" }, shown(lost)),
+    line("problem", lost),
     changes.length === 0
-      ? nothing("All that servers show is as it was approved.")
-      : changes.slice(0, MOST_SHOWN).map((change) =>
-          h(ChangedTool, {
-            key: JSON.stringify([change.backend, change.what, change.tool]),
-            app,
-            change,
-            mayApprove,
-            onDone: look,
-          }),
-        ),
-    changes.length > MOST_SHOWN ? h("p", { class: "hint" }, `${changes.length - MOST_SHOWN} more`) : null,
-    unseen.length === 0
-      ? null
-      : h(
-          "ul",
-          { class: "conditions" },
-          unseen
-            .slice(0, MOST_SHOWN)
-            .map(({ backend, kind, entry, faults }) =>
-              h(
-                "li",
-                { key: `${backend} ${kind} ${entry}`, class: "warning" },
-                `${shown(kind)} ${shown(entry)} of ${shown(backend)}: ${faults.map(shown).join("; ")}`,
-              ),
-            ),
-        ),
+      ? nothing("Everything that servers publish is as you approved it.")
+      : changes.slice(0, MOST_SHOWN).map((each) => {
+          const key = JSON.stringify([each.backend, each.what, each.tool]);
+          return h(ChangedTool, { key, app, changed: each, mayApprove, onDone: look });
+        }),
+    line("hint", changes.length > MOST_SHOWN ? `${changes.length - MOST_SHOWN} more` : null),
+    faultList(
+      unseen.slice(0, MOST_SHOWN).map(({ backend, kind, entry, faults }) => ({
+        tone: "warning",
+        text: `${kind} ${entry} of ${backend}: ${faults.join("; ")}`,
+      })),
+    ),
   );
 }
 
 interface ChangedToolProps extends ToolApprovalsProps {
-  readonly change: ToolChange;
+  readonly changed: ToolChange;
   readonly onDone: () => Promise<unknown>;
 }
 
-function ChangedTool({ app, change, mayApprove, onDone }: ChangedToolProps): ComponentChild {
-  const { backend, kind, withheld } = change;
-  const name = toldName(change);
+function ChangedTool({ app, changed, mayApprove, onDone }: ChangedToolProps): ComponentChild {
+  const { backend, kind, what = "tool", tool, withheld } = changed;
+  const about = `${shown(what)} ${shown(tool)}`;
   return h(
     "article",
-    { class: "card warning", "aria-label": `Changed ${shown(whatOf(change))} ${shown(change.tool)}` },
+    { class: "card warning", "aria-label": `Changed ${about}` },
     h(
       "header",
       {},
-      h("h3", {}, shown(name)),
+      h("h3", {}, shown(toldName(changed))),
       h("span", { class: "dim" }, `of ${shown(backend)}`),
       mark("warning", kind === "new" ? "new" : "changed"),
       withheld ? mark("warning", "withheld") : mark("plain", "in use"),
     ),
-    changeText(change),
-    h(
-      "div",
-      { class: "row" },
-      h(WorkButton, {
-        label: "Approve …",
-        says: `Approve ${shown(whatOf(change))} ${shown(change.tool)}`,
-        kind: "main",
-        off: !mayApprove || change.members === null,
-        run: () => approveTool(app, change, onDone),
-      }),
-    ),
+    changeText(changed),
+    approveButton(about, mayApprove && changed.members !== null, () => approveTool(app, changed, onDone)),
   );
-}
-
-function whatOf({ what = "tool" }: ToolChange): string {
-  return what;
 }
 
 function changeText({ members, before_known: beforeKnown }: ToolChange): ComponentChild {
@@ -216,33 +195,20 @@ function changeText({ members, before_known: beforeKnown }: ToolChange): Compone
     { class: "form" },
     beforeKnown
       ? null
-      : h("p", { class: "hint" }, "What it was before is not known: it was too long to be kept."),
-    members.map(({ member, before, after }) =>
-      h(
-        "div",
-        { key: member },
-        diffBlock(
-          diffText(lineEnded(before), lineEnded(after), {
-            before: `${member}, as approved`,
-            after: `${member}, as it is now`,
-          }),
-          `Change of ${shown(member)}`,
-        ),
-      ),
-    ),
+      : h("p", { class: "hint" }, "The approved text is unknown: it was too long to be stored."),
+    members.map(({ member, before, after }) => {
+      const labels = { before: `${member}, as approved`, after: `${member}, as it is now` };
+      return h("div", { key: member }, change(before, after, labels, `Change of ${shown(member)}`));
+    }),
   );
 }
 
-function lineEnded(text: string | null): string {
-  return text === null || text === "" ? "" : `${text}\n`;
-}
-
-async function approveTool(app: App, change: ToolChange, onDone: () => Promise<unknown>): Promise<void> {
-  const { backend, tool, digest } = change;
-  const name = toldName(change);
+async function approveTool(app: App, changed: ToolChange, onDone: () => Promise<unknown>): Promise<void> {
+  const { backend, tool, digest } = changed;
+  const name = toldName(changed);
   const yes = await app.ask({
     title: `Approve ${shown(name)} of ${shown(backend)}?`,
-    body: changeText(change),
+    body: changeText(changed),
     action: "Approve this",
   });
   if (!yes) return;

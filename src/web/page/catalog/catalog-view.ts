@@ -1,4 +1,4 @@
-// What clients are offered: the tools of all backends, with a search, and a form to try each.
+// The catalog that clients see: tools with a search and a form to try each, resources and prompts, and withheld entries.
 import { type ComponentChild, h } from "preact";
 import { useMemo } from "preact/hooks";
 import type { CatalogReport } from "../../../api/catalog-contract.ts";
@@ -6,16 +6,24 @@ import { counted } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
-import { choiceField, code, mark, nothing, searchField, section, WorkButton } from "../parts/elements.ts";
+import {
+  choiceField,
+  code,
+  loading,
+  mark,
+  nothing,
+  searchField,
+  section,
+  WorkButton,
+} from "../parts/elements.ts";
 import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 import { type ShownTool, switchTool, ToolView } from "./tool-view.ts";
 
-/** Of thousands, more are told apart by a search than by scrolling. */
+/** Rows of a list without a search. */
 const MOST_SHOWN = 200;
 
-/** What was looked for, and found. */
 interface Search {
   readonly words: string;
   readonly backend: string;
@@ -27,7 +35,7 @@ const SEARCHES = createFormStores<Search>();
 export function CatalogView({ app }: ViewProps): ComponentChild {
   const version = useStore(app.store, (state) => state.catalogVersion);
   const { report, problem } = useLoaded((signal) => app.requests.ask("catalog", null, { signal }), version);
-  const [{ words, backend, chosen }, kept] = useFormStore(SEARCHES, app.requests, () => ({
+  const [{ words, backend, chosen }, search] = useFormStore(SEARCHES, app.requests, () => ({
     words: "",
     backend: "",
     chosen: null,
@@ -38,7 +46,7 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
   );
   const found = useMemo(() => searchTools(tools ?? [], words, backend), [tools, words, backend]);
   const backends = useMemo(() => [...new Set((tools ?? []).map((tool) => tool.backend))].sort(), [tools]);
-  if (tools === null) return nothing(problem === null ? "Asking the daemon …" : shown(problem));
+  if (tools === null) return loading(problem);
   const tool = tools.find(({ name }) => name === chosen) ?? null;
   const parts = h(
     "div",
@@ -49,9 +57,9 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
       h(
         "div",
         { class: "catalog-search", role: "search" },
-        searchField("catalog-words", "Search", words, (typed) => kept.set({ words: typed })),
+        searchField("catalog-words", "Search", words, (typed) => search.set({ words: typed })),
         choiceField("catalog-backend", "Server", ["", ...backends], backend, (name) =>
-          kept.set({ backend: name }),
+          search.set({ backend: name }),
         ),
         h("p", { class: "dim", role: "status" }, `${counted(found.length, "tool")} of ${tools.length}`),
       ),
@@ -59,18 +67,15 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
         ? nothing(tools.length === 0 ? "No server offers a tool yet." : "No tool has these words.")
         : h(Chooser<ShownTool>, {
             label: "Tools",
-            items: found.slice(0, MOST_SHOWN),
+            items: found,
             keyOf: ({ name }) => name,
             chosen,
-            choose: (name) => kept.set({ chosen: name }),
+            choose: (name) => search.set({ chosen: name }),
             draw: (each) => [
               h("strong", {}, shown(each.name)),
               h("span", { class: "tool-line" }, shown((each.description ?? "").slice(0, 200))),
             ],
           }),
-      found.length > MOST_SHOWN
-        ? h("p", { class: "hint" }, `${found.length - MOST_SHOWN} more: search for them.`)
-        : null,
     ),
     tool === null
       ? nothing("Choose a tool to read what it does and to try it.")
@@ -85,7 +90,7 @@ interface Searched {
   readonly description: string | null;
 }
 
-/** Those that have each word somewhere; those that have one in their name come first. `backend` "" is any. */
+/** The tools that contain every word; tools with more of the words in their name come first. `backend` "" is any. */
 export function searchTools<Tool extends Searched>(
   tools: readonly Tool[],
   words: string,
@@ -103,7 +108,7 @@ export function searchTools<Tool extends Searched>(
   return ranked.sort((one, other) => other.rank - one.rank).map(({ tool }) => tool);
 }
 
-// What the catalog has besides tools, and what is kept from clients, with the reason.
+// Resources, prompts, and what clients do not see, with the reason.
 
 interface Row {
   readonly key: string;

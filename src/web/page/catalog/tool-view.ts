@@ -1,4 +1,4 @@
-// One tool: what it says of itself, and a form to try it.
+// One tool: its description, and a form to call it.
 import { type ComponentChild, h } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import type { ToolPlaces } from "../../../api/catalog-contract.ts";
@@ -32,9 +32,9 @@ export interface ShownTool {
   readonly description: string | null;
   readonly input_schema: Readonly<Record<string, unknown>>;
   readonly annotations?: Readonly<Record<string, unknown>> | undefined;
-  /** Where calls go, best first, where several machines have it. */
+  /** Where calls go, best first, if several machines offer the tool. */
   readonly places?: ToolPlaces | undefined;
-  /** Its schema is too large to be sent. */
+  /** The schema was too large to be sent. */
   readonly cut?: boolean | undefined;
 }
 
@@ -69,7 +69,7 @@ export function ToolView({ app, tool }: { readonly app: App; readonly tool: Show
   );
 }
 
-/** For all clients, until it is taken back. */
+/** Switches a tool on or off for all clients. */
 export async function switchTool(app: App, name: string, on: boolean): Promise<void> {
   const state = on ? "on" : "off";
   await app.attempt(`Switch ${state}`, async () => {
@@ -87,7 +87,7 @@ function askToCall(app: App, { name, backend }: ShownTool): Promise<boolean> {
   });
 }
 
-/** What was typed for each tool. */
+/** The typed arguments, by tool. */
 const ARGUMENTS = createFormStores<CallArguments>();
 
 type CallState =
@@ -98,16 +98,16 @@ type CallState =
 
 function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): ComponentChild {
   const drawn = useMemo(() => createArguments(tool.input_schema, tool.cut === true), [tool]);
-  const [typed, kept] = useFormStore(
+  const [typed, store] = useFormStore(
     ARGUMENTS,
     app.requests,
     () => drawn,
     JSON.stringify([tool.backend, tool.name]),
   );
-  // Its schema may be another by now.
+  // The tool's schema may have changed since the arguments were typed.
   const given = useMemo(() => redrawn(drawn, typed), [drawn, typed]);
-  /** With what was typed since it was drawn. */
-  const newest = (): CallArguments => redrawn(drawn, kept.get());
+  /** Includes what was typed since this was drawn. */
+  const newest = (): CallArguments => redrawn(drawn, store.get());
   const [isTried, setTried] = useState(false);
   const [state, setState] = useState<CallState>({ kind: "idle" });
 
@@ -136,7 +136,7 @@ function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): 
   const turn = (): void => {
     const now = newest();
     const turned = now.raw === null ? { raw: rawText(now) } : withRaw(now, now.raw);
-    kept.set(turned);
+    store.set(turned);
     setTried(false);
     if (now.raw !== null && turned.raw !== null)
       app.notify("plain", rawMistake(now) ?? "The form has no field for something in the text.");
@@ -151,12 +151,12 @@ function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): 
           path: [],
           label: "Arguments",
           isTried,
-          onNode: (path, node) => kept.set({ root: withNode(newest().root, path, node) }),
+          onNode: (path, node) => store.set({ root: withNode(newest().root, path, node) }),
         })
       : h(JsonArguments, {
           json: given.raw,
           mistake: isTried ? rawMistake(given) : null,
-          onJson: (raw: string) => kept.set({ raw }),
+          onJson: (raw: string) => store.set({ raw }),
         }),
     h(
       "div",
@@ -211,7 +211,7 @@ function JsonArguments({
   );
 }
 
-// What a tool answered, as text: nothing of it is drawn, run or loaded.
+// A tool's result, as text: no part of it is drawn, run or loaded.
 
 const MOST_PARTS = 50;
 

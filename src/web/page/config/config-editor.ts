@@ -1,5 +1,5 @@
-// The configuration file in an editor: hints for the key at the cursor, mistakes with their places, and the difference
-// before a save. A save holds for the text that the editor began with; another one underneath is refused.
+// The configuration file in an editor: hints for the key at the cursor, mistakes with their places, and a diff before a
+// save. A save is refused if the file has changed since the editing began.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ConfigMistakeWire, ConfigReport } from "../../../api/contract.ts";
@@ -13,21 +13,23 @@ import type { KeyPath } from "../code/key-at.ts";
 import { hintLines, hintOf } from "../code/schema-hint.ts";
 import type { App } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
-import { code, nothing, WorkButton } from "../parts/elements.ts";
+import { alertLine, code, loading, WorkButton } from "../parts/elements.ts";
 import { useFormStore } from "../parts/form-store.ts";
 import { shown } from "../parts/text.ts";
 import { EDITORS, type EditorBase, type EditorMemory, hasTypedSecret, isEdited } from "./editor-memory.ts";
 
-/** What is typed is checked once it rests. */
-const RESTS_MS = 500;
+/** The text is checked once nothing was typed for this time. */
+const QUIET_MS = 500;
+const OUTDATED =
+  "The file has changed since you began. A save will be refused: begin anew from what it says now.";
 
 export function ConfigEditor({ app }: { readonly app: App }): ComponentChild {
   const { report, problem: unread, look } = useConfigFile(app);
-  const [memory, kept] = useFormStore(EDITORS, app.requests, () => ({ base: null, text: "" }));
+  const [memory, store] = useFormStore(EDITORS, app.requests, () => ({ base: null, text: "" }));
   const { base, text } = memory;
   const [path, setPath] = useState<KeyPath>([]);
   const [mistakes, setMistakes] = useState<readonly ConfigMistakeWire[]>([]);
-  // Why a save was refused: a look at the file does not mend it.
+  // Why a save was refused. Stays after the file is read again.
   const [refused, setProblem] = useState<string | null>(null);
   const [isOutdated, setOutdated] = useState(false);
   const editor = useRef<CodeEditor | null>(null);
@@ -35,57 +37,57 @@ export function ConfigEditor({ app }: { readonly app: App }): ComponentChild {
   const isDirty = isEdited(memory);
   const problem = refused ?? unread;
 
-  // What was typed meanwhile stays.
+  // Keeps the typed text.
   const rebase = (next: EditorBase): void => {
-    kept.set({ base: next });
+    store.set({ base: next });
     setProblem(null);
     setOutdated(false);
   };
   const begin = (next: EditorBase): void => {
     rebase(next);
-    kept.set({ text: next.text });
+    store.set({ text: next.text });
     setMistakes([]);
   };
   useEffect(() => {
     if (report === null) return;
-    const mine = kept.get();
+    const mine = store.get();
     if (mine.base === null || !isEdited(mine)) begin(report);
     else setOutdated(report.sha256 !== mine.base.sha256);
   }, [report]);
-  // A password that was typed is in no draft.
+  // Text with a typed secret does not outlive the view.
   useEffect(
     () => () => {
-      const { base: begun, text: left } = kept.get();
+      const { base: begun, text: left } = store.get();
       if (begun === null || left === begun.text || !hasTypedSecret(left)) return;
-      kept.set({ text: begun.text });
+      store.set({ text: begun.text });
       app.notify("warning", "Your changes to the configuration were not kept: there is a secret in them.");
     },
     [],
   );
   const places = useMemo(() => placesOf(mistakes, text), [mistakes, text]);
   useChecks(app, text, isDirty, setMistakes);
-  if (base === null) return nothing(problem === null ? "Reading the file …" : shown(problem));
+  if (base === null) return loading(problem, "Reading the file …");
 
   const marks = { setMistakes, setOutdated, setProblem };
-  const form: EditorForm = { app, base, newest: kept.get, rebase, begin, look, ...marks };
+  const form: EditorForm = { app, base, newest: store.get, rebase, begin, look, ...marks };
   return h(
     "div",
     { class: "editor" },
     h("p", { class: "path" }, code(base.path)),
-    isOutdated ? h(Outdated, {}) : null,
+    alertLine(isOutdated ? OUTDATED : null, "ready"),
     h(CodeText, {
       label: "Text of the configuration",
       format: base.format,
       text,
-      newest: () => kept.get().text,
+      newest: () => store.get().text,
       places,
       editor,
       schema: () => schema,
-      onText: (typed) => kept.set({ text: typed }),
+      onText: (typed) => store.set({ text: typed }),
       onKey: setPath,
     }),
     h(KeyHintView, { schema, path }),
-    problem === null ? null : h("p", { class: "problem", role: "alert" }, shown(problem)),
+    alertLine(problem),
     h(Places, { places, goTo: (line, column) => editor.current?.goTo(line, column) }),
     h(
       "div",
@@ -96,25 +98,18 @@ export function ConfigEditor({ app }: { readonly app: App }): ComponentChild {
   );
 }
 
-function Outdated(): ComponentChild {
-  return h(
-    "p",
-    { class: "ready", role: "alert" },
-    "The file has changed since you began. A save will be refused: begin anew from what it says now.",
-  );
-}
-
-/** What its buttons need of the editor. */
+/** The editor's state and effects for its buttons. */
 interface EditorForm {
   readonly app: App;
   /** As it was when the button was drawn. */
   readonly base: EditorBase;
-  /** As it is now. */
+  /** Returns the current memory. */
   readonly newest: () => EditorMemory;
-  /** Leaves the text as it is. */
+  /** Sets the base, and keeps the text. */
   readonly rebase: (next: EditorBase) => void;
+  /** Sets base and text. */
   readonly begin: (next: EditorBase) => void;
-  /** What the file says now; null, told, when it cannot be read. */
+  /** Reads the file; null, with the reason shown, if that fails. */
   readonly look: () => Promise<ConfigReport | null>;
   readonly setMistakes: (found: readonly ConfigMistakeWire[]) => void;
   readonly setOutdated: (is: boolean) => void;
@@ -141,7 +136,7 @@ async function save(form: EditorForm): Promise<void> {
       expected_sha256: base.sha256,
       source: "page",
     });
-    // Another text has mistakes of its own, which are looked for once it rests.
+    // Text typed meanwhile is checked on its own.
     if (newest().text === text) setMistakes(report.errors);
     if (report.errors.length > 0) {
       setProblem("Nothing was saved: the text has mistakes.");
@@ -156,7 +151,9 @@ async function save(form: EditorForm): Promise<void> {
     const isChanged = error.code === "config_changed";
     setOutdated(isChanged);
     setProblem(
-      isChanged ? "Nothing was saved: the file is another by now." : `Nothing was saved: ${error.message}`,
+      isChanged
+        ? "Nothing was saved: the file has changed meanwhile."
+        : `Nothing was saved: ${error.message}`,
     );
   }
 }
@@ -164,7 +161,7 @@ async function save(form: EditorForm): Promise<void> {
 async function startAnew({ app, newest, begin, look }: EditorForm): Promise<void> {
   const report = await look();
   if (report === null) return;
-  // What is typed while the question is open is asked about, too.
+  // Asks again if text was typed while the question was open.
   for (let given = newest().base?.text; newest().text !== given; ) {
     given = newest().text;
     const yes = await app.ask({
@@ -183,7 +180,7 @@ async function startAnew({ app, newest, begin, look }: EditorForm): Promise<void
   begin(report);
 }
 
-/** While there is something to save, it is checked. */
+/** Checks changed text. */
 function useChecks(
   app: App,
   text: string,
@@ -197,7 +194,7 @@ function useChecks(
       void checkText(app, text, end.signal).then((found) => {
         if (found !== null && !end.signal.aborted) setMistakes(found);
       });
-    }, RESTS_MS);
+    }, QUIET_MS);
     return () => {
       clearTimeout(timer);
       end.abort();
@@ -205,7 +202,7 @@ function useChecks(
   }, [text, isDirty]);
 }
 
-/** Null: it could not be checked now; a save checks it again. */
+/** null: the check failed; a save checks the text again. */
 async function checkText(
   app: App,
   text: string,
@@ -219,7 +216,7 @@ async function checkText(
   }
 }
 
-/** Mistakes, then characters that nobody sees. */
+/** Mistakes, then invisible characters. */
 function placesOf(mistakes: readonly ConfigMistakeWire[], text: string): readonly TextPlace[] {
   const wrong = mistakes.map((mistake): TextPlace => {
     const { line, column } = mistake;
@@ -251,10 +248,10 @@ function Places({ places, goTo }: PlacesProps): ComponentChild {
   );
 }
 
-/** Lines that are named; nobody mends more at once. */
+/** Maximum lines reported with invisible characters. */
 const HIDDEN_LINES = 20;
 
-/** One for each line that has characters that nobody sees. */
+/** One place for each line with invisible characters. */
 export function hiddenPlaces(text: string): readonly TextPlace[] {
   const found: TextPlace[] = [];
   for (const [index, line] of text.split("\n").entries()) {
@@ -265,12 +262,12 @@ export function hiddenPlaces(text: string): readonly TextPlace[] {
   return found;
 }
 
-// The hint below the editor: what the key at the cursor is, with its default and its documentation.
+// The hint below the editor: the key at the cursor, with its default and documentation.
 
-/** In the shell: where the schema is, whose name changes with its content. */
+/** Names the schema's address, which changes with its content. */
 const SCHEMA_NAMED_BY = 'meta[name="config-schema"]';
 
-/** The configuration's JSON Schema, once it is there; null: not yet, or it cannot be had. */
+/** The configuration's JSON Schema; null until it is loaded, or if that fails. */
 function useConfigSchema(): unknown {
   const [schema, setSchema] = useState<unknown>(null);
   useEffect(() => {
@@ -281,7 +278,7 @@ function useConfigSchema(): unknown {
         const response = path === undefined ? null : await fetch(path, { signal: end.signal });
         if (response?.ok) setSchema(await response.json());
       } catch {
-        // Without it there are no hints; what is saved is checked by the daemon.
+        // Without a schema there are no hints. The daemon checks every save.
       }
     };
     void load();

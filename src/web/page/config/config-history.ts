@@ -1,54 +1,34 @@
-// Accepted contents of the configuration: what each changed, and the way back to one.
+// Accepted contents of the configuration: what each changed, and the rollback to one.
 import { type ComponentChild, h } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { ConfigReport, HistoryEntry } from "../../../api/contract.ts";
 import { editOutcome } from "../../../api/words/outcome-words.ts";
-import { MountaineerError } from "../../../runtime/errors.ts";
 import { CodeDiff } from "../code/code-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
-import { code, nothing, WorkButton } from "../parts/elements.ts";
+import { alertLine, code, loading, nothing, WorkButton } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
-/** What an entry looks like beside what is in the file. */
+/** An entry with the texts it is compared to. */
 interface Compared {
   readonly entry: HistoryEntry;
   readonly text: string;
-  /** The one before it; null: it is the first. */
+  /** The text of the entry before; null: there is none. */
   readonly older: string | null;
-  /** The file of now. */
+  /** The configuration file as it is now. */
   readonly file: ConfigReport;
 }
 
 export function ConfigHistory({ app }: { readonly app: App }): ComponentChild {
   const version = useStore(app.store, (state) => state.configVersion);
-  const { report, problem, setProblem } = useLoaded(
-    (signal) => app.requests.ask("history", null, { signal }),
-    version,
-  );
-  const entries = report?.entries ?? null;
+  const { report, problem } = useLoaded((signal) => app.requests.ask("history", null, { signal }), version);
   const [chosen, setChosen] = useState<string | null>(null);
-  const [compared, setCompared] = useState<Compared | null>(null);
-  useEffect(() => {
-    const end = new AbortController();
-    const entry = entries?.find((each) => keyOf(each) === chosen);
-    setCompared(null);
-    if (entry === undefined || entries === null) return;
-    void compare(app, entry, entries, end.signal).then(
-      (found) => {
-        if (!end.signal.aborted) setCompared(found);
-      },
-      (error: unknown) => {
-        if (!(error instanceof MountaineerError)) throw error;
-        if (error.code !== "aborted") setProblem(error.message);
-      },
-    );
-    return () => end.abort();
-  }, [chosen, entries]);
-  if (entries === null) return nothing(problem === null ? "Reading the history …" : shown(problem));
+  if (report === null) return loading(problem, "Reading the history …");
+  const { entries } = report;
   if (entries.length === 0) return nothing("There is no history yet.");
+  const entry = entries.find((each) => keyOf(each) === chosen);
   const now = Date.now();
   return h(
     "div",
@@ -67,15 +47,15 @@ export function ConfigHistory({ app }: { readonly app: App }): ComponentChild {
     h(
       "div",
       { class: "form" },
-      problem === null ? null : h("p", { class: "problem", role: "alert" }, shown(problem)),
-      compared === null
-        ? nothing(chosen === null ? "Choose one to see what it changed." : "Comparing …")
-        : h(ComparedView, { app, compared }),
+      alertLine(problem),
+      entry === undefined
+        ? nothing("Choose one to see what it changed.")
+        : h(ComparedView, { key: chosen, app, entry, entries }),
     ),
   );
 }
 
-/** Its number grows with each content that comes after it. */
+/** Not the entry's number, which grows with each newer entry. */
 function keyOf({ time, sha256 }: HistoryEntry): string {
   return `${time} ${sha256}`;
 }
@@ -96,8 +76,16 @@ async function compare(
   return { entry, text: mine, older, file };
 }
 
-function ComparedView({ app, compared }: { readonly app: App; readonly compared: Compared }): ComponentChild {
-  const { entry, text, older, file } = compared;
+interface ComparedProps {
+  readonly app: App;
+  readonly entry: HistoryEntry;
+  readonly entries: readonly HistoryEntry[];
+}
+
+function ComparedView({ app, entry, entries }: ComparedProps): ComponentChild {
+  const { report, problem } = useLoaded((signal) => compare(app, entry, entries, signal), entries);
+  if (report === null) return loading(problem, "Comparing …");
+  const { text, older, file } = report;
   const { format } = file;
   return h(
     "div",
@@ -110,7 +98,7 @@ function ComparedView({ app, compared }: { readonly app: App; readonly compared:
     ),
     h("h3", {}, "What it changed"),
     older === null
-      ? h("p", { class: "hint" }, "It is the oldest that is kept.")
+      ? h("p", { class: "hint" }, "This is the oldest stored content.")
       : older === text
         ? h("p", { class: "hint" }, "Nothing.")
         : h(CodeDiff, {
@@ -126,7 +114,7 @@ function ComparedView({ app, compared }: { readonly app: App; readonly compared:
         label: "Go back to it …",
         kind: "danger",
         off: file.text === text,
-        run: () => rollBack(app, compared),
+        run: () => rollBack(app, report),
       }),
       file.text === text ? h("span", { class: "dim" }, "The file says the same.") : null,
     ),

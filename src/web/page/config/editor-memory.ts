@@ -1,8 +1,8 @@
-// What was typed into the editor and not saved outlives a look at another view.
+// The editor's unsaved text, which outlives a change of view.
 import type { ConfigReport } from "../../../api/contract.ts";
 import { createFormStores } from "../parts/form-store.ts";
 
-/** What the editor began with. */
+/** The file as it was when the editing began. */
 export type EditorBase = Pick<ConfigReport, "path" | "format" | "sha256" | "text">;
 
 export interface EditorMemory {
@@ -19,7 +19,7 @@ export function isEdited(memory: EditorMemory | null): boolean {
 const TYPED_SECRET =
   /(?:^|[{,])[ \t]*(?:-[ \t]+)?["']?[\w.-]*(?:passw\w*|secret|token|authorization|key)["']?\s*[=:]\s*["']?(?!\$\{|secret:|["'\s[{#])\S/im;
 
-/** Whether a secret seems to be written out, where a reference to one belongs. */
+/** True if a secret seems to be written out where a reference to one belongs. */
 export function hasTypedSecret(text: string): boolean {
   return TYPED_SECRET.test(text);
 }

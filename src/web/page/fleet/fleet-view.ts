@@ -1,4 +1,4 @@
-// The machines of the fleet: how all of them are, a list with a search, and the chosen one.
+// The machines of the fleet: a summary, a list with a search, and the chosen machine.
 import { type ComponentChild, h } from "preact";
 import { useMemo } from "preact/hooks";
 import type { FleetMachine, FleetReport } from "../../../api/fleet-contract.ts";
@@ -22,20 +22,27 @@ import {
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
-import { alertLine, code, conditionList, loading, mark, nothing, searchField } from "../parts/elements.ts";
+import {
+  alertLine,
+  code,
+  conditionList,
+  faultList,
+  line,
+  loading,
+  mark,
+  nothing,
+  searchField,
+} from "../parts/elements.ts";
 import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { forText, shown } from "../parts/text.ts";
 import { useFleet } from "./use-fleet.ts";
 
-/** Of a thousand, more are told apart by a search than by scrolling. */
-const MOST_SHOWN = 200;
-/** So few are seen at once: nobody searches them. */
+/** Fewer machines fit on the screen, and need no search. */
 const SEARCHED_FROM = 8;
 
-/** What was looked for, and chosen. */
 interface Search {
   readonly words: string;
-  /** A machine's name; null: the first. */
+  /** A machine's name; null: the first machine. */
   readonly chosen: string | null;
 }
 
@@ -92,7 +99,10 @@ interface MachinesProps {
 }
 
 function Machines({ app, report }: MachinesProps): ComponentChild {
-  const [{ words, chosen }, kept] = useFormStore(SEARCHES, app.requests, () => ({ words: "", chosen: null }));
+  const [{ words, chosen }, search] = useFormStore(SEARCHES, app.requests, () => ({
+    words: "",
+    chosen: null,
+  }));
   const machines = useMemo(() => troubledFirst(report.machines), [report]);
   const summary = useMemo(() => fleetSummary(report), [report]);
   const found = useMemo(() => searchMachines(machines, words), [machines, words]);
@@ -108,21 +118,18 @@ function Machines({ app, report }: MachinesProps): ComponentChild {
         "div",
         {},
         isSearched
-          ? machineSearch(words, found.length, machines.length, (text) => kept.set({ words: text }))
+          ? machineSearch(words, found.length, machines.length, (text) => search.set({ words: text }))
           : null,
         found.length === 0
           ? nothing("No machine has these words.")
           : h(Chooser<FleetMachine>, {
               label: "Machines",
-              items: found.slice(0, MOST_SHOWN),
+              items: found,
               keyOf: (each) => each.name,
               chosen: name,
-              choose: (next) => kept.set({ chosen: next }),
+              choose: (next) => search.set({ chosen: next }),
               draw: machineItem,
             }),
-        found.length > MOST_SHOWN
-          ? h("p", { class: "hint" }, `${found.length - MOST_SHOWN} more: search for them.`)
-          : null,
         machines.length === 1
           ? h(
               "p",
@@ -140,7 +147,7 @@ function Machines({ app, report }: MachinesProps): ComponentChild {
   ];
 }
 
-/** Every word is in what the machine tells. */
+/** The machines whose reports contain every word. */
 function searchMachines(machines: readonly FleetMachine[], words: string): readonly FleetMachine[] {
   const wanted = words.toLowerCase().split(" ");
   return machines.filter((machine) => {
@@ -180,9 +187,9 @@ function machineItem(machine: FleetMachine): ComponentChild {
   ];
 }
 
-// One machine of the fleet: how it is, what is wrong there, and what it tells of itself.
+// One machine of the fleet: its presence, its faults, and its report.
 
-/** Titles of what a machine tells, in this order. */
+/** The parts of a machine's report, in their order. */
 const GROUPS = [
   ["config", "Configuration"],
   ["share", "Shares"],
@@ -194,7 +201,7 @@ function MachineCard({ machine }: { readonly machine: FleetMachine }): Component
   const name = shown(machine.name);
   const presence = presenceWords(machine);
   const lines = machineLines(machine);
-  const more = cutText(machine);
+  const of = (about: MachineLine["about"]) => lines.filter((each) => each.about === about);
   return h(
     "article",
     { class: `card ${machineTrouble(machine)?.tone ?? presence.tone}`, "aria-label": `Machine ${name}` },
@@ -206,41 +213,20 @@ function MachineCard({ machine }: { readonly machine: FleetMachine }): Component
       mark(presence.tone, presence.text),
       state === null ? null : h("span", { class: "dim" }, shown(`Mountaineer ${state.version}`)),
     ),
-    wrongList(lines.filter(({ about }) => about === "wrong")),
-    GROUPS.map(([about, title]) =>
-      told(
-        title,
-        lines.filter((line) => line.about === about),
-      ),
-    ),
-    state !== null && lines.length === 0 ? h("p", { class: "dim" }, "No shares and no servers.") : null,
-    more === null ? null : h("p", { class: "dim" }, more),
+    faultList(of("wrong"), "What is wrong"),
+    GROUPS.map(([about, title]) => lineList(title, of(about))),
+    line("dim", state !== null && lines.length === 0 ? "No shares and no servers." : null),
+    line("dim", cutText(machine)),
   );
 }
 
-function wrongList(lines: readonly MachineLine[]): ComponentChild | null {
-  if (lines.length === 0) return null;
-  return h(
-    "ul",
-    { class: "conditions", "aria-label": "What is wrong" },
-    lines.map(({ text, tone }, index) =>
-      h(
-        "li",
-        { key: index, class: tone },
-        h("strong", {}, tone === "bad" ? "error: " : "warning: "),
-        shown(text),
-      ),
-    ),
-  );
-}
-
-function told(title: string, lines: readonly MachineLine[]): ComponentChild | null {
+function lineList(title: string, lines: readonly MachineLine[]): ComponentChild | null {
   if (lines.length === 0) return null;
   return [
     h("h3", { key: `${title} title` }, `${title} (${lines.length})`),
     h(
       "ul",
-      { key: title, class: "plain-list told", "aria-label": title },
+      { key: title, class: "plain-list lines", "aria-label": title },
       lines.map(({ name, text, reason, tone }, index) =>
         h(
           "li",

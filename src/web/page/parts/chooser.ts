@@ -1,6 +1,7 @@
 // A list of which one item is chosen: one Tab stop, with arrow keys inside (roving focus).
 import { type ComponentChild, type ComponentChildren, h } from "preact";
 import { useRef } from "preact/hooks";
+import { line } from "./elements.ts";
 
 interface ChooserProps<Item> {
   readonly label: string;
@@ -10,6 +11,9 @@ interface ChooserProps<Item> {
   readonly choose: (key: string) => void;
   readonly draw: (item: Item) => ComponentChildren;
 }
+
+/** Among more items a search is faster than scrolling. */
+const MOST_SHOWN = 200;
 
 const STEPS: Readonly<Record<string, number>> = {
   ArrowDown: 1,
@@ -22,13 +26,14 @@ const STEPS: Readonly<Record<string, number>> = {
 
 export function Chooser<Item>({
   label,
-  items,
+  items: all,
   keyOf,
   chosen,
   choose,
   draw,
 }: ChooserProps<Item>): ComponentChild {
   const list = useRef<HTMLUListElement>(null);
+  const items = all.slice(0, MOST_SHOWN);
   const index = items.findIndex((item) => keyOf(item) === chosen);
   const onKeyDown = (event: KeyboardEvent): void => {
     const step = STEPS[event.key];
@@ -44,7 +49,7 @@ export function Chooser<Item>({
       option.scrollIntoView({ block: "nearest" });
     }
   };
-  return h(
+  const listbox = h(
     "ul",
     { ref: list, class: "chooser", role: "listbox", "aria-label": label, onKeyDown },
     items.map((item, at) => {
@@ -68,4 +73,8 @@ export function Chooser<Item>({
       );
     }),
   );
+  return [
+    listbox,
+    line("hint", all.length > MOST_SHOWN ? `${all.length - MOST_SHOWN} more: search for them.` : null),
+  ];
 }

@@ -9,23 +9,23 @@ import { forText, shown } from "./text.ts";
 
 interface WorkButtonProps {
   readonly label: string;
-  /** Where the label alone does not say what it is about: "Mount CORE". */
+  /** The accessible name, if the label needs its object: "Mount: CORE". */
   readonly says?: string;
   readonly kind?: "main" | "danger" | "quiet";
   readonly off?: boolean;
   readonly run: () => Promise<unknown>;
 }
 
-/** The daemon is gone: nothing that it would have to do is offered. */
+/** True while the daemon does not answer; buttons that need the daemon are hidden then. */
 export const Gone = createContext(false);
 
-/** A button that does something that takes time: once at a time, and it says that it is busy. */
+/** A button for work that takes time: it runs once at a time, and shows that it is busy. */
 export function WorkButton({ label, says, kind, off = false, run }: WorkButtonProps): ComponentChild {
   const isGone = useContext(Gone);
   const [busy, setBusy] = useState(false);
   const isBusy = useRef(false);
   const start = async (): Promise<void> => {
-    // Not `disabled` while it works: the focus would be lost.
+    // Not `disabled` while the work runs, because a disabled button loses the focus.
     if (isBusy.current || off) return;
     isBusy.current = true;
     setBusy(true);
@@ -52,7 +52,7 @@ export function WorkButton({ label, says, kind, off = false, run }: WorkButtonPr
   );
 }
 
-/** A mark that says its meaning: never by colour alone. */
+/** A coloured mark with its meaning as text. */
 export function mark(tone: Tone, text: string): ComponentChild {
   return h("span", { class: `mark ${tone}` }, shown(text));
 }
@@ -101,6 +101,23 @@ export function alertLine(text: string | null, kind: "problem" | "ready" = "prob
   return text === null ? null : h("p", { class: kind, role: "alert" }, shown(text));
 }
 
+/** Faults without a code and time, in the style of conditions; null without any. */
+export function faultList(faults: readonly Words[], label?: string): ComponentChild {
+  if (faults.length === 0) return null;
+  return h(
+    "ul",
+    { class: "conditions", "aria-label": label },
+    faults.map(({ tone, text }, index) =>
+      h(
+        "li",
+        { key: index, class: tone },
+        h("strong", {}, tone === "bad" ? "error: " : "warning: "),
+        shown(text),
+      ),
+    ),
+  );
+}
+
 export function searchField(
   id: string,
   label: string,
@@ -116,7 +133,7 @@ export function searchField(
   );
 }
 
-/** A field for one of these words; "" stands for all. */
+/** A field for one of these values; "" stands for all. */
 export function choiceField<Value extends string>(
   id: string,
   label: string,
@@ -140,13 +157,13 @@ export function choiceField<Value extends string>(
 interface ChoiceRow {
   readonly key: string;
   readonly name: string;
-  /** What is chosen, to a screen reader. */
+  /** The accessible name of what is chosen. */
   readonly says: string;
   readonly isChosen?: boolean;
   readonly choose: () => void;
 }
 
-/** A row of a list of which one is chosen. */
+/** A row of a list of which one row is chosen. */
 export function choiceRow(
   { key, name, says, isChosen, choose }: ChoiceRow,
   ...facts: ComponentChild[]
@@ -167,10 +184,10 @@ export function code(text: string): ComponentChild {
 
 const COPIED_MS = 2_000;
 
-/** What is to be pasted elsewhere, with a button that copies it where the browser lets a page do so. */
+/** Text to paste elsewhere, with a copy button where the browser allows pages to copy. */
 export function Copyable({ text }: { readonly text: string }): ComponentChild {
   const [isCopied, setCopied] = useState(false);
-  // Absent where the page comes neither by TLS nor from this machine.
+  // Absent if the page came neither over TLS nor from this machine.
   const clipboard: Clipboard | undefined = globalThis.navigator?.clipboard;
   useEffect(() => {
     if (!isCopied) return;
@@ -206,7 +223,7 @@ export function withCode(text: string): ComponentChild[] {
 
 const LONGEST_TEXT = 256 * 1024;
 
-/** A longer text, whole up to 256 KiB; it can be scrolled from the keyboard. */
+/** A long text, cut after 256 KiB. Keyboard users can scroll it. */
 export function textBlock(text: string, label: string): ComponentChild {
   const cut = text.length > LONGEST_TEXT;
   return h(
@@ -217,7 +234,7 @@ export function textBlock(text: string, label: string): ComponentChild {
   );
 }
 
-/** A unified difference, whole, in colours and with its signs. */
+/** A unified diff, uncut, in colours and with its signs. */
 export function diffBlock(diff: string, label: string): ComponentChild {
   const lines = diff.replace(/\n$/, "").split("\n");
   return h(
@@ -238,7 +255,7 @@ export function diffBlock(diff: string, label: string): ComponentChild {
   );
 }
 
-/** It can be scrolled from the keyboard; the first cell of a row names it. */
+/** Keyboard users can scroll it. The first cell of a row is its header. */
 export function table(
   label: string,
   titles: readonly string[],
@@ -272,7 +289,7 @@ export function nothing(text: string, ...more: ComponentChildren[]): ComponentCh
   return h("div", { class: "nothing" }, h("p", {}, text), ...more);
 }
 
-/** The name of what a card is about, its state, and since when it is so. */
+/** The head of a card: name, state, and how long the state has lasted. */
 export function cardHead(name: string, { tone, text }: Words, since: string | null): ComponentChild {
   const lasted = since === null ? null : h("span", { class: "dim" }, since);
   return h("header", {}, h("h2", {}, name), mark(tone, text), lasted);

@@ -2,7 +2,13 @@
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { SyncReport } from "../../../api/contract.ts";
-import { createNode, type FormNode, firstMistake, sentValue, withNode } from "../../../api/forms/form-node.ts";
+import {
+  createNode,
+  type FormNode,
+  firstMistake,
+  sentValue,
+  withNode,
+} from "../../../api/forms/form-node.ts";
 import { argumentsField } from "../../../api/forms/schema-fields.ts";
 import {
   DETECTIONS,
@@ -22,7 +28,17 @@ import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
-import { alertLine, code, line, loading, mark, nothing, section, table, WorkButton } from "../parts/elements.ts";
+import {
+  alertLine,
+  code,
+  line,
+  loading,
+  mark,
+  nothing,
+  section,
+  table,
+  WorkButton,
+} from "../parts/elements.ts";
 import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { forText, shown } from "../parts/text.ts";
 
