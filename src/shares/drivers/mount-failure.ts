@@ -15,6 +15,13 @@ export interface FailureMeaning {
   readonly hint: string | null;
 }
 
+/** A row of a table of such meanings. */
+export type FailureRow = readonly [reason: MountFailure, text: string, hint?: string];
+
+export function meaningOf([reason, text, hint]: FailureRow): FailureMeaning {
+  return { reason, text, hint: hint ?? null };
+}
+
 export type Failed = Extract<MountOutcome, { ok: false }>;
 
 export function failed(reason: MountFailure, text: string): Failed {

@@ -1,15 +1,12 @@
 // The error messages of mount.cifs and mount, and what each means.
 
-import type { MountFailure } from "../mount-driver.ts";
-import type { FailureMeaning } from "../mount-failure.ts";
-
-type Row = readonly [reason: MountFailure, text: string, hint?: string];
+import { type FailureMeaning, type FailureRow, meaningOf } from "../mount-failure.ts";
 
 const MODULE =
   'load the module (modprobe cifs; it may come with linux-modules-extra), or set driver = "rclone"';
 
 /** By errno, as in `mount error(13): Permission denied`. */
-const BY_ERRNO: Readonly<Record<number, Row>> = {
+const BY_ERRNO: Readonly<Record<number, FailureRow>> = {
   1: ["permission_denied", "this machine does not let us mount", "a container needs the right CAP_SYS_ADMIN"],
   2: ["no_such_share", "the server has no such share"],
   5: ["other", "the server answered with an error"],
@@ -44,52 +41,39 @@ const BY_ERRNO: Readonly<Record<number, Row>> = {
   129: ["wrong_credentials", "the server does not take the password"],
 };
 
-const BY_WORDS: readonly { readonly words: RegExp; readonly row: Row }[] = [
-  {
-    words: /cifs filesystem not supported|unknown filesystem type/i,
-    row: ["driver_unavailable", "this kernel has no SMB client", MODULE],
-  },
-  {
-    words: /could not resolve address/i,
-    row: ["unreachable", "the server's name has no address"],
-  },
-  {
-    words: /not installed (setuid|suid)|setuid root program disabled/i,
-    row: [
+const BY_WORDS: readonly (readonly [words: RegExp, row: FailureRow])[] = [
+  [
+    /cifs filesystem not supported|unknown filesystem type/i,
+    ["driver_unavailable", "this kernel has no SMB client", MODULE],
+  ],
+  [/could not resolve address/i, ["unreachable", "the server's name has no address"]],
+  [
+    /not installed (setuid|suid)|setuid root program disabled/i,
+    [
       "driver_unavailable",
       "mount.cifs may not mount for users",
       "set its setuid bit (chmod u+s), or run the service as root",
     ],
-  },
-  {
-    words: /only root can|must be superuser|no match for|can't find in|not in (the )?fstab/i,
-    row: [
+  ],
+  [
+    /only root can|must be superuser|no match for|can't find in|not in (the )?fstab/i,
+    [
       "driver_unavailable",
       "/etc/fstab lets no user mount this",
       "it takes the first line for a path alone: keep one, with the option `users`, or run the service as root",
     ],
-  },
-  {
-    words: /already mounted|mount point busy|is busy/i,
-    row: ["path_taken", "something is mounted there already"],
-  },
-  {
-    words: /permission denied/i,
-    row: ["permission_denied", "this machine does not let us mount"],
-  },
+  ],
+  [/already mounted|mount point busy|is busy/i, ["path_taken", "something is mounted there already"]],
+  [/permission denied/i, ["permission_denied", "this machine does not let us mount"]],
 ];
 
 /** `said`: what the command wrote to stderr. */
 export function meaningOfMountCifs(exitCode: number | null, said: string): FailureMeaning {
   const errno = /mount error\s*\(?(\d+)\)?/i.exec(said)?.[1];
   const byErrno = errno === undefined ? undefined : BY_ERRNO[Number(errno)];
-  const row = byErrno ?? BY_WORDS.find(({ words }) => words.test(said))?.row;
-  if (row === undefined) {
-    const how = exitCode === null ? "a signal ended mount" : `mount ended with ${exitCode}`;
-    return { reason: "other", text: `it could not be mounted: ${how}`, hint: null };
-  }
-  const [reason, text, hint = null] = row;
-  return { reason, text, hint };
+  const row = byErrno ?? BY_WORDS.find(([words]) => words.test(said))?.[1];
+  const how = exitCode === null ? "a signal ended mount" : `mount ended with ${exitCode}`;
+  return meaningOf(row ?? ["other", `it could not be mounted: ${how}`]);
 }
 
 /** The line with the reason; the advice to read a manual is left out. */

@@ -1,6 +1,6 @@
 // The driver for machines without SMB, for demo and tests: one folder per route, switched by a symlink.
 import { rmdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import {
   errorText,
   expecting,
@@ -9,6 +9,7 @@ import {
   systemErrorCode,
 } from "../../../runtime/errors.ts";
 import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
+import { object, reader, type TypeOf, text } from "../../../runtime/shape.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { createLink, removeLink } from "../../links/stable-link.ts";
@@ -36,7 +37,6 @@ type Link = Extract<LinkLook, { state: "link" }>;
 export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOptions): MountDriver {
   const memory = createLinkMemory(stateFolder);
   const realFolders = createRealFolders(prober);
-  const foundBy = (share: ShareSpec, look: Link): FoundMount => foundMount(memory, share, look);
 
   return {
     name: "local",
@@ -51,9 +51,9 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
       for (const mount of former) await realFolders.learn(mount.source);
       if (look.state !== "link") return former;
       await memory.recall(share, look.target);
-      const mount = foundBy(share, look);
+      const mount = foundMount(memory, share, look);
       if (mount.sameShare) await realFolders.learn(mount.source);
-      return former.length === 0 ? [mount] : [mount, ...former];
+      return [mount, ...former];
     },
     async mount(share, route, { deadlineMs, signal }): Promise<MountOutcome> {
       if (signal.aborted) return failed("other", "cancelled");
@@ -75,7 +75,7 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
       const look = await lookAt(prober, share.mountPath);
       if (look.state !== "link") return failed("other", `${share.mountPath} vanished at once`);
       await realFolders.learn(folder);
-      return { ok: true, mount: foundBy(share, look), adopted: false };
+      return { ok: true, mount: foundMount(memory, share, look), adopted: false };
     },
     async unmount(share, mount, mode, { deadlineMs, signal }) {
       if (signal.aborted) return unmountFailed("cancelled");
@@ -89,7 +89,7 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
         if (look.state === "unknown") return unmountFailed(look.text);
         // It is gone, or replaced by another one, which was not to be unmounted.
         if (look.state === "link" && look.identity === mount.id) {
-          const { sameShare, madeByDriver } = foundBy(share, look);
+          const { sameShare, madeByDriver } = foundMount(memory, share, look);
           if (!sameShare && !madeByDriver) return unmountFailed(`${mount.path} is a link to ${look.target}`);
           await removeLink(mount.path);
         }
@@ -118,7 +118,7 @@ function foundMount(memory: LinkMemory, share: ShareSpec, { identity, target }: 
     sameShare: route !== null,
     route,
     processGone: false,
-    madeByDriver: memory.foldersOf(share).has(target),
+    madeByDriver: memory.of(share).folders.has(target),
   };
 }
 
@@ -128,14 +128,13 @@ async function findFormer(
   memory: LinkMemory,
   share: ShareSpec,
 ): Promise<readonly FoundMount[]> {
-  const ours = memory.foldersOf(share);
-  const former = memory.formerPathsOf(share);
+  const { folders, formerPaths } = memory.of(share);
   const mounts: FoundMount[] = [];
-  for (const path of former) {
+  for (const path of [...formerPaths]) {
     const look = await lookAt(prober, path);
-    if (look.state === "link" && ours.has(look.target)) {
+    if (look.state === "link" && folders.has(look.target)) {
       mounts.push({ ...foundMount(memory, share, look), path, sameShare: true });
-    } else if (look.state !== "unknown") former.delete(path);
+    } else if (look.state !== "unknown") formerPaths.delete(path);
   }
   return mounts;
 }
@@ -152,11 +151,12 @@ async function whatStands(
   if (present.state === "missing") return null;
   if (present.state === "other") {
     // The folder that another driver mounted on.
-    const isGone = await rmdir(mountPath).then(
-      () => true,
-      () => false,
-    );
-    return isGone ? null : failed("path_taken", `${mountPath} is a ${present.kind}`);
+    try {
+      await rmdir(mountPath);
+      return null;
+    } catch {
+      return failed("path_taken", `${mountPath} is a ${present.kind}`);
+    }
   }
   const mount = foundMount(memory, share, present);
   if (mount.sameShare) return { ok: true, mount, adopted: true };
@@ -195,51 +195,47 @@ function createRealFolders(prober: Prober) {
   };
 }
 
+interface KnownLinks {
+  /** All folders that were configured for the share while this process runs: links to them are ours. */
+  readonly folders: Set<string>;
+  path: string;
+  /** The paths that earlier configurations gave the share. */
+  readonly formerPaths: Set<string>;
+  /** The note of an earlier process was read. */
+  isRecalled: boolean;
+}
+
 type LinkMemory = ReturnType<typeof createLinkMemory>;
 
 /** Which links are ours: those that lead to folders that were configured, at paths that were configured. */
 function createLinkMemory(stateFolder: string) {
-  /** By share: the folders that were configured while this process runs, so that a link to an earlier one is ours. */
-  const configured = new Map<string, Set<string>>();
-  /** By share: the paths that earlier configurations of this process gave it, without the current one. */
-  const formerPaths = new Map<string, Set<string>>();
-  const newestPath = new Map<string, string>();
+  const byShare = new Map<string, KnownLinks>();
   const noted = new WeakSet<ShareSpec>();
-  /** Shares whose notes of an earlier process were read. */
-  const recalled = new Set<string>();
-
-  const formerPathsOf = ({ name }: ShareSpec): Set<string> => {
-    const former = formerPaths.get(name) ?? new Set();
-    formerPaths.set(name, former);
-    return former;
-  };
-  const noteMountPath = (share: ShareSpec): void => {
-    const before = newestPath.get(share.name);
-    newestPath.set(share.name, share.mountPath);
-    if (before === undefined || before === share.mountPath) return;
-    formerPathsOf(share).add(before).delete(share.mountPath);
-  };
-  const foldersOf = (share: ShareSpec): Set<string> => {
-    const folders = configured.get(share.name) ?? new Set();
-    if (noted.has(share)) return folders;
+  const of = (share: ShareSpec): KnownLinks => {
+    const path = share.mountPath;
+    const known = byShare.get(share.name) ?? {
+      folders: new Set(),
+      path,
+      formerPaths: new Set(),
+      isRecalled: false,
+    };
+    if (noted.has(share)) return known;
     noted.add(share);
-    configured.set(share.name, folders);
-    for (const route of ROUTE_NAMES) folders.add(share.routes[route].folder ?? "");
-    noteMountPath(share);
-    return folders;
+    byShare.set(share.name, known);
+    for (const route of ROUTE_NAMES) known.folders.add(share.routes[route].folder ?? "");
+    known.formerPaths.add(known.path).delete(path);
+    known.path = path;
+    return known;
   };
-
   return {
-    /** All folders that were ever configured for it. */
-    foldersOf: (share: ShareSpec): ReadonlySet<string> => foldersOf(share),
-    formerPathsOf,
-    /** A link that nothing explains may have been made before this process ran. */
+    of,
+    /** Reads the note of an earlier process, once, for a link that the configuration does not explain. */
     async recall(share: ShareSpec, target: string): Promise<void> {
-      const folders = foldersOf(share);
-      if (folders.has(target) || recalled.has(share.name)) return;
+      const known = of(share);
+      if (known.folders.has(target) || known.isRecalled) return;
       const note = await readLocalNote(stateFolder, share.name);
-      recalled.add(share.name);
-      if (note?.path === share.mountPath) folders.add(note.folder);
+      known.isRecalled = true;
+      if (note?.path === share.mountPath) known.folders.add(note.folder);
     },
   };
 }
@@ -259,28 +255,23 @@ function holdersText(files: readonly OpenFile[]): string {
   return `files are open in ${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** A note about the link of a share, so that a restart recognizes it as ours. */
-interface LocalNote {
-  readonly path: string;
-  readonly folder: string;
-}
+/** A share's note of its link, so that a restart recognizes the link as ours. */
+const noteShape = object({ path: text, folder: text });
+type LocalNote = TypeOf<typeof noteShape>;
+const storedNote = reader(noteShape);
 
 /** null: there is no note, or it cannot be read. */
 async function readLocalNote(stateFolder: string, shareName: string): Promise<LocalNote | null> {
   const note = await readIfPresent(notePath(stateFolder, shareName)).catch(expecting(isSystemError, null));
-  const { path, folder } = jsonObject(note ?? "") ?? {};
-  return typeof path === "string" && typeof folder === "string" ? { path, folder } : null;
+  return storedNote(jsonObject(note ?? ""));
 }
 
+/** A failed write does not stop the share: while this process runs, the link is known anyway. */
 async function writeLocalNote(stateFolder: string, shareName: string, note: LocalNote): Promise<void> {
-  const { path, folder } = note;
-  try {
-    await ensureFolder(shareFiles(stateFolder, shareName).folder, 0o700);
-    await writeIfChanged(notePath(stateFolder, shareName), `${JSON.stringify({ path, folder })}\n`);
-  } catch (error) {
-    // While this process runs the link is known anyway, so a failed write must not stop the share.
-    if (systemErrorCode(error) === null) throw error;
-  }
+  const path = notePath(stateFolder, shareName);
+  await ensureFolder(dirname(path), 0o700)
+    .then(() => writeIfChanged(path, `${JSON.stringify(note)}\n`))
+    .catch(expecting(isSystemError));
 }
 
 function notePath(stateFolder: string, shareName: string): string {
