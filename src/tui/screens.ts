@@ -1,7 +1,7 @@
-// The registry of screens: one entry each, in the order of the first line.
+// The registry of screens, in the order of the tabs.
 import type { Clock } from "../runtime/time/clock.ts";
 import { createApproveScreen } from "./approve/approve-screen.ts";
-import { type ApprovalsSource, startApproveSession } from "./approve/approve-session.ts";
+import { startApproveSession } from "./approve/approve-session.ts";
 import { createCatalogScreen } from "./catalog/catalog-screen.ts";
 import { createConfigScreen } from "./config/config-screen.ts";
 import { createActions } from "./dashboard/actions.ts";
@@ -19,29 +19,27 @@ import type { Prompt } from "./terminal/prompt.ts";
 import type { Screen } from "./terminal/screen.ts";
 import type { TuiStyle } from "./terminal/terminal-style.ts";
 
-/** What a screen may use. */
+/** Everything that a screen may use. */
 export interface ScreenContext {
-  /** The daemon: its connection, its status, its events, and the client to ask. */
   readonly link: DaemonLink;
-  /** Asks before what cannot be taken back, and runs actions beside everything else. */
+  /** Asks before actions that cannot be undone, and runs actions in the background. */
   readonly prompt: Prompt;
-  /** Opens a text in the person's editor. */
+  /** Opens a text in the user's editor. */
   readonly edit: EditText;
   readonly style: TuiStyle;
   /** Ends with the program. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly sync: SyncSession;
-  readonly approvals: ApprovalsSource;
 }
 
-/** `show` brings up the screen of a key. */
+/** `show` shows the screen of a key. */
 export function createScreens(
   context: ScreenContext,
   show: (key: string) => void,
 ): readonly [Screen, ...Screen[]] {
-  const { link, prompt, signal, sync, approvals, clock } = context;
-  const approving = startApproveSession(approvals, sync.status, signal);
+  const { link, prompt, signal, sync, clock } = context;
+  const approving = startApproveSession(link.ask, sync.status, signal);
   const ring = createEventRing(link.listen, clock, signal);
   const actions = createActions(link, prompt, signal);
   const logs = createLogsScreen(link, clock, () => show("l"), signal);

@@ -6,25 +6,25 @@ import { settledWithin, systemClock } from "../runtime/time/clock.ts";
 import type { Frame, Strip } from "./terminal/frame.ts";
 import type { TuiStyle } from "./terminal/terminal-style.ts";
 
-/** How long a save under way is waited for when a person leaves, ms. */
+/** Longest wait for a save under way when the user leaves, ms. */
 const SAVE_WAIT_MS = 5_000;
-/** How long an editor that is told to end is waited for, ms. */
+/** Longest wait for the editor to exit after its signal, ms. */
 const EDITOR_END_MS = 5_000;
 const UNCAUGHT = ["uncaughtException", "unhandledRejection"] as const;
 
 export interface TuiOptions {
   /** Absolute. */
   readonly home: string;
-  /** What `--config` names, absolute; null when it is not given. */
+  /** The file that `--config` names, absolute; null if it is not given. */
   readonly configPath: string | null;
-  /** The daemon of another machine; null: that of this home. */
+  /** The address of another machine's daemon; null: the daemon of `home`. */
   readonly endpoint: HttpEndpoint | null;
   readonly style: TuiStyle;
-  /** Key of the screen that is shown first; null: the dashboard. */
+  /** Key of the first screen; null: the dashboard. */
   readonly screen: string | null;
-  /** Over every screen. */
+  /** Lines above every screen. */
   readonly strip?: Strip;
-  /** Until disposal Ctrl-C is another program's. */
+  /** Ctrl-C is for another program until the disposal. */
   readonly yieldInterrupts: () => Disposable;
   /** Ends it. */
   readonly signal: AbortSignal;
@@ -38,36 +38,30 @@ export interface TuiOptions {
 export async function startTui(options: TuiOptions): Promise<void> {
   const { home, configPath, endpoint, style, screen, strip, yieldInterrupts, signal } = options;
   prepareEnvironment(style.color);
-  // Before anything is drawn: the terminal would show keys typed meanwhile, and move what is drawn.
+  // Before the first drawing: the terminal would echo typed keys into it.
   process.stdin.setRawMode(true);
   const [
-    { renderApp },
+    { createRedraws, renderApp },
     { createFrame },
-    { createRedraws },
     { createPrompt },
     { createLentTerminal },
     { createScreens },
-    { endpointConnection, homeConnection, startDaemonLink },
+    { connectionTo, startDaemonLink },
     { startSyncSession },
-    { createDaemonSource },
   ] = await Promise.all([
     import("./tui-app.ts"),
     import("./terminal/frame.ts"),
-    import("./terminal/redraws.ts"),
     import("./terminal/prompt.ts"),
     import("./terminal/lent-terminal.ts"),
     import("./screens.ts"),
     import("./link/daemon-link.ts"),
     import("./sync/sync-session.ts"),
-    import("./daemon-source.ts"),
   ]);
   signal.throwIfAborted();
   const leave = new AbortController();
   const until = AbortSignal.any([signal, leave.signal]);
-  const connect = endpoint === null ? homeConnection(home) : endpointConnection(endpoint, until);
-  const link = startDaemonLink({ connect, signal: until });
-  const source = createDaemonSource({ link, configPath });
-  const session = startSyncSession(source, until);
+  const link = startDaemonLink({ connect: connectionTo(home, endpoint, until), signal: until });
+  const session = startSyncSession({ link, configPath, signal: until });
   const prompt = createPrompt(until);
   const lent = createLentTerminal(yieldInterrupts, until);
   using redraws = createRedraws(systemClock);
@@ -79,7 +73,6 @@ export async function startTui(options: TuiOptions): Promise<void> {
     signal: until,
     clock: systemClock,
     sync: session,
-    approvals: source,
   };
   const screens = createScreens(context, (key) => frame.show(key));
   const frame: Frame = createFrame({
@@ -88,20 +81,20 @@ export async function startTui(options: TuiOptions): Promise<void> {
     prompt,
     connection: link.connection,
     strip: strip ?? null,
-    onChange: redraws.ask,
+    onChange: redraws.due,
     signal: until,
   });
   const app = renderApp({ frame, redraws, lent, style });
   const end = (): void => app.unmount();
   signal.addEventListener("abort", end, { once: true });
-  // The terminal is gone: nobody is left to leave.
+  // The input ends when the terminal is closed.
   process.stdin.once("end", end);
-  // Before whoever tells of what nobody caught: on the other screen buffer it would be told to nobody.
+  // Leaves the alternate screen first: an uncaught error's message printed there would be lost.
   for (const event of UNCAUGHT) process.prependListener(event, end);
   try {
-    // The session ends by itself only if following the daemon can never work.
+    // The session rejects if the daemon uses another configuration.
     await Promise.race([app.waitUntilExit(), session.ended]);
-    // The terminal is back already; what was asked for is not dropped without a word.
+    // The terminal is restored already, so that a failed save can be reported on it.
     if (!signal.aborted) await untilSaved(frame, signal);
   } finally {
     leave.abort();
@@ -111,7 +104,7 @@ export async function startTui(options: TuiOptions): Promise<void> {
     process.stdin.off("end", end);
     for (const event of UNCAUGHT) process.off(event, end);
     const ended = lent.editing?.catch((error: unknown) => {
-      // It says where what was written is kept.
+      // Its hint names the file with the edited text.
       if (signal.aborted) throw error;
     });
     if (ended !== undefined) await settledWithin(systemClock, EDITOR_END_MS, ended);
@@ -119,7 +112,7 @@ export async function startTui(options: TuiOptions): Promise<void> {
   signal.throwIfAborted();
 }
 
-/** Rejects with `config_unwritable` for what was not saved, `timed_out` where no answer came. */
+/** Rejects with `config_unwritable` if a save failed, with `timed_out` without an answer. */
 async function untilSaved(frame: Frame, signal: AbortSignal): Promise<void> {
   const saved = frame.saved();
   const clock = systemClock;
@@ -133,7 +126,7 @@ async function untilSaved(frame: Frame, signal: AbortSignal): Promise<void> {
   if (failure !== null) throw new MountaineerError("config_unwritable", `not saved: ${failure}`);
 }
 
-/** The view library would decide anew whether there are colours, once, when it is loaded: a variable CI is enough for none. */
+/** The view library decides about colours when it is loaded; the variable CI alone would switch them off. */
 function prepareEnvironment(color: boolean): void {
   process.env["FORCE_COLOR"] = color ? "1" : "0";
 }

@@ -1,4 +1,4 @@
-// The terminal: draws the frame's lines when they are due, and passes its keys to the frame.
+// The terminal: draws the frame's lines when they are due, and passes keys to the frame.
 import {
   Box,
   type Instance,
@@ -11,26 +11,40 @@ import {
   useWindowSize,
 } from "ink";
 import { createElement as h, type ReactElement, useEffect, useSyncExternalStore } from "react";
+import type { Clock } from "../runtime/time/clock.ts";
+import { createThrottle } from "../runtime/time/throttle.ts";
 import type { Frame } from "./terminal/frame.ts";
 import { keysOf } from "./terminal/key.ts";
 import type { LentTerminal } from "./terminal/lent-terminal.ts";
 import type { Line, Tone } from "./terminal/line.ts";
-import type { Redraws } from "./terminal/redraws.ts";
+import { createStore } from "./terminal/store.ts";
 import { symbolsFor, type TuiStyle } from "./terminal/terminal-style.ts";
+
+/** 20 redraws a second look smooth, and bound the cost of any number of changes. */
+const BETWEEN_REDRAWS_MS = 50;
+
+/** Combines many changes into few redraws. */
+export function createRedraws(clock: Clock) {
+  /** Number of the redraws that are due. */
+  const count = createStore(0);
+  const now = (): void => count.set(count.get() + 1);
+  const { due, [Symbol.dispose]: dispose } = createThrottle(clock, BETWEEN_REDRAWS_MS, now);
+  return { count, due, now, [Symbol.dispose]: dispose };
+}
 
 interface TuiAppProps {
   readonly frame: Frame;
-  readonly redraws: Redraws;
+  readonly redraws: ReturnType<typeof createRedraws>;
   readonly lent: Pick<LentTerminal, "editing" | "suspend">;
   readonly style: TuiStyle;
 }
 
-/** Draws on the process's terminal until its `unmount`; a person who leaves ends it, too. */
+/** Draws on the process's terminal until its `unmount`, or until the user leaves. */
 export function renderApp(props: TuiAppProps): Instance {
   return render(h(TuiApp, props), {
     alternateScreen: true,
     incrementalRendering: true,
-    // A terminal is there; that it may be a build machine's does not matter.
+    // The library would take a terminal of a CI run for none.
     interactive: true,
     exitOnCtrlC: false,
     patchConsole: false,
@@ -45,7 +59,7 @@ function TuiApp({ frame, redraws, lent, style }: TuiAppProps): ReactElement {
 
   useInput((input, key) => {
     for (const pressed of keysOf(input, key)) {
-      // Typed before the editor was there, it is not for what is shown after.
+      // While the editor starts, keys are meant for it.
       if (lent.editing !== null) return;
       if (!frame.press(pressed)) continue;
       exit();
@@ -54,7 +68,7 @@ function TuiApp({ frame, redraws, lent, style }: TuiAppProps): ReactElement {
     redraws.now();
   });
 
-  // A key to leave may have waited for a save.
+  // The key to leave may have waited for a save.
   useEffect(() => {
     if (frame.hasLeft()) exit();
   });
@@ -82,14 +96,13 @@ const STYLES: Readonly<Record<Tone, TextProps>> = {
 
 interface LinesProps {
   readonly lines: readonly Line[];
-  /** Columns of the terminal. */
+  /** Size of the terminal, in columns and lines. */
   readonly width: number;
-  /** Its lines. */
   readonly height: number;
   readonly style: TuiStyle;
 }
 
-/** The lines under each other. They fit already: a row too many would be drawn over another one. */
+/** The lines, which fit already. A row too many would be drawn over another one. */
 function Lines({ lines, width, height, style }: LinesProps): ReactElement {
   return h(
     Box,

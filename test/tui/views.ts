@@ -1,6 +1,6 @@
 // What tests of views start from: a space to draw in, and a status to draw.
 
-import type { SyncStatus } from "../../src/tui/status/sync-source.ts";
+import type { SyncStatus } from "../../src/tui/status/status-lines.ts";
 import { type Line, lineText } from "../../src/tui/terminal/line.ts";
 import type { View } from "../../src/tui/terminal/terminal-style.ts";
 import { symbolsFor } from "../../src/tui/terminal/terminal-style.ts";

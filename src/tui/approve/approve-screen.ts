@@ -1,12 +1,12 @@
-// The Approve screen: what waits for approval, one entry at a time, with what it would change.
-import { markedLines } from "../status/status-lines.ts";
-import { cutLine, diffTone, type Line, span } from "../terminal/line.ts";
+// The Approve screen: the entries that wait for approval, one at a time, each with its difference.
+import { cutLine, diffTone, type Line, markedLines, span } from "../terminal/line.ts";
 import type { KeyHelp, Screen } from "../terminal/screen.ts";
 import type { View } from "../terminal/terminal-style.ts";
+import { linesBelow, shownLines } from "../text/scroller.ts";
 import type { ApproveSession } from "./approve-session.ts";
-import { type ApproveState, differenceLines, entryOf, linesBelow } from "./approve-state.ts";
+import { type ApproveState, entryOf } from "./approve-state.ts";
 
-/** Above the difference, and below it. */
+/** Lines above and below the difference. */
 const HEAD_LINES = 4;
 const FOOT_LINES = 2;
 
@@ -34,19 +34,20 @@ export function createApproveScreen(session: ApproveSession): Screen {
   };
 }
 
-/** In as many lines as it takes; the difference in as many as there is room for. */
 export function approveLines(state: ApproveState, view: View): readonly Line[] {
   const { report, note, asked, isBusy } = state;
   const { symbols, width } = view;
   const entry = entryOf(state);
-  const told: Line[] = [];
+  const result: Line[] = [];
   if (note?.kind === "approved" && note.ids.length > 0)
-    told.push(...markedLines(symbols.same, `approved and applied: ${note.ids.join(", ")}`, "good", view, 1));
-  if (note?.kind === "failed") told.push(...markedLines(symbols.error, note.reason, "bad", view, 2));
+    result.push(
+      ...markedLines(symbols.same, `approved and applied: ${note.ids.join(", ")}`, "good", view, 1),
+    );
+  if (note?.kind === "failed") result.push(...markedLines(symbols.error, note.reason, "bad", view, 2));
   if (report === null) return [[span(symbols.ellipsis, "faint")]];
   if (entry === null) {
     const text = `nothing waits for approval (mode ${report.mode})`;
-    return [...told, ...markedLines(symbols.same, text, "good", view, 1)];
+    return [...result, ...markedLines(symbols.same, text, "good", view, 1)];
   }
   const lost =
     report.lost === null
@@ -60,8 +61,7 @@ export function approveLines(state: ApproveState, view: View): readonly Line[] {
     view,
     2,
   );
-  const below = linesBelow(state);
-  const shown = differenceLines(state).slice(state.top, state.top + state.size.height);
+  const below = linesBelow(state.text);
   const foot =
     asked !== null
       ? span(`Approve ${entry.id}? Enter approves it, Esc leaves it`, "warning")
@@ -69,8 +69,8 @@ export function approveLines(state: ApproveState, view: View): readonly Line[] {
         ? span(`approving ${entry.id} ${symbols.ellipsis}`, "faint")
         : span(below > 0 ? `${below} more lines` : "", "faint");
   return [
-    ...[...told, ...lost, ...head].slice(0, HEAD_LINES),
-    ...shown.map((line): Line => [span(line, diffTone(line))]),
+    ...[...result, ...lost, ...head].slice(0, HEAD_LINES),
+    ...shownLines(state.text).map((line): Line => [span(line, diffTone(line))]),
     cutLine([foot], width, symbols.ellipsis),
   ];
 }
@@ -79,6 +79,6 @@ function hintsOf(state: ApproveState): readonly string[] {
   if (state.asked !== null) return ["Enter approve", "Esc leave it"];
   if (entryOf(state) === null) return ["s Sync", "q quit"];
   const many = (state.report?.waiting.length ?? 0) > 1;
-  const more = linesBelow(state) > 0;
+  const more = linesBelow(state.text) > 0;
   return [...(many ? ["Tab next"] : []), ...(more ? ["Space more"] : ["y approve"]), "s Sync", "q quit"];
 }

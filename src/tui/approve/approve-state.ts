@@ -1,22 +1,21 @@
-// What the Approve screen shows, and its reaction to keys. Pure: what is to be approved is returned.
+// The state of the Approve screen and its reaction to keys. Pure: the entry to approve is returned as the action.
 import type { ApprovalsReport, WaitingEntryWire } from "../../api/approval-contract.ts";
 import { diffText } from "../../config/history/text-diff.ts";
-import { columns, harmless } from "../../runtime/text/plain-text.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
+import { next, type Step, unused } from "../terminal/step.ts";
+import { createScroller, linesBelow, pressScrollKey, type Scroller } from "../text/scroller.ts";
 
 export interface ApproveState {
-  /** null: not known yet. */
+  /** null before the first report. */
   readonly report: ApprovalsReport | null;
-  /** The entry that is looked at; null: the first. */
+  /** Id of the shown entry; null: the first one. */
   readonly chosen: string | null;
-  /** The first line of the difference that is shown. */
-  readonly top: number;
-  /** Digest of what a person is asked about, as it was shown; null: nothing. */
+  /** The whole difference of the shown entry: nothing that would be approved is cut off. */
+  readonly text: Scroller;
+  /** Digest of the entry in the open question, as it was shown; null: no question. */
   readonly asked: string | null;
   readonly isBusy: boolean;
   readonly note: ApproveNote | null;
-  /** Of the space for the difference. */
-  readonly size: { readonly width: number; readonly height: number };
 }
 
 type ApproveNote =
@@ -26,126 +25,53 @@ type ApproveNote =
 export const EMPTY_APPROVE: ApproveState = {
   report: null,
   chosen: null,
-  top: 0,
+  text: createScroller("", { width: 80, height: 1 }),
   asked: null,
   isBusy: false,
   note: null,
-  size: { width: 80, height: 1 },
 };
 
-interface ApproveStep {
-  readonly state: ApproveState;
-  readonly approve: WaitingEntryWire | null;
-  /** False: the key means nothing here. */
-  readonly used: boolean;
-}
-
-/** The entry that is looked at; null: nothing waits. */
+/** The shown entry; null if nothing waits. */
 export function entryOf({ report, chosen }: ApproveState): WaitingEntryWire | null {
   return report?.waiting.find(({ id }) => id === chosen) ?? report?.waiting[0] ?? null;
 }
 
-/** All of the difference in lines of the width there is: nothing of what is approved is cut off. */
-export function differenceLines(state: ApproveState): readonly string[] {
-  const entry = entryOf(state);
-  if (entry === null) return [];
-  const diff = diffText(entry.approved, entry.waiting, { before: "approved", after: "waiting" });
-  return diff
-    .split("\n")
-    .slice(2, -1)
-    .flatMap((line) => wrapped(line, state.size.width));
+/** Shows an entry from its start. */
+function withEntry(state: ApproveState, entry: WaitingEntryWire | null): ApproveState {
+  const { approved = "", waiting = "" } = entry ?? {};
+  const diff = diffText(approved, waiting, { before: "approved", after: "waiting" });
+  const text = createScroller(diff.split("\n").slice(2, -1).join("\n"), state.text.size);
+  return { ...state, chosen: entry?.id ?? null, text };
 }
 
-/** In one pass: who may write the file chooses how long a line is. */
-function wrapped(line: string, width: number): string[] {
-  // Further lines begin with the same mark (+ or -), so that they still count as added or removed.
-  const indent = width < 8 ? "" : `${line.slice(0, 1)}  `;
-  const lines: string[] = [];
-  let piece = "";
-  let used = 0;
-  for (const character of harmless(line.replaceAll("\t", "  "))) {
-    const needed = columns(character);
-    if (used + needed > width && used > 0) {
-      lines.push(piece);
-      piece = indent;
-      used = indent.length;
-    }
-    piece += character;
-    used += needed;
-  }
-  return [...lines, piece];
-}
-
-/** How many lines are below those that are shown. */
-export function linesBelow(state: ApproveState): number {
-  return Math.max(0, differenceLines(state).length - state.top - state.size.height);
-}
-
-/** What was asked about, or looked at, may be another by now. */
+/** A new report; a question about an entry that has changed meanwhile is withdrawn. */
 export function withApprovals(state: ApproveState, report: ApprovalsReport): ApproveState {
   const before = entryOf(state);
-  const next = { ...state, report };
-  const now = entryOf(next);
+  const fresh = { ...state, report };
+  const now = entryOf(fresh);
   const isSame = before !== null && now !== null && before.id === now.id && before.digest === now.digest;
-  return isSame ? next : { ...next, chosen: now?.id ?? null, top: 0, asked: null };
+  return isSame ? fresh : { ...withEntry(fresh, now), asked: null };
 }
 
-export function pressApproveKey(state: ApproveState, key: Key): ApproveStep {
+export function pressApproveKey(state: ApproveState, key: Key): Step<ApproveState, WaitingEntryWire> {
   const entry = entryOf(state);
   if (entry === null || state.isBusy) return unused(state);
   if (state.asked !== null) {
     if (isNamed(key, "enter") && state.asked === entry.digest)
-      return { state: { ...state, asked: null, isBusy: true, note: null }, approve: entry, used: true };
+      return next({ ...state, asked: null, isBusy: true, note: null }, entry);
     const isLeft = isNamed(key, "escape") || key.kind === "character";
-    return isLeft ? used({ ...state, asked: null }) : unused(state);
+    return isLeft ? next({ ...state, asked: null }) : unused(state);
   }
-  if (key.kind === "character") {
-    // Nobody approves what they were not shown to its end.
-    if (key.text === " " || (key.text === "y" && linesBelow(state) > 0))
-      return scrolled(state, pageOf(state));
-    return key.text === "y" ? used({ ...state, asked: entry.digest, note: null }) : unused(state);
+  if (key.kind === "character" && key.text === "y" && linesBelow(state.text) === 0)
+    return next({ ...state, asked: entry.digest, note: null });
+  const by = { tab: 1, right: 1, backtab: -1, left: -1 }[key.kind === "named" ? (key.name as string) : ""];
+  if (by !== undefined) {
+    const waiting = state.report?.waiting ?? [];
+    const at = waiting.indexOf(entry) + by + waiting.length;
+    return next({ ...withEntry(state, waiting[at % waiting.length] ?? entry), note: null });
   }
-  switch (key.name) {
-    case "tab":
-    case "right":
-      return moved(state, entry, 1);
-    case "backtab":
-    case "left":
-      return moved(state, entry, -1);
-    case "down":
-      return scrolled(state, 1);
-    case "up":
-      return scrolled(state, -1);
-    case "home":
-      return scrolled(state, -state.top);
-    case "end":
-      return scrolled(state, linesBelow(state));
-    default:
-      return unused(state);
-  }
-}
-
-function unused(state: ApproveState): ApproveStep {
-  return { state, approve: null, used: false };
-}
-
-function used(state: ApproveState): ApproveStep {
-  return { state, approve: null, used: true };
-}
-
-function moved(state: ApproveState, entry: WaitingEntryWire, by: 1 | -1): ApproveStep {
-  const waiting = state.report?.waiting ?? [];
-  const at = waiting.findIndex(({ id }) => id === entry.id);
-  const next = waiting[(at + by + waiting.length) % waiting.length] ?? entry;
-  return used({ ...state, chosen: next.id, top: 0, note: null });
-}
-
-function scrolled(state: ApproveState, by: number): ApproveStep {
-  const top = Math.max(0, state.top + Math.min(by, linesBelow(state)));
-  return used({ ...state, top });
-}
-
-/** One line of what was shown stays. */
-function pageOf({ size }: ApproveState): number {
-  return Math.max(1, size.height - 1);
+  // An entry is approved only after its end was shown: until then, y shows the next page.
+  const isEarly = key.kind === "character" && key.text === "y";
+  const text = pressScrollKey(state.text, isEarly ? { kind: "named", name: "pagedown" } : key);
+  return text === null ? unused(state) : next({ ...state, text });
 }

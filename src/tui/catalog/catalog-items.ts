@@ -1,4 +1,4 @@
-// What the catalog lists, made ready for a search that stays quick with thousands of tools. Pure.
+// The items of the catalog, indexed for a fast search in thousands of tools. Pure.
 import type { CatalogReport } from "../../api/catalog-contract.ts";
 import { marksText } from "../../api/tool-hints.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
@@ -8,10 +8,10 @@ export type ItemKind = "tool" | "resource" | "template" | "prompt" | "withheld";
 
 export type CatalogItem = ReturnType<typeof itemOf>;
 
-/** A word of a longer query is one of these at most. */
+/** Words of a query that are searched for at most. */
 const WORD_LIMIT = 8;
 const SUMMARY_LIMIT = 300;
-/** So much of a description is searched. */
+/** Characters of a description that are searched. */
 const SOUGHT_LIMIT = 2_000;
 
 export function catalogItems(report: CatalogReport): readonly CatalogItem[] {
@@ -36,14 +36,14 @@ function itemOf(kind: ItemKind, entry: object, nameKey: string) {
     /** Unique: kind, backend and name. */
     id: JSON.stringify([kind, backend, name, textAt(given, "kind")]),
     kind,
-    /** As clients call it; of a resource its URI. */
+    /** The name that clients use; a resource's URI. */
     name,
     backend,
     /** One line, foreign text. */
     summary: about.slice(0, SUMMARY_LIMIT).split("\n", 1)[0] ?? "",
-    /** As the gateway lists it. */
+    /** The entry of the gateway's list. */
     entry: given,
-    /** In small letters: what a search is about, the name first. */
+    /** The searched text in lower case, the name first. */
     sought: words.join("\n").toLowerCase(),
     soughtName,
   };
@@ -60,7 +60,7 @@ function argumentNames(entry: Readonly<Record<string, unknown>>): string {
   return isObject(properties) ? Object.keys(properties).join(" ").slice(0, SOUGHT_LIMIT) : "";
 }
 
-/** Those with all words of the query; those whose name begins with it first, then those whose name has it. */
+/** The items with every word of the query: first names that begin with it, then names that contain it, then the rest. */
 export function searchItems(items: readonly CatalogItem[], query: string): readonly CatalogItem[] {
   const words = query
     .toLowerCase()
@@ -82,18 +82,11 @@ export function searchItems(items: readonly CatalogItem[], query: string): reado
   return ranks.flat();
 }
 
-/** All that is known of an item, as text to scroll in. */
+/** Everything about an item, as text. */
 export function itemDetails(item: CatalogItem): string {
   const { entry, kind, name, backend } = item;
   const marks = marksText(entry["annotations"]);
-  const {
-    name: _n,
-    backend: _b,
-    title: _t,
-    description: _d,
-    input_schema: input,
-    output_schema: output,
-  } = entry;
+  const { input_schema: input, output_schema: output } = entry;
   const rest = Object.entries(entry).filter(([key]) => !KNOWN.has(key));
   return [
     kind === "withheld" ? `${name}  (withheld)` : `${name}  (${kind})`,
@@ -118,7 +111,7 @@ const KNOWN: ReadonlySet<string> = new Set([
   "annotations",
 ]);
 
-/** So much of a schema is shown. */
+/** Characters of a schema that are shown at most. */
 const SCHEMA_LIMIT = 64 * 1024;
 
 function argumentsText(schema: unknown): string {

@@ -2,21 +2,15 @@
 
 import { columns, counted, padded } from "../../runtime/text/plain-text.ts";
 import { cutText, type Line, span, spread } from "../terminal/line.ts";
+import { rowMark, windowStart } from "../terminal/list-state.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
 import { textSpans } from "../terminal/typed-text.ts";
 import { belowText, type Scroller, shownLines } from "../text/scroller.ts";
 import { shownLine } from "../text/shown-text.ts";
-import type { CatalogItem, ItemKind } from "./catalog-items.ts";
+import type { CatalogItem } from "./catalog-items.ts";
 import { type CatalogPage, type CatalogState, FORM_HEAD, LIST_HEAD } from "./catalog-state.ts";
 import { formLines } from "./form-lines.ts";
 
-const KINDS: Readonly<Record<ItemKind, string>> = {
-  tool: "tool",
-  prompt: "prompt",
-  resource: "resource",
-  template: "template",
-  withheld: "withheld",
-};
 const KIND_WIDTH = 10;
 const NAME_MAX = 48;
 const BACKEND_MAX = 20;
@@ -66,7 +60,7 @@ function listLines(state: CatalogState, size: ScreenSize): readonly Line[] {
     return [head, [], [span(text, "faint")]];
   }
   const room = Math.max(1, height - LIST_HEAD);
-  const top = Math.max(0, Math.min(found.length - room, at - (room >> 1)));
+  const top = windowStart(found.length, room, at);
   const shown = found.slice(top, top + room);
   const names = columnWidth(shown, ({ name }) => name, Math.min(NAME_MAX, Math.floor(width / 3)));
   const backends = columnWidth(shown, ({ backend }) => backend, Math.min(BACKEND_MAX, Math.floor(width / 6)));
@@ -86,21 +80,22 @@ function itemLine(
   isChosen: boolean,
   names: number,
   backends: number,
-  { width, symbols }: ScreenSize,
+  size: ScreenSize,
 ): Line {
+  const { width, symbols } = size;
   const cut = (text: string, room: number): string =>
     padded(cutText(shownLine(text), room, symbols.ellipsis), room);
   const used = 2 + KIND_WIDTH + names + 2 + backends + 2;
   return [
-    span(isChosen ? `${symbols.focus} ` : "  ", "accent"),
-    span(padded(KINDS[item.kind], KIND_WIDTH), item.kind === "withheld" ? "warning" : "faint"),
+    rowMark(isChosen, size),
+    span(padded(item.kind, KIND_WIDTH), item.kind === "withheld" ? "warning" : "faint"),
     span(cut(item.name, names), isChosen ? "strong" : "plain"),
     span(`  ${cut(item.backend, backends)}  `, "faint"),
     span(cutText(shownLine(item.summary), Math.max(0, width - used), symbols.ellipsis)),
   ];
 }
 
-/** "12 of 5000", and what was left out. */
+/** "12 of 5000", and the number of entries left out. */
 function countText({ items, found, leftOut }: CatalogState): string {
   const all = items?.length ?? 0;
   const count = found.length === all ? String(all) : `${found.length} of ${all}`;

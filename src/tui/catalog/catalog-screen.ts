@@ -1,10 +1,10 @@
-// The Catalog screen: all that clients are offered, and calls by hand; asks the daemon and keeps what it said.
-import { MountaineerError } from "../../runtime/errors.ts";
+// The Catalog screen: the tools, resources and prompts for clients, and calls of tools.
 import { onceMore } from "../../runtime/once-more.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
+import { attempt, errorLine } from "../terminal/attempt.ts";
 import type { EditText } from "../terminal/lent-terminal.ts";
-import { errorLine, type Prompt } from "../terminal/prompt.ts";
+import type { Prompt } from "../terminal/prompt.ts";
 import type { KeyHelp, Screen } from "../terminal/screen.ts";
 import { createStore } from "../terminal/store.ts";
 import type { CatalogItem } from "./catalog-items.ts";
@@ -34,11 +34,11 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "r", does: "asks for the catalog again" },
 ];
 
-/** Transitions after which the catalog may be another one. */
+/** Transitions that may change the catalog. */
 const OF_CATALOG = /^(backend|catalog|gateway)\./;
 
 interface CatalogScreenOptions {
-  readonly link: Pick<DaemonLink, "connection" | "daemon" | "listen">;
+  readonly link: Pick<DaemonLink, "ask" | "connection" | "listen">;
   readonly prompt: Prompt;
   readonly edit: EditText;
   /** Ends with the program. */
@@ -54,68 +54,66 @@ export function createCatalogScreen({
   clock = systemClock,
 }: CatalogScreenOptions): Screen {
   const state = createStore(EMPTY_CATALOG);
-  /** Cancels the call under way; null: none is. */
+  /** Cancels the call under way; null: none. */
   let cancel: AbortController | null = null;
 
-  const load = onceMore(async () => {
-    try {
-      const client = await link.daemon();
-      const report = await client.ask("catalog", null, signal);
-      state.set(withCatalog(state.get(), report));
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!(error instanceof MountaineerError)) throw error;
-      // What is known stays while the daemon is away; the first line says that it is.
-      if (state.get().items === null || error.code === "gateway_off")
-        state.set({ ...state.get(), items: null, found: [], failure: errorLine(error) });
-    }
-  }, signal);
+  const load = onceMore(
+    () =>
+      attempt(
+        async () => {
+          const report = await link.ask("catalog", null, signal);
+          state.set(withCatalog(state.get(), report));
+        },
+        (error) => {
+          // While the daemon is away, the known items stay; the first line shows the lost connection.
+          if (state.get().items === null || error.code === "gateway_off")
+            state.set({ ...state.get(), items: null, found: [], failure: errorLine(error) });
+        },
+        signal,
+      ),
+    signal,
+  );
+  /** Shows a failure in the last line; `what` stands in front of the error. */
+  const noting = (work: () => Promise<void>, what: string, until = signal): Promise<void> =>
+    attempt(work, (error) => prompt.note({ tone: "bad", text: `${what}${errorLine(error)}` }), until);
 
   const call = async (item: CatalogItem, given: Readonly<Record<string, unknown>>): Promise<void> => {
     if (cancel !== null) return;
     const own = new AbortController();
     cancel = own;
+    const until = AbortSignal.any([own.signal, signal]);
     state.set(withCalling(state.get()));
     const startedMs = clock.monotonicMs();
-    try {
-      const client = await link.daemon();
-      const request = { tool: item.name, arguments: { ...given } };
-      const report = await client.ask("call", request, AbortSignal.any([own.signal, signal]));
-      if (!own.signal.aborted)
-        state.set(withAnswer(state.get(), report, Math.round(clock.monotonicMs() - startedMs)));
-    } catch (error) {
-      if (signal.aborted || own.signal.aborted) return;
-      if (!(error instanceof MountaineerError)) throw error;
-      state.set(withoutCall(state.get()));
-      prompt.note({ tone: "bad", text: `${item.name}: ${errorLine(error)}` });
-    } finally {
-      if (cancel === own) cancel = null;
-    }
+    await noting(
+      async () => {
+        const request = { tool: item.name, arguments: { ...given } };
+        const report = await link.ask("call", request, until);
+        if (!own.signal.aborted)
+          state.set(withAnswer(state.get(), report, Math.round(clock.monotonicMs() - startedMs)));
+      },
+      `${item.name}: `,
+      until,
+    );
+    if (cancel !== own) return;
+    cancel = null;
+    state.set(withoutCall(state.get()));
   };
 
-  const switchTool = async ({ name }: CatalogItem, on: boolean): Promise<void> => {
-    const state = on ? "on" : "off";
-    try {
-      await (await link.daemon()).ask("switchTools", { tools: [name], on }, signal);
-      prompt.note({ tone: "good", text: `${name} is switched ${state}` });
-      load();
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!(error instanceof MountaineerError)) throw error;
-      prompt.note({ tone: "bad", text: `${name} is not switched ${state}: ${errorLine(error)}` });
-    }
-  };
+  const switchTool = ({ name }: CatalogItem, on: boolean): Promise<void> =>
+    noting(
+      async () => {
+        await link.ask("switchTools", { tools: [name], on }, signal);
+        prompt.note({ tone: "good", text: `${name} is switched ${on ? "on" : "off"}` });
+        load();
+      },
+      `${name} is not switched ${on ? "on" : "off"}: `,
+    );
 
-  const editJson = async ({ path, text }: Extract<CatalogAction, { kind: "edit" }>): Promise<void> => {
-    try {
+  const editJson = ({ path, text }: Extract<CatalogAction, { kind: "edit" }>): Promise<void> =>
+    noting(async () => {
       const written = await edit("arguments.json", text);
       state.set(withJson(state.get(), path, written));
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!(error instanceof MountaineerError)) throw error;
-      prompt.note({ tone: "bad", text: errorLine(error) });
-    }
-  };
+    }, "");
 
   const perform = (action: CatalogAction): void => {
     switch (action.kind) {
@@ -169,7 +167,7 @@ export function createCatalogScreen({
       if (step.action !== null) perform(step.action);
       return step.used;
     },
-    // Until the list is there, a key would be another screen's; but who cannot have it must be able to go.
+    // Without the list, a typed key could switch to another screen; without a daemon, that must stay possible.
     holdsKeys() {
       const { items, failure } = state.get();
       return items === null && failure === null && link.connection.get().kind === "connected";

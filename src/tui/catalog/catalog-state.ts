@@ -1,11 +1,12 @@
-// The Catalog screen's state and its reaction to keys. Pure: loading, asking and calling are returned as actions.
+// The Catalog screen's state and its reaction to keys. Pure: requests and questions are returned as actions.
 import type { CatalogReport } from "../../api/catalog-contract.ts";
 import type { CallReport } from "../../api/contract.ts";
 import type { FormPath } from "../../api/forms/form-node.ts";
 import { mayDestroy } from "../../api/tool-hints.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
-import { isNamed, type Key } from "../terminal/key.ts";
+import { isNamed, type Key, rowsMoved } from "../terminal/key.ts";
+import { next, type Step, unused } from "../terminal/step.ts";
 import { pressTextKey, type TypedText } from "../terminal/typed-text.ts";
 import { createScroller, pressScrollKey, type Scroller, type TextSize, withSize } from "../text/scroller.ts";
 import { type CatalogItem, catalogItems, itemDetails, searchItems } from "./catalog-items.ts";
@@ -14,34 +15,33 @@ import { type CallForm, createCallForm, pasteIntoForm, pressFormKey, withEdited 
 export type CatalogPage =
   | { readonly kind: "list" }
   | { readonly kind: "details"; readonly item: CatalogItem; readonly text: Scroller }
-  | { readonly kind: "form"; readonly item: CatalogItem; readonly form: CallForm }
-  | { readonly kind: "calling"; readonly item: CatalogItem; readonly form: CallForm }
+  | { readonly kind: "form" | "calling"; readonly item: CatalogItem; readonly form: CallForm }
   | {
       readonly kind: "answer";
       readonly item: CatalogItem;
       readonly form: CallForm;
       readonly answer: AnswerText;
       readonly text: Scroller;
-      /** How long the call took. */
+      /** Duration of the call, ms. */
       readonly tookMs: number;
     };
 
 export interface CatalogState {
-  /** null: not known yet. */
+  /** null until the catalog is read. */
   readonly items: readonly CatalogItem[] | null;
-  /** Entries the daemon left out, because there are too many. */
+  /** Number of entries that the daemon has left out, because there are too many. */
   readonly leftOut: number;
-  /** Why it could not be had; null: it could. */
+  /** Why the catalog could not be read; null: it was. */
   readonly failure: string | null;
   readonly query: TypedText;
-  /** Whether keys go into the search. */
+  /** True while characters are typed into the search. */
   readonly isSearching: boolean;
   /** The items that the search finds. */
   readonly found: readonly CatalogItem[];
-  /** The row that is chosen among them. */
+  /** Index of the chosen item in `found`. */
   readonly at: number;
   readonly page: CatalogPage;
-  /** Of the whole screen. */
+  /** The size of the whole screen. */
   readonly size: TextSize;
 }
 
@@ -51,20 +51,15 @@ export type CatalogAction =
       readonly kind: "call";
       readonly item: CatalogItem;
       readonly arguments: Readonly<Record<string, unknown>>;
-      /** Asked about first. */
+      /** True: the call needs a question first. */
       readonly mayDestroy: boolean;
     }
   | { readonly kind: "switch"; readonly item: CatalogItem; readonly on: boolean }
   | { readonly kind: "cancel" }
-  /** A text is to be edited as JSON; the path null: all arguments. */
+  /** Edit a field as JSON; `path` null: all arguments. */
   | { readonly kind: "edit"; readonly path: FormPath | null; readonly text: string };
 
-interface CatalogStep {
-  readonly state: CatalogState;
-  readonly action: CatalogAction | null;
-  /** False: the key means nothing here. */
-  readonly used: boolean;
-}
+type CatalogStep = Step<CatalogState, CatalogAction>;
 
 export const EMPTY_CATALOG: CatalogState = {
   items: null,
@@ -78,13 +73,12 @@ export const EMPTY_CATALOG: CatalogState = {
   size: { width: 80, height: 20 },
 };
 
-/** Lines above the list, and above what is read in pages. */
+/** Lines above the list, above a text, and above the form. */
 export const LIST_HEAD = 2;
-export const PAGE_HEAD = 1;
-/** In the form's head and below it. */
+const PAGE_HEAD = 1;
 export const FORM_HEAD = 2;
 
-/** The catalog as it is now; the chosen item stays chosen, and what is open stays open. */
+/** The catalog was read; the chosen item stays chosen, and the open page stays open. */
 export function withCatalog(state: CatalogState, report: CatalogReport): CatalogState {
   const items = catalogItems(report);
   const chosen = state.found[state.at]?.id;
@@ -102,22 +96,17 @@ export function withCatalog(state: CatalogState, report: CatalogReport): Catalog
 }
 
 export function withCatalogSize(state: CatalogState, { width, height }: TextSize): CatalogState {
-  const page = state.page;
+  const { page } = state;
   const size = { width, height };
-  switch (page.kind) {
-    case "details":
-    case "answer":
-      return { ...state, size, page: { ...page, text: withSize(page.text, pageSize(size)) } };
-    default:
-      return { ...state, size };
-  }
+  if (page.kind !== "details" && page.kind !== "answer") return { ...state, size };
+  return { ...state, size, page: { ...page, text: withSize(page.text, pageSize(size)) } };
 }
 
 function pageSize({ width, height }: TextSize): TextSize {
   return { width, height: Math.max(1, height - PAGE_HEAD) };
 }
 
-/** What the call came to; nothing where a person has given up waiting for it. */
+/** The call's answer; ignored if the user has cancelled the call. */
 export function withAnswer(state: CatalogState, report: CallReport, tookMs: number): CatalogState {
   const { page } = state;
   if (page.kind !== "calling") return state;
@@ -127,22 +116,17 @@ export function withAnswer(state: CatalogState, report: CallReport, tookMs: numb
 }
 
 export function withCalling(state: CatalogState): CatalogState {
-  return turned(state, "form", "calling");
-}
-
-/** Back to the form, as it was. */
-export function withoutCall(state: CatalogState): CatalogState {
-  return turned(state, "calling", "form");
-}
-
-type CallPage = "form" | "calling";
-
-function turned(state: CatalogState, from: CallPage, to: CallPage): CatalogState {
   const { page } = state;
-  return page.kind === from ? { ...state, page: { kind: to, item: page.item, form: page.form } } : state;
+  return page.kind === "form" ? { ...state, page: { ...page, kind: "calling" } } : state;
 }
 
-/** What was edited as JSON, back in the form that asked for it. */
+/** The call has ended without an answer: back to its form. */
+export function withoutCall(state: CatalogState): CatalogState {
+  const { page } = state;
+  return page.kind === "calling" ? { ...state, page: { ...page, kind: "form" } } : state;
+}
+
+/** The edited JSON, back in its form. */
 export function withJson(state: CatalogState, path: FormPath | null, text: string): CatalogState {
   const { page } = state;
   if (page.kind !== "form") return state;
@@ -157,17 +141,15 @@ export function pressCatalogKey(state: CatalogState, key: Key): CatalogStep {
     case "details":
       return inDetails(state, page, key);
     case "form":
-      return inForm(state, page, key);
+      return inForm(state, page, page.item, key);
     case "calling":
-      return isNamed(key, "escape")
-        ? { state: withoutCall(state), action: { kind: "cancel" }, used: true }
-        : unused(state);
+      return isNamed(key, "escape") ? next(withoutCall(state), { kind: "cancel" }) : unused(state);
     case "answer":
       return inAnswer(state, page, key);
   }
 }
 
-/** Text that came as one piece. */
+/** Text that was pasted in one piece. */
 export function pasteIntoCatalog(state: CatalogState, text: string): CatalogState {
   const { page } = state;
   if (page.kind === "form") return { ...state, page: { ...page, form: pasteIntoForm(page.form, text) } };
@@ -177,16 +159,8 @@ export function pasteIntoCatalog(state: CatalogState, text: string): CatalogStat
   return query === null ? state : searched(state, query);
 }
 
-function used(state: CatalogState): CatalogStep {
-  return { state, action: null, used: true };
-}
-
-function unused(state: CatalogState): CatalogStep {
-  return { state, action: null, used: false };
-}
-
 function onPage(state: CatalogState, page: CatalogPage): CatalogStep {
-  return used({ ...state, page });
+  return next({ ...state, page });
 }
 
 function searched(state: CatalogState, query: TypedText): CatalogState {
@@ -195,36 +169,35 @@ function searched(state: CatalogState, query: TypedText): CatalogState {
 }
 
 function inSearch(state: CatalogState, key: Key): CatalogStep {
-  if (isNamed(key, "escape")) return used({ ...state, isSearching: false });
-  if (isNamed(key, "enter") || isNamed(key, "tab")) return used({ ...state, isSearching: false });
-  const moved = movedBy(state, key);
-  // In what is typed, these keys go to its ends.
-  if (moved !== null && !isNamed(key, "home") && !isNamed(key, "end"))
-    return used({ ...state, at: clamped(state, state.at + moved) });
+  const name = key.kind === "named" ? key.name : "";
+  if (["escape", "enter", "tab"].includes(name)) return next({ ...state, isSearching: false });
+  // Home and End move in the typed text, not in the list.
+  if (["up", "down", "pageup", "pagedown"].includes(name))
+    return moved(state, rowsMoved(key, pageRows(state)));
   const query = pressTextKey(state.query, key);
-  return query === null ? unused(state) : used(searched(state, query));
+  return query === null ? unused(state) : next(searched(state, query));
 }
 
 function inList(state: CatalogState, key: Key): CatalogStep {
   if (key.kind === "character") {
-    if (key.text === "/") return used({ ...state, isSearching: true });
+    if (key.text === "/") return next({ ...state, isSearching: true });
     const item = state.found[state.at];
     if (key.text === "o" && item !== undefined && (item.kind === "tool" || isOff(item)))
-      return { state, action: { kind: "switch", item, on: isOff(item) }, used: true };
-    return key.text === "r" ? { state, action: { kind: "load" }, used: true } : unused(state);
+      return next(state, { kind: "switch", item, on: isOff(item) });
+    return key.text === "r" ? next(state, { kind: "load" }) : unused(state);
   }
-  const moved = movedBy(state, key);
-  if (moved !== null) return used({ ...state, at: clamped(state, state.at + moved) });
-  if (key.name === "find") return used({ ...state, isSearching: true });
+  const by = rowsMoved(key, pageRows(state));
+  if (by !== 0) return moved(state, by);
+  if (key.name === "find") return next({ ...state, isSearching: true });
   if (key.name === "enter") {
     const item = state.found[state.at];
-    return item === undefined ? used(state) : onPage(state, detailsOf(state, item));
+    return item === undefined ? next(state) : onPage(state, detailsOf(state, item));
   }
   const hasQuery = state.query.text !== "";
-  return key.name === "escape" && hasQuery ? used(searched(state, { text: "", caret: 0 })) : unused(state);
+  return key.name === "escape" && hasQuery ? next(searched(state, { text: "", caret: 0 })) : unused(state);
 }
 
-/** A tool that a person has switched off. */
+/** True for a tool that the user has switched off. */
 function isOff({ kind, entry }: CatalogItem): boolean {
   return kind === "withheld" && entry["reason"] === "off";
 }
@@ -233,30 +206,12 @@ function detailsOf(state: CatalogState, item: CatalogItem): CatalogPage {
   return { kind: "details", item, text: createScroller(itemDetails(item), pageSize(state.size)) };
 }
 
-/** By how many rows a key moves; null: it does not. */
-function movedBy({ size, found }: CatalogState, key: Key): number | null {
-  if (key.kind !== "named") return null;
-  const page = Math.max(1, size.height - LIST_HEAD - 1);
-  switch (key.name) {
-    case "down":
-      return 1;
-    case "up":
-      return -1;
-    case "pagedown":
-      return page;
-    case "pageup":
-      return -page;
-    case "home":
-      return -found.length;
-    case "end":
-      return found.length;
-    default:
-      return null;
-  }
+function moved(state: CatalogState, by: number): CatalogStep {
+  return next({ ...state, at: Math.max(0, Math.min(state.found.length - 1, state.at + by)) });
 }
 
-function clamped({ found }: CatalogState, at: number): number {
-  return Math.max(0, Math.min(found.length - 1, at));
+function pageRows({ size }: CatalogState): number {
+  return Math.max(1, size.height - LIST_HEAD - 1);
 }
 
 function inDetails(
@@ -267,7 +222,7 @@ function inDetails(
   if (isNamed(key, "escape") || isNamed(key, "left")) return onPage(state, { kind: "list" });
   const { item } = page;
   if (isNamed(key, "enter")) {
-    if (item.kind !== "tool") return used(state);
+    if (item.kind !== "tool") return next(state);
     return onPage(state, {
       kind: "form",
       item,
@@ -278,29 +233,26 @@ function inDetails(
   return text === null ? unused(state) : onPage(state, { ...page, text });
 }
 
-function inForm(state: CatalogState, page: Extract<CatalogPage, { kind: "form" }>, key: Key): CatalogStep {
-  const { item } = page;
+function inForm(
+  state: CatalogState,
+  page: Extract<CatalogPage, { kind: "form" | "calling" }>,
+  item: CatalogItem,
+  key: Key,
+): CatalogStep {
   const sized = { ...page.form, pageRows: Math.max(1, state.size.height - FORM_HEAD - 2) };
-  const { form, action, used: isUsed } = pressFormKey(sized, key);
-  const next: CatalogState = { ...state, page: { ...page, form } };
+  const { state: form, action, used } = pressFormKey(sized, key);
+  const changed: CatalogState = { ...state, page: { ...page, form } };
   switch (action?.kind) {
     case undefined:
-      return { state: next, action: null, used: isUsed };
+      return { state: changed, action: null, used };
     case "leave":
       return onPage(state, detailsOf(state, item));
     case "edit":
-      return { state: next, action, used: true };
-    case "send":
-      return {
-        state: next,
-        action: {
-          kind: "call",
-          item,
-          arguments: action.arguments,
-          mayDestroy: mayDestroy(item.entry["annotations"]),
-        },
-        used: true,
-      };
+      return next(changed, action);
+    case "send": {
+      const destroys = mayDestroy(item.entry["annotations"]);
+      return next(changed, { kind: "call", item, arguments: action.arguments, mayDestroy: destroys });
+    }
   }
 }
 
@@ -316,16 +268,16 @@ function inAnswer(
   return text === null ? unused(state) : onPage(state, { ...page, text });
 }
 
-// A tool's answer as text to read: data, never interpreted, and never more than a terminal can take.
+// A tool's answer as text: bounded, and never interpreted.
 
-/** Characters that are shown of an answer. */
+/** Characters of an answer that are shown at most. */
 export const ANSWER_LIMIT = 256 * 1024;
 
 interface AnswerText {
   readonly text: string;
-  /** Whether the tool says that it went well. */
+  /** False if the tool reports an error. */
   readonly isGood: boolean;
-  /** Characters there are beyond those shown. */
+  /** Number of characters that are not shown. */
   readonly cutOff: number;
 }
 
@@ -364,7 +316,7 @@ function blockText(block: unknown): string {
   return pretty(block);
 }
 
-/** Of what is base64. */
+/** The size of base64 data. */
 function sizeText(data: string): string {
   const padding = /=*$/.exec(data.slice(-2))?.[0].length ?? 0;
   return counted(Math.max(0, Math.floor((data.length * 3) / 4) - padding), "byte");

@@ -1,8 +1,9 @@
-// Draws the call form: a line for each field, what is wrong with it, and what the focused one is for.
+// Draws the call form: a line for each field, its mistake, and the description of the focused one.
 import { rawMistake } from "../../api/forms/call-arguments.ts";
 import { type FormNode, mistakeAt, numberText } from "../../api/forms/form-node.ts";
 import { columns, firstColumns, lastColumns, padded } from "../../runtime/text/plain-text.ts";
-import { cutText, type Line, paragraph, type Span, span, type Tone } from "../terminal/line.ts";
+import { cutText, hangingLines, type Line, type Span, span, type Tone } from "../terminal/line.ts";
+import { rowMark } from "../terminal/list-state.ts";
 import type { View } from "../terminal/terminal-style.ts";
 import { shownCharacter, shownLine } from "../text/shown-text.ts";
 import { type CallForm, type FormRow, formRows } from "./form-state.ts";
@@ -10,10 +11,10 @@ import { type CallForm, type FormRow, formRows } from "./form-state.ts";
 const LABEL_MAX = 28;
 const LABEL_MIN = 8;
 const ABOUT_LINES = 3;
-/** Of a value that is longer nobody reads the rest in one line. */
+/** Characters of a value that are drawn at most. */
 const VALUE_LIMIT = 2_000;
 
-/** The form in `height` lines; the focused field is among them. */
+/** The part of the form that fits `height` lines, with the focused field. */
 export function formLines(form: CallForm, view: View, height: number): readonly Line[] {
   const rows = formRows(form);
   const label = labelWidth(rows, view.width);
@@ -50,7 +51,7 @@ function rowLines(
   label: number,
   view: View,
 ): readonly Line[] {
-  const lead = span(isFocused ? `${view.symbols.focus} ` : "  ", "accent");
+  const lead = rowMark(isFocused, view);
   if (row.kind === "send") return [[lead, span("[ Call ]", isFocused ? "strong" : "plain")]];
   if (row.kind === "raw") return [[], ...rawLines(form, lead, isFocused, view)];
   const { node, path } = row;
@@ -66,18 +67,12 @@ function rowLines(
   ];
   const indent = " ".repeat(label + 4);
   const wrong = node.isSet || form.isTried ? mistakeAt(node) : null;
-  const about = isFocused
-    ? paragraph(node.field.about, room, ABOUT_LINES, view.symbols.ellipsis).map(
-        (line): Line => [span(indent + line, "faint")],
-      )
-    : [];
-  const mistake: readonly Line[] =
-    wrong === null
-      ? []
-      : paragraph(wrong, Math.max(1, room - 2), 2, view.symbols.ellipsis).map(
-          (line, index): Line => [span(`${indent}${index === 0 ? view.symbols.error : " "} ${line}`, "bad")],
-        );
-  return [head, ...mistake, ...about];
+  const mark = span(`${indent}${view.symbols.error} `, "bad");
+  return [
+    head,
+    ...(wrong === null ? [] : hangingLines(mark, wrong, "bad", view, 2)),
+    ...(isFocused ? hangingLines(span(indent), node.field.about, "faint", view, ABOUT_LINES) : []),
+  ];
 }
 
 function rawLines(form: CallForm, lead: Span, isFocused: boolean, view: View): readonly Line[] {
@@ -168,7 +163,7 @@ function shownChoice(choice: unknown): string {
   return shownLine(typeof choice === "string" ? choice : (JSON.stringify(choice) ?? ""));
 }
 
-/** What happens when nothing is typed: the default is the server's. */
+/** The value that is sent while nothing is typed; a default is the server's. */
 function leftOut(node: FormNode, isFocused: boolean, how: string, room: number, view: View): readonly Span[] {
   const { field } = node;
   const byDefault = Object.hasOwn(field, "byDefault")
@@ -179,7 +174,7 @@ function leftOut(node: FormNode, isFocused: boolean, how: string, room: number, 
   return [span(cutText(shownLine(text), room, view.symbols.ellipsis), "faint")];
 }
 
-/** The part of the text around its caret; line breaks are shown as such. */
+/** The part of the text around its caret; line breaks are shown as `\n`. */
 function typedSpans(
   node: FormNode,
   isFocused: boolean,

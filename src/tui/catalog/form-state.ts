@@ -1,4 +1,4 @@
-// The call form's state and its reaction to keys. Pure: what is to be done outside of it is returned as an action.
+// The call form's state and its reaction to keys. Pure: calls and edits are returned as actions.
 import {
   type CallArguments,
   createArguments,
@@ -18,13 +18,14 @@ import {
   withNode,
 } from "../../api/forms/form-node.ts";
 import { isNamed, type Key, type KeyName } from "../terminal/key.ts";
+import { next, type Step, unused } from "../terminal/step.ts";
 
 export interface CallForm extends CallArguments {
-  /** The row that has the keys. */
+  /** Index of the focused row. */
   readonly focus: number;
-  /** In the text of that row, in UTF-16 units. */
+  /** Position in the focused row's text, in UTF-16 units. */
   readonly caret: number;
-  /** True: every mistake is shown, also at fields nobody was at. */
+  /** True after a failed attempt to send: mistakes of untouched fields are shown, too. */
   readonly isTried: boolean;
   /** Rows of a page. */
   readonly pageRows: number;
@@ -39,25 +40,21 @@ export type FormRow =
 export type FormAction =
   | { readonly kind: "leave" }
   | { readonly kind: "send"; readonly arguments: Readonly<Record<string, unknown>> }
-  /** A text is to be edited as JSON; null: all arguments. */
+  /** Edit a field as JSON; `path` null: all arguments. */
   | { readonly kind: "edit"; readonly path: FormPath | null; readonly text: string };
 
-interface FormStep {
-  readonly form: CallForm;
-  readonly action: FormAction | null;
-  readonly used: boolean;
-}
+type FormStep = Step<CallForm, FormAction>;
 
-/** Characters of one field: an answer to "paste the file's content here". */
+/** Characters of one field; a whole file may be pasted. */
 const TEXT_LIMIT = 256 * 1024;
 
-/** `isCut`: the schema was too large to be sent here. */
+/** `isCut`: the daemon has cut the schema because of its size. */
 export function createCallForm(inputSchema: unknown, isCut = false): CallForm {
   const given = createArguments(inputSchema, isCut);
-  return focused({ ...given, focus: 0, caret: 0, isTried: false, pageRows: 10 }, 0);
+  return focnext({ ...given, focus: 0, caret: 0, isTried: false, pageRows: 10 }, 0);
 }
 
-/** The rows, top to bottom; fields of a group that is left out have none. */
+/** The rows from top to bottom, without the fields of groups that are left out. */
 export function formRows({ root, raw }: CallForm): readonly FormRow[] {
   const rows: FormRow[] = [];
   const add = (node: FormNode, path: FormPath): void => {
@@ -75,29 +72,29 @@ export function pressFormKey(form: CallForm, key: Key): FormStep {
   if (key.kind === "named") {
     switch (key.name) {
       case "escape":
-        return { form, action: { kind: "leave" }, used: true };
+        return next(form, { kind: "leave" });
       case "save":
         return sent(form);
       case "tab":
       case "down":
-        return used(focused(form, form.focus + 1));
+        return next(focnext(form, form.focus + 1));
       case "backtab":
       case "up":
-        return used(focused(form, form.focus - 1));
+        return next(focnext(form, form.focus - 1));
       case "pagedown":
-        return used(focused(form, Math.min(rows.length - 1, form.focus + form.pageRows)));
+        return next(focnext(form, Math.min(rows.length - 1, form.focus + form.pageRows)));
       case "pageup":
-        return used(focused(form, Math.max(0, form.focus - form.pageRows)));
+        return next(focnext(form, Math.max(0, form.focus - form.pageRows)));
       case "quit":
-        return { form, action: null, used: false };
+        return unused(form);
     }
   }
-  if (row.kind === "send") return isEnter(key) ? sent(form) : used(form);
+  if (row.kind === "send") return isEnter(key) ? sent(form) : next(form);
   if (row.kind === "raw") return inRawRow(form, key);
   return inField(form, row.path, row.node, key);
 }
 
-/** Text that came as one piece; where JSON is asked for, it is all of that. */
+/** Pasted text; it replaces all of a JSON field. */
 export function pasteIntoForm(form: CallForm, text: string): CallForm {
   const row = formRows(form)[form.focus];
   if (row?.kind === "raw") return withEdited(form, null, text);
@@ -107,7 +104,7 @@ export function pasteIntoForm(form: CallForm, text: string): CallForm {
   return typed(form, row.path, row.node, text.replaceAll(/\r\n?/g, "\n"));
 }
 
-/** What was edited as JSON, back in the form; the path as it was asked for. */
+/** The edited JSON of the field at `path`; null: of all arguments. */
 export function withEdited(form: CallForm, path: FormPath | null, text: string): CallForm {
   if (path !== null) {
     const node = nodeAt(form.root, path);
@@ -120,19 +117,15 @@ function isEnter(key: Key): boolean {
   return isNamed(key, "enter");
 }
 
-function used(form: CallForm): FormStep {
-  return { form, action: null, used: true };
-}
-
 function withFocus(form: CallForm, kind: "raw"): CallForm {
-  return focused(
+  return focnext(
     form,
     formRows(form).findIndex((row) => row.kind === kind),
   );
 }
 
-/** Around the ends; the caret stands behind what is there. */
-function focused(form: CallForm, row: number): CallForm {
+/** Focuses a row, counted around both ends, with the caret behind its text. */
+function focnext(form: CallForm, row: number): CallForm {
   const rows = formRows(form);
   const focus = (row + rows.length) % rows.length;
   const at = rows[focus];
@@ -141,18 +134,18 @@ function focused(form: CallForm, row: number): CallForm {
 
 function sent(form: CallForm): FormStep {
   const given = sentArguments(form);
-  if (given !== null) return { form, action: { kind: "send", arguments: given }, used: true };
-  if (form.raw !== null) return used(withFocus({ ...form, isTried: true }, "raw"));
+  if (given !== null) return next(form, { kind: "send", arguments: given });
+  if (form.raw !== null) return next(withFocus({ ...form, isTried: true }, "raw"));
   const mark = JSON.stringify(firstMistake(form.root));
   const at = formRows(form).findIndex((row) => row.kind === "field" && JSON.stringify(row.path) === mark);
-  return used(focused({ ...form, isTried: true }, at));
+  return next(focnext({ ...form, isTried: true }, at));
 }
 
 function inRawRow(form: CallForm, key: Key): FormStep {
-  if (isEnter(key)) return { form, action: { kind: "edit", path: null, text: rawText(form) }, used: true };
+  if (isEnter(key)) return next(form, { kind: "edit", path: null, text: rawText(form) });
   const mayGoBack = form.raw !== null && hasFields(form.root);
-  if (mayGoBack && isNamed(key, "clear")) return used(withFocus({ ...form, raw: null }, "raw"));
-  return used(form);
+  if (mayGoBack && isNamed(key, "clear")) return next(withFocus({ ...form, raw: null }, "raw"));
+  return next(form);
 }
 
 function placed(form: CallForm, path: FormPath, node: FormNode): CallForm {
@@ -165,34 +158,32 @@ function isTyped({ field: { of } }: FormNode): boolean {
 
 function inField(form: CallForm, path: FormPath, node: FormNode, key: Key): FormStep {
   const { of } = node.field;
-  if (isNamed(key, "clear")) return used(cleared(form, path, node));
+  if (isNamed(key, "clear")) return next(cleared(form, path, node));
   switch (of.kind) {
     case "text":
     case "number":
-      if (key.kind === "character") return used(typed(form, path, node, key.text));
-      if (isEnter(key)) return used(focused(form, form.focus + 1));
-      return used(inText(form, path, node, key.name));
+      if (key.kind === "character") return next(typed(form, path, node, key.text));
+      if (isEnter(key)) return next(focnext(form, form.focus + 1));
+      return next(inText(form, path, node, key.name));
     case "flag":
-      return isEnter(key) ? used(focused(form, form.focus + 1)) : used(turned(form, path, node, 2, key));
+      return isEnter(key) ? next(focnext(form, form.focus + 1)) : next(turned(form, path, node, 2, key));
     case "choice":
-      if (isEnter(key)) return used(focused(form, form.focus + 1));
-      return used(turned(form, path, node, of.choices.length, key));
+      if (isEnter(key)) return next(focnext(form, form.focus + 1));
+      return next(turned(form, path, node, of.choices.length, key));
     case "json":
-      return isEnter(key)
-        ? { form, action: { kind: "edit", path, text: node.text }, used: true }
-        : used(form);
+      return isEnter(key) ? next(form, { kind: "edit", path, text: node.text }) : next(form);
     case "list": {
-      if (!isEnter(key) && !isSpace(key)) return used(form);
-      if (node.children.length >= ITEM_LIMIT) return used(form);
+      if (!isEnter(key) && !isSpace(key)) return next(form);
+      if (node.children.length >= ITEM_LIMIT) return next(form);
       const fresh = createNode(of.item);
       const isFirst = node.isSet || of.least <= 1;
       const count = isFirst ? 1 : Math.min(of.least, ITEM_LIMIT);
       const items = [...node.children, ...Array.from({ length: count }, () => fresh)];
-      return used(ontoChild(placed(form, path, withItems(node, items)), [...path, node.children.length]));
+      return next(ontoChild(placed(form, path, withItems(node, items)), [...path, node.children.length]));
     }
     case "group":
-      if ((!isEnter(key) && !isSpace(key)) || node.isSet) return used(form);
-      return used(ontoChild(placed(form, path, { ...node, isSet: true }), [...path, 0]));
+      if ((!isEnter(key) && !isSpace(key)) || node.isSet) return next(form);
+      return next(ontoChild(placed(form, path, { ...node, isSet: true }), [...path, 0]));
   }
 }
 
@@ -203,7 +194,7 @@ function isSpace(key: Key): boolean {
 function ontoChild(form: CallForm, path: FormPath): CallForm {
   const mark = JSON.stringify(path);
   const at = formRows(form).findIndex((row) => row.kind === "field" && JSON.stringify(row.path) === mark);
-  return at === -1 ? form : focused(form, at);
+  return at === -1 ? form : focnext(form, at);
 }
 
 /** Leaves the field out; an item that is empty already leaves its list. */
@@ -214,7 +205,7 @@ function cleared(form: CallForm, path: FormPath, node: FormNode): CallForm {
   if (isItem && parent !== null && isEmpty) {
     const items = parent.children.filter((each) => each !== node);
     const next = placed(form, path.slice(0, -1), withItems(parent, items));
-    return focused(next, Math.min(form.focus, formRows(next).length - 1));
+    return focnext(next, Math.min(form.focus, formRows(next).length - 1));
   }
   const isKept = node.field.of.kind === "group" && node.field.isRequired;
   if (isKept) return form;
@@ -259,7 +250,7 @@ function shortened(form: CallForm, path: FormPath, node: FormNode, text: string)
   return placed(form, path, { ...node, text, isSet: text !== "" || node.field.of.kind === "text" });
 }
 
-/** The next value around; where the field may be left out, that is one of them. A letter goes to what begins so. */
+/** The next or previous value, around both ends; optional fields have "left out" among them. A letter picks the next value that begins with it. */
 function turned(form: CallForm, path: FormPath, node: FormNode, count: number, key: Key): CallForm {
   const back = isNamed(key, "left");
   const on = isSpace(key) || isNamed(key, "right");
@@ -268,15 +259,15 @@ function turned(form: CallForm, path: FormPath, node: FormNode, count: number, k
     return at === null ? form : placed(form, path, { ...node, isSet: true, at });
   }
   if (!back && !on) return form;
-  // A flag begins with true: that is what one comes for.
+  // A flag that is left out becomes true first.
   const order = node.field.of.kind === "flag" ? [1, 0] : Array.from({ length: count }, (_, index) => index);
   const values = node.field.isRequired ? order : [null, ...order];
   const now = node.isSet ? values.indexOf(node.at) : node.field.isRequired ? (back ? 0 : -1) : 0;
-  const next = values[(now + (back ? -1 : 1) + values.length) % values.length];
+  const value = values[(now + (back ? -1 : 1) + values.length) % values.length];
   return placed(
     form,
     path,
-    next === null ? { ...node, isSet: false } : { ...node, isSet: true, at: next ?? 0 },
+    value === null ? { ...node, isSet: false } : { ...node, isSet: true, at: value ?? 0 },
   );
 }
 
@@ -290,7 +281,7 @@ function choiceLike({ field: { of }, at, isSet }: FormNode, letter: string): num
   return null;
 }
 
-/** In longer texts the caret goes by code points: to find graphemes costs too much. */
+/** In longer texts the caret moves by code points, because a search for graphemes takes too long. */
 const SEGMENTED_LIMIT = 4_096;
 const GRAPHEMES = new Intl.Segmenter();
 

@@ -1,14 +1,24 @@
-// Draws the Config screen: the file's text, what a save would change, what changed underneath, and the history.
-import { counted, padded } from "../../runtime/text/plain-text.ts";
+// Draws the Config screen: the file's text, the changes of a save, changes by somebody else, and the history.
+import { counted } from "../../runtime/text/plain-text.ts";
 import { localClock, localDay } from "../../runtime/time/clock.ts";
-import { cutText, diffTone, type Line, paragraph, span, spread, type Tone } from "../terminal/line.ts";
+import {
+  cell,
+  cutText,
+  diffTone,
+  type Line,
+  markedLines,
+  span,
+  spread,
+  type Tone,
+} from "../terminal/line.ts";
+import { rowMark, windowStart } from "../terminal/list-state.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
-import { toneMark } from "../terminal/terminal-style.ts";
+import { noteMark } from "../terminal/terminal-style.ts";
 import { belowText, type Scroller, shownLines } from "../text/scroller.ts";
 import { shownLine } from "../text/shown-text.ts";
-import { type ConfigErrand, type ConfigPage, type ConfigState, FOOT, HEAD } from "./config-state.ts";
+import { type ConfigPage, type ConfigRequest, type ConfigState, FOOT, HEAD } from "./config-state.ts";
 
-const ERRANDS: Readonly<Record<ConfigErrand, string>> = {
+const REQUESTS: Readonly<Record<ConfigRequest, string>> = {
   read: "reading",
   edit: "in your editor",
   check: "checking",
@@ -17,57 +27,54 @@ const ERRANDS: Readonly<Record<ConfigErrand, string>> = {
   version: "reading the version",
   rollback: "rolling back",
 };
-const SOURCE_WIDTH = 10;
+const SOURCE_WIDTH = 11;
+
+/** Title of each page, tone of its lines, and its question. */
+const PAGES = {
+  mistakes: { title: "What is wrong", toneFor: plain, question: null },
+  review: {
+    title: "What a save would change",
+    toneFor: diffTone,
+    question: "Save it? Enter saves, Esc goes back to your text",
+  },
+  conflict: {
+    title: "What somebody else changed in the file",
+    toneFor: diffTone,
+    question: "Enter opens your text again, Ctrl-S shows what saving it would change",
+  },
+} as const;
 
 export function configLines(state: ConfigState, size: ScreenSize): readonly Line[] {
   const { page, file } = state;
   if (file === null) return waitingLines(state, size);
-  switch (page.kind) {
-    case "text":
-      return textLines(state, page.text, size);
-    case "mistakes":
-      return [
-        headLine("What is wrong", belowText(page.text), size),
-        ...pageLines(page.text, () => "plain"),
-        ...noteLines(state, size),
-      ];
-    case "review":
-      return [
-        headLine("What a save would change", belowText(page.text), size),
-        ...pageLines(page.text, diffTone),
-        questionLine(state, "Save it? Enter saves, Esc goes back to your text", size),
-      ];
-    case "conflict":
-      return [
-        headLine("What somebody else changed in the file", belowText(page.text), size),
-        ...pageLines(page.text, diffTone),
-        questionLine(state, "Enter opens your text again, Ctrl-S shows what saving it would change", size),
-      ];
-    case "history":
-      return [...historyLines(page, size), ...noteLines(state, size)];
-    case "version": {
-      const entry = page.entries[page.at];
-      const title = `From version ${entry?.n ?? ""} to the file now`;
-      return [
-        headLine(title, belowText(page.text), size),
-        ...pageLines(page.text, diffTone),
-        ...noteLines(state, size),
-      ];
-    }
-  }
+  if (page.kind === "text") return textLines(state, page.text, size);
+  if (page.kind === "history") return [...historyLines(page, size), ...noteLines(state, size)];
+  const version =
+    page.kind === "version" ? `From version ${page.entries[page.at]?.n ?? ""} to the file now` : "";
+  const { title, toneFor, question } =
+    page.kind === "version" ? { title: version, toneFor: diffTone, question: null } : PAGES[page.kind];
+  return [
+    headLine(title, belowText(page.text), size),
+    ...pageLines(page.text, toneFor),
+    ...(question === null ? noteLines(state, size) : [questionLine(state, question, size)]),
+  ];
+}
+
+function plain(): Tone {
+  return "plain";
 }
 
 function waitingLines({ busy, note }: ConfigState, { symbols }: ScreenSize): readonly Line[] {
   if (note !== null)
     return [[span(`${symbols.error} ${note.text}`, "bad")], [span("Enter reads it again", "faint")]];
-  return [[span(`${busy === null ? "" : ERRANDS[busy]} ${symbols.ellipsis}`, "faint")]];
+  return [[span(`${busy === null ? "" : REQUESTS[busy]} ${symbols.ellipsis}`, "faint")]];
 }
 
 function headLine(title: string, right: string, { width, symbols }: ScreenSize): Line {
   return spread([span(title, "strong")], [span(right, "faint")], width, symbols.ellipsis);
 }
 
-/** As high as the page is, so that what stands below it stays at its place. */
+/** As high as the page, so that the lines below it do not move. */
 function pageLines(text: Scroller, toneFor: (line: string) => Tone): readonly Line[] {
   const shown = shownLines(text).map((line): Line => [span(line, toneFor(line))]);
   return [...shown, ...Array.from({ length: Math.max(0, text.size.height - shown.length) }, (): Line => [])];
@@ -75,8 +82,8 @@ function pageLines(text: Scroller, toneFor: (line: string) => Tone): readonly Li
 
 function questionLine(state: ConfigState, question: string, { width, symbols }: ScreenSize): Line {
   const { busy, note } = state;
-  if (busy !== null) return [span(`${ERRANDS[busy]} ${symbols.ellipsis}`, "faint")];
-  // Why a save came to nothing is more than what comes next, which the last line says too.
+  if (busy !== null) return [span(`${REQUESTS[busy]} ${symbols.ellipsis}`, "faint")];
+  // A failed save is more important than the question; the hints in the last line repeat the keys.
   if (note !== null)
     return [span(cutText(`${symbols.error} ${note.text}`, width, symbols.ellipsis), note.tone)];
   return [span(cutText(question, width, symbols.ellipsis), "warning")];
@@ -86,20 +93,19 @@ function textLines(state: ConfigState, text: Scroller, size: ScreenSize): readon
   const { file, written, busy } = state;
   const { symbols } = size;
   const mark = written === null ? "" : `${symbols.on} not saved  `;
-  const how = busy === null ? "" : `${ERRANDS[busy]} ${symbols.ellipsis}  `;
+  const how = busy === null ? "" : `${REQUESTS[busy]} ${symbols.ellipsis}  `;
   const right = [span(mark, "warning"), span(`${how}${belowText(text)}`, "faint")];
   return [
     spread([span(file?.path ?? "", "strong")], right, size.width, symbols.ellipsis),
-    ...pageLines(text, () => "plain"),
+    ...pageLines(text, plain),
     ...noteLines(state, size),
   ];
 }
 
-function noteLines({ note }: ConfigState, { width, symbols }: ScreenSize): readonly Line[] {
-  if (note === null) return [];
-  const { text, tone } = note;
-  const mark = tone === "good" ? symbols.same : toneMark(tone, symbols);
-  return paragraph(`${mark} ${text}`, width, FOOT, symbols.ellipsis).map((line): Line => [span(line, tone)]);
+function noteLines({ note }: ConfigState, view: ScreenSize): readonly Line[] {
+  return note === null
+    ? []
+    : markedLines(noteMark(note.tone, view.symbols), note.text, note.tone, view, FOOT);
 }
 
 function historyLines(page: Extract<ConfigPage, { kind: "history" }>, size: ScreenSize): readonly Line[] {
@@ -113,15 +119,15 @@ function historyLines(page: Extract<ConfigPage, { kind: "history" }>, size: Scre
   if (entries === null) return [head, [span(symbols.ellipsis, "faint")]];
   if (entries.length === 0) return [head, [span("nothing was changed yet", "faint")]];
   const room = Math.max(1, height - HEAD - FOOT);
-  const top = Math.max(0, Math.min(entries.length - room, at - (room >> 1)));
+  const top = windowStart(entries.length, room, at);
   const rows = entries.slice(top, top + room).map(({ n, time, source, summary }, index): Line => {
     const isChosen = top + index === at;
     const when = new Date(time);
     const start = `${String(n).padStart(4)}  ${localDay(when)} ${localClock(when)}  `;
-    const who = `${padded(cutText(shownLine(source), SOURCE_WIDTH, symbols.ellipsis), SOURCE_WIDTH)}  `;
+    const who = `${cell(shownLine(source), SOURCE_WIDTH, size)} `;
     const left = Math.max(0, width - 2 - start.length - who.length);
     return [
-      span(isChosen ? `${symbols.focus} ` : "  ", "accent"),
+      rowMark(isChosen, size),
       span(start, isChosen ? "strong" : "plain"),
       span(who, "faint"),
       span(cutText(shownLine(n === 0 ? `${summary} (runs now)` : summary), left, symbols.ellipsis)),

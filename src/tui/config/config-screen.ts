@@ -1,13 +1,13 @@
-// The Config screen: the file, its way into the person's editor and back, a look at what a save would do before it, and the history.
+// The Config screen: shows the file, opens it in the user's editor, reviews and saves the changes, and shows the history.
 import { basename } from "node:path";
-import type { DaemonClient } from "../../api/client/client.ts";
-import type { ConfigCheckReport, HistoryEntry } from "../../api/contract.ts";
+import type { HistoryEntry } from "../../api/contract.ts";
 import { mistakesText } from "../../api/words/outcome-words.ts";
 import { expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
+import { attempt, errorLine } from "../terminal/attempt.ts";
 import type { EditText } from "../terminal/lent-terminal.ts";
-import { errorLine, type Prompt } from "../terminal/prompt.ts";
+import type { Prompt } from "../terminal/prompt.ts";
 import type { KeyHelp, Screen } from "../terminal/screen.ts";
 import { createStore } from "../terminal/store.ts";
 import { configHints, configLines } from "./config-lines.ts";
@@ -39,7 +39,7 @@ const KEYS: readonly KeyHelp[] = [
 ];
 
 interface ConfigScreenOptions {
-  readonly link: Pick<DaemonLink, "connection" | "daemon" | "listen">;
+  readonly link: Pick<DaemonLink, "ask" | "connection" | "listen">;
   readonly prompt: Prompt;
   readonly edit: EditText;
   /** Ends with the program. */
@@ -49,8 +49,7 @@ interface ConfigScreenOptions {
 export function createConfigScreen(options: ConfigScreenOptions): Screen {
   const { link } = options;
   const state = createStore<ConfigState>(EMPTY_CONFIG);
-
-  const { read, perform, saved } = createConfigErrands(state, options);
+  const { read, take, saved } = createConfigRequests(state, options);
   return {
     key: "g",
     view: "Settings",
@@ -72,13 +71,12 @@ export function createConfigScreen(options: ConfigScreenOptions): Screen {
     hints: () => configHints(state.get()),
     onKey(key) {
       const step = pressConfigKey(state.get(), key);
-      state.set(step.state);
-      if (step.action !== null) perform(step.action);
+      take(step);
       return step.used;
     },
     holdsKeys() {
       const { busy } = state.get();
-      // Until the text is there, keys would be another screen's; but who cannot have it must be able to go.
+      // Without the file, a typed key could switch to another screen; without a daemon, that must stay possible.
       return busy === "read" ? link.connection.get().kind === "connected" : busy !== null;
     },
     saved,
@@ -91,169 +89,129 @@ export function createConfigScreen(options: ConfigScreenOptions): Screen {
   };
 }
 
-/** Shows what became of it; resolves with what it failed with, or null. */
-type Attempt = (
-  work: (client: DaemonClient) => Promise<(now: ConfigState) => ConfigState>,
-) => Promise<string | null>;
-
-/** What is asked of the daemon; the answers go into the state. */
-function createConfigErrands(
+/** Sends the requests; their answers go into the state. */
+function createConfigRequests(
   state: ReturnType<typeof createStore<ConfigState>>,
   { link, prompt, edit, signal }: ConfigScreenOptions,
-): { read(): void; perform(action: ConfigAction): void; saved(): Promise<string | null> } {
-  /** Settles when the newest save or rollback is answered: what kept it from being done, or null. */
+) {
+  /** Resolves when the newest save or rollback is answered: with the reason of its failure, or null. */
   let saving: Promise<string | null> = Promise.resolve(null);
-  const attempt: Attempt = async (work) => {
-    try {
-      const next = await work(await link.daemon());
-      state.set(next(state.get()));
-      return null;
-    } catch (error) {
-      if (signal.aborted) return null;
-      if (!(error instanceof MountaineerError)) throw error;
-      const failure = errorLine(error);
+  /** Applies the change that `work` resolves with. Resolves with the error's text, or null. */
+  const change = async (work: () => Promise<(now: ConfigState) => ConfigState>): Promise<string | null> => {
+    let failure: string | null = null;
+    const fail = (error: MountaineerError): void => {
+      failure = errorLine(error);
       state.set(withFailure(state.get(), failure));
-      return failure;
-    }
+    };
+    await attempt(async () => state.set((await work())(state.get())), fail, signal);
+    return failure;
+  };
+  const readFile = async (): Promise<ConfigFile> => {
+    const { path, sha256, text } = await link.ask("config", null, signal);
+    return { path, sha256, text };
   };
   const read = onceMore(async () => {
     if (state.get().file === null) {
       state.set({ ...state.get(), busy: "read" });
-      await attempt(async (client) => {
-        const file = await fileOf(client, signal);
+      await change(async () => {
+        const file = await readFile();
         return (now) => withFile(now, file);
       });
       return;
     }
-    const reading = link.daemon().then((client) => fileOf(client, signal));
-    // What is known stays; the first line says that the daemon is away.
-    const file = await reading.catch(expecting(isOwnError, null));
+    // While the daemon is away, the known file stays; the first line shows the lost connection.
+    const file = await readFile().catch(expecting(isOwnError, null));
     if (file !== null) state.set(withFile(state.get(), file));
   }, signal);
 
-  const { rollBack, saveText } = createSaves(state, attempt, signal);
-
-  const write = async (text: string): Promise<void> => {
-    try {
-      const written = await edit(basename(state.get().file?.path ?? "config.toml"), text);
-      const step = withWritten(state.get(), written);
-      state.set(step.state);
-      if (step.action !== null) perform(step.action);
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!(error instanceof MountaineerError)) throw error;
-      state.set(withFailure(state.get(), errorLine(error)));
-      // It may be another one by now.
-      read();
-    }
-  };
-
-  const perform = (action: ConfigAction): void => {
-    switch (action.kind) {
-      case "read":
+  const openEditor = (text: string): Promise<void> =>
+    attempt(
+      async () => {
+        const written = await edit(basename(state.get().file?.path ?? "config.toml"), text);
+        take(withWritten(state.get(), written));
+      },
+      (error) => {
+        state.set(withFailure(state.get(), errorLine(error)));
+        // The file may have changed while the editor was open.
         read();
-        break;
-      case "edit":
-        void write(action.text);
-        break;
-      case "check":
-        void attempt(async (client) => {
-          const found = await checkOf(client, action.text, signal);
-          return (now) => withCheck(now, found);
-        });
-        break;
-      case "save":
-        saving = saveText(action);
-        break;
-      case "history":
-        void attempt(async (client) => {
-          const { entries } = await client.ask("history", null, signal);
-          const file = await fileOf(client, signal);
-          return (now) => withHistory(withFile(now, file), entries);
-        });
-        break;
-      case "version":
-        void attempt(async (client) => {
-          const text = await client.ask("historyText", { n: action.entry.n }, signal);
-          return (now) => withVersion(now, action.entry, text);
-        });
-        break;
-      case "rollback": {
-        const { entry, sha256 } = action;
-        prompt.ask(`Roll back to version ${entry.n} (${entry.summary})?`, () => {
-          saving = rollBack(entry, sha256);
-        });
-        break;
-      }
-      case "drop":
-        prompt.ask("Drop what you wrote and show the file again?", () =>
-          state.set(withoutChanges(state.get())),
-        );
-    }
-  };
-  const saved = async (): Promise<string | null> => {
-    const { busy } = state.get();
-    return busy === "save" || busy === "rollback" ? saving : null;
-  };
-  return { read, perform, saved };
-}
-
-/** Each resolves with what kept it from being done, or null. */
-function createSaves(
-  state: ReturnType<typeof createStore<ConfigState>>,
-  attempt: Attempt,
-  signal: AbortSignal,
-) {
+      },
+      signal,
+    );
   const rollBack = async (entry: HistoryEntry, sha256: string): Promise<string | null> => {
     let refusal: string | null = null;
     state.set({ ...state.get(), busy: "rollback" });
-    const failure = await attempt(async (client) => {
+    const failure = await change(async () => {
       const request = { n: entry.n, sha256: entry.sha256, expected_sha256: sha256 };
-      const report = await client.ask("rollback", request, signal);
+      const report = await link.ask("rollback", request, signal);
       refusal = mistakesText(report.errors);
-      const file = await fileOf(client, signal);
+      const file = await readFile();
       return (now) => withFile(withRollback(now, entry, report), file);
     });
     return failure ?? refusal;
   };
-  const saveText = async (action: Extract<ConfigAction, { kind: "save" }>): Promise<string | null> => {
+  const save = async ({ text, sha256 }: ActionOf<"save">): Promise<string | null> => {
     let refusal: string | null = null;
-    const failure = await attempt(async (client) => {
-      const answer = await save(client, action, signal);
-      refusal = answer.refusal;
-      return answer.next;
+    const failure = await change(async () => {
+      try {
+        const request = { text, expected_sha256: sha256, source: "tui" } as const;
+        const report = await link.ask("editText", request, signal);
+        refusal = mistakesText(report.errors);
+        return (now) => withSaved(now, text, report);
+      } catch (error) {
+        if (!(error instanceof MountaineerError) || error.code !== "config_changed") throw error;
+        refusal = "somebody else changed the file";
+        const fresh = await readFile();
+        return (now) => withConflict(now, fresh);
+      }
     });
     return failure ?? refusal;
   };
-  return { rollBack, saveText };
+  const perform: { readonly [Kind in ConfigAction["kind"]]: (action: ActionOf<Kind>) => void } = {
+    read,
+    edit: ({ text }) => void openEditor(text),
+    check: ({ text }) =>
+      void change(async () => {
+        // A previous daemon has no such operation; it checks when it saves.
+        const found = await link.ask("checkConfig", { text }, signal).catch(expecting("protocol", null));
+        return (now) => withCheck(now, found);
+      }),
+    save(action) {
+      saving = save(action);
+    },
+    history: () =>
+      void change(async () => {
+        const { entries } = await link.ask("history", null, signal);
+        const file = await readFile();
+        return (now) => withHistory(withFile(now, file), entries);
+      }),
+    version: ({ entry }) =>
+      void change(async () => {
+        const text = await link.ask("historyText", { n: entry.n }, signal);
+        return (now) => withVersion(now, entry, text);
+      }),
+    rollback: ({ entry, sha256 }) =>
+      prompt.ask(`Roll back to version ${entry.n} (${entry.summary})?`, () => {
+        saving = rollBack(entry, sha256);
+      }),
+    drop: () =>
+      prompt.ask("Drop what you wrote and show the file again?", () =>
+        state.set(withoutChanges(state.get())),
+      ),
+  };
+  const take = (step: ReturnType<typeof pressConfigKey>): void => {
+    state.set(step.state);
+    // TypeScript does not see that the kind picks the function of the same action.
+    if (step.action !== null) (perform[step.action.kind] as (action: ConfigAction) => void)(step.action);
+  };
+  return {
+    read,
+    /** Sets the step's state and performs its action. */
+    take,
+    async saved(): Promise<string | null> {
+      const { busy } = state.get();
+      return busy === "save" || busy === "rollback" ? saving : null;
+    },
+  };
 }
 
-async function fileOf(client: DaemonClient, signal: AbortSignal): Promise<ConfigFile> {
-  const { path, sha256, text } = await client.ask("config", null, signal);
-  return { path, sha256, text };
-}
-
-/** null: a daemon of an older version, which checks when it saves. */
-async function checkOf(
-  client: DaemonClient,
-  text: string,
-  signal: AbortSignal,
-): Promise<ConfigCheckReport | null> {
-  return client.ask("checkConfig", { text }, signal).catch(expecting("protocol", null));
-}
-
-/** A file that was changed underneath is read again, and shown beside what was typed. */
-async function save(
-  client: DaemonClient,
-  { text, sha256 }: Extract<ConfigAction, { kind: "save" }>,
-  signal: AbortSignal,
-): Promise<{ refusal: string | null; next: (now: ConfigState) => ConfigState }> {
-  try {
-    const report = await client.ask("editText", { text, expected_sha256: sha256, source: "tui" }, signal);
-    return { refusal: mistakesText(report.errors), next: (now) => withSaved(now, text, report) };
-  } catch (error) {
-    if (!(error instanceof MountaineerError) || error.code !== "config_changed") throw error;
-    const fresh = await fileOf(client, signal);
-    return { refusal: "somebody else changed the file", next: (now) => withConflict(now, fresh) };
-  }
-}
+type ActionOf<Kind extends ConfigAction["kind"]> = Extract<ConfigAction, { kind: Kind }>;

@@ -1,4 +1,4 @@
-// The Config screen's state and its reaction to keys. Pure: reading, checking, saving and asking are returned as actions.
+// The Config screen's state and its reaction to keys. Pure: requests and questions are returned as actions.
 import type {
   ConfigCheckReport,
   ConfigMistakeWire,
@@ -10,8 +10,9 @@ import type {
 import { editOutcome, mistakeText } from "../../api/words/outcome-words.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
-import { isNamed, type Key } from "../terminal/key.ts";
+import { isNamed, type Key, rowsMoved } from "../terminal/key.ts";
 import type { Note } from "../terminal/prompt.ts";
+import { next, type Step, unused } from "../terminal/step.ts";
 import {
   createScroller,
   pressScrollKey,
@@ -30,16 +31,17 @@ export interface ConfigFile {
 }
 
 export type ConfigPage =
-  /** What was written and is not saved, else the file. */
-  | { readonly kind: "text"; readonly text: Scroller }
-  /** What is wrong with what was written. */
-  | { readonly kind: "mistakes"; readonly text: Scroller }
-  /** What a save would change, before it. */
-  | { readonly kind: "review"; readonly text: Scroller }
-  /** What somebody else has changed in the file. */
-  | { readonly kind: "conflict"; readonly text: Scroller }
-  /** null: not read yet. */
+  | {
+      /**
+       * "text": the unsaved text, else the file. "mistakes": those of the unsaved text. "review": the changes that a save
+       * would make. "conflict": the changes that somebody else has made in the file.
+       */
+      readonly kind: "text" | "mistakes" | "review" | "conflict";
+      readonly text: Scroller;
+    }
+  /** `entries`: null until they are read. */
   | { readonly kind: "history"; readonly entries: readonly HistoryEntry[] | null; readonly at: number }
+  /** The changes from a version to the file as it is. */
   | {
       readonly kind: "version";
       readonly entries: readonly HistoryEntry[];
@@ -47,18 +49,18 @@ export type ConfigPage =
       readonly text: Scroller;
     };
 
-/** What the daemon, or the person's editor, is asked for; keys wait for its answer. */
-export type ConfigErrand = "read" | "edit" | "check" | "save" | "history" | "version" | "rollback";
+/** A request to the daemon or to the user's editor; keys wait for its answer. */
+export type ConfigRequest = "read" | "edit" | "check" | "save" | "history" | "version" | "rollback";
 
 export interface ConfigState {
-  /** What the text below came from; null: not read yet. */
+  /** The file that the text is based on; null until it is read. */
   readonly file: ConfigFile | null;
-  /** Another content that the file has by now, while the text is not saved. */
+  /** The file's newer content, while the text is not saved; null: `file` is current. */
   readonly fresh: ConfigFile | null;
-  /** What the person wrote and has not saved; null: nothing. */
+  /** The user's unsaved text; null: none. */
   readonly written: string | null;
   readonly page: ConfigPage;
-  readonly busy: ConfigErrand | null;
+  readonly busy: ConfigRequest | null;
   readonly note: Note | null;
   readonly size: TextSize;
 }
@@ -70,17 +72,12 @@ export type ConfigAction =
   | { readonly kind: "save"; readonly text: string; readonly sha256: string }
   | { readonly kind: "history" }
   | { readonly kind: "version"; readonly entry: HistoryEntry }
-  /** To be asked about first. */
+  /** Needs a question first. */
   | { readonly kind: "rollback"; readonly entry: HistoryEntry; readonly sha256: string }
-  /** To be asked about first: drops what was written. */
+  /** Drops the unsaved text; needs a question first. */
   | { readonly kind: "drop" };
 
-interface ConfigStep {
-  readonly state: ConfigState;
-  readonly action: ConfigAction | null;
-  /** False: the key means nothing here. */
-  readonly used: boolean;
-}
+type ConfigStep = Step<ConfigState, ConfigAction>;
 
 export const EMPTY_CONFIG: ConfigState = {
   file: null,
@@ -92,19 +89,17 @@ export const EMPTY_CONFIG: ConfigState = {
   size: { width: 80, height: 20 },
 };
 
-/** The line above every page, and those below it. */
+/** Lines above and below every page. */
 export const HEAD = 1;
 export const FOOT = 2;
 
-/** The file as it is read now. What is written and not saved stays, and so does what an editor has begun with. */
+/** The file was read. Unsaved text stays, and so does the text that is open in an editor. */
 export function withFile(state: ConfigState, file: ConfigFile): ConfigState {
   const idle = state.busy === "read" ? { ...state, busy: null } : state;
   if (state.file?.sha256 === file.sha256) return { ...idle, fresh: null };
   if (state.file === null || (state.written === null && state.busy !== "edit")) {
-    const next: ConfigState = { ...idle, file, fresh: null };
-    if (next.page.kind !== "text") return next;
-    const text = withText(next.page.text, numbered(file.text));
-    return { ...next, page: { kind: "text", text } };
+    const fresh = { ...idle, file, fresh: null };
+    return fresh.page.kind === "text" ? onText(fresh) : fresh;
   }
   return {
     ...idle,
@@ -116,20 +111,16 @@ export function withFile(state: ConfigState, file: ConfigFile): ConfigState {
   };
 }
 
-/** What the editor was left with: to be checked, or shown beside what somebody else wrote meanwhile. */
+/** The editor has ended: its text is checked next, or compared with a change that somebody else has made meanwhile. */
 export function withWritten(state: ConfigState, text: string): ConfigStep {
   const { file, fresh } = state;
-  if (text === file?.text) {
-    const note: Note = { tone: "good", text: "nothing was changed" };
-    return used({
-      ...onText({ ...state, busy: null, written: null, file: fresh ?? file, fresh: null }),
-      note,
-    });
-  }
-  return saveStep(onText({ ...state, busy: null, written: text }));
+  const idle = { ...state, busy: null };
+  if (text !== file?.text) return saveStep(onText({ ...idle, written: text }));
+  const note: Note = { tone: "good", text: "nothing was changed" };
+  return next({ ...onText({ ...idle, written: null, file: fresh ?? file, fresh: null }), note });
 }
 
-/** The check's answer: mistakes at their places, else what a save would change. null: this daemon checks at the save. */
+/** The check's answer: mistakes with their places, else the changes of a save. null: a daemon that checks when it saves. */
 export function withCheck(state: ConfigState, check: ConfigCheckReport | null): ConfigState {
   const { file, written, size } = state;
   const idle: ConfigState = { ...state, busy: null };
@@ -170,7 +161,6 @@ function namesOf({ added, removed, changed }: NameChanges, noun: string): readon
   ];
 }
 
-/** Nothing is saved. */
 function withMistakes(state: ConfigState, mistakes: readonly ConfigMistakeWire[]): ConfigState {
   const text = mistakes
     .map((mistake) => `${mistake.line}:${mistake.column}: ${mistakeText(mistake)}`)
@@ -186,7 +176,7 @@ function bullet(text: string): string {
   return `  ${text}`;
 }
 
-/** What became of a save of `text`. */
+/** The answer to a save of `text`. */
 export function withSaved(state: ConfigState, text: string, report: EditReport): ConfigState {
   const idle: ConfigState = { ...state, busy: null };
   if (report.errors.length > 0) return withMistakes(idle, report.errors);
@@ -195,7 +185,7 @@ export function withSaved(state: ConfigState, text: string, report: EditReport):
   return onText({ ...idle, file, fresh, written: null, note: editOutcome(report) });
 }
 
-/** A save was refused because the file is another one by now: what changed there is shown, what was written is kept. */
+/** Nothing was saved because somebody else has changed the file: shows that change and keeps the unsaved text. */
 export function withConflict(state: ConfigState, fresh: ConfigFile): ConfigState {
   const before = state.file?.text ?? "";
   const diff = diffText(before, fresh.text, { before: "the file you read", after: "the file now" });
@@ -212,7 +202,7 @@ export function withConflict(state: ConfigState, fresh: ConfigFile): ConfigState
   };
 }
 
-/** An errand failed; what is written stays. */
+/** A request failed; the unsaved text stays. */
 export function withFailure(state: ConfigState, reason: string): ConfigState {
   return { ...state, busy: null, note: { tone: "bad", text: reason } };
 }
@@ -222,7 +212,7 @@ export function withHistory(state: ConfigState, entries: readonly HistoryEntry[]
   return { ...state, busy: null, page: { kind: "history", entries, at } };
 }
 
-/** The difference from a version to the file as it is. */
+/** The text of a version was read. */
 export function withVersion(state: ConfigState, entry: HistoryEntry, text: string): ConfigState {
   const { page, file, size } = state;
   if (page.kind !== "history" || page.entries === null) return { ...state, busy: null };
@@ -231,7 +221,7 @@ export function withVersion(state: ConfigState, entry: HistoryEntry, text: strin
   return { ...state, busy: null, page: { kind: "version", entries: page.entries, at: page.at, text: shown } };
 }
 
-/** What became of a rollback; the file is to be read again. */
+/** The answer to a rollback; the caller reads the file again. */
 export function withRollback(state: ConfigState, entry: HistoryEntry, report: EditReport): ConfigState {
   const idle: ConfigState = { ...state, busy: null };
   const { text, tone } = editOutcome(report);
@@ -239,7 +229,7 @@ export function withRollback(state: ConfigState, entry: HistoryEntry, report: Ed
   return onText({ ...idle, note });
 }
 
-/** What was written is dropped: the text is the file's again. */
+/** Drops the unsaved text. */
 export function withoutChanges(state: ConfigState): ConfigState {
   return onText({ ...state, file: state.fresh ?? state.file, fresh: null, written: null, note: null });
 }
@@ -256,34 +246,22 @@ function pageSize({ width, height }: TextSize): TextSize {
 }
 
 export function pressConfigKey(state: ConfigState, key: Key): ConfigStep {
-  const { page } = state;
-  if (state.file === null)
-    return isNamed(key, "enter") ? { state, action: { kind: "read" }, used: true } : unused(state);
-  switch (page.kind) {
-    case "text":
-      return inText(state, page, key);
-    case "mistakes":
-      return inMistakes(state, page, key);
-    case "review":
-      return inReview(state, page, key);
-    case "conflict":
-      return inConflict(state, page, key);
-    case "history":
-      return inHistory(state, page, key);
-    case "version":
-      return inVersion(state, page, key);
+  const { page, file } = state;
+  if (file === null) return isNamed(key, "enter") ? next(state, { kind: "read" }) : unused(state);
+  if (page.kind === "history" || page.kind === "version") return inHistory(state, file, page, key);
+  if (isNamed(key, "enter")) return page.kind === "review" ? confirmSave(state, file) : editStep(state);
+  if (isNamed(key, "save")) return page.kind === "review" ? confirmSave(state, file) : saveStep(state);
+  if (isNamed(key, "escape") && page.kind !== "text") return next(onText(state));
+  if (isNamed(key, "escape")) {
+    if (state.written !== null) return next(state, { kind: "drop" });
+    return state.note === null ? unused(state) : next({ ...state, note: null });
   }
+  if (page.kind === "text" && key.kind === "character" && key.text === "h")
+    return request(state, { kind: "history" }, { kind: "history", entries: null, at: 0 });
+  return scrolled(state, page, key);
 }
 
-function used(state: ConfigState): ConfigStep {
-  return { state, action: null, used: true };
-}
-
-function unused(state: ConfigState): ConfigStep {
-  return { state, action: null, used: false };
-}
-
-/** What was written, else the file; at the same place where that is in sight already. */
+/** The unsaved text, else the file; scrolled to the same place if it is shown already. */
 function onText(state: ConfigState): ConfigState {
   const { page, written, file, size } = state;
   const text = numbered(written ?? file?.text ?? "");
@@ -302,106 +280,56 @@ function numbered(text: string): string {
   return lines.map((line, index) => `${String(index + 1).padStart(width)} ${line}`).join("\n");
 }
 
-function inText(state: ConfigState, page: Extract<ConfigPage, { kind: "text" }>, key: Key): ConfigStep {
-  if (key.kind === "character" && key.text === "h")
-    return asked(state, { kind: "history" }, { kind: "history", entries: null, at: 0 });
-  if (isNamed(key, "enter")) return editStep(state);
-  if (isNamed(key, "save")) return saveStep(state);
-  if (isNamed(key, "escape")) {
-    if (state.written !== null) return { state, action: { kind: "drop" }, used: true };
-    return state.note === null ? unused(state) : used({ ...state, note: null });
-  }
-  return scrolled(state, page, key);
-}
-
-function inMistakes(
+function request(
   state: ConfigState,
-  page: Extract<ConfigPage, { kind: "mistakes" }>,
-  key: Key,
+  action: ConfigAction & { kind: ConfigRequest },
+  page = state.page,
 ): ConfigStep {
-  if (isNamed(key, "enter")) return editStep(state);
-  return isNamed(key, "escape") ? used(onText(state)) : scrolled(state, page, key);
+  return next({ ...state, busy: action.kind, note: null, page }, action);
 }
 
 function editStep(state: ConfigState): ConfigStep {
-  return asked(state, { kind: "edit", text: state.written ?? state.file?.text ?? "" });
-}
-
-function asked(
-  state: ConfigState,
-  action: ConfigAction & { kind: ConfigErrand },
-  page?: ConfigPage,
-): ConfigStep {
-  return { state: { ...state, busy: action.kind, note: null, page: page ?? state.page }, action, used: true };
+  return request(state, { kind: "edit", text: state.written ?? state.file?.text ?? "" });
 }
 
 function saveStep(state: ConfigState): ConfigStep {
   const { written, fresh } = state;
-  if (written === null) return used({ ...state, note: { tone: "good", text: "nothing to save" } });
-  if (fresh !== null) return used(withConflict(state, fresh));
-  return asked(state, { kind: "check", text: written });
+  if (written === null) return next({ ...state, note: { tone: "good", text: "nothing to save" } });
+  if (fresh !== null) return next(withConflict(state, fresh));
+  return request(state, { kind: "check", text: written });
 }
 
-function inReview(state: ConfigState, page: Extract<ConfigPage, { kind: "review" }>, key: Key): ConfigStep {
-  if (isNamed(key, "escape")) return used(onText(state));
-  if (isNamed(key, "enter") || isNamed(key, "save")) {
-    const { file, written } = state;
-    if (file === null || written === null) return used(state);
-    return asked(state, { kind: "save", text: written, sha256: file.sha256 });
-  }
-  return scrolled(state, page, key);
+/** Saves the reviewed text. */
+function confirmSave(state: ConfigState, { sha256 }: ConfigFile): ConfigStep {
+  const { written } = state;
+  return written === null ? next(state) : request(state, { kind: "save", text: written, sha256 });
 }
 
 function scrolled(state: ConfigState, page: Extract<ConfigPage, { text: Scroller }>, key: Key): ConfigStep {
   const text = pressScrollKey(page.text, key);
-  return text === null ? unused(state) : used({ ...state, page: { ...page, text } });
+  return text === null ? unused(state) : next({ ...state, page: { ...page, text } });
 }
 
-function inConflict(
+function inHistory(
   state: ConfigState,
-  page: Extract<ConfigPage, { kind: "conflict" }>,
+  { sha256 }: ConfigFile,
+  page: Extract<ConfigPage, { kind: "history" | "version" }>,
   key: Key,
 ): ConfigStep {
-  if (isNamed(key, "escape")) return used(onText(state));
-  if (isNamed(key, "enter")) return editStep(state);
-  if (isNamed(key, "save")) return saveStep(state);
-  return scrolled(state, page, key);
-}
-
-function inHistory(state: ConfigState, page: Extract<ConfigPage, { kind: "history" }>, key: Key): ConfigStep {
-  if (isNamed(key, "escape") || isNamed(key, "left")) return used(onText(state));
-  const entries = page.entries ?? [];
-  const entry = entries[page.at];
-  if (key.kind === "character")
-    return key.text === "r" && entry !== undefined ? rollbackStep(state, entry) : unused(state);
-  const room = pageSize(state.size).height;
-  const by = { up: -1, down: 1, pageup: -room, pagedown: room, home: -entries.length, end: entries.length };
-  const moved = Object.entries(by).find(([name]) => name === key.name)?.[1];
-  if (moved !== undefined) {
-    const at = Math.max(0, Math.min(entries.length - 1, page.at + moved));
-    return used({ ...state, page: { ...page, at } });
-  }
-  if (key.name === "enter" && entry !== undefined) return asked(state, { kind: "version", entry });
-  return unused(state);
-}
-
-function rollbackStep(state: ConfigState, entry: HistoryEntry): ConfigStep {
-  const { file } = state;
-  if (file === null) return unused(state);
-  if (state.written !== null)
-    return used({ ...state, note: { tone: "warning", text: "save or drop what you wrote first" } });
-  return {
-    state: { ...state, note: null },
-    action: { kind: "rollback", entry, sha256: file.sha256 },
-    used: true,
-  };
-}
-
-function inVersion(state: ConfigState, page: Extract<ConfigPage, { kind: "version" }>, key: Key): ConfigStep {
   const { entries, at } = page;
+  const entry = entries?.[at];
   if (isNamed(key, "escape") || isNamed(key, "left"))
-    return used({ ...state, page: { kind: "history", entries, at } });
-  const entry = entries[at];
-  if (key.kind === "character" && key.text === "r" && entry !== undefined) return rollbackStep(state, entry);
-  return scrolled(state, page, key);
+    return next(
+      page.kind === "history" ? onText(state) : { ...state, page: { kind: "history", entries, at } },
+    );
+  if (key.kind === "character" && key.text === "r" && entry !== undefined) {
+    if (state.written === null) return next({ ...state, note: null }, { kind: "rollback", entry, sha256 });
+    return next({ ...state, note: { tone: "warning", text: "save or drop what you wrote first" } });
+  }
+  if (page.kind === "version") return scrolled(state, page, key);
+  if (isNamed(key, "enter") && entry !== undefined) return request(state, { kind: "version", entry });
+  const by = rowsMoved(key, pageSize(state.size).height);
+  if (by === 0 || entries === null) return unused(state);
+  const moved = Math.max(0, Math.min(entries.length - 1, at + by));
+  return next({ ...state, page: { ...page, at: moved } });
 }

@@ -1,4 +1,4 @@
-// What a person does to shares, backends and the daemon from here: asked about where it takes something away, run, and noted.
+// The actions on shares, backends and the daemon: asks before harmful ones, runs them, and shows their results.
 import { type Action, actionsFor, actionWith, busyQuestion, type Question } from "../../api/words/actions.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
 import type { Prompt } from "../terminal/prompt.ts";
@@ -8,13 +8,13 @@ export type Actions = ReturnType<typeof createActions>;
 const NOTHING = { shares: [], backends: [] };
 
 export function createActions(link: DaemonLink, prompt: Prompt, signal: AbortSignal) {
-  /** What open files kept from being done. */
+  /** The last action that open files have prevented. */
   let held: { readonly action: Action; readonly question: Question } | null = null;
   const all = (): readonly Action[] => actionsFor(link.status.get() ?? NOTHING);
   const ask = ({ title, text }: Question, run: () => void): void => prompt.ask(`${title} ${text}`, run);
   const run = (action: Action, force: boolean): void =>
     prompt.run(action.name, async () => {
-      const outcome = await action.perform((await link.daemon()).ask, signal, force);
+      const outcome = await action.perform(link.ask, signal, force);
       const { tone, text, hint } = outcome;
       const note = { tone, text: hint === null ? text : `${text}; ${hint}` };
       const question = force ? null : busyQuestion(action, outcome);
@@ -29,13 +29,13 @@ export function createActions(link: DaemonLink, prompt: Prompt, signal: AbortSig
   return {
     all,
     start,
-    /** False: there is no such action. */
+    /** False if no such action is possible now. */
     startWith(...id: readonly string[]): boolean {
       const action = actionWith(all(), ...id);
       if (action !== null) start(action);
       return action !== null;
     },
-    /** Asks whether to do anyway what open files kept from being done; false: nothing was. */
+    /** Asks whether to force the action that open files have prevented; false if there is none. */
     force(): boolean {
       if (held === null) return false;
       const { action, question } = held;

@@ -4,32 +4,27 @@ import { backendFacts, backendWords, callFacts, togetherText } from "../../api/w
 import { routeWords, shareWords } from "../../api/words/share-words.ts";
 import { SEVERITY_TONES, type StateWords, type Words, wholeText } from "../../api/words/words.ts";
 import { counted, padded } from "../../runtime/text/plain-text.ts";
-import type { KeptEvent } from "../events/event-ring.ts";
-import { eventLine } from "../events/event-ring.ts";
+import { eventLine, type KeptEvent } from "../events/event-ring.ts";
 import {
   cutLine,
-  cutText,
+  hangingLines,
   type Line,
   lineColumns,
-  paragraph,
   type Span,
   span,
   type Tone,
 } from "../terminal/line.ts";
-import { fieldLines } from "../terminal/list-state.ts";
+import { fieldLines, nameSpan } from "../terminal/list-state.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
-import type { View } from "../terminal/terminal-style.ts";
-import { toneMark } from "../terminal/terminal-style.ts";
+import { toneMark, type View } from "../terminal/terminal-style.ts";
 import { type ChoiceRow, type DashboardRow, isChoice } from "./dashboard-rows.ts";
 
-/** From this height on events are always shown; below it, where the rows leave room. */
+/** From this height on, at least LEAST_EVENTS lines are for events; below it, only lines without rows. */
 const ROOMY_HEIGHT = 18;
 const LEAST_EVENTS = 4;
 const HOLDERS_SHOWN = 3;
-/** Of a title, and of a hint. */
-const CONDITION_LINES = 20;
 
-/** `events` newest first; only as many are read as are shown. */
+/** `events`: newest first; only those that are shown are read. */
 export function dashboardLines(
   rows: readonly DashboardRow[],
   chosen: ChoiceRow | null,
@@ -52,7 +47,7 @@ export function dashboardLines(
   return [...shown, ...eventsPart(events, size, eventRoom)];
 }
 
-/** The first line shown, such that the chosen ones are, and what is above them where there is room. */
+/** Index of the first visible line, so that the lines `first` to `last` are visible with as many above them as fit. */
 function windowAround(count: number, height: number, first: number, last: number): number {
   if (first < 0 || last < height - 1) return 0;
   return Math.min(Math.max(0, count - height), Math.max(0, Math.min(first, last - height + 2)));
@@ -91,19 +86,7 @@ function rowLines(row: DashboardRow, isChosen: boolean, size: ScreenSize): reado
   }
 }
 
-function nameWidth(width: number): number {
-  return width >= 100 ? 24 : 14;
-}
-
-function nameSpan(name: string, isChosen: boolean, { width, symbols }: View): Span {
-  const room = nameWidth(width);
-  return span(
-    padded(cutText(span(name).text, room, symbols.ellipsis), room + 1),
-    isChosen ? "strong" : "plain",
-  );
-}
-
-/** Most states have room in it. */
+/** Wide enough for most states. */
 const STATE_WIDTH = 26;
 
 function stateSpans(
@@ -136,7 +119,7 @@ function shareSpans(share: ShareStatus, isChosen: boolean, view: View): readonly
   return stateSpans(share.name, shareWords(share), facts.join(", "), isChosen, view);
 }
 
-/** Thunderbolt is back: how to go to it, and who keeps files open. */
+/** Thunderbolt is back: the keys that switch to it, and the programs that keep files open. */
 function readyLines(text: string, { conditions }: ShareStatus, { symbols }: View): readonly Line[] {
   const holders = conditions.flatMap(({ holders: own = [] }) => own);
   const shown = holders.slice(0, HOLDERS_SHOWN);
@@ -169,12 +152,13 @@ function clientSpans([name = "", ...words]: readonly string[], isChosen: boolean
   ];
 }
 
-/** In whole: what mends it is never cut off. */
+/** The whole text: the hint is never cut off. */
 function conditionLines(
   { subject, condition: { severity, title, hint } }: Extract<DashboardRow, { kind: "condition" }>,
   lead: Span,
-  { width, symbols }: View,
+  view: View,
 ): readonly Line[] {
+  const { width, symbols } = view;
   const tone = severity === "info" ? "faint" : SEVERITY_TONES[severity];
   const mark = severity === "info" ? symbols.on : toneMark(SEVERITY_TONES[severity], symbols);
   const text = wholeText({ about: subject, text: title });
@@ -185,11 +169,7 @@ function conditionLines(
     span(hint === null ? "" : `  ${hint}`, "faint"),
   ];
   if (lineColumns(whole) <= width) return [whole];
-  const part = (words: string, own: Tone): readonly Line[] =>
-    paragraph(words, width - 4, CONDITION_LINES, symbols.ellipsis).map((line) => [
-      span("    "),
-      span(line, own),
-    ]);
+  const part = (words: string, own: Tone): readonly Line[] => hangingLines(span("    "), words, own, view);
   const [first = [], ...others] = part(text, tone);
   return [
     [lead, span(`${mark} `, tone), ...first.slice(1)],
@@ -198,7 +178,7 @@ function conditionLines(
   ];
 }
 
-/** All that is known of a row, in fields. */
+/** Everything known about a row, in fields. */
 export function detailLines(row: ChoiceRow, size: ScreenSize): readonly Line[] {
   const about = (title: string, record: object): readonly Line[] => [
     [span(title, "strong")],

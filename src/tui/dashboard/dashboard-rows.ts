@@ -1,4 +1,4 @@
-// The rows of the dashboard: what there is to see of a status, in order, and which rows can be chosen. Pure.
+// The rows of the dashboard, in order, and which of them can be chosen. Pure.
 import type { ApprovalsReport } from "../../api/approval-contract.ts";
 import type {
   BackendStatus,
@@ -18,13 +18,13 @@ export type OwnerRow =
 export type DashboardRow =
   | OwnerRow
   | { readonly kind: "head"; readonly text: string }
-  /** Thunderbolt is back, and the share is not there yet. */
+  /** Thunderbolt is back, and the share does not use it yet. */
   | { readonly kind: "ready"; readonly text: string; readonly share: ShareStatus }
   | {
       readonly kind: "client";
       readonly id: string;
       readonly client: ClientStatus;
-      /** As `clientWords` has it. */
+      /** The result of `clientWords`. */
       readonly words: readonly string[];
     }
   | { readonly kind: "waiting"; readonly id: string; readonly summary: string }
@@ -33,7 +33,7 @@ export type DashboardRow =
       readonly id: string;
       readonly subject: string | null;
       readonly condition: Condition;
-      /** Whose it is, for keys; null: the daemon's or the gateway's. */
+      /** The row whose keys apply; null: a condition of the daemon or of the gateway. */
       readonly owner: OwnerRow | null;
     };
 
@@ -44,7 +44,7 @@ export function isChoice(row: DashboardRow): row is ChoiceRow {
   return "id" in row;
 }
 
-/** What a dashboard is about: everything, or one half. */
+/** The content of a dashboard: everything, or one half. */
 export type DashboardView = "Home" | "Shares" | "Servers";
 
 export interface DashboardFacts {
@@ -54,7 +54,7 @@ export interface DashboardFacts {
   readonly nowMs?: number;
 }
 
-/** Trouble first, the gravest at the top; what only is to be known, last. */
+/** Errors and warnings first, mere information last. */
 export function dashboardRows(
   { status, approvals, clients = [], nowMs = 0 }: DashboardFacts,
   view: DashboardView = "Home",
@@ -105,7 +105,7 @@ function conditionRows(subject: string | null, owner: OwnerRow | null, condition
   });
 }
 
-/** Nothing where there are none. */
+/** A head and its rows; nothing without rows. */
 function headed<T>(
   what: string,
   all: readonly T[],
@@ -118,7 +118,7 @@ function head(what: string, count: number, more: string | null): DashboardRow {
   return { kind: "head", text: `${what} (${count})${more === null ? "" : `  ${more}`}` };
 }
 
-/** The chosen row; where that is gone, the first share or backend, else the first that can be chosen. null: none can. */
+/** The chosen row; if it is gone, the first share or backend, else the first row that can be chosen. null: none. */
 export function chosenRow(rows: readonly DashboardRow[], chosen: string | null): ChoiceRow | null {
   const choices = rows.filter(isChoice);
   return choices.find(({ id }) => id === chosen) ?? choices.find(isOwner) ?? choices[0] ?? null;

@@ -1,13 +1,13 @@
-// The dashboard: shares, backends, what waits, conditions and the last events, with keys that act on the chosen row.
+// The dashboard: shares, backends, clients, conditions and the newest events, with keys that act on the chosen row.
 
 import type { ClientStatus } from "../../api/contract.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ApproveSession } from "../approve/approve-session.ts";
 import type { EventRing } from "../events/event-ring.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
-import { absenceLine } from "../terminal/connection.ts";
-import { isNamed, type Key } from "../terminal/key.ts";
+import { attempt, repeat } from "../terminal/attempt.ts";
+import { absenceLines } from "../terminal/connection.ts";
+import { isNamed, type Key, rowsMoved } from "../terminal/key.ts";
 import { type Line, span } from "../terminal/line.ts";
 import { detailsPart } from "../terminal/list-state.ts";
 import type { Command, KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
@@ -23,9 +23,8 @@ import {
   movedChoice,
 } from "./dashboard-rows.ts";
 
-/** Calls in flight and the like are told by no event: read so often while somebody looks. */
+/** No event announces clients and calls in flight: time between two reads while the screen is shown, ms. */
 const FIGURES_MS = 5_000;
-const PAGE = 10;
 
 const KEYS: readonly KeyHelp[] = [
   { keys: "up, down", does: "choose a share, a server, a client, or what is wrong" },
@@ -49,13 +48,13 @@ interface DashboardOptions {
   readonly ring: EventRing;
   readonly actions: Actions;
   readonly clock: Clock;
-  /** Brings up a backend's logs. */
+  /** Shows the Logs screen with a backend's lines. */
   readonly showLogs: (backend: string) => void;
-  /** Brings up what waits for approval. */
+  /** Shows the Approve screen. */
   readonly showApprovals: () => void;
 }
 
-/** Of a view that has nothing to list. */
+/** Text of a view without rows. */
 const EMPTY: Readonly<Record<DashboardView, string>> = {
   Home: "nothing yet: mountaineer init asks what you have",
   Shares: "no share yet: mountaineer shares add",
@@ -88,8 +87,19 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
     keys: KEYS,
     changes: eitherOf(link.status, approving.state, ring.count, chosen, clients, detailsTop),
     open(signal) {
-      void refreshFigures(link, clock, signal);
-      void followClients(link, clock, clients.set, signal);
+      const readClients = (): Promise<void> =>
+        attempt(
+          async () => clients.set((await link.ask("clients", null, signal)).clients),
+          ({ code }) => {
+            if (code === "gateway_off") clients.set([]);
+          },
+          signal,
+        );
+      const look = async (): Promise<void> => {
+        if ((link.status.get()?.backends ?? []).length > 0) link.refresh();
+        await readClients();
+      };
+      void repeat(look, FIGURES_MS, clock, signal);
     },
     draw(size) {
       const now = rows();
@@ -100,7 +110,7 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
     },
     hints: () => (detailsTop.get() === null ? hintsOf(choice()) : ["arrows scroll", "Esc back"]),
     onKey(key) {
-      const by = stepOf(key);
+      const by = rowsMoved(key) || (isNamed(key, "tab") ? 1 : isNamed(key, "backtab") ? -1 : 0);
       const top = detailsTop.get();
       if (top !== null) {
         if (by !== 0) detailsTop.set(Math.max(0, top + by));
@@ -120,35 +130,9 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
       }
       return act(options, row, key);
     },
-    // Each once.
+    // The palette has each command once.
     commands: () => (view === "Home" ? actionCommands(actions) : []),
   };
-}
-
-async function refreshFigures(link: DaemonLink, clock: Clock, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await clock.sleep(FIGURES_MS, signal).catch(() => {});
-    if (!signal.aborted && (link.status.get()?.backends ?? []).length > 0) link.refresh();
-  }
-}
-
-/** Who comes and goes is told by no event either. */
-async function followClients(
-  link: DaemonLink,
-  clock: Clock,
-  show: (clients: readonly ClientStatus[]) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      const report = await (await link.daemon()).ask("clients", null, signal);
-      show(report.clients);
-    } catch (error) {
-      if (!(error instanceof MountaineerError)) throw error;
-      if (error.code === "gateway_off") show([]);
-    }
-    await clock.sleep(FIGURES_MS, signal).catch(() => {});
-  }
 }
 
 function drawnLines(
@@ -158,7 +142,7 @@ function drawnLines(
   choice: ChoiceRow | null,
   size: ScreenSize,
 ): readonly Line[] {
-  const absence = absenceLine(link.connection.get(), size);
+  const absence = absenceLines(link.connection.get(), size);
   if (rows.length === 0) {
     const text = link.status.get() === null ? "nothing is known yet" : EMPTY[view];
     const none: Line = [span(`${size.symbols.off} ${text}`, "faint")];
@@ -170,15 +154,7 @@ function drawnLines(
   ];
 }
 
-function stepOf(key: Key): number {
-  if (key.kind === "character") return key.text === "j" ? 1 : key.text === "k" ? -1 : 0;
-  const steps = { down: 1, tab: 1, up: -1, backtab: -1, pagedown: PAGE, pageup: -PAGE } as const;
-  if (key.name === "home") return Number.NEGATIVE_INFINITY;
-  if (key.name === "end") return Number.POSITIVE_INFINITY;
-  return key.name in steps ? steps[key.name as keyof typeof steps] : 0;
-}
-
-/** False: the key means nothing for that row. */
+/** False if the key has no meaning for the row. */
 function act(
   { actions, showLogs, showApprovals }: DashboardOptions,
   chosen: ChoiceRow | null,
@@ -212,14 +188,14 @@ function act(
   return to !== undefined && actions.startWith("route", name, to);
 }
 
-/** A condition's keys are those of what it is about. */
+/** The keys of a condition are those of its share or backend. */
 function actedOn(row: ChoiceRow | null): ChoiceRow | null {
   return row?.kind === "condition" ? row.owner : row;
 }
 
 function hintsOf(chosen: ChoiceRow | null): readonly string[] {
   const row = actedOn(chosen);
-  // What gets out, and what helps, is not what a narrow terminal leaves out.
+  // The last hints are left out on a narrow terminal; help and quit must stay.
   const general = ["? help", "q quit", "Enter more", ": palette"];
   if (row?.kind === "share")
     return ["m mount", "u unmount", "t Thunderbolt", "f fallback", "o auto", ...general];
@@ -230,7 +206,7 @@ function hintsOf(chosen: ChoiceRow | null): readonly string[] {
   return row?.kind === "waiting" ? ["Enter approve", "? help", "q quit", ": palette"] : general;
 }
 
-/** All that can be done now, by its name. */
+/** Everything that can be done now, by name. */
 export function actionCommands(actions: Actions): readonly Command[] {
   return actions.all().map((action) => ({ name: action.name, run: () => actions.start(action) }));
 }

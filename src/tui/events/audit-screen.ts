@@ -1,12 +1,11 @@
-// The Audit screen: who asked for what, and what came of it, newest first, older pages as they are reached.
+// The Audit screen: audit records, newest first; older pages are read when the user reaches them.
 import type { AuditEntry, AuditReport } from "../../api/records-contract.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import { padded } from "../../runtime/text/plain-text.ts";
 import { type Clock, localClock, localDay } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
-import { absenceLine } from "../terminal/connection.ts";
+import { attempt, errorLine, repeat } from "../terminal/attempt.ts";
+import { absenceLines } from "../terminal/connection.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
-import { cutLine, cutText, type Line, span, type Tone } from "../terminal/line.ts";
+import { cell, cutLine, type Line, span, type Tone } from "../terminal/line.ts";
 import {
   chosenId,
   detailsPart,
@@ -15,6 +14,7 @@ import {
   filterLine,
   type ListState,
   pressListKey,
+  rowMark,
   windowStart,
 } from "../terminal/list-state.ts";
 import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
@@ -33,26 +33,20 @@ const KEYS: readonly KeyHelp[] = [
 ];
 
 const PAGE = 100;
-/** More than these nobody scrolls to; a filter finds what is older. */
+/** Records that are kept at most; a filter finds older ones. */
 const MOST_KEPT = 2_000;
-/** Nothing tells of new records: the newest are read so often while somebody looks at the top. */
+/** No event announces new records: time between two reads while the top of the list is shown, ms. */
 const AGAIN_MS = 2_000;
 
-interface AuditFilters {
-  readonly text?: string;
-  readonly backend?: string;
-  readonly principal?: string;
-  readonly outcome?: string;
-  readonly tool?: string;
-}
+type AuditFilters = Readonly<Partial<Record<"text" | "backend" | "principal" | "outcome" | "tool", string>>>;
 
 interface AuditState {
   readonly list: ListState;
   readonly filters: AuditFilters;
-  /** Newest first; null: not read yet. */
+  /** Newest first; null until they are read. */
   readonly records: readonly AuditEntry[] | null;
   readonly isEnabled: boolean;
-  /** Where older ones are; null: there are none. */
+  /** Cursor of the next older page; null: no older records. */
   readonly next: string | null;
   readonly loading: "newest" | "older" | null;
   readonly failure: string | null;
@@ -68,7 +62,7 @@ const EMPTY: AuditState = {
   failure: null,
 };
 
-/** `showEvents` brings up the other screen of what happened. */
+/** `showEvents` shows the Events screen. */
 export function createAuditScreen(
   link: DaemonLink,
   clock: Clock,
@@ -76,8 +70,8 @@ export function createAuditScreen(
   ended: AbortSignal,
 ): Screen {
   const state = createStore<AuditState>(EMPTY);
-  /** Counts what was asked: an answer to an earlier question is dropped. */
-  let question = 0;
+  /** Number of requests so far. Only the answer to the newest one is used. */
+  let requests = 0;
   const put = (part: Partial<AuditState>): true => {
     state.set({ ...state.get(), ...part });
     return true;
@@ -85,18 +79,20 @@ export function createAuditScreen(
   const load = async (before: string | null): Promise<void> => {
     const { filters, loading } = state.get();
     if (before !== null && loading === "older") return;
-    question += 1;
-    const asked = question;
+    requests += 1;
+    const own = requests;
     put({ loading: before === null ? "newest" : "older" });
-    try {
-      const request = { limit: PAGE, ...filters, ...(before === null ? {} : { before }) };
-      const report = await (await link.daemon()).ask("audit", request, ended);
-      if (asked === question) put({ ...withPage(state.get(), report, before), loading: null, failure: null });
-    } catch (error) {
-      if (ended.aborted) return;
-      if (!(error instanceof MountaineerError)) throw error;
-      if (asked === question) put({ loading: null, failure: errorText(error).split("\n", 1)[0] ?? "" });
-    }
+    await attempt(
+      async () => {
+        const request = { limit: PAGE, ...filters, ...(before === null ? {} : { before }) };
+        const report = await link.ask("audit", request, ended);
+        if (own === requests) put({ ...withPage(state.get(), report, before), loading: null, failure: null });
+      },
+      (error) => {
+        if (own === requests) put({ loading: null, failure: errorLine(error) });
+      },
+      ended,
+    );
   };
   const ask = (filters: AuditFilters): true => {
     put({
@@ -116,16 +112,16 @@ export function createAuditScreen(
     about: "who asked for what, and what came of it",
     keys: KEYS,
     changes: state,
-    async open(signal) {
-      while (!signal.aborted) {
+    open(signal) {
+      const look = async (): Promise<void> => {
         const { list, loading } = state.get();
         if (isAtTop(list) && !list.isTyping && loading === null) await load(null);
-        await clock.sleep(AGAIN_MS, signal).catch(() => {});
-      }
+      };
+      void repeat(look, AGAIN_MS, clock, signal);
     },
-    draw: (size) => auditLines(state.get(), absenceLine(link.connection.get(), size), size),
+    draw: (size) => auditLines(state.get(), absenceLines(link.connection.get(), size), size),
     hints: () => hintsOf(state.get()),
-    // Until the first page is there, a key has no record that it could mean.
+    // Keys are about the chosen record: they wait for the first page.
     holdsKeys: () => state.get().records === null && state.get().loading !== null,
     onKey(key) {
       const now = state.get();
@@ -152,13 +148,13 @@ export function createAuditScreen(
   };
 }
 
-/** The oldest is 0, so that a record keeps its id when newer ones come; the list is newest first. */
+/** Ids count from the oldest record, so that a record keeps its id when newer ones arrive. */
 function idsOf({ records }: AuditState): readonly number[] {
   const count = records?.length ?? 0;
   return Array.from({ length: count }, (_, index) => count - index);
 }
 
-/** It follows what comes. */
+/** True while the list follows new records. */
 function isAtTop({ chosen, detailsTop }: ListState): boolean {
   return chosen === null && detailsTop === null;
 }
@@ -170,11 +166,11 @@ function isNearEnd({ list, records }: AuditState): boolean {
 function withPage(state: AuditState, report: AuditReport, before: string | null): Partial<AuditState> {
   const { enabled: isEnabled, records: page, next } = report;
   if (before === null) {
-    // Somebody left the top meanwhile: ids of other records would make another one the chosen one.
+    // The user has left the top meanwhile: with other records, the chosen id would mean another one.
     if (state.records !== null && !isAtTop(state.list)) return {};
     return { isEnabled, records: page, next };
   }
-  // Ids count from the oldest: what was chosen keeps its place among older ones.
+  // Older records shift the ids.
   const chosen = state.list.chosen === null ? null : state.list.chosen + page.length;
   return { isEnabled, records: [...(state.records ?? []), ...page], next, list: { ...state.list, chosen } };
 }
@@ -185,7 +181,7 @@ function chosenRecord(state: AuditState): AuditEntry | null {
   return id === null ? null : (state.records?.[ids.indexOf(id)] ?? null);
 }
 
-/** null: the key is for no filter. */
+/** null if the key is not for a filter. */
 function filtersAfter(state: AuditState, key: Key): AuditFilters | null {
   if (key.kind !== "character" || state.list.isTyping || state.list.detailsTop !== null) return null;
   if (key.text === "n") return state.filters;
@@ -232,7 +228,7 @@ function auditLines(state: AuditState, above: readonly Line[], size: ScreenSize)
 const OUTCOME_WIDTH = 14;
 const WHO_WIDTH = 14;
 
-function recordLine(record: AuditEntry, isChosen: boolean, { width, symbols }: ScreenSize): Line {
+function recordLine(record: AuditEntry, isChosen: boolean, size: ScreenSize): Line {
   const {
     kind,
     principal,
@@ -245,23 +241,21 @@ function recordLine(record: AuditEntry, isChosen: boolean, { width, symbols }: S
     summary,
     event,
   } = record;
-  const cell = (text: string, room: number): string =>
-    padded(cutText(span(text).text, room - 1, symbols.ellipsis), room);
   const what = [target ?? method ?? event, summary, reason, backend == null ? null : `on ${backend}`].filter(
     (part) => typeof part === "string",
   );
   const result = outcome ?? kind;
   return cutLine(
     [
-      span(isChosen ? `${symbols.focus} ` : "  ", "accent"),
+      rowMark(isChosen, size),
       span(`${timeText(record.time)}  `, "faint"),
-      span(cell(result, OUTCOME_WIDTH), toneOf(result)),
-      span(cell(principal ?? "", WHO_WIDTH), "strong"),
+      span(cell(result, OUTCOME_WIDTH, size), toneOf(result)),
+      span(cell(principal ?? "", WHO_WIDTH, size), "strong"),
       span(what.join("  ")),
       span(took === undefined ? "" : `  ${Math.round(took)} ms`, "faint"),
     ],
-    width,
-    symbols.ellipsis,
+    size.width,
+    size.symbols.ellipsis,
   );
 }
 

@@ -1,26 +1,27 @@
-// The newest events of the daemon, in a ring of fixed size, whatever comes in.
+// The newest events of the daemon, in a ring of fixed size.
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { FollowNotice } from "../../api/client/follow-daemon.ts";
 import type { StreamEvent } from "../../api/contract.ts";
 import { type EventWords, eventWords, transitionOf } from "../../api/words/event-words.ts";
 import { expecting, isOwnError } from "../../runtime/errors.ts";
-import { padded } from "../../runtime/text/plain-text.ts";
 import { type Clock, localClock } from "../../runtime/time/clock.ts";
-import { cutLine, cutText, type Line, span } from "../terminal/line.ts";
-import { createStore, type Readable } from "../terminal/store.ts";
+import { cell, cutLine, type Line, span } from "../terminal/line.ts";
+import { rowMark } from "../terminal/list-state.ts";
+import { createStore } from "../terminal/store.ts";
 import { toneMark, type View } from "../terminal/terminal-style.ts";
 
-const KEPT = 2_000;
-/** Lines of the log that are looked through for what happened before this view began. */
+/** Events that are kept. */
+export const KEPT = 2_000;
+/** Lines of the log that are searched for events before the start of this view. */
 const BEFORE = 500;
-/** Of one event's text; what is longer is cut. */
+/** Characters of one event's text. */
 const TEXT_LIMIT = 2_000;
 
-/** As people read it, in one line. Foreign text, not made harmless. */
+/** An event in words. Its text is foreign and not harmless. */
 export interface KeptEvent extends EventWords {
-  /** Grows by one with each event, over restarts of the daemon. */
+  /** Serial number of the event in this view; goes on after a restart of the daemon. */
   readonly order: number;
-  /** When it came here, or was logged, wall time, ms since the epoch. */
+  /** Time of arrival or of its log line, wall time, ms since the epoch. */
   readonly atMs: number;
   readonly event: StreamEvent;
 }
@@ -32,24 +33,17 @@ const GAP: EventWords = {
   tone: "warning",
 };
 
-export interface EventRing {
-  /** Replaced with each event: how many came in all. */
-  readonly count: Readable<number>;
-  /** Newest first. */
-  newest(): Iterable<KeptEvent>;
-  /** null: none like that is kept any more. */
-  at(order: number): KeptEvent | null;
-}
+export type EventRing = ReturnType<typeof createEventRing>;
 
-/** Begins with what the log has, and listens until `signal` aborts. What tells people nothing is not kept. */
+/** Begins with the events in the log, and listens until `signal` aborts. Events without words for people are not kept. */
 export function createEventRing(
   listen: (listener: (notice: FollowNotice) => void) => () => void,
   clock: Clock,
   signal: AbortSignal,
-): EventRing {
+) {
   const kept: KeptEvent[] = [];
   const count = createStore(0);
-  /** Events that come while the log is read; null: they are kept at once. */
+  /** Events that arrive while the log is read; null: it is read. */
   let waiting: { readonly event: StreamEvent; readonly atMs: number }[] | null = null;
   const add = (event: StreamEvent, atMs: number): void => {
     const words = event.kind === "gap" ? GAP : eventWords(event);
@@ -69,7 +63,7 @@ export function createEventRing(
     for (const line of report?.lines.toReversed() ?? []) {
       const atMs = Date.parse(line.at);
       const transition = transitionOf(line);
-      // What is newer comes as an event, too.
+      // Newer transitions arrive as events as well.
       if (atMs < sinceMs && transition !== null) add({ kind: "transition", transition }, atMs);
     }
     for (const { event, atMs } of arrived) add(event, atMs);
@@ -88,14 +82,17 @@ export function createEventRing(
   });
   signal.addEventListener("abort", unregister, { once: true });
   return {
+    /** Number of events so far. */
     count,
-    *newest() {
+    /** Newest first. */
+    *newest(): Iterable<KeptEvent> {
       for (let order = count.get() - 1; order >= Math.max(0, count.get() - KEPT); order -= 1) {
         const event = kept[order % KEPT];
         if (event !== undefined) yield event;
       }
     },
-    at(order) {
+    /** null if the event is not kept any more. */
+    at(order: number): KeptEvent | null {
       const event = kept[order % KEPT];
       return event?.order === order ? event : null;
     },
@@ -103,18 +100,16 @@ export function createEventRing(
 }
 
 const NAME_WIDTH = 24;
-/** Columns; on fewer the words need its room, and the details have it. */
+/** With fewer columns, only the details have the event's name. */
 const NAMED_FROM = 100;
 
 /** `14:32:05  share.switched  core  Switched from Thunderbolt to Fallback` */
-export function eventLine(event: KeptEvent, isChosen: boolean, { width, symbols }: View): Line {
-  const kind =
-    width < NAMED_FROM
-      ? `${toneMark(event.tone, symbols)} `
-      : padded(cutText(span(event.name).text, NAME_WIDTH - 1, symbols.ellipsis), NAME_WIDTH);
+export function eventLine(event: KeptEvent, isChosen: boolean, view: View): Line {
+  const { width, symbols } = view;
+  const kind = width < NAMED_FROM ? `${toneMark(event.tone, symbols)} ` : cell(event.name, NAME_WIDTH, view);
   return cutLine(
     [
-      span(isChosen ? `${symbols.focus} ` : "  ", "accent"),
+      rowMark(isChosen, view),
       span(`${localClock(new Date(event.atMs))}  `, "faint"),
       span(kind, event.tone === "plain" ? "accent" : event.tone),
       ...(event.about === null ? [] : [span(`${event.about}  `, "strong")]),

@@ -1,6 +1,6 @@
-// The Events screen: everything the daemon has told since this view began, and its audit log, both with filters.
+// The Events screen: the newest events of the daemon, with filters.
 import type { DaemonLink } from "../link/daemon-link.ts";
-import { absenceLine } from "../terminal/connection.ts";
+import { absenceLines } from "../terminal/connection.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
 import { cutLine, type Line, span } from "../terminal/line.ts";
 import {
@@ -16,8 +16,7 @@ import {
 } from "../terminal/list-state.ts";
 import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
 import { createStore, eitherOf } from "../terminal/store.ts";
-import type { EventRing, KeptEvent } from "./event-ring.ts";
-import { eventLine } from "./event-ring.ts";
+import { type EventRing, eventLine, KEPT, type KeptEvent } from "./event-ring.ts";
 
 const KEYS: readonly KeyHelp[] = [
   { keys: "up, down, Space", does: "choose an event; at the top it follows what comes" },
@@ -38,7 +37,7 @@ interface EventsState extends EventFilters {
   readonly list: ListState;
 }
 
-/** `showAudit` brings up the other screen of what happened. */
+/** `showAudit` shows the Audit screen. */
 export function createEventsScreen(link: DaemonLink, ring: EventRing, showAudit: () => void): Screen {
   const state = createStore<EventsState>({ list: EMPTY_LIST, kind: null, subject: null });
   const put = (part: Partial<EventsState>): true => {
@@ -52,7 +51,7 @@ export function createEventsScreen(link: DaemonLink, ring: EventRing, showAudit:
     about: "what happens, as it happens",
     keys: KEYS,
     changes: eitherOf(state, ring.count),
-    draw: (size) => eventsLines(state.get(), ring, absenceLine(link.connection.get(), size), size),
+    draw: (size) => eventsLines(state.get(), ring, absenceLines(link.connection.get(), size), size),
     hints: () => hintsOf(state.get()),
     onKey(key) {
       const now = state.get();
@@ -67,37 +66,30 @@ export function createEventsScreen(link: DaemonLink, ring: EventRing, showAudit:
         key,
         matching(now, ring).map(({ order }) => order),
       );
-      return list === null ? clearedBy(key, now, put) : put({ list });
+      if (list !== null) return put({ list });
+      const hasFilter = now.kind !== null || now.subject !== null;
+      return isNamed(key, "escape") && hasFilter && put({ kind: null, subject: null });
     },
   };
-}
-
-/** Escape drops the filters, too, once there is nothing else to leave. */
-function clearedBy(
-  key: Key,
-  { kind, subject }: EventsState,
-  put: (part: Partial<EventsState>) => true,
-): boolean {
-  const isEscape = isNamed(key, "escape");
-  return isEscape && (kind !== null || subject !== null) ? put({ kind: null, subject: null }) : false;
 }
 
 function kindOf({ name }: KeptEvent): string {
   return name.split(".", 1)[0] ?? name;
 }
 
-/** null: the key turns no filter. */
+/** null if the key changes no filter. */
 function turnedFilters(state: EventsState, ring: EventRing, key: Key): EventFilters | null {
   if (key.kind !== "character") return null;
-  const by = key.text === "n" || key.text === "b" ? 1 : key.text === "N" || key.text === "B" ? -1 : 0;
-  if (by === 0) return null;
-  if (key.text.toLowerCase() === "n")
+  const filter = key.text.toLowerCase();
+  if (filter !== "n" && filter !== "b") return null;
+  const by = key.text === filter ? 1 : -1;
+  if (filter === "n")
     return { subject: state.subject, kind: turned([...ring.newest()].map(kindOf), state.kind, by) };
   const subjects = [...ring.newest()].flatMap(({ about }) => (about === null ? [] : [about]));
   return { kind: state.kind, subject: turned(subjects, state.subject, by) };
 }
 
-/** The next of all values there are, in order, with "all of them" between the last and the first. */
+/** The next or previous value in alphabetical order; null (no filter) follows the last one. */
 function turned(values: readonly string[], now: string | null, by: 1 | -1): string | null {
   const all = [null, ...[...new Set(values)].sort()];
   return all[(Math.max(0, all.indexOf(now)) + by + all.length) % all.length] ?? null;
@@ -135,7 +127,7 @@ function eventsLines(
   const head: Line = cutLine(
     [
       span("Events", "strong"),
-      span(`  ${events.length} of the newest ${Math.min(ring.count.get(), 2_000)}`, "faint"),
+      span(`  ${events.length} of the newest ${Math.min(ring.count.get(), KEPT)}`, "faint"),
       ...(filters.length === 0 ? [] : [span(`  only ${filters.join(", ")}`, "accent")]),
     ],
     width,
@@ -156,9 +148,9 @@ function eventsLines(
 }
 
 function eventDetails(event: KeptEvent, size: ScreenSize): readonly Line[] {
-  const { event: told } = event;
+  const { event: sent } = event;
   const fields =
-    told.kind === "transition" ? told.transition : told.kind === "sync" ? told.event : { text: event.text };
+    sent.kind === "transition" ? sent.transition : sent.kind === "sync" ? sent.event : { text: event.text };
   return [
     [span(event.name, "strong"), span(`  ${new Date(event.atMs).toISOString()}`, "faint")],
     ...fieldLines(fields, size),

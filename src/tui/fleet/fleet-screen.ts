@@ -1,11 +1,11 @@
-// The Fleet screen: every machine of the fleet, and what the chosen one tells of itself. Asks while somebody looks.
+// The Fleet screen: every machine of the fleet, and the state of the chosen one. Asks the daemon while it is shown.
 import type { FleetMachine, FleetReport } from "../../api/fleet-contract.ts";
 import { fleetSummary, machineSearchText, troubledFirst } from "../../api/words/fleet-words.ts";
 import type { Words } from "../../api/words/words.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
-import { absenceLine } from "../terminal/connection.ts";
+import { attempt, errorLine } from "../terminal/attempt.ts";
+import { absenceLines } from "../terminal/connection.ts";
 import { type Line, span } from "../terminal/line.ts";
 import { chosenId, EMPTY_LIST, filterOf, type ListState, pressListKey } from "../terminal/list-state.ts";
 import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
@@ -19,12 +19,12 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "Esc", does: "drops the words, and goes back to the first" },
 ];
 
-/** How old what is seen may be. An event for each change of a thousand machines would cost all who do not look. */
+/** Least time between two requests, ms. There are no events for it: those of a thousand machines would cost too much. */
 const AGAIN_MS = 1_000;
-/** A large fleet is asked for less often: the asking is at most a quarter of the time. */
+/** The pause after a request, as a multiple of its duration: a large fleet is asked for less often. */
 const REST_FACTOR = 3;
 
-/** A machine, and what it is looked for by. */
+/** A machine, and the text that the filter searches. */
 interface Row {
   readonly id: number;
   readonly machine: FleetMachine;
@@ -44,13 +44,13 @@ type Known =
 
 interface FleetState {
   readonly known: Known;
-  /** Why the newest question was not answered; null: it was. */
+  /** Why the newest request has failed; null: it has not. */
   readonly failure: string | null;
   readonly list: ListState;
 }
 
 interface FleetScreenOptions {
-  readonly link: Pick<DaemonLink, "connection" | "daemon">;
+  readonly link: Pick<DaemonLink, "ask" | "connection">;
   readonly clock?: Clock;
 }
 
@@ -58,19 +58,19 @@ export function createFleetScreen({ link, clock = systemClock }: FleetScreenOpti
   const state = createStore<FleetState>({ known: { kind: "nothing" }, failure: null, list: EMPTY_LIST });
   const numbered = createNumbers();
   const put = (part: Partial<FleetState>): void => state.set({ ...state.get(), ...part });
-  const look = async (signal: AbortSignal): Promise<void> => {
-    try {
-      const report = await (await link.daemon()).ask("fleet", null, signal);
-      put({ known: knownOf(report, numbered), failure: null });
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!(error instanceof MountaineerError)) throw error;
-      // While the daemon is away, what was known stays; the line above says that it is.
-      if (error.code === "fleet_off") put({ known: { kind: "off" }, failure: null });
-      else if (error.code !== "daemon_unreachable")
-        put({ failure: errorText(error).split("\n", 1)[0] ?? "" });
-    }
-  };
+  const look = (signal: AbortSignal): Promise<void> =>
+    attempt(
+      async () => {
+        const report = await link.ask("fleet", null, signal);
+        put({ known: knownOf(report, numbered), failure: null });
+      },
+      (error) => {
+        if (error.code === "fleet_off") put({ known: { kind: "off" }, failure: null });
+        // While the daemon is away, the known fleet stays; the line above it shows the lost connection.
+        else if (error.code !== "daemon_unreachable") put({ failure: errorLine(error) });
+      },
+      signal,
+    );
   const matching = (): readonly Row[] => matchingRows(state.get());
   return {
     key: "F",
@@ -87,7 +87,7 @@ export function createFleetScreen({ link, clock = systemClock }: FleetScreenOpti
         await clock.sleep(restMs, signal).catch(() => {});
       }
     },
-    draw: (size) => drawnLines(state.get(), absenceLine(link.connection.get(), size), size),
+    draw: (size) => drawnLines(state.get(), absenceLines(link.connection.get(), size), size),
     hints: () => hintsOf(state.get()),
     onKey(key) {
       if (state.get().known.kind !== "fleet") return false;
@@ -100,7 +100,7 @@ export function createFleetScreen({ link, clock = systemClock }: FleetScreenOpti
   };
 }
 
-/** A number for each name that stays while the machine is there: rows change places, and the chosen one stays chosen. */
+/** Numbers the machines. A machine keeps its number, so that it stays chosen when the order of the rows changes. */
 function createNumbers(): (machines: readonly FleetMachine[]) => ReadonlyMap<string, number> {
   let known: ReadonlyMap<string, number> = new Map();
   let last = 0;

@@ -1,11 +1,11 @@
-// The Logs screen: what the daemon wrote to its log, or a backend beside the protocol, newest below.
+// The Logs screen: the log of the daemon, or the error output of a backend, newest lines at the bottom.
 import type { LogLine } from "../../api/records-contract.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import { type Clock, localClock } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
-import { absenceLine } from "../terminal/connection.ts";
-import type { Key } from "../terminal/key.ts";
+import { attempt, errorLine, repeat } from "../terminal/attempt.ts";
+import { absenceLines } from "../terminal/connection.ts";
+import { type Key, rowsMoved } from "../terminal/key.ts";
 import { cutLine, type Line, span } from "../terminal/line.ts";
 import { EMPTY_LIST, filterLine, filterOf, type ListState, pressListKey } from "../terminal/list-state.ts";
 import type { Command, KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
@@ -18,38 +18,38 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "/", does: "only lines with these words; Enter keeps it, Esc drops it" },
 ];
 
-/** Nothing tells of new lines: read so often while somebody looks. */
+/** No event announces new lines: time between two reads while the screen is shown, ms. */
 const AGAIN_MS = 1_000;
+/** Columns. */
 const SIDE_STEP = 20;
-const PAGE = 10;
 
-/** The daemon's own log: no backend's name has a space at its start. */
+/** The daemon's own log. No backend's name begins with a space. */
 const DAEMON = " daemon";
 const LINES = 500;
 
 interface LogsState {
   /** `DAEMON`, or a backend's name. */
   readonly source: string;
-  /** Oldest first; null: not read yet. */
+  /** Oldest first; null until they are read. */
   readonly lines: readonly string[] | null;
   readonly failure: string | null;
   readonly list: ListState;
-  /** Lines between the end and the last one shown. */
+  /** Number of lines below the visible ones. */
   readonly up: number;
-  /** Characters cut off at the left. */
+  /** Number of characters cut off at the left. */
   readonly left: number;
 }
 
 export interface LogsScreen extends Screen {
-  /** Comes up with this backend's lines. */
+  /** Shows the screen with this backend's lines. */
   show(backend: string): void;
 }
 
-/** `bringUp` shows this screen. */
+/** `showThis` shows this screen. */
 export function createLogsScreen(
   link: DaemonLink,
   clock: Clock,
-  bringUp: () => void,
+  showThis: () => void,
   ended: AbortSignal,
 ): LogsScreen {
   const state = createStore<LogsState>({
@@ -68,24 +68,23 @@ export function createLogsScreen(
     DAEMON,
     ...(link.status.get()?.backends ?? []).map(({ name }) => name),
   ];
-  const read = onceMore(async () => {
+  const read = onceMore(() => {
     const { source } = state.get();
-    try {
-      const daemon = await link.daemon();
+    const show = (part: Partial<LogsState>): void => {
+      if (state.get().source === source) put(part);
+    };
+    const work = async (): Promise<void> => {
       const lines =
         source === DAEMON
-          ? (await daemon.ask("daemonLog", { limit: LINES }, ended)).lines.map(logText).reverse()
-          : (await daemon.ask("logs", { backend: source }, ended)).lines;
-      if (state.get().source === source) put({ lines, failure: null });
-    } catch (error) {
-      if (ended.aborted) return;
-      if (!(error instanceof MountaineerError)) throw error;
-      if (state.get().source === source) put({ failure: errorText(error).split("\n", 1)[0] ?? "" });
-    }
+          ? (await link.ask("daemonLog", { limit: LINES }, ended)).lines.map(logText).reverse()
+          : (await link.ask("logs", { backend: source }, ended)).lines;
+      show({ lines, failure: null });
+    };
+    return attempt(work, (error) => show({ failure: errorLine(error) }), ended);
   }, ended);
   const show = (source: string): void => {
     choose(source);
-    bringUp();
+    showThis();
   };
   const choose = (source: string): void => {
     if (source !== state.get().source) put({ source, lines: null, failure: null, up: 0, left: 0 });
@@ -99,27 +98,22 @@ export function createLogsScreen(
     keys: KEYS,
     changes: state,
     show,
-    async open(signal) {
-      while (!signal.aborted) {
-        read();
-        await clock.sleep(AGAIN_MS, signal).catch(() => {});
-      }
-    },
-    draw: (size) => logsLines(state.get(), sources(), absenceLine(link.connection.get(), size), size),
+    open: (signal) => void repeat(read, AGAIN_MS, clock, signal),
+    draw: (size) => logsLines(state.get(), sources(), absenceLines(link.connection.get(), size), size),
     hints: () => hintsOf(state.get()),
     onKey(key) {
       const now = state.get();
       if (!now.list.isTyping) {
         const moved = movedBy(now, key, shownLines(now).length);
         if (moved !== null) return put(moved);
-        const by = key.kind !== "named" ? 0 : key.name === "tab" ? 1 : key.name === "backtab" ? -1 : 0;
+        const by = { tab: 1, backtab: -1 }[key.kind === "named" ? (key.name as string) : ""] ?? 0;
         const all = sources();
-        if (by !== 0 && all.length > 0) {
+        if (by !== 0) {
           choose(all[(Math.max(0, all.indexOf(now.source)) + by + all.length) % all.length] ?? DAEMON);
           return true;
         }
       }
-      // Rows cannot be chosen: of the list's keys only those of its filter mean something.
+      // Rows cannot be chosen: of the list's keys, only those of the filter have a meaning.
       const list = pressListKey(now.list, key, []);
       return list === null ? false : put({ list, up: 0 });
     },
@@ -128,7 +122,7 @@ export function createLogsScreen(
   };
 }
 
-/** A backend may be called `daemon`, too. */
+/** A backend may have the name `daemon`. */
 function labelOf(source: string): string {
   return source === DAEMON ? "the daemon" : source;
 }
@@ -141,31 +135,12 @@ function logText({ at, level, message, fields = {} }: LogLine): string {
   return [localClock(new Date(at)), level.padEnd(5), message, ...said].join(" ");
 }
 
+/** null if the key does not move. */
 function movedBy({ up, left }: LogsState, key: Key, count: number): Partial<LogsState> | null {
-  const name = key.kind === "named" ? key.name : key.text === " " ? "pagedown" : key.text;
-  const at = (value: number): number => Math.max(0, Math.min(count - 1, value));
-  switch (name) {
-    case "up":
-    case "k":
-      return { up: at(up + 1) };
-    case "down":
-    case "j":
-      return { up: at(up - 1) };
-    case "pageup":
-      return { up: at(up + PAGE) };
-    case "pagedown":
-      return { up: at(up - PAGE) };
-    case "home":
-      return { up: at(count) };
-    case "end":
-      return { up: 0 };
-    case "left":
-      return { left: Math.max(0, left - SIDE_STEP) };
-    case "right":
-      return { left: left + SIDE_STEP };
-    default:
-      return null;
-  }
+  if (key.kind === "named" && key.name === "left") return { left: Math.max(0, left - SIDE_STEP) };
+  if (key.kind === "named" && key.name === "right") return { left: left + SIDE_STEP };
+  const by = rowsMoved(key);
+  return by === 0 ? null : { up: Math.max(0, Math.min(count - 1, up - by)) };
 }
 
 function shownLines({ lines, list }: LogsState): readonly string[] {

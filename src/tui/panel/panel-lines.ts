@@ -10,12 +10,12 @@ import {
   type SyncDraft,
 } from "../../api/forms/sync-fields.ts";
 import { columns, padded } from "../../runtime/text/plain-text.ts";
-import { markedLines } from "../status/status-lines.ts";
 import {
   cutLine,
   cutText,
   type Line,
   lineColumns,
+  markedLines,
   type Span,
   span,
   spread,

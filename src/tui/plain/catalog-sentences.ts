@@ -1,14 +1,14 @@
-// What is to be said of the catalog in plain mode: what each backend offers, and what a tool takes. Pure.
+// The catalog in plain mode: the offers of each backend, and the arguments of a tool. Pure.
 
 import { argumentsField, type FieldKind, type SchemaField } from "../../api/forms/schema-fields.ts";
 import { marksText } from "../../api/tool-hints.ts";
-import { counted } from "../../runtime/text/plain-text.ts";
+import { counted, shellWord } from "../../runtime/text/plain-text.ts";
 import type { CatalogItem } from "../catalog/catalog-items.ts";
 
-/** Nobody listens to more; words find what is meant. */
+/** Items that are listed at most; a search finds the others. */
 const ITEMS_SAID = 100;
 
-/** Backend by backend. `words`: what was looked for; "": nothing. */
+/** Backend by backend. `words`: the search; "" without one. */
 export function catalogSentences(found: readonly CatalogItem[], words: string): readonly string[] {
   if (found.length === 0)
     return [words === "" ? "nothing is offered yet" : `nothing in the catalog is like ${words}`];
@@ -32,7 +32,7 @@ function itemSentence({ kind, name, summary }: CatalogItem): string {
   return summary === "" ? `${kind} ${name}` : `${kind} ${name}: ${summary}`;
 }
 
-/** Everything that a person needs for a call. `isElsewhere`: the daemon is another machine's. */
+/** Everything that is needed for a call. `isElsewhere`: the daemon is on another machine. */
 export function toolSentences(tool: CatalogItem, isElsewhere: boolean): readonly string[] {
   const { name, backend, entry } = tool;
   const { title, description, input_schema: schema } = entry;
@@ -49,12 +49,12 @@ export function toolSentences(tool: CatalogItem, isElsewhere: boolean): readonly
   ];
 }
 
-/** Foreign lines are told from ours. */
+/** Foreign lines are marked as such. */
 function saidByIt(line: string): string {
   return `it says: ${line}`;
 }
 
-/** A sentence for each, those inside of a group behind it: `owner.name`. */
+/** A sentence for each argument; the fields of a group follow it: `owner.name`. */
 function argumentSentences({ name, of }: SchemaField, path = name): readonly string[] {
   if (of.kind === "json" && path === "") return [`one JSON object: ${of.why}`];
   if (of.kind !== "group") return [];
@@ -64,7 +64,7 @@ function argumentSentences({ name, of }: SchemaField, path = name): readonly str
   });
 }
 
-/** Of a list its items, as they have the fields. */
+/** The field itself; of a list, its items, which have the fields. */
 function insideOf(field: SchemaField): SchemaField {
   return field.of.kind === "list" ? insideOf(field.of.item) : field;
 }
@@ -106,9 +106,4 @@ function callCommand(name: string, { of }: SchemaField): string {
   const needed = of.kind === "group" ? of.fields.filter(({ isRequired }) => isRequired) : [];
   const json = `{${needed.map((field) => `${JSON.stringify(field.name)}: …`).join(", ")}}`;
   return ["mountaineer call", shellWord(name), ...(needed.length === 0 ? [] : [shellWord(json)])].join(" ");
-}
-
-/** Foreign text must stay one word of the command. */
-function shellWord(text: string): string {
-  return /^\w[\w./:-]*$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,4 +1,4 @@
-// What is to be said of the fleet in plain mode: how it is as a whole, and each machine in a sentence or in whole. Pure.
+// The fleet in plain mode: a summary, and each machine in one sentence or in full. Pure.
 import type { FleetMachine, FleetReport } from "../../api/fleet-contract.ts";
 import {
   cutText,
@@ -17,12 +17,12 @@ import {
   troubledFirst,
 } from "../../api/words/fleet-words.ts";
 
-/** Nobody listens to more; words find what is meant. */
+/** Machines that are listed at most; a search finds the others. */
 const MACHINES_SAID = 30;
-/** So few are said in whole. */
+/** Up to this number, the machines that a search finds are described in full. */
 const WHOLE_SAID = 3;
 
-/** `words`: what was looked for; "": nothing, and each machine is a sentence. */
+/** `words`: the search; "" without one, then each machine is one sentence. */
 export function fleetSentences(report: FleetReport, words: string): readonly string[] {
   const wanted = words.toLowerCase().split(" ");
   const found = troubledFirst(report.machines).filter((machine) => {

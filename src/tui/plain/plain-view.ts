@@ -1,24 +1,25 @@
-// The plain mode: says each change once, in a line, and does what is typed. Draws nothing, so a screen reader can follow.
+// The plain mode: prints each change once, in a line, and runs typed commands. Draws nothing, so that screen readers work.
 
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import type { ApprovalsReport } from "../../api/approval-contract.ts";
 import type { HttpEndpoint } from "../../api/client/http-exchange.ts";
 import type { BackendStatus, Condition, ShareStatus, StatusReport } from "../../api/contract.ts";
 import { backendWords, publishedText } from "../../api/words/backend-words.ts";
 import { shareWords } from "../../api/words/share-words.ts";
 import { diffText } from "../../config/history/text-diff.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, expecting } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { type Clock, localClock, systemClock } from "../../runtime/time/clock.ts";
 import { catalogItems, searchItems } from "../catalog/catalog-items.ts";
 import { type Actions, createActions } from "../dashboard/actions.ts";
 import { actionCommands } from "../dashboard/dashboard-screen.ts";
 import { createEventRing, type EventRing } from "../events/event-ring.ts";
-import { type DaemonLink, endpointConnection, homeConnection, startDaemonLink } from "../link/daemon-link.ts";
+import { connectionTo, type DaemonLink, startDaemonLink } from "../link/daemon-link.ts";
+import { attempt } from "../terminal/attempt.ts";
 import { absenceText } from "../terminal/connection.ts";
 import { matchingCommands } from "../terminal/palette.ts";
 import { createPrompt, type Prompt } from "../terminal/prompt.ts";
+import type { Command } from "../terminal/screen.ts";
 import { catalogSentences, toolSentences } from "./catalog-sentences.ts";
 import { fleetSentences, noFleetSentences } from "./fleet-sentences.ts";
 
@@ -40,7 +41,7 @@ const HELP = [
 
 interface PlainOptions {
   readonly link: DaemonLink;
-  /** The daemon is another machine's. */
+  /** True if the daemon is on another machine. */
   readonly isElsewhere: boolean;
   /** Writes one line. */
   readonly say: (line: string) => void;
@@ -48,238 +49,218 @@ interface PlainOptions {
   readonly signal: AbortSignal;
 }
 
-/** Says what changes until `signal` aborts; `type` takes a line, and is true when a person leaves. */
+/** Says what changes until `signal` aborts. `type` takes a line, and returns true if the user leaves. */
 export function createPlainView({ link, isElsewhere, say, clock, signal }: PlainOptions) {
   const prompt = createPrompt(signal);
   const actions = createActions(link, prompt, signal);
   const ring = createEventRing(link.listen, clock, signal);
-  const tell = (text: string): void => {
+  const print = (text: string): void => {
     for (const line of text.split("\n")) say(harmless(line));
   };
-  const { sayConnection, sayAll } = createChanges({ link, prompt, tell, signal });
-  const ask = (work: () => Promise<void>): void => {
-    work().catch((error: unknown) => {
-      if (signal.aborted) return;
-      if (!(error instanceof MountaineerError)) throw error;
-      tell(`failed: ${errorText(error)}${error.hint === null ? "" : `; ${error.hint}`}`);
-    });
-  };
-  const { sayEvents, sayLogs, sayApprovals, approve, runNamed } = createAnswers({
-    link,
-    ring,
-    prompt,
-    actions,
-    tell,
-    signal,
-  });
-  const { sayCatalog, sayTool, sayConfig, sayFleet } = createLookups({ link, isElsewhere, tell, signal });
+  const parts: PlainParts = { link, isElsewhere, ring, prompt, actions, print, signal };
+  const { printConnection, printAll } = createChanges(parts);
+  const commands = { ...createCommands(parts), ...createLookups(parts), status: printAll, d: printAll };
+  const run = (command: PlainCommand, argument: string): void =>
+    void attempt(
+      async () => command(argument),
+      (error) => print(`failed: ${errorText(error)}${error.hint === null ? "" : `; ${error.hint}`}`),
+      signal,
+    );
 
   return {
     begin(): void {
-      tell("Mountaineer, live, in lines of text. Type help and Enter for what can be typed.");
-      sayConnection();
+      print("Mountaineer, live, in lines of text. Type help and Enter for what can be typed.");
+      printConnection();
     },
     type(line: string): boolean {
       const typed = line.trim();
       if (prompt.state.get().question !== null) {
         const isYes = /^y(es)?$/i.test(typed);
         prompt.onKey({ kind: "character", text: isYes ? "y" : "n" });
-        if (!isYes) tell("left as it is");
+        if (!isYes) print("left as it is");
         return false;
       }
       const [word = "", ...rest] = typed.split(/\s+/);
       const argument = rest.join(" ");
-      if (typed === "") return false;
       if (word === "quit" || word === "q") return true;
-      if (word === "help" || word === "?") for (const help of HELP) tell(help);
-      else if (word === "status" || word === "d") sayAll();
-      else if (word === "events" || word === "e") sayEvents();
-      else if (word === "logs" && argument !== "") ask(() => sayLogs(argument));
-      else if (word === "approvals" || word === "a")
-        ask(async () => sayApprovals(await (await link.daemon()).ask("approvals", null, signal)));
-      else if (word === "approve" && argument !== "") ask(() => approve(argument));
-      else if (word === "catalog" || word === "c") ask(() => sayCatalog(argument));
-      else if (word === "tool" && argument !== "") ask(() => sayTool(argument));
-      else if (word === "config" || word === "g") ask(sayConfig);
-      else if (word === "fleet" || word === "F") ask(() => sayFleet(argument));
-      else if (word === "actions")
-        tell(
-          actionCommands(actions)
-            .map(({ name }) => name)
-            .join("\n"),
-        );
-      else if (word === "!" || typed === "force") {
-        if (!actions.force()) tell("nothing was held up by open files");
-      } else runNamed(typed);
+      const known: Readonly<Record<string, PlainCommand>> = commands;
+      const command = Object.hasOwn(known, word) ? known[word] : undefined;
+      if (command !== undefined && (argument !== "" || !NEED_ARGUMENT.has(word))) run(command, argument);
+      else if (typed !== "") runNamed(typed, actionCommands(actions), print);
       return false;
     },
   };
 }
 
-const NOTE_WORDS = { good: "done", plain: "note", warning: "note", bad: "failed" } as const;
+/** What a typed word does with the rest of its line. */
+type PlainCommand = (argument: string) => void | Promise<void>;
 
-interface AnswerParts {
-  readonly link: DaemonLink;
+/** Without an argument, these words are looked for in the names of actions. */
+const NEED_ARGUMENT: ReadonlySet<string> = new Set(["logs", "approve", "tool"]);
+
+interface PlainParts extends Pick<PlainOptions, "link" | "isElsewhere" | "signal"> {
   readonly ring: EventRing;
   readonly prompt: Prompt;
   readonly actions: Actions;
-  readonly tell: (text: string) => void;
-  readonly signal: AbortSignal;
+  /** Prints lines of text, made harmless. */
+  readonly print: (text: string) => void;
 }
 
-type ChangeParts = Pick<AnswerParts, "link" | "prompt" | "tell" | "signal">;
+const NOTE_WORDS = { good: "done", plain: "note", warning: "note", bad: "failed" } as const;
 
-/** Says each change of connection, status and prompt once, until `signal` aborts. */
-function createChanges({ link, prompt, tell, signal }: ChangeParts) {
+/** Prints each change of connection, status and prompt once, until `signal` aborts. */
+function createChanges({ link, prompt, print, signal }: PlainParts) {
   let known: Statements = new Map();
-  let saidConnection = "";
-  let said = prompt.state.get();
-  const sayConnection = (): void => {
+  let printedConnection = "";
+  let printed = prompt.state.get();
+  const printConnection = (): void => {
     const connection = link.connection.get();
     const text =
       connection.kind === "waiting"
         ? `${absenceText(connection.sinceMs)}: ${connection.reason}`
         : connection.kind;
-    if (text !== saidConnection) tell(text);
-    saidConnection = text;
+    if (text !== printedConnection) print(text);
+    printedConnection = text;
   };
-  const sayStatus = (): void => {
+  const printStatus = (): void => {
     const status = link.status.get();
     if (status === null) return;
     const now = statementsOf(status);
-    for (const sentence of changesBetween(known, now)) tell(sentence);
+    for (const sentence of changesBetween(known, now)) print(sentence);
     known = now;
   };
-  const sayPrompt = (): void => {
+  const printPrompt = (): void => {
     const now = prompt.state.get();
     const { question, note, running } = now;
-    for (const name of running) if (!said.running.includes(name)) tell(name);
-    if (note !== null && note !== said.note) tell(`${NOTE_WORDS[note.tone]}: ${note.text}`);
-    if (question !== null && question !== said.question)
-      tell(`${question} Type yes to do it; anything else leaves it.`);
-    said = now;
+    for (const name of running) if (!printed.running.includes(name)) print(name);
+    if (note !== null && note !== printed.note) print(`${NOTE_WORDS[note.tone]}: ${note.text}`);
+    if (question !== null && question !== printed.question)
+      print(`${question} Type yes to do it; anything else leaves it.`);
+    printed = now;
   };
   const unregister = [
-    link.connection.subscribe(sayConnection),
-    link.status.subscribe(sayStatus),
-    prompt.state.subscribe(sayPrompt),
+    link.connection.subscribe(printConnection),
+    link.status.subscribe(printStatus),
+    prompt.state.subscribe(printPrompt),
   ];
-  signal.addEventListener(
-    "abort",
-    () => {
-      for (const undo of unregister) undo();
+  const end = (): void => {
+    for (const undo of unregister) undo();
+  };
+  signal.addEventListener("abort", end, { once: true });
+  return {
+    printConnection,
+    printAll(): void {
+      printConnection();
+      print(printedConnection);
+      if (known.size === 0) print("nothing is known yet");
+      for (const sentence of known.values()) print(sentence);
     },
-    { once: true },
-  );
-  const sayAll = (): void => {
-    sayConnection();
-    tell(saidConnection);
-    if (known.size === 0) tell("nothing is known yet");
-    for (const sentence of known.values()) tell(sentence);
   };
-  return { sayConnection, sayAll };
 }
 
-/** What is said, or done, for what was typed. */
-function createAnswers({ link, ring, prompt, actions, tell, signal }: AnswerParts) {
-  const sayEvents = (): void => {
+function createCommands({ link, ring, prompt, actions, print, signal }: PlainParts) {
+  const help = (): void => print(HELP.join("\n"));
+  const events = (): void => {
     const newest = [...ring.newest()].slice(0, EVENTS_SAID).reverse();
-    if (newest.length === 0) tell("no events yet");
-    for (const event of newest) {
-      const whose = event.about === null ? "" : ` ${event.about}`;
-      tell(`${localClock(new Date(event.atMs))} ${event.name}${whose} ${event.text}`);
-    }
+    if (newest.length === 0) print("no events yet");
+    for (const { about, atMs, name, text } of newest)
+      print(`${localClock(new Date(atMs))} ${name}${about === null ? "" : ` ${about}`} ${text}`);
   };
-  const sayLogs = async (backend: string): Promise<void> => {
-    const { lines } = await (await link.daemon()).ask("logs", { backend: backend }, signal);
-    if (lines.length === 0) tell(`${backend}: no lines`);
-    for (const line of lines.slice(-LOG_LINES_SAID)) tell(line);
+  const approvals = async (): Promise<void> => {
+    const { waiting } = await link.ask("approvals", null, signal);
+    if (waiting.length === 0) print("nothing waits for approval");
+    for (const { id, summary } of waiting) print(`${id}: ${summary}`);
   };
-  const sayApprovals = ({ waiting }: ApprovalsReport): void => {
-    if (waiting.length === 0) tell("nothing waits for approval");
-    for (const { id, summary } of waiting) tell(`${id}: ${summary}`);
-  };
-  const approve = async (id: string): Promise<void> => {
-    const daemon = await link.daemon();
-    const entry = (await daemon.ask("approvals", null, signal)).waiting.find((each) => each.id === id);
-    if (entry === undefined) {
-      tell(`nothing waits that is called ${id}`);
-      return;
-    }
-    tell(diffText(entry.approved, entry.waiting, { before: "approved", after: "waiting" }).trimEnd());
-    prompt.ask(`Approve ${id} as shown?`, () =>
-      prompt.run(`approving ${id}`, async () => {
-        const request = { entries: [{ id, digest: entry.digest }] };
-        await (await link.daemon()).ask("approve", request, signal);
-        return { tone: "good", text: `approved and applied: ${id}` };
-      }),
-    );
-  };
-  const runNamed = (typed: string): void => {
-    const commands = actionCommands(actions);
-    const exact = commands.find(({ name }) => name.toLowerCase() === typed.toLowerCase());
-    if (exact !== undefined) {
-      exact.run();
-      return;
-    }
-    const found = matchingCommands(commands, typed);
-    if (found.length === 0) tell(`nothing is called ${typed}; type help`);
-    else
-      tell(
-        `type one of them whole: ${found
-          .slice(0, NAMES_SAID)
-          .map(({ name }) => name)
-          .join(", ")}`,
-      );
-  };
-
-  return { sayEvents, sayLogs, sayApprovals, approve, runNamed };
-}
-
-/** What a person looks up, asked afresh each time. */
-function createLookups({
-  link,
-  isElsewhere,
-  tell,
-  signal,
-}: Pick<PlainOptions, "link" | "isElsewhere"> & Pick<AnswerParts, "tell" | "signal">) {
-  const items = async () => catalogItems(await (await link.daemon()).ask("catalog", null, signal));
-  // A line end in a foreign name must not begin a sentence that looks like ours.
-  const tellEach = (sentences: readonly string[]): void => {
-    for (const sentence of sentences) tell(harmless(sentence));
+  const force = (): void => {
+    if (!actions.force()) print("nothing was held up by open files");
   };
   return {
-    async sayCatalog(words: string): Promise<void> {
-      tellEach(catalogSentences(searchItems(await items(), words), words));
+    help,
+    "?": help,
+    events,
+    e: events,
+    approvals,
+    a: approvals,
+    force,
+    "!": force,
+    actions(): void {
+      for (const { name } of actionCommands(actions)) print(name);
     },
-    async sayTool(name: string): Promise<void> {
-      const found = (await items()).find((item) => item.kind === "tool" && item.name === name);
-      if (found === undefined) tell(`no tool is called ${name}; type catalog and words of its name`);
-      else tellEach(toolSentences(found, isElsewhere));
+    async logs(backend: string): Promise<void> {
+      const { lines } = await link.ask("logs", { backend }, signal);
+      if (lines.length === 0) print(`${backend}: no lines`);
+      for (const line of lines.slice(-LOG_LINES_SAID)) print(line);
     },
-    async sayFleet(words: string): Promise<void> {
-      try {
-        tellEach(fleetSentences(await (await link.daemon()).ask("fleet", null, signal), words));
-      } catch (error) {
-        if (!(error instanceof MountaineerError) || error.code !== "fleet_off") throw error;
-        tellEach(noFleetSentences());
+    async approve(id: string): Promise<void> {
+      const { waiting } = await link.ask("approvals", null, signal);
+      const entry = waiting.find((each) => each.id === id);
+      if (entry === undefined) {
+        print(`nothing waits that is called ${id}`);
+        return;
       }
-    },
-    async sayConfig(): Promise<void> {
-      const { path } = await (await link.daemon()).ask("config", null, signal);
-      tell(`The configuration is ${path}${isElsewhere ? " on that machine" : ""}.`);
-      tell(`To edit it, run ${isElsewhere ? "there" : "in a shell"}: mountaineer config edit`);
-      tell(
-        "It opens VISUAL or EDITOR, checks what you wrote when that ends, and applies it or says what is wrong.",
+      print(diffText(entry.approved, entry.waiting, { before: "approved", after: "waiting" }).trimEnd());
+      prompt.ask(`Approve ${id} as shown?`, () =>
+        prompt.run(`approving ${id}`, async () => {
+          await link.ask("approve", { entries: [{ id, digest: entry.digest }] }, signal);
+          return { tone: "good", text: `approved and applied: ${id}` };
+        }),
       );
-      tell("mountaineer config diff: what changed last. mountaineer config history: what was accepted when.");
     },
   };
 }
 
-// What is to be said of a status in plain mode: one sentence for each thing, without figures that change by themselves.
+/** Runs the command of that name, or prints the names that are like it. */
+function runNamed(typed: string, commands: readonly Command[], print: PlainParts["print"]): void {
+  const exact = commands.find(({ name }) => name.toLowerCase() === typed.toLowerCase());
+  if (exact !== undefined) {
+    exact.run();
+    return;
+  }
+  const found = matchingCommands(commands, typed).slice(0, NAMES_SAID);
+  if (found.length === 0) print(`nothing is called ${typed}; type help`);
+  else print(`type one of them whole: ${found.map(({ name }) => name).join(", ")}`);
+}
 
-/** Sentences by what they are about. */
+/** The words that look something up, asked afresh each time. */
+function createLookups({ link, isElsewhere, print, signal }: PlainParts) {
+  const items = async () => catalogItems(await link.ask("catalog", null, signal));
+  // A line break in a foreign name must not begin a line that looks like ours.
+  const printEach = (sentences: readonly string[]): void => {
+    for (const sentence of sentences) print(harmless(sentence));
+  };
+  const catalog = async (words: string): Promise<void> =>
+    printEach(catalogSentences(searchItems(await items(), words), words));
+  const fleet = async (words: string): Promise<void> => {
+    const report = await link.ask("fleet", null, signal).catch(expecting("fleet_off", null));
+    printEach(report === null ? noFleetSentences() : fleetSentences(report, words));
+  };
+  const config = async (): Promise<void> => {
+    const { path } = await link.ask("config", null, signal);
+    print(`The configuration is ${path}${isElsewhere ? " on that machine" : ""}.`);
+    print(`To edit it, run ${isElsewhere ? "there" : "in a shell"}: mountaineer config edit`);
+    print(
+      "It opens VISUAL or EDITOR, checks what you wrote when that ends, and applies it or says what is wrong.",
+    );
+    print("mountaineer config diff: what changed last. mountaineer config history: what was accepted when.");
+  };
+  return {
+    catalog,
+    c: catalog,
+    fleet,
+    F: fleet,
+    config,
+    g: config,
+    async tool(name: string): Promise<void> {
+      const found = (await items()).find((item) => item.kind === "tool" && item.name === name);
+      if (found === undefined) print(`no tool is called ${name}; type catalog and words of its name`);
+      else printEach(toolSentences(found, isElsewhere));
+    },
+  };
+}
+
+// A status in plain mode: one sentence for each subject, without figures that change all the time.
+
+/** Sentences by their subject. */
 type Statements = ReadonlyMap<string, string>;
 
 export function statementsOf({ global, shares, gateway, backends = [] }: StatusReport): Statements {
@@ -305,7 +286,7 @@ export function statementsOf({ global, shares, gateway, backends = [] }: StatusR
   ]);
 }
 
-/** Sentences that are new or say another thing, then what is over; in a stable order. */
+/** The new and changed sentences, then those that are over, in a stable order. */
 export function changesBetween(before: Statements, now: Statements): readonly string[] {
   const said = [...now].flatMap(([about, sentence]) => (before.get(about) === sentence ? [] : [sentence]));
   const over = [...before].flatMap(([about, sentence]) => (now.has(about) ? [] : [`over: ${sentence}`]));
@@ -331,7 +312,7 @@ function backendSentence(backend: BackendStatus): string {
   ].join(", ");
 }
 
-/** Without its figures, which move by themselves. */
+/** Without its figures, which change all the time. */
 function waitingStatements({ name, waiting_calls: waiting }: BackendStatus): readonly [string, string][] {
   if (waiting === undefined) return [];
   return [[`waiting ${name}`, `note: ${name}: a call has waited for its answer for over 10 s`]];
@@ -353,19 +334,18 @@ function conditionStatement(
 interface PlainStart {
   /** Absolute. */
   readonly home: string;
-  /** The daemon of another machine; null: that of this home. */
+  /** The address of another machine's daemon; null: the daemon of `home`. */
   readonly endpoint: HttpEndpoint | null;
   readonly print: (text: string) => void;
   readonly input: Readable;
   readonly signal: AbortSignal;
 }
 
-/** Until a person leaves, the input ends, or `signal` aborts, whose reason it then rejects with. */
+/** Resolves when the user leaves or the input ends; rejects with the reason of `signal`. */
 export async function startPlain({ home, endpoint, print, input, signal }: PlainStart): Promise<void> {
   const leave = new AbortController();
   const until = AbortSignal.any([signal, leave.signal]);
-  const connect = endpoint === null ? homeConnection(home) : endpointConnection(endpoint, until);
-  const link = startDaemonLink({ connect, signal: until });
+  const link = startDaemonLink({ connect: connectionTo(home, endpoint, until), signal: until });
   const view = createPlainView({
     link,
     isElsewhere: endpoint !== null,
@@ -374,7 +354,7 @@ export async function startPlain({ home, endpoint, print, input, signal }: Plain
     signal: until,
   });
   view.begin();
-  // Not a terminal for readline: it would draw over the line that is typed.
+  // On a terminal, readline would redraw the line that is being typed.
   const lines = createInterface({ input, terminal: false });
   const end = (): void => lines.close();
   signal.addEventListener("abort", end, { once: true });

@@ -1,25 +1,29 @@
-// The text of the sync status: the status line, what is wrong, and the table of events.
+// The text of the sync status: the status line, the problems, and the table of events.
 
+import type { SyncReport } from "../../api/contract.ts";
 import { type EventRow, FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
-import { columns, padded } from "../../runtime/text/plain-text.ts";
+import { columns } from "../../runtime/text/plain-text.ts";
 import { localClock } from "../../runtime/time/clock.ts";
 import type { Connection } from "../terminal/connection.ts";
 import {
+  cell,
   cutLine,
   cutStart,
   cutText,
   type Line,
   lineColumns,
-  paragraph,
+  markedLines,
   type Span,
   span,
   type Tone,
 } from "../terminal/line.ts";
 import { toneMark, type View } from "../terminal/terminal-style.ts";
-import type { SyncStatus } from "./sync-source.ts";
+
+/** The state of config sync, without its events. */
+export type SyncStatus = Omit<SyncReport, "events">;
 
 const HASH_SHOWN = 8;
-/** A path cut to less says too little to share its line. */
+/** With less room: the path gets its own line. */
 const PATH_MIN = 24;
 const GAP = "  ";
 
@@ -29,11 +33,11 @@ function clockText(iso: string | null): string {
   return Number.isNaN(date.getTime()) ? "--:--:--" : localClock(date);
 }
 
-/** `Config PATH  Hash 8 chars…  Last sync HH:MM:SS  ● live`, on two lines where one is too narrow. */
+/** `Config PATH  Hash 8 chars…  Last sync HH:MM:SS  ● live`; two lines if the terminal is narrow. */
 export function statusLines(status: SyncStatus | null, connection: Connection, view: View): readonly Line[] {
   const { symbols, width } = view;
   if (status === null) return [[span("Config ", "faint"), span(symbols.ellipsis, "faint")]];
-  // A daemon that is gone watches nothing, whatever it said last.
+  // The last known state is not true any more while no daemon runs.
   const watching = connection.kind === "waiting" ? "idle" : status.watching;
   const facts: Line = [
     span("Hash ", "faint"),
@@ -63,7 +67,7 @@ function watchingSpan(watching: SyncStatus["watching"], { symbols }: View): Span
   return span(`${toneMark(tone, symbols)} ${text}`, tone === "plain" ? "faint" : tone);
 }
 
-/** No daemon; else the standing error with its place, a file that is gone, and what works worse than asked for. At most `limit` lines. */
+/** No daemon; else the current error with its place, a missing file, waiting approvals, and a fallback to polling. At most `limit` lines. */
 export function problemLines(
   status: SyncStatus | null,
   connection: Connection,
@@ -100,25 +104,10 @@ export function problemLines(
   return lines;
 }
 
-/** A paragraph behind a mark, its lines under each other. */
-export function markedLines(
-  mark: string,
-  text: string,
-  tone: Tone,
-  { width, symbols }: View,
-  limit: number,
-): readonly Line[] {
-  const indent = " ".repeat(columns(mark) + 1);
-  return paragraph(text, width - indent.length, limit, symbols.ellipsis).map((line, index) => [
-    span(index === 0 ? `${mark} ` : indent, tone),
-    span(line, tone),
-  ]);
-}
-
 const TIME_WIDTH = 10;
 const EVENT_WIDTH = 20;
 
-/** The table, newest event first, in exactly `height` lines or fewer; its head is one of them. */
+/** The table, newest event first, in at most `height` lines including its head. */
 export function tableLines(rows: readonly EventRow[], view: View, height: number): readonly Line[] {
   if (height <= 0) return [];
   const head: Line = [span(`${"Time".padEnd(TIME_WIDTH)}${"Event".padEnd(EVENT_WIDTH)}Details`, "strong")];
@@ -127,19 +116,20 @@ export function tableLines(rows: readonly EventRow[], view: View, height: number
   return [head, ...newest.map((row) => rowLine(row, view))];
 }
 
-function rowLine({ time, type, details, count }: EventRow, { symbols, width }: View): Line {
+function rowLine({ time, type, details, count }: EventRow, view: View): Line {
+  const { symbols, width } = view;
   const times = count > 1 ? ` ${symbols.times}${count}` : "";
-  const [event, tone]: [string, Tone] = {
-    changed: [`${symbols.changed} changed`, "accent"] as [string, Tone],
-    "no-change": [`${symbols.same} no changes${times}`, "faint"] as [string, Tone],
-    error: [`${symbols.error} error`, "bad"] as [string, Tone],
-  }[type];
-  const said = type === "no-change" && /^no.changes?$/.test(details) ? "" : details;
-  const room = width - TIME_WIDTH - EVENT_WIDTH;
-  const text = span(said).text;
+  const events: Readonly<Record<EventRow["type"], readonly [text: string, tone: Tone]>> = {
+    changed: [`${symbols.changed} changed`, "accent"],
+    "no-change": [`${symbols.same} no changes${times}`, "faint"],
+    error: [`${symbols.error} error`, "bad"],
+  };
+  const [event, tone] = events[type];
+  const shown = type === "no-change" && /^no.changes?$/.test(details) ? "" : span(details).text;
+  const room = Math.max(0, width - TIME_WIDTH - EVENT_WIDTH);
   return [
-    span(padded(cutText(span(time).text, TIME_WIDTH - 1, symbols.ellipsis), TIME_WIDTH), "faint"),
-    span(padded(cutText(event, EVENT_WIDTH - 1, symbols.ellipsis), EVENT_WIDTH), tone),
-    span(cutText(text, Math.max(0, room), symbols.ellipsis), type === "error" ? "bad" : "plain"),
+    span(cell(time, TIME_WIDTH, view), "faint"),
+    span(cell(event, EVENT_WIDTH, view), tone),
+    span(cutText(shown, room, symbols.ellipsis), type === "error" ? "bad" : "plain"),
   ];
 }

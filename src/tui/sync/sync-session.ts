@@ -1,16 +1,17 @@
-// The state behind the Sync screen: follows the daemon, updates status and panel, and sends the panel's requests.
-import type { SyncEvent } from "../../api/contract.ts";
+// The state behind the Sync screen: reads the sync report when it has changed, and sends the panel's requests.
+import { requireSameConfig } from "../../api/client/same-config.ts";
+import type { SyncEvent, SyncReport } from "../../api/contract.ts";
 import { draftEdits } from "../../api/forms/sync-fields.ts";
 import { mistakesText, reloadOutcome } from "../../api/words/outcome-words.ts";
 import { type EventRow, type RowEvent, withEvent } from "../../api/words/sync-words.ts";
-import { errorText, expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, expecting, isOwnError, type MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
+import type { DaemonLink } from "../link/daemon-link.ts";
 import { changedLines } from "../panel/changed-lines.ts";
 import { type PanelAction, pressKey } from "../panel/panel-keys.ts";
 import {
   EMPTY_PANEL,
-  type FileSeen,
   type PanelState,
   withConflict,
   withFailure,
@@ -20,111 +21,143 @@ import {
   withRunning,
   withSaved,
 } from "../panel/panel-state.ts";
-import type { SyncSource, SyncStatus } from "../status/sync-source.ts";
-import type { Connection } from "../terminal/connection.ts";
+import type { SyncStatus } from "../status/status-lines.ts";
+import { attempt } from "../terminal/attempt.ts";
 import type { Key } from "../terminal/key.ts";
-import { createStore, type Readable } from "../terminal/store.ts";
+import { createStore } from "../terminal/store.ts";
+
+/** Least time between two reads of the report, ms. */
+const BETWEEN_READS_MS = 100;
 
 export type SyncSession = ReturnType<typeof startSyncSession>;
 
-/** Starts following; ends when `signal` aborts. */
-export function startSyncSession(source: SyncSource, signal: AbortSignal) {
-  const connection = createStore<Connection>({ kind: "connecting" });
+interface SyncOptions {
+  readonly link: Pick<DaemonLink, "ask" | "connection" | "listen">;
+  /** The file that `--config` names, absolute; null: any. */
+  readonly configPath: string | null;
+  readonly signal: AbortSignal;
+}
+
+/** Follows until `signal` aborts. */
+export function startSyncSession({ link, configPath, signal }: SyncOptions) {
   const status = createStore<SyncStatus | null>(null);
   const panel = createStore<PanelState>(EMPTY_PANEL);
   const widget = createSyncStatusWidget();
   let seen: EventMark | null = null;
-  /** The newest event of the daemon that is there now; each daemon counts from the beginning. */
-  let newestId = 0;
+  const ended = Promise.withResolvers<void>();
+  // The session itself does not act on its failure.
+  ended.promise.catch(() => {});
 
-  const see = (event: SyncEvent): void => {
-    seen = event;
-    newestId = event.id;
-    widget.addSyncEvent(event);
-  };
-  const learn = (fresh: SyncStatus): void => {
+  const show = ({ events, ...fresh }: SyncReport): void => {
+    for (const event of unseenEvents(events, seen)) {
+      seen = event;
+      widget.addSyncEvent(event);
+    }
     status.set(fresh);
     panel.set(withRunning(panel.get(), fresh.settings, fresh.sha256));
   };
-  const readAgain = createFileReader(source, signal, (file) => panel.set(withFile(panel.get(), file)));
-
-  const ended = source.follow(
-    {
-      present({ events, ...fresh }) {
-        for (const event of unseenEvents(events, seen)) see(event);
-        newestId = events.at(-1)?.id ?? 0;
-        connection.set({ kind: "connected" });
-        learn(fresh);
-        readAgain();
-      },
-      state(fresh) {
-        const isOther = status.get()?.sha256 !== fresh.sha256;
-        learn(fresh);
-        if (isOther) readAgain();
-      },
-      event(event) {
-        if (event.id <= newestId) return;
-        see(event);
-        readAgain();
-      },
-      absent(reason) {
-        connection.set({ kind: "waiting", reason, sinceMs: systemClock.wallMs() });
-      },
-    },
-    signal,
-  );
-  // Whoever waits for it is told; the session itself has nothing to add.
-  ended.catch(() => {});
-
-  let granting: Promise<void> | null = null;
-  const grant = async (action: PanelAction): Promise<void> => {
+  const look = onceMore(async () => {
     try {
-      if (action === "save") panel.set(await save(source, panel, signal));
-      else if (action === "reload") panel.set(await reload(source, panel, signal));
-      else readAgain();
+      const report = await link.ask("sync", null, signal).catch(expecting(isOwnError, null));
+      if (report !== null) {
+        if (configPath !== null) await requireSameConfig(report.config_path, configPath);
+        show(report);
+        // If the file cannot be read, the report says why.
+        const file = await link.ask("config", null, signal).catch(expecting(isOwnError, null));
+        if (file !== null && !signal.aborted)
+          panel.set(withFile(panel.get(), { sha256: file.sha256, text: file.text }));
+      } else if (link.connection.get().kind === "connected") look();
     } catch (error) {
-      if (signal.aborted) return;
-      if (!(error instanceof MountaineerError)) throw error;
-      panel.set(isConflict(error) ? withConflict(panel.get()) : withFailure(panel.get(), failureText(error)));
+      ended.reject(error);
     }
+    await systemClock.sleep(BETWEEN_READS_MS, signal).catch(() => {});
+  }, signal);
+  const unregister = link.listen((notice) => {
+    const isNews = notice.kind === "event" && notice.event.kind !== "transition";
+    if (isNews || notice.kind === "connected") look();
+  });
+  const end = (): void => {
+    unregister();
+    ended.resolve();
+  };
+  if (signal.aborted) end();
+  else signal.addEventListener("abort", end, { once: true });
+
+  let saving: Promise<void> | null = null;
+  const send = (request: (panel: PanelState) => Promise<PanelState>): Promise<void> =>
+    attempt(
+      async () => panel.set(await request(panel.get())),
+      (error) =>
+        panel.set(
+          error.code === "config_changed"
+            ? withConflict(panel.get())
+            : withFailure(panel.get(), failureText(error)),
+        ),
+      signal,
+    );
+  const save = async ({ draft, settings, file, seenSha256 }: PanelState): Promise<PanelState> => {
+    if (draft === null || settings === null) return panel.get();
+    const before = file ?? (await link.ask("config", null, signal));
+    const edits = draftEdits(draft, settings);
+    const expected = file?.sha256 ?? seenSha256 ?? before.sha256;
+    const request = { edits, expected_sha256: expected, source: "tui" } as const;
+    const report = await link.ask("edit", request, signal);
+    if (report.errors.length > 0) return withMistakes(panel.get(), report.errors);
+    const { sha256, text } = await link.ask("config", null, signal);
+    // After another change of the file, the difference would contain both.
+    const lines = sha256 === report.sha256 ? changedLines(before.text, text) : [];
+    const { reload } = report;
+    const failure = reload === null ? null : (reload.failure ?? mistakesText(reload.errors));
+    return withSaved(panel.get(), { sha256, text }, lines, failure);
+  };
+  const reload = async (): Promise<PanelState> => {
+    const { tone, text } = reloadOutcome(await link.ask("reload", {}, signal));
+    return tone === "good"
+      ? withNote(panel.get(), { kind: "reloaded", summary: text })
+      : withFailure(panel.get(), text);
+  };
+  const perform: Readonly<Record<PanelAction, () => void>> = {
+    reread: look,
+    save: () => {
+      saving = send(save);
+    },
+    reload: () => {
+      saving = send(reload);
+    },
   };
 
   return {
-    connection,
-    /** null until a daemon told. */
+    connection: link.connection,
+    /** null before the first report. */
     status,
     panel,
     widget,
-    /** Settles as the source's `follow` does. */
-    ended,
-    /** False: the key means nothing to the panel. */
+    /** Resolves when `signal` aborts; rejects with `usage` if the daemon uses another configuration than `configPath`. */
+    ended: ended.promise,
+    /** False if the key has no meaning for the panel. */
     onKey(key: Key): boolean {
       const step = pressKey(panel.get(), key, needsReload(status.get()));
       panel.set(step.state);
-      if (step.action === "reread") void grant(step.action);
-      else if (step.action !== null) granting = grant(step.action);
+      if (step.action !== null) perform[step.action]();
       return step.used;
     },
-    /** Resolves when what the daemon was asked to save is answered, with what kept it from being saved, or null. */
+    /** Resolves once no save is under way, with the reason why the last one failed, or null. */
     async saved(): Promise<string | null> {
-      if (!panel.get().saving || granting === null) return null;
-      await granting;
+      if (!panel.get().saving || saving === null) return null;
+      await saving;
       const { note, refused } = panel.get();
       if (note?.kind === "failed") return note.reason;
       const [refusal] = Object.values(refused);
       return refusal ?? (panel.get().fileChanged ? "the file was changed meanwhile" : null);
     },
-    /** Says in the panel that there is something to save. */
+    /** Shows in the panel that there are unsaved changes. */
     warnUnsaved: (): void => panel.set({ ...panel.get(), note: { kind: "unsaved" } }),
   };
 }
 
+/** True if the file does not run as it is, or is not watched. */
 function needsReload(status: SyncStatus | null): boolean {
   return status !== null && (status.watching === "stopped" || status.last_error !== null);
-}
-
-function isConflict({ code }: MountaineerError): boolean {
-  return code === "config_changed";
 }
 
 function failureText(error: MountaineerError): string {
@@ -132,66 +165,22 @@ function failureText(error: MountaineerError): string {
   return error.code === "daemon_unreachable" ? `nothing saved: ${first}` : first;
 }
 
-/** Gives what asks for the file to be read again. */
-function createFileReader(
-  source: SyncSource,
-  signal: AbortSignal,
-  tell: (file: FileSeen) => void,
-): () => void {
-  return onceMore(async () => {
-    // The daemon's own reports say what is wrong with the file, or that it is gone.
-    const file = await source.config(signal).catch(expecting(isOwnError, null));
-    if (file !== null) tell({ sha256: file.sha256, text: file.text });
-  }, signal);
-}
-
-async function save(
-  source: SyncSource,
-  panel: Readable<PanelState>,
-  signal: AbortSignal,
-): Promise<PanelState> {
-  const { draft, settings, file, seenSha256 } = panel.get();
-  if (draft === null || settings === null) return panel.get();
-  const before = file ?? (await source.config(signal));
-  const edits = draftEdits(draft, settings);
-  const expected = file?.sha256 ?? seenSha256 ?? before.sha256;
-  const report = await source.edit({ edits, expected_sha256: expected, source: "tui" }, signal);
-  if (report.errors.length > 0) return withMistakes(panel.get(), report.errors);
-  const { sha256, text } = await source.config(signal);
-  // Changed again already: what this edit did cannot be told apart any more.
-  const lines = sha256 === report.sha256 ? changedLines(before.text, text) : [];
-  const { reload } = report;
-  const applied = reload === null ? null : (reload.failure ?? mistakesText(reload.errors));
-  return withSaved(panel.get(), { sha256, text }, lines, applied);
-}
-
-async function reload(
-  source: SyncSource,
-  panel: Readable<PanelState>,
-  signal: AbortSignal,
-): Promise<PanelState> {
-  const { tone, text } = reloadOutcome(await source.reload(signal));
-  return tone === "good"
-    ? withNote(panel.get(), { kind: "reloaded", summary: text })
-    : withFailure(panel.get(), text);
-}
-
 function createSyncStatusWidget() {
   const rows = createStore<readonly EventRow[]>([]);
   return {
-    /** One call for each event, oldest first; what is shown follows. */
+    /** Adds one event; call once for each, oldest first. */
     addSyncEvent: (event: RowEvent): void => rows.set(withEvent(rows.get(), event)),
     /** Oldest first, at most ROWS_KEPT. */
     rows,
   };
 }
 
-/** Tells one event of one daemon from all others. */
+/** Identifies an event, whichever daemon it is of. */
 type EventMark = Pick<SyncEvent, "id" | "iso">;
 
 /**
- * Those of a daemon's events that were not seen yet. `seen` is the newest event seen, of this daemon or of one before
- * it, whose numbers began anew.
+ * The events of a daemon that are newer than `seen`, the newest known event. `seen` may be of an earlier daemon, whose
+ * ids have nothing to do with these.
  */
 export function unseenEvents(events: readonly SyncEvent[], seen: EventMark | null): readonly SyncEvent[] {
   if (seen === null) return events;

@@ -8,7 +8,7 @@ import { createPalette } from "./palette.ts";
 import type { Prompt, PromptState } from "./prompt.ts";
 import type { Command, KeyHelp, Screen, ScreenSize } from "./screen.ts";
 import { createStore, type Readable } from "./store.ts";
-import { toneMark, type View } from "./terminal-style.ts";
+import { noteMark, type View } from "./terminal-style.ts";
 
 export type Frame = ReturnType<typeof createFrame>;
 
@@ -229,10 +229,7 @@ function promptLines({ question, note, running }: PromptState, { width, symbols 
     cutLine([span(`${mark} `, tone), span(text, tone)], width, symbols.ellipsis);
   if (question !== null) return [line(symbols.warning, question, "warning")];
   const lines: Line[] = [];
-  if (note !== null) {
-    const mark = note.tone === "good" ? symbols.same : toneMark(note.tone, symbols);
-    lines.push(line(mark, note.text, note.tone));
-  }
+  if (note !== null) lines.push(line(noteMark(note.tone, symbols), note.text, note.tone));
   const [first, ...others] = running;
   if (first !== undefined) {
     const more = others.length === 0 ? "" : ` and ${others.length} more`;

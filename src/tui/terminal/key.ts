@@ -29,25 +29,25 @@ export function isNamed(key: Key, name: KeyName): boolean {
   return key.kind === "named" && key.name === name;
 }
 
-/** What the terminal library tells of a key, as far as it is used here. */
-export interface TerminalKey {
-  readonly upArrow: boolean;
-  readonly downArrow: boolean;
-  readonly leftArrow: boolean;
-  readonly rightArrow: boolean;
-  readonly home: boolean;
-  readonly end: boolean;
-  readonly pageUp: boolean;
-  readonly pageDown: boolean;
-  readonly return: boolean;
-  readonly escape: boolean;
-  readonly ctrl: boolean;
-  readonly shift: boolean;
-  readonly tab: boolean;
-  readonly backspace: boolean;
-  readonly delete: boolean;
-  readonly meta: boolean;
-}
+/** The terminal library's flags for keys that are no characters, in order of precedence, and their names here. */
+const FLAGS = {
+  escape: "escape",
+  tab: "tab",
+  upArrow: "up",
+  downArrow: "down",
+  leftArrow: "left",
+  rightArrow: "right",
+  home: "home",
+  end: "end",
+  pageUp: "pageup",
+  pageDown: "pagedown",
+  return: "enter",
+  backspace: "backspace",
+  delete: "delete",
+} as const satisfies Record<string, KeyName>;
+
+/** The part of the terminal library's key that is used here. */
+export type TerminalKey = Readonly<Record<keyof typeof FLAGS | "ctrl" | "shift" | "meta", boolean>>;
 
 const CONTROL_LETTERS: Readonly<Record<string, KeyName>> = {
   s: "save",
@@ -64,42 +64,28 @@ const CONTROL_CHARACTERS: Readonly<Record<string, KeyName>> = {
   "\n": "enter",
   "\x7f": "backspace",
   "\b": "backspace",
-  "\x13": "save",
-  "\x15": "clear",
-  "\x03": "quit",
-  "\x01": "home",
-  "\x05": "end",
-  "\x06": "find",
+  // Ctrl and a letter is the letter's code without its upper bits.
+  ...Object.fromEntries(
+    Object.entries(CONTROL_LETTERS).map(([letter, name]) => [
+      String.fromCharCode(letter.charCodeAt(0) & 0x1f),
+      name,
+    ]),
+  ),
 };
 
-function named(name: KeyName): readonly Key[] {
-  return [{ kind: "named", name }];
+function named(name: KeyName | undefined): readonly Key[] {
+  return name === undefined ? [] : [{ kind: "named", name }];
 }
 
-/** The keys of one input: keys typed quickly, or pasted, come as one text. What has no meaning here is none. */
+/** The keys of one input: keys typed quickly, or pasted, arrive as one text. Keys without a meaning here are left out. */
 export function keysOf(input: string, key: TerminalKey): readonly Key[] {
-  if (key.escape) return named("escape");
-  if (key.tab) return named(key.shift ? "backtab" : "tab");
-  if (key.upArrow) return named("up");
-  if (key.downArrow) return named("down");
-  if (key.leftArrow) return named("left");
-  if (key.rightArrow) return named("right");
-  if (key.home) return named("home");
-  if (key.end) return named("end");
-  if (key.pageUp) return named("pageup");
-  if (key.pageDown) return named("pagedown");
-  if (key.return) return named("enter");
-  if (key.backspace) return named("backspace");
-  if (key.delete) return named("delete");
-  if (key.ctrl) {
-    const name = CONTROL_LETTERS[input];
-    return name === undefined ? [] : named(name);
-  }
-  if (key.meta) return [];
-  return keysOfText(input);
+  for (const [flag, name] of Object.entries(FLAGS))
+    if (key[flag as keyof typeof FLAGS]) return named(name === "tab" && key.shift ? "backtab" : name);
+  if (key.ctrl) return named(CONTROL_LETTERS[input]);
+  return key.meta ? [] : keysOfText(input);
 }
 
-/** A text's characters as keys; what has no meaning here is none. */
+/** A text's characters as keys; control and formatting characters without a meaning here are left out. */
 export function keysOfText(text: string): readonly Key[] {
   return [...text].flatMap((character): readonly Key[] => {
     const name = CONTROL_CHARACTERS[character];
@@ -108,4 +94,21 @@ export function keysOfText(text: string): readonly Key[] {
       ? []
       : [{ kind: "character", text: character }];
   });
+}
+
+/** More rows than any list has; a finite number, so that sums of it stay numbers. */
+const ALL_ROWS = 1e9;
+
+/** Rows by which a key moves in a list or a text, negative: upwards; 0 if the key does not move. `page`: rows of a page. */
+export function rowsMoved(key: Key, page = 10): number {
+  const name = key.kind === "named" ? key.name : { j: "down", k: "up", " ": "pagedown" }[key.text];
+  const rows: Readonly<Record<string, number>> = {
+    down: 1,
+    up: -1,
+    pagedown: page,
+    pageup: -page,
+    home: -ALL_ROWS,
+    end: ALL_ROWS,
+  };
+  return rows[name ?? ""] ?? 0;
 }

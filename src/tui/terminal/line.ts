@@ -1,7 +1,8 @@
 // A line of the screen as pieces of text with a tone each, measured and cut to fit.
-import { columns, firstColumns, harmless, lastColumns } from "../../runtime/text/plain-text.ts";
+import { columns, firstColumns, harmless, lastColumns, padded } from "../../runtime/text/plain-text.ts";
+import type { View } from "./terminal-style.ts";
 
-/** What a piece of text is, not which colour it has; without colour it reads the same. */
+/** The role of a piece of text. Colours follow from it; the text is complete without them. */
 export type Tone = "plain" | "strong" | "faint" | "good" | "bad" | "warning" | "accent" | "cursor";
 
 export interface Span {
@@ -11,12 +12,12 @@ export interface Span {
 
 export type Line = readonly Span[];
 
-/** A piece of a line; whatever a terminal could obey is spelled out. */
+/** A piece of a line; control characters are spelled out. */
 export function span(text: string, tone: Tone = "plain"): Span {
   return { text: harmless(text), tone };
 }
 
-/** Columns that the line takes. */
+/** Width of the line in columns. */
 export function lineColumns(line: Line): number {
   return line.reduce((sum, { text }) => sum + columns(text), 0);
 }
@@ -26,14 +27,19 @@ export function lineText(line: Line): string {
   return line.map(({ text }) => text).join("");
 }
 
-/** At most `width` columns of it; what is cut off at the end is shown by the ellipsis. */
+/** The text in at most `width` columns; an ellipsis replaces the end that is cut off. */
 export function cutText(text: string, width: number, ellipsis: string): string {
   if (columns(text) <= width) return text;
   if (width <= columns(ellipsis)) return firstColumns(text, Math.max(0, width));
   return firstColumns(text, width - columns(ellipsis)) + ellipsis;
 }
 
-/** At most `width` columns of it, its end kept: the telling part of a path. */
+/** The harmless text in exactly `width` columns, the last of which is empty. */
+export function cell(text: string, width: number, { symbols }: View): string {
+  return padded(cutText(span(text).text, width - 1, symbols.ellipsis), width);
+}
+
+/** The text in at most `width` columns; its start is cut off, because the end of a path says more. */
 export function cutStart(text: string, width: number, ellipsis: string): string {
   if (columns(text) <= width) return text;
   if (width <= columns(ellipsis)) return lastColumns(text, Math.max(0, width));
@@ -53,7 +59,7 @@ export function cutLine(line: Line, width: number, ellipsis: string): Line {
       left -= own;
       continue;
     }
-    // The mark is for this piece's rest, or for the pieces that have no room behind it.
+    // The ellipsis stands for the rest of this piece, or for the pieces after it.
     const text = own > left ? cutText(piece.text, left, ellipsis) : piece.text;
     const cut = own > left || !more ? text : cutText(`${piece.text}${ellipsis} `, left, ellipsis);
     kept.push({ text: cut, tone: piece.tone });
@@ -62,7 +68,7 @@ export function cutLine(line: Line, width: number, ellipsis: string): Line {
   return kept;
 }
 
-/** `left` and `right` at the two ends of `width` columns; `left` gives way. */
+/** `left` and `right` at the two ends of `width` columns; `left` is cut if both do not fit. */
 export function spread(left: Line, right: Line, width: number, ellipsis: string): Line {
   const room = width - lineColumns(right) - 1;
   if (room < 0) return cutLine(right, width, ellipsis);
@@ -99,7 +105,33 @@ export function paragraph(text: string, width: number, limit: number, ellipsis: 
     : [...shown, cutText(`${last} ${ellipsis}${" ".repeat(room)}`, room, ellipsis)];
 }
 
-/** Of a line of a unified difference. */
+/** A paragraph behind `lead`, its further lines indented to the same column; at most `limit` lines. */
+export function hangingLines(
+  lead: Span,
+  text: string,
+  tone: Tone,
+  { width, symbols }: View,
+  limit = 20,
+): readonly Line[] {
+  const indent = span(" ".repeat(columns(lead.text)));
+  return paragraph(text, width - columns(lead.text), limit, symbols.ellipsis).map((line, index) => [
+    index === 0 ? lead : indent,
+    span(line, tone),
+  ]);
+}
+
+/** A paragraph behind a mark of the same tone. */
+export function markedLines(
+  mark: string,
+  text: string,
+  tone: Tone,
+  view: View,
+  limit?: number,
+): readonly Line[] {
+  return hangingLines(span(`${mark} `, tone), text, tone, view, limit);
+}
+
+/** The tone of a line of a unified diff. */
 export function diffTone(line: string): Tone {
   if (line.startsWith("@@")) return "accent";
   if (line.startsWith("+")) return "good";

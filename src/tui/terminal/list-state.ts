@@ -1,16 +1,16 @@
-// A list with a text filter, a chosen row and a look at its details: its state, its keys, and what of it is shown. Pure.
-import { isNamed, type Key } from "./key.ts";
-import { cutLine, type Line, paragraph, span } from "./line.ts";
+// A list with a text filter, a chosen row and a view of its details: its state, its keys, and its visible part. Pure.
+import { isNamed, type Key, rowsMoved } from "./key.ts";
+import { cell, cutLine, hangingLines, type Line, type Span, span } from "./line.ts";
 import type { View } from "./terminal-style.ts";
 import { pressTextKey, type TypedText, textSpans } from "./typed-text.ts";
 
 export interface ListState {
   readonly filter: TypedText;
-  /** Keys go into the filter. */
+  /** Characters are typed into the filter. */
   readonly isTyping: boolean;
-  /** The chosen row by its id; null: the newest, whatever comes. */
+  /** Id of the chosen row; null: always the newest one. */
   readonly chosen: number | null;
-  /** Its details are shown, from this line on; null: the list. */
+  /** First visible line of the chosen row's details; null: the list is shown. */
   readonly detailsTop: number | null;
 }
 
@@ -21,12 +21,10 @@ export const EMPTY_LIST: ListState = {
   detailsTop: null,
 };
 
-const PAGE = 10;
-
-/** null: the key means nothing to the list. `ids` are those of the rows that match, from the top on. */
+/** null if the key has no meaning for the list. `ids`: those of the matching rows, from the top down. */
 export function pressListKey(state: ListState, key: Key, ids: readonly number[]): ListState | null {
   if (state.isTyping) return pressFilterKey(state, key);
-  const by = stepOf(key);
+  const by = rowsMoved(key);
   if (state.detailsTop !== null) {
     if (by !== 0) return { ...state, detailsTop: Math.max(0, state.detailsTop + by) };
     return isNamed(key, "escape") || isNamed(key, "enter") ? { ...state, detailsTop: null } : null;
@@ -41,11 +39,11 @@ export function pressListKey(state: ListState, key: Key, ids: readonly number[])
   if (by === 0) return null;
   const at = ids.indexOf(chosenId(state, ids) ?? Number.NaN);
   const next = Math.max(0, Math.min(ids.length - 1, Math.max(0, at) + by));
-  // Back at the top: it follows what comes.
+  // From the top row on, the list follows new rows.
   return { ...state, chosen: next === 0 ? null : (ids[next] ?? null) };
 }
 
-/** All keys but those that end it go into the text. */
+/** Enter and Escape end the typing; every other key edits the filter. */
 function pressFilterKey(state: ListState, key: Key): ListState {
   if (isNamed(key, "enter")) return { ...state, isTyping: false };
   if (isNamed(key, "escape")) return { ...state, isTyping: false, filter: EMPTY_LIST.filter };
@@ -53,29 +51,13 @@ function pressFilterKey(state: ListState, key: Key): ListState {
   return filter === null ? state : { ...state, filter, chosen: null };
 }
 
-/** Those of the newest row, or of the nearest older one where the chosen one is gone. */
+/** The chosen row's id; if that row is gone, the id of the next newer one, else of the newest. null: no rows. */
 export function chosenId({ chosen }: ListState, ids: readonly number[]): number | null {
   if (chosen === null) return ids[0] ?? null;
   return ids.includes(chosen) ? chosen : (ids.findLast((id) => id > chosen) ?? ids[0] ?? null);
 }
 
-const STEPS: Readonly<Record<string, number>> = {
-  down: 1,
-  up: -1,
-  pagedown: PAGE,
-  pageup: -PAGE,
-  home: -100_000,
-  end: 100_000,
-};
-
-function stepOf(key: Key): number {
-  if (key.kind === "named") return STEPS[key.name] ?? 0;
-  if (key.text === "j") return 1;
-  if (key.text === "k") return -1;
-  return key.text === " " ? PAGE : 0;
-}
-
-/** Whether a row with this text matches: every word of the filter is in it. */
+/** Tells whether a row with this text matches: it contains every word of the filter. */
 export function filterOf({ filter }: ListState): (text: string) => boolean {
   const words = filter.text
     .toLowerCase()
@@ -88,19 +70,19 @@ export function filterOf({ filter }: ListState): (text: string) => boolean {
   };
 }
 
-/** The first of `height` rows such that row `at` is shown. */
+/** Index of the first of `height` visible rows, so that row `at` is in the middle where possible. */
 export function windowStart(count: number, height: number, at: number): number {
   return Math.max(0, Math.min(count - height, at - Math.floor(height / 2)));
 }
 
-/** `Filter: words` while there is one, or is typed. */
+/** `/words`, while a filter is set or being typed. */
 export function filterLine(state: ListState, view: View): readonly Line[] {
   if (!state.isTyping && state.filter.text === "") return [];
   const line = [span("/", "accent"), ...textSpans(state.filter, state.isTyping, view)];
   return [cutLine(line, view.width, view.symbols.ellipsis)];
 }
 
-/** A part of the details, and how much is below. */
+/** `height` lines of the details from `top` on; the last one counts the lines below. */
 export function detailsPart(
   lines: readonly Line[],
   top: number,
@@ -115,13 +97,23 @@ export function detailsPart(
     : [...part.slice(0, -1), [span(`${symbols.ellipsis} ${below + 1} more lines`, "faint")]];
 }
 
-/** Of each field of a record. */
+/** Most lines of one field. */
 const FIELD_LINES = 500;
 
-/** A record in whole: each field by its name. */
-export function fieldLines(record: object, { width, symbols }: View): readonly Line[] {
+/** All fields of a record with their names. */
+export function fieldLines(record: object, view: View): readonly Line[] {
   return Object.entries(record).flatMap(([name, value]) => {
     const text = `${name}: ${typeof value === "string" ? value : JSON.stringify(value, null, 1)}`;
-    return paragraph(text, width - 2, FIELD_LINES, symbols.ellipsis).map((line): Line => [span(`  ${line}`)]);
+    return hangingLines(span("  "), text, "plain", view, FIELD_LINES);
   });
+}
+
+/** The mark in front of a row. */
+export function rowMark(isChosen: boolean, { symbols }: View): Span {
+  return span(isChosen ? `${symbols.focus} ` : "  ", "accent");
+}
+
+/** The cell of a row's name. */
+export function nameSpan(name: string, isChosen: boolean, view: View): Span {
+  return span(cell(name, view.width >= 100 ? 25 : 15, view), isChosen ? "strong" : "plain");
 }

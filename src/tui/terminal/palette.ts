@@ -1,7 +1,8 @@
-// The palette: everything that can be done, by its name, found by typing parts of it.
+// The palette: all commands by name, found by typing parts of the name.
 
 import type { Key } from "./key.ts";
 import { type Line, span } from "./line.ts";
+import { rowMark } from "./list-state.ts";
 import type { Command, ScreenSize } from "./screen.ts";
 import { pressTextKey, type TypedText, textSpans } from "./typed-text.ts";
 
@@ -12,7 +13,7 @@ interface PaletteStep {
   readonly command: Command | null;
 }
 
-/** Those that have every word of the text, in any order; those that begin with it come first. */
+/** The commands whose names contain every typed word, in any order; names that begin with the text come first. */
 export function matchingCommands(commands: readonly Command[], typed: string): readonly Command[] {
   const words = typed
     .toLowerCase()
@@ -39,13 +40,8 @@ export function createPalette(commands: () => readonly Command[]) {
         if (key.name === "escape") return { isOver: true, command: null };
         if (key.name === "enter")
           return { isOver: found.length > 0, command: found[chosen] ?? found[0] ?? null };
-        const by =
-          key.name === "down" || key.name === "tab"
-            ? 1
-            : key.name === "up" || key.name === "backtab"
-              ? -1
-              : 0;
-        if (by !== 0) {
+        const by = { down: 1, tab: 1, up: -1, backtab: -1 }[key.name as string];
+        if (by !== undefined) {
           if (found.length > 0) chosen = (chosen + by + found.length) % found.length;
           return { isOver: false, command: null };
         }
@@ -58,18 +54,14 @@ export function createPalette(commands: () => readonly Command[]) {
       return { isOver: false, command: null };
     },
     draw(size: ScreenSize): readonly Line[] {
-      const { symbols, height } = size;
       const found = matches();
-      const room = Math.max(1, height - 2);
+      const room = Math.max(1, size.height - 2);
       const top = Math.max(0, Math.min(chosen - room + 1, found.length - room));
       return [
         [span(": ", "accent"), ...textSpans(typed, true, size)],
         ...found.slice(top, top + room).map((command, index): Line => {
           const isChosen = top + index === chosen;
-          return [
-            span(isChosen ? `${symbols.focus} ` : "  ", "accent"),
-            span(command.name, isChosen ? "strong" : "plain"),
-          ];
+          return [rowMark(isChosen, size), span(command.name, isChosen ? "strong" : "plain")];
         }),
         ...(found.length === 0 ? [[span("  nothing is called so", "faint")]] : []),
       ];

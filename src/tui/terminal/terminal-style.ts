@@ -1,31 +1,14 @@
 // The live view's style on this terminal: with colour or without, with symbols or in ASCII.
 import type { Tone } from "../../api/words/words.ts";
 
-/** What the terminal can show. */
+/** The terminal's abilities. */
 export interface TuiStyle {
   readonly color: boolean;
   /** False: plain ASCII symbols. */
   readonly unicode: boolean;
 }
 
-export interface TuiSymbols {
-  readonly changed: string;
-  readonly same: string;
-  readonly error: string;
-  readonly on: string;
-  readonly off: string;
-  readonly warning: string;
-  readonly times: string;
-  readonly ellipsis: string;
-  readonly focus: string;
-  readonly chosen: string;
-  readonly notChosen: string;
-  readonly checked: string;
-  readonly notChecked: string;
-  readonly arrows: string;
-}
-
-const UNICODE: TuiSymbols = {
+const UNICODE = {
   changed: "⟳",
   same: "✓",
   error: "✕",
@@ -41,6 +24,8 @@ const UNICODE: TuiSymbols = {
   notChecked: "[ ]",
   arrows: "←→",
 };
+
+export type TuiSymbols = Readonly<Record<keyof typeof UNICODE, string>>;
 
 const ASCII: TuiSymbols = {
   changed: "~",
@@ -63,9 +48,14 @@ export function symbolsFor(style: TuiStyle): TuiSymbols {
   return style.unicode ? UNICODE : ASCII;
 }
 
-/** What says a tone without colour. */
+/** The symbol that stands for a tone, so that the tone can be read without colour. */
 export function toneMark(tone: Tone, symbols: TuiSymbols): string {
   return { good: symbols.on, plain: symbols.off, warning: symbols.warning, bad: symbols.error }[tone];
+}
+
+/** The symbol before the result of an action: a good one is a check mark. */
+export function noteMark(tone: Tone, symbols: TuiSymbols): string {
+  return tone === "good" ? symbols.same : toneMark(tone, symbols);
 }
 
 export interface View {

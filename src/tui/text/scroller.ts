@@ -1,7 +1,7 @@
-// A text that is read by scrolling: folded to the width there is, a page at a time. Pure.
+// A text that is scrolled: folded to the width of its area. Pure.
 
 import { counted } from "../../runtime/text/plain-text.ts";
-import type { Key } from "../terminal/key.ts";
+import { type Key, rowsMoved } from "../terminal/key.ts";
 import { folded, linesOf } from "./shown-text.ts";
 
 export interface TextSize {
@@ -12,7 +12,7 @@ export interface TextSize {
 export interface Scroller {
   readonly text: string;
   readonly size: TextSize;
-  /** The text in lines of that width, harmless. */
+  /** The harmless text, folded to `size.width`. */
   readonly lines: readonly string[];
   readonly top: number;
 }
@@ -23,7 +23,7 @@ export function createScroller(text: string, size: TextSize): Scroller {
   return { text, size, lines: foldedText(text, size.width), top: 0 };
 }
 
-/** The same text in another size; about the same place stays in sight. */
+/** The same text in another size; it stays scrolled to about the same place. */
 export function withSize(state: Scroller, size: TextSize): Scroller {
   if (size.width === state.size.width && size.height === state.size.height) return state;
   const lines = size.width === state.size.width ? state.lines : foldedText(state.text, size.width);
@@ -32,7 +32,7 @@ export function withSize(state: Scroller, size: TextSize): Scroller {
   return within({ ...state, size, lines, top });
 }
 
-/** Another text at the same place. */
+/** Another text, scrolled to the same line. */
 export function withText(state: Scroller, text: string): Scroller {
   return text === state.text ? state : within({ ...state, text, lines: foldedText(text, state.size.width) });
 }
@@ -41,7 +41,7 @@ function foldedText(text: string, width: number): readonly string[] {
   return linesOf(text).flatMap((line) => folded(line, Math.max(1, width), diffMark(line)));
 }
 
-/** A removed or added line goes on as one. */
+/** The further pieces of a removed or added line keep its mark. */
 function diffMark(line: string): string {
   return line.startsWith("+") || line.startsWith("-") ? `${line.slice(0, 1)} ` : INDENT;
 }
@@ -60,30 +60,10 @@ export function belowText(text: Scroller): string {
   return below === 0 ? "" : `${counted(below, "line")} below`;
 }
 
-/** Null: the key does not scroll. */
+/** null if the key does not scroll. */
 export function pressScrollKey(state: Scroller, key: Key): Scroller | null {
-  const page = Math.max(1, state.size.height - 1);
-  if (key.kind === "character") return key.text === " " ? scrolled(state, page) : null;
-  switch (key.name) {
-    case "down":
-      return scrolled(state, 1);
-    case "up":
-      return scrolled(state, -1);
-    case "pagedown":
-      return scrolled(state, page);
-    case "pageup":
-      return scrolled(state, -page);
-    case "home":
-      return { ...state, top: 0 };
-    case "end":
-      return scrolled(state, state.lines.length);
-    default:
-      return null;
-  }
-}
-
-function scrolled(state: Scroller, by: number): Scroller {
-  return within({ ...state, top: state.top + by });
+  const by = rowsMoved(key, Math.max(1, state.size.height - 1));
+  return by === 0 ? null : within({ ...state, top: state.top + by });
 }
 
 function within(state: Scroller): Scroller {

@@ -1,4 +1,4 @@
-// Foreign text as a terminal may show it: nothing that a terminal obeys, broken into lines of a width.
+// Foreign text made safe for the terminal: control characters spelled out, lines folded to a width.
 import { columns, harmless } from "../../runtime/text/plain-text.ts";
 
 const TAB = "    ";
@@ -22,7 +22,7 @@ export function linesOf(text: string): string[] {
   return text.split(/\r\n|\n|\r/);
 }
 
-/** A line of harmless text in pieces of at most `width` columns; the further ones begin with `indent`. */
+/** A line, made harmless, in pieces of at most `width` columns; the second and later pieces begin with `indent`. */
 export function folded(line: string, width: number, indent = ""): string[] {
   const shown = shownLine(line);
   if (PLAIN_LINE.test(shown) ? shown.length <= width : columns(shown) <= width) return [shown];

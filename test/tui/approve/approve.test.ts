@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ApprovalsReport, WaitingEntryWire } from "../../../src/api/approval-contract.ts";
+import { askOf } from "../../../src/api/operations.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { approveLines } from "../../../src/tui/approve/approve-screen.ts";
 import { startApproveSession } from "../../../src/tui/approve/approve-session.ts";
 import {
   type ApproveState,
-  differenceLines,
   EMPTY_APPROVE,
-  linesBelow,
   pressApproveKey,
   withApprovals,
 } from "../../../src/tui/approve/approve-state.ts";
 import type { Key, KeyName } from "../../../src/tui/terminal/key.ts";
+import { createScroller, linesBelow } from "../../../src/tui/text/scroller.ts";
 import { eventually } from "../../support/eventually.ts";
 import { textOf, viewOf } from "../views.ts";
 
@@ -36,7 +36,7 @@ const named = (name: KeyName): Key => ({ kind: "named", name });
 const typed = (text: string): Key => ({ kind: "character", text });
 
 function opened(waiting: ApprovalsReport, height = 20, width = 80): ApproveState {
-  return withApprovals({ ...EMPTY_APPROVE, size: { width, height } }, waiting);
+  return withApprovals({ ...EMPTY_APPROVE, text: createScroller("", { width, height }) }, waiting);
 }
 
 /** The state after those keys, and what was to be approved. */
@@ -46,7 +46,7 @@ function press(from: ApproveState, ...keys: readonly Key[]): [ApproveState, (str
   for (const key of keys) {
     const step = pressApproveKey(state, key);
     state = step.state;
-    if (step.approve !== null) approved.push(step.approve.digest);
+    if (step.action !== null) approved.push(step.action.digest);
   }
   return [state, approved];
 }
@@ -78,27 +78,27 @@ test("E2 nobody approves what was not shown to its end, however long a line is",
   const args = Array.from({ length: 30 }, (_, index) => `"${index}"`).join("\n");
   const long = entry("long", { waiting: `command = "${"x".repeat(300)}-the-end"\n${args}\n` });
   let state = opened(report(long), 5, 40);
-  const lines = differenceLines(state);
+  const { lines } = state.text;
   assert.ok(lines.every((line) => line.length <= 40));
-  assert.ok(lines.join("").replaceAll("+  ", "").includes("x-the-end"));
+  assert.ok(lines.join("").replaceAll("+ ", "").includes("x-the-end"));
   const seen = new Set<string>();
   let pages = 0;
-  while (linesBelow(state) > 0) {
-    for (const line of lines.slice(state.top, state.top + 5)) seen.add(line);
+  while (linesBelow(state.text) > 0) {
+    for (const line of lines.slice(state.text.top, state.text.top + 5)) seen.add(line);
     const [next, approved] = press(state, typed("y"));
     assert.deepEqual([next.asked, approved], [null, []]);
-    assert.ok(next.top > state.top);
+    assert.ok(next.text.top > state.text.top);
     state = next;
     pages += 1;
   }
-  for (const line of lines.slice(state.top, state.top + 5)) seen.add(line);
+  for (const line of lines.slice(state.text.top, state.text.top + 5)) seen.add(line);
   assert.ok(pages > 3);
   assert.deepEqual(seen, new Set(lines));
   assert.deepEqual(press(state, typed("y"), named("enter"))[1], ["long"]);
-  assert.equal(press(state, named("home"))[0].top, 0);
+  assert.equal(press(state, named("home"))[0].text.top, 0);
   assert.equal(
-    press(opened(report(long), 5, 40), named("end"), named("down"), named("down"))[0].top,
-    state.top,
+    press(opened(report(long), 5, 40), named("end"), named("down"), named("down"))[0].text.top,
+    state.text.top,
   );
 });
 
@@ -120,7 +120,7 @@ test("E2 the screen shows what would run, beside what serves, and nothing that a
 
 test("E2 how many lines of the difference are below what is shown is said, while there are some", () => {
   const lines = report(entry("one", { waiting: "a = 1\nb = 2\nc = 3\n" }));
-  const all = differenceLines(opened(lines)).length;
+  const all = opened(lines).text.lines.length;
   const foot = (height: number) => textOf(approveLines(opened(lines, height), viewOf(80))).at(-1);
   assert.equal(foot(all - 2), "2 more lines");
   assert.equal(foot(all), "");
@@ -129,9 +129,9 @@ test("E2 how many lines of the difference are below what is shown is said, while
 test("E2 a line as long as the file may be is shown whole, and does not stop the screen", () => {
   const long = Array.from({ length: 40_000 }, (_, index) => `word-${index}`).join(" ");
   const state = opened(report(entry("long", { waiting: `command = "${long}"\n` })), 20, 80);
-  const lines = differenceLines(state).filter((line) => line.startsWith("+"));
+  const lines = state.text.lines.filter((line) => line.startsWith("+"));
   assert.ok(lines.every((line) => line.length <= 80));
-  assert.equal([lines[0], ...lines.slice(1).map((line) => line.slice(3))].join(""), `+command = "${long}"`);
+  assert.equal([lines[0], ...lines.slice(1).map((line) => line.slice(2))].join(""), `+command = "${long}"`);
 });
 
 const LONG = Array.from({ length: 60 }, (_, line) => `"${line}",\n`).join("");
@@ -160,7 +160,7 @@ function startedWith(approve: () => Promise<never>) {
   let changed = (): void => {};
   let isWatched = false;
   const session = startApproveSession(
-    { approvals: async () => WAITING, approve },
+    askOf({ approvals: () => WAITING, approve }),
     {
       subscribe(callback) {
         changed = callback;
@@ -183,14 +183,14 @@ test("E2 a drawing at the same size leaves the difference where it was scrolled 
   session.sized(80, 10);
   session.onKey(DOWN);
   session.onKey(DOWN);
-  assert.equal(session.state.get().top, 2);
+  assert.equal(session.state.get().text.top, 2);
   session.sized(80, 10);
-  assert.equal(session.state.get().top, 2);
+  assert.equal(session.state.get().text.top, 2);
   session.sized(80, 11);
-  assert.equal(session.state.get().top, 0);
+  assert.equal(session.state.get().text.top, 0);
   session.onKey(DOWN);
   session.sized(81, 11);
-  assert.equal(session.state.get().top, 0);
+  assert.equal(session.state.get().text.top, 0);
 });
 
 test("E2 why something could not be approved is said, and may be tried again", async () => {

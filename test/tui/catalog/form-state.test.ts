@@ -17,7 +17,7 @@ function press(form: CallForm, typed: string): { form: CallForm; action: FormAct
   let action: FormAction | null = null;
   for (const key of keys(typed)) {
     const step = pressFormKey(now, key);
-    now = step.form;
+    now = step.state;
     action = step.action;
   }
   return { form: now, action };

@@ -152,7 +152,7 @@ async function shownScreen() {
   const clock = { sleep: () => new Promise<void>((resolve) => (wake = resolve)) } as unknown as Clock;
   const link = {
     connection: createStore({ kind: "connected" }),
-    daemon: async () => ({ ask: askOf({ audit }) }),
+    ask: askOf({ audit }),
   } as unknown as DaemonLink;
   const { signal } = new AbortController();
   const screen = createAuditScreen(link, clock, () => {}, signal);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StatusReport } from "../../../src/api/contract.ts";
-import { homeConnection, startDaemonLink } from "../../../src/tui/link/daemon-link.ts";
+import { connectionTo, startDaemonLink } from "../../../src/tui/link/daemon-link.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { scriptedConfig } from "../../api/sample-config.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
@@ -22,7 +22,7 @@ test("C3 the status is looked at afresh when something happened, a burst is few 
   const { home, server } = await startRig(t, { control, config });
   const stop = new AbortController();
   t.after(() => stop.abort());
-  const link = startDaemonLink({ connect: homeConnection(home), signal: stop.signal });
+  const link = startDaemonLink({ connect: connectionTo(home, null, stop.signal), signal: stop.signal });
   const emit = (name: string) => config.emit({ kind: "transition", transition: { name } });
   await eventually(() => link.status.get() !== null);
   assert.equal(link.status.get()?.gateway, undefined);

@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { EditReport, ReloadReport, SyncEvent } from "../../../src/api/contract.ts";
+import type { FollowNotice } from "../../../src/api/client/follow-daemon.ts";
+import type { EditReport, ReloadReport, SyncEvent, SyncReport } from "../../../src/api/contract.ts";
+import { askOf, type Control, type InputOf } from "../../../src/api/operations.ts";
+
 import { MountaineerError } from "../../../src/runtime/errors.ts";
-import type { SyncListener, SyncSource } from "../../../src/tui/status/sync-source.ts";
+import type { DaemonLink } from "../../../src/tui/link/daemon-link.ts";
 import { createSyncScreen, shareHeight } from "../../../src/tui/sync/sync-screen.ts";
 import { startSyncSession, unseenEvents } from "../../../src/tui/sync/sync-session.ts";
+import type { Connection } from "../../../src/tui/terminal/connection.ts";
 import type { KeyName } from "../../../src/tui/terminal/key.ts";
 import { lineColumns } from "../../../src/tui/terminal/line.ts";
+import { createStore } from "../../../src/tui/terminal/store.ts";
 import { sampleConfig, sampleEdit, sampleReload, sampleSyncEvent } from "../../api/sample-config.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -23,71 +28,81 @@ function event(id: number, over: Partial<SyncEvent> = {}): SyncEvent {
 const RELOADED = sampleReload({ generation: 2, sha256: "after" });
 const EDITED = sampleEdit({ sha256: "after", reload: RELOADED });
 
-/** A daemon as the session sees it, told what to say by the test. */
-function scripted(over: Partial<SyncSource> = {}) {
+/** A session, and the daemon that it follows. */
+function scripted(over: Partial<Pick<Control, "config" | "edit" | "reload">> = {}) {
   const asked: unknown[] = [];
   let text = "[sync]\nenabled = true\n";
   let sha256 = "before";
+  let report: SyncReport = { ...sampleStatus({ sha256 }), events: [] };
   const stop = new AbortController();
-  let listener: SyncListener | null = null;
-  const source: SyncSource = {
-    follow(given, signal) {
-      listener = given;
-      return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-    },
-    async config() {
-      return sampleConfig({ sha256, text, running_sha256: sha256 });
-    },
-    async edit(request) {
+  const connection = createStore<Connection>({ kind: "connected" });
+  let listener: ((notice: FollowNotice) => void) | null = null;
+  const ask = askOf({
+    sync: () => report,
+    config: () => sampleConfig({ sha256, text, running_sha256: sha256 }),
+    edit(request: InputOf<"edit">) {
       asked.push(request);
       text = text.replace("true", "false");
       sha256 = "after";
       return EDITED;
     },
-    async reload() {
+    reload() {
       asked.push("reload");
       return RELOADED;
     },
     ...over,
+  }) as DaemonLink["ask"];
+  const listen: DaemonLink["listen"] = (given) => {
+    listener = given;
+    return () => {
+      listener = null;
+    };
   };
-  const session = startSyncSession(source, stop.signal);
-  assert.ok(listener !== null);
+  const session = startSyncSession({
+    link: { ask, connection, listen },
+    configPath: null,
+    signal: stop.signal,
+  });
   const press = (...names: readonly (KeyName | " ")[]): void => {
     for (const name of names) {
       session.onKey(name === " " ? { kind: "character", text: " " } : { kind: "named", name });
     }
   };
-  const daemon: SyncListener = listener;
+  /** The daemon's report is another one now, and an event announces it. */
+  const reports = (next: Partial<SyncReport>): void => {
+    report = { ...report, ...next };
+    listener?.({ kind: "event", id: 1, event: { kind: "gap" } });
+  };
   return {
     session,
-    daemon,
+    reports,
     asked,
     stop,
     press,
+    isHeard: () => listener !== null,
     async ready(): Promise<void> {
-      daemon.present({ ...sampleStatus({ sha256: "before" }), events: [] });
+      reports({});
       await eventually(() => session.panel.get().file !== null);
     },
   };
 }
 
-test("B8 each event is one row, over replays, gaps and restarts of the daemon", () => {
-  const { session, daemon } = scripted();
+test("B8 each event is one row, over replays, gaps and restarts of the daemon", async () => {
+  const { session, reports, stop, isHeard } = scripted();
   const details = (): string[] => session.widget.rows.get().map((row) => row.details);
-  daemon.present({ ...sampleStatus(), events: [event(1), event(2)] });
-  daemon.event(event(2));
-  daemon.event(event(3));
-  daemon.present({ ...sampleStatus(), events: [event(2), event(3), event(4)] });
-  daemon.event(event(4));
+  reports({ events: [event(1), event(2)] });
+  reports({ events: [event(1), event(2), event(3)] });
+  await eventually(() => details().length === 3);
+  reports({ events: [event(2), event(3), event(4)] });
+  await eventually(() => details().length === 4);
   assert.deepEqual(details(), ["change 1", "change 2", "change 3", "change 4"]);
-  daemon.absent("gone");
-  const { kind } = session.connection.get();
-  assert.equal(kind, "waiting");
-  daemon.present({ ...sampleStatus(), events: [] });
-  daemon.event(event(1, { iso: "2026-03-01T00:00:00.000Z", details: "of the next daemon" }));
-  assert.deepEqual(session.connection.get(), { kind: "connected" });
-  assert.equal(details().at(-1), "of the next daemon");
+  reports({ events: [] });
+  reports({ events: [event(1, { iso: "2026-03-01T00:00:00.000Z", details: "of the next daemon" })] });
+  await eventually(() => details().at(-1) === "of the next daemon");
   assert.equal(details().length, 5);
+  stop.abort();
+  await session.ended;
+  assert.equal(isHeard(), false);
 });
 
 test("B9 a save is one edit of the changed keys, over the content that was seen", async () => {
@@ -171,11 +186,12 @@ test("B9 a conflict keeps what was set; other failures are told in one line", as
 
 test("B4 an unchanged panel's save reloads when the file is not what runs, and tells why it was rejected", async () => {
   const mistake = { file: "/c.toml", line: 4, column: 2, path: "x", found: "a", expected: "b", hint: null };
-  const { session, daemon, press, ready } = scripted({
+  const { session, reports, press, ready } = scripted({
     reload: async () => ({ ...RELOADED, reloaded: false, errors: [mistake] }),
   });
   await ready();
-  daemon.state(sampleStatus({ watching: "stopped" }));
+  reports({ watching: "stopped" });
+  await eventually(() => session.status.get()?.watching === "stopped");
   press("save");
   await eventually(() => session.panel.get().note?.kind === "failed");
   assert.deepEqual(session.panel.get().note, {
@@ -188,7 +204,7 @@ test("reads of the file do not pile up, and the last one counts", async () => {
   let reads = 0;
   let running = 0;
   let most = 0;
-  const { session, daemon } = scripted({
+  const { session, reports } = scripted({
     async config() {
       running += 1;
       most = Math.max(most, running);
@@ -198,9 +214,8 @@ test("reads of the file do not pile up, and the last one counts", async () => {
       return sampleConfig({ sha256: `read ${mine}` });
     },
   });
-  daemon.present({ ...sampleStatus(), events: [] });
-  for (let id = 1; id <= 50; id += 1) daemon.event(event(id));
-  await eventually(() => session.panel.get().file?.sha256 === `read ${reads}` && running === 0);
+  for (let id = 1; id <= 50; id += 1) reports({ events: [event(id)] });
+  await eventually(() => reads > 1 && session.panel.get().file?.sha256 === `read ${reads}`);
   assert.equal(most, 1);
   assert.ok(reads >= 2 && reads < 10, `${reads} reads`);
 });
@@ -222,9 +237,10 @@ test("when it is ended, what is still under way changes nothing any more", async
 });
 
 test("B8 at every size the screen has each part once, and its hints follow the focus", async () => {
-  const { session, daemon, press, ready } = scripted();
+  const { session, reports, press, ready } = scripted();
   await ready();
-  for (let id = 1; id <= 4; id += 1) daemon.event(event(id));
+  reports({ events: [1, 2, 3, 4].map((id) => event(id)) });
+  await eventually(() => session.widget.rows.get().length === 4);
   const screen = createSyncScreen(session);
   const parts = [/^Config /, /Hash /, /^Time +Event +Details$/, /^Settings \[sync\]/].concat(
     ["enabled", "interval", "debounce", "detection", "on failure"].map((name) => new RegExp(`^ {2}${name} `)),
