@@ -1,4 +1,4 @@
-// Errors as HTTP statuses and bodies, and back.
+// Converts errors to HTTP statuses and bodies, and back.
 import { ERROR_CODES, type ErrorCode, errorText, MountaineerError } from "../runtime/errors.ts";
 
 /** The body of every answer that is not a 200. */
@@ -6,7 +6,7 @@ interface ErrorBody {
   readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint: string | null };
 }
 
-// What is not here is 500: the request was fine, the outcome was not.
+// All other codes are 500: the request was valid, and the operation failed.
 const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   usage: 400,
   protocol: 400,
@@ -38,7 +38,7 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   timed_out: 504,
 };
 
-/** All that errors become. */
+/** Every status that an error can have. */
 export const ERROR_STATUSES: readonly number[] = [...new Set([...Object.values(STATUS_OF), 500])];
 
 export function httpStatusOf(error: unknown): number {
@@ -53,7 +53,7 @@ export function errorBody(error: unknown): ErrorBody {
   return { error: { code: "internal", message: errorText(error), hint: "the daemon's log has more" } };
 }
 
-/** The error a body speaks of; null when it is none of ours. */
+/** null: the body is not an error of ours. */
 export function errorFromBody(body: unknown): MountaineerError | null {
   if (typeof body !== "object" || body === null || !("error" in body)) return null;
   const { error } = body;
@@ -68,7 +68,7 @@ function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === "string" && Object.hasOwn(ERROR_CODES, value);
 }
 
-/** `why`: a sentence without its stop. */
+/** `why`: a sentence without the full stop. */
 export function commandsRefused(why: string): MountaineerError {
   return new MountaineerError("commands_refused", why, {
     hint: "do it on that machine, or set [server.management].allow_commands = true there",

@@ -1,15 +1,15 @@
-// The page's own files, as whoever serves them gets them.
+// The interface to the page's built files.
 
 export interface PageFile {
   readonly type: string;
   readonly bytes: Uint8Array;
-  /** Of the bytes, quoted. */
+  /** Quoted, as the header has it. */
   readonly etag: string;
   /** Its name changes with its content. */
   readonly isImmutable: boolean;
 }
 
 export interface PageFiles {
-  /** At a path such as `/` and `/page/page-main-1a2b3c4d.js`; null: there is none. Rejects where the build's files cannot be read. */
+  /** `path`: `/` or `/page/page-main-1a2b3c4d.js`. null: no such file. Rejects if the build's files cannot be read. */
   find(path: string): Promise<PageFile | null>;
 }

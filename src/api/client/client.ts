@@ -1,4 +1,4 @@
-// The client of a running daemon: finds its socket, asks with deadlines, and checks every answer.
+// The client of a running daemon: finds its socket, sends requests with deadlines, and validates every answer.
 import { lstat } from "node:fs/promises";
 import { connect } from "node:net";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
@@ -9,52 +9,50 @@ import { OPERATIONS } from "../operation-table.ts";
 import { type Ask, type OperationName, type OutputOf, requestPath } from "../operations.ts";
 import { readDaemonNote } from "../socket/daemon-note.ts";
 import { defaultSocketPath, MCP_SOCKET } from "../socket/private-socket.ts";
-import { type EventStream, openEventStream, type StreamedEvent } from "./event-client.ts";
+import { type EventStream, openEventStream } from "./event-client.ts";
 import { exchange, type HttpEndpoint, type Listener, strange } from "./http-exchange.ts";
 
-// The daemon's thread never blocks and says every 2 s that a request is under way, so 6 s of silence are a hang.
+// The daemon's thread never blocks and sends a 102 every 2 s while a request runs, so 6 s of silence mean a hang.
 const SILENCE_DEADLINE_MS = 6_000;
 const CONNECT_DEADLINE_MS = 2_000;
 
 interface FollowFrom {
-  /** Events after this one that are still kept come first; null, and by default, only those from now on. */
+  /** The kept events after this id come first; null (default): only events from now on. */
   readonly afterId?: number | null;
 }
 
 export interface DaemonClient {
   /**
-   * Resolves with the value itself, so that fields of a newer daemon are kept. May also reject with `daemon_unreachable`,
-   * `protocol`, or `aborted` when its signal did; what is cancelled here is cancelled there.
+   * Resolves with the parsed answer; fields that only a newer daemon knows stay in it. Also rejects with
+   * `daemon_unreachable`, `protocol`, and `aborted` when the signal aborted, which cancels the operation in the daemon.
    */
   readonly ask: Ask;
-  /** "" for a daemon at an HTTP address. */
+  /** "" for a daemon reached over HTTP. */
   readonly socketPath: string;
-  /** Where it serves MCP clients, if it has a gateway. */
+  /** The path of the MCP socket, which exists if the daemon has a gateway. */
   readonly mcpSocketPath: string;
-  /** As its daemon.json says; null when that is not known. */
+  /** From daemon.json; null if not known. */
   readonly pid: number | null;
-  /** Likewise, ISO 8601 UTC; together with the pid it identifies a daemon. */
+  /** From daemon.json, ISO 8601 UTC; together with the pid it identifies a daemon. */
   readonly startedAt: string | null;
-  /** Of the backends that are enabled; null while no gateway is configured. Understands a daemon of any version. */
+  /** Phases of the enabled backends; null while no gateway is configured. Reads answers of any daemon version. */
   backendPhases(signal: AbortSignal): Promise<BackendPhases | null>;
   /**
-   * What happens from now on, until the daemon ends the stream: when it stops, or after a `gap` because this reader
-   * is too slow. Survives nothing by itself; `followDaemon` does.
+   * Resolves once no later event can be missed. The stream lasts until the daemon ends it: when it stops, or after a `gap`
+   * because this reader is too slow. It does not reconnect; `followDaemon` does.
    */
-  events(signal: AbortSignal, from?: FollowFrom): AsyncGenerator<StreamedEvent, void, undefined>;
-  /** The same, resolved once no later event can be missed. */
   openEvents(signal: AbortSignal, from?: FollowFrom): Promise<EventStream>;
 }
 
 export interface ConnectOptions {
   readonly clock?: Clock;
-  /** How long a daemon may show no sign of life. */
+  /** How long the daemon may send nothing before it counts as hung. */
   readonly silenceMs?: number;
 }
 
 /**
- * The daemon of this home, or null when none listens: no socket, or one that a dead daemon left. Rejects with
- * `permission_denied` when it is somebody else's.
+ * The daemon of this home; null if none listens: there is no socket, or a dead daemon left it. Rejects with
+ * `permission_denied` if the socket belongs to another user.
  */
 export async function connectToDaemon(
   home: string,
@@ -62,7 +60,7 @@ export async function connectToDaemon(
 ): Promise<DaemonClient | null> {
   const note = await readDaemonNote(home);
   const usual = defaultSocketPath(home);
-  // The usual path is tried, too: after a crash the note may be older than the socket beside it.
+  // The default path is tried, too: after a crash daemon.json may be older than the socket.
   for (const path of new Set(note === null ? [usual] : [note.socket, usual])) {
     if (await isListening(path)) {
       const own = note?.socket === path ? note : null;
@@ -83,7 +81,7 @@ async function isListening(path: string): Promise<boolean> {
   }
   return new Promise((resolve, reject) => {
     const socket = connect(path);
-    // With a full backlog the connect waits: a daemon is there, and the request will show how well it is.
+    // With a full backlog connecting waits: a daemon listens, and the request will show whether it hangs.
     socket.setTimeout(CONNECT_DEADLINE_MS, () => {
       socket.destroy();
       resolve(true);
@@ -173,17 +171,13 @@ function createClient(
     pid,
     startedAt,
     backendPhases: async (signal) => backendPhases(await answer("status", null, signal)),
-    async *events(signal, { afterId = null } = {}) {
-      using stream = await openEventStream(listener, { signal, afterId });
-      yield* stream.events;
-    },
     openEvents: (signal, { afterId = null } = {}) => openEventStream(listener, { signal, afterId }),
   };
 }
 
 /**
- * A daemon of the version before an upgrade answers 404 to an operation that it does not know; what it knows and does
- * not find has codes of its own.
+ * Throws if `error` says that the daemon does not know the operation: a daemon of an earlier version answers 404 with the
+ * code `protocol`. Other 404s have codes of their own.
  */
 function refuseUnknown(error: MountaineerError | null, name: OperationName): void {
   if (error?.code !== "protocol") return;
@@ -192,7 +186,7 @@ function refuseUnknown(error: MountaineerError | null, name: OperationName): voi
     `the daemon that runs is of another version of Mountaineer, and does not know ${OPERATIONS[name].path}`,
     {
       cause: error,
-      // One that cannot hand over is not helped by `mountaineer restart`.
+      // A daemon without `handOver` cannot be restarted by `mountaineer restart`.
       hint:
         name === "handOver"
           ? "this once: mountaineer down, then mountaineer up"

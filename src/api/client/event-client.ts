@@ -1,4 +1,4 @@
-// The client's side of the event stream: one connection, until either side ends it.
+// The client's side of the event stream, over one connection.
 
 import type { ClientRequest, IncomingMessage } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -8,22 +8,22 @@ import { EVENT_STREAM_PATH, HEARTBEAT_MS, type StreamEvent, streamEventShape } f
 import { errorFromBody } from "../http-errors.ts";
 import { beginRequest, cancelled, hung, type Listener, lost, strange } from "./http-exchange.ts";
 
-/** Two heartbeats that are missing are a hang. */
+/** Two missing heartbeats mean a hang. */
 const SILENCE_MS = 3 * HEARTBEAT_MS;
 const FRAME_LIMIT = 16 * 1024 * 1024;
 const REFUSAL_LIMIT = 64 * 1024;
 const KINDS: readonly string[] = ["sync", "sync_state", "transition", "gap"] satisfies StreamEvent["kind"][];
 
 export interface StreamedEvent {
-  /** Given as `afterId`, the stream goes on after this event. */
+  /** Pass it as `afterId` to resume the stream after this event. */
   readonly id: number;
   readonly event: StreamEvent;
 }
 
 export interface EventStream extends Disposable {
   /**
-   * Ends when the daemon ends the stream. Rejects with `daemon_unreachable` (it broke, or was silent for 45 s),
-   * `protocol`, and `aborted` when the signal did. Members that only a newer daemon knows are left out.
+   * Ends when the daemon ends the stream. Rejects with `daemon_unreachable` (broken, or silent for 45 s), `protocol`, and
+   * `aborted` when the signal aborted. Events of kinds that only a newer daemon knows are left out.
    */
   readonly events: AsyncGenerator<StreamedEvent, void, undefined>;
 }
@@ -37,7 +37,7 @@ export async function openEventStream(
   const { request, response, silence } = await openResponse(listener, signal, afterId);
   const close = (): void => {
     silence.stop();
-    // Errors of the cut connection do not matter any more.
+    // The destroyed connection may still emit an error.
     response.on("error", () => {});
     request.destroy();
   };
@@ -51,13 +51,13 @@ export async function openEventStream(
   }
 }
 
-/** What ends the stream from this side. */
+/** Ends the stream after too much silence, or when the signal aborts. */
 interface Silence {
-  /** From the next sign of life on, and once now. */
+  /** Sets the limit, which applies from now on. */
   allow(limitMs: number): void;
   sign(): void;
   stop(): void;
-  /** Why this side ended it: silence, or the signal. */
+  /** Why this side ended the stream; null: it did not. */
   readonly failure: MountaineerError | null;
 }
 
@@ -112,7 +112,7 @@ function openResponse(listener: Listener, signal: AbortSignal, afterId: number |
       opened = response;
       resolve({ request, response, silence });
     });
-    // The listener stays, because a later error without one would be thrown.
+    // The handler stays: Node throws an `error` event that has no handler.
     request.on("error", (error) => {
       silence.stop();
       reject(error instanceof MountaineerError ? error : lost(error));
@@ -132,7 +132,7 @@ async function refusal(response: IncomingMessage): Promise<MountaineerError> {
     const said = errorFromBody(JSON.parse(text));
     if (said !== null) return said;
   } catch {
-    // Then only its status is known.
+    // The body is no error of ours: only the status is known.
   }
   return strange(`it answered the event stream with HTTP ${response.statusCode}`);
 }
@@ -164,7 +164,7 @@ async function* eventsOf(
   }
 }
 
-/** null for a kind that this version does not know. */
+/** null: this version does not know the event's kind. */
 function eventOf({ data }: SseEvent): StreamEvent | null {
   let value: unknown;
   try {

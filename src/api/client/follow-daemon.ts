@@ -1,4 +1,4 @@
-// Follows a daemon across restarts: waits for one, passes its events on, waits for the next.
+// Follows a daemon across restarts: connects, yields its events, and reconnects.
 
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
@@ -7,29 +7,30 @@ import { connectToDaemon, type DaemonClient } from "./client.ts";
 
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 2_000;
-/** A connection that lasted so long was a good one: the next wait is short again. */
+/** A connection that lasted this long resets the backoff. */
 const GOOD_AFTER_MS = 5_000;
 
 export type FollowNotice =
   | {
       readonly kind: "connected";
       readonly client: DaemonClient;
-      /** True: it is the daemon from before, and what happened meanwhile comes as events. False: look afresh. */
+      /** True: the same daemon as before; the events of the break follow. False: read the state again. */
       readonly resumed: boolean;
     }
   | { readonly kind: "event"; readonly id: number; readonly event: StreamEvent }
-  /** No daemon answers; told once for each reason. */
+  /** No daemon answers; yielded once for each reason. */
   | { readonly kind: "lost"; readonly reason: string };
 
 interface FollowOptions {
-  /** Ends it, without an error. */
+  /** Ends the generator without an error. */
   readonly signal: AbortSignal;
   readonly clock?: Clock;
 }
 
 /**
- * `of`: the home, or what finds the daemon anew each time (null: none is there). Never ends and never rejects before the signal aborts. After "connected" no event is missed; a `gap` says that some
- * were, and that what they told must be looked at afresh. "lost" comes after "connected", or first.
+ * `of`: the home, or a function that connects (null: no daemon runs). Does not end or reject before the signal aborts. After
+ * "connected" no event is missed, unless a `gap` says so: then the caller reads the state again. "lost" comes after
+ * "connected", or first.
  */
 export async function* followDaemon(
   of: string | (() => Promise<DaemonClient | null>),
@@ -79,7 +80,7 @@ export async function* followDaemon(
   }
 }
 
-/** Identifies one run of a daemon; null: this daemon does not say. */
+/** Identifies one run of a daemon; null if the daemon does not say. */
 function lifeOf({ pid, startedAt }: DaemonClient): string | null {
   return pid === null || startedAt === null ? null : `${pid} ${startedAt}`;
 }

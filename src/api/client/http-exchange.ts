@@ -12,11 +12,11 @@ const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
 export interface HttpEndpoint {
   /** `https://host:port`, without a path. */
   readonly origin: URL;
-  /** A secret: goes into a header, and nowhere else. */
+  /** A secret: sent in the Authorization header only. */
   readonly token: string;
 }
 
-/** Whom to ask, and how long a daemon may show no sign of life. */
+/** Where a daemon listens, and how long it may send nothing before it counts as hung. */
 export interface Listener {
   /** The path of the daemon's socket, or its HTTP endpoint. */
   readonly at: string | HttpEndpoint;
@@ -25,7 +25,7 @@ export interface Listener {
   readonly silenceMs: number;
 }
 
-interface Question {
+interface ExchangeRequest {
   /** From the root: `/manage/v1/status`. */
   readonly path: string;
   readonly method: string;
@@ -35,7 +35,7 @@ interface Question {
 
 interface Reply {
   readonly status: number;
-  /** What the JSON says; of an answer in plain text, the text. */
+  /** The parsed JSON; the string itself for an answer in plain text. */
   readonly value: unknown;
 }
 
@@ -45,9 +45,9 @@ interface RequestHead {
   readonly headers: Readonly<Record<string, string | number>>;
 }
 
-/** A request that is begun and not ended. A redirect is an answer like any other: the token goes to one place. */
+/** Opens a request, which the caller ends. Redirects are not followed, so the token goes to one server only. */
 export function beginRequest({ at }: Listener, { path, method, headers }: RequestHead): ClientRequest {
-  // Not imported: see server.ts. An agent would compile a pattern of IPv6 addresses for the name of the host: 6 ms.
+  // Not imported: see server.ts. `createConnection` avoids the agent, which takes 6 ms to compile a pattern of IPv6 addresses.
   const { request } = process.getBuiltinModule("node:http");
   if (typeof at === "string")
     return request({
@@ -64,10 +64,12 @@ export function beginRequest({ at }: Listener, { path, method, headers }: Reques
     : request(url, options);
 }
 
-/** Asks and waits for the whole answer. Rejects with `daemon_unreachable`, `protocol`, and `aborted`. */
-export function exchange(listener: Listener, question: Question): Promise<Reply> {
+/** Sends a request and reads the whole answer. Rejects with `daemon_unreachable`, `protocol`, and `aborted`. */
+export function exchange(
+  listener: Listener,
+  { path, method, body, signal }: ExchangeRequest,
+): Promise<Reply> {
   const { pid, clock, silenceMs } = listener;
-  const { path, method, body, signal } = question;
   const text = body === null ? null : JSON.stringify(body);
   return new Promise((resolve, reject) => {
     const request = beginRequest(listener, {
@@ -81,7 +83,7 @@ export function exchange(listener: Listener, question: Question): Promise<Reply>
     const settle = (outcome: Reply | Error): void => {
       silence[Symbol.dispose]();
       signal.removeEventListener("abort", onAbort);
-      // Errors of the cut connection do not matter any more.
+      // The destroyed connection may still emit an error.
       request.on("error", () => {});
       request.destroy();
       if (outcome instanceof Error) reject(outcome);
@@ -127,10 +129,10 @@ export function exchange(listener: Listener, question: Question): Promise<Reply>
   });
 }
 
-/** For a daemon that is silent longer than it may be. */
+/** The error for a daemon that has sent nothing for `silenceMs`. */
 export function hung(pid: number | null, silenceMs: number): MountaineerError {
   const who = pid === null ? "the daemon" : `the daemon (pid ${pid})`;
-  // One that hangs hears no SIGTERM; what is mounted outlives a SIGKILL.
+  // A hung daemon handles no SIGTERM; mounts survive a SIGKILL.
   const how = pid === null ? "" : ` (kill ${pid}, at last kill -9 ${pid})`;
   return new MountaineerError("daemon_unreachable", `${who} has said nothing for ${silenceMs / 1000} s`, {
     hint: `it hangs or the machine is overloaded; stop it${how}, then mountaineer up`,
@@ -138,7 +140,7 @@ export function hung(pid: number | null, silenceMs: number): MountaineerError {
   });
 }
 
-/** For a connection that broke. */
+/** The error for a broken connection. */
 export function lost(cause: Error): MountaineerError {
   const code = systemErrorCode(cause);
   if (code?.startsWith("HPE_")) return strange("it does not speak HTTP", cause);
@@ -153,7 +155,7 @@ export function lost(cause: Error): MountaineerError {
   );
 }
 
-/** For an answer that the contract does not allow. */
+/** The error for an answer that breaks the contract. */
 export function strange(what: string, cause?: unknown): MountaineerError {
   return new MountaineerError(
     "protocol",
@@ -165,7 +167,7 @@ export function strange(what: string, cause?: unknown): MountaineerError {
   );
 }
 
-/** For a call whose signal aborted. */
+/** The error for an aborted signal: its reason, or `aborted`. */
 export function cancelled(signal: AbortSignal): MountaineerError {
   const reason: unknown = signal.reason;
   return reason instanceof MountaineerError ? reason : new MountaineerError("aborted", "cancelled");

@@ -1,8 +1,8 @@
-// Compares configuration files: a daemon that runs with another one than `--config` names must not be asked.
+// Compares configuration files: a command must not ask a daemon that runs with another file than `--config` names.
 import { realpath } from "node:fs/promises";
 import { expecting, isSystemError, MountaineerError } from "../../runtime/errors.ts";
 
-/** Rejects with `usage` when the daemon that runs with `running` is not the one that `asked` means. */
+/** Rejects with `usage` if `running`, the daemon's file, is not the file `asked`. */
 export async function requireSameConfig(running: string, asked: string): Promise<void> {
   if (await isSameFile(running, asked)) return;
   throw new MountaineerError("usage", `the running daemon uses ${running}, not ${asked}`, {
@@ -10,7 +10,7 @@ export async function requireSameConfig(running: string, asked: string): Promise
   });
 }
 
-/** Two names of one file are one configuration. */
+/** True if both paths lead to one file. */
 export async function isSameFile(path: string, other: string): Promise<boolean> {
   const resolved = (one: string): Promise<string> => realpath(one).catch(expecting(isSystemError, one));
   return (await resolved(path)) === (await resolved(other));

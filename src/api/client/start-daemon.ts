@@ -1,4 +1,4 @@
-// Starts a daemon that outlives whoever starts it, and waits until one answers.
+// Starts a daemon that outlives this process, and waits until it answers.
 import { ERROR_CODES, type ErrorCode, MountaineerError } from "../../runtime/errors.ts";
 import { startDetached } from "../../runtime/process/child-process.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -7,10 +7,10 @@ import { connectToDaemon, type DaemonClient } from "./client.ts";
 const BETWEEN_LOOKS_MS = 100;
 /** A large home on a busy machine takes some seconds. */
 const ANSWERS_WITHIN_MS = 60_000;
-/** Several error codes share an exit code; a daemon's start ends with one of these. */
+/** The errors that end a daemon's start; other error codes share their exit codes. */
 const STARTING_ERRORS: readonly ErrorCode[] = ["config_invalid", "state_newer", "home_unwritable"];
 
-/** Work at one home, until the signal aborts. */
+/** What a task for one home needs. */
 export interface HomeOptions {
   /** Absolute. */
   readonly home: string;
@@ -24,7 +24,7 @@ interface DaemonStart extends HomeOptions {
   readonly command: readonly string[];
 }
 
-/** Resolves once a daemon of this home answers; rejects with `program_unavailable`: what it ended with, or that none does. */
+/** Resolves once a daemon of this home answers. Rejects with `program_unavailable` if it ends or does not answer in time. */
 export async function startDaemon({
   home,
   command: [file = "", ...args],
@@ -45,7 +45,7 @@ export async function startDaemon({
     const daemon = await connectToDaemon(home, { clock });
     if (daemon !== null) return daemon;
     signal.throwIfAborted();
-    // Another one that came first serves soon.
+    // `already_running`: another daemon was started first and will answer soon.
     if (ended !== null && ended !== ERROR_CODES.already_running.exit) throw endedAtOnce(ended);
     if (clock.monotonicMs() >= untilMs) throw silent();
     await clock.sleep(BETWEEN_LOOKS_MS, signal);

@@ -1,5 +1,5 @@
-// The ways into the management API over HTTP: one token, links that are good once, and the sessions of people who came by
-// either. Only hashes are kept, here and in the home, so that they outlive a handover.
+// Credentials of the management API over HTTP: one token, one-time links, and the sessions that either of them opens. Only
+// hashes are stored, in memory and in management.json, so that sessions survive a handover.
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { join } from "node:path";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -20,13 +20,13 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { OutputOf } from "../operations.ts";
 
 const SECRET_BYTES = 32;
-/** Scanners for secrets know it by this. */
+/** Secret scanners recognize the token by this prefix. */
 const TOKEN_PREFIX = "mtn_";
 export const LINK_LIFE_MS = 60_000;
 export const SESSION_LIFE_MS = 12 * 60 * 60_000;
 const MOST_LINKS = 16;
 const MOST_SESSIONS = 64;
-/** Longer ones are none of ours, and are not hashed. */
+/** Longer secrets cannot be ours, and are not hashed. */
 const LONGEST_SECRET = 256;
 
 type Session = WaysIn["sessions"][number];
@@ -37,10 +37,10 @@ interface AccessOptions {
   readonly logger: Logger;
 }
 
-/** A secret, told once, and until when it is good. */
+/** A new secret, which is shown once. */
 interface Given {
   readonly secret: string;
-  /** Unix ms. */
+  /** When it expires, Unix ms. */
   readonly untilMs: number;
 }
 
@@ -54,12 +54,12 @@ export class Access {
     this.#ways = ways;
   }
 
-  /** Of a home whose lock is held. Never rejects. */
+  /** The home's lock must be held. Never rejects. */
   static async open(options: AccessOptions): Promise<Access> {
     return new Access(options, await readWaysIn(options.home, options.logger));
   }
 
-  /** Those who signed in by the one before are signed out. Rejects with `home_unwritable`, and it is as before. */
+  /** Ends the sessions of the previous token. Rejects with `home_unwritable`; then the previous token stays valid. */
   async makeToken(): Promise<OutputOf<"makeToken">> {
     const before = this.#ways;
     const token = `${TOKEN_PREFIX}${randomBytes(SECRET_BYTES).toString("base64url")}`;
@@ -68,7 +68,7 @@ export class Access {
     return { token, replaced: before.token_sha256 !== null };
   }
 
-  /** Likewise. */
+  /** Ends the token's sessions. Rejects with `home_unwritable`; then the token stays valid. */
   async forgetToken(): Promise<OutputOf<"forgetToken">> {
     const before = this.#ways;
     const sessions = before.sessions.filter(({ by }) => by !== "token");
@@ -76,14 +76,14 @@ export class Access {
     return { forgotten: before.token_sha256 !== null };
   }
 
-  /** Until when the longest of today's sessions and links is good, Unix ms; null: there is none. */
+  /** When the last of the current sessions and links expires, Unix ms; null without any. */
   untilMs(): number | null {
     const { links, sessions } = this.#living();
     const times = [...links, ...sessions].map(({ until }) => until);
     return times.length === 0 ? null : Math.max(...times);
   }
 
-  /** Where the page has an address of its own; null: it has none. */
+  /** The port of the page's own listener; null without one. */
   get pagePort(): number | null {
     return this.#ways.page_port ?? null;
   }
@@ -103,11 +103,11 @@ export class Access {
 
   isToken(text: string): boolean {
     const { token_sha256: known } = this.#ways;
-    // Also where there is none, so that it takes the same time.
+    // Compares even without a token, so that the time says nothing.
     return isSame(hashOf(text), known ?? "0".repeat(64)) && known !== null;
   }
 
-  /** A session for who has the code of a link; null: it is not known, was used, or is too old. */
+  /** Exchanges a link's code for a session; null: the code is unknown, used or expired. */
   async redeem(code: string): Promise<Given | null> {
     const hash = hashOf(code);
     const { links } = this.#living();
@@ -117,12 +117,12 @@ export class Access {
     return this.#begin("link");
   }
 
-  /** A session for who has the token; null: it is another one. */
+  /** Exchanges the token for a session; null: the token is wrong. */
   async signIn(token: string): Promise<Given | null> {
     return this.isToken(token) ? this.#begin("token") : null;
   }
 
-  /** Until when the session of this secret lasts, Unix ms; null: there is none. */
+  /** When the session of this secret expires, Unix ms; null: there is no such session. */
   session(secret: string): number | null {
     return this.#find(secret)?.until ?? null;
   }
@@ -143,7 +143,7 @@ export class Access {
     await this.#keep({ ...this.#ways, sessions: this.#ways.sessions.filter((session) => session !== found) });
   }
 
-  /** Resolves when the home has all of it. */
+  /** Resolves when all changes are written. */
   async saved(): Promise<void> {
     await this.#writing;
   }
@@ -172,7 +172,7 @@ export class Access {
     return { links: this.#ways.links.filter(lives), sessions: this.#ways.sessions.filter(lives) };
   }
 
-  /** A home that cannot be written costs no more than signing in anew after a restart. */
+  /** A failed write is only logged: it costs a new sign-in after a restart. */
   async #keep(ways: WaysIn): Promise<void> {
     this.#ways = ways;
     await this.#write().catch((error: unknown) =>
@@ -198,7 +198,7 @@ export class Access {
     }
   }
 
-  /** Writes the state at the time of its turn. */
+  /** Writes one after the other, each the state of its turn. */
   #write(): Promise<void> {
     const { home } = this.#options;
     const mine = this.#writing.then(() => writeWaysIn(home, { ...this.#ways, ...this.#living() }));
@@ -211,7 +211,7 @@ function hashOf(secret: string): string {
   return sha256Of(secret.length > LONGEST_SECRET ? "" : secret);
 }
 
-/** Both 64 hexadecimal digits. */
+/** Both are 64 hexadecimal digits. */
 function isSame(one: string, other: string): boolean {
   return timingSafeEqual(Buffer.from(one, "latin1"), Buffer.from(other, "latin1"));
 }
@@ -220,13 +220,13 @@ const sha256 = matching(/^[0-9a-f]{64}$/, "a SHA-256");
 
 const waysInShape = object({
   version: choice("1"),
-  /** Of the one token; null: there is none. */
+  /** null without a token. */
   token_sha256: nullable(sha256),
-  /** Of people who are signed in; `until`: Unix ms. */
+  /** `until`: Unix ms. */
   sessions: list(object({ sha256, until: number, by: choice("link", "token") }), 64),
-  /** Of links that nobody has used yet. */
+  /** Links that are not used yet. */
   links: list(object({ sha256, until: number }), 16),
-  /** Where the page is served while the gateway does not listen, on 127.0.0.1. */
+  /** The page's port on 127.0.0.1 while the gateway does not listen. */
   page_port: optional(number),
 });
 type WaysIn = TypeOf<typeof waysInShape>;
@@ -237,7 +237,7 @@ function pathIn(home: string): string {
   return join(home, "management.json");
 }
 
-/** What cannot be made sense of lets nobody in; then people sign in anew. */
+/** An unreadable file counts as empty: people sign in again. */
 async function readWaysIn(home: string, logger: Logger): Promise<WaysIn> {
   try {
     const text = await readIfPresent(pathIn(home));
@@ -252,7 +252,7 @@ async function readWaysIn(home: string, logger: Logger): Promise<WaysIn> {
   return NO_WAYS_IN;
 }
 
-/** Durably, readable by its owner alone. Rejects with the system's error. */
+/** Writes durably with mode 0600. Rejects with the system's error. */
 async function writeWaysIn(home: string, ways: WaysIn): Promise<void> {
   await writeDurably(pathIn(home), `${JSON.stringify(ways)}\n`, { mode: 0o600 });
 }

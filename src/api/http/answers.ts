@@ -1,5 +1,4 @@
-// Answers over HTTP: JSON, errors as everywhere in the management API, files of the page, and nothing that a browser may
-// keep, guess or show elsewhere.
+// Answers over HTTP: JSON, errors and files of the page, with headers that forbid browsers to cache, sniff or embed them.
 import { createHash } from "node:crypto";
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { MountaineerError } from "../../runtime/errors.ts";
@@ -8,7 +7,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { errorBody } from "../http-errors.ts";
 import type { PageFile } from "../page-files.ts";
 
-/** A request and where its answer goes. */
+/** A request with its response. */
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -25,7 +24,7 @@ const CONTENT_POLICY = [
   "form-action 'none'",
 ].join("; ");
 
-/** Of every answer. */
+/** Headers of every answer. */
 const GUARDING: OutgoingHttpHeaders = {
   "Content-Security-Policy": CONTENT_POLICY,
   "X-Content-Type-Options": "nosniff",
@@ -42,7 +41,7 @@ export function setGuardingHeaders(response: ServerResponse): void {
     if (value !== undefined) response.setHeader(name, value);
 }
 
-/** A JSON value, or a text as one; what the client has already is not sent again. */
+/** Sends JSON, or a string as plain text; a GET whose ETag the client has gets a 304. */
 export function answerValue({ request, response }: Exchange, value: unknown): void {
   if (response.destroyed || response.headersSent) return;
   const isText = typeof value === "string";
@@ -54,15 +53,25 @@ export function answerValue({ request, response }: Exchange, value: unknown): vo
     return;
   }
   const etag = etagOf(text);
-  // A client may keep it as long as it asks each time whether it still holds.
+  // `no-cache` lets a client keep the answer, and makes it ask each time whether the answer still holds.
   const headers = { ETag: etag, "Cache-Control": "no-cache, private", Vary: "Authorization" };
-  if (isKnown(request, etag)) {
+  answerUnlessKnown({ request, response }, headers, type, text);
+}
+
+function answerUnlessKnown(
+  { request, response }: Exchange,
+  headers: { readonly ETag: string; readonly "Cache-Control": string },
+  type: string,
+  content: string | Uint8Array,
+): void {
+  if (isKnown(request, headers.ETag)) {
     response.writeHead(304, headers);
     response.end();
     return;
   }
-  response.writeHead(200, { ...headers, "Content-Type": type, "Content-Length": Buffer.byteLength(text) });
-  response.end(text);
+  const length = Buffer.byteLength(content);
+  response.writeHead(200, { ...headers, "Content-Type": type, "Content-Length": length });
+  response.end(request.method === "HEAD" ? undefined : content);
 }
 
 export function answerNothing({ response }: Exchange): void {
@@ -71,22 +80,13 @@ export function answerNothing({ response }: Exchange): void {
   response.end();
 }
 
-export function answerFile(
-  { request, response }: Exchange,
-  { type, bytes, etag, isImmutable }: PageFile,
-): void {
-  if (response.destroyed) return;
+export function answerFile(exchange: Exchange, { type, bytes, etag, isImmutable }: PageFile): void {
+  if (exchange.response.destroyed) return;
   const headers = { ETag: etag, "Cache-Control": isImmutable ? A_YEAR : "no-cache" };
-  if (isKnown(request, etag)) {
-    response.writeHead(304, headers);
-    response.end();
-    return;
-  }
-  response.writeHead(200, { ...headers, "Content-Type": type, "Content-Length": bytes.length });
-  response.end(request.method === "HEAD" ? undefined : bytes);
+  answerUnlessKnown(exchange, headers, type, bytes);
 }
 
-/** Whatever of the request is still to come is read off, or its connection closed. */
+/** The rest of the request is read and dropped, or its connection closed. */
 export function refuse(
   clock: Clock,
   { request, response }: Exchange,

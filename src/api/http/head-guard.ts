@@ -1,11 +1,10 @@
-// Refuses requests by their heads: what a web page elsewhere could send, and targets that are written in another way than
-// ours. Pure.
+// Refuses requests by their headers and URL: those that a foreign web page could send, and ambiguous ones. Pure.
 import type { IncomingMessage } from "node:http";
 import { hostName, isLoopbackHost } from "../../runtime/http/host-guard.ts";
 
-/** Node keeps one of these headers or joins them; a proxy before us may have read another one. */
+/** Headers that must not be repeated: Node keeps or joins one of them, and a proxy before us may read another one. */
 const ONCE: ReadonlySet<string> = new Set(["host", "authorization", "origin", "x-mountaineer-owner"]);
-/** What a browser sends with requests of the page's own, and with those that a person makes. */
+/** `Sec-Fetch-Site` of requests by our own page, and by a person who types or follows an address. */
 const OWN_SITE: ReadonlySet<string> = new Set(["same-origin", "none"]);
 
 export interface HeadRefusal {
@@ -14,15 +13,15 @@ export interface HeadRefusal {
   readonly hint: string | null;
 }
 
-/** By what names it may be asked for. */
+/** Names that the Host header may have, besides loopback. */
 export interface OwnNames {
   /** As configured: a name or an IP address, without brackets. */
   readonly host: string;
-  /** In lower case. */
+  /** Lower case. */
   readonly allowed: readonly string[];
 }
 
-/** Null: it may go on. */
+/** null: the request may pass. */
 export function refusalOfHead(request: IncomingMessage, names: OwnNames): HeadRefusal | null {
   const twice = saidTwice(request);
   if (twice !== null) return bad(`the request has more than one ${twice} header`);
@@ -39,7 +38,7 @@ export function refusalOfHead(request: IncomingMessage, names: OwnNames): HeadRe
   return null;
 }
 
-/** Null: no page of another origin has sent it. */
+/** null: no page of another origin has sent the request. */
 export function refusalOfOrigin(request: IncomingMessage): HeadRefusal | null {
   const { origin, host = "", "sec-fetch-site": site } = request.headers;
   if (origin !== undefined && !isOrigin(origin, host))
@@ -69,7 +68,7 @@ function saidTwice({ rawHeaders }: IncomingMessage): string | null {
   return null;
 }
 
-/** No target here needs other characters, so no two readers of a path can understand it differently. */
+/** Our paths need no other characters, so a proxy and this server cannot read a path differently. */
 function isPlainTarget(target: string): boolean {
   const [path = ""] = target.split("?", 1);
   return /^\/[A-Za-z0-9/._-]*$/.test(path) && !path.includes("..") && !path.includes("//");

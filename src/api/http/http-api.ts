@@ -1,5 +1,5 @@
-// The management API and the page at the gateway's address: whose request it is, what it may do, and its answer. What is
-// served is the one table of operations; who may come in is decided here.
+// The management API and the page at the gateway's address: authenticates each request, checks its rights and answers it.
+// The table of operations says which operations there are.
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createDisposalStack } from "../../runtime/disposal.ts";
@@ -29,10 +29,10 @@ import { type HeadRefusal, refusalOfHead, refusalOfOrigin } from "./head-guard.t
 import { openApiDocument } from "./openapi.ts";
 import { isOnLoopback, OwnerRights } from "./owner-rights.ts";
 
-/** Public, and the gateway's own. */
+/** The gateway itself answers here, without authentication. */
 const HEALTH_PATH = `${MANAGE_PREFIX}/health`;
 const OPENAPI_PATH = `${MANAGE_PREFIX}/openapi.json`;
-/** The second as on the home's socket. */
+/** The path of OpenAPI, and the path on the home's socket. */
 const EVENT_PATHS: ReadonlySet<string> = new Set([
   `${MANAGE_PREFIX}/events`,
   `${MANAGE_PREFIX}/events/stream`,
@@ -40,54 +40,54 @@ const EVENT_PATHS: ReadonlySet<string> = new Set([
 const SESSION_PATH = "/page/v1/session";
 const OWNER_PATH = "/page/v1/owner";
 const SIGN_IN_LIMIT_BYTES = 4 * 1024;
-/** All bodies that are being received here. */
+/** Limit for all request bodies that are being received at once. */
 const BODIES_LIMIT_BYTES = 64 * 1024 * 1024;
-/** Until a daemon that has just taken the address serves it. */
+/** How long a request waits for a daemon that took over the address and does not serve yet. */
 const OPEN_WAIT_MS = 10_000;
 
-/** What of `[server]` counts here. */
+/** The keys of `[server]` that this API reads. */
 export interface HttpApiSettings {
   readonly isEnabled: boolean;
   readonly runsCommands: boolean;
-  /** As `OwnNames`. */
+  /** See `OwnNames`. */
   readonly host: string;
   readonly allowed: readonly string[];
 }
 
 interface HttpApiParts {
-  /** What it lacks is not served. */
+  /** Operations that are absent get a 404. */
   readonly control: Partial<Control>;
   readonly events: Events | null;
   readonly access: Access;
-  /** As they are now. */
+  /** Read again for each request. */
   readonly settings: () => HttpApiSettings;
 }
 
 interface HttpApiOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Null: there is no page, and the API alone is served. */
+  /** null: only the API is served. */
   readonly page: PageFiles | null;
 }
 
-/** What is served between `open` and its end. */
+/** The state between `open` and its disposal. */
 interface Opened extends HttpApiParts {
   readonly streams: EventStreams | null;
   readonly performer: Performer;
   readonly stopping: AbortSignal;
 }
 
-/** Who asks: with the token, or with the secret of a session of the page. */
+/** How the sender signed in: with the token, or with the secret of a page session. */
 type Visitor = "token" | { readonly secret: string; readonly untilMs: number };
 
 export class HttpApi {
-  /** Of tabs of the page. */
+  /** Rights of single tabs of the page. */
   readonly owners: OwnerRights;
   readonly #options: HttpApiOptions;
   readonly #bodies: BodyIntake;
   readonly #wrong: WrongTokens;
   readonly #first = Promise.withResolvers<void>();
-  /** Resolved when another daemon serves; null: none is to. */
+  /** Resolves when the next daemon serves; null while no handover is under way. */
   #moving: ReturnType<typeof Promise.withResolvers<void>> | null = null;
   #opened: Opened | null = null;
 
@@ -98,7 +98,7 @@ export class HttpApi {
     this.#wrong = new WrongTokens(options.clock);
   }
 
-  /** True: the request is about what is served here, and is answered sooner or later. Never throws. */
+  /** Returns true if the path belongs to the API or the page: the request is then answered here. Never throws. */
   readonly take = (request: IncomingMessage, response: ServerResponse): boolean => {
     const [path = ""] = (request.url ?? "").split("?", 1);
     if (!isTaken(path)) return false;
@@ -107,8 +107,8 @@ export class HttpApi {
   };
 
   /**
-   * Serves from now on. Disposing ends streams, aborts what is under way, and refuses what comes later, so that it is asked
-   * again where it will be served.
+   * Starts to serve. Disposing ends streams, aborts requests in flight, and answers later ones with an error that tells the
+   * client to retry, which reaches the next daemon.
    */
   open(parts: HttpApiParts): AsyncDisposable & { settled(): Promise<unknown> } {
     const { clock, logger } = this.#options;
@@ -121,7 +121,7 @@ export class HttpApi {
     const performer = createPerformer({ clock, stopping: stopping.signal });
     this.#opened = { ...parts, streams, performer, stopping: stopping.signal };
     this.#first.resolve();
-    // Before an upgrade in place takes this build's files away. What fails is tried again for whoever asks.
+    // Reads the page's files before an upgrade in place can remove them. After a failure each request tries again.
     this.#options.page?.find("/").catch(() => {});
     stack.defer(async () => {
       stopping.abort(cutShort());
@@ -135,12 +135,12 @@ export class HttpApi {
     };
   }
 
-  /** Another daemon is about to serve: what comes after the end here waits for it. */
+  /** A handover begins: requests that come after the disposal here wait for the next daemon. */
   handsOver(): void {
     this.#moving ??= Promise.withResolvers();
   }
 
-  /** It does, and this one takes no more connections: whoever comes on those there are is told to ask again. */
+  /** The next daemon serves. Requests on old connections are redirected to the same path. */
   hasMoved(): void {
     this.#moving?.resolve();
   }
@@ -168,7 +168,7 @@ export class HttpApi {
     }
   }
 
-  /** Nothing was read of it: the same request is asked again, on a connection of its own. */
+  /** Redirects to the same URL on a new connection; the request body was not read. */
   async #sendOn(exchange: Exchange): Promise<void> {
     const { clock } = this.#options;
     const moved = this.#moving?.promise ?? null;
@@ -197,11 +197,13 @@ export class HttpApi {
       return;
     }
     const head = refusalOfHead(request, settings);
-    if (head !== null) this.#refuseHead(exchange, head);
+    const isApi = path === SESSION_PATH || path === OWNER_PATH || path.startsWith(`${MANAGE_PREFIX}/`);
+    const refusal = head ?? (isApi ? refusalOfOrigin(request) : null);
+    if (refusal !== null) this.#refuseHead(exchange, refusal);
     else if (path === SESSION_PATH) await this.#session(exchange, opened, settings);
     else if (path === OWNER_PATH) await this.#owner(exchange, opened);
-    else if (!path.startsWith(`${MANAGE_PREFIX}/`)) await this.#page(exchange, path);
-    else await this.#manage(exchange, path, opened, settings);
+    else if (isApi) await this.#manage(exchange, path, opened, settings);
+    else await this.#page(exchange, path);
   }
 
   async #page(exchange: Exchange, path: string): Promise<void> {
@@ -214,14 +216,9 @@ export class HttpApi {
 
   async #manage(exchange: Exchange, path: string, opened: Opened, settings: HttpApiSettings): Promise<void> {
     const { request } = exchange;
-    const foreign = refusalOfOrigin(request);
-    if (foreign !== null) {
-      this.#refuseHead(exchange, foreign);
-      return;
-    }
-    const visitor = await this.#admits(exchange, opened);
-    if (visitor === null) return;
-    if (EVENT_PATHS.has(path) && opened.streams !== null) {
+    const visitor = visitorOf(request, opened.access);
+    if (visitor === null) await this.#turnAway(exchange);
+    else if (EVENT_PATHS.has(path) && opened.streams !== null) {
       if (request.method === "GET") {
         const isSignedIn = opened.access.stillIn(visitor === "token" ? null : visitor.secret);
         const stillIn = (): boolean => isSignedIn() && isServed(request, opened.settings());
@@ -237,13 +234,11 @@ export class HttpApi {
     }
   }
 
-  /** A tab asks for the right to change what runs, or gives it up. */
+  /** A tab asks for the right to change what runs, or returns the right. */
   async #owner(exchange: Exchange, { access }: Opened): Promise<void> {
     const { request } = exchange;
-    const foreign = refusalOfOrigin(request);
     const visitor = visitorOf(request, access);
-    if (foreign !== null) this.#refuseHead(exchange, foreign);
-    else if (visitor === null || visitor === "token") await this.#turnAway(exchange);
+    if (visitor === null || visitor === "token") await this.#turnAway(exchange);
     else if (request.method === "DELETE") {
       this.owners.drop(visitor.secret);
       answerNothing(exchange);
@@ -256,7 +251,7 @@ export class HttpApi {
     }
   }
 
-  /** Until when the tab that asks may change what runs, Unix ms; null: it may not. */
+  /** When the tab's right to change what runs ends, Unix ms; null: the tab does not have that right. */
   #ownerUntilMs(request: IncomingMessage, visitor: Visitor): number | null {
     const right = request.headers["x-mountaineer-owner"];
     if (typeof right !== "string" || visitor === "token" || !isOnLoopback(request)) return null;
@@ -281,18 +276,18 @@ export class HttpApi {
       if (!response.writableFinished) gone.abort(new MountaineerError("aborted", "the client went away"));
     });
     const signal = AbortSignal.any([gone.signal, opened.stopping]);
-    // A browser has no use for being told that it goes on.
+    // Browsers ignore 102 (Processing).
     const isPatient = request.headers["sec-fetch-mode"] !== undefined;
     try {
       answerValue(exchange, await opened.performer.perform(operation, text, response, signal, isPatient));
     } catch (error) {
       if (!opened.stopping.aborted) throw error;
-      // What only reads may be asked twice.
+      // A client can safely retry a GET.
       throw operation.method === "GET" ? goingOn() : opened.stopping.reason;
     }
   }
 
-  /** Null, and it is answered, or its client has gone. */
+  /** null: the request was refused here, or its client closed the connection. */
   async #body(exchange: Exchange, limitBytes: number): Promise<string | null> {
     const { request, response } = exchange;
     const { headers } = request;
@@ -324,20 +319,11 @@ export class HttpApi {
     return null;
   }
 
-  /** Null, and it is answered: nobody who is signed in has sent it. */
-  async #admits(exchange: Exchange, { access }: Opened): Promise<Visitor | null> {
-    const visitor = visitorOf(exchange.request, access);
-    if (visitor === null) await this.#turnAway(exchange);
-    return visitor;
-  }
-
   async #session(exchange: Exchange, opened: Opened, settings: HttpApiSettings): Promise<void> {
     const { request } = exchange;
     const { method } = request;
     const { access } = opened;
-    const foreign = refusalOfOrigin(request);
-    if (foreign !== null) this.#refuseHead(exchange, foreign);
-    else if (method === "GET") {
+    if (method === "GET") {
       const visitor = visitorOf(request, access);
       if (visitor === null || visitor === "token") await this.#turnAway(exchange);
       else {
@@ -354,20 +340,20 @@ export class HttpApi {
   async #signIn(exchange: Exchange, access: Access, settings: HttpApiSettings): Promise<void> {
     const text = await this.#body(exchange, SIGN_IN_LIMIT_BYTES);
     if (text === null) return;
-    const asked: SignInText = readSignIn(text);
+    const asked = readSignIn(text);
     const given = "link" in asked ? await access.redeem(asked.link) : await access.signIn(asked.token);
     if (given === null) await this.#turnAway(exchange);
     else answerValue(exchange, { session: given.secret, ...sessionReport(given.untilMs, null, settings) });
   }
 
-  /** Whoever tries one after the other waits for the answer. */
+  /** Answers 401; after several wrong tokens from one address the answer is delayed. */
   #turnAway(exchange: Exchange): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const error = new MountaineerError("not_signed_in", "a token or a session of the page is needed", {
       hint: "mountaineer open signs a browser in; mountaineer server-token makes a token",
     });
     this.#wrong.refuse(exchange.request.socket.remoteAddress ?? null, () => {
-      // No Bearer challenge to browsers: they would ask for a name and a password.
+      // A challenge would make browsers open their own dialog for a name and password.
       const isBrowser = exchange.request.headers["sec-fetch-mode"] !== undefined;
       refuse(this.#options.clock, exchange, 401, error, isBrowser ? {} : { "WWW-Authenticate": "Bearer" });
       resolve();
@@ -395,12 +381,12 @@ function isTaken(path: string): boolean {
   return path.startsWith(`${MANAGE_PREFIX}/`) && path !== HEALTH_PATH && path !== `${HEALTH_PATH}/`;
 }
 
-/** It would be let in now, but for who asks. */
+/** True if the request would pass all checks but authentication under the settings of now. */
 function isServed(request: IncomingMessage, settings: HttpApiSettings): boolean {
   return settings.isEnabled && refusalOfHead(request, settings) === null;
 }
 
-/** Null: nobody who is signed in. No cookie counts: a browser sends those of a host to each of its ports. */
+/** null: not signed in. Cookies are ignored, because a browser sends the cookies of a host to all of its ports. */
 function visitorOf(request: IncomingMessage, access: Access): Visitor | null {
   const secret = bearerOf(request);
   if (secret === null) return null;
@@ -417,7 +403,7 @@ function sessionReport(untilMs: number, ownerUntilMs: number | null, { runsComma
   };
 }
 
-/** Nothing was begun. */
+/** For requests that were not begun. */
 function goingOn(): MountaineerError {
   return new MountaineerError("daemon_unreachable", "the daemon stops, or hands over; nothing was done", {
     retry: "later",
@@ -425,7 +411,7 @@ function goingOn(): MountaineerError {
   });
 }
 
-/** It was begun: whoever asks again may do it twice. */
+/** For requests that were begun: a retry could perform the operation twice. */
 function cutShort(): MountaineerError {
   const message = "the daemon ended before it was done; it is not known whether it took effect";
   return new MountaineerError("daemon_unreachable", message, {
@@ -433,10 +419,8 @@ function cutShort(): MountaineerError {
   });
 }
 
-type SignInText = { readonly link: string } | { readonly token: string };
-
 /** Throws `protocol`. */
-function readSignIn(text: string): SignInText {
+function readSignIn(text: string) {
   const given = jsonObject(text);
   const { link, token } = given ?? {};
   const names = Object.keys(given ?? {});
@@ -445,7 +429,7 @@ function readSignIn(text: string): SignInText {
   throw new MountaineerError("protocol", 'the body is not { "link": … } or { "token": … }');
 }
 
-/** What the Authorization header holds as a bearer's secret; null: there is none. */
+/** The bearer secret of the Authorization header; null without one. */
 function bearerOf({ headers }: IncomingMessage): string | null {
   return /^Bearer +([\x21-\x7e]+) *$/i.exec(headers.authorization ?? "")?.[1] ?? null;
 }

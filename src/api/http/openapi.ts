@@ -1,4 +1,4 @@
-// The OpenAPI 3.1 document of the management API over HTTP, drawn from the table of operations.
+// The OpenAPI 3.1 document of the management API over HTTP, made from the table of operations.
 import { ERROR_CODES } from "../../runtime/errors.ts";
 import { type JsonSchema, text } from "../../runtime/shape.ts";
 import { EVENT_STREAM_PATH, MANAGE_PREFIX, streamEventShape } from "../contract.ts";
@@ -6,7 +6,7 @@ import { ERROR_STATUSES } from "../http-errors.ts";
 import { OPERATIONS } from "../operation-table.ts";
 import { OPERATION_NAMES, type OperationName } from "../operations.ts";
 
-/** Beside what the table's errors become: heads, bodies and tokens that are refused before an operation is reached. */
+/** Statuses of refusals before an operation is reached: by headers, body or token. */
 const REFUSALS = [400, 401, 403, 404, 408, 413, 415];
 const MEANINGS: Readonly<Record<number, string>> = {
   200: "Done",
@@ -29,7 +29,7 @@ const PROBLEM = { $ref: "#/components/schemas/Error" };
 
 let drawn: JsonSchema | null = null;
 
-/** The same one each time. */
+/** Made once. */
 export function openApiDocument(): JsonSchema {
   drawn ??= draw();
   return drawn;
@@ -39,7 +39,7 @@ function draw(): JsonSchema {
   const paths: Record<string, JsonSchema> = {};
   for (const name of OPERATION_NAMES) {
     const { method, path, reach } = OPERATIONS[name];
-    // What nobody gets over HTTP is not in a document about it.
+    // These operations are not served over HTTP.
     if (reach === "socket") continue;
     const at = `${MANAGE_PREFIX}/${path}${path.endsWith("/") ? "{n}" : ""}`;
     paths[at] = { ...paths[at], [method.toLowerCase()]: operationOf(name) };

@@ -1,5 +1,5 @@
-// The right of one tab of the page to change what runs: asked for by the tab, granted by who types its code in a terminal.
-// In memory alone, so that it ends with the daemon.
+// The right of one tab of the page to change what runs. The tab asks for it and shows a code; typing the code in a terminal
+// grants it. Rights are in memory only, so they end with the daemon.
 import { randomBytes, randomInt } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -7,19 +7,19 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { hostName, isLoopbackHost } from "../../runtime/http/host-guard.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
-/** Of the code, from the asking to the typing. */
+/** How long a code can be typed. */
 const OWNER_CODE_LIFE_MS = 3 * 60_000;
 const OWNER_RIGHT_LIFE_MS = 15 * 60_000;
-/** None that looks like another one. */
+/** Letters and digits that cannot be mistaken for each other. */
 const CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789";
 const CODE_LENGTH = 8;
-const MOST = 16;
+const MOST_RIGHTS = 16;
 
 interface Right {
   readonly sha256: string;
-  /** The secret of the session that asked, hashed: the right is no use to another one. */
+  /** SHA-256 of the session's secret; other sessions cannot use the right. */
   readonly session: string;
-  /** Null: it was granted. */
+  /** null: the right is granted. */
   readonly code: string | null;
   /** Monotonic ms. */
   readonly endsAtMs: number;
@@ -33,7 +33,7 @@ export class OwnerRights {
     this.#clock = clock;
   }
 
-  /** A secret that is good for nothing until its code was typed. What the session asked for before is gone. */
+  /** Makes a right that is valid once its code is typed. Replaces the session's earlier right. */
   ask(session: string): { readonly right: string; readonly code: string } {
     const right = randomBytes(32).toString("base64url");
     const code = Array.from({ length: CODE_LENGTH }, () => CODE_LETTERS[randomInt(CODE_LETTERS.length)]).join(
@@ -42,11 +42,13 @@ export class OwnerRights {
     const mine = sha256Of(session);
     const others = this.#living().filter((each) => each.session !== mine);
     const endsAtMs = this.#clock.monotonicMs() + OWNER_CODE_LIFE_MS;
-    this.#rights = [...others, { sha256: sha256Of(right), session: mine, code, endsAtMs }].slice(-MOST);
+    this.#rights = [...others, { sha256: sha256Of(right), session: mine, code, endsAtMs }].slice(
+      -MOST_RIGHTS,
+    );
     return { right, code };
   }
 
-  /** Until when it is good, Unix ms. `typed`: in any case, with any dashes and spaces. Throws `permission_denied`. */
+  /** Returns when the right ends, Unix ms. `typed`: any case, dashes and spaces. Throws `permission_denied`. */
   grant(typed: string): number {
     const code = typed.replace(/[\s-]/g, "").toUpperCase();
     const found = this.#living().find((each) => each.code === code);
@@ -60,7 +62,7 @@ export class OwnerRights {
     return this.#clock.wallMs() + OWNER_RIGHT_LIFE_MS;
   }
 
-  /** Until when this session holds this right, Unix ms; null: it does not. */
+  /** When this session's right ends, Unix ms; null: it is not granted. */
   heldUntilMs(session: string, right: string): number | null {
     const [hash, mine] = [sha256Of(right), sha256Of(session)];
     const found = this.#living().find((each) => each.sha256 === hash && each.session === mine);
@@ -68,7 +70,6 @@ export class OwnerRights {
     return this.#clock.wallMs() + found.endsAtMs - this.#clock.monotonicMs();
   }
 
-  /** The session gives it up. */
   drop(session: string): void {
     const mine = sha256Of(session);
     this.#rights = this.#rights.filter((each) => each.session !== mine);
@@ -80,11 +81,11 @@ export class OwnerRights {
   }
 }
 
-const OF_PROXIES = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+const PROXY_HEADERS = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
-/** Asked from this machine, by a name of it: no proxy has brought it from elsewhere, also none that hides its name. */
+/** True if the request comes from this machine, to a loopback name, and through no proxy. */
 export function isOnLoopback({ socket, headers }: IncomingMessage): boolean {
-  if (OF_PROXIES.some((name) => headers[name] !== undefined)) return false;
+  if (PROXY_HEADERS.some((name) => headers[name] !== undefined)) return false;
   const name = hostName(headers.host ?? "");
   return isLoopbackHost(socket.remoteAddress ?? "") && name !== null && isLoopbackHost(name);
 }

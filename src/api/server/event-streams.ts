@@ -7,24 +7,24 @@ import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type FlowEvent, HEARTBEAT_MS, type StreamEvent } from "../contract.ts";
 
 export const LISTENER_LIMIT = 32;
-/** What may wait for one reader: a replay of all that is kept, and more than any burst. */
+/** Bytes queued for one reader: more than a full replay, and more than any burst. */
 const QUEUE_LIMIT_BYTES = 2 * 1024 * 1024;
-/** How long a reader that is dropped, or a daemon that ends, waits for the rest to be read. */
+/** How long a dropped reader has to read the rest before its connection is cut. */
 const END_DEADLINE_MS = 10_000;
-/** Reconnect after a second, for browsers. */
+/** `retry` makes browsers reconnect after a second. */
 const GREETING = "retry: 1000\n: connected\n\n";
 const HEARTBEAT = ":\n\n";
 
 export interface Events {
-  /** Hears every event from now on; `afterId` first replays those after it that are kept. Returns its unregister. */
+  /** Calls `listener` for each event from now on, after a replay of the kept events after `afterId`. Returns its unregister. */
   listen(afterId: number | null, listener: (id: number, event: StreamEvent) => void): () => void;
-  /** Hears what passes on each edge, at most four times a second. Returns its unregister. */
+  /** Calls `listener` with traffic counters, at most four times a second. Returns its unregister. */
   readonly flow?: (listener: (event: FlowEvent) => void) => () => void;
 }
 
 export type EventStreams = ReturnType<typeof createEventStreams>;
 
-/** Nothing is heard before somebody listens. */
+/** Subscribes to `events` once per stream, so without streams it costs nothing. */
 export function createEventStreams(options: {
   readonly events: Events;
   readonly clock: Clock;
@@ -33,10 +33,13 @@ export function createEventStreams(options: {
   const { events, clock, logger } = options;
   const streams = new Set<Stream>();
   return {
-    /** Answers the request with the stream, which ends when `stillIn` says no. Throws `protocol` (Last-Event-ID) and `daemon_unreachable` (too many). */
+    /**
+     * Answers the request with a stream, which ends when `stillIn` returns false. Throws `protocol` (Last-Event-ID) and
+     * `daemon_unreachable` (too many streams).
+     */
     serve(request: IncomingMessage, response: ServerResponse, stillIn: () => boolean = () => true): void {
       const afterId = lastEventId(request);
-      // Who left while the daemon was still starting would be counted for ever.
+      // A response that is closed already emits no `close`, so its stream would be counted for ever.
       if (response.destroyed) return;
       if (streams.size >= LISTENER_LIMIT) {
         const message = `${streams.size} listeners follow the events already`;
@@ -58,14 +61,13 @@ export function createEventStreams(options: {
       const { searchParams } = new URL(request.url ?? "", "http://localhost");
       if (events.flow !== undefined && searchParams.has("flow")) stream.pass(events.flow);
     },
-    /** Ends every stream. */
     end(): void {
       for (const stream of streams) stream.end();
     },
   };
 }
 
-/** null: from now on. */
+/** null: no replay. */
 function lastEventId(request: IncomingMessage): number | null {
   const header = request.headers["last-event-id"];
   if (header === undefined || header === "") return null;
@@ -95,7 +97,7 @@ function startStream(
       finish("");
       return;
     }
-    // A reader that is behind needs no sign of life, and none shall pile up.
+    // A reader that lags has data to read, and heartbeats must not pile up.
     if (!isBlocked) isBlocked = !response.write(HEARTBEAT);
     heartbeat = clock.setTimer(HEARTBEAT_MS, beat);
   }
@@ -131,9 +133,9 @@ function startStream(
     unsubscribe = null;
   }
 
-  function finish(lastWords: string): void {
+  function finish(lastFrame: string): void {
     leave();
-    response.end(lastWords);
+    response.end(lastFrame);
     const cut = clock.setTimer(END_DEADLINE_MS, () => response.destroy());
     response.once("close", () => cut[Symbol.dispose]());
   }
@@ -156,7 +158,7 @@ function startStream(
         newestId = id;
         if (isTooSlow || send(frameOf(id, event))) return;
         isTooSlow = true;
-        // Within a replay all of it is let pass, so that the gap's id is after it.
+        // A replay is finished first, so that the gap's id comes after it.
         if (unsubscribe !== null) drop();
       });
       if (isOver) {
@@ -166,7 +168,7 @@ function startStream(
       unsubscribe = stop;
       if (isTooSlow) drop();
     },
-    /** A reader that is behind misses some: the next ones say all again. */
+    /** A reader that lags misses some counters; each message has all of them. */
     pass(subscribe: (listener: (event: FlowEvent) => void) => () => void): void {
       const stop = subscribe((event) => {
         if (isOver || isBlocked) return;

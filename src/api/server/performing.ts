@@ -1,19 +1,18 @@
-// Carries out what clients ask for: so many requests at a time of each kind, told every two seconds that they are under
-// way, and known until they have ended.
+// Performs operations for clients: limits how many of each kind run at once, and sends 102 (Processing) while they run.
 import type { ServerResponse } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { CountedKind } from "../operation.ts";
 import type { AskedOperation } from "../operations.ts";
 
-/** How often a request under way is told so; a client takes silence for a hung daemon. */
+/** Time between two 102 answers; a client takes longer silence for a hung daemon. */
 export const SIGN_OF_LIFE_MS = 2_000;
-/** Requests under way at once, of each kind: who waits for files, or for a slow tool, holds up no reload. */
+/** Operations of each kind that may run at once, so that waiting for files or a slow tool delays no reload. */
 const UNDER_WAY_LIMIT = 32;
 
 interface PerformerParts {
   readonly clock: Clock;
-  /** Aborted when the daemon stops to serve. */
+  /** Aborted when the daemon stops serving. */
   readonly stopping: AbortSignal;
 }
 
@@ -24,7 +23,7 @@ export function createPerformer({ clock, stopping }: PerformerParts) {
   const unsettled = new Set<Promise<unknown>>();
 
   return {
-    /** Resolves with the answer. Rejects with `daemon_unreachable` where too many of its kind are under way. */
+    /** Resolves with the answer. Rejects with `daemon_unreachable` if too many operations of its kind run. `isPatient`: no 102s. */
     async perform(
       operation: AskedOperation,
       body: string,
@@ -59,7 +58,7 @@ export function createPerformer({ clock, stopping }: PerformerParts) {
         underWay[counts] -= 1;
       }
     },
-    /** Resolves when what is under way now has ended. */
+    /** Resolves when the operations that run now have ended. */
     settled: () => Promise.allSettled(unsettled),
   };
 }

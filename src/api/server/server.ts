@@ -15,23 +15,23 @@ import { listenPrivately } from "../socket/private-socket.ts";
 import { createEventStreams, type EventStreams, type Events } from "./event-streams.ts";
 import { createPerformer } from "./performing.ts";
 
-/** Of a request that is not served anyway. */
+/** Body limit of a request to an unknown path. */
 const UNSERVED_LIMIT_BYTES = 64 * 1024;
-// A body over the limit is read and thrown away this far beyond it, so that the sender gets to read why.
+/** How many bytes over the limit are read and dropped, so that the sender reads the refusal. */
 const DISCARD_LIMIT_BYTES = 8 * 1024 * 1024;
-/** From connecting until the request has come whole. */
+/** From the connection's start until the whole request is received. */
 const RECEIVE_DEADLINE_MS = 10_000;
-/** From answering until the answer is read. */
+/** From sending the answer until the client has read it. */
 const DRAIN_DEADLINE_MS = 10_000;
 const CONNECTION_LIMIT = 128;
 const STOP_DEADLINE_MS = 1_000;
 
 interface ManagementServerOptions {
-  /** What it lacks is not served. */
+  /** Operations that are absent get a 404. */
   readonly control: Partial<Control>;
   readonly events: Events | null;
   readonly home: string;
-  /** Where MCP clients are served (`startMcpSocket`), for the note; null: nowhere. */
+  /** The path of the MCP socket (`startMcpSocket`), for daemon.json; null without one. */
   readonly mcpSocket: string | null;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -41,9 +41,9 @@ interface ManagementServerOptions {
 export type ManagementServer = Awaited<ReturnType<typeof startManagementServer>>;
 
 /**
- * Serves `control` and `events` over the home's socket, whose path it notes in `<home>/daemon.json`. The
- * home's lock must be held. Disposing removes both, aborts the requests under way, and cuts what is left after a second. Rejects with
- * `path_taken` and `home_unwritable`.
+ * Serves `control` and `events` over the home's socket, and writes its path to `<home>/daemon.json`. The home's lock must
+ * be held. Disposing removes both files, aborts requests in flight, and closes the remaining connections after a second.
+ * Rejects with `path_taken` and `home_unwritable`.
  */
 export async function startManagementServer(options: ManagementServerOptions) {
   const { home, mcpSocket, clock, logger, version } = options;
@@ -65,13 +65,13 @@ export async function startManagementServer(options: ManagementServerOptions) {
         started_at,
       });
     } catch (error) {
-      // A full disk must not keep the daemon from serving; at the usual path it is found without the note.
+      // A full disk must not keep the daemon from serving; clients find the default path without daemon.json.
       logger.warn("daemon.json could not be written", { error: errorText(error) });
     }
     return {
       socketPath: socket.path,
-      /** Resolves when the commands that are under way now have ended. */
-      settled: () => exchange.settled(),
+      /** Resolves when the commands that are in flight now have ended. */
+      settled: exchange.settled,
       [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
     };
   } catch (error) {
@@ -80,7 +80,7 @@ export async function startManagementServer(options: ManagementServerOptions) {
   }
 }
 
-/** One connection, which carries one request. */
+/** A connection; each carries one request. */
 interface Visit {
   response: ServerResponse | null;
   timer: Timer;
@@ -95,62 +95,49 @@ function startExchange(options: ManagementServerOptions) {
   const streams = events === null ? null : createEventStreams({ events, clock, logger });
 
   const server = createServer({
-    // The deadlines here are kept with the injected clock instead.
+    // The injected clock keeps the deadlines instead.
     headersTimeout: 0,
     requestTimeout: 0,
     connectionsCheckingInterval: 2 ** 31 - 1,
-    // Without it the answer would be node's own, which is no JSON.
+    // Node's own answer to a request without Host would not be JSON.
     requireHostHeader: false,
   });
-  // Who says that nothing more will be sent (`nc -N`) still reads the answer; there is no option for it.
+  // Clients that end their side after the request (`nc -N`) still read the answer; Node has no option for this.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.maxConnections = CONNECTION_LIMIT;
   server.on("connection", (socket) => {
-    const onLate = (): void => {
-      const visit = visits.get(socket);
-      answers.refuse(socket, visit?.response ?? null, 408, "the request did not come in time");
-    };
+    const onLate = (): void => answers.refuse(socket, 408, "the request did not come in time");
     visits.set(socket, { response: null, timer: clock.setTimer(RECEIVE_DEADLINE_MS, onLate) });
-    socket.once("end", () => setImmediate(tellApart, socket));
+    socket.once("end", () => setImmediate(destroyIfGone, socket));
     socket.once("close", () => {
       visits.get(socket)?.timer[Symbol.dispose]();
       visits.delete(socket);
     });
   });
-  /** A client that went away has ended its side, too; only writing to it tells. */
-  const tellApart = (socket: Socket): void => {
+  /** A client that only ended its side looks like one that is gone, until a write fails. */
+  const destroyIfGone = (socket: Socket): void => {
     const response = visits.get(socket)?.response ?? null;
     if (response === null || response.writableEnded || !socket.writable) return;
     if (response.headersSent) socket.destroy();
     else response.writeProcessing();
   };
   server.on("request", (request, response) => void requests.serve(request, response));
-  // These are answered like any other request; what they ask for is not done.
+  // Requests with `Expect` are answered like all others.
   server.on("checkContinue", (request, response) => {
     response.writeContinue();
     void requests.serve(request, response);
   });
   server.on("checkExpectation", (request, response) => void requests.serve(request, response));
-  server.on("connect", (_request, socket) => answers.refuse(socket, null, 405, "CONNECT is not served"));
+  server.on("connect", (_request, socket) => answers.refuse(socket, 405, "CONNECT is not served"));
   server.on("clientError", (error, socket) => {
     const code = systemErrorCode(error);
-    const tooLarge = code === "HPE_HEADER_OVERFLOW";
     if (code === "ECONNRESET" || !socket.writable) socket.destroy();
-    else if (tooLarge)
-      answers.refuse(socket, visits.get(socket)?.response ?? null, 431, "the headers are too large");
-    else answers.refuse(socket, visits.get(socket)?.response ?? null, 400, "the request is not HTTP");
+    else if (code === "HPE_HEADER_OVERFLOW") answers.refuse(socket, 431, "the headers are too large");
+    else answers.refuse(socket, 400, "the request is not HTTP");
   });
   server.on("drop", () => logger.warn("management connection dropped", { connections: CONNECTION_LIMIT }));
-  const answers = createAnswers({ clock, logger, stopping });
-  const requests = createRequests({
-    options,
-    clock,
-    logger,
-    visits,
-    stopping,
-    streams,
-    answers,
-  });
+  const answers = createAnswers({ options, visits, stopping });
+  const requests = createRequests({ options, visits, stopping, streams, answers });
 
   return {
     server,
@@ -175,22 +162,21 @@ function startExchange(options: ManagementServerOptions) {
 
 interface RequestsParts {
   readonly options: ManagementServerOptions;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly visits: Map<Duplex, Visit>;
   readonly stopping: AbortController;
   readonly streams: EventStreams | null;
   readonly answers: ReturnType<typeof createAnswers>;
 }
 
-/** Reads a request, carries it out, and answers it. */
-function createRequests({ options, clock, logger, visits, stopping, streams, answers }: RequestsParts) {
+/** Reads requests, performs their operations, and answers them. */
+function createRequests({ options, visits, stopping, streams, answers }: RequestsParts) {
+  const { clock, logger } = options;
   const performer = createPerformer({ clock, stopping: stopping.signal });
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { socket } = request;
     const visit = visits.get(socket);
-    // One request per connection; what is pipelined behind it is never begun.
+    // One request per connection: a second, pipelined request is ignored.
     if (visit === undefined || visit.response !== null) return;
     visit.response = response;
     response.shouldKeepAlive = false;
@@ -241,10 +227,15 @@ function createRequests({ options, clock, logger, visits, stopping, streams, ans
   return { serve, settled: performer.settled };
 }
 
-/** The ways a request is answered. */
-function createAnswers({ clock, logger, stopping }: Pick<RequestsParts, "clock" | "logger" | "stopping">) {
+function createAnswers({
+  options,
+  visits,
+  stopping,
+}: Pick<RequestsParts, "options" | "visits" | "stopping">) {
+  const { clock, logger } = options;
+
   function fail(visit: Visit, response: ServerResponse, thrown: unknown): void {
-    // The client that would be told is the one that went away, unless it is the daemon that ends.
+    // When the daemon stops, its reason replaces the `aborted` of the operation.
     const ends =
       stopping.signal.aborted && (!(thrown instanceof MountaineerError) || thrown.code === "aborted");
     const error = ends ? stopping.signal.reason : thrown;
@@ -272,8 +263,9 @@ function createAnswers({ clock, logger, stopping }: Pick<RequestsParts, "clock" 
     visit.timer = clock.setTimer(DRAIN_DEADLINE_MS, () => response.destroy());
   }
 
-  function refuse(socket: Duplex, response: ServerResponse | null, status: number, message: string): void {
-    if (socket.destroyed || response?.headersSent) {
+  /** For a connection without a request that was understood. */
+  function refuse(socket: Duplex, status: number, message: string): void {
+    if (socket.destroyed || visits.get(socket)?.response?.headersSent) {
       socket.destroy();
       return;
     }
@@ -293,7 +285,7 @@ type Body =
   | { readonly kind: "too_large" }
   | { readonly kind: "no_text" };
 
-/** null when the client went away before its end. */
+/** null: the client closed the connection before the body's end. */
 function readBody(request: IncomingMessage, limitBytes: number): Promise<Body | null> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];

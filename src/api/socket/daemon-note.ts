@@ -1,4 +1,4 @@
-// Reads and writes `<home>/daemon.json`, by which clients find the daemon's process and socket.
+// Reads and writes `<home>/daemon.json`, where clients find the daemon's process id and socket paths.
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
@@ -6,15 +6,14 @@ import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts
 import { isOfOtherHome } from "../../runtime/files/noted-home.ts";
 import { number, object, optional, reader, type TypeOf, text } from "../../runtime/shape.ts";
 
-/** Where the running daemon listens. */
 const noteShape = object({
   pid: number,
   socket: text,
-  /** Where an MCP client speaks lines of JSON-RPC with the gateway; absent while there is none. */
+  /** Where MCP clients send lines of JSON-RPC; absent without a gateway. */
   mcp_socket: optional(text),
   version: text,
   started_at: text,
-  /** Absent in the note of an earlier version. */
+  /** Absent if an earlier version wrote the file. */
   home: optional(text),
 });
 export type DaemonNote = TypeOf<typeof noteShape>;
@@ -24,10 +23,7 @@ function daemonNotePath(home: string): string {
   return join(home, "daemon.json");
 }
 
-/**
- * Null when there is none, when it cannot be made sense of, or when it came here with a copy of another home: then
- * nobody is to be found by it.
- */
+/** null if the file is absent or invalid, or was copied here from another home. */
 export async function readDaemonNote(home: string): Promise<DaemonNote | null> {
   try {
     const content = await readIfPresent(daemonNotePath(home));
@@ -39,13 +35,13 @@ export async function readDaemonNote(home: string): Promise<DaemonNote | null> {
   }
 }
 
-/** Writes it durably, readable by its owner alone. Rejects with the system's error. */
+/** Writes durably with mode 0600. Rejects with the system's error. */
 export async function writeDaemonNote(home: string, note: DaemonNote): Promise<void> {
   const content = JSON.stringify({ ...note, home }, null, 2);
   await writeDurably(daemonNotePath(home), `${content}\n`, { mode: 0o600 });
 }
 
-/** Removes it if it is still the one of `pid`. */
+/** Removes the file if it still names `pid`. */
 export async function removeDaemonNote(home: string, pid: number): Promise<void> {
   const note = await readDaemonNote(home);
   if (note?.pid === pid) await rm(daemonNotePath(home), { force: true });

@@ -1,4 +1,4 @@
-// The home's socket for MCP clients: only its owner can connect, and each connection is one client.
+// The home's socket for MCP clients. Only the home's owner can connect; each connection is one client.
 import type { Socket } from "node:net";
 import { createServer } from "node:net";
 import type { Duplex } from "node:stream";
@@ -8,25 +8,25 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { listenPrivately, MCP_SOCKET } from "./private-socket.ts";
 
-/** Clients at once; what comes beyond is ended at once. */
+/** Maximum number of clients; further connections are closed at once. */
 export const MCP_CONNECTION_LIMIT = 256;
-/** How long a client may take to read what was said to it before the end. */
+/** How long a client has to read the rest at the end. */
 const END_DEADLINE_MS = 1_000;
 
 interface McpSocketOptions {
   readonly home: string;
   /**
-   * Serves one client that speaks lines of JSON-RPC. The client may end its side first; `serve` ends the other one when
-   * it has answered.
+   * Serves one client that sends lines of JSON-RPC. The client may end its side first; `serve` ends the other side after
+   * the last answer.
    */
   readonly serve: (stream: Duplex) => void;
   readonly logger: Logger;
   readonly clock?: Clock;
-  /** Where connections are kept. Default: its own, ended with the socket. */
+  /** Default: connections that end with the socket. */
   readonly connections?: McpConnections;
 }
 
-/** The connections of clients. Disposing ends each, and cuts what is left after a second. */
+/** The clients' connections. Disposing ends each one, and destroys the remaining ones after a second. */
 export type McpConnections = ReturnType<typeof createMcpConnections>;
 
 export function createMcpConnections(clock: Clock) {
@@ -53,9 +53,8 @@ export function createMcpConnections(clock: Clock) {
 export type McpSocket = Awaited<ReturnType<typeof startMcpSocket>>;
 
 /**
- * Listens at `<home>/mcp.sock`, by the rules of the management socket: 0600, a dead daemon's replaced, a short path
- * where the home's is too long. The home's lock must be held. Disposing removes it, and ends the connections that are
- * its own. Rejects with `path_taken` and `home_unwritable`.
+ * Listens at `<home>/mcp.sock`, see `listenPrivately`. The home's lock must be held. Disposing removes the socket, and ends
+ * the connections unless `connections` was given. Rejects with `path_taken` and `home_unwritable`.
  */
 export async function startMcpSocket(options: McpSocketOptions) {
   const { home, serve, logger, clock = systemClock } = options;
@@ -63,10 +62,9 @@ export async function startMcpSocket(options: McpSocketOptions) {
     logger.warn("the MCP socket did not end cleanly", { error: errorText(error) });
   });
   const connections = options.connections ?? stack.use(createMcpConnections(clock));
-  // Whoever pipes its requests in ends its side, and waits for the answers.
+  // A client that pipes its requests ends its side and waits for the answers.
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     connections.add(socket);
-    // A client that goes away is no failure of the daemon.
     socket.on("error", () => socket.destroy());
     try {
       serve(socket);

@@ -60,6 +60,14 @@ async function openEndpoint(t: Scope, socketPath: string) {
   };
 }
 
+async function* eventsOf(
+  client: DaemonClient,
+  ...request: Parameters<DaemonClient["openEvents"]>
+): AsyncGenerator<StreamedEvent, void, undefined> {
+  using stream = await client.openEvents(...request);
+  yield* stream.events;
+}
+
 async function socketOf(home: string): Promise<string> {
   const daemon = await connectToDaemon(home);
   assert.ok(daemon !== null);
@@ -188,7 +196,7 @@ test("afterId begins after an event that is kept", async (t) => {
   const { home } = await startRig(t, { config });
   for (let id = 1; id <= 4; id++) config.emit({ kind: "sync", event: sampleSyncEvent({ id }) });
   const ids: number[] = [];
-  for await (const { id } of (await clientAt(home)).events(never, { afterId: 2 })) {
+  for await (const { id } of eventsOf(await clientAt(home), never, { afterId: 2 })) {
     ids.push(id);
     if (ids.length === 2) break;
   }
@@ -202,7 +210,7 @@ test("cancelling ends the stream at once with `aborted`, before and while it is 
   const { home } = await startRig(t, { config });
   const client = await clientAt(home);
   const cancel = new AbortController();
-  const reading = all(client.events(cancel.signal));
+  const reading = all(eventsOf(client, cancel.signal));
   reading.catch(() => {});
   await eventually(() => config.listenerCount === 1);
   cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
@@ -215,7 +223,7 @@ test("a stream that says nothing for three heartbeats is a hang; each heartbeat 
   const { home, sockets } = await imposter(t, HEAD + chunk(": connected\n\n"));
   const clock = createManualClock();
   const client = await clientAt(home, { clock });
-  const reading = all(client.events(never));
+  const reading = all(eventsOf(client, never));
   reading.catch(() => {});
   await eventually(() => sockets.length === 1 && clock.pendingTimers === 1);
   const event = { id: 1, event: { kind: "gap" } } as const;
@@ -247,7 +255,7 @@ test("a daemon that accepts and never answers is a hang after 6 s", async (t) =>
 
 test("a connection that breaks is `daemon_unreachable`", async (t) => {
   const { home, sockets } = await imposter(t, HEAD + chunk(": connected\n\n"));
-  const reading = all((await clientAt(home)).events(never));
+  const reading = all(eventsOf(await clientAt(home), never));
   reading.catch(() => {});
   (await eventually(() => sockets[0])).destroy();
   assert.equal((await failureOf(reading)).code, "daemon_unreachable");
@@ -256,7 +264,7 @@ test("a connection that breaks is `daemon_unreachable`", async (t) => {
 test("kinds that this version does not know are left out, and what breaks the contract is a protocol error", async (t) => {
   const gap = 'id: 7\ndata: {"kind":"gap"}\n\n';
   const newer = await imposter(t, HEAD + chunk(`id: 6\ndata: {"kind":"fleet"}\n\n${gap}`));
-  for await (const each of (await clientAt(newer.home)).events(never)) {
+  for await (const each of eventsOf(await clientAt(newer.home), never)) {
     assert.deepEqual(each, { id: 7, event: { kind: "gap" } });
     break;
   }
@@ -268,7 +276,7 @@ test("kinds that this version does not know are left out, and what breaks the co
   ];
   for (const [body, message] of cases) {
     const { home } = await imposter(t, HEAD + body);
-    const failure = await failureOf(all((await clientAt(home)).events(never)));
+    const failure = await failureOf(all(eventsOf(await clientAt(home), never)));
     assert.equal(failure.code, "protocol");
     assert.match(failure.message, message);
   }

@@ -182,7 +182,8 @@ headers = { X-Api-Key = "${SECRETS.header}", Authorization = "Bearer \${SCANNED}
   const never = following.signal;
   // From the first one on, which were before anybody listened.
   const streaming = (async () => {
-    for await (const { event } of client.events(never, { afterId: 0 })) events.push(event);
+    using stream = await client.openEvents(never, { afterId: 0 });
+    for await (const { event } of stream.events) events.push(event);
   })().catch(() => {});
   await eventually(async () => {
     const { backends = [] } = await client.ask("status", null, never);
