@@ -1,11 +1,11 @@
-// The phases of the backends in a status report, read leniently: the daemon may be of another version.
+// Reads the phases of backends from a status report leniently, because the daemon may be of another version.
 import { objectOf } from "../runtime/text/json-object.ts";
 import type { BackendStatus } from "./contract.ts";
 
-/** A backend's phase, as the daemon calls it; those that are not enabled have none here. */
+/** The phases of the enabled backends, as the daemon names them. */
 export type BackendPhases = readonly string[];
 
-/** Null: it has no gateway. What it does not say in a way that is understood has no phase. */
+/** null: the daemon has no gateway. Entries that this version cannot read are left out. */
 export function backendPhases(report: unknown): BackendPhases | null {
   const { gateway, backends } = objectOf(report);
   if (gateway === undefined) return null;
@@ -15,7 +15,7 @@ export function backendPhases(report: unknown): BackendPhases | null {
   });
 }
 
-/** Those that answer calls now. */
+/** The backends that answer calls now. */
 export function servingNames(backends: readonly BackendStatus[]): readonly string[] {
   return backends.flatMap(({ name, phase }) => (phase === "Ready" || phase === "Degraded" ? [name] : []));
 }

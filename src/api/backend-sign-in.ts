@@ -1,20 +1,20 @@
-// The interface behind `mountaineer backends login` and `logout`, and the page: signs a person in to a backend's server.
+// The interface of `mountaineer backends login` and `logout`, and of the page: signs a person in to a backend's server.
 import { flag, list, nullable, object, type TypeOf, text } from "../runtime/shape.ts";
 
 interface LoginOrder {
   readonly backend: string;
   readonly way: "browser" | "paste" | "device";
-  /** Asked for beside those that the server wants. */
+  /** OAuth scopes requested in addition to the server's. */
   readonly moreScopes: readonly string[];
 }
 
-/** How the person is reached. */
+/** How the login talks to the person. */
 export interface LoginPerson {
-  /** Shows an address, and opens it in a browser where that is wanted. */
+  /** Shows an address, and opens it in a browser if configured. */
   visit(address: string): void;
-  /** Shows a code that is to be typed at an address; `completeAddress`: with the code in it. */
+  /** Shows a code to enter at `address`; `completeAddress` contains the code. */
   showCode(code: string, address: string, completeAddress: string | null): void;
-  /** The address that the browser ended at, as it was pasted. */
+  /** Resolves with the final address of the browser, pasted by the person. */
   paste(signal: AbortSignal): Promise<string>;
 }
 
@@ -22,11 +22,11 @@ export const loginReportShape = object({
   backend: text,
   /** The authorization server. */
   issuer: text,
-  /** null: none were named. */
+  /** null: the server named none. */
   scopes: nullable(list(text)),
-  /** ISO 8601 UTC; null: the server does not say. */
+  /** ISO 8601 UTC; null if the server does not say. */
   expires_at: nullable(text),
-  /** Without it a person has to sign in again when the token expires. */
+  /** False: the person has to sign in again when the token expires. */
   renews_itself: flag,
 });
 export type LoginReport = TypeOf<typeof loginReportShape>;
@@ -35,7 +35,7 @@ interface LogoutReport {
   readonly backend: string;
   /** False: nobody was signed in. */
   readonly was_signed_in: boolean;
-  /** The server was told, so that the tokens are of no use to anybody. */
+  /** The server revoked the tokens. */
   readonly revoked: boolean;
 }
 

@@ -1,10 +1,10 @@
-// Programs that use MCP and can be made to use this gateway: which are here, and what their files get.
+// Programs of this machine that use MCP: whether each is connected to this gateway, and the change of its file.
 import { flag, list, nullable, object, strictObject, type TypeOf, text } from "../runtime/shape.ts";
 
 const about = {
-  /** As its makers write the name. */
+  /** The program's name for people. */
   title: text,
-  /** The file that it keeps its servers in. */
+  /** The file with its MCP servers. */
   path: text,
 };
 
@@ -12,9 +12,9 @@ export const knownClientsShape = object({
   clients: list(
     object({
       ...about,
-      /** As `connect` takes it. */
+      /** The name for `mountaineer connect`. */
       name: text,
-      /** null: `problem` says why that is not known. */
+      /** null: not known, see `problem`. */
       connected: nullable(flag),
       problem: nullable(text),
     }),
@@ -24,22 +24,22 @@ export type KnownClients = TypeOf<typeof knownClientsShape>;
 
 export const connectRequest = strictObject({
   client: text,
-  /** Its file is put back. */
+  /** True: reverts the file. */
   undo: flag,
-  /** The digest of the change that a person was shown; null: nothing is written. */
+  /** The digest of the change that a person agreed to; null: only show the change. */
   agreed: nullable(text),
 });
 
 export const connectionShape = object({
   ...about,
-  /** Of its file, without the values of secrets; "": there is nothing to change. */
+  /** The change of the file, without the values of secrets; "": no change. */
   diff: text,
-  /** Of exactly this change. */
+  /** Identifies exactly this change. */
   digest: text,
-  /** What it means for the client's other servers, a line each. */
+  /** What the change means for the client's other servers, a line each. */
   notes: list(text),
   written: flag,
-  /** What the person does before the client notices; null: nothing. */
+  /** What the person must do before the client uses the change; null: nothing. */
   next: nullable(text),
 });
 export type Connection = TypeOf<typeof connectionShape>;

@@ -1,13 +1,13 @@
-// An SMB share that this machine has mounted, or knows, without Mountaineer.
+// An SMB share that is mounted or known on this machine outside Mountaineer.
 
 export interface FoundShare {
   /** A name or address, with `:port` only if it is not 445. */
   readonly host: string;
-  /** As the server calls it. */
+  /** The share's name on the server. */
   readonly share: string;
-  /** null: not told. */
+  /** null: not known. */
   readonly user: string | null;
-  /** Where it is mounted, or would be. */
+  /** The mount point, or the configured one. */
   readonly path: string;
   readonly by: "kernel" | "rclone" | "gvfs" | "fstab";
 }

@@ -1,4 +1,4 @@
-// Selects backends by name, and makes the errors for unknown backends and tools, and for a missing gateway.
+// Selects backends by name. Makes the errors for unknown backends and tools, a missing gateway and a missing fleet.
 import { MountaineerError } from "../runtime/errors.ts";
 import { closestWord } from "../runtime/text/suggest.ts";
 import { type NameKind, nameUnknown, selectNames } from "./name-selection.ts";
@@ -24,12 +24,12 @@ export function selectBackends(
   return selectNames(selection, known, BACKENDS);
 }
 
-/** `backend_unknown`, with what was probably meant. */
+/** `backend_unknown`, with the closest name as the hint. */
 export function backendUnknown(name: string, known: readonly string[]): MountaineerError {
   return nameUnknown(name, known, BACKENDS);
 }
 
-/** `tool_unknown`, with what was probably meant: also the one tool with all of these words in its name. */
+/** `tool_unknown`, with the closest name as the hint, or the only tool whose name has all the typed words. */
 export function toolUnknown(name: string, published: readonly string[]): MountaineerError {
   return nameUnknown(name, published, TOOLS, closestWord(name, published) ?? onlyWith(name, published));
 }

@@ -10,13 +10,13 @@ export const secretListShape = object({
   secrets: list(
     object({
       name: text,
-      /** null: the configuration refers to it, and it is not kept. */
+      /** Where the secret is stored; null: the configuration refers to it, but it is not stored. */
       kept: nullable(secretPlace),
-      /** What of the configuration refers to it: "share CORE". */
+      /** The entries of the configuration that refer to it: "share CORE". */
       used_by: list(text),
     }),
   ),
-  /** Why `used_by` may lack something: the configuration cannot be read. */
+  /** Why the configuration cannot be read, so that `used_by` may be incomplete; null: it can. */
   config_error: nullable(text),
 });
 export type SecretListReport = TypeOf<typeof secretListShape>;

@@ -1,4 +1,4 @@
-// The interfaces of the daemon's code inside a command: the engine run once, and the daemon in the foreground.
+// Interfaces of the daemon's code inside a command: the engine run once, and the daemon in the foreground.
 import type { Duplex } from "node:stream";
 import type { ReaderProcess } from "../config/worker/reader-process.ts";
 import type { StatusReport } from "./contract.ts";
@@ -9,17 +9,17 @@ import type { PageFiles } from "./page-files.ts";
 export interface InProcessOptions {
   /** Absolute. */
   readonly home: string;
-  /** What `--config` names, absolute; null is the home's own. */
+  /** The file of `--config`, absolute; null: the home's own. */
   readonly configPath: string | null;
-  /** "look" takes no lock, mounts nothing, writes nothing; "change" holds the home's lock until it is disposed. */
+  /** "look" takes no lock, mounts nothing and writes nothing; "change" holds the home's lock until disposal. */
   readonly intent: "look" | "change";
-  /** Noted with the lock, for commands that wait for it. */
+  /** Written beside the lock, for commands that wait for it. */
   readonly command: string;
   /** Gives up waiting for the lock. */
   readonly signal: AbortSignal;
 }
 
-/** What answers some of the operations inside a command, in a daemon's stead. */
+/** Performs some of the operations inside a command, without a daemon. */
 export interface InProcess<Names extends OperationName> extends AsyncDisposable {
   readonly ask: Ask<Names>;
 }
@@ -31,15 +31,15 @@ export type ToolOperation = "tools" | "catalog" | "toolChanges" | "call";
 
 /** The share engine run once. */
 export interface InProcessEngine extends InProcess<EngineOperation> {
-  /** Drops what is remembered of a share that is no longer configured, as a daemon does at once. */
+  /** Removes the state of a share that is no longer configured. */
   forget(share: string): Promise<void>;
 }
 
 /** The gateway run once; disposing ends its backends. */
 export interface InProcessGateway extends InProcess<ToolOperation> {
-  /** Once every backend is ready or has failed. */
+  /** Resolves once every backend is ready or has failed. */
   status(signal: AbortSignal): Promise<Pick<StatusReport, "gateway" | "backends">>;
-  /** Serves one client that speaks lines of JSON-RPC, as the owner, until the stream ends. */
+  /** Serves one client over lines of JSON-RPC, with the owner's rights, until the stream ends. */
   serveLines(stream: Duplex): void;
 }
 
@@ -54,19 +54,19 @@ export interface MonitorOptions {
   /** Overrides the file until the next start; null leaves it to the file. */
   readonly intervalMs: number | null;
   readonly unmountOnExit: boolean;
-  /** What starts a daemon like this one, at a handover. */
+  /** Starts the next daemon at a handover. */
   readonly program: { readonly command: string; readonly args: readonly string[] };
   /** The page's files; absent: there is no page. */
   readonly page?: PageFiles | undefined;
-  /** Started ahead; reads the configuration. */
+  /** The process that reads the configuration, already started. */
   readonly reader: ReaderProcess;
-  /** Stop in order: no new step, a step begun is finished, 5 s in all. */
+  /** Graceful stop: no new steps; steps under way finish within 5 s. */
   readonly signal: AbortSignal;
-  /** Stop now. */
+  /** Immediate stop. */
   readonly forceSignal: AbortSignal;
   /**
-   * Registers what a SIGHUP calls, and returns its unregister. One that came before is told once somebody listens,
-   * never synchronously.
+   * Registers a listener for SIGHUP, and returns its unregister. A SIGHUP that came earlier calls the first listener,
+   * asynchronously.
    */
   readonly reloadRequests: (listener: () => void) => () => void;
 }

@@ -1,8 +1,8 @@
-// Where a server of MCP answers whose address has no path. Neither headers nor credentials go there.
+// Finds the path of an MCP server whose configured address has none. Sends neither configured headers nor credentials.
 const ANSWERS_WITHIN_MS = 3_000;
-/** It begins no session, and changes nothing. */
+/** A ping begins no session and changes nothing. */
 const PING = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "ping" });
-/** As servers answer that want a session first, or another version. */
+/** 400: an MCP server that requires a session, or another protocol version. */
 const STATUSES: readonly number[] = [200, 202, 400];
 
 export function hasNoPath(url: string): boolean {
@@ -10,7 +10,7 @@ export function hasNoPath(url: string): boolean {
   return parsed !== null && parsed.pathname === "/" && parsed.search === "";
 }
 
-/** The address with the path that something answers at as a server of MCP: as it is, `/mcp`, or `/sse`; null: none does. */
+/** The address where an MCP server answers: unchanged, with `/mcp`, or with `/sse`; null: none of these. */
 export async function findMcpAddress(url: string, signal: AbortSignal): Promise<string | null> {
   for (const path of ["/", "/mcp", "/sse"]) {
     const at = new URL(path, url);
@@ -23,7 +23,7 @@ export async function findMcpAddress(url: string, signal: AbortSignal): Promise<
   return null;
 }
 
-/** `mayRefuse`: that it wants to know who asks is an answer; a website may say so of all of its pages. */
+/** `mayRefuse`: a 401 counts as an answer. It must not for `/`, because a website may answer 401 everywhere. */
 async function answers(at: URL, method: string, mayRefuse: boolean, signal: AbortSignal): Promise<boolean> {
   const accept = { Accept: "application/json, text/event-stream" };
   const asked =

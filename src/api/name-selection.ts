@@ -1,23 +1,23 @@
-// Selects from known names, and makes the error for an unknown one.
+// Selects from known names, and makes the error for an unknown name.
 import { type ErrorCode, MountaineerError } from "../runtime/errors.ts";
 import { closestWord } from "../runtime/text/suggest.ts";
 
 const NAMES_SHOWN = 12;
 
-/** What is named, for people. */
+/** The kind of thing that has the names, for error messages. */
 export interface NameKind {
   readonly code: ErrorCode;
   /** "share" */
   readonly noun: string;
-  /** What the known names are: "configured". */
+  /** What the hint calls the known names: "configured". */
   readonly known: string;
   /** "no share is configured yet" */
   readonly none: string;
 }
 
 /**
- * The selected of `known`, in the order of `known`, each once; null selects all. Throws the kind's error, naming what
- * there is and what was probably meant.
+ * Returns the selected names in the order of `known`, each once; null selects all. Throws the kind's error, whose hint has
+ * the known names and the closest one.
  */
 export function selectNames(
   selection: readonly string[] | null,
@@ -30,7 +30,6 @@ export function selectNames(
   return known.filter((name) => selection.includes(name));
 }
 
-/** The error for a name that nothing has. */
 export function nameUnknown(
   name: string,
   known: readonly string[],

@@ -1,4 +1,4 @@
-// Selects shares by name, and makes the error for an unknown one.
+// Selects shares by name.
 import { type NameKind, selectNames } from "./name-selection.ts";
 
 const SHARES: NameKind = {
@@ -8,10 +8,7 @@ const SHARES: NameKind = {
   none: "no share is configured yet",
 };
 
-/**
- * The selected of `known`, in the order of `known`, each once; null selects all. Throws `share_unknown`, naming
- * what there is and what was probably meant.
- */
+/** As `selectNames`. Throws `share_unknown`. */
 export function selectShares(
   selection: readonly string[] | null,
   known: readonly string[],

@@ -1,4 +1,4 @@
-// What the faces make of the hints that a tool gives of itself (MCP, ToolAnnotations).
+// Texts and rules from a tool's own hints (MCP, ToolAnnotations).
 import { isObject } from "../runtime/text/json-object.ts";
 
 const MARKS = [
@@ -9,14 +9,14 @@ const MARKS = [
   ["openWorldHint", true, "reaches outside"],
 ] as const;
 
-/** `Marked read-only, safe to repeat`; null: it has no marks. */
+/** `Marked read-only, safe to repeat`; null without hints. */
 export function marksText(annotations: unknown): string | null {
   if (!isObject(annotations)) return null;
   const marks = MARKS.filter(([key, value]) => annotations[key] === value).map(([, , words]) => words);
   return marks.length === 0 ? null : `Marked ${marks.join(", ")}`;
 }
 
-/** Whether a call is asked about first: all tools but those that say they only read, or destroy nothing. */
+/** Whether to ask before a call: yes, unless the tool says that it only reads or destroys nothing. */
 export function mayDestroy(annotations: unknown): boolean {
   if (!isObject(annotations)) return true;
   const { destructiveHint, readOnlyHint } = annotations;

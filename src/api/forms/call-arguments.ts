@@ -1,4 +1,4 @@
-// The arguments of a call while a person fills them in: by fields, or all of them as one JSON text. Pure.
+// The arguments of a call while a person enters them: as fields, or all of them as one JSON text. Pure.
 import { isObject } from "../../runtime/text/json-object.ts";
 import { createNode, type FormNode, firstMistake, sentValue, withItems, withValue } from "./form-node.ts";
 import { readJson } from "./json-text.ts";
@@ -6,11 +6,11 @@ import { argumentsField, asJson } from "./schema-fields.ts";
 
 export interface CallArguments {
   readonly root: FormNode;
-  /** All arguments typed as JSON, instead of the fields; null: the fields count. */
+  /** All arguments as JSON text, which replaces the fields; null: the fields apply. */
   readonly raw: string | null;
 }
 
-/** `isCut`: the schema was too large to be sent here. */
+/** `isCut`: the schema was too large to be sent. */
 export function createArguments(inputSchema: unknown, isCut = false): CallArguments {
   const field = argumentsField(inputSchema);
   const root = createNode(isCut ? asJson(field, "its schema is too large to be shown") : field);
@@ -21,7 +21,7 @@ export function hasFields(root: FormNode): boolean {
   return root.field.of.kind !== "json";
 }
 
-/** What is wrong with the JSON text; null: nothing, or the fields count. */
+/** The mistake in the JSON text; null: none, or the fields apply. */
 export function rawMistake({ raw }: CallArguments): string | null {
   if (raw === null) return null;
   const reading = readJson(raw);
@@ -30,7 +30,7 @@ export function rawMistake({ raw }: CallArguments): string | null {
   return isObject(reading.value) ? null : "expected an object: { ... }";
 }
 
-/** The arguments as JSON, as they stand; fields with mistakes are left out. */
+/** The present arguments as JSON, without fields that have mistakes. */
 export function rawText({ root, raw }: CallArguments): string {
   if (raw !== null) return raw;
   const clean = (node: FormNode): FormNode => {
@@ -42,7 +42,7 @@ export function rawText({ root, raw }: CallArguments): string {
   return JSON.stringify(sentValue(clean(root)), null, 2);
 }
 
-/** With all arguments from a JSON text: in the fields if they can hold it, else as the text. */
+/** Takes all arguments from a JSON text: into the fields if they fit, else as text. */
 export function withRaw({ root }: CallArguments, text: string): CallArguments {
   const raw = text.trim() === "" ? "{}" : text;
   const reading = readJson(raw);
@@ -50,7 +50,7 @@ export function withRaw({ root }: CallArguments, text: string): CallArguments {
   return filled === null ? { root, raw } : { root: filled, raw: null };
 }
 
-/** What is sent; null: something is wrong with it. */
+/** The arguments to send; null if there is a mistake. */
 export function sentArguments(given: CallArguments): Readonly<Record<string, unknown>> | null {
   if (given.raw === null && firstMistake(given.root) !== null) return null;
   const reading = given.raw === null ? null : readJson(given.raw);
@@ -58,10 +58,7 @@ export function sentArguments(given: CallArguments): Readonly<Record<string, unk
   return isObject(value) ? value : null;
 }
 
-/**
- * What was typed, carried over to a schema that may have changed: by name, where there is still a field of the same
- * kind.
- */
+/** Carries typed values over to a changed schema, by field name where the kind is still the same. */
 export function redrawn(fresh: CallArguments, typed: CallArguments): CallArguments {
   return { root: carriedOver(fresh.root, typed.root), raw: typed.raw ?? fresh.raw };
 }

@@ -1,4 +1,4 @@
-// The fields of a call form with what is typed into them, and what that means as JSON. Pure.
+// The fields of a form with the typed values, and their JSON. Pure.
 import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
@@ -7,22 +7,22 @@ import type { FieldKind, SchemaField } from "./schema-fields.ts";
 
 export interface FormNode {
   readonly field: SchemaField;
-  /** The field's name; of a list's item `[0]`. */
+  /** The field's name; `[0]` for the item of a list. */
   readonly label: string;
-  /** False: it is left out. */
+  /** False: the field is not sent. */
   readonly isSet: boolean;
   /** The typed text of a text, number or JSON field. */
   readonly text: string;
-  /** The index of the chosen value; of a flag 1 or 0. */
+  /** The index of the chosen value; for a flag 1 or 0. */
   readonly at: number;
-  /** Of a group its fields, of a list its items. */
+  /** A group's fields, or a list's items. */
   readonly children: readonly FormNode[];
 }
 
-/** The indexes of the children, from the root. */
+/** Child indexes from the root. */
 export type FormPath = readonly number[];
 
-/** With more of them nobody works in a form. */
+/** A longer list is edited as JSON. */
 export const ITEM_LIMIT = 100;
 
 const NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
@@ -51,7 +51,7 @@ export function createNode(field: SchemaField, label = field.name): FormNode {
   }
 }
 
-/** The node with a value in it; null: it cannot hold that value. */
+/** The node with a value; null if the field cannot hold the value. */
 export function withValue(node: FormNode, value: unknown): FormNode | null {
   const { of } = node.field;
   switch (of.kind) {
@@ -88,12 +88,11 @@ export function withValue(node: FormNode, value: unknown): FormNode | null {
   }
 }
 
-/** The number of a list's items is their label. */
 export function withItems(node: FormNode, items: readonly FormNode[]): FormNode {
   return { ...node, isSet: true, children: items.map((item, index) => ({ ...item, label: `[${index}]` })) };
 }
 
-/** What is wrong with this field alone, its children not counted; null: nothing. */
+/** The mistake of this field, without its children; null: none. */
 export function mistakeAt(node: FormNode): string | null {
   const { field, isSet, text, children } = node;
   const { of } = field;
@@ -149,7 +148,7 @@ function rangeText({ above, below }: NumberKind): string {
   return [least, most].filter((part) => part !== null).join(", ");
 }
 
-/** The first mistake in the tree, in the order of the rows; null: none. */
+/** The path of the first mistake, in the order of the rows; null: none. */
 export function firstMistake(node: FormNode, path: FormPath = []): FormPath | null {
   if (mistakeAt(node) !== null) return path;
   if (!node.isSet) return null;
@@ -160,10 +159,10 @@ export function firstMistake(node: FormNode, path: FormPath = []): FormPath | nu
   return null;
 }
 
-/** What is sent; undefined: it is left out. Only of a node without mistakes. */
+/** The JSON value to send; undefined: the field is left out. The node must have no mistakes. */
 export function sentValue(node: FormNode): unknown {
   const { field, isSet, text, at, children } = node;
-  // Left out although required: sent as null, if that is allowed.
+  // A required field that is not set is sent as null if null is allowed.
   if (!isSet) return field.isRequired && field.isNullable ? null : undefined;
   const { of } = field;
   switch (of.kind) {
@@ -181,7 +180,7 @@ export function sentValue(node: FormNode): unknown {
       return children.map(sentValue);
     case "group": {
       const parts = children.map((child) => [child.field.name, sentValue(child)] as const);
-      // Also a field named __proto__ is one.
+      // fromEntries also sets a field named __proto__ as an own property.
       return Object.fromEntries(parts.filter(([, value]) => value !== undefined));
     }
   }
@@ -193,7 +192,7 @@ export function nodeAt(root: FormNode, path: FormPath): FormNode | null {
   return node;
 }
 
-/** The tree with another node at a path. */
+/** The tree with the node at `path` replaced. */
 export function withNode(root: FormNode, path: FormPath, node: FormNode): FormNode {
   const [index, ...rest] = path;
   if (index === undefined) return node;

@@ -1,18 +1,18 @@
-// Reads JSON that a person typed, and says where it is wrong by line and column.
+// Parses JSON that a person typed, and reports a mistake by line and column.
 import { keepsDigits, parseExactly } from "../../runtime/text/exact-json.ts";
 
 export type JsonReading =
   | { readonly kind: "value"; readonly value: unknown }
   | { readonly kind: "mistake"; readonly line: number; readonly column: number; readonly expected: string };
 
-/** One token, or nothing where none begins. Control characters have no place in a text. */
+/** Matches one token, or nothing. Control characters are not allowed in a string. */
 const TOKEN =
   /[ \t\r\n]*(?:(?<mark>[{}[\],:])|(?<text>"(?:[^"\\\p{Cc}]|[\u007f-\u009f])*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})(?:[^"\\\p{Cc}]|[\u007f-\u009f])*)*")|(?<number>-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?![0-9a-zA-Z.])|(?<word>true|false|null)(?![0-9a-zA-Z]))/uy;
-/** Deeper values cannot be written again: that takes a stack. */
+/** JSON.stringify is recursive, so deeper values could not be written. */
 const DEPTH_LIMIT = 500;
 const BLANKS = /[ \t\r\n]*/y;
 
-/** Numbers keep their digits; line and column count from 1, the column in characters. */
+/** Numbers keep their digits. Line and column count from 1; the column counts characters. */
 export function readJson(text: string): JsonReading {
   const fault = faultIn(text) ?? (keepsDigits(text) ? null : { at: 0, expected: SHORT_NUMBERS });
   if (fault === null) return { kind: "value", value: parseExactly(text) };
@@ -36,7 +36,7 @@ const EXPECTED: Readonly<Record<Wanted, string>> = {
   end: "nothing more after the value",
 };
 
-/** The first place that is wrong, by a walk without recursion: depth costs no stack. */
+/** The first mistake. Not recursive, so that deep input cannot overflow the stack. */
 function faultIn(text: string): { readonly at: number; readonly expected: string } | null {
   const open: ("{" | "[")[] = [];
   let wanted: Wanted = "value";

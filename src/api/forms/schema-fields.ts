@@ -17,7 +17,7 @@ export type FieldKind =
   | { readonly kind: "choice"; readonly choices: readonly unknown[] }
   | { readonly kind: "list"; readonly item: SchemaField; readonly least: number; readonly most: number }
   | { readonly kind: "group"; readonly fields: readonly SchemaField[] }
-  /** `why`: for people, why it is not a form. */
+  /** `why`: the reason for people why the field is edited as JSON. */
   | { readonly kind: "json"; readonly why: string };
 
 export interface Bound {
@@ -26,23 +26,23 @@ export interface Bound {
 }
 
 export interface SchemaField {
-  /** The property's name; of a list's item "". */
+  /** The property's name; "" for the item of a list. */
   readonly name: string;
-  /** Foreign text; "" without one. */
+  /** The schema's description, foreign text; "" without one. */
   readonly about: string;
   readonly isRequired: boolean;
-  /** Null is a value, too: a required field that is left out is sent as null. */
+  /** Null is allowed: a required field that is not set is sent as null. */
   readonly isNullable: boolean;
   /** Absent without one. */
   readonly byDefault?: unknown;
   readonly of: FieldKind;
 }
 
-/** What the whole form may have; above it the arguments are typed as JSON. */
+/** Limit for the whole form; larger schemas are edited as JSON. */
 const FIELD_LIMIT = 200;
 const DEPTH_LIMIT = 5;
 const CHOICE_LIMIT = 200;
-/** A chain of references longer than this leads nowhere. */
+/** Limit for a chain of references. */
 const REFERENCE_LIMIT = 20;
 /** Keywords that a form cannot express. */
 const BEYOND = [
@@ -58,11 +58,11 @@ const BEYOND = [
 
 interface Building {
   readonly root: Schema;
-  /** Fields that may still be made. */
+  /** How many more fields the form may have. */
   left: number;
 }
 
-/** The arguments of a tool: a group, or JSON if a form cannot express them. */
+/** The field for a tool's arguments: a group, or JSON if a form cannot express them. */
 export function argumentsField(inputSchema: unknown): SchemaField {
   const root = isObject(inputSchema) ? inputSchema : {};
   const building: Building = { root, left: FIELD_LIMIT };
@@ -75,7 +75,7 @@ export function argumentsField(inputSchema: unknown): SchemaField {
 interface Place {
   readonly building: Building;
   readonly depth: number;
-  /** References that are being followed. */
+  /** References on the way here, to detect cycles. */
   readonly open: ReadonlySet<string>;
 }
 
@@ -95,7 +95,7 @@ function fieldOf(name: string, given: unknown, isRequired: boolean, place: Place
   return byDefault === undefined ? { ...base, of } : { ...base, byDefault: byDefault["default"], of };
 }
 
-/** The field typed as JSON; `why`: for people. */
+/** The field, edited as JSON; `why`: the reason for people. */
 export function asJson(field: SchemaField, why: string): SchemaField {
   return { ...field, of: { kind: "json", why } };
 }
@@ -128,7 +128,7 @@ function resolved(given: unknown, { building, open }: Place): Resolved {
   return { schema: {}, open: followed, fault: "it refers too far" };
 }
 
-/** `#/$defs/name`; null: nothing is there, or it is in another document. */
+/** Resolves `#/$defs/name`; null if the target does not exist, or is in another document. */
 function pointed(root: Schema, reference: string): Schema | null {
   if (reference === "#") return root;
   if (!reference.startsWith("#/")) return null;
@@ -146,7 +146,7 @@ function pointed(root: Schema, reference: string): Schema | null {
   return isObject(at) ? at : null;
 }
 
-/** `anyOf: [X, null]` and `type: [X, "null"]` are X, and null is allowed. */
+/** Reads `anyOf: [X, null]` and `type: [X, "null"]` as a nullable X. */
 function withoutNull(schema: Schema): { readonly schema: Schema; readonly isNullable: boolean } {
   const { type } = schema;
   if (Array.isArray(type)) {
@@ -174,7 +174,7 @@ function withoutNull(schema: Schema): { readonly schema: Schema; readonly isNull
   return { schema, isNullable: false };
 }
 
-/** The values, if each alternative is one value; null: they are not. */
+/** The constants, if every alternative is a constant; else null. */
 function constants(ways: readonly unknown[]): readonly unknown[] | null {
   if (ways.length === 0 || !ways.every((way) => isObject(way) && Object.hasOwn(way, "const"))) return null;
   return ways.map((way) => (isObject(way) ? way["const"] : null));
@@ -251,7 +251,7 @@ function numberAt(schema: Schema, name: string, otherwise = Number.POSITIVE_INFI
   return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : otherwise;
 }
 
-/** The stricter of both ways to write a bound; in a draft-4 schema `true` makes the other one exclusive. */
+/** The stricter of an inclusive and an exclusive bound; in draft 4 `exclusive…: true` makes the inclusive one exclusive. */
 function boundOf(
   schema: Schema,
   inclusive: string,

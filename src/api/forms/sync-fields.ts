@@ -1,5 +1,5 @@
-// The fields of the `[sync]` panels: order, rules, and the edits that a draft stands for. Pure. The rules repeat the
-// schema's, of which `api` may know only the types; a test compares the two.
+// The fields of the `[sync]` panels: order, limits, and the edits of a draft. Pure. The limits repeat the configuration
+// schema, of which `api` may import types only; a test compares them.
 import type { SyncSettingsWire } from "../contract.ts";
 
 export type FieldName = keyof SyncSettingsWire;
@@ -13,7 +13,7 @@ export const FIELDS: readonly FieldName[] = [
   "on_failure",
 ];
 
-/** Seconds, both ends allowed. */
+/** Seconds, inclusive. */
 export const NUMBER_LIMITS: Readonly<Record<NumberField, { readonly min: number; readonly max: number }>> = {
   poll_interval: { min: 0.05, max: 3600 },
   debounce: { min: 0.01, max: 60 },
@@ -22,7 +22,7 @@ export const NUMBER_LIMITS: Readonly<Record<NumberField, { readonly min: number;
 export const DETECTIONS = ["mtime", "hash", "inotify"] as const;
 export const FAILURE_MODES = ["backoff", "fixed", "stop"] as const;
 
-/** What a person has set and not saved: numbers as typed. */
+/** Unsaved settings; numbers as typed. */
 export interface SyncDraft {
   readonly enabled: boolean;
   readonly poll_interval: string;
@@ -50,12 +50,12 @@ export function draftOf(settings: SyncSettingsWire): SyncDraft {
   };
 }
 
-/** Seconds as typed; null when it is no number. */
+/** null: not a number. */
 function parseSeconds(text: string): number | null {
   return /^\s*[+-]?(\d+\.?\d*|\.\d+)\s*$/.test(text) ? Number(text) : null;
 }
 
-/** What is wrong with the number typed, in a few words; null when nothing is. */
+/** The mistake in a typed number; null: none. */
 export function numberMistake(field: NumberField, text: string): string | null {
   const { min, max } = NUMBER_LIMITS[field];
   if (text.trim() === "") return "needs a number";
@@ -77,20 +77,20 @@ export function draftMistakes(draft: SyncDraft): FieldMistakes {
   return mistakes;
 }
 
-/** The fields whose value differs from what runs; a number written another way does not. */
+/** The fields whose value differs from `settings`. Numbers are compared by value. */
 export function changedFields(draft: SyncDraft, settings: SyncSettingsWire): readonly FieldName[] {
   return FIELDS.filter((field) =>
     isNumberField(field) ? parseSeconds(draft[field]) !== settings[field] : draft[field] !== settings[field],
   );
 }
 
-/** The number as typed where TOML writes it so, else plainly. */
+/** The number as typed if that is valid TOML, else normalized. */
 function tomlNumber(text: string): string {
   const typed = text.trim();
   return /^(0|[1-9]\d*)(\.\d+)?$/.test(typed) ? typed : String(Number(typed));
 }
 
-/** One edit for each changed field, its value as TOML; for a draft without mistakes. */
+/** One edit for each changed field, its value as TOML. The draft must have no mistakes. */
 export function draftEdits(draft: SyncDraft, settings: SyncSettingsWire): { key: string; value: string }[] {
   return changedFields(draft, settings).map((field) => ({
     key: `sync.${field}`,
@@ -103,7 +103,7 @@ function tomlValue(field: FieldName, draft: SyncDraft): string {
   return field === "enabled" ? String(draft.enabled) : JSON.stringify(draft[field]);
 }
 
-/** What the draft asks for; for one without mistakes. */
+/** The draft as settings. The draft must have no mistakes. */
 export function settingsOf(draft: SyncDraft): SyncSettingsWire {
   return { ...draft, poll_interval: Number(draft.poll_interval), debounce: Number(draft.debounce) };
 }

@@ -1,5 +1,4 @@
-// What a person can do to shares, backends and the daemon, the same in every face: its names, its question, and what is asked
-// of the daemon.
+// Actions on shares, backends and the daemon, for all faces: label, question, and the request to the daemon.
 import { counted } from "../../runtime/text/plain-text.ts";
 import type { BackendStatus, ShareStatus, StatusReport } from "../contract.ts";
 import type { Ask } from "../operations.ts";
@@ -27,21 +26,21 @@ export interface Question {
 export interface Action {
   /** Unique, as words: `switch`, `CORE`, `tb`. */
   readonly id: readonly string[];
-  /** For who types or searches it: `switch CORE to Thunderbolt`. */
+  /** For typing and searching: `switch CORE to Thunderbolt`. */
   readonly name: string;
-  /** Beside what it is about: `Switch to Thunderbolt`. */
+  /** For a button beside the subject: `Switch to Thunderbolt`. */
   readonly label: string;
-  /** Asked first; null: nothing is taken from anybody. */
+  /** Asked before the action; null: the action is harmless. */
   readonly question: Question | null;
-  /** False: as things are, it changes nothing. */
+  /** False: in the present state it would change nothing. */
   readonly isUseful: boolean;
-  /** What takes it back; absent: nothing, or nothing that is one step. */
+  /** The action that reverts this one; absent if none does in one step. */
   readonly undo?: Action;
-  /** `force`: also where open files keep it from being done. Rejects with a MountaineerError. */
+  /** `force`: even if files are open. Rejects with a MountaineerError. */
   perform(ask: ActionAsk, signal: AbortSignal, force: boolean): Promise<Outcome>;
 }
 
-/** Of shares, then of backends, then of all. */
+/** Actions of each share, of all shares, of each backend, of all backends, and of the daemon. */
 export function actionsFor({
   shares,
   backends = [],
@@ -86,11 +85,11 @@ export function sameId(one: readonly string[], other: readonly string[]): boolea
   return one.length === other.length && one.every((word, index) => word === other[index]);
 }
 
-/** Asked after open files kept an action from being done; null: nothing did. */
+/** The question after an action failed because files are open; null: no files were open. */
 export function busyQuestion({ name }: Action, { results }: Outcome): Question | null {
   if (!results.some(({ result }) => result === "busy")) return null;
   const holders = results.flatMap((result) => result.holders);
-  const shown = holders.slice(0, HOLDERS_TOLD).map(({ command, pid }) => `${command} (${pid})`);
+  const shown = holders.slice(0, HOLDERS_SHOWN).map(({ command, pid }) => `${command} (${pid})`);
   const more = holders.length - shown.length;
   const where = shown.length === 0 ? "" : ` in ${shown.join(", ")}${more === 0 ? "" : ` and ${more} more`}`;
   return {
@@ -99,9 +98,9 @@ export function busyQuestion({ name }: Action, { results }: Outcome): Question |
   };
 }
 
-const HOLDERS_TOLD = 3;
+const HOLDERS_SHOWN = 3;
 
-/** `mount CORE` as it begins a sentence. */
+/** `mount CORE` with a capital. */
 export function sentence(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
@@ -189,7 +188,7 @@ function wakeAction(name: string, isUseful: boolean): Action {
   };
 }
 
-/** `wanted`: those that nobody has unmounted before. */
+/** `wanted`: the shares that the undo mounts again; those that a person unmounted before are not among them. */
 function unmountAction(
   shares: readonly string[] | null,
   what: string,

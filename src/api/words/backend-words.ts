@@ -1,4 +1,4 @@
-// A backend in the words of all faces: its state, what it publishes, its calls and its routes. Pure.
+// Texts about a backend for all faces: its state, its catalog entries, calls and routes. Pure.
 import { counted, durationText } from "../../runtime/text/plain-text.ts";
 import type { ToolPlaces } from "../catalog-contract.ts";
 import type { BackendRouteStatus, BackendStatus } from "../contract.ts";
@@ -41,7 +41,7 @@ export function backendWords(backend: BackendStatus): StateWords {
   };
 }
 
-/** Switched on in the file, and nobody has approved it. */
+/** True if the file enables the backend and the approval is missing. */
 export function isHeldBack({ enabled, conditions }: Pick<BackendStatus, "enabled" | "conditions">): boolean {
   return !enabled && conditions.some(({ code }) => code === WAITING_CODE);
 }
@@ -54,12 +54,12 @@ const PHASES: ReadonlyMap<string, Words> = new Map<string, Words>([
   ["ShuttingDown", { text: "Stopping", tone: "plain" }],
 ]);
 
-/** A phase that is not known is shown as it is; `--json` and the API keep the phase's own name. */
+/** An unknown phase is shown as it is. `--json` and the API use the phase's own name. */
 export function phaseWords(phase: string): Words {
   return PHASES.get(phase) ?? { text: phase, tone: "plain" };
 }
 
-/** Said beside the phase, which may be Ready until the next check: "1 call has waited 45 s". Null: no call waits long. */
+/** "1 call has waited 45 s", shown beside a phase that may still be Ready; null: no call waits long. */
 export function waitingText({ waiting_calls: waiting }: Pick<BackendStatus, "waiting_calls">): string | null {
   if (waiting === undefined) return null;
   const { count, longest_ms: longestMs } = waiting;
@@ -77,7 +77,7 @@ export function publishedText(counts: Pick<BackendStatus, "tools" | "resources" 
   ].join(", ");
 }
 
-/** What it publishes, and how it runs; nothing of one that is not enabled. */
+/** Numbers about a backend's catalog entries and instances; empty if it is disabled. */
 export function backendFacts(backend: BackendStatus): readonly string[] {
   if (!backend.enabled) return [];
   const { in_flight: inFlight, draining, instances, restarts, withheld_tools: withheld = 0 } = backend;
@@ -98,7 +98,7 @@ function wayTexts({ type, pid }: Pick<BackendStatus, "type" | "pid">): readonly 
   return type === "streamable-http" ? ["over HTTP"] : pid === null ? [] : [`pid ${pid}`];
 }
 
-/** Nothing of a daemon that counts none. */
+/** Empty for earlier daemons, which count no calls. */
 export function callFacts({
   calls,
   errors = 0,
@@ -111,13 +111,13 @@ export function callFacts({
   ];
 }
 
-/** Where calls go of the tools that it has in common with other machines; null: it has none. */
+/** Where calls of tools go that several machines have in common; null without such tools. */
 export function togetherText({ together }: BackendStatus): string | null {
   if (together === undefined) return null;
   return `${counted(together.tools, "tool")} in common: calls go to ${placesText(together.places)}`;
 }
 
-/** Of one of several routes: `steady for 5 min`. */
+/** The state of one of several routes: `steady for 5 min`. */
 export function backendRouteWords(route: BackendRouteStatus, nowMs: number): Words {
   if (route.in_use) return { text: "in use", tone: "good" };
   const steady = sinceText(route.healthy_since, nowMs);
@@ -127,7 +127,7 @@ export function backendRouteWords(route: BackendRouteStatus, nowMs: number): Wor
   return { text: [route.last_error ?? "not in use", ...(retry === null ? [] : [retry])].join(", "), tone };
 }
 
-/** Of the better route that going back to waits; null: none does. */
+/** Says that a better route is ready, and why the backend does not switch yet; null without one. */
 export function routeReadyText({ routes }: BackendStatus, nowMs: number): string | null {
   const pending = routes?.recovery_pending ?? null;
   if (pending === null) return null;

@@ -1,4 +1,4 @@
-// A connected client in the words of all faces: one cell for each title. Pure.
+// A connected client as table cells for all faces, one for each title. Pure.
 import { durationText, harmless } from "../../runtime/text/plain-text.ts";
 import type { ClientStatus } from "../contract.ts";
 
@@ -11,7 +11,7 @@ const OVER: Readonly<Record<ClientStatus["transport"], string>> = {
   fleet: "the fleet",
 };
 
-/** Harmless, on one line each; the last is "" where no call failed. */
+/** Cells of one line, safe to print; the last is "" if no call failed. */
 export function clientWords(client: ClientStatus, nowMs: number): readonly string[] {
   const { name, version, user, group, protocol, transport, since, calls, last_error: error } = client;
   const ago = (time: string): string => durationText(nowMs - Date.parse(time));

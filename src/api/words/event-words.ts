@@ -1,20 +1,21 @@
-// What an event of the daemon says, in one line for people. Pure.
+// Events of the daemon as one line for people. Pure.
 import { counted } from "../../runtime/text/plain-text.ts";
 import type { StreamEvent } from "../contract.ts";
 import type { LogLine } from "../records-contract.ts";
+import { sentence } from "./actions.ts";
 import { phaseWords } from "./backend-words.ts";
 import { routeLabel, type Tone, type Words } from "./words.ts";
 
 export interface EventWords extends Words {
   /** `transition` name or `sync`, as the log has it. */
   readonly name: string;
-  /** The share, backend or other part it is about; null: the daemon. */
+  /** The share, backend or configuration entry; null: the daemon. */
   readonly about: string | null;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Null: nothing a person would want to read. */
+/** null: the event says nothing to people. */
 export function eventWords(event: StreamEvent): EventWords | null {
   switch (event.kind) {
     case "sync":
@@ -33,30 +34,30 @@ export function eventWords(event: StreamEvent): EventWords | null {
   }
 }
 
-/** The transition that a line of the log tells; null: it tells none. */
+/** The transition in a log line; null if the line is another message. */
 export function transitionOf({ message, fields = {} }: Pick<LogLine, "message" | "fields">) {
   return /^[a-z]+\.[a-z_]+$/.test(message) ? { ...fields, name: message } : null;
 }
 
-/** Of fields as the log and the stream have them. */
+/** `fields`: a transition as the log and the stream have it. */
 export function transitionWords(fields: Fields): EventWords | null {
   const name = wordOf(fields["name"]);
   const about = wordOrNull(fields["share"]) ?? wordOrNull(fields["backend"]) ?? wordOrNull(fields["entry"]);
-  const told = TEXTS[name];
-  if (told === null) return null;
-  const [tone, text] = told === undefined ? ["plain" as const, plainText(name, fields)] : told(fields);
+  const render = TEXTS[name];
+  if (render === null) return null;
+  const [tone, text] = render === undefined ? ["plain" as const, plainText(name, fields)] : render(fields);
   return { name, about, text, tone };
 }
 
-type Told = (fields: Fields) => readonly [Tone, string];
+type Renderer = (fields: Fields) => readonly [Tone, string];
 
 const because = (fields: Fields): string => {
   const reason = wordOrNull(fields["reason"]);
-  // Every face shows the host, and that it is gone is told before.
+  // Every face shows the host and an earlier event that it is gone.
   return reason === null ? "" : `: ${reason.replace(/^(\S+) is gone: \1(?::\d+)?: /, "")}`;
 };
 const moved =
-  (tone: Tone, verb: string): Told =>
+  (tone: Tone, verb: string): Renderer =>
   (fields) => [
     tone,
     `${verb} from ${routeLabel(fields["from"])} to ${routeLabel(fields["to"])}${took(fields)}${
@@ -64,11 +65,11 @@ const moved =
     }${because(fields)}`,
   ];
 const said =
-  (tone: Tone, text: string): Told =>
+  (tone: Tone, text: string): Renderer =>
   (fields) => [tone, `${text}${because(fields)}`];
 
-/** By the transition's name. Null: it comes with each look, and tells people nothing. */
-const TEXTS: Readonly<Record<string, Told | null>> = {
+/** By transition name; null: routine, not shown to people. */
+const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "share.route_up": (fields) => ["good", `${routeLabel(fields["route"])} answers`],
   "share.route_down": (fields) => ["warning", goneText(fields)],
   "share.adopted": (fields) => ["plain", `Found mounted over ${routeLabel(fields["route"])}`],
@@ -153,11 +154,11 @@ function heldText(to: unknown): string {
   return to === "unmounted" ? "Held unmounted by hand" : "Back to automatic";
 }
 
-/** Without the host's name and port, which every face shows: `Thunderbolt is gone: connection refused`. */
+/** `Thunderbolt is gone: connection refused`, without the host and port, which every face shows. */
 function goneText(fields: Fields): string {
   const [reason, host] = [wordOf(fields["reason"]), wordOf(fields["host"])];
-  const told = host !== "" && reason.startsWith(host) ? reason.slice(host.length) : reason;
-  const why = told.replace(/^(?::\d+)?[: ]+/, "");
+  const rest = host !== "" && reason.startsWith(host) ? reason.slice(host.length) : reason;
+  const why = rest.replace(/^(?::\d+)?[: ]+/, "");
   const label = routeLabel(fields["route"]);
   if (why.startsWith("is ")) return `${label} ${why}`;
   return why === "" ? `${label} is gone` : `${label} is gone: ${why}`;
@@ -183,11 +184,11 @@ function cutText(fields: Fields): string {
   return cut === 0 ? "" : `; ${counted(cut, "call")} cut off`;
 }
 
-/** Of an entry that is pinned; a daemon before this one told tools alone. */
+/** A pinned entry: `Prompt NAME`. Earlier daemons send no kind and pin tools only. */
 function entryOf({ kind, tool }: Fields): string {
   const [what, name] = [wordOf(kind) || "tool", wordOf(tool)];
-  const told = what.charAt(0).toUpperCase() + what.slice(1);
-  return what === name ? `${told}: what the server says of itself` : `${told} ${name}`;
+  const kindText = sentence(what);
+  return what === name ? `${kindText}: what the server says of itself` : `${kindText} ${name}`;
 }
 
 function wordOf(value: unknown): string {

@@ -1,17 +1,16 @@
-// What people read of a fleet, the same in every face: how each machine is, what it tells line by line, and what is wrong.
-// Its texts are the machines' own, a stranger's: whoever shows them makes them harmless. Pure.
+// Texts about a fleet for all faces: each machine's presence, its state line by line, and its problems. Other machines wrote
+// parts of these texts: pass them through `harmless` before you show them. Pure.
 import { counted, durationText } from "../../runtime/text/plain-text.ts";
 import type { FleetMachine, FleetReport, MachineLayer, MachineState } from "../fleet-contract.ts";
 import { phaseWords } from "./backend-words.ts";
 import { mountWords } from "./share-words.ts";
-import { SEVERITY_TONES, type Tone, type Words, worseTone } from "./words.ts";
+import { SEVERITY_TONES, TONE_RANKS, type Words, worseTone } from "./words.ts";
 
-/** One thing that a machine tells of itself. What it tells some day besides is one more `about`, and lines of it. */
+/** One line about a machine. */
 export interface MachineLine extends Words {
   readonly about: "wrong" | "config" | "share" | "backend";
-  /** Of the share or backend; null: it is about the whole machine. */
+  /** The share or backend; null: the whole machine. */
   readonly name: string | null;
-  /** Why it is so; null: it does not say. */
   readonly reason: string | null;
 }
 
@@ -20,13 +19,13 @@ export function lineWords({ text, reason }: Pick<MachineLine, "text" | "reason">
   return reason === null ? text : `${text}: ${reason}`;
 }
 
-/** How this machine stands to its fleet. */
+/** This machine's connection to its fleet. */
 export function linkWords({ state, last_error: error }: FleetReport["link"]): Words {
   if (state === "connected") return { text: "connected", tone: "good" };
   return error === null ? { text: "connecting", tone: "plain" } : { text: "not connected", tone: "warning" };
 }
 
-/** As it is read beside the name: `silent, last heard from 1 min ago`. */
+/** `silent, last heard from 1 min ago`, for a place beside the machine's name. */
 export function presenceWords(machine: FleetMachine): Words {
   const { presence, heard_secs_ago: secondsAgo, own } = machine;
   const ago = secondsAgo === null ? null : durationText(secondsAgo * 1000);
@@ -47,21 +46,21 @@ export function presenceWords(machine: FleetMachine): Words {
   }
 }
 
-/** The same in a word or two that stay the same while the machine does. */
+/** The presence without durations, so that the text changes only with the presence. */
 export function presenceWord({ presence, own }: Pick<FleetMachine, "presence" | "own">): string {
   if (own) return "this machine";
   return presence === "gone" ? "stopped" : presence === "unheard" ? "not heard" : presence;
 }
 
-/** Of this machine it stands above all machines, with what can be done. */
-const SAID_ABOVE = "fleet_unreachable";
+/** Shown above the list of machines, with its hint, when it is this machine's own condition. */
+const SHOWN_ABOVE = "fleet_unreachable";
 
-/** All that it tells; what is wrong comes first. */
+/** All lines about a machine; problems first. */
 export function machineLines({ own, problem, state }: FleetMachine): readonly MachineLine[] {
   const ofProblem: readonly MachineLine[] =
     problem === null ? [] : [{ about: "wrong", name: null, text: problem, reason: null, tone: "warning" }];
   if (state === null) return ofProblem;
-  const conditions = state.conditions.filter(({ code }) => !own || code !== SAID_ABOVE);
+  const conditions = state.conditions.filter(({ code }) => !own || code !== SHOWN_ABOVE);
   return [...ofProblem, ...stateLines({ ...state, conditions })];
 }
 
@@ -82,7 +81,7 @@ function stateLines({ conditions, shares, backends, layer }: MachineState): read
   ];
 }
 
-/** Nothing where the fleet has no configuration. */
+/** Empty if the fleet has no configuration. */
 function layerLines({ revision, refused }: MachineLayer): readonly MachineLine[] {
   const line = { about: "config", name: null, reason: null, tone: "plain" } as const;
   const runs = revision === null ? [] : [{ ...line, text: `the fleet's revision ${revision}` }];
@@ -96,7 +95,7 @@ function shareLine({ name, phase, route, reason, words }: MachineState["shares"]
   return { about: "share", name, reason, ...(words ?? earlierWords(phase, route, reason)) };
 }
 
-/** Of a version that does not tell its words. */
+/** For machines of an earlier version, which send no words. */
 function earlierWords(phase: string, route: string, reason: string | null): Words {
   const { text, tone } = mountWords(phase, route);
   return { text, tone: reason === null ? tone : worseTone(tone, "warning") };
@@ -107,7 +106,7 @@ function backendLine({ name, phase, tools, reason, words }: MachineState["backen
   return { about: "backend", name, text: `${text}, ${counted(tools, "tool")}`, reason, tone };
 }
 
-/** `2 shares, 3 backends, 41 tools`; null: nothing of it can be read. */
+/** `2 shares, 3 backends, 41 tools`; null if the machine's state cannot be read. */
 export function machineCounts({ state }: FleetMachine): string | null {
   if (state === null) return null;
   const { shares, backends } = state;
@@ -118,12 +117,12 @@ export function machineCounts({ state }: FleetMachine): string | null {
   ].join(", ");
 }
 
-/** How much it tells besides; null: nothing was cut off. */
+/** How many lines were cut off; null: none. */
 export function cutText({ state }: FleetMachine): string | null {
   return state === null || state.cut === 0 ? null : `and ${state.cut} more, too many to tell`;
 }
 
-/** The worst thing about a machine, in one line; null: all is well with it, or it ended in order. */
+/** The worst problem of a machine in one line; null: no problem, or it stopped in order. */
 export function machineTrouble(machine: FleetMachine): Words | null {
   if (machine.presence === "gone") return null;
   const lines = machineLines(machine);
@@ -136,13 +135,11 @@ export function machineTrouble(machine: FleetMachine): Words | null {
   return { text: said === null ? presenceWords(machine).text : said.text, tone: "bad" };
 }
 
-const RANKS: Readonly<Record<Tone, number>> = { bad: 0, warning: 1, good: 2, plain: 2 };
-
-/** This machine, then those with which something is wrong, the worst first, then the others; each in the order given. */
+/** This machine, then those with problems, the worst first, then the others; otherwise in the given order. */
 export function troubledFirst(machines: readonly FleetMachine[]): readonly FleetMachine[] {
   const ranked = machines.map((machine) => {
     const trouble = machineTrouble(machine);
-    return { machine, rank: machine.own ? -1 : RANKS[trouble?.tone ?? "plain"] };
+    return { machine, rank: machine.own ? -1 : TONE_RANKS[trouble?.tone ?? "plain"] };
   });
   return ranked.toSorted((one, other) => one.rank - other.rank).map(({ machine }) => machine);
 }
@@ -160,7 +157,7 @@ export function fleetSummary({ machines, more }: Pick<FleetReport, "machines" | 
   const here =
     by.get("here")?.length === machines.length && machines.length > 1 ? "all here" : counts.join(", ");
   const uncounted = more === 0 ? "" : `; ${more} more are too many to keep`;
-  // Of a machine that is not heard now, nobody knows that all is well.
+  // An unheard machine may have problems.
   const isSure = !by.has("unheard");
   const wrong = troubles.length > 0 ? `; trouble on ${troubles.length}` : isSure ? "; no trouble" : "";
   const isBad = troubles.some(({ tone }) => tone === "bad");
@@ -170,7 +167,7 @@ export function fleetSummary({ machines, more }: Pick<FleetReport, "machines" | 
   };
 }
 
-/** What a machine can be looked for by: its name, how it is, and all that it tells; at most 4,000 characters. */
+/** The text that a search for machines matches: name, presence and all lines; at most 4,000 characters. */
 export function machineSearchText(machine: FleetMachine): string {
   const told = machineLines(machine).map((line) => `${line.name ?? ""} ${lineWords(line)}`);
   return [machine.name, presenceWord(machine), machine.state?.version ?? "", ...told]
@@ -178,7 +175,7 @@ export function machineSearchText(machine: FleetMachine): string {
     .slice(0, 4_000);
 }
 
-/** What begins a fleet, and what joins one: for who has none. */
+/** Shown on a machine without a fleet. */
 export const FLEET_OFF_TEXT = "This machine is in no fleet.";
 export const FLEET_ABOUT_TEXT =
   "Several machines that run Mountaineer can be one fleet: each then shows the shares and backends of all, and what is wrong where.";
@@ -186,5 +183,5 @@ export const FLEET_STEPS = [
   { command: "mountaineer fleet init", does: "begins one here, and prints what the next machine types" },
   { command: "mountaineer fleet join CODE", does: "joins one, with the code that another machine printed" },
 ] as const;
-/** For who is alone in it. */
+/** Shown to the only machine of a fleet. */
 export const FLEET_NEXT = { command: "mountaineer fleet invite", does: "lets the next machine in" } as const;

@@ -1,4 +1,4 @@
-// Servers that were found, in words: what one calls itself, the link that leads there, and how it is known. Pure.
+// Texts about a found server: its name, its link, and how it was found. Pure.
 import type { FoundServer } from "../found-server.ts";
 
 const WAYS = {

@@ -1,11 +1,11 @@
-// What became of an action in the words of all faces: a step of a share, a reload, a mistake in the configuration. Pure.
+// Results of actions as texts for all faces: steps of shares, reloads, edits, mistakes in the configuration. Pure.
 import type { ConfigMistakeWire, EditReport, OpenFileHolder, ReloadReport, StepResult } from "../contract.ts";
 import { type Tone, type Words, worseTone } from "./words.ts";
 
-/** `text` for people, in one line. */
+/** `text` is one line for people. */
 export interface Outcome extends Words {
   readonly hint: string | null;
-  /** Of each share that was asked for. */
+  /** One for each requested share. */
   readonly results: readonly StepResult[];
 }
 
@@ -23,13 +23,13 @@ export const STEP_TONES: Readonly<Record<StepResult["result"], Tone>> = {
   failed: "bad",
 };
 
-/** What went wrong, where something did; else all of it. */
+/** Names the failed steps if there are any, else all steps. */
 export function stepsOutcome(results: readonly StepResult[]): Outcome {
   const tone = results.map(({ result }) => STEP_TONES[result]).reduce(worseTone, "good");
   const isWrong = tone === "bad" || tone === "warning";
-  const told = isWrong ? results.filter(({ result }) => STEP_TONES[result] === tone) : results;
-  const text = told.map(({ share, detail }) => `${share}: ${detail}`).join("; ");
-  const hint = told.find((result) => result.hint !== null)?.hint ?? null;
+  const shown = isWrong ? results.filter(({ result }) => STEP_TONES[result] === tone) : results;
+  const text = shown.map(({ share, detail }) => `${share}: ${detail}`).join("; ");
+  const hint = shown.find((result) => result.hint !== null)?.hint ?? null;
   return { tone, text: text === "" ? "nothing to do" : text, hint, results };
 }
 
@@ -38,7 +38,7 @@ export function mistakeText({ path, found, expected, hint }: ConfigMistakeWire):
   return `${path}: found ${found}, expected ${expected}${hint === null ? "" : `; ${hint}`}`;
 }
 
-/** The first with its place, `config.toml:3:9`, and how many there are besides; null: there is none. */
+/** The first mistake with its place, `config.toml:3:9`, and the number of others; null without mistakes. */
 export function mistakesText([first, ...more]: readonly ConfigMistakeWire[]): string | null {
   if (first === undefined) return null;
   const rest = more.length === 0 ? "" : ` (and ${more.length} more)`;
@@ -54,7 +54,7 @@ type ReloadResult = Pick<ReloadReport, "failure" | "summary"> & {
   readonly errors: readonly ConfigMistakeWire[];
 };
 
-/** Of an edit, a save or a rollback, in words that follow its name: `saved: 1 share reloaded`. */
+/** The result of an edit, save or rollback: `saved: 1 share reloaded`. */
 export function editOutcome({ changed, errors, reload }: EditReport): Outcome {
   const refused = mistakesText(errors);
   if (refused !== null) return outcome("bad", `nothing was saved: ${refused}`);

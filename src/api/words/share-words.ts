@@ -1,4 +1,4 @@
-// A share in the words of all faces: its state, its two routes, and what is to be said of going back to Thunderbolt. Pure.
+// Texts about a share for all faces: its state, its two routes, and the way back to Thunderbolt. Pure.
 import { durationText } from "../../runtime/text/plain-text.ts";
 import type { GlobalStatus, RouteName, ShareStatus } from "../contract.ts";
 import { ROUTE_LABELS, type StateWords, sinceText, troublesOf, type Words, worseTone } from "./words.ts";
@@ -7,7 +7,7 @@ import { ROUTE_LABELS, type StateWords, sinceText, troublesOf, type Words, worse
 export function shareWords(share: ShareStatus): StateWords {
   const { held, tb_recovery_pending: isReady } = share;
   const { text, tone } = stateWords(share);
-  // By where this machine is, nothing is wrong.
+  // Away from the home network an unmounted share is no problem.
   if (isAway(share)) return { text, tone, why: null };
   const why = share.last_error ?? troublesOf(share.conditions)[0]?.title ?? null;
   return {
@@ -25,7 +25,7 @@ function stateWords(share: ShareStatus): Words {
   const { mount_state: state, active_interface: route, carried, held } = share;
   const { text, tone } = mountWords(state, route, onlyHost(share));
   if (isAway(share)) return { text: "away from home", tone: "plain" };
-  // By a person's wish it is neither at its best nor in trouble.
+  // A share that a person unmounted is neither good nor bad.
   if (state === "unmounted") return { text, tone: held === "unmounted" ? "plain" : "bad" };
   if (state !== "mounted") return { text, tone };
   if (carried?.phase === "refusing") return { text: "mounted, no route: programs get errors", tone: "bad" };
@@ -38,7 +38,7 @@ function stateWords(share: ShareStatus): Words {
   };
 }
 
-/** As far as a mount and its route tell, as of a time gone by. `only`: what its one route is called; null: it has two. */
+/** From mount state and route alone, which is all that the timeline has. `only`: the name of the share's single route; null: it has two. */
 export function mountWords(state: string, route: string, only: string | null = null): Words {
   if (state !== "mounted") return { text: "not mounted", tone: state === "error" ? "bad" : "plain" };
   const isKnown = route === "tb" || route === "fallback";
@@ -74,13 +74,13 @@ export function routeWords(share: ShareStatus): readonly RouteWords[] {
 }
 
 interface CableWords extends RouteWords {
-  /** `unproved`: it answers, and whether it is the same server is not known. */
+  /** `unproved`: the host answers, but is not proved to be the same server. */
   readonly state: "used" | "ready" | "unproved" | "down";
 }
 
 const UNPROVED: ReadonlySet<string> = new Set(["different_servers", "server_unproved"]);
 
-/** Its routes as the cables that they are: the one in use, and what the other is good for. */
+/** Routes as cables: which one is in use, and whether the other is ready. */
 export function cableWords(share: ShareStatus): readonly CableWords[] {
   const isUnproved = share.conditions.some(({ code }) => UNPROVED.has(code));
   return routeWords(share).map((route) => {
@@ -92,7 +92,7 @@ export function cableWords(share: ShareStatus): readonly CableWords[] {
   });
 }
 
-/** What is to be done when Thunderbolt is back; null: it is not, or the share is there. Without a time: not for how long. */
+/** Says that Thunderbolt is back and when the share switches; null unless a recovery is pending. Without `nowMs` no duration. */
 export function readyText(
   share: ShareStatus,
   { lsof_recheck: waitsForFiles }: Pick<GlobalStatus, "lsof_recheck">,
@@ -104,7 +104,7 @@ export function readyText(
   return `TB Ready: Thunderbolt is back${steady === null ? "" : `, steady for ${steady}`}. ${how}`;
 }
 
-/** That work goes on over the second route, and when it goes back; null: it is not there, or more is wrong than that. */
+/** Says that the share works over the fallback route, and when it goes back; null unless that is its only problem. */
 export function secondBestHint(
   share: ShareStatus,
   { auto_failback: goesBack, auto_failback_stable_secs: secs, lsof_recheck: looks }: GlobalStatus,
@@ -118,7 +118,7 @@ export function secondBestHint(
   return `Work goes on. It goes back once Thunderbolt has answered for ${secs} s${closed}.`;
 }
 
-/** How far the way back is, while its window runs; else null. */
+/** Progress of the stable window before the automatic failback; null while it does not run. */
 export function recoveryWindow(
   share: ShareStatus,
   { auto_failback_stable_secs: wholeSecs }: GlobalStatus,
@@ -132,22 +132,20 @@ export function recoveryWindow(
   return { text: `Thunderbolt steady for ${durationText(steadyMs)} of ${wholeSecs} s`, steadyMs, wholeMs };
 }
 
-// Which routes of a share there are to be shown and chosen.
-
 type Hosts = Pick<ShareStatus, "tb_host" | "fb_host">;
 
-/** With one host there is one route; a share of driver `local` has two, and no host. */
+/** The routes to show: one if the share has one host. A share of driver `local` has two, and no host. */
 function shownRoutes({ tb_host, fb_host }: Hosts): readonly RouteName[] {
   if (tb_host !== null && fb_host === null) return ["tb"];
   return tb_host === null && fb_host !== null ? ["fallback"] : ["tb", "fallback"];
 }
 
-/** It is mounted, and not over the route that is preferred. */
+/** True if the share does not use its preferred route. */
 function isSecondBest(share: Hosts & Pick<ShareStatus, "active_interface">): boolean {
   return share.active_interface !== (shownRoutes(share)[0] ?? "tb");
 }
 
-/** How a share that has no other route calls the one it has; null: it has two. */
+/** The host of a share with a single route; null if it has two. */
 export function onlyHost(share: Hosts): string | null {
   return shownRoutes(share).length === 1 ? (share.tb_host ?? share.fb_host) : null;
 }

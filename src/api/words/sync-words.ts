@@ -1,4 +1,4 @@
-// Config sync in the words of all faces: whether the file is watched, and the rows of its last events. Pure.
+// Texts about config sync for all faces: whether the file is watched, and the rows of its last events. Pure.
 import type { SyncEvent, SyncReport } from "../contract.ts";
 import type { Words } from "./words.ts";
 
@@ -18,14 +18,14 @@ export const FILE_MISSING_TEXT = "The file is not there; what was loaded runs on
 export const ROWS_KEPT = 20;
 
 export interface EventRow extends RowEvent {
-  /** How many events it stands for; its time is the newest one's. */
+  /** How many events the row stands for; its time is that of the newest. */
   readonly count: number;
 }
 
-/** What an event says of itself, at its local `HH:MM:SS`. */
+/** `time`: local `HH:MM:SS`. */
 export type RowEvent = Pick<SyncEvent, "time" | "type" | "details">;
 
-/** The newest rows, oldest first, after one more event: events without a change, one after the other, share one. */
+/** The newest rows, oldest first, with one more event: consecutive events without a change share a row. */
 export function withEvent(rows: readonly EventRow[], { time, type, details }: RowEvent): readonly EventRow[] {
   const last = rows.at(-1);
   if (last !== undefined && last.type === "no-change" && type === "no-change") {

@@ -1,22 +1,22 @@
-// What all words for people have in common: a text with its tone, the names of routes, how long something has lasted. Pure.
+// Basics of all texts for people: a text with its tone, route labels, durations. Pure.
 import { durationText } from "../../runtime/text/plain-text.ts";
 import type { Condition, RouteName } from "../contract.ts";
 
-/** How good or bad it is what a text says; each face has a sign and a colour for it. */
+/** How good or bad the news of a text is; each face has a sign and a colour for it. */
 export type Tone = "good" | "plain" | "warning" | "bad";
 
-/** Foreign names may be in the text: whoever shows it makes it harmless. */
+/** The text may contain foreign names: pass it through `harmless` before you show it. */
 export interface Words {
   readonly text: string;
   readonly tone: Tone;
 }
 
-/** With what it is about, once; null: the daemon. */
+/** The text after its subject, without saying the subject twice. */
 export function wholeText({ about, text }: { readonly about: string | null; readonly text: string }): string {
   return about === null ? text : `${about}: ${withoutName(text, about)}`;
 }
 
-/** For a place that names the backend already. */
+/** Removes a leading `backend NAME: `, for places that show the name already. */
 export function withoutName(text: string, name: string): string {
   const lead = `backend ${name}`;
   const [, rest = text] = text.startsWith(lead) ? (/^:? (.*)$/s.exec(text.slice(lead.length)) ?? []) : [];
@@ -24,13 +24,13 @@ export function withoutName(text: string, name: string): string {
 }
 
 export interface StateWords extends Words {
-  /** The first thing that stands against it; null: nothing. */
+  /** The first problem; null: none. */
   readonly why: string | null;
 }
 
 export const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "Fallback" };
 
-/** Also of a route that this version does not know. */
+/** Accepts routes that this version does not know. */
 export function routeLabel(route: unknown): string {
   if (route === "tb" || route === "fallback") return ROUTE_LABELS[route];
   return route === "none" ? "no route" : typeof route === "string" ? route : "another route";
@@ -40,21 +40,21 @@ export const SEVERITY_TONES = { info: "plain", warning: "warning", error: "bad" 
   Record<Condition["severity"], Tone>
 >;
 
-/** The code of the condition that an entry waits for approval. */
+/** Code of the condition for an entry that waits for approval. */
 export const WAITING_CODE = "waiting_for_approval";
 
-/** Those that a person should know of. */
+/** Warnings and errors. */
 export function troublesOf(conditions: readonly Condition[]): readonly Condition[] {
   return conditions.filter(({ severity }) => severity !== "info");
 }
 
-const RANKS: Readonly<Record<Tone, number>> = { bad: 0, warning: 1, plain: 2, good: 3 };
+export const TONE_RANKS: Readonly<Record<Tone, number>> = { bad: 0, warning: 1, plain: 2, good: 3 };
 
 export function worseTone(one: Tone, other: Tone): Tone {
-  return RANKS[one] < RANKS[other] ? one : other;
+  return TONE_RANKS[one] < TONE_RANKS[other] ? one : other;
 }
 
-/** "5 min" since an ISO time; null where the time is not known, or the clocks differ. */
+/** "5 min" since an ISO time; null if the time is not known or in the future. */
 export function sinceText(iso: string | null, nowMs: number): string | null {
   const ms = iso === null ? Number.NaN : nowMs - Date.parse(iso);
   return ms >= 0 ? durationText(ms) : null;
