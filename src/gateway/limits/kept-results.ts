@@ -1,5 +1,5 @@
-// Results that were too large to send: kept for the session that asked, and read in pieces as resources. In memory:
-// they are there already, a piece of a text costs nothing, and nothing is left behind on a disk.
+// Results that were too large to send: kept for the session that asked, and read in pieces as resources. They stay in
+// memory, where they already are, so that nothing is left on disk.
 import { randomBytes } from "node:crypto";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type ClientPort, principalKey } from "../client-port.ts";
@@ -10,7 +10,7 @@ import { textSize } from "./result-size.ts";
 
 const MEBIBYTE = 1024 * 1024;
 
-/** How much is kept, and how long. */
+/** How much is kept, and for how long. */
 export interface KeepBounds {
   readonly sessionResults: number;
   readonly sessionBytes: number;
@@ -19,7 +19,7 @@ export interface KeepBounds {
   readonly keptMs: number;
 }
 
-/** A backend's message has 64 MiB at most: any one fits. */
+/** A backend's message has at most 64 MiB, so each single result fits. */
 const BOUNDS: KeepBounds = {
   sessionResults: 32,
   sessionBytes: 64 * MEBIBYTE,
@@ -34,26 +34,26 @@ const GROUP = 4;
 export interface LargePart {
   readonly kind: "text" | "blob";
   readonly mimeType: string;
-  /** A text, or base64. */
+  /** Text, or base64 for a blob. */
   readonly content: string;
 }
 
-/** Where a part can be read. */
+/** The address of a kept part. */
 export interface KeptPart {
   readonly uri: string;
   readonly pieces: number;
   readonly bytes: number;
 }
 
-/** Who may read it: a session, or by its key a principal that has none. */
+/** The session that may read the part, or the key of a principal without sessions. */
 type Holder = ClientPort | string;
 
 interface Kept extends KeptPart {
   readonly holder: Holder;
-  /** Whose it is, as `principalKey` says. */
+  /** The `principalKey` of the principal that may read the part. */
   readonly principal: string;
   readonly part: LargePart;
-  /** Parts of one result go together. */
+  /** Shared by the parts of one result, which are dropped together. */
   readonly result: symbol;
   readonly pieceCharacters: number;
   readonly untilMs: number;
@@ -75,14 +75,14 @@ export class KeptResults implements Disposable {
     return this.#kept.size;
   }
 
-  /** How long one is kept, ms. */
+  /** How long a result is kept, ms. */
   get keptMs(): number {
     return this.#bounds.keptMs;
   }
 
   /**
-   * The parts of one result: all of them, in their order, or none. Null: they are larger than all that may be kept
-   * beside what others keep, or the session has ended. Older results of the session make room.
+   * Keeps all parts of one result, in order, dropping older results of the session if necessary. null if the parts do not
+   * fit within the bounds, or the session has ended; then none is kept.
    */
   keep(client: ClientPort, parts: readonly LargePart[], pieceCharacters: number): readonly KeptPart[] | null {
     const { sessionBytes, keptMs } = this.#bounds;
@@ -115,18 +115,18 @@ export class KeptResults implements Disposable {
     return isKept ? all : null;
   }
 
-  /** The answer to resources/read of a URI of ours. */
+  /** The reply to resources/read of a kept part. */
   read({ client, uri }: { readonly client: ClientPort; readonly uri: string }): Reply {
     const [id = "", place = "1", ...more] = uri.slice(KEPT_RESULTS.length).split("/");
     const kept = this.#kept.get(id);
     const piece = /^[1-9][0-9]{0,8}$/.test(place) && more.length === 0 ? Number(place) : 0;
-    // Whoever knows the URI of another session's does not learn that it is right.
+    // Another session's URI gets the same reply as an unknown one.
     const isOwn = kept?.holder === holderOf(client) && kept.principal === principalKey(client.principal);
     if (!isOwn || piece === 0 || piece > kept.pieces) return unknown(uri);
     return { result: { contents: [contents(kept, uri, piece)] } };
   }
 
-  /** Its session has ended. */
+  /** Drops the results of a session that has ended. */
   forget(client: ClientPort): void {
     for (const [id, kept] of this.#kept) if (kept.holder === client) this.#kept.delete(id);
     if (this.size === 0) this[Symbol.dispose]();
@@ -138,7 +138,7 @@ export class KeptResults implements Disposable {
     this.#timer = null;
   }
 
-  /** Drops this session's oldest results first; beyond the bounds for all, those of the session that holds most. */
+  /** Drops this session's oldest results first; beyond the total bounds, those of the session with the most bytes. */
   #makeRoom(holder: Holder): void {
     const { sessionResults, sessionBytes, allResults, allBytes } = this.#bounds;
     this.#dropOldest(holder, sessionResults, sessionBytes);
@@ -223,7 +223,7 @@ function contents(
   };
 }
 
-/** Not within a character. */
+/** `at`, moved so that it does not split a surrogate pair. */
 function boundary(text: string, at: number): number {
   const unit = text.charCodeAt(at);
   return unit >= 0xdc00 && unit <= 0xdfff ? at + 1 : at;

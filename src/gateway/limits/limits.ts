@@ -1,4 +1,4 @@
-// The limits in the chain of a request: whoever is over one gets an error that says which, and when to come back.
+// The limits in the chain: a request beyond a limit gets an error that names the limit and the time to retry.
 import type { PrincipalLimits } from "../../config/limits.ts";
 import { type ClientPort, named, OWNER_SESSION_ID } from "../client-port.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
@@ -10,7 +10,7 @@ import type { KeptPart, KeptResults, LargePart } from "./kept-results.ts";
 import { limitRefusal, mebibytes, type PrincipalLimiter } from "./principal-limits.ts";
 import { isWithin, jsonSize } from "./result-size.ts";
 
-/** Outlives any one chain: what was used and kept stays so over a reload. */
+/** Outlives chains, so that a reload keeps the counts and the kept results. */
 export interface LimitParts {
   readonly limiter: PrincipalLimiter;
   readonly kept: KeptResults;
@@ -35,18 +35,18 @@ export function createLimits({ limiter, kept }: LimitParts): Middleware {
   };
 }
 
-// A result over the size: its large parts are kept to be read in pieces, with a note in their place. What a client
-// would check against a schema is refused instead, never cut.
+// A result that is too large: its large parts are kept to be read in pieces, with a note in their place. A structured result
+// is refused instead, as clients check it against a schema.
 
 const MOST_PIECE_CHARACTERS = 1024 * 1024;
-/** So many blocks or fewer stay apart; of more, texts that follow one another are kept as one. */
+/** Beyond this number of blocks, adjacent texts are joined. */
 const MOST_BLOCKS = 64;
-/** It goes out with each piece. */
+/** Bounds a MIME type, which is sent with each piece. */
 const LONGEST_TYPE = 255;
 const LIMIT = "[limits].result_mb";
 const FIRST_WITH_LINKS = "2025-06-18";
 
-/** The reply as it may go out: mostly the same object. */
+/** The reply, unchanged unless it is too large. */
 function withinSize(
   request: GatewayRequest,
   reply: Reply,
@@ -56,9 +56,9 @@ function withinSize(
   if (resultBytes === null || isError(reply)) return reply;
   if (isWithin(reply.result, resultBytes)) return reply;
   const { method, params, port } = request;
-  // What is kept here could not be read over there: the gateway that borrows keeps it, for the client that asked.
+  // Another machine's client could not read a result kept here; its own gateway keeps it.
   if (port.client.principal.kind === "machine") return reply;
-  // What the gateway lists itself is as long as it is. `mountaineer call` has nobody who could read pieces.
+  // The gateway's own lists are not limited. `mountaineer call` ends before it could read pieces.
   if (method.endsWith("/list") || port.client.sessionId === OWNER_SESSION_ID) return reply;
   const target = targetOf(method, params);
   if (method === "resources/read" && target !== null && isKeptResult(target.name)) return reply;
@@ -87,15 +87,11 @@ interface Large {
 
 function refusal({ what, result, bytes, limitBytes }: Large): Reply {
   const kind = result["structuredContent"] === undefined ? "" : ", and structured results are not cut";
-  return limitRefusal({
-    limit: LIMIT,
-    allowed: limitBytes,
-    message: `${what} has ${mebibytes(bytes)} MiB, more than the ${mebibytes(limitBytes)} MiB allowed${kind}`,
-    retryAfterMs: null,
-  });
+  const message = `${what} has ${mebibytes(bytes)} MiB, more than the ${mebibytes(limitBytes)} MiB allowed${kind}`;
+  return limitRefusal({ limit: LIMIT, allowed: limitBytes, message, retryAfterMs: null });
 }
 
-/** Null: it cannot be cut. */
+/** null if the result cannot be cut. */
 function inPieces(large: Large, kept: KeptResults): Reply | null {
   const { result, client, limitBytes } = large;
   const { content, structuredContent } = result;
@@ -126,7 +122,7 @@ function inPieces(large: Large, kept: KeptResults): Reply | null {
   return { result: { ...result, content: out } };
 }
 
-/** What a tool answered within its task. Null: it cannot be cut. */
+/** The same for the result within a task. */
 function taskInPieces(large: Large, kept: KeptResults): Reply | null {
   const { result: task } = large;
   const { result } = task;
@@ -135,7 +131,7 @@ function taskInPieces(large: Large, kept: KeptResults): Reply | null {
   return cut === null || isError(cut) ? cut : { result: { ...task, result: cut.result } };
 }
 
-/** The largest first, until so many bytes are moved. */
+/** The blocks to keep, by index: the largest first, until `bytes` are moved. */
 function movedBlocks(
   blocks: readonly unknown[],
   sizes: readonly number[],
@@ -153,7 +149,7 @@ function movedBlocks(
   return moved;
 }
 
-/** What of a block can be cut; null: nothing that is known. */
+/** The part of a block that can be cut; null: none. */
 function partOf(block: unknown): LargePart | null {
   if (!isJsonObject(block)) return null;
   const { type, text, data, mimeType, resource } = block;
@@ -178,7 +174,7 @@ function typed(mimeType: unknown, otherwise: string): string {
   return typeof mimeType === "string" && mimeType.length <= LONGEST_TYPE ? mimeType : otherwise;
 }
 
-/** Texts that follow one another are one: nothing changes its place. */
+/** Joins adjacent texts; the order stays. */
 function joined(content: readonly unknown[]): readonly unknown[] {
   const blocks: unknown[] = [];
   let texts: string[] = [];
@@ -198,7 +194,7 @@ function joined(content: readonly unknown[]): readonly unknown[] {
   return blocks;
 }
 
-/** A resource cannot be answered by a link: the error says where its pieces are. */
+/** The reply to resources/read has no room for a link, so an error says where the pieces are. */
 function readInstead(large: Large, kept: KeptResults): Reply {
   const { result, client, limitBytes } = large;
   const { contents } = result;
@@ -206,19 +202,15 @@ function readInstead(large: Large, kept: KeptResults): Reply {
   const part = others.length === 0 ? resourcePart(only) : null;
   const [place] = part === null ? [] : (kept.keep(client, [part], pieceCharacters(limitBytes)) ?? []);
   if (place === undefined) return refusal(large);
-  return limitRefusal({
-    limit: LIMIT,
-    allowed: limitBytes,
-    message: note(large, place, kept.keptMs),
-    retryAfterMs: null,
-  });
+  const message = note(large, place, kept.keptMs);
+  return limitRefusal({ limit: LIMIT, allowed: limitBytes, message, retryAfterMs: null });
 }
 
 function pieceCharacters(limitBytes: number): number {
   return Math.min(MOST_PIECE_CHARACTERS, Math.max(1, Math.floor(limitBytes / 2)));
 }
 
-/** Who comes without a session has it as long as the address is kept secret. */
+/** Without session and token, everyone who knows the address can read the result. */
 function forWhom({ protocolVersion, principal }: ClientPort): string {
   if (protocolVersion !== MODERN_VERSION) return "for this session alone";
   return principal.kind === "anonymous"

@@ -1,4 +1,4 @@
-// What each principal may use: calls in a second, and calls in flight, in all its sessions together.
+// The limits of each principal, over all its sessions: calls per second and calls in flight.
 import type { LimitsConfig, PrincipalLimits } from "../../config/limits.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -6,30 +6,30 @@ import { compileGlobs } from "../catalog/glob.ts";
 import { named, type Principal, principalKey } from "../client-port.ts";
 import { errorReply, LIMIT_REACHED, type RpcError } from "../json-rpc.ts";
 
-/** Beyond it, accounts that nobody uses at the moment are forgotten. */
+/** Beyond this number, accounts without calls in flight are forgotten. */
 const MOST_ACCOUNTS = 10_000;
-/** When calls in flight end is not known. */
+/** A guess, as the end of calls in flight is not known. */
 const IN_FLIGHT_RETRY_MS = 1_000;
 
-/** What the gateway answers by itself, as lists, costs it less than a call: so many times as much may be asked. */
+/** Requests that the gateway answers by itself cost less than calls: their limit is this many times as high. */
 const OWN_ANSWERS_TIMES = 10;
 
 interface Bucket {
-  /** Requests that it may make now. */
+  /** Requests that may be made now. */
   tokens: number;
-  /** Monotonic ms, of `tokens`. */
+  /** When `tokens` was computed, monotonic ms. */
   atMs: number;
 }
 
-/** Of one principal, whatever sessions it has. */
+/** The use of one principal, over all its sessions. */
 interface Account {
   readonly calls: Bucket;
-  /** Apart: a client that lists what there is has all its calls left. */
+  /** Requests that the gateway answers by itself: listing must not use up calls. */
   readonly own: Bucket;
   inFlight: number;
 }
 
-/** What a call has to know of its principal. */
+/** The limits and the use of one principal. */
 interface Known {
   readonly limits: PrincipalLimits;
   readonly account: Account;
@@ -45,7 +45,7 @@ export class PrincipalLimiter {
   readonly #accounts = new Map<string, Account>();
   #config: LimitsConfig;
   #overrides: readonly CompiledOverride[] = [];
-  /** By object: most calls find theirs here, without a text being made. */
+  /** Avoids computing `principalKey` for most calls. */
   #known = new WeakMap<Principal, Known>();
 
   constructor(config: LimitsConfig, clock: Clock) {
@@ -54,11 +54,11 @@ export class PrincipalLimiter {
     this.configure(config);
   }
 
-  /** From the next call on; what was used stays used. */
+  /** Holds from the next call on; the use so far stays counted. */
   configure(config: LimitsConfig): void {
     this.#config = config;
     this.#overrides = config.overrides.map(({ users, roles, limits }) => {
-      // Never by `name_claim`: people may choose what they are called.
+      // By subject, not by `name_claim`: users may choose their names.
       const isUser = users === null ? null : compileGlobs(users);
       const isRole = roles === null ? null : compileGlobs(roles);
       return {
@@ -76,8 +76,8 @@ export class PrincipalLimiter {
   }
 
   /**
-   * What the request uses: `inFlight` goes down again, once, when it has its answer. Or the refusal. `counted`: "already" by
-   * `count`; "own": the gateway answers it by itself.
+   * Counts a request and adds it to `inFlight`, which the caller decrements at the reply; or returns the refusal. `counted`:
+   * "already" by `count`; "own": the gateway answers it by itself.
    */
   admit(
     principal: Principal,
@@ -99,7 +99,7 @@ export class PrincipalLimiter {
     return known;
   }
 
-  /** One more of those that a second has room for; or the refusal. */
+  /** Counts a request against the rate limit; returns the refusal beyond it. */
   count(principal: Principal, isOwn = false): { readonly error: RpcError } | null {
     const { limits, account } = this.#knownOf(principal);
     if (limits.callsPerSecond === null) return null;
@@ -149,22 +149,22 @@ export class PrincipalLimiter {
     return account;
   }
 
-  /** Clients look their accounts up again, so that none goes on with one that is forgotten. */
+  /** Also clears `#known`, so that no client uses a forgotten account. */
   #forgetUnused(): void {
     for (const [key, { inFlight }] of this.#accounts) if (inFlight === 0) this.#accounts.delete(key);
     this.#known = new WeakMap();
   }
 }
 
-// The error by which a limit refuses: which limit it is, how much it allows, and when to come back.
+// The error of a limit: which limit, how much it allows, and when to retry.
 
 interface LimitRefusal {
   /** The key, `[limits].calls_per_second`. */
   readonly limit: string;
   readonly allowed: number;
-  /** Why, without the key. */
+  /** The reason, without the key. */
   readonly message: string;
-  /** null: coming back does not help. */
+  /** null: a retry does not help. */
   readonly retryAfterMs: number | null;
 }
 

@@ -1,21 +1,21 @@
-// How large a result is, as JSON, without writing it: strings as UTF-8, and what is around them about.
+// Estimates the size of a result as JSON without writing it: strings as UTF-8, the rest approximately.
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { writtenResult } from "../written-results.ts";
 
-/** Deeper ones cannot be written as JSON anyway, and are answered as such. */
+/** Deeper values cannot be written as JSON, and fail elsewhere. */
 const MOST_LEVELS = 1_000;
 /** Texts up to this length are measured in characters, without encoding them: most are ASCII. */
 const SHORT_TEXT = 1_024;
 const AROUND_A_VALUE = 4;
 
-/** Whether a result has no more bytes than that, as it goes out. */
+/** Whether the result has at most `bytes` bytes as sent. */
 export function isWithin(result: JsonObject, bytes: number): boolean {
   const written = writtenResult(result);
   return (written !== null && written.length <= bytes) || jsonSize(result, bytes) <= bytes;
 }
 
-/** About how many bytes it has as JSON; it stops counting beyond `enough`. */
+/** The approximate number of bytes as JSON; stops counting beyond `enough`. */
 export function jsonSize(value: unknown, enough: number = Number.POSITIVE_INFINITY): number {
   return count(value, 0, enough, MOST_LEVELS);
 }

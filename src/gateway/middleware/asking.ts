@@ -1,6 +1,5 @@
-// Asks the person at the client that calls whether a call may be made: an elicitation within the call, where the client
-// declared that it can be asked.
-
+// Asks the person at the calling client whether a call may be made, by an elicitation within the call, if the client
+// declares elicitation.
 import { foreignLine } from "../../runtime/text/foreign-line.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ClientPort } from "../client-port.ts";
@@ -12,20 +11,20 @@ import type { RequestTarget } from "./request-target.ts";
 
 interface AskingOptions {
   readonly clock: Clock;
-  /** Takes registered secrets out of a text. */
+  /** Removes registered secrets from a text. */
   readonly clean: (text: string) => string;
-  /** How long a call of that backend may take, ms; a question may take as long. */
+  /** Timeout of the backend's calls, ms; it also holds for the question. */
   readonly callMs: (backend: string) => number;
 }
 
 export interface AskedCall {
   readonly target: RequestTarget | null;
-  /** null: it belongs to none alone. */
+  /** null: the request is not about one backend. */
   readonly backend: string | null;
   readonly isDestructive: boolean;
 }
 
-/** Questions to one client that wait at a time: a person answers one after the other. */
+/** Open questions per client: a person answers them one by one. */
 const MOST_OPEN = 8;
 const MOST_ARGUMENTS = 20;
 const LONGEST_NAME = 100;
@@ -41,7 +40,7 @@ const UNANSWERED: Readonly<Record<Exclude<Asked, "accept">, string>> = {
   busy: `it needs the consent of a person, and ${MOST_OPEN} other questions wait for one already`,
 };
 
-/** Never rejects; ends with the call's deadline, and with the request. */
+/** The function never rejects; it ends at the call's deadline or with the request. */
 export function createAsking({ clock, clean, callMs }: AskingOptions) {
   const open = new WeakMap<ClientPort, number>();
   return async (request: GatewayRequest, call: AskedCall): Promise<Asked> => {
@@ -62,7 +61,7 @@ export function createAsking({ clock, clean, callMs }: AskingOptions) {
     if (request.signal.aborted) takenBack();
     try {
       const params = {
-        // Only these versions have other modes.
+        // Older versions have no modes.
         ...(client.protocolVersion >= FIRST_WITH_MODES ? { mode: "form" } : {}),
         message: messageFor(request, call, clean),
         requestedSchema: { type: "object", properties: {} },
@@ -77,13 +76,13 @@ export function createAsking({ clock, clean, callMs }: AskingOptions) {
   };
 }
 
-/** For people and models; the name is the client's own. */
+/** For people and models, with the name that the client used. */
 export function refusalText(asked: Exclude<Asked, "accept">, target: RequestTarget | null): string {
   const what = target === null ? "The request" : `${target.kind} ${foreignLine(target.name, LONGEST_NAME)}`;
   return `${what} was not run: ${UNANSWERED[asked]}.`;
 }
 
-/** `null`: the stream on which it was asked has closed. */
+/** `reply` is null if the question's stream closed. */
 function answerOf(reply: Reply | null): Asked {
   if (reply === null || isError(reply)) return "unable";
   const { action } = reply.result;
@@ -105,12 +104,12 @@ function messageFor(
 }
 
 function argumentLines(given: unknown, clean: (text: string) => string): readonly string[] {
-  // Bounded before anything is made of it, and without secrets.
+  // Bounded and without secrets before it is written as text.
   const shown: unknown = auditedArguments(given, () => false, clean);
   if (!isJsonObject(shown) || !isJsonObject(given)) return [];
   const entries = Object.entries<unknown>(shown satisfies JsonObject);
   const all = Object.keys(given).length;
-  // Where the bound was reached, the last one only says so.
+  // If the bound was reached, the last entry is only the mark for that.
   const isCut = entries.length > all || (entries.at(-1)?.[0] === CUT && !Object.hasOwn(given, CUT));
   const lines = entries
     .slice(0, Math.min(MOST_ARGUMENTS, isCut ? entries.length - 1 : all))
@@ -121,7 +120,7 @@ function argumentLines(given: unknown, clean: (text: string) => string): readonl
     : lines;
 }
 
-/** What is left out of it is said. */
+/** Says whether the value is shortened. */
 function valueText(json: string): string {
   const text = foreignLine(json, LONGEST_VALUE);
   const isCut = json.length > LONGEST_VALUE || json.includes(CUT);

@@ -1,8 +1,8 @@
-// Arguments as the audit may write them: configured names left out, secrets taken out, bounded in every direction.
+// Arguments for the audit and for questions to people: without configured names and secrets, bounded in every direction.
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 
 const REDACTED = "[redacted]";
-/** Stands for what was left out. */
+/** Replaces omitted parts. */
 export const CUT = "[cut]";
 const MAX_CHARACTERS = 16 * 1024;
 const MAX_TEXT = 4 * 1024;
@@ -10,8 +10,8 @@ const MAX_VALUES = 2_000;
 const MAX_DEPTH = 32;
 
 /**
- * A copy for the file. `isRedacted` is asked for each key in lower case, alone and as a path (`auth.password`;
- * elements of a list have their list's path), and for what it matches neither value nor anything below is written.
+ * A bounded copy. `isRedacted` gets each key in lower case, alone and as a path (`auth.password`; elements of a list have
+ * their list's path); the values of matching keys are left out.
  */
 export function auditedArguments(
   value: unknown,
@@ -22,7 +22,7 @@ export function auditedArguments(
   let values = MAX_VALUES;
   const text = (whole: string): string => {
     const most = Math.min(MAX_TEXT, Math.max(0, characters));
-    // Cleaned before it is cut, with room for a secret at the cut.
+    // Secrets are removed before the cut, which could halve one; hence twice the length.
     const cleaned = clean(whole.slice(0, 2 * MAX_TEXT));
     const kept =
       cleaned.length <= most && whole.length <= 2 * MAX_TEXT
@@ -38,7 +38,7 @@ export function auditedArguments(
     if (isRawNumber(part)) {
       const { length } = part.rawJSON;
       characters -= length;
-      // Half a number is another number.
+      // A cut number would be another number.
       return length <= MAX_TEXT ? part : CUT;
     }
     if (depth >= MAX_DEPTH) return CUT;
@@ -64,7 +64,7 @@ export function auditedArguments(
       const hidden = isRedacted(name) || isRedacted(ownPath);
       entries.push([text(key), hidden ? REDACTED : copy(element, ownPath, depth + 1)]);
     }
-    // Not by assignment: a key `__proto__` would vanish.
+    // An assignment would lose a key `__proto__`.
     return Object.fromEntries(entries);
   };
   return copy(value, "", 0);

@@ -1,5 +1,5 @@
-// The audit's file: lines on their way to it, rotation by size, and what happens while the disk takes none. A request
-// never waits for it.
+// The audit's file: a bounded queue of lines, rotation by size, and retries while the disk takes no lines. Requests never
+// wait for it.
 import { stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import type { AuditConfig } from "../../config/snapshot.ts";
@@ -15,7 +15,7 @@ const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
 const MAX_QUEUED_LINES = 10_000;
 const FLUSH_MS = 2_000;
 const NEWLINE = 0x0a;
-/** The file's size is looked at that often while it is far from full: each line would cost a look. */
+/** How often the file's size is read from disk while the file is far from full. */
 const SIZE_LOOK_MS = 1_000;
 const FAR_FROM_FULL = 0.9;
 
@@ -24,23 +24,23 @@ interface Failing {
   readonly reason: string;
   /** Wall ms. */
   readonly sinceMs: number;
-  /** Lines that found no room while they could not be written. */
+  /** Number of lines lost because the queue was full. */
   readonly dropped: number;
 }
 
 export type AuditFileState = { readonly kind: "writing" } | Failing;
 
 interface AuditFileOptions extends GatewayTools {
-  /** False: another process that writes there rotates it, and one alone may. Absent: this one does. */
+  /** False while another process rotates the file: only one may. Default: true. */
   readonly rotates?: (() => boolean) | undefined;
 }
 
 type FileConfig = Pick<AuditConfig, "path" | "maxSizeBytes" | "keep">;
 
 /**
- * Appends to the file (0600; its folder is made, 0700), follows it when it is moved away, and rotates it to `path.1` …
- * `path.keep` before it would grow beyond its size. A disk that refuses is tried again, after 0.5 s at first and 30 s
- * at most, and has cost no line until 10,000 or 8 MiB wait. Disposal writes what waits, for 2 s at most.
+ * Appends to the file (mode 0600; creates its folder with 0700), reopens it after it was moved away, and rotates it to
+ * `path.1` … `path.keep` before it exceeds its size. Failed writes are retried after 0.5 s to 30 s; lines are lost only
+ * beyond 10,000 or 8 MiB. Disposal writes the queued lines, for at most 2 s.
  */
 export class AuditFile implements AsyncDisposable {
   state: AuditFileState = { kind: "writing" };
@@ -48,7 +48,7 @@ export class AuditFile implements AsyncDisposable {
   readonly #options: AuditFileOptions;
   readonly #file: FileTarget;
   readonly #queue: ReturnType<typeof createLineQueue>;
-  /** The file's size: as it was looked at last, and what was written since. */
+  /** The file's size when it was last read from disk, plus the bytes written since. */
   #size: { bytes: number; readonly lookedMs: number } | null = null;
   #waitingBytes = 0;
   #waitingLines = 0;
@@ -62,11 +62,11 @@ export class AuditFile implements AsyncDisposable {
     this.#queue = createLineQueue({
       clock,
       target: { write: (bytes, offset) => this.#writeBytes(bytes, offset) },
-      // Lines are refused here before the queue would throw older ones away, so that each lost one is counted.
+      // `write` refuses lines before the queue would drop older ones, so that each lost line is counted.
       maxBytes: 2 * MAX_QUEUED_BYTES,
       onFailure: () => {},
       droppedLine: (count) => `${JSON.stringify({ time: isoTime(clock.wallMs()), dropped: count })}\n`,
-      // Under load many calls end in one turn of the event loop.
+      // Under load, many calls end in one turn of the event loop: their lines are written together.
       gather: () => setImmediate(),
       flushMs: FLUSH_MS,
     });
@@ -127,7 +127,7 @@ export class AuditFile implements AsyncDisposable {
         this.#waitingLines -= countLines(bytes, offset, next);
         this.#succeed();
       } else if (next < offset) {
-        // Its first part went into a file that is gone: it waits again.
+        // The line's first part went into a file that is gone, so the whole line is queued again.
         this.#waitingBytes += offset - next;
         this.#waitingLines += countLines(bytes, next, offset);
       }
@@ -150,7 +150,7 @@ export class AuditFile implements AsyncDisposable {
 
   async #end(): Promise<void> {
     await this.#queue[Symbol.asyncDispose]();
-    // Closing waits for a write in flight, and that may hang with its disk.
+    // Closing waits for a write in flight, which may hang with the disk.
     const closed = Promise.allSettled([this.#file[Symbol.asyncDispose]()]);
     await settledWithin(this.#options.clock, FLUSH_MS, closed);
   }
@@ -167,7 +167,7 @@ function reasonOf(error: unknown): string {
   }
 }
 
-/** Writes whole lines as far as the file has room for them, and rotates it when it has none. */
+/** Writes as many whole lines as fit into the file, or rotates it if none does. */
 async function writeWithin(
   file: FileTarget,
   config: FileConfig,
@@ -185,7 +185,7 @@ async function writeWithin(
   }
   const room = Math.max(0, config.maxSizeBytes - size);
   const fitting = bytes.lastIndexOf(NEWLINE, Math.min(bytes.length, offset + room) - 1) + 1;
-  // A line longer than the file may be is written all the same, alone.
+  // A line longer than the file's limit is written, too, alone.
   return file.write(bytes.subarray(0, Math.max(fitting, firstEnd)), offset);
 }
 
@@ -201,7 +201,7 @@ function countLines(bytes: Buffer, from: number, to: number): number {
   return count;
 }
 
-/** 0 for what is no plain file: a pipe or a device is never rotated. */
+/** 0 for a pipe or a device, which is never rotated. */
 async function sizeOf(path: string): Promise<number> {
   const found = await stat(path).catch(expecting("ENOENT", null));
   return found?.isFile() ? found.size : 0;

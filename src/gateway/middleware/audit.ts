@@ -1,8 +1,8 @@
-// The audit record of each request: who, what, on which target, with which outcome, how long. It never holds results,
-// and holds arguments only if they are asked for.
-
+// The audit record of each request: principal, method, target, outcome and duration. It never contains results, and
+// arguments only if configured.
 import type { AuditConfig } from "../../config/snapshot.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import { memoized } from "../../runtime/memo.ts";
 import { shortened } from "../../runtime/text/foreign-line.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import { compileGlobs } from "../catalog/glob.ts";
@@ -13,15 +13,15 @@ import { auditedArguments } from "./audit-arguments.ts";
 import type { Asked, GatewayRequest, Middleware } from "./middleware.ts";
 import { subjectOf, targetLabel } from "./request-target.ts";
 
-/** One line of the file; keys as they are written. */
+/** One line of the file, with the keys of the file. */
 export interface AuditRecord {
   /** ISO 8601 UTC, of the request's end. */
   readonly time: string;
   readonly principal: string;
-  /** Of a signed token: `sub` and issuer, as the name may be anybody's choice. */
+  /** `sub` and issuer of a signed token: users may choose their names. */
   readonly subject?: string;
   readonly issuer?: string;
-  /** Tells sessions apart, and is of no use to enter one. */
+  /** Part of a hash: it tells sessions apart, but does not give access to one. */
   readonly session: string;
   readonly method: string;
   /** `tool:NAME`, `prompt:NAME`, `resource:URI`. */
@@ -30,12 +30,12 @@ export interface AuditRecord {
   /** `ok`, `tool_error`, `denied`, `cancelled`, or `error:CODE` with the JSON-RPC code. */
   readonly outcome: string;
   readonly duration_ms: number;
-  /** What came of asking a person; absent: nobody was asked. */
+  /** The outcome of asking a person; absent: no person was asked. */
   readonly asked?: Asked;
   readonly arguments?: unknown;
 }
 
-/** What happened to the configuration, and no request did; keys as they are written. */
+/** An event about the configuration, without a request; with the keys of the file. */
 export interface NoticeRecord {
   /** ISO 8601 UTC. */
   readonly time: string;
@@ -43,13 +43,13 @@ export interface NoticeRecord {
   readonly event: string;
   /** `backends.files`. */
   readonly entry: string;
-  /** The command itself, or what else it would do. */
+  /** The command that the entry would run, or its other effect. */
   readonly summary: string;
 }
 
 export interface Audit {
   readonly middleware: Middleware;
-  /** For what is refused before it comes here. */
+  /** Records a request that was refused before it reached the audit. */
   denied(request: GatewayRequest): void;
 }
 
@@ -57,7 +57,7 @@ interface AuditOptions {
   readonly config: AuditConfig;
   readonly write: (record: AuditRecord) => void;
   readonly clock: Clock;
-  /** Takes registered secrets out of a text. */
+  /** Removes registered secrets from a text. */
   readonly clean: (text: string) => string;
 }
 
@@ -68,15 +68,7 @@ const WITH_ARGUMENTS: ReadonlySet<string> = new Set(["tools/call", "prompts/get"
 
 export function createAudit({ config, write, clock, clean }: AuditOptions): Audit {
   const isRedacted = compileGlobs(config.redact.map((glob) => glob.toLowerCase()));
-  const sessions = new WeakMap<ClientPort, string>();
-  const sessionOf = (client: ClientPort): string => {
-    let session = sessions.get(client);
-    if (session === undefined) {
-      session = sha256Of(client.sessionId).slice(0, 12);
-      sessions.set(client, session);
-    }
-    return session;
-  };
+  const sessionOf = memoized(({ sessionId }: ClientPort): string => sha256Of(sessionId).slice(0, 12));
   const cleaned = (text: string, max: number): string => shortened(clean(shortened(text, 2 * max)), max);
   const record = (request: GatewayRequest, outcome: string, durationMs: number): void => {
     const { method, params, port, served, asked, task, place } = request;

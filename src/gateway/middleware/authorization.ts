@@ -1,5 +1,5 @@
-// Authorization of requests by the policies. Lists are filtered by the same rule, what a client may not use is answered
-// as if it did not exist, and what needs a person's consent is asked about.
+// Authorization of requests by the policies. Lists are filtered by the same rule; a forbidden entry is answered as if it
+// did not exist; an entry that needs consent leads to a question to the person at the client.
 import type { Catalog } from "../catalog/catalog.ts";
 import { catalogOf, heldBy, resolveTarget } from "../catalog/resolve.ts";
 import type { Principal } from "../client-port.ts";
@@ -21,29 +21,29 @@ import {
 import type { OpenTask } from "./task-ids.ts";
 import { hintsOf } from "./tool-hints.ts";
 
-/** What these give is filtered, or concerns nobody but who asks (a task is known only to the session that began it). */
+/** Their results are filtered, or concern only the asking client (a task is known only to the session that began it). */
 const ALWAYS_ALLOWED: ReadonlySet<string> = new Set([
   ...OWN_ANSWERS,
   "tasks/get",
   "tasks/result",
   "tasks/cancel",
   "tasks/list",
-  // Of 2026-07-28: whoever has the task may have it as long as its tool may be called, which is looked at below.
+  // For tasks of 2026-07-28, `verdictOn` checks the tool that began the task.
   "tasks/update",
   WATCH_TASK,
 ]);
 
-/** Nobody wants to be asked for each letter that is typed, nor about leaving. */
+/** Too frequent or harmless for a question: completion runs at each typed letter. */
 const NEVER_ASKED: ReadonlySet<string> = new Set(["completion/complete", "resources/unsubscribe"]);
 
 export interface AuthorizationParts {
   readonly policies: Policies;
   readonly ask: (request: GatewayRequest, call: AskedCall) => Promise<Asked>;
-  /** Records what is refused, since requests are recorded further in. */
+  /** Records a refusal in the audit, which is further in and does not see it. */
   readonly denied: (request: GatewayRequest, reply: Reply) => void;
 }
 
-/** Answers what is forbidden, or not consented to, itself. */
+/** Answers requests that are forbidden or lack consent. */
 export function createAuthorization({ policies, ask, denied }: AuthorizationParts): Middleware {
   const refuse = (request: GatewayRequest, reply: Reply): Reply => {
     denied(request, reply);
@@ -54,14 +54,14 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
     target: PolicyTarget | null,
     next: Handle,
   ): Promise<Reply> => {
-    // In an earlier round of the same call.
+    // The person agreed in an earlier round of the same call.
     if (request.asked === "accept") return next(request);
     const answer = await ask(request, askedCall(request, target));
     if (answer === "accept") request.port.agree?.();
-    // Where it has to remember that, it came back with it, and that was counted.
+    // A client that had to send the consent with a new request was counted at that request.
     const counted = request.port.agree === undefined ? {} : ({ isCounted: true } as const);
-    const told = { ...request, ...counted, asked: answer };
-    return answer === "accept" ? next(told) : refuse(told, refusal(request, answer, target));
+    const answered = { ...request, ...counted, asked: answer };
+    return answer === "accept" ? next(answered) : refuse(answered, refusal(request, answer, target));
   };
   return (next) => (request) => {
     const { effect, target } = verdictOn(policies, request);
@@ -71,14 +71,14 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
   };
 }
 
-/** The answer to a call that began under other rules, where these forbid it; null: they do not. */
+/** The refusal of a call that began under other rules; null if the current policies do not forbid it. */
 export function forbidden(policies: Policies, request: GatewayRequest): Reply | null {
   return verdictOn(policies, request).effect === "deny" ? unknown(request) : null;
 }
 
 interface Verdict {
   readonly effect: Effect;
-  /** Null where the method is about nothing that has a name, or nobody looked. */
+  /** null if the method has no target, or the verdict did not need it. */
   readonly target: PolicyTarget | null;
 }
 
@@ -95,18 +95,18 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   }
   if (ALWAYS_ALLOWED.has(method)) return FREE;
   const named = targetOf(method, params);
-  // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
+  // Routing answers unknown names in the same words. Globs never see them, so a name's length costs nothing.
   const catalog = named === null ? served.catalog : catalogOf(served, named);
   if (catalog === null) {
     const isKnown = named !== null && heldBy(served, named) !== null;
     const isHidden = isKnown && policies.effectUnlisted(principal, named, method) === "deny";
     return isHidden ? { effect: "deny", target: null } : FREE;
   }
-  // What was kept of a call that was permitted; it is given to the session that made it.
+  // A kept result belongs to a permitted call, and only its session can read it.
   if (method === "resources/read" && named !== null && isKeptResult(named.name)) return FREE;
   const target = named === null ? null : listed(catalog, named);
   const effect = effectOf(policies, catalog, principal, target, method, params?.["arguments"]);
-  // Nobody is asked about what cannot be done now anyway.
+  // No question about an entry whose backend is away: the call fails in any case.
   const isUnasked = NEVER_ASKED.has(method) || catalog === served.away;
   return { effect: effect === "ask" && isUnasked ? "allow" : effect, target };
 }
@@ -117,7 +117,7 @@ function unknown({ method, params, task }: GatewayRequest): Reply {
   return named === null ? unknownMethod(method) : unknownTarget(named, method);
 }
 
-/** Whether the tool that began it may be called; a person who is asked about it was, when it began. */
+/** Whether the tool that began the task may be called. A person was asked at the task's begin, if at all. */
 export function isTaskPermitted(
   policies: Policies,
   served: Pick<GatewayRequest["served"], "catalog" | "away">,
@@ -128,7 +128,7 @@ export function isTaskPermitted(
   return policies.isAllowed(principal, tool, "tools/call");
 }
 
-/** Whether it is not refused, whatever the arguments: for what is listed and for what a client made up. */
+/** Whether the target is permitted with any arguments, for listed targets and for URIs that a client made up. */
 export function isTargetPermitted(
   policies: Policies,
   catalog: Catalog,
@@ -155,7 +155,7 @@ function effectOf(
   return effectWith(policies.decide(principal, target, method), given);
 }
 
-/** With all that a policy may have been written for: its other names, and what its server says of it. */
+/** The target with everything that a policy may match: its other names and its definition. */
 function listed({ tools, off, prompts }: Catalog, target: RequestTarget): PolicyTarget {
   if (target.kind === "tool") return tools.get(target.name) ?? off.get(target.name) ?? target;
   return target.kind === "prompt" ? (prompts.get(target.name) ?? target) : target;
@@ -175,13 +175,13 @@ function askedCall({ served }: GatewayRequest, target: PolicyTarget | null): Ask
   return {
     target,
     backend: target === null ? null : (resolveTarget(served.catalog, target)?.backend ?? null),
-    // Only what is said: of most tools nothing is.
+    // Only if the server declares it: most tools have no annotations.
     isDestructive:
       target?.kind === "tool" && definition !== undefined && hintsOf(definition, "harmless").destructive,
   };
 }
 
-/** The model that called is to read why, so it is a tool's own error where that can be one. */
+/** A tool's own error where possible, so that the calling model reads the reason. */
 function refusal(
   { method, params }: GatewayRequest,
   asked: Exclude<Asked, "accept">,

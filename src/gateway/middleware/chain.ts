@@ -1,9 +1,7 @@
 // The order of the chain, from the outside in: authorization → limits → telemetry → audit → recovery → routing.
 // Telemetry is passed in as `between`.
 //
-// What authorization refuses never comes to the audit, which is further in; the audit gives it a way to record that
-// directly, so the order stays and a refused request costs no more than the line about it.
-
+// A request that authorization refuses never reaches the audit, so authorization records it by `Audit.denied`.
 import { resolveServed } from "../catalog/resolve.ts";
 import type { Audit } from "./audit.ts";
 import { type AuthorizationParts, createAuthorization } from "./authorization.ts";
@@ -13,11 +11,10 @@ import { targetOf } from "./request-target.ts";
 import type { RoutingServices } from "./routing-services.ts";
 
 export interface ChainParts {
-  /** null: off, as everywhere here. */
+  /** null: off. The same holds for the other parts. */
   readonly policies: Policies | null;
-  /** What policies want a person to be asked about; absent: it is refused. */
-  readonly ask?: AuthorizationParts["ask"];
-  /** Fails only where what is inside of it does. */
+  readonly ask: AuthorizationParts["ask"];
+  /** Rejects only if an inner middleware does. */
   readonly limits: Middleware | null;
   /** From the outside in. */
   readonly between: readonly Middleware[];
@@ -26,18 +23,9 @@ export interface ChainParts {
   readonly routing: Handle;
 }
 
-const nobodyAsks: AuthorizationParts["ask"] = async () => "unable";
-
-/** The whole chain; never rejects. What is off is not in it. */
-export function composeChain({
-  policies,
-  ask = nobodyAsks,
-  limits,
-  between,
-  audit,
-  recovery,
-  routing,
-}: ChainParts): Handle {
+/** The chain of the parts that are on; never rejects. */
+export function composeChain(parts: ChainParts): Handle {
+  const { policies, ask, limits, between, audit, recovery, routing } = parts;
   const outer: Middleware[] = [];
   if (policies !== null) {
     outer.push(createAuthorization({ policies, ask, denied: (request) => audit?.denied(request) }));
@@ -48,14 +36,14 @@ export function composeChain({
   const inner = recovery(routing);
   if (outer.length === 0) return inner;
   if (limits !== null && outer.length === 1) return limits(inner);
-  // Once more around all: the audit is to see what recovery made of a failure, and may itself have one.
+  // Recovery is twice in the chain: inside, so that the audit sees its replies, and outside, for failures of the audit.
   return recovery(outer.reduceRight((next, middleware) => middleware(next), inner));
 }
 
-// Calls of tools that several machines have in common, with paths as this machine names them: policies, whoever is asked and
-// the audit see what is meant, whichever machine's name for it the client has used.
-
-/** The same request where nothing is named otherwise. */
+/**
+ * A call of a tool that several machines have in common, with paths as this machine names them, so that policies, questions
+ * and the audit see one name for each file. Any other request is returned unchanged.
+ */
 export function namedHere(
   { together }: Pick<RoutingServices, "together">,
   served: Pick<GatewayRequest["served"], "catalog" | "away">,

@@ -14,12 +14,12 @@ import { toolOfTask, unknownTask } from "./request-target.ts";
 import type { RoutingServices } from "./routing-services.ts";
 import type { OpenTask } from "./task-ids.ts";
 
-/** What such a client can be asked within this request; without the extension it gets no task. */
+/** Whether the client declares the extension in this request; else it gets no task. */
 export function takesTasks({ port: { declared } }: Pick<GatewayRequest, "port">): boolean {
   return declaresTasks(declared);
 }
 
-/** Null: the client declares the extension. */
+/** null if the client declares the extension. */
 export function missingTasks(declared: JsonObject | undefined): Reply | null {
   if (declaresTasks(declared)) return null;
   const message = `the client does not declare the extension ${TASKS_EXTENSION}, which this request needs`;
@@ -27,7 +27,7 @@ export function missingTasks(declared: JsonObject | undefined): Reply | null {
   return errorReply(MISSING_CAPABILITY, message, { requiredCapabilities });
 }
 
-/** The reply to a tool's call as its client gets it: a task under an id of ours. `task`: what began it, without its id. */
+/** A tool's reply for the client: if it is a task, with a signed id of ours. `task`: the task without its id. */
 export function publishedTask(
   { taskIds }: RoutingServices,
   { port: { client } }: GatewayRequest,
@@ -60,7 +60,7 @@ export function createTaskPassing({ pool }: RoutingServices): Handle {
   };
 }
 
-/** Tells the client of what becomes of a task, until it listens no more. */
+/** Sends the client the task's changes, until it stops listening. */
 export function createTaskWatching({ pool }: RoutingServices): Handle {
   return async (request) => {
     const { params, port, task } = request;
@@ -71,7 +71,7 @@ export function createTaskWatching({ pool }: RoutingServices): Handle {
   };
 }
 
-/** A tool that was taken away takes its tasks along; that of a backend which is not there now may be there again. */
+/** A removed tool removes its tasks. While the whole backend is away, its tasks stay. */
 function isServed({ served }: GatewayRequest, task: OpenTask): boolean {
   if (!served.serves(task.backend)) return false;
   if (toolOfTask(served, task) !== null) return true;

@@ -1,4 +1,4 @@
-// Authentication of requests: everybody is anonymous, or a configured user by the token in the headers.
+// Authentication of requests: all clients are anonymous, or each is the configured user of its bearer token.
 import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { AuthUser } from "../../config/snapshot.ts";
@@ -10,50 +10,50 @@ import type { Authentication, ProtectedResource } from "./middleware.ts";
 export interface Authenticator extends Disposable {
   /** Never rejects. */
   authenticate(headers: IncomingHttpHeaders): Authentication | Promise<Authentication>;
-  /** The same person under this configuration; null: not let in by what they came with. */
+  /** The principal under this configuration; null if it no longer accepts the principal's token. */
   refresh(principal: Principal): Principal | null;
-  /** Its token was taken back: it lets in nobody any more. Never of who came without one, or whose token has expired. */
+  /** The principal's token is no longer valid for anybody. False without a token, and for an expired one. */
   isWithdrawn(principal: Principal): boolean;
-  /** References that should give a token and give none, or an empty one: their users cannot come in. */
+  /** References to tokens that are not set or empty: their users cannot authenticate. */
   readonly missing: readonly string[];
   /** null: tokens come from the configuration alone. */
   readonly signed: SignedTokens | null;
 }
 
-/** Tokens that an authorization server signs, as far as others ask. */
+/** Tokens that an authorization server signs. */
 interface SignedTokens {
   readonly resource: ProtectedResource;
   readonly keys: KeyState;
-  /** For whoever takes over with another configuration: an edit needs no issuer that answers. */
+  /** For the next configuration's authenticator, so that an edit works while the issuer is down. */
   readonly lastKeys: LastKeys | null;
-  /** The scopes that a principal's token has; null: it came with none of these. */
+  /** The scopes of the principal's token; null: it has no signed token. */
   scopesOf(principal: Principal): readonly string[] | null;
 }
 
-/** Keys as they were read last. */
+/** The issuer's keys when they were last read. */
 export interface LastKeys {
-  /** Equal for the same issuer and the same place of its keys. */
+  /** Equal for the same issuer and the same URL of its keys. */
   readonly from: string;
   readonly set: KeySet;
   readonly readAtMs: number;
 }
 
-/** One set; a set with the same keys is the same object. */
+/** The same object as long as the keys are the same. */
 export interface KeySet {
   readonly keys: readonly JsonObject[];
 }
 
-/** The keys that tokens are checked with. */
+/** Whether the keys that check tokens are known. */
 export type KeyState =
   | { readonly kind: "good" | "reading" }
-  /** Those of before are used until they are too old. */
+  /** The keys cannot be read again; the last ones are used until they are too old. */
   | { readonly kind: "aging"; readonly reason: string; readonly sinceMs: number }
-  /** Nobody's token can be checked. */
+  /** No token can be checked. */
   | { readonly kind: "none"; readonly reason: string; readonly sinceMs: number };
 
 /** Users with tokens of the configuration. */
 export interface LocalUsers extends Pick<Authenticator, "refresh" | "isWithdrawn" | "missing"> {
-  /** Null: it is nobody's. */
+  /** null for an unknown token. */
   byToken(token: Buffer): Principal | null;
 }
 
@@ -68,12 +68,12 @@ export const ANYBODY: Authenticator = {
   [Symbol.dispose]() {},
 };
 
-/** Which token each principal came with, for as long as anybody goes by that principal. */
+/** The token of each principal, as long as the principal's object lives. */
 export class TokensUsed {
   readonly #key = randomBytes(32);
   readonly #digests = new WeakMap<Principal, Buffer>();
 
-  /** Digests of one length compare in constant time, and after random bytes they reveal nothing. */
+  /** Digests have one length, so they compare in constant time; the random key makes them useless to others. */
   digestOf(token: Buffer): Buffer {
     return hash("sha256", Buffer.concat([this.#key, token]), "buffer");
   }
@@ -82,7 +82,7 @@ export class TokensUsed {
     this.#digests.set(principal, digest);
   }
 
-  /** Null: it came to another daemon. */
+  /** null if the principal authenticated with another daemon. */
   by(principal: Principal): Buffer | null {
     return this.#digests.get(principal) ?? null;
   }
@@ -93,7 +93,7 @@ interface KnownUser {
   readonly principal: Principal;
 }
 
-/** `redact` gets each token, so that no log line ever shows one. `used` is one and the same for all configurations. */
+/** `redact` gets each token, so that no log line shows one. `used` is shared by all configurations. */
 export function readLocalUsers(
   users: readonly AuthUser[],
   environment: Readonly<Record<string, string | undefined>>,
@@ -118,13 +118,13 @@ export function readLocalUsers(
   }
   const byDigest = (digest: Buffer): Principal | null => {
     let found: Principal | null = null;
-    // All of them, so that the time tells nothing about which it was; of two users with one token the first counts.
+    // Compares all users, so that the time reveals nothing. Of two users with one token, the first one counts.
     for (const user of known) {
       if (timingSafeEqual(user.digest, digest)) found ??= user.principal;
     }
     return found;
   };
-  /** Whose the token is by now that it came with. */
+  /** The current user of the principal's token. */
   const holderNow = (principal: Principal): Principal | null => {
     const digest = used.by(principal);
     return digest === null ? (byName.get(principal.name) ?? null) : byDigest(digest);
@@ -143,7 +143,7 @@ export function readLocalUsers(
 export const NO_TOKEN = "a bearer token is required";
 const UNKNOWN_TOKEN = "the bearer token is not accepted";
 
-/** Lets in who has a token of the configuration, and nobody else. */
+/** Accepts only tokens of the configuration. */
 export function authenticateUsers(users: LocalUsers): Authenticator {
   return {
     authenticate(headers) {
@@ -164,18 +164,15 @@ export function authenticateUsers(users: LocalUsers): Authenticator {
   };
 }
 
-/** It came with a token of the configuration. */
+/** The principal has a token of the configuration. */
 export function isLocal({ kind, id }: Principal): boolean {
   return kind === "user" && id === undefined;
 }
 
-/** The bytes of the token as they came: a header is read as Latin-1, whatever was meant. */
+/** The token's bytes: Node decodes headers as Latin-1. null without a token, or if it has other characters. */
 export function bearerToken(header: string | undefined): Buffer | null {
   const token = header === undefined ? undefined : /^Bearer +(\S(?:.*\S)?) *$/i.exec(header)?.[1];
-  return token === undefined || hasWideUnit(token) ? null : Buffer.from(token, "latin1");
-}
-
-function hasWideUnit(text: string): boolean {
-  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0xff) return true;
-  return false;
+  if (token === undefined) return null;
+  const bytes = Buffer.from(token, "latin1");
+  return bytes.toString("latin1") === token ? bytes : null;
 }

@@ -9,40 +9,39 @@ import type { ParamHeader } from "../param-headers.ts";
 import type { ListKind, SpokenVersion } from "../protocol.ts";
 import type { OpenTask } from "./task-ids.ts";
 
-/** W3C trace context, as it came in headers. */
+/** The request's headers of W3C trace context. */
 export interface TraceHeaders {
   readonly traceparent: string;
   readonly tracestate: string | undefined;
 }
 
-/** A client's request on its way; `served` is the set that it began with. */
+/** A client's request in the chain. `served` is the set with which it began. */
 export interface GatewayRequest {
   readonly method: string;
   readonly params: JsonObject | undefined;
   readonly port: CallPort;
   readonly signal: CallSignal;
   readonly served: ServingSet;
-  /** Absent: its headers had none. */
   readonly trace?: TraceHeaders;
-  /** What its `taskId` stands for (2026-07-28); absent: it is about no task that its principal has. */
+  /** The task of its `taskId` (2026-07-28); absent: none of this principal's tasks. */
   readonly task?: OpenTask;
-  /** A person was asked whether it may be done, and said so. */
+  /** A person's answer to the question whether the call may be made. */
   readonly asked?: Asked;
-  /** By which of the gateway's own tools it was made; absent: by itself. */
+  /** The gateway's own tool that made the request; absent: the client made it. */
   readonly through?: "call_tool";
-  /** Its rate was counted when its client came back with a person's consent. */
+  /** The rate limit has counted it, when its client sent a person's consent. */
   readonly isCounted?: true;
-  /** Told where a tool was served that several machines have in common; absent: nobody asks. */
+  /** For the audit: routing sets the backend that served a tool of several machines. */
   readonly place?: { backend: string | null };
 }
 
-/** What came of asking a person; all but `accept` refuse the call. */
+/** The outcome of asking a person; all but `accept` refuse the call. */
 export type Asked = "accept" | "decline" | "cancel" | "timeout" | "unable" | "busy";
 
 /** Never rejects once `recovery` is in the chain. */
 export type Handle = (request: GatewayRequest) => Promise<Reply>;
 
-/** Wraps what comes after it. One file each; one that is off is not in the chain. */
+/** Wraps the next handler. One file each; a middleware that is off is not in the chain. */
 export type Middleware = (next: Handle) => Handle;
 
 /** The results of tools/list, resources/list, resources/templates/list, prompts/list and skills/list. */
@@ -54,102 +53,101 @@ export interface VisibleLists {
   readonly skills: JsonObject;
 }
 
-/** What one principal may see; the same object for equal rights, so that it is computed once for each catalog. */
+/** The part of a catalog that a principal may see. The same object for equal rights, so that it is computed once. */
 export interface CatalogView {
   readonly lists: VisibleLists;
-  /** For clients of protocol 2026-07-28; made when it is first asked for. */
+  /** For clients of protocol 2026-07-28; computed on first use. */
   readonly modern: {
     readonly lists: VisibleLists;
-    /** By tool, for those that want arguments in headers, too. */
+    /** By tool: the arguments that clients repeat in headers. */
     readonly paramHeaders: ReadonlyMap<string, readonly ParamHeader[]>;
   };
-  /** Tools by name, those included that are not listed. */
+  /** Tools by name, including unlisted ones. */
   callable(version: SpokenVersion): ReadonlyMap<string, JsonObject>;
-  /** Whether anything of that backend is in them: its logs are for those alone. */
+  /** Whether the view has an entry of the backend, whose logs only such clients get. */
   sees(backend: string): boolean;
   /** Equal when the visible list is equal (resources: both lists). */
   readonly digests: Readonly<Record<ListKind, string>>;
 }
 
-/** Who a request's headers say it is. */
+/** The principal of a request's headers, or the refusal. */
 export type Authentication = { readonly ok: true; readonly principal: Principal } | RefusedAuthentication;
 
 export interface RefusedAuthentication {
   readonly ok: false;
-  /** One of a few texts; nothing of a token is in it. */
+  /** One of a few constant texts, without any part of the token. */
   readonly reason: string;
-  /** Default 401. 403: who it is is known, and a scope is missing; 503: nobody can tell just now. */
+  /** Default 401. 403: a known principal lacks a scope. 503: tokens cannot be checked now. */
   readonly status?: 401 | 403 | 503;
-  /** As RFC 6750 calls it; absent: no token came. */
+  /** The error code of RFC 6750; absent: the request had no token. */
   readonly error?: "invalid_token" | "insufficient_scope";
-  /** The scopes that would do, with spaces between. */
+  /** The needed scopes, separated by spaces. */
   readonly scope?: string;
 }
 
-/** The gateway as an OAuth protected resource (RFC 9728). `host` is what the request's Host header says. */
+/** The gateway as an OAuth protected resource (RFC 9728). `host` is the request's Host header. */
 export interface ProtectedResource {
-  /** Where its metadata is asked for. */
+  /** The paths of the metadata. */
   readonly paths: ReadonlySet<string>;
-  /** `path`: where it was asked for. */
+  /** `path`: the request's path. */
   metadata(host: string, path: string): JsonObject;
-  /** The address of the metadata; `isOlder`: for a client of the older transport, whose address is another. */
-  metadataUrl(host: string, isOlder: boolean): string;
+  /** The URL of the metadata. `isLegacy`: for a client of the legacy HTTP+SSE transport, which has another address. */
+  metadataUrl(host: string, isLegacy: boolean): string;
 }
 
-/** What decides which part of everything a client is served. */
+/** The properties of a client that select its part of the catalog. */
 export type ServedClient = Pick<ClientPort, "principal" | "group" | "clientInfo">;
 
 export interface ServingSet {
-  /** What serves that client: another set where it came to a group's address, or a profile is about it. */
+  /** The set for a client: another one at a group's address, or if a profile matches. */
   forClient(client: ServedClient): ServingSet;
-  /** Whether anything of that backend may be in it. */
+  /** Whether the set may have entries of the backend. */
   serves(backend: string): boolean;
-  /** Methods that the gateway does not know go to its only backend. */
+  /** Methods unknown to the gateway go to its only backend. */
   readonly passesAll: boolean;
-  /** What its clients are to know before all else; null: nothing. */
+  /** The gateway's own instructions for clients; null: none. */
   readonly introduction: string | null;
-  /** What a request is about to do, in the words of the tool that it names within; mostly the request itself. */
+  /** For `call_tool`, the call of the tool that it names; any other request is returned unchanged. */
   meant(request: GatewayRequest): GatewayRequest;
-  /** The same of its params alone. */
+  /** As `meant`, for the params only. */
   meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined;
   readonly catalog: Catalog;
   /**
-   * What is in no list while its data is away or its server is down, or has listed nothing since the start: calls to it
-   * are told so.
-   * null: nothing.
+   * Unlisted entries whose data is away, or whose server is down or has listed nothing since the start; calls of them get
+   * that reason. null: none.
    */
   readonly away: Catalog | null;
-  /** The backend in `away` that has this tool, for who may call it; null: it is published, or nobody's. */
+  /** The backend in `away` with this tool, if the principal may call it; null: published, unknown or forbidden. */
   backendAway(principal: Principal, tool: string): string | null;
   authenticate(headers: IncomingHttpHeaders): Authentication | Promise<Authentication>;
   /** null: no authorization server is configured. */
   readonly resource: ProtectedResource | null;
-  /** What a signed token lacks for this request, where a further scope would do; null: nothing that a scope could give. */
+  /** The refusal that names the scope a signed token lacks for this request; null: no further scope would help. */
   missingScope(
     principal: Principal,
     method: string,
     params: JsonObject | undefined,
   ): RefusedAuthentication | null;
-  /** The same person as this set's configuration knows them (other roles); null: not at all any more. */
+  /** The principal with its current roles; null: the configuration does not know it any more. */
   refresh(principal: Principal): Principal | null;
-  /** Its token was taken back: nothing of it goes on. */
+  /** The principal's token was withdrawn, so its calls and streams end. */
   isWithdrawn(principal: Principal): boolean;
   viewFor(principal: Principal): CatalogView;
-  /** Whether it may read that resource, listed or not. */
+  /** Whether the principal may read the resource, listed or not. */
   mayRead(principal: Principal, uri: string): boolean;
-  /** Whether it may be told outside of calls that the resource is another one, as this set's configuration knows it. */
+  /** Whether the principal may get notices about changes of the resource. */
   mayBeNotified(principal: Principal, uri: string): boolean;
-  /** The task that params name, if it is this principal's; null: it is none. */
+  /** The principal's task that the params name; null: none. */
   taskOf(principal: Principal, method: string, params: JsonObject | undefined): OpenTask | null;
-  /** Whether it may be told outside of calls what becomes of that task. */
+  /** Whether the principal may get notices about the task. */
   mayFollow(principal: Principal, task: OpenTask): boolean;
-  /** The whole chain. Never rejects. */
+  /** The chain. Never rejects. */
   readonly handle: Handle;
   /**
-   * Why a call that waits does not go on with what its client brings now, which is counted; null: it does. `isOver`: it
-   * does not later either.
+   * Checks a client's request that continues a waiting call, and counts it. Returns the refusal, or null if the call goes
+   * on. `isOver`: the call can never go on.
    */
   stopped(request: GatewayRequest): { readonly reply: Reply; readonly isOver: boolean } | null;
-  /** Records what was refused before it came to the chain. */
+  /** Records a request that was refused before the chain. */
   denied(request: GatewayRequest): void;
 }

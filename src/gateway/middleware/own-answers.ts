@@ -1,4 +1,4 @@
-/** Requests for which no backend is asked: how clients connect, and what they list. */
+/** Methods that the gateway answers without a backend. */
 export const OWN_ANSWERS: ReadonlySet<string> = new Set([
   "initialize",
   "ping",

@@ -1,6 +1,7 @@
-// The policies, compiled: the first that fits decides, else the default; then what is said of destructive tools. What
-// does not depend on a call's arguments is decided once for each principal and tool.
+// The compiled policies: the first that matches decides, else the default; the rule for destructive tools comes last.
+// Everything that does not depend on a call's arguments is decided once per principal and tool.
 import type { AuthorizationConfig, PolicyConfig } from "../../config/snapshot.ts";
+import { memoized } from "../../runtime/memo.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import type { CatalogEntry, EntryKind } from "../catalog/catalog.ts";
 import { compileGlobs } from "../catalog/glob.ts";
@@ -12,12 +13,12 @@ import { hasHint, hintsOf, type ToolHints } from "./tool-hints.ts";
 
 export type Effect = "allow" | "ask" | "deny";
 
-/** What is asked to be used; `definition` where it is listed. */
+/** The target of a request; `definition` if it is listed. */
 export type PolicyTarget = RequestTarget & { readonly definition?: JsonObject };
 
-/** What is decided before a call's arguments are known. */
+/** The decision before a call's arguments are known. */
 export interface Decision {
-  /** The first that matches decides. */
+  /** The first match decides. */
   readonly conditional: readonly { readonly effect: Effect; matches(given: unknown): boolean }[];
   readonly otherwise: Effect;
   /** A policy decided `otherwise`, not the default. */
@@ -25,19 +26,19 @@ export interface Decision {
 }
 
 export interface Policies {
-  /** `target` null: the method is about nothing that has a name. The same object for the same catalog entry. */
+  /** `target` is null for methods without one. The same object for the same catalog entry. */
   decide(principal: Principal, target: PolicyTarget | null, method: string): Decision;
-  /** For a URI that a client made up: no other spelling of it gets around a policy. */
+  /** For a URI that a client made up: no other spelling of it may circumvent a policy. */
   effectUnlisted(principal: Principal, target: PolicyTarget, method: string): Effect;
-  /** Whether there are arguments with which it is not refused. */
+  /** Whether there are arguments with which the target is not refused. */
   isAllowed(principal: Principal, target: PolicyTarget | null, method: string): boolean;
-  /** A tool is seen by who may call it, a prompt by who may get it, a resource or template by who may read it. */
+  /** A principal sees the tools that it may call, the prompts it may get and the resources it may read. */
   isVisible(principal: Principal, entry: CatalogEntry): boolean;
-  /** Equal for principals that the policies cannot tell apart. */
+  /** Equal for principals with equal rights. */
   rightsKey(principal: Principal): string;
-  /** Tools are kept even from the home's owner. */
+  /** Whether some tools are hidden even from the home's owner. */
   readonly hidesFromOwner: boolean;
-  /** Whether anything is asked about or refused that the home's owner calls. */
+  /** Whether some calls of the home's owner lead to a question or a refusal. */
   readonly limitsOwner: boolean;
 }
 
@@ -56,7 +57,7 @@ interface CompiledPolicy {
   hasRole(principal: Principal): boolean;
   isAbout(target: PolicyTarget | null): boolean;
   isMethod(method: string): boolean;
-  /** null: whatever they are. */
+  /** null: any hints. */
   readonly hasHints: ((hints: ToolHints) => boolean) | null;
   readonly matches: ((given: unknown) => boolean) | null;
 }
@@ -66,7 +67,7 @@ export function compilePolicies(config: AuthorizationConfig): Policies {
   const compiled = config.policies.map(compilePolicy);
   const ofDestructive = destructive === "refuse" ? "deny" : destructive;
 
-  /** Null: it is no tool that is listed. */
+  /** null for targets that are not listed tools. */
   const toolHints = (target: PolicyTarget | null): ToolHints | null =>
     target?.kind === "tool" && target.definition !== undefined
       ? hintsOf(target.definition, unannotated)
@@ -94,23 +95,13 @@ export function compilePolicies(config: AuthorizationConfig): Policies {
     return { conditional, otherwise: careful(defaultEffect), isExplicit: false };
   };
 
-  // Entries are one catalog's, and principals one configuration's: both end with what they belong to.
-  const known = new WeakMap<Principal, WeakMap<PolicyTarget, Decision>>();
-  const decide: Policies["decide"] = (principal, target, method) => {
-    if (target?.definition === undefined || method !== USED_BY[target.kind])
-      return work(principal, target, method);
-    let mine = known.get(principal);
-    if (mine === undefined) {
-      mine = new WeakMap();
-      known.set(principal, mine);
-    }
-    let decision = mine.get(target);
-    if (decision === undefined) {
-      decision = work(principal, target, method);
-      mine.set(target, decision);
-    }
-    return decision;
-  };
+  const usesOf = memoized((principal: Principal) =>
+    memoized((target: PolicyTarget) => work(principal, target, USED_BY[target.kind])),
+  );
+  const decide: Policies["decide"] = (principal, target, method) =>
+    target?.definition === undefined || method !== USED_BY[target.kind]
+      ? work(principal, target, method)
+      : usesOf(principal)(target);
 
   const isAllowed: Policies["isAllowed"] = (principal, target, method) => {
     const { conditional, otherwise } = decide(principal, target, method);
@@ -155,7 +146,7 @@ function compilePolicy(policy: PolicyConfig): CompiledPolicy {
   };
 }
 
-/** A glob that names a kind is over that kind alone: `tool:x` is not the prompt that calls itself "tool:x". */
+/** A glob with a kind matches that kind only: `tool:x` does not match a prompt whose name is "tool:x". */
 function compileResources(resources: readonly string[] | null): CompiledPolicy["isAbout"] {
   if (resources === null) return () => true;
   const matchesLabel = compileGlobs(resources);
@@ -170,21 +161,21 @@ function compileResources(resources: readonly string[] | null): CompiledPolicy["
   };
 }
 
-// Patterns over the arguments of a call. What allows must hold for all of a value, however it is read; what forbids, or
-// asks, for any part and any reading of it.
+// Patterns for the arguments of a call. A policy that allows must match all of a value in every spelling; one that forbids or
+// asks applies if any part matches in any spelling.
 
-/** Of one list: more are not looked at, and so allow nothing and forbid what they might be. */
+/** Longer lists are not examined: they never match an allowing policy, and always a forbidding one. */
 const MOST_VALUES = 1_000;
 const LONGEST_VALUE = 16 * 1024;
 
-/** Tells the arguments of a call that fit; `allows`: whether the policy's effect is to allow. */
+/** Returns a function that matches a call's arguments. `allows`: whether the policy's effect is to allow. */
 export function compileArguments(
   patterns: NonNullable<PolicyConfig["arguments"]>,
   allows: boolean,
 ): (given: unknown) => boolean {
   const each = Object.entries(patterns).map(([name, globs]) => ({ name, fits: compileValue(globs, allows) }));
   return (given) => {
-    // No server should take it; whoever does reads it in a way of its own.
+    // Arguments that are not an object are invalid, and a server may read them in any way.
     if (given !== undefined && given !== null && !isJsonObject(given)) return !allows;
     return each.every(({ name, fits }) => {
       const values = valuesOf(given, name, !allows);
@@ -194,8 +185,8 @@ export function compileArguments(
 }
 
 /**
- * All that the name may mean, as nobody here knows which of them the server reads: an argument of that very name, and
- * where its steps lead; `intoLists`: also through the members of lists.
+ * All values that a server might read for the name: the argument of exactly this name, and the one at the path of its
+ * steps. `intoLists`: also through the members of lists.
  */
 function valuesOf(given: unknown, name: string, intoLists: boolean): readonly unknown[] {
   if (!isJsonObject(given)) return [];

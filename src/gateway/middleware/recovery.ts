@@ -1,5 +1,5 @@
-// Gives every request a well-formed answer: an exception or a malformed answer becomes an internal error for the client
-// and a line in our log. Well-formed answers pass unchanged, except for our secrets in an error.
+// Gives every request a well-formed reply: an exception or a malformed reply becomes an internal error for the client and
+// a line in the log. Well-formed replies pass unchanged, except for registered secrets in an error.
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";
@@ -11,7 +11,7 @@ const MAX_DETAIL = 4_000;
 
 interface RecoveryOptions {
   readonly logger: Logger;
-  /** Takes registered secrets out of a text. */
+  /** Removes registered secrets from a text. */
   readonly clean: (text: string) => string;
 }
 
@@ -22,7 +22,7 @@ export function createRecovery({ logger, clean }: RecoveryOptions): Middleware {
       method: sanitise(request.method, clean),
       error: clean(detail.slice(0, MAX_DETAIL)),
     });
-    // Ours are written for people; any other text may tell what nobody outside should know.
+    // Only our own messages are written for clients: others may contain internal details.
     const message = error instanceof MountaineerError ? sanitise(error.message, clean) : "internal error";
     return errorReply(INTERNAL_ERROR, message);
   };
@@ -35,7 +35,7 @@ export function createRecovery({ logger, clean }: RecoveryOptions): Middleware {
       return recovered(request, error);
     }
   };
-  // Not async: it would cost each call as much as all of its routing.
+  // An async function here would cost each call as much as all of its routing.
   return (next) => (request) => {
     try {
       return next(request).then(
@@ -60,7 +60,7 @@ function isWellFormed(reply: unknown): reply is Reply {
   );
 }
 
-/** A server that repeats the credential it was given tells it to whoever asked; the same object where it does not. */
+/** A server may repeat its credential in an error. Returns the same object if there is no secret in it. */
 function withoutSecrets(reply: { readonly error: RpcError }, clean: (text: string) => string): Reply {
   const { code, message, data } = reply.error;
   const cleanMessage = clean(message);
@@ -70,7 +70,7 @@ function withoutSecrets(reply: { readonly error: RpcError }, clean: (text: strin
   return errorReply(code, cleanMessage, cleanText === undefined ? undefined : parsedOrText(cleanText));
 }
 
-/** What replaces a secret within JSON stays inside its string; a secret that is a number does not. */
+/** Falls back to the text: replacing a secret that is a number makes invalid JSON. */
 function parsedOrText(json: string): unknown {
   try {
     return parseExactly(json);
@@ -79,7 +79,7 @@ function parsedOrText(json: string): unknown {
   }
 }
 
-/** An error whose code or message is unusable keeps what can be used of it. */
+/** Keeps the usable members of a malformed error. */
 function mended(reply: unknown, clean: (text: string) => string): Reply {
   const error = isJsonObject(reply) ? reply["error"] : undefined;
   if (!isJsonObject(error)) return errorReply(INTERNAL_ERROR, "the answer was malformed");

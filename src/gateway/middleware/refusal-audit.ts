@@ -1,50 +1,49 @@
-// The audit's records of requests that were refused before a session served them. Anybody can send as many of those as
-// they like, so they are counted, and the audit's files keep room for what was done.
-
+// The audit's records of requests that were refused before a session served them. Anybody can send any number of such
+// requests, so they are counted instead of filling the audit's files.
 import { shortened } from "../../runtime/text/foreign-line.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 
 export interface TurnedAway {
-  /** HTTP's: no valid message, unknown token, foreign origin, unknown session, or no way to tell now who it is. */
+  /** HTTP status: invalid message, unknown token, foreign origin, unknown session, or no way to check the token now. */
   readonly status: 400 | 401 | 403 | 404 | 503;
-  /** One of a few texts; nothing of the request is in it. */
+  /** One of a few constant texts, without any part of the request. */
   readonly reason: string;
-  /** The sender's address; null: it has gone. */
+  /** The sender's address; null: the connection had closed. */
   readonly remote: string | null;
-  /** The name of who it is; null: not known. */
+  /** The principal's name; null: unknown. */
   readonly principal: string | null;
 }
 
-/** One line of the file; keys as they are written. */
+/** One line of the file, with the keys of the file. */
 export interface RefusalRecord {
   /** ISO 8601 UTC. */
   readonly time: string;
-  /** Null: not known, or several. */
+  /** null: unknown, or several. */
   readonly principal: string | null;
-  /** Null: several, or gone before it was asked for. */
+  /** null: unknown, or several. */
   readonly remote: string | null;
   /** `refused:STATUS` */
   readonly outcome: string;
   readonly reason: string;
   readonly count: number;
-  /** ISO 8601 UTC: when the first of the counted requests came; absent: one request, logged at once. */
+  /** ISO 8601 UTC: the time of the first counted request; absent: one request, logged at once. */
   readonly since?: string;
 }
 
 interface RefusalAuditOptions {
   readonly write: (record: RefusalRecord) => void;
   readonly clock: Clock;
-  /** Takes registered secrets out of a text. */
+  /** Removes registered secrets from a text. */
   readonly clean: (text: string) => string;
 }
 
 const COUNT_MS = 60_000;
-/** So many senders are told of at once, and then so long of none of them again. */
+/** Number of senders with a line of their own, and the time until a sender gets another one. */
 export const MOST_NAMED = 32;
 export const NAMED_MS = 3_600_000;
 const MAX_PRINCIPAL = 200;
 
-/** Those with one reason. */
+/** The refusals with one reason. */
 interface Kind {
   readonly named: Set<string>;
   namedSinceMs: number;
@@ -54,14 +53,14 @@ interface Kind {
 interface Counted {
   readonly timer: Timer;
   readonly sinceMs: number;
-  /** As far as all are alike. */
+  /** The members that all counted requests share. */
   like: TurnedAway;
   count: number;
 }
 
 /**
- * For each reason: the first request of a sender is written at once, for at most 32 senders an hour; all others are
- * counted, and written as one line a minute after the first of them. Disposing writes what is counted.
+ * For each reason, writes a sender's first request at once, for at most 32 senders an hour. All others are counted, and
+ * written as one line a minute after the first of them. Disposing writes the counts.
  */
 export class RefusalAudit implements Disposable {
   readonly #options: RefusalAuditOptions;
@@ -84,7 +83,7 @@ export class RefusalAudit implements Disposable {
     }
   }
 
-  /** Writes what is counted now, as from here on it is written elsewhere or not at all. */
+  /** Writes the counts now, before the audit's file is replaced. */
   writeCounted(): void {
     for (const kind of this.#kinds.values()) this.#writeCountedOf(kind);
   }
@@ -102,7 +101,7 @@ export class RefusalAudit implements Disposable {
     return kind;
   }
 
-  /** Whether it is a sender's first for a while, and there is room to write it. */
+  /** Whether this is the sender's first request within NAMED_MS, and fewer than MOST_NAMED senders have a line. */
   #isNamed(kind: Kind, { remote, principal }: TurnedAway): boolean {
     const nowMs = this.#options.clock.monotonicMs();
     if (nowMs - kind.namedSinceMs >= NAMED_MS) {

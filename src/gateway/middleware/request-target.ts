@@ -13,14 +13,14 @@ import type { GatewayRequest } from "./middleware.ts";
 import { sanitise } from "./sanitise.ts";
 import type { OpenTask } from "./task-ids.ts";
 
-/** Lists what lies directly in a folder, of a skill or otherwise (extension of skills). */
+/** Lists a folder's direct children (extension of skills). */
 export const READ_DIRECTORY = "resources/directory/read";
 
 /** `template`: as completion/complete names it, a template or a URI. */
 export type RequestTarget = Pick<CatalogEntry, "kind" | "name"> &
   Partial<Pick<CatalogEntry, "fullName" | "plainName">>;
 
-/** Null: the method is about nothing that has a name, or the name is missing. */
+/** null: the method has no target, or the target's name is missing. */
 export function targetOf(method: string, params: JsonObject | undefined): RequestTarget | null {
   if (params === undefined) return null;
   switch (method) {
@@ -46,7 +46,7 @@ export function targetOf(method: string, params: JsonObject | undefined): Reques
   }
 }
 
-/** What a request is about: a task stands for the tool that began it. */
+/** The request's target; for a task, the tool that began it. */
 export function subjectOf({
   method,
   params,
@@ -57,7 +57,7 @@ export function subjectOf({
   return toolOfTask(served, task) ?? { kind: "tool", name: task.tool };
 }
 
-/** The tool that began it, whatever it is called by now; null: it is not served. */
+/** The tool that began the task, under its current name; null: it is not served. */
 export function toolOfTask(
   { catalog, away }: { readonly catalog: Catalog; readonly away: Catalog | null },
   task: OpenTask,
@@ -79,21 +79,21 @@ function target(kind: EntryKind, name: unknown): RequestTarget | null {
   return typeof name === "string" ? { kind, name } : null;
 }
 
-/** Where results are kept that were too large to send. */
+/** URIs of results that were too large to send. */
 export const KEPT_RESULTS = "mountaineer://results/";
 
 export function isKeptResult(uri: string): boolean {
   return uri.startsWith(KEPT_RESULTS);
 }
 
-/** `tool:NAME`, `prompt:NAME`, `resource:URI`: how policies and the audit name it. */
+/** `tool:NAME`, `prompt:NAME`, `resource:URI`: the target's name in policies and the audit. */
 export function targetLabel({ kind, name }: RequestTarget): string {
   return `${kind === "tool" || kind === "prompt" ? kind : "resource"}:${name}`;
 }
 
 /**
- * The same words whether it does not exist or is not allowed, so that they give no name away. `heldBy`: the backend whose it
- * is, where it waits for a person's approval, and may be used then.
+ * The same words for missing and forbidden targets, so that they reveal no name. `heldBy`: the backend of a target that
+ * waits for a person's approval.
  */
 export function unknownTarget(
   { kind, name }: RequestTarget,
@@ -112,7 +112,7 @@ export function unknownTarget(
   return errorReply(RESOURCE_NOT_FOUND, `Resource not found${why}`, { uri: shown });
 }
 
-/** The same words whether there is no such task, it is another's, or its tool is not allowed any more. */
+/** The same words for a missing task, another principal's task, and a task whose tool is forbidden now. */
 export function unknownTask(params: JsonObject | undefined): Reply {
   return errorReply(INVALID_PARAMS, `Unknown task: ${sanitise(String(params?.["taskId"]))}`);
 }

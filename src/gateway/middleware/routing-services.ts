@@ -1,4 +1,4 @@
-// What routing needs of the rest of the gateway.
+// The services that routing uses.
 import type { PoolCall, SharedCall, WatchedTask } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { ClientPort } from "../client-port.ts";
@@ -11,29 +11,29 @@ export interface RoutingServices {
     call(backend: string, call: PoolCall): Promise<Reply>;
     subscribe(backend: string, uri: string, client: ClientPort): Promise<Reply>;
     unsubscribe(backend: string, uri: string, client: ClientPort): Promise<Reply>;
-    /** Tells the client of it, by TASK_NOTICE, until it is forgotten. */
+    /** Sends the client the task's changes by TASK_NOTICE, until the pool forgets the client. */
     watchTask(task: WatchedTask, client: ClientPort): Promise<Reply>;
   };
-  /** Absent: no tool is shared. */
+  /** Absent: no tool is common to several machines. */
   readonly together?: {
     /** Never rejects. */
     call(call: SharedCall): Promise<Reply>;
-    /** Params of a call of a tool with these places, with paths as this machine names them. */
+    /** Params of a call with paths as this machine names them; `places`: the backends that have the tool. */
     namedHere(places: readonly string[], params: JsonObject | undefined): JsonObject | undefined;
   };
-  /** Each backend that is wanted has listed what it has: lists are not about to grow. */
+  /** All enabled backends have listed their entries. */
   hasAllLists(): boolean;
-  /** What is published now, whatever a request began with. */
+  /** The current catalog, which may be newer than a request's. */
   catalog(): Catalog;
-  /** Clients have the names in it from now on; absent: names are not remembered. */
+  /** Clients have seen the catalog's names; absent: names are not remembered. */
   inUse?(catalog: Catalog): void;
   setLogLevel(client: ClientPort, level: McpLogLevel): void;
   readonly tasks: TaskMemory;
-  /** Of 2026-07-28. */
+  /** For tasks of 2026-07-28. */
   readonly taskIds: TaskIds;
   /** Results that were too large to send. */
   readonly kept: { read(of: { readonly client: ClientPort; readonly uri: string }): Reply };
-  /** Whether the backend's server declares that it lists what is in a folder. */
+  /** Whether the backend's server declares that it lists folders. */
   readsDirectories(backend: string): boolean;
   /** Backends whose servers declare `tasks.list`, in order. */
   taskBackends(): readonly string[];

@@ -1,4 +1,4 @@
-// The way of a request: lists are answered from the catalog, and all else goes to a backend, under its own names.
+// Routing: answers lists from the catalog, and sends other requests to a backend, under the backend's own names.
 
 import { machineOf } from "../../config/values/backend-names.ts";
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
@@ -28,16 +28,16 @@ import { sanitise } from "./sanitise.ts";
 import { createSkillRouting } from "./skill-routing.ts";
 import { createTaskListing, createTaskRouting, rememberingTask } from "./task-routing.ts";
 
-/** Methods of the session itself, or of the other direction: never passed on, however few backends there are. */
+/** Methods of the session, or from server to client: never passed on, even to a sole backend. */
 const NEVER_PASSED_ON: ReadonlySet<string> = new Set([
   "initialize",
   "sampling/createMessage",
   "elicitation/create",
   "roots/list",
-  // Of a server itself, in 2026-07-28: the gateway's front answers them.
+  // Methods of 2026-07-28 that the gateway's front answers.
   "server/discover",
   "subscriptions/listen",
-  // Between the gateway and its links.
+  // Sent only between the gateway and its links.
   UNWATCH_TASK,
 ]);
 
@@ -47,10 +47,10 @@ const REFERENCE = "a `ref` of type ref/prompt with `name` or ref/resource with `
 
 const OF_SKILLS: ReadonlySet<string> = new Set(["skills/list", "skills/get", READ_DIRECTORY]);
 
-/** `sole`: what is not known here goes to that backend, as nobody else can know of it; null: to nobody. */
+/** `sole`: the only backend, which gets methods that the gateway does not know; null: such methods fail. */
 export function createRouting(services: RoutingServices, sole: string | null): Handle {
   const { pool } = services;
-  const [older, modern] = [createTaskRouting(services), createTaskPassing(services)];
+  const [legacy, modern] = [createTaskRouting(services), createTaskPassing(services)];
   const callNamed: ToTarget = (request, target, found) => callByName(services, request, target, found);
   const pass: ToTarget = ({ method, params, port, signal }, _, { backend }) =>
     pool.call(backend, { method, params, port, signal });
@@ -87,14 +87,14 @@ export function createRouting(services: RoutingServices, sole: string | null): H
     ["skills/list", listing(services, "skills")],
     ["skills/get", routed("the string `uri` of a SKILL.md", skills.get)],
     [READ_DIRECTORY, routed(URI, skills.readDirectory)],
-    ["tasks/get", eitherVersion(older, modern)],
-    ["tasks/cancel", eitherVersion(older, modern)],
-    ["tasks/result", eitherVersion(older, notKnown)],
+    ["tasks/get", eitherVersion(legacy, modern)],
+    ["tasks/cancel", eitherVersion(legacy, modern)],
+    ["tasks/result", eitherVersion(legacy, notKnown)],
     ["tasks/list", eitherVersion(createTaskListing(services), notKnown)],
     ["tasks/update", eitherVersion(notKnown, modern)],
     [WATCH_TASK, eitherVersion(notKnown, createTaskWatching(services))],
   ]);
-  /** About skills or folders, where no server declares such a thing: what is not known here still passes. */
+  /** Methods about skills pass to a sole backend as unknown methods if no server declares skills. */
   const isForSole = ({ method, served: { catalog, away } }: GatewayRequest): boolean =>
     OF_SKILLS.has(method) && catalog.skillReach.size + (away?.skillReach.size ?? 0) === 0;
   return (request) => {
@@ -106,15 +106,15 @@ export function createRouting(services: RoutingServices, sole: string | null): H
   };
 }
 
-/** The two versions' tasks have the same methods, and nothing else in common. */
-function eitherVersion(older: Handle, modern: Handle): Handle {
+/** Tasks of 2025-11-25 and of 2026-07-28 share method names, but nothing else. */
+function eitherVersion(legacy: Handle, modern: Handle): Handle {
   return (request) =>
-    request.port.client.protocolVersion === MODERN_VERSION ? modern(request) : older(request);
+    request.port.client.protocolVersion === MODERN_VERSION ? modern(request) : legacy(request);
 }
 
 const notKnown: Handle = async ({ method }) => unknownMethod(method);
 
-/** A resource that its server knows under another URI is asked for and answered under each one's own. */
+/** Translates between a resource's published URI and the server's own. */
 function reading(pass: ToTarget): ToTarget {
   return async (request, target, found) => {
     const { name } = target;
@@ -134,7 +134,7 @@ function reading(pass: ToTarget): ToTarget {
   };
 }
 
-/** What was kept of a result is no backend's, whatever its URI would fit. */
+/** Kept results belong to the gateway, even if a backend's URI template matches. */
 function readingKept({ kept }: RoutingServices, otherwise: Handle): Handle {
   return (request) => {
     const uri = request.params?.["uri"];
@@ -146,7 +146,7 @@ function readingKept({ kept }: RoutingServices, otherwise: Handle): Handle {
 type Found = NonNullable<ReturnType<typeof resolveTarget>>;
 type ToTarget = (request: GatewayRequest, target: RequestTarget, found: Found) => Promise<Reply>;
 
-/** A request about something that has a name: it goes where that is served. */
+/** Sends a request to the backend of its target. */
 function routed(needs: string, to: ToTarget): Handle {
   return (request) => {
     const { method, params, served } = request;
@@ -161,7 +161,7 @@ function routed(needs: string, to: ToTarget): Handle {
 
 function listing(services: RoutingServices, list: keyof VisibleLists): Handle {
   return async ({ params, port: { client }, served }) => {
-    // Whole lists, one page: there is no cursor that we gave.
+    // Lists have one page, so no cursor is valid.
     if (params?.["cursor"] !== undefined) return errorReply(INVALID_PARAMS, "Invalid cursor");
     services.inUse?.(served.catalog);
     const view = served.viewFor(client.principal);
@@ -171,7 +171,7 @@ function listing(services: RoutingServices, list: keyof VisibleLists): Handle {
   };
 }
 
-/** A tool or a prompt, under its server's own name. */
+/** Calls a tool or gets a prompt, under the server's own name. */
 function callByName(
   services: RoutingServices,
   request: GatewayRequest,
@@ -193,7 +193,7 @@ function callByName(
   return isTask ? rememberingTask(services, request, backend, answer) : answer;
 }
 
-/** A tool that several machines have in common: where it is served is decided when it is sent. */
+/** Calls a tool that several machines have in common; `together` chooses the backend. */
 function callTogether(
   services: RoutingServices,
   together: NonNullable<RoutingServices["together"]>,
@@ -203,7 +203,7 @@ function callTogether(
 ): Promise<Reply> {
   const { method, params, port, signal, place } = request;
   const { originalName, places } = found;
-  // What waits there for the client's own server may have lost its tool by then.
+  // While the call waits for a server, the server may lose the tool.
   const renewAt = (backend: string, theirs: JsonObject | undefined): RenewedCall => {
     const now = resolveTarget(services.catalog(), target);
     if (now?.isOff === true) return { answer: Promise.resolve(switchedOff(target, params)) };
@@ -219,24 +219,16 @@ function callTogether(
     params: theirs,
     signal,
     isOwnAlone,
-    async send(backend, named, told) {
+    async send(backend, named, events) {
       if (place !== undefined) place.backend = backend;
       let home = "";
       const onHome = (at: string): void => {
         home = at;
-        told.onHome(at);
+        events.onHome(at);
       };
       const renew = (): RenewedCall => renewAt(backend, named);
-      const { onLoss } = told;
-      const answer = services.pool.call(backend, {
-        method,
-        params: named,
-        port,
-        signal,
-        renew,
-        onHome,
-        onLoss,
-      });
+      const call = { method, params: named, port, signal, renew, onHome, onLoss: events.onLoss };
+      const answer = services.pool.call(backend, call);
       if (takesTasks(request)) {
         const task = { backend, tool: target.name, originalTool: originalName };
         return answer.then((reply) => publishedTask(services, request, { ...task, home }, reply));
@@ -246,7 +238,7 @@ function callTogether(
   });
 }
 
-/** Which backend answers is known when it does: the tool may have moved while the call waited. */
+/** A call of a client that takes tasks. The tool may move to another backend while the call waits. */
 async function callThatMayBeTask(
   services: RoutingServices,
   request: GatewayRequest,
@@ -275,7 +267,7 @@ async function callThatMayBeTask(
   return publishedTask(services, request, task, reply);
 }
 
-/** The model that called is to read why, so it is the tool's own error where that can be one. */
+/** The tool's own error where possible, so that the calling model reads the reason. */
 function switchedOff({ name }: RequestTarget, params: JsonObject | undefined): Reply {
   const shown = sanitise(name);
   const text = `The tool ${shown} is switched off on this machine. Its owner can switch it on: mountaineer tools enable ${shown}`;
@@ -288,8 +280,8 @@ function underTheirName(params: JsonObject | undefined, { originalName }: Found)
 }
 
 /**
- * What becomes of a call that waited for another instance: the client's name may stand for another one of the server's,
- * belong to another backend, or mean nothing any more.
+ * The call after it waited for another instance: meanwhile the client's name may stand for another tool of the server, a tool
+ * of another backend, or none.
  */
 function renewedCall(
   { pool, catalog }: RoutingServices,
@@ -300,8 +292,8 @@ function renewedCall(
 ): RenewedCall {
   const found = resolveTarget(catalog(), target);
   const moved = found?.backend !== meant.backend;
-  // A task is remembered with the backend that it was asked of.
   if (found?.isOff === true) return { answer: Promise.resolve(switchedOff(target, params)) };
+  // A call that asks for a task must not move: the task is remembered with its first backend.
   if (found === null || (moved && (params?.["task"] !== undefined || isOtherMachines(found, meant)))) {
     return { answer: Promise.resolve(unknownTarget(target)) };
   }
@@ -311,12 +303,12 @@ function renewedCall(
   return { answer: pool.call(found.backend, onHome === undefined ? call : { ...call, onHome }) };
 }
 
-/** Names that begin with machines' may meet by chance, as `a-b` and `x` with `a` and `b-x`. */
+/** Names with machines' prefixes may be equal by chance: `a-b` with `x`, and `a` with `b-x`. */
 function isOtherMachines(found: Found, meant: Found): boolean {
   return machineOf(found.backend) !== machineOf(meant.backend) && found.originalName !== meant.originalName;
 }
 
-/** A prompt in it gets its server's own name. */
+/** Gives a prompt in the params its server's own name. */
 function completion(request: GatewayRequest, { originalName }: Found): GatewayRequest {
   const { params } = request;
   const reference = params?.["ref"];

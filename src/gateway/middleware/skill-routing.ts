@@ -1,5 +1,5 @@
-// Requests about skills and folders (extension io.modelcontextprotocol/skills): each goes to the backend that serves them,
-// and what comes back is checked and named as the lists are.
+// Requests about skills and folders (extension io.modelcontextprotocol/skills): each goes to its backend, and the reply is
+// checked and renamed like the lists.
 import { isDeepStrictEqual } from "node:util";
 import type { Resolved } from "../catalog/catalog.ts";
 import { checkEntry } from "../catalog/entry-checks.ts";
@@ -40,7 +40,7 @@ export function createSkillRouting({ pool, readsDirectories }: RoutingServices):
       const published = skillAt(skill, target.name);
       const { skills, skillReach } = request.served.catalog;
       const listed = skills.get(target.name)?.definition;
-      // A change waits for a person, who is shown it when the list is read again.
+      // A changed skill waits for a person's approval, which the next listing asks for.
       const isHeld = skillReach.get(found.backend)?.isHeld === true;
       if (isHeld && !isDeepStrictEqual(published, listed)) return unknownTarget(target);
       return { result: { ...reply.result, skill: published } };
@@ -59,7 +59,7 @@ export function createSkillRouting({ pool, readsDirectories }: RoutingServices):
   };
 }
 
-/** As clients may see it; a text: what is wrong with it. */
+/** The skill as clients may see it, or a text that says why it is invalid. */
 function checkedSkill(skill: unknown, uri: string): JsonObject | string {
   if (!isJsonObject(skill) || !isWritable(skill)) return "there is no skill in it";
   if (skill["uri"] !== uri) return "its skill is another one";
@@ -68,8 +68,8 @@ function checkedSkill(skill: unknown, uri: string): JsonObject | string {
 }
 
 /**
- * What of a folder a client may see, under the URI by which it is read here. What lies elsewhere is left out: a server
- * cannot make clients read another server's resources for its own.
+ * A folder's child under its published URI, if the client may see it. A child outside the folder is left out, so that a
+ * server cannot list another server's resources as its own.
  */
 function childOf({ served, port }: GatewayRequest, { backend, originalName }: Resolved, child: unknown) {
   if (!isJsonObject(child) || !isWritable(child)) return [];

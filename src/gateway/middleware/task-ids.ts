@@ -1,48 +1,47 @@
-// The ids under which clients of 2026-07-28 know their tasks: each says which backend has the task and which tool began
-// it, signed for one principal. Nothing of a task is kept here, so nothing has to be bounded, and a handover loses none.
-
+// Task ids for clients of 2026-07-28: each names the task's backend and tool, signed for one principal. The gateway stores
+// nothing about a task, so a handover loses none.
 import { dropOldest } from "../../runtime/bounded-map.ts";
 import { type ClientPort, type Principal, principalKey } from "../client-port.ts";
 import { openSigned, signText } from "../signed-text.ts";
 
-/** Of a server's own id: ours goes out in a header with each request. */
+/** Bounds a server's own id, since clients send ours in a header of each request. */
 const LONGEST_ID = 1_024;
 const LONGEST = 4_096;
 
-/** A task that was begun through this gateway, as its id says. */
+/** A task that began through this gateway, read from its id. */
 export interface OpenTask {
   readonly backend: string;
-  /** The tool that began it: as it was published then, and as its server calls it. */
+  /** The tool that began the task: the name published then, and the server's own. */
   readonly tool: string;
   readonly originalTool: string;
   /** The server's own id. */
   readonly id: string;
-  /** Where it lives: a process, or an address (`PoolInstance.home`). */
+  /** The process or address that has the task (`PoolInstance.home`). */
   readonly home: string;
-  /** Of the identity whose call began it; null: it had none. */
+  /** The mark of the identity whose call began the task; null: none. */
   readonly mark: string | null;
 }
 
 export class TaskIds {
   readonly #key: () => string;
 
-  /** `key`: of the states that clients carry, which each daemon gives the next. */
+  /** `key` signs the ids; each daemon passes it to the next. */
   constructor(key: () => string) {
     this.#key = key;
   }
 
-  /** Null: the server's id is too long to be carried. */
+  /** null if the server's id is too long. */
   seal({ backend, tool, originalTool, id, home, mark }: OpenTask, principal: Principal): string | null {
     if (id.length > LONGEST_ID) return null;
     return signText(this.#bytes, [backend, tool, originalTool, id, home, mark], boundTo(principal));
   }
 
-  /** Null: it is not ours, or another principal's. */
+  /** null for an id that is not ours, or another principal's. */
   open(token: unknown, principal: Principal): OpenTask | null {
     if (typeof token !== "string" || token.length > LONGEST) return null;
     const opened = openSigned(this.#bytes, token, boundTo(principal));
     if (opened === undefined) return null;
-    // We wrote it.
+    // The signature proves that `seal` wrote the value.
     const [backend, tool, originalTool, id, home, mark] = opened as TaskTexts;
     return { backend, tool, originalTool, id, home, mark };
   }
@@ -52,22 +51,22 @@ export class TaskIds {
   }
 }
 
-/** As in `OpenTask`, in the order of `seal`. */
+/** The members of `OpenTask` in the order of `seal`. */
 type TaskTexts = readonly [string, string, string, string, string, string | null];
 
 function boundTo(principal: Principal): readonly string[] {
   return ["task", principalKey(principal)];
 }
 
-// Which backend runs which task of which session: a task's id is all that later requests about it carry.
+// The backend of each task of 2025-11-25, by session and task id: later requests carry only the id.
 
 const MAX_TASKS = 10_000;
 const MAX_ID_LENGTH = 1_024;
 
-/** Bounded: of all sessions' tasks the one not asked for the longest is forgotten. Outlives any one catalog. */
+/** Bounded: forgets the least recently used task. Outlives catalogs. */
 export class TaskMemory {
   readonly #maxTasks: number;
-  // A Map keeps the order of insertion: what is used is inserted anew.
+  // In the order of use: a Map keeps the order of insertion, and each use inserts the task again.
   readonly #tasks = new Map<string, string>();
 
   constructor(maxTasks: number = MAX_TASKS) {
@@ -82,7 +81,7 @@ export class TaskMemory {
     dropOldest(this.#tasks, this.#maxTasks);
   }
 
-  /** Null: no task of this session, or forgotten. */
+  /** null if the session has no such task, or it was forgotten. */
   backendOf(client: ClientPort, taskId: string): string | null {
     const backend = this.#tasks.get(keyOf(client, taskId));
     if (backend === undefined) return null;

@@ -12,7 +12,7 @@ import { unknownMethod } from "./request-target.ts";
 import type { RoutingServices } from "./routing-services.ts";
 import { sanitise } from "./sanitise.ts";
 
-/** Of one backend's list of tasks. */
+/** Pages read of one backend's list of tasks. */
 const MAX_PAGES = 100;
 
 /** tasks/get, tasks/result, tasks/cancel. */
@@ -26,7 +26,7 @@ export function createTaskRouting({ pool, tasks }: RoutingServices): Handle {
   };
 }
 
-/** A tools/call that asks for a task: passes it on, and remembers the task of its reply. */
+/** Remembers the backend of the task in a reply to tools/call. */
 export async function rememberingTask(
   { tasks }: RoutingServices,
   { port }: GatewayRequest,
@@ -42,8 +42,8 @@ export async function rememberingTask(
 }
 
 /**
- * The tasks of this session at all backends that list theirs. A shared server lists everybody's: what this session
- * did not begin is left out. Fails only when every backend does.
+ * Lists the tasks that this session began, of all backends that can list tasks; a shared server lists those of all sessions.
+ * Fails only if every backend does.
  */
 export function createTaskListing({ pool, tasks, taskBackends }: RoutingServices): Handle {
   return async (request) => {
@@ -52,23 +52,15 @@ export function createTaskListing({ pool, tasks, taskBackends }: RoutingServices
     if (backends.length === 0) return unknownMethod(method);
     if (params?.["cursor"] !== undefined) return errorReply(INVALID_PARAMS, "Invalid cursor");
     const answers = await Promise.all(backends.map((backend) => allTasks(pool, backend, request)));
-    const found: JsonObject[] = [];
-    let failure: Reply | null = null;
-    let succeeded = false;
-    for (const [index, answer] of answers.entries()) {
-      if (!Array.isArray(answer)) {
-        failure ??= answer;
-        continue;
-      }
-      succeeded = true;
-      for (const task of answer) {
-        const taskId = task["taskId"];
-        if (typeof taskId === "string" && tasks.backendOf(port.client, taskId) === backends[index]) {
-          found.push(task);
-        }
-      }
-    }
-    return failure !== null && !succeeded ? failure : { result: { tasks: found } };
+    const failures = answers.flatMap((answer) => (Array.isArray(answer) ? [] : [answer]));
+    const [failure] = failures;
+    if (failure !== undefined && failures.length === answers.length) return failure;
+    const isOwn = ({ taskId }: JsonObject, backend: string | undefined): boolean =>
+      typeof taskId === "string" && tasks.backendOf(port.client, taskId) === backend;
+    const found = answers.flatMap((answer, index) =>
+      Array.isArray(answer) ? answer.filter((task) => isOwn(task, backends[index])) : [],
+    );
+    return { result: { tasks: found } };
   };
 }
 

@@ -1,5 +1,5 @@
-// What a server says of its tool, as policies read it: with the protocol's defaults (2025-11-25, ToolAnnotations) for
-// what it does not say. Servers may lie: a policy that rests on hints trusts the server.
+// A tool's annotations as policies read them, with the protocol's defaults (2025-11-25, ToolAnnotations) for missing ones.
+// Servers may lie: a policy that uses hints trusts the server.
 import type { AuthorizationConfig, ToolHint } from "../../config/snapshot.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 
@@ -15,7 +15,7 @@ export function hintsOf(
   const destroys = typeof destructiveHint === "boolean" ? destructiveHint : unannotated === "destructive";
   return {
     read_only: readOnly,
-    // What changes nothing destroys nothing, whatever else is said, and may be repeated.
+    // A read-only tool destroys nothing and may be repeated, whatever its other hints say.
     destructive: !readOnly && destroys,
     idempotent: readOnly || said["idempotentHint"] === true,
     open_world: said["openWorldHint"] !== false,
@@ -24,11 +24,6 @@ export function hintsOf(
 
 export function hasHint(hints: ToolHints, hint: ToolHint): boolean {
   switch (hint) {
-    case "read_only":
-    case "destructive":
-    case "idempotent":
-    case "open_world":
-      return hints[hint];
     case "not_read_only":
       return !hints.read_only;
     case "not_destructive":
@@ -37,5 +32,7 @@ export function hasHint(hints: ToolHints, hint: ToolHint): boolean {
       return !hints.idempotent;
     case "not_open_world":
       return !hints.open_world;
+    default:
+      return hints[hint];
   }
 }

@@ -61,6 +61,7 @@ function traced(parts: Partial<ChainParts> = {}) {
   const audit: Audit = { middleware: tracing("audit"), denied: () => trace.push("denied") };
   const handle = composeChain({
     policies,
+    ask: async () => "unable",
     limits: tracing("limit"),
     between: [tracing("telemetry")],
     audit,
