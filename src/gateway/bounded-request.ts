@@ -11,7 +11,7 @@ interface BoundedRequest extends Pick<RequestOptions, "method" | "headers"> {
   readonly body?: string | Uint8Array;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** The largest body that is read, of an answer with status 200 only; 0: no body is read. */
+  /** Longest body to read; bodies are read only with status 200. 0: never. */
   readonly mostBytes: number;
 }
 

@@ -1,21 +1,21 @@
-// Whether a call was taken back, and why. An AbortSignal costs a call more than all of its routing; this is as much of one
-// as calls need.
+// The cancellation of a call, with its reason. An AbortSignal costs a call more than all of its routing, so this is a small
+// part of its interface.
 
-/** An AbortSignal is one, too. */
+/** AbortSignal implements this interface, too. */
 export interface CallSignal {
   readonly aborted: boolean;
-  /** Why; undefined until it is aborted. */
+  /** undefined until the signal is aborted. */
   readonly reason: unknown;
-  /** Called once, when it is aborted; never when it was before. */
+  /** The listener is called once, at the abort; never if the signal was aborted before. */
   addEventListener(type: "abort", listener: () => void, options?: { readonly once?: boolean }): void;
   removeEventListener(type: "abort", listener: () => void): void;
 }
 
-/** One call's, and the right to abort it. */
+/** The signal of one call, with `abort`. */
 export class CallAbort implements CallSignal {
   aborted = false;
   reason: unknown;
-  /** Mostly there is one; the others come after it. */
+  /** Most calls have one listener. */
   #first: (() => void) | null = null;
   #others: (() => void)[] | null = null;
 
@@ -35,7 +35,7 @@ export class CallAbort implements CallSignal {
     if (at >= 0) this.#others?.splice(at, 1);
   }
 
-  /** Later ones do nothing. A listener's mistake holds up neither the others nor the caller. */
+  /** Only the first abort has an effect. An exception of a listener affects neither other listeners nor the caller. */
   abort(reason: unknown): void {
     if (this.aborted) return;
     this.aborted = true;

@@ -1,27 +1,23 @@
-// Which client of another machine a request is of: two of its calls may be one client's, whom a server may ask about
-// either. The mark says nothing else, and only this machine's own process could say whose it is.
+// Marks in requests to other machines, by which their servers tell our clients apart: two calls with one mark are of one
+// client. Only this process can map a mark to its client.
 import { createHmac, randomBytes } from "node:crypto";
+import { memoized } from "../runtime/memo.ts";
 import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 
 const KEY = "mountaineer/caller";
 const DIGITS = 22;
 
-/** Tells the clients of one gateway apart. */
+/** Returns a client's mark. */
 export type CallerMarks = (client: { readonly sessionId: string }) => string;
 
 export function createCallerMarks(): CallerMarks {
   const key = randomBytes(32);
-  const known = new WeakMap<object, string>();
-  return (client) => {
-    const mark =
-      known.get(client) ??
-      createHmac("sha256", key).update(client.sessionId).digest("base64url").slice(0, DIGITS);
-    known.set(client, mark);
-    return mark;
-  };
+  return memoized(({ sessionId }: Parameters<CallerMarks>[0]) =>
+    createHmac("sha256", key).update(sessionId).digest("base64url").slice(0, DIGITS),
+  );
 }
 
-/** Null: no client is named, whatever it says itself. */
+/** The params with this mark instead of any mark in them; null: with none. */
 export function withCaller(params: JsonObject | undefined, mark: string | null): JsonObject | undefined {
   const plain = takeCaller(params).params;
   if (mark === null) return plain;
@@ -29,7 +25,7 @@ export function withCaller(params: JsonObject | undefined, mark: string | null):
   return { ...plain, _meta: { ...(isJsonObject(meta) ? meta : {}), [KEY]: mark } };
 }
 
-/** The mark, where there is one of the right form; and the params without it, the same object where it is not there. */
+/** The mark, if it has the right form, and the params without it: the same object if they have none. */
 export function takeCaller<Params extends JsonObject | undefined>(
   params: Params,
 ): { readonly caller: string | null; readonly params: Params } {

@@ -1,54 +1,54 @@
-// What backends may do towards a client, whatever carries it: answer within a call, ask, and notify.
+// Clients as backends use them, over any transport: to answer a call, to ask, and to notify.
 import type { CallSignal } from "./call-signal.ts";
 import type { JsonObject, Reply, RpcId } from "./json-rpc.ts";
 import type { McpLogLevel, SpokenVersion } from "./protocol.ts";
 
-/** Who a client is, as the authentication found it. */
+/** The identity of a client after authentication. */
 export interface Principal {
-  /** `owner`: came over the home's own socket; no policy applies. `machine`: another machine of the fleet. */
+  /** `owner`: over the home's own socket; no policy applies. `machine`: another machine of the fleet. */
   readonly kind: "owner" | "anonymous" | "user" | "machine";
-  /** Issuer and subject of a signed token; absent: the name alone tells who it is. */
+  /** Issuer and subject of a signed token; absent: the name identifies the principal. */
   readonly id?: string;
-  /** Of a signed token: who it is at its issuer, whatever it is called. */
+  /** The subject of a signed token. */
   readonly subject?: string;
-  /** For people: logs, the audit. */
+  /** For logs and the audit; with a signed token, users may choose it. */
   readonly name: string;
   readonly roles: readonly string[];
-  /** A person says it on the command line: nobody needs to be asked. */
+  /** A person on the command line, so no consent is asked for. */
   readonly isPerson?: true;
 }
 
-/** How messages call it. */
+/** The principal in messages. */
 export function named({ kind, name }: Principal): string {
   if (kind === "owner") return "the owner";
   return kind === "anonymous" ? "everybody without a token together" : `user ${name}`;
 }
 
-/** Equal for one and the same principal, whatever its roles are by now, and whatever it is called. */
+/** Equal for the same principal, even with other roles or another name. */
 export function principalKey({ kind, id, name }: Principal): string {
   if (id !== undefined) return `signed ${id}`;
   return kind === "user" || kind === "machine" ? `${kind} ${name}` : kind;
 }
 
-/** Another machine of the fleet, by the name that the server let it speak under. */
+/** Another machine of the fleet, by the name with which the NATS server authenticated it. */
 export function machinePrincipal(machine: string): Principal {
   return { kind: "machine", name: `fleet:${machine}`, roles: ["fleet"] };
 }
 
-/** It came in without a token that could be taken back. */
+/** The principal has no token that could be withdrawn. */
 export function needsNoToken({ kind }: Principal): boolean {
   return kind === "owner" || kind === "machine";
 }
 
 /**
- * Whether a session of the principal with that key goes on with this one. Who is anonymous may become somebody, and the
- * other way round: an edit of the configuration changes what clients send.
+ * Whether a session of the principal with that key may continue with this one. Anonymous clients may become users and vice
+ * versa, as an edit of the configuration changes the tokens that clients send.
  */
 export function mayGoOn(key: string, principal: Principal): boolean {
   return key === principalKey(ANONYMOUS) || principal.kind === "anonymous" || key === principalKey(principal);
 }
 
-/** What a client is asked. */
+/** A server's request to a client. */
 export type Question = readonly [
   method: string,
   params: JsonObject | undefined,
@@ -60,35 +60,34 @@ export type Question = readonly [
 export interface ClientPort {
   /** Unguessable; never logged whole. */
   readonly sessionId: string;
-  /** Tells it apart in what clients carry, and is no secret; absent: it has a session of its own. */
+  /** Identifies the client in signed task ids, and is no secret; absent: the client has a session. */
   readonly mark?: string;
-  /** Which client of another machine it is now, as that machine says; absent or null: that is not known, or it is of none. */
+  /** The mark of another machine's client that uses the port now (caller-marks.ts); absent or null: none or unknown. */
   readonly caller?: string | null;
-  /** Of its newest request: an edit of the configuration may give other roles, or other names. */
+  /** The principal of the newest request: an edit of the configuration may change roles and names. */
   readonly principal: Principal;
   readonly protocolVersion: SpokenVersion;
-  /** As the client declared them at initialize. */
+  /** As declared at initialize. */
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
-  /** Absent: streamable HTTP, or lines where its principal came over the home's socket or from another machine. */
+  /** Absent: streamable HTTP; or lines, for the owner and for other machines. */
   readonly transport?: "sse";
-  /** The group at whose address it came in; null: at that of everything. */
+  /** The group whose address the client uses; null: the address of everything. */
   readonly group: string | null;
-  /** What the client asked for by logging/setLevel; null: never. */
+  /** The level of logging/setLevel; null: never set. */
   readonly logLevel: McpLogLevel | null;
-  /** It listens, or waits for an answer: somebody is there. */
+  /** The client has an open stream or a request in flight. */
   readonly busy: boolean;
-  /** Aborted when the session has ended. */
+  /** Aborted at the session's end. */
   readonly ended: AbortSignal;
-  /** Tells the client outside of any call (its GET stream); what cannot be delivered within bounds is dropped. */
+  /** Notifies the client outside of any call (its GET stream); beyond the buffer's bounds, the message is dropped. */
   notify(method: string, params: JsonObject | undefined): void;
   /**
-   * Asks the client outside of any call; an error reply when it cannot be reached, and when the signal aborts, which
-   * also withdraws the question (notifications/cancelled).
+   * Asks the client outside of any call. Resolves with an error if the client cannot be reached or the signal aborts, which
+   * also sends notifications/cancelled. The params pass unchanged.
    *
-   * Where `onProgress` is given, `params._meta.progressToken` is one that the gateway made (a string, unique among all
-   * questions): the params of each notifications/progress of this client that carries it go there until the reply,
-   * and nowhere else. Params pass to the client as they are.
+   * With `onProgress`, `params._meta.progressToken` must be a string of the gateway that is unique among all questions:
+   * until the reply, `onProgress` alone gets the params of the client's notifications/progress with this token.
    */
   request(...question: Question): Promise<Reply>;
 }
@@ -98,26 +97,26 @@ export const OWNER_SESSION_ID = "owner";
 
 /** The principal of requests over the home's own sockets, which only its owner can open. */
 export const OWNER: Principal = { kind: "owner", name: "owner", roles: ["owner"] };
-/** The same who types `mountaineer call`. */
+/** The owner as the user of `mountaineer call`. */
 export const OWNER_IN_PERSON: Principal = { ...OWNER, isPerson: true };
 export const ANONYMOUS: Principal = { kind: "anonymous", name: "anonymous", roles: ["anonymous"] };
 
-/** One request of a client that is in flight: what belongs to it travels on its stream. */
+/** A client's request in flight, with the stream that carries its notices and questions. */
 export interface CallPort {
   readonly client: ClientPort;
   /** The client's own id. */
   readonly id: RpcId;
-  /** What the client can be asked within this request; absent: as `client.capabilities` has it. */
+  /** The client's capabilities for this request; absent: `client.capabilities`. */
   readonly declared?: JsonObject;
   notify(method: string, params: JsonObject | undefined): void;
-  /** As `ClientPort.request`, on this call's stream; null: that closed before there was an answer. */
+  /** As `ClientPort.request`, on this call's stream; null if the stream closed before the answer. */
   request(...question: Question): Promise<Reply | null>;
-  /** Its client was asked, and nothing was heard of it for a while; absent: it is there. */
+  /** The client was asked and has been silent for a while; absent: the client is there. */
   readonly mayGiveWay?: boolean;
-  /** Another client needs the server: the call ends. */
+  /** Ends the call, because another client needs the server. */
   giveWay?(): void;
-  /** A person has agreed to this call, by a request that was counted; absent: its client makes it once. */
+  /** Remembers a person's consent for the next rounds of this call; absent: the call has only one round. */
   agree?(): void;
-  /** Null, or a promise that settles when the client has read what is buffered for it beyond a bound. */
+  /** A promise that settles when the client has read its buffered data; null while that is within bounds. */
   readonly congested: Promise<void> | null;
 }

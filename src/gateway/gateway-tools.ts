@@ -1,4 +1,4 @@
-// What the parts of the gateway work with, each of them.
+// Clock and logger, which most parts of the gateway take.
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 

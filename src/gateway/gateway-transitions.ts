@@ -1,13 +1,13 @@
-// What the gateway announces, in wire spelling: it is logged and streamed as it is.
+// The gateway's events, spelled as in logs and event streams.
 export type GatewayTransition =
-  /** A program runs. Never with a secret: what may be one is `(hidden)`, and a reference is as it is written. */
+  /** A program runs. Possible secrets are `(hidden)`; references stay as written. */
   | {
       readonly name: "backend.started";
       readonly backend: string;
       readonly pid: number;
       readonly command: string;
       readonly args: readonly string[];
-      /** `NAME=VALUE` of what the configuration adds. */
+      /** The configuration's environment variables as `NAME=VALUE`. */
       readonly env: readonly string[];
       readonly cwd: string;
       readonly sandboxed: boolean;
@@ -39,7 +39,7 @@ export type GatewayTransition =
   | { readonly name: "backend.replaced"; readonly backend: string; readonly draining: number }
   /** The configuration's new instance does not come up; the old one serves on. */
   | { readonly name: "backend.change_failed"; readonly backend: string; readonly reason: string }
-  /** Another of its routes serves: the one in use failed, a better one is back, or a person or an edit said so. */
+  /** The backend changed its route: the one in use failed, a better one is back, or a person or an edit chose it. */
   | {
       readonly name: "backend.failover" | "backend.recovered" | "backend.switched";
       readonly backend: string;
@@ -47,7 +47,7 @@ export type GatewayTransition =
       readonly to: string;
       readonly reason: string;
     }
-  /** A better route is ready, and going back to it waits; or that is over. */
+  /** A better route is ready but not used yet; or this state is over. */
   | {
       readonly name: "backend.route_ready" | "backend.route_ready_cleared";
       readonly backend: string;
@@ -66,7 +66,7 @@ export type GatewayTransition =
       readonly tools: number;
       readonly resources: number;
       readonly prompts: number;
-      /** Names that came, that went, and of which a schema, a text or the backend is another; at most 20 of each. */
+      /** Names of new, removed and changed entries (schema, text or backend); at most 20 of each. */
       readonly added: readonly string[];
       readonly removed: readonly string[];
       readonly changed: readonly string[];
@@ -77,24 +77,24 @@ export type GatewayTransition =
       readonly entry: string;
       readonly kept: string;
       readonly hidden: string;
-      /** On the last one announced of many: how many more there are. */
+      /** In the last event of many: the number of further collisions. */
       readonly more?: number;
     }
-  /** What a backend shows was seen for the first time, and is remembered. */
+  /** A backend's entries were seen for the first time, and pinned. */
   | { readonly name: "catalog.tools_pinned"; readonly backend: string; readonly count: number }
   | {
-      /** Not as it was approved; of many, the last that is announced tells how many more there are. */
+      /** An entry differs from the approved one, or is new. In the last event of many, `more` is the number of further ones. */
       readonly name: "catalog.tool_changed" | "catalog.tool_new";
       readonly backend: string;
       /** `tool`, `prompt`, `resource`, `template`, `skill` or `instructions`. */
       readonly kind: string;
-      /** The server's own name of it. */
+      /** The server's own name. */
       readonly tool: string;
-      /** `description`, `inputSchema`, …; empty for a new one. */
+      /** The changed members: `description`, `inputSchema`, …; empty for a new entry. */
       readonly members: readonly string[];
-      /** A few lines, what was and what is. */
+      /** A few lines of the old and the new text. */
       readonly diff: readonly string[];
-      /** No client gets it until it is approved. */
+      /** No client gets the entry until it is approved. */
       readonly withheld: boolean;
       readonly more: number;
     }
@@ -102,7 +102,7 @@ export type GatewayTransition =
       readonly name: "catalog.tools_added" | "catalog.tools_gone" | "catalog.tools_approved";
       readonly backend: string;
       readonly count: number;
-      /** At most 20 of them; what is no tool after its kind, as `prompt NAME`. */
+      /** At most 20 names; entries other than tools with their kind, as `prompt NAME`. */
       readonly tools: readonly string[];
     }
   | { readonly name: "gateway.listening"; readonly url: string }

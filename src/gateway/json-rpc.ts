@@ -5,7 +5,7 @@ import { isRawNumber, type RawNumber } from "../runtime/text/exact-json.ts";
 export type JsonObject = Readonly<Record<string, unknown>>;
 export type RpcId = string | number | RawNumber;
 
-/** What finds an id again: the same for the same digits. */
+/** The id as a key of a Map: equal for ids with the same digits. */
 export function idKey(id: RpcId): string | number {
   return typeof id === "object" ? `number ${id.rawJSON}` : id;
 }
@@ -29,7 +29,7 @@ export interface RpcNotification {
   readonly params?: JsonObject;
 }
 
-/** What answers a request: a result passed on as it came, or an error. */
+/** The reply to a request: a result, passed on unchanged, or an error. */
 export type Reply = { readonly result: JsonObject } | { readonly error: RpcError };
 
 /** `id` is null only in an error about a message whose id could not be read. */
@@ -41,7 +41,7 @@ export type Classified =
   | { readonly kind: "request"; readonly message: RpcRequest }
   | { readonly kind: "notification"; readonly message: RpcNotification }
   | { readonly kind: "response"; readonly id: RpcId | null; readonly reply: Reply }
-  /** `id` as far as it could be read, for the answer. */
+  /** `id` for the error response; null if it could not be read. */
   | { readonly kind: "invalid"; readonly id: RpcId | null; readonly reason: string };
 
 export const PARSE_ERROR = -32700;
@@ -49,24 +49,24 @@ export const INVALID_REQUEST = -32600;
 export const METHOD_NOT_FOUND = -32601;
 export const INVALID_PARAMS = -32602;
 export const INTERNAL_ERROR = -32603;
-/** Of the specification before 2026-07-28. */
+/** Legacy versions only (before 2026-07-28). */
 export const RESOURCE_NOT_FOUND = -32002;
-/** Ours, for what is no fault of the request: the backend is not there, was stopped, or took too long. */
+/** Our code for failures without fault of the request: the backend is missing, was stopped, or took too long. */
 export const BACKEND_UNAVAILABLE = -32000;
-/** Ours: a limit of the principal is reached; `data` says which, and when to come back. */
+/** Our code for a reached limit of the principal; `data` names the limit and the time to retry. */
 export const LIMIT_REACHED = -32029;
-/** What the official SDKs use for a request that took too long. */
+/** The code of the official SDKs for a timeout. */
 export const REQUEST_TIMEOUT = -32001;
 
-/** A number that is kept with its digits is none. */
+/** False for a RawNumber, which is an object in JavaScript but a number in JSON. */
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !isRawNumber(value);
 }
 
-/** Deepest nesting of what we keep and write again. No honest definition comes near; the stack ends at some 3,000. */
+/** Deepest nesting of values that we write again. Real definitions are far below; the stack overflows at about 3,000. */
 const MOST_LEVELS = 500;
 
-/** Whether a parsed value can be written as JSON again, whatever is around it: parsing takes any depth. */
+/** Whether a parsed value can be written as JSON again: unlike writing, parsing takes any depth. */
 export function isWritable(value: unknown, levels: number = MOST_LEVELS): boolean {
   if (typeof value !== "object" || value === null) return true;
   return levels > 0 && Object.values(value).every((part) => isWritable(part, levels - 1));
@@ -84,7 +84,7 @@ function isRpcError(value: unknown): value is RpcError {
 
 const jsonrpc = "2.0" as const;
 
-/** Tells what a parsed message is. Extra members are no reason to refuse one. */
+/** Classifies a parsed message. Extra members are accepted. */
 export function classifyMessage(value: unknown): Classified {
   if (!isJsonObject(value)) return { kind: "invalid", id: null, reason: "a message is a JSON object" };
   const { id, method, params, result, error } = value;

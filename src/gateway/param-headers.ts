@@ -1,10 +1,10 @@
-// Arguments that 2026-07-28 repeats in headers, so that proxies can route by them: which of a tool's, and how a value is
-// written in a header.
+// Arguments that clients of 2026-07-28 repeat in headers, so that proxies can route by them: finds their declarations in a
+// tool's schema, and encodes the values.
 import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 
-/** One argument that is repeated. */
+/** An argument that is repeated in a header. */
 export interface ParamHeader {
-  /** Of the argument, through the properties of its schema. */
+  /** The path of the argument through the schema's properties. */
   readonly path: readonly string[];
   /** `Mcp-Param-Region`. */
   readonly header: string;
@@ -17,21 +17,21 @@ export interface SchemaFault {
 }
 
 const KEY = "x-mcp-header";
-/** RFC 9110: of a header's name. */
+/** A header's name (RFC 9110). */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const TYPES: ReadonlySet<unknown> = new Set(["string", "integer", "boolean"]);
 const ENCODED = /^=\?base64\?(.*)\?=$/s;
-/** Begins or ends with white space, or begins as what is encoded does. */
+/** Begins or ends with white space, or begins like an encoded value. */
 const NEEDS_DECODING = /^[ \t=]|[ \t]$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const DECIMAL = /^-?[0-9]+(\.[0-9]+)?$/;
-/** Their members are values, and not schemas. */
+/** Keywords whose value is data, not a schema. */
 const VALUES: ReadonlySet<string> = new Set(["default", "const", "enum", "examples"]);
 const MOST_LEVELS = 100;
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** What a tool's `inputSchema` wants as headers; or why it is not valid: one wrong declaration spoils the tool. */
+/** The headers that a tool's `inputSchema` declares. One invalid declaration is a fault of the whole tool. */
 export function paramHeadersOf(inputSchema: unknown): readonly ParamHeader[] | SchemaFault {
   const found: ParamHeader[] = [];
   const names = new Set<string>();
@@ -77,7 +77,7 @@ function isType(type: unknown): type is ParamHeader["type"] {
   return TYPES.has(type);
 }
 
-/** What a call gives for it; undefined: nothing. */
+/** The argument's value in a call; undefined: absent. */
 export function paramValue(args: unknown, { path }: Pick<ParamHeader, "path">): unknown {
   let value: unknown = args;
   for (const key of path) {
@@ -87,28 +87,28 @@ export function paramValue(args: unknown, { path }: Pick<ParamHeader, "path">): 
   return value;
 }
 
-/** An argument's text in a header; null: it is absent, or cannot be in one. */
+/** The argument's text in a header; null if it is absent or has no such text. */
 export function paramText(value: unknown): string | null {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return String(value);
-  // Digits that a number here cannot hold are nobody's to compare.
+  // A larger integer has lost digits, and cannot be compared.
   if (typeof value !== "number" || !Number.isFinite(value)) return null;
   return Number.isInteger(value) && !Number.isSafeInteger(value) ? null : String(value);
 }
 
-/** Whether a header says what the argument is; `text` as `paramText` gives it. */
+/** Whether a header has the argument's value; `text`: from `paramText`. */
 export function saysSame(header: string, text: string, { type }: ParamHeader): boolean {
   const isNumber = type === "integer" && DECIMAL.test(header) && DECIMAL.test(text);
   return isNumber ? Number(header) === Number(text) : header === text;
 }
 
-/** As the value of a header: plain where that is safe, else in base64. */
+/** A header's value for a text: plain if that is safe, else base64. */
 export function encodeHeader(text: string): string {
   const isSafe = /^[\x20-\x7e\t]*$/.test(text) && text.trim() === text && text !== "" && !ENCODED.test(text);
   return isSafe ? text : `=?base64?${Buffer.from(text.toWellFormed()).toString("base64")}?=`;
 }
 
-/** What a header's value says; null: it is said to be base64, and is not. */
+/** The text of a header's value; null for invalid base64. */
 export function decodeHeader(value: string): string | null {
   if (!NEEDS_DECODING.test(value)) return value;
   const text = value.replace(/^[ \t]+|[ \t]+$/g, "");

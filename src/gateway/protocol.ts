@@ -1,17 +1,17 @@
-// What the gateway knows of MCP: versions, log levels, and the methods of change notices.
+// Constants of MCP: versions, log levels, methods and capabilities.
 import { errorReply, INVALID_REQUEST, isJsonObject, type JsonObject } from "./json-rpc.ts";
 
-/** Newest first; the first is what the gateway speaks towards backends. */
+/** Newest first. The gateway offers the first one to backends. */
 export const LEGACY_VERSIONS = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"] as const;
 const KNOWN_VERSIONS: ReadonlySet<unknown> = new Set(LEGACY_VERSIONS);
 export type ProtocolVersion = (typeof LEGACY_VERSIONS)[number];
 export const LATEST_VERSION: ProtocolVersion = "2025-11-25";
 
-/** Stateless, with all that a request needs in its `_meta`. Spoken at the edges alone: inside it is 2025-11-25. */
+/** The stateless version, with the session's data in each request's `_meta`. Inside, the gateway uses 2025-11-25. */
 export const MODERN_VERSION = "2026-07-28";
 export type SpokenVersion = ProtocolVersion | typeof MODERN_VERSION;
 
-/** The keys of `_meta` that MODERN_VERSION gives a meaning. */
+/** The keys of `_meta` in MODERN_VERSION. */
 export const META = {
   protocolVersion: "io.modelcontextprotocol/protocolVersion",
   clientCapabilities: "io.modelcontextprotocol/clientCapabilities",
@@ -21,7 +21,7 @@ export const META = {
   serverInfo: "io.modelcontextprotocol/serverInfo",
 } as const;
 
-/** Which member of a method's params MODERN_VERSION repeats in the header Mcp-Name. */
+/** The member of a method's params that MODERN_VERSION repeats in the header Mcp-Name. */
 export const NAMED_BY: ReadonlyMap<string, string> = new Map([
   ["tools/call", "name"],
   ["prompts/get", "name"],
@@ -31,14 +31,14 @@ export const NAMED_BY: ReadonlyMap<string, string> = new Map([
   ["tasks/cancel", "taskId"],
 ]);
 
-/** Errors of MODERN_VERSION: a header that is missing, malformed or not what the body says. */
+/** Error of MODERN_VERSION: a header is missing or malformed, or contradicts the body. */
 export const HEADER_MISMATCH = -32020;
-/** `data.requiredCapabilities` are those that the client would have to declare. */
+/** `data.requiredCapabilities`: the capabilities that the client must declare. */
 export const MISSING_CAPABILITY = -32021;
-/** `data.supported` and `data.requested`. */
+/** With `data.supported` and `data.requested`. */
 export const UNSUPPORTED_VERSION = -32022;
 
-/** Whether a request says by its `_meta` that it is of this version, or of a later one. */
+/** Whether the request's `_meta` names a protocol version: only MODERN_VERSION and later ones do. */
 export function isModern(params: JsonObject | undefined): boolean {
   const meta = params?.["_meta"];
   return isJsonObject(meta) && Object.hasOwn(meta, META.protocolVersion);
@@ -48,7 +48,7 @@ export function isProtocolVersion(text: unknown): text is ProtocolVersion {
   return KNOWN_VERSIONS.has(text);
 }
 
-/** Quietest last, as in RFC 5424 reversed. */
+/** From the least to the most severe level of RFC 5424. */
 export const LOG_LEVELS = [
   "debug",
   "info",
@@ -66,7 +66,7 @@ export function isLogLevel(text: unknown): text is McpLogLevel {
   return KNOWN_LEVELS.has(text);
 }
 
-/** Which list a change notice is about. */
+/** The lists with change notices. */
 export type ListKind = "tools" | "resources" | "prompts";
 export const LIST_KINDS: readonly ListKind[] = ["tools", "resources", "prompts"];
 
@@ -78,69 +78,67 @@ export const LIST_CHANGED: Readonly<Record<ListKind, string>> = {
 
 export const RESOURCE_UPDATED = "notifications/resources/updated";
 
-/** Extension of skills (SEP-2640): declared by servers alone, in either generation. */
+/** Extension of skills (SEP-2640): only servers declare it, in legacy versions and MODERN_VERSION. */
 export const SKILLS_EXTENSION = "io.modelcontextprotocol/skills";
 
-/** Extension of tasks (SEP-2663) of MODERN_VERSION. The tasks of 2025-11-25 are others, under the same names. */
+/** Extension of tasks (SEP-2663) of MODERN_VERSION. The tasks of 2025-11-25 differ, but have the same method names. */
 export const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
-/** What became of a task, for who listens for it. */
+/** A task's change, for clients that listen for the task. */
 export const TASK_NOTICE = "notifications/tasks";
-/** Of ours: said to a client that listens for tasks, and has to listen anew. */
+/** Our own notice to a client that listens for tasks and has to listen anew. */
 export const TASKS_LOST = "notifications/mountaineer/tasks_lost";
-/** Of ours, never of a client: begins and ends listening for one task. */
+/** Our own methods, which no client sends: begin and end listening for one task. */
 export const WATCH_TASK = "tasks/watch";
 export const UNWATCH_TASK = "tasks/unwatch";
 
-/** Whether capabilities, of a client or of a server, have the extension of tasks. */
+/** Whether the capabilities of a client or server include the extension of tasks. */
 export function declaresTasks(capabilities: JsonObject | undefined): boolean {
   const extensions = capabilities?.["extensions"];
   return isJsonObject(extensions) && isJsonObject(extensions[TASKS_EXTENSION]);
 }
 
-/** How a client of MODERN_VERSION listens for changes, and the notice that says what of it is honoured. */
+/** How a client of MODERN_VERSION listens for changes, and the notice that says which of them it will get. */
 export const LISTEN = "subscriptions/listen";
 export const LISTEN_ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
-/** The member by which it asks for the changes of a list. */
+/** The params' member that requests the changes of a list. */
 export const LISTEN_FLAGS: Readonly<Record<ListKind, string>> = {
   tools: "toolsListChanged",
   resources: "resourcesListChanged",
   prompts: "promptsListChanged",
 };
 
-// What a client declared about being asked (elicitation).
-
-/** Null: nothing at all; else whether it takes questions of that mode. */
+/** Whether the client accepts elicitations of the mode; null: it does not declare elicitation. */
 export function takesElicitation({ elicitation }: JsonObject, mode: "form" | "url"): boolean | null {
   if (!isJsonObject(elicitation)) return null;
-  // An empty object means forms: so clients declared it before there were modes.
+  // An empty object means forms: that is the declaration from before modes existed.
   return isJsonObject(elicitation[mode]) || (mode === "form" && !isJsonObject(elicitation["url"]));
 }
 
-/** The error by which a server of 2025-11-25 says that addresses have to be visited first. */
+/** The error of a server of 2025-11-25 whose user must visit a URL first. */
 export const URL_ELICITATION_REQUIRED = -32042;
 
-// The loop guard: a gateway that is its own backend would list its own lists for ever, and call itself.
+// The loop guard: a gateway that is its own backend would list its own lists and call itself without end.
 
 const KEY = "mountaineer/gateway";
 
-/** What the gateway says to a server at the start, in `_meta`. */
+/** Sent in `_meta` to each server at the start. */
 export function loopGuard(): JsonObject {
   return { [KEY]: mark() };
 }
 
-/** What it gets for an answer from itself. */
+/** The reply to a request from this gateway itself. */
 export const OWN_BACKEND = errorReply(
   INVALID_REQUEST,
   "the gateway cannot be its own backend; remove this one from its configuration",
 );
 
-/** Whether an `initialize`, or a `server/discover`, with these params comes from this very gateway. */
+/** Whether the params of an `initialize` or `server/discover` come from this very gateway. */
 export function isFromThisGateway(params: JsonObject | undefined): boolean {
   const meta = params?.["_meta"];
   return isJsonObject(meta) && meta[KEY] === mark();
 }
 
-/** Of this process alone: another one with its number began at another moment. */
+/** Unique for this process: a later process with the same id began at another time. */
 function mark(): string {
   return `${process.pid}-${performance.timeOrigin}`;
 }

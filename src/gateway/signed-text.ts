@@ -1,14 +1,14 @@
-// What clients carry for the gateway: a value as text with a signature, good for those it is bound to alone. Clients may
-// read it; what they change is refused.
+// Values that clients carry for the gateway, as text with a signature. Clients can read but not change them, and a value is
+// valid only with the texts it is bound to.
 import { createHmac, timingSafeEqual } from "node:crypto";
 
-/** `bound`: to whom and what it belongs; each kind of value has another number of them, so that none passes for another. */
+/** `bound`: the owner and purpose. Each kind of value has a different number of these texts, so kinds cannot be confused. */
 export function signText(key: Buffer, value: unknown, bound: readonly string[]): string {
   const text = Buffer.from(JSON.stringify(value)).toString("base64url");
   return `${text}.${signatureOf(key, text, bound)}`;
 }
 
-/** The value, as `signText` was given it. Undefined: it was not made with that key, or not for these. */
+/** The value given to `signText`; undefined if it was made with another key or bound to other texts. */
 export function openSigned(key: Buffer, token: string, bound: readonly string[]): unknown {
   const dot = token.indexOf(".");
   if (dot < 0) return undefined;
@@ -23,7 +23,7 @@ function signatureOf(key: Buffer, text: string, bound: readonly string[]): strin
     .digest("base64url");
 }
 
-/** Compares the texts, not the bytes they decode to: base64 has several texts for some bytes. */
+/** Compares the texts, not the decoded bytes: different base64 texts can decode to the same bytes. */
 function isEqual(given: string, right: string): boolean {
   const [a, b] = [Buffer.from(given), Buffer.from(right)];
   return a.length === b.length && timingSafeEqual(a, b);

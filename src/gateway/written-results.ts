@@ -1,19 +1,19 @@
-// Messages of servers, and the bytes of their large results: a result that is still the same object at the end of its way
-// goes out as it came, without being written anew. Whoever changes one makes another object, which has no bytes.
+// Parses servers' messages and remembers the bytes of large results. A result object that nothing has replaced is sent as
+// these bytes instead of being written anew; a changed result is a new object, without bytes.
 import { isUtf8 } from "node:buffer";
 import { parseExactly } from "../runtime/text/exact-json.ts";
 import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
 import { isJsonObject, type JsonObject, type RpcMessage } from "./json-rpc.ts";
 
-/** To write a smaller one anew costs too little to matter. */
+/** Smaller results are cheap to write anew. */
 const LARGE_BYTES = 256 * 1024;
-/** More than the envelope has before or after its result. */
+/** Longer than an envelope's part before or after the result. */
 const AROUND_BYTES = 128;
 
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 
-/** How nearly all servers write an envelope: what is before the result, and after it. Ids are the gateway's own. */
+/** The parts before and after the result, as nearly all servers write them. The ids are the gateway's own. */
 const ENVELOPES = [
   [/^\{"jsonrpc": ?"2\.0", ?"id": ?([1-9]\d{0,14}), ?"result": ?(?=\{)/, /\}[ \t\r\n]*$/],
   [/^\{"result": ?(?=\{)/, /, ?"jsonrpc": ?"2\.0", ?"id": ?([1-9]\d{0,14})\}[ \t\r\n]*$/],
@@ -21,18 +21,18 @@ const ENVELOPES = [
 
 const bytesOf = new WeakMap<JsonObject, Buffer>();
 
-/** As `parseExactly`, of UTF-8 that may begin with a byte order mark. The buffer is kept, and must not change. */
+/** As `parseExactly`, for UTF-8 that may begin with a byte order mark. The buffer is kept, and must not change. */
 export function parseMessage(bytes: Buffer): unknown {
   const large = bytes.length < LARGE_BYTES ? null : parseLargeResponse(bytes);
   return large ?? parseExactly(withoutByteOrderMark(bytes.toString("utf8")));
 }
 
-/** The result's bytes, fit for any framing: they hold no line end. Null: it has to be written. */
+/** The result's bytes, without line ends; null: the result must be written. */
 export function writtenResult(result: JsonObject): Buffer | null {
   return bytesOf.get(result) ?? null;
 }
 
-/** Null: it is something else, or no JSON. */
+/** null for any other message and for invalid JSON. */
 function parseLargeResponse(bytes: Buffer): RpcMessage | null {
   const begin = bytes.toString("latin1", 0, AROUND_BYTES);
   const end = bytes.toString("latin1", bytes.length - AROUND_BYTES);
@@ -42,13 +42,13 @@ function parseLargeResponse(bytes: Buffer): RpcMessage | null {
     const written = bytes.subarray(before[0].length, bytes.length - after[0].length);
     let result: unknown;
     try {
-      // By itself: so it is one value, and the envelope has no other members than those that were matched.
+      // Parsing the result alone proves that it is one value, so the envelope has no further members.
       result = parseExactly(written.toString("utf8"));
     } catch {
       return null;
     }
     if (!isJsonObject(result)) return null;
-    // A line end between two values would end a line or an event of a client.
+    // A line end within the result would break line and event framing.
     if (isUtf8(written) && !written.includes(LINE_FEED) && !written.includes(CARRIAGE_RETURN))
       bytesOf.set(result, written);
     return { jsonrpc: "2.0", id: Number(before[1] ?? after[1]), result };
