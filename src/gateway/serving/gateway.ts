@@ -484,7 +484,7 @@ export class Gateway implements AsyncDisposable {
     const { backends, failback } = next.config;
     this.#applying = true;
     try {
-      this.pool.apply(backends, failback === undefined ? { drainTimeoutMs } : { drainTimeoutMs, failback });
+      this.pool.apply(backends, { drainTimeoutMs, failback });
     } finally {
       this.#applying = false;
     }

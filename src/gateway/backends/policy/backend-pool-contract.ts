@@ -83,7 +83,7 @@ export interface BackendInitializeResult extends Pick<InitializeResult, "capabil
 export interface PoolSettings {
   readonly drainTimeoutMs: number;
   /** Absent: the configuration's default. */
-  readonly failback?: FailbackPolicy;
+  readonly failback?: FailbackPolicy | undefined;
 }
 
 /** A call to a backend; the pool adds the configured timeout. */

@@ -1,5 +1,4 @@
-// What the lane of one backend needs of the pool.
-
+// The surroundings of a backend lane.
 import type { GatewayTools } from "../../gateway-tools.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { JsonObject } from "../../json-rpc.ts";
@@ -12,53 +11,58 @@ import type { DataSource } from "../policy/required-data.ts";
 import type { FailbackPolicy } from "../policy/route-memory.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
-/** What is kept over restarts. */
+/** The routes on which people hold backends, as stored over restarts. */
 export interface HeldRoutes {
   get(backend: string): string | null;
-  /** null: it is held no more. */
+  /** Null ends the hold. */
   keep(backend: string, route: string | null): void;
-  /** Resolves when what was kept outlives a kill, or when that was waited for long enough. Never rejects. */
+  /** Resolves when the last change is durable, or after a limit. Never rejects. */
   settled(): Promise<unknown>;
 }
 
-/** What whoever runs a gateway gives its backends. */
+/** The surroundings that the daemon gives. */
 export interface BackendTools extends GatewayTools {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** A secret's value, so that no log line ever shows it. */
+  /** Removes a secret from all future log lines. */
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;
-  /** Absent: nothing is known of shares, and what requires one is served as if it were there. */
+  /** Absent: required shares count as present. */
   readonly data?: DataSource;
-  /** On which routes people hold backends; absent: that is not kept. */
+  /** Absent: holds do not outlive the process. */
   readonly heldRoutes?: HeldRoutes;
-  /** What cannot run twice may still run elsewhere; absent: nowhere. To be asked again after `lookAgain`. */
+  /** True while another process may run `stop-first` backends; `lookAgain` reports a change. Absent: never. */
   readonly runsElsewhere?: () => boolean;
+}
+
+/** Settings that all backends share. */
+export interface Settings {
+  readonly drainTimeoutMs: number;
+  readonly failback: FailbackPolicy;
 }
 
 export interface LaneTools extends BackendTools {
   readonly clientInfo: InstanceOptions["clientInfo"];
   readonly startInstance: StartInstance;
-  /** `secrets`: what of the connection's values must appear in no message. */
+  /** `secrets`: values of the connection that must not appear in messages. */
   readonly openLink: (
     connection: ResolvedConnection,
     backend: string,
     secrets: readonly string[],
-    /** Another one than the backend's first. */
+    /** The name of the route; null: the backend's first route. */
     route: string | null,
-    /** Equal for connections that need no new instance. */
+    /** The `ConnectionOutcome.key`. */
     key: string,
   ) => OpenLink;
-  /** What is wrong with a backend's sign-in; null: nothing. Absent: nobody signs in. */
+  /** The problem with a backend's sign-in; null: none. Absent: there are no sign-ins. */
   readonly signIn?: (backend: string) => SignInNotice | null;
-  /** 0 to 1. */
+  /** A random number from 0 to 1. */
   readonly random: () => number;
   /** A log message that belongs to no call. */
   readonly onLog: (params: JsonObject, backend: string) => void;
   readonly logLevel: () => McpLogLevel | null;
-  readonly drainTimeoutMs: () => number;
-  readonly failback: () => FailbackPolicy;
-  /** Calls back when it is this one's turn to start a program: never at once, and one after the other. */
+  readonly settings: () => Settings;
+  /** Calls `start` when it is this backend's turn to start a program: later, and one backend at a time. */
   readonly takeTurn: (start: () => void) => void;
-  /** What is published of it, or the phase, may be another, or calls have ended. */
+  /** The phase or the published lists may have changed, or calls have ended. */
   readonly onChanged: (backend: string) => void;
 }

@@ -1,4 +1,4 @@
-// One backend: its instances, the lane that decides about them, and the way of a call to the one that serves.
+// One backend: its instances, the lane that decides about them, and the path of a call to the serving instance.
 import { isDeepStrictEqual } from "node:util";
 import { routesOf } from "../../../config/backend-routes.ts";
 import type { ServedBackend } from "../../../config/snapshot.ts";
@@ -33,10 +33,16 @@ import { Published, SharedInstances } from "./lane-instances.ts";
 import { LaneState, routesView, type SwitchOutcome } from "./lane-state.ts";
 import { mayComeBack, type PoolInstance } from "./pool-instance.ts";
 import { ReachWatch } from "./reach-watch.ts";
-import { WaitingCalls } from "./waiting-calls.ts";
+import { WaitingCalls, type WaitLimits } from "./waiting-calls.ts";
 
 const ONE_ROUTE = "it has one route alone";
 const GIVEN_UP = "it was given up";
+
+/** A request on its way to an instance. */
+interface Dispatched extends WaitLimits {
+  readonly client: ClientPort | null;
+  readonly run: (entry: PoolInstance, leftMs: number) => Promise<Reply>;
+}
 
 export class BackendLane {
   readonly #state: LaneState;
@@ -49,20 +55,14 @@ export class BackendLane {
   readonly #reach: ReachWatch;
 
   constructor(tools: LaneTools, name: string, config: ServedBackend) {
-    this.#state = new LaneState(tools, name, config, {
-      run: () => this.#cycles.run(),
-      onChanged: () => tools.onChanged(name),
-    });
+    this.#state = new LaneState(tools, name, config, () => this.#cycles.run());
     this.#waiting = new WaitingCalls(tools.clock, name);
     this.#own = new ClientInstances(this.#state, this.#subscriptions);
     this.#published = new Published(this.#state, this.#subscriptions, this.#own);
     this.#shared = new SharedInstances(this.#state, this.#published);
-    this.#reach = new ReachWatch({
-      clock: tools.clock,
-      onReached: () => {
-        this.#state.isReached = true;
-        this.#state.trigger("check");
-      },
+    this.#reach = new ReachWatch(tools.clock, () => {
+      this.#state.isReached = true;
+      this.#state.trigger("check");
     });
     this.#cycles = new LaneCycles({
       state: this.#state,
@@ -79,31 +79,31 @@ export class BackendLane {
     return this.#state.name;
   }
 
-  /** What is published of it; null: nothing. The same object until it changes. */
+  /** The published lists; null: none. The same object until a change. */
   get source(): CatalogSource | null {
     return this.#published.source;
   }
 
-  /** What is not published only because its data is away; null: nothing. */
+  /** The lists that are unpublished only because required data is away; null: none. */
   get hidden(): CatalogSource | null {
     return this.#published.hidden;
   }
 
-  /** What was published until its server failed; null: nothing. */
+  /** The lists that were published until the server failed; null: none. */
   get down(): CatalogSource | null {
     return this.#published.down;
   }
 
-  /** No first attempt is under way or due. */
+  /** The first attempt has ended, or none is due. */
   get isSettled(): boolean {
     const { isWanted, decision } = this.#state;
     if (this.#cycles.isDue) return false;
-    // What waits for its share may do so for days, once that counts as away.
+    // A backend may wait for an absent share for days.
     const isAway = decision.gate.kind === "refuse";
     return !isWanted || isAway || (decision.phase !== "Pending" && decision.phase !== "Initializing");
   }
 
-  /** What its names would be filtered and called by, while it has listed none; null: it has, or is not wanted. */
+  /** The filters and overrides of a backend that has listed nothing yet; null: it has, or is not wanted. */
   get unlisted(): Omit<CatalogSource, "listings"> | null {
     const { isWanted, name, config } = this.#state;
     if (!isWanted || !this.#published.isUnlisted) return null;
@@ -111,7 +111,7 @@ export class BackendLane {
     return { backend: name, filters, toolOverrides };
   }
 
-  /** Its first list may be there within moments. */
+  /** The first list may arrive within moments. */
   get isComing(): boolean {
     return this.unlisted !== null && this.#state.stopped === null && !this.isSettled;
   }
@@ -124,33 +124,33 @@ export class BackendLane {
     return this.#state.spec.replace === "stop-first";
   }
 
-  /** It waits until it runs nowhere else. */
+  /** The backend waits until no other process runs it. */
   get isHeldBack(): boolean {
     return this.runsOnce && this.#state.spec.runsElsewhere === true;
   }
 
-  /** It waits for data that it requires. */
+  /** The backend waits for required data. */
   get waitsForData(): boolean {
     return this.#state.decision.gate.kind !== "open";
   }
 
-  /** It is not configured, and nothing is left of it. */
+  /** The backend is not configured, and has no instance left. */
   get isGone(): boolean {
     return !this.#state.isConfigured && this.#instances.length === 0;
   }
 
-  /** Of its programs, each the first of a process group. */
+  /** The leaders of the process groups of its programs. */
   get pids(): readonly number[] {
     return this.#instances.flatMap(({ pid }) => pid ?? []);
   }
 
-  /** What runs here on data that it requires. */
+  /** The programs that work on required data. */
   get programs(): readonly DataPrograms[] {
     const { requires } = this.#state.config;
     return requires.length === 0 ? [] : [{ requires, pids: this.pids }];
   }
 
-  /** How it would take a call now; what waits may still be refused. */
+  /** What would happen to a call now; a waiting call may still be refused. */
   get readiness(): Readiness {
     const { decision, isWanted, serving, doubted, stopped } = this.#state;
     const { calls, gate } = decision;
@@ -162,12 +162,12 @@ export class BackendLane {
     return inFlightOf(this.#instances);
   }
 
-  /** What the server answered to `initialize`; null: nothing of it is published. */
+  /** The server's answer to `initialize`; null: nothing is published. */
   get initializeResult(): BackendInitializeResult | null {
     return this.#published.initializeResult;
   }
 
-  /** Null: it is not configured any more. What needs no connection takes effect in this call. */
+  /** Null: removed. Changes without a new connection take effect within the call. */
   configure(next: ServedBackend | null): void {
     const state = this.#state;
     const { config: before, isConfigured } = state;
@@ -191,12 +191,12 @@ export class BackendLane {
     state.trigger("config");
   }
 
-  /** What holds for all backends has changed. */
+  /** After a change that concerns all backends. */
   lookAgain(): void {
     this.#state.trigger("config");
   }
 
-  /** What is known of shares has changed. */
+  /** After a change of the required data. */
   lookAtData(): void {
     const state = this.#state;
     if (state.config.requires.length === 0) return;
@@ -210,13 +210,13 @@ export class BackendLane {
     const { callMs } = state.config.timeouts;
     if (call.home !== undefined) {
       const { port, signal, home } = call;
-      const send = (entry: PoolInstance, leftMs: number): Promise<Reply> => entry.send(call, leftMs);
-      return this.#named(this.#at(home, port?.client ?? null, signal, send));
+      const client = port?.client ?? null;
+      return this.#withAbsence(this.#at(home, client, signal, (entry, leftMs) => entry.send(call, leftMs)));
     }
     return state.hasRoutes ? this.#overRoutes(call, callMs) : this.#call(call, callMs);
   }
 
-  /** What was not sent goes over the route that serves next, within its deadline; what was sent is never repeated. */
+  /** A call that was not sent goes over the next serving route, within its deadline; a sent call is never repeated. */
   async #overRoutes(call: PoolCall, deadlineMs: number): Promise<Reply> {
     const state = this.#state;
     const { clock } = state.tools;
@@ -237,38 +237,39 @@ export class BackendLane {
         return notRepeated(reply);
       }
       if (clock.monotonicMs() >= untilMs || state.stopped !== null) return reply;
-      // Until the lane has looked at it nothing more goes there.
+      // No further call goes to the instance before the lane has decided about it.
       state.doubted = serving;
       state.trigger("check");
     }
   }
 
-  #call(call: PoolCall, callMs: number): Promise<Reply> {
+  #call(call: PoolCall, deadlineMs: number): Promise<Reply> {
     const state = this.#state;
     const { serving, config } = state;
     const isPlain = config.instances === "shared" && this.source !== null && state.stopped === null;
     const isOpen = state.decision.gate.kind === "open" && state.doubted === null;
-    if (serving?.isReady === true && isPlain && isOpen) return this.#named(serving.send(call, callMs));
-    const client = call.port?.client ?? null;
-    const answer = this.#dispatch(client, call.signal, callMs, (entry, leftMs) => {
-      // Of a backend that is wanted no more it goes on as it was accepted: the new catalog knows nothing of it.
+    if (serving?.isReady === true && isPlain && isOpen)
+      return this.#withAbsence(serving.send(call, deadlineMs));
+    const { signal, port } = call;
+    const run = (entry: PoolInstance, leftMs: number): Promise<Reply> => {
+      // The new catalog does not have the names of a removed backend, so an accepted call goes on unchanged.
       const renewed = (state.isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
       return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
-    });
-    return this.#named(answer);
+    };
+    return this.#withAbsence(this.#dispatch({ client: port?.client ?? null, signal, deadlineMs, run }));
   }
 
   subscribe(uri: string, client: ClientPort): Promise<Reply> {
-    const state = this.#state;
-    return this.#dispatch(client, client.ended, state.config.timeouts.callMs, async (entry) => {
+    const run = async (entry: PoolInstance): Promise<Reply> => {
       const reply = await entry.watch(entry.instance.subscribe(uri, client));
-      if (isError(reply) || client.ended.aborted || !state.isConfigured) return reply;
+      if (isError(reply) || client.ended.aborted || !this.#state.isConfigured) return reply;
       this.#subscriptions.add(client, uri);
       const target = this.#instanceOf(client);
-      // It was replaced meanwhile; the new one does not know of it.
+      // A replacement that took over meanwhile does not have this subscription.
       if (target !== null && target !== entry) target.instance.adopt(new Map([[uri, new Set([client])]]));
       return reply;
-    });
+    };
+    return this.#dispatch({ client, signal: client.ended, deadlineMs: this.callMs, run });
   }
 
   watchTask({ home, ...task }: WatchedTask, client: ClientPort): Promise<Reply> {
@@ -280,7 +281,7 @@ export class BackendLane {
   async unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
     this.#subscriptions.delete(client, uri);
     const entry = this.#instanceOf(client);
-    // With nobody there it is not subscribed to, which is what was asked for.
+    // Without an instance there is no subscription.
     if (entry?.isReady !== true) return { result: {} };
     return entry.watch(entry.instance.unsubscribe(uri, client));
   }
@@ -330,10 +331,10 @@ export class BackendLane {
     };
   }
 
-  /** Over that route from now on, or, with null, as the rules say. Never rejects. */
-  switchRoute(to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
+  /** Holds the backend on a route; null ends the hold. Never rejects. */
+  async switchRoute(to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
     const state = this.#state;
-    const failed = (reason: string): Promise<SwitchOutcome> => Promise.resolve({ ok: false, reason });
+    const failed = (reason: string): SwitchOutcome => ({ ok: false, reason });
     const names = routesOf(state.config).map(({ name }) => name);
     const used = state.decision.memory.routes.used ?? names[0] ?? "";
     if (!state.hasRoutes) return failed(ONE_ROUTE);
@@ -341,23 +342,25 @@ export class BackendLane {
     if (!state.isWanted) return failed(state.unavailable);
     if (to === null) {
       state.release();
-      return Promise.resolve({ ok: true, route: used, changed: false });
+      return { ok: true, route: used, changed: false };
     }
     if (signal.aborted) return failed(GIVEN_UP);
     state.refuseAsked("another route was asked for");
-    return new Promise((resolve) => {
-      const onAbort = (): void => {
-        state.refuseAsked(GIVEN_UP);
-        state.trigger("user");
-      };
-      const settle = (outcome: SwitchOutcome): void => {
-        signal.removeEventListener("abort", onAbort);
-        resolve(outcome);
-      };
-      signal.addEventListener("abort", onAbort, { once: true });
-      state.asked = { route: to, settle };
+    const { promise, resolve } = Promise.withResolvers<SwitchOutcome>();
+    const asked = { route: to, settle: resolve };
+    const onAbort = (): void => {
+      if (state.asked !== asked) return;
+      state.refuseAsked(GIVEN_UP);
       state.trigger("user");
-    });
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    state.asked = asked;
+    state.trigger("user");
+    try {
+      return await promise;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
   }
 
   restart(): void {
@@ -373,7 +376,7 @@ export class BackendLane {
     return this.#shared.logLines();
   }
 
-  /** Takes no more calls and no more steps; those in flight go on. */
+  /** Takes no more calls and steps; calls in flight go on. */
   stop(message: string): void {
     if (this.#state.stopped !== null) return;
     this.#reach[Symbol.dispose]();
@@ -382,7 +385,7 @@ export class BackendLane {
     this.#waiting.fail(message);
   }
 
-  /** Ends every instance: calls in flight get the error. */
+  /** Ends all instances; calls in flight get the error. */
   async close(message: string): Promise<void> {
     await Promise.all([this.#shared.close(message), this.#own.close(message)]);
   }
@@ -391,13 +394,8 @@ export class BackendLane {
     return [...this.#shared.instances.values(), ...this.#own.all].map(({ instance }) => instance);
   }
 
-  /** What is about a task goes where that lives: to no other process, and to no other address. */
-  #at(
-    home: string,
-    client: ClientPort | null,
-    signal: CallSignal,
-    run: (entry: PoolInstance, leftMs: number) => Promise<Reply>,
-  ): Promise<Reply> {
+  /** Requests about a task go only to the process or the address that has the task. */
+  #at(home: string, client: ClientPort | null, signal: CallSignal, run: Dispatched["run"]): Promise<Reply> {
     const state = this.#state;
     const { callMs } = state.config.timeouts;
     const { serving } = state;
@@ -413,49 +411,45 @@ export class BackendLane {
     }
     const otherwise = errorReply(...noHome(state.name, home));
     if (found === undefined && state.isWanted && !mayComeBack(home)) return Promise.resolve(otherwise);
-    return this.#dispatch(client, signal, callMs, async (entry, leftMs) => {
+    const runThere = async (entry: PoolInstance, leftMs: number): Promise<Reply> => {
       const there = entry.home === home ? entry : found?.isReady === true ? found : null;
       return there === null ? otherwise : run(there, leftMs);
-    });
+    };
+    return this.#dispatch({ client, signal, deadlineMs: callMs, run: runThere });
   }
 
-  /** A call that finds no ready instance waits for one, or is refused. */
-  #dispatch(
-    client: ClientPort | null,
-    signal: CallSignal,
-    deadlineMs: number,
-    run: (entry: PoolInstance, leftMs: number) => Promise<Reply>,
-  ): Promise<Reply> {
+  /** Runs a request on a ready instance, makes it wait for one, or refuses it. */
+  #dispatch(request: Dispatched): Promise<Reply> {
+    const { client, deadlineMs, run } = request;
     const state = this.#state;
     const own = this.#own;
     const { calls, gate } = state.decision;
     const isRefused = calls.kind === "refuse" || gate.kind === "refuse";
     if (state.needs?.data.kind === "away") state.tools.data?.want?.(state.config.requires);
-    const again = (leftMs: number): Promise<Reply> => this.#dispatch(client, signal, leftMs, run);
+    const again = (leftMs: number): Promise<Reply> => this.#dispatch({ ...request, deadlineMs: leftMs });
     if (state.decision.isAway && gate.kind !== "refuse" && state.stopped === null && state.isWanted)
-      return this.#onceReached(signal, deadlineMs, again);
+      return this.#onceReached(request, again);
     if (state.stopped !== null || !state.isWanted || isRefused) {
       return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, state.unavailable));
     }
     const isWaiting = gate.kind === "wait" || state.doubted !== null;
-    if (isWaiting) return this.#waiting.add({ run: again, deadlineMs, signal });
+    if (isWaiting) return this.#waiting.add(again, request);
     const ownClient = state.isPerClient ? client : null;
     if (ownClient !== null) {
       const ready = own.ready(ownClient);
       if (ready !== null) return run(ready, deadlineMs);
-      // Shared again meanwhile, or its data has gone.
+      // The configuration or the required data may change during the wait.
       const isOver = (): boolean => !state.isPerClient || state.decision.gate.kind !== "open";
       const runOrAgain = (entry: PoolInstance, leftMs: number): Promise<Reply> =>
         state.isWanted && isOver() ? again(leftMs) : run(entry, leftMs);
-      if (state.serving !== null) return own.call(ownClient, { run: runOrAgain, deadlineMs, signal });
+      if (state.serving !== null) return own.call(ownClient, request, runOrAgain);
     } else if (state.serving?.isReady === true) return run(state.serving, deadlineMs);
-    return this.#waiting.add({ run: again, deadlineMs, signal });
+    return this.#waiting.add(again, request);
   }
 
-  /** All calls share one look at the address; one that takes connections again is waited for. */
+  /** Probes the address, once for concurrent calls; waits for an instance if the probe succeeds. */
   async #onceReached(
-    signal: CallSignal,
-    deadlineMs: number,
+    { signal, deadlineMs }: WaitLimits,
     run: (leftMs: number) => Promise<Reply>,
   ): Promise<Reply> {
     const state = this.#state;
@@ -463,12 +457,12 @@ export class BackendLane {
     const untilMs = clock.monotonicMs() + deadlineMs;
     const isReached = await this.#reach.ask();
     const leftMs = Math.max(1, untilMs - clock.monotonicMs());
-    if (isReached) return this.#waiting.add({ run, deadlineMs: leftMs, signal });
+    if (isReached) return this.#waiting.add(run, { deadlineMs: leftMs, signal });
     return errorReply(BACKEND_UNAVAILABLE, state.unavailable);
   }
 
-  /** What failed while the data was away, or was mounted anew, says so: the server does not know why. */
-  #named(answer: Promise<Reply>): Promise<Reply> {
+  /** Adds an absence of required data during the call to a failed answer: the server does not know of it. */
+  #withAbsence(answer: Promise<Reply>): Promise<Reply> {
     const state = this.#state;
     if (state.config.requires.length === 0) return answer;
     const { turns } = state.absence;
@@ -482,7 +476,7 @@ export class BackendLane {
     });
   }
 
-  /** The instance that a client's requests go to now. */
+  /** The instance that answers a client's requests now. */
   #instanceOf(client: ClientPort): PoolInstance | null {
     const state = this.#state;
     return state.isPerClient ? this.#own.ready(client) : state.serving;
@@ -495,7 +489,7 @@ function noHome(backend: string, home: string): [code: number, message: string] 
     : [INVALID_PARAMS, `the task has ended: the process of backend ${backend} that had it has`];
 }
 
-/** An error of a call that may have taken effect, and says so. */
+/** The error of a sent call, which may have taken effect. */
 function notRepeated({ error }: { readonly error: RpcError }): Reply {
   const text = `${error.message}; the call had been sent and was not repeated, as it may have taken effect`;
   return errorReply(error.code, text, error.data);
@@ -511,7 +505,7 @@ function longWaitsOf(instances: readonly BackendInstance[]): LongWaits | null {
       };
 }
 
-/** Client requests without an answer yet. */
+/** Number of client requests without an answer. */
 function inFlightOf(instances: readonly BackendInstance[]): number {
   return instances.reduce((sum, { seen }) => sum + seen.inFlight, 0);
 }

@@ -1,5 +1,4 @@
-// All backends of the gateway: a lane for each, so that a slow or dead one holds back no other, and what they publish
-// together.
+// All backends of the gateway. Each backend has its own lane, so that a slow or dead one delays no other.
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import { errorText } from "../../../runtime/errors.ts";
@@ -18,41 +17,37 @@ import type {
 } from "../policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../policy/route-memory.ts";
 import { BackendLane } from "./backend-lane.ts";
-import type { LaneTools } from "./backend-lane-contract.ts";
+import type { LaneTools, Settings } from "./backend-lane-contract.ts";
 import type { SwitchOutcome } from "./lane-state.ts";
 
-/** How long calls in flight may go on when the gateway stops, and how long ending takes in all, ms. */
+/** At the stop: time for calls in flight, and time for everything, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_LIMIT_MS = 4_400;
-/** How long a call waits for the first list of its backend: what starts slower is told of later, ms. */
+/** How long a call waits for the first list of its backend, ms. */
 const FIRST_LIST_MS = 5_000;
 const STOPPING = "the gateway is stopping";
 
-export type PoolOptions = Omit<
-  LaneTools,
-  "logLevel" | "drainTimeoutMs" | "failback" | "takeTurn" | "onChanged"
->;
+export type PoolOptions = Omit<LaneTools, "logLevel" | "settings" | "takeTurn" | "onChanged">;
 
-/** As the configuration's defaults have it. */
+/** The configuration's defaults. */
 const FAILBACK: FailbackPolicy = { byItself: true, stableMs: 30_000 };
 
-/** Nothing is started before the first `apply`. */
+/** Starts nothing before the first `apply`. */
 export class BackendPool implements AsyncDisposable {
-  /** What is served now, in the file's order; the same object until it changes. */
+  /** The published lists, in the file's order; the same object until a change. */
   published: readonly CatalogSource[] = [];
   readonly #options: PoolOptions;
   readonly #laneTools: LaneTools;
-  /** In the file's order; what is being shut down comes last. */
+  /** In the file's order; removed backends that still drain come last. */
   readonly #lanes = new Map<string, BackendLane>();
   readonly #listeners = new Set<() => void>();
   /** Called after each change of a lane. */
   readonly #watchers = new Set<() => void>();
   readonly #programsChanged: (() => void) | undefined;
-  /** Who waits to start a program: between two of them whatever has come in meanwhile is served. */
+  /** Backends that wait to start a program; the event loop runs between two starts. */
   readonly #turns: (() => void)[] = [];
   #order: readonly string[] = [];
-  #drainTimeoutMs = 0;
-  #failback = FAILBACK;
+  #settings: Settings = { drainTimeoutMs: 0, failback: FAILBACK };
   #logLevel: McpLogLevel | null = null;
   #applying = false;
   #stopping: Promise<void> | null = null;
@@ -62,8 +57,7 @@ export class BackendPool implements AsyncDisposable {
     this.#laneTools = {
       ...options,
       logLevel: () => this.#logLevel,
-      drainTimeoutMs: () => this.#drainTimeoutMs,
-      failback: () => this.#failback,
+      settings: () => this.#settings,
       takeTurn: (start) => {
         this.#turns.push(start);
         if (this.#turns.length === 1) setImmediate(this.#nextTurn);
@@ -79,14 +73,14 @@ export class BackendPool implements AsyncDisposable {
   }
 
   /**
-   * What is wanted from now on, in the file's order. Takes effect at once where nothing has to be connected: a removed
-   * or disabled backend leaves `published` in this very call, filters and overrides of unchanged ones apply.
+   * Applies a configuration, in the file's order. Changes without a new connection take effect within the call: removed
+   * and disabled backends leave `published`, and new filters and overrides hold.
    */
   apply(configs: readonly ServedBackend[], { drainTimeoutMs, failback = FAILBACK }: PoolSettings): void {
     if (this.#stopping !== null) return;
-    const isOther = drainTimeoutMs !== this.#drainTimeoutMs || !isDeepStrictEqual(failback, this.#failback);
-    this.#drainTimeoutMs = drainTimeoutMs;
-    this.#failback = failback;
+    const settings = { drainTimeoutMs, failback };
+    const isOther = !isDeepStrictEqual(settings, this.#settings);
+    this.#settings = settings;
     this.#order = configs.map(({ name }) => name);
     this.#applying = true;
     try {
@@ -104,7 +98,7 @@ export class BackendPool implements AsyncDisposable {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Never rejects. Waits, within the call's deadline, only for a stop-first replacement or a restart under way. */
+  /** Never rejects. Waits within the call's deadline for a replacement or a restart under way. */
   call(backend: string, call: PoolCall): Promise<Reply> {
     return this.#lanes.get(backend)?.call(call) ?? this.#unknown(backend);
   }
@@ -121,7 +115,7 @@ export class BackendPool implements AsyncDisposable {
     return this.#lanes.get(task.backend)?.watchTask(task, client) ?? this.#unknown(task.backend);
   }
 
-  /** Tells the instance of that client alone (`per-client`); shared ones get nothing. */
+  /** Notifies the client's own instances (`per-client`); shared instances get nothing. */
   notifyOwn(client: ClientPort, method: string, params: JsonObject | undefined): void {
     for (const lane of this.#lanes.values()) lane.notifyOwn(client, method, params);
   }
@@ -132,29 +126,29 @@ export class BackendPool implements AsyncDisposable {
     for (const lane of this.#lanes.values()) lane.setLogLevel(level);
   }
 
-  /** A session has ended: its own instances end, its subscriptions go, its calls are cancelled. */
+  /** At the end of a session: ends its instances, drops its subscriptions, cancels its calls. */
   forget(client: ClientPort): void {
     for (const lane of this.#lanes.values()) lane.forget(client);
   }
 
-  /** Of those that serve, in the file's order. */
+  /** Of the published backends, in the file's order. */
   initializeResults(): readonly BackendInitializeResult[] {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.initializeResult ?? []);
   }
 
-  /** In the file's order, and then what is being shut down. */
+  /** In the file's order; removed backends that still drain come last. */
   view(): readonly BackendView[] {
     return [...this.#lanes.values()].map((lane) => lane.view());
   }
 
-  /** Starts it anew at once, whatever backs off; the old instance serves until the new one is ready. False: unknown. */
+  /** Replaces the instance now, regardless of backoff; the old one serves until the new one is ready. False: unknown. */
   restart(backend: string): boolean {
     const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
     lane?.restart();
     return lane !== undefined;
   }
 
-  /** Over that route from now on, also after a kill; null: as the rules say. Never rejects. */
+  /** Holds a backend on a route, durably; null ends the hold. Never rejects. */
   async switchRoute(backend: string, to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
     const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
     if (lane === undefined) return { ok: false, reason: "it is not configured" };
@@ -163,48 +157,46 @@ export class BackendPool implements AsyncDisposable {
     return outcome;
   }
 
-  /** What its decision reads beside its instances has changed. */
+  /** Decides again about one backend, for example after a change of its sign-in. */
   lookAgain(backend: string): void {
     this.#lanes.get(backend)?.lookAgain();
   }
 
-  /** The last lines beside the protocol, oldest first; null: unknown. */
+  /** The last log lines of the server, oldest first; null: unknown backend. */
   logLines(backend: string): readonly string[] | null {
     return this.#lanes.get(backend)?.logLines() ?? null;
   }
 
-  /** Resolves when no backend is in its first attempt any more (ready or failed), or the signal aborts. */
+  /** Resolves when the first attempts of all backends have ended, or when the signal aborts. */
   settled(signal: AbortSignal): Promise<void> {
     return this.#until(() => [...this.#lanes.values()].every(({ isSettled }) => isSettled), signal);
   }
 
-  /** As `settled`, without those that wait for something else than their own start. */
+  /** Like `settled`, but without backends that wait for their data or for another process. */
   startedWhereItCan(signal: AbortSignal): Promise<void> {
     const isDone = (lane: BackendLane): boolean => lane.isSettled || lane.isHeldBack || lane.waitsForData;
     return this.#until(() => [...this.#lanes.values()].every(isDone), signal);
   }
 
-  /** It has not listed anything yet, and is about to. */
+  /** True if the first list of a backend is due soon. */
   isComing(backend: string): boolean {
     return this.#lanes.get(backend)?.isComing === true;
   }
 
-  /** Resolves when it is not coming any more: it has listed what it has, or that will take longer than calls wait. */
+  /** Resolves when the first list is there, or will take longer than calls wait. */
   async firstList(backend: string): Promise<void> {
     const lane = this.#lanes.get(backend);
     if (lane?.isComing !== true) return;
-    const late = new AbortController();
-    // What may not start yet is not slow.
+    // A backend that waits for another process is not slow.
     const limitMs = lane.isHeldBack ? lane.callMs : Math.min(FIRST_LIST_MS, lane.callMs);
-    using _ = this.#options.clock.setTimer(limitMs, () => late.abort());
-    await this.#until(() => !lane.isComing, late.signal);
+    await this.#untilOrAfter(limitMs, () => !lane.isComing);
   }
 
   readiness(backend: string): Readiness {
     return this.#lanes.get(backend)?.readiness ?? "refuses";
   }
 
-  /** Clients' calls that it has no answer to yet. */
+  /** Number of client calls without an answer. */
   inFlight(backend: string): number {
     return this.#lanes.get(backend)?.inFlight ?? 0;
   }
@@ -215,27 +207,25 @@ export class BackendPool implements AsyncDisposable {
     return () => void this.#watchers.delete(listener);
   }
 
-  /** Process groups of what cannot run beside another. */
+  /** Process groups of `stop-first` backends. */
   get runOnce(): readonly number[] {
     return [...this.#lanes.values()].flatMap((lane) => (lane.runsOnce ? lane.pids : []));
   }
 
-  /** Something is configured that cannot run beside another. */
+  /** True if there is a `stop-first` backend. */
   get runsOnce(): boolean {
     return this.#lanes.values().some(({ runsOnce }) => runsOnce);
   }
 
-  /** Ends what cannot run beside another, calls in flight first, `graceMs` at most. */
+  /** Ends all `stop-first` backends, after their calls in flight or after `graceMs`. */
   async endWhatRunsOnce(graceMs: number): Promise<void> {
     const lanes = [...this.#lanes.values()].filter(({ runsOnce }) => runsOnce);
     for (const lane of lanes) lane.stop(STOPPING);
-    const late = new AbortController();
-    using _ = this.#options.clock.setTimer(graceMs, () => late.abort());
-    await this.#until(() => lanes.every((lane) => lane.view().inFlight === 0), late.signal);
+    await this.#untilOrAfter(graceMs, () => lanes.every((lane) => lane.inFlight === 0));
     await Promise.all(lanes.map((lane) => lane.close(STOPPING)));
   }
 
-  /** What holds for all backends has changed. */
+  /** Decides again about all backends. */
   lookAllAgain(): void {
     for (const lane of this.#lanes.values()) lane.lookAgain();
   }
@@ -257,7 +247,7 @@ export class BackendPool implements AsyncDisposable {
     for (const [name, config] of wanted) {
       const lane = this.#lanes.get(name);
       lane?.configure(config);
-      // The order of the file.
+      // A Map keeps the order of insertion: the order of the file.
       this.#lanes.delete(name);
       this.#lanes.set(name, lane ?? new BackendLane(this.#laneTools, name, config));
     }
@@ -288,22 +278,22 @@ export class BackendPool implements AsyncDisposable {
     return errorReply(BACKEND_UNAVAILABLE, message);
   }
 
-  /** What is not published only because its data is away. */
+  /** Lists that are unpublished only because required data is away. */
   get hidden(): readonly CatalogSource[] {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.hidden ?? []);
   }
 
-  /** What was published until its server failed. */
+  /** Lists that were published until the server failed. */
   get down(): readonly CatalogSource[] {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.down ?? []);
   }
 
-  /** Those that have listed nothing yet. */
+  /** Backends that have listed nothing yet. */
   get unlisted(): readonly Omit<CatalogSource, "listings">[] {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.unlisted ?? []);
   }
 
-  /** Tells the listeners when other sources are published. */
+  /** Calls the listeners after a change of the published lists. */
   #publish(): void {
     if (this.#stopping !== null) return;
     const sources = this.#order.flatMap((name) => this.#lanes.get(name)?.source ?? []);
@@ -314,13 +304,15 @@ export class BackendPool implements AsyncDisposable {
       try {
         listener();
       } catch (error) {
-        // A lane is in the middle of its step, which must be taken all the same.
-        this.#options.logger.error("what is published was not taken over", { reason: errorText(error) });
+        // A failing listener must not interrupt the step of a lane.
+        this.#options.logger.error("a change of the published lists was not applied", {
+          reason: errorText(error),
+        });
       }
     }
   }
 
-  /** Resolves when `isSo`, looked at after each change, or when the signal aborts. */
+  /** Resolves when `isSo` is true, which is checked after each change, or when the signal aborts. */
   #until(isSo: () => boolean, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const look = (): void => {
@@ -335,21 +327,24 @@ export class BackendPool implements AsyncDisposable {
     });
   }
 
+  async #untilOrAfter(limitMs: number, isSo: () => boolean): Promise<void> {
+    const late = new AbortController();
+    using _ = this.#options.clock.setTimer(limitMs, () => late.abort());
+    await this.#until(isSo, late.signal);
+  }
+
   async #end(): Promise<void> {
     const { clock, logger } = this.#options;
     const all = [...this.#lanes.values()];
     for (const lane of all) lane.stop(STOPPING);
-    const giveUp = new AbortController();
-    const drain = clock.setTimer(STOP_DRAIN_MS, () => giveUp.abort());
-    // Each by itself: ending a stubborn one takes as long as the calls of another may.
+    // Separately, because one backend may need as long to end as the calls of another.
     const closed = all.map(async (lane) => {
-      await this.#until(() => lane.inFlight === 0, giveUp.signal);
+      await this.#untilOrAfter(STOP_DRAIN_MS, () => lane.inFlight === 0);
       await lane.close(STOPPING);
     });
     if (!(await settledWithin(clock, STOP_LIMIT_MS, Promise.all(closed)))) {
       logger.warn("backends are left that did not end in time; the warden ends them", {});
     }
-    drain[Symbol.dispose]();
     this.#lanes.clear();
     this.#listeners.clear();
     this.#notifyWatchers();

@@ -1,32 +1,24 @@
-// The instances that belong to one client each (`instances = "per-client"`): started at its first call, ended with its
-// session, drained when the connection changes.
+// Instances that belong to one client each (`instances = "per-client"`): each starts at the client's first call, ends with
+// the session, and drains when the connection changes.
 import type { Timer } from "../../../runtime/time/clock.ts";
-import type { CallSignal } from "../../call-signal.ts";
 import type { ClientPort } from "../../client-port.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../../json-rpc.ts";
 import type { BackendInstance } from "../instance/start-backend-instance.ts";
 import { type DrainReason, drainMessage, unwantedMessage } from "../policy/draining.ts";
 import type { LaneState } from "./lane-state.ts";
 import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
-import { WaitingCalls } from "./waiting-calls.ts";
+import { WaitingCalls, type WaitLimits } from "./waiting-calls.ts";
 
 /**
- * Of one backend. Those that drain do not count: a change must not refuse the clients that it moves. Beyond it, that of
- * the client which may have gone gives way.
+ * Most instances of one backend. Draining instances do not count, because a change must not refuse the clients that it
+ * moves. For a further client, the instance of an idle client ends.
  */
 const MAX_CLIENT_INSTANCES = 64;
-
-interface ClientCall {
-  readonly run: (entry: PoolInstance, leftMs: number) => Promise<Reply>;
-  readonly deadlineMs: number;
-  readonly signal: CallSignal;
-}
-
-/** Requests or checks in a row that did not reach it, after which the next call gets another one. */
+/** Missed checks in a row after which the next call gets another instance. */
 const DISTRUST_CHECKS = 3;
 
-/** What ends for these is not replaced. */
-const STARTS_NONE: readonly DrainReason[] = ["removed", "disabled", "data_moves"];
+/** Instances that end for these reasons get no replacement. */
+const NOT_REPLACED: readonly DrainReason[] = ["removed", "disabled", "data_moves"];
 
 interface Own {
   entry: PoolInstance;
@@ -41,9 +33,9 @@ export class ClientInstances {
   readonly #owned = new Map<ClientPort, Own>();
   readonly #retired = new Map<PoolInstance, Timer>();
   readonly #closing = new Map<PoolInstance, Promise<void>>();
-  /** Calls in a row had no answer: a check without one is enough. */
+  /** Instances with several timed-out calls in a row: a single missed check is enough to distrust them. */
   readonly #doubted = new WeakSet<PoolInstance>();
-  /** Known to be ready: what waited for it was begun. */
+  /** Ready instances whose waiting calls have begun. */
   readonly #begun = new WeakSet<PoolInstance>();
 
   constructor(state: LaneState, subscriptions: PoolSubscriptions) {
@@ -52,7 +44,7 @@ export class ClientInstances {
     this.#subscriptions = subscriptions;
   }
 
-  /** Those that exist, draining ones included. */
+  /** All existing instances, including draining ones. */
   get all(): readonly PoolInstance[] {
     const owned = [...this.#owned.values()].map(({ entry }) => entry);
     return [...owned, ...this.#retired.keys(), ...this.#closing.keys()];
@@ -62,7 +54,7 @@ export class ClientInstances {
     return [...this.#retired.keys()].reduce((sum, { instance }) => sum + instance.seen.inFlight, 0);
   }
 
-  /** Null: it has none that answers now. */
+  /** The client's instance; null: none is ready. */
   ready(client: ClientPort): PoolInstance | null {
     const own = this.#owned.get(client);
     if (own?.entry.isReady !== true) return null;
@@ -70,35 +62,37 @@ export class ClientInstances {
     return own.entry;
   }
 
-  /** On the client's own instance, which is started for it when there is none. Never rejects. */
-  async call(client: ClientPort, { run, deadlineMs, signal }: ClientCall): Promise<Reply> {
-    const ready = this.#owned.get(client)?.entry;
-    if (ready?.isReady === true) return run(ready, deadlineMs);
+  /** Waits for the client's own instance, and starts one if there is none. Never rejects. */
+  async call(
+    client: ClientPort,
+    limits: WaitLimits,
+    run: (entry: PoolInstance, leftMs: number) => Promise<Reply>,
+  ): Promise<Reply> {
     if (client.ended.aborted) return errorReply(BACKEND_UNAVAILABLE, "the session has ended");
     if (!this.#owned.has(client) && this.#base !== null) this.#makeRoom();
     const own = this.#owned.get(client) ?? this.#startFor(client);
     if (typeof own === "string") return errorReply(BACKEND_UNAVAILABLE, own);
-    return own.waiting.add({ run: (leftMs) => run(own.entry, leftMs), deadlineMs, signal });
+    return own.waiting.add((leftMs) => run(own.entry, leftMs), limits);
   }
 
-  /** Starts one for a client that needs it without a call. */
+  /** Starts an instance for a client without a call. */
   ensure(client: ClientPort): void {
     if (!this.#owned.has(client) && !client.ended.aborted) this.#startFor(client);
   }
 
-  /** Those that `isWanted` does not name get no more calls, and end when theirs have. */
+  /** Drains the instances for which `isWanted` is false. */
   retire(isWanted: (entry: PoolInstance) => boolean, why: DrainReason): void {
     for (const [client, own] of [...this.#owned]) {
       const { entry } = own;
       if (isWanted(entry)) continue;
-      const base = STARTS_NONE.includes(why) ? null : this.#base;
+      const base = NOT_REPLACED.includes(why) ? null : this.#base;
       if (own.waiting.size > 0 && base !== null) {
-        // Its calls have not begun: they wait for the new one instead.
+        // The waiting calls have not begun, and wait for the new instance instead.
         own.entry = this.#start(client, base);
       } else {
         this.#owned.delete(client);
-        // They were accepted while it was wanted: the instance holds them until it is ready, and drains. Where the
-        // backend is shared again, `run` sends them there.
+        // Accepted calls go to the draining instance, which holds them until it is ready. If the backend is shared
+        // again, `run` sends them to the shared instance.
         own.waiting.begin();
       }
       this.#retireOne(entry, why);
@@ -111,7 +105,7 @@ export class ClientInstances {
     if (own !== undefined) this.#end(client, own, "the session has ended");
   }
 
-  /** All end now: calls in flight get the error. */
+  /** Ends all instances now; calls in flight get the error. */
   async close(message: string): Promise<void> {
     for (const { entry, waiting } of this.#owned.values()) {
       waiting.fail(message);
@@ -126,13 +120,13 @@ export class ClientInstances {
     return this.#state.tools.clock.monotonicMs();
   }
 
-  /** What a new one is made of; null: none is to be started. */
+  /** The configuration of a new instance; null: none may start. */
   get #base(): InstanceBase | null {
     const { isPerClient, decision, base } = this.#state;
     return isPerClient && decision.calls.kind !== "refuse" ? base : null;
   }
 
-  /** A call was answered, or an instance is gone. */
+  /** After the answer of a call, or the end of an instance. */
   #settled(): void {
     const state = this.#state;
     if (!state.isWanted) state.trigger("drain");
@@ -155,7 +149,7 @@ export class ClientInstances {
       this.#close(entry, unwantedMessage(name, why));
       return;
     }
-    const limitMs = tools.drainTimeoutMs();
+    const limitMs = tools.settings().drainTimeoutMs;
     const cut = (): void => this.#close(entry, drainMessage(name, why, limitMs));
     this.#retired.set(entry, tools.clock.setTimer(limitMs, cut));
   }
@@ -167,7 +161,7 @@ export class ClientInstances {
     this.#close(own.entry, message);
   }
 
-  /** Ends the one used longest ago of those whose clients do nothing: most of these left without a word. */
+  /** At the limit, ends the least recently used instance of an idle client, which has probably left. */
   #makeRoom(): void {
     if (this.#owned.size < MAX_CLIENT_INSTANCES) return;
     let oldest: readonly [ClientPort, Own] | null = null;
@@ -181,7 +175,7 @@ export class ClientInstances {
     this.#end(...oldest, `${this.#backend}: the instance of this client gave way to a newer one`);
   }
 
-  /** The error when it cannot be. */
+  /** Returns the error if no instance can start. */
   #startFor(client: ClientPort): Own | string {
     const base = this.#base;
     if (base === null) return `${this.#backend} is not running`;
@@ -217,7 +211,6 @@ export class ClientInstances {
     this.#close(entry, `${this.#backend} has ended`);
   }
 
-  /** Something about an instance has changed. */
   #look(client: ClientPort, entry: PoolInstance): void {
     const { state, missedChecks } = entry.instance.seen;
     const own = this.#owned.get(client);
@@ -236,15 +229,14 @@ export class ClientInstances {
       this.#retireOne(entry, "not_answering");
     } else if (!this.#begun.has(entry)) {
       this.#begun.add(entry);
-      // What its client had subscribed to elsewhere goes there.
+      // The client's subscriptions move to its own instance.
       this.#subscriptions.move(null, entry.instance, client);
       own.waiting.begin();
     }
   }
 }
 
-// Which client is subscribed to which resource of one backend, so that a new instance can take over.
-
+/** Resource subscriptions of the clients of one backend, for the next instance. */
 export class PoolSubscriptions {
   readonly #byClient = new Map<ClientPort, Set<string>>();
 
@@ -269,7 +261,7 @@ export class PoolSubscriptions {
     this.#byClient.clear();
   }
 
-  /** `to` takes over those of one client, or of all; `from`, which may still finish calls, tells nobody any more. */
+  /** Moves the subscriptions of one client, or of all, from one instance to another. */
   move(from: BackendInstance | null, to: BackendInstance | null, client?: ClientPort): void {
     if (this.#byClient.size === 0) return;
     const moved = this.#byUri(client);

@@ -1,5 +1,4 @@
-// Resolves a connection: the values that its references stand for, and one key that tells connections apart.
-
+// Resolves the references of a connection, and computes the key that tells connections apart.
 import { literalValues } from "../../../config/literal-secrets.ts";
 import { shownArguments, shownSecretText, shownText } from "../../../config/shown-values.ts";
 import type {
@@ -18,7 +17,7 @@ import type { ResolvedAuth } from "../links/link-authorization.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A connection with the values of its secrets; never logged, never kept where it could be shown. */
+/** A connection with the values of its secrets; must never be logged or shown. */
 export type ResolvedConnection =
   | {
       readonly type: "stdio";
@@ -39,21 +38,21 @@ export type ResolvedConnection =
     }
   | FleetConnection;
 
-/** A program as logs may name it: references as they are written, `(hidden)` for what may be a secret. */
+/** A program for logs: references as written, `(hidden)` for possible secrets. */
 type ShownProgram = ReturnType<typeof shownProgram>;
 
 export type ConnectionOutcome =
   | {
       readonly ok: true;
       readonly connection: ResolvedConnection;
-      /** Equal for connections that need no new instance; tells nothing of the secrets. */
+      /** Equal for connections that need no new instance; a hash, which reveals no secret. */
       readonly key: string;
-      /** What must appear in no log. */
+      /** Values that must not appear in logs. */
       readonly secrets: readonly string[];
     }
   | MissingSecrets;
 
-/** Variables that are not set, each once, in order. */
+/** Missing variables, each once, in order. */
 interface MissingSecrets {
   readonly ok: false;
   readonly missing: readonly string[];
@@ -62,11 +61,11 @@ interface MissingSecrets {
 interface ResolvedRecord {
   readonly ok: true;
   readonly values: Readonly<Record<string, string>>;
-  /** The values that came from references: never to be shown or logged. */
+  /** The values of references, which must not be shown or logged. */
   readonly secrets: readonly string[];
 }
 
-/** Puts the values of the secrets in; tells all that are missing at once. */
+/** Replaces references by their values, or names all missing ones. */
 export function resolveConnection(
   connection: ServedBackend["connection"],
   environment: Environment,
@@ -81,8 +80,11 @@ function resolveProgram(connection: StdioConnection, environment: Environment): 
   const record = resolveSecrets(connection.env, environment);
   if (!record.ok) return record;
   const { values, secrets } = record;
-  const resolved = { ...connection, env: values, shown: shownProgram(connection, secrets) };
-  return outcomeOf(resolved, [...secrets, ...literalValues(connection)]);
+  // The home folder is the same folder whether the file names it or not.
+  const { cwdGiven: _, ...plain } = connection;
+  const resolved = { ...plain, env: values };
+  const shown = shownProgram(connection, secrets);
+  return outcomeOf({ ...resolved, shown }, [...secrets, ...literalValues(connection)], resolved);
 }
 
 function resolveServer(connection: HttpConnection, environment: Environment): ConnectionOutcome {
@@ -109,11 +111,23 @@ function authTexts(auth: BackendAuthConfig | undefined): Readonly<Record<string,
   };
 }
 
-function outcomeOf(connection: ResolvedConnection, secrets: readonly string[]): ConnectionOutcome {
-  return { ok: true, connection, key: connectionKey(connection), secrets: [...new Set(secrets)] };
+/** `keyed`: the part that makes the key. */
+function outcomeOf(
+  connection: ResolvedConnection,
+  secrets: readonly string[],
+  keyed: object = connection,
+): ConnectionOutcome {
+  const key = sha256Of(JSON.stringify(keyed, sortedKeys));
+  return { ok: true, connection, key, secrets: [...new Set(secrets)] };
 }
 
-/** An argument may happen to be what a reference stands for. */
+/** For `JSON.stringify`: the order of variables and headers does not matter; the order of arguments does. */
+function sortedKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)));
+}
+
+/** Redacts resolved values, too: an argument may equal a secret. */
 function shownProgram({ command, args, env }: StdioConnection, secrets: readonly string[]) {
   const redaction = createRedaction();
   for (const secret of secrets) redaction.redact(secret);
@@ -126,45 +140,14 @@ function shownProgram({ command, args, env }: StdioConnection, secrets: readonly
   };
 }
 
-/** The order of variables and of headers means nothing; that of arguments does. */
-function connectionKey(connection: ResolvedConnection): string {
-  if (connection.type === "fleet") {
-    const { type, machine, backend, instance } = connection;
-    return sha256Of(JSON.stringify([type, machine, backend, instance]));
-  }
-  const parts =
-    connection.type === "stdio"
-      ? [
-          connection.type,
-          connection.command,
-          connection.args,
-          sorted(connection.env),
-          connection.cwd,
-          connection.sandbox,
-        ]
-      : [
-          connection.type,
-          connection.url,
-          sorted(connection.headers),
-          ...(connection.auth === undefined ? [] : [connection.auth]),
-        ];
-  return sha256Of(
-    JSON.stringify(connection.protocol === undefined ? parts : [...parts, connection.protocol]),
-  );
-}
-
-function sorted(values: Readonly<Record<string, string>>): readonly (readonly [string, string])[] {
-  return Object.entries(values).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-}
-
-/** Environment variables or headers, each reference replaced by its value. Only the caller may show or keep it. */
+/** Environment variables or headers with the values of their references. */
 export function resolveSecrets(
   texts: Readonly<Record<string, SecretText>>,
   environment: Environment,
 ): ResolvedRecord | MissingSecrets {
   const missing = new Set<string>();
   const secrets = new Set<string>();
-  // Without a prototype, so that a variable may be called `__proto__`.
+  // Without a prototype, a variable may be called `__proto__`.
   const values: Record<string, string> = Object.create(null);
   for (const [name, text] of Object.entries(texts)) {
     let value = "";

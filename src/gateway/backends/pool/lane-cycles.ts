@@ -1,4 +1,4 @@
-// The cycles of one backend: decide and take steps until there is nothing to do.
+// The cycles of one backend: each one decides and takes steps until there is nothing to do.
 import type { Wake } from "../../../reconcile/lane.ts";
 import { stepUntilSettled } from "../../../reconcile/step-loop.ts";
 import { NO_LISTINGS } from "../../catalog/catalog.ts";
@@ -13,7 +13,7 @@ import type { LaneState } from "./lane-state.ts";
 import type { ReachWatch } from "./reach-watch.ts";
 import type { WaitingCalls } from "./waiting-calls.ts";
 
-/** More than instances that may have to end at once. */
+/** More steps than instances that may have to end at once. */
 const MOST_STEPS = 200;
 
 interface CyclesParts {
@@ -26,7 +26,7 @@ interface CyclesParts {
 }
 
 export class LaneCycles {
-  /** Something is to be decided: until then it is not settled. */
+  /** A decision is pending, so the backend is not settled. */
   isDue = false;
   readonly #parts: CyclesParts;
   #turn: "none" | "asked" | "given" = "none";
@@ -82,7 +82,7 @@ export class LaneCycles {
     });
   }
 
-  /** The swap: who serves and what is published change in one go, before anybody else runs. */
+  /** The swap: the serving instance and the published lists change together, before other code runs. */
   #keep({ calls, gate, events }: BackendDecision): void {
     const { state, shared, published, own, waiting } = this.#parts;
     const { tools, name, serving: before } = state;
@@ -93,7 +93,7 @@ export class LaneCycles {
       if (next !== null) published.takeOver(next, before);
     }
     published.publish();
-    // After the swap: calls that waited for a client's own instance go to the shared one, by the lists now published.
+    // After the swap, because calls that waited for a client's own instance may now go to the shared one.
     if (!state.isPerClient) own.retire(() => false, "replaced");
     else if (gate.kind === "refuse" && gate.mode === "stop") own.retire(() => false, "data_away");
     else if (makesRoom(state.spec)) own.retire(() => false, "data_moves");
@@ -142,10 +142,10 @@ export class LaneCycles {
     const { state } = this.#parts;
     if (this.#turn === "given") this.#turn = "none";
     if (wantsTurn) this.#askForTurn();
-    const { name: from, since, reason: told } = state.phase;
+    const { name: from, since, reason: before } = state.phase;
     this.isDue = wantsTurn;
-    // What keeps a backend from working is told again when it is something else.
-    if (to !== from || (to === "Failed" && reason !== told)) {
+    // A failed backend announces each new reason.
+    if (to !== from || (to === "Failed" && reason !== before)) {
       const now = state.now();
       state.phase = { name: to, since: to === from ? since : now, reason };
       const took_ms = Math.round(now.monotonicMs - since.monotonicMs);
@@ -163,7 +163,7 @@ const ROUTE_TRANSITIONS = {
   switched: "backend.switched",
 } as const;
 
-/** `find` gives an instance that the event names; null: it is gone. */
+/** `find` looks up the instance of an event; null: the instance is gone. */
 function eventTransition(
   backend: string,
   event: Exclude<BackendEvent, AskedEvent>,

@@ -1,5 +1,4 @@
-// The instances of one backend that all clients share: how they start and end, and what they logged.
-
+// The shared instances of one backend with their log lines, and the lists that the backend publishes.
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import { type CatalogSource, type ListFreshness, NO_LISTINGS } from "../../catalog/catalog.ts";
@@ -16,9 +15,10 @@ export class SharedInstances {
   readonly instances = new Map<number, PoolInstance>();
   readonly #state: LaneState;
   readonly #published: Published;
+  /** Log lines of the last closed instance, and of the last failed start. */
   #lastLog: readonly string[] = [];
   #failedLog: readonly string[] = [];
-  /** Of the newest instance that had served and ended by itself. */
+  /** Log lines of the last instance that ended unexpectedly while it served. */
   #endedLog: readonly string[] = [];
 
   constructor(state: LaneState, published: Published) {
@@ -52,7 +52,7 @@ export class SharedInstances {
     const message =
       drained === null
         ? `backend ${name}: this instance has ended`
-        : drainMessage(name, drained.why, tools.drainTimeoutMs());
+        : drainMessage(name, drained.why, tools.settings().drainTimeoutMs);
     if (seen.state.kind === "ended") {
       if (seen.state.wasReady) this.#endedLog = [...instance.logLines];
       else this.#failedLog = [...instance.logLines];
@@ -67,7 +67,7 @@ export class SharedInstances {
     this.#state.trigger("drain");
   }
 
-  /** Ends every instance: calls in flight get the error. */
+  /** Ends all instances; calls in flight get the error. */
   async close(message: string): Promise<void> {
     const all = [...this.instances.values()];
     await Promise.all(all.map((entry) => entry.close({ code: BACKEND_UNAVAILABLE, message })));
@@ -88,21 +88,20 @@ export class SharedInstances {
   }
 }
 
-// What one backend publishes, and who is moved when another instance serves.
-
 const NOTHING_SAID: ListFreshness = {};
 
-/** What was published last, and of which connection. */
+/** The last published lists, and the key of their connection. */
 interface Shape extends Omit<CatalogSource, "backend"> {
   readonly key: string;
 }
 
+/** The published lists of one backend; moves clients and subscriptions when another instance serves. */
 export class Published {
-  /** Null: nothing. The same object until it changes. */
+  /** Null: nothing is published. The same object until a change. */
   source: CatalogSource | null = null;
-  /** What would be published if its data were there; null: nothing is hidden for that. */
+  /** The lists that are unpublished only because required data is away; null: none. */
   hidden: CatalogSource | null = null;
-  /** What it published until its server failed; null: it did not. */
+  /** The lists that were published until the server failed; null: none. */
   down: CatalogSource | null = null;
   readonly #state: LaneState;
   readonly #subscriptions: PoolSubscriptions;
@@ -116,7 +115,7 @@ export class Published {
     this.#own = own;
   }
 
-  /** No instance of it has listed anything yet. */
+  /** No instance has listed anything yet. */
   get isUnlisted(): boolean {
     return this.#shape === null;
   }
@@ -153,7 +152,7 @@ export class Published {
     changed();
   }
 
-  /** An instance has read its lists again. */
+  /** After an instance has read its lists again. */
   relist({ instance }: PoolInstance): void {
     if (instance !== this.#state.serving?.instance || this.#shape === null) return;
     const { freshness } = instance;
@@ -161,7 +160,7 @@ export class Published {
     this.publish();
   }
 
-  /** Filters and overrides that were changed for the connection that is published. */
+  /** Applies changed filters and overrides to the published connection. */
   applyShape(): void {
     const { config } = this.#state;
     const { filters, toolOverrides } = config;
@@ -172,7 +171,7 @@ export class Published {
     if (!isSame) this.#shape = { ...shape, filters, toolOverrides };
   }
 
-  /** Another instance serves: clients and their subscriptions move, and its lists are published next. */
+  /** Makes the lists of the new serving instance the next to publish, and moves clients and subscriptions. */
   takeOver(next: PoolInstance, before: PoolInstance | null): void {
     const state = this.#state;
     const { base } = state;
@@ -187,10 +186,11 @@ export class Published {
     if (base === null || isOf(base)) return;
     const why: DrainReason = base.key === next.base.key ? "restarted" : "replaced";
     this.#own.retire((entry) => isOf(entry.base), why);
-    // A client gets its updates without having to call first.
+    // Subscribed clients get their updates without a call.
     for (const client of this.#subscriptions.clients) this.#own.ensure(client);
   }
 
+  /** Moves subscriptions after a change of `instances`. */
   changeInstances(before: ServedBackend["instances"]): void {
     const { config, isPerClient, serving } = this.#state;
     if (before === config.instances) return;

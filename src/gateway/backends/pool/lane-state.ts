@@ -1,4 +1,4 @@
-// What is wanted of one backend, what was decided about it, and the lane in which that happens.
+// The state of one backend: its configuration, the last decision, and the lane that triggers the next one.
 import { routesOf } from "../../../config/backend-routes.ts";
 import { shownArguments, shownText, shownUrl } from "../../../config/shown-values.ts";
 import type { ServedBackend } from "../../../config/snapshot.ts";
@@ -18,11 +18,12 @@ import type { LaneTools } from "./backend-lane-contract.ts";
 import { type ConnectionOutcome, resolveConnection } from "./connection-key.ts";
 import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool-instance.ts";
 
-/** How long `npx` and the like may download a server before its time to answer begins. */
+/** Time for `npx` and the like to download a server, before the timeout of `initialize` begins, ms. */
 const DOWNLOAD_MS = 60_000;
 
-interface RouteOutcome {
+interface ResolvedRoute {
   readonly name: string;
+  readonly connection: ServedBackend["connection"];
   readonly outcome: ConnectionOutcome;
 }
 
@@ -35,60 +36,54 @@ export interface AskedRoute {
   settle(outcome: SwitchOutcome): void;
 }
 
-interface LaneEvents {
-  /** One cycle. No cycle waits for anything: what is slow is begun, and triggers the lane when it is done. */
-  run(): Promise<Wake | null>;
-  /** What is published of it, or the phase, may be another, or calls have ended. */
-  onChanged(): void;
-}
-
 export class LaneState {
   readonly tools: LaneTools;
   readonly name: string;
-  /** As configured last, even when it is removed: for messages, and calls that drain. */
+  /** The last configuration; stays after a removal, for messages and draining calls. */
   config: ServedBackend;
   isConfigured = false;
-  /** One for each route, in their order. */
-  outcomes: readonly RouteOutcome[] = [];
-  /** The route that a person asks for; null: nobody does. */
+  /** In order of preference. */
+  resolved: readonly ResolvedRoute[] = [];
+  /** The route that a person asks for; null: none. */
   asked: AskedRoute | null = null;
-  /** What serves may be out of reach: calls wait until it has been decided about. */
+  /** The serving instance if it may be out of reach: calls wait for the next decision. */
   doubted: PoolInstance | null = null;
   revision = 0;
   epoch = 0;
-  /** What calls get once the lane was stopped; null: it was not. */
+  /** The error of all calls after the stop of the lane; null: not stopped. */
   stopped: string | null = null;
   decision: BackendDecision = UNDECIDED;
-  /** As announced. */
-  /** As it was announced last. */
+  /** The last announced phase. */
   phase: { readonly name: BackendDecision["phase"]; readonly since: Now; readonly reason: string | null };
   serving: PoolInstance | null = null;
-  /** What the clients' own instances are made of: that of the instance that served last. */
+  /** The configuration of the last serving instance, which clients' own instances use. */
   base: InstanceBase | null = null;
-  /** Calls have gone unanswered: the serving instance is to be checked. */
+  /** Several calls timed out: the next decision checks the serving instance. */
   checkAsked = false;
-  /** Its address takes connections again, which nobody has decided about yet. */
+  /** The address accepts connections again; input of the next decision. */
   isReached = false;
-  /** Of the instance that is started next. */
+  /** Id of the next instance. */
   nextId = 1;
-  /** How often its data was seen to go, to move or to come back, and what was said of it last. */
+  /** The last absence of required data; `turns` counts every loss, move and return. */
   absence: { readonly turns: number; readonly data: Absence | null; readonly isOver: boolean } = {
     turns: 0,
     data: null,
     isOver: true,
   };
+  /** Call after each change of the phase or of the published lists, and after the end of calls. */
   readonly changed: () => void;
   readonly #lane: Lane;
-  /** What was mounted when it was last looked at; null: nothing is required, or it was never there. */
+  /** The last seen mounts; null: nothing is required, or the data was never there. */
   #mounts: string | null = null;
 
-  constructor(tools: LaneTools, name: string, config: ServedBackend, { run, onChanged }: LaneEvents) {
+  /** `run` is one cycle, which must not wait: slow work triggers the lane when it is done. */
+  constructor(tools: LaneTools, name: string, config: ServedBackend, run: () => Promise<Wake | null>) {
     const { clock, logger } = tools;
     this.tools = tools;
     this.name = name;
     this.config = config;
     this.phase = { name: NEW_BACKEND.phase, since: this.now(), reason: null };
-    this.changed = onChanged;
+    this.changed = () => tools.onChanged(name);
     const held = tools.heldRoutes?.get(name) ?? null;
     if (held !== null) this.#rememberHeld(held);
     this.#lane = createLane({
@@ -112,12 +107,15 @@ export class LaneState {
     this.trigger("check");
   }
 
-  /** `owner`: whose it is alone; null: all clients share it. */
+  /** `owner`: the only client of the instance; null: all clients share it. */
   startInstance(base: InstanceBase, owner: ClientPort | null, events: PoolInstanceEvents): PoolInstance {
     const { tools, name, config } = this;
     const options = {
       id: this.nextId++,
+      key: base.key,
       backend: name,
+      clock: tools.clock,
+      logger: tools.logger,
       open: tools.openLink(base.connection, name, base.secrets, base.route, base.key),
       secrets: base.secrets,
       initMs: config.timeouts.initMs,
@@ -128,17 +126,17 @@ export class LaneState {
       logLevel: tools.logLevel(),
       onLog: (params: JsonObject) => tools.onLog(params, name),
     };
-    return new PoolInstance(tools, base, options, events);
+    return new PoolInstance(tools.startInstance, base, options, events);
   }
 
-  /** Whoever asks for a route does not get it. */
+  /** Fails a person's pending route switch. */
   refuseAsked(reason: string): void {
     const { asked } = this;
     this.asked = null;
     asked?.settle({ ok: false, reason });
   }
 
-  /** The rules go on. */
+  /** Ends the hold on a route. */
   release(): void {
     if (this.decision.memory.routes.held === null) return;
     this.#rememberHeld(null);
@@ -175,7 +173,7 @@ export class LaneState {
       epoch: this.epoch,
       replace,
       instances,
-      drainTimeoutMs: this.tools.drainTimeoutMs(),
+      drainTimeoutMs: this.tools.settings().drainTimeoutMs,
       signIn: this.tools.signIn?.(this.name) ?? null,
       needs: this.needs,
       runsElsewhere: this.tools.runsElsewhere?.() === true,
@@ -187,19 +185,19 @@ export class LaneState {
     return (this.config.routes ?? null) !== null;
   }
 
-  /** Resolves anew what the configuration refers to. */
+  /** Resolves the references of the configuration again. */
   resolve(): void {
     const { environment, redact } = this.tools;
-    this.outcomes = routesOf(this.config).map(({ name, connection }) => {
+    this.resolved = routesOf(this.config).map(({ name, connection }) => {
       const outcome = resolveConnection(connection, environment);
       if (outcome.ok) outcome.secrets.forEach(redact);
-      return { name, outcome };
+      return { name, connection, outcome };
     });
   }
 
-  /** What an instance with that key is made of; null: no route of the configuration leads there. */
+  /** The configuration of an instance with this key; null: no route has the key. */
   outcomeOf(key: string): InstanceBase | null {
-    for (const [index, { name, outcome }] of this.outcomes.entries()) {
+    for (const [index, { name, outcome }] of this.resolved.entries()) {
       if (outcome.ok && outcome.key === key) {
         return { ...outcome, epoch: this.epoch, route: index === 0 ? null : name };
       }
@@ -210,13 +208,13 @@ export class LaneState {
   #routes(): RoutesSpec | null {
     if (!this.hasRoutes) return null;
     const keys = new Set<string>();
-    const list = this.outcomes.map(({ name, outcome }) => {
-      // Of two that lead to the same the first is used.
+    const list = this.resolved.map(({ name, outcome }) => {
+      // Of two routes with the same connection, only the first is used.
       const key = outcome.ok && !keys.has(outcome.key) ? outcome.key : null;
       if (key !== null) keys.add(key);
       return { name, key };
     });
-    return { list, failback: this.tools.failback(), asked: this.asked?.route ?? null };
+    return { list, failback: this.tools.settings().failback, asked: this.asked?.route ?? null };
   }
 
   get needs(): Needs {
@@ -226,7 +224,7 @@ export class LaneState {
     return { data: data.look(requires), unavailableAfterMs, whenUnavailable };
   }
 
-  /** Programs that were started on what is gone are started anew when something else is mounted in its place. */
+  /** Records absences, and restarts programs that hold files of an earlier mount. */
   noticeMounts(isFirst: boolean): void {
     const data = this.needs?.data ?? null;
     const turns = this.absence.turns + 1;
@@ -240,7 +238,7 @@ export class LaneState {
     this.revision++;
   }
 
-  /** The error of a call that cannot be served: why the backend is not there, and when it is tried next. */
+  /** The error of a call: why the backend is unavailable, and when the next try is. */
   get unavailable(): string {
     const backend = `backend ${this.name}`;
     if (this.stopped !== null) return this.stopped;
@@ -265,7 +263,7 @@ export class LaneState {
     if (!this.isConfigured) return { kind: "nothing", because: "removed" };
     if (!this.config.enabled) return { kind: "nothing", because: "disabled" };
     const missing = new Set<string>();
-    for (const { outcome } of this.outcomes) {
+    for (const { outcome } of this.resolved) {
       if (outcome.ok) return { kind: "connection", key: outcome.key };
       for (const variable of outcome.missing) missing.add(variable);
     }
@@ -273,28 +271,22 @@ export class LaneState {
   }
 }
 
-// The routes of one backend, as people are shown them.
-
-/** Null: it has one alone. */
+/** The routes for people; null: the backend has only one. */
 export function routesView(state: LaneState): RoutesView | null {
   if (!state.hasRoutes) return null;
   const { routes, serving } = state.decision.memory;
   const now = state.now();
-  const { stableMs } = state.tools.failback();
+  const { stableMs } = state.tools.settings().failback;
   const { held, pending } = routes;
-  const keyOf = (index: number): string | null => {
-    const outcome = state.outcomes[index]?.outcome;
-    return outcome?.ok === true ? outcome.key : null;
-  };
-  const known = routesOf(state.config);
-  const usedAt = serving === null ? -1 : known.findIndex((_, index) => keyOf(index) === serving.key);
-  const list = known.map((route, index) => {
+  const isInUse = ({ outcome }: ResolvedRoute): boolean => outcome.ok && outcome.key === serving?.key;
+  const usedAt = state.resolved.findIndex(isInUse);
+  const list = state.resolved.map((route, index) => {
     const { health, tries, standby } = routes.byName.get(route.name) ?? NEW_ROUTE;
-    const outcome = state.outcomes[index]?.outcome;
-    const inUse = serving !== null && keyOf(index) === serving.key;
-    // Worse ones are left alone, and all are while a person holds one.
+    const { outcome } = route;
+    const inUse = isInUse(route);
+    // Worse routes are not tried, and none is while a person holds one.
     const isTried = usedAt === -1 || (index < usedAt && held === null);
-    const missing = outcome?.ok === false ? missingText(outcome.missing) : null;
+    const missing = outcome.ok ? null : missingText(outcome.missing);
     const isReady = !inUse && standby !== null && health.healthySince !== null;
     const dueMs = isReady ? stableFrom(health, stableMs) : null;
     const retryMs = tries.notBeforeMs - now.monotonicMs;

@@ -1,47 +1,46 @@
-// An instance as the pool holds it: the configuration it was made of, and which of its changes matter to the pool.
+// An instance in the pool: its configuration, its readiness, and the changes that the pool reacts to.
 import { randomBytes } from "node:crypto";
 import { errorText } from "../../../runtime/errors.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { settledWithin } from "../../../runtime/time/clock.ts";
 import { isError, REQUEST_TIMEOUT, type Reply } from "../../json-rpc.ts";
 import type { InstanceOptions, InstanceSeen } from "../instance/backend-instance.ts";
-import type { BackendInstance } from "../instance/start-backend-instance.ts";
+import type { BackendInstance, StartInstance } from "../instance/start-backend-instance.ts";
 import type { PoolCall } from "../policy/backend-pool-contract.ts";
-import type { LaneTools } from "./backend-lane-contract.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
-/** A link ends within 5 s by its contract; one that does not is left behind, told. */
+/** Time limit for the end of an instance, ms. A link should end within 5 s; a later one is logged and left behind. */
 const CLOSE_LIMIT_MS = 10_000;
-/** Calls in a row without an answer that are a reason to ask whether the server lives. */
+/** Timed-out calls in a row after which the server is checked. */
 const DOUBTFUL_TIMEOUTS = 5;
 
-/** No letter of base64url: no process has such a home. */
+/** Prefix of the homes of HTTP servers; not a base64url character, so no process has such a home. */
 const AT_ADDRESS = "@";
 
-/** Whether there may be an instance with that home later, where there is none now. */
+/** True if a later instance can have the same home. */
 export function mayComeBack(home: string): boolean {
   return home.startsWith(AT_ADDRESS);
 }
 
-type InstanceTools = Pick<LaneTools, "startInstance" | "clock" | "logger">;
-
-/** Of what an instance is made. */
+/** The configuration of an instance. */
 export interface InstanceBase {
   readonly connection: ResolvedConnection;
   readonly secrets: readonly string[];
   readonly key: string;
   readonly epoch: number;
-  /** Another one than the backend's first; null: that. */
+  /** The name of the route; null: the backend's first route. */
   readonly route: string | null;
 }
 
+type PoolInstanceOptions = Omit<InstanceOptions, "onSeen" | "onListings">;
+
 export interface PoolInstanceEvents {
-  /** It became ready, ended, was checked, or its lists became stale or fresh. */
+  /** The state, the checks or the freshness of the lists changed. */
   readonly onChange: (entry: PoolInstance) => void;
   readonly onListings: (entry: PoolInstance) => void;
-  /** A call of it was answered. */
+  /** A call was answered. */
   readonly onSettled: (entry: PoolInstance) => void;
-  /** Calls in a row timed out. */
+  /** Several calls in a row timed out. */
   readonly onDoubt: (entry: PoolInstance) => void;
 }
 
@@ -49,32 +48,26 @@ export class PoolInstance {
   readonly id: number;
   readonly base: InstanceBase;
   readonly instance: BackendInstance;
-  /** It answers; cheaper to ask than `instance.seen`. */
+  /** The instance takes calls; cheaper than `instance.seen`. */
   isReady: boolean;
-  readonly #tools: InstanceTools;
-  readonly #backend: string;
+  readonly #options: PoolInstanceOptions;
   readonly #events: PoolInstanceEvents;
   #seen: InstanceSeen;
   #home: string | null = null;
   #timeoutsInRow = 0;
 
   constructor(
-    tools: InstanceTools,
+    start: StartInstance,
     base: InstanceBase,
-    options: Omit<InstanceOptions, "onSeen" | "onListings" | "clock" | "logger" | "key">,
+    options: PoolInstanceOptions,
     events: PoolInstanceEvents,
   ) {
-    const { clock, logger } = tools;
     this.id = options.id;
     this.base = base;
-    this.#tools = tools;
-    this.#backend = options.backend;
+    this.#options = options;
     this.#events = events;
-    this.instance = tools.startInstance({
+    this.instance = start({
       ...options,
-      key: base.key,
-      clock,
-      logger,
       onSeen: () => this.#look(),
       onListings: () => events.onListings(this),
     });
@@ -82,14 +75,14 @@ export class PoolInstance {
     this.isReady = this.#seen.state.kind === "ready";
   }
 
-  /** The hot path: nothing but the instance's own work, and a look at the answer. */
+  /** The hot path. */
   send({ method, params, port, signal, onLoss, onHome }: PoolCall, timeoutMs: number): Promise<Reply> {
     onHome?.(this.home);
     const call = { method, params, port, signal, timeoutMs };
     return this.watch(this.instance.request(onLoss === undefined ? call : { ...call, onLoss }));
   }
 
-  /** Where its tasks live: in this process alone, or at an address, where the next instance finds them. */
+  /** Identifies where tasks live: in this process only, or at an address, where the next instance finds them. */
   get home(): string {
     const { connection } = this.base;
     this.#home ??=
@@ -99,16 +92,15 @@ export class PoolInstance {
     return this.#home;
   }
 
-  /** Waits with `settled` for something else than a call. */
+  /** Counts a reply that does not come from `send`. */
   watch(reply: Promise<Reply>): Promise<Reply> {
     void reply.then(this.#answered);
     return reply;
   }
 
-  /** Calls in flight get the error; resolves when nothing is left, or never will be. */
+  /** Ends the instance; calls in flight get the error. Resolves at the end or at the time limit. Never rejects. */
   async close(error: { readonly code: number; readonly message: string }): Promise<void> {
-    const { clock, logger } = this.#tools;
-    const backend = this.#backend;
+    const { clock, logger, backend } = this.#options;
     this.isReady = false;
     try {
       if (await settledWithin(clock, CLOSE_LIMIT_MS, this.instance.close(error))) return;
@@ -120,7 +112,7 @@ export class PoolInstance {
 
   #look(): void {
     const { seen } = this.instance;
-    const isChanged = isNews(this.#seen, seen);
+    const isChanged = isOther(this.#seen, seen);
     this.#seen = seen;
     this.isReady = seen.state.kind === "ready";
     if (isChanged) this.#events.onChange(this);
@@ -137,7 +129,7 @@ export class PoolInstance {
   };
 }
 
-function isNews(before: InstanceSeen, seen: InstanceSeen): boolean {
+function isOther(before: InstanceSeen, seen: InstanceSeen): boolean {
   return (
     before.state.kind !== seen.state.kind ||
     before.missedChecks !== seen.missedChecks ||

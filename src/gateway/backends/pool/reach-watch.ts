@@ -1,93 +1,89 @@
-// Asks an address that refused connections whether it takes them again: cheaply, and often enough that its server is
-// started as soon as it is back.
+// Probes an address that refused connections, with plain TCP connects, so that its server is started as soon as the
+// address accepts connections again.
 import { createConnection } from "node:net";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import { addressOf } from "../links/http/target.ts";
 
+/** Time between two probes in the first `OFTEN_FOR_MS`, and afterwards, ms. */
 const OFTEN_MS = 2_000;
-/** After so long without a connection it is asked as seldom as `SELDOM_MS` says. */
 const OFTEN_FOR_MS = 10 * 60_000;
 const SELDOM_MS = 30_000;
 const CONNECT_MS = 2_000;
 
-interface ReachWatchOptions {
-  readonly clock: Clock;
-  /** It takes connections again. */
-  readonly onReached: () => void;
-}
-
-/** One look, for all who want to know. */
-interface Asking {
+/** A probe under way. */
+interface Probe {
   readonly answer: Promise<boolean>;
   readonly end: () => void;
 }
 
 export class ReachWatch implements Disposable {
-  readonly #options: ReachWatchOptions;
+  readonly #clock: Clock;
+  readonly #onReached: () => void;
   /** `http://host:port`; null: nothing is watched. */
   #origin: string | null = null;
   #sinceMs = 0;
   #timer: Timer | null = null;
-  #asking: Asking | null = null;
+  #probe: Probe | null = null;
 
-  constructor(options: ReachWatchOptions) {
-    this.#options = options;
+  /** `onReached`: the address accepts connections again. */
+  constructor(clock: Clock, onReached: () => void) {
+    this.#clock = clock;
+    this.#onReached = onReached;
   }
 
-  /** Null ends it. */
+  /** Watches this origin; null ends the watch. */
   watch(origin: string | null): void {
     if (origin === this.#origin) return;
     this[Symbol.dispose]();
     this.#origin = origin;
     if (origin === null) return;
-    this.#sinceMs = this.#options.clock.monotonicMs();
+    this.#sinceMs = this.#clock.monotonicMs();
     this.#askLater();
   }
 
-  /** Asks now, once for all who want to know. False: it takes no connection, or is not watched. */
+  /** Probes now; concurrent callers share one probe. False: refused, or not watched. */
   ask(): Promise<boolean> {
     const origin = this.#origin;
     if (origin === null) return Promise.resolve(false);
-    if (this.#asking === null) {
+    if (this.#probe === null) {
       this.#timer?.[Symbol.dispose]();
       const { promise, resolve } = Promise.withResolvers<boolean>();
       const socket = createConnection(addressOf(new URL(origin)));
-      const late = this.#options.clock.setTimer(CONNECT_MS, () => resolve(false));
+      const late = this.#clock.setTimer(CONNECT_MS, () => resolve(false));
       socket.once("connect", () => resolve(true)).on("error", () => resolve(false));
       const answer = promise.then((isReached) => {
         late[Symbol.dispose]();
         socket.destroy();
-        // Of an address that is watched no more it tells nothing of the one that is.
-        return this.#asking === asking && this.#answered(isReached);
+        // A probe of an earlier address says nothing about the watched one.
+        return this.#probe === probe && this.#answered(isReached);
       });
-      const asking: Asking = { answer, end: () => resolve(false) };
-      this.#asking = asking;
+      const probe: Probe = { answer, end: () => resolve(false) };
+      this.#probe = probe;
     }
-    return this.#asking.answer;
+    return this.#probe.answer;
   }
 
   [Symbol.dispose](): void {
     this.#origin = null;
     this.#timer?.[Symbol.dispose]();
-    this.#asking?.end();
-    this.#asking = null;
+    this.#probe?.end();
+    this.#probe = null;
   }
 
   #answered(isReached: boolean): boolean {
-    this.#asking = null;
+    this.#probe = null;
     if (!isReached) this.#askLater();
     else {
       this.#origin = null;
-      this.#options.onReached();
+      this.#onReached();
     }
     return isReached;
   }
 
   #askLater(): void {
-    const { clock } = this.#options;
-    const nowMs = clock.monotonicMs();
+    const nowMs = this.#clock.monotonicMs();
     const everyMs = nowMs - this.#sinceMs < OFTEN_FOR_MS ? OFTEN_MS : SELDOM_MS;
-    // All at one beat: where many servers are down, the process wakes once for them.
-    this.#timer = clock.setTimer(everyMs - (nowMs % everyMs), () => void this.ask());
+    // All watches probe at the same multiples of the interval, so that the process wakes once for many servers.
+    this.#timer = this.#clock.setTimer(everyMs - (nowMs % everyMs), () => void this.ask());
   }
 }

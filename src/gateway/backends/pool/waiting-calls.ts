@@ -1,17 +1,15 @@
-// Calls that wait for an instance: in order, bounded in number, each within its own deadline.
+// Calls that wait for an instance: in order, limited in number, each with its own deadline.
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import { BACKEND_UNAVAILABLE, errorReply, REQUEST_TIMEOUT, type Reply } from "../../json-rpc.ts";
 
-/** More would only wait to fail. */
+/** Further calls fail at once. */
 const MAX_WAITING_CALLS = 1_000;
 
-interface WaitingCall {
-  /** Begins it, with what is left of its deadline, ms. Never rejects. */
-  readonly run: (leftMs: number) => Promise<Reply>;
-  /** How long it may wait and run in all, ms. */
+export interface WaitLimits {
+  /** Total time for the wait and the call, ms. */
   readonly deadlineMs: number;
-  /** Whoever asked does not want it any more. */
+  /** Cancels the call. */
   readonly signal: CallSignal;
 }
 
@@ -20,7 +18,6 @@ export class WaitingCalls {
   readonly #backend: string;
   readonly #waiting = new Set<{ begin(): void; end(reply: Reply): void }>();
 
-  /** `backend` is for messages. */
   constructor(clock: Clock, backend: string) {
     this.#clock = clock;
     this.#backend = backend;
@@ -30,8 +27,8 @@ export class WaitingCalls {
     return this.#waiting.size;
   }
 
-  /** Never rejects. */
-  async add({ run, deadlineMs, signal }: WaitingCall): Promise<Reply> {
+  /** Calls `run` once an instance is ready, with the time left in ms; `run` must not reject. Never rejects. */
+  async add(run: (leftMs: number) => Promise<Reply>, { deadlineMs, signal }: WaitLimits): Promise<Reply> {
     const backend = `backend ${this.#backend}`;
     if (signal.aborted) return cancelled();
     if (this.size >= MAX_WAITING_CALLS) {
@@ -65,12 +62,12 @@ export class WaitingCalls {
     return promise;
   }
 
-  /** Begins all that wait, in order. */
+  /** Begins all waiting calls, in order. */
   begin(): void {
     for (const call of [...this.#waiting]) call.begin();
   }
 
-  /** All that wait get this error. */
+  /** Ends all waiting calls with this error. */
   fail(message: string): void {
     for (const call of [...this.#waiting]) call.end(errorReply(BACKEND_UNAVAILABLE, message));
   }

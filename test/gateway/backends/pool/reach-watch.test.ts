@@ -31,7 +31,7 @@ test("D5 an address that refused is asked at a beat of 2 s, after ten minutes of
   const { origin, open } = await closedPort(t);
   const clock = createManualClock();
   let reached = 0;
-  const watch = new ReachWatch({ clock, onReached: () => (reached += 1) });
+  const watch = new ReachWatch(clock, () => (reached += 1));
   t.after(() => watch[Symbol.dispose]());
   watch.watch(origin);
   assert.equal(await watch.ask(), false);
@@ -109,7 +109,7 @@ test("D5 an answer about the address before tells nothing of the one that is wat
   await before.open();
   const clock = createManualClock();
   let reached = 0;
-  const watch = new ReachWatch({ clock, onReached: () => (reached += 1) });
+  const watch = new ReachWatch(clock, () => (reached += 1));
   t.after(() => watch[Symbol.dispose]());
   watch.watch(before.origin);
   const answer = watch.ask();
