@@ -8,23 +8,21 @@ interface InterfaceAddress {
   readonly family: 4 | 6;
   readonly bytes: Uint8Array;
   readonly prefixLength: number;
-  /** As text for binding a socket: a link-local address carries its zone. */
+  /** As text to bind a socket to: a link-local address has its zone. */
   readonly text: string;
 }
 
-/** Interfaces that are up, have carrier and an address; the system's list has no others. */
+/** The interfaces that are up, and have carrier and an address: the system's list has no others. */
 export interface InterfaceSnapshot {
   readonly takenAtMs: number;
   readonly addresses: readonly InterfaceAddress[];
   readonly names: ReadonlySet<string>;
 }
 
-/**
- * How long a reading is used while network events come. If an event is lost, the change is seen after this long, ms.
- */
+/** How long a reading is used while network events flow, ms: at most this late a change is seen whose event was lost. */
 const WATCHED_FOR_MS = 10_000;
 
-/** Reading costs 40 µs of the calling thread with three interfaces; one snapshot serves all probes of a cycle. */
+/** One snapshot serves all probes of a cycle: reading three interfaces takes the calling thread 40 µs. */
 export function createInterfaceReader(clock: Clock) {
   let newest: InterfaceSnapshot | null = null;
   let isWatched = (): boolean => false;
@@ -35,12 +33,12 @@ export function createInterfaceReader(clock: Clock) {
       if (newest === null || newest.takenAtMs < sinceMs) newest = readInterfaces(clock.monotonicMs());
       return newest;
     },
-    /** From now on this function says whether `networkChanged` is called at once for every change. */
+    /** `ask`: whether `networkChanged` is now called at once for every change. */
     watchedBy(ask: () => boolean): void {
       isWatched = ask;
       newest = null;
     },
-    /** The next snapshot is a new one. */
+    /** Forgets the newest snapshot. */
     networkChanged(): void {
       newest = null;
     },
@@ -56,7 +54,7 @@ function systemInterfaces(): ReturnType<typeof networkInterfaces> {
   try {
     return networkInterfaces();
   } catch {
-    // getifaddrs fails only for want of descriptors or memory; routes are then asked without an interface.
+    // getifaddrs fails only without descriptors or memory; probes then leave the choice of interface to the system.
     return {};
   }
 }
@@ -89,32 +87,32 @@ export function snapshotOf(interfaces: SystemInterfaces, takenAtMs: number): Int
   return { takenAtMs, addresses, names: new Set(Object.keys(interfaces)) };
 }
 
+/** Whether the subnet of an interface's address holds `ip`; false across families. */
+export function holds({ bytes, prefixLength }: InterfaceAddress, ip: IpAddress): boolean {
+  return inPrefix(ip.bytes, bytes, prefixLength);
+}
+
 /**
  * The way to one address.
- * - `on_link`: `interfaceName`'s subnet holds it; `localAddress` is where to leave from, null where several
- *   interfaces hold it equally and the system chooses, as it will for the mount.
- * - `configured`: a configured interface whose subnet does not hold it.
- * - `routed`: no interface's subnet holds it.
- * - `absent`: the interface it needs is down or not there.
+ * - `on_link`: the interface's subnet holds the address. Where several interfaces hold it equally, name and local address
+ *   are null, and the system chooses, as it will for the mount.
+ * - `configured`: a configured interface whose subnet does not hold the address.
+ * - `routed`: no interface's subnet holds the address.
+ * - `absent`: the configured interface, or the one of the address's zone, is down or does not exist.
  */
 export type WayOut =
   | {
-      readonly kind: "on_link";
+      readonly kind: "on_link" | "configured";
       readonly interfaceName: string | null;
+      /** The address to leave from. */
       readonly localAddress: string | null;
-      /** The address with a zone where it needs one. */
-      readonly address: string;
-    }
-  | {
-      readonly kind: "configured";
-      readonly interfaceName: string;
-      readonly localAddress: string | null;
+      /** The address of the host, with a zone if it needs one. */
       readonly address: string;
     }
   | { readonly kind: "routed"; readonly address: string }
   | { readonly kind: "absent"; readonly interfaceName: string };
 
-/** Finds the way to `host` (an IP address); with `configuredInterface` it is that one or none. */
+/** Finds the way to `host`; with `configuredInterface`, only through that interface. */
 export function findWayOut(
   snapshot: InterfaceSnapshot,
   host: IpAddress,
@@ -126,7 +124,7 @@ export function findWayOut(
   let tied = false;
   for (const own of snapshot.addresses) {
     if (wanted !== null && own.interfaceName !== wanted) continue;
-    if (own.family !== host.family || !inPrefix(host.bytes, own.bytes, own.prefixLength)) continue;
+    if (!holds(own, host)) continue;
     if (best === null || own.prefixLength > best.prefixLength) {
       best = own;
       tied = false;
@@ -135,25 +133,16 @@ export function findWayOut(
     }
   }
   const plain = formatIp(host.bytes);
+  const through = (name: string): string => (isLinkLocalIpv6(host) ? `${plain}%${name}` : plain);
+  if (tied) return { kind: "on_link", interfaceName: null, localAddress: null, address: plain };
   if (best !== null) {
-    const address = isLinkLocalIpv6(host) && !tied ? `${plain}%${best.interfaceName}` : plain;
-    return {
-      kind: "on_link",
-      interfaceName: tied ? null : best.interfaceName,
-      localAddress: tied ? null : best.text,
-      address,
-    };
+    const { interfaceName, text: localAddress } = best;
+    return { kind: "on_link", interfaceName, localAddress, address: through(interfaceName) };
   }
-  if (wanted !== null) {
-    const first = snapshot.addresses.find(
-      (own) => own.interfaceName === wanted && own.family === host.family && !isLinkLocalBytes(own),
-    );
-    const address = isLinkLocalIpv6(host) ? `${plain}%${wanted}` : plain;
-    return { kind: "configured", interfaceName: wanted, localAddress: first?.text ?? null, address };
-  }
-  return { kind: "routed", address: plain };
-}
-
-function isLinkLocalBytes(own: InterfaceAddress): boolean {
-  return isLinkLocalIpv6({ family: own.family, bytes: own.bytes, scope: null });
+  if (wanted === null) return { kind: "routed", address: plain };
+  const first = snapshot.addresses.find(
+    (own) => own.interfaceName === wanted && own.family === host.family && !isLinkLocalIpv6(own),
+  );
+  const localAddress = first?.text ?? null;
+  return { kind: "configured", interfaceName: wanted, localAddress, address: through(wanted) };
 }

@@ -94,7 +94,7 @@ export function formatIp(bytes: Uint8Array): string {
   return `${text(0, bestStart)}::${text(bestStart + bestLength, 8)}`;
 }
 
-/** The one spelling of an address, so that equal addresses are equal texts; null when it is not an address. */
+/** The canonical text of an address, equal for equal addresses; null if `text` is not an address. */
 export function canonicalIp(text: string): string | null {
   const address = parseIp(text);
   if (address === null) return null;
@@ -115,7 +115,7 @@ export function inPrefix(address: Uint8Array, network: Uint8Array, prefixLength:
   return ((address[wholeBytes] ?? 0) & mask) === ((network[wholeBytes] ?? 0) & mask);
 }
 
-/** fe80::/10: only an address together with an interface. */
-export function isLinkLocalIpv6(address: IpAddress): boolean {
-  return address.family === 6 && address.bytes[0] === 0xfe && ((address.bytes[1] ?? 0) & 0xc0) === 0x80;
+/** fe80::/10: such an address needs an interface (zone) to be usable. */
+export function isLinkLocalIpv6({ family, bytes }: Pick<IpAddress, "family" | "bytes">): boolean {
+  return family === 6 && bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80;
 }

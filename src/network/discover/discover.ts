@@ -1,10 +1,10 @@
-// Asks every link of this machine who serves SMB there, and lists whom it has met. Nothing is scanned, and nothing that is
-// heard is believed: only the answers of senders on that link count, about addresses of its subnet.
+// Finds SMB servers on the links of this machine, by multicast queries and the system's neighbours. Nothing is scanned.
+// Answers are not trusted: a link's answers count only from senders on the link, about addresses of its subnet.
 import { createSocket, type Socket } from "node:dgram";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
-import { inPrefix, parseIp } from "../ip-address.ts";
+import { holds, type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
+import { parseIp } from "../ip-address.ts";
 import { createDnsSd } from "./dns-sd.ts";
 import type { LinkKind } from "./link-kind.ts";
 import type { Claim, LinkProtocol } from "./link-protocol.ts";
@@ -14,9 +14,9 @@ import { createWsDiscovery } from "./ws-discovery.ts";
 export interface HeardServer {
   readonly address: string;
   readonly port: number;
-  /** As it calls itself, made harmless; null: it told none. */
+  /** The server's own name, without control characters; null: unknown. */
   readonly name: string | null;
-  /** Its name in the network, such as `nas.local`; null: it told none. */
+  /** Its name in the network, such as `nas.local`; null: unknown. */
   readonly host: string | null;
   readonly interfaceName: string;
   readonly link: LinkKind;
@@ -27,21 +27,21 @@ export type HeardBy = "dns-sd" | "ws-discovery" | "neighbour";
 
 type OwnAddress = InterfaceSnapshot["addresses"][number];
 
-/** Answers to multicast come within 0.5 s; a second question makes up for one that was lost. */
+/** Answers to multicast come within 0.5 s; a second query makes up for a lost one. */
 const LISTEN_MS = 1_600;
 const ASK_AGAIN_MS = 700;
-/** Who speak, on all links together; neighbours who say nothing have as much room of their own. */
+/** Servers that answer, on all links together; as many neighbours that do not answer are listed, too. */
 const SERVERS_AT_MOST = 64;
-/** Of a link, where there are many. */
+/** Each link may list this many, however many links share the limit. */
 const OF_ONE_LINK_AT_LEAST = 8;
 const LINKS_AT_MOST = 16;
-/** Of one protocol on one link; who sends more is not listened to. */
+/** For one protocol on one link; further messages are ignored. */
 const MESSAGES_AT_MOST = 512;
 const MESSAGE_BYTES_AT_MOST = 9_000;
 const NAME_LENGTH_AT_MOST = 64;
 const SMB_PORT = 445;
 
-/** Resolves after 1.6 s with those that were heard first. Rejects with the signal's reason alone. */
+/** Resolves after 1.6 s, first answers first. Rejects only with the signal's reason. */
 export async function discoverServers(clock: Clock, signal: AbortSignal): Promise<readonly HeardServer[]> {
   const links = readLinks(signal);
   const own = readInterfaces(clock.monotonicMs())
@@ -55,14 +55,14 @@ export async function discoverServers(clock: Clock, signal: AbortSignal): Promis
   await using sockets = new AsyncDisposableStack();
   const asked = own.flatMap((link) =>
     protocols.map(([by, create]) => {
-      const ear = openEar(link, heard.listener(link, by, create()));
-      sockets.defer(() => ear.close());
-      return ear;
+      const socket = openSocket(link, heard.listener(link, by, create()));
+      sockets.defer(() => socket.close());
+      return socket;
     }),
   );
-  await Promise.all(asked.map((ear) => ear.ask()));
+  await Promise.all(asked.map((socket) => socket.ask()));
   await clock.sleep(ASK_AGAIN_MS, signal);
-  await Promise.all(asked.map((ear) => ear.ask()));
+  await Promise.all(asked.map((socket) => socket.ask()));
   await clock.sleep(LISTEN_MS - ASK_AGAIN_MS, signal);
   for (const { address, interfaceName } of await links.neighbours()) {
     const link = own.find((one) => one.interfaceName === interfaceName && isIn(one, address));
@@ -80,17 +80,17 @@ export async function discoverServers(clock: Clock, signal: AbortSignal): Promis
   );
 }
 
-function isIn({ bytes, prefixLength }: OwnAddress, address: string): boolean {
-  const parsed = parseIp(address);
-  return parsed !== null && inPrefix(parsed.bytes, bytes, prefixLength);
+function isIn(link: OwnAddress, address: string): boolean {
+  const ip = parseIp(address);
+  return ip !== null && holds(link, ip);
 }
 
-/** What an address says of itself counts, else the first claim about it; exported for its test. */
+/** Collects claims. An address's claim about itself counts, else the first claim about it. Exported for its test. */
 export function createHeard(own: readonly OwnAddress[]) {
   const found = new Map<string, Omit<HeardServer, "link"> & { readonly isNamedByItself: boolean }>();
   const links = new Set(own.map(({ interfaceName }) => interfaceName)).size;
   const ofOneLink = Math.max(OF_ONE_LINK_AT_LEAST, Math.floor(SERVERS_AT_MOST / links));
-  // Whoever makes up servers on one link takes no place from another's, or from the neighbours.
+  // Limits per link, so that made-up servers on one link take no place from other links or from the neighbours.
   const isFull = (link: OwnAddress, by: HeardBy): boolean =>
     [...found.values()].filter(
       (one) =>
@@ -117,12 +117,12 @@ export function createHeard(own: readonly OwnAddress[]) {
   return {
     add,
     all: () => [...found.values()].map(({ isNamedByItself: _, ...server }) => server),
-    /** What comes in on a link by one protocol. */
+    /** Takes the messages of one protocol on a link. */
     listener(link: OwnAddress, by: HeardBy, protocol: LinkProtocol): Listener {
       let left = MESSAGES_AT_MOST;
       return {
         protocol,
-        /** What to ask next; null: nothing. */
+        /** Returns the next query; null: none. */
         take(message, sender) {
           left--;
           if (left < 0 || message.length > MESSAGE_BYTES_AT_MOST || !isIn(link, sender)) return null;
@@ -140,8 +140,8 @@ interface Listener {
   take(message: Buffer, sender: string): Buffer | null;
 }
 
-/** A socket of one link. A link that cannot be asked is silent. */
-function openEar({ text: address }: OwnAddress, { protocol, take }: Listener) {
+/** A socket of one link. Errors are ignored: such a link has no answers. */
+function openSocket({ text: address }: OwnAddress, { protocol, take }: Listener) {
   const socket = createSocket({ type: "udp4" });
   let isOpen = true;
   const close = (): void => {
@@ -165,7 +165,7 @@ function openEar({ text: address }: OwnAddress, { protocol, take }: Listener) {
   };
 }
 
-/** Resolves with whether it is bound, to send by that address's interface and to hear on it alone. */
+/** Binds the socket so that it sends and receives only on that address's interface; false: that failed. */
 function bind(socket: Socket, address: string): Promise<boolean> {
   return new Promise((resolve) => {
     socket.once("error", () => resolve(false));

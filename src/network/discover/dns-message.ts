@@ -1,6 +1,6 @@
-// DNS messages as DNS-SD uses them over multicast: questions to send, and records out of what anybody may have sent. Pure.
+// DNS messages of DNS-SD over multicast: writes queries, and reads records from untrusted messages. Pure.
 
-/** Labels, as they were sent. */
+/** Labels, in the case in which they were sent. */
 export type DnsName = readonly string[];
 
 export type DnsRecord =
@@ -20,12 +20,12 @@ export interface DnsQuestion {
   readonly name: DnsName;
 }
 
-/** Equal for names that DNS takes for one. */
+/** Equal for names that are equal in DNS, which ignores case. */
 export function nameKey(name: DnsName): string {
   return JSON.stringify(name.map((label) => label.toLowerCase()));
 }
 
-/** One message with all questions. */
+/** A message with all these questions. */
 export function dnsQuery(questions: readonly DnsQuestion[]): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   header.writeUInt16BE(questions.length, 4);
@@ -39,7 +39,7 @@ export function dnsQuery(questions: readonly DnsQuestion[]): Buffer {
   return Buffer.concat([header, ...asked]);
 }
 
-/** The records of an answer that can be understood, up to the first that cannot; none of anything else. */
+/** The known records of an answer, up to the first malformed one; none if the message is no answer. */
 export function readDnsRecords(message: Buffer): readonly DnsRecord[] {
   const records: DnsRecord[] = [];
   const isAnswer = message.length >= HEADER_BYTES && (message.readUInt8(2) & 0x80) !== 0;
@@ -87,7 +87,7 @@ function readRecord(
   return { record: null, end };
 }
 
-/** Pointers lead backwards alone, so that none leads in a circle. */
+/** null: malformed. Each compression pointer must lead backwards, so that none can lead in a circle. */
 function readName(message: Buffer, start: number): { readonly name: DnsName; readonly end: number } | null {
   const name: string[] = [];
   let bytes = 0;

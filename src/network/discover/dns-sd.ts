@@ -1,4 +1,4 @@
-// Servers that advertise SMB by DNS-SD (`_smb._tcp`): what is asked, and what the answers claim. Pure.
+// Servers that advertise SMB by DNS-SD (`_smb._tcp`): the queries, and the claims of the answers. Pure.
 import {
   type DnsName,
   type DnsQuestion,
@@ -10,27 +10,27 @@ import {
 import type { Claim, LinkProtocol } from "./link-protocol.ts";
 
 const SERVICE: DnsName = ["_smb", "_tcp", "local"];
-/** Of one link: more is no network of people. */
+/** Records kept of one link; more than any home or office has. */
 const KEPT_AT_MOST = 512;
-/** Of one name; what one sender says of many could otherwise be multiplied. */
+/** Records kept of one name; without a limit, one sender's records could be combined into very many claims. */
 const OF_ONE_NAME = { PTR: 64, SRV: 4, A: 8 } as const;
 const CLAIMS_AT_MOST = 64;
 
 interface Said {
   readonly record: DnsRecord;
-  /** Who said it last. */
+  /** The last sender of the record. */
   readonly sender: string;
 }
 
 type Find = (type: DnsRecord["type"], name: DnsName) => readonly Said[];
 
-/** One for each link: what is heard on one says nothing about names on another. */
+/** Create one for each link, because names of one link mean nothing on another. */
 export function createDnsSd(): LinkProtocol {
-  /** By type and name, then by what they say; names that differ only in case are one. */
+  /** Records by type and name, then by content; names are compared without case. */
   const kept = new Map<string, Map<string, Said>>();
   const asked = new Set<string>();
   let count = 0;
-  /** Whether it is news. */
+  /** Returns whether the record, or its sender, is new. */
   const keep = (record: DnsRecord, sender: string): boolean => {
     const { type, name } = record;
     if (type === "PTR" && nameKey(name) !== nameKey(SERVICE)) return false;
@@ -71,7 +71,7 @@ function contentOf(record: DnsRecord): string {
   return `${record.type === "SRV" ? record.port : ""} ${nameKey(record.target)}`;
 }
 
-/** Instances with their hosts and addresses, and what is still to be asked for those without. */
+/** The claims that the records make together, and queries for the records that are still missing. */
 function claimsOf(find: Find): {
   readonly claims: readonly Claim[];
   readonly missing: readonly DnsQuestion[];

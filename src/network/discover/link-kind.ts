@@ -1,10 +1,10 @@
-// What kind of link an interface is, in words for people, and whom this machine has met on it.
+// The kind of link of an interface, in words for people, and this machine's neighbours.
 
 export interface LinkKind {
   readonly kind: "thunderbolt" | "wired" | "wifi" | "unknown";
   /** For people: "Thunderbolt bridge, 40 Gbit/s". */
   readonly text: string;
-  /** Megabits in a second; null: not told. */
+  /** Mbit/s; null: unknown. */
   readonly speed: number | null;
 }
 
@@ -18,7 +18,7 @@ export interface Neighbour {
 export interface Links {
   of(interfaceName: string): Promise<LinkKind>;
   neighbours(): Promise<readonly Neighbour[]>;
-  /** Gateways of default routes, IPv4. */
+  /** The IPv4 gateways of default routes. */
   gateways(): Promise<readonly Pick<Neighbour, "address" | "interfaceName">[]>;
 }
 

@@ -1,12 +1,12 @@
-// How one protocol asks a link who serves SMB there, and reads what comes back.
+// A protocol that queries a link for SMB servers and reads the answers.
 
-/** What somebody on a link says; nothing of it is true before the address has answered. */
+/** An untrusted statement about an SMB server, to be proved by probing its address. */
 export interface Claim {
   readonly address: string;
   readonly port: number;
   readonly name: string | null;
   readonly host: string | null;
-  /** The address itself says so, and nobody else about it. */
+  /** True if the sender is that address. */
   readonly byItself: boolean;
 }
 
@@ -14,6 +14,6 @@ export interface LinkProtocol {
   readonly group: string;
   readonly port: number;
   question(): Buffer;
-  /** Never throws, whatever is in the message. `ask`: what to ask next, null: nothing. */
+  /** Never throws, whatever is in the message. `ask`: the next query; null: none. */
   take(message: Buffer, sender: string): { readonly claims: readonly Claim[]; readonly ask: Buffer | null };
 }

@@ -1,4 +1,4 @@
-// Links and neighbours of macOS, by its own commands.
+// Links and neighbours of macOS, read with its commands.
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { type LinkKind, type Links, linkKind, type Neighbour, UNKNOWN_LINK } from "./link-kind.ts";

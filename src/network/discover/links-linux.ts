@@ -1,4 +1,4 @@
-// Links and neighbours of Linux, as /sys and /proc show them.
+// Links and neighbours of Linux, read from /sys and /proc.
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type LinkKind, type Links, linkKind, type Neighbour, UNKNOWN_LINK } from "./link-kind.ts";
@@ -11,13 +11,13 @@ export function readLinksLinux(sys = "/sys/class/net", proc = "/proc/net"): Link
     return /^thunderbolt[-_]net$/.test(basename(driver));
   };
   const of = async (name: string): Promise<LinkKind> => {
-    // A file that says -1, or cannot be read: a link that is down, or none that has a speed.
+    // The file has -1, or cannot be read, if the link is down or has no speed.
     const speed = Number((await read(join(sys, name, "speed"))) ?? "");
     if ((await entries(join(sys, name, "wireless"))) !== null) return linkKind("wifi", "Wi-Fi", null);
     const ports = await entries(join(sys, name, "brif"));
     if ((await Promise.all([name, ...(ports ?? [])].map(isThunderbolt))).includes(true))
       return linkKind("thunderbolt", ports === null ? "Thunderbolt" : "Thunderbolt bridge", speed);
-    // What has no device behind it (a bridge of containers, a tunnel) has a speed that says nothing.
+    // The speed of an interface without a device (a bridge of containers, a tunnel) means nothing.
     if ((await entries(join(sys, name, "device"))) === null) return UNKNOWN_LINK;
     return linkKind("wired", "Ethernet", speed);
   };

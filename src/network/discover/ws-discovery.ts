@@ -1,4 +1,4 @@
-// Computers that answer WS-Discovery, as Windows and wsdd do. It tells no name and no port: who answers is the claim.
+// Computers that answer WS-Discovery, such as Windows and wsdd. An answer has no name and no port: its sender is the claim.
 import { randomUUID } from "node:crypto";
 import type { LinkProtocol } from "./link-protocol.ts";
 

@@ -1,20 +1,20 @@
-// Detects sleep and a wall clock that was set: time did not pass as expected.
+// Detects sleep, and a wall clock that was set.
 import { uptime } from "node:os";
 import type { Clock } from "../../runtime/time/clock.ts";
 
 interface ClockJump {
-  /** `woke`: the machine slept (or this process was stopped); `clock_set`: only the wall clock moved. */
+  /** `woke`: the machine slept, or this process was stopped. `clock_set`: only the wall clock moved. */
   readonly kind: "woke" | "clock_set";
   /** `woke from sleep after 2 h 10 min`, `clock jumped by -3.5 s`. */
   readonly text: string;
 }
 
-/** Less than this is drift, a busy machine, or a slewed clock. */
+/** Smaller differences are drift, a busy machine, or a slewed clock. */
 const THRESHOLD_MS = 2_000;
 
 interface ClockWatchOptions {
   clock: Clock;
-  /** Time since boot with sleep counted in; the system's by default. */
+  /** Time since boot, sleep included; the system's by default. */
   uptimeMs?: () => number;
 }
 
@@ -22,13 +22,13 @@ export function createClockWatch(options: ClockWatchOptions) {
   const { clock, uptimeMs = () => uptime() * 1_000 } = options;
   let monotonicMs = clock.monotonicMs();
   let wallMs = clock.wallMs();
-  // Read only when something is off: on Linux it reads a file of /proc.
+  // Read only after a jump, because on Linux this reads a file of /proc.
   let sleptMs = uptimeMs() - monotonicMs;
 
   return {
     /**
-     * Compares the time that passed since the last call (or the creation). `expectedMs` is when the caller meant to
-     * call again: if the monotonic clock runs on during sleep (macOS), being late is the only sign of it.
+     * Compares the clocks' time since the last call, or the creation. `expectedMs`: the intended time between the calls;
+     * where the monotonic clock runs on during sleep (macOS), a late call is the only sign of sleep.
      */
     observe(expectedMs?: number): ClockJump | null {
       const passedMs = clock.monotonicMs() - monotonicMs;

@@ -3,15 +3,15 @@ import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
 interface TriggerWindowOptions {
   clock: Clock;
-  /** Length of a window; 0 lets every event run at once. */
+  /** Length of a window, ms; with 0 every event runs a cycle at once. */
   windowMs: number;
-  /** Runs synchronously; what it triggers itself falls into the window it opened. */
+  /** Called synchronously; events that it causes fall into the window that it opened. */
   onCycle: (reasons: readonly string[]) => void;
 }
 
 export type TriggerWindow = ReturnType<typeof createTriggerWindow>;
 
-/** More than this many reasons are counted, not kept: a flapping link must not grow a log line without end. */
+/** Further reasons are only counted, because a flapping link must not make log lines endless. */
 const MAX_REASONS = 50;
 
 /**
@@ -40,7 +40,7 @@ export function createTriggerWindow({ clock, windowMs, onCycle }: TriggerWindowO
     timer?.[Symbol.dispose]();
     timer = clock.setTimer(Math.max(0, Math.ceil(remainingMs())), () => {
       timer = null;
-      // A timer may fire a fraction of a millisecond early; the promise is about the clock, not the timer.
+      // A timer may fire a fraction of a millisecond early.
       if (remainingMs() > 0) arm();
       else run();
     });
@@ -55,7 +55,7 @@ export function createTriggerWindow({ clock, windowMs, onCycle }: TriggerWindowO
       if (remainingMs() > 0) arm();
       else run();
     },
-    /** Holds from now on, also for a window that is open. */
+    /** Applies at once, also to an open window. */
     setWindowMs(newLengthMs: number): void {
       lengthMs = newLengthMs;
       if (timer !== null) arm();

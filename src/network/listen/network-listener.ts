@@ -1,5 +1,4 @@
-// Network changes: picks this system's listener, and polls while it is unavailable.
-
+// Network changes: picks this system's events, and polls while there are none.
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
@@ -10,7 +9,7 @@ import type { NetworkEventSource, RunningEventSource } from "./events/network-ev
 import { rtnetlinkSource } from "./linux/rtnetlink-listener.ts";
 
 export interface NetworkListener extends AsyncDisposable {
-  /** How changes are learnt now; "polling" is the fallback and may be seconds late. */
+  /** How changes are noticed now; "polling" is the fallback, which may be seconds late. */
   readonly source: "rtnetlink" | "scdynamicstore" | "polling";
 }
 
@@ -19,15 +18,17 @@ interface NetworkListenerOptions {
   logger: Logger;
   /** Never called after disposal began, and never with an empty list. */
   onChange: (deltas: readonly NetworkDelta[]) => void;
-  /** How often interfaces are compared while the system's own events are not there. Default 2,000. */
+  /** How often interfaces are compared while the system's events do not flow, ms. Default 2,000. */
   pollIntervalMs?: number;
-  /** The source of this system's events; null polls. Default: what the platform has. */
+  /** The source of this system's events; null polls. Default: the platform's source. */
   eventSource?: NetworkEventSource | null;
+  /** The interfaces now; the system's by default. */
+  read?: (nowMs: number) => InterfaceSnapshot;
 }
 
 const DEFAULT_POLL_INTERVAL_MS = 2_000;
 const RESTART_DELAYS_MS = [100, 1_000, 5_000, 30_000, 60_000];
-/** A source that worked for this long counts as sound: its next crash is a first one. */
+/** A source that worked for this long counts as sound: its next crash counts as the first, ms. */
 const SOUND_AFTER_MS = 60_000;
 
 /**
@@ -35,19 +36,32 @@ const SOUND_AFTER_MS = 60_000;
  * again after growing delays; a source that this system does not have is reported once. Never throws.
  */
 export function startNetworkListener(options: NetworkListenerOptions): NetworkListener {
-  const { clock, logger, onChange, pollIntervalMs = DEFAULT_POLL_INTERVAL_MS } = options;
-  const eventSource = options.eventSource === undefined ? platformSource() : options.eventSource;
+  const { clock, logger, onChange, read = readInterfaces } = options;
+  const { pollIntervalMs = DEFAULT_POLL_INTERVAL_MS, eventSource = platformSource() } = options;
+  let last = read(clock.monotonicMs());
   let ready = false;
   let crashes = 0;
   let readyAtMs = 0;
   let running: RunningEventSource | null = null;
   let restart: Timer | null = null;
+  let poll: Timer | null = null;
   let ending: Promise<void> | null = null;
 
-  const announce = (deltas: readonly NetworkDelta[]): void => {
-    if (ending === null && deltas.length > 0) onChange(deltas);
+  /** Emits the differences since the last look; without any, the `details` of an event. */
+  const look = (details: readonly string[] = []): void => {
+    if (ending !== null) return;
+    const now = read(clock.monotonicMs());
+    const seen = compareInterfaces(last, now);
+    last = now;
+    const deltas = seen.length > 0 ? seen : details.map((detail) => ({ kind: "unknown", detail }) as const);
+    if (deltas.length > 0) onChange(deltas);
   };
-  const poll = startInterfacePoll({ clock, intervalMs: pollIntervalMs, onChange: announce });
+  const startPolling = (): void => {
+    poll = clock.setTimer(pollIntervalMs, () => {
+      startPolling();
+      look();
+    });
+  };
 
   const start = (source: NetworkEventSource): void => {
     restart = null;
@@ -56,16 +70,18 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
         if (ending !== null) return;
         ready = true;
         readyAtMs = clock.monotonicMs();
-        // Compares once more: a change between the last poll and the first event would otherwise be missed.
-        poll.pause();
+        poll?.[Symbol.dispose]();
+        // A change between the last poll and the first event would otherwise be missed.
+        look();
         logger.info("network events flow", { source: source.name });
       },
-      onChange: announce,
+      onBell: look,
       onEnd(end) {
         running = null;
         if (ending !== null) return;
+        if (ready) startPolling();
         ready = false;
-        poll.resume();
+        look();
         if (end.kind === "unavailable") {
           logger.warn("network events are not available; polling instead", {
             source: source.name,
@@ -93,6 +109,7 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
     restart = clock.setTimer(delayMs, () => start(source));
   };
 
+  startPolling();
   if (eventSource !== null) start(eventSource);
   else logger.info("network changes are learnt by polling", { poll_interval_ms: pollIntervalMs });
 
@@ -103,7 +120,7 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
     [Symbol.asyncDispose]() {
       ending ??= (async () => {
         restart?.[Symbol.dispose]();
-        poll[Symbol.dispose]();
+        poll?.[Symbol.dispose]();
         await running?.[Symbol.asyncDispose]();
       })();
       return ending;
@@ -114,58 +131,4 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
 function platformSource(): NetworkEventSource | null {
   if (process.platform === "darwin") return scdynamicstoreSource();
   return process.platform === "linux" ? rtnetlinkSource() : null;
-}
-
-interface InterfacePollOptions {
-  clock: Clock;
-  intervalMs: number;
-  onChange: (deltas: readonly NetworkDelta[]) => void;
-  /** The interfaces now; the system's by default. */
-  read?: (nowMs: number) => InterfaceSnapshot;
-}
-
-/** Runs from the start. `onChange` is called from a timer, or from `pause` and `resume`, never with an empty list. */
-export function startInterfacePoll(options: InterfacePollOptions) {
-  const { clock, intervalMs, onChange, read = readInterfaces } = options;
-  let last = read(clock.monotonicMs());
-  let timer: Timer | null = null;
-  let disposed = false;
-
-  const compare = (): void => {
-    const now = read(clock.monotonicMs());
-    const deltas = compareInterfaces(last, now);
-    last = now;
-    if (deltas.length > 0) onChange(deltas);
-  };
-  const schedule = (): void => {
-    timer = clock.setTimer(intervalMs, () => {
-      schedule();
-      compare();
-    });
-  };
-  const rest = (): void => {
-    timer?.[Symbol.dispose]();
-    timer = null;
-  };
-
-  schedule();
-  return {
-    /** Compares once more, then rests. */
-    pause(): void {
-      if (timer === null) return;
-      rest();
-      compare();
-    },
-    /** Compares with the last reading at once, and goes on. */
-    resume(): void {
-      if (timer !== null || disposed) return;
-      schedule();
-      // What changed while the event source ran was reported by it, or was lost with it: better reported twice than never.
-      compare();
-    },
-    [Symbol.dispose]() {
-      disposed = true;
-      rest();
-    },
-  };
 }

@@ -1,5 +1,5 @@
-// The parts of macOS's CoreFoundation that are called: strings, arrays, dictionaries, booleans, URLs. Other systems
-// load none of it; in tests, a library with the same ABI stands in for it.
+// Calls into macOS's CoreFoundation: strings, arrays, dictionaries, booleans, URLs. Other systems do not load it; in
+// tests, a library with the same ABI replaces it.
 import { errorText } from "../../runtime/errors.ts";
 
 /** A CFTypeRef: an address, never 0. */
@@ -7,11 +7,11 @@ export type CfRef = bigint;
 
 export const CORE_FOUNDATION_PATH = "/System/Library/Frameworks/CoreFoundation.framework/CoreFoundation";
 
-/** Takes charge of a reference from a function whose name has Create or Copy; gives it back. */
+/** Takes ownership of a reference from a Create or Copy function, and returns it. */
 type Own = <Ref extends CfRef | null>(ref: Ref) => Ref;
 
 export interface CoreFoundation {
-  /** Runs `work` and releases what it owned, last first, whatever happens. Call-backs may come meanwhile. */
+  /** Runs `work`, and then releases all references that it owned, the last one first. Callbacks may come meanwhile. */
   owning<T>(work: (own: Own) => T): T;
   /** Valid until `release`. Rejects text that holds a NUL. */
   string(text: string): CfRef;
@@ -52,7 +52,7 @@ interface Functions {
   folderUrlCreate(allocator: null, path: Uint8Array, length: number, isFolder: number): CfRef | null;
 }
 
-/** Rejects when koffi or the library cannot be had. */
+/** Rejects if koffi or the library cannot be loaded. */
 export async function loadCoreFoundation(path: string = CORE_FOUNDATION_PATH): Promise<CoreFoundation> {
   const koffi = await loadKoffi();
   const library = koffi.load(path);

@@ -9,17 +9,17 @@ export type ForeignAddress = bigint;
 
 interface ForeignBlock {
   readonly address: ForeignAddress;
-  /** Call it only when the block can no longer be called. */
+  /** Call this only when the system can no longer call the block. */
   free(): void;
 }
 
-/** Copying such a block returns the block itself, so its lifetime is ours to decide. */
+/** The system does not copy such a block, so we decide when to free it. */
 const BLOCK_IS_GLOBAL = 1n << 28n;
 /** isa, flags, invoke, descriptor; the descriptor is a reserved word and the size of these. */
 const BLOCK_BYTES = 32n;
 const WORDS = 6;
 
-/** Rejects when koffi or the library cannot be had. */
+/** Rejects if koffi or the library cannot be loaded. */
 export async function loadDispatch(path: string = SYSTEM_LIBRARY_PATH) {
   const koffi = await loadKoffi();
   const library = koffi.load(path);
@@ -28,7 +28,7 @@ export async function loadDispatch(path: string = SYSTEM_LIBRARY_PATH) {
     "void *dispatch_get_global_queue(long, unsigned long)",
   );
   return {
-    /** A queue with threads of the system's own. */
+    /** A global queue, served by the system's threads. */
     queue: globalQueue(0, 0),
     /**
      * A block without a result. It is called on this thread, while its event loop runs; the calling thread waits

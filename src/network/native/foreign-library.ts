@@ -3,8 +3,8 @@ import { loadKoffi } from "./core-foundation-darwin.ts";
 
 export interface ForeignLibrary {
   /**
-   * A function by its C types: `declare("close", "int", ["int"])`. Throws when the library has none of that name. The
-   * caller's type is trusted; numbers, strings, bytes and addresses (bigint) go through.
+   * A function by its C types: `declare("close", "int", ["int"])`. Throws if the library has no function of that name. The
+   * type `Call` is trusted; arguments are numbers, strings, bytes and addresses (bigint).
    */
   declare<Call extends (...args: never[]) => unknown>(
     name: string,
@@ -12,8 +12,8 @@ export interface ForeignLibrary {
     parameters: readonly string[],
   ): Call;
   /**
-   * As `declare`, but called on a thread of libuv's pool, because the call may block for long. Its arguments must stay
-   * alive until it returns.
+   * As `declare`, but runs on a thread of libuv's pool, for calls that may block. Arguments must stay alive until the
+   * result.
    */
   declareInPool(
     name: string,
@@ -24,12 +24,12 @@ export interface ForeignLibrary {
   errno(): number;
 }
 
-/** `path`: null for what this process has loaded already. Rejects when koffi or the library cannot be had. */
+/** `path`: null for the libraries of this process. Rejects if koffi or the library cannot be loaded. */
 export async function loadForeignLibrary(path: string | null): Promise<ForeignLibrary> {
   const koffi = await loadKoffi();
   const library = koffi.load(path);
   return {
-    // The compiler cannot know the type of a function that is found by its name.
+    // The compiler cannot know the type of a function that is looked up by name.
     declare: (name, result, parameters) => library.func(name, result, [...parameters]) as never,
     declareInPool(name, result, parameters) {
       const called = library.func(name, result, [...parameters]);

@@ -1,27 +1,27 @@
-// On which networks this machine is, and whether a share is away from its own.
+// The networks that this machine is on, and whether they are those of a share.
 import { createSocket } from "node:dgram";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Links } from "../discover/link-kind.ts";
-import { type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
-import { formatIp, inPrefix, parseIp } from "../ip-address.ts";
+import { holds, type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
+import { formatIp, parseIp } from "../ip-address.ts";
 import { createSingleFlight } from "../probe/single-flight.ts";
 
 export type Place = ReturnType<typeof createPlace>;
 
-/** What is known of the networks at one moment. */
+/** The networks as they are known at one moment. */
 export interface Here {
-  /** `gateway:aa:bb:cc:dd:ee:ff` for each gateway, `subnet:10.0.0.0/24` for each link without one; with its interface. */
+  /** `gateway:aa:bb:cc:dd:ee:ff` for each gateway, `subnet:10.0.0.0/24` for each link without one; to the interface's name. */
   readonly marks: ReadonlyMap<string, string>;
   readonly gateways: readonly { readonly address: string; readonly mac: string | null }[];
   readonly interfaces: InterfaceSnapshot;
 }
 
-/** How long a reading serves while nothing changes, ms; on macOS it costs two commands. */
+/** How long a reading is used while no change is reported, ms; on macOS a reading runs two commands. */
 const KEPT_MS = 10_000;
-/** How long a new network has to show its gateway, ms: a link is up before it has a route. */
+/** How long to wait for the gateway of a new network, ms: a link is up before it has a route. */
 const SETTLES_MS = 1_000;
 const AGAIN_MS = 50;
-/** A NAS hardly ever gets another network card. */
+/** Long, because a NAS hardly ever gets another network card. */
 const NEIGHBOURS_KEPT_MS = 600_000;
 
 interface PlaceOptions {
@@ -35,7 +35,7 @@ interface PlaceOptions {
 export function createPlace(options: PlaceOptions) {
   const { clock, links, interfaces = readInterfaces, ask = askGateway } = options;
   const readings = createSingleFlight<Here>(clock);
-  /** A gateway that restarts is still the same as long as the network is. */
+  /** Hardware addresses of gateways by address; valid until the network changes, also while a gateway restarts. */
   const macs = new Map<string, string>();
   let [changedAtMs, changes] = [clock.monotonicMs(), 0];
 
@@ -58,8 +58,8 @@ export function createPlace(options: PlaceOptions) {
 
   return {
     /**
-     * Why nothing may be sent to a share's `hosts` (names count where no address is among them); null: it may. `onlyOn`: the marks of
-     * its networks. Never rejects.
+     * Why nothing may be sent to a share's `hosts`; null: it may. `onlyOn`: the marks of the share's networks. Names among
+     * `hosts` count only if no address is among them. Never rejects.
      */
     async awayFrom(
       onlyOn: readonly string[],
@@ -72,14 +72,14 @@ export function createPlace(options: PlaceOptions) {
         const away = awayText(now, onlyOn, hosts);
         const unknown = now.gateways.filter(({ mac }) => mac === null);
         if (away === null || (now.gateways.length > 0 && unknown.length === 0)) return away;
-        // An address of the NAS is no gateway to ask.
+        // Nothing may be sent to the NAS itself, even if it is the gateway.
         for (const { address } of unknown) if (!hosts.includes(address)) ask(address);
         if (clock.monotonicMs() - changedAtMs >= SETTLES_MS) return away;
         await clock.sleep(AGAIN_MS);
         sinceMs = clock.monotonicMs();
       }
     },
-    /** The hardware address of a neighbour; null: it is not known. */
+    /** The hardware address of a neighbour; null: unknown. */
     async macOf(address: string): Promise<string | null> {
       const among = async (notBeforeMs: number): Promise<string | null> => {
         const known = await neighbours(notBeforeMs);
@@ -97,7 +97,7 @@ export function createPlace(options: PlaceOptions) {
   };
 }
 
-/** `macs`: of gateways that have answered on this network before. */
+/** `macs`: hardware addresses of gateways that answered on this network before. */
 export function hereFrom(
   interfaces: InterfaceSnapshot,
   gateways: Awaited<ReturnType<Links["gateways"]>>,
@@ -132,8 +132,8 @@ export function hereFrom(
 }
 
 /**
- * Away is where something that is sent to the hosts could arrive, on a network that is not the share's own. Without any
- * network its programs wait as usual, because a cable that was pulled is soon back.
+ * Why the share is away; null: it is not. A share is away on a network that is not its own and could deliver what is sent
+ * to its hosts. Without any network it is not away, and programs wait as usual, because a pulled cable is soon back.
  */
 export function awayText(
   { marks, gateways, interfaces }: Here,
@@ -146,28 +146,23 @@ export function awayText(
     return `the gateway here is ${shown.join(", ")}, which is none of its networks`;
   }
   const links = interfaces.addresses.filter(({ family, bytes }) => family === 6 || bytes[0] !== 127);
-  // Whoever answers to a name on this link would be asked to log on; nothing that is in use waits for it.
+  // Any machine on this link could answer to the name and would get a login.
   if (links.some(({ text }) => text !== "::1") && !hosts.some((host) => parseIp(host) !== null))
     return "its host is known by name alone, and this is none of its networks";
-  const isHere = hosts.some((host) => {
-    const ip = parseIp(host);
-    return (
-      ip !== null &&
-      interfaces.addresses.some(
-        (own) => own.family === ip.family && inPrefix(ip.bytes, own.bytes, own.prefixLength),
-      )
-    );
-  });
+  const isHere = hosts.some((host) => linksOf(interfaces, host).length > 0);
   return isHere ? "this network has its address, but is none of its networks" : null;
 }
 
-/** The marks of the networks that these hosts are on; null: one of them is on no link, or its network has no mark. */
+/** The addresses of this machine whose subnets hold `host`; none for a name. */
+function linksOf({ addresses }: InterfaceSnapshot, host: string): InterfaceSnapshot["addresses"] {
+  const ip = parseIp(host);
+  return ip === null ? [] : addresses.filter((own) => holds(own, ip));
+}
+
+/** The marks of the networks that these hosts are on; null if a host is on no link, or its network has no mark. */
 export function marksOf({ marks, interfaces }: Here, hosts: readonly string[]): readonly string[] | null {
   const found = hosts.map((host) => {
-    const ip = parseIp(host);
-    const links = interfaces.addresses.filter(
-      (own) => own.family === ip?.family && inPrefix(ip.bytes, own.bytes, own.prefixLength),
-    );
+    const links = linksOf(interfaces, host);
     const [mark = null] =
       [...marks].find(([, name]) => links.some((own) => own.interfaceName === name)) ?? [];
     return mark;
@@ -183,7 +178,7 @@ function networkOf(bytes: Uint8Array, prefixLength: number): string {
   return formatIp(masked);
 }
 
-/** An empty datagram to its discard port makes the system learn its hardware address. */
+/** Makes the system learn a gateway's hardware address, by an empty datagram to the discard port. */
 function askGateway(address: string): void {
   const socket = createSocket("udp4");
   socket.on("error", () => {});

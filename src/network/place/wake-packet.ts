@@ -1,9 +1,9 @@
-// The packet that wakes a machine (Wake-on-LAN), sent to all on the link that it was last seen on.
+// The packet that wakes a machine (Wake-on-LAN), broadcast on the link where the machine was last seen.
 import { createSocket } from "node:dgram";
-import { readInterfaces } from "../interfaces.ts";
-import { formatIp, inPrefix, parseIp } from "../ip-address.ts";
+import { holds, readInterfaces } from "../interfaces.ts";
+import { formatIp, parseIp } from "../ip-address.ts";
 
-/** Discard: nobody reads it but the network card. */
+/** The discard port: only the network card reads the packet. */
 const PORT = 9;
 
 export function magicPacket(mac: string): Buffer {
@@ -11,22 +11,20 @@ export function magicPacket(mac: string): Buffer {
   return Buffer.concat([Buffer.alloc(6, 0xff), ...Array.from({ length: 16 }, () => address)]);
 }
 
-/** `known`: `aa:bb:cc:dd:ee:ff@10.0.0.2`. Nothing is sent where no link holds that address. */
+/** `known`: `aa:bb:cc:dd:ee:ff@10.0.0.2`. Sends nothing if no link holds that address. */
 export function sendMagicPacket(known: string): void {
   const [mac = "", address = ""] = known.split("@");
   const ip = parseIp(address);
-  const own = readInterfaces(0).addresses.find(
-    ({ family, bytes, prefixLength }) =>
-      family === 4 && ip?.family === 4 && inPrefix(ip.bytes, bytes, prefixLength),
-  );
+  if (ip?.family !== 4) return;
+  const own = readInterfaces(0).addresses.find((one) => holds(one, ip));
   if (own === undefined) return;
-  const all = own.bytes.map(
+  const broadcast = own.bytes.map(
     (byte, index) => byte | (0xff >> Math.min(8, Math.max(0, own.prefixLength - index * 8))),
   );
   const socket = createSocket("udp4");
   socket.on("error", () => socket.close());
   socket.bind(0, own.text, () => {
     socket.setBroadcast(true);
-    socket.send(magicPacket(mac), PORT, formatIp(all), () => socket.close());
+    socket.send(magicPacket(mac), PORT, formatIp(broadcast), () => socket.close());
   });
 }

@@ -1,4 +1,4 @@
-// One probe of one address: TCP connect and SMB2 NEGOTIATE under one deadline; the socket is always closed.
+// One probe of one address: TCP connect and SMB2 NEGOTIATE within one deadline.
 import { randomFillSync } from "node:crypto";
 import { Socket, type TcpSocketConnectOpts } from "node:net";
 import { systemErrorCode } from "../../runtime/errors.ts";
@@ -27,19 +27,19 @@ export interface EndpointFinding {
   readonly tcpAnswered: boolean;
   /** What happened, without the address: "connection refused". */
   readonly detail: string;
-  /** As 32 hex digits; null unless it answers and says it. */
+  /** The server's GUID as 32 hex digits; null unless the server answers with one. */
   readonly serverGuid: string | null;
 }
 
 /** The connection of a probe that was answered. */
 export interface KeptConnection extends Disposable {
-  /** Whether the server answers over this very connection now. Never rejects. */
+  /** Whether the server now answers over this connection. Never rejects. */
   stillThere(timeoutMs: number): Promise<boolean>;
 }
 
 export interface RunningProbe extends KeptConnection {
   /**
-   * Never rejects. Disposing the probe ends its socket at once, and resolves this as silent if it has not resolved yet.
+   * Never rejects. Disposing the probe closes its socket at once, and resolves a pending finding as silent.
    */
   readonly finding: Promise<EndpointFinding>;
 }
@@ -54,8 +54,8 @@ const LOCAL_WANT: Meaning = {
 };
 
 /**
- * What an error before the connection stands means: `gone` only if that is certain, `silent` if the error says nothing
- * about the host. On macOS EHOSTUNREACH may also be a missing Local Network permission.
+ * The meaning of errors before the connection is established: `gone` only if that is certain, `silent` if the error says
+ * nothing about the host. On macOS EHOSTUNREACH may also be a missing Local Network permission.
  */
 const CONNECT_ERRORS: Readonly<Record<string, Meaning>> = {
   ECONNREFUSED: { verdict: "gone", reason: "refused", detail: "connection refused" },
@@ -81,18 +81,18 @@ const CONNECT_ERRORS: Readonly<Record<string, Meaning>> = {
   EADDRINUSE: LOCAL_WANT,
 };
 
-/** The address to leave from no longer belongs to this machine: the interface lost it since it was looked up. */
+/** The bind failed because the interface has lost its address since the snapshot. */
 const LOST_LOCAL_ADDRESS: Meaning = {
   verdict: "gone",
   reason: "link_down",
   detail: "the interface lost its address",
 };
 
-/** Table look-up, exported for its test. `connected`: the error came after TCP stood. */
+/** `connected`: the error came after TCP was established. Exported for its test. */
 export function meaningOfError(error: unknown, connected: boolean): EndpointFinding {
   const code = systemErrorCode(error) ?? "";
   if (connected) {
-    // Whatever broke an established connection: the host was there a moment ago, so it is not proved to be gone.
+    // Never `gone`: the host was there a moment ago.
     const detail = code === "ETIMEDOUT" ? "the connection went silent" : "it closed the connection unasked";
     return { verdict: "silent", reason: "closed", tcpAnswered: true, detail, serverGuid: null };
   }
@@ -116,15 +116,14 @@ const DISPOSED: EndpointFinding = {
   serverGuid: null,
 };
 
-/** Where a socket connects to, and from where. */
 export function connectOptions({ address, port, localAddress }: ProbeEndpoint): TcpSocketConnectOpts {
   return { host: address, port, ...(localAddress === null ? {} : { localAddress }) };
 }
 
-/** An answer comes whole in one read: what is left unread makes the close a reset. */
+/** Large enough for a whole answer in one read, because unread bytes would make the close a reset. */
 const READ_BUFFER_BYTES = 2048;
 
-/** After this long in silence the system asks the other end, each second, whether it is still there. */
+/** After this long in silence the system sends TCP keep-alives, one each second. */
 const KEPT_ALIVE_AFTER_MS = 1_000;
 
 /**
@@ -158,8 +157,7 @@ export function startHostProbe(
     echo?.resolve(false);
     if (kept && finding !== DISPOSED) onGone?.();
     deadline[Symbol.dispose]();
-    // A reset leaves no TIME_WAIT: thousands of those make each bind to an address scan for a free port for
-    // milliseconds.
+    // A reset leaves no TIME_WAIT. With thousands of them, each bind would scan milliseconds for a free port.
     resetSocket(socket);
     resolve(finding);
   };
@@ -171,7 +169,7 @@ export function startHostProbe(
       endSilent("smb_timeout", `it took the connection but did not speak SMB within ${timeoutMs} ms`);
     else endSilent("connect_timeout", `no answer to the connection within ${timeoutMs} ms`);
   };
-  // If this process was held up, an answer may wait to be read, but timers run first: look once more before giving up.
+  // Timers run before reads: after a stall of this process, an answer may still wait to be read in this turn.
   const deadline = clock.setTimer(timeoutMs, () => void setImmediate(late));
 
   const reader = createNegotiateReader();
@@ -217,7 +215,7 @@ export function startHostProbe(
     finding: promise,
     async stillThere(withinMs) {
       if (!kept || ended) return false;
-      // A server grants one request at a time: a request that comes meanwhile waits for the same answer.
+      // The server grants credit for one request at a time, so callers share the answer to one ECHO.
       if (echo === null) {
         const asked = Promise.withResolvers<boolean>();
         echo = asked;

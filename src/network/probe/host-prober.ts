@@ -1,9 +1,7 @@
-// Asks many hosts whether they answer SMB: over the right interface, with one probe for equal questions, and a limited
-// number at a time.
-
+// Probes many hosts for SMB: over the right interface, with one probe for equal requests, and a limited number at a time.
 import { type Clock, resultWithin } from "../../runtime/time/clock.ts";
-import { createInterfaceReader, findWayOut, type InterfaceSnapshot, type WayOut } from "../interfaces.ts";
-import { type IpAddress, parseIp } from "../ip-address.ts";
+import { createInterfaceReader, findWayOut, type InterfaceSnapshot } from "../interfaces.ts";
+import { parseIp } from "../ip-address.ts";
 import { type EndpointFinding, type ProbeEndpoint, type RunningProbe, startHostProbe } from "./host-probe.ts";
 import { createNameResolution, type NameResolutionOptions } from "./name-resolution.ts";
 import type {
@@ -21,26 +19,19 @@ export interface HostProberOptions extends NameResolutionOptions {
   maxAtOnce?: number;
 }
 
-interface NetworkWatch {
+/** Disposing ends every probe under way. Those, and all later ones, resolve as silent. */
+export interface AddressedHostProber extends HostProber, Disposable {
   /**
-   * `isWatched`: whether `networkChanged` is called at once for every change of the network. If not, readings are not
-   * trusted to stay valid.
+   * `isWatched`: whether `networkChanged` is called at once for every change of the network. If not, readings of the
+   * interfaces are used only briefly.
    */
   watchedBy(isWatched: () => boolean): void;
-}
-
-interface AddressBook {
-  /**
-   * The known addresses of a host, canonical, without asking anyone; of a literal address itself; [] if none is known.
-   */
+  /** The known addresses of a host, canonical, without a query; a literal address is its own. [] if none is known. */
   addressesOf(host: string): readonly string[];
 }
 
-/** Disposing ends every probe under way. Those, and all later ones, resolve as silent. */
-export type AddressedHostProber = HostProber & AddressBook & NetworkWatch & Disposable;
-
 const DEFAULT_MAX_AT_ONCE = 256;
-/** The other addresses of a name join in when the first has not answered after this share of the timeout. */
+/** The other addresses of a name are probed, too, when the first has not answered after this share of the timeout. */
 const HEAD_START_SHARE = 0.25;
 
 export function createHostProber(options: HostProberOptions): AddressedHostProber {
@@ -50,9 +41,9 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   const asks = createSingleFlight<ProbeResult>(clock);
   const endpoints = createEndpointProbes(clock, maxAtOnce);
   const plan = createAddressPlans();
-  /** One function for each probe under way: it checks whether the probe's route still exists. */
+  /** For each probe under way, a function that checks whether its route still exists. */
   const underWay = new Set<() => void>();
-  /** The address of a name that answered last is asked first. */
+  /** For each name, the address that answered last: it is asked first. */
   const lastAnswered = new Map<string, string>();
 
   const askAddresses = async (
@@ -76,7 +67,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
           ...{ address, interfaceName, finding },
           localAddress: endpoint.localAddress,
         }));
-        // No answer can come over a link that went down meanwhile, so nobody has to wait for one.
+        // Over a link that went down meanwhile no answer can come, so the probe ends at once.
         return unlessCutOff(underWay, asked, () => {
           const now = plan(address, target, interfaces.snapshot(clock.monotonicMs()));
           return "finding" in now ? now : null;
@@ -98,7 +89,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
       return asks.ask(key, request.notBeforeMs, (goesOut) => {
         const addresses = resolution.addresses(target.host, request.timeoutMs);
         if (addresses instanceof Promise) {
-          // A caller that joined meanwhile wants nothing older than now.
+          // Callers that joined during the resolution need a snapshot no older than now.
           return addresses.then((found) => {
             const now = { ...request, notBeforeMs: clock.monotonicMs() };
             return askAddresses(target, found, now, goesOut);
@@ -110,7 +101,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
     networkChanged() {
       interfaces.networkChanged();
       resolution.networkChanged();
-      for (const lookAgain of [...underWay]) lookAgain();
+      for (const check of [...underWay]) check();
     },
     watchedBy: interfaces.watchedBy,
     addressesOf: (host) => resolution.known(host),
@@ -118,22 +109,22 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   };
 }
 
-/** Waits for the probe, unless a check of `cutOff` gives a result sooner. */
+/** Waits for the probe, unless `cutOff`, which is called for each of `checks`, gives a result sooner. */
 async function unlessCutOff(
-  looks: Set<() => void>,
+  checks: Set<() => void>,
   asked: Promise<Outcome>,
   cutOff: () => Outcome | null,
 ): Promise<Outcome> {
   const cut = Promise.withResolvers<Outcome>();
-  const lookAgain = (): void => {
+  const check = (): void => {
     const found = cutOff();
     if (found !== null) cut.resolve(found);
   };
-  looks.add(lookAgain);
+  checks.add(check);
   try {
     return await Promise.race([asked, cut.promise]);
   } finally {
-    looks.delete(lookAgain);
+    checks.delete(check);
   }
 }
 
@@ -167,46 +158,31 @@ function createEndpointProbes(clock: Clock, maxAtOnce: number) {
   };
 }
 
-/** Decides what is asked of one address: a packet, or a result without one. */
+/** Decides about one address: an endpoint to probe, or a result without a packet. */
 function createAddressPlans() {
-  const parsed = new Map<string, IpAddress | null>();
-  /** Targets whose address an interface's subnet held when last looked at, with that interface. */
+  /** Targets whose address an interface's subnet held at the last look, with that interface. */
   const lastOnLink = new Map<string, string | null>();
 
-  const parse = (address: string): IpAddress | null => {
-    let known = parsed.get(address);
-    if (known === undefined) {
-      known = parseIp(address);
-      parsed.set(address, known);
-    }
-    return known;
-  };
-
   return (address: string, target: ProbeTarget, snapshot: InterfaceSnapshot): AddressPlan => {
-    const ip = parse(address);
-    if (ip === null) return unasked(address, null, UNRESOLVED);
+    const ip = parseIp(address);
+    if (ip === null) return { address, interfaceName: null, localAddress: null, finding: UNRESOLVED };
     const way = findWayOut(snapshot, ip, target.interfaceName);
-    if (way.kind === "absent") return unasked(address, way.interfaceName, absent(way.interfaceName));
+    if (way.kind === "absent")
+      return unasked(address, way.interfaceName, "link_down", "is down or not there");
     const memoryKey = `${address}|${target.interfaceName ?? ""}`;
-    if (way.kind === "on_link") {
-      lastOnLink.set(memoryKey, way.interfaceName);
-    } else if (lastOnLink.has(memoryKey)) {
-      const interfaceName = lastOnLink.get(memoryKey) ?? null;
-      return unasked(address, interfaceName, leftBehind(interfaceName));
-    }
-    const localAddress = way.kind === "routed" ? null : way.localAddress;
-    if (way.kind === "configured" && localAddress === null) {
-      return unasked(address, way.interfaceName, noAddressOn(way.interfaceName));
-    }
-    return {
-      address,
-      interfaceName: interfaceOf(way),
-      endpoint: { address: way.address, port: target.port, localAddress },
-    };
+    const lastInterface = lastOnLink.get(memoryKey);
+    if (way.kind === "on_link") lastOnLink.set(memoryKey, way.interfaceName);
+    else if (lastInterface !== undefined)
+      return unasked(address, lastInterface, "link_down", "is down (cable unplugged?)");
+    const { interfaceName, localAddress } =
+      way.kind === "routed" ? { interfaceName: null, localAddress: null } : way;
+    if (way.kind === "configured" && localAddress === null)
+      return unasked(address, interfaceName, "no_route", "has no address to reach it from");
+    return { address, interfaceName, endpoint: { address: way.address, port: target.port, localAddress } };
   };
 }
 
-/** Asks the first address alone for a while, then all others beside it, until one answers. */
+/** Probes the first address alone for a while, then all others beside it, until one answers. */
 async function askInTurn(
   clock: Clock,
   [first, ...rest]: readonly EndpointPlan[],
@@ -239,36 +215,20 @@ interface EndpointPlan {
 
 type AddressPlan = Outcome | EndpointPlan;
 
-function unasked(address: string, interfaceName: string | null, finding: EndpointFinding): Outcome {
+/** The result for an address that cannot be reached, because its interface `lacks` something. */
+function unasked(address: string, interfaceName: string | null, reason: ProbeReason, lacks: string): Outcome {
+  const finding = withoutPacket("gone", reason, `${interfaceName ?? "the interface"} ${lacks}`);
   return { address, interfaceName, localAddress: null, finding };
 }
 
-/** A finding for which no packet was sent. */
-function without(verdict: ProbeVerdict, reason: ProbeReason, detail: string): EndpointFinding {
+function withoutPacket(verdict: ProbeVerdict, reason: ProbeReason, detail: string): EndpointFinding {
   return { verdict, reason, tcpAnswered: false, detail, serverGuid: null };
 }
 
-const UNRESOLVED = without("silent", "unresolved", "no address is known");
-const DISPOSED = without("silent", "local_error", "probing has ended");
+const UNRESOLVED = withoutPacket("silent", "unresolved", "no address is known");
+const DISPOSED = withoutPacket("silent", "local_error", "probing has ended");
 
-function absent(interfaceName: string): EndpointFinding {
-  return without("gone", "link_down", `${interfaceName} is down or not there`);
-}
-
-function leftBehind(interfaceName: string | null): EndpointFinding {
-  const name = interfaceName ?? "the interface";
-  return without("gone", "link_down", `${name} is down (cable unplugged?)`);
-}
-
-function noAddressOn(interfaceName: string): EndpointFinding {
-  return without("gone", "no_route", `${interfaceName} has no address to reach it from`);
-}
-
-function interfaceOf(way: WayOut): string | null {
-  return way.kind === "routed" ? null : way.interfaceName;
-}
-
-/** One answer decides for the name; one silence leaves it open; it is gone only if every address is. */
+/** A name answers if one of its addresses does, and is gone only if all of them are; else it is silent. */
 function weight(finding: EndpointFinding): number {
   if (finding.verdict === "answers") return 3;
   if (finding.verdict === "gone") return 0;
@@ -276,22 +236,13 @@ function weight(finding: EndpointFinding): number {
 }
 
 function preferred(addresses: readonly string[], first: string | undefined): readonly string[] {
-  if (first === undefined || addresses[0] === first || !addresses.includes(first)) return addresses;
+  if (first === undefined || !addresses.includes(first)) return addresses;
   return [first, ...addresses.filter((address) => address !== first)];
 }
 
-function unresolved(target: ProbeTarget, tookMs: number): ProbeResult {
-  return {
-    verdict: "silent",
-    reason: "unresolved",
-    tcpAnswered: false,
-    address: null,
-    interfaceName: target.interfaceName,
-    localAddress: null,
-    serverGuid: null,
-    text: `${target.host} has no address`,
-    tookMs,
-  };
+function unresolved({ host, interfaceName }: ProbeTarget, tookMs: number): ProbeResult {
+  const text = `${host} has no address`;
+  return { ...UNRESOLVED, address: null, interfaceName, localAddress: null, text, tookMs };
 }
 
 /** `10.0.0.2:445: connection refused`, with the name in front when it is one. */
@@ -303,14 +254,14 @@ function textOf(target: ProbeTarget, outcome: Outcome): string {
   return `${where}: ${finding.detail}${over}`;
 }
 
-/** All outcomes, or those there are as soon as one of them answers. */
+/** Resolves with all outcomes, or with those so far as soon as one address answers. */
 function untilOneAnswers(pending: readonly Promise<Outcome>[]): Promise<readonly Outcome[]> {
   return new Promise((resolve) => {
-    const there: Outcome[] = [];
+    const outcomes: Outcome[] = [];
     for (const one of pending) {
       void one.then((outcome) => {
-        there.push(outcome);
-        if (outcome.finding.verdict === "answers" || there.length === pending.length) resolve(there);
+        outcomes.push(outcome);
+        if (outcome.finding.verdict === "answers" || outcomes.length === pending.length) resolve(outcomes);
       });
     }
   });

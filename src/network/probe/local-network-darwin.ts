@@ -1,6 +1,6 @@
-// Distinguishes macOS's Local Network privacy from an outage. Without that permission a launch agent's own connection
-// to a host on its link fails with EHOSTUNREACH, exactly as if the host were off, while Apple's `nc`, NetAuth and the
-// kernel get through. So when our own probe finds no route, `nc` asks in its place, and its answer counts.
+// Tells macOS's Local Network privacy from an outage. Without that permission, a launch agent's connection to a host on
+// its link fails with EHOSTUNREACH, exactly as if the host were off, while Apple's `nc`, NetAuth and the kernel get
+// through. So when our own probe finds no route, `nc` probes in its place, and its answer counts.
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { AddressedHostProber } from "./host-prober.ts";
 import type { ProbeRequest, ProbeResult } from "./probe-result.ts";
@@ -11,14 +11,14 @@ const LOCAL_NETWORK_HINT =
   "System Settings → Privacy & Security → Local Network: allow node or mountaineer, then restart it; where no such row is, start it from Terminal.";
 
 const NC = "/usr/bin/nc";
-/** Time-out for asking beside a probe, when nobody waits for the answer. */
-const UNHURRIED_MS = 3_000;
-/** How often `nc` asks about a host that it did not reach either, while this process is not known to be blocked. */
+/** Time-out of `nc` while no probe waits for its answer. */
+const BACKGROUND_TIMEOUT_MS = 3_000;
+/** Pause between runs of `nc` for a host that it did not reach either, while this process is not known to be blocked. */
 const ASK_AGAIN_MS = 10_000;
 /** Processes at once; a machine's shares are on few hosts. */
 const AT_ONCE = 8;
 
-/** Only failures for want of a route, on a network of this machine: nothing is blocked through a router. */
+/** True for failures without a route to a host on a network of this machine: macOS blocks nothing behind a router. */
 export function mayBeDenied(result: Pick<ProbeResult, "reason" | "address" | "interfaceName">): boolean {
   return result.reason === "no_route" && result.address !== null && result.interfaceName !== null;
 }
@@ -44,10 +44,10 @@ export function confirmedByNc(own: ProbeResult, finding: NcFinding): ProbeResult
         tcpAnswered: true,
         text: `${own.address}: ${finding.detail}; ${why}`,
       };
-    // `nc` does not reach it either: our own probe is right.
+    // `nc` cannot reach the host either, so our own probe is right.
     case "unreachable":
       return own;
-    // No proof either way, so it is not `gone`.
+    // Not `gone`, because nothing is proved.
     case "unknown":
       return {
         ...own,
@@ -65,16 +65,16 @@ export interface LocalNetworkOptions {
 }
 
 /**
- * At first `nc` asks beside the probe, and nobody waits for its answer, so a failover is not delayed. Once it got
- * through where we did not, this process is known to be blocked, and each such probe waits for `nc` within its own
- * time-out. A probe of ours that reaches a host on our link ends that.
+ * At first `nc` runs in the background, so that a failover is not delayed. Once `nc` gets through where our probe did not,
+ * this process is known to be blocked, and each such probe waits for `nc` within its own time-out. A probe of ours that
+ * reaches a host on our link ends that.
  */
 export function withLocalNetworkCheck(
   prober: AddressedHostProber,
   { clock, nc = NC }: LocalNetworkOptions,
 ): AddressedHostProber {
-  let isHeldBack = false;
-  /** When `nc` last asked about a host without reaching it. */
+  let isBlocked = false;
+  /** When `nc` last ran in the background for a host, monotonic ms. */
   const askedAtMs = new Map<string, number>();
   const asks = createSingleFlight<NcFinding>(clock);
   const semaphore = createSemaphore(AT_ONCE);
@@ -86,33 +86,33 @@ export function withLocalNetworkCheck(
         goesOut();
         const { signal } = ending;
         const finding = await negotiateThroughNc({ clock, nc, address, port, timeoutMs, signal });
-        if (finding.kind === "negotiated" || finding.kind === "connected") isHeldBack = true;
+        if (finding.kind === "negotiated" || finding.kind === "connected") isBlocked = true;
         return finding;
       }),
     );
-  const askBeside = (address: string, port: number): void => {
+  const askInBackground = (address: string, port: number): void => {
     const key = `${address}|${port}`;
     const nowMs = clock.monotonicMs();
     const lastMs = askedAtMs.get(key);
     if (lastMs !== undefined && nowMs - lastMs < ASK_AGAIN_MS) return;
     askedAtMs.set(key, nowMs);
-    void ask(address, port, { notBeforeMs: nowMs, timeoutMs: UNHURRIED_MS });
+    void ask(address, port, { notBeforeMs: nowMs, timeoutMs: BACKGROUND_TIMEOUT_MS });
   };
 
   return {
     async probe(target, request) {
       const own = await prober.probe(target, request);
       const { address } = own;
-      if (own.verdict === "answers" && own.interfaceName !== null) isHeldBack = false;
+      if (own.verdict === "answers" && own.interfaceName !== null) isBlocked = false;
       if (address === null || !mayBeDenied(own) || ending.signal.aborted) return own;
-      if (!isHeldBack) {
-        askBeside(address, target.port);
+      if (!isBlocked) {
+        askInBackground(address, target.port);
         return own;
       }
       return confirmedByNc(own, await ask(address, target.port, request));
     },
     networkChanged() {
-      // Only the user can change access to the local network, so a network change keeps `isHeldBack`.
+      // Only the user can change access to the local network, so a network change keeps `isBlocked`.
       askedAtMs.clear();
       prober.networkChanged();
     },

@@ -1,4 +1,4 @@
-// Whether the system silently keeps this program from the local network, as macOS can: picks the platform's check.
+// macOS can silently block this program from the local network: picks the platform's check for that.
 import type { AddressedHostProber } from "./host-prober.ts";
 import { type LocalNetworkOptions, withLocalNetworkCheck } from "./local-network-darwin.ts";
 

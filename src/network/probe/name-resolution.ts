@@ -1,20 +1,19 @@
-// The addresses of host names: resolved in another process, cached, resolved again when they may have changed.
-
+// The addresses of host names: resolved in another process, cached, and resolved again when they may have changed.
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, resultWithin, settledWithin } from "../../runtime/time/clock.ts";
 import { canonicalIp } from "../ip-address.ts";
 
-/** Addresses change rarely; a changed network asks again at once. */
+/** Addresses change rarely, and after a network change every name is resolved again at once. */
 const FRESH_MS = 60_000;
-/** A name without an address may have one soon, when DNS or mDNS is back. */
+/** A name without an address may soon have one, when DNS or mDNS is back. */
 const RETRY_MS = 5_000;
-/** An answer later than this is given up, so that a resolver that hangs is asked again. */
+/** A resolution that takes longer is given up, so that a hanging resolver is asked again. */
 const GIVE_UP_MS = 10_000;
 
 export interface NameResolutionOptions {
   clock: Clock;
-  /** May reject or never answer; [] is "has none". Never `dns.lookup` in this process: it shares a small pool. */
+  /** May reject or never settle; [] means no address. Not `dns.lookup` in this process, which shares a small thread pool. */
   resolve: (host: string) => Promise<readonly string[]>;
   logger: Logger;
 }
@@ -24,7 +23,7 @@ interface NameEntry {
   /** Monotonic ms from which on the name is asked again. */
   askAgainAtMs: number;
   asking: Promise<void> | null;
-  /** The network changed since `asking` began: its answer may be of the old one. */
+  /** The network changed since `asking` began, so the answer may be of the old network. */
   askingIsStale: boolean;
 }
 
@@ -32,17 +31,11 @@ const NONE: readonly string[] = [];
 
 export function createNameResolution(options: NameResolutionOptions) {
   const { clock, resolve, logger } = options;
-  const literals = new Map<string, readonly string[] | null>();
   const names = new Map<string, NameEntry>();
 
   const literal = (host: string): readonly string[] | null => {
-    let known = literals.get(host);
-    if (known === undefined) {
-      const canonical = canonicalIp(host);
-      known = canonical === null ? null : [canonical];
-      literals.set(host, known);
-    }
-    return known;
+    const canonical = canonicalIp(host);
+    return canonical === null ? null : [canonical];
   };
 
   const ask = async (host: string, entry: NameEntry): Promise<void> => {
@@ -66,8 +59,8 @@ export function createNameResolution(options: NameResolutionOptions) {
 
   return {
     /**
-     * Canonical addresses of `host`, at once where any are known (they are refreshed behind the scenes when old),
-     * else after at most `waitMs`; [] when there are none. A literal address is its own.
+     * Canonical addresses of `host`: at once if any are known (old ones are refreshed in the background), else after at
+     * most `waitMs`. [] if there are none; a literal address is its own.
      */
     addresses(host: string, waitMs: number): readonly string[] | Promise<readonly string[]> {
       const own = literal(host);
@@ -84,13 +77,14 @@ export function createNameResolution(options: NameResolutionOptions) {
       }
       if (entry.asking === null && clock.monotonicMs() >= entry.askAgainAtMs) entry.asking = ask(host, entry);
       if (entry.addresses.length > 0 || entry.asking === null) return entry.addresses;
-      return waitAtMost(clock, entry.asking, waitMs, entry);
+      const known = entry;
+      return settledWithin(clock, waitMs, entry.asking).then(() => known.addresses);
     },
-    /** What is known now, without asking anyone. */
+    /** The addresses that are known now, without a query. */
     known(host: string): readonly string[] {
       return literal(host) ?? names.get(host)?.addresses ?? NONE;
     },
-    /** Known addresses stay in use until new ones are there. */
+    /** Resolves every name again at its next use; known addresses stay in use until then. */
     networkChanged(): void {
       for (const entry of names.values()) {
         entry.askAgainAtMs = Number.NEGATIVE_INFINITY;
@@ -100,23 +94,13 @@ export function createNameResolution(options: NameResolutionOptions) {
   };
 }
 
-async function waitAtMost(
-  clock: Clock,
-  asking: Promise<void>,
-  waitMs: number,
-  entry: NameEntry,
-): Promise<readonly string[]> {
-  await settledWithin(clock, waitMs, asking);
-  return entry.addresses;
-}
-
-/** In the resolver's order, which is its preference, without doubles. */
+/** Without duplicates, in the order of the resolver, which is its preference. */
 function canonicalSet(addresses: readonly string[]): readonly string[] {
   const canonical = addresses.map(canonicalIp).filter((address) => address !== null);
   return [...new Set(canonical)];
 }
 
-/** Round-robin answers differ in order alone: that is no change. */
+/** Equal in any order: round-robin answers differ only in order. */
 function sameAddresses(left: readonly string[], right: readonly string[]): boolean {
   return left.length === right.length && left.every((address) => right.includes(address));
 }

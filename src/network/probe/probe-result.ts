@@ -24,7 +24,7 @@ export type ProbeReason =
   | "not_smb"
   | "unresolved"
   | "denied"
-  /** This machine could not ask (no descriptor, no port); says nothing of the host. */
+  /** This machine had no descriptor or port to probe with, which says nothing about the host. */
   | "local_error";
 
 export interface ProbeResult {
@@ -32,13 +32,13 @@ export interface ProbeResult {
   readonly reason: ProbeReason;
   /** True when TCP connected, whatever came after. */
   readonly tcpAnswered: boolean;
-  /** The address that was asked; null when the name has none. */
+  /** The address that was probed; null if the name has none. */
   readonly address: string | null;
   /** The interface the probe left by (its subnet holds the host, or it is configured); null when routed. */
   readonly interfaceName: string | null;
   /** The address the probe left from, when it was bound to one; null when the system chose, or nothing was sent. */
   readonly localAddress: string | null;
-  /** What the server calls itself in its NEGOTIATE answer (32 hex digits); null unless it answers and says it. */
+  /** The ServerGuid of the NEGOTIATE answer, 32 hex digits; null unless the server answers with one. */
   readonly serverGuid: string | null;
   /** One line for people: "connection refused by 10.0.0.2:445". */
   readonly text: string;
@@ -46,20 +46,20 @@ export interface ProbeResult {
 }
 
 export interface ProbeTarget extends HostAddress {
-  /** A configured interface; null picks the one whose subnet holds the host. */
+  /** The configured interface; null picks the one whose subnet holds the host. */
   readonly interfaceName: string | null;
 }
 
 export interface ProbeRequest {
-  /** Monotonic ms; a shared result whose probe began earlier is not good enough. */
+  /** Monotonic ms; a result is shared only if its probe was sent at this time or later. */
   readonly notBeforeMs: number;
   /** Connect and NEGOTIATE together. */
   readonly timeoutMs: number;
 }
 
-/** Asks hosts whether they answer SMB; equal questions asked at once cost one probe. Never rejects. */
+/** Probes hosts for SMB; equal requests at one time share one probe. Never rejects. */
 export interface HostProber {
   probe(target: ProbeTarget, request: ProbeRequest): Promise<ProbeResult>;
-  /** Call on a network change: interfaces are read again, names resolved again. */
+  /** Call on a network change: interfaces are read and names resolved again. */
   networkChanged(): void;
 }

@@ -1,17 +1,17 @@
-// Shows that the same server has been behind an address all the time: a connection to it is still open.
+// A witness: an open connection, which proves that the server behind an address has been the same since it was opened.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { KeptConnection } from "./host-probe.ts";
 
-/** Servers end a connection that nobody logs in on: Samba after 60 s. A new one replaces it before that. */
+/** Servers end connections without a login, Samba after 60 s. A new connection replaces the old one before that. */
 const RENEW_AFTER_MS = 20_000;
 const RENEW_AGAIN_MS = 5_000;
 const ANSWER_WITHIN_MS = 1_000;
 
 interface WitnessOptions {
   readonly clock: Clock;
-  /** Connects and asks who is there; null: nobody answers. `onGone`: the connection has ended since. Never rejects. */
+  /** Connects and proves the server; null: no answer. Calls `onGone` when the connection ends. Never rejects. */
   readonly connect: (onGone: () => void) => Promise<Answered | null>;
-  /** Called when it proves nothing any more. */
+  /** Called once the proof has ended. */
   readonly onGone: () => void;
 }
 
@@ -20,10 +20,10 @@ interface Answered {
   readonly connection: KeptConnection;
 }
 
-/** `stillThere` says whether the server that it began with is behind the address now. */
+/** `stillThere`: whether the first server is still behind the address. Disposing ends the connection. */
 export type ServerWitness = KeptConnection;
 
-/** null: nobody answers. Dispose it to let go of the server. */
+/** null: the server does not answer. */
 export async function holdWitness(options: WitnessOptions): Promise<ServerWitness | null> {
   const { clock, connect, onGone } = options;
   let current: Held | null = null;
@@ -40,7 +40,7 @@ export async function holdWitness(options: WitnessOptions): Promise<ServerWitnes
       letGo();
       onGone();
     });
-  /** Both connections are open at once, which proves that they lead to one server. */
+  /** Replaces the connection while the old one still answers, which proves that both lead to one server. */
   const takeOver = async (before: Held): Promise<boolean> => {
     const next = await begin();
     if (next === null) return false;

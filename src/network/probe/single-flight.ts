@@ -1,22 +1,21 @@
-// Equal questions asked at about the same time are sent once, and all callers get the answer.
+// Equal requests at about the same time share one answer, and work is limited to a number at a time.
 import type { Clock } from "../../runtime/time/clock.ts";
 
 interface SingleFlight<Answer> {
   /**
-   * Joins the newest question with that key if it began at `notBeforeMs` (monotonic) or later, or has not begun;
-   * otherwise asks a new one. `begin` gets a function to call when the question is really sent (it may have to queue
-   * first).
+   * Joins the newest request with that key if it was sent at `notBeforeMs` (monotonic) or later, or is not sent yet;
+   * otherwise begins a new one. `begin` must call `goesOut` when the request is sent, after any queueing.
    */
   ask(key: string, notBeforeMs: number, begin: (goesOut: () => void) => Promise<Answer>): Promise<Answer>;
 }
 
 interface Ask<Answer> {
-  /** Infinity until it is sent, so that every request made before that counts as early enough. */
+  /** Infinity until the request is sent, so that every caller before that may join. */
   startedAtMs: number;
   readonly answer: Promise<Answer>;
 }
 
-/** Keys come from the configuration; beyond this many, the oldest belong to configurations long gone. */
+/** Keys come from the configuration; beyond this many, most are of earlier configurations, and all are dropped. */
 const MAX_KEYS = 4_096;
 
 export function createSingleFlight<Answer>(clock: Clock): SingleFlight<Answer> {
@@ -39,7 +38,7 @@ export function createSingleFlight<Answer>(clock: Clock): SingleFlight<Answer> {
   };
 }
 
-/** `count` pieces of work at once, the rest in order of coming; work that fails frees its slot. */
+/** Runs at most `count` pieces of work at once, in the order of the calls. */
 export function createSemaphore(count: number) {
   let free = count;
   const waiting: (() => void)[] = [];
@@ -49,7 +48,7 @@ export function createSemaphore(count: number) {
     else next();
   };
   return {
-    /** Runs `work` when a slot is free; gives what it gives. */
+    /** Runs `work` when a slot is free, and settles as `work` does. */
     async use<T>(work: () => Promise<T>): Promise<T> {
       if (free > 0) free -= 1;
       else await new Promise<void>((resolve) => waiting.push(resolve));

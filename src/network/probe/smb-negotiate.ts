@@ -1,9 +1,9 @@
-// The bytes of SMB2 NEGOTIATE ([MS-SMB2] 2.2.3, 2.2.4): the request, and a reader of the answer with a size limit. And of
-// ECHO (2.2.28), which needs no session.
+// The bytes of SMB2 NEGOTIATE ([MS-SMB2] 2.2.3, 2.2.4): the request, and a bounded reader of the answer; and of ECHO
+// (2.2.28), which needs no session.
 
 const TRANSPORT_HEADER_BYTES = 4;
 const SMB2_HEADER_BYTES = 64;
-/** All that the verdict needs: transport header, SMB2 header, StructureSize, SecurityMode, DialectRevision. */
+/** The bytes that decide: transport header, SMB2 header, StructureSize, SecurityMode, DialectRevision. */
 const VERDICT_BYTES = TRANSPORT_HEADER_BYTES + SMB2_HEADER_BYTES + 6;
 const SERVER_GUID_OFFSET = SMB2_HEADER_BYTES + 8;
 const SERVER_GUID_BYTES = 16;
@@ -13,7 +13,7 @@ const READ_AT_MOST_BYTES = TRANSPORT_HEADER_BYTES + SERVER_GUID_OFFSET + SERVER_
 const MAX_MESSAGE_BYTES = 128 * 1024;
 
 const DIALECTS = [0x0202, 0x0210, 0x0300, 0x0302, 0x0311] as const;
-/** The dialect in an answer to a multi-protocol question; it proves a live server, too. */
+/** The dialect in an answer to a multi-protocol NEGOTIATE; it proves a live server, too. */
 const WILDCARD_DIALECT = 0x02ff;
 
 const SALT_BYTES = 32;
@@ -36,7 +36,7 @@ export function buildNegotiateRequest(clientGuid: Uint8Array): Buffer {
 
   message.write("\xfeSMB", 0, "latin1");
   message.writeUInt16LE(SMB2_HEADER_BYTES, 4);
-  // Credits asked for; the command (0, NEGOTIATE), flags, message id and ids are zero.
+  // CreditRequest. The command (0, NEGOTIATE), flags, message id and ids stay zero.
   message.writeUInt16LE(1, 14);
 
   const body = SMB2_HEADER_BYTES;
@@ -77,14 +77,14 @@ export function buildEchoRequest(messageId: number): Buffer {
   packet.write("\xfeSMB", TRANSPORT_HEADER_BYTES, "latin1");
   packet.writeUInt16LE(SMB2_HEADER_BYTES, TRANSPORT_HEADER_BYTES + 4);
   packet.writeUInt16LE(ECHO, COMMAND_OFFSET);
-  // Credits asked for: the next ECHO needs one.
+  // CreditRequest: the next ECHO needs one.
   packet.writeUInt16LE(1, TRANSPORT_HEADER_BYTES + 14);
   packet.writeUInt32LE(messageId, TRANSPORT_HEADER_BYTES + 24);
   packet.writeUInt16LE(4, TRANSPORT_HEADER_BYTES + SMB2_HEADER_BYTES);
   return packet;
 }
 
-/** Whether `bytes` begin with an answer to an ECHO, successful or not: either way the server lives. */
+/** Whether `bytes` begin with an answer to an ECHO, successful or not: both prove a live server. */
 export function isEchoAnswer(bytes: Uint8Array): boolean {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return view.length >= COMMAND_OFFSET + 2 && view.readUInt16LE(COMMAND_OFFSET) === ECHO;
@@ -98,18 +98,18 @@ export type NegotiateAnswer =
   | { readonly kind: "need_more" }
   /** `serverGuid` as 32 hex digits; null when the message ends before it. */
   | { readonly kind: "negotiated"; readonly dialect: number; readonly serverGuid: string | null }
-  /** `detail` says what came instead, for people. */
+  /** `detail`, for people: what came instead. */
   | { readonly kind: "not_smb"; readonly detail: string };
 
 const NEED_MORE: NegotiateAnswer = { kind: "need_more" };
 
-/** Reads at most 92 bytes of an answer, and decides as soon as possible, at the first wrong byte. */
+/** Reads at most 92 bytes of an answer, and decides at the first wrong byte. */
 export function createNegotiateReader() {
   const seen = Buffer.alloc(READ_AT_MOST_BYTES);
   let length = 0;
   let answer: NegotiateAnswer = NEED_MORE;
   return {
-    /** Takes the next bytes (not kept); once it answered, more bytes change nothing. */
+    /** Takes the next bytes; after a decision, more bytes change nothing. */
     push(chunk: Uint8Array): NegotiateAnswer {
       if (answer.kind !== "need_more") return answer;
       const taken = chunk.subarray(0, READ_AT_MOST_BYTES - length);
@@ -160,7 +160,7 @@ function notSmb(detail: string): NegotiateAnswer {
   return { kind: "not_smb", detail };
 }
 
-/** Banners say most: `"SSH-2.0-"` or `"HTTP/1.1"`. */
+/** The first bytes for people, such as `"SSH-2.0-"` or `"HTTP/1.1"`. */
 function quoteStart(bytes: Buffer): string {
   const start = bytes.subarray(0, 8);
   const printable = [...start].every((byte) => byte >= 0x20 && byte < 0x7f);

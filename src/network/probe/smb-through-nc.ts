@@ -8,7 +8,7 @@ import { buildNegotiateRequest, CLIENT_GUID_BYTES, createNegotiateReader } from 
 
 /**
  * - `negotiated`: the server answers SMB.
- * - `connected`: the connection stood, and no SMB came over it.
+ * - `connected`: TCP was established, and no SMB answer came.
  * - `unreachable`: `nc` could not connect either.
  * - `unknown`: `nc` is missing, or gave no answer in time.
  */
@@ -29,7 +29,7 @@ interface NcRequest {
   readonly signal: AbortSignal;
 }
 
-/** `nc` knows only whole seconds; our own deadline is the one that counts. */
+/** `nc` takes only whole seconds; `timeoutMs` is what counts. */
 const CONNECT_SECONDS = 2;
 const IDLE_SECONDS = 2;
 /** An answer is some hundred bytes, and 92 of them decide. */
@@ -41,7 +41,7 @@ export async function negotiateThroughNc(request: NcRequest): Promise<NcFinding>
   const reader = createNegotiateReader();
   const { promise: decided, resolve: decide } = Promise.withResolvers<NcFinding>();
   const stop = new AbortController();
-  // The input stays open until the answer is there: some servers hang up at its end.
+  // The input stays open until the answer, because some servers hang up at its end.
   const question = new Readable({ read() {} });
   question.push(buildNegotiateRequest(randomFillSync(new Uint8Array(CLIENT_GUID_BYTES))));
   let received = 0;
@@ -78,7 +78,7 @@ export async function negotiateThroughNc(request: NcRequest): Promise<NcFinding>
   }
 }
 
-/** What its end means, if no answer came before it. */
+/** The meaning of the end of `nc` without an answer before. */
 export function meaningOfEnd({
   exitCode,
   timedOut,

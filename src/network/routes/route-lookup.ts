@@ -1,4 +1,4 @@
-// The interface by which the system sends to an address, by the platform's command.
+// The interface through which the system sends to an address, read with the platform's command.
 import { basename } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
@@ -8,7 +8,7 @@ const DEADLINE_MS = 2_000;
 
 const commandFor = process.platform === "darwin" ? routeCommandDarwin : routeCommandLinux;
 
-/** Never rejects but for the signal's reason. */
+/** Rejects only with the signal's reason. */
 export async function lookUpRoute(address: string, clock: Clock, signal: AbortSignal): Promise<RouteLookup> {
   const { program, args, parse, saysNone } = commandFor(address);
   try {
@@ -51,7 +51,7 @@ export type RouteLookup =
       /** null: the address is on the interface's own network. */
       readonly gateway: string | null;
     }
-  /** There is no way to it. */
+  /** The system has no route to the address. */
   | { readonly kind: "none" }
   | { readonly kind: "unknown"; readonly why: string };
 
@@ -60,11 +60,11 @@ export interface RouteCommand {
   readonly program: string;
   readonly args: readonly string[];
   readonly parse: (stdout: string) => RouteLookup;
-  /** What the command's complaint looks like when there is no route. */
+  /** Matches the command's error output when there is no route. */
   readonly saysNone: RegExp;
 }
 
-/** Of `ip -json route get ADDRESS`. */
+/** Parses `ip -json route get ADDRESS`. */
 export function parseIpRoute(stdout: string): RouteLookup {
   try {
     const value: unknown = JSON.parse(stdout);
@@ -79,14 +79,14 @@ export function parseIpRoute(stdout: string): RouteLookup {
   return { kind: "unknown", why: "ip printed something else than a route" };
 }
 
-/** Of macOS's `route -n get ADDRESS`. */
+/** Parses macOS's `route -n get ADDRESS`. */
 export function parseRouteGet(stdout: string): RouteLookup {
   const field = (name: string): string | null =>
     new RegExp(`^\\s*${name}: (\\S+)`, "m").exec(stdout)?.[1] ?? null;
   const interfaceName = field("interface");
   if (interfaceName === null) return { kind: "unknown", why: "route printed no interface" };
   const gateway = field("gateway");
-  // On-link, the "gateway" may be the interface's own link.
+  // For an address on the link, the "gateway" may be the link itself.
   const isLink =
     gateway === null || gateway.startsWith("link#") || /^([0-9a-f]+[:.])+[0-9a-f]+$/i.test(gateway) === false;
   const isDefault = field("destination") === "default";

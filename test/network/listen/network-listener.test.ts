@@ -7,7 +7,7 @@ import type {
   NetworkEventListener,
   NetworkEventSource,
 } from "../../../src/network/listen/events/network-event-source.ts";
-import { startInterfacePoll, startNetworkListener } from "../../../src/network/listen/network-listener.ts";
+import { startNetworkListener } from "../../../src/network/listen/network-listener.ts";
 import type { Logger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
@@ -29,7 +29,7 @@ function ledSource() {
   return { source, hearers, disposals: () => disposed };
 }
 
-function setUp(source: NetworkEventSource | null) {
+function setUp(source: NetworkEventSource | null, read?: () => InterfaceSnapshot) {
   const clock = createManualClock();
   const logged: string[] = [];
   const log = (level: string) => (message: string) => void logged.push(`${level}: ${message}`);
@@ -40,6 +40,7 @@ function setUp(source: NetworkEventSource | null) {
     logger,
     onChange: (deltas) => heard.push(...deltas.map(describeDelta)),
     eventSource: source,
+    ...(read === undefined ? {} : { read }),
   });
   return { clock, logged, heard, listener };
 }
@@ -54,9 +55,9 @@ test("A3 it polls until events flow, and again when they end, and says so", asyn
   hearers[0]?.onReady();
   assert.equal(listener.source, "rtnetlink");
   assert.equal(clock.pendingTimers, 0, "no polling beside events");
-  hearers[0]?.onChange([{ kind: "link", interfaceName: "tb0", change: "down" }]);
-  hearers[0]?.onChange([]);
-  assert.deepEqual(heard, ["tb0 went down"]);
+  hearers[0]?.onBell(["the link of tb0"]);
+  hearers[0]?.onBell([]);
+  assert.deepEqual(heard, ["something changed (the link of tb0)"]);
   hearers[0]?.onEnd(crash);
   assert.equal(listener.source, "polling");
   await clock.advance(100);
@@ -114,7 +115,7 @@ test("nothing is heard and nothing starts after disposal", async () => {
   hearers[0]?.onReady();
   await Promise.all([listener[Symbol.asyncDispose](), listener[Symbol.asyncDispose]()]);
   assert.equal(disposals(), 1);
-  hearers[0]?.onChange([{ kind: "unknown", detail: "late" }]);
+  hearers[0]?.onBell(["late"]);
   hearers[0]?.onEnd(crash);
   await clock.advance(600_000);
   assert.deepEqual([heard, hearers.length, clock.pendingTimers], [[], 1, 0]);
@@ -150,19 +151,13 @@ test("A3 interfaces that came and went, and addresses of those that stayed, are 
   assert.deepEqual(said(before, before), []);
 });
 
-test("A3 the poller compares at each interval, rests when told, and compares at once when it goes on", async () => {
-  const clock = createManualClock();
+test("A3 it compares at each interval until events flow, at each bell, and at once when they end", async () => {
+  const { source, hearers } = ledSource();
   let now = snapshot({ tb0: ["10.0.0.1/24"] });
   let reads = 0;
-  const heard: string[][] = [];
-  const poll = startInterfacePoll({
-    clock,
-    intervalMs: 2_000,
-    onChange: (deltas) => heard.push(deltas.map(describeDelta)),
-    read: () => {
-      reads += 1;
-      return now;
-    },
+  const { clock, heard, listener } = setUp(source, () => {
+    reads += 1;
+    return now;
   });
   await clock.advance(4_000);
   assert.deepEqual([reads, heard], [3, []]);
@@ -170,22 +165,20 @@ test("A3 the poller compares at each interval, rests when told, and compares at 
   await clock.advance(1_999);
   assert.deepEqual(heard, []);
   await clock.advance(1);
-  assert.deepEqual(heard, [["tb0 went down"]]);
+  assert.deepEqual(heard, ["tb0 went down"]);
   now = snapshot({ tb0: ["10.0.0.1/24"] });
-  poll.pause();
-  assert.deepEqual(heard[1], ["tb0 went up"]);
-  poll.pause();
+  hearers[0]?.onReady();
+  assert.equal(heard[1], "tb0 went up");
   now = snapshot({});
   await clock.advance(10_000);
   assert.equal(heard.length, 2);
-  poll.resume();
-  poll.resume();
-  assert.deepEqual(heard[2], ["tb0 went down"]);
-  assert.equal(clock.pendingTimers, 1);
-  poll[Symbol.dispose]();
-  poll.resume();
+  hearers[0]?.onBell(["the link of tb0"]);
+  assert.equal(heard[2], "tb0 went down", "the difference says more than the event");
   now = snapshot({ tb0: [] });
+  hearers[0]?.onEnd(crash);
+  assert.deepEqual([heard[3], clock.pendingTimers], ["tb0 went up", 2]);
+  await listener[Symbol.asyncDispose]();
+  now = snapshot({});
   await clock.advance(10_000);
-  assert.equal(heard.length, 3);
-  assert.equal(clock.pendingTimers, 0);
+  assert.deepEqual([heard.length, clock.pendingTimers], [4, 0]);
 });

@@ -1,5 +1,5 @@
-// Calls into SCDynamicStore and its run loop: a store whose changes call back while this thread runs the loop.
-// In tests, a library with the same ABI stands in for macOS.
+// Calls into SCDynamicStore and its run loop: the store calls back on changes while this thread runs the loop.
+// In tests, a library with the same ABI replaces macOS's.
 import {
   type CfRef,
   CORE_FOUNDATION_PATH,
@@ -7,11 +7,11 @@ import {
   loadKoffi,
 } from "../../native/core-foundation-darwin.ts";
 
-/** Whole keys, and regular expressions: the store takes those only as patterns. */
+/** Exact keys; the store takes regular expressions only as patterns. */
 export const WATCHED_KEYS: readonly string[] = ["State:/Network/Global/IPv4", "State:/Network/Global/IPv6"];
 export const WATCHED_PATTERNS: readonly string[] = ["State:/Network/Interface/[^/]+/(Link|IPv4|IPv6)"];
 
-/** What its thread is given. */
+/** The `workerData` of the thread. */
 export interface StoreWorkerData {
   readonly control: SharedArrayBuffer;
   readonly libraries: StoreLibraries;
@@ -35,7 +35,7 @@ interface Watch {
 
 export interface WatchedStore extends Disposable {
   /**
-   * Blocks this thread for `seconds` and calls back meanwhile. Throws what a call-back threw, and when the loop has
+   * Blocks this thread for `seconds`, with callbacks meanwhile. Throws the error of a callback, and if the loop has
    * nothing to wait for.
    */
   run(seconds: number): void;
@@ -44,13 +44,13 @@ export interface WatchedStore extends Disposable {
 const SESSION_NAME = "mountaineer";
 const RUN_LOOP_FINISHED = 1;
 
-/** Rejects when koffi or a library cannot be had. */
+/** Rejects if koffi or a library cannot be loaded. */
 export async function loadStoreBinding(libraries: StoreLibraries = MACOS_LIBRARIES) {
   const calls = await loadCalls(libraries);
   return {
     /**
-     * Opens a store that calls back with the keys that changed, or with none when all may have changed. Throws when the
-     * system refuses. The store belongs to the thread that opens it.
+     * Opens a store that calls back with the changed keys, or with no keys if any may have changed. Throws if the system
+     * refuses. The store belongs to the thread that opens it.
      */
     open: (watch: Watch): WatchedStore => openStore(calls, watch),
   };

@@ -1,13 +1,13 @@
 // The SCDynamicStore thread as a source of network events.
 import { programBeside } from "../../../runtime/process/program-beside.ts";
-import { comparing, startNativeEventThread } from "../events/native-event-thread.ts";
+import { startNativeEventThread } from "../events/native-event-thread.ts";
 import { CONTROL_BYTES, type NetworkEventSource, STOP_SLOT } from "../events/network-event-source.ts";
 import { MACOS_LIBRARIES, type StoreLibraries, type StoreWorkerData } from "./scdynamicstore-binding.ts";
 
-/** The thread looks at its flag four times a second. */
+/** The thread reads its stop flag four times a second. */
 const STOP_DEADLINE_MS = 1_500;
 
-/** macOS's network events, by way of koffi and a run loop in a thread of its own. */
+/** macOS's network events, through koffi and a run loop in a thread of its own. */
 export function scdynamicstoreSource(libraries: StoreLibraries = MACOS_LIBRARIES): NetworkEventSource {
   return {
     name: "scdynamicstore",
@@ -22,7 +22,7 @@ export function scdynamicstoreSource(libraries: StoreLibraries = MACOS_LIBRARIES
           stop: () => void Atomics.store(new Int32Array(control), STOP_SLOT, 1),
           stopDeadlineMs: STOP_DEADLINE_MS,
         },
-        comparing(listener),
+        listener,
       );
     },
   };

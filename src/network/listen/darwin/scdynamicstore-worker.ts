@@ -1,4 +1,4 @@
-// The thread that runs macOS's run loop for SCDynamicStore. A notice is a bell: what has changed is seen by whoever hears it.
+// The thread that runs macOS's run loop for SCDynamicStore. A notice only rings a bell: the listener compares interfaces.
 import { parentPort, workerData } from "node:worker_threads";
 import { errorText } from "../../../runtime/errors.ts";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";
@@ -11,7 +11,7 @@ import {
   type WatchedStore,
 } from "./scdynamicstore-binding.ts";
 
-/** How late a stop is noticed, which bounds how long the end of the process waits for this thread. */
+/** How late this thread notices a stop; the end of the process waits for it. */
 const TURN_SECONDS = 0.25;
 
 async function run({ control, libraries }: StoreWorkerData): Promise<void> {
@@ -22,7 +22,7 @@ async function run({ control, libraries }: StoreWorkerData): Promise<void> {
   const onKeys = (keys: readonly string[]): void => {
     if (stopped()) return;
     const details = new Set(keys.length === 0 ? ["configd restarted"] : keys.map(aboutOf));
-    emit({ kind: "deltas", deltas: [...details].map((detail) => ({ kind: "unknown", detail })) });
+    emit({ kind: "bell", details: [...details] });
   };
 
   let store: WatchedStore;

@@ -1,7 +1,5 @@
 // A worker thread that waits in the system for network events: its start, its messages, and its end within a deadline.
 import { Worker } from "node:worker_threads";
-import { readInterfaces } from "../../interfaces.ts";
-import { compareInterfaces, type NetworkDelta } from "./network-delta.ts";
 import type {
   NetworkEventEnd,
   NetworkEventListener,
@@ -9,25 +7,25 @@ import type {
   RunningEventSource,
 } from "./network-event-source.ts";
 
-/** What such a thread reports; nothing follows `unavailable`. */
+/** The messages of such a thread; nothing follows `unavailable`. */
 export type NativeEventMessage =
   | { readonly kind: "ready" }
-  | { readonly kind: "deltas"; readonly deltas: readonly NetworkDelta[] }
+  | { readonly kind: "bell"; readonly details: readonly string[] }
   | { readonly kind: "unavailable"; readonly text: string };
 
 export interface NativeEventThread {
   readonly name: NetworkEventSource["name"];
   readonly url: URL;
   readonly workerData: unknown;
-  /** Asks the thread to end, by way of memory it shares: it hears no messages. */
+  /** Asks the thread to end, through shared memory: while it waits in the system, it reads no messages. */
   readonly stop: () => void;
-  /** A thread that has not ended by then is no longer waited for. */
+  /** How long disposal waits for the thread to end. */
   readonly stopDeadlineMs: number;
-  /** The thread is gone, whatever ended it. */
+  /** Called when the thread has ended, for whatever reason. */
   readonly onGone?: () => void;
 }
 
-/** Enough for koffi and what it reads; a bound so that a mistake in the thread ends the thread, not the daemon. */
+/** Enough for koffi and its buffers; with limits, a mistake in the thread ends the thread and not the daemon. */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 
 /** Never throws: if the thread cannot be started, a crash is reported. */
@@ -59,7 +57,7 @@ export function startNativeEventThread(
   worker.on("message", (message: NativeEventMessage) => {
     if (stopping) return;
     if (message.kind === "ready") listener.onReady();
-    else if (message.kind === "deltas") listener.onChange(message.deltas);
+    else if (message.kind === "bell") listener.onBell(message.details);
     else failure = { kind: "unavailable", error: new Error(message.text) };
   });
   worker.on("error", (error) => {
@@ -89,26 +87,7 @@ export function startNativeEventThread(
   };
 }
 
-/** At each bell the interfaces are read afresh: their differences are emitted, else what the bell itself says. */
-export function comparing(listener: NetworkEventListener): NetworkEventListener {
-  let last = readInterfaces(0);
-  return {
-    onReady() {
-      last = readInterfaces(0);
-      listener.onReady();
-    },
-    onChange(said) {
-      const now = readInterfaces(0);
-      const seen = compareInterfaces(last, now);
-      last = now;
-      const deltas = seen.length > 0 ? seen : said;
-      if (deltas.length > 0) listener.onChange(deltas);
-    },
-    onEnd: (end) => listener.onEnd(end),
-  };
-}
-
-/** Stands for a thread that is not started. The end is reported after this function has returned. */
+/** In place of a thread that cannot be started: reports `end` after this function has returned. */
 export function endedAtOnce(listener: NetworkEventListener, end: NetworkEventEnd): RunningEventSource {
   let stopped = false;
   queueMicrotask(() => {

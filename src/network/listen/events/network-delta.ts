@@ -1,11 +1,11 @@
 // One change in the network: its kinds, its text for people, and whether it may concern a host.
-
 import type { InterfaceSnapshot } from "../../interfaces.ts";
+
 export type NetworkDelta =
   | {
       readonly kind: "link";
       readonly interfaceName: string;
-      /** Whether it can be used. */
+      /** `up`: usable. */
       readonly change: "up" | "down";
     }
   | {
@@ -14,7 +14,7 @@ export type NetworkDelta =
       readonly change: "added" | "removed";
       readonly address: string;
     }
-  /** Something changed, and it is not known what (a buffer overflowed, configd restarted). */
+  /** A change of unknown kind: a buffer overflowed, configd restarted. */
   | { readonly kind: "unknown"; readonly detail: string };
 
 /** One line for people and logs: `tb0 went down`. */
@@ -30,14 +30,14 @@ export function describeDelta(delta: NetworkDelta): string {
 }
 
 /**
- * Whether `delta` may change how a host is reached: `interfaceName` is what it is configured to, or was last reached by;
- * null when it is routed or unknown. Unsure is true: it orders who is looked at first.
+ * Whether `delta` may change how a host is reached; true when in doubt. `interfaceName`: the interface that the host is
+ * configured to or was last reached by; null if it is routed or unknown.
  */
 export function deltaMayTouch(delta: NetworkDelta, interfaceName: string | null): boolean {
   return delta.kind === "unknown" || interfaceName === null || delta.interfaceName === interfaceName;
 }
 
-/** What turns `before` into `after`: losses first, so that the worst news leads. */
+/** The changes from `before` to `after`, losses first. */
 export function compareInterfaces(
   before: InterfaceSnapshot,
   after: InterfaceSnapshot,
@@ -49,7 +49,7 @@ export function compareInterfaces(
   const held = (snapshot: InterfaceSnapshot, otherNames: ReadonlySet<string>): Map<string, NetworkDelta> => {
     const addresses = new Map<string, NetworkDelta>();
     for (const { interfaceName, text, prefixLength } of snapshot.addresses) {
-      // An interface that came or went took its addresses along: one delta says it.
+      // For an interface that came or went, the link's delta says enough.
       if (!otherNames.has(interfaceName)) continue;
       const address = text.split("%")[0] ?? text;
       const change = snapshot === before ? "removed" : "added";

@@ -1,16 +1,16 @@
-// The interface of a system's network events; one file per system implements it. Their threads load this file, too.
-import type { NetworkDelta } from "./network-delta.ts";
+// The interface of a system's network events; one file per system implements it. The threads load this file, too.
 
 export interface NetworkEventSource {
   readonly name: "rtnetlink" | "scdynamicstore";
-  /** Never throws; what goes wrong, at once or later, is passed to `onEnd`. */
+  /** Never throws; errors, immediate or later, are passed to `onEnd`. */
   start(listener: NetworkEventListener): RunningEventSource;
 }
 
 export interface NetworkEventListener {
-  /** Called for every change from now on. */
+  /** From now on every change rings the bell. */
   onReady(): void;
-  onChange(deltas: readonly NetworkDelta[]): void;
+  /** Something may have changed. `details`, for people: changes that a list of interfaces may not show. */
+  onBell(details: readonly string[]): void;
   /** Called at most once, and not after disposal: `unavailable` will not recover by itself, `crashed` may. */
   onEnd(end: NetworkEventEnd): void;
 }
@@ -23,8 +23,8 @@ export interface NetworkEventEnd {
 /** Disposing resolves within two seconds, whatever the source's thread or process does. */
 export type RunningEventSource = AsyncDisposable;
 
-/** Slots of the Int32Array that a source shares with its thread: it is to stop when this is 1. */
+/** A slot of the Int32Array that a source shares with its thread; 1 asks the thread to stop. */
 export const STOP_SLOT = 0;
-/** The eventfd that wakes the thread, plus one; 0 while there is none. */
+/** The slot with the eventfd that wakes the thread, plus one; 0 while there is none. */
 export const EVENT_FD_SLOT = 1;
 export const CONTROL_BYTES = 8;

@@ -1,10 +1,8 @@
-// The rtnetlink thread as a source of network events: what its bells mean, how it is woken to stop, and when its eventfd is
-// closed.
-
+// The rtnetlink thread as a source of network events: its start, how it is woken to stop, and when its eventfd is closed.
 import { closeSync, writeSync } from "node:fs";
 import { endianness } from "node:os";
 import { programBeside } from "../../../runtime/process/program-beside.ts";
-import { comparing, endedAtOnce, startNativeEventThread } from "../events/native-event-thread.ts";
+import { endedAtOnce, startNativeEventThread } from "../events/native-event-thread.ts";
 import {
   CONTROL_BYTES,
   EVENT_FD_SLOT,
@@ -14,14 +12,14 @@ import {
   STOP_SLOT,
 } from "../events/network-event-source.ts";
 
-/** The thread ends in 2 ms. */
+/** Far more than the 2 ms that the thread takes to end. */
 const STOP_DEADLINE_MS = 2_000;
 /** The number 1 as an eventfd takes it. */
 const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
 
-/** Linux's network events, by way of koffi in a thread of its own. */
+/** Linux's network events, through koffi in a thread of its own. */
 export function rtnetlinkSource(): NetworkEventSource {
-  return { name: "rtnetlink", start: (listener) => startThread(comparing(listener)) };
+  return { name: "rtnetlink", start: startThread };
 }
 
 function startThread(listener: NetworkEventListener): RunningEventSource {
@@ -33,7 +31,7 @@ function startThread(listener: NetworkEventListener): RunningEventSource {
       name: "rtnetlink",
       url: programBeside(import.meta.url, "rtnetlink-worker"),
       workerData: { control: control.buffer },
-      // The flag goes first: the thread looks at it before each poll, or finds the eventfd written.
+      // The flag is set first: the thread reads it before each poll, which the written eventfd ends.
       stop() {
         Atomics.store(control, STOP_SLOT, 1);
         const eventFd = Atomics.load(control, EVENT_FD_SLOT) - 1;

@@ -1,5 +1,5 @@
 // The thread that waits for messages of rtnetlink ([rtnetlink(7)]): a poll on the socket and on an eventfd that wakes it.
-// A message is a bell: the listener looks for what has changed.
+// A message only rings a bell: the listener reads the interfaces and compares them.
 import { constants } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";
@@ -16,25 +16,22 @@ const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
-/** Up and running: with carrier. */
+/** Set together while a link is up and has carrier. */
 const IFF_UP_RUNNING = 0x1 | 0x40;
 const MSG_DONTWAIT = 0x40;
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
-/** The kernel grants what it allows, usually twice the default: longer bursts before an overflow. */
+/** A larger queue takes longer bursts before an overflow; the kernel limits it, usually to twice the default. */
 const RECEIVE_QUEUE_BYTES = 1 << 20;
 const POLLIN = 1;
-/**
- * The bytes read of a message: its header, the `ifinfomsg` of a link, and of an address the `ifaddrmsg` with the
- * address itself.
- */
+/** The start of a message: its header, then a link's `ifinfomsg`, or an address's `ifaddrmsg` and the address. */
 const RECEIVE_BYTES = 44;
-/** After so many datagrams without a pause, the change is reported and the stop flag is read. */
+/** After this many datagrams without a pause, the bell rings and the stop flag is read. */
 const DATAGRAMS_AT_ONCE = 64;
-/** Only a safety net: every wake comes through the eventfd. If one is lost, the thread is this late. */
+/** Only a safety net, in case a wake through the eventfd is lost. */
 const LONGEST_POLL_MS = 10_000;
 
-/** What the system lacks or forbids, now and after any restart. */
+/** The system lacks or forbids something, so a restart would not help. */
 class Unavailable extends Error {}
 
 interface SystemCalls {
@@ -112,10 +109,7 @@ function listen(
   }
 }
 
-/**
- * Reads all messages that have come, and emits one bell for them. `lastFlags`: the flags of each link and address in
- * its last message.
- */
+/** Reads all messages in the queue, and rings one bell. `lastFlags`: the flags in the last message of each link and address. */
 function drain(
   calls: SystemCalls,
   socket: number,
@@ -128,10 +122,11 @@ function drain(
   for (let count = 0; count < DATAGRAMS_AT_ONCE; count += 1) {
     if (calls.recv(socket, received, RECEIVE_BYTES, MSG_DONTWAIT) >= 0) {
       isRung = true;
-      // Addresses and routes can change where no list of interfaces shows it; so can a link without addresses, such as
-      // a bridge's port.
+      // A list of interfaces may not show the change: of a route, of an address's flags, or of a link without addresses,
+      // such as a bridge's port.
       const type = received.readUInt16LE(4);
-      if (isNews(type, received, lastFlags)) hidden.add(isOfLink(type) ? "a link" : "an address or a route");
+      if (isChange(type, received, lastFlags))
+        hidden.add(isOfLink(type) ? "a link" : "an address or a route");
       continue;
     }
     const errno = calls.errno();
@@ -141,8 +136,7 @@ function drain(
       lastFlags.clear();
     } else if (errno !== constants.errno.EINTR) throw new Error(`recv failed: errno ${errno}`);
   }
-  if (isRung || hidden.size > 0)
-    emit({ kind: "deltas", deltas: [...hidden].map((detail) => ({ kind: "unknown", detail })) });
+  if (isRung || hidden.size > 0) emit({ kind: "bell", details: [...hidden] });
 }
 
 function isOfLink(type: number): boolean {
@@ -150,13 +144,13 @@ function isOfLink(type: number): boolean {
 }
 
 /**
- * Whether a message says something new: a link announces itself again and again, and an address at each advertisement
- * that extends it. The first message about one counts as new.
+ * Whether a message is about a change: the kernel announces a link again and again, and an address at each advertisement
+ * that extends its lifetime. The first message about each counts as a change.
  */
-function isNews(type: number, received: Buffer, lastFlags: Map<string, number>): boolean {
+function isChange(type: number, received: Buffer, lastFlags: Map<string, number>): boolean {
   const isLink = isOfLink(type);
   if (!isLink && type !== RTM_NEWADDR && type !== RTM_DELADDR) return true;
-  // A bridge's message about its port is not about the link.
+  // A message of a bridge about its port says nothing about the port's own link.
   if (isLink && received.readUInt8(16) !== 0) return false;
   const subject = isLink ? received.toString("hex", 20, 24) : received.toString("hex", 19);
   if (type === RTM_DELLINK || type === RTM_DELADDR) {
@@ -178,8 +172,8 @@ async function run(): Promise<void> {
     try {
       const eventFd = calls.eventfd(0, CLOEXEC | NONBLOCK);
       if (eventFd < 0) throw new Unavailable(`no eventfd: errno ${calls.errno()}`);
-      // The main thread closes it after this thread has ended: if it were closed here, the number could be another file
-      // by then.
+      // The main thread closes the eventfd after this thread has ended. Closed here, its number could belong to another
+      // file when the main thread writes to it.
       Atomics.store(control, EVENT_FD_SLOT, eventFd + 1);
       listen(calls, socket, eventFd, () => Atomics.load(control, STOP_SLOT) !== 0, emit);
     } finally {

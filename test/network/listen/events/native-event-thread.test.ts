@@ -19,7 +19,7 @@ const TELL = 'import { parentPort as port } from "node:worker_threads";';
 const UNTIL_STOPPED = `import { workerData } from "node:worker_threads";
   ${TELL} port.postMessage({ kind: "ready" });
   Atomics.wait(new Int32Array(workerData), 0, 0);
-  port.postMessage({ kind: "deltas", deltas: [{ kind: "unknown", detail: "told while it is stopped" }] });`;
+  port.postMessage({ kind: "bell", details: ["told while it is stopped"] });`;
 
 /** Starts a thread of that program and notes what is told of it, in order. */
 function start(program: string, thread: Partial<NativeEventThread> = {}) {
@@ -40,18 +40,18 @@ function start(program: string, thread: Partial<NativeEventThread> = {}) {
       onGone: () => told.push("gone"),
       ...thread,
     },
-    { onReady: () => told.push("ready"), onChange: (deltas) => told.push(`${deltas.length} deltas`), onEnd },
+    { onReady: () => told.push("ready"), onBell: (details) => told.push(details.join(" > ")), onEnd },
   );
   return { told, running };
 }
 
 test("A3 what the thread tells is heard in order, and its end once, when it is gone", async () => {
   const { told, running } = start(
-    `${TELL} port.postMessage({ kind: "ready" }); port.postMessage({ kind: "deltas", deltas: [{}, {}] });`,
+    `${TELL} port.postMessage({ kind: "ready" }); port.postMessage({ kind: "bell", details: ["one", "two"] });`,
   );
   await eventually(() => told.length === 4);
   await running[Symbol.asyncDispose]();
-  assert.deepEqual(told, ["ready", "2 deltas", "gone", "crashed: the thread ended with code 0"]);
+  assert.deepEqual(told, ["ready", "one > two", "gone", "crashed: the thread ended with code 0"]);
 });
 
 test("A3 a thread that says so is unavailable; one that throws or is not there is a crash, with its error", async () => {
@@ -115,7 +115,7 @@ test("a thread that cannot be started is a crash that is told later, and not aft
 test("one that is not to be started says why, once, after it was given out", async () => {
   const ends: NetworkEventEnd[] = [];
   const end: NetworkEventEnd = { kind: "unavailable", error: "not on this machine" };
-  const running = endedAtOnce({ onReady() {}, onChange() {}, onEnd: (told) => ends.push(told) }, end);
+  const running = endedAtOnce({ onReady() {}, onBell() {}, onEnd: (told) => ends.push(told) }, end);
   assert.deepEqual(ends, []);
   await eventually(() => ends.length === 1);
   await running[Symbol.asyncDispose]();
