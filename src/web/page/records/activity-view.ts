@@ -1,4 +1,4 @@
-// Activity: the day as bars, and below it all that was logged and asked, in one stream with filters.
+// Activity: the day as bars, and below it log and audit as one stream with filters.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { AuditEntry, LogLine } from "../../../api/records-contract.ts";
@@ -7,7 +7,17 @@ import { msText, type Tone, wholeText } from "../../../api/words/words.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { choiceField, code, mark, nothing, searchField, section, WorkButton } from "../parts/elements.ts";
+import {
+  alertLine,
+  choiceField,
+  code,
+  loading,
+  mark,
+  nothing,
+  searchField,
+  section,
+  WorkButton,
+} from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { TimelineView } from "../timeline/timeline-view.ts";
 
@@ -16,8 +26,10 @@ const TONES = { debug: "plain", info: "plain", warn: "warning", error: "bad" } a
   LogLine["level"],
   Tone
 >;
-/** A request for each letter would be too many. */
-const RESTS_MS = 300;
+/** Typed words filter once nothing was typed for this time. */
+const QUIET_MS = 300;
+/** Maximum entries on the page. */
+const MOST_ITEMS = 2000;
 const KINDS = ["everything", "the log", "calls and audit"] as const;
 
 interface Filter {
@@ -34,27 +46,47 @@ export function ActivityView({ app }: ViewProps): ComponentChild {
 interface Entry {
   readonly at: string;
   readonly tone: Tone;
-  /** Its level, or what came of it. */
+  /** The level of a line, or the outcome of a call. */
   readonly word: string;
   readonly what: string;
   readonly facts: ComponentChild;
   readonly isAudit: boolean;
 }
 
+/** The cursors of the next page; null: there is none, absent: the newest page. */
+interface Ends {
+  readonly log?: string | null;
+  readonly audit?: string | null;
+}
+
+interface Page {
+  readonly items: readonly Entry[];
+  readonly ends: Ends;
+  readonly isAudited: boolean;
+}
+
 function Stream({ app }: ViewProps): ComponentChild {
   const [filter, setFilter] = useState<Filter>({ text: "", kind: "everything", level: "info" });
-  const [isAudited, setAudited] = useState(true);
-  const { items, next, problem, hasMore, more } = usePages<Entry>(
-    JSON.stringify(filter),
-    async (before, signal) => {
-      const page = await loadBoth(app, filter, before, signal);
-      setAudited(page.isAudited);
-      return page;
-    },
-  );
+  const [page, setPage] = useState<Page | null>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  const read = async (known: Page | null, signal: AbortSignal): Promise<void> => {
+    try {
+      const next = await loadBoth(app, filter, known?.ends ?? {}, signal);
+      setPage({ ...next, items: [...(known?.items ?? []), ...next.items].slice(0, MOST_ITEMS) });
+      setProblem(null);
+    } catch (error) {
+      if (!(error instanceof MountaineerError)) throw error;
+      if (error.code !== "aborted") setProblem(error.message);
+    }
+  };
+  useEffect(() => {
+    const end = new AbortController();
+    void read(null, end.signal);
+    return () => end.abort();
+  }, [JSON.stringify(filter)]);
   const put = (change: Partial<Filter>): void => setFilter((last) => ({ ...last, ...change }));
   const now = Date.now();
-  const entries = items === null ? null : wholeEntries(items, next);
+  const entries = page === null ? null : wholeEntries(page);
   return h(
     "div",
     {},
@@ -65,8 +97,8 @@ function Stream({ app }: ViewProps): ComponentChild {
       choiceField("activity-kind", "Show", KINDS, filter.kind, (kind) => put({ kind })),
       choiceField("activity-level", "From level", LEVELS, filter.level, (level) => put({ level })),
     ),
-    problem === null ? null : h("p", { class: "problem", role: "alert" }, shown(problem)),
-    isAudited || filter.kind === "the log"
+    alertLine(problem),
+    page?.isAudited !== false || filter.kind === "the log"
       ? null
       : h(
           "p",
@@ -80,7 +112,7 @@ function Stream({ app }: ViewProps): ComponentChild {
           ".",
         ),
     entries === null
-      ? nothing("Reading …")
+      ? loading(null, "Reading …")
       : entries.length === 0
         ? nothing("Nothing fits these filters.")
         : h(
@@ -88,70 +120,54 @@ function Stream({ app }: ViewProps): ComponentChild {
             { class: "stream" },
             entries.map((entry, index) => entryRow(entry, index, now)),
           ),
-    hasMore ? h(WorkButton, { label: "Older", run: more }) : null,
+    page !== null && hasOlder(page)
+      ? h(WorkButton, { label: "Older", run: () => read(page, new AbortController().signal) })
+      : null,
   );
 }
 
-/** Where the next page of each begins; null: it has no older one. */
-interface Ends {
-  readonly log: string | null;
-  readonly audit: string | null;
+function hasOlder({ items, ends }: Page): boolean {
+  return (ends.log !== null || ends.audit !== null) && items.length < MOST_ITEMS;
 }
 
-const NOTHING_OLDER = { next: null, items: [] };
-
-async function loadBoth(app: App, { text, kind, level }: Filter, before: string | null, signal: AbortSignal) {
-  // Written below.
-  const ends = before === null ? null : (JSON.parse(before) as Ends);
+async function loadBoth(app: App, filter: Filter, ends: Ends, signal: AbortSignal): Promise<Page> {
+  const { text, kind, level } = filter;
   const words = text === "" ? {} : { text };
   const least = LEVELS.indexOf(level);
-  const from = (end: keyof Ends) => (ends?.[end] == null ? {} : { before: ends[end] });
-  const readLog = async () => {
-    if (kind === "calls and audit" || ends?.log === null) return NOTHING_OLDER;
-    const { lines, next } = await app.requests.ask(
-      "daemonLog",
-      { level, ...words, ...from("log") },
-      { signal },
-    );
-    return { next, items: lines.map(lineEntry) };
-  };
-  const readAudit = async () => {
-    if (kind === "the log" || ends?.audit === null) return { ...NOTHING_OLDER, enabled: true };
-    const { enabled, records, next } = await app.requests.ask(
-      "audit",
-      { ...words, ...from("audit") },
-      { signal },
-    );
-    const fitting = records.map(auditEntry).filter(({ tone }) => (tone === "bad" ? 3 : 1) >= least);
-    return { enabled, next, items: fitting };
-  };
-  const [log, audit] = await Promise.all([readLog(), readAudit()]);
-  const next: Ends = { log: log.next, audit: audit.next };
+  const before = (cursor: string | undefined) => (cursor === undefined ? {} : { before: cursor });
+  const [log, audit] = await Promise.all([
+    kind === "calls and audit" || ends.log === null
+      ? null
+      : app.requests.ask("daemonLog", { level, ...words, ...before(ends.log) }, { signal }),
+    kind === "the log" || ends.audit === null
+      ? null
+      : app.requests.ask("audit", { ...words, ...before(ends.audit) }, { signal }),
+  ]);
+  const records = (audit?.records ?? []).map(auditEntry);
   return {
-    items: [...log.items, ...audit.items],
-    next: next.log === null && next.audit === null ? null : JSON.stringify(next),
-    isAudited: audit.enabled,
+    items: [
+      ...(log?.lines ?? []).map(lineEntry),
+      ...records.filter(({ tone }) => (tone === "bad" ? 3 : 1) >= least),
+    ],
+    ends: { log: log?.next ?? null, audit: audit?.next ?? null },
+    isAudited: audit?.enabled ?? true,
   };
 }
 
-/** Newest first, as far back as both of them are known: what one has not told yet belongs between. */
-export function wholeEntries<Item extends Pick<Entry, "at" | "isAudit">>(
-  items: readonly Item[],
-  next: string | null,
-): readonly Item[] {
-  const ends: Ends = next === null ? { log: null, audit: null } : JSON.parse(next);
-  const oldest = (isAudit: boolean, end: string | null): string =>
+/** Newest first, back to where both log and audit are loaded: older entries of one may still miss entries of the other. */
+function wholeEntries({ items, ends }: Page): readonly Entry[] {
+  const oldest = (isAudit: boolean, end: string | null | undefined): string =>
     end === null ? "" : (items.findLast((item) => item.isAudit === isAudit)?.at ?? "");
   const known = [oldest(false, ends.log), oldest(true, ends.audit)].toSorted().at(-1) ?? "";
   return items.filter(({ at }) => at >= known).toSorted((one, other) => (one.at < other.at ? 1 : -1));
 }
 
-/** A transition in the words that every face has for it; another line as it was written. */
+/** A transition in words; any other line as logged. */
 function lineEntry({ at, level, message, fields = {} }: LogLine): Entry {
   const transition = transitionOf({ message, fields });
-  const told = transition === null ? null : transitionWords(transition);
+  const known = transition === null ? null : transitionWords(transition);
   const common = { at, tone: TONES[level], word: level, isAudit: false };
-  if (told !== null) return { ...common, what: wholeText(told), facts: null };
+  if (known !== null) return { ...common, what: wholeText(known), facts: null };
   const facts = Object.entries(fields).map(([name, value]) => [
     ` ${shown(name)} `,
     code(typeof value === "string" ? value : JSON.stringify(value)),
@@ -190,59 +206,12 @@ function entryRow({ at, tone, word, what, facts }: Entry, index: number, now: nu
   );
 }
 
-/** What is typed holds once it rests. */
+/** A search field that reports its words once nothing was typed for `QUIET_MS`. */
 function WordsField({ onValue }: { readonly onValue: (value: string) => void }): ComponentChild {
   const [typed, setTyped] = useState("");
   useEffect(() => {
-    const timer = setTimeout(() => onValue(typed.trim()), RESTS_MS);
+    const timer = setTimeout(() => onValue(typed.trim()), QUIET_MS);
     return () => clearTimeout(timer);
   }, [typed]);
   return searchField("activity-text", "Words", typed, setTyped);
-}
-
-// Records that come by pages: the first for a filter, and older ones behind it.
-
-interface PageOf<Item> {
-  readonly items: readonly Item[];
-  /** Where older ones are; null: there are none. */
-  readonly next: string | null;
-}
-
-/** What a browser can show and search in. */
-const MOST_ITEMS = 2000;
-
-/**
- * Loads anew whenever `filter` says something else; `load` gives the page before `before`. `items` are null until the first
- * page has come; `next` is as the newest page gave it.
- */
-function usePages<Item>(
-  filter: string,
-  load: (before: string | null, signal: AbortSignal) => Promise<PageOf<Item>>,
-) {
-  const [items, setItems] = useState<readonly Item[] | null>(null);
-  const [next, setNext] = useState<string | null>(null);
-  const [problem, setProblem] = useState<string | null>(null);
-  const take = async (before: string | null, signal: AbortSignal, known: readonly Item[]): Promise<void> => {
-    try {
-      const page = await load(before, signal);
-      setItems([...known, ...page.items].slice(0, MOST_ITEMS));
-      setNext(page.next);
-      setProblem(null);
-    } catch (error) {
-      if (!(error instanceof MountaineerError)) throw error;
-      if (error.code !== "aborted") setProblem(error.message);
-    }
-  };
-  useEffect(() => {
-    const end = new AbortController();
-    void take(null, end.signal, []);
-    return () => end.abort();
-  }, [filter]);
-  return {
-    items,
-    next,
-    problem,
-    hasMore: next !== null && (items?.length ?? 0) < MOST_ITEMS,
-    more: () => take(next, new AbortController().signal, items ?? []),
-  };
 }

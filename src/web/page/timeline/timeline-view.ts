@@ -1,4 +1,4 @@
-// The last day: each share's routes, each backend's phases, and each backend's calls by the minute.
+// The last day: routes of each share, phases of each backend, and its calls by the minute.
 import { type ComponentChild, h } from "preact";
 import type { TimelineReport } from "../../../api/timeline-contract.ts";
 import { phaseWords } from "../../../api/words/backend-words.ts";
@@ -7,17 +7,18 @@ import { msText, type Tone, type Words } from "../../../api/words/words.ts";
 import { counted, durationText } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { nothing, section, table } from "../parts/elements.ts";
+import { loading, nothing, section, table } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
 const WIDTH = 1000;
 const HEIGHT = 24;
+const CALLS_WIDTH = 300;
 const AXIS_MINUTES = [1, 5, 15, 60, 240];
-/** Of an axis; more would stand on one another. */
+/** More labels of an axis would overlap. */
 const MOST_MARKS = 7;
-/** The end of each bar is now: it moves on though nothing happens. */
-const AFRESH_MS = 60_000;
+/** How often the report is loaded without an event, because the bars end now. */
+const AGAIN_MS = 60_000;
 const CHANGES_SHOWN = 20;
 
 export function TimelineView({ app }: ViewProps): ComponentChild {
@@ -25,9 +26,9 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
   const { report: loaded, problem } = useLoaded(
     (signal) => app.requests.ask("timeline", null, { signal }),
     events,
-    AFRESH_MS,
+    AGAIN_MS,
   );
-  if (loaded === null) return nothing(problem === null ? "Asking the daemon …" : shown(problem));
+  if (loaded === null) return loading(problem);
   const report = zoomed(loaded);
   const { shares, backends, gaps } = report;
   if (shares.length === 0 && backends.length === 0)
@@ -53,8 +54,8 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
   );
 }
 
-/** From the first that is known on: an hour is no sliver of a day. */
-export function zoomed(report: TimelineReport): TimelineReport {
+/** The report from its first span on, so that an hour of data fills the bars. */
+function zoomed(report: TimelineReport): TimelineReport {
   const begins = [...report.shares, ...report.backends].flatMap(({ spans }) => spans[0]?.from ?? []).sort();
   const from = begins[0] ?? report.from;
   return from > report.from ? { ...report, from } : report;
@@ -143,15 +144,15 @@ function Bar({ name, stretches, report }: BarProps): ComponentChild {
   );
 }
 
-/** At whole hours, or parts of one. */
+/** Marks at whole hours, or parts of an hour. */
 function Axis({ report }: { readonly report: TimelineReport }): ComponentChild {
-  const fromMs = Date.parse(report.from);
-  const toMs = Date.parse(report.to);
-  const step = AXIS_MINUTES.find((minutes) => (toMs - fromMs) / 60_000 / minutes <= MOST_MARKS) ?? 240;
+  const { fromMs, wholeMs, part } = scaleOf(report);
+  const step = AXIS_MINUTES.find((minutes) => wholeMs / 60_000 / minutes <= MOST_MARKS) ?? 240;
   const first = new Date(fromMs);
   first.setHours(0, 0, 0, 0);
   const marks: Date[] = [];
-  for (let at = first.getTime(); at <= toMs; at += step * 60_000) if (at > fromMs) marks.push(new Date(at));
+  for (let at = first.getTime(); at <= fromMs + wholeMs; at += step * 60_000)
+    if (at > fromMs) marks.push(new Date(at));
   return h(
     "div",
     { class: "timeline-row", "aria-hidden": true },
@@ -160,7 +161,7 @@ function Axis({ report }: { readonly report: TimelineReport }): ComponentChild {
       "svg",
       { class: "axis" },
       marks.map((hour) => {
-        const x = `${(((hour.getTime() - fromMs) / (toMs - fromMs)) * 100).toFixed(2)}%`;
+        const x = `${(part(hour.getTime()) * 100).toFixed(2)}%`;
         return h(
           "g",
           { key: hour.getTime() },
@@ -200,38 +201,27 @@ function callBars(
   minutes: TimelineReport["backends"][number]["minutes"],
   report: TimelineReport,
 ): ComponentChild {
-  const fromMs = Date.parse(report.from);
-  const wholeMs = Math.max(1, Date.parse(report.to) - fromMs);
+  const { wholeMs, part } = scaleOf(report);
   const most = Math.max(1, ...minutes.map(({ calls }) => calls));
-  const width = Math.max(2, (report.minute_step * 60_000 * 300) / wholeMs);
+  const width = Math.max(2, (report.minute_step * 60_000 * CALLS_WIDTH) / wholeMs);
   return h(
     "svg",
     {
-      viewBox: `0 0 300 ${HEIGHT}`,
+      viewBox: `0 0 ${CALLS_WIDTH} ${HEIGHT}`,
       preserveAspectRatio: "none",
       role: "img",
       "aria-label": `${name}: at most ${most} calls in ${report.minute_step} min`,
     },
-    report.gaps.map(({ from, to }) =>
-      h("rect", {
-        key: from,
-        class: "stretch unknown",
-        x: ((Date.parse(from) - fromMs) / wholeMs) * 300,
-        y: 0,
-        width: ((Date.parse(to) - Date.parse(from)) / wholeMs) * 300,
-        height: HEIGHT,
-      }),
-    ),
+    report.gaps.map(({ from, to }) => {
+      const x = part(Date.parse(from)) * CALLS_WIDTH;
+      const place = { x, y: 0, width: part(Date.parse(to)) * CALLS_WIDTH - x, height: HEIGHT };
+      return h("rect", { key: from, class: "stretch unknown", ...place });
+    }),
     minutes.map(({ at, calls, errors }) => {
       const height = Math.max(1, (calls / most) * HEIGHT);
-      return h("rect", {
-        key: at,
-        class: `stretch ${errors > 0 ? "bad" : "good"}`,
-        x: Math.min(300 - width, ((Date.parse(at) - fromMs) / wholeMs) * 300),
-        y: HEIGHT - height,
-        width,
-        height,
-      });
+      const x = Math.min(CALLS_WIDTH - width, part(Date.parse(at)) * CALLS_WIDTH);
+      const place = { x, y: HEIGHT - height, width, height };
+      return h("rect", { key: at, class: `stretch ${errors > 0 ? "bad" : "good"}`, ...place });
     }),
   );
 }
@@ -248,15 +238,18 @@ interface Stretch {
   readonly toMs: number;
 }
 
-interface Span {
-  readonly from: string;
-  readonly to: string;
-}
-
+type Span = Pick<TimelineReport, "from" | "to">;
 type Day = Pick<TimelineReport, "from" | "to" | "gaps">;
 
-/** Shorter ones could not be seen, and may be what somebody looks for. */
+/** Minimum width of a stretch, so that short ones stay visible. */
 const NARROWEST = 0.002;
+
+/** When the report begins, how long it is, and the part of that time, 0 to 1, at which a moment lies. */
+function scaleOf({ from, to }: Span) {
+  const fromMs = Date.parse(from);
+  const wholeMs = Math.max(1, Date.parse(to) - fromMs);
+  return { fromMs, wholeMs, part: (ms: number): number => (ms - fromMs) / wholeMs };
+}
 
 export function shareStretches(
   spans: TimelineReport["shares"][number]["spans"],
@@ -275,31 +268,27 @@ export function backendStretches(
 function stretchesOf<S extends Span>(
   spans: readonly S[],
   report: Day,
-  told: (span: S) => Words,
+  wordsOf: (span: S) => Words,
 ): readonly Stretch[] {
-  const startMs = Date.parse(report.from);
-  const wholeMs = Math.max(1, Date.parse(report.to) - startMs);
-  const place = (
-    span: Span,
-    { tone, text }: Omit<Words, "tone"> & Pick<Stretch, "tone">,
-  ): readonly Stretch[] => {
+  const { fromMs: startMs, wholeMs, part } = scaleOf(report);
+  const place = (span: Span, { tone, text }: Pick<Stretch, "tone" | "text">): readonly Stretch[] => {
     const fromMs = Math.max(startMs, Date.parse(span.from));
     const toMs = Math.min(startMs + wholeMs, Date.parse(span.to));
     if (!(toMs >= fromMs)) return [];
     const width = Math.max(NARROWEST, (toMs - fromMs) / wholeMs);
-    const from = Math.min((fromMs - startMs) / wholeMs, 1 - width);
+    const from = Math.min(part(fromMs), 1 - width);
     return [{ from, width, tone, text, fromMs, toMs }];
   };
-  const known = spans.flatMap((span) => place(span, told(span)));
+  const known = spans.flatMap((span) => place(span, wordsOf(span)));
   const gaps = report.gaps.flatMap((gap) => place(gap, { tone: "unknown", text: "unknown" }));
-  // Gaps of before it was configured say nothing of it.
+  // Gaps before the first span are older than the configured share or backend.
   const firstMs = known[0]?.fromMs ?? 0;
   return [...known, ...gaps.filter(({ toMs }) => toMs > firstMs)].sort(
     (one, other) => one.fromMs - other.fromMs,
   );
 }
 
-/** What it was, since when and how long; clock times of another day than `now` name it. */
+/** "14:32:05: Ready for 5 min", with the day if it is not today. */
 export function stretchText({ text, fromMs, toMs }: Stretch, now: number): string {
   return `${clockText(fromMs, now)}: ${text} for ${durationText(toMs - fromMs)}`;
 }
