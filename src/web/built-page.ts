@@ -1,5 +1,5 @@
-// The page's files as the build has made them: all read when one is asked for first, and kept, as they are small and never
-// change while the daemon runs.
+// The built files of the page, all read at the first request and cached: they are small, and never change while the daemon
+// runs.
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { extname, join } from "node:path";
@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { PageFile, PageFiles } from "../api/page-files.ts";
 
 const SHELL = "page.html";
-/** Of the build's files, those of the page; its program asks for its chunks by the same names. */
+/** Prefix of the page's files in the build; its program requests chunks by the same names. */
 const PREFIX = "page-";
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
@@ -17,7 +17,7 @@ const TYPES: Readonly<Record<string, string>> = {
   ".svg": "image/svg+xml",
 };
 
-/** `folder`: of the build, absolute. What cannot be read is looked for again at the next request. */
+/** `folder`: the build's, absolute. After a failure the next request reads the files again. */
 export function builtPage(folder: () => Promise<string> = buildFolder): PageFiles {
   let reading: Promise<ReadonlyMap<string, PageFile>> | null = null;
   const read = async (): Promise<ReadonlyMap<string, PageFile>> => {
@@ -52,7 +52,7 @@ async function readAll(folder: string): Promise<ReadonlyMap<string, PageFile>> {
   return new Map(files.filter((file) => file !== null));
 }
 
-/** The checkout runs from its sources; the page's files are then those of its newest build. */
+/** In a checkout, which runs from its sources, the newest build. */
 async function buildFolder(): Promise<string> {
   if (!import.meta.url.endsWith(".ts")) return fileURLToPath(new URL(".", import.meta.url));
   const dist = fileURLToPath(new URL("../../dist", import.meta.url));

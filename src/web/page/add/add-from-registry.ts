@@ -1,10 +1,10 @@
-// Adds a server of the registry: searched for by name, its inputs as a form, and what would run. No image of it is loaded.
+// Adds a server of the public registry: a search by name, a form of its inputs, and what would run. Loads no images.
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
 import type { OutputOf } from "../../../api/operations.ts";
 import type { RegistryServerReport } from "../../../api/registry-contract.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
-import type { App } from "../parts/app.ts";
+import type { App, ViewProps } from "../parts/app.ts";
 import { choiceRow, code, nothing } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
@@ -15,7 +15,7 @@ const NAME = "Name here";
 
 type Found = OutputOf<"searchRegistry">["servers"];
 
-export function AddFromRegistry({ app }: { readonly app: App }): ComponentChild {
+export function AddFromRegistry({ app }: ViewProps): ComponentChild {
   const [found, setFound] = useState<Found | null>(null);
   const [chosen, setChosen] = useState<RegistryServerReport | null>(null);
   const choose = (server: string): Promise<unknown> =>
@@ -55,13 +55,7 @@ function list(found: Found, choose: (server: string) => Promise<unknown>): Compo
   );
 }
 
-function Chosen({
-  app,
-  server,
-}: {
-  readonly app: App;
-  readonly server: RegistryServerReport;
-}): ComponentChild {
+function Chosen({ app, server }: ViewProps & { readonly server: RegistryServerReport }): ComponentChild {
   const open = server.inputs.filter(({ secret }) => !secret);
   const fields = open.map(({ name, description, required, fallback, choices }) => [
     name,
@@ -98,7 +92,7 @@ async function add(
 ): Promise<void> {
   const name = textIn({ given }, "given");
   const open = Object.keys(others).map((key) => [key, textIn(others, key)] as const);
-  // Of a hidden value only that there is one is told.
+  // The daemon learns which hidden values exist, but not the values.
   const values = Object.fromEntries([...open, ...[...hidden.keys()].map((key) => [key, ""] as const)]);
   const { plan, why, version } = await app.requests.ask("registryServer", { server, name, values });
   if (plan === null) throw new MountaineerError("usage", why ?? "it cannot be used here");

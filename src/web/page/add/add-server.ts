@@ -1,4 +1,4 @@
-// Adds an MCP server by its command or its address. What will run, and where credentials go, is shown before it is written.
+// Adds an MCP server by command or address, after showing what will run and where credentials go.
 import { type ComponentChild, h } from "preact";
 import { hasNoPath } from "../../../api/mcp-address.ts";
 import { connectionOf, type TypedConnection } from "../../../config/edit/new-backend.ts";
@@ -76,7 +76,7 @@ async function addTyped(
   });
 }
 
-/** An address without a path gets the one that a server answers at. */
+/** If the address has no path, adds the path at which a server answers. */
 async function withPath(app: App, typed: TypedConnection): Promise<TypedConnection> {
   if (!("url" in typed) || !hasNoPath(typed.url)) return typed;
   const { url } = await app.requests.ask("mcpAddress", { url: typed.url });

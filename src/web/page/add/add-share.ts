@@ -1,4 +1,4 @@
-// Adds a share: a server that was heard or typed, a login that goes to its address alone, and one of the shares that it lists.
+// Adds a share: a server, discovered or typed, a login that is sent to its address alone, and one of its shares.
 import { type ComponentChild, h } from "preact";
 import { useRef, useState } from "preact/hooks";
 import type { ServerLogin, ShareNames } from "../../../api/first-meeting.ts";
@@ -11,7 +11,7 @@ import { hostText } from "../../../config/values/host-text.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
-import { choiceRow, code, nothing, textBlock, WorkButton } from "../parts/elements.ts";
+import { choiceRow, code, line, nothing, textBlock, WorkButton } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
 import { saveAdded, takenSecrets } from "./save-added.ts";
@@ -23,16 +23,16 @@ const LOGIN = {
   User: neededText("Your name on that server."),
 };
 const PASSWORD = { name: "Password", about: "It is tried at once, and never as a guest.", isRequired: true };
-/** Choices of the field for a second address. */
+/** A choice of the field for a second address. */
 const NONE = "none";
-/** And of that for networks. */
+/** Choices of the field for networks. */
 const HERE = "this network alone";
 const EVERYWHERE = "every network";
 
-/** What the person has said about a server, and what it said. The password is here until the share is added, or the view is left. */
-interface Met extends Pick<ServerLogin, "host" | "username"> {
+/** A server that accepted a login, and its answers. The view holds the password until it is left. */
+interface LoggedIn extends Pick<ServerLogin, "host" | "username"> {
   readonly names: ShareNames;
-  /** What it is on now; null: that cannot be learnt. */
+  /** The networks on which the server is reached; null: unknown. */
   readonly networks: readonly string[] | null;
 }
 
@@ -40,15 +40,15 @@ export function AddShare({ app }: ViewProps): ComponentChild {
   const may = useMayRunCommands(app);
   const [servers, setServers] = useState<readonly FoundServer[] | null>(null);
   const [chosen, setChosen] = useState<FoundServer | null>(null);
-  const [met, setMet] = useState<Met | null>(null);
+  const [login, setLogin] = useState<LoggedIn | null>(null);
   const password = useRef("");
   const choose = (server: FoundServer): void => {
-    setMet(null);
+    setLogin(null);
     setChosen(server);
   };
   const logIn = (values: Readonly<Record<string, unknown>>, hidden: ReadonlyMap<string, string>) =>
     app.attempt("Ask the server", async () => {
-      setMet(null);
+      setLogin(null);
       const host = textIn(values, "Address");
       const username = textIn(values, "User");
       const typed = hidden.get(PASSWORD.name) ?? "";
@@ -56,11 +56,11 @@ export function AddShare({ app }: ViewProps): ComponentChild {
       if (names.kind === "refused")
         throw new MountaineerError("permission_denied", `${host} refuses this login: ${names.text}`);
       const { networks } = await app.requests.ask("shareNetworks", { hosts: [host] });
-      // Now, as another server may have been asked meanwhile: each gets its own.
+      // Stored together with its server, because another login may have been in flight.
       password.current = typed;
-      setMet({ host, username, names, networks });
+      setLogin({ host, username, names, networks });
     });
-  const known = (met === null ? null : servers?.find((one) => addressOf(one) === met.host)) ?? null;
+  const known = (login === null ? null : servers?.find((one) => addressOf(one) === login.host)) ?? null;
   return h(
     "section",
     { "aria-label": "Add a share" },
@@ -74,42 +74,34 @@ export function AddShare({ app }: ViewProps): ComponentChild {
                 setServers((await app.requests.ask("discover")).servers),
               ),
           }),
-          servers === null ? null : h(Servers, { servers, chosen, choose }),
+          servers === null ? null : serverList(servers, chosen, choose),
           h(DeclaredForm, {
             key: chosen === null ? "" : addressOf(chosen),
             ...{ label: "Log in", fields: LOGIN, hidden: [PASSWORD], action: "List its shares" },
             begin: beginning(chosen),
             run: logIn,
           }),
-          met === null
+          login === null
             ? null
             : h(Shares, {
-                key: JSON.stringify(met),
-                met,
+                key: JSON.stringify(login),
+                login,
                 others: likelySame(known, servers ?? []),
-                add: (values) => add(app, met, password.current, values, servers ?? []),
+                add: (values) => add(app, login, password.current, values, servers ?? []),
               }),
         ]
       : null,
   );
 }
 
-function Servers({
-  servers,
-  chosen,
-  choose,
-}: {
-  readonly servers: readonly FoundServer[];
-  readonly chosen: FoundServer | null;
-  readonly choose: (server: FoundServer) => void;
-}): ComponentChild {
-  if (servers.length === 0) return nothing("Nobody was heard. Type the address of your NAS below.");
+function serverList(
+  servers: readonly FoundServer[],
+  chosen: FoundServer | null,
+  choose: (server: FoundServer) => void,
+): ComponentChild {
+  if (servers.length === 0) return nothing("No server was found. Type the address of your NAS below.");
   return [
-    h(
-      "p",
-      { class: "hint" },
-      "What a server says of itself is not proved. Choose by the address and the link.",
-    ),
+    h("p", { class: "hint" }, "A server may announce any name. Choose by the address and the link."),
     h(
       "ul",
       { class: "plain-list", "aria-label": "Servers" },
@@ -128,19 +120,19 @@ function Servers({
 }
 
 interface SharesProps {
-  readonly met: Met;
+  readonly login: LoggedIn;
   readonly others: readonly FoundServer[];
   readonly add: (values: Readonly<Record<string, unknown>>) => Promise<boolean>;
 }
 
-function Shares({ met, others, add }: SharesProps): ComponentChild {
-  const { names, networks } = met;
+function Shares({ login, others, add }: SharesProps): ComponentChild {
+  const { names, networks } = login;
   const listed = names.kind === "listed" ? names.names : [];
-  const where = shown(met.host);
+  const where = shown(login.host);
   const second = {
     enum: [NONE, ...others.map(addressOf)],
     description:
-      "Somebody of the same name on another link. It gets the password once it says that it is the same server.",
+      "A server of the same name on another link. It gets the password only after it has proved to be the same server.",
   };
   const fields = {
     Share: { ...neededText("As the server calls it."), ...(listed.length === 0 ? {} : { enum: listed }) },
@@ -170,7 +162,7 @@ function usedOn(networks: readonly string[]) {
 
 async function add(
   app: App,
-  met: Met,
+  login: LoggedIn,
   password: string,
   values: Readonly<Record<string, unknown>>,
   servers: readonly FoundServer[],
@@ -181,11 +173,11 @@ async function add(
     const name = textIn(values, "Name here") || shareNameOf({ share });
     const second = textIn(values, "Second address");
     const other = servers.find((one) => addressOf(one) === second) ?? null;
-    const pairing = other === null ? null : await paired(app, met, password, share, second);
+    const pairing = other === null ? null : await paired(app, login, password, share, second);
     const secret = freeSecretName(name, await takenSecrets(app));
-    const first = { text: met.host, found: servers.find((one) => addressOf(one) === met.host) ?? null };
+    const first = { text: login.host, found: servers.find((one) => addressOf(one) === login.host) ?? null };
     const hosts = routeHosts(first, other === null ? null : { text: second, found: other });
-    const given = other === null ? [met.host] : [met.host, second];
+    const given = other === null ? [login.host] : [login.host, second];
     const isHere = textIn(values, "Use it on") === HERE;
     const learnt = isHere ? (await app.requests.ask("shareNetworks", { hosts: given })).networks : null;
     if (isHere && learnt === null)
@@ -194,7 +186,7 @@ async function add(
       });
     const onlyOn = learnt ?? [];
     const entry = shareTable({
-      ...{ ...hosts, name, username: met.username, password: `secret:${secret}` },
+      ...{ ...hosts, name, username: login.username, password: `secret:${secret}` },
       shareName: name === share ? null : share,
       onlyOn,
     });
@@ -211,9 +203,7 @@ async function add(
           code(`secret:${secret}`),
           ` and goes to ${shown(where)} alone. The driver is auto: netfs on a Mac, else rclone, which needs no root.`,
         ),
-        pairing === null
-          ? null
-          : h("p", { class: "hint" }, `Not proved yet to be one server: ${shown(pairing)}`),
+        line("hint", pairing && `Not proved yet to be one server: ${pairing}`),
       ],
       action: "Add it",
     });
@@ -228,16 +218,17 @@ async function add(
   });
 }
 
-/** Why it is not proved that both are one server; null: it is. Rejects where they are two. */
+/** Why both addresses are not proved to be one server; null: they are. Rejects with `usage` if they are two servers. */
 async function paired(
   app: App,
-  met: Met,
+  login: LoggedIn,
   password: string,
   share: string,
   other: string,
 ): Promise<string | null> {
-  const login = { host: met.host, username: met.username, password };
-  const { kind, text } = await app.requests.ask("pairServers", { ...login, share, other });
+  const { host, username } = login;
+  const input = { host, username, password, share, other };
+  const { kind, text } = await app.requests.ask("pairServers", input);
   if (kind === "different") throw new MountaineerError("usage", `${other} is another server: ${text}`);
   return kind === "same" ? null : text;
 }

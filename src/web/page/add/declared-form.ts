@@ -1,13 +1,14 @@
-// A form drawn from its declaration: fields from a JSON Schema, and hidden ones, whose values are read once and kept nowhere.
+// A form from a declaration: fields from a JSON Schema, and hidden fields, whose values are read at a submit and stored nowhere.
 import { type ComponentChild, h } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { sentArguments } from "../../../api/forms/call-arguments.ts";
 import { createNode, type FormNode, withNode, withValue } from "../../../api/forms/form-node.ts";
 import { argumentsField } from "../../../api/forms/schema-fields.ts";
 import { FieldView } from "../catalog/form-view.ts";
+import { line } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 
-export interface HiddenField {
+interface HiddenField {
   readonly name: string;
   readonly about: string;
   readonly isRequired: boolean;
@@ -15,16 +16,16 @@ export interface HiddenField {
 
 type Fields = Readonly<Record<string, { readonly description: string; readonly minLength?: number }>>;
 
-export interface DeclaredFormProps {
+interface DeclaredFormProps {
   readonly label: string;
-  /** JSON Schemas by the names that a person reads. */
+  /** JSON Schemas by label. */
   readonly fields: Fields;
-  /** What stands in it at first. */
+  /** The first values. */
   readonly begin?: Readonly<Record<string, unknown>>;
   readonly hidden?: readonly HiddenField[];
-  /** The word on the button. */
+  /** The label of the submit button. */
   readonly action: string;
-  /** Resolves with whether the hidden fields are to be emptied. `hidden`: without those that are empty. */
+  /** Resolves with true if the hidden fields shall be emptied. `hidden`: the filled ones, by name. */
   readonly run: (
     values: Readonly<Record<string, unknown>>,
     hidden: ReadonlyMap<string, string>,
@@ -74,7 +75,7 @@ export function DeclaredForm({
       ...{ node: root, path: [], label, isTried, scope: label.replace(/\W+/g, "-") },
       onNode: (path, node) => setRoot((now) => withNode(now, path, node)),
     }),
-    hidden.map((field) => h(Hidden, { key: field.name, field, isTried })),
+    hidden.map((field) => hiddenField(field, isTried)),
     h(
       "div",
       { class: "row" },
@@ -83,30 +84,24 @@ export function DeclaredForm({
   );
 }
 
-function Hidden({
-  field: { name, about, isRequired },
-  isTried,
-}: {
-  readonly field: HiddenField;
-  readonly isTried: boolean;
-}): ComponentChild {
+function hiddenField({ name, about, isRequired }: HiddenField, isTried: boolean): ComponentChild {
   const id = `hidden-${name.replace(/\W+/g, "-")}`;
   return h(
     "div",
-    { class: "field" },
+    { key: name, class: "field" },
     h("label", { for: id }, shown(name), isRequired ? " (required)" : ""),
     h("p", { class: "hint", id: `${id}-about` }, shown(about)),
-    // Nothing holds its value but the browser's own field: no state, no draft.
+    // Uncontrolled, so that only the browser's own field holds the value.
     h("input", {
       ...{ id, name, type: "password", autocomplete: "new-password", spellcheck: false },
       "aria-describedby": `${id}-about`,
       "aria-required": isRequired,
     }),
-    isTried && isRequired ? h("p", { class: "problem" }, `${shown(name)}: required`) : null,
+    line("problem", isTried && isRequired ? `${name}: required` : null),
   );
 }
 
-/** A field for a text that has to be filled in. */
+/** A required text field. */
 export function neededText(description = "") {
   return { type: "string", minLength: 1, description };
 }
@@ -115,7 +110,7 @@ export function optionalText(description: string) {
   return { type: "string", description };
 }
 
-/** Values that there is no field for are left out. */
+/** The form with its first values. */
 function filled(properties: Fields, begin: Readonly<Record<string, unknown>>): FormNode {
   const required = Object.keys(properties).filter((name) => properties[name]?.minLength === 1);
   const root = createNode(argumentsField({ type: "object", required, properties }));

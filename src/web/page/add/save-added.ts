@@ -1,4 +1,4 @@
-// Writes what was added: its secrets first, which are forgotten again where the configuration is refused.
+// Saves an added share or server: first its secrets, which are removed again if the configuration is refused.
 import type { ConfigEditWire } from "../../../api/requests.ts";
 import { sentence } from "../../../api/words/actions.ts";
 import { editOutcome } from "../../../api/words/outcome-words.ts";
@@ -10,10 +10,10 @@ export interface SecretToKeep {
   readonly value: string;
 }
 
-/** Of these it is not known whether the file was written. */
+/** After these failures the file may have been written. */
 const UNCERTAIN: ReadonlySet<string> = new Set(["timed_out", "daemon_unreachable", "aborted"]);
 
-/** `expected`: of the file that it was shown for. Rejects with `MountaineerError`. */
+/** `expected`: digest of the file that the person saw. Rejects with `MountaineerError`. */
 export async function saveAdded(
   app: App,
   edits: ConfigEditWire[],
@@ -39,7 +39,7 @@ export async function saveAdded(
   }
 }
 
-/** Whether a secret of that name is kept, or wanted by something else. */
+/** Resolves with a check whether a secret of a name is stored, or used by something else. */
 export async function takenSecrets(app: App): Promise<(name: string) => boolean> {
   const { secrets } = await app.requests.ask("secrets");
   const names = new Set(secrets.map(({ name }) => name));

@@ -1,4 +1,4 @@
-// Shows what an added server will run and where credentials go, and writes it after a yes.
+// Shows what an added server runs and where credentials go, and saves it after a confirmation.
 
 import { type ComponentChild, h } from "preact";
 import { keptNames } from "../../../api/home-secrets.ts";
@@ -34,7 +34,7 @@ export function typedBackend(connection: TypedConnection, texts: ReadonlyMap<str
   return { ...none, command: [command, ...args], url: null, env: texts, headers: new Map() };
 }
 
-/** Asks first, with all that it will do. Rejects with `MountaineerError`. */
+/** Asks for confirmation with the whole plan, and saves it. Rejects with `MountaineerError`. */
 export async function addServer(
   app: App,
   name: string,

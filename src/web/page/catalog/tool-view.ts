@@ -19,8 +19,8 @@ import { placesText } from "../../../api/words/backend-words.ts";
 import { msText } from "../../../api/words/words.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
-import type { App } from "../parts/app.ts";
-import { code, textBlock, WorkButton } from "../parts/elements.ts";
+import type { App, ViewProps } from "../parts/app.ts";
+import { code, line, textBlock, WorkButton } from "../parts/elements.ts";
 import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { bytesText, shown } from "../parts/text.ts";
 import { FieldView } from "./form-view.ts";
@@ -38,7 +38,11 @@ export interface ShownTool {
   readonly cut?: boolean | undefined;
 }
 
-export function ToolView({ app, tool }: { readonly app: App; readonly tool: ShownTool }): ComponentChild {
+interface ToolProps extends ViewProps {
+  readonly tool: ShownTool;
+}
+
+export function ToolView({ app, tool }: ToolProps): ComponentChild {
   const marks = marksText(tool.annotations);
   return h(
     "article",
@@ -47,10 +51,8 @@ export function ToolView({ app, tool }: { readonly app: App; readonly tool: Show
     tool.original_name === tool.name
       ? null
       : h("p", { class: "facts" }, "Its server calls it ", code(tool.original_name), "."),
-    tool.places === undefined
-      ? null
-      : h("p", { class: "facts" }, `Calls go to ${shown(placesText(tool.places))}.`),
-    marks === null ? null : h("p", { class: "facts" }, `${marks}.`),
+    line("facts", tool.places === undefined ? null : `Calls go to ${placesText(tool.places)}.`),
+    line("facts", marks && `${marks}.`),
     tool.description === null
       ? h("p", { class: "hint" }, "It has no description.")
       : textBlock(tool.description, `Description of ${shown(tool.name)}`),
@@ -93,10 +95,10 @@ const ARGUMENTS = createFormStores<CallArguments>();
 type CallState =
   | { readonly kind: "idle" }
   | { readonly kind: "calling"; readonly cancel: AbortController }
-  | { readonly kind: "answered"; readonly outcome: CallOutcome }
+  | { readonly kind: "answered"; readonly report: CallReport; readonly tookMs: number }
   | { readonly kind: "failed"; readonly reason: string };
 
-function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): ComponentChild {
+function TryIt({ app, tool }: ToolProps): ComponentChild {
   const drawn = useMemo(() => createArguments(tool.input_schema, tool.cut === true), [tool]);
   const [typed, store] = useFormStore(
     ARGUMENTS,
@@ -127,7 +129,7 @@ function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): 
         { tool: tool.name, arguments: args },
         { signal: cancel.signal },
       );
-      setState({ kind: "answered", outcome: { report, tookMs: performance.now() - startedMs } });
+      setState({ kind: "answered", report, tookMs: performance.now() - startedMs });
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
       setState({ kind: "failed", reason: error.message });
@@ -153,11 +155,7 @@ function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): 
           isTried,
           onNode: (path, node) => store.set({ root: withNode(newest().root, path, node) }),
         })
-      : h(JsonArguments, {
-          json: given.raw,
-          mistake: isTried ? rawMistake(given) : null,
-          onJson: (raw: string) => store.set({ raw }),
-        }),
+      : jsonArguments(given.raw, isTried ? rawMistake(given) : null, (raw) => store.set({ raw })),
     h(
       "div",
       { class: "row" },
@@ -180,21 +178,13 @@ function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): 
     h(
       "div",
       { "aria-live": "polite" },
-      state.kind === "answered" ? h(CallResult, { outcome: state.outcome }) : null,
-      state.kind === "failed" ? h("p", { class: "problem" }, shown(state.reason)) : null,
+      state.kind === "answered" ? callResult(state.report, state.tookMs) : null,
+      line("problem", state.kind === "failed" ? state.reason : null),
     ),
   );
 }
 
-function JsonArguments({
-  json,
-  mistake,
-  onJson,
-}: {
-  readonly json: string;
-  readonly mistake: string | null;
-  readonly onJson: (json: string) => void;
-}): ComponentChild {
+function jsonArguments(json: string, mistake: string | null, onJson: (json: string) => void): ComponentChild {
   return h(
     "div",
     { class: "field" },
@@ -207,7 +197,7 @@ function JsonArguments({
       "aria-invalid": mistake !== null,
       onInput: (event: Event) => onJson((event.target as HTMLTextAreaElement).value),
     }),
-    mistake === null ? null : h("p", { class: "problem" }, `In the text: ${mistake}`),
+    line("problem", mistake && `In the text: ${mistake}`),
   );
 }
 
@@ -215,13 +205,7 @@ function JsonArguments({
 
 const MOST_PARTS = 50;
 
-interface CallOutcome {
-  readonly report: CallReport;
-  readonly tookMs: number;
-}
-
-function CallResult({ outcome }: { readonly outcome: CallOutcome }): ComponentChild {
-  const { report, tookMs } = outcome;
+function callResult(report: CallReport, tookMs: number): ComponentChild {
   if (report.error !== null) {
     const { code, message, data } = report.error;
     return h(
@@ -245,9 +229,7 @@ function CallResult({ outcome }: { readonly outcome: CallOutcome }): ComponentCh
         : `Answered in ${msText(tookMs)}.`,
     ),
     content.slice(0, MOST_PARTS).map((part, index) => h("div", { key: index }, contentPart(objectOf(part)))),
-    content.length > MOST_PARTS
-      ? h("p", { class: "hint" }, `${content.length - MOST_PARTS} more parts`)
-      : null,
+    line("hint", content.length > MOST_PARTS ? `${content.length - MOST_PARTS} more parts` : null),
     structured === undefined
       ? null
       : [

@@ -1,5 +1,5 @@
-// CodeMirror: the configuration in an editor that knows its schema, and two texts beside each other. Loaded by the views
-// that use it; in a shadow root, as the page's policy lets style sheets through only where a script adopts them.
+// CodeMirror: an editor that knows the configuration's schema, and a diff of two texts. Loaded on demand. In a shadow root,
+// because the page's policy allows only style sheets that a script adopts.
 import {
   autocompletion,
   type CompletionContext,
@@ -41,7 +41,7 @@ export interface EditorOptions {
   readonly text: string;
   readonly format: Format;
   readonly label: string;
-  /** Null: not there yet. */
+  /** null: not loaded yet. */
   readonly schema: () => unknown;
   readonly onText: (text: string) => void;
   /** The key at the cursor. */
@@ -49,7 +49,7 @@ export interface EditorOptions {
 }
 
 export interface CodeEditor extends Disposable {
-  /** Another text, whose history begins here; the same one changes nothing. */
+  /** Replaces the text and clears the history; no effect if the text is the same. */
   setText(text: string): void;
   mark(places: readonly TextPlace[]): void;
   goTo(line: number, column: number): void;
@@ -83,13 +83,13 @@ const LOOK = EditorView.theme({
   ".cm-collapsedLines": { background: "var(--plain-back)", color: "var(--dim)" },
 });
 
-/** What saves it stays in sight below a long file. */
+/** Limits the height, so that the save button stays in sight below a long file. */
 const ROOM = EditorView.theme({
   "&": { maxHeight: "max(24rem, calc(100vh - 28rem))" },
   ".cm-scroller": { overflow: "auto" },
 });
 
-/** Beside those that CodeMirror marks: a text must not hide, or turn around, what a person says yes to. */
+/** Marked besides the characters that CodeMirror marks: invisible or reordering characters could hide what a person approves. */
 const UNSEEN = /(?!(?<=\p{Emoji})[\u200d\ufe0e\ufe0f])[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]/u;
 const READING: Extension = [
   lineNumbers(),
@@ -98,7 +98,7 @@ const READING: Extension = [
   LOOK,
 ];
 
-/** Chromium would give what replaces a selection its colours as an inline style, which the page's policy blocks. */
+/** Chromium puts inline styles on text that replaces a selection, which the page's policy blocks; so the editor inserts the text. */
 const REPLACING = EditorView.domEventHandlers({
   beforeinput(event, view) {
     const { state } = view;
@@ -113,7 +113,7 @@ function languageOf(format: Format): Extension {
   return StreamLanguage.define(format === "toml" ? toml : yaml);
 }
 
-/** Its own line breaks stay: CRLF only where every line has it. */
+/** Keeps the line breaks of the text: CRLF if every line has it. */
 function breaksOf(text: string): Extension {
   return EditorState.lineSeparator.of(/^(?:[^\n]*\r\n)+[^\n]*$/.test(text) ? "\r\n" : "\n");
 }
@@ -170,7 +170,7 @@ export function openEditor(options: EditorOptions): CodeEditor {
   };
 }
 
-/** Never beyond the text. */
+/** The offset of a place, clamped to the text. */
 function offsetOf(doc: Text, line: number, column: number): number {
   const { from, text } = doc.line(Math.max(1, Math.min(line, doc.lines)));
   return from + Math.max(0, Math.min(text.length, column - 1));
@@ -218,11 +218,11 @@ export interface DiffOptions {
   readonly labels: { readonly before: string; readonly after: string };
 }
 
-/** Side by side has no room below this width. */
+/** Narrower pages show one column. */
 const SIDES_FROM = "(min-width: 760px)";
 const COLLAPSED = { margin: 3, minSize: 6 };
 
-/** What a change removes and adds; what is the same is folded away. */
+/** Draws the diff of two texts, with equal lines folded. */
 export function openDiff({ host, before, after, format, labels }: DiffOptions): Disposable {
   const root = rootIn(host);
   const side = (doc: string, label: string, ...more: Extension[]) => ({
@@ -257,17 +257,17 @@ export function openDiff({ host, before, after, format, labels }: DiffOptions): 
   return { [Symbol.dispose]: () => view.destroy() };
 }
 
-// What can be written at a place of the configuration, by its schema. Pure.
+// Completions for a place in the configuration, from its schema. Pure.
 
 interface Offer {
   readonly label: string;
-  /** In place of what is typed. */
+  /** The text that replaces what is typed. */
   readonly apply: string;
   readonly hint: KeyHint;
 }
 
 interface Offers {
-  /** How much of the end of `before` they replace. */
+  /** The length of the end of `before` that the offers replace. */
   readonly typed: number;
   readonly offers: readonly Offer[];
 }
@@ -275,10 +275,10 @@ interface Offers {
 const TOML_HEADER = /^\s*\[\[?\s*((?:[\w-]+\.)*)([\w-]*)$/;
 const KEY = /^\s*(?:-\s+)*([\w-]*)$/;
 const VALUE = /[=:]\s*("?[\w-]*)$/;
-/** Stand for a key that is not written yet. */
+/** Stands for a key that is not written yet. */
 const ANY = { toml: "_ =", yaml: "_:" };
 
-/** `above`: whole lines; `before`: the line up to the cursor. */
+/** `above`: the lines above the cursor's; `before`: the cursor's line up to the cursor. */
 export function offersAt(schema: unknown, above: string, before: string, format: "toml" | "yaml"): Offers {
   const of = (
     parent: readonly string[],

@@ -1,5 +1,5 @@
-// Text of the configuration in the page: an editor, and a difference. Each is plain text until CodeMirror is there, and stays
-// so where it cannot be had: a build that a page was opened with may have gone since.
+// Text of the configuration: an editor, and a diff. Both are plain text until CodeMirror is loaded, and stay plain if that
+// fails: the build from which the page was loaded may have been removed.
 import { type ComponentChild, h, type RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { harmlessLines } from "../../../runtime/text/plain-text.ts";
@@ -13,12 +13,12 @@ async function loadCode(): Promise<Code | null> {
 }
 
 interface CodeTextProps extends Omit<EditorOptions, "host" | "text"> {
-  /** As it was drawn. */
+  /** The text when this was drawn. */
   readonly text: string;
-  /** As it is now. */
+  /** The current text. */
   readonly newest: () => string;
   readonly places: readonly TextPlace[];
-  /** Null: there is only the plain field. */
+  /** null while there is only the plain field. */
   readonly editor: RefObject<CodeEditor | null>;
 }
 
@@ -69,7 +69,7 @@ export function CodeText(props: CodeTextProps): ComponentChild {
   );
 }
 
-/** What a change removes and adds; without CodeMirror, the text that it leads to. */
+/** A diff; without CodeMirror, the new text. */
 export function CodeDiff(props: Omit<DiffOptions, "host">): ComponentChild {
   const { before, after, labels } = props;
   const host = useRef<HTMLDivElement>(null);

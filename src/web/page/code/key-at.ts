@@ -1,14 +1,14 @@
-// Which key of the configuration stands at a place in its text: for hints while typing, so half-written text is the
-// usual case, and no parser would take it. Pure.
+// Finds the key of the configuration at a place in its text. Made for hints while typing: half-written text is the usual
+// case, which a parser would refuse. Pure.
 
-/** Keys from the root; a list's item is `[]`. Empty: none can be told. */
+/** Keys from the root; an item of a list is `[]`. Empty if the place has no key. */
 export type KeyPath = readonly string[];
 
 const HEADER = /^\s*(\[\[?)\s*([^\]]*?)\s*\]?\]?\s*(?:#.*)?$/;
 const TOML_KEY = /^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*(?:=|$)/;
 const YAML_KEY = /^(\s*)((?:-\s+)*)(?:([\w-]+|"[^"]*"|'[^']*')\s*(:|$))?/;
 
-/** `offset`: where the cursor is, in UTF-16 units. */
+/** `offset`: the cursor's, in UTF-16 units. */
 export function keyAt(text: string, offset: number, format: "toml" | "yaml"): KeyPath {
   const lineEnd = text.indexOf("\n", offset);
   const lines = text.slice(0, lineEnd === -1 ? text.length : lineEnd).split("\n");
@@ -28,7 +28,7 @@ function tomlKey(lines: readonly string[]): KeyPath {
     break;
   }
   if (tableLine === last) return table;
-  // A value may go on over several lines: the key is on the nearest line above that has one.
+  // A value may span several lines; its key is on the nearest line above.
   for (let at = last; at > tableLine; at -= 1) {
     const key = TOML_KEY.exec(lines[at] ?? "")?.[1];
     if (key !== undefined) return [...table, ...parts(key)];
@@ -37,7 +37,7 @@ function tomlKey(lines: readonly string[]): KeyPath {
   return table;
 }
 
-/** `[shares.x]` below `[[shares]]` is in the list's last item. */
+/** `[shares.x]` below `[[shares]]` belongs to the last item of the list. */
 function tableInList(keys: KeyPath, above: readonly string[]): KeyPath {
   const [first = "", ...rest] = keys;
   const isList = above.some((line) => {
@@ -50,13 +50,13 @@ function tableInList(keys: KeyPath, above: readonly string[]): KeyPath {
 function yamlKey(lines: readonly string[]): KeyPath {
   const path: string[] = [];
   let deeperThan = Number.POSITIVE_INFINITY;
-  // Items beside the one that was passed are not above it.
+  // Excludes siblings of the item.
   let listColumn = Number.POSITIVE_INFINITY;
   for (let at = lines.length - 1; at >= 0 && deeperThan > 0; at -= 1) {
     const line = lines[at] ?? "";
     if (/^\s*(#.*)?$/.test(line)) continue;
     const [, indent = "", dashes = "", word, colon] = YAML_KEY.exec(line) ?? [];
-    // A word alone is a key that is being written, or an item of a list.
+    // A word without a colon is a half-written key, or after dashes an item of a list.
     const key = dashes === "" || colon === ":" ? word : undefined;
     const column = indent.length + dashes.length;
     if (key === undefined && dashes === "") continue;

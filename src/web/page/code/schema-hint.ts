@@ -1,26 +1,26 @@
-// What the configuration's JSON Schema says about a key. Pure.
+// Hints for a key, from the configuration's JSON Schema. Pure.
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import type { KeyPath } from "./key-at.ts";
 
 export interface KeyHint {
-  /** As people write it: `shares[].name`. */
+  /** The key as a path: `shares[].name`. */
   readonly key: string;
   /** "number, 0.05 to 3600", "one of mtime, hash, inotify". */
   readonly type: string;
-  /** Null: none, or it depends. */
+  /** null: the key has no default, or none that is fixed. */
   readonly defaultText: string | null;
   readonly description: string | null;
   /** `items`: a list of sections. */
   readonly kind: "section" | "items" | "value";
-  /** All that it may be, as JSON, where those are few. */
+  /** The allowed values as JSON, of an enumeration or a boolean. */
   readonly choices: readonly string[];
-  /** Keys inside of it, where it is a section. */
+  /** The keys of a section. */
   readonly keys: readonly string[];
 }
 
 const MOST_KEYS = 40;
 
-/** In lines for people: the key with its type and default, what it is for, and the keys inside. */
+/** The hint as lines: the key with its type and default, its description, and the keys inside. */
 export function hintLines({ key, type, defaultText, description, keys }: KeyHint): readonly string[] {
   const inside = `${keys.slice(0, MOST_KEYS).join(", ")}${keys.length > MOST_KEYS ? ", …" : ""}`;
   return [
@@ -30,7 +30,7 @@ export function hintLines({ key, type, defaultText, description, keys }: KeyHint
   ];
 }
 
-/** Null: there is no such key. */
+/** null: the schema has no such key. */
 export function hintOf(schema: unknown, path: KeyPath): KeyHint | null {
   let at = objectOf(schema);
   for (const step of path) {

@@ -1,4 +1,4 @@
-// Everything at a glance: what is wrong and what mends it, the picture of all that is joined, and what happened.
+// Home: what needs attention and its remedy, the picture of all connections, and recent events.
 import { type ComponentChild, h } from "preact";
 import { useContext, useEffect, useMemo, useState } from "preact/hooks";
 import type { StatusReport } from "../../../api/contract.ts";
@@ -9,23 +9,23 @@ import { useNow, useStore } from "../daemon/store.ts";
 import { useFleet } from "../fleet/use-fleet.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { Copyable, Gone, nothing, section, withCode } from "../parts/elements.ts";
+import { Copyable, Gone, loading, section, withCode } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { type Box, type Drawing, drawingOf, type Picture, pictureOf, type Thing } from "./picture.ts";
 import { findTroubles, type Trouble } from "./troubles.ts";
 
 const EVENTS_SHOWN = 10;
-/** The gravest; below them is the picture. */
+/** Further troubles are folded in, so that the picture stays in sight. */
 const TROUBLES_SHOWN = 4;
 
 export function HomeView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
   const approvals = useStore(app.store, (state) => state.approvals);
   const troubles = useMemo(
-    () => (status === null ? [] : findTroubles({ status, approvals })),
+    () => (status === null ? [] : findTroubles(status, approvals)),
     [status, approvals],
   );
-  if (status === null) return nothing("Asking the daemon …");
+  if (status === null) return loading();
   const isEmpty = status.shares.length === 0 && status.gateway === undefined;
   return h(
     "div",
@@ -65,7 +65,7 @@ function emptyHome(): ComponentChild {
   );
 }
 
-/** A view that nothing is in has no place in the bar. */
+/** Links to add what is not configured yet, because the navigation leaves empty views out. */
 function beginnings({ shares, gateway }: StatusReport): ComponentChild {
   if (shares.length === 0) return h("p", { class: "row" }, addLink("a share", "shares", "button"));
   if (gateway !== undefined) return null;
@@ -76,8 +76,7 @@ function addLink(what: string, view: "shares" | "servers", kind: string): Compon
   return h("a", { class: kind, href: `#/${view}/add` }, `Add ${what}`);
 }
 
-interface SummaryProps {
-  readonly app: App;
+interface SummaryProps extends ViewProps {
   readonly status: StatusReport;
   readonly troubles: readonly Trouble[];
 }
@@ -106,35 +105,36 @@ function Summary({ app, status, troubles }: SummaryProps): ComponentChild {
   );
 }
 
-/** Of those that are there: what is well. */
+/** Counts of what is configured. */
 function wellText({ shares, gateway, backends = [] }: StatusReport): string {
   const servers = backends.filter(({ enabled }) => enabled).length;
-  return [
-    ...(shares.length === 0 ? [] : [counted(shares.length, "share")]),
-    ...(servers === 0 ? [] : [counted(servers, "server")]),
-    ...(gateway === undefined ? [] : [counted(gateway.tools, "tool"), counted(gateway.sessions, "session")]),
-  ].join(" · ");
+  const counts = [
+    shares.length > 0 && counted(shares.length, "share"),
+    servers > 0 && counted(servers, "server"),
+    gateway !== undefined && `${counted(gateway.tools, "tool")} · ${counted(gateway.sessions, "session")}`,
+  ];
+  return counts.filter(Boolean).join(" · ");
 }
 
 function troubleRow(app: App, trouble: Trouble): ComponentChild {
   const { tone, hint, action, at } = trouble;
-  const said = shown(wholeText(trouble));
+  const text = shown(wholeText(trouble));
   return h(
     "li",
-    { key: said, class: `trouble ${tone}` },
+    { key: text, class: `trouble ${tone}` },
     h(
       "div",
       {},
-      h("a", { href: `#/${at}` }, said),
+      h("a", { href: `#/${at}` }, text),
       hint === null ? null : h("p", { class: "hint" }, withCode(hint)),
     ),
     action === null
-      ? h("a", { class: "button", href: `#/${at}`, "aria-label": `Show: ${said}` }, "Show")
+      ? h("a", { class: "button", href: `#/${at}`, "aria-label": `Show: ${text}` }, "Show")
       : h(ActionButton, { app, action }),
   );
 }
 
-function Events({ app }: { readonly app: App }): ComponentChild {
+function Events({ app }: ViewProps): ComponentChild {
   const events = useStore(app.store, (state) => state.events);
   const now = useNow();
   return section(
@@ -160,11 +160,11 @@ function eventRow({ id, atMs, about, text, tone }: SeenEvent, now: number): Comp
   );
 }
 
-// Draws the picture of Home, and says the same as a list to a screen reader.
+// The picture of Home as SVG, and as a list for screen readers.
 
-/** Of the page, not of the picture: as in the page's style. */
+/** The same page width as in the style sheets. */
 const NARROW = "(max-width: 48rem)";
-/** The width of a letter, about. */
+/** Average widths of a letter, in units of the picture. */
 const TITLE_LETTER = 8.6;
 const TEXT_LETTER = 7.4;
 
@@ -184,7 +184,11 @@ function PictureView({ app }: ViewProps): ComponentChild {
     "div",
     { class: "picture" },
     drawn(drawingOf(picture, isNarrow)),
-    h("ul", { class: "unseen", "aria-label": `What ${picture.machine.title} is joined to` }, said(picture)),
+    h(
+      "ul",
+      { class: "unseen", "aria-label": `What ${picture.machine.title} is joined to` },
+      listItems(picture),
+    ),
   );
 }
 
@@ -199,7 +203,7 @@ function useNarrow(): boolean {
   return isNarrow;
 }
 
-function said({ joined }: Picture): readonly ComponentChild[] {
+function listItems({ joined }: Picture): readonly ComponentChild[] {
   return joined.map(({ id, title, text, trouble = "", wires }) => {
     const cables = wires.flatMap(({ label, rate }) => [label, rate]);
     return h("li", { key: id }, [title, text, trouble, ...cables].filter((word) => word !== "").join(", "));
@@ -279,7 +283,7 @@ function cut(text: string, letters: number): string {
   return text.length <= letters ? text : `${text.slice(0, Math.floor(letters) - 1).trimEnd()}…`;
 }
 
-/** 28 by 28. */
+/** An icon of 28 by 28 units. */
 function sign(kind: Thing["kind"], title: string, x: number, y: number): ComponentChild {
   if (kind === "machine" || kind === "peer")
     return h("path", {

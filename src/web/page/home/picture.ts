@@ -1,4 +1,4 @@
-// The picture of Home as data: this machine, what it is joined to, and where each thing and each wire is drawn. Pure.
+// The picture of Home as data: this machine, its connections, and where each thing and each wire is drawn. Pure.
 import type { BackendStatus, ShareStatus, StatusReport } from "../../../api/contract.ts";
 import type { FleetReport } from "../../../api/fleet-contract.ts";
 import { backendWords } from "../../../api/words/backend-words.ts";
@@ -9,8 +9,9 @@ import { counted } from "../../../runtime/text/plain-text.ts";
 import { type Flow, rateOf } from "../daemon/flow.ts";
 import { bytesText, shown } from "../parts/text.ts";
 
-/** Slower is keep-alives and looks, and no news. */
+/** Slower traffic is keep-alives and checks, and is not shown. Bytes a second. */
 const LEAST_RATE = 10_000;
+/** The most things of a kind that are drawn. */
 const MOST = { nas: 4, agent: 6, server: 8, peer: 4 } as const;
 
 type Kind = keyof typeof MOST;
@@ -20,12 +21,12 @@ export interface Thing {
   readonly kind: Kind | "machine";
   readonly title: string;
   readonly text: string;
-  /** A line below, of what is not as it should be. */
+  /** A second line: what is wrong. */
   readonly trouble?: string;
   readonly tone: Tone;
-  /** Where there is more of it, behind `#/`. */
+  /** The view that it links to, behind `#/`. */
   readonly at: string;
-  /** It stands for what could be there. */
+  /** A placeholder instead of a thing. */
   readonly isHint?: boolean;
 }
 
@@ -35,9 +36,9 @@ export interface Wire {
   readonly tone: Tone;
   /** Above the wire. */
   readonly label: string;
-  /** Below it: how much passes now. */
+  /** Below the wire: its traffic now. */
   readonly rate: string;
-  /** When calls passed, ms. */
+  /** When calls passed, wall clock, ms. */
   readonly passing: readonly number[];
 }
 
@@ -80,7 +81,7 @@ export function pictureOf({ status, fleet, flow }: Known, nowMs: number): Pictur
   };
 }
 
-/** The first few; those with trouble are always among them. */
+/** The first few, and a placeholder for the rest. Things with trouble come first. */
 function most(all: readonly Joined[], what: string): readonly Joined[] {
   const [first] = all;
   if (first === undefined || all.length <= MOST[first.kind]) return all;
@@ -121,17 +122,17 @@ function agents(flow: Flow | null): readonly Joined[] {
 function server(backend: BackendStatus, flow: Flow | null): Joined {
   const { name, enabled, calls } = backend;
   const { text, tone } = backendWords(backend);
-  const told = flow?.event.backends.find((each) => each.name === name)?.calls ?? calls ?? 0;
+  const count = flow?.event.backends.find((each) => each.name === name)?.calls ?? calls ?? 0;
   const id = `server ${name}`;
   const state = tone === "bad" ? "down" : enabled ? "plain" : "ready";
   return {
     ...{ id, kind: "server", at: "servers", tone, title: shown(name) },
-    text: shown(enabled && told > 0 ? `${text} · ${counted(told, "call")}` : text),
+    text: shown(enabled && count > 0 ? `${text} · ${counted(count, "call")}` : text),
     wires: [{ ...wire(id, flow?.passing.get(id)), state, tone }],
   };
 }
 
-/** Shares that are reached over the same addresses are one NAS. */
+/** Shares at the same addresses are drawn as one NAS. */
 function servedBy({ shares, global }: StatusReport, flow: Flow | null, nowMs: number): readonly Joined[] {
   const places = Map.groupBy(shares, ({ name, tb_host: tb, fb_host: fb }) =>
     tb === null && fb === null ? `folder ${name}` : `${tb} ${fb}`,
@@ -148,11 +149,11 @@ function servedBy({ shares, global }: StatusReport, flow: Flow | null, nowMs: nu
       };
     });
     const host = first?.fb_host ?? first?.tb_host ?? "/";
-    // A folder that stands for one is called by its share.
+    // A local folder has the names of its shares as its title.
     const isFolder = host.startsWith("/");
     const names = states.map(({ name }) => name).join(", ");
     const tone = states.map((state) => state.tone).reduce(worseTone, "good");
-    // That it is over the second cable, and the first is back, the cables say.
+    // The wires say which route is in use, so a share on its second route is no trouble here.
     const grave = states.find((state) => state.tone === tone && tone !== "good" && !state.isSecond);
     return {
       ...{ id, kind: "nas", at: "shares", tone },
@@ -165,7 +166,7 @@ function servedBy({ shares, global }: StatusReport, flow: Flow | null, nowMs: nu
   });
 }
 
-/** Of all shares of one NAS: a cable is in use once one of them uses it. */
+/** The wires of all shares of one NAS; a wire is in use if one share uses it. */
 function cablesOf(
   id: string,
   shares: readonly ShareStatus[],
@@ -175,13 +176,13 @@ function cablesOf(
   const cables = shares.flatMap((share) => cableWords(share).map((cable) => ({ ...cable, share })));
   return [...Map.groupBy(cables, ({ route }) => route)].flatMap(([route, own]) => {
     const used = own.filter(({ isUsed }) => isUsed);
-    const [told] = [...used, ...own];
-    if (told === undefined) return [];
+    const [first] = [...used, ...own];
+    if (first === undefined) return [];
     const rate = used.reduce((sum, { share }) => sum + rateOf(flow, share.name, nowMs), 0);
     return [
       {
-        ...{ id: `${id} ${route}`, state: told.state, tone: told.tone, passing: [] },
-        label: `${told.label} · ${told.text}`,
+        ...{ id: `${id} ${route}`, state: first.state, tone: first.tone, passing: [] },
+        label: `${first.label} · ${first.text}`,
         rate: rate < LEAST_RATE ? "" : `${bytesText(rate)}/s`,
       },
     ];
@@ -190,19 +191,14 @@ function cablesOf(
 
 function peer(machine: FleetReport["machines"][number]): Joined {
   const { text, tone } = machineTrouble(machine) ?? {
+    ...presenceWords(machine),
     text: presenceWord(machine),
-    tone: presenceWords(machine).tone,
   };
   const id = `machine ${machine.name}`;
-  const wires = [{ ...wire(id), state: "ready" }] as const;
   return {
-    id,
-    kind: "peer",
-    at: "settings/fleet",
-    tone,
-    title: shown(machine.name),
-    text: shown(text),
-    wires,
+    ...{ id, kind: "peer", at: "settings/fleet", tone },
+    ...{ title: shown(machine.name), text: shown(text) },
+    wires: [{ ...wire(id), state: "ready" }],
   };
 }
 
@@ -215,7 +211,7 @@ export interface Box {
 
 interface DrawnWire extends Wire {
   readonly path: string;
-  /** Where its label ends, or in a narrow picture begins. */
+  /** The start of the label. */
   readonly labelX: number;
   readonly labelY: number;
 }
@@ -239,10 +235,10 @@ export function drawingOf(picture: Picture, isNarrow: boolean): Drawing {
 const MACHINE = { x: 306, width: 180, height: 112 };
 const LEFT = { x: 0, width: 220 };
 const RIGHT = { x: 720, width: 280 };
-/** From here to the right the wires are straight, with their labels. */
+/** Right of this x the wires are straight, and carry their labels. */
 const STRAIGHT_X = 545;
 
-/** Agents, this machine with others of its fleet below, and to the right what it is joined to. */
+/** From left to right: agents, this machine with the fleet below it, NAS and servers. */
 function wideDrawing({ machine, joined }: Picture): Drawing {
   const of = (...kinds: readonly Kind[]) => joined.filter(({ kind }) => kinds.includes(kind));
   const tall = (all: readonly Joined[]): number =>
@@ -304,7 +300,7 @@ function wideDrawing({ machine, joined }: Picture): Drawing {
 
 const NARROW = 358;
 
-/** This machine is a rail, to which all is joined. */
+/** This machine is a rail at the left, and everything is connected to it. */
 function narrowDrawing({ machine, joined }: Picture): Drawing {
   const wires: DrawnWire[] = [];
   let y = 60 + BETWEEN;
@@ -313,7 +309,7 @@ function narrowDrawing({ machine, joined }: Picture): Drawing {
     const box = { x, y, width: NARROW - x, height: HEIGHTS[thing.kind] };
     thing.wires.forEach((each, index, { length }) => {
       const toY = y + (box.height * (index + 0.5)) / length;
-      // Calls go the way of the call.
+      // The direction in which calls are drawn.
       const path = thing.kind === "agent" ? `M${x},${toY} H8` : `M8,${toY} H${x}`;
       wires.push({ ...each, path, labelX: 14, labelY: toY });
     });

@@ -1,4 +1,4 @@
-// What is wrong, gravest first, in the words that conditions and states have already, each with what mends it. Pure.
+// What is wrong, worst first, in the words of conditions and states, each with its remedy. Pure.
 import type {
   BackendStatus,
   Condition,
@@ -21,29 +21,24 @@ import type { PageState } from "../daemon/live.ts";
 
 export interface Trouble {
   readonly tone: Tone;
-  /** The share or backend; null: everything. */
+  /** The share or backend; null: the daemon as a whole. */
   readonly about: string | null;
   readonly text: string;
   readonly hint: string | null;
-  /** What mends it; null: nothing that a button can do. */
+  /** The remedy; null if no button can help. */
   readonly action: Action | null;
-  /** Where there is more of it, behind `#/`. */
+  /** The view with details, behind `#/`. */
   readonly at: string;
 }
 
-export function findTroubles({
-  status,
-  approvals,
-}: {
-  readonly status: StatusReport;
-  readonly approvals: PageState["approvals"];
-}): readonly Trouble[] {
+export function findTroubles(status: StatusReport, approvals: PageState["approvals"]): readonly Trouble[] {
   const { global, gateway, shares, backends = [] } = status;
   const waiting = approvals?.waiting.length ?? 0;
-  const isTold = ({ code }: Condition): boolean => waiting > 0 && code === WAITING_CODE;
+  // One trouble stands for everything that waits.
+  const isCovered = ({ code }: Condition): boolean => waiting > 0 && code === WAITING_CODE;
   const general = (conditions: readonly Condition[], at: string): readonly Trouble[] =>
     troublesOf(conditions)
-      .filter((condition) => !isTold(condition))
+      .filter((condition) => !isCovered(condition))
       .map(({ severity, title, hint }) => ({
         ...{ tone: SEVERITY_TONES[severity], about: null, text: title, hint, action: null, at },
       }));
@@ -52,15 +47,15 @@ export function findTroubles({
     ...general(gateway?.conditions ?? [], "servers"),
     ...together(shares.flatMap((share) => shareTrouble(share, global))),
     ...backends
-      .filter(({ enabled, conditions }) => enabled || !conditions.some(isTold))
-      .map((backend) => ({ ...backend, conditions: backend.conditions.filter((each) => !isTold(each)) }))
+      .filter(({ enabled, conditions }) => enabled || !conditions.some(isCovered))
+      .map((backend) => ({ ...backend, conditions: backend.conditions.filter((each) => !isCovered(each)) }))
       .flatMap((backend) => troubleOf(backend, backendWords(backend), backendRepair(backend), "servers")),
     ...(waiting === 0 ? [] : [waitingTrouble(waiting)]),
   ];
   return [...troubles.filter(({ tone }) => tone === "bad"), ...troubles.filter(({ tone }) => tone !== "bad")];
 }
 
-/** Where only the route is not the preferred one, no button mends it: the cable does. */
+/** A share that is only on its second route has no remedy here: the cable must be plugged in. */
 function shareTrouble(share: ShareStatus, global: GlobalStatus): readonly Trouble[] {
   const hint = secondBestHint(share, global);
   if (hint === null)
@@ -69,7 +64,7 @@ function shareTrouble(share: ShareStatus, global: GlobalStatus): readonly Troubl
   return [{ tone: "warning", about: share.name, text, hint, action: null, at: "shares" }];
 }
 
-/** A cable's loss befalls all shares of a NAS: it is told once. */
+/** Merges equal troubles of several shares, such as a lost cable of their NAS. */
 function together(troubles: readonly Trouble[]): readonly Trouble[] {
   const groups = Map.groupBy(troubles, ({ about, text, hint, action }) =>
     action === null ? `${text} ${hint}` : about,

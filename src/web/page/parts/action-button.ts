@@ -2,21 +2,18 @@
 import { type ComponentChild, h } from "preact";
 import { type Action, busyQuestion, sentence } from "../../../api/words/actions.ts";
 import { holderText, type Outcome } from "../../../api/words/outcome-words.ts";
-import type { App } from "./app.ts";
+import type { App, ViewProps } from "./app.ts";
 import { WorkButton } from "./elements.ts";
 import { shown } from "./text.ts";
 
 const LINES_SHOWN = 20;
 
-export function ActionButton({
-  app,
-  action,
-  kind,
-}: {
-  readonly app: App;
+interface ActionButtonProps extends ViewProps {
   readonly action: Action;
   readonly kind?: "main";
-}): ComponentChild {
+}
+
+export function ActionButton({ app, action, kind }: ActionButtonProps): ComponentChild {
   const label = shown(action.label);
   const [, about] = action.id;
   return h(WorkButton, {

@@ -2,7 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { useNow, useStore } from "../daemon/store.ts";
-import type { App } from "./app.ts";
+import type { App, ViewProps } from "./app.ts";
 import { Copyable, WorkButton } from "./elements.ts";
 
 /** How often the page checks whether the code was typed. */
@@ -15,13 +15,7 @@ export function useMayRunCommands(app: App): boolean {
 }
 
 /** `refused`: the beginning of a sentence. Draws nothing if the tab may run commands. */
-export function CommandsNote({
-  app,
-  refused,
-}: {
-  readonly app: App;
-  readonly refused: string;
-}): ComponentChild {
+export function CommandsNote({ app, refused }: ViewProps & { readonly refused: string }): ComponentChild {
   const [shownCode, setShownCode] = useState<string | null>(null);
   const may = useMayRunCommands(app);
   useEffect(() => {

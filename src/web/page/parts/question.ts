@@ -2,23 +2,20 @@
 import { type ComponentChild, h } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { PageState } from "../daemon/live.ts";
-import type { Store } from "../daemon/store.ts";
-import { useStore } from "../daemon/store.ts";
+import { type Store, useStore } from "../daemon/store.ts";
 import type { Question } from "./app.ts";
+import { alertLine } from "./elements.ts";
 
 export interface OpenQuestion {
   readonly question: Question;
   readonly answer: (yes: boolean) => void;
 }
 
-export function QuestionDialog({
-  open,
-  store,
-}: {
-  readonly open: OpenQuestion;
+interface QuestionProps extends OpenQuestion {
   readonly store: Store<PageState>;
-}): ComponentChild {
-  const { question, answer } = open;
+}
+
+export function QuestionDialog({ question, answer, store }: QuestionProps): ComponentChild {
   const dialog = useRef<HTMLDialogElement>(null);
   const outdated = useStore(store, (state) => question.outdated?.(state) ?? null);
   useEffect(() => {
@@ -38,7 +35,7 @@ export function QuestionDialog({
     },
     h("h2", { id: "question-title" }, question.title),
     h("div", { class: "question-body" }, question.body),
-    outdated === null ? null : h("p", { class: "problem", role: "alert" }, outdated),
+    alertLine(outdated),
     h(
       "div",
       { class: "row end" },

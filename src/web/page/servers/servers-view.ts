@@ -17,13 +17,15 @@ import { troublesOf, withoutName } from "../../../api/words/words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
-import type { App, ViewProps } from "../parts/app.ts";
+import type { ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
 import {
   Copyable,
   cardHead,
   code,
   conditionList,
+  line,
+  loading,
   mark,
   nothing,
   textBlock,
@@ -34,7 +36,7 @@ import { forText, shown } from "../parts/text.ts";
 export function ServersView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
   const now = useNow();
-  if (status === null) return nothing("Asking the daemon …");
+  if (status === null) return loading();
   const { gateway, backends = [] } = status;
   return h(
     "section",
@@ -59,10 +61,9 @@ function gatewayLine({ url, sessions, in_flight: inFlight, tools }: GatewayStatu
   return h("p", { class: "facts" }, ...where, ` · ${counts}`);
 }
 
-// One backend: its phase, what it publishes, its routes, its calls, its last lines, and what can be done.
+// One backend: its phase, its tools and calls, its routes, its logs, and its actions.
 
-interface BackendCardProps {
-  readonly app: App;
+interface BackendCardProps extends ViewProps {
   readonly backend: BackendStatus;
   readonly now: number;
 }
@@ -77,32 +78,27 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
   const calls = backend.enabled ? callFacts(backend) : [];
   const retry = retryText(backend, now);
   const since = backend.enabled ? forText(backend.since, now) : null;
-  const { server } = backend;
-  const error = backend.last_error;
-  const waiting = waitingText(backend);
+  const { server, reason, last_error: error, protocol_version: protocol } = backend;
+  const isReady = backend.phase === "Ready";
   const notes = backend.conditions.filter(({ severity }) => severity === "info");
   const troubles = troublesOf(backend.conditions).map((condition) => ({
     ...condition,
     title: withoutName(condition.title, backend.name),
   }));
-  const isTold = (text: string): boolean => troubles.some(({ title }) => title.includes(text));
+  const isTitled = (text: string): boolean => troubles.some(({ title }) => title.includes(text));
   return h(
     "article",
     { class: `card ${state.tone}`, "aria-label": `Backend ${name}` },
     cardHead(name, state, since),
-    facts.length === 0 ? null : h("p", { class: "facts" }, shown(facts.join(" · "))),
-    calls.length === 0 ? null : h("p", { class: "facts" }, calls.join(" · ")),
-    waiting === null ? null : h("p", { class: "ready" }, waiting),
-    server === null
+    line("facts", facts.join(" · ")),
+    line("facts", calls.join(" · ")),
+    line("ready", waitingText(backend)),
+    line("dim", server && `${server.name} ${server.version}${protocol === null ? "" : `, MCP ${protocol}`}`),
+    line("hint", reason === null || isReady || isTitled(reason) ? null : reason),
+    line("hint", retry && `It ${retry}.`),
+    error === null || error === reason || isTitled(error)
       ? null
-      : h("p", { class: "dim" }, `${shown(server.name)} ${shown(server.version)}`, protocolText(backend)),
-    backend.reason === null || backend.phase === "Ready" || isTold(backend.reason)
-      ? null
-      : h("p", { class: "hint" }, shown(backend.reason)),
-    retry === null ? null : h("p", { class: "hint" }, `It ${retry}.`),
-    error === null || error === backend.reason || isTold(error)
-      ? null
-      : h("p", { class: backend.phase === "Ready" ? "dim" : "problem" }, `Last error: ${shown(error)}`),
+      : line(isReady ? "dim" : "problem", `Last error: ${error}`),
     backend.routes === undefined ? null : h(Routes, { app, backend, now, actions }),
     conditionList(troubles, now),
     notes.length === 0
@@ -133,7 +129,7 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
   );
 }
 
-/** Where a condition asks for a login: begins one, and says where the person signs in. */
+/** If a condition asks for a login: a button that begins one, then the address where the person signs in. */
 function SignIn({ app, backend }: Pick<BackendCardProps, "app" | "backend">): ComponentChild {
   const may = useMayRunCommands(app);
   const [address, setAddress] = useState<string | null>(null);
@@ -175,7 +171,6 @@ function Routes({
   now,
   actions,
 }: BackendCardProps & { readonly actions: readonly Action[] }): ComponentChild {
-  const ready = routeReadyText(backend, now);
   const to = (route: string): ComponentChild | null => {
     const action = actionWith(actions, "route", backend.name, route);
     return action?.isUseful === true ? h(ActionButton, { app, action }) : null;
@@ -183,7 +178,7 @@ function Routes({
   return h(
     "div",
     {},
-    ready === null ? null : h("p", { class: "ready" }, shown(ready)),
+    line("ready", routeReadyText(backend, now)),
     h(
       "ul",
       { class: "plain-list" },
@@ -203,8 +198,4 @@ function Routes({
     ),
     to("auto"),
   );
-}
-
-function protocolText({ protocol_version: version }: BackendStatus): string {
-  return version === null ? "" : `, MCP ${shown(version)}`;
 }

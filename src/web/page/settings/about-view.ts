@@ -1,10 +1,10 @@
-// The daemon: its version, its process, its file, and what can be asked of it as a whole.
+// The daemon: its version, process and configuration file, and its actions.
 import { type ComponentChild, h } from "preact";
 import { actionsFor, actionWith } from "../../../api/words/actions.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { code, conditionList, nothing } from "../parts/elements.ts";
+import { code, conditionList, loading } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
 
 const GENERAL_ACTIONS = ["check", "reload", "hand-over"];
@@ -12,7 +12,7 @@ const GENERAL_ACTIONS = ["check", "reload", "hand-over"];
 export function AboutView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
   const now = useNow();
-  if (status === null) return nothing("Asking the daemon …");
+  if (status === null) return loading();
   const { version, pid, started_at: startedAt, config_path: path, conditions } = status.global;
   const actions = actionsFor(status);
   return h(

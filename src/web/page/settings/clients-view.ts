@@ -1,4 +1,4 @@
-// The clients that are connected, asked for while the view is open and seen; and programs that can be.
+// Connected clients, and programs of this machine that can be connected.
 import { type ComponentChild, h } from "preact";
 import type { KnownClients } from "../../../api/client-connection.ts";
 import { sentence } from "../../../api/words/actions.ts";
@@ -6,18 +6,28 @@ import { CLIENT_TITLES, clientWords } from "../../../api/words/client-words.ts";
 import { useNow } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
-import { Copyable, code, diffBlock, mark, nothing, section, table, WorkButton } from "../parts/elements.ts";
+import {
+  Copyable,
+  code,
+  diffBlock,
+  line,
+  loading,
+  mark,
+  nothing,
+  section,
+  table,
+  WorkButton,
+} from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
 const AGAIN_MS = 5_000;
 
 export function ClientsView({ app }: ViewProps): ComponentChild {
-  // The bar says when nobody answers; what was known stays.
   const { report } = useLoaded((signal) => app.requests.ask("clients", null, { signal }), "", AGAIN_MS);
   const now = useNow();
   const may = useMayRunCommands(app);
-  if (report === null) return nothing("Asking the daemon …");
+  if (report === null) return loading();
   const rows = report.clients.map((client) => clientWords(client, now));
   return [
     rows.length === 0
@@ -31,10 +41,10 @@ export function ClientsView({ app }: ViewProps): ComponentChild {
   ];
 }
 
-/** The agents' programs of this machine, each with what makes it use this gateway, or ends that. */
+/** Agent programs of this machine, each with a button that connects or disconnects it. */
 function Programs({ app }: ViewProps): ComponentChild {
   const { report, problem, look } = useLoaded(() => app.requests.ask("knownClients"), "");
-  if (report === null) return h("p", { class: "dim" }, problem === null ? "Looking …" : shown(problem));
+  if (report === null) return line("dim", problem ?? "Looking …");
   if (report.clients.length === 0)
     return nothing(
       "None of the programs that are known keeps its file here.",
@@ -61,12 +71,7 @@ function Program({ app, program, look }: ProgramProps): ComponentChild {
     { class: "row" },
     h("strong", {}, shown(title)),
     connected === true ? mark("good", "uses this gateway") : null,
-    h(
-      "span",
-      { class: "grow" },
-      code(path),
-      problem === null ? null : h("p", { class: "problem" }, shown(problem)),
-    ),
+    h("span", { class: "grow" }, code(path), line("problem", problem)),
     connected === null
       ? null
       : h(WorkButton, {
@@ -77,7 +82,7 @@ function Program({ app, program, look }: ProgramProps): ComponentChild {
   );
 }
 
-/** Shows what its file gets, and has exactly that written after a yes. */
+/** Shows the change of the program's file, and after a confirmation writes exactly this change. */
 function connect(
   app: App,
   program: ProgramProps["program"],
@@ -87,11 +92,8 @@ function connect(
   const { name: client, title } = program;
   const what = `${undo ? "Disconnect" : "Connect"} ${shown(title)}`;
   return app.attempt(what, async () => {
-    const { digest, diff, notes, path } = await app.requests.ask("connectClient", {
-      client,
-      undo,
-      agreed: null,
-    });
+    const plan = { client, undo };
+    const { digest, diff, notes, path } = await app.requests.ask("connectClient", { ...plan, agreed: null });
     if (diff !== "") {
       const yes = await app.ask({
         title: `${what}?`,
@@ -104,7 +106,7 @@ function connect(
       });
       if (!yes) return;
     }
-    const { next } = await app.requests.ask("connectClient", { client, undo, agreed: digest });
+    const { next } = await app.requests.ask("connectClient", { ...plan, agreed: digest });
     const done = undo ? "is as it was" : "uses this gateway now";
     app.notify("good", `${title} ${done}${next === null ? "" : `; ${next}`}`, () =>
       connect(app, program, !undo, look),

@@ -1,10 +1,10 @@
-// The secrets of this home: which are kept, what uses them, and a form that keeps one. No value ever comes here.
+// The names of stored secrets, their users, and a form that stores one. The page never receives a value.
 import { type ComponentChild, h } from "preact";
 import type { SecretListReport } from "../../../api/home-secrets.ts";
 import { DeclaredForm, neededText, textIn } from "../add/declared-form.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
-import { code, mark, nothing, WorkButton } from "../parts/elements.ts";
+import { code, line, loading, mark, nothing, WorkButton } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -15,14 +15,12 @@ const SECRET = {
 export function SecretsView({ app }: ViewProps): ComponentChild {
   const { report, problem, look } = useLoaded(() => app.requests.ask("secrets"), "");
   const may = useMayRunCommands(app);
-  if (report === null) return nothing(problem === null ? "Asking the daemon …" : shown(problem));
+  if (report === null) return loading(problem);
   return h(
     "section",
     { "aria-label": "Secrets" },
     h("p", {}, "Passwords and tokens that the configuration names as ", code("secret:NAME"), "."),
-    report.config_error === null
-      ? null
-      : h("p", { class: "problem" }, `What uses them is not known: ${shown(report.config_error)}`),
+    line("problem", report.config_error && `What uses them is not known: ${report.config_error}`),
     report.secrets.length === 0
       ? nothing("None is kept, and none is wanted.")
       : h(

@@ -6,14 +6,14 @@ import { readyText, recoveryWindow, routeWords, shareWords } from "../../../api/
 import { counted } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
-import type { App, ViewProps } from "../parts/app.ts";
-import { Copyable, cardHead, code, conditionList, mark, nothing } from "../parts/elements.ts";
+import type { ViewProps } from "../parts/app.ts";
+import { Copyable, cardHead, code, conditionList, line, loading, mark, nothing } from "../parts/elements.ts";
 import { bytesText, forText, shown } from "../parts/text.ts";
 
 export function SharesView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
   const now = useNow();
-  if (status === null) return nothing("Asking the daemon …");
+  if (status === null) return loading();
   const { shares, global } = status;
   if (shares.length === 0)
     return nothing(
@@ -27,10 +27,9 @@ export function SharesView({ app }: ViewProps): ComponentChild {
   );
 }
 
-// One share: its route, its health, what stands against it, and what can be done.
+// One share: its routes, its health, its conditions, and its actions.
 
-interface ShareCardProps {
-  readonly app: App;
+interface ShareCardProps extends ViewProps {
   readonly share: ShareStatus;
   readonly global: GlobalStatus;
   readonly now: number;
@@ -73,8 +72,8 @@ function ShareCard({ app, share, global, now }: ShareCardProps): ComponentChild 
     h("p", { class: "path" }, h(Copyable, { text: share.stable_path })),
     carriedLine(share),
     windowLine(share, global, now),
-    share.last_error === null ? null : h("p", { class: "problem" }, shown(share.last_error)),
-    // The banner above says this one, with its button.
+    line("problem", share.last_error),
+    // The note above already says that Thunderbolt is ready, with a button.
     conditionList(
       share.conditions.filter((condition) => condition.code !== "tb_ready" || !share.tb_recovery_pending),
       now,
@@ -93,13 +92,15 @@ function carriedLine({ carried }: ShareStatus): ComponentChild | null {
   if (carried === undefined) return null;
   const { connections, bytes_from_server: read, bytes_to_server: written, moves } = carried;
   const facts = [
-    ...[counted(connections, "connection"), `${bytesText(read)} read`, `${bytesText(written)} written`],
-    ...(moves === 0 ? [] : [`moved ${counted(moves, "time")}`]),
+    counted(connections, "connection"),
+    `${bytesText(read)} read`,
+    `${bytesText(written)} written`,
   ];
+  if (moves > 0) facts.push(`moved ${counted(moves, "time")}`);
   return h("p", { class: "facts dim" }, facts.join(" · "));
 }
 
-/** How far the way back is, while its window runs. */
+/** Progress of the recovery window; null while none runs. */
 function windowLine(share: ShareStatus, global: GlobalStatus, now: number): ComponentChild | null {
   const window = recoveryWindow(share, global, now);
   if (window === null) return null;

@@ -8,7 +8,7 @@ import { EDITORS, isEdited } from "../config/editor-memory.ts";
 import { EMPTY_STATE, type Live, type PageState, type SeenEvent, startLive } from "../daemon/live.ts";
 import { createRequests, type Requests, type SecretStore, type Session } from "../daemon/requests.ts";
 import { createStore, type Store, useNow, useStore } from "../daemon/store.ts";
-import type { App } from "../parts/app.ts";
+import type { App, ViewProps } from "../parts/app.ts";
 import { OwnerMark } from "../parts/commands-note.ts";
 import { Copyable, Gone, mark } from "../parts/elements.ts";
 import { addNotice, NO_NOTICES, type NoticeState, Notices } from "../parts/notices.ts";
@@ -208,7 +208,7 @@ function SignedIn({ model, signOut }: SignedInProps): ComponentChild {
       h(Gone.Provider, { value: isGone }, h(place.view, { key: place.at, app })),
     ),
     h(Notices, { store: notices }),
-    open === null ? null : h(QuestionDialog, { key: open.question.title, open, store }),
+    open === null ? null : h(QuestionDialog, { key: open.question.title, ...open, store }),
   );
 }
 
@@ -291,7 +291,7 @@ function currentPage(isCurrent: boolean): { "aria-current"?: "page" } {
   return isCurrent ? { "aria-current": "page" } : {};
 }
 
-function Waiting({ app }: { readonly app: App }): ComponentChild {
+function Waiting({ app }: ViewProps): ComponentChild {
   const waiting = useStore(app.store, (state) => state.approvals?.waiting.length ?? 0);
   if (waiting === 0) return null;
   return h("span", { class: "count" }, ` ${waiting} `, h("span", { class: "unseen" }, "waiting"));
@@ -323,7 +323,7 @@ function LinkState({ store }: { readonly store: Store<PageState> }): ComponentCh
 }
 
 /** A banner while the daemon does not answer; the views below it show the last known state. */
-function GoneBanner({ app }: { readonly app: App }): ComponentChild {
+function GoneBanner({ app }: ViewProps): ComponentChild {
   const link = useStore(app.store, (state) => state.link);
   const now = useNow();
   if (link.kind !== "lost") return null;

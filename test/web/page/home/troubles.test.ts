@@ -20,7 +20,7 @@ function told(
   global: Partial<GlobalStatus> = {},
 ): readonly string[] {
   const status = sampleReport(shares.map(sampleShare), global);
-  return findTroubles({ status, approvals: null }).map(
+  return findTroubles(status, null).map(
     (trouble) => `${wholeText(trouble)} / ${trouble.hint} [${trouble.action?.label ?? ""}]`,
   );
 }
@@ -64,7 +64,7 @@ test("F4 a server's trouble has its name once", () => {
   const reason = "backend tickets: cannot reach it";
   const condition = { code: "x", severity: "error" as const, title: reason, hint: null, since: "" };
   const backend = sampleBackend({ name: "tickets", phase: "Failed", conditions: [condition] });
-  const [trouble] = findTroubles({ status: gatewayReport([backend]), approvals: null });
+  const [trouble] = findTroubles(gatewayReport([backend]), null);
   assert.ok(trouble !== undefined);
   assert.equal(wholeText(trouble), "tickets: Failed: cannot reach it");
 });
