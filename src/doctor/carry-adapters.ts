@@ -1,5 +1,4 @@
-// The self-test's adapters for carried mounts: which share of the configuration each driver is tried on, and what is kept
-// of the verdict.
+// The self-test's adapters for carried mounts: picks a configured share for each driver, and stores the verdict for `netfs`.
 
 import type { RouteEndpoint } from "../carrier/carrier.ts";
 import { connectCarrier } from "../carrier/client/carrier-client.ts";
@@ -13,15 +12,16 @@ import { type CarryOutcome, moveUnderOpenFile } from "./carry-test.ts";
 interface CarryAdapterOptions {
   readonly home: string;
   readonly parts: Pick<EngineParts, "drivers" | "hostProber">;
-  /** The shares of the configuration, with their passwords; none when it cannot be read. */
+  /** The configured shares with their passwords; empty if the configuration cannot be read. */
   readonly shares: () => Promise<readonly ShareSpec[]>;
 }
 
-/** A text tells how it went; a throw, that it failed; `without`, why this machine has none, and needs none. */
+/** One check of the self-test. */
 export interface Adapter {
   readonly name: string;
-  /** Default: that of what only asks this machine. */
+  /** Default: enough for checks on this machine alone. */
   readonly deadlineMs?: number;
+  /** Resolves with the result in one line; `without`: why the check does not apply here. Rejects if the check fails. */
   run(folder: string, signal: AbortSignal): Promise<string | { readonly without: string }>;
 }
 
@@ -78,7 +78,7 @@ async function keepVerdict(
   return { without: `netfs may not be carried here: ${outcome.text}` };
 }
 
-/** Of both routes, or twice that of the one that answers; null: neither does. */
+/** The endpoints of both routes. If one route answers, its endpoint stands for both; null if neither answers. */
 async function endpointsOf(
   { hostProber }: Pick<EngineParts, "hostProber">,
   { routes }: ShareSpec,

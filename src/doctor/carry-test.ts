@@ -1,4 +1,4 @@
-// Moves a mount under an open file: proves that a driver's mounts can be carried here, on a share that is configured.
+// Moves a mount while one of its files is open, to prove that this driver's mounts can be carried. Uses a configured share.
 import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,11 +18,11 @@ interface CarryTest {
   readonly clock: Clock;
   readonly carrier: Carrier;
   readonly driver: MountDriver;
-  /** With its password. It is mounted a second time, under another name. */
+  /** With its password. The test mounts the share a second time, under another name. */
   readonly share: ShareSpec;
-  /** One server, over two routes, or twice over the one that answers: a move resets its connections all the same. */
+  /** Two routes to one server, or one route twice: a move resets the connections in both cases. */
   readonly endpoints: Readonly<Record<RouteName, RouteEndpoint>>;
-  /** An empty folder of this machine. */
+  /** An empty local folder. */
   readonly folder: string;
   readonly signal: AbortSignal;
 }
@@ -38,11 +38,11 @@ type Kind = Exclude<MountDriver["name"], "local">;
 export interface CarryOutcome {
   /** The open file was read and written on after the move. */
   readonly carried: boolean;
-  /** How it went, in one line. */
+  /** The result in one line. */
   readonly text: string;
 }
 
-/** Rejects with what kept it from being tried. Leaves no mount, no port and no file behind. */
+/** Rejects if the test could not be made. Leaves no mount, port or file behind. */
 export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> {
   const { carrier, driver, share, endpoints, clock, folder, signal } = test;
   if (driver.name === "local") throw new Error("folders are not carried");
@@ -51,7 +51,8 @@ export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> 
   const name = `self-test-${id.slice(0, 8)}`;
   const lost: string[] = [];
   const stack = createDisposalStack((error) => lost.push(errorText(error)));
-  const run = fileTasks(clock, signal);
+  const run = async (args: readonly string[]): Promise<void> =>
+    checkDone(await runChild(args, { clock, deadlineMs: FILE_MS, signal }));
   try {
     const request = {
       share: name,
@@ -64,24 +65,17 @@ export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> 
     const { port } = await carrier.open(request, signal);
     stack.defer(() => carrier.close(name, AbortSignal.timeout(UNMOUNT_MS)));
 
-    const mountAs = async (part: string): Promise<MountedPart> => {
+    const mountAs = async (part: string) => {
       const spec = loopbackSpec(share, `${name}-${part}`, port, join(folder, part));
       await mkdir(join(folder, part), { recursive: true });
-      const mounted = await driver.mount(
-        spec,
-        "tb",
-        { deadlineMs: MOUNT_MS, signal },
-        {
-          port,
-          patienceMs: PATIENCE_MS,
-        },
-      );
+      const limits = { deadlineMs: MOUNT_MS, signal };
+      const mounted = await driver.mount(spec, "tb", limits, { port, patienceMs: PATIENCE_MS });
       if (!mounted.ok) throw new Error(`it cannot be mounted over a port of this machine: ${mounted.text}`);
       return mountedPart(test, spec, mounted.mount);
     };
     const file = (mount: FoundMount): string => join(mount.path, `.mountaineer-self-test-${id}`);
 
-    // Written over a mount of its own, so that nothing of it is in any memory of the one that is moved.
+    // Another mount writes the file, so that the moved mount has nothing of it in a cache.
     const first = await mountAs("write");
     stack.defer(() => first.end());
     stack.defer(() => (first.isOver ? undefined : run(["remove", file(first.mount), id])));
@@ -122,23 +116,15 @@ export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> 
   }
 }
 
-interface MountedPart {
-  readonly mount: FoundMount;
-  readonly isOver: boolean;
-  /** Resolves when nothing written is left on this machine. */
-  sent(): Promise<void>;
-  /** Again it does nothing. */
-  end(): Promise<void>;
-}
-
-function mountedPart({ driver, clock, signal }: CarryTest, spec: ShareSpec, mount: FoundMount): MountedPart {
+function mountedPart({ driver, clock, signal }: CarryTest, spec: ShareSpec, mount: FoundMount) {
   let isOver = false;
   return {
     mount,
     get isOver() {
       return isOver;
     },
-    async sent() {
+    /** Resolves when the server has everything that was written. */
+    async sent(): Promise<void> {
       const untilMs = clock.monotonicMs() + FILE_MS;
       while ((await driver.unsent(spec)).length > 0) {
         if (clock.monotonicMs() >= untilMs) throw new Error("what was written does not get to the server");
@@ -146,7 +132,8 @@ function mountedPart({ driver, clock, signal }: CarryTest, spec: ShareSpec, moun
         signal.throwIfAborted();
       }
     },
-    async end() {
+    /** Unmounts; a second call does nothing. */
+    async end(): Promise<void> {
       if (isOver) return;
       const limits = { deadlineMs: UNMOUNT_MS, signal: new AbortController().signal };
       isOver = true;
@@ -168,40 +155,28 @@ async function carried(carrier: Carrier, name: string, signal: AbortSignal): Pro
   return share;
 }
 
-function fileTasks(clock: Clock, signal: AbortSignal) {
-  return async (args: readonly string[]): Promise<void> => {
-    checkDone(
-      await runCommand(
-        process.execPath,
-        [fileURLToPath(programBeside(import.meta.url, "doctor-carry-child")), ...args],
-        { clock, deadlineMs: FILE_MS, signal },
-      ),
-    );
-  };
+/** Runs a task of doctor-carry-child.ts. */
+function runChild(
+  args: readonly string[],
+  options: Parameters<typeof runCommand>[2],
+): Promise<CommandResult> {
+  const program = fileURLToPath(programBeside(import.meta.url, "doctor-carry-child"));
+  return runCommand(process.execPath, [program, ...args], options);
 }
 
-/** Holds the file open from `held` on, until it was told to go on and has read and written. */
+/** Holds the file open once `held` resolves. `goOn` makes the process read and write the file, and end. */
 function holdOpen(clock: Clock, signal: AbortSignal, args: readonly string[]) {
-  const word = new Readable({ read() {} });
+  const input = new Readable({ read() {} });
   const { promise: isHeld, resolve } = Promise.withResolvers<void>();
-  const result = runCommand(
-    process.execPath,
-    [fileURLToPath(programBeside(import.meta.url, "doctor-carry-child")), "hold", ...args],
-    {
-      clock,
-      deadlineMs: 2 * FILE_MS,
-      signal,
-      stdin: word,
-      onStdout: () => resolve(),
-    },
-  );
-  // Whoever waits for it hears of it; nobody may be there yet.
+  const limits = { clock, deadlineMs: 2 * FILE_MS, signal };
+  const result = runChild(["hold", ...args], { ...limits, stdin: input, onStdout: () => resolve() });
+  // `held` and `goOn` report a rejection; this keeps it from being unhandled before they are awaited.
   result.catch(() => {});
   return {
     held: Promise.race([isHeld, result.then(checkExit)]),
     async goOn(): Promise<void> {
-      word.push("go on\n");
-      word.push(null);
+      input.push("go on\n");
+      input.push(null);
       checkExit(await result);
     },
   };

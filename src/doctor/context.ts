@@ -1,4 +1,4 @@
-// The input of each doctor check, and the form of its findings.
+// The input of the doctor's checks, and how they make findings.
 import type { DaemonClient } from "../api/client/client.ts";
 import type { DoctorArea, DoctorFinding, DoctorSeverity } from "../api/doctor-report.ts";
 import type { ConfigPlace } from "../config/locate.ts";
@@ -16,16 +16,16 @@ export interface DoctorContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** null: it cannot be used; its own finding says why. */
+  /** null: the configuration cannot be used; a finding of its own says why. */
   readonly snapshot: ConfigSnapshot | null;
-  /** With the stored secrets that the configuration refers to. */
+  /** The environment and the stored secrets that the configuration refers to. */
   readonly values: SecretValues;
-  /** null: none answers. */
+  /** null: no daemon answers. */
   readonly daemon: DaemonClient | null;
   readonly parts: Pick<EngineParts, "hostProber" | "drivers" | "prober" | "mountTable">;
 }
 
-/** Makes findings of one area. */
+/** Returns a function that makes findings of one area. */
 export function findingsOf(area: DoctorArea) {
   return (
     severity: DoctorSeverity,
@@ -35,7 +35,7 @@ export function findingsOf(area: DoctorArea) {
   ): DoctorFinding => ({ area, severity, code, subject, text, hint });
 }
 
-/** The engine's parts for looking alone; they end with `stack`, and the state is not written. */
+/** Starts the engine's parts read-only: the state is not written. They end with `stack`. */
 export async function startLookingParts(
   home: string,
   statePath: string,

@@ -1,5 +1,5 @@
-// Checks each share's credentials: whether the reference has a value, and whether the server accepts it (it lists the
-// share once without mounting it).
+// Checks each share's credentials: whether the reference has a value, and whether the server accepts it. rclone lists the
+// share once for this; nothing is mounted.
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,13 +38,13 @@ export async function examineCredentials(
   const found: DoctorFinding[] = [];
   for (let index = 0; index < shares.length; index += AT_ONCE) {
     const some = shares.slice(index, index + AT_ONCE);
-    const told = await Promise.all(some.map((share) => ofShare(context, share, looks, obscure)));
-    found.push(...told.flat());
+    const batch = await Promise.all(some.map((share) => examineShare(context, share, looks, obscure)));
+    found.push(...batch.flat());
   }
   return found;
 }
 
-/** Its password's reference has no value. */
+/** A finding if the reference of the share's password has no value. */
 export function missingPassword({ name, password }: ShareConfig, values: SecretValues): DoctorFinding[] {
   const resolved = password === null ? null : resolveReference(password, values);
   if (resolved === null || resolved.ok) return [];
@@ -57,7 +57,7 @@ export function missingPassword({ name, password }: ShareConfig, values: SecretV
   ];
 }
 
-async function ofShare(
+async function examineShare(
   context: DoctorContext,
   share: ShareConfig,
   looks: readonly HostLook[],
@@ -74,7 +74,7 @@ async function ofShare(
     }
   }
   const answering = looks.find((look) => look.share === share.name && look.probe.verdict === "answers");
-  // What cannot be asked has its own finding; what the system keeps (Keychain, fstab) is the system's to ask with.
+  // A host that does not answer has a finding of its own. Passwords in the Keychain or fstab are not ours to read.
   if (share.driver === "local" || answering === undefined) return [];
   if (share.driver !== "rclone" && share.password === null) return [];
   const lacking = await context.parts.drivers.rclone.unavailable();
@@ -154,7 +154,7 @@ async function askServer(
   }
 }
 
-/** One try, quickly: a person waits. */
+/** One short try, because a person waits. */
 const RCLONE = ["--contimeout", "2s", "--timeout", "4s", "--retries", "1", "--low-level-retries", "1"];
 
 function passwordHint({ password, name }: ShareConfig): string {

@@ -1,4 +1,4 @@
-// Checks the daemon: whether it runs and answers, what a dead one left behind, and whether there are two.
+// Checks the daemon: whether it runs and answers, what a dead daemon left behind, and whether a second one runs.
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { connectToDaemon, type DaemonClient } from "../api/client/client.ts";
@@ -17,12 +17,12 @@ import { systemClock } from "../runtime/time/clock.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 const STATUS_DEADLINE_MS = 4_000;
-/** A start that takes longer is none. */
+/** A start that takes longer counts as hung. */
 const STARTING_MS = 15_000;
 
 const finding = findingsOf("daemon");
 
-/** The daemon of a home, if one answers; else why not, for people. */
+/** The home's daemon; null if none answers. `findings`: why its socket may not be opened. */
 export async function findDaemon(
   home: string,
 ): Promise<{ readonly daemon: DaemonClient | null; readonly findings: readonly DoctorFinding[] }> {
@@ -30,9 +30,8 @@ export async function findDaemon(
     return { daemon: await connectToDaemon(home), findings: [] };
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
-    const hint = error.hint ?? undefined;
-    const findings = [finding("error", "socket_denied", error.message, hint === undefined ? {} : { hint })];
-    return { daemon: null, findings };
+    const { message, hint } = error;
+    return { daemon: null, findings: [finding("error", "socket_denied", message, { hint })] };
   }
 }
 
@@ -108,37 +107,37 @@ async function withoutDaemon(home: string, holder: LockHolder | null): Promise<D
   return found;
 }
 
-/** Who left `lock.json`, when that process has ended. */
+/** The process that left `lock.json` and has ended; null without that file. */
 async function staleHolder(home: string): Promise<string | null> {
   const text = await readIfPresent(join(home, "lock.json")).catch(() => null);
   if (text === null) return null;
   const { pid } = jsonObject(text) ?? {};
-  // A torn file names nobody.
+  // A torn file has no pid.
   return typeof pid === "number" ? `pid ${pid}` : "nobody";
 }
 
-/** Other monitors that this user runs; those that keep the same shares or files are a mistake. */
+/** Findings about other daemons of this user. Two daemons with the same shares or files are an error. */
 async function otherMonitors(context: DoctorContext, own: number | null): Promise<DoctorFinding[]> {
   const found: DoctorFinding[] = [];
   const home = await real(context.home);
   const monitors = await listMonitors();
-  const before = daemonsBefore(monitors, own);
+  const predecessors = predecessorsOf(monitors, own);
   for (const monitor of monitors) {
     if (monitor.pid === own) continue;
     const theirs = monitor.home === null ? null : await real(monitor.home);
-    if (theirs === home && before.has(monitor.pid)) {
+    if (theirs === home && predecessors.has(monitor.pid)) {
       const text = `the daemon before it (pid ${monitor.pid}) finishes its calls, and then ends by itself`;
       found.push(finding("info", "daemon_before", text));
     } else if (theirs === home) {
       const text = `a second daemon for this home is being run (pid ${monitor.pid}); only one can hold it`;
       found.push(finding("error", "second_daemon", text, { hint: `end one of them: kill ${monitor.pid}` }));
-    } else found.push(await ofOtherHome(context, monitor));
+    } else found.push(await otherHomeFinding(context, monitor));
   }
   return found;
 }
 
-/** At a handover the old daemon starts the new one, and stays until its own calls have ended. */
-function daemonsBefore(monitors: readonly MonitorProcess[], own: number | null): ReadonlySet<number> {
+/** At a handover the old daemon starts the new one, and stays as its parent until its own calls have ended. */
+function predecessorsOf(monitors: readonly MonitorProcess[], own: number | null): ReadonlySet<number> {
   const before = new Set<number>();
   let pid = own;
   while (pid !== null) {
@@ -149,7 +148,7 @@ function daemonsBefore(monitors: readonly MonitorProcess[], own: number | null):
   return before;
 }
 
-async function ofOtherHome(context: DoctorContext, monitor: MonitorProcess): Promise<DoctorFinding> {
+async function otherHomeFinding(context: DoctorContext, monitor: MonitorProcess): Promise<DoctorFinding> {
   const where = monitor.home === null ? "another home" : monitor.home;
   const shared = monitor.home === null ? [] : await sharedPaths(context, monitor.home);
   if (shared.length === 0) {
@@ -165,11 +164,8 @@ async function sharedPaths({ snapshot, signal }: DoctorContext, home: string): P
   if (snapshot === null) return [];
   try {
     const other = await connectToDaemon(home);
-    const status = await other?.ask(
-      "status",
-      null,
-      AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]),
-    );
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]);
+    const status = await other?.ask("status", null, limit);
     if (status === undefined) return [];
     const { mountRoot, sharesRoot } = snapshot.config.global;
     const ours = new Set(
@@ -180,7 +176,7 @@ async function sharedPaths({ snapshot, signal }: DoctorContext, home: string): P
     return status.global.config_path === snapshot.path ? [snapshot.path, ...same] : same;
   } catch {
     signal.throwIfAborted();
-    // What does not answer cannot be compared.
+    // A daemon that does not answer cannot be compared.
     return [];
   }
 }

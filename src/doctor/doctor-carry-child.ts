@@ -1,5 +1,5 @@
-// The process that holds a file of a mount open while the mount is moved: a mount that hangs takes this process with it,
-// and nobody else. Arguments: what to do, the file, a seed that its content follows from.
+// The process that holds a file of a mount open while the mount is moved, so that a hung mount blocks this process only.
+// Arguments: task, file, seed of the content.
 import { open, readdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { CARRY_BLOCK_BYTES, CARRY_BLOCKS, carryBlock } from "./carry-content.ts";
@@ -24,9 +24,9 @@ async function hold(): Promise<void> {
   };
   await check(0);
   process.stdout.write("held\n");
-  // Anything on standard input says that the mount was moved.
+  // Any input says that the mount was moved.
   await new Promise((resolve) => process.stdin.once("data", resolve));
-  // From the end, which nothing has read ahead.
+  // Reads from the end first: no client has read that ahead.
   for (const index of [CARRY_BLOCKS - 1, CARRY_BLOCKS - 2, CARRY_BLOCKS >> 1]) await check(index);
   await file.write(carryBlock(seed, CARRY_BLOCKS), 0, CARRY_BLOCK_BYTES, CARRY_BLOCKS * CARRY_BLOCK_BYTES);
   await file.sync();

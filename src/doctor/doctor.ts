@@ -1,4 +1,4 @@
-// The doctor: runs every check on its own, each with a deadline.
+// The doctor: runs every check independently, each with a deadline.
 
 import { randomUUID } from "node:crypto";
 import { stat } from "node:fs/promises";
@@ -33,7 +33,7 @@ import { reportText } from "./report-text.ts";
 import { runSelfTest } from "./self-test.ts";
 import { examineSpeed, examineTools } from "./tools.ts";
 
-/** For one part; the longest waits for programs and servers come first. */
+/** Deadline of one check; longer than the waits for programs and servers within it. */
 const PART_DEADLINE_MS = 25_000;
 const VERIFY_DEADLINE_MS = 20_000;
 
@@ -46,11 +46,8 @@ export function createDoctor({ home, configPath }: DoctorOptions): Doctor {
   const examine = (signal: AbortSignal): Promise<DoctorReport> => examineAll(home, configPath, signal);
   return {
     examine,
-    selfTest: (signal) => {
-      const shares = (parts: EngineParts): Promise<readonly ShareSpec[]> =>
-        configuredShares(home, configPath, parts, signal);
-      return runSelfTest({ home, shares }, signal);
-    },
+    selfTest: (signal) =>
+      runSelfTest({ home, shares: (parts) => configuredShares(home, configPath, parts, signal) }, signal),
     foresee: (snapshot, daemon, signal) => foresee(home, snapshot, daemon, signal),
     reportText: async (options, signal) =>
       reportText({ home, configPath, report: await examine(signal), options, signal }),
@@ -89,11 +86,11 @@ async function examineAll(
       findDaemon(home),
       part("home", signal, () => examineHome(home)),
     ]);
-    // What nobody approved is not tried out here either.
+    // Entries that wait for approval are not tried out.
     const approved =
       config.snapshot === null ? null : await approvedHome({ place, snapshot: config.snapshot }, signal);
     const snapshot = approved?.snapshot ?? null;
-    // What is remembered of the shares matters to nobody here: there is no such file.
+    // The checks need no state of the shares: this file does not exist.
     const noState = join(tmpdir(), `mountaineer-doctor-${randomUUID()}.json`);
     const parts = await startLookingParts(home, noState, stack);
     const context: DoctorContext = {
@@ -137,7 +134,7 @@ async function examineAll(
   }
 }
 
-/** With their passwords; none when the configuration cannot be used, which is the business of `doctor` itself. */
+/** The shares with their passwords; empty if the configuration cannot be used, which a finding says. */
 async function configuredShares(
   home: string,
   configPath: string | null,
@@ -152,7 +149,7 @@ async function configuredShares(
   return shareSubjects(approved.config, context).map(({ spec }) => spec);
 }
 
-/** What a part finds; that it fails, or hangs, is a finding too. */
+/** The findings of one check. A check that fails or hangs becomes a finding. */
 async function part(
   area: DoctorArea,
   signal: AbortSignal,
@@ -186,7 +183,7 @@ async function loadedConfig(
       const findings = mistakes.map((mistake, index) =>
         finding("error", "config_invalid", describeMistakes([mistake]), {
           subject: mistake.path === "" ? null : mistake.path,
-          // Each brings a hint of its own; this one is for all of them.
+          // The mistakes have hints of their own; this one is for all of them.
           hint:
             index === mistakes.length - 1
               ? "mountaineer config edit opens the file; a running daemon keeps its last valid configuration"
@@ -206,11 +203,11 @@ async function loadedConfig(
       const hint = `mountaineer init${configPath === null ? "" : ` --config ${shellWord(path)}`}`;
       return { snapshot, findings: [finding("info", "config_absent", text, { hint })] };
     }
-    const told =
+    const summary =
       what === null
         ? finding("info", "config_empty", `${path} configures nothing yet`, { hint: "mountaineer init" })
         : finding("ok", "config", `${path} is valid: ${what}`);
-    return { snapshot, findings: [told, ...warnings] };
+    return { snapshot, findings: [summary, ...warnings] };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof MountaineerError)) throw error;
@@ -219,7 +216,7 @@ async function loadedConfig(
   }
 }
 
-/** Conditions of `verify` that the doctor leaves out: its own checks look at these more closely. */
+/** Conditions of `verify` that the doctor leaves out, because its own checks say more about the same problem. */
 const LOOKED_AT_HERE = [
   "tb_down",
   "fallback_down",
@@ -232,7 +229,7 @@ const LOOKED_AT_HERE = [
   "listen_failed",
 ];
 
-/** What the daemon knows of the shares, looked at afresh by it. */
+/** The daemon's own `verify` of the shares. */
 async function examineShares({ daemon, signal }: DoctorContext): Promise<DoctorFinding[]> {
   if (daemon === null) return [];
   const finding = findingsOf("shares");
@@ -248,27 +245,25 @@ async function examineShares({ daemon, signal }: DoctorContext): Promise<DoctorF
       );
   } catch (error) {
     signal.throwIfAborted();
-    // That it does not answer is the daemon's own finding.
+    // A daemon that does not answer has a finding of its own.
     if (error instanceof MountaineerError) return [];
     throw error;
   }
 }
 
 function withoutRepeats(findings: readonly DoctorFinding[]): DoctorFinding[] {
-  const seen = new Set<string>();
-  return findings.filter((one) => {
-    const key = `${one.code} ${one.text}`;
-    return seen.has(key) ? false : seen.add(key) !== undefined;
-  });
+  return [...Map.groupBy(findings, ({ code, text }) => `${code} ${text}`).values()].flatMap(
+    ([first]) => first ?? [],
+  );
 }
 
-/** No version of this program is older. */
+/** The first version is from after this time. */
 const EARLIEST_MS = Date.UTC(2026, 0, 1);
 const BEHIND_MS = 60_000;
 
 const finding = findingsOf("clock");
 
-/** Against the program's age, and against what the daemon last wrote here. */
+/** Compares the clock with the program's age, and with the time of the daemon's last write. */
 export async function examineClock(home: string, clock: Clock): Promise<DoctorFinding> {
   const now = clock.wallMs();
   const hint = "set it, or switch on the network's time: servers and tokens refuse who is far off";
@@ -283,7 +278,7 @@ export async function examineClock(home: string, clock: Clock): Promise<DoctorFi
   return finding("ok", "clock", `the clock says ${new Date(now).toISOString()}`);
 }
 
-/** `hasDaemon`: what waits is told by the daemon then. */
+/** `hasDaemon`: the daemon's own conditions say what waits. */
 export function examineApprovals(
   { keeper, keyPlace }: Pick<StartedApprovals, "keeper" | "keyPlace">,
   { config }: ConfigSnapshot,
@@ -300,9 +295,9 @@ export function examineApprovals(
     return [...waiting, finding("info", "approvals_off", text, { hint })];
   }
   const what = keeper.mode === "all" ? "changes of what is trusted wait" : "changes of what runs wait";
-  const told = finding("ok", "approvals", `${what} for \`mountaineer approve\``);
-  if (keyPlace !== "file") return [...waiting, told];
+  const summary = finding("ok", "approvals", `${what} for \`mountaineer approve\``);
+  if (keyPlace !== "file") return [...waiting, summary];
   const text = "the key of the approvals stands in the home, as no keyring answers here";
   const hint = "whatever can write to all files of the home can forge approvals: docs/security.md";
-  return [...waiting, told, finding("info", "approvals_key_in_home", text, { hint })];
+  return [...waiting, summary, finding("info", "approvals_key_in_home", text, { hint })];
 }

@@ -1,4 +1,4 @@
-// Checks the fleet: whether it is reached, with JetStream and the permissions that it takes. The daemon has the link.
+// Checks the fleet through the daemon, which has the link: connection, permissions, keys and certificates.
 
 import type { DaemonClient } from "../api/client/client.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
@@ -11,7 +11,7 @@ import { type DoctorContext, findingsOf } from "./context.ts";
 
 const finding = findingsOf("fleet");
 const ANSWER_MS = 4_000;
-/** With a connection of its own. */
+/** Longer than `ANSWER_MS`: the daemon opens a second connection for the check. */
 const CHECK_MS = 6_000;
 
 export async function examineFleet(
@@ -21,89 +21,79 @@ export async function examineFleet(
   const fleet = snapshot?.config.fleet ?? null;
   if (fleet === null) return [];
   const secret = resolveReference(fleet.credentials, values);
-  const missing = secret.ok
-    ? []
-    : [
-        finding("error", "fleet_credentials", `fleet: ${oneMissingText(secret.missing)}`, {
-          hint: "[fleet].credentials says where they are",
-        }),
-      ];
+  const found: DoctorFinding[] = [];
+  if (!secret.ok) {
+    const text = `fleet: ${oneMissingText(secret.missing)}`;
+    found.push(
+      finding("error", "fleet_credentials", text, { hint: "[fleet].credentials says where they are" }),
+    );
+  }
   if (daemon === null) {
-    return [
-      ...missing,
-      finding("info", "fleet_not_looked_at", "the fleet was not looked at: no daemon runs"),
-    ];
+    const text = "the fleet was not looked at: no daemon runs";
+    return [...found, finding("info", "fleet_not_looked_at", text)];
   }
   try {
-    const { name, link, machines, conditions } = await daemon.ask(
-      "fleet",
-      null,
-      AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
-    );
-    const found = conditions.map(({ severity, code, title, hint }) =>
-      finding(severity, code, title, { hint }),
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
+    const { name, link, machines, conditions } = await daemon.ask("fleet", null, limit);
+    found.push(
+      ...conditions.map(({ severity, code, title, hint }) => finding(severity, code, title, { hint })),
     );
     if (link.state === "away") {
-      if (found.length > 0) return [...missing, ...found];
-      return [...missing, finding("info", "fleet_connecting", "the fleet is being connected to")];
+      if (conditions.length === 0)
+        found.push(finding("info", "fleet_connecting", "the fleet is being connected to"));
+      return found;
     }
-    const checked = [
-      ...unknownOf(fleet.sessions ?? [], machines),
-      ...(await checkOf(daemon, clock.wallMs(), signal)),
-    ];
-    if (found.length > 0) return [...missing, ...found, ...checked];
-    const unreadable = machines.filter(({ problem }) => problem !== null);
-    const others = counted(machines.length - 1, "other machine");
-    return [
-      finding("ok", "fleet", `${name} is in the fleet over ${link.server}, with ${others}`),
-      ...unreadable.map((machine) =>
-        finding("warning", "fleet_machine", `${machine.name}: ${machine.problem}`, { subject: machine.name }),
-      ),
-      ...checked,
-    ];
+    if (conditions.length === 0) {
+      const others = counted(machines.length - 1, "other machine");
+      const text = `${name} is in the fleet over ${link.server}, with ${others}`;
+      // The daemon is connected, so it has the credentials even if this process cannot read them.
+      found.splice(0, found.length, finding("ok", "fleet", text));
+      for (const { name, problem } of machines)
+        if (problem !== null)
+          found.push(finding("warning", "fleet_machine", `${name}: ${problem}`, { subject: name }));
+    }
+    const unknown = unknownSessions(fleet.sessions ?? [], machines);
+    return [...found, ...unknown, ...(await permissionFindings(daemon, clock.wallMs(), signal))];
   } catch (error) {
     signal.throwIfAborted();
-    // That the daemon does not answer is its own finding; what runs may be another configuration.
-    if (error instanceof MountaineerError) return missing;
+    // A daemon that does not answer has a finding of its own, and one with another configuration may have no fleet.
+    if (error instanceof MountaineerError) return found;
     throw error;
   }
 }
 
-/** Nothing else says so before a client comes with a session of such a machine. */
-function unknownOf(sessions: readonly string[] = [], machines: FleetReport["machines"]): DoctorFinding[] {
+/** Machines in `[fleet].sessions` that the fleet does not know. Otherwise only a client's failing session would show them. */
+function unknownSessions(sessions: readonly string[], machines: FleetReport["machines"]): DoctorFinding[] {
   const known = machines.map(({ name }) => name);
   return sessions
     .filter((one) => one !== "*" && !known.includes(one))
     .map((one) => {
       const meant = closestWord(one, known);
-      return finding(
-        "warning",
-        "fleet_sessions_unknown",
-        `no machine ${one} is known, and [fleet].sessions names it`,
-        {
-          subject: one,
-          hint: meant === null ? "mountaineer fleet status shows which there are" : `did you mean ${meant}?`,
-        },
-      );
+      const hint =
+        meant === null ? "mountaineer fleet status shows which there are" : `did you mean ${meant}?`;
+      const text = `no machine ${one} is known, and [fleet].sessions names it`;
+      return finding("warning", "fleet_sessions_unknown", text, { subject: one, hint });
     });
 }
 
-async function checkOf(daemon: DaemonClient, nowMs: number, signal: AbortSignal): Promise<DoctorFinding[]> {
+async function permissionFindings(
+  daemon: DaemonClient,
+  nowMs: number,
+  signal: AbortSignal,
+): Promise<DoctorFinding[]> {
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(CHECK_MS)]);
     return checkFindings(await daemon.ask("fleetCheck", null, limit), nowMs);
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof MountaineerError)) throw error;
-    const why = error.message;
-    return [
-      finding("info", "fleet_permissions_unknown", `what the fleet's server permits is not known: ${why}`),
-    ];
+    const text = `what the fleet's server permits is not known: ${error.message}`;
+    return [finding("info", "fleet_permissions_unknown", text)];
   }
 }
 
 const DAY_MS = 86_400_000;
-/** Time enough for machines that are seldom on. */
+/** How long before its end a certificate is reported: machines that are seldom on need time to renew. */
 const WARNED_MS = 120 * DAY_MS;
 const LISTED = "docs/fleet.md lists what a machine needs: Permissions";
 
@@ -111,37 +101,19 @@ type Permissions = FleetCheckReport["lacks"];
 
 function checkFindings(report: FleetCheckReport, nowMs: number): DoctorFinding[] {
   const { lacks, exceeds, operator, pending } = report;
-  const findings: DoctorFinding[] = lacks.map(({ may, subject, purpose }) =>
-    finding(
-      "warning",
-      "fleet_permission_lacks",
-      `the server does not let this machine ${words(may)} ${subject}: ${purpose}`,
-      {
-        subject,
-        hint: `${LISTED}; where the fleet began, \`mountaineer fleet invite\` writes them anew`,
-      },
-    ),
-  );
+  const findings: DoctorFinding[] = lacks.map(({ may, subject, purpose }) => {
+    const text = `the server does not let this machine ${may} to ${subject}: ${purpose}`;
+    const hint = `${LISTED}; where the fleet began, \`mountaineer fleet invite\` writes them anew`;
+    return finding("warning", "fleet_permission_lacks", text, { subject, hint });
+  });
   if (exceeds.length > 0) {
-    findings.push(
-      finding(
-        "warning",
-        "fleet_permission_exceeds",
-        `this machine could ${purposes(exceeds)}: the server permits it`,
-        {
-          hint: `so could whoever has its key. ${LISTED}`,
-        },
-      ),
-    );
+    const text = `this machine could ${purposes(exceeds)}: the server permits it`;
+    const hint = `so could whoever has its key. ${LISTED}`;
+    findings.push(finding("warning", "fleet_permission_exceeds", text, { hint }));
   }
-  if (lacks.length === 0 && exceeds.length === 0) {
-    findings.push(
-      finding(
-        "ok",
-        "fleet_permissions",
-        "the server permits to this machine what it needs, and nothing in other names",
-      ),
-    );
+  if (findings.length === 0) {
+    const text = "the server permits to this machine what it needs, and nothing in other names";
+    findings.push(finding("ok", "fleet_permissions", text));
   }
   if (operator !== null && operator.current !== operator.line) {
     const since = operator.since === null ? "" : ` since ${operator.since}`;
@@ -149,10 +121,6 @@ function checkFindings(report: FleetCheckReport, nowMs: number): DoctorFinding[]
     findings.push(finding("info", "fleet_operator_exchanged", text, { hint: "the line can stay as it is" }));
   }
   return [...findings, ...pending.map(pendingFinding), ...certificateFindings(report, nowMs)];
-}
-
-function words(may: "publish" | "subscribe"): string {
-  return may === "publish" ? "publish to" : "subscribe to";
 }
 
 function purposes(permissions: Permissions): string {

@@ -1,4 +1,4 @@
-// Checks the gateway: its port, and the backends' programs, folders and secrets.
+// Checks the gateway: its port, users and management API, and the backends' programs, folders and secrets.
 
 import { stat } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -29,36 +29,38 @@ export interface GatewayContext
 
 export async function examineGateway(context: GatewayContext): Promise<DoctorFinding[]> {
   const status = await statusOf(context);
-  const found = await examineSettings(context, status, "reaches");
+  const found = await examineSettings(context, status, true);
   return [...found, ...(status === null || found.length === 0 ? [] : conditionFindings(status, found))];
 }
 
-/** What a start would stumble over, without a packet to anybody. */
+/** Finds what would keep a start from working, without sending anything to a network. */
 export async function foreseeGateway(context: GatewayContext): Promise<DoctorFinding[]> {
-  return examineSettings(context, await statusOf(context), "stays here");
+  return examineSettings(context, await statusOf(context), false);
 }
 
 async function examineSettings(
   context: GatewayContext,
   status: StatusReport | null,
-  reach: "reaches" | "stays here",
+  mayConnect: boolean,
 ): Promise<DoctorFinding[]> {
   const config = context.snapshot?.config;
   if (config === undefined || !wantsGateway(config)) return [];
   const enabled = config.backends.filter((backend) => backend.enabled);
-  const ofBackends = await Promise.all(enabled.map((backend) => partsOf(context, backend, reach)));
+  const ofBackends = await Promise.all(
+    enabled.map((backend) => backendFindings(context, backend, mayConnect)),
+  );
   return [
     ...ofBackends.flat(),
-    ...ofUsers(context),
-    ...ofManagement(config.server),
-    await ofPort(context, status),
+    ...userFindings(context),
+    ...managementFindings(config.server),
+    await portFinding(context, status),
   ];
 }
 
-async function partsOf(
+async function backendFindings(
   context: GatewayContext,
   backend: BackendConfig,
-  reach: "reaches" | "stays here",
+  mayConnect: boolean,
 ): Promise<DoctorFinding[]> {
   const { name, connection } = backend;
   const subject = name;
@@ -75,8 +77,9 @@ async function partsOf(
     found.push(finding("error", "secret_missing", text, { subject, hint: missingHint([...missing]) }));
   }
   if (connection.type !== "stdio") {
-    const bare = hasNoPath(connection.url);
-    return bare ? [...found, ...(await ofBareAddress(name, connection.url, reach, context.signal))] : found;
+    const { url } = connection;
+    if (!hasNoPath(url)) return found;
+    return [...found, ...(await pathlessFindings(name, url, mayConnect, context.signal))];
   }
   const { command, cwd, sandbox } = connection;
   const folders = (context.environment["PATH"] ?? "").split(delimiter);
@@ -100,14 +103,14 @@ async function partsOf(
   return found;
 }
 
-/** Most servers answer at a path of their own. */
-async function ofBareAddress(
+/** For an address without a path: most servers answer at `/mcp` or `/sse`. */
+async function pathlessFindings(
   name: string,
   url: string,
-  reach: "reaches" | "stays here",
+  mayConnect: boolean,
   signal: AbortSignal,
 ): Promise<DoctorFinding[]> {
-  const answering = reach === "reaches" ? await findMcpAddress(url, signal) : null;
+  const answering = mayConnect ? await findMcpAddress(url, signal) : null;
   if (answering === url) return [];
   const text = `backend ${name}: its address has no path, and most servers take one: /mcp, or /sse`;
   const hint =
@@ -117,8 +120,8 @@ async function ofBareAddress(
   return [finding("warning", "backend_url", text, { subject: name, hint })];
 }
 
-/** A token that crosses a network as it is can be read there. */
-function ofManagement(server: ServerConfig | null): DoctorFinding[] {
+/** Without TLS the management token can be read on the network. */
+function managementFindings(server: ServerConfig | null): DoctorFinding[] {
   if (server === null || server.management.enabled !== true || isLoopback(server.host)) return [];
   const text = `the management API listens at ${server.host} without TLS: its token can be read on the network`;
   const hint =
@@ -127,7 +130,7 @@ function ofManagement(server: ServerConfig | null): DoctorFinding[] {
   return [finding("warning", "management_open", `${text}${lets}`, { hint })];
 }
 
-function ofUsers({ snapshot, values }: GatewayContext): DoctorFinding[] {
+function userFindings({ snapshot, values }: GatewayContext): DoctorFinding[] {
   const auth = snapshot?.config.incomingAuth;
   if (auth === undefined) return [];
   if (auth.type === "anonymous") {
@@ -144,14 +147,17 @@ function ofUsers({ snapshot, values }: GatewayContext): DoctorFinding[] {
   });
 }
 
-/** Null: no daemon answers. */
+/** null: no daemon answers. */
 async function statusOf({ daemon, signal }: GatewayContext): Promise<StatusReport | null> {
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]);
   return (await daemon?.ask("status", null, deadline).catch(() => null)) ?? null;
 }
 
-/** Whether the gateway's port is free, or ours. */
-async function ofPort({ snapshot }: GatewayContext, status: StatusReport | null): Promise<DoctorFinding> {
+/** Whether the gateway's port is free, or the daemon's own. */
+async function portFinding(
+  { snapshot }: GatewayContext,
+  status: StatusReport | null,
+): Promise<DoctorFinding> {
   const { host, port } = snapshot?.config.server ?? DEFAULT_ADDRESS;
   const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const url = status?.gateway?.url ?? null;
@@ -173,7 +179,7 @@ async function ofPort({ snapshot }: GatewayContext, status: StatusReport | null)
   });
 }
 
-/** The system's code; null: it can. */
+/** The errno, such as `EADDRINUSE`, or null if the port can be bound. */
 function whyNotListen(host: string, port: number): Promise<string | null> {
   return new Promise((resolve) => {
     const server = createServer();
@@ -196,15 +202,15 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-/** `known`: findings that say the same already, by code and subject. */
+/** The status's conditions as findings, without those whose code and subject `known` has already. */
 export function conditionFindings(
   { gateway, backends = [] }: Pick<StatusReport, "gateway" | "backends">,
   known: readonly DoctorFinding[],
 ): DoctorFinding[] {
-  const told = new Set(known.map(({ code, subject }) => keyOf(code, subject)));
+  const knownKeys = new Set(known.map(({ code, subject }) => keyOf(code, subject)));
   const findings = (conditions: readonly Condition[], subject: string | null): DoctorFinding[] =>
     conditions.flatMap(({ code, severity, title, hint }) =>
-      told.has(keyOf(code, subject))
+      knownKeys.has(keyOf(code, subject))
         ? []
         : [finding(severity, code, subject === null ? title : ofBackend(subject, title), { subject, hint })],
     );

@@ -1,4 +1,4 @@
-// Checks the home: whether it and its secrets can be used, who else can read it, and how much room there is.
+// Checks the home: access, permissions of its files, the secrets file, and free disk space.
 
 import { access, constants, lstat, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,11 +9,11 @@ import { readIfPresent } from "../runtime/files/durable-file.ts";
 import { parseSecretFile } from "../secrets/secret-store.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
-/** Less than this and neither state nor log can be written. */
+/** With less free space neither state nor log can be written. */
 const FULL_BYTES = 1024 * 1024;
 const LOW_BYTES = 64 * 1024 * 1024;
 const OTHERS = 0o077;
-/** Files that nobody else may read. */
+/** Files that only their owner may read. */
 const PRIVATE = [
   "secrets.json",
   "approvals.sealed",
@@ -86,7 +86,7 @@ async function examinePrivate(path: string): Promise<DoctorFinding[]> {
   }
 }
 
-/** Whether it can be read at all; what is in it is for nobody to see. */
+/** Checks only that the file can be read and parsed; no secret appears in a finding. */
 async function examineSecrets(path: string): Promise<DoctorFinding[]> {
   try {
     const text = await readIfPresent(path);
@@ -131,7 +131,7 @@ function sizeText(bytes: number): string {
   return megabytes >= 1 ? `${Math.round(megabytes)} MB` : `${Math.round(bytes / 1024)} KB`;
 }
 
-/** What others may read in the home is among the findings of the home itself. */
+/** Files outside the home that others may write or read; `examineHome` checks the files in the home. */
 export async function examinePrivatePlaces({
   home,
   snapshot,

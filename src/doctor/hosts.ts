@@ -1,4 +1,4 @@
-// Checks each host: whether it answers SMB, and whether the route to it is the configured one.
+// Checks each host: whether it answers SMB, and whether the system reaches it over the configured interface.
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { RouteConfig, ShareConfig } from "../config/snapshot.ts";
 import { hostText } from "../config/values/host-text.ts";
@@ -8,25 +8,25 @@ import { type DoctorContext, findingsOf } from "./context.ts";
 
 type RouteName = "tb" | "fallback";
 
-/** One host of the configuration as it is now. */
+/** The result of probing one host of a share. */
 export interface HostLook {
   readonly share: string;
   readonly route: RouteName;
-  /** `name[:port]`, as it is written. */
+  /** `name[:port]` as in the configuration. */
   readonly host: string;
   readonly config: RouteConfig;
   readonly probe: ProbeResult;
   readonly addresses: readonly string[];
-  /** null: it has no address to ask about. */
+  /** The system's route to the host; null if the host's address is not known. */
   readonly way: RouteLookup | null;
 }
 
 const finding = findingsOf("hosts");
-/** Beyond what the configuration allows: a person waits for this one, and a slow answer is worth more than none. */
+/** Minimum timeout, which may be above the configured one: for a person a slow answer is better than none. */
 const PROBE_AT_LEAST_MS = 1_500;
 const WORDS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "fallback" };
 
-/** Equal hosts are asked once. */
+/** Hosts that several shares have are probed once. */
 export async function lookAtHosts(context: DoctorContext): Promise<readonly HostLook[]> {
   const { snapshot, parts, clock, signal } = context;
   if (snapshot === null) return [];
@@ -54,7 +54,7 @@ export async function lookAtHosts(context: DoctorContext): Promise<readonly Host
 
 export function examineHosts(looks: readonly HostLook[], shares: readonly ShareConfig[]): DoctorFinding[] {
   const found = new Map<string, DoctorFinding>();
-  // Ten shares of one host are one finding.
+  // One finding for all shares of a host.
   const add = (one: DoctorFinding): void => void found.set(`${one.code} ${one.text}`, one);
   const isOnly = ({ share }: HostLook): boolean => looks.filter((look) => look.share === share).length === 1;
   for (const look of looks) add(answerOf(look, isOnly(look)));
@@ -108,12 +108,12 @@ const FAILURES: Readonly<Record<ProbeReason, readonly [code: string, hint: strin
   negotiated: SILENT,
 };
 
-/** Whether what is sent there leaves by the interface that is meant. */
+/** Checks that traffic to the host leaves over the intended interface. */
 function wayOf({ host, route, config, probe, way }: HostLook): DoctorFinding[] {
   if (way === null || probe.address === null || isOwn(probe.address) || way.kind === "unknown") return [];
   const details = { subject: host };
   if (way.kind === "none") {
-    // The probe's own word is the better one where it says the same.
+    // If the probe failed, its finding says more.
     if (probe.verdict !== "answers") return [];
     return [
       finding("warning", "route_missing", `the system has no route to ${host} (${probe.address})`, details),
@@ -152,7 +152,7 @@ function pairOf(tb: HostLook, fallback: HostLook): DoctorFinding[] {
   return [finding("warning", "routes_share_interface", text, { ...details, hint })];
 }
 
-/** A server on this machine itself, as in tests: nothing leaves it. */
+/** True for a server on this machine, as in tests: its traffic leaves over no interface. */
 function isOwn(address: string): boolean {
   return address.startsWith("127.") || address === "::1";
 }

@@ -1,5 +1,5 @@
-// Checks what macOS does to the mounts that it makes itself (driver `netfs`). SMB multichannel may move one to another
-// interface than its route's, while the mount table still names the old host; outside /Volumes the system asks first.
+// Checks two risks of mounts that macOS makes (driver `netfs`): SMB multichannel may move a mount to another interface than
+// its route's, while the mount table still names the old host; and outside /Volumes macOS asks before it mounts.
 import { join } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { ShareConfig } from "../config/snapshot.ts";
@@ -10,7 +10,7 @@ import { findingsOf } from "./context.ts";
 const finding = findingsOf("shares");
 
 interface MultichannelPlaces {
-  /** /etc/nsmb.conf; where both files say something, this one is right (nsmb.conf(5)). */
+  /** /etc/nsmb.conf, which overrides the user's file (nsmb.conf(5)). */
   readonly global: string;
   readonly user: string;
 }
@@ -19,7 +19,7 @@ export function multichannelPlaces(userHome: string): MultichannelPlaces {
   return { global: "/etc/nsmb.conf", user: join(userHome, "Library/Preferences/nsmb.conf") };
 }
 
-/** Only where the system itself mounts: driver `netfs`. */
+/** Only for driver `netfs`. */
 export async function examineMultichannel(
   shares: readonly Pick<ShareConfig, "driver">[],
   places: MultichannelPlaces,
@@ -38,11 +38,14 @@ export async function examineMultichannel(
       );
     }
   }
-  return [...unread, told(settings, places)];
+  return [...unread, multichannelFinding(settings, places)];
 }
 
-function told(settings: ReadonlyMap<string, string>, { global }: MultichannelPlaces): DoctorFinding {
-  // On by default since macOS 11.3 (Apple's support article 102010).
+function multichannelFinding(
+  settings: ReadonlyMap<string, string>,
+  { global }: MultichannelPlaces,
+): DoctorFinding {
+  // Multichannel is on by default since macOS 11.3 (Apple's support article 102010).
   if (isNo(settings.get("mc_on"))) {
     return finding("ok", "multichannel_off", "SMB multichannel is off: a mount stays on its route");
   }
@@ -56,7 +59,7 @@ function told(settings: ReadonlyMap<string, string>, { global }: MultichannelPla
   return finding("info", "multichannel_on", text, { hint });
 }
 
-/** The keys of `[default]`, the only section that may have these, in lower case. */
+/** The keys of `[default]` in lower case; other sections cannot have multichannel keys. */
 function defaultsOf(text: string): Map<string, string> {
   const found = new Map<string, string>();
   let section = "";
@@ -72,7 +75,7 @@ function defaultsOf(text: string): Map<string, string> {
 const isYes = (value: string | undefined): boolean => /^(yes|true|1)$/i.test(value ?? "");
 const isNo = (value: string | undefined): boolean => /^(no|false|0)$/i.test(value ?? "");
 
-/** The one place where macOS makes the folders itself, and asks nobody. */
+/** Where macOS makes mount folders without asking. */
 const VOLUMES = "/Volumes";
 
 /** Only for driver `netfs`. `mountRoot` null: there is no configuration. */
@@ -82,7 +85,7 @@ export function examineMountRoot(
 ): DoctorFinding[] {
   const names = shares.filter(({ driver }) => driver === "netfs").map(({ shareName }) => shareName);
   if (mountRoot === null || mountRoot === VOLUMES || names.length === 0) return [];
-  // There they could not both be mounted: whoever has such shares has no choice.
+  // Two shares of one name cannot both be mounted in /Volumes, so these need another mount root.
   const isNeeded = new Set(names).size < names.length;
   const text = `shares are mounted in ${mountRoot}: since macOS 15 the system may ask you about each mount outside ${VOLUMES}, and the share waits for your answer`;
   const hint = isNeeded

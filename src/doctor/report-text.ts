@@ -1,5 +1,5 @@
-// The file that you attach to a bug report: the doctor's findings, versions, configuration, state and the end of the
-// log. It never holds secrets, and names of users and hosts and addresses only if you ask for them.
+// The file to attach to a bug report: the doctor's findings, versions, configuration, state and the end of the log. It never
+// contains secrets, and contains names and addresses only on request.
 import { open, readFile } from "node:fs/promises";
 import { arch, platform, release, userInfo } from "node:os";
 import { join } from "node:path";
@@ -58,30 +58,26 @@ export async function reportText({
       versionOf(program, option, signal),
     ),
   );
-  const sections: readonly (readonly [string, string])[] = [
-    [
-      "machine",
-      [
-        `mountaineer ${report.version}, Node ${process.versions.node}`,
-        `${platform()} ${release()} ${arch()}`,
-        ...versions,
-      ].join("\n"),
-    ],
-    [
-      "findings",
-      report.findings.map(({ severity, code, text }) => `${severity.padEnd(7)} ${code}: ${text}`).join("\n"),
-    ],
-    // A file with mistakes may have a password in it, in whatever place.
-    [
-      "configuration",
+  const sections = {
+    machine: [
+      `mountaineer ${report.version}, Node ${process.versions.node}`,
+      `${platform()} ${release()} ${arch()}`,
+      ...versions,
+    ].join("\n"),
+    findings: report.findings
+      .map(({ severity, code, text }) => `${severity.padEnd(7)} ${code}: ${text}`)
+      .join("\n"),
+    // A file with mistakes is left out, because a password may stand anywhere in it.
+    configuration:
       known === null
         ? "not shown: it cannot be read, or has mistakes"
         : await reportedConfig(Buffer.from(config ?? ""), known.format),
-    ],
-    ["state.json", (await readEnd(join(home, "state.json"), LOG_END_BYTES)) ?? "there is none"],
-    ["the end of the log", (await readEnd(logPath, LOG_END_BYTES)) ?? "there is none"],
-  ];
-  const text = `${sections.map(([title, content]) => `## ${title}\n\n${content.trimEnd()}\n`).join("\n")}`;
+    "state.json": (await readEnd(join(home, "state.json"), LOG_END_BYTES)) ?? "there is none",
+    "the end of the log": (await readEnd(logPath, LOG_END_BYTES)) ?? "there is none",
+  };
+  const text = Object.entries(sections)
+    .map(([title, content]) => `## ${title}\n\n${content.trimEnd()}\n`)
+    .join("\n");
   const redaction = createRedaction();
   for (const value of await valuesInFile(home, signal)) redaction.redact(value);
   if (known !== null) {
@@ -98,12 +94,12 @@ export async function reportText({
   return options.withNames ? clean : withoutNames(clean, known?.config ?? null, place.userHome);
 }
 
-/** Shorter ones, and numbers, would tear other words apart; they are no secrets. */
+/** False for short values and numbers: replacing them would damage other words, and they are no secrets. */
 function isDistinct(value: string): boolean {
   return value.length >= 4 && !/^\d{1,5}$/.test(value);
 }
 
-/** All that is kept in the home, whether a configuration that can be read refers to it or not. */
+/** All secrets in the home's file, even those that the configuration does not refer to. */
 async function valuesInFile(home: string, signal: AbortSignal): Promise<readonly string[]> {
   const store = openSecretStore({ home, clock: systemClock, environment: process.env });
   const limits = { deadlineMs: VERSION_DEADLINE_MS, signal };
@@ -122,7 +118,7 @@ const IPV6 =
   /(?<![\w:.-])(?:(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}|(?=[0-9a-f:]*::)[0-9a-f:]{3,39})(?:%\w+)?(?![\w:])/gi;
 const MAC = /\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/gi;
 
-/** Each name and address gets a word of its own, the same everywhere, so that the story can still be followed. */
+/** Replaces each name and address by a word of its own, the same one everywhere, so that the report stays readable. */
 export function withoutNames(text: string, config: MountaineerConfig | null, userHome: string): string {
   const words = new Map<string, string>();
   const counts = new Map<string, number>();
@@ -137,7 +133,7 @@ export function withoutNames(text: string, config: MountaineerConfig | null, use
   };
   const names = new Map<string, string>();
   const name = (found: string | null, kind: string): void => {
-    // Shorter ones would tear other words apart.
+    // Replacing shorter names would damage other words.
     if (found !== null && found.length > 2 && !names.has(found)) names.set(found, kind);
   };
   for (const share of config?.shares ?? []) {
@@ -172,7 +168,7 @@ function isAddress(text: string): boolean {
   return /^[\d.]+$/.test(text) || text.includes(":");
 }
 
-/** Everybody has these. */
+/** Addresses that every machine has. */
 function isPlain(address: string): boolean {
   return address.startsWith("127.") || address === "0.0.0.0" || address.startsWith("255.");
 }
@@ -219,7 +215,7 @@ function hostsOfAddresses(config: MountaineerConfig | null): string[] {
     .filter((host) => !isAddress(host));
 }
 
-/** The last bytes of a file, whole lines; null where it cannot be read. */
+/** The last whole lines of a file, up to `limit` bytes; null if the file cannot be read. */
 async function readEnd(path: string, limit: number): Promise<string | null> {
   try {
     const bytes = await readFileEnd(path, limit);

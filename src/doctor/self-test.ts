@@ -1,4 +1,4 @@
-// Runs each adapter to the system once, harmlessly: how the first user of a system proves that all of it works.
+// Runs each adapter to the operating system once, without changing anything, to prove on a new system that all of them work.
 import { randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, open, readdir, realpath, rm, symlink } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -29,7 +29,7 @@ const LISTENER_WITHIN_MS = 3_000;
 
 interface SelfTestOptions {
   readonly home: string;
-  /** What is configured, wired to these drivers; none when it cannot be read. */
+  /** The configured shares, with these drivers; empty if the configuration cannot be read. */
   readonly shares: (parts: EngineParts, signal: AbortSignal) => Promise<readonly ShareSpec[]>;
 }
 
@@ -43,7 +43,7 @@ export async function runSelfTest(
   try {
     const parts = await startLookingParts(folder, join(folder, "state.json"), stack);
     const results: SelfTestResult[] = [];
-    // One after the other: each gets the machine to itself, and the order is that in which they build on each other.
+    // One after the other, so that none slows another; later ones build on earlier ones.
     const carried = carryAdapters({ home, parts, shares: () => shares(parts, signal) });
     for (const adapter of [...adapters(parts), ...carried])
       results.push(await runOne(adapter, folder, signal));
@@ -65,7 +65,7 @@ async function runOne(
 ): Promise<SelfTestResult> {
   signal.throwIfAborted();
   const startedAtMs = systemClock.monotonicMs();
-  const told = (passed: boolean | null, detail: string): SelfTestResult => ({
+  const result = (passed: boolean | null, detail: string): SelfTestResult => ({
     adapter: name,
     passed,
     detail: detail.split("\n")[0] ?? "",
@@ -78,233 +78,194 @@ async function runOne(
     if (!(await settledWithin(systemClock, deadlineMs, work)))
       throw new Error(`no end within ${deadlineMs} ms`);
     const detail = await work;
-    return typeof detail === "string" ? told(true, detail) : told(null, detail.without);
+    return typeof detail === "string" ? result(true, detail) : result(null, detail.without);
   } catch (error) {
     signal.throwIfAborted();
-    return told(false, errorText(error));
+    return result(false, errorText(error));
   }
 }
 
+/** By name, in the order in which they run. */
+type Adapters = Readonly<Record<string, Adapter["run"]>>;
+
 function adapters(parts: EngineParts): readonly Adapter[] {
-  return [...processAdapters(), ...networkAdapters(parts), ...mountAdapters(parts), ...keyringAndClock()];
+  const all = {
+    ...processAdapters(),
+    ...networkAdapters(parts),
+    ...mountAdapters(parts),
+    ...keyringAndClock(),
+  };
+  return Object.entries(all).map(([name, run]) => ({ name, run }));
 }
 
-function processAdapters(): readonly Adapter[] {
-  return [
-    {
-      name: "child processes",
-      async run(_, signal) {
-        const { stdout, exitCode } = await runCommand("sh", ["-c", "cat"], {
-          clock: systemClock,
-          deadlineMs: 5_000,
-          stdin: "through",
-          signal,
-        });
-        expect(exitCode === 0 && stdout === "through", `sh ended with ${exitCode}`);
-        return `started, fed and ended; it sees ${Object.keys(childEnvironment()).length} variables`;
-      },
+function processAdapters(): Adapters {
+  return {
+    async "child processes"(_, signal) {
+      const { stdout, exitCode } = await runCommand("sh", ["-c", "cat"], {
+        clock: systemClock,
+        deadlineMs: 5_000,
+        stdin: "through",
+        signal,
+      });
+      expect(exitCode === 0 && stdout === "through", `sh ended with ${exitCode}`);
+      return `started, fed and ended; it sees ${Object.keys(childEnvironment()).length} variables`;
     },
-    {
-      name: "durable files",
-      async run(folder) {
-        const path = join(folder, "file");
-        await writeDurably(path, "one");
-        await writeDurably(path, "two");
-        expect((await readIfPresent(path)) === "two", "it does not hold what was written");
-        expect((await readdir(folder)).length === 1, "a temporary file was left behind");
-        return "written, replaced, flushed with their folder";
-      },
+    async "durable files"(folder) {
+      const path = join(folder, "file");
+      await writeDurably(path, "one");
+      await writeDurably(path, "two");
+      expect((await readIfPresent(path)) === "two", "it does not hold what was written");
+      expect((await readdir(folder)).length === 1, "a temporary file was left behind");
+      return "written, replaced, flushed with their folder";
     },
-    {
-      name: "lock of a home",
-      async run(folder) {
-        const lock = await acquireHomeLock(folder, { command: "self-test", waitMs: 0, clock: systemClock });
-        const holder = await readLockHolder(folder);
-        expect(holder?.pid === process.pid, "its holder cannot be told");
-        await lock[Symbol.asyncDispose]();
-        expect((await readLockHolder(folder)) === null, "it is held after its release");
-        return "taken, told, freed";
-      },
+    async "lock of a home"(folder) {
+      const lock = await acquireHomeLock(folder, { command: "self-test", waitMs: 0, clock: systemClock });
+      const holder = await readLockHolder(folder);
+      expect(holder?.pid === process.pid, "its holder cannot be told");
+      await lock[Symbol.asyncDispose]();
+      expect((await readLockHolder(folder)) === null, "it is held after its release");
+      return "taken, told, freed";
     },
-    {
-      name: "process identity",
-      async run() {
-        const own = await processIdentity(process.pid);
-        expect(own !== null && (await isRunning(own)), "this process is not found");
-        expect((await processIdentity(2 ** 30)) === null, "a process is found that does not exist");
-        return `pid ${process.pid} started at ${own?.startTime}`;
-      },
+    async "process identity"() {
+      const own = await processIdentity(process.pid);
+      expect(own !== null && (await isRunning(own)), "this process is not found");
+      expect((await processIdentity(2 ** 30)) === null, "a process is found that does not exist");
+      return `pid ${process.pid} started at ${own?.startTime}`;
     },
-    {
-      name: "list of processes",
-      run: async () => `${(await listMonitors()).length} monitors run`,
-    },
-  ];
+    "list of processes": async () => `${(await listMonitors()).length} monitors run`,
+  };
 }
 
-function networkAdapters({ prober, hostProber }: EngineParts): readonly Adapter[] {
-  return [
-    {
-      name: "network interfaces",
-      async run() {
-        const { names, addresses } = readInterfaces(systemClock.monotonicMs());
-        expect(names.size > 0, "no interface is up");
-        return `${[...names].join(", ")}: ${addresses.length} addresses`;
-      },
+function networkAdapters({ prober, hostProber }: EngineParts): Adapters {
+  return {
+    async "network interfaces"() {
+      const { names, addresses } = readInterfaces(systemClock.monotonicMs());
+      expect(names.size > 0, "no interface is up");
+      return `${[...names].join(", ")}: ${addresses.length} addresses`;
     },
-    {
-      name: "network events",
-      async run() {
-        const listener = startNetworkListener({
-          clock: systemClock,
-          logger: silentLogger,
-          onChange: () => {},
-        });
-        try {
-          const untilMs = systemClock.monotonicMs() + LISTENER_WITHIN_MS;
-          while (listener.source === "polling" && systemClock.monotonicMs() < untilMs)
-            await systemClock.sleep(20);
-          expect(listener.source !== "polling", "the system's own events are not to be had; it polls");
-          return `from ${listener.source}, started and stopped`;
-        } finally {
-          await listener[Symbol.asyncDispose]();
-        }
-      },
+    async "network events"() {
+      const listener = startNetworkListener({
+        clock: systemClock,
+        logger: silentLogger,
+        onChange: () => {},
+      });
+      try {
+        const untilMs = systemClock.monotonicMs() + LISTENER_WITHIN_MS;
+        while (listener.source === "polling" && systemClock.monotonicMs() < untilMs)
+          await systemClock.sleep(20);
+        expect(listener.source !== "polling", "the system's own events are not to be had; it polls");
+        return `from ${listener.source}, started and stopped`;
+      } finally {
+        await listener[Symbol.asyncDispose]();
+      }
     },
-    {
-      name: "routes",
-      async run(_, signal) {
-        const way = await lookUpRoute("127.0.0.1", systemClock, signal);
-        if (way.kind === "unknown") throw new Error(way.why);
-        return way.kind === "none"
-          ? "no way to this machine itself"
-          : `this machine itself is over ${way.interfaceName}`;
-      },
+    async routes(_, signal) {
+      const way = await lookUpRoute("127.0.0.1", systemClock, signal);
+      if (way.kind === "unknown") throw new Error(way.why);
+      return way.kind === "none"
+        ? "no way to this machine itself"
+        : `this machine itself is over ${way.interfaceName}`;
     },
-    {
-      name: "names of hosts",
-      async run() {
-        const addresses = await prober.resolve("localhost", 5_000);
-        expect(addresses.length > 0, "localhost has no address");
-        return `localhost is ${addresses.join(", ")}`;
-      },
+    async "names of hosts"() {
+      const addresses = await prober.resolve("localhost", 5_000);
+      expect(addresses.length > 0, "localhost has no address");
+      return `localhost is ${addresses.join(", ")}`;
     },
-    {
-      name: "probe of a host",
-      async run() {
-        const { server, port } = await silentServer();
-        try {
-          const ask = { notBeforeMs: systemClock.monotonicMs(), timeoutMs: 300 };
-          const result = await hostProber.probe({ host: "127.0.0.1", port, interfaceName: null }, ask);
-          expect(result.tcpAnswered && result.verdict === "silent", `it says: ${result.text}`);
-          return "a server that says nothing is told from one that speaks SMB";
-        } finally {
-          server.close();
-        }
-      },
+    async "probe of a host"() {
+      const { server, port } = await silentServer();
+      try {
+        const ask = { notBeforeMs: systemClock.monotonicMs(), timeoutMs: 300 };
+        const result = await hostProber.probe({ host: "127.0.0.1", port, interfaceName: null }, ask);
+        expect(result.tcpAnswered && result.verdict === "silent", `it says: ${result.text}`);
+        return "a server that says nothing is told from one that speaks SMB";
+      } finally {
+        server.close();
+      }
     },
-  ];
+  };
 }
 
-function mountAdapters({ prober, mountTable, drivers }: EngineParts): readonly Adapter[] {
-  return [
-    {
-      name: "look into a folder",
-      async run(folder) {
-        const look = await prober.look(`self-test:${folder}`, folder, 3_000);
-        expect(look.state === "answered" && look.errno === null, `it says: ${JSON.stringify(look)}`);
-        await symlink(folder, join(folder, "link"));
-        const link = await prober.readLink(join(folder, "link"), 3_000);
-        expect(link.state === "link" && link.target === folder, `a link is told as ${link.state}`);
-        return "by the prober's own process, uncached";
-      },
+function mountAdapters({ prober, mountTable, drivers }: EngineParts): Adapters {
+  return {
+    async "look into a folder"(folder) {
+      const look = await prober.look(`self-test:${folder}`, folder, 3_000);
+      expect(look.state === "answered" && look.errno === null, `it says: ${JSON.stringify(look)}`);
+      await symlink(folder, join(folder, "link"));
+      const link = await prober.readLink(join(folder, "link"), 3_000);
+      expect(link.state === "link" && link.target === folder, `a link is told as ${link.state}`);
+      return "by the prober's own process, uncached";
     },
-    {
-      name: "open files",
-      async run(folder) {
-        await using _file = await open(join(folder, "held"), "w");
-        const [answer] = await prober.openFiles([folder], [], 8_000);
-        if (answer === undefined || !answer.ok) throw new Error(answer?.text ?? "no answer");
-        const own = answer.files.find(({ pid }) => pid === process.pid);
-        expect(own !== undefined, "a file that this process holds open was not found");
-        return `found, held by ${own?.command} (pid ${own?.pid})`;
-      },
+    async "open files"(folder) {
+      await using _file = await open(join(folder, "held"), "w");
+      const [answer] = await prober.openFiles([folder], [], 8_000);
+      if (answer === undefined || !answer.ok) throw new Error(answer?.text ?? "no answer");
+      const own = answer.files.find(({ pid }) => pid === process.pid);
+      expect(own !== undefined, "a file that this process holds open was not found");
+      return `found, held by ${own?.command} (pid ${own?.pid})`;
     },
-    {
-      name: "table of mounts",
-      async run() {
-        const entries = await mountTable.read(systemClock.monotonicMs());
-        expect(
-          entries.some(({ path }) => path === "/"),
-          "it has no root",
-        );
-        const smb = entries.filter(({ type }) => /^(cifs|smb3|smbfs|fuse\.rclone)$/.test(type));
-        return `${entries.length} mounts, ${smb.length} of them of SMB shares or rclone`;
-      },
+    async "table of mounts"() {
+      const entries = await mountTable.read(systemClock.monotonicMs());
+      expect(
+        entries.some(({ path }) => path === "/"),
+        "it has no root",
+      );
+      const smb = entries.filter(({ type }) => /^(cifs|smb3|smbfs|fuse\.rclone)$/.test(type));
+      return `${entries.length} mounts, ${smb.length} of them of SMB shares or rclone`;
     },
-    ...Object.values(drivers).map(
-      (driver): Adapter => ({
-        name: `driver ${driver.name}`,
-        async run() {
+    ...Object.fromEntries(
+      Object.values(drivers).map((driver): [string, Adapter["run"]] => [
+        `driver ${driver.name}`,
+        async () => {
           const lacking = await driver.unavailable();
           if (lacking !== null) return { without: `${lacking.text}; ${lacking.hint}` };
           return "all that it needs is here; nothing was mounted";
         },
-      }),
+      ]),
     ),
-    {
-      name: "a way to mount SMB",
-      async run() {
-        const usable: string[] = [];
-        for (const driver of Object.values(drivers)) {
-          if (driver.name !== "local" && (await driver.unavailable()) === null) usable.push(driver.name);
-        }
-        expect(usable.length > 0, "no driver that mounts SMB shares has all that it needs");
-        return usable.join(", ");
-      },
+    async "a way to mount SMB"() {
+      const usable: string[] = [];
+      for (const driver of Object.values(drivers)) {
+        if (driver.name !== "local" && (await driver.unavailable()) === null) usable.push(driver.name);
+      }
+      expect(usable.length > 0, "no driver that mounts SMB shares has all that it needs");
+      return usable.join(", ");
     },
-  ];
+  };
 }
 
-function keyringAndClock(): readonly Adapter[] {
-  return [
-    {
-      name: "keyring",
-      async run(folder, signal) {
-        const keyring = createKeyring({ home: folder, clock: systemClock, environment: process.env });
-        if (keyring === null) return { without: "this system has none" };
-        const limits = { deadlineMs: 5_000, signal };
-        const why = await keyring.unusableBecause(limits);
-        // A server has none, and needs none.
-        if (why !== null) return { without: `secrets go into a file: ${why}` };
-        const value = `self test ${randomUUID()}`;
-        await keyring.set("self-test", value, limits);
-        const found = await keyring.get("self-test", limits);
-        await keyring.remove("self-test", limits);
-        expect(found === value, "it gave back something else");
-        return `${keyring.kind}: kept, read and removed`;
-      },
+function keyringAndClock(): Adapters {
+  return {
+    async keyring(folder, signal) {
+      const keyring = createKeyring({ home: folder, clock: systemClock, environment: process.env });
+      if (keyring === null) return { without: "this system has none" };
+      const limits = { deadlineMs: 5_000, signal };
+      const why = await keyring.unusableBecause(limits);
+      // A server usually has no keyring, and needs none.
+      if (why !== null) return { without: `secrets go into a file: ${why}` };
+      const value = `self test ${randomUUID()}`;
+      await keyring.set("self-test", value, limits);
+      const found = await keyring.get("self-test", limits);
+      await keyring.remove("self-test", limits);
+      expect(found === value, "it gave back something else");
+      return `${keyring.kind}: kept, read and removed`;
     },
-    {
-      name: "clock",
-      async run() {
-        const [wallMs, monotonicMs] = [systemClock.wallMs(), systemClock.monotonicMs()];
-        await systemClock.sleep(50);
-        const passed = systemClock.monotonicMs() - monotonicMs;
-        expect(passed >= 45 && passed < 5_000, `50 ms took ${Math.round(passed)} ms`);
-        const apart = Math.abs(systemClock.wallMs() - wallMs - passed);
-        expect(apart < 1_000, `the wall clock moved ${Math.round(apart)} ms apart from it`);
-        return `up for ${Math.round(uptime())} s; what passes on it passes on the wall clock, too`;
-      },
+    async clock() {
+      const [wallMs, monotonicMs] = [systemClock.wallMs(), systemClock.monotonicMs()];
+      await systemClock.sleep(50);
+      const passed = systemClock.monotonicMs() - monotonicMs;
+      expect(passed >= 45 && passed < 5_000, `50 ms took ${Math.round(passed)} ms`);
+      const apart = Math.abs(systemClock.wallMs() - wallMs - passed);
+      expect(apart < 1_000, `the wall clock moved ${Math.round(apart)} ms apart from it`);
+      return `up for ${Math.round(uptime())} s; what passes on it passes on the wall clock, too`;
     },
-  ];
+  };
 }
 
 function expect(holds: boolean, otherwise: string): void {
   if (!holds) throw new Error(otherwise);
 }
 
-/** Takes connections and says nothing. */
+/** Accepts connections and sends nothing. */
 async function silentServer() {
   const server = createServer((socket) => {
     socket.on("error", () => {});

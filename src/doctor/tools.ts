@@ -1,5 +1,5 @@
-// Checks the programs and devices that the configured drivers need, and says what a newer rclone, or the kernel's own
-// client, would bring here.
+// Checks the programs and devices that the configured drivers need, and says what a newer rclone, or the kernel's own SMB
+// client, would improve on this machine.
 
 import { readFile } from "node:fs/promises";
 import { release } from "node:os";
@@ -20,7 +20,7 @@ import { type DoctorContext, findingsOf } from "./context.ts";
 
 const finding = findingsOf("tools");
 
-/** The drivers of the configured shares, each with what it lacks. */
+/** One finding for each configured driver: ready, or what it lacks. */
 export function examineTools({ snapshot, parts }: DoctorContext): Promise<DoctorFinding[]> {
   const shares = snapshot?.config.shares ?? [];
   const names = [...new Set(shares.map(({ driver }) => driver))];
@@ -34,21 +34,21 @@ export function examineTools({ snapshot, parts }: DoctorContext): Promise<Doctor
   );
 }
 
-/** A file of 537 MB, sent by the one version that was measured beside 1.60 (bench/history.md). */
+/** Measured with a file of 537 MB against version 1.60 (bench/history.md). */
 const MEASURED = "1.75 was measured at about twice the speed";
 
 export interface SpeedLook {
-  /** null: there is no rclone, or it does not say. */
+  /** null: rclone is absent, or prints no version. */
   readonly version: RcloneVersion | null;
-  /** Whether this kernel has a client of its own, in it or as a module. */
+  /** Whether the kernel has its own SMB client, built in or as a module. */
   readonly kernelHasCifs: boolean;
-  /** What mounting with it lacks; null: nothing. */
+  /** What driver `cifs` lacks; null: nothing. */
   readonly cifsLacks: Lacking | null;
-  /** Whether smbclient is here, the one program that tells when files of a server were created. */
+  /** Whether smbclient is installed, the only program that reads the creation times of files on a server. */
   readonly hasSmbclient: boolean;
 }
 
-/** Only where a share is mounted by rclone. */
+/** Only if a share uses driver `rclone`. */
 export async function examineSpeed({
   snapshot,
   clock,
@@ -103,7 +103,7 @@ interface KernelPlaces {
   readonly modules: string;
 }
 
-/** A module counts before it is loaded, and one that is built in after. */
+/** Looks in both lists: modules.dep has loadable modules, and the kernel's list has built-in ones and those that are loaded. */
 export async function hasCifs({ filesystems, modules }: KernelPlaces): Promise<boolean> {
   const [listed, loadable] = await Promise.all([
     readFile(filesystems, "utf8").catch(expecting(isSystemError, "")),
