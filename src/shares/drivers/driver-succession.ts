@@ -10,19 +10,22 @@ interface DrivenShare {
   readonly driver: MountDriver;
 }
 
-/** The time in which a share has drivers of one kind: drivers of SMB know each other's mounts. */
+/**
+ * The time in which a share has drivers of one kind, `local` or SMB. A change between SMB drivers begins no era: they
+ * recognize each other's mounts.
+ */
 interface Era {
-  /** Drivers of the other kind, whose mounts may still stand. */
+  /** Drivers of the other kind, whose mounts may still be there. */
   readonly former: Map<MountDriver, ShareSpec>;
-  /** A cycle by a driver of this era has begun, so that no step of a former driver's is under way. */
+  /** A cycle by a driver of this era has begun, so that no step of a former driver is under way. */
   hasBegun: boolean;
 }
 
 export type DriverSuccession = ReturnType<typeof createDriverSuccession>;
 
 /**
- * For one share. A former driver is forgotten once nothing that it mounted stands, or will. `drivers` are all that the
- * share may have had; a mount belongs to the first of them that recognizes it as its own.
+ * The drivers that one share has and had. A former driver is forgotten once none of its mounts is left or under way.
+ * `drivers`: all that the share may have had; a mount belongs to the first of them that recognizes it as its own.
  */
 export function createDriverSuccession(drivers: readonly MountDriver[]) {
   const eraOf = (driver: MountDriver, spec: ShareSpec, before: readonly MountDriver[]): Era => {
@@ -40,7 +43,7 @@ export function createDriverSuccession(drivers: readonly MountDriver[]) {
     },
     /** The driver for `next`. It also sees and unmounts what former drivers of the share have left mounted. */
     take(before: DrivenShare, { driver }: DrivenShare): MountDriver {
-      // Steps of the era before go on: what that knows is its own, so that it makes this one forget nothing.
+      // Steps of the previous era may still run: they change only their own era's list of former drivers.
       if (isLocal(before.driver) !== isLocal(driver)) era = eraOf(driver, before.spec, [before.driver]);
       return succeed(driver);
     },
@@ -59,8 +62,8 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
   const { former } = era;
   /** The makers of the mounts that were found last. */
   let makers = new Map<string, DrivenShare>();
-  const makerOf = ({ id }: FoundMount): DrivenShare | null => makers.get(id) ?? null;
-  /** null: the driver does not know now. An error only if it had a mount at the last look, which might still stand. */
+  const makerOf = ({ id }: FoundMount, spec: ShareSpec): DrivenShare => makers.get(id) ?? { driver, spec };
+  /** null: the driver cannot look now. Rejects only if the last look found a mount of that driver. */
   const look = async (each: MountDriver, spec: ShareSpec, notBeforeMs: number) => {
     try {
       return await each.find(spec, notBeforeMs);
@@ -71,7 +74,7 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
   };
   let ownStands = false;
   let hasLooked = false;
-  /** Asks only drivers whose mounts stand: files that wait for a driver's next mount must not hold that mount up. */
+  /** Asks only drivers that have a mount: files that wait for a driver's next mount must not delay that mount. */
   const unsentOf = async (share: ShareSpec): Promise<readonly string[]> => {
     const responsible = new Map([...makers.values()].map(({ driver: maker, spec }) => [maker, spec]));
     if (ownStands || responsible.size === 0) responsible.set(driver, share);
@@ -83,19 +86,19 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
     const { hasBegun } = era;
     const own = isLocal(driver) ? null : await driver.find(share, notBeforeMs);
     for (const [each, spec] of [...former]) {
-      // A path with SMB mounted below it is not a link, and may hang.
+      // A path on which SMB is mounted is not a link, and may hang.
       const isMount = own?.some(({ path }) => path === spec.mountPath) ?? false;
       const seen = isMount ? [] : await look(each, spec, notBeforeMs);
       if (seen === null) continue;
       const made = seen.filter((mount) => mount.madeByDriver && !found.has(mount.id));
       if (made.length === 0 && hasBegun) former.delete(each);
       for (const mount of made) found.set(mount.id, { driver: each, spec });
-      // No route explains it, so it is mounted anew as soon as nothing on it is open.
+      // Without a route, the engine mounts the share anew as soon as no file on this mount is open.
       left.push(...made.map((mount) => ({ ...mount, sameShare: true, route: null, former: true }) as const));
     }
     makers = found;
     hasLooked = true;
-    // What is mounted there instead may hang, so only the driver that made it looks at it.
+    // A mount at the share's path may hang, so only the driver that made it looks at it.
     const isTaken = own === null && left.some(({ path }) => path === share.mountPath);
     const all = isTaken ? [] : (own ?? (await driver.find(share, notBeforeMs)));
     ownStands = all.length > 0;
@@ -105,30 +108,25 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
     ...driver,
     find,
     async unmount(share, mount, mode, limits) {
-      // The previous driver found this mount, and this one took over in the middle of its steps.
+      // The previous driver may have found this mount, and this one took over between two steps.
       try {
         if (!hasLooked) await find(share, 0);
       } catch (error) {
         return unmountFailed(errorText(error));
       }
-      const { driver: maker, spec } = makerOf(mount) ?? { driver, spec: share };
+      const { driver: maker, spec } = makerOf(mount, share);
       return maker.unmount(spec, mount, mode, limits);
     },
     unsent: unsentOf,
     async setAside(share) {
-      const all = await Promise.all([
-        driver.setAside?.(share) ?? [],
-        ...[...former].map(([each, spec]) => each.setAside?.(spec) ?? []),
-      ]);
-      return all.flat();
+      const all = [[driver, share] as const, ...former];
+      return (await Promise.all(all.map(([each, spec]) => each.setAside?.(spec) ?? []))).flat();
     },
     ownProcesses(share, mount) {
-      const maker = makerOf(mount);
-      return maker === null
-        ? driver.ownProcesses(share, mount)
-        : maker.driver.ownProcesses(maker.spec, mount);
+      const { driver: maker, spec } = makerOf(mount, share);
+      return maker.ownProcesses(spec, mount);
     },
-    openFilesPath: (mount) => (makerOf(mount)?.driver ?? driver).openFilesPath(mount),
+    openFilesPath: (mount) => (makers.get(mount.id)?.driver ?? driver).openFilesPath(mount),
     onMountProcessExit(listener) {
       const unregisters = [driver, ...former.keys()].map((each) => each.onMountProcessExit?.(listener));
       return () => {

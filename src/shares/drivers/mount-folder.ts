@@ -1,11 +1,11 @@
 // The empty folder below a mount. It exists only while something is mounted; what programs write into it before that is
 // set aside, because the mount would hide it and it would never get to the server.
-import type { Stats } from "node:fs";
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { errorText, expecting, systemErrorCode } from "../../runtime/errors.ts";
+import { errorText, expecting, isSystemError, systemErrorCode } from "../../runtime/errors.ts";
 import { ensureFolder, readIfPresent } from "../../runtime/files/durable-file.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import { list, nullable, object, reader, type TypeOf, text } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { type Failed, failed, reasonOf } from "./mount-failure.ts";
@@ -62,7 +62,8 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         }
         return taken(mountPath, "made by someone again and again");
       } catch (error) {
-        return refused(mountPath, error);
+        if (systemErrorCode(error) === null) throw error;
+        return failed(reasonOf(error), `${mountPath}: ${errorText(error)}`);
       }
     },
     /** Call it once something is mounted: sets aside what was written just before. Never rejects. */
@@ -231,7 +232,8 @@ async function makeWay(
   } catch (error) {
     const code = systemErrorCode(error);
     if (code === "ENOENT") return null;
-    if (code === "ENOTDIR") return taken(mountPath, kindOf(await lstat(mountPath)));
+    if (code === "ENOTDIR")
+      return taken(mountPath, (await lstat(mountPath)).isSymbolicLink() ? "a link" : "a file");
     if (code === "EBUSY" || code === null) throw error;
   }
   const inside = await readdir(mountPath);
@@ -244,19 +246,16 @@ async function makeWay(
 }
 
 async function stillHolding(folders: readonly string[]): Promise<readonly string[]> {
-  const held = await Promise.all(folders.map(holdsAnything));
+  const held = await Promise.all(
+    folders.map(async (folder) => {
+      // A folder that cannot be read may hold something.
+      const names = await readdir(folder)
+        .catch(expecting("ENOENT", []))
+        .catch(expecting(isSystemError, null));
+      return names?.length !== 0;
+    }),
+  );
   return folders.filter((_, index) => held[index]);
-}
-
-async function holdsAnything(folder: string): Promise<boolean> {
-  try {
-    return (await readdir(folder)).length > 0;
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return false;
-    // A folder that cannot be read may hold something.
-    if (systemErrorCode(error) !== null) return true;
-    throw error;
-  }
 }
 
 /** Whether a folder, once removed, might not be made again. */
@@ -295,34 +294,23 @@ function identityIn(stats: { dev: bigint; ino: bigint; birthtimeNs: bigint }): s
   return birthtimeNs > 0n ? `${ino}@${birthtimeNs}` : `${dev}:${ino}`;
 }
 
-function kindOf(stats: Stats): string {
-  return stats.isSymbolicLink() ? "a link" : "a file";
-}
-
 function taken(path: string, by: string): MountFolder {
   return failed("path_taken", `${path} is ${by}; nothing is mounted over it`);
 }
 
-function refused(path: string, error: unknown): MountFolder {
-  if (systemErrorCode(error) === null) throw error;
-  return failed(reasonOf(error), `${path}: ${errorText(error)}`);
-}
-
 /** The bare folder that a share's mount stands on. */
-interface FolderNote {
-  readonly path: string | null;
+const noteShape = object({
+  path: nullable(text),
   /** null: there is no folder of ours. */
-  readonly identity: string | null;
+  identity: nullable(text),
   /** Folders to which content was moved; they may be gone by now. */
-  readonly aside: readonly string[];
-}
+  aside: list(text),
+});
+type FolderNote = Readonly<TypeOf<typeof noteShape>>;
+const storedNote = reader(noteShape);
+const NO_NOTE: FolderNote = { path: null, identity: null, aside: [] };
 
 /** A note that cannot be read counts as missing. */
-function parseFolderNote(text: string | null): FolderNote {
-  const { path, identity, aside } = jsonObject(text ?? "") ?? {};
-  return {
-    path: typeof path === "string" ? path : null,
-    identity: typeof identity === "string" ? identity : null,
-    aside: Array.isArray(aside) ? aside.filter((one) => typeof one === "string") : [],
-  };
+function parseFolderNote(content: string | null): FolderNote {
+  return storedNote({ ...NO_NOTE, ...jsonObject(content ?? "") }) ?? NO_NOTE;
 }

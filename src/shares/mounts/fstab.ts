@@ -32,7 +32,8 @@ export function parseFstab(content: string): readonly FstabEntry[] {
       source,
       path: withoutSlash(path),
       options: list,
-      forUsers: isForUsers(list),
+      // The last option counts, as in mount(8).
+      forUsers: list.findLast((one) => /^(no)?users?$/.test(one))?.startsWith("user") ?? false,
       hasCredentials: list.some((one) => /^(cred(entials)?|pass(word)?2?|guest|sec)(=|$)/i.test(one)),
       carriedPort: carriedPortIn(source, list),
       isHard: list.findLast((one) => one === "hard" || one === "soft") === "hard",
@@ -71,16 +72,6 @@ function carriedPortIn(source: string, options: readonly string[]): number | nul
   const port = options.findLast((one) => one.startsWith("port="))?.slice("port=".length) ?? "";
   if (parseSmbSource(source)?.host !== CARRIED_ADDRESS || !/^\d{1,5}$/.test(port)) return null;
   return Number(port);
-}
-
-/** The last option counts, as in mount(8). */
-function isForUsers(options: readonly string[]): boolean {
-  let allowed = false;
-  for (const option of options) {
-    if (option === "user" || option === "users") allowed = true;
-    if (option === "nouser" || option === "nousers") allowed = false;
-  }
-  return allowed;
 }
 
 function escapeField(field: string): string {

@@ -1,29 +1,32 @@
 // The common part of all mount tables: concurrent callers share one reading, and a mount keeps its id as long as it
 // stands.
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { MountEntry, MountTable } from "./mount-entry.ts";
+import type { MountEntry } from "./mount-entry.ts";
 
-interface Reading {
+interface Reading<Value> {
   readonly startedAtMs: number;
-  readonly entries: Promise<readonly MountEntry[]>;
+  readonly value: Promise<Value>;
 }
 
 /**
  * The newest reading is shared with all callers that need none newer, unless it failed. `readOnce` may run several
  * times at once.
  */
-export function shareReadings(clock: Clock, readOnce: () => Promise<readonly MountEntry[]>): MountTable {
-  let newest: Reading | null = null;
+export function shareReadings<Value>(
+  clock: Clock,
+  readOnce: () => Promise<Value>,
+): { read(notBeforeMs: number): Promise<Value> } {
+  let newest: Reading<Value> | null = null;
   return {
     read(notBeforeMs) {
-      if (newest !== null && newest.startedAtMs >= notBeforeMs) return newest.entries;
-      const reading: Reading = { startedAtMs: clock.monotonicMs(), entries: readOnce() };
+      if (newest !== null && newest.startedAtMs >= notBeforeMs) return newest.value;
+      const reading: Reading<Value> = { startedAtMs: clock.monotonicMs(), value: readOnce() };
       newest = reading;
-      reading.entries.catch(() => {
+      reading.value.catch(() => {
         // The next caller gets a new reading.
         if (newest === reading) newest = null;
       });
-      return reading.entries;
+      return reading.value;
     },
   };
 }

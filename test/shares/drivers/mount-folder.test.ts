@@ -4,10 +4,11 @@ import { existsSync, lstatSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
+import { ensureFolder } from "../../../src/runtime/files/durable-file.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createMountFolders, type MountFolders } from "../../../src/shares/drivers/mount-folder.ts";
-import { makeFolders, rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
+import { rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
 import { folderName, shareFiles, writeIfChanged } from "../../../src/shares/drivers/share-files.ts";
 import { indexMounts, isReadable, routeOfSource } from "../../../src/shares/drivers/smb-mounts.ts";
 import { createUnmount } from "../../../src/shares/drivers/unmount.ts";
@@ -21,7 +22,7 @@ import { routeTo, shareSpec } from "../share-spec.ts";
 async function startBench(t: TestContext) {
   const folder = await temporaryFolder(t);
   const files = rcloneFiles(join(folder, "home"), "CORE");
-  await makeFolders(files);
+  await ensureFolder(files.cache, 0o700);
   const fresh = (): MountFolders => createMountFolders({ clock: systemClock, logger: silentLogger });
   const ensure = async (folders: MountFolders): Promise<string> => {
     const outcome = await folders.ensure({

@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expecting, isOwnError, isSystemError } from "../../../runtime/errors.ts";
+import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import { type DetachedProcess, runCommand, startDetached } from "../../../runtime/process/child-process.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
@@ -20,7 +21,6 @@ import {
   configText,
   connectsTo,
   MOUNT_ENVIRONMENT,
-  makeFolders,
   mountArguments,
   type RclonePlace,
 } from "./files.ts";
@@ -110,7 +110,7 @@ async function prepare(
   { obscure, care }: AttemptTools,
   { share, route, through, place }: Attempt,
 ): Promise<void> {
-  await makeFolders(place.files);
+  await ensureFolder(place.files.cache, 0o700);
   const password = share.password === null ? null : await obscure(share.password);
   const config = configText(share, connectsTo(share.routes[route], through), password);
   await writeIfChanged(place.files.config, through === null ? config : `${config}${CARRIED_CONNECTS}`);

@@ -12,28 +12,23 @@ import {
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { findProgram, isProgram } from "../../../runtime/process/find-program.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
+import { shareReadings } from "../../mounts/mount-table-readings.ts";
 import type { Lacking } from "../mount-driver.ts";
 import { parseRcloneVersion, type RcloneVersion, rcloneCan, VERSION_DEADLINE_MS } from "./version.ts";
 
-/**
- * How long a program is used from where it was found, if it is still there: a better place on PATH may get one, too.
- */
+/** How long the place where a program was found is used without another search: PATH may have a better one by then. */
 const SEARCHED_ANEW_MS = 60_000;
-const NOTHING = Promise.resolve(null);
 const INSTALL = "install rclone 1.60 or newer (apt install rclone, or mountaineer rclone install)";
 
 /**
- * Returns a check that looks again each time, because programs are installed and removed while the daemon runs. A
- * program is run, for its version, only if it was not seen before. Calls at the same time share one look.
+ * The check looks at the machine again and again, because programs are installed and removed while the daemon runs.
+ * All shares of a beat share one look. rclone is run, for its version, only after its file has changed.
  */
 export function createRcloneCheck(clock: Clock, home: string) {
   /** The identity of the newest rclone that was usable. */
   let fit: string | null = null;
   let version: RcloneVersion | null = null;
   let program = "rclone";
-  let underWay: Promise<Lacking | null> | null = null;
-  let completeAtMs = Number.NEGATIVE_INFINITY;
-
   const find = createFinder(clock);
 
   const check = async (): Promise<Lacking | null> => {
@@ -55,27 +50,16 @@ export function createRcloneCheck(clock: Clock, home: string) {
     return answer.lacking;
   };
 
-  const checkNow = async (): Promise<Lacking | null> => {
-    const startedAtMs = clock.monotonicMs();
-    const lacking = await check();
-    completeAtMs = lacking === null ? startedAtMs : Number.NEGATIVE_INFINITY;
-    return lacking;
-  };
+  const looks = shareReadings(clock, check);
 
   return {
-    /** `notBeforeMs`: an answer from since then that nothing is missing will do. */
-    lacking(notBeforeMs = Number.POSITIVE_INFINITY): Promise<Lacking | null> {
-      if (completeAtMs >= notBeforeMs) return NOTHING;
-      underWay ??= checkNow().finally(() => {
-        underWay = null;
-      });
-      return underWay;
-    },
-    /** The one that was last looked at. */
+    /** `notBeforeMs` (monotonic): an answer of a look that began then, or later, will do. Default: now. */
+    lacking: (notBeforeMs = clock.monotonicMs()): Promise<Lacking | null> => looks.read(notBeforeMs),
+    /** The program that the last look found. */
     get program(): string {
       return program;
     },
-    /** Its version; null: not known. */
+    /** The version of `program`; null: unknown. */
     get version(): RcloneVersion | null {
       return version;
     },
@@ -102,12 +86,12 @@ async function askWhetherFit(
     return { version, lacking: { text, hint: INSTALL } };
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
-    // As during an upgrade: it is gone again, or incomplete.
+    // For example during an upgrade, when the program is removed or incomplete.
     return { version: null, lacking: { text: error.message, hint: INSTALL } };
   }
 }
 
-/** Looks first where the program was: this is asked at each beat, and PATH may have many folders. */
+/** Looks first where the program was found before: PATH may have many folders, and the check runs at each beat. */
 function createFinder(clock: Clock): (program: string) => Promise<string | null> {
   const found = new Map<string, { readonly file: string; readonly path: string; readonly atMs: number }>();
   return async (program) => {

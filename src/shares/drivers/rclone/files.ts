@@ -1,7 +1,7 @@
 // The folder that each share has for its rclone: config, write cache, log, and a note of the process that serves it.
 
 import { basename, dirname, join } from "node:path";
-import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
+import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { isOfOtherHome } from "../../../runtime/files/noted-home.ts";
 import { isRunning, type ProcessIdentity } from "../../../runtime/process/process-identity.ts";
 import {
@@ -136,7 +136,10 @@ export function mountArguments(
     ...["--config", files.config],
     ...["--cache-dir", files.cache],
     // A carried mount shows the preferred host on every route, so that its source never changes.
-    ...["--devname", sourceOf(isMovable(through) ? preferredRoute(share) : route, share.shareName)],
+    ...[
+      "--devname",
+      sourceOf(through === null || through.pinned ? route : preferredRoute(share), share.shareName),
+    ],
     ...(through === null ? [] : [...CARRIED_FLAG, `${through.port}`, ...CONTROL_ARGUMENTS]),
     // `--timeout` also ends idle connections, and the next use of one gets EIO. rclone keeps as many as were in use at
     // once and uses them in turn: if there are only looks, every two seconds, each of 100 waits more than three
@@ -158,10 +161,6 @@ export function mountArguments(
     ...(rcloneCan(version, "keepsFilesOpen") ? ["--vfs-handle-caching", "0s"] : []),
     ...["--log-file", files.log],
   ];
-}
-
-function isMovable(through: Through | null): boolean {
-  return through !== null && through.pinned !== true;
 }
 
 /** How long after its last close a file is sent: with three seconds none of 351 git commits in a row failed. */
@@ -200,12 +199,6 @@ export function carriedPortOf(args: readonly string[]): number | null {
 /** Where rclone connects to: the carrier's port, or the route's own host. */
 export function connectsTo(route: RouteSpec, through: Through | null): RouteSpec {
   return through === null ? route : { ...route, host: "127.0.0.1", port: through.port };
-}
-
-export async function makeFolders(files: RcloneFiles): Promise<void> {
-  await ensureFolder(files.folder, 0o700);
-  await ensureFolder(dirname(files.cache), 0o700);
-  await ensureFolder(files.cache, 0o700);
 }
 
 /** The process that serves a mount, as noted in the share's folder. */

@@ -57,14 +57,13 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const realPaths = createRealMountPaths(prober);
   const caches = createCaches({ clock, logger, stateFolder, unsent, onReplaced: care.replaced });
 
+  const rcloneShare = ({ name }: ShareSpec) => ({ shareName: name, files: rcloneFiles(stateFolder, name) });
   /** The server that is mounted; null: none, as far as this home knows. */
-  const serverInUse = ({ name }: ShareSpec): Promise<string | null> =>
-    serving.serverInUse({ shareName: name, files: rcloneFiles(stateFolder, name) });
-  /**
-   * The same, but null also when its rclone has ended by itself: what that left waits like any other server's files.
-   */
-  const serverServed = ({ name }: ShareSpec): Promise<string | null> =>
-    serving.serverServed({ shareName: name, files: rcloneFiles(stateFolder, name) });
+  const serverInUse = async (share: ShareSpec): Promise<string | null> =>
+    (await serving.newest(rcloneShare(share)))?.server ?? null;
+  /** The same, but null also when rclone has exited by itself: its unsent files then wait like any other server's. */
+  const serverServed = async (share: ShareSpec): Promise<string | null> =>
+    (await serving.newestRunning(rcloneShare(share)))?.server ?? null;
   const filesOf = async (share: ShareSpec): Promise<RcloneFiles> =>
     rcloneFiles(stateFolder, share.name, (await serverInUse(share)) ?? undefined);
   const placeOf = async (share: ShareSpec, server?: string): Promise<RclonePlace> => ({
@@ -227,8 +226,8 @@ function createRcloneFinding(
     const [place, entries] = await Promise.all([placeOf(share), mountTable.read(notBeforeMs)]);
     const index = indexMounts(entries);
     const atPath = index.at(place.mountPath);
-    // Elsewhere than the configuration says by now.
-    const noted = index.at((await serving.mountedAt(place)) ?? place.mountPath);
+    // An edit of the configuration may have moved the share's path since it was mounted.
+    const noted = index.at((await serving.newest(place))?.mountPath ?? place.mountPath);
     const named = index
       .named(share.shareName)
       .filter((mount) => routeOfSource(share, mount, addressesOf) !== null);

@@ -22,13 +22,11 @@ export function createRefusedUploads() {
   const readings = new Map<string, Reading>();
 
   const readOn = async (path: string, reading: Reading): Promise<void> => {
-    const now = await stat(path, { bigint: true });
-    if (now.ino === reading.inode && now.size === BigInt(reading.offset)) return;
-    await using file = await open(path, "r");
-    const { size: fileSize, ino } = await file.stat({ bigint: true });
+    const { size: fileSize, ino } = await stat(path, { bigint: true });
     const size = Number(fileSize);
     const isAnother = ino !== reading.inode || size < reading.offset;
     if (!isAnother && size === reading.offset) return;
+    await using file = await open(path, "r");
     const from = isAnother ? Math.max(0, size - READ_AT_MOST) : Math.max(reading.offset, size - READ_AT_MOST);
     const buffer = Buffer.alloc(size - from);
     const { bytesRead } = await file.read(buffer, 0, buffer.length, from);

@@ -1,6 +1,6 @@
 // The processes that serve mounts: started by this daemon, by an earlier one, or by someone else.
 import { readFile, rm } from "node:fs/promises";
-import { systemErrorCode } from "../../../runtime/errors.ts";
+import { expecting } from "../../../runtime/errors.ts";
 import type { DetachedProcess } from "../../../runtime/process/child-process.ts";
 import {
   isRunning,
@@ -23,42 +23,36 @@ import {
 } from "./files.ts";
 
 interface Server {
-  /** null when it is unknown, or has ended. */
+  /** null: the process is unknown, or has exited. */
   readonly identity: ProcessIdentity | null;
-  /** It was known, and has ended. */
+  /** The process was known, and has exited. */
   readonly gone: boolean;
   /** This home started it for this share, in this process or an earlier one. */
   readonly own: boolean;
-  /** The port of 127.0.0.1 that it talks to; null: it talks to its host. */
+  /** As in `ProcessNote`. */
   readonly carriedPort: number | null;
   readonly pinned: boolean;
-  /** The server whose cache it uses; null: the process is not this home's. */
+  /** The server whose cache the process uses; null: the process is not this home's. */
   readonly server: string | null;
 }
 
 export type ServingProcesses = ReturnType<typeof createServingProcesses>;
 
 interface Known extends ProcessNote {
-  /** The mount that it was first seen to serve; a later one is somebody else's. */
+  /** The mount that the process was first seen to serve; it does not serve any other. */
   mountId: string | null;
   exited: boolean;
   ending: boolean;
 }
 
-/** A mount reports why it cannot make its folder; a look just finds no process. */
-function nothingBelowFile(error: unknown): null {
-  if (systemErrorCode(error) === "ENOTDIR") return null;
-  throw error;
-}
-
 export function createServingProcesses() {
-  /** null: searched for, and not found. */
+  /** By share. null: no process was found. */
   const started = new Map<string, Known | null>();
-  /** Shares whose processes from before this daemon were searched for. */
+  /** Shares whose unnoted processes were searched for. */
   const searched = new Set<string>();
   const listeners = new Set<(shareName: string) => void>();
   const findForeign = createForeignSearch();
-  /** Processes from before this daemon; later ones are known. */
+  /** The processes that ran before this daemon started any. */
   let earlier: Promise<readonly RcloneProcess[]> | null = null;
   const findUnnoted = async (files: RcloneFiles): Promise<ProcessNote | null> => {
     earlier ??= listRcloneMounts();
@@ -69,11 +63,11 @@ export function createServingProcesses() {
   const known = async ({ shareName, files }: RcloneShare): Promise<Known | null> => {
     const current = started.get(shareName);
     if (current !== undefined) return current;
-    const noted = await readProcessNote(files).catch(nothingBelowFile);
+    const noted = await readProcessNote(files).catch(expecting("ENOTDIR", null));
     const isServing = noted !== null && (await isRunning(noted.identity));
     // A daemon that was killed between a start and its note leaves a process that only its arguments identify.
     const note = isServing ? noted : ((await findUnnoted(files)) ?? noted);
-    // Another caller may have been faster, or a process was started meanwhile.
+    // Another call may have found the process, or started one, in the meantime.
     const now = started.get(shareName);
     if (now !== undefined) return now;
     const found = note === null ? null : { ...note, mountId: null, exited: false, ending: false };
@@ -97,7 +91,7 @@ export function createServingProcesses() {
           own.mountId = entry.id;
           return { ...about, identity, gone: false };
         }
-        // A process that ended before we ever saw it serve this mount may not be the one that did.
+        // A process that exited before it was seen to serve this mount may not have served it.
         if (own.mountId !== null) return { ...about, identity: null, gone: true };
       }
       const other = await findForeign(entry);
@@ -105,35 +99,25 @@ export function createServingProcesses() {
       const gone = isAtPath && own.mountId === null;
       return { identity: null, gone, own: isAtPath, carriedPort: null, pinned: false, server: null };
     },
-    /** Where the share's newest process mounted it; null: that process was ended. */
-    async mountedAt(share: RcloneShare): Promise<string | null> {
-      return (await known(share))?.mountPath ?? null;
-    },
-    /** The server whose cache the share's newest process uses; null: that process was ended. */
-    async serverInUse(share: RcloneShare): Promise<string | null> {
-      return (await known(share))?.server ?? null;
-    },
-    /** The same, but null also when it has ended by itself. */
-    async serverServed(share: RcloneShare): Promise<string | null> {
+    /** The share's newest process, even if it has exited by itself; null: this driver ended it, or there was none. */
+    newest: (share: RcloneShare): Promise<ProcessNote | null> => known(share),
+    /** The same, but null also when the process has exited by itself. */
+    async newestRunning(share: RcloneShare): Promise<ProcessNote | null> {
       const own = await known(share);
-      return own !== null && (await runs(own)) ? own.server : null;
+      return own !== null && (await runs(own)) ? own : null;
     },
     /** Running processes that were started for this share, even if no mount shows for them. */
     async running(share: RcloneShare): Promise<readonly ProcessIdentity[]> {
       const own = await known(share);
       const found = own !== null && (await runs(own)) ? [own.identity] : [];
       if (searched.has(share.shareName)) return found;
-      // A daemon that was killed between a start and its note leaves a process that only its arguments identify.
       const unnoted = (await listRcloneMounts()).filter(
         (one) => one.arguments.includes(share.files.config) && one.identity.pid !== own?.identity.pid,
       );
       searched.add(share.shareName);
       return [...found, ...unnoted.map(({ identity }) => identity)];
     },
-    /**
-     * Notes a process that was just started, durably enough to survive a kill of the daemon. null: it has ended
-     * already.
-     */
+    /** Notes a process that was just started; the note survives a kill of the daemon. null: it has exited already. */
     async started(
       { shareName, files, mountPath }: RclonePlace,
       child: DetachedProcess,
@@ -151,16 +135,16 @@ export function createServingProcesses() {
         if (own.ending || started.get(shareName) !== own) return;
         for (const listener of [...listeners]) listener(shareName);
       });
-      // Without a note it can be found by its arguments.
+      // A process without a note is found by its arguments.
       await writeUnlessFull(files.process, processNoteText(note));
       return identity;
     },
-    /** While it is being ended, its exit is not reported: it is our own doing. */
+    /** While this driver ends the process, its exit is not reported to listeners. */
     ending(shareName: string, ending: boolean): void {
       const own = started.get(shareName);
       if (own !== undefined && own !== null) own.ending = ending;
     },
-    /** Nothing has been started for this share any more. */
+    /** The share's process was ended, and its note is removed. */
     async ended({ shareName, files }: RcloneShare): Promise<void> {
       started.set(shareName, null);
       await rm(files.process, { force: true });
@@ -173,7 +157,7 @@ export function createServingProcesses() {
   };
 }
 
-/** Finds processes by their arguments, once for each mount. */
+/** Finds processes by the path among their arguments, once for each mount. */
 function createForeignSearch(): (entry: MountEntry) => Promise<RcloneProcess | null> {
   const byMountId = new Map<string, RcloneProcess | null>();
   return async ({ id, path }) => {
@@ -190,7 +174,7 @@ async function foreignServer(
   { config, folder }: RcloneFiles,
 ): Promise<Server> {
   const alive = await isRunning(identity);
-  // A process without a note, because it was killed together with the daemon, is known by its configuration file.
+  // A process that a killed daemon left without a note is recognized by its configuration file.
   const own = args.includes(config);
   return {
     identity: alive ? identity : null,
@@ -208,7 +192,7 @@ interface RcloneProcess {
 }
 
 function noteOf({ identity, arguments: args }: RcloneProcess, { folder }: RcloneFiles): ProcessNote | null {
-  // In the order of its arguments: what to mount, then where.
+  // `rclone mount REMOTE PATH`
   const mountPath = args[args.indexOf("mount") + 2];
   if (mountPath === undefined) return null;
   const server = serverOfArguments(args, folder);
@@ -222,13 +206,13 @@ export function listRcloneMounts(processes?: string): Promise<readonly RclonePro
 
 async function readProcess(pid: string): Promise<RcloneProcess | null> {
   try {
-    // The short name first: reading arguments waits for a lock that a process stuck in the kernel may hold.
+    // The short name comes first: reading arguments waits for a lock that a process stuck in the kernel may hold.
     if (!/^(mount\.)?rclone/.test(await readFile(`/proc/${pid}/comm`, "utf8"))) return null;
     const args = (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0");
     const identity = await processIdentity(Number(pid));
     return identity === null ? null : { identity, arguments: args };
   } catch {
-    // Ended meanwhile.
+    // The process has exited.
     return null;
   }
 }

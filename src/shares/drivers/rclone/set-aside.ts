@@ -92,13 +92,13 @@ export async function reviewCache(
     const content = await readIfPresent(notePath(files, path));
     if (content === null) continue;
     const note = parseCacheNote(content);
-    if (note?.dirty === false || (note !== null && trusted)) continue;
-    const kept = note === null ? await moveAside(files, path, null, "torn", wallMs) : null;
-    if (kept !== null) aside.push(kept);
-    if (note === null) continue;
-    const verdict = await withCacheFile(files, path, (file, handle) =>
-      judgeNote(note, file, (range) => holdsZeros(handle, range)),
-    );
+    if (note !== null && (!note.dirty || trusted)) continue;
+    const verdict =
+      note === null
+        ? ({ state: "torn" } as const)
+        : await withCacheFile(files, path, (file, handle) =>
+            judgeNote(note, file, (range) => holdsZeros(handle, range)),
+          );
     if (verdict === null) continue;
     if (verdict.state !== "resumable") {
       const moved = await moveAside(files, path, note, verdict.state, wallMs);
