@@ -9,16 +9,16 @@ interface LinkOptions {
   readonly output: Writable;
   /** As a passage's. */
   readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
-  /** There is room for more of what the client says. */
+  /** The gateway takes more of the client's input again. */
   readonly onRoom: () => void;
   /** The gateway sends and reads nothing more. Returns whether its last line, which lacks a newline, is complete. */
   readonly onEnd: () => boolean;
 }
 
-/** Disposed, it is gone at once. */
+/** Disposing closes the connection at once. */
 export type GatewayLink = ReturnType<typeof linkOn>;
 
-/** Null when nobody takes the connection. */
+/** null if the connection is refused. */
 export async function openGatewayLink(
   path: string,
   signal: AbortSignal,
@@ -44,7 +44,7 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
     if (ended) return;
     ended = true;
     if (onEnd()) passage.end();
-    // The client must find the next message at the beginning of a line.
+    // The next message for the client must begin a line.
     else if (passage.cut()) output.write("\n");
   };
   const onOutputRoom = (): void => void socket.resume();
@@ -59,11 +59,11 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
   output.on("drain", onOutputRoom);
   socket.once("end", () => {
     end();
-    // All of its output has been passed on; further input of the client would get lost.
+    // The gateway's output is complete; further input of the client would get lost here.
     socket.destroy();
   });
   socket.on("error", (error) => {
-    // A connection that breaks is one that has ended.
+    // A system error is treated like the end of the connection.
     if (systemErrorCode(error) === null) closed.reject(error);
   });
   socket.once("close", () => {
@@ -73,13 +73,13 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
   });
 
   return {
-    /** The gateway has said something. */
+    /** The gateway has sent something. */
     get said() {
       return said;
     },
-    /** Resolves when it is gone, whoever ended it. */
+    /** Resolves when the connection is closed by either side. */
     closed: closed.promise,
-    /** All that is written within `work` goes out together; false when there is no room for more. */
+    /** Sends everything that `work` writes together; false if the socket's buffer is full. */
     together(work: () => void): boolean {
       socket.cork();
       work();
@@ -97,16 +97,16 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
 // half line; only a line longer than the buffer is sent in pieces.
 
 const NEWLINE = 0x0a;
-/** Of one line. Few messages are longer, and a bridge per agent must cost little. */
+/** Longest line that is held. Few messages are longer, and each agent has its own bridge. */
 const HELD_BYTES = 1024 * 1024;
 
 interface PassageOptions {
   /**
-   * Called for each line before it is passed on, with its messages and its bytes, newline included; null if the line
-   * was too long to be held and has been passed on already. False keeps it back.
+   * Called before a line is passed on, with its messages and its bytes, including the newline; null if the line was too
+   * long to be held and has been passed on already. Returning false drops the line.
    */
   readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
-  /** Called with the messages of a line whose beginning was cut off, once its end has come. */
+  /** Called at the end of a line after `cut`, with its messages. */
   readonly onCut?: (messages: readonly SeenMessage[]) => void;
   readonly write: (bytes: Buffer) => void;
 }
@@ -142,7 +142,7 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
   };
 
   return {
-    /** A line has gone on in part. */
+    /** A line has been passed on in part. */
     get isMidway() {
       return way !== "held";
     },
@@ -155,13 +155,13 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
       }
       if (start < chunk.length) take(chunk.subarray(start));
     },
-    /** Nothing more comes: what is left lacks its newline, and goes on without. */
+    /** The input has ended: passes on a last line without newline. */
     end(): void {
       if (size > 0) complete();
     },
     /**
-     * The other end is gone: the rest of a line that was passed on in part is dropped. Returns whether there is one. A
-     * held line is untouched.
+     * The receiver is gone: drops the rest of a line that was passed on in part, and returns whether there is one. A held
+     * line stays held.
      */
     cut(): boolean {
       if (way !== "passing") return false;
@@ -171,21 +171,21 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
   };
 }
 
-// The client's input: passed on while there is a receiver. Otherwise a bounded amount is kept, to notice when the
-// client leaves; the rest waits in the pipe.
+// The client's input: passed on while there is a receiver. Otherwise the bridge reads a bounded amount, to notice the end of
+// the input; the rest waits in the pipe.
 
 const KEPT_BYTES = 64 * 1024;
 
 export interface InboxTaker {
-  /** Returns whether there is room for more; if not, `more` is called when there is. */
+  /** Returns false if the buffer is full; then the receiver calls `more` when there is room. */
   push(chunk: Buffer): boolean;
   /** The client has ended its input. */
   end(): void;
 }
 
 /**
- * `onEnd` is called when the client ends its input while nobody takes it. Nothing is read before the first receiver,
- * and nothing after disposal.
+ * `onEnd` is called when the input ends while there is no receiver. Reading starts with the first receiver and ends at
+ * disposal.
  */
 export function openInbox(input: Readable, onEnd: () => void) {
   let taker: InboxTaker | null = null;
@@ -209,11 +209,11 @@ export function openInbox(input: Readable, onEnd: () => void) {
     else taker.end();
   };
   return {
-    /** The client has said all, though some of it may still be kept. */
+    /** The input has ended, though some of it may still be kept. */
     get ended() {
       return ended;
     },
-    /** What is kept goes first. */
+    /** Sets the receiver, which gets the kept input first. */
     handTo(next: InboxTaker): void {
       taker = next;
       const chunks = kept;
@@ -226,7 +226,7 @@ export function openInbox(input: Readable, onEnd: () => void) {
       else if (hasRoom) input.resume();
       begun = true;
     },
-    /** There is no receiver for now. */
+    /** Removes the receiver. */
     keep(): void {
       taker = null;
       if (begun && keptBytes < KEPT_BYTES) input.resume();

@@ -3,56 +3,57 @@
 import { once } from "node:events";
 import { Duplex, type Readable, type Writable } from "node:stream";
 import { finished } from "node:stream/promises";
-import type { BackendPhases } from "../api/backend-phases.ts";
 import type { DaemonClient } from "../api/client/client.ts";
 import { gatewayOff } from "../api/gateway-names.ts";
 import type { InProcessGateway } from "../api/in-process.ts";
 import { expecting, MountaineerError } from "../runtime/errors.ts";
+import { backoffMs } from "../runtime/time/backoff.ts";
 import { type Clock, settledWithin, systemClock, type Timer } from "../runtime/time/clock.ts";
 import { createPassage, type GatewayLink, openGatewayLink, openInbox } from "./gateway-link.ts";
 import { createBridgeSession, NotTakenYet } from "./session.ts";
 
-/** How long the client's requests wait for a daemon to come back. */
+/** How long the client's requests wait for the next daemon. */
 const PATIENCE_MS = 30_000;
-/** How long a daemon is looked for in all: over an upgrade, or until somebody starts it. */
+/** How long the bridge looks for the next daemon. */
 const AWAY_MS = 60 * 60_000;
-const FIRST_RETRY_MS = 100;
-/** A daemon that is back serves its clients within a second. */
+/** Short, so that clients of a restarted daemon wait less than a second. */
 const LAST_RETRY_MS = 250;
-/** While nothing waits for it. */
+const RETRY_MS = { first: 100, most: LAST_RETRY_MS };
+/** After PATIENCE_MS, when no request waits. */
 const AWAY_RETRY_MS = 2_000;
-/** How long to wait for a daemon that is there at first but takes no client to go or be replaced. */
+/** How long a first daemon that refuses the client has to end or be replaced. */
 const BEGIN_MS = 2_000;
-/** How long a gateway may take to take the session on. */
+/** How long a gateway has to resume the session. */
 const RESUME_MS = 10_000;
-/** A gateway that takes no client ends its connection at once. */
+/** A gateway that refuses the client ends the connection within this time. */
 const REFUSED_WITHIN_MS = 1_000;
 
 export interface BridgeMeans {
-  /** Looks for the daemon after one has ended. */
+  /** Finds the daemon that runs now. */
   readonly find: FindDaemon;
-  /** Tells a person one line. */
+  /** Shows one line to a person. */
   readonly note: (line: string) => void;
   readonly clock?: Clock;
-  /** The group that the client is to be served; absent: everything. */
+  /** The group that the client is served; absent: everything. */
   readonly group?: string | null;
 }
 
 /**
- * Carries messages until the client has left and everything is answered. When the daemon ends the connection it is
- * looked for again, and the session goes on with it; what the client asks waits 30 s, and is refused after that, until
- * one is back. Rejects with `gateway_off` when the daemon has no gateway, and the next one none after these 30 s,
- * `daemon_unreachable` when none comes back within an hour or it does not take the session on, and the signal's reason.
+ * Carries messages until the client has left and every request is answered. When the daemon ends the connection, the bridge
+ * looks for the next daemon and resumes the session there. Meanwhile requests wait 30 s, and are refused after that.
+ * Rejects with `gateway_off` if the daemon has no gateway (after a restart: if the next one has none after these 30 s),
+ * with `daemon_unreachable` if no daemon resumes the session within an hour, and with the signal's reason.
  */
 export async function bridge(daemon: BridgedDaemon, ends: BridgeEnds, means: BridgeMeans): Promise<void> {
   const { input, output, signal } = ends;
   const left = new AbortController();
   const leave = (): void => left.abort(new MountaineerError("aborted", "the client has left"));
-  // Whoever reads has gone: nothing more can be answered. A client that breaks off, rather than ends, is gone, too.
+  // A closed output cannot take answers, and a broken input means that the client has gone.
   output.once("error", leave).once("close", leave);
   input.once("error", leave);
   try {
-    await carry(daemon, { ...ends, signal: AbortSignal.any([signal, left.signal]) }, means, leave);
+    using bridge = new Bridge({ ...ends, signal: AbortSignal.any([signal, left.signal]) }, means, leave);
+    await bridge.carry(daemon);
   } catch (error) {
     signal.throwIfAborted();
     if (!left.signal.aborted) throw error;
@@ -62,109 +63,140 @@ export async function bridge(daemon: BridgedDaemon, ends: BridgeEnds, means: Bri
   }
 }
 
-/** `leave` aborts the signal; rejects with its reason when it is. */
-async function carry(
-  first: BridgedDaemon,
-  { input, output, signal }: BridgeEnds,
-  { find, note, clock = systemClock, group = null }: BridgeMeans,
-  leave: () => void,
-): Promise<never> {
-  let link: GatewayLink | null = null;
-  let isAway = false;
-  const session = createBridgeSession({
-    tellClient: (json) => void output.write(`${json}\n`),
-    tellGateway: (json) => link?.write(`${json}\n`),
-    group,
-  });
-  const passage = createPassage({
-    onLine(messages, line) {
-      if (isAway) session.refuse(messages, line);
-      else session.fromClient(messages, line);
-      return !isAway;
-    },
-    onCut: session.notTaken,
-    write(bytes) {
-      if (!isAway) link?.write(bytes);
-    },
-  });
-  using inbox = openInbox(input, leave);
-  /** No daemon came back in time: what the client asks is refused, until one does. */
-  const refuseAll = (): void => {
-    isAway = true;
-    session.refuseWaiting();
+/** A client's session, and its connection to the current daemon. */
+class Bridge implements Disposable {
+  readonly #ends: BridgeEnds;
+  readonly #means: BridgeMeans;
+  readonly #clock: Clock;
+  /** Aborts the signal of the ends. */
+  readonly #leave: () => void;
+  readonly #session: ReturnType<typeof createBridgeSession>;
+  /** The client's lines on their way to the gateway. */
+  readonly #passage: ReturnType<typeof createPassage>;
+  readonly #inbox: ReturnType<typeof openInbox>;
+  #link: GatewayLink | null = null;
+  #moving: ReturnType<typeof createMoving> | null = null;
+  /** No daemon came back in time: requests are refused until one does. */
+  #isAway = false;
+  /** Why the last daemon did not resume the session; null: none was there, or it gave no reason. */
+  #refusal: string | null = null;
+
+  constructor(ends: BridgeEnds, means: BridgeMeans, leave: () => void) {
+    this.#ends = ends;
+    this.#means = means;
+    this.#clock = means.clock ?? systemClock;
+    this.#leave = leave;
+    const session = createBridgeSession({
+      sendToClient: (json) => void ends.output.write(`${json}\n`),
+      sendToGateway: (json) => this.#link?.write(`${json}\n`),
+      group: means.group ?? null,
+    });
+    this.#session = session;
+    this.#passage = createPassage({
+      onLine: (messages, line) => {
+        if (this.#isAway) session.refuse(messages, line);
+        else session.fromClient(messages, line);
+        return !this.#isAway;
+      },
+      onCut: session.notTaken,
+      write: (bytes) => {
+        if (!this.#isAway) this.#link?.write(bytes);
+      },
+    });
+    this.#inbox = openInbox(ends.input, leave);
+    ends.signal.addEventListener("abort", this.#cut, { once: true });
+  }
+
+  /** Rejects with the signal's reason when it aborts. */
+  async carry(first: BridgedDaemon): Promise<never> {
+    const { output, signal } = this.#ends;
+    if (!(await this.#serveWith(first))) await this.#beginLater(first);
+    for (;;) {
+      const isHandover = this.#moving?.moved === true;
+      if (!isHandover) {
+        this.#means.note(
+          `the daemon ended the connection; waiting ${PATIENCE_MS / 1_000} s for it to come back`,
+        );
+      }
+      // The gateway may have cut off a client that does not read, and would do so again.
+      if (output.writableNeedDrain) await once(output, "drain", { signal });
+      await this.#serveAgain(isHandover);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#ends.signal.removeEventListener("abort", this.#cut);
+    this.#cut();
+    this.#inbox[Symbol.dispose]();
+  }
+
+  readonly #cut = (): void => this.#link?.[Symbol.dispose]();
+
+  #refuseAll(): void {
+    const { output } = this.#ends;
+    const [inbox, passage] = [this.#inbox, this.#passage];
+    this.#isAway = true;
+    this.#session.refuseWaiting();
     inbox.handTo({
       push(chunk) {
         passage.push(chunk);
-        // While the client does not read, its input is not read either.
+        // While the client does not read, the bridge does not read the client's input.
         if (output.writableNeedDrain) output.off("drain", inbox.more).once("drain", inbox.more);
         return !output.writableNeedDrain;
       },
-      end() {
-        // The last line may lack its newline, and is answered all the same.
+      end: () => {
+        // The last line may lack its newline, and gets an answer, too.
         passage.end();
-        leave();
+        this.#leave();
       },
     });
-  };
-  let moving = null as ReturnType<typeof createMoving> | null;
-  /** Why the gateway that is there does not take the session; null: there is none, or it has not said. */
-  let refusal: string | null = null;
+  }
 
-  /** null if the gateway did not take the session; then what the client asks waits, or is refused. */
-  const connectTo = async (daemon: BridgedDaemon): Promise<GatewayLink | null> => {
+  /** Resumes the session at this daemon; null if its gateway does not take the session now. */
+  async #connectTo(daemon: BridgedDaemon): Promise<GatewayLink | null> {
+    const [session, passage, inbox, clock] = [this.#session, this.#passage, this.#inbox, this.#clock];
+    const { output, signal } = this.#ends;
     const opened = await openGatewayLink(daemon.mcpSocketPath, signal, {
       output,
-      onLine(messages, line) {
+      onLine: (messages, line) => {
         const isForClient = session.fromGateway(messages, line);
-        // An answer is passed on before the connection it came on is left.
+        // Later, so that an answer is passed on before its connection is left.
         queueMicrotask(() => {
-          if (link !== null && link === opened) moving?.look(link);
+          if (opened !== null && this.#link === opened) this.#moving?.look(opened);
         });
         return isForClient;
       },
       onRoom: inbox.more,
-      onEnd() {
-        if (!isAway) inbox.keep();
+      onEnd: () => {
+        if (!this.#isAway) inbox.keep();
         passage.cut();
         return inbox.ended && session.inFlight === 0;
       },
     });
     if (opened === null) return null;
-    link = opened;
-    moving = null;
+    this.#link = opened;
+    this.#moving = null;
     let isTaken = false;
     try {
-      const resumed = session.resume().then(
-        () => {
-          isTaken = true;
-        },
-        (error: unknown) => {
-          if (!(error instanceof NotTakenYet)) throw error;
-          refusal = error.message;
-        },
-      );
-      await settledWithin(clock, RESUME_MS, Promise.race([resumed, opened.closed]));
-      // A gateway that was asked nothing yet may still refuse everybody: it ends the connection at once.
-      if (isTaken && isAway && !opened.said) {
-        isTaken = !(await settledWithin(clock, REFUSED_WITHIN_MS, opened.closed));
-      }
+      isTaken = await this.#isTakenBy(opened);
       if (isTaken) {
-        // The beginning of the line was refused already.
-        if (isAway) passage.cut();
-        isAway = false;
-        refusal = null;
-        moving = createMoving({ session, passage, inbox, clock });
-        // The daemon may have handed over meanwhile: then the client's input goes to the next one.
-        moving.look(opened);
-        if (moving.moved) return opened;
-        inbox.handTo({
-          push: (chunk) => opened.together(() => passage.push(chunk)),
-          end() {
-            opened.together(() => passage.end());
-            session.fallSilent();
-            opened.end();
-          },
-        });
+        // The gateway has not seen the beginning of a line that was refused in part.
+        if (this.#isAway) passage.cut();
+        this.#isAway = false;
+        this.#refusal = null;
+        this.#moving = createMoving({ session, passage, inbox, clock });
+        // If the daemon has handed over meanwhile, the input waits for the next one.
+        this.#moving.look(opened);
+        if (!this.#moving.moved) {
+          inbox.handTo({
+            push: (chunk) => opened.together(() => passage.push(chunk)),
+            end() {
+              opened.together(() => passage.end());
+              session.fallSilent();
+              opened.end();
+            },
+          });
+        }
         return opened;
       }
     } finally {
@@ -173,87 +205,108 @@ async function carry(
     await opened.closed;
     session.lost();
     return null;
-  };
-  /** Runs until the connection is gone. False if this gateway has taken no client. */
-  const serveWith = async (daemon: BridgedDaemon, onTaken: () => void): Promise<boolean> => {
-    const opened = await connectTo(daemon);
+  }
+
+  async #isTakenBy(link: GatewayLink): Promise<boolean> {
+    let isTaken = false;
+    const resumed = this.#session.resume().then(
+      () => {
+        isTaken = true;
+      },
+      (error: unknown) => {
+        if (!(error instanceof NotTakenYet)) throw error;
+        this.#refusal = error.message;
+      },
+    );
+    await settledWithin(this.#clock, RESUME_MS, Promise.race([resumed, link.closed]));
+    // With nothing to resume, a gateway that refuses all clients shows it only by ending the connection.
+    const isUnsure = isTaken && this.#isAway && !link.said;
+    return isUnsure ? !(await settledWithin(this.#clock, REFUSED_WITHIN_MS, link.closed)) : isTaken;
+  }
+
+  /** Resolves when the connection has ended, with false if this gateway did not take the client. */
+  async #serveWith(daemon: BridgedDaemon, onTaken: () => void = () => {}): Promise<boolean> {
+    const { signal } = this.#ends;
+    const opened = await this.#connectTo(daemon);
     signal.throwIfAborted();
     if (opened === null) return false;
     onTaken();
-    const sinceMs = clock.monotonicMs();
+    const sinceMs = this.#clock.monotonicMs();
     await opened.closed;
-    moving?.[Symbol.dispose]();
+    this.#moving?.[Symbol.dispose]();
     signal.throwIfAborted();
-    session.lost();
-    if (inbox.ended) leave();
+    this.#session.lost();
+    if (this.#inbox.ended) this.#leave();
     signal.throwIfAborted();
-    return opened.said || clock.monotonicMs() - sinceMs >= REFUSED_WITHIN_MS;
-  };
-  const serveAgain = async (isHandover: boolean): Promise<void> => {
+    return opened.said || this.#clock.monotonicMs() - sinceMs >= REFUSED_WITHIN_MS;
+  }
+
+  async #serveAgain(isHandover: boolean): Promise<void> {
+    const { note } = this.#means;
+    const clock = this.#clock;
     const sinceMs = clock.monotonicMs();
-    let isTold = isHandover;
+    let isNoted = isHandover;
     const onTaken = (): void => {
-      if (!isTold) note("the daemon is back");
-      isTold = true;
+      if (!isNoted) note("the daemon is back");
+      isNoted = true;
     };
     for (let tries = 0; ; tries++) {
       const awayMs = clock.monotonicMs() - sinceMs;
-      if (awayMs >= AWAY_MS) throw noneCame(refusal);
-      if (!isAway && awayMs >= PATIENCE_MS) {
-        isTold = false;
+      if (awayMs >= AWAY_MS) throw noneCame(this.#refusal);
+      if (!this.#isAway && awayMs >= PATIENCE_MS) {
+        isNoted = false;
         note("none came back yet: calls are refused until one does");
-        refuseAll();
+        this.#refuseAll();
       }
-      const first = isHandover && tries === 0;
-      const retryMs = isAway ? AWAY_RETRY_MS : Math.min(FIRST_RETRY_MS * 2 ** tries, LAST_RETRY_MS);
-      await clock.sleep(first ? 0 : retryMs, signal);
-      const next = nextDaemon(find, clock, signal);
-      // One that begins or ends has none, either, nor one whose file is being written.
-      const daemon = await (isAway ? next : next.catch(expecting("gateway_off", null)));
-      if (daemon === null) refusal = null;
-      else if (await serveWith(daemon, onTaken)) return;
+      const retryMs = this.#isAway ? AWAY_RETRY_MS : backoffMs(RETRY_MS, tries + 1);
+      await clock.sleep(isHandover && tries === 0 ? 0 : retryMs, this.#ends.signal);
+      const next = this.#nextDaemon();
+      // A daemon that starts or ends has no gateway either, nor one whose configuration is being written.
+      const daemon = await (this.#isAway ? next : next.catch(expecting("gateway_off", null)));
+      if (daemon === null) this.#refusal = null;
+      else if (await this.#serveWith(daemon, onTaken)) return;
     }
-  };
-  const cut = (): void => link?.[Symbol.dispose]();
-  signal.addEventListener("abort", cut, { once: true });
-  try {
-    if (!(await serveWith(first, () => {}))) await beginLater(first, { find, clock, signal }, serveWith);
+  }
+
+  /**
+   * The first daemon refuses the client, and may be stopping. Returns when it is gone, or when the daemon that runs a moment
+   * later has served. Rejects with the reason why that one refuses the client.
+   */
+  async #beginLater(refusing: BridgedDaemon): Promise<void> {
+    const { signal } = this.#ends;
+    const sinceMs = this.#clock.monotonicMs();
+    while (this.#clock.monotonicMs() - sinceMs < BEGIN_MS) {
+      if ((await whyRefused(refusing, signal)) === null) return;
+      await this.#clock.sleep(LAST_RETRY_MS, signal);
+    }
+    const daemon = await this.#nextDaemon();
+    if (daemon === null || (await this.#serveWith(daemon))) return;
+    const why = await whyRefused(daemon, signal);
+    if (why !== null) throw why;
+  }
+
+  /**
+   * The daemon that runs now, or null. Resolves when its backends are ready or have failed, or after 5 s, because the client
+   * is notified that the lists have changed and asks for them at once. Rejects with `gateway_off`, and as `find` does.
+   */
+  async #nextDaemon(): Promise<BridgedDaemon | null> {
+    const daemon = await this.#means.find().catch(expecting("daemon_unreachable", null));
+    if (daemon === null) return null;
+    const clock = this.#clock;
+    const { signal } = this.#ends;
+    const untilMs = clock.monotonicMs() + FIRST_LISTS_MS;
     for (;;) {
-      const isHandover = moving?.moved === true;
-      if (!isHandover) {
-        note(`the daemon ended the connection; waiting ${PATIENCE_MS / 1_000} s for it to come back`);
-      }
-      // A client that did not read was cut off for that, and would be again.
-      if (output.writableNeedDrain) await once(output, "drain", { signal });
-      await serveAgain(isHandover);
+      // Without phases the bridge connects, and then learns whether the gateway takes the client.
+      const phases = await daemon.backendPhases(signal).catch(() => []);
+      if (phases === null) throw gatewayOff();
+      signal.throwIfAborted();
+      if (!phases.some(isFirstAttempt) || clock.monotonicMs() >= untilMs) return daemon;
+      await clock.sleep(BETWEEN_LOOKS_MS, signal);
     }
-  } finally {
-    signal.removeEventListener("abort", cut);
-    cut();
   }
 }
 
-/**
- * A daemon that is stopping takes nobody, either: returns when it is gone, or when the one a moment later has served.
- * Rejects with the reason why that one takes no client.
- */
-async function beginLater(
-  refusing: BridgedDaemon,
-  { find, clock, signal }: { find: FindDaemon; clock: Clock; signal: AbortSignal },
-  serveWith: (daemon: BridgedDaemon, onTaken: () => void) => Promise<boolean>,
-): Promise<void> {
-  const sinceMs = clock.monotonicMs();
-  while (clock.monotonicMs() - sinceMs < BEGIN_MS) {
-    if ((await whyRefused(refusing, signal)) === null) return;
-    await clock.sleep(LAST_RETRY_MS, signal);
-  }
-  const daemon = await nextDaemon(find, clock, signal);
-  if (daemon === null || (await serveWith(daemon, () => {}))) return;
-  const why = await whyRefused(daemon, signal);
-  if (why !== null) throw why;
-}
-
-/** Why the daemon has taken no client; null: it is gone. Rejects with `gateway_off`. */
+/** Why the daemon refuses the client; null: the daemon is gone. Rejects with `gateway_off`. */
 async function whyRefused(daemon: BridgedDaemon, signal: AbortSignal): Promise<MountaineerError | null> {
   const phases = await daemon.backendPhases(signal).catch(expecting("daemon_unreachable", undefined));
   if (phases === undefined) return null;
@@ -264,7 +317,7 @@ async function whyRefused(daemon: BridgedDaemon, signal: AbortSignal): Promise<M
   );
 }
 
-/** `refusal`: of the last daemon that was there all the same. */
+/** `refusal`: the last daemon's reason not to resume the session; null: no daemon was there. */
 function noneCame(refusal: string | null): MountaineerError {
   if (refusal !== null) {
     return unreachable(
@@ -282,9 +335,9 @@ function unreachable(message: string, hint: string): MountaineerError {
   return new MountaineerError("daemon_unreachable", message, { hint, retry: "later" });
 }
 
-// Leaves a daemon that hands over, in a moment in which nothing is in flight.
+// Leaves a daemon that hands over at a moment when no request is in flight.
 
-/** For so long, a daemon that hands over still gets requests while others are in flight there. */
+/** How long a daemon that hands over still gets new requests, if no such moment comes. */
 const MOVES_WITHIN_MS = 5_000;
 
 interface MovingParts {
@@ -298,7 +351,7 @@ export function createMoving({ session, passage, inbox, clock }: MovingParts) {
   let timer: Timer | null = null;
   let moved = false;
   const hold = (): void => {
-    // A question must still be answered there, and a line that has begun must be ended there.
+    // An open question and a line sent in part still belong to the old daemon.
     if (session.openQuestions === 0 && !passage.isMidway) inbox.keep();
     else timer = clock.setTimer(MOVES_WITHIN_MS, hold);
   };
@@ -307,7 +360,7 @@ export function createMoving({ session, passage, inbox, clock }: MovingParts) {
     timer = null;
   };
   return {
-    /** The connection was left for the next daemon. */
+    /** The bridge has left the connection for the next daemon. */
     get moved() {
       return moved;
     },
@@ -321,51 +374,16 @@ export function createMoving({ session, passage, inbox, clock }: MovingParts) {
         link.end();
       } else timer ??= clock.setTimer(MOVES_WITHIN_MS, hold);
     },
-    /** The connection is gone. */
     [Symbol.dispose]: rest,
   };
 }
 
-// Finds the daemon that replaces one that has ended, and waits for its backends.
-
 const BETWEEN_LOOKS_MS = 100;
 
-/** A daemon as far as a bridge needs it. */
+/** The parts of a daemon's client that a bridge uses. */
 export type BridgedDaemon = Pick<DaemonClient, "mcpSocketPath" | "backendPhases">;
-/** The daemon that runs now, or null. */
+/** Returns the daemon that runs now, or null. */
 type FindDaemon = () => Promise<BridgedDaemon | null>;
-
-/**
- * The daemon that runs now, when its backends are ready or have failed, or after 5 s: the client is told that the lists
- * have changed, and asks for them at once. Null when there is none. Rejects with `gateway_off`, and as `find` does.
- */
-async function nextDaemon(
-  find: FindDaemon,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<BridgedDaemon | null> {
-  const daemon = await find().catch(expecting("daemon_unreachable", null));
-  if (daemon === null) return null;
-  const deadline = clock.monotonicMs() + FIRST_LISTS_MS;
-  for (;;) {
-    const phases = await phasesOf(daemon, signal);
-    signal.throwIfAborted();
-    if (!phases.some(isFirstAttempt) || clock.monotonicMs() >= deadline) return daemon;
-    await clock.sleep(BETWEEN_LOOKS_MS, signal);
-  }
-}
-
-/** None when they are not to be had: whether it takes a client it tells itself. Rejects with `gateway_off`. */
-async function phasesOf(daemon: BridgedDaemon, signal: AbortSignal): Promise<BackendPhases> {
-  let phases: BackendPhases | null;
-  try {
-    phases = await daemon.backendPhases(signal);
-  } catch {
-    return [];
-  }
-  if (phases === null) throw gatewayOff();
-  return phases;
-}
 
 function isFirstAttempt(phase: string): boolean {
   return phase === "Pending" || phase === "Initializing";
@@ -376,27 +394,24 @@ function isFirstAttempt(phase: string): boolean {
 export interface BridgeEnds {
   readonly input: Readable;
   readonly output: Writable;
-  /** Leaves at once. */
+  /** Ends the bridge at once. */
   readonly signal: AbortSignal;
 }
 
-/**
- * Many clients ask for the lists once, right after the handshake; they are notified of tools that start later than
- * this.
- */
+/** Longest wait for backends. Many clients ask for the lists only once; later tools reach them by a notice. */
 export const FIRST_LISTS_MS = 5_000;
 
 // Serves an MCP client on stdin and stdout with a gateway inside this process.
 
 /**
- * Serves the client with a gateway of this process, until the client has left; begins when its backends are ready or
- * have failed, or after 5 s. Rejects with the signal's reason.
+ * Serves the client with a gateway of this process until the client leaves. Begins when the backends are ready or have
+ * failed, or after 5 s. Rejects with the signal's reason.
  */
 export async function serveHere(
   gateway: Pick<InProcessGateway, "status" | "serveLines">,
   { input, output, signal }: BridgeEnds,
 ): Promise<void> {
-  // Node takes a pair of streams; its types do not say so.
+  // Node accepts a pair of streams, but its types do not.
   const pair = { readable: input, writable: output } as unknown as NodeJS.ReadWriteStream;
   const stream = Duplex.from(pair);
   const served = finished(stream, { signal });
@@ -406,7 +421,7 @@ export async function serveHere(
     if (!signal.aborted) gateway.serveLines(stream);
     await served;
   } catch {
-    // The client broke off, or we do: either way nobody is left to be served.
+    // The client or we closed the stream: there is no client left to serve.
     stream.destroy();
     signal.throwIfAborted();
   }

@@ -1,12 +1,12 @@
-// Finds the id and the method of each message in a line of JSON-RPC as it passes, however long the line is. Keeps
-// nothing else, and ignores invalid JSON.
+// Finds the id and the method of each message in a line of JSON-RPC while the line passes, whatever its length. Ignores
+// invalid JSON.
 import { isRawNumber, parseExactly } from "../runtime/text/exact-json.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
 
-/** An id as JSON, with every digit: used to find the request again, and to write it. */
+/** An id as JSON, with all digits. */
 export type MessageId = string;
 
-/** Both null: the message does not matter here. Without a method it is an answer. */
+/** A message with an id but no method is an answer. Messages with neither are ignored. */
 export interface SeenMessage {
   readonly id: MessageId | null;
   readonly method: string | null;
@@ -14,7 +14,7 @@ export interface SeenMessage {
 
 /** Messages in one batch; the gateway refuses larger batches whole. */
 const MOST_MESSAGES = 100;
-/** Bytes of a key, an id or a method as written; nothing longer matters here. */
+/** Longest key, id or method that is read, in bytes. */
 const MOST_BYTES = 4_096;
 
 const QUOTE = 0x22;
@@ -30,10 +30,10 @@ const LAST_SPACE = 0x20;
 export function createMessageScan() {
   const text = Buffer.alloc(MOST_BYTES);
   let length = 0;
-  /** Which part of a message is being read. */
+  /** Whether a key or the value of `id` or `method` is being read. */
   let spelled: "key" | "value" | null = null;
   let depth = 0;
-  /** 1 within a batch. */
+  /** The depth around a message: 1 within a batch. */
   let base = 0;
   let begun = false;
   let inString = false;
@@ -85,7 +85,7 @@ export function createMessageScan() {
     else messages.push({ id: idOf(id), method: typeof method === "string" ? method : null });
   };
   const take = (byte: number): void => {
-    // A number, true, false or null ends with whatever comes after it.
+    // The next mark or space ends a number, true, false or null.
     const isPlain = byte > LAST_SPACE && !isMark(byte);
     if (spelled === "value" && !isPlain) spelledOut();
     if (byte === QUOTE) {
@@ -95,7 +95,7 @@ export function createMessageScan() {
       else if (isWanted()) spelled = "value";
       if (spelled !== null) spell(byte);
     } else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
-      // Such a value is neither an id nor a method, whatever an earlier member with this key was.
+      // An object or a list is neither an id nor a method; it also overrides an earlier member with this key.
       if (atMember() && isWanted()) takeValue(null);
       open(byte);
     } else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) close();
@@ -118,7 +118,7 @@ export function createMessageScan() {
           continue;
         }
         if (spelled === null && !escaped) {
-          // Most of a long message is text that does not matter here.
+          // Skips quickly through text, which is most of a long message.
           while (byte !== QUOTE && byte !== BACKSLASH && byte !== undefined) {
             index += 1;
             byte = bytes[index];
@@ -134,10 +134,7 @@ export function createMessageScan() {
         }
       }
     },
-    /**
-     * The messages of the line, in order; valid until the next line begins. Empty if the line is no message, or too
-     * large a batch.
-     */
+    /** The line's messages, in order. Empty for invalid JSON and for a batch that is too large. Starts the next line. */
     end(): readonly SeenMessage[] {
       const isWhole = depth === 0 && !inString && count <= (base === 1 ? MOST_MESSAGES : 1);
       const seen = isWhole ? messages : [];
@@ -168,7 +165,7 @@ function isMark(byte: number): boolean {
   );
 }
 
-/** Null for what is no JSON, too. */
+/** null for invalid JSON. */
 function parsed(text: string): unknown {
   try {
     return parseExactly(text);
@@ -177,16 +174,13 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Null for what is no id. */
+/** null if the value is not an id. */
 export function idOf(value: unknown): MessageId | null {
   const isId = typeof value === "string" || Number.isFinite(value) || isRawNumber(value);
   return isId ? JSON.stringify(value) : null;
 }
 
-/**
- * The messages of a line by their index among its objects, read when one is asked for; empty ones where `line` is null
- * or no JSON.
- */
+/** Returns the messages of a line by index, parsed on first use; empty objects if `line` is null or invalid. */
 export function messagesOf(line: Buffer | null): (index: number) => JsonMembers {
   let read: readonly JsonMembers[] | null = null;
   return (index) => {

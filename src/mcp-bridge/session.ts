@@ -1,22 +1,23 @@
 // The state of a session that passes through a bridge, with which the next daemon can continue it: its initialize
 // request, its subscriptions and log level, and the requests in flight. Does no I/O and reads no clock.
 import { randomBytes } from "node:crypto";
+import { dropOldest } from "../runtime/bounded-map.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { idOf, type MessageId, messagesOf, type SeenMessage } from "./message-scan.ts";
 
-/** The gateway lets 512 be in flight, and refuses the rest at once; of more than this the oldest are forgotten. */
+/** Requests remembered; beyond it, the oldest is forgotten. The gateway lets only 512 be in flight. */
 export const MOST_WAITING = 4_096;
-/** Of what is kept for each of them, and of a resource's URI. */
+/** Longest request kept for repeating, and longest URI of a subscription. */
 const KEPT_BYTES = 4_096;
 
-/** As the gateway has it for what is no fault of the request. */
+/** The gateway's code for failures without fault of the request. */
 const UNAVAILABLE = -32000;
 const LOST = "the daemon ended before it answered; it is not known whether the call took effect";
 const NOT_TAKEN = "the daemon ended before it had the whole message; the call took no effect";
 const NO_DAEMON = "no Mountaineer daemon runs (mountaineer up starts one); the call took no effect";
 
-/** They change nothing and cost little, so they may be repeated. */
+/** Cheap requests without side effects, which may be repeated. */
 const ASKED_AGAIN: ReadonlySet<string> = new Set([
   "tools/list",
   "resources/list",
@@ -35,32 +36,29 @@ const EFFECTS: ReadonlySet<string> = new Set([
 ]);
 const LIST_KINDS = ["tools", "resources", "prompts"] as const;
 const OPEN_OBJECT = 0x7b;
-/** From a daemon that hands over: another one is in charge. */
+/** A daemon's notice that it has handed over to the next one. */
 const HANDOVER = "notifications/mountaineer/handover";
 const RESOURCES_CHANGED = "notifications/resources/list_changed";
-/**
- * Sent first of all: the group that the client is to be served. Daemons from before groups existed answer with an
- * error.
- */
+/** The first request: selects the client's group. Daemons from before groups existed answer with an error. */
 const GROUP_METHOD = "mountaineer/group";
 const NO_SUCH_GROUP = -32602;
-/** As a gateway answers that has no time left for anybody. */
+/** The message of a gateway that is stopping. */
 const STOPPING = "the gateway is stopping";
 const LISTEN = "subscriptions/listen";
 const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
 
-/** The gateway refuses the session now; it, or the next one, may take it later. */
+/** The gateway refuses the session now; this gateway or the next one may take it later. */
 export class NotTakenYet extends Error {}
 
 interface BridgeSessionEnds {
   /** Each is one message, without its newline. */
-  readonly tellClient: (json: string) => void;
-  readonly tellGateway: (json: string) => void;
-  /** The group that the client is to be served; absent: everything. */
+  readonly sendToClient: (json: string) => void;
+  readonly sendToGateway: (json: string) => void;
+  /** The group that the client is served; absent: everything. */
   readonly group?: string | null;
 }
 
-/** What holds in the session once a request is answered. */
+/** The lasting effect of a request once it has succeeded. */
 type Effect =
   | { readonly kind: "initialize"; readonly params: JsonMembers }
   | { readonly kind: "level"; readonly level: string }
@@ -68,59 +66,60 @@ type Effect =
 
 interface Waiting {
   readonly effect: Effect | null;
-  /** What may be sent again to the next daemon; null: nothing. */
-  readonly again: string | null;
+  /** The request's line, if it may be sent once more to the next daemon. */
+  again: string | null;
 }
 
 interface Introduction {
   readonly params: JsonMembers;
   readonly protocolVersion: unknown;
-  /** Notices of changed lists that the client was promised. */
+  /** Methods of the change notices that the server declared. */
   readonly notices: readonly string[];
 }
 
-export function createBridgeSession({ tellClient, tellGateway, group = null }: BridgeSessionEnds) {
+export function createBridgeSession({ sendToClient, sendToGateway, group = null }: BridgeSessionEnds) {
   const own = createOwnRequests();
   const waiting = new Map<MessageId, Waiting>();
   const questions = new Set<MessageId>();
-  const listening = createListening(tellClient);
-  const lasting = createLasting((method, params, onAnswer) => tellGateway(own.ask(method, params, onAnswer)));
+  const listening = createListening(sendToClient);
+  const askGateway: AskGateway = (...asked) => sendToGateway(own.ask(...asked));
+  const lasting = createLasting(askGateway);
   let initialized = false;
   let silent = false;
   let movesOn = false;
-  /** The group was served once, so groups are known there, and an error is about something else. */
+  /** A daemon has accepted the group, so a later error does not mean that daemons know no groups. */
   let hadGroup = false;
 
-  const tellFailure = (id: MessageId, message: string): void =>
-    tellClient(
+  const sendFailure = (id: MessageId, message: string): void =>
+    sendToClient(
       `{"jsonrpc":"2.0","id":${id},"error":{"code":${UNAVAILABLE},"message":${JSON.stringify(message)}}}`,
     );
 
   const request = (id: MessageId, method: string, line: Buffer | null, params: () => JsonMembers): void => {
     const effect = EFFECTS.has(method) ? effectOf(method, params()) : null;
     if (effect?.kind === "unsubscribe") lasting.unsubscribe(effect.uri);
-    makeRoom(waiting);
+    dropOldest(waiting, MOST_WAITING - 1);
     waiting.set(id, { effect, again: againOf(method, line) });
   };
 
   return {
-    /** Requests of the client that wait for an answer. */
+    /** Number of the client's requests without an answer. */
     get inFlight() {
       return waiting.size;
     },
-    /** Another daemon is in charge, and neither side owes an answer: at this moment nobody notices a change. */
+    /** The daemon has handed over, and no answer is open on either side: moving now goes unnoticed. */
     get mayMove() {
       return movesOn && waiting.size === 0 && questions.size === 0;
     },
-    /** What the client was asked and has not answered. */
+    /** Number of questions that the client has not answered. */
     get openQuestions() {
       return questions.size;
     },
-    /** Another daemon is in charge. */
+    /** The daemon has handed over to the next one. */
     get movesOn() {
       return movesOn;
     },
-    /** What the client says, before it goes on; `line` is null when it was too long to be looked at. */
+    /** To be called with the client's messages before they are passed on; `line` is null if it is too long to be held. */
     fromClient(messages: readonly SeenMessage[], line: Buffer | null): void {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
@@ -134,7 +133,7 @@ export function createBridgeSession({ tellClient, tellGateway, group = null }: B
           for (const kept of [waiting, listening]) forget(kept, params());
       }
     },
-    /** A message of the gateway; false: it answers the bridge, and is not for the client. */
+    /** To be called with the gateway's messages; false if they are for the bridge itself. */
     fromGateway(messages: readonly SeenMessage[], line: Buffer | null): boolean {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
@@ -142,7 +141,7 @@ export function createBridgeSession({ tellClient, tellGateway, group = null }: B
           movesOn = true;
           return false;
         }
-        // It goes on listening with the next one.
+        // The end of listening here is not the client's: the bridge listens again at the next daemon.
         if (method === null && id !== null && movesOn && listening.has(id)) return false;
         if (method === ACKNOWLEDGED && listening.isAcknowledgedAgain(objectOf(read(index)["params"]))) {
           return false;
@@ -158,43 +157,41 @@ export function createBridgeSession({ tellClient, tellGateway, group = null }: B
           if (effect !== null) lasting.settle(effect, read(index));
         } else if (id !== null) {
           if (silent) continue;
-          makeRoom(questions);
+          dropOldest(questions, MOST_WAITING - 1);
           questions.add(id);
         } else if (method === "notifications/cancelled") forget(questions, objectOf(read(index)["params"]));
         else if (method === RESOURCES_CHANGED) lasting.subscribeRefused();
       }
       return true;
     },
-    /** The client says no more: it answers nothing, and no other daemon will hear of it. */
+    /** The client has ended its input: it answers no questions, and the session does not continue at another daemon. */
     fallSilent(): void {
       silent = true;
       questions.clear();
     },
-    /** The client's message that was cut off with its connection: no daemon can make sense of it. */
+    /** Answers messages of which a daemon got only a part before its connection ended. */
     notTaken(messages: readonly SeenMessage[]): void {
-      for (const { id, method } of messages) if (id !== null && method !== null) tellFailure(id, NOT_TAKEN);
+      for (const { id, method } of messages) if (id !== null && method !== null) sendFailure(id, NOT_TAKEN);
     },
-    /** No daemon is there, and none comes soon: most of what the client says is refused. `line` as in `fromClient`. */
+    /** Refuses the client's requests while no daemon is there, except for a few. `line` as in `fromClient`. */
     refuse(messages: readonly SeenMessage[], line: Buffer | null): void {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
         if (id !== null && method !== null) {
           if (answersAlone(method, read(index), lasting))
-            tellClient(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
-          else tellFailure(id, NO_DAEMON);
+            sendToClient(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
+          else sendFailure(id, NO_DAEMON);
         } else if (method === "notifications/initialized") initialized = true;
-        // The next daemon is not asked for what the client does not listen to any more.
+        // The bridge does not listen again for a client that has stopped listening.
         else if (method === "notifications/cancelled") forget(listening, objectOf(read(index)["params"]));
       }
     },
-    /** Refuses what still waits to be sent again. */
+    /** Refuses the requests that wait to be repeated. */
     refuseWaiting(): void {
-      for (const id of [...waiting.keys()]) tellFailure(id, NO_DAEMON);
+      for (const id of waiting.keys()) sendFailure(id, NO_DAEMON);
       waiting.clear();
     },
-    /**
-     * The connection is gone: tells the client what will not be answered any more, and keeps what can be sent again.
-     */
+    /** The connection is gone: fails the client's requests, except those that can be repeated at the next daemon. */
     lost(): void {
       movesOn = false;
       own.forget();
@@ -202,34 +199,34 @@ export function createBridgeSession({ tellClient, tellGateway, group = null }: B
       for (const [id, { again }] of [...waiting]) {
         if (again !== null && !silent) continue;
         waiting.delete(id);
-        tellFailure(id, LOST);
+        sendFailure(id, LOST);
       }
-      for (const id of listening.lost()) tellFailure(id, LOST);
-      for (const requestId of questions) tellClient(withdrawn(requestId));
+      for (const id of listening.lost()) sendFailure(id, LOST);
+      for (const requestId of questions) sendToClient(withdrawn(requestId));
       questions.clear();
     },
     /**
-     * Takes the session up on a new connection; resolves when the client's messages may follow. Rejects with
-     * `daemon_unreachable` when this gateway can never take it, `group_unknown` when it has no such group, and NotTakenYet
-     * when it does not take it now. Settles not at all when the connection is lost meanwhile.
+     * Resumes the session on a new connection; resolves when the client's messages may follow. Rejects with
+     * `daemon_unreachable` if this gateway can never take the session, with `group_unknown` if it has no such group, and
+     * with NotTakenYet if it does not take the session now. Never settles if the connection is lost meanwhile.
      */
     async resume(): Promise<void> {
       if (group !== null) {
-        await join(group, hadGroup, (...asked) => tellGateway(own.ask(...asked)));
+        await joinGroup(group, hadGroup, askGateway);
         hadGroup = true;
       }
       const notices = await lasting.introduce();
       if (notices !== null) {
-        if (initialized) tellGateway(notice("notifications/initialized"));
+        if (initialized) sendToGateway(notice("notifications/initialized"));
         lasting.ask();
-        if (initialized) for (const method of notices) tellClient(notice(method));
+        if (initialized) for (const method of notices) sendToClient(notice(method));
       }
-      for (const request of [...askAgain(waiting), ...listening.askAgain()]) tellGateway(request);
+      for (const request of [...askAgain(waiting.values()), ...listening.askAgain()]) sendToGateway(request);
     },
   };
 }
 
-/** Answers what needs no daemon: pings, and requests to listen for less. */
+/** Whether the request needs no daemon: a ping, or the end of a subscription, which takes effect here. */
 function answersAlone(
   method: string,
   message: JsonMembers,
@@ -242,21 +239,20 @@ function answersAlone(
   return true;
 }
 
-/** The requests for the next daemon, each only once: it may be what ended the previous one. */
-function* askAgain(waiting: Map<MessageId, Waiting>): Generator<string, void> {
-  for (const [id, { again, effect }] of [...waiting]) {
-    if (again === null) continue;
-    waiting.set(id, { effect, again: null });
-    yield again;
+/** The requests to repeat, each only once: one of them may have crashed the previous daemon. */
+function* askAgain(waiting: Iterable<Waiting>): Generator<string, void> {
+  for (const request of waiting) {
+    if (request.again !== null) yield request.again;
+    request.again = null;
   }
 }
 
 type AskGateway = (method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void) => void;
 
-/** What the client asked for that lasts beyond its answer, for the next gateway to be asked again. */
+/** The lasting effects of the client's requests, to be restored at the next gateway. */
 function createLasting(askGateway: AskGateway) {
   const subscriptions = new Set<string>();
-  /** Subscriptions the new gateway has refused so far: their backend may still be starting. */
+  /** Subscriptions that the new gateway has refused so far, perhaps because their backend is still starting. */
   let refused: string[] = [];
   let introduction: Introduction | null = null;
   let level: string | null = null;
@@ -268,12 +264,12 @@ function createLasting(askGateway: AskGateway) {
 
   return {
     settle(effect: Effect, answer: JsonMembers): void {
-      // What the client cancelled stays cancelled, whatever the answer was.
+      // A subscription that the client ended is not restored, even if the gateway answered with an error.
       if (effect.kind === "unsubscribe") subscriptions.delete(effect.uri);
       if (answer["result"] === undefined) return;
       if (effect.kind === "level") level = effect.level;
       else if (effect.kind === "subscribe") {
-        makeRoom(subscriptions);
+        dropOldest(subscriptions, MOST_WAITING - 1);
         subscriptions.add(effect.uri);
       } else if (effect.kind === "initialize" && introduction === null) {
         const { protocolVersion, capabilities } = objectOf(answer["result"]);
@@ -290,24 +286,23 @@ function createLasting(askGateway: AskGateway) {
       refused = [];
     },
     /**
-     * Resolves with the notices that the client was promised, or null if it never began. Rejects unless the gateway
-     * takes the session on as it was: with NotTakenYet for an error, with `daemon_unreachable` for another MCP version.
+     * Repeats the client's initialize. Resolves with the methods of the declared change notices, or null if the client never
+     * initialized. Rejects with NotTakenYet for an error, and with `daemon_unreachable` for another MCP version.
      */
     async introduce(): Promise<readonly string[] | null> {
       if (introduction === null) return null;
       const { params, protocolVersion, notices } = introduction;
-      const answered = Promise.withResolvers<JsonMembers>();
-      askGateway("initialize", params, answered.resolve);
-      const { result, error } = await answered.promise;
-      // It may be stopping, or not be whole yet: the one after it may take the session.
+      const { result, error } = await answerOf(askGateway, "initialize", params);
+      // A gateway that starts or stops may refuse now, and the next one may take the session.
       if (result === undefined) throw new NotTakenYet(`it answers initialize with ${JSON.stringify(error)}`);
       const spoken = objectOf(result)["protocolVersion"];
       if (spoken === protocolVersion) return notices;
-      throw notTakenOn(
-        `it speaks MCP ${String(spoken)}, but the client began with ${String(protocolVersion)}`,
-      );
+      const why = `it speaks MCP ${String(spoken)}, but the client began with ${String(protocolVersion)}`;
+      const message = `the daemon does not go on with this session: ${why}`;
+      const hint = "the MCP client has to begin a new one: start it again";
+      throw new MountaineerError("daemon_unreachable", message, { hint });
     },
-    /** Asks for the log level and the subscriptions. */
+    /** Restores the log level and the subscriptions. */
     ask(): void {
       if (level !== null) askGateway("logging/setLevel", { level }, () => {});
       for (const uri of subscriptions) subscribe(uri);
@@ -315,13 +310,13 @@ function createLasting(askGateway: AskGateway) {
   };
 }
 
-/** What the bridge asks the gateway itself, between the requests of its client: under ids that no client has. */
+/** The bridge's own requests to the gateway, with ids that no client uses. */
 function createOwnRequests() {
   const prefix = `"mountaineer-bridge-${randomBytes(12).toString("base64url")}-`;
   const waiting = new Map<MessageId, (answer: JsonMembers) => void>();
   let asked = 0;
   return {
-    /** The request as JSON; its answer, a JSON-RPC response, goes to `onAnswer`. */
+    /** Returns the request as JSON; `onAnswer` gets the JSON-RPC response. */
     ask(method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void): string {
       asked += 1;
       const id = `${prefix}${asked}"`;
@@ -336,15 +331,15 @@ function createOwnRequests() {
       waiting.delete(id);
       onAnswer?.(answer);
     },
-    /** The gateway that was asked is gone. */
+    /** Drops the requests of a connection that is gone. */
     forget: (): void => waiting.clear(),
   };
 }
 
-/** What may be sent again of a request; null: nothing. */
+/** The line of a request that may be repeated; null for any other request. */
 function againOf(method: string, line: Buffer | null): string | null {
   const isAgain = method === "initialize" || (ASKED_AGAIN.has(method) && (line?.length ?? 0) <= KEPT_BYTES);
-  // A message of a batch is answered within a batch, and cannot be sent again by itself.
+  // A message of a batch is answered within a batch, so it cannot be repeated alone.
   return isAgain && line?.at(0) === OPEN_OBJECT ? line.toString("utf8").trimEnd() : null;
 }
 
@@ -358,14 +353,6 @@ function effectOf(method: string, params: JsonMembers): Effect | null {
 
 function isKept(value: unknown): value is string {
   return typeof value === "string" && value.length <= KEPT_BYTES;
-}
-
-/** The oldest gives way. */
-function makeRoom<Key>(kept: { size: number; keys(): Iterable<Key>; delete(key: Key): boolean }): void {
-  for (const oldest of kept.keys()) {
-    if (kept.size < MOST_WAITING) return;
-    kept.delete(oldest);
-  }
 }
 
 /** A cancelled request gets no answer. */
@@ -382,28 +369,34 @@ function notice(method: string): string {
   return JSON.stringify({ jsonrpc: "2.0", method });
 }
 
-function promisedNotices(capabilities: unknown): readonly string[] {
-  const promised = objectOf(capabilities);
-  return LIST_KINDS.filter((kind) => objectOf(promised[kind])["listChanged"] === true).map(
-    (kind) => `notifications/${kind}/list_changed`,
-  );
+function listNotices(isPromised: (kind: (typeof LIST_KINDS)[number]) => boolean): readonly string[] {
+  return LIST_KINDS.filter(isPromised).map((kind) => `notifications/${kind}/list_changed`);
 }
 
-async function join(name: string, hadGroup: boolean, askGateway: AskGateway): Promise<void> {
+function promisedNotices(capabilities: unknown): readonly string[] {
+  const promised = objectOf(capabilities);
+  return listNotices((kind) => objectOf(promised[kind])["listChanged"] === true);
+}
+
+async function answerOf(askGateway: AskGateway, method: string, params: JsonMembers): Promise<JsonMembers> {
   const answered = Promise.withResolvers<JsonMembers>();
-  askGateway(GROUP_METHOD, { name }, answered.resolve);
-  const { error } = await answered.promise;
+  askGateway(method, params, answered.resolve);
+  return await answered.promise;
+}
+
+async function joinGroup(name: string, hadGroup: boolean, askGateway: AskGateway): Promise<void> {
+  const { error } = await answerOf(askGateway, GROUP_METHOD, { name });
   if (error !== undefined) throw groupRefused(name, objectOf(error), hadGroup);
 }
 
-/** A group that is not served must not fall back to everything. */
+/** A client of a refused group must not be served everything instead. */
 function groupRefused(group: string, { code, message }: JsonMembers, hadGroup: boolean): Error {
   if (code === NO_SUCH_GROUP) {
     return new MountaineerError("group_unknown", `no group ${JSON.stringify(group)} is configured`, {
       hint: "mountaineer config show lists what is; one is a table [groups.NAME] with tools or backends",
     });
   }
-  // It may be stopping, or not be whole yet: the one after it may take the session.
+  // A gateway that starts or stops may refuse now, and the next one may take the session.
   if (hadGroup || message === STOPPING) {
     return new NotTakenYet(`it answers ${GROUP_METHOD} with ${JSON.stringify({ code, message })}`);
   }
@@ -412,34 +405,21 @@ function groupRefused(group: string, { code, message }: JsonMembers, hadGroup: b
   });
 }
 
-function notTakenOn(why: string): MountaineerError {
-  return new MountaineerError("daemon_unreachable", `the daemon does not go on with this session: ${why}`, {
-    hint: "the MCP client has to begin a new one: start it again",
-  });
-}
+// The requests to listen of a client of protocol 2026-07-28 (`subscriptions/listen`), which the bridge repeats at the next
+// daemon, unnoticed by the client.
 
-// What a client of protocol 2026-07-28 listens for (`subscriptions/listen`), so that it goes on listening with the next
-// daemon and does not notice.
-
-/** Of one request, with all its resources; a longer one ends with its daemon. */
+/** Longest request to listen that is repeated; a longer one ends with its daemon. */
 const KEPT_LISTEN_BYTES = 64 * 1024;
 const SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId";
 
-/** What is honoured of each list, and the notice of its change. */
-const NOTICES = {
-  toolsListChanged: "notifications/tools/list_changed",
-  resourcesListChanged: "notifications/resources/list_changed",
-  promptsListChanged: "notifications/prompts/list_changed",
-} as const;
-
 interface Listening {
-  /** What is sent to the next daemon; null: it is not. */
+  /** The request's line for the next daemon; null if it is too long. */
   readonly again: string | null;
-  /** The next daemon has been asked, and has not acknowledged it yet. */
+  /** The next daemon has not acknowledged the repeated request yet. */
   isAskedAgain: boolean;
 }
 
-function createListening(tellClient: (json: string) => void) {
+function createListening(sendToClient: (json: string) => void) {
   const listening = new Map<MessageId, Listening>();
   return {
     get size() {
@@ -451,7 +431,7 @@ function createListening(tellClient: (json: string) => void) {
     },
     has: (id: MessageId): boolean => listening.has(id),
     delete: (id: MessageId): boolean => listening.delete(id),
-    /** The requests that do not go on; they are forgotten. */
+    /** Forgets the requests that cannot be repeated, and returns them. */
     lost(): readonly MessageId[] {
       const over = [...listening].filter(([, { again }]) => again === null).map(([id]) => id);
       for (const id of over) listening.delete(id);
@@ -467,19 +447,17 @@ function createListening(tellClient: (json: string) => void) {
       }
       return asked;
     },
-    /** Whether the client has the acknowledgement already. It is notified of what may have changed meanwhile. */
-    isAcknowledgedAgain(params: JsonMembers): boolean {
-      const subscription = objectOf(params["_meta"])[SUBSCRIPTION_ID];
+    /** Whether the client already has this acknowledgement. If so, notifies the client of lists that may have changed. */
+    isAcknowledgedAgain({ _meta, notifications }: JsonMembers): boolean {
+      const subscription = objectOf(_meta)[SUBSCRIPTION_ID];
       const id = idOf(subscription);
       const known = id === null ? undefined : listening.get(id);
       if (known?.isAskedAgain !== true) return false;
       known.isAskedAgain = false;
-      const honoured = objectOf(params["notifications"]);
-      for (const [flag, method] of Object.entries(NOTICES)) {
-        if (honoured[flag] !== true) continue;
-        const _meta = { [SUBSCRIPTION_ID]: subscription };
-        tellClient(JSON.stringify({ jsonrpc: "2.0", method, params: { _meta } }));
-      }
+      const honoured = objectOf(notifications);
+      const params = { _meta: { [SUBSCRIPTION_ID]: subscription } };
+      for (const method of listNotices((kind) => honoured[`${kind}ListChanged`] === true))
+        sendToClient(JSON.stringify({ jsonrpc: "2.0", method, params }));
       return true;
     },
   };

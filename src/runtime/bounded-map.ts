@@ -1,9 +1,9 @@
-// Keeps a map from growing without end. A Map keeps the order of insertion, so its first entries are the oldest.
+// Bounds Maps and Sets. Both keep the order of insertion, so their first entries are the oldest.
 
 /** Removes the entries that came first, until there are no more than `most`. */
-export function dropOldest<Key>(map: Map<Key, unknown>, most: number): void {
-  for (const oldest of map.keys()) {
-    if (map.size <= most) return;
-    map.delete(oldest);
+export function dropOldest<Key>(bounded: Map<Key, unknown> | Set<Key>, most: number): void {
+  for (const oldest of bounded.keys()) {
+    if (bounded.size <= most) return;
+    bounded.delete(oldest);
   }
 }

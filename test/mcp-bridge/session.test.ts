@@ -24,8 +24,8 @@ function startScene() {
   const client: Message[] = [];
   const gateway: Message[] = [];
   const session = createBridgeSession({
-    tellClient: (json) => client.push(JSON.parse(json)),
-    tellGateway: (json) => gateway.push(JSON.parse(json)),
+    sendToClient: (json) => client.push(JSON.parse(json)),
+    sendToGateway: (json) => gateway.push(JSON.parse(json)),
   });
   const scan = createMessageScan();
   const lineOf = (message: unknown) => {
@@ -143,7 +143,7 @@ test("what is in flight fails, but for lists, which are asked for again, once", 
 
 test("the digits of an id are told as they came", () => {
   const texts: string[] = [];
-  const session = createBridgeSession({ tellClient: (json) => texts.push(json), tellGateway() {} });
+  const session = createBridgeSession({ sendToClient: (json) => texts.push(json), sendToGateway() {} });
   session.fromClient([{ id: "12345678901234567890", method: "tools/call" }], null);
   session.lost();
   assert.match(texts[0] ?? "", /"id":12345678901234567890,/u);
@@ -378,8 +378,8 @@ test("D2 discovery is asked again, a call of 2026-07-28 is not", async () => {
 function groupScene() {
   const gateway: Message[] = [];
   const session = createBridgeSession({
-    tellClient: () => {},
-    tellGateway: (json) => gateway.push(JSON.parse(json)),
+    sendToClient: () => {},
+    sendToGateway: (json) => gateway.push(JSON.parse(json)),
     group: "work",
   });
   /** What came of it when the gateway answers so: null, or the error. */
