@@ -126,10 +126,9 @@ export type BackendEvent =
   /** Another instance serves; this one drains. */
   | { readonly kind: "replaced"; readonly id: number }
   | { readonly kind: "change_failed"; readonly reason: string }
-  /** Another route than before serves. */
+  /** The route in use changed. */
   | {
-      readonly kind: "route";
-      readonly change: RouteChange;
+      readonly kind: RouteChange;
       readonly from: string;
       readonly to: string;
       readonly reason: string;

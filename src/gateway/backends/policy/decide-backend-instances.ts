@@ -59,13 +59,10 @@ export function foldServing(builder: DecisionBuilder): void {
   const { serving } = builder.memory;
   if (serving === null) return;
   const seen = builder.seenOf(serving.id);
-  if (seen?.state.kind !== "ready") {
-    foldCrash(builder, serving, seen);
-    return;
-  }
-  if (foldSuspicion(builder, seen) === "confirmed") {
-    // The server may still answer the calls in flight.
-    builder.drainServing("not_answering");
+  const isGone = seen?.state.kind === "ready" && isConfirmedGone(builder, seen);
+  // An unreachable server may still answer the calls in flight.
+  if (isGone) builder.drainServing("not_answering");
+  if (isGone || seen?.state.kind !== "ready") {
     foldCrash(builder, serving, seen);
     return;
   }
@@ -100,41 +97,28 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
     builder.events.push({ kind: "ended", reason: failure.message, retryInMs: null });
     return;
   }
-  if (hasOtherWay(builder, serving.key)) {
-    // Another route is tried at once; this one backs off.
-    noteTry(builder, serving.key, failure);
-    builder.remember({ holding: "crash" });
-    builder.events.push({ kind: "ended", reason: failure.message, retryInMs: 0 });
-    return;
-  }
   // A candidate that starts already is the quick try.
   const isTriedNow = candidate !== null && builder.isCurrent(candidate);
-  if (isTriedNow || !quickTryUsed) {
-    const notBeforeMs = now.monotonicMs + (isTriedNow ? 0 : builder.seen.jitter * QUICK_TRY_MS);
-    builder.rememberTries(serving.key, { ...tries, notBeforeMs, failure });
-    builder.remember({ holding: "crash", quickTryUsed: true });
-    builder.events.push({
-      kind: "ended",
-      reason: failure.message,
-      retryInMs: notBeforeMs - now.monotonicMs,
-    });
+  const isElsewhere = hasOtherWay(builder, serving.key);
+  if (isElsewhere || (quickTryUsed && !isTriedNow)) {
+    // Another route is tried at once, and calls wait for it.
+    if (isElsewhere) builder.remember({ holding: "crash" });
+    noteFailure(builder, serving.key, failure);
     return;
   }
-  noteFailure(builder, serving.key, failure);
+  const retryInMs = isTriedNow ? 0 : builder.seen.jitter * QUICK_TRY_MS;
+  builder.rememberTries(serving.key, { ...tries, notBeforeMs: now.monotonicMs + retryInMs, failure });
+  builder.remember({ holding: "crash", quickTryUsed: true });
+  builder.events.push({ kind: "ended", reason: failure.message, retryInMs });
 }
 
 /** With routes, an unreachable server counts as gone once a second check confirms it. */
-function foldSuspicion(builder: DecisionBuilder, seen: InstanceSeen): "none" | "suspect" | "confirmed" {
-  const isSuspect = builder.hasRoutes && seen.outOfReach === true && seen.missedChecks > 0;
-  const { suspectSinceMs } = builder.memory.routes;
-  if (!isSuspect) {
-    if (suspectSinceMs !== null) builder.rememberRoutes({ suspectSinceMs: null });
-    return "none";
-  }
-  if (suspectSinceMs === null) builder.rememberRoutes({ suspectSinceMs: builder.now.monotonicMs });
-  if (seen.missedChecks < OUT_OF_REACH_CHECKS) return "suspect";
-  builder.rememberRoutes({ suspectSinceMs: null });
-  return "confirmed";
+function isConfirmedGone(builder: DecisionBuilder, { outOfReach, missedChecks }: InstanceSeen): boolean {
+  const isSuspect = builder.hasRoutes && outOfReach === true && missedChecks > 0;
+  const isConfirmed = isSuspect && missedChecks >= OUT_OF_REACH_CHECKS;
+  const sinceMs = builder.memory.routes.suspectSinceMs ?? builder.now.monotonicMs;
+  builder.rememberRoutes({ suspectSinceMs: isSuspect && !isConfirmed ? sinceMs : null });
+  return isConfirmed;
 }
 
 export function foldCandidate(builder: DecisionBuilder): void {

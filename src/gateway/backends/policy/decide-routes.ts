@@ -224,7 +224,7 @@ function noteUsed(builder: DecisionBuilder, switched: Reason | null): void {
     clearPending(builder, "another route failed");
     if (held !== null && held !== to) builder.rememberRoutes({ held: null });
   }
-  builder.events.push({ kind: "route", ...why, from, to });
+  builder.events.push({ kind: why.change, from, to, reason: why.reason });
 }
 
 function lossOf(builder: DecisionBuilder, name: string): Reason {

@@ -18,13 +18,7 @@ import type { McpLogLevel } from "../../protocol.ts";
 import type { CallLoss } from "../instance/backend-instance.ts";
 import type { LongWaits } from "../instance/pending.ts";
 import type { BackendInstance } from "../instance/start-backend-instance.ts";
-import type {
-  BackendInitializeResult,
-  BackendView,
-  PoolCall,
-  Readiness,
-  WatchedTask,
-} from "../policy/backend-pool-contract.ts";
+import type { BackendView, PoolCall, Readiness, WatchedTask } from "../policy/backend-pool-contract.ts";
 import { type DataPrograms, looksCutOff, withAbsence } from "../policy/required-data.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import { ClientInstances, PoolSubscriptions } from "./client-instances.ts";
@@ -45,11 +39,12 @@ interface Dispatched extends WaitLimits {
 }
 
 export class BackendLane {
+  readonly published: Published;
   readonly #state: LaneState;
   readonly #waiting: WaitingCalls;
   readonly #subscriptions = new PoolSubscriptions();
   readonly #own: ClientInstances;
-  readonly #published: Published;
+
   readonly #shared: SharedInstances;
   readonly #cycles: LaneCycles;
   readonly #reach: ReachWatch;
@@ -58,8 +53,8 @@ export class BackendLane {
     this.#state = new LaneState(tools, name, config, () => this.#cycles.run());
     this.#waiting = new WaitingCalls(tools.clock, name);
     this.#own = new ClientInstances(this.#state, this.#subscriptions);
-    this.#published = new Published(this.#state, this.#subscriptions, this.#own);
-    this.#shared = new SharedInstances(this.#state, this.#published);
+    this.published = new Published(this.#state, this.#subscriptions, this.#own);
+    this.#shared = new SharedInstances(this.#state, this.published);
     this.#reach = new ReachWatch(tools.clock, () => {
       this.#state.isReached = true;
       this.#state.trigger("check");
@@ -69,29 +64,10 @@ export class BackendLane {
       waiting: this.#waiting,
       own: this.#own,
       shared: this.#shared,
-      published: this.#published,
+      published: this.published,
       reach: this.#reach,
     });
     this.configure(config);
-  }
-
-  get name(): string {
-    return this.#state.name;
-  }
-
-  /** The published lists; null: none. The same object until a change. */
-  get source(): CatalogSource | null {
-    return this.#published.source;
-  }
-
-  /** The lists that are unpublished only because required data is away; null: none. */
-  get hidden(): CatalogSource | null {
-    return this.#published.hidden;
-  }
-
-  /** The lists that were published until the server failed; null: none. */
-  get down(): CatalogSource | null {
-    return this.#published.down;
   }
 
   /** The first attempt has ended, or none is due. */
@@ -106,7 +82,7 @@ export class BackendLane {
   /** The filters and overrides of a backend that has listed nothing yet; null: it has, or is not wanted. */
   get unlisted(): Omit<CatalogSource, "listings"> | null {
     const { isWanted, name, config } = this.#state;
-    if (!isWanted || !this.#published.isUnlisted) return null;
+    if (!isWanted || !this.published.isUnlisted) return null;
     const { filters, toolOverrides } = config;
     return { backend: name, filters, toolOverrides };
   }
@@ -162,11 +138,6 @@ export class BackendLane {
     return inFlightOf(this.#instances);
   }
 
-  /** The server's answer to `initialize`; null: nothing is published. */
-  get initializeResult(): BackendInitializeResult | null {
-    return this.#published.initializeResult;
-  }
-
   /** Null: removed. Changes without a new connection take effect within the call. */
   configure(next: ServedBackend | null): void {
     const state = this.#state;
@@ -178,7 +149,7 @@ export class BackendLane {
       state.noticeMounts(true);
       state.resolve();
       if (!state.hasRoutes) state.refuseAsked(ONE_ROUTE);
-      this.#published.applyShape();
+      this.published.applyShape();
     }
     state.revision++;
     this.#cycles.isDue = true;
@@ -186,8 +157,8 @@ export class BackendLane {
       this.#own.retire(() => false, state.isConfigured ? "disabled" : "removed");
       this.#waiting.fail(state.unavailable);
       this.#subscriptions.clear();
-    } else this.#published.changeInstances(before.instances);
-    this.#published.publish();
+    } else this.published.changeInstances(before.instances);
+    this.published.publish();
     state.trigger("config");
   }
 
@@ -246,7 +217,7 @@ export class BackendLane {
   #call(call: PoolCall, deadlineMs: number): Promise<Reply> {
     const state = this.#state;
     const { serving, config } = state;
-    const isPlain = config.instances === "shared" && this.source !== null && state.stopped === null;
+    const isPlain = config.instances === "shared" && this.published.source !== null && state.stopped === null;
     const isOpen = state.decision.gate.kind === "open" && state.doubted === null;
     if (serving?.isReady === true && isPlain && isOpen)
       return this.#withAbsence(serving.send(call, deadlineMs));

@@ -133,7 +133,7 @@ export class BackendPool implements AsyncDisposable {
 
   /** Of the published backends, in the file's order. */
   initializeResults(): readonly BackendInitializeResult[] {
-    return this.#order.flatMap((name) => this.#lanes.get(name)?.initializeResult ?? []);
+    return this.#order.flatMap((name) => this.#lanes.get(name)?.published.initializeResult ?? []);
   }
 
   /** In the file's order; removed backends that still drain come last. */
@@ -280,12 +280,12 @@ export class BackendPool implements AsyncDisposable {
 
   /** Lists that are unpublished only because required data is away. */
   get hidden(): readonly CatalogSource[] {
-    return this.#order.flatMap((name) => this.#lanes.get(name)?.hidden ?? []);
+    return this.#order.flatMap((name) => this.#lanes.get(name)?.published.hidden ?? []);
   }
 
   /** Lists that were published until the server failed. */
   get down(): readonly CatalogSource[] {
-    return this.#order.flatMap((name) => this.#lanes.get(name)?.down ?? []);
+    return this.#order.flatMap((name) => this.#lanes.get(name)?.published.down ?? []);
   }
 
   /** Backends that have listed nothing yet. */
@@ -296,7 +296,7 @@ export class BackendPool implements AsyncDisposable {
   /** Calls the listeners after a change of the published lists. */
   #publish(): void {
     if (this.#stopping !== null) return;
-    const sources = this.#order.flatMap((name) => this.#lanes.get(name)?.source ?? []);
+    const sources = this.#order.flatMap((name) => this.#lanes.get(name)?.published.source ?? []);
     const before = this.published;
     if (sources.length === before.length && sources.every((source, at) => source === before[at])) return;
     this.published = sources;

@@ -157,12 +157,6 @@ export class LaneCycles {
 
 type AskedEvent = Extract<BackendEvent, { readonly kind: "asked_done" | "asked_failed" }>;
 
-const ROUTE_TRANSITIONS = {
-  failover: "backend.failover",
-  recovered: "backend.recovered",
-  switched: "backend.switched",
-} as const;
-
 /** `find` looks up the instance of an event; null: the instance is gone. */
 function eventTransition(
   backend: string,
@@ -175,12 +169,13 @@ function eventTransition(
     return { name: "backend.ended", backend, reason, retry_in_ms };
   }
   if (event.kind === "change_failed") return { name: "backend.change_failed", backend, reason: event.reason };
-  if (event.kind === "route") {
-    const { change, from, to, reason } = event;
-    return { name: ROUTE_TRANSITIONS[change], backend, from, to, reason };
+  if ("from" in event) {
+    const { kind, ...change } = event;
+    return { name: `backend.${kind}`, backend, ...change };
   }
-  if (event.kind === "route_ready" || event.kind === "route_ready_cleared") {
-    return { name: `backend.${event.kind}`, backend, route: event.route, reason: event.reason };
+  if ("route" in event) {
+    const { kind, ...ready } = event;
+    return { name: `backend.${kind}`, backend, ...ready };
   }
   if (event.kind === "replaced") {
     return { name: "backend.replaced", backend, draining: find(event.id)?.seen.inFlight ?? 0 };

@@ -1,7 +1,7 @@
 // The shared instances of one backend with their log lines, and the lists that the backend publishes.
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../../config/snapshot.ts";
-import { type CatalogSource, type ListFreshness, NO_LISTINGS } from "../../catalog/catalog.ts";
+import { type CatalogSource, NO_LISTINGS } from "../../catalog/catalog.ts";
 import { BACKEND_UNAVAILABLE } from "../../json-rpc.ts";
 import { LATEST_VERSION } from "../../protocol.ts";
 import type { BackendStep } from "../policy/backend-decision-builder.ts";
@@ -88,13 +88,6 @@ export class SharedInstances {
   }
 }
 
-const NOTHING_SAID: ListFreshness = {};
-
-/** The last published lists, and the key of their connection. */
-interface Shape extends Omit<CatalogSource, "backend"> {
-  readonly key: string;
-}
-
 /** The published lists of one backend; moves clients and subscriptions when another instance serves. */
 export class Published {
   /** Null: nothing is published. The same object until a change. */
@@ -106,7 +99,8 @@ export class Published {
   readonly #state: LaneState;
   readonly #subscriptions: PoolSubscriptions;
   readonly #own: ClientInstances;
-  #shape: Shape | null = null;
+  /** The last lists of a serving instance, and the key of their connection. */
+  #last: { readonly key: string; readonly source: CatalogSource } | null = null;
   #initializeResult: BackendInitializeResult | null = null;
 
   constructor(state: LaneState, subscriptions: PoolSubscriptions, own: ClientInstances) {
@@ -117,58 +111,47 @@ export class Published {
 
   /** No instance has listed anything yet. */
   get isUnlisted(): boolean {
-    return this.#shape === null;
+    return this.#last === null;
   }
 
+  /** The serving instance's answer to `initialize`; null: nothing is published. */
   get initializeResult(): BackendInitializeResult | null {
     return this.source === null ? null : this.#initializeResult;
   }
 
   publish(): void {
-    const { name, isWanted, decision, changed } = this.#state;
+    const { isWanted, decision, changed } = this.#state;
     const { calls, gate } = decision;
     const isAway = gate.kind === "refuse" && gate.mode !== "error";
-    const shape = isWanted && !isAway && calls.kind !== "refuse" ? this.#shape : null;
-    const unpublished =
-      isWanted && shape === null && this.#shape !== null ? { backend: name, ...this.#shape } : null;
-    this.hidden = isAway ? unpublished : null;
-    this.down = isAway ? null : unpublished;
-    const { source } = this;
-    if (shape === null) {
-      if (source === null) return;
-      this.source = null;
-    } else {
-      const { filters, toolOverrides, listings, instructions = null, freshness = NOTHING_SAID } = shape;
-      const isSame =
-        source !== null &&
-        source.listings === listings &&
-        source.instructions === instructions &&
-        source.freshness === freshness &&
-        source.filters === filters &&
-        source.toolOverrides === toolOverrides;
-      if (isSame) return;
-      this.source = { backend: name, filters, toolOverrides, listings, instructions, freshness };
-    }
+    const isDown = calls.kind === "refuse";
+    const last = isWanted && this.#last !== null ? this.#last.source : null;
+    this.hidden = isAway ? last : null;
+    this.down = isDown && !isAway ? last : null;
+    const source = isAway || isDown ? null : last;
+    if (source === this.source) return;
+    this.source = source;
     changed();
   }
 
   /** After an instance has read its lists again. */
   relist({ instance }: PoolInstance): void {
-    if (instance !== this.#state.serving?.instance || this.#shape === null) return;
-    const { freshness } = instance;
-    this.#shape = { ...this.#shape, listings: instance.listings ?? this.#shape.listings, freshness };
+    if (instance !== this.#state.serving?.instance || this.#last === null) return;
+    const { freshness, listings } = instance;
+    this.#change({ freshness, ...(listings !== null && { listings }) });
     this.publish();
   }
 
   /** Applies changed filters and overrides to the published connection. */
   applyShape(): void {
-    const { config } = this.#state;
-    const { filters, toolOverrides } = config;
-    const shape = this.#shape;
-    if (shape === null || this.#state.outcomeOf(shape.key) === null) return;
-    const isSame =
-      isDeepStrictEqual(filters, shape.filters) && isDeepStrictEqual(toolOverrides, shape.toolOverrides);
-    if (!isSame) this.#shape = { ...shape, filters, toolOverrides };
+    const { filters, toolOverrides } = this.#state.config;
+    const last = this.#last;
+    if (last === null || this.#state.outcomeOf(last.key) === null) return;
+    const before = { filters: last.source.filters, toolOverrides: last.source.toolOverrides };
+    if (!isDeepStrictEqual({ filters, toolOverrides }, before)) this.#change({ filters, toolOverrides });
+  }
+
+  #change(change: Partial<CatalogSource>): void {
+    if (this.#last !== null) this.#last = { ...this.#last, source: { ...this.#last.source, ...change } };
   }
 
   /** Makes the lists of the new serving instance the next to publish, and moves clients and subscriptions. */
@@ -213,9 +196,13 @@ export class Published {
       instructions = null,
       protocolVersion = LATEST_VERSION,
     } = instance.initializeResult ?? {};
-    this.#initializeResult = { backend: name, capabilities, protocolVersion };
     const { freshness } = instance;
     const listings = instance.listings ?? NO_LISTINGS;
-    this.#shape = { key: base.key, filters, toolOverrides, listings, instructions, freshness };
+    this.#initializeResult = { backend: name, capabilities, protocolVersion };
+    // An instance that is taken back while it drains has the published lists already.
+    const known = this.#last?.key === base.key ? this.#last.source : null;
+    if (known?.listings === listings && known.freshness === freshness) return;
+    const source = { backend: name, filters, toolOverrides, listings, instructions, freshness };
+    this.#last = { key: base.key, source };
   }
 }

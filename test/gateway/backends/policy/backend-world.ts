@@ -346,7 +346,7 @@ export class RouteWorld extends BackendWorld {
   /** What was told of routes, in short. */
   get told(): readonly string[] {
     return this.events.flatMap((event) => {
-      if (event.kind === "route") return `${event.change} ${event.from} ${event.to}`;
+      if ("from" in event) return `${event.kind} ${event.from} ${event.to}`;
       if (event.kind === "route_ready") return `ready ${event.route}`;
       if (event.kind === "route_ready_cleared") return `cleared ${event.route}`;
       if (event.kind === "asked_done" || event.kind === "asked_failed") return `${event.kind} ${event.route}`;
