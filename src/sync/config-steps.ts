@@ -1,29 +1,29 @@
-// The steps of a service that takes up a configuration: parse it, apply it, and take note that it runs.
+// The steps by which a service takes over a new configuration, and their results.
 import type { ConfigDiff } from "../config/diff.ts";
 import type { ConfigMistake } from "../config/values/mistakes.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { LoadedContent } from "./decide-reload.ts";
 
-/** What runs. */
+/** The running configuration. */
 export interface Running<Snapshot> {
   /** Of the file's bytes, hexadecimal. */
   readonly sha256: string;
   readonly snapshot: Snapshot;
-  /** 1 at the start; grows with each accepted content that means something else. */
+  /** 1 at the start; grows by one with each applied content that has another meaning. */
   readonly generation: number;
 }
 
-/** A content that is parsed and right. */
+/** A content that was parsed without mistakes. */
 export interface CheckedContent<Snapshot> {
   readonly bytes: Uint8Array;
   readonly sha256: string;
   readonly snapshot: Snapshot;
-  /** Who brings it: "file", "cli", "rollback 1". */
+  /** The origin of the content: "file", "cli", "rollback 1". */
   readonly source: string;
 }
 
 export interface AppliedContent<Snapshot> {
-  /** What runs from now on. */
+  /** The snapshot that runs from now on. */
   readonly snapshot: Snapshot;
   /** False: other bytes, the same meaning. */
   readonly changed: boolean;
@@ -31,20 +31,20 @@ export interface AppliedContent<Snapshot> {
   readonly diff: ConfigDiff | null;
 }
 
-/** How the service takes part. None of these is called while another one runs. */
+/** Implemented by the service. The steps never overlap. */
 export interface ConfigSteps<Snapshot> {
-  /** Parses and checks. Rejects only with failures that may pass by themselves. */
+  /** Parses and checks. Rejects only with transient failures. */
   readonly load: (bytes: Uint8Array, signal: AbortSignal) => Promise<LoadedContent<Snapshot>>;
   /**
-   * Prepares, commits, retires; resolves at commit, and in bounded time. What it throws counts as an outcome
-   * (`outcomeOfThrown`).
+   * Prepares, commits, and retires the old parts; resolves at commit, and in bounded time. `outcomeOfThrown` turns a
+   * rejection into an outcome.
    */
   readonly apply: (
     content: CheckedContent<Snapshot>,
     running: Running<Snapshot>,
     signal: AbortSignal,
   ) => Promise<AppliedContent<Snapshot>>;
-  /** It runs now. `isNew`: other bytes than before. Never rejects. */
+  /** Called after `content` was applied. `isNew`: other bytes than before. Never rejects. */
   readonly onApplied?: (
     content: CheckedContent<Snapshot>,
     applied: AppliedContent<Snapshot>,
@@ -53,29 +53,23 @@ export interface ConfigSteps<Snapshot> {
 }
 
 export type ReloadOutcome =
-  | {
-      readonly kind: "applied";
-      /** False: other bytes, the same meaning. */
-      readonly changed: boolean;
-      /** `3 backends reloaded`; "no changes" is said for what did not change. */
-      readonly details: string;
-      readonly diff: ConfigDiff | null;
-    }
+  /** `details`: `3 backends reloaded`. */
+  | ({ readonly kind: "applied" } & Omit<AppliedContent<unknown>, "snapshot">)
   /** The content is wrong: trying the same bytes again is useless. */
   | { readonly kind: "rejected"; readonly reason: string; readonly mistakes: readonly ConfigMistake[] }
-  /** The content may be right; what is in the way may pass. */
+  /** The content may be right, and the cause of the failure may pass. */
   | { readonly kind: "failed"; readonly reason: string };
 
-/** What came of looking at the file because somebody asked. */
+/** The result of `reloadNow`. */
 export type ReloadResult =
   | ReloadOutcome
-  /** The running bytes: nothing to do. */
+  /** The file has the running bytes. */
   | { readonly kind: "same" }
-  /** No file: what runs goes on. */
+  /** There is no file; the running configuration stays. */
   | { readonly kind: "missing" }
   | { readonly kind: "unreadable"; readonly reason: string };
 
-/** The outcome that a thrown value stands for: rejected for a wrong configuration, else a failure that may pass. */
+/** `rejected` for the code `config_invalid`, else `failed`. */
 export function outcomeOfThrown(error: unknown): ReloadOutcome {
   const reason = errorText(error);
   if (error instanceof MountaineerError && error.code === "config_invalid") {

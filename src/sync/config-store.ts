@@ -1,5 +1,5 @@
-// The one owner of what runs, and the lane in which that changes. A detector's sign, `reload`, an edit, a rollback and a
-// retry only trigger the lane; each cycle looks at the file, decides, and takes one step.
+// Owns the running configuration, and the lane in which it changes. A detector, `reload`, an edit, a rollback and a retry
+// only trigger the lane; each cycle reads the file, decides, and takes one step.
 import { createLane } from "../reconcile/lane.ts";
 import type { TriggerReason } from "../reconcile/trigger.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
@@ -23,7 +23,7 @@ import type { WatchedFile } from "./watched-file.ts";
 
 export interface ConfigStoreOptions<Snapshot> extends ConfigSteps<Snapshot> {
   readonly first: Pick<Running<Snapshot>, "sha256" | "snapshot">;
-  /** In the file's place at the start; null, and by default: nothing. */
+  /** The file's content at the start, if it was rejected and `first` runs in its place. */
   readonly rejected?: RejectedContent | null;
   readonly file: WatchedFile;
   readonly watch: FileWatch;
@@ -34,69 +34,69 @@ export interface ConfigStoreOptions<Snapshot> extends ConfigSteps<Snapshot> {
   readonly onState: () => void;
 }
 
-/** What work that has its turn in the lane may do. */
+/** The operations of work that has its turn in the lane. */
 export interface ConfigTurn<Snapshot> {
   /** Aborts when the lane ends. */
   readonly signal: AbortSignal;
   /**
-   * Applies what the work has put into the file. A content that cannot be applied stays there, is told, and is tried
-   * again as one that was saved by hand.
+   * Applies a content that the work has written to the file. A content that cannot be applied stays in the file; the
+   * failure is announced and retried as after a save by hand.
    */
   applySaved(content: CheckedContent<Snapshot>): Promise<ReloadResult>;
-  /** Applies what runs once more, because its secrets may have other values now; or as it is meant from now on. */
-  applyAgain(source: string, meant?: Snapshot): Promise<ReloadOutcome>;
+  /** Applies the running bytes again, because secrets may have changed; `snapshot` replaces the running one. */
+  applyAgain(source: string, snapshot?: Snapshot): Promise<ReloadOutcome>;
 }
 
-/** How often a look is begun anew because work comes first: a row of edits without end must not put it off for ever. */
+/** How often in a row work may break off a look; after that the look ends first, so that no series of edits starves it. */
 const MOST_BROKEN_OFF = 3;
 
-/** What runs, and the one way in which that changes. */
-function createApplying<Snapshot>(options: ConfigStoreOptions<Snapshot>) {
-  let running: Running<Snapshot> = { ...options.first, generation: 1 };
-  let busy = false;
-  const busily = async <T>(step: () => Promise<T>): Promise<T> => {
-    busy = true;
-    try {
-      return await step();
-    } finally {
-      busy = false;
-    }
-  };
-  return {
-    get running() {
-      return running;
+/** The running configuration, and the only function that changes it. */
+function createRunning<Snapshot>(options: ConfigStoreOptions<Snapshot>) {
+  const self = {
+    running: { ...options.first, generation: 1 } as Running<Snapshot>,
+    busy: false,
+    /** Marks the store as busy during `step`. */
+    async busily<T>(step: () => Promise<T>): Promise<T> {
+      self.busy = true;
+      try {
+        return await step();
+      } finally {
+        self.busy = false;
+      }
     },
-    get busy() {
-      return busy;
-    },
-    busily,
+    /** Never rejects. */
     apply: (content: CheckedContent<Snapshot>, signal: AbortSignal): Promise<ReloadOutcome> =>
-      busily(async () => {
+      self.busily(async () => {
         try {
+          const { running } = self;
           const applied = await options.apply(content, running, signal);
           const { snapshot, changed, details, diff } = applied;
-          const isNew = content.sha256 !== running.sha256;
-          running = { sha256: content.sha256, snapshot, generation: running.generation + Number(changed) };
-          await options.onApplied?.(content, applied, isNew);
+          const generation = running.generation + Number(changed);
+          self.running = { sha256: content.sha256, snapshot, generation };
+          await options.onApplied?.(content, applied, content.sha256 !== running.sha256);
           return { kind: "applied", changed, details, diff };
         } catch (error) {
           return outcomeOfThrown(error);
         }
       }),
   };
+  return self;
 }
 
-/** Disposing aborts what is under way and waits for its end; nothing is applied after it. */
+/** Disposing aborts the present cycle and waits for its end; nothing is applied after that. */
 export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot>) {
   const { file, watch, clock, logger, announce, rejected = null } = options;
-  const applying = createApplying(options);
+  const current = createRunning(options);
   let hasWork = false;
   let ended = false;
-  const waiting: { readonly perform: (signal: AbortSignal) => Promise<void>; readonly refuse: () => void }[] =
-    [];
-  const askers: ((result: ReloadResult) => void)[] = [];
-  /** Ends the look that is under way, for work that comes first. */
-  let looking = new AbortController();
+  const waitingWork: {
+    readonly perform: (signal: AbortSignal) => Promise<void>;
+    readonly refuse: () => void;
+  }[] = [];
+  /** Callers of `reloadNow` that wait for a look. */
+  const requests: ((result: ReloadResult) => void)[] = [];
+  /** Breaks off the present look when work arrives. */
+  let workArrived = new AbortController();
 
   const memory = createSyncMemory({ path: file.path, rejected, watch, clock, logger, announce });
   const lookFor = (reason: TriggerReason): void =>
@@ -106,60 +106,58 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     file,
     watch,
     clock,
-    memory: () => ({ ...memory.record, runningSha256: applying.running.sha256 }),
+    memory: () => ({ ...memory.record, runningSha256: current.running.sha256 }),
     onRead: memory.noteRead,
-    load: (bytes, signal) => applying.busily(() => options.load(bytes, signal)),
-    apply: applying.apply,
+    load: (bytes, signal) => current.busily(() => options.load(bytes, signal)),
+    apply: current.apply,
   });
 
   const turnOf = (signal: AbortSignal): ConfigTurn<Snapshot> => ({
     signal,
     async applySaved(content) {
-      watch.slot.noteRead(content.sha256);
-      const outcome = await applying.apply(content, signal);
+      watch.detector.noteRead(content.sha256);
+      const outcome = await current.apply(content, signal);
       memory.noteSaved(content.sha256, outcome.kind === "applied" ? outcome : null);
       if (outcome.kind === "applied") return outcome;
-      // The file holds what does not run: try it once more, tell it and, if the file is watched, go on trying.
-      return memory.settle(await look(true, signal, signal), applying.running.sha256, true);
+      // A second try from the file announces the failure and, if the file is watched, schedules the retries.
+      return memory.settle(await look(true, signal, signal), current.running.sha256, true);
     },
-    async applyAgain(source, meant) {
-      const { sha256, snapshot: now } = applying.running;
-      const snapshot = meant ?? now;
-      const content = { bytes: new Uint8Array(), sha256, snapshot, source };
-      const outcome = await applying.apply(content, signal);
+    async applyAgain(source, snapshot = current.running.snapshot) {
+      const content = { bytes: new Uint8Array(), sha256: current.running.sha256, snapshot, source };
+      const outcome = await current.apply(content, signal);
       if (outcome.kind === "applied" && outcome.changed) memory.announceApplied(true, outcome.details);
       return outcome;
     },
   });
 
-  /** Work that comes meanwhile has its turn after the next look. */
+  /** Performs the work that waits now. Work that arrives meanwhile waits until after the next look. */
   const takeTurns = async (signal: AbortSignal): Promise<void> => {
-    for (const work of waiting.splice(0)) {
+    for (const work of waitingWork.splice(0)) {
       if (signal.aborted) work.refuse();
       else await work.perform(signal);
     }
-    hasWork = waiting.length > 0;
+    hasWork = waitingWork.length > 0;
   };
 
   const lane = createLane({
     clock,
     async run(triggers, signal) {
       const isDue = triggers.some(({ reason }) => reason !== "user");
-      const answering: typeof askers = [];
+      const answering: typeof requests = [];
       let result = LEFT;
       try {
         for (let looks = 1, again = true; again; looks += 1) {
           await takeTurns(signal);
-          answering.push(...askers.splice(0));
+          answering.push(...requests.splice(0));
           const asked = answering.length > 0;
           if (!asked && !isDue) break;
-          looking = new AbortController();
-          const early = looks > MOST_BROKEN_OFF ? signal : AbortSignal.any([signal, looking.signal]);
-          const end = await look(asked, signal, early);
+          workArrived = new AbortController();
+          const breakOff = looks > MOST_BROKEN_OFF ? signal : AbortSignal.any([signal, workArrived.signal]);
+          const end = await look(asked, signal, breakOff);
           again = end.kind === "left" && hasWork && !signal.aborted;
           if (again) continue;
           const counts = !signal.aborted || end.kind === "tried";
-          result = memory.settle(counts ? end : { kind: "left" }, applying.running.sha256, asked);
+          result = memory.settle(counts ? end : { kind: "left" }, current.running.sha256, asked);
         }
       } finally {
         options.onState();
@@ -173,52 +171,52 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
 
   return {
     get running(): Running<Snapshot> {
-      return applying.running;
+      return current.running;
     },
     /** A content is being parsed or applied. */
     get busy(): boolean {
-      return applying.busy;
+      return current.busy;
     },
-    /** Work is waiting for its turn, or has it. */
+    /** Work waits for its turn, or has it. */
     get hasWork(): boolean {
       return hasWork;
     },
     get state(): Pick<SyncState, "lastSync" | "lastError" | "hash"> {
-      return { ...memory.state, hash: applying.running.sha256 };
+      return { ...memory.state, hash: current.running.sha256 };
     },
-    /** The file is looked at in the lane's next cycle. */
+    /** Makes the lane's next cycle read the file. */
     lookFor,
-    /** Looks now. Never rejects; calls made while a cycle runs share the next look. */
+    /** Reads the file now. Never rejects; calls made during a cycle share the next look. */
     reloadNow(): Promise<ReloadResult> {
       if (ended) return Promise.resolve(LEFT);
       return new Promise((resolve) => {
-        askers.push(resolve);
+        requests.push(resolve);
         lookFor("user");
       });
     },
     /**
-     * Does this with nothing else under way; a look that has begun is begun anew after it, three times in a row at most.
-     * Rejects with what the work rejects with, and with `aborted` when the store ends before its turn.
+     * Runs `work` while nothing else runs in the lane. A look in progress is broken off and repeated after it, three times
+     * in a row at most. Rejects as `work` does, and with `aborted` when the store ends before the turn.
      */
     inTurn<T>(work: (turn: ConfigTurn<Snapshot>) => Promise<T>): Promise<T> {
       if (ended) return Promise.reject(stopping());
       return new Promise((resolve, reject) => {
-        waiting.push({
-          // Who is answered finds the state that the answer speaks of.
+        waitingWork.push({
+          // `onState` first: a caller that sees the result also sees the state that belongs to it.
           perform: (signal) =>
             Promise.resolve(turnOf(signal)).then(work).finally(options.onState).then(resolve, reject),
           refuse: () => reject(stopping()),
         });
         hasWork = true;
-        looking.abort();
+        workArrived.abort();
         lookFor("user");
       });
     },
     async [Symbol.asyncDispose]() {
       ended = true;
       await lane[Symbol.asyncDispose]();
-      for (const { refuse } of waiting.splice(0)) refuse();
-      for (const answer of askers.splice(0)) answer(LEFT);
+      for (const { refuse } of waitingWork.splice(0)) refuse();
+      for (const answer of requests.splice(0)) answer(LEFT);
     },
   };
 }

@@ -1,4 +1,4 @@
-// The face of the configuration's store: the watch over the file triggers it, and listeners hear what became of a change.
+// The configuration's store joined with the watch over its file, and the listeners to its state and events.
 import { isDeepStrictEqual } from "node:util";
 import { errorText } from "../runtime/errors.ts";
 import type { Running } from "./config-steps.ts";
@@ -9,37 +9,36 @@ import { type SyncEvent, type SyncEventType, syncEvent } from "./sync-event.ts";
 import type { SyncSettings, SyncState } from "./sync-settings.ts";
 import { withDeadline } from "./watched-file.ts";
 
-/** `first`: what was loaded and runs. `rejected`: what the file held instead. */
+/** `first`: the content that runs. `rejected`: the file's content at the start, if it is wrong and does not run. */
 interface ConfigWatcherOptions<Snapshot>
   extends Omit<ConfigStoreOptions<Snapshot>, "watch" | "announce" | "onState"> {
   readonly settings: SyncSettings;
-  /** There may be a change, which is not an edit's own: it is looked at, if at all, when it has been waited out. */
+  /** The file may have changed, and not by an edit of the service. A look may follow after the debounce time. */
   readonly onSign?: () => void;
   readonly onEvent: (event: SyncEvent) => void;
   /** Called with each state that differs from the one before. */
   readonly onState: (state: SyncState) => void;
-  /** How long one look at the file may take, ms. */
+  /** The longest time for one system call on the file, ms; default 5 s. */
   readonly lookDeadlineMs?: number;
   readonly folderEvents?: FolderEvents;
 }
 
 /**
- * `start` begins to watch, once the service runs; it resolves when no later change can be missed. A file that is not
- * the first content any more counts as changed, unless it is the rejected one. `setSettings` holds at once, also within
- * `apply`. `reloadNow` looks whether watching or not, tries bytes that were rejected before, and ends a stop when it
- * succeeds.
+ * `start` begins to watch, and resolves when no later change can be missed. A file that differs from both the first and the
+ * rejected content counts as changed. `setSettings` takes effect at once, also within `apply`. `reloadNow` reads the file
+ * even if it is not watched, tries rejected bytes again, and resumes stopped watching when it succeeds.
  */
 export type ConfigWatcher<Snapshot> = ReturnType<typeof createConfigWatcher<Snapshot>>;
 
-/** A file on a slow network is read within seconds or counts as not readable now. */
+/** After this time a file on a slow network counts as unreadable. */
 const LOOK_DEADLINE_MS = 5_000;
 
-/** Nothing is watched before `start`. Disposing stops watching at once and waits for a running `apply`. */
+/** Disposing stops watching at once, and waits for a running `apply`. */
 export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snapshot>) {
   const { clock, logger, rejected = null } = options;
   const file = withDeadline(options.file, clock, options.lookDeadlineMs ?? LOOK_DEADLINE_MS);
 
-  const tell = (listener: () => void): void => {
+  const notify = (listener: () => void): void => {
     try {
       listener();
     } catch (error) {
@@ -51,12 +50,12 @@ export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snap
     const next = stateNow();
     if (isDeepStrictEqual(next, state)) return;
     state = next;
-    tell(() => options.onState(next));
+    notify(() => options.onState(next));
   };
 
   const announce = (type: SyncEventType, details: string): void => {
     const event = syncEvent(clock.wallMs(), store.running.generation, type, details);
-    tell(() => options.onEvent(event));
+    notify(() => options.onEvent(event));
   };
 
   const watch = createFileWatch({
@@ -66,7 +65,7 @@ export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snap
     logger,
     folderEvents: options.folderEvents,
     onSign() {
-      if (!store.hasWork) tell(() => options.onSign?.());
+      if (!store.hasWork) notify(() => options.onSign?.());
     },
     onDue: (reason) => store.lookFor(reason),
     onState: publish,

@@ -1,9 +1,9 @@
-// What one look at the file leads to. Pure: what was seen and what is remembered in, one decision out.
+// Decides the next step of a look at the file. Pure: the file's state and the memory in, one decision out.
 import type { ConfigMistake } from "../config/values/mistakes.ts";
 import { backoffMs } from "../runtime/time/backoff.ts";
 import type { SyncSettings } from "./sync-settings.ts";
 
-/** What a content says once it is parsed and checked. */
+/** A content after parsing and checking. */
 export type LoadedContent<Snapshot> =
   | { readonly ok: true; readonly snapshot: Snapshot }
   | { readonly ok: false; readonly reason: string; readonly mistakes: readonly ConfigMistake[] };
@@ -17,7 +17,7 @@ interface SeenContent<Snapshot> {
   readonly loaded: LoadedContent<Snapshot> | null;
 }
 
-/** What a look at the file found. */
+/** The file's state in one look. */
 export type SeenFile<Snapshot> =
   | { readonly kind: "missing" }
   | { readonly kind: "unreadable"; readonly reason: string }
@@ -25,35 +25,35 @@ export type SeenFile<Snapshot> =
 
 export interface ReloadMemory {
   readonly runningSha256: string;
-  /** Running bytes that the service itself put into the file and no look has met there yet: no event when one does. */
+  /** Running bytes that the service has written and no look has read yet: the look that reads them announces nothing. */
   readonly expectedSha256: string | null;
   readonly problem: {
     readonly kind: "unreadable" | "rejected" | "failed";
-    /** Of the content it is about; null for one that could not be read. */
+    /** Of the content with the problem; null if the file could not be read. */
     readonly sha256: string | null;
   } | null;
 }
 
 export interface ReloadLook {
-  /** Somebody asked for it and wants an answer. */
+  /** A caller of `reloadNow` waits for the result. */
   readonly asked: boolean;
-  /** A detector said that something changed. */
+  /** A detector reported a change. */
   readonly noticed: boolean;
-  /** The file was looked at a moment ago, and was perhaps only half written. */
+  /** The file was read a moment ago, and was perhaps half written. */
   readonly second: boolean;
 }
 
 type ReloadDecision<Snapshot> =
   | { readonly do: "rest" }
-  /** The running bytes: worth an event. */
+  /** The file has the running bytes: announce "no-change". */
   | { readonly do: "report_same" }
   /** The problem is gone, and there is nothing to apply. */
   | { readonly do: "forget_problem" }
-  /** A change that no detector has noticed: it is waited out like any other. */
+  /** Debounce a change that no detector has noticed. */
   | { readonly do: "wait_until_quiet" }
   /** New bytes: parse them, then decide again. */
   | { readonly do: "load"; readonly content: SeenContent<Snapshot> }
-  /** Perhaps only half written: look once more before it counts. */
+  /** The file may be half written: read it once more. */
   | { readonly do: "look_again" }
   | { readonly do: "fail"; readonly reason: string }
   | {
@@ -74,8 +74,8 @@ export function decideReload<Snapshot>(
   if (seen.kind === "unreadable") return { do: "fail", reason: seen.reason };
   const { bytes, sha256, loaded } = seen;
   if (sha256 === memory.runningSha256) {
-    const isNews = asked || (noticed && sha256 !== memory.expectedSha256);
-    return { do: isNews || problem !== null ? "report_same" : "rest" };
+    const isUnexpected = noticed && sha256 !== memory.expectedSha256;
+    return { do: asked || isUnexpected || problem !== null ? "report_same" : "rest" };
   }
   const isKnown = problem?.sha256 === sha256;
   if (isKnown && problem.kind === "rejected" && !asked) return { do: "rest" };
@@ -88,7 +88,7 @@ export function decideReload<Snapshot>(
 
 const LONGEST_RETRY_MS = 60_000;
 
-/** For the `failures`-th failure in a row (≥ 1), ms: one poll interval, doubled each time under `backoff`, 60 s at most. */
+/** Delay after `failures` failures in a row (≥ 1), ms: one poll interval, doubled each time under `backoff`, at most 60 s. */
 export function retryDelayMs(
   { pollIntervalMs, onFailure }: Pick<SyncSettings, "pollIntervalMs" | "onFailure">,
   failures: number,

@@ -1,4 +1,4 @@
-// Notices that the file may have changed: by its time, by its content, or by what the OS tells. The file is read later.
+// Detects that the file may have changed: by its modification time, by its content, or by events of the OS.
 import { IN_STEP, startTicker } from "../reconcile/ticker.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import type { Clock, Timer } from "../runtime/time/clock.ts";
@@ -6,11 +6,11 @@ import { createFolderBell, type FolderEvents } from "./folder-events.ts";
 import type { Detection } from "./sync-settings.ts";
 import type { FileStat, WatchedFile } from "./watched-file.ts";
 
-/** Events come in bursts, and a file read at the first one is often still empty. */
+/** Pause between an event and the look: events come in bursts, and at the first one the file is often still empty. */
 export const SETTLE_MS = 10;
-/** Changes without an event (another link on the way swapped, an event lost) are seen this much later at most. */
+/** Longest delay of a change without an event: a symlink farther up the path was replaced, or an event was lost. */
 export const SAFETY_POLL_MS = 2_000;
-/** File times are as coarse as this somewhere: a file changed less than this ago may change again unseen by stat. */
+/** Coarsest resolution of file times: a second change within this time may leave `stat` unchanged. */
 const COARSEST_TIME_MS = 2_000;
 
 export interface DetectorOptions {
@@ -19,28 +19,28 @@ export interface DetectorOptions {
   readonly pollIntervalMs: number;
   readonly folderEvents: FolderEvents;
   /**
-   * Something may have changed, at `atMs` (monotonic) where that is known better than now. Never called before the
-   * first look has ended, nor after disposal.
+   * The file may have changed, at `atMs` (monotonic; default: now). Never called before the first look has ended, nor
+   * after disposal.
    */
   readonly onChange: (atMs?: number) => void;
-  /** An event came; a look finds out whether it is a change. */
+  /** An event of the OS came. The look that follows finds out whether the file changed. */
   readonly onSign?: () => void;
-  /** Whether there is a file: called at the first look, and when that has changed. */
+  /** Whether the file exists: called at the first look, and at each difference from the look before. */
   readonly onPresence: (present: boolean) => void;
-  /** It works, but not as it should: why, or null when it is whole again. */
+  /** Why the detector only polls instead of using events of the OS; null: it uses events again. */
   readonly onDegraded: (reason: string | null) => void;
 }
 
-/** Disposing stops it at once; what it has under way ends unheard. */
+/** Disposing ends the detector at once, without further callbacks. */
 export type Detector = ReturnType<typeof startDetector>;
 
-/** Starts the detector of that name; its first look is the caller's to ask for. */
+/** Starts the detector of that name. The caller must ask for the first look. */
 export function startDetector(detection: Detection, options: DetectorOptions) {
   const { file, clock, pollIntervalMs, onChange, onPresence } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
   const osEvents = detection === "inotify" ? createOsEvents(options, signal, () => poll) : null;
-  /** A text that differs where the file does: `mtime` costs one stat, `hash` the whole file. */
+  /** A text that differs if the file differs: `mtime` costs one stat, `hash` reads the whole file. */
   const fingerprint = async (): Promise<string | null> => {
     if (osEvents !== null) return osEvents.fingerprint();
     if (detection === "mtime") {
@@ -54,19 +54,19 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
     clock,
     intervalMs: osEvents === null ? pollIntervalMs : SAFETY_POLL_MS,
     fingerprint,
-    // Not when it was confirmed: people wait for the debounce time, and not for ours on top of it.
+    // The event's time, not the look's: otherwise the look would add to the debounce time.
     onChange: () => onChange(osEvents?.atMs ?? undefined),
     onPresence,
   });
   return {
     /**
-     * Looks now; what it sees is reported before this resolves. The first look only learns what is there: what changed
-     * before it ended, the one who starts a detector finds by reading the file afterwards. Never rejects.
+     * Looks now, and reports a change before the promise resolves. The first look reports none: the caller must read the
+     * file after it. Never rejects.
      */
     look: (): Promise<void> => poll.look(),
     /**
-     * The file was read, and held bytes of this SHA-256. A detector that goes by content compares with these from now
-     * on: else bytes that were there before the read, and are there again after it, would be no change to it.
+     * Notes the SHA-256 of a read by the caller. A detector by content compares with that content from now on; otherwise
+     * it would miss a change back to the content of its own last look.
      */
     noteRead(sha256: string): void {
       if (detection !== "mtime") poll.noteSeen(sha256);
@@ -86,7 +86,7 @@ interface Seen {
   readonly settled: boolean;
 }
 
-/** `inotify`: events of the file's folders, which the content confirms. A slow poll sees changes without an event. */
+/** `inotify`: events of the file's folders, confirmed by the content. A slow poll sees changes without an event. */
 function createOsEvents(
   { file, clock, pollIntervalMs, folderEvents, onSign, onDegraded }: DetectorOptions,
   signal: AbortSignal,
@@ -96,7 +96,7 @@ function createOsEvents(
   let armingDue = true;
   let degraded: string | null = null;
   let settling: Timer | null = null;
-  /** When the last event came before the look that is under way, and when the last one came since. */
+  /** Time of the last event before the present look, and of the last event since; monotonic. */
   let eventMs: number | null = null;
   let nextEventMs: number | null = null;
 
@@ -123,7 +123,7 @@ function createOsEvents(
     try {
       return await file.stat(signal);
     } catch (error) {
-      // Something on the way may be what is wrong, and change.
+      // The cause may lie in a folder of the path, so the folders are watched anew at the next look.
       armingDue = true;
       throw error;
     }
@@ -173,17 +173,17 @@ function changedMs({ mtimeNs, ctimeNs }: FileStat): number {
 interface ChangePollOptions {
   readonly clock: Clock;
   readonly intervalMs: number;
-  /** A text that differs where the file differs; null: no file. Must settle in bounded time; may reject. */
+  /** A text that differs if the file differs; null: no file. Must settle in bounded time; may reject. */
   readonly fingerprint: () => Promise<string | null>;
-  /** Another fingerprint than the last one seen; or it stopped, or began again, to be readable. */
+  /** The fingerprint differs from the last one seen, or the file became unreadable or readable again. */
   readonly onChange: () => void;
-  /** Whether there is a file, as far as the last look could tell; called when that is another answer than before. */
+  /** Whether the file exists, after each look with another answer than before. */
   readonly onPresence: (present: boolean) => void;
 }
 
 /**
- * Compared with what was last *seen*, not with what runs: a mistake that is taken back is a change, too. A missing
- * file is no change and does not make what was seen before it forgotten.
+ * Compares with the fingerprint last *seen*, not with the running one: taking back a mistake is a change, too. A missing
+ * file is no change, and the fingerprint seen before it is kept.
  */
 function startChangePoll(options: ChangePollOptions) {
   const { clock, intervalMs, fingerprint, onChange, onPresence } = options;
@@ -195,7 +195,7 @@ function startChangePoll(options: ChangePollOptions) {
   let running: Promise<void> | null = null;
   let disposed = false;
 
-  const learn = (found: string | null, isReadable: boolean): void => {
+  const note = (found: string | null, isReadable: boolean): void => {
     const differs = isReadable !== readable || (found !== null && found !== seen);
     const isFirst = !looked;
     looked = true;
@@ -213,10 +213,10 @@ function startChangePoll(options: ChangePollOptions) {
     try {
       found = await fingerprint();
     } catch {
-      // The watcher, which reads the file because of this change, reports why it cannot be read.
+      // The watcher reads the file after this change, and reports the reason.
       isReadable = false;
     }
-    if (!disposed) learn(found, isReadable);
+    if (!disposed) note(found, isReadable);
   };
   const run = async (): Promise<void> => {
     do {
@@ -237,9 +237,8 @@ function startChangePoll(options: ChangePollOptions) {
   const ticker = startTicker(clock, intervalMs, beat, IN_STEP);
 
   return {
-    /** Looks now. What it sees is reported before it resolves; the first look only learns what is there. */
     look,
-    /** This fingerprint was seen by somebody else: it counts as seen here, too. */
+    /** Takes over a fingerprint that the caller has seen. */
     noteSeen(fingerprint: string): void {
       seen = fingerprint;
     },

@@ -1,4 +1,4 @@
-// One look at the file and what follows from it: parse what is new, look again at what may be half written, apply.
+// One look at the file and its consequence: parse a new content, read a doubtful one again, apply.
 import { errorText } from "../runtime/errors.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import type { Clock } from "../runtime/time/clock.ts";
@@ -13,7 +13,7 @@ import type { FileWatch } from "./file-watch.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
 export type LookEnd<Snapshot> =
-  /** Somebody else's business now: the file changed again, watching ended, or an edit comes first. */
+  /** Broken off: the file changed again, watching ended, or an edit comes first. Each of these leads to another look. */
   | { readonly kind: "left" }
   | { readonly kind: "problem_gone" }
   | { readonly kind: "rest"; readonly seen: SeenFile<Snapshot> }
@@ -31,21 +31,21 @@ interface FileLookOptions<Snapshot> extends Pick<ConfigSteps<Snapshot>, "load"> 
   readonly apply: (content: CheckedContent<Snapshot>, signal: AbortSignal) => Promise<ReloadOutcome>;
 }
 
-/** `signal` ends it; `early` (which aborts with it) ends it before its step has begun. */
+/** `asked`: a caller waits for the result. `breakOff` (which aborts with `signal`) ends the look until `apply` begins. */
 type FileLook<Snapshot> = (
   asked: boolean,
   signal: AbortSignal,
-  early: AbortSignal,
+  breakOff: AbortSignal,
 ) => Promise<LookEnd<Snapshot>>;
 
-/** A doubtful content is looked at again after the debounce time, within these bounds. */
+/** A doubtful content is read again after the debounce time, within these bounds. */
 const SECOND_LOOK_MS = { least: 250, most: 2_000 } as const;
 
-/** One look at a time. Applies at most once. */
+/** Calls must not overlap. A look applies at most once. */
 export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>): FileLook<Snapshot> {
   const { file, watch, clock, onRead } = options;
 
-  const observe = async (signal: AbortSignal): Promise<SeenFile<Snapshot>> => {
+  const read = async (signal: AbortSignal): Promise<SeenFile<Snapshot>> => {
     try {
       const bytes = await file.read(signal);
       if (bytes === null) return { kind: "missing" };
@@ -53,12 +53,12 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>): Fi
       onRead(sha256);
       return { kind: "content", bytes, sha256, loaded: null };
     } catch (error) {
-      // Whatever keeps the file from being read is shown and retried alike.
+      // All reasons are reported and retried alike.
       return { kind: "unreadable", reason: errorText(error) };
     }
   };
 
-  /** Whether the second look is still this cycle's business. */
+  /** Resolves when the second look is due; false if a look of its own will follow, or the look was broken off. */
   const untilSecondLook = async (asked: boolean, signal: AbortSignal): Promise<boolean> => {
     const { least, most } = SECOND_LOOK_MS;
     const waitMs = asked ? least : Math.min(most, Math.max(least, watch.settings.debounceMs));
@@ -68,28 +68,28 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>): Fi
       if (signal.aborted) return false;
       throw error;
     }
-    await watch.slot.look();
+    await watch.detector.look();
     if (asked) watch.window.cancel();
-    // Changed again meanwhile: that has, or will have, a look of its own.
+    // A change that came meanwhile leads to a look of its own.
     return asked || (watch.isWatching && !watch.window.isOpen && !watch.changeDue);
   };
 
-  return async (asked, signal, early) => {
+  return async (asked, signal, breakOff) => {
     if (!asked && !watch.isWatching) return { kind: "left" };
-    // A change that nobody noticed yet is debounced like any other, unless somebody asks.
-    if (asked || !watch.changeDue) await watch.slot.look();
+    // A change that the detector has not noticed yet is debounced as well, unless a caller waits.
+    if (asked || !watch.changeDue) await watch.detector.look();
     if (asked) watch.window.cancel();
     else if (watch.window.isOpen) return { kind: "left" };
     let noticed = asked;
     const takeLook = (): Promise<SeenFile<Snapshot>> => {
       noticed ||= watch.changeDue;
       watch.changeDue = false;
-      return observe(early);
+      return read(breakOff);
     };
     let second = false;
     let seen = await takeLook();
     for (;;) {
-      if (early.aborted) {
+      if (breakOff.aborted) {
         watch.changeDue ||= noticed && !asked;
         return { kind: "left" };
       }
@@ -108,7 +108,7 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>): Fi
         case "fail":
           return { kind: "unreadable", reason: decision.reason };
         case "look_again": {
-          if (!(await untilSecondLook(asked, early)) && !early.aborted) return { kind: "left" };
+          if (!(await untilSecondLook(asked, breakOff)) && !breakOff.aborted) return { kind: "left" };
           second = true;
           const before = seen;
           seen = await takeLook();
@@ -118,10 +118,10 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>): Fi
         case "load": {
           const { content } = decision;
           try {
-            const loaded = await options.load(content.bytes, early);
+            const loaded = await options.load(content.bytes, breakOff);
             seen = { ...content, loaded };
           } catch (error) {
-            if (!early.aborted) {
+            if (!breakOff.aborted) {
               return { kind: "tried", sha256: content.sha256, outcome: outcomeOfThrown(error) };
             }
           }

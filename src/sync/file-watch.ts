@@ -1,4 +1,4 @@
-// Watching the configuration file as the settings say: a detector, and a window that waits until an editor has finished.
+// Watches the configuration file as `[sync]` says: a detector, and a window that debounces the changes.
 import { isDeepStrictEqual } from "node:util";
 import type { TriggerReason } from "../reconcile/trigger.ts";
 import type { Logger } from "../runtime/log/log.ts";
@@ -15,11 +15,11 @@ interface FileWatchOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly folderEvents: FolderEvents | undefined;
-  /** The file may have changed: a look is due, if at all, when that has been waited out. */
+  /** The file may have changed. `onDue` may follow after the debounce time. */
   readonly onSign: () => void;
-  /** It is time to look at the file. */
+  /** The file is to be read now. */
   readonly onDue: (reason: TriggerReason) => void;
-  /** `state` may be another one than before. */
+  /** Called when `state` may have changed. */
   readonly onState: () => void;
 }
 
@@ -32,10 +32,10 @@ export function createFileWatch(options: FileWatchOptions) {
   const { file, clock, onSign, onDue, onState } = options;
   let { settings } = options;
   let phase: Phase = "new";
-  const news = createDetectorNews(options);
+  const report = createDetectorReport(options);
 
   const isWatching = (): boolean => phase === "on" && settings.enabled;
-  const slot = createDetectorSlot({
+  const detector = createDetectorSlot({
     file,
     clock,
     folderEvents: options.folderEvents ?? systemFolderEvents,
@@ -45,123 +45,122 @@ export function createFileWatch(options: FileWatchOptions) {
       onSign();
     },
     onReady: () => onDue("start"),
-    onPresence: news.presence,
-    onDegraded: news.degradation,
+    onPresence: report.presence,
+    onDegraded: report.degradation,
   });
   const window = createQuietWindow({
     clock,
     quietMs: settings.debounceMs,
     maxWaitMs: settings.debounceMs * MAX_WAIT_FACTOR,
-    beforeEnd: () => slot.look(),
+    beforeEnd: () => detector.look(),
     onEnd() {
       watch.changeDue = true;
       onDue("config");
     },
   });
-  const watchAsSet = async (): Promise<void> => {
-    const wanted = isWatching();
-    if (!wanted) {
+  const applySettings = async (): Promise<void> => {
+    const isOn = isWatching();
+    if (!isOn) {
       window.cancel();
       watch.changeDue = false;
     }
     const { detection, pollIntervalMs } = settings;
-    const ready = slot.want(wanted ? { detection, pollIntervalMs } : null);
+    const ready = detector.use(isOn ? { detection, pollIntervalMs } : null);
     onState();
     await ready;
   };
 
   const watch = {
-    /** A change was waited out, and the file was not looked at since. */
+    /** True from the end of a change's debounce window until the file is read. */
     changeDue: false,
-    /** Open while a change is being waited out. */
+    /** Open while a change is debounced. */
     window,
-    /** The detector that runs, if one does. */
-    slot,
+    detector,
     get settings() {
       return settings;
     },
     get state() {
       return {
         watching: watchingIn(phase, settings),
-        fileMissing: news.fileMissing && isWatching(),
-        detector: { detection: settings.detection, degraded: news.degraded },
+        fileMissing: report.fileMissing && isWatching(),
+        detector: { detection: settings.detection, degraded: report.degraded },
       };
     },
     get isWatching() {
       return isWatching();
     },
-    /** Resolves when no later change can be missed. */
+    /** Resolves when the detector is ready: no change after that is missed. */
     async start(): Promise<void> {
       if (phase !== "new") return;
       phase = "on";
-      await watchAsSet();
+      await applySettings();
     },
     setSettings(next: SyncSettings): void {
       settings = next;
       window.setLengths(next.debounceMs, next.debounceMs * MAX_WAIT_FACTOR);
       if (next.onFailure !== "stop" && phase === "stopped") phase = "on";
-      void watchAsSet();
+      void applySettings();
     },
-    /** A failed reload ended watching (`on_failure = "stop"`). */
+    /** Stops watching after a failed reload (`on_failure = "stop"`). */
     stop(): void {
       phase = "stopped";
-      void watchAsSet();
+      void applySettings();
     },
-    /** Watching goes on if it was stopped. */
-    endStop(): void {
+    /** Undoes `stop`. */
+    resume(): void {
       if (phase !== "stopped") return;
       phase = "on";
-      void watchAsSet();
+      void applySettings();
     },
     async [Symbol.asyncDispose]() {
       phase = "ended";
-      await watchAsSet();
+      await applySettings();
       window[Symbol.dispose]();
     },
   };
   return watch;
 }
 
-/** A poll below this is a busy loop. */
+/** Shorter intervals would keep the CPU busy. */
 const SHORTEST_POLL_MS = 10;
 
-type DetectorWish = Pick<SyncSettings, "detection" | "pollIntervalMs">;
+type DetectorSettings = Pick<SyncSettings, "detection" | "pollIntervalMs">;
 
 interface SlotOptions extends Omit<DetectorOptions, "pollIntervalMs"> {
-  /** A new detector has had its first look: what changed before that, only reading the file tells. */
+  /** A new detector has had its first look. The file must be read: the detector does not report earlier changes. */
   readonly onReady: () => void;
 }
 
-/** The detector that runs: none, or the one that is wanted. Nothing is heard of one that was replaced. */
+/** Holds the running detector, or none. A replaced detector calls back no more. */
 function createDetectorSlot({ onReady, ...options }: SlotOptions) {
   let detector: Detector | null = null;
-  let current: DetectorWish | null = null;
+  let current: DetectorSettings | null = null;
   return {
-    /** Makes it so, at once; resolves when a new detector is ready, or is itself replaced. */
-    async want(wish: DetectorWish | null): Promise<void> {
-      if (isDeepStrictEqual(wish, current)) return;
-      current = wish;
+    /** Replaces the detector if its settings changed; null: none runs. Resolves after the new detector's first look. */
+    async use(next: DetectorSettings | null): Promise<void> {
+      if (isDeepStrictEqual(next, current)) return;
+      current = next;
       detector?.[Symbol.dispose]();
       detector = null;
       options.onDegraded(null);
-      if (wish === null) return;
-      const pollIntervalMs = Math.max(SHORTEST_POLL_MS, wish.pollIntervalMs);
-      const own = startDetector(wish.detection, { ...options, pollIntervalMs });
+      if (next === null) return;
+      const pollIntervalMs = Math.max(SHORTEST_POLL_MS, next.pollIntervalMs);
+      const own = startDetector(next.detection, { ...options, pollIntervalMs });
       detector = own;
       await own.look();
       if (detector === own) onReady();
     },
-    /** Looks now, if a detector runs. Never rejects. */
+    /** `Detector.look`, if a detector runs. */
     async look(): Promise<void> {
       await detector?.look();
     },
-    /** Passes it to the detector that runs. */
+    /** `Detector.noteRead`, if a detector runs. */
     noteRead: (sha256: string): void => detector?.noteRead(sha256),
   };
 }
 
-/** What the detector has told of the file and of itself: each change is logged once. */
-function createDetectorNews({ file, logger, onState }: FileWatchOptions) {
+/** The last reports of the detector about the file and itself. Each change is logged once. */
+function createDetectorReport({ file, logger, onState }: FileWatchOptions) {
   const fields = { path: file.path };
   let fileMissing = false;
   let degraded: string | null = null;

@@ -1,5 +1,5 @@
-// What the OS tells of the folders that a file lies in (inotify, FSEvents, kqueue): its own folder, and the one that links
-// lead to. Nothing else on the way is watched.
+// Events of the OS (inotify, FSEvents, kqueue) for the folder of a file, and for the folder that symlinks lead to. Other
+// folders on the way are not watched.
 import { type FSWatcher, watch } from "node:fs";
 import { readlink } from "node:fs/promises";
 import { basename, dirname, join, normalize } from "node:path";
@@ -7,19 +7,19 @@ import { errorText, systemErrorCode } from "../runtime/errors.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
 export interface FolderListener {
-  /** A name in the folder changed; null: the OS does not say which. The folder's own end bears its own name. */
+  /** A name in the folder changed; null: an unknown one. If the folder itself is removed, `name` is the folder's own. */
   readonly onName: (name: string | null) => void;
   /** No more events will come. */
   readonly onEnd: () => void;
 }
 
-/** The OS, as far as watching folders goes. */
+/** The OS's watches on folders. */
 export interface FolderEvents {
-  /** Throws a system error: ENOENT, EMFILE, ENOSPC … Events may come from now on, never synchronously. */
+  /** Throws a system error: ENOENT, EMFILE, ENOSPC … Events come asynchronously. */
   watch(folder: string, listener: FolderListener): Disposable;
 }
 
-/** The real one. Its watches do not keep the process alive. */
+/** Watches of `node:fs`, which do not keep the process alive. */
 export const systemFolderEvents: FolderEvents = {
   watch(folder, { onName, onEnd }) {
     const watcher: FSWatcher = watch(folder, { persistent: false }, (_event, name) => onName(name));
@@ -28,7 +28,7 @@ export const systemFolderEvents: FolderEvents = {
   },
 };
 
-/** Silent at first. `onRing`: the file may have changed, or what its path names. */
+/** `onRing`: the file may have changed, or its path may lead to another file. Watches nothing before `arm`. */
 export function createFolderBell(file: WatchedFile, events: FolderEvents, onRing: () => void) {
   const armed = new Set<Disposable>();
 
@@ -51,8 +51,8 @@ export function createFolderBell(file: WatchedFile, events: FolderEvents, onRing
 
   return {
     /**
-     * Watches anew the folders that the path leads through now. Resolves with why one of them is not watched (null: they
-     * are, or are not there). Not to be called while it runs.
+     * Watches the present folders of the file instead of the ones before. Resolves with the reason why a folder cannot be
+     * watched; null: all existing folders are watched. Calls must not overlap.
      */
     async arm(): Promise<string | null> {
       const folders = await foldersOf(file);
@@ -73,7 +73,7 @@ export function createFolderBell(file: WatchedFile, events: FolderEvents, onRing
   };
 }
 
-/** Physical folders, each with the names in it that matter. */
+/** The real paths of the file's folders, each with the names to watch in it. */
 async function foldersOf(file: WatchedFile): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
   const folders = new Map<string, Set<string>>();
   const add = (folder: string, name: string): void => {
@@ -85,7 +85,7 @@ async function foldersOf(file: WatchedFile): Promise<ReadonlyMap<string, Readonl
   if (folder === null) return folders;
   add(folder, name);
   if (real === join(folder, name) || !file.isHere(folder)) return folders;
-  // As Kubernetes does it: the link leads on by another link in the same folder, `..data`.
+  // In a Kubernetes volume the file's symlink leads through another symlink in the same folder, `..data`.
   const [next = ""] = normalize(await readlink(join(folder, name)).catch(() => "")).split("/");
   if (next !== "" && next !== "." && next !== "..") add(folder, next);
   return folders;

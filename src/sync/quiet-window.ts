@@ -1,14 +1,14 @@
-// The debounce of saves: a window that restarts on each further change, yet ends within a bound.
+// Debounces changes of the file: the window restarts with each change, and ends after `maxWaitMs` at the latest.
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 
 interface QuietWindowOptions {
   readonly clock: Clock;
   readonly quietMs: number;
-  /** From the opening to the end at the latest. */
+  /** The longest time from the first change to the window's end. */
   readonly maxWaitMs: number;
   /**
-   * A last look before a quiet window ends, so that a change a slow detector has not seen yet restarts it (by
-   * `trigger`). It must settle in bounded time; its failure ends the window as if it had seen nothing.
+   * A last look at the file before a quiet window ends: a change that a slow detector has not seen yet restarts the window
+   * (by `trigger`). Must settle in bounded time. A failure counts as no change.
    */
   readonly beforeEnd: () => Promise<void>;
   readonly onEnd: () => void;
@@ -19,7 +19,7 @@ interface Open {
   changedMs: number;
 }
 
-/** Closed at first. After disposal nothing opens it. */
+/** The window is closed at first. After disposal `trigger` does nothing. */
 export function createQuietWindow(options: QuietWindowOptions) {
   const { clock, beforeEnd, onEnd } = options;
   let { quietMs, maxWaitMs } = options;
@@ -46,7 +46,7 @@ export function createQuietWindow(options: QuietWindowOptions) {
       try {
         await beforeEnd();
       } catch {
-        // What keeps it from looking shows again, and is reported, where the file is read.
+        // The read of the file that follows meets the same problem, and reports it.
       }
       if (open !== window) return;
       if (window.changedMs !== changedMs || timer !== null) {
@@ -62,19 +62,19 @@ export function createQuietWindow(options: QuietWindowOptions) {
     get isOpen() {
       return open !== null;
     },
-    /** A change, at `atMs` (monotonic; default: now): opens the window, or restarts the open one. */
+    /** Notes a change at `atMs` (monotonic; default: now): opens the window, or restarts the open one. */
     trigger(atMs: number = clock.monotonicMs()): void {
       if (disposed) return;
       if (open === null) open = { sinceMs: atMs, changedMs: atMs };
       else open.changedMs = Math.max(open.changedMs, atMs);
       arm(open);
     },
-    /** Closes it without an end. */
+    /** Closes the window without calling `onEnd`. */
     cancel(): void {
       disarm();
       open = null;
     },
-    /** Holds from now on, also for a window that is open. */
+    /** Takes effect at once, also for an open window. */
     setLengths(newQuietMs: number, newMaxWaitMs: number): void {
       quietMs = newQuietMs;
       maxWaitMs = newMaxWaitMs;

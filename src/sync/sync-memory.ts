@@ -1,4 +1,4 @@
-// What is known about the file, and what is told when that changes.
+// Remembers the results of looks at the file, and announces and logs what changed.
 import type { Wake } from "../reconcile/lane.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
@@ -9,7 +9,7 @@ import type { FileWatch } from "./file-watch.ts";
 import type { SyncEventType } from "./sync-event.ts";
 import type { SyncProblem, SyncState } from "./sync-settings.ts";
 
-/** A content of the file that is not tried again. */
+/** A wrong content of the file, which is not tried again. */
 export interface RejectedContent {
   /** Of the bytes, hexadecimal. */
   readonly sha256: string;
@@ -18,11 +18,11 @@ export interface RejectedContent {
 }
 
 interface Problem extends SyncProblem {
-  /** Of the content it is about; null for one that could not be read. */
+  /** Of the content with the problem; null if the file could not be read. */
   readonly sha256: string | null;
   /** Failed reloads in a row, this one included. */
   readonly failures: number;
-  /** Monotonic: when it was last met. */
+  /** Time of the last occurrence, monotonic. */
   readonly atMs: number;
 }
 
@@ -35,7 +35,7 @@ interface SyncRecord extends Pick<ReloadMemory, "expectedSha256"> {
 
 interface SyncMemoryOptions {
   readonly path: string;
-  /** What the file held when the service started; null: what runs. */
+  /** The file's content at the start if it was rejected; null: the file's content runs. */
   readonly rejected: RejectedContent | null;
   readonly watch: FileWatch;
   readonly clock: Clock;
@@ -43,14 +43,12 @@ interface SyncMemoryOptions {
   readonly announce: (type: SyncEventType, details: string) => void;
 }
 
-type SyncMemory = ReturnType<typeof createSyncMemory>;
-
 export function createSyncMemory(options: SyncMemoryOptions) {
   const { path, rejected, watch, clock, logger, announce } = options;
   let record: SyncRecord = { expectedSha256: null, lastReadSha256: null, problem: null, lastSync: null };
 
-  /** False: it is the very problem that stands already. */
-  const meet = ({ kind, sha256, reason }: Pick<Problem, "kind" | "sha256" | "reason">): boolean => {
+  /** Returns false if it is the same problem as before. */
+  const noteProblem = ({ kind, sha256, reason }: Pick<Problem, "kind" | "sha256" | "reason">): boolean => {
     const before = record.problem;
     const isSame =
       before !== null && before.kind === kind && before.sha256 === sha256 && before.reason === reason;
@@ -62,27 +60,22 @@ export function createSyncMemory(options: SyncMemoryOptions) {
   const noteRunning = (): void => {
     record = { ...record, problem: null, lastSync: isoTime(clock.wallMs()) };
   };
-  // Watching begins all the same, also under `on_failure = "stop"`: no reload has failed yet.
-  if (rejected !== null) meet({ kind: "rejected", ...rejected });
+  // Does not stop watching under `on_failure = "stop"`: no reload has failed yet.
+  if (rejected !== null) noteProblem({ kind: "rejected", ...rejected });
 
   const announceApplied = (changed: boolean, details: string): void =>
     announce(changed ? "changed" : "no-change", changed ? details : NO_CHANGES);
 
-  const failed = (
-    kind: "unreadable" | "rejected" | "failed",
-    sha256: string | null,
-    reason: string,
-    asked: boolean,
-  ): void => {
-    const isNew = meet({ kind, sha256, reason });
-    tellFailure(options, { kind, reason, failures: record.problem?.failures ?? 1 }, isNew || asked);
+  const failed = (kind: Problem["kind"], sha256: string | null, reason: string, asked: boolean): void => {
+    const isNew = noteProblem({ kind, sha256, reason });
+    announceFailure(options, { kind, reason, failures: record.problem?.failures ?? 1 }, isNew || asked);
   };
 
-  /** `level`: of the log line; a change that was applied has a line already. */
+  /** `level`: of the log line; "debug" where an applied change has a line already. */
   const succeeded = (level: "info" | "debug"): void => {
     if (record.problem !== null) logger[level]("config error cleared", { path, kind: record.problem.kind });
     noteRunning();
-    watch.endStop();
+    watch.resume();
   };
 
   const settle = (end: LookEnd<unknown>, runningSha256: string, asked: boolean): ReloadResult => {
@@ -116,7 +109,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
         const { changed, details } = outcome;
         succeeded("debug");
         record = { ...record, expectedSha256: null };
-        // A change was told by whoever applied it.
+        // "debug" for a change: the step that applied it has logged it.
         logger[changed ? "debug" : "info"]("config reloaded", { path, sha256, changed, details });
         announceApplied(changed, details);
         return outcome;
@@ -129,63 +122,58 @@ export function createSyncMemory(options: SyncMemoryOptions) {
       return record;
     },
     get state(): Pick<SyncState, "lastSync" | "lastError"> {
-      return stateOf(record);
+      const { problem, lastSync } = record;
+      if (problem === null) return { lastSync, lastError: null };
+      const { kind, reason, since } = problem;
+      return { lastSync, lastError: { kind, reason, since } };
     },
-    /** When a failed reload is to be tried again; null: not by itself. */
-    retry: (): Wake | null => retryOf(record, watch),
+    /** When to retry a failed reload; null: no retry, or an open debounce window will lead to a look. */
+    retry(): Wake | null {
+      const { problem } = record;
+      const { settings, isWatching, window } = watch;
+      if (problem === null || problem.kind === "rejected" || !isWatching || window.isOpen) return null;
+      return { atMs: problem.atMs + retryDelayMs(settings, problem.failures), reason: "retry" };
+    },
     noteRead(sha256: string): void {
       record = { ...record, lastReadSha256: sha256 };
-      watch.slot.noteRead(sha256);
+      watch.detector.noteRead(sha256);
     },
-    /** The service put these bytes into the file; with `applied` null they do not run. */
+    /** The service has written these bytes to the file; `applied` null: they could not be applied. */
     noteSaved(sha256: string, applied: { readonly changed: boolean; readonly details: string } | null): void {
       record = { ...record, problem: null };
-      watch.endStop();
+      watch.resume();
       if (applied === null) return;
       noteRunning();
-      // If it was not read there yet, it will be met.
+      // If no look has read these bytes yet, the next one finds them and announces nothing.
       record = { ...record, expectedSha256: sha256 === record.lastReadSha256 ? null : sha256 };
       announceApplied(applied.changed, applied.details);
     },
-    /** A content that was not read from the file was applied. */
     announceApplied,
-    /** Records how a look ended; returns what those who asked are told. */
+    /** Records how a look ended; returns the result for the callers of `reloadNow`. */
     settle(end: LookEnd<unknown>, runningSha256: string, asked: boolean): ReloadResult {
       const result = settle(end, runningSha256, asked);
-      // What was expected has been read.
+      // The expected bytes have been read.
       if (record.lastReadSha256 === record.expectedSha256) record = { ...record, expectedSha256: null };
       return result;
     },
   };
 }
 
-function tellFailure(
+/** Logs at "debug" only: the listener of the announced event logs the failure for people. */
+function announceFailure(
   { path, watch, logger, announce }: SyncMemoryOptions,
-  problem: { readonly kind: string; readonly reason: string; readonly failures: number },
-  isNews: boolean,
+  problem: Pick<Problem, "kind" | "reason" | "failures">,
+  isWorthAnEvent: boolean,
 ): void {
-  const told = { path, ...problem };
+  const fields = { path, ...problem };
   if (watch.settings.onFailure === "stop" && watch.isWatching) {
     watch.stop();
-    logger.debug("config reload failed, watching stopped", told);
+    logger.debug("config reload failed, watching stopped", fields);
     announce("error", `${problem.reason}; watching stopped until a reload by hand succeeds`);
-  } else if (isNews) {
-    // Whoever hears the event says it aloud: once is enough.
-    logger.debug("config reload failed", told);
+  } else if (isWorthAnEvent) {
+    logger.debug("config reload failed", fields);
     announce("error", problem.reason);
   } else {
-    logger.debug("config reload failed again", told);
+    logger.debug("config reload failed again", fields);
   }
-}
-
-function stateOf({ problem, lastSync }: SyncRecord): SyncMemory["state"] {
-  if (problem === null) return { lastSync, lastError: null };
-  const { kind, reason, since } = problem;
-  return { lastSync, lastError: { kind, reason, since } };
-}
-
-function retryOf({ problem }: SyncRecord, { settings, isWatching, window }: FileWatch): Wake | null {
-  // An open window ends in a look of its own.
-  if (problem === null || problem.kind === "rejected" || !isWatching || window.isOpen) return null;
-  return { atMs: problem.atMs + retryDelayMs(settings, problem.failures), reason: "retry" };
 }

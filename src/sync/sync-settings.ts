@@ -1,31 +1,31 @@
-// The section `sync` of the configuration, for the engine.
+// The settings of the section `[sync]`, and the state of the configuration's watch.
 
-/** What counts as a change: another mtime or size, another SHA-256, or what the OS tells, confirmed by content. */
+/** What counts as a change: another mtime or size, another SHA-256, or an event of the OS, confirmed by the content. */
 export type Detection = "mtime" | "hash" | "inotify";
 
-/** What a failed reload leads to: retries further and further apart, retries at the normal pace, or the end. */
+/** After a failed reload: retries at growing intervals, retries at the poll interval, or no more watching. */
 type OnFailure = "backoff" | "fixed" | "stop";
 
 export interface SyncSettings {
   readonly enabled: boolean;
   /** > 0. */
   readonly pollIntervalMs: number;
-  /** ≥ 0; restarts on each further change, for at most MAX_WAIT_FACTOR times its length. */
+  /** ≥ 0. Restarts with each change, up to `MAX_WAIT_FACTOR` times this time in all. */
   readonly debounceMs: number;
   readonly detection: Detection;
   readonly onFailure: OnFailure;
 }
 
-/** A file that never rests is reloaded after this many debounce windows all the same. */
+/** A file that changes all the time is reloaded after this many debounce times. */
 export const MAX_WAIT_FACTOR = 10;
 
-/** What keeps the file's content from running. It stands until a content runs again. */
+/** The reason why the file's content does not run. Kept until the file's content runs again. */
 export interface SyncProblem {
-  /** The file cannot be read; its content is wrong; it could not be applied. */
+  /** The file cannot be read; its content is wrong; its content could not be applied. */
   readonly kind: "unreadable" | "rejected" | "failed";
-  /** For people, with the place in the file where there is one. */
+  /** For people, with the place in the file if known. */
   readonly reason: string;
-  /** ISO 8601 UTC: when it was first met. */
+  /** ISO 8601 UTC, of the first occurrence. */
   readonly since: string;
 }
 
@@ -40,11 +40,11 @@ export interface SyncState {
   readonly lastError: SyncProblem | null;
   /** SHA-256 of the running content, hexadecimal. */
   readonly hash: string;
-  /** There was no file at the last look; only known while watching. */
+  /** There was no file at the last look; always false while not watching. */
   readonly fileMissing: boolean;
   readonly detector: {
     readonly detection: Detection;
-    /** Why it only polls instead of hearing from the OS; null: it works as named, or does not run. */
+    /** Why the detector only polls instead of using events of the OS; null: it works as named, or does not run. */
     readonly degraded: string | null;
   };
 }
