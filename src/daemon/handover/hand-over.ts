@@ -128,7 +128,7 @@ export class Handover implements AsyncDisposable {
   async #cross(keeper: ServiceKeeper, first: Successor): Promise<void> {
     const { charge, logger } = this.#options;
     const known = charge.changes();
-    keeper.stopHearing();
+    keeper.pauseSignals();
     await charge.giveUp();
     let next: Successor | null = first;
     if (charge.changes() !== known) {
@@ -150,7 +150,7 @@ export class Handover implements AsyncDisposable {
   /** False if the successor did not take over, and another one must. */
   async #go(keeper: ServiceKeeper, next: Successor): Promise<boolean> {
     const { charge, clock, logger } = this.#options;
-    keeper.stopHearing();
+    keeper.pauseSignals();
     const listener = charge.listener();
     const [states, once] = [charge.states(), charge.runOnce()];
     const word = { say: "go", door: listener?.address ?? null, states, once } as const;
@@ -173,7 +173,7 @@ export class Handover implements AsyncDisposable {
     const { clock, logger } = this.#options;
     const { signal } = this.#stop;
     // Until a successor runs, only this daemon can react to a stop.
-    keeper.hearAgain();
+    keeper.resumeSignals();
     try {
       await clock.sleep(tries === 1 ? 0 : backoffMs(WAIT_MS, tries - 1), signal);
       return (await this.#start(keeper, signal)).next;

@@ -1,5 +1,5 @@
-// Starts programs: argument arrays, a short environment, a deadline that holds even if the child hangs in the kernel,
-// and processes that outlive the daemon.
+// Starts programs without a shell and with a minimal environment: commands with a deadline, which holds even for a child
+// that hangs in the kernel, and processes that outlive the daemon.
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
@@ -8,45 +8,42 @@ import type { Clock, Timer } from "../time/clock.ts";
 
 const DEFAULT_MAX_OUTPUT_BYTES = 1024 * 1024;
 const DEFAULT_KILL_GRACE_MS = 500;
-/** A killed child that has not ended by then hangs in the kernel and may never end. */
+/** Time from SIGKILL to giving up: a child that still runs then hangs in the kernel and may never end. */
 const KILL_SETTLE_MS = 250;
-/** After an exit, output still in the pipe comes at once; a grandchild that holds the pipe may never close it. */
+/** Time to read the rest of the output after an exit. Bounded, because a grandchild may hold the pipe open for ever. */
 const DRAIN_MS = 100;
 
-const PASSED_ON = [
+/** The variables that every child inherits, besides the locale. */
+const INHERITED = [
   ...["PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "TZ"],
-  // A cache of compiled code that is set for this Node is meant for its children, too: most of them run the same modules.
+  // Most children run the same modules as this process, so they use the same cache of compiled code.
   "NODE_COMPILE_CACHE",
 ];
 
 interface CommandOptions {
   readonly clock: Clock;
-  /** From the start to SIGTERM, ms. The call resolves at most a second later, whatever the child does. */
+  /** From the start to SIGTERM, ms. The call resolves at most a second later, even if the child does not end. */
   readonly deadlineMs: number;
-  /** A stream is passed on as it comes, and ends the child's input when it ends. */
+  /** A stream is piped to the child's stdin. */
   readonly stdin?: string | Uint8Array | Readable;
-  /** Called with each piece of stdout as it comes, which is then not kept. */
+  /** Called with each piece of stdout as it arrives; the result's `stdout` is then empty. */
   readonly onStdout?: (piece: string) => void;
-  /** Added to the short list that every child gets (`childEnvironment`). */
+  /** Added to the minimal environment of every child (`childEnvironment`). */
   readonly env?: Readonly<Record<string, string>>;
-  /**
-   * Default "/": a spawn waits for the child's chdir and exec, so a cwd (or a folder in PATH) on a mount that hangs
-   * would block this thread.
-   */
   /** Ends the child as the deadline does; the call then rejects with `aborted`. */
   readonly signal?: AbortSignal;
-  /** Kept of stdout and of stderr each; the rest is read and dropped. Default 1 MiB. */
+  /** Limit of stdout and of stderr each; the surplus is read and dropped. Default 1 MiB. */
   readonly maxOutputBytes?: number;
   /** Default UTF-8; `latin1` keeps each byte of stdout as one character. */
   readonly stdoutEncoding?: "utf8" | "latin1";
-  /** Gives the child a session of its own and ends all that is in its process group. */
+  /** Starts the child in a session of its own, and signals its whole process group. */
   readonly killGroup?: boolean;
   /** From SIGTERM to SIGKILL, ms. Default 500; 0 kills at once. */
   readonly killGraceMs?: number;
 }
 
 export interface CommandResult {
-  /** null when a signal ended it, or when it has not ended (a child stuck in the kernel). */
+  /** null if a signal ended the child, or if the child has not ended (stuck in the kernel). */
   readonly exitCode: number | null;
   readonly exitSignal: NodeJS.Signals | null;
   readonly stdout: string;
@@ -56,8 +53,8 @@ export interface CommandResult {
 }
 
 /**
- * Runs a program to its end, never through a shell. Any exit is a value. Rejects with `program_unavailable` when
- * it cannot be started, and with `aborted` when the signal ends it (after the child has ended, if it does).
+ * Runs a program to its end. Resolves for any exit code. Rejects with `program_unavailable` when the program cannot be
+ * started, and with `aborted` when the signal aborts (once the child has ended or the wait for its end is over).
  */
 export async function runCommand(
   command: string,
@@ -68,7 +65,6 @@ export async function runCommand(
   if (signal?.aborted) throw abortedError(command, signal);
   const startedAtMs = clock.monotonicMs();
   const child = startChild(command, args, {
-    cwd: "/",
     env: childEnvironment(options.env),
     detached: killGroup,
     stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"],
@@ -78,19 +74,19 @@ export async function runCommand(
   const stdout = collect(onStdout === undefined ? child.stdout : null, maxOutputBytes, stdoutEncoding);
   const stderr = collect(child.stderr, maxOutputBytes);
   if (child.stdin !== null) {
-    // A child that ends without reading its input is no failure of ours (EPIPE).
+    // EPIPE: the child ended without reading its input, which is no failure.
     child.stdin.on("error", () => {});
     if (options.stdin instanceof Readable) options.stdin.pipe(child.stdin);
     else child.stdin.end(options.stdin);
   }
   const ending = await untilEnded(child, command, options);
-  if (signal?.aborted && ending.why === "aborted") throw abortedError(command, signal);
+  if (signal?.aborted && ending === "aborted") throw abortedError(command, signal);
   return {
     exitCode: child.exitCode,
     exitSignal: child.signalCode,
     stdout: stdout.text(),
     stderr: stderr.text(),
-    timedOut: ending.why === "deadline",
+    timedOut: ending === "deadline",
     tookMs: clock.monotonicMs() - startedAtMs,
   };
 }
@@ -103,14 +99,14 @@ export interface ExitInfo {
 export type DetachedProcess = Awaited<ReturnType<typeof startDetached>>;
 
 interface DetachedOptions {
-  /** Added to the short list that every child gets (`childEnvironment`). */
+  /** Added to the minimal environment of every child (`childEnvironment`). */
   readonly env?: Readonly<Record<string, string>>;
-  /** stdout and stderr are appended to it (0600); null: they go nowhere. A pipe would end with the daemon. */
+  /** File (0600) that stdout and stderr are appended to, because a pipe would end with the daemon; null: discarded. */
   readonly logPath: string | null;
 }
 
 /**
- * Starts what must outlive the daemon, in a session of its own, with no tie to our stdio or event loop.
+ * Starts a program that outlives this process, in a session of its own, with no tie to this process's stdio or event loop.
  * Resolves when the program runs; rejects with `program_unavailable` when it cannot be started.
  */
 export async function startDetached(command: string, args: readonly string[], options: DetachedOptions) {
@@ -118,7 +114,6 @@ export async function startDetached(command: string, args: readonly string[], op
   try {
     const output = log === null ? "ignore" : log.fd;
     const child = startChild(command, args, {
-      cwd: "/",
       env: childEnvironment(options.env),
       detached: true,
       stdio: ["ignore", output, output],
@@ -136,9 +131,9 @@ export async function startDetached(command: string, args: readonly string[], op
     child.unref();
     return {
       pid,
-      /** Settles while our event loop runs; does not keep it running. */
+      /** Does not keep the event loop running. */
       exited,
-      /** Calls back once, at once if it has ended already. Returns its own unregister. */
+      /** Calls `listener` once, also if the program has ended already. Returns its own unregister. */
       onExit(listener: (exit: ExitInfo) => void): () => void {
         let registered = true;
         void exited.then((exit) => {
@@ -154,11 +149,11 @@ export async function startDetached(command: string, args: readonly string[], op
   }
 }
 
-/** The environment of a child: of ours the variables of `PASSED_ON` and the locale, and `extra`. */
+/** The environment of a child: the inherited variables of this process, the locale, and `extra`. */
 export function childEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env)) {
-    if (value !== undefined && (PASSED_ON.includes(name) || name.startsWith("LC_")))
+    if (value !== undefined && (INHERITED.includes(name) || name.startsWith("LC_")))
       environment[name] = value;
   }
   return { ...environment, ...extra };
@@ -166,19 +161,20 @@ export function childEnvironment(extra: Readonly<Record<string, string>> = {}): 
 
 function startChild(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
   try {
-    return spawnChild(command, args, { ...options, shell: false });
+    // A spawn waits for the child's chdir and exec: a working directory on a hung mount would block this thread.
+    return spawnChild(command, args, { ...options, cwd: "/", shell: false });
   } catch (error) {
     throw startFailure(command, error);
   }
 }
 
 /**
- * As Node's own, but throws when no file can be opened any more. Node then returns a child without streams (not even
- * null), and emits an `error` that ends the process unless somebody listens for it.
+ * Like Node's `spawn`, but throws EMFILE when no file can be opened. Node's own then returns a child whose `stdio` is
+ * undefined, and emits an `error` that ends this process if it has no listener.
  */
 export function spawnChild(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
   const child = spawn(command, args, options);
-  // The type says that it is never undefined, but it can be.
+  // `stdio` can be undefined, contrary to its type.
   if (child.pid !== undefined || (child.stdio as unknown) !== undefined) return child;
   child.on("error", () => {});
   throw Object.assign(new Error("too many files are open"), { code: "EMFILE" });
@@ -203,15 +199,15 @@ function abortedError(command: string, signal: AbortSignal): MountaineerError {
   return new MountaineerError("aborted", `${command} was cancelled`, { cause: signal.reason });
 }
 
-interface Ending {
-  readonly why: "exited" | "deadline" | "aborted";
-}
-
-/** Resolves when the child has ended and its output is read, or when waiting for that is given up. */
-function untilEnded(child: ChildProcess, command: string, options: CommandOptions): Promise<Ending> {
+/** Resolves when the child has ended and its output is read, or when the time to wait for that is over. */
+function untilEnded(
+  child: ChildProcess,
+  command: string,
+  options: CommandOptions,
+): Promise<"exited" | "deadline" | "aborted"> {
   const { clock, deadlineMs, signal, killGroup = false, killGraceMs = DEFAULT_KILL_GRACE_MS } = options;
   return new Promise((resolve, reject) => {
-    let why: Ending["why"] = "exited";
+    let ending: "exited" | "deadline" | "aborted" = "exited";
     let exited = false;
     let timer: Timer | null = null;
 
@@ -227,15 +223,15 @@ function untilEnded(child: ChildProcess, command: string, options: CommandOption
     };
     const finish = (): void => {
       release();
-      resolve({ why });
+      resolve(ending);
     };
     const kill = (): void => {
       send(child, "SIGKILL", killGroup);
       after(KILL_SETTLE_MS, finish);
     };
     const end = (reason: "deadline" | "aborted"): void => {
-      if (why !== "exited" || exited) return;
-      why = reason;
+      if (ending !== "exited" || exited) return;
+      ending = reason;
       if (killGraceMs === 0) {
         kill();
         return;
@@ -246,15 +242,15 @@ function untilEnded(child: ChildProcess, command: string, options: CommandOption
     const onAbort = (): void => end("aborted");
 
     child.on("error", (error) => {
-      // Also emitted when a kill fails; only a child without a pid never started.
+      // A failed kill emits `error` as well; only a child without a pid was never started.
       if (child.pid !== undefined) return;
       release();
       reject(startFailure(command, error));
     });
     child.once("exit", () => {
       exited = true;
-      // The group may hold members that outlived their leader's SIGTERM.
-      if (why !== "exited" && killGroup) send(child, "SIGKILL", true);
+      // Members of the group may have survived the SIGTERM that ended their leader.
+      if (ending !== "exited" && killGroup) send(child, "SIGKILL", true);
       after(DRAIN_MS, finish);
     });
     child.once("close", finish);
@@ -271,7 +267,7 @@ function send(child: ChildProcess, signal: NodeJS.Signals, toGroup: boolean): vo
   try {
     process.kill(-child.pid, signal);
   } catch (error) {
-    // ESRCH: no process is left. EPERM: only members that changed their user are left (macOS: also zombies).
+    // ESRCH: no process remains. EPERM: only members that changed their user remain (on macOS also zombies).
     const code = systemErrorCode(error);
     if (code !== "ESRCH" && code !== "EPERM") throw error;
   }
@@ -291,7 +287,7 @@ function collect(
     bytes += kept.length;
     chunks.push(kept);
   });
-  // A pipe that breaks ends the output; the exit says what happened.
+  // A broken pipe ends the output; the exit code says what happened.
   stream?.on("error", () => {});
   return { text: () => Buffer.concat(chunks).toString(encoding) };
 }

@@ -1,4 +1,4 @@
-// A person's own editor, without a shell and with the terminal to itself, on a copy that only they can read.
+// Runs the user's own editor on a private copy of a text. The editor has the terminal to itself.
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,25 +8,24 @@ import { errorText, expecting, MountaineerError, systemErrorCode } from "../erro
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A text while a person edits it. */
+/** A private copy of a text for the editor. */
 export type EditedCopy = Awaited<ReturnType<typeof openEditedCopy>>;
 
-/** `name` is the copy's, so that the editor knows what kind of text it is. Rejects with `program_unavailable`. */
+/** `name`: the copy's file name, whose extension tells the editor the format. Rejects with `program_unavailable`. */
 export async function openEditedCopy(name: string, begun: Uint8Array) {
   const path = await writeCopy(name, begun);
   const discard = (): Promise<void> => rm(dirname(path), { recursive: true, force: true });
   return {
     /**
-     * Resolves with the content once the editor has exited with 0; null: the copy is gone. Rejects with
-     * `program_unavailable` when the editor cannot be started or fails, and with the signal's reason, which ends it.
+     * Resolves with the content once the editor has exited with 0; null: the copy was removed. Rejects with
+     * `program_unavailable` when the editor cannot be started or fails. `signal` ends the editor and rejects.
      */
     async edit(signal: AbortSignal): Promise<Uint8Array | null> {
       await runEditor(path, signal);
       return readFile(path).catch(expecting("ENOENT", null));
     },
-    /** Removes the copy. */
     discard,
-    /** Removes the copy and resolves with null, unless something was written in it: then resolves with its path. */
+    /** Resolves with the copy's path if it was changed; else removes the copy and resolves with null. */
     async keepWritten(): Promise<string | null> {
       const bytes = await readFile(path).catch(() => null);
       if (bytes !== null && Buffer.compare(bytes, begun) !== 0) return path;
@@ -38,7 +37,7 @@ export async function openEditedCopy(name: string, begun: Uint8Array) {
 
 async function writeCopy(name: string, begun: Uint8Array): Promise<string> {
   try {
-    // Closed to others: a password may be typed here before it is refused.
+    // Private, because the text may contain a password until the check refuses it.
     const path = join(await mkdtemp(join(tmpdir(), "mountaineer-edit-")), name);
     await writeFile(path, begun, { mode: 0o600 });
     return path;
@@ -49,7 +48,7 @@ async function writeCopy(name: string, begun: Uint8Array): Promise<string> {
   }
 }
 
-/** $VISUAL, else $EDITOR, else vi; spaces part its arguments. */
+/** $VISUAL, else $EDITOR, else vi, split at spaces into program and arguments. */
 export function editorCommand({ VISUAL, EDITOR }: Environment): readonly [string, ...string[]] {
   const [program = "vi", ...args] = (VISUAL?.trim() || EDITOR?.trim() || "vi").split(/\s+/);
   return [program, ...args];
@@ -67,7 +66,7 @@ async function runEditor(file: string, signal: AbortSignal): Promise<void> {
       child.once("error", reject);
       child.once("exit", (exitCode, exitSignal) => resolve([exitCode, exitSignal]));
     });
-    // A Ctrl-C that ended it was for this process, too, and of two signals that wait the kernel may bring the child's end first.
+    // A Ctrl-C goes to both processes, and the child's exit may be delivered before this process's own signal.
     await setImmediate();
     signal.throwIfAborted();
     if (code === 0) return;

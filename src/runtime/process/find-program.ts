@@ -2,7 +2,7 @@
 import { access, constants, stat } from "node:fs/promises";
 import { join } from "node:path";
 
-/** The first executable file of that name. `folders` are as in PATH; an empty one is skipped. */
+/** The first executable file of that name in `folders`, the entries of a PATH; null: none. Empty entries are skipped. */
 export async function findProgram(name: string, folders: readonly string[]): Promise<string | null> {
   for (const folder of folders) {
     if (folder !== "" && (await isProgram(join(folder, name)))) return join(folder, name);
@@ -10,7 +10,7 @@ export async function findProgram(name: string, folders: readonly string[]): Pro
   return null;
 }
 
-/** Whether it is a file that may be executed. */
+/** Whether `path` is an executable file. */
 export async function isProgram(path: string): Promise<boolean> {
   try {
     await access(path, constants.X_OK);

@@ -1,4 +1,4 @@
-// The right to change a home: one process at a time, freed by the system the moment its holder ends.
+// The lock of a home: one process at a time may change the home. The system frees the lock when its holder ends.
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, expecting, MountaineerError, systemErrorCode } from "../errors.ts";
@@ -10,25 +10,25 @@ import { jsonObject } from "../text/json-object.ts";
 import { type Clock, isoTime } from "../time/clock.ts";
 import { isRunning, processIdentity } from "./process-identity.ts";
 
-/** The daemon's command: it holds its lock as long as it runs, so nobody waits for it. */
+/** The daemon's command. The daemon holds its lock as long as it runs, so others do not wait for it. */
 const DAEMON_COMMAND = "monitor";
 const BETWEEN_TRIES_MS = 50;
 /**
- * How long to wait for a holder without a name: two that try at once may each see the other, and a new holder needs a
- * moment to write its name.
+ * How long to wait while lock.json names no holder: two processes that try at once may each block the other, and a new
+ * holder needs a moment to write its name.
  */
 const UNNAMED_HOLDER_MS = 1_000;
 const UNNAMED_BETWEEN_TRIES_MS = 10;
 
 const holderShape = object({
   pid: number,
-  /** Distinguishes the process from a later one with the same pid. */
+  /** Distinguishes the process from a later process with the same pid. */
   startTime: text,
   /** "monitor", "mount", … */
   command: text,
   /** ISO 8601 UTC. */
   since: text,
-  /** Absent where an earlier version wrote it. */
+  /** Absent if an earlier version wrote the file. */
   home: optional(text),
 });
 export type LockHolder = Readonly<TypeOf<typeof holderShape>>;
@@ -36,25 +36,25 @@ const holderOf = reader(holderShape);
 
 export interface HomeLock extends AsyncDisposable {
   readonly holder: LockHolder;
-  /** False once it is released; a release that fails leaves it true, until the process ends. */
+  /** False after the release; true if the release failed, until the process ends. */
   readonly isHeld: boolean;
 }
 
 interface LockRequest {
   /** Shown to a process that finds the lock taken. */
   readonly command: string;
-  /** How long to wait for a single-shot command that holds it, ms. */
+  /** How long to wait for a command that holds the lock, ms. */
   readonly waitMs: number;
-  /** Whether to wait for a monitor as well, because it is about to end. Default: no. */
+  /** Wait for a monitor as well, because it is about to end. Default: false. */
   readonly followsMonitor?: boolean;
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Takes the lock of an existing home. Rejects with `already_running` at once when a monitor holds it, with
- * `lock_held` when another command still holds it after `waitMs`, with `home_unwritable` when the home cannot hold
- * a lock, and with the signal's reason. Dispose to release; a kill -9 releases too.
+ * Takes the lock of an existing home; disposing releases it. Rejects with `already_running` at once when a monitor holds
+ * the lock, with `lock_held` when another command still holds it after `waitMs`, with `home_unwritable` when the home's disk
+ * cannot be locked, and with the signal's reason.
  */
 export async function acquireHomeLock(home: string, request: LockRequest): Promise<HomeLock> {
   const { clock, signal } = request;
@@ -62,7 +62,7 @@ export async function acquireHomeLock(home: string, request: LockRequest): Promi
   for (;;) {
     signal?.throwIfAborted();
     const lock = await tryLock(home);
-    // Checked even when we have the lock: if someone deleted the lock's file, its holder has another one.
+    // Checked even with the lock: if lock.db was deleted and made again, the holder has locked the deleted file.
     const holder = await readLockHolder(home);
     const isOther = holder !== null && holder.pid !== process.pid && !isLeftBy(holder, request);
     if (lock !== null && !isOther) return await holdLock(home, lock, request);
@@ -77,15 +77,12 @@ export async function acquireHomeLock(home: string, request: LockRequest): Promi
   }
 }
 
-/** A daemon that hands over may have released the lock without being able to remove its name. */
+/** True for the parent daemon in a handover, which may have released the lock but failed to remove its name. */
 function isLeftBy({ pid, command }: LockHolder, { followsMonitor }: LockRequest): boolean {
   return followsMonitor === true && command === DAEMON_COMMAND && pid === process.ppid;
 }
 
-/**
- * Who holds the lock now, by the name that it wrote; null when nobody does. Takes no lock. Rejects with
- * `home_unwritable` when the home cannot be read.
- */
+/** The running process that lock.json names; null: none. Takes no lock. Rejects with `home_unwritable`. */
 export async function readLockHolder(home: string): Promise<LockHolder | null> {
   const content = await readIfPresent(holderPath(home)).catch((error: unknown) => {
     throw systemErrorCode(error) === null ? error : unwritable(home, error);
@@ -124,7 +121,7 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
         try {
           await unlink(path);
         } catch (error) {
-          // A name left behind is harmless once its process has ended.
+          // A remaining name is harmless once its process has ended.
           if (systemErrorCode(error) === null) throw error;
         } finally {
           lock.release();
@@ -140,11 +137,11 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
 
 async function writeName(path: string, holder: LockHolder): Promise<void> {
   const written = writeDurably(path, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
-  // On a full disk the lock holds all the same, only without a name: mounts must not wait for space.
+  // On a full disk the lock is held without a name: mounting must not depend on free space.
   await written.catch(expecting(["ENOSPC", "EDQUOT"]));
 }
 
-/** null when another process holds it, or is just trying to. */
+/** null if another process holds the lock, or tries to take it at this moment. */
 async function tryLock(home: string): Promise<ExclusiveFileLock | null> {
   const path = join(home, "lock.db");
   try {
@@ -159,7 +156,7 @@ function holderPath(home: string): string {
   return join(home, "lock.json");
 }
 
-/** Random, so that two that collided do not collide again and again. */
+/** Random, so that two processes do not collide again and again. */
 function betweenUnnamedMs(): number {
   return UNNAMED_BETWEEN_TRIES_MS * (0.5 + Math.random());
 }

@@ -1,4 +1,4 @@
-// A process's start time on macOS, as `ps` prints it.
+// The start time of a process on macOS, as `ps` prints it.
 
 import { MountaineerError } from "../errors.ts";
 import { systemClock } from "../time/clock.ts";
@@ -6,9 +6,9 @@ import { runCommand } from "./child-process.ts";
 
 const PS_DEADLINE_MS = 2_000;
 
-/** The start in UTC to the second; null when no such process runs. Rejects with `timed_out` when ps is late. */
+/** The start time in UTC, in seconds; null: no such process. Rejects with `timed_out` when ps is late. */
 export async function processStartDarwin(pid: number): Promise<string | null> {
-  // The language and the time zone change what ps prints, so both are pinned.
+  // Pinned, because the output of ps depends on the language and the time zone.
   const answer = await runCommand("ps", ["-o", "stat=", "-o", "lstart=", "-p", String(pid)], {
     clock: systemClock,
     deadlineMs: PS_DEADLINE_MS,
@@ -18,7 +18,7 @@ export async function processStartDarwin(pid: number): Promise<string | null> {
   return parsePs(answer.stdout);
 }
 
-/** The start time in `STAT LSTART`, spaces folded; null for a zombie or no line. */
+/** The start time in a line `STAT LSTART`, with single spaces; null for a zombie or an empty output. */
 export function parsePs(output: string): string | null {
   const [state, ...start] = output.trim().split(/\s+/u);
   if (state === undefined || state === "" || state.startsWith("Z") || start.length === 0) return null;

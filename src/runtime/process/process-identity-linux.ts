@@ -1,13 +1,13 @@
-// A process's start time on Linux: clock ticks since boot, with the boot's id.
+// The start time of a process on Linux: the boot's id, and clock ticks since the boot.
 import { readFileSync } from "node:fs";
 import { systemErrorCode } from "../errors.ts";
 
-/** Fields after the command's name; proc(5) counts from 1, and the third is the first of these. */
+/** Indexes of fields after the command's name, which is the second field of proc(5). */
 const STATE_INDEX = 3 - 3;
 const THREADS_INDEX = 20 - 3;
 const START_TIME_INDEX = 22 - 3;
 
-/** `BOOT:TICKS`; null when no such process runs. Never touches the process's files, so it does not hang with it. */
+/** `BOOT:TICKS`; null: no such process. Reads only kernel memory, so a process that hangs on a mount does not block it. */
 export async function processStartLinux(pid: number): Promise<string | null> {
   const [stat, boot] = await Promise.all([readProc(`/proc/${pid}/stat`), bootId()]);
   const ticks = stat === null ? null : parseStat(stat);
@@ -16,15 +16,15 @@ export async function processStartLinux(pid: number): Promise<string | null> {
 
 let knownBootId: string | null = null;
 
-/** Read once: this process does not outlive the boot. */
+/** Cached for the process's lifetime, which is within one boot. */
 async function bootId(): Promise<string> {
   knownBootId ??= ((await readProc("/proc/sys/kernel/random/boot_id")) ?? "").trim().slice(0, 8);
   return knownBootId;
 }
 
 /**
- * The start time in a line of `/proc/PID/stat`; null for a zombie or a dead process. One whose first thread alone has
- * ended shows as a zombie, and its files, locks and connections are still open.
+ * The start time in a line of `/proc/PID/stat`; null for a zombie or a dead process. A process with other threads runs, even
+ * if it shows as a zombie because its first thread has ended.
  */
 export function parseStat(stat: string): string | null {
   const fields = statFields(stat);
@@ -34,13 +34,13 @@ export function parseStat(stat: string): string | null {
   return fields[START_TIME_INDEX] ?? null;
 }
 
-/** Its state, as proc(5) has it; null when it is gone. `stat`: the file of a process, or of one of its threads. */
+/** The state letter of proc(5); null: no such process. `stat`: the path of a process's or thread's stat file. */
 export async function stateLinux(stat: string): Promise<string | null> {
   const text = await readProc(stat);
   return text === null ? null : (statFields(text)[STATE_INDEX] ?? null);
 }
 
-/** What comes after the command's name, which may hold spaces and parentheses; only the last ")" ends it. */
+/** The fields after the command's name. The name may contain spaces and parentheses; the last ")" ends it. */
 function statFields(stat: string): readonly string[] {
   return stat
     .slice(stat.lastIndexOf(")") + 1)
@@ -48,13 +48,13 @@ function statFields(stat: string): readonly string[] {
     .split(" ");
 }
 
-/** From the kernel's memory, which waits for no disk and no server: threads for it would cost five times as much. */
+/** Synchronous: reading /proc never waits for a disk or server, and an asynchronous read costs five times as much. */
 async function readProc(path: string): Promise<string | null> {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
     const code = systemErrorCode(error);
-    // ESRCH: it ended between the open and the read.
+    // ESRCH: the process ended between the open and the read.
     if (code === "ENOENT" || code === "ESRCH") return null;
     throw error;
   }

@@ -1,4 +1,4 @@
-// Recognizes a process: a pid alone is soon reused, a pid with its start time is not.
+// Identifies a process by its pid and start time, because a pid alone is reused.
 
 import { readdir } from "node:fs/promises";
 import { expecting, isSystemError, MountaineerError, systemErrorCode } from "../errors.ts";
@@ -8,25 +8,25 @@ import { processStartLinux, stateLinux } from "./process-identity-linux.ts";
 
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Opaque; equal for one process however often it is asked, across restarts of ours too. */
+  /** Opaque. Always the same for one process, also when read by another process. */
   readonly startTime: string;
 }
 
 const FIRST_LOOK_AFTER_MS = 2;
 const LOOKS_AT_MOST_APART_MS = 50;
 
-/** When the process with this pid started; null when there is none, or only a zombie. */
+/** The start time of the process; null: no such process, or a zombie. */
 type ProcessStart = (pid: number) => Promise<string | null>;
 const processStart: ProcessStart = process.platform === "darwin" ? processStartDarwin : processStartLinux;
 
-/** null when no such process runs; a zombie does not run. */
+/** null: no such process, or a zombie. */
 export async function processIdentity(pid: number): Promise<ProcessIdentity | null> {
   if (!Number.isSafeInteger(pid) || pid <= 0) return null;
   const startTime = await processStart(pid);
   return startTime === null ? null : { pid, startTime };
 }
 
-/** Whether this very process, not another under its pid, still runs. A zombie does not. */
+/** Whether exactly this process still runs, and not a later one with its pid. A zombie does not run. */
 export async function isRunning(identity: ProcessIdentity): Promise<boolean> {
   return (await processIdentity(identity.pid))?.startTime === identity.startTime;
 }
@@ -40,8 +40,8 @@ interface EndOptions {
 }
 
 /**
- * Ends this very process and resolves true once it is gone, false when it still runs at the deadline (a process
- * blocked in the kernel does not die). Rejects with `permission_denied` when it is not ours to end.
+ * Ends the process. Resolves true once it has ended, false when it still runs at the deadline (a process blocked in the
+ * kernel does not die). Rejects with `permission_denied` when it belongs to another user.
  */
 export async function endProcess(identity: ProcessIdentity, options: EndOptions): Promise<boolean> {
   const { clock, graceMs, deadlineMs } = options;
@@ -79,41 +79,41 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** proc(5): stopped by a signal, by a debugger, dead, about to be gone. */
+/** States of proc(5): stopped by a signal, stopped by a debugger, dead, zombie. */
 const AT_REST = "TtXZ";
 
-/** Whether no thread of the process runs or is inside the kernel. True if there is no /proc, or no such process. */
+/** Whether all threads of the process are stopped or dead. True if there is no /proc, or no such process. */
 export async function isAtRest(pid: number): Promise<boolean> {
   const threads = await readdir(`/proc/${pid}/task`).catch(expecting(isSystemError, []));
   const states = await Promise.all(threads.map((thread) => stateLinux(`/proc/${pid}/task/${thread}/stat`)));
-  // A thread that ended meanwhile may have started another.
+  // null counts as running: a thread that has just ended may have started another one.
   return states.every((state) => state !== null && AT_REST.includes(state));
 }
 
 const LOOK_MS = 50;
-/** One that the system cannot end, or that got another's number, must not keep a backend from starting for ever. */
+/** Bounds the wait for a process stuck in the kernel, or for an unrelated group that reuses the number. */
 const GONE_MS = 30_000;
 
-/** Resolves when nothing is left of them, or after 30 s. */
+/** Resolves when no process of the groups remains, or after 30 s. */
 export async function groupsGone(groups: readonly number[], clock: Clock): Promise<void> {
   const untilMs = clock.monotonicMs() + GONE_MS;
-  while (groups.some(isThere) && clock.monotonicMs() < untilMs) await clock.sleep(LOOK_MS);
+  while (groups.some(groupExists) && clock.monotonicMs() < untilMs) await clock.sleep(LOOK_MS);
 }
 
-function isThere(group: number): boolean {
+function groupExists(group: number): boolean {
   try {
     process.kill(-group, 0);
     return true;
   } catch (error) {
     if (systemErrorCode(error) === null) throw error;
-    // EPERM: it is another user's by now.
+    // EPERM: another user's group reuses the number.
     return false;
   }
 }
 
 const AT_ONCE = 16;
 
-/** What is read of each running process; null leaves one out. Empty if the system has no `/proc`. */
+/** The results of `read` for all processes, without nulls. Empty if the system has no `/proc`. */
 export async function readProcesses<T>(
   read: (pid: string) => Promise<T | null>,
   processes = "/proc",

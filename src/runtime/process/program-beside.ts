@@ -1,8 +1,8 @@
-// Where the programs lie that this package starts.
+// Finds this package's own programs.
 
 /**
- * A program of ours that stands in the folder of the module that starts it. The compiler rewrites import paths, not
- * strings: the published program is `.js`, the checkout's `.ts`.
+ * The program `name` in the folder of the module that starts it: `.js` in a build, `.ts` in a checkout. The compiler
+ * rewrites only import paths, not strings.
  */
 export function programBeside(moduleUrl: string, name: string): URL {
   return new URL(`./${name}.${moduleUrl.endsWith(".ts") ? "ts" : "js"}`, moduleUrl);

@@ -1,59 +1,54 @@
-// The daemon's end of the two pipes to `bin/service-keeper.sh`, the process that a service manager knows.
+// The daemon's end of the two pipes to `bin/service-keeper.sh`, the main process of the service.
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 
-/** Descriptors, as the script has them. */
-const WORDS = 3;
+/** Descriptors of the pipes, as in the script. */
+const EXIT_CODES = 3;
 const SIGNALS = 4;
 const MARK = "MOUNTAINEER_KEEPER";
 
-export interface ServiceKeeper {
-  /** The descriptors that a successor inherits, so that the same keeper serves it. */
-  readonly descriptors: readonly [number, number];
-  readonly environment: Readonly<Record<string, string>>;
-  /** From now on this process receives the keeper's signals and reports how the service ended. */
-  takeCharge(): void;
-  /** This process receives signals again; who is in charge does not change. */
-  hearAgain(): void;
-  /** Signals that come from now on wait in the pipe for the successor. */
-  stopHearing(): void;
-  /** The successor reports how the service ended. */
-  giveUpCharge(): void;
-}
+export type ServiceKeeper = NonNullable<ReturnType<typeof findServiceKeeper>>;
 
-/** null: there is no keeper. Removes the mark from the environment, so that no child believes that it has one. */
-export function findServiceKeeper(environment: NodeJS.ProcessEnv): ServiceKeeper | null {
+/** null: there is no keeper. Removes the mark from `environment`, so that no child takes the pipes for its own. */
+export function findServiceKeeper(environment: NodeJS.ProcessEnv) {
   const isMarked = environment[MARK] === "1";
   delete environment[MARK];
-  if (!isMarked || !isPipe(WORDS) || !isPipe(SIGNALS)) return null;
-  let heard: Socket | null = null;
-  const say = (code: number): void => {
+  if (!isMarked || !isPipe(EXIT_CODES) || !isPipe(SIGNALS)) return null;
+  let signals: Socket | null = null;
+  const reportExit = (code: number): void => {
     try {
-      writeSync(WORDS, `${code}\n`);
+      writeSync(EXIT_CODES, `${code}\n`);
     } catch {
-      // The keeper is gone, so nobody needs the answer.
+      // The keeper has ended, so nothing reads the code.
     }
   };
   return {
-    descriptors: [WORDS, SIGNALS],
-    environment: { [MARK]: "1" },
-    takeCharge() {
-      process.on("exit", say);
-      heard = hear();
+    /** Inherited by a successor, together with `environment`, so that the keeper stays the same. */
+    descriptors: [EXIT_CODES, SIGNALS] as readonly [number, number],
+    environment: { [MARK]: "1" } as Readonly<Record<string, string>>,
+    /** This process receives the keeper's signals and reports the service's exit code. */
+    takeCharge(): void {
+      process.on("exit", reportExit);
+      signals = receiveSignals();
     },
-    hearAgain() {
-      heard ??= hear();
+    /** Undoes `pauseSignals`. */
+    resumeSignals(): void {
+      signals ??= receiveSignals();
     },
-    stopHearing() {
-      heard?.destroy();
-      heard = null;
+    /** Later signals wait in the pipe for the successor. */
+    pauseSignals(): void {
+      signals?.destroy();
+      signals = null;
     },
-    giveUpCharge: () => void process.off("exit", say),
+    /** The successor reports the service's exit code instead of this process. */
+    giveUpCharge(): void {
+      process.off("exit", reportExit);
+    },
   };
 }
 
-function hear(): Socket {
-  // A second opening of the same pipe: this one is closed before a handover, the inherited one stays for the successor.
+function receiveSignals(): Socket {
+  // Opened a second time: this process closes its own descriptor before a handover, and the successor inherits the other.
   const own = openSync(`/dev/fd/${SIGNALS}`, constants.O_RDONLY | constants.O_NONBLOCK);
   const pipe = new Socket({ fd: own, readable: true, writable: false });
   const stop = (): void => void process.kill(process.pid, "SIGTERM");
@@ -66,7 +61,7 @@ function hear(): Socket {
       else if (line === "TERM") stop();
     }
   });
-  // The service manager does not know of this service any more, and may start another one.
+  // The keeper has ended: the service manager considers the service ended, and may start it again.
   pipe.once("end", stop);
   pipe.on("error", () => {});
   pipe.unref();

@@ -28,8 +28,8 @@ const KEEPER = {
   descriptors: [1, 2] as const,
   environment: {},
   takeCharge() {},
-  hearAgain() {},
-  stopHearing() {},
+  resumeSignals() {},
+  pauseSignals() {},
   giveUpCharge() {},
 };
 

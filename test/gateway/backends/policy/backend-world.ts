@@ -108,7 +108,7 @@ export class BackendWorld {
     if (this.serving !== null) this.serving.deaf = true;
   }
 
-  hearAgain(): void {
+  resumeSignals(): void {
     for (const instance of this.instances) {
       instance.deaf = false;
       if (instance.seen.missedChecks > 0) see(instance, { missedChecks: 0 });

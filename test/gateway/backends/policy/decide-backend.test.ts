@@ -43,7 +43,7 @@ function happen(world: BackendWorld, event: Event): void {
   else if (event.do === "restart") world.restart();
   else if (event.do === "crash") world.crash();
   else if (event.do === "deaf") world.turnDeaf();
-  else if (event.do === "hear") world.hearAgain();
+  else if (event.do === "hear") world.resumeSignals();
   else {
     world.checkAsked = true;
     world.look();
@@ -54,7 +54,7 @@ function happen(world: BackendWorld, event: Event): void {
 function calm(world: BackendWorld): void {
   for (const key of ["k1", "k2", "k3"]) world.fates.set(key, "works");
   world.setData("there", "hide");
-  world.hearAgain();
+  world.resumeSignals();
   world.makeStale(null);
   world.advance(240_000);
 }
