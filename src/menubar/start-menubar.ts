@@ -3,7 +3,7 @@ import type { Writable } from "node:stream";
 import { connectToDaemon } from "../api/client/client.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { type Clock, systemClock } from "../runtime/time/clock.ts";
-import { createDesktopPrograms, type DesktopOptions } from "./desktop-programs.ts";
+import { createDesktopPrograms, type DesktopOptions } from "./desktop/desktop-programs.ts";
 import { parseAction } from "./menu/action.ts";
 import { runAction } from "./menu/run-action.ts";
 import { type MenuSession, startMenuSession } from "./menu/session.ts";
@@ -11,7 +11,7 @@ import type { ActionOutcome } from "./menu/world.ts";
 
 type MenubarPlace = Omit<DesktopOptions, "clock">;
 
-/** Who draws the menu. */
+/** The program that draws the menu. */
 type MenubarFace =
   /** An icon on the session's bus. */
   | { readonly kind: "tray" }
@@ -25,19 +25,19 @@ type MenubarFace =
 
 interface MenubarOptions extends MenubarPlace {
   readonly face: MenubarFace;
-  /** Where the log file is, absolute; null: not known. */
+  /** Path of the log file, absolute; null: not known. */
   readonly logPath: string | null;
-  /** Starts the daemon where none runs. */
+  /** True: starts the daemon if none runs. */
   readonly startsDaemon: boolean;
-  /** One line for people. */
+  /** Prints one line for people. */
   readonly note: (line: string) => void;
   /** Ends it. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Shows the menu until a person quits it or `signal` aborts. Rejects with the signal's reason, and with
- * `already_running` when this session shows this home's menu already.
+ * Shows the menu until the user quits it or `signal` aborts. Rejects with the signal's reason, and with
+ * `already_running` if this desktop session shows this home's menu already.
  */
 export async function startMenubar(options: MenubarOptions): Promise<void> {
   const { home, signal, note } = options;
@@ -57,12 +57,12 @@ export async function startMenubar(options: MenubarOptions): Promise<void> {
       if (!ok) note(text);
     },
   });
-  /** Only once there is a place to show its state. */
+  /** Called once the menu can show the daemon's state. */
   const startDaemon = async (): Promise<void> => {
     if (options.startsDaemon && (await connectToDaemon(home)) === null) session.act({ kind: "start" });
   };
   try {
-    // Following ends by itself only if it cannot work.
+    // Before the signal, the session ends only with an error.
     await Promise.race([showFace(options, session, { clock, signal: either, startDaemon }), session.ended]);
   } finally {
     leave.abort();
@@ -93,8 +93,8 @@ async function showFace(
 }
 
 /**
- * Performs once what `text` encodes (`actionText`), and resolves with the outcome; rejects only with `usage`, if the
- * text is not an action.
+ * Runs the action that `text` encodes (see `actionText`), and resolves with its outcome. Rejects with `usage` if the text
+ * is not an action.
  */
 export async function runMenuAction(
   place: MenubarPlace,
@@ -112,7 +112,7 @@ export async function runMenuAction(
   const nothing = { action, ok: true, text: "nothing to do", hint: null, results: [] };
   if (action.kind === "dismiss") return nothing;
   if (action.kind !== "quit") return runAction(action, { ...programs, home: place.home, clock }, signal);
-  // SwiftBar runs the menu in a process of its own, and ends it.
+  // SwiftBar runs the menu in another process, which ends when its plugin is disabled.
   const url = "swiftbar://disableplugin?name=mountaineer";
   await programs.openPath(url, signal);
   return { ...nothing, text: "quit" };

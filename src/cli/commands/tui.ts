@@ -212,7 +212,7 @@ export const menubarCommand = command("menubar", {
     }
     if (installSwiftbar) return install(context, pluginFolder);
     const { runMenuAction, startMenubar } = await import("../../menubar/start-menubar.ts");
-    const programs = await import("../../menubar/desktop-programs.ts");
+    const programs = await import("../../menubar/desktop/desktop-programs.ts");
     const windows =
       platform === "darwin"
         ? { folderChoosers: programs.MACOS_FOLDER_CHOOSERS, askers: programs.MACOS_ASKERS }

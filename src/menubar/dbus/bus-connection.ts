@@ -9,7 +9,7 @@ export const BUS_PATH = "/org/freedesktop/DBus";
 
 const SIGN_IN_DEADLINE_MS = 5_000;
 const CALL_DEADLINE_MS = 5_000;
-/** A bus that does not read for this long is given up: the menu must not fill the memory. */
+/** Unsent bytes after which a bus that does not read is given up. */
 const UNSENT_LIMIT = 8 * 1024 * 1024;
 const LONGEST_GREETING = 16 * 1024;
 
@@ -38,9 +38,9 @@ export type BusReply =
 export interface BusOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Answers each call that comes; what it throws is answered as an error. */
+  /** Answers each incoming call; a thrown MountaineerError is answered as an error. */
   readonly onCall: (call: Message) => BusReply;
-  /** Hears each signal that was asked for by AddMatch. */
+  /** Called with each signal that AddMatch has subscribed to. */
   readonly onSignal: (signal: Message) => void;
 }
 
@@ -52,9 +52,9 @@ export interface BusConnection extends Disposable {
    * after 5 s, `daemon_unreachable` when the connection ends.
    */
   call(call: BusCall): Promise<readonly unknown[]>;
-  /** Sends and waits for nothing. */
+  /** Sends a signal. */
   emit(signal: BusSignal): void;
-  /** Resolves with the reason when it ends, from whichever side. */
+  /** Resolves with the reason when either side ends the connection. */
   readonly closed: Promise<string>;
 }
 
@@ -64,7 +64,7 @@ export async function connectToBus(socketPath: string, options: BusOptions): Pro
   signal.throwIfAborted();
   const socket = connect(socketPath);
   const limit = new AbortController();
-  const timer = clock.setTimer(SIGN_IN_DEADLINE_MS, () => limit.abort());
+  using _timer = clock.setTimer(SIGN_IN_DEADLINE_MS, () => limit.abort());
   const either = AbortSignal.any([signal, limit.signal]);
   const cut = (): void => void socket.destroy();
   either.addEventListener("abort", cut, { once: true });
@@ -89,12 +89,11 @@ export async function connectToBus(socketPath: string, options: BusOptions): Pro
       throw new MountaineerError("timed_out", "the session bus does not answer", { cause: error });
     throw error;
   } finally {
-    timer[Symbol.dispose]();
     either.removeEventListener("abort", cut);
   }
 }
 
-/** As the user of this process; resolves with bytes that came after. */
+/** Signs in as the user of this process; resolves with the bytes received after the answer. */
 function signIn(socket: Socket): Promise<Buffer> {
   const user = Buffer.from(String(process.getuid?.() ?? 0)).toString("hex");
   return new Promise((resolve, reject) => {

@@ -8,7 +8,7 @@ export interface Variant {
   readonly value: unknown;
 }
 
-/** The numbers' sizes, which they are aligned to, and what a DataView calls them. */
+/** Size of each number type, which is also its alignment, and its name in a DataView. */
 const NUMBERS = {
   y: [1, "Uint8"],
   n: [2, "Int16"],
@@ -30,7 +30,7 @@ export function variant(signature: string, value: unknown): Variant {
   return { signature, value };
 }
 
-/** Little-endian, as at the beginning of a message's body. Throws `internal` for a value that is not of its type. */
+/** Little-endian, aligned as at the start of a message's body. Throws `internal` for a value of another type. */
 export function marshal(signature: string, values: readonly unknown[]): Buffer {
   const types = parseSignature(signature);
   if (types.length !== values.length) throw unfit(signature, values);
@@ -44,11 +44,11 @@ export function marshal(signature: string, values: readonly unknown[]): Buffer {
 interface BytesOf {
   readonly bytes: Buffer;
   readonly littleEndian: boolean;
-  /** Where to begin; alignment counts from 0. */
+  /** Position of the first byte; alignment counts from 0. */
   readonly offset?: number;
 }
 
-/** `end`: where the next byte is. Throws `protocol` for bytes that are not what the signature says. */
+/** `end`: position after the last value. Throws `protocol` if the bytes do not match the signature. */
 export function unmarshal(signature: string, { bytes, littleEndian, offset = 0 }: BytesOf) {
   const reader: Reader = { bytes, littleEndian, at: offset };
   const values = parseSignature(signature).map((type) => read(reader, type, 0));
@@ -64,7 +64,7 @@ function room(writer: Writer, size: number, alignment: number): number {
   const at = Math.ceil(writer.length / alignment) * alignment;
   const needed = at + size;
   if (needed > writer.bytes.length) {
-    // Zeroed: padding is part of the message, and must be.
+    // The protocol wants padding of zeros.
     const larger = Buffer.alloc(Math.max(needed, writer.bytes.length * 2));
     writer.bytes.copy(larger, 0, 0, writer.length);
     writer.bytes = larger;
@@ -130,7 +130,7 @@ function writeNumber(writer: Writer, code: NumberCode, value: unknown): void {
 }
 
 function writeText(writer: Writer, text: string): void {
-  // The protocol allows neither a NUL nor half a character; the bus cuts off a sender of one.
+  // The bus disconnects a sender of a NUL or of half a character.
   const bytes = Buffer.from(text.toWellFormed().replaceAll("\0", "\ufffd"));
   const at = room(writer, 4 + bytes.length + 1, 4);
   writer.bytes.writeUInt32LE(bytes.length, at);
@@ -145,7 +145,7 @@ function writeSignature(writer: Writer, signature: string): void {
 
 function writeArray(writer: Writer, element: DbusType, value: unknown): void {
   const lengthAt = room(writer, 4, 4);
-  // Not counted in the length, and there even when the array is empty.
+  // This padding is not counted in the length, and even an empty array has it.
   const begin = room(writer, 0, alignmentOf(element));
   if (value instanceof Uint8Array && element.code === "y") {
     const at = room(writer, value.length, 1);

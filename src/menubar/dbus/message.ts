@@ -1,3 +1,4 @@
+// D-Bus messages to bytes and back.
 import { malformed, marshal, unmarshal, variant } from "./marshal.ts";
 
 type MessageType = "call" | "return" | "error" | "signal";
@@ -21,7 +22,7 @@ const TYPES: readonly MessageType[] = ["call", "return", "error", "signal"];
 const NO_REPLY = 1;
 const PROTOCOL_VERSION = 1;
 const FIXED_BYTES = 16;
-/** The protocol allows more; nothing that is sent to a menu is longer. */
+/** Bytes of the longest message; the protocol allows more, but menus never get more. */
 const LONGEST = 16 * 1024 * 1024;
 
 /** Each field's code, name and type. */
@@ -56,11 +57,11 @@ export function encodeMessage(message: Message): Buffer {
   return Buffer.concat([header, Buffer.alloc(padding(header.length)), body]);
 }
 
-/** Takes bytes as they come, and gives the messages that are whole. Throws `protocol`, and is of no use afterwards. */
+/** Takes bytes as they arrive, and returns the complete messages. Unusable after it has thrown `protocol`. */
 export function createMessageReader(): (chunk: Buffer) => readonly Message[] {
   let chunks: Buffer[] = [];
   let held = 0;
-  /** How many bytes there must be before it is worth looking. */
+  /** Number of bytes up to the end of the next message. */
   let needed = FIXED_BYTES;
   return (chunk) => {
     chunks.push(chunk);
@@ -97,7 +98,7 @@ function lengthOf(bytes: Buffer): number {
   return length;
 }
 
-/** null: a message of an unknown type, which is to be ignored. */
+/** null for a message of an unknown type, which must be ignored. */
 function decode(bytes: Buffer): Message | null {
   const littleEndian = isLittle(bytes);
   const header = unmarshal("yyyyuua(yv)", { bytes, littleEndian });

@@ -11,11 +11,11 @@ export type DbusType =
   | { readonly code: "e"; readonly fields: readonly [DbusType, DbusType] };
 
 const BASIC = "ybnqiuxtdsogh";
-/** As the protocol bounds them: of arrays and of structs alike. */
+/** The protocol's limits for nested arrays and structs, and for a signature's length. */
 const DEEPEST = 32;
 const LONGEST = 255;
 
-/** The complete types of a signature, in order. Throws `protocol` when it is none. */
+/** The complete types of a signature, in order. Throws `protocol` for an invalid signature. */
 export function parseSignature(signature: string): readonly DbusType[] {
   if (signature.length > LONGEST) throw wrong(signature);
   const reader = { signature, at: 0 };
@@ -24,7 +24,7 @@ export function parseSignature(signature: string): readonly DbusType[] {
   return types;
 }
 
-/** The multiple of bytes, counted from the message's start, that a value of this type begins at. */
+/** Alignment of a value of this type in bytes, counted from the message's start. */
 export function alignmentOf({ code }: DbusType): number {
   switch (code) {
     case "y":

@@ -9,18 +9,18 @@ export type MenuAction =
   /** One of `actionsFor`, by its id. */
   | { readonly kind: "do"; readonly id: readonly string[]; readonly force: boolean }
   | { readonly kind: "toggle"; readonly setting: ToggleName; readonly on: boolean }
-  /** Shows a person each change that waits, in a window of the desktop's, and approves what they say yes to. */
+  /** Shows each waiting entry in a window, and approves it if the user says yes. */
   | { readonly kind: "approve" }
-  /** Asks a person for a folder in the share, in a window of the desktop's, and makes an alias for it. */
+  /** Asks for a folder of the share in a window, and makes an alias for it. */
   | { readonly kind: "alias-choose"; readonly share: string }
-  /** Makes an alias for that folder, from the share's root. */
+  /** Makes an alias for the folder; `subpath` is relative to the share's root. */
   | { readonly kind: "alias-add"; readonly share: string; readonly subpath: string }
   | { readonly kind: "alias-remove"; readonly alias: string }
   /** Makes and repairs the links of all aliases. */
   | { readonly kind: "alias-repair" }
-  /** An absolute path, shown by whatever program the desktop has for it. */
+  /** Opens an absolute path in the desktop's program for it. */
   | { readonly kind: "open"; readonly path: string }
-  /** Takes away the text of the last failure. */
+  /** Hides the last failure. */
   | { readonly kind: "dismiss" }
   /** Starts the daemon. */
   | { readonly kind: "start" }
@@ -41,7 +41,7 @@ export function parseAction(text: string): MenuAction | null {
     words.push(word);
   }
   const action = actionOf(words);
-  // If it does not give the same text again, it holds something that is not understood here.
+  // Otherwise the text has parts that are not understood here.
   return action !== null && actionText(action) === text ? action : null;
 }
 
@@ -98,7 +98,7 @@ function actionOf([kind, ...words]: readonly string[]): MenuAction | null {
 }
 
 function encodeWord(word: string): string {
-  // A lone surrogate cannot be encoded. Dashes in a row, or at the start, mean something to menus and option parsers.
+  // A lone surrogate cannot be encoded. Menus and option parsers give a meaning to leading and repeated dashes.
   return encodeURIComponent(word.toWellFormed()).replace(
     /[!'()*~]|^-|-(?=-)/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,

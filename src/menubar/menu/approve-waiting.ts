@@ -1,36 +1,25 @@
-// Shows a person what waits for approval, an entry at a time, in a window of the desktop's, and approves what they say yes to.
+// Shows each waiting entry in a window of the desktop, and approves it if the user says yes.
 import type { WaitingEntryWire } from "../../api/approval-contract.ts";
 import type { DaemonClient } from "../../api/client/client.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { columns, harmless } from "../../runtime/text/plain-text.ts";
-import type { MenuAction } from "./action.ts";
-import type { ActionOutcome } from "./world.ts";
+import type { DesktopPrograms } from "../desktop/desktop-programs.ts";
 
-/** Texts are lines of plain text, harmless. */
-export interface YesQuestion {
-  readonly title: string;
-  readonly text: string;
-  readonly yes: string;
-  readonly no: string;
-}
-
-/** A person would approve unseen what does not fit a window. */
+/** The user must see the whole entry: more lines do not fit into a window. */
 const MOST_LINES = 40;
-/** Longer lines are broken by the window. */
+/** Windows fold longer lines. */
 const WINDOW_COLUMNS = 80;
 
-interface Ports {
-  readonly askYes: (question: YesQuestion, signal: AbortSignal) => Promise<boolean>;
-}
-
-/** Rejects as the daemon does: with `config_changed` if an entry is not as it was shown any more. */
+/**
+ * Resolves with the result for people. Rejects with `usage` if an entry is too long for a window, and with the daemon's
+ * errors: `config_changed` if an entry has changed since it was shown.
+ */
 export async function approveWaiting(
-  action: Extract<MenuAction, { kind: "approve" }>,
   daemon: DaemonClient,
-  { askYes }: Ports,
+  { askYes }: Pick<DesktopPrograms, "askYes">,
   signal: AbortSignal,
-): Promise<ActionOutcome> {
+): Promise<string> {
   const approved: string[] = [];
   const { waiting } = await daemon.ask("approvals", null, signal);
   for (const entry of waiting) {
@@ -45,12 +34,11 @@ export async function approveWaiting(
     const { id, digest } = entry;
     approved.push(...(await daemon.ask("approve", { entries: [{ id, digest }] }, signal)).approved);
   }
-  const outcome = approved.length === 0 ? "nothing was approved" : approved.map(harmless).join(", ");
-  const text = waiting.length === 0 ? "nothing waits" : outcome;
-  return { action, ok: true, text: `Approve: ${text}`, hint: null, results: [] };
+  if (waiting.length === 0) return "nothing waits";
+  return approved.length === 0 ? "nothing was approved" : approved.map(harmless).join(", ");
 }
 
-/** null: too long to be shown whole. */
+/** null if the entry is too long for a window. */
 function textOf({ id, summary, approved, waiting }: WaitingEntryWire): string | null {
   const diff = diffText(approved, waiting, { before: "approved", after: "waiting" });
   const lines = [`${id}: ${summary}`, "", ...diff.split("\n").slice(2, -1)].map((line) =>

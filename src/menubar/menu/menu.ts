@@ -6,9 +6,9 @@ import type { MenuAction } from "./action.ts";
 export type MenuState = "healthy" | "tb_ready" | "degraded" | "down";
 
 interface Labelled {
-  /** Unique in a menu, and stable while its meaning is the same, so that a click never hits another item. */
+  /** Unique in a menu, and stable as long as the item means the same, so that a click never hits another item. */
   readonly key: string;
-  /** One line, harmless, for people. */
+  /** One harmless line for people. */
   readonly label: string;
   readonly tone: Tone;
 }
@@ -27,7 +27,7 @@ export type MenuItem =
   | ({
       readonly kind: "submenu";
       readonly items: readonly MenuItem[];
-      /** Its items are that place's folders, listed when it is opened. */
+      /** The items are the folders in this place, listed when the submenu is opened. */
       readonly folders?: FolderPlace;
     } & Labelled);
 
@@ -39,12 +39,12 @@ export interface FolderPlace {
 
 export interface Menu {
   readonly state: MenuState;
-  /** The whole state in a few words. */
+  /** The state of everything in a few words. */
   readonly summary: string;
   readonly items: readonly MenuItem[];
 }
 
-/** The item of that key, wherever it is. */
+/** The item with that key, in submenus, too. */
 export function findItem(items: readonly MenuItem[], key: string): MenuItem | null {
   for (const item of items) {
     if (item.key === key) return item;

@@ -1,4 +1,4 @@
-// The whole menu as a pure function of the known state, the same for every desktop.
+// The whole menu as a pure function of the state, the same for every desktop.
 
 import { basename } from "node:path/posix";
 import type { AliasStatus, BackendStatus, ShareStatus, StatusReport } from "../../api/contract.ts";
@@ -28,7 +28,7 @@ import {
 } from "./words.ts";
 import { canAct, type FolderList, folderKey, isRunning, type MenuWorld } from "./world.ts";
 
-/** More shares than that would leave the screen; the rest is one submenu further. */
+/** More shares would not fit the screen; they are in a submenu. */
 const SHARES_AT_ONCE = 24;
 
 const TOGGLE_LABELS: Readonly<Record<ToggleName, string>> = {
@@ -112,7 +112,7 @@ function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   return items;
 }
 
-/** Only names the entry; the window that it opens shows the change. */
+/** Names the entries; the window that the item opens shows the changes. */
 function waitingItems(world: MenuWorld): MenuItem[] {
   const waiting = world.sync?.waiting ?? [];
   if (waiting.length === 0) return [];
@@ -144,7 +144,7 @@ function allItems(shares: readonly ShareStatus[], world: MenuWorld): MenuItem[] 
   return [separator("| all"), ...items.map((action) => actionItem("all", action, world))];
 }
 
-/** Opens each configured share with one click, and mounts it if needed. */
+/** One item for each share: opens it, or mounts it first. */
 function favoriteItem(shares: readonly ShareStatus[], world: MenuWorld): MenuItem {
   const items = shares.map((share) => {
     const name = nameText(share.name);
@@ -238,7 +238,7 @@ function stateOfWorld({ connection, status, sync }: MenuWorld): MenuState {
   return isWrong ? "degraded" : "healthy";
 }
 
-/** `isReady`: a better route is back, and waits. */
+/** `isReady`: a better route is back, and waits for the user. */
 function stateOf(tone: Tone, isReady: boolean): MenuState {
   if (tone === "bad") return "down";
   if (isReady) return "tb_ready";
@@ -247,7 +247,7 @@ function stateOf(tone: Tone, isReady: boolean): MenuState {
 
 // The menu's items for the gateway and its backends.
 
-/** Nothing where no gateway is configured. */
+/** Empty without a gateway. */
 function gatewayItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   const { gateway, backends = [] } = status;
   if (gateway === undefined) return [];
@@ -289,7 +289,7 @@ function backendItem(backend: BackendStatus, actions: readonly Action[], world: 
   return submenu(key, label, items, words.tone);
 }
 
-/** Without how long a route has been steady: the menu is drawn when something happens. */
+/** Without times: the menu is drawn only when something changes. */
 function routeLines(backend: BackendStatus, key: string): MenuItem[] {
   const lines = (backend.routes?.list ?? []).map((route) => {
     const { text: state, tone } = backendRouteWords(route, Number.NaN);
@@ -306,10 +306,10 @@ function routeLines(backend: BackendStatus, key: string): MenuItem[] {
 
 // The menu's items for aliases, the links to folders inside shares.
 
-/** More would leave the screen; a window shows them all. */
+/** More folders would not fit the screen; a window shows them all. */
 const FOLDERS_SHOWN = 40;
 
-/** Nothing where no share is configured. */
+/** Empty without shares. */
 function aliasItems({ shares, aliases = [] }: StatusReport, world: MenuWorld): MenuItem[] {
   if (shares.length === 0) return [];
   const usable = new Set(shares.filter(isUsable).map(({ name }) => name));
@@ -331,7 +331,7 @@ function aliasItems({ shares, aliases = [] }: StatusReport, world: MenuWorld): M
   return [submenu("aliases", "Aliases", items, wrong.length > 0 ? "warning" : "plain")];
 }
 
-/** The folders of a place, each with its own submenu: they are listed when they are opened. */
+/** The folders of a place, each with a submenu, listed when it is opened. */
 function folderMenu(
   place: FolderPlace,
   label: string,

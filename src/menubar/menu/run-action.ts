@@ -2,63 +2,53 @@
 
 import { basename, normalize, relative } from "node:path/posix";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
-import type { AliasReport, ConfigMistakeWire, ReloadReport } from "../../api/contract.ts";
+import type { AliasReport } from "../../api/contract.ts";
+import type { InputOf } from "../../api/operations.ts";
 import { actionsFor, actionWith, sentence } from "../../api/words/actions.ts";
 import { reloadOutcome } from "../../api/words/outcome-words.ts";
 import { nameKey, parseAliasName } from "../../config/values/names.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import type { DesktopPrograms } from "../desktop/desktop-programs.ts";
 import type { MenuAction } from "./action.ts";
-import { approveWaiting, type YesQuestion } from "./approve-waiting.ts";
+import { approveWaiting } from "./approve-waiting.ts";
+import { withDeadline } from "./deadline.ts";
 import type { FolderPlace } from "./menu.ts";
 import type { ActionOutcome } from "./world.ts";
 
-/** A failover of many shares takes time, and nobody waits for it in front of the menu. */
+/** A failover of many shares takes time. */
 const STEPS_DEADLINE_MS = 120_000;
 const ASK_DEADLINE_MS = 20_000;
 const OPEN_DEADLINE_MS = 10_000;
-/** A window waits for a person; one that was forgotten does not wait for ever. */
+/** A window waits for the user, but not for ever. */
 const CHOICE_DEADLINE_MS = 10 * 60_000;
-const SOURCE = "menu";
 
-/** Without the actions about the menu itself, which the face performs. */
+/** Without the actions on the menu itself, which the session performs. */
 export type RunnableAction = Exclude<MenuAction, { kind: "quit" | "dismiss" }>;
 
-export interface ActionPorts {
-  /** Absolute. */
+/** `home` is absolute. */
+export interface ActionPorts extends DesktopPrograms {
   readonly home: string;
   readonly clock: Clock;
-  /** Shows a path on the desktop; rejects when no program could be started for it. */
-  readonly openPath: (path: string, signal: AbortSignal) => Promise<void>;
-  /** Asks a person for a folder, beginning at `folder`; null when they want none of it. */
-  readonly chooseFolder: (prompt: string, folder: string, signal: AbortSignal) => Promise<string | null>;
-  /** Asks a person in a window; false: they want none of it. */
-  readonly askYes: (question: YesQuestion, signal: AbortSignal) => Promise<boolean>;
-  /** Starts the daemon, and resolves once it answers. */
-  readonly startDaemon: (signal: AbortSignal) => Promise<void>;
 }
 
-/** Never rejects: what went wrong is the outcome. Ends at its deadline, or when `signal` aborts, whatever hangs. */
+/** Never rejects: an error becomes the outcome. Ends at its deadline or when `signal` aborts, even if the work hangs. */
 export async function runAction(
   action: RunnableAction,
   ports: ActionPorts,
   signal: AbortSignal,
 ): Promise<ActionOutcome> {
-  const limit = new AbortController();
-  const late = new MountaineerError("timed_out", `no answer within ${deadlineOf(action) / 1000} s`);
-  const timer = ports.clock.setTimer(deadlineOf(action), () => limit.abort(late));
-  const either = AbortSignal.any([signal, limit.signal]);
+  const limitMs = deadlineOf(action);
+  const late = new MountaineerError("timed_out", `no answer within ${limitMs / 1000} s`);
   try {
-    // Some waits (a connect, a program) end later than their signal.
-    return await unlessAborted(perform(action, ports, either), either);
+    return await withDeadline({ clock: ports.clock, limitMs, late }, signal, (until) =>
+      // Some work, such as a connect or a program, ends later than its signal.
+      unlessAborted(perform(action, ports, until), until),
+    );
   } catch (error) {
-    // The error of a call that was cut off says only that; people want to know the reason.
-    const reason = limit.signal.aborted && !signal.aborted ? late : error;
-    const hint = reason instanceof MountaineerError ? reason.hint : null;
-    return { action, ok: false, text: `${titleOf(action)}: ${errorText(reason)}`, hint, results: [] };
-  } finally {
-    timer[Symbol.dispose]();
+    const hint = error instanceof MountaineerError ? error.hint : null;
+    return outcomeOf(action, false, errorText(error), hint);
   }
 }
 
@@ -68,8 +58,8 @@ function deadlineOf({ kind }: RunnableAction): number {
   return kind === "open" ? OPEN_DEADLINE_MS : ASK_DEADLINE_MS;
 }
 
-/** What a person clicked, for the line that says what became of it. */
-function titleOf(action: MenuAction): string {
+/** The action in words, for its outcome. */
+function titleOf(action: RunnableAction): string {
   switch (action.kind) {
     case "do":
       return `${sentence(action.id.join(" "))}${action.force ? " by force" : ""}`;
@@ -78,7 +68,6 @@ function titleOf(action: MenuAction): string {
     case "approve":
       return "Approve";
     case "alias-choose":
-      return `Alias in ${action.share}`;
     case "alias-add":
       return `Alias in ${action.share}`;
     case "alias-remove":
@@ -89,10 +78,6 @@ function titleOf(action: MenuAction): string {
       return `Open ${action.path}`;
     case "start":
       return "Start Mountaineer";
-    case "dismiss":
-      return "Dismiss";
-    case "quit":
-      return "Quit";
   }
 }
 
@@ -103,25 +88,42 @@ async function perform(
 ): Promise<ActionOutcome> {
   if (action.kind === "open") {
     await ports.openPath(action.path, signal);
-    return done(action, "opened");
+    return outcomeOf(action, true, "opened");
   }
   if (action.kind === "start") {
     await ports.startDaemon(signal);
-    return done(action, "started");
+    return outcomeOf(action, true, "started");
   }
   const daemon = await connectToDaemon(ports.home, { clock: ports.clock });
   if (daemon === null)
     throw new MountaineerError("daemon_unreachable", "Mountaineer is not running", {
       hint: "start it in this menu, or with: mountaineer up",
     });
-  if (action.kind === "do") return doAction(action, daemon, signal);
-  if (action.kind === "alias-choose") return chooseAlias(action, daemon, ports, signal);
-  if (action.kind === "approve") return approveWaiting(action, daemon, ports, signal);
-  if (action.kind === "alias-add") return addAlias(action, action, daemon, signal);
-  return ask(action, daemon, signal);
+  const edit = (...edits: InputOf<"edit">["edits"]): Promise<ActionOutcome> =>
+    editFile(action, edits, daemon, signal);
+  switch (action.kind) {
+    case "do":
+      return doAction(action, daemon, signal);
+    case "approve":
+      return outcomeOf(action, true, await approveWaiting(daemon, ports, signal));
+    case "toggle":
+      return edit({ key: `global.${action.setting}`, value: String(action.on) });
+    case "alias-choose":
+      return chooseAlias(action, daemon, ports, signal);
+    case "alias-add":
+      return addAlias(action, action, daemon, signal);
+    case "alias-remove": {
+      const outcome = await edit({ remove: "aliases", name: action.alias });
+      // Removes the alias's link, if it is ours.
+      if (outcome.ok) await daemon.ask("reconcileAliases", null, signal);
+      return outcome;
+    }
+    case "alias-repair":
+      return ofAliases(action, await daemon.ask("reconcileAliases", null, signal), null);
+  }
 }
 
-/** As things are now: the item may be older. */
+/** Uses the current status: the clicked item may be out of date. */
 async function doAction(
   action: Extract<MenuAction, { kind: "do" }>,
   daemon: DaemonClient,
@@ -134,7 +136,7 @@ async function doAction(
   return { action, ok: tone !== "bad" && !failed, text: `${sentence(known.name)}: ${text}`, hint, results };
 }
 
-/** The window is a program of its own: a share that hangs blocks only that. */
+/** The window is a separate program, so that a share that hangs blocks only the window. */
 async function chooseAlias(
   action: Extract<MenuAction, { kind: "alias-choose" }>,
   daemon: DaemonClient,
@@ -145,7 +147,7 @@ async function chooseAlias(
   const share = shares.find(({ name }) => name === action.share);
   if (share === undefined) throw new MountaineerError("share_unknown", "it is not configured any more");
   const chosen = await chooseFolder(`A folder in ${share.name} to link to`, share.stable_path, signal);
-  if (chosen === null) return done(action, "nothing was chosen");
+  if (chosen === null) return outcomeOf(action, true, "nothing was chosen");
   const subpath = subpathIn(chosen, [share.stable_path, share.mount_path]);
   if (subpath === null)
     throw new MountaineerError("usage", `${chosen} is no folder inside of the share`, {
@@ -155,7 +157,7 @@ async function chooseAlias(
 }
 
 async function addAlias(
-  action: MenuAction,
+  action: RunnableAction,
   { share, subpath }: FolderPlace,
   daemon: DaemonClient,
   signal: AbortSignal,
@@ -163,16 +165,11 @@ async function addAlias(
   const { aliases = [] } = await daemon.ask("status", null, signal);
   const name = freeName(aliasNameOf(subpath), new Set(aliases.map((alias) => nameKey(alias.name))));
   const entry = { name, share, target_subpath: subpath };
-  const { errors, reload } = await daemon.ask(
-    "edit",
-    { edits: [{ add: "aliases", entry }], source: SOURCE },
-    signal,
-  );
-  const outcome = ofReload(action, errors, reload);
+  const outcome = await editFile(action, [{ add: "aliases", entry }], daemon, signal);
   return outcome.ok ? ofAliases(action, await daemon.ask("reconcileAliases", null, signal), name) : outcome;
 }
 
-/** null: outside of the share, or its root. Paths are compared as texts; nothing is read. */
+/** null if the folder is outside of the share or its root. Compares texts only, without reading the folder. */
 function subpathIn(chosen: string, tops: readonly string[]): string | null {
   const path = normalize(chosen);
   for (const top of tops) {
@@ -182,7 +179,7 @@ function subpathIn(chosen: string, tops: readonly string[]): string | null {
   return null;
 }
 
-/** The folder's own name, as far as an alias can have that name. */
+/** The folder's name, or "folder" if an alias cannot have that name. */
 function aliasNameOf(subpath: string): string {
   const name = basename(subpath).normalize("NFC").trim();
   return parseAliasName(name).ok ? name : "folder";
@@ -194,48 +191,32 @@ function freeName(wanted: string, taken: ReadonlySet<string>): string {
   return name;
 }
 
-function ofAliases(action: MenuAction, { aliases }: AliasReport, name: string | null): ActionOutcome {
+function ofAliases(action: RunnableAction, { aliases }: AliasReport, name: string | null): ActionOutcome {
   const asked = name === null ? aliases : aliases.filter((alias) => alias.name === name);
   const wrong = asked.filter(({ link }) => link !== "right");
   const text = wrong.map((alias) => `${alias.name}: ${alias.detail ?? alias.link}`).join("; ");
-  if (wrong.length === 0) return done(action, name === null ? "all links are right" : `${name} is there`);
-  return { action, ok: false, text: `${titleOf(action)}: ${text}`, hint: null, results: [] };
+  if (wrong.length > 0) return outcomeOf(action, false, text);
+  return outcomeOf(action, true, name === null ? "all links are right" : `${name} is there`);
 }
 
-async function ask(
-  action: Extract<RunnableAction, { kind: "toggle" | "alias-remove" | "alias-repair" }>,
+/** Edits the configuration file, and applies it. */
+async function editFile(
+  action: RunnableAction,
+  edits: InputOf<"edit">["edits"],
   daemon: DaemonClient,
   signal: AbortSignal,
 ): Promise<ActionOutcome> {
-  switch (action.kind) {
-    case "toggle": {
-      const edits = [{ key: `global.${action.setting}`, value: String(action.on) }];
-      const { errors, reload } = await daemon.ask("edit", { edits, source: SOURCE }, signal);
-      return ofReload(action, errors, reload);
-    }
-    case "alias-remove": {
-      const edits = [{ remove: "aliases" as const, name: action.alias }];
-      const { errors, reload } = await daemon.ask("edit", { edits, source: SOURCE }, signal);
-      const outcome = ofReload(action, errors, reload);
-      // The link goes with it, if it is ours.
-      if (outcome.ok) await daemon.ask("reconcileAliases", null, signal);
-      return outcome;
-    }
-    case "alias-repair":
-      return ofAliases(action, await daemon.ask("reconcileAliases", null, signal), null);
-  }
-}
-
-function done(action: MenuAction, what: string): ActionOutcome {
-  return { action, ok: true, text: `${titleOf(action)}: ${what}`, hint: null, results: [] };
-}
-
-function ofReload(
-  action: MenuAction,
-  errors: readonly ConfigMistakeWire[],
-  report: ReloadReport | null,
-): ActionOutcome {
-  const { failure = null, summary = "done" } = report ?? {};
+  const { errors, reload } = await daemon.ask("edit", { edits, source: "menu" }, signal);
+  const { failure = null, summary = "done" } = reload ?? {};
   const { tone, text, hint } = reloadOutcome({ errors: [...errors], failure, summary });
-  return { action, ok: tone === "good", text: `${titleOf(action)}: ${text}`, hint, results: [] };
+  return outcomeOf(action, tone === "good", text, hint);
+}
+
+function outcomeOf(
+  action: RunnableAction,
+  ok: boolean,
+  text: string,
+  hint: string | null = null,
+): ActionOutcome {
+  return { action, ok, text: `${titleOf(action)}: ${text}`, hint, results: [] };
 }

@@ -1,8 +1,9 @@
-// The state behind a menu: what is known, which actions run, and when the menu is drawn again.
+// The state behind a menu: the last report of the daemon, the running actions, and the redraws.
 import { connectToDaemon } from "../../api/client/client.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { createThrottle } from "../../runtime/time/throttle.ts";
 import { actionText, type MenuAction } from "./action.ts";
+import { withDeadline } from "./deadline.ts";
 import { type FolderPlace, findItem, type Menu, type MenuItem } from "./menu.ts";
 import { menuOf } from "./model.ts";
 import { type ActionPorts, type RunnableAction, runAction } from "./run-action.ts";
@@ -13,26 +14,27 @@ import {
   FIRST_WORLD,
   type FolderList,
   folderKey,
+  isRunning,
   type MenuConnection,
   type MenuWorld,
 } from "./world.ts";
 
-/** Twenty redraws a second at most. */
+/** Least time between two redraws, ms. */
 const BETWEEN_REDRAWS_MS = 50;
-/** For the folders of a share, ms. */
+/** Deadline for listing the folders of a share, ms. */
 const LOOK_DEADLINE_MS = 8_000;
 
 export type MenuSession = ReturnType<typeof startMenuSession>;
 
 interface MenuSessionOptions extends ActionPorts {
-  /** Whether `open` is called for submenus: their folders are shown then. */
+  /** True if the face calls `open` for submenus; folders are listed only then. */
   readonly reportsOpening: boolean;
-  /** Absolute; null: not known. */
+  /** Path of the log file, absolute; null: not known. */
   readonly logPath: string | null;
   readonly signal: AbortSignal;
-  /** Somebody wants the menu to go. */
+  /** The user quits the menu. */
   readonly onQuit: () => void;
-  /** Hears what became of each action. */
+  /** Called with the outcome of each action. */
   readonly onOutcome?: (outcome: ActionOutcome) => void;
 }
 
@@ -46,14 +48,14 @@ export function startMenuSession(options: MenuSessionOptions) {
   };
   let menu = menuOf(world);
   let isStale = false;
-  const redraws = createRedraws(clock, () => {
+  const redraws = createThrottle(clock, BETWEEN_REDRAWS_MS, () => {
     for (const listener of [...listeners]) listener(session.menu());
   });
   const change = (changes: Partial<MenuWorld>): void => {
     if (signal.aborted) return;
     world = { ...world, ...changes };
     isStale = true;
-    redraws.ask();
+    redraws.due();
   };
   const source = startMenuSource({
     home,
@@ -78,7 +80,7 @@ export function startMenuSession(options: MenuSessionOptions) {
       busy: busyAfter(world.busy, outcome),
     });
     if (!signal.aborted) options.onOutcome?.(outcome);
-    // Events report what a step changed; this is for what it did not.
+    // A step that changed nothing causes no event.
     source.lookAgain();
   };
   const lookAhead = createFolderLooks(options, {
@@ -87,7 +89,7 @@ export function startMenuSession(options: MenuSessionOptions) {
     onList: (key, list) => change({ folders: withFolders(world.folders, key, list) }),
   });
   const session = {
-    /** What is shown now; never waits. */
+    /** The current menu; never waits. */
     menu(): Menu {
       if (isStale) {
         isStale = false;
@@ -95,30 +97,30 @@ export function startMenuSession(options: MenuSessionOptions) {
       }
       return menu;
     },
-    /** Does what the item stands for, unless it is disabled or under way already; returns at once. */
+    /** Starts the item's action, unless it is disabled or running already. */
     click(item: MenuItem): void {
       if (item.kind !== "action" && item.kind !== "toggle") return;
       if (item.enabled) session.act(item.action);
     },
-    /** Does that, unless it is under way already; returns at once. */
+    /** Starts the action, unless it is running already. */
     act(action: MenuAction): void {
       if (signal.aborted) return;
       if (action.kind === "quit") options.onQuit();
       else if (action.kind === "dismiss") change({ failure: null });
-      else if (!world.running.some((each) => actionText(each) === actionText(action))) void run(action);
+      else if (!isRunning(world, action)) void run(action);
     },
-    /** Somebody opens the menu, or a submenu: what it shows is looked at afresh. */
+    /** The menu (null) or a submenu is opened: its content is read again. */
     open(item: MenuItem | null): void {
       if (item === null) source.lookAgain();
       else if (item.kind === "submenu" && world.folders !== null) void lookAhead(item);
     },
-    /** Hears each new menu, at most twenty a second, the last one always. Returns its unregister. */
+    /** Calls `listener` with each new menu, at most twenty a second, and always with the last one. Returns its unregister. */
     onChange(listener: (menu: Menu) => void): () => void {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    /** Settles when the signal aborts, and what was under way has been let go. */
-    ended: source.ended.finally(() => redraws.stop()),
+    /** Settles as the source does, when the signal aborts. */
+    ended: source.ended.finally(() => redraws[Symbol.dispose]()),
   };
   return session;
 }
@@ -135,36 +137,36 @@ interface FolderLooks {
   readonly onList: (key: string, list: FolderList) => void;
 }
 
-/** Looks into an opened submenu's folders, and into those of the next level. */
+/** Lists the folders of an opened submenu, and those of the next level. */
 function createFolderLooks(
   options: MenuSessionOptions,
   { shown, known, onList }: FolderLooks,
 ): (opened: SubmenuItem) => Promise<void> {
-  /** Folders under way, by their key: a panel may report twice that one is opened. */
+  /** Keys of the folders that are being listed; a panel may report an opening twice. */
   const asking = new Set<string>();
-  /** How often something was opened. */
+  /** Number of openings so far. */
   let turns = 0;
   const look = async (place: FolderPlace): Promise<void> => {
     const key = folderKey(place);
     if (asking.has(key)) return;
     asking.add(key);
-    const list = await listFolders(place, options, options.signal);
+    const list = await listFolders(place, options);
     asking.delete(key);
     onList(key, list);
   };
-  // One level further than is shown: a menu that grows while it is open is drawn badly by some panels.
+  // Lists one level more than is shown, because some panels draw a menu badly that grows while it is open.
   return async ({ key, folders }) => {
     const turn = ++turns;
     if (folders !== undefined) await look(folders);
     const opened = findItem(shown().items, key);
     const places = opened?.kind === "submenu" ? opened.items.flatMap(placeOf) : [];
     const unknown = places.filter((place) => known()?.has(folderKey(place)) === false);
-    // Opening something else waits for that.
+    // The lists of an earlier opening are not wanted any more.
     await eachOf(unknown, look, () => turn === turns);
   };
 }
 
-/** A share that hangs must not hold up the others' lists. */
+/** Lists at a time: a share that hangs must not delay the others. */
 const LOOKS_AT_ONCE = 4;
 
 async function eachOf(
@@ -178,7 +180,7 @@ async function eachOf(
   await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, worker));
 }
 
-/** Those that were opened last; a menu that is open for days must not keep all that was ever looked at. */
+/** Lists that are kept at most, the newest ones: a menu may run for weeks. */
 const FOLDERS_KEPT = 256;
 
 function withFolders(
@@ -190,16 +192,16 @@ function withFolders(
   return new Map([...others.slice(1 - FOLDERS_KEPT), [key, list]]);
 }
 
-/** What is left of a failure once the daemon is heard again, or gone. */
+/** The failure to show after the connection has changed. */
 function failureUnder(now: MenuConnection, { connection: before, failure }: MenuWorld): ActionOutcome | null {
-  // Somebody has started it meanwhile.
+  // The daemon was started in another way.
   if (now.kind === "connected" && failure?.action.kind === "start") return null;
-  // While the daemon was silent, the advice was to kill its process: it may be well now, or its pid another's.
+  // The hint for a silent daemon is to kill its process, which may be well now, or another program's.
   const isOver = before.kind === "silent" && now.kind !== "silent";
   return isOver && failure !== null ? { ...failure, hint: null } : failure;
 }
 
-/** A success takes back what was said of the same shares, or of the same action; the failure of another action stays. */
+/** A success removes an earlier failure of the same shares or of the same action. */
 function failureAfter(failure: ActionOutcome | null, outcome: ActionOutcome): ActionOutcome | null {
   if (!outcome.ok) return outcome;
   return failure !== null && makesGood(outcome, failure) ? null : failure;
@@ -227,7 +229,7 @@ function busyAfter(
   return next;
 }
 
-/** A share that is not configured or not mounted any more is not busy. */
+/** Without the shares that are not configured or not mounted any more. */
 function stillBusy(
   busy: ReadonlyMap<string, BusyShare>,
   status: MenuWorld["status"],
@@ -238,49 +240,21 @@ function stillBusy(
   return new Map([...busy].filter(([share]) => mounted.has(share)));
 }
 
-/** The first change at once, the rest of a burst together at the end of each interval. */
-function createRedraws(clock: Clock, redraw: () => void) {
-  let timer: Timer | null = null;
-  let asked = false;
-  let isStopped = false;
-  const draw = (): void => {
-    asked = false;
-    timer = clock.setTimer(BETWEEN_REDRAWS_MS, () => {
-      timer = null;
-      if (asked && !isStopped) draw();
-    });
-    redraw();
-  };
-  return {
-    ask(): void {
-      if (isStopped) return;
-      asked = true;
-      if (timer === null) draw();
-    },
-    stop(): void {
-      isStopped = true;
-      timer?.[Symbol.dispose]();
-    },
-  };
-}
-
-/** Never rejects: for a share that hangs it returns a list that failed. */
+/** Never rejects with an expected error: the list then is a failed one. */
 async function listFolders(
   place: FolderPlace,
-  { home, clock }: { readonly home: string; readonly clock: Clock },
-  signal: AbortSignal,
+  { home, clock, signal }: MenuSessionOptions,
 ): Promise<FolderList> {
-  const limit = new AbortController();
-  const timer = clock.setTimer(LOOK_DEADLINE_MS, () => limit.abort());
+  const late = new MountaineerError("timed_out", "The share does not answer");
   try {
     const daemon = await connectToDaemon(home, { clock });
     if (daemon === null) return { kind: "failed", reason: "Mountaineer is not running" };
-    const report = await daemon.ask("folders", { ...place }, AbortSignal.any([signal, limit.signal]));
-    return { kind: "known", names: report.folders };
+    const { folders } = await withDeadline({ clock, limitMs: LOOK_DEADLINE_MS, late }, signal, (until) =>
+      daemon.ask("folders", { ...place }, until),
+    );
+    return { kind: "known", names: folders };
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
-    return { kind: "failed", reason: limit.signal.aborted ? "The share does not answer" : errorText(error) };
-  } finally {
-    timer[Symbol.dispose]();
+    return { kind: "failed", reason: errorText(error) };
   }
 }

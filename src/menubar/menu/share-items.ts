@@ -12,7 +12,7 @@ import { type BusyShare, canAct, isRunning, type MenuWorld } from "./world.ts";
 
 const HOLDERS_SHOWN = 8;
 
-/** "TB Ready – switch": what waits for a person. */
+/** "TB Ready – switch", while Thunderbolt is back and the share waits for the user. */
 export function readyItems(share: ShareStatus, world: MenuWorld, prefix: string): MenuItem[] {
   if (!share.tb_recovery_pending) return [];
   const action = { kind: "do", id: toThunderbolt(share), force: false } as const;
@@ -52,7 +52,7 @@ export function isUsable(share: ShareStatus): boolean {
   return share.mount_state === "mounted" && share.mount_alive;
 }
 
-/** The folder that holds the links to all shares; null when there is none. */
+/** The folder with the links to all shares; null without shares. */
 export function sharesFolder(shares: readonly ShareStatus[]): string | null {
   const [first] = shares;
   return first === undefined ? null : dirname(first.stable_path);
@@ -64,7 +64,7 @@ function troubleLines(share: ShareStatus, key: string): MenuItem[] {
   return [...lines, ...conditionItems(`${key} `, share.conditions)];
 }
 
-/** Only what is useful now. */
+/** The actions that are useful now. */
 function switchItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem[] {
   const [verb, name, to] = toThunderbolt(share);
   return actionsFor({ shares: [share] })
@@ -73,7 +73,7 @@ function switchItems(share: ShareStatus, world: MenuWorld, key: string): MenuIte
     .map((action) => actionItem(key, action, world));
 }
 
-/** If open files would be lost, it names the programs, and takes a second click. */
+/** Forcing an action takes a second click, next to the programs whose open files would be lost. */
 function forceItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem[] {
   const refused = world.busy.get(share.name) ?? null;
   const items: MenuItem[] = [];
@@ -132,7 +132,7 @@ function forceItem(share: ShareStatus, world: MenuWorld, key: string, refused: B
   );
 }
 
-/** Of that share alone, whatever was asked for. */
+/** The forced action for that share alone, even if the refused one was for all shares. */
 function forcedAction(action: MenuAction, share: string): Extract<MenuAction, { kind: "do" }> {
   const [verb, , to] = action.kind === "do" ? action.id : [];
   const id = verb === "switch" && to !== undefined ? [verb, share, to] : ["unmount", share];

@@ -1,26 +1,24 @@
-// The menu's data from the daemon: events, and a fresh status when they ask for one, at most every 50 ms.
+// The menu's data from the daemon: its events, and its status after each of them, at most every 50 ms.
 import type { DaemonClient } from "../../api/client/client.ts";
 import { followDaemon } from "../../api/client/follow-daemon.ts";
-import type { StatusReport, StreamEvent } from "../../api/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import type { MenuConnection, SyncState } from "./world.ts";
+import { onceMore } from "../../runtime/once-more.ts";
+import { backoffMs } from "../../runtime/time/backoff.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { withDeadline } from "./deadline.ts";
+import type { MenuConnection, MenuWorld } from "./world.ts";
 
-/** However many events come: more looks a second than this cannot be seen. */
+/** Least time between two reads of the status, ms. */
 const BETWEEN_LOOKS_MS = 50;
-/** A daemon answers within milliseconds; one that does not is shown as silent, with its last state. */
+/** A daemon answers within milliseconds; one that needs longer is shown as silent, with its last state. */
 const LOOK_DEADLINE_MS = 2_000;
-/** The errors of following a daemon that mean: no daemon is there. */
+/** The reasons of `followDaemon` that mean: no daemon runs. */
 const GONE: readonly string[] = ["no daemon runs for this home", "the daemon ended the connection"];
-const RETRY_FIRST_MS = 500;
-const RETRY_LONGEST_MS = 8_000;
+/** Pause before a silent daemon is asked again. */
+const RETRY_MS = { first: 500, most: 8_000 };
 
-interface DaemonGlance {
-  readonly connection: MenuConnection;
-  /** null: no daemon. */
-  readonly status: StatusReport | null;
-  readonly sync: SyncState | null;
-}
+/** `status` and `sync` are null without a daemon. */
+type DaemonGlance = Pick<MenuWorld, "connection" | "status" | "sync">;
 
 interface MenuSourceOptions {
   readonly home: string;
@@ -33,67 +31,35 @@ interface MenuSourceOptions {
 export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOptions) {
   let client: DaemonClient | null = null;
   let glance: DaemonGlance = { connection: { kind: "connecting" }, status: null, sync: null };
-  let asked = false;
-  let isLooking = false;
-  let lastLookMs = Number.NEGATIVE_INFINITY;
   let failures = 0;
-  let timer: Timer | null = null;
-  /** Ends the looks at a daemon that is gone. */
+  /** Aborts when the daemon is gone. */
   let life = new AbortController();
 
   const update = (changes: Partial<DaemonGlance>): void => {
     glance = { ...glance, ...changes };
     if (!signal.aborted) onGlance(glance);
   };
-  const unschedule = (): void => {
-    timer?.[Symbol.dispose]();
-    timer = null;
-  };
-  const schedule = (delayMs: number): void => {
-    unschedule();
-    timer = clock.setTimer(delayMs, () => {
-      timer = null;
-      void look();
-    });
-  };
-  const lookAgain = (): void => {
-    if (client === null || signal.aborted) return;
-    asked = true;
-    // A silent daemon's next look has its own timer.
-    if (isLooking || (timer !== null && failures === 0)) return;
-    if (failures > 0 && timer !== null) return;
-    schedule(Math.max(0, lastLookMs + BETWEEN_LOOKS_MS - clock.monotonicMs()));
-  };
-  const look = async (): Promise<void> => {
+  const lookAgain = onceMore(async () => {
     const looked = client;
-    if (looked === null || isLooking) return;
-    isLooking = true;
-    asked = false;
-    lastLookMs = clock.monotonicMs();
     const own = life.signal;
-    const limit = new AbortController();
-    const limitTimer = clock.setTimer(LOOK_DEADLINE_MS, () => limit.abort());
+    if (looked === null) return;
+    const late = new MountaineerError("timed_out", "The daemon does not answer");
     try {
-      const either = AbortSignal.any([own, limit.signal]);
-      const status = await looked.ask("status", null, either);
-      const { events: _events, ...sync } = await looked.ask("sync", null, either);
-      failures = 0;
-      if (client === looked) update({ connection: { kind: "connected" }, status, sync });
+      await withDeadline({ clock, limitMs: LOOK_DEADLINE_MS, late }, own, async (until) => {
+        const status = await looked.ask("status", null, until);
+        const { events: _events, ...sync } = await looked.ask("sync", null, until);
+        failures = 0;
+        if (!own.aborted) update({ connection: { kind: "connected" }, status, sync });
+      });
     } catch (error) {
+      if (own.aborted) return;
       if (!(error instanceof MountaineerError)) throw error;
-      if (client === looked && !own.aborted) {
-        failures += 1;
-        const reason = limit.signal.aborted ? "The daemon does not answer" : errorText(error);
-        update({ connection: { kind: "silent", reason } });
-      }
-    } finally {
-      limitTimer[Symbol.dispose]();
-      isLooking = false;
+      failures += 1;
+      update({ connection: { kind: "silent", reason: errorText(error) } });
+      lookAgain();
     }
-    if (client === null || signal.aborted) return;
-    if (failures > 0) schedule(Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** (failures - 1)));
-    else if (asked) lookAgain();
-  };
+    await clock.sleep(failures === 0 ? BETWEEN_LOOKS_MS : backoffMs(RETRY_MS, failures), own).catch(() => {});
+  }, signal);
 
   const follow = async (): Promise<void> => {
     for await (const notice of followDaemon(home, { signal, clock })) {
@@ -106,14 +72,13 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
           break;
         case "lost":
           client = null;
-          failures = 0;
           life.abort();
-          unschedule();
           update({ connection: withoutDaemon(notice.reason), status: null, sync: null });
           break;
         case "event":
+          // The state of the sync is in its event; any other event may mean another status.
           if (notice.event.kind === "sync_state") update({ sync: notice.event.sync });
-          if (concernsStatus(notice.event)) lookAgain();
+          else lookAgain();
       }
     }
   };
@@ -121,11 +86,11 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
   const ended = follow().finally(() => {
     client = null;
     life.abort();
-    unschedule();
   });
   return {
-    /** Asks for a look; many calls are one. */
-    lookAgain /** Settles when the signal aborts; rejects with a mistake in the program only. */,
+    /** Asks for another read of the status; calls in a burst are combined. */
+    lookAgain,
+    /** Resolves when the signal aborts; rejects only for a bug. */
     ended,
   };
 }
@@ -133,9 +98,4 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
 /** A daemon that exists but hangs must not be started again. */
 function withoutDaemon(reason: string): MenuConnection {
   return { kind: GONE.includes(reason) ? "absent" : "silent", reason };
-}
-
-/** The state of the sync comes with its event; any other event may have changed the status. */
-function concernsStatus(event: StreamEvent): boolean {
-  return event.kind !== "sync_state";
 }

@@ -1,4 +1,4 @@
-// Makes menu items. A label is one line without control characters, cut to a menu's width.
+// Builds menu items. A label is one line without control characters, cut to a menu's width.
 import type { Condition } from "../../api/contract.ts";
 import type { Action } from "../../api/words/actions.ts";
 import { SEVERITY_TONES, type Tone, troublesOf } from "../../api/words/words.ts";
@@ -7,9 +7,9 @@ import { actionText, type MenuAction } from "./action.ts";
 import type { MenuItem, MenuState } from "./menu.ts";
 import { canAct, isRunning, type MenuWorld } from "./world.ts";
 
-/** A menu wider than that leaves narrow screens. */
+/** Columns of a label; a wider menu would not fit narrow screens. */
 const LONGEST_LABEL = 90;
-/** A name longer than that is cut before it is put into a label. */
+/** Columns of a name within a label. */
 const LONGEST_NAME = 40;
 
 export const STATE_TONES: Readonly<Record<MenuState, Tone>> = {
@@ -27,7 +27,7 @@ export function text(key: string, label: string, tone: Tone = "plain"): MenuItem
   return { kind: "text", key, label: labelText(label), tone };
 }
 
-/** `prefix` distinguishes places where one action stands twice. */
+/** `prefix` makes the key unique if an action has several items. */
 export function click(
   prefix: string,
   label: string,
@@ -39,7 +39,7 @@ export function click(
   return { kind: "action", key, label: labelText(label), tone, action, enabled };
 }
 
-/** A click that asks the daemon: disabled while the same is under way, and without a daemon. */
+/** An item whose action asks the daemon: disabled while that action runs, and without a daemon. */
 export function act(
   prefix: string,
   label: string,
@@ -52,12 +52,12 @@ export function act(
   return click(prefix, running ? `${label} …` : label, action, { enabled, tone });
 }
 
-/** A click for one of `actionsFor`. */
+/** The item of one of `actionsFor`. */
 export function actionItem(prefix: string, { id, label, isUseful }: Action, world: MenuWorld): MenuItem {
   return act(prefix, label, { kind: "do", id, force: false }, world, { possible: isUseful });
 }
 
-/** Those that a person should know of. */
+/** The warnings and errors. */
 export function conditionItems(prefix: string, conditions: readonly Condition[]): MenuItem[] {
   return troublesOf(conditions).map(({ code, severity, title }) =>
     text(`${prefix}condition ${code}`, title, SEVERITY_TONES[severity]),

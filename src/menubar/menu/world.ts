@@ -1,4 +1,4 @@
-// The data that the menu is drawn from: the daemon's last report, and the menu's own running actions.
+// The data of the menu: the daemon's last report, and the menu's own running actions.
 import type { OpenFileHolder, StatusReport, StepResult, SyncReport } from "../../api/contract.ts";
 import { actionText, type MenuAction } from "./action.ts";
 import type { FolderPlace } from "./menu.ts";
@@ -12,49 +12,49 @@ export type MenuConnection =
   | { readonly kind: "silent"; readonly reason: string }
   | { readonly kind: "absent"; readonly reason: string };
 
-/** What became of an action. */
+/** The result of an action. */
 export interface ActionOutcome {
   readonly action: MenuAction;
   readonly ok: boolean;
   /** One line for people. */
   readonly text: string;
   readonly hint: string | null;
-  /** Of each share, where shares were asked for. */
+  /** The result for each share, if the action was about shares. */
   readonly results: readonly StepResult[];
 }
 
-/** A share that did not let go, and why. */
+/** A share that could not be unmounted or switched, and the files that prevented it. */
 export interface BusyShare {
   readonly action: MenuAction;
   readonly holders: readonly OpenFileHolder[];
   readonly unsent: readonly string[];
 }
 
-/** What is in a folder of a share, as far as it is known. */
+/** The folders in a folder of a share. */
 export type FolderList =
   | { readonly kind: "asked" }
   | { readonly kind: "known"; readonly names: readonly string[] }
   | { readonly kind: "failed"; readonly reason: string };
 
-/** A folder of a share, as a key. */
+/** The key of a folder in `MenuWorld.folders`. */
 export function folderKey({ share, subpath }: FolderPlace): string {
   return `${share}\0${subpath}`;
 }
 
 export interface MenuWorld {
   readonly connection: MenuConnection;
-  /** The last status received; the daemon may be silent now. Null: none yet, or no daemon. */
+  /** The last status, also while the daemon is silent; null: none yet, or no daemon. */
   readonly status: StatusReport | null;
   readonly sync: SyncState | null;
-  /** Actions under way. */
+  /** Running actions. */
   readonly running: readonly MenuAction[];
   /** The outcome of the newest action, if it failed. */
   readonly failure: ActionOutcome | null;
-  /** By the share's name: what was refused because of open files, until it is done or the share is free. */
+  /** Actions refused because of open files, by share name, until they succeed or the share is unmounted. */
   readonly busy: ReadonlyMap<string, BusyShare>;
-  /** By `folderKey`; null: this menu does not report when one is opened, so nothing is looked at. */
+  /** By `folderKey`; null: the face does not report openings, so that no folders are listed. */
   readonly folders: ReadonlyMap<string, FolderList> | null;
-  /** Where the log file is, absolute; null: not known. */
+  /** Path of the log file, absolute; null: not known. */
   readonly logPath: string | null;
 }
 
@@ -69,7 +69,7 @@ export const FIRST_WORLD: MenuWorld = {
   logPath: null,
 };
 
-/** Asking again for what is under way would only queue behind it. */
+/** A running action is not started again: it would only queue behind itself. */
 export function isRunning({ running }: Pick<MenuWorld, "running">, action: MenuAction): boolean {
   return running.some((each) => actionText(each) === actionText(action));
 }

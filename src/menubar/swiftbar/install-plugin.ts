@@ -7,7 +7,7 @@ import { runCommand } from "../../runtime/process/child-process.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
-/** What SwiftBar knows the plugin by; the interval means nothing to a streamable one. */
+/** The plugin's name in SwiftBar. A streamable plugin ignores the interval in it. */
 export const PLUGIN_FILE = "mountaineer.1d.sh";
 
 const DEFAULTS_DEADLINE_MS = 5_000;
@@ -17,13 +17,13 @@ interface InstallPlaces {
   readonly clock: Clock;
   /** The program that reads settings, `defaults`: /usr/bin/defaults on macOS. */
   readonly defaultsProgram: string;
-  /** The folder of the Node that runs now: in a menu's environment the launcher may not find it (nvm, asdf). */
+  /** The folder of the running Node; with nvm or asdf, the launcher may not find it in a menu's environment. */
   readonly nodeFolder: string;
 }
 
 /**
- * Writes the plugin into `folder`, or into the one SwiftBar (else xbar) is set to. Running it again changes nothing.
- * Rejects with `program_unavailable` when neither is installed, with `path_taken` when a file of that name is not ours.
+ * Writes the plugin into `folder`, or into the plugin folder of SwiftBar, else of xbar. A second run changes nothing.
+ * Rejects with `program_unavailable` if neither is installed, with `path_taken` if there is another file of that name.
  */
 export async function installPlugin(
   program: readonly string[],
@@ -51,7 +51,7 @@ export async function installPlugin(
 
 const MARK = "Written by mountaineer menubar --install-swiftbar";
 
-/** Menus pass on a minimal environment: all that the program needs is spelled out. What is clicked runs this file, too. */
+/** Menus pass on a minimal environment, so that the script sets all that the program needs. A click runs this file, too. */
 function pluginScript(program: readonly string[], nodeFolder: string): string {
   return [
     "#!/bin/sh",
@@ -79,23 +79,17 @@ async function pluginFolder(places: InstallPlaces): Promise<string> {
   });
 }
 
-/** null: not set, or this is no Mac. */
+/** null if the setting is not set, or without `defaults`. */
 async function setting(
   domain: string,
   key: string,
   { defaultsProgram, clock }: InstallPlaces,
 ): Promise<string | null> {
-  try {
-    const { exitCode, stdout } = await runCommand(defaultsProgram, ["read", domain, key], {
-      clock,
-      deadlineMs: DEFAULTS_DEADLINE_MS,
-    });
-    const value = stdout.trimEnd();
-    return exitCode === 0 && value !== "" ? value : null;
-  } catch (error) {
-    if (error instanceof MountaineerError && error.code === "program_unavailable") return null;
-    throw error;
-  }
+  const options = { clock, deadlineMs: DEFAULTS_DEADLINE_MS };
+  const reading = runCommand(defaultsProgram, ["read", domain, key], options);
+  const result = await reading.catch(expecting("program_unavailable", null));
+  const value = result?.stdout.trimEnd() ?? "";
+  return result?.exitCode === 0 && value !== "" ? value : null;
 }
 
 async function existingFolder(path: string): Promise<string | null> {

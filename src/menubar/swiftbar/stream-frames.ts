@@ -1,4 +1,4 @@
-// The long-lived plugin process: writes a frame for each new menu to a pipe whose reader may pause.
+// The plugin's process: writes a frame for each new menu to a pipe whose reader may pause.
 import type { Writable } from "node:stream";
 import type { Tone } from "../../api/words/words.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -7,8 +7,8 @@ import type { Menu, MenuItem, MenuState } from "../menu/menu.ts";
 import type { MenuSession } from "../menu/session.ts";
 
 /**
- * Writes the menu now and whenever its frame changes, until `signal` aborts or the reader is gone. While the pipe is
- * full, only the newest menu is kept.
+ * Writes the menu now and whenever its frame changes, until `signal` aborts or the reader closes the pipe. While the pipe
+ * is full, only the newest menu is kept.
  */
 export async function streamFrames(
   session: Pick<MenuSession, "menu" | "onChange">,
@@ -24,7 +24,7 @@ export async function streamFrames(
     const frame = pluginFrame(menu, options);
     if (frame === shown) return;
     shown = frame;
-    // By lines, in small writes: a reader that gets half a character in one read drops all of it.
+    // Whole lines in small writes: a reader that gets half a character in one read drops that read.
     for (const part of inParts(frame)) isFull = !output.write(part);
   };
   const onDrain = (): void => {
@@ -46,7 +46,7 @@ export async function streamFrames(
   }
 }
 
-/** What every system's pipe accepts at once. */
+/** Bytes that every system writes to a pipe at once. */
 const PART_LENGTH = 512;
 
 function inParts(frame: string): string[] {
@@ -64,7 +64,7 @@ function inParts(frame: string): string[] {
 
 // The menu in the format of SwiftBar and xbar: lines of text, `---`, dashes for submenus, `| key=value`.
 
-/** Between the frames of a streamable plugin: what follows replaces all that was shown. */
+/** Starts a frame of a streamable plugin, which replaces the frame before it. */
 const FRAME_BREAK = "~~~";
 
 const SYMBOLS: Readonly<Record<MenuState, string>> = {
@@ -77,7 +77,7 @@ const SYMBOLS: Readonly<Record<MenuState, string>> = {
 /** xbar has no symbols, so it shows these. */
 const SIGNS: Readonly<Record<MenuState, string>> = { healthy: "▲", tb_ready: "⚡", degraded: "△", down: "✕" };
 
-/** For the light and for the dark appearance. */
+/** Colours for the light and for the dark appearance. */
 const COLORS: Readonly<Record<Tone, string | null>> = {
   plain: null,
   good: null,
@@ -85,17 +85,17 @@ const COLORS: Readonly<Record<Tone, string | null>> = {
   bad: "#c5221f,#ff7b72",
 };
 
-/** Symbols that names could trigger (`:name:`) are off; an item without an action is grey. */
+/** Switches off symbols that a name could contain (`:name:`). */
 const PLAIN_LABEL = "emojize=false symbolize=false";
 
 interface PluginOptions {
-  /** The command before `--act ACTION`: best the plugin's own file, since not every reader quotes its parameters. */
+  /** The command before `--act ACTION`: the plugin's own file where possible, because not every reader quotes parameters. */
   readonly command: readonly string[];
-  /** SwiftBar: symbols, and colours for both appearances. Else xbar. */
+  /** True: SwiftBar, with symbols and colours for both appearances. False: xbar. */
   readonly isSwiftBar: boolean;
 }
 
-/** One frame, begun by `FRAME_BREAK`. Throws `usage` where the program's path cannot be spelled. */
+/** One frame, which begins with `FRAME_BREAK`. Throws `usage` if the format cannot express the program's path. */
 export function pluginFrame(menu: Menu, options: PluginOptions): string {
   const title = options.isSwiftBar
     ? `| sfimage=${SYMBOLS[menu.state]} tooltip=${quoted(tooltipText(menu.summary))}`
@@ -133,7 +133,7 @@ function actionLook(action: MenuAction, [file = "", ...first]: readonly string[]
   return [`bash=${quoted(file)}`, ...params, "terminal=false"];
 }
 
-/** A label that is nothing but a label: without `|`, leading dashes, and what readers look for anywhere in a text. */
+/** A label without `|`, leading dashes, and the marks that readers look for anywhere in a text. */
 function labelText(label: string): string {
   const text = label.replaceAll("|", "∣").trim();
   return text === "" ? " " : text.replace(/^[-~]+|-{3,}|~{3,}/g, inOtherMarks);
@@ -143,12 +143,12 @@ function inOtherMarks(marks: string): string {
   return marks.replaceAll("-", "\u2010").replaceAll("~", "\u223c");
 }
 
-/** A text for people must never make the frame fail. */
+/** The summary without characters that `quoted` would refuse. */
 function tooltipText(summary: string): string {
   return labelText(summary).replace(/["\\]/g, "'");
 }
 
-/** A value as the format reads it; it has no escape inside quotes. */
+/** A value in the format, which has no escapes inside quotes. */
 function quoted(value: string): string {
   if (/^[\w%+:,./-]+$/.test(value)) return value;
   const mark = value.includes('"') ? "'" : '"';

@@ -75,7 +75,7 @@ function introspection(path: string, objects: Readonly<Record<string, BusObject>
   return `<node>${inner}${nodes}</node>`;
 }
 
-/** As introspection has them: `method("GetLayout", "parentId i, propertyNames as", "revision u")`. */
+/** A method in introspection XML: `method("GetLayout", "parentId i, propertyNames as", "revision u")`. */
 export function method(name: string, takes = "", gives = ""): string {
   const all = [...argumentsOf(takes, ' direction="in"'), ...argumentsOf(gives, ' direction="out"')];
   return `<method name="${name}">${all.join("")}</method>`;

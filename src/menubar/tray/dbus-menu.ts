@@ -21,7 +21,7 @@ interface DbusMenuOptions {
   readonly menu: Menu;
   readonly emit: (signal: BusSignal) => void;
   readonly onClick: (item: MenuItem) => void;
-  /** Somebody is about to look at it; null: at the menu itself. */
+  /** A submenu is about to be shown; null: the menu itself. */
   readonly onOpen: (item: MenuItem | null) => void;
 }
 
@@ -33,7 +33,7 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
 
   const signal = (member: string, signature: string, body: readonly unknown[]): void =>
     emit({ path: MENU_PATH, interface: MENU_INTERFACE, member, signature, body });
-  /** False: no such item. */
+  /** False if there is no such item. */
   const onEvent = (id: number, event: string): boolean => {
     const node = layout.nodes.get(id);
     if (node === undefined) return false;
@@ -56,7 +56,7 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
 
   return {
     properties,
-    /** Shows another menu; the signals about it go to `emit`. */
+    /** Shows another menu, and emits the signals about its changes. */
     show(next: Menu): void {
       const before = layout;
       layout = builder.build(next.items);
@@ -83,7 +83,7 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
         });
       }
     },
-    /** Answers a method of the interface; null: it has none of that name and signature. */
+    /** Answers a method of the interface; null if there is none of that name and signature. */
     answer(member: string, signature: string, body: readonly unknown[]): BusReply | null {
       switch (`${member} ${signature}`) {
         case "GetLayout iias": {
@@ -104,13 +104,13 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
         case "EventGroup a(isvu)": {
           const events = eventsOf(body[0]);
           const unknown = events.filter(([id, event]) => !onEvent(id, event)).map(([id]) => id);
-          // As the specification wants it: an error only if nothing at all was understood.
+          // The specification wants an error only if all ids are unknown.
           if (events.length > 0 && unknown.length === events.length) return noItem(unknown[0] ?? ROOT_ID);
           return reply("ai", [unknown]);
         }
         case "AboutToShow i":
           if (!opened(Number(body[0]))) return noItem(Number(body[0]));
-          // Whatever is new has been announced already.
+          // False: the panel needs no update, because changes are announced by signals.
           return reply("b", [false]);
         case "AboutToShowGroup ai": {
           const ids = idsOf(body[0]);
@@ -144,7 +144,7 @@ function structOf(node: LayoutNode, depth: number, names: readonly string[]): un
 }
 
 function groupOf(layout: Layout, ids: readonly number[], names: readonly string[]): unknown[] {
-  // No names: all items.
+  // An empty list means all items.
   const nodes = ids.length === 0 ? [...layout.nodes.keys()] : ids;
   return nodes.flatMap((id) => {
     const node = layout.nodes.get(id);

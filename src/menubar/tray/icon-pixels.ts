@@ -1,10 +1,10 @@
-// The icons, drawn here so that no theme is needed. The states differ by shape, not only by colour.
+// The icons, drawn here so that no icon theme is needed. The states differ in shape, not only in colour.
 import type { MenuState } from "../menu/menu.ts";
 
-/** What panels ask for, also on screens of double density. */
+/** The sizes that panels show, in pixels, on screens of double density, too. */
 export const ICON_SIZES: readonly number[] = [16, 22, 24, 32, 48];
 
-/** Samples for each pixel's edge: 16 give smooth slopes. */
+/** Samples per pixel in each direction, so that slopes look smooth. */
 const SAMPLES = 4;
 
 type Color = readonly [red: number, green: number, blue: number];

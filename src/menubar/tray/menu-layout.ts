@@ -1,5 +1,4 @@
-// Numbers the menu's items for dbusmenu: an id is never reused for another item. Finds what changed since the last
-// menu.
+// Numbers the menu's items for dbusmenu without reusing an id, and compares two menus.
 
 import type { Tone } from "../../api/words/words.ts";
 import { type Variant, variant } from "../dbus/marshal.ts";
@@ -13,7 +12,7 @@ export interface LayoutNode {
   readonly id: number;
   readonly properties: Properties;
   readonly children: readonly LayoutNode[];
-  /** null: the root. */
+  /** null for the root. */
   readonly item: MenuItem | null;
 }
 
@@ -26,12 +25,12 @@ export function createLayoutBuilder() {
   let ids = new Map<string, number>();
   let lastId = ROOT_ID;
   return {
-    /** Items with the same key keep their id; the id of an item that is gone is never used again. */
+    /** Items with the same key keep their id; the id of a removed item is never used again. */
     build(items: readonly MenuItem[]): Layout {
       const used = new Map<string, number>();
       const nodes = new Map<number, LayoutNode>();
       const idOf = (key: string): number => {
-        // The same key twice in one menu: two items all the same.
+        // Two items with the same key get different ids.
         let own = key;
         for (let copy = 2; used.has(own); copy += 1) own = `${key}\0${copy}`;
         const id = ids.get(own) ?? ++lastId;

@@ -1,4 +1,4 @@
-// Runs the icon on the session bus: one for each home, registered again whenever a new panel starts.
+// Runs the icon on the session bus: one icon for each home, registered again with each new panel.
 import { join } from "node:path";
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -29,15 +29,15 @@ const NAME_IS_OURS: readonly unknown[] = [1, 4];
 /** Each home has an icon of its own. */
 interface TrayOptions extends HomeOptions {
   readonly session: MenuSession;
-  /** Called with what keeps the icon from being shown, and when it is shown again. */
+  /** Called with the reason why the icon is not shown, and when it is shown again. */
   readonly note: (line: string) => void;
   /** A panel has taken the icon for the first time. */
   readonly onFirstShown?: () => Promise<void>;
 }
 
 /**
- * Shows the icon until `signal` aborts, over restarts of panel and bus. Rejects with `already_running` when another process
- * shows this home's icon in this session, and when there is no session bus to begin with.
+ * Shows the icon until `signal` aborts, over restarts of panel and bus. Rejects with `already_running` if another process
+ * shows this home's icon in this session, and with the connection's error if there is no session bus at the start.
  */
 export async function runTray(options: TrayOptions): Promise<void> {
   const { clock, signal } = options;
@@ -133,7 +133,7 @@ async function showOnBus(
       await events.onShown();
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
-      // That panel is gone again; the next one announces its name.
+      // The panel has ended meanwhile; the next one announces its name.
       note(`the panel did not take the icon: ${errorText(error)}`);
     }
   };
@@ -151,14 +151,14 @@ async function showOnBus(
     item.show(next);
   });
   try {
-    // Held as long as the connection; the bus frees it however this process ends.
+    // The bus frees the name when the connection ends, also after a crash.
     if (!(await requestName(bus, instanceName(home)))) throw alreadyShown(home);
     await requestName(bus, itemName);
     await ask(bus, "AddMatch", "s", [
       `type='signal',sender='${BUS_NAME}',interface='${BUS_NAME}',member='NameOwnerChanged',arg0='${WATCHER}'`,
     ]);
     events.onBus();
-    // The menu does not know yet what changed since it was made.
+    // The menu may have changed since it was built.
     menu.show(session.menu());
     item.show(session.menu());
     const [isThere] = await ask(bus, "NameHasOwner", "s", [WATCHER]);
@@ -201,7 +201,7 @@ async function requestName(bus: BusConnection, name: string): Promise<boolean> {
   return NAME_IS_OURS.includes(result);
 }
 
-/** A name's parts must not begin with a digit. */
+/** The bus name of this home's icon. No part of a bus name may begin with a digit. */
 function instanceName(home: string): string {
   return `dev.mountaineer.Menu.h${sha256Of(home).slice(0, 16)}`;
 }
@@ -243,7 +243,7 @@ const ITEM_XML = [
   signalOf("NewStatus", "status s"),
 ].join("");
 
-// The addresses of the session bus from the environment, as sockets to connect to.
+// The addresses of the session bus from the environment.
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -252,7 +252,7 @@ export function sessionBusPaths(environment: Environment): readonly string[] {
   const given = environment["DBUS_SESSION_BUS_ADDRESS"];
   if (given) return given.split(";").flatMap((address) => socketPaths(address, environment));
   const runtime = environment["XDG_RUNTIME_DIR"];
-  // Where systemd puts it, whether or not the variable is passed on.
+  // systemd's place for the bus, even if the variable is not passed on.
   return runtime ? [join(runtime, "bus")] : [];
 }
 
@@ -320,7 +320,7 @@ function createNotifierItem(menu: Menu, emit: (signal: BusSignal) => void) {
       if (statusOf(state) !== statusBefore) signal("NewStatus", "s", [statusOf(state)]);
     },
     answer(member: string, signature: string): BusReply | null {
-      // The item has nothing but its menu, and the panel opens that by itself (`ItemIsMenu`).
+      // Because of `ItemIsMenu`, the panel opens the menu itself: these calls need no action.
       const known = ["ContextMenu ii", "Activate ii", "SecondaryActivate ii", "Scroll is"];
       known.push("ProvideXdgActivationToken s");
       return known.includes(`${member} ${signature}`) ? { signature: "", body: [] } : null;
@@ -351,7 +351,7 @@ function statusOf(state: MenuState): string {
   return state === "tb_ready" || state === "down" ? "NeedsAttention" : "Active";
 }
 
-/** Tooltips are markup. */
+/** Text as markup, for the tooltip. */
 function escaped(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

@@ -1,28 +1,31 @@
-// The programs that a click starts: one that opens a path, and the daemon. Both outlive the menu.
-import { startDaemon } from "../api/client/start-daemon.ts";
-import { whenAborted } from "../runtime/abort.ts";
-import { MountaineerError } from "../runtime/errors.ts";
-import { runCommand, startDetached } from "../runtime/process/child-process.ts";
-import { type Clock, settledWithin } from "../runtime/time/clock.ts";
-import type { YesQuestion } from "./menu/approve-waiting.ts";
+// The programs that a click starts: openers, windows that ask, and the daemon.
+import { startDaemon } from "../../api/client/start-daemon.ts";
+import { whenAborted } from "../../runtime/abort.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { runCommand, startDetached } from "../../runtime/process/child-process.ts";
+import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 
-/** A program that cannot show a path exits at once; one that can may run as long as its window. */
+/** An opener that refuses a path exits within this time; one that shows it may run as long as its window. */
 const REFUSAL_WAIT_MS = 3_000;
-/** A window waits for a person. */
+/** Longest time a window waits for the user, ms. */
 const CHOICE_DEADLINE_MS = 10 * 60_000;
 
 /** A program that asks for a folder, prints it, and ends with 0; with 1 when it was cancelled. */
 export type FolderChooser = (prompt: string, folder: string) => readonly [program: string, ...args: string[]];
 
-/** AppleScript gets its texts as arguments, so nothing of them is run as a script. */
-const APPLE_SCRIPT = [
+/** Runs lines of AppleScript. The texts are arguments, so that they are never run as a script. */
+function appleScript(lines: readonly string[], ...texts: readonly string[]) {
+  return ["/usr/bin/osascript", ...lines.flatMap((line) => ["-e", line]), ...texts] as const;
+}
+
+const CHOOSE_FOLDER = [
   "on run argv",
   "POSIX path of (choose folder with prompt (item 1 of argv) default location (POSIX file (item 2 of argv)))",
   "end run",
 ];
 
 export const MACOS_FOLDER_CHOOSERS: readonly FolderChooser[] = [
-  (prompt, folder) => ["/usr/bin/osascript", ...APPLE_SCRIPT.flatMap((line) => ["-e", line]), prompt, folder],
+  (prompt, folder) => appleScript(CHOOSE_FOLDER, prompt, folder),
 ];
 
 export const LINUX_FOLDER_CHOOSERS: readonly FolderChooser[] = [
@@ -36,24 +39,25 @@ export const LINUX_FOLDER_CHOOSERS: readonly FolderChooser[] = [
   (prompt, folder) => ["kdialog", "--title", prompt, "--getexistingdirectory", folder],
 ];
 
+/** The texts are harmless lines of plain text. */
+export interface YesQuestion {
+  readonly title: string;
+  readonly text: string;
+  readonly yes: string;
+  readonly no: string;
+}
+
 /** A program that asks yes or no. It ends with 0 for yes and with 1 for no; Enter means no. */
 export type Asker = (question: YesQuestion) => readonly [program: string, ...args: string[]];
 
-const APPLE_QUESTION = [
+const ASK_YES = [
   "on run argv",
   "display dialog (item 2 of argv) with title (item 1 of argv) buttons {item 4 of argv, item 3 of argv} default button 1 cancel button 1",
   "end run",
 ];
 
 export const MACOS_ASKERS: readonly Asker[] = [
-  ({ title, text, yes, no }) => [
-    "/usr/bin/osascript",
-    ...APPLE_QUESTION.flatMap((line) => ["-e", line]),
-    title,
-    text,
-    yes,
-    no,
-  ],
+  ({ title, text, yes, no }) => appleScript(ASK_YES, title, text, yes, no),
 ];
 
 export const LINUX_ASKERS: readonly Asker[] = [
@@ -86,20 +90,22 @@ export const LINUX_ASKERS: readonly Asker[] = [
 export interface DesktopOptions {
   /** Absolute. */
   readonly home: string;
-  /** The program and its first arguments, which run this very version. */
+  /** The command that runs this version of Mountaineer. */
   readonly program: readonly string[];
-  /** What `--config` names, absolute; null when it is not given. */
+  /** The file that `--config` names, absolute; null if it is not given. */
   readonly configPath: string | null;
   /** `xdg-open`, `open` */
   readonly opener: string;
   /** Tried in order until one can be started. */
   readonly folderChoosers: readonly FolderChooser[];
-  /** The same for yes or no. */
+  /** Tried in the same way. */
   readonly askers: readonly Asker[];
-  /** The session's environment: what is opened belongs to the session, and the daemon's secrets may be in it. */
+  /** The session's environment, for everything that is started. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
 }
+
+export type DesktopPrograms = ReturnType<typeof createDesktopPrograms>;
 
 export function createDesktopPrograms(options: DesktopOptions) {
   const { home, program, configPath, opener, clock } = options;
@@ -108,7 +114,7 @@ export function createDesktopPrograms(options: DesktopOptions) {
       value === undefined ? [] : [[name, value]],
     ),
   );
-  /** The first of these programs that is there; `instead`: what to do without any. */
+  /** Runs the first of these programs that is installed; rejects with `instead` if none is. */
   const runFirst = async (
     commands: readonly (readonly [program: string, ...args: string[]])[],
     instead: { readonly message: string; readonly hint: string },
@@ -130,7 +136,7 @@ export function createDesktopPrograms(options: DesktopOptions) {
     throw new MountaineerError("program_unavailable", instead.message, { hint: instead.hint });
   };
   return {
-    /** Rejects with `program_unavailable` when nothing could be started, or it refused at once. */
+    /** Shows a path. Rejects with `program_unavailable` if the opener cannot be started or refuses the path. */
     async openPath(path: string, signal: AbortSignal): Promise<void> {
       const child = await startDetached(opener, [path], { env, logPath: null });
       const exited = Promise.race([child.exited, whenAborted(signal)]);
@@ -139,15 +145,10 @@ export function createDesktopPrograms(options: DesktopOptions) {
         throw new MountaineerError(
           "program_unavailable",
           `${opener} cannot show it (exit code ${exit.code})`,
-          {
-            hint: `try it in a terminal: ${opener} ${path}`,
-          },
+          { hint: `try it in a terminal: ${opener} ${path}` },
         );
     },
-    /**
-     * A window of the desktop's; null when it was cancelled. Rejects with `program_unavailable` where there is none, with
-     * what to do instead.
-     */
+    /** Asks for a folder in a window, starting at `folder`; null if the user cancels. Rejects with `program_unavailable`. */
     async chooseFolder(prompt: string, folder: string, signal: AbortSignal): Promise<string | null> {
       const commands = options.folderChoosers.map((chooser) => chooser(prompt, folder));
       const instead = {
@@ -157,7 +158,7 @@ export function createDesktopPrograms(options: DesktopOptions) {
       const { exitCode, stdout } = await runFirst(commands, instead, signal);
       return exitCode === 0 ? stdout.replace(/\n$/, "") : null;
     },
-    /** A window, too; false for anything but a yes. Rejects as `chooseFolder`, and where a window could not be shown. */
+    /** Asks in a window; false for anything but a yes. Rejects with `program_unavailable`, also if no window could be shown. */
     async askYes(question: YesQuestion, signal: AbortSignal): Promise<boolean> {
       const instead = {
         message: "no program is installed that can ask",
@@ -171,7 +172,7 @@ export function createDesktopPrograms(options: DesktopOptions) {
         hint: "in a terminal: mountaineer approve",
       });
     },
-    /** Resolves once a daemon of this home answers; rejects with what it ended with. */
+    /** Resolves once a daemon of this home answers; rejects with the error it has ended with. */
     async startDaemon(signal: AbortSignal): Promise<void> {
       const config = configPath === null ? [] : ["--config", configPath];
       const command = [...program, ...config, "monitor"];

@@ -10,10 +10,10 @@ import {
   LINUX_FOLDER_CHOOSERS,
   MACOS_ASKERS,
   MACOS_FOLDER_CHOOSERS,
-} from "../../src/menubar/desktop-programs.ts";
-import { MountaineerError } from "../../src/runtime/errors.ts";
-import { systemClock } from "../../src/runtime/time/clock.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+} from "../../../src/menubar/desktop/desktop-programs.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const NEVER = new AbortController().signal;
 
