@@ -51,22 +51,16 @@ export function ApprovalsView({ app }: ViewProps): ComponentChild {
       ),
       waiting.length === 0
         ? nothing("No entry waits.")
-        : waiting.map((entry) => h(WaitingEntry, { key: entry.id, app, entry, mayApprove })),
+        : waiting.map((entry) => waitingEntry(app, entry, mayApprove)),
     ),
     h(ToolApprovals, { app, mayApprove }),
   );
 }
 
-interface WaitingEntryProps {
-  readonly app: App;
-  readonly entry: WaitingEntryWire;
-  readonly mayApprove: boolean;
-}
-
-function WaitingEntry({ app, entry, mayApprove }: WaitingEntryProps): ComponentChild {
+function waitingEntry(app: App, entry: WaitingEntryWire, mayApprove: boolean): ComponentChild {
   return h(
     "article",
-    { class: "card warning", "aria-label": `Waiting: ${shown(entry.id)}` },
+    { key: entry.id, class: "card warning", "aria-label": `Waiting: ${shown(entry.id)}` },
     h("header", {}, h("h3", {}, shown(entry.id)), mark("warning", KINDS[entry.kind] ?? entry.kind)),
     h("p", {}, shown(entry.summary)),
     entryDiff(entry),
@@ -129,12 +123,7 @@ function whyOutdated({ approvals }: PageState, { id, digest }: WaitingEntryWire)
 
 const MOST_SHOWN = 100;
 
-interface ToolApprovalsProps {
-  readonly app: App;
-  readonly mayApprove: boolean;
-}
-
-function ToolApprovals({ app, mayApprove }: ToolApprovalsProps): ComponentChild {
+function ToolApprovals({ app, mayApprove }: ViewProps & { readonly mayApprove: boolean }): ComponentChild {
   const version = useStore(app.store, (state) => state.catalogVersion);
   const { report, look } = useLoaded((signal) => app.requests.ask("toolChanges", {}, { signal }), version);
   // Without a gateway there are no tools.
@@ -146,8 +135,7 @@ function ToolApprovals({ app, mayApprove }: ToolApprovalsProps): ComponentChild 
     changes.length === 0
       ? nothing("Everything that servers publish is as you approved it.")
       : changes.slice(0, MOST_SHOWN).map((each) => {
-          const key = JSON.stringify([each.backend, each.what, each.tool]);
-          return h(ChangedTool, { key, app, changed: each, mayApprove, onDone: look });
+          return changedTool(each, mayApprove, () => approveTool(app, each, look));
         }),
     line("hint", changes.length > MOST_SHOWN ? `${changes.length - MOST_SHOWN} more` : null),
     faultList(
@@ -159,17 +147,12 @@ function ToolApprovals({ app, mayApprove }: ToolApprovalsProps): ComponentChild 
   );
 }
 
-interface ChangedToolProps extends ToolApprovalsProps {
-  readonly changed: ToolChange;
-  readonly onDone: () => Promise<unknown>;
-}
-
-function ChangedTool({ app, changed, mayApprove, onDone }: ChangedToolProps): ComponentChild {
+function changedTool(changed: ToolChange, mayApprove: boolean, approve: () => Promise<void>): ComponentChild {
   const { backend, kind, what = "tool", tool, withheld } = changed;
   const about = `${shown(what)} ${shown(tool)}`;
   return h(
     "article",
-    { class: "card warning", "aria-label": `Changed ${about}` },
+    { key: `${backend} ${about}`, class: "card warning", "aria-label": `Changed ${about}` },
     h(
       "header",
       {},
@@ -179,7 +162,7 @@ function ChangedTool({ app, changed, mayApprove, onDone }: ChangedToolProps): Co
       withheld ? mark("warning", "withheld") : mark("plain", "in use"),
     ),
     changeText(changed),
-    approveButton(about, mayApprove && changed.members !== null, () => approveTool(app, changed, onDone)),
+    approveButton(about, mayApprove && changed.members !== null, approve),
   );
 }
 

@@ -1,7 +1,7 @@
 // The catalog that clients see: tools with a search and a form to try each, resources and prompts, and withheld entries.
 import { type ComponentChild, h } from "preact";
 import { useMemo } from "preact/hooks";
-import type { CatalogReport } from "../../../api/catalog-contract.ts";
+import type { CatalogReport, CatalogTool } from "../../../api/catalog-contract.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
@@ -19,7 +19,7 @@ import {
 import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
-import { type ShownTool, switchTool, ToolView } from "./tool-view.ts";
+import { switchTool, ToolView } from "./tool-view.ts";
 
 /** Rows of a list without a search. */
 const MOST_SHOWN = 200;
@@ -40,13 +40,10 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
     backend: "",
     chosen: null,
   }));
-  const tools = useMemo(
-    () => report?.tools.map((tool) => ({ ...tool, description: tool.description ?? null })) ?? null,
-    [report],
-  );
-  const found = useMemo(() => searchTools(tools ?? [], words, backend), [tools, words, backend]);
-  const backends = useMemo(() => [...new Set((tools ?? []).map((tool) => tool.backend))].sort(), [tools]);
-  if (tools === null) return loading(problem);
+  const tools = report?.tools ?? [];
+  const found = useMemo(() => searchTools(tools, words, backend), [report, words, backend]);
+  if (report === null) return loading(problem);
+  const backends = [...new Set(tools.map((tool) => tool.backend))].sort();
   const tool = tools.find(({ name }) => name === chosen) ?? null;
   const parts = h(
     "div",
@@ -65,7 +62,7 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
       ),
       found.length === 0
         ? nothing(tools.length === 0 ? "No server offers a tool yet." : "No tool has these words.")
-        : h(Chooser<ShownTool>, {
+        : h(Chooser<CatalogTool>, {
             label: "Tools",
             items: found,
             keyOf: ({ name }) => name,
@@ -81,17 +78,11 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
       ? nothing("Choose a tool to read what it does and to try it.")
       : h(ToolView, { key: tool.name, app, tool }),
   );
-  return [parts, report === null ? null : h(OtherEntries, { app, report })];
-}
-
-interface Searched {
-  readonly name: string;
-  readonly backend: string;
-  readonly description: string | null;
+  return [parts, otherEntries(app, report)];
 }
 
 /** The tools that contain every word; tools with more of the words in their name come first. `backend` "" is any. */
-export function searchTools<Tool extends Searched>(
+export function searchTools<Tool extends Pick<CatalogTool, "name" | "backend" | "description">>(
   tools: readonly Tool[],
   words: string,
   backend: string,
@@ -117,13 +108,10 @@ interface Row {
   readonly about: string;
 }
 
-interface Props {
-  readonly app: App;
-  readonly report: CatalogReport;
-}
-
-function OtherEntries({ app, report }: Props): ComponentChild {
-  const { resources, resource_templates: templates, prompts, withheld } = report;
+function otherEntries(
+  app: App,
+  { resources, resource_templates: templates, prompts, withheld }: CatalogReport,
+): ComponentChild {
   return [
     list(
       "Resources",

@@ -1,7 +1,7 @@
 // One tool: its description, and a form to call it.
 import { type ComponentChild, h } from "preact";
 import { useMemo, useState } from "preact/hooks";
-import type { ToolPlaces } from "../../../api/catalog-contract.ts";
+import type { CatalogTool } from "../../../api/catalog-contract.ts";
 import type { CallReport } from "../../../api/contract.ts";
 import {
   type CallArguments,
@@ -25,21 +25,8 @@ import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { bytesText, shown } from "../parts/text.ts";
 import { FieldView } from "./form-view.ts";
 
-export interface ShownTool {
-  readonly name: string;
-  readonly backend: string;
-  readonly original_name: string;
-  readonly description: string | null;
-  readonly input_schema: Readonly<Record<string, unknown>>;
-  readonly annotations?: Readonly<Record<string, unknown>> | undefined;
-  /** Where calls go, best first, if several machines offer the tool. */
-  readonly places?: ToolPlaces | undefined;
-  /** The schema was too large to be sent. */
-  readonly cut?: boolean | undefined;
-}
-
 interface ToolProps extends ViewProps {
-  readonly tool: ShownTool;
+  readonly tool: CatalogTool;
 }
 
 export function ToolView({ app, tool }: ToolProps): ComponentChild {
@@ -53,7 +40,7 @@ export function ToolView({ app, tool }: ToolProps): ComponentChild {
       : h("p", { class: "facts" }, "Its server calls it ", code(tool.original_name), "."),
     line("facts", tool.places === undefined ? null : `Calls go to ${placesText(tool.places)}.`),
     line("facts", marks && `${marks}.`),
-    tool.description === null
+    tool.description === undefined
       ? h("p", { class: "hint" }, "It has no description.")
       : textBlock(tool.description, `Description of ${shown(tool.name)}`),
     h(TryIt, { app, tool }),
@@ -80,7 +67,7 @@ export async function switchTool(app: App, name: string, on: boolean): Promise<v
   });
 }
 
-function askToCall(app: App, { name, backend }: ShownTool): Promise<boolean> {
+function askToCall(app: App, { name, backend }: CatalogTool): Promise<boolean> {
   return app.ask({
     title: `Call ${shown(name)}?`,
     body: h("p", {}, `The tool of ${shown(backend)} does not say that it leaves everything as it is.`),

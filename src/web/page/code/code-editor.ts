@@ -259,17 +259,11 @@ export function openDiff({ host, before, after, format, labels }: DiffOptions): 
 
 // Completions for a place in the configuration, from its schema. Pure.
 
-interface Offer {
-  readonly label: string;
-  /** The text that replaces what is typed. */
-  readonly apply: string;
-  readonly hint: KeyHint;
-}
-
 interface Offers {
   /** The length of the end of `before` that the offers replace. */
   readonly typed: number;
-  readonly offers: readonly Offer[];
+  /** `apply`: the text that replaces what is typed. */
+  readonly offers: readonly { readonly label: string; readonly apply: string; readonly hint: KeyHint }[];
 }
 
 const TOML_HEADER = /^\s*\[\[?\s*((?:[\w-]+\.)*)([\w-]*)$/;
@@ -285,7 +279,7 @@ export function offersAt(schema: unknown, above: string, before: string, format:
     typed: string,
     apply: (hint: KeyHint, key: string) => string | null,
   ) => {
-    const offers = (hintOf(schema, parent)?.keys ?? []).flatMap((label): Offer[] => {
+    const offers = (hintOf(schema, parent)?.keys ?? []).flatMap((label): Offers["offers"] => {
       const hint = hintOf(schema, [...parent, label]);
       const text = hint === null ? null : apply(hint, label);
       return hint === null || text === null ? [] : [{ label, apply: text, hint }];

@@ -2,7 +2,7 @@
 // save. A save is refused if the file has changed since the editing began.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { ConfigMistakeWire, ConfigReport } from "../../../api/contract.ts";
+import type { ConfigMistakeWire } from "../../../api/contract.ts";
 import { sentence } from "../../../api/words/actions.ts";
 import { editOutcome, mistakeText } from "../../../api/words/outcome-words.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
@@ -11,65 +11,25 @@ import type { CodeEditor, TextPlace } from "../code/code-editor.ts";
 import { CodeDiff, CodeText } from "../code/code-text.ts";
 import type { KeyPath } from "../code/key-at.ts";
 import { hintLines, hintOf } from "../code/schema-hint.ts";
-import type { App } from "../parts/app.ts";
+import type { App, ViewProps } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
 import { alertLine, code, loading, WorkButton } from "../parts/elements.ts";
 import { useFormStore } from "../parts/form-store.ts";
 import { shown } from "../parts/text.ts";
-import { EDITORS, type EditorBase, type EditorMemory, hasTypedSecret, isEdited } from "./editor-memory.ts";
+import { EDITORS, type EditorBase, hasTypedSecret, isEdited } from "./editor-memory.ts";
 
 /** The text is checked once nothing was typed for this time. */
 const QUIET_MS = 500;
 const OUTDATED =
   "The file has changed since you began. A save will be refused: begin anew from what it says now.";
 
-export function ConfigEditor({ app }: { readonly app: App }): ComponentChild {
-  const { report, problem: unread, look } = useConfigFile(app);
-  const [memory, store] = useFormStore(EDITORS, app.requests, () => ({ base: null, text: "" }));
-  const { base, text } = memory;
+export function ConfigEditor({ app }: ViewProps): ComponentChild {
+  const { base, text, store, mistakes, problem, isDirty, isOutdated, save, discard } = useEditor(app);
   const [path, setPath] = useState<KeyPath>([]);
-  const [mistakes, setMistakes] = useState<readonly ConfigMistakeWire[]>([]);
-  // Why a save was refused. Stays after the file is read again.
-  const [refused, setProblem] = useState<string | null>(null);
-  const [isOutdated, setOutdated] = useState(false);
   const editor = useRef<CodeEditor | null>(null);
   const schema = useConfigSchema();
-  const isDirty = isEdited(memory);
-  const problem = refused ?? unread;
-
-  // Keeps the typed text.
-  const rebase = (next: EditorBase): void => {
-    store.set({ base: next });
-    setProblem(null);
-    setOutdated(false);
-  };
-  const begin = (next: EditorBase): void => {
-    rebase(next);
-    store.set({ text: next.text });
-    setMistakes([]);
-  };
-  useEffect(() => {
-    if (report === null) return;
-    const mine = store.get();
-    if (mine.base === null || !isEdited(mine)) begin(report);
-    else setOutdated(report.sha256 !== mine.base.sha256);
-  }, [report]);
-  // Text with a typed secret does not outlive the view.
-  useEffect(
-    () => () => {
-      const { base: begun, text: left } = store.get();
-      if (begun === null || left === begun.text || !hasTypedSecret(left)) return;
-      store.set({ text: begun.text });
-      app.notify("warning", "Your changes to the configuration were not kept: there is a secret in them.");
-    },
-    [],
-  );
   const places = useMemo(() => placesOf(mistakes, text), [mistakes, text]);
-  useChecks(app, text, isDirty, setMistakes);
   if (base === null) return loading(problem, "Reading the file …");
-
-  const marks = { setMistakes, setOutdated, setProblem };
-  const form: EditorForm = { app, base, newest: store.get, rebase, begin, look, ...marks };
   return h(
     "div",
     { class: "editor" },
@@ -86,98 +46,100 @@ export function ConfigEditor({ app }: { readonly app: App }): ComponentChild {
       onText: (typed) => store.set({ text: typed }),
       onKey: setPath,
     }),
-    h(KeyHintView, { schema, path }),
+    keyHint(schema, path),
     alertLine(problem),
-    h(Places, { places, goTo: (line, column) => editor.current?.goTo(line, column) }),
+    placeList(places, (line, column) => editor.current?.goTo(line, column)),
     h(
       "div",
       { class: "row" },
-      h(WorkButton, { label: "Save …", kind: "main", off: !isDirty, run: () => save(form) }),
-      h(WorkButton, { label: "Discard changes", off: !isDirty && !isOutdated, run: () => startAnew(form) }),
+      h(WorkButton, { label: "Save …", kind: "main", off: !isDirty, run: () => save(base) }),
+      h(WorkButton, { label: "Discard changes", off: !isDirty && !isOutdated, run: discard }),
     ),
   );
 }
 
-/** The editor's state and effects for its buttons. */
-interface EditorForm {
-  readonly app: App;
-  /** As it was when the button was drawn. */
-  readonly base: EditorBase;
-  /** Returns the current memory. */
-  readonly newest: () => EditorMemory;
-  /** Sets the base, and keeps the text. */
-  readonly rebase: (next: EditorBase) => void;
-  /** Sets base and text. */
-  readonly begin: (next: EditorBase) => void;
-  /** Reads the file; null, with the reason shown, if that fails. */
-  readonly look: () => Promise<ConfigReport | null>;
-  readonly setMistakes: (found: readonly ConfigMistakeWire[]) => void;
-  readonly setOutdated: (is: boolean) => void;
-  readonly setProblem: (text: string | null) => void;
-}
+/** The text with its base, mistakes and problem, and what the buttons do. */
+function useEditor(app: App) {
+  const { report, problem, look } = useConfigFile(app);
+  const [memory, store] = useFormStore(EDITORS, app.requests, () => ({ base: null, text: "" }));
+  const [mistakes, setMistakes] = useState<readonly ConfigMistakeWire[]>([]);
+  // Why a save was refused. Stays after the file is read again.
+  const [refused, setRefused] = useState<string | null>(null);
+  const [isOutdated, setOutdated] = useState(false);
+  const isDirty = isEdited(memory);
 
-async function save(form: EditorForm): Promise<void> {
-  const { app, base, newest, rebase, setMistakes, setOutdated, setProblem } = form;
-  const { text } = newest();
-  const yes = await app.ask({
-    title: "Save these changes?",
-    body: h(CodeDiff, {
-      before: base.text,
-      after: text,
-      format: base.format,
-      labels: { before: "The file", after: "Your text" },
-    }),
-    action: "Save",
-  });
-  if (!yes) return;
-  try {
-    const report = await app.requests.ask("editText", {
-      text,
-      expected_sha256: base.sha256,
-      source: "page",
-    });
-    // Text typed meanwhile is checked on its own.
-    if (newest().text === text) setMistakes(report.errors);
-    if (report.errors.length > 0) {
-      setProblem("Nothing was saved: the text has mistakes.");
-      return;
+  // Keeps the typed text.
+  const rebase = (base: EditorBase): void => {
+    store.set({ base });
+    setRefused(null);
+    setOutdated(false);
+  };
+  const begin = (base: EditorBase): void => {
+    rebase(base);
+    store.set({ text: base.text });
+    setMistakes([]);
+  };
+  useEffect(() => {
+    if (report === null) return;
+    const { base } = store.get();
+    if (base === null || !isEdited(store.get())) begin(report);
+    else setOutdated(report.sha256 !== base.sha256);
+  }, [report]);
+  // Text with a typed secret does not outlive the view.
+  useEffect(
+    () => () => {
+      const { base, text } = store.get();
+      if (base === null || text === base.text || !hasTypedSecret(text)) return;
+      store.set({ text: base.text });
+      app.notify("warning", "Your changes to the configuration were not kept: there is a secret in them.");
+    },
+    [],
+  );
+  useChecks(app, memory.text, isDirty, setMistakes);
+
+  const save = async (base: EditorBase): Promise<void> => {
+    const { text } = store.get();
+    const labels = { before: "The file", after: "Your text" };
+    const diff = { before: base.text, after: text, format: base.format, labels };
+    if (!(await app.ask({ title: "Save these changes?", body: h(CodeDiff, diff), action: "Save" }))) return;
+    try {
+      const expected = { expected_sha256: base.sha256, source: "page" } as const;
+      const saved = await app.requests.ask("editText", { text, ...expected });
+      // Text typed meanwhile is checked on its own.
+      if (store.get().text === text) setMistakes(saved.errors);
+      if (saved.errors.length > 0) {
+        setRefused("Nothing was saved: the text has mistakes.");
+        return;
+      }
+      rebase({ ...base, text, sha256: saved.sha256 });
+      const outcome = editOutcome(saved);
+      app.notify(outcome.tone, sentence(outcome.text));
+      app.refresh();
+    } catch (error) {
+      if (!(error instanceof MountaineerError)) throw error;
+      const isChanged = error.code === "config_changed";
+      setOutdated(isChanged);
+      setRefused(`Nothing was saved: ${isChanged ? "the file has changed meanwhile." : error.message}`);
     }
-    rebase({ ...base, text, sha256: report.sha256 });
-    const { tone, text: said } = editOutcome(report);
-    app.notify(tone, sentence(said));
-    app.refresh();
-  } catch (error) {
-    if (!(error instanceof MountaineerError)) throw error;
-    const isChanged = error.code === "config_changed";
-    setOutdated(isChanged);
-    setProblem(
-      isChanged
-        ? "Nothing was saved: the file has changed meanwhile."
-        : `Nothing was saved: ${error.message}`,
-    );
-  }
-}
-
-async function startAnew({ app, newest, begin, look }: EditorForm): Promise<void> {
-  const report = await look();
-  if (report === null) return;
-  // Asks again if text was typed while the question was open.
-  for (let given = newest().base?.text; newest().text !== given; ) {
-    given = newest().text;
-    const yes = await app.ask({
-      title: "Give up your changes?",
-      body: h(CodeDiff, {
-        before: given,
-        after: report.text,
-        format: report.format,
-        labels: { before: "Your text", after: "The file now" },
-      }),
-      action: "Give them up",
-      destroys: true,
-    });
-    if (!yes) return;
-  }
-  begin(report);
+  };
+  const discard = async (): Promise<void> => {
+    const file = await look();
+    if (file === null) return;
+    // Asks again if text was typed while the question was open.
+    for (let given = store.get().base?.text; store.get().text !== given; ) {
+      given = store.get().text;
+      const labels = { before: "Your text", after: "The file now" };
+      const yes = await app.ask({
+        title: "Give up your changes?",
+        body: h(CodeDiff, { before: given, after: file.text, format: file.format, labels }),
+        action: "Give them up",
+        destroys: true,
+      });
+      if (!yes) return;
+    }
+    begin(file);
+  };
+  return { ...memory, store, mistakes, problem: refused ?? problem, isDirty, isOutdated, save, discard };
 }
 
 /** Checks changed text. */
@@ -225,12 +187,10 @@ function placesOf(mistakes: readonly ConfigMistakeWire[], text: string): readonl
   return [...wrong, ...hiddenPlaces(text)];
 }
 
-interface PlacesProps {
-  readonly places: readonly TextPlace[];
-  readonly goTo: (line: number, column: number) => void;
-}
-
-function Places({ places, goTo }: PlacesProps): ComponentChild {
+function placeList(
+  places: readonly TextPlace[],
+  goTo: (line: number, column: number) => void,
+): ComponentChild {
   if (places.length === 0) return null;
   return h(
     "ul",
@@ -287,7 +247,7 @@ function useConfigSchema(): unknown {
   return schema;
 }
 
-function KeyHintView({ schema, path }: { readonly schema: unknown; readonly path: KeyPath }): ComponentChild {
+function keyHint(schema: unknown, path: KeyPath): ComponentChild {
   const hint = schema === null ? null : hintOf(schema, path);
   const none = path.length === 0 ? [] : [`${path.join(".")}: no such key.`];
   const lines = hint === null ? (schema === null ? [] : none) : hintLines(hint);

@@ -5,7 +5,7 @@ import type { ConfigReport, HistoryEntry } from "../../../api/contract.ts";
 import { editOutcome } from "../../../api/words/outcome-words.ts";
 import { CodeDiff } from "../code/code-text.ts";
 import { useStore } from "../daemon/store.ts";
-import type { App } from "../parts/app.ts";
+import type { App, ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
 import { alertLine, code, loading, nothing, WorkButton } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
@@ -21,7 +21,7 @@ interface Compared {
   readonly file: ConfigReport;
 }
 
-export function ConfigHistory({ app }: { readonly app: App }): ComponentChild {
+export function ConfigHistory({ app }: ViewProps): ComponentChild {
   const version = useStore(app.store, (state) => state.configVersion);
   const { report, problem } = useLoaded((signal) => app.requests.ask("history", null, { signal }), version);
   const [chosen, setChosen] = useState<string | null>(null);
@@ -76,8 +76,7 @@ async function compare(
   return { entry, text: mine, older, file };
 }
 
-interface ComparedProps {
-  readonly app: App;
+interface ComparedProps extends ViewProps {
   readonly entry: HistoryEntry;
   readonly entries: readonly HistoryEntry[];
 }

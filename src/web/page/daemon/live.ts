@@ -64,11 +64,6 @@ export const EMPTY_STATE: PageState = {
   configVersion: 0,
 };
 
-export interface Live extends Disposable {
-  /** Requests all reports now. */
-  refresh(): void;
-}
-
 interface LiveOptions {
   readonly store: Store<PageState>;
   readonly requests: Requests;
@@ -79,7 +74,7 @@ interface LiveOptions {
 }
 
 /** Follows the daemon across its restarts, until it is disposed or the session ends. */
-export function startLive({ store, requests, onEvent, showsFigures }: LiveOptions): Live {
+export function startLive({ store, requests, onEvent, showsFigures }: LiveOptions) {
   const end = new AbortController();
   const { signal } = end;
   const looks = createLooks(store, requests, signal);
@@ -156,7 +151,11 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
     stream = null;
   });
   open();
-  return { refresh: looks.all, [Symbol.dispose]: () => end.abort() };
+  return {
+    /** Requests all reports now. */
+    refresh: looks.all,
+    [Symbol.dispose]: (): void => end.abort(),
+  };
 }
 
 function pause(ms: number): Promise<void> {

@@ -24,20 +24,8 @@ export interface Session {
   readonly ownerUntil: string | null;
 }
 
-export interface Requests {
-  /** Rejects with `MountaineerError`; once the session has ended, with `permission_denied`, after `onSignedOut` was called. */
-  ask<Name extends OperationName>(name: Name, ...rest: AskArguments<Name>): Promise<OutputOf<Name>>;
-  /** The daemon's events after the one with this id, or with 0 from now on. Resolves once the stream is open; rejects like `ask`. */
-  openEvents(afterId: number, signal: AbortSignal): Promise<AsyncGenerator<StreamFrame, void>>;
-  /** This tab's session; null if it has none. */
-  session(): Promise<Session | null>;
-  /** Rejects if the daemon does not accept the secret. */
-  signIn(secret: { readonly link: string } | { readonly token: string }): Promise<Session>;
-  signOut(): Promise<void>;
-  /** Requests the owner's right; resolves with the code that the owner types. Only this tab's memory holds the right. */
-  askOwner(): Promise<string>;
-  dropOwner(): Promise<void>;
-}
+/** Every method rejects with `MountaineerError`. */
+export type Requests = ReturnType<typeof createRequests>;
 
 /** Storage of the session's secret that survives a reload. Not a cookie, because browsers send those to every port of a host. */
 export interface SecretStore {
@@ -50,9 +38,7 @@ interface AskOptions {
   readonly signal?: AbortSignal;
 }
 
-type AskArguments<Name extends OperationName> = [input?: InputOf<Name> | null, options?: AskOptions];
-
-export function createRequests(stored: SecretStore, onSignedOut: () => void): Requests {
+export function createRequests(stored: SecretStore, onSignedOut: () => void) {
   let ownerRight: string | null = null;
   const signedIn = (): Record<string, string> => {
     const secret = stored.read();
@@ -70,7 +56,12 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void): Re
     throw new MountaineerError("permission_denied", "the session has ended");
   };
   return {
-    async ask(name, input = null, options = {}) {
+    /** Once the session has ended, rejects with `permission_denied`, after `onSignedOut` was called. */
+    async ask<Name extends OperationName>(
+      name: Name,
+      input: InputOf<Name> | null = null,
+      options: AskOptions = {},
+    ): Promise<OutputOf<Name>> {
       const { method, output, counts } = OPERATIONS[name];
       const deadlineMs = counts === "calls" ? CALL_MS : counts === null ? ANSWER_MS : WORK_MS;
       const signals = [AbortSignal.timeout(deadlineMs), ...(options.signal ? [options.signal] : [])];
@@ -93,9 +84,10 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void): Re
         throw new MountaineerError("protocol", `${where} is not ${fault.expected}`);
       }
       // `faultIn` has checked the shape.
-      return answer as OutputOf<typeof name>;
+      return answer as OutputOf<Name>;
     },
-    async openEvents(afterId, signal) {
+    /** The daemon's events after the one with this id, or with 0 from now on. Resolves once the stream is open; rejects like `ask`. */
+    async openEvents(afterId: number, signal: AbortSignal): Promise<AsyncGenerator<StreamFrame, void>> {
       const resume = afterId === 0 ? {} : { "Last-Event-ID": String(afterId) };
       const response = await send(`${EVENT_STREAM_PATH}?flow`, {
         headers: { ...signedIn(), ...resume },
@@ -104,7 +96,8 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void): Re
       if (!response.ok || response.body === null) return refuse(response);
       return framesOf(response.body);
     },
-    async session() {
+    /** This tab's session; null if it has none. */
+    async session(): Promise<Session | null> {
       if (stored.read() === null) return null;
       const response = await own(SESSION_PATH, "GET");
       if (response.ok) return sessionOf(await response.json());
@@ -112,7 +105,8 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void): Re
       stored.write(null);
       return null;
     },
-    async signIn(secret) {
+    /** Rejects if the daemon does not accept the secret. */
+    async signIn(secret: { readonly link: string } | { readonly token: string }): Promise<Session> {
       const response = await send(SESSION_PATH, {
         method: "POST",
         headers: JSON_BODY,
@@ -126,13 +120,14 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void): Re
       stored.write(given);
       return sessionOf(answer);
     },
-    async signOut() {
+    async signOut(): Promise<void> {
       const response = await own(SESSION_PATH, "DELETE");
       if (!response.ok && response.status !== 401) throw await errorOf(response);
       stored.write(null);
       ownerRight = null;
     },
-    async askOwner() {
+    /** Requests the owner's right; resolves with the code that the owner types. Only this tab's memory holds the right. */
+    async askOwner(): Promise<string> {
       const response = await own(OWNER_PATH, "POST");
       if (!response.ok) return refuse(response);
       const { right, code } = objectOf(await response.json());
@@ -141,7 +136,7 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void): Re
       ownerRight = right;
       return code;
     },
-    async dropOwner() {
+    async dropOwner(): Promise<void> {
       const response = await own(OWNER_PATH, "DELETE");
       ownerRight = null;
       if (!response.ok) return refuse(response);

@@ -1,23 +1,19 @@
 // State that views subscribe to.
 import { useEffect, useState } from "preact/hooks";
 
-export interface Store<State> {
-  get(): State;
-  /** Replaces the given properties. */
-  set(patch: Partial<State>): void;
-  subscribe(listener: () => void): () => void;
-}
+export type Store<State extends object> = ReturnType<typeof createStore<State>>;
 
-export function createStore<State extends object>(initial: State): Store<State> {
+export function createStore<State extends object>(initial: State) {
   let state = initial;
   const listeners = new Set<() => void>();
   return {
-    get: () => state,
-    set(patch) {
+    get: (): State => state,
+    /** Replaces the given properties. */
+    set(patch: Partial<State>): void {
       state = { ...state, ...patch };
       for (const listener of [...listeners]) listener();
     },
-    subscribe(listener) {
+    subscribe(listener: () => void): () => void {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },

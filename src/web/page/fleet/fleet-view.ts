@@ -20,7 +20,7 @@ import {
   troubledFirst,
 } from "../../../api/words/fleet-words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
-import type { App, ViewProps } from "../parts/app.ts";
+import type { ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
 import {
   alertLine,
@@ -52,13 +52,7 @@ export function FleetView({ app }: ViewProps): ComponentChild {
   const { report, problem } = useFleet(app);
   if (report === null) return loading(problem);
   if (report === "off") return noFleet();
-  return h(
-    "div",
-    { class: "fleet" },
-    alertLine(problem),
-    h(LinkPart, { report }),
-    h(Machines, { app, report }),
-  );
+  return h("div", { class: "fleet" }, alertLine(problem), linkLine(report), h(Machines, { app, report }));
 }
 
 function noFleet(): ComponentChild {
@@ -74,8 +68,7 @@ function noFleet(): ComponentChild {
   );
 }
 
-function LinkPart({ report }: { readonly report: FleetReport }): ComponentChild {
-  const { name, link, conditions } = report;
+function linkLine({ name, link, conditions }: FleetReport): ComponentChild {
   const now = Date.now();
   const since = forText(link.since, now);
   const { text, tone } = linkWords(link);
@@ -93,8 +86,7 @@ function LinkPart({ report }: { readonly report: FleetReport }): ComponentChild 
   ];
 }
 
-interface MachinesProps {
-  readonly app: App;
+interface MachinesProps extends ViewProps {
   readonly report: FleetReport;
 }
 
@@ -140,9 +132,7 @@ function Machines({ app, report }: MachinesProps): ComponentChild {
             )
           : null,
       ),
-      machine === null
-        ? nothing(`${shown(name ?? "")} is no longer in the fleet.`)
-        : h(MachineCard, { key: machine.name, machine }),
+      machine === null ? nothing(`${shown(name ?? "")} is no longer in the fleet.`) : machineCard(machine),
     ),
   ];
 }
@@ -196,7 +186,7 @@ const GROUPS = [
   ["backend", "Servers"],
 ] as const;
 
-function MachineCard({ machine }: { readonly machine: FleetMachine }): ComponentChild {
+function machineCard(machine: FleetMachine): ComponentChild {
   const { own, state } = machine;
   const name = shown(machine.name);
   const presence = presenceWords(machine);

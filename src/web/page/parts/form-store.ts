@@ -3,19 +3,16 @@
 import { useMemo } from "preact/hooks";
 import { createStore, type Store, useStore } from "../daemon/store.ts";
 
-/** The stores of one kind of form. `session`: the page's requests, new with each sign-in; `name`: one form of several. */
-export interface FormStores<Form extends object> {
-  /** null: this form was never drawn. */
-  find(session: object, name?: string): Form | null;
-  /** The form's only store. `begin` gives the contents of a form that is drawn for the first time. */
-  storeOf(session: object, name: string, begin: () => Form): Store<Form>;
-}
+export type FormStores<Form extends object> = ReturnType<typeof createFormStores<Form>>;
 
-export function createFormStores<Form extends object>(): FormStores<Form> {
+/** The stores of one kind of form. `session`: the page's requests, new with each sign-in; `name`: one form of several. */
+export function createFormStores<Form extends object>() {
   const sessions = new WeakMap<object, Map<string, Store<Form>>>();
   return {
-    find: (session, name = "") => sessions.get(session)?.get(name)?.get() ?? null,
-    storeOf(session, name, begin) {
+    /** null: this form was never drawn. */
+    find: (session: object, name = ""): Form | null => sessions.get(session)?.get(name)?.get() ?? null,
+    /** The form's only store. `begin` gives the contents of a form that is drawn for the first time. */
+    storeOf(session: object, name: string, begin: () => Form): Store<Form> {
       const forms = sessions.get(session) ?? new Map<string, Store<Form>>();
       const store = forms.get(name) ?? createStore(begin());
       sessions.set(session, forms.set(name, store));

@@ -5,7 +5,7 @@ import { wholeText } from "../../../api/words/words.ts";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { durationText } from "../../../runtime/text/plain-text.ts";
 import { EDITORS, isEdited } from "../config/editor-memory.ts";
-import { EMPTY_STATE, type Live, type PageState, type SeenEvent, startLive } from "../daemon/live.ts";
+import { EMPTY_STATE, type PageState, type SeenEvent, startLive } from "../daemon/live.ts";
 import { createRequests, type Requests, type SecretStore, type Session } from "../daemon/requests.ts";
 import { createStore, type Store, useNow, useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
@@ -161,7 +161,7 @@ interface SignedInProps {
 function SignedIn({ model, signOut }: SignedInProps): ComponentChild {
   const { store, notices, questions, requests } = model;
   const [{ view, place }, setPlace] = useState(() => placeAt(location.hash));
-  const live = useRef<Live | null>(null);
+  const live = useRef<ReturnType<typeof startLive> | null>(null);
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
   const open = useStore(questions, (state) => state.open);

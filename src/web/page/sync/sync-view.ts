@@ -26,7 +26,7 @@ import { objectOf } from "../../../runtime/text/json-object.ts";
 import { FieldView } from "../catalog/form-view.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
-import type { App, ViewProps } from "../parts/app.ts";
+import type { ViewProps } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
 import {
   alertLine,
@@ -52,34 +52,29 @@ export function SyncView({ app }: ViewProps): ComponentChild {
     {},
     section(
       "State",
-      h(StateList, { sync, now }),
+      stateList(sync, now),
       line("problem", sync.last_error && `${sync.last_error.reason} (${sync.last_error.kind})`),
       line("ready", sync.degraded),
       line("ready", sync.file_missing ? FILE_MISSING_TEXT : null),
       reload === null ? null : h("p", { class: "row actions" }, h(ActionButton, { app, action: reload })),
     ),
     section("Settings", h(SyncConfigPanel, { app, sync })),
-    section("Last changes", h(SyncEvents, { sync })),
+    section("Last changes", changeTable(sync)),
   );
 }
 
-function StateList({ sync, now }: { readonly sync: SyncReport; readonly now: number }): ComponentChild {
+function stateList(sync: SyncReport, now: number): ComponentChild {
   const { tone, text } = watchingWords(sync.watching);
   const last = forText(sync.last_sync, now);
-  const rows: readonly (readonly [string, ComponentChild])[] = [
+  const waiting = sync.waiting?.length ?? 0;
+  const rows: (readonly [string, ComponentChild])[] = [
     ["File", code(sync.config_path)],
     ["Hash", code(sync.sha256.slice(0, 12))],
     ["Watch", mark(tone, text)],
     ["Last sync", last === null ? "none since the start" : `${last.replace("for ", "")} ago`],
-    ...((sync.waiting ?? []).length === 0
-      ? []
-      : [
-          [
-            "Waiting",
-            h("a", { href: "#/settings/approvals" }, `${sync.waiting?.length} for your approval`),
-          ] as const,
-        ]),
   ];
+  if (waiting > 0)
+    rows.push(["Waiting", h("a", { href: "#/settings/approvals" }, `${waiting} for your approval`)]);
   return h(
     "dl",
     { class: "sync-state" },
@@ -87,7 +82,7 @@ function StateList({ sync, now }: { readonly sync: SyncReport; readonly now: num
   );
 }
 
-function SyncEvents({ sync }: { readonly sync: SyncReport }): ComponentChild {
+function changeTable(sync: SyncReport): ComponentChild {
   const rows = sync.events.reduce<readonly EventRow[]>(withEvent, []).toReversed();
   if (rows.length === 0) return nothing("The file has not changed since the daemon started.");
   return table(
@@ -185,8 +180,7 @@ function isChanged({ settings, root }: SyncForm): boolean {
   return firstMistake(root) !== null || editsBetween(settings, objectOf(sentValue(root))).length > 0;
 }
 
-interface PanelProps {
-  readonly app: App;
+interface PanelProps extends ViewProps {
   readonly sync: SyncReport;
 }
 

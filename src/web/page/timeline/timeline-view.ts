@@ -41,16 +41,24 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
       { class: "dim" },
       `Known since ${clockText(Date.parse(report.known_since), Date.parse(report.to))}.`,
     ),
-    h(Legend, { gaps: gaps.length > 0 }),
+    legend(gaps.length > 0),
     bars(
       "Shares",
-      shares.map(({ name, spans }) => ({ name, stretches: shareStretches(spans, report), report })),
+      shares.map(({ name, spans }) => ({
+        name,
+        stretches: stretchesOf(spans, report, ({ state, route }) => mountWords(state, route)),
+        report,
+      })),
     ),
     bars(
       "Servers",
-      backends.map(({ name, spans }) => ({ name, stretches: backendStretches(spans, report), report })),
+      backends.map(({ name, spans }) => ({
+        name,
+        stretches: stretchesOf(spans, report, ({ phase }) => phaseWords(phase)),
+        report,
+      })),
     ),
-    backends.length === 0 ? null : section("Calls", h(Calls, { report })),
+    backends.length === 0 ? null : section("Calls", callTable(report)),
   );
 }
 
@@ -61,7 +69,7 @@ function zoomed(report: TimelineReport): TimelineReport {
   return from > report.from ? { ...report, from } : report;
 }
 
-function Legend({ gaps }: { readonly gaps: boolean }): ComponentChild {
+function legend(gaps: boolean): ComponentChild {
   const words: readonly (readonly [Stretch["tone"], string])[] = [
     ["good", "Thunderbolt, Ready"],
     ["warning", "Fallback, Degraded"],
@@ -97,7 +105,7 @@ function bars(title: string, all: readonly BarProps[]): ComponentChild {
   const [first] = all;
   if (first === undefined) return null;
   const drawn = all.map((props) => h(Bar, { key: props.name, ...props }));
-  return section(title, h("div", { class: "timeline" }, drawn, h(Axis, { report: first.report })));
+  return section(title, h("div", { class: "timeline" }, drawn, axis(first.report)));
 }
 
 function Bar({ name, stretches, report }: BarProps): ComponentChild {
@@ -145,7 +153,7 @@ function Bar({ name, stretches, report }: BarProps): ComponentChild {
 }
 
 /** Marks at whole hours, or parts of an hour. */
-function Axis({ report }: { readonly report: TimelineReport }): ComponentChild {
+function axis(report: TimelineReport): ComponentChild {
   const { fromMs, wholeMs, part } = scaleOf(report);
   const step = AXIS_MINUTES.find((minutes) => wholeMs / 60_000 / minutes <= MOST_MARKS) ?? 240;
   const first = new Date(fromMs);
@@ -177,7 +185,7 @@ function Axis({ report }: { readonly report: TimelineReport }): ComponentChild {
   );
 }
 
-function Calls({ report }: { readonly report: TimelineReport }): ComponentChild {
+function callTable(report: TimelineReport): ComponentChild {
   const rows = report.backends.map(({ name, minutes }) => {
     const calls = minutes.reduce((sum, minute) => sum + minute.calls, 0);
     const errors = minutes.reduce((sum, minute) => sum + minute.errors, 0);
@@ -251,21 +259,7 @@ function scaleOf({ from, to }: Span) {
   return { fromMs, wholeMs, part: (ms: number): number => (ms - fromMs) / wholeMs };
 }
 
-export function shareStretches(
-  spans: TimelineReport["shares"][number]["spans"],
-  report: Day,
-): readonly Stretch[] {
-  return stretchesOf(spans, report, ({ state, route }) => mountWords(state, route));
-}
-
-export function backendStretches(
-  spans: TimelineReport["backends"][number]["spans"],
-  report: Day,
-): readonly Stretch[] {
-  return stretchesOf(spans, report, ({ phase }) => phaseWords(phase));
-}
-
-function stretchesOf<S extends Span>(
+export function stretchesOf<S extends Span>(
   spans: readonly S[],
   report: Day,
   wordsOf: (span: S) => Words,

@@ -16,7 +16,7 @@ import { typedInto, typedValue } from "../../../../src/web/page/catalog/form-vie
 const TOOLS = [
   { name: "read_file", backend: "files", description: "Reads a file as text" },
   { name: "list", backend: "files", description: "Lists what a folder has, each file with its size" },
-  { name: "search", backend: "web", description: null },
+  { name: "search", backend: "web" },
 ];
 const names = (words: string, backend = ""): string[] =>
   searchTools(TOOLS, words, backend).map(({ name }) => name);

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { phaseWords } from "../../../../src/api/words/backend-words.ts";
+import { mountWords } from "../../../../src/api/words/share-words.ts";
 import { msText } from "../../../../src/api/words/words.ts";
 import { harmlessLines } from "../../../../src/runtime/text/plain-text.ts";
 import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
@@ -10,11 +12,7 @@ import { addNotice, NO_NOTICES, Notices } from "../../../../src/web/page/parts/n
 import { bytesText, clockText, forText, shown } from "../../../../src/web/page/parts/text.ts";
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
 import { SYNC_FORMS, settingsForm, unsavedSync } from "../../../../src/web/page/sync/sync-view.ts";
-import {
-  backendStretches,
-  shareStretches,
-  stretchText,
-} from "../../../../src/web/page/timeline/timeline-view.ts";
+import { stretchesOf, stretchText } from "../../../../src/web/page/timeline/timeline-view.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { mount } from "../tiny-dom.ts";
@@ -148,14 +146,8 @@ const span = (from: number, to: number) => ({ from: at(from), to: at(to) });
 
 test("F2 time without a daemon is a stretch of its own, in words, too", () => {
   const day = { ...span(0, 24), gaps: [span(1, 2), span(6, 12)] };
-  const mounted = { state: "mounted", route: "tb" } as const;
-  const stretches = shareStretches(
-    [
-      { ...span(4, 6), ...mounted },
-      { ...span(12, 24), ...mounted },
-    ],
-    day,
-  );
+  const mounted = () => mountWords("mounted", "tb");
+  const stretches = stretchesOf([span(4, 6), span(12, 24)], day, mounted);
   assert.deepEqual(
     stretches.map(({ from, width, tone, text }) => [from * 24, width * 24, tone, text]),
     [
@@ -167,9 +159,7 @@ test("F2 time without a daemon is a stretch of its own, in words, too", () => {
   );
   const words = stretches.map((stretch) => stretchText(stretch, Date.parse(at(24))));
   assert.match(words[2] ?? "", /:00:00: mounted over Thunderbolt for 12 h$/);
-  const [gap, ready] = backendStretches([{ ...span(12, 24), phase: "Ready" }], {
-    ...day,
-    gaps: [{ from: at(11), to: new Date(Date.parse(at(12)) + 1).toISOString() }],
-  });
+  const gaps = [{ from: at(11), to: new Date(Date.parse(at(12)) + 1).toISOString() }];
+  const [gap, ready] = stretchesOf([span(12, 24)], { ...day, gaps }, () => phaseWords("Ready"));
   assert.deepEqual([gap?.text, ready?.text], ["unknown", "Ready"]);
 });
