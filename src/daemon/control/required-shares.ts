@@ -2,10 +2,10 @@
 // folders, because a look into a mount may hang.
 import { requirementText, type ShareRequirement } from "../../config/values/requirement.ts";
 import {
+  DATA_ROUTES,
   type DataPrograms,
+  type DataRoute,
   type RequiredData,
-  STANDINGS,
-  type Standing,
 } from "../../gateway/backends/policy/required-data.ts";
 import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
@@ -75,9 +75,9 @@ export function createRequiredShares(tools: Tools) {
       return missing ?? { kind: "there", mounts: mounts.join(" ") };
     },
     /** How the worst of these is mounted, as its share was seen last. */
-    standing(requires: readonly ShareRequirement[]): Standing {
-      const found = requires.map((requirement) => watch(requirement).standing);
-      return STANDINGS.findLast((standing) => found.includes(standing)) ?? "tb";
+    route(requires: readonly ShareRequirement[]): DataRoute {
+      const found = requires.map((requirement) => watch(requirement).route);
+      return DATA_ROUTES.findLast((route) => found.includes(route)) ?? "tb";
     },
     want(requires: readonly ShareRequirement[]): void {
       for (const { share } of requires)
@@ -140,7 +140,7 @@ class Watched implements Disposable {
   readonly requirement: ShareRequirement;
   presence: RequiredData;
   readonly #tools: WatchTools;
-  #lastStanding: Standing = "none";
+  #lastRoute: DataRoute = "none";
   /** `missing`: why the folder was not found; null if it was. */
   #folder: { readonly mount: string; readonly atMs: number; readonly missing: string | null } | null = null;
   #isLooking = false;
@@ -155,17 +155,17 @@ class Watched implements Disposable {
     this.presence = this.#away(NOT_LOOKED_AT, tools.clock.monotonicMs());
   }
 
-  /** Takes over the engine's newest view; true if `presence` or `standing` changed. */
+  /** Takes over the engine's newest view; true if `presence` or `route` changed. */
   evaluate(): boolean {
-    const { presence: before, standing } = this;
+    const { presence: before, route } = this;
     this.presence = this.#presenceAfter(before);
-    const isOther = !isSame(before, this.presence) || standing !== this.#lastStanding;
-    this.#lastStanding = standing;
+    const isOther = !isSame(before, this.presence) || route !== this.#lastRoute;
+    this.#lastRoute = route;
     return isOther;
   }
 
   /** A carried mount stands where its carrier takes it, which may differ from the route that it was mounted over. */
-  get standing(): Standing {
+  get route(): DataRoute {
     const view = viewOf(this.#tools, this.requirement.share);
     const mount = view?.seen?.mount ?? null;
     if (this.presence.kind !== "there" || view === null || mount === null) return "none";

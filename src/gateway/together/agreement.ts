@@ -6,7 +6,7 @@ import type { ServedBackend } from "../../config/snapshot.ts";
 import { requirementText } from "../../config/values/requirement.ts";
 import { shortened } from "../../runtime/text/foreign-line.ts";
 import type { Readiness } from "../backends/policy/backend-pool-contract.ts";
-import type { Standing } from "../backends/policy/required-data.ts";
+import { DATA_ROUTES, type DataRoute } from "../backends/policy/required-data.ts";
 
 /** Characters of a list that another machine sent, in a sentence. */
 const LONGEST_LIST = 200;
@@ -26,7 +26,7 @@ export interface SharedPlace extends PlaceFacts {
   readonly machine: string;
   readonly backend: string;
   /** The mount of the required share that is mounted worst; null: the backend requires no share. */
-  readonly standing: Standing | null;
+  readonly standing: DataRoute | null;
   /** Calls in flight there, of all clients. */
   readonly busy: number;
 }
@@ -106,7 +106,7 @@ export interface PlaceState extends Pick<SharedPlace, "standing" | "busy"> {
 }
 
 const READINESS: readonly Readiness[] = ["ready", "waits", "refuses"];
-const STANDINGS: readonly (Standing | null)[] = [null, "tb", "fallback", "none"];
+const ROUTE_RANKS: readonly (DataRoute | null)[] = [null, ...DATA_ROUTES];
 
 /**
  * The best first. In order of importance: readiness, the mount of the share, fewest calls, this machine. A place whose share is
@@ -115,7 +115,7 @@ const STANDINGS: readonly (Standing | null)[] = [null, "tb", "fallback", "none"]
 export function byPreference(places: readonly PlaceState[]): readonly PlaceState[] {
   const rank = ({ readiness, standing, busy, isOwn }: PlaceState): readonly number[] => [
     READINESS.indexOf(readiness),
-    STANDINGS.indexOf(standing),
+    ROUTE_RANKS.indexOf(standing),
     busy,
     isOwn ? 0 : 1,
   ];

@@ -4,7 +4,7 @@ import type { ServedBackend } from "../../config/snapshot.ts";
 import { borrowedName, machineOf, namesBackend, plainName } from "../../config/values/backend-names.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Readiness, SharedCall } from "../backends/policy/backend-pool-contract.ts";
-import type { DataSource, Standing } from "../backends/policy/required-data.ts";
+import type { DataRoute, DataSource } from "../backends/policy/required-data.ts";
 import { cancelled } from "../backends/pool/waiting-calls.ts";
 import type { CallSignal } from "../call-signal.ts";
 import type { CatalogSource } from "../catalog/catalog.ts";
@@ -163,7 +163,7 @@ export class Together {
       lent.map((backend) => {
         const { roots, requires } = factsOf(backend, sharesRoot);
         const busy = this.#options.pool.inFlight(backend.name);
-        return [backend.name, { roots, requires, standing: this.#standing(backend), busy }];
+        return [backend.name, { roots, requires, standing: this.#dataRoute(backend), busy }];
       }),
     );
   }
@@ -354,7 +354,7 @@ export class Together {
     const inFlight = pool.inFlight(backend);
     if (machineOf(backend) === null) {
       const own = this.#own.get(backend);
-      const standing = own === undefined ? null : this.#standing(own.backend);
+      const standing = own === undefined ? null : this.#dataRoute(own.backend);
       return { backend, isOwn: true, readiness: pool.readiness(backend), standing, busy: inFlight };
     }
     const place = this.#places.get(backend);
@@ -370,11 +370,11 @@ export class Together {
     };
   }
 
-  #standing({ requires }: Pick<ServedBackend, "requires">): Standing | null {
+  #dataRoute({ requires }: Pick<ServedBackend, "requires">): DataRoute | null {
     const { data } = this.#options;
     if (requires.length === 0) return null;
     if (data === undefined) return "tb";
-    return data.standing?.(requires) ?? (data.look(requires).kind === "there" ? "tb" : "none");
+    return data.route?.(requires) ?? (data.look(requires).kind === "there" ? "tb" : "none");
   }
 }
 

@@ -213,12 +213,12 @@ describe("a share", () => {
   test("G1 how the worst of several is mounted is known, and told when it is otherwise", () => {
     const s = stage();
     let told = 0;
-    assert.equal(s.required.standing([CORE, MEDIA]), "tb");
+    assert.equal(s.required.route([CORE, MEDIA]), "tb");
     s.required.onChange(() => told++);
     const over = (route: "tb" | "fallback") =>
       mounted({ mount: { found: foundMount({ route }), look: answered(null) } });
     s.views.set("MEDIA", over("fallback"));
-    assert.deepEqual([s.required.standing([CORE]), s.required.standing([CORE, MEDIA])], ["tb", "fallback"]);
+    assert.deepEqual([s.required.route([CORE]), s.required.route([CORE, MEDIA])], ["tb", "fallback"]);
     s.required.noteCycle("MEDIA");
     const carried = (phase: CarriedState["phase"]): ShareView => ({
       ...over("tb"),
@@ -226,16 +226,16 @@ describe("a share", () => {
     });
     s.views.set("MEDIA", carried("carrying"));
     assert.equal(
-      s.required.standing([CORE, MEDIA]),
+      s.required.route([CORE, MEDIA]),
       "fallback",
       "where it is carried, not where it was mounted",
     );
     s.views.set("MEDIA", carried("waiting"));
     s.required.noteCycle("MEDIA");
-    assert.equal(s.required.standing([CORE, MEDIA]), "none");
+    assert.equal(s.required.route([CORE, MEDIA]), "none");
     s.views.set("MEDIA", viewOf({ seen: seenOf() }));
     s.required.noteCycle("MEDIA");
-    assert.equal(s.required.standing([MEDIA]), "none");
+    assert.equal(s.required.route([MEDIA]), "none");
     assert.equal(told, 3);
   });
 

@@ -8,7 +8,7 @@ import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { BackendConfig } from "../../../src/config/snapshot.ts";
 import { type Calls, startCalls } from "../../../src/fleet/calls/calls.ts";
-import type { DataSource, Standing } from "../../../src/gateway/backends/policy/required-data.ts";
+import type { DataRoute, DataSource } from "../../../src/gateway/backends/policy/required-data.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { createGateway, type Gateway } from "../../../src/gateway/serving/gateway.ts";
@@ -57,7 +57,7 @@ export interface Machine {
   readonly calls: Calls;
   readonly told: readonly GatewayTransition[];
   /** All its shares, from now on. */
-  mount(standing: Standing): void;
+  mount(route: DataRoute): void;
   names(): readonly string[];
   ask(method: string, params?: JsonObject): ReturnType<Gateway["ask"]>;
   end(): Promise<void>;
@@ -65,21 +65,21 @@ export interface Machine {
 
 /** The shares of one machine, mounted as a test says. */
 class TestShares implements DataSource {
-  #standing: Standing = "tb";
+  #route: DataRoute = "tb";
   readonly #listeners: (() => void)[] = [];
 
-  mount(standing: Standing): void {
-    this.#standing = standing;
+  mount(route: DataRoute): void {
+    this.#route = route;
     for (const listener of this.#listeners) listener();
   }
 
   look(): ReturnType<DataSource["look"]> {
-    if (this.#standing !== "none") return { kind: "there", mounts: "1" };
+    if (this.#route !== "none") return { kind: "there", mounts: "1" };
     return { kind: "away", requirement: "CORE", reason: "it is cut", sinceMs: clock.monotonicMs() };
   }
 
-  standing(): Standing {
-    return this.#standing;
+  route(): DataRoute {
+    return this.#route;
   }
 
   onChange(listener: () => void): void {
@@ -125,8 +125,8 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
     gateway,
     calls,
     told,
-    mount(standing) {
-      shares.mount(standing);
+    mount(route) {
+      shares.mount(route);
       running.note();
     },
     names: () => gateway.entries().tools.map((tool) => tool.name),
@@ -151,7 +151,7 @@ export async function startMachine(
 export interface MachineProcess {
   readonly pid: number;
   /** All its shares, from now on. */
-  mount(standing: Standing): void;
+  mount(route: DataRoute): void;
   /** As a power cut does. */
   kill(): Promise<void>;
 }
@@ -172,7 +172,7 @@ export async function startMachineProcess(
   };
   t.after(kill);
   await once(child, "message");
-  return { pid: child.pid ?? 0, mount: (standing) => void child.send(standing), kill };
+  return { pid: child.pid ?? 0, mount: (route) => void child.send(route), kill };
 }
 
 /** What was written down, a line each. */

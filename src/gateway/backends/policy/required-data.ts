@@ -31,8 +31,8 @@ export type RequiredData =
     };
 
 /** The route over which required shares are mounted, best first. */
-export const STANDINGS = ["tb", "fallback", "none"] as const;
-export type Standing = (typeof STANDINGS)[number];
+export const DATA_ROUTES = ["tb", "fallback", "none"] as const;
+export type DataRoute = (typeof DATA_ROUTES)[number];
 
 export type Absence = Exclude<RequiredData, { kind: "there" }>;
 
@@ -41,7 +41,7 @@ export interface DataSource {
   /** The first missing requirement decides. Never throws. */
   look(requires: ServedBackend["requires"]): RequiredData;
   /** The worst route among these requirements, as last seen. Never throws. */
-  standing?(requires: ServedBackend["requires"]): Standing;
+  route?(requires: ServedBackend["requires"]): DataRoute;
   /** Calls the listener after each change of the result of `look`. */
   onChange(listener: () => void): void;
   /** Looks at these requirements anew; resolves when done, or after a limit. Never rejects. */

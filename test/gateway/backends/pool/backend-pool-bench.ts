@@ -48,12 +48,12 @@ export interface Bench {
   replaced(config: BackendConfig, ...tools: string[]): Promise<void>;
   /** The instance started last answers all that it was asked: the number of that which the call got its answer from. */
   answered(call: Promise<Reply>): Promise<unknown>;
-  /** How `a` stands. */
-  is(wanted: Partial<Standing>): void;
+  /** Asserts the state of backend `a`. */
+  is(wanted: Partial<PoolState>): void;
 }
 
-/** Of a backend, as far as a test looks at it. */
-export interface Standing {
+/** The state of a backend that tests assert. */
+export interface PoolState {
   readonly names: readonly string[];
   readonly phase: BackendView["phase"];
   readonly codes: readonly string[];
@@ -129,7 +129,7 @@ export function bench(
       return fromInstance(await call);
     },
     is(wanted) {
-      const seen: { readonly [Key in keyof Standing]: () => Standing[Key] } = {
+      const seen: { readonly [Key in keyof PoolState]: () => PoolState[Key] } = {
         names: b.names,
         phase: () => view().phase,
         codes: b.codes,
