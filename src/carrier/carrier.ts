@@ -1,38 +1,39 @@
-// What the daemon asks of the carrier: the one process per home that forwards the bytes of carried mounts and moves
-// them between routes. The process is `carrier-process.ts`; `connectCarrier` gives this interface over its socket.
+// The interface of the carrier, the one process per home that forwards the bytes of carried mounts and moves them between
+// routes. `carrier-process.ts` is the process; `connectCarrier` gives a daemon this interface over its socket.
 import type { ProbeEndpoint } from "../network/probe/host-probe.ts";
 import type { ProcessIdentity } from "../runtime/process/process-identity.ts";
 
 export type CarriedRoute = "tb" | "fallback";
 export type CarriedKind = "rclone" | "cifs" | "netfs";
 
-/** Where a route leads to, resolved: the carrier looks up no names. */
+/** Where a route leads to, as an address: the carrier resolves no names. */
 export type RouteEndpoint = ProbeEndpoint;
 
-/** The mount that talks through a share's port, as the mount table and the process list know it. */
+/** The mount that uses a share's port, as in the mount table and the process list. */
 export interface CarriedMount {
-  /** The mount table's id. */
+  /** The id in the mount table. */
   readonly id: string;
   readonly path: string;
-  /** The process that serves it; null: the kernel does. */
+  /** The process that serves the mount; null: the kernel does. */
   readonly process: ProcessIdentity | null;
 }
 
 /**
- * - `carrying`: the route takes connections, or nothing has asked for one yet. - `waiting`: there is no route;
- * connections are held. - `unconfirmed`: the server has closed or refused connections since it was last proved; new
- * ones are held until `confirm` (or, while no daemon answers, until a connection from before hears from its server). -
- * `refusing`: the patience is over; connections are reset until a route is back.
+ * - `carrying`: connections pass.
+ * - `waiting`: the server cannot be reached; connections are held.
+ * - `unconfirmed`: the server answers, but has closed or refused connections since its last proof. New connections are
+ *   held until `confirm` (or, while no daemon answers, until a connection from before the loss receives bytes).
+ * - `refusing`: the patience is over; connections are reset until the server answers.
  */
 export type CarriedPhase = "carrying" | "waiting" | "unconfirmed" | "refusing";
 
 export interface CarriedShare {
   readonly share: string;
   readonly kind: CarriedKind;
-  /** On 127.0.0.1. It stays the same while the share is open, also when the carrier is killed and started again. */
+  /** A port of 127.0.0.1, the same as long as the share is open, also when the carrier is killed and started again. */
   readonly port: number;
   readonly route: CarriedRoute;
-  /** Where the route in use leads to. */
+  /** The endpoint of the route in use. */
   readonly endpoint: RouteEndpoint;
   readonly phase: CarriedPhase;
   readonly mount: CarriedMount | null;
@@ -42,40 +43,34 @@ export interface CarriedShare {
   /** To and from the server, since the share was opened. */
   readonly bytesUp: number;
   readonly bytesDown: number;
-  /** The longest that a request has waited for its answer, ms, and the longest hold of a connection. */
+  /** The longest wait of a request for its answer, or of a held connection, ms. */
   readonly longestWaitMs: number;
   readonly moves: number;
-  /** The newest SMB answer from the server, on the caller's monotonic clock, ms; null: none yet. */
+  /** When the server's newest answer came, on the caller's monotonic clock, ms; null: none yet. */
   readonly lastAnswerAtMs: number | null;
-  /** The oldest request without an answer (notifications and blocking locks aside), likewise; null: none. */
+  /** When the oldest open request was sent (change notifications and blocking locks aside), likewise; null: none. */
   readonly unansweredSinceMs: number | null;
-  /** Since when there is no route, likewise; null: there is one. */
+  /** Since when the server cannot be reached, likewise; null: it can. */
   readonly routeLostAtMs: number | null;
-  /**
-   * A number that changes with each loss of the server, which must be proved again after it; null: a previous carrier
-   * does not say.
-   */
+  /** Changes with each loss of the server, after which it must be proved again; null: the carrier's version has none. */
   readonly outage: number | null;
-  /**
-   * The value of `outage` when the route in use was taken; null or absent: a previous carrier does not say, or no route
-   * was taken.
-   */
+  /** The value of `outage` at the last move; null or absent: no move yet, or the carrier's version does not say. */
   readonly outageAtMove?: number | null;
-  /** As given when it was opened. */
+  /** As in `OpenRequest`. */
   readonly server?: string | null;
   /**
-   * A number that changes with each connection that shows who is behind the route not in use; null: there is none, and
-   * without a daemon that route is not taken. Absent: a previous carrier has none.
+   * The id of the open connection that shows which server is behind the other route; null: there is none, so the carrier
+   * does not take that route alone. Absent: the carrier's version has none.
    */
   readonly witness?: number | null;
-  /** Counts what the carrier did alone. Absent: a previous carrier does not count. */
+  /** Counts the decisions of the carrier without a daemon. Absent: the carrier's version does not count. */
   readonly epoch?: number | null;
   /**
-   * The server refused the login: what is logged in goes on, new connections are reset until `reopen`. `atMs`: on the
-   * caller's monotonic clock. null or absent: it was not refused, or a previous carrier does not say.
+   * The server refused the login: connections that are logged in go on, new ones are reset until `reopen`. `atMs`: on the
+   * caller's monotonic clock. null or absent: not refused, or the carrier's version does not say.
    */
   readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
-  /** What passed could not be read, as it is encrypted. Absent: a previous carrier does not say. */
+  /** True if some of the traffic was unreadable, because it is encrypted. Absent: the carrier's version does not say. */
   readonly encrypted?: boolean;
 }
 
@@ -84,17 +79,17 @@ export interface OpenRequest {
   readonly kind: CarriedKind;
   readonly route: CarriedRoute;
   readonly endpoints: Readonly<Partial<Record<CarriedRoute, RouteEndpoint>>>;
-  /** How long connections are held without a route before they are reset, ms. */
+  /** How long connections are held before they are reset, ms. */
   readonly patienceMs: number;
-  /** A port that the mount's own instructions name (a line of fstab); null: any. */
+  /** The port that the mount is configured to use (in fstab); null: any. */
   readonly wantedPort: number | null;
-  /** The daemon's name for the server that is mounted; null or absent: it has none. */
+  /** The daemon's name for the mounted server; null or absent: it has none. */
   readonly server?: string | null;
-  /** The server must be proved once more before anything passes: connections are held until `confirm`. */
+  /** True: the server must be proved again first, so connections are held until `confirm`. */
   readonly unproved?: boolean;
   /**
-   * The daemon's name for the login. Shares with the same name log in one after the other, and none of them once the
-   * server has refused it. null or absent: this share has a login of its own.
+   * The daemon's name for the login. Shares with the same name log in one after the other, and none of them after the
+   * server has refused the login. null or absent: this share has a login of its own.
    */
   readonly login?: string | null;
 }
@@ -103,94 +98,94 @@ export interface MoveRequest {
   readonly share: string;
   readonly to: CarriedRoute;
   readonly endpoint: RouteEndpoint;
-  /** Waits for a quiet instant, 2 s at most. An unplanned move does not wait. */
+  /** True: waits for a quiet moment, 2 s at most. */
   readonly planned: boolean;
   /**
-   * The share's epoch when this was decided: nothing is changed if the carrier has acted alone since. null or absent:
+   * The share's epoch at the decision: the request is refused if the carrier has acted alone since. null or absent:
    * unknown.
    */
   readonly epoch?: number | null;
-  /** The share's witness when this was decided: nothing is changed if it has changed since. null or absent: unknown. */
+  /** The share's witness at the decision: the move is refused if the witness has ended since. null or absent: unknown. */
   readonly witness?: number | null;
 }
 
-/** What may change of a share that is open; `epoch` as for a move. */
+/** The settings that may change while a share is open; `epoch` as for a move. */
 export type ConfigureRequest = Pick<OpenRequest, "endpoints" | "patienceMs"> &
   Pick<MoveRequest, "epoch"> & {
-    /** Nothing may be sent to the server from this network: connections are reset, and new ones, too. Absent: it may. */
+    /** True: nothing may be sent to the server from this network, and all connections are reset. */
     readonly away?: boolean;
   };
 
 export type MoveOutcome =
   | {
       readonly ok: true;
-      /** Planned: no request was cut off. Always false for an unplanned one. */
+      /** True if the move was planned and interrupted no request. */
       readonly quiet: boolean;
       /** Connections that were reset. */
       readonly connections: number;
       readonly tookMs: number;
     }
-  /** Nothing was changed: the new route does not answer SMB2 NEGOTIATE, or the share is not open. */
+  /** Nothing was changed: the server of the new route is not proved, or the share is not open. */
   | { readonly ok: false; readonly reason: "silent" | "refused" | "unknown_share"; readonly text: string };
 
 /** A change of a share that the daemon should look at. */
 export interface CarrierNotice {
   readonly share: string;
   /**
-   * - `stalled`: a request has waited 300 ms for its answer. `answered`: it has come.
-   * - `unconfirmed`: the server must be proved again. `confirmed`: connections go through again.
-   * - `lost`: connections that rclone keeps for later are dead, and it does not know which.
-   * - `moved`: by the carrier itself, while no daemon was connected, or by `move`.
+   * - `stalled`: a request has waited 300 ms for its answer. `answered`: the server answers again.
+   * - `unconfirmed`: the server must be proved. `confirmed`: connections pass again.
+   * - `lost`: connections in rclone's pool are dead, which rclone cannot know.
+   * - `moved`: by `move`, or by the carrier alone while no daemon answered.
    * - `phase`: any other change of phase. `gone`: the carrier ended or no longer has the share.
    */
   readonly what: "stalled" | "answered" | "unconfirmed" | "confirmed" | "lost" | "moved" | "phase" | "gone";
 }
 
-/** What the carrier did while no daemon answered. */
+/** A decision of the carrier while no daemon answered. */
 export interface JournalEntry {
   readonly share: string;
   /** Wall ms. */
   readonly at: number;
-  /** The same as `to`: it stayed, and programs wait. */
+  /** Equal to `to` if the share stayed, and its programs wait. */
   readonly from: CarriedRoute;
   readonly to: CarriedRoute;
   readonly reason: string;
 }
 
-/** Deadlines hold whatever the carrier does; every method rejects with a `MountaineerError` when it cannot be asked. */
+/** Every method has a deadline, and rejects with a `MountaineerError` if the carrier cannot be reached. */
 export interface Carrier extends AsyncDisposable {
-  /** What is carried, as the carrier last reported it; no question is asked. Empty while there is no carrier. */
+  /** The shares as the carrier last reported them; empty while there is no carrier. */
   readonly shares: ReadonlyMap<string, CarriedShare>;
-  /** Since when a carrier with shares cannot be asked, on the caller's monotonic clock, ms; null: it can. */
+  /** Since when a carrier with shares cannot be reached, on the caller's monotonic clock, ms; null: it can. */
   readonly absentSinceMs: number | null;
-  /** Asks for everything anew; the map above is then no older than this call. Starts no carrier. */
+  /** Reads the state of all shares; `shares` is then no older than this call. Starts no carrier. */
   refresh(signal: AbortSignal): Promise<ReadonlyMap<string, CarriedShare>>;
-  /** Updates the counters in the map; does nothing if no carrier can be asked. */
+  /** Updates the counters in `shares`; does nothing if no carrier runs. */
   recount(signal: AbortSignal): Promise<void>;
   /**
-   * Starts the carrier if there is none, and opens a port for the share. The caller has nothing mounted, so what is
-   * left of an earlier mount ends.
+   * Starts the carrier if none runs, and opens a port for the share. The caller must have nothing mounted: connections of
+   * an earlier mount end.
    */
   open(request: OpenRequest, signal: AbortSignal): Promise<CarriedShare>;
-  /** Says which mount talks through the port; the share is closed by the carrier itself once that is gone. */
+  /** Names the mount that uses the port; without a daemon, the carrier closes the share once that mount is gone. */
   bind(share: string, mount: CarriedMount, signal: AbortSignal): Promise<void>;
   /**
-   * Sets endpoints and patience of a share that is open; the route in use stays. The other route is named as long as
-   * its server is proved to be the one of the route in use: the carrier then keeps a connection there.
+   * Changes an open share; the route in use stays. Name the other route as long as its server is proved to be the one of
+   * the route in use: the carrier then keeps a connection to it.
    */
   configure(share: string, change: ConfigureRequest, signal: AbortSignal): Promise<void>;
   move(request: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
-  /** There is no route: connections are held from now on, until `confirm` or `move`. */
+  /** Reports the loss of the route: connections are held until `confirm` or `move`. */
   hold(share: string, epoch: number | null, signal: AbortSignal): Promise<void>;
-  /** The server behind the route in use is still the same, proved since `outage`: held connections go through. */
+  /** Reports that the server behind the route in use was proved since `outage`: held connections pass. */
   confirm(share: string, outage: number | null, signal: AbortSignal): Promise<void>;
   /** The login is accepted again: connections may log in. */
   reopen(share: string, signal: AbortSignal): Promise<void>;
-  /** rclone keeps none of the `lost` connections any more. */
+  /** Reports that rclone's pool has none of the `lost` connections any more. */
   usedUp(share: string, signal: AbortSignal): Promise<void>;
-  /** Resets what is left and frees the port. The carrier ends with its last share. */
+  /** Resets the share's connections and frees the port. The carrier ends with its last share. */
   close(share: string, signal: AbortSignal): Promise<void>;
-  /** What the carrier did alone since the last call of any daemon; each entry is returned once. */
+  /** The decisions of the carrier alone since the last call of any daemon; each entry is returned once. */
   takeJournal(signal: AbortSignal): Promise<readonly JournalEntry[]>;
   /** Returns its own unregister. */
   onNotice(listener: (notice: CarrierNotice) => void): () => void;

@@ -1,25 +1,26 @@
-// The lane of one resource: idle → running → running again if a trigger came in meanwhile. Cycles of one lane never
-// overlap, triggers do not pile up, and a slow or failing lane holds back no other.
+// The lane of one resource: idle → running → running again if a trigger came meanwhile. Cycles of one lane never overlap,
+// triggers do not pile up, and a slow or failing lane delays no other lane.
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 import { type Backoff, backOff, NO_BACKOFF } from "./route-health.ts";
 import type { Trigger } from "./trigger.ts";
 
 interface LaneOptions {
   readonly clock: Clock;
-  /** One cycle; resolves with the monotonic time (ms) at which to run again, and why, or null to rest. */
+  /** Runs one cycle; resolves with when and why to run again, or null to wait for a trigger. */
   readonly run: (triggers: readonly Trigger[], signal: AbortSignal) => Promise<Wake | null>;
-  /** A cycle that threw: a mistake in the program, reported and retried with backoff. */
+  /** Called when a cycle threw, which is a mistake in the program. The cycle is retried with backoff. */
   readonly onFailure: (error: unknown) => void;
 }
 
 export interface Wake {
+  /** Monotonic ms. */
   readonly atMs: number;
   readonly reason: Trigger["reason"];
 }
 
 export type Lane = ReturnType<typeof createLane>;
 
-/** Disposing aborts the signal, lets the running cycle end and starts no other. */
+/** Disposing aborts the signal, waits for the running cycle and starts no other. */
 export function createLane({ clock, run, onFailure }: LaneOptions) {
   const stopping = new AbortController();
   const waiting = new Map<Trigger["reason"], Trigger>();
@@ -55,7 +56,7 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
     }
   };
 
-  /** A lane that failed waits for its retry; ticks would run it sooner. */
+  /** After a failure, ticks are ignored until the retry. */
   const isBackingOff = ({ reason }: Trigger): boolean =>
     reason === "tick" && running === null && clock.monotonicMs() < backoff.notBeforeMs;
 
@@ -71,23 +72,23 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
     const { atMs, reason } = wake;
     nextWake = wake;
     timer = clock.setTimer(Math.max(0, atMs - clock.monotonicMs()), () => {
-      // A timer may fire a fraction of a millisecond early, and that cycle would be wasted.
+      // A timer may fire a fraction of a millisecond early, when there is nothing to do yet.
       if (clock.monotonicMs() < atMs) {
         wakeAt(wake);
         return;
       }
       clearWake();
-      // Lanes that wake at one moment observe as of that moment, so that they share what is observed.
+      // With the planned time, lanes that wake at the same moment share their observations.
       lane.trigger({ reason, atMs, details: [] });
     });
   };
 
   const lane = {
-    /** When it will run again without a trigger. */
+    /** The next cycle without a trigger; null: none. */
     get wake() {
       return nextWake;
     },
-    /** Runs a cycle for it: now when idle, else once right after the running one, a person's trigger first. */
+    /** Runs a cycle now if idle, else one for all triggers right after the running one, with a user's trigger first. */
     trigger(trigger: Trigger): void {
       if (stopping.signal.aborted || isBackingOff(trigger)) return;
       const same = waiting.get(trigger.reason);
@@ -97,7 +98,7 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
           ? trigger
           : { ...trigger, details: [...same.details, ...trigger.details].slice(0, 50) },
       );
-      // Not within this call: triggers of the same turn run together, and a run may trigger its own lane.
+      // In a later microtask, so that triggers of one turn share a cycle, and a cycle may trigger its own lane.
       running ??= Promise.resolve().then(cycle);
     },
     /** Resolves when no cycle runs and none is due at once. */

@@ -1,4 +1,4 @@
-// What is remembered of a share across restarts, as the engine uses it; state-file.ts has the file.
+// The memory of a share across restarts, as the engine uses it; state-file.ts has the file.
 
 export interface ShareMemory {
   readonly activeInterface: "tb" | "fallback" | "none";
@@ -8,14 +8,14 @@ export interface ShareMemory {
   readonly tbHealthySince: number | null;
   readonly tbRecoveryPending: boolean;
   readonly held: "fallback" | "unmounted" | null;
-  /** When it was mounted, or moved, last; wall ms. */
+  /** When the share was last mounted or moved, wall ms. */
   readonly lastSwitchAt: number | null;
   readonly lastError: string | null;
-  /** The port of 127.0.0.1 that its mount talks to; null: it is not carried. */
+  /** The port of 127.0.0.1 to which the mount is connected; null: the share is not carried. */
   readonly carriedPort: number | null;
-  /** When its server refused the login within the last hour, wall ms. */
+  /** When the server refused the login, within the last hour, wall ms. */
   readonly logonsRefusedAt: readonly number[];
-  /** The hardware addresses of its hosts, `aa:bb:cc:dd:ee:ff@10.0.0.2`; absent: none was learnt. */
+  /** The hardware addresses of the hosts, `aa:bb:cc:dd:ee:ff@10.0.0.2`; absent: none is known. */
   readonly wakeAddresses?: readonly string[];
 }
 
@@ -31,30 +31,27 @@ export const EMPTY_SHARE_MEMORY: ShareMemory = {
   logonsRefusedAt: [],
 };
 
-/** What is read from the state file at a start. */
+/** The content of the state file at the start. */
 export interface Recollection {
   readonly shares: ReadonlyMap<string, ShareMemory>;
-  /** Wall ms of the last write: nothing is known of the time after it. */
+  /** When the file was last written, wall ms: the time after it is unknown. */
   readonly observedAt: number | null;
-  /** Where a corrupt file was set aside, if one was. */
+  /** The path to which a corrupt file was moved; null: the file was not corrupt. */
   readonly setAside: string | null;
 }
 
-export type RememberOutcome = { readonly saved: true } | { readonly saved: false; readonly error: Error };
-
-/** The durable memory of one home; one writer per home (the home lock). */
+/**
+ * The durable memory of one home; one writer per home (the home lock). Writes resolve with null once they are durable. A
+ * write that fails resolves with the error at once, one that hangs after two seconds; either is retried with backoff until
+ * a newer write succeeds. They never reject, and callers that wait for the same fsync share it.
+ */
 export interface Memory extends AsyncDisposable {
   readonly recollection: Recollection;
-  /**
-   * Stores `memory` for `share` and resolves when it is durable; callers that wait for the same fsync share it. A write
-   * that fails resolves `saved: false` at once, one that hangs after two seconds; either is retried with backoff until
-   * a newer one succeeds. Never rejects.
-   */
-  remember(share: string, memory: ShareMemory): Promise<RememberOutcome>;
+  remember(share: string, memory: ShareMemory): Promise<Error | null>;
   /** Drops a share that is no longer configured. */
-  forget(share: string): Promise<RememberOutcome>;
-  /** The failure of the newest write, null when all is saved. */
+  forget(share: string): Promise<Error | null>;
+  /** The failure of the newest write; null: everything is saved. */
   readonly unsavedBecause: Error | null;
-  /** Writes once more, so that the file has the latest possible time of observation. */
-  flush(): Promise<RememberOutcome>;
+  /** Writes once more, so that the file has the newest `observedAt`. */
+  flush(): Promise<Error | null>;
 }

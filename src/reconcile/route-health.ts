@@ -1,11 +1,10 @@
-// How far a route is trusted, for shares and backends: gaps, stability windows, confirming a loss, and backoff. Pure:
-// times come in, verdicts go out.
+// The health of a route, for shares and backends: gaps, stability windows, the confirmation of a loss, and backoff. Pure.
 import { backoffMs } from "../runtime/time/backoff.ts";
 
-/** How long a first "gone" must be confirmed by a second look, ms. */
+/** Least time between the first and the confirming reading of a loss, ms. */
 export const CONFIRM_AFTER_MS = 250;
 
-/** Since when a route has answered without a gap. Wall times are for people and files; decisions use monotonic ones. */
+/** Since when a route has answered without a gap. Wall times are for people and files; decisions use monotonic times. */
 export interface RouteHealth {
   readonly reachableSince: Since | null;
   readonly healthySince: Since | null;
@@ -21,7 +20,7 @@ export const UNKNOWN_HEALTH: RouteHealth = { reachableSince: null, healthySince:
 
 interface HealthReading {
   readonly at: Since;
-  /** Something accepted a connection there. */
+  /** A connection was accepted. */
   readonly reachable: boolean;
   /** The service itself answered. */
   readonly healthy: boolean;
@@ -29,7 +28,7 @@ interface HealthReading {
 
 interface HealthFold {
   readonly health: RouteHealth;
-  /** It was healthy, and is not any more, or may not have been in between. */
+  /** True if the route was healthy, and is not any more or may not have been in between. */
   readonly dropped: boolean;
 }
 
@@ -55,7 +54,7 @@ function hasGap(before: Since, now: Since, gapMs: number): boolean {
   return now.monotonicMs - before.monotonicMs > gapMs || now.wallMs - before.wallMs > gapMs;
 }
 
-/** Health as a restarted process finds it: wall times from a file, mapped onto this process's monotonic time. */
+/** Health from a file: wall times, mapped onto the monotonic time of this process. */
 export function recalledHealth(
   recalled: { reachableSince: number | null; healthySince: number | null; observedAt: number | null },
   now: Since,
@@ -82,7 +81,7 @@ export function stableFrom(health: RouteHealth, stableMs: number): number | null
 export interface Suspicion {
   readonly key: string;
   readonly firstAtMs: number;
-  /** True while every reading was certain. */
+  /** True if every reading so far was certain. */
   readonly certain: boolean;
 }
 
@@ -90,7 +89,7 @@ type SuspicionVerdict =
   | { readonly state: "waiting"; readonly suspicion: Suspicion; readonly confirmAtMs: number }
   | { readonly state: "confirmed"; readonly suspicion: Suspicion };
 
-/** Folds one bad reading of `key` (taken at `atMs`) into a suspicion. A good reading drops it: use null then. */
+/** Folds one bad reading of `key`, taken at `atMs`, into a suspicion. After a good reading, start with null again. */
 export function suspect(
   before: Suspicion | null,
   key: string,
@@ -104,7 +103,7 @@ export function suspect(
       confirmAtMs: atMs + CONFIRM_AFTER_MS,
     };
   }
-  // Certain from here on: that takes two certain readings, so counting begins again.
+  // A certain loss takes two certain readings, so the suspicion begins again.
   if (certain && !before.certain) return suspect(null, key, atMs, certain);
   const suspicion = certain === before.certain ? before : { ...before, certain };
   const confirmAtMs = suspicion.firstAtMs + CONFIRM_AFTER_MS;
@@ -121,7 +120,7 @@ export interface Backoff {
 
 export const NO_BACKOFF: Backoff = { failures: 0, notBeforeMs: Number.NEGATIVE_INFINITY };
 
-/** Longest wait between tries, ms. */
+/** The longest backoff, ms. */
 export const BACKOFF_LIMIT_MS = 60_000;
 
 /** One more failure at `nowMs`: 1 s, 2 s, 4 s … at most 60 s. */

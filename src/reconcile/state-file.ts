@@ -1,4 +1,4 @@
-// state.json: read without ever losing its content, and written durably, with one fsync for many callers.
+// state.json: read without losing its content, and written durably, with one fsync for many callers.
 import type { Stats } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
@@ -6,22 +6,20 @@ import { readIfPresent, removeLeftovers, setAside } from "../runtime/files/durab
 import { createDurableValue } from "../runtime/files/durable-value.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
-import type { Memory, Recollection, RememberOutcome, ShareMemory } from "./memory.ts";
+import type { Memory, Recollection, ShareMemory } from "./memory.ts";
 import { decodeState, encodeState } from "./state-format.ts";
 
 interface MemoryOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /**
-   * For commands that only look: nothing is written, moved or swept, and `remember` has no effect beyond this process.
-   */
+  /** For commands that only read: nothing is written, moved or swept, and writes do nothing. */
   readonly readOnly?: boolean | undefined;
 }
 
 /**
- * Opens the state file. A corrupt one is set aside, and its intact records are kept; rejects with `state_newer` (the
- * file untouched), or `home_unwritable` when it is not a plain file, or cannot be read or set aside.
+ * Opens the state file. A corrupt file is set aside, and its intact records are kept. Rejects with `state_newer` (the file
+ * is left untouched), or `home_unwritable` if it is not a regular file, or cannot be read or set aside.
  */
 export async function openMemory(options: MemoryOptions): Promise<Memory> {
   const { readOnly = false } = options;
@@ -30,12 +28,12 @@ export async function openMemory(options: MemoryOptions): Promise<Memory> {
   const recollection = await recollect(options);
   if (readOnly) return rememberNothing(recollection);
   const memory = keepMemory(options, recollection);
-  // Records that were saved from a corrupt file are in no file until this.
+  // Puts the intact records of a corrupt file back on disk.
   if (recollection.setAside !== null) await memory.flush();
   return memory;
 }
 
-/** Reading a pipe would wait for its writer, and the target of a symlink is not ours to set aside. */
+/** Refuses pipes, whose read would wait for a writer, and symlinks, whose target must not be set aside. */
 async function requireRegularFile(path: string): Promise<void> {
   let found: Stats;
   try {
@@ -117,7 +115,7 @@ async function setFileAside({ path, clock }: MemoryOptions): Promise<string> {
 }
 
 function rememberNothing(recollection: Recollection): Memory {
-  const saved = (): Promise<RememberOutcome> => Promise.resolve({ saved: true });
+  const saved = async (): Promise<null> => null;
   return {
     recollection,
     remember: saved,
@@ -137,21 +135,17 @@ function keepMemory({ path, clock, logger }: MemoryOptions, recollection: Recoll
     onUnsaved: ({ message }) => logger.error("the state file cannot be saved", { path, error: message }),
     onSavedAgain: (failures) => logger.info("the state file is saved again", { path, failures }),
   });
-  const save = async (): Promise<RememberOutcome> => {
-    const error = await file.save();
-    return error === null ? { saved: true } : { saved: false, error };
-  };
   return {
     recollection,
     remember(share, memory) {
       shares.set(share, memory);
-      return save();
+      return file.save();
     },
     forget(share) {
       shares.delete(share);
-      return save();
+      return file.save();
     },
-    flush: save,
+    flush: file.save,
     get unsavedBecause() {
       return file.unsavedBecause;
     },

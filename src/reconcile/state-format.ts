@@ -1,5 +1,4 @@
-// The format of state.json, version 1: writes it, and reads any text.
-
+// The format of state.json, version 1: writes the file, and reads any text.
 import { errorText } from "../runtime/errors.ts";
 import {
   choice,
@@ -32,7 +31,7 @@ type DecodedState =
   | {
       readonly kind: "corrupt";
       readonly reason: string;
-      /** The records that are intact all the same. */
+      /** The intact records. */
       readonly shares: ReadonlyMap<string, ShareMemory>;
       readonly lost: readonly LostShare[];
       readonly observedAt: number | null;
@@ -52,9 +51,9 @@ const recordShape = object({
   held: nullable(choice("fallback", "unmounted")),
   last_switch_at: nullable(instant),
   last_error: nullable(text),
-  /** Absent in files of versions before carried mounts. */
+  /** Files of versions without carried mounts lack it. */
   carried_port: optional(nullable(port)),
-  /** Absent where there are none. */
+  /** Absent if empty. */
   logons_refused_at: optional(list(instant)),
   wake_addresses: optional(list(text)),
 });
@@ -65,7 +64,7 @@ export function encodeState(shares: ReadonlyMap<string, ShareMemory>, observedAt
   const state = {
     version: VERSION,
     observed_at: isoTime(observedAtMs),
-    // Not by assignment: a share may be called "__proto__".
+    // Object.fromEntries also takes a share named "__proto__".
     shares: Object.fromEntries(records),
   };
   return `${JSON.stringify(state, null, 2)}\n`;
@@ -90,7 +89,7 @@ function encodeShare(memory: ShareMemory): ShareRecord {
   };
 }
 
-/** Never throws: whatever the text, it is one of the three kinds. */
+/** Never throws, whatever the text. */
 export function decodeState(content: string): DecodedState {
   let value: unknown;
   try {
@@ -113,31 +112,27 @@ export function decodeState(content: string): DecodedState {
     if (typeof decoded === "string") lost.push({ share: name, reason: decoded });
     else shares.set(name, decoded);
   }
-  const reason =
-    version !== VERSION
-      ? `its version is ${JSON.stringify(version) ?? "missing"}`
-      : observedAt === null
-        ? "observed_at: no time in ISO 8601"
-        : records === null
-          ? "shares: no object"
-          : lost.length > 0
-            ? "not all records of shares are well-formed"
-            : null;
-  if (reason === null) return { kind: "whole", shares, observedAt };
+  const [reason] = [
+    ...(version === VERSION ? [] : [`its version is ${JSON.stringify(version) ?? "missing"}`]),
+    ...(observedAt === null ? ["observed_at: no time in ISO 8601"] : []),
+    ...(records === null ? ["shares: no object"] : []),
+    ...(lost.length > 0 ? ["not all records of shares are well-formed"] : []),
+  ];
+  if (reason === undefined) return { kind: "whole", shares, observedAt };
   return { kind: "corrupt", reason, shares, lost, observedAt };
 }
 
-/** null if it is not an object. Not zod's record, which leaves out "__proto__". */
+/** The members of an object, also one named "__proto__"; null if `value` is not an object. */
 function fieldsOf(value: unknown): ReadonlyMap<string, unknown> | null {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
   return new Map(Object.entries(value));
 }
 
-/** The record in the engine's form, or what is wrong with it. */
+/** The record in the engine's form, or its fault. */
 function decodeShare(value: unknown): ShareMemory | string {
   const fault = recordShape.faultIn(value);
   if (fault !== null) return `${fault.path} is not ${fault.expected}`;
-  // Looked at just now.
+  // The shape has just been checked.
   const record = value as ShareRecord;
   const { logons_refused_at = [], wake_addresses } = record;
   return {

@@ -1,24 +1,24 @@
-// Brings one resource where it should be: decide, take one step, decide again, until nothing is left to do.
+// Brings one resource into its wanted state: decide, perform one step, decide again, until no step is left.
 import { MountaineerError } from "../runtime/errors.ts";
 import type { Wake } from "./lane.ts";
 
 interface Decided<Step> {
-  /** null: there is nothing to do now. */
+  /** null: nothing is to be done now. */
   readonly step: Step | null;
-  /** When to look again, and why; null: when something happens. */
+  /** When to run again, and why; null: at the next trigger. */
   readonly wake: Wake | null;
 }
 
 interface StepLoop<Step, Decision extends Decided<Step>> {
   /** For the error: "share CORE". */
   readonly subject: string;
-  /** More steps than any operation takes; reaching it is a mistake in the decision. */
+  /** More steps than any operation takes; to reach the limit is a mistake in the decision. */
   readonly mostSteps: number;
   readonly decide: () => Decision;
   readonly perform: (step: Step) => void | Promise<void>;
 }
 
-/** Resolves with the first decision that has no step. Rejects with `internal`, and as `perform` does. */
+/** Resolves with the first decision without a step. Rejects with `internal` after too many steps, and as `perform` does. */
 export async function stepUntilSettled<Step, Decision extends Decided<Step>>({
   subject,
   mostSteps,
@@ -29,7 +29,7 @@ export async function stepUntilSettled<Step, Decision extends Decided<Step>>({
     const decision = decide();
     if (decision.step === null) return decision;
     const underWay = perform(decision.step);
-    // After a synchronous step the next decision follows at once: nothing else runs in between.
+    // Nothing else runs between a synchronous step and the next decision.
     if (underWay !== undefined) await underWay;
   }
   throw new MountaineerError("internal", `${subject} did not settle in ${mostSteps} steps`);

@@ -1,14 +1,14 @@
-// The regular beat: it does not drift, and skips the beats that were missed while the process was suspended.
+// A regular beat that does not drift, and skips the beats that were missed while the process was suspended.
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 
 export type Ticker = ReturnType<typeof startTicker>;
 
-/** For `sinceMs`: tickers with this start and one interval beat together, so the process is woken once for them. */
+/** A value for `sinceMs`: tickers with this start and the same interval beat together, which wakes the process once. */
 export const IN_STEP = 0;
 
 /**
- * Beats at `sinceMs` (default: the start) plus each multiple of the interval that is still to come. `onTick` gets the
- * monotonic time at which the beat was due, ms.
+ * Beats at `sinceMs` (default: now) plus each future multiple of the interval. `onTick` gets the time at which the beat was
+ * due, monotonic ms.
  */
 export function startTicker(
   clock: Clock,

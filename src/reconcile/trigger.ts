@@ -1,4 +1,4 @@
-// Why a cycle runs. A trigger names only its reason: each cycle looks at everything again.
+// The reason for a cycle. A trigger has no other content: each cycle observes everything again.
 
 export type TriggerReason =
   | "start"
@@ -12,30 +12,30 @@ export type TriggerReason =
   | "retry"
   | "look_answered"
   | "mount_process_exit"
-  /** A request of a carried mount has waited too long for its answer. */
+  /** The server has been slow to answer a request of a carried mount. */
   | "stalled"
   /** The carrier has reported a change. */
   | "carrier"
   /** A proof of which server is behind the routes has ended. */
   | "proof"
-  /** What a backend works on has arrived, or is gone. */
+  /** The data of a backend has become available, or is gone. */
   | "data"
   /** A backend's instance became ready, ended, or has answered. */
   | "instance"
-  /** A backend's instance is due to be asked whether it lives. */
+  /** A health check of a backend's instance is due. */
   | "check"
-  /** Calls that an old instance still serves have ended, or are out of time. */
+  /** The remaining calls of an old instance have ended, or have timed out. */
   | "drain";
 
 export interface Trigger {
   readonly reason: TriggerReason;
-  /** Monotonic ms at which it came: what is observed must not be older. */
+  /** When the trigger came, monotonic ms; its cycle uses no older observations. */
   readonly atMs: number;
-  /** What happened, for the log: `tb0 went down`. */
+  /** The events, for the log: `tb0 went down`. */
   readonly details: readonly string[];
 }
 
-/** Triggers that outside events cause; they come through the debounce window and are logged. */
+/** True for events from outside, which pass the debounce window and are logged. */
 export function isOutsideEvent(reason: TriggerReason): boolean {
   return reason === "network" || reason === "wake";
 }

@@ -52,7 +52,7 @@ describe("state.json", () => {
     const path = await statePath(t);
     const { memory } = await start(t, path);
     await memory.remember("CORE", FULL);
-    assert.deepEqual(await memory.remember("empty", EMPTY_SHARE_MEMORY), { saved: true });
+    assert.equal(await memory.remember("empty", EMPTY_SHARE_MEMORY), null);
     const expected = `{
   "version": 1,
   "observed_at": "2026-11-20T12:00:00.000Z",
@@ -115,7 +115,7 @@ describe("state.json", () => {
     await first.memory[Symbol.asyncDispose]();
     const second = await start(t, path);
     await second.memory.remember("a", EMPTY_SHARE_MEMORY);
-    assert.deepEqual(await second.memory.forget("b"), { saved: true });
+    assert.equal(await second.memory.forget("b"), null);
     await second.memory.forget("never there");
     const third = await start(t, path);
     assert.deepEqual([...third.memory.recollection.shares.keys()], ["a", "c"]);
@@ -141,7 +141,7 @@ describe("state.json", () => {
     const { memory, clock } = await start(t, path);
     await memory.remember("CORE", FULL);
     await clock.advance(5_000);
-    assert.deepEqual(await memory.flush(), { saved: true });
+    assert.equal(await memory.flush(), null);
     const { memory: again } = await start(t, path);
     assert.equal(again.recollection.observedAt, START_MS + 5_000);
     assert.deepEqual(again.recollection.shares.get("CORE"), FULL);
@@ -158,7 +158,7 @@ describe("writes", () => {
         memory.remember(`S${index}`, { ...FULL, lastSwitchAt: index }),
       ),
     );
-    assert.ok(outcomes.every(({ saved }) => saved));
+    assert.ok(outcomes.every((outcome) => outcome === null));
     const { memory: again } = await start(t, path);
     assert.equal(again.recollection.shares.size, 50);
     assert.ok((await renames()) <= 2);
@@ -182,10 +182,10 @@ describe("writes", () => {
     const { memory } = await start(t, path);
     const outcome = memory.remember("CORE", FULL);
     await memory[Symbol.asyncDispose]();
-    assert.deepEqual(await outcome, { saved: true });
+    assert.equal(await outcome, null);
     const before = await readFile(path, "utf8");
     const late = await memory.remember("CORE", EMPTY_SHARE_MEMORY);
-    assert.equal(late.saved, false);
+    assert.ok(late instanceof Error);
     await memory[Symbol.asyncDispose]();
     assert.equal(await readFile(path, "utf8"), before);
   });
@@ -200,12 +200,12 @@ describe("writes", () => {
     await assert.rejects(writeFile(join(disk, "ballast"), "x".repeat(1024 * 1024)), { code: "ENOSPC" });
 
     const outcome = await memory.remember("CORE", { ...FULL, lastError: "second" });
-    assert.ok(!outcome.saved);
-    assert.match(outcome.error.message, /ENOSPC/u);
-    assert.equal(memory.unsavedBecause, outcome.error);
+    assert.ok(outcome instanceof Error);
+    assert.match(outcome.message, /ENOSPC/u);
+    assert.equal(memory.unsavedBecause, outcome);
     assert.equal(await readFile(path, "utf8"), before);
     assert.deepEqual((await readdir(disk)).sort(), ["ballast", "state.json"]);
-    assert.equal((await memory.remember("CORE", { ...FULL, lastError: "third" })).saved, false);
+    assert.notEqual(await memory.remember("CORE", { ...FULL, lastError: "third" }), null);
     assert.equal(clock.pendingTimers, 1);
 
     await rm(join(disk, "ballast"));
@@ -228,8 +228,8 @@ describe("writes", () => {
     const { memory, clock, logger } = await start(t, path);
     await remountTmpfs(disk, "ro");
     const outcome = await memory.remember("CORE", FULL);
-    assert.ok(!outcome.saved);
-    assert.match(outcome.error.message, /EROFS/u);
+    assert.ok(outcome instanceof Error);
+    assert.match(outcome.message, /EROFS/u);
     for (const seconds of [1, 2, 4, 8, 16, 32, 60, 60]) {
       const before = memory.unsavedBecause;
       await clock.advance(seconds * 1_000 - 1);
@@ -422,7 +422,7 @@ describe("looking only", () => {
     const { memory } = await start(t, path, true);
     assert.deepEqual(memory.recollection.shares.get("CORE"), FULL);
     const before = await readFile(path, "utf8");
-    assert.deepEqual(await memory.remember("CORE", EMPTY_SHARE_MEMORY), { saved: true });
+    assert.equal(await memory.remember("CORE", EMPTY_SHARE_MEMORY), null);
     await memory.forget("CORE");
     await memory.flush();
     await memory[Symbol.asyncDispose]();
@@ -444,7 +444,7 @@ describe("kill -9", () => {
     await first.memory.remember("CORE", FULL);
     await assertReplacedWhole(path, async () => {
       const { memory } = await start(t, path);
-      assert.deepEqual(await memory.remember("CORE", EMPTY_SHARE_MEMORY), { saved: true });
+      assert.equal(await memory.remember("CORE", EMPTY_SHARE_MEMORY), null);
     });
   });
 });

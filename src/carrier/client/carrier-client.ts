@@ -1,7 +1,10 @@
-// The daemon's view of the carrier: connects when one runs, starts one when a share is to be carried, and follows it.
+// The daemon's view of the carrier: connects when a carrier runs, starts one to open a share, and follows its state.
 import { whenAborted } from "../../runtime/abort.ts";
+import { type Bus, createBus } from "../../runtime/bus.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
+import { backoffMs } from "../../runtime/time/backoff.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { CarriedShare, Carrier, CarrierNotice, OpenRequest } from "../carrier.ts";
 import { parseJournalEntry, parseMoveOutcome, parseNotice, parseShare } from "../control/control-messages.ts";
@@ -9,11 +12,12 @@ import { findControlSocket } from "../control/control-socket.ts";
 import { removeOldPrograms, startCarrier } from "./carrier-program.ts";
 import { type ControlConnection, connectControl, unreachable } from "./control-connection.ts";
 
-const QUESTION_MS = 5_000;
+const REQUEST_MS = 5_000;
 const MOVE_MS = 4_000;
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 5_000;
-/** A carrier that was killed is back by then, with all its shares. */
+/** Pauses between attempts to connect, while shares are carried and while none are. */
+const PAUSE_MS = { first: 100, most: 300 };
+const IDLE_PAUSE_MS = { first: 100, most: 5_000 };
+/** A killed carrier is back within this time, with all its shares. */
 const BACK_WITHIN_MS = 3_000;
 const START_WITHIN_MS = 15_000;
 const LOOK_FOR_START_MS = 20;
@@ -23,13 +27,13 @@ interface ConnectOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** The bundled program; default that of this package. */
+  /** The bundled program; by default this package's. */
   readonly programPath?: string;
 }
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** Connects to a carrier that runs, now or later, and starts none. Dispose to let go of it; it carries on. */
+/** Connects to a carrier that runs now or later, and starts one only in `open`. Disposing leaves the carrier running. */
 export function connectCarrier(options: ConnectOptions): Carrier {
   const { home, clock, logger } = options;
   const known = new KnownShares(clock, logger);
@@ -38,13 +42,13 @@ export function connectCarrier(options: ConnectOptions): Carrier {
   /** null: no carrier runs. */
   const askIfThere = async (operation: string, members: Members, signal: AbortSignal): Promise<unknown> => {
     const there = await link.connected();
-    return there === null ? null : there.ask(operation, members, QUESTION_MS, signal);
+    return there === null ? null : there.ask(operation, members, REQUEST_MS, signal);
   };
   const ask = async (
     operation: string,
     members: Members,
     signal: AbortSignal,
-    deadlineMs = QUESTION_MS,
+    deadlineMs = REQUEST_MS,
   ): Promise<unknown> => {
     signal.throwIfAborted();
     const there = await link.connected();
@@ -59,7 +63,7 @@ export function connectCarrier(options: ConnectOptions): Carrier {
     request: OpenRequest,
     signal: AbortSignal,
   ): Promise<CarriedShare> => {
-    const answer = membersOf(await there.ask("open", { ...request }, QUESTION_MS, signal));
+    const answer = objectOf(await there.ask("open", { ...request }, REQUEST_MS, signal));
     const opened = parseShare(answer["share"], aheadMs(clock, answer));
     if (opened === null) throw notUnderstood();
     known.take(new Map([...known.shares, [opened.share, opened]]));
@@ -78,12 +82,12 @@ export function connectCarrier(options: ConnectOptions): Carrier {
       signal.throwIfAborted();
       const state = await askIfThere("refresh", {}, signal);
       if (state === null) known.take(new Map());
-      else known.takeState(membersOf(state));
+      else known.takeState(objectOf(state));
       return known.shares;
     },
     async recount(signal) {
       const state = await askIfThere("refresh", {}, signal);
-      if (state !== null) known.takeState(membersOf(state));
+      if (state !== null) known.takeState(objectOf(state));
     },
     async open(request, signal) {
       for (let attempt = 1; ; attempt += 1) {
@@ -91,7 +95,7 @@ export function connectCarrier(options: ConnectOptions): Carrier {
         try {
           return await openAt(there, request, signal);
         } catch (error) {
-          // The carrier was just ending with its last share: the next one opens the new share.
+          // The carrier was just ending with its last share, so the share is opened in the next carrier.
           const hasEnded = error instanceof MountaineerError && error.code === "program_unavailable";
           if (!hasEnded || attempt >= 3) throw error;
         }
@@ -115,54 +119,39 @@ export function connectCarrier(options: ConnectOptions): Carrier {
       const entries = await askIfThere("takeJournal", {}, signal);
       return (Array.isArray(entries) ? entries : []).map(parseJournalEntry).filter((entry) => entry !== null);
     },
-    onNotice: (listener) => known.onNotice(listener),
-    async [Symbol.asyncDispose]() {
-      known.forgetListeners();
-      await link[Symbol.asyncDispose]();
-    },
+    onNotice: known.notices.subscribe,
+    [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
   };
 }
 
-/** The shares as the carrier reported them, and the listeners for changes. */
+/** The shares as the carrier last reported them, and notices of their changes. */
 class KnownShares {
   shares: ReadonlyMap<string, CarriedShare> = new Map();
+  /** Set when a connection begins. Notices before it are lost, so its first state must show unconfirmed shares. */
+  isFirstState = true;
+  readonly notices: Bus<CarrierNotice>;
   readonly #clock: Clock;
-  readonly #logger: Logger;
-  readonly #listeners = new Set<(notice: CarrierNotice) => void>();
-  /** What was reported while nobody listened is seen in the first state of a connection. */
-  #isFirstState = true;
 
   constructor(clock: Clock, logger: Logger) {
     this.#clock = clock;
-    this.#logger = logger;
-  }
-
-  onNotice(listener: (notice: CarrierNotice) => void): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
-  }
-
-  forgetListeners(): void {
-    this.#listeners.clear();
-  }
-
-  /** A new connection begins. */
-  expectFirstState(): void {
-    this.#isFirstState = true;
+    this.notices = createBus({
+      onListenerError: (error) =>
+        logger.error("a listener to the carrier failed", { error: errorText(error) }),
+    });
   }
 
   onPush(message: Members): void {
     if (message["push"] === "shares") {
       this.takeState(message);
-      if (!this.#isFirstState) return;
-      this.#isFirstState = false;
+      if (!this.isFirstState) return;
+      this.isFirstState = false;
       for (const { share, phase } of this.shares.values())
-        if (phase === "unconfirmed") this.#emit({ share, what: "unconfirmed" });
+        if (phase === "unconfirmed") this.notices.publish({ share, what: "unconfirmed" });
     }
     if (message["push"] !== "notice") return;
     const notice = parseNotice(message["notice"]);
-    // Reported already when the share left the list.
-    if (notice !== null && notice.what !== "gone") this.#emit(notice);
+    // "gone" is published when the share leaves the list.
+    if (notice !== null && notice.what !== "gone") this.notices.publish(notice);
   }
 
   takeState(message: Members): void {
@@ -178,21 +167,11 @@ class KnownShares {
   take(next: ReadonlyMap<string, CarriedShare>): void {
     const before = this.shares;
     this.shares = next;
-    for (const share of before.keys()) if (!next.has(share)) this.#emit({ share, what: "gone" });
-  }
-
-  #emit(notice: CarrierNotice): void {
-    for (const listener of [...this.#listeners]) {
-      try {
-        listener(notice);
-      } catch (error) {
-        this.#logger.error("a listener to the carrier failed", { error: errorText(error) });
-      }
-    }
+    for (const share of before.keys()) if (!next.has(share)) this.notices.publish({ share, what: "gone" });
   }
 }
 
-/** The connection to the carrier: made again whenever it is lost. */
+/** The connection to the carrier, which is made again after each loss. */
 class CarrierLink implements AsyncDisposable {
   readonly #options: ConnectOptions;
   readonly #known: KnownShares;
@@ -225,7 +204,7 @@ class CarrierLink implements AsyncDisposable {
     return this.#connecting;
   }
 
-  /** The carrier that runs, else one that is started now. */
+  /** The connection to the running carrier, else to one that is started now. */
   async connectedOrStarted(signal: AbortSignal): Promise<ControlConnection> {
     const { home, clock, programPath = null } = this.#options;
     const startedAtMs = clock.monotonicMs();
@@ -238,8 +217,8 @@ class CarrierLink implements AsyncDisposable {
       const nowMs = clock.monotonicMs();
       if (nowMs - startedAtMs >= START_WITHIN_MS) throw unreachable("it does not start");
       if (nowMs >= startNotBeforeMs) {
-        // Try again only because a carrier that was ending may have been in the way; rarely, as each start slows down
-        // the first one on a slow machine.
+        // Starts are repeated because a carrier that was ending may have been in the way, and with growing pauses
+        // because on a slow machine each start delays the first one.
         startNotBeforeMs = nowMs + startAgainMs;
         startAgainMs *= 2;
         this.#starting ??= startCarrier(home, programPath, process.execPath).finally(() => {
@@ -261,7 +240,7 @@ class CarrierLink implements AsyncDisposable {
   async #connectNow(): Promise<ControlConnection | null> {
     const { home, clock } = this.#options;
     const path = await findControlSocket(home);
-    this.#known.expectFirstState();
+    this.#known.isFirstState = true;
     const next = await connectControl(path, clock, {
       onPush: (message) => this.#known.onPush(message),
       onEnd: () => {
@@ -278,16 +257,16 @@ class CarrierLink implements AsyncDisposable {
     return next;
   }
 
-  /** Follows the carrier for as long as this lives. */
+  /** Connects, waits for the end of the connection, and connects again, until disposal. */
   async #follow(): Promise<void> {
     const { clock } = this.#options;
     const { signal } = this.#ending;
     const aborted = whenAborted(signal);
-    let pauseMs = FIRST_PAUSE_MS;
+    let failures = 0;
     for (let saidSo = false; ; ) {
       saidSo = await this.#tryToConnect(saidSo);
       if (this.#connection !== null) {
-        pauseMs = FIRST_PAUSE_MS;
+        failures = 0;
         const { promise, resolve } = Promise.withResolvers<void>();
         this.#wake = resolve;
         await Promise.race([promise, aborted]);
@@ -296,12 +275,12 @@ class CarrierLink implements AsyncDisposable {
       }
       const goneForMs = this.#goneSinceMs === null ? 0 : clock.monotonicMs() - this.#goneSinceMs;
       if (goneForMs >= BACK_WITHIN_MS) this.#known.take(new Map());
-      await clock.sleep(pauseMs, signal);
-      pauseMs = Math.min(pauseMs * 1.5, this.#known.shares.size > 0 ? BACK_WITHIN_MS / 10 : LONGEST_PAUSE_MS);
+      failures += 1;
+      await clock.sleep(backoffMs(this.#known.shares.size > 0 ? PAUSE_MS : IDLE_PAUSE_MS, failures), signal);
     }
   }
 
-  /** Resolves with whether the log says that the carrier cannot be asked. */
+  /** `saidSo`, and the result: whether the log says that the carrier cannot be reached. */
   async #tryToConnect(saidSo: boolean): Promise<boolean> {
     try {
       if ((await this.connected()) === null) return saidSo;
@@ -317,10 +296,6 @@ class CarrierLink implements AsyncDisposable {
 /** How far this process's clock is ahead of the carrier's. */
 function aheadMs(clock: Clock, { nowMs }: Members): number {
   return typeof nowMs === "number" ? clock.monotonicMs() - nowMs : 0;
-}
-
-function membersOf(value: unknown): Members {
-  return typeof value === "object" && value !== null ? { ...value } : {};
 }
 
 function notUnderstood(): MountaineerError {

@@ -1,4 +1,4 @@
-// Puts the carrier's program into the home, where no build, upgrade or uninstall of the package reaches it, and starts it.
+// Copies the carrier's program into the home, out of reach of builds, upgrades and uninstalls, and starts it there.
 import { createHash, randomBytes } from "node:crypto";
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ const FOLDER_PREFIX = "program-";
 const HASH_CHARACTERS = 12;
 const LEAST_NODE = { major: 22, minor: 18 };
 
-/** The bundled program of this package: in the built package beside this module, else in `dist`. */
+/** The bundled program of this package: beside this module in the built package, in a checkout in `dist`. */
 export async function bundledProgramPath(): Promise<string> {
   if (!import.meta.url.endsWith(".ts"))
     return fileURLToPath(new URL("./carrier-process.js", import.meta.url));
@@ -23,8 +23,8 @@ export async function bundledProgramPath(): Promise<string> {
 }
 
 /**
- * Copies the program (null: that of this package) into the home unless it is there, and starts it, detached. Resolves when it runs, which is before it
- * listens. Rejects with `program_unavailable`, `home_unwritable`.
+ * Copies the program (null: this package's) into the home unless the home has it, and starts it, detached. Resolves when it
+ * runs, before it listens. Rejects with `program_unavailable`, `home_unwritable`.
  */
 export async function startCarrier(
   home: string,
@@ -35,7 +35,7 @@ export async function startCarrier(
   await startDetached("/bin/sh", [join(folder, "run.sh"), home], { logPath: null });
 }
 
-/** Resolves with the program's folder. A copy is there whole or not at all. */
+/** Resolves with the program's folder. The folder appears only with all its files. */
 async function installProgram(home: string, programPath: string, nodePath: string): Promise<string> {
   const carrier = carrierFolder(home);
   await ensurePrivateFolder(carrier);
@@ -64,7 +64,7 @@ async function installProgram(home: string, programPath: string, nodePath: strin
   return folder;
 }
 
-/** Removes the copies that no carrier runs. `keep`: names of folders, as a running carrier reports them. */
+/** Removes copies of other versions. `keep`: hashes, as running carriers report them. */
 export async function removeOldPrograms(home: string, keep: readonly string[]): Promise<void> {
   const carrier = carrierFolder(home);
   const names = await readdir(carrier).catch(() => []);
@@ -93,7 +93,7 @@ async function placeProgram(
     await mkdir(fresh, { mode: 0o700 });
     for (const [name, content, mode] of files) await writeFile(join(fresh, name), content, { mode });
     await rename(fresh, folder).catch(async (error: unknown) => {
-      // Another daemon has just put the same program there; an incomplete one is replaced.
+      // Another daemon has just placed the same program; an incomplete folder is replaced.
       const code = systemErrorCode(error);
       if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
       if (await isComplete()) return;
@@ -105,10 +105,10 @@ async function placeProgram(
   }
 }
 
-/** Small heaps: the bytes that pass are outside of them. */
+/** Small heaps suffice, because the buffers of connections are outside the heap. */
 const NODE_OPTIONS = "--max-semi-space-size=1 --max-old-space-size=128";
 
-/** Finds a Node as the launcher does, first the one that starts it now, and becomes the carrier. */
+/** A script that finds a Node, first `nodePath`, then as the launcher does, and becomes the carrier. */
 function runScriptFor(nodePath: string): string {
   const quoted = `'${nodePath.replaceAll("'", `'\\''`)}'`;
   return `#!/bin/sh

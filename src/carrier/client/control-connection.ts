@@ -1,5 +1,4 @@
-// The daemon's side of the control socket: one connection, its questions and their deadlines.
-
+// The daemon's side of the control socket: one connection, its requests and their deadlines.
 import { connect } from "node:net";
 import { ERROR_CODES, type ErrorCode, errorText, MountaineerError } from "../../runtime/errors.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
@@ -14,20 +13,20 @@ import {
 } from "../control/control-messages.ts";
 
 const CONNECT_WITHIN_MS = 2_000;
-const QUESTIONS_AT_MOST = 1_000;
+const REQUESTS_AT_MOST = 1_000;
 
 type Members = Readonly<Record<string, unknown>>;
 
 export interface ControlConnection extends Disposable {
-  /** The carrier's program: the first characters of its hash. */
+  /** The first characters of the hash of the carrier's program. */
   readonly program: string;
-  /** The connection may have ended before its caller gets it. */
+  /** May be true already when the caller gets the connection. */
   readonly hasEnded: boolean;
   /** Rejects with `timed_out`, with the signal's reason, with the carrier's error, or when the connection ends. */
   ask(operation: string, members: Members, deadlineMs: number, signal: AbortSignal): Promise<unknown>;
 }
 
-/** Null: nobody listens there. Rejects with `protocol` when what listens is of another version. */
+/** null: nothing listens there. Rejects with `protocol` if the listener is no carrier, or of another version. */
 export async function connectControl(
   path: string,
   clock: Clock,
@@ -45,7 +44,7 @@ export async function connectControl(
     ended = true;
     deadline[Symbol.dispose]();
     socket.destroy();
-    for (const question of waiting.values()) question.reject(error);
+    for (const request of waiting.values()) request.reject(error);
     waiting.clear();
     if (isGreeted) listener.onEnd();
     else if (error.code === "protocol") greeted.reject(error);
@@ -71,10 +70,10 @@ export async function connectControl(
       socket.write(formatLine({ hello: { protocol: PROTOCOL_VERSION, answers: true } }));
       greeted.resolve(connection(String(hello["program"])));
     } else if (typeof id === "number") {
-      const question = waiting.get(id);
+      const request = waiting.get(id);
       waiting.delete(id);
-      if (message["ok"] === true) question?.resolve(message["result"]);
-      else question?.reject(errorOf(message));
+      if (message["ok"] === true) request?.resolve(message["result"]);
+      else request?.reject(errorOf(message));
     } else if (push === "ping") {
       socket.write(formatLine({ pong: true }));
     } else if (typeof push === "string" && isGreeted) {
@@ -90,7 +89,7 @@ export async function connectControl(
     },
     ask(operation, members, deadlineMs, signal) {
       signal.throwIfAborted();
-      if (ended || waiting.size >= QUESTIONS_AT_MOST || socket.writableLength > LINE_BYTES_AT_MOST)
+      if (ended || waiting.size >= REQUESTS_AT_MOST || socket.writableLength > LINE_BYTES_AT_MOST)
         return Promise.reject(unreachable("the carrier has ended, or is too busy to answer"));
       const id = nextId;
       nextId += 1;
@@ -127,7 +126,7 @@ export async function connectControl(
   return greeted.promise;
 }
 
-/** The carrier cannot be asked now. */
+/** The error for a carrier that cannot be reached now. */
 export function unreachable(text: string): MountaineerError {
   return new MountaineerError("program_unavailable", `the carrier cannot be asked: ${text}`, {
     retry: "later",
@@ -136,6 +135,6 @@ export function unreachable(text: string): MountaineerError {
 
 function errorOf({ code, message }: Members): MountaineerError {
   const known = typeof code === "string" && Object.hasOwn(ERROR_CODES, code);
-  // It was just looked up in the table.
+  // The code is in the table.
   return new MountaineerError(known ? (code as ErrorCode) : "internal", String(message));
 }

@@ -2,14 +2,13 @@
 import { Socket } from "node:net";
 import { resetSocket } from "../../runtime/reset-socket.ts";
 
-/** The system then asks ten times, a second apart. An outage that a TCP connection can outlive should not end it. */
+/** Then the system sends ten keep-alives, a second apart. Shorter outages, which TCP survives, must not end a connection. */
 export const KEEP_ALIVE_AFTER_MS = 60_000;
 
-/** A socket that reads into `window`, pauses when `onBytes` says false, and reports every write that was taken. */
+/** A socket that reads into `window()`, pauses when `onBytes` returns false, and emits "drain" after every write. */
 export function openServerSide(window: () => Buffer, onBytes: (length: number) => boolean): Socket {
   const options = {
     allowHalfOpen: true,
-    // Every write then ends with a "drain".
     writableHighWaterMark: 1,
     onread: { buffer: window, callback: onBytes },
   };
@@ -19,9 +18,9 @@ export function openServerSide(window: () => Buffer, onBytes: (length: number) =
   return socket;
 }
 
-/** With a reset the system drops what it has not sent yet; an ordinary end would send it, however late. */
+/** A reset makes the system drop unsent bytes; an ordinary end would send them, however late. */
 export function resetServerSide(server: Socket): void {
-  // An end that is on its way forbids a reset. It follows no bytes that wait here, so one turn of the loop is enough.
+  // A socket that is ending cannot be reset before "finish", which comes soon because no bytes wait before the end.
   const isEnding = !server.connecting && server.writableEnded && !server.writableFinished;
   if (isEnding && !server.destroyed) server.once("finish", () => resetSocket(server));
   else resetSocket(server);

@@ -1,4 +1,4 @@
-// Sessions that the server still holds because the reset of their connection was lost with the cable.
+// Sessions that a server may still hold, because the reset of their connection was lost with the cable.
 import { Socket } from "node:net";
 import { connectOptions } from "../../network/probe/host-probe.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
@@ -8,7 +8,7 @@ import type { RouteEndpoint } from "../carrier.ts";
 const KEPT_AT_MOST = 64;
 const CONNECT_WITHIN_MS = 2_000;
 
-/** One end of a connection that was reset. */
+/** The addresses of a connection to a server. */
 export interface CutOff extends RouteEndpoint {
   readonly localPort: number;
 }
@@ -19,9 +19,9 @@ export function ownEndOf({ remoteAddress, remotePort, localAddress, localPort }:
 }
 
 /**
- * Until the server notices, which can take hours, such a session keeps its files open, and other connections cannot
- * replace or delete these. A new connection from the same port ends it at once: the server answers with the number it
- * expects, to which this machine can only answer with a reset (RFC 9293, 3.5.1; RFC 5961, 4.2).
+ * Such a session can keep files open for hours, which other connections then cannot replace or delete. A new connection
+ * from the same port ends the session at once: the server answers with the sequence number that it expects, and this
+ * machine replies with a reset (RFC 9293, 3.5.1; RFC 5961, 4.2).
  */
 export function createCutOffSessions(clock: Clock) {
   const kept: CutOff[] = [];
@@ -33,20 +33,20 @@ export function createCutOffSessions(clock: Clock) {
       resetSocket(socket);
     };
     const timer = clock.setTimer(CONNECT_WITHIN_MS, over);
-    // A port that another socket has taken since was no longer known to the server, or is not its business.
+    // Fails if another socket has taken the port since; that session is left to the server.
     socket.on("error", over);
     socket.once("connect", over);
     socket.connect({ ...connectOptions(one), localPort: one.localPort });
   };
 
   return {
-    /** Its reset may not have arrived. */
+    /** Remembers a connection whose reset may not have arrived; null: does nothing. */
     keep(connection: CutOff | null): void {
       if (connection === null) return;
       kept.push(connection);
       if (kept.length > KEPT_AT_MOST) kept.shift();
     },
-    /** The server there answers. */
+    /** Ends the remembered sessions at this endpoint; call it when the server there answers. */
     endAt({ address, port }: RouteEndpoint): void {
       const isThere = (one: CutOff): boolean => one.address === address && one.port === port;
       for (const one of kept.filter(isThere)) {

@@ -1,9 +1,9 @@
-// What a client has sent and its server has not got yet, and which of these frames wait for a move.
+// The frames of a client that are not sent to its server yet, and which of them have to wait.
 import { commandOfFrame, type FrameReader, isHarmlessToLose, SMB2_COMMAND } from "../smb/smb-frames.ts";
 
 /**
- * Which new frames wait: reads and writes (`some`), any (`all`), those whose loss nobody notices (`retire`), or those
- * that log in (`logon`), until the first frame after the login.
+ * Which new frames wait: reads and writes (`some`), any (`all`), those whose loss goes unnoticed (`retire`), or those that
+ * log in (`logon`), up to the first frame after the login.
  */
 type Holding = "nothing" | "some" | "all" | "retire" | "logon";
 
@@ -11,9 +11,9 @@ const NOTHING = Buffer.alloc(0);
 
 export class HeldFrames {
   holding: Holding = "logon";
-  /** Whether one that logs in may pass now. */
+  /** Whether a login may pass now. */
   readonly #mayLogOn: () => boolean;
-  /** While the connection retires: a read ends it, too. */
+  /** With `retire`: whether reads wait, too. */
   readsEnd = false;
   #bytes: Buffer = NOTHING;
   #isWaiting = false;
@@ -27,12 +27,12 @@ export class HeldFrames {
     return this.#bytes;
   }
 
-  /** Whether a frame waits; everything after it waits, too. */
+  /** True while a frame waits, and with it everything behind it. */
   get isWaiting(): boolean {
     return this.#isWaiting;
   }
 
-  /** Whether the sender of the waiting frame may notice its loss. */
+  /** True if the client may notice the loss of the waiting frame. */
   get waitsMore(): boolean {
     return this.#waitsMore;
   }
@@ -41,17 +41,14 @@ export class HeldFrames {
     this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
   }
 
-  /** Returns all that is kept, and keeps nothing. */
+  /** Removes and returns all bytes. */
   take(): Buffer {
     const bytes = this.#bytes;
     this.#bytes = NOTHING;
     return bytes;
   }
 
-  /**
-   * Gives `send` what may pass, read by `reader`, up to the first frame that has to wait. Returns whether one waits
-   * now.
-   */
+  /** Passes bytes through `reader` to `send`, up to the first frame that has to wait. Returns whether a frame waits. */
   pass(reader: FrameReader, send: (bytes: Buffer) => void): boolean {
     while (this.#bytes.length > 0) {
       if (reader.atBoundary && !reader.broken) {
@@ -70,26 +67,26 @@ export class HeldFrames {
     return false;
   }
 
-  /** Nothing waits from now on. */
+  /** Lets every frame pass from now on. */
   letGo(): void {
     this.holding = "nothing";
     this.readsEnd = false;
     this.#isWaiting = false;
   }
 
-  /** Decides again about the frame that waits. */
+  /** Makes the next `pass` decide again about the waiting frame. */
   goOn(): void {
     this.#isWaiting = false;
   }
 
-  /** What to do with the frame that `bytes` begins with; `unknown`: too few bytes. */
+  /** Decides about the frame at the start of `bytes`; `unknown`: too few bytes. */
   #judge(bytes: Buffer): "unknown" | "pass" | "wait" | "wait_more" {
     if (this.holding === "nothing") return "pass";
     const command = commandOfFrame(bytes);
     if (this.holding === "logon") {
       if (command === undefined) return "unknown";
       if (command === SMB2_COMMAND.sessionSetup) return this.#mayLogOn() ? "pass" : "wait";
-      // A client of SMB 1 asks which version to speak.
+      // The command is null for a frame of SMB 1, with which a client may begin to negotiate.
       if (command !== null && command !== SMB2_COMMAND.negotiate) this.holding = "nothing";
       return "pass";
     }

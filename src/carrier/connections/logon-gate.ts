@@ -1,18 +1,18 @@
-// Lets the connections of one login log in: first one alone, the others once it is accepted, none once it was refused.
+// Lets the connections of one login log in: one alone first, the others once it is accepted, none after a refusal.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
-/** This soon after a login was accepted, others need not wait for each other, ms. */
+/** For this long after an accepted login, others may log in at once, ms. */
 const FRESH_MS = 1_000;
-/** If a server does not answer a login, the next one waits no longer than this, ms. */
+/** The longest time that the next login waits for the answer to the one before, ms. */
 const TURN_MS = 2_000;
 
 export interface LoggingOn {
-  /** It is its turn. */
+  /** Called when the connection's turn has come. */
   logOn(): void;
 }
 
 export interface RefusedLogon {
-  /** Why, in words. */
+  /** The reason, for people. */
   readonly text: string;
   /** Monotonic ms. */
   readonly atMs: number;
@@ -27,13 +27,13 @@ export class LogonGate {
   #acceptedAtMs: number | null = null;
   #refused: RefusedLogon | null;
 
-  /** `refused`: why the last login was refused before this carrier was started; null: it was not. */
+  /** `refused`: why a previous carrier process was refused the login; null: it was not. */
   constructor(clock: Clock, refused: string | null = null) {
     this.#clock = clock;
     this.#refused = refused === null ? null : { text: refused, atMs: clock.monotonicMs() };
   }
 
-  /** The refusal since which nobody logs in; null: the login is accepted, or was not tried yet. */
+  /** The refusal, until `reopen`; null: the login is accepted, or was not tried yet. */
   get refused(): RefusedLogon | null {
     return this.#refused;
   }
@@ -44,7 +44,7 @@ export class LogonGate {
     return () => void this.#onRefused.delete(listener);
   }
 
-  /** True: it may log in now. If false, `logOn` is called when its turn comes, unless the login is refused before. */
+  /** True: the connection may log in now. False: `logOn` is called later, unless the login is refused before. */
   ask(one: LoggingOn): boolean {
     if (this.#refused !== null) return false;
     if (this.#current === one || this.#isFresh()) return true;
@@ -57,12 +57,13 @@ export class LogonGate {
     return true;
   }
 
-  /** The server's answer to one of its requests to log in. */
+  /** `status`: the server's answer to a login request of the connection. */
   answered(one: LoggingOn, status: number): void {
     if (status === STATUS_MORE_PROCESSING_REQUIRED) return;
-    const text = logonRefusal(status);
+    const text = REFUSALS.get(status);
     if (status === 0) this.#acceptedAtMs = this.#clock.monotonicMs();
-    if (text === null) {
+    // Other failures say nothing about the login.
+    if (text === undefined) {
       this.gone(one);
       return;
     }
@@ -73,13 +74,13 @@ export class LogonGate {
     for (const listener of [...this.#onRefused]) listener();
   }
 
-  /** It does not log in any more, for instance because it is closed. */
+  /** Call when the connection no longer waits for a login, for instance because it is closed. */
   gone(one: LoggingOn): void {
     this.#waiting.delete(one);
     if (this.#current === one) this.#next();
   }
 
-  /** The login is right again. */
+  /** Allows logins again. */
   reopen(): void {
     this.#refused = null;
   }
@@ -97,7 +98,7 @@ export class LogonGate {
   #next(): void {
     this.#endTurn();
     for (const one of [...this.#waiting]) {
-      // After an accepted login all may log in, otherwise the first that waits.
+      // Right after an accepted login all may log in, else only the first in the queue.
       if (this.#current !== null) return;
       this.#waiting.delete(one);
       if (this.ask(one)) one.logOn();
@@ -124,8 +125,3 @@ const REFUSALS: ReadonlyMap<number, string> = new Map([
   [0xc0000224, "the password must be changed"],
   [0xc0000234, "the account is locked"],
 ]);
-
-/** The refusal in words; null: the login was not refused, whatever else may have failed. */
-function logonRefusal(status: number): string | null {
-  return REFUSALS.get(status) ?? null;
-}

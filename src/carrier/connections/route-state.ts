@@ -1,4 +1,4 @@
-// Whether the route of one share accepts connections, and since when not: its phases, and how long programs wait.
+// The state of a share's route: its phases, the proofs of its server, and how long programs wait.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { CarriedPhase } from "../carrier.ts";
 import type { ServerProof } from "../smb/server-proof.ts";
@@ -6,39 +6,37 @@ import type { ServerProof } from "../smb/server-proof.ts";
 const TRY_AGAIN_MS = 200;
 const TRY_AGAIN_REFUSING_MS = 500;
 const TRY_TIMEOUT_MS = 1_000;
-/** If a server ends this many idle connections in a row, that is its habit and proves nothing. */
+/** A server that ends this many idle connections in a row does so by habit; further ends are ignored. */
 const WITNESSES_AT_MOST = 5;
-/** After this many connections that ended at once, the server counts as there only when a connection has lasted. */
+/** After this many connections that ended at once, a server counts as answering only if its connection lasts. */
 const ENDED_AT_ONCE_AT_MOST = 2;
-const STANDS_FOR_MS = 500;
-/** A route that comes back late still leaves the daemon this long to prove the server. */
+const LASTS_FOR_MS = 500;
+/** When a route comes back late, the daemon still has this long to prove the server, ms. */
 const LEAST_TIME_TO_CONFIRM_MS = 10_000;
 
 interface RouteStateOptions {
   readonly clock: Clock;
   readonly patienceMs: () => number;
-  /** Whether nothing may be sent to the server. */
+  /** True: nothing may be sent to the server. */
   readonly isAway: () => boolean;
   /** The first value of `outage`. */
   readonly firstOutage: number;
-  /** Probes the server over the route in use, and keeps the connection. `onGone`: that server has gone since. */
+  /** Probes the server over the route in use, and keeps the connection. Calls `onGone` when the server ends it. */
   readonly prove: (timeoutMs: number, onGone: () => void) => Promise<ServerProof>;
-  /** The phase is another now. */
+  /** Called after each change of the phase, and of `outage`. */
   readonly onPhase: () => void;
-  /** The route accepts connections again, but the server is not proved yet. */
+  /** Called when the server answers again, and is not confirmed yet. */
   readonly onUnconfirmed: (proof: Proved) => void;
-  /** The route has been lost for longer than the patience. */
+  /** Called when the server has been unproved for longer than the patience. */
   readonly onImpatient: (lostAtMs: number) => void;
 }
 
 type Proved = Extract<ServerProof, { ok: true }>;
 
-/** The phase that a route is in, and what changes it. */
 export class RouteState implements Disposable {
   readonly #options: RouteStateOptions;
   #isConfirmed = true;
   #outage: number;
-  /** When the server was first doubted since it was last proved. */
   #doubtedAtMs: number | null = null;
   #routeLostAtMs: number | null = null;
   #lossAtMs: number | null = null;
@@ -46,15 +44,15 @@ export class RouteState implements Disposable {
   #isImpatient = false;
   #patience: Timer | null = null;
   #trying: AbortController | null = null;
-  /** A connection that stays open from the server's proof to its confirmation: it ends if another server takes over. */
+  /** The connection of the last proof. It stays open until the confirmation, and ends if another server takes over. */
   #witness: Disposable | null = null;
-  /** How many witnesses in a row have ended since the route was lost or the server proved. */
+  /** Witnesses that have ended in a row since the route was lost or the server proved. */
   #witnessesGone = 0;
-  /** How many of them in a row ended right after their answer: connections of programs would be cut off, too. */
+  /** Witnesses that have ended in a row right after their answer, as connections of programs would. */
   #endedAtOnce = 0;
   #announced: CarriedPhase = "carrying";
 
-  /** `confirmed`: false after a restart of the carrier, because nobody knows what happened meanwhile. */
+  /** `confirmed`: false after a restart of the carrier, because the server was not watched meanwhile. */
   constructor(options: RouteStateOptions, confirmed: boolean) {
     this.#options = options;
     this.#outage = options.firstOutage;
@@ -75,12 +73,12 @@ export class RouteState implements Disposable {
     return this.#routeLostAtMs;
   }
 
-  /** When the route was last lost since the server was last proved, also when it answers again; null: it was not. */
+  /** When the route was last lost since the server was proved; kept when the server answers again. null: not lost. */
   get lossAtMs(): number | null {
     return this.#lossAtMs;
   }
 
-  /** When the server was first doubted, since it was last proved; null: it was not. */
+  /** When the first doubt since the last proof came; null: the server is proved. */
   get doubtedAtMs(): number | null {
     return this.#doubtedAtMs;
   }
@@ -90,17 +88,17 @@ export class RouteState implements Disposable {
     return this.#trying === null ? this.#answeredAtMs : null;
   }
 
-  /** A number that changes with each loss: proofs that began before it do not count. */
+  /** Changes with each loss, so that a proof that began before the loss can be refused. */
   get outage(): number {
     return this.#outage;
   }
 
-  /** The server has neither closed nor refused a connection since it was last proved. */
+  /** True while the server has neither closed nor refused a connection since its last proof. */
   get isConfirmed(): boolean {
     return this.#isConfirmed;
   }
 
-  /** A connect failed, or the daemon says that there is no route. */
+  /** Call when a connect failed, or when the daemon reports that the route is lost. */
   lost(): void {
     this.#doubt();
     this.#loseRoute(this.#options.clock.monotonicMs());
@@ -108,7 +106,7 @@ export class RouteState implements Disposable {
     this.#startTrying();
   }
 
-  /** Nothing may be sent to the server any more: what waits or goes on there ends now. `lost` asks it again. */
+  /** Call when nothing may be sent to the server any more. All connections end; `lost` begins to probe again. */
   leave(): void {
     this.#stopTrying();
     this.#doubt();
@@ -119,17 +117,17 @@ export class RouteState implements Disposable {
     this.#emit();
   }
 
-  /** The server closed a connection that was in use. */
+  /** Call when the server has closed a connection that was in use. */
   doubted(): void {
     this.#doubt();
-    // Also while it is in doubt already: a proof that is under way may be of the server before this one.
+    // Changes also while in doubt: a proof under way may be of the previous server.
     this.#outage += 1;
     if (this.#announced === this.phase) this.#options.onPhase();
     else this.#emit();
     this.#startTrying();
   }
 
-  /** The server is proved, over the route in use or over another one that is now in use. */
+  /** Call when the server is proved, over the route in use or over one that is now in use. */
   confirm(): void {
     this.#stopTrying();
     this.#isConfirmed = true;
@@ -144,7 +142,7 @@ export class RouteState implements Disposable {
     this.#emit();
   }
 
-  /** Call it also when the patience has changed. */
+  /** Sets the timer of the patience; call it when the patience has changed. */
   armPatience(): void {
     const { clock, patienceMs, onImpatient } = this.#options;
     this.#patience?.[Symbol.dispose]();
@@ -214,19 +212,19 @@ export class RouteState implements Disposable {
       const gone = new AbortController();
       const proof = await prove(TRY_TIMEOUT_MS, () => {
         gone.abort();
-        if (own !== null && this.#witness === own) this.#witnessGone(counts, answeredAtMs);
+        if (own !== null && this.#witness === own) this.#witnessEnded(counts, answeredAtMs);
       });
       const answeredAtMs = clock.monotonicMs();
-      const stands = proof.ok && (await this.#stands(gone.signal, signal));
+      const lasts = proof.ok && (await this.#lasts(gone.signal, signal));
       if (signal.aborted) {
         if (proof.ok) proof.connection?.[Symbol.dispose]();
         return;
       }
-      if (proof.ok && stands) {
+      if (proof.ok && lasts) {
         own = proof.connection ?? null;
         this.#witness = own;
         this.#answered(proof);
-        if (gone.signal.aborted) this.#witnessGone(counts, answeredAtMs);
+        if (gone.signal.aborted) this.#witnessEnded(counts, answeredAtMs);
         return;
       }
       if (!proof.ok) this.#endedAtOnce = 0;
@@ -236,17 +234,17 @@ export class RouteState implements Disposable {
     }
   }
 
-  /** Whether an answered connection lasts long enough to count as an answer of the server. */
-  async #stands(gone: AbortSignal, ending: AbortSignal): Promise<boolean> {
+  /** Whether the connection of an answer lasts long enough for the answer to count. */
+  async #lasts(gone: AbortSignal, ending: AbortSignal): Promise<boolean> {
     if (this.#endedAtOnce < ENDED_AT_ONCE_AT_MOST) return true;
     const either = AbortSignal.any([gone, ending]);
-    await this.#options.clock.sleep(STANDS_FOR_MS, either).catch(() => {});
+    await this.#options.clock.sleep(LASTS_FOR_MS, either).catch(() => {});
     return !either.aborted;
   }
 
-  /** The server that was proved, or is just being proved, may be another one now. */
-  #witnessGone(counts: boolean, answeredAtMs: number): void {
-    const isAtOnce = this.#options.clock.monotonicMs() - answeredAtMs < STANDS_FOR_MS;
+  /** The server may be another one from now on. `counts`: false where ends are the server's habit. */
+  #witnessEnded(counts: boolean, answeredAtMs: number): void {
+    const isAtOnce = this.#options.clock.monotonicMs() - answeredAtMs < LASTS_FOR_MS;
     this.#endedAtOnce = isAtOnce ? this.#endedAtOnce + 1 : 0;
     if (!counts && !isAtOnce) return;
     this.#witness = null;

@@ -1,16 +1,16 @@
-// The route that is not in use, while a connection there shows that the server that was proved is still the same.
+// The route that is not in use, with a witness: an open connection which shows that its proved server is still the same.
 import { holdWitness, type ServerWitness } from "../../network/probe/server-witness.ts";
 import type { CarriedRoute, RouteEndpoint } from "../carrier.ts";
 import type { ShareContext } from "./share-settings.ts";
 
 const ANSWER_WITHIN_MS = 1_000;
-/** Another server in its place ends its connection at once. */
+/** If another server has taken the place, the connection ends within this time, ms. */
 const ENDS_WITHIN_MS = 300;
 
 export interface Standby {
   readonly route: CarriedRoute;
   readonly endpoint: RouteEndpoint;
-  /** Differs for each connection. */
+  /** Differs for each witness. */
   readonly id: number;
   readonly witness: Pick<ServerWitness, "stillThere">;
 }
@@ -18,7 +18,7 @@ export interface Standby {
 export function createStandbyRoute({ settings, clock, logger, prove, events, cutOff }: ShareContext) {
   let wanted: Pick<Standby, "route" | "endpoint"> | null = null;
   let held: (Standby & { readonly witness: ServerWitness }) | null = null;
-  // No other carrier of this share has used the same.
+  // Starts with the time, so that no other carrier process of this share uses the same ids.
   let lastId = clock.wallMs();
 
   const drop = (): void => {
@@ -59,11 +59,11 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
   };
 
   return {
-    /** null: nothing shows who is there. */
+    /** null: there is no witness. */
     get held(): Standby | null {
       return held;
     },
-    /** The server there is proved; undefined: it is not, or not any more. */
+    /** Call with the other route's endpoint while its server is proved, else with undefined. */
     keep(endpoint: RouteEndpoint | undefined): void {
       const route = otherRoute(settings.route);
       const isKept = wanted !== null && wanted.route === route && isEqual(wanted.endpoint, endpoint);
@@ -73,13 +73,13 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
       wanted = { route, endpoint };
       void begin(wanted);
     },
-    /** Whether the connection with that number, or one that replaced it, has ended since. */
+    /** Resolves with whether the witness with that id has ended. */
     async hasEnded(id: number): Promise<boolean> {
       const asked = held;
       if (asked?.id === id) await asked.witness.stillThere(ENDS_WITHIN_MS);
       return asked?.id !== id || held !== asked;
     },
-    /** The route in use is another now. */
+    /** Call when another route is in use. */
     moved(): void {
       if (wanted?.route === settings.route) drop();
     },

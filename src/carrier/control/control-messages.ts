@@ -1,4 +1,4 @@
-// The messages between carrier and daemon: lines of JSON over a unix socket, checked on both sides.
+// The messages between carrier and daemon: JSON lines over a unix socket, checked on both sides.
 import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
 import {
   choice,
@@ -22,13 +22,11 @@ import type {
   RouteEndpoint,
 } from "../carrier.ts";
 
-/**
- * A carrier serves daemons of the previous and the next version, too; both sides ignore members that they do not know.
- */
+/** A carrier also serves daemons of the previous and the next version; both sides ignore unknown members. */
 export const PROTOCOL_VERSION = 1;
-/** The form of the lines themselves, which never changes. */
+/** The version of the line format, which never changes. */
 const LINE_VERSION = 1;
-/** A question is below 2 KB; a list of 200 shares 100 KB. */
+/** A request is below 2 KB, and a list of 200 shares below 100 KB. */
 export const LINE_BYTES_AT_MOST = 1024 * 1024;
 const NAME_CHARACTERS_AT_MOST = 1_024;
 
@@ -36,7 +34,7 @@ export function speaksWith(protocol: unknown): boolean {
   return typeof protocol === "number" && Math.abs(protocol - PROTOCOL_VERSION) <= 1;
 }
 
-/** One line; null for what is not one of this form. */
+/** null if the line is not a message of this format. */
 export function parseLine(line: string): Readonly<Record<string, unknown>> | null {
   const message = jsonObject(line);
   return message?.["v"] === LINE_VERSION ? message : null;
@@ -54,10 +52,9 @@ export const kindShape = choice("rclone", "cifs", "netfs");
 export const parseKind = reader(kindShape);
 
 const portShape = numberThat("a port", (port) => Number.isInteger(port) && port > 0 && port < 65_536);
-/** null: any port. */
 export const parseWantedPort = reader(portShape);
 export const parsePatience = reader(numberThat("a time from 0", (ms) => Number.isFinite(ms) && ms >= 0));
-/** The number of an outage, an epoch or a witness; null: there is none, or a previous version does not count them. */
+/** The number of an outage, an epoch or a witness; null: none, or the sender's version has no such number. */
 export const parseNumber = reader(number);
 
 export function parseEndpoint(value: unknown): RouteEndpoint | null {
@@ -103,11 +100,11 @@ const knownOf = reader(
   }),
 );
 
-/** `aheadMs`: how far the reader's monotonic clock is ahead of the carrier's. */
+/** `aheadMs`: how far this process's monotonic clock is ahead of the carrier's. */
 export function parseShare(value: unknown, aheadMs: number): CarriedShare | null {
   const known = knownOf(value);
   if (known === null || !isObject(value)) return null;
-  const count = (name: string): number => (typeof value[name] === "number" ? value[name] : 0);
+  const count = (name: string): number => parseNumber(value[name]) ?? 0;
   const time = (name: string): number | null =>
     typeof value[name] === "number" ? value[name] + aheadMs : null;
   const refused = refusedLogonOf(value["refusedLogon"]);
@@ -141,8 +138,8 @@ export function parseMoveOutcome(value: unknown): MoveOutcome | null {
     return {
       ok,
       quiet: quiet === true,
-      connections: typeof connections === "number" ? connections : 0,
-      tookMs: typeof tookMs === "number" ? tookMs : 0,
+      connections: parseNumber(connections) ?? 0,
+      tookMs: parseNumber(tookMs) ?? 0,
     };
   }
   if (reason !== "silent" && reason !== "refused" && reason !== "unknown_share") return null;

@@ -1,4 +1,4 @@
-// The keeper: a shell that holds the carrier's listening sockets and starts the carrier anew when it dies.
+// The keeper: a shell that holds the carrier's listening sockets, and starts the carrier again when it dies.
 import type { ChildProcess } from "node:child_process";
 import type { Server } from "node:net";
 import { errorText } from "../../runtime/errors.ts";
@@ -9,14 +9,14 @@ import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 
 const GO_WITHIN_MS = 1_000;
 const AGAIN_AFTER_FAILURE_MS = 500;
-/** Waits this long after SIGTERM: a system that shuts down ends both, one after the other. */
+/** Pause after a keeper's end by SIGTERM, because a system that shuts down ends keeper and carrier one after the other. */
 const AGAIN_AFTER_SIGTERM_MS = 250;
 /** The first descriptor beyond stdin, stdout and stderr. */
 export const FIRST_INHERITED = 3;
 
 /**
- * `$1` is the program to start, `$2` the home, `$3` the number of sockets, from descriptor 3 on. The script reads its
- * stdin, whose other end only the carrier has: "bye" is a farewell, an end without it a death.
+ * `$1` is the program to start, `$2` the home, `$3` the number of sockets, from descriptor 3 on. Only the carrier has the
+ * other end of the script's stdin: "bye" tells the script to end, and an end without it means that the carrier died.
  */
 export const KEEPER_SCRIPT = `#!/bin/sh
 # Holds the carrier's ports, and starts the carrier again when it dies without a farewell.
@@ -27,7 +27,7 @@ done
 exec </dev/null
 tries=0
 while [ "$tries" -lt 100 ]; do
-  # It ends this shell once another one holds the ports, and ends itself with 0 when it has nothing to carry.
+  # The program ends this shell once another shell holds the ports, and exits with 0 when it has nothing to carry.
   MOUNTAINEER_KEEPER=$$ /bin/sh "$1" "$2" "$3"
   if [ $? -eq 0 ]; then exit 0; fi
   tries=$((tries + 1))
@@ -43,7 +43,7 @@ interface KeeperOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** A new keeper holds the ports: called before the previous one goes. */
+  /** Called when a new keeper holds the ports, before the previous one ends; null: no ports are held. */
   readonly onChange: (identity: ProcessIdentity | null) => Promise<void>;
 }
 
@@ -65,7 +65,7 @@ export function createKeeper(options: KeeperOptions) {
     const child = spawnChild("/bin/sh", args, {
       cwd: "/",
       detached: true,
-      // Its output, and the next carrier's, is dropped.
+      // The output of the keeper and of the next carrier is dropped.
       stdio: ["pipe", "ignore", "ignore", ...held],
     });
     child.on("error", (error) => logger.error("the keeper cannot be started", { error: errorText(error) }));
@@ -75,12 +75,11 @@ export function createKeeper(options: KeeperOptions) {
     current = started;
     child.once("exit", (_, signal) => {
       if (current !== started) return;
-      logger.warn("the keeper ended and is made anew", { signal });
-      const delayMs = signal === "SIGTERM" ? AGAIN_AFTER_SIGTERM_MS : 0;
-      if (delayMs === 0) void change();
-      else clock.setTimer(delayMs, () => void change());
+      logger.warn("the keeper ended and is started again", { signal });
+      if (signal === "SIGTERM") clock.setTimer(AGAIN_AFTER_SIGTERM_MS, () => void change());
+      else void change();
     });
-    // It exited before the listener was registered.
+    // The process may have exited before the listener was registered.
     if (child.exitCode !== null || child.signalCode !== null) throw new Error("the keeper ended at once");
     await options.onChange(started.identity);
   };
@@ -96,12 +95,12 @@ export function createKeeper(options: KeeperOptions) {
         clock.setTimer(AGAIN_AFTER_FAILURE_MS, () => void change());
         return;
       }
-      if (before !== null) await sendAway(before.child);
+      if (before !== null) await dismiss(before.child);
     });
     changing = next.catch(() => {});
     return next;
   };
-  const sendAway = async (child: ChildProcess): Promise<void> => {
+  const dismiss = async (child: ChildProcess): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     child.stdin?.end("bye\n");
@@ -109,31 +108,29 @@ export function createKeeper(options: KeeperOptions) {
     child.kill("SIGKILL");
     await settledWithin(clock, GO_WITHIN_MS, gone);
   };
-  const dismiss = async (): Promise<void> => {
-    ended = true;
-    await changing;
-    const last = current;
-    current = null;
-    if (last !== null) await sendAway(last.child);
-  };
   return {
     get identity(): ProcessIdentity | null {
       return current?.identity ?? null;
     },
-    /** From now on these sockets are held. Resolves when they are, and when the one before is gone. */
+    /** Holds these sockets instead of the previous ones. Resolves when they are held and the previous keeper has ended. */
     hold(next: readonly Server[]): Promise<void> {
       servers = [...next];
       return change();
     },
-    /** Lets go of the keeper without ending it: for a carrier that ends and is not to be started again. */
-    dismiss,
-    [Symbol.asyncDispose]: dismiss,
+    /** Ends the keeper, so that the carrier is not started again. */
+    async [Symbol.asyncDispose]() {
+      ended = true;
+      await changing;
+      const last = current;
+      current = null;
+      if (last !== null) await dismiss(last.child);
+    },
   };
 }
 
-/** Node has no public way to it: a listening server's handle is an object with `fd`, on every POSIX system. */
+/** Reads Node's internal handle, because there is no public API; on POSIX systems the handle has an `fd`. */
 function descriptorOf(server: Server): number {
-  // Not in the types, because it is internal to Node; checked before use.
+  // The types do not have the handle; it is checked before use.
   const { _handle: handle } = server as unknown as { readonly _handle?: { readonly fd?: unknown } | null };
   const fd = handle?.fd;
   if (typeof fd !== "number" || fd < 0) throw new Error("the listening socket has no descriptor");

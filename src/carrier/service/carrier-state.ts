@@ -1,4 +1,4 @@
-// The carrier's own memory: which shares it carries on which ports, so that a restarted carrier goes on.
+// The carrier's state file: the shares and their ports, so that a restarted carrier can continue.
 import { join } from "node:path";
 import { readIfPresent, removeLeftovers } from "../../runtime/files/durable-file.ts";
 import { createDurableValue } from "../../runtime/files/durable-value.ts";
@@ -25,7 +25,7 @@ export const JOURNAL_AT_MOST = 200;
 export interface CarrierMemory {
   readonly shares: readonly ShareSettings[];
   readonly journal: readonly JournalEntry[];
-  /** The shell that holds the ports now. */
+  /** The shell that holds the ports; null: none. */
   readonly keeper: ProcessIdentity | null;
 }
 
@@ -46,16 +46,13 @@ export function createCarrierStateFile(folder: string, clock: Clock, logger: Log
     onSavedAgain: () => {},
   });
   return {
-    /** Empty when there is none; what cannot be read is left out. */
+    /** Empty if there is no file; unreadable entries are left out. */
     async read(): Promise<CarrierMemory> {
       await removeLeftovers(path).catch(() => {});
       const content = await readIfPresent(path);
       return content === null ? EMPTY : parseMemory(content);
     },
-    /**
-     * Resolves once this, or something newer, is on the disk; or when the disk has refused it, and it is tried again
-     * later.
-     */
+    /** Resolves once this, or a newer state, is on disk, or after a failed write, which is repeated later. */
     async write(memory: CarrierMemory): Promise<void> {
       newest = memory;
       await file.save();

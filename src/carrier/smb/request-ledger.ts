@@ -1,4 +1,4 @@
-// The requests of one connection that have no answer yet, by the SMB headers that pass.
+// The requests of one connection without an answer yet, read from the SMB headers that pass.
 import {
   FrameReader,
   HEADER_BYTES,
@@ -10,9 +10,9 @@ import {
   STATUS_PENDING,
 } from "./smb-frames.ts";
 
-/** Servers grant 8,192 credits at most; a connection with more open requests is not followed any more. */
+/** Servers grant 8,192 credits at most; a connection with more open requests counts as opaque. */
 const MAX_REQUESTS = 16_384;
-/** Opens are missing here: they are judged by what they ask for. */
+/** Without opens, for which `opensToRead` decides. */
 const CHANGES_NOTHING: ReadonlySet<number> = new Set([
   SMB2_COMMAND.close,
   SMB2_COMMAND.read,
@@ -24,20 +24,20 @@ const CHANGES_NOTHING: ReadonlySet<number> = new Set([
 interface Request {
   readonly command: number;
   readonly sinceMs: number;
-  /** Kept for a read or a close; null for other commands. */
+  /** The header of a read or a close; null for other commands. */
   readonly header: Uint8Array | null;
 }
 
 interface LedgerListener {
-  /** The client sends a request while none was outstanding. */
+  /** A request was sent while none was outstanding. */
   asked(): void;
-  /** An answer, or any frame that cannot be read, has come, `waitedMs` after its request. */
+  /** An answer, or an unreadable frame, has come, `waitedMs` after its request. */
   answered(nowMs: number, waitedMs: number): void;
   /** The server has answered a request to log in. */
   loggedOn?(status: number): void;
 }
 
-/** The open requests of a connection, and what they say about its files. */
+/** The open requests of a connection, and conclusions about its files. */
 export class RequestLedger {
   /** Reads what the client sends. */
   readonly fromClient: FrameReader;
@@ -46,9 +46,9 @@ export class RequestLedger {
   readonly #now: () => number;
   readonly #listener: LedgerListener;
   readonly #requests = new Map<number, Request>();
-  /** The requests in the frame that is passing: they count once all of the frame has been sent. */
+  /** The requests of a frame whose end has not passed yet; they count as open from then on. */
   readonly #begun: { command: number; messageId: number; header: Uint8Array | null }[] = [];
-  /** The requests that the frame now passing answers. */
+  /** The requests whose answers are in the frame that is passing. */
   readonly #passing: Request[] = [];
   #opaqueSent = false;
   #opaqueSinceMs: number | null = null;
@@ -58,10 +58,10 @@ export class RequestLedger {
   /** Opened files whose close has not been answered. */
   #open = 0;
   #onlyReads = false;
-  /** The value of `#onlyReads` after the open that is being asked for. */
+  /** Whether `#onlyReads` may stay true after the CREATE that is passing. */
   #mayOnlyRead = false;
   #hasLetGo = false;
-  /** Only a look at the root is under way, with what belongs to it. */
+  /** True while the only requests are those of one look at the root. */
   #isLooking = false;
   #mayLook = false;
 
@@ -94,35 +94,35 @@ export class RequestLedger {
     });
   }
 
-  /** Requests without an answer; notifications and locks that wait do not count. */
+  /** The number of requests without an answer; change notifications and blocking locks do not count. */
   get outstanding(): number {
     return this.#requests.size + (this.#opaqueSinceMs === null ? 0 : 1);
   }
 
-  /** Since when the oldest of them waits, from its last byte on, monotonic ms; null: none waits. */
+  /** When the last byte of the oldest of them was sent, monotonic ms; null: none is open. */
   get oldestMs(): number | null {
     let oldest = this.#opaqueSinceMs;
     for (const { sinceMs } of this.#requests.values()) {
-      // Kept in the order in which they were sent.
+      // The first entry is the oldest.
       if (oldest === null || sinceMs < oldest) oldest = sinceMs;
       break;
     }
     return oldest;
   }
 
-  /** The newest answer ended an operation: all files are closed, and nothing else was asked. */
+  /** True if the newest answer was to a close, and no request is open. */
   get endedOperation(): boolean {
     return this.#endedOperation && this.#requests.size === 0;
   }
 
-  /** The headers of the open requests, oldest first, if all of them are reads and closes; null: some are not. */
+  /** The headers of the open requests, oldest first; null unless all of them are reads and closes. */
   get readsAndCloses(): readonly Uint8Array[] | null {
     if (this.#opaqueSinceMs !== null) return null;
     const headers = [...this.#passing, ...this.#requests.values()].map(({ header }) => header);
     return headers.every((header) => header !== null) ? headers : null;
   }
 
-  /** The client lets go of the share or connects to it again, and waits for the answer. */
+  /** True while the client waits for the answer to a tree disconnect, or to a tree connect after one. */
   get isChangingShare(): boolean {
     const isWaiting = [...this.#requests.values()].some(
       ({ command }) => command === SMB2_COMMAND.treeConnect || command === SMB2_COMMAND.treeDisconnect,
@@ -131,23 +131,23 @@ export class RequestLedger {
   }
 
   /**
-   * The only open request is a look at the share's root: the daemon's question, or rclone's check of a kept connection.
+   * True while a look at the share's root waits alone: the daemon's request, or rclone's check of a pooled connection.
    */
   get isLookingAtRoot(): boolean {
     return this.#isLooking && this.outstanding > 0;
   }
 
-  /** All open files were opened to be read, and nothing else was asked of them: nothing can be lost or left undone. */
+  /** True if all open files were opened and used only to read, so that nothing can be lost. */
   get onlyReads(): boolean {
     return this.#onlyReads;
   }
 
-  /** Not all that passes can be read: encrypted, compressed, or not SMB 2. */
+  /** True once something unreadable has passed: encrypted, compressed, or not SMB 2. */
   get isOpaque(): boolean {
     return this.#isOpaque || this.fromClient.broken || this.fromServer.broken;
   }
 
-  /** The client has said that it leaves. */
+  /** True once the client has sent LOGOFF. */
   get loggedOff(): boolean {
     return this.#loggedOff;
   }
@@ -203,10 +203,10 @@ export class RequestLedger {
     }
     this.#endedOperation = command === SMB2_COMMAND.close && !isInterim;
     const isRefused = request.command === SMB2_COMMAND.create && status >>> 30 === 3;
-    // A close that is refused closes nothing, and its client may ask again.
+    // A refused close leaves the file open, and the client may repeat it.
     const isClosed = request.command === SMB2_COMMAND.close && status === 0;
     if (isRefused || isClosed) this.#open = Math.max(0, this.#open - 1);
-    // A lock may wait for hours; any other pending request still gets its answer.
+    // A pending lock may wait for hours, so it no longer counts; other pending requests are answered soon.
     if (!isInterim || command === SMB2_COMMAND.lock) {
       this.#requests.delete(messageId);
       this.#passing.push(request);

@@ -1,4 +1,4 @@
-// Asks a server over a route with an SMB2 NEGOTIATE: does it answer, and which server is it?
+// Proves which server is behind an endpoint, with an SMB2 NEGOTIATE.
 import { type KeptConnection, startHostProbe } from "../../network/probe/host-probe.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { RouteEndpoint } from "../carrier.ts";
@@ -9,12 +9,12 @@ export type ServerProof =
    * connection, if it is kept.
    */
   | { readonly ok: true; readonly guid: string; readonly connection?: KeptConnection }
-  /** `refused`: certain at once, because there is no route or nobody listens. `silent`: anything else. */
+  /** `refused`: there certainly is no route, or nobody listens. `silent`: any other failure. */
   | { readonly ok: false; readonly reason: "refused" | "silent"; readonly text: string };
 
 /**
- * `timeoutMs` covers connect and answer. Never rejects. With `onGone` the connection is kept, and `onGone` is called
- * when its server ends or is replaced; without it, the connection is always ended.
+ * Never rejects. `timeoutMs` covers connect and answer. With `onGone`, the connection stays open, and `onGone` is called
+ * when the server ends it or is replaced; without, the connection is closed.
  */
 export type ProveServer = (
   endpoint: RouteEndpoint,

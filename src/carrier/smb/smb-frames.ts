@@ -1,7 +1,8 @@
-// A streaming reader of SMB2 frames: it sees every message header that passes and copies nothing but headers.
+// A streaming reader of SMB2 frames. It reads every message header and copies nothing but headers.
 
 const PREFIX_BYTES = 4;
 /** Offsets in a header ([MS-SMB2] 2.2.1.1). */
+const COMMAND_AT = 12;
 const FLAGS_AT = 16;
 const ASYNC_ID_AT = 32;
 export const HEADER_BYTES = 64;
@@ -11,11 +12,11 @@ const CREATE_DISPOSITION_AT = HEADER_BYTES + 36;
 const CREATE_OPTIONS_AT = HEADER_BYTES + 40;
 const CREATE_NAME_LENGTH_AT = HEADER_BYTES + 46;
 const CREATE_FIXED_BYTES = HEADER_BYTES + 48;
-/** RFC 1002's keep-alive: no message, no answer. */
+/** RFC 1002's keep-alive, which has no message and no answer. */
 const NETBIOS_KEEP_ALIVE = 0x85;
 
 const SMB2_PROTOCOL = 0xfe;
-/** SMB 1: only ever the first question of a client that offers both. */
+/** SMB 1: only the first request of a client that offers both versions. */
 const SMB1_PROTOCOL = 0xff;
 
 export const SMB2_COMMAND = {
@@ -37,7 +38,7 @@ export const SMB2_COMMAND = {
   oplockBreak: 0x12,
 } as const;
 
-/** The flags of a header: it is an answer, it has an async id. */
+/** Flags of a header: the message is an answer; it has an async id. */
 export const SMB2_FLAG = { answer: 0x1, async: 0x2 } as const;
 
 export const STATUS_PENDING = 0x00000103;
@@ -55,7 +56,7 @@ interface FrameListener {
     bytes: Uint8Array,
     at: number,
   ): void;
-  /** The open that the last CREATE asks for. Not called for one that is cut short. */
+  /** The body of the last CREATE request. Not called for a truncated one. */
   opens?(wanted: OpenWanted): void;
   /** A frame whose content cannot be read: encrypted or compressed. */
   opaque(): void;
@@ -68,13 +69,13 @@ interface OpenWanted {
   readonly access: number;
   readonly disposition: number;
   readonly options: number;
-  /** The share's root. */
+  /** The name is empty: the share's root is opened. */
   readonly isRoot: boolean;
 }
 
 type Part = "prefix" | "header" | "rest";
 
-/** Reads one direction of a connection, whatever pieces it comes in. */
+/** Reads one direction of a connection, in pieces of any size. */
 export class FrameReader {
   readonly #listener: FrameListener;
   readonly #prefix = new Uint8Array(PREFIX_BYTES);
@@ -87,7 +88,7 @@ export class FrameReader {
   #headerBytes = 0;
   /** Bytes of the current frame that have not passed yet. */
   #frameLeft = 0;
-  /** Bytes until the next header of a compound, or the frame's end. */
+  /** Bytes until the next header of a compound frame, or the frame's end. */
   #restLeft = 0;
   #broken = false;
 
@@ -95,19 +96,19 @@ export class FrameReader {
     this.#listener = listener;
   }
 
-  /** Between two frames. */
+  /** True between two frames. */
   get atBoundary(): boolean {
     return this.#part === "prefix" && this.#prefixBytes === 0;
   }
 
-  /** The stream does not hold SMB frames; it is not read any further. */
+  /** True if the stream has no SMB frames; it is not read any further then. */
   get broken(): boolean {
     return this.#broken;
   }
 
   /**
-   * Reads on from `from`, to the end of the bytes or, with `oneFrame`, to the end of the current frame (or of the next
-   * one). Returns how far it came.
+   * Reads from `from` to the end of the bytes or, with `oneFrame`, at most to the end of the current frame, between frames
+   * of the next one. Returns the index of the first byte that was not read.
    */
   push(bytes: Uint8Array, from: number, oneFrame: boolean): number {
     const end = bytes.length;
@@ -172,7 +173,7 @@ export class FrameReader {
     return taken;
   }
 
-  /** Called after the last part: what follows has no bytes. */
+  /** Begins the next part once the rest has no bytes left. */
   #leaveEmptyRest(): void {
     if (this.#part !== "rest" || this.#restLeft > 0) return;
     if (this.#frameLeft > 0) this.#part = "header";
@@ -184,7 +185,7 @@ export class FrameReader {
     this.#restLeft = this.#frameLeft;
   }
 
-  /** `at` is where the header begins in `bytes`; all of it has passed. */
+  /** `at`: the start of the header in `bytes`, which hold all of it. */
   #readHeader(bytes: Uint8Array, at: number, length: number): void {
     this.#headerBytes = 0;
     this.#createBytes = CREATE_FIXED_BYTES;
@@ -196,17 +197,18 @@ export class FrameReader {
       this.#skipRest();
       return;
     }
+    const command = read16(bytes, at + COMMAND_AT);
     this.#listener.message(
-      (bytes[at + 12] ?? 0) | ((bytes[at + 13] ?? 0) << 8),
+      command,
       read32(bytes, at + 16),
       read32(bytes, at + 24) + read32(bytes, at + 28) * 0x1_0000_0000,
       read32(bytes, at + 8),
       bytes,
       at,
     );
-    const isCreate = bytes[at + 12] === SMB2_COMMAND.create && bytes[at + 13] === 0;
-    if (isCreate && this.#listener.opens !== undefined) this.#createBytes = HEADER_BYTES;
-    // The offset counts from the header's start, which has passed.
+    if (command === SMB2_COMMAND.create && this.#listener.opens !== undefined)
+      this.#createBytes = HEADER_BYTES;
+    // The offset in the message counts from the start of its header.
     const gap = read32(bytes, at + 20) - HEADER_BYTES;
     if (gap < 0 || gap >= this.#frameLeft) {
       this.#skipRest();
@@ -221,64 +223,59 @@ export class FrameReader {
     this.#create.set(taken, this.#createBytes);
     this.#createBytes += taken.length;
     if (this.#createBytes < CREATE_FIXED_BYTES) return;
-    this.#listener.opens?.({
-      access: read32(this.#create, CREATE_ACCESS_AT),
-      disposition: read32(this.#create, CREATE_DISPOSITION_AT),
-      options: read32(this.#create, CREATE_OPTIONS_AT),
-      isRoot: isRootNamed(this.#create, 0),
-    });
+    this.#listener.opens?.(openIn(this.#create, 0));
   }
 }
 
-/** The command of the frame that `bytes` begins with; null: it cannot be known (encrypted, say), undefined: too few bytes. */
+/** The command of the first frame in `bytes`; null: unreadable, for instance encrypted; undefined: too few bytes. */
 export function commandOfFrame(bytes: Uint8Array): number | null | undefined {
   if (bytes.length < PREFIX_BYTES) return undefined;
   if (bytes[0] !== 0) return null;
   if (bytes.length < PREFIX_BYTES + HEADER_BYTES) return undefined;
   if (bytes[PREFIX_BYTES] !== SMB2_PROTOCOL) return null;
-  return (bytes[PREFIX_BYTES + 12] ?? 0) | ((bytes[PREFIX_BYTES + 13] ?? 0) << 8);
+  return read16(bytes, PREFIX_BYTES + COMMAND_AT);
 }
 
 const FILE_READ_ATTRIBUTES = 0x80;
-/**
- * Reading data, attributes, extended attributes and permissions; listing and walking through folders ([MS-SMB2]
- * 2.2.13.1).
- */
+/** To read data, attributes, extended attributes and permissions, and to list and enter folders ([MS-SMB2] 2.2.13.1). */
 const ACCESS_TO_READ = 0x8012_00a9;
 const DISPOSITION_OPEN = 1;
 const OPTION_DELETE_ON_CLOSE = 0x1000;
 
-/** A file opened like this changes nothing on the server, not even when it is closed. */
+/** True if the open, and the later close, change nothing on the server. */
 export function opensToRead({ access, disposition, options }: OpenWanted): boolean {
   const isReading = (access & ~ACCESS_TO_READ) >>> 0 === 0;
   return isReading && disposition === DISPOSITION_OPEN && (options & OPTION_DELETE_ON_CLOSE) === 0;
 }
 
 /**
- * Whether rclone can lose its connection at the frame that `bytes` begins with, and nobody notices: a read, which it
- * repeats; the look at the share's root by which it checks a connection before it keeps it; and letting go of the share
- * before it connects to it again. undefined: too few bytes to know.
+ * Whether rclone's connection can end at the first frame in `bytes` unnoticed: at a read, which rclone repeats; at the
+ * look at the share's root, with which rclone checks a connection before it puts it into its pool; and at a tree
+ * disconnect, which precedes a new tree connect. undefined: too few bytes to know.
  */
 export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
   const command = commandOfFrame(bytes);
   if (command === undefined) return undefined;
   if (command === SMB2_COMMAND.read || command === SMB2_COMMAND.treeDisconnect) return true;
   if (command !== SMB2_COMMAND.create) return false;
-  const frameBytes = frameLength(bytes);
-  if (frameBytes < CREATE_FIXED_BYTES) return false;
+  if (frameLength(bytes) < CREATE_FIXED_BYTES) return false;
   if (bytes.length < PREFIX_BYTES + CREATE_FIXED_BYTES) return undefined;
-  const access = read32(bytes, PREFIX_BYTES + CREATE_ACCESS_AT);
-  return isLookAtRoot({ access, isRoot: isRootNamed(bytes, PREFIX_BYTES) });
+  return isLookAtRoot(openIn(bytes, PREFIX_BYTES));
 }
 
-/** The open by which rclone checks a connection before it keeps it, and looks up the free space. */
+/** True for the open with which rclone checks a connection before it puts it into its pool, and reads the free space. */
 export function isLookAtRoot({ access, isRoot }: Pick<OpenWanted, "access" | "isRoot">): boolean {
   return isRoot && access === FILE_READ_ATTRIBUTES;
 }
 
-/** `at`: the start of the header of a CREATE. Only the root has an empty name. */
-function isRootNamed(bytes: Uint8Array, at: number): boolean {
-  return bytes[at + CREATE_NAME_LENGTH_AT] === 0 && bytes[at + CREATE_NAME_LENGTH_AT + 1] === 0;
+/** `at`: the start of the header of a CREATE request. */
+function openIn(bytes: Uint8Array, at: number): OpenWanted {
+  return {
+    access: read32(bytes, at + CREATE_ACCESS_AT),
+    disposition: read32(bytes, at + CREATE_DISPOSITION_AT),
+    options: read32(bytes, at + CREATE_OPTIONS_AT),
+    isRoot: read16(bytes, at + CREATE_NAME_LENGTH_AT) === 0,
+  };
 }
 
 /** The sizes of the answer to a CLOSE, and of an error answer ([MS-SMB2] 2.2.16, 2.2.2). */
@@ -286,15 +283,13 @@ const CLOSED_BODY_BYTES = 60;
 const FAILED_BODY_BYTES = 9;
 const STATUS_CONNECTION_DISCONNECTED = 0xc000020c;
 
-/** Whether the bytes begin a frame, but do not hold its first header yet. */
+/** True if the bytes are the start of a frame without its whole first header. */
 export function isOnlyBegun(bytes: Uint8Array): boolean {
   if (bytes.length < PREFIX_BYTES) return bytes.length > 0;
   return bytes[0] === 0 && bytes.length < PREFIX_BYTES + Math.min(HEADER_BYTES, frameLength(bytes));
 }
 
-/**
- * Whether the bytes suffice to decide about the frame that they begin with: a read or a close is answered as a whole.
- */
+/** Whether the bytes suffice to decide about their first frame. A read or a close must be whole, to be answered. */
 export function isEnoughToJudge(bytes: Uint8Array): boolean {
   const command = commandOfFrame(bytes);
   if (command === undefined) return false;
@@ -303,7 +298,7 @@ export function isEnoughToJudge(bytes: Uint8Array): boolean {
   return bytes.length >= PREFIX_BYTES + frameLength(bytes);
 }
 
-/** The header of the first frame in `bytes`, and the bytes after that frame; null unless it holds exactly one message. */
+/** The header of the first frame in `bytes`, and the bytes after the frame; null unless it has exactly one message. */
 export function firstMessage(
   bytes: Buffer,
 ): { readonly header: Uint8Array; readonly following: Buffer } | null {
@@ -318,21 +313,18 @@ export function firstMessage(
   };
 }
 
-/**
- * Marks the request of that header as pending, so that its answer is a second one: the server has sent `pending` first.
- */
+/** Gives a request's header the async id of the interim answer, so that its final answer has this id, too. */
 export function markPending(header: Uint8Array, interim: Uint8Array): void {
   header[FLAGS_AT] = (header[FLAGS_AT] ?? 0) | SMB2_FLAG.async;
   header.set(interim.subarray(ASYNC_ID_AT, ASYNC_ID_AT + 8), ASYNC_ID_AT);
 }
 
 /**
- * The answer for a client that has only read, when its server is gone: its file is closed, or its read failed.
- * `header`: of its request; null for other requests. Without a signature: a client that wants one takes it for a broken
- * connection.
+ * The answer to a request in place of a lost server: a close succeeds, a read fails; null for other requests. The answer
+ * has no signature; a client that requires one treats it as a broken connection.
  */
 export function answerWithoutServer(header: Uint8Array): Buffer | null {
-  const command = (header[12] ?? 0) | ((header[13] ?? 0) << 8);
+  const command = read16(header, COMMAND_AT);
   if (command === SMB2_COMMAND.close) return answerTo(header, 0, CLOSED_BODY_BYTES);
   if (command === SMB2_COMMAND.read)
     return answerTo(header, STATUS_CONNECTION_DISCONNECTED, FAILED_BODY_BYTES);
@@ -354,9 +346,13 @@ function answerTo(header: Uint8Array, status: number, bodyBytes: number): Buffer
   return answer;
 }
 
-/** The frame's length without its prefix. */
+/** The length of the first frame in `bytes`, without its prefix. */
 function frameLength(bytes: Uint8Array): number {
   return ((bytes[1] ?? 0) << 16) | ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0);
+}
+
+function read16(bytes: Uint8Array, at: number): number {
+  return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
 }
 
 function read32(bytes: Uint8Array, at: number): number {

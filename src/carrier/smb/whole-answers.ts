@@ -1,19 +1,19 @@
-// The buffers into which a connection reads from its server. The client gets each frame whole: half an answer could not
-// be replaced by another one when the server is lost.
+// The buffers into which a connection reads from its server. The client gets frames whole, because no other answer could
+// follow half an answer when the server is lost.
 import type { Socket } from "node:net";
 
 const SMALL_BUFFER_BYTES = 8 * 1024;
 const LARGE_BUFFER_BYTES = 64 * 1024;
 const SMALL_READS_BEFORE_SHRINKING = 64;
-/** More than what rclone reads at once, with its header. Of a larger frame, what does not fit passes as it comes. */
+/** More than the largest read of rclone, with its header. The part of a larger frame that does not fit passes at once. */
 const STORE_BYTES = 1_200_000;
 /** 62 MB. While all are in use, the next answer passes in parts. */
 const STORES_AT_MOST = 52;
 const SPARE_STORES = 4;
-/** If less room than this is left behind the kept bytes, they are moved to the front before the next read. */
+/** With less room than this behind the kept bytes, they are moved to the front before the next read. */
 const ROOM_BYTES = LARGE_BUFFER_BYTES;
 
-/** Buffers for answers that come in parts: few, and shared by all connections of a share. */
+/** Large buffers for answers that come in parts, shared by all connections of a share. */
 export type AnswerStores = ReturnType<typeof createAnswerStores>;
 
 export function createAnswerStores() {
@@ -26,7 +26,7 @@ export function createAnswerStores() {
       inUse += 1;
       return spare.pop() ?? Buffer.allocUnsafeSlow(STORE_BYTES);
     },
-    /** `isFree`: nothing reads from it or writes into it any more. */
+    /** `isFree`: the buffer has no more readers and writers, so it can be used again. */
     giveBack(store: Buffer, isFree: boolean): void {
       inUse -= 1;
       if (isFree && spare.length < SPARE_STORES) spare.push(store);
@@ -34,15 +34,15 @@ export function createAnswerStores() {
   };
 }
 
-/** The bytes of frames from the server that are not whole yet. */
+/** The bytes of frames from the server that have not come whole yet. */
 export class WholeAnswers {
   readonly #client: Socket;
   readonly #stores: AnswerStores;
   #own = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
   #store: Buffer | null = null;
-  /** A store whose bytes were all passed on, but not all taken by the client. */
+  /** A store whose bytes were all passed on, but not all sent to the client yet. */
   #leaving: Buffer | null = null;
-  /** The kept bytes of the buffer in use are between these two; the last read put its bytes after `cameFrom`. */
+  /** The kept bytes are between `keptFrom` and `filledTo`; those of the last read begin at `cameFrom`. */
   #keptFrom = 0;
   #filledTo = 0;
   #cameFrom = 0;
@@ -54,7 +54,7 @@ export class WholeAnswers {
     this.#stores = stores;
   }
 
-  /** Whether the client has had a part of a frame, and not yet the rest. */
+  /** True if the client has got a part of a frame, and not the rest. */
   get isHalfPassed(): boolean {
     return this.#isHalfPassed;
   }
@@ -65,7 +65,7 @@ export class WholeAnswers {
     return this.#buffer().subarray(this.#filledTo);
   }
 
-  /** The bytes that a read has just put there. */
+  /** Returns the bytes that a read has just put into the window. */
   came(length: number): Buffer {
     const buffer = this.#buffer();
     this.#noteSize(length, buffer.length - this.#filledTo);
@@ -75,8 +75,8 @@ export class WholeAnswers {
   }
 
   /**
-   * Passes on the bytes up to the end of the last whole frame, `ended` of those that `came` returned, and keeps the
-   * rest. False: the client has not taken all yet, so nothing may be read until it has.
+   * Passes on the bytes up to the end of the last whole frame, which is at `ended` in the bytes that `came` returned, and
+   * keeps the rest. False: nothing may be read until the client's socket has sent all.
    */
   pass(ended: number): boolean {
     if (ended > 0) {
@@ -95,12 +95,12 @@ export class WholeAnswers {
     return this.#isTaken();
   }
 
-  /** The client has taken all bytes that were passed on. */
+  /** Call when the client's socket has sent all bytes. */
   taken(): void {
     this.#giveBackLeaving();
   }
 
-  /** Forgets what is kept. Call it only when nothing will be read any more. */
+  /** Drops the kept bytes. Call it only when nothing will be read any more. */
   drop(): void {
     this.#keptFrom = 0;
     this.#filledTo = 0;
@@ -134,7 +134,7 @@ export class WholeAnswers {
     else this.#smallReads = 0;
   }
 
-  /** Makes room for the rest of a frame. False: there is none. */
+  /** Makes room for the rest of a frame; false if that is not possible. */
   #makeRoom(): boolean {
     const kept = this.#buffer().subarray(this.#keptFrom, this.#filledTo);
     if (this.#store === null) {
@@ -145,7 +145,7 @@ export class WholeAnswers {
     }
     if (this.#store.length - this.#filledTo >= ROOM_BYTES) return true;
     if (this.#keptFrom === 0) return this.#filledTo < this.#store.length;
-    // What the client has not taken yet must stay where it is.
+    // Bytes that are not sent yet must stay where they are.
     if (!this.#isTaken()) this.#store = Buffer.allocUnsafeSlow(STORE_BYTES);
     this.#moveTo(this.#store, kept);
     return true;
@@ -157,7 +157,7 @@ export class WholeAnswers {
     this.#filledTo = kept.length;
   }
 
-  /** The next read uses the connection's own buffer: nothing is read until the client has taken what may be in it. */
+  /** Makes the next read use the connection's own buffer. */
   #leaveStore(): void {
     if (this.#store === null) return;
     this.#giveBackLeaving();

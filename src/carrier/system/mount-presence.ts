@@ -1,5 +1,4 @@
-// Whether the mount that talks through a port is still there.
-
+// Whether the mount that uses a share's port still exists.
 import { readFile } from "node:fs/promises";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
@@ -11,7 +10,7 @@ type MountPresence = (mount: CarriedMount) => Promise<boolean>;
 
 const isMounted: MountPresence = process.platform === "darwin" ? isMountedDarwin : isMountedLinux;
 
-/** False only when neither the mount nor the process that serves it is left. Rejects when that cannot be found out. */
+/** False only if neither the mount nor the process that serves it exists. Rejects if the mounts cannot be read. */
 export async function isPresent(mount: CarriedMount): Promise<boolean> {
   if (await isMounted(mount)) return true;
   return mount.process !== null && (await isRunning(mount.process));
@@ -19,7 +18,7 @@ export async function isPresent(mount: CarriedMount): Promise<boolean> {
 
 const DEADLINE_MS = 2_000;
 
-/** By its path, in what `mount` prints. */
+/** Looks for the path in the output of `mount`. */
 async function isMountedDarwin({ path }: CarriedMount): Promise<boolean> {
   const answer = await runCommand("/sbin/mount", [], { clock: systemClock, deadlineMs: DEADLINE_MS });
   if (answer.timedOut || answer.exitCode !== 0)
@@ -27,15 +26,15 @@ async function isMountedDarwin({ path }: CarriedMount): Promise<boolean> {
   return answer.stdout.split("\n").some((line) => line.includes(` on ${path} (`));
 }
 
-/** By its id and its path, because ids are reused. */
+/** Looks for id and path, because ids are reused. */
 async function isMountedLinux(mount: CarriedMount): Promise<boolean> {
   return hasMount(await readFile("/proc/self/mountinfo", "utf8"), mount);
 }
 
-/** An id begins with the kernel's own, and may go on with `:MAJOR:MINOR`; the rest matters only to the daemon. */
+/** An id is the kernel's id, optionally with `:MAJOR:MINOR`; further parts are only for the daemon. */
 const ID = /^(\d+)(?::(\d+:\d+))?/u;
 
-/** Blanks, newlines and backslashes in a path are octal there: `\040`. */
+/** The table has blanks, newlines and backslashes of paths in octal: `\040`. */
 export function hasMount(table: string, { id, path }: Pick<CarriedMount, "id" | "path">): boolean {
   const [, mountId, device] = ID.exec(id) ?? [];
   const written = path.replace(

@@ -1,6 +1,5 @@
-// Asks lsof for the owners of TCP connections. It lists processes only, and for a user only that user's own:
-// connections of the kernel (its SMB client's) are missing, so no client passes on the port of a `netfs` share.
-
+// Reads the owners of TCP connections with lsof, which lists only processes of the own user. Connections of the kernel's
+// SMB client are missing, so on the port of a `netfs` share no client is admitted.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

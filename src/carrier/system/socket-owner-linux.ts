@@ -1,4 +1,4 @@
-// Reads the owners of TCP connections from /proc/net/tcp and tcp6, of the network namespace that this process is in.
+// Reads the owners of TCP connections in this process's network namespace from /proc/net/tcp and tcp6.
 import { readFile } from "node:fs/promises";
 import { expecting } from "../../runtime/errors.ts";
 import type { OwnerTable } from "./owner-table.ts";
@@ -9,15 +9,15 @@ const MAPPED_PREFIX = "0000000000000000FFFF0000";
 export async function readOwnersLinux(): Promise<OwnerTable> {
   const [four, six] = await Promise.all([
     readFile("/proc/net/tcp", "latin1").catch(expecting("ENOENT", "")),
-    // A kernel may be without IPv6.
+    // A kernel without IPv6 has no such file.
     readFile("/proc/net/tcp6", "latin1").catch(expecting("ENOENT", "")),
   ]);
   return parseOwners(four, six);
 }
 
 /**
- * Only established connections count: one that was closed before it was accepted has uid 0 in the table, no matter who made
- * it. Addresses are in this machine's byte order, which is little-endian wherever Node runs.
+ * Only established connections count: a connection that was closed before it was accepted has uid 0 in the table, whoever
+ * its owner is. Addresses are in the machine's byte order, which is little-endian wherever Node runs.
  */
 export function parseOwners(four: string, six: string): OwnerTable {
   return {
@@ -35,11 +35,9 @@ export function parseOwners(four: string, six: string): OwnerTable {
   };
 }
 
-/**
- * `sl local remote state queues timer retransmits uid …`; the local end is the client's: our own end is another row.
- */
+/** Rows: `sl local remote state queues timer retransmits uid …`. In the client's row, the local end is the client's. */
 function find(table: string, wanted: string): number | null {
-  // With a blank in front, so that a longer address that ends the same does not match.
+  // The blank in front excludes longer addresses with the same end.
   const at = table.indexOf(` ${wanted}`);
   if (at === -1) return null;
   const lineEnd = table.indexOf("\n", at);

@@ -33,7 +33,7 @@ test("A10 a keeper that hears no farewell is ended after a second, and no other 
   t.after(
     async () => void (await endProcess(identity, { clock: systemClock, graceMs: 0, deadlineMs: 10_000 })),
   );
-  await passTimeUntilSettled(clock, keeper.dismiss(), 500);
+  await passTimeUntilSettled(clock, keeper[Symbol.asyncDispose](), 500);
   assert.equal(await isRunning(identity), false);
   assert.deepEqual(changes, [identity.pid]);
 });

@@ -26,7 +26,6 @@ import { startFakeNas } from "../fake-nas.ts";
 const NO_KEEPER: Keeper = {
   identity: null,
   hold: () => Promise.resolve(),
-  dismiss: () => Promise.resolve(),
   [Symbol.asyncDispose]: () => Promise.resolve(),
 };
 

@@ -45,7 +45,7 @@ export function startSimDaemon(machine: SimMachine, system: Clock, first: ShareS
     setTimer: (ms: number, callback: () => void) => system.setTimer(ms, () => lives && callback()),
   });
   const logons = createLogons(clock);
-  const stored = async () => ({ saved: true }) as const;
+  const stored = async () => null;
   const prober = heardBy(isAlive, machine.prober(clock));
   const driver = heardBy(isAlive, machine.driver(clock, prober));
   const local = heardBy(isAlive, machine.localDriver());
