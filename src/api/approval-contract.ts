@@ -1,4 +1,4 @@
-// The shapes of what waits for a person's approval, and of what a person approves.
+// Shapes of configuration entries that wait for a person's approval, and of the approval.
 
 import {
   choice,
@@ -21,38 +21,38 @@ const approveMode = choice("commands", "all", "none");
 const waitingEntryShape = object({
   /** `backends.files`, `shares.CORE`, `incoming_auth`. */
   id: text,
-  /** Without its list: `files`. */
+  /** The id without its list: `files`. */
   name: text,
-  /** The most serious of what it decides: `runs`, `approval`, `sends`, `access`, `guards`. */
+  /** The most serious effect of the change: `runs`, `approval`, `sends`, `access`, `guards`. */
   kind: text,
-  /** What it would do, without any value that could be a secret. */
+  /** The change in words, without values that could be secrets. */
   summary: text,
-  /** Its keys as they serve, one a line, secrets as references; "" when nothing of it runs. */
+  /** The entry's running keys, one a line, secrets as references; "" if nothing of it runs. */
   approved: text,
-  /** Its keys as the file has them. */
+  /** The entry's keys in the file. */
   waiting: text,
-  /** Names what waits: a yes to it holds for nothing else. */
+  /** Identifies exactly this change; an approval applies to this digest only. */
   digest: text,
 });
 export type WaitingEntryWire = TypeOf<typeof waitingEntryShape>;
 
 export const approvalsReportShape = object({
-  /** What holds now. */
+  /** The present mode. */
   mode: approveMode,
-  /** What the file asks for; null: what follows from its backends. */
+  /** The mode in the file; null: derived from its backends. */
   asked: nullable(approveMode),
-  /** Why nothing counts as approved; null: approvals are known, or there were none yet. */
+  /** Why the stored approvals cannot be used; null: they can, or there are none yet. */
   lost: nullable(text),
   /** In the file's order. */
   waiting: list(waitingEntryShape),
 });
 export type ApprovalsReport = TypeOf<typeof approvalsReportShape>;
 
-/** Far more than a file can hold. */
+/** More than a file can have. */
 const MOST_ENTRIES = 10_000;
 
 export const approveRequest = strictObject({
-  /** As they were shown. */
+  /** The entries, with the digests that the person has seen. */
   entries: described(
     `a list of at most ${MOST_ENTRIES} { id, digest }`,
     list(
@@ -60,7 +60,7 @@ export const approveRequest = strictObject({
       MOST_ENTRIES,
     ),
   ),
-  /** The mode becomes what the file asks for, however loose. */
+  /** True: the mode becomes that of the file, even if it is looser. */
   loosen: optional(flag),
 });
 export type ApproveRequest = TypeOf<typeof approveRequest>;
@@ -68,9 +68,9 @@ export type ApproveRequest = TypeOf<typeof approveRequest>;
 export const approveReportShape = object({
   /** Ids. */
   approved: list(text),
-  /** Null when no daemon runs. */
+  /** null if no daemon runs. */
   reload: nullable(reloadReportShape),
-  /** What holds and waits then. */
+  /** The report after the approval. */
   now: approvalsReportShape,
 });
 export type ApproveReport = TypeOf<typeof approveReportShape>;

@@ -1,4 +1,4 @@
-// The shape of the catalog in the management API: all that clients are offered now, and what is kept from them.
+// The shape of the catalog in the management API: everything that clients can use now, and what is withheld.
 import {
   choice,
   flag,
@@ -12,42 +12,42 @@ import {
   text,
 } from "../runtime/shape.ts";
 
-/** What every entry has. Texts are as clients get them: without characters that nobody sees. */
+/** Members of every entry. Texts are as clients get them, without invisible characters. */
 const entry = {
   /** The backend that serves it. */
   backend: text,
   title: optional(text),
   description: optional(text),
-  /** True: it is too large to be shown whole, and has its names and the beginning of its description alone. */
+  /** True: the entry was too large, and has only its names and the beginning of its description. */
   cut: optional(flag),
 };
 
-/** In the order in which calls would go there now. */
+/** In order of preference for calls. */
 export const toolPlacesShape = list(
   object({
     /** null: this machine. */
     machine: nullable(text),
-    /** How the worst of the shares that it requires is mounted there; null: it requires none. */
+    /** The worst route among the shares that the backend requires there; null: it requires none. */
     standing: nullable(choice("tb", "fallback", "none")),
-    /** It would take a call at once. */
+    /** True if a call would be taken at once. */
     ready: flag,
   }),
 );
 export type ToolPlaces = TypeOf<typeof toolPlacesShape>;
 
 export const catalogToolShape = object({
-  /** What clients call it. */
+  /** The name that clients use. */
   name: text,
-  /** What its server calls it. */
+  /** The server's own name of the tool. */
   original_name: text,
   ...entry,
   /** JSON Schema of its arguments; empty where `cut`. */
   input_schema: jsonObject,
-  /** JSON Schema of its structured result; absent: the server says nothing of it. */
+  /** JSON Schema of its structured result; absent if the server has none. */
   output_schema: optional(jsonObject),
   /** MCP's hints: `readOnlyHint`, `destructiveHint`, `idempotentHint`, `openWorldHint`, `title`. */
   annotations: optional(jsonObject),
-  /** Where it is served; absent: where `backend` is. */
+  /** Where the tool is served; absent: by `backend` only. */
   places: optional(toolPlacesShape),
 });
 export type CatalogTool = TypeOf<typeof catalogToolShape>;
@@ -82,12 +82,12 @@ export type CatalogPrompt = TypeOf<typeof catalogPromptShape>;
 const withheldShape = object({
   backend: text,
   kind: choice("tool", "resource", "template", "prompt", "skill", "instructions"),
-  /** The server's own name of it, or its URI. */
+  /** The server's own name of the entry, or its URI. */
   name: text,
   /**
-   * `filter`: the backend's filters keep it back; `approval`: it is not as it was approved; `collision`: another
-   * backend offers the name; `share`: the share that its backend requires is away; `off`: a person has switched the tool off,
-   * and `name` is what it would be called.
+   * `filter`: the backend's filters withhold it; `approval`: it has changed since its approval; `collision`: another backend
+   * has the name; `share`: a share that its backend requires is not mounted; `off`: a person switched the tool off, and
+   * `name` is the name that clients would use.
    */
   reason: choice("filter", "approval", "collision", "share", "off"),
   /** The reason in a sentence. */
@@ -95,13 +95,13 @@ const withheldShape = object({
 });
 
 export const catalogReportShape = object({
-  /** In the order in which clients get them. */
+  /** In the order of the clients' lists. */
   tools: list(catalogToolShape),
   resources: list(catalogResourceShape),
   resource_templates: list(catalogTemplateShape),
   prompts: list(catalogPromptShape),
   withheld: list(withheldShape),
-  /** How many entries of each list are not in this answer, because it would be too large; null: it is complete. */
+  /** How many entries of each list are left out because the answer is too large; null: none. */
   left_out: nullable(
     object({
       tools: number,

@@ -1,5 +1,4 @@
-// The shapes of what the management API answers, and of the `--json` outputs. snake_case is the wire's spelling. Times are
-// ISO 8601 UTC.
+// Shapes of the management API's answers and of `--json` outputs. The wire uses snake_case, and ISO 8601 UTC for times.
 
 import {
   anything,
@@ -18,12 +17,12 @@ import {
 } from "../runtime/shape.ts";
 import { toolPlacesShape } from "./catalog-contract.ts";
 
-/** Every path of the management API begins with it; a breaking change of a shape below changes it. */
+/** The prefix of all paths of the management API. A breaking change of a shape needs another version. */
 export const MANAGE_PREFIX = "/manage/v1";
 
-/** The stream of events: server-sent events, beside the operations because it does not end. */
+/** The stream of server-sent events. It is no operation, because it does not end. */
 export const EVENT_STREAM_PATH = `${MANAGE_PREFIX}/events/stream`;
-/** How often a stream that says nothing shows that it lives; a client takes three times this for a hang. */
+/** Time between heartbeats of the event stream; a client takes three times this for a hang. */
 export const HEARTBEAT_MS = 15_000;
 
 export type RouteName = "tb" | "fallback";
@@ -36,33 +35,33 @@ const openFileHolderShape = object({
 });
 export type OpenFileHolder = TypeOf<typeof openFileHolderShape>;
 
-/** A standing problem, or a fact worth showing; one list for every face. */
+/** A lasting problem or fact to show; all faces show the same list. */
 export const conditionShape = object({
   code: text,
   severity: choice("info", "warning", "error"),
   title: text,
   hint: nullable(text),
   since: text,
-  /** Processes that hold files, where the condition is about open files. */
+  /** Processes with open files, if the condition is about open files. */
   holders: optional(list(openFileHolderShape)),
 });
 export type Condition = TypeOf<typeof conditionShape>;
 
-/** A mount that stays while its route moves beneath it. */
+/** A carried mount: it stays mounted while its traffic moves to another route. */
 const carriedStatusShape = object({
-  /** Of 127.0.0.1. */
+  /** The carrier's port on 127.0.0.1. */
   port: number,
   /**
    * `carrying`: the route is in use; `waiting`: no route answers, programs wait; `unconfirmed`: the server was away and
-   * is being proved; `refusing`: no route for longer than `outage_patience_secs`, programs get errors.
+   * must prove to be the same; `refusing`: no route for longer than `outage_patience_secs`, programs get errors.
    */
   phase: choice("carrying", "waiting", "unconfirmed", "refusing"),
-  /** Open now, and since the share was mounted. */
+  /** Open connections, and (`connections_in_all`) all since the share was mounted. */
   connections: number,
   connections_in_all: number,
   bytes_to_server: number,
   bytes_from_server: number,
-  /** The longest that a request or a connection has waited, ms. */
+  /** The longest wait of a request or connection, ms. */
   longest_wait_ms: number,
   moves: number,
 });
@@ -85,7 +84,7 @@ export const shareStatusShape = object({
   last_switch_at: nullable(text),
   tb_reachable_since: nullable(text),
   tb_healthy_since: nullable(text),
-  /** How the share is carried; absent while it is mounted over its route, or not at all. */
+  /** Absent for a share that is not carried. */
   carried: optional(carriedStatusShape),
   conditions: list(conditionShape),
 });
@@ -99,14 +98,14 @@ export const aliasStatusShape = object({
   target_subpath: text,
   /** Where the link is. */
   path: text,
-  /** Where it leads. Whether the folder is there is not looked at. */
+  /** The link's target, which may not exist. */
   target: text,
   /**
-   * `missing`: it is made with the next look of a daemon; `taken`: something that is not ours stands there;
-   * `blocked`: it cannot be made or looked at, `detail` says why.
+   * `missing`: the daemon makes the link at its next check; `taken`: something that is not ours stands there;
+   * `blocked`: the link cannot be made or read, `detail` says why.
    */
   link: choice("right", "missing", "taken", "blocked"),
-  /** What stands in the way; null when nothing does. */
+  /** What stands in the way; null: nothing. */
   detail: nullable(text),
 });
 export type AliasStatus = TypeOf<typeof aliasStatusShape>;
@@ -120,18 +119,18 @@ export type AliasReport = TypeOf<typeof aliasReportShape>;
 export const foldersReportShape = object({
   share: text,
   subpath: text,
-  /** Where it is: below the share's stable link. */
+  /** The folder's path below the share's stable link. */
   path: text,
-  /** Names of the folders in it, sorted. */
+  /** Names of its subfolders, sorted. */
   folders: list(text),
-  /** There are more than are listed. */
+  /** True if the list is incomplete. */
   truncated: flag,
 });
 export type FoldersReport = TypeOf<typeof foldersReportShape>;
 
 export const globalStatusShape = object({
   version: text,
-  /** null when no daemon runs and the answer was made in process. */
+  /** null if no daemon runs and the command made the answer itself. */
   pid: nullable(number),
   started_at: nullable(text),
   config_path: text,
@@ -145,7 +144,6 @@ export const globalStatusShape = object({
 });
 export type GlobalStatus = TypeOf<typeof globalStatusShape>;
 
-/** The gateway, when one is configured. */
 export const gatewayStatusShape = object({
   /** `http://127.0.0.1:9000/mcp`; null while it does not listen. */
   url: nullable(text),
@@ -160,28 +158,27 @@ export const gatewayStatusShape = object({
 });
 export type GatewayStatus = TypeOf<typeof gatewayStatusShape>;
 
-/** One way to a backend's server. */
+/** One route to a backend's server. */
 const backendRouteShape = object({
   name: text,
   type: choice("stdio", "streamable-http", "fleet"),
-  /** Its address, or its program with its arguments; without secrets. */
+  /** The address, or the program with its arguments; without secrets. */
   target: text,
   in_use: flag,
-  /** Since when an instance that stands by over it has answered without a gap. */
+  /** Since when a standby instance over this route has answered without a failure. */
   healthy_since: nullable(text),
-  /** When that is long enough to go back to it; null while it is not healthy. */
+  /** When the backend may go back to this route; null while the route is not healthy. */
   stable_at: nullable(text),
   retry_at: nullable(text),
   last_error: nullable(text),
 });
 export type BackendRouteStatus = TypeOf<typeof backendRouteShape>;
 
-/** The ways to a backend's server, where there are several. */
 const backendRoutesShape = object({
   in_use: nullable(text),
-  /** The route that a person holds it on. */
+  /** The route that a person chose for the backend. */
   held: nullable(text),
-  /** A better route is ready, and going back to it waits: why. */
+  /** A better route is ready: which one, and why the backend does not go back yet. */
   recovery_pending: nullable(object({ route: text, reason: text })),
   /** In order of preference. */
   list: list(backendRouteShape),
@@ -191,43 +188,43 @@ export type BackendRoutesStatus = TypeOf<typeof backendRoutesShape>;
 export const backendStatusShape = object({
   name: text,
   group: nullable(text),
-  /** `fleet`: another machine's, which its name says: BACKEND@MACHINE. */
+  /** `fleet`: a backend of another machine; its name is BACKEND@MACHINE. */
   type: choice("stdio", "streamable-http", "fleet"),
   enabled: flag,
   phase: choice("Pending", "Initializing", "Ready", "Degraded", "Failed", "ShuttingDown"),
-  /** Why it is in that phase; null when there is nothing to say. */
+  /** The reason for the phase; null without one. */
   reason: nullable(text),
-  /** Of the phase. */
+  /** The start of the phase. */
   since: text,
   pid: nullable(number),
-  /** What the server says it is. */
+  /** The server's own name and version. */
   server: nullable(object({ name: text, version: text })),
   protocol_version: nullable(text),
-  /** Processes or connections there are: the serving one, one being made, drained ones, one per client. */
+  /** Number of processes or connections: serving, starting, draining, and one per client if configured. */
   instances: number,
   in_flight: number,
-  /** Of these, those that have had neither an answer nor a sign of progress for 10 s or longer; absent: none. */
+  /** Calls in flight without an answer or progress for 10 s or longer; absent: none. */
   waiting_calls: optional(object({ count: number, longest_ms: number })),
-  /** Calls that an old instance still finishes. */
+  /** Calls in flight on old instances. */
   draining: number,
-  /** Since the daemon began, with those that failed: errors of the protocol, and of tools. Absent from an older daemon. */
+  /** Calls since the daemon's start, and (`errors`) those that failed. Absent from a previous version's daemon. */
   calls: optional(number),
   errors: optional(number),
-  /** Of the calls answered in the last five minutes, ms; null: there are none. */
+  /** Percentiles of the last five minutes' calls, ms; null without calls. */
   latency_ms: optional(nullable(object({ p50: number, p99: number }))),
-  /** Unwanted ends so far. */
+  /** How often the backend ended unexpectedly. */
   restarts: number,
   retry_at: nullable(text),
   last_error: nullable(text),
-  /** What is published of it. */
+  /** Published entries. */
   tools: number,
   resources: number,
   prompts: number,
-  /** Tools that its filters keep back; absent: none. */
+  /** Tools that the backend's filters withhold; absent: none. */
   withheld_tools: optional(number),
-  /** Absent where there is one alone. */
+  /** Absent for a backend with a single route. */
   routes: optional(backendRoutesShape),
-  /** Tools that it has in common with other machines, and where they are served; absent: none. */
+  /** Tools that other machines have, too, and where they are served; absent: none. */
   together: optional(object({ tools: number, places: toolPlacesShape })),
   conditions: list(conditionShape),
 });
@@ -236,9 +233,9 @@ export type BackendStatus = TypeOf<typeof backendStatusShape>;
 export const statusReportShape = object({
   global: globalStatusShape,
   shares: list(shareStatusShape),
-  /** Absent when none is configured. */
+  /** Absent if none is configured. */
   aliases: optional(list(aliasStatusShape)),
-  /** Absent when neither a backend nor `[server]` is configured. */
+  /** Absent if neither a backend nor `[server]` is configured. */
   gateway: optional(gatewayStatusShape),
   /** Present with `gateway`. */
   backends: optional(list(backendStatusShape)),
@@ -247,20 +244,20 @@ export type StatusReport = TypeOf<typeof statusReportShape>;
 
 /** A client that is connected now. */
 export const clientShape = object({
-  /** What it calls itself. */
+  /** The client's own name. */
   name: text,
   version: nullable(text),
-  /** Who it came in as: the name of a user, `anonymous`, `owner`, `fleet:MACHINE`. */
+  /** The client's principal: the name of a user, `anonymous`, `owner`, `fleet:MACHINE`. */
   user: text,
-  /** At whose address it came in; null: at that of everything. */
+  /** The group of the address that it uses; null: the address of all backends. */
   group: nullable(text),
-  /** The version of MCP that it speaks. */
+  /** Its MCP protocol version. */
   protocol: text,
-  /** `fleet`: another machine, for its own clients. */
+  /** `fleet`: another machine, on behalf of its clients. */
   transport: choice("http", "sse", "stdio", "fleet"),
-  /** When it came, or after a restart came back. */
+  /** When the client connected, or reconnected after a restart. */
   since: text,
-  /** Of tools, prompts and resources. */
+  /** Calls of tools, prompts and resources. */
   calls: number,
   last_error: nullable(object({ time: text, message: text })),
 });
@@ -270,24 +267,24 @@ export type ClientStatus = TypeOf<typeof clientShape>;
 export const toolEntryShape = object({
   name: text,
   backend: text,
-  /** What its server calls it. */
+  /** The server's own name of the tool. */
   original_name: text,
   description: nullable(text),
   /** JSON Schema. */
   input_schema: jsonObject,
-  /** Where it is served; absent: where `backend` is. */
+  /** Where the tool is served; absent: by `backend` only. */
   places: optional(toolPlacesShape),
 });
 export type ToolEntry = TypeOf<typeof toolEntryShape>;
 
 export const toolsReportShape = object({
   tools: list(toolEntryShape),
-  /** Those that a person has switched off, by the names that they would have. */
+  /** Tools that a person switched off, with the names they would have. */
   off: optional(list(object({ name: text, backend: text }))),
 });
 export type ToolsReport = TypeOf<typeof toolsReportShape>;
 
-/** What the tool answered: MCP's CallToolResult as it came, or the error. */
+/** The tool's unchanged CallToolResult (MCP), or the error. */
 export const callReportShape = object({
   result: nullable(jsonObject),
   error: nullable(object({ code: number, message: text, data: optional(anything) })),
@@ -295,17 +292,17 @@ export const callReportShape = object({
 export type CallReport = TypeOf<typeof callReportShape>;
 
 export const handOverReportShape = object({
-  /** The process that was in charge, and the one that takes over. */
+  /** Pids of the previous and the next daemon. */
   from: number,
   to: number,
-  /** Of the new one. */
+  /** The next daemon's version. */
   version: text,
 });
 export type HandOverReport = TypeOf<typeof handOverReportShape>;
 export const backendSwitchReportShape = object({
   backend: text,
   result: choice("switched", "skipped", "failed"),
-  /** That serves now; null: none does. */
+  /** The route that serves now; null: none. */
   route: nullable(text),
   /** One line for people, without the backend's name. */
   detail: text,
@@ -324,12 +321,12 @@ export type VerifyFinding = TypeOf<typeof verifyFindingShape>;
 export const verifyReportShape = object({
   ok: flag,
   findings: list(verifyFindingShape),
-  /** How many; absent from an older daemon. */
+  /** Numbers of checked entries; absent from a previous version's daemon. */
   looked_at: optional(object({ shares: number, backends: number })),
 });
 export type VerifyReport = TypeOf<typeof verifyReportShape>;
 
-/** What a changing command did for one share. */
+/** The result of a step for one share. */
 export const stepResultShape = object({
   share: text,
   result: choice("mounted", "unmounted", "switched", "skipped", "busy", "pending", "failed"),
@@ -337,46 +334,45 @@ export const stepResultShape = object({
   /** One line for people, without the share's name: "mounted over Thunderbolt (//10.0.0.2/CORE)". */
   detail: text,
   hint: nullable(text),
-  /** Who holds files, when busy. */
+  /** Processes with open files, for `busy`. */
   holders: list(openFileHolderShape),
-  /** Unsent files, when they are why. */
+  /** Unsent files, if they are the reason. */
   unsent: list(text),
 });
 export type StepResult = TypeOf<typeof stepResultShape>;
 
-/** What reconcile, mount, unmount and switch answer. */
 export const stepReportShape = object({
   results: list(stepResultShape),
 });
 export type StepReport = TypeOf<typeof stepReportShape>;
 
-/** Files that were written for one server and are not there yet. */
+/** Files that were written for one server and not sent yet. */
 export const unsentServerShape = object({
   share: text,
   /** The server's id. */
   server: text,
-  /** Where it was met last, `//HOST/SHARE`; null: not known. */
+  /** Its last address, `//HOST/SHARE`; null: not known. */
   source: nullable(text),
-  /** False: nobody can tell which server it is. */
+  /** False: the server's identity is not proved. */
   proved: flag,
-  /** It is the one that is mounted: they are being sent. */
+  /** True if this server is mounted: the files are being sent. */
   in_use: flag,
-  /** When the oldest was written, ISO 8601 UTC; null: there is none any more. */
+  /** When the oldest file was written; null: no file is left. */
   oldest: nullable(text),
   files: list(object({ path: text, bytes: number, written_at: text })),
-  /** Where their content is kept. */
+  /** The folder with their content. */
   folder: text,
 });
 export type UnsentServer = TypeOf<typeof unsentServerShape>;
 
-/** What became of one change of the configuration file. */
+/** The result of one change of the configuration file. */
 export const syncEventShape = object({
-  /** Grows by one with each event of this daemon. */
+  /** Increases by one with each event of this daemon. */
   id: number,
   /** Local wall time, `14:32:05`. */
   time: text,
   iso: text,
-  /** The generation that runs after it. */
+  /** The configuration generation that runs after the change. */
   generation: number,
   type: choice("changed", "no-change", "error"),
   details: text,
@@ -396,26 +392,26 @@ export type SyncSettingsWire = TypeOf<typeof syncSettingsWireShape>;
 
 const syncStateShape = object({
   config_path: text,
-  /** SHA-256 of the content that runs. */
+  /** SHA-256 of the running content. */
   sha256: text,
   generation: number,
   /** Whether the file is watched: `stopped` after a failure under `on_failure = "stop"`, `off` by `enabled`. */
   watching: choice("live", "idle", "stopped", "off"),
-  /** When the file was last found changed, or reloaded by hand. */
+  /** When the file last changed, or was reloaded by hand. */
   last_sync: nullable(text),
   last_error: nullable(object({ kind: text, reason: text, since: text })),
-  /** Set while the detector asked for cannot work, and polling stands in: why. */
+  /** Why the configured detector does not work and polling replaces it. */
   degraded: nullable(text),
-  /** The file is watched and not there: what was loaded runs on. */
+  /** The watched file does not exist; the loaded configuration runs on. */
   file_missing: flag,
-  /** What waits for approval, an entry each, in a few words; absent: nothing. */
+  /** Summaries of the entries that wait for approval; absent: none. */
   waiting: optional(list(text)),
   settings: syncSettingsWireShape,
 });
 
 export const syncReportShape = object({
   ...syncStateShape.fields,
-  /** The newest, oldest first; at most 1,000. */
+  /** The newest 1,000 at most, oldest first. */
   events: list(syncEventShape),
 });
 export type SyncReport = TypeOf<typeof syncReportShape>;
@@ -438,34 +434,34 @@ const nameChangesShape = object({
 });
 export type NameChanges = TypeOf<typeof nameChangesShape>;
 
-/** What a reload did, or with `dry_run` would do. */
+/** The result of a reload, or the expected result for `dry_run`. */
 export const reloadReportShape = object({
-  /** False: what the file says runs already, or it was rejected. */
+  /** False: the file runs already, or was rejected. */
   reloaded: flag,
   dry_run: flag,
   generation: number,
   sha256: text,
-  /** Keys of `[global]`, `[sync]` and `[server]` that differ, and aliases: `global.check_interval_secs`, `aliases.docs`. */
+  /** Changed keys of `[global]`, `[sync]` and `[server]`, and aliases: `global.check_interval_secs`, `aliases.docs`. */
   settings: list(text),
   shares: nameChangesShape,
   backends: nameChangesShape,
   middleware: list(text),
-  /** Entries that wait for approval then, by their ids; absent: none. */
+  /** Ids of the entries that wait for approval after the reload; absent: none. */
   waiting: optional(list(text)),
-  /** Why it was rejected; what ran before runs on. */
+  /** Why the file was rejected; the previous configuration runs on. */
   errors: list(configMistakeWireShape),
-  /** Why it failed for another reason: unreadable, or it could not be applied. */
+  /** Any other failure: the file is unreadable, or could not be applied. */
   failure: nullable(text),
   /** One line for people: "1 share reloaded". */
   summary: text,
 });
 export type ReloadReport = TypeOf<typeof reloadReportShape>;
 
-/** The configuration file as it stands. */
+/** The present configuration file. */
 export const configReportShape = object({
   path: text,
   format: choice("toml", "yaml"),
-  /** Of the text below, which may not be the one that runs. */
+  /** SHA-256 of `text`, which may differ from the running content. */
   sha256: text,
   text,
   running_sha256: text,
@@ -473,32 +469,31 @@ export const configReportShape = object({
 export type ConfigReport = TypeOf<typeof configReportShape>;
 
 export const editReportShape = object({
-  /** False: the file said so already. */
+  /** False: the file had this content already. */
   changed: flag,
   path: text,
   sha256: text,
-  /** Nothing was written when this is not empty. */
+  /** If not empty, nothing was written. */
   errors: list(configMistakeWireShape),
   reload: nullable(reloadReportShape),
 });
 export type EditReport = TypeOf<typeof editReportShape>;
 
-/** What a text would do as the configuration file; nothing is written. */
 export const configCheckReportShape = object({
-  /** Empty: it would be accepted. Lines and columns count from 1. */
+  /** Empty: the text is valid. Lines and columns count from 1. */
   mistakes: list(configMistakeWireShape),
-  /** As a reload with `dry_run` would tell it; null: it has mistakes. */
+  /** The report of a reload with `dry_run`; null: the text has mistakes. */
   would_change: nullable(reloadReportShape),
   /**
-   * Ids of the entries that would wait for approval if another program wrote the text; who saves it by `config/text`
-   * approves what they change.
+   * Ids of the entries that would wait for approval if another program wrote the text. Saving the text by `config/text`
+   * approves them.
    */
   waits_for_approval: list(text),
 });
 export type ConfigCheckReport = TypeOf<typeof configCheckReportShape>;
 
 export const historyEntryShape = object({
-  /** 0 is the content that runs. */
+  /** 0 is the running content. */
   n: number,
   time: text,
   sha256: text,
@@ -507,13 +502,13 @@ export const historyEntryShape = object({
 });
 export type HistoryEntry = TypeOf<typeof historyEntryShape>;
 
-/** Counters since the daemon's start, which the page draws as they grow; only a listener that asks (`?flow`) hears of them. */
+/** Traffic counters since the daemon's start, sent only to listeners with `?flow`. */
 const flowEventShape = object({
   kind: choice("flow"),
-  /** Of shares that are carried, bytes. */
+  /** Bytes of carried shares. */
   shares: list(object({ name: text, to_server: number, from_server: number })),
   backends: list(object({ name: text, calls: number })),
-  /** That are connected, those with one name together. */
+  /** Connected clients, summed by name. */
   clients: list(object({ name: text, sessions: number, calls: number })),
 });
 export type FlowEvent = TypeOf<typeof flowEventShape>;
@@ -522,11 +517,11 @@ export type FlowEvent = TypeOf<typeof flowEventShape>;
 export const streamEventShape = union(
   object({ kind: choice("sync"), event: syncEventShape }),
   object({ kind: choice("sync_state"), sync: syncStateShape }),
-  /** A transition as it is logged, by its name. */
+  /** A transition with its fields, as in the log. */
   object({ kind: choice("transition"), transition: both(object({ name: text }), jsonObject) }),
-  /** Events were lost to this listener: it was too slow, or asked for ones no longer kept. Look afresh. */
+  /** This listener missed events, because it was too slow or the events are no longer kept: read the state again. */
   object({ kind: choice("gap") }),
-  /** Without an id, and never kept. */
+  /** Has no id, and is not replayed. */
   flowEventShape,
 );
 export type StreamEvent = TypeOf<typeof streamEventShape>;

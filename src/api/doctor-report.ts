@@ -19,9 +19,9 @@ export type DoctorArea =
 export interface DoctorFinding {
   readonly area: DoctorArea;
   readonly severity: DoctorSeverity;
-  /** Stays the same from version to version. */
+  /** Stable across versions. */
   readonly code: string;
-  /** The share, backend or host that it is about; null: the machine or the home. */
+  /** The share, backend or host; null: the machine or the home. */
   readonly subject: string | null;
   readonly text: string;
   /** What to do about it. */
@@ -35,18 +35,18 @@ export interface DoctorReport {
   readonly findings: readonly DoctorFinding[];
 }
 
-/** One adapter to the system, run once. */
+/** The result of one check of the self-test. */
 export interface SelfTestResult {
   readonly adapter: string;
-  /** null: there is nothing of the kind on this system. */
+  /** null: the check does not apply to this system. */
   readonly passed: boolean | null;
-  /** How it went, in one line. */
+  /** The result in one line. */
   readonly detail: string;
   readonly took_ms: number;
 }
 
 export interface SelfTestReport {
-  /** None failed. */
+  /** True if no check failed. */
   readonly ok: boolean;
   readonly platform: string;
   readonly version: string;
@@ -54,21 +54,21 @@ export interface SelfTestReport {
 }
 
 export interface ReportOptions {
-  /** Names of users and hosts, and addresses, stay in it. */
+  /** Keeps names of users and hosts, and addresses. */
   readonly withNames: boolean;
 }
 
 export interface Doctor {
-  /** Looks at everything; changes nothing. Rejects with the signal's reason alone. */
+  /** Runs all checks; changes nothing. Rejects only with the signal's reason. */
   examine(signal: AbortSignal): Promise<DoctorReport>;
-  /** What a start with this configuration would stumble over, as errors and warnings; no packet leaves this machine. */
+  /** Errors and warnings that a start with this configuration would meet. Sends nothing to a network. */
   foresee(
     snapshot: ConfigSnapshot,
     daemon: { readonly ask: Ask<"status"> } | null,
     signal: AbortSignal,
   ): Promise<readonly DoctorFinding[]>;
-  /** Runs each adapter to the system once, in folders of its own that it removes. */
+  /** Runs each adapter to the system once, in temporary folders. */
   selfTest(signal: AbortSignal): Promise<SelfTestReport>;
-  /** The text of a file to attach to a report: findings, versions, configuration, state, the log's end. No secrets. */
+  /** The file to attach to a bug report: findings, versions, configuration, state, end of the log. Contains no secrets. */
   reportText(options: ReportOptions, signal: AbortSignal): Promise<string>;
 }

@@ -1,4 +1,4 @@
-// The shapes of what is told of a fleet: several machines that know of each other.
+// Shapes of answers about a fleet: several machines that publish their state to each other.
 
 import {
   choice,
@@ -13,7 +13,7 @@ import {
 } from "../runtime/shape.ts";
 import { conditionShape } from "./contract.ts";
 
-/** How it is, as that machine says it to people; absent: an earlier version of Mountaineer. */
+/** The state as text, made by that machine; absent from machines of an earlier version. */
 const words = optional(object({ text, tone: choice("good", "plain", "warning", "bad") }));
 
 const fleetShareShape = object({
@@ -21,7 +21,7 @@ const fleetShareShape = object({
   phase: text,
   /** `tb`, `fallback` or `none`. */
   route: text,
-  /** Why it is not as it should be; null when there is nothing to say. */
+  /** The problem; null without one. */
   reason: nullable(text),
   words,
 });
@@ -40,98 +40,98 @@ const fleetConditionShape = object({
   title: text,
 });
 
-/** What became of the fleet's configuration on a machine. */
+/** How a machine applies the fleet's configuration. */
 export const machineLayerShape = object({
-  /** The revision under its own file; null: none is. */
+  /** The applied revision; null: none. */
   revision: nullable(count),
-  /** What it does not take, and why; null: there is nothing of that kind. */
+  /** The refused revision, and why; null: none is refused. */
   refused: nullable(
     object({
-      /** null: of what stands there nothing can be believed. */
+      /** null: the revision's number is not trustworthy. */
       revision: nullable(count),
       reason: text,
     }),
   ),
-  /** SHA-256 of the authority that the fleet's server is about to have, in hex; absent: it knows of none. */
+  /** SHA-256 (hex) of the next authority of the fleet's server; absent: not known. */
   authority: optional(text),
 });
 export type MachineLayer = TypeOf<typeof machineLayerShape>;
 
-/** What a machine tells of itself. Its texts are its own: show them as a stranger's. */
+/** The state that a machine publishes. Its texts are untrusted: pass them through `harmless`. */
 export const machineStateShape = object({
   version: text,
   shares: list(fleetShareShape),
   backends: list(fleetBackendShape),
   conditions: list(fleetConditionShape),
-  /** Shares, backends and conditions that were too many to tell. */
+  /** Number of shares, backends and conditions that were cut off. */
   cut: count,
-  /** Absent: an earlier version of Mountaineer, which takes none. */
+  /** Absent from machines of an earlier version, which apply none. */
   layer: optional(machineLayerShape),
 });
 export type MachineState = TypeOf<typeof machineStateShape>;
 
 const fleetMachineShape = object({
   name: text,
-  /** The one that answers. */
+  /** True for the machine that answers. */
   own: flag,
   /**
-   * `here`: heard within 30 s; `silent`: not for longer; `gone`: it said farewell; `unheard`: known from what it told
-   * before, and this daemon has not listened for long enough to judge; `unreadable`: what it tells cannot be read.
+   * `here`: heard from within 30 s; `silent`: not for longer; `gone`: it stopped in order; `unheard`: known from earlier
+   * messages, and this daemon has not listened long enough to judge; `unreadable`: its messages cannot be read.
    */
   presence: choice("here", "silent", "gone", "unheard", "unreadable"),
-  /** By this daemon's own clock; null: it has not heard it yet. */
+  /** By this daemon's clock; null: not heard from yet. */
   heard_secs_ago: nullable(count),
-  /** What is wrong with what it tells. */
+  /** Why its messages cannot be read; null: they can. */
   problem: nullable(text),
-  /** null: nothing of it can be read. */
+  /** null: its state cannot be read. */
   state: nullable(machineStateShape),
 });
 export type FleetMachine = TypeOf<typeof fleetMachineShape>;
 
 export const fleetReportShape = object({
-  /** What this machine is called there. */
+  /** This machine's name in the fleet. */
   name: text,
   link: object({
     state: choice("connected", "away"),
-    /** The address in use, or tried last. */
+    /** The server's address in use, or the last one tried. */
     server: nullable(text),
     since: text,
-    /** Why it is away; null: it is not, or the first attempt is under way. */
+    /** Why the link is down; null: it is up, or the first attempt is under way. */
     last_error: nullable(text),
     hint: nullable(text),
   }),
   /** This machine first, the others by name. */
   machines: list(fleetMachineShape),
-  /** Machines that were too many to keep. */
+  /** Number of machines beyond the limit. */
   more: count,
   conditions: list(conditionShape),
 });
 export type FleetReport = TypeOf<typeof fleetReportShape>;
 
-/** One revision of the fleet's configuration, as it is kept in the fleet. */
+/** One stored revision of the fleet's configuration. */
 export const fleetLayerEntryShape = object({
-  /** null: it counts for nothing, and `problem` says why. */
+  /** null: the revision is not valid, see `problem`. */
   revision: nullable(count),
-  /** ISO 8601 UTC, by the clock of who signed it. */
+  /** By the signing machine's clock. */
   time: nullable(text),
   /** The machine where it was signed. */
   by: nullable(text),
   problem: nullable(text),
-  /** By which the server counts. */
+  /** The server's sequence number. */
   sequence: count,
 });
 export type FleetLayerEntry = TypeOf<typeof fleetLayerEntryShape>;
 
 export const fleetLayerReportShape = object({
-  /** `U…`: whose word counts; null: nobody's, so that none is taken. */
+  /** The operator's public key, `U…`; null: without one no revision is accepted. */
   operator: nullable(text),
-  /** `U…`, as this machine's own file has it: that key has gone over to `operator` where they differ. */
+  /** The operator's key in this machine's file; if it differs, that key was replaced by `operator`. */
   line: optional(nullable(text)),
-  /** The newest that this machine has accepted; 0: none. */
+  /** The newest revision that this machine has accepted; 0: none. */
   accepted: count,
   /** null: the fleet has none. */
   newest: nullable(fleetLayerEntryShape),
-  /** Its text; null as `newest` or its revision. */
+  /** The newest revision's text; null without a valid one. */
   text: nullable(text),
 });
 export type FleetLayerReport = TypeOf<typeof fleetLayerReportShape>;
@@ -142,29 +142,29 @@ const fleetPermissionShape = object({
   purpose: text,
 });
 
-/** What a machine's server permits, whose word counts there, and what runs out. */
+/** Permissions of this machine on the fleet's server, the operator's key, and expiry dates. */
 export const fleetCheckShape = object({
-  /** What it needs, and may not. */
+  /** Missing permissions. */
   lacks: list(fleetPermissionShape),
-  /** What it may, and should not: a machine that lies could. */
+  /** Excess permissions: with them a malicious machine could impersonate others. */
   exceeds: list(fleetPermissionShape),
   /** null: the file names none. */
   operator: nullable(
     object({
-      /** `U…`, as the file has it. */
+      /** The key in the file, `U…`. */
       line: text,
-      /** `U…`: whose word counts. */
+      /** The valid key, `U…`. */
       current: text,
-      /** The place of the handover to it among all of the fleet, and when it was signed; null: it is `line`. */
+      /** The number of the key exchange that made it valid, and its time; null: the key is `line`. */
       number: nullable(count),
       since: nullable(text),
     }),
   ),
-  /** Keys whose exchange was cut off, or waits for the server. */
+  /** Keys whose exchange is not finished. */
   pending: list(choice("machine", "operator")),
-  /** Until when the server's authority is good, as this machine knows it; null: it names none. */
+  /** When the server's certificate authority expires; null: this machine knows none. */
   authority_until: nullable(text),
-  /** Until when the server's certificate is; null: the server is not here. */
+  /** When the server's certificate expires; null: the server runs elsewhere. */
   server_until: nullable(text),
 });
 export type FleetCheckReport = TypeOf<typeof fleetCheckShape>;

@@ -1,25 +1,25 @@
-// A server of SMB shares that this machine has heard of, met, or mounted from. What is heard is a claim: nothing is proved.
+// An SMB server that this machine found on the network or has mounted. Announced names and addresses are not verified.
 import { choice, count, list, nullable, number, object, type TypeOf, text } from "../runtime/shape.ts";
 
 export const foundServerShape = object({
-  /** What a share of it is configured with: an address, or a host's name where that is all that is known. */
+  /** The value for a share's host: an address, or a host name if no address is known. */
   address: text,
   port: count,
-  /** As it calls itself; null: it told none. */
+  /** The server's own name; null: not known. */
   name: nullable(text),
-  /** Its name in the network, such as `nas.local`. */
+  /** Its host name, such as `nas.local`. */
   host: nullable(text),
-  /** The interface that it was heard on; null: not known. */
+  /** The interface it was found on; null: not known. */
   interface: nullable(text),
   link: object({
     kind: choice("thunderbolt", "wired", "wifi", "unknown"),
     /** For people: "Thunderbolt bridge, 40 Gbit/s". */
     text,
-    /** Megabits in a second; null: not told. */
+    /** Mbit/s; null: not known. */
     speed: nullable(number),
   }),
   by: list(choice("dns-sd", "ws-discovery", "neighbour", "mounted", "fstab")),
-  /** What is mounted from it here, or stands in /etc/fstab. */
+  /** Its shares that are mounted here, or in /etc/fstab. */
   mounts: list(object({ share: text, user: nullable(text), path: text })),
 });
 export type FoundServer = TypeOf<typeof foundServerShape>;

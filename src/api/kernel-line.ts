@@ -1,9 +1,9 @@
-// The line of fstab by which a user mounts a share with the kernel's own client.
+// The line of /etc/fstab that lets a user mount a share with the kernel's SMB client.
 
 export interface KernelLine {
   readonly line: string;
-  /** This process may write it. */
+  /** Whether this process may write the file. */
   readonly isRoot: boolean;
-  /** Writes or removes it; null: there is nothing to change. Rejects with `usage`. */
+  /** Writes or removes the line; null: no change is needed. Rejects with `usage`. */
   readonly save: (() => Promise<void>) | null;
 }

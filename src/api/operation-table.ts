@@ -60,17 +60,17 @@ import {
   toolChangesRequest,
 } from "./tool-changes-contract.ts";
 
-/** The largest configuration (512 KiB), each byte of it at its longest in JSON (`\u0000`), and the fields around it. */
+/** Room for a configuration of 512 KiB whose bytes are all escaped in JSON (`\u0000`), and for the fields around it. */
 const TEXT_LIMIT_BYTES = 6 * 512 * 1024 + BODY_LIMIT_BYTES;
-/** A tool may be given a file's content. */
+/** Arguments of a tool may contain a file. */
 const CALL_LIMIT_BYTES = 16 * 1024 * 1024;
-/** Thousands of names, each with its digest. */
+/** Room for thousands of names with their digests. */
 const TOOLS_LIMIT_BYTES = 4 * 1024 * 1024;
 
-/** Far more than a panel or a command edits at once. */
+/** More than any panel or command edits at once. */
 const MOST_EDITS = 1_000;
 
-/** Absent or null means all of them. */
+/** Absent or null: all. */
 const names: Shape<readonly string[] | null> = described(
   "a list of names, or null for all",
   nullable(list(text)),
@@ -82,21 +82,21 @@ const sha256 = matching(/^[0-9a-f]{64}$/, "a SHA-256 in small hexadecimal digits
 const editSource = matching(/^[a-z][a-z0-9-]{0,31}$/, "a word of small letters");
 const secretName = matching(SECRET_NAME.form, SECRET_NAME.expected);
 
-/** What one is asked with and answers is declared here alone; `Control` performs it. */
+/** Comments beside an operation state its contract; `Control` performs it. */
 export const OPERATIONS = {
-  /** What is known now; never waits for a mount or a host. */
+  /** Answers from memory; never waits for a mount or a host. */
   status: operation("GET status", {
     says: "How the daemon, its shares, aliases and backends are",
     output: statusReportShape,
   }),
   verify: operation("POST verify", {
     says: "Look at shares afresh and say what is wrong; nothing is changed",
-    /** `logon`: log in to each server once, too. */
+    /** `logon`: also log in to each server once. */
     input: strictObject({ shares: optional(names), logon: optional(flag) }),
     output: verifyReportShape,
     counts: "steps",
   }),
-  /** One cycle of each share, until it has nothing more to do at once. */
+  /** Runs each share's cycle until no step is left that can be done at once. */
   reconcile: operation("POST reconcile", {
     says: "Bring shares to where they should be, now",
     input: someShares,
@@ -121,7 +121,7 @@ export const OPERATIONS = {
     output: stepReportShape,
     counts: "steps",
   }),
-  /** `wait`: until open files close, or the signal aborts. */
+  /** `wait`: waits until open files are closed, or the signal aborts. */
   switchRoute: operation("POST switch", {
     says: "Move shares to another route",
     input: strictObject({
@@ -134,22 +134,22 @@ export const OPERATIONS = {
     counts: "steps",
   }),
   /**
-   * What waits for which server, and where; after a person's word: how it is then. Rejects with `usage` where that cannot be
-   * done, also because files are open.
+   * Lists unsent files by server; with another `what` acts on them and returns the list after that. Rejects with `usage` if
+   * the action is not possible, for example because files are open.
    */
   unsent: operation("POST unsent", {
     says: "Files that are not on their server yet, and a person's word about them",
     input: strictObject({
-      /** Absent or null: all of them. */
+      /** Absent or null: all shares. */
       share: optional(nullable(text)),
-      /** The id of the server that files wait for; needed where there are several. */
+      /** The id of the server that the files are for; required if there are several. */
       server: optional(nullable(text)),
       what: choice("show", "send_here", "set_aside"),
     }),
     output: object({ servers: list(unsentServerShape) }),
     counts: "steps",
   }),
-  /** Resolves when the next daemon is ready, and takes over. Rejects with `handover_failed`, and all is as before. */
+  /** Resolves when the next daemon is ready and takes over. Rejects with `handover_failed`; then this daemon serves on. */
   handOver: operation("POST restart", {
     says: "Start the installed program beside the running one and hand over to it",
     output: handOverReportShape,
@@ -166,8 +166,8 @@ export const OPERATIONS = {
     counts: "places",
   }),
   /**
-   * Within a deadline. Rejects with `share_unknown`, `share_unavailable` (not mounted, or no answer), `path_unknown` (no folder
-   * there, or it lies outside the share), `permission_denied` and `usage` (a path that leads out).
+   * Has a deadline. Rejects with `share_unknown`, `share_unavailable` (not mounted, or no answer), `path_unknown` (no such
+   * folder, or a link out of the share), `permission_denied` and `usage` (`..` leads out of the share).
    */
   folders: operation("POST folders", {
     says: "The folders in a folder of a share",
@@ -179,20 +179,21 @@ export const OPERATIONS = {
     output: foldersReportShape,
     counts: "places",
   }),
-  // Of the gateway only calls are counted: everything else answers at once, and is needed most when all calls hang. Without a
-  // gateway all but `audit` reject with `gateway_off`, and unknown names with `backend_unknown` or `tool_unknown`.
-  /** In a command: once every backend is ready or has failed. */
+  // Of the gateway's operations only calls count as in flight: the others answer at once, and people need them most when all
+  // calls hang. Without a gateway all but `audit` reject with `gateway_off`; unknown names with `backend_unknown` or
+  // `tool_unknown`.
+  /** Without a daemon it waits until every backend is ready or has failed. */
   tools: operation("GET tools", {
     says: "The tools that are published",
     output: toolsReportShape,
   }),
   switchTools: operation("POST tools/switch", {
     says: "Switch tools off or on, for all clients",
-    /** By the names that clients use. */
+    /** Names as clients see them. */
     input: strictObject({ tools: list(text, MOST_EDITS), on: flag }),
     /** The tools that were not in that state already. */
     output: object({ switched: list(text) }),
-    // What a person has switched off comes back by the word of one who may approve it.
+    // Switching a tool on again needs the rights to approve it.
     reachFor: ({ on }) => (on ? "with_commands" : "signed_in"),
   }),
   clients: operation("GET clients", {
@@ -206,7 +207,7 @@ export const OPERATIONS = {
     output: knownClientsShape,
     counts: "places",
   }),
-  /** Rejects with `client_unreadable`, and with `config_changed` where its file would get something else than was agreed to. */
+  /** Rejects with `client_unreadable`, and with `config_changed` if the change is no longer the one that was agreed to. */
   connectClient: operation("POST clients/connect", {
     says: "What a program's file gets so that it uses this gateway, or is put back; written once that was agreed to",
     reach: "with_commands",
@@ -218,7 +219,7 @@ export const OPERATIONS = {
     says: "All that is published, with its backends",
     output: catalogReportShape,
   }),
-  /** A tool's error is an answer; the owner may call whatever is published. */
+  /** Resolves even with a tool's error. No policy limits the owner's calls. */
   call: operation("POST call", {
     says: "Call a tool",
     input: strictObject({
@@ -236,7 +237,7 @@ export const OPERATIONS = {
     output: toolChangesReportShape,
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
   }),
-  /** What is another by now is left. */
+  /** Tools that have changed since they were shown are not approved. */
   approveTools: operation("POST tools/approve", {
     says: "Approve tools as they were shown",
     reach: "with_commands",
@@ -247,13 +248,13 @@ export const OPERATIONS = {
   restart: operation("POST backends/restart", {
     says: "Start backends anew",
     input: strictObject({ backends: optional(names) }),
-    /** Names of those that are started anew; they serve until the new ones are ready. */
+    /** Names of the restarted backends. The old instances serve until the new ones are ready. */
     output: object({ restarted: list(text) }),
   }),
-  /** Holds it on that route unless it is the first. */
+  /** Holds the backend on that route, unless it is the preferred one. */
   switchBackend: operation("POST backends/switch", {
     says: "Serve a backend over another route",
-    /** `to` is a route's name, or `auto`: as the rules say. */
+    /** `to`: a route's name, or `auto` to end a hold. */
     input: strictObject({ backend: wellFormedText, to: wellFormedText }),
     output: backendSwitchReportShape,
     counts: "steps",
@@ -261,7 +262,7 @@ export const OPERATIONS = {
   logs: operation("POST backends/logs", {
     says: "What a backend has written to its log",
     input: oneBackend,
-    /** What the server wrote beside the protocol, oldest first; at most 200 lines. */
+    /** The server's output besides MCP, oldest first; at most 200 lines. */
     output: object({ lines: list(text) }),
   }),
   /** Rejects with `timed_out`. */
@@ -276,8 +277,8 @@ export const OPERATIONS = {
     output: timelineReportShape,
     counts: "records",
   }),
-  // Of the fleet all reject with `fleet_off` where none is configured, and what needs its link with `fleet_unreachable`.
-  /** Once it is known which machines are there: within seconds, mostly at once. */
+  // All operations of the fleet reject with `fleet_off` without a fleet, and with `fleet_unreachable` if they need its link.
+  /** Waits until the other machines are known: seconds at most. */
   fleet: operation("GET fleet", {
     says: "The machines of the fleet, and what each tells of itself",
     output: fleetReportShape,
@@ -293,7 +294,7 @@ export const OPERATIONS = {
     output: object({ entries: list(fleetLayerEntryShape) }),
     counts: "config",
   }),
-  /** Rejects with `history_unknown`, too. */
+  /** Also rejects with `history_unknown`. */
   fleetLayerText: operation("GET fleet/config/history/", {
     says: "The text of one of them",
     input: strictObject({ n: count }),
@@ -301,16 +302,16 @@ export const OPERATIONS = {
     counts: "config",
   }),
   /**
-   * Rejects with `config_changed` when another one was first, `usage` for one that this machine would not believe, and
+   * Rejects with `config_changed` if a newer revision exists, `usage` for a document that this machine would not accept, and
    * `permission_denied`.
    */
   putFleetLayer: operation("PUT fleet/config/text", {
     says: "Put one that the operator's key has signed in its place",
     reach: "socket",
     input: strictObject({
-      /** As the operator's key has signed it. */
+      /** Signed with the operator's key. */
       document: wellFormedText,
-      /** The sequence of the newest that was seen; 0: there was none. */
+      /** The sequence of the newest revision that the caller has seen; 0: none. */
       expected_sequence: count,
     }),
     output: object({ revision: count }),
@@ -332,10 +333,10 @@ export const OPERATIONS = {
     says: "What became of changes of the configuration",
     output: syncReportShape,
   }),
-  /** Resolves at commit. A rejected file is a value, not an error. */
+  /** Resolves when the configuration runs. A rejected file is a result, not an error. */
   reload: operation("POST reload", {
     says: "Read the configuration file again and apply it",
-    /** `secrets`: only what refers to one that has another value now; the file is not read. */
+    /** `secrets`: does not read the file, and restarts only what uses a secret that has changed. */
     input: strictObject({ dry_run: optional(flag), secrets: optional(flag) }),
     output: reloadReportShape,
     counts: "config",
@@ -346,19 +347,19 @@ export const OPERATIONS = {
     counts: "config",
   }),
   /**
-   * Applies itself at once. Rejects with `config_changed` when the file is not what was expected, and with `commands_refused`
-   * when it would change what runs and the asker's rights do not reach so far. Whoever has those approves what they change.
+   * Saves and applies. Rejects with `config_changed` if the file is not the expected one, and with `commands_refused` if the
+   * change needs the right to run commands. A caller with that right approves the change by making it.
    */
   edit: operation("POST config/edit", {
     says: "Change keys of the configuration and apply it",
     input: strictObject({
-      /** In order. */
+      /** Applied in order. */
       edits: described(
         `a list of at most ${MOST_EDITS} { key, value }, each value a text or null, { add, entry } or ` +
           "{ remove, name } of shares, aliases or backends",
         list(configEdit, MOST_EDITS),
       ),
-      /** The content that was edited; another one underneath is refused. Absent: whatever is there. */
+      /** SHA-256 of the content that the edits are for; absent: any content. */
       expected_sha256: optional(sha256),
       source: editSource,
     }),
@@ -372,7 +373,7 @@ export const OPERATIONS = {
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
   }),
-  /** Held against what runs; mistakes are a value. */
+  /** Compares the text with the running configuration. Mistakes are a result, not an error. */
   checkConfig: operation("POST config/check", {
     says: "What a text would do as the configuration; nothing is written",
     input: strictObject({ text: wellFormedText }),
@@ -384,7 +385,7 @@ export const OPERATIONS = {
     says: "What waits for approval",
     output: approvalsReportShape,
   }),
-  /** Rejects with `entry_unknown`, `config_changed` (something else waits than was shown) and `secret_unavailable`. */
+  /** Rejects with `entry_unknown`, `config_changed` (the entry has changed since it was shown) and `secret_unavailable`. */
   approve: operation("POST config/approve", {
     says: "Approve entries as they were shown",
     reach: "with_commands",
@@ -392,7 +393,7 @@ export const OPERATIONS = {
     output: approveReportShape,
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
-    // Whoever loosens that sits at the machine.
+    // Only a person at the machine may loosen the approval mode.
     reachFor: ({ loosen }) => (loosen === true ? "socket" : "signed_in"),
   }),
   history: operation("GET config/history", {
@@ -412,9 +413,9 @@ export const OPERATIONS = {
     input: strictObject({
       /** Default 1. */
       n: optional(count),
-      /** Hash of the entry that was number `n` when listed; `config_changed` if `n` is another entry now. */
+      /** SHA-256 of entry `n` when it was listed; rejects with `config_changed` if `n` is another entry now. */
       sha256: optional(sha256),
-      /** Of the file that was seen; `config_changed` when it is another one by now. */
+      /** SHA-256 of the file that the caller has seen; rejects with `config_changed` if the file has changed. */
       expected_sha256: optional(sha256),
     }),
     output: editReportShape,
@@ -457,7 +458,7 @@ export const OPERATIONS = {
     output: registryListShape,
     counts: "records",
   }),
-  /** Likewise. */
+  /** Rejects with `registry_failed`. */
   registryServer: operation("POST registry/server", {
     says: "What a server of the registry wants, and what would run",
     reach: "with_commands",
@@ -473,7 +474,7 @@ export const OPERATIONS = {
     output: object({ url: nullable(text) }),
     counts: "places",
   }),
-  /** One that was begun before for this backend ends. Rejects as `awaitLogin` does. */
+  /** Ends an earlier sign-in to this backend. Rejects as `awaitLogin` does. */
   beginLogin: operation("POST backends/login", {
     says: "Begin a sign-in to a backend's server: the address to open in a browser of this machine",
     reach: "with_commands",
@@ -482,7 +483,7 @@ export const OPERATIONS = {
     output: object({ address: text }),
     counts: "places",
   }),
-  /** Within ten minutes; the backend is started anew then. Rejects with `sign_in_failed` and `secret_unavailable`. */
+  /** Waits up to ten minutes, and restarts the backend. Rejects with `sign_in_failed` and `secret_unavailable`. */
   awaitLogin: operation("POST backends/login/end", {
     says: "Wait until the person has signed in to a backend's server",
     reach: "with_commands",
@@ -495,7 +496,7 @@ export const OPERATIONS = {
     output: secretListShape,
     counts: "config",
   }),
-  /** Servers that use it get it at once. */
+  /** Backends and shares that use the secret get the new value at once. */
   setSecret: operation("POST secrets/set", {
     says: "Keep a secret, in the place of one of that name",
     reach: "with_commands",
@@ -514,7 +515,7 @@ export const OPERATIONS = {
     output: secretChangeShape,
     counts: "config",
   }),
-  /** Good for a minute, once. Without a gateway the page gets an address of its own. Rejects with `gateway_off` where it may not be served. */
+  /** The link works once, within a minute. Without a gateway the page gets its own listener. Rejects with `gateway_off`. */
   openPage: operation("POST access/link", {
     says: "A link that signs one browser in",
     reach: "socket",
@@ -524,7 +525,7 @@ export const OPERATIONS = {
       expires_at: text,
     }),
   }),
-  /** Lets the tab of the page that shows this code change what runs, for 15 minutes. Rejects with `permission_denied`. */
+  /** Grants the right to the tab that shows this code. Rejects with `permission_denied`. */
   grantOwner: operation("POST access/owner", {
     says: "Let one tab of the page change what runs, for 15 minutes",
     reach: "socket",
@@ -533,7 +534,7 @@ export const OPERATIONS = {
     /** When the tab's right ends. */
     output: object({ until: text }),
   }),
-  /** The one before opens nothing any more. Rejects with `home_unwritable`, as forgetting one does. */
+  /** Revokes the previous token. Rejects with `home_unwritable`, as `forgetToken` does. */
   makeToken: operation("POST access/token", {
     says: "A new token for the management API",
     reach: "socket",

@@ -1,23 +1,23 @@
-// What one operation of the management API is: where it is asked, with what, who may ask for it, and what it answers.
+// One operation of the management API: its path, input and answer, and who may ask for it.
 import { MountaineerError } from "../runtime/errors.ts";
 import type { Shape } from "../runtime/shape.ts";
 import { commandsRefused } from "./http-errors.ts";
 import type { RequestShape } from "./requests.ts";
 
-/** Of most requests' bodies. */
+/** Default limit of a request body. */
 export const BODY_LIMIT_BYTES = 64 * 1024;
 
-/** Kinds of requests under way: of each a number of its own, so that none holds up the others. */
+/** Kinds of requests in flight. Each kind has a limit of its own, so that no kind delays the others. */
 export type CountedKind = "steps" | "config" | "calls" | "places" | "records";
 
 /**
- * Who may ask over HTTP: everybody who is signed in; everybody who is, if `allow_commands` is set; nobody, because it
- * makes ways in. Over the home's socket everything is served.
+ * Who may ask over HTTP: everybody who is signed in; the same if `allow_commands` is set; nobody, because the operation
+ * grants access. The home's socket serves all operations.
  */
 export type Reach = "signed_in" | "with_commands" | "socket";
-/** Who asks for an operation, as far as that decides what is done. */
+/** The rights of a caller. */
 export interface Rights {
-  /** It came over the home's own socket, which the machine's user alone can open. */
+  /** The request came over the home's socket, which only the machine's user can open. */
   readonly isOwner: boolean;
   /** May change what runs on this machine, and approve what waits. */
   readonly runsCommands: boolean;
@@ -27,25 +27,25 @@ export const OWNERS_RIGHTS: Rights = { isOwner: true, runsCommands: true };
 
 type Method = "GET" | "POST" | "PUT";
 
-/** What one operation is. An output that is a text is answered as one, not as JSON. */
+/** An output of shape `text` is answered as plain text, not as JSON. */
 interface Definition<Input, Output> {
   /** One line for people. */
   readonly says: string;
   /** Who may ask over HTTP. Default `signed_in`. */
   readonly reach?: Reach;
-  /** Who may ask for exactly this, beyond `reach`. */
+  /** A stricter reach for this input. */
   readonly reachFor?: (input: Input) => Reach;
-  /** Absent: the body is ignored, whatever it is, and the input is null. */
+  /** Absent: the body is ignored, and the input is null. */
   readonly input?: RequestShape<Input>;
   readonly output: Shape<Output>;
-  /** The kind that it counts as. Absent: it is answered at once, whatever else is under way. */
+  /** Absent: the operation is not counted and always runs at once. */
   readonly counts?: CountedKind;
   readonly bodyLimitBytes?: number;
 }
 
 export type Operation<Input, Output> = ReturnType<typeof operation<Output, Input>>;
 
-/** `at`: the method, and the path after the prefix. A slash at its end is followed by a number, the input's `n`. */
+/** `at`: the method, and the path after the prefix. A path that ends with a slash takes a number, the input's `n`. */
 export function operation<Output, Input = null>(
   at: `${Method} ${string}`,
   definition: Definition<Input, Output>,

@@ -1,4 +1,4 @@
-// The types that follow from the table of operations, and how a request finds its operation.
+// Types that follow from the table of operations, and the look-up of a request's operation.
 import type { TypeOf } from "../runtime/shape.ts";
 import { objectOf } from "../runtime/text/json-object.ts";
 import { MANAGE_PREFIX } from "./contract.ts";
@@ -8,11 +8,11 @@ import { readRequest } from "./requests.ts";
 
 type Operations = typeof OPERATIONS;
 export type OperationName = keyof Operations;
-/** Null: it is asked with nothing. */
+/** null for an operation without input. */
 export type InputOf<Name extends OperationName> = TypeOf<NonNullable<Operations[Name]["input"]>>;
 export type OutputOf<Name extends OperationName> = TypeOf<Operations[Name]["output"]>;
 
-/** All that a daemon performs. Parts of it, and the engine run once in a command, have some operations each. */
+/** Performs all operations. Parts of the daemon, and the engine inside a command, perform some of them each. */
 export type Control = {
   readonly [Name in OperationName]: (
     input: InputOf<Name>,
@@ -21,14 +21,14 @@ export type Control = {
   ) => OutputOf<Name> | Promise<OutputOf<Name>>;
 };
 
-/** Asks a daemon, or the engine in this process, for one of these operations. */
+/** Asks a daemon, or the engine in this process, to perform an operation. */
 export type Ask<Names extends OperationName = OperationName> = <Name extends Names>(
   name: Name,
   input: InputOf<Name>,
   signal: AbortSignal,
 ) => Promise<OutputOf<Name>>;
 
-/** What is asked is performed here, as for the owner. */
+/** Performs operations in this process, with the owner's rights. */
 export function askOf<Names extends OperationName>(control: Pick<Control, Names>): Ask<Names> {
   return async (name, input, signal) => control[name](input, signal, OWNERS_RIGHTS);
 }
@@ -38,17 +38,17 @@ export const OPERATION_NAMES: readonly OperationName[] = Object.keys(OPERATIONS)
   (name): name is OperationName => name in OPERATIONS,
 );
 
-/** What a request asks for, once its path is known. */
+/** The operation of a request whose path is known. */
 export interface AskedOperation
   extends Pick<Operations[OperationName], "method" | "counts" | "bodyLimitBytes"> {
   /**
-   * Reads the body first, so that a bad one is refused before anything is begun. Throws `protocol`, `commands_refused` and
-   * `owner_only`.
+   * Checks the body and the caller's rights, and returns the function that performs the operation. Throws `protocol`,
+   * `commands_refused` and `owner_only`.
    */
   prepare(body: string): (signal: AbortSignal) => unknown;
 }
 
-/** The operation at a path (without its query); null when nothing is served there. */
+/** The operation at a path without its query; null if none is served there. */
 export function findOperation(
   path: string,
   control: Partial<Control>,
@@ -62,7 +62,7 @@ export function findOperation(
   return prepared(name, control, rights, n === undefined ? null : `{"n":${Number(n)}}`);
 }
 
-/** `inPath`: the input, where the path says it. */
+/** `inPath`: the input as JSON, if the path contains it. */
 function prepared<Name extends OperationName>(
   name: Name,
   control: { readonly [Each in OperationName]?: Control[Each] },
@@ -83,7 +83,7 @@ function prepared<Name extends OperationName>(
   };
 }
 
-/** Where a client asks for an operation. */
+/** The path of an operation with this input. */
 export function requestPath(name: OperationName, input: object | null): string {
   const { path } = OPERATIONS[name];
   return `${MANAGE_PREFIX}/${path}${path.endsWith("/") ? objectOf(input)["n"] : ""}`;

@@ -1,4 +1,4 @@
-// The shapes of what the management API asks and answers about records: the audit, and the daemon's own log.
+// Shapes of requests and answers about records: the audit, and the daemon's log.
 import {
   anything,
   choice,
@@ -17,28 +17,28 @@ import {
   wellFormedText,
 } from "../runtime/shape.ts";
 
-/** Of records in one answer. */
+/** Limit of records in one answer. */
 export const MOST_RECORDS = 1_000;
-/** Where `limit` is not given. */
+/** Default of `limit`. */
 export const USUAL_RECORDS = 100;
 
-/** A page's `next`, or a time: then what was written before it. */
+/** A page's `next`, or a time: returns the records before it. */
 const before = matching(
   /^(?:\d{1,20}-\d{1,20}\.\d{1,16}|\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?Z)$/,
   "a page's `next`, or a time as 2026-01-31T12:00:00Z",
 );
 
 export const auditRequest = strictObject({
-  /** Default 100; more than 1,000 are never given at once. */
+  /** Default 100, at most 1,000. */
   limit: optional(count),
   before: optional(before),
   backend: optional(wellFormedText),
-  /** As clients call it. */
+  /** The name that clients use. */
   tool: optional(wellFormedText),
   principal: optional(wellFormedText),
-  /** `ok`, `tool_error`, `denied`, `cancelled`, `error:-32602`, `refused:401`; `error` and `refused` mean any of theirs. */
+  /** `ok`, `tool_error`, `denied`, `cancelled`, `error:-32602`, `refused:401`; `error` and `refused` match all of their kind. */
   outcome: optional(wellFormedText),
-  /** In any of a record's values; small and capital letters are the same. */
+  /** Searched in all values of a record, ignoring case. */
   text: optional(wellFormedText),
 });
 export type AuditRequest = TypeOf<typeof auditRequest>;
@@ -47,16 +47,16 @@ export const auditRecordShape = object({
   /** ISO 8601 UTC. */
   time: text,
   /**
-   * `request`: a client's; `refused`: one turned away before a session served it, or several; `notice`: what happened
-   * to the configuration; `lost`: records that could not be written.
+   * `request`: of a client; `refused`: one or several requests that were refused before a session; `notice`: a change of
+   * the configuration; `lost`: records that could not be written.
    */
   kind: choice("request", "refused", "notice", "lost"),
-  /** Who asked; null: not known, or several. */
+  /** null: not known, or several. */
   principal: optional(nullable(text)),
-  /** Of a signed token. */
+  /** `subject` and `issuer` of a signed token. */
   subject: optional(text),
   issuer: optional(text),
-  /** Tells sessions apart, and is of no use to enter one. */
+  /** Distinguishes sessions; it is not the session's id. */
   session: optional(text),
   method: optional(text),
   /** `tool:NAME`, `prompt:NAME`, `resource:URI`. */
@@ -64,16 +64,16 @@ export const auditRecordShape = object({
   backend: optional(nullable(text)),
   outcome: optional(text),
   duration_ms: optional(number),
-  /** What came of asking a person; absent: nobody was asked. */
+  /** The result of asking a person; absent: nobody was asked. */
   asked: optional(anything),
-  /** Present where `audit.include_arguments` is on, without what `audit.redact` names. */
+  /** Present if `audit.include_arguments` is on, without the keys of `audit.redact`. */
   arguments: optional(anything),
-  /** Of a refusal: the sender's address, the reason, how many, and since when they were counted. */
+  /** Of a refusal: the sender's address, the reason, the number of refusals, and since when they are counted. */
   remote: optional(nullable(text)),
   reason: optional(text),
   count: optional(number),
   since: optional(text),
-  /** Of a notice: `config.entry_waits`, the entry, and what it would do. */
+  /** Of a notice: the event such as `config.entry_waits`, the entry, and a summary of the change. */
   event: optional(text),
   entry: optional(text),
   summary: optional(text),
@@ -82,19 +82,19 @@ export const auditRecordShape = object({
 });
 export type AuditEntry = TypeOf<typeof auditRecordShape>;
 
-/** Where older ones are. */
+/** The link to older records. */
 const page = {
-  /** There may be older ones that fit: `next` asks for them. Also set where a search ended early to stay within bounds. */
+  /** Older matches may exist, see `next`. Also true if a search reached its limits. */
   more: flag,
-  /** To be given as `before`; null: there are none. */
+  /** The value for `before`; null: no older records. */
   next: nullable(text),
 };
 
 export const auditReportShape = object({
-  /** Whether the configuration has an audit; without, nothing is read. */
+  /** Whether the audit is configured; if not, there are no records. */
   enabled: flag,
   path: nullable(text),
-  /** Newest first; rotated files are read, too. */
+  /** Newest first, including rotated files. */
   records: list(auditRecordShape),
   ...page,
 });
@@ -103,12 +103,12 @@ export type AuditReport = TypeOf<typeof auditReportShape>;
 const level = choice("debug", "info", "warn", "error");
 
 export const logRequest = strictObject({
-  /** Default 100; more than 1,000 are never given at once. */
+  /** Default 100, at most 1,000. */
   limit: optional(count),
   before: optional(before),
-  /** The least level that is shown. */
+  /** The minimum level. */
   level: optional(level),
-  /** In the message or any field; small and capital letters are the same. */
+  /** Searched in the message and all fields, ignoring case. */
   text: optional(wellFormedText),
 });
 export type LogRequest = TypeOf<typeof logRequest>;
@@ -118,14 +118,14 @@ export const logLineShape = object({
   at: text,
   level,
   message: text,
-  /** By name: a text, a number, true or false, null, or a list of texts. */
+  /** Values are strings, numbers, booleans, null, or lists of strings. */
   fields: optional(record(anything)),
 });
 export type LogLine = TypeOf<typeof logLineShape>;
 
 export const logReportShape = object({
   path: text,
-  /** Newest first; the rotated file is read, too. */
+  /** Newest first, including the rotated file. */
   lines: list(logLineShape),
   ...page,
 });

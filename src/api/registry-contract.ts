@@ -1,8 +1,8 @@
-// What a registry says of MCP servers, and what a backend made of one would run. Nothing is written.
+// Shapes of answers about MCP servers in the registry, and of the backend that such a server would become.
 import { flag, list, nullable, object, record, strictObject, type TypeOf, text } from "../runtime/shape.ts";
 
 const entry = {
-  /** In the registry, such as `io.github.user/server`. */
+  /** The name in the registry, such as `io.github.user/server`. */
   name: text,
   version: text,
   description: text,
@@ -13,9 +13,9 @@ export const registryListShape = object({ servers: list(object(entry)) });
 
 export const registryServerRequest = strictObject({
   server: text,
-  /** The backend's name here. */
+  /** The new backend's name. */
   name: text,
-  /** By the names of inputs. A secret's value has no place here: "" says that there will be one. */
+  /** By input name. Secrets are not sent: "" stands for a secret that the person has entered. */
   values: record(text),
 });
 
@@ -31,15 +31,15 @@ export const registryServerShape = object({
       choices: list(text),
     }),
   ),
-  /** null: `why` says what is in its way. */
+  /** null: not possible, see `why`. */
   plan: nullable(
     object({
-      /** The program with its arguments; null: it is at `url`. */
+      /** The program with its arguments; null for a server at `url`. */
       command: nullable(list(text)),
       url: nullable(text),
-      /** Variables of the program, or headers, as the configuration has them. */
+      /** The backend's `env` or `headers` in the configuration. */
       texts: record(text),
-      /** The names that its secrets are to be kept under, by the inputs that were given. */
+      /** The names of its stored secrets, by input. */
       secrets: record(text),
       notes: list(text),
     }),

@@ -1,5 +1,4 @@
-// The shapes of what requests to the management API carry, and how a request's body is read. They are strict: an option
-// that the daemon does not know must not be ignored.
+// Reads the bodies of requests to the management API. Unknown fields are refused, so that no option is ignored silently.
 import { MountaineerError } from "../runtime/errors.ts";
 import {
   choice,
@@ -20,11 +19,11 @@ const removedFrom = choice("shares", "aliases", "backends");
 
 /** One change of the configuration file. */
 export const configEdit = union(
-  /** `value` is TOML, else taken as a string; null unsets the key. */
+  /** `value`: TOML, or else a plain string; null unsets the key. */
   strictObject({ key: wellFormedText, value: nullable(wellFormedText) }),
-  /** A new block of that list, with its keys. */
+  /** Adds a block to the list `add`. */
   strictObject({ add: addedList, entry: record(wellFormedText) }),
-  /** The block of that name. */
+  /** Removes the block of this name. */
   strictObject({ remove: removedFrom, name: wellFormedText }),
 );
 export type ConfigEditWire = TypeOf<typeof configEdit>;
@@ -33,9 +32,9 @@ export interface RequestShape<Input> extends Shape<Input> {
   readonly fields: Fields;
 }
 
-/** Reads a body; an empty one is `{}`. Without a shape it is null. Throws `protocol`, naming the field that is wrong. */
+/** Reads a body; an empty body is `{}`. Returns null if `shape` is null. Throws `protocol`, naming the wrong field. */
 export function readRequest<Input>(body: string, shape: RequestShape<Input> | null): Input {
-  // The input of an operation without a shape is declared as null.
+  // `Input` is null for an operation without a shape.
   if (shape === null) return null as Input;
   const { fields } = shape;
   const given = parseBody(body);
@@ -49,7 +48,7 @@ export function readRequest<Input>(body: string, shape: RequestShape<Input> | nu
     if (!("optional" in shape) && !Object.hasOwn(given, name))
       throw wrongBody(`the body lacks ${name}: ${shape.expected}`);
   }
-  // Every field was looked at, and none is missing.
+  // All fields were checked, and none is missing.
   return given as Input;
 }
 

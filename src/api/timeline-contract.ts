@@ -1,7 +1,7 @@
-// The shape of the timeline in the management API: how shares and backends were over the last day.
+// The shape of the timeline: states of shares and backends over the last day.
 import { choice, list, nullable, number, object, type TypeOf, text } from "../runtime/shape.ts";
 
-/** ISO 8601 UTC; a span that goes on ends now. */
+/** ISO 8601 UTC; a span that lasts still has the present time as `to`. */
 const span = { from: text, to: text };
 
 export const shareStateShape = object({
@@ -19,34 +19,34 @@ const shareSpanShape = object({ ...span, ...shareStateShape.fields });
 const backendSpanShape = object({ ...span, ...backendStateShape.fields });
 
 const callMinuteShape = object({
-  /** When the minute began, or the first of several. */
+  /** The start of the minute, or of the first minute of several. */
   at: text,
   calls: number,
-  /** Of the protocol, and of tools. */
+  /** Errors of the protocol and of tools. */
   errors: number,
-  /** null: none was answered. */
+  /** null: no call was answered. */
   p50_ms: nullable(number),
   p99_ms: nullable(number),
 });
 export type TimelineMinute = TypeOf<typeof callMinuteShape>;
 
 export const timelineReportShape = object({
-  /** A day ago. */
+  /** 24 h before `to`. */
   from: text,
   to: text,
-  /** Since when anything is known, by this daemon or those before it. Before that nothing is told. */
+  /** The begin of the record, by this or an earlier daemon. */
   known_since: text,
-  /** Oldest first: no daemon ran then, the machine slept, or what was known was lost. Nothing is told of it. */
+  /** Times without a record, oldest first: no daemon ran, the machine slept, or the record was lost. */
   gaps: list(object(span)),
-  /** Of each entry of `minutes`; more than 1 where there are many: then p50 is their mean by calls, p99 the highest. */
+  /** Minutes per entry of `minutes`. If more than 1, p50 is the mean weighted by calls, and p99 the maximum. */
   minute_step: number,
-  /** Also those that were removed within the day. */
+  /** Includes shares that were removed within the day. */
   shares: list(
     object({
       name: text,
       /**
-       * Oldest first; while it is configured without a break but for `gaps`, and a moment at a daemon's start. Of one that
-       * changes thousands of times a day the newest alone.
+       * Oldest first. While the share is configured, without breaks except `gaps` and the moment of a daemon's start. A
+       * share with thousands of changes a day has the newest spans only.
        */
       spans: list(shareSpanShape),
     }),

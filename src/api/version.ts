@@ -1,9 +1,9 @@
 // The package's version, shown by every command and by the API.
-/** Reads package.json, synchronously: at a start, not on a hot path. */
+/** Reads package.json synchronously; do not call it on a hot path. */
 export function packageVersion(): string {
-  // A build has its own beside it: the checkout's, or an upgraded package's, may be a newer one by now.
+  // A build has a copy beside it, because the checkout or an upgraded package may be newer than the running build.
   const manifestPath = import.meta.url.endsWith(".ts") ? "../../package.json" : "./package.json";
-  // Not imported: its face for ES modules loads all streams, which takes 2 ms.
+  // Not imported: the ES module of node:fs loads all streams, which takes 2 ms.
   const text = process
     .getBuiltinModule("node:fs")
     .readFileSync(new URL(manifestPath, import.meta.url), "utf8");

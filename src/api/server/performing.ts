@@ -23,7 +23,10 @@ export function createPerformer({ clock, stopping }: PerformerParts) {
   const unsettled = new Set<Promise<unknown>>();
 
   return {
-    /** Resolves with the answer. Rejects with `daemon_unreachable` if too many operations of its kind run. `isPatient`: no 102s. */
+    /**
+     * Resolves with the answer. Rejects with `daemon_unreachable` if too many operations of its kind run. `isPatient`: the
+     * client needs no 102s.
+     */
     async perform(
       operation: AskedOperation,
       body: string,

@@ -38,7 +38,7 @@ function stateWords(share: ShareStatus): Words {
   };
 }
 
-/** From mount state and route alone, which is all that the timeline has. `only`: the name of the share's single route; null: it has two. */
+/** Words from mount state and route alone. `only`: the host of a share with a single route; null: it has two. */
 export function mountWords(state: string, route: string, only: string | null = null): Words {
   if (state !== "mounted") return { text: "not mounted", tone: state === "error" ? "bad" : "plain" };
   const isKnown = route === "tb" || route === "fallback";
