@@ -1,8 +1,8 @@
-// Waiting that ends when a signal aborts.
+// Waits that end when a signal aborts.
 
 /**
- * Settles as `work` does, or rejects when the signal aborts first: with `why()`, else with the signal's reason. The work
- * goes on, and a failure of it that comes later is dropped.
+ * Settles as `work` does, or rejects when the signal aborts first, with `why()` (default: the signal's reason). `work` is
+ * not stopped; if it rejects later, that is ignored.
  */
 export async function unlessAborted<T>(
   work: Promise<T>,
@@ -10,13 +10,13 @@ export async function unlessAborted<T>(
   why: () => unknown = () => signal.reason,
 ): Promise<T> {
   const aborted = Promise.withResolvers<never>();
-  const leave = (): void => aborted.reject(why());
-  if (signal.aborted) leave();
-  else signal.addEventListener("abort", leave, { once: true });
+  const onAbort = (): void => aborted.reject(why());
+  if (signal.aborted) onAbort();
+  else signal.addEventListener("abort", onAbort, { once: true });
   try {
     return await Promise.race([aborted.promise, work]);
   } finally {
-    signal.removeEventListener("abort", leave);
+    signal.removeEventListener("abort", onAbort);
     work.catch(() => {});
   }
 }

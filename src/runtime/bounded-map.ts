@@ -1,6 +1,6 @@
 // Bounds Maps and Sets. Both keep the order of insertion, so their first entries are the oldest.
 
-/** Removes the entries that came first, until there are no more than `most`. */
+/** Removes the oldest entries, until at most `most` remain. */
 export function dropOldest<Key>(bounded: Map<Key, unknown> | Set<Key>, most: number): void {
   for (const oldest of bounded.keys()) {
     if (bounded.size <= most) return;

@@ -1,13 +1,13 @@
-// Hands events to listeners: synchronously, in order, and one listener's failure stops no other.
+// Calls listeners with events: synchronously, in the order of subscription. A listener's failure does not affect the others.
 
 export interface Bus<Event> {
   publish(event: Event): void;
-  /** Returns its own unregister; a listener never hears an event after that. */
+  /** Returns its own unregister, after which `listener` is not called any more. */
   subscribe(listener: (event: Event) => void): () => void;
 }
 
 interface BusOptions {
-  /** Called when a listener threw; the other listeners still hear the event. */
+  /** Called when a listener threw. */
   onListenerError: (error: unknown) => void;
 }
 

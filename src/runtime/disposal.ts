@@ -1,17 +1,17 @@
-// Orderly ending: parts end in reverse order of their start, once, and one failure does not skip the rest.
+// Disposes resources once, in reverse order. A failure does not skip the rest.
 
 type Disposer = () => void | PromiseLike<void>;
 
 export interface DisposalStack extends AsyncDisposable {
-  /** True from the first call of dispose on. */
+  /** True from the start of the disposal on. */
   readonly disposed: boolean;
-  /** Registers a disposer; on a stack already disposed it runs at once. */
+  /** Registers a disposer. After the start of the disposal, runs it at once. */
   defer(disposer: Disposer): void;
   /** Registers a disposable and returns it. */
   use<T extends Disposable | AsyncDisposable>(resource: T): T;
 }
 
-/** `onFailure` hears each disposer that failed; disposal itself never rejects. */
+/** `onFailure` is called for each disposer that fails; the disposal itself never rejects. */
 export function createDisposalStack(onFailure: (error: unknown) => void): DisposalStack {
   const disposers: Disposer[] = [];
   let ending: Promise<void> | null = null;

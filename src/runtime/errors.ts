@@ -1,9 +1,9 @@
-// The one error type of the project and the table of its codes (docs/troubleshooting.md lists them).
+// The project's error type, and the table of its codes (listed in docs/troubleshooting.md).
 
-/** Whether trying the same again may help: "never" (the input is wrong), "later" (passing), "now". */
+/** Whether a retry may help: "never" (the input is wrong), "later" (a transient failure), "now". */
 type Retry = "never" | "later" | "now";
 
-/** Every code an error may carry, with the exit code a command ends with when it is the outcome. */
+/** All error codes, each with the exit code of a command that fails with it. */
 export const ERROR_CODES = {
   usage: { exit: 2, means: "the command line is not understood" },
   config_invalid: { exit: 3, means: "the configuration has mistakes; every one is listed" },
@@ -85,14 +85,14 @@ export const ERROR_CODES = {
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 interface ErrorDetails {
-  /** What the person can do about it. */
+  /** What the user can do about the error. */
   hint?: string;
   cause?: unknown;
   /** Default "never". */
   retry?: Retry;
 }
 
-/** The one error type: a code for machines, a message and a hint for people. */
+/** An error with a code for programs, and a message and a hint for people. */
 export class MountaineerError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | null;
@@ -121,7 +121,7 @@ export function isOwnError(error: unknown): boolean {
   return error instanceof MountaineerError;
 }
 
-/** For `catch`: resolves with `instead` for an expected error, given by its code or by a test; any other is thrown again. */
+/** For `catch`: returns `instead` for an expected error, given by its system code or a predicate; rethrows all others. */
 export function expecting<Value = undefined>(
   expected: string | readonly string[] | ((error: unknown) => boolean),
   instead?: Value,

@@ -1,7 +1,7 @@
-// A Map and a Set for entries that come and go with every call. V8 gives a Map a new table each time deleted entries
-// have filled the old one, and the old table points to the new one. Once a table is in the old heap, it keeps all its
-// successors, and what was in them, until the next full collection: a third of what calls allocated was copied and kept
-// like that. Here the Map itself is replaced now and then, which ends such a chain.
+// A Map and a Set for short-lived entries. V8 allocates a new table for a Map whenever deleted entries have filled its table,
+// and the old table points to the new one. A table in the old heap thereby retains all later tables and their entries until
+// the next full collection: that was a third of all memory allocated by calls. These classes replace the Map itself from
+// time to time, which ends the chain.
 
 const CHAIN = 64;
 
@@ -40,7 +40,7 @@ export class FleetingMap<K, V> implements Iterable<[K, V]> {
     this.#map.clear();
   }
 
-  /** A copy of the current values: clearing the table would end a loop over it in the middle. */
+  /** Iterates over a copy: replacing the Map would end an iteration early. */
   values(): IterableIterator<V> {
     return [...this.#map.values()].values();
   }

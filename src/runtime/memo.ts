@@ -1,6 +1,6 @@
-// Results that are computed once for each object.
+// Memoization by object.
 
-/** Remembers what `compute` returns for an object as long as the object lives. */
+/** Caches the result of `compute` for each object, as long as the object lives. */
 export function memoized<Key extends object, Result extends string | number | object | null>(
   compute: (key: Key) => Result,
 ): (key: Key) => Result {

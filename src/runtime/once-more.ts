@@ -1,17 +1,14 @@
-// Work that is asked for often and done one at a time.
+// Runs a task one at a time, and once more if it was requested meanwhile.
 
-/**
- * Returns a function that asks for `work`. If it is called while the work runs, the work runs once more. `work` rejects
- * for nothing expected.
- */
+/** Returns a function that requests a run. All requests during a run share one more run. `work` must not reject. */
 export function onceMore(work: () => Promise<void>, signal: AbortSignal): () => void {
   let isRunning = false;
-  let isAsked = false;
+  let isRequested = false;
   const run = async (): Promise<void> => {
     isRunning = true;
     try {
-      while (isAsked && !signal.aborted) {
-        isAsked = false;
+      while (isRequested && !signal.aborted) {
+        isRequested = false;
         await work();
       }
     } finally {
@@ -19,7 +16,7 @@ export function onceMore(work: () => Promise<void>, signal: AbortSignal): () => 
     }
   };
   return () => {
-    isAsked = true;
+    isRequested = true;
     if (!isRunning) void run();
   };
 }

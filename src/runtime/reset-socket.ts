@@ -1,10 +1,10 @@
-// Ends a TCP connection by a reset, whatever its state.
+// Ends a TCP connection by a reset.
 import type { Socket } from "node:net";
 
 /**
- * Drops what was written and not sent yet. Two kinds are closed as usual: a connection whose own end was sent already
- * (a reset fails with EINVAL, Node would never close its descriptor, and the process would spin at its end), and one
- * that is still connecting (a reset would wait for the connection).
+ * Discards unsent bytes. Destroys the socket without a reset in two states: after a FIN was sent (a reset fails with EINVAL,
+ * and Node would never close the descriptor and spin at the process's end), and while connecting (a reset would wait for the
+ * connection).
  */
 export function resetSocket(socket: Socket): void {
   if (socket.destroyed) return;

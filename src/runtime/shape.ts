@@ -1,7 +1,7 @@
-// Shapes of JSON values: what a value must be, as a check and as a type. No schema library: those cost a process 15 MB.
+// Shapes of JSON values: each is a check, a type and a JSON Schema. A schema library would cost a process 15 MB.
 import { isObject } from "./text/json-object.ts";
 
-/** Where in a value something is wrong, from its root, and what was expected there. */
+/** A mismatch: its path from the value's root, and the expected shape there. */
 interface Fault {
   readonly path: string;
   readonly expected: string;
@@ -11,13 +11,13 @@ interface Fault {
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 export interface Shape<T> {
-  /** For people: "true or false". */
+  /** Description for people: "true or false". */
   readonly expected: string;
-  /** The same for programs; it may let more pass than `faultIn` does where it cannot say it. */
+  /** May accept more values than `faultIn` does, where JSON Schema cannot express a condition. */
   readonly schema: () => JsonSchema;
   /** The first fault; null: the value is a `T`. */
   readonly faultIn: (value: unknown) => Fault | null;
-  /** Never there: carries the type. */
+  /** Never set; carries the type. */
   readonly sample?: T;
 }
 
@@ -53,7 +53,7 @@ function leaf<T>(expected: string, schema: JsonSchema, holds: (value: unknown) =
 }
 
 export const text = leaf<string>("a text", { type: "string" }, (value) => typeof value === "string");
-/** Half a character would reach a file, or a server, as another one. */
+/** A text without lone surrogates, which an encoding to UTF-8 would replace. */
 export const wellFormedText = leaf<string>(
   "a text",
   { type: "string" },
@@ -73,36 +73,36 @@ export const flag = leaf<boolean>(
 export const anything = leaf<unknown>("anything", {}, () => true);
 export const jsonObject = leaf<Record<string, unknown>>("a JSON object", { type: "object" }, isObject);
 
-/** A text of this form. */
+/** A text that matches `form`. */
 export function matching(form: RegExp, expected: string): Shape<string> {
   const schema = { type: "string", pattern: form.source };
   return leaf(expected, schema, (value) => typeof value === "string" && form.test(value));
 }
 
-/** A text of which this holds. */
+/** A text for which `holds` returns true. */
 export function textThat(expected: string, holds: (text: string) => boolean): Shape<string> {
   return leaf(expected, { type: "string" }, (value) => typeof value === "string" && holds(value));
 }
 
-/** A number of which this holds. */
+/** A number for which `holds` returns true. */
 export function numberThat(expected: string, holds: (value: number) => boolean): Shape<number> {
   return leaf(expected, { type: "number" }, (value) => typeof value === "number" && holds(value));
 }
 
-/** What reads a value of this shape, of an object only the members that the shape names; null for any other value. */
+/** Returns a function that returns a value of this shape, without unknown members, and null for any other value. */
 export function reader<T>(shape: Shape<T> & { readonly fields?: Fields }): (value: unknown) => T | null {
   const { fields } = shape;
   return (value) => {
     if (shape.faultIn(value) !== null) return null;
     const named = ([name]: readonly [string, unknown]): boolean => Object.hasOwn(fields ?? {}, name);
-    // The shape has just been checked.
+    // `faultIn` has checked the shape.
     return (
       fields === undefined ? value : Object.fromEntries(Object.entries(Object(value)).filter(named))
     ) as T;
   };
 }
 
-/** One of these words. */
+/** One of these texts. */
 export function choice<const Word extends string>(...words: readonly Word[]): Shape<Word> {
   const expected = [words.slice(0, -1).join(", "), ...words.slice(-1)].filter(Boolean).join(" or ");
   return leaf(expected, { enum: words }, (value) => words.some((word) => word === value));
@@ -136,7 +136,7 @@ export function list<T>(item: Shape<T>, most = Number.POSITIVE_INFINITY): Shape<
   };
 }
 
-/** An object whose members are all of one shape, whatever their names. */
+/** An object with members of any name and of one shape. */
 export function record<T>(member: Shape<T>): Shape<Record<string, T>> {
   const expected = "an object";
   return {
@@ -147,7 +147,7 @@ export function record<T>(member: Shape<T>): Shape<Record<string, T>> {
   };
 }
 
-/** Members that are not among `fields` pass, so that a newer daemon may say more. */
+/** Allows members besides `fields`, so that a newer daemon may add some. */
 export function object<F extends Fields>(fields: F): ObjectShape<F> {
   const expected = "an object";
   return {
@@ -173,7 +173,7 @@ export function object<F extends Fields>(fields: F): ObjectShape<F> {
   };
 }
 
-/** An object that has no members besides `fields`: an option that a daemon does not know must not be ignored. */
+/** Allows no members besides `fields`: an unknown option of a request must not be ignored. */
 export function strictObject<F extends Fields>(fields: F): ObjectShape<F> {
   const open = object(fields);
   return {
@@ -199,7 +199,7 @@ export function union<const Shapes extends readonly Shape<unknown>[]>(
       for (const shape of shapes) {
         const fault = shape.faultIn(value);
         if (fault === null) return null;
-        // What is meant is the one that fits the furthest.
+        // The shape whose fault is deepest is probably the intended one.
         if (deepest === null || depth(fault) > depth(deepest)) deepest = fault;
       }
       return deepest;
@@ -215,7 +215,7 @@ export function both<A, B>(one: Shape<A>, other: Shape<B>): Shape<A & B> {
   };
 }
 
-/** The same shape, told to people in these words, wherever in it the fault is. */
+/** The same shape with a description that replaces all descriptions inside it. */
 export function described<T>(expected: string, shape: Shape<T>): Shape<T> {
   return {
     expected,

@@ -1,4 +1,4 @@
-// Files that a crash at any instant leaves whole, old or new, and that no other user can read.
+// Private files whose content is old or new, but always whole, after a crash at any moment.
 import {
   access,
   constants,
@@ -20,23 +20,23 @@ import { errorText, expecting, MountaineerError, systemErrorCode } from "../erro
 const PRIVATE_FILE = 0o600;
 const PRIVATE_FOLDER = 0o700;
 const PERMISSION_BITS = 0o7777;
-/** What Linux allows. */
+/** The limit of Linux. */
 const MAX_SYMLINK_HOPS = 40;
 
-/** Temporary files that this process writes now; by path. */
+/** Paths of temporary files that this process is writing. */
 const unfinished = new Set<string>();
 
 interface DurableWriteOptions {
-  /** Default: what the file has; 0600 for a new one. */
+  /** Default: the file's present mode; 0600 for a new file. */
   readonly mode?: number;
-  /** Aborted before the old content is replaced, the write rejects with its reason, however long the disk took. */
+  /** If aborted before the old content is replaced, the write rejects with the signal's reason and changes nothing. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Replaces the file's content; resolves once the new content survives a power cut. A symlink at `path` stays and
- * its target is replaced; mode and (for root) owner stay. Rejects with the system's error, the old content
- * untouched and no temporary file left behind. Concurrent writes are each whole; the last rename wins.
+ * Replaces the file's content; resolves once the new content survives a power cut. Keeps a symlink at `path` and replaces
+ * its target; keeps the mode and (for root) the owner. Rejects with the system's error, and then leaves the old content and
+ * no temporary file. Of concurrent writes, the last rename wins.
  */
 export async function writeDurably(
   path: string,
@@ -56,7 +56,7 @@ export async function writeDurably(
         const sameOwner = made.uid === existing.uid && made.gid === existing.gid;
         if (!sameOwner) await file.chown(existing.uid, existing.gid);
       }
-      // After the chown, which clears bits; and explicitly, because `open` applies the umask.
+      // After the chown, which clears mode bits. `open` cannot set the mode, because it applies the umask.
       const mode = options.mode ?? (existing === null ? PRIVATE_FILE : existing.mode & PERMISSION_BITS);
       if (mode !== PRIVATE_FILE) await file.chmod(mode);
       await file.sync();
@@ -74,7 +74,7 @@ export async function writeDurably(
   await syncFolder(dirname(target));
 }
 
-/** Removes the temporary files that crashed writers of `path` left; those of living processes stay. */
+/** Removes temporary files that crashed writers of `path` left. Keeps those of running processes. */
 export async function removeLeftovers(path: string): Promise<void> {
   const target = await orNull(followLinks(path));
   if (target === null) return;
@@ -91,19 +91,19 @@ export async function removeLeftovers(path: string): Promise<void> {
   );
 }
 
-/** The file as UTF-8 text; null when there is none. Rejects with the system's error for all else. */
+/** The file as UTF-8 text; null: no such file. Rejects with the system's other errors. */
 export async function readIfPresent(path: string): Promise<string | null> {
   return orNull(readFile(path, "utf8"));
 }
 
-/** Whether anything has the path, a link that leads nowhere included. Rejects with the system's error for all but ENOENT. */
+/** Whether the path exists, also as a dangling symlink. Rejects with the system's errors except ENOENT. */
 export async function entryExists(path: string): Promise<boolean> {
   return (await orNull(lstat(path))) !== null;
 }
 
 /**
- * Makes a folder that we can write, and its parents, where they are missing (0700); an existing one keeps its mode.
- * Rejects with `home_unwritable`.
+ * Makes the folder and its missing parents (0700). An existing folder keeps its mode. Rejects with `home_unwritable`, also
+ * if this process cannot write in the folder.
  */
 export async function ensurePrivateFolder(path: string): Promise<void> {
   try {
@@ -117,7 +117,7 @@ export async function ensurePrivateFolder(path: string): Promise<void> {
   }
 }
 
-/** As `writeDurably`, but makes the folder if it is missing, and removes what crashed writers left there. */
+/** `writeDurably`, after making a missing folder and removing leftovers of crashed writers. */
 export async function keepPrivateFile(
   path: string,
   content: string | Uint8Array,
@@ -129,8 +129,8 @@ export async function keepPrivateFile(
 }
 
 /**
- * Makes a folder and its parents, with `mode`, where they are missing. Rejects with the system's error. Not `mkdir`
- * with `recursive`: on a read-only disk that reports ENOENT, and in /proc or below an automounter it never ends.
+ * Makes the folder and its missing parents with `mode`. Rejects with the system's error. Does not use `mkdir` with
+ * `recursive`, which reports ENOENT on a read-only disk and never ends in /proc or below an automounter.
  */
 export async function ensureFolder(path: string, mode: number): Promise<void> {
   try {
@@ -148,8 +148,8 @@ async function makeFolder(path: string, mode: number): Promise<void> {
   } catch (error) {
     const code = systemErrorCode(error);
     // macOS says EISDIR of "/".
-    const isThere = code === "EISDIR" || (code === "EEXIST" && (await stat(path)).isDirectory());
-    if (!isThere) throw error;
+    const exists = code === "EISDIR" || (code === "EEXIST" && (await stat(path)).isDirectory());
+    if (!exists) throw error;
   }
 }
 
@@ -168,11 +168,11 @@ function folderHint(code: string | null): string {
   }
 }
 
-/** The file that a write to `path` replaces: behind all symlinks, whether it exists or not. */
+/** The path after resolving all symlinks. The file itself need not exist. */
 async function followLinks(path: string): Promise<string> {
   let current = resolve(path);
   for (let hop = 0; hop <= MAX_SYMLINK_HOPS; hop++) {
-    // The real folder first: ".." in a link's text counts from there.
+    // The real folder first, because ".." in a symlink's target is relative to it.
     current = join(await realpath(dirname(current)), basename(current));
     const found = await orNull(lstat(current));
     if (found === null || !found.isSymbolicLink()) return current;
@@ -182,12 +182,12 @@ async function followLinks(path: string): Promise<string> {
 }
 
 function temporaryPath(target: string): string {
-  // Not imported: loading it takes 7 ms, and a command that only reads does without.
+  // Loaded here, because it takes 7 ms, and a command that only reads does not need it.
   const random = process.getBuiltinModule("node:crypto").randomBytes(6).toString("hex");
   return join(dirname(target), `.${basename(target)}.${process.pid}-${random}.tmp`);
 }
 
-/** The pid of the process that made a temporary file for `fileName`; null for any other file. */
+/** The pid of the process that made the temporary file `name` for `fileName`; null for other files. */
 function writerOf(name: string, fileName: string): number | null {
   const prefix = `.${fileName}.`;
   if (!name.startsWith(prefix)) return null;
@@ -210,7 +210,7 @@ async function syncFolder(folder: string): Promise<void> {
     handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
     await handle.sync();
   } catch (error) {
-    // Some network and FUSE file systems have no fsync for folders; the file's own was all there is to have.
+    // Some network and FUSE file systems have no fsync for folders; there the fsync of the file must suffice.
     const code = systemErrorCode(error);
     if (code !== "EINVAL" && code !== "ENOTSUP" && code !== "ENOSYS") throw error;
   } finally {
@@ -224,24 +224,20 @@ async function orNull<T>(operation: Promise<T>): Promise<T | null> {
 }
 
 /**
- * The file's text; null: there is none. Rejects for anything but a plain file (reading a pipe would wait for its
- * writer), for more than `largestBytes`, and with the system's error.
+ * The file's text; null: no such file. Rejects with the system's error, for a file that is not regular (reading a pipe would
+ * wait for its writer), and for a file of more than `largestBytes`.
  */
 export async function readRegularFile(path: string, largestBytes: number): Promise<string | null> {
-  try {
-    const found = await lstat(path);
-    if (!found.isFile()) throw new Error("it is not a regular file");
-    if (found.size > largestBytes) throw new Error(`it has ${found.size} bytes`);
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return null;
-    throw error;
-  }
+  const found = await orNull(lstat(path));
+  if (found === null) return null;
+  if (!found.isFile()) throw new Error("it is not a regular file");
+  if (found.size > largestBytes) throw new Error(`it has ${found.size} bytes`);
+  return readIfPresent(path);
 }
 
 /**
- * Resolves with its new path. The home lock keeps others from taking that name meanwhile. Rejects with the system's
- * error.
+ * Renames a corrupt file to `PATH.corrupt-TIME`, and resolves with that path. Rejects with the system's error. Callers hold
+ * the home's lock, so that no other process takes the same name.
  */
 export async function setAside(path: string, wallMs: number): Promise<string> {
   const time = new Date(wallMs).toISOString().replaceAll(":", "-");

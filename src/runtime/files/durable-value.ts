@@ -1,34 +1,34 @@
-// A small private file that holds the newest of something: many changes share one durable write, and a write that failed is
-// tried again, later each time.
+// A small private file with the newest state of a value: many changes share one durable write, and failed writes are
+// retried with backoff.
 import { errorText, MountaineerError } from "../errors.ts";
 import { backoffMs } from "../time/backoff.ts";
 import { type Clock, settledWithin, type Timer } from "../time/clock.ts";
 import { writeDurably } from "./durable-file.ts";
 
 const RETRY_MS = { first: 1_000, most: 60_000 };
-/** A disk that hangs must not hold back whoever saves. */
+/** The longest time that `save` waits for a hung disk. */
 const SAVE_DEADLINE_MS = 2_000;
 
 interface DurableValueOptions {
   readonly path: string;
   readonly clock: Clock;
-  /** What the file is to hold now. */
+  /** The content for the next write. */
   readonly content: () => string;
-  /** Called at the first failure in a row. */
+  /** Called at the first of consecutive failures. */
   readonly onUnsaved: (error: Error) => void;
-  /** Called at the success that ends a row of failures. */
+  /** Called at the first success after failures. */
   readonly onSavedAgain: (failures: number) => void;
 }
 
 export type DurableValue = ReturnType<typeof createDurableValue>;
 
 /**
- * Writes nothing before `save`. Disposed, it has tried once more to write what is not saved, and writes nothing later: the
- * file may be another process's by then.
+ * Writes nothing before `save`. Disposing tries once more to write unsaved content; after that nothing is written, because
+ * the file may belong to another process by then.
  */
 export function createDurableValue(options: DurableValueOptions) {
   const { path, clock, content, onUnsaved, onSavedAgain } = options;
-  const over = new AbortController();
+  const stopping = new AbortController();
   let unsavedBecause: Error | null = null;
   let failures = 0;
   let retry: Timer | null = null;
@@ -43,8 +43,8 @@ export function createDurableValue(options: DurableValueOptions) {
     retry?.[Symbol.dispose]();
     retry = null;
     try {
-      over.signal.throwIfAborted();
-      await writeDurably(path, content(), { mode: 0o600, signal: over.signal });
+      stopping.signal.throwIfAborted();
+      await writeDurably(path, content(), { mode: 0o600, signal: stopping.signal });
       if (unsavedBecause !== null) onSavedAgain(failures);
       unsavedBecause = null;
       failures = 0;
@@ -57,17 +57,17 @@ export function createDurableValue(options: DurableValueOptions) {
   });
   const end = async (): Promise<void> => {
     const last = unsavedBecause === null ? writes.settled : writes.write();
-    const isOver = await settledWithin(clock, SAVE_DEADLINE_MS, last);
-    if (!isOver) over.abort(new Error("the disk gives no answer"));
+    const isSettled = await settledWithin(clock, SAVE_DEADLINE_MS, last);
+    if (!isSettled) stopping.abort(new Error("the disk gives no answer"));
     retry?.[Symbol.dispose]();
   };
 
   return {
-    /** Why the newest content is not on disk; null: it is, or was not asked to be. */
+    /** Why the last save failed; null: it did not. */
     get unsavedBecause() {
       return unsavedBecause;
     },
-    /** Resolves when all that is so now is durable (null), or with why it is not yet. Never rejects. */
+    /** Resolves with null when the present content is durable, else with the reason. Never rejects. */
     async save(): Promise<Error | null> {
       if (ending !== null) return new Error("it is closed");
       const written = writes.write();
@@ -82,19 +82,13 @@ export function createDurableValue(options: DurableValueOptions) {
   };
 }
 
-interface SharedWrites<T> {
-  /** The outcome of a write that begins after this call, once the one under way has ended. */
-  write(): Promise<T>;
-  /** Resolves when everything asked for until now is written, or has failed. Never rejects. */
-  readonly settled: Promise<unknown>;
-}
-
-/** `write` writes the state at the moment when it is called. */
-export function shareWrites<T>(write: () => Promise<T>): SharedWrites<T> {
+/** Runs one `write` at a time; all calls made during a write share the next one. */
+export function shareWrites<T>(write: () => Promise<T>) {
   let next: Promise<T> | null = null;
   let settled: Promise<unknown> = Promise.resolve();
   return {
-    write() {
+    /** The outcome of a write that begins after this call, and after the present write. */
+    write(): Promise<T> {
       if (next !== null) return next;
       next = settled.then(() => {
         next = null;
@@ -103,6 +97,7 @@ export function shareWrites<T>(write: () => Promise<T>): SharedWrites<T> {
       settled = next.catch(() => {});
       return next;
     },
+    /** Resolves when all writes requested until now have succeeded or failed. Never rejects. */
     get settled() {
       return settled;
     },

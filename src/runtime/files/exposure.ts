@@ -1,10 +1,10 @@
-// Who besides its owner may write or read a file or folder, by its mode and by those of all folders above it. Access
-// control lists are not looked at.
+// Checks whether other users can write or read a file or folder, by its mode and the modes of all folders above it. Access
+// control lists are ignored.
 import { access, constants, lstat, readFile, readlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { errorText, expecting, systemErrorCode } from "../errors.ts";
 
-/** What gives others access: the file itself, or a folder above it. */
+/** The file, or a folder above it, whose mode or owner gives other users access. */
 export interface OpenEntry {
   readonly path: string;
   readonly why: "mode" | "owner";
@@ -17,24 +17,25 @@ export interface OpenEntry {
 
 export interface Exposure {
   readonly path: string;
-  /** Without links; null: it is not there. */
+  /** The path without symlinks; null: no such file. */
   readonly realPath: string | null;
-  /** The first entry that lets others change the file or replace it; null: none does. */
+  /** The first entry that lets other users change or replace the file; null: none. */
   readonly writable: OpenEntry | null;
-  /** The entry itself, if others can reach and read it; null: they cannot. */
+  /** The file itself, if other users can reach and read it; else null. */
   readonly readable: OpenEntry | null;
-  /** Why the file could not be looked at; null: it could. */
+  /** Why the check failed; null: it did not. */
   readonly failure: string | null;
 }
 
-/** The user and groups that a mode's bits are compared with. */
+/** The user whose files are checked, and the users and groups that are trusted. */
 export interface Identity {
   readonly uid: number;
   /**
-   * Users besides `uid` that count as trusted: root, and in a container the one that stands for users without a number.
+   * Users besides `uid` that count as trusted: root, and in a user namespace the overflow user, which stands for unmapped
+   * users.
    */
   readonly trusted: readonly number[];
-  /** Nobody else is in the group. */
+  /** True if no other user is in the group. */
   isPrivateGroup(gid: number): boolean;
 }
 
@@ -43,14 +44,14 @@ const OTHERS_WRITE = 0o002;
 const GROUP_WRITE = 0o020;
 const STICKY = 0o1000;
 
-/** This process's own. */
+/** The identity of this process. */
 export async function ownIdentity(): Promise<Identity> {
   const uid = process.getuid?.() ?? 0;
   const gid = process.getgid?.() ?? 0;
   const [passwd, group, mapping, overflow] = await Promise.all(
     ["/etc/passwd", "/etc/group", "/proc/self/uid_map", "/proc/sys/kernel/overflowuid"].map(textOrEmpty),
   );
-  // In a user namespace, all users without a number in it are shown as one.
+  // In a user namespace, all unmapped users appear as the overflow user.
   const isPartial = mapping !== undefined && mapping !== "" && !/^\s*0\s+0\s+4294967295\s*$/.test(mapping);
   return {
     uid,
@@ -60,8 +61,8 @@ export async function ownIdentity(): Promise<Identity> {
 }
 
 /**
- * Whether a group exists for one user: root's, or the primary group of a user that has that user's name (or number, if
- * no file lists it), no other members, and is nobody else's primary group.
+ * Whether only one user is in the group: root's group, or the user's primary group with the user's name (or number, if no
+ * file lists the group). The group has no other members, and is not the primary group of another user.
  */
 export function isPrivateGroup(
   asked: number,
@@ -72,7 +73,7 @@ export function isPrivateGroup(
     uid: Number(uid),
     gid: Number(gid),
   }));
-  const entry = rows(own.group).find(([, , gid = ""]) => gid === String(asked));
+  const entry = rows(own.group).find(([, , gid]) => gid === String(asked));
   const members = (entry?.[3] ?? "").split(",").filter((name) => name !== "");
   const name = users.find(({ uid }) => uid === own.uid)?.name ?? null;
   const isAlone =
@@ -106,7 +107,7 @@ async function walk(path: string, identity: Identity): Promise<Exposure> {
       links += 1;
       if (links > MOST_LINKS)
         return { path, realPath: null, writable, readable: null, failure: "too many links" };
-      // A symlink's mode means nothing. Its owner can point it elsewhere, even in a folder with the sticky bit.
+      // A symlink's mode has no effect. Its owner can replace it, even in a folder with the sticky bit.
       if (isForeign(entry.uid, identity)) writable ??= opened(current, "owner", entry);
       const target = resolve(dirname(current), await readlink(current));
       waiting.unshift(...partsOf(target));
@@ -154,7 +155,7 @@ async function faultOf(
 ): Promise<OpenEntry["why"] | null> {
   const { mode, uid, gid } = entry;
   const isOpen = (mode & OTHERS_WRITE) !== 0 || ((mode & GROUP_WRITE) !== 0 && !identity.isPrivateGroup(gid));
-  // In a folder with the sticky bit, such as /tmp, everybody may make files, but nobody may replace another user's.
+  // In a folder with the sticky bit, such as /tmp, users cannot replace the files of other users.
   const isShielded = !isLast && entry.isFolder && (mode & STICKY) !== 0;
   const why = isForeign(uid, identity) ? "owner" : isOpen && !isShielded ? "mode" : null;
   return why === null || (await isReadOnly(path)) ? null : why;
@@ -164,13 +165,13 @@ function isForeign(uid: number, { uid: own, trusted }: Identity): boolean {
   return uid !== own && !trusted.includes(uid);
 }
 
-/** Whether another user has the permission `bit`, by the group or by the rest. */
+/** Whether another user has the permission `bit`, as the owner, by the group, or by the bits for others. */
 function mayOthers({ mode, uid, gid }: Entry, bit: number, identity: Identity): boolean {
   if (isForeign(uid, identity) && (mode & (bit << 6)) !== 0) return true;
   return (mode & bit) !== 0 || ((mode & (bit << 3)) !== 0 && !identity.isPrivateGroup(gid));
 }
 
-/** Nobody writes on a file system that is mounted read-only, as a Kubernetes ConfigMap is. */
+/** Whether the file system is mounted read-only, such as a Kubernetes ConfigMap. */
 async function isReadOnly(path: string): Promise<boolean> {
   try {
     await access(path, constants.W_OK);

@@ -1,8 +1,8 @@
-// What is in folders, read again only after the system has said that a folder changed: at rest, asking costs nothing.
+// Lists of folders' names, cached until the system reports a change of the folder.
 import { type FSWatcher, watch } from "node:fs";
 import { readdir } from "node:fs/promises";
 
-/** If the system misses a change, it is seen after this long at most, ms. */
+/** Maximum age of a cached list, in case the system misses a change, ms. */
 const READ_AGAIN_MS = 60_000;
 
 interface Known {
@@ -11,10 +11,10 @@ interface Known {
   end(): void;
 }
 
-/** A list is at least as new as the last turn of the event loop. Rejects with the system's error. */
+/** The names in the folder, as new as the last turn of the event loop. Rejects with the system's error. */
 export type FolderLists = (folder: string) => Promise<readonly string[]>;
 
-/** `nowMs`: of a clock that never goes back. */
+/** `nowMs`: monotonic time. */
 export function createFolderLists(nowMs: () => number): FolderLists {
   const known = new Map<string, Known>();
   return (folder) => {
@@ -22,7 +22,7 @@ export function createFolderLists(nowMs: () => number): FolderLists {
     const atMs = nowMs();
     if (before !== undefined && atMs - before.atMs < READ_AGAIN_MS) return before.names;
     before?.end();
-    // Before it is read: what changes meanwhile is reported, too.
+    // Watched before it is read, so that changes during the read are reported.
     const watcher = watchOrNull(folder);
     const names = readdir(folder);
     if (watcher === null) return names;
@@ -42,7 +42,7 @@ export function createFolderLists(nowMs: () => number): FolderLists {
   };
 }
 
-/** null: it is not there, or cannot be watched. */
+/** null: the folder does not exist, or cannot be watched. */
 function watchOrNull(folder: string): FSWatcher | null {
   try {
     return watch(folder, { persistent: false });

@@ -1,8 +1,8 @@
-// Whether a file in a home was written there, or came with a copy of another home.
+// Detects files that came into a home with a copy of another home.
 import { stat } from "node:fs/promises";
 import { expecting } from "../errors.ts";
 
-/** Both are homes, or the same folder in each. `noted`: where it was written. One that was moved is still what it was. */
+/** `noted`: the home in which the file was written (or a folder in it). A home that was moved counts as the same home. */
 export async function isOfOtherHome(noted: string | undefined, home: string): Promise<boolean> {
   if (noted === undefined || noted === home) return false;
   const [there, here] = await Promise.all(

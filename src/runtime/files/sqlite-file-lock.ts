@@ -1,5 +1,5 @@
-// An operating system's file lock, held through SQLite, which comes with Node. It cannot go stale, the kernel frees it
-// when the process ends, and children do not inherit it.
+// A file lock of the operating system, held through SQLite, which comes with Node. The kernel frees the lock when the
+// process ends, so it cannot go stale; children do not inherit it.
 
 import { open } from "node:fs/promises";
 import { expecting, MountaineerError } from "../errors.ts";
@@ -14,14 +14,14 @@ const RESULT_CODE_BITS = 0xff;
 const BETWEEN_TRIES_MS = 20;
 
 /**
- * Locks the file at once, or gives null when it is locked, or being locked, by another. The file stays empty.
- * Throws the system's (SQLite's) error when the file cannot be opened, or is no file of this kind.
+ * Locks the file at once; null if another process has locked it or is locking it. The file stays empty. Throws SQLite's
+ * error when the file cannot be opened, or is not a lock file.
  */
 export function beginExclusive(path: string): ExclusiveFileLock | null {
   const { DatabaseSync } = loadSqlite();
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
-    // Nothing is ever written; the pragma keeps SQLite from laying a journal beside the file.
+    // The pragma prevents a journal file: nothing is ever written.
     database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
   } catch (error) {
     database.close();
@@ -37,14 +37,14 @@ interface LockWait {
   readonly signal?: AbortSignal;
 }
 
-/** Only ever creates: opening and closing a file that this process has locked would free its lock (POSIX). */
+/** Creates a missing file. Does not open an existing one: closing it would free this process's own lock (POSIX). */
 export async function ensureLockFile(path: string): Promise<void> {
   await (await open(path, "wx", 0o600).catch(expecting("EEXIST", null)))?.close();
 }
 
 /**
- * Locks the file, which is made where it is missing, as soon as others let go of it; null: not in time. Rejects with the
- * signal's reason, with the system's error, and as `beginExclusive` throws.
+ * Locks the file as soon as it is free; null: not within `withinMs`. Creates a missing file. Rejects with the signal's
+ * reason, with the system's error, and as `beginExclusive` throws.
  */
 export async function waitExclusive(
   path: string,
@@ -60,7 +60,7 @@ export async function waitExclusive(
   }
 }
 
-/** Holds the lock while `use` runs. Rejects with `lock_held`, saying `holder`, and as `waitExclusive` does. */
+/** Holds the lock while `use` runs. Rejects with `lock_held` and the message `holder`, and as `waitExclusive` does. */
 export async function withExclusive<T>(
   path: string,
   wait: LockWait,
@@ -81,7 +81,7 @@ function isBusy(error: unknown): boolean {
   return (error.errcode & RESULT_CODE_BITS) === SQLITE_BUSY;
 }
 
-/** Node 22 calls SQLite experimental on stderr when it is loaded; that one line is nothing for users. */
+/** Loads SQLite without the warning of Node 22 on stderr that SQLite is experimental. */
 function loadSqlite(): typeof import("node:sqlite") {
   const { emitWarning } = process;
   process.emitWarning = (warning: string | Error, ...rest: unknown[]) => {

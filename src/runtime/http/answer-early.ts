@@ -1,15 +1,15 @@
-// Answers a request whose body may still be arriving. The body is read and thrown away for a while, so that its sender
-// gets to read the answer; then the connection is closed.
+// Responds to a request whose body is still arriving. Reads and discards the body for a while, so that the client can read
+// the response; then closes the connection.
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { Clock } from "../time/clock.ts";
 
-/** An unwanted body up to this size is read to its end, and the connection stays open. */
+/** A refused body up to this size is read to its end, and the connection is kept. */
 const UNREAD_LIMIT_BYTES = 64 * 1024;
-// Beyond this the sender does not seem to stop, and is cut off.
+/** After so many discarded bytes the connection is closed. */
 const DISCARD_LIMIT_BYTES = 128 * 1024 * 1024;
 const DISCARD_DEADLINE_MS = 10_000;
 
-/** Whether so much of the request is still to come that its answer has to be given by `answerEarly`. */
+/** True if the rest of the request's body is so large, or of unknown size, that `answerEarly` must respond. */
 export function awaitsMuch(request: IncomingMessage): boolean {
   if (request.complete) return false;
   const length = request.headers["content-length"];
@@ -19,7 +19,7 @@ export function awaitsMuch(request: IncomingMessage): boolean {
 
 interface EarlyAnswer {
   readonly status: number;
-  /** Without lengths. */
+  /** Without Content-Length. */
   readonly headers: OutgoingHttpHeaders;
   readonly text: string;
 }
@@ -35,7 +35,7 @@ export function answerEarly(
     Connection: "close",
     "Content-Length": Buffer.byteLength(text),
   });
-  // Not ended yet: that would close the connection, and the sender would never read the answer.
+  // Not `end`, which would close the connection before the client has read the response.
   response.write(text);
   let discarded = 0;
   const finish = (): void => {

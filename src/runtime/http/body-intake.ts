@@ -1,31 +1,31 @@
-// Receives request bodies, each with a size limit and a minimum pace, all together with a total limit. Over the total,
-// the sender that holds most loses its oldest body.
+// Receives request bodies: each with a size limit and a minimum speed, and all together with a total limit. Over the total,
+// the oldest body of the sender with the most bytes is refused.
 import type { IncomingMessage } from "node:http";
 import { FleetingSet } from "../fleeting.ts";
 import { GatheredBytes } from "../text/gathered-bytes.ts";
 import type { Clock, Timer } from "../time/clock.ts";
 
-/** Of all bodies being received at once. */
+/** Limit of all incomplete bodies together. */
 const TOTAL_LIMIT_BYTES = 256 * 1024 * 1024;
-/** How long a body may take at least; each so many bytes add a second. */
+/** A body may take this time, and a second more for each `LEAST_BYTES_A_SECOND` received. */
 const GRACE_MS = 15_000;
 const LEAST_BYTES_A_SECOND = 16 * 1024;
-const LOOK_MS = 5_000;
+const CHECK_MS = 5_000;
 
 type Body =
   | { readonly kind: "whole"; readonly bytes: Buffer }
   | { readonly kind: "too_large" }
-  /** All together are too much at the moment. */
+  /** All bodies together exceed the total limit. */
   | { readonly kind: "busy" }
-  /** It comes more slowly than a body may. */
+  /** The body arrives below the minimum speed. */
   | { readonly kind: "too_slow" };
 
 interface Intake {
   readonly request: IncomingMessage;
   readonly limitBytes: number;
-  /** The sender, for fair shares. */
+  /** Identifies the sender, for a fair share of the total limit. */
   readonly sender: string;
-  /** Called once, or never when the client goes away before the end. */
+  /** Called once, or never if the client disconnects first. */
   readonly done: (body: Body) => void;
 }
 
@@ -39,7 +39,7 @@ interface Receiving {
 export class BodyIntake implements Disposable {
   readonly #clock: Clock;
   readonly #totalLimitBytes: number;
-  /** Oldest first. A body that came whole at once is never in it. */
+  /** Incomplete bodies, oldest first. */
   readonly #receiving = new FleetingSet<Receiving>();
   #total = 0;
   #timer: Timer | null = null;
@@ -55,7 +55,7 @@ export class BodyIntake implements Disposable {
       done({ kind: "too_large" });
       return;
     }
-    // A limit above the total is allowed: one such body at a time.
+    // A body may have a limit above the total; then it is received alone.
     const allLimit = Math.max(this.#totalLimitBytes, limitBytes);
     const gathered = new GatheredBytes();
     let open = true;
@@ -96,7 +96,7 @@ export class BodyIntake implements Disposable {
     request.on("close", close);
   }
 
-  /** Bodies under way are still received, but their pace is not checked any more. */
+  /** Incomplete bodies are still received, without the check of their speed. */
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
@@ -104,7 +104,7 @@ export class BodyIntake implements Disposable {
 
   #add(body: Receiving): void {
     this.#receiving.add(body);
-    this.#timer ??= this.#clock.setTimer(LOOK_MS, this.#look);
+    this.#timer ??= this.#clock.setTimer(CHECK_MS, this.#checkSpeeds);
   }
 
   #oldestOfLargestSender(): Receiving {
@@ -121,12 +121,12 @@ export class BodyIntake implements Disposable {
     return largest.oldest;
   }
 
-  readonly #look = (): void => {
+  readonly #checkSpeeds = (): void => {
     const nowMs = this.#clock.monotonicMs();
     for (const body of [...this.#receiving]) {
       const allowedMs = GRACE_MS + (body.size / LEAST_BYTES_A_SECOND) * 1_000;
       if (nowMs - body.beganMs > allowedMs) body.refuse("too_slow");
     }
-    this.#timer = this.#receiving.size > 0 ? this.#clock.setTimer(LOOK_MS, this.#look) : null;
+    this.#timer = this.#receiving.size > 0 ? this.#clock.setTimer(CHECK_MS, this.#checkSpeeds) : null;
   };
 }

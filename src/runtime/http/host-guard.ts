@@ -1,18 +1,18 @@
-// Refuses requests that a web page was tricked into (DNS rebinding): by Host and by Origin.
+// Refuses cross-site requests and DNS rebinding by the headers Host and Origin.
 import { isIP } from "node:net";
 
-/** Why a request with these headers is refused; null: it is not. */
+/** Why a request with these headers is refused; null: it is allowed. */
 type HostGuard = (host: string | undefined, origin: string | undefined) => string | null;
 
 /**
- * `boundHost`: the configured host. If it is loopback, only loopback names and itself are accepted. `publicHost`: the
- * name that a proxy may pass on, in lower case; null: none.
+ * `boundHost`: the configured host; if it is loopback, only loopback names and the host itself are accepted. `publicHost`:
+ * a name that a proxy may forward, in lower case; null: none.
  */
 export function createHostGuard(
   boundHost: () => string,
   publicHost: () => string | null = () => null,
 ): HostGuard {
-  // Clients repeat the same header, so the last answer is kept.
+  // Cache of the last allowed host, because clients repeat the same header.
   let bound: string | null = null;
   let lastHost: string | null = null;
   let lastPublic: string | null = null;
@@ -50,7 +50,7 @@ export function isLoopbackHost(name: string): boolean {
   return name === "::1" || (isIP(name) === 6 && name.startsWith("::ffff:127."));
 }
 
-/** The host of `host[:port]`; null: it is none. */
+/** The host in `host[:port]`, in lower case; null if the text has another form. */
 export function hostName(text: string): string | null {
   const match = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::[0-9]{1,5})?$/i.exec(text);
   const name = match?.[1] ?? match?.[2];

@@ -1,18 +1,18 @@
-// Slows down a sender of one wrong token after the other. A right one is never delayed, wherever it comes from.
+// Delays the refusal of wrong tokens, to slow down guessing. Requests with a valid token are never delayed.
 import { dropOldest } from "../bounded-map.ts";
 import type { Clock } from "../time/clock.ts";
 
-/** How many a minute from one address are answered at once: a client may not have the new token yet. */
+/** Refusals per minute and address without a delay, for clients that still have an old token. */
 const FREE_A_MINUTE = 10;
 const MINUTE_MS = 60_000;
 const DELAY_MS = 500;
-/** Answers that wait at once: each holds a connection. */
+/** Limit of delayed refusals, because each holds a connection. */
 const MOST_WAITING = 256;
 const MOST_ADDRESSES = 1_024;
 
 export class WrongTokens {
   readonly #clock: Clock;
-  /** By address, the oldest first. */
+  /** By address, oldest first. */
   readonly #tries = new Map<string, { count: number; readonly sinceMs: number }>();
   #waiting = 0;
 
@@ -20,7 +20,7 @@ export class WrongTokens {
     this.#clock = clock;
   }
 
-  /** Calls `answer` at once, or a little later. */
+  /** Calls `answer` at once, or after a delay if the address has sent too many wrong tokens. */
   refuse(remote: string | null, answer: () => void): void {
     if (!this.#isTooMany(remote ?? "") || this.#waiting >= MOST_WAITING) {
       answer();

@@ -1,22 +1,20 @@
-// The queue of log lines before they are written: bounded, in batches, one write at a time. Logging never waits; lines
-// that cannot be written are kept while there is room and tried again.
+// A bounded queue of log lines, written in batches, one write at a time. Logging never waits: failed lines stay in the queue
+// while it has room, and are retried.
 import { backoffMs } from "../time/backoff.ts";
 import { type Clock, settledWithin } from "../time/clock.ts";
 import type { LogLevel } from "./log.ts";
 
 const BATCH_BYTES = 64 * 1024;
-/** How far a full queue is emptied at once, so that a sweep is rare. */
+/** A full queue is reduced to this part of its limit, so that sweeps are rare. */
 const SWEEP_TO = 0.75;
 const RETRY_MS = { first: 500, most: 30_000 };
-/**
- * What is dropped first when there is no room: the oldest lines of these levels, in this order, then the oldest of all.
- */
+/** The order in which a full queue drops lines: by level, and the oldest first. */
 const DROPPED_FIRST: readonly (readonly LogLevel[])[] = [["debug"], ["info"], ["warn", "error"]];
 
 export interface LineTarget {
   /**
-   * Writes some of `bytes` from `offset` on and resolves with the new offset. It may go back to the start of a line if
-   * what it wrote is lost.
+   * Writes a part of `bytes` from `offset` on, and resolves with the new offset. The new offset may be smaller: the start of
+   * a line that must be written again.
    */
   write(bytes: Buffer, offset: number): Promise<number>;
 }
@@ -25,13 +23,13 @@ interface LineQueueOptions {
   readonly clock: Clock;
   readonly target: LineTarget;
   readonly maxBytes: number;
-  /** The first failure of a run of them; the write is tried again. */
+  /** Called at the first of consecutive failures; the write is retried. */
   readonly onFailure: (error: unknown) => void;
-  /** A line that says how many were dropped since the last such line. */
+  /** A line that reports `count` dropped lines. */
   readonly droppedLine: (count: number) => string;
-  /** What the first line of a batch waits for, so that others join it; default: the end of the current turn. */
+  /** Delays the first line of a batch, so that others join it; default: the end of the current turn. */
   readonly gather?: () => Promise<void>;
-  /** How long disposal waits for what is queued, ms. */
+  /** How long disposal waits for queued lines, ms. */
   readonly flushMs: number;
 }
 
@@ -53,7 +51,7 @@ export function createLineQueue(options: LineQueueOptions) {
   let failures = 0;
   let pumping: Promise<void> | null = null;
   let closed = false;
-  const work: (() => Promise<void>)[] = [];
+  const tasks: (() => Promise<void>)[] = [];
 
   const sweep = (): void => {
     const kept = sweptLines(lines, queuedBytes - maxBytes * SWEEP_TO);
@@ -76,21 +74,21 @@ export function createLineQueue(options: LineQueueOptions) {
     try {
       await clock.sleep(backoffMs(RETRY_MS, failures), ending.signal);
     } catch {
-      // Ending: one more try, at once.
+      // Disposal began: one more try, at once.
     }
   };
   const pump = async (): Promise<void> => {
-    // In a later microtask, so that lines logged in one go are one batch.
+    // Awaits at least one microtask, so that lines of one turn form one batch.
     await (options.gather?.() ?? null);
     for (;;) {
-      for (const piece of work.splice(0)) await piece();
+      for (const task of tasks.splice(0)) await task();
       if (batch === null) {
         batch = takeBatch();
         offset = 0;
       }
       if (batch === null) {
-        if (work.length > 0) continue;
-        // In the same turn as the check of the queue, so that no line is missed between the two.
+        if (tasks.length > 0) continue;
+        // In the same turn as the check of the queue, so that no line is added in between.
         pumping = null;
         return;
       }
@@ -118,13 +116,13 @@ export function createLineQueue(options: LineQueueOptions) {
       if (queuedBytes > maxBytes) sweep();
       pumping ??= pump();
     },
-    /** Does something to the target when no write is in flight. Never rejects. */
-    between(piece: () => Promise<void>): Promise<void> {
+    /** Runs `task` between two writes. Never rejects. */
+    between(task: () => Promise<void>): Promise<void> {
       if (ending.signal.aborted) return Promise.resolve();
       return new Promise((resolve) => {
-        work.push(async () => {
+        tasks.push(async () => {
           try {
-            await piece();
+            await task();
           } catch (error) {
             options.onFailure(error);
           }
@@ -142,7 +140,7 @@ export function createLineQueue(options: LineQueueOptions) {
   };
 }
 
-/** The lines that are left after dropping at least `surplusBytes` of those that matter least. */
+/** `lines` without at least `surplusBytes` of the least important ones. */
 function sweptLines(lines: readonly QueuedLine[], surplusBytes: number): QueuedLine[] {
   let surplus = surplusBytes;
   let kept = [...lines];
@@ -156,7 +154,7 @@ function sweptLines(lines: readonly QueuedLine[], surplusBytes: number): QueuedL
   return kept;
 }
 
-/** How many lines are written at once: at least one. */
+/** The number of lines in the next batch, at least one. */
 function batchLength(lines: readonly QueuedLine[]): number {
   let bytes = 0;
   const end = lines.findIndex((line, index) => {

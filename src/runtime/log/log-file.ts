@@ -1,4 +1,4 @@
-// The log: JSON lines in a file, readable lines on stderr. Logging never waits for either.
+// The daemon's log: JSON lines in a file, and readable lines on stderr. Logging never waits.
 import { isatty } from "node:tty";
 import { errorText } from "../errors.ts";
 import { type Clock, isoTime, settledWithin } from "../time/clock.ts";
@@ -15,27 +15,27 @@ const FLUSH_MS = 1_000;
 interface LogOptions {
   /** null: no file. */
   readonly filePath: string | null;
-  /** Whether records go to stderr too. A log file that cannot be written is reported there in any case. */
+  /** Writes records to stderr as well. Failures of the log file are reported on stderr in any case. */
   readonly stderr: boolean;
-  /** The least level that is kept. */
+  /** The lowest level that is logged. */
   readonly level: LogLevel;
   readonly clock: Clock;
-  /** At this size the file is moved to `PATH.1` and replaces the one there. Default 16 MiB. */
+  /** At this size the file is renamed to `PATH.1`, which replaces an older one. Default 16 MiB. */
   readonly maxFileBytes?: number;
 }
 
 interface Log extends AsyncDisposable {
   readonly logger: Logger;
-  /** From now on this text appears in no record, in whatever encoding. */
+  /** Removes this text, in every encoding, from all later records. */
   redact(secret: string): void;
-  /** Opens the file at its path anew, as after a rotation. Never rejects. */
+  /** Closes the file and opens the one at its path, as after a rotation. Never rejects. */
   reopen(): Promise<void>;
 }
 
 /**
- * Starts the log. Logging never throws and never waits: a full or unwritable disk is said once on stderr and tried
- * again, a queue that is full drops debug and info first and says how many. A rotated file is followed within a
- * second. Disposal writes what is queued, for a second at most.
+ * Logging never throws and never waits. A failed write is reported once on stderr and retried. A full queue drops debug and
+ * info lines first, and logs their number. A file that was rotated away is replaced within a second. Disposal writes the
+ * queued lines, for a second at most.
  */
 export function startLog(options: LogOptions): Log {
   const { clock, filePath } = options;
@@ -51,11 +51,10 @@ export function startLog(options: LogOptions): Log {
   });
   const dropped = (count: number): LogRecord => record("warn", "log lines were dropped", { count });
 
+  const limits = { clock, maxBytes: MAX_QUEUED_BYTES, flushMs: FLUSH_MS };
   const stderrTarget = createStderrTarget(clock);
   const stderrQueue = createLineQueue({
-    clock,
-    maxBytes: MAX_QUEUED_BYTES,
-    flushMs: FLUSH_MS,
+    ...limits,
     target: stderrTarget,
     onFailure: () => {},
     droppedLine: (count) => readableLine(dropped(count), colour),
@@ -68,9 +67,7 @@ export function startLog(options: LogOptions): Log {
     fileTarget === null
       ? null
       : createLineQueue({
-          clock,
-          maxBytes: MAX_QUEUED_BYTES,
-          flushMs: FLUSH_MS,
+          ...limits,
           target: fileTarget,
           onFailure: (error) =>
             toStderr(
@@ -99,7 +96,7 @@ export function startLog(options: LogOptions): Log {
     async [Symbol.asyncDispose]() {
       await fileQueue?.[Symbol.asyncDispose]();
       await stderrQueue[Symbol.asyncDispose]();
-      // Closing waits for a write in flight, and that may hang with its disk.
+      // Bounded, because closing waits for a write in flight, which may hang with its disk.
       const closing = [fileTarget?.[Symbol.asyncDispose](), stderrTarget[Symbol.asyncDispose]()];
       await settledWithin(clock, FLUSH_MS, Promise.allSettled(closing));
     },

@@ -1,9 +1,9 @@
-// A log record as text: one JSON line for the file, one readable line for a terminal. No name or message can break out
-// of its line or field.
+// Formats a log record as one JSON line for the file, or one readable line for a terminal. Escapes names and values, so that
+// they cannot break out of their line or field.
 import { exactLocalClock } from "../time/clock.ts";
 import type { LogFields, LogLevel, LogRecord } from "./log.ts";
 
-/** Longer texts are cut: a bounded queue needs bounded records. */
+/** Longer texts are cut, because a bounded queue needs bounded records. */
 const MAX_TEXT_LENGTH = 8_192;
 const RESERVED = new Set(["time", "level", "message"]);
 
@@ -22,7 +22,7 @@ const COLOURS: Readonly<Record<LogLevel, string>> = {
 const DIM = "\u001b[2m";
 const NORMAL = "\u001b[0m";
 
-/** `{"time":…,"level":…,"message":…,FIELD:…}` and a newline; a field of one of those names gets a `_` behind it. */
+/** `{"time":…,"level":…,"message":…,FIELD:…}` and a newline. A field named like a reserved key gets the suffix `_`. */
 export function jsonLine(record: LogRecord): string {
   const line: Record<string, unknown> = {
     time: record.time,
@@ -32,11 +32,11 @@ export function jsonLine(record: LogRecord): string {
   for (const [name, value] of Object.entries(record.fields)) {
     if (value !== undefined) line[RESERVED.has(name) ? `${name}_` : name] = jsonValue(value);
   }
-  // JSON leaves DEL, C1 and the like as they are, and terminals obey them.
+  // JSON.stringify does not escape DEL, C1 and direction marks, which terminals interpret.
   return `${JSON.stringify(line).replace(CONTROLS, unicodeEscape)}\n`;
 }
 
-/** `14:32:05.123 warn  message  name=value other="two words"` and a newline; the time is the reader's own. */
+/** `14:32:05.123 warn  message  name=value other="two words"` and a newline, in local time. */
 export function readableLine(record: LogRecord, colour: boolean): string {
   const paint = (text: string, style: string): string => (colour ? `${style}${text}${NORMAL}` : text);
   const parts = [
@@ -70,21 +70,15 @@ function readableText(text: string): string {
   return plain(PLAIN_VALUE.test(clipped) ? clipped : `"${clipped.replace(/["\\]/gu, "\\$&")}"`);
 }
 
-/** Control characters as people write them: `\n`, `\x1b`, `\u202e`. */
+const SHORT_ESCAPES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+/** Control characters as escapes: `\n`, `\x1b`, `\u202e`. */
 function plain(text: string): string {
   return text.toWellFormed().replace(CONTROLS, (character) => {
-    switch (character) {
-      case "\n":
-        return "\\n";
-      case "\r":
-        return "\\r";
-      case "\t":
-        return "\\t";
-      default: {
-        const hex = character.charCodeAt(0).toString(16);
-        return hex.length <= 2 ? `\\x${hex.padStart(2, "0")}` : `\\u${hex.padStart(4, "0")}`;
-      }
-    }
+    const hex = character.charCodeAt(0).toString(16);
+    return (
+      SHORT_ESCAPES[character] ?? (hex.length <= 2 ? `\\x${hex.padStart(2, "0")}` : unicodeEscape(character))
+    );
   });
 }
 

@@ -1,4 +1,4 @@
-// Keeps secrets out of text: a registered secret never appears, in whichever encoding.
+// Removes registered secrets from texts, in every encoding.
 
 export type Redaction = ReturnType<typeof createRedaction>;
 
@@ -8,11 +8,11 @@ export function createRedaction() {
   const spellings = new Set<string>();
   let pattern: RegExp | null = null;
   return {
-    /** From now on the secret never appears in what `clean` gives. An empty one is ignored. */
+    /** `clean` removes this secret from now on. An empty secret is ignored. */
     redact(secret: string): void {
       if (secret === "") return;
       for (const spelling of spellingsOf(secret)) spellings.add(spelling);
-      // The longest first, so that a secret that begins like another one leaves no rest.
+      // The longest first: of two secrets with the same beginning, the longer one must not leave a rest.
       const alternatives = [...spellings].sort((a, b) => b.length - a.length).map(asPattern);
       pattern = new RegExp(alternatives.join("|"), "g");
     },
@@ -24,7 +24,7 @@ function asPattern(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/]/gu, "\\$&");
 }
 
-/** As it is, as inside JSON, and as inside a URL. */
+/** The secret itself, in JSON, and in a URL. */
 function spellingsOf(secret: string): readonly string[] {
   const wellFormed = secret.toWellFormed();
   return [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(wellFormed), encodeURI(wellFormed)];

@@ -1,4 +1,4 @@
-// The targets of log lines: a file that may be rotated away at any time, and a stderr that may stop being read.
+// The targets of log lines: a file, which others may rotate away at any time, and stderr, whose reader may stop.
 import { constants, fstat, write } from "node:fs";
 import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -8,12 +8,12 @@ import { ensurePrivateFolder, entryExists } from "../files/durable-file.ts";
 import type { Clock } from "../time/clock.ts";
 import type { LineTarget } from "./line-queue.ts";
 
-const LOOK_FOR_ROTATION_MS = 1_000;
+const CHECK_ROTATION_MS = 1_000;
 const ROTATE_AGAIN_MS = 60_000;
 const STDERR_FULL_PAUSE_MS = 20;
 const STDERR = 2;
 const NEWLINE = 0x0a;
-/** "a+" without blocking: on a full pipe a write fails, since a thread blocked in a write keeps the process from exiting. */
+/** "a+", but a write to a full pipe fails instead of blocking: a thread blocked in a write prevents the process's exit. */
 const APPENDING =
   constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY;
 
@@ -21,20 +21,20 @@ const writeTo = promisify(write);
 const statOf = promisify(fstat);
 
 export interface FileTarget extends LineTarget, AsyncDisposable {
-  /** Opens what stands at the path now. Not during a write. */
+  /** Closes the file and opens the one at the path now. Not to be called during a write. */
   reopen(): Promise<void>;
 }
 
 /**
- * Appends to the file (0600, its folder 0700). If the file is moved or removed, a new one is made at its path. At
- * `maxBytes` it is moved to `PATH.1` and replaces the one there (if the path is a link, beside the link's target); a
- * pipe or a device is never moved, and with null no file is.
+ * Appends to the file (0600, its folder 0700). If the file was moved or removed, a new one is made at its path. At `maxBytes`
+ * the file is renamed to `PATH.1`, which replaces an older one (if the path is a symlink, beside the symlink's target). Pipes
+ * and devices are never renamed; with `maxBytes` null, files are not either.
  */
 export function createFileTarget(path: string, clock: Clock, maxBytes: number | null): FileTarget {
   let file: FileHandle | null = null;
   let identity = "";
   let lookedAtMs = 0;
-  /** null: it cannot grow. */
+  /** null for a pipe or device. */
   let sizeBytes: number | null = null;
   let rotateNotBeforeMs = Number.NEGATIVE_INFINITY;
 
@@ -57,8 +57,8 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
     lookedAtMs = clock.monotonicMs();
     return opened;
   };
-  const isStillThere = async (): Promise<boolean> => {
-    if (clock.monotonicMs() - lookedAtMs < LOOK_FOR_ROTATION_MS) return true;
+  const isAtPath = async (): Promise<boolean> => {
+    if (clock.monotonicMs() - lookedAtMs < CHECK_ROTATION_MS) return true;
     lookedAtMs = clock.monotonicMs();
     const found = await stat(path).catch(expecting("ENOENT", null));
     return found !== null && identityOf(found) === identity;
@@ -69,15 +69,15 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
     sizeBytes !== null &&
     sizeBytes >= maxBytes &&
     clock.monotonicMs() >= rotateNotBeforeMs;
-  /** Whether the file was moved away. If it cannot be moved, it grows on: a log that goes on is worth more. */
+  /** Resolves with whether the file was moved away. A file that cannot be renamed keeps growing, so that no line is lost. */
   const rotate = async (): Promise<boolean> => {
     try {
       const found = await stat(path);
       if (identityOf(found) !== identity) return true;
-      // Somebody may have emptied it.
+      // Another program may have truncated the file.
       sizeBytes = found.size;
       if (!isFull()) return false;
-      // Where the path is a link, say to a larger disk, the link stays and the file makes way.
+      // If the path is a symlink, for example to a larger disk, its target is renamed and the symlink stays.
       await rotateFile(await realpath(path), 1);
       return true;
     } catch (error) {
@@ -91,12 +91,12 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
   return {
     async write(bytes, offset) {
       const isMidLine = offset > 0 && bytes[offset - 1] !== NEWLINE;
-      if (file !== null && !(await isStillThere())) await close();
+      if (file !== null && !(await isAtPath())) await close();
       if (file !== null && isFull() && !isMidLine && (await rotate())) await close();
       let from = offset;
       if (file === null) {
         file = await openFile();
-        // A line that was begun in the old file is written again, whole, into this one.
+        // A line that was begun in the old file is repeated whole in the new one.
         from = offset === 0 ? 0 : bytes.lastIndexOf(NEWLINE, offset - 1) + 1;
       }
       try {
@@ -104,7 +104,7 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
         if (sizeBytes !== null) sizeBytes += bytesWritten;
         return from + bytesWritten;
       } catch (error) {
-        // Somebody may solve it by moving the file away: the next try looks first.
+        // The user may fix the problem by moving the file away, so the next try checks the path first.
         lookedAtMs = Number.NEGATIVE_INFINITY;
         throw error;
       }
@@ -118,8 +118,8 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
 }
 
 /**
- * Moves the file to `path.1`, and each numbered one up by one, to `path.keep` at most. Only numbers without a gap are
- * moved, so that a rotation that was cut off and begun again loses none. With `keep` 0 the file is removed.
+ * Renames the file to `path.1`, and each numbered file to the next number, up to `path.keep`. Stops at a gap in the numbers,
+ * so that repeating an interrupted rotation loses no file. With `keep` 0 the file is removed.
  */
 export async function rotateFile(path: string, keep: number): Promise<void> {
   if (keep === 0) {
@@ -155,31 +155,29 @@ function identityOf({ dev, ino }: FoundFile): string {
   return `${dev}:${ino}`;
 }
 
-/** A crash or a full disk may have left half a line; the next one must not be glued to it. */
+/** Ends a partial last line, which a crash or a full disk may have left. */
 async function endTornLine(file: FileHandle, found: FoundFile): Promise<void> {
   if (!found.isFile() || found.size === 0) return;
   const { buffer } = await file.read(Buffer.alloc(1), 0, 1, found.size - 1);
   if (buffer[0] !== NEWLINE) await file.write("\n");
 }
 
-interface StderrTarget extends LineTarget, AsyncDisposable {}
-
 /**
- * Writes to stderr without ever blocking: if nobody reads the pipe, or the terminal is stopped by Ctrl-S, lines wait.
- * Once nobody can read any more, they are dropped.
+ * Writes to stderr without blocking. Lines wait while the pipe is full or the terminal is stopped by Ctrl-S; after any other
+ * failure they are dropped.
  */
-export function createStderrTarget(clock: Clock): StderrTarget {
+export function createStderrTarget(clock: Clock): LineTarget & AsyncDisposable {
   let descriptor: Promise<number> | null = null;
   let own: FileHandle | null = null;
-  let nobodyReads = false;
+  let isBroken = false;
 
   const openOwn = async (): Promise<number> => {
     const kind = await statOf(STDERR);
-    // Writes to a plain file do not block, and a descriptor of our own would have its own position in it.
+    // Writes to a regular file do not block, and a second descriptor would have its own position in the file.
     if (!kind.isFIFO() && !kind.isCharacterDevice()) return STDERR;
     try {
-      // Not O_NONBLOCK on stderr itself: that would change it for every process that shares it. A thread blocked in a
-      // write would keep the process from exiting.
+      // O_NONBLOCK on stderr itself would affect every process that shares it. Without O_NONBLOCK, a thread blocked in a
+      // write would prevent this process's exit.
       own = await open("/dev/fd/2", constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
       return own.fd;
     } catch (error) {
@@ -189,7 +187,7 @@ export function createStderrTarget(clock: Clock): StderrTarget {
   };
   return {
     async write(bytes, offset) {
-      if (nobodyReads) return bytes.length;
+      if (isBroken) return bytes.length;
       try {
         descriptor ??= openOwn();
         const { bytesWritten } = await writeTo(await descriptor, bytes, offset);
@@ -197,7 +195,7 @@ export function createStderrTarget(clock: Clock): StderrTarget {
       } catch (error) {
         if (systemErrorCode(error) === null) throw error;
         if (systemErrorCode(error) !== "EAGAIN") {
-          nobodyReads = true;
+          isBroken = true;
           return bytes.length;
         }
         await clock.sleep(STDERR_FULL_PAUSE_MS);

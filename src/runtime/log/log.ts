@@ -1,4 +1,4 @@
-// The shape of a log record: a constant message, variables as fields.
+// The types of the log: a record has a constant message, and variables as fields.
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 export type LogFields = Readonly<

@@ -1,4 +1,4 @@
-// Reads files of lines from their end, in pieces: the file at a path, then those that were rotated away, `path.1` and on.
+// Reads lines from the end of a log backwards: the file at a path, then the rotated files `path.1`, `path.2` …
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { systemErrorCode } from "../errors.ts";
@@ -6,11 +6,11 @@ import { systemErrorCode } from "../errors.ts";
 const PIECE_BYTES = 64 * 1024;
 /** Longer lines are skipped. */
 const MOST_LINE_BYTES = 1024 * 1024;
-/** One call reads at most this much; the next one goes on from there. */
+/** The most that one call reads. */
 export const MOST_READ_BYTES = 8 * 1024 * 1024;
 const NEWLINE = 0x0a;
 
-/** Where to continue: before that byte of that file, even if it was rotated meanwhile. */
+/** A position before a byte of a file. It stays valid when the file is rotated. */
 export interface LinePlace {
   /** Device and inode. */
   readonly file: string;
@@ -19,20 +19,19 @@ export interface LinePlace {
 
 export interface LineFiles {
   readonly path: string;
-  /** How many rotated files there may be. */
+  /** The highest number of a rotated file. */
   readonly keep: number;
-  /** null: from the newest line on. */
+  /** null: start with the newest line. */
   readonly before: LinePlace | null;
   readonly signal: AbortSignal;
-  /** Default `MOST_READ_BYTES`; at least 2 MiB, so that each reading gets beyond the longest line. */
+  /** Default `MOST_READ_BYTES`; at least 2 MiB, so that each call gets beyond the longest line. */
   readonly mostBytes?: number;
 }
 
 /**
- * Calls `take` with each line, newest first, until it returns false, 8 MiB are read or nothing is left. A last line
- * without a newline is skipped: it is still being written, or was torn. Resolves with where older lines are; null:
- * there are none. A file that is missing, or is not a plain file, has no lines. Rejects with the system's error, and
- * with the signal's reason.
+ * Calls `take` with each line, newest first, until `take` returns false or 8 MiB are read. A last line without a newline is
+ * skipped, because it is incomplete. Resolves with the position of older lines; null: there are none. Missing files and
+ * files that are not regular have no lines. Rejects with the system's error, and with the signal's reason.
  */
 export async function readLinesBackwards(
   { path, keep, before, signal, mostBytes = MOST_READ_BYTES }: LineFiles,
@@ -45,7 +44,7 @@ export async function readLinesBackwards(
   for (let number = 0; number <= keep; number++) {
     signal.throwIfAborted();
     await using found = await openPlain(number === 0 ? path : `${path}.${number}`);
-    // While one file is read, it may be moved to the next name.
+    // A file that is rotated during the read appears again under the next name.
     if (found === null || seen.has(found.id)) continue;
     seen.add(found.id);
     if (isStopped) return { file: found.id, offset: found.size };
@@ -86,7 +85,7 @@ async function openPlain(path: string): Promise<FoundFile | null> {
   }
 }
 
-/** As in a `LinePlace`. */
+/** `LinePlace.file` of an open file. */
 export async function fileId(file: FileHandle): Promise<string> {
   const { dev, ino } = await file.stat();
   return `${dev}-${ino}`;
@@ -98,7 +97,7 @@ interface Reading {
   readonly take: (line: string) => boolean;
 }
 
-/** Resolves with where `take` stopped; null: it reached the beginning. */
+/** Resolves with the offset where `take` stopped; null: the beginning of the file was reached. */
 async function readFileBackwards(file: FileHandle, end: number, reading: Reading): Promise<number | null> {
   const lines = new Backwards(end, reading.take);
   let at = end;
@@ -108,7 +107,7 @@ async function readFileBackwards(file: FileHandle, end: number, reading: Reading
     const start = Math.max(0, at - PIECE_BYTES);
     const piece = await readExactly(file, start, at - start);
     reading.bytesLeft -= at - start;
-    // Somebody emptied it.
+    // Another program has truncated the file.
     if (piece === null) return null;
     if (!lines.takePiece(piece, start)) return lines.resumeAt;
     at = start;
@@ -127,31 +126,31 @@ async function readExactly(file: FileHandle, start: number, length: number): Pro
   return bytes;
 }
 
-/** Cuts pieces that come from the end of a file into lines. */
+/** Splits pieces of a file, read from its end, into lines. */
 class Backwards {
-  /** Everything before this offset was not given to `take` yet. */
+  /** `take` has not got the bytes before this offset. */
   resumeAt: number;
   readonly #take: (line: string) => boolean;
-  /** Ends of a line whose beginning was not read yet, the last one first. */
+  /** Parts of a line whose beginning was not read yet, in the order of the file. */
   #ends: Buffer[] = [];
   #endBytes = 0;
-  /** The next line is skipped: it has no newline at its end, or is too long. */
-  #passesOver = true;
+  /** The present line is skipped: it has no newline at its end, or is too long. */
+  #isSkipping = true;
 
   constructor(end: number, take: (line: string) => boolean) {
     this.resumeAt = end;
     this.#take = take;
   }
 
-  /** False: `take` returned false. */
+  /** Returns false if `take` did. */
   takePiece(piece: Buffer, start: number): boolean {
     let end = piece.length;
     for (;;) {
       const newline = end === 0 ? -1 : piece.lastIndexOf(NEWLINE, end - 1);
       if (newline === -1) break;
-      const goesOn = this.#give(piece.subarray(newline + 1, end));
+      const isWanted = this.#emit(piece.subarray(newline + 1, end));
       this.resumeAt = start + newline + 1;
-      if (!goesOn) return false;
+      if (!isWanted) return false;
       end = newline;
     }
     this.#keep(piece.subarray(0, end), start);
@@ -160,12 +159,12 @@ class Backwards {
 
   /** The file's first line. */
   takeFirst(): boolean {
-    return this.#give(Buffer.alloc(0));
+    return this.#emit(Buffer.alloc(0));
   }
 
-  #give(beginning: Buffer): boolean {
-    const line = this.#passesOver ? "" : Buffer.concat([beginning, ...this.#ends]).toString("utf8");
-    this.#passesOver = false;
+  #emit(beginning: Buffer): boolean {
+    const line = this.#isSkipping ? "" : Buffer.concat([beginning, ...this.#ends]).toString("utf8");
+    this.#isSkipping = false;
     this.#ends = [];
     this.#endBytes = 0;
     return line === "" || this.#take(line);
@@ -174,8 +173,8 @@ class Backwards {
   #keep(end: Buffer, start: number): void {
     this.#ends.unshift(end);
     this.#endBytes += end.length;
-    if (this.#endBytes > MOST_LINE_BYTES) this.#passesOver = true;
-    if (!this.#passesOver) return;
+    if (this.#endBytes > MOST_LINE_BYTES) this.#isSkipping = true;
+    if (!this.#isSkipping) return;
     this.#ends = [];
     this.resumeAt = start;
   }

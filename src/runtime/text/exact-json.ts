@@ -1,11 +1,11 @@
-// Reads JSON that is to be written again unchanged: numbers that a double cannot hold keep their digits.
+// Parses JSON without losing digits: a number that a double cannot represent keeps its text when it is written again.
 
-/** A number with more digits than a number here has. Equal only to itself: compare the digits. */
+/** A number that a double cannot represent. Two objects are never equal: compare `rawJSON`. */
 export interface RawNumber {
   readonly rawJSON: string;
 }
 
-/** In the language since 2025; the compiler's types do not have them yet. */
+/** Part of the language since 2025, but not yet of the compiler's types. */
 const exactJson = JSON as unknown as {
   parse(
     text: string,
@@ -16,17 +16,16 @@ const exactJson = JSON as unknown as {
 };
 
 /**
- * Matches 16 digits, or an exponent: more than a double surely holds. Also within strings, which costs time and changes
- * nothing. Written without `{16}`: V8 matches that with a counter, one place after the other, while it unrolls up to
- * three repetitions and then skips places, which takes a fourth of the time for each message.
+ * Matches 16 digits, or an exponent of three: numbers that a double may not hold. A match within a string only costs time.
+ * Not written as `{16}`: V8 unrolls up to three repetitions, and skips positions then, which takes a fourth of the time.
  */
 const LONG = /[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]|[0-9][eE][+-]?[0-9]{3}/;
-/** The same for a whole number, without its sign: slower, and used only after the first one has matched. */
+/** Matches such a number as a whole, without its sign. Slower, so used only where `LONG` matches. */
 const LONG_NUMBERS = /[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9][eE][+-]?[0-9]{3}/g;
 
 /**
- * As `JSON.parse`, but a number that would come out with other digits becomes an opaque object, which `JSON.stringify`
- * writes as it came. Throws the parser's SyntaxError.
+ * Like `JSON.parse`, but a number that would lose digits becomes a `RawNumber`, which `JSON.stringify` writes unchanged.
+ * Throws the parser's SyntaxError.
  */
 export function parseExactly(text: string): unknown {
   if (!mayBeInexact(text)) return JSON.parse(text);
@@ -37,18 +36,18 @@ export function parseExactly(text: string): unknown {
         : part,
     );
   } catch (error) {
-    // Thousands of levels deep: a reviver needs the stack, the plain parser does not.
+    // Nested thousands of levels deep: only parsing with a reviver overflows the stack.
     if (error instanceof RangeError) return JSON.parse(text);
     throw error;
   }
 }
 
-/** False: the text has a number that would be rounded. Browsers before 2025 cannot keep what a double does not hold. */
+/** False if the text has a number that this engine would round: browsers before 2025 have no `JSON.rawJSON`. */
 export function keepsDigits(text: string): boolean {
   return typeof exactJson.rawJSON === "function" || !mayBeInexact(text);
 }
 
-/** Most long numbers fit a double exactly: checking only those is cheaper than a reviver for every value. */
+/** Checks the long numbers only: most of them fit a double, and a reviver for every value would cost more. */
 function mayBeInexact(text: string): boolean {
   if (!LONG.test(text)) return false;
   for (const [found] of text.matchAll(LONG_NUMBERS)) {
@@ -62,7 +61,7 @@ export function isRawNumber(value: unknown): value is RawNumber {
 }
 
 const LONGEST_EXACT = 15;
-/** Below this a double holds fewer digits. */
+/** Below this value, doubles are subnormal and have fewer digits. */
 const LEAST_WHOLE = 2 ** -1022;
 
 function isInexact(value: number, source: string): boolean {

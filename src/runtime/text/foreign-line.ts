@@ -1,12 +1,11 @@
-// Text from elsewhere (servers, programs, names) in a line of ours.
+// Text of servers and other programs, made safe for one line of output.
 import { harmless } from "./plain-text.ts";
 
 /**
- * The text on one line of at most `longest` characters, with everything that a terminal could obey or be deceived by
- * spelled out.
+ * The text on one line of at most `longest` characters, with control characters and invisible characters escaped.
  */
 export function foreignLine(text: string, longest: number): string {
-  // Of a huge text only the beginning is read: four times what is shown, because white space is folded.
+  // Bounds the work for a huge text. Four times the result's length, because white space is folded.
   const line = text
     .slice(0, 4 * longest)
     .replace(/\s+/gu, " ")
@@ -14,7 +13,7 @@ export function foreignLine(text: string, longest: number): string {
   return shortened(harmless(line), longest);
 }
 
-/** Never cut within a character. */
+/** The text, cut to `longest` characters with an ellipsis. Never cut within a surrogate pair. */
 export function shortened(text: string, longest: number): string {
   return text.length <= longest ? text : `${text.slice(0, longest - 1).toWellFormed()}…`;
 }

@@ -1,6 +1,6 @@
-// Bytes that come piece by piece, gathered for one buffer: many tiny pieces cost little more memory than their bytes.
+// Collects pieces of bytes for one buffer. Many tiny pieces take little more memory than their bytes.
 
-/** A piece costs a hundred bytes besides its own: so many are joined. */
+/** So many pieces are joined into one, because each piece has an overhead of 100 bytes. */
 const LOOSE_PIECES = 1_024;
 
 export class GatheredBytes {
@@ -17,7 +17,7 @@ export class GatheredBytes {
     this.#pieces.push(Buffer.concat(this.#pieces.splice(-LOOSE_PIECES)));
   }
 
-  /** All of them, a lone piece itself; then there are none. */
+  /** Removes and returns all bytes. A single piece is returned without a copy. */
   take(): Buffer {
     const [first] = this.#pieces;
     const all =

@@ -1,5 +1,5 @@
-// Splits a stream of bytes into lines. It cuts before it decodes, so that a character may straddle two chunks, and gives
-// lines one by one, so that the reader may stop between two lines of one chunk.
+// Splits a stream of bytes into lines. Bytes are split before they are decoded, so a character may span two chunks. Lines are
+// returned one by one, so the reader may stop within a chunk.
 import { GatheredBytes } from "./gathered-bytes.ts";
 
 const LINE_FEED = 10;
@@ -8,14 +8,14 @@ const CARRIAGE_RETURN = 13;
 export type LineSplitter = ReturnType<typeof createLineSplitter>;
 
 /**
- * `limitBytes`: the longest line. With `onTooLong`, longer lines are left out, with one call for each; without it the
- * first one ends everything. Time and memory are linear in what is pushed.
+ * `limitBytes`: the longest line. A longer line is skipped, with one call of `onTooLong`; without `onTooLong` it ends the
+ * splitting (`overlong`). Time and memory are linear in the pushed bytes.
  */
 export function createLineSplitter(limitBytes: number | (() => number), onTooLong?: () => void) {
   const limit = typeof limitBytes === "number" ? () => limitBytes : limitBytes;
   let chunk: Buffer | null = null;
   let offset = 0;
-  /** The beginning of a line whose end has not come. */
+  /** The beginning of an incomplete line. */
   const begun = new GatheredBytes();
   let skipping = false;
   let overlong = false;
@@ -67,7 +67,7 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
     chunk = chunk === null ? bytes : Buffer.concat([chunk.subarray(offset), bytes]);
     offset = 0;
   };
-  /** A line that lies whole in the chunk, as nearly all do, is decoded where it lies. */
+  /** Fast path: a line within one chunk, as nearly all are, is decoded without a copy. */
   const nextEither = (): string | Buffer | null => {
     const end = chunk === null || begun.length > 0 || skipping ? -1 : chunk.indexOf(LINE_FEED, offset);
     if (chunk === null || end === -1 || end - offset > limit()) return nextBytes();
@@ -80,23 +80,23 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
   const next = (): string | null => nextEither()?.toString() ?? null;
 
   return {
-    /** A line was longer than the limit, and there is no `onTooLong`: nothing more comes. */
+    /** A line was longer than the limit, and there is no `onTooLong`: no more lines are returned. */
     get overlong() {
       return overlong;
     },
     push,
-    /** The next whole line, without its end (LF or CRLF); null when there is none yet, or nothing more comes. */
+    /** The next complete line, without LF or CRLF; null: none yet, or `overlong`. */
     next,
-    /** The same as bytes, which may be no UTF-8. */
+    /** Like `next`, as bytes, which need not be UTF-8. */
     nextBytes,
-    /** The same as text, or as bytes where it came in several chunks. */
+    /** Like `next`, as bytes if the line spans several chunks. */
     nextEither,
-    /** Pushes the chunk and gives every line that is whole now. */
+    /** Pushes the chunk and returns all complete lines. */
     *take(more: Buffer | string): Iterable<string> {
       push(more);
       for (let line = next(); line !== null; line = next()) yield line;
     },
-    /** The rest without a line end, which is then forgotten; null if it is empty. */
+    /** Removes and returns the last line, which has no line end; null if it is empty. */
     rest: (): string | null => restBytes()?.toString("utf8") ?? null,
     restBytes,
   };

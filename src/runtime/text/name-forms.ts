@@ -1,4 +1,4 @@
-// What an environment variable and a secret may be called, wherever their names are written.
+// The valid names of environment variables and secrets.
 
 /** The source of a regular expression for the whole name. */
 export const VARIABLE_NAME_FORM = "[A-Za-z_][A-Za-z0-9_]*";

@@ -1,4 +1,4 @@
-// How text is marked in a terminal: in colour or not, with which symbols.
+// The colours and symbols of text in a terminal.
 
 export interface Symbols {
   readonly on: string;
@@ -23,11 +23,11 @@ export interface Paint {
   readonly green: Style;
   readonly yellow: Style;
   readonly cyan: Style;
-  /** Bold black on yellow: what can't be missed. */
+  /** Bold black on yellow. */
   readonly banner: Style;
 }
 
-/** How good or bad a text is, as its mark says without colour. */
+/** The symbol and colour of a tone. The symbol tells the tone even without colour. */
 export function tonePaint(
   tone: "good" | "plain" | "warning" | "bad",
   { symbols, ...paint }: Paint,

@@ -1,27 +1,27 @@
-// Text for a terminal: made harmless, measured in columns, wrapped.
+// Text for a terminal: escapes, width in columns, wrapping, and short phrases.
 import { replaceUnseen } from "./unseen-characters.ts";
 
-// C0, DEL and C1 drive terminals; separators break lines.
-const DRIVING =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
+// C0, DEL and C1 control terminals; separators break lines.
+const CONTROLS =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern finds control characters.
   /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|\p{Surrogate}/gu;
 const WITHOUT_WIDTH = /^[\p{Mark}\p{Default_Ignorable_Code_Point}]$/u;
 const WIDE =
   /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
 
-/** The text with everything a terminal could obey, or be deceived by, spelled out: `\x1b`, `\u{202e}`. One line. */
+/** The text on one line, with control characters and invisible characters escaped: `\x1b`, `\u{202e}`. */
 export function harmless(text: string): string {
-  return replaceUnseen(text, spelledOut).replace(DRIVING, spelledOut);
+  return replaceUnseen(text, spelledOut).replace(CONTROLS, spelledOut);
 }
 
-/** One character as people see it: `\x1b`, `\u{202e}`; a line break or tab is a space. */
+/** The escape of a character: `\x1b`, `\u{202e}`; a space for a line break or tab. */
 export function spelledOut(character: string): string {
   if (character === "\n" || character === "\t") return " ";
   const code = character.codePointAt(0) ?? 0;
   return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
 }
 
-/** How many columns a terminal gives to harmless text. */
+/** The width of harmless text in a terminal, in columns. */
 export function columns(text: string): number {
   let sum = 0;
   for (const character of text) {
@@ -31,7 +31,7 @@ export function columns(text: string): number {
   return sum;
 }
 
-/** The first characters of harmless text, at most `width` columns of them; a character of two is not halved. */
+/** The longest beginning of harmless text that fits in `width` columns. */
 export function firstColumns(text: string, width: number): string {
   return fittingCharacters([...text], width).join("");
 }
@@ -51,19 +51,19 @@ function fittingCharacters(characters: readonly string[], width: number): string
   return characters.slice(0, end === -1 ? undefined : end);
 }
 
-/** Fills up with spaces to `width` columns; longer text is left as it is. */
+/** Appends spaces up to `width` columns. Longer text is not cut. */
 export function padded(text: string, width: number): string {
   return text + " ".repeat(Math.max(0, width - columns(text)));
 }
 
 const GLUE = "\u00a0";
 
-/** The same text with its spaces changed so that `wrapped` does not break there. */
+/** The text with non-breaking spaces, so that `wrapped` keeps it on one line. */
 export function glued(text: string): string {
   return text.replaceAll(" ", GLUE);
 }
 
-/** Lines of at most `width` columns, broken at spaces; a longer word, such as a path, stays whole. */
+/** Lines of at most `width` columns, broken at spaces. A longer word, such as a path, is not broken. */
 export function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
@@ -79,7 +79,7 @@ export function wrapped(text: string, width: number): string[] {
   return lines.map((broken) => broken.replaceAll(GLUE, " "));
 }
 
-/** The word quoted so that a POSIX shell takes it as it is. */
+/** The word, quoted for a POSIX shell if necessary. */
 export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
@@ -100,7 +100,7 @@ export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** "shares", "backends" or both, by what there is; null: neither. */
+/** "1 share", "2 backends" or "1 share, 2 backends"; null: neither. */
 export function sharesAndBackends(shares: number, backends: number): string | null {
   const parts = [
     ...(shares > 0 ? [counted(shares, "share")] : []),
@@ -109,7 +109,7 @@ export function sharesAndBackends(shares: number, backends: number): string | nu
   return parts.length === 0 ? null : parts.join(", ");
 }
 
-/** Several lines, each harmless, tabs kept. */
+/** `harmless` for several lines. Keeps tabs. */
 export function harmlessLines(text: string): string {
   return text
     .split("\n")
@@ -117,7 +117,7 @@ export function harmlessLines(text: string): string {
     .join("\n");
 }
 
-/** For the beginning of a text or a stream. JSON allows no such mark. */
+/** Removes a byte order mark from the beginning of a text, because JSON does not allow one. */
 export function withoutByteOrderMark(text: string): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }

@@ -1,43 +1,43 @@
-// Reads an event stream (text/event-stream), as the HTML standard says: bytes in, events out one by one, so
-// that the reader may stop between two events of one chunk.
+// Parses an event stream (text/event-stream) by the HTML standard. Events are returned one by one, so the reader may stop
+// within a chunk.
 import { GatheredBytes } from "./gathered-bytes.ts";
 
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 const COLON = 58;
 const SPACE = 32;
-/** Data in one line of so many bytes is decoded only when it is asked for as text. */
+/** Data in one line of at least so many bytes is decoded lazily. */
 const LONG_LINE = 64 * 1024;
 
 export interface SseEvent {
-  /** `message` unless the stream says otherwise. */
+  /** Default `message`. */
   readonly type: string;
   readonly data: string;
-  /** The same as it came, where it is one long line. */
+  /** `data` as received, if it is one long line. */
   readonly bytes?: Buffer;
 }
 
 export interface SseParser {
   push(chunk: Buffer): void;
-  /** The next whole event that has data; null when there is none yet. */
+  /** The next complete event with data; null: none yet, or `overlong`. */
   next(): SseEvent | null;
-  /** The id of the last complete event, with data or without; null: there was none yet, or it was reset. */
+  /** The id of the last complete event, also of one without data; null: none yet, or the stream reset it. */
   readonly lastEventId: string | null;
-  /** What the stream asks for, ms; null: it did not. */
+  /** The reconnection time that the stream requested, ms; null: none. */
   readonly retryMs: number | null;
-  /** An event is longer than the limit; nothing more comes. */
+  /** An event was longer than the limit: no more events are returned. */
   readonly overlong: boolean;
 }
 
-/** `limitBytes`: of one event. Time and memory are linear in what is pushed. */
+/** `limitBytes`: the longest event. Time and memory are linear in the pushed bytes. */
 export function createSseParser(limitBytes: number): SseParser {
   let chunk: Buffer | null = null;
   let offset = 0;
-  // The next line feed in this chunk, -1 for none. Kept, because a search for each line would read a chunk without any
-  // again and again.
+  // The next line feed and carriage return in this chunk, -1: none. Cached, because a chunk may have many of one kind and
+  // none of the other, and would be searched to its end for each line.
   let nextFeed = -1;
   let nextReturn = -1;
-  /** Of a line whose end has not come. */
+  /** The beginning of an incomplete line. */
   let begun = new GatheredBytes();
   let atStart = true;
   let afterReturn = false;
@@ -57,7 +57,7 @@ export function createSseParser(limitBytes: number): SseParser {
   };
 
   const field = (bytes: Buffer, start: number, end: number): void => {
-    // The name ends at the colon; a comment begins with one, and no name is longer than five letters.
+    // The name ends at the colon. A comment begins with a colon, and no known name is longer than five letters.
     let nameEnd = start;
     while (nameEnd < end && bytes[nameEnd] !== COLON && nameEnd - start < 6) nameEnd += 1;
     if (nameEnd === start || nameEnd - start === 6) return;
@@ -87,7 +87,7 @@ export function createSseParser(limitBytes: number): SseParser {
     return event;
   };
 
-  /** Where the line that starts at `offset` ends; -1: not in this chunk. */
+  /** The end of the line that starts at `offset`; -1: not in this chunk. */
   const lineEnd = (bytes: Buffer): number => {
     if (nextReturn !== -1 && nextReturn < offset) nextReturn = bytes.indexOf(CARRIAGE_RETURN, offset);
     if (nextFeed !== -1 && nextFeed < offset) nextFeed = bytes.indexOf(LINE_FEED, offset);
@@ -95,7 +95,7 @@ export function createSseParser(limitBytes: number): SseParser {
     return nextFeed === -1 ? nextReturn : Math.min(nextFeed, nextReturn);
   };
 
-  // Without accessors: V8 makes each object with one a class of its own, which keeps it in the old heap.
+  // Properties instead of accessors: V8 gives each object with accessors its own hidden class, which stays in the old heap.
   const parser: { -readonly [Member in keyof SseParser]: SseParser[Member] } = {
     lastEventId: null,
     retryMs: null,

@@ -1,4 +1,4 @@
-// "Did you mean": the known word closest to a mistyped one.
+// "Did you mean": finds the known word closest to a mistyped one.
 
 const LONGEST_WORD = 48;
 
@@ -6,7 +6,7 @@ function plain(word: string): string {
   return word.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
 }
 
-/** Edits (insert, delete, replace, swap of neighbours) between two words. */
+/** The number of edits (insert, delete, replace, swap neighbours) between two words. */
 export function editDistance(left: string, right: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: right.length + 1 }, (_, index) => index);
@@ -30,7 +30,7 @@ export function editDistance(left: string, right: string): number {
   return last[right.length] ?? 0;
 }
 
-/** The closest of `known`, or null when none is close enough to be meant. Case and `-`, `_` do not count. */
+/** The closest of `known`; null if none is close enough. Ignores case and punctuation. */
 export function closestWord(word: string, known: readonly string[]): string | null {
   if (word.length > LONGEST_WORD) return null;
   const typed = plain(word);

@@ -1,19 +1,18 @@
-// Characters that nobody sees and that a model reads all the same: tag characters, bidirectional controls, zero-width
-// characters and the like. What real writing needs of them stays: joiners between letters, marks beside right-to-left
-// letters, emoji.
+// Finds invisible characters, which people do not see but a model reads: tag characters, bidirectional controls, zero-width
+// characters. Keeps those that real writing needs: joiners between letters, marks beside right-to-left letters, emoji.
 
-/** Every character without a shape of its own ([UAX 44] Default_Ignorable_Code_Point), and interlinear annotations. */
+/** Default_Ignorable_Code_Point of UAX 44, and interlinear annotations. */
 const UNSEEN = /[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]/u;
 
 // Scripts whose letters change their shape beside a joiner.
 const JOINING = String.raw`[[\p{scx=Arab}\p{scx=Syrc}\p{scx=Mand}\p{scx=Nkoo}\p{scx=Mong}\p{scx=Phag}\p{scx=Adlm}\p{scx=Rohg}\p{scx=Deva}\p{scx=Beng}\p{scx=Guru}\p{scx=Gujr}\p{scx=Orya}\p{scx=Taml}\p{scx=Telu}\p{scx=Knda}\p{scx=Mlym}\p{scx=Sinh}\p{scx=Tibt}\p{scx=Khmr}\p{scx=Mymr}\p{scx=Java}\p{scx=Bali}\p{scx=Newa}\p{scx=Mtei}]&&[\p{L}\p{M}]]`;
 const RIGHT_TO_LEFT = String.raw`[[\p{scx=Hebr}\p{scx=Arab}\p{scx=Syrc}\p{scx=Thaa}\p{scx=Nkoo}\p{scx=Adlm}\p{scx=Rohg}\p{scx=Mand}]&&[\p{L}\p{M}]]`;
-/** Written without spaces: a zero-width space says where a line may end. */
+/** Scripts without spaces, in which a zero-width space marks a possible line break. */
 const WITHOUT_SPACES = String.raw`[[\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}]&&[\p{L}\p{M}]]`;
 
-/** Each only where its neighbours need it. Neighbours are never removed, so the result is stable. */
+/** Invisible characters beside neighbours that need them. Neighbours are never removed, so the result is stable. */
 const NEEDED = [
-  // The flags of England, Scotland and Wales, the only ones made of tags that are recommended for interchange.
+  // The flags of England, Scotland and Wales: the only tag sequences that Unicode recommends for interchange.
   String.raw`\u{1f3f4}\u{e0067}\u{e0062}(?:\u{e0065}\u{e006e}\u{e0067}|\u{e0073}\u{e0063}\u{e0074}|\u{e0077}\u{e006c}\u{e0073})\u{e007f}`,
   String.raw`(?<=\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]?)\u200d(?=\p{Extended_Pictographic})`,
   String.raw`(?<=\p{Emoji})[\ufe0e\ufe0f]`,
@@ -29,7 +28,7 @@ const NEEDED = [
   String.raw`\u115f(?=[\u1161-\u11a7])|(?<=[\u1100-\u115e])\u1160`,
 ].join("|");
 
-/** The second group is what no neighbour needs. Compiled at its first use, which takes 15 ms: most texts are plain. */
+/** Group 2 matches what no neighbour needs. Compiled at its first use, because compiling takes 15 ms. */
 let neededOrNot: RegExp | undefined;
 
 function unseenPattern(): RegExp {
@@ -40,18 +39,18 @@ function unseenPattern(): RegExp {
   return neededOrNot;
 }
 
-/** The text without what nobody sees; the same text where there is none of that. */
+/** The text without unneeded invisible characters; `text` itself if there are none. */
 export function withoutUnseen(text: string): string {
   return replaceUnseen(text, () => "");
 }
 
-/** The text with each such character that no neighbour needs replaced. */
+/** Replaces each unneeded invisible character. */
 export function replaceUnseen(text: string, replacement: (character: string) => string): string {
   if (!UNSEEN.test(text)) return text;
   return text.replace(unseenPattern(), (found, needed?: string) => needed ?? replacement(found));
 }
 
-/** What `withoutUnseen` takes away, in words for people, as "3 unseen characters (U+202E, U+200B)"; null: nothing. */
+/** Describes what `withoutUnseen` removes: "3 unseen characters (U+202E, U+200B)"; null: nothing. */
 export function unseenText(text: string): string | null {
   if (!UNSEEN.test(text)) return null;
   const found: string[] = [];
@@ -75,7 +74,7 @@ function hex(character: string): string {
   return (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
 }
 
-/** Tag characters are ASCII, moved to where no font has shapes; null: there are none that spell anything. */
+/** The ASCII text encoded in tag characters; null: none. */
 function hiddenText(found: readonly string[]): string | null {
   let text = "";
   for (const character of found) {

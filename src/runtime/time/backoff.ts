@@ -1,12 +1,12 @@
-// How long to wait before something that failed is tried again.
+// Exponential backoff.
 
 export interface BackoffMs {
   readonly first: number;
   readonly most: number;
 }
 
-/** After `failures` (≥ 1) in a row, ms: doubled each time, up to `most`. */
+/** Delay after `failures` failures in a row (≥ 1), ms: doubled each time, up to `most`. */
 export function backoffMs({ first, most }: BackoffMs, failures: number): number {
-  // The exponent is bounded so that it cannot overflow; the wait is at its limit long before.
+  // The bound of the exponent prevents an overflow.
   return Math.min(most, first * 2 ** Math.min(failures - 1, 30));
 }

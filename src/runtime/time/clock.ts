@@ -1,4 +1,5 @@
-// Time: every delay, deadline and timestamp in the daemon comes from a Clock, so that tests can advance it.
+// The clock from which the daemon takes every delay, deadline and timestamp, so that tests can advance the time.
+import { unlessAborted } from "../abort.ts";
 
 /** A pending timer. Disposing it twice, or after it fired, does nothing. */
 export interface Timer {
@@ -6,9 +7,9 @@ export interface Timer {
 }
 
 export interface Clock {
-  /** Milliseconds since an arbitrary start; never goes back, stands still while the machine sleeps. */
+  /** Milliseconds since an arbitrary start. Never goes back, and stops while the machine sleeps. */
   monotonicMs(): number;
-  /** Milliseconds since the Unix epoch, UTC; jumps when the wall clock is set and after sleep. */
+  /** Milliseconds since the Unix epoch. Jumps when the wall clock is set, and after sleep. */
   wallMs(): number;
   /** Calls `callback` once after `delayMs` (≥ 0) milliseconds of monotonic time, never synchronously. */
   setTimer(delayMs: number, callback: () => void): Timer;
@@ -24,26 +25,18 @@ export const systemClock: Clock = {
     const timeout = setTimeout(callback, delayMs);
     return { [Symbol.dispose]: () => clearTimeout(timeout) };
   },
-  sleep(delayMs, signal) {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(signal.reason);
-        return;
-      }
-      const onAbort = (): void => {
-        clearTimeout(timeout);
-        reject(signal?.reason);
-      };
-      const timeout = setTimeout(() => {
-        signal?.removeEventListener("abort", onAbort);
-        resolve();
-      }, delayMs);
-      signal?.addEventListener("abort", onAbort, { once: true });
-    });
+  async sleep(delayMs, signal) {
+    const elapsed = Promise.withResolvers<void>();
+    const timer = systemClock.setTimer(delayMs, elapsed.resolve);
+    try {
+      await (signal === undefined ? elapsed.promise : unlessAborted(elapsed.promise, signal));
+    } finally {
+      timer[Symbol.dispose]();
+    }
   },
 };
 
-/** Waits for `work` to settle, for `limitMs` at most; true when it did. Rejects as `work` does in that time. */
+/** Waits for `work`, for `limitMs` at most. True if `work` resolved in that time; rejects if it rejected. */
 export async function settledWithin(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<boolean> {
   const limit = Promise.withResolvers<boolean>();
   const timer = clock.setTimer(limitMs, () => limit.resolve(false));
@@ -54,12 +47,12 @@ export async function settledWithin(clock: Clock, limitMs: number, work: Promise
   }
 }
 
-/** The same with what `work` resolves with; null: it did not settle in that time. */
+/** The result of `work`; null if it does not settle within `limitMs`. Rejects as `work` does in that time. */
 export async function resultWithin<T>(clock: Clock, limitMs: number, work: Promise<T>): Promise<T | null> {
   return (await settledWithin(clock, limitMs, work)) ? work : null;
 }
 
-/** ISO 8601 UTC, the form in which times appear in state, status and logs. */
+/** ISO 8601 UTC, the format of times in state, status and logs. */
 export function isoTime(wallMs: number): string {
   return new Date(wallMs).toISOString();
 }

@@ -1,7 +1,10 @@
-// A throttle for something that happens often: at once after a quiet time, otherwise now and then.
+// A throttle: limits how often `emit` is called.
 import type { Clock, Timer } from "./clock.ts";
 
-/** `gatherMs`: how long the first emission waits as well, so that changes that come together are emitted once. */
+/**
+ * `betweenMs`: the minimum time between two emissions. `gatherMs`: a delay of each emission, so that simultaneous changes
+ * are emitted once.
+ */
 export function createThrottle(clock: Clock, betweenMs: number, emit: () => void, gatherMs = 0) {
   let emittedAtMs = Number.NEGATIVE_INFINITY;
   let timer: Timer | null = null;
@@ -11,7 +14,7 @@ export function createThrottle(clock: Clock, betweenMs: number, emit: () => void
     emit();
   };
   return {
-    /** Emits now, or when `gatherMs` from now and `betweenMs` since the last emission have passed. */
+    /** Emits as soon as `gatherMs` from now and `betweenMs` since the last emission have passed; at once if both have. */
     due(): void {
       if (timer !== null) return;
       const waitMs = Math.max(gatherMs, emittedAtMs + betweenMs - clock.monotonicMs());
