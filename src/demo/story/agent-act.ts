@@ -1,46 +1,47 @@
-// The third act of the story: an agent reads files of the share by a tool, and goes on whatever happens to the share.
+// The third act of the story: an agent reads files of the share through a tool, while cables are pulled and the daemon is
+// killed and restarted.
 import { appendFile } from "node:fs/promises";
 import type { Agent } from "../stage/agent.ts";
 import { freePort } from "../stage/plain-rig.ts";
 import type { Stage } from "../stage/stage.ts";
 import { SHARE } from "../stage/stage-layout.ts";
-import { type Checks, mounted, type Step, StoryFailure, seconds } from "./story-checks.ts";
+import { type Checks, mounted, type Step, StoryFailure, seconds, step } from "./story-checks.ts";
 
 const TOOL = "read_file";
 const SECOND_TOOL = "read_again";
-/** Calls that must be answered well after something was done. */
+/** Calls that must succeed after each event. */
 const CALLS_AFTER = 3;
 
-/** The agent of this act: that it works on, and which of its complaints were to be expected. */
+/** The agent, with checks that its calls succeed, except for expected failures. */
 function createWatchedAgent(checks: Checks) {
-  let kept: Agent | null = null;
+  let current: Agent | null = null;
   let forgiven = 0;
   const agent = (): Agent => {
-    if (kept === null) throw new StoryFailure("no agent is at work");
-    if (!kept.running) throw new StoryFailure("the agent has lost its session");
-    const complaint = kept.complaints[forgiven];
+    if (current === null) throw new StoryFailure("no agent is at work");
+    if (!current.running) throw new StoryFailure("the agent has lost its session");
+    const complaint = current.complaints[forgiven];
     if (complaint !== undefined) throw new StoryFailure(`a call of the agent failed: ${complaint}`);
-    return kept;
+    return current;
   };
   return {
     begin(started: Agent): void {
-      kept = started;
+      current = started;
     },
-    /** Throws when it has no session, or a call failed that was not forgiven. */
+    /** Throws if the agent has no session, or a call failed unexpectedly. */
     agent,
-    /** Calls that have failed so far. */
+    /** Calls that have failed until now. */
     get failed() {
-      return kept?.complaints.length ?? 0;
+      return current?.complaints.length ?? 0;
     },
     get forgiven() {
       return forgiven;
     },
-    /** Accepts the new complaints that match. */
+    /** Accepts new complaints that match. */
     forgive(words: RegExp): void {
-      const expected = kept?.complaints.slice(forgiven).filter((complaint) => words.test(complaint));
+      const expected = current?.complaints.slice(forgiven).filter((complaint) => words.test(complaint));
       forgiven += expected?.length ?? 0;
     },
-    /** It gets some more good answers, and no other call has failed. */
+    /** Resolves after some more successful calls. Rejects if a call fails unexpectedly. */
     async worksOn(): Promise<void> {
       const before = agent().answered;
       await checks.eventually("the agent's calls go on", async () => {
@@ -51,102 +52,84 @@ function createWatchedAgent(checks: Checks) {
   };
 }
 
-/** Played on a stage whose daemon runs, whatever route its share is on. */
+/** For a stage with a running daemon. The share may be on any route. */
 export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
   const { cables } = stage.nas;
   const isCarried = stage.nas.driver === "smb";
   const watched = createWatchedAgent(checks);
   const { agent, worksOn } = watched;
-  /** A build's folder is named by a digest, which could be a secret. */
+  /** `--allow-literal`, because the digest in the path of a build looks like a secret. */
   const add = (name: string, tool: string, more: readonly string[] = []): Promise<void> =>
     checks.command(["backends", "add", name, ...more, "--allow-literal", "--", ...stage.fileTool(tool)]);
   const over = (route: "tb" | "fallback"): Promise<number> =>
     checks.until(`over ${route}`, (share) => mounted(share, route) && share.last_error === null);
 
   return [
-    {
-      title: "give an agent a tool that reads the share",
-      async play() {
-        await Promise.all([cables.tb.plug(), cables.fallback.plug()]);
-        await over("tb");
-        await checks.command(["config", "set", "server.port", String(await freePort())]);
-        const requires = `requires=["${SHARE}"]`;
-        await add("files", TOOL, ["--set", requires]);
-        watched.begin(await stage.startAgent(TOOL));
-        await worksOn();
-        return "mountaineer backends add files; the agent calls its tool twice a second over mountaineer mcp";
-      },
-    },
-    {
-      title: "pull Thunderbolt under the agent",
-      async play() {
-        await cables.tb.pull();
-        await over("fallback");
-        // A share that is not carried is away for a moment: such a call names it.
-        if (!isCarried) watched.forgive(new RegExp(SHARE));
-        await worksOn();
-        const { forgiven } = watched;
-        return forgiven === 0 ? "no call failed" : `${counted(forgiven)} failed, and named the share`;
-      },
-    },
-    {
-      title: "edit the configuration, and add a tool",
-      async play() {
-        const { notices } = agent();
-        await appendFile(stage.layout.configFile, "\n# A person was here.\n");
-        await checks.command(["config", "set", "global.check_interval_secs", "0.4"]);
-        await add("more", SECOND_TOOL);
-        await checks.eventually("the agent is told of the new tool", async () => {
-          const tools = await agent().tools();
-          if (agent().notices > notices && tools.includes(SECOND_TOOL)) return null;
-          return `${agent().notices - notices} notices, tools ${tools.join(", ")}`;
-        });
-        await worksOn();
-        return "the agent is told of the new tool, and no call failed";
-      },
-    },
-    {
-      title: "kill the daemon under the agent, start it again",
-      async play() {
-        const before = watched.failed;
-        await stage.endMonitor("kill");
-        await stage.startMonitor({ kept: true });
-        await over("fallback");
-        watched.forgive(/the daemon ended before it answered/);
-        await worksOn();
-        const failed = watched.failed - before;
-        return `the same session goes on; ${failed === 0 ? "no call" : counted(failed)} was in flight, and none is repeated`;
-      },
-    },
-    {
-      title: "mountaineer restart under the agent",
-      async play() {
-        const keptMount = await stage.mountId();
-        const before = await (await stage.daemon())?.ask("status", null, signal);
-        await checks.command(["restart"]);
-        await over("fallback");
-        await worksOn();
-        await checks.sameMount(keptMount);
-        const after = await (await stage.daemon())?.ask("status", null, signal);
-        const [from, to] = [before?.global.pid, after?.global.pid];
-        if (to == null || from === to) throw new StoryFailure(`the daemon is the same one: pid ${to}`);
-        return `another daemon is in charge (pid ${to}): the same mount, the same session, and no call failed`;
-      },
-    },
-    {
-      title: "plug it in again, and let the agent go",
-      async play() {
-        await cables.tb.plug();
-        const backMs = await over("tb");
-        if (!isCarried) watched.forgive(new RegExp(SHARE));
-        await worksOn();
-        const { answered, longestMs } = agent();
-        await agent().end();
-        const { forgiven } = watched;
-        const failed = forgiven === 0 ? "none failed" : `${counted(forgiven)} failed`;
-        return `back over Thunderbolt after ${seconds(backMs)}; ${answered} calls were answered, ${failed}, the slowest took ${seconds(longestMs)}`;
-      },
-    },
+    step("give an agent a tool that reads the share", async () => {
+      await Promise.all([cables.tb.plug(), cables.fallback.plug()]);
+      await over("tb");
+      await checks.command(["config", "set", "server.port", String(await freePort())]);
+      const requires = `requires=["${SHARE}"]`;
+      await add("files", TOOL, ["--set", requires]);
+      watched.begin(await stage.startAgent(TOOL));
+      await worksOn();
+      return "mountaineer backends add files; the agent calls its tool twice a second over mountaineer mcp";
+    }),
+    step("pull Thunderbolt under the agent", async () => {
+      await cables.tb.pull();
+      await over("fallback");
+      // A share that is not carried is away for a moment. A call that fails then names the share.
+      if (!isCarried) watched.forgive(new RegExp(SHARE));
+      await worksOn();
+      const { forgiven } = watched;
+      return forgiven === 0 ? "no call failed" : `${counted(forgiven)} failed, and named the share`;
+    }),
+    step("edit the configuration, and add a tool", async () => {
+      const { notices } = agent();
+      await appendFile(stage.layout.configFile, "\n# A person was here.\n");
+      await checks.command(["config", "set", "global.check_interval_secs", "0.4"]);
+      await add("more", SECOND_TOOL);
+      await checks.eventually("the agent is told of the new tool", async () => {
+        const tools = await agent().tools();
+        if (agent().notices > notices && tools.includes(SECOND_TOOL)) return null;
+        return `${agent().notices - notices} notices, tools ${tools.join(", ")}`;
+      });
+      await worksOn();
+      return "the agent is told of the new tool, and no call failed";
+    }),
+    step("kill the daemon under the agent, start it again", async () => {
+      const before = watched.failed;
+      await stage.endMonitor("kill");
+      await stage.startMonitor({ kept: true });
+      await over("fallback");
+      watched.forgive(/the daemon ended before it answered/);
+      await worksOn();
+      const failed = watched.failed - before;
+      return `the same session goes on; ${failed === 0 ? "no call" : counted(failed)} was in flight, and none is repeated`;
+    }),
+    step("mountaineer restart under the agent", async () => {
+      const keptMount = await stage.mountId();
+      const before = await (await stage.daemon())?.ask("status", null, signal);
+      await checks.command(["restart"]);
+      await over("fallback");
+      await worksOn();
+      await checks.sameMount(keptMount);
+      const after = await (await stage.daemon())?.ask("status", null, signal);
+      const [from, to] = [before?.global.pid, after?.global.pid];
+      if (to == null || from === to) throw new StoryFailure(`the daemon is the same one: pid ${to}`);
+      return `another daemon is in charge (pid ${to}): the same mount, the same session, and no call failed`;
+    }),
+    step("plug it in again, and let the agent go", async () => {
+      await cables.tb.plug();
+      const backMs = await over("tb");
+      if (!isCarried) watched.forgive(new RegExp(SHARE));
+      await worksOn();
+      const { answered, longestMs } = agent();
+      await agent().end();
+      const { forgiven } = watched;
+      const failed = forgiven === 0 ? "none failed" : `${counted(forgiven)} failed`;
+      return `back over Thunderbolt after ${seconds(backMs)}; ${answered} calls were answered, ${failed}, the slowest took ${seconds(longestMs)}`;
+    }),
   ];
 }
 

@@ -1,28 +1,25 @@
-// The second act of the story: the share is carried, and programs work on while its cable is pulled and plugged in.
+// The second act of the story: the share is carried, and programs keep using its files while a cable is pulled and plugged in.
 import type { RouteName } from "../../api/contract.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { setCarry } from "../stage/carry-setting.ts";
 import type { Stage } from "../stage/stage.ts";
 import { FILM_MIB, makeMaterial, type WorkAtShare, type WorkMaterial } from "../stage/work-at-share.ts";
-import { type Checks, mounted, type Step, StoryFailure, seconds } from "./story-checks.ts";
+import { type Checks, mounted, type Step, StoryFailure, seconds, step } from "./story-checks.ts";
 
-/** Played on a stage whose daemon runs, with Fallback plugged in. */
+/** For a stage with a running daemon and Fallback plugged in. */
 export function carriedSteps(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
   return stage.nas.driver === "smb" ? workGoesOn(stage, checks, signal) : [notCarried(checks)];
 }
 
 function notCarried(checks: Checks): Step {
-  return {
-    title: "mountaineer config set global.carry on",
-    async play() {
-      await checks.command(["config", "set", "global.carry", "on"]);
-      await checks.until("status says that the share cannot be carried", ({ carried, conditions }) => {
-        return carried === undefined && conditions.some(({ code }) => code === "carry_unavailable");
-      });
-      return "folders are not carried, and the share says so; the copy over a pulled cable needs real SMB";
-    },
-  };
+  return step("mountaineer config set global.carry on", async () => {
+    await checks.command(["config", "set", "global.carry", "on"]);
+    await checks.until("status says that the share cannot be carried", ({ carried, conditions }) => {
+      return carried === undefined && conditions.some(({ code }) => code === "carry_unavailable");
+    });
+    return "folders are not carried, and the share says so; the copy over a pulled cable needs real SMB";
+  });
 }
 
 function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
@@ -41,7 +38,7 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
     checks.until(`carried over ${route}`, (share) => {
       return mounted(share, route) && share.carried?.phase === "carrying";
     });
-  /** Both programs get further, on the very mount that they began on. */
+  /** Both programs make progress, and the mount is still the same. */
   const worksOn = async (): Promise<void> => {
     const before = atWork().progress();
     await checks.eventually("the copy and the log go on", async () => {
@@ -53,64 +50,49 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
   };
 
   return [
-    {
-      title: 'carry = "auto", and mount it anew',
-      async play() {
-        await tb.plug();
-        await checks.until("Thunderbolt answers", (share) => share.tb_reachable);
-        material = await makeMaterial(stage.nas.serverFolder);
-        await setCarry(stage, "auto", signal);
-        await carriedOver("tb");
-        await checks.readable();
-        keptMount = await stage.mountId();
-        const { carried } = await checks.share();
-        return `carried over port ${carried?.port}: both cables are proved to lead to one server`;
-      },
-    },
-    {
-      title: "copy a large file, and append to a log",
-      async play() {
-        if (material === null) throw new StoryFailure("there is nothing to work on");
-        work = await stage.startWork(material);
-        await worksOn();
-        return `one program copies ${FILM_MIB} MiB on the share, another writes line after line to a file`;
-      },
-    },
-    {
-      title: "pull the Thunderbolt cable under them",
-      async play() {
-        const cutAtMs = systemClock.monotonicMs();
-        await tb.pull();
-        await carriedOver("fallback");
-        const movedMs = systemClock.monotonicMs() - cutAtMs;
-        await worksOn();
-        return `moved to Fallback ${seconds(movedMs)} after the cut: the same mount, and both go on`;
-      },
-    },
-    {
-      title: "plug it in again, with both files open",
-      async play() {
-        await tb.plug();
-        const backMs = await carriedOver("tb");
-        await worksOn();
-        return `back over Thunderbolt after ${seconds(backMs)}: no file had to be closed`;
-      },
-    },
-    {
-      title: "let the copy come to its end",
-      async play() {
-        await atWork().finish();
-        await checks.eventually("all of it is on the server", () => atWork().missingOnServer());
-        await checks.sameMount(keptMount);
-        const moves = await movesIn(stage);
-        const { lines } = atWork().progress();
-        return `no error; on the server the copy is whole, and all ${lines} lines are there; moves: ${moves}`;
-      },
-    },
+    step('carry = "auto", and mount it anew', async () => {
+      await tb.plug();
+      await checks.until("Thunderbolt answers", (share) => share.tb_reachable);
+      material = await makeMaterial(stage.nas.serverFolder);
+      await setCarry(stage, "auto", signal);
+      await carriedOver("tb");
+      await checks.readable();
+      keptMount = await stage.mountId();
+      const { carried } = await checks.share();
+      return `carried over port ${carried?.port}: both cables are proved to lead to one server`;
+    }),
+    step("copy a large file, and append to a log", async () => {
+      if (material === null) throw new StoryFailure("there is nothing to work on");
+      work = await stage.startWork(material);
+      await worksOn();
+      return `one program copies ${FILM_MIB} MiB on the share, another writes line after line to a file`;
+    }),
+    step("pull the Thunderbolt cable under them", async () => {
+      const cutAtMs = systemClock.monotonicMs();
+      await tb.pull();
+      await carriedOver("fallback");
+      const movedMs = systemClock.monotonicMs() - cutAtMs;
+      await worksOn();
+      return `moved to Fallback ${seconds(movedMs)} after the cut: the same mount, and both go on`;
+    }),
+    step("plug it in again, with both files open", async () => {
+      await tb.plug();
+      const backMs = await carriedOver("tb");
+      await worksOn();
+      return `back over Thunderbolt after ${seconds(backMs)}: no file had to be closed`;
+    }),
+    step("let the copy come to its end", async () => {
+      await atWork().finish();
+      await checks.eventually("all of it is on the server", () => atWork().missingOnServer());
+      await checks.sameMount(keptMount);
+      const moves = await movesIn(stage);
+      const { lines } = atWork().progress();
+      return `no error; on the server the copy is whole, and all ${lines} lines are there; moves: ${moves}`;
+    }),
   ];
 }
 
-/** What `mountaineer status --json` says; there must be at least one. */
+/** The number of moves in `mountaineer status --json`. Rejects unless there is at least one. */
 async function movesIn(stage: Stage): Promise<number> {
   const { stdout } = await stage.mountaineer(["status", "--json"]);
   const { shares } = jsonObject(stdout) ?? {};

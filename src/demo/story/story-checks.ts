@@ -1,15 +1,19 @@
-// The story's checks: the daemon's status, and what a child process reads at the stable path.
+// The story's steps and checks: of the daemon's status, and of the file that a child process reads at the stable path.
 import type { RouteName, ShareStatus } from "../../api/contract.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { Stage } from "../stage/stage.ts";
 
 export interface Step {
   readonly title: string;
-  /** Resolves with what is worth telling. Rejects with `StoryFailure` when something is not as it must be. */
+  /** Resolves with the result to print. Rejects with `StoryFailure` when a check fails. */
   readonly play: () => Promise<string>;
 }
 
-/** Something is not as the story tells it. */
+export function step(title: string, play: Step["play"]): Step {
+  return { title, play };
+}
+
+/** A check of the story failed. */
 export class StoryFailure extends Error {}
 
 export type Checks = ReturnType<typeof createChecks>;
@@ -37,7 +41,7 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
     }
   };
   const checks = {
-    /** Resolves once a child reads what the server has just written, with the time since the call, ms. */
+    /** Writes a new text on the server; resolves once a child reads it, with the time since the call, ms. */
     async readable(): Promise<number> {
       const expected = await stage.sign();
       return waitFor("the file is readable at the stable path", BETWEEN_READS_MS, async () => {
@@ -46,14 +50,14 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
         return reading.text === expected ? null : `it reads ${JSON.stringify(reading.text.trim())}`;
       });
     },
-    /** Resolves once the daemon says so, with the time since the call, ms. */
+    /** Resolves once `holds` is true of the share's status, with the time since the call, ms. */
     until: (what: string, holds: (share: ShareStatus) => boolean): Promise<number> =>
       waitFor(what, BETWEEN_LOOKS_MS, async () => {
         const share = await stage.share();
         if (share === null) return "the daemon does not answer";
         return holds(share) ? null : describe(share);
       }),
-    /** Resolves when it has been so, whenever it was looked, for that long. */
+    /** Resolves when `holds` has been true of each status during `forMs`. */
     async staysSo(what: string, forMs: number, holds: (share: ShareStatus) => boolean): Promise<void> {
       const untilMs = systemClock.monotonicMs() + forMs;
       while (systemClock.monotonicMs() < untilMs) {
@@ -62,10 +66,10 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
         await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
       }
     },
-    /** Resolves once `missing` gives null, with the time since the call, ms; until then it says what is missing. */
+    /** Resolves once `missing` resolves with null, with the time since the call, ms. `missing` describes what is missing. */
     eventually: (what: string, missing: () => Promise<string | null>): Promise<number> =>
       waitFor(what, BETWEEN_LOOKS_MS, missing),
-    /** Rejects unless that very mount is there. */
+    /** Rejects unless the present mount has this id. */
     async sameMount(id: string | null): Promise<void> {
       const now = await stage.mountId();
       if (id === null || now !== id) throw new StoryFailure(`another mount: ${now} instead of ${id}`);
@@ -75,7 +79,7 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
       if (share === null) throw new StoryFailure("the daemon does not answer");
       return share;
     },
-    /** Rejects when the command does not end with 0. */
+    /** Rejects unless the command exits with 0. */
     async command(args: readonly string[]): Promise<void> {
       const { exitCode, stdout, stderr } = await stage.mountaineer(args);
       if (exitCode === 0) return;
@@ -104,7 +108,7 @@ export function mounted(share: ShareStatus, route: RouteName): boolean {
   return isOver(share, route) && share.mount_alive;
 }
 
-/** Mounted over that route, even if a look at it is late just now. */
+/** Mounted over that route, even if the mount's last look was late. */
 export function isOver(share: ShareStatus, route: RouteName): boolean {
   return share.active_interface === route && share.mount_state === "mounted";
 }
