@@ -1,10 +1,10 @@
-// The bytes of rclone's archive, from a local file or over https: bounded in length and time.
+// Reads rclone's archive from a local file or over https, bounded in length and time, and unpacks a file of it.
 import { open } from "node:fs/promises";
 import { promisify } from "node:util";
 import { inflateRaw } from "node:zlib";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 
-/** 1.76 has some 30 MB. */
+/** rclone 1.75 has about 30 MB. */
 export const ARCHIVE_AT_MOST_BYTES = 128 * 1024 * 1024;
 
 interface Limits {
@@ -19,7 +19,7 @@ export async function readArchive(path: string, { signal, atMostBytes }: Limits)
     return await collected(file.createReadStream({ signal, autoClose: false }), atMostBytes);
   } catch (error) {
     signal.throwIfAborted();
-    throw refused(`${path} cannot be taken: ${errorText(error)}`, error);
+    throw refused(`cannot read ${path}: ${errorText(error)}`, error);
   }
 }
 
@@ -36,8 +36,8 @@ export async function downloadArchive(
   } catch (error) {
     signal.throwIfAborted();
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    const reason = deadline.aborted ? `not there within ${withinMs / 1000} s` : errorText(cause);
-    throw refused(`${address} cannot be had: ${reason}`, error);
+    const reason = deadline.aborted ? `not complete within ${withinMs / 1000} s` : errorText(cause);
+    throw refused(`cannot download ${address}: ${reason}`, error);
   }
 }
 
@@ -73,8 +73,8 @@ const STORED = 0;
 const DEFLATED = 8;
 
 /**
- * The content of the entry with exactly this name, by the central directory; null: there is none. Other names are not
- * looked at. Rejects when the archive is broken, or the entry longer than `atMostBytes`.
+ * The content of the entry with exactly this name in the central directory; null: no such entry. Rejects when the archive is
+ * damaged, or the entry longer than `atMostBytes`.
  */
 export async function readZipEntry(zip: Buffer, name: string, atMostBytes: number): Promise<Buffer | null> {
   const end = endOfDirectory(zip);
@@ -88,7 +88,7 @@ export async function readZipEntry(zip: Buffer, name: string, atMostBytes: numbe
   return null;
 }
 
-/** The last record of the archive, behind which only its comment stands. */
+/** The offset of the end record, which only the archive's comment follows. */
 function endOfDirectory(zip: Buffer): number {
   const first = Math.max(0, zip.length - END_BYTES - COMMENT_AT_MOST);
   for (let at = zip.length - END_BYTES; at >= first; at--) {
@@ -111,7 +111,7 @@ async function content(zip: Buffer, entry: number, atMostBytes: number): Promise
   if (!isKnown || (zip.readUInt16LE(entry + 8) & ENCRYPTED) !== 0) {
     throw new Error("it is packed in a way that is not understood");
   }
-  // Not trusted to its own length: what grows beyond it ends in an error.
+  // Stops inflating one byte after the declared length, which a malicious archive may understate.
   const plain =
     method === STORED ? packed : await promisify(inflateRaw)(packed, { maxOutputLength: bytes + 1 });
   if (plain.length !== bytes) throw new Error(`the file in it has ${plain.length} bytes, not ${bytes}`);

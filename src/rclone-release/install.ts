@@ -1,4 +1,4 @@
-// Installs rclone's official release into the home: the pinned archive and no other, whole or not at all.
+// Installs rclone's official release into the home: only the pinned archive, and completely or not at all.
 import { rm } from "node:fs/promises";
 import { arch, platform } from "node:os";
 import { dirname } from "node:path";
@@ -19,10 +19,10 @@ const CHANGED_NOTHING = "nothing was changed";
 
 interface InstallOptions {
   readonly home: string;
-  /** A local archive; null: it is downloaded. */
+  /** A local archive; null: download the official one. */
   readonly file: string | null;
   readonly signal: AbortSignal;
-  /** For tests; default: what is official, and this machine. */
+  /** These are set by tests. Default: the official release, for this machine. */
   readonly release?: RcloneRelease;
   readonly base?: string;
   readonly platform?: string | null;
@@ -33,13 +33,13 @@ interface InstallOptions {
 export interface InstalledRclone {
   readonly version: string;
   readonly program: string;
-  /** Used until now; null: the system's. */
+  /** The version used before; null: the system's. */
   readonly before: string | null;
 }
 
 /**
- * Mounts that run keep their program: versions lie side by side, and none is removed. A crash at any point leaves the
- * version in use that was, or the new one. Rejects with `rclone_refused`.
+ * Installs the release beside the versions before, because running mounts still use those. After a crash at any moment,
+ * either the version before or the new one is in use. Rejects with `rclone_refused`.
  */
 export async function installRclone(options: InstallOptions): Promise<InstalledRclone> {
   const { home, file, signal, release = PINNED } = options;
@@ -97,10 +97,10 @@ async function unpacked(archive: Buffer, entry: string): Promise<Buffer> {
   return content;
 }
 
-/** That it runs here, and is what it was taken for. */
+/** Rejects unless the program runs here and reports this version. */
 async function requireVersion(program: string, version: string, signal: AbortSignal): Promise<void> {
   const expected = `rclone v${version}`;
-  const said = await runCommand(program, ["version"], {
+  const output = await runCommand(program, ["version"], {
     clock: systemClock,
     deadlineMs: VERSION_WITHIN_MS,
     signal,
@@ -110,8 +110,8 @@ async function requireVersion(program: string, version: string, signal: AbortSig
       signal.throwIfAborted();
       return errorText(error);
     });
-  if (said.trim() === expected) return;
-  throw refused(`rclone does not run here: found "${said}", expected "${expected}"`, CHANGED_NOTHING);
+  if (output.trim() === expected) return;
+  throw refused(`rclone does not run here: found "${output}", expected "${expected}"`, CHANGED_NOTHING);
 }
 
 function refused(message: string, hint: string): MountaineerError {

@@ -1,4 +1,4 @@
-// Where an installed rclone lies in the home: `rclone/VERSION/rclone`, and `rclone/current` says which VERSION is used.
+// The paths of an installed rclone in the home: `rclone/VERSION/rclone`, and `rclone/current`, which names the VERSION in use.
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readIfPresent } from "../runtime/files/durable-file.ts";
@@ -12,15 +12,12 @@ export function installedProgramPath(home: string, version: string): string {
   return join(home, "rclone", version, "rclone");
 }
 
-/** Of a bundle, which brings one; a build has one folder as the sources have this one, two deep. */
+/** The rclone of a bundle. The path is relative to this module, which lies two folders deep in sources and builds. */
 const BUNDLED = fileURLToPath(new URL("../../rclone/rclone", import.meta.url));
 
-/**
- * The program that `mountaineer rclone install` put into the home, else the one that came with this Mountaineer; null: none,
- * so the system's is meant.
- */
+/** The program that `mountaineer rclone install` put into the home, else the bundle's; null: neither exists. */
 export async function installedRclone(home: string): Promise<string | null> {
-  // What cannot be read must keep no share from being mounted.
+  // An unreadable file must not prevent mounting.
   const version = (await readIfPresent(currentVersionPath(home)).catch(() => null))?.trim() ?? "";
   const bundled = (await isProgram(BUNDLED)) ? BUNDLED : null;
   if (!/^\d+(\.\d+)+(-[\w.]+)?$/.test(version)) return bundled;
@@ -28,7 +25,7 @@ export async function installedRclone(home: string): Promise<string | null> {
   return (await isProgram(program)) ? program : bundled;
 }
 
-/** What to start: the home's, else the bundle's, else the first of that name on PATH. */
+/** The program to start: the home's, else the bundle's, else `rclone` on PATH. */
 export async function rcloneProgram(home: string): Promise<string> {
   return (await installedRclone(home)) ?? "rclone";
 }

@@ -1,15 +1,15 @@
-// The release of rclone that is installed, and the checksums of its archives: the one place that says what is trusted.
+// The pinned release of rclone, and the checksums of its archives. No other archive is trusted.
 
 export interface RcloneRelease {
   readonly version: string;
-  /** SHA-256 of the archive, by platform as rclone spells it: "linux-amd64". One that is not here is not installed. */
+  /** SHA-256 of the archive by rclone's name of the platform: "linux-amd64". Other platforms cannot be installed. */
   readonly sums: Readonly<Record<string, string>>;
 }
 
 /**
- * As rclone signs them in https://downloads.rclone.org/v1.75.1/SHA256SUMS (https://rclone.org/release_signing, key
- * FBF737ECE9F8AB18604BD2AC93935E02FF3B54FA). Read on 23 November 2026 from copies: ten unrelated public projects pin these
- * sums, two of which say that they verified the signature. Who pins another version verifies it likewise.
+ * Signed by rclone in https://downloads.rclone.org/v1.75.1/SHA256SUMS (https://rclone.org/release_signing, key
+ * FBF737ECE9F8AB18604BD2AC93935E02FF3B54FA). Taken on 23 November 2026 from copies: ten unrelated public projects pin these
+ * sums, and two of them state that they verified the signature. Verify another version in the same way before pinning it.
  */
 export const PINNED: RcloneRelease = {
   version: "1.75.1",
@@ -31,13 +31,13 @@ const PROCESSORS: Readonly<Record<string, string>> = {
   ia32: "386",
 };
 
-/** By Node's words for them; null: rclone publishes none that is known here. */
+/** rclone's name for Node's `platform()` and `arch()`; null: none is known. */
 export function rclonePlatform(system: string, processor: string): string | null {
   const [left, right] = [SYSTEMS[system], PROCESSORS[processor]];
   return left === undefined || right === undefined ? null : `${left}-${right}`;
 }
 
-/** Of the archive without `.zip`, and of the one folder in it. */
+/** The archive's name without `.zip`, which is also the name of the folder in it. */
 export function archiveName(version: string, platform: string): string {
   return `rclone-v${version}-${platform}`;
 }

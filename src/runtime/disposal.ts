@@ -2,17 +2,10 @@
 
 type Disposer = () => void | PromiseLike<void>;
 
-export interface DisposalStack extends AsyncDisposable {
-  /** True from the start of the disposal on. */
-  readonly disposed: boolean;
-  /** Registers a disposer. After the start of the disposal, runs it at once. */
-  defer(disposer: Disposer): void;
-  /** Registers a disposable and returns it. */
-  use<T extends Disposable | AsyncDisposable>(resource: T): T;
-}
+export type DisposalStack = ReturnType<typeof createDisposalStack>;
 
 /** `onFailure` is called for each disposer that fails; the disposal itself never rejects. */
-export function createDisposalStack(onFailure: (error: unknown) => void): DisposalStack {
+export function createDisposalStack(onFailure: (error: unknown) => void) {
   const disposers: Disposer[] = [];
   let ending: Promise<void> | null = null;
   const run = async (disposer: Disposer): Promise<void> => {
@@ -27,21 +20,25 @@ export function createDisposalStack(onFailure: (error: unknown) => void): Dispos
       await run(disposer);
     }
   };
+  /** Registers a disposer. After the start of the disposal, runs it at once. */
+  const defer = (disposer: Disposer): void => {
+    if (ending === null) disposers.push(disposer);
+    else void run(disposer);
+  };
   return {
+    /** True from the start of the disposal on. */
     get disposed() {
       return ending !== null;
     },
-    defer(disposer) {
-      if (ending === null) disposers.push(disposer);
-      else void run(disposer);
-    },
-    use(resource) {
-      this.defer(() =>
+    defer,
+    /** Registers a disposable and returns it. */
+    use<T extends Disposable | AsyncDisposable>(resource: T): T {
+      defer(() =>
         Symbol.asyncDispose in resource ? resource[Symbol.asyncDispose]() : resource[Symbol.dispose](),
       );
       return resource;
     },
-    [Symbol.asyncDispose]() {
+    [Symbol.asyncDispose](): Promise<void> {
       ending ??= end();
       return ending;
     },

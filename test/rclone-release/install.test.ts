@@ -238,13 +238,13 @@ describe("an archive that is downloaded", () => {
     const archive = archiveOf("1.76.0");
     const cases: readonly (readonly [(response: ServerResponse) => void, RegExp])[] = [
       [(response) => response.end(Buffer.alloc(5_000)), /longer than 4000 bytes/],
-      [(response) => response.write("the beginning"), /not there within 0\.3 s/],
+      [(response) => response.write("the beginning"), /not complete within 0\.3 s/],
       [
         (response) => {
           response.writeHead(200, { "content-length": archive.length }).write(archive.subarray(0, 50));
           setImmediate(() => response.destroy());
         },
-        /cannot be had/,
+        /cannot download/,
       ],
       [(response) => response.writeHead(302, { location: "http://127.0.0.1:1/" }).end(), /redirect/],
       [(response) => response.writeHead(404).end(), /status 404/],

@@ -88,8 +88,7 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
     // Joining a connection twice would send each byte twice.
     if (next === mode) return;
     mode = next;
-    if (next === "refuse" || next === "drop") await stopListening();
-    else if (silence !== null) await stopListening();
+    if (next === "refuse" || next === "drop" || silence !== null) await stopListening();
     for (const link of [...links]) {
       if (next === "pass") join(link);
       else if (next === "refuse") cut(link);

@@ -89,9 +89,11 @@ export async function exposureOf(path: string, identity: Identity): Promise<Expo
   try {
     return await walk(path, identity);
   } catch (error) {
-    return { path, realPath: null, writable: null, readable: null, failure: errorText(error) };
+    return { path, ...NOT_FOUND, failure: errorText(error) };
   }
 }
+
+const NOT_FOUND = { realPath: null, writable: null, readable: null, failure: null };
 
 async function walk(path: string, identity: Identity): Promise<Exposure> {
   const waiting = partsOf(resolve(path));
@@ -102,11 +104,10 @@ async function walk(path: string, identity: Identity): Promise<Exposure> {
   for (;;) {
     const entry = await lookAt(current);
     const isLast = waiting.length === 0;
-    if (entry === null) return { path, realPath: null, writable, readable: null, failure: null };
+    if (entry === null) return { path, ...NOT_FOUND, writable };
     if (entry.isLink) {
       links += 1;
-      if (links > MOST_LINKS)
-        return { path, realPath: null, writable, readable: null, failure: "too many links" };
+      if (links > MOST_LINKS) return { path, ...NOT_FOUND, writable, failure: "too many links" };
       // A symlink's mode has no effect. Its owner can replace it, even in a folder with the sticky bit.
       if (isForeign(entry.uid, identity)) writable ??= opened(current, "owner", entry);
       const target = resolve(dirname(current), await readlink(current));
@@ -118,14 +119,9 @@ async function walk(path: string, identity: Identity): Promise<Exposure> {
     const fault = await faultOf(current, entry, isLast, identity);
     writable ??= fault === null ? null : opened(current, fault, entry);
     if (isLast) {
-      const isRead = canEnter && mayOthers(entry, 0o4, identity);
-      return {
-        path,
-        realPath: current,
-        writable,
-        readable: isRead ? opened(current, "mode", entry) : null,
-        failure: null,
-      };
+      const isReadable = canEnter && mayOthers(entry, 0o4, identity);
+      const readable = isReadable ? opened(current, "mode", entry) : null;
+      return { path, realPath: current, writable, readable, failure: null };
     }
     canEnter &&= mayOthers(entry, 0o1, identity);
     current = join(current, waiting.shift() ?? "");

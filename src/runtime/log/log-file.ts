@@ -24,20 +24,12 @@ interface LogOptions {
   readonly maxFileBytes?: number;
 }
 
-interface Log extends AsyncDisposable {
-  readonly logger: Logger;
-  /** Removes this text, in every encoding, from all later records. */
-  redact(secret: string): void;
-  /** Closes the file and opens the one at its path, as after a rotation. Never rejects. */
-  reopen(): Promise<void>;
-}
-
 /**
  * Logging never throws and never waits. A failed write is reported once on stderr and retried. A full queue drops debug and
  * info lines first, and logs their number. A file that was rotated away is replaced within a second. Disposal writes the
  * queued lines, for a second at most.
  */
-export function startLog(options: LogOptions): Log {
+export function startLog(options: LogOptions) {
   const { clock, filePath } = options;
   const redaction = createRedaction();
   const leastRank = LOG_LEVELS.indexOf(options.level);
@@ -76,24 +68,29 @@ export function startLog(options: LogOptions): Log {
           droppedLine: (count) => jsonLine(dropped(count)),
         });
 
-  const write = (level: LogLevel, message: string, fields: LogFields = {}): void => {
-    if (LOG_LEVELS.indexOf(level) < leastRank) return;
-    const entry = record(level, message, fields);
-    fileQueue?.append(level, jsonLine(entry));
-    if (options.stderr) toStderr(entry);
+  const writer =
+    (level: LogLevel) =>
+    (message: string, fields: LogFields = {}): void => {
+      if (LOG_LEVELS.indexOf(level) < leastRank) return;
+      const entry = record(level, message, fields);
+      fileQueue?.append(level, jsonLine(entry));
+      if (options.stderr) toStderr(entry);
+    };
+  const logger: Logger = {
+    debug: writer("debug"),
+    info: writer("info"),
+    warn: writer("warn"),
+    error: writer("error"),
   };
   return {
-    logger: {
-      debug: (message, fields) => write("debug", message, fields),
-      info: (message, fields) => write("info", message, fields),
-      warn: (message, fields) => write("warn", message, fields),
-      error: (message, fields) => write("error", message, fields),
-    },
-    redact: (secret) => redaction.redact(secret),
-    async reopen() {
+    logger,
+    /** Removes this text, in every encoding, from all later records. */
+    redact: redaction.redact,
+    /** Closes the file and opens the one at its path, as after a rotation. Never rejects. */
+    async reopen(): Promise<void> {
       if (fileTarget !== null) await fileQueue?.between(() => fileTarget.reopen());
     },
-    async [Symbol.asyncDispose]() {
+    async [Symbol.asyncDispose](): Promise<void> {
       await fileQueue?.[Symbol.asyncDispose]();
       await stderrQueue[Symbol.asyncDispose]();
       // Bounded, because closing waits for a write in flight, which may hang with its disk.

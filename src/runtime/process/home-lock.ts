@@ -34,11 +34,7 @@ const holderShape = object({
 export type LockHolder = Readonly<TypeOf<typeof holderShape>>;
 const holderOf = reader(holderShape);
 
-export interface HomeLock extends AsyncDisposable {
-  readonly holder: LockHolder;
-  /** False after the release; true if the release failed, until the process ends. */
-  readonly isHeld: boolean;
-}
+export type HomeLock = Awaited<ReturnType<typeof holdLock>>;
 
 interface LockRequest {
   /** Shown to a process that finds the lock taken. */
@@ -95,7 +91,7 @@ export async function readLockHolder(home: string): Promise<LockHolder | null> {
   return isOther ? null : holder;
 }
 
-async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequest): Promise<HomeLock> {
+async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequest) {
   const path = holderPath(home);
   try {
     const identity = await processIdentity(process.pid);
@@ -112,10 +108,11 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
     let isHeld = true;
     return {
       holder,
+      /** False after the release; true if the release failed, until the process ends. */
       get isHeld() {
         return isHeld;
       },
-      async [Symbol.asyncDispose]() {
+      async [Symbol.asyncDispose](): Promise<void> {
         if (released) return;
         released = true;
         try {

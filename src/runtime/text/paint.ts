@@ -1,30 +1,15 @@
 // The colours and symbols of text in a terminal.
 
-export interface Symbols {
-  readonly on: string;
-  readonly off: string;
-  readonly bad: string;
-  readonly good: string;
-  readonly skip: string;
-  readonly warning: string;
-  readonly info: string;
-  readonly arrow: string;
-  readonly ready: string;
-  readonly dot: string;
-}
+export type Symbols = Readonly<
+  Record<"on" | "off" | "bad" | "good" | "skip" | "warning" | "info" | "arrow" | "ready" | "dot", string>
+>;
 
 export type Style = (text: string) => string;
 
-export interface Paint {
+/** `banner`: bold black on yellow. */
+export interface Paint
+  extends Readonly<Record<"bold" | "dim" | "red" | "green" | "yellow" | "cyan" | "banner", Style>> {
   readonly symbols: Symbols;
-  readonly bold: Style;
-  readonly dim: Style;
-  readonly red: Style;
-  readonly green: Style;
-  readonly yellow: Style;
-  readonly cyan: Style;
-  /** Bold black on yellow. */
-  readonly banner: Style;
 }
 
 /** The symbol and colour of a tone. The symbol tells the tone even without colour. */

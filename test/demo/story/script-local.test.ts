@@ -15,12 +15,12 @@ test("a story that does not go as told ends with 1, says where, and leaves nothi
   assert.deepEqual(await leftBehind(demo.temporary), []);
 });
 
-test("real SMB where it cannot be had is a clear refusal that names what to install", async (t) => {
+test("real SMB where it is not available is a clear refusal that names what to install", async (t) => {
   const demo = await startDemo(t, ["--driver", "smb"], { PATH: "/nowhere" });
   assert.equal((await demo.ended).code, 1);
   assert.match(
     demo.stderr(),
-    /real SMB cannot be had here: .*rclone.* not found \(apt install samba rclone fuse3\)/,
+    /real SMB is not available here: .*rclone.* not found \(apt install samba rclone fuse3\)/,
   );
   assert.match(demo.stderr(), /hint: mountaineer demo --driver local/);
   assert.deepEqual(await leftBehind(demo.temporary), []);
