@@ -5,7 +5,7 @@ import type { OutputOf } from "../../../api/operations.ts";
 import type { RegistryServerReport } from "../../../api/registry-contract.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { choiceRow, code, nothing } from "../parts/elements.ts";
+import { choiceRow, code, nothing, plainList } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
 import { addServer, typedBackend } from "./server-plan.ts";
@@ -42,9 +42,8 @@ export function AddFromRegistry({ app }: ViewProps): ComponentChild {
 }
 
 function list(found: Found, choose: (server: string) => Promise<unknown>): ComponentChild {
-  return h(
-    "ul",
-    { class: "plain-list", "aria-label": "Servers of the registry" },
+  return plainList(
+    "Servers of the registry",
     found.map(({ name, version, description, deprecated }) =>
       choiceRow(
         { key: name, name, says: name, choose: () => void choose(name) },

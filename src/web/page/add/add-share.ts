@@ -11,7 +11,7 @@ import { hostText } from "../../../config/values/host-text.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
-import { choiceRow, code, line, nothing, textBlock, WorkButton } from "../parts/elements.ts";
+import { choiceRow, code, line, nothing, plainList, textBlock, WorkButton } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
 import { saveAdded, takenSecrets } from "./save-added.ts";
@@ -102,9 +102,8 @@ function serverList(
   if (servers.length === 0) return nothing("No server was found. Type the address of your NAS below.");
   return [
     h("p", { class: "hint" }, "A server may announce any name. Choose by the address and the link."),
-    h(
-      "ul",
-      { class: "plain-list", "aria-label": "Servers" },
+    plainList(
+      "Servers",
       servers.map((server) => {
         const { name, link, known } = foundWords(server);
         const address = addressOf(server);

@@ -5,7 +5,7 @@ import { sentArguments } from "../../../api/forms/call-arguments.ts";
 import { createNode, type FormNode, withNode, withValue } from "../../../api/forms/form-node.ts";
 import { argumentsField } from "../../../api/forms/schema-fields.ts";
 import { FieldView } from "../catalog/form-view.ts";
-import { line } from "../parts/elements.ts";
+import { line, row } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 
 interface HiddenField {
@@ -76,11 +76,7 @@ export function DeclaredForm({
       onNode: (path, node) => setRoot((now) => withNode(now, path, node)),
     }),
     hidden.map((field) => hiddenField(field, isTried)),
-    h(
-      "div",
-      { class: "row" },
-      h("button", { type: "submit", class: "main", "aria-busy": isBusy }, action, isBusy ? " …" : ""),
-    ),
+    row(h("button", { type: "submit", class: "main", "aria-busy": isBusy }, action, isBusy ? " …" : "")),
   );
 }
 

@@ -15,6 +15,7 @@ import {
   loading,
   mark,
   nothing,
+  row,
   section,
   WorkButton,
 } from "../parts/elements.ts";
@@ -70,7 +71,7 @@ function waitingEntry(app: App, entry: WaitingEntryWire, mayApprove: boolean): C
 
 function approveButton(what: string, mayApprove: boolean, run: () => Promise<void>): ComponentChild {
   const about = { label: "Approve …", says: `Approve ${what}`, kind: "main" } as const;
-  return h("div", { class: "row" }, h(WorkButton, { ...about, off: !mayApprove, run }));
+  return row(h(WorkButton, { ...about, off: !mayApprove, run }));
 }
 
 /** Uncut, because the approval holds for the whole entry. */

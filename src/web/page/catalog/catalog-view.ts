@@ -9,9 +9,11 @@ import { Chooser } from "../parts/chooser.ts";
 import {
   choiceField,
   code,
+  fold,
   loading,
   mark,
   nothing,
+  plainList,
   searchField,
   section,
   WorkButton,
@@ -135,9 +137,8 @@ function otherEntries(
       ? null
       : section(
           "Kept from clients",
-          h(
-            "ul",
-            { class: "plain-list" },
+          plainList(
+            "Kept from clients",
             withheld
               .slice(0, MOST_SHOWN)
               .map(({ backend, kind, name, reason, why }) =>
@@ -158,13 +159,10 @@ function otherEntries(
 
 function list(title: string, rows: readonly Row[]): ComponentChild {
   if (rows.length === 0) return null;
-  return h(
-    "details",
-    {},
-    h("summary", {}, `${title} (${rows.length})`),
-    h(
-      "ul",
-      { class: "plain-list" },
+  return fold(
+    `${title} (${rows.length})`,
+    plainList(
+      title,
       rows
         .slice(0, MOST_SHOWN)
         .map(({ key, name, backend, about }) =>

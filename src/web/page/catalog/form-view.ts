@@ -9,6 +9,7 @@ import {
   numberText,
   withItems,
 } from "../../../api/forms/form-node.ts";
+import { row } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 
 export interface FormProps {
@@ -126,9 +127,7 @@ function Buttons({ node, path, label, onNode }: FormProps): ComponentChild {
     h("button", { type: "button", disabled, onClick: () => onNode(path, next) }, text);
   if (of.kind === "group") {
     if (isRequired) return null;
-    return h(
-      "div",
-      { class: "row" },
+    return row(
       isSet
         ? button(`Leave out ${name}`, createNode(node.field, node.label))
         : button(`Fill in ${name}`, { ...node, isSet: true }),
@@ -137,9 +136,7 @@ function Buttons({ node, path, label, onNode }: FormProps): ComponentChild {
   if (of.kind !== "list") return null;
   const shorter = withItems(node, children.slice(0, -1));
   const isOut = shorter.children.length === 0 && !isRequired;
-  return h(
-    "div",
-    { class: "row" },
+  return row(
     button(
       `Add to ${name}`,
       withItems(node, [...children, createNode(of.item)]),

@@ -20,7 +20,7 @@ import { msText } from "../../../api/words/words.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { code, line, textBlock, WorkButton } from "../parts/elements.ts";
+import { actionRow, card, code, fold, line, row, textBlock, WorkButton } from "../parts/elements.ts";
 import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { bytesText, shown } from "../parts/text.ts";
 import { FieldView } from "./form-view.ts";
@@ -31,9 +31,9 @@ interface ToolProps extends ViewProps {
 
 export function ToolView({ app, tool }: ToolProps): ComponentChild {
   const marks = marksText(tool.annotations);
-  return h(
-    "article",
-    { class: "card plain", "aria-label": `Tool ${shown(tool.name)}` },
+  return card(
+    "plain",
+    `Tool ${shown(tool.name)}`,
     h("header", {}, h("h2", {}, shown(tool.name)), h("span", { class: "dim" }, `of ${shown(tool.backend)}`)),
     tool.original_name === tool.name
       ? null
@@ -44,17 +44,8 @@ export function ToolView({ app, tool }: ToolProps): ComponentChild {
       ? h("p", { class: "hint" }, "It has no description.")
       : textBlock(tool.description, `Description of ${shown(tool.name)}`),
     h(TryIt, { app, tool }),
-    h(
-      "div",
-      { class: "row actions" },
-      h(WorkButton, { label: "Switch off", run: () => switchTool(app, tool.name, false) }),
-    ),
-    h(
-      "details",
-      {},
-      h("summary", {}, "Schema"),
-      textBlock(JSON.stringify(tool.input_schema, null, 2), `Schema of ${shown(tool.name)}`),
-    ),
+    actionRow(h(WorkButton, { label: "Switch off", run: () => switchTool(app, tool.name, false) })),
+    fold("Schema", textBlock(JSON.stringify(tool.input_schema, null, 2), `Schema of ${shown(tool.name)}`)),
   );
 }
 
@@ -143,9 +134,7 @@ function TryIt({ app, tool }: ToolProps): ComponentChild {
           onNode: (path, node) => store.set({ root: withNode(newest().root, path, node) }),
         })
       : jsonArguments(given.raw, isTried ? rawMistake(given) : null, (raw) => store.set({ raw })),
-    h(
-      "div",
-      { class: "row" },
+    row(
       h(
         "button",
         { type: "submit", class: "main", "aria-busy": state.kind === "calling" },

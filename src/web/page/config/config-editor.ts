@@ -13,7 +13,7 @@ import type { KeyPath } from "../code/key-at.ts";
 import { hintLines, hintOf } from "../code/schema-hint.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
-import { alertLine, code, loading, WorkButton } from "../parts/elements.ts";
+import { alertLine, code, loading, plainList, row, WorkButton } from "../parts/elements.ts";
 import { useFormStore } from "../parts/form-store.ts";
 import { shown } from "../parts/text.ts";
 import { EDITORS, type EditorBase, hasTypedSecret, isEdited } from "./editor-memory.ts";
@@ -49,9 +49,7 @@ export function ConfigEditor({ app }: ViewProps): ComponentChild {
     keyHint(schema, path),
     alertLine(problem),
     placeList(places, (line, column) => editor.current?.goTo(line, column)),
-    h(
-      "div",
-      { class: "row" },
+    row(
       h(WorkButton, { label: "Save …", kind: "main", off: !isDirty, run: () => save(base) }),
       h(WorkButton, { label: "Discard changes", off: !isDirty && !isOutdated, run: discard }),
     ),
@@ -192,9 +190,8 @@ function placeList(
   goTo: (line: number, column: number) => void,
 ): ComponentChild {
   if (places.length === 0) return null;
-  return h(
-    "ul",
-    { class: "plain-list", "aria-label": "Mistakes" },
+  return plainList(
+    "Mistakes",
     places
       .slice(0, 50)
       .map(({ line, column, text }) =>

@@ -7,7 +7,7 @@ import { CodeDiff } from "../code/code-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
-import { alertLine, code, loading, nothing, WorkButton } from "../parts/elements.ts";
+import { alertLine, code, loading, nothing, row, WorkButton } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -106,9 +106,7 @@ function ComparedView({ app, entry, entries }: ComparedProps): ComponentChild {
             format,
             labels: { before: "Before", after: "This one" },
           }),
-    h(
-      "div",
-      { class: "row" },
+    row(
       h(WorkButton, {
         label: "Go back to it …",
         kind: "danger",

@@ -24,6 +24,7 @@ import type { ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
 import {
   alertLine,
+  card,
   code,
   conditionList,
   faultList,
@@ -31,6 +32,7 @@ import {
   loading,
   mark,
   nothing,
+  plainList,
   searchField,
 } from "../parts/elements.ts";
 import { createFormStores, useFormStore } from "../parts/form-store.ts";
@@ -60,9 +62,8 @@ function noFleet(): ComponentChild {
     FLEET_OFF_TEXT,
     h("p", {}, FLEET_ABOUT_TEXT),
     h("p", {}, "In a terminal:"),
-    h(
-      "ul",
-      { class: "plain-list" },
+    plainList(
+      "Steps",
       FLEET_STEPS.map(({ command, does }) => h("li", { key: command }, code(command), ` ${does}.`)),
     ),
   );
@@ -192,9 +193,9 @@ function machineCard(machine: FleetMachine): ComponentChild {
   const presence = presenceWords(machine);
   const lines = machineLines(machine);
   const of = (about: MachineLine["about"]) => lines.filter((each) => each.about === about);
-  return h(
-    "article",
-    { class: `card ${machineTrouble(machine)?.tone ?? presence.tone}`, "aria-label": `Machine ${name}` },
+  return card(
+    machineTrouble(machine)?.tone ?? presence.tone,
+    `Machine ${name}`,
     h(
       "header",
       {},

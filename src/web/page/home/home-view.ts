@@ -9,7 +9,7 @@ import { useNow, useStore } from "../daemon/store.ts";
 import { useFleet } from "../fleet/use-fleet.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { Copyable, Gone, loading, section, withCode } from "../parts/elements.ts";
+import { Copyable, card, fold, Gone, loading, section, withCode } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { type Box, type Drawing, drawingOf, type Picture, pictureOf, type Thing } from "./picture.ts";
 import { findTroubles, type Trouble } from "./troubles.ts";
@@ -38,11 +38,7 @@ export function HomeView({ app }: ViewProps): ComponentChild {
 
 function emptyHome(): ComponentChild {
   const beginning = (title: string, text: string, link: ComponentChild): ComponentChild =>
-    h(
-      "article",
-      { class: "card plain", "aria-label": title },
-      ...[h("h2", {}, title), h("p", { class: "dim" }, text), h("p", {}, link)],
-    );
+    card("plain", title, ...[h("h2", {}, title), h("p", { class: "dim" }, text), h("p", {}, link)]);
   return h(
     "div",
     { class: "verdict" },
@@ -99,9 +95,7 @@ function Summary({ app, status, troubles }: SummaryProps): ComponentChild {
           : `${counted(troubles.length, "thing")} ${troubles.length === 1 ? "needs" : "need"} attention`,
     ),
     troubles.length === 0 ? h("p", { class: "dim" }, wellText(status)) : h("ul", { class: "troubles" }, rows),
-    more.length === 0
-      ? null
-      : h("details", {}, h("summary", {}, `${more.length} more`), h("ul", { class: "troubles" }, more)),
+    more.length === 0 ? null : fold(`${more.length} more`, h("ul", { class: "troubles" }, more)),
   );
 }
 

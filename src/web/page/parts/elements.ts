@@ -261,7 +261,7 @@ export function table(
   titles: readonly string[],
   rows: readonly (readonly ComponentChild[])[],
 ): ComponentChild {
-  const row = (cells: readonly ComponentChild[], key: number): ComponentChild => {
+  const tableRow = (cells: readonly ComponentChild[], key: number): ComponentChild => {
     const [name, ...others] = cells;
     const facts = others.map((cell, column) => h("td", { key: column }, cell));
     return h("tr", { key }, h("th", { scope: "row" }, name), facts);
@@ -270,8 +270,30 @@ export function table(
   return h(
     "div",
     { class: "table", tabIndex: 0, role: "region", "aria-label": label },
-    h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows.map(row))),
+    h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows.map(tableRow))),
   );
+}
+
+export function row(...children: ComponentChildren[]): ComponentChild {
+  return h("div", { class: "row" }, ...children);
+}
+
+/** The actions of a card. */
+export function actionRow(...children: ComponentChildren[]): ComponentChild {
+  return h("div", { class: "row actions" }, ...children);
+}
+
+export function plainList(label: string, ...items: ComponentChildren[]): ComponentChild {
+  return h("ul", { class: "plain-list", "aria-label": label }, ...items);
+}
+
+/** Children that are folded away until the person opens them. */
+export function fold(summary: string, ...children: ComponentChildren[]): ComponentChild {
+  return h("details", {}, h("summary", {}, summary), ...children);
+}
+
+export function card(tone: Tone, label: string, ...children: ComponentChildren[]): ComponentChild {
+  return h("article", { class: `card ${tone}`, "aria-label": label }, ...children);
 }
 
 export function section(title: string, ...children: ComponentChildren[]): ComponentChild {

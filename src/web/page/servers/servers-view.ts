@@ -20,14 +20,18 @@ import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
 import {
+  actionRow,
   Copyable,
+  card,
   cardHead,
   code,
   conditionList,
+  fold,
   line,
   loading,
   mark,
   nothing,
+  plainList,
   textBlock,
   WorkButton,
 } from "../parts/elements.ts";
@@ -86,9 +90,9 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
     title: withoutName(condition.title, backend.name),
   }));
   const isTitled = (text: string): boolean => troubles.some(({ title }) => title.includes(text));
-  return h(
-    "article",
-    { class: `card ${state.tone}`, "aria-label": `Backend ${name}` },
+  return card(
+    state.tone,
+    `Backend ${name}`,
     cardHead(name, state, since),
     line("facts", facts.join(" · ")),
     line("facts", calls.join(" · ")),
@@ -101,13 +105,9 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
       : line(isReady ? "dim" : "problem", `Last error: ${error}`),
     backend.routes === undefined ? null : h(Routes, { app, backend, now, actions }),
     conditionList(troubles, now),
-    notes.length === 0
-      ? null
-      : h("details", {}, h("summary", {}, counted(notes.length, "note")), conditionList(notes, now)),
+    notes.length === 0 ? null : fold(counted(notes.length, "note"), conditionList(notes, now)),
     h(SignIn, { app, backend }),
-    h(
-      "div",
-      { class: "row actions" },
+    actionRow(
       restart === null ? null : h(ActionButton, { app, action: restart }),
       backend.type === "stdio" && backend.enabled
         ? h(WorkButton, {
@@ -179,9 +179,8 @@ function Routes({
     "div",
     {},
     line("ready", routeReadyText(backend, now)),
-    h(
-      "ul",
-      { class: "plain-list" },
+    plainList(
+      `Routes of ${shown(backend.name)}`,
       (backend.routes?.list ?? []).map((route) => {
         const { text, tone } = backendRouteWords(route, now);
         return h(

@@ -4,7 +4,7 @@ import { actionsFor, actionWith } from "../../../api/words/actions.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { code, conditionList, loading } from "../parts/elements.ts";
+import { actionRow, card, code, conditionList, loading } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
 
 const GENERAL_ACTIONS = ["check", "reload", "hand-over"];
@@ -15,9 +15,9 @@ export function AboutView({ app }: ViewProps): ComponentChild {
   if (status === null) return loading();
   const { version, pid, started_at: startedAt, config_path: path, conditions } = status.global;
   const actions = actionsFor(status);
-  return h(
-    "article",
-    { class: "card plain", "aria-label": "Daemon" },
+  return card(
+    "plain",
+    "Daemon",
     h(
       "p",
       {},
@@ -25,9 +25,7 @@ export function AboutView({ app }: ViewProps): ComponentChild {
     ),
     h("p", { class: "path" }, code(path)),
     conditionList(conditions, now),
-    h(
-      "div",
-      { class: "row actions" },
+    actionRow(
       GENERAL_ACTIONS.map((id) => {
         const action = actionWith(actions, id);
         return action === null ? null : h(ActionButton, { key: id, app, action });

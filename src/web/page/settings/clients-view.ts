@@ -14,6 +14,7 @@ import {
   loading,
   mark,
   nothing,
+  plainList,
   section,
   table,
   WorkButton,
@@ -50,9 +51,8 @@ function Programs({ app }: ViewProps): ComponentChild {
       "None of the programs that are known keeps its file here.",
       h("p", {}, "Give any other the command ", h(Copyable, { text: "mountaineer mcp" }), "."),
     );
-  return h(
-    "ul",
-    { class: "plain-list", "aria-label": "Programs" },
+  return plainList(
+    "Programs",
     report.clients.map((program) => h(Program, { key: program.name, app, program, look })),
   );
 }

@@ -4,7 +4,7 @@ import type { SecretListReport } from "../../../api/home-secrets.ts";
 import { DeclaredForm, neededText, textIn } from "../add/declared-form.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
-import { code, line, loading, mark, nothing, WorkButton } from "../parts/elements.ts";
+import { code, line, loading, mark, nothing, plainList, WorkButton } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -23,9 +23,8 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
     line("problem", report.config_error && `What uses them is not known: ${report.config_error}`),
     report.secrets.length === 0
       ? nothing("None is kept, and none is wanted.")
-      : h(
-          "ul",
-          { class: "plain-list" },
+      : plainList(
+          "Secrets",
           report.secrets.map((secret) => h(Secret, { key: secret.name, app, secret, may, look })),
         ),
     h("h2", {}, "Keep a secret"),

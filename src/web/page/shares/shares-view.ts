@@ -7,7 +7,18 @@ import { counted } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { Copyable, cardHead, code, conditionList, line, loading, mark, nothing } from "../parts/elements.ts";
+import {
+  actionRow,
+  Copyable,
+  card,
+  cardHead,
+  code,
+  conditionList,
+  line,
+  loading,
+  mark,
+  nothing,
+} from "../parts/elements.ts";
 import { bytesText, forText, shown } from "../parts/text.ts";
 
 export function SharesView({ app }: ViewProps): ComponentChild {
@@ -43,9 +54,9 @@ function ShareCard({ app, share, global, now }: ShareCardProps): ComponentChild 
   const back = ready === null ? null : actionWith(actions, "switch", share.name, "tb");
   const own = actions.filter(({ id, isUseful }) => isUseful && id[1] === share.name);
   const since = share.mount_state === "mounted" ? forText(share.last_switch_at, now) : null;
-  return h(
-    "article",
-    { class: `card ${state.tone}`, "aria-label": `Share ${name}` },
+  return card(
+    state.tone,
+    `Share ${name}`,
     cardHead(name, state, since),
     ready === null
       ? null
@@ -78,9 +89,7 @@ function ShareCard({ app, share, global, now }: ShareCardProps): ComponentChild 
       share.conditions.filter((condition) => condition.code !== "tb_ready" || !share.tb_recovery_pending),
       now,
     ),
-    h(
-      "div",
-      { class: "row actions" },
+    actionRow(
       own
         .filter((action) => action !== back)
         .map((action) => h(ActionButton, { key: action.name, app, action })),

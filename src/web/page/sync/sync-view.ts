@@ -35,6 +35,7 @@ import {
   loading,
   mark,
   nothing,
+  row,
   section,
   table,
   WorkButton,
@@ -256,9 +257,7 @@ function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
       "ready",
     ),
     alertLine(refused),
-    h(
-      "div",
-      { class: "row" },
+    row(
       h(WorkButton, { label: "Save", kind: "main", off: !isDirty || sha256 === null, run: save }),
       h(
         "button",

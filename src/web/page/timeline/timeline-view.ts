@@ -7,7 +7,7 @@ import { msText, type Tone, type Words } from "../../../api/words/words.ts";
 import { counted, durationText } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { loading, nothing, section, table } from "../parts/elements.ts";
+import { fold, loading, nothing, section, table } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -133,10 +133,8 @@ function Bar({ name, stretches, report }: BarProps): ComponentChild {
           );
         }),
       ),
-      h(
-        "details",
-        {},
-        h("summary", {}, `Changes of ${shown(name)}`),
+      fold(
+        `Changes of ${shown(name)}`,
         h(
           "ol",
           { class: "plain-list" },
