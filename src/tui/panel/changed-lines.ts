@@ -3,7 +3,7 @@ import { diffText } from "../../config/history/text-diff.ts";
 
 export interface ChangedLine {
   readonly mark: "-" | "+";
-  /** From 1; of the old text for a line that went, of the new one for a line that came. */
+  /** From 1; in the old text for a removed line, in the new one for an added line. */
   readonly number: number;
   readonly text: string;
 }
@@ -31,7 +31,7 @@ export function changedLines(before: string, after: string): readonly ChangedLin
   return lines;
 }
 
-/** An empty range is given by the line before it. */
+/** In a unified diff, an empty range names the line before it. */
 function firstLine(start: string | undefined, count: string | undefined): number {
   return Number(start) + (count === "0" ? 1 : 0);
 }

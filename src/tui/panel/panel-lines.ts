@@ -1,15 +1,12 @@
-// The text of the settings panel: a line for each field, its mistake beside it, and the result of a save.
-import type { SyncSettingsWire } from "../../api/contract.ts";
+// The text of the settings panel: a line for each field with its mistake, and the result of a save.
 import {
-  DETECTIONS,
-  FAILURE_MODES,
   FIELDS,
   type FieldName,
   isNumberField,
   type NumberField,
   type SyncDraft,
 } from "../../api/forms/sync-fields.ts";
-import { columns, padded } from "../../runtime/text/plain-text.ts";
+import { columns } from "../../runtime/text/plain-text.ts";
 import {
   cutLine,
   cutText,
@@ -21,9 +18,10 @@ import {
   spread,
   type Tone,
 } from "../terminal/line.ts";
+import { rowMark } from "../terminal/list-state.ts";
 import type { View } from "../terminal/terminal-style.ts";
 import type { ChangedLine } from "./changed-lines.ts";
-import { isDirty, type PanelNote, type PanelState, panelMistakes } from "./panel-state.ts";
+import { CHOICES, isDirty, type PanelNote, type PanelState, panelMistakes } from "./panel-state.ts";
 
 const LABEL_WIDTH = 12;
 const NUMBER_WIDTH = 8;
@@ -47,7 +45,7 @@ const HELP: Readonly<Record<FieldName, string>> = {
 /** The panel in its fixed height: a title, and a line for each field. */
 export const PANEL_HEIGHT = 1 + FIELDS.length;
 
-/** The title and the fields: PANEL_HEIGHT lines. `hasProblem`: what the file says is not what runs. */
+/** The title and the fields: PANEL_HEIGHT lines. `hasProblem`: the file does not run as it is. */
 export function panelLines(state: PanelState, hasProblem: boolean, view: View): readonly Line[] {
   const { draft } = state;
   const mistakes = panelMistakes(state);
@@ -78,22 +76,17 @@ function fieldLine(field: FieldName, state: PanelState, draft: SyncDraft, view: 
   const isFocused = state.focus === field;
   const { symbols } = view;
   const label = FIELD_LABELS[field].padEnd(LABEL_WIDTH);
-  const lead = [
-    span(isFocused ? padded(symbols.focus, 2) : "  ", "accent"),
-    span(label, isFocused ? "strong" : "plain"),
-  ];
+  const lead = [rowMark(isFocused, view), span(label, isFocused ? "strong" : "plain")];
   if (isNumberField(field)) return [...lead, ...numberSpans(field, state, draft, isFocused, view)];
   if (field === "enabled") {
     const text = draft.enabled ? symbols.checked : symbols.notChecked;
     return [...lead, span(text, isFocused ? "cursor" : "plain")];
   }
-  return field === "detection"
-    ? [...lead, ...choiceSpans(DETECTIONS, draft.detection, isFocused, view)]
-    : [...lead, ...choiceSpans(FAILURE_MODES, draft.on_failure, isFocused, view)];
+  return [...lead, ...choiceSpans(CHOICES[field], draft[field], isFocused, view)];
 }
 
 function choiceSpans(
-  choices: readonly (SyncSettingsWire["detection"] | SyncSettingsWire["on_failure"])[],
+  choices: readonly string[],
   chosen: string,
   isFocused: boolean,
   { symbols }: View,
@@ -118,13 +111,13 @@ function numberSpans(
   if (!isFocused) return [span(text, "strong"), span(`${rest} s`, "faint")];
   if (marked && style.color) return [span(text, "cursor"), span(`${rest} s`, "faint")];
   const at = marked ? "" : text.slice(caret, caret + 1);
-  // Without colour nothing can be shown inverted: the place is shown by a character of its own.
+  // Without colour, an underscore shows the caret.
   const spot: Span[] = style.color ? [span(at === "" ? " " : at, "cursor")] : [span("_", "cursor"), span(at)];
   const filled = rest.slice(style.color && at !== "" ? 0 : 1);
   return [span(text.slice(0, caret)), ...spot, span(text.slice(caret + 1)), span(`${filled} s`, "faint")];
 }
 
-/** What became of a save, or that the file changed; at most `limit` lines. */
+/** The result of a save, or that the file has changed; at most `limit` lines. */
 export function panelNoteLines(state: PanelState, view: View, limit: number): readonly Line[] {
   if (state.fileChanged) {
     const text = "the file has changed meanwhile: not saved; Esc reads it again and drops these changes";
@@ -133,7 +126,7 @@ export function panelNoteLines(state: PanelState, view: View, limit: number): re
   return state.note === null ? [] : noteLines(state.note, view, limit);
 }
 
-/** What the focused field is for; none while there is something else to say. */
+/** The description of the focused field; none while a note is shown. */
 export function panelHelpLines({ focus, note, fileChanged, draft }: PanelState, view: View): readonly Line[] {
   if (focus === null || note !== null || fileChanged || draft === null) return [];
   return [cutLine([span("  "), span(HELP[focus], "faint")], view.width, view.symbols.ellipsis)];

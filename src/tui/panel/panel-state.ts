@@ -1,9 +1,11 @@
-// The state of the settings panel, and its changes when something comes from the daemon. Pure.
+// The state of the settings panel, and its changes by reports and answers of the daemon. Pure.
 import type { ConfigMistakeWire, SyncSettingsWire } from "../../api/contract.ts";
 import {
   changedFields,
+  DETECTIONS,
   draftMistakes,
   draftOf,
+  FAILURE_MODES,
   FIELDS,
   type FieldMistakes,
   type FieldName,
@@ -14,13 +16,16 @@ import {
 import { mistakesText } from "../../api/words/outcome-words.ts";
 import type { ChangedLine } from "./changed-lines.ts";
 
-/** The configuration file as it was when the panel was last clean: what an edit builds on. */
+/** The values of the fields with a choice. */
+export const CHOICES = { detection: DETECTIONS, on_failure: FAILURE_MODES } as const;
+
+/** The configuration file as it was when the panel was last clean: an edit is based on it. */
 export interface FileSeen {
   readonly sha256: string;
   readonly text: string;
 }
 
-/** What became of the last save, until a key is pressed that changes something. */
+/** Result of the last save or reload, until the next change. `applied`: why a saved file does not run, or null. */
 export type PanelNote =
   | { readonly kind: "saved"; readonly lines: readonly ChangedLine[]; readonly applied: string | null }
   | { readonly kind: "reloaded"; readonly summary: string }
@@ -30,20 +35,20 @@ export type PanelNote =
   | { readonly kind: "failed"; readonly reason: string };
 
 export interface PanelState {
-  /** What runs; null until a daemon told. */
+  /** The running settings; null before the first report. */
   readonly settings: SyncSettingsWire | null;
   readonly draft: SyncDraft | null;
   readonly file: FileSeen | null;
-  /** Hash of the content that ran when the panel was last clean: what a person saw before the first change. */
+  /** Hash of the content that ran when the panel was last clean: the user has seen it before the first change. */
   readonly seenSha256: string | null;
-  /** The file is another than the one this draft builds on. */
+  /** True if the file has changed since the draft was begun. */
   readonly fileChanged: boolean;
   readonly focus: FieldName | null;
-  /** Where in a number the next character goes. */
+  /** Position in the focused number. */
   readonly caret: number;
   /** The whole number is marked: typing replaces it. */
   readonly marked: boolean;
-  /** What the daemon found wrong, by field. */
+  /** The daemon's mistakes, by field. */
   readonly refused: FieldMistakes;
   readonly saving: boolean;
   readonly note: PanelNote | null;
@@ -67,7 +72,7 @@ export function isDirty({ draft, settings }: PanelState): boolean {
   return draft !== null && settings !== null && changedFields(draft, settings).length > 0;
 }
 
-/** What is wrong with the draft, by field: its own rules first, then what the daemon said. */
+/** The mistakes in the draft, by field; those of the panel's own rules win over the daemon's. */
 export function panelMistakes(state: PanelState): FieldMistakes {
   return state.draft === null ? {} : { ...state.refused, ...draftMistakes(state.draft) };
 }
@@ -77,7 +82,7 @@ export function takesText({ focus }: PanelState): boolean {
   return focus !== null && isNumberField(focus);
 }
 
-/** What runs is this now. What a person has changed stays; everything else follows. */
+/** New running settings. Changed fields keep their draft. */
 export function withRunning(state: PanelState, settings: SyncSettingsWire, sha256: string): PanelState {
   const next = withSettings(state, settings);
   return isDirty(state) ? next : { ...next, seenSha256: sha256 };
@@ -98,11 +103,11 @@ function withSettings(state: PanelState, settings: SyncSettingsWire): PanelState
 /** The file was read again. */
 export function withFile(state: PanelState, file: FileSeen): PanelState {
   const { seenSha256 } = state;
-  // The read of what a person saw may come only after the first change, over a restart of the daemon, say.
+  // The content that the user has seen may be read only after the first change, for instance after a daemon restart.
   if (!isDirty(state) || seenSha256 === null || file.sha256 === seenSha256) {
     return { ...state, file, fileChanged: false };
   }
-  // It changed before it could be read: an edit of what the person saw must not be made in it.
+  // The file has changed before it was read: the user's edit must not be made in a content they have not seen.
   if (state.file === null) return { ...state, file: { ...file, sha256: seenSha256 }, fileChanged: true };
   return { ...state, fileChanged: file.sha256 !== state.file.sha256 };
 }

@@ -9,7 +9,7 @@ import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
 import { eitherOf } from "../terminal/store.ts";
 import type { SyncSession } from "./sync-session.ts";
 
-/** More than these nobody reads here. */
+/** Most lines for problems and for a note. */
 const PROBLEM_LINES = 4;
 const NOTE_LINES = 12;
 
@@ -80,26 +80,23 @@ function hintsOf(panel: PanelState, arrows: string): readonly string[] {
   return ["Tab next", ...(change === null ? [] : [change]), "Ctrl-S save", "Esc revert", leave];
 }
 
-// Divides the Sync screen's height: the status and the panel come first, the table gets the rest.
+// Divides the Sync screen's height: the status and the panel first, the table gets the rest.
 
+/** The lines that each part would fill. */
 interface SyncParts {
-  /** Lines of the status line. */
   readonly status: number;
-  /** Lines that the problem would like. */
   readonly problem: number;
-  /** Rows that the table would like, its head not counted. */
+  /** Rows of the table, without its head. */
   readonly rows: number;
-  /** Lines of the panel's fields, with its title. */
   readonly panel: number;
-  /** Lines that the panel's note would like. */
   readonly note: number;
-  /** Lines of help, which give way to all else. */
+  /** Left out first. */
   readonly help: number;
 }
 
-/** From this height on there is air between the parts. */
+/** From this height on, empty lines separate the parts. */
 const AIRY_HEIGHT = 20;
-/** With less of the table than this nobody sees what goes on. */
+/** Rows of the table that are shown even without room for a note. */
 const ROWS_MIN = 2;
 
 function within(value: number, most: number): number {
@@ -112,8 +109,8 @@ export function shareHeight(height: number, parts: SyncParts) {
   const status = within(parts.status, height);
   const panel = within(parts.panel, height - status);
   let left = height - status - panel - 2 * gap;
-  const wishedRows = Math.min(Math.max(parts.rows, 1), ROWS_KEPT);
-  const leastTable = Math.min(left, 1 + Math.min(wishedRows, ROWS_MIN));
+  const wantedRows = Math.min(Math.max(parts.rows, 1), ROWS_KEPT);
+  const leastTable = Math.min(left, 1 + Math.min(wantedRows, ROWS_MIN));
   left -= leastTable;
   const firstNote = within(Math.min(1, parts.note), left);
   left -= firstNote;
@@ -125,11 +122,11 @@ export function shareHeight(height: number, parts: SyncParts) {
   left -= moreProblem;
   const help = within(parts.help, left);
   left -= help;
-  const moreTable = within(1 + wishedRows - leastTable, left);
+  const moreTable = within(1 + wantedRows - leastTable, left);
   return {
     status,
     problem: firstProblem + moreProblem,
-    /** With its head; 0: no table. */
+    /** Lines with the head; 0: no table. */
     table: leastTable + moreTable,
     panel,
     note: firstNote + moreNote,

@@ -1,9 +1,9 @@
-// The shown screen with its first and last line, help and palette over it, and the keys that work on every screen.
+// The shown screen with its first and last lines, help and palette over it, and the keys that work everywhere.
 import { columns, padded } from "../../runtime/text/plain-text.ts";
 import { localClock } from "../../runtime/time/clock.ts";
 import type { Connection } from "./connection.ts";
 import { isNamed, type Key, keysOfText } from "./key.ts";
-import { cutLine, type Line, lineColumns, type Span, span, spread, type Tone } from "./line.ts";
+import { cutLine, type Line, lineColumns, paragraph, type Span, span, spread, type Tone } from "./line.ts";
 import { createPalette } from "./palette.ts";
 import type { Prompt, PromptState } from "./prompt.ts";
 import type { Command, KeyHelp, Screen, ScreenSize } from "./screen.ts";
@@ -12,32 +12,30 @@ import { noteMark, type View } from "./terminal-style.ts";
 
 export type Frame = ReturnType<typeof createFrame>;
 
-/** What stands over every screen, and its keys, which are those that no screen takes. */
+/** Lines above every screen, with keys of their own that no screen uses. */
 export interface Strip {
   readonly changes: Pick<Readable<unknown>, "subscribe">;
-  /** A few lines; they are cut to the width. */
+  /** A few lines; the frame cuts them to the width. */
   draw(view: View): readonly Line[];
   onKey(character: string): void;
 }
 
 interface FrameOptions {
   readonly screens: readonly [Screen, ...Screen[]];
-  /** Key of the screen that is shown first; absent: the first one's. */
+  /** Key of the screen to show first; absent: that of the first one. */
   readonly first?: string;
   readonly prompt: Prompt;
   readonly connection: Readable<Connection>;
   readonly strip?: Strip | null;
-  /** Something is to be drawn again. */
+  /** Called when something must be drawn again. */
   readonly onChange: () => void;
-  /** Ends what is shown. */
   readonly signal: AbortSignal;
 }
 
-/** If leaving by `q` would lose something, the first `q` only warns. */
 export function createFrame(options: FrameOptions) {
   const { screens, first, prompt, connection, strip = null, onChange, signal } = options;
   const start = screens.find(({ key }) => key === first) ?? screens[0];
-  const { shown, show } = createShown(start, () => keys.turnAway(), signal);
+  const { shown, show } = createShown(start, () => keys.onSwitch(), signal);
   const overlay = createOverlay(() => frameCommands(screens, show, overlay.openHelp, keys.quit));
   const keys = createFrameKeys({ screens, shown, show, overlay, prompt, strip });
   const draw = createDrawing({ screens, shown, overlay, prompt, connection, strip });
@@ -48,7 +46,7 @@ export function createFrame(options: FrameOptions) {
   const unregister = [
     shown.subscribe(onChange),
     prompt.state.subscribe(onChange),
-    // Some screens hold keys only while they can be answered.
+    // Some screens hold keys back only while a daemon is connected.
     connection.subscribe(changed),
     ...screens.map(({ changes }) => changes.subscribe(changed)),
     strip?.changes.subscribe(onChange),
@@ -60,27 +58,27 @@ export function createFrame(options: FrameOptions) {
 
   return {
     shown,
-    /** Brings up the screen of a key. */
+    /** Shows the screen of a key. */
     show(key: string): void {
       const screen = screens.find(({ key: own }) => own === key);
       if (screen !== undefined) show(screen);
     },
-    /** Whether a person has left. */
+    /** True once the user has left. */
     hasLeft: keys.hasLeft,
-    /** Takes one key; true: a person leaves. */
+    /** Handles one key; returns true if the user leaves. */
     press(key: Key): boolean {
       keys.press(key);
       onChange();
       return keys.hasLeft();
     },
-    /** Takes a text that was pasted. */
+    /** Handles pasted text. */
     paste(text: string): void {
       keys.paste(text);
       onChange();
     },
-    /** All lines of the terminal, at most `height`. */
+    /** The lines of the terminal, at most `height`. */
     draw,
-    /** Resolves when all that is being saved is answered, with what kept any of it from being saved, or null. */
+    /** Resolves once no save is under way, with the reason why one of them failed, or null. */
     async saved(): Promise<string | null> {
       const answers = await Promise.all(screens.map((screen) => screen.saved?.() ?? null));
       return answers.find((answer) => answer !== null) ?? null;
@@ -88,7 +86,7 @@ export function createFrame(options: FrameOptions) {
   };
 }
 
-/** Keeps which screen is shown. A screen is told when it comes up, with a signal that aborts when it goes. */
+/** The shown screen. `open` of a screen gets a signal that aborts when another one is shown. */
 function createShown(first: Screen, onShow: () => void, signal: AbortSignal) {
   const shown = createStore<Screen>(first);
   let shownFor = new AbortController();
@@ -116,17 +114,18 @@ interface KeyParts {
   readonly strip: Strip | null;
 }
 
-/** Keys go to the question, to what lies over the screen, to the screen, then to the frame. */
+/** Passes keys to the open question, else to help or palette, else to the screen, else to the frame. */
 function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyParts) {
   let hasWarned = false;
   let hasLeft = false;
   const isHeld = (): boolean => shown.get().holdsKeys?.() === true;
 
+  /** If leaving would lose something, the first call only warns. */
   const quit = (): void => {
     if (!hasWarned && screens.some((screen) => screen.warnUnsaved?.() === true)) hasWarned = true;
     else hasLeft = true;
   };
-  /** A text goes to the shown screen as it is, else key by key. */
+  /** Passes the whole text to the shown screen if that accepts it, else key by key. */
   const paste = (text: string): void => {
     const isOnScreen = !overlay.isOpen() && prompt.state.get().question === null;
     if (isOnScreen && isHeld()) held.add({ kind: "paste", text });
@@ -149,14 +148,14 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
       else strip?.onKey(text);
     }
   };
-  const give = (input: Input): void => {
+  const handle = (input: Input): void => {
     if (input.kind === "paste") paste(input.text);
     else pressOne(input);
   };
-  const held = createHeldInput(isHeld, give);
-  /** Nothing overtakes what waits. */
+  const held = createHeldInput(isHeld, handle);
+  /** Input that is held back is handled first. */
   const take = (input: Input): void => {
-    if (held.isEmpty()) give(input);
+    if (held.isEmpty()) handle(input);
     else {
       held.add(input);
       held.release();
@@ -165,18 +164,18 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
   return {
     quit,
     hasLeft: (): boolean => hasLeft,
-    /** Another screen is shown. */
-    turnAway(): void {
+    /** Call when another screen is shown. */
+    onSwitch(): void {
       hasWarned = false;
       held.drop();
     },
-    /** Ctrl-C leaves at once, whatever waits. */
+    /** Ctrl-C leaves at once, even if input is held back. */
     press(key: Key): void {
       if (isNamed(key, "quit")) hasLeft = true;
       else take(key);
     },
     paste: (text: string): void => take({ kind: "paste", text }),
-    /** Gives the shown screen what has waited for it. */
+    /** Handles the input that was held back for the shown screen. */
     release: held.release,
   };
 }
@@ -186,7 +185,8 @@ interface DrawingParts extends Omit<KeyParts, "show"> {
 }
 
 function createDrawing({ screens, shown, overlay, prompt, connection, strip }: DrawingParts) {
-  let told: { readonly screen: Screen; readonly width: number; readonly height: number } | null = null;
+  /** The screen and the size of its last `resize`. */
+  let sized: { readonly screen: Screen; readonly width: number; readonly height: number } | null = null;
   return (view: ScreenSize): readonly Line[] => {
     const small = tooSmallLines(view);
     if (small !== null) return small;
@@ -196,8 +196,8 @@ function createDrawing({ screens, shown, overlay, prompt, connection, strip }: D
     const header = headerLines(screens, screen, connection.get(), view);
     const around = header.length + above.length + below.length + 1;
     const room: ScreenSize = { ...view, height: view.height - around };
-    if (told?.screen !== screen || told.width !== room.width || told.height !== room.height) {
-      told = { screen, width: room.width, height: room.height };
+    if (sized?.screen !== screen || sized.width !== room.width || sized.height !== room.height) {
+      sized = { screen, width: room.width, height: room.height };
       screen.resize?.(room);
     }
     const body = overlay.draw(screen, screens, room) ?? screen.draw(room);
@@ -223,7 +223,7 @@ function frameCommands(
   ];
 }
 
-/** The question, else what became of the last action, else what is under way. */
+/** The open question, else the result of the last action and the running actions. */
 function promptLines({ question, note, running }: PromptState, { width, symbols }: View): readonly Line[] {
   const line = (mark: string, text: string, tone: Tone): Line =>
     cutLine([span(`${mark} `, tone), span(text, tone)], width, symbols.ellipsis);
@@ -238,48 +238,47 @@ function promptLines({ question, note, running }: PromptState, { width, symbols 
   return lines;
 }
 
-/** Kept while a screen saves or loads; nobody types more ahead. */
+/** Inputs that are held back while a screen saves or loads; more are dropped. */
 const HELD_LIMIT = 256;
 
-/** A key, or a text that was pasted. */
+/** A key, or pasted text. */
 type Input = Key | { readonly kind: "paste"; readonly text: string };
 
 /**
- * What was pressed or pasted while the shown screen could not take it, handled in order once it can. `give` handles one; it may make the screen hold
- * what comes after it.
+ * Input that arrives while the shown screen holds keys back; handled in order afterwards. `handle` may make the screen hold
+ * keys back again.
  */
-function createHeldInput(isHeld: () => boolean, give: (input: Input) => void) {
+function createHeldInput(isHeld: () => boolean, handle: (input: Input) => void) {
   let inputs: readonly Input[] = [];
-  let isGiving = false;
+  let isReleasing = false;
   return {
-    /** What comes when HELD_LIMIT are kept is dropped. */
     add(input: Input): void {
       if (inputs.length < HELD_LIMIT) inputs = [...inputs, input];
     },
     isEmpty: (): boolean => inputs.length === 0,
-    /** Call when another screen is shown: what waited for the one before is not for it, unless it brought it up itself. */
+    /** Drops the input for the screen shown before, unless that input itself has switched the screen. */
     drop(): void {
-      if (!isGiving) inputs = [];
+      if (!isReleasing) inputs = [];
     },
-    /** Call at each change. A change made by what is being given waits until that is done. */
+    /** Call at each change of the screen. Calls from within `handle` have no effect. */
     release(): void {
-      if (isGiving) return;
-      isGiving = true;
+      if (isReleasing) return;
+      isReleasing = true;
       try {
         while (!isHeld()) {
           const [input, ...rest] = inputs;
           if (input === undefined) return;
           inputs = rest;
-          give(input);
+          handle(input);
         }
       } finally {
-        isGiving = false;
+        isReleasing = false;
       }
     },
   };
 }
 
-// The first and the last line of every screen, and what stands on a terminal that is too small for one.
+// The first and the last line of every screen, and the text for a terminal that is too small.
 
 const LEAST_WIDTH = 60;
 const LEAST_HEIGHT = 15;
@@ -287,8 +286,8 @@ const LEAST_HEIGHT = 15;
 type Tab = Pick<Screen, "key" | "title" | "view">;
 
 /**
- * The views with their keys, and how the daemon is; below it the screens of the shown view, where it has several. What
- * is shown stands in brackets, for terminals without colour.
+ * The views with their keys, and the state of the connection; below them the screens of the shown view if it has several.
+ * Brackets mark the shown one, for terminals without colour.
  */
 export function headerLines(
   screens: readonly Tab[],
@@ -320,7 +319,7 @@ function tabSpans(tabs: readonly (readonly [key: string, title: string, isShown:
   );
 }
 
-/** As many of them as there is room for. */
+/** The caller may leave out spans at the end. */
 function connectionSpans(connection: Connection, { symbols }: View): Line {
   switch (connection.kind) {
     case "connecting":
@@ -336,30 +335,22 @@ function connectionSpans(connection: Connection, { symbols }: View): Line {
   }
 }
 
-/** The keys that mean something now, as many as there is room for. */
+/** As many hints as fit. */
 export function footerLine(hints: readonly string[], { width }: View): Line {
   const fits = (count: number): boolean => columns(hints.slice(0, count).join("  ")) <= width;
   return [span(hints.filter((_, at) => fits(at + 1)).join("  "), "faint")];
 }
 
-/** null where there is room enough. */
+/** null if the terminal is large enough. */
 function tooSmallLines({ width, height, symbols }: ScreenSize): readonly Line[] | null {
   if (width >= LEAST_WIDTH && height >= LEAST_HEIGHT) return null;
-  const words = `Too small: needs ${LEAST_WIDTH}×${LEAST_HEIGHT}, has ${width}×${height}. q quits.`;
-  const lines: Line[] = [];
-  let line = "";
-  for (const word of words.replaceAll("×", symbols.times).split(" ")) {
-    if (line !== "" && columns(line) + 1 + columns(word) > width) {
-      lines.push([span(line, "warning")]);
-      line = "";
-    }
-    line = line === "" ? word : `${line} ${word}`;
-  }
-  lines.push([span(line, "warning")]);
-  return lines.slice(0, height).map((each) => cutLine(each, width, symbols.ellipsis));
+  const text = `Too small: needs ${LEAST_WIDTH}×${LEAST_HEIGHT}, has ${width}×${height}. q quits.`;
+  return paragraph(text.replaceAll("×", symbols.times), width, height, symbols.ellipsis).map((line) => [
+    span(line, "warning"),
+  ]);
 }
 
-// What lies over the shown screen: the help for keys, or the palette.
+// The overlay on the shown screen: the help, or the palette.
 
 type OverlayState =
   | { readonly kind: "none" }
@@ -378,7 +369,7 @@ function createOverlay(commands: () => readonly Command[]) {
       palette.open();
       state = { kind: "palette" };
     },
-    /** False: nothing lies over the screen. */
+    /** False if there is no overlay. */
     onKey(key: Key): boolean {
       if (state.kind === "none") return false;
       if (state.kind === "help") {
@@ -390,12 +381,12 @@ function createOverlay(commands: () => readonly Command[]) {
       step.command?.run();
       return true;
     },
-    /** null: the screen's own lines are to be seen. */
+    /** null if there is no overlay. */
     draw(shown: Screen, screens: readonly Screen[], size: ScreenSize): readonly Line[] | null {
       if (state.kind === "help") return helpLines(shown, screens, state.top, size);
       return state.kind === "palette" ? palette.draw(size) : null;
     },
-    /** The keys that mean something; null: those of the screen. */
+    /** null if there is no overlay. */
     hints(): readonly string[] | null {
       if (state.kind === "help") return ["arrows scroll", "any other key closes"];
       return state.kind === "palette" ? ["type to filter", "Enter runs", "Esc leaves"] : null;
@@ -416,7 +407,7 @@ const EVERYWHERE: readonly KeyHelp[] = [
   { keys: "Ctrl-C", does: "leave at once" },
 ];
 
-/** From line `top` on, as many as fit. */
+/** The help from line `top` on, as many lines as fit. */
 function helpLines(
   shown: Screen,
   screens: readonly Screen[],

@@ -1,24 +1,24 @@
-// Gives the terminal to the person's editor, and takes it back when that has ended.
+// Lends the terminal to the user's editor until the editor ends.
 import { isUtf8 } from "node:buffer";
 import { setImmediate } from "node:timers/promises";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { openEditedCopy } from "../../runtime/process/editor.ts";
 
 /**
- * Resolves with the text as the person left it; `name` is the copy's. Rejects with `program_unavailable` when the editor
- * fails or leaves no UTF-8, and with the program's end; what was written is then kept, and the error's hint says where.
+ * Resolves with the edited text; `name` is the name of the copy that is edited. Rejects with `program_unavailable` if the
+ * editor fails or leaves no UTF-8, and when the program ends; the hint then names the file that keeps the edited text.
  */
 export type EditText = (name: string, text: string) => Promise<string>;
 
 export interface LentTerminal {
   readonly edit: EditText;
-  /** What is under way, or was ended by the signal: what is typed meanwhile is the editor's. */
+  /** The edit under way, during which keys are for the editor. Not reset after the signal has aborted. */
   editing: Promise<string> | null;
-  /** How the view gives the terminal away, until disposal; null: it is not there yet. */
+  /** Makes the view release the terminal until the disposal; null before the view is drawn. */
   suspend: (() => Promise<AsyncDisposable>) | null;
 }
 
-/** `yieldInterrupts`: until disposal Ctrl-C is another program's. */
+/** `yieldInterrupts`: Ctrl-C is for another program until the disposal. */
 export function createLentTerminal(yieldInterrupts: () => Disposable, signal: AbortSignal): LentTerminal {
   const lent: LentTerminal = {
     editing: null,
@@ -46,7 +46,7 @@ export function createLentTerminal(yieldInterrupts: () => Disposable, signal: Ab
   const whileAway = async <T>(work: () => Promise<T>): Promise<T> => {
     using _interrupts = yieldInterrupts();
     await using _away = await lent.suspend?.();
-    // What is typed is the editor's. A pause ends the reading only a turn after the view has let go of the input.
+    // Stops reading the keys, which are for the editor. A pause works only a turn after the view has released the input.
     await setImmediate();
     process.stdin.pause();
     return await work();
@@ -54,7 +54,7 @@ export function createLentTerminal(yieldInterrupts: () => Disposable, signal: Ab
   return lent;
 }
 
-/** What is no text would be replaced by signs that nobody wrote. */
+/** Refuses other encodings: decoding would replace bytes by characters that nobody has typed. */
 function textOf(bytes: Uint8Array): string {
   if (isUtf8(bytes)) return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   throw new MountaineerError("program_unavailable", "what the editor left is not UTF-8: nothing was changed");

@@ -4,7 +4,7 @@ import type { Line } from "./line.ts";
 import type { Readable } from "./store.ts";
 import type { View } from "./terminal-style.ts";
 
-/** The room a screen has: `width` columns and `height` lines. */
+/** The area of a screen: `width` columns and `height` lines. */
 export interface ScreenSize extends View {
   readonly height: number;
 }
@@ -16,50 +16,50 @@ export interface KeyHelp {
   readonly does: string;
 }
 
-/** Something a person can ask for by its name, in the palette. */
+/** A command of the palette. */
 export interface Command {
-  /** `switch core to fallback`: unique among all commands. */
+  /** Unique among all commands: `switch core to fallback`. */
   readonly name: string;
   run(): void;
 }
 
-/** The views of the page, which the first line names; a screen is a part of one. */
+/** The views in the first line, the same as those of the page; a screen belongs to one. */
 export type ViewName = "Home" | "Shares" | "Servers" | "Activity" | "Settings";
 
-/** One per entry of `screens.ts`. Made once; its state outlives being hidden. */
+/** One entry of `screens.ts`. Created once; keeps its state while another screen is shown. */
 export interface Screen {
-  /** The key that brings it up: one character. */
+  /** The key that shows the screen: one character. */
   readonly key: string;
   readonly view: ViewName;
   /** One word. */
   readonly title: string;
-  /** What it is for, for help and palette. */
+  /** Its purpose, for the help. */
   readonly about: string;
-  /** All keys it takes, for the help. */
+  /** All its keys, for the help. */
   readonly keys: readonly KeyHelp[];
-  /** Tells that it should be drawn again; called as often as it likes, the frame draws a few times a second. */
+  /** Notifies when the screen must be drawn again, as often as it likes: the frame draws at most 20 times a second. */
   readonly changes: Pick<Readable<unknown>, "subscribe">;
   /** Called when it is shown, each time; `signal` aborts when another screen is shown, or the program ends. */
   open?(signal: AbortSignal): void;
-  /** The room for `draw`, told before it when it has changed; not part of drawing, so it may change the state. */
+  /** Called before `draw` if the size has changed; may change the state. */
   resize?(size: ScreenSize): void;
-  /** At most `size.height` lines of at most `size.width` columns; the frame cuts what is more. Pure. */
+  /** At most `size.height` lines of at most `size.width` columns; the frame cuts longer ones. Pure. */
   draw(size: ScreenSize): readonly Line[];
-  /** The keys that mean something now, for the last line: `Tab next`. */
+  /** The keys with a meaning now, for the last line: `Tab next`. */
   hints(size: ScreenSize): readonly string[];
-  /** False: the key means nothing here, and may mean something to the frame. */
+  /** False if the key has no meaning for the screen; the frame handles it then. */
   onKey(key: Key): boolean;
-  /** Text that was pasted in one piece. False, or absent: it comes as the keys it is made of. */
+  /** Pasted text. False, or absent: the screen gets its characters as keys. */
   onPaste?(text: string): boolean;
   /**
-   * True while a save or load is under way on which keys depend: the frame keeps them in order until it is false, which
-   * `changes` has to tell. They are dropped when another screen is shown by anything but one of them.
+   * True while keys depend on a save or load under way: the frame holds them back until this is false, which `changes`
+   * must announce. They are dropped if another screen is shown, unless one of them has shown it.
    */
   holdsKeys?(): boolean;
-  /** Whether leaving now would lose what a person has set; the screen then says so. */
+  /** True if leaving now would lose unsaved changes; the screen then shows a warning. */
   warnUnsaved?(): boolean;
-  /** Resolves when all that is being saved is answered, with what kept any of it from being saved, or null. */
+  /** Resolves once no save is under way, with the reason why one of them failed, or null. */
   saved?(): Promise<string | null>;
-  /** What can be done here, for the palette. */
+  /** The screen's commands for the palette. */
   commands?(): readonly Command[];
 }

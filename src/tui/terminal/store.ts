@@ -7,7 +7,7 @@ export interface Readable<T> {
 }
 
 interface Store<T> extends Readable<T> {
-  /** The same value again tells nobody. */
+  /** Listeners are not called if the value is the same. */
   set(value: T): void;
 }
 
@@ -28,7 +28,7 @@ export function createStore<T>(initial: T): Store<T> {
   };
 }
 
-/** Tells of a replacement of any of them. */
+/** Notifies of a replacement of any of the values. */
 export function eitherOf(
   ...values: readonly Pick<Readable<unknown>, "subscribe">[]
 ): Pick<Readable<unknown>, "subscribe"> {

@@ -3,16 +3,16 @@ import type { Key } from "./key.ts";
 import { type Span, span } from "./line.ts";
 import type { View } from "./terminal-style.ts";
 
-/** Longer than anything searched for. */
+/** UTF-16 units; longer than any search. */
 const TEXT_LIMIT = 200;
 
 export interface TypedText {
   readonly text: string;
-  /** In UTF-16 units, where the next character goes. */
+  /** Position of the next character, in UTF-16 units. */
   readonly caret: number;
 }
 
-/** The text after a key; null: the key means nothing in it. */
+/** The text after a key; null if the key has no meaning in a text. */
 export function pressTextKey({ text, caret }: TypedText, key: Key): TypedText | null {
   const before = text.slice(0, caret);
   const after = text.slice(caret);
@@ -42,7 +42,7 @@ export function pressTextKey({ text, caret }: TypedText, key: Key): TypedText | 
   }
 }
 
-/** With its caret while it is typed in: inverted, or an underscore where there is no colour. */
+/** With its caret while it is focused: inverted, or an underscore without colour. */
 export function textSpans({ text, caret }: TypedText, isFocused: boolean, { style }: View): readonly Span[] {
   if (!isFocused) return [span(text, "strong")];
   const at = [...text.slice(caret)][0] ?? "";
