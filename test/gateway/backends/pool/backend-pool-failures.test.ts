@@ -7,6 +7,12 @@ import { settle } from "../../../support/manual-clock.ts";
 import { bench, CHANGED, ready, starting } from "./backend-pool-bench.ts";
 import { backendConfig, errorText } from "./scripted-instance.ts";
 
+/** `a`, whose program needs this variable. */
+function needing(variable: string): BackendConfig {
+  const env = { T: [{ kind: "environment", variable }] } as const;
+  return backendConfig("a", { connection: { type: "stdio", command: "x", args: [], env, cwd: "/" } });
+}
+
 describe("crashes and failures", () => {
   it("B7 after its first crash it is tried at once, its names stay, and calls wait", async () => {
     const b = await ready();
@@ -123,16 +129,6 @@ describe("crashes and failures", () => {
   });
 
   it("B6 what keeps it from starting is announced once, and again when it is something else", async () => {
-    const needing = (variable: string) =>
-      backendConfig("a", {
-        connection: {
-          type: "stdio",
-          command: "x",
-          args: [],
-          env: { T: [{ kind: "environment", variable }] },
-          cwd: "/",
-        },
-      });
     const b = bench();
     for (const variable of ["ONE", "ONE", "TWO"]) {
       b.apply(needing(variable));
@@ -146,10 +142,7 @@ describe("crashes and failures", () => {
   });
 
   it("B6 an unset variable is a condition that names it; there is no try until the config changes", async () => {
-    const env = { TOKEN: [{ kind: "environment", variable: "TOKEN" }] } as const;
-    const needy = backendConfig("a", {
-      connection: { type: "stdio", command: "x", args: [], env, cwd: "/" },
-    });
+    const needy = needing("TOKEN");
     const b = bench();
     b.apply(needy);
     await b.clock.advance(120_000);

@@ -27,6 +27,25 @@ async function closedPort(t: TestContext): Promise<{ origin: string; open(): Pro
   };
 }
 
+/** A pool with `a` at this address. */
+async function poolAt(t: TestContext, origin: string) {
+  const b = bench();
+  t.after(() => b.pool[Symbol.asyncDispose]());
+  const at = (url: string) =>
+    b.apply(backendConfig("a", { connection: { type: "streamable-http", url, headers: {} } }));
+  at(`${origin}/mcp`);
+  await settle();
+  /** The address refuses so many connections in a row. */
+  const refuse = async (times: number): Promise<void> => {
+    for (let failures = 1; failures <= times; failures++) {
+      b.script.last.failWith({ kind: "unreachable", message: "away", hint: null, isAway: true });
+      await settle();
+      if (failures < times) await b.clock.advance(120_000);
+    }
+  };
+  return { ...b, at, refuse };
+}
+
 test("D5 an address that refused is asked at a beat of 2 s, after ten minutes of 30 s, until it takes a connection", async (t) => {
   const { origin, open } = await closedPort(t);
   const clock = createManualClock();
@@ -59,22 +78,8 @@ test("D5 an address that refused is asked at a beat of 2 s, after ten minutes of
 
 test("D5 a server that was away is started as soon as its address takes connections, not when its pause is over", async (t) => {
   const { origin, open } = await closedPort(t);
-  const b = bench();
-  t.after(() => b.pool[Symbol.asyncDispose]());
-  b.apply(backendConfig("a", { connection: { type: "streamable-http", url: `${origin}/mcp`, headers: {} } }));
-  await settle();
-  for (let failures = 0; failures < 2; failures++) {
-    b.script.last.failWith({
-      kind: "unreachable",
-      message: "nothing listens there",
-      hint: null,
-      isAway: true,
-    });
-    await settle();
-    await b.clock.advance(120_000);
-  }
-  b.script.last.failWith({ kind: "unreachable", message: "nothing listens there", hint: null, isAway: true });
-  await settle();
+  const b = await poolAt(t, origin);
+  await b.refuse(3);
   const { length } = b.script.started;
   await b.clock.advance(600_000);
   assert.equal(b.script.started.length, length, "it is asked, and not started");
@@ -94,10 +99,7 @@ test("D5 a failure of another kind keeps its pause: the address is not asked", a
   const server = await open();
   let connections = 0;
   server.on("connection", () => (connections += 1));
-  const b = bench();
-  t.after(() => b.pool[Symbol.asyncDispose]());
-  b.apply(backendConfig("a", { connection: { type: "streamable-http", url: `${origin}/mcp`, headers: {} } }));
-  await settle();
+  const b = await poolAt(t, origin);
   b.script.last.failWith({ kind: "refused", message: "HTTP 503", hint: null, status: 503 });
   await b.clock.advance(400);
   assert.match(errorText(await b.call()), /tried again in 1 s/);
@@ -121,20 +123,9 @@ test("D5 an answer about the address before tells nothing of the one that is wat
 
 test("D5 a call during whose look the address is edited is told how it is now", async (t) => {
   const { origin } = await closedPort(t);
-  const b = bench();
-  t.after(() => b.pool[Symbol.asyncDispose]());
-  const at = (url: string) =>
-    backendConfig("a", { connection: { type: "streamable-http", url, headers: {} } });
-  b.apply(at(`${origin}/mcp`));
-  await settle();
-  for (let failures = 0; failures < 6; failures++) {
-    b.script.last.failWith({ kind: "unreachable", message: "away", hint: null, isAway: true });
-    await settle();
-    await b.clock.advance(120_000);
-  }
-  b.script.last.failWith({ kind: "unreachable", message: "away", hint: null, isAway: true });
-  await settle();
+  const b = await poolAt(t, origin);
+  await b.refuse(7);
   const call = b.call();
-  b.apply(at("http://127.0.0.1:9/other"));
+  b.at("http://127.0.0.1:9/other");
   assert.match(errorText(await call), /it is not running yet$/);
 });

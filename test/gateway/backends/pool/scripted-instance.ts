@@ -22,26 +22,6 @@ interface Pending {
   answer(reply: Reply): void;
 }
 
-export interface ScriptedInstance extends BackendInstance {
-  readonly options: InstanceOptions;
-  readonly calls: readonly BackendCall[];
-  readonly pending: ReadonlySet<Pending>;
-  readonly notified: readonly string[];
-  readonly subscribed: ReadonlyMap<string, ReadonlySet<ClientPort>>;
-  readonly isClosed: boolean;
-  readonly checks: number;
-  readonly refreshes: number;
-  readonly level: McpLogLevel | null;
-  becomeReady(...tools: string[]): void;
-  endWith(message: string, hint?: string): void;
-  failWith(failure: LinkFailure): void;
-  /** Answers all that is in flight. */
-  answer(result?: Reply): void;
-  list(...tools: string[]): void;
-  see(change: Partial<InstanceSeen>): void;
-  longWaits: BackendInstance["longWaits"];
-}
-
 export interface Script {
   readonly start: StartInstance;
   readonly started: readonly ScriptedInstance[];
@@ -63,7 +43,7 @@ export function createScript(): Script {
   let started: ScriptedInstance[] = [];
   const script: Script = {
     start(options) {
-      const instance = createInstance(options, script);
+      const instance = new ScriptedInstance(options, script);
       started.push(instance);
       return instance;
     },
@@ -86,155 +66,151 @@ export function createScript(): Script {
   return script;
 }
 
-function createInstance(options: InstanceOptions, script: Script): ScriptedInstance {
-  const { clock } = options;
-  const pending = new Set<Pending>();
-  const calls: BackendCall[] = [];
-  const notified: string[] = [];
-  const subscribed = new Map<string, Set<ClientPort>>();
-  let listings: Listings | null = null;
-  let isClosed = false;
-  let checks = 0;
-  let refreshes = 0;
-  let level = options.logLevel;
-  let seen: InstanceSeen = {
-    id: options.id,
-    key: options.key,
-    state: { kind: "starting" },
-    startedAtMs: clock.monotonicMs(),
-    readyAtMs: null,
-    inFlight: 0,
-    missedChecks: 0,
-    checkedAtMs: null,
-    listsStaleBecause: null,
-    withheldEntries: [],
-    asksForRoots: false,
-  };
-  const see = (change: Partial<InstanceSeen>): void => {
-    seen = { ...seen, ...change };
-    options.onSeen();
-  };
-  const failAll = (message: string): void => {
-    for (const one of [...pending]) one.answer(errorReply(BACKEND_UNAVAILABLE, message));
-  };
-  return {
-    id: options.id,
-    options,
-    get seen() {
-      return seen;
-    },
-    get listings() {
-      return listings;
-    },
-    freshness: {},
-    longWaits: null,
-    get initializeResult() {
-      if (listings === null) return null;
-      const serverInfo = { name: options.backend, version: "1" };
-      return { protocolVersion: "2025-11-25" as const, capabilities: {}, serverInfo, instructions: null };
-    },
-    pid: 1000 + options.id,
-    logLines: [`line of ${options.id}`],
-    calls,
-    pending,
-    notified,
-    subscribed,
-    get isClosed() {
-      return isClosed;
-    },
-    get checks() {
-      return checks;
-    },
-    get refreshes() {
-      return refreshes;
-    },
-    get level() {
-      return level;
-    },
-    request(call) {
-      calls.push(call);
-      // One that is starting holds what it is asked until it is ready.
-      if (seen.state.kind !== "ready" && seen.state.kind !== "starting") {
-        return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, "instance is not ready"));
-      }
-      return new Promise((resolve) => {
-        const one: Pending = {
-          call,
-          answer(reply) {
-            if (!pending.delete(one)) return;
-            seen = { ...seen, inFlight: pending.size };
-            resolve(reply);
-          },
-        };
-        pending.add(one);
-        seen = { ...seen, inFlight: pending.size };
-      });
-    },
-    notify(method) {
-      notified.push(method);
-    },
-    check() {
-      checks++;
-    },
-    refresh() {
-      refreshes++;
-    },
-    setLogLevel(next) {
-      level = next;
-    },
-    subscribe(uri, client) {
-      const clients = subscribed.get(uri) ?? new Set<ClientPort>();
-      subscribed.set(uri, clients.add(client));
-      return Promise.resolve({ result: {} });
-    },
-    async watchTask() {
-      return { result: {} };
-    },
-    subscriptions: subscribed,
-    adopt(others) {
-      for (const [uri, clients] of others) {
-        const known = subscribed.get(uri) ?? new Set<ClientPort>();
-        for (const client of clients) known.add(client);
-        subscribed.set(uri, known);
-      }
-    },
-    unsubscribe(uri, client) {
-      subscribed.get(uri)?.delete(client);
-      return Promise.resolve({ result: {} });
-    },
-    forget(client) {
-      for (const clients of subscribed.values()) clients.delete(client);
-      for (const one of [...pending]) {
-        if (one.call.port?.client === client) one.answer(errorReply(BACKEND_UNAVAILABLE, "cancelled"));
-      }
-    },
-    async close({ message }) {
-      isClosed = true;
-      failAll(message);
-      if (seen.state.kind !== "ended") see({ state: { kind: "closing" } });
-      await script.closeGate;
-    },
-    becomeReady(...tools) {
-      listings = listingsOf(...tools);
-      see({ state: { kind: "ready" }, readyAtMs: clock.monotonicMs() });
-    },
-    endWith(message, hint) {
-      this.failWith({ kind: "closed", message, hint: hint ?? null });
-    },
-    failWith(failure) {
-      const wasReady = seen.state.kind === "ready";
-      see({ state: { kind: "ended", wasReady, failure } });
-      failAll(failure.message);
-    },
-    answer(reply = { result: { from: options.id } }) {
-      for (const one of [...pending]) one.answer(reply);
-    },
-    list(...tools) {
-      listings = listingsOf(...tools);
-      options.onListings();
-    },
-    see,
-  };
+export class ScriptedInstance implements BackendInstance {
+  readonly id: number;
+  readonly pid: number;
+  readonly logLines: readonly string[];
+  readonly freshness = {};
+  readonly calls: BackendCall[] = [];
+  readonly pending = new Set<Pending>();
+  readonly notified: string[] = [];
+  readonly subscribed = new Map<string, Set<ClientPort>>();
+  longWaits: BackendInstance["longWaits"] = null;
+  listings: Listings | null = null;
+  isClosed = false;
+  checks = 0;
+  refreshes = 0;
+  level: McpLogLevel | null;
+  seen: InstanceSeen;
+  readonly options: InstanceOptions;
+  readonly #script: Script;
+
+  constructor(options: InstanceOptions, script: Script) {
+    const { id, key, clock } = options;
+    this.options = options;
+    this.#script = script;
+    this.id = id;
+    this.pid = 1000 + id;
+    this.logLines = [`line of ${id}`];
+    this.level = options.logLevel;
+    this.seen = {
+      ...{ id, key, state: { kind: "starting" }, startedAtMs: clock.monotonicMs(), readyAtMs: null },
+      ...{ inFlight: 0, missedChecks: 0, checkedAtMs: null, listsStaleBecause: null },
+      ...{ withheldEntries: [], asksForRoots: false },
+    };
+  }
+
+  get initializeResult() {
+    if (this.listings === null) return null;
+    const serverInfo = { name: this.options.backend, version: "1" };
+    return { protocolVersion: "2025-11-25" as const, capabilities: {}, serverInfo, instructions: null };
+  }
+
+  get subscriptions() {
+    return this.subscribed;
+  }
+
+  /** An instance that starts holds its requests until it is ready. */
+  request(call: BackendCall): Promise<Reply> {
+    this.calls.push(call);
+    const { kind } = this.seen.state;
+    if (kind !== "ready" && kind !== "starting") {
+      return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, "instance is not ready"));
+    }
+    const { promise, resolve } = Promise.withResolvers<Reply>();
+    const one: Pending = {
+      call,
+      answer: (reply) => {
+        if (!this.pending.delete(one)) return;
+        this.seen = { ...this.seen, inFlight: this.pending.size };
+        resolve(reply);
+      },
+    };
+    this.pending.add(one);
+    this.seen = { ...this.seen, inFlight: this.pending.size };
+    return promise;
+  }
+
+  notify(method: string): void {
+    this.notified.push(method);
+  }
+
+  check(): void {
+    this.checks++;
+  }
+
+  refresh(): void {
+    this.refreshes++;
+  }
+
+  setLogLevel(level: McpLogLevel | null): void {
+    this.level = level;
+  }
+
+  async subscribe(uri: string, client: ClientPort): Promise<Reply> {
+    this.adopt(new Map([[uri, new Set([client])]]));
+    return { result: {} };
+  }
+
+  async watchTask(): Promise<Reply> {
+    return { result: {} };
+  }
+
+  adopt(others: ReadonlyMap<string, ReadonlySet<ClientPort>>): void {
+    for (const [uri, clients] of others) {
+      const known = this.subscribed.get(uri) ?? new Set<ClientPort>();
+      for (const client of clients) known.add(client);
+      this.subscribed.set(uri, known);
+    }
+  }
+
+  async unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
+    this.subscribed.get(uri)?.delete(client);
+    return { result: {} };
+  }
+
+  forget(client: ClientPort): void {
+    for (const clients of this.subscribed.values()) clients.delete(client);
+    for (const one of [...this.pending]) {
+      if (one.call.port?.client === client) one.answer(errorReply(BACKEND_UNAVAILABLE, "cancelled"));
+    }
+  }
+
+  async close({ message }: { readonly message: string }): Promise<void> {
+    this.isClosed = true;
+    this.answer(errorReply(BACKEND_UNAVAILABLE, message));
+    if (this.seen.state.kind !== "ended") this.see({ state: { kind: "closing" } });
+    await this.#script.closeGate;
+  }
+
+  becomeReady(...tools: string[]): void {
+    this.listings = listingsOf(...tools);
+    this.see({ state: { kind: "ready" }, readyAtMs: this.options.clock.monotonicMs() });
+  }
+
+  endWith(message: string, hint: string | null = null): void {
+    this.failWith({ kind: "closed", message, hint });
+  }
+
+  failWith(failure: LinkFailure): void {
+    this.see({ state: { kind: "ended", wasReady: this.seen.state.kind === "ready", failure } });
+    this.answer(errorReply(BACKEND_UNAVAILABLE, failure.message));
+  }
+
+  /** Answers all calls in flight. */
+  answer(reply: Reply = { result: { from: this.id } }): void {
+    for (const one of [...this.pending]) one.answer(reply);
+  }
+
+  list(...tools: string[]): void {
+    this.listings = listingsOf(...tools);
+    this.options.onListings();
+  }
+
+  see(change: Partial<InstanceSeen>): void {
+    this.seen = { ...this.seen, ...change };
+    this.options.onSeen();
+  }
 }
 
 const NO_FILTER = { allow: null, deny: [] } as const;
