@@ -1,4 +1,5 @@
 // Small TCP peers on loopback, each of which misbehaves in one way.
+import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 
@@ -28,10 +29,7 @@ export async function startPeer(
     socket.on("close", () => sockets.delete(socket));
     treat(socket);
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, address, resolve);
-  });
+  await once(server.listen(port, address), "listening");
   t.after(async () => {
     for (const socket of sockets) socket.destroy();
     await new Promise((resolve) => server.close(resolve));

@@ -19,6 +19,7 @@ import { type AnswerStores, WholeAnswers } from "../smb/whole-answers.ts";
 import { KEEP_ALIVE_AFTER_MS, openServerSide, resetServerSide } from "./connection-sockets.ts";
 import { type CutOff, ownEndOf } from "./cut-off-sessions.ts";
 import { HeldFrames } from "./held-frames.ts";
+import type { LogonGate } from "./logon-gate.ts";
 
 const CONNECT_WITHIN_MS = 2_000;
 /** How long one side may stay open after the other side has closed, ms. */
@@ -42,6 +43,7 @@ export interface ConnectionHost {
   readonly traffic: Traffic;
   /** True: a connection that its server ends becomes an orphan, which the share releases or resets later. */
   readonly orphans: boolean;
+  readonly logons: LogonGate;
   /** The connect failed; the connection is held again. */
   connectFailed(text: string): void;
   /** False: the route was lost during the connect, so the server may be another one. The connection is held again. */
@@ -51,10 +53,6 @@ export interface ConnectionHost {
   serverClosed(connection: CarriedConnection, text: string): void;
   /** A request was sent while none was outstanding. */
   asked(): void;
-  /** Whether the connection may log in now. If false, the share calls `logOn` later, or resets the connection. */
-  mayLogOn(connection: CarriedConnection): boolean;
-  /** `status`: the server's answer to the login; null: the connection ended before the answer. */
-  loggedOn(connection: CarriedConnection, status: number | null): void;
   answered(connection: CarriedConnection, nowMs: number, waitedMs: number): void;
   /** The client of a released connection has got an answer that shows the loss of its server. */
   foundOut(): void;
@@ -99,12 +97,14 @@ export class CarriedConnection {
     this.#answers = new WholeAnswers(client, host.traffic.stores);
     this.#held = new HeldFrames(() => {
       this.#isLoggingOn = true;
-      return host.mayLogOn(this);
+      // Not within this call, because the connection is reading its bytes.
+      if (host.logons.refused !== null) queueMicrotask(() => void this.reset());
+      return host.logons.ask(this);
     });
     this.ledger = new RequestLedger(host.clock.monotonicMs, {
       asked: () => host.asked(),
       answered: (nowMs, waitedMs) => host.answered(this, nowMs, waitedMs),
-      loggedOn: (status) => host.loggedOn(this, status),
+      loggedOn: (status) => host.logons.answered(this, status),
     });
     client.setNoDelay(true);
     client.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
@@ -419,7 +419,7 @@ export class CarriedConnection {
   #loseServer(): void {
     if (this.#stage !== "joined") return;
     this.#stage = "orphaned";
-    this.#host.loggedOn(this, null);
+    this.#host.logons.gone(this);
     this.#clearTimer();
     this.#retireTimer?.[Symbol.dispose]();
     // rclone checks a connection from its pool with such requests, and takes another connection when the check fails;
@@ -517,6 +517,7 @@ export class CarriedConnection {
     resetSocket(this.#client);
     this.#held.take();
     this.#answers.drop();
+    this.#host.logons.gone(this);
     this.#host.closed(this);
   };
 

@@ -281,6 +281,7 @@ export class ShareCarrier implements AsyncDisposable {
       clock,
       traffic,
       orphans: settings.kind === "rclone",
+      logons,
       mayJoin: () => this.#route.phase === "carrying",
       connected: () => this.#joinHeld(),
       connectFailed: (error) => {
@@ -294,16 +295,6 @@ export class ShareCarrier implements AsyncDisposable {
         else if (!this.#moves.moving) this.#route.doubted();
       },
       asked: () => this.#stall.watch(STALLED_AFTER_MS),
-      mayLogOn: (one) => {
-        const may = logons.ask(one);
-        // Not within this call, because the connection is reading its bytes.
-        if (logons.refused !== null) queueMicrotask(() => void one.reset());
-        return may;
-      },
-      loggedOn: (one, status) => {
-        if (status === null) logons.gone(one);
-        else logons.answered(one, status);
-      },
       answered: (from, nowMs, waitedMs) => {
         if (isRetiring(from)) return;
         if (waitedMs > traffic.longestWaitMs) traffic.longestWaitMs = waitedMs;
@@ -313,7 +304,6 @@ export class ShareCarrier implements AsyncDisposable {
       // Newer versions of rclone put the dead connection into their pool all the same.
       foundOut: () => void events.notice("lost"),
       closed: (gone) => {
-        logons.gone(gone);
         connections.delete(gone);
         if (unansweredSinceMs(this.#share) === null) this.#stall.end();
         events.counted();

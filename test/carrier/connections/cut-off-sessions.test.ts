@@ -1,23 +1,15 @@
 // Sessions that a server may still hold are ended once it answers, and no more than a bound of them is remembered.
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { createCutOffSessions } from "../../../src/carrier/connections/cut-off-sessions.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { startPeer } from "../../network/tcp-peer.ts";
 import { eventually } from "../../support/eventually.ts";
 
 async function counting(t: TestContext) {
-  let count = 0;
-  const server = createServer((socket) => {
-    count += 1;
-    socket.on("error", () => {});
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => server.close());
-  const address = server.address();
-  assert.ok(typeof address === "object" && address !== null);
-  const end = { address: "127.0.0.1", port: address.port, localAddress: null, localPort: 0 };
-  return { end, count: () => count };
+  const peer = await startPeer(t, () => {});
+  const end = { address: "127.0.0.1", port: peer.port, localAddress: null, localPort: 0 };
+  return { end, count: () => peer.connections };
 }
 
 test("A10 of the sessions that were cut off the oldest is forgotten beyond 64, and each is ended once, at its server", {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { hasMount, isPresent } from "../../../src/carrier/system/mount-presence.ts";
 import type { OwnerTable } from "../../../src/carrier/system/owner-table.ts";
@@ -12,6 +12,7 @@ import { parseLsofOwners } from "../../../src/carrier/system/socket-owner-darwin
 import { parseOwners, readOwnersLinux } from "../../../src/carrier/system/socket-owner-linux.ts";
 import { processIdentity } from "../../../src/runtime/process/process-identity.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { startPeer } from "../../network/tcp-peer.ts";
 import { eventually } from "../../support/eventually.ts";
 import { startShare } from "../connections/share-bench.ts";
 import { startFakeNas } from "../fake-nas.ts";
@@ -96,17 +97,12 @@ describe("the owner of a connection", () => {
   });
 
   test("A10 is one's own of one's own connection", { skip: notLinux() }, async (t) => {
-    const server = createServer();
-    t.after(() => server.close());
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const address = server.address();
-    assert.ok(typeof address === "object" && address !== null);
-    const client = connect(address.port, "127.0.0.1");
+    const { port } = await startPeer(t, () => {});
+    const client = connect(port, "127.0.0.1");
     t.after(() => client.destroy());
     await once(client, "connect");
     const table = await readOwnersLinux();
-    assert.equal(table.ownerOf("127.0.0.1", client.localPort ?? 0, address.port), process.getuid?.());
+    assert.equal(table.ownerOf("127.0.0.1", client.localPort ?? 0, port), process.getuid?.());
   });
 
   test("A10 another user gets no byte through the port", { skip: notRoot() }, async (t) => {
