@@ -142,11 +142,13 @@ export class KeptResults implements Disposable {
   #makeRoom(holder: Holder): void {
     const { sessionResults, sessionBytes, allResults, allBytes } = this.#bounds;
     this.#dropOldest(holder, sessionResults, sessionBytes);
-    while (resultsOf(this.#kept.values()) > allResults || this.#bytes > allBytes) {
-      const largest = this.#largestHolder();
-      if (largest === null) return;
-      const own = [...this.#kept.values()].filter((kept) => kept.holder === largest);
-      this.#dropOldest(largest, resultsOf(own) - 1, sessionBytes);
+    for (;;) {
+      const all = [...this.#kept.values()];
+      if (resultsOf(all) <= allResults && bytesOf(all) <= allBytes) return;
+      const byHolder = [...Map.groupBy(all, (kept) => kept.holder)];
+      const [largest] = byHolder.toSorted(([, one], [, other]) => bytesOf(other) - bytesOf(one));
+      if (largest === undefined) return;
+      this.#dropOldest(largest[0], resultsOf(largest[1]) - 1, sessionBytes);
     }
   }
 
@@ -165,23 +167,6 @@ export class KeptResults implements Disposable {
     }
   }
 
-  get #bytes(): number {
-    let sum = 0;
-    for (const { bytes } of this.#kept.values()) sum += bytes;
-    return sum;
-  }
-
-  #largestHolder(): Holder | null {
-    const held = new Map<Holder, number>();
-    let largest: Holder | null = null;
-    for (const { holder, bytes } of this.#kept.values()) {
-      const sum = (held.get(holder) ?? 0) + bytes;
-      held.set(holder, sum);
-      if (largest === null || sum > (held.get(largest) ?? 0)) largest = holder;
-    }
-    return largest;
-  }
-
   readonly #expire = (): void => {
     const nowMs = this.#clock.monotonicMs();
     this.#timer = null;
@@ -195,8 +180,12 @@ export class KeptResults implements Disposable {
   };
 }
 
-function resultsOf(kept: Iterable<Kept>): number {
-  return new Set([...kept].map(({ result }) => result)).size;
+function resultsOf(kept: readonly Kept[]): number {
+  return new Set(kept.map(({ result }) => result)).size;
+}
+
+function bytesOf(kept: readonly Kept[]): number {
+  return kept.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 function holderOf(client: ClientPort): Holder {

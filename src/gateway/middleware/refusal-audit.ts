@@ -137,7 +137,6 @@ export class RefusalAudit implements Disposable {
 }
 
 function alike(one: TurnedAway, other: TurnedAway): TurnedAway {
-  if (one.remote === other.remote && one.principal === other.principal) return one;
   return {
     ...one,
     remote: one.remote === other.remote ? one.remote : null,

@@ -67,9 +67,9 @@ export function createGatewayConditions(
         addNames(rules, catalog, add);
         addSignIn(rules, url, add);
         addTelemetry(rules, add);
+        addTrust(pins, catalog, add);
+        addKept(kept, add);
       }),
-      ...trustConditions(pins, catalog),
-      ...collected((add) => addKept(kept, add)),
     ];
     since = standingSince(
       found.map((condition) => ({ code: keyOf(condition) })),
@@ -195,18 +195,13 @@ function addHidden(catalog: Catalog, add: Add): void {
 }
 
 /** Conditions about pins and invisible characters: one for each backend and kind, however many entries it is about. */
-export function trustConditions(
-  pins: PinsState,
-  { unseen }: Pick<Catalog, "unseen">,
-): readonly FoundCondition[] {
-  return collected((add) => {
-    addPins(pins, add);
-    for (const [backend, of] of Map.groupBy(unseen, (one) => one.backend)) {
-      const title = `backend ${backend} has text that nobody sees, and clients get its entries without it: ${firstOf(of, unseenText)}`;
-      const hint = "It may be meant for models alone. `mountaineer tools diff` shows all of it.";
-      add("warning", "unseen_characters", title, hint);
-    }
-  });
+function addTrust(pins: PinsState, { unseen }: Pick<Catalog, "unseen">, add: Add): void {
+  addPins(pins, add);
+  for (const [backend, of] of Map.groupBy(unseen, (one) => one.backend)) {
+    const title = `backend ${backend} has text that nobody sees, and clients get its entries without it: ${firstOf(of, unseenText)}`;
+    const hint = "It may be meant for models alone. `mountaineer tools diff` shows all of it.";
+    add("warning", "unseen_characters", title, hint);
+  }
 }
 
 function addPins({ pending, beyond, lost, isUnread, unsavedBecause }: PinsState, add: Add): void {

@@ -27,8 +27,8 @@ export interface ServingSetOptions extends GatewayTools {
   readonly catalog: Catalog;
   readonly away: Catalog | null;
   readonly authentication: Pick<Authenticator, "authenticate" | "refresh" | "isWithdrawn" | "signed">;
-  /** The roles that each scope of a signed token gives; absent: none. */
-  readonly scopes?: Readonly<Record<string, readonly string[]>>;
+  /** The roles that each scope of a signed token gives. */
+  readonly scopes: Readonly<Record<string, readonly string[]>>;
   /** null: off. */
   readonly authorization: AuthorizationConfig | null;
   /** null: off. The file outlives this set. */
@@ -41,15 +41,15 @@ export interface ServingSetOptions extends GatewayTools {
   /** Removes registered secrets from a text. */
   readonly clean: (text: string) => string;
   /** null: off. */
-  readonly limits?: LimitParts | null;
+  readonly limits: LimitParts | null;
   /** Telemetry's middleware between limits and audit, from the outside in. */
-  readonly between?: readonly Middleware[];
-  /** Which part of the catalog each client is served; absent: everything. */
-  readonly selections?: Selections;
-  /** The gateway's tools for clients that search tools instead of listing all; absent: no client does. */
-  readonly ownTools?: OwnTools;
+  readonly between: readonly Middleware[];
+  /** Which part of the catalog each client is served. */
+  readonly selections: Selections;
+  /** The gateway's tools for clients that search tools instead of listing all. */
+  readonly ownTools: OwnTools;
   /** Called with each request and its reply. */
-  readonly answered?: (request: GatewayRequest, reply: Reply) => void;
+  readonly answered: (request: GatewayRequest, reply: Reply) => void;
 }
 
 /** Methods about tasks of 2026-07-28. */
@@ -69,7 +69,7 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
   };
   const made = new Map<string, ServingSet>();
   const forClient: ServingSet["forClient"] = (client) => {
-    const selection = selections?.of(client) ?? null;
+    const selection = selections.of(client);
     if (selection === null) return whole;
     let set = made.get(selection.key);
     if (set === undefined) {
@@ -104,7 +104,7 @@ function soleOf(backends: readonly string[], isWhole: (backend: string) => boole
 
 /** The options restricted to one selection. */
 function partOf(options: ServingSetOptions, { parts, isOptimized }: Selection): PartOptions {
-  const { catalog, away, services, backends, ownTools = null } = options;
+  const { catalog, away, services, backends, ownTools } = options;
   const own = isOptimized ? ownTools : null;
   const cut = (whole: Catalog, beside: Catalog | null): Catalog => {
     const part = partOfCatalog(whole, parts, beside);
@@ -134,13 +134,13 @@ function oneSet(
   forClient: ServingSet["forClient"],
 ): ServingSet {
   const { catalog, away, authentication, services, backends, callMs, clock, logger, clean } = options;
-  const { limits = null, own, selections, isPart, sole, answered } = options;
+  const { limits, own, selections, isPart, sole, answered } = options;
   const routing = createRouting(services, sole);
   const composed = composeChain({
     policies,
     ask: createAsking({ clock, clean, callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS }),
     limits: limits === null ? null : createLimits(limits),
-    between: options.between ?? [],
+    between: options.between,
     audit: audited,
     recovery: createRecovery({ logger, clean }),
     routing: own === null ? routing : (request) => own.answered(request) ?? routing(request),
@@ -149,7 +149,7 @@ function oneSet(
   const chain: Handle = (request) => composed(named(request));
   const meantParams: ServingSet["meantParams"] = (method, params) =>
     own === null ? params : own.meantParams(method, params);
-  const missingScope = stepUp(options, policies);
+  const missingScope = createStepUp(options, policies);
   return {
     forClient,
     serves: (backend) => backends.includes(backend),
@@ -176,8 +176,7 @@ function oneSet(
       catalog,
       rights: policies,
       isPart,
-      listed:
-        own === null ? null : { own: own.definitions, keeps: (name) => selections?.keeps(name) === true },
+      listed: own === null ? null : { own: own.definitions, keeps: selections.keeps },
     }),
     mayRead(principal, uri) {
       if (policies === null) return true;
@@ -202,11 +201,9 @@ function oneSet(
       return known !== null && isTaskPermitted(policies, { catalog, away }, known, task);
     },
     handle(request) {
-      const reply = chain(request);
-      if (own === null && answered === undefined) return reply;
-      return reply.then((given) => {
+      return chain(request).then((given) => {
         const explained = own === null ? given : own.explained(request, given);
-        answered?.(request, explained);
+        answered(request, explained);
         return explained;
       });
     },
@@ -220,36 +217,19 @@ function oneSet(
   };
 }
 
-/** Without signed tokens or policies, no scope can be missing. */
-function stepUp(
-  { authentication: { signed }, authorization, catalog, scopes = {} }: ServingSetOptions,
-  policies: Policies | null,
-): ServingSet["missingScope"] {
-  if (signed === null || authorization === null || policies === null) return () => null;
-  const scopesOf = (principal: Principal): readonly string[] | null => signed.scopesOf(principal);
-  return createStepUp({ policies, authorization, catalog, scopes, scopesOf });
-}
-
 // Step-up authorization: finds the scope with which the policies would allow a request that they forbid now.
 
 const SCOPE_ROLE = /^scope:([^*?[\]{}]+)$/;
 const LACKING = "the token lacks a scope that is needed for this";
 
-interface StepUpOptions {
-  readonly policies: Policies;
-  readonly authorization: AuthorizationConfig;
-  readonly catalog: Catalog;
-  /** The roles that each scope gives. */
-  readonly scopes: Readonly<Record<string, readonly string[]>>;
-  /** The scopes of the principal's signed token; null: it has none. */
-  readonly scopesOf: (principal: Principal) => readonly string[] | null;
-}
-
-function createStepUp(options: StepUpOptions): ServingSet["missingScope"] {
-  const { policies, authorization, catalog, scopes, scopesOf } = options;
+function createStepUp(
+  { authentication: { signed }, authorization, catalog, scopes }: ServingSetOptions,
+  policies: Policies | null,
+): ServingSet["missingScope"] {
+  if (signed === null || authorization === null || policies === null) return () => null;
   const known = new Set([...Object.keys(scopes), ...scopesInPolicies(authorization)]);
   return (principal, method, params) => {
-    const own = scopesOf(principal);
+    const own = signed.scopesOf(principal);
     const target = own === null ? null : targetOf(method, params);
     if (own === null || target === null || resolveTarget(catalog, target) === null) return null;
     const isPermitted = (who: Principal): boolean =>

@@ -14,7 +14,11 @@ import { ANYBODY } from "../../../src/gateway/middleware/incoming-auth.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import type { RoutingServices } from "../../../src/gateway/middleware/routing-services.ts";
 import { TaskIds, TaskMemory } from "../../../src/gateway/middleware/task-ids.ts";
+import { createOwnTools } from "../../../src/gateway/optimizer/own-tools.ts";
+import { ToolIndex } from "../../../src/gateway/optimizer/tool-index.ts";
 import type { McpLogLevel } from "../../../src/gateway/protocol.ts";
+import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
+import { createSelections } from "../../../src/gateway/serving/selection.ts";
 import { buildServingSet, type ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -116,6 +120,12 @@ export function servingSet(
     clock: createManualClock(),
     logger: silentLogger,
     clean: (text) => text,
+    scopes: {},
+    limits: null,
+    between: [],
+    selections: createSelections(NO_GATEWAY),
+    ownTools: createOwnTools({ index: new ToolIndex(), clock: createManualClock(), logger: silentLogger }),
+    answered() {},
     ...others,
   });
 }

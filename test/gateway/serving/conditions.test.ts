@@ -7,7 +7,7 @@ import type { BackendCondition } from "../../../src/gateway/backends/policy/back
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { AuditFile, type AuditFileState } from "../../../src/gateway/middleware/audit-file.ts";
 import type { PendingChange, PinsState } from "../../../src/gateway/pins/pins.ts";
-import { createGatewayConditions, trustConditions } from "../../../src/gateway/serving/gateway-conditions.ts";
+import { createGatewayConditions } from "../../../src/gateway/serving/gateway-conditions.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
@@ -189,6 +189,9 @@ test("B11 sessions that cannot be written are told, with why, as long as it is s
 
 const CALM: PinsState = { pending: [], beyond: new Map(), lost: null, isUnread: false, unsavedBecause: null };
 
+const trustConditions = (pins: PinsState, catalog: Partial<typeof NO_CATALOG>) =>
+  createGatewayConditions(() => 1)(rulesOf(), { ...NO_CATALOG, ...catalog }, null, pins);
+
 const pending = (backend: string, name: string, change: Partial<PendingChange> = {}): PendingChange => ({
   backend,
   kind: "tool",
@@ -253,7 +256,7 @@ test("E3 pins that were lost, are not saved or do not suffice are told", () => {
 test("E3 text that nobody sees is told once for each backend, and shows itself", () => {
   const hidden = [..."obey"].map((one) => String.fromCodePoint(0xe0000 + (one.codePointAt(0) ?? 0))).join("");
   const catalog = catalogOf(source("a", { tools: [`say${hidden}`], prompts: ["x\u200b"] }));
-  const [found, ...more] = trustConditions(CALM, catalog);
+  const [found, ...more] = trustConditions(CALM, { unseen: catalog.unseen });
   assert.deepEqual(more, []);
   assert.equal(found?.code, "unseen_characters");
   assert.match(
