@@ -75,7 +75,8 @@ export function createGatewayPart(options: GatewayOptions) {
     applier,
     control,
     /** Calls of the last day by backend, minute by minute; empty while no gateway is configured. */
-    callMinutes: (): ReadonlyMap<string, readonly CallMinute[]> => current()?.calls.minutes ?? new Map(),
+    callMinutes: (): ReadonlyMap<string, readonly CallMinute[]> =>
+      current()?.serving.minutes.minutes ?? new Map(),
     /** Starts with the first configuration; resolves when the gateway listens, or has failed to. */
     async start(config: MountaineerConfig, listener: HandedListener | null = null): Promise<void> {
       audit = config.audit;

@@ -1,5 +1,4 @@
-// JSON-RPC 2.0 as it passes through: the kinds of messages, and the errors we make. The rest of a message is not looked
-// at, so that what the gateway does not know still passes.
+// The messages of JSON-RPC 2.0 and our error codes. Members beyond these pass unread, so that unknown features of MCP work.
 import { isRawNumber, type RawNumber } from "../runtime/text/exact-json.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;

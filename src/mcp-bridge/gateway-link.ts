@@ -115,16 +115,16 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
   const scan = createMessageScan();
   let held: Buffer[] = [];
   let size = 0;
-  let way: "held" | "passing" | "cut" = "held";
+  let state: "held" | "passing" | "cut" = "held";
 
   const take = (piece: Buffer): void => {
     scan.push(piece);
     size += piece.length;
-    if (way === "passing") write(piece);
-    if (way !== "held") return;
+    if (state === "passing") write(piece);
+    if (state !== "held") return;
     held.push(piece);
     if (size <= HELD_BYTES) return;
-    way = "passing";
+    state = "passing";
     for (const each of held) write(each);
     held = [];
   };
@@ -132,19 +132,19 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
     const messages = scan.end();
     const [only] = held;
     const line = held.length === 1 && only !== undefined ? only : Buffer.concat(held);
-    const went = way;
+    const before = state;
     held = [];
     size = 0;
-    way = "held";
-    if (went === "cut") onCut?.(messages);
-    else if (went === "passing") onLine(messages, null);
+    state = "held";
+    if (before === "cut") onCut?.(messages);
+    else if (before === "passing") onLine(messages, null);
     else if (onLine(messages, line)) write(line);
   };
 
   return {
     /** A line has been passed on in part. */
     get isMidway() {
-      return way !== "held";
+      return state !== "held";
     },
     push(chunk: Buffer): void {
       let start = 0;
@@ -164,8 +164,8 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
      * line stays held.
      */
     cut(): boolean {
-      if (way !== "passing") return false;
-      way = "cut";
+      if (state !== "passing") return false;
+      state = "cut";
       return true;
     },
   };

@@ -314,12 +314,12 @@ function createLasting(askGateway: AskGateway) {
 function createOwnRequests() {
   const prefix = `"mountaineer-bridge-${randomBytes(12).toString("base64url")}-`;
   const waiting = new Map<MessageId, (answer: JsonMembers) => void>();
-  let asked = 0;
+  let lastNumber = 0;
   return {
     /** Returns the request as JSON; `onAnswer` gets the JSON-RPC response. */
     ask(method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void): string {
-      asked += 1;
-      const id = `${prefix}${asked}"`;
+      lastNumber += 1;
+      const id = `${prefix}${lastNumber}"`;
       waiting.set(id, onAnswer);
       return `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${JSON.stringify(params)}}`;
     },

@@ -22,7 +22,7 @@ const CUT_TEXT = 200;
 
 /** Reports entries as clients get them; invisible characters are already removed from their texts. */
 export function catalogReport(
-  { catalog, withheld }: ReturnType<Gateway["published"]>,
+  { catalog, withheld }: Gateway["serving"]["published"],
   placesOf: (tool: CatalogEntry) => Pick<CatalogTool, "places"> = () => ({}),
 ): CatalogReport {
   const room = { whole: MOST_WHOLE, cut: MOST_CUT };

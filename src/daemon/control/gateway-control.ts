@@ -30,7 +30,7 @@ export function createGatewayControl(current: () => Gateway | null) {
   return {
     async tools() {
       const running = gateway();
-      const off = [...running.published().catalog.off.values()];
+      const off = [...running.serving.catalog.off.values()];
       return {
         tools: running.entries().tools.map((tool) => toolEntry(tool, running.together)),
         off: off.map(({ name, backend }) => ({ name, backend })),
@@ -39,15 +39,15 @@ export function createGatewayControl(current: () => Gateway | null) {
     async switchTools({ tools, on }) {
       const outcome = await gateway().switchTools(tools, on);
       if ("switched" in outcome) return { switched: [...outcome.switched] };
-      const { catalog } = gateway().published();
+      const { catalog } = gateway().serving;
       throw toolUnknown(outcome.unknown, [...catalog.tools.keys(), ...catalog.off.keys()]);
     },
     async clients() {
-      return { clients: gateway().clients().map(clientStatus) };
+      return { clients: gateway().serving.clients.list.map(clientStatus) };
     },
     async catalog() {
       const running = gateway();
-      return catalogReport(running.published(), (tool) => placesOf(tool, running.together));
+      return catalogReport(running.serving.published, (tool) => placesOf(tool, running.together));
     },
     async call({ tool, arguments: given = {} }, signal) {
       const running = gateway();

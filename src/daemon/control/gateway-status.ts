@@ -24,7 +24,7 @@ import { isoTime } from "../../runtime/time/clock.ts";
 import type { SecretValues } from "../../secrets/reference.ts";
 
 export function gatewayStatus(
-  gateway: Pick<Gateway, "view" | "entries" | "calls" | "together">,
+  gateway: Pick<Gateway, "view" | "entries" | "serving" | "together">,
 ): Required<Pick<StatusReport, "gateway" | "backends">> {
   const view = gateway.view();
   return { gateway: overall(view), backends: backends(view, gateway) };
@@ -87,9 +87,8 @@ function overall({ url, sessions, inFlight, counts, conditions }: GatewayView): 
 
 function backends(
   view: GatewayView,
-  gateway: Pick<Gateway, "entries" | "calls" | "together">,
+  gateway: Pick<Gateway, "entries" | "serving" | "together">,
 ): BackendStatus[] {
-  const { calls } = gateway;
   const entries = gateway.entries();
   const tools = countByBackend(entries.tools);
   const resources = countByBackend(entries.resources);
@@ -109,7 +108,7 @@ function backends(
     in_flight: backend.inFlight,
     ...longWaits(backend.longWaits),
     draining: backend.draining,
-    ...callsOf(backend.name, calls),
+    ...callsOf(backend.name, gateway.serving.minutes),
     restarts: backend.restarts,
     retry_at: backend.retryAtMs === null ? null : isoTime(backend.retryAtMs),
     last_error: backend.lastError,
@@ -169,7 +168,7 @@ export function placesOf(tool: CatalogEntry, together: Gateway["together"]): { p
 
 function callsOf(
   backend: string,
-  counted: Gateway["calls"],
+  counted: Gateway["serving"]["minutes"],
 ): Pick<BackendStatus, "calls" | "errors" | "latency_ms"> {
   const { calls, errors, latencyMs } = counted.of(backend);
   return { calls, errors, latency_ms: latencyMs === null ? null : { ...latencyMs } };

@@ -49,7 +49,7 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
     denied(request, reply);
     return reply;
   };
-  const asked = async (
+  const askConsent = async (
     request: GatewayRequest,
     target: PolicyTarget | null,
     next: Handle,
@@ -66,7 +66,7 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
   return (next) => (request) => {
     const { effect, target } = verdictOn(policies, request);
     if (effect === "allow") return next(request);
-    if (effect === "ask") return asked(request, target, next);
+    if (effect === "ask") return askConsent(request, target, next);
     return Promise.resolve(refuse(request, unknown(request)));
   };
 }

@@ -53,8 +53,14 @@ export function createTaskPassing({ pool }: RoutingServices): Handle {
     const taskId = params?.["taskId"];
     if (typeof taskId !== "string") return errorReply(INVALID_PARAMS, `${method} needs a string \`taskId\``);
     if (task === undefined || !isServed(request, task)) return unknownTask(params);
-    const theirs = { ...params, taskId: task.id };
-    const reply = await pool.call(task.backend, { method, params: theirs, port, signal, home: task.home });
+    const serverParams = { ...params, taskId: task.id };
+    const reply = await pool.call(task.backend, {
+      method,
+      params: serverParams,
+      port,
+      signal,
+      home: task.home,
+    });
     if (isError(reply) || reply.result["taskId"] === undefined) return reply;
     return { ...reply, result: { ...reply.result, taskId } };
   };

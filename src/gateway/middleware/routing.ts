@@ -187,8 +187,8 @@ function callByName(
   if (target.kind === "tool" && takesTasks(request))
     return callThatMayBeTask(services, request, target, found);
   const renew = (): RenewedCall => renewedCall(services, request, target, found);
-  const theirs = underTheirName(params, found);
-  const answer = services.pool.call(backend, { method, params: theirs, port, signal, renew });
+  const serverParams = withServerName(params, found);
+  const answer = services.pool.call(backend, { method, params: serverParams, port, signal, renew });
   const isTask = target.kind === "tool" && params?.["task"] !== undefined;
   return isTask ? rememberingTask(services, request, backend, answer) : answer;
 }
@@ -204,19 +204,19 @@ function callTogether(
   const { method, params, port, signal, place } = request;
   const { originalName, places } = found;
   // While the call waits for a server, the server may lose the tool.
-  const renewAt = (backend: string, theirs: JsonObject | undefined): RenewedCall => {
+  const renewAt = (backend: string, serverParams: JsonObject | undefined): RenewedCall => {
     const now = resolveTarget(services.catalog(), target);
     if (now?.isOff === true) return { answer: Promise.resolve(switchedOff(target, params)) };
     const isThere = now !== null && (now.places ?? [now.backend]).includes(backend);
     return isThere && now.originalName === originalName
-      ? { params: theirs, answer: null }
+      ? { params: serverParams, answer: null }
       : { answer: Promise.resolve(unknownTarget(target)) };
   };
   const isOwnAlone = port.client.principal.kind === "machine";
-  const theirs = underTheirName(params, found);
+  const serverParams = withServerName(params, found);
   return together.call({
     places,
-    params: theirs,
+    params: serverParams,
     signal,
     isOwnAlone,
     async send(backend, named, events) {
@@ -258,7 +258,7 @@ async function callThatMayBeTask(
   };
   const reply = await services.pool.call(found.backend, {
     method,
-    params: underTheirName(params, found),
+    params: withServerName(params, found),
     port,
     signal,
     renew,
@@ -275,7 +275,7 @@ function switchedOff({ name }: RequestTarget, params: JsonObject | undefined): R
   return { result: { content: [{ type: "text", text }], isError: true } };
 }
 
-function underTheirName(params: JsonObject | undefined, { originalName }: Found): JsonObject | undefined {
+function withServerName(params: JsonObject | undefined, { originalName }: Found): JsonObject | undefined {
   return params?.["name"] === originalName ? params : { ...params, name: originalName };
 }
 
@@ -287,25 +287,25 @@ function renewedCall(
   { pool, catalog }: RoutingServices,
   { method, params, port, signal }: GatewayRequest,
   target: RequestTarget,
-  meant: Found,
+  before: Found,
   onHome?: (home: string) => void,
 ): RenewedCall {
   const found = resolveTarget(catalog(), target);
-  const moved = found?.backend !== meant.backend;
+  const moved = found?.backend !== before.backend;
   if (found?.isOff === true) return { answer: Promise.resolve(switchedOff(target, params)) };
   // A call that asks for a task must not move: the task is remembered with its first backend.
-  if (found === null || (moved && (params?.["task"] !== undefined || isOtherMachines(found, meant)))) {
+  if (found === null || (moved && (params?.["task"] !== undefined || isOtherMachines(found, before)))) {
     return { answer: Promise.resolve(unknownTarget(target)) };
   }
-  const theirs = underTheirName(params, found);
-  if (!moved) return { params: theirs, answer: null };
-  const call = { method, params: theirs, port, signal };
+  const serverParams = withServerName(params, found);
+  if (!moved) return { params: serverParams, answer: null };
+  const call = { method, params: serverParams, port, signal };
   return { answer: pool.call(found.backend, onHome === undefined ? call : { ...call, onHome }) };
 }
 
 /** Names with machines' prefixes may be equal by chance: `a-b` with `x`, and `a` with `b-x`. */
-function isOtherMachines(found: Found, meant: Found): boolean {
-  return machineOf(found.backend) !== machineOf(meant.backend) && found.originalName !== meant.originalName;
+function isOtherMachines(found: Found, before: Found): boolean {
+  return machineOf(found.backend) !== machineOf(before.backend) && found.originalName !== before.originalName;
 }
 
 /** Gives a prompt in the params its server's own name. */

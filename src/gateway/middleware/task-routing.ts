@@ -72,8 +72,8 @@ async function allTasks(
   const tasks: JsonObject[] = [];
   let cursor: unknown;
   for (let page = 0; page < MAX_PAGES; page++) {
-    const asked = cursor === undefined ? params : { ...params, cursor };
-    const reply = await pool.call(backend, { method, params: asked, port, signal });
+    const pageParams = cursor === undefined ? params : { ...params, cursor };
+    const reply = await pool.call(backend, { method, params: pageParams, port, signal });
     if (isError(reply)) return reply;
     const { tasks: listed, nextCursor } = reply.result;
     if (Array.isArray(listed)) tasks.push(...listed.filter(isJsonObject));

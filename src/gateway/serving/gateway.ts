@@ -20,11 +20,9 @@ import { isWithin } from "../limits/result-size.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, Pins, type PinsState } from "../pins/pins.ts";
-import type { CallMinutes } from "../telemetry/call-minutes.ts";
 import { Together } from "../together/together.ts";
 import { backendLinks } from "./backend-links.ts";
 import { type BorrowedBackend, FirstBorrowed, withBorrowed } from "./borrowed-backends.ts";
-import type { ConnectedClient } from "./connected-clients.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import {
   closeHandedListener,
@@ -77,7 +75,7 @@ export class Gateway implements AsyncDisposable {
   readonly #names: KeptNames;
   /** Tools that several machines have in common. */
   readonly together: Together;
-  readonly #serving: Serving;
+  readonly serving: Serving;
   readonly #resumed: ResumedSessions;
   readonly #front: FrontGateway;
   readonly #suspended: SuspendedCalls;
@@ -115,13 +113,13 @@ export class Gateway implements AsyncDisposable {
           });
     this.pool = this.#createPool(options, means);
     const onChanged = (): void => {
-      if (this.#ending === null) this.#serving.swap(this.#serving.rules);
+      if (this.#ending === null) this.serving.swap(this.serving.rules);
     };
     this.#pins = new Pins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
     this.#names = new KeptNames({ ...options, onChanged });
     this.together = new Together({ ...options, pool: this.pool, onChanged });
     this.#suspended = options.suspended ?? new SuspendedCalls(clock);
-    this.#serving = new Serving({
+    this.serving = new Serving({
       tools: options,
       stateKey: () => this.#suspended.stateKey.key,
       redaction,
@@ -133,9 +131,9 @@ export class Gateway implements AsyncDisposable {
     });
     this.#resumed = new ResumedSessions({
       roster: this.#roster,
-      served: () => this.#serving.served,
+      served: () => this.serving.served,
       clock,
-      settled: (signal) => this.#firstBorrowed.settled(this.pool, this.#serving.rules, clock, signal),
+      settled: (signal) => this.#firstBorrowed.settled(this.pool, this.serving.rules, clock, signal),
       isComing: (backend) => this.pool.isComing(backend),
       firstList: (backend) => this.pool.firstList(backend),
       runsElsewhere: options.runsElsewhere,
@@ -166,7 +164,7 @@ export class Gateway implements AsyncDisposable {
     this.#conditions = createGatewayConditions(() => clock.wallMs());
     this.pool.onPublished(() => {
       if (this.#applying) return;
-      this.#serving.swap(this.#serving.rules);
+      this.serving.swap(this.serving.rules);
       this.#resumed.look();
     });
   }
@@ -223,7 +221,7 @@ export class Gateway implements AsyncDisposable {
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
     await Promise.all([this.#pins.load(config), this.#names.kept.load(), this.http.store.restore()]);
     const listener = await this.listener.prepare(this.#addressOf(config));
-    const before = this.#serving.rules;
+    const before = this.serving.rules;
     const next = await this.#rulesFor(config).catch(async (error: unknown) => {
       await listener.rollback();
       throw error;
@@ -232,7 +230,7 @@ export class Gateway implements AsyncDisposable {
     return {
       commit: () => {
         this.#isOpen = true;
-        if (isOtherFile && before.auditFile !== null) this.#serving.refusals.writeCounted();
+        if (isOtherFile && before.auditFile !== null) this.serving.refusals.writeCounted();
         this.#apply(next);
         listener.commit();
       },
@@ -246,7 +244,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   view(): GatewayView {
-    const { catalog, rules } = this.#serving;
+    const { catalog, rules } = this.serving;
     const fronts = [this.http, ...this.#lines];
     const serving = [...fronts, this.#modern, this.#owner];
     const { condition, url } = this.listener;
@@ -276,18 +274,8 @@ export class Gateway implements AsyncDisposable {
     readonly prompts: readonly CatalogEntry[];
     readonly resources: readonly CatalogEntry[];
   } {
-    const { tools, prompts, resources } = this.#serving.catalog;
+    const { tools, prompts, resources } = this.serving.catalog;
     return { tools: [...tools.values()], prompts: [...prompts.values()], resources: [...resources.values()] };
-  }
-
-  /** The catalog, and what backends offer but clients do not get, with reasons. */
-  published(): Serving["published"] {
-    return this.#serving.published;
-  }
-
-  /** Number and duration of calls, by backend and minute. */
-  get calls(): Pick<CallMinutes, "of" | "minutes"> {
-    return this.#serving.minutes;
   }
 
   /**
@@ -298,7 +286,7 @@ export class Gateway implements AsyncDisposable {
     names: readonly string[],
     on: boolean,
   ): Promise<{ readonly switched: readonly string[] } | { readonly unknown: string }> {
-    const { served } = this.#serving;
+    const { served } = this.serving;
     const tools = names.map((name) => ({ name, found: resolveServed(served, { kind: "tool", name }) }));
     const unknown = tools.find(({ found }) => found === null);
     if (unknown !== undefined) return { unknown: unknown.name };
@@ -309,15 +297,10 @@ export class Gateway implements AsyncDisposable {
     return { switched: other.map(({ name }) => name) };
   }
 
-  /** Connected clients, oldest first, without `mountaineer call`. */
-  clients(): readonly ConnectedClient[] {
-    return this.#serving.clients.list;
-  }
-
   /** Entries that differ from what was approved or wait for approval, and invisible characters in texts. */
   trust(): Pick<PinsState, "pending" | "lost" | "isUnread"> & Pick<Catalog, "unseen"> {
     const { pending, lost, isUnread } = this.#pins.state;
-    return { pending, lost, isUnread, unseen: this.#serving.catalog.unseen };
+    return { pending, lost, isUnread, unseen: this.serving.catalog.unseen };
   }
 
   /**
@@ -326,14 +309,14 @@ export class Gateway implements AsyncDisposable {
    */
   async approveTools(items: readonly ApprovedItem[], all: boolean): Promise<ReturnType<Pins["approve"]>> {
     const outcome = this.#pins.approve(items, all);
-    this.#serving.swap(this.#serving.rules);
+    this.serving.swap(this.serving.rules);
     await this.#pins.kept.flush();
     return outcome;
   }
 
   /** Writes an event that is not a client's request to the audit, if one is configured. */
   note(record: NoticeRecord): void {
-    this.#serving.rules.auditFile?.write(record);
+    this.serving.rules.auditFile?.write(record);
   }
 
   /** A request of the owner, without authentication and policies; it is audited. Never rejects. */
@@ -353,7 +336,7 @@ export class Gateway implements AsyncDisposable {
 
   /** Names of the exported backends that publish something now. */
   lent(): readonly string[] {
-    const { exports = [] } = this.#serving.rules.config;
+    const { exports = [] } = this.serving.rules.config;
     const published = new Set(this.pool.published.map(({ backend }) => backend));
     return exports.filter((name) => published.has(name));
   }
@@ -363,7 +346,7 @@ export class Gateway implements AsyncDisposable {
     if (this.#ending !== null) return;
     this.#borrowed = backends;
     this.#firstBorrowed.note(backends);
-    this.#apply(this.#serving.rules);
+    this.#apply(this.serving.rules);
   }
 
   #serve(stream: Duplex, principal: Principal, group?: string): void {
@@ -387,11 +370,11 @@ export class Gateway implements AsyncDisposable {
   }
 
   get #server(): NonNullable<GatewayConfig["server"]> {
-    return this.#serving.rules.config.server ?? DEFAULT_SERVER;
+    return this.serving.rules.config.server ?? DEFAULT_SERVER;
   }
 
   async #rulesFor(config: GatewayConfig): Promise<GatewayRules> {
-    const { rules } = this.#serving;
+    const { rules } = this.serving;
     const { measured = () => [], listens } = this.#options;
     const tools = { ...this.#options, measured: () => [...measuredOf(this.view()), ...measured()] };
     // A single-shot command is not measured.
@@ -407,7 +390,7 @@ export class Gateway implements AsyncDisposable {
       signIn: (backend) => this.#signIns?.notice(backend) ?? null,
       openLink: backendLinks({ ...options, warden: this.#warden, signIns: () => this.#signIns }),
       random: Math.random,
-      onLog: (params, backend) => this.#roster.emitLog(params, backend, this.#serving.served),
+      onLog: (params, backend) => this.#roster.emitLog(params, backend, this.serving.served),
       ...means,
     });
   }
@@ -416,7 +399,7 @@ export class Gateway implements AsyncDisposable {
     const { version } = this.#options;
     const roster = this.#roster;
     const pool = this.pool;
-    const serving = this.#serving;
+    const serving = this.serving;
     return {
       get served() {
         return serving.served;
@@ -488,7 +471,7 @@ export class Gateway implements AsyncDisposable {
     } finally {
       this.#applying = false;
     }
-    this.#serving.swap(next);
+    this.serving.swap(next);
     this.http.endWithdrawn();
     this.#modern.endWithdrawn();
     if (this.#isOpen) this.#resumed.begin();
@@ -507,11 +490,11 @@ export class Gateway implements AsyncDisposable {
     ]);
     await Promise.all([sessions?.[Symbol.asyncDispose](), this.listener.close(STOP_CUT_MS)]);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
-    this.#serving.kept[Symbol.dispose]();
-    this.#serving.refusals[Symbol.dispose]();
-    this.#serving.rules.authentication[Symbol.dispose]();
+    this.serving.kept[Symbol.dispose]();
+    this.serving.refusals[Symbol.dispose]();
+    this.serving.rules.authentication[Symbol.dispose]();
     await Promise.all([this.#pins.kept[Symbol.asyncDispose](), this.#names.kept[Symbol.asyncDispose]()]);
-    await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
-    await this.#serving.rules.telemetry?.[Symbol.asyncDispose]();
+    await this.serving.rules.auditFile?.[Symbol.asyncDispose]();
+    await this.serving.rules.telemetry?.[Symbol.asyncDispose]();
   }
 }

@@ -232,8 +232,8 @@ function createStepUp(
     const own = signed.scopesOf(principal);
     const target = own === null ? null : targetOf(method, params);
     if (own === null || target === null || resolveTarget(catalog, target) === null) return null;
-    const isPermitted = (who: Principal): boolean =>
-      isTargetPermitted(policies, catalog, who, target, method);
+    const isPermitted = (candidate: Principal): boolean =>
+      isTargetPermitted(policies, catalog, candidate, target, method);
     if (isPermitted(principal)) return null;
     for (const scope of known) {
       const given = Object.hasOwn(scopes, scope) ? (scopes[scope] ?? []) : [];

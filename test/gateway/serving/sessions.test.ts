@@ -291,9 +291,9 @@ test("F2 whoever comes over HTTP is listed as it introduced itself, until it goe
   await gateway.start({ ...NO_GATEWAY, server: serverOn(0) });
   const light = await connectLight(gateway.view().url ?? "");
   await light.ask("tools/call", { name: "nothing" });
-  const [one, ...more] = gateway.clients().map(clientStatus);
+  const [one, ...more] = gateway.serving.clients.list.map(clientStatus);
   assert.deepEqual([one?.protocol, one?.transport, one?.calls, more.length], ["2025-11-25", "http", 1, 0]);
   assert.equal(one?.last_error?.message, "Unknown tool: nothing");
   await light[Symbol.asyncDispose]();
-  await eventually(() => gateway.clients().length === 0);
+  await eventually(() => gateway.serving.clients.list.length === 0);
 });
