@@ -33,14 +33,14 @@ export type CarriageNotice = "stalled" | "doubt" | "lost" | "changed";
 export interface Carriage {
   /** The state of a share's port, as last reported; null: nothing is carried. */
   of(share: string): CarriedState | null;
-  /** Since when the carrier cannot be asked although it should be there, monotonic ms; null: it can. */
+  /** Since when the carrier should run but does not answer, monotonic ms; null: it answers, or none is needed. */
   readonly absentSinceMs: number | null;
   /** Updates `of`, whose counters may be seconds old. */
   recount(): Promise<void>;
   /** Resolves when a running carrier has reported its state, or when it is known that none runs. */
   ready(): Promise<void>;
   open(request: CarryRequest, signal: AbortSignal): Promise<CarryOutcome>;
-  /** Says which mount talks through the port, so that the port ends with it. */
+  /** Names the mount that talks through the port; the port ends with that mount. */
   bind(share: string, mount: FoundMount, pids: readonly number[]): Promise<void>;
   move(target: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
   /**

@@ -5,22 +5,21 @@ import type { MountTable } from "../mounts/mount-entry.ts";
 import type { Prober } from "../prober/prober.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 
-/** Known addresses of a host, without asking anyone now. */
+/** The addresses of a host that are known already; asks no resolver. */
 export type AddressesOf = (host: string) => readonly string[];
 
-/** What drivers that mount SMB shares are made of. */
+/** Options of all drivers that mount SMB shares. */
 export interface SmbDriverOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly prober: Prober;
   readonly mountTable: MountTable;
-  /** Addresses of a host that are known now; asks nobody. */
   readonly addressesOf: AddressesOf;
 }
 
 /** A written file that the server refuses. */
 export interface RefusedUpload {
-  /** In the share. */
+  /** Path in the share. */
   readonly path: string;
   /** In the server's words. */
   readonly reason: string;
@@ -28,7 +27,7 @@ export interface RefusedUpload {
 
 /** A mount as the system's own table shows it; nothing here came from touching the mount. */
 export interface FoundMount {
-  /** Changes whenever something else is mounted there: mountinfo's id, or the link's identity. */
+  /** Changes whenever something else is mounted at the path: mountinfo's id, or the link's identity. */
   readonly id: string;
   readonly path: string;
   /** `//HOST[:port]/SHARE` for SMB, the folder for `local`; what it was mounted from. */
@@ -37,25 +36,25 @@ export interface FoundMount {
   readonly sameShare: boolean;
   /** The configured route whose host (by name or resolved address) and port is the source's. */
   readonly route: RouteName | null;
-  /** The process that serves the mount is known and no longer runs: dead at once. */
+  /** The process that serves the mount is known and has exited: the mount is dead, without another look. */
   readonly processGone: boolean;
   /** This home's driver made it for this share, maybe under another configuration. */
   readonly madeByDriver: boolean;
-  /** The port of 127.0.0.1 that it talks to, so that its route can be moved; null or absent: it talks to its host. */
+  /** The port of 127.0.0.1 that the mount talks to, so its route can be moved; null or absent: it talks to its host. */
   readonly carriedPort?: number | null;
-  /** It was mounted through the carrier without a route that can be moved. */
+  /** Mounted through the carrier, but its route cannot be moved. */
   readonly pinned?: boolean;
-  /** The server whose cache it uses; null or absent: unknown. */
+  /** The server whose write cache the mount uses; null or absent: unknown. */
   readonly server?: string | null;
-  /** A driver that the share had before made it, so that nothing that is configured now applies to it. */
+  /** Made by a driver that the share had earlier: the current configuration does not apply to the mount. */
   readonly former?: true;
 }
 
-/** Where a mount talks to instead of its host. */
+/** The carrier's port that a mount talks to instead of its host. */
 export interface Through {
   /** Of 127.0.0.1. */
   readonly port: number;
-  /** How long it may be without an answer. */
+  /** How long the carrier may leave a request without an answer. */
   readonly patienceMs: number;
   /** The carrier only holds back what goes to the server; the route is not moved. */
   readonly pinned?: boolean;
@@ -108,7 +107,7 @@ export type UnmountOutcome =
 
 /**
  * - `plain`: healthy mounts; EBUSY is the answer when files are open.
- * - `force`: the route or the mount is dead, or a person said so: open files are cut off.
+ * - `force`: the route or the mount is dead, or a person asked for it: open files are cut off.
  */
 export type UnmountMode = "plain" | "force";
 
@@ -117,22 +116,22 @@ export interface StepLimits {
   readonly signal: AbortSignal;
 }
 
-/** A folder of this machine with what programs wrote to a share and what will not get to the server by itself. */
+/** A folder of this machine with files that programs wrote to a share and that nothing sends to the server. */
 export interface SetAsideFolder {
   readonly folder: string;
-  /** Paths in the share, each with a remark for people; only some of many. Empty: the files are not known. */
+  /** Paths in the share, some with a remark for people; not all if there are many. Empty: unknown. */
   readonly files: readonly string[];
 }
 
-/** Files that programs wrote for one server and that are not there yet. */
+/** Files that programs wrote for one server and that are not on that server yet. */
 export interface WaitingUnsent {
   /** The server's id. */
   readonly server: string;
   /** Where the server was last seen, `//HOST/SHARE`; null: unknown. */
   readonly source: string | null;
-  /** False: which server it is stays unknown. */
+  /** False: nothing identifies the server. */
   readonly proved: boolean;
-  /** The server that is mounted now. */
+  /** This server is mounted now. */
   readonly inUse: boolean;
   readonly files: readonly UnsentFile[];
   /** The folder of this machine that holds the content of these files. */
@@ -140,7 +139,7 @@ export interface WaitingUnsent {
 }
 
 export interface UnsentFile {
-  /** In the share. */
+  /** Path in the share. */
   readonly path: string;
   readonly bytes: number;
   /** When a file was last written, wall ms. */
@@ -150,7 +149,7 @@ export interface UnsentFile {
 /** Deadlines hold even when the mount hangs; nothing here blocks the daemon's thread. */
 export interface MountDriver {
   readonly name: ShareSpec["driver"];
-  /** A look this soon after the last one proves nothing, because of driver caches, ms. */
+  /** For this long after a look, the next look may be answered from a cache and proves nothing, ms. */
   readonly cacheMs: number;
   /**
    * The system may hold back looks at a new mount until a person answers a dialog, so the mount seems to hang. Absent:
@@ -160,12 +159,12 @@ export interface MountDriver {
   /**
    * null when everything that the driver needs is here; otherwise what is missing, and a hint. With a share: everything
    * that this share needs, over at least one of its routes. Cheap enough for every look. `notBeforeMs` (monotonic): an
-   * answer from since then will do.
+   * answer of a look since then will do.
    */
   unavailable(share?: ShareSpec, notBeforeMs?: number): Promise<Lacking | null>;
-  /** What the installed mounting program does worse than a newer one; null: nothing known. Absent: never anything. */
+  /** A known defect of the installed mounting program that a newer one does not have; null or absent: none. */
   advice?(): Lacking | null;
-  /** All mounts of this share, wherever, and whatever is mounted at its path. Never touches a mount. */
+  /** All mounts of this share at any path, and any mount at its path. Never touches a mount. */
   find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
   /** Absent: it cannot be carried. */
   readonly carries?: CarryAbility;
@@ -177,7 +176,7 @@ export interface MountDriver {
   /**
    * Mounts over one route and proves it by a readdir; leaves nothing mounted behind on failure. `through`: over that
    * port, for the mount's whole life; the mount table shows the preferred host all the same. `server`: the server that
-   * is there, and that gets what is kept for it. The deadline counts from the last progress that was seen.
+   * answers; its unsent files are sent. The deadline counts from the last progress that was seen.
    */
   mount(
     share: ShareSpec,
@@ -196,14 +195,14 @@ export interface MountDriver {
   /** Files that were written and are not yet on the server that is (or was last) mounted, as paths inside the share. */
   unsent(share: ShareSpec): Promise<readonly string[]>;
   /**
-   * What is kept for the other servers of the share, and with `withInUse` for the one that is mounted. Cheap enough for
+   * Unsent files for the other servers of the share, and with `withInUse` for the one that is mounted. Cheap enough for
    * every look; never rejects.
    */
   waiting?(share: ShareSpec, withInUse?: boolean): Promise<readonly WaitingUnsent[]>;
-  /** A person's decision about that. Rejects with `usage` where it cannot be done. */
+  /** A person's decision about the files that wait for `server`. Rejects with `usage` where it cannot be done. */
   decideWaiting?(share: ShareSpec, server: string, what: "send_here" | "set_aside"): Promise<void>;
   /**
-   * Folders of this machine that hold what programs wrote to this share and what never gets to the server by itself.
+   * Folders of this machine with files that programs wrote to this share and that nothing sends to the server.
    * Cheap enough for every look; absent where there can be none. Never rejects.
    */
   setAside?(share: ShareSpec): Promise<readonly SetAsideFolder[]>;
@@ -222,8 +221,8 @@ export interface MountDriver {
   /** The path under which processes that hold files of this mount show them. */
   openFilesPath(mount: FoundMount): string;
   /**
-   * Calls the listener when a process that serves a mount of `shareName` has ended, so that nobody waits for the next
-   * look. Absent if mounts have no process. Returns its own unregister.
+   * Calls the listener when a process that serves a mount of `shareName` has ended, before the next look would show it.
+   * Absent if mounts have no process. Returns its own unregister.
    */
   onMountProcessExit?(listener: (shareName: string) => void): () => void;
 }

@@ -1,4 +1,4 @@
-// How drivers say that a mount failed, or an unmount.
+// The outcomes of failed mounts and unmounts, and the proof of a new mount.
 
 import { whenAborted } from "../../runtime/abort.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
@@ -28,7 +28,7 @@ export function failed(reason: MountFailure, text: string): Failed {
   return { ok: false, reason, text };
 }
 
-/** `secret` is not shown. */
+/** The text has `…` in place of `secret`. */
 export function failedBy(error: unknown, secret: string | null): Failed {
   return failed(reasonOf(error), withoutSecret(errorText(error), secret));
 }
@@ -46,7 +46,7 @@ export function unmountFailed(text: string): UnmountOutcome {
   return { ok: false, reason: "failed", text };
 }
 
-/** The outcome for people: a busy mount may be held by our own look that waits in it. */
+/** Explains a busy mount that is held only by our own look, which hangs in it. */
 export function orHanging(
   prober: Prober,
   { id }: Pick<FoundMount, "id">,
@@ -76,7 +76,7 @@ interface ListingLimits {
   readonly tolerated?: readonly string[];
 }
 
-/** Why a mount is not proved; null: it lists. Only a listing proves that there is a share behind it. */
+/** Why a mount is not proved; null: its root was listed. Only a listing proves that the mount shows a share. */
 export async function whyNotListed(
   { clock, prober }: { readonly clock: Clock; readonly prober: Prober },
   mount: NewMount,

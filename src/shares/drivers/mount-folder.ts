@@ -1,5 +1,5 @@
-// The empty folder below a mount. It exists only while something is mounted; what programs write into it before that is
-// set aside, because the mount would hide it and it would never get to the server.
+// The empty folder below a mount. The folder exists only while something is mounted on it. Files that programs write into
+// it before the mount are set aside: the mount would hide them, and nothing would send them to the server.
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errorText, expecting, isSystemError, systemErrorCode } from "../../runtime/errors.ts";
@@ -12,17 +12,17 @@ import { type Failed, failed, reasonOf } from "./mount-failure.ts";
 import { type SharePlace, writeUnlessFull } from "./share-files.ts";
 
 type MountFolder =
-  /** `bare`: a handle of the folder itself, for when something is mounted over it; the caller closes it. */
+  /** `bare`: a handle that still shows the folder when something is mounted over it; the caller closes it. */
   { readonly ok: true; readonly bare: FileHandle } | Failed;
 
 /** A writer may fill the folder again while it is being replaced. */
 const TRIES = 5;
 const LISTED_FOR_MS = 10_000;
-/** How long "no such folder" is remembered: only this driver makes one, or that of a daemon that is about to end. */
+/** For this long "no folder was set aside" is remembered: only this driver, or a previous daemon's, sets one aside. */
 const NONE_LISTED_FOR_MS = 60_000;
-/** Bytes of a file name on any file system, less what the suffix needs. */
+/** The largest file name on any file system, bytes, less the length of the suffix. */
 const NAME_AT_MOST = 180;
-/** With less room than this, bytes and files, a disk counts as full. */
+/** A disk with less free space, or fewer free inodes, counts as full. */
 const ROOM_AT_LEAST = 1_048_576;
 const FILES_AT_LEAST = 100;
 /** fusermount requires that every user but root may write into the folder. */
@@ -34,7 +34,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
   const notes = createFolderNotes();
   const aside = createAsideList(clock, logger, notes);
 
-  /** Noted before it exists: a crash in between must not hide where the files went. */
+  /** Notes the folder before it exists, so that a crash in between does not hide where the files went. */
   const newPlace = async (place: SharePlace): Promise<string> => {
     const folder = await unusedPlace(place.mountPath, clock.wallMs());
     const before = await notes.read(place);
@@ -66,7 +66,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         return failed(reasonOf(error), `${mountPath}: ${errorText(error)}`);
       }
     },
-    /** Call it once something is mounted: sets aside what was written just before. Never rejects. */
+    /** Sets aside files that were written just before the mount. Call it once the share is mounted. Never rejects. */
     async uncover(place: SharePlace, bare: FileHandle): Promise<void> {
       const below = `/proc/self/fd/${bare.fd}`;
       try {
@@ -77,7 +77,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         for (const name of names) await rename(join(below, name), join(folder, name));
         aside.added(place, folder, names.length);
       } catch (error) {
-        // They show again at the next unmount.
+        // The files show again at the next unmount.
         logger.warn("cannot set aside the files under the mount point", {
           share: place.shareName,
           error: errorText(error),
@@ -85,8 +85,9 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
       }
     },
     /**
-     * Removes the folder, so that nobody writes into it, and sets its content aside. Touches only a folder of ours, or
-     * with `isShares` an empty one; does nothing while something is mounted there, or the disk is full. Never rejects.
+     * Removes the folder, so that no program writes into it, and sets its content aside. Touches only a folder that this
+     * home made, or with `isShares` an empty one. Does nothing while something is mounted on the folder, or while the
+     * disk is full. Never rejects.
      */
     async clear(place: SharePlace, isShares: boolean): Promise<void> {
       try {
@@ -94,11 +95,11 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         if (await isFull(dirname(place.mountPath))) return;
         try {
           await rmdir(place.mountPath);
-          // The next folder there may get the same inode number, and belong to somebody else.
+          // The next folder at this path may get the same inode number without being ours.
           await notes.forgetIdentity(place);
         } catch (error) {
           const code = systemErrorCode(error);
-          // A mount answers EBUSY, so this answer means that nothing is mounted.
+          // Nothing is mounted on the folder: a mount would answer EBUSY.
           const holds = code === "ENOTEMPTY" || code === "EEXIST";
           if (holds && (await notes.isOurs(place))) await setAsideWhole(place);
         }
@@ -145,8 +146,8 @@ function createAsideList(clock: Clock, logger: Logger, notes: FolderNotes) {
 type FolderNotes = ReturnType<typeof createFolderNotes>;
 
 /**
- * Notes about the shares' folders: read once, written at each change. A daemon that hands over may still end its last
- * step and note what it set aside while the next one is in charge, so neither may lose the other's notes.
+ * Notes about the shares' folders: read once, written at each change. A daemon that hands over may finish its last step
+ * and note a folder that it set aside while the next daemon runs, so neither may lose the other's notes.
  */
 function createFolderNotes() {
   type Noted = Pick<SharePlace, "shareName" | "files">;
@@ -162,7 +163,7 @@ function createFolderNotes() {
   const read = async (place: Noted): Promise<FolderNote> => known.get(place.shareName) ?? learn(place);
   return {
     read,
-    /** Reads the notes again, because others have set something aside. */
+    /** Reads the notes again, because another daemon or module may have added to them. */
     learn,
     async write(place: SharePlace, change: Partial<FolderNote>): Promise<void> {
       const before = await read(place);
@@ -170,7 +171,7 @@ function createFolderNotes() {
       const ofOthers = now.aside.filter((folder) => !before.aside.includes(folder));
       const next = { ...now, ...change, aside: [...ofOthers, ...(change.aside ?? before.aside)] };
       known.set(place.shareName, next);
-      // This process knows it anyway.
+      // On a full disk the note stays in this process's memory.
       await writeUnlessFull(place.files.mountFolder, `${JSON.stringify(next)}\n`);
     },
     /** Forgotten only in this process. */
@@ -197,10 +198,10 @@ async function noteMade(notes: FolderNotes, place: SharePlace, at = place.mountP
   }
 }
 
-/** Noted before it stands at its path, where others can write into it. null: something else was there first. */
+/** Notes the new folder before moving it to its path, where programs can write into it. null: the path is taken. */
 async function placeNew(notes: FolderNotes, place: SharePlace): Promise<MountFolder | null> {
   const { mountPath } = place;
-  // Hidden, and named by us: what a crash left behind is replaced by the next one.
+  // The name is fixed: a folder that a crash left behind is removed by the next attempt.
   const hidden = join(dirname(mountPath), `.${shortened(basename(mountPath))}.mountaineer-new`);
   await rmdir(hidden).catch(() => {});
   await mkdir(hidden, { mode: MODE });
@@ -217,14 +218,14 @@ async function placeNew(notes: FolderNotes, place: SharePlace): Promise<MountFol
   }
 }
 
-/** null: the path is free now; otherwise what is in it. */
+/** null: the path is free now. Otherwise an empty folder to use, or the failure. */
 async function makeWay(
   notes: FolderNotes,
   place: SharePlace,
   setAsideWhole: (place: SharePlace) => Promise<void>,
 ): Promise<MountFolder | null> {
   const { mountPath } = place;
-  // On a full disk there may be no room to make a new one.
+  // An empty folder of ours is reused: a full disk may have no room for a new one.
   if ((await notes.isOurs(place)) && (await readdir(mountPath)).length === 0) return noteMade(notes, place);
   try {
     await rmdir(mountPath);
@@ -237,7 +238,7 @@ async function makeWay(
     if (code === "EBUSY" || code === null) throw error;
   }
   const inside = await readdir(mountPath);
-  // We may not remove it, but an empty folder will do as well.
+  // This user may not remove the folder, but it is empty and can be used.
   if (inside.length === 0) return noteMade(notes, place);
   if (!(await notes.isOurs(place)))
     return taken(mountPath, `a folder with ${inside.length} ${inside.length === 1 ? "entry" : "entries"}`);
@@ -258,7 +259,7 @@ async function stillHolding(folders: readonly string[]): Promise<readonly string
   return folders.filter((_, index) => held[index]);
 }
 
-/** Whether a folder, once removed, might not be made again. */
+/** Whether the disk may have no room to make a removed folder again. */
 async function isFull(folder: string): Promise<boolean> {
   const { bsize, blocks, bavail, files, ffree } = await statfs(folder);
   return (blocks > 0 && bavail * bsize < ROOM_AT_LEAST) || (files > 0 && ffree < FILES_AT_LEAST);
@@ -273,7 +274,7 @@ async function unusedPlace(path: string, wallMs: number): Promise<string> {
   }
 }
 
-/** No longer than leaves room for a suffix. */
+/** Cuts a long name, so that there is room for a suffix. */
 function shortened(name: string): string {
   if (Buffer.byteLength(name) <= NAME_AT_MOST) return name;
   return Buffer.from(name)
@@ -282,7 +283,7 @@ function shortened(name: string): string {
     .replace(/\uFFFD+$/, "");
 }
 
-/** null: there is nothing. */
+/** null: nothing is at the path. */
 async function identityOf(path: string): Promise<string | null> {
   const found = await lstat(path, { bigint: true }).catch(expecting("ENOENT", null));
   return found === null ? null : identityIn(found);

@@ -8,7 +8,7 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
-/** What looks after the folders of all shares is made of. */
+/** Options of parts that work on the folders of all shares. */
 export interface StateFolderTools {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -16,12 +16,12 @@ export interface StateFolderTools {
   readonly stateFolder: string;
 }
 
-/** A driver may have more files in the same folder. */
+/** Files that the folder of each share has, whatever its driver. */
 export interface ShareFiles {
   readonly folder: string;
-  /** The identity of the folder that is mounted on, and where its content was set aside. */
+  /** Note of the mount folder's identity, and of the folders to which its content was moved. */
   readonly mountFolder: string;
-  /** Files that were written and never got to the server. */
+  /** Holds files that were written and never sent to the server. */
   readonly setAside: string;
 }
 
@@ -33,7 +33,7 @@ export interface SharePlace<Files extends ShareFiles = ShareFiles> {
   readonly mountPath: string;
 }
 
-/** The id of the server whose files are where earlier versions kept those of any server. */
+/** The id of the server whose files are in the share's folder itself, where earlier versions kept all. */
 export const FIRST_SERVER = "first";
 
 /** Bytes of a file name on any file system, less what suffixes need. */
@@ -53,7 +53,7 @@ export function serversFolder(folder: string): string {
   return join(folder, "servers");
 }
 
-/** What is kept of one server of a share: its id is a folder's name. */
+/** Holds the files of one server of a share. */
 export function serverFolder(folder: string, server: string): string {
   return join(serversFolder(folder), server);
 }
@@ -84,7 +84,7 @@ export function folderName(shareName: string): string {
   return `${escaped.slice(0, NAME_AT_MOST - 17)}~${digest}`;
 }
 
-/** The share that has the folder of that name; of a name that was too long to keep, what is left of it. */
+/** The name of the share with that folder; a long name only in part. */
 export function shareOfFolder(folder: string): string {
   return Buffer.from(
     folder.replaceAll(/%([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
@@ -93,9 +93,9 @@ export function shareOfFolder(folder: string): string {
 }
 
 /**
- * Writes a file (0600) whole or not at all, and only if its content changes. On a full disk the old file is
- * overwritten, which takes no room: a share must be able to change its host. `hidden`, on the same disk: where it is
- * written first.
+ * Writes a file (0600) whole or not at all, and only if its content changes. On a full disk the old file is overwritten
+ * in place, which takes no room: a share must be able to change its host. `hidden`: the temporary file, on the same
+ * disk.
  */
 export async function writeIfChanged(path: string, content: string, hidden = `${path}.new`): Promise<void> {
   const before = await readIfPresent(path);
@@ -112,7 +112,7 @@ export async function writeIfChanged(path: string, content: string, hidden = `${
   }
 }
 
-/** The same for a file that may be missing: on a full disk nothing is written. */
+/** The same for a file that is not essential: a full disk is no error. */
 export async function writeUnlessFull(path: string, content: string): Promise<void> {
   await writeIfChanged(path, content).catch(expecting(isDiskFull));
 }

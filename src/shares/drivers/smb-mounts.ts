@@ -23,7 +23,7 @@ interface MountIndex {
 const SMB_TYPES = new Set(["cifs", "smb3", "smbfs", "fuse.rclone", GVFS_SHARE]);
 const indexes = new WeakMap<readonly MountEntry[], MountIndex>();
 
-/** One pass over a table, for any number of look-ups. */
+/** Indexes a reading of the mount table once, for all shares that look mounts up in it. */
 export function indexMounts(entries: readonly MountEntry[]): MountIndex {
   const known = indexes.get(entries);
   if (known !== undefined) return known;
@@ -68,8 +68,8 @@ export function routeOfSource(
 }
 
 /**
- * Whether a mount has to do with the share. One of that name on another server is another share, unless it is mounted at
- * our path or was made by us; another user's is one that we can never look into.
+ * Whether a mount concerns the share. A mount of the same name on another server is another share, unless it is at our
+ * path or this home made it. A mount of another user cannot be read.
  */
 export function concerns(
   { mountPath }: ShareSpec,
@@ -103,9 +103,8 @@ function portOf(entry: MountEntry, source: SmbSource): number {
 }
 
 /**
- * The driver, changed so that unmounting GVfs's mount only means to stop using it: its files stay open, and nothing is
- * cut off. From then on the mount is not found, except as a twin that is left alone beside ours. It is used again when
- * the desktop mounts it anew.
+ * Wraps a driver so that unmounting a mount of GVfs only stops its use: the mount stays, and so do its open files. From
+ * then on the mount is found only beside another mount of the share. It is used again when the desktop mounts it anew.
  */
 export function leavingGvfsAlone(driver: MountDriver): MountDriver {
   const letGo = new Set<string>();
@@ -132,11 +131,11 @@ export function leavingGvfsAlone(driver: MountDriver): MountDriver {
 
 const REAL_PATH_MS = 1_000;
 
-/** Each folder is resolved by the prober until that succeeds, and then never again. */
+/** The prober resolves each folder until it succeeds; the result is kept for good. */
 export function createRealMountPaths(prober: Pick<Prober, "realPath">) {
   const realParents = new Map<string, string>();
   return {
-    /** `mountPath` below the real path of its folder; unchanged while that is unknown. */
+    /** `mountPath` below the real path of its parent folder; unchanged while the real path is unknown. */
     async find(mountPath: string): Promise<string> {
       const parent = dirname(mountPath);
       let real = realParents.get(parent);
@@ -148,7 +147,7 @@ export function createRealMountPaths(prober: Pick<Prober, "realPath">) {
       }
       return join(real, basename(mountPath));
     },
-    /** The same by what was found before, without asking. */
+    /** The same from earlier results, without the prober. */
     known: (mountPath: string): string =>
       join(realParents.get(dirname(mountPath)) ?? dirname(mountPath), basename(mountPath)),
   };

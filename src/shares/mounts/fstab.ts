@@ -42,7 +42,7 @@ export function parseFstab(content: string): readonly FstabEntry[] {
   return entries;
 }
 
-/** Where a line, of whatever kind, mounts; null: it is none that mounts. */
+/** The mount path of a line of any kind; null: a comment or an empty line. */
 export function fstabPath(line: string): string | null {
   const [, path] = fieldsOf(line);
   return path === undefined ? null : withoutSlash(path);
@@ -57,12 +57,12 @@ function withoutSlash(path: string): string {
   return path.length > 1 ? path.replace(/\/+$/, "") : path;
 }
 
-/** As an entry of the mount table would be, for the code that reads sources. */
+/** The line as an entry of the mount table, for code that reads sources. */
 export function asMountEntry({ source, path, options }: FstabEntry): MountEntry {
   return { id: "", path, type: "cifs", source, options, deviceMinor: 0 };
 }
 
-/** One line of an fstab, as people may put it there. */
+/** A line that people can put into an fstab. */
 export function fstabLine(source: string, path: string, options: readonly string[]): string {
   return `${escapeField(source)} ${escapeField(path)} cifs ${options.map(escapeField).join(",")} 0 0`;
 }

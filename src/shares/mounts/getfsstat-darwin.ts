@@ -4,7 +4,7 @@ import { loadForeignLibrary } from "../../network/native/foreign-library.ts";
 import type { MountEntry } from "./mount-entry.ts";
 
 const MNT_NOWAIT = 2;
-/** Mounts may be made between counting and reading. */
+/** Room for mounts that are made between counting and reading. */
 const SPARE = 8;
 const TRIES = 5;
 
@@ -28,7 +28,7 @@ export async function loadGetfsstat(library: string | null = null): Promise<() =
       const room = count + SPARE;
       const buffer = Buffer.alloc(room * STATFS_BYTES);
       count = getfsstat(buffer, buffer.length, MNT_NOWAIT);
-      // If the buffer is full, there may have been no room for the last ones.
+      // A full buffer may lack the last mounts.
       if (count >= 0 && count < room) return readStatfs(buffer, count);
       count = Math.max(count, room);
     }

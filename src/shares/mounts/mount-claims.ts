@@ -1,4 +1,4 @@
-// Which home looks after a mount path: one for each path and user, as long as its daemon runs.
+// Claims of mount paths: for each user, only one home's running daemon may mount at a path.
 import { createHash } from "node:crypto";
 import { lstat, mkdir, open, readFile, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ const NAME_CHARACTERS = 32;
 
 export type MountClaims = ReturnType<typeof createMountClaims>;
 
-/** The lock is the system's, so it goes with the process that holds it. */
+/** A claim is a lock of the system's, which ends with the process that holds it. */
 export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
   const held = new Map<string, ExclusiveFileLock>();
   let saidSo = false;
@@ -34,10 +34,10 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
     const lock = beginExclusive(file);
     if (lock === null) {
       const owner = await readFile(`${file}.home`, "utf8").catch(() => "");
-      // At a handover the daemon before this one is about to let go of it.
+      // At a handover the previous daemon of this home still has the lock and is about to release it.
       return owner === home ? null : owner === "" ? "another home" : owner;
     }
-    // The home that let go of it just now has removed it.
+    // The lock's previous owner has just removed the file: the next call tries again.
     if ((await stat(file).catch(() => null))?.ino !== before.ino) {
       lock.release();
       return null;
@@ -56,7 +56,7 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
   };
   return {
     /**
-     * null: the path belongs to this home now, or nothing is known of it; otherwise the home that has it. Never rejects.
+     * null: this home has the path now, or claims do not work here; otherwise the home that has it. Never rejects.
      */
     async claim(path: string): Promise<string | null> {
       if (held.has(path)) return null;
@@ -84,7 +84,7 @@ async function runtimeFolder(): Promise<string> {
   return found?.uid === uid ? join(own, "mountaineer") : `/tmp/mountaineer-${uid}`;
 }
 
-/** Makes the user's runtime folder where it is missing. Rejects where it is not the user's alone. */
+/** Makes the user's runtime folder if it is missing. Rejects if another user could write or read it. */
 export async function ownRuntimeFolder(): Promise<string> {
   const folder = await runtimeFolder();
   await mkdir(folder, { mode: 0o700 }).catch(() => {});

@@ -13,7 +13,7 @@ interface GvfsOptions {
   readonly userId?: number | null;
 }
 
-/** The type of such an entry. It is not a mount of the system's, so no command that unmounts ever gets its path. */
+/** The type of such an entry. The system does not list it as a mount, so no unmount command ever gets its path. */
 export const GVFS_SHARE = "gvfs.smb-share";
 const GVFS_MOUNT = "fuse.gvfsd-fuse";
 const ID_PREFIX = "gvfs:";
@@ -21,8 +21,8 @@ const ID_PREFIX = "gvfs:";
 const LISTED_FOR_MS = 1_000;
 const LISTING_MS = 500;
 /**
- * A first listing gets more time: a share that is missed would be mounted a second time, and at login the machine is
- * busy.
+ * A first listing gets more time, because the machine is busy at login: a share that it misses would be mounted a second
+ * time.
  */
 const FIRST_LISTING_MS = 3_000;
 

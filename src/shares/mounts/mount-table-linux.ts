@@ -52,7 +52,7 @@ function sourceOf({ type, source, root }: MountInfoLine): string {
   return KERNELS_SMB.has(type) && root !== "/" ? `${source}${root}` : source;
 }
 
-/** From the kernel's memory, which waits for no disk and no server: threads for it would cost five times as much. */
+/** Synchronous: the kernel answers from memory, and a thread would cost five times as much. */
 async function readMountInfo(): Promise<Buffer> {
   return readFileSync("/proc/self/mountinfo");
 }

@@ -1,5 +1,4 @@
-// The common part of all mount tables: concurrent callers share one reading, and a mount keeps its id as long as it
-// stands.
+// Readings that concurrent callers share, and the recognition of mounts: a mount keeps its id as long as it lasts.
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountEntry } from "./mount-entry.ts";
 
@@ -23,7 +22,7 @@ export function shareReadings<Value>(
       const reading: Reading<Value> = { startedAtMs: clock.monotonicMs(), value: readOnce() };
       newest = reading;
       reading.value.catch(() => {
-        // The next caller gets a new reading.
+        // The next caller starts another reading.
         if (newest === reading) newest = null;
       });
       return reading.value;
@@ -32,15 +31,15 @@ export function shareReadings<Value>(
 }
 
 interface MountRecognition<Line> {
-  /** The parts that do not change while the mount stands. */
+  /** The parts that do not change as long as the mount lasts. */
   readonly keyOf: (line: Line) => readonly (string | number)[];
   /** Called for a mount that is seen for the first time; no other has the same `generation` and `place`. */
   readonly entryOf: (line: Line, generation: number, place: number) => MountEntry;
 }
 
 /**
- * Returns the entries of one reading's lines, given those of the reading before. Systems reuse their ids: a mount that
- * was away, or looks different, is another mount.
+ * Returns a function that turns the lines of each reading into entries. Systems reuse their ids: a mount that was missing
+ * in the reading before, or looks different, is another mount.
  */
 export function createMountRecognition<Line extends { readonly path: string }>({
   keyOf,
@@ -60,7 +59,7 @@ export function createMountRecognition<Line extends { readonly path: string }>({
   };
 }
 
-/** If several mounts cover one path, only the last can be seen. */
+/** Of several mounts on one path only the last is visible. */
 function topMost<Line extends { readonly path: string }>(lines: readonly Line[]): readonly Line[] {
   const byPath = new Map<string, Line>();
   for (const line of lines) {

@@ -6,7 +6,7 @@ interface DeniedMeaning {
   readonly hint: string;
 }
 
-/** Whether launchd started this process: `XPC_SERVICE_NAME` names the service, and is "0" in a terminal's programs. */
+/** Whether launchd started this process: `XPC_SERVICE_NAME` names the service, and is "0" for programs of a terminal. */
 export function isUnderLaunchd(
   environment: Readonly<Record<string, string | undefined>>,
   parentPid: number,

@@ -35,13 +35,13 @@ import {
 } from "./way.ts";
 
 interface CifsDriverOptions extends SmbDriverOptions {
-  /** Holds a folder per share, `mounts/<NAME>`: what was mounted, and what was set aside. */
+  /** Holds a folder per share, `mounts/<NAME>`: the note of its mount, and files that were set aside. */
   readonly stateFolder: string;
   /** Default: this machine's own. */
   readonly tools?: CifsTools;
 }
 
-/** For attributes (`actimeo`). Listings come from the server each time. */
+/** The kernel caches attributes this long (`actimeo`); listings come from the server each time. */
 const CACHE_MS = 1_000;
 /** Time to undo a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
@@ -121,8 +121,8 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
       return kept.map((folder) => ({ folder, files: [] }));
     },
     async unsent(share) {
-      // The kernel writes back by itself, and a plain unmount waits for it; an earlier mount by rclone may have left a
-      // cache.
+      // The kernel writes back by itself, and a plain unmount waits for it. Only a mount that rclone made earlier has
+      // unsent files.
       const atPath = indexMounts(await mountTable.read(0)).at(await realPaths.find(share.mountPath));
       if (atPath?.entry.type !== "fuse.rclone") return [];
       const files = rcloneFiles(stateFolder, share.name);
@@ -134,7 +134,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
   };
 }
 
-/** Gives the driver's `find`. */
+/** Returns the driver's `find`. */
 function createCifsFinding(
   { mountTable, addressesOf, tools }: CifsDriverOptions & { readonly tools: CifsTools },
   notes: CifsNotes,
@@ -145,7 +145,7 @@ function createCifsFinding(
     const [note, entries] = await Promise.all([notes.read(files.folder), mountTable.read(notBeforeMs)]);
     const index = indexMounts(entries);
     const atPath = index.at(path);
-    // Elsewhere than the configuration says by now.
+    // An edit of the configuration may have moved the share's path since it was mounted.
     const noted = index.at(note?.path ?? path);
     const all = new Set([atPath, noted, ...index.named(share.shareName)].filter((mount) => mount !== null));
     const mounts = [...all];
@@ -173,7 +173,7 @@ interface Attempt {
   readonly signal: AbortSignal;
 }
 
-/** One try to mount, which leaves nothing behind when it fails. */
+/** One attempt to mount, which leaves nothing behind when it fails. */
 async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<MountOutcome> {
   const { folders, notes, mountAt } = tools;
   const { share, place, route, through, way } = attempt;
@@ -183,20 +183,19 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
     const { host, port } = share.routes[route];
     const source = way.kind === "root" ? sourceToMount(share, route, through) : way.entry.source;
     await ensureFolder(files.folder, 0o700);
-    // Written before the mount: after a crash in between, the note describes a mount that is not there, which does no
-    // harm.
+    // The note comes before the mount: after a crash in between, a note about a missing mount is harmless.
     const carried = through === null ? null : { port: through.port, host: host ?? "" };
     await notes.write(files.folder, { path, source, port, carried });
-    // As late as possible, because programs can write into it until it is mounted.
+    // As late as possible, because programs can write into the folder until the share is mounted.
     const folder = await folders.ensure(place);
     if (!folder.ok) return folder;
     await using bare = folder.bare;
     const refused = await runMount(tools, attempt);
     const mount = await mountAt(share);
     if (mount?.sameShare) {
-      // Whatever the command says, what is mounted there now is the share.
+      // The share is mounted, whatever the command says.
       await folders.uncover(place, bare);
-      // The mount stands; if a permission is missing, the next look makes that a condition.
+      // A missing permission does not fail the mount: the next look makes it a condition.
       const broken = await whyNotListed(tools, mount, { ...attempt, tolerated: ["EPERM", "EACCES"] });
       if (broken === null) return { ok: true, mount, adopted: refused !== null };
       failure = refused ?? broken;
@@ -211,7 +210,7 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
   return failure;
 }
 
-/** Runs the one command that mounts; null: it says that it did. */
+/** Runs the command that mounts; null: it reported success. */
 async function runMount(
   { clock, addressesOf }: AttemptTools,
   { share, place, route, through, way, untilMs, signal }: Attempt,
@@ -225,7 +224,7 @@ async function runMount(
     const words = cifsOptions({ share, route: spec, address, owner: { uid, gid }, carried: through });
     args = [sourceToMount(share, route, through), path, "-o", words];
   }
-  // If fstab has an account, only that counts.
+  // An account in fstab replaces the configured one.
   const env = way.kind === "fstab" && way.entry.hasCredentials ? {} : cifsEnvironment(share);
   const result = await runCommand(way.program, args, {
     clock,
@@ -244,7 +243,7 @@ async function runMount(
   return failed(reason, `${text}${said === "" ? "" : ` (${said})`}${hint === null ? "" : `; ${hint}`}`);
 }
 
-/** Undoes only our own mount: something mounted there meanwhile is somebody else's. */
+/** Undoes only our own mount, not one that another program made meanwhile. */
 async function undo({ prober, logger, unmount, mountAt }: AttemptTools, { share }: Attempt): Promise<void> {
   const made = await mountAt(share);
   if (made?.madeByDriver !== true) return;

@@ -1,4 +1,4 @@
-// Finds out what a mount of the kernel's SMB client is: of which share, over which route, ours or not, carried or not.
+// Recognizes a mount of the kernel's SMB client: its share and route, whether it is ours, and whether it is carried.
 
 import type { FstabEntry } from "../../mounts/fstab.ts";
 import { preferredRoute, ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
@@ -7,7 +7,7 @@ import type { AddressesOf, FoundMount } from "../mount-driver.ts";
 import { isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
 import { type CifsNote, isNoted } from "./note.ts";
 
-/** What is known without touching the mount. */
+/** Facts that are known without touching the mount. */
 interface CifsSigns {
   /** The share's path, as the mount table spells it. */
   readonly path: string;
@@ -43,7 +43,7 @@ export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): 
   };
 }
 
-/** Whether it may be carried at all, to be checked first: all other signs need a look at a file. */
+/** Whether the mount may be carried. Checked first, because all other signs need a look at a file. */
 export function namesThisMachine({ source }: Pick<SmbMount, "source">): boolean {
   return source?.host === CARRIED_ADDRESS;
 }
@@ -59,7 +59,7 @@ function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through
   const hosts = ROUTE_NAMES.flatMap((name) => share.routes[name].host ?? []);
   const isHere = (host: string): boolean => /^(localhost|127\.[\d.]+)$/i.test(host);
   if (hosts.some((host) => [host, ...signs.addressesOf(host)].some(isHere))) return DIRECT;
-  // Other servers may have a share of that name, too: only at this share's path is it this share.
+  // Another server may have a share of that name: at another path, the mount may be that one.
   if (entry.path !== signs.path) return { carried: true, port: null, host: null };
   const line = signs.fstab.find((one) => one.path === entry.path || one.path === share.mountPath);
   const isLines = line?.source.replaceAll("\\", "/") === entry.source;
@@ -67,7 +67,7 @@ function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through
   return { carried: true, port: isLines ? (line?.carriedPort ?? null) : null, host: isLines ? host : null };
 }
 
-/** People are shown the host; that its bytes pass through this machine is an inner detail. */
+/** People see the server's host, not the carrier's address. */
 function sourceShown(
   share: ShareSpec,
   { entry, source }: SmbMount,
@@ -93,7 +93,7 @@ function routeBy(
   const { host: namedHost, port } = through.carried
     ? { host: through.host, port: ours?.port ?? preferredRoute(share).port }
     : { host: mount.source?.host ?? null, port: ours?.port ?? null };
-  // Nobody knows which program listens at such a port, and where that leads.
+  // Without a host, nothing shows where the port leads.
   if (namedHost === null || mount.source === null) return null;
   const source = { ...mount.source, host: namedHost };
   // The kernel's table does not show the port; the address it shows of a carried mount is this machine's.

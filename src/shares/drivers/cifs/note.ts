@@ -1,4 +1,4 @@
-// A file about the mount of a share: the kernel's table shows neither who mounted it nor its port.
+// The note of a share's mount: the kernel's table shows neither which program mounted it nor its port.
 import { join } from "node:path";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { nullable, number, object, reader, type TypeOf, text } from "../../../runtime/shape.ts";
@@ -10,7 +10,7 @@ const noteShape = object({
   /** As the mount table spells it. */
   path: text,
   source: text,
-  /** The server's. */
+  /** The server's port. */
   port: number,
   /** `port`: on this machine; `host`: the preferred one when it was mounted, because `source` only names this machine. */
   carried: nullable(object({ port: number, host: text })),
@@ -46,7 +46,7 @@ export function createCifsNotes() {
   };
 }
 
-/** Whether it is the mount of the note. The kernel shows every backslash of a source as a slash. */
+/** Whether the note is about this mount. The kernel shows every backslash of a source as a slash. */
 export function isNoted(entry: MountEntry, note: CifsNote | null): note is CifsNote {
   if (note === null || (entry.type !== "cifs" && entry.type !== "smb3")) return false;
   return entry.path === note.path && entry.source === note.source.replaceAll("\\", "/");

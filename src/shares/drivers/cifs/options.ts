@@ -20,7 +20,7 @@ const ECHO_S = 5;
 /** The kernel's own limit. */
 const ECHO_AT_MOST_S = 600;
 
-/** What `mount.cifs` cannot take, because commas part its options; null: nothing. */
+/** Why `mount.cifs` cannot take the account: commas separate its options. null: it can. */
 export function unspeakable({ username, password }: Pick<ShareSpec, "username" | "password">): string | null {
   if (password !== null && /[,\n]/.test(username))
     return "a user name with a comma cannot be given to the kernel";
@@ -28,7 +28,7 @@ export function unspeakable({ username, password }: Pick<ShareSpec, "username" |
   return null;
 }
 
-/** `//HOST/SHARE`; never a port, which is an option, and an IPv6 address without brackets. */
+/** `//HOST/SHARE`, without the port, which is an option, and without brackets around an IPv6 address. */
 export function cifsSource({ host }: Pick<RouteSpec, "host">, shareName: string): string {
   return `//${host ?? ""}/${shareName}`;
 }
@@ -64,8 +64,8 @@ function toServer(route: RouteSpec, address: string | null): string[] {
     ...(route.port === SMB_PORT ? [] : [`port=${route.port}`]),
     // Calls end with an error when the server is gone, instead of waiting for it for ever.
     "soft",
-    // After three times that, programs that wait for a silent server get an error; that a route is gone is noticed much
-    // sooner by probes.
+    // After three such intervals, programs that wait for a silent server get an error. Probes notice a lost route much
+    // sooner.
     `echo_interval=${ECHO_S}`,
   ];
 }

@@ -45,7 +45,7 @@ const NO_HELPER: Lacking = {
   hint: "install cifs-utils (apt install cifs-utils)",
 };
 
-/** This machine's own; the folders of the system's programs are not on every user's PATH. */
+/** The system's program folders are added, because not every user has them on PATH. */
 export function systemTools(): CifsTools {
   return {
     userId: process.getuid?.() ?? 0,
@@ -61,7 +61,7 @@ export function systemTools(): CifsTools {
   };
 }
 
-/** null: at least one share can be mounted, as far as is known without one. */
+/** null: at least one share can be mounted, as far as can be known without its configuration. */
 export async function lackingForCifs(tools: CifsTools): Promise<Lacking | null> {
   const lacking = await lackingProgram(tools);
   if (lacking !== null || tools.userId === 0) return lacking;
@@ -70,7 +70,7 @@ export async function lackingForCifs(tools: CifsTools): Promise<Lacking | null> 
     : needsRoot("no line of /etc/fstab lets a user mount an SMB share", null);
 }
 
-/** null: this machine can mount with the kernel's client; whether this user may is not looked at. */
+/** null: this machine can mount with the kernel's client. Does not check whether this user may. */
 export async function lackingProgram(tools: CifsTools): Promise<Lacking | null> {
   if (!(await entryExists(tools.filesystems).catch(() => false)))
     return { text: "cifs is Linux's", hint: 'set driver = "auto"' };
@@ -86,7 +86,7 @@ export interface WayTo {
   readonly addressesOf: AddressesOf;
 }
 
-/** null: this share can be mounted, carried or over one of its routes at least. */
+/** null: this share can be mounted, carried or over at least one of its routes. */
 export async function lackingForShare(wayTo: WayTo): Promise<Lacking | null> {
   if ((await refusalToCarry(wayTo)) === null) return null;
   let lacking: Lacking | null = null;
@@ -114,7 +114,7 @@ export async function accountInFstab({ tools, share, path }: WayTo): Promise<Cif
 /** Why this share cannot be carried here; null: it can. */
 export async function refusalToCarry(wayTo: WayTo): Promise<Lacking | null> {
   const port = (await fixedPortOf(wayTo)) ?? 0;
-  // Any patience will do: it does not matter to a line.
+  // The patience does not matter here.
   const way = await wayToMount(wayTo, "tb", { port, patienceMs: PATIENCE_MS });
   return way.kind === "none" ? way.lacking : null;
 }
@@ -167,19 +167,19 @@ function noLine(
     : `no line of /etc/fstab lets a user mount this share over ${routeName} at ${share.mountPath}`;
 }
 
-/** The share of a line. `password` null: a guest's. */
+/** A share as its fstab line needs it. `password` null: a guest. */
 export type LineShare = Pick<ShareSpec, "name" | "shareName" | "mountPath" | "username" | "password">;
 
 /**
- * The line that lets a user mount this share, carried: hints recommend it. `present`: the line that it replaces. `taken`:
- * ports of other lines.
+ * The fstab line that lets a user mount this share, carried. `present`: the line that this one replaces. `taken`: ports
+ * of other lines.
  */
 export function carriedLine(
   share: LineShare,
   present?: FstabEntry,
   taken: readonly (number | null)[] = [],
 ): string {
-  // Without passwords, which some people have in fstab.
+  // A password in the replaced line is left out.
   const known = present?.options.filter((one) =>
     /^(cred(entials)?=|user(name)?=|dom(ain)?=|sec=|guest$)/.test(one),
   );

@@ -87,7 +87,7 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
         }
         const look = await lookAt(prober, mount.path);
         if (look.state === "unknown") return unmountFailed(look.text);
-        // It is gone, or replaced by another one, which was not to be unmounted.
+        // A link with another identity has replaced the mount, and stays.
         if (look.state === "link" && look.identity === mount.id) {
           const { sameShare, madeByDriver } = foundMount(memory, share, look);
           if (!sameShare && !madeByDriver) return unmountFailed(`${mount.path} is a link to ${look.target}`);
@@ -139,7 +139,7 @@ async function findFormer(
   return mounts;
 }
 
-/** What is at the share's path and keeps it from being mounted there; null: nothing. */
+/** The outcome if something is at the share's path already; null: the path is free. */
 async function whatStands(
   prober: Prober,
   memory: LinkMemory,
@@ -150,7 +150,7 @@ async function whatStands(
   if (present.state === "unknown") return failed("timed_out", present.text);
   if (present.state === "missing") return null;
   if (present.state === "other") {
-    // The folder that another driver mounted on.
+    // An empty folder is one that another driver mounted on.
     try {
       await rmdir(mountPath);
       return null;
@@ -240,7 +240,7 @@ function createLinkMemory(stateFolder: string) {
   };
 }
 
-/** Who holds files in the folder, or that this is not known; null: nobody does. */
+/** The programs that have files open in the folder, or why they are unknown; null: no file is open. */
 async function whyBusy(prober: Prober, folder: string, deadlineMs: number): Promise<string | null> {
   const waitMs = Math.min(deadlineMs, OPEN_FILES_MS);
   const [answer] = await prober.openFiles([folder], [process.pid, ...prober.pids], waitMs);

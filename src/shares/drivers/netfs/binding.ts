@@ -1,5 +1,5 @@
-// The call into macOS's NetFS, which can mount where the user may not make a folder, and may take minutes. It is made
-// in a child process, which can be ended. In tests a library with the same ABI stands in for it.
+// The call into macOS's NetFS, which can mount where the user may not make a folder. A call may take minutes, so a child
+// process makes it, which can be ended. Tests use a library with the same ABI.
 import {
   type CfRef,
   CORE_FOUNDATION_PATH,
@@ -15,7 +15,7 @@ import { loadForeignLibrary } from "../../../network/native/foreign-library.ts";
 export interface NetfsLibraries {
   readonly coreFoundation: string;
   readonly netfs: string;
-  /** Has blocks and dispatch queues. */
+  /** The library with blocks and dispatch queues. */
   readonly system: string;
 }
 
@@ -30,7 +30,7 @@ export interface NetfsRequest {
   readonly url: string;
   /** An existing empty folder to mount on; null: macOS makes one under /Volumes. */
   readonly folder: string | null;
-  /** Both, or neither for a guest; without a password macOS looks into the Keychain. */
+  /** Both, or neither for a guest. Without a password macOS uses the Keychain. */
   readonly username: string | null;
   readonly password: string | null;
   readonly guest: boolean;
@@ -49,7 +49,7 @@ export interface NetfsCall {
    * Rejects when macOS cannot be asked. Never settles after a successful cancel, because macOS does not call back then.
    */
   readonly answer: Promise<NetfsAnswer>;
-  /** May block this thread. True: macOS has given the mount up. */
+  /** Cancels the mount; may block this thread. True: macOS has cancelled it. */
   cancel(): boolean;
 }
 
@@ -69,7 +69,7 @@ const POINTER = "const void *";
 const BLOCK_PARAMETERS = ["int", "void *", POINTER];
 const LOOPBACK = /^smb:\/\/(?:[^@/]*@)?(?:127\.|localhost(?:[:/]|$)|\[::1\])/i;
 
-/** Rejects when koffi or a library cannot be had. The call throws if the text is not a URL. */
+/** Rejects when koffi or a library is missing. The call throws if `url` is not a URL. */
 export async function loadNetfs(
   libraries: NetfsLibraries = NETFS_LIBRARIES,
 ): Promise<(request: NetfsRequest) => NetfsCall> {
@@ -130,7 +130,7 @@ export async function loadNetfs(
       const refused = mountUrlAsync(
         target,
         folder === null ? null : own(cf.folderUrl(folder)),
-        // With a name and no password the Keychain would not be asked; the URL has the user then.
+        // With a name and no password macOS would not ask the Keychain; the URL has the name then.
         password === null ? null : text(username),
         text(password),
         openOptions,

@@ -1,5 +1,5 @@
-// Whether mounts of driver `netfs` may be carried on this Mac, as the self-test found out and noted in the home. A move
-// is handled by the system's SMB client, so each version of the system is tested anew.
+// Whether mounts of driver `netfs` may be carried on this Mac: the self-test notes its result in the home. The system's
+// SMB client handles a move, so each version of the system needs its own test.
 import { platform, release } from "node:os";
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";

@@ -21,12 +21,12 @@ export type NetfsMounts = ReturnType<typeof createNetfsMounts>;
 
 const LOOPBACK = "127.0.0.1";
 
-/** The end of a Bonjour service's name, where otherwise a host's name stands. */
+/** A Bonjour service's name in place of a host's name. */
 const BONJOUR = /^(.+)\._smb\._tcp\.local\.?$/i;
 
 export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: NetfsMountsOptions) {
   const realPaths = createRealMountPaths(prober);
-  /** By share: the mount that stood at its path last. Path and source may both be edited while it stands. */
+  /** By share: its last mount, to recognize it after an edit of both path and source. */
   const known = new Map<string, string>();
 
   const isSystemNamed = ({ mountPath }: ShareSpec): boolean => dirname(mountPath) === volumes;
@@ -53,7 +53,7 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
       sameShare,
       route,
       processGone: false,
-      // Nobody else mounts on a folder of ours; under /Volumes only the share's name can be compared.
+      // Only this driver mounts on a folder of ours; under /Volumes only the share's name can be compared.
       madeByDriver: isKnown || (ours && atPath && (sameShare || !isSystemNamed(share))),
       // macOS shows the address that it talks to, so a carried mount's source has the port.
       carriedPort: sameShare && route === null && source?.host === LOOPBACK ? source.port : null,
@@ -83,7 +83,7 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
     pathOf,
     standsAt,
     find,
-    /** What stands at `path`, which `pathOf` gave. */
+    /** The mount at `path`, a result of `pathOf`. */
     findAt: async (share: ShareSpec, path: string, notBeforeMs: number): Promise<FoundMount | undefined> =>
       (await find(share, notBeforeMs)).find((mount) => standsAt(share, path, mount)),
     openFilesPath: ({ path }: FoundMount): string => realPaths.known(path),

@@ -1,6 +1,6 @@
 // The process that makes one call into NetFS: the request comes by stdin, because it holds the password, and the answer
-// goes to stdout. On SIGTERM it first has macOS give the mount up: a caller that is simply killed is reported to leave
-// macOS's own helper stuck for the rest of the login session.
+// goes to stdout. On SIGTERM it first cancels the mount: a caller that is killed is reported to leave macOS's
+// own helper stuck for the rest of the login session.
 import { errorText } from "../../../runtime/errors.ts";
 import { loadNetfs, type NetfsCall } from "./binding.ts";
 import type { NetfsChildAnswer, NetfsChildRequest } from "./process.ts";
@@ -11,7 +11,7 @@ const KEEP_ALIVE_MS = 60_000;
 async function answer(asksToEnd: Promise<void>): Promise<NetfsChildAnswer> {
   let text = "";
   for await (const chunk of process.stdin.setEncoding("utf8")) text += chunk;
-  // Our own daemon, the same version, is at the other end.
+  // The parent is our own daemon in the same version.
   const { libraries, request } = JSON.parse(text) as NetfsChildRequest;
   let mount: Awaited<ReturnType<typeof loadNetfs>>;
   try {
@@ -27,7 +27,7 @@ async function answer(asksToEnd: Promise<void>): Promise<NetfsChildAnswer> {
   }
   const cancelled = asksToEnd.then(async (): Promise<NetfsChildAnswer> => {
     if (call.cancel()) return { kind: "cancelled" };
-    // It is done, or cannot be given up: its result is the answer.
+    // The mount is done, or cannot be cancelled: its result is the answer.
     return { kind: "called", ...(await call.answer) };
   });
   const called = call.answer.then((found): NetfsChildAnswer => ({ kind: "called", ...found }));

@@ -28,7 +28,7 @@ interface NetfsDriverOptions extends SmbDriverOptions {
 }
 
 export interface NetfsTools {
-  /** Where macOS makes the folder by itself and names it after the share. */
+  /** The folder in which macOS makes mount folders itself, named after shares. */
   readonly volumes: string;
   /** null: this is macOS. */
   readonly unavailable: () => Promise<{ readonly text: string; readonly hint: string } | null>;
@@ -49,12 +49,12 @@ const MACOS: NetfsTools = {
   netfs: mountByNetfs,
 };
 
-/** Each look asks for a name that nobody has asked for, so no memory can answer it. */
+/** Each look asks for a new name, so no cache can answer it. */
 const CACHE_MS = 0;
 const TABLE_POLL_MS = 20;
 /** After NetFS has answered, the table must show the mount within this time. */
 const IN_TABLE_MS = 2_000;
-/** How long a new mount may take to answer before it counts as made without an answer. */
+/** How long to wait for a new mount's first answer. */
 const PROVE_MS = 5_000;
 /** For undoing a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
@@ -108,7 +108,7 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
       const outcome = await unmount(mount, mode, limits);
       if (!outcome.ok) return orHanging(prober, mount, outcome);
       prober.forget(mount.id);
-      // Under /Volumes the system removes the folder.
+      // Under /Volumes macOS removes the folder.
       if (dirname(mount.path) !== volumes && mount.path === share.mountPath)
         await rmdir(mount.path).catch(() => {});
       return outcome;
@@ -140,7 +140,7 @@ interface Attempt {
   readonly signal: AbortSignal;
 }
 
-/** One try to mount, which leaves nothing behind when it fails. */
+/** One attempt to mount, which leaves nothing behind when it fails. */
 async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<MountOutcome> {
   const { clock, mounts } = tools;
   const { share, path, folder } = attempt;
@@ -149,7 +149,7 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
   if (folder !== null) await mkdir(folder, { mode: 0o700 });
   let failure: Failed;
   let made: FoundMount | undefined;
-  /** Given up while it was under way: it may have succeeded all the same. */
+  /** The call ended without an answer of macOS, so the mount may have succeeded all the same. */
   let givenUp = false;
   try {
     const asked = await ask(tools, attempt);
@@ -159,7 +159,7 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
         if (folder !== null && !mounts.standsAt(share, path, mount)) await rmdir(folder).catch(() => {});
         return { ok: true, mount, adopted: true };
       }
-      // Neither another share nor an earlier mount is ours to undo.
+      // Another share's mount is not ours to undo.
       made = mount?.sameShare ? mount : undefined;
       const wrong = await whatIsWrong(tools, attempt, mount);
       if (wrong === null && mount !== undefined) return { ok: true, mount, adopted: false };
@@ -242,13 +242,13 @@ async function prove(
   const look = await lookAtNewMount(prober, mount, waitMs, signal);
   if (look === null) return failed("other", "cancelled");
   if (look.state !== "answered") {
-    // macOS made the mount, so the server let us in. It may wait for a dialog, which would only come again after
-    // undoing the mount.
+    // macOS made the mount, so the server accepted the login. The look may wait for a dialog, which would come again after
+    // an undo.
     logger.warn("the new mount does not answer yet", { path: mount.path });
     return null;
   }
   if (look.errno === null) return null;
-  // The mount stands: a missing permission becomes a condition at the next look.
+  // A missing permission does not fail the mount: the next look makes it a condition.
   const denied = meaningOfDenied(look.errno, mount.path, isUnderLaunchd(process.env, process.ppid));
   if (denied === null) return failed("other", `the share does not list (${look.errno})`);
   logger.warn("the mount may not be read", { path: mount.path, reason: denied.title, hint: denied.hint });
@@ -273,7 +273,7 @@ async function ask(tools: AttemptTools, attempt: Attempt): Promise<Asked | Faile
   return asked ?? failed("other", `other mounts of ${host} took all the time there was`);
 }
 
-/** The path that macOS returned, or null if it has to be looked up. */
+/** Asks macOS to mount. */
 async function askNow(
   { clock, tools }: AttemptTools,
   { share, folder, untilMs, signal }: Attempt,
@@ -326,7 +326,7 @@ export function netfsUrl({ host, port, shareName, username }: NetfsTarget): stri
   return `smb://${user}${address}${port === SMB_PORT ? "" : `:${port}`}/${escaped(shareName)}`;
 }
 
-/** In the normal form that servers compare, with everything escaped but unreserved characters. */
+/** In Unicode's NFC, as servers compare names, with all but unreserved characters escaped. */
 function escaped(text: string): string {
   return encodeURIComponent(text.normalize("NFC")).replace(
     /[!'()*]/g,

@@ -15,7 +15,7 @@ export type NetfsChildAnswer =
   /** koffi or NetFS is missing: a command must mount instead. */
   | { readonly kind: "unavailable"; readonly text: string }
   | { readonly kind: "failed"; readonly text: string }
-  /** It was asked to end, and macOS gave the mount up. */
+  /** The process was asked to end, and macOS cancelled the mount. */
   | { readonly kind: "cancelled" };
 
 export type NetfsOutcome =
@@ -32,7 +32,7 @@ interface NetfsProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** How long macOS has to give a mount up, within the deadline. After that the process is killed. */
+/** How long macOS may take to cancel a mount, within the deadline. Then the process is killed. */
 const CANCEL_MS = 1_500;
 
 const NODE_FLAGS = ["--max-semi-space-size=1", "--max-old-space-size=64", "--no-warnings"];
@@ -70,7 +70,7 @@ export async function mountByNetfs(
 
 function parsedAnswer(printed: string): NetfsChildAnswer | null {
   try {
-    // Our own program, the same version, printed it.
+    // The child is our own program in the same version.
     return JSON.parse(printed) as NetfsChildAnswer;
   } catch {
     return null;

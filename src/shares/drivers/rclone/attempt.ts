@@ -1,4 +1,4 @@
-// One try to mount with rclone: prepares, starts the program, waits for its mount and proves it.
+// One attempt to mount with rclone: prepares, starts the program, waits for the mount and proves it.
 
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -36,11 +36,11 @@ const MOUNT_POLL_MS = 5;
 const STUCK_POLL_MS = 250;
 
 /**
- * Part of a mount's deadline: if rclone has done nothing for so long, the files that it has open count as the cause.
+ * The part of a mount's deadline after which an idle rclone counts as stuck with the files that it has open.
  */
 const LATE_SHARE = 0.6;
 
-/** Less than this is not work on files: a runtime's own threads wake each other. */
+/** Fewer bytes are no work on files: the threads of Go's runtime wake each other. */
 const WORK_BYTES = 1_024;
 
 /** For undoing a mount that failed, beyond the step's own deadline. */
@@ -51,7 +51,7 @@ interface Stuck {
   readonly stuck: readonly string[];
 }
 
-/** What all attempts share. */
+/** Parts that all attempts use. */
 export interface AttemptTools extends Pick<SmbDriverOptions, "clock" | "prober" | "mountTable"> {
   readonly check: RcloneCheck;
   readonly obscure: (password: string) => Promise<string>;
@@ -63,18 +63,17 @@ export interface AttemptTools extends Pick<SmbDriverOptions, "clock" | "prober" 
   readonly found: (share: ShareSpec, mount: SmbMount) => Promise<FoundMount>;
 }
 
-/** One of them. */
 export interface Attempt {
   readonly share: ShareSpec;
   readonly place: RclonePlace;
   readonly route: RouteName;
   readonly through: Through | null;
-  /** How long without any work of rclone's; each file that is to be sent adds as much again. */
+  /** The longest time without any work of rclone's. The whole attempt may take as long again for each unsent file. */
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
 }
 
-/** On failure nothing of it is left behind. */
+/** A failed attempt leaves neither process nor mount behind. */
 export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<MountOutcome> {
   const { clock, mountTable, folders, unmounts, care } = tools;
   const { share, place, deadlineMs } = attempt;
@@ -82,7 +81,7 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
   try {
     await prepare(tools, attempt);
     const reloaded = await tools.unsent.of(place.files.cache, share.shareName);
-    // As late as possible, because programs can write into it until rclone has mounted.
+    // As late as possible, because programs can write into the folder until rclone has mounted.
     const folder = await folders.ensure(place);
     if (!folder.ok) return folder;
     await using bare = folder.bare;
@@ -118,7 +117,7 @@ async function prepare(
   await care.review(place);
 }
 
-/** Starts rclone until it mounts: files that hold it up are set aside, and it is started again. */
+/** Starts rclone; if files keep it from mounting, sets them aside and starts it again. */
 async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise<MountEntry | Failed> {
   const { check, serving, unmounts, care } = tools;
   const { share, route, place, through } = attempt;
@@ -143,7 +142,7 @@ async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise
 }
 
 /**
- * Resolves with the entry once it is in the table, with files that hold rclone up, or with the reason for a failure.
+ * Resolves with the mount's entry in the table, with files that keep rclone from mounting, or with the failure.
  */
 async function untilMounted(
   { clock, mountTable, care, unsent }: AttemptTools,
@@ -151,7 +150,7 @@ async function untilMounted(
   child: DetachedProcess,
 ): Promise<MountEntry | Stuck | Failed> {
   const startedAtMs = clock.monotonicMs();
-  // rclone asks the server for each of them before it mounts, and may have to fetch missing parts.
+  // Before rclone mounts, it asks the server for each unsent file, and may fetch missing parts.
   const count = (await unsent.all(place.files.cache)).length;
   const untilMs = startedAtMs + deadlineMs * (1 + count);
   let worked = { bytes: 0, atMs: startedAtMs };
@@ -184,7 +183,7 @@ async function untilMounted(
   }
 }
 
-/** What a process has read and written so far, files and connections alike; 0 where the system does not say. */
+/** The bytes that a process has read and written so far, in files and connections; 0 if the system does not say. */
 async function bytesMoved(pid: number): Promise<number> {
   const io = await readFile(`/proc/${pid}/io`, "utf8").catch(expecting(isSystemError, ""));
   const [, read, written] = /^rchar: (\d+)\nwchar: (\d+)/.exec(io) ?? [];
@@ -201,7 +200,7 @@ async function whyFailed({ share, route, place }: Attempt, otherwise: Failed): P
 }
 
 const FILES_AT_ONCE = 200;
-/** The path should be back within 3 s. */
+/** The share should be back at its path within 3 s. */
 const ALL_MS = 2_000;
 
 /**

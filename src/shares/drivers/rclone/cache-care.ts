@@ -1,5 +1,4 @@
-// Everything the driver does about files that a killed rclone left in its cache: before a mount, while it does not come
-// up, and after it.
+// Looks after files that a killed rclone left in its cache: before a mount, while the mount does not come up, and after.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
@@ -18,7 +17,7 @@ interface CacheCareOptions {
   readonly logger: Logger;
   readonly home: string;
   readonly unsent: UnsentWrites;
-  /** Called when something was set aside, or was completed. */
+  /** Called after files were set aside or completed. */
   readonly onChange: (shareName: string) => void;
 }
 
@@ -28,7 +27,7 @@ export type CacheCare = ReturnType<typeof createCacheCare>;
 
 export function createCacheCare({ clock, logger, unsent, onChange, home }: CacheCareOptions) {
   const completion = createCompletion({ clock, logger, home });
-  /** By cache, until it is mounted from. `untouched`: its rclone ended without having mounted. */
+  /** By cache, until a mount uses it. `untouched`: since the review, rclone ended without having mounted. */
   const states = new Map<string, "reviewed" | "untouched">();
 
   const report = (shareName: string, aside: readonly string[]): void => {
@@ -38,7 +37,7 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
   };
 
   return {
-    /** Call before rclone is started, while none of the share runs. Rejects with the system's error. */
+    /** Call before rclone starts, while no rclone of the share runs. Rejects with the system's error. */
     async review({ shareName, files }: RcloneShare): Promise<void> {
       await completion.stop(shareName);
       const trusted = states.get(files.cache) === "untouched";
@@ -51,8 +50,8 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
       report(shareName, aside);
     },
     /**
-     * Files in the cache, by their paths, that keep a just started rclone from mounting. `late`: it should have mounted
-     * by now, so the files that it has open count, too.
+     * Files in the cache, by their paths, that keep a just started rclone from mounting. `late`: rclone should
+     * have mounted by now, so the files that it has open count, too.
      */
     async stuck(
       files: RcloneFiles,
@@ -65,24 +64,24 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
       if (named.length > 0 || !late || hasRouteTrouble(log)) return named;
       return [...(await cachePathsOpenIn(files, pid))];
     },
-    /** Call once that rclone has ended. Rejects with the system's error. */
+    /** Call it after rclone has ended. Rejects with the system's error. */
     async setStuckAside({ shareName, files }: RcloneShare, paths: readonly string[]): Promise<void> {
       report(shareName, await setFilesAside(files, paths, "stuck", clock.wallMs()));
     },
-    /** The mount came up, and programs may write: the cache holds more than what was reviewed. */
+    /** Call it when the share is mounted: from now on programs may write, so the review is outdated. */
     mounted({ shareName, files }: RcloneShare): void {
       states.delete(files.cache);
       completion.start(shareName, files, () => onChange(shareName));
     },
-    /** rclone ended without ever having mounted: nobody wrote. */
+    /** Call it when rclone ended without having mounted: no program can have written. */
     neverMounted({ files }: RcloneShare): void {
       if (states.has(files.cache)) states.set(files.cache, "untouched");
     },
-    /** The cache was replaced by another one's content, of which nothing is known. */
+    /** Call it when the cache has got the content of another cache, which is not reviewed. */
     replaced: ({ cache }: RcloneFiles): void => void states.delete(cache),
-    /** Ends everything that still works on files of the share. */
+    /** Ends the work on files that were set aside. */
     unmounting: (shareName: string): Promise<void> => completion.stop(shareName),
-    /** The set-aside folder with the names of what is in it. Never rejects. */
+    /** The set-aside folder with the names of its files. Never rejects. */
     async named(folder: string, files: RcloneFiles): Promise<SetAsideFolder> {
       if (folder !== files.setAside) return { folder, files: [] };
       try {

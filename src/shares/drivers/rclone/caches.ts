@@ -1,5 +1,5 @@
-// The write caches of a share, one for each of its servers: what waits in those that no mount uses, and what a person
-// decides about it.
+// The write caches of a share, one for each of its servers: unsent files in caches that no mount uses, and a person's
+// decisions about these files.
 
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -30,7 +30,7 @@ interface CachesOptions extends StateFolderTools {
   readonly onReplaced: (files: RcloneFiles) => void;
 }
 
-/** What is known of a server, as far as people see it. */
+/** The facts about a server that people see. */
 interface ServerFacts {
   readonly source: string | null;
   readonly proved: boolean;
@@ -44,7 +44,7 @@ export interface FormerUnsent {
 
 const LOOKED_FOR_MS = 10_000;
 
-/** What waited for a share's other servers when it was last looked up. */
+/** The result of the last look at the files that wait for a share's other servers. */
 interface Looked {
   readonly shareName: string;
   readonly inUse: string | null;
@@ -69,8 +69,8 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
 
   return {
     /**
-     * What waits for servers other than `inUse`, at most 10 s old, and read anew once another server is in use. Rejects
-     * with the system's error.
+     * Unsent files for servers other than `inUse`; at most 10 s old, and read anew when `inUse` changes. Rejects with the
+     * system's error.
      */
     async waiting(share: ShareSpec, inUse: string | null): Promise<readonly WaitingUnsent[]> {
       const { name, shareName } = share;
@@ -86,7 +86,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
     /** The same for all servers, read now. */
     all: look,
 
-    /** From the next mount of the server `inUse` on, what waits for `server` is sent there. */
+    /** The next mount of the server `inUse` sends the files that wait for `server` to `inUse`. */
     async sendHere(server: string, inUse: RcloneFiles): Promise<void> {
       if (!(await unsent.isNone(inUse.cache))) {
         throw new MountaineerError("usage", "files of the server that is mounted now are not sent yet", {
@@ -102,7 +102,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
       looked.clear();
     },
 
-    /** Moves the files to the share's set-aside folder. No process may use that cache. */
+    /** Moves the files that wait for `server` to the share's set-aside folder. No process may use that cache. */
     async setAside({ name, shareName }: ShareSpec, server: string): Promise<void> {
       const files = rcloneFilesIn(shareFiles(stateFolder, name).folder, server);
       const paths = (await unsent.of(files.cache, shareName)).map((path) =>
@@ -118,15 +118,15 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
      */
     async prepare({ name, shareName }: ShareSpec, files: RcloneFiles): Promise<void> {
       if (await spellAs(files, shareName)) onReplaced(files);
-      // Its server is back: a decision that was made while it was away does not apply to what is written from now on.
+      // The server is back: a decision made in its absence does not apply to files that are written from now on.
       await rm(orderPath(files), { force: true });
       for (const other of await listCaches(files.folder)) {
         if (other.server === files.server) continue;
         const isEmpty = await unsent.isNone(other.cache);
-        // Its files were sent or set aside since, or a crash came right after they were handed over.
+        // The files were sent or set aside since, or a crash came right after they moved to another cache.
         if (isEmpty) await rm(orderPath(other), { force: true });
         const { proved } = await factsOf(other);
-        // Nobody can ever recognize that server, and nothing waits for it.
+        // Nothing can identify that server, and nothing waits for it.
         if (isEmpty && !proved && other.server !== FIRST_SERVER) await forget(other);
         else if (!isEmpty && (await isMeant(other, files))) {
           logger.warn("unsent files are sent to another server, as asked", {
@@ -145,7 +145,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
     },
   };
 
-  /** Whether a person decided that what waits for `other` goes to the server that is about to be mounted. */
+  /** Whether a person decided to send the files of `other` to the server that is about to be mounted. */
   async function isMeant(other: RcloneFiles, files: RcloneFiles): Promise<boolean> {
     const order = jsonObject((await readIfPresent(orderPath(other))) ?? "");
     if (order === null || !(await unsent.isNone(files.cache))) return false;
@@ -153,7 +153,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
   }
 }
 
-/** What waits in the caches of shares that the configuration does not name any more. */
+/** Unsent files in the caches of shares that are no longer configured. */
 export function createFormerShares({ clock, logger, stateFolder }: StateFolderTools) {
   const unsent = createUnsentWrites();
   let lookedAtMs = Number.NEGATIVE_INFINITY;
@@ -184,7 +184,7 @@ export function createFormerShares({ clock, logger, stateFolder }: StateFolderTo
     /** Read now. `configured`: names of shares. Rejects with the system's error. */
     look,
 
-    /** What the newest look found that nobody sends; looks again, for the next time, if that is older than 10 s. */
+    /** Files of the newest look that no rclone sends. Starts another look if that one is older than 10 s. */
     known(configured: readonly string[]): readonly FormerUnsent[] {
       if (clock.monotonicMs() - lookedAtMs >= LOOKED_FOR_MS) {
         lookedAtMs = clock.monotonicMs();
@@ -221,8 +221,7 @@ async function factsOf({ folder, server }: RcloneFiles): Promise<ServerFacts> {
 }
 
 /**
- * Earlier versions did not note a source: their server was met where the share was configured when this version first
- * looks.
+ * Earlier versions did not note a source. The best guess is the host that is configured when this version first looks.
  */
 async function noteSource(share: ShareSpec, { folder }: RcloneFiles): Promise<void> {
   const path = join(folder, "server.json");
@@ -231,7 +230,7 @@ async function noteSource(share: ShareSpec, { folder }: RcloneFiles): Promise<vo
   await writeDurably(path, `${JSON.stringify({ ...before, source })}\n`, { mode: 0o600 });
 }
 
-/** What waits under the share's name in other letters is the same share's, but rclone would not see it. */
+/** Renames a cache folder that spells the share's name in other case: rclone would not find the files in it. */
 async function spellAs({ cache }: RcloneFiles, shareName: string): Promise<boolean> {
   let isOther = false;
   for (const kind of ["vfs", "vfsMeta"]) {

@@ -28,7 +28,7 @@ const PIECE_BYTES = 1024 * 1024;
 /** Servers round the times of files differently. */
 const SAME_TIME_MS = 2;
 const FLAGS = ["--contimeout", "5s", "--timeout", "30s", "--low-level-retries", "3", "--retries", "1"];
-/** It holds nothing that could be torn, so it is killed at once. */
+/** These commands write nothing that a kill could damage, so they are killed at once. */
 const ENDED_AT_ONCE = { killGroup: true, killGraceMs: 0 };
 
 export function createCompletion({ clock, logger, home }: { clock: Clock; logger: Logger; home: string }) {
@@ -38,7 +38,7 @@ export function createCompletion({ clock, logger, home }: { clock: Clock; logger
     let left = 0;
     for (const { path, note } of await listSetAside(files)) {
       if (signal.aborted) return 0;
-      // The missing parts are on another server.
+      // Another server has the missing parts of a file that was written for it.
       if (note?.state !== "incomplete" || note.server !== files.server) continue;
       try {
         const rclone = await rcloneProgram(home);
@@ -83,9 +83,9 @@ export function createCompletion({ clock, logger, home }: { clock: Clock; logger
     await own?.ended;
   };
   return {
-    /** Ends what is under way; the next mount begins it again. Resolves when its processes have ended. */
+    /** Ends the completion of a share's files; the next mount starts it again. Resolves when its processes have ended. */
     stop,
-    /** Starts it for a share, replacing one that runs; `onChange` is called when something was filled. */
+    /** Starts the completion for a share, replacing one that runs. `onChange` is called after each round. */
     start(shareName: string, files: RcloneFiles, onChange: () => void): void {
       void stop(shareName);
       const controller = new AbortController();

@@ -23,25 +23,25 @@ const ANSWER_CHARACTERS = 64 * 1024;
 /** The line that names the port is among the first. */
 const LOG_BYTES = 64 * 1024;
 
-/** A reader that has given up a dead connection finds one of these before the next dead one. */
+/** Connections to open at the end: a reader that gives up a dead connection takes one of them before a dead one. */
 const STAND_READY = 6;
 const QUESTIONS_AT_MOST = 2_048;
 const ALL_MS = 2_000;
 /**
- * rclone makes connections one after the other, with pauses that double at each failure, up to 2 s. A question that
- * waited this long stood in that queue.
+ * rclone makes connections one after the other, with pauses that double at each failure, up to 2 s. An answer that takes
+ * this long, ms, waited in that queue.
  */
 const PACED_MS = 300;
 /**
- * rclone tries the connection of a question that was given up ten times in vain, and each try makes everybody's pause
- * longer.
+ * After this time a question is aborted, ms. Not earlier: rclone tries the connection of an aborted question ten times
+ * in vain, and each try lengthens its pauses.
  */
 const GIVEN_UP_MS = 10 * 60_000;
 
 /** How many questions are still unanswered, by the rclone's port. */
 const unanswered = new Map<number, number>();
 
-/** Not among the arguments, which everybody may read. */
+/** The login of the remote control is in the environment, because all users can read arguments. */
 export function controlEnvironment(password: string): Readonly<Record<string, string>> {
   return { RCLONE_RC_USER: USER, RCLONE_RC_PASS: password };
 }
@@ -50,7 +50,7 @@ export function newControlPassword(): string {
   return randomBytes(PASSWORD_BYTES).toString("base64url");
 }
 
-/** Notes how to ask the process that has just mounted, for this daemon and the next. Only its log says so. */
+/** Notes port and password of the process that has just mounted, for this daemon and the next. The log has the port. */
 export async function noteControl(
   files: RcloneFiles,
   server: ProcessIdentity,
@@ -58,7 +58,7 @@ export async function noteControl(
 ): Promise<void> {
   const port = portIn(await beginningOf(files.log));
   if (port === null) return;
-  // Without it rclone finds its dead connections itself, so it is no reason to lose the mount.
+  // A missing note must not fail the mount: rclone then finds its dead connections by itself.
   await writeUnlessFull(files.control, `${JSON.stringify({ ...server, port, password })}\n`);
 }
 

@@ -1,4 +1,4 @@
-// The folder that each share has for its rclone: config, write cache, log, and a note of the process that serves it.
+// The files of a share's rclone: config, write cache, log, and a note of the process that serves the mount.
 
 import { basename, dirname, join } from "node:path";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
@@ -37,7 +37,7 @@ export interface RcloneFiles extends ShareFiles {
   readonly cache: string;
   readonly log: string;
   readonly process: string;
-  /** Facts about them: at the same paths, each with `.json` added. */
+  /** Facts about the files in `setAside`: at the same paths, each with `.json` added. */
   readonly setAsideNotes: string;
   /** Port and password of the process's own remote control. */
   readonly control: string;
@@ -53,7 +53,7 @@ export const REMOTE_NAME = "share";
 const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,Ctl,RightSpace,InvalidUtf8";
 
 /**
- * What the process is given beside its arguments. rclone makes a buffer for each answer of the server, and Go collects
+ * The process's environment. rclone makes a buffer for each answer of the server, and Go collects
  * them often: at 200 instead of its default of 100, reading a GB took 10 to 28 % less CPU in each of five runs. It costs
  * 10 to 35 MB. Whether reading is faster too, the runs do not agree (bench/history.md).
  *
@@ -130,8 +130,8 @@ export function mountArguments(
   version: RcloneVersion | null = null,
 ): string[] {
   return [
-    // What programs wrote into the folder just before is set aside after mounting; without this it would keep rclone
-    // from mounting.
+    // Files that programs wrote into the folder just before are set aside after mounting; without this flag they would
+    // keep rclone from mounting.
     ...["mount", remoteOf(share.shareName), path, "--allow-non-empty"],
     ...["--config", files.config],
     ...["--cache-dir", files.cache],
@@ -183,7 +183,7 @@ const CARRIED_FLAG = ["--user-agent"] as const;
 /** rclone's remote control, on a port that the system picks, with the password in rclone's environment. */
 const CONTROL_ARGUMENTS = ["--rc", "--rc-addr", "127.0.0.1:0"] as const;
 
-/** The server whose cache a process with these arguments uses. `folder`: of its share. */
+/** The server whose cache a process with these arguments uses. `folder`: of the share. */
 export function serverOfArguments(args: readonly string[], folder: string): string {
   const cache = args[args.indexOf("--cache-dir") + 1] ?? "";
   const id = cache === join(folder, CACHE) ? FIRST_SERVER : basename(dirname(cache));

@@ -70,7 +70,7 @@ export function readStuckFiles(log: string): readonly string[] {
 const PASSING = /\.partial: file does not exist|delete pending|object not found/i;
 const PASSING_TRIES = 2;
 
-/** A line that reports an upload that failed and is tried again. null: another line, or a temporary failure. */
+/** The upload that a line reports as failed. null: the line reports something else, or a temporary failure. */
 export function readRefusedUpload(line: string): RefusedUpload | null {
   const [, path, tries, why] =
     / ERROR : (.+): vfs cache: failed to upload try #(\d+), will retry in \S+: (.*)$/.exec(line) ?? [];

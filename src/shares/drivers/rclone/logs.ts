@@ -1,4 +1,4 @@
-// Cuts rclone's logs while their mounts live, because a log grows as long as its mount. Keeps those of crashes.
+// Cuts rclone's logs while the mounts last, because rclone never does. Keeps logs of crashes.
 
 import { open, readdir, readFile, rename, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -30,7 +30,7 @@ export function createRcloneLogs({ clock, logger, stateFolder }: StateFolderTool
   };
 
   return {
-    /** Checks all of them soon, unless it did so within the last 10 s; also those of shares that are gone. */
+    /** Begins a check of all logs, unless one began within the last 10 s; also those of shares that are gone. */
     trigger(): void {
       const atMs = clock.monotonicMs();
       if (looking || atMs - lookedAtMs < LOOKED_AT_MS) return;
@@ -63,9 +63,9 @@ export async function beginLog(path: string): Promise<void> {
 }
 
 /**
- * Leaves about the newest `keptBytes` of a log, beginning with a whole line. Its writer goes on: every version of
- * rclone appends (O_APPEND), so its next line follows what is left, and nothing that it writes meanwhile is lost. Takes
- * no room on the disk, and removes nothing until the newest lines are safe. Rejects with the system's error.
+ * Leaves about the newest `keptBytes` of a log, beginning with a whole line. rclone may write meanwhile and loses no line:
+ * every version appends (O_APPEND). Needs no room on the disk, and removes nothing until the newest lines are copied.
+ * Rejects with the system's error.
  */
 export async function cutLog(path: string, keptBytes: number): Promise<void> {
   await using file = await open(path, "r+");
@@ -74,7 +74,7 @@ export async function cutLog(path: string, keptBytes: number): Promise<void> {
   const piece = Buffer.alloc(PIECE_BYTES);
   let from = firstKept;
   let to = 0;
-  // Stays before what is still to be copied, unless the writer is faster than the disk.
+  // The copy never overtakes the part that is still to be copied.
   while (to + piece.length <= firstKept) {
     const { bytesRead } = await file.read(piece, 0, piece.length, from);
     if (bytesRead === 0) break;

@@ -1,5 +1,5 @@
-// Makes rclone write complete notes of files that are being changed. By itself it writes a note of an existing file
-// when it is first changed and when it is closed, so that after a kill nothing is known of what was written in between.
+// Makes rclone write complete notes of files that are being changed. By itself rclone notes an existing file at its first
+// change and when it is closed, so a kill would lose what was written in between.
 import type { BigIntStats } from "node:fs";
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -33,21 +33,21 @@ interface OpenCacheFile {
 /** If a share has more files open for writing, the rest get their notes in the next round. */
 const FILES_AT_MOST = 200;
 const AT_ONCE = 8;
-/** A file that rclone is completing before it sends it answers only when that is done. */
+/** How long to leave a file alone that did not answer: rclone may be fetching its missing parts before it is sent. */
 const LEFT_ALONE_MS = 5_000;
 /**
- * A note may miss a write that came this shortly before: rclone counts after writing, and notes what it has counted.
+ * A note may miss writes of this last time before it: rclone records a write only after it.
  */
 const MAY_HAVE_MISSED_NS = 500_000_000n;
 
-/** What is known about files from earlier rounds. */
+/** Facts about files from earlier rounds. */
 interface NoteMemory {
   readonly clock: Clock;
-  /** Where files were reached last, as `/proc/PID/fd/N`: usually they are still there. */
+  /** By path in the mount: the descriptor (`/proc/PID/fd/N`) through which the file was touched last. */
   readonly reached: Map<string, string>;
-  /** By cache file: what the file looked like when it was noted, because times in the future prove nothing. */
+  /** By cache file: its size and times when it was noted, for files whose time is in the future. */
   readonly noted: Map<string, string>;
-  /** By cache file: until when to leave it alone because its last touch has not ended, monotonic ms. */
+  /** By cache file: until when it is left alone because its last touch hangs, monotonic ms. */
   readonly hanging: Map<string, number>;
 }
 
@@ -55,7 +55,7 @@ export function createNoteWriter({ clock, logger }: { readonly clock: Clock; rea
   const listed = createFolderLists(clock.monotonicMs);
   const memory: NoteMemory = { clock, reached: new Map(), noted: new Map(), hanging: new Map() };
   return {
-    /** At rest there are none: rclone removes the note of a file that was sent and not used for a while. */
+    /** False at rest: rclone removes the note of a file that was sent and not used for a while. */
     hasNotes: ({ cache }: RcloneFiles): Promise<boolean> => hasNotes(listed, cache),
     /**
      * Makes rclone write the notes of all files that it holds open in its cache and whose notes may be outdated
@@ -67,7 +67,7 @@ export function createNoteWriter({ clock, logger }: { readonly clock: Clock; rea
         const written = writeDue(memory, mount, which, clock.monotonicMs() + limitMs, (count) => {
           counts = count;
         });
-        // Later results do not matter.
+        // A rejection after the limit is not handled elsewhere.
         written.catch(() => {});
         await settledWithin(clock, limitMs, written);
       } catch (error) {
@@ -101,7 +101,7 @@ async function writeDue(
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       const inMount = join(mount.mountPath, file.path);
       const writer = writers.get(file.path);
-      // A file that is only mapped, or closed and still being completed, has no visible descriptor.
+      // A file that is only mapped, or closed and not sent yet, has no visible descriptor.
       const done =
         (writer !== undefined && (await unlessGone(touch(memory, file, writer, untilMs), true))) ||
         (await unlessGone(touch(memory, file, inMount, untilMs), true));
@@ -133,7 +133,7 @@ function looksOf({ size, mtimeNs, ctimeNs }: BigIntStats): string {
   return `${size} ${mtimeNs} ${ctimeNs}`;
 }
 
-/** Makes rclone note the file, and changes nothing else: its time stays, to the nanosecond. False: it did not work. */
+/** Makes rclone note the file, by setting its time to the time that it has. False: rclone wrote no note. */
 async function touch(
   { clock, noted, hanging }: NoteMemory,
   file: OpenCacheFile,
@@ -143,7 +143,7 @@ async function touch(
   const deadlineMs = untilMs - clock.monotonicMs();
   if (deadlineMs <= 0) return false;
   const before = await stat(file.noteFile, { bigint: true });
-  // A program of its own: one that hangs in the mount holds up nothing else. `-c`: opens and makes nothing.
+  // A separate program, because the mount may hang. `-c`: opens and makes nothing.
   const { exitCode, exitSignal } = await runCommand("touch", ["-c", "-m", "-r", file.cacheFile, target], {
     clock,
     deadlineMs,
@@ -153,15 +153,15 @@ async function touch(
     hanging.set(file.cacheFile, clock.monotonicMs() + LEFT_ALONE_MS);
   if (exitCode !== 0) return false;
   const after = await stat(file.noteFile, { bigint: true });
-  // A note is written in place, so its time must have changed.
+  // rclone writes a note in place, so the note's time changes.
   if (after.mtimeNs === before.mtimeNs && after.ctimeNs === before.ctimeNs) return false;
   noted.set(file.cacheFile, looksOf(await stat(file.cacheFile, { bigint: true })));
   return true;
 }
 
 /**
- * By paths in the share: the descriptors through which processes write. Links in /proc lead to the file without the
- * mount.
+ * By path in the share: descriptors through which processes write. A link in /proc leads to the open file without a
+ * look-up in the mount, which may hang.
  */
 async function writersOf(
   { clock, reached }: NoteMemory,
@@ -227,7 +227,7 @@ function forgetOthers(
 /** Files in the cache that rclone has open and has not sent: it may still be changing them. */
 async function openCacheFiles({ pid, files }: ServedMount): Promise<readonly OpenCacheFile[]> {
   const found: OpenCacheFile[] = [];
-  // Read again even if it was noted: one that was missed before a kill is lost.
+  // The folder is read anew: a file that is missed before a kill is lost.
   if (!(await hasNotes(readdir, files.cache))) return found;
   for (const cachePath of await cachePathsOpenIn(files, pid)) {
     const path = cachePath.split("/").slice(2).join("/");
@@ -258,7 +258,7 @@ export async function cachePathsOpenIn({ cache }: RcloneFiles, pid: number): Pro
   return paths;
 }
 
-/** Only changed files: for others rclone would set the time on the server. */
+/** Only changed files are touched: of others rclone would set the time on the server. */
 async function isNotedDirty(noteFile: string): Promise<boolean> {
   return /"Dirty":\s*true/.test(await readFile(noteFile, "utf8"));
 }

@@ -1,4 +1,4 @@
-// Passwords in the form that rclone takes, made by rclone itself, once for each, and kept in memory.
+// Passwords in the obscured form that rclone's config needs. rclone makes it; the result is kept in memory.
 
 import { rcloneProgram } from "../../../rclone-release/installed.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
@@ -7,11 +7,11 @@ import type { Clock } from "../../../runtime/time/clock.ts";
 
 const DEADLINE_MS = 5_000;
 
-/** Returns `obscure(password)`, whose cache spares a failover the start of a program. */
+/** Returns `obscure(password)`. Its cache saves a failover the start of a program. */
 export function createObscuredPasswords(clock: Clock, home: string): (password: string) => Promise<string> {
   const known = new Map<string, Promise<string>>();
   const obscure = async (password: string): Promise<string> => {
-    // On standard input: others can see arguments and environments.
+    // By standard input: other users can see arguments.
     const { exitCode, stdout, stderr } = await runCommand(await rcloneProgram(home), ["obscure", "-"], {
       clock,
       deadlineMs: DEADLINE_MS,

@@ -34,7 +34,7 @@ import { whyUploadsBreak } from "./version.ts";
 interface RcloneDriverOptions extends SmbDriverOptions {
   /** Holds a folder per share, `mounts/<NAME>`: config, write cache, log. */
   readonly stateFolder: string;
-  /** The writer that keeps notes complete while mounts stand: it knows which files are open. Default: its own. */
+  /** The writer that note-refresh.ts uses, too: it remembers which files are open. Default: a new one. */
   readonly notes?: NoteWriter;
 }
 

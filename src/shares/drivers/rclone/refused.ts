@@ -1,4 +1,4 @@
-// Uploads that the server refuses: rclone reports them in its log alone, and tries again for ever.
+// Finds uploads that the server refuses: rclone reports them only in its log, and tries again for ever.
 import { open, stat } from "node:fs/promises";
 import { expecting } from "../../../runtime/errors.ts";
 import type { RefusedUpload } from "../mount-driver.ts";
@@ -9,7 +9,7 @@ interface Reading {
   /** How far the log was read: the end of a line. */
   offset: number;
   inode: bigint;
-  /** The last line that was read, because logs are cut at their beginning and the rest moves. */
+  /** The last line that was read: after a log was cut, the offset does not show where reading ended. */
   lastLine: string;
   readonly refused: Map<string, RefusedUpload>;
 }
@@ -49,7 +49,7 @@ export function createRefusedUploads() {
   };
 
   return {
-    /** There were some at the last look. */
+    /** Whether the last look found any. */
     isAny: (shareName: string): boolean => (readings.get(shareName)?.refused.size ?? 0) > 0,
     /**
      * The refused files among those that are not on the server yet. Cheap while nothing new is logged: `unsent`, which
@@ -68,7 +68,7 @@ export function createRefusedUploads() {
       await readOn(files.log, reading).catch(expecting("ENOENT"));
       if (reading.refused.size === 0) return [];
       const waiting = new Set(await unsent());
-      // It was sent, removed, or given up by a person.
+      // A file that does not wait any more was sent, removed, or set aside by a person.
       for (const path of reading.refused.keys()) if (!waiting.has(path)) reading.refused.delete(path);
       return [...reading.refused.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
     },

@@ -1,5 +1,5 @@
-// Goes through rclone's write cache before a share is mounted: corrects notes that a kill left behind, and sets aside
-// files that rclone could not continue with. Call it only while no rclone uses the cache.
+// Reviews rclone's write cache before a share is mounted: corrects notes that a kill left outdated, and sets aside files
+// that rclone could not continue with. Call it only while no rclone uses the cache.
 import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expecting } from "../../../runtime/errors.ts";
@@ -104,7 +104,7 @@ export async function reviewCache(
       const moved = await moveAside(files, path, note, verdict.state, wallMs);
       if (moved !== null) aside.push(moved);
     } else if (verdict.corrected !== null) {
-      // Not beside the note, where rclone would take it for another note.
+      // The temporary file is elsewhere: beside the note, rclone would read it as another note.
       await writeIfChanged(notePath(files, path), verdict.corrected, join(files.folder, "note.new"));
       corrected.push(path);
     }
@@ -146,7 +146,7 @@ export async function writeSetAsideNote(files: RcloneFiles, path: string, note: 
   await writeIfChanged(to, setAsideNoteText(note));
 }
 
-/** Removes the notes of files that somebody took away. */
+/** Removes the notes of files that a person moved away. */
 export async function forgetTakenAway(files: RcloneFiles): Promise<void> {
   for (const name of await listFiles(files.setAsideNotes)) {
     const path = name.slice(0, -NOTE_SUFFIX.length);
@@ -184,15 +184,15 @@ async function moveAside(
     };
   });
   if (known === null) {
-    // Only the note is left of it.
+    // The note has no file any more.
     await rm(notePath(files, path), { force: true });
     return null;
   }
   const name = await unusedName(files.setAside, path);
   const to = join(files.setAside, name);
   await ensureFolder(dirname(to), 0o700);
-  // Before the file is there: after a crash in between, the file is still in the cache and is judged again.
-  // Without a note nobody fills its holes.
+  // The note comes before the file: after a crash in between, the file is still in the cache and is reviewed again. On a
+  // full disk the file has no note, and its holes stay.
   await writeSetAsideNote(files, name, known).catch(expecting(isDiskFull));
   await rename(join(files.cache, "vfs", path), to);
   await rm(notePath(files, path), { force: true });
@@ -219,7 +219,7 @@ async function withCacheFile<Result>(
   return await use({ size: Number(size), mtimeNs, data, blockBytes }, handle);
 }
 
-/** If a file of that name was set aside before, the content of a folder of that name goes beside it. */
+/** A path in `folder` that no file blocks: a part of `path` that is taken gets a number. */
 async function unusedName(folder: string, path: string): Promise<string> {
   const parents = path.split("/");
   const last = parents.pop() ?? path;

@@ -10,7 +10,7 @@ const PIECE_BYTES = 256 * 1024;
 
 type Seek = (fd: number, from: number, whence: number) => Promise<number>;
 
-/** undefined: not loaded yet. null: koffi is missing. */
+/** undefined: not loaded yet. Resolves with null without koffi. */
 let loading: Promise<Seek | null> | undefined;
 
 /**
@@ -77,7 +77,7 @@ export async function holdsZeros(file: FileHandle, { start, end }: ByteRange): P
   return true;
 }
 
-/** The wanted ones among all runs of zeros in a part of a file. */
+/** All runs of zeros in a part of a file that `isWanted` accepts. */
 export async function zeroRunsOf(
   file: FileHandle,
   { start, end }: ByteRange,

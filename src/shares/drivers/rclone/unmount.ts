@@ -35,9 +35,9 @@ interface RcloneUnmountOptions extends Omit<SmbDriverOptions, "addressesOf"> {
 const OWN_END_MS = 2_000;
 const OWN_END_POLL_MS = 2;
 const KILL_MS = 2_000;
-/** A mount that hangs must not delay the failover. */
+/** How long the notes may take: a mount that hangs must not delay the failover. */
 const NOTES_MS = 150;
-/** A note is written in well under a millisecond. */
+/** How long to wait for complete notes: rclone writes one in well under a millisecond. */
 const SETTLE_MS = 200;
 const SETTLE_POLL_MS = 2;
 
@@ -97,7 +97,7 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
           logger.warn("rclone does not end", { share: shareName, pid: identity.pid });
           return false;
         }
-        // A killed rclone leaves its mount standing.
+        // The mount of a killed rclone stays in the table.
         const entry = await entryAtPath();
         if (entry !== undefined) {
           await tools.unmount(entry, "force", { deadlineMs });
@@ -163,7 +163,7 @@ async function force(
   return unmount(entry, "force", { deadlineMs });
 }
 
-/** Frees callers that are blocked in a FUSE mount, if this process is root's. fusectl also shows other containers' mounts. */
+/** Frees callers that are blocked in a FUSE mount, if root runs this. fusectl also lists mounts of other containers. */
 async function abortFuseConnection(deviceMinor: number): Promise<void> {
   if (deviceMinor <= 0 || process.getuid?.() !== 0) return;
   const abort = `/sys/fs/fuse/connections/${deviceMinor}/abort`;
@@ -174,7 +174,7 @@ function kill(clock: Clock, identity: ProcessIdentity, deadlineMs: number): Prom
   return endProcess(identity, { clock, graceMs: 0, deadlineMs: Math.min(deadlineMs, KILL_MS) });
 }
 
-/** After the unmount it ends by itself and tidies up, within a limited time. */
+/** After the unmount rclone tidies up and exits by itself; it is killed if that takes too long. */
 async function awaitOwnEnd(clock: Clock, identity: ProcessIdentity, deadlineMs: number): Promise<boolean> {
   const untilMs = clock.monotonicMs() + Math.min(deadlineMs, OWN_END_MS);
   while (clock.monotonicMs() < untilMs) {
@@ -195,7 +195,7 @@ async function writeNotes(
 
 /**
  * Stops rclone at a moment when its notes of unsent writes are complete: it writes them in place, and a file with an
- * unreadable note is lost. Gives up soon, because what hangs already never gets there.
+ * unreadable note is lost. The wait is short, because an rclone that hangs never completes them.
  */
 async function stopBetweenNotes(
   { clock, unsent }: RcloneUnmountOptions,
@@ -212,7 +212,7 @@ async function stopBetweenNotes(
   }
 }
 
-/** False when it has ended. */
+/** False: the process has exited. */
 function sendTo({ pid }: ProcessIdentity, signal: NodeJS.Signals): boolean {
   try {
     return process.kill(pid, signal);

@@ -1,5 +1,5 @@
-// Files that rclone had not sent when its share got another driver or another name on the server: they are not sent any
-// more.
+// Finds files that rclone had not sent when their share got another driver, or another name on the server: rclone does not
+// send them any more.
 
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
@@ -16,7 +16,7 @@ import { createUnsentWrites } from "./unsent.ts";
  */
 type UnsentLeftBehind = (name: string, sentNames: readonly string[]) => Promise<readonly SetAsideFolder[]>;
 
-/** `name`: of the share on its server. */
+/** `name`: the share's name on the server. */
 type LeftBehind = readonly (SetAsideFolder & { readonly name: string })[];
 
 const LOOKED_FOR_MS = 10_000;
@@ -34,7 +34,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: StateFold
         const [serverName = "", ...inShare] = path.split("/");
         const folder = join(root, serverName);
         const one = left.find((each) => each.folder === folder);
-        // Somebody may have taken the files away and left only notes.
+        // A person may have moved the file away, so that only its note is left.
         if ((one?.files.length ?? 0) >= NAMED_AT_MOST || !(await entryExists(join(root, path)))) continue;
         if (one !== undefined) one.files.push(inShare.join("/"));
         else left.push({ name: serverName, folder, files: [inShare.join("/")] });
@@ -46,7 +46,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: StateFold
   return async (name, sentNames) => {
     let known = looked.get(name);
     const atMs = clock.monotonicMs();
-    // A finding is checked again each time, because the files may have been sent since.
+    // If there were such files, each call looks again: they may have been sent since.
     if (known === undefined || known.left.length > 0 || atMs - known.atMs >= LOOKED_FOR_MS) {
       try {
         known = { atMs, left: await look(name) };
@@ -61,10 +61,10 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: StateFold
   };
 }
 
-/** Wraps a driver other than rclone's, so that it reports such files as set aside. */
+/** Wraps a driver other than rclone's so that it reports such files as set aside. */
 export function withUnsentOfRclone(driver: MountDriver, options: StateFolderTools): MountDriver {
   const leftBehind = createUnsentLeftBehind(options);
-  /** While rclone runs, it sends them. */
+  /** A running rclone still sends the files. */
   const isServing = async (name: string): Promise<boolean> =>
     (await noteOfRunning(rcloneFiles(options.stateFolder, name))) !== null;
   return {

@@ -1,11 +1,11 @@
-// Files that were written to a share and are not on its server yet, by rclone's notes on the local disk.
+// Finds files that were written to a share and are not on its server yet, by rclone's notes on the local disk.
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expecting, systemErrorCode } from "../../../runtime/errors.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import { REMOTE_NAME } from "./files.ts";
 
-/** A write cache with more files is not read any further. */
+/** Of a larger write cache only so many files are read. */
 const NOTES_AT_MOST = 20_000;
 const AT_ONCE = 16;
 
@@ -18,7 +18,7 @@ interface Note {
 
 export type UnsentWrites = ReturnType<typeof createUnsentWrites>;
 
-/** Reads notes again only when they changed. `most`: files of a cache. */
+/** Reads notes again only when they changed. `most`: how many files of a cache are read. */
 export function createUnsentWrites(most = NOTES_AT_MOST) {
   const byFolder = new Map<string, Map<string, Note>>();
   const notesIn = async (root: string, atMost = most): Promise<ReadonlyMap<string, Note>> => {
@@ -45,12 +45,12 @@ export function createUnsentWrites(most = NOTES_AT_MOST) {
     /** Paths inside the share, sorted. A missing cache has none. */
     of: (cacheFolder: string, shareName: string): Promise<readonly string[]> =>
       unsentIn(join(cacheFolder, "vfsMeta", REMOTE_NAME, shareName)),
-    /** The same for all that is in the cache, by paths in it: the remote's name, the share's name, the path inside. */
+    /** The same for the whole cache; each path has the remote's name, the share's name and the path in the share. */
     all: (cacheFolder: string): Promise<readonly string[]> => unsentIn(join(cacheFolder, "vfsMeta")),
-    /** Whether nothing in the cache waits, however many files it has. */
+    /** Whether the cache has no unsent file; reads all of its files. */
     isNone: async (cacheFolder: string): Promise<boolean> =>
       (await unsentIn(join(cacheFolder, "vfsMeta"), Number.POSITIVE_INFINITY)).length === 0,
-    /** Whether rclone, if it were killed now, would leave an unreadable note, and so lose that file. */
+    /** Whether rclone is writing a note: a kill would leave the note unreadable and lose the file. */
     async unsettled(cacheFolder: string): Promise<boolean> {
       const notes = await notesIn(join(cacheFolder, "vfsMeta"));
       return notes.values().some(({ state }) => state === "torn");
@@ -81,7 +81,7 @@ async function readNote(path: string, known: Note | undefined): Promise<Note | n
     if (known?.mtimeMs === mtimeMs && known.size === size && known.state !== "torn") return known;
     return { mtimeMs, size, state: stateOf(await readFile(path, "utf8")) };
   } catch (error) {
-    // It was sent and expired meanwhile.
+    // The file was sent in the meantime, and rclone removed its note.
     if (systemErrorCode(error) === "ENOENT") return null;
     throw error;
   }

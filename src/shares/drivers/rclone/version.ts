@@ -41,14 +41,14 @@ export function rcloneCan(version: RcloneVersion | null, ability: RcloneAbility,
 export const NEWER_RCLONE =
   "install a newer rclone: mountaineer rclone install (or https://rclone.org/downloads)";
 
-/** Why broken uploads do harm; null: they do not, or the version is unknown. */
+/** Why a lost route does harm during uploads; null: it does not, or the version is unknown. */
 export function whyUploadsBreak(version: RcloneVersion | null): Lacking | null {
   if (rcloneCan(version, "survivesBrokenUploads", true)) return null;
   const text = `rclone ${version?.major}.${version?.minor} may end, or fail a file, when a route is lost during many uploads; 1.69 or newer does not`;
   return { text, hint: NEWER_RCLONE };
 }
 
-/** null: there is no rclone, or it does not say its version. */
+/** null: rclone is missing, or does not print its version. */
 export async function askRcloneVersion(clock: Clock, rclone: string): Promise<RcloneVersion | null> {
   const limits = { clock, deadlineMs: VERSION_DEADLINE_MS };
   const ran = await runCommand(rclone, ["version"], limits).catch(expecting(isOwnError, null));
