@@ -1,6 +1,7 @@
 // Which entries of the mount table are SMB shares, which share each is, and over which route.
 import { isIPv6 } from "node:net";
 import { basename, dirname, join } from "node:path";
+import { memoized } from "../../runtime/memo.ts";
 import { type MountEntry, optionValue } from "../mounts/mount-entry.ts";
 import { GVFS_SHARE, isGvfsMount } from "../mounts/mount-table-gvfs.ts";
 import type { Prober } from "../prober/prober.ts";
@@ -21,12 +22,9 @@ interface MountIndex {
 }
 
 const SMB_TYPES = new Set(["cifs", "smb3", "smbfs", "fuse.rclone", GVFS_SHARE]);
-const indexes = new WeakMap<readonly MountEntry[], MountIndex>();
 
 /** Indexes a reading of the mount table once, for all shares that look mounts up in it. */
-export function indexMounts(entries: readonly MountEntry[]): MountIndex {
-  const known = indexes.get(entries);
-  if (known !== undefined) return known;
+export const indexMounts = memoized((entries: readonly MountEntry[]): MountIndex => {
   const byPath = new Map<string, SmbMount>();
   const byName = new Map<string, SmbMount[]>();
   for (const entry of entries) {
@@ -39,13 +37,11 @@ export function indexMounts(entries: readonly MountEntry[]): MountIndex {
       byName.set(key, [...(byName.get(key) ?? []), mount]);
     }
   }
-  const index: MountIndex = {
+  return {
     at: (path) => byPath.get(path) ?? null,
     named: (shareName) => byName.get(foldedShareName(shareName)) ?? [],
   };
-  indexes.set(entries, index);
-  return index;
-}
+});
 
 /** The configured route whose host, by name or address, and port is the source's. */
 export function routeOfSource(

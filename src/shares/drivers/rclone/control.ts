@@ -1,6 +1,6 @@
 // The remote control of a running rclone: HTTP on a port of 127.0.0.1, behind a password.
 import { randomBytes } from "node:crypto";
-import { open } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import type { ProcessIdentity } from "../../../runtime/process/process-identity.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
@@ -20,8 +20,6 @@ type ControlAnswer = "done" | "failed" | "unreachable";
 const USER = "mountaineer";
 const PASSWORD_BYTES = 32;
 const ANSWER_CHARACTERS = 64 * 1024;
-/** The line that names the port is among the first. */
-const LOG_BYTES = 64 * 1024;
 
 /** Connections to open at the end: a reader that gives up a dead connection takes one of them before a dead one. */
 const STAND_READY = 6;
@@ -56,8 +54,9 @@ export async function noteControl(
   server: ProcessIdentity,
   password: string,
 ): Promise<void> {
-  const port = portIn(await beginningOf(files.log));
-  if (port === null) return;
+  const log = await readFile(files.log, "utf8");
+  const port = Number(/Serving remote control on http:\/\/127\.0\.0\.1:(\d+)\//.exec(log)?.[1] ?? "0");
+  if (port === 0) return;
   // A missing note must not fail the mount: rclone then finds its dead connections by itself.
   await writeUnlessFull(files.control, `${JSON.stringify({ ...server, port, password })}\n`);
 }
@@ -183,15 +182,4 @@ function ask(
     });
     asked.end(body);
   });
-}
-
-function portIn(log: string): number | null {
-  const port = Number(/Serving remote control on http:\/\/127\.0\.0\.1:(\d+)\//.exec(log)?.[1] ?? "0");
-  return port > 0 ? port : null;
-}
-
-async function beginningOf(path: string): Promise<string> {
-  await using file = await open(path);
-  const { bytesRead, buffer } = await file.read(Buffer.alloc(LOG_BYTES), 0, LOG_BYTES, 0);
-  return buffer.toString("utf8", 0, bytesRead);
 }

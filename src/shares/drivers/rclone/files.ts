@@ -65,11 +65,6 @@ export const MOUNT_ENVIRONMENT: Readonly<Record<string, string>> = { GOGC: "200"
 
 const CACHE = "cache";
 
-/** `folder`: of one share. */
-export function rcloneLogPath(folder: string): string {
-  return join(folder, "rclone.log");
-}
-
 export function rcloneFiles(stateFolder: string, shareName: string, server = FIRST_SERVER): RcloneFiles {
   return rcloneFilesIn(shareFiles(stateFolder, shareName).folder, server);
 }
@@ -81,7 +76,7 @@ export function rcloneFilesIn(folder: string, server = FIRST_SERVER): RcloneFile
     config: join(folder, "rclone.conf"),
     server,
     cache: join(server === FIRST_SERVER ? folder : serverFolder(folder, server), CACHE),
-    log: rcloneLogPath(folder),
+    log: join(folder, "rclone.log"),
     process: join(folder, "process.json"),
     setAsideNotes: join(folder, "set-aside-notes"),
     control: join(folder, "control.json"),

@@ -4,7 +4,7 @@ import { open, readdir, readFile, rename, stat, truncate, writeFile } from "node
 import { join } from "node:path";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import { type StateFolderTools, shareMountsFolder } from "../share-files.ts";
-import { rcloneLogPath } from "./files.ts";
+import { rcloneFilesIn } from "./files.ts";
 
 const LOOKED_AT_MS = 10_000;
 const MOST_BYTES = 1024 * 1024;
@@ -38,7 +38,7 @@ export function createRcloneLogs({ clock, logger, stateFolder }: StateFolderTool
       looking = true;
       void (async () => {
         for (const folder of await readdir(shareMountsFolder(stateFolder)).catch(() => [])) {
-          await lookAt(rcloneLogPath(join(shareMountsFolder(stateFolder), folder)));
+          await lookAt(rcloneFilesIn(join(shareMountsFolder(stateFolder), folder)).log);
         }
         looking = false;
       })();
