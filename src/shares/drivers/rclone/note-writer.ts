@@ -18,9 +18,9 @@ export interface ServedMount extends RclonePlace {
 export type NoteWriter = ReturnType<typeof createNoteWriter>;
 
 interface NotesWritten {
-  readonly due: number;
+  due: number;
   /** How many of the due notes were written. */
-  readonly written: number;
+  written: number;
 }
 
 interface OpenCacheFile {
@@ -62,18 +62,16 @@ export function createNoteWriter({ clock, logger }: { readonly clock: Clock; rea
      * (`stale`), or of all such files. Resolves within `limitMs`, even if something hangs. Never rejects.
      */
     async writeNotes(mount: ServedMount, which: "stale" | "all", limitMs: number): Promise<NotesWritten> {
-      let counts: NotesWritten = { due: 1, written: 0 };
+      const counts: NotesWritten = { due: 1, written: 0 };
       try {
-        const written = writeDue(memory, mount, which, clock.monotonicMs() + limitMs, (count) => {
-          counts = count;
-        });
+        const written = writeDue(memory, mount, which, clock.monotonicMs() + limitMs, counts);
         // A rejection after the limit is not handled elsewhere.
         written.catch(() => {});
         await settledWithin(clock, limitMs, written);
       } catch (error) {
         logger.debug("notes of rclone not written", { share: mount.shareName, error: errorText(error) });
       }
-      return counts;
+      return { ...counts };
     },
   };
 }
@@ -83,7 +81,7 @@ async function writeDue(
   mount: ServedMount,
   which: "stale" | "all",
   untilMs: number,
-  report: (count: NotesWritten) => void,
+  counts: NotesWritten,
 ): Promise<void> {
   const { clock, reached, hanging } = memory;
   const open = await openCacheFiles(mount);
@@ -92,10 +90,9 @@ async function writeDue(
     if ((hanging.get(file.cacheFile) ?? 0) > clock.monotonicMs()) continue;
     if (which === "all" || (await unlessGone(isStale(memory, file), false))) due.push(file);
   }
-  report({ due: due.length, written: 0 });
+  counts.due = due.length;
   if (due.length === 0) return;
   const writers = await writersOf(memory, mount, due, untilMs);
-  let written = 0;
   const queue = [...due];
   const one = async (): Promise<void> => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
@@ -106,8 +103,7 @@ async function writeDue(
         (writer !== undefined && (await unlessGone(touch(memory, file, writer, untilMs), true))) ||
         (await unlessGone(touch(memory, file, inMount, untilMs), true));
       if (!done) continue;
-      written++;
-      report({ due: due.length, written });
+      counts.written++;
       if (writer === undefined) reached.delete(inMount);
       else reached.set(inMount, writer);
     }

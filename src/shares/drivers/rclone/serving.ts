@@ -22,16 +22,13 @@ import {
   serverOfArguments,
 } from "./files.ts";
 
-interface Server {
+interface Server extends Pick<ProcessNote, "carriedPort" | "pinned"> {
   /** null: the process is unknown, or has exited. */
   readonly identity: ProcessIdentity | null;
   /** The process was known, and has exited. */
   readonly gone: boolean;
   /** This home started it for this share, in this process or an earlier one. */
   readonly own: boolean;
-  /** As in `ProcessNote`. */
-  readonly carriedPort: number | null;
-  readonly pinned: boolean;
   /** The server whose cache the process uses; null: the process is not this home's. */
   readonly server: string | null;
 }
