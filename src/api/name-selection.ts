@@ -43,3 +43,18 @@ export function nameUnknown(
     hint: meant === null ? names : `did you mean ${meant}? (${names})`,
   });
 }
+
+const SHARES: NameKind = {
+  code: "share_unknown",
+  noun: "share",
+  known: "configured",
+  none: "no share is configured yet",
+};
+
+/** As `selectNames`. Throws `share_unknown`. */
+export function selectShares(
+  selection: readonly string[] | null,
+  known: readonly string[],
+): readonly string[] {
+  return selectNames(selection, known, SHARES);
+}

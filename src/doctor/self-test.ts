@@ -121,10 +121,10 @@ function processAdapters(): Adapters {
     async "lock of a home"(folder) {
       const lock = await acquireHomeLock(folder, { command: "self-test", waitMs: 0, clock: systemClock });
       const holder = await readLockHolder(folder);
-      expect(holder?.pid === process.pid, "its holder cannot be told");
+      expect(holder?.pid === process.pid, "its holder is not known");
       await lock[Symbol.asyncDispose]();
       expect((await readLockHolder(folder)) === null, "it is held after its release");
-      return "taken, told, freed";
+      return "taken, read, freed";
     },
     async "process identity"() {
       const own = await processIdentity(process.pid);
@@ -177,7 +177,7 @@ function networkAdapters({ prober, hostProber }: EngineParts): Adapters {
         const ask = { notBeforeMs: systemClock.monotonicMs(), timeoutMs: 300 };
         const result = await hostProber.probe({ host: "127.0.0.1", port, interfaceName: null }, ask);
         expect(result.tcpAnswered && result.verdict === "silent", `it says: ${result.text}`);
-        return "a server that says nothing is told from one that speaks SMB";
+        return "a silent server is not taken for an SMB server";
       } finally {
         server.close();
       }
@@ -192,7 +192,7 @@ function mountAdapters({ prober, mountTable, drivers }: EngineParts): Adapters {
       expect(look.state === "answered" && look.errno === null, `it says: ${JSON.stringify(look)}`);
       await symlink(folder, join(folder, "link"));
       const link = await prober.readLink(join(folder, "link"), 3_000);
-      expect(link.state === "link" && link.target === folder, `a link is told as ${link.state}`);
+      expect(link.state === "link" && link.target === folder, `a link is reported as ${link.state}`);
       return "by the prober's own process, uncached";
     },
     async "open files"(folder) {

@@ -7,8 +7,8 @@ import type {
   StepResult,
   VerifyReport,
 } from "../../src/api/contract.ts";
+import { selectShares } from "../../src/api/name-selection.ts";
 import type { Control } from "../../src/api/operations.ts";
-import { selectShares } from "../../src/api/share-selection.ts";
 
 export const SAMPLE_NOW = Date.UTC(2026, 0, 2, 12, 0, 0);
 

@@ -38,7 +38,7 @@ export async function* followDaemon(
 ): AsyncGenerator<FollowNotice, void, undefined> {
   const connect = typeof of === "string" ? () => connectToDaemon(of, { clock }) : of;
   let waitMs = FIRST_WAIT_MS;
-  let toldReason: string | null = null;
+  let lastReason: string | null = null;
   let last: { readonly life: string; readonly id: number } | null = null;
   while (!signal.aborted) {
     let reason = "no daemon runs for this home";
@@ -52,7 +52,7 @@ export async function* followDaemon(
           afterId: resumed && last !== null ? last.id : null,
         });
         connectedAtMs = clock.monotonicMs();
-        toldReason = null;
+        lastReason = null;
         if (!resumed) last = null;
         yield { kind: "connected", client, resumed };
         for await (const { id, event } of stream.events) {
@@ -68,8 +68,8 @@ export async function* followDaemon(
     }
     if (connectedAtMs !== null && clock.monotonicMs() - connectedAtMs >= GOOD_AFTER_MS)
       waitMs = FIRST_WAIT_MS;
-    if (reason !== toldReason) yield { kind: "lost", reason };
-    toldReason = reason;
+    if (reason !== lastReason) yield { kind: "lost", reason };
+    lastReason = reason;
     try {
       await clock.sleep(waitMs, signal);
     } catch {

@@ -1,8 +1,7 @@
 // The operations on shares in the management API. Shares work in parallel; each one has its own result.
 import type { StepResult, UnsentServer, VerifyFinding } from "../../api/contract.ts";
+import { selectShares } from "../../api/name-selection.ts";
 import type { Control, InputOf } from "../../api/operations.ts";
-
-import { selectShares } from "../../api/share-selection.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { WaitingUnsent } from "../../shares/drivers/mount-driver.ts";
