@@ -1,11 +1,11 @@
-// Runs the benches, one after the other: they measure side by side in one run, and assert nothing.
+// Runs the benches one after the other. They print measurements and assert nothing.
 import { glob } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 
 interface Bench {
   readonly title: string;
-  /** What the machine lacks for it; null: nothing. */
+  /** What this machine lacks for the bench; null: nothing. */
   readonly missing: () => string | null;
   readonly bench: (options: { short: boolean }) => Promise<void>;
 }

@@ -1,5 +1,5 @@
 // `npm run build`: compiles the programs into dist/<digest>, and makes it the build that bin/mountaineer runs.
-// Usage: bin/with-node scripts/build.ts. Runs on what `npm ci` brings, before there is a dist.
+// Usage: bin/with-node scripts/build.ts. Needs only the packages that `npm ci` installs.
 import path from "node:path";
 import { compile } from "./build/compile.ts";
 import { placeBuild } from "./build/place-build.ts";

@@ -1,4 +1,4 @@
-// Stands for `src/runtime/process/program-beside.ts` in the processes of tests (`built-programs.ts`).
+// Replaces `src/runtime/process/program-beside.ts` in the processes of tests (`built-programs.ts`).
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";

@@ -1,5 +1,5 @@
-// Preloaded (`--import`) into the processes of tests: the programs that sources start are those of the build, as for
-// everybody who installs Mountaineer. From the sources, each of them would load hundreds of files first.
+// Preloaded (`--import`) into the processes of tests: makes sources start the programs of the build, as an installation
+// does. A program started from the sources would load hundreds of files first.
 import { registerHooks } from "node:module";
 
 const REPLACEMENT = new URL("./built-program-beside.ts", import.meta.url).href;

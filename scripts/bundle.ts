@@ -1,4 +1,4 @@
-// `npm run bundle`: the folder that needs no Node installed, and what installs it. Writes into .tmp/bundle/out, or --output.
+// `npm run bundle`: makes the bundle, which needs no installed Node, and its installers. Writes into .tmp/bundle/out, or --output.
 // --platform NAME (again for more; default: this machine's); --only tar,run,deb,rpm,formula; --without-rclone or
 // --rclone FILE; --level OF COMPRESSION; --url ADDRESS of the archives, for the formula. Upgrades are accepted if signed with
 // MOUNTAINEER_RELEASE_KEY's private half; MOUNTAINEER_SIGNING_KEY, a PEM, signs the self-extracting file.

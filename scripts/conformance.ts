@@ -13,7 +13,7 @@ import { type ClientRun, clientRuns, type ServerRun, serverRuns } from "./confor
 
 const ROOT = path.resolve(import.meta.dirname, "..");
 const PAGE = path.join(ROOT, "docs/conformance.md");
-/** Each run as it ended, one JSON a line. */
+/** The results of all runs, one JSON object per line. */
 const FOUND = path.join(ROOT, ".tmp/conformance.jsonl");
 const SHOWN_VERSIONS = [
   "@modelcontextprotocol/sdk",
@@ -85,7 +85,7 @@ const failed = all.reduce((sum, run) => sum + failedOf(run), 0);
 say(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 
-/** Without those that have a known reason. */
+/** The failures without a known reason. */
 function failedOf(run: ServerRun | ClientRun): number {
   if (!("suite" in run)) return run.scenario in CLIENT_REASONS ? 0 : run.failed.length;
   return run.outcome.missed.filter(({ reason, counts }) => reason === null && counts).length;

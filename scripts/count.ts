@@ -1,4 +1,4 @@
-// Counts the code lines of src, without blank lines and comments, and its files, as they are in the checkout or at a commit.
+// Counts the code lines of src, without blank lines and comments, and its files, in the checkout or at a commit.
 // Usage: bin/with-node scripts/count.ts [COMMIT] [PART-OF-A-PATH]
 import { spawnSync } from "node:child_process";
 

@@ -1,4 +1,4 @@
-// What `npm run build` made last.
+// Finds the last result of `npm run build`.
 import { readFileSync, statSync } from "node:fs";
 import { glob, stat } from "node:fs/promises";
 import path from "node:path";
@@ -9,7 +9,7 @@ function pointerOf(root: string): string {
   return path.join(root, "dist/current");
 }
 
-/** The build's folder; null: there is none. */
+/** The build's folder; null: no build. */
 export function currentBuild(root = ROOT): string | null {
   try {
     return path.join(root, "dist", readFileSync(pointerOf(root), "utf8").trim());
@@ -18,7 +18,7 @@ export function currentBuild(root = ROOT): string | null {
   }
 }
 
-/** There is a build, and no source has changed since it was made. */
+/** True if a build exists and no source has changed since. */
 export async function isBuildFresh(root = ROOT): Promise<boolean> {
   const pointer = statSync(pointerOf(root), { throwIfNoEntry: false });
   if (pointer === undefined) return false;

@@ -1,5 +1,5 @@
-// Writes the documents that are made from the code; with --check, only names the stale ones and fails.
-// A further document is one more entry in GENERATORS.
+// Writes the generated documents; with --check, only lists the stale ones and fails.
+// To add a document, add an entry to GENERATORS.
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { renderCliReference } from "./docs/command-line.ts";
@@ -23,7 +23,7 @@ async function currentText(path: string): Promise<string | null> {
   }
 }
 
-/** The paths of the documents that differ from what the code says; writes them unless `check`. */
+/** The paths of stale documents. Writes the documents unless `check`. */
 async function refresh(check: boolean): Promise<string[]> {
   const stale: string[] = [];
   for (const generator of GENERATORS) {

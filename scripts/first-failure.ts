@@ -1,5 +1,5 @@
-// A reporter for node:test: says each event's file on stdout, and ends the process at the first test that fails.
-// Synchronous, as nothing is written after the end. `+ FILE`: something passed; `- FILE: TITLE`: that failed.
+// A reporter for node:test: prints each event's file on stdout, and ends the process at the first failed test.
+// Writes synchronously, because nothing is written after the exit. `+ FILE`: a test passed; `- FILE: TITLE`: a test failed.
 import { writeSync } from "node:fs";
 import type { TestEvent } from "node:test/reporters";
 

@@ -1,16 +1,16 @@
-// Which source files a file loads, directly and at any distance, and which test files are nearest to a changed file.
+// Finds the source files that a file loads, directly or indirectly, and the test files nearest to a changed file.
 import { readFileSync } from "node:fs";
 import { glob } from "node:fs/promises";
 import path from "node:path";
 
 /** File → its text. Paths are relative to the root. */
 export type Sources = ReadonlyMap<string, string>;
-/** File → the files that it loads or names as a program to run. */
+/** File → the files that it loads, or starts as programs. */
 export type ImportGraph = ReadonlyMap<string, ReadonlySet<string>>;
 
 const SOURCES = ["src/**/*.{ts,tsx}", "test/**/*.{ts,tsx}", "scripts/**/*.ts"];
 
-/** `patterns`: all sources. */
+/** `patterns`: globs of all sources. */
 export async function readSources(root: string, patterns = SOURCES): Promise<Sources> {
   const files = await Array.fromAsync(glob(patterns, { cwd: root }));
   return new Map(files.sort().map((file) => [file, readFileSync(path.join(root, file), "utf8")]));
@@ -28,14 +28,14 @@ export function importGraph(sources: Sources): ImportGraph {
   );
 }
 
-/** The names of programs that are started from a build, where all lie beside each other: `./carrier-process.js`. */
+/** The names of programs started from a build, where all programs are in one folder: `./carrier-process.js`. */
 function builtPrograms(source: string): string[] {
   return [...source.matchAll(/"\.\/([\w-]+)\.js"/g)].map(([, name = ""]) => name);
 }
 
 /**
- * A type-only import loads nothing. A string that leads to a source file counts: it names a program to start.
- * `endings`: the last parts of all known paths; what has none of them is not looked up.
+ * A type-only import loads nothing. A string that resolves to a source file counts, because it names a program to start.
+ * `endings`: the last segments of all known paths; strings without one of them are skipped.
  */
 export function loadedFiles(
   file: string,
@@ -58,7 +58,7 @@ export function loadedFiles(
     if (!endings.has(ending) && !endings.has(`${ending}.ts`)) continue;
     if (typeOnly.has(text) && !loaded.has(text)) continue;
     const beside = path.join(folder, text);
-    // Programs are named without their ending; `link-parent` is `link-parent.ts` in the same folder.
+    // A program is named without its extension; `link-parent` is `link-parent.ts` in the same folder.
     for (const target of [beside, `${beside}.ts`, path.normalize(text)]) {
       if (known.has(target) && target !== file) targets.add(target);
     }
@@ -89,13 +89,13 @@ export function testsReaching(graph: ImportGraph, changed: Iterable<string>): Ma
 
 export interface NearTest {
   readonly file: string;
-  /** In the folder of test/ that is the changed file's of src/. */
+  /** The test file is in the folder of test/ that corresponds to the changed file's folder of src/. */
   readonly isBeside: boolean;
 }
 
 /**
- * The test files that reach one of `changed`, those that say most about it first: `test/a/b.test.ts` for `src/a/b.ts`, then
- * those that share most of its rarer words; the same folder and few imports between count, too.
+ * The test files that reach one of `changed`, most relevant first: `test/a/b.test.ts` for `src/a/b.ts`, then those that
+ * share most of its rare words; the same folder and a small distance in imports count as well.
  */
 export function nearestTests(sources: Sources, graph: ImportGraph, changed: readonly string[]): NearTest[] {
   const mirrors = changed.map((file) => file.replace(/^src\//, "test/").replace(/\.tsx?$/, ".test.ts"));
@@ -109,14 +109,14 @@ export function nearestTests(sources: Sources, graph: ImportGraph, changed: read
     .map(([file, distance], index) => {
       const isBeside = folders.has(path.dirname(file));
       const likeness = likenesses[index] ?? 0;
-      // By the files that found 200 drawn changes: a folder weighs as much as eight imports between.
+      // Fitted to the test files that caught 200 random changes: the folder weighs as much as eight imports.
       const nearness = Number(isOwn(file)) + likeness + (isBeside ? 0.15 : 0) - distance * 0.02;
       return { file, isBeside, nearness };
     })
     .sort((a, b) => b.nearness - a.nearness || (a.file < b.file ? -1 : 1));
 }
 
-/** Names and words of texts alike, without what is imported. */
+/** The names and words of a source text, without its imports. */
 function countWords(source: string): Map<string, number> {
   const counts = new Map<string, number>();
   const text = source.replace(/^import\b[^;]*;$/gm, "");
@@ -124,7 +124,7 @@ function countWords(source: string): Map<string, number> {
   return counts;
 }
 
-/** From 0 to 1 for each of `tests`: the cosine of both's words, where a word weighs the more the fewer tests have it. */
+/** For each of `tests`, the cosine similarity of its words (0 to 1). A word weighs more, the fewer tests contain it. */
 function likenessTo(
   changed: readonly ReadonlyMap<string, number>[],
   tests: readonly ReadonlyMap<string, number>[],
@@ -152,10 +152,10 @@ function likenessTo(
   });
 }
 
-/** All that `file` loads at any distance, and itself. */
+/** `file` and all files that it loads, directly or indirectly. */
 export function reachedFrom(graph: ImportGraph, file: string): ReadonlySet<string> {
   const reached = new Set([file]);
-  // A set that grows is walked to its new end.
+  // Iterating over a Set includes the members added during the iteration.
   for (const one of reached) for (const target of graph.get(one) ?? []) reached.add(target);
   return reached;
 }

@@ -1,13 +1,13 @@
-// Tells what keeps a test's process from ending, by the report that Node writes about itself on a signal.
+// Reports what keeps a test's process from ending, from the diagnostic report that Node writes on a signal.
 import { readFile } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 
 const SIGNAL = "SIGUSR2";
-/** A process that is too busy to write its report is ended without one. */
+/** A process that is too busy to write its report in this time is ended without a report. */
 const REPORT_AT_MOST_MS = 5_000;
 const POLL_MS = 50;
 
-/** Options for Node: on the signal it writes its report to that file. */
+/** Node options that write the report to this file on the signal. */
 export function reportOptions(reportPath: string): readonly string[] {
   return [
     "--report-on-signal",
@@ -18,7 +18,7 @@ export function reportOptions(reportPath: string): readonly string[] {
   ];
 }
 
-/** One line for each handle of the event loop that keeps it running; empty when the process says nothing. Never rejects. */
+/** One line for each handle that keeps the event loop running; empty without a report. Never rejects. */
 export async function keptAliveBy(pid: number, reportPath: string): Promise<readonly string[]> {
   try {
     process.kill(pid, SIGNAL);
@@ -28,12 +28,12 @@ export async function keptAliveBy(pid: number, reportPath: string): Promise<read
       await wait(POLL_MS);
     }
   } catch {
-    // It has ended meanwhile.
+    // The process has ended meanwhile.
   }
   return [];
 }
 
-/** null: not a whole report. */
+/** null: the report is incomplete. */
 export function reportedHandles(text: string): readonly string[] | null {
   let report: { libuv?: readonly Record<string, unknown>[] };
   try {

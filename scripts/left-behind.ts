@@ -1,13 +1,13 @@
-// Finds what a test left behind in the system: processes, mounts and network namespaces that carry its mark.
-// On Linux from /proc; elsewhere processes only, from `ps`.
+// Finds processes, mounts and network namespaces that a test left behind, by the test's mark.
+// On Linux from /proc; elsewhere only processes, from `ps`.
 import { execFile } from "node:child_process";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { promisify } from "node:util";
 
-/** A test's temporary folder is in its environment, so in that of every process it starts, and in most argvs. */
+/** The test's temporary folder: it is in the environment of every process that the test starts, and in most argvs. */
 export interface Mark {
   readonly folder: string;
-  /** Part of the name of each network namespace the test makes. */
+  /** A part of the names of the test's network namespaces. */
   readonly token: string;
 }
 
@@ -22,7 +22,7 @@ export function isNothing(found: LeftBehind): boolean {
   return found.processes.length + found.mounts.length + found.namespaces.length === 0;
 }
 
-/** One line each, for people. */
+/** One line for each, for people. */
 export function describeLeftBehind(found: LeftBehind): readonly string[] {
   return [
     ...found.processes.map(({ pid, command }) => `process ${pid} is still running: ${command.slice(0, 200)}`),
@@ -31,7 +31,7 @@ export function describeLeftBehind(found: LeftBehind): readonly string[] {
   ];
 }
 
-/** Never fails for a process that ends meanwhile or that may not be looked at. */
+/** Ignores processes that end meanwhile or cannot be inspected. */
 export async function findLeftBehind(mark: Mark): Promise<LeftBehind> {
   const [processes, mounts, namespaces] = await Promise.all([
     findProcesses(mark.folder),
@@ -62,12 +62,12 @@ async function commandIfMarked(
     readlink(`/proc/${pid}/cwd`).catch(() => ""),
   ]);
   if (![argv, environment, `${cwd}/`].some((text) => mentions(text, folder))) return null;
-  // A zombie has ended; its parent has only not asked yet.
+  // A zombie has ended.
   if (/^State:\s*Z/m.test(await read("status"))) return null;
   return { pid, command: argv.replaceAll("\0", " ").trim() };
 }
 
-/** As a whole path: `/tmp/a/1` is not in `/tmp/a/12/x`. */
+/** Matches the whole path only: `/tmp/a/1` is not in `/tmp/a/12/x`. */
 export function mentions(text: string, folder: string): boolean {
   for (let at = text.indexOf(folder); at !== -1; at = text.indexOf(folder, at + 1)) {
     const next = text[at + folder.length];
@@ -102,13 +102,13 @@ async function findNamespaces(token: string): Promise<string[]> {
   return names.filter((name) => name.split("-").includes(token));
 }
 
-/** Ends what was found, for the tests that follow; each by its own id, path or name. Never rejects. */
+/** Ends and removes what was found, each by its id, path or name. Never rejects. */
 export async function clearLeftBehind(found: LeftBehind): Promise<void> {
   for (const { pid } of found.processes) {
     try {
       process.kill(pid, "SIGKILL");
     } catch {
-      // It ended by itself.
+      // The process has ended.
     }
   }
   const tool = (file: string, args: string[]): Promise<unknown> =>

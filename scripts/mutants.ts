@@ -1,8 +1,8 @@
-// Small changes of a source text that a good test notices: where they can be made, and a seeded draw of them. Pure.
+// Finds the small changes of a source text that a good test notices, and draws some of them by a seed. Pure.
 import { scanSource } from "./source-scan.ts";
 
 export interface Mutant {
-  /** The same for the same source. */
+  /** Always the same for the same source. */
   readonly id: string;
   readonly file: string;
   readonly line: number;
@@ -19,7 +19,7 @@ interface Place {
   readonly after: string;
 }
 
-/** `code` is the source with comments and the insides of strings blanked, at the same offsets. */
+/** `code`: the source with comments and the contents of strings blanked, at the same offsets. */
 type Operator = (code: string, source: string) => Iterable<Place>;
 
 const swap = (pairs: Readonly<Record<string, string>>): Operator =>
@@ -56,7 +56,7 @@ function* negateCondition(code: string, source: string): Iterable<Place> {
   }
 }
 
-/** A whole statement on a line of its own. */
+/** Removes a whole statement that has a line of its own. */
 function* dropStatement(code: string, source: string): Iterable<Place> {
   const statement =
     /^ +(?!(?:const|let|return|if|import|export|type|readonly|throw|static|for|while|else|case|default|yield|break|continue)\b)(?:await |void )?[\w.#?[\]]+(?:\([^\n]*| [+-]?= [^\n]*|\+\+|--);$/gm;
@@ -65,7 +65,7 @@ function* dropStatement(code: string, source: string): Iterable<Place> {
     const bare = text.slice(indent);
     const opened = bare.indexOf("(");
     const end = opened === -1 ? bare.length : closing(bare, opened);
-    // `name(…): Type;` is a signature, not a call; brackets that stay open end on another line.
+    // `name(…): Type;` is a signature, not a call. Open brackets end on another line.
     const tail = bare.slice(end + 1);
     if (opened !== -1 && (end === -1 || /^\??:/.test(tail) || /^ =>/.test(tail))) continue;
     const before = source.slice(index + indent, index + text.length);
@@ -73,7 +73,7 @@ function* dropStatement(code: string, source: string): Iterable<Place> {
   }
 }
 
-/** A refusal, a clean-up or an early end that never comes. */
+/** Removes an error, a clean-up or an early return. */
 function* neverBranch(code: string, source: string): Iterable<Place> {
   for (const { index, 0: text } of code.matchAll(/\bif \(/g)) {
     const open = index + text.length - 1;
@@ -81,7 +81,7 @@ function* neverBranch(code: string, source: string): Iterable<Place> {
   }
 }
 
-/** `a && b` becomes `a`; so do `a || b` and `a ?? b`. */
+/** Changes `a && b`, `a || b` and `a ?? b` to `a`. */
 function* dropSecondHalf(code: string, source: string): Iterable<Place> {
   for (const { index, 0: text } of code.matchAll(/\s(?:&&|\|\||\?\?)\s/g)) {
     const end = operandEnd(code, index + text.length);
@@ -89,7 +89,7 @@ function* dropSecondHalf(code: string, source: string): Iterable<Place> {
   }
 }
 
-/** Where the operand that begins at `start` ends: at the next bracket, comma or operator that binds as loosely. */
+/** The end of the operand at `start`: the next bracket, comma, or operator of at most the same precedence. */
 function operandEnd(code: string, start: number): number {
   let at = start;
   while (at < code.length) {
@@ -102,7 +102,7 @@ function operandEnd(code: string, start: number): number {
   return start + code.slice(start, at).trimEnd().length;
 }
 
-/** A refusal that is made and not thrown: the code after it runs on. */
+/** Creates an error without throwing it. */
 function* dropThrow(code: string, source: string): Iterable<Place> {
   for (const { index } of code.matchAll(/\bthrow \w/g)) {
     const end = operandEnd(code, index);
@@ -110,7 +110,7 @@ function* dropThrow(code: string, source: string): Iterable<Place> {
   }
 }
 
-/** What says no says yes, and what finds nothing finds something. */
+/** Swaps true and false, and empty and found results. */
 const constantResult: Operator = swap({
   "return true;": "return false;",
   "return false;": "return true;",
@@ -125,7 +125,7 @@ function* returnEarly(code: string): Iterable<Place> {
 function* offByOne(code: string): Iterable<Place> {
   for (const { index, 0: before } of code.matchAll(/(?<![\w.$#])\d[\d_]*(?![\w.])/g)) {
     const value = Number(before.replaceAll("_", ""));
-    // A longer wait, or one more line kept, is no other behaviour.
+    // Larger limits and delays usually do not change behaviour.
     if (value <= 2) yield { offset: index, before, after: String(value + 1) };
   }
 }
@@ -169,7 +169,7 @@ export function findMutants(file: string, source: string): Mutant[] {
   const found: Mutant[] = [];
   for (const [operator, places] of Object.entries(OPERATORS)) {
     for (const { offset, before, after } of places(code, source)) {
-      // A change may begin with the blank before it.
+      // A change may begin with the space before it.
       const linesBefore = source.slice(0, offset + before.search(/\S/)).split("\n");
       const line = linesBefore.length;
       const column = (linesBefore.at(-1) ?? "").length + 1;
@@ -188,7 +188,7 @@ export function mutated(source: string, { offset, before, after, file }: Mutant)
   return source.slice(0, offset) + after + source.slice(offset + before.length);
 }
 
-/** Any place is as likely as any other. */
+/** All places are equally likely. */
 export function drawMutants(mutants: readonly Mutant[], count: number, seed: number): Mutant[] {
   return shuffled(mutants, seed)
     .slice(0, count)
@@ -203,7 +203,7 @@ function shuffled<T>(values: readonly T[], seed: number): T[] {
     .map(({ value }) => value);
 }
 
-/** Mulberry32: the same numbers from 0 to 1 for the same seed. */
+/** Mulberry32: the same numbers between 0 and 1 for the same seed. */
 function randomNumbers(seed: number): () => number {
   let state = seed | 0;
   return () => {

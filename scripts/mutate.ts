@@ -1,5 +1,5 @@
-// Changes the sources a little, one change at a time, and tells which changes no test notices. Not part of `npm test`.
-// Works in copies of the checkout, which it removes; the checkout itself is never changed.
+// Mutation testing: makes one small change of the sources at a time, and lists the changes that no test notices. Not part of
+// `npm test`. Works in copies of the checkout, which it removes; never changes the checkout itself.
 // Usage: bin/with-node scripts/mutate.ts [--seed N] [--count N] [--list] [--only ID,ID…] [--in PART-OF-PATH]
 //        [--files N] [--seconds N] [--workers N] [--out FILE]
 import { spawn } from "node:child_process";
@@ -37,11 +37,11 @@ import { drawMutants, findMutants, type Mutant, mutated } from "./mutants.ts";
 const ROOT = path.resolve(import.meta.dirname, "..");
 const BUILD = "scripts/current-build.ts";
 
-/** Stories of many minutes, what needs another machine, and what reads the sources as text. */
+/** Excludes stories of many minutes, tests that need another machine, and tests that read the sources as text. */
 const NOT_PLAYED = ["test/lab/", "test/nightly/", "test/cifs/", "test/scripts/", "test/architecture/"];
-/** A test that says nothing for that long hangs, as few of the unchanged ones take a third of it. */
+/** A test without output for this time counts as hung: few tests take a third of it. */
 const QUIET_LIMIT_MS = 60_000;
-/** How long what a test ended may take to be gone. */
+/** Time for the processes of an ended test to disappear. */
 const GRACE_MS = 3000;
 
 interface Options {
@@ -57,33 +57,33 @@ interface Shared {
 }
 
 interface Run {
-  /** Why it failed; null when nothing did. */
+  /** Why the test file failed; null: it passed. */
   readonly failure: { readonly file: string; readonly reason: string } | null;
   readonly passed: ReadonlySet<string>;
-  /** The time was over before all files were. */
+  /** The time was over before all files had run. */
   readonly cut: boolean;
 }
 
 interface Verdict {
   readonly mutant: Mutant;
-  /** The test file that noticed the change, and how; null where none did. */
+  /** The test file that noticed the change, and how; null: none. */
   readonly killer: string | null;
   readonly reason: string;
-  /** How many files were played. */
+  /** The number of files that ran. */
   readonly files: number;
-  /** The time was over before a test noticed the change and before all were played: nothing is known of it. */
+  /** The time was over before a test noticed the change and before all files had run: the result is unknown. */
   readonly isCut: boolean;
 }
 
-/** A copy of the checkout, where one change after the other is played. */
+/** A copy of the checkout, in which changes are tested one after the other. */
 class Workshop {
   readonly #sources: Sources;
   readonly #graph: ImportGraph;
   readonly #options: Options;
   readonly #copy: string;
-  /** Short: socket paths inside it may not be longer than some 100 bytes. */
+  /** Short, because the paths of sockets inside are limited to about 100 bytes. */
   readonly #temporary: string;
-  /** Test files that passed on changed or unchanged sources, or did not on unchanged ones: those prove nothing. */
+  /** Whether each test file passed on unchanged sources. A file that failed there proves nothing. */
   readonly #sound: Map<string, boolean>;
   #runs = 0;
 
@@ -99,7 +99,7 @@ class Workshop {
     this.#sound = sound;
   }
 
-  /** Always the same place, so that Node finds there what it compiled the last time. */
+  /** A fixed path, so that Node finds its cache of compiled code again. */
   static async open(shared: Shared, index: number): Promise<Workshop> {
     const temporary = await realpath(await mkdtemp(path.join(tmpdir(), "mm-")));
     await chmod(temporary, 0o711);
@@ -123,7 +123,7 @@ class Workshop {
       .filter((file) => this.#isPlayed(file))
       .slice(0, this.#options.files);
     const deadline = performance.now() + this.#options.seconds * 1000;
-    // The command line is played as it is built. Nothing is built where neither it nor another program is played.
+    // The command line runs from the build. Builds only if the command line or another built program is used.
     const built = tests.filter((test) => this.#startsBuilt(test));
     const isInProgram = PROGRAMS_BESIDE.some((program) => reachedFrom(this.#graph, program).has(mutant.file));
     const stages = isInProgram
@@ -192,7 +192,7 @@ class Workshop {
     await writeFile(pointer, `${name}\n`);
   }
 
-  /** All files in one process, up to the first failure. */
+  /** Runs all files in one process, up to the first failure. */
   async #run(files: readonly string[], deadline: number, signal: AbortSignal): Promise<Run> {
     this.#runs++;
     const token = `${path.basename(this.#temporary).replaceAll("-", "")}n${this.#runs}`;
@@ -211,7 +211,7 @@ class Workshop {
         `--import=${script("built-programs.ts")}`,
         `--test-reporter=${script("first-failure.ts")}`,
         script("test-together.ts"),
-        // Each file is over before the next begins: the first may tell all.
+        // One file at a time: the first one may already notice the change.
         ...["--for", String(24 * 60 * 60_000)],
         ...files,
       ],
@@ -231,7 +231,7 @@ class Workshop {
       try {
         if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
       } catch {
-        // The group is gone already.
+        // The group has ended.
       }
     };
     const passed = new Set<string>();
@@ -254,7 +254,7 @@ class Workshop {
       quiet.refresh();
       const [, sign, place = "", reason = ""] = /^([+-]) (.*?)(?:: (.*))?$/.exec(line) ?? [];
       if (sign === undefined) return;
-      // A file that fails as a whole is named by its title; a test that a shared file declares is said to be in that one.
+      // A file that fails as a whole is named by its title; a test declared in a shared file is reported for that file.
       const file = files.includes(reason) ? reason : path.relative(this.#copy, place);
       if (files.includes(file)) at = file;
       if (sign === "-") failure ??= { file: at, reason };
@@ -273,7 +273,7 @@ class Workshop {
     return { failure, passed, cut };
   }
 
-  /** What tests leave is ended; where all passed, it counts as a failure. */
+  /** Ends what the tests left behind; if all tests passed, remains count as a failure. */
   async #leftBehind(mark: { folder: string; token: string }, patient: boolean): Promise<string | null> {
     const deadline = performance.now() + (patient ? GRACE_MS : 0);
     let found = await findLeftBehind(mark);
@@ -283,17 +283,17 @@ class Workshop {
     }
     const [left = null] = describeLeftBehind(found);
     await clearLeftBehind(found);
-    // Deleting through a mount would delete what is mounted.
+    // Deleting through a mount would delete the mounted files.
     if ((await findMounts(mark.folder)).length === 0)
       await rm(mark.folder, { recursive: true, force: true }).catch(() => {});
     return left;
   }
 }
 
-/** Programs that sources start by their name, and that tests start as they are built. */
+/** Programs that sources start by name, and that tests start from the build. */
 const PROGRAMS_BESIDE = PROGRAM_SOURCES.filter((program) => program !== "src/cli/main.ts");
 
-/** A change that is none, as of types, or that no longer is TypeScript, is not worth a run. */
+/** Skips changes without effect, such as those of types, and changes that are not valid TypeScript. */
 async function isChange(source: string, mutant: Mutant): Promise<boolean> {
   const code = async (text: string): Promise<string> =>
     (await transform(text, { loader: "ts", minifySyntax: true, minifyWhitespace: true, logLevel: "silent" }))
@@ -359,7 +359,7 @@ async function main(): Promise<number> {
   const options = { files: Number(values.files), seconds: Number(values.seconds) };
   const sources = await readSources(ROOT);
   const graph = new Map(importGraph(sources));
-  // Whoever asks for the build starts what was built of the command line.
+  // Tests that ask for the build start the built command line.
   graph.set(BUILD, new Set([...(graph.get(BUILD) ?? []), "src/cli/main.ts"]));
   const shared: Shared = { sources, graph, options, sound: new Map() };
   const verdicts: Verdict[] = [];
@@ -379,13 +379,13 @@ async function main(): Promise<number> {
       for (const mutant of waiting) {
         if (stop.signal.aborted) return;
         const verdict = await workshop.play(mutant, stop.signal);
-        // What was cut off says nothing.
+        // An interrupted run proves nothing.
         if (stop.signal.aborted) return;
         verdicts.push(verdict);
         await tell(verdict);
       }
     });
-    // What fails on unchanged sources, too, noticed nothing.
+    // A test that fails on unchanged sources as well has not noticed the change.
     const doubtful = verdicts.entries();
     await inAll(async (workshop) => {
       for (const [index, { mutant, killer }] of doubtful) {

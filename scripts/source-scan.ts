@@ -1,9 +1,9 @@
-// Reads what a source file imports, and its code without comments and strings. Pure; no compiler is needed.
+// Reads the imports of a source file, and its code without comments and strings. Pure, without a compiler.
 
 export interface Import {
   readonly specifier: string;
   readonly line: number;
-  /** `import type`, `export type … from`, `typeof import("…")`: nothing is loaded. */
+  /** `import type`, `export type … from`, `typeof import("…")`: no module is loaded. */
   readonly typeOnly: boolean;
   /** `import("…")` */
   readonly dynamic: boolean;
@@ -11,7 +11,7 @@ export interface Import {
 
 export interface Scan {
   readonly imports: readonly Import[];
-  /** The source with comments and the insides of strings blanked; offsets and lines stay. */
+  /** The source with comments and the contents of strings blanked; offsets and lines stay the same. */
   readonly code: string;
 }
 
@@ -20,7 +20,7 @@ export function scanSource(source: string): Scan {
   const code = blank(source, "comments and strings");
   const imports: Import[] = [];
   const lineAt = (offset: number): number => source.slice(0, offset).split("\n").length;
-  // Matched in `code`, where no string or comment can pretend to be one; the specifier is read from the other.
+  // Matched in `code`, which has no strings or comments; the specifier is read from the source at the same offset.
   const specifierAt = (quote: number): string => {
     const end = code.indexOf(code.charAt(quote), quote + 1);
     return withoutComments.slice(quote + 1, end);
@@ -53,7 +53,7 @@ export function scanSource(source: string): Scan {
   return { imports: imports.sort((a, b) => a.line - b.line), code };
 }
 
-/** A `/` after one of these begins a regular expression; after a name, a number or a bracket it divides. */
+/** A `/` after one of these begins a regular expression; after a name, a number or a bracket it is a division. */
 const BEFORE_REGEX =
   /(^|[=(,:;!&|?{}[+\-*%<>~^]|\b(return|typeof|case|in|of|await|yield|void|delete|do|else))\s*$/;
 

@@ -1,14 +1,14 @@
-// Makes one file's outcome of the events it left and of how its process ended. Pure.
+// Computes a test file's outcome from its events and its process's end. Pure.
 import type { TestEvent } from "./test-reporter.ts";
 
 export interface FileOutcome {
   readonly passed: number;
   readonly skipped: readonly { readonly title: string; readonly reason: string }[];
-  /** One text per failure, counted as such. */
+  /** One text for each counted failure. */
   readonly failures: readonly string[];
-  /** What is not counted and still worth reading. */
+  /** Notes that are not counted. */
   readonly notes: readonly string[];
-  /** Of several files in one process: what belongs to each. Empty for a file that had a process of its own. */
+  /** The outcome of each file, if several shared a process; else empty. */
   readonly byFile: ReadonlyMap<string, FileCounts>;
 }
 
@@ -22,17 +22,17 @@ export interface FileEnd {
   /** null: ended by a signal. */
   readonly exitCode: number | null;
   readonly signal: string | null;
-  /** The file was ended because its time was over. */
+  /** The file was ended at its deadline. */
   readonly timedOutAfterMs: number | null;
-  /** One line for each handle that kept it from ending by itself. */
+  /** One line for each handle that kept the process from ending. */
   readonly keptAlive: readonly string[];
-  /** Only some titles were asked for; a file where none matches is no mistake. */
+  /** Only some titles were selected: a file without a match is no failure. */
   readonly filtered: boolean;
   /** One line for each thing left behind. */
   readonly leftBehind: readonly string[];
 }
 
-/** What a skip must say where everything is installed, as in CI: it cannot run on this system at all. */
+/** The required beginning of a skip's reason where everything is installed, as in CI. */
 const SKIP_ALLOWED_IN_CI = /^macOS only/;
 
 /** `strictSkips`: a skipped test is a failure, unless its reason begins with "macOS only". */
@@ -41,7 +41,7 @@ export function fileOutcome(events: readonly TestEvent[], end: FileEnd, strictSk
   const skipped: { title: string; reason: string }[] = [];
   const notes = events.flatMap((event) => (event.event === "warned" ? [event.text] : []));
   let passed = 0;
-  // Of several files in one process each is a suite with the file's name.
+  // Several files in one process: each is a suite with the file's name.
   let file: string | null = null;
   const byFile = new Map<string, FileCounts>();
   let ranOfFile = 0;

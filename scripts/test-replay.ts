@@ -1,4 +1,4 @@
-// Plays the test files that failed in a run of `.ci/run` once more, after the rest, and says which totals hold then.
+// Runs the failed test files of a `.ci/run` again, after all others, and prints the resulting totals.
 // Usage: bin/with-node scripts/test-replay.ts FAILURES-FILE PASSED FAILED SKIPPED. Ends with the totals in one line.
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
@@ -15,17 +15,17 @@ export interface Totals {
   readonly skipped: number;
 }
 
-/** A test file that failed, and what it counted. Several files: they shared a process, and it could not be told which. */
+/** A failed test file and its counts; several files if they shared a process and the failure could not be attributed. */
 export interface FailedFiles {
   readonly suite: string;
   readonly files: readonly string[];
   readonly counted: Totals;
   readonly failures: readonly string[];
-  /** The load averages of 1, 5 and 15 minutes when it had failed. */
+  /** The load averages of 1, 5 and 15 minutes at the failure. */
   readonly load: readonly number[];
 }
 
-/** `files`: those of one process, which ended with `outcome`. */
+/** `files`: the files of one process, which ended with `outcome`. */
 export function failedFiles(
   suite: string,
   files: readonly string[],
@@ -44,7 +44,7 @@ export function failedFiles(
   });
 }
 
-/** Why the files may not be played again; null: they may. `listed`: those that passed only when replayed before. */
+/** Why the files may not be replayed; null: they may. `listed`: files that passed only in a replay before. */
 export function refusal(failed: readonly FailedFiles[], listed: readonly string[]): string | null {
   if (failed.length > MOST_REPLAYED)
     return `${failed.length} test files failed, and no more than ${MOST_REPLAYED} are played again`;
@@ -53,8 +53,8 @@ export function refusal(failed: readonly FailedFiles[], listed: readonly string[
 }
 
 /**
- * What the run counted in the end: a file that passes when it is replayed counts as it did then, another as it did at
- * first. `play` resolves with what it counted, and null if it did not end well.
+ * The final counts of the run: those of the replay for a file that passes in it, else those of the first run. `play`
+ * resolves with the replay's counts, or null if it did not end normally.
  */
 export async function replay(
   failed: readonly FailedFiles[],
@@ -74,7 +74,7 @@ export async function replay(
   return { totals: { passed, failed: bad, skipped }, flaky };
 }
 
-/** The names in the list of files that passed only when replayed; a line's rest says when and how. */
+/** The names in the list of files that passed only in a replay. The rest of each line says when and how. */
 export function listedFiles(text: string): string[] {
   return text.split("\n").flatMap((line) => /^(test\/\S+)/.exec(line)?.[1] ?? []);
 }

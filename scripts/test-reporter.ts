@@ -1,5 +1,5 @@
-// A reporter for node:test: appends what happens to the file $MOUNTAINEER_TEST_EVENTS, one JSON object a line.
-// Written synchronously, so that a killed or hung test file still tells how far it came.
+// A reporter for node:test: appends events to the file $MOUNTAINEER_TEST_EVENTS, one JSON object per line.
+// Writes synchronously, so that the events of a killed or hung test file are complete.
 import { appendFileSync } from "node:fs";
 import type { TestEvent as RunnerEvent } from "node:test/reporters";
 import { inspect } from "node:util";
