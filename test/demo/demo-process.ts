@@ -1,4 +1,4 @@
-// Runs the real demo in its own process, and finds what it left behind.
+// Runs the real demo in a process of its own, and finds what it left behind.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdir } from "node:fs/promises";
@@ -15,7 +15,7 @@ export interface DemoEnd {
 
 export interface RunningDemo {
   readonly child: ChildProcess;
-  /** The folder for temporary files it was given: whatever it leaves there is left behind. */
+  /** The demo's folder for temporary files: all that remains in it was left behind. */
   readonly temporary: string;
   readonly ended: Promise<DemoEnd>;
   stdout(): string;
@@ -24,7 +24,7 @@ export interface RunningDemo {
 
 const DEADLINE_MS = 120_000;
 
-/** What the demo's children need of the machine, besides what every test command gets. */
+/** The demo's environment: that of every test command, with its folder for temporary files. */
 export function demoEnvironment(temporary: string, env: Readonly<Record<string, string>> = {}) {
   return environmentOf({ home: temporary, env: { TMPDIR: temporary, ...env } });
 }
@@ -49,7 +49,7 @@ export async function startDemo(
   return { child, temporary, stdout, stderr, ended: ended.then(({ code, signal }) => ({ code, signal })) };
 }
 
-/** What is there of demos that had this folder: processes, mounts, folders. */
+/** Processes, mounts and folders left by demos with this folder. */
 export async function leftBehind(temporary: string): Promise<readonly string[]> {
   const found = await findLeftBehind({ folder: temporary, token: "no-namespace" });
   const folders = (await readdir(temporary)).filter((name) => name.startsWith("mountaineer-demo-"));

@@ -1,4 +1,4 @@
-// Files that never answer, for tests of code that waits for one.
+// Files that never answer, for tests of code that must not wait for one.
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 

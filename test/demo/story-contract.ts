@@ -1,4 +1,4 @@
-// What must hold for the story with every driver.
+// The promises of the story with every driver.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
@@ -13,9 +13,9 @@ function ticks(demo: RunningDemo): number {
     .filter((line) => line.startsWith("✓")).length;
 }
 
-/** `skip` is the reason why it cannot be played here, or false. */
+/** `skip`: the reason why the story cannot run here, or false. */
 export function testStory(driver: "local" | "smb", skip: string | false): void {
-  // Each waits most of its time.
+  // Concurrent, because each test waits most of its time.
   describe(`the demo's script, driver ${driver}`, { skip, concurrency: 2 }, () => {
     test("A7, A10, B7, B11, C1 plays every step, says which driver it is, and leaves nothing behind", async (t) => {
       const demo = await startDemo(t, ["--script", "--driver", driver]);

@@ -30,7 +30,7 @@ describe("errors", () => {
 
   it("have exit codes that do not change", () => {
     const exits = Object.fromEntries(Object.entries(ERROR_CODES).map(([code, { exit }]) => [code, exit]));
-    // What scripts rely on: a code may be added, and none of these may change or go.
+    // Scripts rely on these codes: codes may be added, but none of these may change or disappear.
     const pinned: readonly (readonly [exit: number, codes: string])[] = [
       [1, "handover_failed mount_failed unmount_failed route_unreachable path_taken"],
       [

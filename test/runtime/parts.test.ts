@@ -1,4 +1,4 @@
-// Who hears what, and that no listener takes it from another.
+// The bus: every listener gets every event.
 import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
@@ -88,7 +88,7 @@ interface Registry {
   delete(id: number, value: object): void;
 }
 
-/** How much of what came and went is still there after collections of the young heap alone, of all that came. */
+/** The part of all removed entries that is still in memory after collections of the young heap alone. */
 function shareLeft(registry: Registry): number {
   const flying: { readonly id: number; readonly value: object }[] = [];
   const one = (id: number): void => {
@@ -99,7 +99,7 @@ function shareLeft(registry: Registry): number {
     if (over !== undefined) registry.delete(over.id, over.value);
   };
   for (let id = 0; id < IN_FLIGHT; id++) one(id);
-  // The table of now comes into the old heap.
+  // Moves the present table to the old heap.
   collect({ type: "major" });
   const before = process.memoryUsage().heapUsed;
   for (let id = IN_FLIGHT; id < MANY; id++) one(id);
@@ -227,7 +227,7 @@ test("work is done one at a time, once more when it was asked for meanwhile, and
   assert.equal(begun.length, 3);
 });
 
-// Ending in reverse, once, whatever fails on the way.
+// Disposal in reverse order, once, despite failures.
 function startDisposals() {
   const failures: unknown[] = [];
   const stack = createDisposalStack((error) => failures.push(error));

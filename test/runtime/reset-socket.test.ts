@@ -1,4 +1,4 @@
-// Resets of TCP connections, on real ones.
+// Resets of real TCP connections.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";

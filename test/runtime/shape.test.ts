@@ -1,4 +1,4 @@
-// Shapes of JSON values: what is wrong with one and where, and what a reader takes of it.
+// Shapes of JSON values: faults and their paths, and the members that a reader returns.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {

@@ -1,5 +1,5 @@
-// Which changes the watcher sees and when it offers them; contents that are rejected, fail or cannot be read: what is told,
-// and what is tried again.
+// The changes that the watcher sees, when it offers them, and what it announces and retries after contents that are
+// rejected, fail to apply or cannot be read.
 import { CHANGED, SAME, story } from "./stories.ts";
 
 const QUICK = { pollIntervalMs: 100, debounceMs: 100 };
@@ -33,14 +33,14 @@ story(
   { settings: { detection: "inotify", debounceMs: 50 } },
   [
     ["save torn", 100, ["torn"]],
-    // Its window is over before the second look.
+    // The debounce window ends before the second look.
     ["save whole", 5_000, null, [CHANGED]],
   ],
 );
 
 story("B1 a save that nobody noticed before another look met it is debounced all the same", {}, [
   ["save later", 4_500, null, ["error the gateway is busy"]],
-  // The retry comes upon it first.
+  // The retry reads the file before the poll does.
   ["save half of it", 400],
   ["save all of it", 10_000, ["all of it"], [CHANGED], "runs all of it"],
 ]);

@@ -6,7 +6,7 @@ import { assertEach } from "../support/assert-each.ts";
 import { fc, runsOf } from "../support/properties.ts";
 import { APPLIED, sha256, type WatcherBench, watcherBench } from "./watcher-bench.ts";
 
-/** What a saved text means to the service: its first word. */
+/** The meaning of a saved text: its first word. */
 const MEANINGS = ["good", "bad", "torn", "same"] as const;
 
 type Step =
@@ -53,7 +53,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   weighs(8, fc.record({ ...does("wait"), ms })),
 );
 
-/** A service as the watcher sees it, with every way to fail, and a memory of what it runs. */
+/** A service as the watcher sees it, with all kinds of failures, and a record of what runs. */
 function createService(initial: string) {
   const service = {
     runs: initial,
@@ -125,7 +125,7 @@ async function play(
         void watcher.reloadNow();
         break;
       case "edit_through_service":
-        // Not awaited: it has its turn when what is being applied has ended.
+        // Not awaited: the edit waits for the apply in progress.
         void watcher.inTurn(async ({ applySaved }) => {
           const text = `good ${action.version}`;
           save(text);
@@ -142,13 +142,13 @@ async function play(
   return () => saved;
 }
 
-/** All that was in the way is gone; time passes. */
+/** Removes all failures and lets time pass. */
 async function calm(bench: WatcherBench, service: Service): Promise<void> {
   service.failing = false;
   service.speedUp();
   bench.file.fail(null);
   bench.file.answer(true);
-  // A retry may be a minute away, a window and a second look come on top.
+  // Long enough for a retry after a minute, a debounce window and a second look.
   await bench.clock.advance(90_000);
 }
 
@@ -185,13 +185,13 @@ test("B1 B4 B8 whatever happens in whatever order: the last accepted content run
         assert.equal(state.hash, sha256(service.runs), "the hash is that of what runs");
         assert.equal(state.fileMissing && saved !== null, false, "a file that is there is not missing");
 
-        // Settled: nothing more happens by itself.
+        // Settled: nothing more happens without a change.
         const before = { offers: offered.length, events: events.length };
-        // Longer than from one retry to the next.
+        // Longer than the longest delay between retries.
         await clock.advance(65_000);
         assert.deepEqual({ offers: offered.length, events: events.length }, before, "it rests");
 
-        // By hand, all the same, whatever the watch came to.
+        // A reload by hand works in every state of the watch.
         if (saved !== null && !isRejected(saved)) {
           const asked = watcher.reloadNow();
           await clock.advance(5_000);
@@ -201,7 +201,7 @@ test("B1 B4 B8 whatever happens in whatever order: the last accepted content run
           assert.notEqual(watcher.state.watching, "stopped");
         }
 
-        // From here on undisturbed: each kind of edit is exactly one event.
+        // From here on without disturbance: each kind of edit causes exactly one event.
         watcher.setSettings({ ...initial, enabled: true, onFailure: "backoff" });
         file.save("good 0");
         await clock.advance(90_000);

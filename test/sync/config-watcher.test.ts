@@ -1,4 +1,4 @@
-// The watcher's windows and retries, its settings, its beginning and end, and what it owes to those who listen. What it
+// The watcher's debounce and retries, its settings, its start and end, and its calls of listeners. The changes that it
 // sees and offers: config-watcher-stories.test.ts.
 
 import assert from "node:assert/strict";
@@ -39,7 +39,7 @@ test("B1 bytes that came and went between the detector's look and the reading do
       const bytes = await read(signal);
       if (new TextDecoder().decode(bytes ?? undefined) !== "b") return bytes;
       readsOfB += 1;
-      // The poll saw it, the last look before the window's end saw it; the reading after that meets another.
+      // The poll and the last look before the window's end see this content; the read after them finds another one.
       if (readsOfB === 2) file.save("c");
       return bytes;
     },
@@ -66,7 +66,7 @@ test("B4 backoff: passing reasons are retried at the poll interval doubled each 
   await clock.advance(300_000);
   const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0));
   assert.deepEqual(gaps, [2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
-  // Told once, not once a retry.
+  // Announced once, not at each retry.
   assert.deepEqual(told(), ["error busy"]);
   assert.equal(logged.filter((line) => line === "debug config reload failed").length, 1);
   // An edit does not wait for the retry.
@@ -75,7 +75,7 @@ test("B4 backoff: passing reasons are retried at the poll interval doubled each 
   await clock.advance(3_000);
   assert.deepEqual(told(), ["error busy", "changed 1 share reloaded"]);
   assert.equal(watcher.state.lastError, null);
-  // Reset on success.
+  // The delay is reset after a success.
   failing = true;
   times.length = 0;
   file.save("d");

@@ -15,21 +15,21 @@ import { programMissing, runProgram, saveWithNano, saveWithVim } from "./program
 
 const ALL = { mtime: true, hash: true, inotify: true } as const;
 const NONE = { mtime: false, hash: false, inotify: false } as const;
-/** The bytes are the same, the times are not. */
+/** Same bytes, other times. */
 const TIMES_ONLY = { mtime: true, hash: false, inotify: false } as const;
-/** The bytes are not the same, size and mtime are. */
+/** Other bytes, same size and mtime. */
 const BYTES_ONLY = { mtime: false, hash: true, inotify: true } as const;
 
 interface Change {
   readonly what: string;
-  /** The default: all of them. */
+  /** Default: all detectors. */
   readonly seenBy?: Readonly<Record<Detection, boolean>>;
-  /** Lays out what is watched below an empty folder; gives the watched path. The default: `etc/app/config.toml`. */
+  /** Creates the watched file below an empty folder, and returns its path. Default: `etc/app/config.toml`. */
   readonly layOut?: (root: string) => Promise<string>;
-  /** `n` is 1 and then 2: each change is made twice, the second time to a detector that has seen the first. */
+  /** `n`: 1, then 2. Each change is made twice, the second time for a detector that has seen the first one. */
   readonly make: (path: string, n: number, root: string) => Promise<void>;
   readonly needs?: readonly string[];
-  /** No folder that is watched tells of it: `inotify` sees it by its slow poll, or a moment after the change. */
+  /** No watched folder has an event: `inotify` sees the change by its slow poll, or a moment later. */
   readonly isLate?: true;
 }
 
@@ -218,9 +218,9 @@ async function isOlderThanATick(path: string): Promise<boolean> {
 }
 
 interface Watched {
-  /** Reports so far. */
+  /** Reports until now. */
   readonly reports: number;
-  /** Makes the detector take in what has happened, and resolves with whether it reported. */
+  /** Makes the detector process what has happened; resolves with whether it reported a change. */
   afterChange(expected: boolean, change: () => Promise<void>, isLate?: boolean): Promise<boolean>;
 }
 
@@ -269,7 +269,7 @@ async function watchWith(t: TestContext, detection: Detection, path: string): Pr
         await eventually(settled);
         while (await settled());
       }
-      // By the OS's word, not by the safety poll.
+      // By an event of the OS, not by the safety poll.
       assert.ok(clock.monotonicMs() - startedAt < SAFETY_POLL_MS);
       return reports > before;
     },

@@ -53,7 +53,7 @@ test("B2 what no watched folder tells is seen by the slow poll: a folder further
   await rename(join(root, "top"), join(root, "before"));
   await rename(join(root, "next"), join(root, "top"));
   await passTimeUntil(clock, () => seen.changes === 1, SAFETY_POLL_MS);
-  // The watches have followed: the next one is told by the OS.
+  // The watches follow the new path: the next change has an event.
   await detector.look();
   const timers = clock.pendingTimers;
   await writeFile(join(at("top"), "config.toml"), "c");

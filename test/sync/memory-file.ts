@@ -1,21 +1,21 @@
-// A configuration file in memory, with the OS that watches its folder: as fast and as faulty as a test wants.
+// A configuration file in memory, with watches on its folder, and with the delays and failures that a test needs.
 import type { FolderEvents, FolderListener } from "../../src/sync/folder-events.ts";
 import type { FileStat, WatchedFile } from "../../src/sync/watched-file.ts";
 
 export interface MemoryFile extends WatchedFile {
   readonly events: FolderEvents;
-  /** How many looks (stat or read) were begun. */
+  /** The number of looks (stat or read) until now. */
   readonly looks: number;
-  /** How many folder watches are armed. */
+  /** The number of active folder watches. */
   readonly watches: number;
   save(text: string, options?: { readonly keepMtime?: boolean }): void;
   touch(): void;
   remove(): void;
-  /** Looks reject with this until it is null again. */
+  /** Looks reject with `error` until a call with null. */
   fail(error: Error | null): void;
-  /** Looks give no answer until `true`, then all that wait are answered. */
+  /** After `false`, looks stay pending until `true`. */
   answer(answering: boolean): void;
-  /** Arming a folder watch throws this until it is null again. */
+  /** Watching a folder throws `error` until a call with null. */
   refuseWatches(error: Error | null): void;
 }
 
@@ -92,7 +92,7 @@ export function createMemoryFile(initial: string | null): MemoryFile {
   };
 }
 
-/** A system error, as Node makes them. */
+/** A system error like Node's. */
 export function systemError(code: string): Error {
   return Object.assign(new Error(`${code}: on purpose`), { code });
 }

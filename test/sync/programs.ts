@@ -1,4 +1,4 @@
-// Runs the editors that people really save with, without a person.
+// Runs editors that people use, without a person.
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { promisify } from "node:util";
@@ -22,7 +22,7 @@ export async function runProgram(command: string, ...args: string[]): Promise<vo
   await execute(command, args, { timeout: 60_000, killSignal: "SIGKILL" });
 }
 
-/** vim as people have it: a backup beside the file, the new one renamed over or written in place as it sees fit. */
+/** vim with its defaults: a backup beside the file, and the file renamed or written in place as vim decides. */
 export async function saveWithVim(
   path: string,
   line: string,
@@ -74,7 +74,7 @@ export async function saveWithNano(path: string, line: string): Promise<void> {
     child.stdin.write("\x18");
     await exited;
   } finally {
-    // The whole session: `script` alone would leave nano behind.
+    // Kills the whole session; killing `script` alone would leave nano running.
     if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
   }
 }

@@ -1,4 +1,4 @@
-// Stories of the watcher, a row each: what is done, how long is waited, and what was offered and told since the row before.
+// Stories of the watcher in rows: the actions, the time that passes, and the offers and events since the row before.
 import assert from "node:assert/strict";
 import test from "node:test";
 import type { ReloadOutcome } from "../../src/sync/config-steps.ts";
@@ -17,7 +17,7 @@ import {
 
 export const DETECTIONS: readonly Detection[] = ["mtime", "hash", "inotify"];
 
-/** What is told of a content that runs from now on, and of one that means what ran before. */
+/** The event of a content with a new meaning, and of one with the same meaning as before. */
 export const CHANGED = "changed 1 share reloaded";
 export const SAME = "no-change no changes";
 
@@ -31,11 +31,11 @@ export async function service(text: string): Promise<ReloadOutcome> {
 }
 
 /**
- * Deeds, separated by `; `: see `DEEDS`. Then ms that pass. Texts that were offered since the row before, and what was told
- * (null: whatever). What holds then, separated by `, `: see `holds`.
+ * Actions, separated by `; ` (see `ACTIONS`); ms that pass; texts offered since the row before; events since the row
+ * before (null: any); conditions, separated by `, ` (see `holds`).
  */
 export type StoryRow = readonly [
-  deeds: string,
+  actions: string,
   ms: number,
   offered?: readonly string[] | null,
   told?: readonly string[] | null,
@@ -45,15 +45,15 @@ export type StoryRow = readonly [
 interface Playing {
   readonly bench: WatcherBench;
   readonly settings: typeof DEFAULT_SYNC_SETTINGS;
-  /** The service fails whatever it is offered. */
+  /** The service fails to apply all contents. */
   readonly mood: { busy: boolean };
 }
 
-type Deed = (playing: Playing, what: string) => unknown;
+type Action = (playing: Playing, what: string) => unknown;
 
-const DEEDS: Readonly<Record<string, Deed>> = {
+const ACTIONS: Readonly<Record<string, Action>> = {
   save: ({ bench }, text) => bench.file.save(text),
-  /** At the mtime of before. */
+  /** Keeps the mtime. */
   "save-quietly": ({ bench }, text) => bench.file.save(text, { keepMtime: true }),
   touch: ({ bench }) => bench.file.touch(),
   remove: ({ bench }) => bench.file.remove(),
@@ -63,9 +63,9 @@ const DEEDS: Readonly<Record<string, Deed>> = {
   answering: ({ bench }) => bench.file.answer(true),
   busy: ({ mood }) => (mood.busy = true),
   free: ({ mood }) => (mood.busy = false),
-  /** Saved by the service itself, as an edit. */
+  /** The service itself saves, as an edit does. */
   edit: ({ bench }, text) => saveThroughService(bench, text),
-  /** By hand, and what that is answered with. */
+  /** A reload by hand, and its result. */
   async reload({ bench }, kind) {
     assert.equal((await advanceUntil(bench.clock, bench.watcher.reloadNow())).kind, kind);
   },
@@ -91,7 +91,7 @@ function holds({ bench }: Playing, what: string, looks: number): void {
 }
 
 export interface StoryOptions extends Omit<WatcherBenchOptions, "start" | "onChange"> {
-  /** Played under each detection. */
+  /** Runs with each detection. */
   readonly each?: true;
 }
 
@@ -111,16 +111,16 @@ export function story(
       const playing = { bench, settings, mood };
       const seen = { offered: 0, told: 0 };
       for (const [index, row] of (typeof rows === "function" ? rows(detection) : rows).entries()) {
-        const [deeds, ms, offered = [], told = [], then = ""] = row;
+        const [actions, ms, offered = [], told = [], then = ""] = row;
         const { looks } = bench.file;
-        for (const deed of deeds.split("; ").filter((one) => one !== "")) {
-          const [verb = "", ...what] = deed.split(" ");
-          const act = DEEDS[verb];
-          assert.ok(act !== undefined, `no deed ${verb}`);
+        for (const action of actions.split("; ").filter((one) => one !== "")) {
+          const [verb = "", ...what] = action.split(" ");
+          const act = ACTIONS[verb];
+          assert.ok(act !== undefined, `no action ${verb}`);
           await act(playing, what.join(" "));
         }
         await bench.clock.advance(ms);
-        const where = `row ${index}: ${deeds}`;
+        const where = `row ${index}: ${actions}`;
         if (offered !== null) assert.deepEqual(bench.offered.slice(seen.offered), offered, where);
         if (told !== null) assert.deepEqual(bench.told().slice(seen.told), told, where);
         seen.offered = bench.offered.length;

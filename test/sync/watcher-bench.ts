@@ -1,4 +1,4 @@
-// A ConfigWatcher on a file in memory and a clock that a test moves, with all it says written down.
+// A ConfigWatcher with a file in memory and a clock that the test moves; records all outputs.
 import { createHash } from "node:crypto";
 import type { TestContext } from "node:test";
 import type { Logger } from "../../src/runtime/log/log.ts";
@@ -9,7 +9,7 @@ import type { SyncSettings, SyncState } from "../../src/sync/sync-settings.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
 import { createMemoryFile, type MemoryFile } from "./memory-file.ts";
 
-/** As the file has them when it says nothing. */
+/** The defaults of the settings. */
 export const DEFAULT_SYNC_SETTINGS: SyncSettings = {
   enabled: true,
   pollIntervalMs: 2_000,
@@ -22,24 +22,24 @@ export interface WatcherBench {
   readonly clock: ManualClock;
   readonly file: MemoryFile;
   readonly watcher: ConfigWatcher<ReloadOutcome>;
-  /** Texts that the service was asked to run, in order. */
+  /** Texts that the service was asked to apply, in order. */
   readonly offered: string[];
   readonly events: SyncEvent[];
   readonly states: SyncState[];
-  /** Level and message of what was logged. */
+  /** Level and message of each log line. */
   readonly logged: string[];
   /** `type details` of each event. */
   told(): string[];
-  /** The most onChange calls that were under way at once. */
+  /** The highest number of concurrent onChange calls. */
   readonly mostAtOnce: number;
 }
 
 export interface WatcherBenchOptions {
   readonly settings?: Partial<SyncSettings>;
   readonly text?: string | null;
-  /** The loaded content; the file's text unless given. */
+  /** The loaded content. Default: the file's text. */
   readonly loaded?: string | null;
-  /** The content that was rejected before the start, and `loaded` runs instead of it. */
+  /** The content that was rejected before the start; `loaded` runs in its place. */
   readonly rejected?: string;
   readonly onChange?: (text: string, signal: AbortSignal) => Promise<ReloadOutcome>;
   readonly start?: boolean;
@@ -52,7 +52,7 @@ export const APPLIED: ReloadOutcome = {
   diff: null,
 };
 
-/** A started watcher, ended after the test. */
+/** A started watcher, disposed after the test. */
 export async function watcherBench(
   t: TestContext | null,
   options: WatcherBenchOptions = {},
@@ -115,7 +115,7 @@ export async function watcherBench(
   };
 }
 
-/** The service saves a text itself, as an edit does, and runs it. */
+/** The service itself saves and applies a text, as an edit does. */
 export async function saveThroughService(
   { file, watcher }: Pick<WatcherBench, "file" | "watcher">,
   text: string,

@@ -1,4 +1,4 @@
-// The live view in a real terminal, worked by real keys.
+// The live view in a real terminal, operated by keys.
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ const LARGE = { columns: 100, rows: 30 };
 interface LiveDemo extends Pick<Terminal, "press" | "resize" | "modes"> {
   readonly temporary: string;
   screen(): Promise<string>;
-  /** The screen once it is like that. */
+  /** The screen once it matches. */
   shows(pattern: RegExp): Promise<string>;
   pid(): Promise<number>;
 }
@@ -31,14 +31,14 @@ async function open(
   const quoted = ["env", ...variables, ...argv].map((word) => `'${word}'`).join(" ");
   const [script, pidFile] = [join(folder, "run.sh"), join(folder, "pid")];
   const lines = [
-    // The shell outlives the Ctrl-C that is meant for the demo.
+    // The shell survives the Ctrl-C for the demo.
     "trap : INT",
     "before=$(stty -g)",
     `sh -c 'echo $$ > ${pidFile}; exec "$@"' sh ${quoted}`,
     "code=$?",
     '[ "$before" = "$(stty -g)" ] && echo the same terminal',
     'echo "exit $code"',
-    // The pane stays, and shows how it ended.
+    // Keeps the pane, which shows how the demo ended.
     "exec cat",
   ];
   await writeFile(script, lines.join("\n"));
@@ -74,7 +74,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
         await terminal.shows(/ 4 carry$/m);
       }
       await terminal.shows(/"hello from the NAS, no\. \d+" {2}read in \d+ ms/);
-      // What the strip and the view below it know of the share comes to them one after the other.
+      // The strip and the view below it learn of the share one after the other.
       await terminal.shows(/Thunderbolt .* in use[\s\S]*CORE +mounted over Thunderbolt(?!,)/);
       assert.deepEqual(await terminal.modes(), { alternate: true, cursor: false });
 

@@ -130,7 +130,7 @@ test("a file that is not there says so, and no process stays", async (t) => {
   for (const identity of started) assert.equal(await isRunning(identity), false);
 });
 
-// The demo's agent and its tool, joined without a gateway: the tool's program stands where `mountaineer` does.
+// The demo's agent and its tool without a gateway between: the tool's program replaces `mountaineer`.
 const FILE_TOOL = resolve(import.meta.dirname, "../../../src/demo/stage/file-tool.ts");
 
 interface Stand {
@@ -145,7 +145,7 @@ async function begin(t: TestContext): Promise<Stand> {
   await writeFile(join(folder, "hello.txt"), "hello\n");
   const started: ProcessIdentity[] = [];
   const agent = await startAgent({
-    // What comes after it, `mcp`, is one argument more than it reads.
+    // The agent appends `mcp`, an argument that the tool ignores.
     program: [process.execPath, FILE_TOOL, "read_file", folder],
     environment: childEnvironment(),
     tool: "read_file",
@@ -187,7 +187,7 @@ test("a session that is lost is seen: its calls end as complaints", async (t) =>
   assert.deepEqual(await agent.tools(), []);
 });
 
-/** A relay to a server that sends back what it gets. */
+/** A relay to an echo server. */
 async function startEcho(t: TestContext): Promise<TcpRelay> {
   const server = createServer((socket) => {
     socket.on("error", () => {});
@@ -207,7 +207,7 @@ async function startEcho(t: TestContext): Promise<TcpRelay> {
 interface Caller {
   readonly socket: Socket;
   received(): string;
-  /** The system's code of what ended it; null while nothing has. */
+  /** The system's error code; null while there is no error. */
   failure(): string | null;
 }
 
@@ -343,7 +343,7 @@ interface Work {
   readonly started: readonly ProcessIdentity[];
 }
 
-/** At work on a plain folder, which is share and server in one. */
+/** Programs at work on a plain folder, which is both the share and the server. */
 async function beginWork(t: TestContext): Promise<Work> {
   const folder = await temporaryFolder(t);
   const server = join(folder, "server");
@@ -355,7 +355,7 @@ async function beginWork(t: TestContext): Promise<Work> {
       try {
         process.kill(-pid, "SIGKILL");
       } catch {
-        // It has ended by itself.
+        // The process has ended.
       }
     }
   });

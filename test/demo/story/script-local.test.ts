@@ -1,4 +1,4 @@
-// The story on plain folders, which can be played everywhere; and what is said when it cannot be played as asked.
+// The story on plain folders, which works everywhere, and its failures.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { leftBehind, startDemo } from "../demo-process.ts";

@@ -1,4 +1,4 @@
-// The story on real SMB, where the machine has what it takes.
+// The story on real SMB, where the machine supports it.
 import { missingForPlainRig } from "../../../src/demo/stage/plain-rig.ts";
 import { testStory } from "../story-contract.ts";
 

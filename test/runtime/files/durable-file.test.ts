@@ -1,4 +1,4 @@
-// Real files: links, modes, full disks, and a writer killed at random points.
+// Real files: symlinks, modes, full disks, and a writer killed at random moments.
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -299,7 +299,7 @@ test("B11 a disk that hangs holds up nobody's end, and the late write replaces n
   const folder = await temporaryFolder(t);
   const path = join(folder, "value");
   const clock = createManualClock();
-  // Each deadline is over before a disk can have answered.
+  // The deadline passes before a disk can answer.
   const hasty: Clock = {
     ...clock,
     setTimer(delayMs, callback) {
@@ -342,7 +342,7 @@ test("A5 what is asked for during a write shares the next one, and a failed one 
   assert.equal(under.length, 2);
 });
 
-// A writer that is killed at each point of a durable write: all small files are kept by this one.
+// A writer killed at each step of a durable write, the one way in which all small files are written.
 const PROGRAM = join(import.meta.dirname, "programs/write-and-stop.ts");
 const OLD = "old ".repeat(1_000);
 const NEW = "new ".repeat(5_000);
