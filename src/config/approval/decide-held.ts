@@ -117,7 +117,8 @@ export function decideHeld(input: HeldInput): Held {
   const order = waits("access", mode) ? approvedOrder(approvals) : null;
   const unordered = effectiveConfig(file, held);
   const effective = order === null ? unordered : inOrder(unordered, order);
-  const entries = approvedAs(effective === file ? fileEntries : entriesOf(effective), approvals.entries);
+  const remembered = approvedAs(effective === file ? fileEntries : entriesOf(effective), approvals.entries);
+  const entries = file.server === null ? withServerParts(remembered, held) : remembered;
   return {
     effective,
     waiting: [...held, ...waitingOrder(unordered, effective)],
@@ -212,6 +213,8 @@ export function withAllOn(config: MountaineerConfig): MountaineerConfig {
 }
 
 const TRUST = "trust";
+/** The id of the entry that holds `[incoming_auth]` and the guarded keys of `[server]`. */
+const SIGN_IN = "incoming_auth";
 
 function switchedOffEntry({ parts }: Entry): ApprovedEntry {
   return { live: false, parts: valuesOf(parts), isOff: true };
@@ -300,6 +303,20 @@ function approvedAs(
   ]);
 }
 
+/**
+ * The entries with the approved parts of a `[server]` that the file no longer has. The effective configuration cannot
+ * hold them, and without them a `[server]` with the defaults could come back without an approval.
+ */
+function withServerParts(
+  entries: ReadonlyMap<string, ApprovedEntry>,
+  held: readonly WaitingEntry[],
+): ReadonlyMap<string, ApprovedEntry> {
+  const known = entries.get(SIGN_IN);
+  const waiting = held.find(({ id }) => id === SIGN_IN);
+  if (known === undefined || waiting === undefined) return entries;
+  return new Map(entries).set(SIGN_IN, { ...known, parts: { ...known.parts, ...waiting.approved } });
+}
+
 const NOTHING: PartValues = {};
 
 function effectiveConfig(file: MountaineerConfig, waiting: readonly WaitingEntry[]): MountaineerConfig {
@@ -308,7 +325,7 @@ function effectiveConfig(file: MountaineerConfig, waiting: readonly WaitingEntry
   const partsFor = (id: string): PartValues => held.get(id)?.approved ?? NOTHING;
   const shares = keptMembers(file.shares, "shares", held);
   const shareNames = new Set(shares.map(({ name }) => name));
-  const { incomingAuth, ...server } = partsFor("incoming_auth");
+  const { incomingAuth, ...server } = partsFor(SIGN_IN);
   const sections = [
     ...WHOLE_SECTIONS.map((key) => partsFor(snakeCase(key))),
     incomingAuth === undefined ? NOTHING : { incomingAuth },

@@ -68,7 +68,8 @@ export const WHOLE_SECTIONS = Object.keys(SECTION_KINDS).filter(
   (name) => !DIVIDED.includes(name) && SECTION_KINDS[name] !== "free",
 ) as readonly (keyof MountaineerConfig)[];
 
-const LOCAL_HOST = "127.0.0.1";
+/** The guarded keys of an absent `[server]`. */
+const ABSENT_SERVER = { host: "127.0.0.1", publicUrl: null };
 
 /** All entries, by their ids. */
 export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry> {
@@ -80,7 +81,7 @@ export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry>
     // One entry: an address beyond this machine is valid only together with a sign-in.
     section("incoming_auth", {
       incomingAuth: { kind: "access", value: plain(config.incomingAuth) },
-      ...partsOf({ ...config.server, host: config.server?.host ?? LOCAL_HOST }, SERVER_FIELDS),
+      ...partsOf({ ...ABSENT_SERVER, ...config.server }, SERVER_FIELDS),
       management: managementPart(config.server),
     }),
     section("trust", partsOf(config.trust, approvalsIn(trustKeys))),

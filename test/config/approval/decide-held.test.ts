@@ -209,6 +209,26 @@ test("E2 an address beyond this machine is held with its sign-in, never without"
   );
 });
 
+test("E2 a `[server]` that is removed and comes back with the defaults needs an approval", async () => {
+  const home = world();
+  const trust = '[trust]\napprove = "all"\n';
+  const server = '[server]\npublic_url = "https://mcp.example"\n';
+  await home.save(`${trust}${server}[server.management]\nenabled = false\n`);
+  assert.deepEqual(ids(await home.save(trust)), ["incoming_auth"]);
+  assert.deepEqual(ids(home.restart()), ["incoming_auth"], "it goes on waiting");
+  const back = await home.save(`${trust}[server]\n`);
+  assert.deepEqual(ids(back), ["incoming_auth"]);
+  const { management, publicUrl } = back.effective.server ?? {};
+  assert.deepEqual([management?.enabled, publicUrl], [false, "https://mcp.example"]);
+  await home.save(trust);
+  assert.deepEqual(ids(home.approve("incoming_auth")), []);
+  const approved = await home.save(`${trust}[server]\n`);
+  assert.deepEqual(
+    [ids(approved), approved.effective.server?.management.enabled, approved.effective.server?.publicUrl],
+    [[], null, null],
+  );
+});
+
 test("E2 where approvals are lost nothing is approved, nobody comes in, and approving brings it back", async () => {
   const home = world();
   await home.save(`${FILES}[trust]\napprove = "all"\n[backends.web]\nurl = "https://one.example/mcp"\n`);
