@@ -3,7 +3,8 @@ import { rm } from "node:fs/promises";
 import type { Server } from "node:net";
 import { join } from "node:path";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
-import { listenPrivately } from "../../runtime/process/private-socket.ts";
+import { isOfOtherHome } from "../../runtime/files/noted-home.ts";
+import { isTooLongForSocket, listenPrivately } from "../../runtime/process/private-socket.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 
 export function carrierFolder(home: string): string {
@@ -28,7 +29,8 @@ export async function listenForControl(server: Server, home: string): Promise<()
   const socket = await listenPrivately(server, place, await notedPath(home));
   const removeNote = (): Promise<void> => rm(notePath(home), { force: true });
   if (socket.path === place.path) await removeNote();
-  else await writeDurably(notePath(home), `${JSON.stringify({ socket: socket.path })}\n`, { mode: 0o600 });
+  else
+    await writeDurably(notePath(home), `${JSON.stringify({ socket: socket.path, home })}\n`, { mode: 0o600 });
   return async () => {
     await Promise.allSettled([socket[Symbol.asyncDispose](), removeNote()]);
   };
@@ -42,8 +44,13 @@ function notePath(home: string): string {
   return join(carrierFolder(home), "socket.json");
 }
 
+/** null if the note came into this home with a copy of another home, whose carrier may still listen at the noted path. */
 async function notedPath(home: string): Promise<string | null> {
   const text = await readIfPresent(notePath(home));
-  const { socket } = (text === null ? null : jsonObject(text)) ?? {};
-  return typeof socket === "string" ? socket : null;
+  const { socket, home: noted } = (text === null ? null : jsonObject(text)) ?? {};
+  if (typeof socket !== "string") return null;
+  // Earlier versions did not write the home, and wrote a note only where the usual path is too long.
+  const isOther =
+    typeof noted === "string" ? await isOfOtherHome(noted, home) : !isTooLongForSocket(usualPath(home));
+  return isOther ? null : socket;
 }

@@ -126,6 +126,25 @@ for (const [what, name] of [
   });
 }
 
+test("A10 a copied home has a carrier of its own: the note of another home's carrier is neither followed nor acted on", async (t) => {
+  const base = await temporaryFolder(t);
+  const home = join(base, "h".repeat(100));
+  const [copy, older] = [join(base, "copy"), join(base, "older")];
+  for (const one of [home, copy, older]) await mkdir(join(one, "carrier"), { recursive: true });
+  const servers = [createServer(), createServer()] as const;
+  t.after(() => servers.map((server) => server.close()));
+  const remove = await listenForControl(servers[0], home);
+  const path = await findControlSocket(home);
+  const note = await readFile(join(home, "carrier/socket.json"), "utf8");
+  await writeFile(join(copy, "carrier/socket.json"), note);
+  await writeFile(join(older, "carrier/socket.json"), JSON.stringify({ socket: path }));
+  for (const one of [copy, older])
+    assert.equal(await findControlSocket(one), join(one, "carrier/control.sock"));
+  await (await listenForControl(servers[1], copy))();
+  assert.ok(await isThere(path), "the other home's carrier is still reached");
+  await remove();
+});
+
 test("A10 what a killed carrier left in its short folder goes, and nothing in a folder of another name or owner", async (t) => {
   const base = await temporaryFolder(t);
   const home = join(base, "h".repeat(100));
