@@ -75,17 +75,17 @@ export const approveToolsReportShape = object({
 });
 
 /** For people: the name of a tool; other entries with their kind. */
-export function toldName({ tool, what }: Pick<ToolChange, "tool" | "what">): string {
+export function displayName({ tool, what }: Pick<ToolChange, "tool" | "what">): string {
   return what === undefined ? tool : what === tool ? what : `${what} ${tool}`;
 }
 
 /** The unique name, with the backend. */
 export function fullName(change: ToolChange): string {
-  return `${change.backend}:${toldName(change)}`;
+  return `${change.backend}:${displayName(change)}`;
 }
 
 /** Whether `name` is one of the names of this entry. */
 export function isCalled(change: ToolChange, name: string): boolean {
   const { backend, tool, published_as } = change;
-  return [tool, published_as, `${backend}:${tool}`, toldName(change), fullName(change)].includes(name);
+  return [tool, published_as, `${backend}:${tool}`, displayName(change), fullName(change)].includes(name);
 }

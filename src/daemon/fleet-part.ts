@@ -31,13 +31,13 @@ interface FleetPartOptions extends Pick<FleetOptions, "values" | "clock" | "logg
 }
 
 /** Reads the layer that the home has kept of its fleet; `tell` hears why a kept layer is unusable. */
-export function keptLayerOf(home: string, tell: (reason: string) => void) {
+export function keptLayerOf(home: string, report: (reason: string) => void) {
   return async (operator: string): Promise<ConfigLayer | null> => {
     const { readKeptLayer } = await import("../fleet/layer/kept-layer.ts");
     const kept = await readKeptLayer(home, operator).catch((error: unknown) => {
       return { layer: null, problem: errorText(error) };
     });
-    if (kept.problem !== null) tell(kept.problem);
+    if (kept.problem !== null) report(kept.problem);
     return kept.layer === null ? null : { ...kept.layer, operator };
   };
 }

@@ -7,10 +7,10 @@ import * as contract from "../../src/api/contract.ts";
 import { OPERATIONS } from "../../src/api/operation-table.ts";
 import {
   approveToolsReportShape,
+  displayName,
   fullName,
   isCalled,
   type ToolChange,
-  toldName,
   toolChangesReportShape,
 } from "../../src/api/tool-changes-contract.ts";
 import { objectOf } from "../../src/runtime/text/json-object.ts";
@@ -183,7 +183,7 @@ test("E3 what waits is called by its own name, after its kind where it is no too
     change("review", "prompt"),
     change("instructions", "instructions"),
   ];
-  assert.deepEqual([tool, prompt, words].map(toldName), ["review", "prompt review", "instructions"]);
+  assert.deepEqual([tool, prompt, words].map(displayName), ["review", "prompt review", "instructions"]);
   assert.deepEqual([tool, prompt, words].map(fullName), [
     "files:review",
     "files:prompt review",

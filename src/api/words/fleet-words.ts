@@ -169,8 +169,8 @@ export function fleetSummary({ machines, more }: Pick<FleetReport, "machines" | 
 
 /** The text that a search for machines matches: name, presence and all lines; at most 4,000 characters. */
 export function machineSearchText(machine: FleetMachine): string {
-  const told = machineLines(machine).map((line) => `${line.name ?? ""} ${lineWords(line)}`);
-  return [machine.name, presenceWord(machine), machine.state?.version ?? "", ...told]
+  const lines = machineLines(machine).map((line) => `${line.name ?? ""} ${lineWords(line)}`);
+  return [machine.name, presenceWord(machine), machine.state?.version ?? "", ...lines]
     .join(" ")
     .slice(0, 4_000);
 }

@@ -156,8 +156,8 @@ const sharesKernelCommand = command("shares kernel", {
     "--undo": "back to driver auto",
     "--yes": "do not ask",
   },
-  run: async (context, { share, ...manner }) =>
-    (await import("../edits/kernel-share.ts")).kernelShare(context, share, manner),
+  run: async (context, { share, ...options }) =>
+    (await import("../edits/kernel-share.ts")).kernelShare(context, share, options),
 });
 
 function removedText({ share, aliases }: RemovedFavorite): string {

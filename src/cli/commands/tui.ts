@@ -224,7 +224,7 @@ export const menubarCommand = command("menubar", {
       else {
         note(text);
         if (hint !== null) note(hint);
-        await tellSwiftBar(environment, opener, text);
+        await notifySwiftBar(environment, opener, text);
       }
       return ok ? 0 : 1;
     }
@@ -285,7 +285,7 @@ function ownProgram(): string[] {
 }
 
 /** Shows the failure of a click as a notification: SwiftBar does not show stderr. */
-async function tellSwiftBar(environment: NodeJS.ProcessEnv, opener: string, text: string): Promise<void> {
+async function notifySwiftBar(environment: NodeJS.ProcessEnv, opener: string, text: string): Promise<void> {
   if (environment["SWIFTBAR"] !== "1") return;
   const query = `plugin=mountaineer&title=Mountaineer&body=${encodeURIComponent(text)}`;
   const { runCommand } = await import("../../runtime/process/child-process.ts");

@@ -140,7 +140,7 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
       ...marked(paint.symbols.bad, `last error: ${harmless(share.last_error)}`, INDENT, paint.red, view),
     );
     const hasHint = share.conditions.some(({ severity, hint }) => severity !== "info" && hint !== null);
-    if (!hasHint) lines.push(...text(mendOf(share), `${INDENT}  `, view).map(paint.dim));
+    if (!hasHint) lines.push(...text(remedyOf(share), `${INDENT}  `, view).map(paint.dim));
   }
   lines.push(...share.conditions.flatMap((condition) => conditionLines(condition, INDENT, view)));
   return lines;
@@ -194,7 +194,7 @@ function stackedArrow({ paint }: View): string {
 }
 
 /** The hint for the last error, if no condition has one. */
-function mendOf(share: ShareStatus): string {
+function remedyOf(share: ShareStatus): string {
   if (!share.tb_reachable && !share.fb_reachable)
     return "switch the server on, or check the cable: it goes on by itself then";
   return share.mount_state === "mounted"

@@ -1,6 +1,6 @@
 // The published tools as text. Pure.
 import type { CallReport, ToolEntry } from "../../api/contract.ts";
-import { type ToolChange, type ToolChangesReport, toldName } from "../../api/tool-changes-contract.ts";
+import { displayName, type ToolChange, type ToolChangesReport } from "../../api/tool-changes-contract.ts";
 import { placesText } from "../../api/words/backend-words.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
@@ -88,7 +88,7 @@ function changeText(change: ToolChange, style: TerminalStyle): string {
   const shown =
     published_as === null || published_as === tool ? "" : `, published as ${harmless(published_as)}`;
   const state = withheld ? "withheld until it is approved" : "published";
-  const head = `${paint.bold(harmless(toldName(change)))} of ${harmless(backend)}${shown}  ${kind}, ${state}\n`;
+  const head = `${paint.bold(harmless(displayName(change)))} of ${harmless(backend)}${shown}  ${kind}, ${state}\n`;
   if (members === null)
     return `${head}    mountaineer tools diff ${harmless(`${backend}:${tool}`)} shows it\n`;
   const unknown = before_known

@@ -50,8 +50,8 @@ export async function openPlaces(options: {
 
 /** Omits `aliases` if there are none. */
 export function aliasStatus(aliases: Pick<AliasLinks, "status">): Pick<StatusReport, "aliases"> {
-  const told = aliasStatuses(aliases.status());
-  return told.length === 0 ? {} : { aliases: told };
+  const reported = aliasStatuses(aliases.status());
+  return reported.length === 0 ? {} : { aliases: reported };
 }
 
 export function aliasStatuses(views: readonly AliasView[]): AliasStatus[] {

@@ -37,7 +37,7 @@ export async function playLive(
   let notice: Words | null = null;
   let acting: Promise<void> = Promise.resolve();
   const draw = (): void => changes.set(changes.get() + 1);
-  const tell = (text: string, tone: Tone = "plain"): void => {
+  const say = (text: string, tone: Tone = "plain"): void => {
     notice = { text, tone };
     draw();
   };
@@ -49,7 +49,7 @@ export async function playLive(
         await what();
       } catch (error) {
         if (!(error instanceof MountaineerError)) throw error;
-        if (!ending.aborted) tell(error.message, "bad");
+        if (!ending.aborted) say(error.message, "bad");
       }
       draw();
     });
@@ -62,7 +62,7 @@ export async function playLive(
       await systemClock.sleep(pauseMs(), ending);
     }
   };
-  const play = createPlay(stage, ending, () => share, tell);
+  const play = createPlay(stage, ending, () => share, say);
   const strip = {
     changes,
     draw: (view: Parameters<typeof stripLines>[1]) =>
@@ -83,7 +83,7 @@ export async function playLive(
           share = await stage.share();
           act(play.keepCopying);
           if (share === null && stage.monitor?.running === false)
-            tell(`the daemon has ended; ${stage.layout.daemonOutput} says why`, "bad");
+            say(`the daemon has ended; ${stage.layout.daemonOutput} says why`, "bad");
         },
       ),
       poll(() => (play.cutAtMs === null ? READ_EVERY_MS : READ_AGAIN_MS), play.readAgain),
@@ -133,7 +133,7 @@ function createPlay(
   stage: Stage,
   ending: AbortSignal,
   share: () => ShareStatus | null,
-  tell: (text: string, tone?: Tone) => void,
+  say: (text: string, tone?: Tone) => void,
 ) {
   const { nas } = stage;
   let copy: CopyAtShare | null = null;
@@ -151,22 +151,22 @@ function createPlay(
     async toggleCable(route: RouteName): Promise<void> {
       const cable = nas.cables[route];
       if (cable.plugged) {
-        tell(`you pull the ${ROUTE_LABELS[route]} cable`);
+        say(`you pull the ${ROUTE_LABELS[route]} cable`);
         if (share()?.active_interface === route) play.cutAtMs = systemClock.monotonicMs();
         await cable.pull();
       } else {
-        tell(`you plug in the ${ROUTE_LABELS[route]} cable`);
+        say(`you plug in the ${ROUTE_LABELS[route]} cable`);
         await cable.plug();
       }
     },
     async toggleFile(): Promise<void> {
       const { holder } = play;
       if (holder !== null && !holder.ended) {
-        tell("you close the file");
+        say("you close the file");
         await holder.close();
         play.holder = null;
       } else {
-        tell("you open a file");
+        say("you open a file");
         play.holder = await stage.holdFile();
       }
     },
@@ -177,9 +177,9 @@ function createPlay(
       if ((await stage.share())?.carried?.phase === "carrying") copy = await stage.startCopy();
     },
     async toggleCarry(): Promise<void> {
-      if (nas.driver !== "smb") return tell("folders are not carried", "plain");
+      if (nas.driver !== "smb") return say("folders are not carried", "plain");
       const to = share()?.carried === undefined ? "auto" : "off";
-      tell(`you set carry = "${to}"; it is mounted anew`);
+      say(`you set carry = "${to}"; it is mounted anew`);
       await copy?.stop();
       await setCarry(stage, to, ending);
       copy = null;
@@ -203,7 +203,7 @@ function createPlay(
       }
       const { cutAtMs, reading } = play;
       if (cutAtMs === null || startedAtMs < cutAtMs || !reading.ok || reading.text !== expected) return;
-      tell(`readable again ${Math.round(systemClock.monotonicMs() - cutAtMs)} ms after the cut`, "good");
+      say(`readable again ${Math.round(systemClock.monotonicMs() - cutAtMs)} ms after the cut`, "good");
       play.cutAtMs = null;
     },
   };

@@ -125,9 +125,9 @@ function handSteps(stage: Stage, checks: Checks): readonly Step[] {
     step("mountaineer switch --to auto", async () => {
       const askedAtMs = systemClock.monotonicMs();
       await checks.command(["switch", "--share", SHARE, "--to", "auto"]);
-      const told = await backOverThunderbolt(checks, askedAtMs);
+      const detail = await backOverThunderbolt(checks, askedAtMs);
       await checks.until("held no more", (share) => share.held === null);
-      return `back to automatic: ${told}`;
+      return `back to automatic: ${detail}`;
     }),
     step("write a file, and pull Thunderbolt at once", async () => {
       const text = `written right before the cut: ${"data ".repeat(2_000)}\n`;

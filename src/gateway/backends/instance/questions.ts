@@ -125,9 +125,9 @@ export class Questions {
     this.#withdrawAll("the backend has ended", false, () => true);
   }
 
-  #withdrawAll(why: string, tellServer: boolean, isMeant: (question: Question) => boolean): void {
+  #withdrawAll(why: string, answersServer: boolean, isMeant: (question: Question) => boolean): void {
     for (const question of [...this.#open.values()].filter(isMeant))
-      this.#withdraw(question, why, tellServer);
+      this.#withdraw(question, why, answersServer);
   }
 
   /** The client to ask, or the reply if no client is asked. */
@@ -213,9 +213,9 @@ export class Questions {
     this.#answer(question.id, reply);
   }
 
-  #withdraw(question: Question, why: string, tellServer: boolean): void {
+  #withdraw(question: Question, why: string, answersServer: boolean): void {
     if (!this.#close(question)) return;
-    if (tellServer) this.#answer(question.id, errorReply(INTERNAL_ERROR, why));
+    if (answersServer) this.#answer(question.id, errorReply(INTERNAL_ERROR, why));
     question.abort.abort(why);
   }
 

@@ -2,7 +2,7 @@
 // entry changes while the question is open, it can only be cancelled.
 import { type ComponentChild, h } from "preact";
 import type { WaitingEntryWire } from "../../../api/approval-contract.ts";
-import { type ToolChange, toldName } from "../../../api/tool-changes-contract.ts";
+import { displayName, type ToolChange } from "../../../api/tool-changes-contract.ts";
 import { diffText } from "../../../config/history/text-diff.ts";
 import type { PageState } from "../daemon/live.ts";
 import { useStore } from "../daemon/store.ts";
@@ -157,7 +157,7 @@ function changedTool(changed: ToolChange, mayApprove: boolean, approve: () => Pr
     h(
       "header",
       {},
-      h("h3", {}, shown(toldName(changed))),
+      h("h3", {}, shown(displayName(changed))),
       h("span", { class: "dim" }, `of ${shown(backend)}`),
       mark("warning", kind === "new" ? "new" : "changed"),
       withheld ? mark("warning", "withheld") : mark("plain", "in use"),
@@ -189,7 +189,7 @@ function changeText({ members, before_known: beforeKnown }: ToolChange): Compone
 
 async function approveTool(app: App, changed: ToolChange, onDone: () => Promise<unknown>): Promise<void> {
   const { backend, tool, digest } = changed;
-  const name = toldName(changed);
+  const name = displayName(changed);
   const yes = await app.ask({
     title: `Approve ${shown(name)} of ${shown(backend)}?`,
     body: changeText(changed),
