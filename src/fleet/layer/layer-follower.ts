@@ -74,8 +74,8 @@ export class LayerFollower {
   #authority: string | null = null;
   #problem: (Problem & Pick<Condition, "since">) | null = null;
   #failures = 0;
-  /** Sequence in the bucket of a layer that the machine's current file rejects. */
-  #rejected: number | null = null;
+  /** A layer that the machine's current file rejects, by its sequence in the bucket. */
+  #rejected: { readonly sequence: number; readonly problem: Problem } | null = null;
   #nextLook: Timer | null = null;
 
   constructor(options: FollowerOptions) {
@@ -190,12 +190,15 @@ export class LayerFollower {
       return notTrusted(`it is another revision ${revision} than the one that was accepted here`);
     }
     if (port.revision() !== revision) {
-      if (this.#rejected === sequence) return this.#problem;
+      if (this.#rejected?.sequence === sequence) return this.#rejected.problem;
       // The applied layer refers to the key in the machine's own file.
       const { line } = await trust.read();
       const outcome = await unlessAborted(port.apply({ text, revision, operator: line }), signal);
-      if (outcome.kind === "rejected") this.#rejected = sequence;
-      if (outcome.kind !== "applied") return notApplied(revision, outcome);
+      if (outcome.kind !== "applied") {
+        const problem = notApplied(revision, outcome);
+        if (outcome.kind === "rejected") this.#rejected = { sequence, problem };
+        return problem;
+      }
       logger.info("the fleet's configuration is applied", { revision, signed_by: layer.by });
     }
     await this.#keep(layer, document);

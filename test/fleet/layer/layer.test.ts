@@ -163,6 +163,32 @@ test("G1 a layer that is wrong here is tried once, and once more when another fi
   await passTimeUntil(clock, () => applied === 2, 60_000);
 });
 
+test("G1 a layer that is wrong here is still said to be so after a read of the bucket that failed", async (t) => {
+  const { home, start } = await machine(t);
+  const clock = createManualClock();
+  let asked = 0;
+  const follower = new LayerFollower({
+    ...{ home, trust: start(), clock, logger: silentLogger },
+    port: {
+      revision: () => null,
+      apply: () => Promise.resolve({ kind: "rejected", reason: "no such key" }),
+    },
+    onAuthority: () => Promise.resolve(true),
+    onChange() {},
+  });
+  t.after(() => follower.end());
+  const newest = (): Promise<StoredLayer> => {
+    asked++;
+    if (asked === 2) return Promise.reject(new Error("no answer in time"));
+    return Promise.resolve({ sequence: 1, document: layerBy(0, 3) });
+  };
+  follower.link({ newest, history: () => Promise.resolve([]), put: () => Promise.resolve(false) });
+  const code = (): string | undefined => follower.conditions()[0]?.code;
+  await passTimeUntil(clock, () => code() === "fleet_layer_refused", 60_000);
+  await passTimeUntil(clock, () => code() === "fleet_layer_unread", 60_000);
+  await passTimeUntil(clock, () => code() === "fleet_layer_refused", 60_000);
+});
+
 test("G1 who holds a key that went signs neither a layer nor another handover any more", async (t) => {
   const { home, start } = await machine(t);
   const trust = start();
