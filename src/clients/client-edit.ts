@@ -20,7 +20,7 @@ const COMMA = 5;
 
 export interface ClientChange {
   readonly name: string;
-  /** null takes it out. */
+  /** null removes the entry. */
   readonly entry: ConfigTable | null;
 }
 

@@ -97,7 +97,7 @@ export function declaresTasks(capabilities: JsonObject | undefined): boolean {
   return isJsonObject(extensions) && isJsonObject(extensions[TASKS_EXTENSION]);
 }
 
-/** How a client of MODERN_VERSION listens for changes, and the notice that says which of them it will get. */
+/** The method by which a client of MODERN_VERSION subscribes to changes, and the notice that confirms its subscriptions. */
 export const LISTEN = "subscriptions/listen";
 export const LISTEN_ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
 /** The params' member that requests the changes of a list. */

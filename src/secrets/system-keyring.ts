@@ -4,7 +4,7 @@ import type { Clock } from "../runtime/time/clock.ts";
 export type KeyringKind = "secret-service" | "keychain";
 
 export interface KeyringOptions {
-  /** The home whose secrets these are; another home's of the same name are others. */
+  /** The home that owns the secrets; homes do not share secrets of the same name. */
   readonly home: string;
   readonly clock: Clock;
   readonly environment: Readonly<Record<string, string | undefined>>;

@@ -8,7 +8,7 @@ import { EVENT_STREAM_PATH, HEARTBEAT_MS, type StreamEvent, streamEventShape } f
 import { errorFromBody } from "../http-errors.ts";
 import { beginRequest, cancelled, hung, type Listener, lost, strange } from "./http-exchange.ts";
 
-/** Two missing heartbeats mean a hang. */
+/** A connection without data for this long counts as hung: two heartbeats are missing. */
 const SILENCE_MS = 3 * HEARTBEAT_MS;
 const FRAME_LIMIT = 16 * 1024 * 1024;
 const REFUSAL_LIMIT = 64 * 1024;

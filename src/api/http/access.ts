@@ -198,7 +198,7 @@ export class Access {
     }
   }
 
-  /** Writes one after the other, each the state of its turn. */
+  /** Writes the present state to management.json, after the writes that began earlier. */
   #write(): Promise<void> {
     const { home } = this.#options;
     const mine = this.#writing.then(() => writeWaysIn(home, { ...this.#ways, ...this.#living() }));

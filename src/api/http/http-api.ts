@@ -381,7 +381,7 @@ function isTaken(path: string): boolean {
   return path.startsWith(`${MANAGE_PREFIX}/`) && path !== HEALTH_PATH && path !== `${HEALTH_PATH}/`;
 }
 
-/** True if the request would pass all checks but authentication under the settings of now. */
+/** True if the request would pass all checks but authentication under the current settings. */
 function isServed(request: IncomingMessage, settings: HttpApiSettings): boolean {
   return settings.isEnabled && refusalOfHead(request, settings) === null;
 }

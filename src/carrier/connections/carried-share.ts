@@ -430,7 +430,7 @@ function createLosses({ clock, events, connections }: ShareContext) {
   };
 
   return {
-    /** Releases the orphans of now once the daemon has used up rclone's pool. */
+    /** Releases the present orphans once the daemon has used up the dead connections of rclone's pool. */
     reportOrphans(): void {
       losing = losing.then(loseOrphans);
     },

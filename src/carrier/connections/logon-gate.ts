@@ -3,7 +3,7 @@ import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
 /** For this long after an accepted login, others may log in at once, ms. */
 const FRESH_MS = 1_000;
-/** The longest time that the next login waits for the answer to the one before, ms. */
+/** The longest time that a login waits for the answer to the previous login, ms. */
 const TURN_MS = 2_000;
 
 export interface LoggingOn {

@@ -5,7 +5,7 @@ import type { OwnerTable } from "./owner-table.ts";
 import { readOwnersDarwin } from "./socket-owner-darwin.ts";
 import { readOwnersLinux } from "./socket-owner-linux.ts";
 
-/** Readings at once where each is of one port: every one runs a command. */
+/** Maximum number of concurrent readings of single ports; each runs a command. */
 const PORTS_AT_ONCE = 4;
 
 interface OwnerReader {

@@ -153,7 +153,7 @@ export function pairEnd(layout: YamlLayout, pair: Pair): number {
   return contentEnd(layout, asNode(layout, pair.value), separatorEnd(layout, pair));
 }
 
-/** The dash of a block sequence's item. */
+/** The offset of the dash before an item; null if the sequence is not a block sequence. */
 export function itemStart(sequence: YAMLSeq, index: number): number | null {
   const token = sequence.srcToken;
   if (token?.type !== "block-seq") return null;

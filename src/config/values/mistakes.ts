@@ -72,7 +72,7 @@ export function describeKind(value: unknown): string {
   return describeValue(value);
 }
 
-/** A share's name as it may be shown: one in an address may have a password before it, as in `ann:secret@nas/core`. */
+/** A share's name for a message. A name with `@` or `:` is not shown: it may contain a password (`ann:secret@nas/core`). */
 export function describeServerShare(name: string): string {
   return /[@:]/.test(name) ? describeKind(name) : describeValue(name);
 }

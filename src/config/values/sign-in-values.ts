@@ -50,7 +50,7 @@ export function isKeysAddress(text: string): boolean {
   return /^[a-z][a-z0-9+.-]*:/i.test(text);
 }
 
-/** Where keys are published. */
+/** The place of an issuer's public keys: an address or a file. */
 export function parseKeysPlace(text: string): TextReading {
   if (!isKeysAddress(text)) {
     const reading = parsePath(text);

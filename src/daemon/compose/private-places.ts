@@ -14,7 +14,6 @@ import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 interface PlaceFault {
   readonly severity: "error" | "warning";
   readonly code: "writable_by_others" | "readable_by_others";
-  /** The place. */
   readonly path: string;
   readonly text: string;
   readonly hint: string;

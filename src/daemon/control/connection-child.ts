@@ -40,7 +40,7 @@ async function known({ home }: ConnectionJob): Promise<KnownClients> {
     const file = (await readRecord(home, name).catch(() => null))?.path ?? null;
     const surroundings = { ...surroundingsOf(home), file };
     const path = placeOf(client, file, surroundings);
-    // A client is on this machine if its folder exists, or its file if that lies directly in the user's home.
+    // A client is installed if the folder of its file exists. A file directly in the user's home must exist itself.
     const folder = dirname(path) === surroundings.userHome ? path : dirname(path);
     // A folder that cannot be looked at is listed, with its problem; a file in a folder's place is not the client's.
     if (!(await entryExists(folder).catch((error) => systemErrorCode(error) !== "ENOTDIR"))) continue;

@@ -131,7 +131,7 @@ export function createRequiredShares(tools: Tools) {
 interface WatchTools extends Tools {
   readonly roomOf: (share: string) => Room;
   readonly isResting: () => boolean;
-  /** Called after a change that a look for the folder found. */
+  /** Called when a look for the folder has changed `presence`. */
   readonly emit: () => void;
 }
 

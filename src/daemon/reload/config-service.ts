@@ -125,7 +125,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     watcher,
     /** Applies the running configuration again if one of its secrets has another value now. */
     refreshSecrets: () => reloads.applyAgain("secrets"),
-    /** Applies the running configuration again, with the approvals of now. */
+    /** Applies the running configuration again, with the current approvals. */
     judgeAgain: () => reloads.applyAgain("approvals"),
     /** The fleet's layer under the running configuration. */
     layers: under,

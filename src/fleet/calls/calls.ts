@@ -90,7 +90,7 @@ export class Calls {
   #expectingMs: number | null = null;
   #offered: Lent = NO_OFFER;
   #offeredAtMs = Number.NEGATIVE_INFINITY;
-  /** A machine waits for the offer, changed or not. */
+  /** Another machine has asked for the offer, so it is sent even if it has not changed. */
   #isAsked = false;
   #isLeaving = false;
 

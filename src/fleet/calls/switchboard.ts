@@ -13,7 +13,7 @@ import { MOST_OFFERED, type Opening, openingBytes, readOpening } from "./words.t
 const LOOK_MS = 500;
 /** A machine that was silent for this long is probed, ms: while a call may wait for it, and otherwise. */
 const PROBE_AFTER_MS = { waiting: 1_000, quiet: 5_000 };
-/** A longer wait, ms, is for a message that has no answer. */
+/** A message that is unanswered for this long, ms, is taken for one that gets no answer. */
 const LONGEST_WAIT_MS = 60_000;
 /** A machine that leaves a probe unanswered for this long is lost, ms. A busy machine may need a while. */
 const LOST_MS = 10_000;

@@ -33,7 +33,7 @@ const CLOSE_MS = 500;
 export const STREAM_NOT_FOUND = 10_059;
 export const STREAM_NAME_IN_USE = 10_058;
 
-/** How every bucket is made. No message may remove others than the one of its own key, as a `Nats-Rollup` would. */
+/** Options of every bucket. A message may replace only the message of its own key, so `Nats-Rollup` is not allowed. */
 export const BUCKET_DEFAULTS = {
   retention: "limits",
   storage: "file",

@@ -9,7 +9,7 @@ const requestShape = object({
   step: choice("add", "use"),
   /** The next key. */
   key: userKeyShape,
-  /** Signature by the current key; empty in `use`. */
+  /** Signature by the current key; empty in step `use`. */
   before: text,
   /** Signature by the next key. */
   signature: text,

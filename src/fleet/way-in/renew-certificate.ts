@@ -25,7 +25,7 @@ export async function nextAuthority(home: string): Promise<NextAuthority | null>
   return { certificate: authority.raw.toString("base64"), fingerprint: authorityFingerprint(authority) };
 }
 
-/** The same; makes an authority where there is none. `made`: this call made it. */
+/** The next authority, which is made if there is none. `made`: by this call. Rejects as `nextAuthority` does. */
 export async function madeAuthority(
   place: FleetPlace,
   signal: AbortSignal,

@@ -185,8 +185,8 @@ export function compileArguments(
 }
 
 /**
- * All values that a server might read for the name: the argument of exactly this name, and the one at the path of its
- * steps. `intoLists`: also through the members of lists.
+ * All values that a server may read for `name`: the argument of exactly this name, and the value at the path that the name
+ * describes with dots. `intoLists`: also in members of lists.
  */
 function valuesOf(given: unknown, name: string, intoLists: boolean): readonly unknown[] {
   if (!isJsonObject(given)) return [];

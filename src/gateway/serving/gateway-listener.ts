@@ -115,7 +115,7 @@ export class GatewayListener {
   /** Binds `address`; null: stops listening at the commit. Rejects with `listen_failed`; then nothing has changed. */
   async prepare(address: ListenAddress | null): Promise<PreparedGateway> {
     if (address?.host === this.#wanted?.host && address?.port === this.#wanted?.port) return NOTHING;
-    // Set at the commit: until then a retry may still bind the old address.
+    // Read at the commit, not now, because a retry of `open` may bind the old address in between.
     let replaced: Listener | null = null;
     const replaceBy = (listener: Listener | null): void => {
       this.#wanted = address;

@@ -132,8 +132,8 @@ export function hereFrom(
 }
 
 /**
- * Why the share is away; null: it is not. A share is away on a network that is not its own and could deliver what is sent
- * to its hosts. Without any network it is not away, and programs wait as usual, because a pulled cable is soon back.
+ * Why the share is away; null: it is not. A share is away if this machine is on a network that is not in `onlyOn` and that
+ * could route packets to the share's hosts. Without any network a share is not away: a pulled cable is soon back.
  */
 export function awayText(
   { marks, gateways, interfaces }: Here,

@@ -37,10 +37,10 @@ export async function requireSocketPlace({ title, path }: SocketPlace): Promise<
 }
 
 /**
- * Makes `server` listen, 0600. The lock of the home must be held: a socket at the usual path is taken for a dead
- * process's and replaced, and so is `leftOver`, the path that a dead process noted. Where the usual path cannot be used,
- * the socket has a short path in a private folder. Disposing removes the socket, if it is still this one, and does not
- * close the server. Rejects with `path_taken`, `home_unwritable`.
+ * Makes `server` listen on a socket of mode 0600 at `place.path`; if that path cannot be used, at a short path in a private
+ * folder. The caller must hold the home's lock, because this replaces an existing socket at `place.path` and removes the
+ * one at `leftOver`, the path that an earlier process noted. Disposing removes the socket, unless another one is at its
+ * path now, and does not close the server. Rejects with `path_taken`, `home_unwritable`.
  */
 export async function listenPrivately(
   server: Server,

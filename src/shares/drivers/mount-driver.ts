@@ -157,9 +157,9 @@ export interface MountDriver {
    */
   readonly mayWaitForPermission?: true;
   /**
-   * null when everything that the driver needs is here; otherwise what is missing, and a hint. With a share: everything
-   * that this share needs, over at least one of its routes. Cheap enough for every look. `notBeforeMs` (monotonic): an
-   * answer of a look since then will do.
+   * null if nothing is missing that the driver needs, for `share` over at least one of its routes; otherwise what is
+   * missing, and a hint. Cheap enough for every cycle. `notBeforeMs` (monotonic): an earlier reading, not older than this,
+   * may be reused.
    */
   unavailable(share?: ShareSpec, notBeforeMs?: number): Promise<Lacking | null>;
   /** A known defect of the installed mounting program that a newer one does not have; null or absent: none. */

@@ -64,8 +64,8 @@ export function routeOfSource(
 }
 
 /**
- * Whether a mount concerns the share. A mount of the same name on another server is another share, unless it is at our
- * path or this home made it. A mount of another user cannot be read.
+ * Whether a mount concerns the share: it is at the share's mount path, or has the same share name and was made by this
+ * home or leads to one of the share's hosts. Mounts of other users cannot be read.
  */
 export function concerns(
   { mountPath }: ShareSpec,

@@ -38,8 +38,8 @@ interface MountRecognition<Line> {
 }
 
 /**
- * Returns a function that turns the lines of each reading into entries. Systems reuse their ids: a mount that was missing
- * in the reading before, or looks different, is another mount.
+ * Returns a function that turns the lines of each reading into entries. Systems reuse ids of mounts: a line whose id was
+ * missing in the previous reading, or whose `keyOf` has changed, is a new mount.
  */
 export function createMountRecognition<Line extends { readonly path: string }>({
   keyOf,

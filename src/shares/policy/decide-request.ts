@@ -182,7 +182,7 @@ export function answerRequest(builder: Builder): void {
     else answer(builder, "skipped", `mounted ${where}`);
     return;
   }
-  // An obstacle of now is a better answer than the error of an earlier try.
+  // A present obstacle explains the failure better than the error of an earlier attempt.
   const why = whyUnmountable(builder) ?? memory.lastError ?? "it could not be mounted";
   answer(builder, "failed", why, { hint: seen.driverProblem?.hint ?? null });
 }

@@ -39,7 +39,7 @@ export async function loadLibproc(path: string = LIBPROC) {
       if (bytes < 0) throw new Error("libproc could not look at the volume");
       return pidsIn(buffer.subarray(0, bytes));
     },
-    /** "?" when it has ended, or is another user's. */
+    /** The name of a process; "?" if the process has ended or belongs to another user. */
     nameOf(pid: number): string {
       const buffer = Buffer.alloc(NAME_BYTES);
       const length = name(pid, buffer, buffer.length);

@@ -129,7 +129,7 @@ function mappedPaths(maps: Buffer, wanted: readonly Wanted[]): Set<string> {
 
 function commandOf(folder: string): string {
   try {
-    // Unlike comm, cmdline lies in the process's memory and is read under the same lock as maps.
+    // Not cmdline, which is in the process's memory: reading it can block on the memory lock, as reading maps can.
     return readFileSync(`${folder}/comm`, "utf8").trimEnd();
   } catch {
     return "?";

@@ -60,7 +60,7 @@ export function startProber(options: ProberOptions): Prober {
     return question;
   };
 
-  /** The first path of each hanging question about places without a waiter, by its id. */
+  /** `places` questions that are late and no longer waited for: the first path of each, by the id of the question. */
   const hanging = new Map<number, string>();
 
   return {

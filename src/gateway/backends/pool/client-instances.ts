@@ -75,7 +75,7 @@ export class ClientInstances {
     return own.waiting.add((leftMs) => run(own.entry, leftMs), limits);
   }
 
-  /** Starts an instance for a client without a call. */
+  /** Starts the client's own instance if there is none, although no call needs it. */
   ensure(client: ClientPort): void {
     if (!this.#owned.has(client) && !client.ended.aborted) this.#startFor(client);
   }

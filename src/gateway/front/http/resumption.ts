@@ -11,7 +11,7 @@ import type { Session } from "../session/session.ts";
 import { CoarseTimer } from "./coarse-timer.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
-/** Characters kept of one answer while it is connected: events that may not have arrived yet. */
+/** Characters of an answer's last events that are kept while its connection works, because they may not have arrived. */
 const KEPT_CONNECTED = 256 * 1024;
 /** Characters kept of one answer once its connection is broken, or its result is sent. */
 const KEPT_BROKEN = 8 * 1024 * 1024;

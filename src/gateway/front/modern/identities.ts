@@ -94,7 +94,7 @@ export class Identities implements Disposable {
     return this.#idle.size;
   }
 
-  /** The principal's idle identity with that mark; else the one that it used last, or a new one. */
+  /** The principal's idle identity with that mark; else its most recently used idle identity, or a new one. */
   borrow(request: ModernRequest, mark: string | null = null): Identity {
     const own = this.#idleOf(request.principal);
     const nowMs = this.#clock.monotonicMs();
@@ -178,7 +178,7 @@ export class Identities implements Disposable {
     if (first !== undefined && others.length >= MOST_WITH_TASKS) first.taskUntilMs = 0;
   }
 
-  /** The principal's idle identities, the one that it used last at the end. */
+  /** The principal's idle identities, the most recently used at the end. */
   #idleOf(principal: Principal): Identity[] {
     return this.#byPrincipal.get(principalKey(principal)) ?? [];
   }

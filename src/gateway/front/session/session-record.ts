@@ -163,7 +163,7 @@ export function checkOf(proof: string): string {
 }
 
 interface SharedRecord {
-  /** `checkOf` the proof. */
+  /** `checkOf` of the session's proof. */
   readonly check: string;
   /** The principal's roles, as this machine has found them last. */
   readonly roles: readonly string[];

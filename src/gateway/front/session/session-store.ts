@@ -204,7 +204,7 @@ export class SessionStore {
     return this.#active.has(id);
   }
 
-  /** Resolves when the session is saved or cannot be. Null: it is not saved at all. */
+  /** Resolves when the session is saved, or saving has failed. Null: there is nothing to save. */
   save(session: Session): Promise<unknown> | null {
     const { file } = this.#options;
     const active = this.#active.get(session.sessionId);

@@ -90,7 +90,7 @@ export class Session implements SessionPort {
   readonly owed = new Set<ListKind>();
   /** URIs of subscribed resources, the oldest first. */
   readonly #subscriptions = new Map<string, true>();
-  /** The newest last, which is the one in use. */
+  /** Streams to the client, oldest first; the newest is in use. */
   readonly #streams: ListeningOutlet[] = [];
   principal: Principal;
   /** False: a reload no longer admits the client; nothing is sent outside of calls until its next request. */
@@ -129,7 +129,7 @@ export class Session implements SessionPort {
     this.#changed();
   }
 
-  /** Sets the principal to that of the newest request; false, and nothing is changed: the session is another's. */
+  /** Takes over the principal of the newest request. False, without a change, if the session belongs to another principal. */
   identify(principal: Principal): boolean {
     const own = this.principal;
     const key = own === principal ? null : principalKey(own);

@@ -216,7 +216,7 @@ export type ProcessNote = Readonly<Omit<TypeOf<typeof noteShape>, keyof ProcessI
   readonly identity: ProcessIdentity;
 };
 
-/** null also in a copy of the home, where it is about the other home's process. */
+/** null if there is no valid note, or if the note was copied from another home, whose process it names. */
 export async function readProcessNote({ folder, process }: RcloneFiles): Promise<ProcessNote | null> {
   const note = parseProcessNote(await readIfPresent(process));
   return (await isOfOtherHome(note?.folder, folder)) ? null : note;

@@ -163,7 +163,7 @@ async function force(
   return unmount(entry, "force", { deadlineMs });
 }
 
-/** Frees callers that are blocked in a FUSE mount, if root runs this. fusectl also lists mounts of other containers. */
+/** Frees callers that are blocked in a FUSE mount; only root may do so. `deviceMinor`: identifies the mount in fusectl. */
 async function abortFuseConnection(deviceMinor: number): Promise<void> {
   if (deviceMinor <= 0 || process.getuid?.() !== 0) return;
   const abort = `/sys/fs/fuse/connections/${deviceMinor}/abort`;

@@ -26,7 +26,7 @@ const SINCE = {
   survivesBrokenUploads: 69,
   /** A dead connection that a reader has given up is kept behind the living ones. */
   keepsDeadConnections: 70,
-  /** A cached file stays open for 5 s after its last close, unless it is told otherwise. */
+  /** By default, rclone keeps a cached file open for 5 s after its last close. */
   keepsFilesOpen: 74,
 } as const;
 
