@@ -26,7 +26,7 @@ async function ready(
 ): Promise<BackendConfig[]> {
   const backends = Object.keys(configs).map((name) => backendConfig(name));
   await b.change({ backends });
-  for (const { options, becomeReady } of b.script.alive) becomeReady(...(configs[options.backend] ?? []));
+  for (const instance of b.script.alive) instance.becomeReady(...(configs[instance.options.backend] ?? []));
   await settle();
   return backends;
 }
@@ -137,8 +137,8 @@ test("B7 the gateway as a whole: a client's own is asked by its own names, thoug
   };
   const heard = (id: number) => eventually(() => said.includes(`"id":${id}`));
   const answering = (tool: string): void => {
-    for (const { seen, becomeReady } of b.script.alive) {
-      if (seen.state.kind === "starting") becomeReady(tool);
+    for (const instance of b.script.alive) {
+      if (instance.seen.state.kind === "starting") instance.becomeReady(tool);
     }
     for (const one of b.script.alive) one.answer();
   };
@@ -180,8 +180,8 @@ test("B7 the gateway as a whole: a call that waited for what then is another bac
   ];
   const conflictResolution = { ...NO_GATEWAY.conflictResolution, strategy: "error" } as const;
   await b.change({ backends: config("old"), conflictResolution });
-  for (const { becomeReady, options } of b.script.alive)
-    becomeReady(...(options.backend === "a" ? ["both", "own"] : ["both"]));
+  for (const instance of b.script.alive)
+    instance.becomeReady(...(instance.options.backend === "a" ? ["both", "own"] : ["both"]));
   await settle();
   const other = b.script.alive.find(({ options }) => options.backend === "b");
   await b.change({ backends: config("new"), conflictResolution });

@@ -165,8 +165,8 @@ describe("one instance for each client", () => {
     const { b, ann } = await perClient();
     void b.pool.call("a", callOf(ann));
     await b.applied(shared);
-    for (const { seen, becomeReady } of b.script.alive)
-      if (seen.state.kind === "starting") becomeReady("one");
+    for (const instance of b.script.alive)
+      if (instance.seen.state.kind === "starting") instance.becomeReady("one");
     for (const instance of b.script.alive) instance.answer();
     await b.applied({ ...shared, connection: other });
     await b.comesUp("two");
