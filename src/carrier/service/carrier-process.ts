@@ -38,6 +38,8 @@ async function main(): Promise<void> {
     level: "info",
     clock,
     maxFileBytes: LOG_BYTES_AT_MOST,
+    // A home that was removed, for instance by `uninstall --purge`, must not come back.
+    makesFolder: false,
   });
   const { logger } = log;
   surviveMistakes(logger);

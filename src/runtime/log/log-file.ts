@@ -22,6 +22,8 @@ interface LogOptions {
   readonly clock: Clock;
   /** At this size the file is renamed to `PATH.1`, which replaces an older one. Default 16 MiB. */
   readonly maxFileBytes?: number;
+  /** Whether a missing folder of the file is made. Default true. */
+  readonly makesFolder?: boolean;
 }
 
 /**
@@ -30,7 +32,7 @@ interface LogOptions {
  * queued lines, for a second at most.
  */
 export function startLog(options: LogOptions) {
-  const { clock, filePath } = options;
+  const { clock, filePath, maxFileBytes = MAX_FILE_BYTES, makesFolder } = options;
   const redaction = createRedaction();
   const leastRank = LOG_LEVELS.indexOf(options.level);
   const colour = isatty(2) && (process.env["NO_COLOR"] ?? "") === "";
@@ -53,8 +55,7 @@ export function startLog(options: LogOptions) {
   });
   const toStderr = (entry: LogRecord): void => stderrQueue.append(entry.level, readableLine(entry, colour));
 
-  const fileTarget =
-    filePath === null ? null : createFileTarget(filePath, clock, options.maxFileBytes ?? MAX_FILE_BYTES);
+  const fileTarget = filePath === null ? null : createFileTarget(filePath, clock, maxFileBytes, makesFolder);
   const fileQueue: LineQueue | null =
     fileTarget === null
       ? null

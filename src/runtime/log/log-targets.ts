@@ -26,11 +26,17 @@ export interface FileTarget extends LineTarget, AsyncDisposable {
 }
 
 /**
- * Appends to the file (0600, its folder 0700). If the file was moved or removed, a new one is made at its path. At `maxBytes`
- * the file is renamed to `PATH.1`, which replaces an older one (if the path is a symlink, beside the symlink's target). Pipes
- * and devices are never renamed; with `maxBytes` null, files are not either.
+ * Appends to the file (0600). If the file was moved or removed, a new one is made at its path; if its folder is missing, the
+ * folder is made (0700) or, with `makesFolder` false, the write fails. At `maxBytes` the file is renamed to `PATH.1`, which
+ * replaces an older one (if the path is a symlink, beside the symlink's target). Pipes and devices are never renamed; with
+ * `maxBytes` null, files are not either.
  */
-export function createFileTarget(path: string, clock: Clock, maxBytes: number | null): FileTarget {
+export function createFileTarget(
+  path: string,
+  clock: Clock,
+  maxBytes: number | null,
+  makesFolder = true,
+): FileTarget {
   let file: FileHandle | null = null;
   let identity = "";
   let lookedAtMs = 0;
@@ -44,7 +50,7 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
     await closing?.close();
   };
   const openFile = async (): Promise<FileHandle> => {
-    const opened = await openAppending(path);
+    const opened = await openAppending(path, makesFolder);
     try {
       const found = await opened.stat();
       await endTornLine(opened, found);
@@ -133,12 +139,12 @@ export async function rotateFile(path: string, keep: number): Promise<void> {
   }
 }
 
-async function openAppending(path: string): Promise<FileHandle> {
+async function openAppending(path: string, makesFolder: boolean): Promise<FileHandle> {
   const attempt = (): Promise<FileHandle> => open(path, APPENDING, 0o600);
   try {
     return await attempt();
   } catch (error) {
-    if (systemErrorCode(error) !== "ENOENT") throw error;
+    if (systemErrorCode(error) !== "ENOENT" || !makesFolder) throw error;
     await ensurePrivateFolder(dirname(path));
     return attempt();
   }

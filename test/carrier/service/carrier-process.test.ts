@@ -1,6 +1,6 @@
 // The carrier as a process of its own: it outlives its daemon and its own death, and nobody else ever gets its ports.
 import assert from "node:assert/strict";
-import { appendFile, cp, readdir, readFile, stat } from "node:fs/promises";
+import { appendFile, cp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -235,6 +235,19 @@ describe("the carrier's process", () => {
     await carrier.close("CORE", signal);
     await eventually(async () => (await bench.carriers()).length === 0);
     await assert.rejects(stat(socket), { code: "ENOENT" });
+  });
+
+  test("F3 a carrier whose home was removed ends, and does not make the home again", async (t) => {
+    await using nas = await startFakeNas();
+    const bench = await startBench(t);
+    const { carrier } = bench.connectConfirming();
+    await carrier.open(openRequest("CORE", nas), signal);
+    // The log looks for its file once a second.
+    await systemClock.sleep(1_100);
+    await rm(bench.home, { recursive: true });
+    await carrier.close("CORE", signal);
+    await eventually(async () => (await bench.carriers()).length === 0);
+    await assert.rejects(stat(bench.home), { code: "ENOENT" });
   });
 
   test("A10 twenty shares and two hundred clients that come back at once, over a move and a death", async (t) => {
