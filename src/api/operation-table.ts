@@ -515,7 +515,10 @@ export const OPERATIONS = {
     output: secretChangeShape,
     counts: "config",
   }),
-  /** The link works once, within a minute. Without a gateway the page gets its own listener. Rejects with `gateway_off`. */
+  /**
+   * The link works once, within a minute. Without a gateway, this opens a listener for the page. Rejects with `gateway_off`
+   * if `[server.management].enabled` is not true.
+   */
   openPage: operation("POST access/link", {
     says: "A link that signs one browser in",
     reach: "socket",

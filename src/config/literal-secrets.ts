@@ -14,9 +14,9 @@ import { type KeyPath, pathText } from "./values/mistakes.ts";
 import type { SecretText } from "./values/secret-text.ts";
 
 interface LiteralSecret {
-  /** The key that holds it: `backends.files.args[2]`. */
+  /** The key that holds the secret: `backends.files.args[2]`. */
   readonly key: string;
-  /** The same as a path. */
+  /** The path of that key. */
   readonly path: KeyPath;
   readonly value: string;
 }

@@ -102,7 +102,7 @@ export function shownSecretText(name: string, text: SecretText, audience: Audien
     .join("");
 }
 
-/** The same for a text as it is written in the file. */
+/** As `shownSecretText`, for a text as written in the file. */
 export function shownWritten(name: string, written: string, audience: Audience): string {
   const reading = parseSecretText(written);
   return reading.ok ? shownSecretText(name, reading.value, audience) : HIDDEN;

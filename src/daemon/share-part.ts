@@ -54,7 +54,7 @@ interface ShareSectionParts extends Pick<SharePartOptions, "clock" | "context" |
   readonly triggers: Pick<Triggers, "configure">;
 }
 
-/** Only what changed is touched, and a mount with open files waits. */
+/** Applies changes of shares and aliases. Touches no unchanged share, and no mount while its files are open. */
 export function shareSection(parts: ShareSectionParts): ConfigApplier {
   const { engine, aliases, triggers, clock, context, required, publish } = parts;
   return {

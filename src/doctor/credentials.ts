@@ -154,7 +154,7 @@ async function askServer(
   }
 }
 
-/** One short try, because a person waits. */
+/** Options of rclone for a single short attempt, because a person waits. */
 const RCLONE = ["--contimeout", "2s", "--timeout", "4s", "--retries", "1", "--low-level-retries", "1"];
 
 function passwordHint({ password, name }: ShareConfig): string {

@@ -48,7 +48,7 @@ export interface SpeedLook {
   readonly hasSmbclient: boolean;
 }
 
-/** Only if a share uses driver `rclone`. */
+/** Findings about what would make shares of driver `rclone` faster or safer; none without such a share. */
 export async function examineSpeed({
   snapshot,
   clock,

@@ -31,7 +31,7 @@ interface MenubarOptions extends MenubarPlace {
   readonly startsDaemon: boolean;
   /** Prints one line for people. */
   readonly note: (line: string) => void;
-  /** Ends it. */
+  /** Ends the menu. */
   readonly signal: AbortSignal;
 }
 

@@ -114,7 +114,7 @@ function startExchange(options: ManagementServerOptions) {
       visits.delete(socket);
     });
   });
-  /** A client that only ended its side looks like one that is gone, until a write fails. */
+  /** After a client has ended its side, only a failing write shows whether it is gone or still reads the answer. */
   const destroyIfGone = (socket: Socket): void => {
     const response = visits.get(socket)?.response ?? null;
     if (response === null || response.writableEnded || !socket.writable) return;

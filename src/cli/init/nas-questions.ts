@@ -173,7 +173,7 @@ async function logIn(
   }, person);
 }
 
-/** Also used for more shares of a configured NAS. */
+/** Asks which of a NAS's shares to add. */
 export async function chooseShares(
   person: Pick<Person, "ask" | "print">,
   names: readonly string[],

@@ -1,7 +1,10 @@
 // Asks for a yes after a command has shown its change.
 import type { CommandContext } from "./command.ts";
 
-/** `silence`: the answer of a bare Enter. Resolves with false, and notes that nothing was changed, on a no or without a terminal. */
+/**
+ * Asks at the terminal; without one the answer is no. After a no, notes that nothing was changed. `silence`: what a bare
+ * Enter means.
+ */
 export async function agrees(
   { ask, note }: Pick<CommandContext, "ask" | "note">,
   question: string,

@@ -38,7 +38,7 @@ export interface ApprovedEntry {
 export interface Grant {
   /** Ids of entries in the file, or of removed entries. */
   readonly ids: ReadonlySet<string>;
-  /** Those of `ids` that lose their approval, in every version. */
+  /** Ids out of `ids` whose entries lose their approval, in every version. */
   readonly forgets?: ReadonlySet<string>;
   /** The file's mode of `[trust]` takes effect even if it is looser. */
   readonly loosens: boolean;

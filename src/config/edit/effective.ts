@@ -175,7 +175,7 @@ export async function effectiveData(source: ConfigSource): Promise<ConfigTable> 
     const target = tableIn(data, path);
     for (const [key, held] of keys) if (held.source !== "absent") define(target, key, held.value);
   }
-  // It is built of plain values alone.
+  // The assertion holds: `data` contains only plain values.
   return { shares: [], ...data } as ConfigTable;
 }
 

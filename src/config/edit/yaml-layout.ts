@@ -74,7 +74,7 @@ function pairKey({ yaml }: YamlLayout, pair: Pair): string | null {
   return value === "<<" && type === "PLAIN" ? null : String(value);
 }
 
-/** How far the text itself contains a path: the place itself, or the last one on the way to it. */
+/** Follows `path` as far as it exists in the text. `place`: the last place found; `depth`: the number of segments found. */
 export function walk(
   layout: YamlLayout,
   path: KeyPath,

@@ -115,7 +115,7 @@ function commandWarnings({ command, args }: RouteFile, at: KeyPath): ConfigWarni
   const warnings: ConfigWarning[] = [];
   if (command !== undefined && !/[/\\]/.test(command) && /\s/.test(command)) {
     const [program = ""] = command.trim().split(/\s+/);
-    // Any other word may be a secret; so may the first one, as in `TOKEN=… program`.
+    // The hint shows only the first word, and only if it is plain: other words, and `TOKEN=…`, may be secrets.
     const alone = /^[\w.@-]{1,60}$/.test(program) ? `write \`command = "${program}"\`, and ` : "";
     warnings.push({
       path: pathText([...at, "command"]),

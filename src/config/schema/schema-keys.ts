@@ -6,7 +6,7 @@ import { choice, type JsonSchema, number, toggle, type Value } from "./value-typ
 export type EntryKind =
   /** Which program runs, and with what. */
   | "runs"
-  /** Which changes wait at all. */
+  /** Which changes need an approval. */
   | "approval"
   /** Where a credential goes. */
   | "sends"

@@ -77,7 +77,7 @@ export function describeServerShare(name: string): string {
   return /[@:]/.test(name) ? describeKind(name) : describeValue(name);
 }
 
-/** An address as it may be shown: one with a user or a query in it may carry a secret. */
+/** An address for a message. An address with a user or a query is not shown: it may contain a secret. */
 export function describeAddress(address: string): string {
   return /[@?]/.test(address) ? describeKind(address) : describeValue(address);
 }

@@ -152,6 +152,6 @@ function titlesOf({ title, description }: JsonObject, otherTitle?: unknown) {
 /** The members that are texts. */
 function textsIn<Name extends string>(members: Record<Name, unknown>): { [Key in Name]?: string } {
   const texts = Object.entries(members).filter(([, value]) => typeof value === "string");
-  // Only texts are left.
+  // The assertion holds: only texts are left.
   return Object.fromEntries(texts) as { [Key in Name]?: string };
 }

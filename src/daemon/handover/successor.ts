@@ -60,7 +60,7 @@ export class Successor {
       if (signal === "SIGTERM") this.wasStopped = true;
       const gone = (): void =>
         this.#gone(`it ended with ${signal ?? code} before it was ready; its log has more`);
-      // Its last messages may still be on their way.
+      // Messages that the child sent before its end may still arrive until the channel disconnects.
       if (child.connected) child.once("disconnect", gone);
       else gone();
     });

@@ -102,7 +102,7 @@ export class Tunnel {
     else this.fail("it sent what does not belong there");
   }
 
-  /** Ends both directions. The other machine is told the reason if it is reachable. */
+  /** Ends both directions, and sends the reason to the other machine if it is reachable. */
   fail(message: string, hint: string | null = null, isReachable = true): void {
     if (this.#isOver) return;
     this.#options.onEnd({ message, hint, wasReached: this.#wasReached });

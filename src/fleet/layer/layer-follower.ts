@@ -94,7 +94,7 @@ export class LayerFollower {
     this.look();
   }
 
-  /** Another file runs, which may accept a rejected layer. */
+  /** The machine's own file has changed, so a rejected layer may be valid now. */
   noteConfig(): void {
     this.#rejected = null;
     this.look();

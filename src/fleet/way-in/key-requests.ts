@@ -81,7 +81,7 @@ function createQueue(options: KeyRequestOptions, signal: AbortSignal): (message:
   };
 }
 
-/** True when the request is fulfilled and the server knows it. Rejects with `fleet_server_failed` and `lock_held`. */
+/** Fulfils a request and reloads the server. False: it is refused. Rejects with `fleet_server_failed` and `lock_held`. */
 export async function exchangeKey(
   place: FleetPlace,
   name: string,

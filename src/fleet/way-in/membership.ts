@@ -26,7 +26,7 @@ const membershipShape = object({
   operator: text,
   /** The name of the secret that holds this machine's key. */
   secret: text,
-  /** The same for the operator's key; null on all machines but the one that made the fleet. */
+  /** The name of the secret that holds the operator's key; null unless this machine made the fleet. */
   operatorSecret: nullable(text),
 });
 export type Membership = Readonly<TypeOf<typeof membershipShape>>;

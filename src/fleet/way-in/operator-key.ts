@@ -28,7 +28,7 @@ export interface OperatorKeys {
   readonly next: Buffer | null;
 }
 
-/** The operator's key of a fleet that a command makes; a new one where none is kept. */
+/** The operator's key, for a command that makes a fleet: the stored key, or a new one, which is stored. */
 export function ownOperatorKey(options: HomeOptions, secret: string): Promise<Buffer> {
   return keptOrNewKey(options, secret, (key) => key.toString("base64url"));
 }

@@ -29,7 +29,7 @@ const LONGEST_TEXT = 32 * 1024;
 /** `isNamedPath`: the argument's name says that its text is a path. */
 export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean): Readings {
   if (given.includes("\0")) return { unclear: "it has a NUL character" };
-  // Characters that servers remove can make any path this long.
+  // A short path can be padded to any length with characters that servers remove, so these are removed first.
   const text = given.length > LONGEST_TEXT ? within(given, isEdgeOrQuote).replace(LEFT_OUT, "/") : given;
   if (text.length > LONGEST_TEXT) {
     if (STEP_UP_SOMEHOW.test(text)) return { unclear: "it is too long to be looked at, and has `..` in it" };
@@ -167,8 +167,9 @@ function ofAbsolute(form: string): readonly Reading[] {
 }
 
 /**
- * From each base the text is a path if its form (`./`, `..`) or the argument's name says so, or if its first segment exists
- * there. Some servers put a slash in front, so from the root it is a path if its first two segments exist.
+ * Readings of a relative path. Below each base the text counts as a path if its form (`./`, `..`) or the argument's name
+ * marks a path, or else if its first segment exists there. Some servers prepend a slash: below the root the text counts as
+ * a path if its first two segments exist.
  */
 function ofRelative(form: string, { cwd, others }: PathBases, isNamedPath: boolean): readonly Reading[] {
   const bases = [cwd, ...others];

@@ -122,7 +122,7 @@ function inPieces(large: Large, kept: KeptResults): Reply | null {
   return { result: { ...result, content: out } };
 }
 
-/** The same for the result within a task. */
+/** Cuts the result within a task into pieces. */
 function taskInPieces(large: Large, kept: KeptResults): Reply | null {
   const { result: task } = large;
   const { result } = task;

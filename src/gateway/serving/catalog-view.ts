@@ -19,7 +19,7 @@ type ViewFor = (principal: Principal) => CatalogView;
 export interface ListedTools {
   /** The gateway's own tools, listed first. */
   readonly own: readonly JsonObject[];
-  /** Whether the tool of this name is listed, too. */
+  /** Whether the backends' tool of this name is listed beside `own`. */
   keeps(name: string): boolean;
 }
 

@@ -239,7 +239,7 @@ function createStepUp(
       const given = Object.hasOwn(scopes, scope) ? (scopes[scope] ?? []) : [];
       const roles = [...principal.roles, `scope:${scope}`, ...given];
       if (own.includes(scope) || !isPermitted({ ...principal, roles })) continue;
-      // With the scopes it has: a client that requests only the new one would lose the others.
+      // Names the client's present scopes, too: a client that requests only the missing scope would lose the others.
       const scopesNeeded = [...own.filter((one) => known.has(one)), scope].join(" ");
       return { ok: false, status: 403, error: "insufficient_scope", reason: LACKING, scope: scopesNeeded };
     }

@@ -240,7 +240,7 @@ function stillBusy(
   return new Map([...busy].filter(([share]) => mounted.has(share)));
 }
 
-/** Never rejects with an expected error: the list then is a failed one. */
+/** Resolves with a list of kind `failed` on a MountaineerError. */
 async function listFolders(
   place: FolderPlace,
   { home, clock, signal }: MenuSessionOptions,

@@ -13,7 +13,7 @@ const LOCAL_NETWORK_HINT =
 const NC = "/usr/bin/nc";
 /** Time-out of `nc` while no probe waits for its answer. */
 const BACKGROUND_TIMEOUT_MS = 3_000;
-/** Pause between runs of `nc` for a host that it did not reach either, while this process is not known to be blocked. */
+/** Pause before `nc` is run again for a host that `nc` did not reach, unless this process is known to be blocked. */
 const ASK_AGAIN_MS = 10_000;
 /** Processes at once; a machine's shares are on few hosts. */
 const AT_ONCE = 8;

@@ -24,7 +24,7 @@ interface NcRequest {
   readonly nc: string;
   readonly address: string;
   readonly port: number;
-  /** Connection and answer together; the process is killed after it. */
+  /** Time for the connection and the answer together; then `nc` is killed. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }

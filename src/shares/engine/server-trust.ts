@@ -54,8 +54,8 @@ type Subject = RouteName | "detour";
 const ALWAYS = (): boolean => true;
 const PROOF_DEADLINE_MS = 12_000;
 /**
- * The carrier keeps a connection to the other route as a witness that the server stays the same. One that ends sooner
- * than this shows a server that ends connections without a login, ms.
+ * The carrier keeps a connection to the other route as a witness that the server stays the same. If a witness ends within
+ * this time, ms, the server probably ends connections that do not log in.
  */
 const WITNESS_LASTS_MS = 30_000;
 /** The reason with which proofs are aborted early. */

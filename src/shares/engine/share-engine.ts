@@ -23,7 +23,7 @@ const PROOFS_END_MS = 1_000;
 interface EngineTools extends CycleTools {
   readonly memory: Memory;
   readonly logger: Logger;
-  /** All drivers that shares may have, or had when they were mounted; those that recognize their own mounts best first. */
+  /** All drivers that a share may have or have had. A mount belongs to the first of them that recognizes it. */
   readonly drivers: readonly MountDriver[];
   /** Called after each cycle of a share. */
   readonly onCycle?: (share: string) => void;

@@ -39,7 +39,7 @@ export function createStableLinks(clock: Clock, prober: Prober) {
     return fault;
   };
   return {
-    /** Ensures the stable link to `target`; resolves with what blocks it; null: it was right a moment ago. */
+    /** Ensures the stable link to `target`; resolves with what blocks it, if anything. null: a recent look found it right. */
     ensure(spec: ShareSpec, target: string): Promise<LinkBlocked | null> | null {
       const right = links.get(spec.stablePath)?.right;
       const isKnown = right?.target === target && clock.monotonicMs() - right.atMs < LOOK_AGAIN_MS;

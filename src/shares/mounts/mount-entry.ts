@@ -9,7 +9,7 @@ export interface MountEntry {
   readonly source: string;
   /** Per-mount and superblock options, as `key` or `key=value`. */
   readonly options: readonly string[];
-  /** Names the FUSE connection; 0 where there is none. */
+  /** Identifies the FUSE connection; 0 if there is none. */
   readonly deviceMinor: number;
 }
 

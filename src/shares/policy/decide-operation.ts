@@ -134,7 +134,7 @@ function whyStop(
     const isBack = (from === "tb" || from === "fallback") && answers(builder, from) && !plan.includes(from);
     return isBack ? "its own host answers again" : null;
   }
-  // While the carrier holds the mount's connections back, looks are of an earlier server.
+  // While the carrier holds connections back, an answered look is an old one and says nothing about the present server.
   const through = carried ?? pinned;
   const isHeld = through !== null && through.phase !== "carrying";
   const isAlive = !isHeld && !found.processGone && look.state === "answered" && !isDeadErrno(look.errno);

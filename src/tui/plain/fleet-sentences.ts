@@ -22,7 +22,7 @@ const MACHINES_SAID = 30;
 /** Up to this number, the machines that a search finds are described in full. */
 const WHOLE_SAID = 3;
 
-/** `words`: the search; "" without one, then each machine is one sentence. */
+/** Describes the machines that the search `words` finds: few in full, many in one sentence each. "": all machines. */
 export function fleetSentences(report: FleetReport, words: string): readonly string[] {
   const wanted = words.toLowerCase().split(" ");
   const found = troubledFirst(report.machines).filter((machine) => {

@@ -125,7 +125,7 @@ export class InstanceCalls {
     this.#givenUp.heard();
   }
 
-  /** The given-up call that alone makes it unclear which client a message belongs to; null: there is none. */
+  /** The given-up call without which a message could be attributed to one client; null: there is none. */
   lingering(streamOf: RpcId | null): GivenUpCalls["waiting"] {
     const without = attribute(streamOf, this.#options.owner, this.pending, []);
     return without.kind === "nobody" && without.why === "unclear" ? null : this.#givenUp.waiting;

@@ -100,7 +100,7 @@ export class ServerLogLevel {
     return confirming;
   }
 
-  /** What a call of a client with this level has to wait for; null: nothing. */
+  /** The promise that a call of a client with this level has to await; null: none. */
   before(level: McpLogLevel | null): Promise<void> | null {
     if (this.#confirming === null || level === null || !this.#mayOvertake()) return null;
     const isLower =

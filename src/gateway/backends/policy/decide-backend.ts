@@ -41,11 +41,11 @@ import { awayOf, awayText, isMissing } from "./required-data.ts";
 
 /** Time between two checks of the serving instance, ms. */
 const CHECK_EVERY_MS = 30_000;
-/** The same after a missed check, ms; longer than the timeout of a check. */
+/** Time to the next check after a missed one, ms; longer than the timeout of a check. */
 const CHECK_AGAIN_MS = 10_000;
-/** The same when several calls timed out, ms. */
+/** Time to the next check after several calls have timed out, ms. */
 const ASKED_CHECK_MS = 5_000;
-/** The same for a backend with routes, ms; longer than the timeout of a check. */
+/** Time between two checks of a backend with routes, ms; longer than the timeout of a check. */
 const ROUTE_CHECK_MS = 6_000;
 export const BEING_STARTED = "it is being started";
 

@@ -44,7 +44,7 @@ export function foldRoutes(builder: DecisionBuilder): void {
   dropStandbys(builder, (route) => !isProbed(builder, route));
 }
 
-/** Folds what was seen of a route's standby: its end, its answers, and gaps between them. */
+/** Updates a route's memory by its standby: whether the standby has ended or answered, and gaps between its answers. */
 function foldStandby(builder: DecisionBuilder, { name, key }: RouteSpec): void {
   const { standby, health } = builder.route(name);
   if (standby === null) return;
@@ -173,7 +173,7 @@ function isStable(builder: DecisionBuilder, name: string): boolean {
     builder.wakeAt(endMs, "window_end");
     return false;
   }
-  // `standbyCheck` asks for a fresh answer.
+  // If the last answer is too old, `standbyCheck` asks for a new one.
   return standby.signMs !== null && standby.signMs >= endMs - FRESH_MS;
 }
 

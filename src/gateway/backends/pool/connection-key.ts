@@ -111,7 +111,7 @@ function authTexts(auth: BackendAuthConfig | undefined): Readonly<Record<string,
   };
 }
 
-/** `keyed`: the part that makes the key. */
+/** `keyed`: the values from which the key is computed. */
 function outcomeOf(
   connection: ResolvedConnection,
   secrets: readonly string[],

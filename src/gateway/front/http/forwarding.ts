@@ -357,7 +357,7 @@ export function readForwarded(
 }
 
 const nameShape = textThat("a name", (name) => name.length <= LONGEST_NAME && !/\p{Cc}/u.test(name));
-/** Only network clients are forwarded, never the owner. */
+/** A caller of kind `owner` is refused: only requests of network clients are forwarded. */
 const callerOf = reader(
   object({
     kind: choice("anonymous", "user"),

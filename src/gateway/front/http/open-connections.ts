@@ -18,7 +18,7 @@ interface OpenConnection {
   requestedMs: number | null;
   /** The response to the newest request; null: there was no request, or its response is finished. */
   response: ServerResponse<IncomingMessage> | null;
-  // What the listener's check for unread responses has seen last.
+  // State of the listener's check for responses that the client does not read.
   written: number;
   unread: number;
   unreadSinceMs: number;

@@ -21,7 +21,7 @@ const KEPT_IN_ALL = 32 * 1024 * 1024;
 const RESUMED_WITHIN_MS = 120_000;
 /** How long a question on a broken connection waits for its client: other clients may need the server. */
 const ASKED_WITHIN_MS = 15_000;
-/** A completely written answer is kept for this long to twice as long: its connection may have been broken already. */
+/** A completely written answer is kept for one to two times this long, because it may not have reached the client. */
 const COMPLETE_KEPT_MS = 10_000;
 /** Maximum number of completely written answers that are kept. */
 const MOST_COMPLETE = 256;

@@ -29,7 +29,7 @@ export interface Batch {
 }
 
 type Incoming =
-  /** One error answers the whole text. */
+  /** The whole text is refused with one error. */
   | { readonly kind: "refused"; readonly code: number; readonly id: RpcId | null; readonly reason: string }
   | { readonly kind: "message"; readonly message: ValidMessage }
   | Batch;

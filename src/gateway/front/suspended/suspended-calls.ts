@@ -30,7 +30,7 @@ import { SUSPENDED_MS, SuspendedCall } from "./suspended-call.ts";
 export const MOST_OF_ONE = 64;
 export const MOST_SUSPENDED = 512;
 export const MOST_BYTES = 64 * 1024 * 1024;
-/** How long a state is valid that belongs to no suspended call, ms. */
+/** Validity of a state that belongs to no suspended call, ms. */
 export const STATE_MS = 3_600_000;
 
 /** Addresses of one error that the client is asked to open. */

@@ -77,7 +77,7 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
     neverMounted({ files }: RcloneShare): void {
       if (states.has(files.cache)) states.set(files.cache, "untouched");
     },
-    /** Call it when the cache has got the content of another cache, which is not reviewed. */
+    /** Call it when the cache has been replaced by another cache: the new content needs a review. */
     replaced: ({ cache }: RcloneFiles): void => void states.delete(cache),
     /** Ends the work on files that were set aside. */
     unmounting: (shareName: string): Promise<void> => completion.stop(shareName),

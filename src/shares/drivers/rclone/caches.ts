@@ -26,7 +26,7 @@ import { createUnsentWrites, type UnsentWrites } from "./unsent.ts";
 
 interface CachesOptions extends StateFolderTools {
   readonly unsent: UnsentWrites;
-  /** Called when a cache holds other files than when its rclone ended. */
+  /** Called after a cache was renamed or replaced by another cache, so that its last review is outdated. */
   readonly onReplaced: (files: RcloneFiles) => void;
 }
 

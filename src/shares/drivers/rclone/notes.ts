@@ -123,7 +123,7 @@ export async function realBytes(
   if (note === null) return { real: clip(file.data, file.size), doubtful: [] };
   const end = Math.min(serverEnd(note), file.size);
   const known = union([...clip(note.ranges, file.size), { start: end, end: file.size }]);
-  // What rclone fetched is listed and aligned, too, whatever the program writes. A database's sizes are also aligned.
+  // The sizes count, too: the ranges alone may be aligned because rclone fetched them, whatever the program writes.
   const isAligned =
     [note.base?.size ?? 0, file.size].every((size) => size % SECTOR_BYTES === 0) &&
     note.ranges.every(({ start, end }) => start % SECTOR_BYTES === 0 && end % SECTOR_BYTES === 0);

@@ -45,7 +45,7 @@ interface Known extends ProcessNote {
 export function createServingProcesses() {
   /** By share. null: no process was found. */
   const started = new Map<string, Known | null>();
-  /** Shares whose unnoted processes were searched for. */
+  /** Shares for which `running` has already searched for processes without a note. */
   const searched = new Set<string>();
   const listeners = new Set<(shareName: string) => void>();
   const findForeign = createForeignSearch();

@@ -13,9 +13,9 @@ export const VERSION_DEADLINE_MS = 5_000;
 
 /** The first minor version of rclone 1 that has the ability. */
 const SINCE = {
-  /** It has an SMB backend. */
+  /** rclone has an SMB backend. */
   speaksSmb: 60,
-  /** One file is sent over several connections at once. */
+  /** rclone sends one file over several connections at once. */
   sendsInParallel: 64,
   /**
    * A file can be opened while it is being sent: before, 10 of 343 git commits in a row failed with a delay of a

@@ -296,7 +296,7 @@ class EraLink implements BackendLink {
       const answer = classifyMessage(message);
       if (answer.kind === "response") return this.#initialized(answer.reply, false);
     }
-    // A server that is not a program may have been replaced by one of 2026-07-28 only.
+    // A remote server may have been replaced by a server that speaks 2026-07-28 only.
     const isOther = isJsonObject(error) && error["code"] === UNSUPPORTED_VERSION;
     if (!isOther || this.#options.over === "process") return this.#events.onMessage(message, streamOf);
     this.#events.onRequestFailed(id as RpcId, OTHER_VERSION);

@@ -125,7 +125,7 @@ class EndpointStream implements Disposable {
   #asked: Asked | null = null;
   #isOver = false;
 
-  /** Calls nothing back synchronously. */
+  /** Connects. Calls no handler of `events` before it returns. */
   constructor(context: LinkContext, events: EndpointStreamEvents) {
     this.#context = context;
     this.#events = events;
