@@ -46,7 +46,7 @@ export type FleetConfig = Partially<
 >;
 /** Which tools are listed when not all are. */
 export type OptimizerConfig = SettledFile["optimizer"];
-/** A part of everything, at an address of its own. */
+/** A part of the catalog that is served at an address of its own. */
 export type GroupConfig = SettledFile["groups"][string] & { readonly name: string };
 /** The tools for some clients; the first match counts. null: no condition, or no change. */
 export type ProfileConfig = SettledFile["profiles"][number];

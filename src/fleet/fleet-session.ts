@@ -64,7 +64,7 @@ export interface NatsSession extends AsyncDisposable {
   readonly ended: Promise<LinkFailure>;
   /** Writes this machine's summary. Rejects with a `LinkFailure`, which also ends the session. */
   put(text: string): Promise<void>;
-  /** The same, unless a later start of this machine has written there since. */
+  /** As `put`, unless a later start of this machine has written its own summary. */
   putLast(text: string): Promise<void>;
   /** Removes this machine's summary under the same condition as `putLast`. */
   remove(): Promise<void>;

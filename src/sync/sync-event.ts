@@ -7,7 +7,7 @@ export type SyncEventType = "changed" | "no-change" | "error";
 export interface SyncEvent {
   /** Local wall time, `14:32:05`. */
   readonly time: string;
-  /** The same moment in ISO 8601 UTC. */
+  /** ISO 8601 UTC of the same moment. */
   readonly iso: string;
   /** The generation that runs after the event. */
   readonly generation: number;

@@ -97,7 +97,7 @@ export class CarriedConnection {
     this.#answers = new WholeAnswers(client, host.traffic.stores);
     this.#held = new HeldFrames(() => {
       this.#isLoggingOn = true;
-      // Not within this call, because the connection is reading its bytes.
+      // Deferred, because the caller is still reading the connection's bytes.
       if (host.logons.refused !== null) queueMicrotask(() => void this.reset());
       return host.logons.ask(this);
     });
@@ -228,7 +228,7 @@ export class CarriedConnection {
     this.#watchRetiring();
   }
 
-  /** Lets a read end the retiring connection, too. Before, rclone would repeat the read over another one that retires. */
+  /** From now on a read ends the retiring connection. Before, rclone could repeat the read on another retiring one. */
   retireAtReads(): void {
     if (this.#retiringFrom !== null) this.#held.readsEnd = true;
   }

@@ -25,13 +25,13 @@ export interface Move {
   readonly to: CarriedRoute;
   readonly endpoint: RouteEndpoint;
   readonly planned: boolean;
-  /** The witness of that route when the move was decided; null or absent: there was none. */
+  /** Id of the witness of route `to` when the move was decided; null or absent: there was none. */
   readonly witness?: number | null;
   /** The deadline of the request, monotonic ms. A move that may not be over by then is refused. */
   readonly untilMs: number;
 }
 
-/** `hasEnded`: whether that witness has ended. `onMoved`: a move succeeded. `onEnd`: a move is over, successful or not. */
+/** `hasEnded`: whether a witness has ended. `onMoved`: a move succeeded. `onEnd`: a move is over, successful or not. */
 export function createMoves(
   share: ShareContext,
   hasEnded: (witness: number) => Promise<boolean>,
@@ -154,7 +154,7 @@ async function leaveQuietly(clock: Clock, leaving: ReadonlySet<CarriedConnection
         if (connection.holdsBackMore) quiet = false;
         void connection.reset();
       } else {
-        // Checked twice, so that its client has read the last answer.
+        // Only a connection that is quiet twice in a row ends, so that its client has read the last answer.
         quietBefore.add(connection);
       }
     }

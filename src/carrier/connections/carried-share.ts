@@ -158,7 +158,7 @@ export class ShareCarrier implements AsyncDisposable {
     );
   }
 
-  /** From now on, requests that a daemon decided before are refused as outdated. */
+  /** Makes requests outdated that a daemon has decided before this call: they are refused. */
   beginAlone(): void {
     this.settings.epoch += 1;
     this.#share.events.settingsChanged();
@@ -301,7 +301,7 @@ export class ShareCarrier implements AsyncDisposable {
         this.#stall.answered(nowMs);
         events.counted();
       },
-      // Newer versions of rclone put the dead connection into their pool all the same.
+      // Newer versions of rclone return the dead connection to their pool, although they have noticed its loss.
       foundOut: () => void events.notice("lost"),
       closed: (gone) => {
         connections.delete(gone);

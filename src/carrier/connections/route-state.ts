@@ -127,7 +127,7 @@ export class RouteState implements Disposable {
     this.#startTrying();
   }
 
-  /** Call when the server is proved, over the route in use or over one that is now in use. */
+  /** Call when the server is proved over the route in use, also after a move to another route. */
   confirm(): void {
     this.#stopTrying();
     this.#isConfirmed = true;

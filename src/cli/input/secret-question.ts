@@ -20,7 +20,7 @@ export async function askSecretly(question: string, { stdin, signal }: Input): P
   return usable(await typedSecretly(question, stdin, signal));
 }
 
-/** Asks likewise, accepts an empty value, and asks again after an invalid one. Rejects with the signal's reason. */
+/** As `askSecretly`, but accepts an empty value, and asks again after an invalid one. Rejects with the signal's reason. */
 export async function askHidden(question: string, input: Input): Promise<string> {
   for (;;) {
     try {

@@ -168,7 +168,7 @@ export async function effectiveText(source: ConfigSource): Promise<string> {
   return texts.join("\n");
 }
 
-/** The same as plain data, nested as in the file: `{ global: {…}, shares: [{…}], backends: { NAME: {…} } }`. */
+/** The effective settings as plain data, nested as in the file: `{ global: {…}, shares: [{…}], backends: { … } }`. */
 export async function effectiveData(source: ConfigSource): Promise<ConfigTable> {
   const data: Record<string, unknown> = {};
   for (const { path, keys } of await blocksOf(source)) {

@@ -10,7 +10,7 @@ export type RealPath = (path: string) => Promise<string | null>;
 export interface EntryPlace {
   /** Absolute, as it was spelled. */
   readonly path: string | null;
-  /** The same file without symlinks. */
+  /** The real path of the file, without symlinks. */
   readonly realPath: string | null;
 }
 

@@ -16,7 +16,7 @@ const BY_KEY: ReadonlySet<string> = new Set([
 ]);
 /** Lists of named entries. Each entry comes whole from one text: a mix of two could mean what neither says. */
 const BY_NAME: ReadonlySet<string> = new Set(["shares", "aliases"]);
-/** Tables of named entries, merged likewise. */
+/** Tables of named entries. Each entry comes whole from one text, too. */
 const BY_TABLE: ReadonlySet<string> = new Set(["backends", "groups"]);
 // Any other section is taken whole from the file, or else from the layer.
 

@@ -65,7 +65,7 @@ export function surplus(path: KeyPath, found: string, hint: string): Finding {
   return { path, at: "key", found, expected: `no \`${path.at(-1)}\``, hint };
 }
 
-/** The same, where the other values may stand in a part of the text that could not be read. */
+/** As `wrong`, for a contradiction that the unreadable part of a text could resolve. */
 export function unmatched(...mistake: Parameters<typeof wrong>): Finding {
   return { ...wrong(...mistake), restsOnAbsence: true };
 }

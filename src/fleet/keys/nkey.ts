@@ -49,7 +49,7 @@ export function isSignedBy(publicKey: Uint8Array, text: string, signature: strin
   return verify(null, Buffer.from(text), key, Buffer.from(signature, "base64url"));
 }
 
-/** The same for a public key `U…`; false where `key` is no such key. */
+/** As `isSignedBy`, for a public key `U…`; false if `key` is not such a key. */
 export function isSignedByUser(key: string, text: string, signature: string): boolean {
   const publicKey = publicBytesOf(key);
   return publicKey !== null && isSignedBy(publicKey, text, signature);

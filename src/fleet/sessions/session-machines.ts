@@ -7,7 +7,7 @@ import { type Clock, isoTime, resultWithin } from "../../runtime/time/clock.ts";
 
 /** Time in which a machine must accept a stream, ms. A busy machine, or one that hands over, may need a while. */
 const REACH_MS = 6_000;
-/** The same where the server reports that nobody is there, ms: in a handover the next daemon comes a moment later. */
+/** Shorter time, ms, if the NATS server reports no subscriber; during a handover, the next daemon soon subscribes. */
 const NOBODY_MS = 2_000;
 /** Interval at which a machine is asked for the id of its daemon, ms. */
 const ASK_MS = 100;

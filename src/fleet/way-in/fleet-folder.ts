@@ -132,7 +132,7 @@ export function withFolder<T>(place: FleetPlace, signal: AbortSignal, use: () =>
   return inTurn("fleet.lock.db", place, signal, use);
 }
 
-/** The same for whole replacements of keys and certificates, as two at once would continue each other's work. */
+/** Runs one replacement of keys or certificates at a time: two would mix their work. Rejects with `lock_held`. */
 export function withKeys<T>(place: FleetPlace, signal: AbortSignal, use: () => Promise<T>): Promise<T> {
   return inTurn("fleet-keys.lock.db", place, signal, use);
 }

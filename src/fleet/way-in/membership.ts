@@ -99,7 +99,7 @@ export async function keptKey(options: HomeOptions, secret: string): Promise<Buf
   return key?.length === KEY_BYTES ? key : null;
 }
 
-/** The same; where no key is kept, makes one and keeps it as `textOf` writes it. */
+/** As `keptKey`; if no key is kept, makes one and keeps it in the form that `textOf` gives it. */
 export async function keptOrNewKey(
   options: HomeOptions,
   secret: string,

@@ -66,7 +66,7 @@ export class Namer {
     return !this.#known.isConfigured(owner.backend) || this.#rank(entry.backend) < this.#rank(owner.backend);
   }
 
-  /** The same for all backends if the configuration gives no order. */
+  /** A backend's place in the configured order; equal for all backends if none is configured. */
   #rank(backend: string): number {
     const { strategy, order } = this.#conflict;
     const place = strategy === "priority" ? order.indexOf(backend) : -1;

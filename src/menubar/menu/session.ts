@@ -196,7 +196,7 @@ function withFolders(
 function failureUnder(now: MenuConnection, { connection: before, failure }: MenuWorld): ActionOutcome | null {
   // The daemon was started in another way.
   if (now.kind === "connected" && failure?.action.kind === "start") return null;
-  // The hint for a silent daemon is to kill its process, which may be well now, or another program's.
+  // Drops the hint to kill a silent daemon's process: the process answers again, or its id belongs to another program.
   const isOver = before.kind === "silent" && now.kind !== "silent";
   return isOver && failure !== null ? { ...failure, hint: null } : failure;
 }

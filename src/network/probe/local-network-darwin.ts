@@ -15,7 +15,7 @@ const NC = "/usr/bin/nc";
 const BACKGROUND_TIMEOUT_MS = 3_000;
 /** Pause before `nc` is run again for a host that `nc` did not reach, unless this process is known to be blocked. */
 const ASK_AGAIN_MS = 10_000;
-/** Processes at once; a machine's shares are on few hosts. */
+/** Maximum number of concurrent processes of `nc`. */
 const AT_ONCE = 8;
 
 /** True for failures without a route to a host on a network of this machine: macOS blocks nothing behind a router. */

@@ -2,7 +2,7 @@
 import type { AddressedHostProber } from "./host-prober.ts";
 import { type LocalNetworkOptions, withLocalNetworkCheck } from "./local-network-darwin.ts";
 
-/** The prober itself, where no such block exists. Disposing the result disposes the prober. */
+/** Adds the check to `prober` on macOS; elsewhere returns `prober`. Disposing the result disposes the prober. */
 export function checkLocalNetwork(
   prober: AddressedHostProber,
   options: LocalNetworkOptions,

@@ -112,7 +112,7 @@ export async function writeIfChanged(path: string, content: string, hidden = `${
   }
 }
 
-/** The same for a file that is not essential: a full disk is no error. */
+/** As `writeIfChanged`, for a file that is not essential: a full disk is no error. */
 export async function writeUnlessFull(path: string, content: string): Promise<void> {
   await writeIfChanged(path, content).catch(expecting(isDiskFull));
 }

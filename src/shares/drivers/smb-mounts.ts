@@ -143,7 +143,7 @@ export function createRealMountPaths(prober: Pick<Prober, "realPath">) {
       }
       return join(real, basename(mountPath));
     },
-    /** The same from earlier results, without the prober. */
+    /** The real path by earlier results, without the prober; the path itself if it is not known. */
     known: (mountPath: string): string =>
       join(realParents.get(dirname(mountPath)) ?? dirname(mountPath), basename(mountPath)),
   };

@@ -31,7 +31,7 @@ const FOLDER_LOOK_MS = 1000;
 const OPEN_FILES_MS = 2000;
 /** Limit for the question whether the driver could mount the share anew, ms. */
 const ABLE_MS = 1000;
-/** Interval of that question for a carried mount, ms: its route changes without a new mount. */
+/** Interval at which the driver is asked this for a carried mount, ms: its route changes without a new mount. */
 const ABLE_AGAIN_MS = 10_000;
 
 /** Uses no reading from before `asOfMs` (monotonic). Shares with the same `asOfMs` share one reading of hosts and mounts. */

@@ -93,7 +93,7 @@ export class ServerTrust implements AsyncDisposable {
   #backoff = NO_BACKOFF;
   #inUseBefore: RouteInUse | null = null;
   #witnessSinceMs = 0;
-  /** Pause after witness connections that soon ended one after the other: a proof after each would burden the server. */
+  /** Pause after several witness connections that ended early: a new proof after each of them would burden the server. */
   #witnessPause = NO_BACKOFF;
 
   /** `onVerdict` is called when a proof has ended. */

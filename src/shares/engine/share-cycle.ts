@@ -69,9 +69,9 @@ export class ShareCycle {
   #asked: Asked | null = null;
   /** Id of the login that the mount uses; null: unknown, as an earlier daemon mounted the share. */
   #mountedWith: string | null = null;
-  /** A refusal of the mount's unknown login now means another login than the configured one. */
+  /** Whether a refusal of the mount's unknown login means that it is another login than the configured one. */
   #isOtherIfRefused = false;
-  /** The login was not allowed to be tried at the last look. */
+  /** At the last look, the login was not allowed to be tried. */
   #mightNotLogOn = false;
   /** A program has asked for the share since the last look. */
   #wanted = false;
@@ -113,7 +113,7 @@ export class ShareCycle {
   /** Runs one cycle. `stopping`: no new step is begun, but a share between two mounts is mounted first. */
   async run(triggers: readonly Trigger[], stopping: AbortSignal): Promise<Wake | null> {
     const isAskedFor = triggers.some(({ reason }) => reason === "user");
-    // Requests decide themselves about pauses between tries; any other trigger by a person means: try now.
+    // The rules handle the pauses of a pending request. Any other trigger by a person ends them: try now.
     const isAskedToTry = isAskedFor && this.#asked === null;
     if (isAskedToTry || triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
       this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };
@@ -132,7 +132,7 @@ export class ShareCycle {
       {
         ...this.#tools,
         ensureLink: otherHome === null ? ensured : () => null,
-        // A proof logs in, and so is no mere look.
+        // While another home manages the mount path, nothing is proved: a proof would log in.
         trust: otherHome === null ? this.#trust : undefined,
         hurried: this.#hurried(triggers),
       },
@@ -332,7 +332,7 @@ export class ShareCycle {
     const saved = memory === this.#memory ? null : this.#tools.memory.remember(name, memory);
     this.#memory = memory;
     this.#state = state;
-    // Until the check has ended, the result of the last one counts for conditions and for programs.
+    // Until the check of open files has ended, the result of the previous check counts for conditions and programs.
     const conditions = step?.kind === "check_open_files" ? this.#view.conditions : decision.conditions;
     this.#view = { subject, memory, seen, conditions };
 

@@ -45,7 +45,7 @@ export function createStableLinks(clock: Clock, prober: Prober) {
       const isKnown = right?.target === target && clock.monotonicMs() - right.atMs < LOOK_AGAIN_MS;
       return isKnown ? null : ensureNow(spec, target);
     },
-    /** The same with a look in any case. */
+    /** As `ensure`, but always looks at the link. */
     ensureNow,
     /** Changes nothing; resolves with what is wrong. `mountedAt` is null if the share is not mounted. */
     async look({ stablePath, mountPath }: ShareSpec, mountedAt: string | null): Promise<LinkBlocked | null> {

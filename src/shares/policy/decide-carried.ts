@@ -233,7 +233,7 @@ function lookAgainSoon(builder: Builder): void {
   lookAt(builder, builder.seen.atMs + WAITING_LOOK_MS, "retry");
 }
 
-/** The route answers while programs wait: lets them go on if the server is proved to be theirs. */
+/** The route answers while programs wait: lets them go on if the server is proved to be the mounted one. */
 function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, withinMs: number): Step | null {
   const { outage, rerouted } = carried;
   const { asking, state, text } = builder.seen.carry?.trust ?? NO_TRUST;

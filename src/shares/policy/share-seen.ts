@@ -58,7 +58,7 @@ export interface TrustSeen {
   readonly text: string | null;
   /** Routes proved, since they last came up, to lead to the mounted server; without a mount, to a known one. */
   readonly proved: Readonly<Record<RouteName, boolean>>;
-  /** The same for an address in use that is not configured any more. */
+  /** True if an address in use that is not configured any more is proved to lead to the mounted server. */
   readonly detourProved?: boolean;
   /** The server behind each route. Absent: no proofs are made. */
   readonly servers?: Readonly<Record<RouteName, ServerSeen>>;

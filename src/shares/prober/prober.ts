@@ -87,7 +87,7 @@ export interface Prober extends AsyncDisposable {
   forget(mountId: string): void;
   /** Reads a symlink on a local disk without following it. */
   readLink(path: string, waitMs: number): Promise<LinkLook>;
-  /** The same for several paths. */
+  /** `readLink` for several paths. */
   readLinks(paths: readonly string[], waitMs: number): Promise<readonly LinkLook[]>;
   /** Whether a folder exists (driver `local` routes). null: no answer in time. */
   folderExists(path: string, waitMs: number): Promise<boolean | null>;
@@ -106,7 +106,7 @@ export interface Prober extends AsyncDisposable {
   exposures(paths: readonly string[], waitMs: number): Promise<readonly Exposure[] | null>;
   /** The folders at `subpath` below `root`, the path of a share. null: no answer in time. */
   folders(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
-  /** The same without names: only whether the folder exists and may be read. */
+  /** As `folders`, but without names: only whether the folder exists and may be read. */
   folderLook(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
   /**
    * Open files under each path, found without walking the share; a late or failed answer is a value. `exceptGroups`:

@@ -56,7 +56,7 @@ export function createLoginFiles(stateFolder: string) {
       await removeIn(shareFiles(stateFolder, share.name).folder);
       await removeIn(await ownRuntimeFolder());
     },
-    /** The same for all shares, even for removed ones. Never rejects. */
+    /** Removes the leftovers of all shares, even of removed ones. Never rejects. */
     async removeLeftovers(logger: Logger): Promise<void> {
       const folder = shareMountsFolder(stateFolder);
       const warn = (error: unknown): void =>

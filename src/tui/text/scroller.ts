@@ -23,7 +23,7 @@ export function createScroller(text: string, size: TextSize): Scroller {
   return { text, size, lines: foldedText(text, size.width), top: 0 };
 }
 
-/** The same text in another size; it stays scrolled to about the same place. */
+/** Lays the text out in another size, scrolled to about the same place. */
 export function withSize(state: Scroller, size: TextSize): Scroller {
   if (size.width === state.size.width && size.height === state.size.height) return state;
   const lines = size.width === state.size.width ? state.lines : foldedText(state.text, size.width);

@@ -80,7 +80,7 @@ export interface InstanceOptions extends GatewayTools {
   readonly secrets?: readonly string[];
   /** Timeout of `initialize`, from the server's first output. */
   readonly initMs: number;
-  /** Time to wait for that first output: `npx` may have to download the server. Default 0. */
+  /** Time to wait for the server's first output: `npx` may have to download the server. Default 0. */
   readonly downloadMs?: number;
   /** Timeout of reading one list with all its pages. */
   readonly listMs: number;

@@ -33,7 +33,7 @@ export class Identity implements SessionPort {
   readonly mark = randomBytes(9).toString("base64url");
   /** Until then a call of it is expected back; monotonic ms. */
   expectedUntilMs = 0;
-  /** Until then a task of it may exist; monotonic ms. */
+  /** Until this time a task of the identity may exist; monotonic ms. */
   taskUntilMs = 0;
   /** When it became idle; monotonic ms. */
   idleSinceMs = 0;

@@ -83,7 +83,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
       return waiting;
     },
 
-    /** The same for all servers, read now. */
+    /** Unsent files for all servers, with `inUse`; always read anew. */
     all: look,
 
     /** The next mount of the server `inUse` sends the files that wait for `server` to `inUse`. */

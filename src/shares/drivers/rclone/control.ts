@@ -75,8 +75,8 @@ export async function controlOf(
  * Uses up the dead connections that rclone keeps: rclone takes the oldest one without a check, and the operation fails
  * if it is dead. Each question takes one, so after the first one that reaches the server, none of the earlier dead ones
  * is left. The questions do not go through the mount, where programs that wait for the server would delay them. `kept`:
- * the most connections that it has. Ends after 2 s, and when rclone does not answer, or not soon: an rclone that still
- * has to answer is asked nothing more. Never rejects.
+ * the most connections that rclone has. Ends after 2 s, and at the first late or missing answer; does nothing while an
+ * earlier question is unanswered. Never rejects.
  */
 export async function dropLostConnections(
   clock: Clock,

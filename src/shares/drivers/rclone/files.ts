@@ -96,17 +96,18 @@ export function configText(share: ShareSpec, route: RouteSpec, obscured: string 
     ...(domain === null ? [] : [`domain = ${quoted(domain)}`]),
     ...(obscured === null ? [] : [`pass = ${obscured}`]),
     `encoding = ${ENCODING}`,
-    // Before `--timeout` does. Not sooner than necessary: rclone 1.60 logs off then, and leaves the socket open. As an
-    // argument it would change the remote's name in the cache.
+    // Ends idle connections before `--timeout` (5 min) does; not much earlier, because rclone 1.60 logs off and leaves the
+    // socket open. In the config file: as an argument this option would change the remote's name in the cache.
     "idle_timeout = 4m",
   ];
   return `${lines.join("\n")}\n`;
 }
 
 /**
- * What a carried mount's config has besides, for connects only, since 1.71: an upload that was given up tries all of them in
- * vain, and each failure doubles the pause before anybody's next one, up to 2 s. With one try, a connect that a planned
- * move interrupts fails a program. Elsewhere each try with a wrong password would be another refused login.
+ * An option in the config of carried mounts: the tries of a connect (rclone 1.71 and newer). With one try, a connect that a
+ * planned move interrupts would fail a program. More tries cost more: an upload that was given up makes all of them in
+ * vain, and each failure doubles the pause, up to 2 s, before the next connect of any program. Mounts without the carrier
+ * lack the option, because each try with a wrong password would be another refused login.
  */
 export const CARRIED_CONNECTS = "override.low_level_retries = 3\n";
 
@@ -164,9 +165,9 @@ export function writeBack(version: RcloneVersion | null): string {
 }
 
 /**
- * How often a read whose connection was lost is repeated. As rarely as possible: it multiplies the tries of a connect,
- * and programs wait that much longer for their error when an outage is longer than the patience. Newer versions may
- * take the dead connection once more.
+ * How often rclone repeats a read whose connection was lost. As rarely as possible: the number multiplies the tries of a
+ * connect, so in an outage beyond the patience, programs wait that much longer for their error. Newer versions of rclone
+ * need more repetitions, because they may take a dead connection again.
  */
 function retriesCarried(version: RcloneVersion | null): number {
   return rcloneCan(version, "keepsDeadConnections") ? 10 : 1;

@@ -11,7 +11,7 @@ import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
 import { type RcloneFiles, type RclonePlace, REMOTE_NAME } from "./files.ts";
 
 export interface ServedMount extends RclonePlace {
-  /** The pid of the rclone that serves it. */
+  /** The pid of the rclone that serves the mount. */
   readonly pid: number;
 }
 
@@ -24,7 +24,7 @@ interface NotesWritten {
 }
 
 interface OpenCacheFile {
-  /** In the share. */
+  /** Relative to the share's root. */
   readonly path: string;
   readonly cacheFile: string;
   readonly noteFile: string;
@@ -35,9 +35,7 @@ const FILES_AT_MOST = 200;
 const AT_ONCE = 8;
 /** How long to leave a file alone that did not answer: rclone may be fetching its missing parts before it is sent. */
 const LEFT_ALONE_MS = 5_000;
-/**
- * A note may miss writes of this last time before it: rclone records a write only after it.
- */
+/** A note may lack the writes of this time before the note, ns: rclone records a write only after performing it. */
 const MAY_HAVE_MISSED_NS = 500_000_000n;
 
 /** Facts about files from earlier rounds. */

@@ -15,7 +15,7 @@ export interface CacheNote {
   readonly ranges: readonly ByteRange[];
   /** Size and time of the server's file that the changes are based on. null: the file was new. */
   readonly base: { readonly size: number; readonly time: string } | null;
-  /** Not on the server yet. */
+  /** The changes are not on the server yet. */
   readonly dirty: boolean;
   /** All members, so that they can be written back unchanged. */
   readonly members: Readonly<Record<string, unknown>>;

@@ -61,7 +61,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   /** The server that is mounted; null: none, as far as this home knows. */
   const serverInUse = async (share: ShareSpec): Promise<string | null> =>
     (await serving.newest(rcloneShare(share)))?.server ?? null;
-  /** The same, but null also when rclone has exited by itself: its unsent files then wait like any other server's. */
+  /** As `serverInUse`, but null also if rclone has exited by itself: its unsent files then wait like another server's. */
   const serverServed = async (share: ShareSpec): Promise<string | null> =>
     (await serving.newestRunning(rcloneShare(share)))?.server ?? null;
   const filesOf = async (share: ShareSpec): Promise<RcloneFiles> =>

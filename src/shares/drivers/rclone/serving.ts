@@ -98,7 +98,7 @@ export function createServingProcesses() {
     },
     /** The share's newest process, even if it has exited by itself; null: this driver ended it, or there was none. */
     newest: (share: RcloneShare): Promise<ProcessNote | null> => known(share),
-    /** The same, but null also when the process has exited by itself. */
+    /** As `newest`, but null also if the process has exited by itself. */
     async newestRunning(share: RcloneShare): Promise<ProcessNote | null> {
       const own = await known(share);
       return own !== null && (await runs(own)) ? own : null;

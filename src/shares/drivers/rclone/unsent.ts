@@ -45,7 +45,7 @@ export function createUnsentWrites(most = NOTES_AT_MOST) {
     /** Paths inside the share, sorted. A missing cache has none. */
     of: (cacheFolder: string, shareName: string): Promise<readonly string[]> =>
       unsentIn(join(cacheFolder, "vfsMeta", REMOTE_NAME, shareName)),
-    /** The same for the whole cache; each path has the remote's name, the share's name and the path in the share. */
+    /** Paths in the whole cache, sorted: the remote's name, the share's name, and the path inside the share. */
     all: (cacheFolder: string): Promise<readonly string[]> => unsentIn(join(cacheFolder, "vfsMeta")),
     /** Whether the cache has no unsent file; reads all of its files. */
     isNone: async (cacheFolder: string): Promise<boolean> =>
