@@ -145,7 +145,6 @@ async function askServer(
       }
     }
   } catch (error) {
-    signal.throwIfAborted();
     if (!(error instanceof MountaineerError) && !(error instanceof Error)) throw error;
     const text = `${share.name}: its server could not be asked: ${errorText(error)}`;
     return finding("warning", "share_not_asked", text, { subject });

@@ -46,7 +46,6 @@ export async function examineDaemon(context: DoctorContext): Promise<DoctorFindi
   try {
     status = await daemon.ask("status", null, AbortSignal.any([signal, late]));
   } catch (error) {
-    signal.throwIfAborted();
     const pid = daemon.pid ?? holder?.pid ?? null;
     const why = late.aborted ? `it said nothing for ${STATUS_DEADLINE_MS / 1000} s` : errorText(error);
     return [silent(pid, `it does not answer: ${why}`)];
@@ -175,7 +174,6 @@ async function sharedPaths({ snapshot, signal }: DoctorContext, home: string): P
     const same = theirs.filter((path) => ours.has(path));
     return status.global.config_path === snapshot.path ? [snapshot.path, ...same] : same;
   } catch {
-    signal.throwIfAborted();
     // A daemon that does not answer cannot be compared.
     return [];
   }

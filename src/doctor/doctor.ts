@@ -149,7 +149,7 @@ async function configuredShares(
   return shareSubjects(approved.config, context).map(({ spec }) => spec);
 }
 
-/** The findings of one check. A check that fails or hangs becomes a finding. */
+/** The findings of one check. A check that fails or hangs becomes a finding; rejects once `signal` has aborted. */
 async function part(
   area: DoctorArea,
   signal: AbortSignal,
@@ -163,8 +163,9 @@ async function part(
       finding("error", "check_late", `the look at ${area} did not end within ${PART_DEADLINE_MS / 1000} s`),
     ];
   } catch (error) {
-    signal.throwIfAborted();
     return [finding("error", "check_failed", `the look at ${area} failed: ${errorText(error)}`)];
+  } finally {
+    signal.throwIfAborted();
   }
 }
 

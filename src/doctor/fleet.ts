@@ -55,7 +55,6 @@ export async function examineFleet(
     const unknown = unknownSessions(fleet.sessions ?? [], machines);
     return [...found, ...unknown, ...(await permissionFindings(daemon, clock.wallMs(), signal))];
   } catch (error) {
-    signal.throwIfAborted();
     // A daemon that does not answer has a finding of its own, and one with another configuration may have no fleet.
     if (error instanceof MountaineerError) return found;
     throw error;
@@ -85,7 +84,6 @@ async function permissionFindings(
     const limit = AbortSignal.any([signal, AbortSignal.timeout(CHECK_MS)]);
     return checkFindings(await daemon.ask("fleetCheck", null, limit), nowMs);
   } catch (error) {
-    signal.throwIfAborted();
     if (!(error instanceof MountaineerError)) throw error;
     const text = `what the fleet's server permits is not known: ${error.message}`;
     return [finding("info", "fleet_permissions_unknown", text)];

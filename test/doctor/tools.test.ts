@@ -3,19 +3,21 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { Condition } from "../../src/api/contract.ts";
+import type { Condition, StatusReport } from "../../src/api/contract.ts";
 import { findPlace } from "../../src/config/locate.ts";
 import { loadConfig } from "../../src/config/read/load.ts";
 import { startApprovals } from "../../src/daemon/approvals/start-approvals.ts";
 import { gatewayFindings } from "../../src/daemon/control/verify.ts";
 import { findingsOf } from "../../src/doctor/context.ts";
-import { examineApprovals } from "../../src/doctor/doctor.ts";
+import { createDoctor, examineApprovals } from "../../src/doctor/doctor.ts";
 import { conditionFindings } from "../../src/doctor/gateway.ts";
 import { examinePrivatePlaces } from "../../src/doctor/home.ts";
 import { hasCifs, type SpeedLook, speedFindings } from "../../src/doctor/tools.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
+import { startRig } from "../api/management-rig.ts";
 import { gatewayReport, sampleBackend } from "../api/sample-gateway.ts";
+import { sampleReport, scriptedControl } from "../api/sample-report.ts";
 import { accepted } from "../config/support.ts";
 import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -40,6 +42,17 @@ test("A12 an rclone that sends over one connection is told, and what a newer one
   assert.deepEqual(codes({}), []);
   assert.deepEqual(codes({ version: { major: 2, minor: 0 } }), []);
   assert.deepEqual(codes({ version: null }), [], "none is installed");
+});
+
+test("an examination that is cancelled has no report", async (t) => {
+  const abort = new AbortController();
+  const status = (): StatusReport => {
+    abort.abort();
+    return sampleReport();
+  };
+  const { home } = await startRig(t, { control: { ...scriptedControl(), status } });
+  const report = createDoctor({ home, configPath: null }).examine(abort.signal);
+  await assert.rejects(report, { name: "AbortError" });
 });
 
 test("A11 an rclone that a broken upload may end is told", () => {
