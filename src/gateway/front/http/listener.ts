@@ -301,7 +301,6 @@ export class Listener {
       over.abort();
       await ended;
     }
-    this.#emptied.delete(empty.resolve);
     this.#refusals[Symbol.dispose]();
     for (const socket of [...this.#connections.bySocket.keys()]) socket.destroy();
     // Ends Node's timer that checks for late requests.

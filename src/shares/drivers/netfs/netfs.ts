@@ -156,7 +156,8 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
     if (asked.ok) {
       const mount = await untilFound(tools, attempt, asked.path ?? path);
       if (mount?.sameShare && asked.existed) {
-        if (folder !== null && !mounts.standsAt(share, path, mount)) await rmdir(folder).catch(() => {});
+        // The system never removes a folder on which something is mounted.
+        if (folder !== null) await rmdir(folder).catch(() => {});
         return { ok: true, mount, adopted: true };
       }
       // Another share's mount is not ours to undo.
