@@ -1,9 +1,11 @@
 // The carrier as a process of its own: it outlives its daemon and its own death, and nobody else ever gets its ports.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { appendFile, cp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { bundledProgramPath } from "../../../src/carrier/client/carrier-program.ts";
 import { beginExclusive } from "../../../src/runtime/files/sqlite-file-lock.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
@@ -69,6 +71,23 @@ describe("the carrier's process", () => {
       [],
     );
     assert.equal((await carrier.open(openRequest("CORE", nas), signal)).share, "CORE", "and starts again");
+  });
+
+  test("without the path of a home it ends at once, and makes no folder", async (t) => {
+    const cwd = await temporaryFolder(t);
+    const program = fileURLToPath(
+      new URL("../../../src/carrier/service/carrier-process.ts", import.meta.url),
+    );
+    for (const args of [[], ["home"]]) {
+      const ended = spawnSync(process.execPath, [program, ...args], {
+        cwd,
+        encoding: "utf8",
+        timeout: 60_000,
+      });
+      assert.equal(ended.status, 1);
+      assert.match(ended.stderr, /usage: carrier\.mjs HOME/);
+    }
+    assert.deepEqual(await readdir(cwd), []);
   });
 
   test("A10 two daemons that start one at once get the same one", async (t) => {

@@ -179,6 +179,7 @@ test("E1 what a token gave ends with it, though it is remembered", async (t) => 
     const found = await come(token);
     return found.ok && found;
   });
+  assert.equal(await come(token), answer, "it is not checked again");
   assert.equal(authenticator.refresh(answer.principal), answer.principal);
   clock.jumpWall(600_000 + 31_000);
   assert.equal(authenticator.refresh(answer.principal), null);

@@ -140,7 +140,11 @@ test("A13 what an earlier version mounted is mounted through the carrier as soon
 function unmounted(
   tb: "answers" | "gone",
   servers: NonNullable<TrustSeen["servers"]>,
-  { proved = true, forMs = null }: { proved?: boolean; forMs?: number | null } = {},
+  {
+    proved = true,
+    forMs = null,
+    carry = { asks: true, unable: "carry is off", trust: { ...NO_TRUST, servers } },
+  }: { proved?: boolean; forMs?: number | null; carry?: ShareSeen["carry"] } = {},
 ) {
   const routes = { tb: probed(tb), fallback: probed("answers") };
   const failover = {
@@ -149,7 +153,8 @@ function unmounted(
   };
   const waits = { server: "a", source: null, proved, inUse: false, folder: "/caches/a" };
   return decide({
-    ...{ spec: SPEC, policy: POLICY, cacheMs: CACHE_MS, request: null, memory: EMPTY_SHARE_MEMORY },
+    ...{ spec: SPEC, policy: { ...POLICY, carry: "auto" as const }, cacheMs: CACHE_MS, request: null },
+    memory: EMPTY_SHARE_MEMORY,
     state: {
       ...NEW_LANE_STATE,
       operation: forMs === null ? null : { ...failover, startedAtMs: NOW_MS - forMs },
@@ -158,7 +163,7 @@ function unmounted(
       ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured: routes, away: null, mount: null, twins: [] },
       ...{ taken: null, driverProblem: null, oneAddress: null, openFiles: null, unsent: null },
       ...{ linkBlocked: null, lastStep: null },
-      carry: { asks: true, unable: "carry is off", trust: { ...NO_TRUST, servers } },
+      carry,
       waiting: [{ ...waits, files: [{ path: "file", bytes: 1, writtenAtMs: 0 }] }],
     },
   });
@@ -188,6 +193,12 @@ test("A15 a failover waits 30 s for a proof that is under way, so that it is not
   const after = (forMs: number) =>
     unmounted("gone", { tb: underWay, fallback: underWay }, { forMs, proved: false }).step?.kind ?? null;
   assert.deepEqual([0, 29_999, 30_000].map(after), [null, null, "mount"]);
+});
+
+test("A10 a failover to the one route that answers is carried at once, though a proof is under way", () => {
+  const carry = { unable: null, trust: { ...NO_TRUST, asking: true } };
+  const { step } = unmounted("gone", { tb: UNKNOWN, fallback: UNKNOWN }, { forMs: 3_000, carry });
+  assert.deepEqual(step, { kind: "mount", route: "fallback", carried: true });
 });
 
 test("A15 where the server of one route cannot be proved, the share is mounted over the other", () => {

@@ -145,6 +145,10 @@ describe("whose question it is", () => {
     abort.abort();
     link.ask(1, "roots/list");
     assert.deepEqual(link.replyTo(1), LINGERS("60 s"));
+    const ofC = call(createTestClient("c").call(1));
+    link.ask("two", "roots/list");
+    assert.deepEqual(link.replyTo("two"), UNCLEAR, "two calls in flight stand in the way without it");
+    link.answer(ofC.id, OK);
     // The server may not have minded, and go on for long.
     for (let second = 0; second < 59; second++) {
       await clock.advance(900);

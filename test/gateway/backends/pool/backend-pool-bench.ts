@@ -3,12 +3,7 @@ import assert from "node:assert/strict";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
 import type { OpenLink } from "../../../../src/gateway/backends/links/backend-link.ts";
 import type { BackendView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
-import type {
-  DataPrograms,
-  DataSource,
-  RequiredData,
-} from "../../../../src/gateway/backends/policy/required-data.ts";
-import type { HeldRoutes } from "../../../../src/gateway/backends/pool/backend-lane-contract.ts";
+import type { DataPrograms, RequiredData } from "../../../../src/gateway/backends/policy/required-data.ts";
 import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
 import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
 import type { Reply } from "../../../../src/gateway/json-rpc.ts";
@@ -65,7 +60,9 @@ export interface PoolState {
 
 export function bench(
   environment: Record<string, string> = {},
-  more: { readonly data?: DataSource; readonly heldRoutes?: HeldRoutes } = {},
+  more: Partial<
+    Pick<ConstructorParameters<typeof BackendPool>[0], "data" | "heldRoutes" | "runsElsewhere">
+  > = {},
 ): Bench {
   const clock = createManualClock();
   const script = createScript();

@@ -43,7 +43,7 @@ describe("a backend that requires a share", () => {
     const b = await readyOn({ whenUnavailable: "error" });
     await b.leave();
     await b.clock.advance(5_000);
-    assert.deepEqual(b.names(), ["one"]);
+    assert.deepEqual([b.names(), b.pool.readiness("a")], [["one"], "refuses"]);
     assert.match(errorText(await b.call()), /share CORE is away: it is not mounted/);
     await b.come();
     const call = b.call();

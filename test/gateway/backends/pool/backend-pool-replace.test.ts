@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { errorReply, isError } from "../../../../src/gateway/json-rpc.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { CHANGED, ready } from "./backend-pool-bench.ts";
+import { bench, CHANGED, ready } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
 
 describe("a changed connection", () => {
@@ -25,6 +25,18 @@ describe("a changed connection", () => {
     await settle();
     assert.equal(old.isClosed, true);
     assert.deepEqual(b.events(), ["backend.ready", "backend.ready", "backend.replaced", "backend.drained"]);
+  });
+
+  it("B11 what may run only once does not start beside the daemon before, and starts at once when that has ended", async () => {
+    let isElsewhere = true;
+    const b = bench({}, { runsElsewhere: () => isElsewhere });
+    await b.applied(backendConfig("a", { replace: "stop-first" }));
+    await b.clock.advance(60_000);
+    assert.equal(b.starts(), 0);
+    isElsewhere = false;
+    b.pool.lookAllAgain();
+    await settle();
+    assert.equal(b.starts(), 1);
   });
 
   it("B7 a call that outlives drain_timeout on the old one gets the documented error", async () => {

@@ -17,6 +17,7 @@ describe("added", () => {
     await b.comesUp("one", "two");
     assert.deepEqual(b.names(), ["one", "two"]);
     assert.deepEqual([published, b.view("a").phase, b.view("slow").phase], [1, "Ready", "Initializing"]);
+    assert.equal(b.view("a").retryAtMs, null);
     assert.deepEqual(b.events(), ["backend.ready"]);
   });
 

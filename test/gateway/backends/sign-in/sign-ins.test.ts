@@ -223,6 +223,22 @@ test("E1 a stop waits for a renewal that is under way, as half of one may cost t
   assert.ok(await isGood(rig, `Bearer ${kept.accessToken}`));
 });
 
+test("E1 a renewal that another process holds up is given up in time, and said so", async (t) => {
+  const { rig, carried, refused } = await signedIn(t);
+  const clock = createManualClock();
+  const other = openSignIns(t, rig, { clock });
+  const [token, theirs] = [await carried(), await other.carried()];
+  const { held, release } = rig.authorization.holdTokenAnswers();
+  rig.authorization.endAccessTokens();
+  const renewing = refused(token);
+  await held;
+  const waiting = other.refused(theirs);
+  await clock.advance(120_000);
+  assert.match(failureOf(await waiting).message, /no token could be got in time/);
+  release();
+  await renewing;
+});
+
 test("E1 a renewal whose lock cannot be taken is told and tried again, and ends nobody", async (t) => {
   const { rig, clock, signIns, notice, carried, refused } = await signedIn(t);
   const token = await carried();

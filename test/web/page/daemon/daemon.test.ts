@@ -297,10 +297,12 @@ const failed = (status: number, body: unknown): Response => Response.json(body, 
 test("F2 E2 each request is signed in by a header, and the browser's cookies are left out", async (t) => {
   const { requests, asked } = scripted(
     t,
-    ...[sampleReport(), { results: [sampleResult()] }, new Response("# x"), new Response(":\n\n")],
+    ...[sampleReport(), { results: [sampleResult()] }, { results: [] }],
+    ...[new Response("# x"), new Response(":\n\n")],
   );
   await requests.ask("status");
   await requests.ask("mount", { shares: ["CORE"] });
+  await requests.ask("reconcile");
   assert.equal(await requests.ask("historyText", { n: 3 }), "# x");
   for await (const frame of await requests.openEvents(7, AbortSignal.timeout(60_000)))
     assert.fail(frame.data);
@@ -310,6 +312,7 @@ test("F2 E2 each request is signed in by a header, and the browser's cookies are
     [
       ["/manage/v1/status", "GET", own, undefined],
       ["/manage/v1/mount", "POST", { ...own, "Content-Type": "application/json" }, '{"shares":["CORE"]}'],
+      ["/manage/v1/reconcile", "POST", { ...own, "Content-Type": "application/json" }, "{}"],
       ["/manage/v1/config/history/3", "GET", own, undefined],
       ["/manage/v1/events/stream?flow", undefined, { ...own, "Last-Event-ID": "7" }, undefined],
     ],

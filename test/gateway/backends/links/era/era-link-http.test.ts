@@ -147,6 +147,24 @@ test("D2 to cancel is to close the stream, and nothing is told", async (t) => {
   assert.equal(recorded.failed.size, 0);
 });
 
+test("D2 a call whose server wants state alone back is sent once more, unless it is cancelled meanwhile", async (t) => {
+  const { raw, recorded } = await opened(
+    t,
+    modern((posted) => {
+      const { params } = posted.message;
+      if (posted.method !== "tools/call" || !isJsonObject(params) || "requestState" in params) return false;
+      json(posted, { result: { resultType: "input_required", requestState: "s" } });
+      return true;
+    }),
+  );
+  const { id } = callTool(recorded, "where");
+  await eventually(() => raw.of("tools/call").length === 1);
+  recorded.link.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: id } });
+  const { result } = await callTool(recorded, "where").reply;
+  assert.deepEqual(result, { content: [] });
+  assert.equal(raw.of("tools/call").length, 3);
+});
+
 test("D2 a new subscription is acknowledged before the old stream ends", async (t) => {
   const { raw, recorded } = await opened(t, modern());
   const [first] = await eventually(

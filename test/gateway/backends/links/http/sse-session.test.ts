@@ -8,7 +8,7 @@ import { SSEServerTransport } from "@modelcontextprotocol/sdk/server/sse.js";
 import type { LinkAuthorization } from "../../../../../src/gateway/backends/links/link-authorization.ts";
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
-import { createManualClock } from "../../../../support/manual-clock.ts";
+import { createManualClock, settle } from "../../../../support/manual-clock.ts";
 import { onLoopback } from "../../../../support/on-loopback.ts";
 import { openEvents, type SseEchoOptions, startSseEcho } from "../../programs/http-server.ts";
 import { connect } from "./bench.ts";
@@ -166,12 +166,14 @@ test("D2 E1 a stream that refuses a token is asked for with the next one, and so
 test("D2 a stream that ends fails what waits, raises a doubt, and the next session is another stream", async (t) => {
   const { echo, recorded } = await withSseEcho(t, {
     take(message, response) {
-      if (message.method !== "held") return false;
+      if (message.method !== "held" && message.id !== "theirs") return false;
       response.writeHead(202).end();
       return true;
     },
   });
   await recorded.initialize();
+  const answer = { jsonrpc: "2.0", id: "theirs", result: {} } as const;
+  recorded.link.send(answer);
   const held = recorded.askInVain("held");
   await eventually(() => echo.seen.includes("POST held"));
   echo.streams[0]?.destroy();
@@ -181,6 +183,9 @@ test("D2 a stream that ends fails what waits, raises a doubt, and the next sessi
   assert.equal(recorded.doubts, 1);
   const lost = await recorded.askInVain("echo");
   assert.equal(lost.kind, "session_lost");
+  recorded.link.send(answer);
+  await settle();
+  assert.equal(recorded.failed.has("theirs"), false, "an answer to the server's request waits for nothing");
   assert.equal(echo.seen.includes("POST echo"), false);
   await recorded.initialize();
   await recorded.ask("echo");
