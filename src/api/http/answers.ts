@@ -43,7 +43,7 @@ export function setGuardingHeaders(response: ServerResponse): void {
 
 /** Sends JSON, or a string as plain text; a GET whose ETag the client has gets a 304. */
 export function answerValue({ request, response }: Exchange, value: unknown): void {
-  if (response.destroyed || response.headersSent) return;
+  if (response.headersSent) return;
   const isText = typeof value === "string";
   const text = isText ? value : JSON.stringify(value);
   const type = isText ? "text/plain; charset=utf-8" : "application/json";

@@ -217,12 +217,12 @@ export class CarriedConnection {
   }
 
   /**
-   * Leaves the connection on the route `from` until it can end unnoticed by rclone: before a read, or before the check
+   * Leaves the joined connection on the route `from` until it can end unnoticed by rclone: before a read, or before the check
    * that follows each of rclone's operations. On an encrypted connection these cannot be recognized.
    */
   retire(from: CarriedRoute): void {
     const { holding } = this.#held;
-    if (this.#stage !== "joined" || (holding !== "nothing" && holding !== "logon")) return;
+    if (holding !== "nothing" && holding !== "logon") return;
     this.#retiringFrom = from;
     this.#held.holding = "retire";
     this.#watchRetiring();

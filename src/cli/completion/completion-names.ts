@@ -162,10 +162,7 @@ async function configKeys(
     if (deeper.includes(ANY_NAME) || deeper.includes(ANY_PLACE)) return [];
     const isMembers = member === ANY_NAME || member === ANY_PLACE;
     const members = top === "shares" ? shares : top === "backends" ? backends : [];
-    const heads = isMembers
-      ? members.map((name) => [top, tomlKey(name), ...deeper])
-      : [pattern.filter((part) => part !== ANY_PLACE)];
-    if (!isMembers && pattern.some((part) => part === ANY_NAME || part === ANY_PLACE)) return [];
+    const heads = isMembers ? members.map((name) => [top, tomlKey(name), ...deeper]) : [pattern];
     return heads.flatMap((head) =>
       keys.map((key) => ({ value: [...head, key].join("."), description: keyDoc(key).meaning })),
     );

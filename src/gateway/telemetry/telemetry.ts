@@ -286,7 +286,7 @@ const SAMPLED = 1;
 
 /** Null: not a valid context. */
 export function readContext(traceparent: unknown, tracestate: unknown): TraceContext | null {
-  if (typeof traceparent !== "string" || traceparent.length > 256) return null;
+  if (typeof traceparent !== "string") return null;
   const match = TRACEPARENT.exec(traceparent);
   if (match === null) return null;
   const [, version = "", traceId = "", spanId = "", flags = "", more] = match;

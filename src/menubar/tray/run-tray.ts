@@ -138,8 +138,9 @@ async function showOnBus(
     }
   };
   const onSignal = (message: Message): void => {
-    const [name, , owner] = message.body;
-    if (message.sender !== BUS_NAME || message.member !== "NameOwnerChanged" || name !== WATCHER) return;
+    // The match rule below limits this signal to the name WATCHER.
+    const [, , owner] = message.body;
+    if (message.sender !== BUS_NAME || message.member !== "NameOwnerChanged") return;
     if (connection === null) return;
     if (owner === "") note(NO_PANEL);
     else void register(connection);
