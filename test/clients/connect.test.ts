@@ -56,6 +56,9 @@ describe("F1 writing into a client's file", () => {
     assert.ok((await out("a")).includes('    // second\n    "b":   {"command": "b"},\n'));
     assert.deepEqual(await namesIn(await out("c"), "x.json"), ["a", "b"]);
     assert.equal(await out("not there"), text);
+    const commasFirst = '{"mcpServers": {\n  "a": {"command": "a"}\n, "b": {"command": "b"}\n}}';
+    const without = await editedClientText(CLIENTS.claude, commasFirst, [{ name: "a", entry: null }]);
+    assert.deepEqual(await namesIn(without, "x.json"), ["b"]);
   });
 
   for (const name of CLIENT_NAMES.filter((one) => CLIENTS[one].isConnected)) {
@@ -223,6 +226,7 @@ describe("F1 taking over", () => {
     );
     assert.deepEqual(pluck(plan.added, "name"), ["notes-mcp-json"]);
     assert.deepEqual(plan.present, ["documents", "notes-mcp-json"]);
+    assert.deepEqual(plan.unsure, [], "they have no secrets");
   });
 
   for (const [what, name, text, expected] of [

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { decideHeld } from "../../src/config/approval/decide-held.ts";
 import { entryText } from "../../src/config/approval/entry-text.ts";
 import { diffConfigs } from "../../src/config/diff.ts";
+import { parseArgument } from "../../src/config/values/backend-values.ts";
 import { hostKey, parseHost } from "../../src/config/values/host.ts";
 import { hostText } from "../../src/config/values/host-text.ts";
 import { describeMistakes } from "../../src/config/values/mistakes.ts";
@@ -155,6 +156,12 @@ test("a share's name is one path component", () => {
     "\ud800",
   ];
   for (const name of bad) assert.equal(parseShareName(name).ok, false, JSON.stringify(name));
+});
+
+test("an argument of a program has no half characters, which no process gets as they are", () => {
+  assert.deepEqual(parseArgument("\u{1f600}"), { ok: true, value: "\u{1f600}" });
+  for (const bad of ["\ud800", "a\0", "x".repeat(1_000_000)])
+    assert.equal(parseArgument(bad).ok, false, bad.slice(0, 9));
 });
 
 test("names are kept in Unicode form NFC", () => {

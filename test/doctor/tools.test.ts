@@ -127,6 +127,7 @@ test("E2 the doctor says what waits and that the key stands in the home; a daemo
     ["info", "approvals_key_in_home"],
   ];
   assert.deepEqual(await findings(t, [WIDE, WIDE]), key);
+  assert.deepEqual(await findings(t, [WIDE, ""]), key, "without a backend, too");
   const evil = WIDE.replace("serve", "evil");
   assert.deepEqual(await findings(t, [WIDE, evil]), [["warning", "waiting_for_approval"], ...key]);
   assert.deepEqual(await findings(t, [WIDE, evil], true), key);

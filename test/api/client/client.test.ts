@@ -117,6 +117,7 @@ test("without a home, a socket, or a listener behind it there is no daemon", asy
   assert.equal(await connectToDaemon(home), null);
   await writeFile(join(home, "mountaineer.sock"), "");
   assert.equal(await connectToDaemon(home), null);
+  assert.equal(await connectToDaemon(join(home, "mountaineer.sock")), null, "a file in the home's place");
   const server = createServer().listen(join(home, "bound"));
   await once(server, "listening");
   await rename(join(home, "bound"), join(home, "mountaineer.sock"));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { access, mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -361,6 +361,18 @@ test("a note that names some other folder's socket does not get that removed", a
   await writeFile(join(home, "daemon.json"), JSON.stringify(note));
   await startRig(t, { home });
   await access(join(other, "sock"));
+});
+
+test("a note that names another file in a short folder does not get that removed", async (t) => {
+  const { server: killed } = await startRig(t, { home: join(await temporaryFolder(t), "x".repeat(100)) });
+  const other = join(dirname(killed.socketPath), "other");
+  await writeFile(other, "");
+  const home = join(await temporaryFolder(t), "x".repeat(100));
+  await mkdir(home);
+  const note = { pid: 1, socket: other, version: "", started_at: "" };
+  await writeFile(join(home, "daemon.json"), JSON.stringify(note));
+  await startRig(t, { home });
+  await rm(other);
 });
 
 test("ending removes socket and note, cuts idle connections and aborts requests under way", async (t) => {

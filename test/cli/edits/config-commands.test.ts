@@ -348,7 +348,7 @@ async function serveAt(t: TestContext, path: string, type: string) {
   const server = createServer((request, response) => {
     asked.push(`${request.method} ${request.url}`);
     headers.push(...Object.keys(request.headers));
-    const isHere = request.url === path && (path === "/mcp") === (request.method === "POST");
+    const isHere = request.url === path && (path !== "/sse") === (request.method === "POST");
     response.writeHead(isHere ? (path === "/mcp" ? 400 : 200) : 404, {
       "Content-Type": isHere ? type : "text/html",
     });
@@ -408,6 +408,14 @@ password = "\${NO_SUCH_PASSWORD}"
   assert.deepEqual(asked, []);
   const plain = await runCommand(["config", "validate", file], { home });
   assert.match(plain.stdout, /is valid: 1 share, 5 backends\n[\s\S]*▲ backends\.gone: its program/);
+});
+
+test("F1 backends add takes an address without a path as it is where a server answers there, and says nothing", async (t) => {
+  const home = await temporaryFolder(t);
+  const { url } = await serveAt(t, "/", "application/json");
+  const { code, stderr } = await runCommand(["backends", "add", "x", "--url", url, "--wait", "0"], { home });
+  assert.equal(code, 0, stderr);
+  assert.doesNotMatch(stderr, /that is added/);
 });
 
 for (const [path, type] of [

@@ -170,6 +170,18 @@ describe("a folder of a share", () => {
     assert.equal(s.required.look([WORK]).kind, "there");
   });
 
+  test("C1 is not looked for after the end, though a look was under way", async () => {
+    const s = stage();
+    const hanging = Promise.withResolvers<boolean>();
+    s.folderIs(() => hanging.promise);
+    s.required.look([WORK]);
+    await s.cycles(CYCLE_MS);
+    s.required.noteConfig([CORE]);
+    hanging.resolve(false);
+    await s.clock.advance(60_000);
+    assert.equal(s.looks.length, 1);
+  });
+
   test("C1 is not looked for once the service has ended", async () => {
     const s = stage();
     s.required.look([WORK]);

@@ -68,6 +68,10 @@ test("B3 a file that is missing, or whose folder is no folder, is none", async (
   assert.deepEqual([await file.stat(NEVER), await file.read(NEVER)], [null, null]);
   await symlink(join(folder, "nowhere"), path);
   assert.deepEqual([await file.stat(NEVER), await file.read(NEVER)], [null, null]);
+  await writeFile(join(folder, "nowhere"), "");
+  await rm(path);
+  await symlink(join(folder, "nowhere", "config.toml"), path);
+  assert.deepEqual([await file.stat(NEVER), await file.read(NEVER)], [null, null]);
 });
 
 test("B4 a folder in its place cannot be read, and may pass", async (t) => {

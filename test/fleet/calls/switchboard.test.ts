@@ -112,6 +112,9 @@ test("G1 a machine that lies spoils nothing but its own tunnels", async (t) => {
   const own = sent[0]?.frame.tunnel ?? "";
   const answers = (): readonly Frame[] => sent.flatMap(({ to, frame }) => (to === "mallory" ? [frame] : []));
 
+  const framesBefore = sent.length;
+  desktop.take("desktop", ofMallory({ kind: "probe" }));
+  assert.equal(sent.length, framesBefore, "nobody answers in its own name");
   // In the tunnel of another machine, both ways; under no machine's name; and what is no frame at all.
   for (const kind of ["data", "credit", "end", "abort", "alive", "probe"] as const) {
     for (const fromOpener of [true, false]) {

@@ -255,6 +255,7 @@ for (const [what, members, fault] of refused)
   });
 
 test("D3 checks of skills: what loses nothing is mended: capitals in a digest, a file listed twice, a wrong _meta", () => {
+  assert.deepEqual(checkSkill({ ...SOUND, _meta: 5 }).entry, SOUND);
   const capitals = { ...OTHER, digest: String(OTHER["digest"]).replaceAll("a", "A") };
   const { entry, faults } = checkSkill({ ...SOUND, resources: [OWN, capitals, OWN], _meta: 5 });
   assert.deepEqual(entry, SOUND);

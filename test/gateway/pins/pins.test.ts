@@ -347,6 +347,7 @@ test("E3 numbers count with all their digits, and odd keys like any other", () =
     entryDigest(withDefault("12345678901234567890")),
     entryDigest(withDefault("12345678901234567891")),
   );
+  assert.match(entryPin(withDefault("12345678901234567890")).text, /"default":12345678901234567890/);
   assert.notEqual(entryDigest(withDefault('{"__proto__":1}')), entryDigest(withDefault('{"__proto__":2}')));
   assert.notEqual(entryDigest(withDefault("{}")), entryDigest(withDefault('{"__proto__":1}')));
 });

@@ -107,6 +107,29 @@ describe("logons", () => {
     assert.equal(tries, 1);
   });
 
+  test("A14 a login that was accepted is in doubt again after a minute", async () => {
+    const clock = createManualClock();
+    const logons = createLogons(clock);
+    await tryAt(logons, login("right"), "right");
+    const { promise, resolve } = Promise.withResolvers<LogonResult>();
+    let tries = 0;
+    const attempt = (): Promise<LogonResult> =>
+      logons.attempt<LogonResult>(
+        login("right"),
+        () => {
+          tries += 1;
+          return promise;
+        },
+        { judge: (result) => result, otherwise: () => "unknown", signal: NEVER },
+      );
+    await clock.advance(MINUTE_MS);
+    const all = [attempt(), attempt()];
+    await clock.advance(1_000);
+    assert.equal(tries, 1, "the second waits for what comes of the first");
+    resolve("accepted");
+    await Promise.all(all);
+  });
+
   test("A14 one that hangs holds up the others for a while, and one that is cancelled no longer", async () => {
     const clock = createManualClock();
     const logons = createLogons(clock);

@@ -105,6 +105,21 @@ test("A13 what an edit left unexplained is mounted over the route that answers, 
   assert.deepEqual([step?.kind, state.operation?.plan], ["unmount", ["fallback"]]);
 });
 
+test("A13 what an edit left unexplained while programs wait for its server is left for a judged route, unless a proof is under way", () => {
+  const routes = { tb: probed("answers"), fallback: probed("answers") };
+  const judged = { id: "a", asked: true };
+  const step = (asking: boolean) =>
+    decided({ ...CARRIED, phase: "unconfirmed", rerouted: true }, routes, routes, {
+      carry: {
+        unable: "carry is off",
+        trust: { ...NO_TRUST, servers: { tb: judged, fallback: judged }, asking },
+        asks: true,
+      },
+      openFiles: { atMs: NOW_MS, state: "none", holders: [], unsent: [], text: null },
+    }).step?.kind ?? null;
+  assert.deepEqual([step(false), step(true)], ["unmount", null]);
+});
+
 test("A13 a server that was lost while a step was taken is looked at anew before anything passes: its proof is older", () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
   const trust = { ...NO_TRUST, state: "same" as const, proved: { tb: true, fallback: false } };
