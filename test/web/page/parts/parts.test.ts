@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Action } from "../../../../src/api/words/actions.ts";
 import { phaseWords } from "../../../../src/api/words/backend-words.ts";
+import { outcome } from "../../../../src/api/words/outcome-words.ts";
 import { mountWords } from "../../../../src/api/words/share-words.ts";
 import { msText } from "../../../../src/api/words/words.ts";
+import { objectOf } from "../../../../src/runtime/text/json-object.ts";
 import { harmlessLines } from "../../../../src/runtime/text/plain-text.ts";
 import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
 import { createStore } from "../../../../src/web/page/daemon/store.ts";
+import { ActionButton } from "../../../../src/web/page/parts/action-button.ts";
 import { Copyable } from "../../../../src/web/page/parts/elements.ts";
 import { createFormStores } from "../../../../src/web/page/parts/form-store.ts";
 import { addNotice, NO_NOTICES, Notices } from "../../../../src/web/page/parts/notices.ts";
@@ -15,6 +19,7 @@ import { SYNC_FORMS, settingsForm, unsavedSync } from "../../../../src/web/page/
 import { stretchesOf, stretchText } from "../../../../src/web/page/timeline/timeline-view.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { pluck } from "../../../support/pluck.ts";
+import { scriptedApp } from "../scripted-app.ts";
 import { mount } from "../tiny-dom.ts";
 
 test("F2 a form is kept by its session and its name, and is one for all that draw it", () => {
@@ -31,6 +36,24 @@ test("F2 a form is kept by its session and its name, and is one for all that dra
   assert.equal(forms.find({}, "one"), null, "another session's");
   assert.deepEqual(forms.storeOf({}, "one", () => ({ text: "drawn" })).get(), { text: "drawn" });
   assert.equal(createFormStores().find(session, "one"), null, "another kind's");
+});
+
+test("F2 an action whose question is answered with no is not performed", async () => {
+  for (const yes of [false, true]) {
+    let performed = 0;
+    const action: Action = {
+      ...{ id: ["forget", "CORE"], name: "forget CORE", label: "Forget", isUseful: true },
+      question: { title: "Forget CORE?", text: "" },
+      async perform() {
+        performed += 1;
+        return outcome("good", "done");
+      },
+    };
+    const { run } = objectOf(objectOf(ActionButton({ app: scriptedApp({}, {}, yes), action }))["props"]);
+    assert.ok(typeof run === "function");
+    await run();
+    assert.equal(performed, yes ? 1 : 0);
+  }
 });
 
 test("F2 sizes, times and texts of others are told in words that drive nothing", () => {
