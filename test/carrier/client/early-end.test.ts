@@ -7,10 +7,13 @@ import { test } from "node:test";
 import { connectCarrier } from "../../../src/carrier/client/carrier-client.ts";
 import { formatLine, PROTOCOL_VERSION } from "../../../src/carrier/control/control-messages.ts";
 import { listenForControl } from "../../../src/carrier/control/control-socket.ts";
+import { jsonObject } from "../../../src/runtime/text/json-object.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { openRequest, signal } from "../carrier-bench.ts";
+import { startFakeNas } from "../fake-nas.ts";
 
 const HELLO = formatLine({ hello: { protocol: PROTOCOL_VERSION, program: "0123456789abcdef" } });
 
@@ -59,4 +62,32 @@ test("A10 a listener that fails is told in the log, and keeps no notice from the
   assert.deepEqual(heard, ["data stalled"]);
   const [line] = logger.lines.filter(({ level }) => level === "error");
   assert.deepEqual(line?.fields, { error: "no room" });
+});
+
+test("A10 a share is asked for at the next carrier when one is just ending, three times at most", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(join(home, "carrier"), { recursive: true });
+  let asked = 0;
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.write(HELLO);
+    socket.on("data", (bytes) => {
+      for (const line of String(bytes).trim().split("\n")) {
+        const { id, do: operation } = jsonObject(line) ?? {};
+        if (operation !== "open") continue;
+        asked += 1;
+        socket.write(formatLine({ id, ok: false, code: "program_unavailable", message: "it is ending" }));
+      }
+    });
+  });
+  const stopListening = await listenForControl(server, home);
+  const carrier = connectCarrier({ home, clock: systemClock, logger: createRecordingLogger() });
+  t.after(async () => {
+    await carrier[Symbol.asyncDispose]();
+    server.close();
+    await stopListening();
+  });
+  await using nas = await startFakeNas();
+  await assert.rejects(carrier.open(openRequest("CORE", nas), signal), { code: "program_unavailable" });
+  assert.equal(asked, 3);
 });
