@@ -153,7 +153,7 @@ function createChanges({ link, prompt, print, signal }: PlainParts) {
       printConnection();
       print(printedConnection);
       if (known.size === 0) print("nothing is known yet");
-      for (const sentence of known.values()) print(sentence);
+      for (const sentence of [...known.values()].flat()) print(sentence);
     },
   };
 }
@@ -260,17 +260,11 @@ function createLookups({ link, isElsewhere, print, signal }: PlainParts) {
 
 // A status in plain mode: one sentence for each subject, without figures that change all the time.
 
-/** Sentences by their subject. */
-type Statements = ReadonlyMap<string, string>;
+/** Sentences by what they are about; a subject may have several conditions of one code. */
+type Statements = ReadonlyMap<string, readonly string[]>;
 
 export function statementsOf({ global, shares, gateway, backends = [] }: StatusReport): Statements {
-  const conditions = [
-    ...global.conditions.map((each) => conditionStatement(null, each)),
-    ...(gateway?.conditions ?? []).map((each) => conditionStatement("gateway", each)),
-    ...shares.flatMap(({ name, conditions: own }) => own.map((each) => conditionStatement(name, each))),
-    ...backends.flatMap(({ name, conditions: own }) => own.map((each) => conditionStatement(name, each))),
-  ];
-  return new Map([
+  const statements: readonly (readonly [string, string])[] = [
     ...shares.map((share) => [`share ${share.name}`, shareSentence(share)] as const),
     ...(gateway === undefined
       ? []
@@ -282,14 +276,32 @@ export function statementsOf({ global, shares, gateway, backends = [] }: StatusR
         ]),
     ...backends.map((backend) => [`backend ${backend.name}`, backendSentence(backend)] as const),
     ...backends.flatMap(waitingStatements),
-    ...conditions,
-  ]);
+    ...global.conditions.map((each) => conditionStatement(null, each)),
+    ...(gateway?.conditions ?? []).map((each) => conditionStatement("gateway", each)),
+    ...shares.flatMap(({ name, conditions: own }) => own.map((each) => conditionStatement(name, each))),
+    ...backends.flatMap(({ name, conditions: own }) => own.map((each) => conditionStatement(name, each))),
+  ];
+  return new Map(
+    [...Map.groupBy(statements, ([about]) => about)].map(([about, all]) => [
+      about,
+      all.map(([, sentence]) => sentence),
+    ]),
+  );
 }
 
 /** The new and changed sentences, then those that are over, in a stable order. */
 export function changesBetween(before: Statements, now: Statements): readonly string[] {
-  const said = [...now].flatMap(([about, sentence]) => (before.get(about) === sentence ? [] : [sentence]));
-  const over = [...before].flatMap(([about, sentence]) => (now.has(about) ? [] : [`over: ${sentence}`]));
+  const said: string[] = [];
+  const over: string[] = [];
+  for (const about of new Set([...now.keys(), ...before.keys()])) {
+    const was = before.get(about) ?? [];
+    const is = now.get(about) ?? [];
+    const added = is.filter((sentence) => !was.includes(sentence));
+    const removed = was.filter((sentence) => !is.includes(sentence));
+    said.push(...added);
+    // A changed sentence is an added and a removed one; only what nothing replaces is over.
+    over.push(...removed.slice(added.length).map((sentence) => `over: ${sentence}`));
+  }
   return [...said, ...over];
 }
 

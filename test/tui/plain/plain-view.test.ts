@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
-import type { StatusReport } from "../../../src/api/contract.ts";
+import type { GatewayStatus, StatusReport } from "../../../src/api/contract.ts";
 import { changesBetween, statementsOf } from "../../../src/tui/plain/plain-view.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { scriptedConfig } from "../../api/sample-config.ts";
@@ -35,6 +35,26 @@ test("F2 in plain mode a change is said once, figures that move by themselves ar
     sampleReport([sampleShare({ active_interface: "fallback", tb_recovery_pending: true })]),
   );
   assert.match([...ready.values()].join(), /type: switch CORE to Thunderbolt/);
+});
+
+test("F2 in plain mode several conditions of one code are said, and each end of one of them", () => {
+  const withNotes = (...titles: readonly string[]) => {
+    const conditions = titles.map((title) => ({
+      ...{ code: "names_prefixed", severity: "info" as const, title },
+      ...{ hint: null, since: "2026-01-01T00:00:00.000Z" },
+    }));
+    const report = gatewayReport([]);
+    return statementsOf({ ...report, gateway: { ...(report.gateway as GatewayStatus), conditions } });
+  };
+  const [none, two] = [withNotes(), withNotes("a offers names", "b offers names")];
+  assert.deepEqual(changesBetween(none, two), [
+    "info: gateway: a offers names",
+    "info: gateway: b offers names",
+  ]);
+  assert.deepEqual(changesBetween(two, withNotes("b offers names")), ["over: info: gateway: a offers names"]);
+  assert.deepEqual(changesBetween(two, withNotes("a offers names", "b offers more names")), [
+    "info: gateway: b offers more names",
+  ]);
 });
 
 test("F2 plain mode: lines in, lines out, nothing drawn; actions ask, and say what became of them", async (t) => {

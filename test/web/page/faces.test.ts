@@ -204,7 +204,8 @@ function told_of(): Readonly<Record<string, () => Said>> {
     },
     "the TUI in plain lines": () => {
       const sentences = statementsOf(STATUS);
-      const of = (name: string) => sentences.get(`share ${name}`) ?? sentences.get(`backend ${name}`);
+      const of = (name: string) =>
+        [`share ${name}`, `backend ${name}`].flatMap((key) => sentences.get(key) ?? [])[0];
       const behind = /^\w+ \w+: (.*?)(?:; .*|, 14 tools.*|, (?:exit 1|no answer|waits for its share))?$/;
       return each((name) => ({ text: behind.exec(of(name) ?? "")?.[1] ?? "", tone: null }));
     },
