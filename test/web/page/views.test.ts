@@ -83,6 +83,12 @@ test("F2 each view says what the daemon told, and names itself behind the #", as
   }
 });
 
+test("D1 a choice of the Sync settings always has a value: nothing else can be chosen", async () => {
+  using view = viewOf("settings/sync", scriptedApp());
+  await eventually(() => view.text().includes("Notice changes by"));
+  assert.equal(view.text().includes("choose one"), false);
+});
+
 test("F2 home leads on where nothing is configured, and nowhere else", () => {
   const says = (report: StatusReport): boolean => {
     using view = viewOf("home", scriptedApp({}, { status: report }));

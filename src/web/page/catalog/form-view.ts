@@ -75,7 +75,9 @@ function control({ node, path, onNode }: FormProps, shared: object): ComponentCh
       return h(
         "select",
         { ...shared, value, onChange: put },
-        h("option", { value: "" }, isRequired ? "choose one" : leftOut(node)),
+        isRequired && node.isSet && hasDefault(node)
+          ? null
+          : h("option", { value: "" }, isRequired ? "choose one" : leftOut(node)),
         choices.map((choice) => {
           const json = JSON.stringify(choice);
           return h("option", { key: json, value: json }, shown(typeof choice === "string" ? choice : json));
