@@ -40,7 +40,7 @@ export interface CarriedShare {
   /** Connections that are open on the mount's side. */
   readonly connections: number;
   readonly connectionsInAll: number;
-  /** To and from the server, since the share was opened. */
+  /** Bytes to the server since the share was opened; `bytesDown`: from the server. */
   readonly bytesUp: number;
   readonly bytesDown: number;
   /** The longest wait of a request for its answer, or of a held connection, ms. */
@@ -48,9 +48,9 @@ export interface CarriedShare {
   readonly moves: number;
   /** When the server's newest answer came, on the caller's monotonic clock, ms; null: none yet. */
   readonly lastAnswerAtMs: number | null;
-  /** When the oldest open request was sent (change notifications and blocking locks aside), likewise; null: none. */
+  /** When the oldest open request was sent, on that clock; null: none. Leaves out change notifications and blocking locks. */
   readonly unansweredSinceMs: number | null;
-  /** Since when the server cannot be reached, likewise; null: it can. */
+  /** Since when the server cannot be reached, on that clock; null: it can. */
   readonly routeLostAtMs: number | null;
   /** Changes with each loss of the server, after which it must be proved again; null: the carrier's version has none. */
   readonly outage: number | null;

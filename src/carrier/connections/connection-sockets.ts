@@ -2,7 +2,7 @@
 import { Socket } from "node:net";
 import { resetSocket } from "../../runtime/reset-socket.ts";
 
-/** Then the system sends ten keep-alives, a second apart. Shorter outages, which TCP survives, must not end a connection. */
+/** After this long without data, the system sends ten keep-alives, a second apart. TCP must survive shorter outages. */
 export const KEEP_ALIVE_AFTER_MS = 60_000;
 
 /** A socket that reads into `window()`, pauses when `onBytes` returns false, and emits "drain" after every write. */

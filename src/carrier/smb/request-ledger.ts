@@ -12,7 +12,7 @@ import {
 
 /** Servers grant 8,192 credits at most; a connection with more open requests counts as opaque. */
 const MAX_REQUESTS = 16_384;
-/** Without opens, for which `opensToRead` decides. */
+/** Commands that change nothing on the server. `opensToRead` decides about opens. */
 const CHANGES_NOTHING: ReadonlySet<number> = new Set([
   SMB2_COMMAND.close,
   SMB2_COMMAND.read,
@@ -99,7 +99,7 @@ export class RequestLedger {
     return this.#requests.size + (this.#opaqueSinceMs === null ? 0 : 1);
   }
 
-  /** When the last byte of the oldest of them was sent, monotonic ms; null: none is open. */
+  /** When the last byte of the oldest open request was sent, monotonic ms; null: none is open. */
   get oldestMs(): number | null {
     let oldest = this.#opaqueSinceMs;
     for (const { sinceMs } of this.#requests.values()) {

@@ -157,7 +157,7 @@ export function addEntry(text: string, { open, close, entries, spaced }: Bracket
   return [{ start: from, end: from, text: comma === null ? `, ${entry}` : ` ${entry}` }];
 }
 
-/** Removes an entry with its comma, and its line when it stands alone on it. */
+/** Removes an entry with its comma, and the whole line if nothing else is on it. */
 export function removeEntry(text: string, { entries }: Bracketed, index: number): Splice[] {
   const entry = entries[index];
   if (entry === undefined) throw new RangeError("no such entry");

@@ -193,7 +193,7 @@ const BY_CONCEPT = { query: 0.7, name: 0.6 };
 const MOST_RARITY = 6;
 /** The rarity of a word that no tool has, nor any of its concepts. */
 const UNKNOWN_RARITY = 0.5;
-/** The factor for a name without any of the query's words, and a damping for short names, which one word would cover. */
+/** `least`: the factor for a name without a word of the query. `further`: keeps one word from covering a short name. */
 const NAME = { least: 0.5, further: 0.5 };
 
 interface ToolWords {

@@ -225,7 +225,7 @@ function createGate(
         return { kind: "unproved", text: errorText(error) };
       });
     if (!isSteady()) return;
-    // A server that was never proved has no evidence to fail by. The files of a proved one go to that server alone.
+    // A server that was never proved cannot fail the proof. Files that are kept for a proved server go to that server alone.
     const isBlank = verdict.kind === "unproved" && verdict.isBlank === true;
     if (isBlank || (verdict.kind === "same" && verdict.server === server)) {
       await carriage.confirm(spec.name, outage);

@@ -29,7 +29,7 @@ export function awaitsProof(builder: Builder, route: RouteName, sinceMs: number 
   // A mount without the unsent files of its server would show older versions of them.
   if (isUnknown && (isDue || keptForKnown(builder) !== null)) return true;
   const trust = trustToCarry(builder);
-  // An earlier proof does not count, as a route was away since; but two different servers stay different.
+  // While a proof is in progress, an earlier one no longer counts, unless it found two different servers.
   return trust?.asking === true && trust.state !== "different";
 }
 

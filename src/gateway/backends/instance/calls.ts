@@ -27,20 +27,20 @@ interface CallCarrier {
   session(): number;
   /** Calls can be sent; otherwise they wait for `release`. */
   isOpen(): boolean;
-  /** What a call of this client has to wait for before it is sent; null: nothing. */
+  /** A promise that a call of this client has to await before it is sent; null: none. */
   before(client: ClientPort): Promise<void> | null;
   /** The last call in flight has ended. */
   onIdle(): void;
 }
 
 export class InstanceCalls {
-  /** To look requests up; they are added and settled here. */
+  /** Only this class adds and settles requests; other parts may look them up. */
   readonly pending: PendingRequests;
   readonly #options: InstanceOptions;
   readonly #carrier: CallCarrier;
   readonly #givenUp: GivenUpCalls;
   readonly #held = new Map<PendingRequest, RpcRequest>();
-  /** Resume the sources that are paused until a client reads. */
+  /** Functions that resume sources, each paused until a client reads. */
   readonly #congested = new Set<() => void>();
   #over: { readonly error: RpcError; readonly failure: LinkFailure } | null = null;
 

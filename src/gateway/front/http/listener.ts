@@ -254,7 +254,7 @@ export class Listener {
     });
   }
 
-  /** Closes connections whose client reads nothing of a response. Large responses are written in pieces: progress shows. */
+  /** Closes connections whose client reads nothing of a response; the pieces of large responses show its progress. */
   readonly #check = (): void => {
     const { clock } = this.#options;
     const nowMs = clock.monotonicMs();

@@ -59,7 +59,7 @@ function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through
   const hosts = ROUTE_NAMES.flatMap((name) => share.routes[name].host ?? []);
   const isHere = (host: string): boolean => /^(localhost|127\.[\d.]+)$/i.test(host);
   if (hosts.some((host) => [host, ...signs.addressesOf(host)].some(isHere))) return DIRECT;
-  // Another server may have a share of that name: at another path, the mount may be that one.
+  // A mount at another path may be of another server's share with the same name.
   if (entry.path !== signs.path) return { carried: true, port: null, host: null };
   const line = signs.fstab.find((one) => one.path === entry.path || one.path === share.mountPath);
   const isLines = line?.source.replaceAll("\\", "/") === entry.source;

@@ -191,8 +191,8 @@ export function carriedLine(
 }
 
 /**
- * Below the ports that the system uses for outgoing connections; always the same for one name, and different for most
- * others.
+ * A port below those that the system uses for outgoing connections: always the same for a name, and different for most
+ * names.
  */
 function suggestedPort(name: string, taken: readonly (number | null)[]): number {
   let hash = 0;

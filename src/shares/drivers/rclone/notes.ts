@@ -17,7 +17,7 @@ export interface CacheNote {
   readonly base: { readonly size: number; readonly time: string } | null;
   /** The changes are not on the server yet. */
   readonly dirty: boolean;
-  /** All members, so that they can be written back unchanged. */
+  /** All members of the note's JSON, so that they can be written back unchanged. */
   readonly members: Readonly<Record<string, unknown>>;
 }
 
