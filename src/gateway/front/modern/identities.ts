@@ -12,7 +12,7 @@ import type { ModernRequest } from "./request.ts";
 /** An idle identity ends after this time, and with it the state that backends keep for it. */
 export const IDLE_LIMIT_MS = 300_000;
 const CHECK_MS = 60_000;
-/** How long an identity is reserved for a call that comes back with a server's state: no other process may read it. */
+/** Time for which an identity is reserved for a call that returns with a server's state, which only its process can read. */
 const EXPECTED_MS = 60_000;
 /** How long at most, and how many of one principal, are kept for tasks: an identity's own process may run the task. */
 const TASK_MS = 3_600_000;

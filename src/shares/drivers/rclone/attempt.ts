@@ -204,8 +204,8 @@ const FILES_AT_ONCE = 200;
 const ALL_MS = 2_000;
 
 /**
- * Opens the unsent files of `paths` (in the share) once each, so that rclone ties each to its folder entry, those that
- * rclone sends last first. The folders are listed before and after, because some files are sent meanwhile. Ends within
+ * Opens the unsent files of `paths` (in the share) once each, so that rclone ties each to its folder entry. Begins with the
+ * files that rclone sends last. The folders are listed before and after, because some files are sent meanwhile. Ends within
  * 2 s; rclone also sends the files that were not opened.
  */
 async function openReloaded(
