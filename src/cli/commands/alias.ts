@@ -9,13 +9,13 @@ import { FAILED_EXIT } from "../views/results-view.ts";
 
 export const aliasListCommand = command("alias list", {
   summary: "show every alias, where its link is and where it leads",
-  description: "Looks at the links alone, never at what they lead to; changes nothing.",
+  description: "Looks only at the links, never at their targets; changes nothing.",
   examples: {
     "mountaineer alias list": "see which links there are",
     [`mountaineer alias list --json | jq -r '.aliases[] | select(.link != "right") | .name'`]:
-      "name those whose link is not right",
+      "list those whose link is wrong",
   },
-  exits: { 0: "it could answer, however the links are" },
+  exits: { 0: "the list is shown, whatever the links' state" },
   async run(context) {
     const report = await askEngine(context, "look", "aliases", null);
     showResult(context, report, () => renderAliases(report.aliases, context.stdoutStyle));
@@ -26,9 +26,8 @@ export const aliasListCommand = command("alias list", {
 const aliasAddCommand = command("alias add", {
   summary: "make a link to a folder inside a share",
   description:
-    "Saves it in the configuration and returns when the link is there. The link leads there whatever route is in " +
-    "use, also while the share is not mounted; that the folder is there is not looked at. What stands at its path " +
-    "already is left as it is.",
+    "Saves it in the configuration and returns when the link exists. The link leads to the folder on every " +
+    "route; it does not check that the folder exists. Anything that is already at the link's path stays.",
   examples: {
     "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026":
       "a link in ~/Shares/Links",
@@ -36,13 +35,13 @@ const aliasAddCommand = command("alias add", {
       "one somewhere else",
   },
   exits: {
-    0: "the link is there",
-    1: "it is saved, and its link cannot be made",
-    2: "the share is not known, or another alias has the name",
+    0: "the link exists",
+    1: "it is saved, but its link cannot be made",
+    2: "the share is unknown, or another alias has the name",
   },
   takes: {
     "--name <name>": {
-      about: "what it is called here, and its link unless --alias-path says",
+      about: "the alias's name, and its link's unless --alias-path says otherwise",
       isRequired: true,
     },
     "--share <name>": { about: "the share that holds the folder", isRequired: true, completes: "shares" },
@@ -65,10 +64,13 @@ const aliasAddCommand = command("alias add", {
 const aliasRemoveCommand = command("alias remove", {
   summary: "remove an alias and its link",
   description:
-    "The folder that it leads to, and all in it, stay. What stands at its path and is no link that Mountaineer made " +
-    "is left as it is.",
-  examples: { "mountaineer alias remove --name projects": "the link goes, the folder stays" },
-  exits: { 0: "it is gone", 1: "it is gone from the file, which does not run", 2: "there is no such alias" },
+    "Its folder, and everything in it, stays. Anything else at its path, not made by Mountaineer, stays too.",
+  examples: { "mountaineer alias remove --name projects": "remove the link, keep the folder" },
+  exits: {
+    0: "it is removed",
+    1: "it is removed from the file, which could not be applied",
+    2: "there is no such alias",
+  },
   takes: {
     "--name <name>": { about: "the alias", isRequired: true, completes: "aliases" },
   },
@@ -86,12 +88,12 @@ const aliasRemoveCommand = command("alias remove", {
 });
 
 const aliasReconcileCommand = command("alias reconcile", {
-  summary: "make, mend and remove links now",
+  summary: "make, repair and remove links now",
   description:
-    "What a running daemon does at every check: links of aliases are made and mended, those of aliases that are gone " +
-    "are removed. What is not ours is never touched.",
-  examples: { "mountaineer alias reconcile": "after a link was lost while no daemon ran" },
-  exits: { 0: "every link is right", 1: "one cannot be made" },
+    "As the daemon does at every check: makes and repairs the links of aliases, and removes those of removed " +
+    "aliases. Never touches other files.",
+  examples: { "mountaineer alias reconcile": "repair a link that was lost while no daemon ran" },
+  exits: { 0: "every link is right", 1: "a link cannot be made" },
   async run(context) {
     const { reconcileAliases } = await import("../edits/alias-change.ts");
     const aliases = await reconcileAliases(context);
@@ -106,7 +108,8 @@ export const ALIAS_COMMANDS: GroupedCommands = {
     name: "alias",
     summary: "links to folders inside shares",
     description:
-      "An alias leads to a folder of a share by a path that never changes. A daemon mends its link at every check.",
+      "An alias is a path that never changes, and leads to a folder of a share. The daemon repairs its link at " +
+      "every check.",
     examples: {
       "mountaineer alias list": "see which links there are",
       "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026": "make one",

@@ -7,14 +7,14 @@ import { listedOr, withGateway } from "../sessions/gateway-session.ts";
 export const backendsListCommand = command("backends list", {
   summary: "show every MCP server, what it publishes and what is wrong",
   description:
-    "Changes nothing. Asks the running daemon; without one, starts the backends once, tells how that went, and ends " +
-    "them again.",
+    "Changes nothing. Asks the running daemon; without one, starts the backends once, shows the result, and " +
+    "stops them.",
   examples: {
-    "mountaineer backends list": "see how the backends are",
+    "mountaineer backends list": "see the backends' status",
     [`mountaineer backends list --json | jq -r '.backends[] | select(.phase != "Ready") | .name'`]:
-      "name those that are not ready",
+      "list those that are not ready",
   },
-  exits: { 0: "it could answer, however the backends are" },
+  exits: { 0: "the list is shown, whatever the backends' state" },
   async run(context) {
     const asking = withGateway(context, (gateway) => gateway.backends(context.signal));
     const listed = await listedOr(context, null, asking);

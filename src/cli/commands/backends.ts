@@ -21,36 +21,36 @@ const BACKEND_ARGUMENT = { "<name>": { about: "the backend", completes: "backend
 const backendsAddCommand = command("backends add", {
   summary: "add an MCP server to the configuration and start it",
   description:
-    "What stands behind -- is started as it is, never through a shell. Returns when it is known whether the server " +
-    "serves; it is saved all the same, and a daemon goes on trying. A value that looks like a secret is not written " +
-    "into the file: at a terminal you are asked whether to keep it as a secret, elsewhere it is refused. The " +
-    "first server makes a token, as init does: HTTP clients must send it.",
+    "The command after -- is started directly, never through a shell. Returns when the server is ready or has " +
+    "failed; it is saved in both cases, and the daemon keeps trying. A value that looks like a secret is not " +
+    "written into the file: a terminal offers to store it as a secret, otherwise it is refused. With the first " +
+    "server it creates a token that HTTP clients must send, as init does.",
   examples: {
     "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents":
       "a program",
     "mountaineer backends add tickets --url https://tickets.example/mcp --header 'Authorization: Bearer ${TICKETS_TOKEN}'":
-      "a server that is elsewhere",
+      "a remote server",
     "mountaineer backends add github --env GITHUB_TOKEN=secret:github -- github-mcp-server stdio":
-      "with a kept secret",
+      "with a stored secret",
     "mountaineer backends add fetch --registry io.github.example/fetch": "from the MCP registry",
   },
   exits: {
-    0: "it serves; or it is saved, and no daemon runs, or it is disabled",
-    1: "it is saved, and does not serve; or the registry has no such server, or nobody agreed, and nothing was written",
-    2: "a backend of that name is there, or a value is a secret; nothing was written",
+    0: "it is ready; or it is saved, and disabled or no daemon runs",
+    1: "it is saved, but does not start; or the registry has no such server, or you said no: nothing was written",
+    2: "a backend of that name exists, or a value looks like a secret; nothing was written",
   },
   takes: {
-    "<name>": "its name here",
-    "[command...]": "the program and its arguments, behind --; or an address",
+    "<name>": "the backend's name",
+    "[command...]": "the program and its arguments, after --; or an address",
     ...BACKEND_OPTIONS,
-    "--registry <server>": "take what is to be started from the MCP registry, pinned to its newest version",
+    "--registry <server>": "take the server from the MCP registry, pinned to its newest version",
     "--input <name=value>": {
-      about: "a value that the registry's server wants; may be given again",
+      about: "an input of the registry's server; repeatable",
       isList: true,
     },
-    "--yes": "do not ask whether what the registry says is to be added",
+    "--yes": "do not ask before adding the registry's server",
     "--disabled": "do not start it",
-    "--no-token": "make no token for clients with the first server",
+    "--no-token": "create no client token with the first server",
     ...WAIT_OPTION,
   },
   async run(context, { name, command: words, registry: server, wait: waitMs, ...given }) {
@@ -86,26 +86,27 @@ function nameAndValue(text: string): readonly [string, string] {
 }
 
 const backendsEditCommand = command("backends edit", {
-  summary: "change what an MCP server is started with",
+  summary: "change an MCP server's command, address or settings",
   description:
-    "Takes the options of backends add; what is not named stays. A program given behind -- replaces the program and all " +
-    "its arguments. The new instance takes over when it is ready; until then, and if it does not come up, the old one serves.",
+    "Takes the options of backends add; everything else stays. A command after -- replaces the program and all " +
+    "its arguments. The new instance takes over when it is ready; until then, or if it fails to start, the old " +
+    "one stays in use.",
   examples: {
     "mountaineer backends edit files -- npx -y @modelcontextprotocol/server-filesystem ~/Projects":
       "give it another folder",
     "mountaineer backends edit search --set timeouts.call=120": "change one key",
-    "mountaineer backends edit search --unset env.DEBUG": "take one out",
+    "mountaineer backends edit search --unset env.DEBUG": "remove one",
   },
   exits: {
-    0: "it serves with the change; or it is saved, and no daemon runs",
-    1: "it is saved, and does not serve with the change",
-    2: "there is no such backend, or a value is a secret; nothing was written",
+    0: "it is ready with the change; or the change is saved, and no daemon runs",
+    1: "the change is saved, but the backend does not start with it",
+    2: "there is no such backend, or a value looks like a secret; nothing was written",
   },
   takes: {
     ...BACKEND_ARGUMENT,
-    "[command...]": "another program with its arguments, behind --; or an address",
+    "[command...]": "another program and its arguments, after --; or an address",
     ...BACKEND_OPTIONS,
-    "--unset <key>": { about: "take a key out, as in env.DEBUG; may be given again", isList: true },
+    "--unset <key>": { about: "remove a key, as in env.DEBUG; repeatable", isList: true },
     ...WAIT_OPTION,
   },
   async run(context, { name, command: words, unset, wait: waitMs, ...given }) {
@@ -121,10 +122,10 @@ const backendsEditCommand = command("backends edit", {
 const backendsRemoveCommand = command("backends remove", {
   summary: "remove an MCP server from the configuration",
   description:
-    "Its tools leave the catalog at once; calls in flight finish. mountaineer config rollback brings it back. Secrets that " +
-    "it used stay kept.",
+    "Its tools leave the catalog at once; calls in flight finish. mountaineer config rollback brings it back. " +
+    "Its secrets stay stored.",
   examples: { "mountaineer backends remove files": "remove one" },
-  exits: { 1: "the file that lacks it does not run", 2: "there is no such backend" },
+  exits: { 1: "the changed file could not be applied", 2: "there is no such backend" },
   takes: BACKEND_ARGUMENT,
   async run(context, { name }) {
     const { removeBackend, showChange } = await import("../edits/backend-change.ts");
@@ -133,20 +134,20 @@ const backendsRemoveCommand = command("backends remove", {
 });
 
 const backendsEnableCommand = command("backends enable", {
-  summary: "start an MCP server that was disabled",
-  description: "Returns when it is known whether it serves.",
-  examples: { "mountaineer backends enable files": "start one again" },
-  exits: { 1: "it is saved, and does not serve", 2: "there is no such backend" },
+  summary: "start a disabled MCP server",
+  description: "Returns when it is ready or has failed.",
+  examples: { "mountaineer backends enable files": "enable one" },
+  exits: { 1: "it is saved, but does not start", 2: "there is no such backend" },
   takes: { ...BACKEND_ARGUMENT, ...WAIT_OPTION },
   run: (context, { name, wait }) => enable(context, name, true, wait),
 });
 
 const backendsDisableCommand = command("backends disable", {
-  summary: "end an MCP server and keep its configuration",
+  summary: "stop an MCP server and keep its configuration",
   description:
     "Its tools leave the catalog at once; calls in flight finish. mountaineer backends enable starts it again.",
-  examples: { "mountaineer backends disable files": "end one for now" },
-  exits: { 1: "it is saved, and does not run", 2: "there is no such backend" },
+  examples: { "mountaineer backends disable files": "stop one for now" },
+  exits: { 1: "it is saved, but could not be applied", 2: "there is no such backend" },
   takes: { ...BACKEND_ARGUMENT, ...WAIT_OPTION },
   run: (context, { name, wait }) => enable(context, name, false, wait),
 });
@@ -163,15 +164,15 @@ async function enable(
 }
 
 const backendsRestartCommand = command("backends restart", {
-  summary: "start backends anew, without losing a call",
+  summary: "restart backends, without losing a call",
   description:
-    "A running one serves until the new one is ready, and finishes the calls it has; one that failed is tried again " +
-    "at once. Answers when the restart is begun: mountaineer backends list tells how it goes.",
+    "The old instance serves until the new one is ready, and finishes its calls; a failed backend is retried at " +
+    "once. Returns when the restart has begun: mountaineer backends list shows its progress.",
   examples: {
-    "mountaineer backends restart files": "start one anew",
-    "mountaineer backends restart --all": "start all anew",
+    "mountaineer backends restart files": "restart one",
+    "mountaineer backends restart --all": "restart all",
   },
-  exits: { 2: "there is no backend of that name; then none is restarted", 8: "no daemon runs" },
+  exits: { 2: "there is no backend of that name; none was restarted", 8: "no daemon runs" },
   takes: {
     "[names...]": { about: "the backends", completes: "backends" },
     "--all": "all backends that are enabled",
@@ -207,13 +208,13 @@ function requireOneWay(names: readonly string[], all: boolean): void {
 }
 
 const backendsLogsCommand = command("backends logs", {
-  summary: "print what a backend wrote to its stderr",
+  summary: "print a backend's stderr output",
   description:
-    "The newest 200 lines, oldest first, over its restarts. They are in the daemon's log, too. A server over HTTP " +
-    "writes none.",
+    "The newest 200 lines, oldest first, across restarts. They are in the daemon's log, too. A server over HTTP " +
+    "has none.",
   examples: {
     "mountaineer backends logs files": "see why it fails",
-    "mountaineer backends logs files | tail -5": "its last words",
+    "mountaineer backends logs files | tail -5": "its last lines",
   },
   exits: { 8: "no daemon runs" },
   takes: BACKEND_ARGUMENT,
@@ -229,23 +230,23 @@ const backendsLogsCommand = command("backends logs", {
 const backendsLoginCommand = command("backends login", {
   summary: "sign in to a backend's server in the browser",
   description:
-    "Opens the page of the server's authorization server, and prints its address as well. The tokens are kept in this " +
-    "home, encrypted with a key from the keyring where there is one, and the daemon renews them. Repeat it when a " +
-    "condition asks for it, or for more scopes.",
+    "Opens the page of the server's authorization server, and prints its address. The tokens are stored in this " +
+    "home, encrypted with a key from the keyring if there is one, and the daemon renews them. Sign in again when " +
+    "a condition asks for it, or for more scopes.",
   examples: {
-    "mountaineer backends login tickets": "sign in, in the browser of this machine",
-    "mountaineer backends login tickets --device": "with a code, at any other device",
-    "mountaineer backends login tickets --no-browser": "over SSH: paste where the browser ended",
+    "mountaineer backends login tickets": "sign in, in this machine's browser",
+    "mountaineer backends login tickets --device": "with a code, on any other device",
+    "mountaineer backends login tickets --no-browser": "over SSH: paste the address where the browser ended",
   },
   exits: { 2: "there is no backend of that name" },
   takes: {
     ...BACKEND_ARGUMENT,
-    "--device": "sign in with a code at another device, where the server offers it",
+    "--device": "sign in with a code on another device, if the server supports it",
     "--no-browser": {
-      about: "only print the address, and read the one that the browser ended at",
+      about: "only print the address, and ask for the one the browser ends at",
       conflicts: ["device"],
     },
-    "--scope <scope...>": "ask for these scopes, too",
+    "--scope <scope...>": "also ask for these scopes",
   },
   async run(context, { name, device, browser, scope }) {
     const way = device ? "device" : browser === false ? "paste" : "browser";
@@ -298,8 +299,8 @@ function loginLines(
 const backendsLogoutCommand = command("backends logout", {
   summary: "forget the sign-in to a backend's server",
   description:
-    "Removes the tokens and the client that was registered for them, and tells the server, so that they are of no use to " +
-    "anybody. The next login begins anew.",
+    "Removes the tokens and the registered client here, and revokes them at the server. The next login starts " +
+    "from scratch.",
   examples: { "mountaineer backends logout tickets": "sign out" },
   exits: { 2: "there is no backend of that name" },
   takes: BACKEND_ARGUMENT,

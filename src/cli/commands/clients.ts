@@ -8,15 +8,15 @@ import { askDaemon, findDaemon, returningDaemon, withDaemonOr } from "../session
 import { RUNNING_BACKENDS, withOwnGateway } from "../sessions/gateway-session.ts";
 
 export const clientsCommand = command("clients", {
-  summary: "list the MCP clients that are connected",
+  summary: "list the connected MCP clients",
   description:
-    "What each calls itself, who it came in as, the version of MCP that it speaks and over what, since when, how many " +
-    "tools, prompts and resources it asked for, and its last error. A client of 2026-07-28 has no session: it is listed " +
-    "while it listens, and for five minutes after each request.",
+    "For each client its name, its user, its MCP version and transport, since when it is connected, how many " +
+    "tools, prompts and resources it requested, and its last error. A client of version 2026-07-28 has no " +
+    "session: it is listed while it has a stream open, and for five minutes after each request.",
   examples: {
     "mountaineer clients": "see who is connected",
     "mountaineer clients --json | jq -r '.clients[] | select(.last_error != null) | .name'":
-      "name those of which a call failed",
+      "list those with a failed call",
   },
   exits: { 8: "no daemon runs" },
   async run(context) {
@@ -32,30 +32,31 @@ export const clientsCommand = command("clients", {
 });
 
 export const importCommand = command("import", {
-  summary: "take over the MCP servers that another program has",
+  summary: "import the MCP servers of another program",
   description:
-    "Reads Claude Desktop (claude), Claude Code (claude-code), Cursor, VS Code (vscode), Zed, Codex, Windsurf, Gemini " +
-    "CLI (gemini), mcp-hub, 1MCP (1mcp), or any file in their manner; without a name, all that are here. Shows what " +
-    "would be added, and asks; with a daemon it returns when it is known whether they serve. Secrets that are written out are kept as secrets, with a reference in the file. The " +
-    "other program's file is only read.",
+    "Reads Claude Desktop (claude), Claude Code (claude-code), Cursor, VS Code (vscode), Zed, Codex, Windsurf, " +
+    "Gemini CLI (gemini), mcp-hub, 1MCP (1mcp), or any file in one of their formats; without a name, all that " +
+    "exist here. Shows what it would add, and asks; with a running daemon it returns when each server is ready " +
+    "or has failed. Plain-text secrets are stored as secrets, and the file gets references to them. The other " +
+    "program's file is not changed.",
   examples: {
-    "mountaineer import claude": "take over those of Claude Desktop",
-    "mountaineer import": "take over those of every client of this machine",
-    "mountaineer import ./mcp.json --yes": "from a file, without being asked",
+    "mountaineer import claude": "import from Claude Desktop",
+    "mountaineer import": "import from every client on this machine",
+    "mountaineer import ./mcp.json --yes": "from a file, without a question",
   },
   exits: {
-    0: "they are imported; or there is nothing new",
-    1: "nobody agreed, or --json was given without --yes; nothing was changed",
+    0: "they are imported, or there is nothing new",
+    1: "you said no, or --json was given without --yes; nothing was changed",
     3: "a file cannot be read; nothing was changed",
   },
   takes: {
     "[what...]": {
-      about: "clients, or paths of files",
+      about: "clients, or file paths",
       choices: CLIENT_NAMES,
       isOpen: true,
     },
     "-y, --yes": "do not ask",
-    "--allow-literal": "write secrets in arguments and addresses into the file as they are",
+    "--allow-literal": "write secrets in arguments and addresses into the file as plain text",
     ...WAIT_OPTION,
   },
   run: async (context, given) =>
@@ -69,29 +70,30 @@ export const importCommand = command("import", {
 const CONNECTED = CLIENT_NAMES.filter((name) => CLIENTS[name].isConnected);
 
 export const connectCommand = command("connect", {
-  summary: "make an agent's program use Mountaineer",
+  summary: "connect an agent program to Mountaineer",
   description:
     "Writes Mountaineer into the file where Claude Desktop (claude), Claude Code (claude-code), Cursor, VS Code " +
-    "(vscode), Zed, Codex, Windsurf or Gemini CLI (gemini) keeps its MCP servers. The client starts mountaineer mcp, so " +
-    "that no token stands in its file. Servers of the client that are backends here are taken out of it, as they come " +
-    "through Mountaineer. Shows what would change, and asks; what was there is kept, and --undo puts it back.",
+    "(vscode), Zed, Codex, Windsurf or Gemini CLI (gemini) keeps its MCP servers. The client starts mountaineer " +
+    "mcp, so its file needs no token. Servers that are backends here are removed from the file, because they " +
+    "come through Mountaineer. Shows what would change, and asks; the old content is kept, and --undo restores " +
+    "it.",
   examples: {
     "mountaineer connect claude": "after mountaineer import claude",
     "mountaineer connect cursor --print": "see what to write, and change nothing",
-    "mountaineer connect claude --undo": "put its file back",
+    "mountaineer connect claude --undo": "restore its file",
   },
   exits: {
     0: "it is connected",
-    1: "nobody agreed; nothing was changed",
+    1: "you said no; nothing was changed",
     3: "the client's file cannot be read; nothing was changed",
   },
   isText: true,
   takes: {
-    "<client>": { about: "which one", choices: CONNECTED, isOpen: true },
-    "--print": "only print what would stand in its file",
-    "--undo": "put the file back",
+    "<client>": { about: "the client", choices: CONNECTED, isOpen: true },
+    "--print": "only print what it would write",
+    "--undo": "restore the file",
     "--file <path>": "the client's file, if it is elsewhere",
-    "--keep-others": "leave servers in its file that come through Mountaineer, too",
+    "--keep-others": "keep servers in its file although they come through Mountaineer",
     "-y, --yes": "do not ask",
   },
   async run(context, { client: name, print, undo, ...given }) {
@@ -111,26 +113,28 @@ export const connectCommand = command("connect", {
 export const mcpCommand = command("mcp", {
   summary: "speak MCP on stdin and stdout, for clients that start their servers",
   description:
-    "Carries what an MCP client says to the running daemon's gateway and back, as the home's owner; several may run " +
-    "at once. It outlives a restart of the daemon: it looks for the next one, takes the session up there, and tells the " +
-    "client that its lists have changed; calls that the daemon left unanswered fail, and none is repeated. New calls wait " +
-    "30 s for the next one, and fail after that, until one is there; it is looked for for an hour. " +
-    "Without a daemon at first it runs a gateway of its own, with backends of its own, until the client leaves; for one " +
-    "that was killed, or is just starting, it waits 10 s before that. Only MCP is on stdout. Ends when the client ends " +
-    "its side and everything is answered. With --group the client is served that group alone, which takes a daemon that runs.",
+    "Connects an MCP client to the running daemon's gateway, as the home's owner; several may run at once. It " +
+    "survives a restart of the daemon: it resumes the session with the next daemon, and tells the client that " +
+    "its lists have changed; calls that the old daemon left unanswered fail, and none is repeated. New calls " +
+    "wait 30 s for the next daemon, and after that fail until one runs; it looks for one for an hour. Without a " +
+    "daemon at the start it runs its own gateway and backends until the client leaves; if the daemon was killed " +
+    "or is just starting, it first waits 10 s. Prints only MCP to stdout. Exits when the client has closed its " +
+    "side and everything is answered. --group serves the client only that group, and needs a running daemon.",
   examples: {
-    "claude mcp add mountaineer -- mountaineer mcp": "give it to a client that starts its servers",
-    [`echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`]: "see that it answers",
+    "claude mcp add mountaineer -- mountaineer mcp": "add it to a client that starts its servers",
+    [`echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`]: "check that it answers",
   },
   exits: {
     0: "the client has left",
     1: "no gateway is configured",
     2: "no group of that name is configured",
-    8: "the daemon ended the connection and none came back within an hour, or the next one did not take the session on",
+    8:
+      "the daemon closed the connection, and none came back within an hour or the next one did not resume the " +
+      "session",
   },
   isText: true,
   takes: {
-    "--group <name>": "serve the client this group instead of everything",
+    "--group <name>": "serve only this group",
   },
   async run(context, { group }) {
     const { bridge } = await import("../../mcp-bridge/mcp-bridge.ts");

@@ -76,10 +76,10 @@ complete -c mountaineer -f -a '(__mountaineer_complete)'
 const SCRIPTS: Readonly<Record<Shell, string>> = { bash: BASH, zsh: ZSH, fish: FISH };
 
 export const completionsCommand = command("completions", {
-  summary: "print the script that makes a shell complete commands, options and names",
+  summary: "print a shell's completion script for commands, options and names",
   description:
-    "Names of shares, their folders, aliases, backends, tools, secrets and keys are looked up on each press of Tab; the script stays " +
-    "good when the configuration, or Mountaineer, changes.",
+    "Names of shares, folders, aliases, backends, tools, secrets and keys are looked up at each press of Tab; " +
+    "the script stays valid when the configuration or Mountaineer changes.",
   examples: {
     "mountaineer completions bash > ~/.local/share/bash-completion/completions/mountaineer":
       "for bash, with the package bash-completion",
@@ -88,7 +88,7 @@ export const completionsCommand = command("completions", {
   },
   isText: true,
   takes: {
-    "<shell>": { about: "whose", choices: SHELLS },
+    "<shell>": { about: "the shell", choices: SHELLS },
   },
   async run(context, { shell }) {
     context.print(SCRIPTS[shell]);

@@ -4,9 +4,9 @@ import { entryNumber, showJson, showResult } from "../input/options.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 
 const EDIT_EXITS: CommandDefinition["exits"] = {
-  0: "saved, and applied if a daemon runs; or the file said so already",
+  0: "saved, and applied if a daemon runs; or the file has that value already",
   1: "saved, but the daemon could not apply it",
-  2: "there is no such key, or it cannot have that value; nothing was written",
+  2: "there is no such key, or it does not allow that value; nothing was written",
   3: "the result would have mistakes; nothing was written",
   9: "the file was changed by someone else meanwhile; nothing was written",
 };
@@ -29,15 +29,15 @@ const KEY_ARGUMENT = {
 } as const;
 
 const configGetCommand = command("config get", {
-  summary: "print what holds for one key",
+  summary: "print the value of one key",
   description:
-    "Its value in the file, else its default. Texts are printed bare, everything else as TOML writes it.",
+    "Its value in the file, else its default. Text is printed without quotes, everything else as TOML.",
   examples: {
     "mountaineer config get global.check_interval_secs": "how often the daemon looks",
-    "mountaineer config get shares.CORE.thunderbolt_host": "of one share, by its name",
-    "mountaineer config get lsof-recheck": "by a short name",
+    "mountaineer config get shares.CORE.thunderbolt_host": "for one share, by its name",
+    "mountaineer config get lsof-recheck": "with a short name",
   },
-  exits: { 1: "the file does not say, and there is no default" },
+  exits: { 1: "the key is not in the file and has no default" },
   takes: KEY_ARGUMENT,
   async run(context, { key }) {
     const { viewConfig } = await import("../sessions/config-session.ts");
@@ -59,17 +59,17 @@ const configGetCommand = command("config get", {
 const configSetCommand = command("config set", {
   summary: "set one key in the configuration file",
   description:
-    "Every other byte of the file stays as it is. The result is checked as a whole before it is written, and a " +
-    "running daemon applies it at once. A value that begins with - comes after --.",
+    "Every other byte of the file stays the same. The result is checked as a whole before it is written, and a " +
+    "running daemon applies it at once. Put -- before a value that begins with -.",
   examples: {
-    "mountaineer config set global.check_interval_secs 0.5": "look twice a second",
-    "mountaineer config set lsof-recheck off": "do not look for open files on every check",
+    "mountaineer config set global.check_interval_secs 0.5": "check twice a second",
+    "mountaineer config set lsof-recheck off": "do not check for open files every time",
     "mountaineer config set shares.CORE.fallback_host 192.168.1.30": "change a share",
   },
   exits: EDIT_EXITS,
   takes: {
     ...KEY_ARGUMENT,
-    "<value>": "as TOML writes it, else taken as a text; on and off for true and false",
+    "<value>": "a TOML value, else plain text; on and off mean true and false",
   },
   run: async (context, { key, value }) =>
     (await import("../edits/config-key-change.ts")).setKey(context, { key, value }),
@@ -77,7 +77,7 @@ const configSetCommand = command("config set", {
 
 const configUnsetCommand = command("config unset", {
   summary: "remove one key from the configuration file, so that its default applies",
-  description: "As `config set`; what is not in the file is no mistake.",
+  description: "Works as `config set`. A key that is not in the file is no error.",
   examples: {
     "mountaineer config unset global.check_interval_secs": "back to the default",
     "mountaineer config unset shares.CORE.fallback_interface": "of one share",
@@ -89,17 +89,17 @@ const configUnsetCommand = command("config unset", {
 });
 
 const configShowCommand = command("config show", {
-  summary: "print the configuration file, or all that holds",
+  summary: "print the configuration file, or all values in effect",
   description:
-    "The file as it is; with --effective every key, those that the file leaves out with their defaults. With --json " +
-    "and without --effective: where the file is, its hash, the hash of what runs, and its text.",
+    "The file as it is; --effective prints every key, with defaults for those not in the file. --json without " +
+    "--effective prints the file's path, its hash, the hash of the running configuration, and its text.",
   examples: {
     "mountaineer config show": "print the file",
-    "mountaineer config show --effective": "see what holds, defaults and all",
+    "mountaineer config show --effective": "see all values, with defaults",
     "mountaineer config show --effective --json | jq .global.check_interval_secs": "use it in a script",
   },
   takes: {
-    "--effective": "every key that holds, with defaults",
+    "--effective": "every key in effect, with defaults",
   },
   async run(context, given) {
     const { viewConfig } = await import("../sessions/config-session.ts");
@@ -134,13 +134,14 @@ const configShowCommand = command("config show", {
 const configValidateCommand = command("config validate", {
   summary: "check a configuration file, and list every mistake in it",
   description:
-    "Checks FILE, else the file in use. Warns of what a start would stumble over here, without a packet to anybody: a program " +
-    "that is not found, a variable or secret without a value, a taken port, an address without a path. Nothing is applied.",
+    "Checks FILE, else the file in use. Also warns about problems that a start would meet, without using the " +
+    "network: a missing program, a variable or secret without a value, a taken port, an address without a path. " +
+    "Applies nothing.",
   examples: {
     "mountaineer config validate": "check the file in use",
-    "mountaineer config validate draft.toml": "check another one before it is used",
+    "mountaineer config validate draft.toml": "check another file before you use it",
   },
-  exits: { 0: "it is a valid configuration", 3: "it has mistakes; every one is listed with its place" },
+  exits: { 0: "the configuration is valid", 3: "it has mistakes; every one is listed with its place" },
   takes: {
     "[file]": "TOML or YAML by its extension",
   },
@@ -149,7 +150,8 @@ const configValidateCommand = command("config validate", {
 
 const configPathCommand = command("config path", {
   summary: "print where the configuration file is",
-  description: "The running daemon's; without one, the file that it would use, whether it exists or not.",
+  description:
+    "The running daemon's file; without a daemon, the file it would use, whether or not it exists.",
   examples: { 'less "$(mountaineer config path)"': "read it" },
   isText: true,
   takes: {},
@@ -160,12 +162,12 @@ const configPathCommand = command("config path", {
 });
 
 const configEditCommand = command("config edit", {
-  summary: "edit the configuration file in your editor, checked before it lands",
+  summary: "edit the configuration file in your editor, and check it before saving",
   description:
-    "Opens a private copy in $VISUAL, else $EDITOR, else vi; one with a window needs the option that makes it wait " +
-    '(VISUAL="code --wait"). When the editor ends, the copy is checked: one with mistakes is not saved. At ' +
-    "a terminal you can go on editing it; elsewhere it is kept, and its path printed. An empty copy changes nothing. " +
-    "A file that somebody else changed meanwhile is not overwritten.",
+    "Opens a private copy in $VISUAL, else $EDITOR, else vi; an editor with a window needs its wait option " +
+    '(VISUAL="code --wait"). When the editor exits, the copy is checked, and not saved if it has mistakes. At a ' +
+    "terminal you can then edit it again; elsewhere the copy is kept and its path printed. An empty copy changes " +
+    "nothing. A file that somebody else changed meanwhile is not overwritten.",
   examples: {
     "mountaineer config edit": "edit the file",
     "EDITOR=nano mountaineer config edit": "in another editor",
@@ -183,7 +185,7 @@ const configEditCommand = command("config edit", {
 const configSchemaCommand = command("config schema", {
   summary: "print the JSON Schema of the configuration file",
   description:
-    "For editors that complete and check while one types; the starter configuration names it already.",
+    "For editors that complete and check while you type; the starter configuration already refers to it.",
   examples: { "mountaineer config schema > config.schema.json": "keep it beside a configuration" },
   isText: true,
   takes: {},
@@ -194,8 +196,8 @@ const configSchemaCommand = command("config schema", {
 });
 
 const configHistoryCommand = command("config history", {
-  summary: "list the configurations that were accepted, newest first",
-  description: "The newest 50 are kept, whatever brought them. Entry 0 is the one that runs.",
+  summary: "list the accepted configurations, newest first",
+  description: "The newest 50 are kept, whoever made the change. Entry 0 is the running one.",
   examples: {
     "mountaineer config history": "see what changed when",
     "mountaineer config history --json | jq -r '.[0].sha256'": "use it in a script",
@@ -212,13 +214,13 @@ const configHistoryCommand = command("config history", {
 const configDiffCommand = command("config diff", {
   summary: "show what changed in the configuration file since an accepted one",
   description:
-    "From entry N of the history to the file as it is now, as a unified diff. Of entry 0 it shows what in the file " +
-    "does not run.",
+    "A unified diff from entry N of the history to the current file. With entry 0 it shows which part of the " +
+    "file is not running.",
   examples: {
-    "mountaineer config diff": "see what the last change was",
-    "mountaineer config diff 0": "see what in the file was not accepted",
+    "mountaineer config diff": "see the last change",
+    "mountaineer config diff 0": "see what was not accepted",
   },
-  exits: { 0: "it could be shown, whether anything differs or not", 2: "the history has no such entry" },
+  exits: { 0: "the differences are shown, if any", 2: "the history has no such entry" },
   isText: true,
   takes: ENTRY_ARGUMENT,
   async run(context, { n }) {
@@ -241,14 +243,14 @@ const configDiffCommand = command("config diff", {
 });
 
 const configRollbackCommand = command("config rollback", {
-  summary: "put an accepted configuration back, whole",
+  summary: "restore an accepted configuration, as a whole",
   description:
-    "Writes entry N of the history into the file, and a running daemon applies it at once. The rollback is an entry " +
-    "itself, so that it can be undone. 0 puts back what runs, over a file with mistakes or one that is gone. On a " +
-    "terminal it shows the difference and asks; elsewhere, and with --yes, it does not.",
+    "Writes entry N of the history into the file, and a running daemon applies it at once. The rollback becomes " +
+    "an entry too, so you can undo it. 0 restores the running configuration over a faulty or missing file. At a " +
+    "terminal it shows the difference and asks; elsewhere, or with --yes, it does not.",
   examples: {
     "mountaineer config rollback": "undo the last change",
-    "mountaineer config rollback 0 --yes": "back to what runs, without a question",
+    "mountaineer config rollback 0 --yes": "back to the running configuration, without a question",
   },
   exits: {
     ...EDIT_EXITS,
@@ -294,17 +296,17 @@ export const CONFIG_COMMANDS: GroupedCommands = {
 // The command `mountaineer approve`.
 
 export const approveCommand = command("approve", {
-  summary: "see and approve changes of the configuration that wait for you",
+  summary: "review and approve waiting changes of the configuration",
   description:
-    "A change that something else than Mountaineer made in the file waits here if it decides what runs ([trust] approve " +
-    "says which else). What was approved before serves meanwhile. Shows each change beside what serves, asks, and " +
-    "applies what you approve at once; without a daemon the next one finds it approved. --mode sets which changes wait " +
-    "from now on, and is the only way to loosen that.",
+    "A change of the file waits for approval if it decides which programs run and was not made by Mountaineer " +
+    "itself ([trust] approve can add other kinds). The approved version stays in use meanwhile. Shows each " +
+    "change beside the version in use, asks, and applies it at once; without a daemon the approval is stored for " +
+    "the next one. --mode sets which changes wait from now on, and is the only way to loosen that.",
   examples: {
-    "mountaineer approve": "look at each change that waits, and say yes or no",
-    "mountaineer approve files": "only what waits of the backend files",
+    "mountaineer approve": "answer yes or no to each waiting change",
+    "mountaineer approve files": "only the changes of the backend files",
     "mountaineer approve --list": "see what waits, and change nothing",
-    "mountaineer approve --mode none": "let every change of the file apply at once",
+    "mountaineer approve --mode none": "apply every change of the file at once",
   },
   exits: { 1: "you said no, or it could not be applied", 2: "nothing of that name waits" },
   takes: {
@@ -313,7 +315,7 @@ export const approveCommand = command("approve", {
     "--list": "only show what waits",
     "--yes": "do not ask",
     "--mode <mode>": {
-      about: "which changes wait from now on; `default`: as the backends reach the home",
+      about: "which changes wait from now on; `default`: depends on whether backends reach the home",
       choices: ["commands", "all", "none", "default"],
       conflicts: ["all", "list"],
     },

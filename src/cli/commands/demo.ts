@@ -7,23 +7,26 @@ import { paintFor } from "../views/terminal-style.ts";
 const DRIVERS = ["smb", "local"] as const;
 
 export const demoCommand = command("demo", {
-  summary: "see it work: a small NAS on this machine, with two cables to pull",
+  summary: "try it out: a small NAS on this machine, with two cables to unplug",
   description:
-    "Makes a server with two routes and a home in a temporary folder, runs the daemon on it, and shows what happens " +
-    "while you pull and plug cables and open files. Without a terminal, or with --script, it plays the whole story by " +
-    "itself, checks each step, and ends with 0 or 1. With samba, rclone and FUSE it is real SMB, else plain folders. " +
-    "Nothing outside its folder is touched, and nothing is left when it ends.",
+    "Sets up a server with two routes and a home in a temporary folder, runs the daemon on it, and shows what " +
+    "happens while you unplug cables and open files. Without a terminal, or with --script, it plays the whole " +
+    "story by itself, checks each step, and exits with 0 or 1. It uses real SMB if samba, rclone and FUSE are " +
+    "installed, else plain folders. It touches nothing outside its folder and leaves nothing behind.",
   examples: {
     "mountaineer demo": "try it by hand",
     "mountaineer demo --script": "watch the story, checked step by step",
     "mountaineer demo --script --driver local": "the same without SMB",
   },
-  exits: { 0: "the story went as told, or you ended the demo", 1: "it did not, or the driver cannot be had" },
+  exits: {
+    0: "every step succeeded, or you ended the demo",
+    1: "a step failed, or the driver is not available",
+  },
   isText: true,
   takes: {
     "--script": "play the story instead of the live view",
     "--driver <driver>": {
-      about: "real SMB or plain folders; default: what this machine can",
+      about: "real SMB or plain folders; default: SMB if this machine supports it",
       choices: DRIVERS,
     },
   },

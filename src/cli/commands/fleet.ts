@@ -7,24 +7,24 @@ import { showResult } from "../input/options.ts";
 import { askDaemon } from "../sessions/control-session.ts";
 
 const fleetStatusCommand = command("fleet status", {
-  summary: "show the machines of the fleet, and how each is",
+  summary: "show the machines of the fleet and their status",
   description:
-    "Asks the running daemon what it has heard of the others: their shares and routes, their backends, what is wrong there, " +
-    "and since when a machine has been silent. Of more than a dozen machines each is one line; a name shows all of one.",
+    "Asks the running daemon for the other machines' shares and routes, backends and problems, and since when a " +
+    "machine is silent. With more than a dozen machines, each is one line; name a machine to see all of it.",
   examples: {
-    "mountaineer fleet status": "see all machines, those with trouble first",
-    "mountaineer fleet status nas": "see all that one of them tells",
+    "mountaineer fleet status": "see all machines, those with problems first",
+    "mountaineer fleet status nas": "see all about one of them",
     [`mountaineer fleet status --json | jq -r '.machines[] | select(.presence != "here") | .name'`]:
-      "name those that are not there",
+      "list those that are away",
   },
   exits: {
-    0: "it could answer, however things are",
+    0: "the status is shown, good or bad",
     1: "no fleet is configured",
     2: "no machine has that name",
     8: "no daemon runs",
   },
   takes: {
-    "[names...]": "machines, as the list shows them; without any, all",
+    "[names...]": "machines, as the list shows them; default: all",
   },
   async run(context, { names }) {
     const purpose = { intent: "look", so: "and nobody else knows of the other machines" } as const;
@@ -48,21 +48,21 @@ function machinesOf({ machines }: FleetReport, names: readonly string[]): FleetM
 }
 
 const fleetInitCommand = command("fleet init", {
-  summary: "begin a fleet on this machine",
+  summary: "start a fleet on this machine",
   description:
-    "Starts a nats-server of its own here, with TLS by a certificate authority of its own and a key for each machine, " +
-    "and writes [fleet] into the configuration. Then it prints a code that lets one machine in, and waits for it, as " +
-    "fleet invite does. The server outlives the command; from then on this machine's daemon starts it when it does not " +
-    "run. Cut off, it goes on when it is typed again.",
+    "Starts the fleet's own nats-server here, with TLS from its own certificate authority and a key for each " +
+    "machine, and writes [fleet] into the configuration. Then it prints a code for one machine and waits for it, " +
+    "as fleet invite does. The server keeps running; from then on this machine's daemon starts it if needed. If " +
+    "interrupted, run the command again to continue.",
   examples: {
-    "mountaineer fleet init": "begin one, and let the next machine in",
-    "mountaineer fleet init --name nas --listen nas.local:4222 --no-invite": "only begin it",
+    "mountaineer fleet init": "start one, and let the next machine in",
+    "mountaineer fleet init --name nas --listen nas.local:4222 --no-invite": "only start it",
   },
-  exits: { 1: "the server could not be started, or nobody joined in time" },
+  exits: { 1: "the server could not be started, or no machine joined in time" },
   takes: {
-    "--name <name>": "what this machine is called in the fleet; default: its host name",
+    "--name <name>": "this machine's name in the fleet; default: its host name",
     "--listen <host:port>":
-      "where the other machines reach this one; default: its first address beyond loopback, port 4222",
+      "the address where other machines reach this one; default: its first non-loopback address, port 4222",
     "--no-invite": "print no code, and do not wait",
   },
   run: async (context, given) => (await import("../fleet/fleet-commands.ts")).beginFleet(context, given),
@@ -71,34 +71,35 @@ const fleetInitCommand = command("fleet init", {
 const fleetInviteCommand = command("fleet invite", {
   summary: "print a code that lets one machine into the fleet",
   description:
-    "On the machine where the fleet began. Prints the code and waits until a machine has joined with it: the code is " +
-    "good once, for 10 minutes, and only while this waits. It holds the server's address and fingerprint, the " +
-    "operator's public key and a secret. With --json: two lines, one with the code and one with who joined.",
+    "Run it on the machine where the fleet began. Prints the code and waits until a machine has joined with it: " +
+    "the code works once, for 10 minutes, and only while this command waits. It contains the server's address " +
+    "and fingerprint, the operator's public key and a secret. --json prints two lines: the code, then the " +
+    "machine that joined.",
   examples: {
     "mountaineer fleet invite": "let the next machine in",
     "mountaineer fleet invite --json": "the same for a program",
   },
-  exits: { 1: "nobody joined in time, or the server does not run" },
+  exits: { 1: "no machine joined in time, or the server does not run" },
   run: async (context) => (await import("../fleet/fleet-commands.ts")).inviteMachine(context),
 });
 
 const fleetJoinCommand = command("fleet join", {
-  summary: "join the fleet that a code is of",
+  summary: "join a fleet with a code",
   description:
-    "The code is what fleet invite (or fleet init) printed on another machine, which waits meanwhile. Checks the " +
-    "server's certificate against the code's fingerprint before anything is said to it, makes this machine's own key, " +
-    "which never leaves it, and writes [fleet] into the configuration. Refused, it changes nothing; cut off, the same " +
-    "typed again goes on. Without a code it is asked for, or read from standard input where that is no terminal: others " +
-    "on this machine may see one that is an argument. Used, it is worth nothing.",
+    "fleet invite (or fleet init) prints the code on another machine and waits there. Checks the server's " +
+    "certificate against the code's fingerprint before sending anything, creates this machine's key, which never " +
+    "leaves it, and writes [fleet] into the configuration. If refused, it changes nothing; if interrupted, run " +
+    "it again to continue. Without an argument it asks for the code, or reads it from standard input without a " +
+    "terminal: other users of this machine can see arguments. A code works only once.",
   examples: {
     "mountaineer fleet join mf1_…": "join",
-    "mountaineer fleet join": "the same, and be asked for the code",
-    "mountaineer fleet join --name laptop < code.txt": "by another name, with a code from a file",
+    "mountaineer fleet join": "the same, but asks for the code",
+    "mountaineer fleet join --name laptop < code.txt": "with another name, and the code from a file",
   },
   exits: { 1: "the fleet refused it, or its server cannot be reached" },
   takes: {
-    "[code]": "as it was printed; - reads it from standard input",
-    "--name <name>": "what this machine is called in the fleet; default: its host name",
+    "[code]": "the code; - reads it from standard input",
+    "--name <name>": "this machine's name in the fleet; default: its host name",
   },
   run: async (context, given) => (await import("../fleet/fleet-commands.ts")).joinByCode(context, given),
 });
@@ -106,8 +107,8 @@ const fleetJoinCommand = command("fleet join", {
 const fleetLeaveCommand = command("fleet leave", {
   summary: "take this machine out of its fleet",
   description:
-    "Takes [fleet] out of the configuration, and forgets this machine's key. The server still knows the key until " +
-    "fleet remove is typed where the fleet began. On that machine itself the server goes too, with all that it kept.",
+    "Removes [fleet] from the configuration and deletes this machine's key. The server accepts the key until you " +
+    "run fleet remove where the fleet began. On that machine, leaving also removes the server and its data.",
   examples: {
     "mountaineer fleet leave": "leave",
     "mountaineer fleet leave --dissolve": "where the fleet began: end it for all",
@@ -122,10 +123,10 @@ const fleetLeaveCommand = command("fleet leave", {
 const fleetRemoveCommand = command("fleet remove", {
   summary: "take another machine out of the fleet",
   description:
-    "On the machine where the fleet began. The machine's connection ends at once, and its key opens nothing any more. " +
-    "It may join again with a new code.",
-  examples: { "mountaineer fleet remove laptop": "take it out" },
-  exits: { 1: "the server did not take it", 2: "the fleet has no machine of that name" },
+    "Run it on the machine where the fleet began. The removed machine's connection ends at once, and its key " +
+    "stops working. It may join again with a new code.",
+  examples: { "mountaineer fleet remove laptop": "remove it" },
+  exits: { 1: "the server refused the change", 2: "the fleet has no machine of that name" },
   takes: {
     "<name>": "as fleet status shows it",
   },
@@ -133,32 +134,32 @@ const fleetRemoveCommand = command("fleet remove", {
 });
 
 const fleetKeysRotateCommand = command("fleet keys rotate", {
-  summary: "exchange this machine's key, the operator's, or the server's certificate",
+  summary: "replace this machine's key, the operator's key, or the server's certificate",
   description:
-    "Without more: makes a new key for this machine, has the fleet's server let it in, uses it, and only then has the old " +
-    "one refused. Where a person runs the server, it says what to write there, and goes on when it is typed again. " +
-    "`operator`: makes the key anew that signs the fleet's configuration, on the machine that has it; the old key says " +
-    "so, and every machine takes the new one by itself. `certificate`: renews those of the server that fleet init began, " +
-    "once every member knows their new authority. Cut off at any instant, it goes on when it is typed again.",
+    "Without an argument: creates a new key for this machine, has the fleet's server accept it, uses it, and " +
+    "only then revokes the old one. If you run the server yourself, it prints the change to make there; make it, " +
+    "and run the command again. `operator`: replaces the key that signs the fleet's configuration, on the " +
+    "machine that has it; the old key signs the change, and every machine accepts the new key by itself. " +
+    "`certificate`: renews the certificates of the server that fleet init started, once every member knows the " +
+    "new authority. If interrupted, run it again to continue.",
   examples: {
     "mountaineer fleet keys rotate": "a new key for this machine",
     "mountaineer fleet keys rotate operator": "a new key for the operator",
     "mountaineer fleet keys rotate certificate": "a new certificate for the fleet's server",
-    "mountaineer fleet keys rotate operator --stolen":
-      "the same without a word of the old key, which others have",
+    "mountaineer fleet keys rotate operator --stolen": "the same without the old key, which others have",
   },
   exits: {
-    1: "the key is not here, the server or a member does not know the new one yet, or it is not reached",
+    1: "the key is not here, or the server or a member does not know the new one yet or cannot be reached",
     8: "no daemon runs (operator, certificate)",
-    9: "somebody else changed the fleet's configuration meanwhile; type it again",
+    9: "somebody else changed the fleet's configuration meanwhile; run it again",
   },
   takes: {
     "[what]": {
-      about: "what: machine, operator or certificate",
+      about: "machine, operator or certificate",
       choices: ["machine", "operator", "certificate"],
       otherwise: "machine",
     },
-    "--stolen": "the operator's old key signs nothing: each machine is told by hand",
+    "--stolen": "do not use the operator's old key: you set the new one on each machine",
   },
   async run(context, { what, stolen }) {
     if (what === "operator") {

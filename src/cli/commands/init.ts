@@ -7,9 +7,9 @@ const CHOICES = {
   "--share <name>": "a share to keep mounted",
   "--tb-host <host>": "its address over the faster cable; one address is enough",
   "--fallback-host <host>": "its address or name over the other network",
-  "--username <name>": "the user on the server; your login name without it",
-  "--remote-share <name>": "what the server calls the share, if not as --share says",
-  "--password <reference>": "secret:NAME or ${VARIABLE}; a guest without it",
+  "--username <name>": "the user on the server; default: your login name",
+  "--remote-share <name>": "the share's name on the server; default: as --share",
+  "--password <reference>": "secret:NAME or ${VARIABLE}; default: log in as guest",
   "--backend <name>": "an MCP server to serve",
   "--command <line>": "the command line that starts it",
   "--url <address>": "its address, instead of a command",
@@ -18,30 +18,29 @@ const CHOICES = {
 export const initCommand = command("init", {
   summary: "write a first configuration",
   description:
-    "At a terminal it asks: it looks for servers of SMB shares (as mountaineer shares discover does), tries the login at the " +
-    "address that you choose, and there alone, lists its shares, and mounts what you choose. With options it does not ask; " +
-    "without a terminal it needs them. " +
-    "It never writes over a configuration that is there: it asks whether to add to it, or wants --add. The result is " +
-    "checked before it is written. The first MCP server " +
-    "makes a token: HTTP clients must send it; the command mountaineer mcp needs none.",
+    "At a terminal it asks: it looks for SMB servers (as mountaineer shares discover does), tries the login at " +
+    "the address you choose and at no other, lists the shares there, and mounts those you choose. With options " +
+    "it does not ask; without a terminal they are required. It never overwrites an existing configuration: it " +
+    "asks whether to add to it, or needs --add. The result is checked before it is written. With the first MCP " +
+    "server it creates a token that HTTP clients must send; the command mountaineer mcp needs none.",
   examples: {
-    "mountaineer init": "be asked",
+    "mountaineer init": "answer questions",
     "mountaineer init --share CORE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password secret:nas":
-      "begin with one share",
+      "start with one share",
     "mountaineer init --add --backend documents --command 'npx -y @modelcontextprotocol/server-filesystem /tmp'":
       "add an MCP server",
-    "mountaineer init --add --token": "make a token for a gateway that goes without one",
+    "mountaineer init --add --token": "create a token for a gateway that has none",
   },
   exits: {
-    1: "it is written, and a share is not mounted",
-    3: "what was given makes no valid configuration; nothing was written",
-    9: "there is a configuration already",
+    1: "the configuration is written, but a share is not mounted",
+    3: "the options do not make a valid configuration; nothing was written",
+    9: "a configuration exists already",
   },
   takes: {
     ...CHOICES,
-    "--token": "make a token for clients over HTTP, also where a gateway goes without one",
-    "--no-token": "let in whoever is on this machine",
-    "--add": "add to a configuration that is there",
+    "--token": "create a token for HTTP clients, also for a gateway that has none",
+    "--no-token": "let in everybody on this machine",
+    "--add": "add to the existing configuration",
   },
   run: async (context, options) =>
     (await import("../init/init-command.ts")).initConfig(context, {

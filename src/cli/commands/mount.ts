@@ -13,7 +13,8 @@ import { FAILED_EXIT, renderVerify } from "../views/results-view.ts";
 export const mountCommand = command("mount", {
   summary: "mount shares over the best route that answers",
   description:
-    "A share that is mounted already is skipped. Ends what `unmount` holds: the daemon keeps it mounted again.",
+    "Skips shares that are mounted already. Cancels an earlier `unmount`: the daemon keeps the share mounted " +
+    "again.",
   examples: {
     "mountaineer mount": "mount all shares",
     "mountaineer mount --share CORE": "mount one",
@@ -27,8 +28,8 @@ export const mountCommand = command("mount", {
 export const wakeCommand = command("wake", {
   summary: "wake the NAS of shares (Wake-on-LAN), and wait until it answers",
   description:
-    "Sends three packets to the address that was learnt while the NAS answered, on the link that it shares with this " +
-    "machine. It has a minute to answer; a daemon then mounts what waits.",
+    "Sends three packets to the hardware address learnt while the NAS answered, on the link it shares with this " +
+    "machine. The NAS has a minute to answer; the daemon then mounts the waiting shares.",
   examples: {
     "mountaineer wake": "wake all of them",
     "mountaineer wake --share CORE": "wake one",
@@ -41,27 +42,27 @@ export const wakeCommand = command("wake", {
 export const unmountCommand = command("unmount", {
   summary: "unmount shares and keep them unmounted",
   description:
-    "Holds the share unmounted, over restarts too, until `mount` or `switch`. With files open or not yet sent it is " +
-    "busy and stays mounted; --force goes on all the same and names them.",
+    "The share stays unmounted, even after a restart, until `mount` or `switch`. With open or unsent files it is " +
+    "busy and stays mounted; --force unmounts it anyway, and names the files.",
   examples: {
-    "mountaineer unmount --share CORE": "let go of one share",
-    "mountaineer unmount --share CORE --force": "although files are open",
+    "mountaineer unmount --share CORE": "unmount one share",
+    "mountaineer unmount --share CORE --force": "even if files are open",
   },
   exits: STEP_EXITS,
   takes: {
     ...SHARE_OPTIONS,
-    "--force": "although files are open or unsent; programs that use them get errors",
+    "--force": "even if files are open or unsent; programs that use them get errors",
   },
   run: (context, given) =>
     runSteps(context, given, (ask, shares, signal) => ask("unmount", { shares, force: given.force }, signal)),
 });
 
 export const reconcileCommand = command("reconcile", {
-  summary: "run one cycle now and bring every share where it should be",
+  summary: "run one check now and put every share where it should be",
   description:
-    "What the daemon does at each tick: look, decide, act, until there is nothing more to do at once.",
+    "Does the daemon's regular work once: checks, decides and acts until nothing is left to do now.",
   examples: {
-    "mountaineer reconcile": "put everything in order, without a daemon too",
+    "mountaineer reconcile": "put everything in order, also without a daemon",
     "mountaineer reconcile --share CORE --share MEDIA": "only these two",
   },
   exits: STEP_EXITS,
@@ -71,18 +72,18 @@ export const reconcileCommand = command("reconcile", {
 });
 
 export const verifyCommand = command("verify", {
-  summary: "look at everything afresh and say what is wrong",
+  summary: "check everything now and show what is wrong",
   description:
-    "Probes every host and reads every mount now, rather than telling what was last seen. Changes nothing.",
+    "Probes every host and reads every mount now, instead of showing the last known state. Changes nothing.",
   examples: {
     "mountaineer verify": "check all shares",
-    "mountaineer verify --logon": "see whether each NAS takes your login, too",
+    "mountaineer verify --logon": "also check that each NAS accepts your login",
     "mountaineer verify --share CORE --json": "check one, for a script",
   },
   exits: { 1: "something is wrong" },
   takes: {
     ...SHARE_OPTIONS,
-    "--logon": "log in to each NAS once, too, although a refused login may count there",
+    "--logon": "also log in to each NAS once; a refused login may count towards a lockout",
   },
   async run(context, { share, logon }) {
     const shares = chosenShares(share);
@@ -96,17 +97,17 @@ export const verifyCommand = command("verify", {
 export const unsentCommand = command("unsent", {
   summary: "show files that are not on their server yet, and decide about them",
   description:
-    "What a program wrote belongs to the server that it was written for: it waits on this machine until that is back. " +
-    "For a server that never comes back, or cannot be proved, you decide.",
+    "Writes wait on this machine for the server they were made for. If that server never comes back, or its " +
+    "identity cannot be proved, you decide.",
   examples: {
     "mountaineer unsent": "how many, how old, and for which server",
     "mountaineer unsent --share CORE --send-here": "send them to the server that is mounted now",
     "mountaineer unsent --share CORE --set-aside": "move them to a folder of this machine",
   },
-  exits: { 1: "it cannot be done now; nothing was changed" },
+  exits: { 1: "not possible now; nothing was changed" },
   takes: {
     "--share <name>": { about: "the share; needed to decide", completes: "shares" },
-    "--server <id>": "the server they were written for, where files wait for several",
+    "--server <id>": "the server they were written for; needed if files wait for several",
     "--send-here": "send them to the server that is mounted now, over files of the same names",
     "--set-aside": "never send them: move them to the share's set-aside folder",
   },

@@ -6,23 +6,22 @@ import type { DaemonPurpose } from "../sessions/control-session.ts";
 import { askDaemon } from "../sessions/control-session.ts";
 
 export const reloadCommand = command("reload", {
-  summary: "have the daemon read its configuration again, now",
+  summary: "make the daemon read its configuration again now",
   description:
-    "A daemon that watches its file does this by itself; this is for one that does not, or that stopped watching " +
-    'after a mistake (`on_failure = "stop"`): it then watches again. A SIGHUP to the daemon does the same. A file ' +
-    "with mistakes changes nothing. --dry-run only says what a reload would change; without a daemon, what one " +
-    "would start.",
+    'For a daemon that does not watch its file, or that stopped watching after a mistake (`on_failure = "stop"`) ' +
+    "and then watches again. A SIGHUP to the daemon does the same. A file with mistakes changes nothing. " +
+    "--dry-run only shows what a reload would change; without a daemon, what a daemon would start.",
   examples: {
     "mountaineer reload": "apply what the file says now",
     "mountaineer reload --dry-run": "see what would start, change and stay",
   },
   exits: {
-    1: "the file could not be applied; what ran before runs on",
-    3: "the file has mistakes; every one is listed, and what ran before runs on",
+    1: "the file could not be applied; the previous configuration stays in use",
+    3: "the file has mistakes; each one is listed, and the previous configuration stays in use",
     8: "no daemon runs (except with --dry-run)",
   },
   takes: {
-    "--dry-run": "only say what would change",
+    "--dry-run": "only show what would change",
   },
   async run(context, { dryRun: isDry }) {
     return isDry ? dryRun(context) : reload(context);

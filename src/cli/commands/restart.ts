@@ -12,14 +12,17 @@ import { lookUntil } from "../sessions/look-until.ts";
 const SERVES_WITHIN_MS = 120_000;
 
 export const restartCommand = command("restart", {
-  summary: "hand the daemon's work over to a new one, without an outage",
+  summary: "replace the daemon with a new one, without an outage",
   description:
-    "Starts the program that is installed now beside the daemon that runs, with the configuration as it stands. When " +
-    "its backends serve, it takes over: mounts stay, sessions of MCP clients go on, no call is lost, and calls in " +
-    "flight are finished by the old one. Whatever fails before that leaves the old one in charge. To be used after an " +
-    "upgrade; it works for the service that `mountaineer up` starts.",
-  examples: { "mountaineer restart": "run what is installed now" },
-  exits: { 1: "the new one did not take over, and why is said; the old one goes on", 8: "no daemon runs" },
+    "Starts the installed program beside the running daemon, with the current configuration. When its backends " +
+    "are ready, it takes over: mounts stay, MCP sessions continue, no call is lost, and the old daemon finishes " +
+    "the calls in flight. If anything fails before that, the old daemon stays in charge. Use it after an " +
+    "upgrade. Works for the service that `mountaineer up` starts.",
+  examples: { "mountaineer restart": "run the installed version" },
+  exits: {
+    1: "the new daemon did not take over, for the reason shown; the old one continues",
+    8: "no daemon runs",
+  },
   async run(context) {
     const report = await handOver(context);
     const { to: pid } = report;

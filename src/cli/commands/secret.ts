@@ -16,19 +16,19 @@ const NAME_OPTION = {
 } as const;
 
 const secretSetCommand = command("secret set", {
-  summary: "keep a password or token, for secret:NAME in the configuration",
+  summary: "store a password or token, for secret:NAME in the configuration",
   description:
-    "Asks for the value without showing it, or reads one line from standard input; it is never an argument. It is kept in the " +
-    "system's keyring (the Secret Service on Linux, the Keychain on macOS) where one answers, else in a file of this " +
-    "home that only its owner can read. A running daemon uses it at once.",
+    "Asks for the value without showing it, or reads one line from standard input; it is never an argument. " +
+    "Stores it in the system's keyring (the Secret Service on Linux, the Keychain on macOS) if available, else " +
+    "in a file in this home that only its owner can read. A running daemon uses it at once.",
   examples: {
-    "mountaineer secret set nas": "keep the password that secret:nas stands for",
-    "mountaineer secret set token --in file < token.txt": "keep what a file holds, in this home",
+    "mountaineer secret set nas": "store the password for secret:nas",
+    "mountaineer secret set token --in file < token.txt": "store a file's content, in this home",
   },
   takes: {
-    "<name>": { about: "the name that secret:NAME refers to", ...NAME_OPTION },
+    "<name>": { about: "the NAME in secret:NAME", ...NAME_OPTION },
     "--in <place>": {
-      about: "where to keep it; without it where it is, else the keyring, else the file",
+      about: "where to store it; default: where it is now, else the keyring, else the file",
       choices: ["keyring", "file"],
     },
   },
@@ -54,13 +54,13 @@ async function applySecret({ home, note, signal }: CommandContext): Promise<void
 }
 
 const secretListCommand = command("secret list", {
-  summary: "see which secrets are kept, where, and what uses them",
+  summary: "list the stored secrets, where they are, and what uses them",
   description:
-    "Names only; no value is read. Those that the configuration refers to and nobody keeps are listed, too.",
+    "Names only; no value is read. Secrets that the configuration names but that are not stored are listed, too.",
   examples: {
     "mountaineer secret list": "see them",
     "mountaineer secret list --json | jq -r '.secrets[] | select(.kept == null) | .name'":
-      "name those that are still to be set",
+      "list those that are still missing",
   },
   async run(context) {
     const report = await (await openSecrets(context)).list();
@@ -69,9 +69,9 @@ const secretListCommand = command("secret list", {
 });
 
 const secretRemoveCommand = command("secret remove", {
-  summary: "forget a secret",
+  summary: "delete a secret",
   description:
-    "Removes it from where it is kept. Mounts and backends that use it go on until they are started again.",
+    "Deletes it from where it is stored. Mounts and backends that use it keep running until their next start.",
   examples: { "mountaineer secret remove nas": "forget it" },
   takes: {
     "<name>": { about: "as secret list shows it", ...NAME_OPTION },
@@ -99,17 +99,18 @@ export const SECRET_COMMANDS: GroupedCommands = {
 };
 
 export const serverTokenCommand = command("server-token", {
-  summary: "make the token of the management API, for programs and for other machines",
+  summary: "create the management API's token, for programs and other machines",
   description:
-    "Prints a new token, once: the daemon keeps only its hash. The one before opens nothing any more. It opens the management " +
-    "API and the page at the gateway's address, and never /mcp; a client's token for MCP never opens these.",
+    "Prints a new token, once: the daemon keeps only its hash. The previous token stops working. The token is " +
+    "for the management API and the page at the gateway's address, and not for /mcp; a client's MCP token does " +
+    "not work here.",
   examples: {
-    "mountaineer server-token > token.txt": "make one, and keep it in a file",
-    "mountaineer server-token --remove": "let no token in any more",
+    "mountaineer server-token > token.txt": "create one, and keep it in a file",
+    "mountaineer server-token --remove": "revoke the token",
   },
   exits: { 8: "no daemon runs" },
   takes: {
-    "--remove": "forget the token there is, and make none",
+    "--remove": "revoke the token, and create none",
   },
   async run(context, { remove }) {
     const operation = remove ? "forgetToken" : "makeToken";

@@ -5,12 +5,12 @@ import { showResult } from "../input/options.ts";
 export const sharesListCommand = command("shares list", {
   summary: "show the shares of the configuration and their aliases",
   description:
-    "What the file says; with a daemon running, also whether they are mounted. Waits for no host and no mount.",
+    "From the file; with a running daemon, also whether they are mounted. Never waits for a host or a mount.",
   examples: {
     "mountaineer shares list": "see which shares there are",
-    "mountaineer shares list --json | jq -r '.shares[].stable_path'": "their links",
+    "mountaineer shares list --json | jq -r '.shares[].stable_path'": "list their links",
   },
-  exits: { 0: "it could answer" },
+  exits: { 0: "the list is shown" },
   async run(context) {
     const { listFavorites } = await import("../edits/favorite-list.ts");
     const { renderFavorites } = await import("../views/place-view.ts");

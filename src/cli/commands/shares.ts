@@ -13,12 +13,13 @@ import { exitCodeOf, FAILED_EXIT, renderResults } from "../views/results-view.ts
 import { sharesListCommand } from "./shares-list.ts";
 
 const sharesDiscoverCommand = command("shares discover", {
-  summary: "show which servers of SMB shares there are",
+  summary: "find the SMB servers in your network",
   description:
-    "Asks the links of this machine for two seconds (DNS-SD over multicast, WS-Discovery), and adds whom it has met on them and " +
-    "what is mounted already. Nothing is scanned, and no password is sent. What a server says of itself is not proved.",
-  examples: { "mountaineer shares discover": "see the addresses of your NAS" },
-  exits: { 0: "it could look" },
+    "Asks on this machine's links for two seconds (DNS-SD over multicast, WS-Discovery), and adds servers that " +
+    "this machine has met there or has mounted. It scans nothing and sends no password. The servers' names for " +
+    "themselves are not verified.",
+  examples: { "mountaineer shares discover": "see your NAS's addresses" },
+  exits: { 0: "the search ran" },
   async run(context) {
     const { renderServers } = await import("../views/server-view.ts");
     const servers = await findServers(context.signal);
@@ -30,11 +31,11 @@ const sharesDiscoverCommand = command("shares discover", {
 
 const NEW_SHARE = {
   "--share <name>": "what it is called here",
-  "--tb-host <host>": "the server over the fast route; :port unless it is 445",
-  "--fallback-host <host>": "the same server over the other route",
+  "--tb-host <host>": "the server's address on the fast route; :port unless it is 445",
+  "--fallback-host <host>": "the same server's address on the other route",
   "--username <name>": "the user on the server; default: your login name",
-  "--remote-share <name>": "what the server calls the share; default: as --share",
-  "--password <reference>": "${VARIABLE} or secret:NAME; without it the share is mounted as guest",
+  "--remote-share <name>": "the share's name on the server; default: as --share",
+  "--password <reference>": "${VARIABLE} or secret:NAME; default: log in as guest",
   "--tb-path <folder>": "driver local: the folder of the fast route",
   "--fallback-path <folder>": "driver local: the folder of the other route",
 } as const;
@@ -42,15 +43,15 @@ const NEW_SHARE = {
 const sharesAddCommand = command("shares add", {
   summary: "add a share to the configuration and mount it",
   description:
-    "At a terminal, with nothing given, it lists the shares of your NAS that are not configured yet. " +
-    "Returns when it is mounted, or when it is known why not; it is saved all the same, and a daemon goes on trying. " +
-    "A password itself is refused: name an environment variable or a kept secret. In place of the hosts, " +
-    "--tb-path and --fallback-path add a share of driver local.",
+    "At a terminal, without options, it lists the shares of your NAS that are not configured yet. Returns when " +
+    "the share is mounted, or with the reason why not; it is saved in both cases, and the daemon keeps trying. " +
+    "Passwords are refused: name an environment variable or a stored secret. With --tb-path and --fallback-path " +
+    "instead of hosts, it adds a share of driver local.",
   examples: {
     "mountaineer shares add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password '${ARCHIVE_PASSWORD}'":
       "add one, over SMB",
   },
-  exits: { ...STEP_EXITS, 0: "it is mounted", 1: "it is saved, and not mounted" },
+  exits: { ...STEP_EXITS, 0: "it is mounted", 1: "it is saved, but not mounted" },
   takes: NEW_SHARE,
   async run(context, given) {
     const { addFavorite } = await import("../edits/favorite-change.ts");
@@ -102,21 +103,21 @@ function entryOf(given: Given<typeof NEW_SHARE>): NewFavorite {
 const sharesRemoveCommand = command("shares remove", {
   summary: "remove a share from the configuration",
   description:
-    "What is mounted stays mounted, with nobody to look after it; --cleanup unmounts it first and removes its link, " +
-    "and changes nothing when files are open. Aliases that lead into it are named, and go only by --with-aliases. " +
-    "Nothing on the server is touched.",
+    "The mount stays in place, but unmanaged; --cleanup first unmounts it and removes its link, and changes " +
+    "nothing if files are open. If aliases lead into the share, it refuses and names them; --with-aliases " +
+    "removes them too. Nothing on the server changes.",
   examples: { "mountaineer shares remove --share MEDIA --cleanup": "with its mount and its link" },
   exits: {
     0: "it is removed",
-    1: "it could not be unmounted, and nothing else was changed; or the file that lacks it does not run",
+    1: "it could not be unmounted, and nothing was changed; or the changed file could not be applied",
     2: "there is no such share, or aliases lead into it",
     7: "files are open or unsent; nothing was changed",
   },
   takes: {
     "--share <name>": { about: "the share", isRequired: true, completes: "shares" },
     "--cleanup": "unmount it, and remove its link in shares_root",
-    "--with-aliases": "remove the aliases that lead into it, too",
-    "--force": { about: "with --cleanup: although files are open or unsent", implies: { cleanup: true } },
+    "--with-aliases": "also remove the aliases that lead into it",
+    "--force": { about: "with --cleanup: even if files are open or unsent", implies: { cleanup: true } },
   },
   async run(context, given) {
     const { removeFavorite } = await import("../edits/favorite-change.ts");
@@ -138,22 +139,22 @@ const sharesRemoveCommand = command("shares remove", {
 const sharesKernelCommand = command("shares kernel", {
   summary: "mount a share with the kernel's own client",
   description:
-    "For a user of Linux: faster than rclone, and programs can map files; locks are given up at each move " +
-    "(docs/drivers.md). It takes one line in /etc/fstab, which is shown with the sudo command that writes it after a " +
-    "yes; run again, it mounts the share so. No password is in that line.",
+    "For Linux users who are not root: faster than rclone, and programs can map files; file locks are lost at " +
+    "each move (docs/drivers.md). It needs one line in /etc/fstab: the command shows it, and runs sudo to write " +
+    "it after your yes. Run it again to mount the share. The line contains no password.",
   examples: {
-    "mountaineer shares kernel CORE": "show the line; once it is there, mount with it",
+    "mountaineer shares kernel CORE": "show the line; once it is written, mount with it",
     "mountaineer shares kernel CORE --undo": "mount with driver auto; then show how to remove the line",
   },
   exits: {
     ...STEP_EXITS,
-    0: "it is mounted so, or the line is written or removed",
-    1: "nothing was changed, as the line is missing or the answer was no; or it does not mount",
+    0: "it is mounted this way, or the line is written or removed",
+    1: "nothing was changed, because the line is missing or you said no; or the mount failed",
   },
   isText: true,
   takes: {
     "<share>": { about: "its name", completes: "shares" },
-    "--undo": "back to driver auto",
+    "--undo": "go back to driver auto",
     "--yes": "do not ask",
   },
   run: async (context, { share, ...options }) =>
@@ -188,17 +189,18 @@ export const SHARES_COMMANDS: GroupedCommands = {
 // The commands `mountaineer rclone ...`.
 
 const rcloneInstallCommand = command("rclone install", {
-  summary: "take rclone's official release into the home",
+  summary: "install rclone's official release into the home",
   description:
-    "Downloads the release that this version of Mountaineer pins, for this machine, from downloads.rclone.org, or takes an " +
-    "archive that you downloaded; its SHA-256 must be the pinned one. From its next mount on each share uses it instead of " +
-    "the system's. Versions lie side by side in the home's folder rclone; none is removed. Without this command nothing is fetched.",
+    "Downloads the release that this version of Mountaineer pins, for this machine, from downloads.rclone.org, " +
+    "or takes an archive that you downloaded; its SHA-256 must be the pinned one. Each share uses it instead of " +
+    "the system's from its next mount on. Versions are kept side by side in the home's folder rclone. Nothing is " +
+    "ever downloaded without this command.",
   examples: {
     "mountaineer rclone install": "download it",
-    "mountaineer rclone install ./rclone.zip": "take an archive that is here already",
+    "mountaineer rclone install ./rclone.zip": "use an archive that you have",
   },
   takes: {
-    "[file]": "rclone's archive, as its site offers it",
+    "[file]": "rclone's archive, as downloaded from its site",
   },
   async run(context, { file }) {
     const { installRclone } = await import("../../rclone-release/install.ts");
@@ -225,13 +227,16 @@ export const RCLONE_COMMANDS: GroupedCommands = {
 export const foldersCommand = command("folders", {
   summary: "list the folders of a share",
   description:
-    "A name a line, of one folder of the share; what leads out of the share is neither entered nor listed. Has its " +
-    "answer within seconds, also when the share hangs.",
+    "Prints the folder names, one per line; links that lead out of the share are not listed. Answers within " +
+    "seconds, even if the share hangs.",
   examples: {
-    "mountaineer folders --share CORE": "the folders at its top",
+    "mountaineer folders --share CORE": "the folders at the top of the share",
     "mountaineer folders --share CORE --subpath Projects": "those in one of them",
   },
-  exits: { 1: "it is not mounted, does not answer, or has no such folder", 2: "there is no such share" },
+  exits: {
+    1: "the share is not mounted, does not answer, or has no such folder",
+    2: "there is no such share",
+  },
   takes: {
     "--share <name>": { about: "the share", isRequired: true, completes: "shares" },
     "--subpath <folder>": { about: "the folder to list, from the top of the share", completes: "folders" },

@@ -8,14 +8,14 @@ import { askEngine } from "../sessions/control-session.ts";
 export const statusCommand = command("status", {
   summary: "show every share and backend, and what is wrong",
   description:
-    "Looks, and changes nothing. Asks the running daemon; without one, looks for itself. Shows shares and gateway, each " +
-    "when it is configured.",
+    "Changes nothing. Asks the running daemon; without one, it checks by itself. Shows shares and gateway if " +
+    "they are configured.",
   examples: {
     "mountaineer status": "see how things are",
     [`mountaineer status --json | jq -r '.shares[] | select(.mount_alive | not) | .name'`]:
-      "name the shares that are not usable",
+      "list the shares that are not usable",
   },
-  exits: { 0: "it could answer, however things are" },
+  exits: { 0: "the status is shown, good or bad" },
   async run(context) {
     const report = await askEngine(context, "look", "status", null);
     const { renderStatus } = await import("../views/status-view.ts");

@@ -14,36 +14,36 @@ const SWITCH_TARGETS: readonly InputOf<"switchRoute">["to"][] = ["tb", "fallback
 /** Options for shares, which cannot be used with --backend. */
 const OPEN_FILES_OPTIONS = {
   "--force": {
-    about: "although files are open or unsent; programs that use them get errors",
+    about: "even if files are open or unsent; programs that use them get errors",
     conflicts: ["wait"],
   },
   "--wait": "wait until open files are closed; Ctrl-C gives up",
 } as const;
 
 export const switchCommand = command("switch", {
-  summary: "move shares or a backend to a route by hand, or back to the rules",
+  summary: "move shares or a backend to a route by hand, or back to automatic",
   description:
-    "Of shares, tb switches at once if the Thunderbolt host answers, else changes nothing. fallback switches and holds the " +
-    "share there, over restarts too. auto ends that: back to automatic. With files open it is busy; --wait " +
-    "waits for them, --force does not care. With --backend, the name of a route goes over to that route as soon as it " +
-    "is ready, and calls in flight end where they are; a route that is not the first one holds the backend there.",
+    "For shares: tb switches at once if the Thunderbolt host answers, else changes nothing. fallback switches " +
+    "and holds the share there, even after a restart. auto ends the hold. A share with open files is busy; " +
+    "--wait waits for them, --force switches anyway. For a backend, name the route: the backend moves as soon as " +
+    "that route is ready, and calls in flight finish on the old one. Any route but the first is held until auto.",
   examples: {
     "mountaineer switch --share CORE --to tb": "back to Thunderbolt now",
     "mountaineer switch --share CORE --to tb --wait": "as soon as open files are closed",
     "mountaineer switch --to fallback": "all shares to fallback, before pulling the cable",
-    "mountaineer switch --to auto": "let the rules decide again",
+    "mountaineer switch --to auto": "back to automatic",
     "mountaineer switch --backend files --to lan": "serve a backend over another route",
   },
   exits: {
     ...STEP_EXITS,
-    0: "every share ended as asked, or was skipped; or the backend is served over that route",
-    1: "a share failed, or the backend stays on its route",
+    0: "every share succeeded or was skipped; or the backend uses that route",
+    1: "a share failed, or the backend stays on its old route",
   },
   takes: {
     ...SHARE_OPTIONS,
     "--backend <name>": { about: "a backend with several routes, instead of shares", completes: "backends" },
     "--to <route>": {
-      about: "where to: with --backend the name of a route or auto, of shares",
+      about: "the route: with --backend its name or auto, for shares",
       choices: SWITCH_TARGETS,
       isOpen: true,
       isRequired: true,

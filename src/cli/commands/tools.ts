@@ -16,22 +16,23 @@ import { askDaemon, withDaemon } from "../sessions/control-session.ts";
 import { listedOr, RUNNING_BACKENDS, withGateway } from "../sessions/gateway-session.ts";
 
 export const callCommand = command("call", {
-  summary: "call a tool, and print what it answers",
+  summary: "call a tool and print its answer",
   description:
-    "The arguments are a JSON object; - reads it from stdin, none is {}. Text is printed as it is, but for characters that " +
-    "nobody sees, which are spelled out; other content is described; with --json the whole answer is printed, structuredContent and all. Waits as long as the backend's " +
-    "timeouts allow; Ctrl-C cancels the call. Asks the running daemon; without one, starts the backends for this call.",
+    "The arguments are a JSON object; - reads it from stdin, and the default is {}. Prints text as it is, with " +
+    "invisible characters spelled out, and describes other content; --json prints the whole answer with " +
+    "structuredContent. Waits as long as the backend's timeouts allow; Ctrl-C cancels the call. Asks the running " +
+    "daemon; without one, starts the backends for this call.",
   examples: {
     [`mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`]: "call a tool",
     "mountaineer call search - < query.json": "with arguments from a file",
     'mountaineer call get-sum \'{"a": 1, "b": 2}\' --json | jq .content': "use the answer in a script",
   },
   exits: {
-    1: "the tool, or its backend, answered with an error, which is on stderr",
-    2: "there is no such tool, or the arguments are no JSON object",
+    1: "the tool or its backend answered with an error (on stderr)",
+    2: "there is no such tool, or the arguments are not a JSON object",
   },
   takes: {
-    "<tool>": { about: "its name, as tools list has it", completes: "tools" },
+    "<tool>": { about: "its name, as tools list shows it", completes: "tools" },
     "[arguments]": "a JSON object, or - for stdin",
   },
   async run(context, { tool, arguments: words }) {
@@ -50,12 +51,12 @@ export const callCommand = command("call", {
 export const toolsListCommand = command("tools list", {
   summary: "list the tools that the gateway publishes",
   description:
-    "As MCP clients see them, whatever the policies say, each with the backend that answers it. Asks the running " +
-    "daemon; without one, starts the backends once and ends them again. A backend that publishes nothing because it " +
-    "is not ready is named on stderr. What tools disable has switched off comes last.",
+    "As MCP clients see them without policies, each with its backend. Asks the running daemon; without one, " +
+    "starts the backends once and stops them again. Backends that are not ready are named on stderr. Tools " +
+    "switched off by tools disable come last.",
   examples: {
-    "mountaineer tools list": "see what there is to call",
-    "mountaineer tools list --json | jq '.tools[] | {name, input_schema}'": "see what each one takes",
+    "mountaineer tools list": "see which tools there are",
+    "mountaineer tools list --json | jq '.tools[] | {name, input_schema}'": "see each tool's arguments",
   },
   async run(context) {
     const { absentBackends } = await import("../views/gateway-view.ts");
@@ -77,23 +78,23 @@ export const toolsListCommand = command("tools list", {
 
 const CHANGED_ARGUMENT = {
   "[names...]": {
-    about: "the names that clients use or that the server gives, or BACKEND:NAME",
+    about: "the clients' or the server's names, or BACKEND:NAME",
     completes: "changed-tools",
   },
 } as const;
 
 const toolsDiffCommand = command("tools diff", {
-  summary: "show how what servers show differs from what was approved",
+  summary: "show how servers' tools and texts differ from the approved ones",
   description:
-    "Old beside new, with characters that nobody sees spelled out. What a server says of its tools, prompts, resources and " +
-    "itself decides how models use it: the gateway remembers all of it, and tells what changes. Asks the running daemon; " +
-    "without one, starts the backends once and ends them again.",
+    "Old beside new, with invisible characters spelled out. Models decide by a server's descriptions of its " +
+    "tools, prompts, resources and itself, so the gateway remembers them and reports changes. Asks the running " +
+    "daemon; without one, starts the backends once and stops them again.",
   examples: {
-    "mountaineer tools diff": "see all that changed",
-    "mountaineer tools diff read_file": "see what changed of one",
-    "mountaineer tools diff files:read_file": "the same, where two backends have one of that name",
+    "mountaineer tools diff": "see all changes",
+    "mountaineer tools diff read_file": "see the changes of one",
+    "mountaineer tools diff files:read_file": "the same, if two backends have that name",
   },
-  exits: { 0: "it could be shown, whether anything differs or not" },
+  exits: { 0: "the differences are shown, if any" },
   takes: CHANGED_ARGUMENT,
   async run(context, { names }) {
     const tools = names.length === 0 ? null : [...names];
@@ -115,25 +116,26 @@ const toolsDiffCommand = command("tools diff", {
 });
 
 const toolsApproveCommand = command("tools approve", {
-  summary: "accept what servers show as it is now",
+  summary: "approve servers' tools and texts as they are now",
   description:
-    "Tools, prompts, resources, and what servers say of themselves (instructions). Shows what it approves. What was " +
-    "withheld is published at once; what changes again while you look is left waiting. An approved version that comes back later needs no new approval.",
+    "Approves tools, prompts, resources, and servers' instructions, and shows each one. Withheld ones are " +
+    "published at once; one that changes again while you look keeps waiting. An approved version that comes back " +
+    "later needs no new approval.",
   examples: {
-    "mountaineer tools approve read_file": "accept one",
-    "mountaineer tools approve --backend files": "accept all of one server",
-    "mountaineer tools approve files:instructions": "accept what a server says of itself",
-    "mountaineer tools approve --all": "accept all that waits",
+    "mountaineer tools approve read_file": "approve one",
+    "mountaineer tools approve --backend files": "approve everything of one server",
+    "mountaineer tools approve files:instructions": "approve a server's instructions",
+    "mountaineer tools approve --all": "approve everything that waits",
   },
   exits: {
-    1: "something changed meanwhile, and was left",
-    2: "nothing of that name waits, or several have it",
+    1: "something changed meanwhile, and was not approved",
+    2: "nothing of that name waits, or several do",
     8: "no daemon runs",
   },
   takes: {
     ...CHANGED_ARGUMENT,
-    "--backend <name>": { about: "all that waits of this backend", completes: "backends" },
-    "--all": { about: "all that waits", conflicts: ["backend"] },
+    "--backend <name>": { about: "everything of this backend that waits", completes: "backends" },
+    "--all": { about: "everything that waits", conflicts: ["backend"] },
   },
   async run(context, chosen) {
     requireOneWay(chosen);
@@ -210,20 +212,20 @@ function choose({ changes }: ToolChangesReport, { names, backend, all }: Choice)
 const toolsDisableCommand = command("tools disable", {
   summary: "switch tools off, for all clients",
   description:
-    "They leave the lists at once, and who calls one is told that it is switched off; calls in flight finish. Remembered " +
-    "until tools enable, whatever the server or the configuration becomes.",
+    "They leave the lists at once; a new call fails with the reason, and calls in flight finish. Stays in force " +
+    "until tools enable, whatever changes in the server or the configuration.",
   examples: { "mountaineer tools disable delete_file": "let no agent delete files" },
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
-  takes: { "<name...>": { about: "tools, as tools list has them", completes: "tools" } },
+  takes: { "<name...>": { about: "tools, as tools list shows them", completes: "tools" } },
   run: (context, { name }) => switchTools(context, name, false),
 });
 
 const toolsEnableCommand = command("tools enable", {
   summary: "switch tools on again",
-  description: "Takes tools disable back. Filters, pins and policies hold as before.",
+  description: "Undoes tools disable. Filters, pins and policies apply as before.",
   examples: { "mountaineer tools enable delete_file": "let agents delete files again" },
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
-  takes: { "<name...>": { about: "tools, as tools list has them", completes: "off-tools" } },
+  takes: { "<name...>": { about: "tools, as tools list shows them", completes: "off-tools" } },
   run: (context, { name }) => switchTools(context, name, true),
 });
 
@@ -245,7 +247,7 @@ export const TOOLS_COMMANDS: GroupedCommands = {
     summary: "see the tools that the gateway publishes, and what changed of them",
     description: "Of all backends together, under the names that clients see.",
     examples: {
-      "mountaineer tools list": "see what there is to call",
+      "mountaineer tools list": "see which tools there are",
       "mountaineer tools diff": "see which are not as they were",
       [`mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`]: "call one",
     },

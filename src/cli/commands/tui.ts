@@ -31,22 +31,22 @@ const SCREENS: Readonly<Record<string, string>> = {
 export const tuiCommand = command("tui", {
   summary: "watch and control everything, live",
   description:
-    "A live view of the running daemon: shares, backends, what waits for approval, events, logs, the catalog with a form for each tool, the " +
-    "configuration and how it is kept in sync, and the machines of the fleet, with keys to mount, switch, restart, approve and reload. ? tells the keys, : finds " +
-    "everything by its name, q leaves. Waits for the daemon when it is not running, and over its restarts. --url shows " +
-    `the daemon of another machine; its management token comes from ${TOKEN_VARIABLE}, from --token-file, or is asked ` +
-    "for. --plain is for screen readers: lines of text, each change said once.",
+    "A live view of the running daemon: shares, backends, approvals, events, logs, the catalog with a form for each tool, " +
+    "the configuration and its sync, and the machines of the fleet, with keys to mount, switch, restart, approve and " +
+    "reload. ? lists the keys, : finds anything by name, q quits. Waits for the daemon while it is down or restarts. " +
+    `--url shows the daemon of another machine; its management token comes from ${TOKEN_VARIABLE}, from --token-file, ` +
+    "or from your answer. --plain is for screen readers: lines of text, each change once.",
   examples: {
     "mountaineer tui": "look, and act",
-    "mountaineer tui --screen sync": "begin with the settings of config sync",
+    "mountaineer tui --screen sync": "start with the settings of config sync",
     "mountaineer tui --plain": "the same in lines of text",
     "NO_COLOR=1 mountaineer tui": "the same without colour",
   },
-  exits: { 2: "it is not run on a terminal, or --url would show the token to the network" },
+  exits: { 2: "this is not a terminal, or --url would send the token unencrypted" },
   isText: true,
   takes: {
-    "--screen <name>": { about: "the screen that is shown first", choices: Object.keys(SCREENS) },
-    "--plain": "lines of text for screen readers: nothing is drawn over",
+    "--screen <name>": { about: "the first screen", choices: Object.keys(SCREENS) },
+    "--plain": "lines of text for screen readers; nothing is redrawn",
     "--url <url>": {
       about: "the daemon of another machine: https://HOST[:PORT], or http:// on loopback",
       read: parseUrl,
@@ -145,13 +145,13 @@ async function askToken(signal: AbortSignal): Promise<string> {
 export const openCommand = command("open", {
   summary: "open the dashboard in the browser",
   description:
-    "Asks the daemon for a link that is good once within a minute, and opens it in your browser. It signs that browser in " +
-    "for twelve hours. The code in the link stands behind the #, so that it is in no request and in no log; the browser is led to " +
-    "it by a file in the home, so that no other user sees it. Without MCP servers " +
-    "the page is served from now on until the last session ends, on this machine alone.",
+    "Asks the daemon for a link that works once, within a minute, and opens it in your browser, which is then " +
+    "signed in for twelve hours. The link's code follows the #, so it appears in no request and no log; the " +
+    "browser opens it from a file in the home, so no other user sees it. Without MCP servers the page is served " +
+    "on this machine only, until the last session ends.",
   examples: {
     "mountaineer open": "see the dashboard",
-    "mountaineer open --print": "print the link, to open it in a browser of your choice",
+    "mountaineer open --print": "print the link, for a browser of your choice",
   },
   exits: { 8: "no daemon runs" },
   isText: true,
@@ -176,31 +176,31 @@ export const openCommand = command("open", {
 });
 
 export const menubarCommand = command("menubar", {
-  summary: "show the shares in the panel or menu bar, and switch them from there",
+  summary: "show and switch the shares in the panel or menu bar",
   description:
-    "An icon that tells how things are, with a menu that mounts, unmounts and switches shares and restarts backends. " +
-    "On Linux it is a tray icon (StatusNotifierItem) of the desktop session; on macOS the menu is drawn by SwiftBar " +
-    "or xbar, into whose plugin folder --install-swiftbar puts it. Starts the daemon when none runs. One for each " +
-    "home and session; quitting it leaves daemon and shares as they are.",
+    "An icon that shows the status, with a menu that mounts, unmounts and switches shares and restarts backends. " +
+    "On Linux it is a tray icon (StatusNotifierItem) of the desktop session; on macOS SwiftBar or xbar draws the " +
+    "menu, and --install-swiftbar installs the plugin. Starts the daemon if none runs. One per home and session; " +
+    "quitting it leaves daemon and shares running.",
   examples: {
     "mountaineer menubar": "show the icon",
     "mountaineer menubar --no-start": "the same, without starting the daemon",
     "mountaineer menubar --install-swiftbar": "put the menu into SwiftBar (macOS)",
   },
-  exits: { 4: "this session shows the menu of this home already" },
+  exits: { 4: "this session already shows the menu of this home" },
   isText: true,
   takes: {
-    "--no-start": "do not start the daemon when none runs",
-    "--install-swiftbar": "write the plugin for SwiftBar or xbar, and end; again: changes nothing",
+    "--no-start": "do not start the daemon",
+    "--install-swiftbar": "write the plugin for SwiftBar or xbar, and exit",
     "--plugin-folder <dir>": {
-      about: "the plugin folder, instead of the one that is set",
+      about: "the plugin folder, instead of the configured one",
       implies: { installSwiftbar: true },
     },
     "--swiftbar [plugin]": {
-      about: "print the menu as a streamable plugin does",
+      about: "print the menu as a streamable plugin",
       conflicts: ["installSwiftbar"],
     },
-    "--act <action>": "do what a line of that menu says, and end",
+    "--act <action>": "run the action of a menu line, and exit",
   },
   async run(context, { start, installSwiftbar, pluginFolder, swiftbar, act }) {
     const { home, configPath, signal, note, print } = context;
@@ -302,9 +302,9 @@ async function notifySwiftBar(environment: NodeJS.ProcessEnv, opener: string, te
 export const adminCommand = command("admin", {
   summary: "let one tab of the page change what runs, for 15 minutes",
   description:
-    "Type the code that the page shows you. Then that tab, and no other one, may change which programs run and where " +
-    "credentials go, until 15 minutes have passed, it is reloaded or signed out, or the daemon restarts. Type a code only " +
-    "if you see it in a page that you opened yourself.",
+    "Type the code that the page shows. Then that tab alone may change which programs run and where credentials " +
+    "go, until 15 minutes have passed, the tab is reloaded or signs out, or the daemon restarts. Type only a " +
+    "code that you see in a page you opened yourself.",
   examples: { "mountaineer admin K7QM-2RWX": "for the page that shows this code" },
   exits: { 8: "no daemon runs" },
   takes: {

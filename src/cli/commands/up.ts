@@ -11,17 +11,18 @@ import { findDaemon } from "../sessions/control-session.ts";
 export const upCommand = command("up", {
   summary: "run the daemon in the background, from now on",
   description:
-    "As a service from login on, where there is a service manager: writes a unit for systemd's user manager (Linux) or an agent " +
-    "for launchd (macOS), and starts it; run again, it changes what has changed. The service has this shell's PATH, and nothing " +
-    "else of its environment. Elsewhere, as in a container, as a process of its own, with this shell's environment. Ends when it " +
-    "answers, with how things are and what to do next. Nothing of the configuration is touched.",
+    "With a service manager, as a service that starts at login: writes a unit for systemd's user manager (Linux) " +
+    "or an agent for launchd (macOS), and starts it; run it again to update the service. The service gets this " +
+    "shell's PATH and no other variable. Elsewhere, for example in a container, as a plain process with this " +
+    "shell's environment. Returns when the daemon answers, and prints the status and what to do next. The " +
+    "configuration is not changed.",
   examples: {
-    "mountaineer up": "start it, and see what is there",
-    "mountaineer up --print": "only see what the service's file would be",
+    "mountaineer up": "start it, and see the status",
+    "mountaineer up --print": "only print the service's file",
   },
-  exits: { 1: "it could not be started, or does not answer" },
+  exits: { 1: "the daemon could not be started, or does not answer" },
   takes: {
-    "--print": "print the service's file, and do nothing else",
+    "--print": "only print the service's file, and start nothing",
   },
   async run(context, { print }) {
     const { bringUp, printService } = await import("../service/service-command.ts");
@@ -33,30 +34,30 @@ export const upCommand = command("up", {
 export const downCommand = command("down", {
   summary: "stop the daemon, however it was started",
   description:
-    "What is mounted stays mounted, and is there as long as its server is: nothing moves to another route meanwhile. A service " +
-    "stays, and starts again at the next login. Without a daemon it changes nothing.",
+    "Shares stay mounted, and work as long as their server does; meanwhile none moves to another route. A " +
+    "service stays installed, and starts again at the next login. Without a daemon it changes nothing.",
   examples: { "mountaineer down": "stop it; mountaineer up starts it again" },
-  exits: { 1: "it could not be stopped" },
+  exits: { 1: "the daemon could not be stopped" },
   run: async (context) => (await import("../service/service-command.ts")).takeDown(context),
 });
 
 export const uninstallCommand = command("uninstall", {
   summary: "stop the daemon and remove its service",
   description:
-    "A daemon that runs without a service is stopped as well. What is mounted stays mounted, and the configuration, the " +
-    "secrets and the log stay as they are. With --purge every share is unmounted first, clients get their files back as " +
-    "`connect --undo` does it, and the configuration, secrets, links, log and home go. It refuses, and removes nothing, " +
-    "while a share is busy or a file is not on its NAS.",
+    "Also stops a daemon that runs without a service. Shares stay mounted, and configuration, secrets and log " +
+    "stay. --purge first unmounts every share and restores clients' files as `connect --undo` does, then removes " +
+    "configuration, secrets, links, log and home. It refuses, and removes nothing, while a share is busy or a " +
+    "file is not on its NAS yet.",
   examples: {
     "mountaineer uninstall": "stop the daemon and remove its service",
-    "mountaineer uninstall --purge": "leave nothing but the files on the NAS",
+    "mountaineer uninstall --purge": "keep only the files on the NAS",
   },
   exits: {
-    1: "the daemon could not be stopped, or its service not removed, or nobody agreed",
+    1: "the daemon could not be stopped, its service could not be removed, or you said no",
     7: "with --purge: files are open, unsent or set aside; nothing was removed",
   },
   takes: {
-    "--purge": "also unmount, and remove all that Mountaineer has put on this machine",
+    "--purge": "also unmount, and remove everything of Mountaineer from this machine",
     "-y, --yes": "with --purge: do not ask",
     "--json": { about: JSON_OPTION["--json"], conflicts: ["purge"] },
   },
@@ -80,18 +81,18 @@ export const uninstallCommand = command("uninstall", {
 export const monitorCommand = command("monitor", {
   summary: "keep the shares mounted over the best route, until stopped",
   description:
-    "Runs the daemon in the foreground, one for each home. Ctrl-C or SIGTERM stop it in order and leave the mounts " +
-    "as they are; a second one stops it at once. Closing its terminal does not: it goes on without one, as SIGHUP has it " +
-    "read its configuration again. Creates a commented starter configuration when there is none.",
+    "Runs the daemon in the foreground, one per home. Ctrl-C or SIGTERM stops it cleanly and leaves the mounts " +
+    "in place; a second one stops it at once. Closing its terminal does not stop it, because SIGHUP makes it " +
+    "read its configuration again. Creates a commented starter configuration if there is none.",
   examples: {
     "mountaineer monitor": "run with the configuration in ~/.mountaineer",
-    "mountaineer monitor --interval 0.5": "look twice a second, whatever the file says",
-    "mountaineer monitor --unmount-on-exit": "leave nothing mounted behind",
+    "mountaineer monitor --interval 0.5": "check twice a second, whatever the file says",
+    "mountaineer monitor --unmount-on-exit": "leave nothing mounted",
   },
   isText: true,
   takes: {
     "--interval <seconds>": {
-      about: "how often to look; beats check_interval_secs until restart",
+      about: "seconds between checks; overrides check_interval_secs until restart",
       read: intervalMs,
       expected: INTERVAL_RULE,
     },
@@ -103,19 +104,19 @@ export const monitorCommand = command("monitor", {
 // The command `mountaineer upgrade`.
 
 export const upgradeCommand = command("upgrade", {
-  summary: "put a newer version in this one's place, without an outage",
+  summary: "upgrade to a newer version, without an outage",
   description:
-    "Takes the single file of a release, with its signature beside it (FILE.sig). Both versions lie side by side; the daemon " +
-    "hands over to the new one as `mountaineer restart` does, and no session ends. Nothing is fetched. What dpkg, rpm, " +
-    "Homebrew or npm installed is theirs to upgrade: the command says how.",
+    "Takes a release's single file, with its signature beside it (FILE.sig). Keeps both versions; the daemon " +
+    "hands over to the new one as `mountaineer restart` does, and no session ends. Downloads nothing. If dpkg, " +
+    "rpm, Homebrew or npm installed Mountaineer, it shows how to upgrade with that.",
   examples: {
-    "mountaineer upgrade ./mountaineer-0.2.0-linux-x64.run": "from now on this version",
-    "mountaineer upgrade --older ./mountaineer-0.1.0-linux-x64.run": "back to the one before",
+    "mountaineer upgrade ./mountaineer-0.2.0-linux-x64.run": "upgrade to this version",
+    "mountaineer upgrade --older ./mountaineer-0.1.0-linux-x64.run": "back to the previous one",
   },
-  exits: { 1: "it was refused, or the daemon did not hand over; the version that ran goes on" },
+  exits: { 1: "the file was refused, or the daemon did not hand over; the old version keeps running" },
   takes: {
     "<file>": "the release's single file",
-    "--older": "also a version from before this one",
+    "--older": "also allow an older version",
   },
   async run(context, { file, older }) {
     const { upgrade } = await import("../upgrade/upgrade.ts");

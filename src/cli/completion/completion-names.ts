@@ -95,7 +95,7 @@ async function routeNames(place: NamePlace): Promise<readonly Candidate[]> {
       description: typeof command === "string" ? command : "route",
     };
   });
-  return [...names, { value: AUTO_ROUTE, description: "let the rules decide again" }];
+  return [...names, { value: AUTO_ROUTE, description: "back to automatic" }];
 }
 
 async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {

@@ -6,21 +6,20 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import type { Given } from "./command.ts";
 
 export const BACKEND_OPTIONS = {
-  "--url <address>": "a server that is elsewhere, in place of a program",
-  "-t, --transport <kind>": "stdio, or http for an address; it is known by what is given",
+  "--url <address>": "the address of a remote server, instead of a program",
+  "-t, --transport <kind>": "stdio, or http for an address; default: from the command or address given",
   "-e, --env <KEY=value>": {
-    about:
-      "a variable of the program: text, ${VARIABLE} or secret:NAME; KEY alone is ${KEY}; may be given again",
+    about: "an environment variable: text, ${VARIABLE} or secret:NAME; KEY alone means ${KEY}; repeatable",
     isList: true,
   },
   "-H, --header <'Name: value'>": {
-    about: "a header of each request, likewise; may be given again",
+    about: "a header of each request, with the same kinds of value; repeatable",
     isList: true,
   },
-  "--cwd <folder>": "the folder that the program is started in",
-  "--group <name>": "a name under which several are shown together",
-  "--set <key=value>": { about: "any other key, as in timeouts.init=60; may be given again", isList: true },
-  "--allow-literal": "write values that look like secrets into the file all the same",
+  "--cwd <folder>": "the program's working folder",
+  "--group <name>": "a heading to list several backends under",
+  "--set <key=value>": { about: "any other key, as in timeouts.init=60; repeatable", isList: true },
+  "--allow-literal": "write values that look like secrets into the file as plain text",
 } as const;
 
 /** Throws `usage`. `words` follow the name: a program with its arguments, or an address. */

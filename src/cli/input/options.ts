@@ -5,11 +5,11 @@ import type { CommandContext } from "./command.ts";
 
 export const SHARE_OPTIONS = {
   "--share <name>": {
-    about: "only this share; may be given again for more",
+    about: "only this share; repeatable",
     isList: true,
     completes: "shares",
   },
-  "--all": { about: "all shares (what happens without --share, too)", conflicts: ["share"] },
+  "--all": { about: "all shares, as without --share", conflicts: ["share"] },
 } as const;
 
 /** Default of `--wait`, seconds. */
@@ -19,7 +19,7 @@ const LONGEST_WAIT_SECS = 86_400;
 /** `--wait`, read as milliseconds. */
 export const WAIT_OPTION = {
   "--wait <seconds>": {
-    about: `how long to wait for what comes of it; 0: not at all (default: ${USUAL_WAIT_SECS})`,
+    about: `how long to wait for the outcome; 0: do not wait (default: ${USUAL_WAIT_SECS})`,
     read: (text: string) => {
       const seconds = /^\d{1,5}(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
       return seconds <= LONGEST_WAIT_SECS ? seconds * 1000 : null;

@@ -8,9 +8,9 @@ import { withAsk } from "./control-session.ts";
 
 /** Exit codes of every command that changes shares. */
 export const STEP_EXITS: CommandDefinition["exits"] = {
-  0: "every share ended as asked, or was skipped",
+  0: "every share succeeded or was skipped",
   1: "a share failed",
-  7: "no share failed, but files are open or unsent, so that one was not changed",
+  7: "no share failed, but one was not changed, because files are open or unsent",
 };
 
 type StepCall = (

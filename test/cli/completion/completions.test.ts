@@ -142,7 +142,7 @@ test("names are live, with what they are; values of secrets are never read", asy
   assert.deepEqual(values(await found(home, ["mount", "--share=C"])), ["--share=CORE"]);
   assert.deepEqual(values(await found(home, ["backends", "restart", "files", "f"])), ["finance"]);
   const routes = await found(home, ["switch", "--backend=wiki", "--to", ""]);
-  assert.deepEqual(routes, ["here\twiki-server", "2\troute", "auto\tlet the rules decide again"]);
+  assert.deepEqual(routes, ["here\twiki-server", "2\troute", "auto\tback to automatic"]);
   assert.deepEqual(values(await found(home, ["switch", "--backend", "wiki", "--to=h"])), ["--to=here"]);
   const secrets = await found(home, ["secret", "set", ""]);
   assert.deepEqual(secrets, ["spare\tkept", "nas\tnot kept yet"]);
