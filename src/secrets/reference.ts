@@ -38,7 +38,7 @@ export function isReference(value: object): value is SecretReference {
 export const REFERENCE_FORM = `\${VARIABLE}`;
 export const STORED_FORM = "secret:NAME";
 /** Both notations with their meaning, for messages. */
-export const REFERENCE_FORMS = `\`${REFERENCE_FORM}\` (an environment variable) or \`${STORED_FORM}\` (kept by \`mountaineer secret set NAME\`)`;
+export const REFERENCE_FORMS = `\`${REFERENCE_FORM}\` (an environment variable) or \`${STORED_FORM}\` (stored by \`mountaineer secret set NAME\`)`;
 
 const STORED_PREFIX = "secret:";
 const ENVIRONMENT_REFERENCE = new RegExp(`^\\$\\{(${VARIABLE_NAME_FORM})\\}$`);

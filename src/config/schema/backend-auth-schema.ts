@@ -11,8 +11,8 @@ export const backendAuthKeys = {
       "`oauth`: a person signs in once with `mountaineer backends login NAME`. `client-credentials`: the gateway signs in as itself, with `client_id` and a secret or key.",
   }),
   client_id: optional("sends", text("plain", parseClientId), {
-    absent: "the gateway registers itself when a person signs in",
-    meaning: "The client id that the authorization server gave you for Mountaineer.",
+    absent: "the gateway registers itself at the first sign-in",
+    meaning: "The client id that the authorization server issued to you for Mountaineer.",
     example: '"mountaineer-laptop"',
   }),
   client_secret: optional("sends", reference, {
@@ -28,30 +28,33 @@ export const backendAuthKeys = {
   client_metadata_url: optional("sends", url, {
     absent: "none",
     meaning:
-      "The https address of a client id metadata document that you publish for Mountaineer. It is the client id at authorization servers that support such documents.",
+      "The https address of a client id metadata document that you publish for Mountaineer. Authorization servers " +
+      "that support such documents use it as the client id.",
     example: '"https://example.com/mountaineer.json"',
   }),
   client_name: defaulted("sends", label, "Mountaineer", {
     absent: '"Mountaineer"',
-    meaning: "The name under which the gateway registers itself, and which people see when they agree.",
+    meaning: "The name under which the gateway registers, shown on the consent page.",
     example: '"Mountaineer"',
   }),
   scopes: optional("sends", list(text("plain", parseScope)), {
     type: "list of scopes",
-    absent: "those that the server asks for",
-    meaning: "What is asked for at the sign-in.",
+    absent: "the scopes that the server asks for",
+    meaning: "The scopes to ask for at the sign-in.",
     example: '["tickets:read"]',
   }),
   issuer: optional("sends", url, {
-    absent: "the one that the server names",
+    absent: "the authorization server that the server names",
     meaning:
-      "The only authorization server to sign in at. No secret and no code is sent to another one. Type `client-credentials` needs it.",
+      "The only authorization server to sign in at. Secrets and codes are sent to no other. Required for type " +
+      "`client-credentials`.",
     example: '"https://login.example.com"',
   }),
   redirect_port: optional("sends", number(1, 65_535, true, null), {
     absent: "any free port",
     meaning:
-      "The port of this machine to which the browser returns, as `http://127.0.0.1:PORT/callback`. For clients that were registered with one.",
+      "The port on this machine to which the browser returns, as `http://127.0.0.1:PORT/callback`. For clients " +
+      "registered with a fixed port.",
     example: "8765",
   }),
 };

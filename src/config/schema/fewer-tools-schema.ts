@@ -11,7 +11,7 @@ export const optimizerKeys = {
   ),
   keep_tools: defaulted("free", globs, [], {
     absent: "none",
-    meaning: "Patterns over names of tools that are listed all the same.",
+    meaning: "Patterns over names of tools that stay in the list.",
     example: '["read_file", "github_*"]',
   }),
 };
@@ -25,7 +25,7 @@ export const groupKeys = {
   backends: optional("access", list(text("plain", parseBackendName)), {
     type: "list of backends",
     absent: "the tools of all backends, and no resources or prompts",
-    meaning: "Whose tools, resources, prompts and skills are in it.",
+    meaning: "The backends whose tools, resources, prompts and skills are in it.",
     example: '["files"]',
   }),
 };
@@ -34,24 +34,26 @@ export const profileKeys = {
   users: optional("access", globs, {
     absent: "everybody",
     meaning:
-      "Patterns over who comes: the name of its token, the `sub` of a signed one, `anonymous`, or `owner` for `mountaineer mcp`.",
+      "Patterns over the user: the name of a token, the `sub` of a signed token, `anonymous`, or `owner` for " +
+      "`mountaineer mcp`.",
     example: '["ci-*"]',
   }),
   clients: optional("access", globs, {
     absent: "every client",
     meaning:
-      "Patterns over the name that a client gives itself. Any client can give itself any name: what somebody must not use is for `[authorization]`.",
+      "Patterns over the client's own name. A client can claim any name: use `[authorization]` to restrict what " +
+      "users may do.",
     example: '["claude-*"]',
   }),
   groups: optional("access", list(text("plain", parseBackendName)), {
     type: "list of groups",
     absent: "everything",
-    meaning: "The groups of which such a client is served all that is in any of them, and nothing else.",
+    meaning: "The groups whose contents such a client gets, and nothing else.",
     example: '["files"]',
   }),
   optimizer: optional("access", toggle, {
     absent: "as `[optimizer].enabled`",
-    meaning: "Whether such a client is shown `find_tool` and `call_tool` instead of all tools.",
+    meaning: "Whether such a client gets `find_tool` and `call_tool` instead of all tools.",
     example: "true",
   }),
 };

@@ -33,7 +33,7 @@ const folders = list(path, { type: "list of paths" });
 
 export const sandboxKeys = {
   kind: required("runs", choice(SANDBOX_KINDS), {
-    meaning: "What keeps the program apart: `bubblewrap`, on Linux, by namespaces of its own.",
+    meaning: "The sandbox: `bubblewrap`, on Linux, with separate namespaces.",
     example: '"bubblewrap"',
   }),
   read: defaulted("runs", folders, [], {
@@ -49,7 +49,8 @@ export const sandboxKeys = {
   network: toggleKey(
     "runs",
     false,
-    "Let it use the network; `npx` and `uvx` need that to download a server. Without it not even this machine is reached.",
+    "Let it use the network; `npx` and `uvx` need that to download a server. Otherwise it cannot even reach this " +
+      "machine.",
   ),
 };
 
@@ -62,7 +63,7 @@ const requiresKeys = {
     expected: `a list of ${REQUIREMENT_EXPECTED}`,
     absent: "none",
     meaning:
-      "Shares that the server works on, by name, or with a folder in them. It is not started before they are there.",
+      "Shares that the server works on, by name or with a folder in them. It starts only when they are mounted.",
     example: '["CORE:/dev/projects"]',
   }),
   unavailable_after_secs: numberKey("free", {
@@ -71,11 +72,12 @@ const requiresKeys = {
     absent: 5,
     unit: "seconds",
     meaning:
-      "How long a required share may be away before `when_unavailable` applies; calls that come meanwhile wait.",
+      "How long a required share may be unavailable before `when_unavailable` applies; calls wait meanwhile.",
   }),
   when_unavailable: choiceKey("free", UNAVAILABLE_CHOICES, "hide", {
     meaning:
-      "While a required share is away: `hide` takes what the server offers out of the lists, `stop` ends the server, too, `error` leaves the lists as they are. Calls get an error that names the share.",
+      "While a required share is unavailable: `hide` removes the server's tools and others from the lists, `stop` " +
+      "also stops the server, `error` leaves the lists unchanged. Calls get an error that names the share.",
   }),
 };
 
@@ -83,18 +85,20 @@ export const managementKeys = {
   enabled: optional("runs", toggle, {
     absent: "true where `host` is this machine alone",
     meaning:
-      "Serve the management API and the page at the same address. Nothing is shown to anybody without a token or a link of `mountaineer open`.",
+      "Serve the management API and the page at the same address. Both require a token or a link of `mountaineer " +
+      "open`.",
     example: "true",
   }),
   allow_commands: toggleKey(
     "runs",
     false,
-    "Let everybody who is signed in there change what runs on this machine (commands, arguments, environment), where credentials are sent (addresses, headers, hosts of shares) and who may do what, and approve what waits. Without it that takes `mountaineer` on this machine.",
+    "Let everybody who is signed in there change which programs run on this machine (commands, arguments, " +
+      "environment), where credentials are sent (addresses, headers, hosts of shares) and who may do what, and " +
+      "approve waiting changes. Otherwise this needs `mountaineer` on this machine.",
   ),
   allowed_hosts: defaulted("runs", list(text("plain", parseAllowedHost)), [], {
     absent: "none",
-    meaning:
-      "Names besides this machine's own addresses that requests may ask for, where a proxy stands before it.",
+    meaning: "Host names that requests may use besides this machine's own addresses, if a proxy is in front.",
     example: '["nas.example.com"]',
   }),
 };
@@ -122,17 +126,17 @@ export const serverKeys = {
     max: 1024,
     absent: 64,
     unit: "MiB",
-    meaning: "The largest request that is read; a larger one is refused by an error that names this key.",
+    meaning: "The largest accepted request; a larger one is refused with an error that names this key.",
   }),
   drain_timeout: numberKey("free", {
     min: 0,
     max: 3600,
     absent: 30,
     unit: "seconds",
-    meaning: "How long calls on a removed or replaced backend may go on before they end with an error.",
+    meaning: "How long calls on a removed or replaced backend may continue before they fail.",
   }),
   management: optionalTable(
-    "The management API and the page in a browser, at the gateway's address. Every key has a default.",
+    "The management API and the browser page, at the gateway's address. Every key has a default.",
     managementKeys,
   ),
 };
@@ -147,12 +151,12 @@ function filterOf(what: string, names: string, allowed: string, denied: string) 
   return {
     allow: optional("access", globs, {
       absent: "all",
-      meaning: `The ${what} that are published, by patterns over ${names}; \`*\` stands for anything.`,
+      meaning: `The published ${what}, as patterns over ${names}; \`*\` matches anything.`,
       example: allowed,
     }),
     deny: defaulted("access", globs, [], {
       absent: "none",
-      meaning: `The ${what} that are not, even where \`allow\` has them.`,
+      meaning: `The ${what} to leave out, even if \`allow\` matches them.`,
       example: denied,
     }),
   };
@@ -172,7 +176,8 @@ const timeoutsKeys = {
     absent: 15,
     unit: "seconds",
     meaning:
-      "How long the server has to answer `initialize`, from its first output on, or from 60 s after its start, as `npx` may download it first; a server at a `url` from the start on.",
+      "How long the server may take to answer `initialize`, counted from its first output or from 60 s after its " +
+      "start (`npx` may download it first); for a `url`, from the start.",
   }),
   cap_fetch: numberKey("free", {
     min: 0.1,
@@ -186,7 +191,7 @@ const timeoutsKeys = {
     max: 86_400,
     absent: 60,
     unit: "seconds",
-    meaning: "How long a call may take; each word of progress starts it anew.",
+    meaning: "How long a call may take; each progress message restarts the time.",
   }),
 };
 
@@ -194,25 +199,25 @@ export const toolOverrideKeys = {
   name: optional("guards", text("plain", parsePublishedToolName), {
     absent: "as the server says",
     expected: TOOL_NAME_EXPECTED,
-    meaning: "What clients call the tool.",
+    meaning: "The tool's name for clients.",
     example: '"find"',
   }),
   description: optional("guards", text("plain", parseDescription), {
     absent: "as the server says",
-    meaning: "The description that clients get.",
+    meaning: "The tool's description for clients.",
     example: '"Finds files by their names."',
   }),
 };
 
 const variableKey = required("runs", secretText(isVariableText, SECRET_EXPECTED), {
   absent: "none",
-  meaning: `An environment variable of the server, by its name. \`${REFERENCE_FORM}\` anywhere in the text stands for a variable of the \`mountaineer\` process, \`\${${STORED_FORM}}\` for a secret that \`mountaineer secret set\` keeps, \`$\${\` for \`\${\` itself.`,
+  meaning: `An environment variable of the server, by its name. \`${REFERENCE_FORM}\` anywhere in the text means a variable of the \`mountaineer\` process, \`\${${STORED_FORM}}\` for a secret stored by \`mountaineer secret set\`, \`$\${\` for \`\${\` itself.`,
   example: `"\${FILES_TOKEN}"`,
 });
 
 const headerKey = required("sends", secretText(isHeaderText, SECRET_EXPECTED), {
   absent: "none",
-  meaning: `A header of every request, by its name. \`${REFERENCE_FORM}\` anywhere in the text stands for a variable of the \`mountaineer\` process, \`\${${STORED_FORM}}\` for a secret that \`mountaineer secret set\` keeps; \`Authorization\` takes nothing else for its secret.`,
+  meaning: `A header of every request, by its name. \`${REFERENCE_FORM}\` anywhere in the text means a variable of the \`mountaineer\` process, \`\${${STORED_FORM}}\` for a secret stored by \`mountaineer secret set\`; credentials in \`Authorization\` must be such a reference.`,
   example: `"Bearer \${SEARCH_TOKEN}"`,
 });
 
@@ -220,12 +225,12 @@ const headerKey = required("sends", secretText(isHeaderText, SECRET_EXPECTED), {
 const programKeys = {
   command: optional("runs", text("program", parseProgram, { describe: describeKind }), {
     absent: "required for `stdio`",
-    meaning: "The program, started as it is, never through a shell.",
+    meaning: "The program, started directly, never through a shell.",
     example: '"npx"',
   }),
   args: optional("runs", list(text("arguments", parseArgument, { describe: describeKind })), {
     absent: "none",
-    meaning: "Its arguments, one text each, passed on as they are.",
+    meaning: "Its arguments, one text each, passed on unchanged.",
     example: '["-y", "@modelcontextprotocol/server-filesystem", "/srv/files"]',
   }),
   cwd: optional("runs", path, {
@@ -259,62 +264,65 @@ function connectionTables({ env, headers, auth, sandbox }: ConnectionTexts) {
 
 const routeKeys = {
   name: optional("runs", text("plain", parseRouteName), {
-    absent: "its place, from `1` on",
-    meaning: "What `status` and `switch --backend` call the route.",
+    absent: "its position, from `1`",
+    meaning: "The route's name in `status` and `switch --backend`.",
     example: '"lan"',
   }),
   ...programKeys,
   ...connectionTables({
     env: "Environment variables of the program of this route.",
     headers: "Headers of every request over this route.",
-    auth: "How the gateway signs in over this route. A person signs in over the first route alone.",
-    sandbox: "Keeps the program of this route apart.",
+    auth: "How the gateway signs in over this route. Only the first route supports sign-in by a person.",
+    sandbox: "Isolates the program of this route.",
   }),
 };
 
 export const backendKeys = {
   type: optional("runs", choice(BACKEND_TYPES), {
     absent: "`stdio` with `command`, `streamable-http` with `url`",
-    meaning: "How the server is reached: a program that is started here, or an address.",
+    meaning: "How to reach the server: a program started here, or an address.",
     example: '"stdio"',
   }),
   ...programKeys,
-  enabled: toggleKey(
-    "runs",
-    true,
-    "When false, the server is not started, and none of its tools, resources and prompts are published.",
-  ),
+  enabled: toggleKey("runs", true, "When false, the server is not started, and publishes nothing."),
   group: optional("free", label, {
     absent: "none",
-    meaning: "A name under which several are shown together.",
+    meaning: "A heading to list several backends under.",
     example: '"work"',
   }),
   instances: choiceKey("free", ["shared", "per-client"], "shared", {
-    meaning: "Whether all clients share one instance, or each session has one of its own.",
+    meaning: "Whether all clients share one instance, or each session gets its own.",
   }),
   folders: optional("access", list(path), {
     type: "list of paths",
     absent: "paths may lie anywhere",
     meaning:
-      "The only folders that a path in a call may lie in, links followed. For a program on this machine, which is then started in the first of them where `cwd` names none. It is no sandbox: what the program does by itself is not seen.",
+      "The only folders that paths in calls may lead to, with links followed. For a program on this machine, which " +
+      "then starts in the first of them unless `cwd` is set. Not a sandbox: it does not limit what the program " +
+      "does by itself.",
     example: '["/srv/pub"]',
   }),
   pin: pinKey,
   ...requiresKeys,
   replace: choiceKey("free", ["overlap", "stop-first"], "overlap", {
     meaning:
-      "When it changes: `overlap` starts the new one beside the old one, `stop-first` is for servers that cannot run twice.",
+      "How to replace a running instance: `overlap` starts the new one beside the old one, `stop-first` is for " +
+      "servers that cannot run twice.",
   }),
   protocol: choiceKey("free", ["auto", "2026-07-28"], "auto", {
     meaning:
-      "The version of MCP spoken with it. `auto`: a program that speaks both gets 2025-11-25, in which its tools can ask questions; a server at an address gets each client's own version. `2026-07-28`: only that one.",
+      "The MCP version to use with it. `auto`: a program that supports both gets 2025-11-25, in which its tools " +
+      "can ask questions; a server at an address gets each client's own version. `2026-07-28`: only that one.",
   }),
   ...connectionTables({
-    env: "Environment variables of the server, besides the few that every program needs. For `stdio`.",
+    env: "Environment variables of the server, besides a few basic ones. For `stdio`.",
     headers: "Headers of every request to the server. For `streamable-http`.",
-    auth: "How the gateway signs in to the server by OAuth. For `streamable-http`; without it a server that asks for a login is signed in to with `mountaineer backends login NAME`, as with every key's default.",
+    auth:
+      "How the gateway signs in to the server by OAuth. For `streamable-http`; without this table, if the server " +
+      "asks for a login, use `mountaineer backends login NAME`; every key has its default then.",
     sandbox:
-      "Keeps the program apart from your files, from the network and from other programs. For `stdio` on Linux; never started without it.",
+      "Isolates the program from your files, the network and other programs. For `stdio` on Linux; without its " +
+      "sandbox the program does not start.",
   }),
   routes: listOf(
     "routes",
@@ -333,7 +341,7 @@ export const backendKeys = {
     "tools",
     parseServerToolName,
     table(
-      "One block per tool that gets another name or description, under the server's own name for it.",
+      "One block per tool with another name or description, under the server's own name for it.",
       toolOverrideKeys,
     ),
   ),
@@ -342,18 +350,20 @@ export const backendKeys = {
 export const conflictKeys = {
   strategy: choiceKey("access", ["first-wins", "prefix", "priority", "error"], "first-wins", {
     meaning:
-      "When two backends offer a tool or prompt of the same name: `first-wins` the one that had it first, else the file's order, `priority` the `order` below, and the other one's gets its backend's name before it, for good; `prefix` puts the backend's name before every name; `error` publishes the first and tells of the other.",
+      "When two backends offer a tool or prompt of the same name: with `first-wins` the backend that had it first " +
+      "keeps it, else the file's order decides; with `priority` the `order` below decides; the other one's name " +
+      "permanently gets its backend's name as a prefix. `prefix` puts the backend's name before every name; " +
+      "`error` publishes the first and reports the other.",
   }),
   separator: defaulted("access", text("plain", parseSeparator), "_", {
     absent: '"_"',
-    meaning:
-      "What stands between a backend's name and the rest, where names have their backend's before them.",
+    meaning: "The text between a backend's name and the rest of a prefixed name.",
     example: '"_"',
   }),
   order: defaulted("access", list(text("plain", (name) => ({ ok: true, value: name }))), [], {
     type: "list of backends",
     absent: "none",
-    meaning: "Names of backends, the first wins; those that are not named follow in the file's order.",
+    meaning: "Names of backends; the first wins. Others follow in the file's order.",
     example: "[]",
   }),
   longest_name: numberKey("access", {
@@ -363,7 +373,8 @@ export const conflictKeys = {
     absent: 46,
     unit: "characters",
     meaning:
-      "The longest published name of a tool. Clients put a prefix before it, as `mcp__mountaineer__`, and many allow 64 in all. A longer name is cut and ends in a hash of the whole one.",
+      "The longest published tool name. Clients add a prefix such as `mcp__mountaineer__`, and many allow 64 " +
+      "characters in all. A longer name is cut and ends in a hash of the whole name.",
   }),
 };
 
@@ -373,7 +384,7 @@ export const auditKeys = {
   enabled: toggleKey("guards", true, "When false, nothing is written."),
   path: optional("guards", path, {
     absent: "`audit.jsonl` in Mountaineer's home",
-    meaning: "The file; rotated ones stand beside it. Not on a share, where writing could hang.",
+    meaning: "The file; rotated files are beside it. It cannot be on a share, where writing could hang.",
     example: '"~/.mountaineer/audit.jsonl"',
   }),
   max_size_mb: numberKey("guards", {
@@ -381,7 +392,7 @@ export const auditKeys = {
     max: 10_240,
     absent: 10,
     unit: "MiB",
-    meaning: "How large the file grows before it is set aside.",
+    meaning: "Size at which the file is rotated.",
   }),
   keep: numberKey("guards", {
     min: 0,
@@ -389,9 +400,9 @@ export const auditKeys = {
     whole: true,
     absent: 5,
     unit: null,
-    meaning: "How many of those that were set aside are kept.",
+    meaning: "How many rotated files to keep.",
   }),
-  arguments: toggleKey("guards", false, "Write the arguments of calls, too."),
+  arguments: toggleKey("guards", false, "Also write the arguments of calls."),
   redact: defaulted("guards", globs, REDACTED, {
     absent: `[${REDACTED.map((glob) => `"${glob}"`).join(", ")}]`,
     meaning: "Patterns over names of arguments whose values are never written.",

@@ -25,39 +25,42 @@ export const publicUrlKey = optional("access", text("plain", parsePublicUrl, { d
   expected: PUBLIC_URL_EXPECTED,
   absent: "the address that it listens at",
   meaning:
-    "The endpoint's address as clients write it, where a proxy stands before the gateway. Requests may name its host, and tokens are for it.",
+    "The endpoint's address for clients if a proxy is in front of the gateway. Requests may name its host, and " +
+    "tokens are issued for it.",
   example: '"https://mcp.example.com/mcp"',
 });
 
 const userKeys = {
-  name: required("access", label, { meaning: "Who it is, in logs and in the audit.", example: '"ann"' }),
+  name: required("access", label, { meaning: "The user's name in logs and in the audit.", example: '"ann"' }),
   token: required("access", reference, {
-    meaning: `What the client sends as \`Authorization: Bearer …\`, by reference: ${REFERENCE_FORMS}.`,
+    meaning: `The token that the client sends as \`Authorization: Bearer …\`, by reference: ${REFERENCE_FORMS}.`,
     example: `"\${ANN_TOKEN}"`,
   }),
   roles: defaulted("access", list(label), [], {
     absent: "none",
-    meaning: "What policies know the user by.",
+    meaning: "The user's roles in policies.",
     example: '["developer"]',
   }),
 };
 
 const scopeKey = required("access", list(label), {
   absent: "none",
-  meaning: "The roles that this scope gives.",
+  meaning: "The roles that this scope grants.",
   example: '["reader"]',
 });
 
 const claimKey = required("access", list(text("plain", parseClaimValue), { fewest: 1 }), {
   absent: "none",
-  meaning: 'What the claim may be; `["*"]`: anything, if it is there.',
+  meaning: 'Allowed values of the claim; `["*"]`: any value.',
   example: '["example.com"]',
 });
 
 export const incomingAuthKeys = {
   type: choiceKey("access", ["anonymous", "local", "jwt", "oidc"], "anonymous", {
     meaning:
-      "Who may come in: `anonymous` everybody on this machine, `local` who has a token of this file, `jwt` and `oidc` who has one that an authorization server signed, too. `oidc` finds the keys by the `issuer`, `jwt` is told where they are.",
+      "Who may connect: `anonymous`: everybody on this machine; `local`: users with a token of this file; `jwt` " +
+      "and `oidc`: also users with a token signed by an authorization server. `oidc` finds the signing keys " +
+      "through `issuer`, `jwt` through `jwks`.",
   }),
   token: optional("access", reference, {
     absent: "none",
@@ -68,12 +71,12 @@ export const incomingAuthKeys = {
     type: "address",
     expected: ISSUER_EXPECTED,
     absent: "required for `jwt` and `oidc`",
-    meaning: "The authorization server, as its tokens name it in `iss`, to the letter.",
+    meaning: "The authorization server, exactly as its tokens name it in `iss`.",
     example: '"https://login.example.com"',
   }),
   audience: optional("access", list(text("plain", parseAudience), { fewest: 1 }), {
     absent: "the gateway's own address",
-    meaning: "Whom tokens are for: one of these stands in their `aud`. A token for anybody else is refused.",
+    meaning: "Accepted audiences: a token's `aud` must contain one of them.",
     example: '["https://mcp.example.com/mcp"]',
   }),
   jwks: optional("access", text("plain", parseKeysPlace, { describe: describeAddress }), {
@@ -81,7 +84,7 @@ export const incomingAuthKeys = {
     expected: KEYS_PLACE_EXPECTED,
     absent: "required for `jwt`",
     meaning:
-      "Type `jwt`: where the issuer's keys are: an address, or a file with a JWKS or with one public key in PEM.",
+      "Type `jwt`: the location of the issuer's keys: an address, or a file with a JWKS or one public key in PEM.",
     example: '"https://login.example.com/jwks"',
   }),
   algorithms: optional("access", list(text("plain", parseAlgorithm), { fewest: 1 }), {
@@ -95,21 +98,21 @@ export const incomingAuthKeys = {
     max: 300,
     absent: 30,
     unit: "seconds",
-    meaning: "How far the issuer's clock and this machine's may be apart.",
+    meaning: "The largest allowed difference between the issuer's clock and this machine's.",
   }),
   required_scopes: defaulted("access", list(text("plain", parseScope)), [], {
     absent: "none",
-    meaning: "Scopes that every token needs; the refusal names the missing one.",
+    meaning: "Scopes that every token must have; a refusal names the missing one.",
     example: '["mcp"]',
   }),
   roles_claim: optional("access", text("plain", parseClaimPath), {
     absent: "none",
-    meaning: "The claim whose texts are roles, such as `roles`, `groups` or `realm_access.roles`.",
+    meaning: "The claim that lists roles, such as `roles`, `groups` or `realm_access.roles`.",
     example: '"roles"',
   }),
   name_claim: optional("access", text("plain", parseClaimPath), {
     absent: "`sub`",
-    meaning: "The claim that names the user in logs and in the audit; who it is are `iss` and `sub`.",
+    meaning: "The claim that names the user in logs and in the audit; `iss` and `sub` identify the user.",
     example: '"email"',
   }),
   keys_max_age: numberKey("access", {
@@ -117,16 +120,17 @@ export const incomingAuthKeys = {
     max: 2_592_000,
     absent: 86_400,
     unit: "seconds",
-    meaning: "How long the last keys are used while the issuer does not answer.",
+    meaning: "How long to use the last known keys while the issuer does not answer.",
   }),
-  users: listOf("users", table("One block per user who has a token.", userKeys)),
+  users: listOf("users", table("One block per user with a token.", userKeys)),
   scopes: open(
-    "The roles that a scope of a token gives, by the scope's name. Each scope NAME is the role `scope:NAME`, too.",
+    "The roles that a token's scope grants, by the scope's name. Each scope NAME also grants the role " +
+      "`scope:NAME`.",
     parseScope,
     scopeKey,
   ),
   required_claims: open(
-    "What a token must say besides, by the claim's name. For `jwt` and `oidc`.",
+    "Claims that a token must also have, by name. For `jwt` and `oidc`.",
     parseClaimPath,
     claimKey,
   ),

@@ -7,37 +7,36 @@ const CALLS_PER_SECOND = {
   min: 0,
   max: 1_000_000,
   unit: "calls a second",
-  meaning:
-    "How many calls one principal may make in a second, on average, in all its sessions. 0: any number.",
+  meaning: "Calls per second for one principal, on average, over all its sessions. 0: no limit.",
 };
 const BURST = {
   min: 1,
   max: 1_000_000,
   whole: true,
   unit: "calls",
-  meaning: "How many calls may come at once after a quiet time.",
+  meaning: "How many calls may arrive at once after a pause.",
 };
 const CALLS_IN_FLIGHT = {
   min: 1,
   max: 100_000,
   whole: true,
   unit: "calls",
-  meaning: "How many calls of one principal may wait for their answers at once.",
+  meaning: "How many calls of one principal may be in flight at once.",
 };
 const SESSIONS = {
   min: 1,
   max: 1_000,
   whole: true,
   unit: "sessions",
-  meaning:
-    "How many sessions one principal may have. One more ends the one of its own that was idle for longest.",
+  meaning: "How many sessions one principal may have. One more ends its session that was idle longest.",
 };
 const RESULT_MB = {
   min: 0,
   max: 64,
   unit: "MiB",
   meaning:
-    "The largest result of a call that is sent as it is. A larger one is kept, to be read in pieces as a resource; a structured one is refused. 0: no limit.",
+    "The largest call result that is sent whole. A larger one is stored and readable in parts as a resource; a " +
+    "larger structured one is refused. 0: no limit.",
 } as const;
 
 const AS_ALL = "as in `[limits]`";
@@ -47,12 +46,13 @@ const limitsOverrideKeys = {
   users: optional("guards", globs, {
     absent: "everybody",
     meaning:
-      "Patterns over names of users; of signed tokens, over their `sub`. Who comes without a token is `anonymous`, and who comes over the home's own socket `owner`.",
+      "Patterns over user names; for signed tokens, over their `sub`. Users without a token are `anonymous`; " +
+      "connections over the home's own socket are `owner`.",
     example: '["ci-*"]',
   }),
   roles: optional("guards", globs, {
     absent: "whatever",
-    meaning: "Patterns over roles; it fits who has one of them.",
+    meaning: "Patterns over roles; matches users with one of them.",
     example: '["batch"]',
   }),
   calls_per_second: optionalNumberKey("guards", CALLS_PER_SECOND, AS_ALL, 50),
@@ -70,6 +70,6 @@ export const limitsKeys = {
   result_mb: numberKey("guards", { ...RESULT_MB, absent: 16 }),
   overrides: listOf(
     "overrides",
-    table("Other limits for some; the first block that fits counts.", limitsOverrideKeys),
+    table("Other limits for some users; the first match counts.", limitsOverrideKeys),
   ),
 };

@@ -21,19 +21,23 @@ const TOOL_HINTS = [
 const argumentKey = required("access", globs, {
   absent: "whatever",
   meaning:
-    "Patterns over the value of an argument, by the name of the argument; `options.path` is `path` within `options`. It fits calls whose value one of them matches, and none without that argument. A pattern with a slash is over paths: a value with `..`, doubled slashes or escapes in it gets around none.",
+    "Patterns over an argument's value, by the argument's name; `options.path` is `path` within `options`. " +
+    "Matches calls whose value matches one of them, and no call without that argument. A pattern with a slash " +
+    "matches paths: a value with `..`, doubled slashes or escapes is resolved first.",
   example: '["/srv/*"]',
 });
 
 export const policyKeys = {
   effect: required("access", choice(EFFECTS), {
     meaning:
-      "What the policy does where it fits; `ask` asks the person at the client that calls, and refuses where that client cannot ask.",
+      "The effect if the policy matches; `ask` asks the person at the calling client, and refuses if that client " +
+      "cannot ask.",
     example: '"allow"',
   }),
   roles: optional("access", globs, {
     absent: "everybody",
-    meaning: "Patterns over roles; it fits who has one of them. Who comes without a token has `anonymous`.",
+    meaning:
+      "Patterns over roles; matches users with one of them. Users without a token have the role `anonymous`.",
     example: '["developer"]',
   }),
   resources: optional("access", globs, {
@@ -50,12 +54,13 @@ export const policyKeys = {
     type: `list of ${TOOL_HINTS.map((hint) => `\`${hint}\``).join(", ")}`,
     absent: "whatever",
     meaning:
-      "What servers say of their tools, all of which must hold; it fits tools alone. A policy with this key decides about destructive tools by itself: `destructive` of `[authorization]` does not count for it.",
+      "Annotations of the tool, all required; matches only tools. A policy with this key decides about destructive " +
+      "tools by itself: `destructive` of `[authorization]` does not apply to it.",
     example: '["read_only"]',
   }),
   arguments: orAbsent(
     open(
-      "Which calls the policy fits, by the values of their arguments; all that are named must fit.",
+      "Limits the policy to calls with these argument values; all named arguments must match.",
       parseLabel,
       argumentKey,
     ),
@@ -64,20 +69,22 @@ export const policyKeys = {
 
 export const authorizationKeys = {
   default_effect: choiceKey("access", ["deny", "allow"], "deny", {
-    meaning: "What holds where no policy fits.",
+    meaning: "The effect if no policy matches.",
   }),
   destructive: choiceKey("access", ["allow", "ask", "refuse"], "allow", {
     meaning:
-      "What holds for a tool that may destroy something, where it would be allowed: `ask` asks the person at the client that calls, `refuse` does not publish it. It holds for `mountaineer mcp`, too.",
+      "For an allowed tool that may destroy something: `ask` asks the person at the calling client, `refuse` does " +
+      "not publish it. Also applies to `mountaineer mcp`.",
   }),
   unannotated: choiceKey("access", ["destructive", "harmless"], "destructive", {
     meaning:
-      "What a tool counts as whose server does not say whether it destroys anything. The protocol says `destructive`.",
+      "How to treat a tool whose server does not say whether it is destructive. The protocol's default is " +
+      "`destructive`.",
   }),
   policies: listOf(
     "policies",
     table(
-      "One block per policy; the first that fits decides, and lists show only what one may use.",
+      "One block per policy; the first match decides, and lists show only what the user may use.",
       policyKeys,
     ),
   ),

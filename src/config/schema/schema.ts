@@ -30,7 +30,7 @@ export const syncKeys = {
     max: 3600,
     absent: 2,
     unit: "seconds",
-    meaning: "How often the file is looked at; fractions are allowed.",
+    meaning: "How often the file is checked; fractions are allowed.",
   }),
   debounce: numberKey("free", {
     min: 0.01,
@@ -38,23 +38,29 @@ export const syncKeys = {
     absent: 1,
     unit: "seconds",
     meaning:
-      "How long the file must rest after a change before it is read, so that several saves are one reload.",
+      "How long the file must stay unchanged before it is read, so that several saves cause one reload.",
   }),
   detection: choiceKey("free", DETECTION_CHOICES, "mtime", {
     meaning:
-      "How a change is noticed: `mtime` by the file's time, `hash` by its content (for network file systems, whose times may lie), `inotify` by the system's events.",
+      "How changes are detected: `mtime` by the file's time, `hash` by its content (for network file systems with " +
+      "unreliable times), `inotify` by the system's events.",
   }),
   on_failure: choiceKey("free", ON_FAILURE_CHOICES, "backoff", {
     meaning:
-      "After a reload that failed: `backoff` tries again at growing intervals of at most a minute, `fixed` at `poll_interval`, `stop` watches no more until `mountaineer reload`.",
+      "After a failed reload: `backoff` retries at growing intervals of up to a minute, `fixed` at " +
+      "`poll_interval`, `stop` stops watching until `mountaineer reload`.",
   }),
 };
 
 export const notifyKeys = {
-  enabled: toggleKey("free", false, "Show notifications on the desktop of the user who runs Mountaineer."),
-  failover: toggleKey("free", true, "When a share goes over the fallback."),
-  tb_ready: toggleKey("free", true, "When Thunderbolt is back for a share, and going back waits."),
-  config_rejected: toggleKey("free", true, "When this file has a mistake, so that what ran before runs on."),
+  enabled: toggleKey("free", false, "Show desktop notifications to the user who runs Mountaineer."),
+  failover: toggleKey("free", true, "When a share switches to the fallback."),
+  tb_ready: toggleKey("free", true, "When Thunderbolt is back for a share that has not moved back yet."),
+  config_rejected: toggleKey(
+    "free",
+    true,
+    "When this file has a mistake and the previous configuration stays in use.",
+  ),
 };
 
 // A pattern for editors; the reader of names checks more.
@@ -62,27 +68,29 @@ const BACKEND_NAME = { pattern: "^[A-Za-z][A-Za-z0-9_-]{0,63}$" };
 
 /** The whole file, in the order in which people read it. */
 export const configFile = table("", {
-  global: table("What holds for all shares. Every key has a default.", globalKeys),
+  global: table("Settings for all shares. Every key has a default.", globalKeys),
   sync: table(
-    "How changes of this file are noticed and applied. Every key has a default. A file that `init` or `import` begins " +
-      'has `detection = "inotify"` and `debounce = 0.1`, so that a save applies in a fifth of a second instead of two.',
+    "How changes of this file are noticed and applied. Every key has a default. A file created by `init` or " +
+      '`import` has `detection = "inotify"` and `debounce = 0.1`, so that a save applies in a fifth of a second ' +
+      "instead of two.",
     syncKeys,
   ),
   notify: optionalTable(
-    "Which events show a notification on the desktop. Without this section none does.",
+    "Which events show a desktop notification. Without this section none does.",
     notifyKeys,
   ),
-  shares: listOf("shares", table("One block per share; none is fine.", shareKeys)),
+  shares: listOf("shares", table("One block per share; optional.", shareKeys)),
   aliases: listOf(
     "aliases",
     table(
-      "One block per alias: a link to a folder inside a share, which leads there whatever route is in use. None is fine.",
+      "One block per alias: a link to a folder inside a share that works on any route. Optional.",
       aliasKeys,
     ),
   ),
   server: orAbsent(
     table(
-      "Where the gateway listens for MCP clients. It is started when backends or this section are configured; every key has a default.",
+      "Where the gateway listens for MCP clients. It starts if backends or this section are configured; every key " +
+        "has a default.",
       serverKeys,
     ),
   ),
@@ -90,7 +98,9 @@ export const configFile = table("", {
     "backends",
     parseBackendName,
     table(
-      "One block per MCP server behind the gateway, under a name of your choice: letters, digits, `_` and `-`, beginning with a letter. When two that are new offer the same name, the first in the file has it. Either `command` or `url` is needed.",
+      "One block per MCP server behind the gateway, under a name of your choice: letters, digits, `_` and `-`, " +
+        "beginning with a letter. If two new backends offer the same name, the first in the file gets it. Either " +
+        "`command` or `url` is required.",
       backendKeys,
     ),
     BACKEND_NAME,
@@ -100,41 +110,44 @@ export const configFile = table("", {
     conflictKeys,
   ),
   optimizer: optionalTable(
-    "Fewer tools in a client's list, for those that read it whole into every conversation.",
+    "A shorter tool list, for clients that load the whole list into every conversation.",
     optimizerKeys,
   ),
   groups: named(
     "groups",
     parseBackendName,
     table(
-      "One block per group: a part of everything, which is served at `/mcp/NAME` and by `mountaineer mcp --group NAME`. Both keys must fit.",
+      "One block per group: a subset of the tools, served at `/mcp/NAME` and by `mountaineer mcp --group NAME`. " +
+        "Both keys must match.",
       groupKeys,
     ),
     BACKEND_NAME,
   ),
   profiles: listOf(
     "profiles",
-    table("One block per kind of client that gets another list; the first that fits counts.", profileKeys),
+    table("One block per kind of client with its own list; the first match counts.", profileKeys),
   ),
-  incoming_auth: optionalTable("Who may come in.", incomingAuthKeys),
+  incoming_auth: optionalTable("Who may connect.", incomingAuthKeys),
   authorization: orAbsent(
     table(
-      "Who may use what. Without this section everybody who comes in may use everything.",
+      "Who may use what. Without this section everybody who may connect may use everything.",
       authorizationKeys,
     ),
   ),
   limits: optionalTable(
-    "What one principal (a user, everybody without a token, the owner) may use of the gateway. Every key has a default, which a person with a dozen agents never meets.",
+    "Limits for each principal (a user, everybody without a token, the owner). Every key has a default that a " +
+      "person with a dozen agents never reaches.",
     limitsKeys,
   ),
   audit: orAbsent(
     table(
-      "Who called what, and how it ended, and who was refused: one JSON object per line. Without this section nothing is written.",
+      "A log of who called what, with which outcome, and who was refused: one JSON object per line. Without this " +
+        "section nothing is written.",
       auditKeys,
     ),
   ),
   trust: optionalTable(
-    "What is believed of the servers behind the gateway and of changes of this file. Every key has a default.",
+    "How far to trust the servers behind the gateway and changes of this file. Every key has a default.",
     trustKeys,
   ),
   telemetry: orAbsent(
@@ -145,7 +158,7 @@ export const configFile = table("", {
   ),
   fleet: orAbsent(
     table(
-      "Several machines that know of each other, over NATS with JetStream. Without this section nothing of it is loaded.",
+      "Connects several machines, over NATS with JetStream. Without this section none of it is loaded.",
       fleetKeys,
     ),
   ),

@@ -28,7 +28,7 @@ const CARRY_CHOICES = ["auto", "on", "off"] as const;
 export const globalKeys = {
   shares_root: optional("guards", path, {
     absent: '"~/Shares"; `Shares` in `$MOUNTAINEER_HOME` where that is set',
-    meaning: "The folder with one stable link per share: open your files below it, whatever route is in use.",
+    meaning: "The folder with one stable link per share: open your files through it, on any route.",
     example: '"~/Shares"',
   }),
   mount_root: optional("guards", path, {
@@ -42,7 +42,7 @@ export const globalKeys = {
     absent: 2,
     unit: "seconds",
     meaning:
-      "How often every share is looked at, besides at once on each network change; fractions are allowed.",
+      "How often every share is checked; a network change causes a check at once. Fractions are allowed.",
   }),
   network_debounce_ms: numberKey("free", {
     min: 0,
@@ -51,7 +51,7 @@ export const globalKeys = {
     absent: 500,
     unit: "milliseconds",
     meaning:
-      "After a network change was acted upon, how long further changes are collected before the next look.",
+      "After a reaction to a network change, how long to collect further changes before the next check.",
   }),
   connect_timeout_ms: numberKey("free", {
     min: 10,
@@ -59,18 +59,20 @@ export const globalKeys = {
     whole: true,
     absent: 800,
     unit: "milliseconds",
-    meaning: "How long a host has to accept a connection and answer SMB, both together.",
+    meaning: "How long a host may take, in all, to accept a connection and answer SMB.",
   }),
   mount_hang_secs: numberKey("free", {
     min: 0.5,
     max: 600,
     absent: 10,
     unit: "seconds",
-    meaning: "How long a mount may give no answer before it counts as dead.",
+    meaning: "How long a mount may be unresponsive before it counts as dead.",
   }),
   carry: choiceKey("free", CARRY_CHOICES, "auto", {
     meaning:
-      "Whether shares are carried: mounted once, while their route moves beneath the mount, so that open files stay open. `auto` carries where the driver can and its routes are proved to lead to one server; `off` mounts anew for each change of route. A share's own `carry` comes first.",
+      "Whether shares are carried: mounted once, while the route changes underneath, so open files stay open. " +
+      "`auto` carries if the driver supports it and the routes are proved to lead to one server; `off` mounts " +
+      "again for each change of route. A share's own `carry` takes precedence.",
   }),
   outage_patience_secs: numberKey("free", {
     min: 1,
@@ -83,37 +85,39 @@ export const globalKeys = {
   auto_failback: toggleKey(
     "free",
     false,
-    "Go back to Thunderbolt by itself, once it has been stable, when no files are open on the share.",
+    "Go back to Thunderbolt automatically once it is stable and no files are open on the share.",
   ),
   auto_failback_stable_secs: numberKey("free", {
     min: 0,
     max: 86_400,
     absent: 30,
     unit: "seconds",
-    meaning: "How long Thunderbolt must have answered without a gap before a share may go back to it.",
+    meaning: "How long Thunderbolt must answer without a gap before a share may go back to it.",
   }),
   lsof_recheck: toggleKey(
     "free",
     true,
-    "While a share waits to go back to Thunderbolt, look for open files on every check and go back once they are closed.",
+    "While a share waits to go back to Thunderbolt, look for open files at every check, and go back once they " +
+      "are closed.",
   ),
 };
 
 export const shareKeys = {
   name: required("free", text("plain", parseShareName), {
     expected: SHARE_NAME_EXPECTED,
-    meaning: "What the share is called here: its link in `shares_root`, and its name in every command.",
+    meaning: "The share's name here: its link in `shares_root`, and its name in every command.",
     example: '"CORE"',
   }),
   thunderbolt_host: optional("sends", host, {
     absent: HOST_ABSENT,
     meaning:
-      "The server over the preferred, fast route. The port is 445 unless written. One host is enough; with both, the share moves between them.",
+      "The server's address on the preferred, fast route. Default port: 445. One host is enough; with both, the " +
+      "share moves between them.",
     example: '"10.10.10.1"',
   }),
   fallback_host: optional("sends", host, {
     absent: HOST_ABSENT,
-    meaning: "The same server over the other route.",
+    meaning: "The same server's address on the other route.",
     example: '"nas.local"',
   }),
   username: optional("sends", text("plain", parseUserName), {
@@ -123,12 +127,12 @@ export const shareKeys = {
   }),
   share_name: optional("sends", text("plain", parseServerShareName, { describe: describeServerShare }), {
     absent: "`name`",
-    meaning: "What the server calls the share.",
+    meaning: "The share's name on the server.",
     example: '"core"',
   }),
   password: optional("sends", reference, {
     absent: "guest",
-    meaning: `The password, as a reference: ${REFERENCE_FORMS}. A password itself is refused.`,
+    meaning: `The password, as a reference: ${REFERENCE_FORMS}. Plain-text passwords are refused.`,
     example: `"\${CORE_PASSWORD}"`,
   }),
   thunderbolt_interface: optional("sends", networkInterface, {
@@ -148,27 +152,31 @@ export const shareKeys = {
   carry: optional("free", choice(CARRY_CHOICES), {
     absent: "`carry` of `[global]`",
     meaning:
-      "Whether this share is carried, as in `[global]`. `on` says so in `status` when it cannot be; `off` mounts it anew for each change of route.",
+      "Whether this share is carried, as in `[global]`. `on` shows a problem in `status` if that is not possible; " +
+      "`off` mounts it again for each change of route.",
     example: '"auto"',
   }),
   wake: choiceKey("free", ["auto", "off"], "auto", {
     meaning:
-      "Whether the NAS is woken (Wake-on-LAN) when it does not answer and somebody wants the share: a person's command, a program on a carried share, or a call to a server that requires it. Never by a check or a network change.",
+      "Whether to wake the NAS (Wake-on-LAN) when it does not answer and the share is needed: by a person's " +
+      "command, a program on a carried share, or a call to a server that requires it. Checks and network changes " +
+      "never wake it.",
   }),
   only_on: defaulted("sends", list(text("plain", parseNetworkMark), { type: "list of networks" }), [], {
     absent: "any network",
-    meaning: `The networks on which its hosts are asked at all, each as ${NETWORK_MARK_EXPECTED}. Elsewhere nothing is sent to them, and programs get errors at once. \`init\` offers those where it found the NAS.`,
+    meaning: `The networks on which its hosts may be contacted, each as ${NETWORK_MARK_EXPECTED}. On other networks nothing is sent to them, and programs get errors at once. \`init\` offers the networks where it found the NAS.`,
     example: '["gateway:aa:bb:cc:dd:ee:ff"]',
   }),
   thunderbolt_path: optional("sends", path, {
     absent: "none; only for driver `local`",
     meaning:
-      "Driver `local`: the folder that stands for the Thunderbolt route. Without hosts, the route is there while the folder is.",
+      "Driver `local`: the folder of the Thunderbolt route. Without hosts, the route is available while the folder " +
+      "exists.",
     example: '"~/nas-thunderbolt"',
   }),
   fallback_path: optional("sends", path, {
     absent: "none; only for driver `local`",
-    meaning: "Driver `local`: the folder that stands for the fallback route.",
+    meaning: "Driver `local`: the folder of the fallback route.",
     example: '"~/nas-ethernet"',
   }),
 };
@@ -176,7 +184,7 @@ export const shareKeys = {
 export const aliasKeys = {
   name: required("free", text("plain", parseAliasName), {
     expected: SHARE_NAME_EXPECTED,
-    meaning: "What the alias is called here.",
+    meaning: "The alias's name.",
     example: '"projects"',
   }),
   share: required("guards", text("plain", parseShareName), {
@@ -187,12 +195,12 @@ export const aliasKeys = {
   target_subpath: required("guards", text("plain", parseSubpath), {
     type: "path inside the share",
     expected: SUBPATH_EXPECTED,
-    meaning: "The folder, from the top of the share; it need not be there yet.",
+    meaning: "The folder, from the top of the share; it need not exist yet.",
     example: '"Projects/2026"',
   }),
   path: optional("guards", path, {
     absent: "`<shares_root>/Links/<name>`",
-    meaning: "Where the link is made.",
+    meaning: "Where to create the link.",
     example: '"~/Desktop/projects"',
   }),
 };

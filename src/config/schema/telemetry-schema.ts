@@ -14,11 +14,11 @@ export const telemetryKeys = {
   endpoint: optional("sends", url, {
     absent: "nothing is sent",
     meaning:
-      "Where traces and metrics are sent, as OTLP over HTTP; `/v1/traces` and `/v1/metrics` are added.",
+      "Where to send traces and metrics, as OTLP over HTTP; `/v1/traces` and `/v1/metrics` are appended.",
     example: '"http://127.0.0.1:4318"',
   }),
   protocol: choiceKey("sends", ["http/protobuf", "http/json"], "http/protobuf", {
-    meaning: "How it is encoded: every receiver takes protobuf, JSON can be read by people.",
+    meaning: "The encoding: every receiver accepts protobuf, people can read JSON.",
   }),
   traces: toggleKey("sends", true, "Send a trace of each request: client, gateway, backend."),
   metrics: toggleKey("sends", true, "Send metrics."),
@@ -27,7 +27,7 @@ export const telemetryKeys = {
     max: 1,
     absent: 1,
     unit: null,
-    meaning: "The share of requests that are traced, where the client has not decided.",
+    meaning: "The fraction of requests to trace, unless the client has decided.",
   }),
   interval: numberKey("sends", {
     min: 1,
@@ -38,13 +38,13 @@ export const telemetryKeys = {
   }),
   service_name: defaulted("sends", label, "mountaineer", {
     absent: '"mountaineer"',
-    meaning: "What the sender is called.",
+    meaning: "The service name in the data.",
     example: '"mountaineer"',
   }),
-  prometheus: toggleKey("sends", false, "Answer `/metrics` at the gateway's address, for Prometheus."),
+  prometheus: toggleKey("sends", false, "Serve `/metrics` at the gateway's address, for Prometheus."),
   metrics_token: optional("sends", reference, {
     absent: "only this machine may read `/metrics`",
-    meaning: "What Prometheus sends as `Authorization: Bearer …`, by reference.",
+    meaning: "The token that Prometheus sends as `Authorization: Bearer …`, by reference.",
     example: '"secret:metrics"',
   }),
   headers: open("Headers of everything that is sent, such as `Authorization`.", parseHeaderName, headerKey),

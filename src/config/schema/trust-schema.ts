@@ -11,18 +11,21 @@ export const trustKeys = {
     absent:
       "`commands` where an argument or the `cwd` of a backend leads to Mountaineer's home, or a fleet's configuration lies under this file; else `none`",
     meaning:
-      "Which changes of this file wait for `mountaineer approve` when something else than Mountaineer made them: `commands` those that decide which programs run, and with what; `all` also where credentials go, and who may do what; `none` nothing. Only `mountaineer approve` loosens it.",
+      "Which changes of this file wait for `mountaineer approve` if Mountaineer did not make them itself: " +
+      "`commands`: those that decide which programs run, and with what; `all`: also where credentials go, and who " +
+      "may do what; `none`: nothing. Only `mountaineer approve` loosens it.",
     example: '"commands"',
   }),
   pin: choiceKey("guards", PIN_CHOICES, "tell", {
     meaning:
-      "What happens when a tool, a prompt, a resource or the instructions of a server differ from what they were: `tell` says so until you approve it, `block` also withholds it until then, and what is new, too; `off` remembers nothing.",
+      "What to do when a tool, prompt, resource or the instructions of a server change: `tell` reports the change " +
+      "until you approve it, `block` also withholds changed and new ones until then, `off` does not compare.",
   }),
 };
 
 /** A backend's own. */
 export const pinKey = optional("guards", choice(PIN_CHOICES), {
   absent: "`[trust].pin`",
-  meaning: "What happens when something that this server shows to models differs from what it was.",
+  meaning: "What to do when a tool, prompt, resource or the instructions of this server have changed.",
   example: '"block"',
 });
