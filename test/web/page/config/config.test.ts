@@ -144,7 +144,7 @@ test("F2 the hint for a key has its type, its default and its documentation", ()
   assert.equal(hint?.key, "sync.poll_interval");
   assert.equal(hint?.type, "number, 0.05 to 3600");
   assert.equal(hint?.defaultText, "2");
-  assert.match(hint?.description ?? "", /How often the file is looked at/);
+  assert.match(hint?.description ?? "", /How often the file is checked/);
   assert.equal(hintOf(SCHEMA, ["sync", "detection"])?.type, 'one of "mtime", "hash", "inotify"');
 });
 
