@@ -41,10 +41,10 @@ export async function invite(options: InviteOptions): Promise<string | null> {
   const { home, clock, validMs, operatorKey, signal, onCode } = options;
   const secret = randomBytes(SECRET_BYTES);
   const keys = joinKeys(secret);
-  const keptOrNewKey = randomBytes(32);
+  const hostSeed = randomBytes(32);
   const expiresAtMs = Math.floor((clock.wallMs() + validMs) / 1000) * 1000;
   await ensureServer(options, signal);
-  const opened = { id: keys.id, guest: userKey(keys.login), host: userKey(keptOrNewKey), expiresAtMs };
+  const opened = { id: keys.id, guest: userKey(keys.login), host: userKey(hostSeed), expiresAtMs };
   const record = await changeFleet(options, signal, (now) => ({
     ...now,
     invitations: [...now.invitations, opened],
@@ -55,7 +55,7 @@ export async function invite(options: InviteOptions): Promise<string | null> {
     const context: JoinContext = { id: keys.id, authority, operator };
     const pem = await readFile(certificatePaths(home, record.certificates).authority, "utf8");
     const link = await openLink(
-      { address, authority: pem, seed: keptOrNewKey, inbox: guestInbox(keys.id) },
+      { address, authority: pem, seed: hostSeed, inbox: guestInbox(keys.id) },
       signal,
     );
     if (link === null)
