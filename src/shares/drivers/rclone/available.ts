@@ -12,7 +12,6 @@ import {
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { findProgram, isProgram } from "../../../runtime/process/find-program.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import { shareReadings } from "../../mounts/mount-table-readings.ts";
 import type { Lacking } from "../mount-driver.ts";
 import { parseRcloneVersion, type RcloneVersion, rcloneCan, VERSION_DEADLINE_MS } from "./version.ts";
 
@@ -29,6 +28,9 @@ export function createRcloneCheck(clock: Clock, home: string) {
   let fit: string | null = null;
   let version: RcloneVersion | null = null;
   let program = "rclone";
+  let running: Promise<Lacking | null> | null = null;
+  /** When the newest look that found nothing lacking began, monotonic ms. */
+  let ableAtMs = Number.NEGATIVE_INFINITY;
   const find = createFinder(clock);
 
   const check = async (): Promise<Lacking | null> => {
@@ -50,11 +52,25 @@ export function createRcloneCheck(clock: Clock, home: string) {
     return answer.lacking;
   };
 
-  const looks = shareReadings(clock, check);
+  const look = async (): Promise<Lacking | null> => {
+    const startedAtMs = clock.monotonicMs();
+    const lacking = await check();
+    ableAtMs = lacking === null ? startedAtMs : Number.NEGATIVE_INFINITY;
+    return lacking;
+  };
 
   return {
-    /** `notBeforeMs` (monotonic): an answer of a look that began then, or later, will do. Default: now. */
-    lacking: (notBeforeMs = clock.monotonicMs()): Promise<Lacking | null> => looks.read(notBeforeMs),
+    /**
+     * Joins a look in progress: looks that hang, for instance with the disk that holds rclone, must not take all threads of
+     * this process. `notBeforeMs` (monotonic): a look that began then or later and found nothing lacking will do.
+     */
+    lacking(notBeforeMs = Number.POSITIVE_INFINITY): Promise<Lacking | null> {
+      if (ableAtMs >= notBeforeMs) return Promise.resolve(null);
+      running ??= look().finally(() => {
+        running = null;
+      });
+      return running;
+    },
     /** The program that the last look found. */
     get program(): string {
       return program;
