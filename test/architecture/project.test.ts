@@ -113,6 +113,19 @@ test("the documents name only files and folders that exist", async () => {
   assert.deepEqual(missing, []);
 });
 
+test("each code of a condition or finding is explained in a document", async () => {
+  let documents = "";
+  for await (const document of glob("docs/*.md", { cwd: ROOT })) documents += await text(document);
+  const codes = new Set<string>();
+  for await (const file of glob("src/**/*.ts", { cwd: ROOT })) {
+    const source = await text(file);
+    for (const [, code] of source.matchAll(/\b(?:code: |add\("(?:warning|error|info)", )"([a-z]+_[a-z_]+)"/g))
+      codes.add(code ?? "");
+  }
+  assert.ok(codes.size > 50);
+  assert.deepEqual([...codes].filter((code) => !documents.includes(code)).sort(), []);
+});
+
 test("each step of docs/a-walk.md names a file", async () => {
   const steps = (await text("docs/a-walk.md")).match(
     /^ *(?:\d+\.|-) [\s\S]*?(?=\n *(?:\d+\.|-) |\n\n|\n*$(?![\s\S]))/gm,

@@ -125,7 +125,11 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "backend.drained": (fields) => ["plain", `The old instance is drained${cutText(fields)}`],
   "catalog.changed": (fields) => [
     "plain",
-    `The catalog has ${counted(numberOf(fields["tools"]), "tool")} now (${listOf(fields["added"]).length} came, ${listOf(fields["removed"]).length} went)`,
+    `The catalog has ${counted(numberOf(fields["tools"]), "tool")} now (entries: ${listOf(fields["added"]).length} came, ${listOf(fields["removed"]).length} went)`,
+  ],
+  "catalog.collision": (fields) => [
+    "warning",
+    `${wordOf(fields["kept"])} and ${wordOf(fields["hidden"])} both offer ${wordOf(fields["kind"])} ${wordOf(fields["entry"])}; the first is published`,
   ],
   "catalog.tools_pinned": (fields) => [
     "plain",

@@ -154,6 +154,11 @@ test("one that this page does not know is told all the same; one of each look is
   assert.equal(transitionWords({ name: "share.open_files_checked", share: "CORE" }), null);
 });
 
+test("of two backends with one name, the event says whose entry is published", () => {
+  const words = { name: "catalog.collision", kind: "tool", entry: "read", kept: "files", hidden: "web" };
+  assert.equal(transitionWords(words)?.text, "files and web both offer tool read; the first is published");
+});
+
 test("sync events are told, states are not", () => {
   const event = { id: 1, time: "1:02:03", iso: "", generation: 1, type: "error" as const, details: "line 3" };
   assert.deepEqual(eventWords({ kind: "sync", event }), {
