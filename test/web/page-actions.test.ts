@@ -149,8 +149,8 @@ for (const { name, missing, open, by } of PLAYS) {
       for (const relay of [nas.relays.tb, nas.relays.fallback]) await relay.setMode("refuse");
       await hand.go("Shares/Shares");
       await hand.press("Wake its NAS: MEDIA");
-      for (const relay of [nas.relays.tb, nas.relays.fallback]) await relay.setMode("pass");
       await hand.see(/MEDIA: .*it is awake/i);
+      for (const relay of [nas.relays.tb, nas.relays.fallback]) await relay.setMode("pass");
     });
   });
 }
