@@ -13,7 +13,10 @@ export interface ClientCall extends PendingRequest {
 }
 
 export type Attribution =
-  /** `calls`: all calls that the message may belong to, of one client; `call`: the one that carries the message. */
+  /**
+   * All `calls` that the message may belong to are of one client; it gets the message within `call`, the
+   * newest.
+   */
   | { readonly kind: "call"; readonly call: ClientCall; readonly calls: readonly ClientCall[] }
   /** The message belongs to no call, and `client` owns the instance. */
   | { readonly kind: "owner"; readonly client: ClientPort }
@@ -25,9 +28,8 @@ interface InFlight extends Iterable<PendingRequest> {
 }
 
 /**
- * `streamOf`: the request whose HTTP response carried the message; null: unknown. `lingering`: the clients of given-up
- * calls that the server may still work on; null is a call without a client. If one client has several calls, the newest
- * carries the message.
+ * `streamOf`: the request whose HTTP response carried the message; null: unknown. `lingering`: the clients of
+ * given-up calls that the server may still work on, with null for a call without a client.
  */
 export function attribute(
   streamOf: RpcId | null,
@@ -40,7 +42,7 @@ export function attribute(
     if (carrier !== undefined && isClientCall(carrier)) {
       return { kind: "call", call: carrier, calls: [carrier] };
     }
-    // The stream belongs to one request, so the message belongs to no other call.
+    // The HTTP response carries messages of its own request alone, and that is no open call of a client.
     if (owner === null) return { kind: "nobody", why: carrier?.own === true ? "idle" : "unclear" };
   }
   const calls: ClientCall[] = [];
@@ -106,9 +108,12 @@ export class GivenUpCalls {
     this.#clock = clock;
   }
 
-  /** `isCancelled`: by its client. Otherwise the call timed out, and the silence of a slow server proves nothing. */
+  /**
+   * `isCancelled`: the client cancelled the call. Otherwise the call timed out, and a silent server may still
+   * work on it.
+   */
   add(request: PendingRequest, isCancelled: boolean): void {
-    // No later message may come, and old entries would keep their clients in memory.
+    // Without further messages nothing else drops expired entries, which keep their clients in memory.
     this.#dropOld();
     const client = request.port?.client ?? null;
     const sinceMs = this.#clock.monotonicMs();
@@ -158,7 +163,7 @@ const REMEMBERED = 1_000;
 
 export interface ElicitationRecord {
   readonly client: ClientPort;
-  /** Our id of the call in which the server asked. */
+  /** Our id of the call in which the server asked the client to visit the URL; null: no open call. */
   readonly call: number | null;
 }
 

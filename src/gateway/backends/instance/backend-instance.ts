@@ -7,7 +7,9 @@ import type { McpLogLevel, SpokenVersion } from "../../protocol.ts";
 import type { LinkFailure, OpenLink } from "../links/backend-link.ts";
 
 export interface InitializeResult {
-  /** MODERN_VERSION: the link presents a server of that version as one with a session. */
+  /**
+   * The version that the server speaks; the link presents a server of MODERN_VERSION as one with a session.
+   */
   readonly protocolVersion: SpokenVersion;
   readonly capabilities: JsonObject;
   readonly serverInfo: { readonly name: string; readonly version: string };
@@ -57,9 +59,12 @@ export interface BackendCall {
   readonly port: CallPort | null;
   /** Time until the answer, ms; restarted by each progress notification. */
   readonly timeoutMs: number;
-  /** Cancels: the server gets notifications/cancelled with the signal's reason, the reply is an error. */
+  /**
+   * Cancels the call: the server gets notifications/cancelled with the signal's reason, and the reply is an
+   * error.
+   */
   readonly signal: CallSignal;
-  /** Called before an error reply that is due to the link and not to the server. */
+  /** Called before an error reply that the link caused, not the server. */
   readonly onLoss?: (loss: CallLoss) => void;
 }
 

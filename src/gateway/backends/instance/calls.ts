@@ -40,7 +40,7 @@ export class InstanceCalls {
   readonly #carrier: CallCarrier;
   readonly #givenUp: GivenUpCalls;
   readonly #held = new Map<PendingRequest, RpcRequest>();
-  /** Functions that resume sources, each paused until a client reads. */
+  /** Functions that resume the sources which are paused because a client does not read. */
   readonly #congested = new Set<() => void>();
   #over: { readonly error: RpcError; readonly failure: LinkFailure } | null = null;
 
@@ -125,7 +125,10 @@ export class InstanceCalls {
     this.#givenUp.heard();
   }
 
-  /** The given-up call without which a message could be attributed to one client; null: there is none. */
+  /**
+   * The given-up call that lingers longest, if only given-up calls make it unclear whose the message is; else
+   * null.
+   */
   lingering(streamOf: RpcId | null): GivenUpCalls["waiting"] {
     const without = attribute(streamOf, this.#options.owner, this.pending, []);
     return without.kind === "nobody" && without.why === "unclear" ? null : this.#givenUp.waiting;
@@ -136,7 +139,9 @@ export class InstanceCalls {
     return attribute(streamOf, this.#options.owner, this.pending, this.#givenUp.clients());
   }
 
-  /** Ends calls whose clients seem to have left, if a message could be attributed without them. */
+  /**
+   * Ends the calls of clients that seem to have left, if without these calls a message belongs to one client.
+   */
   endIdle(streamOf: RpcId | null): void {
     const idle = new Set([...this.pending].filter(({ port }) => port?.mayGiveWay === true));
     if (idle.size === 0) return;
@@ -233,7 +238,7 @@ export class InstanceCalls {
     return this.attribute(null).kind === "call";
   }
 
-  /** Resumes paused sources: the pending requests have changed. */
+  /** Resumes paused sources after a change of the pending requests. */
   #readOn(): void {
     if (this.#congested.size > 0) for (const resume of [...this.#congested]) resume();
   }
@@ -249,7 +254,8 @@ function reasonText(reason: unknown): string | null {
   return reason instanceof Error && reason.message !== "" ? oneLine(reason.message) : null;
 }
 
-// Progress tokens: the gateway replaces the client's token towards the server, and puts it back towards the client.
+// Progress tokens: the gateway replaces the client's token in requests to the server, and restores it in
+// notifications to the client.
 
 /** The progress token of a request; null: it has none. */
 export function progressTokenOf(params: JsonObject | undefined): RpcId | null {

@@ -10,7 +10,7 @@ export function oneLine(text: string): string {
   return foreignLine(text, LONGEST_TEXT);
 }
 
-/** The reply to a request that the link could not get answered. */
+/** The reply to a request that failed on the link. */
 export function unavailable(backend: string, failure: LinkFailure): { readonly error: RpcError } {
   return errorReply(BACKEND_UNAVAILABLE, `backend ${backend}: ${oneLine(failure.message)}`);
 }

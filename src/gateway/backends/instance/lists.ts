@@ -25,7 +25,7 @@ const MAX_PAGES = 1_000;
 const MAX_ENTRIES = 100_000;
 const MAX_CHARACTERS = 64 * 1024 * 1024;
 
-/** Limit of reported entries of one list: of the withheld ones, and of the mended ones. */
+/** Maximum number of withheld entries, and of corrected entries, that are reported for one list. */
 const MOST_REPORTED = 100;
 
 /** An entry that strict clients would refuse as the server gives it. */
@@ -33,19 +33,22 @@ interface FaultyEntry {
   /** One line, bounded: `tool "read"`. */
   readonly entry: string;
   readonly faults: string;
-  /** The clients that do not get the entry; "none": the entry was mended. */
+  /** The clients that do not get the entry; "none": the entry was corrected. */
   readonly withheldFrom: "all" | "modern" | "none";
 }
 
 type List = (typeof ENTRY_LISTS)[number];
 
-/** A fault of a list as a whole. `unwritable_entry`: one that would make all lists unwritable as JSON. */
+/**
+ * A fault of a list, or of entries that are skipped. `unwritable_entry`: nested too deep to be written as
+ * JSON.
+ */
 type Oddity = "no_such_list" | "nameless_entry" | "unwritable_entry";
 
 interface ReadOptions {
   readonly ask: Ask;
   readonly clock: Clock;
-  /** For all pages of one list together. */
+  /** Timeout of reading all pages of one list. */
   readonly timeoutMs: number;
   /** Why a tool cannot be called over the link; null: it can. */
   readonly toolFault: (tool: JsonObject) => string | null;
@@ -72,7 +75,7 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
   const freshness: { -readonly [Key in keyof ListFreshness]: ListFreshness[Key] } = {};
   let failure: LinkFailure | null = null;
   const isRead = (list: keyof Listings): boolean => list !== "skills" || options.declares(list);
-  // Templates and skills have no change notice of their own.
+  // Templates and skills have no change notice of their own; they are read after a notice about resources.
   const ofKind = ENTRY_LISTS.filter(({ filter, list }) => filter === kind && isRead(list)).reverse();
   const reads = ofKind.map(async (listed) => ({ list: listed.list, read: await readList(listed, options) }));
   for (const { list, read } of await Promise.all(reads)) {
@@ -89,7 +92,7 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
 interface ReadList {
   readonly entries: readonly JsonObject[];
   readonly faulty: readonly FaultyEntry[];
-  /** Of all pages together; null: there is no such list. */
+  /** Freshness of all pages together; null: the server does not have the list. */
   readonly freshness: Freshness | null;
 }
 
@@ -128,7 +131,8 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     if (isError(asked.reply)) {
       const { error } = asked.reply;
       if (error.code !== METHOD_NOT_FOUND || cursor !== null) return errorAnswer(method, error);
-      // Many servers have resources and no templates. Any other declared list without its method counts as empty.
+      // A declared list without its method counts as empty. Templates are often missing beside resources, so
+      // that is not reported.
       if (list !== "resourceTemplates") onOddity(method, "no_such_list");
       return { entries, faulty, freshness };
     }
@@ -137,7 +141,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     const page: unknown = result[list];
     if (!Array.isArray(page))
       return linkFailure("protocol", `${method} was answered without a list of ${list}`);
-    // Checked before the entries are: a page may hold millions of faulty ones.
+    // The count is checked first, because a page may hold millions of faulty entries.
     given += page.length;
     if (given > MAX_ENTRIES) return tooMuch(method, `${MAX_ENTRIES} entries`);
     const kept: JsonObject[] = [];
@@ -156,12 +160,12 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     }
     for (const entry of kept) entries.push(entry);
     const next: unknown = result["nextCursor"];
-    // Some servers end with an empty cursor, and would start over if it were sent back.
+    // Some servers mark the last page by an empty cursor, and would start over if it were sent back.
     if (typeof next !== "string" || next === "") return { entries, faulty, freshness };
     if (cursors.has(next)) return linkFailure("protocol", `${method} gives the same page again and again`);
     cursors.add(next);
     if (cursors.size >= MAX_PAGES) return tooMuch(method, `${MAX_PAGES} pages`);
-    // The link limits the size of one page, so sizes are computed only if there are several.
+    // The link limits the size of one page, so sizes are computed only for several pages.
     if (cursor === null) firstPage = kept;
     else {
       if (firstPage !== null) characters += sizeOf(firstPage);
@@ -188,8 +192,8 @@ function tooMuch(method: string, bound: string): LinkFailure {
 const BETWEEN_READS_MS = 100;
 
 /**
- * Skills have no change notice, so they are read again when the time that the server gives has passed; `usual`: if it
- * gives none.
+ * Skills have no change notice, so they are read again after the time that the server gives, within these
+ * limits. `usual`: the time if the server gives none.
  */
 const SKILLS_MS = { atLeast: 30_000, usual: 300_000, atMost: 3_600_000 };
 
@@ -348,7 +352,7 @@ export class InstanceLists implements Disposable {
     return this.#session.declares(kind) || (kind === "resources" && this.#hasSkills);
   }
 
-  /** Reads skills again when their time has passed; `ttlMs` 0: the server gives none. */
+  /** Reads skills again when their time has passed; `ttlMs` 0: the server gives no time. */
   #followSkills(ttlMs: number): void {
     this.#skillsTimer?.[Symbol.dispose]();
     this.#skillsTimer = null;

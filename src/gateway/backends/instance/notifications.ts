@@ -24,10 +24,10 @@ interface NotificationParts {
   readonly log: ServerLog;
 }
 
-/** Pauses the link's source until it settles; null: the link reads on. */
+/** A promise that pauses the link's source until it settles; null: no pause. */
 type Wait = Promise<void> | null;
 
-/** Prefix of our own notifications to our bridge, as `notifications/mountaineer/handover`. */
+/** Prefix of the gateway's own notifications to its bridge, such as `notifications/mountaineer/handover`. */
 const OWN_NOTIFICATIONS = "notifications/mountaineer/";
 
 const LIST_KIND_OF: ReadonlyMap<string, ListKind> = new Map(
@@ -109,7 +109,7 @@ export class Notifications {
     if (addressee.kind === "owner") {
       if (passesLogLevel(params, addressee.client, level.raised)) addressee.client.notify(method, params);
     } else if (addressee.why === "idle") options.onLog(params);
-    // The message belongs to one of several clients, so none of them may see it.
+    // It is unclear which client the message belongs to, so no client may see it.
     else log.keep(logLine(params, log));
     return null;
   }
@@ -137,7 +137,10 @@ export class Notifications {
     else if (addressee.kind === "owner") addressee.client.notify(method, params);
   }
 
-  /** Sends within the first of these calls that is in flight and belongs to the client; otherwise outside of calls. */
+  /**
+   * Sends the notification within the first of `calls` that is in flight and the client's; otherwise outside
+   * of calls.
+   */
   #forward(client: ClientPort, calls: readonly (RpcId | null)[], { method, params }: RpcNotification): void {
     for (const id of calls) {
       const port = id === null ? undefined : this.#parts.calls.pending.get(id)?.port;
@@ -161,7 +164,7 @@ export class Notifications {
 function logLine(params: JsonObject, log: ServerLog): string {
   const { level, logger, data } = params;
   const from = typeof logger === "string" ? ` ${logger}` : "";
-  // Redacted before it is cut, so that no part of a secret remains.
+  // The text is redacted before it is cut, so that no part of a secret remains.
   return oneLine(log.clean(`[${typeof level === "string" ? level : "log"}${from}] ${dataText(data)}`));
 }
 

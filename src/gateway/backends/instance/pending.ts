@@ -27,7 +27,7 @@ export interface LongWaits {
   readonly longestMs: number;
 }
 
-/** A question of the server that belongs to the request, or may. */
+/** A question of the server that belongs, or may belong, to the request. */
 export interface Attached {
   ended(request: PendingRequest): void;
 }
@@ -57,7 +57,10 @@ export interface PendingRequest extends NewRequest {
   dueMs: number;
   /** Time of sending or of the last progress, monotonic ms. */
   sinceMs: number;
-  /** The request is never overdue while something is attached. Null instead of an empty set: most calls need none. */
+  /**
+   * Open questions of the server; with one attached, the request is never overdue. Null instead of an empty
+   * set, because most calls need none.
+   */
   attached: Set<Attached> | null;
   onAbort: (() => void) | null;
 }

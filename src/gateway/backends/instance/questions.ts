@@ -67,7 +67,10 @@ export class Questions {
     this.#onRootsAsked = onRootsAsked;
   }
 
-  /** Waits until no question is open, for `limitMs` at most. True if the server has asked since the last call of this. */
+  /**
+   * Waits until no question is open, for `limitMs` at most. True if the server has asked since the last call
+   * of this method.
+   */
   async answered(limitMs: number): Promise<boolean> {
     if (this.#open.size > 0) {
       this.#allClosed ??= Promise.withResolvers<void>();
@@ -160,7 +163,7 @@ export class Questions {
       client,
       calls: new Set(calls),
       abort: new AbortController(),
-      // The question stays open while it may belong to another call.
+      // One of the calls has ended; the question stays open while it may belong to another one.
       ended: (call) => {
         question.calls.delete(call);
         if (question.calls.size > 0) return;
@@ -178,7 +181,10 @@ export class Questions {
     return question;
   }
 
-  /** Asks within the newest call that the question may belong to; within the next one if the client ends its stream. */
+  /**
+   * Asks within the newest call that the question may belong to; if its client ends the stream, within the
+   * next call.
+   */
   async #askClient(
     question: Question,
     { method, params }: RpcRequest,

@@ -108,7 +108,7 @@ export class ServerLogLevel {
     return isLower ? this.#confirming : null;
   }
 
-  /** The session was lost, and the level with it. */
+  /** Forgets the level, which the server has lost with the session. */
   forgotten(): void {
     this.#sent = null;
     this.#confirming = null;

@@ -15,7 +15,9 @@ import type { InstanceCalls } from "./calls.ts";
 import { errorAnswer } from "./failures.ts";
 import type { Ask } from "./pending.ts";
 
-/** After more renewals within a minute the instance ends, and its restart backs off. */
+/**
+ * Maximum number of session renewals within a minute; beyond it the instance ends, and its restart backs off.
+ */
 const MOST_A_MINUTE = 5;
 
 export const STOPPED = linkFailure("closed", "it is being stopped");
@@ -35,7 +37,7 @@ export class ServerSession {
   result: InitializeResult | null = null;
   /** Settles when the renewal under way has succeeded or failed; null: there is none. */
   renewal: Promise<void> | null = null;
-  /** Waits for a renewal under way first. */
+  /** Sends one of the gateway's own requests, after the renewal that is under way, if any. */
   readonly ask: Ask = async (method, params, timeoutMs) => {
     while (this.renewal !== null) await this.renewal;
     return this.#calls.ask(method, params, timeoutMs);
@@ -117,7 +119,8 @@ const SHARED_CAPABILITIES: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },
   roots: { listChanged: true },
-  // Safe to declare for clients without them: a tool with a page has text too, and skills are read on request only.
+  // These are declared even for clients without them: a tool with a page also returns text, and skills are
+  // read only on request.
   extensions: {
     "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] },
     [SKILLS_EXTENSION]: {},

@@ -48,14 +48,14 @@ import { Subscriptions, TaskWatchers } from "./subscriptions.ts";
 /** Limit of the time in which the server's first questions are answered before it becomes ready. */
 const FIRST_QUESTIONS_MS = 10_000;
 const FIRST_PING_MS = 2_000;
-/** Time for the server to use the answers. */
+/** Time for the server to process the answers to its questions. */
 const AFTER_ANSWER_MS = 200;
 /** Minimum time between two reports of an idle instance. */
 const BETWEEN_IDLE_MS = 100;
 /** Minimum time between two re-readings after stream gaps: some proxies and servers end streams all the time. */
 const BETWEEN_GAPS_MS = 30_000;
 
-/** Nothing is called back before this returns. Failures are in `seen`. */
+/** No callback is called before this function returns. Failures are in `seen`. */
 export function startBackendInstance(options: InstanceOptions): BackendInstance {
   const instance = new RunningInstance(options);
   void instance.start();
@@ -173,7 +173,10 @@ class RunningInstance {
     this.#changed();
   }
 
-  /** Some servers first ask their client for its roots, and refuse calls until they have the answer. */
+  /**
+   * Waits for the server's first questions: some servers ask for the client's roots, and refuse calls until
+   * they have the answer.
+   */
   async #firstQuestions(): Promise<void> {
     const { clock } = this.#options;
     const untilMs = clock.monotonicMs() + FIRST_QUESTIONS_MS;
@@ -261,7 +264,10 @@ class RunningInstance {
     if (this.#isOpen()) this.#lists.refresh();
   }
 
-  /** `wanted`: the lowest level that any client wants; null: no client set one. Survives a renewed session. */
+  /**
+   * `wanted`: the lowest level that any client wants; null: no client set one. A renewed session gets the
+   * level, too.
+   */
   setLogLevel(wanted: McpLogLevel | null): void {
     this.#level.want(wanted);
     if (this.#state.kind === "ready") void this.#level.send();
@@ -355,7 +361,7 @@ class RunningInstance {
     this.#lists.refresh();
   }
 
-  /** Notifications of changes may have been lost. */
+  /** Reads lists and notifies subscribers, because notifications of changes may have been lost. */
   #catchUp(): void {
     for (const kind of LIST_KINDS) {
       const declared = this.#session.result?.capabilities[kind];
@@ -432,7 +438,8 @@ class RunningInstance {
     }
     const { backend } = this.#options;
     const isLost = failure.kind === "session_lost";
-    // Renewed before the reply goes out, so that a client that repeats its call at once waits for the new session.
+    // The session is renewed before the reply is sent, so that a client that repeats its call at once waits
+    // for the new session.
     if (isLost && this.#state.kind === "ready" && request.sentIn === this.#session.number) {
       this.#session.renew();
     }

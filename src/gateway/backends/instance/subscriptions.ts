@@ -132,7 +132,7 @@ export class Subscriptions {
   #work(topic: Topic): Promise<Reply> {
     topic.work ??= this.#settle(topic).then((reply) => {
       topic.work = null;
-      // Clients may have come or left since the last look.
+      // Clients may have subscribed or unsubscribed since the last request.
       if (isError(reply) || topic.clients.size > 0 === topic.isConfirmed) this.#dropIfUnused(topic);
       else void this.#work(topic);
       return reply;
@@ -189,7 +189,7 @@ export class TaskWatchers {
     this.#session = session;
   }
 
-  /** `id`: the server's id of the task; `name`: the client's. */
+  /** `id`: the task's id at the server; `name`: its id at the client. */
   async watch({ id, name }: { id: string; name: string }, client: ClientPort): Promise<Reply> {
     let watched = this.#watched.get(id);
     if (watched === undefined) {

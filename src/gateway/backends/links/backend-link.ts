@@ -74,7 +74,7 @@ export type Sender = Pick<ClientPort, "sessionId" | "capabilities" | "logLevel">
 
 /** HTTP without a session: each message describes itself in its headers. */
 export interface StatelessSender {
-  /** As `BackendLink.send`. Ends the session, if there is one, and its stream. */
+  /** Like `BackendLink.send`, but without a session: ends the session, if there is one, and its stream. */
   send(message: RpcMessage, headers: Readonly<Record<string, string>>): void;
   /** Cancels a request by closing its stream. No event of this request follows. */
   abandon(id: RpcId): void;
@@ -167,7 +167,7 @@ export function linkText(
 }
 
 const LINE_LENGTH = 4_096;
-/** The rest of a longer text is ignored. */
+/** Maximum number of characters that are read of a line; the rest is ignored. */
 const READ_LENGTH = 64 * 1024;
 
 /** Makes one line of a backend safe to keep and show: no control characters, no secrets, at most 4 KiB. */
@@ -177,7 +177,7 @@ export function createLineCleaner(secrets: readonly string[]): CleanLine {
   const redaction = createRedaction();
   for (const secret of secrets) redaction.redact(secret);
   return (line) => {
-    // Redacted before it is cut, so that no part of a secret remains.
+    // The line is redacted before it is cut, so that no part of a secret remains.
     const plain = harmless(redaction.clean(stripVTControlCharacters(line.slice(0, READ_LENGTH))));
     return plain.length > LINE_LENGTH ? `${plain.slice(0, LINE_LENGTH)}…` : plain;
   };

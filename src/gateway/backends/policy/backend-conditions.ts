@@ -6,7 +6,7 @@ import type { Gate } from "./data-gate.ts";
 import { CIRCUIT_FAILURES } from "./decide-backend-instances.ts";
 import { awayOf } from "./required-data.ts";
 
-/** Missed checks after which a condition says so. */
+/** Number of missed checks from which a condition reports them. */
 const REPORTED_CHECKS = 2;
 
 type ConditionText = Omit<BackendCondition, "sinceMs">;
@@ -108,7 +108,10 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
   return found;
 }
 
-/** Where to look for the cause. A remote server wrote no log here, and its answer is in the title already. */
+/**
+ * A hint where to look for the cause. A remote server's log is not here, and its answer is already in the
+ * title.
+ */
 function lookFurther({ name, origin }: BackendSpec): string {
   return origin === null
     ? `\`mountaineer backends logs ${name}\` shows what it wrote.`

@@ -18,7 +18,7 @@ import {
   type Tries,
 } from "./route-memory.ts";
 
-/** One backend as configured, with what its surroundings add. */
+/** The configuration of one backend, and facts from outside that the decision needs. */
 export interface BackendSpec {
   readonly name: string;
   /** Origin of the HTTP server; null: the backend is a program. */
@@ -88,7 +88,7 @@ export interface BackendMemory {
   readonly refresh: Backoff | null;
   /** When the serving instance was last checked, monotonic ms. */
   readonly checkedAtMs: number | null;
-  /** Number of unexpected ends. */
+  /** Number of times that an instance ended unexpectedly. */
   readonly ends: number;
   readonly lastError: string | null;
   /** The last announced failure of a change; the same failure is not announced twice. */

@@ -39,7 +39,7 @@ export interface BackendView {
   readonly longWaits: LongWaits | null;
   /** Calls in flight on draining instances. */
   readonly draining: number;
-  /** Number of unexpected ends. */
+  /** Number of times that an instance ended unexpectedly. */
   readonly restarts: number;
   /** When the next try is due, wall ms; null: none is. */
   readonly retryAtMs: number | null;

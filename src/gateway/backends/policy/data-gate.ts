@@ -13,7 +13,7 @@ export type Gate =
 
 const OPEN: Gate = { kind: "open" };
 
-/** True if a local program has to end so that its share can be mounted anew. */
+/** True if a local program has to end so that its share can be remounted. */
 export function makesRoom({ needs, origin, wanted, routes }: BackendSpec): boolean {
   if (needs?.data.kind !== "moving" || wanted.kind === "nothing") return false;
   // With routes, some of them may be programs.

@@ -47,7 +47,7 @@ export function foldConfig(builder: DecisionBuilder): void {
   }
 }
 
-/** An address that takes connections again: a start at once, and calls wait as after a crash. */
+/** Once the address accepts connections again, a start is due at once, and calls wait as after a crash. */
 export function foldReached(builder: DecisionBuilder): void {
   const { memory, seen, spec } = builder;
   if (!seen.isReached || memory.serving !== null || spec.wanted.kind !== "connection") return;
@@ -68,7 +68,7 @@ export function foldServing(builder: DecisionBuilder): void {
   }
   const distrusted = seen.missedChecks >= DISTRUST_CHECKS || (serving.distrusted && seen.missedChecks > 0);
   if (distrusted !== serving.distrusted) {
-    // Earlier failures say nothing about a replacement now.
+    // Failures from before this change say nothing about a replacement.
     if (builder.isCurrent(serving)) builder.forgetFailures();
     if (distrusted && builder.hasRoutes) noteTry(builder, serving.key, SILENT);
     builder.remember({ serving: { ...serving, distrusted } });
@@ -194,7 +194,7 @@ export function hasOtherWay(builder: DecisionBuilder, key: string): boolean {
   });
 }
 
-/** A start failed, or the serving instance ended once more than the quick try covers. */
+/** Records the failure of a start, or the end of a serving instance that gets no quick try. */
 function noteFailure(builder: DecisionBuilder, key: string, failure: LinkFailure): void {
   const { now, memory } = builder;
   const tries = noteTry(builder, key, failure);

@@ -57,7 +57,7 @@ type CallRule =
 
 export interface BackendDecision {
   readonly memory: BackendMemory;
-  /** The one step to take now; null: rest. */
+  /** The one step to take now; null: there is nothing to do. */
   readonly step: BackendStep | null;
   /** A start is due, and waits for this backend's turn. */
   readonly wantsTurn: boolean;
@@ -77,7 +77,7 @@ export interface BackendDecision {
   readonly events: readonly BackendEvent[];
 }
 
-/** Before the first look. */
+/** The decision before the first cycle. */
 export const UNDECIDED: BackendDecision = {
   memory: NEW_BACKEND,
   step: null,
@@ -246,7 +246,7 @@ function retryAtMs(builder: DecisionBuilder): number | null {
   return isWaiting && Number.isFinite(notBeforeMs) ? Math.max(notBeforeMs, builder.now.monotonicMs) : null;
 }
 
-/** Never true with routes: then another route is tried meanwhile. */
+/** True if the address refuses connections. Never true with routes, because then another route is tried. */
 function isAway(builder: DecisionBuilder): boolean {
   const { serving, tries } = builder.memory;
   const isWanted = builder.spec.wanted.kind === "connection" && serving === null;

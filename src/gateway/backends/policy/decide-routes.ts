@@ -79,7 +79,9 @@ function giveUp(builder: DecisionBuilder, name: string, failure: LinkFailure): v
   if (builder.asked === name) failAsked(builder, failure.message);
 }
 
-/** While no healthy instance serves: promotes a standby that is ready, else one that starts becomes the candidate. */
+/**
+ * While no healthy instance serves, promotes a ready standby, or else makes a starting standby the candidate.
+ */
 function takeOver(builder: DecisionBuilder): void {
   if (builder.healthyServing !== null) return;
   if (builder.routeList.some(({ name }) => switchTo(builder, name))) {
@@ -211,7 +213,10 @@ function clearPending(builder: DecisionBuilder, reason: string): void {
   builder.events.push({ kind: "route_ready_cleared", route: pending.route, reason });
 }
 
-/** Records the route in use, and announces a change; `switched`: why, if a switch or a recovery changed it. */
+/**
+ * Records the route in use, and announces its change. `switched`: the reason, if a switch or a recovery
+ * changed the route; else null.
+ */
 function noteUsed(builder: DecisionBuilder, switched: Reason | null): void {
   const { serving, routes } = builder.memory;
   const to = serving === null ? null : (builder.routeOf(serving.key)?.name ?? null);

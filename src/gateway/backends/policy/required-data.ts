@@ -13,11 +13,14 @@ import {
 export type RequiredData =
   /** `mounts` identifies the mounts: after a change, programs that started earlier hold files of a mount that is gone. */
   | { readonly kind: "there"; readonly mounts: string }
-  /** A share is about to be mounted anew, or is being mounted: programs end, and calls wait. */
+  /** A share is being mounted, or is about to be remounted: programs end, and calls wait. */
   | {
       readonly kind: "moving";
       readonly requirement: string;
-      /** Since when the share is unusable, monotonic ms; null: it stays usable until the programs have ended. */
+      /**
+       * Since when the share is unusable, monotonic ms; null: the share stays usable until the programs have
+       * ended.
+       */
       readonly sinceMs: number | null;
     }
   | {
@@ -44,7 +47,7 @@ export interface DataSource {
   route?(requires: ServedBackend["requires"]): DataRoute;
   /** Calls the listener after each change of the result of `look`. */
   onChange(listener: () => void): void;
-  /** Looks at these requirements anew; resolves when done, or after a limit. Never rejects. */
+  /** Checks these requirements again; resolves when done, or after a limit. Never rejects. */
   lookNow?(requires: ServedBackend["requires"]): Promise<void>;
   /** Reports that a call needs these requirements. Never throws. */
   want?(requires: ServedBackend["requires"]): void;

@@ -61,7 +61,7 @@ export interface LaneTools extends BackendTools {
   readonly onLog: (params: JsonObject, backend: string) => void;
   readonly logLevel: () => McpLogLevel | null;
   readonly settings: () => Settings;
-  /** Calls `start` when it is this backend's turn to start a program: later, and one backend at a time. */
+  /** Calls `start` later, when it is this backend's turn: programs start one by one. */
   readonly takeTurn: (start: () => void) => void;
   /** The phase or the published lists may have changed, or calls have ended. */
   readonly onChanged: (backend: string) => void;

@@ -74,12 +74,15 @@ export class BackendLane {
   get isSettled(): boolean {
     const { isWanted, decision } = this.#state;
     if (this.#cycles.isDue) return false;
-    // A backend may wait for an absent share for days.
+    // A backend counts as settled while required data is away, because that may last for days.
     const isAway = decision.gate.kind === "refuse";
     return !isWanted || isAway || (decision.phase !== "Pending" && decision.phase !== "Initializing");
   }
 
-  /** The filters and overrides of a backend that has listed nothing yet; null: it has, or is not wanted. */
+  /**
+   * The filters and overrides of a backend that has listed nothing yet; null: it has listed, or is not
+   * wanted.
+   */
   get unlisted(): Omit<CatalogSource, "listings"> | null {
     const { isWanted, name, config } = this.#state;
     if (!isWanted || !this.published.isUnlisted) return null;
@@ -87,7 +90,7 @@ export class BackendLane {
     return { backend: name, filters, toolOverrides };
   }
 
-  /** The first list may arrive within moments. */
+  /** The backend has listed nothing yet, and its first attempt is still under way. */
   get isComing(): boolean {
     return this.unlisted !== null && this.#state.stopped === null && !this.isSettled;
   }
@@ -162,12 +165,12 @@ export class BackendLane {
     state.trigger("config");
   }
 
-  /** After a change that concerns all backends. */
+  /** Decides again, after a change that concerns all backends. */
   lookAgain(): void {
     this.#state.trigger("config");
   }
 
-  /** After a change of the required data. */
+  /** Decides again, after a change of the required data. */
   lookAtData(): void {
     const state = this.#state;
     if (state.config.requires.length === 0) return;
@@ -223,7 +226,7 @@ export class BackendLane {
       return this.#withAbsence(serving.send(call, deadlineMs));
     const { signal, port } = call;
     const run = (entry: PoolInstance, leftMs: number): Promise<Reply> => {
-      // The new catalog does not have the names of a removed backend, so an accepted call goes on unchanged.
+      // The new catalog does not have the names of a removed backend, so an accepted call keeps its params.
       const renewed = (state.isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
       return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
     };
@@ -432,7 +435,10 @@ export class BackendLane {
     return errorReply(BACKEND_UNAVAILABLE, state.unavailable);
   }
 
-  /** Adds an absence of required data during the call to a failed answer: the server does not know of it. */
+  /**
+   * Mentions in a failed answer that required data was absent during the call, which the server does not
+   * know.
+   */
   #withAbsence(answer: Promise<Reply>): Promise<Reply> {
     const state = this.#state;
     if (state.config.requires.length === 0) return answer;

@@ -20,7 +20,7 @@ import { BackendLane } from "./backend-lane.ts";
 import type { LaneTools, Settings } from "./backend-lane-contract.ts";
 import type { SwitchOutcome } from "./lane-state.ts";
 
-/** At the stop: time for calls in flight, and time for everything, ms. */
+/** Time limits of the stop, for calls in flight and in total, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_LIMIT_MS = 4_400;
 /** How long a call waits for the first list of its backend, ms. */
@@ -131,7 +131,7 @@ export class BackendPool implements AsyncDisposable {
     for (const lane of this.#lanes.values()) lane.forget(client);
   }
 
-  /** Of the published backends, in the file's order. */
+  /** The `initialize` results of the published backends, in the file's order. */
   initializeResults(): readonly BackendInitializeResult[] {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.published.initializeResult ?? []);
   }
@@ -337,7 +337,7 @@ export class BackendPool implements AsyncDisposable {
     const { clock, logger } = this.#options;
     const all = [...this.#lanes.values()];
     for (const lane of all) lane.stop(STOPPING);
-    // Separately, because one backend may need as long to end as the calls of another.
+    // Each backend ends on its own, because one may need as long to end as the calls of another.
     const closed = all.map(async (lane) => {
       await this.#untilOrAfter(STOP_DRAIN_MS, () => lane.inFlight === 0);
       await lane.close(STOPPING);

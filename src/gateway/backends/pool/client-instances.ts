@@ -10,8 +10,9 @@ import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
 import { WaitingCalls, type WaitLimits } from "./waiting-calls.ts";
 
 /**
- * Most instances of one backend. Draining instances do not count, because a change must not refuse the clients that it
- * moves. For a further client, the instance of an idle client ends.
+ * Maximum number of instances of one backend; beyond it the instance of an idle client ends for the new
+ * client. Draining instances do not count, so that a change refuses none of the clients whose instances it
+ * replaces.
  */
 const MAX_CLIENT_INSTANCES = 64;
 /** Missed checks in a row after which the next call gets another instance. */
@@ -126,7 +127,7 @@ export class ClientInstances {
     return isPerClient && decision.calls.kind !== "refuse" ? base : null;
   }
 
-  /** After the answer of a call, or the end of an instance. */
+  /** Called after the answer of a call, and after the end of an instance. */
   #settled(): void {
     const state = this.#state;
     if (!state.isWanted) state.trigger("drain");
@@ -236,7 +237,7 @@ export class ClientInstances {
   }
 }
 
-/** Resource subscriptions of the clients of one backend, for the next instance. */
+/** The clients' resource subscriptions at one backend, kept for its next instance. */
 export class PoolSubscriptions {
   readonly #byClient = new Map<ClientPort, Set<string>>();
 

@@ -13,7 +13,7 @@ import type { LaneState } from "./lane-state.ts";
 import type { ReachWatch } from "./reach-watch.ts";
 import type { WaitingCalls } from "./waiting-calls.ts";
 
-/** More steps than instances that may have to end at once. */
+/** Maximum number of steps in one cycle; more than the instances that may have to end at once. */
 const MOST_STEPS = 200;
 
 interface CyclesParts {
@@ -93,7 +93,8 @@ export class LaneCycles {
       if (next !== null) published.takeOver(next, before);
     }
     published.publish();
-    // After the swap, because calls that waited for a client's own instance may now go to the shared one.
+    // Clients' own instances are retired after the swap, because their waiting calls may now go to the shared
+    // one.
     if (!state.isPerClient) own.retire(() => false, "replaced");
     else if (gate.kind === "refuse" && gate.mode === "stop") own.retire(() => false, "data_away");
     else if (makesRoom(state.spec)) own.retire(() => false, "data_moves");

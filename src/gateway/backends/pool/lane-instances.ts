@@ -133,7 +133,7 @@ export class Published {
     changed();
   }
 
-  /** After an instance has read its lists again. */
+  /** Publishes the lists that an instance has read again. */
   relist({ instance }: PoolInstance): void {
     if (instance !== this.#state.serving?.instance || this.#last === null) return;
     const { freshness, listings } = instance;
@@ -169,7 +169,7 @@ export class Published {
     if (base === null || isOf(base)) return;
     const why: DrainReason = base.key === next.base.key ? "restarted" : "replaced";
     this.#own.retire((entry) => isOf(entry.base), why);
-    // Subscribed clients get their updates without a call.
+    // Subscribed clients need their instances without a call, to get updates.
     for (const client of this.#subscriptions.clients) this.#own.ensure(client);
   }
 

@@ -75,7 +75,7 @@ export class PoolInstance {
     this.isReady = this.#seen.state.kind === "ready";
   }
 
-  /** The hot path. */
+  /** Sends a call; this is the hot path. */
   send({ method, params, port, signal, onLoss, onHome }: PoolCall, timeoutMs: number): Promise<Reply> {
     onHome?.(this.home);
     const call = { method, params, port, signal, timeoutMs };
@@ -92,7 +92,7 @@ export class PoolInstance {
     return this.#home;
   }
 
-  /** Counts a reply that does not come from `send`. */
+  /** Evaluates the reply when it arrives. Replies of `send` are evaluated already. */
   watch(reply: Promise<Reply>): Promise<Reply> {
     void reply.then(this.#answered);
     return reply;

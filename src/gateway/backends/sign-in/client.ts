@@ -75,8 +75,8 @@ export async function registerClient(
     ],
     response_types: ["code"],
     token_endpoint_auth_method: asked,
-    // No scopes, because the same client may ask for more later.
-    // Web clients may not redirect to a port of this machine.
+    // The registration names no scopes, because the client may ask for more later. The type is not `web`,
+    // because web clients may not redirect to a port of this machine.
     application_type: "native",
   };
   const { oauth, options } = tools;

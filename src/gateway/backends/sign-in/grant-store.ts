@@ -39,7 +39,9 @@ export interface GrantStore {
   remove(backend: string): Promise<boolean>;
   /** Runs `work` alone for this backend, across processes. Rejects with `lock_held`. */
   alone<T>(backend: string, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
-  /** Never rejects for a full disk and the like: without the challenge a person may have to name the scopes. */
+  /**
+   * A full disk or the like does not reject: without the challenge a person at most has to name the scopes.
+   */
   keepChallenge(backend: string, serverUrl: string, challenge: KeptChallenge): Promise<void>;
   readChallenge(backend: string, serverUrl: string): Promise<KeptChallenge | null>;
 }

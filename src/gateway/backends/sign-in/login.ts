@@ -27,7 +27,7 @@ export interface SignInPerson {
   visit(address: string): void;
   /** Shows a code to type at an address. */
   showCode(code: string, address: string, completeAddress: string | null): void;
-  /** Asks for the last address of the browser. */
+  /** Asks the person for the address at which the browser has arrived. */
   paste(signal: AbortSignal): Promise<string>;
 }
 
@@ -251,7 +251,7 @@ async function challengesOf(
     /** The challenge that names the metadata, else the first; null: none. */
     challenge: challenges.find(({ resourceMetadata }) => resourceMetadata !== null) ?? challenges[0] ?? null,
     challenges,
-    /** The server refuses requests without a login, or did so last. */
+    /** The server refuses requests without a login, or has refused the gateway's last one. */
     isRefused: response.status === 401 || kept !== null,
   };
 }

@@ -26,7 +26,10 @@ export async function openOAuth(bounds: FetchBounds) {
     oauth,
     boundedFetch,
     clock: bounds.clock,
-    /** For each request of the library: our fetch decides about plain http. */
+    /**
+     * Options of each library request. The library allows plain http, because the bounded fetch decides about
+     * it.
+     */
     options: {
       [oauth.customFetch]: (url: string, { method, headers, body }: LibraryRequest) =>
         boundedFetch(url, { method, headers, body }),

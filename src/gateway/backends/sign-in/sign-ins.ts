@@ -208,7 +208,9 @@ class SharedToken {
     return isUsable(held.token, this.#options.clock.wallMs()) ? held.credential : null;
   }
 
-  /** Joins a request under way. `replaced`: the token to replace. */
+  /**
+   * Gets a credential, or joins a request that is under way. `replaced`: the token to replace; null: none.
+   */
   #obtain(replaced: string | null): Promise<Credential | LinkFailure> {
     if (this.#flight !== null) return this.#flight;
     const failure = this.#failure;
@@ -300,7 +302,7 @@ class SharedToken {
     return status === 403 ? this.#forbidden(challenge, carried) : this.#unauthorized(challenge, carried);
   }
 
-  /** After HTTP 401. */
+  /** Handles a refusal with HTTP 401. */
   async #unauthorized(
     challenge: BearerChallenge | null,
     carried: Credential,
@@ -345,7 +347,7 @@ class SharedToken {
     if (!this.#isMachine) await grants.keepChallenge(backend, url.href, challenge);
   }
 
-  /** After HTTP 403. */
+  /** Handles a refusal with HTTP 403. */
   async #forbidden(
     challenge: BearerChallenge | null,
     carried: Credential,

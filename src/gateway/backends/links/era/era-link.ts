@@ -1,7 +1,7 @@
-// A link that presents every server as one of 2025-11-25. At each `initialize` it finds out which version the server
-// speaks, and converts messages if that is 2026-07-28. With a server of both versions, a program is used in 2025-11-25,
-// and an HTTP server in each client's own version: today's SDKs refuse questions in 2026-07-28 that a tool asks in the
-// way of 2025-11-25.
+// A link that presents every server as one of 2025-11-25. At each `initialize` it finds out which version the
+// server speaks, and converts messages if that is 2026-07-28. A server of both versions is used in 2025-11-25
+// if it is a program, and in each client's own version over HTTP: in 2026-07-28, today's SDKs refuse
+// questions that a tool asks in the way of 2025-11-25.
 import { dropOldest } from "../../../../runtime/bounded-map.ts";
 import type { CallerMarks } from "../../../caller-marks.ts";
 import type { GatewayTools } from "../../../gateway-tools.ts";
@@ -37,7 +37,9 @@ import { type Begun, eitherCapabilities, LegacySession } from "./legacy-session.
 import { ModernServer } from "./modern-server.ts";
 import { type Judged, judgeFailure, mayBeModern, OTHER_VERSION, Probe } from "./probe.ts";
 
-/** Ids of our own requests count up from here: clear of the instance's, which begin at 1, and within 32 bits. */
+/**
+ * First id of the link's own requests: apart from the instance's ids, which begin at 1, and within 32 bits.
+ */
 const FIRST_OWN_ID = 1_000_000_000;
 
 const STATE_GONE =
@@ -80,7 +82,7 @@ class EraLink implements BackendLink {
   #legacy: LegacySession | null = null;
   /** The version in which the server offers subscriptions to resources. */
   #subscribesOver: "modern" | "legacy" = "modern";
-  /** The instance's `initialize` that was sent as it is and has no answer; null: there is none. */
+  /** The instance's `initialize`, sent unchanged and not answered yet; null: there is none. */
   #initialize: RpcRequest | null = null;
   /** The server no longer speaks 2026-07-28. */
   #isChanged = false;
@@ -145,7 +147,7 @@ class EraLink implements BackendLink {
       this.#link.send(legacyRequest(message));
       return;
     }
-    // A legacy server would ignore the state and run the call from the beginning.
+    // A legacy server would ignore `requestState` and run the call from the beginning.
     const { id } = message;
     queueMicrotask(() => void this.#answer(id, errorReply(INVALID_PARAMS, STATE_GONE)));
   }
@@ -180,7 +182,7 @@ class EraLink implements BackendLink {
 
   #begin(initialize: RpcRequest): void {
     if (this.#modern !== null && this.#legacy !== null && !this.#isChanged) {
-      // Only the session in 2025-11-25 was lost; 2026-07-28 has none.
+      // Only the session in 2025-11-25 was lost; 2026-07-28 has no session.
       void this.#initializeBoth(this.#modern, initialize, true);
       return;
     }

@@ -28,7 +28,10 @@ export function legacyRequest(message: RpcMessage): RpcMessage {
   return { ...message, params: { ...params, ...metaWithout(_meta, REQUEST_KEYS) } };
 }
 
-/** True for a modern request that continues one which the server answered with `input_required`. */
+/**
+ * True for a modern request that continues an earlier request, which the server answered with
+ * `input_required`.
+ */
 export function hasRequestState(message: RpcRequest): boolean {
   return isModern(message.params) && message.params?.["requestState"] !== undefined;
 }
@@ -55,7 +58,7 @@ interface ClientMeta {
   readonly clientInfo: unknown;
   readonly capabilities: JsonObject;
   readonly logLevel: McpLogLevel | null;
-  /** The gateway listens for its modern clients, which may have tasks. */
+  /** Declares tasks: set if the request listens on behalf of modern clients, which may use tasks. */
   readonly takesTasks?: boolean;
 }
 
@@ -105,7 +108,7 @@ const LISTS: ReadonlySet<string> = new Set([
   "skills/list",
 ]);
 
-/** A complete modern reply in legacy form. `wraps`: by its schema, the tool's output is not an object. */
+/** A complete modern reply in legacy form. `wraps`: the tool's output schema is not that of an object. */
 export function legacyReply(method: string, reply: Reply, wraps: boolean): Reply {
   if (isError(reply)) {
     const { code, message, data } = reply.error;

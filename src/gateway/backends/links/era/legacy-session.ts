@@ -122,7 +122,7 @@ export class LegacySession {
     return this.#asked.has(id);
   }
 
-  /** With a failure, the requests in flight get it; without one, they are dropped. */
+  /** Closes the session. Requests in flight fail with `failure`; null: they are dropped. */
   close(failure: LinkFailure | null): Promise<void> {
     this.#initialize?.settle({ kind: "refused" });
     if (failure !== null) for (const id of [...this.#flights]) this.#failed(id, failure);

@@ -58,12 +58,12 @@ export class Listening implements Disposable {
   readonly #waiting = new Map<Topic, ((reply: Reply) => void)[]>();
   #current: Stream | null = null;
   #opening: Opening | null = null;
-  /** The topics have changed since the stream that is being opened was requested. */
+  /** The topics have changed since the request for the stream that is being opened. */
   #isStale = false;
   #timer: Timer | null = null;
   #tries = 0;
   #wasOpen = false;
-  /** The server does not know `subscriptions/listen`: the reply to all subscriptions. */
+  /** The reply to all subscriptions if the server does not know `subscriptions/listen`; else null. */
   #refused: Reply | null = null;
   #disposed = false;
 

@@ -54,17 +54,19 @@ import { judgeFailure, judgeReply, OTHER_VERSION } from "./probe.ts";
 import { type Asker, Rounds } from "./rounds.ts";
 
 const OWN_REQUEST_MS = 5_000;
-/** Pause before a request is sent again to a server that asked for that without asking for input. */
+/** Pause before a request is repeated because the server asked for that without asking for input. */
 const RETRY_MS = 250;
 const MOST_PAGES = 100;
-/** The log level of legacy clients that set none: all messages, as legacy servers on the official SDKs send. */
+/**
+ * The log level for legacy clients that set none: all messages, as from legacy servers on the official SDKs.
+ */
 const DEFAULT_LEVEL: McpLogLevel = "debug";
 /** Statuses with which a legacy server may refuse a request without a session. */
 const NOT_UNDERSTOOD: ReadonlySet<number> = new Set([400, 404, 405, 406, 415]);
 
 interface KnownTool {
   readonly headers: readonly ParamHeader[];
-  /** By its schema, the tool's output is not an object. */
+  /** The tool's output schema is not that of an object. */
   readonly wraps: boolean;
 }
 
@@ -75,7 +77,7 @@ interface Flight extends Asker {
   readonly sender: Sender | null;
   /** A client of 2026-07-28 sent the request. */
   readonly isModern: boolean;
-  /** The id that the server knows: another one after the request was sent again. */
+  /** The request's id at the server, which changes when the request is sent again. */
   inner: RpcId;
   /** The tools were listed again for this request. */
   relisted: boolean;
@@ -100,7 +102,7 @@ export class ModernServer {
   readonly #flights = new FleetingMap<RpcId, Flight>();
   /** The instance's id of each request that the server knows by another id. */
   readonly #renamed = new Map<RpcId, RpcId>();
-  /** Our own requests. */
+  /** Handlers of the outcomes of the link's own requests, by id. */
   readonly #own = new Map<RpcId, (outcome: Reply | LinkFailure) => void>();
   readonly #tools = new Map<string, KnownTool>();
   readonly #capabilities = new WeakMap<JsonObject, JsonObject>();
@@ -148,7 +150,7 @@ export class ModernServer {
     this.#listening.start();
   }
 
-  /** With a failure, the requests in flight get it; without one, they are dropped. */
+  /** Requests in flight fail with `failure`; null: they are dropped. */
   dispose(failure: LinkFailure | null): void {
     this.#over = true;
     this.#listening[Symbol.dispose]();
@@ -163,7 +165,7 @@ export class ModernServer {
       const reply = "error" in message ? { error: message.error } : { result: message.result };
       this.#rounds.take(message.id, reply);
     } else if (!("id" in message)) {
-      // Modern servers take no other notification.
+      // Modern servers accept only this notification.
       if (message.method === "notifications/cancelled") this.#cancel(message.params);
     } else this.#request(message, sender);
   }

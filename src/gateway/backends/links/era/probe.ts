@@ -101,7 +101,7 @@ export type Judged =
   | { readonly kind: "legacy" }
   | { readonly kind: "failed"; readonly failure: LinkFailure };
 
-/** For a request in a version that the server accepted before and now refuses. */
+/** The failure of a request in a version that the server accepted before and now refuses. */
 export const OTHER_VERSION = linkFailure(
   "session_lost",
   "the server speaks another version of MCP than before",

@@ -128,7 +128,7 @@ export function askForEvents(target: HttpTarget, headers: Headers, stream: Strea
           if (response.status === 200 && mediaType(response) === "text/event-stream") stream.onOpen(response);
           else {
             stream.onRefused(response.status, response.headers.get("www-authenticate") ?? null);
-            // A body that is not complete by then may never end, and nobody reads it.
+            // Nobody reads the body, and a body that is still incomplete then may never end.
             setImmediate(() => response.destroy());
           }
         },

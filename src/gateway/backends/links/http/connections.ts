@@ -86,7 +86,7 @@ export class Connections {
     const call = new Call(text, events, this.#waiting);
     const nowMs = this.#clock.monotonicMs();
     let kept = this.#idle.pop();
-    // The idle timer follows the first connection, and a later one may expire before it.
+    // The idle timer runs for the oldest idle connection, and a newer one may expire earlier.
     for (; kept !== undefined && kept.idleUntilMs <= nowMs; kept = this.#idle.pop()) kept.destroy();
     if (kept !== undefined) kept.begin(call);
     else if (this.#all.size < CONNECTIONS) this.#connect(call);

@@ -81,7 +81,7 @@ class HttpLink implements BackendLink {
   /** Messages that wait until the server has received notifications/initialized; null: none has to wait. */
   #waiting: Omit<SentRequest, "id">[] | null = null;
   #serverStream: ServerStream | null = null;
-  /** The server speaks HTTP+SSE, or is being asked whether it does. */
+  /** Present if the server speaks HTTP+SSE, or while the link tries that; else null. */
   #sse: SseSession | null = null;
   #closing: Promise<void> | null = null;
 
@@ -227,7 +227,7 @@ class HttpLink implements BackendLink {
     this.#release();
   }
 
-  /** Initializes over HTTP+SSE; `failure`: reported if the server does not speak that either. */
+  /** Initializes over HTTP+SSE; `failure` is reported if the server does not speak HTTP+SSE either. */
   #trySse(initialize: SentRequest, failure: LinkFailure): void {
     if (this.#closing !== null) return;
     const { message, text } = initialize;

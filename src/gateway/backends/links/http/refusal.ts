@@ -21,7 +21,7 @@ export const TAKES_NO_MESSAGES: ReadonlySet<number> = new Set([400, 404, 405]);
 const LONGEST_TEXT = 200;
 /** Members that hold the reason in JSON bodies that are not JSON-RPC. */
 const REASON_MEMBERS = ["message", "error_description", "detail", "error"];
-/** Parts of the path and query that are this long may be secrets. */
+/** Parts of the path and query with at least this many characters may be secrets. */
 const SECRET_LENGTH = 6;
 
 /**
@@ -34,7 +34,8 @@ export function refusal(response: RefusedResponse): LinkFailure | { readonly ans
   const body = parsed(text);
   const message = classifyMessage(body);
   const error = message.kind === "response" && isError(message.reply) ? message.reply.error : null;
-  // Some servers answer an unknown session with 400 instead of 404. In both cases they have not processed the message.
+  // Some servers answer an unknown session with 400 instead of 404. With either, the message was not
+  // processed.
   const words = error?.message ?? (body === null ? text?.slice(0, LONGEST_TEXT) : null) ?? "";
   const namesSession = status === 400 && /\bsession(?:id)?\b/i.test(words);
   if (hadSession && (status === 404 || namesSession)) {

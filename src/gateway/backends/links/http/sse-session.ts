@@ -46,7 +46,10 @@ export class SseSession implements Disposable {
     return this.#stream?.endpoint ?? null;
   }
 
-  /** Begins a session with this `initialize`; `otherwise`: its failure if there is no event stream. */
+  /**
+   * Begins a session; `post` sends its `initialize`, which fails with `otherwise` if there is no event
+   * stream.
+   */
   begin({ id }: Pick<SentRequest, "id">, post: () => void, otherwise: LinkFailure): void {
     this.end();
     this.#waiting.add(id);
@@ -170,7 +173,7 @@ class EndpointStream implements Disposable {
         onFailed: (failure) => this.#end(failure),
       },
     );
-    // The POST with the same unsendable header has failed already.
+    // A header cannot be sent; the POST with that header has failed already.
     if (this.#asked === null) setImmediate(() => this.#end(null));
   }
 

@@ -12,8 +12,8 @@ const WINDOW_BYTES = 512 * 1024;
 const DROP_PAUSE_MS = 5;
 
 /**
- * Delivers complete lines, not cleaned. The returned function ends the reading; `isRead`: it first delivers the rest
- * without a line's end.
+ * Delivers complete lines, not cleaned. The returned function ends the reading; `isRead`: it first delivers
+ * the last, unfinished line.
  */
 export function readLogLines(
   stream: Readable,

@@ -186,7 +186,7 @@ class StdioLink implements BackendLink {
     if (this.#child.stdin.writable) this.#child.stdin.write(text);
   }
 
-  /** Ends a process that goes on without its pipes: calls to it would only time out. */
+  /** Ends a process that keeps running without its pipes, because calls to it would only time out. */
   #onPipeClosed(message: string): void {
     if (this.#exit !== null || this.#closing !== null || this.#silent || this.#pipeTimer !== null) return;
     this.#pipeTimer = this.#options.clock.setTimer(PIPE_CLOSED_MS, () => {
@@ -209,7 +209,7 @@ class StdioLink implements BackendLink {
   }
 
   #onError(error: Error): void {
-    // With a process, the error is about a signal that could not be sent, and the exit follows.
+    // If the process exists, the error is about a signal that could not be sent, and the exit follows.
     if (this.#child.pid !== undefined) return;
     this.#reading.clear();
     this.#killed = true;

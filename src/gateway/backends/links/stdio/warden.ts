@@ -60,7 +60,7 @@ export class Warden implements AsyncDisposable {
   async release(groupId: number): Promise<void> {
     const { clock } = this.#options;
     const signalled = signalGroup(groupId, "SIGKILL");
-    // Without waiting for the group's end: its number may soon belong to another group.
+    // The warden forgets the group before it is empty, because its number may soon belong to another group.
     if (this.#groups.delete(groupId)) this.#write(`-${groupId}\n`);
     if (!signalled) return;
     const deadlineMs = clock.monotonicMs() + RELEASE_MS;
