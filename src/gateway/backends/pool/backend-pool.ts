@@ -38,7 +38,7 @@ export class BackendPool implements AsyncDisposable {
   published: readonly CatalogSource[] = [];
   readonly #options: PoolOptions;
   readonly #laneTools: LaneTools;
-  /** In the file's order; removed backends that still drain come last. */
+  /** The lane of each backend, in the file's order; removed backends that still drain come last. */
   readonly #lanes = new Map<string, BackendLane>();
   readonly #listeners = new Set<() => void>();
   /** Called after each change of a lane. */
@@ -136,7 +136,7 @@ export class BackendPool implements AsyncDisposable {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.published.initializeResult ?? []);
   }
 
-  /** In the file's order; removed backends that still drain come last. */
+  /** The state of all backends, in the file's order; removed backends that still drain come last. */
   view(): readonly BackendView[] {
     return [...this.#lanes.values()].map((lane) => lane.view());
   }

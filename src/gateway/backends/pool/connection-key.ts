@@ -45,7 +45,7 @@ export type ConnectionOutcome =
   | {
       readonly ok: true;
       readonly connection: ResolvedConnection;
-      /** Equal for connections that need no new instance; a hash, which reveals no secret. */
+      /** A hash, which reveals no secret; a connection with an equal key needs no new instance. */
       readonly key: string;
       /** Values that must not appear in logs. */
       readonly secrets: readonly string[];

@@ -1,4 +1,5 @@
-// One timer for many entries that mostly go before their time comes: adding and deleting an entry costs a Set operation.
+// One timer for many entries, most of which are deleted before they are due: adding and deleting an entry
+// costs a Set operation.
 import { FleetingSet } from "../../../runtime/fleeting.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 
@@ -47,7 +48,7 @@ export class CoarseTimer<T> implements Disposable {
     const due = this.#old;
     this.#old = this.#young;
     this.#young = new FleetingSet();
-    // The timer goes on for one period without entries: the next call mostly follows soon.
+    // Without entries the timer runs for one more period, because the next call mostly follows soon.
     this.#timer = this.#old.size > 0 ? this.#clock.setTimer(this.#periodMs, this.#onPeriod) : null;
     for (const entry of due) this.#callback(entry);
   };

@@ -83,7 +83,7 @@ export class ForwardedRequests {
     if (!response.destroyed) guarded(exchange, () => this.#admit(exchange, forwarded));
   }
 
-  /** From here on the request names the session by its id on this machine; the id has never left this machine. */
+  /** Replaces the proof by the session's id on this machine, which is never sent between machines. */
   #admit(exchange: Exchange, { proof, caller }: NonNullable<ReturnType<typeof readForwarded>>): void {
     const { sessions, legacy, admission, serve } = this.#options;
     const { request } = exchange;

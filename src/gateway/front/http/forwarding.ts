@@ -143,7 +143,7 @@ export class Forwarding {
       this.#options.refuse(visit, awayRefusal(message.machine));
       return;
     }
-    // The other machine then cancels what it does for the client.
+    // The end of the stream makes the other machine cancel its work for the client.
     gone.signal.addEventListener("abort", () => stream.destroy(), { once: true });
     if (gone.signal.aborted) stream.destroy();
     else this.#send(forwarded, message, body, stream);
@@ -241,7 +241,7 @@ export class Forwarding {
     return isOver ? { status: 503, message, headers: { "Retry-After": "1" } } : null;
   }
 
-  /** Limits made-up ids: each costs two machines a message. */
+  /** Limits requests with made-up ids, because each costs two machines a message. */
   #tooManyGuesses(principal: Principal, proof: string): Refusal | null {
     if (this.#known.has(proof) || this.#guessesOf(principal) < GUESSES.most) return null;
     const message = "too many sessions were asked for that are not there; try again in 10 s";

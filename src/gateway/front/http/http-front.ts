@@ -75,9 +75,15 @@ interface HttpFrontOptions extends StoreOptions, AdmissionOptions {
 
 /** When an answer that is still missing turns into an event stream: after one to two times as long. */
 const SLOW_MS = 5_000;
-/** For clients that refuse large events: the official Python SDK drops a connection that is silent for 300 s. */
+/**
+ * Replaces `SLOW_MS` for clients that refuse large events: the official Python SDK drops a connection that is
+ * silent for 300 s.
+ */
 const VERY_SLOW_MS = 120_000;
-/** Proxies close a connection that is silent for 60 s, which cancels the request. A stream's HTTP status is always 200. */
+/**
+ * Replaces `SLOW_MS` for requests of 2026-07-28: in time for proxies, which close a connection after 60 s of
+ * silence, but late, because a stream's HTTP status is always 200.
+ */
 const MODERN_SLOW_MS = 15_000;
 
 /** Disposing is `stop(0)`. */
@@ -266,7 +272,7 @@ export class HttpFront implements AsyncDisposable {
     return true;
   }
 
-  /** Null: MCP is served at that path, with that method. */
+  /** Why MCP is not served at that path with that method; null: it is. */
   #refusalOf(path: string, method = ""): Refusal | null {
     const group = groupOf(path);
     const allowed = METHODS.get(group === null ? path : MCP_PATH);
@@ -295,7 +301,7 @@ export class HttpFront implements AsyncDisposable {
   /** False: `lastEventId` is not an event of an answer. */
   #resume(visit: Visit, session: Session, lastEventId: string): boolean {
     const outcome = this.#resumption.resume(session, lastEventId, visit.response);
-    // After any other status the SDKs' clients try to resume again.
+    // After any status but 405 the SDKs' clients try to resume again.
     if (outcome === "complete") {
       this.#refuse(visit, { ...notAllowed("POST, DELETE"), message: "that answer is complete" });
     }
@@ -360,7 +366,8 @@ export class HttpFront implements AsyncDisposable {
       if (!this.#admission.mayAsk(visit, session, message.message)) return;
       const staysJson = accepts.json && refusesLargeEvents(visit.request);
       const slow = staysJson ? this.#verySlow : this.#slow;
-      // Clients of older protocol versions take an event without data for an error.
+      // Clients of older protocol versions treat an event without data as an error, so their answers are not
+      // resumable.
       const resumableId = session.protocolVersion === "2025-11-25" ? message.message.id : null;
       const exchange = new PostExchange(this.#parts, visit.response, session, accepts, {
         trace: traceOf(visit.request),

@@ -131,7 +131,10 @@ export class LegacySse {
     return session;
   }
 
-  /** Null, and the request is refused: there is no such stream, or it belongs to another principal. */
+  /**
+   * The request's channel. Null: the request is refused, because the stream does not exist or belongs to
+   * another principal.
+   */
   #channelOf(visit: Visit, id: string | null): Channel | null {
     const { admission, refuse } = this.#tools;
     if (id === null) {

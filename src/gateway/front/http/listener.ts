@@ -18,14 +18,14 @@ const CONNECTION_LIMIT = 2_048;
 /** Room beyond the limit for connections that are closing: Node counts them until they are closed. */
 const CLOSING_CONNECTIONS = 512;
 const HEADERS_TIMEOUT_MS = 15_000;
-/** For the whole request: 64 MiB at 4 Mbit/s. */
+/** Time for a client to send a whole request: 64 MiB at 4 Mbit/s. */
 const REQUEST_TIMEOUT_MS = 150_000;
 /** Longer than clients and proxies keep an idle connection, so that the client closes it and no request is lost. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const CHECK_MS = 15_000;
 const CLOSE_IDLE_MS = 50;
 const BETWEEN_WARNINGS_MS = 60_000;
-/** For requests that reached a new listener before the rollback. */
+/** Time for requests that have reached the new listener before its rollback. */
 const ROLLBACK_GRACE_MS = 1_000;
 
 interface ListenerOptions extends GatewayTools {
@@ -36,7 +36,10 @@ interface ListenerOptions extends GatewayTools {
   /** A socket of another process that listens there already. */
   readonly handle?: object | undefined;
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
-  /** Beyond it an unused connection is closed, else the new one is refused. Default 2,048. */
+  /**
+   * Maximum number of connections; beyond it an unused one is closed, or else the new one is refused. Default
+   * 2,048.
+   */
   readonly connectionLimit?: number;
 }
 
@@ -104,7 +107,7 @@ export class Listener {
       else handler(request, response);
     });
     this.#server.on("clientError", (error, socket) => {
-      // Node takes a passed connection for a new one, whose request is late; it is an idle one.
+      // Node treats an idle passed connection as a new one whose request is late; that is no error.
       const isIdle = this.#passed.has(socket) && systemErrorCode(error) === LATE && isSilent(socket);
       if (!isIdle) answerClientError(error, socket);
     });
@@ -190,7 +193,7 @@ export class Listener {
     this.#server.emit("connection", stream);
   }
 
-  /** Loses a request that is arriving on an idle connection. */
+  /** Closes idle connections; a request that is arriving on one is lost. */
   closeIdle(): void {
     this.#server.closeIdleConnections();
   }
@@ -206,8 +209,8 @@ export class Listener {
   }
 
   /**
-   * As `close`, but idle connections stay open until then, because a request may be arriving. `pass` passes them to
-   * another process, in rounds or `allAtOnce`.
+   * Like `close`, but idle connections stay open until the others are closed or the time is over, because a
+   * request may be arriving. `pass` passes them to another process, in rounds or `allAtOnce`.
    */
   drain(graceMs: number, pass: PassConnection | null = null, allAtOnce = false): Promise<void> {
     const { clock } = this.#options;
@@ -289,7 +292,10 @@ export class Listener {
     this.#refused = 0;
   }
 
-  /** `endIdle` takes care of idle connections until its signal aborts: all are closed, or the time is over. */
+  /**
+   * `endIdle` closes or passes idle connections; its signal aborts when all connections are closed or the
+   * time is over.
+   */
   async #end(graceMs: number, endIdle: (signal: AbortSignal) => Promise<void>): Promise<void> {
     this.stopListening();
     const empty = Promise.withResolvers<void>();
@@ -338,7 +344,7 @@ export async function rebind(old: Listener, next: ListenerOptions): Promise<Rebi
     const overlaps = next.port === old.port && systemErrorCode(error) === "EADDRINUSE";
     if (!overlaps) throw await listenFailed(error, next.host, next.port);
   }
-  // Paused, not stopped: clients that are asked to reconnect now would be refused.
+  // The old listener is paused, not stopped: clients that are asked to reconnect now would be refused.
   old.pauseListening();
   try {
     return rebinding(await bind(next));

@@ -29,7 +29,10 @@ export class OpenConnections {
   readonly #clock: Clock;
   /** Connections that had sent nothing when last checked, the oldest first. */
   readonly #silent = new Set<Socket>();
-  /** Found by the last search, the first to close first; each is checked again before it is closed. */
+  /**
+   * Unused connections that the last search found, in the order of closing; each is checked again before it
+   * is closed.
+   */
   #unused: Socket[] = [];
   #searchedMs = Number.NEGATIVE_INFINITY;
 

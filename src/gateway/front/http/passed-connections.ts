@@ -85,7 +85,8 @@ function idleOf(server: Server, sockets: readonly Socket[]): Socket[] {
   } finally {
     for (const socket of sockets) Reflect.deleteProperty(socket, "destroy");
   }
-  // The parser takes a new connection for one whose request has begun.
+  // Node's parser treats a connection without any request as one whose request has begun, so these are added
+  // here.
   for (const socket of sockets) if (socket.bytesRead === 0) idle.push(socket);
   return idle.filter((socket) => {
     const unsent = handleOf(socket)?.writeQueueSize ?? 0;

@@ -137,7 +137,7 @@ export class RequestAdmission {
     return null;
   }
 
-  /** Both cases get the same answer: nobody learns that a guessed id of another principal is right. */
+  /** An unknown session and a foreign one get the same answer, so that nobody can confirm a guessed id. */
   refuseSession(visit: Visit, found: "foreign" | null): void {
     const { name: principal } = visit.principal;
     const reason = found === null ? UNKNOWN_SESSION : "the session is another principal's";

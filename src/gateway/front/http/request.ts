@@ -31,7 +31,10 @@ export interface Accepts {
 }
 
 export const SESSION_HEADER = "mcp-session-id";
-/** Node drops or joins repeated values of these, and a proxy before us may have checked another value. */
+/**
+ * Headers that may occur once: Node drops or joins repeated values, and a proxy in front may have checked
+ * another value.
+ */
 const UNIQUE: ReadonlySet<string> = new Set([
   "host",
   "authorization",
@@ -42,7 +45,7 @@ const UNIQUE: ReadonlySet<string> = new Set([
   "mcp-name",
   "last-event-id",
 ]);
-/** Each header that begins so is unique, too. */
+/** Headers with this prefix may occur once, too. */
 const UNIQUE_PREFIX = "mcp-param-";
 const BOTH: Accepts = { json: true, events: true };
 

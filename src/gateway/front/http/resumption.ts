@@ -15,7 +15,10 @@ import { SseStream, type StreamParts } from "./sse-stream.ts";
 const KEPT_CONNECTED = 256 * 1024;
 /** Characters kept of one answer once its connection is broken, or its result is sent. */
 const KEPT_BROKEN = 8 * 1024 * 1024;
-/** Characters kept of all answers; beyond it, the principal with most of them loses its oldest answer. */
+/**
+ * Characters kept of all answers together; beyond it, the principal whose answers keep most loses its oldest
+ * answer.
+ */
 const KEPT_IN_ALL = 32 * 1024 * 1024;
 /** How long a broken connection can be resumed. */
 const RESUMED_WITHIN_MS = 120_000;
@@ -59,7 +62,7 @@ export class Resumption implements Disposable {
     return stream;
   }
 
-  /** Keeps `stream` for a while: its end may have been written to a broken connection. */
+  /** Keeps a completely written `stream` for a while, because its end may not have reached the client. */
   completed(stream: ResumableStream): void {
     this.#complete.add(stream);
     if (this.#complete.size > MOST_COMPLETE) this.#complete.oldest?.giveUp();
@@ -70,7 +73,7 @@ export class Resumption implements Disposable {
     this.#complete.delete(stream);
   }
 
-  /** The characters that streams keep have changed by so many. */
+  /** The number of characters that streams keep has changed by `characters`. */
   resized(characters: number): void {
     this.#keptCharacters += characters;
     if (characters <= 0) return;
@@ -123,7 +126,7 @@ export class Resumption implements Disposable {
 }
 
 interface StreamHandlers {
-  /** The client has not reconnected in time for its questions. */
+  /** The client has not reconnected in time to answer its questions. */
   onSilent(): void;
   /** The answer can no longer be resumed; called once. */
   onGone(): void;
@@ -146,7 +149,7 @@ export class ResumableStream {
   /** Characters in `#events`. */
   characters = 0;
   #lastNumber = 0;
-  /** The last event of the answer has been given. */
+  /** The last event of the answer has been sent or kept. */
   #isEnded = false;
   #isGone = false;
   /** The connection has been broken for so long that only the answer is kept. */
@@ -223,7 +226,7 @@ export class ResumableStream {
   }
 
   end(): void {
-    // For a call that was cancelled, and so has no reply.
+    // A cancelled call has no reply, so its answer ends with an empty event.
     this.sendAnyway(null);
   }
 

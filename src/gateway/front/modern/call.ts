@@ -48,7 +48,9 @@ export type Resumed =
   | { readonly kind: "goes_on"; readonly gone: () => void }
   | { readonly kind: "refused"; readonly reply: Reply };
 
-/** Why a suspended call may not be resumed; null: it may. `isOver`: nor may it be later. */
+/**
+ * Why a suspended call may not be resumed now; null: it may. `isOver`: it may not be resumed later either.
+ */
 export type Stopping = () => { readonly reply: Reply; readonly isOver: boolean } | null;
 
 /** Suspends calls while their client is asked for input, from one request of the client to the next. */
@@ -150,7 +152,7 @@ export class ModernCall implements CallPort {
     return true;
   }
 
-  /** Goes on with the client's next request; answers at once if the call has its reply already. */
+  /** Continues the call in the client's next request; answers at once if the call already has its reply. */
   attach(request: ModernRequest, outlet: CallOutlet): void {
     this.newest = request;
     this.#outlet = outlet;

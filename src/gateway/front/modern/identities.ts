@@ -1,5 +1,6 @@
-// Stand-ins for sessions. A request of 2026-07-28 has none, but legacy backends serve sessions, so each request borrows an
-// identity while it is in flight. No two requests share one at a time: a server's question always belongs to one request.
+// Stand-ins for sessions. A request of 2026-07-28 has no session, but legacy backends serve sessions, so each
+// request borrows an identity while it is in flight. No identity serves two requests at a time, so that a
+// server's question always belongs to one request.
 import { randomBytes } from "node:crypto";
 import { FleetingMap, FleetingSet } from "../../../runtime/fleeting.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
@@ -12,15 +13,21 @@ import type { ModernRequest } from "./request.ts";
 /** An idle identity ends after this time, and with it the state that backends keep for it. */
 export const IDLE_LIMIT_MS = 300_000;
 const CHECK_MS = 60_000;
-/** Time for which an identity is reserved for a call that returns with a server's state, which only its process can read. */
+/**
+ * How long an identity is reserved for a call that will come back with a server's state: only the identity's
+ * own server process can read that state.
+ */
 const EXPECTED_MS = 60_000;
-/** How long at most, and how many of one principal, are kept for tasks: an identity's own process may run the task. */
+/**
+ * Limits of identities that are kept for tasks, which their own processes may run: time, and number of each
+ * principal.
+ */
 const TASK_MS = 3_600_000;
 export const MOST_WITH_TASKS = 16;
 /** Maximum number of idle identities of all principals; beyond it the one that is idle for longest ends. */
 export const MOST_IDLE = 256;
 
-/** All that a server may ask for; whether it may is decided by what each request declares. */
+/** All capabilities; each request's own declaration decides what a server may ask for. */
 const EVERYTHING: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },
@@ -31,7 +38,7 @@ export class Identity implements SessionPort {
   readonly sessionId = randomBytes(24).toString("base64url");
   /** A public id. */
   readonly mark = randomBytes(9).toString("base64url");
-  /** Until then a call of it is expected back; monotonic ms. */
+  /** Until this time a call of the identity is expected to come back; monotonic ms. */
   expectedUntilMs = 0;
   /** Until this time a task of the identity may exist; monotonic ms. */
   taskUntilMs = 0;
@@ -130,7 +137,7 @@ export class Identities implements Disposable {
     if (found !== undefined) this.keep(found, IDLE_LIMIT_MS);
   }
 
-  /** `isClean`: no backend is still working for it. */
+  /** `isClean`: no backend is still working for the identity. */
   giveBack(identity: Identity, isClean: boolean): void {
     identity.busy = false;
     identity.logLevel = null;

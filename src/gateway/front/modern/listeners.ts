@@ -183,7 +183,7 @@ class Listener implements SessionPort {
 
   notify(method: string, params: JsonObject | undefined): void {
     if (method === TASK_NOTICE && params !== undefined) this.#taskChanged(params);
-    // The client listens again, to the tasks that still exist.
+    // After the end of the stream the client listens again, to the tasks that still exist.
     if (method === TASKS_LOST) this.finish();
     const uri = params?.["uri"];
     if (method !== RESOURCE_UPDATED || params === undefined || typeof uri !== "string") return;

@@ -90,7 +90,7 @@ export class ModernFront {
     if (resumed.kind === "begins") return this.#begin(request, resumed, outlet);
     if (resumed.kind === "goes_on") return resumed.gone;
     const { reply } = resumed;
-    // As in the chain, the audit has no records of requests over a limit.
+    // Like the middleware chain, this records no requests over a limit in the audit.
     const isLimit = isError(reply) && reply.error.code === LIMIT_REACHED;
     if (!isLimit) this.#asCall(request, outlet, (work) => work.served.denied(work));
     outlet.answer(request.id, this.#complete(request, reply));
@@ -241,7 +241,10 @@ function complete(request: ModernRequest, reply: Reply, serverInfo: JsonObject):
   return { result: { ...result, ...cache, resultType, _meta: meta } };
 }
 
-/** Not cached unless the server says how long; by shared caches only if anonymous clients may read the result. */
+/**
+ * How long a result may be cached: not at all unless the server says so, and by shared caches only if
+ * anonymous clients may read the result.
+ */
 function freshness({ params, principal }: ModernRequest, { ttlMs, cacheScope }: JsonObject): JsonObject {
   const isRetry = params["inputResponses"] !== undefined || params["requestState"] !== undefined;
   const isSaid = typeof ttlMs === "number" && Number.isInteger(ttlMs) && ttlMs >= 0 && !isRetry;

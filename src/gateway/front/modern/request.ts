@@ -74,7 +74,7 @@ const UNAVAILABLE: ReadonlySet<string> = new Set([
   "elicitation/create",
   "tasks/result",
   "tasks/list",
-  // Used between the gateway and its links alone.
+  // The gateway and its links alone use these.
   WATCH_TASK,
   UNWATCH_TASK,
 ]);

@@ -55,7 +55,9 @@ export interface FrontGateway {
 
 /** A session as the gateway sees it. */
 export interface SessionPort extends ClientPort {
-  /** Notifies the client that its list has changed; without an open stream, as soon as one opens. */
+  /**
+   * Notifies the client that its list of this kind has changed; without an open stream, as soon as one opens.
+   */
   listChanged(kind: ListKind): void;
   setLogLevel(level: McpLogLevel): void;
   /** False: the principal is no longer admitted. Until its next request the client gets nothing outside of calls. */

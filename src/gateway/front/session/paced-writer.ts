@@ -22,7 +22,7 @@ export class PacedWriter {
   #queue: (string | Uint8Array)[] = [];
   #next = 0;
   #queuedBytes = 0;
-  // The target's own figure would include what others write to the same socket.
+  // Counted here, because the target's own figure includes what others write to the same socket.
   #writtenBytes = 0;
   #ending = false;
   /** When the reader last took something, monotonic ms. */
@@ -134,7 +134,10 @@ export interface KeptStream {
   destroy(): void;
 }
 
-/** One timer for all streams. It runs on until the next check without streams, because mostly a new stream comes soon. */
+/**
+ * One timer for all streams. After the last stream it runs until the next check, because a new stream mostly
+ * comes soon.
+ */
 export class KeepAlive implements Disposable {
   readonly #clock: Clock;
   readonly #streams = new FleetingSet<KeptStream>();

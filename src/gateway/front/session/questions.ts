@@ -92,7 +92,8 @@ export class Questions {
   drop(outlet: Outlet): void {
     for (const question of [...this.#open.values()]) {
       if (question.outlet !== outlet) continue;
-      // Cancelled first: the server may ask again on another stream, and the client should not have it open twice.
+      // The question is cancelled first, because the server may ask it again on another stream, and the
+      // client should not have it open twice.
       question.cancel("the stream it was asked on has closed");
       question.settle(null);
     }

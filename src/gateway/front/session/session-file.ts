@@ -151,7 +151,7 @@ function readLines(text: string, sessions: Map<string, SessionRecord>): string |
       corrupt += 1;
       continue;
     }
-    // Deleted first, so that the newest comes last.
+    // Deletes the earlier entry, so that the newest one comes last.
     sessions.delete(read.hash);
     if (read.record !== null) sessions.set(read.hash, read.record);
   }

@@ -157,7 +157,7 @@ export function proofOf(id: string): string {
   return sha256Of(`mountaineer session proof\n${id}`);
 }
 
-/** Verifies a proof; it can be saved, because no proof can be made of it. */
+/** The value that verifies a proof. It can be saved, because the proof cannot be derived from it. */
 export function checkOf(proof: string): string {
   return sha256Of(`mountaineer session check\n${proof}`);
 }
@@ -170,8 +170,9 @@ interface SharedRecord {
 }
 
 /**
- * The principal of a request that another machine has authenticated as `said`, in a session of `own`; null: not allowed. It
- * must be the same principal by this machine's configuration, too, and has the roles that it has on both machines.
+ * The principal of a request in a session of `own`, if another machine has authenticated the sender as
+ * `said`; null: not allowed. By this machine's configuration it must be the same principal, too. It has the
+ * roles that both machines give it.
  */
 export function actingPrincipal(
   said: Principal,

@@ -116,14 +116,15 @@ export class SessionStore {
   }
 
   /**
-   * Makes room for one more session of that principal. A principal at its limit loses its own oldest idle session. A full
-   * table takes one from the principal with most, and never from a principal with fewer sessions than this one.
+   * Makes room for one more session of that principal. A principal at its limit loses its own oldest idle
+   * session. If the table is full, the principal with most idle sessions loses one, unless it has fewer
+   * sessions than this principal.
    */
   makeRoom(principal: Principal): Room {
     const allowed = this.#options.gateway.sessionsAllowed(principal);
     const key = principalKey(principal);
     const own = this.#entries.filter(({ owner }) => owner() === key);
-    // Repeated where the limit was lowered.
+    // Several sessions may have to end after the limit was lowered.
     while (own.length >= allowed) {
       if (!endOldest(own)) return { kind: "too_many", allowed };
     }
@@ -135,7 +136,9 @@ export class SessionStore {
     return [...this.#dormant.values(), ...this.#active.values()];
   }
 
-  /** The idle sessions of the principal with most of them, among principals with at least so many sessions. */
+  /**
+   * The idle sessions of the principal with most of them, among principals with at least `atLeast` sessions.
+   */
   #idleOfLargest(atLeast: number): Entry[] {
     return [...Map.groupBy(this.#entries, ({ owner }) => owner()).values()]
       .filter(({ length }) => length >= atLeast)

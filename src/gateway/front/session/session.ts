@@ -51,7 +51,7 @@ export interface SessionOptions
   extends Pick<SessionRecord, "protocolVersion" | "capabilities" | "clientInfo" | "group">,
     Pick<ClientPort, "principal" | "transport"> {
   readonly id: string;
-  /** The level of a resumed session. */
+  /** The log level of a resumed session. */
   readonly logLevel?: McpLogLevel | null;
   readonly gateway: FrontGateway;
   readonly logger: Logger;
@@ -129,7 +129,10 @@ export class Session implements SessionPort {
     this.#changed();
   }
 
-  /** Takes over the principal of the newest request. False, without a change, if the session belongs to another principal. */
+  /**
+   * Adopts the principal of the newest request. False, without a change, if the session belongs to another
+   * principal.
+   */
   identify(principal: Principal): boolean {
     const own = this.principal;
     const key = own === principal ? null : principalKey(own);
@@ -324,7 +327,7 @@ export class Session implements SessionPort {
     const outlet = call.close();
     if (outlet === null) return;
     this.#calls.delete(idKey(call.id));
-    // Before the answer, so that open questions of this call are withdrawn on its stream.
+    // The call is aborted before the answer, so that its open questions are withdrawn on its stream.
     if (aborted !== undefined) call.abort(aborted);
     outlet.answer(call.id, reply);
   }

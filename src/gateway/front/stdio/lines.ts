@@ -39,7 +39,7 @@ import {
 import { KeepAlive, type KeptStream, PacedWriter } from "../session/paced-writer.ts";
 import { type ListeningOutlet, Session } from "../session/session.ts";
 
-/** Clients ignore notifications that they do not know. */
+/** Announces a handover; clients that do not know the notification ignore it. */
 const HANDOVER_NOTICE = JSON.stringify({ jsonrpc: "2.0", method: "notifications/mountaineer/handover" });
 
 /** The request by which `mountaineer mcp --group` chooses a group; a daemon that does not know it answers an error. */
@@ -194,7 +194,7 @@ export class LinesFront implements AsyncDisposable {
     const outlet = this.#outlet;
     if (this.#stopping) outlet.answer(id, STOPPING);
     else if (this.#session !== null) this.#session.serve(request, outlet);
-    // A client of 2026-07-28 may begin with either.
+    // A client of 2026-07-28 may begin with `server/discover` or with any other request.
     else if (method === "server/discover" || isModern(request.params)) this.#modern.serve(request);
     else if (method === GROUP_METHOD) outlet.answer(id, this.#choose(request));
     else if (method === "initialize") this.#initialize(request);

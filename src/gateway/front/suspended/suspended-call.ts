@@ -19,7 +19,7 @@ import {
   responsesIn,
 } from "./input-requests.ts";
 
-/** A round has the questions that come within this time of its first one, ms. */
+/** A round contains the questions that arrive within this time after its first question, ms. */
 export const GATHER_MS = 15;
 /** How long a call is suspended at most, ms: a person may have to answer. */
 export const SUSPENDED_MS = 600_000;

@@ -37,7 +37,7 @@ export const STATE_MS = 3_600_000;
 const MOST_ADDRESSES = 64;
 const KEY_BYTES = 32;
 
-/** With it the next daemon can read the states that clients of this one carry. */
+/** Lets the next daemon read the states that clients got from this one. */
 export interface StateKey {
   readonly key: string;
   readonly generation: number;
@@ -381,7 +381,10 @@ type State =
   /** A person has to open addresses before the call is made again; the answers come under these keys. */
   | { readonly kind: "visit"; readonly keys: readonly string[]; readonly consent: string | null };
 
-/** Equal in all rounds of one request, whatever the order of keys. Null: the params are nested too deep. */
+/**
+ * What a state is bound to: equal in all rounds of one request, whatever the order of keys. Null: the params
+ * are nested too deep.
+ */
 function boundOf({ principal, method, params }: ModernRequest): readonly string[] | null {
   const { _meta, inputResponses, requestState, ...own } = params;
   return isWritable(own) ? [principalKey(principal), method, sha256Of(canonical(own))] : null;

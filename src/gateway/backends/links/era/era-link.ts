@@ -344,7 +344,7 @@ class EraLink implements BackendLink {
   }
 }
 
-/** The failure says nothing about the versions of the server. */
+/** True if the failure, such as a broken connection, says nothing about the server's versions. */
 function isAway(failure: LinkFailure): boolean {
   return failure.kind === "closed" || (failure.status ?? 0) >= 500 || judgeFailure(failure).kind === "failed";
 }
@@ -358,7 +358,7 @@ export class EraMemory {
   readonly #unprobed = new Map<string, string | null>();
   readonly #spoken = new Map<string, SpokenVersion>();
 
-  /** The server did not answer a probe, so it gets `initialize` without one. */
+  /** True if the server did not answer a probe; it then gets `initialize` without one. */
   isUnprobed(key: string): boolean {
     return this.#unprobed.has(key);
   }
