@@ -11,7 +11,7 @@ interface BoundedRequest extends Pick<RequestOptions, "method" | "headers"> {
   readonly body?: string | Uint8Array;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Longest body to read; bodies are read only with status 200. 0: never. */
+  /** Maximum size of a body; only a body of status 200 is read. 0: no body is read. */
   readonly mostBytes: number;
 }
 

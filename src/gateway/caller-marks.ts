@@ -17,7 +17,7 @@ export function createCallerMarks(): CallerMarks {
   );
 }
 
-/** The params with this mark instead of any mark in them; null: with none. */
+/** Puts the mark into the params, in place of any other mark; null: removes any mark. */
 export function withCaller(params: JsonObject | undefined, mark: string | null): JsonObject | undefined {
   const plain = takeCaller(params).params;
   if (mark === null) return plain;
@@ -25,7 +25,10 @@ export function withCaller(params: JsonObject | undefined, mark: string | null):
   return { ...plain, _meta: { ...(isJsonObject(meta) ? meta : {}), [KEY]: mark } };
 }
 
-/** The mark, if it has the right form, and the params without it: the same object if they have none. */
+/**
+ * Separates a mark from the params; `caller` is null if the mark is missing or malformed. Params without a
+ * mark are returned as the same object.
+ */
 export function takeCaller<Params extends JsonObject | undefined>(
   params: Params,
 ): { readonly caller: string | null; readonly params: Params } {

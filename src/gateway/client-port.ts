@@ -1,4 +1,4 @@
-// Clients as backends use them, over any transport: to answer a call, to ask, and to notify.
+// The interface of clients for backends, over any transport: to answer calls, ask questions and send notices.
 import type { CallSignal } from "./call-signal.ts";
 import type { JsonObject, Reply, RpcId } from "./json-rpc.ts";
 import type { McpLogLevel, SpokenVersion } from "./protocol.ts";
@@ -35,14 +35,14 @@ export function machinePrincipal(machine: string): Principal {
   return { kind: "machine", name: `fleet:${machine}`, roles: ["fleet"] };
 }
 
-/** The principal has no token that could be withdrawn. */
+/** Whether the principal has no token that could be withdrawn. */
 export function needsNoToken({ kind }: Principal): boolean {
   return kind === "owner" || kind === "machine";
 }
 
 /**
- * Whether a session of the principal with that key may continue with this one. Anonymous clients may become users and vice
- * versa, as an edit of the configuration changes the tokens that clients send.
+ * Whether `principal` may continue a session whose principal has this key. Anonymous clients may become users
+ * and vice versa, as an edit of the configuration changes the tokens that clients send.
  */
 export function mayGoOn(key: string, principal: Principal): boolean {
   return key === principalKey(ANONYMOUS) || principal.kind === "anonymous" || key === principalKey(principal);
@@ -70,7 +70,7 @@ export interface ClientPort {
   /** As declared at initialize. */
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
-  /** Absent: streamable HTTP; or lines, for the owner and for other machines. */
+  /** Absent: streamable HTTP, or lines of JSON-RPC (the owner and other machines). */
   readonly transport?: "sse";
   /** The group whose address the client uses; null: the address of everything. */
   readonly group: string | null;
@@ -111,12 +111,15 @@ export interface CallPort {
   notify(method: string, params: JsonObject | undefined): void;
   /** As `ClientPort.request`, on this call's stream; null if the stream closed before the answer. */
   request(...question: Question): Promise<Reply | null>;
-  /** The client was asked and has been silent for a while; absent: the client is there. */
+  /**
+   * A question of this call has been unanswered for a while, so another client may get the server; absent:
+   * false.
+   */
   readonly mayGiveWay?: boolean;
   /** Ends the call, because another client needs the server. */
   giveWay?(): void;
   /** Remembers a person's consent for the next rounds of this call; absent: the call has only one round. */
   agree?(): void;
-  /** A promise that settles when the client has read its buffered data; null while that is within bounds. */
+  /** Settles when the client has read its buffered data; null while that data is within bounds. */
   readonly congested: Promise<void> | null;
 }

@@ -1,6 +1,6 @@
 // The gateway's events, spelled as in logs and event streams.
 export type GatewayTransition =
-  /** A program runs. Possible secrets are `(hidden)`; references stay as written. */
+  /** A backend's program has started. Possible secrets are `(hidden)`; references stay as written. */
   | {
       readonly name: "backend.started";
       readonly backend: string;
@@ -58,7 +58,7 @@ export type GatewayTransition =
       readonly name: "backend.drained";
       readonly backend: string;
       readonly took_ms: number;
-      /** Calls that `drain_timeout` cut. */
+      /** Number of calls that `drain_timeout` ended. */
       readonly cut: number;
     }
   | {
@@ -77,7 +77,7 @@ export type GatewayTransition =
       readonly entry: string;
       readonly kept: string;
       readonly hidden: string;
-      /** In the last event of many: the number of further collisions. */
+      /** Number of further collisions; only in the last event if there are many. */
       readonly more?: number;
     }
   /** A backend's entries were seen for the first time, and pinned. */

@@ -35,7 +35,9 @@ export const NAMED_BY: ReadonlyMap<string, string> = new Map([
 export const HEADER_MISMATCH = -32020;
 /** `data.requiredCapabilities`: the capabilities that the client must declare. */
 export const MISSING_CAPABILITY = -32021;
-/** With `data.supported` and `data.requested`. */
+/**
+ * Error of MODERN_VERSION for an unsupported protocol version, with `data.supported` and `data.requested`.
+ */
 export const UNSUPPORTED_VERSION = -32022;
 
 /** Whether the request's `_meta` names a protocol version: only MODERN_VERSION and later ones do. */
@@ -85,7 +87,7 @@ export const SKILLS_EXTENSION = "io.modelcontextprotocol/skills";
 export const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
 /** A task's change, for clients that listen for the task. */
 export const TASK_NOTICE = "notifications/tasks";
-/** Our own notice to a client that listens for tasks and has to listen anew. */
+/** Our own notice to a client that has to begin listening for tasks again. */
 export const TASKS_LOST = "notifications/mountaineer/tasks_lost";
 /** Our own methods, which no client sends: begin and end listening for one task. */
 export const WATCH_TASK = "tasks/watch";

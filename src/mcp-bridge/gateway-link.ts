@@ -7,11 +7,11 @@ import { createMessageScan, type SeenMessage } from "./message-scan.ts";
 
 interface LinkOptions {
   readonly output: Writable;
-  /** As a passage's. */
+  /** See `PassageOptions.onLine`. */
   readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
-  /** The gateway takes more of the client's input again. */
+  /** Called when the gateway can take input of the client again. */
   readonly onRoom: () => void;
-  /** The gateway sends and reads nothing more. Returns whether its last line, which lacks a newline, is complete. */
+  /** Called when the connection has ended. Returns whether a last line without a newline is complete. */
   readonly onEnd: () => boolean;
 }
 
@@ -44,7 +44,7 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
     if (ended) return;
     ended = true;
     if (onEnd()) passage.end();
-    // The next message for the client must begin a line.
+    // Ends the incomplete line, so that the next message for the client begins a line.
     else if (passage.cut()) output.write("\n");
   };
   const onOutputRoom = (): void => void socket.resume();
@@ -59,7 +59,7 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
   output.on("drain", onOutputRoom);
   socket.once("end", () => {
     end();
-    // The gateway's output is complete; further input of the client would get lost here.
+    // The gateway's output has ended, so further input of the client would be lost on this connection.
     socket.destroy();
   });
   socket.on("error", (error) => {
@@ -73,7 +73,7 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
   });
 
   return {
-    /** The gateway has sent something. */
+    /** Whether the gateway has sent anything. */
     get said() {
       return said;
     },

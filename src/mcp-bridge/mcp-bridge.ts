@@ -16,12 +16,12 @@ import { createBridgeSession, NotTakenYet } from "./session.ts";
 const PATIENCE_MS = 30_000;
 /** How long the bridge looks for the next daemon. */
 const AWAY_MS = 60 * 60_000;
-/** Short, so that clients of a restarted daemon wait less than a second. */
+/** Longest retry interval, short so that clients of a restarted daemon wait less than a second. */
 const LAST_RETRY_MS = 250;
 const RETRY_MS = { first: 100, most: LAST_RETRY_MS };
-/** After PATIENCE_MS, when no request waits. */
+/** Retry interval after PATIENCE_MS, when no request waits any more. */
 const AWAY_RETRY_MS = 2_000;
-/** How long a first daemon that refuses the client has to end or be replaced. */
+/** How long the first daemon, if it refuses the client, has to end or be replaced. */
 const BEGIN_MS = 2_000;
 /** How long a gateway has to resume the session. */
 const RESUME_MS = 10_000;
@@ -118,7 +118,8 @@ class Bridge implements Disposable {
           `the daemon ended the connection; waiting ${PATIENCE_MS / 1_000} s for it to come back`,
         );
       }
-      // The gateway may have cut off a client that does not read, and would do so again.
+      // Waits until the client reads again: the gateway may have cut off a client that does not read, and
+      // would do so again.
       if (output.writableNeedDrain) await once(output, "drain", { signal });
       await this.#serveAgain(isHandover);
     }
@@ -160,7 +161,7 @@ class Bridge implements Disposable {
       output,
       onLine: (messages, line) => {
         const isForClient = session.fromGateway(messages, line);
-        // Later, so that an answer is passed on before its connection is left.
+        // Deferred, so that an answer reaches the client before the bridge leaves the connection.
         queueMicrotask(() => {
           if (opened !== null && this.#link === opened) this.#moving?.look(opened);
         });
@@ -261,7 +262,8 @@ class Bridge implements Disposable {
       const retryMs = this.#isAway ? AWAY_RETRY_MS : backoffMs(RETRY_MS, tries + 1);
       await clock.sleep(isHandover && tries === 0 ? 0 : retryMs, this.#ends.signal);
       const next = this.#nextDaemon();
-      // A daemon that starts or ends has no gateway either, nor one whose configuration is being written.
+      // Ignores `gateway_off` before the patience is over: a daemon that starts or ends has no gateway
+      // either, nor has a daemon whose configuration is being written.
       const daemon = await (this.#isAway ? next : next.catch(expecting("gateway_off", null)));
       if (daemon === null) this.#refusal = null;
       else if (await this.#serveWith(daemon, onTaken)) return;
@@ -269,8 +271,9 @@ class Bridge implements Disposable {
   }
 
   /**
-   * The first daemon refuses the client, and may be stopping. Returns when it is gone, or when the daemon that runs a moment
-   * later has served. Rejects with the reason why that one refuses the client.
+   * Handles a first daemon that refuses the client and may be stopping: waits until it is gone, for at most
+   * BEGIN_MS, and otherwise lets the daemon that runs then serve the client. Rejects with the reason if this
+   * daemon refuses the client, too.
    */
   async #beginLater(refusing: BridgedDaemon): Promise<void> {
     const { signal } = this.#ends;
@@ -296,7 +299,8 @@ class Bridge implements Disposable {
     const { signal } = this.#ends;
     const untilMs = clock.monotonicMs() + FIRST_LISTS_MS;
     for (;;) {
-      // Without phases the bridge connects, and then learns whether the gateway takes the client.
+      // If the phases cannot be read, the bridge connects anyway, and then learns whether the gateway takes
+      // the client.
       const phases = await daemon.backendPhases(signal).catch(() => []);
       if (phases === null) throw gatewayOff();
       signal.throwIfAborted();
@@ -337,7 +341,7 @@ function unreachable(message: string, hint: string): MountaineerError {
 
 // Leaves a daemon that hands over at a moment when no request is in flight.
 
-/** How long a daemon that hands over still gets new requests, if no such moment comes. */
+/** How long new requests still go to a daemon that hands over, if no such moment comes. */
 const MOVES_WITHIN_MS = 5_000;
 
 interface MovingParts {
@@ -351,7 +355,7 @@ export function createMoving({ session, passage, inbox, clock }: MovingParts) {
   let timer: Timer | null = null;
   let moved = false;
   const hold = (): void => {
-    // An open question and a line sent in part still belong to the old daemon.
+    // The answer to an open question, and the rest of a line sent in part, must still go to the old daemon.
     if (session.openQuestions === 0 && !passage.isMidway) inbox.keep();
     else timer = clock.setTimer(MOVES_WITHIN_MS, hold);
   };

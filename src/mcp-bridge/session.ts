@@ -6,7 +6,10 @@ import { MountaineerError } from "../runtime/errors.ts";
 import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { idOf, type MessageId, messagesOf, type SeenMessage } from "./message-scan.ts";
 
-/** Requests remembered; beyond it, the oldest is forgotten. The gateway lets only 512 be in flight. */
+/**
+ * Maximum number of remembered requests; the oldest is forgotten first. The gateway allows only 512 in
+ * flight.
+ */
 export const MOST_WAITING = 4_096;
 /** Longest request kept for repeating, and longest URI of a subscription. */
 const KEPT_BYTES = 4_096;
@@ -87,7 +90,7 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
   let initialized = false;
   let silent = false;
   let movesOn = false;
-  /** A daemon has accepted the group, so a later error does not mean that daemons know no groups. */
+  /** A daemon has accepted the group, so a later error is not from a daemon that is too old for groups. */
   let hadGroup = false;
 
   const sendFailure = (id: MessageId, message: string): void =>
@@ -141,7 +144,7 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
           movesOn = true;
           return false;
         }
-        // The end of listening here is not the client's: the bridge listens again at the next daemon.
+        // Hides the end of listening here from the client: the bridge listens again at the next daemon.
         if (method === null && id !== null && movesOn && listening.has(id)) return false;
         if (method === ACKNOWLEDGED && listening.isAcknowledgedAgain(objectOf(read(index)["params"]))) {
           return false;
@@ -169,11 +172,11 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
       silent = true;
       questions.clear();
     },
-    /** Answers messages of which a daemon got only a part before its connection ended. */
+    /** Fails the requests of which a daemon got only a part before its connection ended. */
     notTaken(messages: readonly SeenMessage[]): void {
       for (const { id, method } of messages) if (id !== null && method !== null) sendFailure(id, NOT_TAKEN);
     },
-    /** Refuses the client's requests while no daemon is there, except for a few. `line` as in `fromClient`. */
+    /** Without a daemon: refuses requests that `answersAlone` does not answer. `line` as in `fromClient`. */
     refuse(messages: readonly SeenMessage[], line: Buffer | null): void {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
@@ -182,7 +185,7 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
             sendToClient(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
           else sendFailure(id, NO_DAEMON);
         } else if (method === "notifications/initialized") initialized = true;
-        // The bridge does not listen again for a client that has stopped listening.
+        // Forgets the client's request to listen, so that the bridge does not repeat it.
         else if (method === "notifications/cancelled") forget(listening, objectOf(read(index)["params"]));
       }
     },
@@ -389,7 +392,7 @@ async function joinGroup(name: string, hadGroup: boolean, askGateway: AskGateway
   if (error !== undefined) throw groupRefused(name, objectOf(error), hadGroup);
 }
 
-/** A client of a refused group must not be served everything instead. */
+/** Returns an error for any refusal: a client of a group must not be served everything instead. */
 function groupRefused(group: string, { code, message }: JsonMembers, hadGroup: boolean): Error {
   if (code === NO_SUCH_GROUP) {
     return new MountaineerError("group_unknown", `no group ${JSON.stringify(group)} is configured`, {

@@ -31,7 +31,7 @@ export function publishAppPages(sources: readonly PageSource[]) {
   return {
     /** By the published URI. */
     pages,
-    /** The URI under which clients read a backend's page; the same URI unless another backend has it. */
+    /** The published URI of a backend's page: the backend's own URI unless another backend's page has it. */
     publishedUri: (backend: string, uri: string): string =>
       renamed.size === 0 ? uri : (renamed.get(key(backend, uri)) ?? uri),
   };

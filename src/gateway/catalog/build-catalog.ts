@@ -37,9 +37,9 @@ const MOST_UNSEEN = 200;
 const EVERYTHING: Permission = { permits: () => true, denies: () => false };
 
 /**
- * Publishes what the sources offer. `sources` are in the file's order, and so are the lists, whatever the strategy.
- * Definitions are the servers' own objects, or a copy if the name, description or URI changes. The same object and names
- * give the same copy.
+ * Builds the catalog from the sources. `sources` are in the file's order, and so are the lists, whatever the
+ * strategy. Definitions are the servers' own objects, or copies if the name, description or URI changes. A
+ * copy is reused in later catalogs while it would be the same.
  */
 export function buildCatalog(
   sources: readonly CatalogSource[],
@@ -280,7 +280,7 @@ function settle(entries: readonly CatalogEntry[]) {
   return { winners: new Set(winners.values()), collisions };
 }
 
-/** The same object if it has these members already. */
+/** The definition with these members; the same object if it already has them. */
 function withMembers(definition: JsonObject, members: JsonObject): JsonObject {
   if (Object.entries(members).every(([key, value]) => definition[key] === value)) return definition;
   return copyOf(definition, JSON.stringify(members), () => ({ ...definition, ...members }));

@@ -31,7 +31,7 @@ export function catalogTransitions(before: Catalog, after: Catalog): readonly Ga
   return transitions;
 }
 
-/** Each once, even if a backend offers the name several times. `before` null: all are new. */
+/** The collisions that `before` lacks, without duplicates. `before` null: all collisions. */
 export function newCollisions(before: Catalog | null, after: Catalog): readonly Collision[] {
   const known = new Set(before?.collisions.map(collisionKey));
   const byKey = new Map(after.collisions.map((collision) => [collisionKey(collision), collision]));
@@ -53,7 +53,7 @@ function changedNames(before: Catalog, after: Catalog): readonly string[] {
     [...after[list].values()].flatMap(({ kind, name, backend, definition }) => {
       const was = before[list].get(name);
       if (was === undefined) return [];
-      // Usually the same object, since an unchanged list keeps its objects when it is read again.
+      // Compares the objects first: an unchanged list keeps its objects when it is read again.
       const isSame =
         was.backend === backend &&
         (was.definition === definition || isDeepStrictEqual(was.definition, definition));

@@ -14,7 +14,7 @@ export interface CheckedEntry {
   readonly faults: readonly string[];
 }
 
-/** Per entry; a server may have thousands of entries. */
+/** Maximum number of faults that are reported for one entry; a server may have thousands of entries. */
 const MOST_FAULTS = 10;
 
 /**
@@ -175,7 +175,7 @@ const TOOL: Rules = {
 };
 const MODERN_TOOL: Rules = { ...TOOL, outputSchema: outputSchema(true) };
 
-/** Clients only display the name, so the title or the member `key` may stand in for it. */
+/** Clients only display the name, so the title or the member `key` may replace a missing name. */
 function nameOr(key: string): Rule {
   return (value, path, note, { title, [key]: id }) => {
     if (isText(value)) return value;

@@ -87,7 +87,10 @@ function nameOf(key: string, { kind }: NamedEntry): string {
 // names). Clients put a prefix before the name and allow 64 characters in all.
 
 const FORBIDDEN = /[^A-Za-z0-9_.-]/gu;
-/** Among 1,000 cut names, two are equal in one of 8,600 gateways; the second is then reported as a collision. */
+/**
+ * With 1,000 cut names, the probability of two equal names is 1 in 8,600; the second name is then a
+ * collision.
+ */
 const HASH_CHARACTERS = 8;
 
 /**

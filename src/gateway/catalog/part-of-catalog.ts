@@ -57,7 +57,7 @@ function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
   const isWhole = wholeBackendsIn([parts]);
   const isOwned = ({ backend }: { readonly backend: string }): boolean => isWhole(backend);
   const tools = filtered(catalog.tools, hasTool);
-  // A tool keeps the page that it shows its results in.
+  // A part with a tool also contains the page in which the tool shows its results.
   const pages = new Set(
     [...tools.values()].flatMap(({ definition, backend }) => {
       const uri = pageOfTool(definition);

@@ -32,7 +32,7 @@ interface Served {
   readonly away: Catalog | null;
 }
 
-/** The one of the two catalogs that knows the name or URI, or null. */
+/** The catalog that has the name or URI, `catalog` or `away`; null: neither has it. */
 export function catalogOf(
   { catalog, away }: Served,
   target: Pick<CatalogEntry, "kind" | "name">,
@@ -43,16 +43,19 @@ export function catalogOf(
   return isTakenOver(found, away, target) ? away : catalog;
 }
 
-/** `resolveTarget` in whichever catalog knows the target. */
+/** `resolveTarget` in the catalog that `catalogOf` selects. */
 export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" | "name">): Resolved | null {
   const catalog = catalogOf(served, target);
   return catalog === null ? null : resolveTarget(catalog, target);
 }
 
-/** Withheld templates that are tried for the reason why a resource is missing; a server may list any number. */
+/** Maximum number of withheld templates that are matched with one URI; a server may list any number. */
 const MOST_TRIED = 200;
 
-/** The backend whose target, or template that matches the target, waits for a person's approval; else null. */
+/**
+ * The backend of a target that waits for a person's approval, by itself or by a template that matches it;
+ * else null.
+ */
 export function heldBy(
   { catalog, away }: Served,
   { kind, name }: Pick<CatalogEntry, "kind" | "name">,
@@ -73,7 +76,9 @@ export function heldBy(
   return null;
 }
 
-/** True if a server of this machine that is down owns the name: another machine's entry must not take its calls. */
+/**
+ * True if a backend of this machine in `away` owns the name: another machine's entry must not get its calls.
+ */
 function isTakenOver(
   { backend }: Resolved,
   away: Catalog,
@@ -115,7 +120,7 @@ function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   return { backend: only.backend, originalName: uri };
 }
 
-/** Servers need not list their skills: the owner of the skill's file, if it declares skills and lets clients ask. */
+/** The owner of a skill's file, if the owner declares skills and clients may ask for unlisted skills. */
 function resolveUnlistedSkill(catalog: Catalog, uri: string): Resolved | null {
   const found = resolveResource(catalog, uri);
   const reach = found === null ? undefined : catalog.skillReach.get(found.backend);

@@ -15,7 +15,7 @@ const WORDS: ReadonlySet<string> = new Set(["title", "description", "$comment"])
 const WORDS_AND_NAME: ReadonlySet<string> = new Set([...WORDS, "name"]);
 /** Members that hold values, not schemas: their content stays unchanged. */
 const VALUES: ReadonlySet<string> = new Set(["enum", "const", "default", "examples", "_meta"]);
-/** Per entry; a server may cause any number. */
+/** Maximum number of faults that are reported for one entry; a server may cause any number. */
 const MOST_FAULTS = 10;
 
 /** `isNameShown`: the entry's name is only displayed, like a resource's, and does not identify the entry. */

@@ -9,7 +9,10 @@ const SKILL_FILE = "/SKILL.md";
 const DYNAMIC = "dynamic";
 /** Hosts must accept 512 files; no real skill has more than this. */
 const MOST_FILES = 10_000;
-/** Of a skill's root, with its authority: `skill://a/b` has two. Every listed URI is searched to this depth. */
+/**
+ * Maximum segments of a skill's root, including the authority: `skill://a/b` has two segments. Each listed
+ * URI is searched to this depth.
+ */
 export const MOST_SEGMENTS = 32;
 const MOST_FAULTS = 10;
 const LONGEST_NAME = 64;
@@ -17,7 +20,10 @@ const LONGEST_NAME = 64;
 const SKILL_URI = /^[a-z][a-z\d+.-]*:\/\/[^?#]+\/SKILL\.md$/i;
 /** Pages of MCP Apps, and the gateway's own resources. */
 const OTHER_SCHEMES = /^(?:ui|mountaineer):/i;
-/** Agent Skills, "name": letters and digits in lower case, with single hyphens between. */
+/**
+ * A skill's name by the Agent Skills specification: lowercase letters and digits, with single hyphens
+ * between.
+ */
 const NAME = /^[\p{Ll}\p{Lo}\p{Nd}]+(?:-[\p{Ll}\p{Lo}\p{Nd}]+)*$/u;
 const DIGEST = /^sha256:[\da-f]{64}$/;
 

@@ -6,7 +6,7 @@ import { copyOf } from "./copies.ts";
 import { MOST_SEGMENTS, rootOf } from "./skill-check.ts";
 import { MAX_URI_LENGTH } from "./uri-template.ts";
 
-/** The segments of a root, and the backend's name before them. */
+/** Maximum segments of a root with the backend's name in front. */
 const MOST_PARTS = MOST_SEGMENTS + 1;
 
 /** One backend's URIs, as far as its filters allow them. */
@@ -121,7 +121,10 @@ function under(backend: string, uri: string): string {
   return `${uri.slice(0, path)}${backend}/${uri.slice(path)}`;
 }
 
-/** URIs that other backends list under this backend's name: rarely any, so they are searched on the first call only. */
+/**
+ * URIs of other backends whose authority is this backend's name. Searched on the first call only, as they are
+ * needed only for a renamed root.
+ */
 function listedNear(sources: readonly SkillSource[], backend: string): () => readonly string[] {
   let found: readonly string[] | null = null;
   return () => {

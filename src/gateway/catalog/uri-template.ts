@@ -15,7 +15,7 @@ export const MAX_URI_LENGTH = 8_192;
 const NAME = /^[\w.%]+(?::\d{1,4}|\*)?$/;
 
 interface Operator {
-  /** The first character of its expansion; the expansion is empty if no variable has a value. */
+  /** The first character of an expression's expansion; an expansion without any value is empty. */
   readonly lead: string;
   readonly excluded: string;
   readonly excludedInList: string;

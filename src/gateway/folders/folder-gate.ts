@@ -16,7 +16,10 @@ import { type PathBases, type Reading, readingsOf } from "./path-readings.ts";
 /** The target of a path after following links; the missing end of a path is appended to the target of its existing part. */
 type PathPlace = { readonly at: string; readonly exists: boolean } | { readonly unclear: string };
 
-/** In the order of the paths; null: no answer within `waitMs`. Never rejects, and never blocks on a hung mount. */
+/**
+ * The places of the paths, in the same order; null: not known within `waitMs`. Never rejects, and never
+ * blocks on a hung mount.
+ */
 export type LookAtPlaces = (paths: readonly string[], waitMs: number) => Promise<readonly PathPlace[] | null>;
 
 interface FolderGateOptions {
@@ -29,9 +32,9 @@ interface FolderGateOptions {
 }
 
 const LOOK_MS = 2_000;
-/** Per call. */
+/** Maximum number of texts in a call. */
 const MOST_TEXTS = 10_000;
-/** Segments of all paths of a call, since each segment may cost a system call. */
+/** Maximum number of segments in all paths of a call: each segment may cost a system call. */
 const MOST_PARTS = 50_000;
 const LONGEST_LABEL = 100;
 const LONGEST_SHOWN = 200;
@@ -106,7 +109,7 @@ function gateOf(
 }
 
 interface CheckedText {
-  /** Its place in the params, for people. */
+  /** The text's position in the params, for messages. */
   readonly label: string;
   readonly text: string;
   /** The argument's name says that the text is a path, so a plain word is a path, too. */
@@ -116,13 +119,16 @@ interface CheckedText {
 const PATH_NAMES =
   /^(?:(?:file|dir|folder|full)?path|file|(?:file|path|dir)name|dir|directory|folder|source|destination)s?$/i;
 
-/** By the last word of an argument's name, as in `file_path`, `outputDir` and `file2`. */
+/** Decides by the last word of an argument's name, as in `file_path`, `outputDir` and `file2`. */
 function namesPath(key: string): boolean {
   const words = key.split(/[^A-Za-z]+|(?<=[a-z])(?=[A-Z])/).filter((word) => word !== "");
   return PATH_NAMES.test(words.at(-1) ?? "");
 }
 
-/** Null: more than `MOST_TEXTS`. `tool` returns the published entry of the called tool, or null if it is not known. */
+/**
+ * The texts in these members; null: more than `MOST_TEXTS`. `tool` returns the published entry of the called
+ * tool, null if unknown.
+ */
 function textsOf(
   params: JsonObject,
   members: readonly string[],
@@ -193,7 +199,7 @@ function partsIn(text: string): unknown {
   return null;
 }
 
-/** Null: all texts are paths in these folders, or not paths. */
+/** Why the call is refused; null: each text is a path in these folders, or is not a path. */
 async function faultOf(
   texts: readonly CheckedText[] | null,
   folders: readonly string[],

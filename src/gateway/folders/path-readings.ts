@@ -153,7 +153,10 @@ function certain(path: string): readonly Reading[] {
   return spellings(path).map((at) => ({ at, onlyIf: null }));
 }
 
-/** For text of several lines and comments of programs: a path only if it exists, or its parent folder does. */
+/**
+ * Readings of a text that is rarely a path, as it has several lines or looks like a program's comment. It
+ * counts as a path only if the path or its parent folder exists.
+ */
 function unlikely(base: string, path: string): readonly Reading[] {
   return spellings(path).map((at) => {
     const above = posix.dirname(at);

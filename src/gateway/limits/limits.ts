@@ -77,7 +77,7 @@ function withinSize(
 }
 
 interface Large {
-  /** For messages. */
+  /** The reply's name in messages. */
   readonly what: string;
   readonly client: ClientPort;
   readonly result: JsonObject;

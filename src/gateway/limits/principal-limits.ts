@@ -54,7 +54,7 @@ export class PrincipalLimiter {
     this.configure(config);
   }
 
-  /** Holds from the next call on; the use so far stays counted. */
+  /** Sets the limits from the next call on, and keeps the counts so far. */
   configure(config: LimitsConfig): void {
     this.#config = config;
     this.#overrides = config.overrides.map(({ users, roles, limits }) => {
@@ -182,7 +182,7 @@ function inSeconds(ms: number): string {
   return ms < 1_000 ? String(Math.max(0.1, Math.ceil(ms / 100) / 10)) : String(Math.ceil(ms / 1_000));
 }
 
-/** `16`, `0.5`, `20.1`. */
+/** The size in MiB, rounded: `16`, `0.5`, `20.1`. */
 export function mebibytes(bytes: number): string {
   return String(Math.round((bytes / 1024 / 1024) * 10) / 10 || Math.round((bytes / 1024 / 1024) * 1e4) / 1e4);
 }

@@ -76,7 +76,7 @@ export function createAsking({ clock, clean, callMs }: AskingOptions) {
   };
 }
 
-/** For people and models, with the name that the client used. */
+/** Why a call was not run, for people and models, with the name that the client used. */
 export function refusalText(asked: Exclude<Asked, "accept">, target: RequestTarget | null): string {
   const what = target === null ? "The request" : `${target.kind} ${foreignLine(target.name, LONGEST_NAME)}`;
   return `${what} was not run: ${UNANSWERED[asked]}.`;

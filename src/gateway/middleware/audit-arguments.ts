@@ -22,7 +22,7 @@ export function auditedArguments(
   let values = MAX_VALUES;
   const text = (whole: string): string => {
     const most = Math.min(MAX_TEXT, Math.max(0, characters));
-    // Secrets are removed before the cut, which could halve one; hence twice the length.
+    // Removes secrets before the cut, which could split a secret. Hence the input has twice the length.
     const cleaned = clean(whole.slice(0, 2 * MAX_TEXT));
     const kept =
       cleaned.length <= most && whole.length <= 2 * MAX_TEXT
@@ -38,7 +38,7 @@ export function auditedArguments(
     if (isRawNumber(part)) {
       const { length } = part.rawJSON;
       characters -= length;
-      // A cut number would be another number.
+      // A shortened number would be a different number.
       return length <= MAX_TEXT ? part : CUT;
     }
     if (depth >= MAX_DEPTH) return CUT;

@@ -185,7 +185,7 @@ async function writeWithin(
   }
   const room = Math.max(0, config.maxSizeBytes - size);
   const fitting = bytes.lastIndexOf(NEWLINE, Math.min(bytes.length, offset + room) - 1) + 1;
-  // A line longer than the file's limit is written, too, alone.
+  // A line that is longer than the file's limit is written alone.
   return file.write(bytes.subarray(0, Math.max(fitting, firstEnd)), offset);
 }
 

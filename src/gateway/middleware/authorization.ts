@@ -21,7 +21,10 @@ import {
 import type { OpenTask } from "./task-ids.ts";
 import { hintsOf } from "./tool-hints.ts";
 
-/** Their results are filtered, or concern only the asking client (a task is known only to the session that began it). */
+/**
+ * Methods whose results are filtered, or concern only the asking client (a task is known only to the session
+ * that began it).
+ */
 const ALWAYS_ALLOWED: ReadonlySet<string> = new Set([
   ...OWN_ANSWERS,
   "tasks/get",
@@ -33,13 +36,13 @@ const ALWAYS_ALLOWED: ReadonlySet<string> = new Set([
   WATCH_TASK,
 ]);
 
-/** Too frequent or harmless for a question: completion runs at each typed letter. */
+/** Methods that are too frequent or harmless for a question: completion runs at each typed letter. */
 const NEVER_ASKED: ReadonlySet<string> = new Set(["completion/complete", "resources/unsubscribe"]);
 
 export interface AuthorizationParts {
   readonly policies: Policies;
   readonly ask: (request: GatewayRequest, call: AskedCall) => Promise<Asked>;
-  /** Records a refusal in the audit, which is further in and does not see it. */
+  /** Records a refusal in the audit: refused requests do not reach the audit's middleware. */
   readonly denied: (request: GatewayRequest, reply: Reply) => void;
 }
 
@@ -58,7 +61,7 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
     if (request.asked === "accept") return next(request);
     const answer = await ask(request, askedCall(request, target));
     if (answer === "accept") request.port.agree?.();
-    // A client that had to send the consent with a new request was counted at that request.
+    // With `agree`, the client sent the consent in a new request, which the rate limit has already counted.
     const counted = request.port.agree === undefined ? {} : ({ isCounted: true } as const);
     const answered = { ...request, ...counted, asked: answer };
     return answer === "accept" ? next(answered) : refuse(answered, refusal(request, answer, target));
@@ -106,7 +109,7 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   if (method === "resources/read" && named !== null && isKeptResult(named.name)) return FREE;
   const target = named === null ? null : listed(catalog, named);
   const effect = effectOf(policies, catalog, principal, target, method, params?.["arguments"]);
-  // No question about an entry whose backend is away: the call fails in any case.
+  // Asks nobody about an entry whose backend is away, since the call fails in any case.
   const isUnasked = NEVER_ASKED.has(method) || catalog === served.away;
   return { effect: effect === "ask" && isUnasked ? "allow" : effect, target };
 }

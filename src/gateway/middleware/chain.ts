@@ -11,7 +11,7 @@ import { targetOf } from "./request-target.ts";
 import type { RoutingServices } from "./routing-services.ts";
 
 export interface ChainParts {
-  /** null: off. The same holds for the other parts. */
+  /** null: off, like the other parts below. */
   readonly policies: Policies | null;
   readonly ask: AuthorizationParts["ask"];
   /** Rejects only if an inner middleware does. */

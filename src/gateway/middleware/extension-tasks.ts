@@ -77,7 +77,9 @@ export function createTaskWatching({ pool }: RoutingServices): Handle {
   };
 }
 
-/** A removed tool removes its tasks. While the whole backend is away, its tasks stay. */
+/**
+ * Whether the task is still served: false after its tool was removed; true while its whole backend is away.
+ */
 function isServed({ served }: GatewayRequest, task: OpenTask): boolean {
   if (!served.serves(task.backend)) return false;
   if (toolOfTask(served, task) !== null) return true;

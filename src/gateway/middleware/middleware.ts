@@ -23,13 +23,15 @@ export interface GatewayRequest {
   readonly signal: CallSignal;
   readonly served: ServingSet;
   readonly trace?: TraceHeaders;
-  /** The task of its `taskId` (2026-07-28); absent: none of this principal's tasks. */
+  /**
+   * The task that `taskId` in the params names (2026-07-28); absent: it names none of this principal's tasks.
+   */
   readonly task?: OpenTask;
   /** A person's answer to the question whether the call may be made. */
   readonly asked?: Asked;
   /** The gateway's own tool that made the request; absent: the client made it. */
   readonly through?: "call_tool";
-  /** The rate limit has counted it, when its client sent a person's consent. */
+  /** The rate limit has already counted the call, when the client sent a person's consent. */
   readonly isCounted?: true;
   /** For the audit: routing sets the backend that served a tool of several machines. */
   readonly place?: { backend: string | null };
@@ -99,7 +101,7 @@ export interface ProtectedResource {
 export type ServedClient = Pick<ClientPort, "principal" | "group" | "clientInfo">;
 
 export interface ServingSet {
-  /** The set for a client: another one at a group's address, or if a profile matches. */
+  /** The set for a client: another set at a group's address or if a profile matches, else this set. */
   forClient(client: ServedClient): ServingSet;
   /** Whether the set may have entries of the backend. */
   serves(backend: string): boolean;
@@ -109,12 +111,12 @@ export interface ServingSet {
   readonly introduction: string | null;
   /** For `call_tool`, the call of the tool that it names; any other request is returned unchanged. */
   meant(request: GatewayRequest): GatewayRequest;
-  /** As `meant`, for the params only. */
+  /** The params of the request that `meant` returns. */
   meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined;
   readonly catalog: Catalog;
   /**
-   * Unlisted entries whose data is away, or whose server is down or has listed nothing since the start; calls of them get
-   * that reason. null: none.
+   * Entries that are not listed because their data is away, their server is down, or their server has not
+   * listed anything since the start; calls of these entries fail with this reason. null: none.
    */
   readonly away: Catalog | null;
   /** The backend in `away` with this tool, if the principal may call it; null: published, unknown or forbidden. */
@@ -144,8 +146,8 @@ export interface ServingSet {
   /** The chain. Never rejects. */
   readonly handle: Handle;
   /**
-   * Checks a client's request that continues a waiting call, and counts it. Returns the refusal, or null if the call goes
-   * on. `isOver`: the call can never go on.
+   * Checks and counts a request that continues a waiting call. Returns null if the call may continue, else
+   * the refusal. `isOver`: the call can never continue.
    */
   stopped(request: GatewayRequest): { readonly reply: Reply; readonly isOver: boolean } | null;
   /** Records a request that was refused before the chain. */

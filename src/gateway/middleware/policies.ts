@@ -21,7 +21,7 @@ export interface Decision {
   /** The first match decides. */
   readonly conditional: readonly { readonly effect: Effect; matches(given: unknown): boolean }[];
   readonly otherwise: Effect;
-  /** A policy decided `otherwise`, not the default. */
+  /** `otherwise` comes from a policy, not from the default. */
   readonly isExplicit: boolean;
 }
 

@@ -92,8 +92,8 @@ export function targetLabel({ kind, name }: RequestTarget): string {
 }
 
 /**
- * The same words for missing and forbidden targets, so that they reveal no name. `heldBy`: the backend of a target that
- * waits for a person's approval.
+ * The error for a missing or forbidden target. The text is the same in both cases, so it reveals no name.
+ * `heldBy`: the backend of a target that waits for a person's approval.
  */
 export function unknownTarget(
   { kind, name }: RequestTarget,
@@ -112,7 +112,7 @@ export function unknownTarget(
   return errorReply(RESOURCE_NOT_FOUND, `Resource not found${why}`, { uri: shown });
 }
 
-/** The same words for a missing task, another principal's task, and a task whose tool is forbidden now. */
+/** The same error for a missing task, another principal's task, and a task whose tool is forbidden now. */
 export function unknownTask(params: JsonObject | undefined): Reply {
   return errorReply(INVALID_PARAMS, `Unknown task: ${sanitise(String(params?.["taskId"]))}`);
 }

@@ -203,7 +203,7 @@ function callTogether(
 ): Promise<Reply> {
   const { method, params, port, signal, place } = request;
   const { originalName, places } = found;
-  // While the call waits for a server, the server may lose the tool.
+  // The server may remove the tool while the call waits for the server.
   const renewAt = (backend: string, serverParams: JsonObject | undefined): RenewedCall => {
     const now = resolveTarget(services.catalog(), target);
     if (now?.isOff === true) return { answer: Promise.resolve(switchedOff(target, params)) };
@@ -280,8 +280,8 @@ function withServerName(params: JsonObject | undefined, { originalName }: Found)
 }
 
 /**
- * The call after it waited for another instance: meanwhile the client's name may stand for another tool of the server, a tool
- * of another backend, or none.
+ * Resolves the name again for a call that has waited for another instance: meanwhile the name may belong to
+ * another tool of the server, to a tool of another backend, or to no tool.
  */
 function renewedCall(
   { pool, catalog }: RoutingServices,
@@ -303,7 +303,7 @@ function renewedCall(
   return { answer: pool.call(found.backend, onHome === undefined ? call : { ...call, onHome }) };
 }
 
-/** Names with machines' prefixes may be equal by chance: `a-b` with `x`, and `a` with `b-x`. */
+/** True if another machine's tool has the published name by chance: `a-b` with `x`, and `a` with `b-x`. */
 function isOtherMachines(found: Found, before: Found): boolean {
   return machineOf(found.backend) !== machineOf(before.backend) && found.originalName !== before.originalName;
 }

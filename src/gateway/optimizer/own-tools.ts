@@ -101,9 +101,11 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
       const meant = request.through === undefined ? meantParams(method, params) : params;
       return meant === params ? request : { ...request, params: meant, through: CALL_TOOL };
     },
-    /** The params of that request. */
+    /** The params of the request that `meant` returns. */
     meantParams,
-    /** Answers a call of one of the two tools; null: another request. Never rejects. */
+    /**
+     * Answers a call of `find_tool`, or an invalid call of `call_tool`; null: another request. Never rejects.
+     */
     answered(request: GatewayRequest): Promise<Reply> | null {
       if (request.method !== "tools/call" || request.through !== undefined) return null;
       const { name, arguments: given } = request.params ?? {};
@@ -194,13 +196,16 @@ function failed(why: string): Reply {
 
 // The answer of `find_tool`: as much of each tool as fits, the best first.
 
-/** The whole answer: at most 4,000 tokens, since a token has at least three bytes in any script. */
+/**
+ * Maximum size of the answer, in bytes. It has at most 4,000 tokens, since a token has at least three bytes
+ * in any script.
+ */
 const MOST_BYTES = 12_000;
 const SHORT_DESCRIPTION = 200;
 const LONG_DESCRIPTION = 1_500;
 const LONGEST_NAME = 256;
 const MOST_LEVELS = 20;
-/** Characters; larger schemas would not fit even without their texts. */
+/** Maximum length of a schema, in characters; a larger schema would not fit even without its texts. */
 const LARGEST_SCHEMA = 64 * 1024;
 
 interface Shown {
@@ -229,7 +234,7 @@ export function foundText(tools: readonly JsonObject[], query: string, all: numb
   return JSON.stringify({ tools: shown });
 }
 
-/** The longest form first. */
+/** The forms in which the answer can show a tool, the longest first. */
 function fullerForms(tool: JsonObject): readonly Shown[] {
   const { inputSchema } = tool;
   const brief = described(tool, SHORT_DESCRIPTION);
@@ -278,7 +283,7 @@ function withoutTexts(schema: unknown, levels: number): unknown {
   return Object.fromEntries(kept);
 }
 
-/** Characters as JSON. */
+/** Number of characters of the schema as JSON. */
 const lengthOf = memoized((schema: JsonObject) => JSON.stringify(schema).length);
 
 function sizeOf(value: object): number {

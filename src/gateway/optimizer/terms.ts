@@ -1,7 +1,7 @@
 // The search terms of tools and queries: words without endings, and concepts that everyday words have in common, as "look up"
 // and "search". For English; words of other languages are terms as they are.
 
-/** Of a query, and of each text of a tool. */
+/** Maximum number of terms of a query, and of each text of a tool. */
 const MOST_TERMS = 400;
 
 const STOP_WORDS: ReadonlySet<string> = new Set(
@@ -156,7 +156,10 @@ const canonical: ReadonlyMap<string, string> = new Map(
 
 const conceptsByTerm: ReadonlyMap<string, readonly string[]> = conceptTable();
 
-/** In order, with repetitions. Words consist of letters and digits; camelCase and snake_case are split. */
+/**
+ * The terms of a text, in order, with repetitions. Words consist of letters and digits; camelCase and
+ * snake_case are split.
+ */
 export function termsOf(text: string): readonly string[] {
   const terms: string[] = [];
   for (const word of wordsOf(text)) {

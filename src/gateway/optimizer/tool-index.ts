@@ -7,7 +7,9 @@ import { conceptsOf, termsOf } from "./terms.ts";
 
 /** Tools indexed per slice: 2 ms or less. */
 const SLICE = 8;
-/** Characters of a description; later text rarely explains the purpose of a tool. */
+/**
+ * Number of characters of a description that are indexed; later text rarely explains the purpose of a tool.
+ */
 const LONGEST_DESCRIPTION = 2_000;
 const MOST_ARGUMENTS = 100;
 /** Names count most. A common concept counts less than the word itself. */
@@ -22,12 +24,12 @@ const FIELD_WEIGHTS = {
 const FIELDS = ["name", "nameConcepts", "backend", "args", "description", "concepts"] as const;
 /** Weights of matches by prefix and by similar spelling. */
 const GUESSED = { prefix: 0.2, fuzzy: 0.2 };
-/** Bounds for unknown words of a query, since each of them is compared with the words of all tools. */
+/** Number and length of a query's unknown words that are compared with the words of all tools. */
 const MOST_GUESSED = 8;
 const LONGEST_GUESSED = 24;
 /** How many of the best matches by single words are ranked by their coverage of the query. */
 const RANKED = 200;
-/** The share of letters that may differ. */
+/** The share of a word's letters that may differ in a match by similar spelling. */
 const FUZZY = 0.2;
 
 type IndexedTool = Pick<CatalogEntry, "name" | "backend" | "originalName" | "definition">;

@@ -6,15 +6,20 @@ import { objectOf } from "../../runtime/text/json-object.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { isSkillPin } from "./pinned-entry.ts";
 
-/** Per backend; further entries are not pinned. */
+/** Maximum number of pinned entries per backend. */
 export const MOST_PINNED = 5_000;
-/** Approved versions of one entry, so that an earlier version needs no second approval. */
+/**
+ * Number of approved versions that are kept per entry, so that an earlier version needs no second approval.
+ */
 const MOST_APPROVED = 8;
-/** Characters. Of a longer text only the digest is kept, so a change cannot show the old text. */
+/**
+ * Longest text that is kept, in characters. Only the digest of a longer text is kept, so no diff can show
+ * that text.
+ */
 const LONGEST_TEXT = 64 * 1024;
-/** Characters of all texts together. */
+/** Maximum length of all kept texts together, in characters. */
 const MOST_TEXT = 16 * 1024 * 1024;
-/** Backends that are no longer configured. */
+/** Maximum number of backends that are pinned but no longer configured. */
 const MOST_FORMER_BACKENDS = 200;
 
 export interface Pinned {

@@ -57,13 +57,13 @@ export interface ApprovedItem {
   readonly digest: string;
 }
 
-/** The input for conditions. */
+/** The state of the pins, from which the gateway's conditions are built. */
 export interface PinsState {
   readonly pending: readonly PendingChange[];
   /** How many entries exceed `MOST_PINNED`, by backend. */
   readonly beyond: ReadonlyMap<string, { readonly count: number; readonly isWithheld: boolean }>;
   readonly lost: string | null;
-  /** The stored pins may become readable: nothing can be approved until then. */
+  /** The stored pins cannot be verified yet, so nothing can be approved. */
   readonly isUnread: boolean;
   readonly unsavedBecause: string | null;
 }
@@ -90,7 +90,7 @@ export class Pins {
   #looked = new Map<string, Looked>();
   #admitted: readonly CatalogSource[] = [];
   #configured: ReadonlySet<string> = new Set();
-  /** Counts approvals and loads, after which all sources are checked again. */
+  /** Number of approvals and loads. After each of them, all sources are checked again. */
   #approvals = 0;
   /** By backend. */
   readonly #digests = new Map<string, ListDigests>();

@@ -58,7 +58,7 @@ export function backendLinks(options: BackendLinksOptions): PoolOptions["openLin
   };
 }
 
-/** For a gateway without a fleet. */
+/** Opens no machine: replaces `openMachine` in a gateway without a fleet. */
 const unreached: OpenMachine = ({ machine }, onEnd) => {
   const [ours, theirs] = duplexPair();
   setImmediate(() => {

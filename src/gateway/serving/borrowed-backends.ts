@@ -29,7 +29,7 @@ export class FirstBorrowed {
     if (backends.length > 0) this.#known.resolve();
   }
 
-  /** As the pool's `settled`, including backends of other machines. */
+  /** Resolves like the pool's `settled`, but also waits for backends of other machines. */
   async settled(
     pool: Starting,
     { config: { borrows = false } }: { readonly config: { readonly borrows?: boolean } },

@@ -129,7 +129,7 @@ function createView(
         return toolsDigest;
       },
       get resources() {
-        // Skills have no change notice of their own: the one of resources covers them.
+        // Skills have no change notice: the notice of resources covers them.
         const lists = [resources, resourceTemplates];
         resourcesDigest ??= skills.length === 0 ? digest(...lists) : digest(...lists, skills);
         return resourcesDigest;
@@ -150,7 +150,8 @@ function hashOf(text: string): string {
   return hash("sha256", text, "base64url");
 }
 
-// Definitions are the servers' own objects and outlive catalogs and views, so these are computed once per definition.
+// These results are computed once per definition: definitions are the servers' own objects, and outlive
+// catalogs and views.
 
 const digestOf = memoized((definition: JsonObject): string => hashOf(JSON.stringify(definition)));
 

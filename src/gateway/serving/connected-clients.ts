@@ -13,7 +13,10 @@ const MOST_WITHOUT_SESSION = 500;
 const LONGEST_ERROR = 200;
 const CALLS: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 
-/** A copy for clients without a session: their shared port describes another client at the next request. */
+/**
+ * A client's properties. Clients without a session need a copy: their shared port describes another client at
+ * the next request.
+ */
 type Introduced = Pick<ClientPort, "principal" | "group" | "clientInfo" | "protocolVersion" | "transport">;
 
 export interface ConnectedClient {

@@ -41,7 +41,7 @@ const ANSWERS_MS = 600_000;
 const NEXT_QUESTION_MS = 2_000;
 const LOOK_MS = 250;
 const RETRY_MS = { first: 1_000, most: 60_000 };
-/** After a handed listener failed: the previous daemon still has the port, for a moment. */
+/** Retry interval after a handed listener failed: the previous daemon keeps the port for a moment. */
 const QUICK_RETRY_MS = 20;
 const QUICK_TRIES = 100;
 
@@ -59,7 +59,7 @@ export class GatewayListener {
   /** Remaining retries after QUICK_RETRY_MS. */
   #quickTries = 0;
   readonly #closing = new AbortController();
-  /** Sends a connection to the next daemon; null: none has taken over, or it takes no connections. */
+  /** Sends a connection to the next daemon; null: there is no next daemon, or it accepts no connections. */
   #pass: PassConnection | null = null;
 
   constructor(options: GatewayListenerOptions) {
@@ -91,8 +91,9 @@ export class GatewayListener {
   }
 
   /**
-   * Stops listening, since the next daemon does. Connections are passed to it between two requests, a few at a time or
-   * `allAtOnce`. With `pass` null, and at an old address, each closes after its next response.
+   * Stops listening, since the next daemon listens. Sends it each connection between two requests, a few at a
+   * time or `allAtOnce`. A connection closes after its next response if `pass` is null or its address is an
+   * old one.
    */
   async leave(graceMs: number, pass: PassConnection | null, allAtOnce = false): Promise<void> {
     this.#pass = pass;
@@ -128,7 +129,7 @@ export class GatewayListener {
     // Requests that arrive at the new address before the commit wait for the rules that come with it.
     const held = holdRequests(this.#options.handler);
     const options = { ...this.#options, ...address, handler: held.handler };
-    // An old listener at this port that stays open for answers: the new one takes the answers.
+    // Stops old listeners at this port that stay open for answers: the new listener receives these answers.
     for (const old of this.#old) if (old.port === address.port) old.stopListening();
     const current = this.#current;
     const rebinding = current === null ? await openAlone(options) : await rebind(current, options);
@@ -153,7 +154,10 @@ export class GatewayListener {
     return this.#closing.signal.aborted;
   }
 
-  /** Clients answer at the address where they were asked, so the old one stays open while questions are. */
+  /**
+   * Clients answer at the address where they were asked, so the old address stays open while questions are
+   * open.
+   */
   #replace(listener: Listener): void {
     if (listener.isListening && this.#options.openQuestions() > 0) listener.leave();
     else listener.stopListening();

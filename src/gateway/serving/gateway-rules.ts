@@ -62,7 +62,10 @@ export function publicHostOf({ publicUrl }: ListenConfig): string | null {
   return publicUrl === null ? null : new URL(publicUrl).hostname;
 }
 
-/** Reuses the parts of `before` whose section has not changed: tokens are not hashed anew, the audit's file stays open. */
+/**
+ * Reuses the parts of `before` whose section has not changed: token hashes are kept, the audit's file stays
+ * open.
+ */
 export function createRules(
   config: GatewayConfig,
   before: GatewayRules | null,

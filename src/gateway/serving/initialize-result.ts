@@ -26,7 +26,7 @@ export interface IntroducedServer extends BackendInitializeResult {
 
 export interface Published {
   readonly catalog: Catalog;
-  /** As `ServingSet` has it. */
+  /** See `ServingSet.passesAll`. */
   readonly passesAll: boolean;
   /** The gateway's own instructions; absent: none. */
   readonly introduction?: string | null;
@@ -116,7 +116,7 @@ function joinInstructions(servers: readonly IntroducedServer[], catalog: Catalog
 // A server's instructions with the tool names that clients see. A name is replaced only if it is certainly one: in
 // backticks, or not a plain word. Other occurrences are explained in a list at the end.
 
-/** Bounds that list; a server may have thousands of tools. */
+/** Maximum number of names in the list at the end; a server may have thousands of tools. */
 const MOST_LISTED = 20;
 
 /** Published instructions by backend and original text: one catalog serves many clients. */

@@ -29,7 +29,7 @@ export class KeptNames {
   owners: NameOwners = new Map();
   /** Switched-off tools by `toolKey`. A new object after each change. */
   off: ReadonlySet<string> = new Set();
-  /** Why the stored names could not be used, until they can or until the next start; null: they could. */
+  /** Why the stored names cannot be used; null: they are used, or nothing was stored. */
   lost: string | null = null;
   /** Must be loaded before the first catalog is built. */
   readonly kept: KeptValue<Known>;
@@ -59,7 +59,7 @@ export class KeptNames {
     this.kept.save();
   }
 
-  /** Resolves when the switch is on disk. Rejects with `secret_unavailable` if it would at most last until this process ends. */
+  /** Resolves when the change is on disk. Rejects with `secret_unavailable` if it cannot be stored. */
   async switchTools(tools: readonly Resolved[], on: boolean): Promise<void> {
     const failed = (why: string): MountaineerError =>
       new MountaineerError("secret_unavailable", `what is switched off cannot be kept: ${why}`, {

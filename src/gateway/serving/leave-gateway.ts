@@ -2,12 +2,15 @@
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { PassConnection } from "../front/http/passed-connections.ts";
 
-/** How long requests in transit to a backend that cannot run twice have to arrive, ms. */
+/** Time for requests in transit to a backend that cannot run twice to arrive, ms. */
 const LAST_REQUESTS_MS = 1_000;
-/** How long `mountaineer mcp` has to reconnect, ms. */
+/** Time for `mountaineer mcp` to reconnect, ms. */
 const LAST_LINES_MS = 6_000;
 
-/** Time between moving two clients, unless all move at once; and for moving all of them, ms. */
+/**
+ * Longest and shortest pause between moving two clients, unless all move at once; and the time for moving
+ * all, ms.
+ */
 const APART_MS = 100;
 const LEAST_APART_MS = 10;
 const ALL_MOVED_MS = 1_000;
@@ -26,7 +29,7 @@ interface Leaving {
   readonly pool: { readonly runsOnce: boolean; endWhatRunsOnce(graceMs: number): Promise<unknown> };
 }
 
-/** As `Gateway.leave`. */
+/** See `Gateway.leave`. */
 export async function leaveGateway(
   { clock, http, lines, modern, suspended, listener, pool }: Leaving,
   graceMs: number,
@@ -35,7 +38,8 @@ export async function leaveGateway(
 ): Promise<void> {
   http.leave();
   const clients = [...lines];
-  // Backends that cannot run twice end soon, and would refuse remaining clients. A short grace leaves no time either.
+  // Backends that cannot run twice end soon, and would then refuse clients that have not moved. A short grace
+  // also leaves no time for pauses.
   const allAtOnce = pool.runsOnce || graceMs <= ALL_MOVED_MS;
   // `moveOn` comes before the streams end: the bridge then listens at the next daemon, unnoticed by its client.
   const moved = moveOn(lines, clients.length, allAtOnce ? null : clock).then(() => modern.endListening());
@@ -57,7 +61,10 @@ export async function leaveGateway(
   await Promise.all([served, moved, settledWithin(clock, graceMs, left), endOnce()]);
 }
 
-/** With clock null, all move at once. Each move costs the next gateway processor time, for which other clients wait. */
+/**
+ * Moves the clients to the next daemon; `clock` null: without pauses. Pauses let the next gateway serve other
+ * clients, since each move costs it processor time.
+ */
 async function moveOn(clients: Leaving["lines"], size: number, clock: Clock | null): Promise<void> {
   const apartMs = Math.max(LEAST_APART_MS, Math.min(APART_MS, ALL_MOVED_MS / size));
   const atOnce = Math.ceil((size * apartMs) / ALL_MOVED_MS);

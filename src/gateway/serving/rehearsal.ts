@@ -33,7 +33,7 @@ const ENVELOPE = {
   [META.clientInfo]: INTRODUCTION.clientInfo,
 };
 
-/** Number of requests, and of results. */
+/** Number of requests sent, and of results received. */
 interface Rehearsed {
   asked: number;
   answered: number;
@@ -143,7 +143,7 @@ function exchange(listener: Listener, method: string, headers: Headers, body: st
   return text(ours);
 }
 
-/** A server without a process. */
+/** A server within this process. */
 const openOwnServer: OpenLink = (events) => ({
   pid: null,
   backlogBytes: 0,

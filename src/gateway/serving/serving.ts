@@ -171,7 +171,10 @@ export class Serving {
     });
   }
 
-  /** Unpublished entries as they were approved: their data is away, or their server is down or has listed nothing yet. */
+  /**
+   * The approved entries that are not published because their data is away, or their server is down or has
+   * listed nothing yet.
+   */
   #away(config: GatewayRules["config"]): readonly CatalogSource[] {
     const { pool, pins } = this.#options;
     const { hidden, down, unlisted } = pool;

@@ -63,7 +63,7 @@ export class SessionRoster {
       const principal = served.refresh(session.principal);
       session.admit(principal !== null);
       if (principal !== null) this.#compare(session, was, viewOf(session, principal, served));
-      // The next request authenticates the client anew, or gets a 401. The copy keeps no catalog alive.
+      // Only drops the catalog of `was`: the session's next request is authenticated again, or gets a 401.
       else this.#sessions.set(session, { ...was });
     }
   }
@@ -123,9 +123,9 @@ function rank(level: McpLogLevel): number {
   return LOG_LEVELS.indexOf(level);
 }
 
-// Resumed sessions know tools whose backends may not have started yet. Until each backend's first attempt is over, they
-// get no change notices, and their requests wait. Calls of every session wait for a remembered tool whose backend is about
-// to list its tools.
+// Resumed sessions know tools whose backends may not have started yet. Until each backend's first attempt is
+// over, these sessions get no change notices, and their requests wait. In every session, a call of a
+// remembered tool waits while the tool's backend is about to list its tools.
 
 /** Longest wait for the first lists, ms. */
 const FIRST_LISTS_MS = 5_000;
@@ -136,7 +136,7 @@ interface ResumedOptions {
   readonly roster: SessionRoster;
   readonly served: () => ServingSet;
   readonly clock: Clock;
-  /** As `GatewayOptions.runsElsewhere`. */
+  /** True while another process may run backends that cannot run twice; absent: never. */
   readonly runsElsewhere?: (() => boolean) | undefined;
   /** Resolves when no backend is in its first attempt any more, or the signal aborts. */
   readonly settled: (signal: AbortSignal) => Promise<void>;
@@ -199,7 +199,7 @@ export class ResumedSessions implements Disposable {
     return comes === null ? firstList() : comes.then(() => firstList() ?? undefined);
   }
 
-  /** To be called after each swap of the serving set: starts the requests that need not wait any more. */
+  /** Starts the requests that need not wait any more. Call it after each swap of the serving set. */
   look(): void {
     for (const one of this.#waiting) {
       if (this.#stage === "starting" && !one.isThere()) continue;

@@ -65,7 +65,10 @@ export class KeyRing implements Disposable {
     return this.current;
   }
 
-  /** Call it for a token whose key `than` lacks. Returns a set that was read since, or is read now; null: there is none. */
+  /**
+   * For a token whose key is not in `than`: returns a newer key set, after reading the keys if necessary;
+   * null: there is no newer set.
+   */
   async newerThan(than: KeySet): Promise<KeySet | null> {
     const { clock } = this.#options;
     if (this.current === than && clock.monotonicMs() - this.#askedAtMs >= UNKNOWN_KEY_PAUSE_MS) this.start();

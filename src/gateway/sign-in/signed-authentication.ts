@@ -53,7 +53,7 @@ type Admitted = Extract<Checked, { readonly kind: "valid" }>;
 
 /** A token with a valid signature. */
 interface SignedProof {
-  /** As `LastKeys` has it. */
+  /** See `LastKeys.from`. */
   readonly from: string;
   readonly parts: TokenParts;
   readonly scopes: readonly string[];
@@ -156,7 +156,7 @@ export class SignedAuthentication implements Authenticator {
     if (from !== this.#from || !tokens.requiredScopes.every((scope) => scopes.includes(scope))) {
       return "withdrawn";
     }
-    // Checked as of its last moment first, so that expiry does not hide another reason.
+    // Checks the token first at its last valid moment, so that expiry does not hide another reason.
     const lastMs = (secondsAsMs(parts.claims["exp"]) ?? 0) + tokens.leewayMs - 1;
     if (refusalOf(parts, this.#expected, lastMs) !== null) return "withdrawn";
     return refusalOf(parts, this.#expected, clock.wallMs()) === null ? null : "expired";

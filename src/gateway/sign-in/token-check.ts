@@ -92,11 +92,11 @@ function refusedFor(error: unknown, { errors }: Jose): RefusedReason {
   throw error;
 }
 
-/** Remembered, since the library imports each key of a selection once. */
+/** Memoized, since the library imports each key once per selection. */
 const keySelection = memoized(async ({ keys }: KeySet): Promise<JWTVerifyGetKey> => {
   const { createLocalJWKSet } = await loadJose();
   const local = createLocalJWKSet({ keys: keys.filter(hasType) });
-  // A single key without an id, as from a PEM file, is for all tokens, whatever key id they name.
+  // A single key without an id, as from a PEM file, checks all tokens, whatever key id they name.
   const isForAll = keys.length === 1 && keys[0]?.["kid"] === undefined;
   return ({ kid, ...header }, token) => local(isForAll ? header : { kid, ...header }, token);
 });

@@ -25,9 +25,9 @@ export interface PlaceFacts {
 export interface SharedPlace extends PlaceFacts {
   readonly machine: string;
   readonly backend: string;
-  /** The mount of the required share that is mounted worst; null: the backend requires no share. */
+  /** The worst mount among the required shares; null: the backend requires no share. */
   readonly standing: DataRoute | null;
-  /** Calls in flight there, of all clients. */
+  /** Number of calls in flight at this place, of all clients. */
   readonly busy: number;
 }
 
@@ -80,7 +80,7 @@ function commandsOf({ connection, routes }: Reached) {
   return all.filter((one) => one.type === "stdio");
 }
 
-/** `/shares/CORE` and `--root=/shares/CORE`. */
+/** The possible paths in an argument: `/shares/CORE` and `--root=/shares/CORE` both contain one. */
 function pathsIn(argument: string): readonly string[] {
   const at = argument.indexOf("=");
   return at === -1 ? [argument] : [argument, argument.slice(at + 1)];

@@ -184,7 +184,7 @@ const toolsByName = memoized(
   (tools: CatalogSource["listings"]["tools"]) => new Map(tools.map((tool) => [tool["name"], tool])),
 );
 
-/** A source with these tools only. */
+/** The source with only these tools. */
 function standIn(source: CatalogSource, { places, definitions }: Merged): CatalogSource {
   const { backend, filters, toolOverrides } = source;
   return { backend, filters, toolOverrides, listings: { ...NO_LISTINGS, tools: definitions }, places };

@@ -85,7 +85,7 @@ export class Together {
   readonly #held: HeldVersions = new Map();
   /** Each machine's folder of shares, by `rememberedKey` and machine. */
   readonly #sharesRoots = new Map<string, Map<string, string>>();
-  /** Each checks whether its waiting call can go on. */
+  /** One function per waiting call; it checks whether the call can continue. */
   readonly #waits = new Set<() => void>();
   #config: TogetherConfig | null = null;
   /** Backends of other machines, by their names here. */
@@ -248,7 +248,10 @@ export class Together {
     }
   }
 
-  /** Resolves with null when one of the backends may be usable, else with the error of a wait that has ended. */
+  /**
+   * Resolves with null when one of the backends may be usable, else with an error: at the deadline, on abort,
+   * or if too many calls wait.
+   */
   #waitFor(backends: readonly string[], untilMs: number, signal: CallSignal): Promise<Reply | null> {
     const { clock, pool } = this.#options;
     if (signal.aborted) return Promise.resolve(cancelled());

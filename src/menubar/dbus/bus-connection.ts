@@ -45,7 +45,7 @@ export interface BusOptions {
 }
 
 export interface BusConnection extends Disposable {
-  /** `:1.42` */
+  /** The connection's name on the bus, such as `:1.42`. */
   readonly uniqueName: string;
   /**
    * Resolves with the answer's body. Rejects with `protocol` for an error (its name first in the message), `timed_out`

@@ -64,7 +64,7 @@ function room(writer: Writer, size: number, alignment: number): number {
   const at = Math.ceil(writer.length / alignment) * alignment;
   const needed = at + size;
   if (needed > writer.bytes.length) {
-    // The protocol wants padding of zeros.
+    // `alloc` fills with zeros, which the protocol requires as padding.
     const larger = Buffer.alloc(Math.max(needed, writer.bytes.length * 2));
     writer.bytes.copy(larger, 0, 0, writer.length);
     writer.bytes = larger;
@@ -145,7 +145,7 @@ function writeSignature(writer: Writer, signature: string): void {
 
 function writeArray(writer: Writer, element: DbusType, value: unknown): void {
   const lengthAt = room(writer, 4, 4);
-  // This padding is not counted in the length, and even an empty array has it.
+  // The padding before the first element is not counted in the length, and even an empty array has it.
   const begin = room(writer, 0, alignmentOf(element));
   if (value instanceof Uint8Array && element.code === "y") {
     const at = room(writer, value.length, 1);

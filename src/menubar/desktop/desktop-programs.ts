@@ -96,9 +96,9 @@ export interface DesktopOptions {
   readonly configPath: string | null;
   /** `xdg-open`, `open` */
   readonly opener: string;
-  /** Tried in order until one can be started. */
+  /** Programs that ask for a folder, tried in order until one can be started. */
   readonly folderChoosers: readonly FolderChooser[];
-  /** Tried in the same way. */
+  /** Programs that ask yes or no, tried in order until one can be started. */
   readonly askers: readonly Asker[];
   /** The session's environment, for everything that is started. */
   readonly environment: Readonly<Record<string, string | undefined>>;

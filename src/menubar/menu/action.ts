@@ -6,7 +6,7 @@ const TOGGLES = ["auto_failback", "lsof_recheck"] as const;
 export type ToggleName = (typeof TOGGLES)[number];
 
 export type MenuAction =
-  /** One of `actionsFor`, by its id. */
+  /** Runs the action of `actionsFor` that has this id. */
   | { readonly kind: "do"; readonly id: readonly string[]; readonly force: boolean }
   | { readonly kind: "toggle"; readonly setting: ToggleName; readonly on: boolean }
   /** Shows each waiting entry in a window, and approves it if the user says yes. */
@@ -41,7 +41,7 @@ export function parseAction(text: string): MenuAction | null {
     words.push(word);
   }
   const action = actionOf(words);
-  // Otherwise the text has parts that are not understood here.
+  // A text that differs has parts that `actionOf` ignores.
   return action !== null && actionText(action) === text ? action : null;
 }
 

@@ -112,7 +112,7 @@ function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   return items;
 }
 
-/** Names the entries; the window that the item opens shows the changes. */
+/** The names of the waiting entries, and an item that opens a window with the changes. */
 function waitingItems(world: MenuWorld): MenuItem[] {
   const waiting = world.sync?.waiting ?? [];
   if (waiting.length === 0) return [];

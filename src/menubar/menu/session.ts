@@ -114,12 +114,15 @@ export function startMenuSession(options: MenuSessionOptions) {
       if (item === null) source.lookAgain();
       else if (item.kind === "submenu" && world.folders !== null) void lookAhead(item);
     },
-    /** Calls `listener` with each new menu, at most twenty a second, and always with the last one. Returns its unregister. */
+    /**
+     * Calls `listener` with each new menu, at most twenty times a second, and always with the last menu.
+     * Returns a function that unregisters it.
+     */
     onChange(listener: (menu: Menu) => void): () => void {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    /** Settles as the source does, when the signal aborts. */
+    /** Settles like the source's `ended`, when the signal aborts. */
     ended: source.ended.finally(() => redraws[Symbol.dispose]()),
   };
   return session;
@@ -154,19 +157,20 @@ function createFolderLooks(
     asking.delete(key);
     onList(key, list);
   };
-  // Lists one level more than is shown, because some panels draw a menu badly that grows while it is open.
+  // Also lists the level below the opened one, because some panels draw a menu badly that grows while it is
+  // open.
   return async ({ key, folders }) => {
     const turn = ++turns;
     if (folders !== undefined) await look(folders);
     const opened = findItem(shown().items, key);
     const places = opened?.kind === "submenu" ? opened.items.flatMap(placeOf) : [];
     const unknown = places.filter((place) => known()?.has(folderKey(place)) === false);
-    // The lists of an earlier opening are not wanted any more.
+    // Stops at the next opening, which makes the remaining lists useless.
     await eachOf(unknown, look, () => turn === turns);
   };
 }
 
-/** Lists at a time: a share that hangs must not delay the others. */
+/** Number of folders that are listed at a time: a share that hangs must not delay the others. */
 const LOOKS_AT_ONCE = 4;
 
 async function eachOf(
@@ -180,7 +184,7 @@ async function eachOf(
   await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, worker));
 }
 
-/** Lists that are kept at most, the newest ones: a menu may run for weeks. */
+/** Maximum number of kept lists; the newest are kept, as a menu may run for weeks. */
 const FOLDERS_KEPT = 256;
 
 function withFolders(
@@ -229,7 +233,7 @@ function busyAfter(
   return next;
 }
 
-/** Without the shares that are not configured or not mounted any more. */
+/** The busy shares that are still configured and mounted. */
 function stillBusy(
   busy: ReadonlyMap<string, BusyShare>,
   status: MenuWorld["status"],

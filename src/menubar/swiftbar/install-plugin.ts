@@ -51,7 +51,10 @@ export async function installPlugin(
 
 const MARK = "Written by mountaineer menubar --install-swiftbar";
 
-/** Menus pass on a minimal environment, so that the script sets all that the program needs. A click runs this file, too. */
+/**
+ * SwiftBar and xbar pass on a minimal environment, so the script sets all that the program needs. A click
+ * runs this file, too.
+ */
 function pluginScript(program: readonly string[], nodeFolder: string): string {
   return [
     "#!/bin/sh",

@@ -133,7 +133,9 @@ function actionLook(action: MenuAction, [file = "", ...first]: readonly string[]
   return [`bash=${quoted(file)}`, ...params, "terminal=false"];
 }
 
-/** A label without `|`, leading dashes, and the marks that readers look for anywhere in a text. */
+/**
+ * The label without `|`, without leading dashes, and without marks that readers interpret anywhere in a text.
+ */
 function labelText(label: string): string {
   const text = label.replaceAll("|", "∣").trim();
   return text === "" ? " " : text.replace(/^[-~]+|-{3,}|~{3,}/g, inOtherMarks);

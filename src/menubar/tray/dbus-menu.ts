@@ -21,7 +21,7 @@ interface DbusMenuOptions {
   readonly menu: Menu;
   readonly emit: (signal: BusSignal) => void;
   readonly onClick: (item: MenuItem) => void;
-  /** A submenu is about to be shown; null: the menu itself. */
+  /** Called before a submenu is shown, or with null before the menu itself is shown. */
   readonly onOpen: (item: MenuItem | null) => void;
 }
 

@@ -56,7 +56,7 @@ function colorAt(state: MenuState, u: number, v: number): Color | null {
     if (badge !== "outside") return badge;
   }
   const isGrey = state === "down";
-  // The near peak, its snow, and the far one behind it.
+  // The near peak with its snow, then the far peak behind it.
   if (inPeak(u, v, { top: [0.4, 0.12], left: 0.02, right: 0.78 })) {
     return v < 0.36 + 0.05 * zigzag(u) ? SNOW : isGrey ? GREY : ROCK;
   }
