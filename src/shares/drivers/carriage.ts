@@ -18,7 +18,7 @@ type CarryOutcome =
 export type MoveOutcome =
   /** `quiet`: no request was cut off. */
   | { readonly ok: true; readonly quiet: boolean; readonly connections: number }
-  /** Nothing was changed. */
+  /** The move failed and changed nothing. */
   | { readonly ok: false; readonly text: string };
 
 /**
@@ -29,7 +29,7 @@ export type MoveOutcome =
  */
 export type CarriageNotice = "stalled" | "doubt" | "lost" | "changed";
 
-/** Every answer has a deadline. None of it rejects. */
+/** Every method has a deadline, and none rejects. */
 export interface Carriage {
   /** The state of a share's port, as last reported; null: nothing is carried. */
   of(share: string): CarriedState | null;
@@ -44,18 +44,22 @@ export interface Carriage {
   bind(share: string, mount: FoundMount, pids: readonly number[]): Promise<void>;
   move(target: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
   /**
-   * Sets the newest endpoints: of the route in use, and of the other while that is proved. The carrier is asked when
-   * they changed, and while nothing shows who is behind the other.
+   * Passes the newest endpoints to the carrier: of the route in use, and of the other route while its server
+   * is proved. The carrier is asked if they have changed, and at each look while it has no connection to the
+   * other route.
    */
   keepEndpoints(share: string, change: ConfigureRequest): void;
   hold(share: string, epoch: number | null): Promise<void>;
-  /** The server is proved since `outage`: programs go on, unless it was lost again. */
+  /**
+   * Reports that the server is proved since `outage`: the carrier lets programs continue, unless the server
+   * was lost again.
+   */
   confirm(share: string, outage: number | null): Promise<void>;
-  /** The login is accepted again. */
+  /** Reports that the server accepts the login again. */
   reopen(share: string): Promise<void>;
-  /** After `lost`: the mount keeps no dead connection any more. */
+  /** Reports, after `lost`, that the mount has no dead connection left. */
   usedUp(share: string): Promise<void>;
   close(share: string): Promise<void>;
-  /** Returns its own unregister. */
+  /** Returns a function that removes the listener. */
   onNotice(listener: (share: string, notice: CarriageNotice) => void): () => void;
 }

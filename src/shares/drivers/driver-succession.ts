@@ -47,7 +47,7 @@ export function createDriverSuccession(drivers: readonly MountDriver[]) {
       if (isLocal(before.driver) !== isLocal(driver)) era = eraOf(driver, before.spec, [before.driver]);
       return succeed(driver);
     },
-    /** A cycle by the newest driver begins, and those before have ended. */
+    /** Call it when a cycle of the newest driver begins and all earlier cycles have ended. */
     cycleBegins(): void {
       era.hasBegun = true;
     },
@@ -63,7 +63,10 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
   /** The makers of the mounts that were found last. */
   let makers = new Map<string, DrivenShare>();
   const makerOf = ({ id }: FoundMount, spec: ShareSpec): DrivenShare => makers.get(id) ?? { driver, spec };
-  /** null: the driver cannot look now. Rejects only if the last look found a mount of that driver. */
+  /**
+   * The mounts that a driver finds; null: the driver cannot look now. Rejects only if the last look found a
+   * mount of that driver.
+   */
   const look = async (each: MountDriver, spec: ShareSpec, notBeforeMs: number) => {
     try {
       return await each.find(spec, notBeforeMs);
@@ -74,7 +77,10 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
   };
   let ownStands = false;
   let hasLooked = false;
-  /** Asks only drivers that have a mount: files that wait for a driver's next mount must not delay that mount. */
+  /**
+   * Asks only drivers that have a mount: unsent files of another driver wait for its next mount, and must not
+   * delay that mount.
+   */
   const unsentOf = async (share: ShareSpec): Promise<readonly string[]> => {
     const responsible = new Map([...makers.values()].map(({ driver: maker, spec }) => [maker, spec]));
     if (ownStands || responsible.size === 0) responsible.set(driver, share);
@@ -93,7 +99,7 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
       const made = seen.filter((mount) => mount.madeByDriver && !found.has(mount.id));
       if (made.length === 0 && hasBegun) former.delete(each);
       for (const mount of made) found.set(mount.id, { driver: each, spec });
-      // Without a route, the engine mounts the share anew as soon as no file on this mount is open.
+      // `route: null` makes the engine mount the share anew as soon as no file on this mount is open.
       left.push(...made.map((mount) => ({ ...mount, sameShare: true, route: null, former: true }) as const));
     }
     makers = found;
@@ -108,7 +114,7 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
     ...driver,
     find,
     async unmount(share, mount, mode, limits) {
-      // The previous driver may have found this mount, and this one took over between two steps.
+      // The mount may have been found before the driver changed, so this driver may not know its maker yet.
       try {
         if (!hasLooked) await find(share, 0);
       } catch (error) {

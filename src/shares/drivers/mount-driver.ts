@@ -21,7 +21,7 @@ export interface SmbDriverOptions {
 export interface RefusedUpload {
   /** Path in the share. */
   readonly path: string;
-  /** In the server's words. */
+  /** The server's error message. */
   readonly reason: string;
 }
 
@@ -30,7 +30,7 @@ export interface FoundMount {
   /** Changes whenever something else is mounted at the path: mountinfo's id, or the link's identity. */
   readonly id: string;
   readonly path: string;
-  /** `//HOST[:port]/SHARE` for SMB, the folder for `local`; what it was mounted from. */
+  /** The source of the mount: `//HOST[:port]/SHARE` for SMB, the folder for `local`. */
   readonly source: string;
   /** False for a mount of another share or another kind at our path. */
   readonly sameShare: boolean;
@@ -52,7 +52,7 @@ export interface FoundMount {
 
 /** The carrier's port that a mount talks to instead of its host. */
 export interface Through {
-  /** Of 127.0.0.1. */
+  /** A port of 127.0.0.1. */
   readonly port: number;
   /** How long the carrier may leave a request without an answer. */
   readonly patienceMs: number;
@@ -60,7 +60,7 @@ export interface Through {
   readonly pinned?: boolean;
 }
 
-/** Whether a driver's mounts survive that their connections are reset and opened again over another route. */
+/** Whether a driver's mounts survive when their connections are reset and opened again over another route. */
 type CarryAbility =
   | {
       readonly can: true;
@@ -69,8 +69,8 @@ type CarryAbility =
       /** Why this share cannot be carried as this machine is set up, and what to do; null: it can. Never rejects. */
       readonly refusal?: (share: ShareSpec) => Promise<Lacking | null>;
       /**
-       * The account in the system's own settings (fstab) for the share; null: they have none, or this user cannot read
-       * it, so that the configuration's counts.
+       * The account for the share in the system's own settings (fstab). null: the settings name none, or this
+       * user cannot read it; then the configured account applies.
        */
       readonly account?: (share: ShareSpec) => Promise<Pick<ShareSpec, "username" | "password"> | null>;
     }
@@ -157,26 +157,27 @@ export interface MountDriver {
    */
   readonly mayWaitForPermission?: true;
   /**
-   * null if nothing is missing that the driver needs, for `share` over at least one of its routes; otherwise what is
-   * missing, and a hint. Cheap enough for every cycle. `notBeforeMs` (monotonic): an earlier reading, not older than this,
-   * may be reused.
+   * What the driver lacks to mount, for `share` over any of its routes, with a hint; null: nothing, or one
+   * route works. Cheap enough for every cycle. `notBeforeMs` (monotonic): an earlier reading, not older than
+   * this, may be reused.
    */
   unavailable(share?: ShareSpec, notBeforeMs?: number): Promise<Lacking | null>;
   /** A known defect of the installed mounting program that a newer one does not have; null or absent: none. */
   advice?(): Lacking | null;
   /** All mounts of this share at any path, and any mount at its path. Never touches a mount. */
   find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
-  /** Absent: it cannot be carried. */
+  /** Absent: the driver's mounts cannot be carried. */
   readonly carries?: CarryAbility;
   /**
-   * Unsent files outlive its mounts, and are kept separately for each server. It mounts only through the carrier, which
-   * lets nothing pass to a server that is not proved. Absent: unsent files end with a mount.
+   * The driver keeps unsent files beyond its mounts, separately for each server, and mounts only through the
+   * carrier, which lets nothing pass to a server that is not proved. Absent: unsent files end with a mount.
    */
   readonly keepsUnsent?: true;
   /**
-   * Mounts over one route and proves it by a readdir; leaves nothing mounted behind on failure. `through`: over that
-   * port, for the mount's whole life; the mount table shows the preferred host all the same. `server`: the server that
-   * answers; its unsent files are sent. The deadline counts from the last progress that was seen.
+   * Mounts over one route and proves the mount by a readdir; leaves nothing mounted behind on failure.
+   * `through`: the carrier's port that the mount uses as long as it lasts; the mount table shows the
+   * preferred host all the same. `server`: the server that answers; its unsent files are sent. The deadline
+   * counts from the last progress that was seen.
    */
   mount(
     share: ShareSpec,
@@ -185,7 +186,7 @@ export interface MountDriver {
     through?: Through | null,
     server?: string,
   ): Promise<MountOutcome>;
-  /** `ok` means gone from the mount table and its process ended. */
+  /** `ok`: the mount is gone from the mount table, and its process has ended. */
   unmount(
     share: ShareSpec,
     mount: FoundMount,
@@ -199,7 +200,10 @@ export interface MountDriver {
    * every look; never rejects.
    */
   waiting?(share: ShareSpec, withInUse?: boolean): Promise<readonly WaitingUnsent[]>;
-  /** A person's decision about the files that wait for `server`. Rejects with `usage` where it cannot be done. */
+  /**
+   * Carries out a person's decision about the files that wait for `server`. Rejects with `usage` if that is
+   * not possible.
+   */
   decideWaiting?(share: ShareSpec, server: string, what: "send_here" | "set_aside"): Promise<void>;
   /**
    * Folders of this machine with files that programs wrote to this share and that nothing sends to the server.

@@ -28,7 +28,7 @@ export function failed(reason: MountFailure, text: string): Failed {
   return { ok: false, reason, text };
 }
 
-/** The text has `…` in place of `secret`. */
+/** The failure that an error means; its text has `…` in place of `secret`. */
 export function failedBy(error: unknown, secret: string | null): Failed {
   return failed(reasonOf(error), withoutSecret(errorText(error), secret));
 }
@@ -58,7 +58,7 @@ export function orHanging(
 
 type NewMount = Pick<FoundMount, "id" | "path">;
 
-/** null: the step was cancelled. `waitMs` below 0 counts as 0. */
+/** Looks at a new mount for `waitMs` (below 0 counts as 0); null: the step was cancelled. */
 export function lookAtNewMount(
   prober: Prober,
   { id, path }: NewMount,
@@ -72,7 +72,7 @@ interface ListingLimits {
   /** Monotonic ms. */
   readonly untilMs: number;
   readonly signal: AbortSignal;
-  /** Errnos with which the mount counts as made. */
+  /** Errnos of the listing that do not count as a failure. */
   readonly tolerated?: readonly string[];
 }
 

@@ -20,7 +20,7 @@ const TRIES = 5;
 const LISTED_FOR_MS = 10_000;
 /** For this long "no folder was set aside" is remembered: only this driver, or a previous daemon's, sets one aside. */
 const NONE_LISTED_FOR_MS = 60_000;
-/** The largest file name on any file system, bytes, less the length of the suffix. */
+/** Maximum length of a name before its suffix, bytes: with the suffix, any file system accepts it. */
 const NAME_AT_MOST = 180;
 /** A disk with less free space, or fewer free inodes, counts as full. */
 const ROOM_AT_LEAST = 1_048_576;
@@ -174,7 +174,7 @@ function createFolderNotes() {
       // On a full disk the note stays in this process's memory.
       await writeUnlessFull(place.files.mountFolder, `${JSON.stringify(next)}\n`);
     },
-    /** Forgotten only in this process. */
+    /** Forgets the folder's identity, only in this process. */
     async forgetIdentity(place: SharePlace): Promise<void> {
       known.set(place.shareName, { ...(await read(place)), identity: null });
     },
@@ -218,7 +218,10 @@ async function placeNew(notes: FolderNotes, place: SharePlace): Promise<MountFol
   }
 }
 
-/** null: the path is free now. Otherwise an empty folder to use, or the failure. */
+/**
+ * Frees the mount path; null: it is free now. Otherwise resolves with an empty folder to use, or with the
+ * failure.
+ */
 async function makeWay(
   notes: FolderNotes,
   place: SharePlace,
@@ -283,7 +286,7 @@ function shortened(name: string): string {
     .replace(/\uFFFD+$/, "");
 }
 
-/** null: nothing is at the path. */
+/** The identity of the file or folder at the path; null: there is none. */
 async function identityOf(path: string): Promise<string | null> {
   const found = await lstat(path, { bigint: true }).catch(expecting("ENOENT", null));
   return found === null ? null : identityIn(found);

@@ -33,10 +33,13 @@ export interface SharePlace<Files extends ShareFiles = ShareFiles> {
   readonly mountPath: string;
 }
 
-/** The id of the server whose files are in the share's folder itself, where earlier versions kept all. */
+/**
+ * The id of the server whose files are in the share's folder itself: earlier versions kept the files of all
+ * servers there.
+ */
 export const FIRST_SERVER = "first";
 
-/** Bytes of a file name on any file system, less what suffixes need. */
+/** Maximum length of a folder's name, bytes: with a suffix, any file system accepts it. */
 const NAME_AT_MOST = 180;
 
 /** Holds a folder for each share that was ever mounted. */
@@ -71,7 +74,10 @@ export function shareFilesIn(folder: string): ShareFiles {
   };
 }
 
-/** The name with everything but letters, digits, `-`, `_` and inner dots as `%XX`; another name, another folder. */
+/**
+ * The folder's name for a share: everything but letters, digits, `-`, `_` and inner dots becomes `%XX`. Two
+ * shares never get the same folder.
+ */
 export function folderName(shareName: string): string {
   const escaped = [...Buffer.from(shareName, "utf8")]
     .map((byte, index) => {
@@ -112,7 +118,7 @@ export async function writeIfChanged(path: string, content: string, hidden = `${
   }
 }
 
-/** As `writeIfChanged`, for a file that is not essential: a full disk is no error. */
+/** Writes a file that is not essential if its content changes: a full disk is no error. */
 export async function writeUnlessFull(path: string, content: string): Promise<void> {
   await writeIfChanged(path, content).catch(expecting(isDiskFull));
 }

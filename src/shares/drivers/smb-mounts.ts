@@ -17,7 +17,7 @@ export interface SmbMount {
 
 interface MountIndex {
   at(path: string): SmbMount | null;
-  /** Mounts of the root of a share of that name, on any server. */
+  /** The mounts of a share's root by the share's name, on any server. */
   named(shareName: string): readonly SmbMount[];
 }
 
@@ -99,8 +99,9 @@ function portOf(entry: MountEntry, source: SmbSource): number {
 }
 
 /**
- * Wraps a driver so that unmounting a mount of GVfs only stops its use: the mount stays, and so do its open files. From
- * then on the mount is found only beside another mount of the share. It is used again when the desktop mounts it anew.
+ * Wraps a driver so that unmounting a mount of GVfs only stops its use: the mount stays, and so do its open
+ * files. Afterwards the mount is reported only if the share has another mount, too. A new mount by the
+ * desktop is used again.
  */
 export function leavingGvfsAlone(driver: MountDriver): MountDriver {
   const letGo = new Set<string>();

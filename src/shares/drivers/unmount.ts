@@ -10,7 +10,7 @@ import { unmountFailed } from "./mount-failure.ts";
 interface UnmountCommand {
   readonly command: string;
   readonly args: readonly string[];
-  /** Default: no limit but the step's deadline. */
+  /** Limit for the command, ms; default: only the step's deadline. */
   readonly atMostMs?: number;
 }
 
@@ -21,7 +21,10 @@ interface UnmountOptions {
     entry: MountEntry,
     mode: UnmountMode,
   ) => readonly UnmountCommand[] | Promise<readonly UnmountCommand[]>;
-  /** The text for people when the mount is still there. `output`: the last command's. Default: the output. */
+  /**
+   * Returns the text for people when the mount is still there. `output`: the last command's. Default: the
+   * output itself.
+   */
   readonly explain?: (output: string, mode: UnmountMode) => string;
 }
 

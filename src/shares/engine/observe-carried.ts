@@ -57,7 +57,7 @@ export function withCarried(
     // If the carrier does not return, nothing serves the mount's port, and the mount is dead.
     return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
   }
-  // A mount of an earlier configuration: proofs are about the routes of the present one.
+  // Proofs are about the routes of the present configuration, not about a mount of an earlier one.
   if (found.former === true) return mount;
   const { route } = state;
   const carried: CarriedSeen = {

@@ -31,7 +31,10 @@ const FOLDER_LOOK_MS = 1000;
 const OPEN_FILES_MS = 2000;
 /** Limit for the question whether the driver could mount the share anew, ms. */
 const ABLE_MS = 1000;
-/** Interval at which the driver is asked this for a carried mount, ms: its route changes without a new mount. */
+/**
+ * Interval of the question whether the driver could mount anew, for a carried mount, ms: its route changes
+ * without a new mount.
+ */
 const ABLE_AGAIN_MS = 10_000;
 
 /** Uses no reading from before `asOfMs` (monotonic). Shares with the same `asOfMs` share one reading of hosts and mounts. */
@@ -117,7 +120,7 @@ export async function observeAfterStep(
   const { spec, driver } = subject;
   const { configured } = before;
   const { ours, twins, taken } = choose(tools, subject, await driver.find(spec, clock.monotonicMs()));
-  // Without a mount, routes lead where the configuration says, and unsent files wait.
+  // Without a mount, the configured routes apply, and files that wait for any server are read again.
   const now =
     ours === null
       ? { mount: null, waiting: (await driver.waiting?.(spec)) ?? [], routes: configured }
@@ -183,7 +186,7 @@ async function findMounts(
 ): Promise<ChosenMounts & { lookUnderWay: Promise<Look> | null; link: Promise<LinkBlocked | null> | null }> {
   const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
   const { ours } = chosen;
-  // The overdue answer has usually come by now; then a look may begin.
+  // Updates the carrier's state: an overdue answer has usually arrived by now, so that a look may begin.
   if ((carriedNow(tools, subject, ours)?.unansweredSinceMs ?? null) !== null) await tools.carriage?.recount();
   return {
     ...chosen,
@@ -225,8 +228,8 @@ function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promi
 }
 
 /**
- * Waits for the look, except over a host that is certainly gone: that may take seconds and changes nothing. At a host's
- * first silence, the look goes on while the host is probed again.
+ * Waits for the look at the mount, unless the host is certainly gone: the answer may then take seconds and
+ * changes nothing. At a host's first silence, the look continues while the host is probed again.
  */
 async function chooseLook(
   { prober, rememberedPort }: LookTools,

@@ -72,7 +72,7 @@ export async function mountWatched(
   try {
     const mount = (): Promise<MountOutcome> => mountNow(tools, subject, seen, step, { ...limits, signal });
     const { spec } = subject;
-    // A gated mount logs in after a proof with the same login, and the proof takes the turn.
+    // A gated mount logs in after a proof with the same login, so only the proof waits for its turn.
     const takesTurns = spec.driver !== "local" && !isGated(tools, subject, step);
     const otherwise = (text: string): MountOutcome => failed("wrong_credentials", text);
     const outcome = takesTurns
@@ -81,7 +81,7 @@ export async function mountWatched(
     if (outcome.ok || !gone.signal.aborted) return outcome;
     return { ok: false, reason: "unreachable", text: String(gone.signal.reason) };
   } catch (error) {
-    // For instance a full disk, on which the server's file cannot be written.
+    // The server's file cannot be written, for instance on a full disk.
     return failedBy(error, subject.spec.password);
   } finally {
     done.abort();
@@ -194,9 +194,9 @@ async function mountNow(
 }
 
 /**
- * Proves the server once more while the carrier holds the mount's requests back, because another server may have come
- * since the last proof. The carrier's connection lasts from before this proof to its end. `shut` aborts when the server
- * may be another one; then nothing has passed.
+ * Proves the server once more while the carrier holds the mount's requests back, because another server may
+ * have come since the last proof. The carrier keeps its connection from the start to the end of this proof.
+ * `shut` aborts when the server may be another one; then no request has passed.
  */
 function createGate(
   { carriage, serverProof, onDoubt }: MountTools,
@@ -225,7 +225,8 @@ function createGate(
         return { kind: "unproved", text: errorText(error) };
       });
     if (!isSteady()) return;
-    // A server that was never proved cannot fail the proof. Files that are kept for a proved server go to that server alone.
+    // A server that was never proved cannot fail the proof. Files that are kept for a proved server go only
+    // to that server.
     const isBlank = verdict.kind === "unproved" && verdict.isBlank === true;
     if (isBlank || (verdict.kind === "same" && verdict.server === server)) {
       await carriage.confirm(spec.name, outage);

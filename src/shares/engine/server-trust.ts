@@ -31,7 +31,7 @@ export interface RouteInUse extends Pick<CarriedSeen, "server" | "outage" | "out
 interface RouteTrust {
   /** The server behind the route since it last came up; null: not proved. */
   server: string | null;
-  /** A proof has failed. */
+  /** Whether a proof was tried and failed. */
   asked: boolean;
   /** Number of events that made earlier proofs invalid. */
   doubts: number;
@@ -78,7 +78,7 @@ export class ServerTrust implements AsyncDisposable {
   #areTwo = false;
   /** Servers that a later proof can recognize. */
   readonly #witnessed = new Set<string>();
-  /** An earlier id of the server in use, which was mounted under another id. */
+  /** An earlier id of the server in use; the mount was made under another id. */
   #better: string | null = null;
   /** The id of the server in use if neither driver nor carrier reports one. */
   #assumed: string = FIRST_SERVER;
@@ -168,7 +168,7 @@ export class ServerTrust implements AsyncDisposable {
     const identity = isAway ? one.identity : `${probe.address} ${probe.serverGuid ?? ""}`;
     const isOther = one.identity !== null && identity !== one.identity;
     one.identity = identity;
-    // Even without a proof: the server of the other route may take the place of this one.
+    // This resets even a route without a proof: the server of the other route may now answer over it.
     if (isAway || isOther) this.#areTwo = false;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.doubt(route);
@@ -225,7 +225,7 @@ export class ServerTrust implements AsyncDisposable {
     const mounted = this.#mounted(inUse);
     if (own !== null && known[own].server === null) {
       const endpoint = endpointOf(input, own);
-      // Both routes may have been away: even if they lead to one server, it may be another than before.
+      // Both routes may have been away, and may now lead to another server than before.
       if (endpoint !== null && !isPaused) {
         this.#recognise(spec, own, endpoint, { server: mounted, isSteady: this.#steadiness() });
         return;

@@ -71,9 +71,9 @@ export class ShareCycle {
   #mountedWith: string | null = null;
   /** Whether a refusal of the mount's unknown login means that it is another login than the configured one. */
   #isOtherIfRefused = false;
-  /** At the last look, the login was not allowed to be tried. */
+  /** Whether the login was not allowed to be tried at the last look. */
   #mightNotLogOn = false;
-  /** A program has asked for the share since the last look. */
+  /** Whether a program has asked for the share since the last look. */
   #wanted = false;
   /** Connections and bytes from the mount until the last look, while no route is left; null: a route is left. */
   #traffic: number | null = null;
@@ -113,7 +113,8 @@ export class ShareCycle {
   /** Runs one cycle. `stopping`: no new step is begun, but a share between two mounts is mounted first. */
   async run(triggers: readonly Trigger[], stopping: AbortSignal): Promise<Wake | null> {
     const isAskedFor = triggers.some(({ reason }) => reason === "user");
-    // The rules handle the pauses of a pending request. Any other trigger by a person ends them: try now.
+    // While a request is pending, the rules handle its pauses. Any other trigger by a person ends the pauses,
+    // so that a try follows at once.
     const isAskedToTry = isAskedFor && this.#asked === null;
     if (isAskedToTry || triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
       this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };
@@ -175,7 +176,7 @@ export class ShareCycle {
     });
   }
 
-  /** A program cannot go on without the share. */
+  /** Notes that a program waits for the share. */
   want(): void {
     this.#wanted = true;
   }
@@ -224,7 +225,7 @@ export class ShareCycle {
     return this.#withCarriage({ subject: this.#subject, memory, seen, conditions });
   }
 
-  /** The server behind the route in use has ended connections. */
+  /** Notes that the server behind the route in use has ended connections. */
   doubt(): void {
     const carried = this.#carriedNow();
     // If the carrier counts outages, the next look compares the counts, and a proof begun meanwhile stays valid.
@@ -362,7 +363,7 @@ export class ShareCycle {
     const ahead: OpenFilesAhead = { suspicionAtMs: suspicion.firstAtMs, files: null };
     this.#openFilesAhead = ahead;
     const looked = observeOpenFiles(this.#tools, this.#subject, mount.found);
-    // The operation looks again before its unmount, and reports a failure then.
+    // A failure is ignored here, because the operation checks open files again before its unmount.
     void looked.then((files) => Object.assign(ahead, { files })).catch(() => {});
   }
 }

@@ -45,7 +45,10 @@ export class ShareEngine implements AsyncDisposable {
   readonly #ending = new Map<string, Promise<void>>();
   readonly #proofsEnding = new Set<Promise<void>>();
   readonly #conditionLog: ReturnType<typeof createConditionLog>;
-  /** State of shares from the state file, used once each: a share that is removed and added again begins anew. */
+  /**
+   * State of shares from the state file. Each is used once: a share that is removed and added again starts
+   * without history.
+   */
   readonly #recalled: Map<string, ShareMemory>;
   readonly #unregister: (() => void) | undefined;
   #isResting = false;
@@ -78,7 +81,7 @@ export class ShareEngine implements AsyncDisposable {
     this.#shares.get(name)?.lane.trigger(this.#triggerNow(reason));
   }
 
-  /** A program cannot go on without the share. */
+  /** Notes that a program waits for the share, and starts a cycle. */
   want(name: string): void {
     this.#shares.get(name)?.cycle.want();
     this.trigger(name, "data");
@@ -304,7 +307,7 @@ export function createConditionLog(logger: Logger) {
   };
 }
 
-/** Equal for conditions whose titles differ only in numbers. */
+/** Identifies a condition: two conditions whose titles differ only in numbers are the same. */
 function aboutOf({ code, title }: StandingCondition): string {
   return `${code} ${title.replaceAll(/\d+/g, "#")}`;
 }

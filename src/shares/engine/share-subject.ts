@@ -32,14 +32,17 @@ export interface LookTools {
   readonly programs?: SharePrograms;
   /** The port of the share's mount when it was last carried; null: it was not. */
   readonly rememberedPort?: () => number | null;
-  /** null: the share has no login. */
+  /** The state of the share's login; null: the share has none. */
   readonly logon?: () => ShareLogonSeen | null;
 }
 
 export type Hurried = Readonly<Partial<Record<RouteName, number>>>;
 
 export interface ObserveTools extends LookTools {
-  /** Makes or repairs the stable link to `target`; resolves with what blocks it. null: not needed. */
+  /**
+   * Makes or repairs the stable link to `target`, and resolves with the obstacle, if any. Returns null if the
+   * link needs no look.
+   */
   readonly ensureLink: (spec: ShareSpec, target: string) => Promise<LinkBlocked | null> | null;
   readonly trust?: Pick<ServerTrust, "note"> | undefined;
   /** Limits for hosts' answers while something waits for the verdict, ms. */
@@ -66,9 +69,12 @@ interface HurryInput {
 const SHORT_MS = 300;
 /** While programs wait for a route, one look in this many gives slow hosts the configured time. */
 const PATIENT_LOOK = 4;
-/** The configured limit applies. */
+/** No shorter limit, so the configured one applies. */
 const USUAL_MS = Number.POSITIVE_INFINITY;
-/** A host that needs more than this part of the short limit gets the configured one: cut short, it would count as gone. */
+/**
+ * A host that needs more than this part of the short limit gets the configured limit: the short one might
+ * count it as gone.
+ */
 const SLOW_SHARE = 0.5;
 
 /** Returns a function for one share, which is called before each look at its hosts. */

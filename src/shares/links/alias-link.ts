@@ -42,7 +42,8 @@ export async function ensureAliasLink(
     (written) => made.has(written),
     async () => {
       const obstacle = await placeFault(tools, path);
-      // Before the link is made: a link that is not remembered would not count as ours.
+      // The target is remembered before the link is made, because a link that is not remembered would not
+      // count as ours.
       if (obstacle === null) await tools.remember(path, target);
       return obstacle;
     },

@@ -134,7 +134,7 @@ export class AliasLinks implements AsyncDisposable {
   }
 
   trigger(reason: TriggerReason): void {
-    // Most homes have no aliases and need no lane run.
+    // Most homes have no aliases, so their lane need not run.
     const isIdle = this.#known.size === 0 && this.#options.memory.paths.length === 0;
     if (reason !== "tick" || !isIdle) this.#triggerNow(reason);
   }

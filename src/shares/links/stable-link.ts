@@ -36,7 +36,7 @@ export async function ensureLink(
     await (found === "missing" ? createLink(path, target) : replaceLink(path, target));
     return { result: found === "missing" ? "created" : "repaired" };
   } catch (error) {
-    // Not a file in place of a folder above, for which mkdir fails with EEXIST.
+    // An EEXIST of mkdir does not count: a file is where a folder above the link should be.
     const isTaken =
       systemErrorCode(error) === "EEXIST" && (error as NodeJS.ErrnoException).syscall === "symlink";
     return isTaken

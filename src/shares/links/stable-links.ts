@@ -39,15 +39,21 @@ export function createStableLinks(clock: Clock, prober: Prober) {
     return fault;
   };
   return {
-    /** Ensures the stable link to `target`; resolves with what blocks it, if anything. null: a recent look found it right. */
+    /**
+     * Ensures the stable link to `target`, and resolves with the obstacle, if any. Returns null if a recent
+     * look found the link right.
+     */
     ensure(spec: ShareSpec, target: string): Promise<LinkBlocked | null> | null {
       const right = links.get(spec.stablePath)?.right;
       const isKnown = right?.target === target && clock.monotonicMs() - right.atMs < LOOK_AGAIN_MS;
       return isKnown ? null : ensureNow(spec, target);
     },
-    /** As `ensure`, but always looks at the link. */
+    /** Ensures the stable link, and always looks at it. */
     ensureNow,
-    /** Changes nothing; resolves with what is wrong. `mountedAt` is null if the share is not mounted. */
+    /**
+     * Looks at the stable link without changing it, and resolves with its fault, if any. `mountedAt` null:
+     * the share is not mounted.
+     */
     async look({ stablePath, mountPath }: ShareSpec, mountedAt: string | null): Promise<LinkBlocked | null> {
       const look = await prober.readLink(stablePath, LOOK_MS);
       // A link with another target is wrong even if it is ours.

@@ -24,21 +24,24 @@ interface LogonInput {
   readonly acceptedAtMs: number | null;
   /** When a person last asked for a try, or changed the login. */
   readonly askedAtMs: number | null;
-  /** When no route to the server answered for the last time. */
+  /** When it was last seen that no route to the server answers. */
   readonly awayAtMs: number | null;
 }
 
 interface LogonDecision {
-  /** Whether one try may be made. While the login is in doubt, the next try waits for its end. */
+  /** Whether one try may be made. While the login is in doubt, only one try runs at a time. */
   readonly may: boolean;
-  /** The refusal that forbids a try, or the newest one of this login without an acceptance since; null: neither. */
+  /**
+   * The newest refusal of this login that no acceptance has followed, else the refusal of another login that
+   * forbids a try; null: neither.
+   */
   readonly refusal: Refusal | null;
 }
 
 export function decideLogon(input: LogonInput): LogonDecision {
   const { nowMs, login, acceptedAtMs, awayAtMs } = input;
   const refusals = input.refusals.filter((one) => isRecent(one, nowMs));
-  // A refusal counts until the login is accepted, however long ago it was.
+  // The newest refusal of this login counts until the login is accepted, even if it is older than an hour.
   const newestOwn = input.refusals.findLast((one) => one.login === login) ?? null;
   const own = newestOwn === null || isSince(acceptedAtMs, newestOwn) ? null : newestOwn;
   const newest = refusals.at(-1);
@@ -49,13 +52,16 @@ export function decideLogon(input: LogonInput): LogonDecision {
   return { may: isDue, refusal: own };
 }
 
-/** Whether a person's request allows a try: of each login of the account, even if another one was refused since. */
+/**
+ * Whether a person's request allows a try. A request allows one try of each login of the account, even if
+ * another login was refused since.
+ */
 function isAsked({ askedAtMs }: LogonInput, newest: Refusal, own: Refusal | null): boolean {
   if (askedAtMs === null || (own !== null && own.atMs >= askedAtMs)) return false;
   return newest.atMs - askedAtMs < ASKED_FOR_MS;
 }
 
-/** Whether the refusal still counts: it does for an hour. */
+/** Whether the refusal is less than an hour old. */
 export function isRecent({ atMs }: Refusal, nowMs: number): boolean {
   return nowMs - atMs < HOUR_MS;
 }

@@ -5,7 +5,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { ROUTE_NAMES, type ShareSpec } from "../share-spec.ts";
 import { decideLogon, isRecent, type Refusal } from "./decide-logon.ts";
 
-/** `refused`: the reason. `unknown`: the server did not answer the login. */
+/** The server's answer to a login. `refused`: its reason. `unknown`: there was no answer. */
 export type LogonResult = "accepted" | "unknown" | { readonly refused: string };
 
 /** A login and the hosts of its server. */
@@ -89,7 +89,7 @@ export function createLogons(clock: Clock) {
   const note = (account: Account, login: string | null, text: string, atMs: number): void => {
     const nowMs = clock.monotonicMs();
     const wallMs = Math.round(clock.wallMs() - (nowMs - atMs));
-    // The newest refusal of each login counts, however old it is.
+    // The newest refusal of each login is kept, even if it is older than an hour.
     const kept = account.refusals.filter((one) => isRecent(one, nowMs) || one.login !== login);
     account.refusals = [...kept, { atMs, wallMs, login, text }].toSorted(
       (one, other) => one.atMs - other.atMs,
@@ -159,11 +159,11 @@ export function createLogons(clock: Clock) {
       );
       if (!isKnown) note(account, login, text, atMs);
     },
-    /** A person has asked for a try, or has changed the login. */
+    /** Notes that a person has asked for a try, or has changed the login. */
     asked(share: LoginOf): void {
       loginOf(accountOf(share), share).askedAtMs = clock.monotonicMs();
     },
-    /** No route to the server answers. */
+    /** Notes that no route to the server answers. */
     away(share: LoginOf): void {
       accountOf(share).awayAtMs = clock.monotonicMs();
     },

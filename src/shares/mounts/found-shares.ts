@@ -14,11 +14,11 @@ import { GVFS_SHARE, withGvfsShares } from "./mount-table-gvfs.ts";
 export interface FoundShare {
   /** A name or address, with `:port` only if it is not 445. */
   readonly host: string;
-  /** The server's name for it. */
+  /** The share's name on the server. */
   readonly share: string;
   /** null: unknown. */
   readonly user: string | null;
-  /** Where it is mounted, or would be. */
+  /** The path where the share is mounted, or would be mounted by fstab. */
   readonly path: string;
   readonly by: "kernel" | "rclone" | "gvfs" | "fstab";
 }
@@ -31,7 +31,7 @@ const PROGRAM_OF_TYPE: Readonly<Record<string, FoundShare["by"]>> = {
   [GVFS_SHARE]: "gvfs",
 };
 
-/** Each share of each host once. Never rejects: a source that cannot be read has none. */
+/** Finds each share of each host once. Never rejects: a source that cannot be read yields no shares. */
 export async function findShares(fstabPath = "/etc/fstab"): Promise<readonly FoundShare[]> {
   const clock = systemClock;
   // The prober process starts only on machines with GVfs.
@@ -79,7 +79,7 @@ function userOfSource(source: string): string | null {
   return user === undefined ? null : percentDecoded(user);
 }
 
-/** A share that is mounted replaces the same one in fstab. */
+/** Lists a share that is both mounted and in fstab once, as mounted. */
 function withoutRepeats(shares: readonly FoundShare[]): readonly FoundShare[] {
   const same = Map.groupBy(shares, ({ host, share }) => `${host} ${share}`.toLowerCase());
   return [...same.values()].flatMap(([first]) => first ?? []);

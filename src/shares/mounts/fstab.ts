@@ -14,9 +14,9 @@ export interface FstabEntry {
   readonly forUsers: boolean;
   /** The line has an account on the server, or says that there is none. */
   readonly hasCredentials: boolean;
-  /** The port of 127.0.0.1 that it leads to: the line of a carried mount. null: it leads to a server. */
+  /** The port of 127.0.0.1 to which the line of a carried mount leads; null: the line leads to a server. */
   readonly carriedPort: number | null;
-  /** Calls wait for a server that is gone (`hard`), instead of failing. */
+  /** The option `hard`: calls wait for a server that is gone, instead of failing. */
   readonly isHard: boolean;
 }
 
@@ -67,7 +67,7 @@ export function fstabLine(source: string, path: string, options: readonly string
   return `${escapeField(source)} ${escapeField(path)} cifs ${options.map(escapeField).join(",")} 0 0`;
 }
 
-/** The last `port=` counts. */
+/** The port in a line that leads to this machine; of several `port=` options the last counts. */
 function carriedPortIn(source: string, options: readonly string[]): number | null {
   const port = options.findLast((one) => one.startsWith("port="))?.slice("port=".length) ?? "";
   if (parseSmbSource(source)?.host !== CARRIED_ADDRESS || !/^\d{1,5}$/.test(port)) return null;

@@ -28,7 +28,7 @@ export async function loadGetfsstat(library: string | null = null): Promise<() =
       const room = count + SPARE;
       const buffer = Buffer.alloc(room * STATFS_BYTES);
       count = getfsstat(buffer, buffer.length, MNT_NOWAIT);
-      // A full buffer may lack the last mounts.
+      // If the buffer is full, the last mounts may be missing.
       if (count >= 0 && count < room) return readStatfs(buffer, count);
       count = Math.max(count, room);
     }
@@ -38,9 +38,9 @@ export async function loadGetfsstat(library: string | null = null): Promise<() =
 
 /** `type`: `smbfs`, `apfs`, …; `options` as words: `nodev`, `read-only`, … */
 export interface MountLine extends Omit<MountEntry, "id" | "deviceMinor"> {
-  /** The file system's own number, another for each mount. */
+  /** The kernel's id of the file system, different for each mount. */
   readonly fsid: string;
-  /** The user who made it. */
+  /** Id of the user who made the mount. */
   readonly ownerId: number;
 }
 

@@ -1,7 +1,7 @@
 // The interface of the system's mount table. Reading it never touches a mount.
 
 export interface MountEntry {
-  /** Changes whenever something else is mounted there, even if the kernel reuses its own id. */
+  /** Changes whenever something else is mounted at the path, even if the kernel reuses its own id. */
   readonly id: string;
   readonly path: string;
   /** `cifs`, `fuse.rclone`, … */

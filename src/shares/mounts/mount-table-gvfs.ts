@@ -9,7 +9,10 @@ interface GvfsOptions {
   readonly clock: Clock;
   /** Lists the folder, which is a mount and may hang. */
   readonly prober: Pick<Prober, "folders">;
-  /** Default: this user. Nobody else can use them, not even root. */
+  /**
+   * The user whose GVfs shares are listed; default: this user. No other user can use the shares, not even
+   * root.
+   */
   readonly userId?: number | null;
 }
 

@@ -54,12 +54,13 @@ export function decideCarried(
   if (carried.phase !== "carrying") {
     const gate = openGate(builder, route, carried, builder.policy.outagePatienceMs);
     const isLost = carried.rerouted && !isOwnProved(builder, route, carried);
-    // Another server may have the old address by now, so waiting for the old server is no use.
+    // Another server may have the former address by now, so there is no use in waiting for the mounted server
+    // there.
     return gate ?? (isLost ? followHost(builder, mount, route, true) : null);
   }
   if (verdict.state !== "alive") return null;
   if (own === "answers") clearError(builder, "host and mount answer");
-  // The pause after a failed move goes on: open files work well where they are.
+  // The pause after a failed move is not ended here: open files work well over the present address.
   if (carried.rerouted) return followHost(builder, mount, route, false);
   settleBackoff(builder);
   return (
@@ -90,7 +91,7 @@ export function decidePinnedGate(
   const isClosed = phase !== "carrying" && !isAway && !mount.found.processGone;
   noteDoubt(builder, pinned, isClosed);
   if (!isClosed || builder.state.operation !== null || builder.memory.held === "unmounted") return "open";
-  // An address that is not configured any more is left as soon as no file is open.
+  // The mount leaves an address that is no longer configured as soon as no file is open.
   if (pinned.rerouted && !isOwnProved(builder, route, pinned))
     return leaveAddress(builder, mount, route, true);
   if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
@@ -131,8 +132,8 @@ function judgeSilentCarried(
 }
 
 /**
- * A carried mount that waits for a route is not dead: only its ended process, or a look that began after the route
- * answered, proves that.
+ * Whether a carried mount is dead. A wait for a route is no sign of it: only an ended process counts, or a
+ * look that began after the route answered.
  */
 function judgeCarried(
   builder: Builder,
@@ -159,7 +160,8 @@ function judgeCarried(
   const hasFailed = look.state === "answered" && isDeadErrno(look.errno);
   if (hasFailed && look.startedAtMs < sinceMs) return { state: "unproven" };
   const verdict = judgeMount(builder, mount);
-  // rclone keeps lost connections beside working ones, so one look may fail while the server answers other requests.
+  // rclone keeps dead connections beside working ones, so one look may fail while the server answers other
+  // requests.
   const answersOthers = lastAnswerAtMs !== null && hasFailed && lastAnswerAtMs >= look.startedAtMs;
   const deadAtMs = (builder.state.deadLook?.startedAtMs ?? 0) + builder.policy.mountHangMs;
   if (verdict.state !== "dead" || !answersOthers || builder.seen.atMs >= deadAtMs) return verdict;
@@ -167,7 +169,7 @@ function judgeCarried(
   return { state: "unproven" };
 }
 
-/** Keeps the time since which the server behind the route in use answers without a proof. */
+/** Remembers since when the server behind the route in use has answered without a proof. */
 function noteDoubt(builder: Builder, { phase }: CarriedSeen, isThere: boolean): void {
   const isInDoubt = phase !== "carrying" && isThere;
   const { doubtAtMs } = builder.state;
@@ -233,7 +235,10 @@ function lookAgainSoon(builder: Builder): void {
   lookAt(builder, builder.seen.atMs + WAITING_LOOK_MS, "retry");
 }
 
-/** The route answers while programs wait: lets them go on if the server is proved to be the mounted one. */
+/**
+ * For a route that answers while programs wait: lets the programs continue if the server is proved to be the
+ * mounted one.
+ */
 function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, withinMs: number): Step | null {
   const { outage, rerouted } = carried;
   const { asking, state, text } = builder.seen.carry?.trust ?? NO_TRUST;
@@ -245,7 +250,7 @@ function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, with
   const { doubtAtMs } = builder.state;
   const isOverdue = doubtAtMs !== null && atMs - doubtAtMs >= withinMs;
   if (doubtAtMs !== null && !isOverdue) lookAt(builder, doubtAtMs + withinMs);
-  // A typing mistake in the configuration must not close open files: the edit may be taken back.
+  // The mount keeps its former address: the edit may be a typing mistake, which must not close open files.
   if (rerouted) return null;
   if (asking || (state !== "different" && !isOverdue) || isBackingOff(builder)) return null;
   const why =
@@ -259,8 +264,8 @@ function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, with
 }
 
 /**
- * For a mount whose address is not configured any more: moves it to the configured address, or to the other route if its
- * own was removed, once its server is proved to be there.
+ * For a mount whose address is no longer configured: moves it to the configured address, or, if its route was
+ * removed, to the other route, once the mounted server is proved to be there.
  */
 function followHost(builder: Builder, mount: MountSeen, route: RouteName, isGone: boolean): Step | null {
   const { proved } = builder.seen.carry?.trust ?? NO_TRUST;

@@ -18,8 +18,9 @@ export function carriesAt(builder: Builder, route: RouteName): boolean {
 export const PROOF_AT_MOST_MS = 30_000;
 
 /**
- * Whether a mount over `route` waits for the proof in progress: otherwise it might have to be made anew, and unsent files
- * of one server might go to another. `sinceMs`: since when it waits; null: not yet.
+ * Whether a mount over `route` waits for the proof in progress. Without the wait, the share might have to be
+ * mounted anew, and unsent files of one server might go to another. `sinceMs`: since when the mount waits;
+ * null: not yet.
  */
 export function awaitsProof(builder: Builder, route: RouteName, sinceMs: number | null): boolean {
   const { carry = null, atMs } = builder.seen;
@@ -38,7 +39,10 @@ function keptForKnown({ seen: { waiting = [] } }: Builder): WaitingUnsent | null
   return waiting.find(({ proved }) => proved) ?? null;
 }
 
-/** Why a mount over `route` waits after a failed proof: unsent files would not show. null: it need not wait. */
+/**
+ * Why a mount over `route` waits after a failed proof: it would not show files that wait for a known server.
+ * null: no wait is needed.
+ */
 export function whyNotProved(builder: Builder, route: RouteName): string | null {
   const { carry = null, routes } = builder.seen;
   const server = carry?.trust.servers?.[route];

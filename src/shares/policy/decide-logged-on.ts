@@ -1,4 +1,5 @@
-// What follows when the server refuses a login: it is tried again only once an hour, and a working mount is kept.
+// The rules after a server has refused a login: the login is tried again only once an hour, and a working
+// mount is kept.
 import { changeHint } from "../../secrets/reference.ts";
 import { type Builder, setMemory } from "./decision-builder.ts";
 

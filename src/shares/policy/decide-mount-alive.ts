@@ -72,8 +72,8 @@ function judgePending(builder: Builder, found: FoundMount, startedAtMs: number):
 }
 
 /**
- * Whether a look may wait for a person's permission. A mount that we made and that has answered once has the permission.
- * For other mounts, a look at a server that is gone fails by itself in time.
+ * Whether a look may wait for a person's permission. A mount that we made and that has answered once has the
+ * permission. Any other mount may wait; if its server is gone, the look fails by itself in time.
  */
 function mayWaitForPermission({ mayWaitForPermission = false, state }: Builder, mountId: string): boolean {
   return mayWaitForPermission && !(state.madeMount === mountId && state.answeredMount === mountId);
@@ -97,7 +97,7 @@ function judgeFailed(builder: Builder, errno: string, startedAtMs: number): Moun
   }
   const confirmAtMs = first.startedAtMs + CONFIRM_AFTER_MS;
   if (startedAtMs >= confirmAtMs) return { state: "dead", reason: errno };
-  // The first look is still the newest; looking again at once would loop.
+  // The newest look is still the first failed one: another cycle at once would only loop.
   const { atMs } = builder.seen;
   lookAt(builder, confirmAtMs > atMs ? confirmAtMs : atMs + CONFIRM_AFTER_MS);
   return UNPROVEN;

@@ -76,7 +76,7 @@ export function decideShutLogon(
   if ((!accepted && canBeKnown) || isBackingOff(builder)) return "open";
   if (shut === "other") {
     const { look } = mount;
-    // A plain unmount would fail with EBUSY because of our own look, which is waiting or was refused.
+    // Our own look, which waits or was refused, would make a plain unmount fail with EBUSY.
     const lost = look.state !== "answered" || look.errno !== null;
     const reason = "its login is another now";
     return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route), lost });
@@ -84,7 +84,10 @@ export function decideShutLogon(
   return onceACycle(builder, { kind: "confirm", outage: null, logon: true });
 }
 
-/** A step that asks the carrier; after one in this cycle, the carrier is asked again after a pause. */
+/**
+ * Returns a step that asks the carrier. If this cycle has asked already, the carrier is asked again after a
+ * pause.
+ */
 export function onceACycle(builder: Builder, step: Extract<Step, { kind: "hold" | "confirm" }>): Step | null {
   const { lastStep, atMs } = builder.seen;
   return lastStep?.kind === "gate" ? lookAt(builder, atMs + GATE_RETRY_MS) : step;
@@ -105,7 +108,7 @@ function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): S
   const { lastStep } = builder.seen;
   const other = otherRoute(route);
   const { probe } = builder.seen.routes[route];
-  // The host has another address now, which the mount cannot change to.
+  // The host now has another address, and the mount cannot be moved to it.
   if (pinned?.rerouted === true && configuredAnswers(builder, route) && !isBackingOff(builder)) {
     const reason = `${hostOf(builder, route)} has another address now: ${probe.text}`;
     return startOperation(builder, { kind: "failover", reason, mode: "force", plan: [route, other] });
@@ -151,7 +154,7 @@ export function decideDead(
   const reason = `the mount is dead: ${why}`;
   foldShortLife(builder, found.id);
   if (isBackingOff(builder)) {
-    // An earlier error, as of a failed unmount, says more.
+    // An earlier error is kept: that of a failed unmount, for example, says more.
     const hasError = builder.memory.lastError !== null;
     return hasError ? null : setError(builder, `${reason}; it is mounted again after a pause`);
   }
@@ -160,8 +163,9 @@ export function decideDead(
 }
 
 /**
- * For a mount whose host, share or path does not match the configuration. Only looks tell whether the mount is alive. It
- * stays while files are open, whatever the toggles say, and is then mounted anew over the best route; at once if dead.
+ * For a mount whose host, share or path does not match the configuration. Only looks tell whether it is
+ * alive. A dead mount is replaced at once, a living one as soon as no file is open, whatever the toggles say;
+ * both over the best route.
  */
 export function decideUnexplained(builder: Builder, mount: MountSeen): Step | null {
   const verdict = judgeMount(builder, mount);
@@ -176,7 +180,7 @@ export function decideUnexplained(builder: Builder, mount: MountSeen): Step | nu
     hint: "It is mounted anew over the best route as soon as nothing on it is open.",
   });
   if (verdict.state === "unproven" || builder.memory.held === "unmounted") return null;
-  // A mount that works is kept while no other could be made; conditions say what is missing.
+  // A working mount is kept while no new one could be made; conditions say what is missing.
   if (verdict.state === "alive" && whyNotMountable(builder) !== null) return null;
   const plan = bestRoutes(builder);
   if (plan.length === 0) {

@@ -52,7 +52,8 @@ export function finishArrived(builder: Builder, operation: Operation, route: Rou
   clearPending(builder, operation.moves ? "moved" : "mounted anew");
   setMemory(builder, { lastSwitchAt: builder.seen.wallMs });
   setState(builder, { operation: null, ...recoveryPause(builder, operation, route) });
-  // A mount over another route than the wanted one is reported by the transition and a condition.
+  // This applies to a mount over another route than the wanted one, too: the transition and a condition
+  // report the miss.
   clearError(builder, "mounted");
   holdAfterArrival(builder, operation, route, missed);
   if (!operation.asked) return;
@@ -80,7 +81,7 @@ function holdAfterArrival(builder: Builder, operation: Operation, route: RouteNa
   } else if (route === "tb" && builder.memory.held === "fallback") {
     setHeld(builder, null);
   }
-  // A rollback after someone else's mount leaves our mount, which is not held unmounted.
+  // The share has our mount now, for example after a rollback, so it is no longer held unmounted.
   if (builder.memory.held === "unmounted") setHeld(builder, null);
 }
 

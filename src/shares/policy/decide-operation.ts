@@ -58,7 +58,10 @@ export function startOperation(builder: Builder, start: OperationStart): Step | 
   return continueOperation(builder);
 }
 
-/** Why nothing could be mounted at our path; then a working mount is not unmounted for a remount, either. */
+/**
+ * Why nothing could be mounted at our path; null: something could. While there is a reason, no working mount
+ * is unmounted for a remount.
+ */
 export function whyNotMountable(builder: Builder): string | null {
   return whyNotOurs(builder) ?? builder.seen.driverProblem?.text ?? null;
 }
@@ -71,7 +74,8 @@ function whyNotOurs({ spec, seen }: Builder): string | null {
 function whyNotBegun(builder: Builder, { kind, mode, moves }: OperationStart): string | null {
   if (kind === "unmount") return null;
   const { mount } = builder.seen;
-  // A working mount is kept if its successor could not log in; over a route that is gone it does not work.
+  // A working mount is kept if a new mount could not log in. A mount does not work if its process or its
+  // route is gone.
   const mayLogOn = mount === null || mount.found.processGone || (moves && kind === "failover");
   const refused = mayLogOn ? null : whyNoLogon(builder);
   if (moves || refused !== null) return refused;
@@ -95,13 +99,14 @@ export function continueOperation(builder: Builder): Step | null {
   if (mount !== null && isForOperation(builder, operation, mount))
     return unmountFor(builder, operation, mount);
   if (operation.kind === "unmount") return finishUnmounted(builder, operation);
-  // After our mount is gone, a second mount of the share may be found at another path. That one stays.
+  // Once our mount is gone, the mount that is found may be a second one of the share at another path, which
+  // stays.
   const isTwin = operation.mountId !== null && mount?.found.path !== builder.spec.mountPath;
   return mount === null || isTwin ? nextRoute(builder, operation) : finishFound(builder, operation, mount);
 }
 
 function isForOperation({ spec }: Builder, operation: Operation, { found }: MountSeen): boolean {
-  // An unmount by a person means whatever mount of this share is at the path.
+  // A person's unmount applies to any mount of this share at the path.
   return found.id === operation.mountId || (operation.kind === "unmount" && found.path === spec.mountPath);
 }
 
@@ -109,7 +114,7 @@ function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): S
   const stop = whyStop(builder, operation, mount);
   if (stop !== null) return stopOperation(builder, stop);
   const files = countedOpenFiles(builder);
-  // Counted before the unmount: afterwards the links of open files lose their paths.
+  // Open files are counted before the unmount: afterwards the links in /proc no longer show their paths.
   if (operation.mode === "force" && files === null && !operation.checked) {
     setState(builder, { operation: { ...operation, checked: true } });
     return { kind: "check_open_files", mount: mount.found };
@@ -134,7 +139,8 @@ function whyStop(
     const isBack = (from === "tb" || from === "fallback") && answers(builder, from) && !plan.includes(from);
     return isBack ? "its own host answers again" : null;
   }
-  // While the carrier holds connections back, an answered look is an old one and says nothing about the present server.
+  // While the carrier holds connections back, only an earlier look can have been answered, which says nothing
+  // about the present server.
   const through = carried ?? pinned;
   const isHeld = through !== null && through.phase !== "carrying";
   const isAlive = !isHeld && !found.processGone && look.state === "answered" && !isDeadErrno(look.errno);
@@ -145,14 +151,14 @@ function nextRoute(builder: Builder, operation: Operation): Step | null {
   const failures = [...operation.failures];
   for (const [index, route] of operation.plan.entries()) {
     if (answers(builder, route)) {
-      // The other route leads to the same account, so its login would be refused, too.
+      // The login over the other route has the same account, and would be refused, too.
       const refused = whyNoLogon(builder);
       if (refused !== null) {
         const all = failures.length === 0 ? [refused] : failures;
         return finishExhausted(builder, { ...operation, plan: [], failures: all });
       }
       setState(builder, { operation: { ...operation, plan: operation.plan.slice(index), failures } });
-      // A mount before the proof would send the files that are kept for its server only after a remount.
+      // Without the proof, files that are kept for the server would be sent only after a remount.
       if (waitsForProof(builder, operation, route)) {
         const why = isOverdue(builder, operation) ? whyNotProved(builder, route) : null;
         if (why === null) return null;
@@ -195,7 +201,10 @@ export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
   return !changed || !lastStep.outcome.ok ? openFiles : null;
 }
 
-/** A recent check, to report what an unmount cuts off: it may have been made while a loss was being confirmed. */
+/**
+ * The newest check of open files, to report what an unmount cuts off. It may have been made while a loss was
+ * being confirmed.
+ */
 function countedOpenFiles(builder: Builder): OpenFilesSeen | null {
   const { openFiles, atMs } = builder.seen;
   const isFresh = openFiles !== null && atMs - openFiles.atMs <= COUNT_FRESH_MS;

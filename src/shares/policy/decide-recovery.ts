@@ -22,7 +22,10 @@ function toggles({ policy }: Builder): string {
   return `${policy.autoFailback} ${policy.lsofRecheck}`;
 }
 
-/** At the window's end, after a change of either toggle, and in each cycle while pending if re-checks are on. */
+/**
+ * Whether to apply the table: at the window's end, after a change of either toggle, and with re-checks on in
+ * each cycle while a recovery is pending.
+ */
 function isTableDue(builder: Builder): boolean {
   if (builder.state.tableAppliedWith !== toggles(builder)) return true;
   return builder.memory.tbRecoveryPending && builder.policy.lsofRecheck;

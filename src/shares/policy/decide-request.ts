@@ -115,7 +115,9 @@ function isAskedAgain(builder: Builder, request: SwitchRequest): boolean {
   return true;
 }
 
-/** How to unmount for a person; a step if open files must be looked up first; null: wait, or already answered. */
+/**
+ * How to unmount for a person, or the step that first looks up open files; null: wait, or already answered.
+ */
 function chooseMode(
   builder: Builder,
   mount: MountSeen,

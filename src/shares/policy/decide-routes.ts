@@ -57,7 +57,7 @@ function foldRoute(builder: Builder, route: RouteName): void {
     builder.transitions.push({ name, route, host, reason: probe.text });
   }
   setState(builder, { health: { ...builder.state.health, [route]: health } });
-  // A gap in the observation counts as a drop, even if the host answers by now; so does a missing history.
+  // A gap in the observation and a missing history count as drops, even if the host answers now.
   if (route === "tb" && (dropped || before.healthySince === null))
     clearPending(builder, up ? "Thunderbolt was not observed" : probe.text);
 }
@@ -104,7 +104,7 @@ function judgeSilence(
   { found, look, pinned = null }: MountSeen,
   sinceMs: number,
 ): OwnRoute {
-  // Without a route through the carrier, no look could begin.
+  // While the carrier has no route for the mount, no look at the mount can begin.
   if (found.processGone || (pinned !== null && pinned.phase !== "carrying")) return "gone";
   const { atMs: nowMs } = builder.seen;
   if (look.state === "pending") {
@@ -116,7 +116,10 @@ function judgeSilence(
   return judgeByLook(builder, look, sinceMs);
 }
 
-/** Whether a silent host is gone, by a look at the mount that began after `sinceMs`; without one, another look is due. */
+/**
+ * Judges a silent host by a look at the mount that began after `sinceMs`. Without such a look, another one is
+ * requested.
+ */
 export function judgeByLook(builder: Builder, look: MountSeen["look"], sinceMs: number): OwnRoute {
   const { atMs } = builder.seen;
   if (look.state === "answered" && look.startedAtMs >= sinceMs && !isLocalErrno(look.errno))

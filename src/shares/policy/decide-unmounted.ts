@@ -41,7 +41,7 @@ export function decideUnmounted(builder: Builder): Step | null {
   return startOperation(builder, { kind: "mount", reason: "not mounted", mode: "plain", plan });
 }
 
-/** Why the share is not mounted and cannot be; null: it is mounted, or can be. */
+/** Why the share cannot be mounted; null: it is mounted, or can be. */
 export function whyUnmountable(builder: Builder): string | null {
   if (builder.seen.mount !== null) return null;
   const obstacle = whyNotMountable(builder) ?? whyNoLogon(builder);

@@ -14,7 +14,7 @@ const LOOK_MS = 1_000;
  * an upload.
  */
 const QUIET_MS = 360_000;
-/** One for each route. */
+/** Maximum number of remembered addresses: one for each route. */
 const ADDRESSES_AT_MOST = 2;
 
 /** Remembers the hardware addresses of hosts that answer, as `aa:bb:cc:dd:ee:ff@10.0.0.2`. */
@@ -28,7 +28,7 @@ export function foldWakeAddresses(builder: Builder): void {
   if (next.join() !== known.join()) setMemory(builder, { wakeAddresses: next });
 }
 
-/** Notes a demand for the share, and whether waking goes on. Call it once for each look. */
+/** Notes a demand for the share, and starts, continues or ends waking its NAS. Call it once for each look. */
 export function foldWake(builder: Builder): void {
   const { seen, policy, request } = builder;
   const { atMs } = seen;

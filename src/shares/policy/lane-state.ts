@@ -28,7 +28,7 @@ export interface Operation {
   readonly failures: readonly string[];
   /** The only mount that this operation may unmount; null: none was mounted when it began. */
   readonly mountId: string | null;
-  /** Open files were looked up before its unmount, even if the answer came late. */
+  /** Whether open files were looked up before the unmount; true even if the answer came late. */
   readonly checked: boolean;
   /** Files that were open or unsent when its unmount began. */
   readonly cost: OpenFilesSeen | null;
@@ -46,7 +46,10 @@ export interface LaneState {
   readonly suspicion: Suspicion | null;
   /** The first of the two dead looks that a verdict on this mount needs. */
   readonly deadLook: { readonly startedAtMs: number } | null;
-  /** A look without an answer, and when that was first noticed: a look may also be late because this process stood still. */
+  /**
+   * A look without an answer, and when its absence was first noticed, monotonic ms: a look also seems late if
+   * this process stood still.
+   */
   readonly pendingLook: { readonly startedAtMs: number; readonly seenAtMs: number } | null;
   readonly operation: Operation | null;
   /** When the carried mount was last moved, monotonic ms. */
@@ -73,18 +76,18 @@ export interface LaneState {
   readonly recoveryBackoff: Backoff;
   /** Why the last recovery failed. */
   readonly recoveryFailure: string | null;
-  /** The toggles with which the recovery table was applied in this window; null: not yet. */
+  /** The toggles at the last use of the recovery table in this stability window; null: not used yet. */
   readonly tableAppliedWith: string | null;
   /** Id of the mount seen last, to notice new and vanished mounts. */
   readonly mountId: string | null;
   /** Ids of the mount that this process made, and of the mount that has answered a look; null: none. */
   readonly madeMount: string | null;
   readonly answeredMount: string | null;
-  /** A forced unmount may have left unsent files. */
+  /** Whether a forced unmount may have left unsent files. */
   readonly unsentWatched: boolean;
   /** The result of the open-file check that was last announced. */
   readonly announcedOpenFiles: string | null;
-  /** An unmount that failed with EBUSY although no open file was found has been announced. */
+  /** Whether an unmount that failed with EBUSY without a visible open file has been announced. */
   readonly announcedBusy: boolean;
   /** This daemon's programs were asked to end since the last unmount, and when they may be asked again. */
   readonly roomAsked: boolean;

@@ -32,7 +32,10 @@ export interface MountSeen {
   readonly carried?: CarriedSeen | null;
   /** State of a mount that goes through the carrier, which guards against other servers, but whose route is never moved. */
   readonly pinned?: CarriedSeen | null;
-  /** The mount talks to its host directly, as in earlier versions: its unsent files may reach another server. */
+  /**
+   * The mount talks to its host without the carrier, as in earlier versions: its unsent files may reach
+   * another server.
+   */
   readonly unguarded?: true;
 }
 
@@ -69,7 +72,7 @@ export interface TrustSeen {
 export interface ServerSeen {
   /** null: not proved. */
   readonly id: string | null;
-  /** A proof was tried, and failed. */
+  /** Whether a proof was tried and failed. */
   readonly asked: boolean;
 }
 

@@ -55,7 +55,10 @@ function pidsIn(bytes: Buffer): readonly number[] {
   return [...pids];
 }
 
-/** `load` for tests. libproc does not say which files: a holder is shown with the volume's path. */
+/**
+ * libproc names processes but not their files, so a holder is shown with the volume's path. `load`: for
+ * tests.
+ */
 export function createOpenFilesScanDarwin(load: () => Promise<Libproc> = loadLibproc): OpenFilesScan {
   let loaded: Promise<Libproc> | null = null;
 

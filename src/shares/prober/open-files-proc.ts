@@ -100,7 +100,7 @@ function noteLink(link: string, note: (path: string) => void): void {
   try {
     path = readlinkSync(link);
   } catch (error) {
-    // The file was closed meanwhile, or it is a kernel thread, which has no cwd.
+    // The file was closed meanwhile, or the process is a kernel thread, which has no cwd.
     if (isRefusal(error)) throw error;
     return;
   }

@@ -14,7 +14,7 @@ export async function pathPlaces(paths: readonly string[]): Promise<readonly Pat
   return places;
 }
 
-/** The kernel resolves `..`, from where a link leads. */
+/** `..` is left to the kernel, which resolves it from where a link leads. */
 async function placeOf(path: string): Promise<PathPlace> {
   // With a slash at its end, a link to a file or to nothing would not be found; servers drop that slash.
   let existing = withoutEndSlashes(path);
@@ -39,7 +39,7 @@ async function placeOf(path: string): Promise<PathPlace> {
   }
 }
 
-/** Keeps the root's own slash. Not by a pattern, which would try each run of slashes within. */
+/** Removes slashes at the end, except the root's own. A pattern would try each run of slashes within. */
 function withoutEndSlashes(path: string): string {
   let end = path.length;
   while (path.charAt(end - 1) === "/") end--;

@@ -160,8 +160,8 @@ class Answering {
   #markLate(): void {
     this.#lateTimer = null;
     if (this.#retired) return;
-    // Looks that began at nearly the same time hang for the same reason. They are late as well: the next child must not
-    // begin them again.
+    // Looks that began at nearly the same time hang for the same reason, so they are all reported as late:
+    // the next child must not begin them again.
     const until = performance.now() + this.#lateAfterMs * LATE_TOGETHER;
     const late = [...this.#begun].filter(([, dueMs]) => dueMs <= until).map(([id]) => id);
     if (late.length > 0) this.#send(late);

@@ -17,7 +17,7 @@ interface ProberOptions {
 
 const LOOK_DEADLINE_MS = 1_000;
 
-/** Maximum number of hanging questions about places that begin with the same path: each keeps a process. */
+/** Maximum number of hanging `places` questions with the same first path: each keeps a process. */
 const MOST_HANGING = 2;
 
 const NO_FILES_ANSWER: OpenFilesAnswer = { ok: false, text: "the prober did not answer in time" };

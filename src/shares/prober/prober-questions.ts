@@ -13,13 +13,16 @@ const ENDING_AT_MOST_MS = 1_000;
 /** The process, which takes 54 MB, ends after this long without a question, ms. */
 const IDLE_MS = 60_000;
 
-/** Kinds for which a question in progress does not count as a new one: it may have begun before the change in question. */
+/**
+ * Kinds whose questions never join one in progress, because it may have begun before the change that is asked
+ * about.
+ */
 const NEVER_JOINED: readonly QuestionKind[] = ["fileLook", "fileBytes", "places", "openFiles"];
 
 export interface Question<Kind extends QuestionKind = QuestionKind> {
   readonly id: number;
   readonly kind: Kind;
-  /** Equal for equal questions. */
+  /** Two questions with the same key are equal. */
   readonly key: string;
   /** Evaluated when the question is sent. */
   readonly subject: () => unknown;
@@ -29,7 +32,7 @@ export interface Question<Kind extends QuestionKind = QuestionKind> {
   carrier: Carrier | null;
   /** The question hangs in a retired child, and only that child can still answer it. */
   late: boolean;
-  /** Monotonic. */
+  /** Monotonic ms. */
   startedAtMs: number;
   /** The question is answered, lost or dropped. */
   isOver: boolean;

@@ -106,7 +106,10 @@ export interface Prober extends AsyncDisposable {
   exposures(paths: readonly string[], waitMs: number): Promise<readonly Exposure[] | null>;
   /** The folders at `subpath` below `root`, the path of a share. null: no answer in time. */
   folders(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
-  /** As `folders`, but without names: only whether the folder exists and may be read. */
+  /**
+   * Whether the folder at `subpath` below `root` exists and may be read; lists no names. null: no answer in
+   * time.
+   */
   folderLook(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
   /**
    * Open files under each path, found without walking the share; a late or failed answer is a value. `exceptGroups`:

@@ -26,7 +26,7 @@ export type Comparison =
   | { readonly kind: "changing" }
   | { readonly kind: "different"; readonly text: string };
 
-/** One reading may fall between two writes of a file; a difference that lasts for three means two servers. */
+/** One reading may fall between two writes of a file; a difference in three readings means two servers. */
 export const READINGS_AT_MOST = 3;
 
 /** Compares all readings so far, oldest first. */

@@ -11,7 +11,10 @@ import { isDiskFull, shareFiles, shareMountsFolder, writeIfChanged } from "../dr
 import { ownRuntimeFolder } from "../mounts/mount-claims.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 
-/** Route, writing process (absent in files of 0.1), in the runtime folder the share's id; `.new` while being written. */
+/**
+ * The name of such a file: the route, the writing process (absent in files of 0.1), the share's id (only in
+ * the runtime folder), and `.new` while the file is being written.
+ */
 const NAME = /^proof-(?:tb|fallback)(?:\.(\d+-\w+))?(?:\.\w{12})?\.(?:conf|auth)(?:\.new)?$/;
 
 export function createLoginFiles(stateFolder: string) {

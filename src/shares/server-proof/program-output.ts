@@ -25,7 +25,7 @@ export interface Birth {
   readonly isOwn: boolean;
 }
 
-/** An unknown command for smbclient, whose error message separates the answers. */
+/** A command that smbclient does not know: its error message separates the answers. */
 const MARK = "mountaineer-mark";
 
 /** The commands for smbclient's standard input: `list` lists the root; then the times of each path are shown. */

@@ -58,7 +58,7 @@ export function createListingCollector(keptAtMost = KEPT_AT_MOST) {
   };
 }
 
-/** Both listings up to the same last name, if one of them was cut off. */
+/** Cuts both listings at the same last name if one of them was cut off. */
 export function alignedListings(one: RootListing, other: RootListing): readonly [RootListing, RootListing] {
   const ends = [one, other].flatMap(({ rest, entries }) =>
     rest === null ? [] : [entries.at(-1)?.name ?? ""],
@@ -79,7 +79,7 @@ function cutAfter(listing: RootListing, end: string): RootListing {
   };
 }
 
-/** Exclusive or, so that the order of the entries does not matter. */
+/** Adds an entry to the digest by exclusive or, so that the order of the entries does not matter. */
 function addTo(digest: Buffer, { name, isFolder, size, modifiedMs }: ListedEntry): void {
   const text = JSON.stringify([name, isFolder, size, modifiedMs]);
   const hash = createHash("sha256").update(text).digest();
@@ -92,7 +92,7 @@ function byName(one: ListedEntry, other: ListedEntry): number {
   return compareNames(one.name, other.name);
 }
 
-/** The same order on every machine, whatever its language. */
+/** Orders names in the same way on every machine, whatever its language. */
 function compareNames(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
 }

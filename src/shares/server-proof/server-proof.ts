@@ -105,7 +105,9 @@ export function createServerProof(options: ServerProofOptions) {
     return turn.use(() => semaphore.use(work));
   };
 
-  /** Whether the address still shows the same ServerGuid, so that the reading was of that server. */
+  /**
+   * Whether the address still shows the same ServerGuid, which means that the reading came from that server.
+   */
   const isStill = async ({ address: host, port, serverGuid }: ProofEndpoint): Promise<boolean> => {
     const now = { notBeforeMs: clock.monotonicMs(), timeoutMs: GUID_AGAIN_MS };
     const probe = await hostProber?.probe({ host, port, interfaceName: null }, now);
@@ -227,7 +229,7 @@ interface Identifying {
   /** Reads the creation times of a new server's entries; null: not possible. */
   readonly more: () => Promise<Births | null>;
   readonly source: string;
-  /** Id of the server, if the root need not prove it; null: not certain. */
+  /** Id of the server if it is certain without a look at the root; null: not certain. */
   readonly certain: string | null;
   readonly expected: Expected;
 }
@@ -261,7 +263,8 @@ async function identify(
     recognised: recogniseRoot(witness, listing, births),
     lacksCreation: births === null && witness.rootCreatedMs !== null,
   }));
-  // The other route's server is excluded by an earlier proof; only creation times that agree now outweigh that.
+  // An earlier proof excludes the server of the other route; only creation times that agree now outweigh that
+  // proof.
   const same = likely.flatMap(({ id, recognised }) =>
     recognised.kind === "same" && (id !== expected.not || recognised.by === "creation")
       ? [{ id, by: recognised.by }]

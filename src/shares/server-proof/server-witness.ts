@@ -36,7 +36,7 @@ export type KnownEntry = ListedEntry & Readonly<TypeOf<typeof entryShape>>;
 
 const witnessShape = object({
   serverGuid: text,
-  /** As an entry's `createdMs`. */
+  /** The root's creation time, if it cannot change (`Birth.isOwn`); null: not known. */
   rootCreatedMs: nullable(number),
   entries: list(entryShape, KNOWN_ENTRIES_AT_MOST),
 });
@@ -111,7 +111,8 @@ function parseServer(id: string, content: string | null): KnownServer | null {
   const members = jsonObject(content ?? "") ?? {};
   const { version, shareName, source, witness } = members;
   if (typeof shareName !== "string") return null;
-  // Version 1 knew one server for each share, with its witness beside the other members.
+  // A file of version 1 is about the only server of a share, and has the members of the witness at its top
+  // level.
   const known = version === 1 ? members : witness;
   if (version !== 1 && version !== VERSION) return null;
   return { id, shareName, source: typeof source === "string" ? source : null, witness: witnessOf(known) };

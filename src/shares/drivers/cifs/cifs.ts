@@ -37,7 +37,7 @@ import {
 interface CifsDriverOptions extends SmbDriverOptions {
   /** Holds a folder per share, `mounts/<NAME>`: the note of its mount, and files that were set aside. */
   readonly stateFolder: string;
-  /** Default: this machine's own. */
+  /** The system's programs and files; default: those of this machine. */
   readonly tools?: CifsTools;
 }
 
@@ -186,16 +186,16 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
     // The note comes before the mount: after a crash in between, a note about a missing mount is harmless.
     const carried = through === null ? null : { port: through.port, host: host ?? "" };
     await notes.write(files.folder, { path, source, port, carried });
-    // As late as possible, because programs can write into the folder until the share is mounted.
+    // The folder is made as late as possible, because programs can write into it until the share is mounted.
     const folder = await folders.ensure(place);
     if (!folder.ok) return folder;
     await using bare = folder.bare;
     const refused = await runMount(tools, attempt);
     const mount = await mountAt(share);
     if (mount?.sameShare) {
-      // The share is mounted, whatever the command says.
+      // The mount table shows the share, so it is mounted even if the command reported a failure.
       await folders.uncover(place, bare);
-      // A missing permission does not fail the mount: the next look makes it a condition.
+      // A missing permission does not fail the mount: the next look reports it as a condition.
       const broken = await whyNotListed(tools, mount, { ...attempt, tolerated: ["EPERM", "EACCES"] });
       if (broken === null) return { ok: true, mount, adopted: refused !== null };
       failure = refused ?? broken;
@@ -230,7 +230,7 @@ async function runMount(
     clock,
     deadlineMs: Math.max(1, untilMs - clock.monotonicMs()),
     signal,
-    // mount starts mount.cifs.
+    // The whole group is killed, because mount starts mount.cifs.
     killGroup: true,
     killGraceMs: 0,
     env: { LC_ALL: "C", ...env },

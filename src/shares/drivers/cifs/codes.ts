@@ -5,7 +5,7 @@ import { type FailureMeaning, type FailureRow, meaningOf } from "../mount-failur
 const MODULE =
   'load the module (modprobe cifs; it may come with linux-modules-extra), or set driver = "rclone"';
 
-/** By errno, as in `mount error(13): Permission denied`. */
+/** Meanings of the errno in messages such as `mount error(13): Permission denied`. */
 const BY_ERRNO: Readonly<Record<number, FailureRow>> = {
   1: ["permission_denied", "this machine does not let us mount", "a container needs the right CAP_SYS_ADMIN"],
   2: ["no_such_share", "the server has no such share"],

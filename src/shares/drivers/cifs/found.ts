@@ -43,7 +43,7 @@ export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): 
   };
 }
 
-/** Whether the mount may be carried. Checked first, because all other signs need a look at a file. */
+/** Whether the mount may be carried, by its source alone: other signs need a look at a file. */
 export function namesThisMachine({ source }: Pick<SmbMount, "source">): boolean {
   return source?.host === CARRIED_ADDRESS;
 }

@@ -7,12 +7,15 @@ import type { MountEntry } from "../../mounts/mount-entry.ts";
 import { writeIfChanged } from "../share-files.ts";
 
 const noteShape = object({
-  /** As the mount table spells it. */
+  /** The mount path, as the mount table spells it. */
   path: text,
   source: text,
   /** The server's port. */
   port: number,
-  /** `port`: on this machine; `host`: the preferred one when it was mounted, because `source` only names this machine. */
+  /**
+   * `port`: the carrier's, on this machine. `host`: the preferred host at the time of the mount, because
+   * `source` names only this machine.
+   */
   carried: nullable(object({ port: number, host: text })),
 });
 /** `carried` null: the mount talks to the server in `source` directly. */

@@ -11,13 +11,16 @@ interface CifsMount {
   readonly address: string | null;
   /** The owner of the files on this machine. */
   readonly owner: { readonly uid: number; readonly gid: number };
-  /** null: it talks to the route's host directly. */
+  /** The carrier's port for the mount; null: the mount talks to the route's host directly. */
   readonly carried: Through | null;
 }
 
-/** How often a silent server is asked, s: with less, a server whose disks spin up for ten seconds would be cut off. */
+/**
+ * Interval at which the kernel asks a silent server, s: a shorter one would cut off a server whose disks spin
+ * up for ten seconds.
+ */
 const ECHO_S = 5;
-/** The kernel's own limit. */
+/** The kernel's maximum for `echo_interval`, s. */
 const ECHO_AT_MOST_S = 600;
 
 /** Why `mount.cifs` cannot take the account: commas separate its options. null: it can. */
@@ -34,8 +37,9 @@ export function cifsSource({ host }: Pick<RouteSpec, "host">, shareName: string)
 }
 
 /**
- * After three times this, s, the kernel gives up a silent server and opens a new connection. A carried mount that waits
- * for a route must not do that before the carrier's patience is over.
+ * The `echo_interval` of a carried mount, s. After three intervals without an answer, the kernel gives up a
+ * server and opens a new connection. A carried mount that waits for a route must not do that before the
+ * carrier's patience is over.
  */
 export function carriedEchoIntervalS(patienceMs: number): number {
   return Math.min(ECHO_AT_MOST_S, Math.max(ECHO_S, Math.floor(patienceMs / 3_000) + 1));
@@ -46,9 +50,10 @@ export function cifsOptions({ share, route, address, owner, carried }: CifsMount
   return [
     ...accountOptions(share),
     ...(carried === null ? toServer(route, address) : toCarrier(carried)),
-    // A socket of its own: the next mount must not wait on the dead connection of an earlier one.
+    // Gives the mount its own connection, so that it does not wait on the dead connection of an earlier
+    // mount.
     "nosharesock",
-    // Otherwise the root's listing may come from memory, and a dead mount would look alive.
+    // Without this option the root's listing may come from memory, and a dead mount would look alive.
     "nohandlecache",
     "actimeo=1",
     "iocharset=utf8",
@@ -64,8 +69,8 @@ function toServer(route: RouteSpec, address: string | null): string[] {
     ...(route.port === SMB_PORT ? [] : [`port=${route.port}`]),
     // Calls end with an error when the server is gone, instead of waiting for it for ever.
     "soft",
-    // After three such intervals, programs that wait for a silent server get an error. Probes notice a lost route much
-    // sooner.
+    // Programs that wait for a silent server get an error after three intervals. Probes notice a lost route
+    // much sooner.
     `echo_interval=${ECHO_S}`,
   ];
 }
@@ -81,7 +86,9 @@ function toCarrier({ port, patienceMs }: Through): string[] {
   ];
 }
 
-/** The password is passed in the environment of that one program, which only its own user and root can read. */
+/**
+ * The password is passed in the environment of mount.cifs alone, which only its own user and root can read.
+ */
 export function cifsEnvironment({ password }: ShareSpec): Record<string, string> {
   return password === null ? {} : { PASSWD: password };
 }

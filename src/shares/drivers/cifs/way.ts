@@ -61,7 +61,10 @@ export function systemTools(): CifsTools {
   };
 }
 
-/** null: at least one share can be mounted, as far as can be known without its configuration. */
+/**
+ * What this machine lacks for mounting any share; null: at least one share can be mounted, as far as can be
+ * known without its configuration.
+ */
 export async function lackingForCifs(tools: CifsTools): Promise<Lacking | null> {
   const lacking = await lackingProgram(tools);
   if (lacking !== null || tools.userId === 0) return lacking;
@@ -70,7 +73,10 @@ export async function lackingForCifs(tools: CifsTools): Promise<Lacking | null> 
     : needsRoot("no line of /etc/fstab lets a user mount an SMB share", null);
 }
 
-/** null: this machine can mount with the kernel's client. Does not check whether this user may. */
+/**
+ * What this machine lacks to mount with the kernel's client; null: nothing. Does not check whether this user
+ * may mount.
+ */
 export async function lackingProgram(tools: CifsTools): Promise<Lacking | null> {
   if (!(await entryExists(tools.filesystems).catch(() => false)))
     return { text: "cifs is Linux's", hint: 'set driver = "auto"' };
@@ -81,12 +87,14 @@ export async function lackingProgram(tools: CifsTools): Promise<Lacking | null> 
 export interface WayTo {
   readonly tools: CifsTools;
   readonly share: ShareSpec;
-  /** As the mount table spells it. */
+  /** The mount path, as the mount table spells it. */
   readonly path: string;
   readonly addressesOf: AddressesOf;
 }
 
-/** null: this share can be mounted, carried or over at least one of its routes. */
+/**
+ * What is missing to mount this share; null: it can be mounted, carried or over at least one of its routes.
+ */
 export async function lackingForShare(wayTo: WayTo): Promise<Lacking | null> {
   if ((await refusalToCarry(wayTo)) === null) return null;
   let lacking: Lacking | null = null;
@@ -114,12 +122,12 @@ export async function accountInFstab({ tools, share, path }: WayTo): Promise<Cif
 /** Why this share cannot be carried here; null: it can. */
 export async function refusalToCarry(wayTo: WayTo): Promise<Lacking | null> {
   const port = (await fixedPortOf(wayTo)) ?? 0;
-  // The patience does not matter here.
+  // The patience does not affect the answer.
   const way = await wayToMount(wayTo, "tb", { port, patienceMs: PATIENCE_MS });
   return way.kind === "none" ? way.lacking : null;
 }
 
-/** `through` null: directly over the route. */
+/** How to mount the share through the carrier's port, or with `through` null directly over the route. */
 export async function wayToMount(
   { tools, share, path, addressesOf }: WayTo,
   routeName: RouteName,
@@ -216,7 +224,9 @@ function isRoute(entry: FstabEntry, share: ShareSpec, name: RouteName, addresses
   return routeOfSource(share, { entry: asMountEntry(entry), source }, addressesOf) === name;
 }
 
-/** True also for a carried share's line, which has this machine and the share's name. */
+/**
+ * Whether a line names this share. The host does not count: the line of a carried share names this machine.
+ */
 export function isOfShare(entry: FstabEntry, share: LineShare): boolean {
   const source = parseSmbSource(entry.source);
   return source !== null && source.subpath === "" && isShareNamed(source, share.shareName);

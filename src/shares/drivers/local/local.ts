@@ -87,7 +87,7 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
         }
         const look = await lookAt(prober, mount.path);
         if (look.state === "unknown") return unmountFailed(look.text);
-        // A link with another identity has replaced the mount, and stays.
+        // A link with another identity is not this mount, and is not removed.
         if (look.state === "link" && look.identity === mount.id) {
           const { sameShare, madeByDriver } = foundMount(memory, share, look);
           if (!sameShare && !madeByDriver) return unmountFailed(`${mount.path} is a link to ${look.target}`);
@@ -150,7 +150,7 @@ async function whatStands(
   if (present.state === "unknown") return failed("timed_out", present.text);
   if (present.state === "missing") return null;
   if (present.state === "other") {
-    // An empty folder is one that another driver mounted on.
+    // An empty folder is left from another driver, which mounted on it, and is removed.
     try {
       await rmdir(mountPath);
       return null;
@@ -182,7 +182,7 @@ async function prove(
   return failed(reason, `${folder} (${route}) does not list (${look.errno})`);
 }
 
-/** Folders without symlinks in their paths, as processes show them. */
+/** Remembers the real paths of folders, because the system shows a process's open files by real paths. */
 function createRealFolders(prober: Prober) {
   const real = new Map<string, string>();
   return {
@@ -201,7 +201,7 @@ interface KnownLinks {
   path: string;
   /** The paths that earlier configurations gave the share. */
   readonly formerPaths: Set<string>;
-  /** The note of an earlier process was read. */
+  /** Whether the note of an earlier process was read. */
   isRecalled: boolean;
 }
 

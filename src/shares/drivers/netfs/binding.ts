@@ -30,7 +30,7 @@ export interface NetfsRequest {
   readonly url: string;
   /** An existing empty folder to mount on; null: macOS makes one under /Volumes. */
   readonly folder: string | null;
-  /** Both, or neither for a guest. Without a password macOS uses the Keychain. */
+  /** null for a guest. With a name and no password, macOS uses the Keychain. */
   readonly username: string | null;
   readonly password: string | null;
   readonly guest: boolean;
@@ -97,10 +97,10 @@ export async function loadNetfs(
       if (target === null) throw new Error(`macOS takes ${url} for no URL`);
       const openOptions = own(
         cf.dictionary({
-          // Otherwise a refused password opens a dialog, and the call waits for it.
+          // Without this option a refused password opens a dialog, and the call waits for it.
           UIOption: own(cf.string("NoUI")),
           ...(guest ? { Guest: cf.boolean(true) } : {}),
-          // Otherwise macOS refuses to mount from this machine itself.
+          // Without this option macOS refuses to mount from this machine itself.
           ...(LOOPBACK.test(url) ? { AllowLoopback: cf.boolean(true) } : {}),
         }),
       );
@@ -119,7 +119,7 @@ export async function loadNetfs(
         resolve({ status, mountPoints });
       };
       const block = dispatch.block(BLOCK_PARAMETERS, (status, _requestId, list) => {
-        // The list is only valid while this runs.
+        // The list is valid only during this callback.
         const items = typeof list === "bigint" && list !== 0n ? (cf.itemsOf(list) ?? []) : [];
         const paths = items.map((item) => cf.textOf(item)).filter((path) => path !== null);
         // A block must not be freed while it runs.
@@ -130,7 +130,8 @@ export async function loadNetfs(
       const refused = mountUrlAsync(
         target,
         folder === null ? null : own(cf.folderUrl(folder)),
-        // With a name and no password macOS would not ask the Keychain; the URL has the name then.
+        // Without a password the name is passed only in the URL: given here, it would keep macOS from asking
+        // the Keychain.
         password === null ? null : text(username),
         text(password),
         openOptions,

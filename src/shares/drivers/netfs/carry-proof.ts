@@ -41,7 +41,7 @@ function currentSystem(): string {
   return `${platform()} ${release()}`;
 }
 
-/** Resolves when it is durable. */
+/** Resolves when the proof is durable on the disk. */
 export async function writeCarryProof(
   home: string,
   { carried, text: result, atMs }: CarryVerdict,

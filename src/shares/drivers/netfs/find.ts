@@ -59,7 +59,7 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
       carriedPort: sameShare && route === null && source?.host === LOOPBACK ? source.port : null,
     };
   };
-  /** Whether `mount` stands at `path`, which `pathOf` gave. */
+  /** Whether the mount is at the share's path. `path`: a result of `pathOf`. */
   const standsAt = (share: ShareSpec, path: string, mount: FoundMount): boolean =>
     mount.path === share.mountPath || isSamePath(mount.path, path);
   const find = async (share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]> => {

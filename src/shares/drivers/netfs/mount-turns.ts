@@ -5,7 +5,10 @@ import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
 export type MountTurns = ReturnType<typeof createMountTurns>;
 
 export function createMountTurns(clock: Clock) {
-  /** By key: resolves when all work with the key has ended. A key without an entry is free. */
+  /**
+   * For each key a promise that resolves when all work with the key has ended. A key without an entry is
+   * free.
+   */
   const ends = new Map<string, Promise<void>>();
   return {
     /**

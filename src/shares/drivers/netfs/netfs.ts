@@ -23,14 +23,14 @@ import { mountByNetfs } from "./process.ts";
 interface NetfsDriverOptions extends SmbDriverOptions {
   /** Whether mounts may be carried on this Mac; absent: they may not. */
   readonly carryProof?: () => Promise<CarryProof>;
-  /** Default: macOS's own. */
+  /** The parts of macOS that the driver uses; default: the real ones. */
   readonly tools?: NetfsTools;
 }
 
 export interface NetfsTools {
   /** The folder in which macOS makes mount folders itself, named after shares. */
   readonly volumes: string;
-  /** null: this is macOS. */
+  /** Why the driver cannot run here; null: this is macOS. */
   readonly unavailable: () => Promise<{ readonly text: string; readonly hint: string } | null>;
   readonly netfs: typeof mountByNetfs;
   readonly unmountCommands?: NonNullable<MacosUnmountOptions["commands"]>;
@@ -56,7 +56,7 @@ const TABLE_POLL_MS = 20;
 const IN_TABLE_MS = 2_000;
 /** How long to wait for a new mount's first answer. */
 const PROVE_MS = 5_000;
-/** For undoing a mount that failed, beyond the step's own deadline. */
+/** Time to undo a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
 
 const NO_PROOF: CarryProof = { proved: false, reason: "nothing proves it" };

@@ -40,10 +40,12 @@ const STUCK_POLL_MS = 250;
  */
 const LATE_SHARE = 0.6;
 
-/** Fewer bytes are no work on files: the threads of Go's runtime wake each other. */
+/**
+ * A process that moved fewer bytes counts as idle: threads of Go's runtime also wake each other without work.
+ */
 const WORK_BYTES = 1_024;
 
-/** For undoing a mount that failed, beyond the step's own deadline. */
+/** Time to undo a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
 
 /** Files of the cache, by their paths in it, that keep rclone from mounting. */
@@ -81,7 +83,7 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
   try {
     await prepare(tools, attempt);
     const reloaded = await tools.unsent.of(place.files.cache, share.shareName);
-    // As late as possible, because programs can write into the folder until rclone has mounted.
+    // The folder is made as late as possible, because programs can write into it until rclone has mounted.
     const folder = await folders.ensure(place);
     if (!folder.ok) return folder;
     await using bare = folder.bare;

@@ -102,7 +102,7 @@ async function askWhetherFit(
     return { version, lacking: { text, hint: INSTALL } };
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
-    // For example during an upgrade, when the program is removed or incomplete.
+    // The program does not start, for example during an upgrade, when it is removed or incomplete.
     return { version: null, lacking: { text: error.message, hint: INSTALL } };
   }
 }
@@ -128,7 +128,7 @@ async function identityOf(path: string): Promise<string | null> {
   return found === null ? null : [found.dev, found.ino, found.size, found.mtimeMs].join(" ");
 }
 
-/** null: the device is there, and open to this user. */
+/** Why this user cannot open the device; null: the device exists, and the user can open it. */
 export async function whyClosed(device: string): Promise<Lacking | null> {
   try {
     await access(device, constants.R_OK | constants.W_OK);

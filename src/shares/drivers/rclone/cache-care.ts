@@ -27,7 +27,10 @@ export type CacheCare = ReturnType<typeof createCacheCare>;
 
 export function createCacheCare({ clock, logger, unsent, onChange, home }: CacheCareOptions) {
   const completion = createCompletion({ clock, logger, home });
-  /** By cache, until a mount uses it. `untouched`: since the review, rclone ended without having mounted. */
+  /**
+   * The state of each cache, until a mount uses the cache. `untouched`: since the review, rclone has ended
+   * without having mounted.
+   */
   const states = new Map<string, "reviewed" | "untouched">();
 
   const report = (shareName: string, aside: readonly string[]): void => {

@@ -69,8 +69,8 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
 
   return {
     /**
-     * Unsent files for servers other than `inUse`; at most 10 s old, and read anew when `inUse` changes. Rejects with the
-     * system's error.
+     * Unsent files for servers other than `inUse`. The answer is at most 10 s old, and read again when
+     * `inUse` changes. Rejects with the system's error.
      */
     async waiting(share: ShareSpec, inUse: string | null): Promise<readonly WaitingUnsent[]> {
       const { name, shareName } = share;
@@ -83,7 +83,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
       return waiting;
     },
 
-    /** Unsent files for all servers, with `inUse`; always read anew. */
+    /** Unsent files for all servers, including `inUse`; each call reads them again. */
     all: look,
 
     /** The next mount of the server `inUse` sends the files that wait for `server` to `inUse`. */
@@ -118,12 +118,14 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
      */
     async prepare({ name, shareName }: ShareSpec, files: RcloneFiles): Promise<void> {
       if (await spellAs(files, shareName)) onReplaced(files);
-      // The server is back: a decision made in its absence does not apply to files that are written from now on.
+      // This server answers again: a decision made in its absence does not apply to files that are written
+      // from now on.
       await rm(orderPath(files), { force: true });
       for (const other of await listCaches(files.folder)) {
         if (other.server === files.server) continue;
         const isEmpty = await unsent.isNone(other.cache);
-        // The files were sent or set aside since, or a crash came right after they moved to another cache.
+        // No file waits any more: all were sent or set aside, or a crash followed their move to another
+        // cache.
         if (isEmpty) await rm(orderPath(other), { force: true });
         const { proved } = await factsOf(other);
         // Nothing can identify that server, and nothing waits for it.
@@ -265,7 +267,7 @@ async function waitingIn(
   return { server, ...facts, inUse, files: found.filter((file) => file !== null), folder };
 }
 
-/** null: somebody removed it. */
+/** The facts about a file that waits; null: somebody removed the file. */
 async function unsentFile(folder: string, path: string): Promise<UnsentFile | null> {
   const found = await stat(join(folder, path)).catch(expecting("ENOENT", null));
   return found === null ? null : { path, bytes: found.size, writtenAtMs: found.mtimeMs };

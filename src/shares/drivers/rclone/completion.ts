@@ -38,7 +38,7 @@ export function createCompletion({ clock, logger, home }: { clock: Clock; logger
     let left = 0;
     for (const { path, note } of await listSetAside(files)) {
       if (signal.aborted) return 0;
-      // Another server has the missing parts of a file that was written for it.
+      // Only the server that a file was written for has the missing parts of that file.
       if (note?.state !== "incomplete" || note.server !== files.server) continue;
       try {
         const rclone = await rcloneProgram(home);
@@ -154,8 +154,8 @@ async function copyRange(from: FileHandle, to: FileHandle, { start, end }: ByteR
 }
 
 /**
- * Without a note, nothing shows where in its block an append began. If a block holds only zeros up to the end of the
- * server's file, and data from there on, the append began there.
+ * Fills the part of a block before an append. Without a note, nothing shows where in its block the append
+ * began; zeros up to the end of the server's file, and data from there on, mean that it began at that end.
  */
 async function fillBeforeEnd(
   from: FileHandle,
@@ -170,7 +170,7 @@ async function fillBeforeEnd(
   if (start < serverSize && (await holdsZeros(to, padding))) await copyRange(from, to, padding);
 }
 
-/** null: the file is gone. */
+/** Asks the server for a file's size and time; null: the file is gone. */
 async function askServer(
   rclone: string,
   files: RcloneFiles,

@@ -21,7 +21,10 @@ const USER = "mountaineer";
 const PASSWORD_BYTES = 32;
 const ANSWER_CHARACTERS = 64 * 1024;
 
-/** Connections to open at the end: a reader that gives up a dead connection takes one of them before a dead one. */
+/**
+ * Number of connections to open at the end: a reader that gives up a dead connection then takes one of these
+ * before another dead one.
+ */
 const STAND_READY = 6;
 const QUESTIONS_AT_MOST = 2_048;
 const ALL_MS = 2_000;
@@ -36,7 +39,7 @@ const PACED_MS = 300;
  */
 const GIVEN_UP_MS = 10 * 60_000;
 
-/** How many questions are still unanswered, by the rclone's port. */
+/** Number of unanswered questions by the port of rclone's remote control. */
 const unanswered = new Map<number, number>();
 
 /** The login of the remote control is in the environment, because all users can read arguments. */
@@ -61,7 +64,7 @@ export async function noteControl(
   await writeUnlessFull(files.control, `${JSON.stringify({ ...server, port, password })}\n`);
 }
 
-/** null: no remote control of the process is known. */
+/** The remote control of a process; null: none is known. */
 export async function controlOf(
   files: RcloneFiles,
   server: ProcessIdentity | null,
@@ -72,11 +75,12 @@ export async function controlOf(
 }
 
 /**
- * Uses up the dead connections that rclone keeps: rclone takes the oldest one without a check, and the operation fails
- * if it is dead. Each question takes one, so after the first one that reaches the server, none of the earlier dead ones
- * is left. The questions do not go through the mount, where programs that wait for the server would delay them. `kept`:
- * the most connections that rclone has. Ends after 2 s, and at the first late or missing answer; does nothing while an
- * earlier question is unanswered. Never rejects.
+ * Uses up the dead connections that rclone keeps: rclone takes the oldest connection without a check, and the
+ * operation fails if that connection is dead. Each question takes one connection, so none of the earlier dead
+ * ones is left after the first question that reaches the server. The questions do not go through the mount,
+ * where programs that wait for the server would delay them. `kept`: the most connections that rclone has.
+ * Ends after 2 s, and at the first late or missing answer; does nothing while an earlier question is
+ * unanswered. Never rejects.
  */
 export async function dropLostConnections(
   clock: Clock,
@@ -94,7 +98,7 @@ export async function dropLostConnections(
     const askedAtMs = clock.monotonicMs();
     const isLate = asked >= QUESTIONS_AT_MOST || askedAtMs >= untilMs;
     const answer = isLate ? "unreachable" : await askSpace(control, remote, leftMs());
-    // A slow answer: rclone is pacing its requests, and programs wait behind these questions.
+    // A slow answer means that rclone is pacing its connections, and programs wait behind these questions.
     const isPaced = clock.monotonicMs() - askedAtMs > PACED_MS;
     if (answer === "unreachable" || isPaced) return;
     served = answer === "done" ? served + 1 : 0;
@@ -121,7 +125,7 @@ export async function refreshFolders(
 ): Promise<void> {
   const below = folders.filter((folder) => folder !== "");
   const named = Object.fromEntries(below.map((folder, index) => [`dir${index}`, folder]));
-  // Only a request that names no folder means the root.
+  // Only a request without a folder lists the root.
   const requests = [...(below.length < folders.length ? [{}] : []), ...(below.length > 0 ? [named] : [])];
   await Promise.all(requests.map((input) => ask(control, "vfs/refresh", input, timeoutMs)));
 }
@@ -149,7 +153,8 @@ function ask(
   unanswered.set(control.port, (unanswered.get(control.port) ?? 0) + 1);
   return new Promise((resolve) => {
     const unreachable = (): void => resolve({ status: 0, text: "" });
-    // Not imported: the module's ESM face loads fetch, which costs each start of a process 80 ms.
+    // Not imported, because an ESM import of the module also loads fetch, which costs each start of a process
+    // 80 ms.
     const asked = process.getBuiltinModule("node:http").request({
       host: "127.0.0.1",
       port: control.port,

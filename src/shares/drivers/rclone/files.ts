@@ -137,10 +137,11 @@ export function mountArguments(
       sourceOf(through === null || through.pinned ? route : preferredRoute(share), share.shareName),
     ],
     ...(through === null ? [] : [...CARRIED_FLAG, `${through.port}`, ...CONTROL_ARGUMENTS]),
-    // `--timeout` also ends idle connections, and the next use of one gets EIO. rclone keeps as many as were in use at
-    // once and uses them in turn: if there are only looks, every two seconds, each of 100 waits more than three
-    // minutes. The engine ends what a silent server holds up. The connections of a carried mount are reset whenever the
-    // route moves, and what was asked over them is asked again.
+    // `--timeout` also ends idle connections, and the next use of such a connection gets EIO. rclone keeps as
+    // many connections as were in use at once, and uses them in turn: if there are only our looks, one every
+    // two seconds, each of 100 connections idles for more than three minutes. Requests that a silent server
+    // holds up are ended by the engine. The connections of a carried mount are reset whenever the route
+    // moves, and rclone repeats the requests on them.
     ...[
       "--contimeout",
       "2s",
@@ -152,14 +153,17 @@ export function mountArguments(
     ...["--dir-cache-time", "1s", "--attr-timeout", "1s"],
     // Append and read-write opens need a cache for writes.
     ...["--vfs-cache-mode", "writes", "--vfs-write-back", writeBack(version), "--vfs-cache-max-age", "5m"],
-    // At the late close of a file that has been replaced since, rclone writes "sent" over the note of the new one, which
-    // a crash would lose.
+    // If a file has been replaced before its late close, rclone marks the note of the new file as sent, and a
+    // crash would lose the new file.
     ...(rcloneCan(version, "keepsFilesOpen") ? ["--vfs-handle-caching", "0s"] : []),
     ...["--log-file", files.log],
   ];
 }
 
-/** How long after its last close a file is sent: with three seconds none of 351 git commits in a row failed. */
+/**
+ * The time from a file's last close until rclone sends it: with three seconds none of 351 git commits in a
+ * row failed.
+ */
 export function writeBack(version: RcloneVersion | null): string {
   return rcloneCan(version, "opensWhileSending") ? "1s" : "3s";
 }
@@ -204,7 +208,7 @@ const noteShape = object({
   mountPath: text,
   /** The port of 127.0.0.1 that the process talks to; null: the process talks to the host itself. */
   carriedPort: nullable(number),
-  /** As in `Through`. */
+  /** The route is not moved, as `pinned` of `Through` says. */
   pinned: flag,
   /** The server whose cache the process uses. */
   server: textThat("a server's id", isServerId),
@@ -217,13 +221,16 @@ export type ProcessNote = Readonly<Omit<TypeOf<typeof noteShape>, keyof ProcessI
   readonly identity: ProcessIdentity;
 };
 
-/** null if there is no valid note, or if the note was copied from another home, whose process it names. */
+/**
+ * Reads a share's note; null: it is missing or invalid, or was copied from another home, whose process it
+ * names.
+ */
 export async function readProcessNote({ folder, process }: RcloneFiles): Promise<ProcessNote | null> {
   const note = parseProcessNote(await readIfPresent(process));
   return (await isOfOtherHome(note?.folder, folder)) ? null : note;
 }
 
-/** null unless it is a complete note of ours. */
+/** Parses a note; null: it is not a complete note of ours. */
 export function parseProcessNote(content: string | null): ProcessNote | null {
   const defaults = { carriedPort: null, pinned: false, server: FIRST_SERVER };
   const note = storedNote({ ...defaults, ...jsonObject(content ?? "") });
@@ -232,7 +239,7 @@ export function parseProcessNote(content: string | null): ProcessNote | null {
   return { identity: { pid, startTime }, ...rest };
 }
 
-/** null unless the process that the note names still runs. */
+/** Reads a share's note; null: there is none, or the process that it names has ended. */
 export async function noteOfRunning(files: RcloneFiles): Promise<ProcessNote | null> {
   const note = await readProcessNote(files);
   return note !== null && (await isRunning(note.identity)) ? note : null;

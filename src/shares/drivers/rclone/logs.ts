@@ -30,7 +30,9 @@ export function createRcloneLogs({ clock, logger, stateFolder }: StateFolderTool
   };
 
   return {
-    /** Begins a check of all logs, unless one began within the last 10 s; also those of shares that are gone. */
+    /**
+     * Begins a check of all logs, including those of removed shares, unless one began within the last 10 s.
+     */
     trigger(): void {
       const atMs = clock.monotonicMs();
       if (looking || atMs - lookedAtMs < LOOKED_AT_MS) return;

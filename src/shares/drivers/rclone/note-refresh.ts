@@ -22,14 +22,14 @@ const WRITTEN_WITHIN_MS = 1_000;
 const PAUSE_MS = { first: 10_000, most: 300_000 };
 
 export function createNoteRefresh({ clock, logger, notes, stateFolder }: NoteRefreshOptions) {
-  /** By the name of the share's folder. */
+  /** Pauses by the name of the share's folder. */
   const pauses = new Map<string, Pause>();
   const underWay = new Set<string>();
   const listed = createFolderLists(clock.monotonicMs);
 
   const mountWithNotes = async (name: string): Promise<ServedMount | null> => {
     const folder = join(shareMountsFolder(stateFolder), name);
-    // The list spares a read at each beat: most shares with another driver have no process here.
+    // The folder's list saves reading a missing note at each beat: most shares with another driver have none.
     if (!(await listed(folder)).includes(basename(rcloneFilesIn(folder).process))) return null;
     const note = await noteOfRunning(rcloneFilesIn(folder));
     if (note === null) return null;

@@ -35,7 +35,7 @@ const FILES_AT_MOST = 200;
 const AT_ONCE = 8;
 /** How long to leave a file alone that did not answer: rclone may be fetching its missing parts before it is sent. */
 const LEFT_ALONE_MS = 5_000;
-/** A note may lack the writes of this time before the note, ns: rclone records a write only after performing it. */
+/** Maximum age of writes that a new note may lack, ns: rclone records a write only after performing it. */
 const MAY_HAVE_MISSED_NS = 500_000_000n;
 
 /** Facts about files from earlier rounds. */
@@ -53,7 +53,10 @@ export function createNoteWriter({ clock, logger }: { readonly clock: Clock; rea
   const listed = createFolderLists(clock.monotonicMs);
   const memory: NoteMemory = { clock, reached: new Map(), noted: new Map(), hanging: new Map() };
   return {
-    /** False at rest: rclone removes the note of a file that was sent and not used for a while. */
+    /**
+     * Whether the cache has any notes. It has none at rest: rclone removes the note of a file that was sent
+     * and not used for a while.
+     */
     hasNotes: ({ cache }: RcloneFiles): Promise<boolean> => hasNotes(listed, cache),
     /**
      * Makes rclone write the notes of all files that it holds open in its cache and whose notes may be outdated
@@ -221,7 +224,7 @@ function forgetOthers(
 /** Files in the cache that rclone has open and has not sent: it may still be changing them. */
 async function openCacheFiles({ pid, files }: ServedMount): Promise<readonly OpenCacheFile[]> {
   const found: OpenCacheFile[] = [];
-  // The folder is read anew: a file that is missed before a kill is lost.
+  // The folder is read directly, not through `listed`: a file that is missed before a kill is lost.
   if (!(await hasNotes(readdir, files.cache))) return found;
   for (const cachePath of await cachePathsOpenIn(files, pid)) {
     const path = cachePath.split("/").slice(2).join("/");
@@ -252,7 +255,10 @@ export async function cachePathsOpenIn({ cache }: RcloneFiles, pid: number): Pro
   return paths;
 }
 
-/** Only changed files are touched: of others rclone would set the time on the server. */
+/**
+ * Whether the note marks the file as changed. Only such files are touched: for others rclone would set the
+ * time on the server.
+ */
 async function isNotedDirty(noteFile: string): Promise<boolean> {
   return /"Dirty":\s*true/.test(await readFile(noteFile, "utf8"));
 }

@@ -31,15 +31,17 @@ export interface CacheFile {
 }
 
 type NoteVerdict =
-  /** rclone can continue with it. `corrected`: what the note has to say for that; null when it says so already. */
+  /**
+   * rclone can continue with the file. `corrected`: the corrected note; null: the note needs no correction.
+   */
   | { readonly state: "resumable"; readonly corrected: string | null }
   /**
-   * - `unlisted`: the cache file may hold data that the note does not list. - `truncated`: it was made shorter than the
-   * server's file, and rclone (1.60 at least) would add bytes from beyond its new end.
+   * `unlisted`: the cache file may hold data that the note does not list. `truncated`: a program made the
+   * file shorter than the server's file, and rclone (1.60 at least) would add bytes from beyond the new end.
    */
   | { readonly state: "unlisted" | "truncated" };
 
-/** null: torn, or not a note. */
+/** Parses a note; null: the text is torn, or is no note. */
 export function parseCacheNote(text: string): CacheNote | null {
   const members = jsonObject(text);
   const size = members?.["Size"];
@@ -106,14 +108,14 @@ interface ZeroLooks {
 interface RealBytes {
   /** Bytes that programs wrote, or rclone fetched; the rest comes from the server. */
   readonly real: readonly ByteRange[];
-  /** Zeros in blocks that no note lists: nothing shows whether they were written, or never were. */
+  /** Zeros in unlisted blocks, which programs may or may not have written. */
   readonly doubtful: readonly ByteRange[];
 }
 
 /**
- * Which bytes of a cache file are real: those that its note lists, and of an unlisted block of data at least a part. If
- * everything listed is aligned, and so are the file's sizes, as databases write, the whole block counts; otherwise
- * without zeros that may be gaps between writes.
+ * Finds the real bytes of a cache file: those that its note lists, and at least part of each unlisted block
+ * of data. If all listed ranges and the file's sizes are aligned, as with databases, all data in unlisted
+ * blocks counts; otherwise zeros that may be gaps between writes do not count.
  */
 export async function realBytes(
   note: CacheNote | null,
@@ -152,7 +154,10 @@ function isBetweenWrites({ start, end }: ByteRange, blockBytes: number): boolean
   );
 }
 
-/** Whether the gap can be the rest of blocks that are listed in part. Where the data ends, nothing is listed. */
+/**
+ * Whether the gap can be padding: the rest of blocks that the note lists in part. A block at an edge of the
+ * data has no listed bytes beyond that edge.
+ */
 function isPadding(gap: ByteRange, data: ByteRange, blockBytes: number): boolean {
   const firstWholeBlock = Math.ceil(gap.start / blockBytes) * blockBytes;
   if (firstWholeBlock + blockBytes <= gap.end) return false;
@@ -169,7 +174,7 @@ function isAbout(time: string, other: string): boolean {
   return Math.abs(Date.parse(time) - Date.parse(other)) <= SAME_TIME_MS;
 }
 
-/** To the nanosecond. */
+/** Formats a time to the nanosecond. */
 export function rfc3339(wallNs: bigint): string {
   const fraction = ((wallNs % NS_PER_SECOND) + NS_PER_SECOND) % NS_PER_SECOND;
   const seconds = (wallNs - fraction) / NS_PER_SECOND;

@@ -61,7 +61,10 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   /** The server that is mounted; null: none, as far as this home knows. */
   const serverInUse = async (share: ShareSpec): Promise<string | null> =>
     (await serving.newest(rcloneShare(share)))?.server ?? null;
-  /** As `serverInUse`, but null also if rclone has exited by itself: its unsent files then wait like another server's. */
+  /**
+   * The server that a running rclone has mounted; null: none. After rclone has exited by itself, unsent files
+   * for its server wait like those for other servers.
+   */
   const serverServed = async (share: ShareSpec): Promise<string | null> =>
     (await serving.newestRunning(rcloneShare(share)))?.server ?? null;
   const filesOf = async (share: ShareSpec): Promise<RcloneFiles> =>

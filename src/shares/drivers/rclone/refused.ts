@@ -49,7 +49,7 @@ export function createRefusedUploads() {
   };
 
   return {
-    /** Whether the last look found any. */
+    /** Whether the last look found refused uploads. */
     isAny: (shareName: string): boolean => (readings.get(shareName)?.refused.size ?? 0) > 0,
     /**
      * The refused files among those that are not on the server yet. Cheap while nothing new is logged: `unsent`, which

@@ -27,7 +27,7 @@ interface Server extends Pick<ProcessNote, "carriedPort" | "pinned"> {
   readonly identity: ProcessIdentity | null;
   /** The process was known, and has exited. */
   readonly gone: boolean;
-  /** This home started it for this share, in this process or an earlier one. */
+  /** This home started the process for this share; the daemon may have been an earlier one. */
   readonly own: boolean;
   /** The server whose cache the process uses; null: the process is not this home's. */
   readonly server: string | null;
@@ -43,7 +43,7 @@ interface Known extends ProcessNote {
 }
 
 export function createServingProcesses() {
-  /** By share. null: no process was found. */
+  /** The process of each share; null: none was found. */
   const started = new Map<string, Known | null>();
   /** Shares for which `running` has already searched for processes without a note. */
   const searched = new Set<string>();
@@ -98,7 +98,7 @@ export function createServingProcesses() {
     },
     /** The share's newest process, even if it has exited by itself; null: this driver ended it, or there was none. */
     newest: (share: RcloneShare): Promise<ProcessNote | null> => known(share),
-    /** As `newest`, but null also if the process has exited by itself. */
+    /** The share's newest process, if it still runs; null: it has exited, or there was none. */
     async newestRunning(share: RcloneShare): Promise<ProcessNote | null> {
       const own = await known(share);
       return own !== null && (await runs(own)) ? own : null;
@@ -141,7 +141,7 @@ export function createServingProcesses() {
       const own = started.get(shareName);
       if (own !== undefined && own !== null) own.ending = ending;
     },
-    /** The share's process was ended, and its note is removed. */
+    /** Notes that the share's process was ended, and removes its note. */
     async ended({ shareName, files }: RcloneShare): Promise<void> {
       started.set(shareName, null);
       await rm(files.process, { force: true });

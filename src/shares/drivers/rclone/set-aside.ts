@@ -46,7 +46,7 @@ const noteShape = object({
   size: number,
   /** The bytes that programs wrote or rclone fetched; the rest are holes. */
   real: byteRanges,
-  /** Zeros that count as holes, but may have been written. */
+  /** Zeros that count as holes, but that programs may have written. */
   doubtful: byteRanges,
   /** From this offset on the server's file adds nothing. null: unknown. */
   serverEnd: nullable(number),
@@ -155,7 +155,7 @@ export async function forgetTakenAway(files: RcloneFiles): Promise<void> {
   }
 }
 
-/** null: there is no cache file, and so nothing to keep. */
+/** Moves a cache file to the set-aside folder; null: there is no cache file, and so nothing to keep. */
 async function moveAside(
   files: RcloneFiles,
   path: string,

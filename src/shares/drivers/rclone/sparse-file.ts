@@ -10,7 +10,7 @@ const PIECE_BYTES = 256 * 1024;
 
 type Seek = (fd: number, from: number, whence: number) => Promise<number>;
 
-/** undefined: not loaded yet. Resolves with null without koffi. */
+/** The function lseek; undefined: its load has not begun. Resolves with null without koffi. */
 let loading: Promise<Seek | null> | undefined;
 
 /**

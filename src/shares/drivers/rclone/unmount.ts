@@ -126,7 +126,7 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
   };
 }
 
-/** Fails while a program has files open. */
+/** Unmounts and waits for rclone's end; fails while a program has files open. */
 async function plain(
   { clock, prober, unmount }: Tools,
   entry: MountEntry,
@@ -140,7 +140,7 @@ async function plain(
   return outcome;
 }
 
-/** Cuts off programs that have files open. */
+/** Ends rclone and unmounts by force, which cuts off programs with open files. */
 async function force(
   tools: Tools,
   share: RcloneShare,
@@ -155,8 +155,8 @@ async function force(
     if (!(await kill(clock, identity, deadlineMs)))
       return unmountFailed(`process ${identity.pid} does not end`);
   } else if (entry.type.startsWith("fuse")) {
-    // The process is unknown, so it cannot be killed to free blocked callers. The number certainly names this mount's
-    // connection only while the mount is in our table.
+    // An unknown process cannot be killed to free blocked callers, so its FUSE connection is aborted.
+    // `deviceMinor` certainly names the connection of this mount only while the mount is in our table.
     const isMounted = (await mountTable.read(clock.monotonicMs())).some(({ id }) => id === entry.id);
     if (isMounted) await abortFuseConnection(entry.deviceMinor);
   }

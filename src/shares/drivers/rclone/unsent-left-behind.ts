@@ -46,7 +46,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: StateFold
   return async (name, sentNames) => {
     let known = looked.get(name);
     const atMs = clock.monotonicMs();
-    // If there were such files, each call looks again: they may have been sent since.
+    // If the last look found such files, each call looks again: the files may have been sent since.
     if (known === undefined || known.left.length > 0 || atMs - known.atMs >= LOOKED_FOR_MS) {
       try {
         known = { atMs, left: await look(name) };

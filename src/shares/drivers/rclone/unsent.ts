@@ -5,7 +5,7 @@ import { expecting, systemErrorCode } from "../../../runtime/errors.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import { REMOTE_NAME } from "./files.ts";
 
-/** Of a larger write cache only so many files are read. */
+/** Maximum number of files that are read in one write cache. */
 const NOTES_AT_MOST = 20_000;
 const AT_ONCE = 16;
 
