@@ -19,7 +19,7 @@ export const SMB_PORT = 445;
  */
 export const CARRIED_ADDRESS = "127.0.0.1";
 
-/** null if the text is not an SMB source. */
+/** Parses an SMB source; null: the text is none. */
 export function parseSmbSource(source: string): SmbSource | null {
   const match = /^(?:smb:|cifs:)?[/\\]{2}([^/\\]+)[/\\]([^/\\]+)(?:[/\\]+(.*))?$/is.exec(source);
   const [, authority, share, subpath] = match ?? [];

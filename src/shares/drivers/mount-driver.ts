@@ -129,7 +129,7 @@ export interface WaitingUnsent {
   readonly server: string;
   /** Where the server was last seen, `//HOST/SHARE`; null: unknown. */
   readonly source: string | null;
-  /** False: nothing identifies the server. */
+  /** Whether a proof can identify the server. */
   readonly proved: boolean;
   /** This server is mounted now. */
   readonly inUse: boolean;

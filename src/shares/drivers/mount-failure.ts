@@ -9,7 +9,7 @@ import type { FoundMount, MountFailure, MountOutcome, UnmountOutcome } from "./m
 /** What an error number of a mounting program means. */
 export interface FailureMeaning {
   readonly reason: MountFailure;
-  /** Without the number: "the user or the password is wrong". */
+  /** The meaning without the number, such as "the user or the password is wrong". */
   readonly text: string;
   /** What the person can do about it; null when the text says it all. */
   readonly hint: string | null;

@@ -114,7 +114,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
   };
 }
 
-/** By share, the folders with content that was set aside. */
+/** Lists each share's folders with content that was set aside. */
 function createAsideList(clock: Clock, logger: Logger, notes: FolderNotes) {
   const listed = new Map<string, { readonly atMs: number; readonly folders: readonly string[] }>();
   const forget = (shareName: string): void => void listed.delete(shareName);
@@ -302,10 +302,10 @@ function taken(path: string, by: string): MountFolder {
   return failed("path_taken", `${path} is ${by}; nothing is mounted over it`);
 }
 
-/** The bare folder that a share's mount stands on. */
+/** The note about the folder below a share's mount. */
 const noteShape = object({
   path: nullable(text),
-  /** null: there is no folder of ours. */
+  /** The folder's identity; null: there is no folder of ours. */
   identity: nullable(text),
   /** Folders to which content was moved; they may be gone by now. */
   aside: list(text),

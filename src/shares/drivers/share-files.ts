@@ -29,7 +29,7 @@ export interface ShareFiles {
 export interface SharePlace<Files extends ShareFiles = ShareFiles> {
   readonly shareName: string;
   readonly files: Files;
-  /** As the mount table spells it. */
+  /** The path as the mount table spells it. */
   readonly mountPath: string;
 }
 

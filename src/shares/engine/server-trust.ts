@@ -172,7 +172,7 @@ export class ServerTrust implements AsyncDisposable {
     if (isAway || isOther) this.#areTwo = false;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.doubt(route);
-    // Only the other route is left to prove, and a move to it waits for that proof.
+    // Only the other route is left to prove, and a move to that route waits for the proof.
     if (isAway) cutOff(this.#compared);
   }
 

@@ -370,7 +370,7 @@ export class ShareCycle {
 
 interface OpenFilesAhead {
   readonly suspicionAtMs: number;
-  /** null: not known yet. */
+  /** The result of the look-up; null: not known yet. */
   files: OpenFilesSeen | null;
 }
 

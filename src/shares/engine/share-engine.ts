@@ -127,7 +127,7 @@ export class ShareEngine implements AsyncDisposable {
     return this.#share(name).cycle.look(this.#tools.clock.monotonicMs());
   }
 
-  /** From now on only people's requests start cycles: a share that a person unmounts stays unmounted. */
+  /** Stops cycles without a person's request: a share that a person unmounts stays unmounted. */
   rest(): void {
     this.#isResting = true;
   }

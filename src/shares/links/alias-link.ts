@@ -9,7 +9,7 @@ export interface AliasSpec {
   readonly share: string;
   /** The link, absolute. */
   readonly path: string;
-  /** From the share's root. */
+  /** The folder's path from the share's root. */
   readonly targetSubpath: string;
   /** Absolute: `<shares_root>/<SHARE>/<subpath>`, behind the share's stable link. Never looked at. */
   readonly target: string;

@@ -69,7 +69,7 @@ interface AliasLinksOptions {
 
 interface Known {
   readonly spec: AliasSpec;
-  /** null: no look yet. */
+  /** The state of the link; null: not looked at yet. */
   link: AliasView["link"] | null;
   detail: string | null;
   /** When the link was last found right, monotonic ms. */

@@ -39,7 +39,7 @@ interface Account {
   /** The hosts of one NAS: shares with a common host are on the same NAS. */
   readonly hosts: Set<string>;
   refusals: KeptRefusal[];
-  /** By password. */
+  /** The account's logins by password. */
   readonly logins: Map<string | null, Login>;
   awayAtMs: number | null;
   /** The try in progress; while the login is in doubt, others wait for its end. */

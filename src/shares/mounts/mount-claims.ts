@@ -34,7 +34,8 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
     const lock = beginExclusive(file);
     if (lock === null) {
       const owner = await readFile(`${file}.home`, "utf8").catch(() => "");
-      // At a handover the previous daemon of this home still has the lock and is about to release it.
+      // At a handover, the previous daemon of this home still has the lock and is about to release it; that
+      // is no obstacle.
       return owner === home ? null : owner === "" ? "another home" : owner;
     }
     // The lock's previous owner has just removed the file: the next call tries again.

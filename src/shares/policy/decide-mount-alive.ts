@@ -10,7 +10,7 @@ const STEADY_MS = 10_000;
 
 export type MountVerdict =
   | { readonly state: "alive" }
-  /** Not known yet. */
+  /** Whether the mount is alive is not known yet. */
   | { readonly state: "unproven" }
   | { readonly state: "dead"; readonly reason: string };
 

@@ -118,7 +118,7 @@ function movedBy({ seen }: Builder, { moves }: Operation) {
   return { carried: true, quiet, connections } as const;
 }
 
-/** Going back to Thunderbolt failed; the share goes on over the fallback. */
+/** Notes that the return to Thunderbolt failed; the share continues over the fallback. */
 export function noteFailedRecovery(builder: Builder, reason: string): void {
   const recoveryBackoff = pauseRecovery(builder);
   setState(builder, { tableAppliedWith: null, recoveryBackoff, recoveryFailure: reason });

@@ -164,7 +164,10 @@ function waitOrBusy(builder: Builder, files: OpenFilesSeen, untilMs: number, wha
   return answer(builder, "busy", detail, { hint, holders, unsent });
 }
 
-/** Without a step to take: reports the state to the person, unless the rules or the request still wait for something. */
+/**
+ * If there is no step to take, reports the state to the person, unless the rules or the request still wait
+ * for something.
+ */
 export function answerRequest(builder: Builder): void {
   const { request, memory, seen } = builder;
   if (request === null || builder.outcome !== null || builder.state.operation !== null) return;

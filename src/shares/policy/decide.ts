@@ -34,7 +34,7 @@ export interface Decision {
   readonly state: LaneState;
   readonly transitions: readonly NewTransition[];
   readonly conditions: readonly StandingCondition[];
-  /** The answer to the person's request; null: it goes on, or there is none. */
+  /** The answer to the person's request; null: the request still waits, or there is none. */
   readonly outcome: RequestOutcome | null;
   /** The step to take now; null: none. */
   readonly step: Step | null;

@@ -14,7 +14,10 @@ import type { OpenFilesSeen } from "./share-seen.ts";
 
 export type OperationKind = "mount" | "failover" | "recovery" | "switch" | "remount" | "unmount";
 
-/** A goal of several steps. A failed step is only the next observation, and the plan says what follows. */
+/**
+ * A goal of several steps. A failed step only changes the next observation, and the plan determines the next
+ * step.
+ */
 export interface Operation {
   readonly kind: OperationKind;
   readonly reason: string;

@@ -61,7 +61,7 @@ export interface TrustSeen {
   readonly text: string | null;
   /** Routes proved, since they last came up, to lead to the mounted server; without a mount, to a known one. */
   readonly proved: Readonly<Record<RouteName, boolean>>;
-  /** True if an address in use that is not configured any more is proved to lead to the mounted server. */
+  /** Whether the address in use, if no longer configured, is proved to lead to the mounted server. */
   readonly detourProved?: boolean;
   /** The server behind each route. Absent: no proofs are made. */
   readonly servers?: Readonly<Record<RouteName, ServerSeen>>;
@@ -70,7 +70,7 @@ export interface TrustSeen {
 }
 
 export interface ServerSeen {
-  /** null: not proved. */
+  /** Id of the server; null: not proved. */
   readonly id: string | null;
   /** Whether a proof was tried and failed. */
   readonly asked: boolean;
@@ -152,7 +152,7 @@ export interface ShareSeen {
   /** The address and port to which both routes' hosts resolve; null: they differ. */
   readonly oneAddress: string | null;
   readonly openFiles: OpenFilesSeen | null;
-  /** null or absent: without a carrier. */
+  /** What the proofs of servers show; null or absent: there is no carrier. */
   readonly carry?: CarrySeen | null;
   /** Files that are not on the server yet. null: not looked up, as no forced unmount can have left any. */
   readonly unsent: readonly string[] | null;

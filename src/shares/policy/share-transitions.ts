@@ -18,7 +18,7 @@ export type ShareTransition =
         forced: boolean;
         reason: string;
         duration_ms: number;
-        /** null: not looked up, or the answer was late. */
+        /** Number of open files; null: not looked up, or the answer was late. */
         open_files: number | null;
         unsent_files: number | null;
       }

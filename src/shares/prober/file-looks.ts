@@ -5,7 +5,7 @@ import { type Exposure, exposureOf, ownIdentity } from "../../runtime/files/expo
 import { FILE_LIMIT_BYTES, type FileBytes, type FileLook, type LinkLook } from "./prober.ts";
 
 export const fileLooks = {
-  /** null: the path does not exist. */
+  /** The real path; null: the path does not exist. */
   realPath: (path: string): Promise<string | null> => realpath(path).catch(() => null),
 
   async fileLook(path: string): Promise<FileLook> {

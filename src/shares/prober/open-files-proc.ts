@@ -129,7 +129,8 @@ function mappedPaths(maps: Buffer, wanted: readonly Wanted[]): Set<string> {
 
 function commandOf(folder: string): string {
   try {
-    // Not cmdline, which is in the process's memory: reading it can block on the memory lock, as reading maps can.
+    // The name is not read from cmdline, which is in the process's memory: that read can block on the memory
+    // lock, as reading maps can.
     return readFileSync(`${folder}/comm`, "utf8").trimEnd();
   } catch {
     return "?";

@@ -16,7 +16,8 @@ export async function pathPlaces(paths: readonly string[]): Promise<readonly Pat
 
 /** `..` is left to the kernel, which resolves it from where a link leads. */
 async function placeOf(path: string): Promise<PathPlace> {
-  // With a slash at its end, a link to a file or to nothing would not be found; servers drop that slash.
+  // Slashes at the end are dropped, as servers do: with one, a link to a file or to nothing would not be
+  // found.
   let existing = withoutEndSlashes(path);
   let missing = "";
   for (;;) {

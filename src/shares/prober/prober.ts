@@ -1,7 +1,7 @@
 // The interface of the prober, the one child process that touches mounts so that the daemon never does.
 import type { Exposure } from "../../runtime/files/exposure.ts";
 
-/** The newest look at a mount, which no cache can answer. A pending look goes on in the background. */
+/** The newest look at a mount, which no cache can answer. A pending look continues in the background. */
 export type Look =
   | { readonly state: "never" }
   | { readonly state: "pending"; readonly startedAtMs: number }

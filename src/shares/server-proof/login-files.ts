@@ -35,8 +35,9 @@ export function createLoginFiles(stateFolder: string) {
 
   return {
     /**
-     * Writes a file for rclone (`conf`) or smbclient (`auth`), and resolves with its path. If the disk is full, the file
-     * is written to the user's runtime folder, so that a failover goes on. Rejects with the system's error.
+     * Writes a file for rclone (`conf`) or smbclient (`auth`), and resolves with its path. If the disk is
+     * full, the file is written to the user's runtime folder, so that a failover stays possible. Rejects with
+     * the system's error.
      */
     async write(share: ShareSpec, route: RouteName, kind: "conf" | "auth", content: string): Promise<string> {
       const { folder } = shareFiles(stateFolder, share.name);

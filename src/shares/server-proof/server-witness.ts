@@ -51,7 +51,10 @@ export interface KnownServer {
   readonly shareName: string;
   /** Where the server was last seen, `//HOST/SHARE`; null: recorded by an earlier version. */
   readonly source: string | null;
-  /** null: the server was never proved, so its unsent files are sent to no other server. */
+  /**
+   * The evidence that recognizes the server; null: the server was never proved, so its unsent files are sent
+   * to no other server.
+   */
   readonly witness: ServerWitness | null;
 }
 
@@ -106,7 +109,7 @@ function serverText({ shareName, source, witness }: KnownServer): string {
   return `${JSON.stringify({ version: VERSION, shareName, source, witness })}\n`;
 }
 
-/** null: incomplete, or of an unknown version. */
+/** Parses a server's file; null: it is incomplete, or of an unknown version. */
 function parseServer(id: string, content: string | null): KnownServer | null {
   const members = jsonObject(content ?? "") ?? {};
   const { version, shareName, source, witness } = members;

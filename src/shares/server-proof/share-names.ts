@@ -71,7 +71,8 @@ async function bySmbclient(
     [
       ...["-g", "-L", `//${host}`, "-p", String(port), "-A", file, "-s", "/dev/null"],
       ...["--option=client min protocol=SMB2_02", ...signing(share)],
-      // Otherwise smbclient asks the whole network for the name, and anybody may answer and get the login.
+      // Without this option smbclient asks the whole network for the name, and anybody may answer and get the
+      // login.
       "--option=name resolve order=host",
     ],
     { ...LIMITS, signal, env: { LC_ALL: "C" } },

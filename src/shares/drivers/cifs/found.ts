@@ -32,7 +32,7 @@ export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): 
   const isNamed = source !== null && isShareNamed(source, share.shareName);
   return {
     id: entry.id,
-    // As the configuration spells it; mount_root may be reached through a link.
+    // The path is spelled as in the configuration, which may reach mount_root through a link.
     path: isElsewhere ? entry.path : share.mountPath,
     source: sourceShown(share, mount, ours, through),
     sameShare: isReadable(entry, signs.userId) && (isNamed || (ours !== null && isElsewhere)),

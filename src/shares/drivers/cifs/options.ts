@@ -57,7 +57,8 @@ export function cifsOptions({ share, route, address, owner, carried }: CifsMount
     "nohandlecache",
     "actimeo=1",
     "iocharset=utf8",
-    // As private as a FUSE mount: nobody else on this machine may use a mount with this user's password.
+    // The mount is as private as a FUSE mount: nobody else on this machine may use this user's login through
+    // it.
     ...[`uid=${owner.uid}`, `gid=${owner.gid}`, "forceuid", "forcegid", "file_mode=0700", "dir_mode=0700"],
     ...["nosuid", "nodev"],
   ].join(",");

@@ -29,9 +29,9 @@ export interface CifsTools {
 }
 
 export type CifsWay =
-  /** As root: `program` is mount.cifs, which takes everything as options. */
+  /** This process is root: `program` is mount.cifs, which takes everything as options. */
   | { readonly kind: "root"; readonly program: string }
-  /** As a user: `program` is mount, which finds everything else in fstab by `operand`. */
+  /** This process is not root: `program` is mount, which finds everything else in fstab by `operand`. */
   | { readonly kind: "fstab"; readonly program: string; readonly operand: string; readonly entry: FstabEntry }
   | { readonly kind: "none"; readonly lacking: Lacking };
 
@@ -152,7 +152,7 @@ export async function wayToMount(
   if (entry !== lines[0]) return none(`mount.cifs takes only the first line of /etc/fstab for ${entry.path}`);
   if (through !== null && !entry.isHard)
     return none(`the line of /etc/fstab for ${entry.path} lacks \`hard\``);
-  // With several lines for a path only the source distinguishes them.
+  // If fstab has several lines for a path, only the source distinguishes the lines.
   if (lines.length === 1) return { kind: "fstab", program: mount, operand: entry.path, entry };
   if ((await readFstab(tools.fstab)).filter(({ source }) => source === entry.source).length === 1) {
     return { kind: "fstab", program: mount, operand: entry.source, entry };

@@ -260,7 +260,7 @@ const noteShape = object({ path: text, folder: text });
 type LocalNote = TypeOf<typeof noteShape>;
 const storedNote = reader(noteShape);
 
-/** null: there is no note, or it cannot be read. */
+/** Reads a share's note; null: there is none, or it cannot be read. */
 async function readLocalNote(stateFolder: string, shareName: string): Promise<LocalNote | null> {
   const note = await readIfPresent(notePath(stateFolder, shareName)).catch(expecting(isSystemError, null));
   return storedNote(jsonObject(note ?? ""));

@@ -15,7 +15,7 @@ export interface CarryProof {
 }
 
 interface CarryVerdict {
-  /** Reading the open file went on over the new route. */
+  /** Whether reading the open file continued over the new route. */
   readonly carried: boolean;
   /** The result in one line. */
   readonly text: string;

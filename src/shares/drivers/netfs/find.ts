@@ -26,7 +26,7 @@ const BONJOUR = /^(.+)\._smb\._tcp\.local\.?$/i;
 
 export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: NetfsMountsOptions) {
   const realPaths = createRealMountPaths(prober);
-  /** By share: its last mount, to recognize it after an edit of both path and source. */
+  /** The last mount of each share, to recognize the mount after an edit of both path and source. */
   const known = new Map<string, string>();
 
   const isSystemNamed = ({ mountPath }: ShareSpec): boolean => dirname(mountPath) === volumes;
@@ -47,7 +47,7 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
     const isConfigured = atPath && (!isSystemNamed(share) || isSamePath(path, share.mountPath));
     return {
       id: entry.id,
-      // As the configuration spells it; mount_root may be reached through a link.
+      // The path is spelled as in the configuration, which may reach mount_root through a link.
       path: isConfigured ? share.mountPath : entry.path,
       source: entry.source,
       sameShare,

@@ -131,7 +131,7 @@ interface AttemptTools extends Pick<NetfsDriverOptions, "clock" | "logger" | "pr
 interface Attempt {
   readonly share: ShareSpec;
   readonly route: RouteName;
-  /** As the mount table spells it. */
+  /** The mount path, as the mount table spells it. */
   readonly path: string;
   /** The folder to mount on; null: macOS makes one. */
   readonly folder: string | null;
@@ -327,7 +327,7 @@ export function netfsUrl({ host, port, shareName, username }: NetfsTarget): stri
   return `smb://${user}${address}${port === SMB_PORT ? "" : `:${port}`}/${escaped(shareName)}`;
 }
 
-/** In Unicode's NFC, as servers compare names, with all but unreserved characters escaped. */
+/** Composes the text (Unicode's NFC), as servers compare names, and escapes all but unreserved characters. */
 function escaped(text: string): string {
   return encodeURIComponent(text.normalize("NFC")).replace(
     /[!'()*]/g,

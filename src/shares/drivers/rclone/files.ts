@@ -49,7 +49,7 @@ export type RcloneShare = Omit<RclonePlace, "mountPath">;
 
 /** Never change it: rclone keeps unsent writes under this name, and finds them again only by it. */
 export const REMOTE_NAME = "share";
-/** Without `Dot`: with it, rclone 1.60 leaves an empty folder in the share's root. */
+/** The set lacks `Dot`, with which rclone 1.60 leaves an empty folder in the share's root. */
 const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,Ctl,RightSpace,InvalidUtf8";
 
 /**
@@ -177,7 +177,9 @@ function retriesCarried(version: RcloneVersion | null): number {
   return rcloneCan(version, "keepsDeadConnections") ? 10 : 1;
 }
 
-/** Without effect on SMB: it marks a mount as carried by its arguments alone, in case its note was never written. */
+/**
+ * Marks a mount as carried by its arguments alone, in case its note was never written; has no effect on SMB.
+ */
 const CARRIED_FLAG = ["--user-agent"] as const;
 
 /** rclone's remote control, on a port that the system picks, with the password in rclone's environment. */

@@ -41,11 +41,11 @@ const MAY_HAVE_MISSED_NS = 500_000_000n;
 /** Facts about files from earlier rounds. */
 interface NoteMemory {
   readonly clock: Clock;
-  /** By path in the mount: the descriptor (`/proc/PID/fd/N`) through which the file was touched last. */
+  /** For each path in the mount the descriptor (`/proc/PID/fd/N`) through which the file was touched last. */
   readonly reached: Map<string, string>;
-  /** By cache file: its size and times when it was noted, for files whose time is in the future. */
+  /** Size and times of each cache file when it was noted, for files whose time is in the future. */
   readonly noted: Map<string, string>;
-  /** By cache file: until when it is left alone because its last touch hangs, monotonic ms. */
+  /** Until when each cache file is left alone because its last touch hangs, monotonic ms. */
   readonly hanging: Map<string, number>;
 }
 

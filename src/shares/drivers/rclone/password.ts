@@ -11,7 +11,7 @@ const DEADLINE_MS = 5_000;
 export function createObscuredPasswords(clock: Clock, home: string): (password: string) => Promise<string> {
   const known = new Map<string, Promise<string>>();
   const obscure = async (password: string): Promise<string> => {
-    // By standard input: other users can see arguments.
+    // The password goes to standard input, because other users can see arguments.
     const { exitCode, stdout, stderr } = await runCommand(await rcloneProgram(home), ["obscure", "-"], {
       clock,
       deadlineMs: DEADLINE_MS,

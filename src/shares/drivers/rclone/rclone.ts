@@ -197,7 +197,9 @@ function createRcloneFinding(
   placeOf: (share: ShareSpec) => Promise<RclonePlace>,
 ) {
   const userId = process.getuid?.() ?? null;
-  /** By share: the name on the server under which it is mounted, which an edit may have changed since. */
+  /**
+   * For each share, its name on the server at the time of the mount, which an edit may have changed since.
+   */
   const servedNames = new Map<string, string>();
 
   const found = async (share: ShareSpec, mount: SmbMount): Promise<FoundMount> => {
@@ -211,7 +213,7 @@ function createRcloneFinding(
     const isElsewhere = entry.path !== place.mountPath;
     return {
       id: entry.id,
-      // As the configuration spells it; mount_root may be reached through a link.
+      // The path is spelled as in the configuration, which may reach mount_root through a link.
       path: isElsewhere ? entry.path : share.mountPath,
       source: entry.source,
       sameShare:

@@ -32,7 +32,10 @@ import { listFiles } from "./unsent.ts";
 
 const byteRanges = list(list(number));
 const noteShape = object({
-  /** Inside rclone's cache: the remote's name, the share's name on the server, the path in the share. */
+  /**
+   * The file's path in rclone's cache: the remote's name, the share's name on the server, the path in the
+   * share.
+   */
   cachePath: text,
   /**
    * - `torn`: rclone was killed while it wrote the note.
@@ -48,7 +51,7 @@ const noteShape = object({
   real: byteRanges,
   /** Zeros that count as holes, but that programs may have written. */
   doubtful: byteRanges,
-  /** From this offset on the server's file adds nothing. null: unknown. */
+  /** The offset from which on the server's file adds nothing; null: unknown. */
   serverEnd: nullable(number),
   base: nullable(object({ size: number, time: text })),
   /**
@@ -205,7 +208,7 @@ function isCovered(range: ByteRange, ranges: readonly ByteRange[]): boolean {
   );
 }
 
-/** null: there is no such file. */
+/** Calls a function with an open cache file; null: there is no such file. */
 async function withCacheFile<Result>(
   files: RcloneFiles,
   path: string,

@@ -91,7 +91,7 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
         const entryAtPath = () => entryWhere(({ path }) => path === mountPath);
         const mounted = (await entryAtPath()) !== undefined;
         for (const identity of await serving.running(place)) {
-          // Once it is mounted, programs may have written.
+          // If rclone had mounted, programs may have written.
           if (mounted) await writeNotes(options, place, identity);
           if (await kill(clock, identity, deadlineMs)) continue;
           logger.warn("rclone does not end", { share: shareName, pid: identity.pid });
@@ -212,7 +212,7 @@ async function stopBetweenNotes(
   }
 }
 
-/** False: the process has exited. */
+/** Sends a signal; false: the process has exited. */
 function sendTo({ pid }: ProcessIdentity, signal: NodeJS.Signals): boolean {
   try {
     return process.kill(pid, signal);

@@ -48,7 +48,7 @@ export function whyUploadsBreak(version: RcloneVersion | null): Lacking | null {
   return { text, hint: NEWER_RCLONE };
 }
 
-/** null: rclone is missing, or does not print its version. */
+/** Asks rclone for its version; null: rclone is missing, or does not print its version. */
 export async function askRcloneVersion(clock: Clock, rclone: string): Promise<RcloneVersion | null> {
   const limits = { clock, deadlineMs: VERSION_DEADLINE_MS };
   const ran = await runCommand(rclone, ["version"], limits).catch(expecting(isOwnError, null));
