@@ -30,7 +30,10 @@ export type CarriedPhase = "carrying" | "waiting" | "unconfirmed" | "refusing";
 export interface CarriedShare {
   readonly share: string;
   readonly kind: CarriedKind;
-  /** A port of 127.0.0.1, the same as long as the share is open, also when the carrier is killed and started again. */
+  /**
+   * A port of 127.0.0.1. It stays the same while the share is open, even if the carrier is killed and started
+   * again.
+   */
   readonly port: number;
   readonly route: CarriedRoute;
   /** The endpoint of the route in use. */
@@ -48,26 +51,35 @@ export interface CarriedShare {
   readonly moves: number;
   /** When the server's newest answer came, on the caller's monotonic clock, ms; null: none yet. */
   readonly lastAnswerAtMs: number | null;
-  /** When the oldest open request was sent, on that clock; null: none. Leaves out change notifications and blocking locks. */
+  /**
+   * When the oldest open request was sent, on the caller's monotonic clock, ms; null: none is open. Change
+   * notifications and blocking locks do not count.
+   */
   readonly unansweredSinceMs: number | null;
-  /** Since when the server cannot be reached, on that clock; null: it can. */
+  /**
+   * Since when the server cannot be reached, on the caller's monotonic clock, ms; null: it can be reached.
+   */
   readonly routeLostAtMs: number | null;
   /** Changes with each loss of the server, after which it must be proved again; null: the carrier's version has none. */
   readonly outage: number | null;
   /** The value of `outage` at the last move; null or absent: no move yet, or the carrier's version does not say. */
   readonly outageAtMove?: number | null;
-  /** As in `OpenRequest`. */
+  /** The daemon's name for the mounted server; null or absent: it has none. */
   readonly server?: string | null;
   /**
-   * The id of the open connection that shows which server is behind the other route; null: there is none, so the carrier
-   * does not take that route alone. Absent: the carrier's version has none.
+   * The id of the open connection that proves which server is behind the other route; null: there is none, so
+   * the carrier does not move to that route by itself. Absent: the carrier's version has no such id.
    */
   readonly witness?: number | null;
-  /** Counts the decisions of the carrier without a daemon. Absent: the carrier's version does not count. */
+  /**
+   * The number of decisions that the carrier has made without a daemon. Absent: the carrier's version does
+   * not count them.
+   */
   readonly epoch?: number | null;
   /**
-   * The server refused the login: connections that are logged in go on, new ones are reset until `reopen`. `atMs`: on the
-   * caller's monotonic clock. null or absent: not refused, or the carrier's version does not say.
+   * The server refused the login: connections that are logged in stay open, new ones are reset until
+   * `reopen`. `atMs`: on the caller's monotonic clock. null or absent: not refused, or the carrier's version
+   * does not say.
    */
   readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
   /** True if some of the traffic was unreadable, because it is encrypted. Absent: the carrier's version does not say. */
@@ -98,18 +110,21 @@ export interface MoveRequest {
   readonly share: string;
   readonly to: CarriedRoute;
   readonly endpoint: RouteEndpoint;
-  /** True: waits for a quiet moment, 2 s at most. */
+  /** True: the move waits for a quiet moment, 2 s at most. */
   readonly planned: boolean;
   /**
-   * The share's epoch at the decision: the request is refused if the carrier has acted alone since. null or absent:
-   * unknown.
+   * The share's epoch when the daemon decided: the carrier refuses the request if it has made a decision of
+   * its own since. null or absent: unknown.
    */
   readonly epoch?: number | null;
-  /** The share's witness at the decision: the move is refused if the witness has ended since. null or absent: unknown. */
+  /**
+   * The share's witness when the daemon decided: the carrier refuses the move if that witness has ended
+   * since. null or absent: unknown.
+   */
   readonly witness?: number | null;
 }
 
-/** The settings that may change while a share is open; `epoch` as for a move. */
+/** The settings that may change while a share is open. `epoch`: the share's epoch when the daemon decided. */
 export type ConfigureRequest = Pick<OpenRequest, "endpoints" | "patienceMs"> &
   Pick<MoveRequest, "epoch"> & {
     /** True: nothing may be sent to the server from this network, and all connections are reset. */
@@ -146,7 +161,7 @@ export interface JournalEntry {
   readonly share: string;
   /** Wall ms. */
   readonly at: number;
-  /** Equal to `to` if the share stayed, and its programs wait. */
+  /** Equal to `to` if the share stayed on its route and its programs wait. */
   readonly from: CarriedRoute;
   readonly to: CarriedRoute;
   readonly reason: string;
@@ -179,14 +194,14 @@ export interface Carrier extends AsyncDisposable {
   hold(share: string, epoch: number | null, signal: AbortSignal): Promise<void>;
   /** Reports that the server behind the route in use was proved since `outage`: held connections pass. */
   confirm(share: string, outage: number | null, signal: AbortSignal): Promise<void>;
-  /** The login is accepted again: connections may log in. */
+  /** Reports that the server accepts the login again: connections may log in. */
   reopen(share: string, signal: AbortSignal): Promise<void>;
   /** Reports that rclone's pool has none of the `lost` connections any more. */
   usedUp(share: string, signal: AbortSignal): Promise<void>;
   /** Resets the share's connections and frees the port. The carrier ends with its last share. */
   close(share: string, signal: AbortSignal): Promise<void>;
-  /** The decisions of the carrier alone since the last call of any daemon; each entry is returned once. */
+  /** Removes and returns the decisions that the carrier has made without a daemon. */
   takeJournal(signal: AbortSignal): Promise<readonly JournalEntry[]>;
-  /** Returns its own unregister. */
+  /** Returns a function that unregisters `listener`. */
   onNotice(listener: (notice: CarrierNotice) => void): () => void;
 }

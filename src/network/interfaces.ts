@@ -8,7 +8,7 @@ interface InterfaceAddress {
   readonly family: 4 | 6;
   readonly bytes: Uint8Array;
   readonly prefixLength: number;
-  /** As text to bind a socket to: a link-local address has its zone. */
+  /** The address as text to bind a socket to; a link-local address has its zone. */
   readonly text: string;
 }
 
@@ -19,7 +19,10 @@ export interface InterfaceSnapshot {
   readonly names: ReadonlySet<string>;
 }
 
-/** How long a reading is used while network events flow, ms: at most this late a change is seen whose event was lost. */
+/**
+ * How long a reading is used while network events flow, ms. A change whose event was lost is seen this late
+ * at most.
+ */
 const WATCHED_FOR_MS = 10_000;
 
 /** One snapshot serves all probes of a cycle: reading three interfaces takes the calling thread 40 µs. */
@@ -104,7 +107,7 @@ export type WayOut =
   | {
       readonly kind: "on_link" | "configured";
       readonly interfaceName: string | null;
-      /** The address to leave from. */
+      /** The local address to send from; null: the system chooses. */
       readonly localAddress: string | null;
       /** The address of the host, with a zone if it needs one. */
       readonly address: string;

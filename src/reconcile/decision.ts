@@ -1,7 +1,7 @@
 // Parts that the decisions about shares and about backends have in common. Pure.
 import type { Wake } from "./lane.ts";
 
-/** null if there are none. */
+/** The earliest of `wakes`; null if there are none. */
 export function earliest(wakes: readonly Wake[]): Wake | null {
   return wakes.reduce<Wake | null>(
     (first, wake) => (first === null || wake.atMs < first.atMs ? wake : first),
@@ -9,7 +9,9 @@ export function earliest(wakes: readonly Wake[]): Wake | null {
   );
 }
 
-/** Since when (wall ms) each condition has been true, by its code: as in `before` if it was already, else now. */
+/**
+ * Since when each condition has been true, wall ms by the condition's code: the time in `before`, else now.
+ */
 export function standingSince(
   conditions: readonly { readonly code: string }[],
   before: ReadonlyMap<string, number>,

@@ -78,7 +78,8 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
         return;
       }
       clearWake();
-      // With the planned time, lanes that wake at the same moment share their observations.
+      // The trigger has the planned time, so that lanes that wake at the same moment share their
+      // observations.
       lane.trigger({ reason, atMs, details: [] });
     });
   };
@@ -98,7 +99,8 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
           ? trigger
           : { ...trigger, details: [...same.details, ...trigger.details].slice(0, 50) },
       );
-      // In a later microtask, so that triggers of one turn share a cycle, and a cycle may trigger its own lane.
+      // The cycle starts in a later microtask, so that triggers of one turn share a cycle, and a cycle may
+      // trigger its own lane.
       running ??= Promise.resolve().then(cycle);
     },
     /** Resolves when no cycle runs and none is due at once. */

@@ -2,9 +2,12 @@
 
 export interface ShareMemory {
   readonly activeInterface: "tb" | "fallback" | "none";
-  /** Wall ms of the first TCP answer over tb without a gap since. */
+  /** Since when TCP has been answered over tb without a gap, wall ms. */
   readonly tbReachableSince: number | null;
-  /** Wall ms of the first NEGOTIATE over tb without a gap since; the recovery window counts from here. */
+  /**
+   * Since when NEGOTIATE has been answered over tb without a gap, wall ms; the recovery window counts from
+   * here.
+   */
   readonly tbHealthySince: number | null;
   readonly tbRecoveryPending: boolean;
   readonly held: "fallback" | "unmounted" | null;

@@ -28,7 +28,7 @@ interface HealthReading {
 
 interface HealthFold {
   readonly health: RouteHealth;
-  /** True if the route was healthy, and is not any more or may not have been in between. */
+  /** True if the route was healthy before, and is unhealthy now or may have been unhealthy in between. */
   readonly dropped: boolean;
 }
 

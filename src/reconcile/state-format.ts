@@ -51,7 +51,7 @@ const recordShape = object({
   held: nullable(choice("fallback", "unmounted")),
   last_switch_at: nullable(instant),
   last_error: nullable(text),
-  /** Files of versions without carried mounts lack it. */
+  /** Absent in files of versions without carried mounts. */
   carried_port: optional(nullable(port)),
   /** Absent if empty. */
   logons_refused_at: optional(list(instant)),
@@ -64,7 +64,7 @@ export function encodeState(shares: ReadonlyMap<string, ShareMemory>, observedAt
   const state = {
     version: VERSION,
     observed_at: isoTime(observedAtMs),
-    // Object.fromEntries also takes a share named "__proto__".
+    // Object.fromEntries also accepts a share named "__proto__".
     shares: Object.fromEntries(records),
   };
   return `${JSON.stringify(state, null, 2)}\n`;
@@ -132,7 +132,7 @@ function fieldsOf(value: unknown): ReadonlyMap<string, unknown> | null {
 function decodeShare(value: unknown): ShareMemory | string {
   const fault = recordShape.faultIn(value);
   if (fault !== null) return `${fault.path} is not ${fault.expected}`;
-  // The shape has just been checked.
+  // `faultIn` has checked the shape.
   const record = value as ShareRecord;
   const { logons_refused_at = [], wake_addresses } = record;
   return {

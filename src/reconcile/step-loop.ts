@@ -12,7 +12,7 @@ interface Decided<Step> {
 interface StepLoop<Step, Decision extends Decided<Step>> {
   /** For the error: "share CORE". */
   readonly subject: string;
-  /** More steps than any operation takes; to reach the limit is a mistake in the decision. */
+  /** More steps than any operation takes; reaching this limit means a mistake in the decision. */
   readonly mostSteps: number;
   readonly decide: () => Decision;
   readonly perform: (step: Step) => void | Promise<void>;
@@ -29,7 +29,7 @@ export async function stepUntilSettled<Step, Decision extends Decided<Step>>({
     const decision = decide();
     if (decision.step === null) return decision;
     const underWay = perform(decision.step);
-    // Nothing else runs between a synchronous step and the next decision.
+    // A synchronous step is not awaited, so that nothing else runs before the next decision.
     if (underWay !== undefined) await underWay;
   }
   throw new MountaineerError("internal", `${subject} did not settle in ${mostSteps} steps`);

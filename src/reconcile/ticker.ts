@@ -3,7 +3,10 @@ import type { Clock, Timer } from "../runtime/time/clock.ts";
 
 export type Ticker = ReturnType<typeof startTicker>;
 
-/** A value for `sinceMs`: tickers with this start and the same interval beat together, which wakes the process once. */
+/**
+ * A value for `sinceMs`: tickers with this start and the same interval beat together, so that the process
+ * wakes once.
+ */
 export const IN_STEP = 0;
 
 /**

@@ -2,7 +2,7 @@
 
 export interface Bus<Event> {
   publish(event: Event): void;
-  /** Returns its own unregister, after which `listener` is not called any more. */
+  /** Returns a function that unregisters `listener`, which is not called any more after that. */
   subscribe(listener: (event: Event) => void): () => void;
 }
 

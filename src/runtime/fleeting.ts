@@ -77,7 +77,7 @@ export class FleetingSet<T> implements Iterable<T> {
     this.#members.clear();
   }
 
-  /** As `FleetingMap.values`. */
+  /** Iterates over a copy: replacing the table would end an iteration early. */
   [Symbol.iterator](): IterableIterator<T> {
     return this.#members.keys();
   }

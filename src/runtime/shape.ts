@@ -89,7 +89,10 @@ export function numberThat(expected: string, holds: (value: number) => boolean):
   return leaf(expected, { type: "number" }, (value) => typeof value === "number" && holds(value));
 }
 
-/** Returns a function that returns a value of this shape, without unknown members, and null for any other value. */
+/**
+ * Returns a function that reads a value of this shape, without unknown members; it returns null for any other
+ * value.
+ */
 export function reader<T>(shape: Shape<T> & { readonly fields?: Fields }): (value: unknown) => T | null {
   const { fields } = shape;
   return (value) => {
@@ -215,7 +218,7 @@ export function both<A, B>(one: Shape<A>, other: Shape<B>): Shape<A & B> {
   };
 }
 
-/** The same shape with a description that replaces all descriptions inside it. */
+/** Returns `shape` with a description that replaces all descriptions inside it. */
 export function described<T>(expected: string, shape: Shape<T>): Shape<T> {
   return {
     expected,

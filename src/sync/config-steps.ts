@@ -1,4 +1,4 @@
-// The steps by which a service takes over a new configuration, and their results.
+// The steps by which a service applies a new configuration, and their results.
 import type { ConfigDiff } from "../config/diff.ts";
 import type { ConfigMistake } from "../config/values/mistakes.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
@@ -6,7 +6,7 @@ import type { LoadedContent } from "./decide-reload.ts";
 
 /** The running configuration. */
 export interface Running<Snapshot> {
-  /** Of the file's bytes, hexadecimal. */
+  /** Hash of the file's bytes, hexadecimal. */
   readonly sha256: string;
   readonly snapshot: Snapshot;
   /** 1 at the start; grows by one with each applied content that has another meaning. */
@@ -25,7 +25,7 @@ export interface CheckedContent<Snapshot> {
 export interface AppliedContent<Snapshot> {
   /** The snapshot that runs from now on. */
   readonly snapshot: Snapshot;
-  /** False: other bytes, the same meaning. */
+  /** False: the bytes differ, but their meaning is the same. */
   readonly changed: boolean;
   readonly details: string;
   readonly diff: ConfigDiff | null;
@@ -53,7 +53,7 @@ export interface ConfigSteps<Snapshot> {
 }
 
 export type ReloadOutcome =
-  /** `details`: `3 backends reloaded`. */
+  /** `details`: a text for people, such as `3 backends reloaded`. */
   | ({ readonly kind: "applied" } & Omit<AppliedContent<unknown>, "snapshot">)
   /** The content is wrong: trying the same bytes again is useless. */
   | { readonly kind: "rejected"; readonly reason: string; readonly mistakes: readonly ConfigMistake[] }

@@ -47,7 +47,10 @@ export interface ConfigTurn<Snapshot> {
   applyAgain(source: string, snapshot?: Snapshot): Promise<ReloadOutcome>;
 }
 
-/** How often in a row work may break off a look; after that the look ends first, so that no series of edits starves it. */
+/**
+ * How often in a row work may break off a look; then the look is finished first, so that no series of edits
+ * starves it.
+ */
 const MOST_BROKEN_OFF = 3;
 
 /** The running configuration, and the only function that changes it. */
@@ -173,11 +176,11 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     get running(): Running<Snapshot> {
       return current.running;
     },
-    /** A content is being parsed or applied. */
+    /** True while a content is parsed or applied. */
     get busy(): boolean {
       return current.busy;
     },
-    /** Work waits for its turn, or has it. */
+    /** True while work waits for its turn, or has it. */
     get hasWork(): boolean {
       return hasWork;
     },
@@ -195,14 +198,15 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
       });
     },
     /**
-     * Runs `work` while nothing else runs in the lane. A look in progress is broken off and repeated after it, three times
-     * in a row at most. Rejects as `work` does, and with `aborted` when the store ends before the turn.
+     * Runs `work` while nothing else runs in the lane. A look in progress is broken off and repeated after
+     * `work`, three times in a row at most. Rejects as `work` does, and with `aborted` when the store ends
+     * before the turn.
      */
     inTurn<T>(work: (turn: ConfigTurn<Snapshot>) => Promise<T>): Promise<T> {
       if (ended) return Promise.reject(stopping());
       return new Promise((resolve, reject) => {
         waitingWork.push({
-          // `onState` first: a caller that sees the result also sees the state that belongs to it.
+          // `onState` is called first: a caller that sees the result also sees the state that belongs to it.
           perform: (signal) =>
             Promise.resolve(turnOf(signal)).then(work).finally(options.onState).then(resolve, reject),
           refuse: () => reject(stopping()),

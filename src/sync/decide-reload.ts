@@ -11,7 +11,7 @@ export type LoadedContent<Snapshot> =
 interface SeenContent<Snapshot> {
   readonly kind: "content";
   readonly bytes: Uint8Array;
-  /** Of the bytes, hexadecimal. */
+  /** Hash of the bytes, hexadecimal. */
   readonly sha256: string;
   /** null: not parsed yet. */
   readonly loaded: LoadedContent<Snapshot> | null;
@@ -25,11 +25,14 @@ export type SeenFile<Snapshot> =
 
 export interface ReloadMemory {
   readonly runningSha256: string;
-  /** Running bytes that the service has written and no look has read yet: the look that reads them announces nothing. */
+  /**
+   * Hash of running bytes that the service has written and no look has read yet; null: none. The look that
+   * reads these bytes announces nothing.
+   */
   readonly expectedSha256: string | null;
   readonly problem: {
     readonly kind: "unreadable" | "rejected" | "failed";
-    /** Of the content with the problem; null if the file could not be read. */
+    /** Hash of the content with the problem; null if the file could not be read. */
     readonly sha256: string | null;
   } | null;
 }
@@ -63,7 +66,10 @@ type ReloadDecision<Snapshot> =
     }
   | { readonly do: "apply"; readonly content: SeenContent<Snapshot>; readonly snapshot: Snapshot };
 
-/** A missing file is no change, rejected bytes are not tried twice, and an empty or broken file is doubted once. */
+/**
+ * A missing file is no change, rejected bytes are not tried twice, and an empty or broken file is read once
+ * more before it counts.
+ */
 export function decideReload<Snapshot>(
   seen: SeenFile<Snapshot>,
   memory: ReloadMemory,

@@ -54,7 +54,7 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
     clock,
     intervalMs: osEvents === null ? pollIntervalMs : SAFETY_POLL_MS,
     fingerprint,
-    // The event's time, not the look's: otherwise the look would add to the debounce time.
+    // The change has the event's time, not the look's: otherwise the look would add to the debounce time.
     onChange: () => onChange(osEvents?.atMs ?? undefined),
     onPresence,
   });
@@ -65,8 +65,8 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
      */
     look: (): Promise<void> => poll.look(),
     /**
-     * Notes the SHA-256 of a read by the caller. A detector by content compares with that content from now on; otherwise
-     * it would miss a change back to the content of its own last look.
+     * Notes the SHA-256 of content that the caller has read. `hash` and `inotify` compare with that content
+     * from now on; otherwise they would miss a change back to the content of their own last look.
      */
     noteRead(sha256: string): void {
       if (detection !== "mtime") poll.noteSeen(sha256);
@@ -82,7 +82,7 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
 interface Seen {
   readonly stat: FileStat;
   readonly sha256: string;
-  /** Equal stats mean equal bytes. */
+  /** True if equal stats prove equal bytes. */
   readonly settled: boolean;
 }
 
@@ -123,7 +123,7 @@ function createOsEvents(
     try {
       return await file.stat(signal);
     } catch (error) {
-      // The cause may lie in a folder of the path, so the folders are watched anew at the next look.
+      // The cause may lie in a folder of the path, so the next look renews the watches on the folders.
       armingDue = true;
       throw error;
     }
@@ -177,13 +177,13 @@ interface ChangePollOptions {
   readonly fingerprint: () => Promise<string | null>;
   /** The fingerprint differs from the last one seen, or the file became unreadable or readable again. */
   readonly onChange: () => void;
-  /** Whether the file exists, after each look with another answer than before. */
+  /** Whether the file exists: called after the first look, and after each look with another answer. */
   readonly onPresence: (present: boolean) => void;
 }
 
 /**
- * Compares with the fingerprint last *seen*, not with the running one: taking back a mistake is a change, too. A missing
- * file is no change, and the fingerprint seen before it is kept.
+ * Compares with the fingerprint last *seen*, not with the running one: undoing a mistake is a change, too. A
+ * missing file is no change, and the fingerprint seen before it is kept.
  */
 function startChangePoll(options: ChangePollOptions) {
   const { clock, intervalMs, fingerprint, onChange, onPresence } = options;
@@ -238,7 +238,7 @@ function startChangePoll(options: ChangePollOptions) {
 
   return {
     look,
-    /** Takes over a fingerprint that the caller has seen. */
+    /** Replaces the last seen fingerprint by one that the caller has seen. */
     noteSeen(fingerprint: string): void {
       seen = fingerprint;
     },

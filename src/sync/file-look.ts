@@ -58,7 +58,10 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>): Fi
     }
   };
 
-  /** Resolves when the second look is due; false if a look of its own will follow, or the look was broken off. */
+  /**
+   * Resolves with true when the second look is due, with false if a later change leads to another look or
+   * this look was broken off.
+   */
   const untilSecondLook = async (asked: boolean, signal: AbortSignal): Promise<boolean> => {
     const { least, most } = SECOND_LOOK_MS;
     const waitMs = asked ? least : Math.min(most, Math.max(least, watch.settings.debounceMs));
@@ -70,7 +73,7 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>): Fi
     }
     await watch.detector.look();
     if (asked) watch.window.cancel();
-    // A change that came meanwhile leads to a look of its own.
+    // A change that came meanwhile leads to another look.
     return asked || (watch.isWatching && !watch.window.isOpen && !watch.changeDue);
   };
 

@@ -127,16 +127,22 @@ const SHORTEST_POLL_MS = 10;
 type DetectorSettings = Pick<SyncSettings, "detection" | "pollIntervalMs">;
 
 interface SlotOptions extends Omit<DetectorOptions, "pollIntervalMs"> {
-  /** A new detector has had its first look. The file must be read: the detector does not report earlier changes. */
+  /**
+   * Called when a new detector has had its first look. The file must be read: the detector does not report
+   * earlier changes.
+   */
   readonly onReady: () => void;
 }
 
-/** Holds the running detector, or none. A replaced detector calls back no more. */
+/** Holds the running detector, or none. A replaced detector makes no more calls. */
 function createDetectorSlot({ onReady, ...options }: SlotOptions) {
   let detector: Detector | null = null;
   let current: DetectorSettings | null = null;
   return {
-    /** Replaces the detector if its settings changed; null: none runs. Resolves after the new detector's first look. */
+    /**
+     * Replaces the detector if its settings changed; null: runs none. Resolves after the new detector's first
+     * look.
+     */
     async use(next: DetectorSettings | null): Promise<void> {
       if (isDeepStrictEqual(next, current)) return;
       current = next;
@@ -150,11 +156,11 @@ function createDetectorSlot({ onReady, ...options }: SlotOptions) {
       await own.look();
       if (detector === own) onReady();
     },
-    /** `Detector.look`, if a detector runs. */
+    /** Calls `Detector.look` if a detector runs. */
     async look(): Promise<void> {
       await detector?.look();
     },
-    /** `Detector.noteRead`, if a detector runs. */
+    /** Calls `Detector.noteRead` if a detector runs. */
     noteRead: (sha256: string): void => detector?.noteRead(sha256),
   };
 }

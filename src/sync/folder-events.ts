@@ -7,7 +7,10 @@ import { errorText, systemErrorCode } from "../runtime/errors.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
 export interface FolderListener {
-  /** A name in the folder changed; null: an unknown one. If the folder itself is removed, `name` is the folder's own. */
+  /**
+   * Called when a name in the folder changed; null: the name is unknown. If the folder itself is removed,
+   * `name` is the folder's own.
+   */
   readonly onName: (name: string | null) => void;
   /** No more events will come. */
   readonly onEnd: () => void;
@@ -51,8 +54,8 @@ export function createFolderBell(file: WatchedFile, events: FolderEvents, onRing
 
   return {
     /**
-     * Watches the present folders of the file instead of the ones before. Resolves with the reason why a folder cannot be
-     * watched; null: all existing folders are watched. Calls must not overlap.
+     * Watches the present folders of the file instead of the previous ones. Resolves with the reason why a
+     * folder cannot be watched; null: all existing folders are watched. Calls must not overlap.
      */
     async arm(): Promise<string | null> {
       const folders = await foldersOf(file);

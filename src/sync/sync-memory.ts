@@ -11,14 +11,14 @@ import type { SyncProblem, SyncState } from "./sync-settings.ts";
 
 /** A wrong content of the file, which is not tried again. */
 export interface RejectedContent {
-  /** Of the bytes, hexadecimal. */
+  /** Hash of the bytes, hexadecimal. */
   readonly sha256: string;
   /** For people, with the place in the file. */
   readonly reason: string;
 }
 
 interface Problem extends SyncProblem {
-  /** Of the content with the problem; null if the file could not be read. */
+  /** Hash of the content with the problem; null if the file could not be read. */
   readonly sha256: string | null;
   /** Failed reloads in a row, this one included. */
   readonly failures: number;
@@ -60,7 +60,8 @@ export function createSyncMemory(options: SyncMemoryOptions) {
   const noteRunning = (): void => {
     record = { ...record, problem: null, lastSync: isoTime(clock.wallMs()) };
   };
-  // Does not stop watching under `on_failure = "stop"`: no reload has failed yet.
+  // A content rejected at the start does not stop watching under `on_failure = "stop"`: no reload has failed
+  // yet.
   if (rejected !== null) noteProblem({ kind: "rejected", ...rejected });
 
   const announceApplied = (changed: boolean, details: string): void =>
@@ -71,7 +72,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
     announceFailure(options, { kind, reason, failures: record.problem?.failures ?? 1 }, isNew || asked);
   };
 
-  /** `level`: of the log line; "debug" where an applied change has a line already. */
+  /** `level`: the log line's level; "debug" if the applied change is logged already. */
   const succeeded = (level: "info" | "debug"): void => {
     if (record.problem !== null) logger[level]("config error cleared", { path, kind: record.problem.kind });
     noteRunning();
@@ -138,7 +139,10 @@ export function createSyncMemory(options: SyncMemoryOptions) {
       record = { ...record, lastReadSha256: sha256 };
       watch.detector.noteRead(sha256);
     },
-    /** The service has written these bytes to the file; `applied` null: they could not be applied. */
+    /**
+     * Notes that the service has written these bytes to the file; `applied` is null if they could not be
+     * applied.
+     */
     noteSaved(sha256: string, applied: { readonly changed: boolean; readonly details: string } | null): void {
       record = { ...record, problem: null };
       watch.resume();

@@ -1,16 +1,25 @@
 // The settings of the section `[sync]`, and the state of the configuration's watch.
 
-/** What counts as a change: another mtime or size, another SHA-256, or an event of the OS, confirmed by the content. */
+/**
+ * What counts as a change: `mtime`: another mtime or size; `hash`: another SHA-256; `inotify`: an event of
+ * the OS, confirmed by the content.
+ */
 export type Detection = "mtime" | "hash" | "inotify";
 
-/** After a failed reload: retries at growing intervals, retries at the poll interval, or no more watching. */
+/**
+ * After a failed reload: `backoff` retries at growing intervals, `fixed` at the poll interval; `stop` ends
+ * watching.
+ */
 type OnFailure = "backoff" | "fixed" | "stop";
 
 export interface SyncSettings {
   readonly enabled: boolean;
   /** > 0. */
   readonly pollIntervalMs: number;
-  /** ≥ 0. Restarts with each change, up to `MAX_WAIT_FACTOR` times this time in all. */
+  /**
+   * The debounce time, ms, ≥ 0. It restarts with each change, up to `MAX_WAIT_FACTOR` times its length in
+   * all.
+   */
   readonly debounceMs: number;
   readonly detection: Detection;
   readonly onFailure: OnFailure;
@@ -21,7 +30,10 @@ export const MAX_WAIT_FACTOR = 10;
 
 /** The reason why the file's content does not run. Kept until the file's content runs again. */
 export interface SyncProblem {
-  /** The file cannot be read; its content is wrong; its content could not be applied. */
+  /**
+   * `unreadable`: the file cannot be read. `rejected`: its content is wrong. `failed`: its content could not
+   * be applied.
+   */
   readonly kind: "unreadable" | "rejected" | "failed";
   /** For people, with the place in the file if known. */
   readonly reason: string;
@@ -44,7 +56,10 @@ export interface SyncState {
   readonly fileMissing: boolean;
   readonly detector: {
     readonly detection: Detection;
-    /** Why the detector only polls instead of using events of the OS; null: it works as named, or does not run. */
+    /**
+     * Why the detector only polls instead of using events of the OS; null: it works as `detection` says, or
+     * none runs.
+     */
     readonly degraded: string | null;
   };
 }

@@ -30,9 +30,9 @@ export interface WatchedFile {
 }
 
 /**
- * The same file with a deadline for `stat` and `read`: a late call rejects with `timed_out`, and its signal aborts. While
- * a late call has not settled, further calls reject with `timed_out` at once, so that hung calls cannot pile up. A call
- * whose own signal aborts rejects at once.
+ * Returns the file with a deadline for `stat` and `read`: a late call rejects with `timed_out`, and its
+ * signal aborts. While a late call has not settled, further calls reject with `timed_out` at once, so that
+ * hung calls cannot pile up. A call whose own signal aborts rejects at once.
  */
 export function withDeadline(file: WatchedFile, clock: Clock, deadlineMs: number): WatchedFile {
   let lateCalls = 0;

@@ -39,7 +39,7 @@ export function connectCarrier(options: ConnectOptions): Carrier {
   const known = new KnownShares(clock, logger);
   const link = new CarrierLink(options, known);
 
-  /** null: no carrier runs. */
+  /** Sends a request to the running carrier; resolves with null if none runs. */
   const askIfThere = async (operation: string, members: Members, signal: AbortSignal): Promise<unknown> => {
     const there = await link.connected();
     return there === null ? null : there.ask(operation, members, REQUEST_MS, signal);
@@ -127,7 +127,10 @@ export function connectCarrier(options: ConnectOptions): Carrier {
 /** The shares as the carrier last reported them, and notices of their changes. */
 class KnownShares {
   shares: ReadonlyMap<string, CarriedShare> = new Map();
-  /** Set when a connection begins. Notices before it are lost, so its first state must show unconfirmed shares. */
+  /**
+   * True until the connection's first state has come. Earlier notices are lost, so `unconfirmed` is published
+   * for each unconfirmed share of that state.
+   */
   isFirstState = true;
   readonly notices: Bus<CarrierNotice>;
   readonly #clock: Clock;
@@ -190,7 +193,7 @@ class CarrierLink implements AsyncDisposable {
     this.#follow().catch(() => {});
   }
 
-  /** Monotonic ms; null: connected. */
+  /** Since when there is no connection, monotonic ms; null: there is one. */
   get goneSinceMs(): number | null {
     return this.#goneSinceMs;
   }
@@ -204,7 +207,7 @@ class CarrierLink implements AsyncDisposable {
     return this.#connecting;
   }
 
-  /** The connection to the running carrier, else to one that is started now. */
+  /** The connection to the running carrier; starts a carrier if none runs. */
   async connectedOrStarted(signal: AbortSignal): Promise<ControlConnection> {
     const { home, clock, programPath = null } = this.#options;
     const startedAtMs = clock.monotonicMs();
@@ -217,8 +220,8 @@ class CarrierLink implements AsyncDisposable {
       const nowMs = clock.monotonicMs();
       if (nowMs - startedAtMs >= START_WITHIN_MS) throw unreachable("it does not start");
       if (nowMs >= startNotBeforeMs) {
-        // Starts are repeated because a carrier that was ending may have been in the way, and with growing pauses
-        // because on a slow machine each start delays the first one.
+        // Starts are repeated, because a carrier that was ending may have prevented the first one. The pauses
+        // grow, because on a slow machine further starts delay the first one.
         startNotBeforeMs = nowMs + startAgainMs;
         startAgainMs *= 2;
         this.#starting ??= startCarrier(home, programPath, process.execPath).finally(() => {
@@ -280,7 +283,10 @@ class CarrierLink implements AsyncDisposable {
     }
   }
 
-  /** `saidSo`, and the result: whether the log says that the carrier cannot be reached. */
+  /**
+   * `saidSo`: whether the log already says that the carrier cannot be reached. Resolves with whether the log
+   * says so now.
+   */
   async #tryToConnect(saidSo: boolean): Promise<boolean> {
     try {
       if ((await this.connected()) === null) return saidSo;

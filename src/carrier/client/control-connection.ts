@@ -26,7 +26,10 @@ export interface ControlConnection extends Disposable {
   ask(operation: string, members: Members, deadlineMs: number, signal: AbortSignal): Promise<unknown>;
 }
 
-/** null: nothing listens there. Rejects with `protocol` if the listener is no carrier, or of another version. */
+/**
+ * null: nothing listens at the control socket. Rejects with `protocol` if the listener is no carrier, or one
+ * of another version.
+ */
 export async function connectControl(
   path: string,
   clock: Clock,
@@ -135,6 +138,6 @@ export function unreachable(text: string): MountaineerError {
 
 function errorOf({ code, message }: Members): MountaineerError {
   const known = typeof code === "string" && Object.hasOwn(ERROR_CODES, code);
-  // The code is in the table.
+  // `known` shows that the code is in the table.
   return new MountaineerError(known ? (code as ErrorCode) : "internal", String(message));
 }

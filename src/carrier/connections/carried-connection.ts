@@ -44,9 +44,12 @@ export interface ConnectionHost {
   /** True: a connection that its server ends becomes an orphan, which the share releases or resets later. */
   readonly orphans: boolean;
   readonly logons: LogonGate;
-  /** The connect failed; the connection is held again. */
+  /** Called when the connect failed; the connection is held again. */
   connectFailed(text: string): void;
-  /** False: the route was lost during the connect, so the server may be another one. The connection is held again. */
+  /**
+   * Whether a connection may be joined after its connect. False: the route was lost meanwhile, so another
+   * server may have answered; the connection is held again.
+   */
   mayJoin(): boolean;
   connected(): void;
   /** The server ended the connection before the client did. */
@@ -54,7 +57,7 @@ export interface ConnectionHost {
   /** A request was sent while none was outstanding. */
   asked(): void;
   answered(connection: CarriedConnection, nowMs: number, waitedMs: number): void;
-  /** The client of a released connection has got an answer that shows the loss of its server. */
+  /** The client of a released connection has received an answer that shows the loss of its server. */
   foundOut(): void;
   /** Both sides are closed. */
   closed(connection: CarriedConnection): void;
@@ -97,7 +100,7 @@ export class CarriedConnection {
     this.#answers = new WholeAnswers(client, host.traffic.stores);
     this.#held = new HeldFrames(() => {
       this.#isLoggingOn = true;
-      // Deferred, because the caller is still reading the connection's bytes.
+      // The reset is deferred, because the caller is still reading the connection's bytes.
       if (host.logons.refused !== null) queueMicrotask(() => void this.reset());
       return host.logons.ask(this);
     });
@@ -132,7 +135,7 @@ export class CarriedConnection {
     return this.#held.waitsMore;
   }
 
-  /** The route on which the connection stays until its end goes unnoticed; null: it is not retiring. */
+  /** The route that a retiring connection still uses; null: the connection is not retiring. */
   get retiringFrom(): CarriedRoute | null {
     return this.#retiringFrom;
   }
@@ -172,7 +175,7 @@ export class CarriedConnection {
     this.#server = socket;
     const gone = Promise.withResolvers<void>();
     this.#serverGone = gone.promise;
-    // An abandoned socket may still emit events; they must not reach the next one's connection.
+    // An abandoned socket may still emit events, which must not affect the connection's next socket.
     const failed = (error: Error): void => {
       if (this.#server === socket) this.#serverFailed(error);
     };
@@ -201,7 +204,7 @@ export class CarriedConnection {
     this.#stage = "held";
     const ending = this.#server;
     this.#server = null;
-    // No reset is needed, because nothing was written.
+    // The socket needs no reset, because nothing was written to it.
     ending?.destroy();
   }
 
@@ -217,8 +220,9 @@ export class CarriedConnection {
   }
 
   /**
-   * Leaves the joined connection on the route `from` until it can end unnoticed by rclone: before a read, or before the check
-   * that follows each of rclone's operations. On an encrypted connection these cannot be recognized.
+   * Leaves the joined connection on the route `from` until it can end unnoticed by rclone: before a read, or
+   * before the check that follows each of rclone's operations. On an encrypted connection neither can be
+   * recognized.
    */
   retire(from: CarriedRoute): void {
     const { holding } = this.#held;
@@ -228,7 +232,10 @@ export class CarriedConnection {
     this.#watchRetiring();
   }
 
-  /** From now on a read ends the retiring connection. Before, rclone could repeat the read on another retiring one. */
+  /**
+   * Lets reads, too, end the retiring connection. Before this call, rclone could repeat the read on another
+   * retiring connection.
+   */
   retireAtReads(): void {
     if (this.#retiringFrom !== null) this.#held.readsEnd = true;
   }
@@ -304,8 +311,9 @@ export class CarriedConnection {
   }
 
   /**
-   * Sends all bytes, but keeps the start of a frame until its header has come: rclone sends a frame's length separately,
-   * and if the server were lost in between, the rest alone could not be understood.
+   * Sends all bytes, but holds back the start of a frame until the frame's header is complete: rclone sends a
+   * frame's length separately, and if the server were lost in between, the remaining bytes could not be
+   * understood.
    */
   #sendAll(): void {
     const { atBoundary, broken } = this.ledger.fromClient;
@@ -354,7 +362,10 @@ export class CarriedConnection {
     this.#host.connected();
   }
 
-  /** False: reading pauses until the client has taken all bytes, because the buffer is in use until then. */
+  /**
+   * Passes the server's bytes on. Returns false to pause reading until the client has taken all bytes,
+   * because the buffer is in use until then.
+   */
   #onServerBytes(length: number): boolean {
     if (this.#stage !== "joined") return false;
     const bytes = this.#answers.came(length);
@@ -365,7 +376,8 @@ export class CarriedConnection {
     let ended = 0;
     for (let at = 0; at < length; ) {
       at = fromServer.push(bytes, at, true);
-      // Incomplete frames are kept only for clients that may become orphans, and only if frames can be told apart.
+      // Incomplete frames are kept only if the client may become an orphan and the stream consists of SMB
+      // frames.
       if (!this.#host.orphans || fromServer.broken || fromServer.atBoundary) ended = at;
     }
     const isTaken = this.#answers.pass(ended);
@@ -406,7 +418,10 @@ export class CarriedConnection {
     } else if (this.#stage === "joined") this.#serverLost(errorText(error), this.#close);
   }
 
-  /** A loss that the client has not caused makes an orphan where the share has orphans. */
+  /**
+   * Makes the connection an orphan if the share has orphans and the client did not cause the loss; otherwise
+   * calls `endClient`.
+   */
   #serverLost(text: string, endClient: () => void): void {
     const isUnexpected = !this.#clientEnded && !this.ledger.loggedOff;
     if (isUnexpected && this.#host.orphans) this.#loseServer();
@@ -422,14 +437,14 @@ export class CarriedConnection {
     this.#host.logons.gone(this);
     this.#clearTimer();
     this.#retireTimer?.[Symbol.dispose]();
-    // rclone checks a connection from its pool with such requests, and takes another connection when the check fails;
-    // all programs wait meanwhile, so this connection ends at once.
+    // rclone checks a pooled connection with such requests, and takes another connection if the check fails.
+    // All programs wait meanwhile, so this connection ends at once.
     if (this.ledger.isChangingShare || this.ledger.isLookingAtRoot) {
       this.#close();
       return;
     }
     if (this.#held.bytes.length > 0) this.#orphansQuestion = this.#held.take();
-    // Reading goes on only to notice that the client sends a request.
+    // Reading continues only to notice the client's next request.
     if (!this.#held.isWaiting) this.#client.resume();
     this.#answers.drop();
     this.#resetServer();

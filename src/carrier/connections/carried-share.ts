@@ -18,8 +18,9 @@ const CONNECTING_AT_ONCE = 64;
 const STALLED_AFTER_MS = 300;
 
 /**
- * rclone takes connections from its pool without a check, the oldest first, and a program that gets a dead one fails. So
- * the daemon first uses up the idle ones, for this long at most, ms; only then do programs notice the loss.
+ * rclone takes connections from its pool without a check, the oldest first, and a program that gets a dead
+ * one fails. So the daemon first uses up the dead idle connections, for this long at most, ms; only then do
+ * programs notice the loss.
  */
 const USE_UP_AT_MOST_MS = 700;
 
@@ -147,7 +148,8 @@ export class ShareCarrier implements AsyncDisposable {
   }
 
   /**
-   * True if a connection from before the loss has received bytes since the server answers again: it is the same server.
+   * True if a connection from before the loss has received bytes since the server answers again, which proves
+   * that it is the same server.
    */
   get outlivedDoubt(): boolean {
     const { answeredAtMs } = this.#route;
@@ -158,7 +160,7 @@ export class ShareCarrier implements AsyncDisposable {
     );
   }
 
-  /** Makes requests outdated that a daemon has decided before this call: they are refused. */
+  /** Invalidates requests that a daemon decided before this call: they are refused. */
   beginAlone(): void {
     this.settings.epoch += 1;
     this.#share.events.settingsChanged();
@@ -175,7 +177,7 @@ export class ShareCarrier implements AsyncDisposable {
     this.#route.lost();
   }
 
-  /** Does nothing if the server was lost again since `outage`; null: confirms in any case. */
+  /** Confirms the server, unless it was lost again since `outage`; null: confirms in any case. */
   confirm(outage: number | null): void {
     const { phase: before, lossAtMs, outage: newest } = this.#route;
     if (outage !== null && outage !== newest) return;
@@ -191,13 +193,13 @@ export class ShareCarrier implements AsyncDisposable {
     this.#joinHeld();
   }
 
-  /** The login is accepted again. */
+  /** Call when the server accepts the login again. */
   reopen(): void {
     this.#share.logons.reopen();
     this.#share.events.settingsChanged();
   }
 
-  /** rclone's pool no longer has any of the connections that were reported `lost`. */
+  /** Call when rclone's pool has none of the connections left that were reported `lost`. */
   usedUp(): void {
     this.#losses.usedUp();
   }
@@ -218,7 +220,7 @@ export class ShareCarrier implements AsyncDisposable {
     await ended;
   }
 
-  /** Connections that are logged in go on; all others, and new ones, are reset. */
+  /** Resets all connections that are not logged in. */
   #logonRefused(): void {
     const { settings, events, connections, logger, logons } = this.#share;
     logger.warn("the server refuses the login", { share: settings.share, reason: logons.refused?.text });
@@ -301,7 +303,8 @@ export class ShareCarrier implements AsyncDisposable {
         this.#stall.answered(nowMs);
         events.counted();
       },
-      // Newer versions of rclone return the dead connection to their pool, although they have noticed its loss.
+      // Newer versions of rclone return the dead connection to their pool although they have noticed its
+      // loss, so the loss is reported again.
       foundOut: () => void events.notice("lost"),
       closed: (gone) => {
         connections.delete(gone);
@@ -332,7 +335,7 @@ function createShareRoute(
       clock,
       patienceMs: () => settings.patienceMs,
       isAway: () => settings.away === true,
-      // The time, so that no other carrier process of this share uses the same number.
+      // The first number is the time, so that no other carrier process of this share uses the same number.
       firstOutage: clock.wallMs(),
       async prove(timeoutMs, onGone) {
         const target = endpointOf(settings);
@@ -423,7 +426,7 @@ function createLosses({ clock, events, connections }: ShareContext) {
     for (const connection of orphans) connection.release();
   };
   const retireAll = async (): Promise<void> => {
-    // Only those that retire now: a later move may retire others that are still in rclone's pool.
+    // Only the connections that retire now: a later move may retire others that are still in rclone's pool.
     const known = [...connections].filter(isRetiring);
     await untilUsedUp();
     for (const connection of known) connection.retireAtReads();
@@ -434,7 +437,7 @@ function createLosses({ clock, events, connections }: ShareContext) {
     reportOrphans(): void {
       losing = losing.then(loseOrphans);
     },
-    /** The daemon's requests end the idle retiring connections; only then may reads end the others. */
+    /** Lets reads end retiring connections once the daemon's requests have ended the idle ones. */
     retireLater(): void {
       losing = losing.then(retireAll);
     },

@@ -18,7 +18,10 @@ export function openServerSide(window: () => Buffer, onBytes: (length: number) =
   return socket;
 }
 
-/** A reset makes the system drop unsent bytes; an ordinary end would send them, however late. */
+/**
+ * Resets the connection, so that the system drops unsent bytes; an ordinary end would send them, however
+ * late.
+ */
 export function resetServerSide(server: Socket): void {
   // A socket that is ending cannot be reset before "finish", which comes soon because no bytes wait before the end.
   const isEnding = !server.connecting && server.writableEnded && !server.writableFinished;

@@ -27,7 +27,7 @@ export class HeldFrames {
     return this.#bytes;
   }
 
-  /** True while a frame waits, and with it everything behind it. */
+  /** True while a frame waits; all bytes behind it wait, too. */
   get isWaiting(): boolean {
     return this.#isWaiting;
   }

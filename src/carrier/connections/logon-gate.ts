@@ -27,7 +27,7 @@ export class LogonGate {
   #acceptedAtMs: number | null = null;
   #refused: RefusedLogon | null;
 
-  /** `refused`: why a previous carrier process was refused the login; null: it was not. */
+  /** `refused`: why the server refused the login under a previous carrier process; null: it did not. */
   constructor(clock: Clock, refused: string | null = null) {
     this.#clock = clock;
     this.#refused = refused === null ? null : { text: refused, atMs: clock.monotonicMs() };
@@ -38,13 +38,16 @@ export class LogonGate {
     return this.#refused;
   }
 
-  /** Returns its own unregister. */
+  /** Returns a function that unregisters `listener`. */
   onRefused(listener: () => void): () => void {
     this.#onRefused.add(listener);
     return () => void this.#onRefused.delete(listener);
   }
 
-  /** True: the connection may log in now. False: `logOn` is called later, unless the login is refused before. */
+  /**
+   * Whether the connection may log in now. If not, `logOn` is called later, unless the server refuses the
+   * login first.
+   */
   ask(one: LoggingOn): boolean {
     if (this.#refused !== null) return false;
     if (this.#current === one || this.#isFresh()) return true;

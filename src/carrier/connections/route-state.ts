@@ -44,11 +44,16 @@ export class RouteState implements Disposable {
   #isImpatient = false;
   #patience: Timer | null = null;
   #trying: AbortController | null = null;
-  /** The connection of the last proof. It stays open until the confirmation, and ends if another server takes over. */
+  /**
+   * The connection of the last proof. It stays open until the server is confirmed, and ends if another server
+   * takes over the address.
+   */
   #witness: Disposable | null = null;
   /** Witnesses that have ended in a row since the route was lost or the server proved. */
   #witnessesGone = 0;
-  /** Witnesses that have ended in a row right after their answer, as connections of programs would. */
+  /**
+   * Witnesses in a row that have ended right after their answer. Connections of programs would end as fast.
+   */
   #endedAtOnce = 0;
   #announced: CarriedPhase = "carrying";
 
@@ -78,12 +83,12 @@ export class RouteState implements Disposable {
     return this.#lossAtMs;
   }
 
-  /** When the first doubt since the last proof came; null: the server is proved. */
+  /** When the server was first doubted since its last proof, monotonic ms; null: it is proved. */
   get doubtedAtMs(): number | null {
     return this.#doubtedAtMs;
   }
 
-  /** When the server answered again after the doubt; null: it has not. */
+  /** When the doubted server answered again, monotonic ms; null: it has not. */
   get answeredAtMs(): number | null {
     return this.#trying === null ? this.#answeredAtMs : null;
   }
@@ -120,7 +125,8 @@ export class RouteState implements Disposable {
   /** Call when the server has closed a connection that was in use. */
   doubted(): void {
     this.#doubt();
-    // Changes also while in doubt: a proof under way may be of the previous server.
+    // `outage` changes even if the server is doubted already: a proof under way may be of the previous
+    // server.
     this.#outage += 1;
     if (this.#announced === this.phase) this.#options.onPhase();
     else this.#emit();
@@ -242,7 +248,10 @@ export class RouteState implements Disposable {
     return !either.aborted;
   }
 
-  /** The server may be another one from now on. `counts`: false where ends are the server's habit. */
+  /**
+   * Doubts the server, because another one may have replaced it. `counts`: false if the server ends idle
+   * connections by habit.
+   */
   #witnessEnded(counts: boolean, answeredAtMs: number): void {
     const isAtOnce = this.#options.clock.monotonicMs() - answeredAtMs < LASTS_FOR_MS;
     this.#endedAtOnce = isAtOnce ? this.#endedAtOnce + 1 : 0;

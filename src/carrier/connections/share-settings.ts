@@ -19,9 +19,12 @@ export interface ShareSettings {
   mount: CarriedMount | null;
   /** The ServerGuid in hex; null: no server has answered yet. */
   guid: string | null;
-  /** As in `OpenRequest`. */
+  /** The daemon's name for the mounted server; null or absent: it has none. */
   readonly server?: string | null;
-  /** As in `OpenRequest`. */
+  /**
+   * The daemon's name for the login, which shares may have in common; null or absent: the share has a login
+   * of its own.
+   */
   readonly login?: string | null;
   /** Why the server refused the login under a previous carrier process; null or absent: it did not. */
   readonly refusedLogon?: string | null;
@@ -35,9 +38,9 @@ export interface ShareSettings {
 interface ShareEvents {
   /** Sends a notice; returns whether a daemon receives it. */
   notice(what: CarrierNotice["what"]): boolean;
-  /** A counter or the number of connections has changed; not urgent. */
+  /** Call when a counter or the number of connections has changed; not urgent. */
   counted(): void;
-  /** A setting has changed, and must be saved. */
+  /** Call when a setting has changed and must be saved. */
   settingsChanged(): void;
 }
 

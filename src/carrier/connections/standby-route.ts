@@ -4,7 +4,9 @@ import type { CarriedRoute, RouteEndpoint } from "../carrier.ts";
 import type { ShareContext } from "./share-settings.ts";
 
 const ANSWER_WITHIN_MS = 1_000;
-/** If another server has taken the place, the connection ends within this time, ms. */
+/**
+ * If another server has replaced the first one, the connection to the first one ends within this time, ms.
+ */
 const ENDS_WITHIN_MS = 300;
 
 export interface Standby {
@@ -79,7 +81,7 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
       if (asked?.id === id) await asked.witness.stillThere(ENDS_WITHIN_MS);
       return asked?.id !== id || held !== asked;
     },
-    /** Call when another route is in use. */
+    /** Call after a move: drops the witness if its route is in use now. */
     moved(): void {
       if (wanted?.route === settings.route) drop();
     },

@@ -17,8 +17,9 @@ export async function findControlSocket(home: string): Promise<string> {
 }
 
 /**
- * Listens, 0600; the carrier's lock must be held. A note in the carrier's folder has the path where it is not the usual
- * one. Resolves with a function that removes the socket and the note, and never rejects.
+ * Listens at a socket of mode 0600; the caller must hold the carrier's lock. If the path is not the usual
+ * one, a note in the carrier's folder has it. Resolves with a function that removes the socket and the note,
+ * and never rejects.
  */
 export async function listenForControl(server: Server, home: string): Promise<() => Promise<void>> {
   const place = {
@@ -44,12 +45,15 @@ function notePath(home: string): string {
   return join(carrierFolder(home), "socket.json");
 }
 
-/** null if the note came into this home with a copy of another home, whose carrier may still listen at the noted path. */
+/**
+ * The path in the note; null: there is no note, or it came into this home with a copy of another home, whose
+ * carrier may still listen at that path.
+ */
 async function notedPath(home: string): Promise<string | null> {
   const text = await readIfPresent(notePath(home));
   const { socket, home: noted } = (text === null ? null : jsonObject(text)) ?? {};
   if (typeof socket !== "string") return null;
-  // Earlier versions did not write the home, and wrote a note only where the usual path is too long.
+  // Notes of earlier versions do not name the home, and exist only where the usual path is too long.
   const isOther =
     typeof noted === "string" ? await isOfOtherHome(noted, home) : !isTooLongForSocket(usualPath(home));
   return isOther ? null : socket;

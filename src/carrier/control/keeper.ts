@@ -9,14 +9,18 @@ import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 
 const GO_WITHIN_MS = 1_000;
 const AGAIN_AFTER_FAILURE_MS = 500;
-/** Pause after a keeper's end by SIGTERM, because a system that shuts down ends keeper and carrier one after the other. */
+/**
+ * Pause after a keeper was ended by SIGTERM, ms: a system that shuts down ends keeper and carrier one after
+ * the other.
+ */
 const AGAIN_AFTER_SIGTERM_MS = 250;
 /** The first descriptor beyond stdin, stdout and stderr. */
 export const FIRST_INHERITED = 3;
 
 /**
- * `$1` is the program to start, `$2` the home, `$3` the number of sockets, from descriptor 3 on. Only the carrier has the
- * other end of the script's stdin: "bye" tells the script to end, and an end without it means that the carrier died.
+ * `$1` is the program to start, `$2` the home, `$3` the number of sockets, from descriptor 3 on. Only the
+ * carrier has the other end of the script's stdin: "bye" ends the script, and an end of stdin without "bye"
+ * means that the carrier died.
  */
 export const KEEPER_SCRIPT = `#!/bin/sh
 # Holds the carrier's ports, and starts the carrier again when it dies without a farewell.

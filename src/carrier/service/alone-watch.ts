@@ -13,7 +13,10 @@ const UNANSWERED_FOR_MS = 2_000;
 /** When a request has waited this long, the daemons are pinged. */
 const STALLED_FOR_MS = 300;
 const PROOF_MS = 1_000;
-/** A daemon that restarts, or is busy for a moment, answers within this time, and decides on better grounds. */
+/**
+ * The carrier decides alone only after this time: a daemon that restarts, or is busy for a moment, answers
+ * within it and knows more than the carrier.
+ */
 const ALONE_FOR_MS = 3_000;
 const UNBOUND_AT_MOST_MS = 60_000;
 const LOOK_AT_MOUNT_EVERY_MS = 2_000;
@@ -186,7 +189,7 @@ export class AloneWatch implements Disposable {
     const { share, mount } = carrier.settings;
     const nowMs = clock.monotonicMs();
     if (mount === null) {
-      // There may be a mount all the same: a daemon killed right after mounting had no time to bind it.
+      // A mount may exist all the same: a daemon that was killed right after mounting had no time to bind it.
       if (carrier.state().connections > 0) return false;
       if (Math.min(this.#silentMs(), nowMs - carrier.openedAtMs) < UNBOUND_AT_MOST_MS) return false;
     } else {
@@ -215,7 +218,10 @@ export class AloneWatch implements Disposable {
     return ok ? null : "the server does not answer over the route";
   }
 
-  /** Moves only to a server whose connection has stood without a gap since a daemon proved it. */
+  /**
+   * Decides without a daemon. Moves the share only to a server whose connection has stayed open since a
+   * daemon proved that server.
+   */
   async #act(watch: Watched, reason: string): Promise<void> {
     const { clock, logger, service } = this.#options;
     const { carrier } = watch;

@@ -33,7 +33,7 @@ interface ServiceOptions extends Omit<ShareParts, "events" | "logons"> {
   readonly onNotice: (notice: CarrierNotice) => boolean;
   /** `urgent`: a phase, a route or the list of shares has changed; else only counters. */
   readonly onChanged: (urgent: boolean) => void;
-  /** The last share is gone, and the request that closed it is about to be answered. */
+  /** Called when the last share is gone and the request that closed it is about to be answered. */
   readonly onEmpty: () => void;
 }
 

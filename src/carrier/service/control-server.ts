@@ -127,12 +127,15 @@ export function createControlServer(options: ControlServerOptions) {
     server,
     /** Returns whether a daemon is connected. */
     notice(notice: CarrierNotice): boolean {
-      // The state that the notice is about is sent first.
+      // The state is sent first, so that the daemon has it when the notice comes.
       pushState();
       for (const socket of daemons.keys()) send(socket, { push: "notice", notice });
       return daemons.size > 0;
     },
-    /** False, and nothing is sent, if no daemon is connected or one of them does not answer pings. */
+    /**
+     * Pings the daemons. False, with nothing sent: no daemon is connected, or one of them does not answer
+     * pings.
+     */
     ping(): boolean {
       if ([...daemons.values()].includes(false)) return false;
       for (const socket of daemons.keys()) send(socket, { push: "ping" });
@@ -168,7 +171,7 @@ function stateOf({ clock, service }: ControlServerOptions): Members {
 
 type Operation = (options: ControlServerOptions, members: Members) => unknown;
 
-/** By their names in the protocol. */
+/** The operations by their names in the protocol. */
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   refresh: stateOf,
   async open({ clock, service }, members) {

@@ -31,7 +31,7 @@ interface Request {
 interface LedgerListener {
   /** A request was sent while none was outstanding. */
   asked(): void;
-  /** An answer, or an unreadable frame, has come, `waitedMs` after its request. */
+  /** An answer has come `waitedMs` after its request, or an unreadable frame has come. */
   answered(nowMs: number, waitedMs: number): void;
   /** The server has answered a request to log in. */
   loggedOn?(status: number): void;
@@ -61,7 +61,7 @@ export class RequestLedger {
   /** Whether `#onlyReads` may stay true after the CREATE that is passing. */
   #mayOnlyRead = false;
   #hasLetGo = false;
-  /** True while the only requests are those of one look at the root. */
+  /** True while all open requests belong to one look at the share's root. */
   #isLooking = false;
   #mayLook = false;
 

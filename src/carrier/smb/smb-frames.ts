@@ -56,11 +56,11 @@ interface FrameListener {
     bytes: Uint8Array,
     at: number,
   ): void;
-  /** The body of the last CREATE request. Not called for a truncated one. */
+  /** Called with members of the last CREATE request, unless the request is truncated. */
   opens?(wanted: OpenWanted): void;
-  /** A frame whose content cannot be read: encrypted or compressed. */
+  /** Called for a frame whose content cannot be read: encrypted or compressed. */
   opaque(): void;
-  /** The last byte of a frame has passed. */
+  /** Called when the last byte of a frame has passed. */
   frameEnd(): void;
 }
 
@@ -107,8 +107,8 @@ export class FrameReader {
   }
 
   /**
-   * Reads from `from` to the end of the bytes or, with `oneFrame`, at most to the end of the current frame, between frames
-   * of the next one. Returns the index of the first byte that was not read.
+   * Reads from index `from` to the end of the bytes; with `oneFrame`, at most to the end of the current frame
+   * (between two frames, of the next one). Returns the index of the first byte that was not read.
    */
   push(bytes: Uint8Array, from: number, oneFrame: boolean): number {
     const end = bytes.length;
@@ -237,7 +237,10 @@ export function commandOfFrame(bytes: Uint8Array): number | null | undefined {
 }
 
 const FILE_READ_ATTRIBUTES = 0x80;
-/** To read data, attributes, extended attributes and permissions, and to list and enter folders ([MS-SMB2] 2.2.13.1). */
+/**
+ * The rights to read data, attributes, extended attributes and permissions, and to list and enter folders
+ * ([MS-SMB2] 2.2.13.1).
+ */
 const ACCESS_TO_READ = 0x8012_00a9;
 const DISPOSITION_OPEN = 1;
 const OPTION_DELETE_ON_CLOSE = 0x1000;
@@ -263,7 +266,10 @@ export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
   return isLookAtRoot(openIn(bytes, PREFIX_BYTES));
 }
 
-/** True for the open with which rclone checks a connection before it puts it into its pool, and reads the free space. */
+/**
+ * True for the open of the share's root with which rclone checks a connection before it returns it to its
+ * pool, and with which it reads the free space.
+ */
 export function isLookAtRoot({ access, isRoot }: Pick<OpenWanted, "access" | "isRoot">): boolean {
   return isRoot && access === FILE_READ_ATTRIBUTES;
 }

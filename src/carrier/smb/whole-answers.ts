@@ -1,5 +1,5 @@
-// The buffers into which a connection reads from its server. The client gets frames whole, because no other answer could
-// follow half an answer when the server is lost.
+// The buffers into which a connection reads from its server. The client gets only whole frames: after a part
+// of an answer, no other answer could be sent if the server were lost.
 import type { Socket } from "node:net";
 
 const SMALL_BUFFER_BYTES = 8 * 1024;
@@ -7,7 +7,7 @@ const LARGE_BUFFER_BYTES = 64 * 1024;
 const SMALL_READS_BEFORE_SHRINKING = 64;
 /** More than the largest read of rclone, with its header. The part of a larger frame that does not fit passes at once. */
 const STORE_BYTES = 1_200_000;
-/** 62 MB. While all are in use, the next answer passes in parts. */
+/** 62 MB in all. While all stores are in use, the next answer passes in parts. */
 const STORES_AT_MOST = 52;
 const SPARE_STORES = 4;
 /** With less room than this behind the kept bytes, they are moved to the front before the next read. */

@@ -34,7 +34,7 @@ async function isMountedLinux(mount: CarriedMount): Promise<boolean> {
 /** An id is the kernel's id, optionally with `:MAJOR:MINOR`; further parts are only for the daemon. */
 const ID = /^(\d+)(?::(\d+:\d+))?/u;
 
-/** The table has blanks, newlines and backslashes of paths in octal: `\040`. */
+/** The table writes blanks, newlines and backslashes of paths in octal: `\040`. */
 export function hasMount(table: string, { id, path }: Pick<CarriedMount, "id" | "path">): boolean {
   const [, mountId, device] = ID.exec(id) ?? [];
   const written = path.replace(

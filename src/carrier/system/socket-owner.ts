@@ -9,7 +9,10 @@ import { readOwnersLinux } from "./socket-owner-linux.ts";
 const PORTS_AT_ONCE = 4;
 
 interface OwnerReader {
-  /** Whether one reading has the connections of all ports; if not, only those of the port that it is called with. */
+  /**
+   * Whether one reading returns the connections of all ports; if not, only those of the port that `read`
+   * gets.
+   */
   readonly hasAllPorts: boolean;
   read(clock: Clock, port: number): Promise<OwnerTable>;
 }
@@ -33,10 +36,14 @@ export function createSocketOwners(
       }),
     );
   return {
-    /** null: there is no such connection. Rejects when the table cannot be read. */
+    /**
+     * The uid of the user who opened the connection; null: there is no such connection. Rejects if the table
+     * cannot be read.
+     */
     async ownerOf(address: string, port: number, localPort: number): Promise<number | null> {
       const owner = (await tableOf(localPort)).ownerOf(address, port, localPort);
-      // The table is no snapshot: a row may be missing while other rows come and go.
+      // A missing row is looked up twice: the table is no snapshot, and may lack a row while other rows come
+      // and go.
       return owner ?? (await tableOf(localPort)).ownerOf(address, port, localPort);
     },
   };

@@ -16,7 +16,7 @@ export interface HeardServer {
   readonly port: number;
   /** The server's own name, without control characters; null: unknown. */
   readonly name: string | null;
-  /** Its name in the network, such as `nas.local`; null: unknown. */
+  /** The server's name in the network, such as `nas.local`; null: unknown. */
   readonly host: string | null;
   readonly interfaceName: string;
   readonly link: LinkKind;
@@ -30,18 +30,21 @@ type OwnAddress = InterfaceSnapshot["addresses"][number];
 /** Answers to multicast come within 0.5 s; a second query makes up for a lost one. */
 const LISTEN_MS = 1_600;
 const ASK_AGAIN_MS = 700;
-/** Servers that answer, on all links together; as many neighbours that do not answer are listed, too. */
+/** Limit of servers that answer, on all links together, and limit of listed neighbours that do not answer. */
 const SERVERS_AT_MOST = 64;
 /** Each link may list this many, however many links share the limit. */
 const OF_ONE_LINK_AT_LEAST = 8;
 const LINKS_AT_MOST = 16;
-/** For one protocol on one link; further messages are ignored. */
+/** Limit for one protocol on one link; further messages are ignored. */
 const MESSAGES_AT_MOST = 512;
 const MESSAGE_BYTES_AT_MOST = 9_000;
 const NAME_LENGTH_AT_MOST = 64;
 const SMB_PORT = 445;
 
-/** Resolves after 1.6 s, first answers first. Rejects only with the signal's reason. */
+/**
+ * Resolves after 1.6 s, with the servers in the order of their first answers. Rejects only with the signal's
+ * reason.
+ */
 export async function discoverServers(clock: Clock, signal: AbortSignal): Promise<readonly HeardServer[]> {
   const links = readLinks(signal);
   const own = readInterfaces(clock.monotonicMs())
@@ -122,7 +125,7 @@ export function createHeard(own: readonly OwnAddress[]) {
       let left = MESSAGES_AT_MOST;
       return {
         protocol,
-        /** Returns the next query; null: none. */
+        /** Handles one message. Returns the next query; null: none. */
         take(message, sender) {
           left--;
           if (left < 0 || message.length > MESSAGE_BYTES_AT_MOST || !isIn(link, sender)) return null;
@@ -140,7 +143,7 @@ interface Listener {
   take(message: Buffer, sender: string): Buffer | null;
 }
 
-/** A socket of one link. Errors are ignored: such a link has no answers. */
+/** Opens a socket on one link. Errors are ignored: the link then has no answers. */
 function openSocket({ text: address }: OwnAddress, { protocol, take }: Listener) {
   const socket = createSocket({ type: "udp4" });
   let isOpen = true;
@@ -165,7 +168,10 @@ function openSocket({ text: address }: OwnAddress, { protocol, take }: Listener)
   };
 }
 
-/** Binds the socket so that it sends and receives only on that address's interface; false: that failed. */
+/**
+ * Binds the socket so that it sends and receives only on that address's interface. Resolves with whether that
+ * succeeded.
+ */
 function bind(socket: Socket, address: string): Promise<boolean> {
   return new Promise((resolve) => {
     socket.once("error", () => resolve(false));

@@ -6,7 +6,7 @@ export interface Claim {
   readonly port: number;
   readonly name: string | null;
   readonly host: string | null;
-  /** True if the sender is that address. */
+  /** True if the claimed address itself is the sender. */
   readonly byItself: boolean;
 }
 

@@ -11,7 +11,7 @@ export function readLinksLinux(sys = "/sys/class/net", proc = "/proc/net"): Link
     return /^thunderbolt[-_]net$/.test(basename(driver));
   };
   const of = async (name: string): Promise<LinkKind> => {
-    // The file has -1, or cannot be read, if the link is down or has no speed.
+    // The file `speed` has -1, or cannot be read, if the link is down or has no speed.
     const speed = Number((await read(join(sys, name, "speed"))) ?? "");
     if ((await entries(join(sys, name, "wireless"))) !== null) return linkKind("wifi", "Wi-Fi", null);
     const ports = await entries(join(sys, name, "brif"));

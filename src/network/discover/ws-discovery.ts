@@ -1,4 +1,5 @@
-// Computers that answer WS-Discovery, such as Windows and wsdd. An answer has no name and no port: its sender is the claim.
+// Computers that answer WS-Discovery, such as Windows and wsdd. An answer has no name and no port, so only
+// its sender's address is claimed.
 import { randomUUID } from "node:crypto";
 import type { LinkProtocol } from "./link-protocol.ts";
 

@@ -22,13 +22,14 @@ export function createClockWatch(options: ClockWatchOptions) {
   const { clock, uptimeMs = () => uptime() * 1_000 } = options;
   let monotonicMs = clock.monotonicMs();
   let wallMs = clock.wallMs();
-  // Read only after a jump, because on Linux this reads a file of /proc.
+  // Read again only after a jump, because on Linux `uptime` reads a file of /proc.
   let sleptMs = uptimeMs() - monotonicMs;
 
   return {
     /**
-     * Compares the clocks' time since the last call, or the creation. `expectedMs`: the intended time between the calls;
-     * where the monotonic clock runs on during sleep (macOS), a late call is the only sign of sleep.
+     * Compares how far the clocks went since the last call, or since the creation. `expectedMs`: the intended
+     * time between the calls; where the monotonic clock runs on during sleep (macOS), a late call is the only
+     * sign of sleep.
      */
     observe(expectedMs?: number): ClockJump | null {
       const passedMs = clock.monotonicMs() - monotonicMs;

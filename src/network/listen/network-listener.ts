@@ -28,7 +28,7 @@ interface NetworkListenerOptions {
 
 const DEFAULT_POLL_INTERVAL_MS = 2_000;
 const RESTART_DELAYS_MS = [100, 1_000, 5_000, 30_000, 60_000];
-/** A source that worked for this long counts as sound: its next crash counts as the first, ms. */
+/** A source that worked for this long, ms, counts as sound: its next crash counts as the first. */
 const SOUND_AFTER_MS = 60_000;
 
 /**
@@ -47,7 +47,7 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
   let poll: Timer | null = null;
   let ending: Promise<void> | null = null;
 
-  /** Emits the differences since the last look; without any, the `details` of an event. */
+  /** Emits the changes since the last look; if there are none, the `details` of an event. */
   const look = (details: readonly string[] = []): void => {
     if (ending !== null) return;
     const now = read(clock.monotonicMs());

@@ -15,9 +15,9 @@ export interface CoreFoundation {
   owning<T>(work: (own: Own) => T): T;
   /** Valid until `release`. Rejects text that holds a NUL. */
   string(text: string): CfRef;
-  /** Keeps its items. Valid until `release`. */
+  /** Retains its items. Valid until `release`. */
   array(items: readonly CfRef[]): CfRef;
-  /** Keeps its values. Valid until `release`. */
+  /** Retains its values. Valid until `release`. */
   dictionary(entries: Readonly<Record<string, CfRef>>): CfRef;
   /** Valid until `release`; null if the text is not a URL. */
   url(text: string): CfRef | null;
@@ -25,9 +25,9 @@ export interface CoreFoundation {
   folderUrl(path: string): CfRef;
   boolean(value: boolean): CfRef;
   release(ref: CfRef): void;
-  /** null if it is not a string; the same holds below. */
+  /** The text of a string; null for any other reference. */
   textOf(ref: CfRef): string | null;
-  /** Borrowed from the array. */
+  /** The items, which the array still owns; null if `ref` is not an array. */
   itemsOf(ref: CfRef): readonly CfRef[] | null;
 }
 

@@ -13,9 +13,11 @@ interface ForeignBlock {
   free(): void;
 }
 
-/** The system does not copy such a block, so we decide when to free it. */
+/** The system does not copy a global block, so this program decides when to free it. */
 const BLOCK_IS_GLOBAL = 1n << 28n;
-/** isa, flags, invoke, descriptor; the descriptor is a reserved word and the size of these. */
+/**
+ * The size of isa, flags, invoke and descriptor. The descriptor consists of a reserved word and this size.
+ */
 const BLOCK_BYTES = 32n;
 const WORDS = 6;
 

@@ -12,8 +12,8 @@ export interface ForeignLibrary {
     parameters: readonly string[],
   ): Call;
   /**
-   * As `declare`, but runs on a thread of libuv's pool, for calls that may block. Arguments must stay alive until the
-   * result.
+   * Like `declare`, but each call runs on a thread of libuv's pool, because it may block. Arguments must stay
+   * alive until the result.
    */
   declareInPool(
     name: string,

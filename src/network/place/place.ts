@@ -10,7 +10,10 @@ export type Place = ReturnType<typeof createPlace>;
 
 /** The networks as they are known at one moment. */
 export interface Here {
-  /** `gateway:aa:bb:cc:dd:ee:ff` for each gateway, `subnet:10.0.0.0/24` for each link without one; to the interface's name. */
+  /**
+   * Names of interfaces by mark: `gateway:aa:bb:cc:dd:ee:ff` for each gateway, `subnet:10.0.0.0/24` for each
+   * link without a gateway.
+   */
   readonly marks: ReadonlyMap<string, string>;
   readonly gateways: readonly { readonly address: string; readonly mac: string | null }[];
   readonly interfaces: InterfaceSnapshot;
@@ -21,7 +24,10 @@ const KEPT_MS = 10_000;
 /** How long to wait for the gateway of a new network, ms: a link is up before it has a route. */
 const SETTLES_MS = 1_000;
 const AGAIN_MS = 50;
-/** Long, because a NAS hardly ever gets another network card. */
+/**
+ * How long hardware addresses of neighbours are used, ms: long, because a NAS hardly ever gets another
+ * network card.
+ */
 const NEIGHBOURS_KEPT_MS = 600_000;
 
 interface PlaceOptions {
@@ -58,8 +64,8 @@ export function createPlace(options: PlaceOptions) {
 
   return {
     /**
-     * Why nothing may be sent to a share's `hosts`; null: it may. `onlyOn`: the marks of the share's networks. Names among
-     * `hosts` count only if no address is among them. Never rejects.
+     * Why nothing may be sent to a share's `hosts`; null: sending is allowed. `onlyOn`: the marks of the
+     * share's networks. Names among `hosts` count only if no address is among them. Never rejects.
      */
     async awayFrom(
       onlyOn: readonly string[],

@@ -64,7 +64,7 @@ const CONNECT_ERRORS: Readonly<Record<string, Meaning>> = {
   EHOSTDOWN: NO_ROUTE,
   EADDRNOTAVAIL: NO_ROUTE,
   EAFNOSUPPORT: NO_ROUTE,
-  // A link-local address without its interface.
+  // The address is link-local and lacks its interface.
   EINVAL: NO_ROUTE,
   ENETDOWN: { verdict: "gone", reason: "link_down", detail: "the link is down" },
   ENODEV: { verdict: "gone", reason: "link_down", detail: "the interface is gone" },
@@ -92,7 +92,7 @@ const LOST_LOCAL_ADDRESS: Meaning = {
 export function meaningOfError(error: unknown, connected: boolean): EndpointFinding {
   const code = systemErrorCode(error) ?? "";
   if (connected) {
-    // Never `gone`: the host was there a moment ago.
+    // The verdict is never `gone`, because the host was there a moment ago.
     const detail = code === "ETIMEDOUT" ? "the connection went silent" : "it closed the connection unasked";
     return { verdict: "silent", reason: "closed", tcpAnswered: true, detail, serverGuid: null };
   }
@@ -127,9 +127,10 @@ const READ_BUFFER_BYTES = 2048;
 const KEPT_ALIVE_AFTER_MS = 1_000;
 
 /**
- * Starts at once; `timeoutMs` covers connect and NEGOTIATE together. With `onGone`, the connection of an answered probe
- * stays open until the probe is disposed: while it stands, the same server is behind it. `onGone` is called when it
- * ends for another reason: the server closed it, or was replaced by one that does not know it.
+ * Starts at once; `timeoutMs` covers connect and NEGOTIATE together. With `onGone`, the connection of an
+ * answered probe stays open until the probe is disposed: as long as it is open, the same server is behind it.
+ * `onGone` is called when the connection ends for another reason: the server closed it, or was replaced by
+ * one that does not know it.
  */
 export function startHostProbe(
   clock: Clock,
@@ -169,7 +170,8 @@ export function startHostProbe(
       endSilent("smb_timeout", `it took the connection but did not speak SMB within ${timeoutMs} ms`);
     else endSilent("connect_timeout", `no answer to the connection within ${timeoutMs} ms`);
   };
-  // Timers run before reads: after a stall of this process, an answer may still wait to be read in this turn.
+  // The timer defers to reads, because timers run first: after a stall of this process, an answer may still
+  // wait to be read in this turn.
   const deadline = clock.setTimer(timeoutMs, () => void setImmediate(late));
 
   const reader = createNegotiateReader();

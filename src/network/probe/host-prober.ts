@@ -15,18 +15,21 @@ import type {
 import { createSemaphore, createSingleFlight } from "./single-flight.ts";
 
 export interface HostProberOptions extends NameResolutionOptions {
-  /** Sockets at once. Default 256: 640 dead hosts at 800 ms fit in a cycle of 2 s. */
+  /** Limit of concurrent sockets. Default 256: 640 dead hosts at 800 ms fit in a cycle of 2 s. */
   maxAtOnce?: number;
 }
 
-/** Disposing ends every probe under way. Those, and all later ones, resolve as silent. */
+/** Disposing ends every probe under way. Ended and later probes resolve as silent. */
 export interface AddressedHostProber extends HostProber, Disposable {
   /**
    * `isWatched`: whether `networkChanged` is called at once for every change of the network. If not, readings of the
    * interfaces are used only briefly.
    */
   watchedBy(isWatched: () => boolean): void;
-  /** The known addresses of a host, canonical, without a query; a literal address is its own. [] if none is known. */
+  /**
+   * The known canonical addresses of a host, without a query; for a literal address, the address itself. []
+   * if none is known.
+   */
   addressesOf(host: string): readonly string[];
 }
 
@@ -43,7 +46,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   const plan = createAddressPlans();
   /** For each probe under way, a function that checks whether its route still exists. */
   const underWay = new Set<() => void>();
-  /** For each name, the address that answered last: it is asked first. */
+  /** For each name, the address that answered last, which is probed first. */
   const lastAnswered = new Map<string, string>();
 
   const askAddresses = async (
@@ -67,7 +70,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
           ...{ address, interfaceName, finding },
           localAddress: endpoint.localAddress,
         }));
-        // Over a link that went down meanwhile no answer can come, so the probe ends at once.
+        // No answer can come over a link that went down meanwhile, so the probe ends at once.
         return unlessCutOff(underWay, asked, () => {
           const now = plan(address, target, interfaces.snapshot(clock.monotonicMs()));
           return "finding" in now ? now : null;
@@ -109,7 +112,10 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   };
 }
 
-/** Waits for the probe, unless `cutOff`, which is called for each of `checks`, gives a result sooner. */
+/**
+ * Waits for the probe; a result of `cutOff` ends the wait sooner. Adds to `checks` a function that calls
+ * `cutOff`.
+ */
 async function unlessCutOff(
   checks: Set<() => void>,
   asked: Promise<Outcome>,
@@ -202,7 +208,7 @@ async function askInTurn(
 interface Outcome {
   readonly address: string;
   readonly interfaceName: string | null;
-  /** Where the probe left from; null when the system chose, or nothing was sent. */
+  /** The local address of the probe; null when the system chose it, or nothing was sent. */
   readonly localAddress: string | null;
   readonly finding: EndpointFinding;
 }

@@ -18,7 +18,10 @@ const ASK_AGAIN_MS = 10_000;
 /** Maximum number of concurrent processes of `nc`. */
 const AT_ONCE = 8;
 
-/** True for failures without a route to a host on a network of this machine: macOS blocks nothing behind a router. */
+/**
+ * True if macOS may have blocked the probe: there was no route to a host on a network of this machine. macOS
+ * blocks nothing behind a router.
+ */
 export function mayBeDenied(result: Pick<ProbeResult, "reason" | "address" | "interfaceName">): boolean {
   return result.reason === "no_route" && result.address !== null && result.interfaceName !== null;
 }
@@ -47,7 +50,7 @@ export function confirmedByNc(own: ProbeResult, finding: NcFinding): ProbeResult
     // `nc` cannot reach the host either, so our own probe is right.
     case "unreachable":
       return own;
-    // Not `gone`, because nothing is proved.
+    // The verdict is not `gone`, because nothing is proved.
     case "unknown":
       return {
         ...own,
@@ -65,9 +68,9 @@ export interface LocalNetworkOptions {
 }
 
 /**
- * At first `nc` runs in the background, so that a failover is not delayed. Once `nc` gets through where our probe did not,
- * this process is known to be blocked, and each such probe waits for `nc` within its own time-out. A probe of ours that
- * reaches a host on our link ends that.
+ * At first `nc` runs in the background, so that a failover is not delayed. Once `nc` gets through where our
+ * probe did not, this process is known to be blocked, and each probe without a route waits for `nc` within
+ * its own time-out. The block counts as ended when a probe of ours reaches a host on our link.
  */
 export function withLocalNetworkCheck(
   prober: AddressedHostProber,

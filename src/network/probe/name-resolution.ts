@@ -13,14 +13,17 @@ const GIVE_UP_MS = 10_000;
 
 export interface NameResolutionOptions {
   clock: Clock;
-  /** May reject or never settle; [] means no address. Not `dns.lookup` in this process, which shares a small thread pool. */
+  /**
+   * May reject or never settle; [] means no address. Must not be `dns.lookup` in this process, which shares a
+   * small thread pool.
+   */
   resolve: (host: string) => Promise<readonly string[]>;
   logger: Logger;
 }
 
 interface NameEntry {
   addresses: readonly string[];
-  /** Monotonic ms from which on the name is asked again. */
+  /** From this time on, monotonic ms, the name is resolved again. */
   askAgainAtMs: number;
   asking: Promise<void> | null;
   /** The network changed since `asking` began, so the answer may be of the old network. */
@@ -59,8 +62,8 @@ export function createNameResolution(options: NameResolutionOptions) {
 
   return {
     /**
-     * Canonical addresses of `host`: at once if any are known (old ones are refreshed in the background), else after at
-     * most `waitMs`. [] if there are none; a literal address is its own.
+     * Canonical addresses of `host`: at once if any are known (old ones are refreshed in the background),
+     * else after at most `waitMs`. [] if there are none. For a literal address, the address itself.
      */
     addresses(host: string, waitMs: number): readonly string[] | Promise<readonly string[]> {
       const own = literal(host);

@@ -42,7 +42,8 @@ export function buildNegotiateRequest(clientGuid: Uint8Array): Buffer {
   const body = SMB2_HEADER_BYTES;
   message.writeUInt16LE(36, body);
   message.writeUInt16LE(DIALECTS.length, body + 2);
-  // Signing enabled; encryption is the one capability: multi-channel would invite connection hand-overs.
+  // Signing is enabled. Encryption is the only capability, because multi-channel would invite connection
+  // hand-overs.
   message.writeUInt16LE(0x0001, body + 4);
   message.writeUInt32LE(0x00000040, body + 8);
   message.set(clientGuid.subarray(0, CLIENT_GUID_BYTES), body + 12);

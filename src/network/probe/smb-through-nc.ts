@@ -13,7 +13,7 @@ import { buildNegotiateRequest, CLIENT_GUID_BYTES, createNegotiateReader } from 
  * - `unknown`: `nc` is missing, or gave no answer in time.
  */
 export type NcFinding =
-  /** `serverGuid` as 32 hex digits; null when it does not say it. */
+  /** `serverGuid` as 32 hex digits; null if the answer does not contain it. */
   | { readonly kind: "negotiated"; readonly serverGuid: string | null }
   | { readonly kind: "connected"; readonly detail: string }
   | { readonly kind: "unreachable" }
@@ -78,7 +78,7 @@ export async function negotiateThroughNc(request: NcRequest): Promise<NcFinding>
   }
 }
 
-/** The meaning of the end of `nc` without an answer before. */
+/** The finding when `nc` ended without an answer. */
 export function meaningOfEnd({
   exitCode,
   timedOut,

@@ -74,7 +74,7 @@ export function parseIpRoute(stdout: string): RouteLookup {
       return { kind: "found", interfaceName: first.dev, gateway };
     }
   } catch {
-    // Reported below.
+    // Unreadable output is reported below.
   }
   return { kind: "unknown", why: "ip printed something else than a route" };
 }

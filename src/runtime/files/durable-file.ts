@@ -20,7 +20,7 @@ import { errorText, expecting, MountaineerError, systemErrorCode } from "../erro
 const PRIVATE_FILE = 0o600;
 const PRIVATE_FOLDER = 0o700;
 const PERMISSION_BITS = 0o7777;
-/** The limit of Linux. */
+/** The number of symlinks that Linux follows in one path. */
 const MAX_SYMLINK_HOPS = 40;
 
 /** Paths of temporary files that this process is writing. */
@@ -56,7 +56,8 @@ export async function writeDurably(
         const sameOwner = made.uid === existing.uid && made.gid === existing.gid;
         if (!sameOwner) await file.chown(existing.uid, existing.gid);
       }
-      // After the chown, which clears mode bits. `open` cannot set the mode, because it applies the umask.
+      // The mode is set after the chown, which clears mode bits. `open` cannot set it, because `open` applies
+      // the umask.
       const mode = options.mode ?? (existing === null ? PRIVATE_FILE : existing.mode & PERMISSION_BITS);
       if (mode !== PRIVATE_FILE) await file.chmod(mode);
       await file.sync();
@@ -117,7 +118,7 @@ export async function ensurePrivateFolder(path: string): Promise<void> {
   }
 }
 
-/** `writeDurably`, after making a missing folder and removing leftovers of crashed writers. */
+/** Calls `writeDurably` after making a missing folder and removing leftovers of crashed writers. */
 export async function keepPrivateFile(
   path: string,
   content: string | Uint8Array,
@@ -147,7 +148,7 @@ async function makeFolder(path: string, mode: number): Promise<void> {
     await mkdir(path, mode);
   } catch (error) {
     const code = systemErrorCode(error);
-    // macOS says EISDIR of "/".
+    // On macOS, making "/" fails with EISDIR.
     const exists = code === "EISDIR" || (code === "EEXIST" && (await stat(path)).isDirectory());
     if (!exists) throw error;
   }
@@ -172,7 +173,8 @@ function folderHint(code: string | null): string {
 async function followLinks(path: string): Promise<string> {
   let current = resolve(path);
   for (let hop = 0; hop <= MAX_SYMLINK_HOPS; hop++) {
-    // The real folder first, because ".." in a symlink's target is relative to it.
+    // The folder's symlinks are resolved first, because ".." in a symlink's target is relative to the real
+    // folder.
     current = join(await realpath(dirname(current)), basename(current));
     const found = await orNull(lstat(current));
     if (found === null || !found.isSymbolicLink()) return current;
@@ -182,7 +184,7 @@ async function followLinks(path: string): Promise<string> {
 }
 
 function temporaryPath(target: string): string {
-  // Loaded here, because it takes 7 ms, and a command that only reads does not need it.
+  // The module is loaded here, because loading takes 7 ms, and a command that only reads does not need it.
   const random = process.getBuiltinModule("node:crypto").randomBytes(6).toString("hex");
   return join(dirname(target), `.${basename(target)}.${process.pid}-${random}.tmp`);
 }
@@ -218,7 +220,7 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** null in place of ENOENT. */
+/** Resolves with null instead of rejecting with ENOENT. */
 async function orNull<T>(operation: Promise<T>): Promise<T | null> {
   return operation.catch(expecting("ENOENT", null));
 }

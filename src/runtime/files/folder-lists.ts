@@ -22,7 +22,7 @@ export function createFolderLists(nowMs: () => number): FolderLists {
     const atMs = nowMs();
     if (before !== undefined && atMs - before.atMs < READ_AGAIN_MS) return before.names;
     before?.end();
-    // Watched before it is read, so that changes during the read are reported.
+    // The folder is watched before it is read, so that changes during the read are reported.
     const watcher = watchOrNull(folder);
     const names = readdir(folder);
     if (watcher === null) return names;

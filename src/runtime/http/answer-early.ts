@@ -5,7 +5,7 @@ import type { Clock } from "../time/clock.ts";
 
 /** A refused body up to this size is read to its end, and the connection is kept. */
 const UNREAD_LIMIT_BYTES = 64 * 1024;
-/** After so many discarded bytes the connection is closed. */
+/** After this many discarded bytes the connection is closed. */
 const DISCARD_LIMIT_BYTES = 128 * 1024 * 1024;
 const DISCARD_DEADLINE_MS = 10_000;
 
@@ -19,7 +19,7 @@ export function awaitsMuch(request: IncomingMessage): boolean {
 
 interface EarlyAnswer {
   readonly status: number;
-  /** Without Content-Length. */
+  /** Must not include Content-Length. */
   readonly headers: OutgoingHttpHeaders;
   readonly text: string;
 }
@@ -35,7 +35,7 @@ export function answerEarly(
     Connection: "close",
     "Content-Length": Buffer.byteLength(text),
   });
-  // Not `end`, which would close the connection before the client has read the response.
+  // Uses `write`, because `end` would close the connection before the client has read the response.
   response.write(text);
   let discarded = 0;
   const finish = (): void => {

@@ -12,7 +12,7 @@ const MOST_ADDRESSES = 1_024;
 
 export class WrongTokens {
   readonly #clock: Clock;
-  /** By address, oldest first. */
+  /** Counts of wrong tokens by address, oldest first. */
   readonly #tries = new Map<string, { count: number; readonly sinceMs: number }>();
   #waiting = 0;
 

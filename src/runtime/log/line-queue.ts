@@ -25,7 +25,7 @@ interface LineQueueOptions {
   readonly maxBytes: number;
   /** Called at the first of consecutive failures; the write is retried. */
   readonly onFailure: (error: unknown) => void;
-  /** A line that reports `count` dropped lines. */
+  /** Returns a line that reports `count` dropped lines. */
   readonly droppedLine: (count: number) => string;
   /** Delays the first line of a batch, so that others join it; default: the end of the current turn. */
   readonly gather?: () => Promise<void>;
@@ -74,7 +74,7 @@ export function createLineQueue(options: LineQueueOptions) {
     try {
       await clock.sleep(backoffMs(RETRY_MS, failures), ending.signal);
     } catch {
-      // Disposal began: one more try, at once.
+      // Disposal began, so the next try follows at once.
     }
   };
   const pump = async (): Promise<void> => {
@@ -88,7 +88,7 @@ export function createLineQueue(options: LineQueueOptions) {
       }
       if (batch === null) {
         if (tasks.length > 0) continue;
-        // In the same turn as the check of the queue, so that no line is added in between.
+        // `pumping` is reset in the turn in which the queue was checked, so that no line is added in between.
         pumping = null;
         return;
       }

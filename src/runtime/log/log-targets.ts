@@ -13,7 +13,10 @@ const ROTATE_AGAIN_MS = 60_000;
 const STDERR_FULL_PAUSE_MS = 20;
 const STDERR = 2;
 const NEWLINE = 0x0a;
-/** "a+", but a write to a full pipe fails instead of blocking: a thread blocked in a write prevents the process's exit. */
+/**
+ * The flags of "a+", but a write to a full pipe fails instead of blocking: a thread blocked in a write
+ * prevents the process's exit.
+ */
 const APPENDING =
   constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY;
 

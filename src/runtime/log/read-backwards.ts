@@ -128,13 +128,13 @@ async function readExactly(file: FileHandle, start: number, length: number): Pro
 
 /** Splits pieces of a file, read from its end, into lines. */
 class Backwards {
-  /** `take` has not got the bytes before this offset. */
+  /** The bytes before this offset were not passed to `take` yet. */
   resumeAt: number;
   readonly #take: (line: string) => boolean;
   /** Parts of a line whose beginning was not read yet, in the order of the file. */
   #ends: Buffer[] = [];
   #endBytes = 0;
-  /** The present line is skipped: it has no newline at its end, or is too long. */
+  /** True while the present line is skipped, because it has no newline at its end or is too long. */
   #isSkipping = true;
 
   constructor(end: number, take: (line: string) => boolean) {
@@ -142,7 +142,7 @@ class Backwards {
     this.#take = take;
   }
 
-  /** Returns false if `take` did. */
+  /** Passes the piece's lines to `take`. Returns false if `take` did. */
   takePiece(piece: Buffer, start: number): boolean {
     let end = piece.length;
     for (;;) {
@@ -157,7 +157,7 @@ class Backwards {
     return true;
   }
 
-  /** The file's first line. */
+  /** Passes the file's first line to `take`, and returns the result. */
   takeFirst(): boolean {
     return this.#emit(Buffer.alloc(0));
   }

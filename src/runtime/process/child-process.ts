@@ -131,9 +131,12 @@ export async function startDetached(command: string, args: readonly string[], op
     child.unref();
     return {
       pid,
-      /** Does not keep the event loop running. */
+      /** Does not keep the event loop running while it is pending. */
       exited,
-      /** Calls `listener` once, also if the program has ended already. Returns its own unregister. */
+      /**
+       * Calls `listener` once, also if the program has ended already. Returns a function that unregisters
+       * `listener`.
+       */
       onExit(listener: (exit: ExitInfo) => void): () => void {
         let registered = true;
         void exited.then((exit) => {
@@ -169,8 +172,8 @@ function startChild(command: string, args: readonly string[], options: SpawnOpti
 }
 
 /**
- * Like Node's `spawn`, but throws EMFILE when no file can be opened. Node's own then returns a child whose `stdio` is
- * undefined, and emits an `error` that ends this process if it has no listener.
+ * Like Node's `spawn`, but throws EMFILE when no file can be opened. Node's `spawn` then returns a child
+ * whose `stdio` is undefined, and emits an `error` that ends this process if it has no listener.
  */
 export function spawnChild(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
   const child = spawn(command, args, options);

@@ -41,7 +41,7 @@ interface LockRequest {
   readonly command: string;
   /** How long to wait for a command that holds the lock, ms. */
   readonly waitMs: number;
-  /** Wait for a monitor as well, because it is about to end. Default: false. */
+  /** Whether to wait for a monitor as well, because it is about to end. Default: false. */
   readonly followsMonitor?: boolean;
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
@@ -58,7 +58,8 @@ export async function acquireHomeLock(home: string, request: LockRequest): Promi
   for (;;) {
     signal?.throwIfAborted();
     const lock = await tryLock(home);
-    // Checked even with the lock: if lock.db was deleted and made again, the holder has locked the deleted file.
+    // The holder is read even if the lock was taken: if lock.db was deleted and made again, the holder has
+    // locked the deleted file.
     const holder = await readLockHolder(home);
     const isOther = holder !== null && holder.pid !== process.pid && !isLeftBy(holder, request);
     if (lock !== null && !isOther) return await holdLock(home, lock, request);

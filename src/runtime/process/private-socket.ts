@@ -68,8 +68,8 @@ async function listenInHome(server: Server, place: SocketPlace): Promise<Private
   const { path, workshop } = place;
   if (isTooLongForSocket(path)) return null;
   await requireSocketPlace(place);
-  // A socket gets its mode only after it is bound; inside a folder that nobody else can enter that leaves no gap,
-  // and the rename replaces a dead process's socket in one step. (A umask would hold for every thread.)
+  // A socket gets its mode only after it is bound, so it is bound in a folder that nobody else can enter. The
+  // rename replaces a dead process's socket in one step. (A umask would affect every thread.)
   await rm(workshop, { recursive: true, force: true });
   await mkdir(workshop, { mode: 0o700 });
   try {
@@ -123,7 +123,7 @@ async function ownedSocket(path: string, afterwards: () => Promise<void>): Promi
   };
 }
 
-/** A process that was killed leaves its short folder behind. */
+/** Removes the socket and the short folder that a killed process left behind. */
 async function removeLeftOver(path: string): Promise<void> {
   const folder = dirname(path);
   if (basename(path) !== "sock" || !basename(folder).startsWith(SHORT_FOLDER_PREFIX)) return;

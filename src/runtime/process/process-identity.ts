@@ -19,7 +19,7 @@ const LOOKS_AT_MOST_APART_MS = 50;
 type ProcessStart = (pid: number) => Promise<string | null>;
 const processStart: ProcessStart = process.platform === "darwin" ? processStartDarwin : processStartLinux;
 
-/** null: no such process, or a zombie. */
+/** The identity of the process with this pid; null: no such process, or a zombie. */
 export async function processIdentity(pid: number): Promise<ProcessIdentity | null> {
   if (!Number.isSafeInteger(pid) || pid <= 0) return null;
   const startTime = await processStart(pid);

@@ -23,10 +23,10 @@ export function findServiceKeeper(environment: NodeJS.ProcessEnv) {
     }
   };
   return {
-    /** Inherited by a successor, together with `environment`, so that the keeper stays the same. */
+    /** A successor inherits the descriptors and `environment`, so that the keeper stays the same. */
     descriptors: [EXIT_CODES, SIGNALS] as readonly [number, number],
     environment: { [MARK]: "1" } as Readonly<Record<string, string>>,
-    /** This process receives the keeper's signals and reports the service's exit code. */
+    /** Makes this process receive the keeper's signals and report the service's exit code. */
     takeCharge(): void {
       process.on("exit", reportExit);
       signals = receiveSignals();
@@ -35,12 +35,12 @@ export function findServiceKeeper(environment: NodeJS.ProcessEnv) {
     resumeSignals(): void {
       signals ??= receiveSignals();
     },
-    /** Later signals wait in the pipe for the successor. */
+    /** Stops receiving signals; later signals wait in the pipe for the successor. */
     pauseSignals(): void {
       signals?.destroy();
       signals = null;
     },
-    /** The successor reports the service's exit code instead of this process. */
+    /** Lets the successor report the service's exit code instead of this process. */
     giveUpCharge(): void {
       process.off("exit", reportExit);
     },
@@ -48,7 +48,8 @@ export function findServiceKeeper(environment: NodeJS.ProcessEnv) {
 }
 
 function receiveSignals(): Socket {
-  // Opened a second time: this process closes its own descriptor before a handover, and the successor inherits the other.
+  // The pipe is opened a second time: this process closes its own descriptor before a handover, and the
+  // successor inherits the other.
   const own = openSync(`/dev/fd/${SIGNALS}`, constants.O_RDONLY | constants.O_NONBLOCK);
   const pipe = new Socket({ fd: own, readable: true, writable: false });
   const stop = (): void => void process.kill(process.pid, "SIGTERM");

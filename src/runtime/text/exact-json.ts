@@ -5,7 +5,7 @@ export interface RawNumber {
   readonly rawJSON: string;
 }
 
-/** Part of the language since 2025, but not yet of the compiler's types. */
+/** These functions are part of the language since 2025, but not yet of the compiler's types. */
 const exactJson = JSON as unknown as {
   parse(
     text: string,
@@ -16,11 +16,15 @@ const exactJson = JSON as unknown as {
 };
 
 /**
- * Matches 16 digits, or an exponent of three: numbers that a double may not hold. A match within a string only costs time.
- * Not written as `{16}`: V8 unrolls up to three repetitions, and skips positions then, which takes a fourth of the time.
+ * Matches 16 digits, or an exponent of three: numbers that a double may not hold. A match within a string
+ * only costs time. Written with `{3}` instead of `{16}`, because V8 unrolls up to three repetitions and can
+ * then skip positions, which takes a fourth of the time.
  */
 const LONG = /[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]|[0-9][eE][+-]?[0-9]{3}/;
-/** Matches such a number as a whole, without its sign. Slower, so used only where `LONG` matches. */
+/**
+ * Matches all of a number that a double may not hold, without its sign. Slower than `LONG`, so used only
+ * where `LONG` matches.
+ */
 const LONG_NUMBERS = /[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9][eE][+-]?[0-9]{3}/g;
 
 /**
@@ -36,7 +40,7 @@ export function parseExactly(text: string): unknown {
         : part,
     );
   } catch (error) {
-    // Nested thousands of levels deep: only parsing with a reviver overflows the stack.
+    // The text is nested thousands of levels deep; only parsing with a reviver overflows the stack.
     if (error instanceof RangeError) return JSON.parse(text);
     throw error;
   }

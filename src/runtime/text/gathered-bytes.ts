@@ -1,6 +1,6 @@
 // Collects pieces of bytes for one buffer. Many tiny pieces take little more memory than their bytes.
 
-/** So many pieces are joined into one, because each piece has an overhead of 100 bytes. */
+/** This many pieces are joined into one, because each piece has an overhead of 100 bytes. */
 const LOOSE_PIECES = 1_024;
 
 export class GatheredBytes {

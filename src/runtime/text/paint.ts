@@ -12,7 +12,7 @@ export interface Paint
   readonly symbols: Symbols;
 }
 
-/** The symbol and colour of a tone. The symbol tells the tone even without colour. */
+/** The symbol and colour of a tone. The symbol shows the tone even without colour. */
 export function tonePaint(
   tone: "good" | "plain" | "warning" | "bad",
   { symbols, ...paint }: Paint,

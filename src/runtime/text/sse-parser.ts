@@ -6,7 +6,7 @@ const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 const COLON = 58;
 const SPACE = 32;
-/** Data in one line of at least so many bytes is decoded lazily. */
+/** Data in one line of at least this many bytes is decoded lazily. */
 const LONG_LINE = 64 * 1024;
 
 export interface SseEvent {

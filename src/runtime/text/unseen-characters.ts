@@ -28,7 +28,10 @@ const NEEDED = [
   String.raw`\u115f(?=[\u1161-\u11a7])|(?<=[\u1100-\u115e])\u1160`,
 ].join("|");
 
-/** Group 2 matches what no neighbour needs. Compiled at its first use, because compiling takes 15 ms. */
+/**
+ * Group 2 matches invisible characters that no neighbour needs. Compiled at its first use, because compiling
+ * takes 15 ms.
+ */
 let neededOrNot: RegExp | undefined;
 
 function unseenPattern(): RegExp {

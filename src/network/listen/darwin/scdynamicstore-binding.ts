@@ -35,8 +35,8 @@ interface Watch {
 
 export interface WatchedStore extends Disposable {
   /**
-   * Blocks this thread for `seconds`, with callbacks meanwhile. Throws the error of a callback, and if the loop has
-   * nothing to wait for.
+   * Runs the loop on this thread for `seconds`, and makes callbacks meanwhile. Throws the error of a
+   * callback; also throws if the loop has nothing to wait for.
    */
   run(seconds: number): void;
 }
@@ -115,7 +115,7 @@ function openStore(calls: Calls, { keys, patterns, onKeys }: Watch): WatchedStor
     try {
       onKeys(changed === null ? [] : calls.textsOf(changed));
     } catch (error) {
-      // An exception must not pass through the system's own frames.
+      // An exception must not pass through the system's stack frames.
       thrown ??= { error };
     }
   });

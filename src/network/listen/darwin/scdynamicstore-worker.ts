@@ -11,7 +11,7 @@ import {
   type WatchedStore,
 } from "./scdynamicstore-binding.ts";
 
-/** How late this thread notices a stop; the end of the process waits for it. */
+/** The longest delay until this thread notices a stop. The end of the process waits for the thread. */
 const TURN_SECONDS = 0.25;
 
 async function run({ control, libraries }: StoreWorkerData): Promise<void> {
@@ -48,5 +48,5 @@ function aboutOf(key: string): string {
   return `${kind === "Link" ? "the link" : "the addresses"} of ${name}`;
 }
 
-// Our own listener, the same version, started this thread.
+// A listener of the same version started this thread, so the data has this type.
 await run(workerData as StoreWorkerData);

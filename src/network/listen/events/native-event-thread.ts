@@ -51,7 +51,7 @@ export function startNativeEventThread(
   const exited = Promise.withResolvers<void>();
   let failure: NetworkEventEnd | null = null;
   let stopping = false;
-  // A thread that waits in the system would hold up the end of the process.
+  // Stops the thread at the process's end, which a thread that waits in the system would delay.
   process.on("exit", stop);
 
   worker.on("message", (message: NativeEventMessage) => {
@@ -75,8 +75,9 @@ export function startNativeEventThread(
     async [Symbol.asyncDispose]() {
       stopping = true;
       stop();
-      // Real time, because it waits for a real thread. The thread is not terminated: while it is inside the system and
-      // called back from there, that would crash the process. It ends by itself when it next looks at the flag.
+      // Uses real time, because it waits for a real thread. The thread is not terminated: termination during
+      // a callback from the system would crash the process. The thread ends by itself when it next reads the
+      // stop flag.
       const late = setTimeout(() => {
         worker.unref();
         exited.resolve();
@@ -87,7 +88,7 @@ export function startNativeEventThread(
   };
 }
 
-/** In place of a thread that cannot be started: reports `end` after this function has returned. */
+/** Replaces a thread that cannot be started: reports `end` after this function has returned. */
 export function endedAtOnce(listener: NetworkEventListener, end: NetworkEventEnd): RunningEventSource {
   let stopped = false;
   queueMicrotask(() => {

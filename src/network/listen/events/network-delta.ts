@@ -49,7 +49,7 @@ export function compareInterfaces(
   const held = (snapshot: InterfaceSnapshot, otherNames: ReadonlySet<string>): Map<string, NetworkDelta> => {
     const addresses = new Map<string, NetworkDelta>();
     for (const { interfaceName, text, prefixLength } of snapshot.addresses) {
-      // For an interface that came or went, the link's delta says enough.
+      // The link's delta suffices for an interface that appeared or disappeared.
       if (!otherNames.has(interfaceName)) continue;
       const address = text.split("%")[0] ?? text;
       const change = snapshot === before ? "removed" : "added";

@@ -7,9 +7,12 @@ export interface NetworkEventSource {
 }
 
 export interface NetworkEventListener {
-  /** From now on every change rings the bell. */
+  /** Called when every later change will ring the bell. */
   onReady(): void;
-  /** Something may have changed. `details`, for people: changes that a list of interfaces may not show. */
+  /**
+   * Called when something may have changed. `details`, for people: changes that a list of interfaces may not
+   * show.
+   */
   onBell(details: readonly string[]): void;
   /** Called at most once, and not after disposal: `unavailable` will not recover by itself, `crashed` may. */
   onEnd(end: NetworkEventEnd): void;

@@ -31,7 +31,8 @@ function startThread(listener: NetworkEventListener): RunningEventSource {
       name: "rtnetlink",
       url: programBeside(import.meta.url, "rtnetlink-worker"),
       workerData: { control: control.buffer },
-      // The flag is set first: the thread reads it before each poll, which the written eventfd ends.
+      // The flag is set before the eventfd is written: the write ends the thread's poll, and the thread reads
+      // the flag before the next poll.
       stop() {
         Atomics.store(control, STOP_SLOT, 1);
         const eventFd = Atomics.load(control, EVENT_FD_SLOT) - 1;

@@ -21,7 +21,9 @@ const IFF_UP_RUNNING = 0x1 | 0x40;
 const MSG_DONTWAIT = 0x40;
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
-/** A larger queue takes longer bursts before an overflow; the kernel limits it, usually to twice the default. */
+/**
+ * A larger queue holds longer bursts before an overflow; the kernel limits it, usually to twice the default.
+ */
 const RECEIVE_QUEUE_BYTES = 1 << 20;
 const POLLIN = 1;
 /** The start of a message: its header, then a link's `ifinfomsg`, or an address's `ifaddrmsg` and the address. */
@@ -122,8 +124,8 @@ function drain(
   for (let count = 0; count < DATAGRAMS_AT_ONCE; count += 1) {
     if (calls.recv(socket, received, RECEIVE_BYTES, MSG_DONTWAIT) >= 0) {
       isRung = true;
-      // A list of interfaces may not show the change: of a route, of an address's flags, or of a link without addresses,
-      // such as a bridge's port.
+      // A list of interfaces does not show every change: it lacks routes, flags of addresses, and links
+      // without addresses, such as a bridge's port.
       const type = received.readUInt16LE(4);
       if (isChange(type, received, lastFlags))
         hidden.add(isOfLink(type) ? "a link" : "an address or a route");
