@@ -19,7 +19,7 @@ function comments({ name, title, problem, wanted, leftOver }: PlannedBackend): s
   return lines.map((line) => `# ${foreignLine(line, LONGEST_COMMENT)}`);
 }
 
-/** A table as a section, and the tables in it as sections below. */
+/** The lines of a table as a section; nested tables follow as sections of their own. */
 function sectionLines(path: readonly string[], table: ConfigTable, notes: readonly string[]): string[] {
   const plain: [string, ConfigValue][] = [];
   const inner: [string, ConfigTable][] = [];

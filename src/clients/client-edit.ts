@@ -48,7 +48,7 @@ export async function editedClientText(
   return mark + edited;
 }
 
-/** Used instead of the library's `modify`, which also reformats the neighbours. */
+/** The edit that sets a value. The library's `modify` would also reformat the neighbours. */
 function setting(text: string, path: readonly string[], value: ConfigTable): EditResult {
   const root = parseTree(text, [], PARSED);
   if (root === undefined) return [];
@@ -61,7 +61,7 @@ function setting(text: string, path: readonly string[], value: ConfigTable): Edi
     }
     const inner = path.slice(length).reduceRight<ConfigTable>((nested, key) => ({ [key]: nested }), value);
     if (found !== undefined && found.type !== "object") {
-      // Adding a member would write this key a second time.
+      // The key has a value that is no object, so adding a member would write the key a second time.
       if (found.type !== "null") {
         throw unreadable(`${path.slice(0, length).join(".")} in the client's file is not an object`, {
           hint: "make it one, {}, if nothing of it is needed",
@@ -103,7 +103,7 @@ function member(text: string, object: Node, key: string, value: ConfigTable, lay
   const end = last.offset + last.length;
   const comma = commaAfter(text, end);
   const from = comma ?? end;
-  // A comment on the last entry's line stays on that line.
+  // Keeps a comment after the last entry on that entry's line.
   const remark = /^[ \t]*(?:\/\/[^\r\n]*|\/\*[^\r\n]*\*\/[ \t]*)?(?=\r?\n)/.exec(text.slice(from));
   const content = comma === null ? line : `${line},`;
   return [

@@ -11,7 +11,7 @@ export interface OwnProgram {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Keys that a client needs beside the program. */
+/** Further keys that a client needs in the entry. */
 const ALSO: Partial<Readonly<Record<ClientName, ConfigTable>>> = {
   "claude-code": { type: "stdio" },
   vscode: { type: "stdio" },
@@ -32,9 +32,12 @@ interface Own {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** How a client starts this program: by its absolute path, as clients with windows do not see a shell's PATH. */
+/**
+ * How a client starts this program: by its absolute path, because graphical clients do not see a shell's
+ * PATH.
+ */
 export function ownProgram({ launcher, home, configPath, environment }: Own): OwnProgram {
-  // npx removes this folder after some time.
+  // npx keeps such a launcher in a folder that it removes after some time.
   const isPassing = launcher.includes("/_npx/");
   const usual = findPlace({ ...environment, MOUNTAINEER_HOME: undefined }).home;
   return {

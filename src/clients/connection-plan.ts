@@ -35,11 +35,11 @@ export interface ConnectionSurroundings extends ClientSurroundings {
   readonly file: string | null;
 }
 
-/** The backends of this machine, which a client's servers are compared with. */
+/** The backends of this machine, for the comparison with a client's servers. */
 export interface KnownBackends {
   /** The values of the configuration. */
   config(): Promise<unknown>;
-  /** Those of the backends `names` that serve now. */
+  /** Resolves with those of the backends `names` that serve now. */
   serving(names: readonly string[]): Promise<readonly string[]>;
 }
 
@@ -63,8 +63,8 @@ export interface ConnectionPlan extends CurrentFile {
 }
 
 /**
- * Plans a connection. `known` null leaves servers in the client's file that Mountaineer serves as well. Rejects with
- * `client_unreadable`.
+ * Plans a connection. If `known` is null, servers that Mountaineer also serves stay in the client's file.
+ * Rejects with `client_unreadable`.
  */
 export async function planConnection(
   client: Client,
@@ -97,7 +97,7 @@ export async function planConnection(
   const isSamePlace = former?.path === path;
   const record = {
     path,
-    // After a second connection, an undo still has the result that an undo would have now.
+    // An undo after a second connection has the same result as an undo now.
     before: isSamePlace ? await undoneText(current, former) : text,
     afterSha256: hashOf(after),
     taken: isSamePlace ? [...new Set([...former.taken, ...taken])] : taken,
@@ -160,7 +160,7 @@ export async function planDiff(plan: ConnectionPlan): Promise<string> {
   return withoutNamedSecrets(hidden).split("\n").map(withoutMiddle).join("\n");
 }
 
-/** The client's own file, unless another is named. */
+/** The file that the user named, else the client's usual file. */
 export function placeOf(client: Client, file: string | null, surroundings: ClientSurroundings): string {
   if (file !== null) return resolve(file);
   const [path = ""] = clientFiles(client.name, surroundings);
@@ -178,7 +178,7 @@ async function undoneText(
   const changes: ClientChange[] = Object.hasOwn(now, OWN_NAME) ? [{ name: OWN_NAME, entry: null }] : [];
   for (const name of record?.taken ?? []) {
     const entry = before[name];
-    // The entry was parsed from a file of the same format.
+    // The cast is safe, because the entry was parsed from a file of the same format.
     if (entry !== undefined && !Object.hasOwn(now, name))
       changes.push({ name, entry: objectOf(entry) as ConfigTable });
   }
@@ -195,7 +195,10 @@ async function entriesOf(
   return objectOf(value);
 }
 
-/** The client's servers that are backends of this machine under any name. `taken` serve now, `left` do not. */
+/**
+ * Names of the client's servers that are backends of this machine under any name: `taken` serve now, `left`
+ * do not.
+ */
 async function knownHere(
   { client, path, text }: CurrentFile,
   backends: KnownBackends,
@@ -254,7 +257,10 @@ function withoutMiddle(line: string): string {
     : `${line.slice(0, LONGEST_END)} … ${more} characters … ${line.slice(-LONGEST_END)}`;
 }
 
-/** Hides secrets in lines beside the servers, by the name of their key. The lookbehind keeps the search linear. */
+/**
+ * Hides secrets outside of the servers, which are recognised by the name of their key. The lookbehind keeps
+ * the search linear.
+ */
 function withoutNamedSecrets(text: string): string {
   const pair = /(?<![\w.-])(["']?)([\w.-]+)\1(\s*[:=]\s*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*')/g;
   return text.replace(pair, (whole: string, quote: string, name: string, between: string, value: string) =>
@@ -272,12 +278,12 @@ async function requireNoOther({ client, path }: CurrentFile, former: ConnectionR
   });
 }
 
-/** A client may write its file at any time. */
+/** Writes the plan if the file is unchanged: a client may write its file at any time. */
 async function write(plan: ConnectionPlan): Promise<void> {
   const { path, text, after } = plan;
   if ((await readClientFile(path)) !== text) throw changed(plan);
   try {
-    // Mountaineer created the target of the link, and not the link.
+    // If the path is a link, only its target is removed: Mountaineer did not create the link.
     if (after === null) await rm(await realpath(path));
     else {
       // Leftovers of an interrupted write may hold the file's secrets.

@@ -9,13 +9,13 @@ import { systemClock } from "../runtime/time/clock.ts";
 import type { ClientName } from "./client.ts";
 import { unreadable } from "./client-text.ts";
 
-/** Writing a record and a client's file takes far less, ms. */
+/** How long to wait for the lock, ms; writing a record and a client's file takes far less. */
 const LOCK_WAIT_MS = 10_000;
 
 export interface ConnectionRecord {
   /** The client's file, absolute. */
   readonly path: string;
-  /** The file's whole text before; null: there was no file. */
+  /** The file's whole text before Mountaineer's change; null: there was no file. */
   readonly before: string | null;
   /** SHA-256 of the text that Mountaineer wrote. */
   readonly afterSha256: string;
@@ -40,12 +40,14 @@ export async function changeAlone(home: string, change: () => Promise<void>): Pr
   );
 }
 
-/** Readable only by its owner: a client's file may hold tokens. */
+/**
+ * The path of a record. Records are readable only by their owner, because a client's file may hold tokens.
+ */
 function recordPath(home: string, name: ClientName): string {
   return join(home, "connections", `${name}.json`);
 }
 
-/** null: this home has not connected the client. Rejects with `client_unreadable`. */
+/** Reads the record; null: this home has not connected the client. Rejects with `client_unreadable`. */
 export async function readRecord(home: string, name: ClientName): Promise<ConnectionRecord | null> {
   const content = await readIfPresent(recordPath(home, name));
   if (content === null) return null;

@@ -8,7 +8,7 @@ export interface ForeignServer {
   readonly args: readonly string[];
   readonly cwd: string | null;
   readonly url: string | null;
-  /** null: the variable of the client's environment. */
+  /** Values by variable; null: the value is that of the client's environment. */
   readonly env: Readonly<Record<string, string | null>>;
   readonly headers: Readonly<Record<string, string>>;
   readonly enabled: boolean;

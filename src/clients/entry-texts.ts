@@ -7,7 +7,7 @@ import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 import type { ClientSurroundings } from "./client.ts";
 
 interface TextMeaning {
-  /** In the configuration's form; for an argument, plain. */
+  /** The text in the configuration's form; for an argument, plain text. */
   readonly text: string;
   /** Names of secrets in the text that the user still has to set. */
   readonly wanted: readonly string[];
@@ -19,7 +19,7 @@ export type TextReader = ReturnType<typeof createTextReader>;
 
 const PLACEHOLDER = /\$\{([^{}]*)\}/g;
 const VARIABLE = new RegExp(`^(?:env:)?(${VARIABLE_NAME_FORM})(?::-(.*))?$`, "s");
-/** Names of editors' placeholders, which are not variables. */
+/** Placeholders of editors that are not environment variables. */
 const PLACES = /^(?:workspaceFolder|workspaceFolderBasename|pathSeparator|userHome|\/)$/;
 
 type Part =
@@ -47,8 +47,8 @@ function partsOf(text: string, userHome: string): Part[] {
 }
 
 /**
- * `secretOf`: the name of the secret for an input with this id, or for a variable without a value. A service has few of
- * the variables of a user's shell.
+ * Creates a reader of texts with placeholders. `secretOf`: the name of the secret for an input, or for a
+ * variable without a value, because a service has few of the variables of a user's shell.
  */
 export function createTextReader(
   { userHome, environment }: Pick<ClientSurroundings, "userHome" | "environment">,
@@ -66,7 +66,7 @@ export function createTextReader(
     };
   };
   return {
-    /** For a variable or a header, which may contain references. */
+    /** Reads a variable or a header, which may contain references. */
     reference: (text: string): TextMeaning =>
       withoutSecretReference(
         gather(text, (part) => {
@@ -78,11 +78,13 @@ export function createTextReader(
           return otherwise === null ? asSecret(secretOf("variable", name)) : plainly(otherwise);
         }),
       ),
-    /** For an argument, an address or a path. These contain no references, and other users can read them. */
+    /**
+     * Reads an argument, an address or a path. These contain no references, and other users can read them.
+     */
     plain: (text: string): TextMeaning =>
       gather(text, (part) => {
         if (part.kind === "text") return plainly(part.text);
-        // A placeholder without a value is rewritten, because an argument cannot contain a reference.
+        // An argument cannot contain a reference, so a placeholder without a value becomes `(NAME)`.
         const gap = plainly(originalOf(part).replace(/^\$\{(.*)\}$/s, "($1)"));
         if (part.kind !== "variable") return { ...gap, problem: onlyThere(part) };
         const { name, otherwise } = part;

@@ -10,7 +10,7 @@ export interface FoundFile {
   readonly path: string;
   /** The client's title, or the name of a file that the user gave. */
   readonly title: string;
-  /** The file is part of the current folder, so its author may be anybody. */
+  /** True if the file is part of the current folder: anybody may be its author. */
   readonly isOfFolder: boolean;
   readonly servers: readonly ImportedServer[];
   /** Names of entries that have neither a program nor an address. */
@@ -25,7 +25,7 @@ interface ImportPlan {
   readonly added: readonly PlannedBackend[];
   /** Names of backends whose servers are in the configuration already, or were found twice. */
   readonly present: readonly string[];
-  /** Those of `present` whose secret is also in the file, and may differ from the kept one. */
+  /** Names in `present` whose secret is also in the file, and may differ from the kept one. */
   readonly unsure: readonly string[];
 }
 
@@ -62,14 +62,15 @@ interface KnownServer {
   readonly name: string;
   /** A backend's section. */
   readonly table: Readonly<Record<string, unknown>>;
-  /** The values of its references to secrets, by name; null: only the daemon may read them. */
+  /** The values of the secrets that the section refers to, by name; null: only the daemon may read them. */
   readonly secrets: ReadonlyMap<string, string> | null;
 }
 
 /**
- * Whether both have the same program or address, and the same variables and headers. Two secrets of which one cannot be
- * read count as equal if the servers have the same name, or if `one` has the name that `other` gets where its own is
- * taken; different names may mean two accounts. `title`: of the file with `other`.
+ * True if both have the same program or address, and the same variables and headers. If one of two secrets
+ * cannot be read, the secrets count as equal if the servers have the same name, or if `one` has the name that
+ * `other` gets when its own name is taken; different names may mean two accounts. `title`: the title of the
+ * file that has `other`.
  */
 export function isSameServer(one: KnownServer, other: KnownServer, title: string): boolean {
   const essence = ({ command = null, args = [], cwd = null, url = null }: KnownServer["table"]): unknown => [
@@ -94,7 +95,10 @@ export function isSameServer(one: KnownServer, other: KnownServer, title: string
   });
 }
 
-/** null: the text refers to no secret; undefined: the secret cannot be read. */
+/**
+ * The value of the secret that the text refers to; null: it refers to no secret; undefined: the secret cannot
+ * be read.
+ */
 function secretOf({ secrets }: KnownServer, text: unknown): string | undefined | null {
   const [name] = typeof text === "string" ? storedNamesIn(text) : [];
   return name === undefined ? null : secrets?.get(name);

@@ -21,7 +21,7 @@ export interface ImportedServer {
   readonly wanted: readonly string[];
   /** Settings that a backend does not have, one line each, without secrets. */
   readonly leftOver: readonly string[];
-  /** Why the backend is imported disabled; null: for no problem. */
+  /** Why the backend is imported disabled; null: it has no problem. */
   readonly problem: string | null;
 }
 
@@ -35,12 +35,12 @@ export interface ImportOptions extends Pick<ClientSurroundings, "userHome" | "en
 const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
 /** The scheme of an Authorization header, before its secret. */
 const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
-/** Keys that change what a server does; a value that was not understood is a problem. */
+/** Keys that change what a server does; a value that the import does not understand is a problem. */
 const DECISIVE = "args cwd env env_vars headers http_headers enabled disabled".split(" ");
 const LONGEST_NAME = 64;
 const LONGEST_LINE = 200;
 
-/** null: the entry has neither a program nor an address. */
+/** Makes the backend's section; null: the entry has neither a program nor an address. */
 export function importedServer(
   name: string,
   entry: JsonMembers,
@@ -97,11 +97,11 @@ class ServerReading {
   readonly secrets = new Map<string, string>();
   readonly wanted = new Set<string>();
   readonly problems: string[] = [];
-  /** Variables without a value. */
+  /** Names of variables without a value. */
   readonly unset = new Set<string>();
   readonly #options: ImportOptions;
   readonly #reader: TextReader;
-  /** Names of secrets for inputs and unset variables, by id. */
+  /** Names of secrets for inputs and unset variables, by the id of the input or variable. */
   readonly #inputs = new Map<string, string>();
 
   constructor(name: string, options: ImportOptions) {
@@ -142,7 +142,7 @@ class ServerReading {
       const meaning = this.#reader.reference(written);
       const taken = this.#take(meaning);
       if (meaning.problem === null) return [name, this.#withReferences(key, name, taken)] as const;
-      // A placeholder alone is no secret, but text beside it may be one.
+      // A lone placeholder is no secret, but text beside a placeholder may be one.
       return [name, /^\$\{[^{}]*\}$/.test(written) ? taken : HIDDEN] as const;
     });
     return texts.length === 0 ? {} : { [key]: Object.fromEntries(texts) };
@@ -221,14 +221,18 @@ function withoutSecrets(key: string, value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withoutSecrets(name, one)]));
 }
 
-// `npx mcp-remote ADDRESS` is a program that connects to an address. A backend connects to the address directly.
+// `npx mcp-remote ADDRESS` runs a program that connects to an address. A backend connects to the address
+// directly.
 const RUNNER = /(?:^|[\\/])(?:npx|bunx|pnpx)(?:\.cmd)?$/i;
 const PACKAGE = /^mcp-remote(?:@[\w.-]+)?$/;
 const VARIABLE = new RegExp(`\\$\\{(${VARIABLE_NAME_FORM})\\}`, "g");
-/** Options without an effect on requests to the server. */
+/** Options of mcp-remote without an effect on requests to the server. */
 const HARMLESS = new Set(["--debug", "--silent", "--allow-http"]);
 
-/** The server by its address; unchanged if an argument has no counterpart for an address. */
+/**
+ * Replaces the program by the address that it connects to. Changes nothing if an argument has no counterpart
+ * there.
+ */
 function withoutProxy(server: ForeignServer): ForeignServer {
   const { command, args, env } = server;
   if (command === null || !RUNNER.test(command)) return server;

@@ -10,10 +10,10 @@ import { clientValues, unreadable } from "./client-text.ts";
 import type { FoundFile } from "./import-plan.ts";
 import { type ImportedServer, type ImportOptions, importedServer } from "./imported-server.ts";
 
-/** Large, because Claude Code keeps its history in the same file. */
+/** Large, because Claude Code keeps its history in the file that has its servers. */
 const LARGEST_FILE_BYTES = 64 * 1024 * 1024;
 
-/** null: there is no such file. Rejects with `client_unreadable`. */
+/** Reads the file; null: there is no such file. Rejects with `client_unreadable`. */
 export async function readClientFile(path: string): Promise<string | null> {
   try {
     // Without O_NONBLOCK, opening a pipe would wait for its writer.
@@ -40,7 +40,7 @@ function textOf(bytes: Uint8Array, path: string): string {
   }
 }
 
-/** The existing files of these clients. A `path` was named by the user, and must exist. */
+/** Reads the existing files of the named clients. A `path` was named by the user, and must exist. */
 export async function readFoundFiles(
   words: readonly (ClientName | { readonly path: string })[],
   surroundings: ClientSurroundings,
@@ -100,8 +100,8 @@ function at(value: unknown, path: readonly string[]): unknown {
 }
 
 /**
- * The entries of a file, in its order. Of Claude Code's entries by folder, those for `folder` and the folders above it are
- * included. A value that is not a table is skipped.
+ * The entries of a file, in its order. Claude Code's entries for a folder are included if that folder is
+ * `folder` or above it. Skips values that are not tables.
  */
 export function foundEntries(file: unknown, folder: string): readonly FoundEntry[] {
   const projects = Object.entries(objectOf(at(file, ["projects"]))).filter(

@@ -24,8 +24,8 @@ next: mountaineer init     asks what you have: a NAS, MCP servers, or both
 `;
 
 /**
- * Resolves with the exit code: 0, or 1 when a step of the story failed. Rejects with `driver_unavailable` when real SMB is
- * asked for and not available, and with `aborted`. In all cases nothing of the demo is left.
+ * Runs the demo, and clears up in every case. Resolves with the exit code: 0, or 1 when a step of the story
+ * failed. Rejects with `driver_unavailable` when real SMB is asked for and not available, and with `aborted`.
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const { program, keeper, driver, view, style, print, signal } = options;
@@ -67,8 +67,8 @@ type ScriptOptions = Pick<DemoOptions, "style" | "print" | "signal">;
 const LOG_LINES_SHOWN = 30;
 
 /**
- * Plays the story, with a line and its time for each step. Disposes `stage`. Resolves with true if all steps, and clearing
- * up, succeeded. Rejects with `aborted`.
+ * Plays the story, and prints a line with the duration for each step. Disposes `stage`. Resolves with true if
+ * all steps and the clearing up succeeded. Rejects with `aborted`.
  */
 async function playScript(stage: Stage, { style, print, signal }: ScriptOptions): Promise<boolean> {
   const { paint } = style;

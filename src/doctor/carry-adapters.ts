@@ -19,14 +19,17 @@ interface CarryAdapterOptions {
 /** One check of the self-test. */
 export interface Adapter {
   readonly name: string;
-  /** Default: enough for checks on this machine alone. */
+  /** The check's deadline, ms; the default is enough for checks on this machine alone. */
   readonly deadlineMs?: number;
   /** Resolves with the result in one line; `without`: why the check does not apply here. Rejects if the check fails. */
   run(folder: string, signal: AbortSignal): Promise<string | { readonly without: string }>;
 }
 
 const DRIVERS = ["rclone", "netfs"] as const;
-/** Two mounts, a file of 24 MiB both ways, a move and two unmounts, over a slow network. */
+/**
+ * Deadline of the test, ms: two mounts, a file of 24 MiB both ways, a move and two unmounts, over a slow
+ * network.
+ */
 const DEADLINE_MS = 120_000;
 const PROBE_MS = 3_000;
 
@@ -68,7 +71,9 @@ async function tryDriver(
   return outcome.text;
 }
 
-/** A Mac that cannot carry shares still passes: it mounts them once per route. */
+/**
+ * Stores the verdict for `netfs`. A Mac that cannot carry shares still passes: it mounts them once per route.
+ */
 async function keepVerdict(
   home: string,
   outcome: CarryOutcome,

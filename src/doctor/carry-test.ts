@@ -18,7 +18,7 @@ interface CarryTest {
   readonly clock: Clock;
   readonly carrier: Carrier;
   readonly driver: MountDriver;
-  /** With its password. The test mounts the share a second time, under another name. */
+  /** The share to mount, with its password. The test mounts the share a second time, under another name. */
   readonly share: ShareSpec;
   /** Two routes to one server, or one route twice: a move resets the connections in both cases. */
   readonly endpoints: Readonly<Record<RouteName, RouteEndpoint>>;
@@ -36,7 +36,7 @@ const PATIENCE_MS = 20_000;
 type Kind = Exclude<MountDriver["name"], "local">;
 
 export interface CarryOutcome {
-  /** The open file was read and written on after the move. */
+  /** True if the open file could be read and written after the move. */
   readonly carried: boolean;
   /** The result in one line. */
   readonly text: string;
@@ -75,7 +75,8 @@ export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> 
     };
     const file = (mount: FoundMount): string => join(mount.path, `.mountaineer-self-test-${id}`);
 
-    // Another mount writes the file, so that the moved mount has nothing of it in a cache.
+    // Another mount than the moved one writes the file, so that the moved mount has nothing of the file in a
+    // cache.
     const first = await mountAs("write");
     stack.defer(() => first.end());
     stack.defer(() => (first.isOver ? undefined : run(["remove", file(first.mount), id])));
@@ -170,7 +171,7 @@ function holdOpen(clock: Clock, signal: AbortSignal, args: readonly string[]) {
   const { promise: isHeld, resolve } = Promise.withResolvers<void>();
   const limits = { clock, deadlineMs: 2 * FILE_MS, signal };
   const result = runChild(["hold", ...args], { ...limits, stdin: input, onStdout: () => resolve() });
-  // `held` and `goOn` report a rejection; this keeps it from being unhandled before they are awaited.
+  // Rejections are reported by `held` and `goOn`; this handler keeps them from being unhandled before that.
   result.catch(() => {});
   return {
     held: Promise.race([isHeld, result.then(checkExit)]),

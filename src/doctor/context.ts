@@ -35,7 +35,7 @@ export function findingsOf(area: DoctorArea) {
   ): DoctorFinding => ({ area, severity, code, subject, text, hint });
 }
 
-/** Starts the engine's parts read-only: the state is not written. They end with `stack`. */
+/** Starts the engine's parts for reading: the state is not written. Disposing `stack` ends the parts. */
 export async function startLookingParts(
   home: string,
   statePath: string,

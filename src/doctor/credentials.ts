@@ -74,7 +74,8 @@ async function examineShare(
     }
   }
   const answering = looks.find((look) => look.share === share.name && look.probe.verdict === "answers");
-  // A host that does not answer has a finding of its own. Passwords in the Keychain or fstab are not ours to read.
+  // A host that does not answer has its own finding. Mountaineer does not read passwords in the Keychain or
+  // fstab.
   if (share.driver === "local" || answering === undefined) return [];
   if (share.driver !== "rclone" && share.password === null) return [];
   const lacking = await context.parts.drivers.rclone.unavailable();

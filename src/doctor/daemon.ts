@@ -17,12 +17,15 @@ import { systemClock } from "../runtime/time/clock.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 const STATUS_DEADLINE_MS = 4_000;
-/** A start that takes longer counts as hung. */
+/** A start that takes longer than this, ms, counts as hung. */
 const STARTING_MS = 15_000;
 
 const finding = findingsOf("daemon");
 
-/** The home's daemon; null if none answers. `findings`: why its socket may not be opened. */
+/**
+ * Connects to the home's daemon; null if none answers. `findings`: why the daemon's socket must not be
+ * opened.
+ */
 export async function findDaemon(
   home: string,
 ): Promise<{ readonly daemon: DaemonClient | null; readonly findings: readonly DoctorFinding[] }> {
@@ -135,7 +138,10 @@ async function otherMonitors(context: DoctorContext, own: number | null): Promis
   return found;
 }
 
-/** At a handover the old daemon starts the new one, and stays as its parent until its own calls have ended. */
+/**
+ * The pids of daemons that hand over: at a handover the old daemon starts the new one, and stays as its
+ * parent until its own calls have ended.
+ */
 function predecessorsOf(monitors: readonly MonitorProcess[], own: number | null): ReadonlySet<number> {
   const before = new Set<number>();
   let pid = own;

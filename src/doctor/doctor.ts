@@ -33,7 +33,7 @@ import { reportText } from "./report-text.ts";
 import { runSelfTest } from "./self-test.ts";
 import { examineSpeed, examineTools } from "./tools.ts";
 
-/** Deadline of one check; longer than the waits for programs and servers within it. */
+/** Deadline of one check, ms; longer than the waits for programs and servers within it. */
 const PART_DEADLINE_MS = 25_000;
 const VERIFY_DEADLINE_MS = 20_000;
 
@@ -86,11 +86,11 @@ async function examineAll(
       findDaemon(home),
       part("home", signal, () => examineHome(home)),
     ]);
-    // Entries that wait for approval are not tried out.
+    // Only approved entries are checked: the doctor tries out nothing that waits for approval.
     const approved =
       config.snapshot === null ? null : await approvedHome({ place, snapshot: config.snapshot }, signal);
     const snapshot = approved?.snapshot ?? null;
-    // The checks need no state of the shares: this file does not exist.
+    // The checks need no state of the shares, so this file does not exist.
     const noState = join(tmpdir(), `mountaineer-doctor-${randomUUID()}.json`);
     const parts = await startLookingParts(home, noState, stack);
     const context: DoctorContext = {
@@ -184,7 +184,7 @@ async function loadedConfig(
       const findings = mistakes.map((mistake, index) =>
         finding("error", "config_invalid", describeMistakes([mistake]), {
           subject: mistake.path === "" ? null : mistake.path,
-          // The mistakes have hints of their own; this one is for all of them.
+          // Each mistake has its own hint; this hint is for all of them, so only the last finding has it.
           hint:
             index === mistakes.length - 1
               ? "mountaineer config edit opens the file; a running daemon keeps its last valid configuration"
@@ -258,7 +258,7 @@ function withoutRepeats(findings: readonly DoctorFinding[]): DoctorFinding[] {
   );
 }
 
-/** The first version is from after this time. */
+/** An earlier time is wrong: Mountaineer's first version is from after this time. */
 const EARLIEST_MS = Date.UTC(2026, 0, 1);
 const BEHIND_MS = 60_000;
 
@@ -279,7 +279,7 @@ export async function examineClock(home: string, clock: Clock): Promise<DoctorFi
   return finding("ok", "clock", `the clock says ${new Date(now).toISOString()}`);
 }
 
-/** `hasDaemon`: the daemon's own conditions say what waits. */
+/** `hasDaemon`: a daemon runs, whose own conditions report the waiting entries. */
 export function examineApprovals(
   { keeper, keyPlace }: Pick<StartedApprovals, "keeper" | "keyPlace">,
   { config }: ConfigSnapshot,

@@ -11,7 +11,10 @@ import { type DoctorContext, findingsOf } from "./context.ts";
 
 const finding = findingsOf("fleet");
 const ANSWER_MS = 4_000;
-/** Longer than `ANSWER_MS`: the daemon opens a second connection for the check. */
+/**
+ * Deadline of the check, ms; longer than `ANSWER_MS`, because the daemon opens a second connection for the
+ * check.
+ */
 const CHECK_MS = 6_000;
 
 export async function examineFleet(
@@ -46,7 +49,8 @@ export async function examineFleet(
     if (conditions.length === 0) {
       const others = counted(machines.length - 1, "other machine");
       const text = `${name} is in the fleet over ${link.server}, with ${others}`;
-      // The daemon is connected, so it has the credentials even if this process cannot read them.
+      // Replaces earlier findings: the connected daemon has the credentials, even if this process cannot read
+      // them.
       found.splice(0, found.length, finding("ok", "fleet", text));
       for (const { name, problem } of machines)
         if (problem !== null)
@@ -61,7 +65,10 @@ export async function examineFleet(
   }
 }
 
-/** Machines in `[fleet].sessions` that the fleet does not know. Otherwise only a client's failing session would show them. */
+/**
+ * Findings for machines in `[fleet].sessions` that the fleet does not know; otherwise only a client's failing
+ * session would show such names.
+ */
 function unknownSessions(sessions: readonly string[], machines: FleetReport["machines"]): DoctorFinding[] {
   const known = machines.map(({ name }) => name);
   return sessions

@@ -33,7 +33,7 @@ export async function examineGateway(context: GatewayContext): Promise<DoctorFin
   return [...found, ...(status === null || found.length === 0 ? [] : conditionFindings(status, found))];
 }
 
-/** Finds what would keep a start from working, without sending anything to a network. */
+/** Finds what would prevent a start, without sending anything to a network. */
 export async function foreseeGateway(context: GatewayContext): Promise<DoctorFinding[]> {
   return examineSettings(context, await statusOf(context), false);
 }
@@ -103,7 +103,7 @@ async function backendFindings(
   return found;
 }
 
-/** For an address without a path: most servers answer at `/mcp` or `/sse`. */
+/** Findings for addresses without a path: most servers answer at `/mcp` or `/sse`. */
 async function pathlessFindings(
   name: string,
   url: string,
@@ -120,7 +120,7 @@ async function pathlessFindings(
   return [finding("warning", "backend_url", text, { subject: name, hint })];
 }
 
-/** Without TLS the management token can be read on the network. */
+/** Checks the management API: without TLS, its token can be read on the network. */
 function managementFindings(server: ServerConfig | null): DoctorFinding[] {
   if (server === null || server.management.enabled !== true || isLoopback(server.host)) return [];
   const text = `the management API listens at ${server.host} without TLS: its token can be read on the network`;
@@ -153,7 +153,7 @@ async function statusOf({ daemon, signal }: GatewayContext): Promise<StatusRepor
   return (await daemon?.ask("status", null, deadline).catch(() => null)) ?? null;
 }
 
-/** Whether the gateway's port is free, or the daemon's own. */
+/** Checks whether the gateway's port is free, or used by the daemon itself. */
 async function portFinding(
   { snapshot }: GatewayContext,
   status: StatusReport | null,
@@ -202,7 +202,7 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-/** The status's conditions as findings, without those whose code and subject `known` has already. */
+/** Findings for the status's conditions, except those whose code and subject `known` already has. */
 export function conditionFindings(
   { gateway, backends = [] }: Pick<StatusReport, "gateway" | "backends">,
   known: readonly DoctorFinding[],

@@ -86,7 +86,7 @@ async function examinePrivate(path: string): Promise<DoctorFinding[]> {
   }
 }
 
-/** Checks only that the file can be read and parsed; no secret appears in a finding. */
+/** Checks only that the secrets file can be read and parsed; no secret appears in a finding. */
 async function examineSecrets(path: string): Promise<DoctorFinding[]> {
   try {
     const text = await readIfPresent(path);
@@ -131,7 +131,10 @@ function sizeText(bytes: number): string {
   return megabytes >= 1 ? `${Math.round(megabytes)} MB` : `${Math.round(bytes / 1024)} KB`;
 }
 
-/** Files outside the home that others may write or read; `examineHome` checks the files in the home. */
+/**
+ * Findings about files outside the home that others may write or read; `examineHome` checks the files in the
+ * home.
+ */
 export async function examinePrivatePlaces({
   home,
   snapshot,

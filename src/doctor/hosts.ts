@@ -22,7 +22,10 @@ export interface HostLook {
 }
 
 const finding = findingsOf("hosts");
-/** Minimum timeout, which may be above the configured one: for a person a slow answer is better than none. */
+/**
+ * Minimum timeout of a probe, ms. It may exceed the configured one, because a person prefers a slow answer to
+ * none.
+ */
 const PROBE_AT_LEAST_MS = 1_500;
 const WORDS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "fallback" };
 
@@ -113,7 +116,7 @@ function wayOf({ host, route, config, probe, way }: HostLook): DoctorFinding[] {
   if (way === null || probe.address === null || isOwn(probe.address) || way.kind === "unknown") return [];
   const details = { subject: host };
   if (way.kind === "none") {
-    // If the probe failed, its finding says more.
+    // Without an answer to the probe, the finding about the probe says more.
     if (probe.verdict !== "answers") return [];
     return [
       finding("warning", "route_missing", `the system has no route to ${host} (${probe.address})`, details),

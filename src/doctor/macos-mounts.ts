@@ -19,7 +19,7 @@ export function multichannelPlaces(userHome: string): MultichannelPlaces {
   return { global: "/etc/nsmb.conf", user: join(userHome, "Library/Preferences/nsmb.conf") };
 }
 
-/** Only for driver `netfs`. */
+/** Checks SMB multichannel, for driver `netfs` only. */
 export async function examineMultichannel(
   shares: readonly Pick<ShareConfig, "driver">[],
   places: MultichannelPlaces,
@@ -78,14 +78,14 @@ const isNo = (value: string | undefined): boolean => /^(no|false|0)$/i.test(valu
 /** Where macOS makes mount folders without asking. */
 const VOLUMES = "/Volumes";
 
-/** Only for driver `netfs`. `mountRoot` null: there is no configuration. */
+/** Checks the folder of the mounts, for driver `netfs` only. `mountRoot` null: there is no configuration. */
 export function examineMountRoot(
   mountRoot: string | null,
   shares: readonly Pick<ShareConfig, "driver" | "shareName">[],
 ): DoctorFinding[] {
   const names = shares.filter(({ driver }) => driver === "netfs").map(({ shareName }) => shareName);
   if (mountRoot === null || mountRoot === VOLUMES || names.length === 0) return [];
-  // Two shares of one name cannot both be mounted in /Volumes, so these need another mount root.
+  // Two shares of the same name cannot both be mounted in /Volumes, so they need another mount root.
   const isNeeded = new Set(names).size < names.length;
   const text = `shares are mounted in ${mountRoot}: since macOS 15 the system may ask you about each mount outside ${VOLUMES}, and the share waits for your answer`;
   const hint = isNeeded

@@ -67,7 +67,7 @@ export async function reportText({
     findings: report.findings
       .map(({ severity, code, text }) => `${severity.padEnd(7)} ${code}: ${text}`)
       .join("\n"),
-    // A file with mistakes is left out, because a password may stand anywhere in it.
+    // A file with mistakes is left out, because a password could be anywhere in it.
     configuration:
       known === null
         ? "not shown: it cannot be read, or has mistakes"
@@ -118,7 +118,10 @@ const IPV6 =
   /(?<![\w:.-])(?:(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}|(?=[0-9a-f:]*::)[0-9a-f:]{3,39})(?:%\w+)?(?![\w:])/gi;
 const MAC = /\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/gi;
 
-/** Replaces each name and address by a word of its own, the same one everywhere, so that the report stays readable. */
+/**
+ * Replaces each name and address by a substitute that is the same everywhere, so that the report stays
+ * readable.
+ */
 export function withoutNames(text: string, config: MountaineerConfig | null, userHome: string): string {
   const words = new Map<string, string>();
   const counts = new Map<string, number>();
@@ -168,7 +171,7 @@ function isAddress(text: string): boolean {
   return /^[\d.]+$/.test(text) || text.includes(":");
 }
 
-/** Addresses that every machine has. */
+/** True for addresses that every machine has. */
 function isPlain(address: string): boolean {
   return address.startsWith("127.") || address === "0.0.0.0" || address.startsWith("255.");
 }

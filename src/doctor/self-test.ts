@@ -29,7 +29,7 @@ const LISTENER_WITHIN_MS = 3_000;
 
 interface SelfTestOptions {
   readonly home: string;
-  /** The configured shares, with these drivers; empty if the configuration cannot be read. */
+  /** Loads the configured shares with the drivers of `parts`; empty if the configuration cannot be read. */
   readonly shares: (parts: EngineParts, signal: AbortSignal) => Promise<readonly ShareSpec[]>;
 }
 
@@ -43,7 +43,7 @@ export async function runSelfTest(
   try {
     const parts = await startLookingParts(folder, join(folder, "state.json"), stack);
     const results: SelfTestResult[] = [];
-    // One after the other, so that none slows another; later ones build on earlier ones.
+    // The adapters run one after the other, so that none slows another; later ones build on earlier ones.
     const carried = carryAdapters({ home, parts, shares: () => shares(parts, signal) });
     for (const adapter of [...adapters(parts), ...carried])
       results.push(await runOne(adapter, folder, signal));
@@ -85,7 +85,7 @@ async function runOne(
   }
 }
 
-/** By name, in the order in which they run. */
+/** Adapters by name, in the order in which they run. */
 type Adapters = Readonly<Record<string, Adapter["run"]>>;
 
 function adapters(parts: EngineParts): readonly Adapter[] {

@@ -103,7 +103,10 @@ interface KernelPlaces {
   readonly modules: string;
 }
 
-/** Looks in both lists: modules.dep has loadable modules, and the kernel's list has built-in ones and those that are loaded. */
+/**
+ * True if the kernel has an SMB client. modules.dep lists loadable modules; the kernel's list has built-in
+ * and loaded ones.
+ */
 export async function hasCifs({ filesystems, modules }: KernelPlaces): Promise<boolean> {
   const [listed, loadable] = await Promise.all([
     readFile(filesystems, "utf8").catch(expecting(isSystemError, "")),

@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { inflateRaw } from "node:zlib";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 
-/** rclone 1.75 has about 30 MB. */
+/** Limit of an archive's size; the archive of rclone 1.75 has about 30 MB. */
 export const ARCHIVE_AT_MOST_BYTES = 128 * 1024 * 1024;
 
 interface Limits {
@@ -88,7 +88,7 @@ export async function readZipEntry(zip: Buffer, name: string, atMostBytes: numbe
   return null;
 }
 
-/** The offset of the end record, which only the archive's comment follows. */
+/** The offset of the end record; only the archive's comment comes after it. */
 function endOfDirectory(zip: Buffer): number {
   const first = Math.max(0, zip.length - END_BYTES - COMMENT_AT_MOST);
   for (let at = zip.length - END_BYTES; at >= first; at--) {
@@ -111,7 +111,7 @@ async function content(zip: Buffer, entry: number, atMostBytes: number): Promise
   if (!isKnown || (zip.readUInt16LE(entry + 8) & ENCRYPTED) !== 0) {
     throw new Error("it is packed in a way that is not understood");
   }
-  // Stops inflating one byte after the declared length, which a malicious archive may understate.
+  // Inflates at most one byte more than the declared length, which a malicious archive may understate.
   const plain =
     method === STORED ? packed : await promisify(inflateRaw)(packed, { maxOutputLength: bytes + 1 });
   if (plain.length !== bytes) throw new Error(`the file in it has ${plain.length} bytes, not ${bytes}`);

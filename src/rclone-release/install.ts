@@ -22,7 +22,7 @@ interface InstallOptions {
   /** A local archive; null: download the official one. */
   readonly file: string | null;
   readonly signal: AbortSignal;
-  /** These are set by tests. Default: the official release, for this machine. */
+  /** Only tests set the following options. Default: the official release, for this machine. */
   readonly release?: RcloneRelease;
   readonly base?: string;
   readonly platform?: string | null;
@@ -33,13 +33,13 @@ interface InstallOptions {
 export interface InstalledRclone {
   readonly version: string;
   readonly program: string;
-  /** The version used before; null: the system's. */
+  /** The version used before; null: the system's rclone. */
   readonly before: string | null;
 }
 
 /**
- * Installs the release beside the versions before, because running mounts still use those. After a crash at any moment,
- * either the version before or the new one is in use. Rejects with `rclone_refused`.
+ * Installs the release beside earlier versions, because running mounts still use those. After a crash at any
+ * moment, either the earlier version or the new one is in use. Rejects with `rclone_refused`.
  */
 export async function installRclone(options: InstallOptions): Promise<InstalledRclone> {
   const { home, file, signal, release = PINNED } = options;

@@ -4,14 +4,16 @@ import { type JsonMembers, jsonObject, objectOf } from "../runtime/text/json-obj
 
 const OFFICIAL_REGISTRY = "https://registry.modelcontextprotocol.io";
 
-/** Reads the environment at each call, so that a test can set its own registry. */
+/**
+ * The registry's address, read from the environment at each call, so that a test can set its own registry.
+ */
 export function registryAddress(): string {
   return process.env["MOUNTAINEER_REGISTRY"] || OFFICIAL_REGISTRY;
 }
 
 const ANSWER_MS = 15_000;
 const ANSWER_BYTES = 1024 * 1024;
-/** Results of one search. */
+/** How many servers a search returns at most. */
 const MOST_FOUND = 30;
 
 /** The newest version's `server.json`. Rejects with `registry_failed`, also when there is no such server. */

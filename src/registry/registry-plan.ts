@@ -16,7 +16,7 @@ export interface PlanOptions {
   readonly name: string;
   /** Values of inputs, by name. Values of secrets are not used; only their presence matters. */
   readonly given: ReadonlyMap<string, string>;
-  /** Variables or headers that the user set, whatever the registry says about them. */
+  /** Names of variables or headers that the user set; the plan does not set these. */
   readonly typed: ReadonlySet<string>;
 }
 
@@ -75,7 +75,7 @@ function wordsOf(way: Exclude<RegistryServer["way"], { kind: "none" }>): readonl
 /** The value of a variable or a header, as the configuration writes it. */
 export interface MadeText {
   readonly text: string;
-  /** Contains text that the user gave. */
+  /** True if the text contains text that the user gave. */
   readonly isOwn: boolean;
 }
 
@@ -94,7 +94,7 @@ class Values {
     this.#surroundings = surroundings;
   }
 
-  /** Throws for given names that are not inputs, such as mistyped ones. */
+  /** Throws if a given name is not an input of the server, such as a mistyped name. */
   requireKnown(words: readonly RegistryWord[]): void {
     const known = new Set(words.flat().flatMap((part) => (typeof part === "string" ? [] : [part.name])));
     const unknown = [...this.#options.given.keys()].filter((name) => !known.has(name));
@@ -113,7 +113,7 @@ class Values {
     });
   }
 
-  /** Empty: a word has no value. */
+  /** The words of an argument; empty if one of them has no value. */
   async argument(words: RegistryArgument): Promise<readonly string[]> {
     const secret = words.flat().find((part) => typeof part !== "string" && part.isSecret);
     if (secret !== undefined && typeof secret !== "string") {
@@ -184,7 +184,10 @@ class Values {
     return { text, isOwn };
   }
 
-  /** null: the input has no value. A value that was chosen from the registry's list is the registry's text. */
+  /**
+   * The value of a part; null: the input has no value. A value from the registry's list counts as the
+   * registry's own text.
+   */
   async #valueOf(part: RegistryText): Promise<MadeText | null> {
     if (typeof part === "string") return { text: part, isOwn: false };
     const { ask } = this.#surroundings;
@@ -199,7 +202,7 @@ class Values {
     return null;
   }
 
-  /** `secret:NAME`; null: the input is optional and has no value. */
+  /** `secret:NAME` for the input; null: the input is optional and has no value. */
   async #referenceTo({ name: input, isRequired }: RegistryInput): Promise<string | null> {
     const { note, keptSecrets } = this.#surroundings;
     const hasValue = this.#options.given.has(input);

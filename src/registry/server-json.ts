@@ -30,7 +30,10 @@ export interface RegistryServer {
     | {
         readonly kind: "program";
         readonly command: string;
-        /** Each is a group, such as an option and its value, that is left out if an input in it has no value. */
+        /**
+         * Each argument is a group, such as an option and its value, and is left out if an input in the group
+         * has no value.
+         */
         readonly args: readonly RegistryArgument[];
         readonly env: ReadonlyMap<string, RegistryWord>;
       }

@@ -29,7 +29,7 @@ import { lookUntil } from "../sessions/look-until.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 
-/** npx may first download a server, ms. */
+/** How long backends may take to start, ms: npx may first download a server. */
 const START_WAIT_MS = 30_000;
 
 interface ConnectOptions {
@@ -68,7 +68,10 @@ export async function connectClient(context: CommandContext, options: ConnectOpt
   return 0;
 }
 
-/** Undoes `connectClient`. Resolves and rejects as that does. */
+/**
+ * Undoes `connectClient`. Resolves with the exit code. Rejects with `client_unreadable`; nothing is written
+ * then.
+ */
 export async function disconnectClient(context: CommandContext, options: ConnectOptions): Promise<number> {
   const plan = await planUndo(CLIENTS[options.client], surroundingsOf(context, options));
   const { client, path, text, after } = plan;
@@ -98,7 +101,10 @@ function knownBackends(context: CommandContext, title: string): KnownBackends {
   };
 }
 
-/** The serving backends, after the wanted ones have started. Without a daemon, starts them in this process. */
+/**
+ * Waits until the wanted backends have started or failed, and resolves with the names of all that serve.
+ * Without a daemon, starts the backends in this process.
+ */
 function readyBackends(context: CommandContext, wanted: readonly string[]): Promise<readonly string[]> {
   const { signal } = context;
   return withGateway(context, async (gateway) => {

@@ -44,17 +44,17 @@ interface ImportOptions {
 
 interface Draft {
   readonly path: string;
-  /** Files of the working folder, which `--yes` only imports by name. */
+  /** Files of the working folder that `--yes` leaves out, because nobody named them. */
   readonly leftOut: readonly string[];
   readonly files: readonly FoundFile[];
   readonly added: readonly PlannedBackend[];
   readonly present: readonly string[];
-  /** Those of `present` whose secret in the file may be newer than the kept one. */
+  /** Names in `present` whose secret in the file may be newer than the kept secret. */
   readonly unsure: readonly string[];
   /** Servers that cannot be backends here, and why. */
   readonly refused: readonly { readonly name: string; readonly why: string }[];
   readonly hasToken: boolean;
-  /** True if the gateway prefixes a tool's name with its server's, when two servers have a tool of that name. */
+  /** True if the gateway adds the server's name to a tool name that another server already has. */
   readonly prefixes: boolean;
   readonly before: string;
   readonly after: string;
@@ -79,7 +79,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
     allowLiteral: options.allowLiteral,
   });
   if (found.length === 0) throw nothingFound(words, surroundings);
-  // A cloned folder may hold such a file, so that --yes alone does not accept its programs.
+  // A cloned folder may contain such a file, so --yes alone must not accept the file's programs.
   const leavesOut = words.length === 0 && options.yes;
   const leftOut = found.filter(({ isOfFolder }) => leavesOut && isOfFolder).map(({ path }) => path);
   const files = found.filter(({ path }) => !leftOut.includes(path));
@@ -111,7 +111,8 @@ export async function importServers(context: CommandContext, options: ImportOpti
       const request = { text: draft.after, expected_sha256: draft.seenSha256, source: "cli" };
       const replaced = await ask("editText", request, context.signal);
       if (daemon === null || replaced.errors.length > 0 || options.waitMs === 0) return replaced;
-      // Waits so that tools can be listed next; a failed wait is no failure of the import.
+      // Waits for the new backends, so that their tools can be listed next. A failed wait does not fail the
+      // import.
       const settled = draft.added.map(({ name }) =>
         settledBackend(daemon, name, options.waitMs, context.signal).catch(() => null),
       );
@@ -208,7 +209,7 @@ function whyNot(
     : `${mistake.path}: found ${mistake.found}, expected ${mistake.expected}`;
 }
 
-/** A hint at `connect`, with the client's name if the command line named that client alone. */
+/** Suggests `connect`, with the client's name if the command line names only that client. */
 function nextStep([word, ...more]: readonly string[]): string {
   const name = CLIENT_NAMES.find((one) => one === word && CLIENTS[one].isConnected);
   return name !== undefined && more.length === 0

@@ -82,7 +82,7 @@ async function isAgreed(
       ? `reached at ${harmless(url ?? "")}`
       : `started as: ${command.map(shellWord).map(harmless).join(" ")}`,
   );
-  // Shown because a variable can change a program as much as an argument can.
+  // Variables are shown because a variable can change a program as much as an argument can.
   for (const [key, { text, isOwn }] of texts) {
     const isHidden = isOwn && (isSecretHeader(key) || isSecretVariable(key));
     context.note(`with ${harmless(key)} = ${isHidden ? HIDDEN : harmless(text)}`);

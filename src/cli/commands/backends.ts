@@ -58,7 +58,7 @@ const backendsAddCommand = command("backends add", {
     const { addBackend, requireFreeName, showChange } = await import("../edits/backend-change.ts");
     const typed = readBackendOptions(given, words);
     const backend = readBackendName(name);
-    // A program's own -y, as in `backends add NAME npx -y PACKAGE`, is read as --yes.
+    // Without `--`, the -y of `backends add NAME npx -y PACKAGE` is read as Mountaineer's own --yes.
     if (server === null && given.yes) {
       throw new MountaineerError("usage", "--yes is for what --registry says", {
         hint: `a program's own options stand behind --: mountaineer backends add ${backend} -- PROGRAM -y …`,
@@ -66,7 +66,7 @@ const backendsAddCommand = command("backends add", {
     }
     let whole: TypedBackend | null = typed;
     if (server !== null) {
-      // Before inputs are asked for and secrets kept.
+      // Checks the name before inputs are asked for and secrets are kept.
       await requireFreeName(context, backend);
       const { registryBackend } = await import("../clients/registry-backend.ts");
       const order = { name: backend, server, given: new Map(given.input.map(nameAndValue)), yes: given.yes };

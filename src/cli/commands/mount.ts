@@ -1,4 +1,4 @@
-// The commands that take shares: `mount`, `unmount`, `verify`, `reconcile` and `unsent`.
+// The commands that act on shares: `mount`, `unmount`, `verify`, `reconcile` and `unsent`.
 
 import type { UnsentServer } from "../../api/contract.ts";
 import type { OutputOf } from "../../api/operations.ts";

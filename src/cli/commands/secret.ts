@@ -44,7 +44,7 @@ const secretSetCommand = command("secret set", {
 
 async function applySecret({ home, note, signal }: CommandContext): Promise<void> {
   const { connectToDaemon } = await import("../../api/client/client.ts");
-  // A daemon that hangs, or belongs to another user, is no failure: the secret is kept.
+  // The secret is already kept, so a daemon that hangs or belongs to another user is no failure.
   const daemon = await connectToDaemon(home).catch(() => null);
   if (daemon === null) return;
   const within = AbortSignal.any([signal, AbortSignal.timeout(APPLIED_WITHIN_MS)]);

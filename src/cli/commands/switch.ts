@@ -11,7 +11,7 @@ import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
 const SWITCH_TARGETS: readonly InputOf<"switchRoute">["to"][] = ["tb", "fallback", "auto"];
 
-/** Options for shares, which cannot be used with --backend. */
+/** Options that only apply to shares, and cannot be combined with --backend. */
 const OPEN_FILES_OPTIONS = {
   "--force": {
     about: "even if files are open or unsent; programs that use them get errors",

@@ -12,7 +12,7 @@ import type { CommandContext, LiveKind } from "../input/command.ts";
 import type { Candidate } from "./completion-request.ts";
 
 interface NamePlace extends Pick<CommandContext, "home" | "configPath" | "signal"> {
-  /** The share and the backend that the line names, and the typed part of the wanted name. */
+  /** The share and the backend on the command line, and the typed part of the name to complete. */
   readonly share: string | null;
   readonly backend: string | null;
   readonly typed: string;
@@ -84,7 +84,7 @@ async function configTable({ home, configPath }: NamePlace): Promise<JsonMembers
   }
 }
 
-/** Routes of the named backend; a route without a name is called by its position. */
+/** Routes of the named backend; a route without a name is offered by its position. */
 async function routeNames(place: NamePlace): Promise<readonly Candidate[]> {
   const { routes } = objectOf(objectOf((await configTable(place))["backends"])[place.backend ?? ""]);
   const list: readonly unknown[] = Array.isArray(routes) ? routes : [];
@@ -111,7 +111,7 @@ async function offToolNames({ home, clock, signal }: NamePlace): Promise<readonl
   return off.map(({ name, backend }) => ({ value: name, description: `of ${backend}, switched off` }));
 }
 
-/** Tools that wait for approval; equal names get their backend and kind. */
+/** Tools that wait for approval; if several have the same name, each is offered with its backend and kind. */
 async function changedToolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
   const daemon = await connectToDaemon(home, { clock });
   const { changes } = (await daemon?.ask("toolChanges", { tools: null }, signal)) ?? { changes: [] };
@@ -123,7 +123,7 @@ async function changedToolNames({ home, clock, signal }: NamePlace): Promise<rea
   });
 }
 
-/** Folders in the typed folder. Only a daemon is asked: an engine in this process would first probe the hosts. */
+/** Folders in the typed folder, from a daemon only: an engine in this process would first probe the hosts. */
 async function folderNames({ home, share, typed, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
   // Paths on a share do not begin with a slash.
   if (share === null || typed.startsWith("/")) return [];

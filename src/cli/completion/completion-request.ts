@@ -13,17 +13,17 @@ export type CompletionRequest =
       readonly kind: "live";
       readonly live: LiveKind;
       readonly without: readonly string[];
-      /** The share that the line names; null if none yet. */
+      /** The share on the command line; null if none yet. */
       readonly share: string | null;
-      /** The backend whose routes are wanted. */
+      /** The backend on the command line, whose routes are completed. */
       readonly backend?: string;
-      /** The part of the word before the name: `--share=`. */
+      /** The start of the typed word that is not part of the name, such as `--share=`. */
       readonly prefix?: string;
     }
   | { readonly kind: "files" }
   | { readonly kind: "nothing" };
 
-/** Commands whose arguments are one of several words, or a file. */
+/** Commands whose arguments are either fixed words or files. */
 const WORDS_OR_FILES: readonly string[] = ["import"];
 const SHARE = "--share";
 const BACKEND = "--backend";
@@ -94,7 +94,7 @@ export function completionRequest(
   return ofArgument(command, given, takes, WORDS_OR_FILES.includes(where) ? current : null);
 }
 
-/** The known part of the line. */
+/** What is known about the command line so far. */
 interface Line {
   readonly takes: Takes;
   readonly isSwitch: boolean;

@@ -19,7 +19,7 @@ interface NewAlias {
 interface RemovedAlias {
   readonly name: string;
   readonly path: string;
-  /** Something other than Mountaineer's link is at the path, and stays. */
+  /** True if the path holds something other than Mountaineer's link, which stays. */
   readonly kept: boolean;
 }
 
@@ -31,7 +31,10 @@ function read(option: string, text: string, reader: (text: string) => TextReadin
   throw new MountaineerError("usage", message, hint === null ? {} : { hint });
 }
 
-/** An equal alias is no mistake. `alias` is null if the file is saved but could not be applied. Rejects with `usage`, `share_unknown`, `config_…`. */
+/**
+ * Adds the alias; an equal existing alias is no error. `alias` is null if the file is saved but could not be
+ * applied. Rejects with `usage`, `share_unknown`, `config_…`.
+ */
 export async function addAlias(context: CommandContext, wanted: NewAlias) {
   const name = read("--name", wanted.name, parseAliasName);
   const targetSubpath = read("--target-subpath", wanted.targetSubpath, parseSubpath);

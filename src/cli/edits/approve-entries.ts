@@ -48,7 +48,10 @@ export function approveEntries(
   });
 }
 
-/** Sets which changes wait from now on, in the file and as approved. Resolves with the exit code. */
+/**
+ * Sets `trust.approve`, which decides which changes wait, and approves that change. Resolves with the exit
+ * code.
+ */
 export async function setApproveMode(context: CommandContext, mode: string, asks: boolean): Promise<number> {
   if (asks && !(await isYes(context, `${MODES[mode] ?? ""} Is that right? [y/N] `))) {
     context.note("nothing was changed");
@@ -86,7 +89,10 @@ function named(waiting: readonly WaitingEntryWire[], names: readonly string[]): 
   });
 }
 
-/** The entries that a person approved. */
+/**
+ * Prints each entry, and resolves with the entries that the person approves. `all`: one question for all
+ * entries.
+ */
 async function chosenBy(
   context: CommandContext,
   shown: readonly WaitingEntryWire[],

@@ -40,7 +40,7 @@ interface BackendChange {
   readonly runs: boolean;
   /** null: no daemon runs, or the backend was removed. */
   readonly backend: BackendStatus | null;
-  /** How HTTP clients send the token that was made for them; absent if none was made. */
+  /** How HTTP clients send the gateway's new token; absent if no token was made. */
   readonly tokenLines?: readonly string[];
 }
 
@@ -146,7 +146,7 @@ export async function enableBackend(
     const missing = backends.filter((backend) => enabled && backend.name === name).flatMap(keysLeftOut);
     if (missing.length > 0) throw leftOut(name, missing);
     const isEqual = backends.some((backend) => backend.name === name && backend.enabled === enabled);
-    // true is the default of `enabled`.
+    // Enabling removes the key, because true is the default of `enabled`.
     return isEqual ? [] : [{ key, value: enabled ? null : "false" }];
   });
 }
@@ -182,7 +182,10 @@ export function showChange(
   return exit;
 }
 
-/** Keys to remove when a program replaces an address, or an address a program. */
+/**
+ * The old connection's keys, which are removed when a program replaces an address or an address replaces a
+ * program.
+ */
 function otherWay(
   { backends }: MountaineerConfig,
   name: string,
@@ -223,8 +226,8 @@ function knownName({ backends }: MountaineerConfig, name: string): string {
 // Secrets among the typed values of a backend: kept outside of the configuration, or refused.
 
 /**
- * The backend with references in place of secrets, which are kept under those names. Asks at a terminal; without one,
- * rejects with `usage` and the command to type, and keeps nothing.
+ * Replaces each typed secret by a reference, and keeps the secret under that name. Asks at a terminal first;
+ * without a terminal, rejects with `usage` and the command to type, and keeps nothing.
  */
 async function withoutTypedSecrets(
   context: CommandContext,
@@ -256,7 +259,10 @@ async function withoutTypedSecrets(
   return { ...typed, env, headers };
 }
 
-/** Arguments and addresses cannot hold references, and other users can read arguments. */
+/**
+ * Rejects with `usage` for secrets in arguments and addresses, unless a person agrees: neither can hold
+ * references, and other users can read arguments.
+ */
 async function refuseInArguments(
   { ask }: CommandContext,
   name: string,
@@ -279,7 +285,10 @@ async function refuseInArguments(
   });
 }
 
-/** Masks digests in the folder names of an existing path: build tools make them, and they are not secrets. */
+/**
+ * Masks digests in the folder names of an existing path: build tools generate such digests, which are not
+ * secrets.
+ */
 async function withoutBuiltFolders(word: string): Promise<string> {
   if (!word.startsWith("/") || !(await entryExists(word).catch(() => false))) return word;
   return word.replaceAll(/(?<=\/)[0-9a-f]{16,64}(?=\/|$)/g, "built");

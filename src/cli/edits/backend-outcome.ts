@@ -10,7 +10,10 @@ import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { doneLine, warningLine } from "../input/options.ts";
 
 const BETWEEN_LOOKS_MS = 200;
-/** The new instance starts a moment after the change is applied, so one settled state may still be the old one. */
+/**
+ * How many times in a row the backend must be settled: the new instance starts a moment after the change is
+ * applied, so a single settled state may still be the old one.
+ */
 const SETTLED_LOOKS = 3;
 
 /**
@@ -41,7 +44,7 @@ export async function settledBackend(
   }
 }
 
-/** Conditions that end an edit: the backend runs as before, or waits for a person. */
+/** Conditions after which waiting ends: the backend runs as before, or waits for a person. */
 const ENDS: readonly string[] = ["change_failed", "secret_missing", WAITING_CODE];
 
 /** True if the backend does not change any further without a person or a new event. */

@@ -34,7 +34,7 @@ export async function setKey(context: CommandContext, edit: KeyEdit): Promise<nu
   });
 }
 
-/** The key's value; null if the file cannot be read, which the edit reports. */
+/** The key's value in the file; null if the file cannot be read: the edit then reports why. */
 async function heldBy({ read, format, place }: ConfigView, key: ConfigKey): Promise<KeyValue | null> {
   try {
     return await getConfigValue({ bytes: (await read()) ?? new Uint8Array(), format, place }, key);
@@ -52,7 +52,7 @@ function heldText(held: KeyValue, isWas: boolean): string {
 
 // Values of the configuration as text, for printing.
 
-/** A text without quotes, any other value as TOML. */
+/** A string without quotes, any other value as TOML. */
 export function valueText(value: ConfigValue): string {
   return typeof value === "string" ? value : tomlValue(value);
 }

@@ -7,9 +7,9 @@ import { doneLine, showJson, showResult } from "../input/options.ts";
 import { editExit, reloadExit, renderReload, type Staying } from "../views/reload-view.ts";
 
 interface EditLines {
-  /** The line if the file changed, without a mark. */
+  /** The line to print if the file changed, without its mark. */
   readonly done: string;
-  /** The line if the file had that content already. */
+  /** The line to print if the file had that content already. */
   readonly same: string;
 }
 

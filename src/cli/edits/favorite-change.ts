@@ -14,7 +14,9 @@ import { refuseToBeginAfresh, viewConfig } from "../sessions/config-session.ts";
 import { askEngine, onceOpened, withAsk, withDaemonOr } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 
-/** A cycle that began before the removal may make the share's link once more. */
+/**
+ * Pause before the link is removed a second time, ms: a running cycle of the daemon may make the link again.
+ */
 const LOOK_AGAIN_MS = 300;
 
 /** The keys of the new share, in the file's spelling. */
@@ -39,7 +41,7 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite, o
   return { changed, share: share === null ? null : asMounted(share) };
 }
 
-/** Reports a share that the daemon's own cycle mounted first as mounted, not as skipped. */
+/** Changes "skipped" to "mounted" if the daemon's own cycle mounted the share first. */
 function asMounted(share: StepResult): StepResult {
   const isMounted = share.result === "skipped" && share.active_interface !== "none";
   return isMounted ? { ...share, result: "mounted" } : share;
@@ -92,26 +94,29 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
     { remove: "shares", name },
   ];
   const { runs } = await editMembers(context, () => edits);
-  // The daemon still runs the share, and would make its links again.
+  // Keeps the link: the daemon still runs the share, and would make the link again.
   if (!runs) return { removed: true, runs, share: name, aliases, unmount, link: null };
   await clearAfter(context, name);
   if (planned.secrets.length > 0) await noteUnused(context, planned.secrets);
   return {
-    /** False: nothing was changed, because `unmount` did not go well. */
+    /** False: the share could not be unmounted, and nothing was changed. */
     removed: true,
-    /** False: the share is gone from the file, but the daemon could not apply the file. */
+    /** False: the file no longer has the share, but the daemon could not apply the file. */
     runs,
     share: name,
-    /** Names of the aliases that went with it. */
+    /** Names of the aliases that were removed with the share. */
     aliases,
-    /** The result of `--cleanup`; null without it. */
+    /** The result of the unmount; null without `--cleanup`. */
     unmount,
     /** The outcome for the link in `shares_root`; null without `--cleanup`. */
     link: cleanup ? await dropLink(link, targets) : null,
   };
 }
 
-/** Forgets the share and removes its aliases' links, which a daemon does by itself. */
+/**
+ * Removes the links of the share's aliases. Without a daemon, also forgets the share; a daemon forgets it by
+ * itself.
+ */
 async function clearAfter(context: CommandContext, name: string): Promise<void> {
   const { signal } = context;
   await withDaemonOr(

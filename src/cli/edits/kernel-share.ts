@@ -1,4 +1,5 @@
-// `shares kernel`: mounts a share with the kernel's client in place of rclone. Root writes the line in /etc/fstab, the user does the rest.
+// `shares kernel`: mounts a share with the kernel's client in place of rclone. Root only writes the line in
+// /etc/fstab; all other steps run as the user.
 import type { StepResult } from "../../api/contract.ts";
 import type { KernelLine } from "../../api/kernel-line.ts";
 import type { ShareConfig } from "../../config/snapshot.ts";
@@ -65,7 +66,7 @@ function printSudo(
 ): void {
   const from = configPath === null ? [] : ["--config", configPath];
   const words = [launcherPath(), ...from, ...command.split(" "), name, ...(undo ? ["--undo"] : [])];
-  // sudo would look for the home of root.
+  // Without these variables, a command under sudo would use the home of root.
   const places = [`HOME=${process.env["HOME"] ?? ""}`, `MOUNTAINEER_HOME=${home}`];
   print(
     `${undo ? "Its line of /etc/fstab is not needed any more" : "/etc/fstab needs this line"}:\n` +
@@ -75,7 +76,7 @@ function printSudo(
   );
 }
 
-/** Sets the driver and mounts the share anew. Open files keep the old mount until the next unmount. */
+/** Sets the driver and remounts the share. Open files keep the old mount until the next unmount. */
 async function setDriver(context: CommandContext, { name }: ShareConfig, { undo, yes }: Asked) {
   const how = undo ? "with driver auto from now on" : "with the kernel's client from now on";
   if (!yes && !(await agrees(context, `Mount ${harmless(name)} ${how}?`))) return FAILED_EXIT;

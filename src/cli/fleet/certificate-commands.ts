@@ -22,7 +22,7 @@ export async function rotateCertificate(context: CommandContext): Promise<number
   await requireFleet(home);
   const renew = async (daemon: DaemonClient): Promise<number> => {
     const { made, ...next } = await madeAuthority(options, signal);
-    // A connected member that does not know the authority lacks the newest configuration.
+    // A connected member without the authority lacks the newest configuration, which is then published again.
     const { lacking, here } = await knowing(context, daemon, next.fingerprint, 0);
     if (made || here.some((name) => lacking.includes(name))) await publish(context, daemon);
     const left = (await knowing(context, daemon, next.fingerprint, KNOWN_WITHIN_MS)).lacking;
@@ -54,7 +54,10 @@ async function publish(context: CommandContext, daemon: DaemonClient): Promise<v
   await publishLayer(context, daemon, signer, text);
 }
 
-/** `lacking`: members that do not confirm in time that they know the authority; `here`: connected members. */
+/**
+ * Resolves with `lacking`, the members that do not confirm in time that they know the authority, and `here`,
+ * the connected members.
+ */
 async function knowing(
   { home, signal }: CommandContext,
   daemon: DaemonClient,

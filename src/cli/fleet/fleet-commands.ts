@@ -36,7 +36,7 @@ interface FleetStart {
   readonly invite: boolean | null;
 }
 
-/** Each exported command resolves with its exit code. */
+/** Resolves with the exit code, as every command of this file does. */
 export async function beginFleet(context: CommandContext, start: FleetStart): Promise<number> {
   const { foundFleet } = await import("../../fleet/way-in/found-fleet.ts");
   const name = machineName(start.name);
@@ -190,7 +190,7 @@ type Interfaces = ReturnType<typeof networkInterfaces>;
 /** The given HOST:PORT, else the first address that other machines can reach. Throws `usage` for an invalid address. */
 export function listenAddress(given: string | null, interfaces: Interfaces = networkInterfaces()): string {
   if (given !== null) {
-    // The rule of the configuration file, which gets this address.
+    // Applies the configuration file's rule, because the address is written into that file.
     const address = addressOf(given);
     // Certificates and join codes cannot hold a name with an underscore.
     if (address !== null && !address.includes("_") && !isEveryAddress(address)) return address;
@@ -207,7 +207,7 @@ export function listenAddress(given: string | null, interfaces: Interfaces = net
 
 function addressOf(given: string): string | null {
   const reading = parseFleetServer(`tls://${isIPv6(given) ? `[${given}]` : given}`);
-  // A final dot is DNS syntax, which certificates do not have.
+  // Removes a final dot, which DNS syntax allows and certificates do not contain.
   return reading.ok ? reading.value.slice("tls://".length).replace(/\.(?=:\d+$)/, "") : null;
 }
 
@@ -219,7 +219,7 @@ function isEveryAddress(address: string): boolean {
   return isIP(host) !== 0 && every.check(host, isIPv6(host) ? "ipv6" : "ipv4");
 }
 
-// Writes `[fleet]` into the configuration, and takes it out.
+// Writes the `[fleet]` section into the configuration, and removes it.
 
 /** Rejects with `usage` if the file has a `[fleet]` section, and with `config_…` if the file cannot be changed. */
 function refuseSection(
@@ -236,7 +236,10 @@ function refuseSection(
   });
 }
 
-/** Rejects early if the running daemon is too old for `[fleet]`: it would refuse the file after everything else is done. */
+/**
+ * Rejects early if the running daemon is too old for `[fleet]`: such a daemon would refuse the file only
+ * after all other steps.
+ */
 export async function refuseOlderDaemon(
   { daemon }: { readonly daemon: Pick<DaemonClient, "ask"> | null },
   signal: AbortSignal,

@@ -40,7 +40,7 @@ export function rotateMachine(context: CommandContext): Promise<number> {
   });
 }
 
-/** The daemon must use the new key before the old one is refused. */
+/** Connects the daemon with the new key, before the server refuses the old key. */
 async function signInAnew({ signal }: CommandContext, daemon: DaemonClient | null): Promise<void> {
   if (daemon === null) return;
   await daemon.ask("reload", {}, signal);

@@ -24,10 +24,10 @@ import { homeOptions } from "./home-options.ts";
 
 /** How long to wait for the daemon's link after a change of the server's configuration cut the link, ms. */
 const LINKED_WITHIN_MS = 15_000;
-/** Connected machines have answered by then, ms. */
+/** How long to wait for the answers of connected machines, ms. */
 const ANSWERED_WITHIN_MS = 5_000;
 
-/** Each resolves with the exit code. */
+/** Resolves with the exit code, as every command of this file does. */
 export function getLayer(context: CommandContext): Promise<number> {
   return withDaemon(context, LINKED, async (daemon) => {
     const report = await daemon.ask("fleetLayer", null, context.signal);
@@ -82,7 +82,10 @@ export function layerHistory(context: CommandContext): Promise<number> {
   });
 }
 
-/** True if the newest revision has the wanted text. A revision older than the accepted one may be a replay, which machines refuse. */
+/**
+ * True if the newest revision has the wanted text and is no older than the accepted revision: machines refuse
+ * an older one as a possible replay.
+ */
 export function saysAlready({ accepted, newest, text }: FleetLayerReport, wanted: string): boolean {
   return text === wanted && (newest?.revision ?? 0) >= accepted;
 }
@@ -90,7 +93,7 @@ export function saysAlready({ accepted, newest, text }: FleetLayerReport, wanted
 export interface Signer {
   /** The 32 private bytes of the operator's current key. */
   readonly key: Buffer;
-  /** The handovers that lead to that key. */
+  /** The handovers that lead to `key`. */
   readonly handovers: readonly Handover[];
   /** The next authority of the fleet's server, DER in base64; null: unchanged. */
   readonly nextAuthority: string | null;
@@ -99,7 +102,7 @@ export interface Signer {
 
 interface Signing extends Signer {
   readonly text: string;
-  /** Where the text is from. */
+  /** The source of the text: a path, "standard input" or a revision. */
   readonly name: string;
 }
 
@@ -111,7 +114,7 @@ async function signNews(context: CommandContext, daemon: DaemonClient, signing: 
   }
   const { publicKeyText, publicBytes } = await import("../../fleet/keys/nkey.ts");
   const revision = nextRevision(report);
-  // This machine stores the layer under the operator of its file.
+  // This machine stores the layer under the operator that its own file names.
   const operator = report.line ?? publicKeyText(publicBytes(key));
   const mistakes = await mistakesIn(context, daemon, { text, name, revision, operator });
   if (mistakes.length > 0) throw mistakesError(mistakes, "nothing was signed, and no machine has it");
@@ -123,7 +126,10 @@ async function signNews(context: CommandContext, daemon: DaemonClient, signing: 
   });
 }
 
-/** Signs the text as the next revision, and puts it into the fleet. Resolves with the revision; rejects if another was first. */
+/**
+ * Signs the text as the next revision, and puts it into the fleet. Resolves with the revision's number;
+ * rejects if another revision was published first.
+ */
 export async function publishLayer(
   { signal }: CommandContext,
   daemon: DaemonClient,
@@ -144,7 +150,7 @@ export function nextRevision({ accepted, newest }: Pick<FleetLayerReport, "accep
   return Math.max(accepted, newest?.revision ?? 0) + 1;
 }
 
-/** Mistakes of the layer by itself, and under this machine's own file. */
+/** Mistakes of the layer alone, and of the layer together with this machine's own file. */
 async function mistakesIn(
   { home, signal }: CommandContext,
   daemon: DaemonClient,
@@ -166,11 +172,11 @@ export interface Answer {
   readonly takes: boolean;
   /** Why the machine refuses the revision; null: it accepts the revision, or has not answered yet. */
   readonly reason: string | null;
-  /** The machine has seen the revision, and knows the key that signed it. */
+  /** True if the machine has seen the revision, and knows the key that signed it. */
   readonly knows: boolean;
 }
 
-/** What connected machines answered in time. */
+/** Resolves with the answers that connected machines gave in time. */
 export async function answers(
   { signal }: CommandContext,
   daemon: DaemonClient,
@@ -210,7 +216,10 @@ function showOutcome(context: CommandContext, { revision, changed, machines = []
   return 0;
 }
 
-/** Rejects with `secret_unavailable` if this machine lacks the operator's key, and with `usage` if the key is not the current one. */
+/**
+ * Reads the operator's key. Rejects with `secret_unavailable` if this machine lacks that key, and with
+ * `usage` if that key is not the current one.
+ */
 export async function readSigner(context: CommandContext, daemon: DaemonClient): Promise<Signer> {
   const { operatorKeys, settledOperatorKey } = await import("../../fleet/way-in/operator-key.ts");
   const { readTrust } = await import("../../fleet/layer/operator-trust.ts");
@@ -242,8 +251,8 @@ export async function readSigner(context: CommandContext, daemon: DaemonClient):
 }
 
 /**
- * The common configuration, after renewing the permissions of a server on this machine: a server that an earlier version
- * set up does not let this machine write.
+ * Resolves with the common configuration. First renews the permissions of a fleet server on this machine: a
+ * server that an earlier version set up does not let this machine write.
  */
 async function afterRenewal(context: CommandContext, daemon: DaemonClient): Promise<FleetLayerReport> {
   const { home, signal } = context;

@@ -68,7 +68,10 @@ async function handOver(context: CommandContext): Promise<number> {
   });
 }
 
-/** The text of the newest valid revision; if the fleet holds an invalid or older one, the text that this machine accepted last. */
+/**
+ * The text of the newest revision if that is valid and no older than the accepted one, else the text that
+ * this machine accepted last.
+ */
 export async function textThatCounts(
   home: string,
   line: string,
@@ -79,7 +82,10 @@ export async function textThatCounts(
   return (await readKeptLayer(home, line)).layer?.text ?? "";
 }
 
-/** Writes the new key into this machine's file first: from then on that key counts, also if the command is cut off. */
+/**
+ * Writes the new key into this machine's file first, so that the new key counts even if the command is
+ * interrupted.
+ */
 async function replaceStolen(context: CommandContext): Promise<number> {
   const { operatorKeys, nextOperatorKey, settledOperatorKey } = await import(
     "../../fleet/way-in/operator-key.ts"

@@ -3,7 +3,10 @@ import type { InProcessOptions } from "../../api/in-process.ts";
 import type { ConfigSnapshot, MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import type { CommandContext } from "../input/command.ts";
 
-/** The shares' engine in this process, if no daemon runs. Rejects with `config_…`, `lock_held`, `already_running`, `state_newer`, `home_unwritable`. */
+/**
+ * Opens the shares' engine in this process if no daemon runs. Rejects with `config_…`, `lock_held`,
+ * `already_running`, `state_newer`, `home_unwritable`.
+ */
 export const openEngine = async (options: InProcessOptions) =>
   (await import("../../daemon/in-process-control.ts")).openInProcess(options);
 
@@ -41,7 +44,10 @@ export const loadSecretNames = async () =>
 export const findMountedShares = async () =>
   (await import("../../daemon/compose/found-shares.ts")).foundShares();
 
-/** The share's line in /etc/fstab for the kernel's client, to be written or removed. Rejects as `kernelLine` does. */
+/**
+ * Prepares to write or remove the share's line in /etc/fstab for the kernel's client. Rejects as `kernelLine`
+ * does.
+ */
 export const openKernelLine = async (
   home: string,
   config: MountaineerConfig,
@@ -49,7 +55,7 @@ export const openKernelLine = async (
   isWanted: boolean,
 ) => (await import("../../daemon/compose/kernel-line.ts")).kernelLine(home, config, share, isWanted);
 
-/** SMB servers that answer on this machine's links, or that it knows. Takes two seconds. */
+/** SMB servers that answer on this machine's network links, or that this machine knows. Takes two seconds. */
 export const findServers = async (signal: AbortSignal) =>
   (await import("../../daemon/compose/found-servers.ts")).foundServers(signal);
 

@@ -14,9 +14,9 @@ export async function runMonitorCommand(
   { home, configPath, signal, forceSignal }: CommandContext,
   { intervalMs, unmountOnExit }: Omit<MonitorArguments, "config">,
 ): Promise<number> {
-  // First, because an unhandled SIGHUP would end a daemon that is starting.
+  // Registered before anything else, because an unhandled SIGHUP would end a daemon that is starting.
   const reloadRequests = listenForHangups(process);
-  // Started early, so that the process starts while the daemon's code is loaded.
+  // The reader process starts while the daemon's code is loaded.
   const reader = startReaderProcess(systemClock);
   try {
     keepCompiledCode(import.meta.filename);
@@ -38,25 +38,25 @@ export async function runMonitorCommand(
       reloadRequests,
     });
   } finally {
-    // The daemon may have failed before it used the reader.
+    // Ends the reader here, because the daemon may have failed before it used the reader.
     reader.end();
   }
   return 0;
 }
 
 /**
- * Enables Node's compile cache for later imports. The cache is beside the code, because it is run like code: both then have
- * the same owner. Without permission to write there, as in a system's package, nothing is cached. `program`: the path of
- * the running code; only a build is cached.
+ * Enables Node's compile cache for later imports. The cache is beside the code and has the same owner,
+ * because cached code is run, too. Nothing is cached without permission to write there, as in a system's
+ * package. `program`: the path of the running code; only a build is cached.
  */
 export function keepCompiledCode(program: string): void {
   if (extname(program) !== ".js") return;
   const folder = join(dirname(program), "compiled");
   try {
-    // 0o700 whatever the umask: a user who can write there could run code as this user.
+    // Mode 0o700, because a user who can write into the folder could run code as this user.
     mkdirSync(folder, { mode: 0o700 });
   } catch {
-    // The folder exists, or cannot be made; without it, Node caches nothing.
+    // The folder exists, or cannot be made; without a folder, Node caches nothing.
   }
   enableCompileCache(folder);
 }
@@ -75,7 +75,7 @@ export function listenForHangups(source: SignalSource): MonitorOptions["reloadRe
     for (const listener of [...listeners]) listener();
   });
   return (listener) => {
-    // Wrapped, so that the same function registered twice is two listeners.
+    // Wraps the listener, so that the same function registered twice is two listeners.
     const own = (): void => listener();
     listeners.add(own);
     if (cameBefore) {

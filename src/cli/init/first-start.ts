@@ -8,13 +8,16 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { counted, sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import type { ConfigView } from "../sessions/config-session.ts";
 
-/** A file whose sections of single settings all have their defaults. */
+/** A file in which every single setting has its default, for the comparison. */
 const DEFAULTS = Buffer.from("[server]\n");
 
 /** Sections whose settings are compared one by one; for other sections the report has names only. */
 const SETTINGS: readonly string[] = ["global", "sync", "server"];
 
-/** The report of a reload from an empty configuration: all shares and backends are added, and settings other than the default changed. */
+/**
+ * Reports a reload from an empty configuration: all shares and backends are added, and settings that are not
+ * the default are changed.
+ */
 export async function firstStart({ path, place, format, read }: ConfigView): Promise<ReloadReport> {
   const bytes = (await read()) ?? new Uint8Array();
   const loaded = await parseConfig(bytes, path, place);

@@ -5,7 +5,10 @@ import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 
-/** Keeps a new token and resolves with its value; null if a token is kept already, which stays. */
+/**
+ * Makes and keeps a token, and resolves with its value; null if a token is kept already, which is not
+ * replaced.
+ */
 export async function makeToken(context: CommandContext): Promise<string | null> {
   const store = await openSecrets(context);
   if (keptNames(await store.list()).has(TOKEN_SECRET)) return null;
@@ -20,7 +23,10 @@ export function clientUrl({ server }: Pick<MountaineerConfig, "server">): string
   return `http://${host}:${port}/mcp`;
 }
 
-/** How a client sends the token. A new value is only shown at a terminal, this once. */
+/**
+ * Lines that show how a client sends the token. The value of a new token is shown only at a terminal, and
+ * only once.
+ */
 export function tokenLines(context: CommandContext, made: string | null, url: string): string[] {
   const shown = made !== null && context.ask !== null ? made : "TOKEN";
   return [

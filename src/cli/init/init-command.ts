@@ -37,11 +37,11 @@ import type { Person } from "./nas-questions.ts";
 import { opening } from "./opening.ts";
 
 interface InitArguments {
-  /** The options; null if none was given. */
+  /** The options on the command line; null if none was given. */
   readonly given: InitChoices | null;
   /** Allows adding to an existing configuration. */
   readonly add: boolean;
-  /** True makes a token, false none; null makes one with the first backend. */
+  /** True makes a token, false makes none, null makes one with the first backend. */
   readonly token: boolean | null;
 }
 
@@ -73,7 +73,7 @@ export async function initConfig(context: CommandContext, options: InitArguments
     const token = hasToken ? { made: await makeToken(context) } : null;
     const created = file.bytes === null && !(await writeStarter(file.path, before)).existed;
     if (file.bytes === null && !created) {
-      // Reading a dangling link rejects with the reason.
+      // If the path is a dangling link, this read rejects with the reason.
       await readConfigBytes(file.path);
       throw exists(context, file.path);
     }
@@ -190,7 +190,10 @@ async function yamlWith(
   return decodedText(edited.bytes);
 }
 
-/** Rejects with `usage` for a name that the file has already; TOML would only report a syntax error. Resolves with true if the file has backends. */
+/**
+ * Rejects with `usage` if the file already has a share or backend of a chosen name; TOML would only report a
+ * syntax error. Resolves with true if the file has backends.
+ */
 async function refuseRepeats(
   { bytes, path, place }: InitFile,
   { shares, backends }: InitChoices,
@@ -231,7 +234,10 @@ function typed({ configPath }: CommandContext, command: string): string {
   return `mountaineer ${command}${configPath === null ? "" : ` --config ${shellWord(configPath)}`}`;
 }
 
-/** `isBlank`: the file is missing or has only comments, so that `init` adds to it without asking. */
+/**
+ * Reads the file. `isBlank`: the file is missing or has only comments, so that `init` adds to it without
+ * asking.
+ */
 async function lookAt({ path, place, format, read }: ConfigView) {
   const bytes = await read();
   if (bytes === null && format !== "toml") {
@@ -242,7 +248,7 @@ async function lookAt({ path, place, format, read }: ConfigView) {
   return { path, place, format, bytes, isBlank: bytes === null || isSilent(decodedText(bytes)) };
 }
 
-/** True for comments alone, and for the block with which `init` begins a file. */
+/** True if the text has nothing but comments and the block with which `init` begins a file. */
 function isSilent(text: string): boolean {
   const rest = text.replace(SYNC_BLOCK, "");
   return rest.split("\n").every((line) => line.trim() === "" || line.trim().startsWith("#"));
@@ -268,7 +274,7 @@ function unasked(context: CommandContext): MountaineerError {
   );
 }
 
-/** Resolves with whether the file changed. */
+/** Saves the new text. Resolves with true if the file changed. */
 async function land(
   context: CommandContext,
   file: InitFile,
@@ -296,7 +302,10 @@ interface Outcome {
   readonly choices: InitChoices;
   readonly found: readonly FoundShare[];
   readonly config: ConfigSnapshot["config"];
-  /** null if the file refers to no token; `made` is null if the token was kept already. */
+  /**
+   * null if the file refers to no token. `made`: the value of the new token; null if a token was kept
+   * already.
+   */
   readonly token: { readonly made: string | null } | null;
 }
 

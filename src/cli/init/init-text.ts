@@ -11,7 +11,10 @@ export interface WantedBackend {
   readonly connection: TypedConnection;
 }
 
-/** File watching for new files; existing files keep the defaults, which work on every file system. */
+/**
+ * Enables file watching in a new configuration; existing ones keep the defaults, which work on every file
+ * system.
+ */
 export const SYNC_BLOCK = [
   "# The system tells of a save, which then applies in a fifth of a second instead of two.",
   "[sync]",

@@ -16,7 +16,10 @@ import { chooseShares, list, nameShare, type Person, retry } from "./nas-questio
 /** The keys of a new share. */
 type NewShare = Readonly<Record<string, string>> & { readonly name: string };
 
-/** `onlyOn` is copied from the NAS's other shares. Rejects with `usage` if no NAS is configured, or the NAS lists no shares. */
+/**
+ * Asks for the new shares. `onlyOn` is copied from the NAS's other shares. Rejects with `usage` if no NAS is
+ * configured, or the NAS lists no shares.
+ */
 export async function askMoreShares(
   context: CommandContext,
   ask: Person["ask"],
@@ -90,7 +93,7 @@ function chooseNas(person: Pick<Person, "ask" | "print">, all: readonly ShareCon
   }, person);
 }
 
-/** Equal for shares of one server and login. */
+/** A text that is equal for shares of the same server and login. */
 function nasOf(share: ShareConfig): string {
   return JSON.stringify([hostsOf(share), share.username, share.password]);
 }
@@ -103,8 +106,8 @@ function hostsOf({ routes }: ShareConfig): string {
 }
 
 /**
- * The file's keys of the other share, for the new one. `driver = "cifs"` is only copied for root: for other users the new
- * share has no line in fstab. Exported for its test.
+ * The keys that a new share copies from an existing share of its NAS. `driver = "cifs"` is copied only for
+ * root, because for other users the new share has no line in fstab. Exported for its test.
  */
 export function keysOf(
   share: Pick<ShareConfig, "username" | "driver" | "routes" | "password">,

@@ -48,7 +48,7 @@ interface Chosen extends Pick<ServerLogin, "host" | "port"> {
   readonly found: FoundServer | null;
 }
 
-/** null if the person wants no share. */
+/** Asks for a NAS and its shares. Resolves with null if the person wants no share. */
 export async function askNas(
   person: Person,
   servers: readonly FoundServer[],
@@ -107,7 +107,10 @@ async function chooseServer(
   }, person);
 }
 
-/** The marks for `only_on`; [] if unknown, or if the person wants the share on every network. */
+/**
+ * Asks on which networks to mount the share. Resolves with the marks for `only_on`; [] if the networks are
+ * unknown, or if the person wants the share on every network.
+ */
 async function askNetworks(
   person: Person,
   chosen: readonly Chosen[],
@@ -191,7 +194,7 @@ export async function chooseShares(
   }, person);
 }
 
-/** null to try another login. */
+/** Asks for the share's name. Resolves with null if the person wants another login. */
 function typeShareName(person: Person): Promise<string | null> {
   return retry(async () => {
     const typed = (
@@ -203,7 +206,10 @@ function typeShareName(person: Person): Promise<string | null> {
   }, person);
 }
 
-/** A second address of the same name over another cable. Sends the login only to an address that the person confirms. */
+/**
+ * Finds a second address of the server, over another cable. Sends the login only to an address that the
+ * person confirms.
+ */
 async function chooseSecond(
   person: Person,
   first: Chosen,
@@ -237,7 +243,7 @@ function addressOf(chosen: Chosen): Parameters<typeof routeHosts>[0] {
   return { text: hostText(chosen), found: chosen.found };
 }
 
-/** Names the share as the server does, or if that is not possible, asks for a name. */
+/** Names the share as the server does; if that name is not possible, asks for another. */
 export async function nameShare<T extends object>(
   person: Pick<Person, "ask" | "print">,
   shareName: string,
@@ -256,7 +262,7 @@ export async function nameShare<T extends object>(
 }
 
 export interface Wrong {
-  /** Why the question is repeated; null if that was printed already. */
+  /** Why the question is repeated; null if the reason was printed already. */
   readonly wrong: string | null;
 }
 

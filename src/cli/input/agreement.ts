@@ -2,8 +2,8 @@
 import type { CommandContext } from "./command.ts";
 
 /**
- * Asks at the terminal; without one the answer is no. After a no, notes that nothing was changed. `silence`: what a bare
- * Enter means.
+ * Asks the question at the terminal; without a terminal, the answer is no. After a no, notes that nothing was
+ * changed. `silence`: the meaning of an empty answer.
  */
 export async function agrees(
   { ask, note }: Pick<CommandContext, "ask" | "note">,

@@ -22,7 +22,10 @@ export const BACKEND_OPTIONS = {
   "--allow-literal": "write values that look like secrets into the file as plain text",
 } as const;
 
-/** Throws `usage`. `words` follow the name: a program with its arguments, or an address. */
+/**
+ * Reads the options. `words`: the arguments after the backend's name, either a program with its arguments or
+ * an address. Throws `usage`.
+ */
 export function readBackendOptions(
   given: Given<typeof BACKEND_OPTIONS> & { readonly disabled?: boolean },
   words: readonly string[],

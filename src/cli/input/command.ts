@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import type { ReadStream } from "node:tty";
 import type { TerminalStyle } from "../views/terminal-style.ts";
 
-/** Explanations by command line. */
+/** Example command lines, each with its explanation. */
 export type Examples = Readonly<Record<string, string>>;
 
 /** A pipe, a file or a terminal. */
@@ -23,7 +23,7 @@ export interface CommandContext {
   readonly isTerminal: boolean;
   /** Aborted by the first SIGINT or SIGTERM, with a MountaineerError as its reason. */
   readonly signal: AbortSignal;
-  /** Aborted by the second. */
+  /** Aborted by the second SIGINT or SIGTERM. */
   readonly forceSignal: AbortSignal;
   /** Writes results to stdout. */
   readonly print: (text: string) => void;
@@ -35,12 +35,12 @@ export interface CommandContext {
    * reason. null without a terminal.
    */
   readonly ask: ((question: string) => Promise<string>) | null;
-  /** Until disposed, Ctrl-C is left to a child program in the foreground, and does not end the command. */
+  /** Until disposed, Ctrl-C goes to a child program in the foreground, and does not end the command. */
   readonly yieldInterrupts: () => Disposable;
 }
 
 interface Described {
-  /** "mount", or with its group "config get". */
+  /** The full name, with that of the group if there is one: "mount", "config get". */
   readonly name: string;
   /** One line, for the list of commands. */
   readonly summary: string;
@@ -55,7 +55,7 @@ export interface CommandGroup extends Described {
   readonly alias?: string;
 }
 
-/** Names that completion looks up. */
+/** The kinds of names that completion looks up. */
 export type LiveKind =
   | ("shares" | "aliases" | "folders" | "backends" | "routes" | "keys" | "secrets")
   | ("tools" | "changed-tools" | "off-tools");
@@ -74,13 +74,16 @@ export interface Taken {
   /** Parses the value; null rejects it with `expected`. Default: the text itself. */
   readonly read?: (text: string) => unknown;
   readonly expected?: string;
-  /** The value if not given. */
+  /** The value if the argument or option is not given. */
   readonly otherwise?: unknown;
   readonly conflicts?: readonly string[];
   readonly implies?: Readonly<Record<string, unknown>>;
 }
 
-/** Keys as the help shows them, in its order: `<name>` and `[names...]` are arguments, the others options. */
+/**
+ * Arguments and options in the form and order of the help: `<name>` and `[names...]` are arguments, the
+ * others options.
+ */
 export type Takes = Readonly<Record<string, string | Taken>>;
 
 type Camel<Words extends string> = Words extends `${infer First}-${infer Rest}`
@@ -125,13 +128,16 @@ type ValueOf<Words, Declared> = Words extends `--no-${string}`
               ? One<Declared> | Otherwise<Declared>
               : boolean;
 
-/** The values by camelCase names. `--no-x` makes `x` false; with both `--x` and `--no-x` declared, null if neither is given. */
+/**
+ * The given values by camelCase names. `--no-x` makes `x` false; with both `--x` and `--no-x` declared, null
+ * if neither is given.
+ */
 export type Given<Declared extends Takes> = {
   readonly [Words in keyof Declared as NameOf<Words>]: ValueOf<Words, Declared[Words]>;
 };
 
 export interface CommandDefinition extends Described {
-  /** Exit codes that are not the same for all commands. */
+  /** Explanations of exit codes that are special to this command. */
   readonly exits: Readonly<Record<number, string>>;
   readonly takes: Takes;
   /** Resolves with the exit code. `options` and `args` come from the parser. */
@@ -174,7 +180,7 @@ export function command<const Declared extends Takes = Record<never, never>>(
   };
 }
 
-/** The declared values; `options` and `args` come from the parser. */
+/** Converts the parser's `options` and `args` to the declared values. */
 export function givenOf<const Declared extends Takes>(
   takes: Declared,
   options: Readonly<Record<string, unknown>>,

@@ -18,20 +18,22 @@ export interface Bundle {
   readonly current: string | null;
 }
 
-/** The shell script that a service manager runs, and that runs the daemon. */
+/** The path of the shell script that a service manager runs, and that starts the daemon. */
 export function keeperPath(launcher: string): string {
   return join(dirname(launcher), "service-keeper.sh");
 }
 
-/** Absolute. In a build this code is two folders deep in the package, in the sources three. */
+/** The package's folder, absolute. This code is two folders deep in a build, and three in the sources. */
 export function packageRoot(): string {
   return fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "../../../" : "../../", import.meta.url));
 }
 
-/** The name of a version's folder, version and digest, as the single file unpacks it. */
+/** Matches the folder name of an unpacked version, which is made of version and digest. */
 export const VERSION_FOLDER = /^\d[\w.-]*-[0-9a-f]{12}$/;
 
-/** Synchronous, because it only runs at a start. null for a checkout or npm's package. */
+/**
+ * Reads `bundle.json`; null for a checkout or npm's package. Synchronous, because it only runs at a start.
+ */
 export function readBundle(root = packageRoot()): Bundle | null {
   const { existsSync, readFileSync } = process.getBuiltinModule("node:fs");
   const path = join(root, "bundle.json");

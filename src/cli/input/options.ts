@@ -43,7 +43,7 @@ export function showJson({ print }: Pick<CommandContext, "print">, result: unkno
   print(`${JSON.stringify(result, null, 2)}\n`);
 }
 
-/** Prints a command's result: as JSON with `--json`, otherwise as `text` gives it: a text, or lines. */
+/** Prints a command's result: as JSON with `--json`, otherwise the text or lines that `text` returns. */
 export function showResult(
   context: Pick<CommandContext, "print" | "json" | "stdoutStyle">,
   result: unknown,

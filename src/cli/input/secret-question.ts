@@ -3,13 +3,16 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext, StandardInput } from "./command.ts";
 import { readInput } from "./standard-input.ts";
 
-/** More than any password or token, and below the limits of keyrings. */
+/** Limit of a value: more than any password or token, and less than the limits of keyrings. */
 const LONGEST_BYTES = 8_000;
 const TOO_LONG = `a value has ${LONGEST_BYTES} bytes at most`;
 
 type Input = Pick<CommandContext, "stdin" | "signal">;
 
-/** The value, not empty. Rejects with `usage` for an invalid value, and with the signal's reason. */
+/**
+ * Reads a value, which must not be empty. Rejects with `usage` for an invalid value, and with the signal's
+ * reason.
+ */
 export async function readSecretValue(name: string, input: Input): Promise<string> {
   if (input.stdin.isTTY) return askSecretly(`Value of ${name} (not shown): `, input);
   return usable(await pipedIn(input));
@@ -84,7 +87,7 @@ function typedSecretly(question: string, terminal: StandardInput, signal: AbortS
       }
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    // Before the question, so that no typed key is shown.
+    // Raw mode starts before the question is printed, so that no typed key is shown.
     terminal.setRawMode?.(true);
     terminal.on("data", onData);
     process.stderr.write(question);

@@ -5,7 +5,7 @@ import type { CommandContext } from "./command.ts";
 
 interface InputLimits {
   readonly mostBytes: number;
-  /** The error for longer input. */
+  /** The error if the input is longer than `mostBytes`. */
   readonly tooLong: () => MountaineerError;
   /** Stops after the first line. Default: reads to the end. */
   readonly oneLine?: boolean;

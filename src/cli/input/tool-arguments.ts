@@ -5,7 +5,7 @@ import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { readInput } from "./standard-input.ts";
 
-/** The daemon's limit. */
+/** Limit of the arguments, the same as the daemon's. */
 const MOST_BYTES = 16 * 1024 * 1024;
 const LIMITS = {
   mostBytes: MOST_BYTES,

@@ -14,16 +14,16 @@ interface CompleteOptions extends Pick<CommandContext, "home" | "signal" | "prin
   readonly clock: Clock;
 }
 
-/** Deadline for a daemon, ms: a press of Tab must not wait for one that hangs. */
+/** Deadline for a daemon's answer, ms: a press of Tab must not wait for a daemon that hangs. */
 const ASKING_MS = 150;
-/** Deadline for a folder list, ms, which the daemon gets from the server. */
+/** Deadline for a folder list, ms; the daemon gets such a list from the server. */
 const LISTING_MS = 700;
 /** Deadline for reading files of the home, ms: only a hanging disk needs longer. */
 const READING_MS = 1_000;
 const WAITING_MS: { readonly [Kind in LiveKind]?: number } = { tools: ASKING_MS, folders: LISTING_MS };
 const AT_MOST = 500;
 const LONGEST_DESCRIPTION = 80;
-/** Makes the shell's script complete file names. */
+/** The output that makes the shell's script complete file names. */
 const FILES = ":files";
 
 /**
@@ -63,7 +63,7 @@ async function candidatesOf(
   const { live, without, share, backend = null, prefix = "" } = request;
   const typed = (words.at(-1) ?? "").slice(prefix.length);
   const { loadLiveNames } = await import("../completion/completion-names.ts");
-  // Before the deadline starts: loading code is slow on a busy machine, but cannot hang.
+  // Loads code before the deadline starts: loading is slow on a busy machine, but cannot hang.
   const liveNames = await loadLiveNames(live);
   const late = new AbortController();
   const nothing = Promise.withResolvers<readonly Candidate[]>();

@@ -10,7 +10,10 @@ export const PLAIN_COMMANDS: Readonly<Record<string, () => Promise<CommandDefini
   "tools list": async () => (await import("../commands/tools.ts")).toolsListCommand,
 };
 
-/** Resolves with the exit code; null, having done nothing, for other commands and for options other than `--json`. */
+/**
+ * Runs the command, and resolves with its exit code. For other commands, and for options other than `--json`,
+ * does nothing and resolves with null.
+ */
 export async function runPlainCommand(
   args: readonly string[],
   makeContext: (configFile: null) => CommandContext,

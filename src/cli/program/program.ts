@@ -48,7 +48,7 @@ export async function parseAndRun(args: readonly string[], options: ProgramOptio
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return 0;
-    // A group without a command: commander has printed the help.
+    // The arguments name a group without a command: commander has printed the help.
     if (error.code === "commander.help") return ERROR_CODES.usage.exit;
     throw usageError(error, args);
   }
@@ -151,7 +151,7 @@ function termOf(command: Command): string {
   return [command.name(), ...(command.options.length > 0 ? ["[options]"] : []), ...words].join(" ");
 }
 
-/** Adds a group, below its outer group if it has one, which comes first in the list. */
+/** Adds a group below its outer group, if it has one; the list has the outer group first. */
 function addGroup(program: Command, { name, alias, summary, description, examples }: CommandGroup): Command {
   const words = name.split(" ");
   const parent = commandOf(program, { name: words.slice(0, -1).join(" ") }) ?? program;

@@ -81,7 +81,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   for (const link of links) await removeLink(link, purge.removeIfEmpty);
   const { userHome, home: usualHome } = findPlace({ ...process.env, MOUNTAINEER_HOME: undefined });
   const log = await daemonLogPath(home, userHome);
-  // A home elsewhere may be a folder with other files.
+  // Only the usual home is removed as a folder: a home elsewhere may contain other files.
   const isUsual = home === usualHome;
   if (isUsual) {
     // The home may be a symbolic link to a folder.
@@ -95,7 +95,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
     await purge.removeFolder(log);
     await purge.removeFolder(join(logFolder, "mountaineer-launchd.log"));
   }
-  // rclone makes this folder, and Mountaineer keeps nothing in it.
+  // rclone makes these folders, and Mountaineer keeps nothing in them.
   for (const folder of [".config/rclone", ".config"]) await purge.removeIfEmpty(join(userHome, folder));
   const bundle = readBundle();
   context.print("Mountaineer has left this machine\n");
@@ -104,7 +104,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   if (tool !== null) context.note(`its program is left to ${tool}: ${TOOL_REMOVALS[tool] ?? tool}`);
   else if (bundle?.current != null && isUsual) {
     context.note("the file that you started it by is left to you");
-    // Last, because this program runs from there.
+    // Removed last, because this program runs from that folder.
     await removeVersions(dirname(bundle.current), purge);
   } else if (bundle === null)
     context.note("its program stays: delete the clone, or npm uninstall -g mountaineerd");

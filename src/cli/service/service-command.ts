@@ -21,11 +21,16 @@ import type { ServiceManager, ServiceOutcome } from "./service-outcome.ts";
 
 const FLEET_SERVER_STAYS =
   "the fleet's server goes on running, and nothing starts it again when it ends: mountaineer fleet leave ends it";
-/** A daemon serves within two seconds; a service manager waits 5 s before it tries again. */
+/**
+ * How long to wait for a started daemon, ms: it serves within 2 s, but a service manager waits 5 s before a
+ * retry.
+ */
 const ANSWERS_WITHIN_MS = 20_000;
 /** How long `up` waits for mounts and servers before it shows the status, ms. */
 const SETTLES_WITHIN_MS = 10_000;
-/** A daemon finishes its current step first, as it gets a single SIGTERM. */
+/**
+ * How long to wait for a daemon's end, ms: after a single SIGTERM, a daemon first finishes its current step.
+ */
 const ENDS_WITHIN_MS = 20_000;
 
 function managerOf(context: CommandContext): { definition: ServiceDefinition; manager: ServiceManager } {
@@ -52,7 +57,7 @@ export async function bringUp(context: CommandContext): Promise<number> {
   const limits = { withinMs: ANSWERS_WITHIN_MS, signal };
   const answering = async (): Promise<DaemonClient | null> => {
     const daemon = await connectToDaemon(home);
-    // A hanging daemon accepts connections, too.
+    // A hanging daemon accepts connections, too, so that only an answer counts.
     const status = await daemon?.ask("status", null, signal).catch(expecting("daemon_unreachable", null));
     return status == null ? null : daemon;
   };
@@ -82,7 +87,10 @@ export async function bringUp(context: CommandContext): Promise<number> {
   return 0;
 }
 
-/** If a `monitor` in a terminal holds the home, the service retries until that has ended. */
+/**
+ * Starts the service. If a `monitor` in a terminal holds the home, the service retries until that process has
+ * ended.
+ */
 async function startService(
   { signal }: CommandContext,
   manager: ServiceManager,
@@ -188,7 +196,10 @@ async function mountedShares(context: CommandContext): Promise<readonly string[]
   }
 }
 
-/** Ends the daemon of this home, and any daemon that follows it meanwhile. Resolves with why one still runs; null if none does. */
+/**
+ * Ends the daemon of this home, and any daemon that starts meanwhile. Resolves with the reason if a daemon
+ * still runs; null if none does.
+ */
 async function endMonitors(context: CommandContext): Promise<string | null> {
   let signalled: number | null = null;
   let failure: string | null = null;
@@ -215,7 +226,7 @@ async function monitorOf({ home }: CommandContext): Promise<LockHolder | null> {
   return holder?.command === "monitor" ? holder : null;
 }
 
-/** Resolves with the exit code. `unmounted`: all shares are unmounted, so that no line is about mounts. */
+/** Resolves with the exit code. `unmounted`: all shares are unmounted, so nothing is printed about mounts. */
 export async function uninstallService(context: CommandContext, unmounted = false): Promise<number> {
   const { manager } = managerOf(context);
   const found = await monitorOf(context);
@@ -234,7 +245,7 @@ export async function uninstallService(context: CommandContext, unmounted = fals
   return failure === null ? 0 : FAILED_EXIT;
 }
 
-/** Prints `lines`, or else the failure; then the notes. */
+/** Prints `lines`, or the failure if there is one; then the notes. */
 function showOutcome(
   context: CommandContext,
   lines: readonly string[],

@@ -10,7 +10,7 @@ export type ServiceDefinition = ReturnType<typeof serviceDefinition>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Runs the daemon of this home by the launcher of the running package. */
+/** The service that runs the daemon of this home, with the launcher of the running package. */
 export function serviceDefinition(
   { home, configPath }: Pick<CommandContext, "home" | "configPath">,
   environment: Environment,

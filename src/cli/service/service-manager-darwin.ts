@@ -18,13 +18,13 @@ import {
 } from "./service-outcome.ts";
 
 const DEADLINE_MS = 20_000;
-/** `bootout` returns before the agent has ended. */
+/** How long to wait for the agent's end, ms: `bootout` returns before the agent has ended. */
 const GONE_WITHIN_MS = 15_000;
 const BETWEEN_LOOKS_MS = 200;
 const BOOTSTRAP_TRIES = 5;
 const NOT_FOUND = 113;
 const NOT_LOADED = 3;
-/** Exit codes of `bootstrap` during an earlier `bootout`, and for other temporary reasons. */
+/** Exit codes of a `bootstrap` that may succeed later, for example after an earlier `bootout` has ended. */
 const PASSING: readonly (number | null)[] = [5, 37];
 
 export function createLaunchd({ definition, clock }: ServiceManagerOptions, userId: number): ServiceManager {

@@ -14,7 +14,10 @@ import {
   writeServiceFile,
 } from "./service-outcome.ts";
 
-/** A start returns when the program runs; a stop rarely takes more than the daemon's 5 s. */
+/**
+ * Deadline of a call, ms: a start returns when the program runs; a stop rarely takes more than the daemon's 5
+ * s.
+ */
 const DEADLINE_MS = 30_000;
 const BUS = "DBUS_SESSION_BUS_ADDRESS";
 
@@ -45,7 +48,10 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
   const isActive = async (signal: AbortSignal): Promise<boolean> =>
     (await systemctl(["is-active", "--quiet", unit], signal)).exitCode === 0;
 
-  /** True also between a crash and the restart, when `is-active` is false. */
+  /**
+   * True while systemd keeps the unit running, also between a crash and the restart, when `is-active` is
+   * false.
+   */
   const isKept = async (signal: AbortSignal): Promise<boolean> => {
     const { stdout } = await systemctl(["show", "--property=ActiveState", "--value", unit], signal);
     return !["inactive", "failed"].includes(stdout.trim());
@@ -106,9 +112,9 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
 }
 
 /**
- * The unit's main process is a shell that stays while daemons hand over. `KillMode=process` keeps mounts and their helper
- * processes over a restart. No sandbox: `fusermount3` needs its set-user-id bit. systemd restarts the daemon after every
- * failure, but for exit codes of mistakes that only a person can correct.
+ * The unit's main process is a shell that stays while daemons hand over. `KillMode=process` keeps mounts and
+ * their helper processes over a restart. No sandbox: `fusermount3` needs its set-user-id bit. systemd
+ * restarts the daemon after every failure, except for exit codes of mistakes that only a person can correct.
  */
 export function unitText({ program, args, environment, home }: ServiceDefinition): string {
   const variables = Object.entries(environment).map(
@@ -139,14 +145,14 @@ WantedBy=default.target
 function commandLine(program: string, args: readonly string[]): string {
   const asArguments = (words: readonly string[]): string[] =>
     words.map((word) => quoted(word.replaceAll("$", "$$$$")));
-  // systemd runs no program with these characters in its path; sh can run the script instead.
+  // systemd runs no program whose path has these characters, but sh can run such a program.
   const words = /["'\\\p{Cc}]/u.test(program)
     ? ["/bin/sh", ...asArguments([program, ...args])]
     : [quoted(program), ...asArguments(args)];
   return words.join(" ");
 }
 
-/** In double quotes, with systemd's specifiers escaped. */
+/** The text in double quotes, with systemd's specifiers escaped. */
 function quoted(text: string): string {
   const escaped = text
     .replaceAll("%", "%%")

@@ -41,7 +41,7 @@ export interface ServiceManager {
   uninstall(signal: AbortSignal): Promise<ServiceOutcome>;
 }
 
-/** Writes the file if it differs; resolves with true then. */
+/** Writes the file if its content differs. Resolves with true if the file was written. */
 export async function writeServiceFile(path: string, text: string): Promise<boolean> {
   try {
     if ((await readIfPresent(path)) === text) return false;
@@ -74,7 +74,7 @@ function cannot(what: string, path: string, error: unknown): unknown {
   });
 }
 
-/** The last line on stderr, else how the program ended. */
+/** The last line on stderr; without one, how the program ended. */
 export function saidBy(
   program: string,
   { stderr, exitCode, timedOut }: Pick<CommandResult, "stderr" | "exitCode" | "timedOut">,
@@ -83,7 +83,10 @@ export function saidBy(
   return stderr.trim().split("\n").at(-1) || `${program} ended with ${exitCode}`;
 }
 
-/** Why the service manager does not answer: `why` of its result, or its program is missing; null if it answers. */
+/**
+ * Why the service manager does not answer: `why` of a failed call, or its missing program; null if it
+ * answers.
+ */
 export async function whyAbsent(
   asked: Promise<CommandResult>,
   why: (result: CommandResult) => string,
@@ -97,7 +100,7 @@ export async function whyAbsent(
   }
 }
 
-/** A note for a file that was removed while no manager answered. */
+/** The note that the service may still run, if its file was removed while no manager answered. */
 export function goneUnasked(changed: boolean, why: string | null): readonly string[] {
   return changed && why !== null ? [`whether it runs is not known: ${why}`] : [];
 }

@@ -21,7 +21,7 @@ export type EditOperation = "edit" | "editText" | "rollback";
 
 export interface ConfigFile {
   readonly place: ConfigPlace;
-  /** Absolute. */
+  /** The file's absolute path. */
   readonly path: string;
   /** The file's current content; null if the file is missing. Rejects with `config_unreadable`. */
   read(): Promise<Uint8Array | null>;
@@ -80,7 +80,7 @@ export function createOwnEditor(
     const { changed, snapshot, bytes } = saved;
     if (changed) {
       const was = before === null ? null : await parseConfig(before, path, place);
-      // Recorded although it may never have run: a person may want the content back.
+      // Records the former content although it may never have run: a person may want that content back.
       const isEmpty = before === null || before.length === 0;
       if (!isEmpty && was?.ok === true) await keep(was.snapshot, before, "file", "found in the file");
       await keep(

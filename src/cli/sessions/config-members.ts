@@ -39,8 +39,9 @@ function find<Named extends { readonly name: string }>(
 }
 
 /**
- * Changes the file by the edits for its configuration; no edits change nothing. `runs` is false if the file is saved, but
- * the daemon could not apply it, which a note says. Rejects with `config_…`; nothing is written then.
+ * Makes the edits that `editsFor` returns for the current configuration; without edits, nothing changes.
+ * `runs` is false, with a note, if the file is saved but the daemon could not apply it. Rejects with
+ * `config_…`; nothing is written then.
  */
 export function editMembers(
   context: CommandContext,

@@ -15,7 +15,7 @@ import { type ConfigFile, createOwnEditor, type EditOperation } from "./config-a
 import { decodedText } from "./config-text.ts";
 import { onceOpened, withDaemonOr } from "./control-session.ts";
 
-/** How long another command's lock is waited for, ms. */
+/** How long to wait for a lock that another command holds, ms. */
 const LOCK_WAIT_MS = 10_000;
 
 /** A command's view of the configuration file. */
@@ -63,8 +63,8 @@ export function changeConfig<T>(
 }
 
 /**
- * Rejects with `config_unreadable` if the change would begin a new file with this change alone: `--config` names a missing
- * file, or the file of the running daemon is gone.
+ * Rejects with `config_unreadable` if the file is missing although `--config` names it or the running daemon
+ * uses it: a new file would contain only this change.
  */
 export async function refuseToBeginAfresh(context: CommandContext, view: ConfigView): Promise<void> {
   const { daemon, path, read } = view;

@@ -10,7 +10,7 @@ import type { CommandContext } from "../input/command.ts";
 /** How long a changing command waits for the socket of a daemon that already holds the lock, ms. */
 const STARTING_DEADLINE_MS = 10_000;
 const BETWEEN_LOOKS_MS = 50;
-/** Service managers wait 5 s before they restart a daemon that was killed. */
+/** How long to wait for a killed daemon, ms: service managers wait 5 s before they restart it. */
 const RETURNS_WITHIN_MS = 10_000;
 
 /** "look" takes no lock and changes nothing; "change" waits for the home's lock. */
@@ -72,12 +72,15 @@ export function withDaemon<T>(
   return withDaemonOr(context, intent, use, none);
 }
 
-/** The outcome of working without a daemon. If a daemon took the lock first, the caller asks that daemon instead. */
+/**
+ * The outcome of the work without a daemon. If a daemon took the lock first, the caller asks that daemon
+ * instead.
+ */
 type Alone<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error: MountaineerError };
 
 /**
- * Runs `withDaemon` with the daemon of this home, else `alone`. If a daemon takes the lock before `alone` does, looks
- * again for up to 10 s. Rejects as both functions and `withAsk` do.
+ * Runs `withDaemon` with the daemon of this home; without a daemon, runs `alone`. If a daemon takes the lock
+ * before `alone` does, retries for up to 10 s. Rejects as both functions and `withAsk` do.
  */
 export async function withDaemonOr<T>(
   context: CommandContext,
@@ -106,7 +109,10 @@ export async function withDaemonOr<T>(
   }
 }
 
-/** The daemon of this home; null if none runs. Rejects with `usage` if it runs with another configuration than `--config` names. */
+/**
+ * The daemon of this home; null if none runs. Rejects with `usage` if the daemon runs with another
+ * configuration than `--config` names.
+ */
 export async function findDaemon(
   { home, configPath, signal }: CommandContext,
   clock: Clock = systemClock,

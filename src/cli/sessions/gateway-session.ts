@@ -1,4 +1,4 @@
-// The gateway for a command: that of the running daemon, else a temporary one in this process.
+// The gateway for a command: the running daemon's, else a temporary gateway in this process.
 import type { BackendStatus } from "../../api/contract.ts";
 import { gatewayOff } from "../../api/gateway-names.ts";
 import type { InProcessGateway, ToolOperation } from "../../api/in-process.ts";
@@ -48,7 +48,10 @@ export function withGateway<T>(
   );
 }
 
-/** The list, or `nothing` if no gateway is configured; then a line on stderr says what to do. */
+/**
+ * Resolves with the list. If no gateway is configured, resolves with `nothing`, and notes on stderr what to
+ * do.
+ */
 export async function listedOr<T>(context: CommandContext, nothing: T, listed: Promise<T>): Promise<T> {
   try {
     return await listed;

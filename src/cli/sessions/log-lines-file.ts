@@ -16,7 +16,7 @@ import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
 const CHUNK_BYTES = 64 * 1024;
-/** Limit of the search backwards, which would otherwise take seconds. */
+/** How far back matching lines are searched for; a longer search would take seconds. */
 const SEARCH_LIMIT_BYTES = 256 * 1024 * 1024;
 /** Polling interval, ms; short enough to seem immediate. */
 const LOOK_MS = 150;
@@ -25,7 +25,7 @@ const NEWLINE = 0x0a;
 const ROTATED_SUFFIXES = [".1", ".0"];
 
 interface LogFileOptions {
-  /** Absolute. */
+  /** The log file's absolute path. */
   readonly path: string;
   /** How many of the last matching lines are wanted. */
   readonly count: number;
@@ -38,11 +38,14 @@ export async function openLogFile(options: LogFileOptions) {
   const { path, clock } = options;
   const first = await openPresent(path);
   let file = first;
-  // Begins before an unfinished last line, which is printed once it is complete.
+  // Starts before an unfinished last line, so that `follow` yields that line once it is complete.
   let offset = first === null ? 0 : await lineStart(first, (await first.stat()).size);
   const last = await lastLines(options, first === null ? null : { file: await fileId(first), offset });
   return {
-    /** The last matching lines, oldest first; includes lines of the rotated file if this one has too few. */
+    /**
+     * The last matching lines, oldest first; includes lines of the rotated file if the current file has too
+     * few.
+     */
     last,
     /** False if the log file is missing. */
     exists: first !== null,
@@ -125,7 +128,10 @@ async function lineStart(file: FileHandle, size: number): Promise<number> {
   return 0;
 }
 
-/** The last matching lines, oldest first: those before `before`, and if too few, those of the rotated file. */
+/**
+ * The last matching lines, oldest first: from the current file up to `before`, and if too few, from the
+ * newest rotated file.
+ */
 async function lastLines(
   { path, count, matches }: LogFileOptions,
   before: LinePlace | null,

@@ -32,7 +32,7 @@ export async function showLog(context: CommandContext, request: LogRequest): Pro
   for (const line of log.last) print(line);
   if (!log.exists) context.note(`nothing is logged yet in ${path}`);
   if (!follow) return;
-  // Ends when the reader of stdout has ended, as in `| head`.
+  // Stops following when the reader of stdout has ended, as in `| head`.
   const unread = new AbortController();
   process.stdout.once("error", () => unread.abort());
   for await (const line of log.follow(AbortSignal.any([context.signal, unread.signal]))) {
@@ -42,7 +42,7 @@ export async function showLog(context: CommandContext, request: LogRequest): Pro
 
 interface NamedShare {
   readonly name: string;
-  /** The error to throw if the log does not name the share either; null if the share is configured. */
+  /** The error to throw if the log has no line about the share either; null if the share is configured. */
   readonly unknown: MountaineerError | null;
 }
 
@@ -72,20 +72,20 @@ export function logRecord(line: string): LogRecord | null {
 
 /** True if the line's field `share` is that name. */
 export function isAboutShare(line: string, share: string): boolean {
-  // A fast check before parsing: most lines are about other shares. The log escapes some characters in its own way, so
-  // that the check only fits plain names.
+  // This quick check avoids the parsing of lines about other shares. The check only fits plain names, because
+  // the log escapes some characters in its own way.
   const isPlain = /^[\p{L}\p{N} ._-]*$/u.test(share);
   return (!isPlain || line.includes(`"${share}"`)) && jsonObject(line)?.["share"] === share;
 }
 
-/** `2026-11-20 14:32:05.123 warn  message  name=value` and a newline, in the reader's own time. */
+/** `2026-11-20 14:32:05.123 warn  message  name=value` and a newline, in the local time zone. */
 export function renderLogLine(line: string, color: boolean): string {
   const record = logRecord(line);
   if (record === null) return `${harmless(line)}\n`;
   return `${localDate(record.time)} ${readableLine(record, color)}`;
 }
 
-/** The line as a JSON object; other text becomes the message of one. */
+/** The line as a JSON object; a line that is no record becomes the message of such an object. */
 export function logLineJson(line: string): string {
   if (jsonObject(line) !== null) return `${line}\n`;
   return `${JSON.stringify({ time: null, level: null, message: line })}\n`;

@@ -2,7 +2,10 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext } from "../input/command.ts";
 
-/** Restarts the backend, which then reads the kept tokens. Only notes a failure: the daemon reads them at its next try, too. */
+/**
+ * Restarts the backend, which then reads the kept tokens. A failure is only noted: the daemon reads the
+ * tokens at its next attempt anyway.
+ */
 export async function restartBackend({ home, note, signal }: CommandContext, backend: string): Promise<void> {
   const { connectToDaemon } = await import("../../api/client/client.ts");
   try {

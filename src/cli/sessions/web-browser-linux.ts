@@ -4,7 +4,7 @@
 const OF_SESSION =
   /^(?:DISPLAY|WAYLAND_DISPLAY|XAUTHORITY|DBUS_SESSION_BUS_ADDRESS|BROWSER|DESKTOP_SESSION|XDG_.+)$/;
 
-/** null without a screen, as over SSH. */
+/** The program that opens an address; null without a screen, as over SSH. */
 export function browserOpenerLinux(
   environment: Readonly<Record<string, string | undefined>>,
 ): { readonly program: string; readonly env: Readonly<Record<string, string>> } | null {

@@ -18,7 +18,7 @@ export async function openInBrowser(
   return opener !== null;
 }
 
-/** How to open a link of a machine without a screen: by a port that SSH forwards. */
+/** How to open the link from another machine, by a port that SSH forwards; for machines without a screen. */
 export function waysFromAfar(
   link: string,
   { SSH_CONNECTION = "" }: Readonly<Record<string, string | undefined>>,

@@ -21,11 +21,11 @@ const TOOL_COMMANDS: Readonly<Record<string, string>> = {
 
 interface UpgradeOptions {
   readonly file: string;
-  /** Accepts an older version, too. */
+  /** True accepts an older version, too. */
   readonly older: boolean;
   /** Has a running daemon hand over; does nothing without one. Rejects if the old daemon stays in charge. */
   readonly handOver: () => Promise<void>;
-  /** Default: the bundle of this program. */
+  /** The bundle to upgrade; default: the bundle of this program. */
   readonly bundle?: Bundle | null;
 }
 
@@ -136,17 +136,17 @@ async function point(link: string, target: string): Promise<void> {
   await rename(made, link);
 }
 
-// The text that a release's signature signs, and its check.
+// The text that a release's signature covers, and the check of that signature.
 
 interface Release {
   readonly version: string;
   /** Platform and architecture in Node's words: "linux-x64". */
   readonly platform: string;
-  /** Of the whole file. */
+  /** The digest of the whole file. */
   readonly sha256: string;
 }
 
-/** With its newline at the end. */
+/** The text that is signed, with its newline at the end. */
 export function signedRelease({ version, platform, sha256 }: Release): string {
   return `name mountaineer\nversion ${version}\nplatform ${platform}\nsha256 ${sha256}\n`;
 }
@@ -156,7 +156,10 @@ const SIGNATURE =
 /** The SPKI header before the 32 bytes of an Ed25519 key. */
 const SPKI = Buffer.from("302a300506032b6570032100", "hex");
 
-/** `key` is raw, in base64. Throws `upgrade_refused` for a text that the key has not signed. */
+/**
+ * Reads a signed text. `key`: raw, in base64. Throws `upgrade_refused` for a text that the key has not
+ * signed.
+ */
 export function verifiedRelease(text: string, key: string): Release {
   const [, version, platform, sha256, signature] = SIGNATURE.exec(text) ?? [];
   if (version === undefined || platform === undefined || sha256 === undefined || signature === undefined)
@@ -172,7 +175,7 @@ export function verifiedRelease(text: string, key: string): Release {
   return release;
 }
 
-/** Negative: `a` is older. A pre-release comes before its release. */
+/** Negative if `a` is older than `b`. A pre-release is older than its release. */
 export function compareVersions(a: string, b: string): number {
   const [[left, before], [right, after]] = [parts(a), parts(b)];
   const numeric = left.localeCompare(right, "en", { numeric: true });

@@ -1,9 +1,10 @@
-// A file's text, and the difference of two, for a terminal; elsewhere they are printed unchanged. Pure.
+// Renders a file's text, and the diff of two files, for a terminal; elsewhere both are printed unchanged.
+// Pure.
 
 import { harmlessLines } from "../../runtime/text/plain-text.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
-/** A unified diff in colour, harmless. */
+/** A unified diff in colour, with control characters made visible. */
 export function renderDiff(diff: string, style: TerminalStyle): string {
   const paint = paintFor(style);
   return harmlessLines(diff)

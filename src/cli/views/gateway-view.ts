@@ -27,10 +27,13 @@ import {
   viewOf,
 } from "./view-lines.ts";
 
-/** Most states fit, so that the facts after them are aligned. */
+/** Width of the state; most states fit, so that the facts after them are aligned. */
 const STATE_COLUMNS = 12;
 
-/** The gateway's address, sessions and published counts. Without a daemon the gateway does not listen, and has neither. */
+/**
+ * The gateway's address, sessions and published counts; without a daemon, the gateway has no address and no
+ * sessions.
+ */
 export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: View): string[] {
   const { paint } = view;
   const { symbols } = paint;
@@ -51,7 +54,10 @@ export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: 
   ];
 }
 
-/** A line for each backend, and its troubles below; if not `started` (without a daemon), the conditions that would prevent a start. */
+/**
+ * A line for each backend, and its problems below. `started` false (no daemon runs): only the conditions that
+ * would prevent a start.
+ */
 export function backendBlock(backends: readonly BackendStatus[], view: View, started = true): string[] {
   const width = nameColumns(backends);
   return backends.flatMap((backend) => [

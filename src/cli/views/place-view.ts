@@ -20,7 +20,7 @@ export interface Favorite {
   readonly username: string;
   readonly guest: boolean;
   readonly stable_path: string;
-  /** Names of the aliases that lead into it. */
+  /** Names of the aliases that lead into the share. */
   readonly aliases: readonly string[];
   /** null if no daemon runs, or the daemon does not have the share yet. */
   readonly mount_state: ShareStatus["mount_state"] | null;
@@ -31,7 +31,7 @@ function widest(texts: readonly string[]): number {
   return Math.min(LONGEST_NAME, Math.max(0, ...texts.map((text) => columns(harmless(text)))));
 }
 
-/** A line for each alias, and below it what is wrong. */
+/** A line for each alias, and its problem below. */
 export function renderAliases(aliases: readonly AliasStatus[], style: TerminalStyle): string {
   const paint = paintFor(style);
   const width = widest(aliases.map(({ name }) => name));
@@ -66,7 +66,7 @@ function wrongText({ link, detail }: AliasStatus): string | null {
   }
 }
 
-/** A name on each line, for pipes too. */
+/** One folder name per line, also for pipes. */
 export function renderFolders({ folders }: FoldersReport): string {
   return folders.map((name) => `${harmless(name)}\n`).join("");
 }

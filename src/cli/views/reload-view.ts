@@ -10,13 +10,13 @@ import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 const INDENT = "    ";
 const NARROWEST = 40;
 
-/** 3 for a rejected file, 1 for one that could not be applied, else 0. */
+/** The exit code: 3 for a rejected file, 1 for a file that could not be applied, else 0. */
 export function reloadExit({ errors, failure }: Pick<ReloadReport, "errors" | "failure">): number {
   if (errors.length > 0) return ERROR_CODES.config_invalid.exit;
   return failure === null ? 0 : FAILED_EXIT;
 }
 
-/** The exit code of an edit: 3 if it was refused, else that of its reload. */
+/** The exit code of an edit: 3 if the edit was refused, else the exit code of its reload. */
 export function editExit({ errors, reload }: EditReport): number {
   if (errors.length > 0) return ERROR_CODES.config_invalid.exit;
   return reload === null ? 0 : reloadExit(reload);

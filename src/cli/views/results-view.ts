@@ -11,8 +11,9 @@ import { holderLines, unsentLines } from "./view-lines.ts";
 export const FAILED_EXIT = 1;
 
 /**
- * The worst of all shares: failed (1), then busy (7), then 0. Pending is success for `reconcile`, which only asks for
- * the next step of the rules, and busy for every other command.
+ * The exit code of the worst result: 1 if a share failed, 7 if a share is busy, else 0. A pending share
+ * counts as success for `reconcile`, which only asks for the next step of the rules, and as busy for every
+ * other command.
  */
 export function exitCodeOf(results: readonly StepResult[], command: string): number {
   if (results.some(({ result }) => result === "failed")) return FAILED_EXIT;

@@ -79,7 +79,7 @@ function headLines(report: StatusReport, view: ShareView): string[] {
   return lines;
 }
 
-/** False for a gateway without shares. */
+/** False if only a gateway is configured. */
 function showsShares({ shares, gateway }: StatusReport): boolean {
   return shares.length > 0 || gateway === undefined;
 }
@@ -188,7 +188,7 @@ function pathLines(share: ShareStatus, view: View): string[] {
   return [`${INDENT}${stable}`, paint.dim(`${stackedArrow(view)}${mount}`)];
 }
 
-/** An arrow in the indent of a continued line. */
+/** The arrow before a continued line, which fills its indent. */
 function stackedArrow({ paint }: View): string {
   return `${paint.symbols.arrow} `.padStart(INDENT.length);
 }

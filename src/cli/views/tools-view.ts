@@ -18,7 +18,7 @@ import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 const LONGEST_NAME = 40;
 const LONGEST_BACKEND = 20;
-/** With less room, in columns, the description is left out. */
+/** Minimum width of a description, in columns; with less room, the description is left out. */
 const LEAST_DESCRIPTION = 16;
 const GAP = "  ";
 

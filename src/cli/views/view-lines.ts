@@ -32,7 +32,7 @@ export function nameColumns(items: readonly { readonly name: string }[]): number
   return Math.min(LONGEST_NAME, Math.max(0, ...items.map(({ name }) => columns(harmless(name)))));
 }
 
-/** `label  content`, wrapped under itself. */
+/** `label  content`; further lines of the content are aligned with its first. */
 export function labelled(label: string, content: string, view: View): string[] {
   const lead = `  ${padded(label, 8)}  `;
   return wrapped(content, view.width - columns(lead)).map((line, index) =>

@@ -18,10 +18,10 @@ export interface LiveOptions extends Pick<TuiOptions, "style" | "yieldInterrupts
 
 const STATUS_EVERY_MS = 150;
 const READ_EVERY_MS = 500;
-/** Pause between reads while the demo measures how long the share is away. */
+/** Pause between reads, ms, while the demo measures how long the share is away. */
 const READ_AGAIN_MS = 5;
 const READ_WITHIN_MS = 3_000;
-/** The strip shows a read or a copy as waiting after this time. */
+/** A read or a copy that waits longer than this, ms, is shown as waiting. */
 const WAITS_FROM_MS = 300;
 
 /** Resolves when the person quits. Rejects with the signal's reason. */
@@ -128,7 +128,7 @@ function waitedSince(startMs: number): number | null {
   return waitedMs < WAITS_FROM_MS ? null : waitedMs;
 }
 
-/** The actions behind the keys, and the reads and the copy that go on meanwhile. */
+/** The actions of the keys, and the reads and the copy that run beside them. */
 function createPlay(
   stage: Stage,
   ending: AbortSignal,
@@ -146,7 +146,9 @@ function createPlay(
     /** Start of the read in progress, monotonic ms; null: none. */
     readingSinceMs: null as number | null,
     holder: null as FileHolder | null,
-    /** When the route in use was cut, until the share is readable again; monotonic ms. */
+    /**
+     * When the route in use was cut, monotonic ms; null before a cut, and once the share is readable again.
+     */
     cutAtMs: null as number | null,
     async toggleCable(route: RouteName): Promise<void> {
       const cable = nas.cables[route];
@@ -170,10 +172,13 @@ function createPlay(
         play.holder = await stage.holdFile();
       }
     },
-    /** Starts the copy on a carried share. Without carrying, its open file would keep the share from switching. */
+    /**
+     * Starts the copy if the share is carried. If not, the copy's open file would keep the share from
+     * switching.
+     */
     async keepCopying(): Promise<void> {
       if (copy !== null || share()?.carried === undefined) return;
-      // The last polled status may be older than the present mount.
+      // Asks again, because the last polled status may be older than the present mount.
       if ((await stage.share())?.carried?.phase === "carrying") copy = await stage.startCopy();
     },
     async toggleCarry(): Promise<void> {

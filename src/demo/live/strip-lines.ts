@@ -9,7 +9,7 @@ import { HELD_FILE, SIGN_FILE } from "../stage/stage-layout.ts";
 
 /** The progress of the program that copies a large file off the share. */
 export interface CopySeen {
-  /** From 0 to 1. */
+  /** The finished part of the copy, from 0 to 1. */
   readonly progress: number;
   /** Time since the last progress; null: it is recent. */
   readonly waitingMs: number | null;
@@ -25,13 +25,13 @@ export interface StripState {
   readonly share: ShareStatus | null;
   /** The last finished read of the file; null: none yet. */
   readonly reading: Reading | null;
-  /** The time that the read in progress has taken, if that is long; else null. */
+  /** How long the read in progress has taken, ms, if that is long enough to show; else null. */
   readonly waitingMs: number | null;
   /** null: no copy runs. */
   readonly copy: CopySeen | null;
   /** The pid of the process that has the file open; null: none. */
   readonly heldBy: number | null;
-  /** The last action of a key, or its result. */
+  /** The last action that a key started, or its result. */
   readonly notice: Words | null;
 }
 

@@ -98,7 +98,7 @@ export async function startAgent({ program: argv, tool, file, ...options }: Agen
     }
   })();
   return {
-    /** Calls that succeeded since the start. */
+    /** How many calls have succeeded since the start. */
     get answered() {
       return answered;
     },
@@ -108,7 +108,7 @@ export async function startAgent({ program: argv, tool, file, ...options }: Agen
     get longestMs() {
       return longestMs;
     },
-    /** Notifications that the list of tools changed. */
+    /** How many times the server has notified that its list of tools changed. */
     get notices() {
       return client.notices;
     },

@@ -1,4 +1,4 @@
-// Turns carrying of the demo's share on and off: edits the live configuration, and mounts the share anew.
+// Turns carrying of the demo's share on and off: edits the live configuration, and remounts the share.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -10,7 +10,10 @@ const BUSY_EXIT = 7;
 const BUSY_TRIES = 20;
 const BUSY_PAUSE_MS = 60;
 
-/** Resolves when the share is mounted anew. Rejects with `share_busy` while a file is open, and with `mount_failed`. */
+/**
+ * Resolves when the share is mounted again. Rejects with `share_busy` while a file is open, and with
+ * `mount_failed`.
+ */
 export async function setCarry(stage: Stage, carry: "auto" | "off", signal: AbortSignal): Promise<void> {
   await run(stage, ["config", "set", "global.carry", carry], signal);
   await run(stage, ["unmount", "--share", SHARE], signal);
@@ -21,7 +24,7 @@ async function run(stage: Stage, args: readonly string[], signal: AbortSignal): 
   for (let tries = 1; ; tries++) {
     const { exitCode, stdout, stderr } = await stage.mountaineer(args);
     if (exitCode === 0) return;
-    // The demo's own reads keep a file open for some milliseconds each.
+    // Retries, because the demo's own reads keep a file open for some milliseconds each.
     if (exitCode === BUSY_EXIT && tries < BUSY_TRIES) {
       await systemClock.sleep(BUSY_PAUSE_MS, signal);
       continue;

@@ -8,7 +8,10 @@ export type FileHolder = Awaited<ReturnType<typeof holdFile>>;
 const OPENS_WITHIN_MS = 15_000;
 const CLOSES_WITHIN_MS = 2_000;
 
-/** Resolves once the file is open: its first bytes have come. Rejects with `timed_out`, `program_unavailable`. */
+/**
+ * Resolves once the file is open, when its first bytes have arrived. Rejects with `timed_out`,
+ * `program_unavailable`.
+ */
 export async function holdFile(path: string, options: ProgramOptions) {
   const program = await startProgram("tail", ["-n", "+1", "-f", "--", path], options);
   const { child, ended } = program;
@@ -32,11 +35,11 @@ export async function holdFile(path: string, options: ProgramOptions) {
   }
   return {
     pid: child.pid,
-    /** True after `close`, and when tail ended because the file's mount is gone. */
+    /** True after `close`, and if tail ended because the file's mount is gone. */
     get ended() {
       return program.hasEnded;
     },
-    /** Resolves when tail has ended, or after 2 s if it is stuck in a dead mount. */
+    /** Ends tail. Resolves when tail has ended, or after 2 s if tail is stuck in a dead mount. */
     close,
   };
 }

@@ -20,7 +20,7 @@ interface PlainRigOptions {
   readonly password?: string;
   /** The parent of the rig's own folder; default: the system's folder for temporary files. */
   readonly parent?: string;
-  /** Servers of one name have one ServerGuid. Default "RIG". */
+  /** The server's NetBIOS name; servers of the same name have the same ServerGuid. Default "RIG". */
   readonly netbiosName?: string;
   /** More lines for the section `[global]`. */
   readonly settings?: readonly string[];
@@ -51,7 +51,8 @@ export function missingForPlainRig(): string | null {
 /** Starts the server in a temporary folder, on free ports; rigs may run side by side. */
 export async function startPlainRig(options: PlainRigOptions) {
   const { shares, password = "secret word", parent = tmpdir(), environment = {} } = options;
-  // Short: sockets of the server lie four folders deeper, and their paths may have 107 bytes.
+  // The folder's name is short, because sockets of the server lie four folders deeper, and the path of a
+  // socket has at most 107 bytes.
   const folder = await realpath(await mkdtemp(join(parent, "rig-")));
   const username = userInfo().username;
   const stack = new AsyncDisposableStack();
@@ -88,7 +89,7 @@ export async function startPlainRig(options: PlainRigOptions) {
       exportPath: (share: string) => exportFolder(folder, shares, share),
       /** The content of smbd's log. */
       log: () => readFile(join(folder, "logs", "smbd.log"), "utf8"),
-      /** Takes effect at the next logon. */
+      /** Changes the password, which takes effect at the next logon. */
       setPassword: (next: string) => setUser(configPath, username, next),
       /** Sends SIGKILL: connections break, and new ones are refused. */
       killServer: () => endServer(server),
@@ -103,7 +104,7 @@ export async function startPlainRig(options: PlainRigOptions) {
   }
 }
 
-/** Named by number, because a share's name may be invalid as a folder's name. */
+/** The folder of a share is named by number, because a share's name may be invalid as a folder's name. */
 function exportFolder(folder: string, shares: readonly string[], share: string): string {
   const index = shares.indexOf(share);
   if (index === -1) throw new TypeError(`the rig has no share ${share}`);
@@ -113,7 +114,7 @@ function exportFolder(folder: string, shares: readonly string[], share: string):
 const STATE_FOLDERS = ["private", "lock", "state", "cache", "pid", "ncalrpc", "logs"];
 
 async function makeFolders(folder: string, shares: readonly string[]): Promise<void> {
-  // smbd started as root changes to the user of a connection, who must be able to enter the folder.
+  // An smbd that root started changes to the user of each connection, who must be able to enter the folder.
   await chmod(folder, 0o755);
   for (const name of STATE_FOLDERS) await mkdir(join(folder, name), { mode: 0o755 });
   for (const share of shares) await mkdir(exportFolder(folder, shares, share), { recursive: true });

@@ -1,4 +1,5 @@
-// A program that the demo starts beside the daemon. It has its own session, and the stage ends it if nothing else does.
+// A program that the demo starts beside the daemon, in a session of its own. The stage ends the program if
+// nothing else does.
 import { spawn } from "node:child_process";
 import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
 
@@ -11,7 +12,7 @@ export interface ProgramOptions {
 
 const KEPT_OF_STDERR = 500;
 
-/** Never rejects: a program that cannot be started has ended, with a failure. */
+/** Starts the program. Never rejects: a failed start counts as a program that ended with a failure. */
 export async function startProgram(
   command: string,
   args: readonly string[],

@@ -36,7 +36,7 @@ export async function readShareFile(path: string, options: ReadOptions): Promise
     if (result.exitCode === 0) return { ok: true, text: result.stdout, tookMs: result.tookMs };
     return failed(result.stderr.trim().split(": ").at(-1) || "it cannot be read");
   } catch (error) {
-    // The process could not be started for a passing reason, such as too many open files.
+    // The process could not be started for a temporary reason, such as too many open files.
     if (error instanceof MountaineerError && error.retry !== "never") return failed(error.message);
     throw error;
   }

@@ -7,7 +7,7 @@ import { missingForPlainRig } from "./plain-rig.ts";
 
 /** The first rclone with an SMB backend. */
 const OLDEST = { major: 1, minor: 60 };
-/** Long, so that a slow machine passes. */
+/** Deadline for `rclone version`, ms; long enough for a slow machine. */
 const VERSION_WITHIN_MS = 15_000;
 const TRIAL_WAIT_SECS = 15;
 const TRIAL_WITHIN_MS = 20_000;

@@ -1,9 +1,12 @@
 // The paths in the demo's folder.
 import { join } from "node:path";
 
-/** The one share's name. */
+/** The name of the demo's only share. */
 export const SHARE = "CORE";
-/** Rewritten on the server before each read: its newest text proves a read from the server and not from a cache. */
+/**
+ * The demo rewrites this file on the server before each read: its newest text proves that the read came from
+ * the server and not from a cache.
+ */
 export const SIGN_FILE = "hello.txt";
 /** The file that a process holds open. */
 export const HELD_FILE = "report.txt";
@@ -27,7 +30,10 @@ export function stageLayout(folder: string) {
   };
 }
 
-/** The TMPDIR of every process that the demo starts, and of their descendants: it marks them as the demo's. */
+/**
+ * The TMPDIR of every process that the demo starts, and of their descendants; identifies these processes as
+ * the demo's.
+ */
 export function temporaryFolder(folder: string): string {
   return join(folder, "tmp");
 }

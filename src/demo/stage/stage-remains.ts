@@ -58,7 +58,8 @@ export async function clearRemains(marks: StageMarks): Promise<void> {
   const untilMs = systemClock.monotonicMs() + CLEAR_WITHIN_MS;
   for (;;) {
     const { processes } = await findRemains(marks);
-    // Mounts after processes: unmounting never waits for the process that serves a mount.
+    // Unmounts after the processes have ended, so that no unmount waits for the process that serves the
+    // mount.
     await Promise.all(processes.map(({ identity }) => end(identity)));
     for (const path of (await findMounts(marks.folder)).toReversed()) await unmount(path);
     const remains = describeRemains(await findRemains(marks));
@@ -118,7 +119,7 @@ interface MountedAt {
   readonly path: string;
 }
 
-/** Empty on systems without /proc, where the demo mounts nothing. */
+/** The mounts of this machine; empty on systems without /proc, where the demo mounts nothing. */
 export async function mountTable(): Promise<readonly MountedAt[]> {
   const table = await readFile("/proc/self/mountinfo", "utf8").catch(() => "");
   return table.split("\n").flatMap((line) => {

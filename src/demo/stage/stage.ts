@@ -70,7 +70,7 @@ export async function openStage({ program, keeper, driver, carry, signal }: Stag
     } finally {
       await clearRemains(marks);
     }
-    // Not after a failure: the warden then clears what remains.
+    // Only reached after a success: after a failure, the warden clears what remains.
     await warden.dismiss();
   };
   let clearing: Promise<void> | null = null;
@@ -81,7 +81,7 @@ export async function openStage({ program, keeper, driver, carry, signal }: Stag
     const opened = await openNas(folder, driver, environment, signal);
     nas = opened.nas;
     await furnish(layout, nas, carry);
-    // Not a spread: that would copy the present value of the getter `monitor`.
+    // A spread would copy the present value of the getter `monitor`, instead of the getter.
     return Object.assign(createActions({ layout, nas, program, keeper, environment, signal, onStart }), {
       layout,
       ...opened,
@@ -127,7 +127,7 @@ function configText(layout: StageLayout, nas: Nas, carry: StageOptions["carry"])
   ].join("\n");
 }
 
-/** All texts have the same length: an overwrite in place is never seen half. */
+/** All texts have the same length, so that a reader never sees a half-overwritten file. */
 function signText(number: number): string {
   return `hello from the NAS, no. ${String(number).padStart(4, "0").slice(-4)}\n`;
 }
@@ -137,7 +137,7 @@ interface ActionParts
     Pick<ProgramOptions, "onStart"> {
   readonly layout: StageLayout;
   readonly nas: Nas;
-  /** Added to the environment of each process, and marks it as the demo's. */
+  /** Added to the environment of each process, to identify it as the demo's. */
   readonly environment: Readonly<Record<string, string>>;
 }
 
@@ -162,11 +162,14 @@ function createActions({ layout, nas, program, keeper, environment, signal, onSt
   const daemon = (): Promise<DaemonClient | null> => connectToDaemon(layout.home);
 
   return {
-    /** The daemon that was started and not ended since; null: none. */
+    /** The daemon that was started last; null: it was ended, or none was started. */
     get monitor() {
       return monitor;
     },
-    /** `kept`: under the keeper script, so that the daemon can hand over. End such a daemon by "stop". */
+    /**
+     * `kept`: starts the daemon under the keeper script, so that it can hand over. Use "stop" to end such a
+     * daemon.
+     */
     async startMonitor({ kept } = { kept: false }): Promise<void> {
       const argv = kept ? ["/bin/sh", keeper, ...program] : program;
       monitor = await startMonitor(argv, layout.daemonOutput, { environment: ownEnvironment, onStart });
@@ -235,7 +238,9 @@ function createActions({ layout, nas, program, keeper, environment, signal, onSt
         file: SIGN_FILE,
         onStart,
       }),
-    /** Identifies what is mounted at the mount path, or the symlink that stands for a mount; null: nothing. */
+    /**
+     * The id of the mount at the mount path, or of the symlink that stands for a mount; null: there is none.
+     */
     async mountId(): Promise<string | null> {
       if (nas.driver === "smb") {
         return (await mountTable()).findLast(({ path }) => path === layout.mountPath)?.id ?? null;

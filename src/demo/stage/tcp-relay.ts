@@ -85,7 +85,7 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
   };
 
   const change = async (next: RelayMode): Promise<void> => {
-    // Joining a connection twice would send each byte twice.
+    // Returns early, because joining a connection twice would send each byte twice.
     if (next === mode) return;
     mode = next;
     if (next === "refuse" || next === "drop" || silence !== null) await stopListening();

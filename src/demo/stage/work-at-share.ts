@@ -27,7 +27,10 @@ interface WorkOptions extends ProgramOptions {
 const FILM = "film.bin";
 const COPY = "film-copy.bin";
 const LOG = "work.log";
-/** Much more than rclone reads ahead (16 MiB), so that both routes deliver a part of the file. */
+/**
+ * The size of the copied file: much more than rclone reads ahead (16 MiB), so that both routes deliver a part
+ * of the file.
+ */
 export const FILM_MIB = 64;
 const MIB = 1024 * 1024;
 const FIRST_LINE = "this line was there before\n";
@@ -109,7 +112,7 @@ export async function startWork(options: WorkOptions) {
       if (await settledWithin(systemClock, FINISHES_WITHIN_MS, ended)) return;
       throw new MountaineerError("timed_out", "the programs at work on the share did not finish");
     },
-    /** What is missing on the server's own disk of the programs' output; null: nothing. */
+    /** What the server's own disk lacks of the programs' output; null: nothing. */
     async missingOnServer(): Promise<string | null> {
       const log = await readFile(join(serverFolder, LOG), "utf8");
       if (log !== expectedLog(appender.dots())) {
@@ -158,7 +161,7 @@ async function startScript(name: string, script: string, args: readonly string[]
   return {
     ended: program.ended,
     dots: (): number => dots,
-    /** `mayEnd`: ending with 0 is no complaint. */
+    /** The program's errors as text; null: none. `mayEnd`: an end with exit code 0 is no error. */
     complaint(mayEnd: boolean): string | null {
       const isEarly = program.hasEnded && !mayEnd;
       const end = program.failure ?? (isEarly ? "it ended too soon" : "");

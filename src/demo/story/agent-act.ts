@@ -36,7 +36,7 @@ function createWatchedAgent(checks: Checks) {
     get forgiven() {
       return forgiven;
     },
-    /** Accepts new complaints that match. */
+    /** Accepts new complaints that match `words`, so that they do not fail the checks. */
     forgive(words: RegExp): void {
       const expected = current?.complaints.slice(forgiven).filter((complaint) => words.test(complaint));
       forgiven += expected?.length ?? 0;
@@ -52,13 +52,13 @@ function createWatchedAgent(checks: Checks) {
   };
 }
 
-/** For a stage with a running daemon. The share may be on any route. */
+/** The steps of the act, for a stage with a running daemon. The share may be on any route. */
 export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
   const { cables } = stage.nas;
   const isCarried = stage.nas.driver === "smb";
   const watched = createWatchedAgent(checks);
   const { agent, worksOn } = watched;
-  /** `--allow-literal`, because the digest in the path of a build looks like a secret. */
+  /** Passes `--allow-literal`, because the digest in the path of a build looks like a secret. */
   const add = (name: string, tool: string, more: readonly string[] = []): Promise<void> =>
     checks.command(["backends", "add", name, ...more, "--allow-literal", "--", ...stage.fileTool(tool)]);
   const over = (route: "tb" | "fallback"): Promise<number> =>
@@ -78,7 +78,7 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
     step("pull Thunderbolt under the agent", async () => {
       await cables.tb.pull();
       await over("fallback");
-      // A share that is not carried is away for a moment. A call that fails then names the share.
+      // A share that is not carried is away during a switch. A call that fails meanwhile names the share.
       if (!isCarried) watched.forgive(new RegExp(SHARE));
       await worksOn();
       const { forgiven } = watched;

@@ -7,7 +7,7 @@ import type { Stage } from "../stage/stage.ts";
 import { FILM_MIB, makeMaterial, type WorkAtShare, type WorkMaterial } from "../stage/work-at-share.ts";
 import { type Checks, mounted, type Step, StoryFailure, seconds, step } from "./story-checks.ts";
 
-/** For a stage with a running daemon and Fallback plugged in. */
+/** The steps of the act, for a stage with a running daemon and the Fallback cable plugged in. */
 export function carriedSteps(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
   return stage.nas.driver === "smb" ? workGoesOn(stage, checks, signal) : [notCarried(checks)];
 }
@@ -38,7 +38,7 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
     checks.until(`carried over ${route}`, (share) => {
       return mounted(share, route) && share.carried?.phase === "carrying";
     });
-  /** Both programs make progress, and the mount is still the same. */
+  /** Checks that both programs make progress, and that the mount is still the same. */
   const worksOn = async (): Promise<void> => {
     const before = atWork().progress();
     await checks.eventually("the copy and the log go on", async () => {

@@ -41,7 +41,7 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
     }
   };
   const checks = {
-    /** Writes a new text on the server; resolves once a child reads it, with the time since the call, ms. */
+    /** Writes a new text on the server. Resolves with the time until a child process reads that text, ms. */
     async readable(): Promise<number> {
       const expected = await stage.sign();
       return waitFor("the file is readable at the stable path", BETWEEN_READS_MS, async () => {
@@ -50,7 +50,7 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
         return reading.text === expected ? null : `it reads ${JSON.stringify(reading.text.trim())}`;
       });
     },
-    /** Resolves once `holds` is true of the share's status, with the time since the call, ms. */
+    /** Resolves with the time until `holds` is true of the share's status, ms. */
     until: (what: string, holds: (share: ShareStatus) => boolean): Promise<number> =>
       waitFor(what, BETWEEN_LOOKS_MS, async () => {
         const share = await stage.share();
@@ -66,7 +66,7 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
         await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
       }
     },
-    /** Resolves once `missing` resolves with null, with the time since the call, ms. `missing` describes what is missing. */
+    /** Resolves with the time until `missing` resolves with null, ms. `missing` describes what is missing. */
     eventually: (what: string, missing: () => Promise<string | null>): Promise<number> =>
       waitFor(what, BETWEEN_LOOKS_MS, missing),
     /** Rejects unless the present mount has this id. */
@@ -108,7 +108,7 @@ export function mounted(share: ShareStatus, route: RouteName): boolean {
   return isOver(share, route) && share.mount_alive;
 }
 
-/** Mounted over that route, even if the mount's last look was late. */
+/** True if the share is mounted over that route, even if the daemon does not report the mount as alive. */
 export function isOver(share: ShareStatus, route: RouteName): boolean {
   return share.active_interface === route && share.mount_state === "mounted";
 }

@@ -18,7 +18,10 @@ import {
   step,
 } from "./story-checks.ts";
 
-/** Long enough for three checks of the daemon, which checks twice a second. */
+/**
+ * How long a status must stay unchanged, ms: enough for three checks of the daemon, which checks twice a
+ * second.
+ */
 const UNCHANGED_FOR_MS = 1_500;
 
 /** The steps, to be played in this order on a stage whose daemon does not run yet. */
@@ -41,7 +44,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
   ];
 }
 
-/** Cables are pulled and plugged in, with a file open and without. */
+/** The steps in which cables are pulled and plugged in, with a file open and without. */
 function cableSteps(stage: Stage, checks: Checks): readonly Step[] {
   const { cables } = stage.nas;
   let holder: FileHolder | null = null;
@@ -110,7 +113,10 @@ function cableSteps(stage: Stage, checks: Checks): readonly Step[] {
   ];
 }
 
-/** The share is switched by hand, written to before a cut, and the daemon is killed. */
+/**
+ * The steps in which the share is switched by hand and written to before a cut, and in which the daemon is
+ * killed.
+ */
 function handSteps(stage: Stage, checks: Checks): readonly Step[] {
   const { cables } = stage.nas;
   return [
