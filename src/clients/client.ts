@@ -1,4 +1,4 @@
-// The programs that have MCP servers in their own files, and the form of those files.
+// The programs that have MCP servers in files of their own, and the format of each file.
 
 export const CLIENT_NAMES = [
   "claude",
@@ -22,7 +22,7 @@ export interface Client {
   readonly format: "json" | "toml";
   /** The path of the table that contains the servers by name. */
   readonly section: readonly string[];
-  /** False for a gateway: its servers are imported, and it is never connected to Mountaineer. */
+  /** False for a gateway, whose servers are imported, but which is never connected to Mountaineer. */
   readonly isConnected: boolean;
   /** What the user must do before the program notices a change; null: nothing. */
   readonly afterwards: string | null;

@@ -119,7 +119,10 @@ export async function planUndo(
   return { ...current, after, notes: [], record: isOther ? former : null, former };
 }
 
-/** Rejects with `client_unreadable` if the file or its record has changed since the plan was made. */
+/**
+ * Writes the plan into the client's file. Rejects with `client_unreadable` if the file or its record has
+ * changed since the plan was made.
+ */
 export function writePlan(home: string, plan: ConnectionPlan): Promise<void> {
   const { client, path, text, after, record, former } = plan;
   return changeAlone(home, async () => {
@@ -167,7 +170,10 @@ export function placeOf(client: Client, file: string | null, surroundings: Clien
   return path;
 }
 
-/** The text after an undo; null: no file. Later changes by others stay, and only those of Mountaineer are undone. */
+/**
+ * The text after an undo; null: no file. The undo only reverts Mountaineer's changes, and keeps later changes
+ * by others.
+ */
 async function undoneText(
   { client, path, text }: CurrentFile,
   record: ConnectionRecord | null,

@@ -10,7 +10,7 @@ import { storySteps } from "./story/story.ts";
 import { type Step, StoryFailure } from "./story/story-checks.ts";
 
 interface DemoOptions extends Omit<StageOptions, "carry"> {
-  /** null: without a terminal view; the scripted story is played instead. */
+  /** The live view; null without a terminal view: the scripted story is played instead. */
   readonly view: Pick<LiveOptions, "style" | "yieldInterrupts"> | null;
   readonly style: TerminalStyle;
   readonly print: (text: string) => void;

@@ -42,7 +42,10 @@ export interface CarryOutcome {
   readonly text: string;
 }
 
-/** Rejects if the test could not be made. Leaves no mount, port or file behind. */
+/**
+ * Moves the mount of an open file. Rejects if the test could not be made. Leaves no mount, port or file
+ * behind.
+ */
 export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> {
   const { carrier, driver, share, endpoints, clock, folder, signal } = test;
   if (driver.name === "local") throw new Error("folders are not carried");

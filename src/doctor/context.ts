@@ -16,7 +16,7 @@ export interface DoctorContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** null: the configuration cannot be used; a finding of its own says why. */
+  /** null: the configuration cannot be used; another finding says why. */
   readonly snapshot: ConfigSnapshot | null;
   /** The environment and the stored secrets that the configuration refers to. */
   readonly values: SecretValues;

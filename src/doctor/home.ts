@@ -105,7 +105,7 @@ async function examineSecrets(path: string): Promise<DoctorFinding[]> {
 async function examineDisk(home: string): Promise<DoctorFinding> {
   const { bavail, bsize, files, ffree } = await statfs(home);
   const free = bavail * bsize;
-  // Some file systems report no inode counts.
+  // Some file systems report no inode counts: `files` is 0 then.
   const noNames = files > 0 && ffree === 0;
   if (free < FULL_BYTES || noNames) {
     const what = noNames ? "it has room for no further file" : `${sizeText(free)} are free`;

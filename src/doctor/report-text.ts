@@ -94,12 +94,12 @@ export async function reportText({
   return options.withNames ? clean : withoutNames(clean, known?.config ?? null, place.userHome);
 }
 
-/** False for short values and numbers: replacing them would damage other words, and they are no secrets. */
+/** False for short values and numbers: these are no secrets, and replacing them would damage other words. */
 function isDistinct(value: string): boolean {
   return value.length >= 4 && !/^\d{1,5}$/.test(value);
 }
 
-/** All secrets in the home's file, even those that the configuration does not refer to. */
+/** All secrets in the home's secrets file, even those that the configuration does not refer to. */
 async function valuesInFile(home: string, signal: AbortSignal): Promise<readonly string[]> {
   const store = openSecretStore({ home, clock: systemClock, environment: process.env });
   const limits = { deadlineMs: VERSION_DEADLINE_MS, signal };

@@ -20,7 +20,7 @@ import { type DoctorContext, findingsOf } from "./context.ts";
 
 const finding = findingsOf("tools");
 
-/** One finding for each configured driver: ready, or what it lacks. */
+/** A finding for each configured driver, which is either ready or lacks something. */
 export function examineTools({ snapshot, parts }: DoctorContext): Promise<DoctorFinding[]> {
   const shares = snapshot?.config.shares ?? [];
   const names = [...new Set(shares.map(({ driver }) => driver))];
@@ -97,7 +97,7 @@ export function speedFindings(look: SpeedLook): DoctorFinding[] {
 }
 
 interface KernelPlaces {
-  /** The kernel's list of what it can mount now. */
+  /** The file in which the kernel lists the file systems that it can mount now. */
   readonly filesystems: string;
   /** The folder of this kernel's modules. */
   readonly modules: string;

@@ -12,7 +12,7 @@ interface Limits {
   readonly atMostBytes: number;
 }
 
-/** Rejects with `rclone_refused`. */
+/** Reads a local archive. Rejects with `rclone_refused`. */
 export async function readArchive(path: string, { signal, atMostBytes }: Limits): Promise<Buffer> {
   try {
     await using file = await open(path, "r");
@@ -23,7 +23,7 @@ export async function readArchive(path: string, { signal, atMostBytes }: Limits)
   }
 }
 
-/** Follows no redirect. Rejects with `rclone_refused`. */
+/** Downloads an archive. Follows no redirect. Rejects with `rclone_refused`. */
 export async function downloadArchive(
   address: string,
   { signal, atMostBytes, withinMs }: Limits & { readonly withinMs: number },

@@ -37,7 +37,10 @@ export interface BackendPlan {
   readonly secrets: ReadonlyMap<string, string>;
 }
 
-/** Rejects with `registry_failed`, and with `usage` when a value is missing and nobody can be asked. */
+/**
+ * Plans the backend. Rejects with `registry_failed`, and with `usage` when a value is missing and nobody can
+ * be asked.
+ */
 export async function planBackend(
   { name: server, way }: RegistryServer,
   options: PlanOptions,

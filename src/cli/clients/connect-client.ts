@@ -34,7 +34,7 @@ const START_WAIT_MS = 30_000;
 
 interface ConnectOptions {
   readonly client: ClientName;
-  /** null: the client's usual path. */
+  /** The path of the client's file; null: the client's usual path. */
   readonly file: string | null;
   readonly yes: boolean;
   /** Keeps servers in the client's file that the client now gets through Mountaineer. */

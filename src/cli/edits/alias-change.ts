@@ -59,7 +59,7 @@ export async function addAlias(context: CommandContext, wanted: NewAlias) {
   return { changed, alias };
 }
 
-/** Rejects with `alias_unknown`, `config_…`. */
+/** Removes the alias and its link. Rejects with `alias_unknown`, `config_…`. */
 export async function removeAlias(context: CommandContext, wanted: string): Promise<RemovedAlias | null> {
   const before = await askEngine(context, "look", "aliases", null);
   const { name, path } = await viewConfig(context, async (view) => {

@@ -34,11 +34,11 @@ export const DISABLED = "is disabled";
 /** The result; all but `tokenLines` is the `--json` output. */
 interface BackendChange {
   readonly name: string;
-  /** False: the file had that content already. */
+  /** False if the file had that content already. */
   readonly changed: boolean;
-  /** False: the file is saved, but the daemon could not apply it. */
+  /** False if the file is saved, but the daemon could not apply it. */
   readonly runs: boolean;
-  /** null: no daemon runs, or the backend was removed. */
+  /** The backend's state afterwards; null if no daemon runs, or the backend was removed. */
   readonly backend: BackendStatus | null;
   /** How HTTP clients send the gateway's new token; absent if no token was made. */
   readonly tokenLines?: readonly string[];
@@ -50,7 +50,7 @@ interface ChangeOptions {
   readonly allowLiteral: boolean;
 }
 
-/** Rejects with `usage` and `config_…`; nothing is written then. */
+/** Adds the backend and waits for it. Rejects with `usage` and `config_…`; nothing is written then. */
 export async function addBackend(
   context: CommandContext,
   name: string,
@@ -92,7 +92,7 @@ async function withPath(context: CommandContext, typed: TypedBackend): Promise<T
   return { ...typed, url: answering };
 }
 
-/** Rejects with `backend_unknown`, `usage` and `config_…`. */
+/** Changes the backend and waits for it. Rejects with `backend_unknown`, `usage` and `config_…`. */
 export async function editBackend(
   context: CommandContext,
   wanted: string,

@@ -5,7 +5,7 @@ import { jsonObject } from "../../runtime/text/json-object.ts";
 
 /** The content of `bundle.json`: how the bundle was installed, and how it is upgraded. */
 export interface Bundle {
-  /** Absolute. */
+  /** The bundle's folder, absolute. */
   readonly root: string;
   readonly version: string;
   /** Platform and architecture in Node's words: "linux-x64". */

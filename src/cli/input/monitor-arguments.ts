@@ -20,7 +20,7 @@ export interface MonitorArguments {
   readonly unmountOnExit: boolean;
 }
 
-/** null for another command, and for mistakes, which program.ts then explains. */
+/** The options of `monitor`; null for another command, and for mistakes, which program.ts then explains. */
 export function readMonitorArguments(args: readonly string[]): MonitorArguments | null {
   let named = false;
   let config: string | null = null;

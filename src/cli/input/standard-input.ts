@@ -11,7 +11,7 @@ interface InputLimits {
   readonly oneLine?: boolean;
 }
 
-/** Rejects with `tooLong` for more than `mostBytes`, and with the signal's reason. */
+/** Reads the text. Rejects with `tooLong` for more than `mostBytes`, and with the signal's reason. */
 export async function readInput(
   stdin: Readable,
   signal: AbortSignal,

@@ -35,7 +35,7 @@ interface CommandSection {
   readonly entries: readonly (CommandDefinition | GroupedCommands)[];
 }
 
-/** The sections of --help, those for newcomers first. */
+/** The sections of --help; sections for newcomers come first. */
 export const SECTIONS: readonly CommandSection[] = [
   {
     heading: "To begin:",

@@ -81,7 +81,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   for (const link of links) await removeLink(link, purge.removeIfEmpty);
   const { userHome, home: usualHome } = findPlace({ ...process.env, MOUNTAINEER_HOME: undefined });
   const log = await daemonLogPath(home, userHome);
-  // Only the usual home is removed as a folder: a home elsewhere may contain other files.
+  // Removes the home's folder only at the usual path: a home elsewhere may contain other files.
   const isUsual = home === usualHome;
   if (isUsual) {
     // The home may be a symbolic link to a folder.

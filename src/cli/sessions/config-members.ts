@@ -57,7 +57,10 @@ export function editMembers(
   });
 }
 
-/** False, with a note, if the file is saved, but the daemon could not apply it. Throws `config_invalid` if nothing was written. */
+/**
+ * True if the edit succeeded; false, with a note, if the file is saved but the daemon could not apply it.
+ * Throws `config_invalid` if nothing was written.
+ */
 export function isRunning({ note }: CommandContext, { errors, reload }: EditReport): boolean {
   if (errors.length > 0) throw refusalError(errors);
   if (reload === null) return true;

@@ -166,7 +166,7 @@ function conditionsOf({ conditions }: BackendStatus, view: View): string[] {
   return conditions.flatMap((condition) => conditionLines(condition, INDENT, view));
 }
 
-/** A line for each backend that publishes no tools, for people who miss one. */
+/** A line for each backend that publishes no tools, so that a person sees why tools are missing. */
 export function absentBackends(backends: readonly BackendStatus[], now: number): string[] {
   return backends
     .filter((backend) =>

@@ -121,7 +121,10 @@ export async function startAgent({ program: argv, tool, file, ...options }: Agen
       const { tools } = objectOf((await ask("tools/list", {}))["result"]);
       return Array.isArray(tools) ? tools.map((each) => String(objectOf(each)["name"])) : [];
     },
-    /** Makes no further call, waits at most 5 s for those in flight and 5 s more for the program's end, then kills it. */
+    /**
+     * Stops calling. Waits at most 5 s for the calls in flight and 5 s more for the program's end, then kills
+     * the program.
+     */
     async end(): Promise<void> {
       over.abort();
       await calling;

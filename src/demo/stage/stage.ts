@@ -39,7 +39,7 @@ export interface StageOptions {
   readonly program: readonly string[];
   /** The script under which a daemon can hand over. */
   readonly keeper: string;
-  /** null: real SMB if available, else folders. */
+  /** The wanted driver; null: real SMB if available, else folders. */
   readonly driver: DemoDriver | null;
   /** The initial `carry` setting. */
   readonly carry: "auto" | "off";
@@ -51,7 +51,7 @@ export type Stage = Awaited<ReturnType<typeof openStage>>;
 const COMMAND_WITHIN_MS = 30_000;
 const WRITE_WITHIN_MS = 10_000;
 
-/** Rejects with `driver_unavailable` when real SMB is asked for and not available. */
+/** Opens the stage. Rejects with `driver_unavailable` when real SMB is asked for and not available. */
 export async function openStage({ program, keeper, driver, carry, signal }: StageOptions) {
   // Short, because the daemon's socket is in this folder and the length of a socket's path is limited.
   const folder = await realpath(await mkdtemp(join(tmpdir(), "mountaineer-demo-")));
@@ -180,7 +180,7 @@ function createActions({ layout, nas, program, keeper, environment, signal, onSt
       monitor = null;
       return ending === null ? null : ending.end(how === "kill" ? "SIGKILL" : "SIGTERM");
     },
-    /** null: no daemon serves. */
+    /** A client of the daemon; null: no daemon serves. */
     daemon,
     /** The share's status; null when no daemon answers: it was ended, or has just been started. */
     async share(): Promise<ShareStatus | null> {
