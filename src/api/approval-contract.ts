@@ -41,14 +41,14 @@ export const approvalsReportShape = object({
   mode: approveMode,
   /** The mode in the file; null: derived from its backends. */
   asked: nullable(approveMode),
-  /** Why the stored approvals cannot be used; null: they can, or there are none yet. */
+  /** Why the stored approvals cannot be used; null: they can be used, or there are none yet. */
   lost: nullable(text),
   /** In the file's order. */
   waiting: list(waitingEntryShape),
 });
 export type ApprovalsReport = TypeOf<typeof approvalsReportShape>;
 
-/** More than a file can have. */
+/** Maximum number of approved entries, more than a file can have. */
 const MOST_ENTRIES = 10_000;
 
 export const approveRequest = strictObject({
@@ -66,7 +66,7 @@ export const approveRequest = strictObject({
 export type ApproveRequest = TypeOf<typeof approveRequest>;
 
 export const approveReportShape = object({
-  /** Ids. */
+  /** Ids of the approved entries. */
   approved: list(text),
   /** null if no daemon runs. */
   reload: nullable(reloadReportShape),

@@ -27,9 +27,9 @@ export const toolPlacesShape = list(
   object({
     /** null: this machine. */
     machine: nullable(text),
-    /** The worst route among the shares that the backend requires there; null: it requires none. */
+    /** The worst route among the shares that the backend requires on that machine; null: it requires none. */
     standing: nullable(choice("tb", "fallback", "none")),
-    /** True if a call would be taken at once. */
+    /** True if a call would be accepted at once. */
     ready: flag,
   }),
 );
@@ -57,7 +57,7 @@ export const catalogResourceShape = object({
   name: text,
   ...entry,
   mime_type: optional(text),
-  /** Bytes. */
+  /** The size in bytes. */
   size: optional(number),
 });
 export type CatalogResource = TypeOf<typeof catalogResourceShape>;

@@ -1,4 +1,5 @@
-// Programs of this machine that use MCP: whether each is connected to this gateway, and the change of its file.
+// Programs of this machine that use MCP: whether each is connected to this gateway, and the change to its
+// file that connects or disconnects it.
 import { flag, list, nullable, object, strictObject, type TypeOf, text } from "../runtime/shape.ts";
 
 const about = {

@@ -22,7 +22,10 @@ export const MANAGE_PREFIX = "/manage/v1";
 
 /** The stream of server-sent events. It is no operation, because it does not end. */
 export const EVENT_STREAM_PATH = `${MANAGE_PREFIX}/events/stream`;
-/** Time between heartbeats of the event stream; a client takes three times this for a hang. */
+/**
+ * Time between heartbeats of the event stream, ms. A client assumes a hang after three times this without
+ * data.
+ */
 export const HEARTBEAT_MS = 15_000;
 
 export type RouteName = "tb" | "fallback";
@@ -52,8 +55,9 @@ const carriedStatusShape = object({
   /** The carrier's port on 127.0.0.1. */
   port: number,
   /**
-   * `carrying`: the route is in use; `waiting`: no route answers, programs wait; `unconfirmed`: the server was away and
-   * must prove to be the same; `refusing`: no route for longer than `outage_patience_secs`, programs get errors.
+   * `carrying`: the route is in use; `waiting`: no route answers, programs wait; `unconfirmed`: the server
+   * was away and must prove that it is the same server; `refusing`: no route for longer than
+   * `outage_patience_secs`, programs get errors.
    */
   phase: choice("carrying", "waiting", "unconfirmed", "refusing"),
   /** Open connections, and (`connections_in_all`) all since the share was mounted. */
@@ -96,16 +100,16 @@ export const aliasStatusShape = object({
   share: text,
   /** From the share's root. */
   target_subpath: text,
-  /** Where the link is. */
+  /** The link's own path. */
   path: text,
   /** The link's target, which may not exist. */
   target: text,
   /**
-   * `missing`: the daemon makes the link at its next check; `taken`: something that is not ours stands there;
-   * `blocked`: the link cannot be made or read, `detail` says why.
+   * `missing`: the daemon makes the link at its next check; `taken`: the path has something that Mountaineer
+   * did not make; `blocked`: the link cannot be made or read, and `detail` says why.
    */
   link: choice("right", "missing", "taken", "blocked"),
-  /** What stands in the way; null: nothing. */
+  /** Why the link cannot be made or read, or what is at its path; null: there is no problem. */
   detail: nullable(text),
 });
 export type AliasStatus = TypeOf<typeof aliasStatusShape>;
@@ -167,7 +171,7 @@ const backendRouteShape = object({
   in_use: flag,
   /** Since when a standby instance over this route has answered without a failure. */
   healthy_since: nullable(text),
-  /** When the backend may go back to this route; null while the route is not healthy. */
+  /** When the backend may switch back to this route; null while the route is not healthy. */
   stable_at: nullable(text),
   retry_at: nullable(text),
   last_error: nullable(text),
@@ -178,7 +182,7 @@ const backendRoutesShape = object({
   in_use: nullable(text),
   /** The route that a person chose for the backend. */
   held: nullable(text),
-  /** A better route is ready: which one, and why the backend does not go back yet. */
+  /** A better route is ready: its name, and why the backend does not switch back yet. */
   recovery_pending: nullable(object({ route: text, reason: text })),
   /** In order of preference. */
   list: list(backendRouteShape),
@@ -224,7 +228,7 @@ export const backendStatusShape = object({
   withheld_tools: optional(number),
   /** Absent for a backend with a single route. */
   routes: optional(backendRoutesShape),
-  /** Tools that other machines have, too, and where they are served; absent: none. */
+  /** Tools that other machines have as well, and the places where they are served; absent: none. */
   together: optional(object({ tools: number, places: toolPlacesShape })),
   conditions: list(conditionShape),
 });
@@ -402,7 +406,7 @@ const syncStateShape = object({
   last_error: nullable(object({ kind: text, reason: text, since: text })),
   /** Why the configured detector does not work and polling replaces it. */
   degraded: nullable(text),
-  /** The watched file does not exist; the loaded configuration runs on. */
+  /** The watched file does not exist; the loaded configuration stays in use. */
   file_missing: flag,
   /** Summaries of the entries that wait for approval; absent: none. */
   waiting: optional(list(text)),
@@ -448,7 +452,7 @@ export const reloadReportShape = object({
   middleware: list(text),
   /** Ids of the entries that wait for approval after the reload; absent: none. */
   waiting: optional(list(text)),
-  /** Why the file was rejected; the previous configuration runs on. */
+  /** Why the file was rejected; the previous configuration stays in use. */
   errors: list(configMistakeWireShape),
   /** Any other failure: the file is unreadable, or could not be applied. */
   failure: nullable(text),

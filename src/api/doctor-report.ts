@@ -54,7 +54,7 @@ export interface SelfTestReport {
 }
 
 export interface ReportOptions {
-  /** Keeps names of users and hosts, and addresses. */
+  /** True: the report keeps the names of users and hosts, and addresses. */
   readonly withNames: boolean;
 }
 

@@ -53,7 +53,10 @@ export interface FirstMeeting extends AsyncDisposable {
   shareNames(login: ServerLogin, signal: AbortSignal): Promise<ShareNames>;
   /** The shares of a configured share's server, with that share's login. */
   configuredShareNames(snapshot: ConfigSnapshot, share: string, signal: AbortSignal): Promise<ShareNames>;
-  /** Whether `other` is the same server as `share`; `other` gets the login only after it claims to be. */
+  /**
+   * Whether `other` is the same server as `share`. `other` gets the login only after it claims to be that
+   * server.
+   */
   pair(
     share: ServerLogin & { readonly name: string; readonly shareName: string },
     other: Pick<ServerLogin, "host" | "port">,

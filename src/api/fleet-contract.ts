@@ -13,7 +13,7 @@ import {
 } from "../runtime/shape.ts";
 import { conditionShape } from "./contract.ts";
 
-/** The state as text, made by that machine; absent from machines of an earlier version. */
+/** The state as text, which the described machine made; absent from machines of an earlier version. */
 const words = optional(object({ text, tone: choice("good", "plain", "warning", "bad") }));
 
 const fleetShareShape = object({
@@ -75,13 +75,14 @@ const fleetMachineShape = object({
   /** True for the machine that answers. */
   own: flag,
   /**
-   * `here`: heard from within 30 s; `silent`: not for longer; `gone`: it stopped in order; `unheard`: known from earlier
-   * messages, and this daemon has not listened long enough to judge; `unreadable`: its messages cannot be read.
+   * `here`: heard from within 30 s; `silent`: not heard from for longer than that; `gone`: it stopped in
+   * order; `unheard`: known from earlier messages, and this daemon has not listened long enough to judge;
+   * `unreadable`: its messages cannot be read.
    */
   presence: choice("here", "silent", "gone", "unheard", "unreadable"),
   /** By this daemon's clock; null: not heard from yet. */
   heard_secs_ago: nullable(count),
-  /** Why its messages cannot be read; null: they can. */
+  /** Why the machine's messages cannot be read; null: they can be read. */
   problem: nullable(text),
   /** null: its state cannot be read. */
   state: nullable(machineStateShape),
@@ -155,7 +156,7 @@ export const fleetCheckShape = object({
       line: text,
       /** The valid key, `U…`. */
       current: text,
-      /** The number of the key exchange that made it valid, and its time; null: the key is `line`. */
+      /** The number of the handover that made `current` valid, and its time; null: `current` is `line`. */
       number: nullable(count),
       since: nullable(text),
     }),

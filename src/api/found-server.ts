@@ -7,9 +7,9 @@ export const foundServerShape = object({
   port: count,
   /** The server's own name; null: not known. */
   name: nullable(text),
-  /** Its host name, such as `nas.local`. */
+  /** The server's host name, such as `nas.local`; null: not known. */
   host: nullable(text),
-  /** The interface it was found on; null: not known. */
+  /** The interface on which the server was found; null: not known. */
   interface: nullable(text),
   link: object({
     kind: choice("thunderbolt", "wired", "wifi", "unknown"),
@@ -19,7 +19,7 @@ export const foundServerShape = object({
     speed: nullable(number),
   }),
   by: list(choice("dns-sd", "ws-discovery", "neighbour", "mounted", "fstab")),
-  /** Its shares that are mounted here, or in /etc/fstab. */
+  /** The server's shares that are mounted here, or listed in /etc/fstab. */
   mounts: list(object({ share: text, user: nullable(text), path: text })),
 });
 export type FoundServer = TypeOf<typeof foundServerShape>;

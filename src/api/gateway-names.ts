@@ -24,17 +24,23 @@ export function selectBackends(
   return selectNames(selection, known, BACKENDS);
 }
 
-/** `backend_unknown`, with the closest name as the hint. */
+/** Makes the error `backend_unknown`, with the closest name as the hint. */
 export function backendUnknown(name: string, known: readonly string[]): MountaineerError {
   return nameUnknown(name, known, BACKENDS);
 }
 
-/** `tool_unknown`, with the closest name as the hint, or the only tool whose name has all the typed words. */
+/**
+ * Makes the error `tool_unknown`. The hint is the closest name, or the only tool whose name has all the typed
+ * words.
+ */
 export function toolUnknown(name: string, published: readonly string[]): MountaineerError {
   return nameUnknown(name, published, TOOLS, closestWord(name, published) ?? onlyWith(name, published));
 }
 
-/** `sum` means `get-sum`, and `files:read_file` means `files_read_file`. */
+/**
+ * The only tool whose name has all typed words: `sum` finds `get-sum`, and `files:read_file` finds
+ * `files_read_file`.
+ */
 function onlyWith(name: string, published: readonly string[]): string | null {
   const wordsOf = (text: string): string[] => text.toLowerCase().split(/[^\p{L}\p{N}]+/u);
   const typed = wordsOf(name);
@@ -45,14 +51,14 @@ function onlyWith(name: string, published: readonly string[]): string | null {
   return others.length === 0 ? only : null;
 }
 
-/** `fleet_off`. */
+/** Makes the error `fleet_off`. */
 export function fleetOff(): MountaineerError {
   return new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured", {
     hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet.md",
   });
 }
 
-/** `gateway_off`. */
+/** Makes the error `gateway_off`. */
 export function gatewayOff(): MountaineerError {
   return new MountaineerError(
     "gateway_off",

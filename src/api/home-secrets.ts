@@ -6,7 +6,7 @@ const secretPlace = choice("file", "secret-service", "keychain");
 export type SecretPlaceName = TypeOf<typeof secretPlace>;
 
 export const secretListShape = object({
-  /** By name. */
+  /** Sorted by name. */
   secrets: list(
     object({
       name: text,
@@ -16,7 +16,9 @@ export const secretListShape = object({
       used_by: list(text),
     }),
   ),
-  /** Why the configuration cannot be read, so that `used_by` may be incomplete; null: it can. */
+  /**
+   * Why the configuration cannot be read, in which case `used_by` may be incomplete; null: it can be read.
+   */
   config_error: nullable(text),
 });
 export type SecretListReport = TypeOf<typeof secretListShape>;

@@ -13,7 +13,7 @@ export interface InProcessOptions {
   readonly configPath: string | null;
   /** "look" takes no lock, mounts nothing and writes nothing; "change" holds the home's lock until disposal. */
   readonly intent: "look" | "change";
-  /** Written beside the lock, for commands that wait for it. */
+  /** The text that commands show while they wait for the lock; it is stored beside the lock. */
   readonly command: string;
   /** Gives up waiting for the lock. */
   readonly signal: AbortSignal;
@@ -51,7 +51,7 @@ export interface MonitorOptions {
   /** Absolute. */
   readonly home: string;
   readonly configPath: string | null;
-  /** Overrides the file until the next start; null leaves it to the file. */
+  /** Overrides the file's interval until the next start; null: the file's interval applies. */
   readonly intervalMs: number | null;
   readonly unmountOnExit: boolean;
   /** Starts the next daemon at a handover. */

@@ -1,4 +1,5 @@
-// The table of operations: for each one its path, who may ask for it, and the shapes of its input and answer. All else follows.
+// The table of operations: the path of each operation, who may ask for it, and the shapes of its input and
+// answer. Everything else about operations is derived from the table.
 import {
   choice,
   count,
@@ -149,7 +150,10 @@ export const OPERATIONS = {
     output: object({ servers: list(unsentServerShape) }),
     counts: "steps",
   }),
-  /** Resolves when the next daemon is ready and takes over. Rejects with `handover_failed`; then this daemon serves on. */
+  /**
+   * Resolves when the next daemon is ready and takes over. Rejects with `handover_failed`; then this daemon
+   * keeps serving.
+   */
   handOver: operation("POST restart", {
     says: "Start the installed program beside the running one and hand over to it",
     output: handOverReportShape,
@@ -182,7 +186,7 @@ export const OPERATIONS = {
   // Of the gateway's operations only calls count as in flight: the others answer at once, and people need them most when all
   // calls hang. Without a gateway all but `audit` reject with `gateway_off`; unknown names with `backend_unknown` or
   // `tool_unknown`.
-  /** Without a daemon it waits until every backend is ready or has failed. */
+  /** Without a daemon, the command waits until every backend is ready or has failed. */
   tools: operation("GET tools", {
     says: "The tools that are published",
     output: toolsReportShape,
@@ -219,7 +223,7 @@ export const OPERATIONS = {
     says: "All that is published, with its backends",
     output: catalogReportShape,
   }),
-  /** Resolves even with a tool's error. No policy limits the owner's calls. */
+  /** Resolves even if the tool reports an error. No policy limits the owner's calls. */
   call: operation("POST call", {
     says: "Call a tool",
     input: strictObject({
@@ -262,7 +266,7 @@ export const OPERATIONS = {
   logs: operation("POST backends/logs", {
     says: "What a backend has written to its log",
     input: oneBackend,
-    /** The server's output besides MCP, oldest first; at most 200 lines. */
+    /** The server's output other than MCP messages, oldest first; at most 200 lines. */
     output: object({ lines: list(text) }),
   }),
   /** Rejects with `timed_out`. */

@@ -11,15 +11,16 @@ export const BODY_LIMIT_BYTES = 64 * 1024;
 export type CountedKind = "steps" | "config" | "calls" | "places" | "records";
 
 /**
- * Who may ask over HTTP: everybody who is signed in; the same if `allow_commands` is set; nobody, because the operation
- * grants access. The home's socket serves all operations.
+ * Who may ask over HTTP. `signed_in`: everybody who is signed in; `with_commands`: the same people, if
+ * `allow_commands` is set; `socket`: nobody, because the operation grants access. The home's socket serves
+ * all operations.
  */
 export type Reach = "signed_in" | "with_commands" | "socket";
 /** The rights of a caller. */
 export interface Rights {
   /** The request came over the home's socket, which only the machine's user can open. */
   readonly isOwner: boolean;
-  /** May change what runs on this machine, and approve what waits. */
+  /** The caller may change what runs on this machine, and approve what waits for approval. */
   readonly runsCommands: boolean;
 }
 
@@ -57,7 +58,7 @@ export function operation<Output, Input = null>(
   return { method, path, says, reach, reachFor, input: input ?? null, bodyLimitBytes, ...answered };
 }
 
-/** Throws `owner_only` and `commands_refused`. */
+/** Throws `owner_only` or `commands_refused` if the rights do not suffice for `reach`. */
 export function requireReach(reach: Reach, { isOwner, runsCommands }: Rights): void {
   if (isOwner || reach === "signed_in") return;
   if (reach === "socket") {

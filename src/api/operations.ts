@@ -12,7 +12,9 @@ export type OperationName = keyof Operations;
 export type InputOf<Name extends OperationName> = TypeOf<NonNullable<Operations[Name]["input"]>>;
 export type OutputOf<Name extends OperationName> = TypeOf<Operations[Name]["output"]>;
 
-/** Performs all operations. Parts of the daemon, and the engine inside a command, perform some of them each. */
+/**
+ * Performs all operations. Each part of the daemon, and the engine inside a command, performs some of them.
+ */
 export type Control = {
   readonly [Name in OperationName]: (
     input: InputOf<Name>,

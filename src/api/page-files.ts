@@ -5,7 +5,7 @@ export interface PageFile {
   readonly bytes: Uint8Array;
   /** Quoted, as the header has it. */
   readonly etag: string;
-  /** Its name changes with its content. */
+  /** True: the file's name changes with its content. */
   readonly isImmutable: boolean;
 }
 

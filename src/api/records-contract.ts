@@ -68,12 +68,14 @@ export const auditRecordShape = object({
   asked: optional(anything),
   /** Present if `audit.include_arguments` is on, without the keys of `audit.redact`. */
   arguments: optional(anything),
-  /** Of a refusal: the sender's address, the reason, the number of refusals, and since when they are counted. */
+  /**
+   * In a refusal: the sender's address, the reason, the number of refusals, and since when they are counted.
+   */
   remote: optional(nullable(text)),
   reason: optional(text),
   count: optional(number),
   since: optional(text),
-  /** Of a notice: the event such as `config.entry_waits`, the entry, and a summary of the change. */
+  /** In a notice: the event, such as `config.entry_waits`, the entry, and a summary of the change. */
   event: optional(text),
   entry: optional(text),
   summary: optional(text),

@@ -1,7 +1,7 @@
 // The shape of the timeline: states of shares and backends over the last day.
 import { choice, list, nullable, number, object, type TypeOf, text } from "../runtime/shape.ts";
 
-/** ISO 8601 UTC; a span that lasts still has the present time as `to`. */
+/** ISO 8601 UTC. If a span has not ended, its `to` is the present time. */
 const span = { from: text, to: text };
 
 export const shareStateShape = object({
@@ -34,7 +34,7 @@ export const timelineReportShape = object({
   /** 24 h before `to`. */
   from: text,
   to: text,
-  /** The begin of the record, by this or an earlier daemon. */
+  /** The start of the record, which this daemon or an earlier one began. */
   known_since: text,
   /** Times without a record, oldest first: no daemon ran, the machine slept, or the record was lost. */
   gaps: list(object(span)),

@@ -74,7 +74,7 @@ export const approveToolsReportShape = object({
   left: list(itemShape),
 });
 
-/** For people: the name of a tool; other entries with their kind. */
+/** The entry's name for people: a tool's name alone, another entry's name with its kind. */
 export function displayName({ tool, what }: Pick<ToolChange, "tool" | "what">): string {
   return what === undefined ? tool : what === tool ? what : `${what} ${tool}`;
 }

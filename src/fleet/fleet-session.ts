@@ -1,5 +1,5 @@
-// One session with the fleet's server: the bucket in which each machine publishes its summary, and the beats beside it.
-// Whatever goes wrong ends the session, and the next one starts afresh.
+// One session with the fleet's server: the bucket in which each machine publishes its summary, and the beats
+// beside it. Any error ends the session, and the next session keeps nothing of it.
 import { JetStreamApiError, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { type KV, Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/transport-node";
@@ -24,11 +24,14 @@ const ANSWER_MS = 5_000;
 const CLOSE_MS = 500;
 /** A beat contains an instance id only. */
 const LONGEST_BEAT_BYTES = 64;
-/** In a fleet of 1,000 machines all may subscribe; a member that makes more consumers must not fill the server's memory. */
+/**
+ * Enough for 1,000 subscribed machines. The limit keeps a member that makes more consumers from filling the
+ * server's memory.
+ */
 const MOST_READERS = 1_024;
 const NANOS_IN_MS = 1_000_000;
 
-/** The stream of the bucket, the same whichever machine makes it. */
+/** The options of the bucket's stream, which are the same on each machine that may make it. */
 export const BUCKET_STREAM = {
   ...BUCKET_DEFAULTS,
   name: STREAM,
@@ -41,9 +44,9 @@ export const BUCKET_STREAM = {
   max_age: FORGOTTEN_AFTER_MS * NANOS_IN_MS,
 } as const;
 
-/** Called one at a time, in order. */
+/** Callbacks of a session, called one at a time, in order. */
 export interface SessionEvents {
-  /** The value of a key; `isNew`: written after the subscription began. */
+  /** An entry of the bucket; `isNew`: it was written after the subscription began. */
   summary(key: string, bytes: Uint8Array, isNew: boolean): void;
   removed(key: string): void;
   /** Every entry that the bucket had when the subscription began has been passed on. */
@@ -73,7 +76,10 @@ export interface NatsSession extends AsyncDisposable {
   readonly layers: LayerBucket;
   /** Number of summaries in the bucket when the session began; some of these machines may have left. */
   readonly machineCount: number;
-  /** False when the server's permissions, written for an earlier version, keep roll calls from this machine. */
+  /**
+   * False if this machine gets no roll calls, because the server's permissions were written for an earlier
+   * version.
+   */
   readonly hearsRollCalls: boolean;
   /**
    * Subscribes to all other machines, and sends a roll call. Returns the function that unsubscribes; without a
@@ -82,7 +88,7 @@ export interface NatsSession extends AsyncDisposable {
   subscribe(): () => void;
 }
 
-/** Rejects with a `LinkFailure`, or with the signal's reason. */
+/** Connects to a server and opens the bucket. Rejects with a `LinkFailure`, or with the signal's reason. */
 export async function openSession(options: SessionOptions, signal: AbortSignal): Promise<NatsSession> {
   const connection = await connectToServer(options, signal);
   const watches: Watches = new Set();
@@ -133,13 +139,14 @@ async function begin(
           endBy(error, "listening");
           return;
         }
-        // A member can have JetStream deliver messages of a bucket here, under their own subjects.
+        // The subject is checked because a member can make JetStream deliver messages of a bucket here, under
+        // their own subjects.
         const sender = senderOf(message.subject);
         if (message.subject !== beatSubject(sender) || message.data.length > LONGEST_BEAT_BYTES) return;
         events.beat(sender, message.string());
       },
     });
-  // Reveals another machine that uses this one's name.
+  // This subscription reveals another machine that uses this machine's name.
   subscribeToBeats(name);
   let hearsRollCalls = true;
   connection.subscribe(rollCallSubject("*"), {
@@ -165,7 +172,7 @@ async function begin(
       if (stopped.aborted) return;
       if (operation === "PUT") events.summary(key, value, revision > before);
       else events.removed(key);
-      // An empty bucket gets its first entry, with `delta` 0, from this machine itself.
+      // This machine itself writes the first entry of an empty bucket; its `delta` is 0.
       if (isCaughtUp || delta !== 0) continue;
       isCaughtUp = true;
       events.caughtUp();
@@ -209,7 +216,7 @@ async function begin(
   };
 }
 
-/** Opens the bucket, and makes it where there is none. */
+/** Opens the bucket, and makes it if it does not exist. */
 async function openBucket(connection: NatsConnection): Promise<{ bucket: KV; machineCount: number }> {
   const limits = { timeout: ANSWER_MS };
   try {

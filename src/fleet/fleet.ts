@@ -29,10 +29,10 @@ const GREET_MS = 100;
  * receive every beat of every other for no reader.
  */
 const ALL_HEARD_UP_TO = 32;
-/** How long after a look at the list the machine stays subscribed, ms. */
+/** The machine stays subscribed for this time after somebody last looked at the list, ms. */
 const LOOK_MS = 60_000;
 const LOOK_STEP_MS = 20;
-/** Time for the last message of a machine that stops, so that an unreachable server does not delay the stop. */
+/** Limit for sending the last message, ms, so that an unreachable server does not delay the stop. */
 const FAREWELL_MS = 1_000;
 
 /** `stopped`: the machine will be back; `left`: it is no longer a member; `handed_over`: the next daemon publishes. */
@@ -42,7 +42,7 @@ export interface FleetOptions extends LinkOptions {
   readonly config: FleetConfig;
   /** The current status of this machine. */
   readonly status: () => StatusReport;
-  /** Applies the fleet's common configuration; absent: this machine takes none. */
+  /** Applies the fleet's common configuration; absent: this machine does not use the common configuration. */
   readonly layers?: { readonly home: string; readonly port: () => LayerPort } | undefined;
 }
 
@@ -51,7 +51,7 @@ export function startFleet(options: FleetOptions): Fleet {
 }
 
 export class Fleet {
-  /** null: this machine takes no common configuration. */
+  /** null: this machine does not use the common configuration. */
   readonly layerControl: LayerControl | null;
   readonly #options: FleetOptions;
   readonly #instance = randomUUID();
@@ -63,7 +63,7 @@ export class Fleet {
   /** This machine's summary in the bucket, as this session wrote it. */
   #published: { readonly text: string; readonly atMs: number } | null = null;
   #publishing: Promise<void> | null = null;
-  /** While this machine is subscribed to the others. */
+  /** The subscription to the other machines; null: this machine is not subscribed. */
   #subscription: { readonly sinceMs: number; readonly end: () => void } | null = null;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   #takenSince: string | null = null;
@@ -122,7 +122,9 @@ export class Fleet {
     });
   }
 
-  /** Another configuration runs here, under which a rejected layer may fit. */
+  /**
+   * Checks a rejected layer again. Call it after a configuration change, because the layer may be valid now.
+   */
   noteConfig(): void {
     this.#follower?.noteConfig();
   }
@@ -131,7 +133,7 @@ export class Fleet {
     return stateOf(this.#options.status(), this.#follower?.report() ?? null);
   }
 
-  /** The machines known now. In a large fleet that nobody looks at, this machine alone. */
+  /** The machines known now. In a large fleet whose list nobody views, only this machine. */
   report(): FleetReport {
     const { clock, config } = this.#options;
     const nowMs = clock.monotonicMs();
@@ -191,7 +193,7 @@ export class Fleet {
     return [...conditions, ...(this.#follower?.conditions() ?? [])];
   }
 
-  /** The status of this machine may have changed. */
+  /** Publishes the summary soon. Call it when the status of this machine may have changed. */
   note(): void {
     if (this.#session !== null && !this.#ending.signal.aborted) this.#publishSoon.due();
   }
@@ -215,7 +217,8 @@ export class Fleet {
     // A write in flight would otherwise replace the last summary.
     await this.#publishing;
     const last = how === "left" ? session.remove() : session.putLast(this.#summary("gone"));
-    // A later start of this machine has written there, or the server is unreachable: either way the stop goes on.
+    // The stop continues even if the server is unreachable, or a later start of this machine has written a
+    // summary.
     await last.catch((error: unknown) => {
       this.#options.logger.debug("no farewell to the fleet", { reason: errorText(error) });
     });

@@ -1,12 +1,12 @@
-// The machines of a fleet that this one has heard of. Which of them are there is judged by this machine's own monotonic
-// clock alone: times in the summaries of others are ignored.
+// The machines of a fleet that this machine knows, and whether they are present. Presence is measured by this
+// machine's own monotonic clock; times in the summaries of others are ignored.
 import type { FleetMachine } from "../api/fleet-contract.ts";
 import { isMachineName } from "../config/values/fleet-values.ts";
 import { readSummary, type Summary } from "./summary.ts";
 
-/** Interval of the beats, by which a machine shows that it is there, ms. */
+/** Interval of the beats, the signs of life that each machine sends, ms. */
 export const BEAT_MS = 10_000;
-/** A machine is silent when three beats are missing. */
+/** A machine counts as silent after this time, in which three beats are missing, ms. */
 const SILENT_AFTER_MS = 30_000;
 /** A machine answers a roll call within this time, ms. */
 export const ANSWERS_WITHIN_MS = 2_000;
@@ -16,7 +16,10 @@ export const FORGOTTEN_AFTER_MS = 7 * 24 * 60 * 60_000;
 const MOST_MACHINES = 1_000;
 /** Limit for all summaries together, so that members of the account cannot fill this process's memory. */
 const MOST_BYTES = 16 * 1024 * 1024;
-/** Remembered instances of one machine; they tell a restart from two machines of one name. */
+/**
+ * Maximum number of remembered instances of one machine. They distinguish a restart from two machines with
+ * one name.
+ */
 const MOST_INSTANCES = 4;
 /** Longest name shown for a key that is no machine's name. */
 const MOST_KEY = 64;
@@ -42,7 +45,7 @@ interface OwnMachine {
 export class Machines {
   readonly #own: OwnMachine;
   readonly #known = new Map<string, Known>();
-  /** Keys beyond the limits. */
+  /** Keys that were refused because a limit was reached. */
   readonly #refused = new Set<string>();
   /** Keys read since the subscription began; null: the whole bucket has been read. */
   #fresh: Set<string> | null = null;
@@ -78,8 +81,9 @@ export class Machines {
   }
 
   /**
-   * Notes a beat. A beat of a machine without an entry is ignored, as its summary follows. Returns true as `read` does: the
-   * first beat after a restart may overtake the summary.
+   * Records a beat. Ignores a beat of a machine without an entry, because its summary follows. Like `read`,
+   * returns true if the machine has just started: the first beat after a restart may arrive before the
+   * summary.
    */
   noteBeat(name: string, instance: string, nowMs: number): boolean {
     if (name === this.#own.name) {
@@ -92,7 +96,7 @@ export class Machines {
     return noteInstance(known, instance, nowMs);
   }
 
-  /** The key was removed, because the machine left. */
+  /** Removes the machine of this key, for example because it has left and removed the key. */
   forget(key: string): void {
     const known = this.#known.get(key);
     this.#known.delete(key);
@@ -100,20 +104,23 @@ export class Machines {
     this.#bytes -= known?.bytes ?? 0;
   }
 
-  /** A subscription begins, and with it a reading of the whole bucket. */
+  /** Call it when a subscription begins, which reads the whole bucket. */
   startReading(nowMs: number): void {
     this.#refused.clear();
     this.#fresh = new Set();
     for (const [key, known] of this.#known) if (isForgotten(known, nowMs)) this.forget(key);
   }
 
-  /** The whole bucket has been read. Machines without an entry have left meanwhile. */
+  /**
+   * Call it when the whole bucket has been read. Removes machines without an entry, which have left
+   * meanwhile.
+   */
   caughtUp(): void {
     for (const key of this.#known.keys()) if (this.#fresh?.has(key) === false) this.forget(key);
     this.#fresh = null;
   }
 
-  /** The subscription ended. */
+  /** Removes all machines. Call it when the subscription has ended. */
   clear(): void {
     this.#known.clear();
     this.#refused.clear();
@@ -121,7 +128,7 @@ export class Machines {
     this.#bytes = 0;
   }
 
-  /** True while the bucket is being read, or machines that should be there have not been heard. */
+  /** True while the bucket is being read, or a machine that should be present has not been heard. */
   get isAwaiting(): boolean {
     if (this.#fresh !== null) return true;
     return this.#known
@@ -129,7 +136,7 @@ export class Machines {
       .some(({ heardAtMs, summary }) => heardAtMs === null && summary?.word === "here");
   }
 
-  /** True if another machine with this one's name was heard recently. */
+  /** True if another machine with this machine's name has recently sent a message. */
   isNameTaken(nowMs: number): boolean {
     return isRecent(this.#doubledAtMs, nowMs);
   }

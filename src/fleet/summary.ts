@@ -10,7 +10,7 @@ import { withoutUnseen } from "../runtime/text/unseen-characters.ts";
 
 /** The most bytes of one summary. */
 export const SUMMARY_LIMIT_BYTES = 64 * 1024;
-/** The most bytes of each of its three lists, which leaves enough for the other members. */
+/** The most bytes of each of a summary's three lists. The limit leaves enough bytes for the other members. */
 const LIST_LIMIT_BYTES = 20 * 1024;
 const LONGEST_NAME = 128;
 const LONGEST_WORD = 64;
@@ -142,7 +142,7 @@ function cleanLayer({ revision, refused, authority = "" }: MachineLayer): Machin
   };
 }
 
-/** Without control and invisible characters, and no longer than `most` characters. */
+/** The text without control and invisible characters, cut to `most` characters. */
 function clean(words: string, most: number): string {
   const seen = withoutUnseen(words.slice(0, most * 4))
     .replace(CONTROLS, " ")

@@ -17,7 +17,7 @@ const SILENCE_DEADLINE_MS = 6_000;
 const CONNECT_DEADLINE_MS = 2_000;
 
 interface FollowFrom {
-  /** The kept events after this id come first; null (default): only events from now on. */
+  /** The stream begins with the kept events after this id; null (default): it has only events from now on. */
   readonly afterId?: number | null;
 }
 
@@ -81,7 +81,8 @@ async function isListening(path: string): Promise<boolean> {
   }
   return new Promise((resolve, reject) => {
     const socket = connect(path);
-    // With a full backlog connecting waits: a daemon listens, and the request will show whether it hangs.
+    // Connecting waits while the daemon's backlog is full, so a time-out, too, shows that a daemon listens.
+    // The request will show whether it hangs.
     socket.setTimeout(CONNECT_DEADLINE_MS, () => {
       socket.destroy();
       resolve(true);
@@ -124,7 +125,7 @@ export async function connectToEndpoint(
   return createClient({ at: endpoint, ...nothing, pid: global.pid, startedAt: global.started_at }, options);
 }
 
-/** Throws `usage`. */
+/** Throws `usage` for an address that would show the token to the network. */
 export function requirePrivate({ protocol, hostname }: URL): void {
   if (protocol === "https:") return;
   if (protocol === "http:" && /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname)) return;

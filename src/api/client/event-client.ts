@@ -57,7 +57,7 @@ interface Silence {
   allow(limitMs: number): void;
   sign(): void;
   stop(): void;
-  /** Why this side ended the stream; null: it did not. */
+  /** Why this side ended the stream; null: this side did not end it. */
   readonly failure: MountaineerError | null;
 }
 
@@ -132,7 +132,7 @@ async function refusal(response: IncomingMessage): Promise<MountaineerError> {
     const said = errorFromBody(JSON.parse(text));
     if (said !== null) return said;
   } catch {
-    // The body is no error of ours: only the status is known.
+    // The body is not an error in Mountaineer's format, so only the status is known.
   }
   return strange(`it answered the event stream with HTTP ${response.statusCode}`);
 }

@@ -14,7 +14,10 @@ export type FollowNotice =
   | {
       readonly kind: "connected";
       readonly client: DaemonClient;
-      /** True: the same daemon as before; the events of the break follow. False: read the state again. */
+      /**
+       * True: the daemon is the same as before, and the events since the break follow. False: read the state
+       * again.
+       */
       readonly resumed: boolean;
     }
   | { readonly kind: "event"; readonly id: number; readonly event: StreamEvent }
@@ -73,7 +76,7 @@ export async function* followDaemon(
     try {
       await clock.sleep(waitMs, signal);
     } catch {
-      // Only the signal ends a sleep.
+      // Only the signal interrupts the sleep.
       return;
     }
     waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);

@@ -42,7 +42,10 @@ export function rawText({ root, raw }: CallArguments): string {
   return JSON.stringify(sentValue(clean(root)), null, 2);
 }
 
-/** Takes all arguments from a JSON text: into the fields if they fit, else as text. */
+/**
+ * Replaces all arguments by those in a JSON text. They go into the fields if these can hold them, otherwise
+ * they stay a text.
+ */
 export function withRaw({ root }: CallArguments, text: string): CallArguments {
   const raw = text.trim() === "" ? "{}" : text;
   const reading = readJson(raw);

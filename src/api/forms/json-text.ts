@@ -63,7 +63,7 @@ function faultIn(text: string): { readonly at: number; readonly expected: string
   }
 }
 
-/** What is wanted after the token; null: the token is not what was wanted. */
+/** What has to follow the token; null: the token is not the `wanted` one. */
 function stepAfter(
   wanted: Wanted,
   token: Readonly<Record<string, string | undefined>>,

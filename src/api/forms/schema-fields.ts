@@ -1,4 +1,5 @@
-// The fields of a form, made from a tool's JSON Schema. What a form cannot express is one field of JSON. Pure.
+// The fields of a form, made from a tool's JSON Schema. A part that a form cannot express becomes one field
+// of JSON. Pure.
 import { isObject } from "../../runtime/text/json-object.ts";
 
 /** A JSON Schema, or a part of one, as a server sent it. */
@@ -33,7 +34,7 @@ export interface SchemaField {
   readonly isRequired: boolean;
   /** Null is allowed: a required field that is not set is sent as null. */
   readonly isNullable: boolean;
-  /** Absent without one. */
+  /** The schema's default value; absent if it has none. */
   readonly byDefault?: unknown;
   readonly of: FieldKind;
 }

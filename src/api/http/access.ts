@@ -103,7 +103,7 @@ export class Access {
 
   isToken(text: string): boolean {
     const { token_sha256: known } = this.#ways;
-    // Compares even without a token, so that the time says nothing.
+    // Compares hashes even if there is no token, so that the duration reveals nothing.
     return isSame(hashOf(text), known ?? "0".repeat(64)) && known !== null;
   }
 
@@ -127,7 +127,10 @@ export class Access {
     return this.#find(secret)?.until ?? null;
   }
 
-  /** Returns a check whether the caller is still signed in: by the session of this secret, or by the token (null). */
+  /**
+   * Returns a function that checks whether the caller is still signed in: by the session of this secret, or
+   * by the token (null).
+   */
   stillIn(secret: string | null): () => boolean {
     if (secret === null) {
       const { token_sha256: known } = this.#ways;

@@ -86,7 +86,7 @@ export function answerFile(exchange: Exchange, { type, bytes, etag, isImmutable 
   answerUnlessKnown(exchange, headers, type, bytes);
 }
 
-/** The rest of the request is read and dropped, or its connection closed. */
+/** Answers with an error. The rest of the request is read and dropped, or the connection is closed. */
 export function refuse(
   clock: Clock,
   { request, response }: Exchange,

@@ -2,7 +2,10 @@
 import type { IncomingMessage } from "node:http";
 import { hostName, isLoopbackHost } from "../../runtime/http/host-guard.ts";
 
-/** Headers that must not be repeated: Node keeps or joins one of them, and a proxy before us may read another one. */
+/**
+ * Headers that must not be repeated: Node keeps one of them or joins them, and a proxy in front may read
+ * another one.
+ */
 const ONCE: ReadonlySet<string> = new Set(["host", "authorization", "origin", "x-mountaineer-owner"]);
 /** `Sec-Fetch-Site` of requests by our own page, and by a person who types or follows an address. */
 const OWN_SITE: ReadonlySet<string> = new Set(["same-origin", "none"]);

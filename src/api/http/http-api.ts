@@ -32,7 +32,7 @@ import { isOnLoopback, OwnerRights } from "./owner-rights.ts";
 /** The gateway itself answers here, without authentication. */
 const HEALTH_PATH = `${MANAGE_PREFIX}/health`;
 const OPENAPI_PATH = `${MANAGE_PREFIX}/openapi.json`;
-/** The path of OpenAPI, and the path on the home's socket. */
+/** The path of the event stream in the OpenAPI document, and its path on the home's socket. */
 const EVENT_PATHS: ReadonlySet<string> = new Set([
   `${MANAGE_PREFIX}/events`,
   `${MANAGE_PREFIX}/events/stream`,
@@ -135,12 +135,14 @@ export class HttpApi {
     };
   }
 
-  /** A handover begins: requests that come after the disposal here wait for the next daemon. */
+  /** Call it when a handover begins: requests after the disposal then wait for the next daemon. */
   handsOver(): void {
     this.#moving ??= Promise.withResolvers();
   }
 
-  /** The next daemon serves. Requests on old connections are redirected to the same path. */
+  /**
+   * Call it when the next daemon serves: requests on old connections are then redirected to the same path.
+   */
   hasMoved(): void {
     this.#moving?.resolve();
   }
@@ -234,7 +236,7 @@ export class HttpApi {
     }
   }
 
-  /** A tab asks for the right to change what runs, or returns the right. */
+  /** Handles a tab's request for the right to change what runs, or the return of this right. */
   async #owner(exchange: Exchange, { access }: Opened): Promise<void> {
     const { request } = exchange;
     const visitor = visitorOf(request, access);
@@ -403,7 +405,7 @@ function sessionReport(untilMs: number, ownerUntilMs: number | null, { runsComma
   };
 }
 
-/** For requests that were not begun. */
+/** The error for a request that was not begun, so the client can retry it. */
 function goingOn(): MountaineerError {
   return new MountaineerError("daemon_unreachable", "the daemon stops, or hands over; nothing was done", {
     retry: "later",
@@ -411,7 +413,7 @@ function goingOn(): MountaineerError {
   });
 }
 
-/** For requests that were begun: a retry could perform the operation twice. */
+/** The error for a request that was interrupted: a retry could perform the operation twice. */
 function cutShort(): MountaineerError {
   const message = "the daemon ended before it was done; it is not known whether it took effect";
   return new MountaineerError("daemon_unreachable", message, {
@@ -419,7 +421,7 @@ function cutShort(): MountaineerError {
   });
 }
 
-/** Throws `protocol`. */
+/** Reads the body of a sign-in. Throws `protocol` for an invalid one. */
 function readSignIn(text: string) {
   const given = jsonObject(text);
   const { link, token } = given ?? {};

@@ -29,7 +29,7 @@ const PROBLEM = { $ref: "#/components/schemas/Error" };
 
 let drawn: JsonSchema | null = null;
 
-/** Made once. */
+/** The document, which is made at the first call. */
 export function openApiDocument(): JsonSchema {
   drawn ??= draw();
   return drawn;

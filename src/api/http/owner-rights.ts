@@ -19,7 +19,7 @@ interface Right {
   readonly sha256: string;
   /** SHA-256 of the session's secret; other sessions cannot use the right. */
   readonly session: string;
-  /** null: the right is granted. */
+  /** The code to type; null: the right is granted. */
   readonly code: string | null;
   /** Monotonic ms. */
   readonly endsAtMs: number;
@@ -33,7 +33,7 @@ export class OwnerRights {
     this.#clock = clock;
   }
 
-  /** Makes a right that is valid once its code is typed. Replaces the session's earlier right. */
+  /** Makes a right that becomes valid when its code is typed. Replaces the session's earlier right. */
   ask(session: string): { readonly right: string; readonly code: string } {
     const right = randomBytes(32).toString("base64url");
     const code = Array.from({ length: CODE_LENGTH }, () => CODE_LETTERS[randomInt(CODE_LETTERS.length)]).join(

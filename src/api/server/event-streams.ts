@@ -1,5 +1,5 @@
-// The server's side of the event stream, as server-sent events: replay, heartbeats, and an end for slow readers. The
-// last event of a dropped reader is a `gap`; its id is where to resume.
+// The server's side of the event stream, as server-sent events: replay, heartbeats, and an end for slow
+// readers. The last event of a dropped reader is a `gap`, with the id from which the reader can resume.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -97,7 +97,7 @@ function startStream(
       finish("");
       return;
     }
-    // A reader that lags has data to read, and heartbeats must not pile up.
+    // A slow reader gets no heartbeats: it has data to read, and heartbeats would pile up.
     if (!isBlocked) isBlocked = !response.write(HEARTBEAT);
     heartbeat = clock.setTimer(HEARTBEAT_MS, beat);
   }
@@ -168,7 +168,7 @@ function startStream(
       unsubscribe = stop;
       if (isTooSlow) drop();
     },
-    /** A reader that lags misses some counters; each message has all of them. */
+    /** Passes on the counters. A slow reader misses some messages, but each message has all counters. */
     pass(subscribe: (listener: (event: FlowEvent) => void) => () => void): void {
       const stop = subscribe((event) => {
         if (isOver || isBlocked) return;

@@ -88,7 +88,7 @@ interface Visit {
 
 function startExchange(options: ManagementServerOptions) {
   const { events, clock, logger } = options;
-  // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
+  // Not imported: the module's ESM wrapper evaluates lazy exports, which load fetch and WebSocket, 16 MB.
   const { createServer } = process.getBuiltinModule("node:http");
   const visits = new Map<Duplex, Visit>();
   const stopping = new AbortController();
@@ -263,7 +263,7 @@ function createAnswers({
     visit.timer = clock.setTimer(DRAIN_DEADLINE_MS, () => response.destroy());
   }
 
-  /** For a connection without a request that was understood. */
+  /** Refuses a connection without a valid request. */
   function refuse(socket: Duplex, status: number, message: string): void {
     if (socket.destroyed || visits.get(socket)?.response?.headersSent) {
       socket.destroy();

@@ -10,7 +10,7 @@ import { listenPrivately, MCP_SOCKET } from "./private-socket.ts";
 
 /** Maximum number of clients; further connections are closed at once. */
 export const MCP_CONNECTION_LIMIT = 256;
-/** How long a client has to read the rest at the end. */
+/** Time for a client to read the remaining data when its connection ends, ms. */
 const END_DEADLINE_MS = 1_000;
 
 interface McpSocketOptions {

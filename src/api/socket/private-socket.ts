@@ -8,11 +8,11 @@ import { type DaemonNote, readDaemonNote } from "./daemon-note.ts";
 interface SocketKind {
   /** For people: "management socket". */
   readonly title: string;
-  /** Its name in the home. */
+  /** The socket's file name in the home. */
   readonly file: string;
   /** A folder in the home where the socket is made. */
   readonly workshop: string;
-  /** Where the daemon that wrote the note had it. */
+  /** The socket's path in the daemon's note; null: the note has none. */
   readonly noted: (note: DaemonNote) => string | null;
 }
 
@@ -43,7 +43,10 @@ function placeOf(home: string, kind: SocketKind) {
   };
 }
 
-/** Rejects with `path_taken` where `listenPrivately` would. Changes nothing. */
+/**
+ * Checks that a daemon can listen for this home. Rejects with `path_taken` in the cases where
+ * `listenPrivately` does. Changes nothing.
+ */
 export function requireSocketPlace(home: string, kind: SocketKind = MANAGEMENT_SOCKET): Promise<void> {
   return privateSocket.requireSocketPlace(placeOf(home, kind));
 }

@@ -32,7 +32,7 @@ export interface Action {
   readonly label: string;
   /** Asked before the action; null: the action is harmless. */
   readonly question: Question | null;
-  /** False: in the present state it would change nothing. */
+  /** False: the action would change nothing in the present state. */
   readonly isUseful: boolean;
   /** The action that reverts this one; absent if none does in one step. */
   readonly undo?: Action;
@@ -165,7 +165,7 @@ function allSharesActions(shares: readonly ShareStatus[]): readonly Action[] {
   ];
 }
 
-/** `shares`: null is all of them. */
+/** `shares`: null means all shares. */
 function mountAction(shares: readonly string[] | null, what: string, isUseful: boolean): Action {
   return {
     id: ["mount", ...(shares ?? [])],
@@ -188,7 +188,7 @@ function wakeAction(name: string, isUseful: boolean): Action {
   };
 }
 
-/** `wanted`: the shares that the undo mounts again; those that a person unmounted before are not among them. */
+/** `wanted`: the shares that the undo mounts again, without those that a person had unmounted before. */
 function unmountAction(
   shares: readonly string[] | null,
   what: string,
@@ -248,7 +248,7 @@ function backendActions(backend: BackendStatus): readonly Action[] {
   ];
 }
 
-/** `names`: null is all of them. */
+/** `names`: null means all backends. */
 function restartAction(
   names: readonly string[] | null,
   what: string,

@@ -14,7 +14,7 @@ import {
   worseTone,
 } from "./words.ts";
 
-/** `Ready over lan, held by hand`: the same in every face. */
+/** The state of a backend, with the same words in every face: `Ready over lan, held by hand`. */
 export function backendWords(backend: BackendStatus): StateWords {
   const { enabled, phase, routes } = backend;
   const [first] = troublesOf(backend.conditions);
@@ -111,7 +111,7 @@ export function callFacts({
   ];
 }
 
-/** Where calls of tools go that several machines have in common; null without such tools. */
+/** Says where calls go of tools that several machines have in common; null without such tools. */
 export function togetherText({ together }: BackendStatus): string | null {
   if (together === undefined) return null;
   return `${counted(together.tools, "tool")} in common: calls go to ${placesText(together.places)}`;

@@ -15,7 +15,7 @@ export interface EventWords extends Words {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** null: the event says nothing to people. */
+/** null: the event is not shown to people. */
 export function eventWords(event: StreamEvent): EventWords | null {
   switch (event.kind) {
     case "sync":
@@ -53,7 +53,8 @@ type Renderer = (fields: Fields) => readonly [Tone, string];
 
 const because = (fields: Fields): string => {
   const reason = wordOrNull(fields["reason"]);
-  // Every face shows the host and an earlier event that it is gone.
+  // The beginning `HOST is gone: HOST: ` is left out: every face shows the host, and an earlier event reports
+  // the loss.
   return reason === null ? "" : `: ${reason.replace(/^(\S+) is gone: \1(?::\d+)?: /, "")}`;
 };
 const moved =
@@ -68,7 +69,7 @@ const said =
   (tone: Tone, text: string): Renderer =>
   (fields) => [tone, `${text}${because(fields)}`];
 
-/** By transition name; null: routine, not shown to people. */
+/** Texts by transition name; null: the transition is routine and not shown to people. */
 const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "share.route_up": (fields) => ["good", `${routeLabel(fields["route"])} answers`],
   "share.route_down": (fields) => ["warning", goneText(fields)],

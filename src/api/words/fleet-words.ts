@@ -52,7 +52,9 @@ export function presenceWord({ presence, own }: Pick<FleetMachine, "presence" | 
   return presence === "gone" ? "stopped" : presence === "unheard" ? "not heard" : presence;
 }
 
-/** Shown above the list of machines, with its hint, when it is this machine's own condition. */
+/**
+ * The code of a condition that is shown above the list of machines, if it is this machine's own condition.
+ */
 const SHOWN_ABOVE = "fleet_unreachable";
 
 /** All lines about a machine; problems first. */
@@ -95,7 +97,7 @@ function shareLine({ name, phase, route, reason, words }: MachineState["shares"]
   return { about: "share", name, reason, ...(words ?? earlierWords(phase, route, reason)) };
 }
 
-/** For machines of an earlier version, which send no words. */
+/** The words for a share of a machine of an earlier version, which sends none. */
 function earlierWords(phase: string, route: string, reason: string | null): Words {
   const { text, tone } = mountWords(phase, route);
   return { text, tone: reason === null ? tone : worseTone(tone, "warning") };
@@ -157,7 +159,7 @@ export function fleetSummary({ machines, more }: Pick<FleetReport, "machines" | 
   const here =
     by.get("here")?.length === machines.length && machines.length > 1 ? "all here" : counts.join(", ");
   const uncounted = more === 0 ? "" : `; ${more} more are too many to keep`;
-  // An unheard machine may have problems.
+  // An unheard machine may have problems, so the sentence does not say that there are none.
   const isSure = !by.has("unheard");
   const wrong = troubles.length > 0 ? `; trouble on ${troubles.length}` : isSure ? "; no trouble" : "";
   const isBad = troubles.some(({ tone }) => tone === "bad");

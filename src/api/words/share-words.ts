@@ -3,7 +3,7 @@ import { durationText } from "../../runtime/text/plain-text.ts";
 import type { GlobalStatus, RouteName, ShareStatus } from "../contract.ts";
 import { ROUTE_LABELS, type StateWords, sinceText, troublesOf, type Words, worseTone } from "./words.ts";
 
-/** `mounted over Fallback, TB Ready`: the same in every face. */
+/** The state of a share, with the same words in every face: `mounted over Fallback, TB Ready`. */
 export function shareWords(share: ShareStatus): StateWords {
   const { held, tb_recovery_pending: isReady } = share;
   const { text, tone } = stateWords(share);
@@ -53,11 +53,11 @@ interface RouteWords extends Words {
   readonly route: RouteName;
   readonly label: string;
   readonly host: string;
-  /** The mount goes over it. */
+  /** True if the mount uses this route. */
   readonly isUsed: boolean;
 }
 
-/** Its routes, the preferred one first: whether they answer. */
+/** The share's routes, the preferred one first, with whether each answers. */
 export function routeWords(share: ShareStatus): readonly RouteWords[] {
   return shownRoutes(share).map((route) => {
     const answers = route === "tb" ? share.tb_reachable : share.fb_reachable;

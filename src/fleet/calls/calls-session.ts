@@ -1,5 +1,5 @@
-// One session with the fleet's server for calls alone, so that a large result never delays summaries and beats. Whatever
-// goes wrong ends the session, and every tunnel with it.
+// One session with the fleet's server for calls alone, so that a large result never delays summaries and
+// beats. Any error ends the session and all of its tunnels.
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
@@ -16,20 +16,20 @@ import { HEAD_BYTES, LONGEST_DATA } from "./frames.ts";
 import type { Wire } from "./switchboard.ts";
 
 const FLUSH_MS = 5_000;
-/** Room in a message for the headers of the library and the server. */
+/** Bytes of a message that are reserved for headers of the library and the server. */
 const AROUND_BYTES = 512;
 /** With less data per frame, calls would be too slow to be useful. */
 const LEAST_DATA = 1_024;
 /** Status by which a server reports that a subject has no subscriber. */
 const NO_RESPONDERS = 503;
 
-/** Called one at a time, for each machine in the order of its messages. */
+/** Callbacks of a session, called one at a time, for each machine in the order of its messages. */
 export interface CallsEvents {
   frame(sender: string, bytes: Uint8Array): void;
   offer(sender: string, bytes: Uint8Array): void;
-  /** A machine asks for this one's offer. */
+  /** Another machine asks for this machine's offer. */
   asked(): void;
-  /** Frames for this machine reach nobody. */
+  /** Nobody is subscribed to frames for `machine`. */
   nobodyThere(machine: string): void;
 }
 
@@ -47,14 +47,17 @@ export interface CallsSession extends AsyncDisposable {
   /** Resolves with the reason when the session is over. */
   readonly ended: Promise<LinkFailure>;
   readonly wire: Wire;
-  /** Changes the subscriptions to fit this part. */
+  /** Changes the subscriptions to fit `part`. */
   follow(part: CallsPart): void;
   offer(text: string): void;
   /** Asks all machines for their offers. */
   ask(): void;
 }
 
-/** Resolves when the server has accepted the subscriptions. Rejects with a `LinkFailure`, or as the signal says. */
+/**
+ * Resolves when the server has accepted the subscriptions. Rejects with a `LinkFailure`, or with the signal's
+ * reason.
+ */
 export async function openCallsSession(
   options: CallsSessionOptions,
   signal: AbortSignal,
@@ -85,7 +88,8 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions): 
     return connection.subscribe(subject, {
       callback(error, message) {
         if (error !== null) over.resolve(failureOf(error, "listening"));
-        // A member can have JetStream deliver messages of a bucket here, under their own subjects.
+        // The prefix is checked because a member can make JetStream deliver messages of a bucket here, under
+        // their own subjects.
         else if (message.subject.startsWith(prefix)) take(message);
       },
     });

@@ -1,5 +1,5 @@
-// Calls across machines: the backends that this machine offers, those that others offer, and the tunnels in which their
-// gateways speak. Independent of the summaries that machines publish.
+// Calls across machines: the backends that this machine offers, the backends that other machines offer, and
+// the tunnels between their gateways. Independent of the summaries that machines publish.
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
@@ -22,20 +22,20 @@ import { type Offer, offerText, readOffer } from "./words.ts";
 const OFFER_MS = 10_000;
 /** Minimum time between two reports of calls in flight, ms. */
 const BUSY_MS = 2_000;
-/** A machine whose offer was missing three times is away. */
+/** A machine counts as away when its offer has been missing three times, ms. */
 const SILENT_AFTER_MS = 3 * OFFER_MS + 1_000;
-/** Changes within this time go out together, ms. */
+/** Changes within this time are published in one offer, ms. */
 const GATHER_MS = 30;
-/** Received offers within this time are followed together, ms. */
+/** Offers that are received within this time are processed together, ms. */
 const FOLLOW_GATHER_MS = 10;
 /** Minimum time between two offers, and between two updates of the borrowed backends, ms. */
 const APART_MS = 300;
-/** Time after the link's start in which a machine that is imported by name must be heard, ms. */
+/** Time after the link's start within which a machine that is imported by name must send its offer, ms. */
 const EXPECTED_WITHIN_MS = 15_000;
 const MOST_MACHINES = 1_000;
-/** Borrowed backends in total. */
+/** Maximum number of borrowed backends. */
 const MOST_BORROWED = 200;
-/** Machines that conditions name. */
+/** Maximum number of machines that conditions name. */
 const MOST_MISSED = 20;
 const FAREWELL_MS = 1_000;
 
@@ -43,13 +43,16 @@ export interface CallsOptions extends LinkOptions {
   readonly config: FleetConfig;
   /** Exported backends of this machine that can serve now. */
   readonly lent: () => readonly string[];
-  /** The places of these backends, published with the offer; absent: no places are. */
+  /** Returns the places of these backends, which the offer contains; absent: offers contain no places. */
   readonly lentPlaces?: (names: readonly string[]) => LentPlaces;
   /** Gets the places of borrowed backends that may have tools in common with this machine. */
   readonly onPlaces?: (places: readonly KnownPlace[]) => void;
   /** Serves a backend to another machine until the stream ends. */
   readonly serve: (machine: string, backend: string, stream: Duplex) => void;
-  /** Serves another machine's request for a session of this one until the stream ends. Absent: closes the stream. */
+  /**
+   * Serves another machine's request for a session of this machine until the stream ends. Absent: such
+   * streams are closed.
+   */
   readonly serveSession?: (machine: string, stream: Duplex) => void;
   /** Gets the borrowed backends after each change. */
   readonly onBorrowed: (backends: readonly Borrowed[]) => void;
@@ -76,9 +79,9 @@ export class Calls {
   readonly #switchboard: Switchboard;
   readonly #ending = new AbortController();
   readonly #link: Link;
-  /** By machine. */
+  /** The current offers, by machine. */
   readonly #offers = new Map<string, Offer & { readonly heardAtMs: number }>();
-  /** Machines that went away without withdrawing their offer: since when. */
+  /** When each machine went away that did not withdraw its offer. */
   readonly #missed = new Map<string, number>();
   readonly #offerSoon;
   readonly #followSoon;
@@ -86,7 +89,7 @@ export class Calls {
   #places: readonly KnownPlace[] = [];
   #session: CallsSession | null = null;
   #config: FleetConfig;
-  /** Since when machines that are imported by name are expected; null: there is no link. */
+  /** Since when offers of machines that are imported by name are awaited; null: there is no link. */
   #expectingMs: number | null = null;
   #offered: Lent = NO_OFFER;
   #offeredAtMs = Number.NEGATIVE_INFINITY;
@@ -143,7 +146,10 @@ export class Calls {
     return this.#config.import ?? [];
   }
 
-  /** A stream to the gateway of that machine. `onEnd` is called once, later, unless both sides end the stream in order. */
+  /**
+   * Opens a stream to the gateway of the backend's machine. `onEnd` is called once, later, unless both sides
+   * end the stream in order.
+   */
   open(backend: Borrowed, onEnd: (end: TunnelEnd) => void): Duplex {
     return this.#switchboard.open(backend, onEnd);
   }
@@ -166,12 +172,15 @@ export class Calls {
     return [...missing, ...this.sessions.conditions()];
   }
 
-  /** The backends that this machine can lend may have changed. */
+  /** Updates the offer soon. Call it when the backends that this machine can lend may have changed. */
   note(): void {
     this.#offerSoon.due();
   }
 
-  /** Follows a configuration with the same name and servers. Calls that it does not allow end; all others go on. */
+  /**
+   * Applies a configuration with the same name and servers as before. Ends only the calls that it does not
+   * allow.
+   */
   configure(config: FleetConfig): void {
     if (this.#ending.signal.aborted) return;
     const before = this.#imports;
@@ -200,7 +209,9 @@ export class Calls {
     this.note();
   }
 
-  /** The next daemon is taking over: offers nothing and accepts no tunnel from now on. Open tunnels go on. */
+  /**
+   * Prepares for the next daemon: from now on offers nothing and accepts no tunnel. Open tunnels stay open.
+   */
   leave(): void {
     this.#isLeaving = true;
   }
@@ -215,7 +226,7 @@ export class Calls {
       }
       this.#isLeaving = true;
       await settledWithin(clock, graceMs, this.#switchboard.idle());
-      // Before the abort, so that tunnels end with this reason.
+      // The tunnels end before the abort, so that they end with this reason.
       this.#over("this machine leaves");
       this.#ending.abort();
     }
@@ -319,8 +330,8 @@ export class Calls {
     const places = this.#approvedPlaces();
     const isGone = (one: KnownPlace): boolean =>
       places.every(({ machine, backend }) => machine !== one.machine || backend !== one.backend);
-    // A new place is known before the backend's tools appear, and an old one until they disappear. Otherwise the common
-    // tools of that backend would be listed on their own for a moment.
+    // A new place is emitted before the backend's tools appear, and an old place is kept until they
+    // disappear. Otherwise the common tools of that backend would be listed separately for a moment.
     this.#emitPlaces([...places, ...this.#places.filter(isGone)]);
     const borrowed = this.#imported()
       .map(({ machine, backend, offer: { instance } }) => ({ machine, backend, instance }))
@@ -332,14 +343,14 @@ export class Calls {
     this.#emitPlaces(places);
   }
 
-  /** The machine went away without withdrawing its offer. */
+  /** Removes the offer of a machine that went away without withdrawing it. */
   #forget(machine: string): void {
     this.#offers.delete(machine);
     if (this.#missed.size < MOST_MISSED) this.#missed.set(machine, this.#options.clock.wallMs());
     this.#borrow();
   }
 
-  /** Machines that conditions name: since when each is away. */
+  /** The machines that conditions name, with the time since when each is away. */
   #missing(): ReadonlyMap<string, number> {
     const { clock } = this.#options;
     const missing = new Map(this.#missed);
@@ -360,7 +371,10 @@ export class Calls {
     return { ...NO_OFFER, backends, ...lentPlaces?.(backends) };
   }
 
-  /** Whether the last offer is out of date. A change of calls in flight counts every `BUSY_MS`, any other at once. */
+  /**
+   * Whether the last offer is out of date. A change of calls in flight counts only every `BUSY_MS`, any other
+   * change at once.
+   */
   #hasChanged(): boolean {
     const lent = this.#lent();
     if (!isDeepStrictEqual(withoutBusy(lent), withoutBusy(this.#offered))) return true;

@@ -1,5 +1,5 @@
-// The frames that carry tunnels between two machines: a head of fixed length, and a payload. A received frame is
-// untrusted until it has been read here.
+// The frames that carry tunnels between two machines: a head of fixed length, and a payload. A received frame
+// is untrusted until `readFrame` has checked it.
 
 /**
  * `open` names the target of a tunnel, `data` carries bytes, `credit` says how many bytes were read in total, `end` says
@@ -15,7 +15,7 @@ export interface Frame {
   readonly fromOpener: boolean;
   /** The id of the daemon that the frame is for. */
   readonly to: string;
-  /** The id of the tunnel; in `probe` and `alive`, of the daemon that sent the frame. */
+  /** The id of the tunnel; in `probe` and `alive`, the id of the daemon that sent the frame. */
   readonly tunnel: string;
   /** In `data` and `end`, the position in their sequence, from 0; in `credit`, bytes; otherwise 0. */
   readonly number: number;
@@ -30,7 +30,7 @@ const NUMBER_BYTES = 6;
 export const HEAD_BYTES = 1 + ID_BYTES + ID_BYTES + NUMBER_BYTES;
 /** The most bytes in one `data` frame; a server's own limit may be lower. */
 export const LONGEST_DATA = 128 * 1024;
-/** The longest payload of any other frame. */
+/** The most bytes in the payload of a frame other than `data`. */
 export const LONGEST_WORDS = 1_024;
 
 const FROM_OPENER = 0x80;

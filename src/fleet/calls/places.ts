@@ -1,9 +1,10 @@
-// The place of an exported backend: the folders of its machine's shares that it works on, and how well. Other machines
-// need the places to merge tools that they have in common. A place from another machine is checked before use.
+// The place of an exported backend: the folders that it works on in its machine's shares, the route to them,
+// and its load. Other machines need the places to merge tools that they have in common. A place from another
+// machine is checked before use.
 import { posix } from "node:path";
 import { choice, list, nullable, numberThat, object, reader, textThat } from "../../runtime/shape.ts";
 
-/** Characters of a path; in UTF-8 at most three times as many bytes. */
+/** The most characters of a path. In UTF-8, a path has at most three times as many bytes. */
 const LONGEST_ROOT = 1_024;
 const MOST_ROOTS = 16;
 const MOST_REQUIRED = 16;
@@ -14,7 +15,7 @@ export interface LentPlace {
   readonly roots: readonly string[];
   /** Shares that the backend requires. */
   readonly requires: readonly string[];
-  /** The route of the required share that is mounted worst; null: no share is required. */
+  /** The worst route among the mounts of the required shares; null: no share is required. */
   readonly standing: "tb" | "fallback" | "none" | null;
   /** Calls in flight. */
   readonly busy: number;
@@ -41,7 +42,7 @@ const placeShape = object({
 /** null: the value is not a place. */
 export const placeOf: (value: unknown) => LentPlace | null = reader(placeShape);
 
-/** The backend's name and place, or nothing where the place is missing or wrong. */
+/** The backend's name and place; empty if the place is missing or wrong. */
 export function placeIn(
   places: Readonly<Record<string, unknown>>,
   name: string,

@@ -1,5 +1,5 @@
-// All tunnels of this machine: those that it opened, those that were opened to it, and whether the machines at their other
-// ends still answer.
+// All tunnels of this machine, opened here or by other machines, and the check whether the machines at the
+// other ends still answer.
 import { randomBytes } from "node:crypto";
 import { type Duplex, duplexPair } from "node:stream";
 import { isMachineName } from "../../config/values/fleet-values.ts";
@@ -11,9 +11,11 @@ import { MOST_OFFERED, type Opening, openingBytes, readOpening } from "./words.t
 
 /** Interval of the check for silent machines, ms. */
 const LOOK_MS = 500;
-/** A machine that was silent for this long is probed, ms: while a call may wait for it, and otherwise. */
+/**
+ * A machine is probed after this much silence, ms: `waiting` if a call may wait for it, otherwise `quiet`.
+ */
 const PROBE_AFTER_MS = { waiting: 1_000, quiet: 5_000 };
-/** A message that is unanswered for this long, ms, is taken for one that gets no answer. */
+/** A message that is unanswered for this long is assumed to need no answer, ms. */
 const LONGEST_WAIT_MS = 60_000;
 /** A machine that leaves a probe unanswered for this long is lost, ms. A busy machine may need a while. */
 const LOST_MS = 10_000;
@@ -24,14 +26,14 @@ const MOST_SERVED = {
 };
 /** One machine may open this many tunnels to backends within `withinMs`. */
 const OPENINGS = { most: 200, withinMs: 10_000 };
-/** Machines whose openings are counted. */
+/** Maximum number of machines whose openings are counted. */
 const MOST_COUNTED = 1_000;
 
 /** Carries frames to a machine by its name. */
 export interface Wire {
   /** The most data that one frame may carry. */
   readonly chunkBytes: number;
-  /** Never throws. */
+  /** Sends a frame. Never throws. */
   frame(machine: string, bytes: Uint8Array): void;
 }
 
@@ -39,11 +41,11 @@ export interface Wire {
 export interface Borrowed {
   readonly machine: string;
   readonly backend: string;
-  /** The daemon that offers it. */
+  /** The id of the daemon that offers the backend. */
   readonly instance: string;
 }
 
-/** `backend` null: the sessions of that machine's clients. */
+/** The target of a tunnel. `backend` null: the sessions of that machine's clients. */
 type TunnelTarget = Pick<Borrowed, "machine"> & Opening;
 
 interface SwitchboardOptions {
@@ -51,12 +53,12 @@ interface SwitchboardOptions {
   /** The id of this daemon. */
   readonly instance: string;
   readonly name: string;
-  /** Why other machines may not use that backend; null: they may. */
+  /** Why other machines may not use the backend; null: they may use it. */
   readonly refusal: (backend: string) => string | null;
   /** Serves that backend, or, for null, one request for a session, until the stream ends. */
   readonly serve: (machine: string, backend: string | null, stream: Duplex) => void;
   readonly sessions: Pick<SessionMachines, "refusal" | "found" | "nobodyThere">;
-  /** That daemon is lost; its tunnels end right after the call. */
+  /** Called when a daemon is lost, right before its tunnels end. */
   readonly onLost: (machine: string, instance: string) => void;
 }
 
@@ -66,7 +68,10 @@ interface Peer {
   readonly instance: string;
   readonly tunnels: Set<Tunnel>;
   heardAtMs: number;
-  /** The last data sent in a tunnel that was opened here, and the last data received in one. */
+  /**
+   * When data was last sent in a tunnel that was opened here (`sentAtMs`), and last received in one
+   * (`answeredAtMs`).
+   */
   sentAtMs: number;
   answeredAtMs: number;
   probedAtMs: number;
@@ -77,7 +82,7 @@ interface Peer {
 interface Entry {
   readonly tunnel: Tunnel;
   readonly peer: Peer;
-  /** null: for sessions. */
+  /** null: the tunnel is for sessions. */
   readonly backend: string | null;
   readonly isServed: boolean;
 }
@@ -85,7 +90,7 @@ interface Entry {
 export class Switchboard {
   readonly #options: SwitchboardOptions;
   readonly #peers = new Map<string, Peer>();
-  /** By `tunnelKey`. */
+  /** Tunnels by the key that `tunnelKey` returns. */
   readonly #tunnels = new Map<string, Entry>();
   readonly #held = new HeldBytes();
   readonly #openings = new Map<string, { count: number; sinceMs: number }>();
@@ -108,7 +113,7 @@ export class Switchboard {
     this.#wire = wire;
   }
 
-  /** The wire is gone: every tunnel ends. */
+  /** Ends every tunnel, because the wire is lost. */
   end(why: string): void {
     this.#wire = null;
     for (const { tunnel } of [...this.#tunnels.values()]) tunnel.fail(why, HINT, false);
@@ -170,7 +175,7 @@ export class Switchboard {
     }
   }
 
-  /** Frames for that machine reach nobody. */
+  /** Handles the report that nobody is subscribed to frames for `machine`. */
   nobodyThere(machine: string): void {
     this.#options.sessions.nobodyThere(machine);
     for (const peer of [...this.#peers.values()]) {
@@ -254,7 +259,7 @@ export class Switchboard {
     const key = tunnelKey(machine, id, isServed);
     const tunnel = new Tunnel({
       chunkBytes: wire.chunkBytes,
-      // The reader of a session request keeps no line until it is whole.
+      // The reader of a session request does not keep incomplete lines in memory.
       isOfLines: backend !== null,
       send: (kind, number, payload) => {
         if (wire !== this.#wire) return;
@@ -330,7 +335,10 @@ function peerKey(machine: string, instance: string): string {
   return `${machine} ${instance}`;
 }
 
-/** `isServed`: the other machine opened it. Both sides choose ids on their own, so two tunnels may have one id. */
+/**
+ * `isServed`: the other machine opened the tunnel. Both sides choose ids on their own, so two tunnels may
+ * have the same id.
+ */
 function tunnelKey(machine: string, id: string, isServed: boolean): string {
   return `${machine} ${id} ${isServed}`;
 }
@@ -350,19 +358,25 @@ function closedStream(message: string, onEnd: (end: TunnelEnd) => void): Duplex 
   return outer;
 }
 
-// Limits on received bytes that this machine holds in memory: unread ones, and lines without their end.
+// Limits on received bytes that this machine holds in memory: unread bytes, and incomplete lines.
 
-/** For one machine: a message of the greatest allowed length, and other messages beside it. */
+/**
+ * Limit for one machine, bytes: enough for a message of the greatest allowed length and other messages beside
+ * it.
+ */
 export const MOST_OF_MACHINE = 128 * 1024 * 1024;
 const MOST_IN_ALL = 2 * MOST_OF_MACHINE;
 
-/** Tunnels that hold little are not noted, so these are few, and their sums need no memory of their own. */
+/**
+ * The bytes that tunnels hold. Tunnels with few bytes are not listed, so the list is short and is summed up
+ * at each change.
+ */
 class HeldBytes {
   readonly #tunnels = new Map<Tunnel, { readonly machine: string; readonly bytes: number }>();
 
   /**
-   * Notes how much the tunnel holds now. Returns the tunnel that has to end because a limit is exceeded, which is the
-   * largest tunnel of the machine that holds too much; null: none.
+   * Records how many bytes the tunnel holds now. If a limit is exceeded, returns the tunnel that has to end,
+   * which is the largest tunnel of the machine that holds too much; null: no tunnel has to end.
    */
   note(tunnel: Tunnel, machine: string, bytes: number): Tunnel | null {
     this.#tunnels.delete(tunnel);

@@ -3,13 +3,13 @@
 import { type Duplex, duplexPair } from "node:stream";
 import type { FrameKind } from "./frames.ts";
 
-/** The most bytes that are sent and not read yet. */
+/** The most bytes that are sent but not read yet. */
 export const WINDOW_BYTES = 1024 * 1024;
 const CREDIT_EACH = WINDOW_BYTES / 4;
 /** The most unread frames. Small frames cost more memory than their bytes; 32 bytes is less than any average message. */
 const MOST_UNREAD = WINDOW_BYTES / 32;
 
-/** Approximate memory of a frame beside its bytes. */
+/** Approximate memory that a frame costs in addition to its payload, bytes. */
 const FRAME_COST = 512;
 /** A tunnel may hold this much without counting towards the limits. */
 const FREE_BYTES = 64 * 1024;
@@ -32,13 +32,19 @@ interface TunnelOptions {
   /** The stream's reader keeps each line in memory until it is complete. */
   readonly isOfLines: boolean;
   readonly send: (kind: FrameKind, number: number, payload: Buffer) => void;
-  /** Gets the bytes that this machine holds for the tunnel, or 0 for few. The callback may end the tunnel. */
+  /**
+   * Gets the number of bytes that this machine holds for the tunnel, or 0 if they are few. The callback may
+   * end the tunnel.
+   */
   readonly onHeld: (bytes: number) => void;
-  /** The other machine has accepted the tunnel. */
+  /** Called when the other machine has accepted the tunnel. */
   readonly onOpen: () => void;
   /** Called once, however the tunnel ends. */
   readonly onOver: () => void;
-  /** Called once, before the stream closes; not when both sides ended in order, nor when the stream was closed here. */
+  /**
+   * Called once, before the stream closes. Not called if both sides ended in order, or if the stream was
+   * closed here.
+   */
   readonly onEnd: (end: TunnelEnd) => void;
 }
 
@@ -60,7 +66,7 @@ export class Tunnel {
   #takenBytes = 0;
   #unread = 0;
   #creditedBytes = 0;
-  /** Bytes of the line whose end has not arrived. */
+  /** Bytes of the incomplete line at the end of the data. */
   #halfLine = 0;
   #heldBytes = 0;
   #hasEndedThere = false;

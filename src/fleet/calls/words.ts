@@ -7,17 +7,17 @@ import { isSharesRoot, type LentPlace, placeIn, placeOf } from "./places.ts";
 
 export const MOST_OFFERED = 64;
 const LONGEST_OFFER = 8 * 1024;
-/** Room for the JSON around the places. */
+/** Bytes reserved for the JSON around the places. */
 const ROOM_AROUND = 64;
 
 export interface Offer {
-  /** The daemon that offers them. */
+  /** The id of the daemon that offers the backends. */
   readonly instance: string;
   /** Names, each once, sorted. Empty: the daemon offers nothing, or ends. */
   readonly backends: readonly string[];
   /** The folder of that machine's shares; null: unknown. */
   readonly sharesRoot: string | null;
-  /** By backend; backends may be missing. */
+  /** Places by backend name. Not every backend has a place. */
   readonly places: ReadonlyMap<string, LentPlace>;
 }
 
@@ -66,7 +66,10 @@ export function readOffer(bytes: Uint8Array): Offer | null {
 }
 
 export interface Opening {
-  /** The daemon that opens the tunnel, or the one that it is opened to. */
+  /**
+   * The id of the daemon that opens the tunnel, or, where this machine opens it, of the daemon at the other
+   * end.
+   */
   readonly instance: string;
   /** null: the tunnel carries a request for a session that began on the other machine. */
   readonly backend: string | null;

@@ -1,5 +1,5 @@
-// The certificate authority that the fleet's server will change to. The operator signs it, it travels with a layer, and
-// every machine trusts it beside the current one until the server changes over.
+// The certificate authority that the fleet's server will change to. The operator signs it, a layer contains
+// it, and every machine trusts both this authority and the current one until the server has changed.
 import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { readIfPresent, removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
@@ -7,7 +7,7 @@ import { object, reader, text } from "../../runtime/shape.ts";
 import { fingerprintOf, isSignedByUser, signedLines, signText, userKey } from "../keys/nkey.ts";
 
 const LARGEST_BYTES = 1024;
-/** Certificates kept in one file, the newest. */
+/** A file keeps only this many certificates, the newest. */
 const MOST_KEPT = 4;
 
 const signedAuthorityOf = reader(object({ certificate: text, signature: text }));

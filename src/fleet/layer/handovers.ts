@@ -9,7 +9,7 @@ export const LARGEST_HANDOVER_BYTES = 300;
 
 /** The form of a time in a signed text: ISO 8601 UTC. */
 export const SIGNED_TIME = matching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/, "a time");
-/** Counted from 1. */
+/** A count from 1. */
 export const signedCount = numberThat(
   "a whole number from 1",
   (value) => Number.isSafeInteger(value) && value >= 1,
@@ -20,7 +20,7 @@ const handoverShape = object({
   from: userKeyShape,
   /** `U…`: the next key. */
   to: userKeyShape,
-  /** Counts the handovers of a fleet. */
+  /** The number of this handover in its fleet, from 1. */
   number: signedCount,
   /** By the clock of the machine that signed; shown only. */
   time: SIGNED_TIME,

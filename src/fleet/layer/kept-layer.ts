@@ -12,7 +12,7 @@ function layerPath(home: string): string {
 interface KeptLayer {
   /** null: there is no file, or the file is not trusted. */
   readonly layer: SignedLayer | null;
-  /** Why the file is not trusted; null: it is, or there is none. */
+  /** Why the file is not trusted; null: the file is trusted, or there is no file. */
   readonly problem: string | null;
 }
 
@@ -36,7 +36,7 @@ export async function keptLayerBy(home: string, { operator, earlier }: Trust): P
   return { layer: null, problem: trusted?.problem ?? null };
 }
 
-/** Durable when it resolves. */
+/** Keeps a layer. The file is durable when this resolves. */
 export function keepLayer(home: string, document: Uint8Array): Promise<void> {
   return keepPrivateFile(layerPath(home), document, { mode: 0o600 });
 }

@@ -37,12 +37,15 @@ export type LayerBucket = ReturnType<typeof openLayerBucket>;
 export function openLayerBucket(connection: NatsConnection, onNews: () => void) {
   connection.subscribe(LAYER_NEWS, {
     callback(error) {
-      // Without this permission, new revisions are found by the regular look.
+      // If the server does not permit this subscription, the regular check of the bucket finds new revisions.
       if (error === null) onNews();
     },
   });
 
-  /** The answer, unless its error code is not one of `expected`. `last`: the sequence that the subject must have. */
+  /**
+   * Sends a request and resolves with the answer. Rejects with `fleet_unreachable` for an error code that is
+   * not in `expected`. `last`: the sequence that the subject must have.
+   */
   const request = async (
     subject: string,
     question: string,
@@ -107,7 +110,7 @@ export function openLayerBucket(connection: NatsConnection, onNews: () => void) 
 
 function storedOf(answer: JsonMembers): StoredLayer {
   const { seq, data, hdrs } = objectOf(answer["message"]);
-  // A member that may write the key can also delete it.
+  // The entry can be a deletion, because a member that may write the key can also delete it.
   const isDeletion = typeof hdrs === "string" && /KV-Operation/i.test(Buffer.from(hdrs, "base64").toString());
   const text = typeof data === "string" && !isDeletion ? data : "";
   const isTooLong = text.length > 2 * LARGEST_DOCUMENT_BYTES;

@@ -1,4 +1,4 @@
-// Operations of the management API on the fleet's layer. Each reads the bucket afresh.
+// Operations of the management API on the fleet's layer. Each operation reads the bucket again.
 import type { FleetLayerEntry } from "../../api/fleet-contract.ts";
 import type { Control } from "../../api/operations.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
@@ -77,7 +77,7 @@ export function createLayerControl({ trust, follower, bucket }: ControlParts) {
       if (layer.revision <= highest) {
         throw new MountaineerError("usage", `revision ${layer.revision} is not above ${highest}`);
       }
-      // An abort does not stop the write; the caller looks again.
+      // An abort does not cancel the write, so the caller has to read the bucket again.
       const isPut = await unlessAborted(target.put(document, expected), signal);
       if (!isPut) throw await changedMeanwhile(newest(signal).catch(() => null));
       // This machine accepts the document's handovers before the others do.
@@ -100,8 +100,9 @@ function checkedLayer(sequence: number, reading: LayerReading): CheckedLayer {
 }
 
 /**
- * Checks revisions before the newest, newest first. A revision by an earlier key counts only if no revision by a later key
- * is older: the holder of a replaced key can add entries at the end, and none before.
+ * Checks revisions before the newest, newest first. A revision by an earlier key counts only if it is older
+ * than all revisions by later keys: the holder of a replaced key can add entries, but only after the existing
+ * ones.
  */
 function checkHistory(stored: readonly StoredLayer[], keys: readonly string[]): readonly CheckedLayer[] {
   const checked: CheckedLayer[] = [];

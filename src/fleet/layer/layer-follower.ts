@@ -17,9 +17,12 @@ import type { LayerBucket, StoredLayer } from "./layer-bucket.ts";
 import type { OperatorTrust } from "./operator-trust.ts";
 import type { SignedLayer } from "./signed-layer.ts";
 
-/** Interval of regular looks, ms, because an announcement may be lost, and the bucket may be made later. */
+/**
+ * Interval of regular checks of the bucket, ms. They are needed because an announcement may be lost, and the
+ * bucket may be made later.
+ */
 const LOOK_MS = 60_000;
-/** Minimum time between two looks, ms, however often members announce a layer. */
+/** Minimum time between two checks of the bucket, ms, however often members announce a layer. */
 const APART_MS = 200;
 const RETRY_MS = { first: 1_000, most: 60_000 };
 
@@ -48,7 +51,7 @@ interface FollowerOptions {
   readonly logger: Logger;
   /** Gets the authority that the fleet's server will change to; resolves with whether this machine trusts it now. */
   readonly onAuthority: (authority: X509Certificate) => Promise<boolean>;
-  /** The report may have changed. */
+  /** Called when the report may have changed. */
   readonly onChange: () => void;
 }
 
@@ -85,22 +88,25 @@ export class LayerFollower {
     this.#lookSoon = createThrottle(options.clock, APART_MS, work);
   }
 
-  /** null: the link is lost. */
+  /** Follows the layers of this bucket; null: the link is lost. */
   link(bucket: LayerBucket | null): void {
     this.#bucket = bucket;
-    // Sequences of another server mean other layers.
+    // The sequences of another server refer to other layers.
     this.#rejected = null;
     this.#nextLook?.[Symbol.dispose]();
     this.look();
   }
 
-  /** The machine's own file has changed, so a rejected layer may be valid now. */
+  /**
+   * Checks a rejected layer again. Call it when the machine's own file has changed, because the layer may be
+   * valid now.
+   */
   noteConfig(): void {
     this.#rejected = null;
     this.look();
   }
 
-  /** The bucket may have a new layer. */
+  /** Reads the bucket soon, if there is a link. Call it when the bucket may have a new layer. */
   look(): void {
     if (this.#bucket !== null && !this.#ending.signal.aborted) this.#lookSoon.due();
   }
@@ -142,7 +148,7 @@ export class LayerFollower {
     return [{ code, severity, title, hint, since }];
   }
 
-  /** Work in progress has no effect any more. */
+  /** Stops following layers. Work in progress has no effect any more. */
   end(): void {
     this.#ending.abort();
     this.link(null);
@@ -213,7 +219,9 @@ export class LayerFollower {
     this.#options.onChange();
   }
 
-  /** Called after the layer is applied: if the daemon crashes in between, it reads the same layer again. */
+  /**
+   * Called after the layer is applied. If the daemon crashes before this call, it reads the same layer again.
+   */
   async #keep(layer: SignedLayer, document: Uint8Array): Promise<void> {
     if (this.#accepted?.revision === layer.revision && this.#accepted.operator === layer.operator) return;
     await keepLayer(this.#options.home, document);

@@ -8,7 +8,7 @@ import { type Handover, handoversTo, keysFrom, readHandovers } from "./handovers
 import { type LayerReading, readSignedLayer } from "./signed-layer.ts";
 
 const VERSION = 1;
-/** More than any fleet needs; it keeps the holder of a key from filling the disk. */
+/** More than any fleet needs. The limit keeps the holder of a key from filling the disk. */
 const MOST_KEPT = 200;
 
 export interface Trust {
@@ -26,7 +26,10 @@ function trustPath(home: string): string {
   return join(home, "fleet", "operator.json");
 }
 
-/** Rejects with `fleet_unreachable` for a damaged file, without which a replaced key would be trusted again. */
+/**
+ * Reads the handovers in the home. Rejects with `fleet_unreachable` for a damaged file: if it were ignored, a
+ * replaced key would be trusted again.
+ */
 async function keptHandovers(home: string): Promise<readonly Handover[]> {
   const file = trustPath(home);
   const text = await readIfPresent(file);

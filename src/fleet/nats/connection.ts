@@ -1,4 +1,4 @@
-// One connection to a NATS server. The library never reconnects it: whatever goes wrong ends it.
+// One connection to a NATS server. The library never reconnects it, so any error ends the connection.
 import { AsyncLocalStorage } from "node:async_hooks";
 import { subscribe } from "node:diagnostics_channel";
 import { Socket } from "node:net";
@@ -22,9 +22,9 @@ import type { SignIn } from "./sign-in.ts";
 import { inboxOf, isOptionalSubject } from "./subjects.ts";
 
 const CONNECT_MS = 5_000;
-/** Includes the name lookup of the server's host. */
+/** Limit for connecting and signing in, including the lookup of the server's name, ms. */
 const DEADLINE_MS = 10_000;
-/** A server that leaves two pings unanswered is gone. */
+/** Interval of pings, ms. A server that leaves `PINGS_UNANSWERED` of them unanswered counts as lost. */
 const PING_MS = 4_000;
 const PINGS_UNANSWERED = 2;
 const CLOSE_MS = 500;
@@ -54,7 +54,7 @@ export interface ConnectionOptions extends SignIn {
   readonly clock: Clock;
 }
 
-/** Connects and signs in. Rejects with a `LinkFailure`, or as the signal says. */
+/** Connects and signs in. Rejects with a `LinkFailure`, or with the signal's reason. */
 export async function connectToServer(
   { server, name, inbox = inboxOf(name), credentials, authority, clock }: ConnectionOptions,
   signal: AbortSignal,
@@ -92,7 +92,10 @@ export async function connectToServer(
   throw new LinkFailure("connecting: no answer in time", null, closeLate(connecting));
 }
 
-/** What `use` resolves with at the first server where it does not fail. Rejects with the first `LinkFailure`. */
+/**
+ * Calls `use` for one server after another until it succeeds, and resolves with its result. If it fails for
+ * all servers, rejects with the first `LinkFailure`.
+ */
 export async function atFirstServer<T>(
   servers: readonly string[],
   use: (server: string) => Promise<T>,
@@ -129,12 +132,15 @@ export function watchEnd(connection: NatsConnection, end: (failure: LinkFailure)
   watchRefusals().catch(endBy);
 }
 
-/** True for a subject that permissions for an earlier version do not name, and without which the link still works. */
+/**
+ * True if the error refuses a subject that an earlier version's permissions do not name and that the link
+ * does not need.
+ */
 function isOptional(error: Error): boolean {
   return error instanceof PermissionViolationError && isOptionalSubject(error.subject);
 }
 
-/** Drops messages that the server does not take soon. */
+/** Closes the connection. Drops messages that the server does not accept soon. */
 export async function closeConnection(connection: NatsConnection, clock: Clock): Promise<void> {
   for (const step of [() => connection.flush(), () => connection.close()]) {
     const done = step().catch(() => {});

@@ -30,12 +30,12 @@ interface LinkParts<Session extends OpenSession> {
   readonly signal: AbortSignal;
   /** The link's name in the log; absent: nothing is logged. */
   readonly title?: "fleet" | "fleet calls";
-  /** Rejects with a `LinkFailure`, or as the signal says. */
+  /** Opens a session. Rejects with a `LinkFailure`, or with the signal's reason. */
   readonly open: (target: ConnectionOptions, signal: AbortSignal) => Promise<Session>;
   readonly onOpen?: (session: Session) => void;
   /** Called when an open session is over, before its disposal. */
   readonly onOver?: () => void;
-  /** Called again and again while a session is open. */
+  /** Called at this interval while a session is open. */
   readonly work?: { readonly everyMs: number; readonly run: () => void };
 }
 

@@ -17,7 +17,10 @@ export interface SignInOptions {
 
 export type SignIn = Awaited<ReturnType<typeof readSignIn>>;
 
-/** Rejects with a `LinkFailure`, or as the signal says. */
+/**
+ * Reads the credentials and the certificate authority. Rejects with a `LinkFailure`, or with the signal's
+ * reason.
+ */
 export async function readSignIn(options: SignInOptions, signal: AbortSignal) {
   return { credentials: credentialsOf(options), authority: await readAuthorityFile(options, signal) };
 }

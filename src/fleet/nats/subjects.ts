@@ -1,4 +1,4 @@
-// The NATS subjects of a fleet. The server's permissions for each machine are written in these.
+// The NATS subjects of a fleet. The server's permissions for each machine are lists of these subjects.
 
 /** The KV bucket of summaries; each machine writes the key of its name. */
 export const BUCKET = "mountaineer_fleet";
@@ -10,7 +10,7 @@ export function inboxOf(name: string): string {
   return `_INBOX.${name}`;
 }
 
-// In the subjects below, "*" as the name of the sender stands for all machines.
+// In the subjects below, "*" in place of the sender's name matches all machines.
 
 function subjectOf(sender: string, kind: string): string {
   return `mountaineer.fleet.${sender}.${kind}`;
@@ -69,7 +69,9 @@ export const LAYER_SUBJECT = `$KV.${LAYER_BUCKET}.layer`;
 /** Announces a new revision of the common configuration. */
 export const LAYER_NEWS = "mountaineer.fleet.config";
 
-/** True for a subject that servers set up for an earlier version forbid, and without which a machine works. */
+/**
+ * True for a subject that a machine does not need, and that a server set up for an earlier version forbids.
+ */
 export function isOptionalSubject(subject: string): boolean {
   const isOfLayer = [LAYER_BUCKET, LAYER_NEWS].some((name) => subject.includes(name));
   return isOfLayer || subject === rollCallSubject(senderOf(subject));

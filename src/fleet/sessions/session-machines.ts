@@ -7,13 +7,19 @@ import { type Clock, isoTime, resultWithin } from "../../runtime/time/clock.ts";
 
 /** Time in which a machine must accept a stream, ms. A busy machine, or one that hands over, may need a while. */
 const REACH_MS = 6_000;
-/** Shorter time, ms, if the NATS server reports no subscriber; during a handover, the next daemon soon subscribes. */
+/**
+ * The limit instead of `REACH_MS` if the NATS server reports no subscriber, ms. During a handover, the next
+ * daemon soon subscribes.
+ */
 const NOBODY_MS = 2_000;
 /** Interval at which a machine is asked for the id of its daemon, ms. */
 const ASK_MS = 100;
-/** How often a stream is tried, as the daemon that was found may have handed over meanwhile. */
+/**
+ * The most attempts to open a stream. An attempt fails if the daemon that was found has handed over
+ * meanwhile.
+ */
 const MOST_TRIES = 3;
-/** Machines that are searched for at once. */
+/** Maximum number of machines that are searched for at once. */
 const MOST_SEARCHES = 100;
 const MOST_KNOWN = 1_000;
 
@@ -23,13 +29,16 @@ interface SessionMachinesOptions {
   readonly clock: Clock;
   /** Asks that machine for the id of its daemon; `found` gets the answer. */
   readonly ask: (machine: string) => void;
-  /** Opens a stream to that daemon. `onOpen`: accepted. `onEnd`: refused, or ended. */
+  /**
+   * Opens a stream to that daemon. `onOpen`: the daemon has accepted it. `onEnd`: the stream was refused, or
+   * has ended.
+   */
   readonly open: (
     to: { readonly machine: string; readonly instance: string; readonly backend: null },
     onEnd: (end: { readonly message: string }) => void,
     onOpen: () => void,
   ) => Duplex;
-  /** The next daemon is taking over from this one. */
+  /** True while the next daemon takes over from this one. */
   readonly isLeaving: () => boolean;
 }
 
@@ -44,7 +53,10 @@ export class SessionMachines {
   /** The id of each machine's daemon, when last found. */
   readonly #known = new Map<string, string>();
   readonly #searches = new Map<string, Search>();
-  /** Machines that the configuration names and that were not reached: since when, and why. */
+  /**
+   * Machines that the configuration names and that could not be reached, with the time since when, and the
+   * reason.
+   */
   readonly #away = new Map<string, { readonly sinceWallMs: number; readonly why: string }>();
 
   constructor(options: SessionMachinesOptions) {
@@ -57,13 +69,15 @@ export class SessionMachines {
     return sessions.includes("*") || sessions.includes(machine);
   }
 
-  /** Why that machine may not use sessions of this machine; null: it may. */
+  /** Why that machine may not use sessions of this machine; null: it may use them. */
   refusal(machine: string): string | null {
     if (!this.shares(machine)) return "it does not share its sessions with this machine";
     return this.#options.isLeaving() ? "it is being replaced; try again in 1 s" : null;
   }
 
-  /** That machine runs this daemon now. Ignored for machines that are not searched for. */
+  /**
+   * Records that `machine` runs the daemon `instance` now. Ignored for machines that are not searched for.
+   */
   found(machine: string, instance: string): void {
     const search = this.#searches.get(machine);
     if (search === undefined) return;
@@ -72,14 +86,17 @@ export class SessionMachines {
     search.found.resolve(instance);
   }
 
-  /** Frames for that machine reach nobody. */
+  /** Records that nobody is subscribed to frames for `machine`. */
   nobodyThere(machine: string): void {
     this.#known.delete(machine);
     const search = this.#searches.get(machine);
     if (search !== undefined) search.isNobodyThere = true;
   }
 
-  /** The link is lost; machines may run other daemons when it is back. */
+  /**
+   * Forgets which daemon each machine runs. Call it when the link is lost, because machines may run other
+   * daemons afterwards.
+   */
   forgetAll(): void {
     this.#known.clear();
   }
@@ -125,7 +142,7 @@ export class SessionMachines {
     if (isNamed) this.#away.set(machine, { sinceWallMs, why });
   }
 
-  /** The id of that machine's daemon; null: none answers in time. */
+  /** The id of that machine's daemon; null: no daemon answers in time. */
   async #find(machine: string, untilMs: number, signal: AbortSignal): Promise<string | null> {
     const { clock } = this.#options;
     const leftMs = Math.max(0, untilMs - clock.monotonicMs());
@@ -160,7 +177,7 @@ export class SessionMachines {
     }
   }
 
-  /** A text says why there is no stream. */
+  /** Resolves with the stream, or with a text that says why there is none. */
   async #open(
     machine: string,
     instance: string,

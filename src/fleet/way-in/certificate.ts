@@ -1,13 +1,14 @@
-// A fleet's own certificate authority and its server's certificate: X.509 in DER, as RFC 5280 has it. Node signs and
-// reads certificates and makes none; `openssl` is not everywhere, and differs where it is.
+// A fleet's own certificate authority and its server's certificate: X.509 in DER, as in RFC 5280. They are
+// encoded here because Node can sign and read certificates but not make them, and `openssl` is not installed
+// everywhere and differs between systems.
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
 import { isIP, isIPv4, SocketAddress } from "node:net";
 import { fingerprintOf } from "../keys/nkey.ts";
 
 const DAY_MS = 86_400_000;
-/** Validity begins earlier, because a machine's clock may be behind. */
+/** Validity begins this long before the present, because a machine's clock may be behind, ms. */
 const BEFORE_MS = 2 * DAY_MS;
-/** Ten years, so that no certificate has to be renewed without a user's command. */
+/** Ten years in ms, so that no certificate has to be renewed without a user's command. */
 const VALID_MS = 3650 * DAY_MS;
 
 const [SEQUENCE, SET, INTEGER, BITS, OCTETS, OID, UTF8] = [0x30, 0x31, 0x02, 0x03, 0x04, 0x06, 0x0c];

@@ -30,7 +30,7 @@ interface CheckOptions extends Omit<SignInOptions, "config"> {
   readonly config: FleetConfig;
 }
 
-/** Rejects with `fleet_unreachable`, and as the signal says. */
+/** Answers the doctor's questions. Rejects with `fleet_unreachable`, and with the signal's reason. */
 export async function checkFleet(options: CheckOptions, signal: AbortSignal): Promise<FleetCheckReport> {
   const { home, clock, config } = options;
   const membership = await readMembership(home);
@@ -101,17 +101,23 @@ async function validUntil(path: string | null): Promise<string | null> {
 // each. The server reports every refusal.
 
 const ANSWER_MS = 3_000;
-/** Not JSON, no frame, no key, and longer than a beat, so every receiver ignores it. */
+/**
+ * The text of the harmless messages. Every receiver ignores it, because it is not JSON, no frame, no key, and
+ * longer than a beat.
+ */
 const WORDS = `a probe of permissions, which changes nothing ${".".repeat(40)}`;
 
 interface Probed {
-  /** Needed, and refused. */
+  /** Permissions that the machine needs and does not have. */
   readonly lacks: readonly Permission[];
-  /** Permitted, and dangerous. */
+  /** Dangerous permissions that the machine has. */
   readonly exceeds: readonly Permission[];
 }
 
-/** Rejects with a `LinkFailure`, and as the signal says. */
+/**
+ * Resolves with the missing and the dangerous permissions. Rejects with a `LinkFailure`, and with the
+ * signal's reason.
+ */
 export async function probePermissions(
   options: ConnectionOptions & { readonly use: MachineUse },
   signal: AbortSignal,
@@ -153,9 +159,9 @@ async function refusals(
     if (may === "publish") connection.publish(subject, WORDS, { headers: head });
     else connection.subscribe(subject, { callback: (error) => note(error) });
   }
-  // The server works in order: it has sent every refusal before it answers the flush.
+  // The server processes messages in order, so it has sent every refusal before it answers the flush.
   if (await settledWithin(clock, ANSWER_MS, connection.flush())) {
-    // The library reports refusals that it has read in the next turn of the event loop.
+    // The library reports a refusal that it has read only in the next turn of the event loop.
     await clock.sleep(0);
     return refused;
   }

@@ -53,7 +53,7 @@ export async function readFleet(home: string): Promise<FleetRecord | null> {
   return text === null ? null : parseRecord(text, record);
 }
 
-/** Rejects with `usage` where this home has no fleet server. */
+/** Reads the record. Rejects with `usage` if this home has no fleet server. */
 export async function requireFleet(home: string): Promise<FleetRecord> {
   const record = await readFleet(home);
   if (record !== null) return record;
@@ -78,7 +78,8 @@ export async function makeFleet(
   await mkdir(paths.store, { mode: 0o700 });
   await writeDurably(paths.authority, authority.certificate);
   await writeDurably(paths.key, server.key);
-  // With the authority, so that a joining machine, which knows the fingerprint only, receives it.
+  // The file contains the authority, too, so that a joining machine, which knows only its fingerprint,
+  // receives it.
   await writeDurably(paths.certificate, server.certificate + authority.certificate);
   const fingerprint = fingerprintOf(authority.der).toString("hex");
   const record = { ...parts, authority: fingerprint, certificates: 1, invitations: [] };
@@ -113,7 +114,7 @@ export function changeFleet(
 export async function removeOldLogs(home: string): Promise<void> {
   const { folder, log } = folderPaths(home);
   const names = (await readdir(folder)).filter((name) => name.startsWith(`${basename(log)}.`)).toSorted();
-  // The names end with the time of the rotation.
+  // The names end with the time of the rotation, so the oldest logs come first.
   for (const name of names.slice(0, -KEPT_LOGS)) await rm(join(folder, name), { force: true });
 }
 
@@ -132,7 +133,10 @@ export function withFolder<T>(place: FleetPlace, signal: AbortSignal, use: () =>
   return inTurn("fleet.lock.db", place, signal, use);
 }
 
-/** Runs one replacement of keys or certificates at a time: two would mix their work. Rejects with `lock_held`. */
+/**
+ * Runs one replacement of keys or certificates at a time, because two would disturb each other. Rejects with
+ * `lock_held`.
+ */
 export function withKeys<T>(place: FleetPlace, signal: AbortSignal, use: () => Promise<T>): Promise<T> {
   return inTurn("fleet-keys.lock.db", place, signal, use);
 }

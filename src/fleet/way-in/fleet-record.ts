@@ -57,7 +57,7 @@ const recordShape = object({
 export type FleetRecord = Omit<TypeOf<typeof recordShape>, "version">;
 const readRecord = reader(recordShape);
 
-/** Ignores case, as people take such names for the same. */
+/** Finds a member by name, ignoring case, because people take names that differ only in case for the same. */
 export function memberOf({ members }: FleetRecord, name: string): FleetMember | undefined {
   return members.find((member) => member.name.toLowerCase() === name.toLowerCase());
 }
@@ -66,7 +66,10 @@ export function recordText(record: FleetRecord): string {
   return `${JSON.stringify({ version: VERSION, ...record }, null, 2)}\n`;
 }
 
-/** Throws `fleet_server_failed` for a damaged record: the record decides who is admitted, so nothing is guessed. */
+/**
+ * Parses a record. Throws `fleet_server_failed` for a damaged one: the record decides who is admitted, so
+ * nothing is guessed.
+ */
 export function parseRecord(text: string, path: string): FleetRecord {
   const found: JsonMembers = { certificates: 1, ...jsonObject(text) };
   if (Number(found["version"]) > VERSION) throw unreadable(path, "a newer version wrote it");

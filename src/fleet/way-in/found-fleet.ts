@@ -67,7 +67,10 @@ export async function foundFleet(options: FoundOptions): Promise<Membership> {
   return membership;
 }
 
-/** True for a fleet that could not start at its address, has no other member, and is now wanted by another address or name. */
+/**
+ * True for a fleet that could not start at its address and has no other member, if another address or name is
+ * requested now.
+ */
 async function neverRan(
   { home, name, address }: FoundOptions,
   { operatorSecret }: Membership,
@@ -96,7 +99,10 @@ async function begun(options: FoundOptions, before: Membership | null): Promise<
   return { membership: await written(options, draft, record), seed };
 }
 
-/** Continues after an interruption, or repeats for a fleet that is complete. */
+/**
+ * Resolves with this machine's membership in a fleet that an earlier call has made, even if that call was
+ * interrupted. Rejects with `fleet_server_failed` if this machine does not have the keys.
+ */
 async function takenUp(
   options: FoundOptions,
   before: Membership | null,

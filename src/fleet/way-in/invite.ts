@@ -97,13 +97,13 @@ export async function invite(options: InviteOptions): Promise<string | null> {
   }
 }
 
-/** Waits until the answer has admittedName the server, before the invitation's key is removed. */
+/** Waits until the answer has passed the server, because the invitation's key is removed afterwards. */
 async function farewell({ clock, signal }: InviteOptions, link: ServerLink): Promise<void> {
   await link.flush();
   await clock.sleep(FAREWELL_MS, signal);
 }
 
-/** Runs even after the signal has aborted. */
+/** Removes the invitation, even after the signal has aborted. */
 async function withdraw(options: InviteOptions, id: string): Promise<void> {
   const { signal } = new AbortController();
   const without = (now: FleetRecord): FleetRecord => ({

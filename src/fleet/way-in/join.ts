@@ -29,7 +29,9 @@ import {
 import { guestInbox, joinSubject } from "./server-config.ts";
 import { fetchAuthority, openLink } from "./server-link.ts";
 
-/** The other side writes its record, and its server reads it, ms. */
+/**
+ * Limit for the answer, ms. Before the answer, the other side writes its record, and its server reloads it.
+ */
 const ANSWER_WITHIN_MS = 40_000;
 const SECRET_NAME = "fleet-key";
 
@@ -41,8 +43,9 @@ export interface JoinOptions extends HomeOptions {
 }
 
 /**
- * Rejects with `join_refused` (the code is not valid any more, the name is taken, another server answers): nothing is
- * changed then. After `fleet_unreachable` and `timed_out`, a second call continues.
+ * Joins a fleet. Rejects with `join_refused` (the code is not valid any more, the name is taken, another
+ * server answers): nothing is changed then. After `fleet_unreachable` and `timed_out`, a second call
+ * continues.
  */
 export async function joinFleet(options: JoinOptions): Promise<Membership> {
   const { home, signal, writeSection } = options;
@@ -85,7 +88,8 @@ async function asked(options: JoinOptions): Promise<Membership> {
     authority: code.authority.toString("hex"),
     operator: code.operator.toString("base64url"),
     secret: before?.secret ?? (await freeName(options, SECRET_NAME)),
-    // Left by an interrupted `init`; recorded, so that `fleet leave` removes the key.
+    // An interrupted `init` may have left this key. Its name stays recorded, so that `fleet leave` removes
+    // the key.
     operatorSecret: before?.operatorSecret ?? null,
   };
   await writeMembership(home, membership, pem);

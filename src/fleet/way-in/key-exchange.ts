@@ -1,5 +1,6 @@
-// Replaces a machine's key by its next one in two steps: `add`, after which the server accepts both keys, and `use`, after
-// which it accepts the next one alone. Contains the requests, and their effect on the record of the server's machine.
+// Replaces a machine's key in two steps. After `add`, the server accepts both the current and the next key;
+// after `use`, only the next one. Contains the requests, and their effect on the record of the server's
+// machine.
 import { choice, object, reader, type TypeOf, text } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { isSignedByUser, signedLines, signText, userKey, userKeyShape } from "../keys/nkey.ts";

@@ -28,7 +28,7 @@ export async function serveKeyRequests(options: KeyRequestOptions): Promise<void
   const { home, clock, logger, signal } = options;
   try {
     if ((await readFleet(home)) === null) return;
-    // The configuration that an earlier version wrote permits no key requests.
+    // The configuration that an earlier version wrote permits no key requests, so it is updated first.
     await renewServer({ home, clock }, signal);
   } catch (error) {
     if (signal.aborted) return;
@@ -62,7 +62,8 @@ function createQueue(options: KeyRequestOptions, signal: AbortSignal): (message:
   let turn: Promise<unknown> = Promise.resolve();
   return (message) => {
     const name = senderOf(message.subject);
-    // A member can have JetStream deliver other messages here, or ask for an answer to another machine.
+    // Checked because a member can make JetStream deliver other messages here, or name another machine's
+    // subject for the answer.
     if (message.subject !== keySubject(name) || message.reply?.startsWith(`${keyInbox(name)}.`) !== true) {
       return;
     }
@@ -97,7 +98,8 @@ export async function exchangeKey(
     isDone = next !== null;
     return next ?? record;
   });
-  // Also after an unchanged record: an earlier request may have been cut off before its reload.
+  // The server is reloaded even if the record is unchanged, because an earlier request may have been
+  // interrupted before its reload.
   if (isDone) await reloadServer(place, signal);
   return isDone;
 }

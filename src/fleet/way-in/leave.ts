@@ -8,18 +8,18 @@ import { forgetMembership, readMembership } from "./membership.ts";
 import { reloadServer, removeServer } from "./server-process.ts";
 
 export interface LeaveOptions extends HomeOptions {
-  /** Leaves on the server's machine even while there are other members, which lose the server. */
+  /** True: leaves on the server's machine even while the fleet has other members, which lose the server. */
   readonly dissolves: boolean;
-  /** Resolves with whether there was a section. */
+  /** Removes the `[fleet]` section. Resolves with whether there was one. */
   readonly removeSection: () => Promise<boolean>;
 }
 
 export type Left = Awaited<ReturnType<typeof leaveFleet>>;
 
 /**
- * Resolves with `name` null where this machine was in no fleet. Removes the section first, so that nothing uses what is
- * removed after it; after an interruption, a second call continues. Rejects with `usage` on the server's machine while
- * there are other members.
+ * Resolves with `name` null where this machine was in no fleet. Removes the section first, so that nothing
+ * uses the server and the keys, which are removed afterwards; after an interruption, a second call continues.
+ * Rejects with `usage` on the server's machine while there are other members.
  */
 export async function leaveFleet(options: LeaveOptions) {
   const { home, signal, dissolves, removeSection } = options;

@@ -43,7 +43,7 @@ export async function readMembership(home: string): Promise<Membership | null> {
   return version === VERSION ? membershipOf({ operatorSecret: null, ...found }) : null;
 }
 
-/** Rejects with `usage` where there is no record. */
+/** Reads the record. Rejects with `usage` if there is no record. */
 export async function requireMembership(home: string): Promise<Membership> {
   const membership = await readMembership(home);
   if (membership !== null) return membership;

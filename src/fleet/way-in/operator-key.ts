@@ -72,7 +72,7 @@ export async function settledOperatorKey(options: HomeOptions, line: string | nu
   const store = openSecretStore(options);
   await store.set(keys.secret, (await keyFormat(options))(keys.next), null, options.signal);
   await recordOperator(options, publicBytes(keys.next).toString("base64url"));
-  // Last, so that an interrupted call is repeated as a whole.
+  // This secret is removed last, so that an interrupted call is repeated as a whole.
   await store.remove(nextName(keys.secret), options.signal);
   return keys.next;
 }

@@ -19,7 +19,7 @@ import {
 export interface Permission {
   readonly may: "publish" | "subscribe";
   readonly subject: string;
-  /** What the machine does with the permission, or, for a dangerous one, could do. */
+  /** What the machine does with the permission, or, if it is a dangerous one, could do with it. */
   readonly purpose: string;
 }
 
@@ -82,7 +82,9 @@ function rowsOf({ name, calls, sessions, signs, asksForKeys }: MachineUse): read
   ];
 }
 
-/** The permissions that this use needs. A subject to publish to is one that its pattern allows. */
+/**
+ * The permissions that this use needs. In a subject to publish to, `NOBODY` replaces the pattern's wildcard.
+ */
 export function neededBy(use: MachineUse): readonly Permission[] {
   return rowsOf(use).flatMap(([may, purpose, isUsed, ...patterns]) =>
     patterns
@@ -126,7 +128,7 @@ export function grantsOf(
   return {
     publish: [
       ...granted("publish"),
-      // Alternatives that other versions of the NATS library use.
+      // These subjects are alternatives that other versions of the NATS library use.
       `$JS.API.STREAM.MSG.GET.${STREAM}`,
       `$JS.API.DIRECT.GET.${STREAM}`,
       `$JS.API.DIRECT.GET.${STREAM}.>`,

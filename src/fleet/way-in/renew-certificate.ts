@@ -34,7 +34,7 @@ export async function madeAuthority(
   const before = await nextAuthority(home);
   if (before !== null) return { ...before, made: false };
   const isMade = await withFolder(place, signal, async () => {
-    // Another command has just made one, and members may know it already.
+    // Another command has just made an authority, and members may know it already.
     if ((await nextAuthority(home)) !== null) return false;
     const { address, certificates } = await requireFleet(home);
     const paths = certificatePaths(home, certificates + 1);
@@ -42,7 +42,7 @@ export async function madeAuthority(
     const { authority, server } = makeCertificates([host, "127.0.0.1", "localhost"], clock.wallMs());
     await writeDurably(paths.key, server.key);
     await writeDurably(paths.certificate, server.certificate + authority.certificate);
-    // Last, so that the other files exist whenever this one does.
+    // Written last, so that the other files exist if this file does.
     await writeDurably(paths.authority, authority.certificate);
     return true;
   });

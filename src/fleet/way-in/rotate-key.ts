@@ -1,5 +1,5 @@
-// Replaces this machine's key: the next key is kept beside the current one, the server accepts it, and only then does it
-// replace the current one. At every instant the server accepts the key under the machine's secret.
+// Replaces this machine's key: the next key is kept beside the current one, the server accepts it, and only
+// then does it replace the current one. At every instant the server accepts the key in the machine's secret.
 import { randomBytes } from "node:crypto";
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
@@ -25,7 +25,10 @@ import {
 } from "./membership.ts";
 import { openLink, type ServerLink } from "./server-link.ts";
 
-/** The server's machine writes its record, and its server reads it, ms. */
+/**
+ * Limit for one answer, ms. Before the answer, the server's machine writes its record, and its server reloads
+ * it.
+ */
 const ANSWER_WITHIN_MS = 4_000;
 /** Requests are repeated until this time has passed, ms. */
 const ANSWERED_WITHIN_MS = 30_000;
@@ -52,9 +55,9 @@ interface Exchange {
 }
 
 /**
- * After an interruption, a second call continues. Rejects with `usage` where this machine has not joined by a code,
- * `fleet_unreachable`, `timed_out`, `lock_held` and `permission_denied` (the server's machine refuses); the current key
- * stays valid then.
+ * Replaces this machine's key. After an interruption, a second call continues. Rejects with `usage` if this
+ * machine has not joined by a code, `fleet_unreachable`, `timed_out`, `lock_held` and `permission_denied`
+ * (the server's machine refuses); the current key stays valid then.
  */
 export function rotateKey(options: RotateOptions): Promise<Rotated> {
   return withKeys(options, options.signal, () => rotateInTurn(options));
@@ -72,7 +75,8 @@ async function rotateInTurn(options: RotateOptions): Promise<Rotated> {
   const store = openSecretStore(options);
   const next = await keptOrNewKey(options, nextName(secret));
   const exchange: Exchange = { membership, seed, next, pem };
-  // Equal after an interruption behind the replacement; then only the rest is left.
+  // The keys are equal if an earlier call was interrupted after the replacement; then only the steps below
+  // are left.
   if (!seed.equals(next)) {
     if (!(await ask(options, exchange, "add"))) throw refused();
     if (!(await isAccepted(options, exchange, next))) throw refused();
@@ -130,7 +134,10 @@ async function isAccepted(options: HomeOptions, exchange: Exchange, seed: Buffer
   return link !== null;
 }
 
-/** null: the server does not know the key. It is asked several times, as a server that reloads refuses known keys too. */
+/**
+ * Resolves with null if the server does not know the key. Asks the server several times, because a server
+ * that reloads refuses known keys, too.
+ */
 async function openOwn(
   { clock, signal }: HomeOptions,
   { membership: { address }, pem }: Exchange,
@@ -162,11 +169,17 @@ export interface ByHand {
   readonly before: string;
   /** The next key, `U…`. */
   readonly key: string;
-  /** Why the server does not accept the next key yet; null: it does, and the current key has been replaced. */
+  /**
+   * Why the server does not accept the next key yet; null: it accepts the key, which has replaced the current
+   * one.
+   */
   readonly waitsFor: string | null;
 }
 
-/** Rejects with `usage` where the credentials are not an nkey among the secrets, `secret_unavailable` and `lock_held`. */
+/**
+ * Begins the replacement, or continues it. Rejects with `usage` if the credentials are not an nkey among the
+ * secrets, `secret_unavailable` and `lock_held`.
+ */
 export function rotateByHand(options: HomeOptions, config: FleetConfig): Promise<ByHand> {
   return withKeys(options, options.signal, () => rotateByHandInTurn(options, config));
 }

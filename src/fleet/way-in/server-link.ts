@@ -24,7 +24,7 @@ export interface LinkOptions {
   readonly inbox: string;
 }
 
-/** Hides the types of the NATS library. */
+/** A connection for single requests. This interface hides the types of the NATS library. */
 export interface ServerLink extends AsyncDisposable {
   /** null: the subject has no subscriber. Rejects with `timed_out`. */
   ask(subject: string, question: string, withinMs: number): Promise<string | null>;
@@ -103,7 +103,8 @@ export async function fetchAuthority(
 ): Promise<string> {
   const { host, port } = splitAddress(address);
   const socket = connectPlain({ host, port, signal });
-  // A limit for the whole exchange: a socket timeout would let a server that sends one letter a second go on.
+  // Limit for the whole exchange. A socket timeout would not end an exchange with a server that sends one
+  // letter a second.
   const late = setTimeout(() => socket.destroy(new Error("it gives no answer")), CONNECT_TIMEOUT_MS);
   try {
     await greeting(socket);

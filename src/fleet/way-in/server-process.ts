@@ -24,13 +24,13 @@ import {
 import { splitAddress } from "./join-code.ts";
 
 const PROGRAM = "nats-server";
-/** Debian and Homebrew install the program here, and a user's PATH may not contain these folders. */
+/** Folders where Debian and Homebrew install the program, and which a user's PATH may not contain. */
 const MORE_FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
 const PORT_TAKEN =
   "end what listens there (Debian's own nats-server does: systemctl disable --now nats-server); or begin the fleet at " +
   "another port: mountaineer fleet init --listen HOST:PORT";
 const READY_WITHIN_MS = 15_000;
-/** For each of the requests, ms. */
+/** Limit for each of the `RELOADS_ASKED` requests to reload, ms. */
 const RELOADED_WITHIN_MS = 5_000;
 const RELOADS_ASKED = 2;
 const RELOAD_SAID = /(Reloaded|Failed to reload) server configuration:?(.*)\n/;
@@ -38,7 +38,7 @@ const ENDS_WITHIN_MS = 10_000;
 const BETWEEN_LOOKS_MS = 25;
 const LOG_PIECE_BYTES = 65_536;
 
-/** Rejects with `program_unavailable`. */
+/** Finds the nats-server program. Rejects with `program_unavailable` if there is none. */
 export async function findServerProgram(path: string): Promise<string> {
   const found = await findProgram(PROGRAM, [...path.split(":"), ...MORE_FOLDERS]);
   if (found !== null) return found;
@@ -54,7 +54,10 @@ export async function runningServer(home: string): Promise<ProcessIdentity | nul
   return (await isRunning({ pid, startTime })) ? { pid, startTime } : null;
 }
 
-/** Whether the server runs and has its store, without which it refuses everything. It may still be starting. */
+/**
+ * Whether the server runs and has its store, without which it refuses everything. A server that is still
+ * starting counts as running.
+ */
 export async function isServing(home: string): Promise<boolean> {
   return (await runningServer(home)) !== null && (await entryExists(folderPaths(home).store));
 }
@@ -124,7 +127,7 @@ async function start({ home, clock }: FleetPlace, address: string, signal: Abort
  * that does not run, and restarts one that does not confirm the reload. Rejects with `fleet_server_failed`.
  */
 export function reloadServer(place: FleetPlace, signal: AbortSignal): Promise<void> {
-  // Locked, so that no caller takes the end of another reload for its own.
+  // The lock keeps a caller from taking the end of another caller's reload for the end of its own.
   return withFolder(place, signal, () => reload(place, signal));
 }
 
@@ -148,7 +151,7 @@ async function reload(place: FleetPlace, signal: AbortSignal): Promise<void> {
     const server = await runningServer(place.home);
     if (server !== null && (await reloads(place, server, signal))) return;
   }
-  // The server hangs, or cannot write its log to a full disk.
+  // No reload was confirmed: the server hangs, or cannot write its log to a full disk.
   const server = await runningServer(place.home);
   if (server !== null) await endServer(place, server, signal);
   await startUnlessRunning(place, signal);
@@ -260,13 +263,17 @@ interface KeepOptions extends FleetPlace {
   readonly signal: AbortSignal;
 }
 
-/** Resolves at once where this home has no server, otherwise when the signal aborts; the server goes on. Never rejects. */
+/**
+ * Resolves at once if this home has no server, otherwise when the signal aborts; the server keeps running.
+ * Never rejects.
+ */
 export async function keepServer({ home, clock, logger, signal }: KeepOptions): Promise<void> {
   let loggedReason: string | null = null;
   while (!signal.aborted) {
     let pauseMs = KEPT_EVERY_MS;
     try {
-      // The usual case, without the folder's lock, which blocks the daemon's thread.
+      // Usually the server runs already. This check avoids the folder's lock, which blocks the daemon's
+      // thread.
       const state = (await isServing(home)) ? "ran" : await ensureServer({ home, clock }, signal);
       if (state === "none") return;
       if (state === "started") logger.info("fleet server started");
