@@ -27,13 +27,13 @@ export interface ScreenContext {
   /** Opens a text in the user's editor. */
   readonly edit: EditText;
   readonly style: TuiStyle;
-  /** Ends with the program. */
+  /** Aborts when the program ends. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly sync: SyncSession;
 }
 
-/** `show` shows the screen of a key. */
+/** Creates the screens. `show` shows the screen of a key. */
 export function createScreens(
   context: ScreenContext,
   show: (key: string) => void,

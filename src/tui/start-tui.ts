@@ -13,7 +13,7 @@ const EDITOR_END_MS = 5_000;
 const UNCAUGHT = ["uncaughtException", "unhandledRejection"] as const;
 
 export interface TuiOptions {
-  /** Absolute. */
+  /** The home directory, absolute. */
   readonly home: string;
   /** The file that `--config` names, absolute; null if it is not given. */
   readonly configPath: string | null;
@@ -24,9 +24,9 @@ export interface TuiOptions {
   readonly screen: string | null;
   /** Lines above every screen. */
   readonly strip?: Strip;
-  /** Ctrl-C is for another program until the disposal. */
+  /** Leaves Ctrl-C to another program until the result is disposed. */
   readonly yieldInterrupts: () => Disposable;
-  /** Ends it. */
+  /** Ends the live view. */
   readonly signal: AbortSignal;
 }
 
@@ -38,7 +38,7 @@ export interface TuiOptions {
 export async function startTui(options: TuiOptions): Promise<void> {
   const { home, configPath, endpoint, style, screen, strip, yieldInterrupts, signal } = options;
   prepareEnvironment(style.color);
-  // Before the first drawing: the terminal would echo typed keys into it.
+  // Set before the first drawing, because the terminal would echo typed keys into it.
   process.stdin.setRawMode(true);
   const [
     { createRedraws, renderApp },
@@ -89,7 +89,7 @@ export async function startTui(options: TuiOptions): Promise<void> {
   signal.addEventListener("abort", end, { once: true });
   // The input ends when the terminal is closed.
   process.stdin.once("end", end);
-  // Leaves the alternate screen first: an uncaught error's message printed there would be lost.
+  // Leaves the alternate screen before an uncaught error's message is printed, which would be lost there.
   for (const event of UNCAUGHT) process.prependListener(event, end);
   try {
     // The session rejects if the daemon uses another configuration.
@@ -104,7 +104,7 @@ export async function startTui(options: TuiOptions): Promise<void> {
     process.stdin.off("end", end);
     for (const event of UNCAUGHT) process.off(event, end);
     const ended = lent.editing?.catch((error: unknown) => {
-      // Its hint names the file with the edited text.
+      // Throws the error on, because its hint names the file with the edited text.
       if (signal.aborted) throw error;
     });
     if (ended !== undefined) await settledWithin(systemClock, EDITOR_END_MS, ended);
@@ -126,7 +126,10 @@ async function untilSaved(frame: Frame, signal: AbortSignal): Promise<void> {
   if (failure !== null) throw new MountaineerError("config_unwritable", `not saved: ${failure}`);
 }
 
-/** The view library decides about colours when it is loaded; the variable CI alone would switch them off. */
+/**
+ * Called before the view library is loaded, because it then decides about colours; the variable CI alone
+ * would switch them off.
+ */
 function prepareEnvironment(color: boolean): void {
   process.env["FORCE_COLOR"] = color ? "1" : "0";
 }

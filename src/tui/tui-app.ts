@@ -44,7 +44,7 @@ export function renderApp(props: TuiAppProps): Instance {
   return render(h(TuiApp, props), {
     alternateScreen: true,
     incrementalRendering: true,
-    // The library would take a terminal of a CI run for none.
+    // Set, because in a CI run the library would treat the terminal as not interactive.
     interactive: true,
     exitOnCtrlC: false,
     patchConsole: false,
@@ -68,7 +68,7 @@ function TuiApp({ frame, redraws, lent, style }: TuiAppProps): ReactElement {
     redraws.now();
   });
 
-  // The key to leave may have waited for a save.
+  // Checked after each redraw, because the key to leave may have been held back during a save.
   useEffect(() => {
     if (frame.hasLeft()) exit();
   });
@@ -102,7 +102,7 @@ interface LinesProps {
   readonly style: TuiStyle;
 }
 
-/** The lines, which fit already. A row too many would be drawn over another one. */
+/** Draws the lines, which already fit; an extra row would overwrite another one. */
 function Lines({ lines, width, height, style }: LinesProps): ReactElement {
   return h(
     Box,

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { PageFile, PageFiles } from "../api/page-files.ts";
 
 const SHELL = "page.html";
-/** Prefix of the page's files in the build; its program requests chunks by the same names. */
+/** Prefix of the page's files in the build; the page's script requests its chunks by these names. */
 const PREFIX = "page-";
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
@@ -17,7 +17,10 @@ const TYPES: Readonly<Record<string, string>> = {
   ".svg": "image/svg+xml",
 };
 
-/** `folder`: the build's, absolute. After a failure the next request reads the files again. */
+/**
+ * The page's files. `folder`: the build's folder, absolute. After a failure the next request reads them
+ * again.
+ */
 export function builtPage(folder: () => Promise<string> = buildFolder): PageFiles {
   let reading: Promise<ReadonlyMap<string, PageFile>> | null = null;
   const read = async (): Promise<ReadonlyMap<string, PageFile>> => {
@@ -52,7 +55,7 @@ async function readAll(folder: string): Promise<ReadonlyMap<string, PageFile>> {
   return new Map(files.filter((file) => file !== null));
 }
 
-/** In a checkout, which runs from its sources, the newest build. */
+/** The folder of this build; when run from sources in a checkout, the newest build's. */
 async function buildFolder(): Promise<string> {
   if (!import.meta.url.endsWith(".ts")) return fileURLToPath(new URL(".", import.meta.url));
   const dist = fileURLToPath(new URL("../../dist", import.meta.url));

@@ -11,7 +11,7 @@ import { EMPTY_APPROVE, pressApproveKey, withApprovals } from "./approve-state.t
 
 export type ApproveSession = ReturnType<typeof startApproveSession>;
 
-/** Each call of `changes` may mean that other entries wait. */
+/** Starts the state, which reads the waiting entries again at each notification of `changes`. */
 export function startApproveSession(
   ask: Ask<"approvals" | "approve">,
   changes: Pick<Readable<unknown>, "subscribe">,
@@ -19,7 +19,7 @@ export function startApproveSession(
 ) {
   const state = createStore(EMPTY_APPROVE);
   const look = onceMore(async () => {
-    // The frame shows that a daemon is gone; its successor causes another change.
+    // Ignores a failed request: the frame shows the lost connection, and the next connection notifies again.
     const approvals = await ask("approvals", null, signal).catch(expecting(isOwnError, null));
     if (approvals !== null) state.set(withApprovals(state.get(), approvals));
   }, signal);
@@ -50,7 +50,7 @@ export function startApproveSession(
     state,
     /** Resolves once no approval is under way, with the reason why the last one failed, or null. */
     approved: async (): Promise<string | null> => (state.get().isBusy ? approving : null),
-    /** The size of the area for the difference. Another size scrolls back to its start. */
+    /** Sets the size of the area for the difference; a changed size scrolls back to the start. */
     sized(width: number, height: number): void {
       const { text } = state.get();
       if (text.size.width !== width || text.size.height !== height)

@@ -6,7 +6,7 @@ import { next, type Step, unused } from "../terminal/step.ts";
 import { createScroller, linesBelow, pressScrollKey, type Scroller } from "../text/scroller.ts";
 
 export interface ApproveState {
-  /** null before the first report. */
+  /** The newest report; null before the first one. */
   readonly report: ApprovalsReport | null;
   /** Id of the shown entry; null: the first one. */
   readonly chosen: string | null;
@@ -44,7 +44,7 @@ function withEntry(state: ApproveState, entry: WaitingEntryWire | null): Approve
   return { ...state, chosen: entry?.id ?? null, text };
 }
 
-/** A new report; a question about an entry that has changed meanwhile is withdrawn. */
+/** Applies a new report; closes a question about an entry that has changed meanwhile. */
 export function withApprovals(state: ApproveState, report: ApprovalsReport): ApproveState {
   const before = entryOf(state);
   const fresh = { ...state, report };

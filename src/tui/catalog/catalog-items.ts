@@ -8,7 +8,7 @@ export type ItemKind = "tool" | "resource" | "template" | "prompt" | "withheld";
 
 export type CatalogItem = ReturnType<typeof itemOf>;
 
-/** Words of a query that are searched for at most. */
+/** Maximum words of a query; further words are ignored. */
 const WORD_LIMIT = 8;
 const SUMMARY_LIMIT = 300;
 /** Characters of a description that are searched. */
@@ -36,12 +36,12 @@ function itemOf(kind: ItemKind, entry: object, nameKey: string) {
     /** Unique: kind, backend and name. */
     id: JSON.stringify([kind, backend, name, textAt(given, "kind")]),
     kind,
-    /** The name that clients use; a resource's URI. */
+    /** The name that clients use; for a resource, its URI. */
     name,
     backend,
     /** One line, foreign text. */
     summary: about.slice(0, SUMMARY_LIMIT).split("\n", 1)[0] ?? "",
-    /** The entry of the gateway's list. */
+    /** The entry as the gateway lists it. */
     entry: given,
     /** The searched text in lower case, the name first. */
     sought: words.join("\n").toLowerCase(),
@@ -82,7 +82,7 @@ export function searchItems(items: readonly CatalogItem[], query: string): reado
   return ranks.flat();
 }
 
-/** Everything about an item, as text. */
+/** All facts about an item, as text. */
 export function itemDetails(item: CatalogItem): string {
   const { entry, kind, name, backend } = item;
   const marks = marksText(entry["annotations"]);

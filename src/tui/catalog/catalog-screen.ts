@@ -41,7 +41,7 @@ interface CatalogScreenOptions {
   readonly link: Pick<DaemonLink, "ask" | "connection" | "listen">;
   readonly prompt: Prompt;
   readonly edit: EditText;
-  /** Ends with the program. */
+  /** Aborts when the program ends. */
   readonly signal: AbortSignal;
   readonly clock?: Clock;
 }
@@ -73,7 +73,7 @@ export function createCatalogScreen({
       ),
     signal,
   );
-  /** Shows a failure in the last line; `what` stands in front of the error. */
+  /** Runs `work`, and shows its failure in the last line; `what` precedes the error's text. */
   const noting = (work: () => Promise<void>, what: string, until = signal): Promise<void> =>
     attempt(work, (error) => prompt.note({ tone: "bad", text: `${what}${errorLine(error)}` }), until);
 
@@ -167,7 +167,8 @@ export function createCatalogScreen({
       if (step.action !== null) perform(step.action);
       return step.used;
     },
-    // Without the list, a typed key could switch to another screen; without a daemon, that must stay possible.
+    // Holds keys back until the list is loaded, because the frame would use them to switch screens. Without a
+    // daemon it holds none back, so that the user can switch.
     holdsKeys() {
       const { items, failure } = state.get();
       return items === null && failure === null && link.connection.get().kind === "connected";

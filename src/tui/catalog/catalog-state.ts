@@ -31,7 +31,7 @@ export interface CatalogState {
   readonly items: readonly CatalogItem[] | null;
   /** Number of entries that the daemon has left out, because there are too many. */
   readonly leftOut: number;
-  /** Why the catalog could not be read; null: it was. */
+  /** Why the catalog could not be read; null: no failure. */
   readonly failure: string | null;
   readonly query: TypedText;
   /** True while characters are typed into the search. */
@@ -51,7 +51,7 @@ export type CatalogAction =
       readonly kind: "call";
       readonly item: CatalogItem;
       readonly arguments: Readonly<Record<string, unknown>>;
-      /** True: the call needs a question first. */
+      /** True: the user must confirm the call first. */
       readonly mayDestroy: boolean;
     }
   | { readonly kind: "switch"; readonly item: CatalogItem; readonly on: boolean }
@@ -78,7 +78,7 @@ export const LIST_HEAD = 2;
 const PAGE_HEAD = 1;
 export const FORM_HEAD = 2;
 
-/** The catalog was read; the chosen item stays chosen, and the open page stays open. */
+/** Replaces the items by those of a new report; the chosen item and the open page stay. */
 export function withCatalog(state: CatalogState, report: CatalogReport): CatalogState {
   const items = catalogItems(report);
   const chosen = state.found[state.at]?.id;
@@ -106,7 +106,7 @@ function pageSize({ width, height }: TextSize): TextSize {
   return { width, height: Math.max(1, height - PAGE_HEAD) };
 }
 
-/** The call's answer; ignored if the user has cancelled the call. */
+/** Shows the call's answer; ignores it if the user has cancelled the call. */
 export function withAnswer(state: CatalogState, report: CallReport, tookMs: number): CatalogState {
   const { page } = state;
   if (page.kind !== "calling") return state;
@@ -120,13 +120,13 @@ export function withCalling(state: CatalogState): CatalogState {
   return page.kind === "form" ? { ...state, page: { ...page, kind: "calling" } } : state;
 }
 
-/** The call has ended without an answer: back to its form. */
+/** Shows the form again after a call that ended without an answer. */
 export function withoutCall(state: CatalogState): CatalogState {
   const { page } = state;
   return page.kind === "calling" ? { ...state, page: { ...page, kind: "form" } } : state;
 }
 
-/** The edited JSON, back in its form. */
+/** Puts the edited JSON into the form. */
 export function withJson(state: CatalogState, path: FormPath | null, text: string): CatalogState {
   const { page } = state;
   if (page.kind !== "form") return state;
@@ -149,7 +149,7 @@ export function pressCatalogKey(state: CatalogState, key: Key): CatalogStep {
   }
 }
 
-/** Text that was pasted in one piece. */
+/** Handles text that was pasted in one piece. */
 export function pasteIntoCatalog(state: CatalogState, text: string): CatalogState {
   const { page } = state;
   if (page.kind === "form") return { ...state, page: { ...page, form: pasteIntoForm(page.form, text) } };

@@ -163,7 +163,7 @@ function shownChoice(choice: unknown): string {
   return shownLine(typeof choice === "string" ? choice : (JSON.stringify(choice) ?? ""));
 }
 
-/** The value that is sent while nothing is typed; a default is the server's. */
+/** The text of an empty field: what the server uses, and `how` to fill the field while it is focused. */
 function leftOut(node: FormNode, isFocused: boolean, how: string, room: number, view: View): readonly Span[] {
   const { field } = node;
   const byDefault = Object.hasOwn(field, "byDefault")
@@ -174,7 +174,7 @@ function leftOut(node: FormNode, isFocused: boolean, how: string, room: number, 
   return [span(cutText(shownLine(text), room, view.symbols.ellipsis), "faint")];
 }
 
-/** The part of the text around its caret; line breaks are shown as `\n`. */
+/** The part of the typed text around the caret; line breaks are shown as `\n`. */
 function typedSpans(
   node: FormNode,
   isFocused: boolean,

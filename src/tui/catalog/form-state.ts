@@ -45,10 +45,10 @@ export type FormAction =
 
 type FormStep = Step<CallForm, FormAction>;
 
-/** Characters of one field; a whole file may be pasted. */
+/** Maximum characters of one field; enough for a pasted file. */
 const TEXT_LIMIT = 256 * 1024;
 
-/** `isCut`: the daemon has cut the schema because of its size. */
+/** Creates the form for a schema. `isCut`: the daemon has cut the schema because of its size. */
 export function createCallForm(inputSchema: unknown, isCut = false): CallForm {
   const given = createArguments(inputSchema, isCut);
   return focnext({ ...given, focus: 0, caret: 0, isTried: false, pageRows: 10 }, 0);
@@ -94,7 +94,7 @@ export function pressFormKey(form: CallForm, key: Key): FormStep {
   return inField(form, row.path, row.node, key);
 }
 
-/** Pasted text; it replaces all of a JSON field. */
+/** Handles pasted text, which replaces the whole content of a JSON field. */
 export function pasteIntoForm(form: CallForm, text: string): CallForm {
   const row = formRows(form)[form.focus];
   if (row?.kind === "raw") return withEdited(form, null, text);
@@ -104,7 +104,7 @@ export function pasteIntoForm(form: CallForm, text: string): CallForm {
   return typed(form, row.path, row.node, text.replaceAll(/\r\n?/g, "\n"));
 }
 
-/** The edited JSON of the field at `path`; null: of all arguments. */
+/** Puts edited JSON into the field at `path`; null: replaces all arguments. */
 export function withEdited(form: CallForm, path: FormPath | null, text: string): CallForm {
   if (path !== null) {
     const node = nodeAt(form.root, path);
@@ -124,7 +124,7 @@ function withFocus(form: CallForm, kind: "raw"): CallForm {
   );
 }
 
-/** Focuses a row, counted around both ends, with the caret behind its text. */
+/** Focuses a row, with the caret behind its text; `row` wraps around at both ends. */
 function focnext(form: CallForm, row: number): CallForm {
   const rows = formRows(form);
   const focus = (row + rows.length) % rows.length;
@@ -197,7 +197,7 @@ function ontoChild(form: CallForm, path: FormPath): CallForm {
   return at === -1 ? form : focnext(form, at);
 }
 
-/** Leaves the field out; an item that is empty already leaves its list. */
+/** Empties the field, so that it is left out; removes a list item that is already empty. */
 function cleared(form: CallForm, path: FormPath, node: FormNode): CallForm {
   const parent = nodeAt(form.root, path.slice(0, -1));
   const isItem = parent?.field.of.kind === "list";
@@ -245,12 +245,15 @@ function inText(form: CallForm, path: FormPath, node: FormNode, name: KeyName): 
   }
 }
 
-/** A text may be empty; a number without digits is none. */
+/** Sets the shortened text. When it is empty, a text field stays set, and any other field is left out. */
 function shortened(form: CallForm, path: FormPath, node: FormNode, text: string): CallForm {
   return placed(form, path, { ...node, text, isSet: text !== "" || node.field.of.kind === "text" });
 }
 
-/** The next or previous value, around both ends; optional fields have "left out" among them. A letter picks the next value that begins with it. */
+/**
+ * Chooses the next or previous value, wrapping around; optional fields also offer "left out". A letter
+ * chooses the next value that begins with it.
+ */
 function turned(form: CallForm, path: FormPath, node: FormNode, count: number, key: Key): CallForm {
   const back = isNamed(key, "left");
   const on = isSpace(key) || isNamed(key, "right");
@@ -259,7 +262,7 @@ function turned(form: CallForm, path: FormPath, node: FormNode, count: number, k
     return at === null ? form : placed(form, path, { ...node, isSet: true, at });
   }
   if (!back && !on) return form;
-  // A flag that is left out becomes true first.
+  // The first step from "left out" sets a flag to true.
   const order = node.field.of.kind === "flag" ? [1, 0] : Array.from({ length: count }, (_, index) => index);
   const values = node.field.isRequired ? order : [null, ...order];
   const now = node.isSet ? values.indexOf(node.at) : node.field.isRequired ? (back ? 0 : -1) : 0;

@@ -42,7 +42,7 @@ interface ConfigScreenOptions {
   readonly link: Pick<DaemonLink, "ask" | "connection" | "listen">;
   readonly prompt: Prompt;
   readonly edit: EditText;
-  /** Ends with the program. */
+  /** Aborts when the program ends. */
   readonly signal: AbortSignal;
 }
 
@@ -76,7 +76,8 @@ export function createConfigScreen(options: ConfigScreenOptions): Screen {
     },
     holdsKeys() {
       const { busy } = state.get();
-      // Without the file, a typed key could switch to another screen; without a daemon, that must stay possible.
+      // Holds keys back until the file is read, because the frame would use them to switch screens. Without a
+      // daemon it holds none back, so that the user can switch.
       return busy === "read" ? link.connection.get().kind === "connected" : busy !== null;
     },
     saved,
@@ -171,7 +172,7 @@ function createConfigRequests(
     edit: ({ text }) => void openEditor(text),
     check: ({ text }) =>
       void change(async () => {
-        // A previous daemon has no such operation; it checks when it saves.
+        // An older daemon has no `checkConfig`, and checks the text when it saves.
         const found = await link.ask("checkConfig", { text }, signal).catch(expecting("protocol", null));
         return (now) => withCheck(now, found);
       }),
@@ -200,7 +201,8 @@ function createConfigRequests(
   };
   const take = (step: ReturnType<typeof pressConfigKey>): void => {
     state.set(step.state);
-    // TypeScript does not see that the kind picks the function of the same action.
+    // The cast is needed because TypeScript cannot match the function for a kind with the action of that
+    // kind.
     if (step.action !== null) (perform[step.action.kind] as (action: ConfigAction) => void)(step.action);
   };
   return {

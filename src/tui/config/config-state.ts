@@ -41,7 +41,7 @@ export type ConfigPage =
     }
   /** `entries`: null until they are read. */
   | { readonly kind: "history"; readonly entries: readonly HistoryEntry[] | null; readonly at: number }
-  /** The changes from a version to the file as it is. */
+  /** A version, shown as the changes from it to the current file. */
   | {
       readonly kind: "version";
       readonly entries: readonly HistoryEntry[];
@@ -55,7 +55,7 @@ export type ConfigRequest = "read" | "edit" | "check" | "save" | "history" | "ve
 export interface ConfigState {
   /** The file that the text is based on; null until it is read. */
   readonly file: ConfigFile | null;
-  /** The file's newer content, while the text is not saved; null: `file` is current. */
+  /** The file's newer content, kept apart while there is unsaved text; null: `file` is current. */
   readonly fresh: ConfigFile | null;
   /** The user's unsaved text; null: none. */
   readonly written: string | null;
@@ -72,9 +72,9 @@ export type ConfigAction =
   | { readonly kind: "save"; readonly text: string; readonly sha256: string }
   | { readonly kind: "history" }
   | { readonly kind: "version"; readonly entry: HistoryEntry }
-  /** Needs a question first. */
+  /** Rolls back to `entry`; the user must confirm it first. */
   | { readonly kind: "rollback"; readonly entry: HistoryEntry; readonly sha256: string }
-  /** Drops the unsaved text; needs a question first. */
+  /** Drops the unsaved text; the user must confirm it first. */
   | { readonly kind: "drop" };
 
 type ConfigStep = Step<ConfigState, ConfigAction>;
@@ -93,7 +93,7 @@ export const EMPTY_CONFIG: ConfigState = {
 export const HEAD = 1;
 export const FOOT = 2;
 
-/** The file was read. Unsaved text stays, and so does the text that is open in an editor. */
+/** Applies the file that was read. Unsaved text and text open in an editor stay. */
 export function withFile(state: ConfigState, file: ConfigFile): ConfigState {
   const idle = state.busy === "read" ? { ...state, busy: null } : state;
   if (state.file?.sha256 === file.sha256) return { ...idle, fresh: null };
@@ -111,7 +111,10 @@ export function withFile(state: ConfigState, file: ConfigFile): ConfigState {
   };
 }
 
-/** The editor has ended: its text is checked next, or compared with a change that somebody else has made meanwhile. */
+/**
+ * Applies the text of the ended editor: requests a check, or compares it with a change that somebody else has
+ * made meanwhile.
+ */
 export function withWritten(state: ConfigState, text: string): ConfigStep {
   const { file, fresh } = state;
   const idle = { ...state, busy: null };
@@ -120,7 +123,10 @@ export function withWritten(state: ConfigState, text: string): ConfigStep {
   return next({ ...onText({ ...idle, written: null, file: fresh ?? file, fresh: null }), note });
 }
 
-/** The check's answer: mistakes with their places, else the changes of a save. null: a daemon that checks when it saves. */
+/**
+ * Shows the result of a check: mistakes with their places, else the changes of a save. `check` null: the
+ * daemon checks only when it saves.
+ */
 export function withCheck(state: ConfigState, check: ConfigCheckReport | null): ConfigState {
   const { file, written, size } = state;
   const idle: ConfigState = { ...state, busy: null };
@@ -143,7 +149,7 @@ function reviewText(check: ConfigCheckReport | null, diff: string): string {
   ].join("\n");
 }
 
-/** One line each: "sync.poll_interval", "adds the backend files". */
+/** The changes of a reload, one line each: "sync.poll_interval", "adds the backend files". */
 function changesOf({ settings, shares, backends, middleware }: ReloadReport): readonly string[] {
   return [
     ...settings,
@@ -261,7 +267,7 @@ export function pressConfigKey(state: ConfigState, key: Key): ConfigStep {
   return scrolled(state, page, key);
 }
 
-/** The unsaved text, else the file; scrolled to the same place if it is shown already. */
+/** Shows the unsaved text, else the file; keeps the scroll position if it is shown already. */
 function onText(state: ConfigState): ConfigState {
   const { page, written, file, size } = state;
   const text = numbered(written ?? file?.text ?? "");

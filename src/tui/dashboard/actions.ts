@@ -29,7 +29,7 @@ export function createActions(link: DaemonLink, prompt: Prompt, signal: AbortSig
   return {
     all,
     start,
-    /** False if no such action is possible now. */
+    /** Starts the action with this id; false if it is not possible now. */
     startWith(...id: readonly string[]): boolean {
       const action = actionWith(all(), ...id);
       if (action !== null) start(action);

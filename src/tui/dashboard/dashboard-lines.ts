@@ -19,12 +19,15 @@ import type { ScreenSize } from "../terminal/screen.ts";
 import { toneMark, type View } from "../terminal/terminal-style.ts";
 import { type ChoiceRow, type DashboardRow, isChoice } from "./dashboard-rows.ts";
 
-/** From this height on, at least LEAST_EVENTS lines are for events; below it, only lines without rows. */
+/**
+ * Minimum height at which LEAST_EVENTS lines are reserved for events; on lower screens, events only get the
+ * lines that the rows leave free.
+ */
 const ROOMY_HEIGHT = 18;
 const LEAST_EVENTS = 4;
 const HOLDERS_SHOWN = 3;
 
-/** `events`: newest first; only those that are shown are read. */
+/** The dashboard's lines. `events`: newest first; read only as far as they are shown. */
 export function dashboardLines(
   rows: readonly DashboardRow[],
   chosen: ChoiceRow | null,
@@ -86,7 +89,7 @@ function rowLines(row: DashboardRow, isChosen: boolean, size: ScreenSize): reado
   }
 }
 
-/** Wide enough for most states. */
+/** Columns of the state; most states fit. */
 const STATE_WIDTH = 26;
 
 function stateSpans(
@@ -119,7 +122,7 @@ function shareSpans(share: ShareStatus, isChosen: boolean, view: View): readonly
   return stateSpans(share.name, shareWords(share), facts.join(", "), isChosen, view);
 }
 
-/** Thunderbolt is back: the keys that switch to it, and the programs that keep files open. */
+/** Says that Thunderbolt is back, with the keys that switch to it and the programs that keep files open. */
 function readyLines(text: string, { conditions }: ShareStatus, { symbols }: View): readonly Line[] {
   const holders = conditions.flatMap(({ holders: own = [] }) => own);
   const shown = holders.slice(0, HOLDERS_SHOWN);
@@ -152,7 +155,7 @@ function clientSpans([name = "", ...words]: readonly string[], isChosen: boolean
   ];
 }
 
-/** The whole text: the hint is never cut off. */
+/** A condition's text and hint, folded where they do not fit: the hint is never cut off. */
 function conditionLines(
   { subject, condition: { severity, title, hint } }: Extract<DashboardRow, { kind: "condition" }>,
   lead: Span,
@@ -178,7 +181,7 @@ function conditionLines(
   ];
 }
 
-/** Everything known about a row, in fields. */
+/** All known facts about a row, as fields. */
 export function detailLines(row: ChoiceRow, size: ScreenSize): readonly Line[] {
   const about = (title: string, record: object): readonly Line[] => [
     [span(title, "strong")],

@@ -54,7 +54,7 @@ export interface DashboardFacts {
   readonly nowMs?: number;
 }
 
-/** Errors and warnings first, mere information last. */
+/** The rows of `view`: errors and warnings first, mere information last. */
 export function dashboardRows(
   { status, approvals, clients = [], nowMs = 0 }: DashboardFacts,
   view: DashboardView = "Home",
@@ -105,7 +105,7 @@ function conditionRows(subject: string | null, owner: OwnerRow | null, condition
   });
 }
 
-/** A head and its rows; nothing without rows. */
+/** A heading and its rows; nothing if there are no rows. */
 function headed<T>(
   what: string,
   all: readonly T[],
@@ -128,7 +128,7 @@ function isOwner({ kind }: DashboardRow): boolean {
   return kind === "share" || kind === "backend";
 }
 
-/** The row `by` steps further, stopping at both ends. */
+/** Id of the row `by` steps below the chosen one (negative: above), stopping at both ends. null: no rows. */
 export function movedChoice(rows: readonly DashboardRow[], chosen: string | null, by: number): string | null {
   const choices = rows.filter(isChoice);
   const at = choices.findIndex(({ id }) => id === chosenRow(rows, chosen)?.id);

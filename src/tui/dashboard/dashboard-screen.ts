@@ -23,7 +23,10 @@ import {
   movedChoice,
 } from "./dashboard-rows.ts";
 
-/** No event announces clients and calls in flight: time between two reads while the screen is shown, ms. */
+/**
+ * Time between two reads of clients and calls in flight while the screen is shown, ms; no event announces
+ * them.
+ */
 const FIGURES_MS = 5_000;
 
 const KEYS: readonly KeyHelp[] = [
@@ -71,7 +74,7 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
   const { link, approving, ring, actions, clock } = options;
   const chosen = createStore<string | null>(null);
   const clients = createStore<readonly ClientStatus[]>([]);
-  /** The first line of the details that is shown; null: the list is shown. */
+  /** First visible line of the details; null: the list is shown. */
   const detailsTop = createStore<number | null>(null);
   const rows = (): readonly DashboardRow[] => {
     const status = link.status.get();
@@ -130,7 +133,7 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
       }
       return act(options, row, key);
     },
-    // The palette has each command once.
+    // Only Home offers the commands, so that the palette lists each of them once.
     commands: () => (view === "Home" ? actionCommands(actions) : []),
   };
 }
@@ -154,7 +157,7 @@ function drawnLines(
   ];
 }
 
-/** False if the key has no meaning for the row. */
+/** Performs the key's action on the chosen row; false if the key has no meaning for it. */
 function act(
   { actions, showLogs, showApprovals }: DashboardOptions,
   chosen: ChoiceRow | null,
@@ -188,7 +191,7 @@ function act(
   return to !== undefined && actions.startWith("route", name, to);
 }
 
-/** The keys of a condition are those of its share or backend. */
+/** The row that keys act on: for a condition, its share or backend. */
 function actedOn(row: ChoiceRow | null): ChoiceRow | null {
   return row?.kind === "condition" ? row.owner : row;
 }
@@ -206,7 +209,7 @@ function hintsOf(chosen: ChoiceRow | null): readonly string[] {
   return row?.kind === "waiting" ? ["Enter approve", "? help", "q quit", ": palette"] : general;
 }
 
-/** Everything that can be done now, by name. */
+/** The commands for all actions that are possible now. */
 export function actionCommands(actions: Actions): readonly Command[] {
   return actions.all().map((action) => ({ name: action.name, run: () => actions.start(action) }));
 }

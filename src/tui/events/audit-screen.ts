@@ -33,9 +33,9 @@ const KEYS: readonly KeyHelp[] = [
 ];
 
 const PAGE = 100;
-/** Records that are kept at most; a filter finds older ones. */
+/** Maximum records kept; a filter finds older ones. */
 const MOST_KEPT = 2_000;
-/** No event announces new records: time between two reads while the top of the list is shown, ms. */
+/** Time between two reads while the top of the list is shown, ms; no event announces new records. */
 const AGAIN_MS = 2_000;
 
 type AuditFilters = Readonly<Partial<Record<"text" | "backend" | "principal" | "outcome" | "tool", string>>>;
@@ -121,7 +121,7 @@ export function createAuditScreen(
     },
     draw: (size) => auditLines(state.get(), absenceLines(link.connection.get(), size), size),
     hints: () => hintsOf(state.get()),
-    // Keys are about the chosen record: they wait for the first page.
+    // Keys act on the chosen record, so they wait for the first page.
     holdsKeys: () => state.get().records === null && state.get().loading !== null,
     onKey(key) {
       const now = state.get();
@@ -166,11 +166,11 @@ function isNearEnd({ list, records }: AuditState): boolean {
 function withPage(state: AuditState, report: AuditReport, before: string | null): Partial<AuditState> {
   const { enabled: isEnabled, records: page, next } = report;
   if (before === null) {
-    // The user has left the top meanwhile: with other records, the chosen id would mean another one.
+    // Drops the page if the user has left the top meanwhile: the chosen id would then mean another record.
     if (state.records !== null && !isAtTop(state.list)) return {};
     return { isEnabled, records: page, next };
   }
-  // Older records shift the ids.
+  // Ids count from the oldest record, so older records shift them.
   const chosen = state.list.chosen === null ? null : state.list.chosen + page.length;
   return { isEnabled, records: [...(state.records ?? []), ...page], next, list: { ...state.list, chosen } };
 }
@@ -181,7 +181,7 @@ function chosenRecord(state: AuditState): AuditEntry | null {
   return id === null ? null : (state.records?.[ids.indexOf(id)] ?? null);
 }
 
-/** null if the key is not for a filter. */
+/** The filters after a key; null if the key is not for a filter. */
 function filtersAfter(state: AuditState, key: Key): AuditFilters | null {
   if (key.kind !== "character" || state.list.isTyping || state.list.detailsTop !== null) return null;
   if (key.text === "n") return state.filters;

@@ -17,9 +17,9 @@ const BEFORE = 500;
 /** Characters of one event's text. */
 const TEXT_LIMIT = 2_000;
 
-/** An event in words. Its text is foreign and not harmless. */
+/** An event in words. Its text is foreign: control characters must be spelled out before it is drawn. */
 export interface KeptEvent extends EventWords {
-  /** Serial number of the event in this view; goes on after a restart of the daemon. */
+  /** Serial number of the event in this view; a restart of the daemon does not reset it. */
   readonly order: number;
   /** Time of arrival or of its log line, wall time, ms since the epoch. */
   readonly atMs: number;
@@ -35,7 +35,10 @@ const GAP: EventWords = {
 
 export type EventRing = ReturnType<typeof createEventRing>;
 
-/** Begins with the events in the log, and listens until `signal` aborts. Events without words for people are not kept. */
+/**
+ * Collects events until `signal` aborts, beginning with those in the log. Drops events without words for
+ * people.
+ */
 export function createEventRing(
   listen: (listener: (notice: FollowNotice) => void) => () => void,
   clock: Clock,
@@ -43,7 +46,7 @@ export function createEventRing(
 ) {
   const kept: KeptEvent[] = [];
   const count = createStore(0);
-  /** Events that arrive while the log is read; null: it is read. */
+  /** Events that have arrived while the log is being read; null: it is not being read. */
   let waiting: { readonly event: StreamEvent; readonly atMs: number }[] | null = null;
   const add = (event: StreamEvent, atMs: number): void => {
     const words = event.kind === "gap" ? GAP : eventWords(event);
@@ -63,7 +66,7 @@ export function createEventRing(
     for (const line of report?.lines.toReversed() ?? []) {
       const atMs = Date.parse(line.at);
       const transition = transitionOf(line);
-      // Newer transitions arrive as events as well.
+      // Skips newer transitions, because they arrive as events, too.
       if (atMs < sinceMs && transition !== null) add({ kind: "transition", transition }, atMs);
     }
     for (const { event, atMs } of arrived) add(event, atMs);
@@ -91,7 +94,7 @@ export function createEventRing(
         if (event !== undefined) yield event;
       }
     },
-    /** null if the event is not kept any more. */
+    /** The event with this number; null if it is no longer kept. */
     at(order: number): KeptEvent | null {
       const event = kept[order % KEPT];
       return event?.order === order ? event : null;
@@ -100,7 +103,7 @@ export function createEventRing(
 }
 
 const NAME_WIDTH = 24;
-/** With fewer columns, only the details have the event's name. */
+/** Minimum columns for event names in the list; on narrower screens only the details have them. */
 const NAMED_FROM = 100;
 
 /** `14:32:05  share.switched  core  Switched from Thunderbolt to Fallback` */

@@ -77,7 +77,7 @@ function kindOf({ name }: KeptEvent): string {
   return name.split(".", 1)[0] ?? name;
 }
 
-/** null if the key changes no filter. */
+/** The filters after a key; null if the key changes none. */
 function turnedFilters(state: EventsState, ring: EventRing, key: Key): EventFilters | null {
   if (key.kind !== "character") return null;
   const filter = key.text.toLowerCase();

@@ -31,7 +31,7 @@ import { toneMark, type View } from "../terminal/terminal-style.ts";
 const PRESENCE_WIDTH = 14;
 const LABEL_WIDTH = 10;
 const INDENT = "  ";
-/** The list has at least this height, and at most half of the screen, whichever machine is chosen below it. */
+/** Minimum lines of the list. Its maximum is half of the screen, whichever machine is chosen. */
 const LEAST_LIST = 4;
 
 /** A report as the screen shows it. */
@@ -155,7 +155,7 @@ function aloneLines(size: ScreenSize): readonly Line[] {
   return [[], [span("No other machine is known yet.", "faint")], ...stepLines([{ command, does }], size)];
 }
 
-/** While no fleet is configured: what a fleet is for, and the commands that begin one. */
+/** The text while no fleet is configured: what a fleet is for, and the commands that begin one. */
 export function noFleetLines(size: ScreenSize): readonly Line[] {
   return [
     [span(FLEET_OFF_TEXT, "strong")],

@@ -19,9 +19,11 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "Esc", does: "drops the words, and goes back to the first" },
 ];
 
-/** Least time between two requests, ms. There are no events for it: those of a thousand machines would cost too much. */
+/**
+ * Minimum time between two requests, ms. Polled, because events for a thousand machines would cost too much.
+ */
 const AGAIN_MS = 1_000;
-/** The pause after a request, as a multiple of its duration: a large fleet is asked for less often. */
+/** The pause after a request, as a multiple of its duration: a large fleet is requested less often. */
 const REST_FACTOR = 3;
 
 /** A machine, and the text that the filter searches. */
@@ -44,7 +46,7 @@ type Known =
 
 interface FleetState {
   readonly known: Known;
-  /** Why the newest request has failed; null: it has not. */
+  /** Why the newest request has failed; null: no failure. */
   readonly failure: string | null;
   readonly list: ListState;
 }

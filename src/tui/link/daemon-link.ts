@@ -9,7 +9,7 @@ import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { Connection } from "../terminal/connection.ts";
 import { createStore } from "../terminal/store.ts";
 
-/** The same text as the reason that `followDaemon` gives. */
+/** The reason why no daemon answers; equals the text that `followDaemon` gives. */
 const NO_DAEMON = "no daemon runs for this home";
 
 /** Least time between two reads of the status, ms. */
@@ -24,7 +24,7 @@ interface LinkOptions {
   readonly clock?: Clock;
 }
 
-/** The daemon at `endpoint`, or of `home` if that is null. */
+/** Returns a function that connects to the daemon at `endpoint`, or to the one of `home` if that is null. */
 export function connectionTo(
   home: string,
   endpoint: HttpEndpoint | null,
@@ -33,7 +33,7 @@ export function connectionTo(
   return () => (endpoint === null ? connectToDaemon(home) : connectToEndpoint(endpoint, signal));
 }
 
-/** Follows from the next turn of the event loop on, until `signal` aborts. */
+/** Follows the daemon from the next turn of the event loop until `signal` aborts. */
 export function startDaemonLink({ connect, signal, clock = systemClock }: LinkOptions) {
   const connection = createStore<Connection>({ kind: "connecting" });
   const status = createStore<StatusReport | null>(null);
@@ -43,7 +43,7 @@ export function startDaemonLink({ connect, signal, clock = systemClock }: LinkOp
   const readStatus = onceMore(async () => {
     const client = current;
     if (client === null) return;
-    // A daemon that is gone shows in the connection; the next one's status is read when it is connected.
+    // Ignores a failed request: `connection` shows the loss, and the next connection reads the status.
     const report = await client.ask("status", null, signal).catch(expecting(isOwnError, null));
     if (report !== null && current === client) status.set(report);
     await clock.sleep(BETWEEN_STATUS_MS, signal).catch(() => {});
@@ -84,7 +84,7 @@ export function startDaemonLink({ connect, signal, clock = systemClock }: LinkOp
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    /** Reads the status soon, for figures whose changes have no event. */
+    /** Reads the status soon, for figures whose changes no event announces. */
     refresh: readStatus,
   };
 }

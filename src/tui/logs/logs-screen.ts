@@ -18,9 +18,9 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "/", does: "only lines with these words; Enter keeps it, Esc drops it" },
 ];
 
-/** No event announces new lines: time between two reads while the screen is shown, ms. */
+/** Time between two reads while the screen is shown, ms; no event announces new lines. */
 const AGAIN_MS = 1_000;
-/** Columns. */
+/** Columns by which a key scrolls sideways. */
 const SIDE_STEP = 20;
 
 /** The daemon's own log. No backend's name begins with a space. */
@@ -113,7 +113,7 @@ export function createLogsScreen(
           return true;
         }
       }
-      // Rows cannot be chosen: of the list's keys, only those of the filter have a meaning.
+      // Passes no ids, because rows cannot be chosen here: only the list's filter keys have a meaning.
       const list = pressListKey(now.list, key, []);
       return list === null ? false : put({ list, up: 0 });
     },
@@ -122,7 +122,7 @@ export function createLogsScreen(
   };
 }
 
-/** A backend may have the name `daemon`. */
+/** Differs for the daemon's log and for a backend with the name `daemon`. */
 function labelOf(source: string): string {
   return source === DAEMON ? "the daemon" : source;
 }
@@ -135,7 +135,7 @@ function logText({ at, level, message, fields = {} }: LogLine): string {
   return [localClock(new Date(at)), level.padEnd(5), message, ...said].join(" ");
 }
 
-/** null if the key does not move. */
+/** The position after a key; null if the key does not scroll. */
 function movedBy({ up, left }: LogsState, key: Key, count: number): Partial<LogsState> | null {
   if (key.kind === "named" && key.name === "left") return { left: Math.max(0, left - SIDE_STEP) };
   if (key.kind === "named" && key.name === "right") return { left: left + SIDE_STEP };

@@ -20,7 +20,10 @@ export type PanelAction = "save" | "reload" | "reread";
 
 export type PanelStep = Step<PanelState, PanelAction>;
 
-/** `needsReload`: the file does not run as it is, or is not watched, so that saving an unchanged panel applies the file. */
+/**
+ * Handles a key. `needsReload`: the file does not run as it is, or is not watched; saving an unchanged panel
+ * then applies the file.
+ */
 export function pressKey(state: PanelState, key: Key, needsReload: boolean): PanelStep {
   const { draft, focus } = state;
   if (draft === null || state.settings === null || state.saving) return unused(state);
@@ -44,7 +47,7 @@ export function pressKey(state: PanelState, key: Key, needsReload: boolean): Pan
   return changed(state, { ...draft, [focus]: choices[at % choices.length] });
 }
 
-/** Puts the focus on a field; a number in it is marked. */
+/** Focuses a field, and marks its number, so that typing replaces it. */
 function focused(state: PanelState, draft: SyncDraft, focus: FieldName | null): PanelState {
   const length = focus !== null && isNumberField(focus) ? draft[focus].length : 0;
   return { ...state, draft, focus, caret: length, marked: length > 0 };
@@ -68,7 +71,8 @@ function revert(state: PanelState, draft: SyncDraft): PanelStep {
     state: {
       ...focused(state, draft, wasDirty ? state.focus : null),
       fileChanged: false,
-      // The next read of the file becomes the base of further changes, even if typing goes on before it.
+      // null, so that the next read of the file is the base of further changes, even if the user types before
+      // it.
       file: null,
       seenSha256: null,
       refused: {},

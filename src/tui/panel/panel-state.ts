@@ -39,16 +39,18 @@ export interface PanelState {
   readonly settings: SyncSettingsWire | null;
   readonly draft: SyncDraft | null;
   readonly file: FileSeen | null;
-  /** Hash of the content that ran when the panel was last clean: the user has seen it before the first change. */
+  /**
+   * Hash of the content that ran when the panel was last clean, which is what the user saw before a change.
+   */
   readonly seenSha256: string | null;
   /** True if the file has changed since the draft was begun. */
   readonly fileChanged: boolean;
   readonly focus: FieldName | null;
   /** Position in the focused number. */
   readonly caret: number;
-  /** The whole number is marked: typing replaces it. */
+  /** True if the whole number is marked: typing replaces it. */
   readonly marked: boolean;
-  /** The daemon's mistakes, by field. */
+  /** The mistakes that the daemon has reported, by field. */
   readonly refused: FieldMistakes;
   readonly saving: boolean;
   readonly note: PanelNote | null;
@@ -82,7 +84,7 @@ export function takesText({ focus }: PanelState): boolean {
   return focus !== null && isNumberField(focus);
 }
 
-/** New running settings. Changed fields keep their draft. */
+/** Applies new running settings; fields that the user has changed keep their draft. */
 export function withRunning(state: PanelState, settings: SyncSettingsWire, sha256: string): PanelState {
   const next = withSettings(state, settings);
   return isDirty(state) ? next : { ...next, seenSha256: sha256 };
@@ -100,19 +102,20 @@ function withSettings(state: PanelState, settings: SyncSettingsWire): PanelState
   return { ...state, settings, draft, caret: draft[focus].length, marked: true };
 }
 
-/** The file was read again. */
+/** Applies the file that was read again. */
 export function withFile(state: PanelState, file: FileSeen): PanelState {
   const { seenSha256 } = state;
-  // The content that the user has seen may be read only after the first change, for instance after a daemon restart.
+  // Read after the first change, the file is still a valid base if the user has seen this content.
   if (!isDirty(state) || seenSha256 === null || file.sha256 === seenSha256) {
     return { ...state, file, fileChanged: false };
   }
-  // The file has changed before it was read: the user's edit must not be made in a content they have not seen.
+  // The file has changed before its first read: the seen hash prevents an edit of content that the user has
+  // not seen.
   if (state.file === null) return { ...state, file: { ...file, sha256: seenSha256 }, fileChanged: true };
   return { ...state, fileChanged: file.sha256 !== state.file.sha256 };
 }
 
-/** The daemon wrote the edit. `applied` is null, or why it does not run yet. */
+/** Shows that the daemon has written the edit. `applied`: why it does not run yet, or null. */
 export function withSaved(
   state: PanelState,
   file: FileSeen,
@@ -132,7 +135,7 @@ export function withSaved(
   return applied === null && state.draft !== null ? withSettings(next, settingsOf(state.draft)) : next;
 }
 
-/** The daemon wrote nothing because of these mistakes. */
+/** Shows that the daemon has written nothing because of these mistakes. */
 export function withMistakes(state: PanelState, mistakes: readonly ConfigMistakeWire[]): PanelState {
   const refused: Partial<Record<FieldName, string>> = {};
   const elsewhere: ConfigMistakeWire[] = [];
@@ -149,7 +152,7 @@ export function withMistakes(state: PanelState, mistakes: readonly ConfigMistake
   return { ...state, saving: false, refused, note };
 }
 
-/** The file was not the one expected; nothing was written. */
+/** Shows that the daemon has written nothing, because the file was not the expected one. */
 export function withConflict(state: PanelState): PanelState {
   return { ...state, saving: false, fileChanged: true, note: null };
 }

@@ -8,7 +8,7 @@ import type { CatalogItem } from "../catalog/catalog-items.ts";
 /** Items that are listed at most; a search finds the others. */
 const ITEMS_SAID = 100;
 
-/** Backend by backend. `words`: the search; "" without one. */
+/** Sentences about the found items, backend by backend. `words`: the search; "" without one. */
 export function catalogSentences(found: readonly CatalogItem[], words: string): readonly string[] {
   if (found.length === 0)
     return [words === "" ? "nothing is offered yet" : `nothing in the catalog is like ${words}`];
@@ -32,7 +32,7 @@ function itemSentence({ kind, name, summary }: CatalogItem): string {
   return summary === "" ? `${kind} ${name}` : `${kind} ${name}: ${summary}`;
 }
 
-/** Everything that is needed for a call. `isElsewhere`: the daemon is on another machine. */
+/** What a call of the tool needs. `isElsewhere`: the daemon is on another machine. */
 export function toolSentences(tool: CatalogItem, isElsewhere: boolean): readonly string[] {
   const { name, backend, entry } = tool;
   const { title, description, input_schema: schema } = entry;
@@ -49,7 +49,7 @@ export function toolSentences(tool: CatalogItem, isElsewhere: boolean): readonly
   ];
 }
 
-/** Foreign lines are marked as such. */
+/** Marks a line of foreign text as such. */
 function saidByIt(line: string): string {
   return `it says: ${line}`;
 }
@@ -64,7 +64,7 @@ function argumentSentences({ name, of }: SchemaField, path = name): readonly str
   });
 }
 
-/** The field itself; of a list, its items, which have the fields. */
+/** The field whose inner fields are listed: of a list its item, else the field itself. */
 function insideOf(field: SchemaField): SchemaField {
   return field.of.kind === "list" ? insideOf(field.of.item) : field;
 }

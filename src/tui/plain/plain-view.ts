@@ -49,7 +49,7 @@ interface PlainOptions {
   readonly signal: AbortSignal;
 }
 
-/** Says what changes until `signal` aborts. `type` takes a line, and returns true if the user leaves. */
+/** Prints changes until `signal` aborts. `type` handles a typed line, and returns true if the user leaves. */
 export function createPlainView({ link, isElsewhere, say, clock, signal }: PlainOptions) {
   const prompt = createPrompt(signal);
   const actions = createActions(link, prompt, signal);
@@ -92,10 +92,10 @@ export function createPlainView({ link, isElsewhere, say, clock, signal }: Plain
   };
 }
 
-/** What a typed word does with the rest of its line. */
+/** Runs a command with the rest of the typed line as its argument. */
 type PlainCommand = (argument: string) => void | Promise<void>;
 
-/** Without an argument, these words are looked for in the names of actions. */
+/** Commands that need an argument; without one, the typed word is searched for in the names of actions. */
 const NEED_ARGUMENT: ReadonlySet<string> = new Set(["logs", "approve", "tool"]);
 
 interface PlainParts extends Pick<PlainOptions, "link" | "isElsewhere" | "signal"> {
@@ -209,7 +209,7 @@ function createCommands({ link, ring, prompt, actions, print, signal }: PlainPar
   };
 }
 
-/** Runs the command of that name, or prints the names that are like it. */
+/** Runs the command with the typed name, or prints the names that match it. */
 function runNamed(typed: string, commands: readonly Command[], print: PlainParts["print"]): void {
   const exact = commands.find(({ name }) => name.toLowerCase() === typed.toLowerCase());
   if (exact !== undefined) {
@@ -221,10 +221,11 @@ function runNamed(typed: string, commands: readonly Command[], print: PlainParts
   else print(`type one of them whole: ${found.map(({ name }) => name).join(", ")}`);
 }
 
-/** The words that look something up, asked afresh each time. */
+/** The commands that look something up; each run asks the daemon again. */
 function createLookups({ link, isElsewhere, print, signal }: PlainParts) {
   const items = async () => catalogItems(await link.ask("catalog", null, signal));
-  // A line break in a foreign name must not begin a line that looks like ours.
+  // Spells out line breaks, because one in a foreign name could begin a line that looks like the program's
+  // own.
   const printEach = (sentences: readonly string[]): void => {
     for (const sentence of sentences) print(harmless(sentence));
   };
@@ -260,7 +261,7 @@ function createLookups({ link, isElsewhere, print, signal }: PlainParts) {
 
 // A status in plain mode: one sentence for each subject, without figures that change all the time.
 
-/** Sentences by what they are about; a subject may have several conditions of one code. */
+/** Sentences by subject; a subject may have several conditions with one code. */
 type Statements = ReadonlyMap<string, readonly string[]>;
 
 export function statementsOf({ global, shares, gateway, backends = [] }: StatusReport): Statements {
@@ -299,7 +300,7 @@ export function changesBetween(before: Statements, now: Statements): readonly st
     const added = is.filter((sentence) => !was.includes(sentence));
     const removed = was.filter((sentence) => !is.includes(sentence));
     said.push(...added);
-    // A changed sentence is an added and a removed one; only what nothing replaces is over.
+    // A changed sentence counts as added and removed; only removed sentences without a replacement are over.
     over.push(...removed.slice(added.length).map((sentence) => `over: ${sentence}`));
   }
   return [...said, ...over];
@@ -324,7 +325,7 @@ function backendSentence(backend: BackendStatus): string {
   ].join(", ");
 }
 
-/** Without its figures, which change all the time. */
+/** The statement about waiting calls, without its figures, which change all the time. */
 function waitingStatements({ name, waiting_calls: waiting }: BackendStatus): readonly [string, string][] {
   if (waiting === undefined) return [];
   return [[`waiting ${name}`, `note: ${name}: a call has waited for its answer for over 10 s`]];
@@ -344,7 +345,7 @@ function conditionStatement(
 // Starts the plain mode: lines from standard input, lines to standard output.
 
 interface PlainStart {
-  /** Absolute. */
+  /** The home directory, absolute. */
   readonly home: string;
   /** The address of another machine's daemon; null: the daemon of `home`. */
   readonly endpoint: HttpEndpoint | null;

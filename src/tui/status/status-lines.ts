@@ -23,7 +23,7 @@ import { toneMark, type View } from "../terminal/terminal-style.ts";
 export type SyncStatus = Omit<SyncReport, "events">;
 
 const HASH_SHOWN = 8;
-/** With less room: the path gets its own line. */
+/** Minimum columns for a shortened path; with fewer, the path gets a line of its own. */
 const PATH_MIN = 24;
 const GAP = "  ";
 
@@ -37,7 +37,7 @@ function clockText(iso: string | null): string {
 export function statusLines(status: SyncStatus | null, connection: Connection, view: View): readonly Line[] {
   const { symbols, width } = view;
   if (status === null) return [[span("Config ", "faint"), span(symbols.ellipsis, "faint")]];
-  // The last known state is not true any more while no daemon runs.
+  // While no daemon runs, the last known state is no longer true.
   const watching = connection.kind === "waiting" ? "idle" : status.watching;
   const facts: Line = [
     span("Hash ", "faint"),
@@ -67,7 +67,10 @@ function watchingSpan(watching: SyncStatus["watching"], { symbols }: View): Span
   return span(`${toneMark(tone, symbols)} ${text}`, tone === "plain" ? "faint" : tone);
 }
 
-/** No daemon; else the current error with its place, a missing file, waiting approvals, and a fallback to polling. At most `limit` lines. */
+/**
+ * Says that no daemon answers; else the current error with its place, a missing file, waiting approvals, and
+ * a fallback to polling. At most `limit` lines.
+ */
 export function problemLines(
   status: SyncStatus | null,
   connection: Connection,

@@ -82,7 +82,7 @@ function hintsOf(panel: PanelState, arrows: string): readonly string[] {
 
 // Divides the Sync screen's height: the status and the panel first, the table gets the rest.
 
-/** The lines that each part would fill. */
+/** The lines that each part needs to be complete. */
 interface SyncParts {
   readonly status: number;
   readonly problem: number;
@@ -90,7 +90,7 @@ interface SyncParts {
   readonly rows: number;
   readonly panel: number;
   readonly note: number;
-  /** Left out first. */
+  /** Lines of the help, which is the first part to be left out. */
   readonly help: number;
 }
 
@@ -103,7 +103,7 @@ function within(value: number, most: number): number {
   return Math.max(0, Math.min(value, most));
 }
 
-/** The sum of all parts and gaps is at most `height`, however small that is. */
+/** Divides `height`; the sum of all parts and gaps never exceeds it, however small it is. */
 export function shareHeight(height: number, parts: SyncParts) {
   const gap = height >= AIRY_HEIGHT ? 1 : 0;
   const status = within(parts.status, height);
@@ -126,7 +126,7 @@ export function shareHeight(height: number, parts: SyncParts) {
   return {
     status,
     problem: firstProblem + moreProblem,
-    /** Lines with the head; 0: no table. */
+    /** Lines of the table with its head; 0: no table. */
     table: leastTable + moreTable,
     panel,
     note: firstNote + moreNote,

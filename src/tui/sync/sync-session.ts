@@ -38,14 +38,14 @@ interface SyncOptions {
   readonly signal: AbortSignal;
 }
 
-/** Follows until `signal` aborts. */
+/** Starts the session, which follows the daemon until `signal` aborts. */
 export function startSyncSession({ link, configPath, signal }: SyncOptions) {
   const status = createStore<SyncStatus | null>(null);
   const panel = createStore<PanelState>(EMPTY_PANEL);
   const widget = createSyncStatusWidget();
   let seen: EventMark | null = null;
   const ended = Promise.withResolvers<void>();
-  // The session itself does not act on its failure.
+  // Prevents an unhandled rejection while no caller awaits `ended`.
   ended.promise.catch(() => {});
 
   const show = ({ events, ...fresh }: SyncReport): void => {
@@ -62,7 +62,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
       if (report !== null) {
         if (configPath !== null) await requireSameConfig(report.config_path, configPath);
         show(report);
-        // If the file cannot be read, the report says why.
+        // Ignores a failed read of the file, because the report says why.
         const file = await link.ask("config", null, signal).catch(expecting(isOwnError, null));
         if (file !== null && !signal.aborted)
           panel.set(withFile(panel.get(), { sha256: file.sha256, text: file.text }));
@@ -104,7 +104,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
     const report = await link.ask("edit", request, signal);
     if (report.errors.length > 0) return withMistakes(panel.get(), report.errors);
     const { sha256, text } = await link.ask("config", null, signal);
-    // After another change of the file, the difference would contain both.
+    // After a further change of the file, the difference would contain both changes.
     const lines = sha256 === report.sha256 ? changedLines(before.text, text) : [];
     const { reload } = report;
     const failure = reload === null ? null : (reload.failure ?? mistakesText(reload.errors));
@@ -134,7 +134,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
     widget,
     /** Resolves when `signal` aborts; rejects with `usage` if the daemon uses another configuration than `configPath`. */
     ended: ended.promise,
-    /** False if the key has no meaning for the panel. */
+    /** Passes a key to the panel; false if the key has no meaning for it. */
     onKey(key: Key): boolean {
       const step = pressKey(panel.get(), key, needsReload(status.get()));
       panel.set(step.state);
@@ -175,7 +175,7 @@ function createSyncStatusWidget() {
   };
 }
 
-/** Identifies an event, whichever daemon it is of. */
+/** Identifies an event across restarts of the daemon. */
 type EventMark = Pick<SyncEvent, "id" | "iso">;
 
 /**

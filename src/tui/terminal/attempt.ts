@@ -2,7 +2,10 @@
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
-/** Calls `onFailure` if `work` rejects with a MountaineerError. A failure after `signal` has aborted is ignored. */
+/**
+ * Runs `work`; calls `onFailure` if it rejects with a MountaineerError. Ignores a failure after `signal` has
+ * aborted.
+ */
 export async function attempt(
   work: () => Promise<void>,
   onFailure: (error: MountaineerError) => void,

@@ -22,7 +22,7 @@ export interface Strip {
 
 interface FrameOptions {
   readonly screens: readonly [Screen, ...Screen[]];
-  /** Key of the screen to show first; absent: that of the first one. */
+  /** Key of the screen to show first; absent: the first screen. */
   readonly first?: string;
   readonly prompt: Prompt;
   readonly connection: Readable<Connection>;
@@ -46,7 +46,7 @@ export function createFrame(options: FrameOptions) {
   const unregister = [
     shown.subscribe(onChange),
     prompt.state.subscribe(onChange),
-    // Some screens hold keys back only while a daemon is connected.
+    // A lost connection may release held keys: some screens hold keys back only while a daemon is connected.
     connection.subscribe(changed),
     ...screens.map(({ changes }) => changes.subscribe(changed)),
     strip?.changes.subscribe(onChange),
@@ -78,7 +78,7 @@ export function createFrame(options: FrameOptions) {
     },
     /** The lines of the terminal, at most `height`. */
     draw,
-    /** Resolves once no save is under way, with the reason why one of them failed, or null. */
+    /** Resolves once no save is under way, with the reason of a failed save, or null. */
     async saved(): Promise<string | null> {
       const answers = await Promise.all(screens.map((screen) => screen.saved?.() ?? null));
       return answers.find((answer) => answer !== null) ?? null;
@@ -120,7 +120,7 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
   let hasLeft = false;
   const isHeld = (): boolean => shown.get().holdsKeys?.() === true;
 
-  /** If leaving would lose something, the first call only warns. */
+  /** Leaves. If that would lose unsaved changes, the first call only warns. */
   const quit = (): void => {
     if (!hasWarned && screens.some((screen) => screen.warnUnsaved?.() === true)) hasWarned = true;
     else hasLeft = true;
@@ -153,7 +153,7 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
     else pressOne(input);
   };
   const held = createHeldInput(isHeld, handle);
-  /** Input that is held back is handled first. */
+  /** Handles an input, after those that are held back. */
   const take = (input: Input): void => {
     if (held.isEmpty()) handle(input);
     else {
@@ -185,7 +185,7 @@ interface DrawingParts extends Omit<KeyParts, "show"> {
 }
 
 function createDrawing({ screens, shown, overlay, prompt, connection, strip }: DrawingParts) {
-  /** The screen and the size of its last `resize`. */
+  /** Screen and size of the last call of `resize`. */
   let sized: { readonly screen: Screen; readonly width: number; readonly height: number } | null = null;
   return (view: ScreenSize): readonly Line[] => {
     const small = tooSmallLines(view);
@@ -256,7 +256,7 @@ function createHeldInput(isHeld: () => boolean, handle: (input: Input) => void) 
       if (inputs.length < HELD_LIMIT) inputs = [...inputs, input];
     },
     isEmpty: (): boolean => inputs.length === 0,
-    /** Drops the input for the screen shown before, unless that input itself has switched the screen. */
+    /** Drops the inputs held for the previous screen, unless one of them has just switched the screen. */
     drop(): void {
       if (!isReleasing) inputs = [];
     },
@@ -319,7 +319,7 @@ function tabSpans(tabs: readonly (readonly [key: string, title: string, isShown:
   );
 }
 
-/** The caller may leave out spans at the end. */
+/** The state of the connection; the caller may leave out spans at the end. */
 function connectionSpans(connection: Connection, { symbols }: View): Line {
   switch (connection.kind) {
     case "connecting":
@@ -341,7 +341,7 @@ export function footerLine(hints: readonly string[], { width }: View): Line {
   return [span(hints.filter((_, at) => fits(at + 1)).join("  "), "faint")];
 }
 
-/** null if the terminal is large enough. */
+/** The text for a terminal that is too small; null if it is large enough. */
 function tooSmallLines({ width, height, symbols }: ScreenSize): readonly Line[] | null {
   if (width >= LEAST_WIDTH && height >= LEAST_HEIGHT) return null;
   const text = `Too small: needs ${LEAST_WIDTH}×${LEAST_HEIGHT}, has ${width}×${height}. q quits.`;
@@ -369,7 +369,7 @@ function createOverlay(commands: () => readonly Command[]) {
       palette.open();
       state = { kind: "palette" };
     },
-    /** False if there is no overlay. */
+    /** Passes a key to the overlay; false if there is none. */
     onKey(key: Key): boolean {
       if (state.kind === "none") return false;
       if (state.kind === "help") {
@@ -381,12 +381,12 @@ function createOverlay(commands: () => readonly Command[]) {
       step.command?.run();
       return true;
     },
-    /** null if there is no overlay. */
+    /** The overlay's lines; null if there is no overlay. */
     draw(shown: Screen, screens: readonly Screen[], size: ScreenSize): readonly Line[] | null {
       if (state.kind === "help") return helpLines(shown, screens, state.top, size);
       return state.kind === "palette" ? palette.draw(size) : null;
     },
-    /** null if there is no overlay. */
+    /** The overlay's hints; null if there is no overlay. */
     hints(): readonly string[] | null {
       if (state.kind === "help") return ["arrows scroll", "any other key closes"];
       return state.kind === "palette" ? ["type to filter", "Enter runs", "Esc leaves"] : null;

@@ -64,7 +64,7 @@ const CONTROL_CHARACTERS: Readonly<Record<string, KeyName>> = {
   "\n": "enter",
   "\x7f": "backspace",
   "\b": "backspace",
-  // Ctrl and a letter is the letter's code without its upper bits.
+  // Terminals send Ctrl with a letter as the letter's code without its upper bits.
   ...Object.fromEntries(
     Object.entries(CONTROL_LETTERS).map(([letter, name]) => [
       String.fromCharCode(letter.charCodeAt(0) & 0x1f),

@@ -12,13 +12,16 @@ export type EditText = (name: string, text: string) => Promise<string>;
 
 export interface LentTerminal {
   readonly edit: EditText;
-  /** The edit under way, during which keys are for the editor. Not reset after the signal has aborted. */
+  /**
+   * The edit under way, during which keys are for the editor; null: none. Not reset after the signal has
+   * aborted.
+   */
   editing: Promise<string> | null;
-  /** Makes the view release the terminal until the disposal; null before the view is drawn. */
+  /** Makes the view release the terminal until the result is disposed; null before the view is drawn. */
   suspend: (() => Promise<AsyncDisposable>) | null;
 }
 
-/** `yieldInterrupts`: Ctrl-C is for another program until the disposal. */
+/** `yieldInterrupts`: leaves Ctrl-C to another program until its result is disposed. */
 export function createLentTerminal(yieldInterrupts: () => Disposable, signal: AbortSignal): LentTerminal {
   const lent: LentTerminal = {
     editing: null,
@@ -46,7 +49,7 @@ export function createLentTerminal(yieldInterrupts: () => Disposable, signal: Ab
   const whileAway = async <T>(work: () => Promise<T>): Promise<T> => {
     using _interrupts = yieldInterrupts();
     await using _away = await lent.suspend?.();
-    // Stops reading the keys, which are for the editor. A pause works only a turn after the view has released the input.
+    // Leaves the keys to the editor. `pause` works only one turn after the view has released the input.
     await setImmediate();
     process.stdin.pause();
     return await work();

@@ -21,7 +21,10 @@ export const EMPTY_LIST: ListState = {
   detailsTop: null,
 };
 
-/** null if the key has no meaning for the list. `ids`: those of the matching rows, from the top down. */
+/**
+ * The state after a key; null if the key has no meaning for the list. `ids`: ids of the matching rows, from
+ * the top down.
+ */
 export function pressListKey(state: ListState, key: Key, ids: readonly number[]): ListState | null {
   if (state.isTyping) return pressFilterKey(state, key);
   const by = rowsMoved(key);
@@ -39,7 +42,7 @@ export function pressListKey(state: ListState, key: Key, ids: readonly number[])
   if (by === 0) return null;
   const at = ids.indexOf(chosenId(state, ids) ?? Number.NaN);
   const next = Math.max(0, Math.min(ids.length - 1, Math.max(0, at) + by));
-  // From the top row on, the list follows new rows.
+  // At the top row, null lets the list follow new rows.
   return { ...state, chosen: next === 0 ? null : (ids[next] ?? null) };
 }
 

@@ -25,7 +25,7 @@ export interface Prompt {
    * action of the same `name` runs.
    */
   run(name: string, work: () => Promise<Note | null>): void;
-  /** True if a question was open: the key has answered it. */
+  /** Answers the open question with a key; false if no question is open. */
   onKey(key: Key): boolean;
 }
 

@@ -23,7 +23,7 @@ export interface Command {
   run(): void;
 }
 
-/** The views in the first line, the same as those of the page; a screen belongs to one. */
+/** The views in the first line, which equal those of the page; a screen belongs to one view. */
 export type ViewName = "Home" | "Shares" | "Servers" | "Activity" | "Settings";
 
 /** One entry of `screens.ts`. Created once; keeps its state while another screen is shown. */
@@ -39,7 +39,7 @@ export interface Screen {
   readonly keys: readonly KeyHelp[];
   /** Notifies when the screen must be drawn again, as often as it likes: the frame draws at most 20 times a second. */
   readonly changes: Pick<Readable<unknown>, "subscribe">;
-  /** Called when it is shown, each time; `signal` aborts when another screen is shown, or the program ends. */
+  /** Called each time the screen is shown; `signal` aborts when another one is shown, or the program ends. */
   open?(signal: AbortSignal): void;
   /** Called before `draw` if the size has changed; may change the state. */
   resize?(size: ScreenSize): void;
@@ -47,18 +47,19 @@ export interface Screen {
   draw(size: ScreenSize): readonly Line[];
   /** The keys with a meaning now, for the last line: `Tab next`. */
   hints(size: ScreenSize): readonly string[];
-  /** False if the key has no meaning for the screen; the frame handles it then. */
+  /** Handles a key; false if it has no meaning for the screen, so that the frame handles it. */
   onKey(key: Key): boolean;
-  /** Pasted text. False, or absent: the screen gets its characters as keys. */
+  /** Handles pasted text. False, or absent: the screen gets its characters as keys. */
   onPaste?(text: string): boolean;
   /**
-   * True while keys depend on a save or load under way: the frame holds them back until this is false, which `changes`
-   * must announce. They are dropped if another screen is shown, unless one of them has shown it.
+   * True while the meaning of keys depends on a save or load under way: the frame holds keys back until this
+   * is false, which `changes` must announce. A change of screen drops held keys, unless one of them caused
+   * it.
    */
   holdsKeys?(): boolean;
   /** True if leaving now would lose unsaved changes; the screen then shows a warning. */
   warnUnsaved?(): boolean;
-  /** Resolves once no save is under way, with the reason why one of them failed, or null. */
+  /** Resolves once no save is under way, with the reason of a failed save, or null. */
   saved?(): Promise<string | null>;
   /** The screen's commands for the palette. */
   commands?(): readonly Command[];

@@ -7,7 +7,7 @@ export interface Readable<T> {
 }
 
 interface Store<T> extends Readable<T> {
-  /** Listeners are not called if the value is the same. */
+  /** Replaces the value; does not call listeners if it is the same. */
   set(value: T): void;
 }
 

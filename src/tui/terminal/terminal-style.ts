@@ -59,7 +59,7 @@ export function noteMark(tone: Tone, symbols: TuiSymbols): string {
 }
 
 export interface View {
-  /** Columns. */
+  /** Width in columns. */
   readonly width: number;
   readonly style: TuiStyle;
   readonly symbols: TuiSymbols;

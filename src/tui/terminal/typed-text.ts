@@ -3,7 +3,7 @@ import type { Key } from "./key.ts";
 import { type Span, span } from "./line.ts";
 import type { View } from "./terminal-style.ts";
 
-/** UTF-16 units; longer than any search. */
+/** Maximum length in UTF-16 units; longer than any search. */
 const TEXT_LIMIT = 200;
 
 export interface TypedText {
@@ -42,7 +42,7 @@ export function pressTextKey({ text, caret }: TypedText, key: Key): TypedText | 
   }
 }
 
-/** With its caret while it is focused: inverted, or an underscore without colour. */
+/** Draws the text; while focused, with its caret: inverted, or an underscore without colour. */
 export function textSpans({ text, caret }: TypedText, isFocused: boolean, { style }: View): readonly Span[] {
   if (!isFocused) return [span(text, "strong")];
   const at = [...text.slice(caret)][0] ?? "";

@@ -32,7 +32,7 @@ export function withSize(state: Scroller, size: TextSize): Scroller {
   return within({ ...state, size, lines, top });
 }
 
-/** Another text, scrolled to the same line. */
+/** Replaces the text; stays scrolled to the same line. */
 export function withText(state: Scroller, text: string): Scroller {
   return text === state.text ? state : within({ ...state, text, lines: foldedText(text, state.size.width) });
 }
@@ -41,7 +41,7 @@ function foldedText(text: string, width: number): readonly string[] {
   return linesOf(text).flatMap((line) => folded(line, Math.max(1, width), diffMark(line)));
 }
 
-/** The further pieces of a removed or added line keep its mark. */
+/** The indent of a folded line's further pieces: a removed or added line repeats its mark. */
 function diffMark(line: string): string {
   return line.startsWith("+") || line.startsWith("-") ? `${line.slice(0, 1)} ` : INDENT;
 }
@@ -60,7 +60,7 @@ export function belowText(text: Scroller): string {
   return below === 0 ? "" : `${counted(below, "line")} below`;
 }
 
-/** null if the key does not scroll. */
+/** The state after a key; null if the key does not scroll. */
 export function pressScrollKey(state: Scroller, key: Key): Scroller | null {
   const by = rowsMoved(key, Math.max(1, state.size.height - 1));
   return by === 0 ? null : within({ ...state, top: state.top + by });

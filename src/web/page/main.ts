@@ -3,7 +3,7 @@ import { h, render } from "preact";
 import { takeLinkCode } from "./shell/link-code.ts";
 import { PageApp } from "./shell/page-app.ts";
 
-// First of all, so that neither other code nor the history can read the one-time code.
+// Runs first, so that neither other code nor the history can read the one-time code.
 const link = takeLinkCode(window);
 const root = document.getElementById("page");
 if (root !== null) render(h(PageApp, { link }), root);

@@ -91,7 +91,7 @@ async function add(
 ): Promise<void> {
   const name = textIn({ given }, "given");
   const open = Object.keys(others).map((key) => [key, textIn(others, key)] as const);
-  // The daemon learns which hidden values exist, but not the values.
+  // Sends hidden fields with empty values: the daemon learns which of them are filled, but not with what.
   const values = Object.fromEntries([...open, ...[...hidden.keys()].map((key) => [key, ""] as const)]);
   const { plan, why, version } = await app.requests.ask("registryServer", { server, name, values });
   if (plan === null) throw new MountaineerError("usage", why ?? "it cannot be used here");

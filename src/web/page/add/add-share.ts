@@ -23,13 +23,15 @@ const LOGIN = {
   User: neededText("Your name on that server."),
 };
 const PASSWORD = { name: "Password", about: "It is tried at once, and never as a guest.", isRequired: true };
-/** A choice of the field for a second address. */
+/** The choice "none" of the field for a second address. */
 const NONE = "none";
 /** Choices of the field for networks. */
 const HERE = "this network alone";
 const EVERYWHERE = "every network";
 
-/** A server that accepted a login, and its answers. The view holds the password until it is left. */
+/**
+ * A server that accepted a login, and its answers. The view keeps the password until the person leaves it.
+ */
 interface LoggedIn extends Pick<ServerLogin, "host" | "username"> {
   readonly names: ShareNames;
   /** The networks on which the server is reached; null: unknown. */
@@ -217,7 +219,10 @@ async function add(
   });
 }
 
-/** Why both addresses are not proved to be one server; null: they are. Rejects with `usage` if they are two servers. */
+/**
+ * Why the addresses are not proven to belong to one server; null: they are proven. Rejects with `usage` if
+ * they belong to two servers.
+ */
 async function paired(
   app: App,
   login: LoggedIn,

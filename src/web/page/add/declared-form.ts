@@ -20,7 +20,7 @@ interface DeclaredFormProps {
   readonly label: string;
   /** JSON Schemas by label. */
   readonly fields: Fields;
-  /** The first values. */
+  /** The initial values, by label. */
   readonly begin?: Readonly<Record<string, unknown>>;
   readonly hidden?: readonly HiddenField[];
   /** The label of the submit button. */
@@ -106,7 +106,7 @@ export function optionalText(description: string) {
   return { type: "string", description };
 }
 
-/** The form with its first values. */
+/** The form with its initial values. */
 function filled(properties: Fields, begin: Readonly<Record<string, unknown>>): FormNode {
   const required = Object.keys(properties).filter((name) => properties[name]?.minLength === 1);
   const root = createNode(argumentsField({ type: "object", required, properties }));

@@ -13,7 +13,10 @@ export interface SecretToKeep {
 /** After these failures the file may have been written. */
 const UNCERTAIN: ReadonlySet<string> = new Set(["timed_out", "daemon_unreachable", "aborted"]);
 
-/** `expected`: digest of the file that the person saw. Rejects with `MountaineerError`. */
+/**
+ * Stores the secrets, then saves the edits. `expected`: digest of the file that the person saw. Rejects with
+ * `MountaineerError`.
+ */
 export async function saveAdded(
   app: App,
   edits: ConfigEditWire[],

@@ -25,7 +25,7 @@ import { code, textBlock } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { type SecretToKeep, saveAdded } from "./save-added.ts";
 
-/** `texts`: variables of a program, or headers of an address. */
+/** The backend of a typed connection. `texts`: variables of a program, or headers of an address. */
 export function typedBackend(connection: TypedConnection, texts: ReadonlyMap<string, string>): TypedBackend {
   const none = { cwd: null, group: null, enabled: null, set: new Map() };
   if ("url" in connection)

@@ -74,7 +74,7 @@ function approveButton(what: string, mayApprove: boolean, run: () => Promise<voi
   return row(h(WorkButton, { ...about, off: !mayApprove, run }));
 }
 
-/** Uncut, because the approval holds for the whole entry. */
+/** The difference of an entry, uncut, because the approval holds for the whole entry. */
 function entryDiff({ id, approved, waiting }: WaitingEntryWire): ComponentChild {
   const labels = { before: "as it serves", after: "as the file has it" };
   return change(approved, waiting, labels, `What changes in ${shown(id)}`);

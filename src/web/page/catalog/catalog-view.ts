@@ -23,7 +23,7 @@ import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 import { switchTool, ToolView } from "./tool-view.ts";
 
-/** Rows of a list without a search. */
+/** Maximum rows of a list that has no search. */
 const MOST_SHOWN = 200;
 
 interface Search {

@@ -85,7 +85,7 @@ function control({ node, path, onNode }: FormProps, shared: object): ComponentCh
       );
     }
     default:
-      // The style lets the line grow with its text, in browsers that can do that.
+      // The style sheet lets a one-line field grow with its text, in browsers that support it.
       return h("textarea", { ...typed, rows: of.kind === "json" || value.includes("\n") ? 4 : 1 });
   }
 }

@@ -86,7 +86,7 @@ function TryIt({ app, tool }: ToolProps): ComponentChild {
   );
   // The tool's schema may have changed since the arguments were typed.
   const given = useMemo(() => redrawn(drawn, typed), [drawn, typed]);
-  /** Includes what was typed since this was drawn. */
+  /** The newest arguments, with input that was typed since this was drawn. */
   const newest = (): CallArguments => redrawn(drawn, store.get());
   const [isTried, setTried] = useState(false);
   const [state, setState] = useState<CallState>({ kind: "idle" });

@@ -89,7 +89,10 @@ const ROOM = EditorView.theme({
   ".cm-scroller": { overflow: "auto" },
 });
 
-/** Marked besides the characters that CodeMirror marks: invisible or reordering characters could hide what a person approves. */
+/**
+ * Characters to mark in addition to those that CodeMirror marks: invisible or reordering characters could
+ * hide what a person approves.
+ */
 const UNSEEN = /(?!(?<=\p{Emoji})[\u200d\ufe0e\ufe0f])[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]/u;
 const READING: Extension = [
   lineNumbers(),
@@ -260,7 +263,7 @@ export function openDiff({ host, before, after, format, labels }: DiffOptions): 
 // Completions for a place in the configuration, from its schema. Pure.
 
 interface Offers {
-  /** The length of the end of `before` that the offers replace. */
+  /** Number of characters at the end of `before` that an offer replaces. */
   readonly typed: number;
   /** `apply`: the text that replaces what is typed. */
   readonly offers: readonly { readonly label: string; readonly apply: string; readonly hint: KeyHint }[];
@@ -269,10 +272,12 @@ interface Offers {
 const TOML_HEADER = /^\s*\[\[?\s*((?:[\w-]+\.)*)([\w-]*)$/;
 const KEY = /^\s*(?:-\s+)*([\w-]*)$/;
 const VALUE = /[=:]\s*("?[\w-]*)$/;
-/** Stands for a key that is not written yet. */
+/** Placeholder for a key that is not written yet. */
 const ANY = { toml: "_ =", yaml: "_:" };
 
-/** `above`: the lines above the cursor's; `before`: the cursor's line up to the cursor. */
+/**
+ * The completions at the cursor. `above`: the lines above the cursor's; `before`: its line up to the cursor.
+ */
 export function offersAt(schema: unknown, above: string, before: string, format: "toml" | "yaml"): Offers {
   const of = (
     parent: readonly string[],

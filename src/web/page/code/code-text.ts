@@ -18,7 +18,7 @@ interface CodeTextProps extends Omit<EditorOptions, "host" | "text"> {
   /** The current text. */
   readonly newest: () => string;
   readonly places: readonly TextPlace[];
-  /** null while there is only the plain field. */
+  /** The editor; null while there is only the plain field. */
   readonly editor: RefObject<CodeEditor | null>;
 }
 

@@ -8,7 +8,7 @@ const HEADER = /^\s*(\[\[?)\s*([^\]]*?)\s*\]?\]?\s*(?:#.*)?$/;
 const TOML_KEY = /^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*(?:=|$)/;
 const YAML_KEY = /^(\s*)((?:-\s+)*)(?:([\w-]+|"[^"]*"|'[^']*')\s*(:|$))?/;
 
-/** `offset`: the cursor's, in UTF-16 units. */
+/** The path of the key at the cursor. `offset`: the cursor's position, in UTF-16 units. */
 export function keyAt(text: string, offset: number, format: "toml" | "yaml"): KeyPath {
   const lineEnd = text.indexOf("\n", offset);
   const lines = text.slice(0, lineEnd === -1 ? text.length : lineEnd).split("\n");
@@ -50,7 +50,7 @@ function tableInList(keys: KeyPath, above: readonly string[]): KeyPath {
 function yamlKey(lines: readonly string[]): KeyPath {
   const path: string[] = [];
   let deeperThan = Number.POSITIVE_INFINITY;
-  // Excludes siblings of the item.
+  // Column of the last list item found; excludes the item's siblings, which begin in this column.
   let listColumn = Number.POSITIVE_INFINITY;
   for (let at = lines.length - 1; at >= 0 && deeperThan > 0; at -= 1) {
     const line = lines[at] ?? "";

@@ -30,7 +30,7 @@ export function hintLines({ key, type, defaultText, description, keys }: KeyHint
   ];
 }
 
-/** null: the schema has no such key. */
+/** The hint for the key at `path`; null: the schema has no such key. */
 export function hintOf(schema: unknown, path: KeyPath): KeyHint | null {
   let at = objectOf(schema);
   for (const step of path) {

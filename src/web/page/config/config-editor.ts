@@ -66,7 +66,7 @@ function useEditor(app: App) {
   const [isOutdated, setOutdated] = useState(false);
   const isDirty = isEdited(memory);
 
-  // Keeps the typed text.
+  // Replaces the base, and keeps the typed text.
   const rebase = (base: EditorBase): void => {
     store.set({ base });
     setRefused(null);
@@ -103,7 +103,7 @@ function useEditor(app: App) {
     try {
       const expected = { expected_sha256: base.sha256, source: "page" } as const;
       const saved = await app.requests.ask("editText", { text, ...expected });
-      // Text typed meanwhile is checked on its own.
+      // Ignores the mistakes if other text was typed meanwhile, which gets its own check.
       if (store.get().text === text) setMistakes(saved.errors);
       if (saved.errors.length > 0) {
         setRefused("Nothing was saved: the text has mistakes.");
@@ -162,7 +162,7 @@ function useChecks(
   }, [text, isDirty]);
 }
 
-/** null: the check failed; a save checks the text again. */
+/** The mistakes in the text; null: the check failed, and a save checks the text again. */
 async function checkText(
   app: App,
   text: string,
@@ -176,7 +176,7 @@ async function checkText(
   }
 }
 
-/** Mistakes, then invisible characters. */
+/** The places of mistakes, then those of invisible characters. */
 function placesOf(mistakes: readonly ConfigMistakeWire[], text: string): readonly TextPlace[] {
   const wrong = mistakes.map((mistake): TextPlace => {
     const { line, column } = mistake;
@@ -221,7 +221,7 @@ export function hiddenPlaces(text: string): readonly TextPlace[] {
 
 // The hint below the editor: the key at the cursor, with its default and documentation.
 
-/** Names the schema's address, which changes with its content. */
+/** The element that names the schema's address, which changes with the schema's content. */
 const SCHEMA_NAMED_BY = 'meta[name="config-schema"]';
 
 /** The configuration's JSON Schema; null until it is loaded, or if that fails. */

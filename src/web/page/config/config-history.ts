@@ -55,7 +55,7 @@ export function ConfigHistory({ app }: ViewProps): ComponentChild {
   );
 }
 
-/** Not the entry's number, which grows with each newer entry. */
+/** A stable key of an entry; the entry's number would grow with each newer entry. */
 function keyOf({ time, sha256 }: HistoryEntry): string {
   return `${time} ${sha256}`;
 }

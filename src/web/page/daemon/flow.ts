@@ -13,7 +13,7 @@ export interface Flow {
   readonly passing: ReadonlyMap<string, readonly number[]>;
 }
 
-/** `nowMs`: when the page received the event. */
+/** The flow after an event. `nowMs`: when the page received the event. */
 export function flowAfter(last: Flow | null, event: FlowEvent, nowMs: number): Flow {
   if (last === null) return { atMs: nowMs, event, rates: new Map(), passing: new Map() };
   const seconds = Math.max(0.2, (nowMs - last.atMs) / 1000);
@@ -22,7 +22,7 @@ export function flowAfter(last: Flow | null, event: FlowEvent, nowMs: number): F
   const now = totals(event);
   const rates = event.shares.map(({ name }) => {
     const bytes = grown(`share ${name}`, now.get(`share ${name}`) ?? 0);
-    // Averaged with the rate before, so that the figure does not jump.
+    // The new rate is averaged with the previous one, so that the figure does not jump.
     const rate = Math.max(0, bytes) / seconds;
     return [name, last.rates.has(name) ? (rateOf(last, name, nowMs) + rate) / 2 : rate] as const;
   });

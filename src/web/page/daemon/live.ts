@@ -114,7 +114,7 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
       store.set({ flow: flowAfter(store.get().flow, event, Date.now()) });
       return;
     }
-    // After a reconnect the daemon may repeat events. A gap has the id from which it goes on.
+    // Skips events that the daemon repeats after a reconnect. A gap has the id at which the stream continues.
     if (event.kind !== "gap" && id <= lastId) return;
     lastId = id;
     looks.after(event);
@@ -170,7 +170,7 @@ function createLooks(store: Store<PageState>, requests: Requests, signal: AbortS
         const found = await work();
         if (!signal.aborted) store.set(found);
       } catch (error) {
-        // Once the stream is open again, all reports are requested.
+        // Ignores a failed request: once the stream is open again, all reports are requested.
         if (!(error instanceof MountaineerError)) throw error;
       }
       await pause(BETWEEN_LOOKS_MS);
@@ -178,7 +178,8 @@ function createLooks(store: Store<PageState>, requests: Requests, signal: AbortS
   const status = look(async () => ({ status: await requests.ask("status", null, { signal }) }));
   const sync = look(async () => ({ sync: await requests.ask("sync", null, { signal }) }));
   const approvals = look(async () => ({ approvals: await requests.ask("approvals", null, { signal }) }));
-  // A restarted daemon does not know this tab's owner right. If the session has ended, the other requests report that.
+  // Requests the session, because a restarted daemon does not know this tab's owner right. If the session has
+  // ended, the other requests report that.
   const session = look(async () => {
     const found = await requests.session();
     return found === null ? {} : { session: found };
@@ -221,7 +222,7 @@ const KINDS: readonly string[] = [
   "flow",
 ] satisfies StreamEvent["kind"][];
 
-/** null: a kind of event that only newer daemons have. */
+/** The event in a frame's data; null: its kind exists only in newer daemons. */
 function readEvent(data: string): StreamEvent | null {
   try {
     const event: unknown = JSON.parse(data);

@@ -75,7 +75,7 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
       const isText = !(response.headers.get("Content-Type") ?? "").startsWith("application/json");
       const answer: unknown = await read(async () => {
         const body = await response.text();
-        // A browser of before 2025 cannot keep a long number's digits.
+        // Browsers from before 2025 cannot keep all digits of a long number.
         return isText ? body : keepsDigits(body) ? parseExactly(body) : JSON.parse(body);
       });
       const fault = output.faultIn(answer);
@@ -86,7 +86,10 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
       // `faultIn` has checked the shape.
       return answer as OutputOf<Name>;
     },
-    /** The daemon's events after the one with this id, or with 0 from now on. Resolves once the stream is open; rejects like `ask`. */
+    /**
+     * The daemon's events after the event with the id `afterId`; 0: the events from now on. Resolves once the
+     * stream is open; rejects like `ask`.
+     */
     async openEvents(afterId: number, signal: AbortSignal): Promise<AsyncGenerator<StreamFrame, void>> {
       const resume = afterId === 0 ? {} : { "Last-Event-ID": String(afterId) };
       const response = await send(`${EVENT_STREAM_PATH}?flow`, {
@@ -105,7 +108,7 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
       stored.write(null);
       return null;
     },
-    /** Rejects if the daemon does not accept the secret. */
+    /** Begins a session; rejects if the daemon does not accept the secret. */
     async signIn(secret: { readonly link: string } | { readonly token: string }): Promise<Session> {
       const response = await send(SESSION_PATH, {
         method: "POST",
@@ -219,7 +222,10 @@ export async function* framesOf(body: ReadableStream<Uint8Array>): AsyncGenerato
   }
 }
 
-/** The daemon writes each field once, on a line that ends with `\n`. null: a heartbeat, or a hint for browsers. */
+/**
+ * A field of a frame, which the daemon writes once, on a line that ends with `\n`. null: the frame is a
+ * heartbeat, or a hint for browsers.
+ */
 function fieldOf(frame: string, name: string): string | null {
   return new RegExp(`^${name}: ([^\\n]*)`, "m").exec(frame)?.[1] ?? null;
 }

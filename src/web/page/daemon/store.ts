@@ -20,7 +20,10 @@ export function createStore<State extends object>(initial: State) {
   };
 }
 
-/** `select` must return the same object while its value is the same. */
+/**
+ * The selected part of the state; a change of it redraws the component. `select` must return the same object
+ * while its value is the same.
+ */
 export function useStore<State extends object, Part>(
   store: Store<State>,
   select: (state: State) => Part,

@@ -9,7 +9,7 @@ import { counted } from "../../../runtime/text/plain-text.ts";
 import { type Flow, rateOf } from "../daemon/flow.ts";
 import { bytesText, shown } from "../parts/text.ts";
 
-/** Slower traffic is keep-alives and checks, and is not shown. Bytes a second. */
+/** Minimum rate that is shown, bytes a second; slower traffic is keep-alives and checks. */
 const LEAST_RATE = 10_000;
 /** The most things of a kind that are drawn. */
 const MOST = { nas: 4, agent: 6, server: 8, peer: 4 } as const;
@@ -153,7 +153,7 @@ function servedBy({ shares, global }: StatusReport, flow: Flow | null, nowMs: nu
     const isFolder = host.startsWith("/");
     const names = states.map(({ name }) => name).join(", ");
     const tone = states.map((state) => state.tone).reduce(worseTone, "good");
-    // The wires say which route is in use, so a share on its second route is no trouble here.
+    // A share on its second route is no trouble here, because the wires show which route is in use.
     const grave = states.find((state) => state.tone === tone && tone !== "good" && !state.isSecond);
     return {
       ...{ id, kind: "nas", at: "shares", tone },
@@ -300,7 +300,7 @@ function wideDrawing({ machine, joined }: Picture): Drawing {
 
 const NARROW = 358;
 
-/** This machine is a rail at the left, and everything is connected to it. */
+/** Draws this machine as a rail at the left, and all other things connected to it. */
 function narrowDrawing({ machine, joined }: Picture): Drawing {
   const wires: DrawnWire[] = [];
   let y = 60 + BETWEEN;

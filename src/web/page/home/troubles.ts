@@ -34,7 +34,7 @@ export interface Trouble {
 export function findTroubles(status: StatusReport, approvals: PageState["approvals"]): readonly Trouble[] {
   const { global, gateway, shares, backends = [] } = status;
   const waiting = approvals?.waiting.length ?? 0;
-  // One trouble stands for everything that waits.
+  // One trouble covers all waiting entries, so the conditions about them are left out.
   const isCovered = ({ code }: Condition): boolean => waiting > 0 && code === WAITING_CODE;
   const general = (conditions: readonly Condition[], at: string): readonly Trouble[] =>
     troublesOf(conditions)

@@ -14,7 +14,10 @@ export function useMayRunCommands(app: App): boolean {
   return useStore(app.store, ({ session }) => typeof session === "object" && session.mayRunCommands);
 }
 
-/** `refused`: the beginning of a sentence. Draws nothing if the tab may run commands. */
+/**
+ * Says what this tab may not do, and how to get the right; nothing if the tab may run commands. `refused`:
+ * the beginning of the sentence.
+ */
 export function CommandsNote({ app, refused }: ViewProps & { readonly refused: string }): ComponentChild {
   const [shownCode, setShownCode] = useState<string | null>(null);
   const may = useMayRunCommands(app);

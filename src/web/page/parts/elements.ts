@@ -133,7 +133,7 @@ export function searchField(
   );
 }
 
-/** A field for one of these values; "" stands for all. */
+/** A field that chooses one of `values`; "" is shown as "all". */
 export function choiceField<Value extends string>(
   id: string,
   label: string,
@@ -214,7 +214,7 @@ export function Copyable({ text }: { readonly text: string }): ComponentChild {
   );
 }
 
-/** What stands between backticks is code; what a person is to type can be copied. */
+/** Draws text between backticks as code; `mountaineer` commands among it get a copy button. */
 export function withCode(text: string): ComponentChild[] {
   const coded = (part: string): ComponentChild =>
     part.startsWith("mountaineer ") ? h(Copyable, { text: part }) : code(part);
@@ -255,7 +255,7 @@ export function diffBlock(diff: string, label: string): ComponentChild {
   );
 }
 
-/** Keyboard users can scroll it. The first cell of a row is its header. */
+/** A table, which keyboard users can scroll. The first cell of a row is its header. */
 export function table(
   label: string,
   titles: readonly string[],
@@ -301,12 +301,14 @@ export function section(title: string, ...children: ComponentChildren[]): Compon
   return h("section", { "aria-labelledby": id }, h("h2", { id }, title), ...children);
 }
 
-/** In place of a view until its report has arrived; `problem`: why the request failed. */
+/**
+ * Shown in place of a view until its report has arrived. `problem`: why the request failed; null: no failure.
+ */
 export function loading(problem: string | null = null, text = "Asking the daemon …"): ComponentChild {
   return nothing(problem === null ? text : shown(problem));
 }
 
-/** In place of a view or list without entries. */
+/** Shown in place of a view or list without entries. */
 export function nothing(text: string, ...more: ComponentChildren[]): ComponentChild {
   return h("div", { class: "nothing" }, h("p", {}, text), ...more);
 }

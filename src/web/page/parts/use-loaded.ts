@@ -2,7 +2,10 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { MountaineerError } from "../../../runtime/errors.ts";
 
-/** Requests that repeat take at most a quarter of the time, however long each of them takes. */
+/**
+ * Minimum pause after a repeated request, as a multiple of its duration, so that requests take at most a
+ * quarter of the time.
+ */
 const REST_FACTOR = 3;
 
 export interface Loaded<Report> {
@@ -15,7 +18,10 @@ export interface Loaded<Report> {
   readonly look: () => Promise<Report | null>;
 }
 
-/** Loads at first, whenever `version` changes, and every `everyMs` while the tab is visible; null: never again. */
+/**
+ * Loads a report at first, whenever `version` changes, and every `everyMs` while the tab is visible;
+ * `everyMs` null: not periodically.
+ */
 export function useLoaded<Report>(
   load: (signal: AbortSignal) => Promise<Report>,
   version: unknown,

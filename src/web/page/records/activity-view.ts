@@ -154,7 +154,10 @@ async function loadBoth(app: App, filter: Filter, ends: Ends, signal: AbortSigna
   };
 }
 
-/** Newest first, back to where both log and audit are loaded: older entries of one may still miss entries of the other. */
+/**
+ * The entries, newest first, back to the time from which both log and audit are loaded: before it, entries of
+ * one of them may still be missing.
+ */
 function wholeEntries({ items, ends }: Page): readonly Entry[] {
   const oldest = (isAudit: boolean, end: string | null | undefined): string =>
     end === null ? "" : (items.findLast((item) => item.isAudit === isAudit)?.at ?? "");

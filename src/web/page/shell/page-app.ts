@@ -34,7 +34,10 @@ const OUT_ELSEWHERE = "Signed out in another tab.";
 /** The state of the page between two sign-outs. */
 type Model = ReturnType<typeof createModel>;
 
-/** `signedOutBecause`: shown above the sign-in; absent: the page does not know yet whether it has a session. */
+/**
+ * Creates the state. `signedOutBecause`: shown above the sign-in; absent: the page does not know yet whether
+ * it has a session.
+ */
 function createModel(signedOutBecause?: string) {
   const store = createStore<PageState>(
     signedOutBecause === undefined
@@ -111,12 +114,12 @@ function Page({ model, link, restart }: PageProps): ComponentChild {
         secret.write(data.secret);
         if (own === "signed-out") void begin(null);
       } else if (data.says === "signed-out" && own !== "signed-out") {
-        // Every link that was opened has begun a session of its own.
+        // Ends this tab's session, which may differ from the other tab's: each opened link has begun its own.
         void requests.signOut().catch(() => {});
         secret.write(null);
         restart(OUT_ELSEWHERE);
       } else if (data.says === "signed-out" && signedOutBecause === ENDED) {
-        // The daemon's answer came before the other tab's message.
+        // The daemon's refusal came before the other tab's message, so the reason is corrected.
         secret.write(null);
         store.set({ signedOutBecause: OUT_ELSEWHERE });
       }
@@ -142,7 +145,10 @@ function Page({ model, link, restart }: PageProps): ComponentChild {
   return h(SignedIn, { model, signOut });
 }
 
-/** In the tab's own storage, which no other origin can read, not even another port of this host. */
+/**
+ * Stores the secret in the tab's own storage, which no other origin can read, not even another port of this
+ * host.
+ */
 function tabSecret(): SecretStore {
   return {
     read: () => sessionStorage.getItem(TABS_CHANNEL),
@@ -186,7 +192,7 @@ function SignedIn({ model, signOut }: SignedInProps): ComponentChild {
   // A layout effect, so that no key press comes between the drawing and the change of focus.
   useLayoutEffect(() => {
     document.title = `${place.title} · Mountaineer`;
-    // Keyboard users who changed the view continue in it.
+    // Moves the focus, so that keyboard users who changed the view continue in it.
     if (!isFirst.current) main.current?.focus();
     isFirst.current = false;
   }, [place]);
@@ -236,7 +242,7 @@ function askToGiveUp(app: App): Promise<boolean> {
   });
 }
 
-/** By focus, because the link's own `#` would replace the view in the address. */
+/** Moves the focus by script, because the link's own `#` would replace the view in the address. */
 function skipTo(event: Event, main: HTMLElement | null): void {
   event.preventDefault();
   main?.focus();
@@ -282,7 +288,10 @@ function Header({ app, current, signOut }: HeaderProps): ComponentChild {
   );
 }
 
-/** True until the first report, so that no view disappears while the page loads. */
+/**
+ * Tells whether the navigation shows the view. True until the first report, so that no view disappears while
+ * the page loads.
+ */
 function isUsed(view: Here["view"], status: PageState["status"]): boolean {
   return status === null || view.isUsed?.(status) !== false;
 }
@@ -339,7 +348,7 @@ function GoneBanner({ app }: ViewProps): ComponentChild {
   );
 }
 
-/** Tells screen readers the newest event, at most one a second. */
+/** Announces the newest event to screen readers, at most one a second. */
 function createSpeaker(notices: Store<NoticeState>): (event: SeenEvent) => void {
   let isWaiting = false;
   let next = "";
@@ -377,7 +386,7 @@ function createApp({ store, notices, questions, requests }: Model, refresh: () =
         return true;
       } catch (error) {
         if (!(error instanceof MountaineerError)) throw error;
-        // The sign-in says why the session is gone.
+        // Shows no notice, because the sign-in says why the session has ended.
         if (store.get().session === "signed-out") return false;
         notify("bad", `${what}: ${error.message}${error.hint === null ? "" : ` (${error.hint})`}`);
         return false;

@@ -26,7 +26,7 @@ interface Place {
 
 interface PageView {
   readonly title: string;
-  /** The first one opens with the view. */
+  /** The view's parts; the first one opens with the view. */
   readonly places: readonly [Place, ...Place[]];
   /** False: the navigation leaves the view out, because it has nothing to show. Absent: always true. */
   readonly isUsed?: (status: StatusReport) => boolean;

@@ -159,12 +159,15 @@ function editsBetween(from: Settings, to: Settings): { key: string; value: strin
 interface SyncForm {
   /** The settings that the form was drawn from. */
   readonly settings: Settings;
-  /** The digest of the file that a save replaces, which may be newer than what runs. null: not read yet. */
+  /**
+   * Digest of the file that a save replaces, which may be newer than the running settings. null: not read
+   * yet.
+   */
   readonly sha256: string | null;
   readonly root: FormNode;
 }
 
-/** Input that is not saved outlives a change of view. */
+/** Keeps unsaved input over a change of view. */
 export const SYNC_FORMS = createFormStores<SyncForm>();
 
 function drawnFrom(settings: Settings, sha256: string | null): SyncForm {

@@ -15,9 +15,9 @@ const WIDTH = 1000;
 const HEIGHT = 24;
 const CALLS_WIDTH = 300;
 const AXIS_MINUTES = [1, 5, 15, 60, 240];
-/** More labels of an axis would overlap. */
+/** Maximum labels of an axis; more would overlap. */
 const MOST_MARKS = 7;
-/** How often the report is loaded without an event, because the bars end now. */
+/** Time between two loads without an event, ms; needed because the bars end at the current time. */
 const AGAIN_MS = 60_000;
 const CHANGES_SHOWN = 20;
 
@@ -250,7 +250,10 @@ type Day = Pick<TimelineReport, "from" | "to" | "gaps">;
 /** Minimum width of a stretch, so that short ones stay visible. */
 const NARROWEST = 0.002;
 
-/** When the report begins, how long it is, and the part of that time, 0 to 1, at which a moment lies. */
+/**
+ * The report's beginning, its duration, and a function that maps a moment to its part of the duration, 0 to
+ * 1.
+ */
 function scaleOf({ from, to }: Span) {
   const fromMs = Date.parse(from);
   const wholeMs = Math.max(1, Date.parse(to) - fromMs);
@@ -273,7 +276,7 @@ export function stretchesOf<S extends Span>(
   };
   const known = spans.flatMap((span) => place(span, wordsOf(span)));
   const gaps = report.gaps.flatMap((gap) => place(gap, { tone: "unknown", text: "unknown" }));
-  // Gaps before the first span are older than the configured share or backend.
+  // Leaves out gaps before the first span, when the share or backend was not configured yet.
   const firstMs = known[0]?.fromMs ?? 0;
   return [...known, ...gaps.filter(({ toMs }) => toMs > firstMs)].sort(
     (one, other) => one.fromMs - other.fromMs,
