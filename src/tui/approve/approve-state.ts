@@ -44,7 +44,7 @@ function withEntry(state: ApproveState, entry: WaitingEntryWire | null): Approve
   return { ...state, chosen: entry?.id ?? null, text };
 }
 
-/** Applies a new report; closes a question about an entry that has changed meanwhile. */
+/** Applies a new report; closes the open question if its entry has changed. */
 export function withApprovals(state: ApproveState, report: ApprovalsReport): ApproveState {
   const before = entryOf(state);
   const fresh = { ...state, report };

@@ -95,7 +95,7 @@ function itemLine(
   ];
 }
 
-/** "12 of 5000", and the number of entries left out. */
+/** The found and all items, "12 of 5000", and the number of entries that the daemon has left out. */
 function countText({ items, found, leftOut }: CatalogState): string {
   const all = items?.length ?? 0;
   const count = found.length === all ? String(all) : `${found.length} of ${all}`;

@@ -27,7 +27,7 @@ export type CatalogPage =
     };
 
 export interface CatalogState {
-  /** null until the catalog is read. */
+  /** All items; null until the catalog is read. */
   readonly items: readonly CatalogItem[] | null;
   /** Number of entries that the daemon has left out, because there are too many. */
   readonly leftOut: number;

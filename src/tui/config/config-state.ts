@@ -33,8 +33,8 @@ export interface ConfigFile {
 export type ConfigPage =
   | {
       /**
-       * "text": the unsaved text, else the file. "mistakes": those of the unsaved text. "review": the changes that a save
-       * would make. "conflict": the changes that somebody else has made in the file.
+       * "text": the unsaved text, else the file. "mistakes": the mistakes of the unsaved text. "review": the
+       * changes that a save would make. "conflict": the changes that somebody else has made in the file.
        */
       readonly kind: "text" | "mistakes" | "review" | "conflict";
       readonly text: Scroller;

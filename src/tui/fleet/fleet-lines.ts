@@ -142,7 +142,7 @@ function factLines(line: MachineLine, view: View): readonly Line[] {
   return hangingLines(label, name === null ? text : `${name} ${text}`, tone, view);
 }
 
-/** As many lines as fit; Enter shows the rest. */
+/** The first lines, as many as fit; a note says that Enter shows the rest. */
 function firstOf(lines: readonly Line[], room: number, { symbols }: View): readonly Line[] {
   if (lines.length <= room) return lines;
   const shown = lines.slice(0, Math.max(0, room - 1));

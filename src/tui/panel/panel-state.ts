@@ -74,7 +74,7 @@ export function isDirty({ draft, settings }: PanelState): boolean {
   return draft !== null && settings !== null && changedFields(draft, settings).length > 0;
 }
 
-/** The mistakes in the draft, by field; those of the panel's own rules win over the daemon's. */
+/** The mistakes in the draft, by field; a mistake found by the panel wins over one found by the daemon. */
 export function panelMistakes(state: PanelState): FieldMistakes {
   return state.draft === null ? {} : { ...state.refused, ...draftMistakes(state.draft) };
 }

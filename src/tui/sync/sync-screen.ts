@@ -9,7 +9,7 @@ import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
 import { eitherOf } from "../terminal/store.ts";
 import type { SyncSession } from "./sync-session.ts";
 
-/** Most lines for problems and for a note. */
+/** Maximum lines for problems and for a note. */
 const PROBLEM_LINES = 4;
 const NOTE_LINES = 12;
 

@@ -128,7 +128,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
 
   return {
     connection: link.connection,
-    /** null before the first report. */
+    /** The newest status; null before the first report. */
     status,
     panel,
     widget,

@@ -153,7 +153,7 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
     else pressOne(input);
   };
   const held = createHeldInput(isHeld, handle);
-  /** Handles an input, after those that are held back. */
+  /** Handles an input, after the inputs that are held back. */
   const take = (input: Input): void => {
     if (held.isEmpty()) handle(input);
     else {
@@ -335,7 +335,7 @@ function connectionSpans(connection: Connection, { symbols }: View): Line {
   }
 }
 
-/** As many hints as fit. */
+/** The last line, with as many hints as fit. */
 export function footerLine(hints: readonly string[], { width }: View): Line {
   const fits = (count: number): boolean => columns(hints.slice(0, count).join("  ")) <= width;
   return [span(hints.filter((_, at) => fits(at + 1)).join("  "), "faint")];

@@ -76,7 +76,10 @@ export function spread(left: Line, right: Line, width: number, ellipsis: string)
   return [...cut, span(" ".repeat(width - lineColumns(cut) - lineColumns(right))), ...right];
 }
 
-/** Foreign text in lines of at most `width` columns, broken at spaces, longer words too; at most `limit` lines. */
+/**
+ * Foreign text in at most `limit` lines of at most `width` columns, broken at spaces; also breaks words
+ * longer than a line.
+ */
 export function paragraph(text: string, width: number, limit: number, ellipsis: string): string[] {
   const room = Math.max(1, width);
   const lines: string[] = [];

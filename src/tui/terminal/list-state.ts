@@ -100,7 +100,7 @@ export function detailsPart(
     : [...part.slice(0, -1), [span(`${symbols.ellipsis} ${below + 1} more lines`, "faint")]];
 }
 
-/** Most lines of one field. */
+/** Maximum lines of one field. */
 const FIELD_LINES = 500;
 
 /** All fields of a record with their names. */

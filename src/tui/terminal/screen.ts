@@ -33,9 +33,9 @@ export interface Screen {
   readonly view: ViewName;
   /** One word. */
   readonly title: string;
-  /** Its purpose, for the help. */
+  /** The screen's purpose, for the help. */
   readonly about: string;
-  /** All its keys, for the help. */
+  /** The screen's keys, for the help. */
   readonly keys: readonly KeyHelp[];
   /** Notifies when the screen must be drawn again, as often as it likes: the frame draws at most 20 times a second. */
   readonly changes: Pick<Readable<unknown>, "subscribe">;

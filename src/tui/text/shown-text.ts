@@ -17,7 +17,7 @@ export function shownLine(line: string): string {
   return PLAIN_LINE.test(line) ? line : harmless(line.replaceAll("\t", TAB));
 }
 
-/** A text's lines, whichever line breaks it has. */
+/** The lines of a text with line breaks of any kind. */
 export function linesOf(text: string): string[] {
   return text.split(/\r\n|\n|\r/);
 }

@@ -83,7 +83,10 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
   return [parts, otherEntries(app, report)];
 }
 
-/** The tools that contain every word; tools with more of the words in their name come first. `backend` "" is any. */
+/**
+ * The tools that contain every word; tools with more of the words in their name come first. `backend` "": all
+ * backends.
+ */
 export function searchTools<Tool extends Pick<CatalogTool, "name" | "backend" | "description">>(
   tools: readonly Tool[],
   words: string,

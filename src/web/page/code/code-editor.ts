@@ -221,7 +221,7 @@ export interface DiffOptions {
   readonly labels: { readonly before: string; readonly after: string };
 }
 
-/** Narrower pages show one column. */
+/** Width of the page from which a diff has two columns; narrower pages show one. */
 const SIDES_FROM = "(min-width: 760px)";
 const COLLAPSED = { margin: 3, minSize: 6 };
 

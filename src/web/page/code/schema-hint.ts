@@ -5,9 +5,9 @@ import type { KeyPath } from "./key-at.ts";
 export interface KeyHint {
   /** The key as a path: `shares[].name`. */
   readonly key: string;
-  /** "number, 0.05 to 3600", "one of mtime, hash, inotify". */
+  /** The type in words: "number, 0.05 to 3600", "one of mtime, hash, inotify". */
   readonly type: string;
-  /** null: the key has no default, or none that is fixed. */
+  /** The default; null: the key has no default, or its default is not fixed. */
   readonly defaultText: string | null;
   readonly description: string | null;
   /** `items`: a list of sections. */

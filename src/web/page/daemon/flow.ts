@@ -7,9 +7,9 @@ export const PASSES_MS = 1000;
 export interface Flow {
   readonly atMs: number;
   readonly event: FlowEvent;
-  /** By share, bytes a second in both directions. */
+  /** Bytes a second in both directions, by share. */
   readonly rates: ReadonlyMap<string, number>;
-  /** By connection, `client NAME` or `server NAME`: when the page learned of its recent calls, the newest last. */
+  /** When the page learned of recent calls, newest last, by connection: `client NAME` or `server NAME`. */
   readonly passing: ReadonlyMap<string, readonly number[]>;
 }
 

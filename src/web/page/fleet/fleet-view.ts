@@ -39,7 +39,7 @@ import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { forText, shown } from "../parts/text.ts";
 import { useFleet } from "./use-fleet.ts";
 
-/** Fewer machines fit on the screen, and need no search. */
+/** Minimum number of machines with a search field; fewer fit on the screen. */
 const SEARCHED_FROM = 8;
 
 interface Search {

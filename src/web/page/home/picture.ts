@@ -21,7 +21,7 @@ export interface Thing {
   readonly kind: Kind | "machine";
   readonly title: string;
   readonly text: string;
-  /** A second line: what is wrong. */
+  /** The second line, which says what is wrong. */
   readonly trouble?: string;
   readonly tone: Tone;
   /** The view that it links to, behind `#/`. */
@@ -34,9 +34,9 @@ export interface Wire {
   readonly id: string;
   readonly state: "used" | "ready" | "unproved" | "down" | "plain";
   readonly tone: Tone;
-  /** Above the wire. */
+  /** The text above the wire. */
   readonly label: string;
-  /** Below the wire: its traffic now. */
+  /** The text below the wire: its current traffic. */
   readonly rate: string;
   /** When calls passed, wall clock, ms. */
   readonly passing: readonly number[];
@@ -81,7 +81,7 @@ export function pictureOf({ status, fleet, flow }: Known, nowMs: number): Pictur
   };
 }
 
-/** The first few, and a placeholder for the rest. Things with trouble come first. */
+/** The things to draw, those with trouble first, and a placeholder for the rest. */
 function most(all: readonly Joined[], what: string): readonly Joined[] {
   const [first] = all;
   if (first === undefined || all.length <= MOST[first.kind]) return all;

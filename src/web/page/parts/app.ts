@@ -12,7 +12,9 @@ export interface Question {
   readonly action: string;
   /** The action removes something, or may lose work. */
   readonly destroys?: boolean;
-  /** Called with each change of the state: why the question no longer applies; null if it does. */
+  /**
+   * Called with each change of the state. Returns why the question no longer applies; null: it still applies.
+   */
   readonly outdated?: (state: PageState) => string | null;
 }
 

@@ -25,7 +25,7 @@ export function WorkButton({ label, says, kind, off = false, run }: WorkButtonPr
   const [busy, setBusy] = useState(false);
   const isBusy = useRef(false);
   const start = async (): Promise<void> => {
-    // Not `disabled` while the work runs, because a disabled button loses the focus.
+    // The button is not `disabled` while the work runs, because a disabled button loses the focus.
     if (isBusy.current || off) return;
     isBusy.current = true;
     setBusy(true);

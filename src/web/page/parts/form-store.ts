@@ -9,7 +9,7 @@ export type FormStores<Form extends object> = ReturnType<typeof createFormStores
 export function createFormStores<Form extends object>() {
   const sessions = new WeakMap<object, Map<string, Store<Form>>>();
   return {
-    /** null: this form was never drawn. */
+    /** The form's contents; null: this form was never drawn. */
     find: (session: object, name = ""): Form | null => sessions.get(session)?.get(name)?.get() ?? null,
     /** The form's only store. `begin` gives the contents of a form that is drawn for the first time. */
     storeOf(session: object, name: string, begin: () => Form): Store<Form> {

@@ -10,7 +10,7 @@ export interface Notice {
   readonly id: number;
   readonly tone: Tone;
   readonly text: string;
-  /** null: the action has no single step that reverts it. */
+  /** What the Undo button runs; null: no single step reverts the action. */
   readonly undo: Undo | null;
 }
 
@@ -23,7 +23,7 @@ export interface NoticeState {
 const MOST_NOTICES = 4;
 /** How long a notice is shown; a bad one stays until it is closed. */
 const NOTICE_MS = 8000;
-/** Longer than `NOTICE_MS`, because deciding takes longer than reading. */
+/** How long a notice with Undo is shown; deciding takes longer than reading. */
 const UNDO_MS = 20_000;
 
 export const NO_NOTICES: NoticeState = { notices: [], spoken: "" };

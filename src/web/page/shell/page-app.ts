@@ -189,7 +189,7 @@ function SignedIn({ model, signOut }: SignedInProps): ComponentChild {
       live.current = null;
     };
   }, []);
-  // A layout effect, so that no key press comes between the drawing and the change of focus.
+  // A layout effect runs before any key press that follows the drawing, so that the key meets the new focus.
   useLayoutEffect(() => {
     document.title = `${place.title} · Mountaineer`;
     // Moves the focus, so that keyboard users who changed the view continue in it.
