@@ -6,7 +6,7 @@ const ONLY_ROUTE = "1";
 
 type Route<Connection> = Omit<BackendRoute, "connection"> & { readonly connection: Connection };
 
-/** At least one, the preferred one first. */
+/** The backend's routes, the preferred one first; there is at least one. */
 export function routesOf<Connection>({
   connection,
   routes,

@@ -1,4 +1,4 @@
-// The difference between two accepted configurations: a reload touches nothing else.
+// The difference between two accepted configurations. A reload changes only what differs.
 import { isDeepStrictEqual } from "node:util";
 import { fleetKeys } from "./schema/fleet-schema.ts";
 import { serverKeys } from "./schema/gateway-schema.ts";
@@ -21,10 +21,13 @@ export interface ConfigDiff {
   /** Keys as in the file, `global.check_interval_secs`; every key of a section that came or went. */
   readonly settings: readonly string[];
   readonly backends: NamedDiff & {
-    /** The backends in both files stand in another order. Of two with one tool name, the first has it. */
+    /**
+     * The backends that both files have are in a different order. The order decides whose tool wins a name
+     * conflict.
+     */
     readonly reordered: boolean;
   };
-  /** Changed sections that configure how the gateway serves, by their names in the file. */
+  /** The changed sections that configure the gateway's behavior, by their names in the file. */
   readonly middleware: readonly string[];
   readonly shares: NamedDiff;
   readonly aliases: NamedDiff;
@@ -85,13 +88,13 @@ function namesOf(members: readonly { readonly name: string }[]): readonly string
   return members.map(({ name }) => name);
 }
 
-/** Whether the names in both lists stand in another order. */
+/** Whether the names that both lists contain are in a different order. */
 export function isReordered(before: readonly string[], after: readonly string[]): boolean {
   const kept = after.filter((name) => before.includes(name));
   return before.filter((name) => after.includes(name)).some((name, index) => kept[index] !== name);
 }
 
-/** Changes of all other sections, so that a new section is never forgotten. */
+/** The changes of all sections not compared elsewhere, so that a new section is never forgotten. */
 function changedMiddleware(before: MountaineerConfig, after: MountaineerConfig): string[] {
   const [was, is]: readonly Values[] = [{ ...before }, { ...after }];
   const sections = Object.keys({ ...was, ...is }).filter((key) => !(key in SETTINGS || OTHERS.has(key)));
@@ -99,8 +102,8 @@ function changedMiddleware(before: MountaineerConfig, after: MountaineerConfig):
 }
 
 /**
- * What changed from `before` to `after`. Shares, aliases and backends are known by their names; the order of shares
- * and aliases does not count, that of backends does.
+ * The changes from `before` to `after`. Shares, aliases and backends are matched by name. Of their orders,
+ * only that of backends is compared.
  */
 export function diffConfigs(before: MountaineerConfig, after: MountaineerConfig): ConfigDiff {
   return {

@@ -3,11 +3,11 @@
 export interface PrincipalLimits {
   /** null: no limit. */
   readonly callsPerSecond: number | null;
-  /** The number of calls that may come at once after a quiet time; at least 1. */
+  /** The number of calls that may come at once after a pause; at least 1. */
   readonly burst: number;
   readonly callsInFlight: number;
   readonly sessions: number;
-  /** The largest result, as JSON; null: the limit of a backend's message. */
+  /** The size limit of a result, as JSON; null: the limit for a backend's messages. */
   readonly resultBytes: number | null;
 }
 

@@ -46,7 +46,7 @@ export function literalValues(connection: Connection): readonly string[] {
   return [...new Set(ofConnection(connection, secretIn).map(({ value }) => value))];
 }
 
-/** The keys whose values `import` replaced by `(hidden)`. */
+/** The keys of the values that `import` replaced by `(hidden)`. */
 export function keysLeftOut(backend: Named): readonly string[] {
   const isLeftOut: Find = (path, value) => (value.includes(HIDDEN) ? [{ path, value }] : []);
   return literalSecrets([backend], isLeftOut).map(({ key }) => key);
@@ -57,7 +57,7 @@ interface Found {
   readonly value: string;
 }
 
-/** Finds values in a text; `shown` is the text as a log shows it. */
+/** Finds values in a text; `shown` is the text in the form that logs show. */
 type Find = (path: Found["path"], text: string, shown: string) => readonly Found[];
 
 function ofConnection(connection: Connection, find: Find): readonly Found[] {
@@ -79,7 +79,8 @@ function ofTexts(table: string, texts: Readonly<Record<string, SecretText>>, fin
   return Object.entries(texts).flatMap(([name, text]) =>
     text.flatMap((part) => {
       if (typeof part !== "string") return [];
-      // Text beside a reference is not a secret of itself, unless it looks like one.
+      // Plain text next to a reference counts as a secret only if it looks like one, whatever the variable's
+      // name.
       const label = text.length === 1 ? name : "";
       return find([table, name], part, shownSecretText(label, [part], "log"));
     }),

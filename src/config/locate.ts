@@ -24,7 +24,7 @@ export interface ConfigPlace {
 }
 
 interface LocatedConfig {
-  /** Absolute. */
+  /** The path of the configuration file, absolute. */
   readonly path: string;
   readonly format: ConfigFormat;
   /** False: there is no file, and the configuration is empty. */
@@ -39,12 +39,12 @@ function loginName(environment: Environment): string {
   try {
     return userInfo().username;
   } catch {
-    // A user id without an entry in the user database, as in many containers.
+    // The user id has no entry in the user database, as in many containers.
     return environment["USER"] || environment["LOGNAME"] || "guest";
   }
 }
 
-/** Finds the home (`$MOUNTAINEER_HOME`, else `~/.mountaineer`) and the machine's defaults. Looks at no file. */
+/** Finds the home (`$MOUNTAINEER_HOME`, else `~/.mountaineer`) and the machine's defaults. Reads no file. */
 export function findPlace(
   environment: Environment,
   platform: NodeJS.Platform = process.platform,

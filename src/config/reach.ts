@@ -68,7 +68,8 @@ function connectionReach(
       return;
     }
   };
-  // For a `cwd` inside the home, any word would be a path in it: only words that begin with a dot count.
+  // If `cwd` is inside the home, every word would be a path in the home: only words that begin with a dot
+  // count.
   const isInside = places.homes.some((home) => isWithin(plain(cwd), plain(home)));
   for (const [index, argument] of args.entries()) {
     const base = isInside && !argument.startsWith(".") ? null : cwd;
@@ -116,7 +117,8 @@ function reachWarning({ backend, route, through, path, places }: Reach): ConfigW
         : [...at, "env", through.variable];
   const names = PLACE_ORDER.filter((place) => places.includes(place)).map((place) => PLACE_NAMES[place]);
   const what = names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
-  // A word that leads into the home may be a secret that looks like a path: only paths that hold the secrets are shown.
+  // The path may be a secret that only looks like a path in the home, so it is shown only if it leads to the
+  // secrets.
   const via = places.includes("secrets") ? `through ${path} ` : "";
   return {
     path: pathText(key),
@@ -132,7 +134,10 @@ const PLACE_NAMES: Readonly<Record<ReachedPlace, string>> = {
   secrets: "secrets",
 };
 
-/** The guarded places that an absolute path reaches: those at or below it, and a home around it. */
+/**
+ * The guarded places that a program with access to an absolute path reaches: all at or below the path, and a
+ * home that contains it.
+ */
 export function placesReached(path: string, { homes, configs }: GuardedPlaces): readonly ReachedPlace[] {
   const given = plain(path);
   const isAbove = (place: string): boolean => isWithin(plain(place), given);
@@ -145,7 +150,7 @@ export function placesReached(path: string, { homes, configs }: GuardedPlaces): 
   return [...reached];
 }
 
-/** The absolute paths that a text or its words may stand for. `cwd` null: no relative paths. */
+/** The absolute paths that a text or its words may mean. `cwd` null: relative paths are ignored. */
 function pathsIn(text: string, cwd: string | null, userHome: string): readonly string[] {
   const words = [text.trim(), ...text.replace(/\b(?:https?|wss?):\/\/\S*/gi, " ").split(SEPARATORS)];
   const paths = new Set<string>();

@@ -4,10 +4,12 @@ import { referenceText } from "../secrets/reference.ts";
 import type { ShareConfig } from "./snapshot.ts";
 
 const LONGEST = 64;
-/** Room for a number at the end: `-2`, `-3` and so on. */
+/** Characters left free for a number at the end: `-2`, `-3` and so on. */
 const NUMBER = 4;
 
-/** A name that a secret may have (`SECRET_NAME`), made of any text, and numbered while it is taken. */
+/**
+ * A valid name for a secret (`SECRET_NAME`), derived from any text; a number is added if the name is taken.
+ */
 export function freeSecretName(text: string, isTaken: (name: string) => boolean = () => false): string {
   const plain = text
     .normalize("NFKD")
@@ -26,7 +28,7 @@ export function storedNamesIn(text: string): readonly string[] {
   return [...found].map(([, name = ""]) => name);
 }
 
-/** The reference to a share's password as the file has it; null: a guest has none. */
+/** The reference to a share's password in the file's notation; null for a guest, who has no password. */
 export function passwordText({ password }: Pick<ShareConfig, "password">): string | null {
   return password === null ? null : referenceText(password);
 }

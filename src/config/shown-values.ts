@@ -2,8 +2,8 @@
 
 import { parseSecretText, type SecretText } from "./values/secret-text.ts";
 /**
- * `log` shows all but possible secrets, as its reader wants to know what ran. `report` shows only values known to be
- * harmless, as other people read it.
+ * `log` shows all but possible secrets, because its reader must know what ran. `report` is for other people,
+ * and shows only values known to be harmless.
  */
 export type Audience = "log" | "report";
 
@@ -102,18 +102,18 @@ export function shownSecretText(name: string, text: SecretText, audience: Audien
     .join("");
 }
 
-/** As `shownSecretText`, for a text as written in the file. */
+/** The text of `env` or `headers`, as written in the file, in the form that `shownSecretText` returns. */
 export function shownWritten(name: string, written: string, audience: Audience): string {
   const reading = parseSecretText(written);
   return reading.ok ? shownSecretText(name, reading.value, audience) : HIDDEN;
 }
 
-/** Any text: an argument, a command line, a path. */
+/** Any text with possible secrets hidden: an argument, a command line, a path. */
 export function shownText(text: string, audience: Audience): string {
   return shownNested(text, audience, DEEPEST_PAIR);
 }
 
-/** `--env=NAME=VALUE` is a pair in a pair. */
+/** The nesting limit of pairs: `--env=NAME=VALUE` is a pair within a pair. */
 const DEEPEST_PAIR = 3;
 
 function shownNested(text: string, audience: Audience, levels: number): string {
@@ -156,7 +156,7 @@ function referenceShown(part: Exclude<SecretText[number], string>): string {
   return part.kind === "environment" ? `\${${part.variable}}` : `\${secret:${part.name}}`;
 }
 
-/** An option's name; a value that is attached to it (`-pPASSWORD`) has no name of its own. */
+/** An option's name as shown; a name with an attached value (`-pPASSWORD`) may be a secret. */
 function shownOption(name: string, audience: Audience): string {
   if (/^--?[A-Za-z][A-Za-z-]*$/.test(name) && name.length <= 40 && isHarmless(name)) return name;
   return shownPart(name, audience);

@@ -13,7 +13,7 @@ type SettledBackend = SettledFile["backends"][string];
 type SettledAuth = SettledFile["incomingAuth"];
 type Partially<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
 
-// Each of these has the keys of its section; their meaning is declared with them (`schema/`).
+// Each of these types has the keys of its section, whose meaning is declared in `schema/`.
 export type GlobalConfig = SettledFile["global"] & {
   readonly sharesRoot: string;
   readonly mountRoot: string;
@@ -27,9 +27,9 @@ export type ManagementConfig = ServerConfig["management"];
 export type SandboxConfig = NonNullable<SettledBackend["sandbox"]>;
 /** How the gateway signs in to a server by OAuth. */
 export type BackendAuthConfig = NonNullable<SettledBackend["auth"]>;
-/** Globs over the server's own names (resources: URIs). Deny wins. */
+/** Globs over the server's own names (for resources, over URIs). `deny` overrides `allow`. */
 export type NameFilter = SettledBackend["filters"]["tools"];
-/** null: as the server says. */
+/** Replaced members of a tool; null: the server's value stays. */
 export type ToolOverride = SettledBackend["toolOverrides"][string];
 export type TrustConfig = SettledFile["trust"];
 export type ConflictConfig = SettledFile["conflictResolution"];
@@ -39,12 +39,12 @@ export type AuditConfig = Omit<NonNullable<SettledFile["audit"]>, "enabled" | "a
 };
 /** Where traces and metrics go. */
 export type TelemetryConfig = NonNullable<SettledFile["telemetry"]>;
-/** Which machine this is among several, and how they reach each other. Absent lists are empty ones. */
+/** This machine's place in a fleet. An absent list is an empty one. */
 export type FleetConfig = Partially<
   NonNullable<SettledFile["fleet"]>,
   "export" | "import" | "together" | "sessions"
 >;
-/** Which tools are listed when not all are. */
+/** Which tools are listed if not all of them are. */
 export type OptimizerConfig = SettledFile["optimizer"];
 /** A part of the catalog that is served at an address of its own. */
 export type GroupConfig = SettledFile["groups"][string] & { readonly name: string };
@@ -72,10 +72,10 @@ export interface ShareConfig {
   readonly password: SecretReference | null;
   /** The driver in use; never `auto`. */
   readonly driver: "rclone" | "netfs" | "cifs" | "local";
-  /** The share's own, else that of `[global]`. */
+  /** The share's own setting, else that of `[global]`. */
   readonly carry: "auto" | "on" | "off";
   readonly wake: "auto" | "off";
-  /** The marks of its networks; empty: any network. */
+  /** The marks of the networks on which the share is mounted; empty: any network. */
   readonly onlyOn: readonly string[];
   readonly routes: { readonly tb: RouteConfig; readonly fallback: RouteConfig };
 }
@@ -90,9 +90,9 @@ export interface StdioConnection {
   readonly type: "stdio";
   readonly command: string;
   readonly args: readonly string[];
-  /** Added to the short list of variables that every backend gets. */
+  /** Variables of the program, besides the few that every backend gets. */
   readonly env: Readonly<Record<string, SecretText>>;
-  /** Absolute. */
+  /** The working directory, absolute. */
   readonly cwd: string;
   /** Present if the file names the folder; absent: it is the user's home folder, the default. */
   readonly cwdGiven?: true;
@@ -118,7 +118,7 @@ export interface FleetConnection {
   readonly machine: string;
   /** The name of the backend on that machine. */
   readonly backend: string;
-  /** The id of the daemon there; another daemon is another connection. */
+  /** The id of the daemon on that machine; another daemon makes another connection. */
   readonly instance: string;
 }
 
@@ -128,7 +128,9 @@ export interface BackendRoute {
   readonly connection: StdioConnection | HttpConnection;
 }
 
-/** Keys of a backend that have another form here; those of its server are in `connection`. */
+/**
+ * Keys of a backend whose form differs from that in the file; those of the connection are in `connection`.
+ */
 type BackendKeysElsewhere =
   | keyof SettledBackend["routes"][number]
   | "type"
@@ -140,9 +142,9 @@ type BackendKeysElsewhere =
 
 export type BackendConfig = Omit<SettledBackend, BackendKeysElsewhere> & {
   readonly name: string;
-  /** The connection of the first route, if there are several. */
+  /** The only connection, or that of the first route. */
   readonly connection: StdioConnection | HttpConnection;
-  /** In order of preference; null or absent: `connection` is the only one. */
+  /** The routes in order of preference; null or absent: `connection` is the only connection. */
   readonly routes?: readonly BackendRoute[] | null;
   readonly timeouts: {
     readonly initMs: number;
@@ -152,16 +154,16 @@ export type BackendConfig = Omit<SettledBackend, BackendKeysElsewhere> & {
   };
   /** Absolute: the only folders that paths in a call may lie in; null or absent: they may lie anywhere. */
   readonly folders?: readonly string[] | null;
-  /** Shares that it works on; empty: none. */
+  /** The shares that the backend works on; empty: none. */
   readonly requires: readonly ShareRequirement[];
 };
 
-/** A backend that the gateway serves: of the file, or of another machine. */
+/** A backend that the gateway serves, either from the file or from another machine. */
 export type ServedBackend = Omit<BackendConfig, "connection"> & {
   readonly connection: BackendConfig["connection"] | FleetConnection;
 };
 
-/** What happens when a server's tools, prompts, resources or instructions differ from before. */
+/** The reaction to a server whose tools, prompts, resources or instructions have changed. */
 export type PinMode = TrustConfig["pin"];
 
 /** Which changes of the file wait for a person's approval. */
@@ -171,7 +173,7 @@ export type AuthUser = SettledAuth["users"][number];
 
 /** Where the public keys of an issuer are. */
 export type SigningKeysPlace =
-  /** The issuer's metadata has their address. */
+  /** The issuer's metadata contains the address of the keys. */
   | { readonly kind: "discovery" }
   | { readonly kind: "address"; readonly url: string }
   /** Absolute. */
@@ -213,7 +215,10 @@ export type OtlpProtocol = TelemetryConfig["protocol"];
 /** The layer under the file. */
 export interface LayerConfig {
   readonly revision: number;
-  /** The ids of the entries with a value of the layer. A person who edits the file does not see these values. */
+  /**
+   * The ids of the entries that take a value from the layer. A person who edits the file does not see these
+   * values.
+   */
   readonly brings: readonly string[];
 }
 
@@ -229,7 +234,7 @@ type Reshaped =
   | "shares"
   | "aliases";
 
-/** Lists are in the file's order. A section is null where the file has none, or has switched it off. */
+/** Lists are in the file's order. A section is null if it is absent or disabled in the file. */
 export type MountaineerConfig = Omit<SettledFile, Reshaped> & {
   readonly global: GlobalConfig;
   readonly backends: readonly BackendConfig[];
@@ -269,7 +274,7 @@ export interface ConfigSnapshot {
   readonly warnings: readonly ConfigWarning[];
 }
 
-/** The file's name of a section, or of a key whose name has no unit. */
+/** The file's name for a section, or for a key whose name contains no unit. */
 export function snakeCase(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

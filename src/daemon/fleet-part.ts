@@ -30,7 +30,10 @@ interface FleetPartOptions extends Pick<FleetOptions, "values" | "clock" | "logg
   readonly layers: () => LayerPort;
 }
 
-/** Reads the layer that the home has kept of its fleet; `tell` hears why a kept layer is unusable. */
+/**
+ * Returns a function that reads the fleet's layer kept in the home. `report` is called with the reason if a
+ * kept layer is unusable.
+ */
 export function keptLayerOf(home: string, report: (reason: string) => void) {
   return async (operator: string): Promise<ConfigLayer | null> => {
     const { readKeptLayer } = await import("../fleet/layer/kept-layer.ts");
@@ -56,11 +59,11 @@ type Loaded = Awaited<ReturnType<typeof load>>;
 export function createFleetPart({ bus, home, gateway, layers, ...options }: FleetPartOptions) {
   let config: FleetConfig | null = null;
   let fleet: Fleet | null = null;
-  /** null: nothing is exported, imported or shared. */
+  /** The calls between machines; null if nothing is exported, imported or shared. */
   let calls: Calls | null = null;
   let status: (() => StatusReport) | null = null;
   let sharesRoot = "";
-  /** Fleets and calls that a change of the configuration replaced, until they have ended. */
+  /** The endings of fleets and calls that a change of the configuration replaced. */
   const retiring = new Set<Promise<void>>();
   const unsubscribe = bus.subscribe((transition) => {
     fleet?.note();
@@ -92,7 +95,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
       calls.configure(config);
       return null;
     }
-    // The old calls end first: the new ones announce their backends themselves.
+    // The old calls end before the new ones start, and the new ones announce their backends.
     const ended = calls?.end(0) ?? null;
     calls = config === null || loaded === null || status === null ? null : beginCalls(loaded, config);
     return ended;

@@ -42,7 +42,9 @@ export function gatewayHome(options: GatewayHomeOptions) {
   return {
     isHandedOver: () => handedOver,
     writes,
-    /** Leaves all writing to the next daemon; resolves when nothing is written here any more. */
+    /**
+     * Stops all writing, because the next daemon writes from now on. Resolves when the last write has ended.
+     */
     handOver(): Promise<void> {
       handedOver = true;
       return writes.end();
@@ -52,7 +54,8 @@ export function gatewayHome(options: GatewayHomeOptions) {
     suspended,
     /** To be called when the home is free: takes over sessions, connections and waiting calls of the other daemon. */
     takeOver(gateway: GatewayPart): void {
-      // Before the gateway listens: a client with a session from the other daemon may come at once.
+      // This comes before the gateway listens, because a client with a session of the other daemon may
+      // connect at once.
       elsewhere?.onSession({
         keep: async ({ hash, record }) => gateway.handing?.http.store.adopt(hash, record),
         end: (hash) => void gateway.handing?.http.store.removeElsewhere(hash),

@@ -29,10 +29,12 @@ export function loadAhead(config: MountaineerConfig): void {
 }
 
 export function createGatewayPart(options: GatewayOptions) {
-  /** Kept once created, also while none is configured: calls drain, and sessions survive. */
+  /**
+   * The gateway stays once it is created, even while none is configured: calls drain, and sessions survive.
+   */
   let gateway: Gateway | null = null;
   let wanted = false;
-  /** null: no audit is configured. */
+  /** The settings of the audit; null if none is configured. */
   let audit: AuditConfig | null = null;
   const pages = createRecordPages(options.clock);
 
@@ -103,7 +105,7 @@ export function createGatewayPart(options: GatewayOptions) {
         rehearses ? rehearseOnce(options, signal) : null,
       ]);
     },
-    /** The gateway as a handover needs it; null if none was ever configured. */
+    /** The gateway for a handover; null if none was ever configured. */
     get handing(): HandingGateway | null {
       return gateway;
     },
@@ -142,7 +144,7 @@ export function createGatewayPart(options: GatewayOptions) {
   };
 }
 
-/** Runs beside a daemon that serves and needs the processor too: hence only once, while backends start. */
+/** Rehearses calls once, while backends start: another daemon still serves, and needs the processor too. */
 async function rehearseOnce({ clock, logger }: GatewayOptions, signal: AbortSignal): Promise<void> {
   const { rehearse } = await import("../gateway/serving/rehearsal.ts");
   const { asked, answered } = await rehearse({ clock, signal });

@@ -3,16 +3,19 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 
-/** Growth of the heap before the next collection, in percent of what the last one left; V8's default may be several times that. */
+/**
+ * Growth of the heap before the next collection, as a percentage of the heap after the last one. V8's default
+ * may be several times that.
+ */
 const GROWING_PERCENT = 100;
-/** Most background work of a start is done by then, ms. */
+/** Time after which most background work of a start is done, ms. */
 const STARTED_MS = 2_000;
 
 /** Affects this process from now on, not its children. */
 export function settleHeap(): void {
   setFlagsFromString(`--heap-growing-percent=${GROWING_PERCENT}`);
-  // If the first objects of an allocation site live long, V8 allocates its later ones in the old space. Each of those keeps
-  // all it points to alive until the next full collection: 1.4 KB for each call.
+  // If the first objects of an allocation site live long, V8 allocates later ones in the old space. There,
+  // each object keeps all that it references alive until the next full collection: 1.4 KB for each call.
   setFlagsFromString("--no-allocation-site-pretenuring");
 }
 

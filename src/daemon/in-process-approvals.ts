@@ -16,7 +16,9 @@ import { approvalsReport, requireWaiting } from "./reload/approvals.ts";
 /** Longest wait for another command's lock, ms. */
 const LOCK_WAIT_MS = 10_000;
 
-/** A command that only looks takes no lock and writes nothing. Rejects as a start does. */
+/**
+ * Opens the approvals. A command that only reads takes no lock and writes nothing. Rejects as a start does.
+ */
 export async function openApprovalsInProcess(options: InProcessOptions): Promise<InProcessApprovals> {
   const { home, configPath, intent, command, signal } = options;
   const writes = intent === "change";

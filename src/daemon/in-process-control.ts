@@ -37,7 +37,10 @@ const NOT_LOOKED_AT: VerifyFinding = {
   hint: "mountaineer up",
 };
 
-/** A command that only looks takes no lock, mounts nothing and writes nothing. Rejects as a start does. */
+/**
+ * Opens the share engine. A command that only reads takes no lock, mounts nothing and writes nothing. Rejects
+ * as a start does.
+ */
 export async function openInProcess(options: InProcessOptions): Promise<InProcessEngine> {
   const { home, configPath, intent, command, signal } = options;
   const clock = systemClock;
@@ -88,7 +91,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
         publish: (transition) => logTransition(logger, transition),
       }),
     );
-    // A command that only looks takes one fresh look; the cycles of one that changes look by themselves.
+    // A command that only reads looks once. For a command that changes something, the engine's cycles look.
     const viewOf = (name: string) => (changes ? engine.view(name) : engine.look(name));
     const { control } = createShareControl(engine, clock, parts, home);
     return {

@@ -20,8 +20,9 @@ import { logTransition, type ServiceTransition } from "./events/service-transiti
 import { createGatewayPart } from "./gateway-part.ts";
 
 /**
- * Takes no lock, because it changes nothing in the home, and writes no log file. Rejects as a start does, and with
- * `gateway_off` if no gateway is configured, or if one of its own backends started this process.
+ * Opens the gateway. Takes no lock, because it changes nothing in the home, and writes no log file. Rejects
+ * as a start does, and with `gateway_off` if no gateway is configured, or if one of its own backends started
+ * this process.
  */
 export async function openGatewayInProcess({
   home,

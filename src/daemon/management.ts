@@ -17,14 +17,14 @@ interface ManagementParts {
   readonly home: string;
   readonly httpApi: HttpApi;
   readonly service: Pick<SentinelService, "control" | "server">;
-  /** Every operation except those that grant access, which are made here. */
+  /** All operations except those that grant access, which this file adds. */
   readonly control: Omit<Control, AccessOperation>;
   readonly events: Events;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** The home's lock must be held. */
+/** Opens the API and the page. The home's lock must be held. */
 export async function openManagement(parts: ManagementParts) {
   const { home, httpApi, service, control, events, clock, logger } = parts;
   const grants = await Access.open({ home, clock, logger });
@@ -45,7 +45,7 @@ export async function openManagement(parts: ManagementParts) {
     forgetToken: () => grants.forgetToken(),
   };
   const opened = httpApi.open({ control, events, access: grants, settings });
-  // Browsers that signed in with an earlier daemon come back to the same port.
+  // Listens on the page's port again, because browsers that signed in with an earlier daemon return to it.
   if (grants.pagePort !== null && grants.untilMs() !== null && atGateway() === null && settings().isEnabled) {
     await page
       .url()

@@ -82,7 +82,7 @@ async function run(options: RunOptions): Promise<void> {
   const onFailure = (error: unknown): void =>
     void process.stderr.write(`stop was not clean: ${errorText(error)}\n`);
   const stack = createDisposalStack(onFailure);
-  // The home's lock and state, which only one daemon may have: in a handover they are given up before the rest ends.
+  // The home's lock and state, which only one daemon may have. A handover gives them up before the rest ends.
   const charge = stack.use(createDisposalStack(onFailure));
   try {
     let held: HomeLock | null = null;
@@ -109,9 +109,10 @@ async function run(options: RunOptions): Promise<void> {
       ahead = null;
       return reader;
     };
-    // If the file has mistakes, a successor fails instead of falling back, as long as its predecessor is in charge.
+    // If the file has mistakes, a successor does not fall back to an earlier content but fails, unless its
+    // predecessor has already given up the home.
     const fallsBack = isFirst || predecessor.isNeeded;
-    // Ends at a stop even if the disk hangs.
+    // A stop ends the wait even if the disk hangs.
     const opened = await unlessAborted(
       openLayered({ home, configPath, environment, writesStarter: isFirst, fallsBack, clock, startReader }),
       signal,
@@ -125,7 +126,7 @@ async function run(options: RunOptions): Promise<void> {
       return charge.use(stack.use(await unlessAborted(openMemory({ path, clock, logger }), signal)));
     };
     const takeHome: TakeHome = async (build) => {
-      // A state that this version cannot read must fail the start while the other daemon is in charge.
+      // If this version cannot read the state, the start must fail while the other daemon is still in charge.
       await openMemory({ path, clock, logger, readOnly: true });
       const listener = await takeTurn(options, { build, logger });
       await lock();
@@ -206,7 +207,10 @@ function logRejected({ mistakes, unreadable, acceptedAt }: RejectedFile, path: s
   });
 }
 
-/** Builds what needs no home while the other daemon is in charge, and waits until that gives the home up. */
+/**
+ * Builds the parts that need no home while the other daemon is in charge, and waits until that daemon gives
+ * up the home.
+ */
 async function takeTurn(
   { predecessor, keeper, signal }: RunOptions,
   { build, logger }: { readonly build: Parameters<TakeHome>[0]; readonly logger: Logger },
@@ -327,7 +331,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   if (next instanceof Successor) {
     keeper?.giveUpCharge();
     predecessor?.movedOn();
-    // If the successor ends, the service is meant to end soon.
+    // If the successor ends, the whole service ends soon.
     const shortly = next.gone.then(async () => {
       await predecessor?.stopped();
       await clock.sleep(ORPHANED_MS);
@@ -340,7 +344,10 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   logger.info("stopping");
 }
 
-/** Leaves a note between this daemon and the next: a command that finds it waits instead of running a gateway itself. */
+/**
+ * Writes a note for the time between this daemon and the next: a command that finds it waits, instead of
+ * running a gateway itself.
+ */
 async function closeForNext(
   home: string,
   parts: Pick<ServeParts, "stack" | "clock"> & {
@@ -360,7 +367,10 @@ async function closeForNext(
   stack.defer(() => removeDaemonNote(home, process.pid));
 }
 
-/** Null, with a warning, if the socket cannot be made: shares and the gateway's address work without it. */
+/**
+ * The socket for MCP clients. If it cannot be created, logs a warning and resolves with null: shares and the
+ * gateway's address work without it.
+ */
 async function openMcpSocket(
   home: string,
   service: SentinelService,

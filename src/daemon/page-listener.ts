@@ -8,7 +8,10 @@ import type { Clock, Timer } from "../runtime/time/clock.ts";
 
 /** A browser opens a few connections, and keeps one for events. */
 const CONNECTION_LIMIT = 64;
-/** Longest time between two looks at the sessions' end, ms: the wall clock that they end by may jump. */
+/**
+ * Longest time between two checks whether the sessions have ended, ms: the wall clock may jump, and sessions
+ * end by it.
+ */
 const LOOK_MS = 60_000;
 
 interface PageListenerParts {
@@ -28,7 +31,10 @@ export class PageListener implements AsyncDisposable {
     this.#parts = parts;
   }
 
-  /** Starts to listen if needed, on the page's previous port if that is free. Rejects with `listen_failed`. */
+  /**
+   * The page's address. Starts to listen if needed, on the page's previous port if that is free. Rejects with
+   * `listen_failed`.
+   */
   async url(): Promise<string> {
     const { access } = this.#parts;
     const opening = this.#listener ?? this.#open(access.pagePort ?? 0);
@@ -41,7 +47,7 @@ export class PageListener implements AsyncDisposable {
     return new URL("/", listener.url).href;
   }
 
-  /** Closes the listener once the last session has ended; until then schedules the next look. */
+  /** Closes the listener once the last session has ended; until then schedules the next check. */
   readonly look = (): void => {
     const { access, clock, logger } = this.#parts;
     this.#timer?.[Symbol.dispose]();
@@ -71,7 +77,7 @@ export class PageListener implements AsyncDisposable {
       if (!take(request, response)) response.writeHead(404, { "Content-Length": 0 }).end();
     };
     const at = { host: "127.0.0.1", handler, clock, logger, connectionLimit: CONNECTION_LIMIT };
-    // Another program may have taken the port meanwhile.
+    // Another program may now use the port.
     return port === 0
       ? openListener({ ...at, port })
       : openListener({ ...at, port }).catch(() => openListener({ ...at, port: 0 }));

@@ -9,7 +9,7 @@ import type { MountTable } from "../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../shares/mounts/mount-table.ts";
 
 const KEYRING_WITHIN_MS = 30_000;
-/** The carrier ends after its last mount, and writes files until then, ms. */
+/** Longest wait for the carrier's end, ms: it ends after its last mount, and writes files until then. */
 const ENDS_WITHIN_MS = 10_000;
 const BETWEEN_TRIES_MS = 100;
 /** Keys that seal pins and approvals; the list of secrets does not contain them. */
@@ -73,7 +73,10 @@ export async function requireNoMount(
   });
 }
 
-/** Follows no link and crosses no mount point: folders on other devices stay, with their parents. */
+/**
+ * Removes a folder. Follows no link and crosses no mount point: folders on other devices stay, with their
+ * parents.
+ */
 export async function removeFolder(folder: string, table?: MountTable): Promise<void> {
   const found = await lstat(folder).catch(expecting("ENOENT", null));
   if (found === null) return;
@@ -110,7 +113,7 @@ async function emptyAndRemove(folder: string, device: number): Promise<void> {
   await rmdir(folder);
 }
 
-/** Does nothing if the folder is gone, is not empty, or may not be removed. */
+/** Removes a folder if it is empty. Does nothing if it does not exist, or may not be removed. */
 export async function removeIfEmpty(folder: string): Promise<void> {
   await rmdir(folder).catch((error: unknown) => {
     if (!["ENOENT", "ENOTEMPTY", "EEXIST", "EBUSY", "EACCES", "EPERM"].includes(systemErrorCode(error) ?? ""))

@@ -50,13 +50,19 @@ const STOP_DEADLINE_MS = 3800;
  */
 const UNMOUNT_DEADLINE_MS = 10_000;
 
-/** Longest wait for backends, ms, if the previous daemon has given up the home already: shares wait meanwhile. */
+/**
+ * Longest wait for backends, ms, if the previous daemon has already given up the home: the shares wait for
+ * it, too.
+ */
 const NEEDED_MS = 5_000;
 
-/** Stands in until the share engine runs. */
+/** Replaces the prober until the share engine runs. */
 const NO_PROBER = { folderLook: async () => null };
 
-/** Resolves when this daemon is in charge of the home; calls `build` before, to start what needs no home. */
+/**
+ * Waits until this daemon is in charge of the home. Before that, calls `build`, which starts the parts that
+ * need no home.
+ */
 export type TakeHome = (build: () => Promise<GatewayView | null>) => Promise<TakenHome>;
 
 interface TakenHome {
@@ -72,12 +78,12 @@ interface ServiceOptions extends GatewayHomeOptions {
   readonly layer?: ConfigLayer | null;
   /** The configuration file, if it was rejected and `snapshot` is an earlier content. Default: none was rejected. */
   readonly rejected?: Omit<RejectedFile, "acceptedAt"> | null;
-  /** A function for a daemon that takes over: called once everything that needs no home is built. */
+  /** The home's state. A daemon that takes over passes a function that waits until it is in charge. */
   readonly memory: Memory | TakeHome;
-  /** Overrides the configuration's check interval, ms; null: does not. */
+  /** Overrides the configuration's check interval, ms; null: no override. */
   readonly intervalMs: number | null;
   readonly unmountOnExit: boolean;
-  /** Already opening since the configuration was read. */
+  /** The approvals, if opening them began while the configuration was read. */
   readonly approvals?: Promise<OpenedApprovals>;
   /** Default: child processes read and edit the configuration. */
   readonly startReader?: StartReader;
@@ -85,7 +91,10 @@ interface ServiceOptions extends GatewayHomeOptions {
 
 export type SentinelService = Awaited<ReturnType<typeof startWith>>;
 
-/** Resolves when the service runs and no later change of the file can be missed. If it rejects, all parts have ended. */
+/**
+ * Starts the service. Resolves when it runs and no later change of the file can be missed. If it rejects, all
+ * parts have ended.
+ */
 export async function startSentinelService(options: ServiceOptions): Promise<SentinelService> {
   const stack = createDisposalStack((error) =>
     options.logger.warn("stop was not clean", { reason: errorText(error) }),
@@ -140,14 +149,14 @@ async function startWith(options: ServiceOptions, stack: DisposalStack) {
     /** Serves one MCP client over lines of JSON-RPC, as the home's owner. */
     serveLines: gateway.serveLines,
     bus: parts.bus,
-    /** True once the share was looked at since the start; before that its status is a remembered one. */
+    /** True once the share was looked at since the start; until then, its status is the remembered one. */
     isSeen: (share: string): boolean => engine.view(share).seen !== null,
     handing: createHanding({ ...parts, ...shares, clock, elsewhere: options.elsewhere }),
     /** The running `[server]` section; null if there is none. */
     server: (): ServerConfig | null => config.watcher.running.snapshot.config.server,
     /** Reads the configuration file again and applies changes; resolves at commit. A wrong file is no rejection. */
     reload: (signal: AbortSignal): Promise<ReloadReport> => control.reload({}, signal),
-    /** Ends everything that a stop would wait for. */
+    /** Aborts all work that a stop would wait for. */
     forceStop: (): void => force.abort(),
     [Symbol.asyncDispose](): Promise<void> {
       stopping ??= stop(options, parts, stack);
@@ -229,7 +238,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       environment,
       announce: publish,
       data: required,
-      // Calls may come a moment before the prober may be used.
+      // Calls may come shortly before the prober may be used.
       places: async (paths, waitMs) =>
         (await settledWithin(clock, waitMs, probing.promise))
           ? (await probing.promise).places(paths, waitMs)
@@ -272,7 +281,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     stack,
   );
   ({ measured } = shares.metrics);
-  // Registered again, so that the gateway ends before the shares.
+  // The gateway is registered again, so that it ends before the shares.
   stack.use(gateway);
   const config = stack.use(
     createConfigService({
@@ -324,7 +333,7 @@ interface FirstParts {
   readonly privacy: PrivatePlaces;
 }
 
-/** Builds what needs no home; resolves with what the gateway serves then, or null. */
+/** Builds the parts that need no home. Resolves with the state of the gateway, or null if there is none. */
 async function buildFirst(
   options: ServiceOptions,
   { snapshot, gateway, privacy }: FirstParts,
@@ -332,7 +341,7 @@ async function buildFirst(
 ): Promise<GatewayView | null> {
   const { clock, elsewhere } = options;
   const isWaitedFor = elsewhere?.isNeeded === true;
-  // Checked first, because the gateway starts programs.
+  // Privacy is checked first, because the gateway starts programs.
   await privacy.require(snapshot);
   const late = new AbortController();
   using _ = isWaitedFor ? clock.setTimer(NEEDED_MS, () => late.abort()) : null;
@@ -356,7 +365,7 @@ async function stop(
   // Calls drain while shares are unmounted; the stack below waits for the end.
   Promise.resolve(gateway[Symbol.asyncDispose]()).catch(() => {});
   if (unmounts) {
-    // No cycle follows the one that unmounts a share.
+    // The engine stops its cycles, so that none follows an unmount.
     parts.engine.rest();
     const { results } = await shares.unmountAtExit(force.signal);
     for (const { share, result, detail } of results) {

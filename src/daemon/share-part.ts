@@ -28,7 +28,7 @@ interface SharePartOptions {
   readonly publish: (transition: ServiceTransition) => void;
 }
 
-/** Gives the engine its first shares. Everything ends with `stack`. */
+/** Starts the engine with its first shares. All parts end with `stack`. */
 export async function startSharePart(options: SharePartOptions, stack: DisposalStack) {
   const { home, parts, first, context, bus, clock } = options;
   const { engine } = parts;

@@ -14,16 +14,16 @@ import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
 import type { EngineParts } from "./compose/engine-parts.ts";
 import type { NetworkTransition } from "./events/service-transitions.ts";
 
-/** Network changes kept to decide which shares look first while a link flaps. */
+/** Number of network changes that are kept; they decide which shares look first while a link flaps. */
 const MAX_DELTAS = 100;
 
 interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "rcloneLogs" | "noteRefresh"> {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly place: Pick<Place, "networkChanged">;
-  /** Triggered by the tick as well, like rclone's logs and notes. */
+  /** The aliases, which the tick also triggers, like rclone's logs and notes. */
   readonly aliases: Pick<AliasLinks, "trigger">;
-  /** Overrides the configuration's check interval, ms; null: does not. */
+  /** Overrides the configuration's check interval, ms; null: no override. */
   readonly intervalMs: number | null;
   readonly first: TriggerSettings;
   readonly publish: (transition: NetworkTransition) => void;
@@ -33,7 +33,7 @@ type TriggerSettings = Pick<MountaineerConfig, "global" | "shares">;
 
 export type Triggers = ReturnType<typeof startTriggers>;
 
-/** The triggers end with `stack`. */
+/** Starts the triggers, which end with `stack`. */
 export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
   const { clock, logger, engine, aliases, rcloneLogs, noteRefresh, hostProber, place, publish } = options;
   const intervalOf = ({ global }: TriggerSettings): number => options.intervalMs ?? global.checkIntervalMs;
@@ -108,13 +108,13 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
     window,
     configure(settings: TriggerSettings): void {
       listenFor(settings);
-      // The first beat of a new interval may come later than the old one would have.
+      // The first tick of the new interval may be later than the old interval allows.
       clockWatch.observe();
       checkIntervalMs = intervalOf(settings);
       ticker.setInterval(checkIntervalMs);
       window.setWindowMs(settings.global.networkDebounceMs);
     },
-    /** Begins no more cycles. */
+    /** Starts no more cycles. */
     stop(): void {
       ticker[Symbol.dispose]();
       window[Symbol.dispose]();

@@ -1,5 +1,5 @@
 // Small private files, encrypted with one key of the home, which is kept as a secret: for values that change too often,
-// or are too long, for the keyring. A sealed file (sealed-file.ts) is readable instead, but detects changes.
+// or are too long, for the keyring. A sealed file (sealed-file.ts) is not encrypted, but detects changes.
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ import { jsonObject } from "../runtime/text/json-object.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import type { SecretStore } from "./secret-store.ts";
 
-/** What `mountaineer secret list` calls the key. */
+/** The name of the key in `mountaineer secret list`. */
 export const ENCRYPTION_KEY = "sign-in.key";
 
 const VERSION = 1;
@@ -27,13 +27,13 @@ const KEY_DEADLINE_MS = 10_000;
 export type EncryptedFiles = ReturnType<typeof openEncryptedFiles>;
 
 interface EncryptedFilesOptions {
-  /** Absolute; made when something is written. */
+  /** The folder of the files, absolute; created by the first write. */
   readonly folder: string;
   readonly store: Pick<SecretStore, "get" | "set">;
   readonly clock: Clock;
 }
 
-/** Names have only letters, digits, `_` and `-`. Nothing is read before it is asked for. */
+/** Opens the files; reads nothing yet. Names may only have letters, digits, `_` and `-`. */
 export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptions) {
   let known: Buffer | null = null;
 
@@ -76,7 +76,7 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
     }
   };
 
-  /** Two processes that make the key at once must not each encrypt with their own. */
+  /** The key for writing; made under a lock, so that two processes never make two keys. */
   const keyForWriting = async (signal: AbortSignal): Promise<Buffer> =>
     (await readKey(signal)) ??
     alone("_key", KEY_DEADLINE_MS, signal, async () => {
@@ -89,11 +89,11 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
     });
 
   return {
-    /** Whether there is a file of that name, readable by our key or not. */
+    /** Whether there is a file of that name, even if our key cannot decrypt it. */
     has: async (name: string): Promise<boolean> => (await presentText(name)) !== null,
     /**
-     * Runs `work` while no other process does so for that name; a crash lets the next one in. Rejects with `lock_held`
-     * if its turn does not come within `waitMs`.
+     * Runs `work` while it holds a lock for that name; a crash frees the lock. Rejects with `lock_held` if
+     * the lock is not free within `waitMs`.
      */
     alone,
     /**
@@ -107,7 +107,7 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
       if (key === null) throw unavailable("never", `its key, the secret ${ENCRYPTION_KEY}, is gone`);
       return decrypted(name, text, key);
     },
-    /** Resolves when it survives a power cut. Rejects with `secret_unavailable`. */
+    /** Writes a file; durable when it resolves. Rejects with `secret_unavailable`. */
     async write(name: string, text: string, signal: AbortSignal): Promise<void> {
       const key = await keyForWriting(signal);
       await ensurePrivateFolder(folder);
@@ -119,7 +119,7 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
         throw unavailable("later", `${path} cannot be written: ${errorText(error)}`, error);
       }
     },
-    /** False: there was none. Needs no key. */
+    /** Removes a file; false if there was none. Needs no key. */
     async remove(name: string): Promise<boolean> {
       try {
         await unlink(pathOf(name));

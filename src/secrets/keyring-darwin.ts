@@ -11,7 +11,7 @@ const NOT_FOUND = 44;
 const LINE_AT_MOST_BYTES = 4_000;
 
 export function createKeychain({ home, clock }: KeyringOptions): Keyring {
-  // A digest, because `security` has no safe way to write any path in its command lines (below).
+  // The name is a digest, because the command lines of `security` cannot safely contain every path.
   const service = `mountaineer-${sha256Of(home).slice(0, 16)}`;
 
   const run = (
@@ -27,7 +27,8 @@ export function createKeychain({ home, clock }: KeyringOptions): Keyring {
     });
 
   const get = async (name: string, limits: KeyringLimits): Promise<string | null> => {
-    // Not -w: that prints some values as they are and others in hexadecimal, without saying which.
+    // The flag -w is not used: it prints some values as they are and others in hexadecimal, without saying
+    // which.
     const result = await run(["find-generic-password", "-s", service, "-a", name, "-g"], limits);
     if (result.exitCode === NOT_FOUND) return null;
     const value = result.exitCode === 0 ? printedPassword(result.stderr) : null;
@@ -49,11 +50,11 @@ export function createKeychain({ home, clock }: KeyringOptions): Keyring {
     get,
     async set(name, value, limits) {
       const hex = Buffer.from(value, "utf8").toString("hex");
-      // On standard input, where `security -i` reads its commands: others can see arguments.
+      // The command goes to stdin, where `security -i` reads it, because other users can see arguments.
       const line = `add-generic-password -U -s ${service} -a ${name} -l mountaineer-${name} -X ${hex}\n`;
       if (line.length > LINE_AT_MOST_BYTES) throw tooLong(name, value, line.length);
       const result = await run(["-i"], limits, line);
-      // In interactive mode it exits with 0 even if a command failed, so the value is read back.
+      // In interactive mode, `security` exits with 0 even if a command failed, so the value is read back.
       if (result.exitCode !== 0 || (await get(name, limits)) !== value) {
         throw failure(`${name} cannot be kept in the Keychain`, result);
       }
@@ -86,7 +87,7 @@ function tooLong(name: string, value: string, lineBytes: number): MountaineerErr
   );
 }
 
-/** Without the output of `security`, which may repeat the value. */
+/** The error of a failed command, without its output, which may contain the value. */
 function failure(what: string, { exitCode, timedOut }: CommandResult): MountaineerError {
   const why = timedOut ? "no answer in time; a dialog may wait for you" : `security ended with ${exitCode}`;
   return new MountaineerError("secret_unavailable", `${what}: ${why}`, {

@@ -5,7 +5,7 @@ import { type CommandResult, runCommand } from "../runtime/process/child-process
 import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts";
 
 const PROGRAM = "secret-tool";
-/** The address of the session's bus, the only variable beyond those that every child gets. */
+/** The session bus's address, the only variable besides those that every child process gets. */
 const BUS = "DBUS_SESSION_BUS_ADDRESS";
 
 export function createSecretService({ home, clock, environment }: KeyringOptions): Keyring {
@@ -39,7 +39,7 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
     kind: "secret-service",
     async unusableBecause(limits) {
       try {
-        // No secret can have this name: only a failure matters.
+        // No secret can be called "/", so that the look-up only tests whether the keyring answers.
         await look("/", limits);
         return null;
       } catch (error) {
@@ -55,7 +55,7 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
     },
     async remove(name, limits) {
       const result = await run(["clear", ...attributes(name)], limits);
-      // Some versions end with 1 where there was nothing to clear, others with 0.
+      // If there is nothing to clear, some versions exit with 1, others with 0.
       if (result.exitCode === 0) return true;
       if (result.exitCode === 1 && result.stderr.trim() === "" && !result.timedOut) return false;
       throw failure(`${name} cannot be removed from the Secret Service`, result);
@@ -63,7 +63,10 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
   };
 }
 
-/** null: there is no bus. `secret-tool` would look for one below the home folder, and make a folder there. */
+/**
+ * The address of the session bus; null if there is none. Then `secret-tool` must not run: it would look for a
+ * bus below the home folder, and create a folder there.
+ */
 function busOf(environment: KeyringOptions["environment"]): string | null {
   const folder = environment["XDG_RUNTIME_DIR"];
   return environment[BUS] ?? (folder === undefined ? null : `unix:path=${folder}/bus`);

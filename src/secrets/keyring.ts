@@ -3,7 +3,7 @@ import { createKeychain } from "./keyring-darwin.ts";
 import { createSecretService } from "./keyring-linux.ts";
 import type { Keyring, KeyringOptions } from "./system-keyring.ts";
 
-/** null where no keyring is known. */
+/** The keyring of this system; null if Mountaineer supports none on it. */
 export function createKeyring(
   options: KeyringOptions,
   platform: NodeJS.Platform = process.platform,

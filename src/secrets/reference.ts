@@ -75,7 +75,7 @@ export function referenceKey(reference: SecretReference): string {
   return reference.kind === "environment" ? reference.variable : storedKey(reference.name);
 }
 
-/** Looks up a value; an empty variable is a value, too. The result must not be shown or logged. */
+/** Looks up a value; an empty variable counts as a value. The result must not be shown or logged. */
 export function resolveReference(reference: SecretReference, values: SecretValues): ResolvedSecret {
   const key = referenceKey(reference);
   // Own properties only, so that `${constructor}` does not find what every object inherits.

@@ -15,7 +15,7 @@ import { type KeyPlace, openSealingKey, type SealingKey } from "./sealing-key.ts
 import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts";
 
 type SealedContent =
-  /** Nothing was ever sealed. */
+  /** No content was ever sealed. */
   | { readonly state: "never" }
   | { readonly state: "sound"; readonly value: unknown; readonly note: string }
   /** The file was removed; `note` is that of the newest content. */
@@ -26,17 +26,20 @@ type SealedContent =
   | { readonly state: "unverifiable"; readonly reason: string; readonly claimed: unknown };
 
 interface SealedWriteOptions {
-  /** False: the serial number stays, so that an older copy would pass, and the keyring is not asked. Default true. */
+  /**
+   * False: the serial number stays the same, so that an older copy would pass the check, and the keyring is
+   * not asked. Default: true.
+   */
   readonly advances?: boolean;
-  /** A short text that is kept beside the key, so that it is known without the file. Default: unchanged. */
+  /** A short text kept with the key, so that it can be read without the file. Default: unchanged. */
   readonly note?: string;
 }
 
-/** Only one process at a time may write the file: the caller holds the home's lock. */
+/** Only one process may write the file at a time: the caller must hold the home's lock. */
 export type SealedFile = ReturnType<typeof openSealedFile>;
 
 export interface SealedFileOptions extends KeyringOptions {
-  /** In small letters: the file is `<home>/NAME.sealed`. */
+  /** The name of the file, in lower case: the path is `<home>/NAME.sealed`. */
   readonly name: string;
   /** Default: this machine's. */
   readonly keyring?: Keyring | null;
@@ -61,7 +64,7 @@ export function openSealedFile(options: SealedFileOptions) {
   const findKey = async (limits: KeyringLimits): Promise<Held | null> => {
     const found = await keys.find(limits);
     if (found.kind === "unanswered") throw unanswered(found.reason, "unlock the keyring, and try again");
-    // A process that can ask the keyring could not use a new key.
+    // A new key must not be made here: processes that can ask the keyring would not use it.
     if (found.kind === "none" && !found.asked && isKeyElsewhere(await readIfPresent(path))) {
       throw unanswered(
         ELSEWHERE,
@@ -88,7 +91,7 @@ export function openSealedFile(options: SealedFileOptions) {
     /** Rejects with the system's error where the home cannot be read, and with `aborted`. */
     async read(limits: KeyringLimits): Promise<SealedContent> {
       const [found, text] = await Promise.all([keys.find(limits), readIfPresent(path)]);
-      // Any program may have written this content, so that it may only make callers stricter.
+      // This content is not verified, so callers may use it only to become stricter.
       const claimed = claimedIn(text);
       if (found.kind === "unanswered") {
         const isNew = text === null && (await isBusGone(options.environment)) && !(await isThere(keyPath));
@@ -110,8 +113,9 @@ export function openSealedFile(options: SealedFileOptions) {
       return { state: "sound", value: opened.value, note: opened.note };
     },
     /**
-     * Durable when it resolves, whole at any instant. Makes a key where there is none. Rejects with
-     * `secret_unavailable`, the old content untouched; also when the limits' signal comes first, however long the disk took.
+     * Writes the content; durable when it resolves. The file is complete at any time. Creates a key if there
+     * is none. Rejects with `secret_unavailable`, and keeps the old content, also if the signal in `limits`
+     * aborts, even while the disk is slow.
      */
     async write(
       value: unknown,
@@ -130,8 +134,8 @@ export function openSealedFile(options: SealedFileOptions) {
         await removeLeftovers(path);
         await writeDurably(path, sealed(value, name, next, place), { mode: 0o600, signal: limits.signal });
         held = { key: next, place };
-        // Written after the file, which is valid without it: if the keyring fails now, an older copy passes until the
-        // next write.
+        // The serial number is written after the file, which is valid without it: if the keyring fails now,
+        // an older copy passes the check until the next write.
         if (next.serial !== key.serial) await keys.keep(next, place, limits).catch(() => {});
       } catch (error) {
         if (error instanceof MountaineerError) throw error;
@@ -144,14 +148,14 @@ export function openSealedFile(options: SealedFileOptions) {
   };
 }
 
-/** null without a session bus, as `secret-tool` would start one. */
+/** The keyring; null without a session bus, because `secret-tool` would start a bus. */
 function sessionKeyring(options: SealedFileOptions): Keyring | null {
   const keyring = createKeyring(options);
   const hasSession = Boolean(options.environment["DBUS_SESSION_BUS_ADDRESS"]);
   return keyring?.kind === "secret-service" && !hasSession ? null : keyring;
 }
 
-/** Whether the session bus has an address without a socket: of an earlier session, or of another user. */
+/** Whether the session bus has an address but no socket, as after an earlier session or for another user. */
 async function isBusGone(environment: SealedFileOptions["environment"]): Promise<boolean> {
   const [, path] = /^unix:path=([^,;]+)/.exec(environment["DBUS_SESSION_BUS_ADDRESS"] ?? "") ?? [];
   return path !== undefined && !(await isThere(path));

@@ -8,7 +8,7 @@ import type { Keyring, KeyringLimits } from "./system-keyring.ts";
 
 const keyShape = object({
   key: matching(/^[0-9a-f]{64}$/, "32 bytes, hexadecimal"),
-  /** The serial number of the newest sealed content; 0: no content was sealed yet. */
+  /** The serial number of the newest sealed content; 0: no content has been sealed. */
   serial: numberThat("a whole number", Number.isSafeInteger),
   /** A short text about the newest content, known without the sealed file. */
   note: text,
@@ -32,9 +32,12 @@ interface SealingKeyOptions {
   readonly keyring: Keyring | null;
 }
 
-/** A key in the keyring comes before one in the file, which anyone who writes to the home could have put there. */
+/**
+ * Opens the key. A key in the keyring overrides one in the file, which any program that can write to the home
+ * could have created.
+ */
 export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
-  // Names of a person's secrets begin with a letter or digit, so that none can be this one.
+  // A person's secret begins with a letter or digit, so that none can have this name.
   const item = `_seal-${name}`;
 
   const inFile = async (asked: boolean): Promise<FoundKey> => {
@@ -60,7 +63,7 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
       return keyring !== null && (await keyring.unusableBecause(limits)) === null ? "keyring" : "file";
     },
 
-    /** Durable when it resolves. Rejects with `secret_unavailable`, or the system's error. */
+    /** Stores the key; durable when it resolves. Rejects with `secret_unavailable`, or the system's error. */
     async keep(key: SealingKey, place: KeyPlace, limits: KeyringLimits): Promise<void> {
       const content = JSON.stringify({ key: key.key, serial: key.serial, note: key.note });
       if (place === "keyring" && keyring !== null) return keyring.set(item, content, limits);
@@ -70,5 +73,8 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
   };
 }
 
-/** Messages of the keyring's programs where there is no keyring, as on a server without a desktop session. */
+/**
+ * The messages of `security` and `secret-tool` if there is no keyring, as on a server without a desktop
+ * session.
+ */
 const NO_SERVICE = /not provided by any|ServiceUnknown|autolaunch|no default keychain/i;

@@ -28,7 +28,9 @@ export interface SecretStoreOptions extends KeyringOptions {
   readonly keyring?: Keyring | null;
 }
 
-/** Everything rejects with `secret_unavailable` where a place cannot be read or written, and with `aborted`. */
+/**
+ * Each operation rejects with `secret_unavailable` if a place cannot be read or written, and with `aborted`.
+ */
 export type SecretStore = ReturnType<typeof openSecretStore>;
 
 /** Long, because a locked keyring first asks the person for its password. */
@@ -83,8 +85,8 @@ export function openSecretStore(options: SecretStoreOptions) {
       return record.kept === "file" ? record.value : keyringOf(record).get(name, limits);
     },
     /**
-     * Keeps a value in the `wanted` place, else where the secret is already kept, else in the keyring if it answers, else
-     * in the file. Resolves with the place when the value survives a power cut.
+     * Stores a value in the `wanted` place; by default where the secret is already stored, else in the
+     * keyring if it answers, else in the file. Durable when it resolves, with the place.
      */
     set: (
       name: string,
@@ -111,7 +113,7 @@ export function openSecretStore(options: SecretStoreOptions) {
         }
         return { name, kept: place?.kind ?? "file" };
       }),
-    /** Resolves with the place where the secret was; null: there was none. */
+    /** Removes a secret. Resolves with its former place; null if there was none. */
     remove: (name: string, signal: AbortSignal): Promise<KeptSecret | null> =>
       alone(signal, async () => {
         const file = new Map(await readSecrets(filePath));

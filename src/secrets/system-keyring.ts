@@ -21,9 +21,9 @@ export interface Keyring {
   readonly kind: KeyringKind;
   /** Why the keyring cannot be used on this machine; null when it can. Rejects only with `aborted`. */
   unusableBecause(limits: KeyringLimits): Promise<string | null>;
-  /** null: the keyring has no secret of that name. */
+  /** The value; null: the keyring has no secret of that name. */
   get(name: string, limits: KeyringLimits): Promise<string | null>;
   set(name: string, value: string, limits: KeyringLimits): Promise<void>;
-  /** False: there was none. */
+  /** Removes a secret; false if there was none. */
   remove(name: string, limits: KeyringLimits): Promise<boolean>;
 }

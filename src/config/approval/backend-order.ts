@@ -1,5 +1,5 @@
-// The order of backends: of two with the same name for a tool, the first has it, so that the order decides who may use
-// what. Pure.
+// The order of backends: if several backends have a tool of the same name, the first backend wins, so that
+// the order decides who may use which tool. Pure.
 import type { BackendConfig, MountaineerConfig } from "../snapshot.ts";
 
 /** The id of the order's entry. */

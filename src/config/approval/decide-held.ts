@@ -1,5 +1,5 @@
-// Decides which entries of a file wait for a person's approval, and which configuration runs meanwhile: the file, with
-// the approved parts of the entries that wait. Pure.
+// Decides which entries of a file wait for a person's approval, and which configuration runs meanwhile: the
+// file, with each waiting entry in its approved form. Pure.
 import { backendReach, type GuardedPlaces } from "../reach.ts";
 import type { EntryKind } from "../schema/schema-keys.ts";
 import { mostSerious } from "../schema/settled.ts";
@@ -27,22 +27,28 @@ import { CHOSEN_BELOW } from "./entry-keys.ts";
 export type PartValues = Readonly<Record<string, EntryValue>>;
 
 export interface ApprovedEntry {
-  /** False: the entry does not run now, and may come back with the same parts. */
+  /**
+   * False: the entry does not run now. If its parts are unchanged, it may be added again without a new
+   * approval.
+   */
   readonly live: boolean;
   readonly parts: PartValues;
-  /** A person has switched the entry off: only a person switches it on again. */
+  /** A person has disabled the entry, so that only a person may enable it again. */
   readonly isOff?: true;
 }
 
-/** What a person approves. */
+/** The approval that a person gives. */
 export interface Grant {
   /** Ids of entries in the file, or of removed entries. */
   readonly ids: ReadonlySet<string>;
-  /** Ids out of `ids` whose entries lose their approval, in every version. */
+  /** The subset of `ids` whose entries lose all their approvals. */
   readonly forgets?: ReadonlySet<string>;
   /** The file's mode of `[trust]` takes effect even if it is looser. */
   readonly loosens: boolean;
-  /** The order to approve, if `ids` include BACKEND_ORDER. Absent: the backends that run, in the file's order. */
+  /**
+   * The order to approve, if `ids` includes BACKEND_ORDER. Absent: the order of the running backends in the
+   * file.
+   */
   readonly order?: readonly string[];
 }
 
@@ -71,7 +77,7 @@ export interface HeldInput {
   readonly file: MountaineerConfig;
   /** The configuration that runs; null: none yet. */
   readonly running: MountaineerConfig | null;
-  /** null: the home has never had approvals. */
+  /** null: the home has never recorded approvals. */
   readonly approvals: Approvals | null;
   readonly places: GuardedPlaces;
 }
@@ -152,14 +158,14 @@ function isBackend(id: string): boolean {
   return id.startsWith(BACKEND);
 }
 
-/** The entry of the backends' order, if backends would run in another order than they do. */
+/** The waiting entry for the order of backends; empty if the wanted order already runs. */
 function waitingOrder(wanted: MountaineerConfig, effective: MountaineerConfig): readonly WaitingEntry[] {
   const [approved, waiting] = [{ order: orderOf(effective) }, { order: orderOf(wanted) }];
   if (isSameMeaning(approved, waiting)) return [];
   return [{ id: BACKEND_ORDER, name: BACKEND_ORDER, group: "sections", kind: "access", approved, waiting }];
 }
 
-/** The order to remember. `approved` null: the order needs no approval, so that the file's counts. */
+/** The order to remember. `approved` null: the order needs no approval, so the file's order is remembered. */
 function rememberedOrder(
   approved: readonly string[] | null,
   file: MountaineerConfig,
@@ -182,10 +188,10 @@ export function withApproved(
   const on = entriesOf(input.file);
   const entries = new Map(approvals.entries);
   const runs = (name: string): boolean => entries.get(`${BACKEND}${name}`)?.live === true;
-  // The person saw the order of the running backends alone.
+  // The person saw only the order of the running backends.
   const shown = placed ?? input.file.backends.map(({ name }) => name).filter(runs);
   const order = orderWith(ids.has(BACKEND_ORDER) ? shown : [], approvedOrder(approvals));
-  /** Backends that differ from those whose places in the order were approved: they lose these places. */
+  /** Backends that replace one whose place in the order was approved: they lose that place. */
   const replaced = new Set<string>();
   for (const id of ids) {
     const entry = inFile.get(id);
@@ -291,7 +297,7 @@ function valuesOf(parts: EntryParts): PartValues {
   return Object.fromEntries(Object.entries(parts).map(([name, { value }]) => [name, value]));
 }
 
-/** The entries that run, and the newest of those that ran before. */
+/** The approvals of the entries that run, and of the removed entries that ran last. */
 function approvedAs(
   now: ReadonlyMap<string, Entry>,
   before: ReadonlyMap<string, ApprovedEntry>,
@@ -388,7 +394,7 @@ function filled(value: EntryValue, now: unknown): EntryValue {
 
 const STRICTNESS: readonly ApproveMode[] = ["none", "commands", "all"];
 
-/** True when `one` lets more wait than `other`, or as much. */
+/** True if mode `one` holds back at least the entries that mode `other` holds back. */
 export function isAsStrict(one: ApproveMode, other: ApproveMode): boolean {
   return STRICTNESS.indexOf(one) >= STRICTNESS.indexOf(other);
 }

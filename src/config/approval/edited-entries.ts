@@ -75,7 +75,7 @@ function waitingIn(input: HeldInput): ReadonlySet<string> {
   return new Set(decideHeld(input).waiting.map(({ id }) => id));
 }
 
-/** The entries without the note that a person has switched them off. */
+/** The entries, none of them marked as disabled by a person. */
 function asSwitchedOn(entries: ReadonlyMap<string, ApprovedEntry>): ReadonlyMap<string, ApprovedEntry> {
   return new Map([...entries].map(([id, { live, parts }]) => [id, { live, parts }]));
 }

@@ -32,7 +32,7 @@ interface EntryPart {
   readonly value: EntryValue;
 }
 
-/** By the name of the part. */
+/** The parts of an entry, by name. */
 export type EntryParts = Readonly<Record<string, EntryPart>>;
 
 export type EntryGroup = "backends" | "shares" | "aliases" | "sections";
@@ -46,7 +46,7 @@ export interface Entry {
   readonly parts: EntryParts;
 }
 
-/** By the names of fields. `partsOf` treats an undeclared field as one that decides what runs. */
+/** The kinds of fields, by name. `partsOf` treats an undeclared field as one that decides what runs. */
 type Kinds = Readonly<Record<string, Approval>>;
 
 const BACKEND_FIELDS: Kinds = {
@@ -63,7 +63,7 @@ const SECTION_KINDS = approvalsIn(configFile.keys);
 /** Sections with members, or with parts of several kinds. */
 const DIVIDED = ["global", "server", "backends", "incomingAuth", "trust", "shares", "aliases"];
 
-/** Sections that are one entry each. The table has the names of a configuration. */
+/** Sections that are one entry each, under the names of the engine's configuration. */
 export const WHOLE_SECTIONS = Object.keys(SECTION_KINDS).filter(
   (name) => !DIVIDED.includes(name) && SECTION_KINDS[name] !== "free",
 ) as readonly (keyof MountaineerConfig)[];
@@ -108,7 +108,7 @@ function backendEntry(backend: BackendConfig): Entry {
   });
 }
 
-/** Without the version of MCP, which affects neither the program nor the destination of requests. */
+/** The backend without its MCP version, which affects neither the program nor the destination of requests. */
 function withoutProtocol(backend: BackendConfig): BackendConfig {
   const unspoken = ({ protocol: _protocol, ...connection }: BackendConfig["connection"]) => connection;
   const routes = backend.routes?.map((route) => ({ ...route, connection: unspoken(route.connection) }));
@@ -151,7 +151,10 @@ export function isSameMeaning(one: EntryValue | undefined, other: EntryValue | u
   return isDeepStrictEqual(withoutNulls(one ?? null), withoutNulls(other ?? null));
 }
 
-/** Keys that need no approval: `cwdGiven` only says that the file names `cwd`, which is in the entry. */
+/**
+ * Keys that need no approval of their own: `cwdGiven` only tells whether the file names `cwd`, which is a
+ * part.
+ */
 const SAID_ALREADY: ReadonlySet<string> = new Set(["cwdGiven"]);
 
 function withoutNulls(value: EntryValue): EntryValue {
@@ -179,6 +182,6 @@ export function guardedChanges(before: MountaineerConfig, after: MountaineerConf
     const differs = [...names].some((name) => !isSameMeaning(old[name]?.value, parts[name]?.value));
     return differs || !was.has(id) ? [id] : [];
   });
-  // The order matters: of two backends with one name for a tool, the first has it.
+  // If two backends have a tool of the same name, the first backend wins, so the order matters.
   return isReordered(orderOf(before), orderOf(after)) ? [...changed, BACKEND_ORDER] : changed;
 }

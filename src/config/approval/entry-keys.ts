@@ -7,14 +7,16 @@ import { type EntryValue, isList } from "./entries.ts";
 
 type Members = { readonly [key: string]: EntryValue };
 
-/** Tables below which people choose the keys. */
+/** Names of tables in which people choose the keys. */
 export const CHOSEN_BELOW: ReadonlySet<string> = new Set(
   SECTIONS.filter(({ pattern, isOpen }) => isOpen || pattern.at(-1) === ANY_NAME).map(({ pattern }) =>
     camelCase(pattern.findLast((segment) => segment !== ANY_NAME) ?? ""),
   ),
 );
 
-/** Values with another unit in the file: the key there, and the size of its unit in the engine's. */
+/**
+ * Values whose unit in the file differs from the engine's: the file's key, and the factor between the units.
+ */
 const UNITS = new Map(
   SECTIONS.flatMap(({ keys, key }) =>
     keys.flatMap((name) => {

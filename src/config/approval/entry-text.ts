@@ -19,7 +19,7 @@ export function entryText(parts: PartValues | null): string {
     .join("");
 }
 
-/** A route with the keys that the file has. */
+/** The members of a route that the file has as keys. */
 function routeLines(route: EntryValue): EntryValue {
   const { name = null, connection = null } = membersOf(route);
   // The type follows from the other keys.
@@ -39,7 +39,7 @@ export function waitingText(entry: Pick<WaitingEntry, "approved" | "waiting">): 
   return `${text}# ${what}: look into the file\n`;
 }
 
-/** Parts whose keys stand directly in the section. */
+/** Whether a part has no key of its own in the file: its members are keys of the section. */
 function isShell(name: string): boolean {
   return ["connection", "incomingAuth", "authorization", "audit"].includes(name);
 }
@@ -52,7 +52,7 @@ const PUBLIC_ADDRESSES: ReadonlySet<string> = new Set(["issuer", "jwks", "public
 
 function lines(path: readonly string[], value: EntryValue): string[] {
   const [key = "", parent = ""] = path.toReversed();
-  // An empty text is a list without parts.
+  // A text of `env` or `headers` is a list of parts: an empty list is an empty text, which is shown.
   const isText = parent === "env" || parent === "headers";
   if (value === null || (isList(value) && value.length === 0 && !isText)) return [];
   const safe = asReference(value) ?? asSecretText(path, value);
@@ -96,7 +96,7 @@ function asReference(value: EntryValue): string | null {
   return kind === "stored" && typeof name === "string" ? `secret:${name}` : null;
 }
 
-/** A text with references, as it stands in `env` and `headers`; null for other values. */
+/** The text of a value of `env` or `headers`, with its references; null for other values. */
 function asSecretText(path: readonly string[], value: EntryValue): string | null {
   const [key = "", parent = ""] = path.toReversed();
   if (!isList(value) || (parent !== "env" && parent !== "headers")) return null;

@@ -6,13 +6,15 @@ import { nameKey } from "../values/names.ts";
 import { define, emptyTable, isTable, type Table, valueAt } from "../values/table.ts";
 import { type ConfigTable, type ConfigValue, keyName } from "./edit-value.ts";
 
-/** One change asked for. A share or alias goes by its name or its index: `["shares", "CORE", "driver"]`. */
+/**
+ * A requested change. A share or alias is addressed by its name or its index: `["shares", "CORE", "driver"]`.
+ */
 export type ConfigEdit =
   | { readonly kind: "set"; readonly keyPath: KeyPath; readonly value: ConfigValue }
-  /** Removes a key or a whole section; an absent one is no mistake. */
+  /** Removes a key or a whole section; does nothing if it is absent. */
   | { readonly kind: "unset"; readonly keyPath: KeyPath }
   | { readonly kind: "add"; readonly list: NamedList; readonly entry: ConfigTable }
-  /** `backend`: the keys of the backend, tables included. */
+  /** `backend` contains the keys of the backend, including its tables. */
   | { readonly kind: "add-backend"; readonly name: string; readonly backend: ConfigTable }
   | { readonly kind: "remove"; readonly list: NamedList | "backends"; readonly name: string };
 

@@ -19,19 +19,19 @@ import { proposeYaml } from "./yaml-edit.ts";
 interface EditRequest {
   readonly bytes: Uint8Array;
   readonly format: ConfigFormat;
-  /** Made in this order, each on the result of the one before. */
+  /** The edits, applied in this order, each to the result of the previous one. */
   readonly edits: readonly ConfigEdit[];
 }
 
 interface EditedConfig {
   readonly bytes: Uint8Array;
-  /** False: the file says so already, and `bytes` are the ones given. */
+  /** False: the file already has the values, and `bytes` are unchanged. */
   readonly changed: boolean;
   /** For each edit that changed something, the ranges it replaced, in UTF-16 units of the text before it. */
   readonly changes: readonly (readonly Splice[])[];
 }
 
-/** Why an edited text does not have the step's meaning; null: it has. */
+/** The reason why an edited text does not have the intended meaning; null if it has. */
 async function problemOf(
   after: string,
   format: ConfigFormat,
@@ -68,16 +68,16 @@ function isDone(file: unknown, step: EditStep): boolean {
 }
 
 /**
- * Makes the edits. Pure: no file is looked at, equal input gives equal bytes. The result parses to exactly what was
- * meant, or nothing is changed. Rejects with `share_unknown`, `alias_unknown`, `usage` (a value that no file can hold),
- * `config_invalid` (the text cannot be read as it is, with the place) and `config_uneditable` (the text is written in a
- * way that does not allow the change, such as a value that other places use by an alias). Whether the result is a valid
- * configuration is for `parseConfig` to say.
+ * Makes the edits. Pure: reads no file, and equal input gives equal bytes. The result parses to exactly the
+ * intended values; otherwise nothing is changed. Rejects with `share_unknown`, `alias_unknown`, `usage` (a
+ * value that no file can hold), `config_invalid` (the text cannot be parsed, with the place) and
+ * `config_uneditable` (the notation does not allow the change: for example, an alias uses the value
+ * elsewhere). `parseConfig` checks whether the result is a valid configuration.
  */
 export async function editConfig({ bytes, format, edits }: EditRequest): Promise<EditedConfig> {
   let text = fileText(bytes);
   const encoder = new TextEncoder();
-  // Decoding drops nothing but a byte order mark.
+  // Decoding removes only a byte order mark, so a shorter text means that there was one.
   const mark = encoder.encode(text).length < bytes.length ? "\ufeff" : "";
   let file = await textValues(text, format);
   const changes: (readonly Splice[])[] = [];

@@ -179,7 +179,10 @@ export async function effectiveData(source: ConfigSource): Promise<ConfigTable> 
   return { shares: [], ...data } as ConfigTable;
 }
 
-/** The table at `path`, made if it is missing; a list where the path goes on with an index. */
+/**
+ * The table or list at `path`. Missing ones are created: a list if the next segment is an index, else a
+ * table.
+ */
 function tableIn(root: object, path: KeyPath): object {
   let table = root;
   for (const [depth, segment] of path.entries()) {

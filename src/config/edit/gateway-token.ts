@@ -14,7 +14,7 @@ export const TOKEN_EDITS = Object.entries(TOKEN_TABLE).map(([key, value]) => ({
 export const TOKEN_BLOCK = ["[incoming_auth]", ...tomlLines(TOKEN_TABLE)].join("\n");
 
 interface TokenOptions {
-  /** The person's choice; null: none. */
+  /** The person's choice; null if the person made none. */
   readonly asked: boolean | null;
   /** The text of the file before the edit; empty: there is no file. */
   readonly text: string;
@@ -25,8 +25,9 @@ interface TokenOptions {
 }
 
 /**
- * Whether to make a token: with the first MCP server, unless the file has `[incoming_auth]`. A gateway that already
- * serves without a token gets none unasked, which would lock out its clients. Throws `usage`.
+ * Whether to make a token: with the first MCP server, unless the file has `[incoming_auth]`. A gateway that
+ * already serves without a token gets one only on request, because a token would lock out its clients. Throws
+ * `usage`.
  */
 export function wantsToken({ asked, text, hasBackend, addsBackend }: TokenOptions): boolean {
   const says = /^[ \t]*(?:\[+[ \t]*"?incoming_auth\b|"?incoming_auth"?[ \t]*[:.=])/m.test(text);

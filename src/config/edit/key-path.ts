@@ -33,7 +33,7 @@ function unescaped(text: string, whole: string): string {
     const parsed: unknown = parse(`x = "${text}"`)["x"];
     if (typeof parsed === "string") return parsed;
   } catch {
-    // Reported below, together with texts that are no string.
+    // The error below covers this case, too.
   }
   throw wrongKey(whole, "quotes hold a name as TOML writes it");
 }
@@ -122,7 +122,7 @@ export function parseConfigKey(text: string): ConfigKey {
 function fromToml(text: string): ConfigValue | undefined {
   let value: unknown;
   try {
-    // A line break would let a value bring further keys.
+    // A value with a line break could add further keys.
     if (/[\r\n]/.test(text)) return undefined;
     const table = parse(`x = ${text}`, { integersAsBigInt: "asNeeded", maxDepth: 16 });
     if (Object.keys(table).length !== 1) return undefined;
@@ -188,7 +188,10 @@ function wholeTable(key: string): KeyPath | null {
   return sectionNamed(path)?.isOpen === true ? path : null;
 }
 
-/** The edit that KEY and VALUE ask for; without a value, the key is unset. Rejects as the two readers above do. */
+/**
+ * The edit that KEY and VALUE ask for; without a value, the key is unset. Rejects as `parseConfigKey` and
+ * `parseConfigValue` do.
+ */
 export function configEdit(key: string, value: string | null): ConfigEdit {
   const table = value === null ? wholeTable(key) : null;
   if (table !== null) return { kind: "unset", keyPath: table };

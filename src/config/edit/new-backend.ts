@@ -23,7 +23,7 @@ export type TypedConnection =
   | { readonly command: string; readonly args: readonly string[] }
   | { readonly url: string };
 
-/** An address, or a command line whose words are parted as a shell parts them. Throws `usage`. */
+/** Reads an address, or a command line, which it splits into words as a shell does. Throws `usage`. */
 export function connectionOf(text: string): TypedConnection {
   if (/^https?:\/\//i.test(text)) return { url: text };
   const [command, ...args] = splitWords(text);
@@ -31,7 +31,7 @@ export function connectionOf(text: string): TypedConnection {
   return { command, args };
 }
 
-/** The edits that write it into the section of this backend, in the file's usual order. */
+/** The edits that write a typed backend into the file, in the usual order of keys. */
 export function backendEdits(
   name: string,
   typed: TypedBackend,

@@ -3,22 +3,22 @@ import type { ConfigTable } from "./edit-value.ts";
 
 export interface WantedShare {
   readonly name: string;
-  /** At least one of both hosts is given. */
+  /** At least one of `tbHost` and `fallbackHost` is given. */
   readonly tbHost: string | null;
   readonly fallbackHost: string | null;
   /** null: the login name. */
   readonly username: string | null;
-  /** null: as `name`. */
+  /** null: the server's name for the share is `name`. */
   readonly shareName: string | null;
-  /** A reference; null: guest. */
+  /** A reference to the password; null: mount as guest. */
   readonly password: string | null;
-  /** The networks of the share; empty: any. */
+  /** The networks on which the share is mounted; empty: any. */
   readonly onlyOn: readonly string[];
 }
 
 /** An address of the server, with the link to it if it was found on the network. */
 interface Chosen {
-  /** In the file's notation. */
+  /** The address in the file's notation. */
   readonly text: string;
   readonly found: { readonly link: { readonly kind: string; readonly speed: number | null } } | null;
 }
@@ -61,7 +61,7 @@ export function shareTable(share: WantedShare): ConfigTable {
   };
 }
 
-/** The name for a found share: its own if that can be a folder's name. */
+/** The name for a found share: the server's name for it, or `share-…` if a share may not have that name. */
 export function shareNameOf({ share }: { readonly share: string }): string {
   const name = share.normalize("NFC").trim().replaceAll("/", "-");
   return name === "" || name === "." || name === ".." || /^links$/i.test(name) ? `share-${name}` : name;

@@ -12,7 +12,7 @@ import { plain } from "./edit-value.ts";
 import { shownCommand, shownOfKey } from "./shown-key.ts";
 import { tomlValue } from "./toml-value.ts";
 
-/** Of a valid file. Rejects with `config_invalid` for one that cannot be read. */
+/** The report of a valid file. Rejects with `config_invalid` if the file cannot be parsed. */
 export async function reportedConfig(bytes: Uint8Array, format: ConfigFormat): Promise<string> {
   const lines: string[] = [];
   const visit = (path: KeyPath, value: unknown, around: unknown): void => {
@@ -37,7 +37,9 @@ function shownLine(path: KeyPath, value: unknown, around: unknown): string {
   return tomlValue(shownOfKey(section.keyDoc(key), key, written, command, "report"));
 }
 
-/** The values of these backends that a report does not show, so that the rest of the report can be filtered by them. */
+/**
+ * The values of backends that a report hides, so that they can also be removed from the rest of the report.
+ */
 export function unreportedValues(
   backends: readonly Pick<BackendConfig, "connection" | "routes">[],
 ): readonly string[] {

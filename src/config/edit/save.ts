@@ -91,7 +91,7 @@ export function saveEdit(
   });
 }
 
-/** Replaces the whole content, as an editor or a rollback does; all else as `saveEdit`. */
+/** Replaces the whole content, for an editor or a rollback. Writes and rejects as `saveEdit` does. */
 export function saveContent(target: SaveTarget & { readonly bytes: Uint8Array }): Promise<SavedConfig> {
   return oneAtATime(target.path, async () => {
     const before = await readSeen(target);
@@ -103,7 +103,7 @@ export function saveContent(target: SaveTarget & { readonly bytes: Uint8Array })
 async function oneAtATime<T>(path: string, save: () => Promise<T>): Promise<T> {
   const before = lastSaves.get(path);
   const mine = (async () => {
-    // The caller of that save handles its failure.
+    // The caller of the previous save handles its failure.
     await before?.catch(() => {});
     return save();
   })();
@@ -122,7 +122,10 @@ function changedMeanwhile(path: string): MountaineerError {
   });
 }
 
-/** The file's content once nobody writes it any more; rejects with `config_changed` when the writing does not end. */
+/**
+ * The file's content, once no other program is writing it. Rejects with `config_changed` if the writing does
+ * not end in time.
+ */
 async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
   const { path, seenSha256, known, clock = systemClock } = target;
   const expected = known?.sha256 ?? seenSha256?.toLowerCase();
@@ -180,7 +183,7 @@ async function replace(
   if (!loaded.ok) return loaded;
   const was = changed ? await parseLayered(before ?? new Uint8Array(), path, place, layer) : loaded;
   if (target.keepsEntries === true) {
-    // If the file could not be parsed before, the new one may hold no entry that a person approves.
+    // If the previous content was not valid, every entry of the new content counts as a change.
     const known = was.ok ? was : await parseConfig(new Uint8Array(), path, place);
     refuseEntries(known, loaded.snapshot.config);
   }
@@ -204,7 +207,7 @@ function refuseEntries(was: LoadedConfig, config: MountaineerConfig): void {
 
 async function write(path: string, before: Uint8Array | null, bytes: Uint8Array): Promise<void> {
   try {
-    // A rename would work without write permission on the file, but a person who made it read-only meant it.
+    // A rename works even on a read-only file, but a person who made the file read-only wants to protect it.
     if (before === null) await ensurePrivateFolder(dirname(path));
     else await requireWritable(path);
     await removeLeftovers(path);
@@ -223,7 +226,7 @@ async function write(path: string, before: Uint8Array | null, bytes: Uint8Array)
   }
 }
 
-/** A file that is gone since it was read has changed; it is not read-only. */
+/** Rejects if the file is read-only; with `config_changed` if it was removed after it was read. */
 async function requireWritable(path: string): Promise<void> {
   try {
     await access(path, constants.W_OK);

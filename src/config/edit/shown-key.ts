@@ -15,8 +15,8 @@ import { isShowable } from "../values/secret-text.ts";
 import type { ConfigValue } from "./edit-value.ts";
 
 /**
- * `log` is for the file's owner, who can ask for its values although a file with a secret in it is refused or warned
- * about. `command`: the program that arguments belong to.
+ * A `log` is read by the file's owner, who may see all values but secrets. `command` is the program that the
+ * arguments belong to.
  */
 export function shownOfKey(
   { shown }: Pick<KeyDoc, "shown">,

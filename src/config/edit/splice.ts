@@ -24,7 +24,7 @@ export function applySplices(text: string, splices: readonly Splice[]): string {
   return result + text.slice(done);
 }
 
-/** The same removals, with overlapping ones merged: two neighbours may both remove the empty line between them. */
+/** Merges overlapping removals: two adjacent ones may both remove the empty line between them. */
 export function mergeRemovals(removals: readonly Splice[]): Splice[] {
   const merged: Splice[] = [];
   for (const removal of removals.toSorted((one, other) => one.start - other.start)) {
@@ -69,7 +69,7 @@ export function isBlank(text: string): boolean {
   return /^[ \t\r\n]*$/.test(text);
 }
 
-/** True when nothing but blanks stands before `offset` on its line. */
+/** True if only spaces and tabs come before `offset` on its line. */
 export function beginsLine(text: string, offset: number): boolean {
   return isBlank(text.slice(lineStart(text, offset), offset));
 }
@@ -123,14 +123,14 @@ function commaAfter(text: string, end: number): number | null {
   return text[at] === "," ? at + 1 : null;
 }
 
-/** The entries between a pair of brackets. */
+/** The positions of a pair of brackets and of the entries between them. */
 export interface Bracketed {
-  /** After the opening bracket. */
+  /** The offset after the opening bracket. */
   readonly open: number;
-  /** At the closing bracket. */
+  /** The offset of the closing bracket. */
   readonly close: number;
   readonly entries: readonly Span[];
-  /** Whether `{ a }` is written so, and not `{a}`. */
+  /** True for `{ a }`, false for `{a}`. */
   readonly spaced: boolean;
 }
 

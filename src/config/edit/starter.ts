@@ -41,7 +41,7 @@ const BACKENDS = `A program that is started here, or the address of a server. Se
 const SHARES = `One block per share. Two addresses of one server: Thunderbolt and the other. The password stays out of
 this file: \`mountaineer secret set NAME\` keeps it. Without a password the share is mounted as guest.`;
 
-/** Text before a key, besides its own meaning. */
+/** Additional explanations above some keys. */
 const BEFORE_KEY: Readonly<Record<string, string>> = { "global.auto_failback": RECOVERY };
 const BEFORE_SECTION: Readonly<Record<string, string>> = { shares: SHARES, backends: BACKENDS };
 
@@ -67,7 +67,7 @@ function explanation({ meaning, unit, absent }: KeyDoc): string {
   return comment(wrapped(`${meaning} (${facts.join("; ")})`));
 }
 
-/** Names of the example backends: a program, and the address of a server. */
+/** Names of the two example backends: PROGRAM runs a program, ADDRESS is a server at an address. */
 const PROGRAM = "files";
 const ADDRESS = "search";
 const OF_ADDRESS: readonly string[] = ["url", "headers"];
@@ -84,7 +84,7 @@ export const NOT_IN_STARTER: readonly string[] = [
 interface Block {
   readonly header: string;
   readonly introduction: readonly string[];
-  /** The comment about a key, and the line with the key. */
+  /** The keys of the block, each with its documentation. */
   readonly lines: readonly (readonly [key: string, doc: KeyDoc])[];
 }
 
@@ -148,8 +148,8 @@ export function starterText(): string {
 }
 
 /**
- * Writes the JSON Schema beside the file at `path` if `text`, which is in it, names that; never over another. Only a help
- * for editors: that it cannot be written is no reason to fail.
+ * Writes the JSON Schema beside the file at `path` if `text`, the file's content, refers to it. Never
+ * replaces a file. A failure to write is ignored, because only editors use the schema.
  */
 export async function writeNamedSchema(path: string, text: string): Promise<void> {
   if (!text.startsWith(SCHEMA_LINE)) return;
@@ -164,9 +164,9 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 /**
- * Writes the starter, or another `text`, to `path`, readable by its owner alone, and makes its private folder if
- * needed. Writes the JSON Schema beside it, unless a file of that name is there. Never replaces a file: `existed` is
- * true then. Durable when it resolves; rejects with `home_unwritable`.
+ * Writes the starter, or `text` if given, to `path`, readable only by its owner, and creates its private
+ * folder if needed. Also writes the JSON Schema beside it, unless that file exists. Never replaces a file at
+ * `path`: then `existed` is true. Durable when it resolves; rejects with `home_unwritable`.
  */
 export async function writeStarter(
   path: string,
@@ -174,7 +174,8 @@ export async function writeStarter(
 ): Promise<{ readonly existed: boolean }> {
   try {
     await ensurePrivateFolder(dirname(path));
-    // A crash leaves at worst a first part of it: of the starter comments alone, and `init` writes less than one block.
+    // A crash leaves at worst the beginning of the text, which is harmless: the starter contains only
+    // comments, and the text of `init` is shorter than one disk block.
     await using file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
     await file.writeFile(text);
     await file.sync();

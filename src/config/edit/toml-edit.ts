@@ -141,7 +141,7 @@ function removal(text: string, layout: TomlLayout, path: KeyPath): Splice[] {
   const element = layout.elements.find((candidate) => samePath(candidate.path, path));
   if (element !== undefined) splices.push(...removeEntry(text, bracketed(element.array), element.index));
   for (const { path: whole, base, node, container } of layout.entries) {
-    // Entries below it are removed with the entry or table that they are written in.
+    // An entry below the removed path goes with the entry or table that contains it.
     if (!isWithinPath(whole, path) || isWithinPath(base, path)) continue;
     if (container.type === "TOMLInlineTable") {
       splices.push(...removeEntry(text, bracketed(container), container.body.indexOf(node)));

@@ -9,7 +9,7 @@ type LineContainer = AST.TOMLTopLevelTable | AST.TOMLTable;
 /** One `key = value`, on a line or in an inline table. */
 export interface TomlEntry {
   readonly path: KeyPath;
-  /** The path of the table that it is written in; the rest of `path` is its key, which may have dots. */
+  /** The path of the table that contains the entry; the rest of `path` is its key, which may be dotted. */
   readonly base: KeyPath;
   readonly node: AST.TOMLKeyValue;
   readonly container: LineContainer | AST.TOMLInlineTable;

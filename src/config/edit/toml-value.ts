@@ -1,4 +1,4 @@
-// Writes values in TOML, in the quotes that were there if these can hold the value.
+// Writes values in TOML. Keeps the quotes of the replaced value if they can hold the new one.
 import { type ConfigTable, type ConfigValue, isTableValue } from "./edit-value.ts";
 
 const BARE_KEY = /^[A-Za-z0-9_-]+$/;
@@ -58,7 +58,7 @@ export function tomlValue(value: ConfigValue, before: string | null = null): str
   return entries.length === 0 ? "{}" : `{ ${entries.join(", ")} }`;
 }
 
-/** `key = value` lines. */
+/** The lines `key = value` of a table. */
 export function tomlLines(table: ConfigTable): string[] {
   return Object.entries(table).map(([key, value]) => `${tomlKey(key)} = ${tomlValue(value)}`);
 }

@@ -54,7 +54,7 @@ function uneditable(path: KeyPath, why: string, hint: string): MountaineerError 
   return new MountaineerError("config_uneditable", `${keyName(path)} ${why}`, { hint });
 }
 
-/** `key:` and the lines nested below it, for a block; each key of a table has a line of its own. */
+/** The lines of `key:` and of all that is nested below it, in block style: one line for each key. */
 function nestedLines(
   indent: number,
   step: number,
@@ -77,7 +77,7 @@ function blockLeaf(value: ConfigValue): string {
   return yamlValue(value, null, false);
 }
 
-/** `a: {b: value}`, for a place between brackets. */
+/** The pair for a flow collection: `a: {b: value}`. */
 function flowPair(path: KeyPath, value: ConfigValue): string {
   const [segment = "", ...rest] = path;
   const inner = rest.length === 0 ? yamlValue(value, null, true) : `{${flowPair(rest, value)}}`;
@@ -88,7 +88,7 @@ function isWrittenNull({ yaml }: YamlLayout, node: Node | null): boolean {
   return yaml.isScalar(node) && node.value === null && !isUnwritten(node);
 }
 
-/** `global: null` or `global: ~`: the null is removed, and the nested keys go below. */
+/** Replaces the null of `global: null` or `global: ~` by nested keys below it. */
 function replacedNull(layout: YamlLayout, outer: YamlPlace, path: KeyPath, value: ConfigValue): Proposals {
   const { node, pair, parent, inFlow } = outer;
   if (node === null || pair === null || inFlow) return [];
@@ -184,7 +184,7 @@ function pairRemoval(layout: YamlLayout, map: YAMLMap, pair: Pair, isSection: bo
   return hasCommentLines(text, end, nextStart) ? [[alone]] : [[moved], [alone]];
 }
 
-/** Comment lines below an item that are indented deeper than its dash stand inside it. */
+/** The end of the comment lines below an item that belong to it: those indented deeper than its dash. */
 function afterInnerComments(text: string, offset: number, dashColumn: number): number {
   let inner = offset;
   for (let at = lineEnd(text, offset); at < text.length; at = lineEnd(text, at)) {

@@ -20,7 +20,7 @@ export interface YamlPlace {
   /** The pair whose value is the node; null for an element of a sequence and for the root. */
   readonly pair: Pair | null;
   readonly parent: Collection | null;
-  /** Between brackets. */
+  /** True if the node is between brackets. */
   readonly inFlow: boolean;
 }
 
@@ -54,7 +54,7 @@ function findIndentStep(yaml: YamlLibrary, root: Node | null): number {
   return 2;
 }
 
-/** The column of a block collection's keys or dashes; null for anything else. */
+/** The column of a block collection's keys or dashes; null for any other node. */
 export function blockIndent(node: unknown): number | null {
   if (typeof node !== "object" || node === null || !("srcToken" in node)) return null;
   const { srcToken } = node as { readonly srcToken?: CST.Token };
@@ -122,7 +122,7 @@ export function separatorEnd(layout: YamlLayout, pair: Pair): number {
   return propertiesEnd(pairTokens(pair).sep) ?? asNode(layout, pair.key)?.range?.[1] ?? 0;
 }
 
-/** True when nothing is written in the value's place. */
+/** True if the value is empty in the text, as after `key:` alone. */
 export function isUnwritten(node: Node | null): boolean {
   return node === null || (node.srcToken === undefined && !("source" in node && node.source !== ""));
 }
@@ -130,12 +130,12 @@ export function isUnwritten(node: Node | null): boolean {
 function blockScalarEnd(text: string, node: Node): number {
   const [start, end] = node.range ?? [0, 0];
   const written = text.slice(start, end);
-  // With `+` the empty lines at the end are part of the value.
+  // In a block scalar with `+`, the empty lines at the end are part of the value.
   if (/^[|>][1-9]?\+/.test(written)) return Math.max(start, end - 1);
   return start + written.trimEnd().length;
 }
 
-/** Where the text of a node ends: before its own trailing comment, and before comments that follow. */
+/** The end of a node's text, without comments behind or below it. */
 export function contentEnd(layout: YamlLayout, node: Node | null, unwrittenAt: number): number {
   const { yaml, text } = layout;
   if (node === null || isUnwritten(node)) return unwrittenAt;
@@ -170,7 +170,7 @@ function lastItemEnd(layout: YamlLayout, sequence: YAMLSeq): number {
   return itemEnd(layout, sequence, sequence.items.length - 1);
 }
 
-/** What stands between the brackets of a flow collection. */
+/** The entries between the brackets of a flow collection. */
 export function flowEntries(layout: YamlLayout, node: Collection): Bracketed {
   const [start, end] = node.range ?? [0, 0];
   const entries: Span[] = layout.yaml.isMap(node)
@@ -183,7 +183,7 @@ export function flowEntries(layout: YamlLayout, node: Collection): Bracketed {
   return { open: start + 1, close: end - 1, entries, spaced };
 }
 
-/** True when comments stand on the lines from the one after `from` to the one that holds `to`. */
+/** True if there are comments on the lines after that of `from`, up to and including that of `to`. */
 export function hasCommentLines(text: string, from: number, to: number): boolean {
   return text.slice(lineEnd(text, from), to).includes("#");
 }

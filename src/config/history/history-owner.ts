@@ -14,14 +14,18 @@ export interface EntryPlace {
   readonly realPath: string | null;
 }
 
-/** Asks in this process: for commands, which may wait for a network disk, as they read the file itself from it. */
+/**
+ * Resolves the path in this process, where a network disk may block it. For commands, which already read the
+ * file in this process.
+ */
 export const ownRealPath: RealPath = async (path) => {
   return realpath(path).catch(expecting(isSystemError, null));
 };
 
 /**
- * The file at `configPath` (absolute) owns the entries recorded under this spelling, and those of the same file under
- * any other spelling. A symlink that is switched to another file thus keeps its history.
+ * Finds the owner of history entries: the file at `configPath` (absolute) owns those recorded under this
+ * path, and those of the same file under any other path. A symlink that now leads to another file thus keeps
+ * its history.
  */
 export async function findHistoryOwner(
   home: string,
@@ -43,7 +47,7 @@ export async function findHistoryOwner(
   };
 }
 
-/** Recorded paths that may be other spellings of this file: of the same file name, without a real path. */
+/** Recorded paths that may lead to this file: they have its file name, and no recorded real path. */
 function unresolved(entries: readonly EntryPlace[], names: ReadonlySet<string>): Set<string> {
   const fileNames = [...names].map((name) => basename(name));
   return new Set(
@@ -55,7 +59,9 @@ function unresolved(entries: readonly EntryPlace[], names: ReadonlySet<string>):
   );
 }
 
-/** The real path of a file; if it does not exist, where it would be created. Null if its folder does not exist. */
+/**
+ * The real path of a file, or its future real path if it does not exist. null if its folder does not exist.
+ */
 async function realFile(path: string, realPath: RealPath): Promise<string | null> {
   const real = await realPath(path);
   if (real !== null) return real;

@@ -13,26 +13,26 @@ import type { ConfigFormat } from "../snapshot.ts";
 import { type EntryPlace, findHistoryOwner, ownRealPath, type RealPath } from "./history-owner.ts";
 
 export const KEPT_ENTRIES = 50;
-/** The limit for all configuration files that the home ever ran. */
+/** The limit for all configuration files together that the home has run. */
 const KEPT_IN_ALL = 500;
 const KEPT_ASIDE = 10;
 const LONGEST_SUMMARY = 500;
 
 export interface AcceptedContent {
   readonly bytes: Uint8Array;
-  /** Of the bytes, hexadecimal. */
+  /** The hash of the bytes, hexadecimal. */
   readonly sha256: string;
   readonly format: ConfigFormat;
-  /** Why it was loaded: "start", "file", "edit", "rollback" … */
+  /** The reason for loading: "start", "file", "edit", "rollback" … */
   readonly source: string;
   /** The changes, in a few words. */
   readonly summary: string;
-  /** ISO 8601 UTC. */
+  /** The time of acceptance, ISO 8601 UTC. */
   readonly time: string;
 }
 
 export interface HistoryEntry extends Omit<AcceptedContent, "bytes"> {
-  /** 0 is the newest, the one that runs. */
+  /** The number of the entry: 0 is the newest, which is the running content. */
   readonly n: number;
 }
 
@@ -61,7 +61,7 @@ const headerOf = reader(
     summary: text,
     format: choice("toml", "yaml"),
     length: number,
-    /** Of the configuration file; without it, the entry belongs to the one in the home. */
+    /** The path of the configuration file. Absent: the entry belongs to the file in the home. */
     path: optional(text),
     realPath: optional(text),
   }),
@@ -83,7 +83,7 @@ async function namesIn(folder: string): Promise<string[]> {
   return readdir(folder).catch(expecting("ENOENT", []));
 }
 
-/** As `readEntry`; null when the file is gone. */
+/** Reads a file of the history as `readEntry` does; null if the file no longer exists. */
 async function readStored(path: string): Promise<ReturnType<typeof readEntry> | null> {
   try {
     return readEntry(await readFile(path));
@@ -111,8 +111,8 @@ async function readAll(folder: string): Promise<{ stored: Stored[]; corrupt: Cor
 }
 
 /**
- * Rejects an entry that cannot be put back: with `config_changed` when its hash is not the one that was seen, with
- * `history_unknown` when it is written in the other format than the file.
+ * Throws if an entry cannot be restored: `config_changed` if its hash is not `seenSha256`, `history_unknown`
+ * if its format is not that of the file.
  */
 export function refuseOtherEntry(entry: HistoryEntry, seenSha256: string | null, path: string): void {
   const { n, sha256, format } = entry;
@@ -130,8 +130,9 @@ export function refuseOtherEntry(entry: HistoryEntry, seenSha256: string | null,
 }
 
 /**
- * The history of the configuration file at `configPath` (absolute), kept in `home`. Reads and makes nothing yet: the
- * folder is made with the first record. `realPath` must answer even if the file's disk does not.
+ * The history of the configuration file at `configPath` (absolute), kept in `home`. Opening it reads and
+ * writes nothing; the first record creates the folder. `realPath` must answer even if the file's disk does
+ * not.
  */
 export function openHistory(home: string, configPath: string, realPath: RealPath = ownRealPath) {
   const folder = join(home, "history");
@@ -179,7 +180,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
     return { added: true, setAside: corrupt };
   }
 
-  /** Removes temporary files of killed writers, of any entry. */
+  /** Removes all temporary files of processes that were killed while writing. */
   async function sweep(): Promise<void> {
     const left = (await namesIn(folder)).flatMap(
       (name) => /^\.(\S+\.entry)\.\d+-\w+\.tmp$/.exec(name)?.[1] ?? [],
@@ -189,9 +190,9 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
 
   return {
     /**
-     * Keeps an accepted content; the newest one again adds nothing (`added` false). Durable when it resolves. Entries
-     * that cannot be used are set aside as `*.corrupt`, and listed in `setAside`. Rejects with `home_unwritable`, or
-     * the system's error; earlier entries stay.
+     * Records an accepted content, unless it equals the newest entry (`added` is false then). Durable when it
+     * resolves. Renames unusable entries to `*.corrupt`, and lists them in `setAside`. Rejects with
+     * `home_unwritable`, or the system's error; earlier entries stay.
      */
     record(
       content: AcceptedContent,
@@ -200,7 +201,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
       last = mine;
       return mine;
     },
-    /** The newest first, at most 50. Writes nothing; entries that cannot be used are left out. */
+    /** The entries, newest first, at most 50. Writes nothing, and skips unusable entries. */
     async list(): Promise<HistoryEntry[]> {
       return (await newest()).map(({ entry }, n) => ({ n, ...entry }));
     },
@@ -212,11 +213,11 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
       const hint = entries.length === 0 ? "it is empty" : `its entries are 0 to ${entries.length - 1}`;
       throw new MountaineerError("history_unknown", `the history has no entry ${n}`, { hint });
     },
-    /** As `list`, each with its bytes and the path of its own file. Writes nothing. */
+    /** The entries of `list`, each with its bytes and the path of its history file. Writes nothing. */
     async newest(): Promise<readonly Omit<Stored, "order" | keyof EntryPlace>[]> {
       return (await newest()).map(({ file, entry, bytes }) => ({ file: join(folder, file), entry, bytes }));
     },
-    /** Entries that cannot be used and are not set aside yet. Writes nothing. */
+    /** The unusable entries that are not yet renamed to `*.corrupt`. Writes nothing. */
     async corrupt(): Promise<CorruptEntry[]> {
       return (await readAll(folder)).corrupt;
     },

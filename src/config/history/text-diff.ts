@@ -2,12 +2,14 @@
 import { type StructuredPatchHunk, structuredPatch } from "diff";
 
 const CONTEXT_LINES = 3;
-/** Beyond so many changed lines no shortest difference is searched: that takes time that grows with their square. */
+/**
+ * With more changed lines, the shortest difference is not searched, because the time grows with their square.
+ */
 const MOST_CHANGES = 1500;
 
 /**
- * A unified diff with three lines of context; empty when the texts are equal. Always correct, and the shortest unless
- * more than 1,500 lines changed: then the whole text is replaced.
+ * A unified diff with three lines of context; empty if the texts are equal. With more than 1,500 changed
+ * lines, the diff replaces the whole text; otherwise it is the shortest one.
  */
 export function diffText(
   before: string,

@@ -4,14 +4,14 @@ import { asTable, listIn } from "../read/tables.ts";
 import type { BackendConfig } from "../snapshot.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
 
-/** The limit of the text, in bytes of UTF-8. */
+/** The largest size of a layer's text, in bytes of UTF-8. */
 export const LARGEST_LAYER_BYTES = 128 * 1024;
 
 /** A layer whose operator's signature the caller has verified. */
 export interface ConfigLayer {
-  /** TOML. */
+  /** The configuration as TOML. */
   readonly text: string;
-  /** From 1; the operator signs each revision once. */
+  /** The number of the revision, from 1; the operator signs each revision once. */
   readonly revision: number;
   /** The operator's public key (`U…`): the layer applies only under files that name it. */
   readonly operator: string;
@@ -84,7 +84,7 @@ function referenceFindings(value: unknown, path: KeyPath): Finding[] {
   return Object.entries(table).flatMap(([key, part]) => referenceFindings(part, [...path, key]));
 }
 
-/** Secrets written out, as far as their form shows it. */
+/** Mistakes of a layer: literal secrets, as far as they can be recognized. */
 export function secretFindings(backends: readonly BackendConfig[]): Finding[] {
   return literalSecrets(backends).map(({ path }) => ({
     path,

@@ -14,9 +14,12 @@ const BY_KEY: ReadonlySet<string> = new Set([
   "limits",
   "optimizer",
 ]);
-/** Lists of named entries. Each entry comes whole from one text: a mix of two could mean what neither says. */
+/**
+ * Lists of named entries. Each entry is taken whole from one text, because a mixture could have a meaning
+ * that neither text has.
+ */
 const BY_NAME: ReadonlySet<string> = new Set(["shares", "aliases"]);
-/** Tables of named entries. Each entry comes whole from one text, too. */
+/** Tables of named entries. Each entry is taken whole from one text, as in BY_NAME. */
 const BY_TABLE: ReadonlySet<string> = new Set(["backends", "groups"]);
 // Any other section is taken whole from the file, or else from the layer.
 
@@ -24,7 +27,7 @@ type Origin = "file" | "layer";
 
 interface Place {
   readonly of: Origin;
-  /** The path in the text of `of`. */
+  /** The path in the text that `of` names. */
   readonly path: KeyPath;
 }
 
@@ -61,9 +64,9 @@ export function mergeUnder(file: unknown, layer: unknown) {
   };
   return {
     value: merged,
-    /** The sections with a value of the layer. */
+    /** The sections that have a value from the layer. */
     sections: Object.keys(merged).filter((name) => !isOwn(name)),
-    /** The place in either text of a path in `value`. */
+    /** The origin of a path of `value`: the text, and the path in that text. */
     placeOf(path: KeyPath): Place {
       const [section, key, ...rest] = path;
       if (section === undefined || key === undefined) return { of: originOf(own, section), path };

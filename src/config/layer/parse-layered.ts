@@ -21,9 +21,9 @@ import {
 import { mergeUnder } from "./merge.ts";
 
 /**
- * As `parseConfig`, with the layer under the file if `[fleet].operator` is the layer's operator. The file must be valid
- * by itself: it runs alone when the layer goes. Mistakes of the layer, and those that only both together make, are
- * reported with their places in either text.
+ * Parses as `parseConfig` does, and puts the layer under the file if `[fleet].operator` is the layer's
+ * operator. The file must be valid by itself, because it runs alone when the layer is removed. Mistakes of
+ * the layer, and of the combination, are reported with their places in either text.
  */
 export async function parseLayered(
   bytes: Uint8Array,
@@ -75,7 +75,7 @@ export async function layerMistakes(
   const under = await readLayer(text, name);
   if (!under.ok) return under.mistakes;
   const checked = checkTables(under.value, place);
-  // A name that the layer lacks may be in each machine's own file.
+  // A name that is missing in the layer may be defined in each machine's own file.
   const findings = checked.findings.filter(({ restsOnAbsence }) => restsOnAbsence !== true);
   const secrets =
     checked.file === null ? [] : secretFindings(engineOf(checked.file, name, place).config.backends);

@@ -1,5 +1,5 @@
-// The rules between aliases and everything else: the share exists, names and paths are unique, and no alias is in the
-// way of a share's link or mount.
+// The rules for aliases: the share exists, names and paths are unique, and no alias is in the place of a
+// share's link or mount.
 import { join } from "node:path";
 import {
   describeValue,
@@ -44,7 +44,7 @@ function linkPath(alias: Table, { sharesRoot }: Roots, place: RulePlace): string
   return reading.ok ? join(sharesRoot, RESERVED_SHARE_NAME, reading.value) : null;
 }
 
-/** The names of folders in `mount_root`: macOS uses the server's names. */
+/** The names that folders in `mount_root` may have, including the server's names, which macOS uses. */
 function mountNames(shares: readonly unknown[]): string[] {
   const ofServer = shares.flatMap((share) => {
     const name = asTable(share)?.["share_name"];
@@ -53,7 +53,7 @@ function mountNames(shares: readonly unknown[]): string[] {
   return [...new Set([...shareNames(shares), ...ofServer])];
 }
 
-/** What Mountaineer itself keeps at the link's path, in words; null: nothing. */
+/** The file or folder of Mountaineer's own at the link's path, in words; null: none. */
 function standsIn(
   path: string,
   { sharesRoot, mountRoot }: Roots,
@@ -83,7 +83,9 @@ function pathKeyOf(alias: Table): "path" | "name" {
   return alias["path"] === undefined ? "name" : "path";
 }
 
-/** Finds the earlier alias with the same name, or with a path that is, holds or lies in this one's. */
+/**
+ * Finds earlier aliases that have the same name, or a path that is equal to, above or below this alias' path.
+ */
 function createTwinRule() {
   const names = new Map<string, number>();
   const paths: { readonly path: string; readonly index: number }[] = [];
@@ -103,7 +105,7 @@ function createTwinRule() {
     const isNear = (one: string, other: string): boolean => isWithin(nameKey(one), nameKey(other));
     const near = paths.find((other) => isNear(path, other.path) || isNear(other.path, path));
     if (near === undefined) paths.push({ path, index });
-    // A name that is reported already needs no second mistake about the path that follows from it.
+    // If the path follows from a name that is already reported, a second mistake is not needed.
     else if (twin === undefined || alias["path"] !== undefined) {
       const isSame = nameKey(near.path) === nameKey(path);
       const found = `a path that ${isSame ? "is" : "meets"} that of ${pathText(["aliases", near.index])}`;

@@ -6,7 +6,7 @@ import { asTable, has, missing, surplus, type Table } from "./tables.ts";
 /** Keys that only make sense when a person signs in. */
 const FOR_PEOPLE = ["client_metadata_url", "client_name", "redirect_port"] as const;
 
-/** All mistakes between keys of the section; their values may be wrong themselves. */
+/** All mistakes between keys of the section. The values of keys may themselves be invalid. */
 export function backendAuthFindings(backend: Table, at: KeyPath): Finding[] {
   const auth = asTable(backend["auth"]);
   if (auth === null) return [];
@@ -53,7 +53,7 @@ function machineFindings(auth: Table, path: KeyPath): Finding[] {
   if (!has(auth, "client_secret") && !has(auth, "private_key")) {
     found.push(missing([...path, "client_secret"], "`client_secret` or `private_key`"));
   }
-  // Without a person at the sign-in, nobody sees where the secret goes.
+  // A sign-in without a person has nobody who sees which server gets the secret.
   if (!has(auth, "issuer"))
     found.push(missing([...path, "issuer"], "the authorization server that gets the secret"));
   if (has(auth, "client_secret") && has(auth, "private_key")) {

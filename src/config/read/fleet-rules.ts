@@ -1,4 +1,4 @@
-// The rules of `[fleet]` that no single value can break.
+// The rules of `[fleet]` that concern several values.
 import { closestWord } from "../../runtime/text/suggest.ts";
 import {
   EXPORT_EXPECTED,

@@ -1,4 +1,4 @@
-// The rules between keys of the gateway's sections. They read the file's values right or wrong.
+// The rules between keys of the gateway's sections. They read the file's unchecked values.
 import { isCredentialHeader } from "../values/backend-names.ts";
 import { isLoopback } from "../values/host.ts";
 import { type Finding, type KeyPath, namesHint, pathText, quoted } from "../values/mistakes.ts";
@@ -101,7 +101,7 @@ function backendFindings(backends: Table, place: RulePlace): Finding[] {
   });
 }
 
-/** Whether the server is at an address, which runs nothing here. */
+/** Whether the server is at an address, so that this machine runs no program for it. */
 function isElsewhere(server: Table | null): boolean {
   return server?.["url"] !== undefined || server?.["type"] === "streamable-http";
 }
@@ -116,7 +116,7 @@ function foldersFindings(backend: Table, at: KeyPath): Finding[] {
   return [surplus([...at, "folders"], "`folders` beside `url`", hint)];
 }
 
-/** Mistakes in how one server is reached: of a backend, or of one of its routes. */
+/** Mistakes in the connection of a backend, or of one of its routes. */
 function serverFindings(table: Table, at: KeyPath, place: RulePlace): Finding[] {
   const headers = asTable(table["headers"]);
   return [
@@ -217,7 +217,7 @@ function telemetryFindings(file: Table): Finding[] {
 /** The system's folders that every sandbox shows, read-only. */
 const SYSTEM_FOLDERS = ["/usr", "/etc", "/opt", "/nix", "/bin", "/sbin", "/lib", "/tmp"];
 
-/** Of one backend's table; `at` leads to it. */
+/** Mistakes in the sandbox of a backend or route, whose table is at the path `at`. */
 function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[] {
   const sandbox = asTable(backend["sandbox"]);
   if (sandbox === null) return [];
@@ -252,7 +252,7 @@ function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): Finding
   return [...findings, wrong([...at, "cwd"], found, "a folder in the sandbox", hint)];
 }
 
-/** Names that do not exist, and tables without any effect. */
+/** Mistakes of groups, profiles and the optimizer: names that do not exist, and tables without any effect. */
 function fewerToolsFindings(file: Table): readonly Finding[] {
   const backends = Object.keys(asTable(file["backends"]) ?? {});
   const groups = asTable(file["groups"]) ?? {};

@@ -1,4 +1,4 @@
-// The rules between keys of `[incoming_auth]` and `[server]`. They read the file's values right or wrong.
+// The rules between keys of `[incoming_auth]` and `[server]`. They read the file's unchecked values.
 import { isLoopback, parseListenAddress } from "../values/host.ts";
 import { type Finding, type KeyPath, pathText, quoted } from "../values/mistakes.ts";
 import { isKeysAddress } from "../values/sign-in-values.ts";
@@ -128,7 +128,7 @@ function listenFindings(server: Table, auth: Table): Finding[] {
   return [unmatched(["server", "host"], found, expected, hint)];
 }
 
-/** A token is for one gateway, whose address must be the same for everybody. */
+/** A token is issued for one gateway, whose address must be the same for all users. */
 function resourceFindings(server: Table, auth: Table): Finding[] {
   const { host } = server;
   if (typeof host !== "string" || !ANY_ADDRESS.has(host)) return [];

@@ -37,7 +37,7 @@ import { parseYaml } from "./yaml-text.ts";
 
 export type LoadedConfig =
   | { readonly ok: true; readonly snapshot: ConfigSnapshot }
-  /** Sorted by place; at least one, at most MISTAKE_LIMIT. */
+  /** The mistakes, sorted by place; at least one, at most MISTAKE_LIMIT. */
   | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
 
 function mayHoldTables(path: KeyPath): boolean {
@@ -45,7 +45,10 @@ function mayHoldTables(path: KeyPath): boolean {
   return (sectionAt(path)?.tables.length ?? 0) > 0;
 }
 
-/** True for a table or list that may be absent. A member of a list or table, such as a backend, exists once written. */
+/**
+ * True for a table or list that may be absent. False for a member of a list or table, such as a backend: it
+ * exists even if it is empty.
+ */
 function mayBeAbsent(path: KeyPath): boolean {
   const section = sectionAt(path);
   return section === null ? memberSection(path) !== null : section.members === null;
@@ -72,16 +75,16 @@ function firstOfEachKey(findings: readonly Finding[]): Finding[] {
   });
 }
 
-/** Mistakes in one text, before they are placed. */
+/** Mistakes in one text, without their lines and columns. */
 export interface FoundInText {
-  /** The name of the text in mistakes. */
+  /** The name of the text in messages. */
   readonly path: string;
   readonly text: string;
   readonly parsed: ParsedText;
   readonly findings: readonly Finding[];
 }
 
-/** The mistakes with their places, in the order of the text, up to the limit. */
+/** The mistakes with their lines and columns, in the order of the text, up to the limit. */
 export async function placeMistakes({ path, text, parsed, findings }: FoundInText): Promise<ConfigMistake[]> {
   const places = textPlaces(text);
   const placed = parsed.syntax.map(({ offset, path: keys, found, expected, hint }) => {
@@ -114,7 +117,7 @@ type ReadText =
   | { readonly ok: true; readonly text: string; readonly parsed: ParsedText; readonly value: unknown }
   | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
 
-/** The tables of a text, not validated; `path`: the name of the text in mistakes. */
+/** The tables of a text, not validated; `path`: the name of the text in messages. */
 export async function readTables(bytes: Uint8Array, path: string, format: ConfigFormat): Promise<ReadText> {
   const decoded = decodeText(bytes);
   if (!decoded.ok) {
@@ -128,9 +131,9 @@ export async function readTables(bytes: Uint8Array, path: string, format: Config
 }
 
 interface CheckedTables {
-  /** null: they do not fit the schema. */
+  /** The typed content; null: the tables do not match the schema. */
   readonly file: ConfigFile | null;
-  /** Each key once. */
+  /** The mistakes, at most one for each key. */
   readonly findings: readonly Finding[];
 }
 
@@ -159,8 +162,8 @@ export function engineOf(
 }
 
 /**
- * Checks a configuration's bytes. Equal input gives an equal answer; no file is looked at. Mistakes are an answer;
- * rejects with `config_unreadable` when `path` ends in neither .toml, .yaml nor .yml.
+ * Checks a configuration's bytes. Pure: equal input gives an equal result. Mistakes are a result; rejects
+ * with `config_unreadable` if `path` ends in neither .toml, .yaml nor .yml.
  */
 export async function parseConfig(
   bytes: Uint8Array,
@@ -228,7 +231,7 @@ export async function readConfigBytes(path: string): Promise<Uint8Array> {
   }
 }
 
-/** As `readConfigBytes`; null when there is no file. */
+/** Reads the file as `readConfigBytes` does; null if there is no file. */
 export async function readConfigIfPresent(path: string): Promise<Uint8Array | null> {
   try {
     return await readConfigBytes(path);

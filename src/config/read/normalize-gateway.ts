@@ -26,7 +26,7 @@ import { isKeysAddress, SIGNING_ALGORITHMS } from "../values/sign-in-values.ts";
 type SettledFile = Settled<typeof configFile.keys>;
 type SettledBackend = SettledFile["backends"][string];
 type SettledLimits = SettledFile["limits"];
-/** The keys that a backend and a route of one have in common. */
+/** The keys that backends and routes have in common. */
 type Server = Omit<SettledBackend["routes"][number], "name">;
 
 function connection(
@@ -59,7 +59,7 @@ function connection(
 
 function engineBackend(name: string, backend: SettledBackend, place: ConfigPlace): BackendConfig {
   const { routes: _routes, timeouts, requires, ...others } = backend;
-  // These keys belong to the connection.
+  // The keys of the connection are split from the backend's own keys.
   const { type, command, args, env, cwd, sandbox, url, headers, auth, protocol, ...own } = others;
   const routes = backend.routes.map((route, index) => ({
     name: route.name ?? `${index + 1}`,
@@ -82,18 +82,18 @@ function engineAudit(file: SettledFile["audit"], place: ConfigPlace): AuditConfi
   return { ...given, path: given.path ?? defaultAuditPath(place), includeArguments };
 }
 
-/** null: there is nothing to send or answer. */
+/** The settings of telemetry; null: it neither sends data nor serves `/metrics`. */
 function engineTelemetry(file: SettledFile["telemetry"]): TelemetryConfig | null {
   if (file === null || (file.endpoint === null && !file.prometheus)) return null;
   return { ...file, endpoint: file.endpoint?.replace(/\/$/, "") ?? null };
 }
 
-/** Where the audit goes unless the configuration says otherwise, absolute. */
+/** The default path of the audit, absolute. */
 export function defaultAuditPath({ home }: Pick<ConfigPlace, "home">): string {
   return join(home, "audit.jsonl");
 }
 
-/** The gateway's sections that differ in form from those of the file. */
+/** The gateway's sections whose form differs from that in the file. */
 export function gatewayConfig(
   file: SettledFile,
   place: ConfigPlace,
@@ -108,7 +108,7 @@ export function gatewayConfig(
   };
 }
 
-/** Of a backend, or of one of its routes, as the file has them. */
+/** The keys of a connection, of a backend or one of its routes, in the file's form. */
 type RouteFile = Omit<BackendFile["routes"][number], "name">;
 
 function commandWarnings({ command, args }: RouteFile, at: KeyPath): ConfigWarning[] {
@@ -196,7 +196,7 @@ function incomingAuthConfig(file: SettledFile["incomingAuth"], place: ConfigPlac
   const users = token === null ? named : [{ ...LOCAL_USER, token }, ...named];
   if (type === "local") return { type, users };
   const keys = keysPlace(type, jwks ?? "", place);
-  // Never empty: the rules refuse a file without an issuer.
+  // The issuer is never empty here: the rules refuse a file without one.
   const tokens = { ...given, issuer: issuer ?? "", algorithms: algorithms ?? SIGNING_ALGORITHMS, keys };
   return { type, users, tokens };
 }
@@ -211,7 +211,8 @@ function limitsConfig({ overrides, ...all }: SettledLimits): LimitsConfig {
   return {
     ...principalLimits(all),
     overrides: overrides.map(({ users, roles, ...own }) => {
-      // An override with its own rate has its own burst; otherwise the common one applies.
+      // An override with its own rate does not inherit the common burst: by default, its burst follows from
+      // its rate.
       const burst = own.burst ?? (own.callsPerSecond === null ? all.burst : null);
       const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== null));
       return { users, roles, limits: principalLimits({ ...all, ...given, burst }) };

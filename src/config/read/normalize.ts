@@ -86,7 +86,7 @@ function shareWarnings({ shares }: ConfigFile, engineShares: readonly ShareConfi
       }
       continue;
     }
-    // Without a password macOS looks into the Keychain.
+    // The driver netfs needs no password in the file: macOS looks it up in the Keychain.
     if (driver === "netfs") continue;
     if (share.username !== undefined && share.password === undefined) {
       const text = `${JSON.stringify(share.name)} has a username and no password: it is mounted as guest`;

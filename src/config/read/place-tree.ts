@@ -1,5 +1,5 @@
-// A tree of the positions of keys and values in a text. The parsers fill it; mistakes get their line and column from
-// it.
+// A tree with the positions of keys and values in a text. The parsers build it; it gives mistakes their line
+// and column.
 import type { KeyPath } from "../values/mistakes.ts";
 import type { Locator } from "./source-text.ts";
 
@@ -27,7 +27,7 @@ export function childPlace(
   return made;
 }
 
-/** Locates a path; one that is not in the tree, at the key of its closest ancestor. */
+/** Locates a path. A path that is not in the tree gets the offset of its closest ancestor's key. */
 export function treeLocator(root: PlaceTree): Locator {
   return {
     offsetOf(path: KeyPath, at) {

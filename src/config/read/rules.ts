@@ -1,5 +1,5 @@
-// The rules between keys. They read the file's values even if these are wrong themselves, so that such mistakes are
-// reported together with those of single values.
+// The rules between keys. They read the file's unchecked values, so that their mistakes are reported together
+// with those of single values.
 
 import { HOST_EXPECTED, hostKey, parseHost } from "../values/host.ts";
 import { type HostAddress, hostText } from "../values/host-text.ts";
@@ -118,7 +118,8 @@ function sourceFindings(shares: Shares): Finding[] {
     const repeated = ROUTES.flatMap(({ host }) => {
       const address = readHost(share[host]);
       if (address === null) return [];
-      // Routes are not told apart: the other share would find this mount on its fallback and take it for its own.
+      // The comparison ignores which route an address belongs to: if two shares had one source over different
+      // routes, each would take the other's mount for its own.
       const source = `${hostKey(address)} ${nameKey(serverName)}`;
       const first = sources.get(source) ?? index;
       sources.set(source, first);

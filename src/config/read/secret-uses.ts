@@ -28,7 +28,7 @@ function keyText(path: Path): string {
   return chosen === -1 ? snakeCase(path.at(-1) ?? "") : `${path[chosen]} ${path[chosen + 1]}`;
 }
 
-/** In the order of shares, backends, users, and all else. */
+/** All uses of secrets, in the order of shares, backends, users, and the rest. */
 export function secretUses(config: MountaineerConfig): readonly SecretUse[] {
   const { shares, backends, incomingAuth, fleet, ...others } = config;
   const users = incomingAuth.type === "anonymous" ? [] : incomingAuth.users;
@@ -54,7 +54,10 @@ export function storedSecretNames(config: MountaineerConfig): readonly string[] 
   return [...new Set(references.flatMap((one) => (one.kind === "stored" ? [one.name] : [])))];
 }
 
-/** A part without references stays the same object, because comparisons take another object for a change. */
+/**
+ * Adds revisions to the references in a value. A part without references stays the same object, because
+ * comparisons treat a new object as a change.
+ */
 function stamped<T>(value: T, revisionOf: (name: string) => number): T {
   if (typeof value !== "object" || value === null) return value;
   if (isReference(value)) {

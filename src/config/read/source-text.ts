@@ -1,13 +1,13 @@
 // The file's bytes as text: decoding, size limits that apply before parsing, and positions in the text.
 import type { IssueDetail, KeyPath } from "../values/mistakes.ts";
 
-/** A thousand shares take about 250 KB. */
+/** The size limit of a file. A thousand shares take about 250 KB. */
 export const LARGEST_FILE_BYTES = 512 * 1024;
 
 /** A mistake in the text itself, at an offset in UTF-16 units. */
 export interface SyntaxFinding extends IssueDetail {
   readonly offset: number;
-  /** Empty unless the mistake belongs to a key. */
+  /** The path of the key with the mistake; empty if the mistake belongs to no key. */
   readonly path: KeyPath;
 }
 
@@ -18,12 +18,12 @@ export interface Locator {
 
 /** The result of our TOML or YAML reader. */
 export interface ParsedText {
-  /** Objects without a prototype; `{}` if nothing could be read. */
+  /** The parsed tables, as objects without a prototype; `{}` if nothing could be read. */
   readonly value: unknown;
   readonly syntax: readonly SyntaxFinding[];
   /** A mistake in `syntax` made the reader skip a part of the text, so that `value` may lack keys. */
   readonly incomplete: boolean;
-  /** Locates keys; called only to place a mistake, as it costs memory and time. */
+  /** Locates keys. Takes time and memory, so it is called only if there is a mistake. */
   locate(): Promise<Locator>;
 }
 

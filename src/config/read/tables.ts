@@ -33,7 +33,10 @@ export function indexedTables(entries: readonly unknown[]): readonly (readonly [
   });
 }
 
-/** The mistakes of entries with the key of an earlier entry. Entries without a text as their key are skipped. */
+/**
+ * The mistakes of entries whose key repeats that of an earlier entry. Entries whose key is not a text are
+ * skipped.
+ */
 export function repeatFindings<T>(
   entries: readonly T[],
   keyOf: (entry: T) => unknown,
@@ -65,7 +68,10 @@ export function surplus(path: KeyPath, found: string, hint: string): Finding {
   return { path, at: "key", found, expected: `no \`${path.at(-1)}\``, hint };
 }
 
-/** As `wrong`, for a contradiction that the unreadable part of a text could resolve. */
+/**
+ * A mistake as from `wrong`. It is dropped if a part of the text could not be read, because that part could
+ * resolve it.
+ */
 export function unmatched(...mistake: Parameters<typeof wrong>): Finding {
   return { ...wrong(...mistake), restsOnAbsence: true };
 }

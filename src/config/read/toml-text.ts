@@ -13,7 +13,7 @@ const REPARSED_CHARACTERS = 4 * 1024 * 1024;
 
 const REDEFINED = "trying to redefine an already defined";
 
-/** `found` and `expected` for the parser's messages, by their beginning. */
+/** The `found` and `expected` texts for the parser's messages, by the beginning of the message. */
 const MESSAGES: readonly (readonly [start: string, found: string, expected: string])[] = [
   [REDEFINED, "a second definition of it", "each key and each table once"],
   [
@@ -70,7 +70,7 @@ const ENTRY_KEY = /^[ \t]*([A-Za-z0-9_-]+)[ \t]*(=|$)/;
 const HEADER = /^[ \t]*(\[\[?)([^\]\r\n]*)\]/gm;
 const PLAIN_HEADER = /^[ \t]*[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*[ \t]*$/;
 
-/** The key that a broken line is about, when its line and the headers above it are plain enough to name it. */
+/** The key of a line with a mistake; empty if the line, or a header above it, is too complex to tell. */
 function brokenKey(text: string, offset: number): KeyPath {
   const start = text.lastIndexOf("\n", offset - 1) + 1;
   const key = ENTRY_KEY.exec(text.slice(start, start + 200))?.[1];
@@ -94,7 +94,8 @@ function brokenKey(text: string, offset: number): KeyPath {
 }
 
 function syntaxFinding(text: string, error: TomlError, offset: number): SyntaxFinding {
-  // The parser's own text quotes the lines around the mistake, and one of them may hold a secret.
+  // The parser's message also quotes lines around the mistake, which may hold a secret: only its beginning is
+  // used.
   const said = error.message.replace(/^Invalid TOML document: /, "");
   const known = MESSAGES.find(([start]) => said.startsWith(start));
   const path = brokenKey(text, offset);
@@ -111,8 +112,8 @@ const SIMPLE_ENTRY = /^[ \t]*["'A-Za-z0-9_.-]+[ \t]*(=(?!.*(\[|\{|"""|''')).*)?$
 const TABLE_HEADER = /^[ \t]*\[.*$/;
 
 /**
- * The text with the mistake blanked out, of the same length, so that the rest can be read too. null: the mistake may
- * reach over several lines, and reading on would only find false ones.
+ * The text with the mistake replaced by blanks, of the same length, so that the rest can be parsed. null: the
+ * mistake may span several lines, so that parsing the rest would only report false mistakes.
  */
 function withoutMistake(text: string, offset: number, redefined: boolean): string | null {
   const start = text.lastIndexOf("\n", offset - 1) + 1;
@@ -159,7 +160,7 @@ function buildTree(program: AST.TOMLProgram): PlaceTree {
   return root;
 }
 
-/** Locates keys by searching for their names: for texts that one parser reads and the other does not. */
+/** Locates keys by searching for their names: for texts that only one of the two parsers accepts. */
 function searchingLocator(text: string): Locator {
   return {
     offsetOf(path) {
@@ -188,7 +189,7 @@ function tooDeep(text: string): SyntaxFinding {
   return { offset: offset < text.length ? offset : 0, path: [], found, expected, hint: null };
 }
 
-/** Reads TOML 1.1. Never throws; every mistake that is not merely a consequence of another is in `syntax`. */
+/** Reads TOML 1.1. Never throws; `syntax` has all mistakes except those that merely follow from another. */
 export function parseToml(text: string): ParsedText {
   const places = textPlaces(text);
   const syntax: SyntaxFinding[] = [];
@@ -202,7 +203,7 @@ export function parseToml(text: string): ParsedText {
   for (;;) {
     try {
       value = parse(rest, { integersAsBigInt: "asNeeded", maxDepth: DEEPEST_NESTING });
-      // The parser limits brackets, but not the dots in a key.
+      // The parser limits the depth of brackets, but not that of dotted keys.
       if (!isTooDeep(value, DEEPEST_NESTING)) break;
       value = {};
       incomplete = true;
@@ -239,7 +240,7 @@ export function parseToml(text: string): ParsedText {
   };
 }
 
-/** The text in place of the parser's message. */
+/** The texts that replace the parser's message. */
 type Slip = IssueDetail;
 
 const CURLY_QUOTES = /[\u2018-\u201f\u00ab\u00bb]/;
@@ -249,7 +250,7 @@ const WHOLE_HEADER = /^\[\[?[\w.-]{1,80}\]\]?$/;
 const WINDOWS_PATH = /"[A-Za-z]:\\/;
 const BEGINS_ANEW = /^\s*(?:$|\[\[?[A-Za-z_]|[A-Za-z_][\w-]*[ \t]*=)/;
 
-/** A plainer mistake for a common slip at `offset`; `found`: the parser's mistake. */
+/** A clearer message for a common mistake at `offset`; `found` is the mistake as the parser reports it. */
 function slipAt(text: string, offset: number, found: string): Slip | null {
   if (/^\s*\{/.test(text)) {
     const hint = "a client's mcpServers are [backends.NAME] here, each with its command and args";

@@ -14,7 +14,9 @@ import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from
 import { valueAt } from "../values/table.ts";
 
 const BACKENDS_HERE = "MCP servers are `[backends.NAME]` here";
-/** Hints for keys of MCP clients, other gateways and options that have another name here, by section and key. */
+/**
+ * Hints for keys that MCP clients or other gateways use and that have another name here, by section and key.
+ */
 const OTHERS_NAMES: ReadonlyMap<string, string> = new Map([
   ["mcpServers", BACKENDS_HERE],
   ["mcp_servers", BACKENDS_HERE],
@@ -24,7 +26,10 @@ const OTHERS_NAMES: ReadonlyMap<string, string> = new Map([
   ["[[shares]] tb_path", "did you mean `thunderbolt_path`?"],
 ]);
 
-/** A hint for an unknown key of `own` (null: the top of the file): a similar key, or the key that replaces it here. */
+/**
+ * A hint for an unknown key of the section `own` (null: the top of the file): a similar key, or the key that
+ * Mountaineer uses instead.
+ */
 export function unknownKeyHint(own: SectionDoc | null, key: string): string | null {
   const known = OTHERS_NAMES.get(own === null ? key : `${own.header} ${key}`);
   if (known !== undefined) return known;
@@ -69,7 +74,7 @@ const ADDRESS_HERE = 'write "streamable-http", or leave it out beside a `url`';
 const OTHERS_TYPES: ReadonlyMap<string, string> = new Map([
   ["http", ADDRESS_HERE],
   ["streamableHttp", ADDRESS_HERE],
-  // The gateway finds out by itself which of both a server speaks.
+  // The gateway detects which of the two transports a server uses.
   ["sse", ADDRESS_HERE],
 ]);
 
@@ -97,7 +102,7 @@ const MEMBER_HINTS: Readonly<Record<string, string>> = {
   "authorization.policies": "each policy begins with `[[authorization.policies]]`",
 };
 
-/** A section that is of the wrong kind, or empty. */
+/** The mistake of a section that has the wrong kind of value, or none. */
 function sectionFinding(root: unknown, path: KeyPath): Finding {
   const found = describeKind(valueAt(root, path));
   const members = memberSection(path);
@@ -124,7 +129,7 @@ function leafFinding(root: unknown, path: KeyPath, { shown, ...doc }: KeyDoc): F
   const isPlain = shown === "plain";
   const found = isPlain ? describeValue(value) : describeKind(value);
   const isMissing = found === MISSING;
-  // A hint that quotes a text would show it, and a password must not be shown.
+  // Hints may quote the text, and a password must not be shown.
   const mayHint = isPlain || (typeof value !== "string" && shown !== "reference");
   const hint = mayHint ? wrongValueHint(value, doc.type, doc.choices) : null;
   return { path, at: isMissing ? "key" : "value", found, expected: doc.expected, hint };

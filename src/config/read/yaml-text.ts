@@ -6,7 +6,9 @@ import { createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";
 import type { ParsedText, SyntaxFinding } from "./source-text.ts";
 
 const DEEPEST_NESTING = 64;
-/** Nodes made from the text; nodes behind an alias count each time. This limit stops an alias bomb. */
+/**
+ * The limit of nodes read from the text, where nodes behind an alias count each time. It stops an alias bomb.
+ */
 const MOST_NODES = 150_000;
 const MOST_SYNTAX_MISTAKES = 50;
 
@@ -43,7 +45,7 @@ function record(): Record<string, unknown> {
   return made;
 }
 
-/** Thrown and caught only here, to leave a recursion. */
+/** Leaves the recursion when a limit is reached; never leaves this file. */
 class LimitReached extends Error {
   readonly offset: number;
   readonly found: string;
@@ -72,7 +74,7 @@ interface Reading {
   readonly tree: PlaceTree;
 }
 
-/** null: the key is no text. */
+/** The text of a key; null if the key is not a text. */
 function keyText(yaml: YamlLibrary, key: unknown): string | null {
   if (!yaml.isScalar(key)) return null;
   const { value } = key;
@@ -80,7 +82,7 @@ function keyText(yaml: YamlLibrary, key: unknown): string | null {
   return typeof value === "object" || typeof value === "symbol" ? null : String(value);
 }
 
-/** The sources of `<<`: one mapping, or a list of them. */
+/** The sources of a merge key (`<<`): one mapping, or a list of mappings. */
 function mergeSources({ value, tree }: Reading): Reading[] {
   if (!Array.isArray(value)) return [{ value, tree }];
   const items: readonly unknown[] = value;
@@ -164,10 +166,10 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
       }
       const reading = read(pair.value, keyOffset, depth + 1, keyPath);
       define(value, key, reading.value);
-      // The tree is shared if it came through an alias, so the key's own place needs a tree of its own.
+      // All uses of an alias share one tree, so each key gets a copy with its own offset.
       tree.children.set(key, { ...reading.tree, keyOffset });
     }
-    // Merged after the mapping's own keys, which win; of several sources the first wins.
+    // Merge sources come after the mapping's own keys, which win; among several sources, the first wins.
     for (const pair of merges) {
       const reading = read(pair.value, offset, depth + 1, path);
       for (const source of mergeSources(reading)) {
@@ -207,7 +209,7 @@ function syntaxFindings(document: Document): SyntaxFinding[] {
   return findings;
 }
 
-/** One mistake per line: a parser that is lost reports the same many times. */
+/** Keeps one mistake for each line, because the parser may report one mistake many times. */
 function firstPerLine(text: string, findings: readonly SyntaxFinding[]): SyntaxFinding[] {
   const lines = new Set<number>();
   return findings.filter(({ offset }) => {
@@ -216,7 +218,7 @@ function firstPerLine(text: string, findings: readonly SyntaxFinding[]): SyntaxF
   });
 }
 
-/** The first document, and the second if there is one. Reading stops after so many mistakes. */
+/** The first document, and the second if there is one. Stops reading after MOST_SYNTAX_MISTAKES mistakes. */
 function firstDocuments(
   yaml: YamlLibrary,
   text: string,

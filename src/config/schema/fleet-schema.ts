@@ -1,4 +1,4 @@
-// The keys of `[fleet]`: which machine this is among several, and the NATS servers over which they know each other.
+// The keys of `[fleet]`: this machine's name among several machines, and the NATS servers that connect them.
 import {
   describeFleetServer,
   describeOperator,

@@ -54,7 +54,7 @@ export const sandboxKeys = {
   ),
 };
 
-/** What may become of a backend whose data is gone. */
+/** The ways to treat a backend whose required share is missing. */
 const UNAVAILABLE_CHOICES = ["hide", "stop", "error"] as const;
 
 const requiresKeys = {
@@ -141,12 +141,15 @@ export const serverKeys = {
   ),
 };
 
-/** How a backend may be reached. */
+/** The types of connections to a backend. */
 const BACKEND_TYPES = ["stdio", "streamable-http"] as const;
 
 const SECRET_EXPECTED = `a text, in which \`${REFERENCE_FORM}\` names an environment variable and \`\${${STORED_FORM}}\` a secret`;
 
-/** The keys of a filter for `what` of a server, which goes by `names`. */
+/**
+ * The keys of a filter; in their documentation, `what` is what the filter publishes, and `names` is what its
+ * patterns match.
+ */
 function filterOf(what: string, names: string, allowed: string, denied: string) {
   return {
     allow: optional("access", globs, {
@@ -221,7 +224,7 @@ const headerKey = required("sends", secretText(isHeaderText, SECRET_EXPECTED), {
   example: `"Bearer \${SEARCH_TOKEN}"`,
 });
 
-/** The keys of how one server is reached: of a backend, or of one of its routes. */
+/** The keys of a connection, for a backend or one of its routes. */
 const programKeys = {
   command: optional("runs", text("program", parseProgram, { describe: describeKind }), {
     absent: "required for `stdio`",

@@ -2,7 +2,7 @@
 import type { IssueDetail, KeyPath } from "../values/mistakes.ts";
 import { choice, type JsonSchema, number, toggle, type Value } from "./value-types.ts";
 
-/** What a key decides, and thereby in which mode a change of it waits for a person's approval. */
+/** The effect of a key, which decides in which mode a change of it waits for a person's approval. */
 export type EntryKind =
   /** Which program runs, and with what. */
   | "runs"
@@ -31,14 +31,14 @@ export interface KeyDoc extends Pick<Value<unknown>, "type" | "expected" | "choi
 
 /** A mistake in a value, before it is put in words. */
 export type Issue =
-  /** Described by the reader of the value. */
+  /** The reader of the value describes the mistake. */
   | {
       readonly kind: "detail";
       readonly path: KeyPath;
       readonly at: "key" | "value";
       readonly detail: IssueDetail;
     }
-  /** A key has the wrong kind of value, one out of its limits, or none. */
+  /** The value of a key is of the wrong kind, outside its limits, or missing. */
   | { readonly kind: "value"; readonly path: KeyPath; readonly doc: KeyDoc }
   /** The value is not the table or list that belongs here. */
   | { readonly kind: "section"; readonly path: KeyPath }

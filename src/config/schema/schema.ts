@@ -261,12 +261,15 @@ export function sectionAt(path: KeyPath): SectionDoc | null {
   return SECTIONS.find(({ pattern }) => pattern.length === path.length && fits(pattern, path, false)) ?? null;
 }
 
-/** As `sectionAt`, for a typed path, in which a name may stand for the index of a list's member. */
+/**
+ * The section of the table at a typed path, in which a name may replace the index of a list's member; null if
+ * there is no such table.
+ */
 export function sectionNamed(path: KeyPath): SectionDoc | null {
   return SECTIONS.find(({ pattern }) => pattern.length === path.length && fits(pattern, path, true)) ?? null;
 }
 
-/** The innermost section whose table is at `path` or around it. */
+/** The section of the table at `path`, else of the innermost table around it. */
 export function sectionAround(path: KeyPath): SectionDoc | null {
   for (let length = path.length; length > 0; length -= 1) {
     const section = sectionAt(path.slice(0, length));

@@ -7,7 +7,7 @@ import type { Members, Place } from "./tables.ts";
 type Camel<Name> = Name extends `${infer Word}_${infer Rest}` ? `${Word}${Capitalize<Camel<Rest>>}` : Name;
 type Without<End extends string, Name> = Name extends `${infer Start}${End}` ? Start : Name;
 
-/** The engine's name of the key `Name`. */
+/** The name in the engine of the file's key `Name`. */
 type SettledName<Name, Of> =
   Of extends Key<unknown, "seconds">
     ? `${Camel<Without<"_secs", Name>> & string}Ms`
@@ -15,7 +15,7 @@ type SettledName<Name, Of> =
       ? `${Camel<Without<"_mb", Name>> & string}Bytes`
       : Camel<Name>;
 
-/** The engine's value at a place that the file has. */
+/** The type that the engine has for a key or table of the file. */
 type SettledValue<P> =
   P extends Key<unknown>
     ? Exclude<OutOf<P>, undefined>

@@ -15,14 +15,14 @@ import {
 import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
 import { choice, host, list, networkInterface, path, reference, text } from "./value-types.ts";
 
-/** The ways to mount that a configuration may name. */
+/** The drivers that a configuration may name. */
 const DRIVER_CHOICES = ["auto", "rclone", "netfs", "cifs", "local"] as const;
 
 const HOST_ABSENT =
   "the other host alone is used; one of both is required, unless driver `local` has both paths";
 const INTERFACE_ABSENT = "the interface whose subnet holds the host";
 
-/** Whether a mount stays while its route moves beneath it. */
+/** The settings of `carry`: whether a share stays mounted while its route changes. */
 const CARRY_CHOICES = ["auto", "on", "off"] as const;
 
 export const globalKeys = {

@@ -78,12 +78,12 @@ export function table<M extends Members>(
   };
 }
 
-/** As `table`, but shown in the effective configuration only if the file has it. */
+/** A table as from `table`, but shown in the effective configuration only if the file has it. */
 export function optionalTable<M extends Members>(meaning: string, keys: M): Table<OutOfMembers<M>, M> {
   return table(meaning, keys, true);
 }
 
-/** The same table, read as undefined if it is absent. */
+/** Turns a table into one that is read as undefined if it is absent. */
 export function orAbsent<P extends Table<unknown> | OpenTable<unknown>>(
   place: P,
 ): Omit<P, "read"> & Pick<Node<OutOf<P> | undefined>, "read"> {
@@ -92,7 +92,7 @@ export function orAbsent<P extends Table<unknown> | OpenTable<unknown>>(
     ...others,
     isOptional: true,
     read: (written, path, issues) =>
-      // `place` reads its own type.
+      // The assertion holds: `read` is the reader of `place`.
       written === undefined ? undefined : (read(written, path, issues) as OutOf<P>),
   };
 }

@@ -14,8 +14,8 @@ import { parseSecretText } from "../values/secret-text.ts";
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /**
- * How a value may be shown: `plain` as it is; `reference` only if it refers to a secret; `secret text` with its
- * references alone; the others without what looks like a secret in an address, a program's name or arguments.
+ * How a value may be shown: `plain` as it is; `reference` only if it refers to a secret; `secret text` only
+ * its references; `address`, `program` and `arguments` without parts that look like a secret.
  */
 export type Shown = "plain" | "reference" | "secret text" | "address" | "program" | "arguments";
 
@@ -32,7 +32,7 @@ export interface Value<Out> {
   readonly json: JsonSchema;
   /** Converts a value for the engine; absent: no conversion. */
   settle?(value: unknown, userHome: string): unknown;
-  /** Undefined after a call of `refuse`. */
+  /** Reads the value; undefined if it called `refuse`. */
   read(value: unknown, refuse: Refuse, at?: KeyPath): Out | undefined;
 }
 
@@ -43,7 +43,7 @@ type Reading<Out> =
 interface TextLook {
   readonly type?: string;
   readonly expected?: string;
-  /** Describes a refused text. */
+  /** Describes a refused text in messages. */
   readonly describe?: (text: string) => string;
 }
 
@@ -113,7 +113,7 @@ function settledList(settle: NonNullable<Value<unknown>["settle"]>): NonNullable
     Array.isArray(values) ? [...new Set(values.map((value: unknown) => settle(value, userHome)))] : values;
 }
 
-/** A list; `shown` is by default that of its members. */
+/** A list; by default, its `shown` is that of its members. */
 export function list<Out>(
   member: Value<Out>,
   {

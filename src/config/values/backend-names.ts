@@ -8,7 +8,7 @@ const LONGEST_TOOL_NAME = 128;
 const BACKEND_NAME_EXPECTED = `a name of letters, digits, \`_\` and \`-\` that begins with a letter, at most ${LONGEST_NAME} characters`;
 export const TOOL_NAME_EXPECTED = `a tool's name: letters, digits, \`_\`, \`-\`, \`.\` and \`/\`, at most ${LONGEST_TOOL_NAME} characters`;
 
-/** The name begins with a letter, because objects keep the order of such keys alone. */
+/** A name begins with a letter, because objects do not keep the order of keys that look like numbers. */
 export function parseBackendName(text: string): TextReading {
   if (/^[A-Za-z][A-Za-z0-9_-]*$/.test(text) && text.length <= LONGEST_NAME) return { ok: true, value: text };
   const hint = /^[0-9]/.test(text) ? "begin it with a letter" : null;
@@ -17,12 +17,12 @@ export function parseBackendName(text: string): TextReading {
 
 const AT_MACHINE = "@";
 
-/** The name of another machine's backend here: no backend of the file can have such a name. */
+/** The local name of another machine's backend; no backend of the file can have such a name. */
 export function borrowedName(backend: string, machine: string): string {
   return `${backend}${AT_MACHINE}${machine}`;
 }
 
-/** No machine can have this name. */
+/** Stands for any machine in a name; no machine can be called that. */
 const ANY_MACHINE = "*";
 
 /** The name that publishes the common tools of other machines' backends, if this machine has no such backend. */
@@ -56,7 +56,7 @@ export const parseRouteName = textReader(
   "a name of letters, digits, `_` and `-`, at most 32 characters, and not `auto`",
 );
 
-/** In `switch --to`, the route that the daemon chooses itself. */
+/** The value of `switch --to` that lets the daemon choose the route. */
 export const AUTO_ROUTE = "auto";
 
 /** A server's own name for a tool: any is accepted. */

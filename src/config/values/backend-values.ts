@@ -73,19 +73,19 @@ export const parseLabel = textReader(
   "a name of at most 64 characters, without spaces around it",
 );
 
-/** What an authorization server calls a client. */
+/** A client's id at an authorization server. */
 export const parseClientId = textReader(
   (text) => /^[\x20-\x7e]{1,2048}$/.test(text) && text.trim() === text,
   "a client id: visible ASCII characters, at most 2048",
 );
 
-/** What stands between a backend's name and its tool's. */
+/** The separator between a backend's name and its tool's name. */
 export const parseSeparator = textReader(
   (text) => /^[A-Za-z0-9_.:/-]{1,8}$/.test(text),
   "one to 8 of letters, digits, `_`, `-`, `.`, `:` and `/`",
 );
 
-/** What a person, or a model, reads about a tool. */
+/** The description of a tool, for people and models. */
 export const parseDescription = textReader(
   // Of control characters, a description needs line breaks and tabs alone.
   (text) => text.isWellFormed() && text.length <= LONGEST_TEXT && !/[^\P{Cc}\n\r\t]/u.test(text),

@@ -4,10 +4,10 @@ import { isLoopback, parseHost } from "./host.ts";
 import { quoted } from "./mistakes.ts";
 import { type TextReading, textReader, wrong } from "./names.ts";
 
-/** More addresses of one cluster than anybody has. */
+/** The limit of addresses, above what any cluster has. */
 export const MOST_FLEET_SERVERS = 8;
 
-/** More entries of one list than a person writes. */
+/** The limit of entries in a list, above what a person writes. */
 export const MOST_FLEET_NAMES = 100;
 
 export const EXPORT_EXPECTED = "a backend of this machine, or `*` for all";
@@ -45,7 +45,7 @@ export function parseOperator(text: string): TextReading {
   );
 }
 
-/** The text as it may be shown: never one that may be a seed. */
+/** A description of the text that never shows a possible seed. */
 export function describeOperator(text: string): string {
   return text.startsWith("S") ? "what may be a secret" : `string ${quoted(text)}`;
 }
@@ -62,7 +62,7 @@ export const parseImport = textReader((text) => {
 
 export const parseSharing = textReader((text) => text === "*" || isMachineName(text), SHARING_EXPECTED);
 
-/** Reads an address, and gives it with its port. Beyond this machine only TLS. */
+/** Reads an address, and returns it with its port. Other machines may only be reached over TLS. */
 export function parseFleetServer(text: string): TextReading {
   const [, scheme = "", place = ""] = /^(tls|nats):\/\/([^/]*)\/?$/.exec(text) ?? [];
   if (scheme === "") return wrong(FLEET_SERVER_EXPECTED);
@@ -86,7 +86,7 @@ export function parseFleetServer(text: string): TextReading {
   return { ok: true, value: `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}` };
 }
 
-/** The text as it may be shown: never one that may hold a password. */
+/** A description of the text that never shows a possible password. */
 export function describeFleetServer(text: string): string {
   return text.includes("@") ? "an address with a user in it" : `string ${quoted(text)}`;
 }

@@ -8,7 +8,7 @@ export interface HostAddress {
 
 export const SMB_PORT = 445;
 
-/** The way the address is written in a configuration; the port only when it is not 445. */
+/** The address in the configuration's notation; the port only if it is not 445. */
 export function hostText(address: HostAddress): string {
   if (address.port === SMB_PORT) return address.host;
   return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;

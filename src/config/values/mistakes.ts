@@ -27,7 +27,7 @@ export interface Finding extends IssueDetail {
   readonly path: KeyPath;
   /** Whether the mistake points at the key or at its value. */
   readonly at: "key" | "value";
-  /** The mistake rests on a missing key or name, which may be in a part of the text that could not be read. */
+  /** The mistake is a missing key or name, which may be in a part of the text that could not be read. */
   readonly restsOnAbsence?: true;
 }
 
@@ -114,12 +114,12 @@ export function mistakesError(
   return invalid(`the configuration has ${counted(mistakes)}\n${describeMistakes(mistakes)}`, hint);
 }
 
-/** The error for mistakes of a configuration that was to be written. */
+/** The error for an edit whose result would have mistakes. */
 export function refusalError(mistakes: readonly ConfigMistake[]): MountaineerError {
   return invalid(`${refusal(mistakes)}\n${describeMistakes(mistakes)}`);
 }
 
-/** `refusalError` for a text that no person has written: one line for each mistake, without its place. */
+/** The error for generated content with mistakes: one line for each mistake, without its place. */
 export function unwrittenError(mistakes: readonly ConfigMistake[]): MountaineerError {
   return invalid([refusal(mistakes), ...mistakes.map((mistake) => `  ${mistakeText(mistake)}`)].join("\n"));
 }

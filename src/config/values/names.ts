@@ -24,7 +24,7 @@ export function wrong(expected: string, hint: string | null = null): TextReading
   return { ok: false, expected, hint };
 }
 
-/** A reader that takes the texts of `isRight` as they are. */
+/** A reader that accepts the texts for which `isRight` is true, and returns them unchanged. */
 export function textReader(isRight: (text: string) => boolean, expected: string) {
   return (text: string): TextReading => (isRight(text) ? { ok: true, value: text } : wrong(expected));
 }
@@ -34,7 +34,7 @@ export function isLine(text: string, most: number): boolean {
   return text !== "" && text.length <= most && !/[\p{Cc}\p{Cs}]/u.test(text);
 }
 
-/** A key that is equal for names that a case-insensitive file system takes for one. */
+/** A key that is equal for names that a case-insensitive file system does not distinguish. */
 export function nameKey(name: string): string {
   return name.normalize("NFC").toUpperCase().toLowerCase().normalize("NFC");
 }

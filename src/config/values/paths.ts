@@ -7,7 +7,7 @@ export const PATH_EXPECTED = "an absolute path, or one that begins with `~/`";
 /** Mountaineer's folder in the user's home, unless $MOUNTAINEER_HOME names another. */
 export const USUAL_HOME_NAME = ".mountaineer";
 
-/** Where the links to shares are unless the file says otherwise, as the file would spell it. */
+/** The default folder of the links to shares, in the file's notation. */
 export function defaultSharesRoot(place: { readonly home: string; readonly userHome: string }): string {
   return place.home === join(place.userHome, USUAL_HOME_NAME) ? "~/Shares" : join(place.home, "Shares");
 }

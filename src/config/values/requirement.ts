@@ -11,7 +11,7 @@ export interface ShareRequirement {
 export const REQUIREMENT_EXPECTED =
   "the name of a share, or of a share and a folder in it, such as `CORE` or `CORE:/dev/projects`";
 
-/** Reads `CORE` or `CORE:/dev/projects`; the value is in the one form that `requirementOf` reads. */
+/** Reads `CORE` or `CORE:/dev/projects`; the value is in the normal form that `requirementOf` reads. */
 export function parseRequirement(text: string): TextReading {
   const colon = text.indexOf(":/");
   const share = parseShareName(colon === -1 ? text : text.slice(0, colon));
@@ -23,7 +23,7 @@ export function parseRequirement(text: string): TextReading {
   return { ok: true, value: requirementText({ share: share.value, folder: folder.value }) };
 }
 
-/** In the form that `requirementOf` reads. */
+/** The text of a requirement, in the normal form that `requirementOf` reads. */
 export function requirementText({ share, folder }: ShareRequirement): string {
   return folder === null ? share : `${share}:/${folder}`;
 }

@@ -60,7 +60,7 @@ export function isShowable(text: string): boolean {
   return reading.value.every((part) => typeof part !== "string" || HARMLESS.test(part));
 }
 
-/** `${` written so that it stands for itself, in a text that takes references. */
+/** Escapes each `${`, so that a text that takes references contains it literally. */
 export function escaped(text: string): string {
   return text.replaceAll("${", () => "$${");
 }

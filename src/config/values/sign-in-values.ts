@@ -5,7 +5,7 @@ import { parsePath } from "./paths.ts";
 
 const LONGEST_ADDRESS = 2_048;
 
-/** Signatures by a private key; a program that checks tokens cannot make one. */
+/** Algorithms that sign with a private key, so that a program that checks tokens cannot make one. */
 export const SIGNING_ALGORITHMS = [
   "RS256",
   "RS384",

@@ -12,19 +12,19 @@ type Save = Omit<SaveTarget, "clock">;
 export type ApartRequest =
   | (Subject & {
       readonly kind: "load";
-      /** Content to read instead of the file; null reads the file; "" is an empty configuration. */
+      /** The content to read instead of the file; null: read the file; "": an empty configuration. */
       readonly content: string | null;
       /** Whether to write a commented starter first if there is no file. */
       readonly writeStarter: boolean;
     })
   | (Save & { readonly kind: "edit"; readonly edits: readonly AskedEdit[] })
   | (Save & { readonly kind: "replace"; readonly content: string })
-  /** Asks for the mistakes of a layer; mistakes name it by `path`. */
+  /** Asks for the mistakes of a layer, which messages call by `path`. */
   | (Subject & { readonly kind: "check_layer"; readonly text: string });
 
 export interface LoadedApart {
   readonly loaded: LoadedConfig;
-  /** Of the bytes that were read, hexadecimal. */
+  /** The hash of the bytes that were read, hexadecimal. */
   readonly sha256: string;
   readonly starterWritten: boolean;
 }

@@ -6,9 +6,12 @@ import type { ApartRequest, LoadedApart } from "./apart-messages.ts";
 import { loadedApart } from "./load-apart.ts";
 import { type ReaderProcess, type StartReader, startReaderProcess } from "./reader-process.ts";
 
-/** How long a reader that was started ahead waits for content after the last sign of a change, ms. */
+/** How long a reader started in advance waits for content after the last sign of a change, ms. */
 const UNUSED_MS = 5_000;
-/** A reader that fails within this time had ended before the request: the failure says nothing of the content. */
+/**
+ * A reader that fails within this time had already ended before the request, so that the content is not at
+ * fault, ms.
+ */
 const DEAD_BEFORE_MS = 200;
 
 interface ConfigReaderOptions {
@@ -30,7 +33,7 @@ export function createConfigReader(options: ConfigReaderOptions) {
   let loading = false;
   let disposed = false;
 
-  /** Takes the reader that was started ahead; null if there is none, or its end is known. */
+  /** Takes the reader started in advance; null if there is none, or it has ended. */
   const take = (): ReaderProcess | null => {
     const taken = ahead?.isRunning === true ? ahead : null;
     ahead = null;
@@ -39,14 +42,16 @@ export function createConfigReader(options: ConfigReaderOptions) {
   };
 
   return {
-    /** Starts a reader ahead for content that may come soon. Does nothing while content is being loaded. */
+    /**
+     * Starts a reader in advance, for content that may come soon. Does nothing while content is being loaded.
+     */
     expect(): void {
       if (disposed || loading) return;
       const before = take();
       ahead = before ?? startReader(clock);
       unused = clock.setTimer(UNUSED_MS, () => take()?.end());
     },
-    /** Loads one content at a time. Rejects as `loadConfigApart` does. */
+    /** Loads a content; must not be called again before it has settled. Rejects as `loadConfigApart` does. */
     async load(bytes: Uint8Array, signal: AbortSignal): Promise<LoadedApart> {
       loading = true;
       const content = Buffer.from(bytes).toString("base64");

@@ -17,8 +17,8 @@ export interface ApartOptions {
 }
 
 /**
- * Rejects with `config_unreadable` (the file cannot be read, or reading it takes longer than 10 s or more memory
- * than 256 MB), `home_unwritable` (the starter), and `aborted`.
+ * Loads a configuration. Rejects with `config_unreadable` (the file cannot be read, or reading it takes
+ * longer than 10 s or more memory than 256 MB), `home_unwritable` (the starter), and `aborted`.
  */
 export async function loadConfigApart(
   request: Omit<Extract<ApartRequest, { kind: "load" }>, "kind">,
@@ -34,7 +34,10 @@ export function loadedApart(reply: ApartReply, path: string): LoadedApart {
   return { ...rest, loaded: loaded.ok ? { ok: true, snapshot: deepFreeze(loaded.snapshot) } : loaded };
 }
 
-/** Rejects as `saveEdit`, with `usage` for an unknown key or a wrong value, and with `aborted`. */
+/**
+ * Edits the file as `saveEdit` does, and rejects as it does; also with `usage` for an unknown key or a wrong
+ * value, and with `aborted`.
+ */
 export async function saveConfigApart(
   request: Extract<ApartRequest, { kind: "edit" | "replace" }>,
   options: ApartOptions,
@@ -47,7 +50,7 @@ export async function saveConfigApart(
   return { ...rest, snapshot: deepFreeze(rest.snapshot), bytes: Buffer.from(content, "base64") };
 }
 
-/** All mistakes of a layer; `path`: how they name it. Rejects as `loadConfigApart` does. */
+/** All mistakes of a layer; `path`: its name in messages. Rejects as `loadConfigApart` does. */
 export async function checkLayerApart(
   request: Omit<Extract<ApartRequest, { kind: "check_layer" }>, "kind">,
   options: ApartOptions,

@@ -9,7 +9,7 @@ import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 
-/** The time limit of an answer, ms: far more than the largest file needs, and the process's start. */
+/** The time limit of an answer, ms: far more than the start of the process and the largest file need. */
 const DEADLINE_MS = 10_000;
 /** The longest life of the process, ms; its parent usually ends it long before. */
 const LONGEST_LIFE_MS = 10 * 60_000;
@@ -72,9 +72,9 @@ export function startReaderProcess(clock: Clock) {
       return isRunning;
     },
     /**
-     * Must not be called before the previous request is settled. Rejects with the error that the process reports, with
-     * `config_unreadable` when it takes longer than 10 s or ends instead, and with `aborted`; after that the process
-     * has ended.
+     * Sends a request; must not be called before the previous one is settled. Rejects with the error that the
+     * process reports, with `config_unreadable` if it takes longer than 10 s or ends without an answer, and
+     * with `aborted`. After a rejection, the process has ended.
      */
     async ask(request: ApartRequest, signal?: AbortSignal): Promise<ApartReply> {
       const { path } = request;

@@ -1,4 +1,5 @@
-// The approvals of a running service: holds back entries that are not approved, remembers those that are, announces both.
+// The approvals of a running service: withholds entries that are not approved, records approvals, and
+// announces both.
 import type { Condition } from "../../api/contract.ts";
 import { WAITING_CODE } from "../../api/words/words.ts";
 import { BACKEND_ORDER } from "../../config/approval/backend-order.ts";
@@ -33,7 +34,7 @@ export interface JudgedFile {
   /** The part that may run; the same object as `file` if nothing is held back. */
   readonly effective: ConfigSnapshot;
   readonly held: Held;
-  /** The set of waiting entries has changed. */
+  /** True if the set of waiting entries has changed. */
   readonly changes: boolean;
   readonly granted: Grant | null;
 }
@@ -47,9 +48,9 @@ export interface KeeperOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly publish: (transition: ServiceTransition) => void;
-  /** False for commands that only look: nothing is written. */
+  /** False for commands that only read: nothing is written. */
   readonly writes: boolean;
-  /** Called before a grant is written, or withdrawn. */
+  /** Called before a grant is written or withdrawn. */
   readonly onGrant?: (() => void) | undefined;
 }
 
@@ -72,7 +73,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
     const grant = (approvals: Approvals): Approvals =>
       granted === null ? approvals : withApproved(approvals, input, granted);
     let held = decideHeld({ ...input, approvals: memory === null ? null : grant(memory) });
-    // The edit that turns approvals on is itself granted.
+    // The home has no approvals yet: a grant for the edit that starts them applies to the first approvals.
     if (memory === null && held.approvals !== null) {
       held = decideHeld({ ...input, approvals: grant(held.approvals) });
     }
@@ -107,11 +108,11 @@ export function createApprovalKeeper(options: KeeperOptions) {
     get lostBecause(): string | null {
       return lost?.reason ?? null;
     },
-    /** Approvals are missing, but may be readable later. */
+    /** True if approvals are missing, but may be readable later. */
     get mayPass(): boolean {
       return lost?.passes === true;
     },
-    /** Judges a file without remembering anything. */
+    /** Judges a file without recording anything. */
     preview: (file: ConfigSnapshot, running: MountaineerConfig | null): JudgedFile =>
       look(file, running, null),
     /** The grant that an edit of the file implies. */
@@ -185,7 +186,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
     async takeHome(): Promise<boolean> {
       mayWrite = true;
       const again = await store.read(new AbortController().signal);
-      // The approvals that were read before stay.
+      // If the file still cannot be read, the approvals in memory stay.
       if (again.kind === "lost" && again.passes) return false;
       if (isSame(writer.written, kept(again.approvals))) {
         if (memory !== null) remember(memory);
@@ -205,7 +206,7 @@ function kept(approvals: Approvals | null): Approvals | null {
   return approvals === null || approvals.lost ? null : approvals;
 }
 
-/** Writes approvals in order, and knows which were written last, and why the last write failed. */
+/** Writes approvals in order. Knows those that were written last, and the reason if the last write failed. */
 function createApprovalWriter(store: ApprovalsFile, logger: Logger, written: Approvals | null) {
   let writing: Promise<unknown> = Promise.resolve();
   const self = {

@@ -7,9 +7,9 @@ import type { SealedFile } from "../../secrets/sealed-file.ts";
 import type { KeyPlace } from "../../secrets/sealing-key.ts";
 
 export type LoadedApprovals =
-  /** null: the home never had any. */
+  /** `approvals` null: the home has never had approvals. */
   | { readonly kind: "known"; readonly approvals: Approvals | null }
-  /** There were approvals, but none can be trusted now. `passes`: they may be readable later. */
+  /** There were approvals, but none can be trusted now. `passes`: true if they may be readable later. */
   | {
       readonly kind: "lost";
       readonly approvals: Approvals;
@@ -29,7 +29,7 @@ export function openApprovalsFile(sealed: SealedFile) {
     get keyPlace(): KeyPlace | null {
       return sealed.keyPlace;
     },
-    /** Rejects only with the signal's reason. */
+    /** Reads the approvals. Rejects only with the signal's reason. */
     async read(signal: AbortSignal): Promise<LoadedApprovals> {
       try {
         const found = await sealed.read({ deadlineMs: READ_DEADLINE_MS, signal });
@@ -53,7 +53,10 @@ export function openApprovalsFile(sealed: SealedFile) {
         return { ...lost("", `${sealed.path} cannot be read: ${errorText(error)}`), passes: true };
       }
     },
-    /** Durable when it resolves. `advances`: older copies of the file become invalid. Rejects with `secret_unavailable`. */
+    /**
+     * Writes the approvals; durable when it resolves. `advances`: true makes older copies of the file
+     * invalid. Rejects with `secret_unavailable`.
+     */
     write: (approvals: Approvals, advances: boolean): Promise<void> =>
       sealed.write(
         { mode: approvals.mode, entries: Object.fromEntries(approvals.entries), order: approvals.order },
@@ -63,7 +66,10 @@ export function openApprovalsFile(sealed: SealedFile) {
   };
 }
 
-/** Keeps the mode that `note` names; if unknown, entries that decide what runs wait for approval. */
+/**
+ * The result for lost approvals. Keeps the mode that `note` names; by default, entries that decide what runs
+ * wait for approval.
+ */
 function lost(note: string, reason: string): Extract<LoadedApprovals, { kind: "lost" }> {
   const mode = isMode(note) ? note : "commands";
   return { kind: "lost", approvals: { mode, entries: new Map(), lost: true }, reason, passes: false };
@@ -78,7 +84,7 @@ function decoded(value: unknown): Approvals | null {
   const entries = new Map<string, ApprovedEntry>();
   for (const [id, entry] of Object.entries(value["entries"])) {
     if (!isObject(entry) || typeof entry["live"] !== "boolean" || !isObject(entry["parts"])) return null;
-    // Sealed by `write`, from values of this type.
+    // The assertion holds: `write` sealed values of this type.
     const { live, parts, isOff } = entry;
     entries.set(id, { live, parts: parts as PartValues, ...(isOff === true && { isOff }) });
   }

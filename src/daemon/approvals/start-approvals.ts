@@ -11,7 +11,7 @@ interface StartOptions extends Omit<KeeperOptions, "file" | "loaded" | "places">
   readonly place: ConfigPlace;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
-  /** Already opening since the configuration was read. */
+  /** The approvals, if opening them began while the configuration was read. */
   readonly opened?: Promise<OpenedApprovals> | undefined;
 }
 
@@ -23,7 +23,7 @@ export interface StartedApprovals {
   readonly keyPlace: "keyring" | "file" | null;
 }
 
-/** Rejects only with the signal's reason. */
+/** Judges the snapshot of a start. Rejects only with the signal's reason. */
 export async function startApprovals(options: StartOptions, signal: AbortSignal): Promise<StartedApprovals> {
   const { place, environment, snapshot, clock, logger, publish, writes, onGrant } = options;
   const { home } = place;
@@ -45,7 +45,10 @@ export interface OpenedApprovals {
   readonly loaded: LoadedApprovals;
 }
 
-/** Asks the keyring, if there is one, for at most 4 s. Rejects only with the signal's reason. */
+/**
+ * Opens the home's approvals; asks the keyring, if there is one, for at most 4 s. Rejects only with the
+ * signal's reason.
+ */
 export async function openApprovals(options: KeyringOptions, signal: AbortSignal): Promise<OpenedApprovals> {
   const { openSealedFile } = await import("../../secrets/sealed-file.ts");
   const file = openApprovalsFile(openSealedFile({ ...options, name: "approvals" }));

@@ -12,11 +12,11 @@ interface ApprovedOptions {
   readonly snapshot: ConfigSnapshot;
   /** Default: nothing is logged. */
   readonly logger?: Logger;
-  /** Hears of entries that wait for approval. */
+  /** Called for each entry that waits for approval. */
   readonly publish?: (transition: ServiceTransition) => void;
 }
 
-/** Rejects only with the signal's reason. */
+/** Loads the approved part and its secrets. Rejects only with the signal's reason. */
 export async function approvedHome(options: ApprovedOptions, signal: AbortSignal) {
   const { place, snapshot: loaded, logger = silentLogger, publish = () => {} } = options;
   const environment = process.env;

@@ -7,9 +7,15 @@ import type { Carriage, CarriageNotice } from "../../shares/drivers/carriage.ts"
 
 /** Deadline of a request, ms. */
 const ASK_MS = 5_000;
-/** Deadline if a carrier may have to start first, ms. Long, because a mount made without a carrier stays without one. */
+/**
+ * Deadline of a request that may have to start a carrier first, ms. It is long, because a mount made without
+ * a carrier never gets one.
+ */
 const OPEN_MS = 20_000;
-/** Short, because the decision about a silent route waits for the counters, ms. */
+/**
+ * Deadline of a request for the counters, ms. It is short, because the decision about a silent route waits
+ * for it.
+ */
 const RECOUNT_MS = 200;
 /** How long a start waits for the first answer of a running carrier, ms. */
 const FIRST_ANSWER_MS = 2_000;
@@ -20,9 +26,11 @@ interface CarriageTools {
 }
 
 export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
-  /** By share, the endpoints that were sent last: the same ones are not sent again. */
+  /** The endpoints last sent for each share, so that equal ones are not sent again. */
   const sent = new Map<string, string>();
-  /** By share, the carrier's count of changes made without a daemon when its journal was last read. */
+  /**
+   * For each share, the carrier's count of changes made without a daemon, as of the last read of its journal.
+   */
   const epochs = new Map<string, number>();
   let first: Promise<void> | null = null;
   let isReady = false;
@@ -109,7 +117,7 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
     keepEndpoints(share, change) {
       const { endpoints, patienceMs, away = false } = change;
       const { route, witness } = carrier.shares.get(share) ?? {};
-      // While the carrier has no witness, each look asks for one.
+      // While the carrier has no witness, equal endpoints are sent again at each look.
       const isKept = witness !== null || Object.keys(endpoints).every((name) => name === route);
       const text = JSON.stringify([endpoints, patienceMs, route, away]);
       if (sent.get(share) === text && isKept) return;
@@ -130,7 +138,7 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
     },
     onNotice: (listener) =>
       carrier.onNotice(({ share, what }) => {
-        // A working carrier needs no reaction: the next look sees it.
+        // The notice that a carrier answers needs no reaction: the next look finds it.
         if (what !== "answered") listener(share, NOTICES[what] ?? "changed");
       }),
   };

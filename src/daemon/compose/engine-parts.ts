@@ -1,4 +1,5 @@
-// Creates the share engine and its parts: prober, host prober, mount table, drivers. Daemon and commands use the same ones.
+// Creates the share engine and its parts: prober, host prober, mount table, drivers. The daemon and commands
+// use the same parts.
 import { connectCarrier } from "../../carrier/client/carrier-client.ts";
 import { readLinks } from "../../network/discover/links.ts";
 import { createPlace } from "../../network/place/place.ts";
@@ -44,7 +45,7 @@ interface PartsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly memory: Memory;
-  /** Ended by its owner. Default: starts one that ends with the parts. */
+  /** A prober that its owner ends. Default: starts one that ends with the parts. */
   readonly prober?: Prober;
   readonly forceStop: AbortSignal;
   readonly announce: (transition: ShareTransition) => void;

@@ -7,7 +7,10 @@ import { UNKNOWN_LINK } from "../../network/discover/link-kind.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { findShares } from "../../shares/mounts/found-shares.ts";
 
-/** Servers that offer shares come first, mere neighbours last. Rejects only with the signal's reason. */
+/**
+ * Finds servers: those that offer shares first, other hosts of the network last. Rejects only with the
+ * signal's reason.
+ */
 export async function foundServers(signal: AbortSignal): Promise<readonly FoundServer[]> {
   const [heard, shares] = await Promise.all([discoverServers(systemClock, signal), findShares()]);
   const servers = new Map<string, FoundServer>();

@@ -1,4 +1,5 @@
-// The shares that this machine has mounted already, for `init`. Its own file, because tests of `init` replace it.
+// The shares that this machine has already mounted, for `init`. A separate file, because tests of `init`
+// replace it.
 import type { FoundShare } from "../../api/found-share.ts";
 import { findShares } from "../../shares/mounts/found-shares.ts";
 

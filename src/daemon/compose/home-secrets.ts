@@ -13,7 +13,7 @@ export function openHomeSecrets({
 }: Pick<Parameters<typeof openHome>[0], "home" | "configPath">): HomeSecrets {
   const store = openSecretStore({ home, clock: systemClock, environment: process.env });
 
-  /** By secret, the keys that refer to it. */
+  /** The keys that refer to each secret. */
   const uses = async (): Promise<Map<string, string[]>> => {
     const { snapshot } = await openHome({ home, configPath });
     const byName = new Map<string, string[]>();
@@ -35,7 +35,7 @@ export function openHomeSecrets({
         if (!(error instanceof MountaineerError)) throw error;
         configError = errorText(error);
       }
-      // Shows what would be lost with the key.
+      // Lists the logins that would be lost with the key.
       if (kept.has(ENCRYPTION_KEY))
         used.set(ENCRYPTION_KEY, [...(used.get(ENCRYPTION_KEY) ?? []), "logins to backends"]);
       const names = [...new Set([...kept.keys(), ...used.keys()])].sort();

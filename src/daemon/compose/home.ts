@@ -13,19 +13,19 @@ import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 
 /** A configuration file with mistakes, or an unreadable one: the newest accepted content runs instead. */
 export interface RejectedFile {
-  /** Of the file, hexadecimal; "" if the file cannot be read. */
+  /** The hash of the file, hexadecimal; "" if the file cannot be read. */
   readonly sha256: string;
   readonly mistakes: readonly ConfigMistake[];
   /** Why the file cannot be read; null if it has mistakes instead. */
   readonly unreadable: string | null;
-  /** When the content that runs instead was accepted, ISO 8601 UTC. */
+  /** The time when the running content was accepted, ISO 8601 UTC. */
   readonly acceptedAt: string;
 }
 
 interface OpenedHome extends Pick<LayeredLoad, "layer" | "layerMistakes" | "starterWritten"> {
   readonly place: ConfigPlace;
   readonly snapshot: ConfigSnapshot;
-  /** null: the snapshot is the file's. */
+  /** The file, if it was rejected; null: the snapshot is that of the file. */
   readonly rejected: RejectedFile | null;
 }
 
@@ -79,7 +79,7 @@ function unreadableFile(error: unknown): MountaineerError {
   throw error;
 }
 
-/** Limits the wait for a start: each entry is read by its own process. */
+/** The limit of entries that are tried. Each one starts a process, and the start waits for it. */
 const MOST_TRIED = 10;
 
 type Accepted = Pick<OpenedHome, "snapshot" | "layer" | "layerMistakes"> & Pick<RejectedFile, "acceptedAt">;
@@ -115,7 +115,10 @@ async function loadEntry(
   return { snapshot: loaded.snapshot, acceptedAt: entry.time, layer, layerMistakes };
 }
 
-/** The fleet layer of this operator that was accepted last, its signature checked again; null if none. Never rejects. */
+/**
+ * Returns the fleet layer of this operator that was accepted last, with its signature verified again; null if
+ * there is none. Never rejects.
+ */
 type KeptLayer = (operator: string) => Promise<ConfigLayer | null>;
 
 interface LayeredLoad extends LoadedApart {
@@ -125,7 +128,10 @@ interface LayeredLoad extends LoadedApart {
   readonly layerMistakes: readonly ConfigMistake[];
 }
 
-/** As `loadConfigApart`, with the kept layer of the fleet. A layer with mistakes is left out. */
+/**
+ * Loads a configuration as `loadConfigApart` does, with the fleet's kept layer. A layer with mistakes is left
+ * out.
+ */
 async function loadLayered(
   request: Parameters<typeof loadConfigApart>[0],
   { keptLayer, clock = systemClock, startReader }: OpenOptions,
@@ -137,7 +143,7 @@ async function loadLayered(
   if (layer === null) return { ...own, layer: null, layerMistakes: [] };
   const { starterWritten } = own;
   const both = await loadConfigApart({ ...request, writeStarter: false, layer }, options);
-  // If the file changed in between, the watcher reports it.
+  // If the file has changed between the two reads, the watcher reports it.
   if (both.loaded.ok) return { ...both, starterWritten, layer, layerMistakes: [] };
   return { ...own, layer: null, layerMistakes: both.loaded.mistakes };
 }

@@ -38,7 +38,7 @@ export function planFstab(content: string, share: LineShare, isWanted: boolean) 
   }
   const [entry] = parseFstab(line);
   const fits = entry?.forUsers === true && entry.carriedPort !== null && isOfShare(entry, share);
-  // A line that a person wrote may have more options. Such a line is accepted, but never removed here.
+  // A person's line may have more options: it is accepted, but never removed here.
   const isOurs = withoutPort(line) === withoutPort(carriedLine(share));
   if (!fits || !entry.isHard || more.length > 0 || (!isWanted && !isOurs)) {
     throw new MountaineerError("usage", `line ${index + 1} of fstab has ${share.mountPath} already`, {
@@ -63,7 +63,7 @@ export async function kernelLine(
   isWanted: boolean,
   tools = systemTools(),
 ): Promise<KernelLine> {
-  // The line only depends on whether there is a password.
+  // The line depends on whether there is a password, but not on its value.
   const share = { name, shareName, username, password: password === null ? null : "" };
   const placed = { ...share, mountPath: join(mountRoot, name) };
   const isRoot = tools.userId === 0;

@@ -14,7 +14,7 @@ interface LogPlace {
   readonly platform?: NodeJS.Platform;
 }
 
-/** In the home if `$MOUNTAINEER_HOME` is set, else in the system's folder for logs. */
+/** The path of the log: in the home if `$MOUNTAINEER_HOME` is set, else in the system's folder for logs. */
 export function logFilePath({ home, userHome, environment, platform = process.platform }: LogPlace): string {
   if (environment["MOUNTAINEER_HOME"]) return join(home, "mountaineer.log");
   if (platform === "darwin") return join(userHome, "Library", "Logs", "mountaineer.log");
@@ -24,13 +24,16 @@ export function logFilePath({ home, userHome, environment, platform = process.pl
 
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
-/** `MOUNTAINEER_LOG`; "info" if unset or unknown. */
+/** The level that `MOUNTAINEER_LOG` names; "info" if it is unset or unknown. */
 export function logLevel(environment: Environment): LogLevel {
   const wanted = environment["MOUNTAINEER_LOG"]?.toLowerCase();
   return LEVELS.find((level) => level === wanted) ?? "info";
 }
 
-/** Logs to the file of the home that the command changes; with null, for a command that only looks, to no file. */
+/**
+ * Starts the log of a command, in the file of the home that it changes. null: a command that only reads, and
+ * writes no log file.
+ */
 export function startCommandLog(place: Omit<LogPlace, "environment"> | null) {
   const environment = process.env;
   const level = logLevel(environment);

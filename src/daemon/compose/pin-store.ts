@@ -1,4 +1,5 @@
-// The sealed files of tool pins and of the names that clients have used: the seal reveals changes by anybody else.
+// The sealed files of tool pins and of the names that clients have used. The seal detects changes by other
+// programs.
 import type { KeptPins, PinStore } from "../../gateway/pins/pin-store.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { SealedFile, SealedFileOptions } from "../../secrets/sealed-file.ts";
@@ -11,7 +12,7 @@ interface PinStoreOptions extends Omit<SealedFileOptions, "name"> {
   readonly signal?: AbortSignal;
 }
 
-/** With `writes` false, for commands that only look, `write` does nothing. */
+/** The store in a sealed file. With `writes` false, for commands that only read, `write` does nothing. */
 export function sealedPinStore(
   { signal, ...options }: PinStoreOptions,
   writes: boolean,

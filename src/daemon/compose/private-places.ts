@@ -27,7 +27,10 @@ export function privatePaths(home: string, configPath: string): readonly string[
   return [home, configPath, ...PRIVATE_FILES.map((name) => join(home, name))];
 }
 
-/** `exposures` belong to `privatePaths`; `snapshot` is the configuration that will run. Pure. */
+/**
+ * The faults of the places. `exposures` has one element for each of `privatePaths`; `snapshot` is the
+ * configuration that will run. Pure.
+ */
 export function placeFaults(
   exposures: readonly Exposure[],
   snapshot: Pick<ConfigSnapshot, "path" | "config"> | null,
@@ -94,7 +97,7 @@ export function refusalOf(faults: readonly PlaceFault[]): MountaineerError | nul
 
 interface PrivatePlacesOptions {
   readonly home: string;
-  /** Looks at the paths on local disks; null: no answer in time. */
+  /** Checks paths on local disks; null: no answer in time. */
   readonly look: (paths: readonly string[]) => Promise<readonly Exposure[] | null>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -127,18 +130,18 @@ export function createPrivatePlaces({ home, look, clock, logger }: PrivatePlaces
       const refusal = refusalOf(faults);
       if (refusal !== null) throw refusal;
     },
-    /** Warnings of the last look. */
+    /** The warnings of the last check. */
     conditions: (): Condition[] => [...conditions],
   };
 }
 
-/** As `require`, for a command that runs backends itself: such a process may wait for a disk. */
+/** Checks as `require` does, for a command that runs backends itself: its process may wait for a disk. */
 export async function requirePrivateHere(home: string, snapshot: ConfigSnapshot): Promise<void> {
   const refusal = refusalOf(placeFaults(await exposuresHere(home, snapshot.path), snapshot));
   if (refusal !== null) throw refusal;
 }
 
-/** Looks at `privatePaths` in this process. */
+/** Checks the `privatePaths` in this process. */
 export async function exposuresHere(home: string, configPath: string): Promise<readonly Exposure[]> {
   const identity = await ownIdentity();
   return Promise.all(privatePaths(home, configPath).map((path) => exposureOf(path, identity)));

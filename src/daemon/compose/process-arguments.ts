@@ -4,11 +4,14 @@ export interface MonitorProcess {
   readonly pid: number;
   /** Process id of the parent; null if unknown. */
   readonly parent: number | null;
-  /** null if unknown. */
+  /** The absolute path of its home; null if unknown. */
   readonly home: string | null;
 }
 
-/** `node …/dist/<build>/main.js [options] monitor`, from a checkout `…/src/cli/main.ts`. */
+/**
+ * True for the arguments of a monitor: `node …/dist/<build>/main.js [options] monitor`; from a checkout,
+ * `…/src/cli/main.ts`.
+ */
 export function isMonitor(args: readonly string[]): boolean {
   const main = args.findIndex((arg) => /\/(?:dist\/[^/]+\/main\.js|src\/cli\/main\.ts)$/.test(arg));
   if (main === -1) return false;

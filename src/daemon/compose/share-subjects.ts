@@ -11,7 +11,7 @@ export interface SubjectContext {
   readonly drivers: Readonly<Record<DriverName, MountDriver>>;
   /** Keeps a password out of every log line. */
   readonly redact: (secret: string) => void;
-  /** Overrides the configuration's check interval, ms; null: does not. */
+  /** Overrides the configuration's check interval, ms; null: no override. */
   readonly intervalMs: number | null;
 }
 

@@ -10,7 +10,10 @@ import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { storedKey } from "../../secrets/reference.ts";
 import type { SecretStore, SecretStoreOptions } from "../../secrets/secret-store.ts";
 
-/** For all secrets of a configuration, which are read at once: a keyring that asks its user must not delay a start. */
+/**
+ * The deadline for reading all secrets of a configuration, which are read in parallel: a keyring that asks
+ * its user must not delay a start.
+ */
 const READ_DEADLINE_MS = 4_000;
 const RETRY_MS = 30_000;
 
@@ -29,7 +32,10 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
   const values: Record<string, string | undefined> = { ...environment };
   const revisions = new Map<string, number>();
   let opening: Promise<SecretStore> | null = null;
-  /** Names, also of configurations that were only previewed or rejected. */
+  /**
+   * The secrets that could not be read, including those of configurations that were only previewed or
+   * rejected.
+   */
   const unread = new Set<string>();
 
   const readOne = async (name: string, signal: AbortSignal): Promise<void> => {
@@ -54,9 +60,12 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
   };
 
   return {
-    /** The environment, with secrets under `secret:NAME`, which each `bind` refreshes. */
+    /**
+     * The environment variables, and the stored secrets under `secret:NAME`. Each `bind` refreshes the
+     * secrets.
+     */
     values,
-    /** Names that the last attempt could not read, for a reason that may pass. */
+    /** The configuration's secrets that the last attempt could not read, for a temporary reason. */
     unreadOf: ({ config }: ConfigSnapshot): readonly string[] =>
       storedSecretNames(config).filter((name) => unread.has(name)),
     /**
@@ -92,7 +101,7 @@ export function signInHome(options: SecretStoreOptions): SignInHome {
 }
 
 interface SecretRetryOptions {
-  /** True while something could not be read. */
+  /** True while a secret could not be read. */
   readonly isDue: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;

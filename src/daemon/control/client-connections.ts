@@ -12,7 +12,7 @@ import { jsonObject } from "../../runtime/text/json-object.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 
 const DEADLINE_MS = 60_000;
-/** An answer may contain the whole of a client's file. */
+/** The size limit of an answer, which may contain the whole of a client's file. */
 const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
 
 interface Parts {
@@ -26,7 +26,7 @@ interface Parts {
 }
 
 export interface ConnectionJob extends Pick<Parts, "home" | "configPath" | "launcher"> {
-  /** null lists all clients. `serving`: names of the backends that serve. */
+  /** The client to connect; null lists all clients. `serving`: names of the backends that serve. */
   readonly connect: (InputOf<"connectClient"> & { readonly serving: readonly string[] }) | null;
 }
 
@@ -45,7 +45,7 @@ export function createClientConnections({ status, environment, ...parts }: Parts
   } satisfies Partial<Control>;
 }
 
-/** Rejects as the child's job does, and with `timed_out` or `aborted`. */
+/** Runs a job in the child process. Rejects with the error of the job, and with `timed_out` or `aborted`. */
 async function run<Answer extends object>(
   job: ConnectionJob,
   env: Readonly<Record<string, string>>,
@@ -65,6 +65,6 @@ async function run<Answer extends object>(
   if (failure !== null) throw failure;
   if (answer === null)
     throw new Error(`connection-child ended with ${exitSignal ?? exitCode}: ${stderr.trim()}`);
-  // connection-child.ts writes answers of this type.
+  // The assertion holds: connection-child.ts writes answers of this type.
   return answer as Answer;
 }

@@ -26,7 +26,10 @@ import type { ConnectionJob } from "./client-connections.ts";
 
 const CONNECTED = CLIENT_NAMES.map((name) => CLIENTS[name]).filter((client) => client.isConnected);
 
-/** `folder` is "/": only a command in a terminal has a working directory that means something. */
+/**
+ * The surroundings for a job. `folder` is "/", because only a command in a terminal has a meaningful working
+ * directory.
+ */
 function surroundingsOf(home: string): ConnectionSurroundings {
   const environment = process.env;
   return { home, file: null, userHome: findPlace(environment).userHome, environment, folder: "/" };
@@ -42,7 +45,8 @@ async function known({ home }: ConnectionJob): Promise<KnownClients> {
     const path = placeOf(client, file, surroundings);
     // A client is installed if the folder of its file exists. A file directly in the user's home must exist itself.
     const folder = dirname(path) === surroundings.userHome ? path : dirname(path);
-    // A folder that cannot be looked at is listed, with its problem; a file in a folder's place is not the client's.
+    // A folder that cannot be read is listed with its problem. If there is a file instead of the folder, the
+    // client is not listed.
     if (!(await entryExists(folder).catch((error) => systemErrorCode(error) !== "ENOTDIR"))) continue;
     try {
       clients.push({ name, title, path, connected: await isConnected(client, surroundings), problem: null });
@@ -96,7 +100,7 @@ function digestOf({ path, text: before, after }: ConnectionPlan): string {
 }
 
 async function answer(): Promise<object> {
-  // client-connections.ts, which alone starts this program, sends jobs of this type.
+  // The assertion holds: only client-connections.ts starts this program.
   const job = JSON.parse(await text(process.stdin)) as ConnectionJob;
   try {
     return await (job.connect === null ? known(job) : connect(job, job.connect));

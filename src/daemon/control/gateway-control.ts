@@ -55,10 +55,11 @@ export function createGatewayControl(current: () => Gateway | null) {
       const reply = await running.ask("tools/call", { name: tool, arguments: given }, signal);
       signal.throwIfAborted();
       if (!("error" in reply)) return { result: { ...reply.result }, error: null };
-      // A tool that is hidden because its share is away is known, and the error names the share.
+      // A tool that is hidden because its share is unavailable exists, and the error names the share.
       const isAway = reply.error.code === BACKEND_UNAVAILABLE;
       if (!names.includes(tool) && !isAway) throw toolUnknown(tool, names);
-      // The tool may have gone between the look and the call. If its backend went during the call, the error says so.
+      // The tool may have disappeared between the look-up and the call. If its backend ended during the call,
+      // the error says so.
       if (reply.error.code === INVALID_PARAMS) {
         const left = running.entries().tools.map(({ name }) => name);
         if (!left.includes(tool)) throw toolUnknown(tool, left);
@@ -111,7 +112,7 @@ export function createGatewayControl(current: () => Gateway | null) {
   } satisfies Partial<Control>;
 }
 
-/** `named` null: reports the changes of all tools. Only the first ones have their members. */
+/** The changes of the tools in `named`; null: of all tools. Only the first changes list their members. */
 export function toolChangesReport(gateway: Gateway, named: readonly string[] | null): ToolChangesReport {
   const { tools, prompts, resources } = gateway.entries();
   const published = new Map(

@@ -134,7 +134,10 @@ function togetherOf(
     : { together: { tools: shared.length, places: toolPlaces([...places], together) } };
 }
 
-/** A condition if tools of another machine cannot be joined with those of the same backend here. */
+/**
+ * The condition that a backend's tools cannot be combined with those of the same backend on another machine;
+ * empty if it does not hold.
+ */
 function apartOf(backend: string, together: Gateway["together"]): Condition[] {
   const apart = together.apart(backend);
   if (apart === null) return [];
@@ -149,12 +152,12 @@ function apartOf(backend: string, together: Gateway["together"]): Condition[] {
   ];
 }
 
-/** True if several machines serve the tool, or only another one does. */
+/** True if several machines serve the tool, or if only another machine does. */
 function isShared({ backend, places }: CatalogEntry): boolean {
   return places !== undefined && (places.length > 1 || places[0] !== backend);
 }
 
-/** Best first. */
+/** The machines that serve a tool, the best first. */
 function toolPlaces(backends: readonly string[], together: Gateway["together"]): ToolPlaces {
   return together
     .placesOf(backends)

@@ -16,7 +16,7 @@ export interface ConditionSources {
   readonly sync: () => SyncState;
   /** Why the history lacks the running configuration; null if it does not. */
   readonly historyUnsavedBecause: () => string | null;
-  /** A fault of this rclone version that a newer one does not have; null if none. */
+  /** A fault of the installed rclone version that a newer version does not have; null if there is none. */
   readonly rcloneAdvice: () => Lacking | null;
   /** Unsent files of shares that are no longer configured. */
   readonly formerUnsent: () => readonly FormerUnsent[];

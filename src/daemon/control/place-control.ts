@@ -15,7 +15,7 @@ interface Places extends AsyncDisposable {
   readonly aliases: AliasLinks;
 }
 
-/** `readOnly` is for commands that only look; then aliases must not be triggered. */
+/** Opens the places. `readOnly` is for commands that only read; aliases must not be triggered then. */
 export async function openPlaces(options: {
   readonly home: string;
   readonly clock: Clock;

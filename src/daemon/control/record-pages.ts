@@ -18,7 +18,7 @@ interface PageRequest<Record> {
   /** Number of rotated files that are kept. */
   readonly keep: number;
   readonly limit?: number | undefined;
-  /** A page's `next`, or an ISO time. */
+  /** The `next` of the previous page, or an ISO time. */
   readonly before?: string | undefined;
   /** Returns null for a record that does not match the request. */
   readonly read: (line: JsonMembers) => Record | null;
@@ -33,8 +33,8 @@ interface Page<Record> {
 export type ReadPage = <Record>(request: PageRequest<Record>, signal: AbortSignal) => Promise<Page<Record>>;
 
 /**
- * Rejects with `timed_out` if a disk does not answer, and at once while an earlier access hangs; with the system's error if
- * the file cannot be read.
+ * Creates a reader of pages. Reading rejects with `timed_out` if a disk does not answer, and at once while an
+ * earlier access hangs; with the system's error if the file cannot be read.
  */
 export function createRecordPages(clock: Clock, readLines = readLinesBackwards): ReadPage {
   let turn: Promise<unknown> = Promise.resolve();
@@ -71,7 +71,7 @@ async function readPage<Record>(
   const records: Record[] = [];
   let characters = 0;
   const next = await readLines({ path, keep, before: place, signal }, (line) => {
-    // null: a torn line, or one that is not a record.
+    // The value is null for a truncated line, or one that is not a JSON object.
     const value = jsonObject(line);
     const isEarlier = value !== null && Date.parse(String(value["time"])) < beforeMs;
     const found = isEarlier ? read(value) : null;
@@ -127,7 +127,7 @@ function isAskedFor({ level, message, fields = {} }: LogLine, { level: least, te
   return holdsText([message, ...Object.values(fields)], text);
 }
 
-/** null: not a line of this log. */
+/** A line of the log; null if the record is not one. */
 function logLine({ time, level, message, ...fields }: JsonMembers): LogLine | null {
   if (typeof time !== "string" || typeof message !== "string" || !isLevel(level)) return null;
   const line = { at: time, level, message };

@@ -1,5 +1,5 @@
-// The shares and folders that backends require: whether they are there, as the share engine sees them. The prober looks for
-// folders, because a look into a mount may hang.
+// The shares and folders that backends require: whether they are available, according to the share engine.
+// The prober looks for folders, because a look into a mount may hang.
 import { requirementText, type ShareRequirement } from "../../config/values/requirement.ts";
 import {
   DATA_ROUTES,
@@ -18,12 +18,14 @@ import { keptUnmountedBy, shareStatus } from "./share-status.ts";
 const ASKED_LOOK_MS = 2_000;
 /** Deadline of a look for a folder, ms. */
 const FOLDER_LOOK_MS = 5_000;
-/** Shortest time between two looks for a folder: one that was there, and one that was missing, ms. */
+/**
+ * Shortest time between two looks for a folder, ms: for one that was present, and for one that was missing.
+ */
 const FOLDER_THERE_MS = 10_000;
 const FOLDER_MISSING_MS = 1_900;
 /**
- * For this long after a folder went missing it is looked for at short pauses, so that one that comes and goes is not
- * reported as away. The pauses are uneven, so that the looks do not fall into step with the folder.
+ * For this long after a folder disappears, ms, it is looked for again after short pauses, so that a brief
+ * absence is not reported. The pauses are uneven, so that a periodic absence is not missed.
  */
 const FOLDER_GONE_MS = 10_000;
 const FOLDER_PAUSES_MS = [230, 410, 310, 530, 370];
@@ -32,14 +34,17 @@ const NOT_LOOKED_AT = "it was not looked at yet";
 
 interface Tools {
   readonly clock: Clock;
-  /** Null while another daemon is in charge of the shares. */
+  /** The share engine; null while another daemon is in charge of the shares. */
   readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger" | "settle" | "want"> | null;
   readonly prober: () => Pick<Prober, "folderLook">;
 }
 
 export type RequiredShares = ReturnType<typeof createRequiredShares>;
 
-/** `look` starts to watch a requirement that is new to it. Its caller calls `noteCycle` after each cycle of a share. */
+/**
+ * Watches the requirements that `look` has been called with. `noteCycle` must be called after each cycle of a
+ * share.
+ */
 export function createRequiredShares(tools: Tools) {
   const watched = new Map<string, Watched>();
   const listeners: (() => void)[] = [];
@@ -66,15 +71,16 @@ export function createRequiredShares(tools: Tools) {
     [...watched.values()].filter(({ requirement }) => requirement.share === share);
 
   return {
-    /** Whether all of these are there. */
+    /** Whether all required shares and folders are available. */
     look(requires: readonly ShareRequirement[]): RequiredData {
       const all = requires.map((requirement) => watch(requirement).presence);
-      // A share that is being moved comes first: it waits until its programs have ended.
+      // A share that is being moved is reported first: the move waits until the programs on the share have
+      // ended.
       const missing = all.find(({ kind }) => kind === "moving") ?? all.find(({ kind }) => kind === "away");
       const mounts = all.flatMap((data) => (data.kind === "there" ? [data.mounts] : []));
       return missing ?? { kind: "there", mounts: mounts.join(" ") };
     },
-    /** How the worst of these is mounted, as its share was seen last. */
+    /** The worst route of the required shares, as last seen. */
     route(requires: readonly ShareRequirement[]): DataRoute {
       const found = requires.map((requirement) => watch(requirement).route);
       return DATA_ROUTES.findLast((route) => found.includes(route)) ?? "tb";
@@ -118,7 +124,10 @@ export function createRequiredShares(tools: Tools) {
       }
       evaluateAll([...watched.values()]);
     },
-    /** Stops looking: another daemon is in charge of the shares, and calls that go on here keep the last view. */
+    /**
+     * Stops looking, because another daemon is in charge of the shares. Calls that continue here keep the
+     * last view.
+     */
     rest(): void {
       isResting = true;
     },
@@ -131,20 +140,20 @@ export function createRequiredShares(tools: Tools) {
 interface WatchTools extends Tools {
   readonly roomOf: (share: string) => Room;
   readonly isResting: () => boolean;
-  /** Called when a look for the folder has changed `presence`. */
+  /** Called after a look for the folder has changed `presence`. */
   readonly emit: () => void;
 }
 
-/** One requirement. */
+/** A requirement that is being watched. */
 class Watched implements Disposable {
   readonly requirement: ShareRequirement;
   presence: RequiredData;
   readonly #tools: WatchTools;
   #lastRoute: DataRoute = "none";
-  /** `missing`: why the folder was not found; null if it was. */
+  /** The last look for the folder. `missing`: the reason if it was not found; null if it was. */
   #folder: { readonly mount: string; readonly atMs: number; readonly missing: string | null } | null = null;
   #isLooking = false;
-  /** Looks that missed the folder since it was last there. */
+  /** Number of looks that missed the folder since it was last found. */
   #missedLooks = 0;
   #isForgotten = false;
   #nextLook: Timer | null = null;
@@ -155,7 +164,7 @@ class Watched implements Disposable {
     this.presence = this.#away(NOT_LOOKED_AT, tools.clock.monotonicMs());
   }
 
-  /** Takes over the engine's newest view; true if `presence` or `route` changed. */
+  /** Updates from the engine's newest view; true if `presence` or `route` changed. */
   evaluate(): boolean {
     const { presence: before, route } = this;
     this.presence = this.#presenceAfter(before);
@@ -164,7 +173,10 @@ class Watched implements Disposable {
     return isOther;
   }
 
-  /** A carried mount stands where its carrier takes it, which may differ from the route that it was mounted over. */
+  /**
+   * The route in use. For a carried mount it is the carrier's route, which may differ from the one at mount
+   * time.
+   */
   get route(): DataRoute {
     const view = viewOf(this.#tools, this.requirement.share);
     const mount = view?.seen?.mount ?? null;
@@ -203,7 +215,10 @@ class Watched implements Disposable {
     if (missing !== null) this.#lookAgainSoon();
   }
 
-  /** Cycles of the share are too far apart, and may fall into step with a folder that comes and goes. */
+  /**
+   * Schedules another look for a missing folder. The cycles of the share alone are too far apart, and may
+   * coincide with a periodic absence.
+   */
   #lookAgainSoon(): void {
     const { clock } = this.#tools;
     if (this.presence.kind !== "away" || this.#isForgotten) return;
@@ -224,7 +239,7 @@ class Watched implements Disposable {
     const away = (reason: string): RequiredData => this.#away(reason, began ?? clock.monotonicMs());
     if (engine() === null) return away(HANDED_OVER);
     const view = viewOf(this.#tools, share);
-    // The engine of a daemon that has just started does not know the share yet.
+    // After a start, the engine may not know the share yet.
     if (view === null)
       return away(wasLookedAt(before) ? "it is not in the configuration any more" : NOT_LOOKED_AT);
     const room = roomOf(share);
@@ -240,9 +255,9 @@ class Watched implements Disposable {
   }
 }
 
-/** The programs that run on shares, and the room that the engine asks them to make. */
+/** The programs that run on shares, and the shares that the engine asks them to leave. */
 function createRooms(engine: Tools["engine"]) {
-  /** `isOccupied`: programs still ran on the share when the room was asked for. */
+  /** `isOccupied`: programs were still running on the share when the engine asked. */
   const rooms = new Map<string, { readonly room: Room; isOccupied: boolean }>();
   let list: () => readonly DataPrograms[] = () => [];
   const of = (share: string): Room => rooms.get(share)?.room ?? "free";
@@ -284,18 +299,21 @@ function viewOf({ engine }: Tools, share: string): ShareView | null {
   return all?.names.includes(share) === true ? all.view(share) : null;
 }
 
-/** The mount, if programs can work on it now. */
+/** The mount, if programs can currently work on it; else null. */
 function usableMount(view: ShareView | null): { readonly id: string; readonly path: string } | null {
   const seen = view?.seen ?? null;
   const mount = seen?.mount ?? null;
   if (view === null || seen === null || mount === null || !shareStatus(view).mount_alive) return null;
   const { found, carried = null } = mount;
-  // A mount over a lost route may take long to fail by itself.
+  // A mount whose route is lost may take long to report errors.
   const isCut = carried === null && found.route !== null && seen.routes[found.route].probe.verdict === "gone";
   return isCut ? null : found;
 }
 
-/** When the absence began, monotonic ms; null if it is there, or could not be looked at. */
+/**
+ * The time when the requirement became unavailable, monotonic ms; null if it is available, or could not be
+ * checked.
+ */
 function beganAt(before: RequiredData): number | null {
   if (before.kind === "there") return null;
   return before.kind === "away" && before.reason === HANDED_OVER ? null : before.sinceMs;
@@ -318,7 +336,7 @@ function reasonOf(view: ShareView): string {
   return status.mount_alive ? "the route in use is gone" : "its mount does not answer";
 }
 
-/** Why the folder is missing; null if it is there. */
+/** The reason why the folder is missing; null if it is there. */
 async function missingFolder(
   prober: Pick<Prober, "folderLook">,
   path: string,

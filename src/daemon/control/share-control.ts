@@ -55,7 +55,7 @@ export function createShareControl(
     return (await driver.waiting?.(spec, true)) ?? [];
   };
 
-  /** Carries out a decision about unsent files of another server. Rejects with `usage`. */
+  /** Applies a decision about unsent files of another server. Rejects with `usage`. */
   const decideUnsent = async (
     name: string,
     { server = null, what }: InputOf<"unsent">,
@@ -72,7 +72,7 @@ export function createShareControl(
     if (what === "show") return;
     await driver.decideWaiting?.(spec, one.server, what);
     if (what === "set_aside") return;
-    // rclone reads its cache only when it starts, so the share is mounted anew.
+    // rclone reads its cache only when it starts, so the share is unmounted and mounted again.
     const request = { kind: "unmount", force: false, hold: false, waitUntilMs: waitUntilMs() } as const;
     const { result: ended, detail } = await engine.ask(name, request, signal);
     if (ended !== "unmounted" && ended !== "skipped") {
@@ -88,7 +88,7 @@ export function createShareControl(
   const control = {
     async verify({ shares = null, logon = false }, signal) {
       const lookAll = () => Promise.all(select(shares).map((name) => engine.look(name)));
-      // A refused login becomes a condition in the look that follows.
+      // If a login is refused, the second look reports it as a condition.
       const asked = logon ? await lookAll() : [];
       for (const { subject } of asked) logons.asked(subject.spec);
       const failed = await Promise.all(asked.map((view) => logOn(view, { home, logons }, signal)));
@@ -137,7 +137,7 @@ export function createShareControl(
   } satisfies Partial<Control>;
   return {
     control,
-    /** Does not hold the shares unmounted: the next daemon mounts them again. */
+    /** Unmounts all shares. They are not kept unmounted: the next daemon mounts them again. */
     unmountAtExit: (signal: AbortSignal) =>
       askAll(null, { kind: "unmount", force: false, hold: false, waitUntilMs: waitUntilMs() }, signal),
   };
@@ -192,7 +192,9 @@ function settledResult(
   return { ...base, result: "failed", detail: last_error ?? "not mounted" };
 }
 
-/** Logs in over a route that answers. Resolves with a finding if no login could be tried, else with null. */
+/**
+ * Logs in over a route that answers. Resolves with a finding if no login could be attempted, else with null.
+ */
 async function logOn(
   { subject: { spec }, seen }: ShareView,
   { home, logons }: { readonly home: string; readonly logons: Logons },

@@ -24,7 +24,9 @@ interface ShareFoldersTools {
 type ShareFolders = (request: InputOf<"folders">, signal: AbortSignal) => Promise<FoldersReport>;
 
 export function createShareFolders({ clock, engine, prober }: ShareFoldersTools): ShareFolders {
-  /** By id, the mounts on which a listing got no answer, and since when: another listing would hang as well. */
+  /**
+   * The ids of mounts on which a listing got no answer, with the time: another listing would hang as well.
+   */
   const silent = new Map<string, number>();
 
   const isSilent = (mountId: string): boolean => {

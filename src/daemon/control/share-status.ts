@@ -51,7 +51,7 @@ function carriedStatus(carried: CarriedState): CarriedStatus {
   };
 }
 
-/** True if no route is in use, so that looks into the mount say nothing about it. */
+/** True if the mount uses no route now, so that a look into the mount does not tell its state. */
 function isWaiting({ carried = null, pinned = null }: MountSeen): boolean {
   return (carried !== null && carried.phase !== "carrying") || pinned?.phase === "unconfirmed";
 }

@@ -20,8 +20,9 @@ interface Numbered {
 }
 
 /**
- * `onListenerError` is called when a listener threw; the other listeners still hear the event. Ids are greater than
- * `idsAfter` (an integer, default 0): with the wall clock at the daemon's start, ids of earlier daemons are all smaller.
+ * Creates the stream. `onListenerError` is called if a listener throws; the other listeners still get the
+ * event. Ids are greater than `idsAfter` (an integer, default 0). Callers pass the wall-clock time of the
+ * daemon's start, so that ids are greater than those of earlier daemons.
  */
 export function createEventStream(options: {
   readonly idsAfter?: number;
@@ -42,7 +43,7 @@ export function createEventStream(options: {
     listen(afterId: number | null, listener: StreamListener): () => void {
       if (afterId !== null) {
         const oldest = kept[0]?.id ?? lastId + 1;
-        // An id from an earlier daemon is below ours, or above them if the clock was set back.
+        // An id from an earlier daemon is below our ids, or above them if the clock was set back.
         if (afterId > lastId || afterId < oldest - 1) listener(lastId, { kind: "gap" });
         else for (const { id, event } of kept) if (id > afterId) listener(id, event);
       }

@@ -1,4 +1,5 @@
-// Counters of the traffic between clients, this machine, its shares and its backends, for faces that draw them.
+// Counters of the traffic between clients, this machine, its shares and its backends, for user interfaces
+// that draw it.
 import type { FlowEvent, StatusReport } from "../../api/contract.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";

@@ -19,12 +19,15 @@ export type NetworkTransition = {
 };
 
 export type ApprovalTransition = {
-  /** An entry waits for approval while its approved version runs, or it was approved. */
+  /**
+   * `config.entry_waits`: an entry waits for approval while its approved version runs.
+   * `config.entry_approved`: it was approved.
+   */
   readonly name: "config.entry_waits" | "config.entry_approved";
-  /** `backends.files` */
+  /** The id of the entry: `backends.files`. */
   readonly entry: string;
   readonly kind: string;
-  /** What the entry would do. */
+  /** The effect of the entry, in words. */
   readonly summary: string;
 };
 

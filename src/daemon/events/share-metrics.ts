@@ -16,7 +16,7 @@ const CHANGES: Readonly<Record<string, string>> = {
 };
 
 export function createShareMetrics(engine: Pick<ShareEngine, "names" | "view">) {
-  /** By share, then by change. */
+  /** Numbers of changes, by share and then by change. */
   const changes = new Map<string, Map<string, number>>();
   const moves = new Map<string, number>();
   return {
@@ -33,7 +33,7 @@ export function createShareMetrics(engine: Pick<ShareEngine, "names" | "view">) 
     },
     measured(): readonly Measured[] {
       const { names } = engine;
-      // Shares that are no longer configured are forgotten.
+      // The counts of shares that are no longer configured are dropped.
       for (const gone of [...changes.keys()].filter((name) => !names.includes(name))) {
         changes.delete(gone);
         moves.delete(gone);

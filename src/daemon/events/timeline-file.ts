@@ -12,7 +12,7 @@ import { type KnownTimeline, knownShape, startTimeline, type TimelineOptions } f
 
 const FILE_NAME = "timeline.json";
 const VERSION = 2;
-/** Larger than any file that is written. */
+/** Size limit for reading, in bytes; no file that is written is as large. */
 export const LARGEST_FILE = 8 * 1024 * 1024;
 /** Time between two saves, ms: a crash loses at most as much. */
 export const SAVE_AFTER_MS = 60_000;
@@ -30,7 +30,10 @@ interface KeptTimelineOptions extends TimelineOptions {
   readonly follows: boolean;
 }
 
-/** For the daemon in charge. Disposing saves once more, and then writes nothing: the next daemon has the file. Never rejects. */
+/**
+ * Keeps the timeline's file, for the daemon in charge. Disposing saves once more, and then writes nothing,
+ * because the next daemon owns the file. Never rejects.
+ */
 export async function keepTimeline(options: KeptTimelineOptions) {
   const { home, clock, logger, follows } = options;
   const path = join(home, FILE_NAME);
@@ -56,7 +59,7 @@ export async function keepTimeline(options: KeptTimelineOptions) {
   const beat = (): void => {
     timer = clock.setTimer(SAVE_AFTER_MS, beat);
     beats += 1;
-    // Only calls since the last save count, not minutes that have become a day old.
+    // Only calls since the last save count as new, not minutes that are dropped after a day.
     const hasNewCalls =
       beats % CALLS_EVERY === 0 && [...lastCalls(options)].some((one) => !saved.calls.has(one));
     if (mayWrite && (timeline.changes !== saved.changes || hasNewCalls)) void save();
@@ -73,7 +76,7 @@ export async function keepTimeline(options: KeptTimelineOptions) {
   };
 }
 
-/** A text for each backend that changes with each of its calls. */
+/** A text for each backend, which changes with each of its calls. */
 function lastCalls({ minutes }: Pick<KeptTimelineOptions, "minutes">): Set<string> {
   return new Set(
     [...minutes()].flatMap(([name, list]) => {
@@ -84,13 +87,13 @@ function lastCalls({ minutes }: Pick<KeptTimelineOptions, "minutes">): Set<strin
 }
 
 interface Found {
-  /** null: no usable timeline. */
+  /** The timeline in the file; null if there is no usable one. */
   readonly known: KnownTimeline | null;
   /** False: the file must not be overwritten. */
   readonly mayWrite: boolean;
 }
 
-/** Never rejects, so that no file prevents a start. */
+/** Reads the previous timeline. Never rejects, so that a broken file cannot prevent a start. */
 async function findBefore(
   path: string,
   { clock, logger }: Pick<KeptTimelineOptions, "clock" | "logger">,
@@ -148,6 +151,6 @@ function decoded(text: string): KnownTimeline {
     throw new Error(`its format is ${JSON.stringify(version)}, and this version writes ${VERSION}`);
   const fault = knownShape.faultIn(value);
   if (fault !== null) throw new Error(`${fault.path}: not ${fault.expected}`);
-  // `knownShape` has just checked it.
+  // The assertion holds: `knownShape` has checked the value.
   return value as KnownTimeline;
 }

@@ -1,5 +1,5 @@
-// The states of shares and backends over the last day. Transitions are recorded as they come, and each report looks afresh. It
-// continues the timeline of the previous daemon. Times are wall-clock ms.
+// The states of shares and backends over the last day. Each transition is recorded at once, and each report
+// reads the current status. A timeline continues that of the previous daemon. Times are wall-clock ms.
 import { isDeepStrictEqual } from "node:util";
 import type { StatusReport } from "../../api/contract.ts";
 import {
@@ -22,7 +22,10 @@ const LOOK_AFTER_MS = 100;
 const LOOK_AGAIN_MS = 1_000;
 /** Time between looks without transitions, ms. */
 const LOOK_EVERY_MS = 60_000;
-/** After this long without a look, the machine slept or the clock was set forward, and the states between are unknown, ms. */
+/**
+ * After this long without a look, ms, the machine has slept or the clock was set forward, and the states
+ * since the last look are unknown.
+ */
 export const UNWATCHED_MS = 150_000;
 /** Longest handover after which the previous daemon's states still hold, ms. */
 const HANDED_OVER_MS = 60_000;
@@ -30,7 +33,10 @@ const HANDED_OVER_MS = 60_000;
 export const MOST_MINUTES = 10_000;
 /** Minutes that a report sums into one if there are too many; each step divides a day. */
 const STEPS = [1, 5, 15, 60] as const;
-/** Most changes of all shares, or of all backends. Beyond it half are kept; names with most changes lose their oldest. */
+/**
+ * Most changes of all shares, or of all backends. Beyond this limit only half of them are kept: the subjects
+ * with most changes lose their oldest.
+ */
 export const MOST_CHANGES = 5_000;
 /** Most gaps without a daemon; the newest are kept. */
 export const MOST_GAPS = 400;
@@ -49,7 +55,7 @@ const minuteShape = object({
 export const knownShape = object({
   since: number,
   until: number,
-  /** Times without known states. */
+  /** Periods without known states. */
   gaps: list(object({ from: number, to: number })),
   shares: changesOf(shareStateShape),
   backends: changesOf(backendStateShape),
@@ -69,15 +75,15 @@ export interface TimelineOptions {
   readonly bus: Pick<Bus<ServiceTransition>, "subscribe">;
   /** The current status. */
   readonly status: () => Pick<StatusReport, "shares" | "backends">;
-  /** True once a share was looked at since the start; before that its status is a remembered one. */
+  /** True once a share was looked at since the start; until then, its status is the remembered one. */
   readonly isSeen: (share: string) => boolean;
   /** Calls by backend, oldest minute first. */
   readonly minutes: () => ReadonlyMap<string, readonly CallMinute[]>;
 }
 
 /**
- * Starts now; `before` is the previous daemon's timeline, or null. `follows`: that daemon has handed over, so that its last
- * states still hold. Otherwise the time since its last look is a gap.
+ * Starts the timeline; `before` is that of the previous daemon, or null. `follows`: the previous daemon has
+ * handed over, so that its last states are still valid. Otherwise the time since its last look is a gap.
  */
 export function startTimeline(
   { clock, bus, status, isSeen, minutes }: TimelineOptions,
@@ -106,7 +112,7 @@ export function startTimeline(
   const watch = (): number => {
     const nowMs = clock.wallMs();
     if (nowMs - watchedMs > UNWATCHED_MS) addGap(nowMs);
-    // The clock was set back: changes later than now are dropped.
+    // If the clock was set back, changes later than now are dropped.
     if (nowMs < watchedMs) forget(nowMs - DAY_MS, nowMs);
     watchedMs = nowMs;
     return nowMs;
@@ -150,7 +156,7 @@ export function startTimeline(
     const { name } = transition;
     if (name === "backend.phase") {
       const seen = { phase: transition.to };
-      // Noted at once, because a short phase may be over before the look.
+      // A phase is recorded at once, because it may be over before the next look.
       if (backendStateShape.faultIn(seen) === null)
         backends.note(transition.backend, seen as TypeOf<typeof backendStateShape>, watch());
     }
@@ -185,7 +191,7 @@ export function startTimeline(
   };
 }
 
-/** The changes of state of several subjects. */
+/** The changes of state of several shares, or of several backends. */
 class Changes<State> {
   list: Change<State>[];
   /** Number of changes noted by this daemon. */
@@ -226,7 +232,10 @@ class Changes<State> {
     this.#replay();
   }
 
-  /** Limits the changes: each subject keeps its newest in an equal share of the space, and busy ones get what calm ones leave. */
+  /**
+   * Limits the number of changes: each subject keeps its newest changes, up to an equal part of the limit.
+   * What a subject leaves unused is divided among the others.
+   */
   bound(): void {
     if (this.list.length <= MOST_CHANGES) return;
     const calmFirst = [...Map.groupBy(this.list, ({ name }) => name).values()].sort(
@@ -235,7 +244,8 @@ class Changes<State> {
     const kept = new Set<Change<State>>();
     for (const [index, own] of calmFirst.entries()) {
       const room = (MOST_CHANGES / 2 - kept.size) / (calmFirst.length - index);
-      // The current state always stays; a first "removed" says nothing.
+      // Each subject keeps at least its current state. If its oldest kept change is a removal, that is
+      // dropped.
       const newest = own.slice(-Math.max(1, Math.floor(room)));
       for (const change of newest) if (change !== newest[0] || change.state !== null) kept.add(change);
     }

@@ -1,6 +1,6 @@
-// Hands this daemon's home over to a successor: starts the successor, and when it is ready gives up what only one daemon may
-// have. A failure before that point leaves this daemon in charge. After it, successors are started until one has taken over,
-// while this daemon serves its clients.
+// Hands this daemon's home over to a successor: starts the successor, and when it is ready gives up what only
+// one daemon may have. If this fails before the home is given up, this daemon stays in charge. After that, it
+// starts successors until one has taken over, and serves its clients meanwhile.
 import type { HandOverReport } from "../../api/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -15,10 +15,12 @@ const READY_MS = 60_000;
 /** Time for the successor to take the lock, the state and the sockets. */
 const TAKEN_MS = 30_000;
 const TRIES = 3;
-/** Waits between successors that failed once the home was given up; the second one starts at once. */
+/**
+ * Pauses before a new successor after the home was given up, ms; the second successor starts without a pause.
+ */
 const WAIT_MS = { first: 250, most: 30_000 };
 
-/** What only the daemon in charge has. */
+/** The resources that only the daemon in charge has. */
 export interface Charge extends Omit<Handing, "giveUp" | "leave"> {
   /** Ends steps, saves everything, gives up the sockets and the home. Never rejects. */
   giveUp(): Promise<void>;
@@ -26,7 +28,10 @@ export interface Charge extends Omit<Handing, "giveUp" | "leave"> {
 
 interface HandoverOptions {
   readonly program: SuccessorProgram;
-  /** Null: without the shell, the successor's end would end the service. */
+  /**
+   * The shell that keeps the service alive. Null: there is none, and the end of this process would end the
+   * service.
+   */
   readonly keeper: ServiceKeeper | null;
   readonly charge: Charge;
   readonly clock: Clock;
@@ -46,17 +51,23 @@ export class Handover implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Resolves with the daemon that is in charge; null: it was told to stop before it took over, and so is the service. */
+  /**
+   * Resolves with the daemon that has taken over; null if the successor was stopped before it took over, so
+   * that the service ends.
+   */
   get done(): Promise<Successor | null> {
     return this.#done.promise;
   }
 
-  /** The newest successor; null while sessions that begin here need not be sent to one. */
+  /** The newest successor; null while new sessions need not be sent to a successor. */
   get successor(): Successor | null {
     return this.#isOver ? this.#next : null;
   }
 
-  /** Resolves when this daemon begins to give up the home; rejects with `handover_failed` if nothing has changed. */
+  /**
+   * Hands over. Resolves when this daemon begins to give up the home; rejects with `handover_failed` if that
+   * does not happen, and then nothing has changed.
+   */
   async begin(signal: AbortSignal): Promise<HandOverReport> {
     const { keeper, logger } = this.#options;
     if (keeper === null) throw notKept();
@@ -68,7 +79,7 @@ export class Handover implements AsyncDisposable {
       const { next, ready } = await this.#startKnowing(keeper, signal);
       this.#isOver = true;
       logger.info("handing over", { to: next.pid, version: ready.version });
-      // The caller gets its answer first, because its socket closes now.
+      // The caller gets its answer first, because the socket is closed next.
       setImmediate(() => void this.#cross(keeper, next));
       return { from: process.pid, to: next.pid ?? 0, version: ready.version };
     } finally {
@@ -84,7 +95,10 @@ export class Handover implements AsyncDisposable {
     else await this.#next?.kill();
   }
 
-  /** Starts a successor that serves all backends that serve here, and has read every change made while it started. */
+  /**
+   * Starts a successor. It serves all backends that serve here, and has read all changes made during its
+   * start.
+   */
   async #startKnowing(
     keeper: ServiceKeeper,
     signal: AbortSignal,
@@ -132,7 +146,7 @@ export class Handover implements AsyncDisposable {
     await charge.giveUp();
     let next: Successor | null = first;
     if (charge.changes() !== known) {
-      // Commands under way have changed files that the successor has read.
+      // Commands that were still running have changed files after the successor read them.
       await first.kill();
       next = null;
     }
@@ -147,7 +161,7 @@ export class Handover implements AsyncDisposable {
     }
   }
 
-  /** False if the successor did not take over, and another one must. */
+  /** Lets the successor take over. False if it did not, so that another one must be started. */
   async #go(keeper: ServiceKeeper, next: Successor): Promise<boolean> {
     const { charge, clock, logger } = this.#options;
     keeper.pauseSignals();

@@ -1,4 +1,5 @@
-// The session file of a daemon that may hand over: from then on, sessions that clients begin here are sent to the successor.
+// The session file of a daemon that may hand over. From a handover on, sessions that clients begin here are
+// sent to the successor.
 import type { SessionFile } from "../../gateway/front/session/session-file.ts";
 import type { SessionRecord } from "../../gateway/front/session/session-record.ts";
 
@@ -14,11 +15,11 @@ interface NextSessions {
 }
 
 export interface HandedSessions extends SessionFile {
-  /** Sessions that were sent to the successor; one that replaces it needs them too. */
+  /** The sessions that were sent to the successor; a replacement of that successor needs them, too. */
   readonly late: readonly BegunSession[];
   /** Hashes of sessions that clients have ended since the handover began. */
   readonly ended: ReadonlySet<string>;
-  /** Finishes pending writes, and then writes nothing more, because another process has the file. */
+  /** Finishes pending writes, and then stops writing, because the successor owns the file. */
   handTo(next: NextSessions): Promise<void>;
 }
 

@@ -10,14 +10,17 @@ import type { BegunSession, HandedSessions } from "./handed-sessions.ts";
 import type { ClientMessage } from "./link-messages.ts";
 import type { Successor } from "./successor.ts";
 
-/** Time for a step under way to finish; a longer one is left to the next daemon, which looks afresh. */
+/**
+ * Time for a running step to finish, ms. A longer step is left to the next daemon, which starts from the
+ * actual state.
+ */
 const STEP_DEADLINE_MS = 15_000;
 const DEFAULT_DRAIN_MS = 30_000;
-/** Longest wait for tool pins to be saved: the keyring may not answer. */
+/** Longest wait for tool pins to be saved, ms: the keyring may not answer. */
 const SAVE_MS = 2_000;
-/** Longest wait of a client that begins a session for the successor to know it. */
+/** Longest time that a client's new session waits until the successor knows it, ms. */
 const KEEP_MS = 2_000;
-/** Longest wait for the last messages to reach the successor. */
+/** Longest wait for the last messages to reach the successor, ms. */
 const LAST_MESSAGES_MS = 2_000;
 
 export type Handing = ReturnType<typeof createHanding>;
@@ -63,7 +66,10 @@ export function createHanding(service: HandingParts) {
   ];
   const running = () => config.watcher.running.snapshot.config;
   return {
-    /** Names of backends that serve here and must serve in the successor: those that may run twice at a time. */
+    /**
+     * Names of the backends that serve here and must serve in the successor: those of which two processes may
+     * run at once.
+     */
     mustServe(): readonly string[] {
       const view = gateway.handing?.view() ?? null;
       const alone = new Set(
@@ -81,12 +87,12 @@ export function createHanding(service: HandingParts) {
       await config[Symbol.asyncDispose]();
       const saved = gateway.handing?.save();
       if (saved !== undefined) await settledWithin(clock, SAVE_MS, saved);
-      // Nothing waits for the fleet's connection to end, because its server may hang.
+      // The end of the fleet's connection is not awaited, because its server may hang.
       service.fleet.handOver();
       const written = gatewayOwn.handOver();
       await gatewayOwn.sessions.handTo({
         async keep(session) {
-          // A successor without an answer is sent the session again before it listens.
+          // If the successor does not acknowledge the session, it is sent again before the successor listens.
           const kept = successor()?.keep(session);
           if (kept !== undefined) await settledWithin(clock, KEEP_MS, kept);
         },
@@ -100,7 +106,7 @@ export function createHanding(service: HandingParts) {
     config: (): object => running(),
     /** Grows with each change of files that the successor reads only at its start. */
     changes: (): number => gatewayOwn.writes.changes,
-    /** Why the state on disk is out of date; null if it is not. */
+    /** The reason if the state on disk is out of date; null if it is up to date. */
     unsavedBecause: (): string | null => service.memory.unsavedBecause?.message ?? null,
     /** The gateway's listening socket; this daemon accepts connections until the successor does. */
     listener: (): HandedListener | null => gateway.handing?.listener.handed ?? null,
@@ -108,14 +114,14 @@ export function createHanding(service: HandingParts) {
     lateSessions: (): readonly BegunSession[] => gatewayOwn.sessions.late,
     /** Hashes of sessions that clients have ended since the handover began. */
     endedSessions: (): Iterable<string> => gatewayOwn.sessions.ended,
-    /** The keys for states that clients carry, and will bring to the successor. */
+    /** The keys of the states that clients keep, and will send to the successor. */
     states: (): StateKey => gatewayOwn.suspended.stateKey,
-    /** Requests of clients whose calls wait in the other one go to and fro from now on. */
+    /** From now on, passes clients' requests to the daemon in which their calls wait, in both directions. */
     link: (successor: Successor): void =>
       gatewayOwn.suspended.handOver(successor.passing(gatewayOwn.suspended)),
-    /** Takes a client's message to the successor about a request in flight here. */
+    /** Delivers a message that a client sent to the successor about a request in flight here. */
     deliver: ({ hash, text }: ClientMessage): void => gateway.handing?.http.deliver(hash, text),
-    /** Process groups of backends that cannot run twice, here and in the previous daemon. */
+    /** Process groups of backends that must not run twice, in this daemon and the previous one. */
     runOnce,
     /** Resolves when all requests in flight are served and connections passed on, or the drain time is over. */
     async leave(next: Successor): Promise<void> {
@@ -128,7 +134,7 @@ export function createHanding(service: HandingParts) {
       const graceMs = running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS;
       const pass = next.takesConnections ? (handle: object) => next.pass(handle, clock) : null;
       const left = gateway.handing?.leave(graceMs, onEnded, pass);
-      // Requests in flight in the previous daemon are reached through this one.
+      // Clients reach requests in flight in the previous daemon through this one.
       const before = elsewhere === undefined ? null : settledWithin(clock, graceMs, elsewhere.gone);
       await Promise.all([left, before]);
       await settledWithin(clock, LAST_MESSAGES_MS, next.allSent());

@@ -10,8 +10,8 @@ export interface LateSession extends BegunSession {
 }
 
 /**
- * A client's request whose call waits in the other daemon. The daemon that passes the request numbers it. Requests and
- * answers are JSON within JSON, so that large numbers keep all digits.
+ * A client's request whose call waits in the other daemon. The daemon that passes the request gives it its
+ * number. Requests and answers are JSON text within JSON, so that large numbers keep all digits.
  */
 export type PassedMessage =
   | { readonly say: "request"; readonly n: number; readonly request: string }
@@ -29,10 +29,13 @@ export interface ClientMessage {
 }
 
 export type MessageFromOld =
-  /** The home is free. The handle is the listening socket, if there is one. Older versions send no `states`. */
+  /**
+   * The home is free. The message carries the listening socket as its handle, if there is one. Older versions
+   * send no `states`.
+   */
   | {
       readonly say: "go";
-      /** Where the old daemon listens, as configured. */
+      /** The address on which the old daemon listens, as configured. */
       readonly door: HandedListener["address"] | null;
       readonly states?: StateKey;
       /** Process groups of backends that cannot run twice; older versions do not send them. */
@@ -41,18 +44,21 @@ export type MessageFromOld =
   | ({ readonly say: "session" } & LateSession)
   /** A client has ended its session over a connection to the old daemon. */
   | { readonly say: "session_ended"; readonly hash: string }
-  /** The handle is an idle connection; `kept` acknowledges it. */
+  /** The message carries an idle connection as its handle; `kept` acknowledges it. */
   | { readonly say: "connection"; readonly n: number }
-  /** Backends that cannot run twice have ended. */
+  /** The backends that must not run twice have ended. */
   | { readonly say: "ended" }
   | PassedMessage;
 
 export type MessageFromNew =
   | { readonly say: "ready"; readonly version: string; readonly backends: Readonly<Record<string, string>> }
   | { readonly say: "failed"; readonly message: string; readonly hint: string | null }
-  /** `connections`: takes idle connections. Older versions, and daemons that do not listen, omit it. */
+  /**
+   * The successor is in charge. `connections`: it accepts idle connections. Older versions, and daemons that
+   * do not listen, omit it.
+   */
   | { readonly say: "taken"; readonly connections?: boolean }
-  /** The sender was told to end, or its own successor has ended: the whole service ends. */
+  /** The sender was stopped, or its own successor has ended: the whole service ends. */
   | { readonly say: "stopped" }
   /** The sender ends because its own successor is in charge. */
   | { readonly say: "moved_on" }
@@ -63,7 +69,10 @@ export type MessageFromNew =
 /** Environment variable of a daemon whose parent hands over to it. */
 export const SUCCESSOR_MARK = "MOUNTAINEER_SUCCESSOR";
 
-/** Set as well if the parent has already given up the home; older versions do not set it. */
+/**
+ * Environment variable that is also set if the parent has already given up the home; older versions do not
+ * set it.
+ */
 export const NEEDED_MARK = "MOUNTAINEER_SUCCESSOR_NEEDED";
 
 /** The message's kind; undefined if it is no message of a daemon. */

@@ -13,17 +13,20 @@ import {
 import { parseExactly } from "../../runtime/text/exact-json.ts";
 import type { PassedMessage } from "./link-messages.ts";
 
-/** One daemon's end of the link: for requests that it passes, and for those that the other daemon passes. */
+/** One daemon's end of the link: sends requests to the other daemon, and handles those that come from it. */
 export class PassedRequests implements OtherDaemon {
   readonly #suspended: Pick<SuspendedCalls, "resume">;
   readonly #say: (message: PassedMessage) => boolean;
-  /** Requests passed and not answered yet, by number. */
+  /** The requests sent and not yet answered, by number. */
   readonly #open = new Map<number, { readonly request: ModernRequest; readonly outlet: CallOutlet }>();
-  /** Requests taken from the other daemon, by its number; to be called when the client has gone. */
+  /**
+   * For each request from the other daemon, by its number there, a function to call when the client has
+   * disconnected.
+   */
   readonly #taken = new Map<number, () => void>();
   #passed = 0;
 
-  /** `say` returns false if the other daemon has gone. */
+  /** `say` sends a message; it returns false if the other daemon has ended. */
   constructor(suspended: Pick<SuspendedCalls, "resume">, say: (message: PassedMessage) => boolean) {
     this.#suspended = suspended;
     this.#say = say;
@@ -82,15 +85,15 @@ export class PassedRequests implements OtherDaemon {
     const request = requestIn(text);
     const resumed = request === null ? null : this.#suspended.resume(request, outlet);
     if (resumed?.kind === "goes_on") {
-      // The call may have been answered at once.
+      // The call may already have been answered.
       if (!isAnswered) this.#taken.set(n, resumed.gone);
     } else if (resumed?.kind === "refused") answer(resumed.reply);
-    // The other daemon only passes requests whose calls wait here.
+    // The request is unreadable, or no call waits for it: the other daemon should not have passed it.
     else answer(errorReply(INTERNAL_ERROR, "the request cannot be taken up again"));
   }
 }
 
-/** The other daemon may be of another version, and its request may lack members. */
+/** Parses a request. It may lack members, because the other daemon may be of another version. */
 function requestIn(text: string): ModernRequest | null {
   const found = parsed(text);
   const isOne = isJsonObject(found) && isJsonObject(found["params"]) && isJsonObject(found["principal"]);
@@ -103,7 +106,7 @@ function replyIn(text: string): Reply {
   return isOne ? (found as Reply) : errorReply(INTERNAL_ERROR, "the result cannot be read");
 }
 
-/** Null: not JSON. */
+/** The parsed text; null if it is not JSON. */
 function parsed(text: string): unknown {
   try {
     return parseExactly(text);
@@ -112,7 +115,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Null: nested too deep, or too long. */
+/** The value as JSON; null if it is nested too deep, or too long. */
 function json(value: unknown): string | null {
   try {
     return JSON.stringify(value);

@@ -16,7 +16,10 @@ import {
 } from "./link-messages.ts";
 import { PassedRequests } from "./passed-requests.ts";
 
-/** Limits for clients' messages about calls that the old daemon finishes; more at a time, or longer ones, are dropped. */
+/**
+ * Limits for clients' messages about calls that the old daemon finishes. Messages beyond the number, or of a
+ * greater length, are dropped.
+ */
 const MOST_CLIENT_MESSAGES = 256;
 const LONGEST_CLIENT_MESSAGE = 4 * 1024 * 1024;
 
@@ -24,11 +27,13 @@ export type Predecessor = NonNullable<ReturnType<typeof findPredecessor>>;
 
 interface SessionsOfOld {
   keep(session: LateSession): Promise<unknown>;
-  /** The session's client has ended it at the old daemon. */
+  /** The client has ended the session at the old daemon. */
   end(hash: string): void;
 }
 
-/** Null if no daemon hands over to this one. Removes the marks from the environment. */
+/**
+ * The daemon that hands over to this one; null if there is none. Removes its variables from the environment.
+ */
 export function findPredecessor(self: NodeJS.Process, clock: Clock) {
   const isMarked = self.env[SUCCESSOR_MARK] === "1";
   const isNeeded = self.env[NEEDED_MARK] === "1";
@@ -64,7 +69,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     else if (message.say === "session") {
       const { n } = message;
       const kept = sessions.promise.then(({ keep }) => keep(message));
-      // If a session cannot be kept, because of another version for example, its client begins a new one.
+      // If a session cannot be stored, for example because of another version, its client begins a new one.
       void kept.catch(() => {}).then(() => say({ say: "kept", n }));
     } else if (message.say === "connection") {
       const isHandle = typeof handle === "object" && handle !== null;
@@ -87,7 +92,10 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     isNeeded,
     /** Resolves when the old daemon has ended. */
     gone: gone.promise,
-    /** Reports that all is built, and resolves when the home is free, with the listening socket; null if there is none. */
+    /**
+     * Reports that this daemon is ready. Resolves when the home is free, with the listening socket; null if
+     * there is no socket.
+     */
     turn(ready: Omit<Extract<MessageFromNew, { say: "ready" }>, "say">): Promise<HandedListener | null> {
       void say({ say: "ready", ...ready });
       return turn.promise;
@@ -99,11 +107,16 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
         message: errorText(error),
         hint: error instanceof MountaineerError ? error.hint : null,
       }),
-    /** Reports that the whole service ends: this daemon was told to end, or its own successor has ended. */
+    /** Reports that the whole service ends: this daemon was stopped, or its own successor has ended. */
     stopped: (): Promise<void> => say({ say: "stopped" }),
-    /** Reports that this daemon ends because its successor is in charge; the old one may serve its clients on. */
+    /**
+     * Reports that this daemon ends because its successor is in charge. The old daemon may continue to serve
+     * its clients.
+     */
     movedOn: (): void => void say({ say: "moved_on" }),
-    /** Passes on a client's message about a call in flight in the old daemon; dropped if that has ended. */
+    /**
+     * Passes a client's message about a call in flight to the old daemon; drops it if that daemon has ended.
+     */
     passBack({ hash, text }: ClientMessage): void {
       const isTooMuch = unsentMessages >= MOST_CLIENT_MESSAGES || text.length > LONGEST_CLIENT_MESSAGE;
       if (!self.connected || isTooMuch) return;
@@ -112,26 +125,29 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
         unsentMessages -= 1;
       });
     },
-    /** Reports that this daemon is in charge and listens; the old one passes its idle connections if `connections`. */
+    /**
+     * Reports that this daemon is in charge and listens. If `connections` is true, the old daemon passes its
+     * idle connections.
+     */
     taken(connections: boolean): void {
       void say({ say: "taken", connections });
       self.channel?.unref();
     },
     /** Sets the receiver of sessions that clients begin with the old daemon until it has ended. */
     onSession: sessions.resolve,
-    /** Sets the receiver of the old daemon's idle connections, by their handles. Once. */
+    /** Sets the receiver of the old daemon's idle connections, by their handles. To be called once. */
     onConnection: connections.resolve,
-    /** Resolves when backends that cannot run twice have ended in the old daemon. */
+    /** Resolves when the old daemon's backends that must not run twice have ended. */
     ended: ended.promise,
-    /** Process groups of those backends, until `ended`. */
+    /** The process groups of those backends, until `ended` resolves. */
     get once(): readonly number[] {
       return once;
     },
-    /** The keys for states that the old daemon's clients carry; null if not received. */
+    /** The keys of the states that the old daemon's clients keep; null if none were received. */
     get states(): StateKey | null {
       return states;
     },
-    /** Connects waiting calls here with those in the old daemon, in both directions. Once. */
+    /** Connects the waiting calls of both daemons, in both directions. To be called once. */
     passing(suspended: SuspendedCalls): OtherDaemon {
       passed = new PassedRequests(suspended, (message) => {
         if (!self.connected) return false;

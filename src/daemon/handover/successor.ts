@@ -10,7 +10,7 @@ import { messageKind, NEEDED_MARK, SUCCESSOR_MARK } from "./link-messages.ts";
 import { PassedRequests } from "./passed-requests.ts";
 
 export interface SuccessorProgram {
-  /** Looked up again at each start, as an upgrade may have replaced the program. */
+  /** The program, which is looked up again at each start, because an upgrade may have replaced it. */
   readonly command: string;
   readonly args: readonly string[];
 }
@@ -26,7 +26,7 @@ export class Successor {
   readonly pid: number | null;
   /** Called with clients' messages to the successor about requests in flight here. */
   onClientMessage: (words: ClientMessage) => void = () => {};
-  /** The successor was told to end while it took over, or its own successor has ended: the whole service ends. */
+  /** The successor was stopped while it took over, or its own successor has ended: the whole service ends. */
   wasStopped = false;
   /** The successor has taken over, and takes idle connections. */
   takesConnections = false;
@@ -42,7 +42,10 @@ export class Successor {
   #isGone = false;
   #hasMovedOn = false;
 
-  /** `isNeeded`: this daemon has given up the home, so that the successor must start even if the file has mistakes. */
+  /**
+   * Starts the process. `isNeeded`: this daemon has given up the home, so that the successor must start even
+   * if the file has mistakes.
+   */
   constructor({ command, args }: SuccessorProgram, keeper: ServiceKeeper, isNeeded: boolean) {
     const marks = { [SUCCESSOR_MARK]: "1", ...(isNeeded ? { [NEEDED_MARK]: "1" } : {}) };
     const child = spawn(command, [...args], {
@@ -66,7 +69,7 @@ export class Successor {
     });
   }
 
-  /** Rejects with the reason why the successor does not become ready. */
+  /** Resolves when the successor is ready; rejects with the reason if it does not become ready. */
   async ready(clock: Clock, deadlineMs: number, signal: AbortSignal): Promise<Ready> {
     const asked = Promise.withResolvers<never>();
     const onAbort = (): void => asked.reject(signal.reason);
@@ -82,7 +85,7 @@ export class Successor {
     }
   }
 
-  /** Sends that the home is free. Resolves with whether the successor has taken over. */
+  /** Reports that the home is free. Resolves with whether the successor has taken over. */
   async go(
     message: MessageFromOld & { say: "go" },
     handle: unknown,
@@ -94,7 +97,7 @@ export class Successor {
     return this.#taken.promise;
   }
 
-  /** Resolves when its process has ended for another reason than a handover to its own successor. */
+  /** Resolves when the successor's process has ended, except after a handover to its own successor. */
   get gone(): Promise<void> {
     return this.#left.promise;
   }
@@ -112,13 +115,17 @@ export class Successor {
     });
   }
 
-  /** Passes a connection by its handle; resolves when it arrived, or could not be sent, or after `PASS_MS`. */
+  /**
+   * Passes a connection by its handle. Resolves when it has arrived or cannot be sent, at the latest after
+   * `PASS_MS`.
+   */
   async pass(handle: object, clock: Clock): Promise<PassedTo> {
     if (this.#isGone) return "here";
     const n = ++this.#sent;
     const { promise, resolve } = Promise.withResolvers<PassedTo>();
     this.#kept.set(n, () => resolve("there"));
-    // The handle stays open here until then: some systems drop a handle in transit that no process has open.
+    // The handle stays open here until it is acknowledged: some systems drop a handle in transit if no
+    // process has it open.
     const isSaid = this.#say({ say: "connection", n }, handle, () => resolve("here"));
     if (!isSaid) resolve("here");
     const isSettled = await settledWithin(clock, PASS_MS, promise);
@@ -126,7 +133,7 @@ export class Successor {
     return isSettled ? promise : "unknown";
   }
 
-  /** Sends that a client has ended its session here. */
+  /** Reports that a client has ended its session here. */
   endSession(hash: string): void {
     this.#say({ say: "session_ended", hash });
   }
@@ -135,7 +142,7 @@ export class Successor {
     this.#say({ say: "ended" });
   }
 
-  /** Connects waiting calls here with those in the successor, in both directions. Once. */
+  /** Connects the waiting calls of both daemons, in both directions. To be called once. */
   passing(suspended: SuspendedCalls): OtherDaemon {
     this.#passed = new PassedRequests(suspended, (message) => this.#say(message));
     return this.#passed;
@@ -153,20 +160,23 @@ export class Successor {
     await this.#exited.promise;
   }
 
-  /** Stops the successor in order, or kills it if that takes too long. Resolves when it has ended. */
+  /** Stops the successor normally, or kills it if that takes too long. Resolves when it has ended. */
   async stop(clock: Clock): Promise<void> {
     if (this.pid === null) return;
     this.#child.kill("SIGTERM");
     if (!(await settledWithin(clock, STOP_MS, this.#exited.promise))) await this.kill();
   }
 
-  /** Lets this process end while the successor runs. The successor notices that end by its closed channel. */
+  /**
+   * Lets this process end while the successor keeps running. The successor learns of the end from its closed
+   * channel.
+   */
   letGo(): void {
     this.#child.channel?.unref();
     this.#child.unref();
   }
 
-  /** False if the successor has ended. `onUnsent` is called if sending fails later. */
+  /** Sends a message; false if the successor has ended. `onUnsent` is called if sending fails later. */
   #say(message: MessageFromOld, handle?: unknown, onUnsent?: () => void): boolean {
     if (!this.#child.connected) return false;
     const { promise, resolve } = Promise.withResolvers<void>();

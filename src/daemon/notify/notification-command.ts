@@ -11,7 +11,7 @@ export interface Notifier {
   /** Arguments that only test whether the program exists; null if it is part of the system. */
   readonly probeArgs: readonly string[] | null;
   readonly missingHint: string;
-  /** Arguments and stdin that show a notification. */
+  /** The arguments and the stdin with which the program shows a notification. */
   input(notification: Notification): { readonly args: readonly string[]; readonly stdin: string };
 }
 
@@ -36,7 +36,7 @@ export const linuxNotifier: Notifier = {
   probeArgs: ["--version"],
   missingHint: "install notify-send (libnotify-bin on Debian and Ubuntu, libnotify elsewhere)",
   input: ({ title, body }) => ({
-    // Everything behind "--" is text, even if it begins with "-".
+    // All arguments after "--" are text, even if they begin with "-".
     args: ["--app-name=Mountaineer", "--", title, literalBody(body)],
     stdin: "",
   }),

@@ -17,19 +17,22 @@ export type NotificationQueue = ReturnType<typeof createNotificationQueue>;
 
 interface Waiting {
   readonly kind: NotificationKind;
-  /** "" if it concerns no share. */
+  /** The name of the share; "" if the notification concerns no share. */
   readonly share: string;
   readonly detail: string;
 }
 
 export function createNotificationQueue() {
-  // Oldest first.
+  // The waiting notifications, oldest first.
   const waiting = new Map<string, Waiting>();
   const keyOf = (kind: NotificationKind, share: string): string => `${kind} ${share}`;
   const drop = (kind: NotificationKind, share: string): void => void waiting.delete(keyOf(kind, share));
 
   return {
-    /** Queues a notification of the transition, if it is worth one, and drops those that are no longer true. */
+    /**
+     * Queues a notification of the transition if it is important enough, and drops those that are no longer
+     * true.
+     */
     handle(transition: ServiceTransition, wanted: (kind: NotificationKind) => boolean): void {
       const share = "share" in transition ? transition.share : "";
       for (const kind of MADE_UNTRUE[transition.name] ?? []) drop(kind, share);
@@ -87,7 +90,10 @@ const MADE_UNTRUE: Partial<Record<ServiceTransition["name"], readonly Notificati
   "config.applied": ["configRejected"],
 };
 
-/** Only the line of the first mistake: its text may be a secret, and locked screens show notifications. */
+/**
+ * Only the line number of the first mistake: its text may be a secret, and notifications appear on locked
+ * screens.
+ */
 function lineOf(reason: string): string {
   const [, line] = /:(\d{1,9}):\d{1,9}: /.exec(reason) ?? [];
   return line === undefined ? "" : ` (line ${line})`;
@@ -120,7 +126,7 @@ function manyText({ kind, detail }: Waiting, all: readonly Waiting[]): Notificat
     : { title: `Thunderbolt is ready for ${all.length} shares`, body: list };
 }
 
-/** Fits one share and several. */
+/** A phrase that fits one share as well as several. */
 function overRoute(route: string): string {
   return `failed over to ${route === "tb" ? "Thunderbolt" : "the fallback"}`;
 }

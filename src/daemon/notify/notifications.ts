@@ -48,7 +48,7 @@ export function createNotifications(options: NotificationsOptions) {
   const failed = (reason: string, hint: string): void => {
     if (ending.signal.aborted) return;
     const text = harmless(reason).slice(0, LONGEST_REASON);
-    // Logged once, until a notification is shown again.
+    // The failure is logged once, and again only after a notification was shown.
     if (unavailable === null) logger.warn("notifications cannot be shown", { reason: text });
     unavailable = { reason: text, hint, since: unavailable?.since ?? isoTime(clock.wallMs()) };
   };
@@ -67,7 +67,7 @@ export function createNotifications(options: NotificationsOptions) {
     }
   };
 
-  /** Runs one program at a time, then the next notification's. */
+  /** Runs one program at a time; afterwards shows the next notification. */
   const begin = (work: () => Promise<void>): void => {
     running = work().finally(() => {
       running = null;

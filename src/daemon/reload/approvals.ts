@@ -44,7 +44,10 @@ export function approvalsReport(keeper: ApprovalKeeper, file: ConfigSnapshot): A
   };
 }
 
-/** Returns the ids. Throws `entry_unknown`, and `config_changed` if a waiting entry differs from the one that was shown. */
+/**
+ * Checks the entries to approve, and returns their ids. Throws `entry_unknown`, and `config_changed` if a
+ * waiting entry differs from the one that was shown.
+ */
 export function requireWaiting(
   keeper: ApprovalKeeper,
   entries: readonly { readonly id: string; readonly digest: string }[],

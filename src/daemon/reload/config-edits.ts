@@ -30,9 +30,9 @@ interface ConfigEditsParts
 type Turn = ConfigTurn<ConfigSnapshot>;
 
 interface Editor {
-  /** The editor may approve entries; else an edit approves only what it removes or switches off. */
+  /** True if the editor may approve entries; otherwise an edit approves only what it removes or disables. */
   readonly runsCommands: boolean;
-  /** False for a rollback: it brings back text, and approves nothing. */
+  /** False for a rollback: it restores text, and approves nothing. */
   readonly approves: boolean;
 }
 
@@ -61,7 +61,7 @@ export function createConfigEdits(parts: ConfigEditsParts) {
     return { changed, path, sha256, errors: [], reload };
   };
 
-  /** Without this an unread content of the file would be lost when the file is replaced. */
+  /** Records the file's content if it was not applied yet, because replacing the file would lose it. */
   const keepUnapplied = async (bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
     const content = Buffer.from(bytes).toString("base64");
     const request = { path, place, content, writeStarter: false };
@@ -98,7 +98,7 @@ export function createConfigEdits(parts: ConfigEditsParts) {
     try {
       return await save();
     } finally {
-      // The newest entry must be what runs, also after a rollback to it or a failed edit.
+      // The newest entry must be the running content, also after a rollback to it or a failed edit.
       if (newest !== null && newest.sha256 === watcher.running.sha256) {
         await history.record({ ...newest, source, summary: NO_CHANGES });
       }
@@ -130,7 +130,10 @@ export function createConfigEdits(parts: ConfigEditsParts) {
   } satisfies Partial<Control>;
 }
 
-/** An edit that has begun ignores its caller's abort: an abort between write and commit would leave a file that does not run. */
+/**
+ * Returns a function that runs an edit. An edit that has begun is finished even if its caller aborts: an
+ * abort between write and commit would leave a file that does not run.
+ */
 function carryThrough(watcher: ConfigWatcher<ConfigSnapshot>) {
   return (asker: AbortSignal, edit: (turn: Turn) => Promise<EditReport>): Promise<EditReport> => {
     let begun = false;

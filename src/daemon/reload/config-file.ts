@@ -12,9 +12,12 @@ import type { WatchedFile } from "../../sync/watched-file.ts";
 
 /** Deadline of a look, ms: shorter than the watcher's own deadline, so that every late look has the same message. */
 const LOOK_MS = 4000;
-/** Greatest age of the mount table that file systems are looked up in, ms: the shares' tick reads the table about as often. */
+/**
+ * Greatest age of the mount table that is used to find file systems, ms: the tick of the shares reads the
+ * table about as often.
+ */
 const TABLE_AGE_MS = 2_500;
-/** Deadline for the file's real path, ms; without it the history goes by the path as configured. */
+/** Deadline for finding the file's real path, ms; after it, the history uses the path as configured. */
 const REAL_PATH_MS = 1000;
 
 /** File systems whose calls depend on another machine or process, or that do not report its writes. */
@@ -52,7 +55,10 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
     realPath: async (path: string) => (await looks(path, REAL_PATH_MS)).realPath(path, REAL_PATH_MS),
     fileLook: async (path: string) => (await looks(path, LOOK_MS)).fileLook(path, LOOK_MS),
     fileBytes: async (path: string) => (await looks(path, LOOK_MS)).fileBytes(path, LOOK_MS),
-    /** Looks only at paths on local disks: elsewhere modes say little, and a look may hang. null: no answer in time. */
+    /**
+     * Looks only at paths on local disks: on other file systems modes say little, and a look may hang. null:
+     * no answer in time.
+     */
     async exposures(paths: readonly string[]) {
       await readMounts();
       const local = paths.filter((path) => !isRemote(mounts, path));

@@ -35,7 +35,7 @@ interface ConfigServiceOptions {
   readonly place: ConfigPlace;
   readonly snapshot: ConfigSnapshot;
   readonly file: WatchedFile;
-  /** As `openHistory` needs it. */
+  /** The function that `openHistory` takes. */
   readonly realPath: RealPath;
   readonly appliers: readonly ConfigApplier[];
   /** The fleet's layer under `snapshot`; null if there is none. */
@@ -43,9 +43,9 @@ interface ConfigServiceOptions {
   readonly approvals: ApprovalKeeper;
   /** The whole file; `snapshot` is the approved part of it, which runs. */
   readonly loadedFile: ConfigSnapshot;
-  /** The file, if the start rejected it and `snapshot` is an earlier content; else null. */
+  /** The file, if it was rejected at the start, so that `snapshot` is an earlier content; else null. */
   readonly rejected: Omit<RejectedFile, "acceptedAt"> | null;
-  /** Reads the secrets that a content refers to: another value makes another configuration. */
+  /** Reads the secrets that a content refers to. A changed value makes a different configuration. */
   readonly bindSecrets: (snapshot: ConfigSnapshot, signal: AbortSignal) => Promise<ConfigSnapshot>;
   /** Rejects if other users may write the configuration, or read a secret in it. */
   readonly requirePrivate: (snapshot: ConfigSnapshot) => Promise<void>;
@@ -101,7 +101,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     onSign: () => reader.expect(),
     onEvent(event) {
       const numbered = events.add(event);
-      // Only here: a half-written file, or the same failure again, is not announced.
+      // Only this event announces errors: a half-written file, or a repeated failure, does not cause one.
       if (event.type === "error") {
         publish({ name: "config.rejected", source: "file", reason: event.details });
       }
@@ -135,7 +135,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     },
     /** Begins to watch; resolves when no later change can be missed. */
     async start() {
-      // The history's newest entry must be what runs, wherever that came from.
+      // The newest history entry must be the running content, whatever its source.
       const bytes = await file.read(ending.signal).catch((error: unknown) => {
         logger.warn("the running configuration could not be kept", { reason: errorText(error) });
         return null;
@@ -279,7 +279,7 @@ function createReloads(
       const result = await watcher.reloadNow();
       const report = reportOf(result, watcher.running, false, holding.waiting);
       if (result.kind !== "same") return report;
-      // The same bytes are another configuration if a secret has another value.
+      // Equal bytes make a different configuration if a secret has changed.
       const refreshed = await applyAgain("secrets");
       return refreshed.reloaded || refreshed.failure !== null ? refreshed : report;
     },

@@ -1,4 +1,5 @@
-// The newest accepted file beside what runs of it, and the grant for its next content: entries that wait for approval do not run.
+// The newest accepted file, the part of it that runs, and the grant for its next content: entries that wait
+// for approval do not run.
 import type { Grant } from "../../config/approval/decide-held.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { type CheckedContent, NO_CHANGES } from "../../sync/config-steps.ts";
@@ -10,7 +11,10 @@ export function createHolding(keeper: ApprovalKeeper, first: ConfigSnapshot) {
   let file = first;
   let granted: { readonly sha256: string; readonly grant: Grant } | null = null;
 
-  /** A reload that read nothing passes the snapshot that runs: the file behind that snapshot is judged. */
+  /**
+   * The file to judge. A reload that read no file passes the running snapshot, which stands for the newest
+   * accepted file.
+   */
   const fileOf = (snapshot: ConfigSnapshot, running: ConfigSnapshot): ConfigSnapshot =>
     snapshot === running ? file : snapshot;
 
@@ -50,7 +54,10 @@ export function createHolding(keeper: ApprovalKeeper, first: ConfigSnapshot) {
   };
 }
 
-/** Whether applying changes anything, and its summary. `touched` names the touched sections; null if there are none. */
+/**
+ * Whether applying changes anything, with its summary. `touched` names the touched sections; null if there
+ * are none.
+ */
 export function summaryOf({ held, changes }: JudgedFile, touched: string | null) {
   const waiting = idsOf(held.waiting);
   const changed = touched !== null || changes;

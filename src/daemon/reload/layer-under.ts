@@ -1,4 +1,5 @@
-// The fleet's layer under the configuration file: applied and replaced in the configuration's lane, whole or not at all.
+// The fleet's layer under the configuration file. It is applied and replaced like a reload, one change at a
+// time, whole or not at all.
 import type { ConfigLayer } from "../../config/layer/layer.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
@@ -29,7 +30,7 @@ export function createLayerUnder(parts: LayerUnderParts) {
   const { first, place, file, watcher, history, clock, startReader } = parts;
   let current = first;
 
-  /** The text that runs; the file itself may have a mistake by now. null: not found. */
+  /** The text of the running configuration; null if neither the file nor the history has it. */
   const runningText = async (signal: AbortSignal): Promise<Uint8Array | null> => {
     const { sha256 } = watcher().running;
     const bytes = await file.read(signal).catch(() => null);
@@ -62,13 +63,13 @@ export function createLayerUnder(parts: LayerUnderParts) {
   };
 
   return {
-    /** The layer that every text is read with; it has an effect if the text names its operator. */
+    /** The layer that is read with each text; it has an effect only if the text names its operator. */
     get current(): ConfigLayer | null {
       return current;
     },
     /** Revision of the layer that runs; null if none does. */
     revision: (): number | null => watcher().running.snapshot.config.layer?.revision ?? null,
-    /** Drops the layer: the file that runs names no operator any more. */
+    /** Drops the layer, because the running file no longer names an operator. */
     forget(): void {
       current = null;
     },
@@ -80,7 +81,7 @@ export function createLayerUnder(parts: LayerUnderParts) {
           return outcomeOfThrown(error);
         }),
       );
-      // A file that was rejected with the layer before may be right with this one.
+      // A file that was rejected with the previous layer may be valid with this one.
       if (outcome.kind === "applied" && watcher().state.lastError !== null) void watcher().reloadNow();
       return outcome;
     },

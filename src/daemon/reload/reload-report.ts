@@ -49,7 +49,7 @@ export function describeDiff(diff: ConfigDiff): Touched {
     ...diff.settings,
     // The order of backends is no key, but the first one wins when names collide.
     ...(diff.backends.reordered ? ["backends"] : []),
-    // An alias counts as a setting: nothing is mounted or started for it.
+    // An alias counts as a setting, because it does not mount or start anything.
     ...touchedNames(diff.aliases).map((name) => `aliases.${name}`),
   ];
   return {

@@ -12,25 +12,25 @@ export interface ConfigChange {
 }
 
 export interface PreparedChange {
-  /** Swaps to the new; must not throw. */
+  /** Makes the new state effective; must not throw. */
   commit(): void;
-  /** Ends what was replaced, after every section has committed; the reload does not wait for it. */
+  /** Ends the replaced parts, after every section has committed; the reload does not wait for it. */
   retire?(): Promise<void>;
-  /** Undoes the preparation, because another section's failed. */
+  /** Undoes the preparation, because that of another section failed. */
   rollback?(): Promise<void>;
 }
 
 /** A section's part in a reload. Preparing may fail and touches nothing that runs; committing cannot fail. */
 export interface ConfigApplier {
-  /** For messages: "shares". */
+  /** The section's name in messages: "shares". */
   readonly name: string;
-  /** Builds the new beside the old. A failure rejects the whole reload. */
+  /** Builds the new parts while the old ones run. A failure rejects the whole reload. */
   prepare(change: ConfigChange, signal: AbortSignal): Promise<PreparedChange>;
 }
 
 /**
- * Rejects if a section cannot prepare, with that error and the section's name; then nothing has changed. A failure after
- * the first commit is only logged, as there is no way back.
+ * Applies a change. Rejects if a section cannot prepare, with its error and name; then nothing has changed. A
+ * failure after the first commit is only logged, because it cannot be undone.
  */
 export async function applyChange(
   appliers: readonly ConfigApplier[],

@@ -1,5 +1,5 @@
-// The configuration's history with entries that could not be written yet, because of a full disk for example: it keeps them in
-// memory and tries to write them before each answer.
+// The configuration's history, including entries that could not be written yet, for example because of a full
+// disk. It keeps these in memory, and tries to write them before each answer.
 import {
   type AcceptedContent,
   type ConfigHistory,
@@ -16,7 +16,7 @@ export function createUnkeptHistory(
   history: ConfigHistory,
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ) {
-  /** Oldest first. */
+  /** The contents that are not on disk, oldest first. */
   let held: AcceptedContent[] = [];
   let unsavedBecause: string | null = null;
   let last: Promise<unknown> = Promise.resolve();
@@ -39,7 +39,7 @@ export function createUnkeptHistory(
     return mine;
   };
 
-  /** Newest first. */
+  /** The contents that are still not on disk after another try, newest first. */
   const stillHeld = async (): Promise<readonly AcceptedContent[]> => {
     await flush();
     return held.toReversed();
@@ -48,7 +48,7 @@ export function createUnkeptHistory(
   const entryOf = ({ bytes: _, ...entry }: AcceptedContent, n: number): HistoryEntry => ({ ...entry, n });
 
   return {
-    /** Why the newest contents are not on disk, as of the last try; null if they are. */
+    /** The reason why the newest contents are not on disk, as of the last try; null if they are. */
     get unsavedBecause(): string | null {
       return unsavedBecause;
     },
