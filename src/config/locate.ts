@@ -15,7 +15,7 @@ export interface ConfigPlace {
   /** The user's home folder, absolute. */
   readonly userHome: string;
   readonly userName: string;
-  /** Where shares are mounted unless the configuration says otherwise, absolute. */
+  /** The default folder for mounts, absolute. */
   readonly defaultMountRoot: string;
   /** The default driver of SMB shares. Absent: `rclone`. */
   readonly smbDriver?: "rclone" | "netfs";

@@ -59,12 +59,12 @@ export interface RouteConfig {
   readonly port: number;
   /** null: the interface whose subnet holds the host. */
   readonly interfaceName: string | null;
-  /** Absolute; the folder of this route for driver `local`, else null. */
+  /** The folder of this route for driver `local`, absolute; null for other drivers. */
   readonly folder: string | null;
 }
 
 export interface ShareConfig {
-  /** In Unicode form NFC. */
+  /** The share's name, in Unicode form NFC. */
   readonly name: string;
   readonly shareName: string;
   readonly username: string;
@@ -96,7 +96,7 @@ export interface StdioConnection {
   readonly cwd: string;
   /** Present if the file names the folder; absent: it is the user's home folder, the default. */
   readonly cwdGiven?: true;
-  /** Absent: none. */
+  /** The sandbox; absent: the program runs without one. */
   readonly sandbox?: SandboxConfig;
   /** The only version of MCP to speak with the server; absent: any. */
   readonly protocol?: "2026-07-28";
@@ -106,9 +106,9 @@ export interface HttpConnection {
   readonly type: "streamable-http";
   readonly url: string;
   readonly headers: Readonly<Record<string, SecretText>>;
-  /** Absent: the defaults. */
+  /** The sign-in by OAuth; absent: its defaults. */
   readonly auth?: BackendAuthConfig;
-  /** As in `StdioConnection`. */
+  /** The only version of MCP to speak with the server; absent: any. */
   readonly protocol?: "2026-07-28";
 }
 
@@ -152,7 +152,7 @@ export type BackendConfig = Omit<SettledBackend, BackendKeysElsewhere> & {
     readonly listMs: number;
     readonly callMs: number;
   };
-  /** Absolute: the only folders that paths in a call may lie in; null or absent: they may lie anywhere. */
+  /** The only folders to which paths in a call may lead, absolute; null or absent: any folder. */
   readonly folders?: readonly string[] | null;
   /** The shares that the backend works on; empty: none. */
   readonly requires: readonly ShareRequirement[];

@@ -55,7 +55,7 @@ export interface Grant {
 /** The approvals that a home remembers. */
 export interface Approvals {
   readonly mode: ApproveMode;
-  /** By the ids of entries. */
+  /** The approved entries, by id. */
   readonly entries: ReadonlyMap<string, ApprovedEntry>;
   /** Names of backends, including disabled and removed ones. Absent in files of earlier versions: the entries' order. */
   readonly order?: readonly string[];

@@ -90,7 +90,10 @@ export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry>
   return new Map(entries.map((entry) => [entry.id, entry]));
 }
 
-/** null for the defaults, so that approvals from before these keys existed still hold. */
+/**
+ * The part of `management`. Its value is null for the defaults, so that approvals from before these keys
+ * existed still hold.
+ */
 function managementPart(server: ServerConfig | null): EntryPart {
   const { management = MANAGEMENT_DEFAULT } = server ?? {};
   const isDefault = isDeepStrictEqual(management, MANAGEMENT_DEFAULT);
@@ -144,7 +147,10 @@ function plain(value: unknown): EntryValue {
   return null;
 }
 
-/** Absent equals null, so that a key of a later version is no difference. */
+/**
+ * Whether two values mean the same. An absent key equals null, so that a key of a later version is no
+ * difference.
+ */
 export function isSameMeaning(one: EntryValue | undefined, other: EntryValue | undefined): boolean {
   // A fast path for the usual case.
   if (JSON.stringify(one) === JSON.stringify(other)) return true;

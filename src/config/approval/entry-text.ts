@@ -112,7 +112,7 @@ function asSecretText(path: readonly string[], value: EntryValue): string | null
 /** What approving the entry would do, in a few words without secrets: for the log, events and status. */
 export function entrySummary(entry: WaitingEntry): string {
   const { order } = entry.waiting;
-  // Only the entry of the backends' order has this part.
+  // Only the entry for the order of backends has the part `order`.
   if (order !== undefined && isList(order)) return `backends would come in the order ${order.join(", ")}`;
   const { group, name, kind, approved, waiting, wasOff = false } = entry;
   const noun = { backends: "backend ", shares: "share ", aliases: "alias ", sections: "" }[group];

@@ -23,7 +23,7 @@ export interface KnownContent {
 }
 
 export interface SaveTarget {
-  /** Absolute. A missing file counts as an empty one, and is made (0600). */
+  /** The path of the file, absolute. A missing file counts as an empty one, and is created (0600). */
   readonly path: string;
   readonly place: ConfigPlace;
   /** SHA-256 of the bytes that the caller saw; null: the file may have changed. */

@@ -35,12 +35,12 @@ export function mergeRemovals(removals: readonly Splice[]): Splice[] {
   return merged;
 }
 
-/** Where the line that holds `offset` begins. */
+/** The offset of the beginning of the line that contains `offset`. */
 export function lineStart(text: string, offset: number): number {
   return offset === 0 ? 0 : text.lastIndexOf("\n", offset - 1) + 1;
 }
 
-/** Where the line that holds `offset` ends, its line break included. */
+/** The offset of the end of the line that contains `offset`, after its line break. */
 export function lineEnd(text: string, offset: number): number {
   const end = text.indexOf("\n", offset);
   return end === -1 ? text.length : end + 1;

@@ -177,7 +177,7 @@ function pairRemoval(layout: YamlLayout, map: YAMLMap, pair: Pair, isSection: bo
   const next = map.items[index + 1];
   if (next === undefined) return [];
   const nextStart = pairStart(layout, next);
-  // The next key moves up beside the dash, unless a comment stands between them.
+  // The next key moves up to the line of the dash, unless there is a comment between them.
   const moved = { start, end: nextStart, text: "" };
   const dash = text.slice(0, start).trimEnd().length;
   const alone = { start: dash, end: lineTextEnd(text, end), text: "" };

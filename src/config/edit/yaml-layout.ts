@@ -111,13 +111,13 @@ function propertiesEnd(tokens: readonly CST.SourceToken[] | undefined): number |
   return last === undefined ? null : last.offset + last.source.length;
 }
 
-/** Where a pair's key begins, with its `?`, anchor or tag. */
+/** The offset where a pair's key begins, including its `?`, anchor or tag. */
 export function pairStart(layout: YamlLayout, pair: Pair): number {
   const first = pairTokens(pair).start?.find(({ type }) => PROPERTIES.includes(type));
   return first?.offset ?? asNode(layout, pair.key)?.range?.[0] ?? 0;
 }
 
-/** Where the `:` of a pair, or the anchor or tag behind it, ends. */
+/** The offset after a pair's `:`, including an anchor or tag behind it. */
 export function separatorEnd(layout: YamlLayout, pair: Pair): number {
   return propertiesEnd(pairTokens(pair).sep) ?? asNode(layout, pair.key)?.range?.[1] ?? 0;
 }

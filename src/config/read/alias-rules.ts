@@ -53,7 +53,7 @@ function mountNames(shares: readonly unknown[]): string[] {
   return [...new Set([...shareNames(shares), ...ofServer])];
 }
 
-/** The file or folder of Mountaineer's own at the link's path, in words; null: none. */
+/** A description of what Mountaineer itself keeps at the link's path; null: nothing. */
 function standsIn(
   path: string,
   { sharesRoot, mountRoot }: Roots,

@@ -92,9 +92,9 @@ export function decodeText(bytes: Uint8Array): DecodedText {
 }
 
 interface TextPlace {
-  /** From 1. */
+  /** The line number, from 1. */
   readonly line: number;
-  /** From 1, in UTF-16 units. */
+  /** The column, from 1, in UTF-16 units. */
   readonly column: number;
 }
 

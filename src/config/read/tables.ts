@@ -9,7 +9,7 @@ export type Table = Readonly<Record<string, unknown>>;
 /** The facts about the machine that the rules need. */
 export type RulePlace = Pick<ConfigPlace, "home" | "userHome" | "defaultMountRoot" | "hasSandbox">;
 
-/** null for anything but a table. */
+/** The value as a table; null for any other value. */
 export function asTable(value: unknown): Table | null {
   return isTable(value) ? value : null;
 }

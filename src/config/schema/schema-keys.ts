@@ -4,15 +4,15 @@ import { choice, type JsonSchema, number, toggle, type Value } from "./value-typ
 
 /** The effect of a key, which decides in which mode a change of it waits for a person's approval. */
 export type EntryKind =
-  /** Which program runs, and with what. */
+  /** Decides which program runs, and with which arguments and variables. */
   | "runs"
-  /** Which changes need an approval. */
+  /** Decides which changes need an approval. */
   | "approval"
-  /** Where a credential goes. */
+  /** Decides where a credential is sent. */
   | "sends"
-  /** Who may do what. */
+  /** Decides which users may use what. */
   | "access"
-  /** What is watched, limited, kept or renamed, and where Mountaineer makes files and links. */
+  /** Decides what is watched, limited, kept or renamed, and where Mountaineer creates files and links. */
   | "guards";
 
 /** `free`: a change needs no approval. */

@@ -94,7 +94,7 @@ export const toggle: Value<boolean> = {
   read: (value, refuse, at = []) => (typeof value === "boolean" ? value : refuse(null, at)),
 };
 
-/** One of some words. */
+/** A value that is one of the given words. */
 export function choice<const Word extends string>(choices: readonly Word[]): Value<Word> {
   const expected = `one of ${choices.map((word) => `"${word}"`).join(", ")}`;
   return {

@@ -70,7 +70,7 @@ export function parseFleetServer(text: string): TextReading {
     return wrong(FLEET_SERVER_EXPECTED, "who signs in is said by `credentials`, never by an address");
   }
   const reading = parseHost(place);
-  // Without a port, `parseHost` gives the port of SMB.
+  // If the text has no port, `parseHost` returns the port of SMB.
   const hasPort = /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(place);
   if (!reading.ok || place.includes("%")) {
     return wrong(FLEET_SERVER_EXPECTED, "an IPv6 address is written `tls://[2001:db8::1]:4222`");

@@ -12,9 +12,9 @@ export interface IssueDetail {
 /** One mistake, at its place in the file. */
 export interface ConfigMistake extends IssueDetail {
   readonly file: string;
-  /** From 1. */
+  /** The line number, from 1. */
   readonly line: number;
-  /** From 1, in UTF-16 units as editors count; a byte order mark does not count. */
+  /** The column, from 1, in UTF-16 units as editors count; a byte order mark is not counted. */
   readonly column: number;
   /** `shares[1].fallback_host`; empty for a mistake of syntax without a key. */
   readonly path: string;

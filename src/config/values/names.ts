@@ -117,7 +117,7 @@ export function parseNetworkMark(text: string): TextReading {
   const subnet = /^subnet:((?:\d{1,3}\.){3}\d{1,3})\/(\d|[12]\d|3[01])$/.exec(mark);
   const [, address = "", prefix = ""] = subnet ?? [];
   const parts = address.split(".").map(Number);
-  // Without `node:net`, because the page uses this file.
+  // This check does not use `node:net`, because the page uses this file.
   if (parts.join(".") === address && parts.every((part) => part <= 255)) {
     const number = parts.reduce((sum, part) => sum * 256 + part, 0);
     if (number % 2 ** (32 - Number(prefix)) === 0) return { ok: true, value: mark };

@@ -4,7 +4,7 @@ import { parseShareName, parseSubpath, type TextReading } from "./names.ts";
 export interface ShareRequirement {
   /** A share's name. */
   readonly share: string;
-  /** From the share's root, without a slash around it; null: the share alone. */
+  /** The folder's path from the share's root, without a slash at either end; null: the whole share. */
   readonly folder: string | null;
 }
 

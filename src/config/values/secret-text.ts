@@ -1,5 +1,5 @@
 // Texts with references to secrets in them, for a backend's environment and headers: `Bearer ${TOKEN}`, `Bearer
-// ${secret:token}`, or `secret:token` alone. `$${` stands for `${` itself.
+// ${secret:token}`, or `secret:token` alone. `$${` is a literal `${`.
 import {
   parseReference,
   REFERENCE_FORM,

@@ -8,7 +8,7 @@ import { layerMistakes, parseLayered } from "../layer/parse-layered.ts";
 import { readConfigBytes } from "../read/load.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 
-/** Never rejects. */
+/** Answers a request; a failure is an answer, too. Never rejects. */
 export async function answerRequest(request: ApartRequest): Promise<ApartReply> {
   try {
     return await perform(request);

@@ -45,7 +45,8 @@ export function createRecordPages(clock: Clock, readLines = readLinesBackwards):
     const late = new AbortController();
     using _timer = clock.setTimer(DEADLINE_MS, () => late.abort(timedOut(request.path)));
     const stopped = AbortSignal.any([signal, late.signal]);
-    // One at a time, so that a disk that hangs blocks only one of the process's few threads for files.
+    // Accesses run one at a time, so that a disk that hangs blocks only one of the process's few threads for
+    // files.
     const work = turn.then(async () => {
       stopped.throwIfAborted();
       underWay = { path: request.path, sinceMs: clock.monotonicMs() };

@@ -100,7 +100,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
       void say({ say: "ready", ...ready });
       return turn.promise;
     },
-    /** Reports why this daemon does not take over; resolves when that is sent. */
+    /** Reports the reason why this daemon does not take over; resolves when the message is sent. */
     failed: (error: unknown): Promise<void> =>
       say({
         say: "failed",
