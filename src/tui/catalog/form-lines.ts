@@ -2,15 +2,25 @@
 import { rawMistake } from "../../api/forms/call-arguments.ts";
 import { type FormNode, mistakeAt, numberText } from "../../api/forms/form-node.ts";
 import { columns, firstColumns, lastColumns, padded } from "../../runtime/text/plain-text.ts";
-import { cutText, hangingLines, type Line, type Span, span, type Tone } from "../terminal/line.ts";
+import {
+  cutText,
+  hangingLines,
+  type Line,
+  lineColumns,
+  type Span,
+  span,
+  type Tone,
+} from "../terminal/line.ts";
 import { rowMark } from "../terminal/list-state.ts";
 import type { View } from "../terminal/terminal-style.ts";
 import { shownCharacter, shownLine } from "../text/shown-text.ts";
-import { type CallForm, type FormRow, formRows } from "./form-state.ts";
+import { type CallForm, type FieldRow, type FormRow, fieldRows, formRows } from "./form-state.ts";
 
 const LABEL_MAX = 28;
 const LABEL_MIN = 8;
 const ABOUT_LINES = 3;
+/** Leaves room for a mistake beside a long number. */
+const NUMBER_COLUMNS = 24;
 /** Characters of a value that are drawn at most. */
 const VALUE_LIMIT = 2_000;
 
@@ -31,6 +41,13 @@ export function formLines(form: CallForm, view: View, height: number): readonly 
   const most = Math.max(0, all.length - height);
   const top = Math.min(first, Math.max(0, Math.min(most, middle)));
   return all.slice(top, top + height);
+}
+
+/** One line for each field: its name and value. */
+export function fieldLines(form: CallForm, view: View): readonly Line[] {
+  const rows = fieldRows(form);
+  const label = labelWidth(rows, view.width);
+  return rows.map((row, index) => fieldLine(form, row, index === form.focus, label, view));
 }
 
 function labelWidth(rows: readonly FormRow[], width: number): number {
@@ -54,25 +71,39 @@ function rowLines(
   const lead = rowMark(isFocused, view);
   if (row.kind === "send") return [[lead, span("[ Call ]", isFocused ? "strong" : "plain")]];
   if (row.kind === "raw") return [[], ...rawLines(form, lead, isFocused, view)];
-  const { node, path } = row;
-  const name =
-    " ".repeat(indentOf(path.length)) + shownLine(node.label) + (node.field.isRequired ? " *" : "");
-  const text = padded(cutText(name, label, view.symbols.ellipsis), label);
-  const room = Math.max(1, view.width - label - 4);
-  const head: Line = [
-    lead,
-    span(text, isFocused ? "strong" : "plain"),
-    span("  "),
-    ...valueSpans(node, isFocused, form.caret, room, view),
-  ];
+  const { node } = row;
   const indent = " ".repeat(label + 4);
   const wrong = node.isSet || form.isTried ? mistakeAt(node) : null;
   const mark = span(`${indent}${view.symbols.error} `, "bad");
   return [
-    head,
+    fieldLine(form, row, isFocused, label, view),
     ...(wrong === null ? [] : hangingLines(mark, wrong, "bad", view, 2)),
     ...(isFocused ? hangingLines(span(indent), node.field.about, "faint", view, ABOUT_LINES) : []),
   ];
+}
+
+function fieldLine(
+  form: CallForm,
+  { node, path }: FieldRow,
+  isFocused: boolean,
+  label: number,
+  view: View,
+): Line {
+  const isAsked = node.field.isRequired && !isSetting(node);
+  const name = " ".repeat(indentOf(path.length)) + shownLine(node.label) + (isAsked ? " *" : "");
+  const text = padded(cutText(name, label, view.symbols.ellipsis), label);
+  const room = Math.max(1, view.width - label - 4);
+  return [
+    rowMark(isFocused, view),
+    span(text, isFocused ? "strong" : "plain"),
+    span("  "),
+    ...valueSpans(node, isFocused, form, room, view),
+  ];
+}
+
+/** True for a field that always has a value, and is filled in from the start. */
+function isSetting({ field, isSet }: FormNode): boolean {
+  return field.isRequired && isSet && Object.hasOwn(field, "byDefault");
 }
 
 function rawLines(form: CallForm, lead: Span, isFocused: boolean, view: View): readonly Line[] {
@@ -110,16 +141,21 @@ function shownRaw(raw: string, room: number, { symbols }: View): readonly Line[]
 function valueSpans(
   node: FormNode,
   isFocused: boolean,
-  caret: number,
+  form: CallForm,
   room: number,
   view: View,
 ): readonly Span[] {
   const { of } = node.field;
   switch (of.kind) {
     case "text":
+      return typedSpans(node, isFocused, form, room, view);
     case "number":
-      return typedSpans(node, isFocused, caret, room, view);
+      return typedSpans(node, isFocused, form, node.isSet ? Math.min(room, NUMBER_COLUMNS) : room, view);
     case "flag":
+      if (isSetting(node)) {
+        const { checked, notChecked } = view.symbols;
+        return [span(node.at === 1 ? checked : notChecked, isFocused ? "cursor" : "plain")];
+      }
       return node.isSet
         ? [
             span(node.at === 1 ? "true" : "false", isFocused ? "cursor" : "plain"),
@@ -131,6 +167,8 @@ function valueSpans(
       const order = ` ${node.isSet ? `${node.at + 1} of ${of.choices.length}` : ""}`;
       if (!node.isSet)
         return leftOut(node, isFocused, `${view.symbols.arrows} choose of ${of.choices.length}`, room, view);
+      const all = choiceSpans(of.choices, node.at, isFocused, view);
+      if (isSetting(node) && lineColumns(all) <= room) return all;
       return [
         span(cutText(text, room - 24, view.symbols.ellipsis), isFocused ? "cursor" : "plain"),
         hint(isFocused, ` ${order}, ${view.symbols.arrows} choose`),
@@ -153,6 +191,19 @@ function valueSpans(
       ];
     }
   }
+}
+
+function choiceSpans(
+  choices: readonly unknown[],
+  at: number,
+  isFocused: boolean,
+  { symbols }: View,
+): readonly Span[] {
+  return choices.flatMap((choice, index): Span[] => {
+    const text = `${index === at ? symbols.chosen : symbols.notChosen} ${shownChoice(choice)}`;
+    const tone = index === at ? (isFocused ? "cursor" : "strong") : "faint";
+    return [span(index === 0 ? "" : "  "), span(text, tone)];
+  });
 }
 
 function hint(isFocused: boolean, text: string): Span {
@@ -178,7 +229,7 @@ function leftOut(node: FormNode, isFocused: boolean, how: string, room: number, 
 function typedSpans(
   node: FormNode,
   isFocused: boolean,
-  caret: number,
+  { caret, isMarked }: CallForm,
   room: number,
   view: View,
 ): readonly Span[] {
@@ -188,9 +239,11 @@ function typedSpans(
     const empty = leftOut(node, isFocused, kind, room - 2, view);
     return isFocused ? [span(view.style.color ? " " : "_", "cursor"), span(" "), ...empty] : empty;
   }
-  if (!isFocused) {
+  const isWhole = isMarked && view.style.color;
+  if (!isFocused || isWhole) {
     const shown = shownTyped(node.text.slice(0, VALUE_LIMIT));
-    return shown === "" ? [span('""', "faint")] : [span(cutText(shown, room, view.symbols.ellipsis))];
+    const tone = isFocused ? "cursor" : "plain";
+    return shown === "" ? [span('""', "faint")] : [span(cutText(shown, room, view.symbols.ellipsis), tone)];
   }
   const [at = ""] = [...node.text.slice(caret, caret + 2)];
   const under = view.style.color ? shownTyped(at) || " " : "_";

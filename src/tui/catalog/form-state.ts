@@ -21,18 +21,28 @@ import { isNamed, type Key, type KeyName } from "../terminal/key.ts";
 import { next, type Step, unused } from "../terminal/step.ts";
 
 export interface CallForm extends CallArguments {
-  /** Index of the focused row. */
+  /** The rows below the fields. */
+  readonly buttons: readonly FormRow[];
+  /** Index of the focused row; -1: none. */
   readonly focus: number;
   /** Position in the focused row's text, in UTF-16 units. */
   readonly caret: number;
+  /** The focused number is marked: typing replaces it. */
+  readonly isMarked: boolean;
   /** True after a failed attempt to send: mistakes of untouched fields are shown, too. */
   readonly isTried: boolean;
   /** Rows of a page. */
   readonly pageRows: number;
 }
 
+export interface FieldRow {
+  readonly kind: "field";
+  readonly path: FormPath;
+  readonly node: FormNode;
+}
+
 export type FormRow =
-  | { readonly kind: "field"; readonly path: FormPath; readonly node: FormNode }
+  | FieldRow
   /** All arguments as JSON. */
   | { readonly kind: "raw" }
   | { readonly kind: "send" };
@@ -51,11 +61,18 @@ const TEXT_LIMIT = 256 * 1024;
 /** Creates the form for a schema. `isCut`: the daemon has cut the schema because of its size. */
 export function createCallForm(inputSchema: unknown, isCut = false): CallForm {
   const given = createArguments(inputSchema, isCut);
-  return focnext({ ...given, focus: 0, caret: 0, isTried: false, pageRows: 10 }, 0);
+  return focusedRow({ ...UNFOCUSED, ...given, buttons: [{ kind: "raw" }, { kind: "send" }] }, 0);
 }
 
+/** A form of fields alone, without focus. */
+export function createFieldsForm(root: FormNode): CallForm {
+  return { ...UNFOCUSED, root, raw: null, buttons: [] };
+}
+
+const UNFOCUSED = { focus: -1, caret: 0, isMarked: false, isTried: false, pageRows: 10 };
+
 /** The rows from top to bottom, without the fields of groups that are left out. */
-export function formRows({ root, raw }: CallForm): readonly FormRow[] {
+export function formRows({ root, raw, buttons }: CallForm): readonly FormRow[] {
   const rows: FormRow[] = [];
   const add = (node: FormNode, path: FormPath): void => {
     if (path.length > 0) rows.push({ kind: "field", path, node });
@@ -63,7 +80,11 @@ export function formRows({ root, raw }: CallForm): readonly FormRow[] {
     for (const [index, child] of node.children.entries()) add(child, [...path, index]);
   };
   if (raw === null) add(root, []);
-  return [...rows, { kind: "raw" }, { kind: "send" }];
+  return [...rows, ...buttons];
+}
+
+export function fieldRows(form: CallForm): readonly FieldRow[] {
+  return formRows(form).filter((row) => row.kind === "field");
 }
 
 export function pressFormKey(form: CallForm, key: Key): FormStep {
@@ -77,21 +98,26 @@ export function pressFormKey(form: CallForm, key: Key): FormStep {
         return sent(form);
       case "tab":
       case "down":
-        return next(focnext(form, form.focus + 1));
+        return next(focusedRow(form, form.focus + 1));
       case "backtab":
       case "up":
-        return next(focnext(form, form.focus - 1));
+        return next(focusedRow(form, form.focus - 1));
       case "pagedown":
-        return next(focnext(form, Math.min(rows.length - 1, form.focus + form.pageRows)));
+        return next(focusedRow(form, Math.min(rows.length - 1, form.focus + form.pageRows)));
       case "pageup":
-        return next(focnext(form, Math.max(0, form.focus - form.pageRows)));
+        return next(focusedRow(form, Math.max(0, form.focus - form.pageRows)));
       case "quit":
         return unused(form);
     }
   }
   if (row.kind === "send") return isEnter(key) ? sent(form) : next(form);
   if (row.kind === "raw") return inRawRow(form, key);
-  return inField(form, row.path, row.node, key);
+  if (!form.isMarked) return inField(form, row.path, row.node, key);
+  const replaces = key.kind === "character" || key.name === "backspace" || key.name === "delete";
+  const caret = isNamed(key, "left") ? 0 : form.caret;
+  const rest = replaces ? cleared(form, row.path, row.node) : { ...form, caret };
+  const unmarked = { ...rest, isMarked: false };
+  return inField(unmarked, row.path, nodeAt(unmarked.root, row.path) ?? row.node, key);
 }
 
 /** Handles pasted text, which replaces the whole content of a JSON field. */
@@ -118,18 +144,20 @@ function isEnter(key: Key): boolean {
 }
 
 function withFocus(form: CallForm, kind: "raw"): CallForm {
-  return focnext(
+  return focusedRow(
     form,
     formRows(form).findIndex((row) => row.kind === kind),
   );
 }
 
 /** Focuses a row, with the caret behind its text; `row` wraps around at both ends. */
-function focnext(form: CallForm, row: number): CallForm {
+export function focusedRow(form: CallForm, row: number): CallForm {
   const rows = formRows(form);
   const focus = (row + rows.length) % rows.length;
   const at = rows[focus];
-  return { ...form, focus, caret: at?.kind === "field" ? at.node.text.length : 0 };
+  const caret = at?.kind === "field" ? at.node.text.length : 0;
+  const isMarked = at?.kind === "field" && at.node.field.of.kind === "number" && caret > 0;
+  return { ...form, focus, caret, isMarked };
 }
 
 function sent(form: CallForm): FormStep {
@@ -138,7 +166,8 @@ function sent(form: CallForm): FormStep {
   if (form.raw !== null) return next(withFocus({ ...form, isTried: true }, "raw"));
   const mark = JSON.stringify(firstMistake(form.root));
   const at = formRows(form).findIndex((row) => row.kind === "field" && JSON.stringify(row.path) === mark);
-  return next(focnext({ ...form, isTried: true }, at));
+  // Not marked: the typed number is to be corrected.
+  return next({ ...focusedRow({ ...form, isTried: true }, at), isMarked: false });
 }
 
 function inRawRow(form: CallForm, key: Key): FormStep {
@@ -163,12 +192,12 @@ function inField(form: CallForm, path: FormPath, node: FormNode, key: Key): Form
     case "text":
     case "number":
       if (key.kind === "character") return next(typed(form, path, node, key.text));
-      if (isEnter(key)) return next(focnext(form, form.focus + 1));
+      if (isEnter(key)) return next(focusedRow(form, form.focus + 1));
       return next(inText(form, path, node, key.name));
     case "flag":
-      return isEnter(key) ? next(focnext(form, form.focus + 1)) : next(turned(form, path, node, 2, key));
+      return isEnter(key) ? next(focusedRow(form, form.focus + 1)) : next(turned(form, path, node, 2, key));
     case "choice":
-      if (isEnter(key)) return next(focnext(form, form.focus + 1));
+      if (isEnter(key)) return next(focusedRow(form, form.focus + 1));
       return next(turned(form, path, node, of.choices.length, key));
     case "json":
       return isEnter(key) ? next(form, { kind: "edit", path, text: node.text }) : next(form);
@@ -194,7 +223,7 @@ function isSpace(key: Key): boolean {
 function ontoChild(form: CallForm, path: FormPath): CallForm {
   const mark = JSON.stringify(path);
   const at = formRows(form).findIndex((row) => row.kind === "field" && JSON.stringify(row.path) === mark);
-  return at === -1 ? form : focnext(form, at);
+  return at === -1 ? form : focusedRow(form, at);
 }
 
 /** Empties the field, so that it is left out; removes a list item that is already empty. */
@@ -205,7 +234,7 @@ function cleared(form: CallForm, path: FormPath, node: FormNode): CallForm {
   if (isItem && parent !== null && isEmpty) {
     const items = parent.children.filter((each) => each !== node);
     const next = placed(form, path.slice(0, -1), withItems(parent, items));
-    return focnext(next, Math.min(form.focus, formRows(next).length - 1));
+    return focusedRow(next, Math.min(form.focus, formRows(next).length - 1));
   }
   const isKept = node.field.of.kind === "group" && node.field.isRequired;
   if (isKept) return form;

@@ -1,75 +1,61 @@
 // The settings panel's reaction to keys. Pure: requests to the daemon are returned as actions.
-
-import {
-  draftMistakes,
-  draftOf,
-  FIELDS,
-  type FieldName,
-  isNumberField,
-  type NumberField,
-  type SyncDraft,
-  TEXT_LIMIT,
-} from "../../api/forms/sync-fields.ts";
-import type { Key } from "../terminal/key.ts";
+import { firstMistake } from "../../api/forms/form-node.ts";
+import { focusedRow, pressFormKey } from "../catalog/form-state.ts";
+import { isNamed, type Key } from "../terminal/key.ts";
 import { next, type Step, unused } from "../terminal/step.ts";
-import { pressTextKey } from "../terminal/typed-text.ts";
-import { CHOICES, isDirty, type PanelState } from "./panel-state.ts";
+import { focusedField, formOf, isDirty, type PanelState, takesText } from "./panel-state.ts";
 
 /** "reread": read the report and the file again. */
 export type PanelAction = "save" | "reload" | "reread";
 
 export type PanelStep = Step<PanelState, PanelAction>;
 
+const SPACE: Key = { kind: "character", text: " " };
+
 /**
  * Handles a key. `needsReload`: the file does not run as it is, or is not watched; saving an unchanged panel
  * then applies the file.
  */
 export function pressKey(state: PanelState, key: Key, needsReload: boolean): PanelStep {
-  const { draft, focus } = state;
-  if (draft === null || state.settings === null || state.saving) return unused(state);
-  const name = key.kind === "named" ? key.name : key.text === " " ? "space" : "character";
-  if (name === "tab") return moved(state, draft, 1);
-  if (name === "backtab") return moved(state, draft, -1);
-  if (name === "save") return save(state, draft, needsReload);
-  if (name === "escape") return revert(state, draftOf(state.settings));
-  if (focus === null || name === "quit") return unused(state);
-  if (name === "enter" && focus !== "enabled") return moved(state, draft, 1);
-  if (isNumberField(focus)) return inNumber(state, draft, focus, key);
-  if (name === "character") return unused(state);
-  if (focus === "enabled") {
-    const isToggle = name === "enter" || name === "space";
-    return isToggle ? changed(state, { ...draft, enabled: !draft.enabled }) : next(state);
+  const { settings, form } = state;
+  if (settings === null || state.saving) return unused(state);
+  if (isNamed(key, "save")) return save(state, needsReload);
+  if (isNamed(key, "escape")) return revert(state);
+  const field = focusedField(state);
+  if (field === null) {
+    if (isNamed(key, "tab")) return next({ ...state, form: focusedRow(form, 0) });
+    return isNamed(key, "backtab") ? next({ ...state, form: focusedRow(form, -1) }) : unused(state);
   }
-  const by = { space: 1, right: 1, down: 1, left: -1, up: -1 }[name as string];
-  if (by === undefined) return next(state);
-  const choices: readonly string[] = CHOICES[focus];
-  const at = choices.indexOf(draft[focus]) + by + choices.length;
-  return changed(state, { ...draft, [focus]: choices[at % choices.length] });
+  if (key.kind === "character" && key.text !== " " && !takesText(state)) return unused(state);
+  const step = pressFormKey(form, formKey(key, field.field.of.kind));
+  if (step.state.root === form.root)
+    return { state: { ...state, form: step.state }, action: null, used: step.used };
+  const { [field.field.name]: _, ...refused } = state.refused;
+  return next({ ...state, form: step.state, refused, note: null });
 }
 
-/** Focuses a field, and marks its number, so that typing replaces it. */
-function focused(state: PanelState, draft: SyncDraft, focus: FieldName | null): PanelState {
-  const length = focus !== null && isNumberField(focus) ? draft[focus].length : 0;
-  return { ...state, draft, focus, caret: length, marked: length > 0 };
+/** In the panel, Enter also turns a checkbox, and all four arrows choose. */
+function formKey(key: Key, kind: string): Key {
+  if (kind === "flag" && isNamed(key, "enter")) return SPACE;
+  if (kind === "choice" && isNamed(key, "down")) return { kind: "named", name: "right" };
+  return kind === "choice" && isNamed(key, "up") ? { kind: "named", name: "left" } : key;
 }
 
-function moved(state: PanelState, draft: SyncDraft, by: 1 | -1): PanelStep {
-  const from = state.focus === null ? (by === 1 ? -1 : 0) : FIELDS.indexOf(state.focus);
-  return next(focused(state, draft, FIELDS[(from + by + FIELDS.length) % FIELDS.length] ?? null));
-}
-
-function save(state: PanelState, draft: SyncDraft, needsReload: boolean): PanelStep {
-  if (Object.keys(draftMistakes(draft)).length > 0) return next({ ...state, note: { kind: "invalid" } });
+function save(state: PanelState, needsReload: boolean): PanelStep {
+  if (firstMistake(state.form.root) !== null) return next({ ...state, note: { kind: "invalid" } });
   const action = isDirty(state) ? "save" : needsReload ? "reload" : null;
   if (action === null) return next({ ...state, note: { kind: "nothing" } });
   return next({ ...state, saving: true, note: null }, action);
 }
 
-function revert(state: PanelState, draft: SyncDraft): PanelStep {
+function revert(state: PanelState): PanelStep {
+  const { focus } = state.form;
   const wasDirty = isDirty(state) || state.fileChanged;
+  const fresh = formOf(state.section, state.settings);
   return {
     state: {
-      ...focused(state, draft, wasDirty ? state.focus : null),
+      ...state,
+      form: wasDirty && focus !== -1 ? focusedRow(fresh, focus) : fresh,
       fileChanged: false,
       // null, so that the next read of the file is the base of further changes, even if the user types before
       // it.
@@ -79,24 +65,6 @@ function revert(state: PanelState, draft: SyncDraft): PanelStep {
       note: null,
     },
     action: "reread",
-    used: wasDirty || state.focus !== null || state.note !== null,
+    used: wasDirty || focus !== -1 || state.note !== null,
   };
-}
-
-function changed(state: PanelState, draft: SyncDraft): PanelStep {
-  const { focus } = state;
-  const refused = { ...state.refused };
-  if (focus !== null) delete refused[focus];
-  return next({ ...state, draft, refused, note: null });
-}
-
-function inNumber(state: PanelState, draft: SyncDraft, focus: NumberField, key: Key): PanelStep {
-  const text = draft[focus];
-  const name = key.kind === "named" ? key.name : null;
-  const replaces = state.marked && (name === null || name === "backspace" || name === "delete");
-  const caret = state.marked && name === "left" ? 0 : state.caret;
-  const typed = pressTextKey(replaces ? { text: "", caret: 0 } : { text, caret }, key);
-  if (typed === null || typed.text.length > TEXT_LIMIT) return next(state);
-  const unmarked = { ...state, caret: typed.caret, marked: false };
-  return typed.text === text ? next(unmarked) : changed(unmarked, { ...draft, [focus]: typed.text });
 }

@@ -1,120 +1,46 @@
 // The text of the settings panel: a line for each field with its mistake, and the result of a save.
-import {
-  FIELDS,
-  type FieldName,
-  isNumberField,
-  type NumberField,
-  type SyncDraft,
-} from "../../api/forms/sync-fields.ts";
-import { columns } from "../../runtime/text/plain-text.ts";
+import { fieldLines } from "../catalog/form-lines.ts";
+import { fieldRows } from "../catalog/form-state.ts";
 import {
   cutLine,
   cutText,
+  hangingLines,
   type Line,
   lineColumns,
   markedLines,
-  type Span,
   span,
   spread,
   type Tone,
 } from "../terminal/line.ts";
-import { rowMark } from "../terminal/list-state.ts";
 import type { View } from "../terminal/terminal-style.ts";
 import type { ChangedLine } from "./changed-lines.ts";
-import { CHOICES, isDirty, type PanelNote, type PanelState, panelMistakes } from "./panel-state.ts";
+import { focusedField, isDirty, type PanelNote, type PanelState, panelMistake } from "./panel-state.ts";
 
-const LABEL_WIDTH = 12;
-const NUMBER_WIDTH = 8;
+const HELP_LINES = 2;
 
-const FIELD_LABELS: Readonly<Record<FieldName, string>> = {
-  enabled: "enabled",
-  poll_interval: "interval",
-  debounce: "debounce",
-  detection: "detection",
-  on_failure: "on failure",
-};
-
-const HELP: Readonly<Record<FieldName, string>> = {
-  enabled: "watch the file, and apply every change at once",
-  poll_interval: "seconds from one look at the file to the next",
-  debounce: "seconds without a change before the file is read",
-  detection: "by the file's time, by its content, or by the system's events",
-  on_failure: "after a failed reload: try again ever later, at the interval, or not",
-};
-
-/** The panel in its fixed height: a title, and a line for each field. */
-export const PANEL_HEIGHT = 1 + FIELDS.length;
-
-/** The title and the fields: PANEL_HEIGHT lines. `hasProblem`: the file does not run as it is. */
+/** A title, and a line for each field with its mistake. `hasProblem`: the file does not run as it is. */
 export function panelLines(state: PanelState, hasProblem: boolean, view: View): readonly Line[] {
-  const { draft } = state;
-  const mistakes = panelMistakes(state);
-  return [
-    titleLine(state, hasProblem, view),
-    ...FIELDS.map((field) => {
-      if (draft === null) return [span(`  ${FIELD_LABELS[field]}`, "faint")];
-      const line = fieldLine(field, state, draft, view);
-      const mistake = mistakes[field];
-      if (mistake === undefined) return cutLine(line, view.width, view.symbols.ellipsis);
-      const said = span(`${view.symbols.error} ${mistake}`, "bad");
-      return cutLine([...line, span("  "), said], view.width, view.symbols.ellipsis);
-    }),
-  ];
+  const { form, settings } = state;
+  const fields = fieldRows(form).map(({ node }) => node);
+  if (settings === null)
+    return [titleLine(state, hasProblem, view), ...fields.map(({ label }) => [span(`  ${label}`, "faint")])];
+  const lines = fieldLines(form, view).map((line, index) => {
+    const field = fields[index];
+    const mistake = field === undefined ? null : panelMistake(state, field);
+    const said = mistake === null ? [] : [span("  "), span(`${view.symbols.error} ${mistake}`, "bad")];
+    return cutLine([...line, ...said], view.width, view.symbols.ellipsis);
+  });
+  return [titleLine(state, hasProblem, view), ...lines];
 }
 
 function titleLine(state: PanelState, hasProblem: boolean, { width, symbols }: View): Line {
-  const title = [span("Settings ", "strong"), span("[sync]", "faint")];
+  const title = [span("Settings ", "strong"), span(`[${state.section.name}]`, "faint")];
   const right: Line[] = [];
   if (hasProblem) right.push([span(`${symbols.error} the file is not in effect`, "bad")]);
   if (state.saving) right.push([span(`saving${symbols.ellipsis}`, "accent")]);
   else if (isDirty(state)) right.push([span(`${symbols.on} not saved`, "warning")]);
   const spaced = right.flatMap((piece, index): Line => (index === 0 ? piece : [span("  "), ...piece]));
   return spread(title, spaced, width, symbols.ellipsis);
-}
-
-function fieldLine(field: FieldName, state: PanelState, draft: SyncDraft, view: View): Line {
-  const isFocused = state.focus === field;
-  const { symbols } = view;
-  const label = FIELD_LABELS[field].padEnd(LABEL_WIDTH);
-  const lead = [rowMark(isFocused, view), span(label, isFocused ? "strong" : "plain")];
-  if (isNumberField(field)) return [...lead, ...numberSpans(field, state, draft, isFocused, view)];
-  if (field === "enabled") {
-    const text = draft.enabled ? symbols.checked : symbols.notChecked;
-    return [...lead, span(text, isFocused ? "cursor" : "plain")];
-  }
-  return [...lead, ...choiceSpans(CHOICES[field], draft[field], isFocused, view)];
-}
-
-function choiceSpans(
-  choices: readonly string[],
-  chosen: string,
-  isFocused: boolean,
-  { symbols }: View,
-): readonly Span[] {
-  return choices.flatMap((choice, index): Span[] => {
-    const isChosen = choice === chosen;
-    const text = `${isChosen ? symbols.chosen : symbols.notChosen} ${choice}`;
-    const tone = isChosen ? (isFocused ? "cursor" : "strong") : "faint";
-    return [span(index === 0 ? "" : "  "), span(text, tone)];
-  });
-}
-
-function numberSpans(
-  field: NumberField,
-  { caret, marked }: PanelState,
-  draft: SyncDraft,
-  isFocused: boolean,
-  { style }: View,
-): readonly Span[] {
-  const text = span(draft[field]).text;
-  const rest = " ".repeat(Math.max(0, NUMBER_WIDTH - columns(text)));
-  if (!isFocused) return [span(text, "strong"), span(`${rest} s`, "faint")];
-  if (marked && style.color) return [span(text, "cursor"), span(`${rest} s`, "faint")];
-  const at = marked ? "" : text.slice(caret, caret + 1);
-  // Without colour, an underscore shows the caret.
-  const spot: Span[] = style.color ? [span(at === "" ? " " : at, "cursor")] : [span("_", "cursor"), span(at)];
-  const filled = rest.slice(style.color && at !== "" ? 0 : 1);
-  return [span(text.slice(0, caret)), ...spot, span(text.slice(caret + 1)), span(`${filled} s`, "faint")];
 }
 
 /** The result of a save, or that the file has changed; at most `limit` lines. */
@@ -127,9 +53,10 @@ export function panelNoteLines(state: PanelState, view: View, limit: number): re
 }
 
 /** The description of the focused field; none while a note is shown. */
-export function panelHelpLines({ focus, note, fileChanged, draft }: PanelState, view: View): readonly Line[] {
-  if (focus === null || note !== null || fileChanged || draft === null) return [];
-  return [cutLine([span("  "), span(HELP[focus], "faint")], view.width, view.symbols.ellipsis)];
+export function panelHelpLines(state: PanelState, view: View): readonly Line[] {
+  const field = focusedField(state);
+  if (field === null || state.note !== null || state.fileChanged) return [];
+  return hangingLines(span("  "), field.field.about, "faint", view, HELP_LINES);
 }
 
 function noteLines(note: PanelNote, view: View, limit: number): readonly Line[] {

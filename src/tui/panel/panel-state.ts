@@ -1,23 +1,12 @@
 // The state of the settings panel, and its changes by reports and answers of the daemon. Pure.
-import type { ConfigMistakeWire, SyncSettingsWire } from "../../api/contract.ts";
-import {
-  changedFields,
-  DETECTIONS,
-  draftMistakes,
-  draftOf,
-  FAILURE_MODES,
-  FIELDS,
-  type FieldMistakes,
-  type FieldName,
-  isNumberField,
-  type SyncDraft,
-  settingsOf,
-} from "../../api/forms/sync-fields.ts";
+import type { ConfigMistakeWire } from "../../api/contract.ts";
+import { type FormNode, mistakeAt, sentValue } from "../../api/forms/form-node.ts";
+import { changedFields, type Settings, sectionForm } from "../../api/forms/section-form.ts";
 import { mistakesText } from "../../api/words/outcome-words.ts";
+import { configJsonSchema } from "../../config/schema/schema.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
+import { type CallForm, createFieldsForm, fieldRows, focusedRow } from "../catalog/form-state.ts";
 import type { ChangedLine } from "./changed-lines.ts";
-
-/** The values of the fields with a choice. */
-export const CHOICES = { detection: DETECTIONS, on_failure: FAILURE_MODES } as const;
 
 /** The configuration file as it was when the panel was last clean: an edit is based on it. */
 export interface FileSeen {
@@ -35,71 +24,87 @@ export type PanelNote =
   | { readonly kind: "failed"; readonly reason: string };
 
 export interface PanelState {
+  readonly section: Section;
   /** The running settings; null before the first report. */
-  readonly settings: SyncSettingsWire | null;
-  readonly draft: SyncDraft | null;
+  readonly settings: Settings | null;
+  /** The settings as the user has changed them. */
+  readonly form: CallForm;
   readonly file: FileSeen | null;
   /**
    * Hash of the content that ran when the panel was last clean, which is what the user saw before a change.
    */
   readonly seenSha256: string | null;
-  /** True if the file has changed since the draft was begun. */
+  /** True if the file has changed since the first unsaved change. */
   readonly fileChanged: boolean;
-  readonly focus: FieldName | null;
-  /** Position in the focused number. */
-  readonly caret: number;
-  /** True if the whole number is marked: typing replaces it. */
-  readonly marked: boolean;
   /** The mistakes that the daemon has reported, by field. */
-  readonly refused: FieldMistakes;
+  readonly refused: Readonly<Record<string, string>>;
   readonly saving: boolean;
   readonly note: PanelNote | null;
 }
 
-export const EMPTY_PANEL: PanelState = {
-  settings: null,
-  draft: null,
-  file: null,
-  seenSha256: null,
-  fileChanged: false,
-  focus: null,
-  caret: 0,
-  marked: false,
-  refused: {},
-  saving: false,
-  note: null,
-};
-
-export function isDirty({ draft, settings }: PanelState): boolean {
-  return draft !== null && settings !== null && changedFields(draft, settings).length > 0;
+/** A section of the configuration file. */
+interface Section {
+  readonly name: string;
+  /** JSON Schema. */
+  readonly schema: unknown;
 }
 
-/** The mistakes in the draft, by field; a mistake found by the panel wins over one found by the daemon. */
-export function panelMistakes(state: PanelState): FieldMistakes {
-  return state.draft === null ? {} : { ...state.refused, ...draftMistakes(state.draft) };
+/** The panel for a section of the configuration file. */
+export function createPanel(name: string): PanelState {
+  const section = { name, schema: objectOf(configJsonSchema()["properties"])[name] };
+  return {
+    section,
+    settings: null,
+    form: formOf(section, null),
+    file: null,
+    seenSha256: null,
+    fileChanged: false,
+    refused: {},
+    saving: false,
+    note: null,
+  };
+}
+
+export function formOf({ schema }: Section, settings: Settings | null): CallForm {
+  return createFieldsForm(sectionForm(schema, settings ?? {}));
+}
+
+export function isDirty({ form, settings }: PanelState): boolean {
+  return settings !== null && changedFields(form.root, settings).length > 0;
+}
+
+/** The mistake of a field, or null; a mistake found by the panel wins over one found by the daemon. */
+export function panelMistake({ refused }: PanelState, field: FormNode): string | null {
+  return mistakeAt(field) ?? refused[field.field.name] ?? null;
+}
+
+/** The field that has the focus, or null. */
+export function focusedField({ form }: PanelState): FormNode | null {
+  return fieldRows(form)[form.focus]?.node ?? null;
 }
 
 /** Whether a character typed now goes into a field. */
-export function takesText({ focus }: PanelState): boolean {
-  return focus !== null && isNumberField(focus);
+export function takesText(state: PanelState): boolean {
+  const kind = focusedField(state)?.field.of.kind;
+  return kind === "number" || kind === "text";
 }
 
 /** Applies new running settings; fields that the user has changed keep their draft. */
-export function withRunning(state: PanelState, settings: SyncSettingsWire, sha256: string): PanelState {
+export function withRunning(state: PanelState, settings: Settings, sha256: string): PanelState {
   const next = withSettings(state, settings);
   return isDirty(state) ? next : { ...next, seenSha256: sha256 };
 }
 
-function withSettings(state: PanelState, settings: SyncSettingsWire): PanelState {
-  const fresh = draftOf(settings);
-  if (state.draft === null || state.settings === null) return { ...state, settings, draft: fresh };
-  const mine = changedFields(state.draft, state.settings);
-  let draft = fresh;
-  for (const field of mine) draft = { ...draft, [field]: state.draft[field] };
-  const { focus } = state;
-  const isTyping = focus !== null && isNumberField(focus) && !mine.includes(focus);
-  if (!isTyping || draft[focus] === state.draft[focus]) return { ...state, settings, draft };
-  return { ...state, settings, draft, caret: draft[focus].length, marked: true };
+function withSettings(state: PanelState, settings: Settings): PanelState {
+  const { root } = state.form;
+  const changed = state.settings === null ? [] : changedFields(root, state.settings);
+  const fresh = formOf(state.section, settings).root;
+  const children = fresh.children.map(
+    (child) => changed.find(({ field }) => field.name === child.field.name) ?? child,
+  );
+  const next = { ...state, settings, form: { ...state.form, root: { ...fresh, children } } };
+  if (focusedField(next)?.text === focusedField(state)?.text) return next;
+  return { ...next, form: focusedRow(next.form, next.form.focus) };
 }
 
 /** Applies the file that was read again. */
@@ -132,17 +137,19 @@ export function withSaved(
     note,
     seenSha256: file.sha256,
   };
-  return applied === null && state.draft !== null ? withSettings(next, settingsOf(state.draft)) : next;
+  return applied === null ? withSettings(next, objectOf(sentValue(state.form.root))) : next;
 }
 
 /** Shows that the daemon has written nothing because of these mistakes. */
 export function withMistakes(state: PanelState, mistakes: readonly ConfigMistakeWire[]): PanelState {
-  const refused: Partial<Record<FieldName, string>> = {};
+  const refused: Record<string, string> = {};
   const elsewhere: ConfigMistakeWire[] = [];
   for (const mistake of mistakes) {
-    const field = FIELDS.find((name) => mistake.path === `sync.${name}`);
+    const field = state.form.root.children.find(
+      ({ label }) => mistake.path === `${state.section.name}.${label}`,
+    );
     if (field === undefined) elsewhere.push(mistake);
-    else refused[field] = `expected ${mistake.expected}`;
+    else refused[field.label] = `expected ${mistake.expected}`;
   }
   const text = mistakesText(elsewhere);
   const note: PanelNote =

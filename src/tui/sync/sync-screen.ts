@@ -1,8 +1,7 @@
 // The Sync screen: status above, settings panel below, and the hints for its keys.
-import { isNumberField } from "../../api/forms/sync-fields.ts";
 import { ROWS_KEPT } from "../../api/words/sync-words.ts";
-import { PANEL_HEIGHT, panelHelpLines, panelLines, panelNoteLines } from "../panel/panel-lines.ts";
-import { isDirty, type PanelState, takesText } from "../panel/panel-state.ts";
+import { panelHelpLines, panelLines, panelNoteLines } from "../panel/panel-lines.ts";
+import { focusedField, isDirty, type PanelState, takesText } from "../panel/panel-state.ts";
 import { problemLines, statusLines, tableLines } from "../status/status-lines.ts";
 import type { Line } from "../terminal/line.ts";
 import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
@@ -53,7 +52,7 @@ function syncLines(session: SyncSession, size: ScreenSize): readonly Line[] {
     status: statusLines(status, connection, size).length,
     problem: problemLines(status, connection, size, PROBLEM_LINES).length,
     rows: rows.length,
-    panel: PANEL_HEIGHT,
+    panel: panelLines(panel, hasProblem, size).length,
     note: panelNoteLines(panel, size, NOTE_LINES).length,
     help: panelHelpLines(panel, size).length,
   });
@@ -71,12 +70,13 @@ function syncLines(session: SyncSession, size: ScreenSize): readonly Line[] {
 }
 
 function hintsOf(panel: PanelState, arrows: string): readonly string[] {
-  const { focus } = panel;
+  const field = focusedField(panel);
   const leave = takesText(panel) ? "Ctrl-C quit" : "q quit";
-  if (focus === null) {
+  if (field === null) {
     return isDirty(panel) ? ["Tab settings", "Ctrl-S save", "Esc revert", leave] : ["Tab settings", leave];
   }
-  const change = focus === "enabled" ? "Space toggle" : isNumberField(focus) ? null : `${arrows} choose`;
+  const { kind } = field.field.of;
+  const change = kind === "flag" ? "Space toggle" : kind === "choice" ? `${arrows} choose` : null;
   return ["Tab next", ...(change === null ? [] : [change]), "Ctrl-S save", "Esc revert", leave];
 }
 

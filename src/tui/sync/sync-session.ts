@@ -1,7 +1,7 @@
 // The state behind the Sync screen: reads the sync report when it has changed, and sends the panel's requests.
 import { requireSameConfig } from "../../api/client/same-config.ts";
 import type { SyncEvent, SyncReport } from "../../api/contract.ts";
-import { draftEdits } from "../../api/forms/sync-fields.ts";
+import { sectionEdits } from "../../api/forms/section-form.ts";
 import { mistakesText, reloadOutcome } from "../../api/words/outcome-words.ts";
 import { type EventRow, type RowEvent, withEvent } from "../../api/words/sync-words.ts";
 import { errorText, expecting, isOwnError, type MountaineerError } from "../../runtime/errors.ts";
@@ -11,7 +11,7 @@ import type { DaemonLink } from "../link/daemon-link.ts";
 import { changedLines } from "../panel/changed-lines.ts";
 import { type PanelAction, pressKey } from "../panel/panel-keys.ts";
 import {
-  EMPTY_PANEL,
+  createPanel,
   type PanelState,
   withConflict,
   withFailure,
@@ -41,7 +41,7 @@ interface SyncOptions {
 /** Starts the session, which follows the daemon until `signal` aborts. */
 export function startSyncSession({ link, configPath, signal }: SyncOptions) {
   const status = createStore<SyncStatus | null>(null);
-  const panel = createStore<PanelState>(EMPTY_PANEL);
+  const panel = createStore<PanelState>(createPanel("sync"));
   const widget = createSyncStatusWidget();
   let seen: EventMark | null = null;
   const ended = Promise.withResolvers<void>();
@@ -95,10 +95,10 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
         ),
       signal,
     );
-  const save = async ({ draft, settings, file, seenSha256 }: PanelState): Promise<PanelState> => {
-    if (draft === null || settings === null) return panel.get();
+  const save = async ({ section, form, settings, file, seenSha256 }: PanelState): Promise<PanelState> => {
+    if (settings === null) return panel.get();
     const before = file ?? (await link.ask("config", null, signal));
-    const edits = draftEdits(draft, settings);
+    const edits = sectionEdits(section.name, form.root, settings);
     const expected = file?.sha256 ?? seenSha256 ?? before.sha256;
     const request = { edits, expected_sha256: expected, source: "tui" } as const;
     const report = await link.ask("edit", request, signal);

@@ -1,23 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "smol-toml";
+import { type FormNode, mistakeAt, withValue } from "../../../src/api/forms/form-node.ts";
 import { readJson } from "../../../src/api/forms/json-text.ts";
 import { argumentsField, type SchemaField } from "../../../src/api/forms/schema-fields.ts";
-import {
-  changedFields,
-  DETECTIONS,
-  draftEdits,
-  draftMistakes,
-  draftOf,
-  FAILURE_MODES,
-  FIELDS,
-  NUMBER_LIMITS,
-  type NumberField,
-  numberMistake,
-  settingsOf,
-} from "../../../src/api/forms/sync-fields.ts";
+import { changedFields, sectionEdits, sectionForm } from "../../../src/api/forms/section-form.ts";
 import { keyFindings } from "../../../src/config/read/value-findings.ts";
-import { SECTIONS } from "../../../src/config/schema/schema.ts";
+import { configJsonSchema, SECTIONS } from "../../../src/config/schema/schema.ts";
+import { objectOf } from "../../../src/runtime/text/json-object.ts";
 import { fc, runsOf } from "../../support/properties.ts";
 
 const MISTAKES: readonly [text: string, line: number, column: number, expected: RegExp][] = [
@@ -229,66 +219,52 @@ const SETTINGS = {
   detection: "mtime",
   on_failure: "backoff",
 } as const;
-const DRAFT = draftOf(SETTINGS);
-const NUMBER_FIELDS: readonly NumberField[] = ["poll_interval", "debounce"];
 
-test("B9 the panel's fields, choices and limits are the schema's", () => {
+const FORM = sectionForm(objectOf(configJsonSchema()["properties"])["sync"], SETTINGS);
+
+test("B9 the form of [sync] has the section's keys and choices, and accepts the same numbers", () => {
   const section = SECTIONS.find(({ name }) => name === "sync");
-  assert.deepEqual([...(section?.keys ?? [])].sort(), [...FIELDS].sort());
-  assert.deepEqual(section?.keyDoc("detection").choices, [...DETECTIONS]);
-  assert.deepEqual(section?.keyDoc("on_failure").choices, [...FAILURE_MODES]);
-  for (const field of NUMBER_FIELDS) {
-    const { min, max } = NUMBER_LIMITS[field];
-    for (const value of [min, max, min / 2, max * 1.001, (min + max) / 2, 0, -1, Number.NaN]) {
-      const accepted: boolean = section !== undefined && keyFindings(section, field, value).length === 0;
-      const mistake = numberMistake(field, String(value));
-      assert.equal(mistake === null, accepted, `${field} = ${value}: ${mistake}`);
+  assert.ok(section !== undefined);
+  assert.deepEqual(FORM.children.map(({ label }) => label).sort(), [...section.keys].sort());
+  let compared = 0;
+  for (const node of FORM.children) {
+    const { of } = node.field;
+    if (of.kind === "choice") assert.deepEqual(of.choices, section.keyDoc(node.label).choices);
+    if (of.kind !== "number") continue;
+    for (const value of [0.01, 0.05, 60, 3600, 0.005, 0.025, 60.06, 3603.6, 30, 1800, 0, -1]) {
+      const accepted: boolean = keyFindings(section, node.label, value).length === 0;
+      const filled = withValue(node, value);
+      assert.equal(filled !== null && mistakeAt(filled) === null, accepted, `${node.label} = ${value}`);
+      compared += 1;
     }
   }
+  assert.equal(compared, 24);
 });
 
-test("B9 what is no number says so", () => {
-  assert.equal(numberMistake("debounce", ""), "needs a number");
-  assert.equal(numberMistake("debounce", "abc"), "is not a number");
-  assert.equal(numberMistake("debounce", "1e1"), "is not a number");
-  assert.equal(numberMistake("debounce", "0,5"), "write it with a point");
-  assert.equal(numberMistake("debounce", "0"), "must be 0.01 to 60 seconds");
-  assert.equal(numberMistake("debounce", "-1"), "must be 0.01 to 60 seconds");
-  assert.equal(numberMistake("debounce", " .5 "), null);
-  assert.deepEqual(draftMistakes({ ...DRAFT, poll_interval: "x", debounce: "99" }), {
-    poll_interval: "is not a number",
-    debounce: "must be 0.01 to 60 seconds",
-  });
-});
+function typedInterval(text: string): FormNode {
+  return {
+    ...FORM,
+    children: FORM.children.map((child) => (child.label === "poll_interval" ? { ...child, text } : child)),
+  };
+}
 
-test("B9 the same number written another way is no change", () => {
-  assert.deepEqual(DRAFT, { ...SETTINGS, poll_interval: "2.0", debounce: "1.0" });
-  assert.deepEqual(changedFields({ ...DRAFT, poll_interval: "2", debounce: "1.00" }, SETTINGS), []);
-  assert.deepEqual(changedFields({ ...DRAFT, poll_interval: "2x" }, SETTINGS), ["poll_interval"]);
+test("B9 the same number written another way is no change, and a mistake is one", () => {
+  const changed = (text: string) => changedFields(typedInterval(text), SETTINGS).map(({ label }) => label);
+  assert.deepEqual(changed("2"), []);
+  assert.deepEqual(changed(" 2.00 "), []);
+  assert.deepEqual(changed("2x"), ["poll_interval"]);
+  assert.deepEqual(changed("3"), ["poll_interval"]);
 });
 
 test("B9 an edit holds the changed keys alone, as TOML", () => {
-  const draft = { ...DRAFT, enabled: false, poll_interval: ".5", detection: "inotify" } as const;
-  const edits = draftEdits(draft, SETTINGS);
+  const wanted = { ...SETTINGS, enabled: false, poll_interval: 0.5, detection: "inotify" };
+  const edits = sectionEdits("sync", withValue(FORM, wanted) ?? FORM, SETTINGS);
   assert.deepEqual(edits, [
     { key: "sync.enabled", value: "false" },
     { key: "sync.poll_interval", value: "0.5" },
     { key: "sync.detection", value: '"inotify"' },
   ]);
-  for (const { key, value } of edits) {
-    const field = key.replace("sync.", "");
-    const asked: Readonly<Record<string, unknown>> = { ...settingsOf(draft) };
-    assert.deepEqual(parse(`x = ${value}`)["x"], asked[field]);
-  }
-});
-
-test("B9 a number is written as typed where TOML allows it", () => {
-  const written = (typed: string): string | undefined =>
-    draftEdits({ ...DRAFT, poll_interval: typed }, SETTINGS)[0]?.value;
-  assert.equal(written("3.0"), "3.0");
-  assert.equal(written("3"), "3");
-  assert.equal(written("0.50"), "0.50");
-  assert.equal(written("+3."), "3");
-  assert.equal(written("003"), "3");
-  assert.equal(written(" 3 "), "3");
+  const asked: Readonly<Record<string, unknown>> = wanted;
+  for (const { key, value } of edits)
+    assert.deepEqual(parse(`x = ${value}`)["x"], asked[key.replace("sync.", "")]);
 });

@@ -2,14 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { changedLines } from "../../../src/tui/panel/changed-lines.ts";
 import { pressKey } from "../../../src/tui/panel/panel-keys.ts";
+import { panelHelpLines, panelLines, panelNoteLines } from "../../../src/tui/panel/panel-lines.ts";
 import {
-  PANEL_HEIGHT,
-  panelHelpLines,
-  panelLines,
-  panelNoteLines,
-} from "../../../src/tui/panel/panel-lines.ts";
-import {
-  EMPTY_PANEL,
+  createPanel,
   type PanelState,
   withConflict,
   withFailure,
@@ -24,6 +19,7 @@ import type { KeyName } from "../../../src/tui/terminal/key.ts";
 import { lineColumns } from "../../../src/tui/terminal/line.ts";
 import { sampleStatus, textOf, viewOf } from "../views.ts";
 
+const EMPTY_PANEL = createPanel("sync");
 const FRESH = withFile(withRunning(EMPTY_PANEL, sampleStatus().settings, "aaaa"), { sha256: "a", text: "" });
 
 function after(state: PanelState, ...presses: readonly (KeyName | " " | "9")[]): PanelState {
@@ -41,33 +37,35 @@ function after(state: PanelState, ...presses: readonly (KeyName | " " | "9")[]):
 test("B9 the panel shows each setting on a line of its own", () => {
   assert.deepEqual(textOf(panelLines(FRESH, false, viewOf(60))), [
     "Settings [sync]",
-    "  enabled     [✓]",
-    "  interval    2.0      s",
-    "  debounce    1.0      s",
-    "  detection   (●) mtime  ( ) hash  ( ) inotify",
-    "  on failure  (●) backoff  ( ) fixed  ( ) stop",
+    "  enabled          [✓]",
+    "  poll_interval    2",
+    "  debounce         1",
+    "  detection        (●) mtime  ( ) hash  ( ) inotify",
+    "  on_failure       (●) backoff  ( ) fixed  ( ) stop",
   ]);
-  assert.equal(panelLines(FRESH, false, viewOf(60)).length, PANEL_HEIGHT);
-  assert.equal(panelLines(EMPTY_PANEL, false, viewOf(60)).length, PANEL_HEIGHT);
+  assert.equal(panelLines(FRESH, false, viewOf(60)).length, 6);
+  assert.equal(panelLines(EMPTY_PANEL, false, viewOf(60)).length, 6);
 });
 
 test("B9 the focused field is marked, without colour too, and what is wrong stands beside it", () => {
   const typed = after(FRESH, "tab", "tab", "9", "9", "9", "9");
   const lines = textOf(panelLines(typed, false, viewOf(60, { color: false })));
   assert.equal(lines[0], "Settings [sync]                                  ● not saved");
-  assert.equal(lines[2], "▸ interval    9999_    s  ✕ must be 0.05 to 3600 seconds");
+  assert.equal(lines[2], "▸ poll_interval    9999_  ✕ 0.05 to 3600");
   assert.deepEqual(textOf(panelHelpLines(typed, viewOf(60))), [
-    "  seconds from one look at the file to the next",
+    "  How often the file is looked at; fractions are allowed. In",
+    "  seconds. Default: 2.",
   ]);
 });
 
 test("B9 without colour the caret has a place of its own", () => {
   const view = viewOf(60, { color: false });
   const line = (state: PanelState): string | undefined => textOf(panelLines(state, false, view))[2];
-  const focused = after(FRESH, "tab", "tab");
-  assert.equal(line(focused), "▸ interval    2.0_     s");
-  assert.equal(line(after(focused, "home")), "▸ interval    _2.0     s");
-  assert.equal(line(after(focused, "end", "left")), "▸ interval    2._0     s");
+  const half = withRunning(FRESH, { ...sampleStatus().settings, poll_interval: 2.5 }, "aaaa");
+  const focused = after(half, "tab", "tab");
+  assert.equal(line(focused), "▸ poll_interval    2.5_");
+  assert.equal(line(after(focused, "home")), "▸ poll_interval    _2.5");
+  assert.equal(line(after(focused, "end", "left")), "▸ poll_interval    2._5");
 });
 
 test("B9 plain letters where symbols cannot be shown", () => {
@@ -75,11 +73,11 @@ test("B9 plain letters where symbols cannot be shown", () => {
   const lines = textOf(panelLines(after(FRESH, "tab", " "), true, view));
   assert.deepEqual(lines, [
     "Settings [sync]     x the file is not in effect  * not saved",
-    "> enabled     [ ]",
-    "  interval    2.0      s",
-    "  debounce    1.0      s",
-    "  detection   (*) mtime  ( ) hash  ( ) inotify",
-    "  on failure  (*) backoff  ( ) fixed  ( ) stop",
+    "> enabled          [ ]",
+    "  poll_interval    2",
+    "  debounce         1",
+    "  detection        (*) mtime  ( ) hash  ( ) inotify",
+    "  on_failure       (*) backoff  ( ) fixed  ( ) stop",
   ]);
   for (const line of lines) assert.match(line, /^[ -~]*$/);
 });

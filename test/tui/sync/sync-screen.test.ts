@@ -48,7 +48,7 @@ describe("the Sync screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 },
       await using _monitor = await home.startMonitor();
       await terminal.until("● live");
       await terminal.press("Tab", "Tab");
-      await terminal.until("▸ interval");
+      await terminal.until("▸ poll_interval");
       await terminal.press("BSpace", "BSpace", "BSpace", "0.25", "Tab", "Tab", "Right", "Tab", "Left");
       await terminal.until("● not saved");
       assert.equal(await readFile(home.configFile, "utf8"), CONFIG, "nothing is written before Ctrl-S");

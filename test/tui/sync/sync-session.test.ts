@@ -176,7 +176,7 @@ test("B9 a conflict keeps what was set; other failures are told in one line", as
     press("tab", " ", "save");
     await eventually(() => !session.panel.get().saving);
     const panel = session.panel.get();
-    assert.equal(panel.draft?.enabled, false);
+    assert.equal(panel.form.root.children[0]?.at, 0);
     assert.equal(panel.fileChanged, code === "config_changed");
     const reason = panel.note?.kind === "failed" ? panel.note.reason : null;
     const told = { config_changed: null, config_unwritable: "read-only" };
@@ -243,7 +243,9 @@ test("B8 at every size the screen has each part once, and its hints follow the f
   await eventually(() => session.widget.rows.get().length === 4);
   const screen = createSyncScreen(session);
   const parts = [/^Config /, /Hash /, /^Time +Event +Details$/, /^Settings \[sync\]/].concat(
-    ["enabled", "interval", "debounce", "detection", "on failure"].map((name) => new RegExp(`^ {2}${name} `)),
+    ["enabled", "poll_interval", "debounce", "detection", "on_failure"].map(
+      (name) => new RegExp(`^ {2}${name} `),
+    ),
   );
   for (const [width, height] of [
     [60, 13],

@@ -2,22 +2,8 @@
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { SyncReport } from "../../../api/contract.ts";
-import {
-  createNode,
-  type FormNode,
-  firstMistake,
-  sentValue,
-  withNode,
-} from "../../../api/forms/form-node.ts";
-import { argumentsField } from "../../../api/forms/schema-fields.ts";
-import {
-  DETECTIONS,
-  FAILURE_MODES,
-  FIELDS,
-  type FieldName,
-  NUMBER_LIMITS,
-  type NumberField,
-} from "../../../api/forms/sync-fields.ts";
+import { type FormNode, firstMistake, sentValue, withNode } from "../../../api/forms/form-node.ts";
+import { changedFields, type Settings, sectionEdits, sectionForm } from "../../../api/forms/section-form.ts";
 import { actionsFor, actionWith, sentence } from "../../../api/words/actions.ts";
 import { editOutcome } from "../../../api/words/outcome-words.ts";
 import { type EventRow, FILE_MISSING_TEXT, watchingWords, withEvent } from "../../../api/words/sync-words.ts";
@@ -99,61 +85,49 @@ function changeTable(sync: SyncReport): ComponentChild {
 
 // The form over `[sync]`. A save is refused if the file has changed since the form was drawn.
 
-type Settings = Readonly<Record<string, unknown>>;
-
-const SETTINGS: Readonly<Record<FieldName, readonly [label: string, schema: object]>> = {
-  enabled: [
-    "Watch the file",
-    { type: "boolean", description: "Without it, only Reload and edits made here apply the file." },
-  ],
-  poll_interval: [
-    "Look every (seconds)",
-    { ...secondsSchema("poll_interval"), description: "How often the file is checked for changes." },
-  ],
-  debounce: [
-    "Wait after last save (s)",
-    {
-      ...secondsSchema("debounce"),
-      description: "How long the file must stay unchanged, so that several saves cause one reload.",
-    },
-  ],
-  detection: [
-    "Notice changes by",
-    {
-      enum: DETECTIONS,
-      description: "mtime: the file's time; hash: its content; inotify: the system's events.",
-    },
-  ],
-  on_failure: [
-    "After a failed reload",
-    {
-      enum: FAILURE_MODES,
-      description: "backoff: again, less and less often; fixed: again at the usual pace; stop: no more.",
-    },
-  ],
+const LABELS: Readonly<Record<string, string>> = {
+  enabled: "Watch the file",
+  poll_interval: "Look every (seconds)",
+  debounce: "Wait after last save (s)",
+  detection: "Notice changes by",
+  on_failure: "After a failed reload",
 };
 
-function secondsSchema(field: NumberField): object {
-  const { min: minimum, max: maximum } = NUMBER_LIMITS[field];
-  return { type: "number", minimum, maximum };
-}
+/** The page cannot load the configuration's schema; a test compares this one with it. */
+const SCHEMA = {
+  properties: {
+    enabled: {
+      type: "boolean",
+      description: "Without it, only Reload and edits made here apply the file.",
+    },
+    poll_interval: {
+      type: "number",
+      minimum: 0.05,
+      maximum: 3600,
+      description: "How often the file is checked for changes.",
+    },
+    debounce: {
+      type: "number",
+      minimum: 0.01,
+      maximum: 60,
+      description: "How long the file must stay unchanged, so that several saves cause one reload.",
+    },
+    detection: {
+      enum: ["mtime", "hash", "inotify"],
+      description: "mtime: the file's time; hash: its content; inotify: the system's events.",
+    },
+    on_failure: {
+      enum: ["backoff", "fixed", "stop"],
+      description: "backoff: again, less and less often; fixed: again at the usual pace; stop: no more.",
+    },
+  },
+};
 
 /** The form with these settings in its fields. */
 export function settingsForm(settings: Settings): FormNode {
-  const properties = FIELDS.map((field) => [field, { ...SETTINGS[field][1], default: settings[field] }]);
-  const schema = { type: "object", required: FIELDS, properties: Object.fromEntries(properties) };
-  const root = createNode(argumentsField(schema));
-  const children = FIELDS.flatMap((field, index) => {
-    const child = root.children[index];
-    return child === undefined ? [] : [{ ...child, label: SETTINGS[field][0] }];
-  });
+  const root = sectionForm(SCHEMA, settings);
+  const children = root.children.map((child) => ({ ...child, label: LABELS[child.label] ?? child.label }));
   return { ...root, children };
-}
-
-/** One edit for each setting that differs. */
-function editsBetween(from: Settings, to: Settings): { key: string; value: string }[] {
-  const changed = FIELDS.filter((field) => to[field] !== from[field]);
-  return changed.map((field) => ({ key: `sync.${field}`, value: JSON.stringify(to[field]) }));
 }
 
 interface SyncForm {
@@ -181,7 +155,7 @@ export function unsavedSync(session: object): SyncForm | null {
 }
 
 function isChanged({ settings, root }: SyncForm): boolean {
-  return firstMistake(root) !== null || editsBetween(settings, objectOf(sentValue(root))).length > 0;
+  return changedFields(root, settings).length > 0;
 }
 
 interface PanelProps extends ViewProps {
@@ -209,7 +183,7 @@ function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
     else if (unsaved.sha256 === null) store.set({ sha256: file });
   }, [file, JSON.stringify(sync.settings)]);
 
-  const edit = (edits: ReturnType<typeof editsBetween>, expected: string) =>
+  const edit = (edits: ReturnType<typeof sectionEdits>, expected: string) =>
     app.requests.ask("edit", { edits, expected_sha256: expected, source: "page" });
   const save = async (): Promise<void> => {
     const { settings, root } = store.get();
@@ -218,7 +192,7 @@ function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
     if (isWrong || sha256 === null) return;
     try {
       const wanted = objectOf(sentValue(root));
-      const report = await edit(editsBetween(settings, wanted), sha256);
+      const report = await edit(sectionEdits("sync", root, settings), sha256);
       const { tone, text } = editOutcome(report);
       if (report.errors.length > 0) {
         setRefused(sentence(text));
@@ -228,7 +202,9 @@ function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
       store.set({ settings: wanted, sha256: report.sha256 });
       app.notify(tone, sentence(text), () =>
         app.attempt("Undo", async () => {
-          const undone = editOutcome(await edit(editsBetween(wanted, settings), report.sha256));
+          const undone = editOutcome(
+            await edit(sectionEdits("sync", settingsForm(settings), wanted), report.sha256),
+          );
           app.notify(undone.tone, sentence(undone.text));
         }),
       );

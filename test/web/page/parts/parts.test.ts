@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { sectionForm } from "../../../../src/api/forms/section-form.ts";
 import type { Action } from "../../../../src/api/words/actions.ts";
 import { phaseWords } from "../../../../src/api/words/backend-words.ts";
 import { outcome } from "../../../../src/api/words/outcome-words.ts";
 import { mountWords } from "../../../../src/api/words/share-words.ts";
 import { msText } from "../../../../src/api/words/words.ts";
+import { configJsonSchema } from "../../../../src/config/schema/schema.ts";
 import { objectOf } from "../../../../src/runtime/text/json-object.ts";
 import { harmlessLines } from "../../../../src/runtime/text/plain-text.ts";
 import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
@@ -17,6 +19,7 @@ import { bytesText, clockText, forText, shown } from "../../../../src/web/page/p
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
 import { SYNC_FORMS, settingsForm, unsavedSync } from "../../../../src/web/page/sync/sync-view.ts";
 import { stretchesOf, stretchText } from "../../../../src/web/page/timeline/timeline-view.ts";
+import { sampleSync } from "../../../api/sample-config.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { scriptedApp } from "../scripted-app.ts";
@@ -141,6 +144,14 @@ test("a view's address is no code and stays", () => {
 
 test("a broken address is a code that nobody knows", () => {
   assert.deepEqual(taken("#%zz"), { code: "%zz", addresses: ["/"] });
+});
+
+test("B9 the Sync form has the fields, choices and limits of the configuration's schema", () => {
+  const settings = sampleSync({}).settings;
+  const drawn = settingsForm(settings).children.map(({ field }) => [field.name, field.of]);
+  const schema = objectOf(configJsonSchema()["properties"])["sync"];
+  const known = sectionForm(schema, settings).children.map(({ field }) => [field.name, field.of]);
+  assert.deepEqual(drawn, known);
 });
 
 test("F2 changes of the Sync form that were not saved are kept for their session", () => {

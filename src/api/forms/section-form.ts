@@ -1,0 +1,38 @@
+// The form over one section of the configuration file, and the edits that save the form. Pure.
+import { objectOf } from "../../runtime/text/json-object.ts";
+import { createNode, type FormNode, mistakeAt, sentValue } from "./form-node.ts";
+import { argumentsField } from "./schema-fields.ts";
+
+/** The values of a section, by key. */
+export type Settings = Readonly<Record<string, unknown>>;
+
+/** The form of a section's JSON Schema with these settings in its fields. */
+export function sectionForm(schema: unknown, settings: Settings): FormNode {
+  const properties = Object.entries(objectOf(objectOf(schema)["properties"])).map(([key, property]) => [
+    key,
+    Object.hasOwn(settings, key) ? { ...objectOf(property), default: settings[key] } : property,
+  ]);
+  const required = Object.keys(settings);
+  return createNode(argumentsField({ type: "object", required, properties: Object.fromEntries(properties) }));
+}
+
+/** The fields with a mistake, or with another value than in `settings`. */
+export function changedFields(root: FormNode, settings: Settings): readonly FormNode[] {
+  return root.children.filter(
+    (child) =>
+      mistakeAt(child) !== null ||
+      JSON.stringify(sentValue(child)) !== JSON.stringify(settings[child.field.name]),
+  );
+}
+
+/** One edit for each changed field, its value as TOML. The form must have no mistakes. */
+export function sectionEdits(
+  section: string,
+  root: FormNode,
+  settings: Settings,
+): { key: string; value: string }[] {
+  return changedFields(root, settings).map((child) => ({
+    key: `${section}.${child.field.name}`,
+    value: JSON.stringify(sentValue(child)),
+  }));
+}
