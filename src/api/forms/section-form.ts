@@ -6,14 +6,19 @@ import { argumentsField } from "./schema-fields.ts";
 /** The values of a section, by key. */
 export type Settings = Readonly<Record<string, unknown>>;
 
-/** The form of a section's JSON Schema with these settings in its fields. */
-export function sectionForm(schema: unknown, settings: Settings): FormNode {
-  const properties = Object.entries(objectOf(objectOf(schema)["properties"])).map(([key, property]) => [
+/** The form of a section with these settings in its fields. `fileSchema`: the JSON Schema of the whole file. */
+export function sectionForm(fileSchema: unknown, section: string, settings: Settings): FormNode {
+  const keys = propertiesOf(propertiesOf(fileSchema)[section]);
+  const properties = Object.entries(keys).map(([key, property]) => [
     key,
     Object.hasOwn(settings, key) ? { ...objectOf(property), default: settings[key] } : property,
   ]);
   const required = Object.keys(settings);
   return createNode(argumentsField({ type: "object", required, properties: Object.fromEntries(properties) }));
+}
+
+function propertiesOf(schema: unknown): Settings {
+  return objectOf(objectOf(schema)["properties"]);
 }
 
 /** The fields with a mistake, or with another value than in `settings`. */

@@ -1,6 +1,7 @@
 // Draws the Catalog screen: the list with its search, an item's details, the call form, and a call's answer.
 
 import { columns, counted, padded } from "../../runtime/text/plain-text.ts";
+import { formLines } from "../forms/form-lines.ts";
 import { cutText, type Line, span, spread } from "../terminal/line.ts";
 import { rowMark, windowStart } from "../terminal/list-state.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
@@ -9,7 +10,6 @@ import { belowText, type Scroller, shownLines } from "../text/scroller.ts";
 import { shownLine } from "../text/shown-text.ts";
 import type { CatalogItem } from "./catalog-items.ts";
 import { type CatalogPage, type CatalogState, FORM_HEAD, LIST_HEAD } from "./catalog-state.ts";
-import { formLines } from "./form-lines.ts";
 
 const KIND_WIDTH = 10;
 const NAME_MAX = 48;

@@ -5,12 +5,18 @@ import type { FormPath } from "../../api/forms/form-node.ts";
 import { mayDestroy } from "../../api/tool-hints.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
+import {
+  type CallForm,
+  createCallForm,
+  pasteIntoForm,
+  pressFormKey,
+  withEdited,
+} from "../forms/form-state.ts";
 import { isNamed, type Key, rowsMoved } from "../terminal/key.ts";
 import { next, type Step, unused } from "../terminal/step.ts";
 import { pressTextKey, type TypedText } from "../terminal/typed-text.ts";
 import { createScroller, pressScrollKey, type Scroller, type TextSize, withSize } from "../text/scroller.ts";
 import { type CatalogItem, catalogItems, itemDetails, searchItems } from "./catalog-items.ts";
-import { type CallForm, createCallForm, pasteIntoForm, pressFormKey, withEdited } from "./form-state.ts";
 
 export type CatalogPage =
   | { readonly kind: "list" }

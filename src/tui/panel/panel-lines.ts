@@ -1,6 +1,7 @@
 // The text of the settings panel: a line for each field with its mistake, and the result of a save.
-import { fieldLines } from "../catalog/form-lines.ts";
-import { fieldRows } from "../catalog/form-state.ts";
+import { SECTIONS } from "../../config/schema/schema.ts";
+import { fieldLines } from "../forms/form-lines.ts";
+import { fieldRows } from "../forms/form-state.ts";
 import {
   cutLine,
   cutText,
@@ -24,17 +25,19 @@ export function panelLines(state: PanelState, hasProblem: boolean, view: View): 
   const fields = fieldRows(form).map(({ node }) => node);
   if (settings === null)
     return [titleLine(state, hasProblem, view), ...fields.map(({ label }) => [span(`  ${label}`, "faint")])];
+  const section = SECTIONS.find(({ name }) => name === state.section);
   const lines = fieldLines(form, view).map((line, index) => {
     const field = fields[index];
     const mistake = field === undefined ? null : panelMistake(state, field);
     const said = mistake === null ? [] : [span("  "), span(`${view.symbols.error} ${mistake}`, "bad")];
-    return cutLine([...line, ...said], view.width, view.symbols.ellipsis);
+    const unit = field === undefined ? null : section?.keyDoc(field.label).unit;
+    return cutLine([...line, span(unit ? ` ${unit}` : ""), ...said], view.width, view.symbols.ellipsis);
   });
   return [titleLine(state, hasProblem, view), ...lines];
 }
 
 function titleLine(state: PanelState, hasProblem: boolean, { width, symbols }: View): Line {
-  const title = [span("Settings ", "strong"), span(`[${state.section.name}]`, "faint")];
+  const title = [span("Settings ", "strong"), span(`[${state.section}]`, "faint")];
   const right: Line[] = [];
   if (hasProblem) right.push([span(`${symbols.error} the file is not in effect`, "bad")]);
   if (state.saving) right.push([span(`saving${symbols.ellipsis}`, "accent")]);

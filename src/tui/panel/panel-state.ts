@@ -5,7 +5,7 @@ import { changedFields, type Settings, sectionForm } from "../../api/forms/secti
 import { mistakesText } from "../../api/words/outcome-words.ts";
 import { configJsonSchema } from "../../config/schema/schema.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
-import { type CallForm, createFieldsForm, fieldRows, focusedRow } from "../catalog/form-state.ts";
+import { type CallForm, createFieldsForm, fieldRows, focusedRow } from "../forms/form-state.ts";
 import type { ChangedLine } from "./changed-lines.ts";
 
 /** The configuration file as it was when the panel was last clean: an edit is based on it. */
@@ -24,7 +24,8 @@ export type PanelNote =
   | { readonly kind: "failed"; readonly reason: string };
 
 export interface PanelState {
-  readonly section: Section;
+  /** The name of the section in the configuration file. */
+  readonly section: string;
   /** The running settings; null before the first report. */
   readonly settings: Settings | null;
   /** The settings as the user has changed them. */
@@ -42,16 +43,8 @@ export interface PanelState {
   readonly note: PanelNote | null;
 }
 
-/** A section of the configuration file. */
-interface Section {
-  readonly name: string;
-  /** JSON Schema. */
-  readonly schema: unknown;
-}
-
 /** The panel for a section of the configuration file. */
-export function createPanel(name: string): PanelState {
-  const section = { name, schema: objectOf(configJsonSchema()["properties"])[name] };
+export function createPanel(section: string): PanelState {
   return {
     section,
     settings: null,
@@ -65,8 +58,8 @@ export function createPanel(name: string): PanelState {
   };
 }
 
-export function formOf({ schema }: Section, settings: Settings | null): CallForm {
-  return createFieldsForm(sectionForm(schema, settings ?? {}));
+export function formOf(section: string, settings: Settings | null): CallForm {
+  return createFieldsForm(sectionForm(configJsonSchema(), section, settings ?? {}));
 }
 
 export function isDirty({ form, settings }: PanelState): boolean {
@@ -145,9 +138,7 @@ export function withMistakes(state: PanelState, mistakes: readonly ConfigMistake
   const refused: Record<string, string> = {};
   const elsewhere: ConfigMistakeWire[] = [];
   for (const mistake of mistakes) {
-    const field = state.form.root.children.find(
-      ({ label }) => mistake.path === `${state.section.name}.${label}`,
-    );
+    const field = state.form.root.children.find(({ label }) => mistake.path === `${state.section}.${label}`);
     if (field === undefined) elsewhere.push(mistake);
     else refused[field.label] = `expected ${mistake.expected}`;
   }

@@ -98,7 +98,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
   const save = async ({ section, form, settings, file, seenSha256 }: PanelState): Promise<PanelState> => {
     if (settings === null) return panel.get();
     const before = file ?? (await link.ask("config", null, signal));
-    const edits = sectionEdits(section.name, form.root, settings);
+    const edits = sectionEdits(section, form.root, settings);
     const expected = file?.sha256 ?? seenSha256 ?? before.sha256;
     const request = { edits, expected_sha256: expected, source: "tui" } as const;
     const report = await link.ask("edit", request, signal);

@@ -7,7 +7,6 @@ import { argumentsField, type SchemaField } from "../../../src/api/forms/schema-
 import { changedFields, sectionEdits, sectionForm } from "../../../src/api/forms/section-form.ts";
 import { keyFindings } from "../../../src/config/read/value-findings.ts";
 import { configJsonSchema, SECTIONS } from "../../../src/config/schema/schema.ts";
-import { objectOf } from "../../../src/runtime/text/json-object.ts";
 import { fc, runsOf } from "../../support/properties.ts";
 
 const MISTAKES: readonly [text: string, line: number, column: number, expected: RegExp][] = [
@@ -220,7 +219,7 @@ const SETTINGS = {
   on_failure: "backoff",
 } as const;
 
-const FORM = sectionForm(objectOf(configJsonSchema()["properties"])["sync"], SETTINGS);
+const FORM = sectionForm(configJsonSchema(), "sync", SETTINGS);
 
 test("B9 the form of [sync] has the section's keys and choices, and accepts the same numbers", () => {
   const section = SECTIONS.find(({ name }) => name === "sync");

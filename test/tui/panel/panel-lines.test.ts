@@ -38,8 +38,8 @@ test("B9 the panel shows each setting on a line of its own", () => {
   assert.deepEqual(textOf(panelLines(FRESH, false, viewOf(60))), [
     "Settings [sync]",
     "  enabled          [✓]",
-    "  poll_interval    2",
-    "  debounce         1",
+    "  poll_interval    2 seconds",
+    "  debounce         1 seconds",
     "  detection        (●) mtime  ( ) hash  ( ) inotify",
     "  on_failure       (●) backoff  ( ) fixed  ( ) stop",
   ]);
@@ -51,9 +51,9 @@ test("B9 the focused field is marked, without colour too, and what is wrong stan
   const typed = after(FRESH, "tab", "tab", "9", "9", "9", "9");
   const lines = textOf(panelLines(typed, false, viewOf(60, { color: false })));
   assert.equal(lines[0], "Settings [sync]                                  ● not saved");
-  assert.equal(lines[2], "▸ poll_interval    9999_  ✕ 0.05 to 3600");
+  assert.equal(lines[2], "▸ poll_interval    9999_ seconds  ✕ 0.05 to 3600");
   assert.deepEqual(textOf(panelHelpLines(typed, viewOf(60))), [
-    "  How often the file is looked at; fractions are allowed. In",
+    "  How often the file is checked; fractions are allowed. In",
     "  seconds. Default: 2.",
   ]);
 });
@@ -63,9 +63,9 @@ test("B9 without colour the caret has a place of its own", () => {
   const line = (state: PanelState): string | undefined => textOf(panelLines(state, false, view))[2];
   const half = withRunning(FRESH, { ...sampleStatus().settings, poll_interval: 2.5 }, "aaaa");
   const focused = after(half, "tab", "tab");
-  assert.equal(line(focused), "▸ poll_interval    2.5_");
-  assert.equal(line(after(focused, "home")), "▸ poll_interval    _2.5");
-  assert.equal(line(after(focused, "end", "left")), "▸ poll_interval    2._5");
+  assert.equal(line(focused), "▸ poll_interval    2.5_ seconds");
+  assert.equal(line(after(focused, "home")), "▸ poll_interval    _2.5 seconds");
+  assert.equal(line(after(focused, "end", "left")), "▸ poll_interval    2._5 seconds");
 });
 
 test("B9 plain letters where symbols cannot be shown", () => {
@@ -74,8 +74,8 @@ test("B9 plain letters where symbols cannot be shown", () => {
   assert.deepEqual(lines, [
     "Settings [sync]     x the file is not in effect  * not saved",
     "> enabled          [ ]",
-    "  poll_interval    2",
-    "  debounce         1",
+    "  poll_interval    2 seconds",
+    "  debounce         1 seconds",
     "  detection        (*) mtime  ( ) hash  ( ) inotify",
     "  on_failure       (*) backoff  ( ) fixed  ( ) stop",
   ]);

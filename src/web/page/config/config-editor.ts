@@ -12,7 +12,7 @@ import { CodeDiff, CodeText } from "../code/code-text.ts";
 import type { KeyPath } from "../code/key-at.ts";
 import { hintLines, hintOf } from "../code/schema-hint.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { useConfigFile } from "../parts/config-file.ts";
+import { useConfigFile, useConfigSchema } from "../parts/config-file.ts";
 import { alertLine, code, loading, plainList, row, WorkButton } from "../parts/elements.ts";
 import { useFormStore } from "../parts/form-store.ts";
 import { shown } from "../parts/text.ts";
@@ -220,29 +220,6 @@ export function hiddenPlaces(text: string): readonly TextPlace[] {
 }
 
 // The hint below the editor: the key at the cursor, with its default and documentation.
-
-/** The element that names the schema's address, which changes with the schema's content. */
-const SCHEMA_NAMED_BY = 'meta[name="config-schema"]';
-
-/** The configuration's JSON Schema; null until it is loaded, or if that fails. */
-function useConfigSchema(): unknown {
-  const [schema, setSchema] = useState<unknown>(null);
-  useEffect(() => {
-    const end = new AbortController();
-    const load = async (): Promise<void> => {
-      try {
-        const path = document.querySelector<HTMLMetaElement>(SCHEMA_NAMED_BY)?.content;
-        const response = path === undefined ? null : await fetch(path, { signal: end.signal });
-        if (response?.ok) setSchema(await response.json());
-      } catch {
-        // Without a schema there are no hints. The daemon checks every save.
-      }
-    };
-    void load();
-    return () => end.abort();
-  }, []);
-  return schema;
-}
 
 function keyHint(schema: unknown, path: KeyPath): ComponentChild {
   const hint = schema === null ? null : hintOf(schema, path);

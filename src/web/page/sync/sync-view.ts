@@ -13,7 +13,7 @@ import { FieldView } from "../catalog/form-view.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { useConfigFile } from "../parts/config-file.ts";
+import { useConfigFile, useConfigSchema } from "../parts/config-file.ts";
 import {
   alertLine,
   code,
@@ -32,6 +32,7 @@ import { forText, shown } from "../parts/text.ts";
 export function SyncView({ app }: ViewProps): ComponentChild {
   const sync = useStore(app.store, (state) => state.sync);
   const now = useNow();
+  const schema = useConfigSchema();
   if (sync === null) return loading();
   const reload = actionWith(actionsFor({ shares: [] }), "reload");
   return h(
@@ -45,7 +46,7 @@ export function SyncView({ app }: ViewProps): ComponentChild {
       line("ready", sync.file_missing ? FILE_MISSING_TEXT : null),
       reload === null ? null : h("p", { class: "row actions" }, h(ActionButton, { app, action: reload })),
     ),
-    section("Settings", h(SyncConfigPanel, { app, sync })),
+    section("Settings", schema === null ? loading() : h(SyncConfigPanel, { app, sync, schema })),
     section("Last changes", changeTable(sync)),
   );
 }
@@ -93,39 +94,9 @@ const LABELS: Readonly<Record<string, string>> = {
   on_failure: "After a failed reload",
 };
 
-/** The page cannot load the configuration's schema; a test compares this one with it. */
-const SCHEMA = {
-  properties: {
-    enabled: {
-      type: "boolean",
-      description: "Without it, only Reload and edits made here apply the file.",
-    },
-    poll_interval: {
-      type: "number",
-      minimum: 0.05,
-      maximum: 3600,
-      description: "How often the file is checked for changes.",
-    },
-    debounce: {
-      type: "number",
-      minimum: 0.01,
-      maximum: 60,
-      description: "How long the file must stay unchanged, so that several saves cause one reload.",
-    },
-    detection: {
-      enum: ["mtime", "hash", "inotify"],
-      description: "mtime: the file's time; hash: its content; inotify: the system's events.",
-    },
-    on_failure: {
-      enum: ["backoff", "fixed", "stop"],
-      description: "backoff: again, less and less often; fixed: again at the usual pace; stop: no more.",
-    },
-  },
-};
-
-/** The form with these settings in its fields. */
-export function settingsForm(settings: Settings): FormNode {
-  const root = sectionForm(SCHEMA, settings);
+/** The form with these settings in its fields. `schema`: the JSON Schema of the configuration. */
+export function settingsForm(schema: unknown, settings: Settings): FormNode {
+  const root = sectionForm(schema, "sync", settings);
   const children = root.children.map((child) => ({ ...child, label: LABELS[child.label] ?? child.label }));
   return { ...root, children };
 }
@@ -144,10 +115,6 @@ interface SyncForm {
 /** Keeps unsaved input over a change of view. */
 export const SYNC_FORMS = createFormStores<SyncForm>();
 
-function drawnFrom(settings: Settings, sha256: string | null): SyncForm {
-  return { settings, sha256, root: settingsForm(settings) };
-}
-
 /** The form with changes that are not saved; null without one. */
 export function unsavedSync(session: object): SyncForm | null {
   const form = SYNC_FORMS.find(session);
@@ -160,11 +127,16 @@ function isChanged({ settings, root }: SyncForm): boolean {
 
 interface PanelProps extends ViewProps {
   readonly sync: SyncReport;
+  readonly schema: unknown;
 }
 
-function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
+function SyncConfigPanel({ app, sync, schema }: PanelProps): ComponentChild {
   const { report, look } = useConfigFile(app);
   const file = report?.sha256 ?? null;
+  const drawnFrom = (settings: Settings, sha256: string | null): SyncForm => ({
+    ...{ settings, sha256 },
+    root: settingsForm(schema, settings),
+  });
   const [form, store] = useFormStore(SYNC_FORMS, app.requests, () => drawnFrom({ ...sync.settings }, null));
   const [isTried, setTried] = useState(false);
   const [refused, setRefused] = useState<string | null>(null);
@@ -203,7 +175,7 @@ function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
       app.notify(tone, sentence(text), () =>
         app.attempt("Undo", async () => {
           const undone = editOutcome(
-            await edit(sectionEdits("sync", settingsForm(settings), wanted), report.sha256),
+            await edit(sectionEdits("sync", settingsForm(schema, settings), wanted), report.sha256),
           );
           app.notify(undone.tone, sentence(undone.text));
         }),

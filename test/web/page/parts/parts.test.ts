@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { sectionForm } from "../../../../src/api/forms/section-form.ts";
 import type { Action } from "../../../../src/api/words/actions.ts";
 import { phaseWords } from "../../../../src/api/words/backend-words.ts";
 import { outcome } from "../../../../src/api/words/outcome-words.ts";
@@ -19,7 +18,6 @@ import { bytesText, clockText, forText, shown } from "../../../../src/web/page/p
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
 import { SYNC_FORMS, settingsForm, unsavedSync } from "../../../../src/web/page/sync/sync-view.ts";
 import { stretchesOf, stretchText } from "../../../../src/web/page/timeline/timeline-view.ts";
-import { sampleSync } from "../../../api/sample-config.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { scriptedApp } from "../scripted-app.ts";
@@ -146,14 +144,6 @@ test("a broken address is a code that nobody knows", () => {
   assert.deepEqual(taken("#%zz"), { code: "%zz", addresses: ["/"] });
 });
 
-test("B9 the Sync form has the fields, choices and limits of the configuration's schema", () => {
-  const settings = sampleSync({}).settings;
-  const drawn = settingsForm(settings).children.map(({ field }) => [field.name, field.of]);
-  const schema = objectOf(configJsonSchema()["properties"])["sync"];
-  const known = sectionForm(schema, settings).children.map(({ field }) => [field.name, field.of]);
-  assert.deepEqual(drawn, known);
-});
-
 test("F2 changes of the Sync form that were not saved are kept for their session", () => {
   const session = {};
   const settings = {
@@ -163,13 +153,13 @@ test("F2 changes of the Sync form that were not saved are kept for their session
     detection: "mtime",
     on_failure: "backoff",
   } as const;
-  const drawn = { settings, sha256: "0".repeat(64), root: settingsForm(settings) };
+  const drawn = { settings, sha256: "0".repeat(64), root: settingsForm(configJsonSchema(), settings) };
   assert.equal(unsavedSync(session), null);
   const form = SYNC_FORMS.storeOf(session, "", () => drawn);
   assert.equal(unsavedSync(session), null, "nobody has changed it");
   const changed = { ...settings, debounce: 0.07 };
-  form.set({ root: settingsForm(changed) });
-  assert.deepEqual(unsavedSync(session), { ...drawn, root: settingsForm(changed) });
+  form.set({ root: settingsForm(configJsonSchema(), changed) });
+  assert.deepEqual(unsavedSync(session), { ...drawn, root: settingsForm(configJsonSchema(), changed) });
   assert.equal(unsavedSync({}), null, "another session's");
   form.set({ settings: changed });
   assert.equal(unsavedSync(session), null, "saved");

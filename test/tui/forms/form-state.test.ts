@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formLines } from "../../../src/tui/catalog/form-lines.ts";
+import { formLines } from "../../../src/tui/forms/form-lines.ts";
 import {
   type CallForm,
   createCallForm,
@@ -8,7 +8,7 @@ import {
   pasteIntoForm,
   pressFormKey,
   withEdited,
-} from "../../../src/tui/catalog/form-state.ts";
+} from "../../../src/tui/forms/form-state.ts";
 import { keys } from "../keys.ts";
 import { textOf, viewOf } from "../views.ts";
 
