@@ -72,14 +72,8 @@ export async function discoverServers(clock: Clock, signal: AbortSignal): Promis
     const claim = { address, port: SMB_PORT, name: null, host: null, byItself: false };
     if (link !== undefined) heard.add(link, "neighbour", claim);
   }
-  const kinds = new Map<string, Promise<LinkKind>>();
   return Promise.all(
-    heard.all().map(async (server) => {
-      const { interfaceName } = server;
-      const kind = kinds.get(interfaceName) ?? links.of(interfaceName);
-      kinds.set(interfaceName, kind);
-      return { ...server, link: await kind };
-    }),
+    heard.all().map(async (server) => ({ ...server, link: await links.of(server.interfaceName) })),
   );
 }
 
@@ -88,9 +82,9 @@ function isIn(link: OwnAddress, address: string): boolean {
   return ip !== null && holds(link, ip);
 }
 
-/** Collects claims. An address's claim about itself counts, else the first claim about it. Exported for its test. */
+/** Collects claims. An address's newest claim about itself counts, else the first claim about it. Exported for its test. */
 export function createHeard(own: readonly OwnAddress[]) {
-  const found = new Map<string, Omit<HeardServer, "link"> & { readonly isNamedByItself: boolean }>();
+  const found = new Map<string, Omit<HeardServer, "link">>();
   const links = new Set(own.map(({ interfaceName }) => interfaceName)).size;
   const ofOneLink = Math.max(OF_ONE_LINK_AT_LEAST, Math.floor(SERVERS_AT_MOST / links));
   // Limits per link, so that made-up servers on one link take no place from other links or from the neighbours.
@@ -107,19 +101,17 @@ export function createHeard(own: readonly OwnAddress[]) {
     const known = found.get(`${address} ${port}`);
     if (known === undefined && isFull(link, by)) return;
     const names = { name: shortened(claim.name), host: shortened(claim.host) };
-    const namesItself = claim.byItself && names.name !== null;
-    const isBetter = namesItself && known?.isNamedByItself !== true;
+    const isBetter = claim.byItself && names.name !== null;
     found.set(`${address} ${port}`, {
       ...{ address, port, interfaceName: link.interfaceName },
       name: isBetter ? names.name : (known?.name ?? names.name),
       host: isBetter ? names.host : (known?.host ?? names.host),
-      isNamedByItself: namesItself || known?.isNamedByItself === true,
       by: [...new Set([...(known?.by ?? []), by])],
     });
   };
   return {
     add,
-    all: () => [...found.values()].map(({ isNamedByItself: _, ...server }) => server),
+    all: () => [...found.values()],
     /** Takes the messages of one protocol on a link. */
     listener(link: OwnAddress, by: HeardBy, protocol: LinkProtocol): Listener {
       let left = MESSAGES_AT_MOST;
@@ -146,15 +138,10 @@ interface Listener {
 /** Opens a socket on one link. Errors are ignored: the link then has no answers. */
 function openSocket({ text: address }: OwnAddress, { protocol, take }: Listener) {
   const socket = createSocket({ type: "udp4" });
-  let isOpen = true;
-  const close = (): void => {
-    if (isOpen) socket.close();
-    isOpen = false;
-  };
   const send = (message: Buffer): void => {
-    if (isOpen) socket.send(message, protocol.port, protocol.group, () => {});
+    socket.send(message, protocol.port, protocol.group, () => {});
   };
-  socket.on("error", close);
+  socket.on("error", () => {});
   socket.on("message", (message, { address: sender }) => {
     const next = take(message, sender);
     if (next !== null) send(next);
@@ -164,7 +151,7 @@ function openSocket({ text: address }: OwnAddress, { protocol, take }: Listener)
     async ask(): Promise<void> {
       if (await bound) send(protocol.question());
     },
-    close,
+    close: () => void socket.close(),
   };
 }
 

@@ -107,8 +107,7 @@ function readName(message: Buffer, start: number): { readonly name: DnsName; rea
     }
     if (length === 0) return { name, end: end ?? at + 1 };
     bytes += length + 1;
-    if (length > LABEL_BYTES_AT_MOST || bytes > NAME_BYTES_AT_MOST || at + 1 + length > message.length)
-      return null;
+    if (length > LABEL_BYTES_AT_MOST || bytes > NAME_BYTES_AT_MOST) return null;
     name.push(message.toString("utf8", at + 1, at + 1 + length));
     at += 1 + length;
   }
