@@ -40,9 +40,7 @@ export function createTriggerWindow({ clock, windowMs, onCycle }: TriggerWindowO
     timer?.[Symbol.dispose]();
     timer = clock.setTimer(Math.max(0, Math.ceil(remainingMs())), () => {
       timer = null;
-      // A timer may fire a fraction of a millisecond early.
-      if (remainingMs() > 0) arm();
-      else run();
+      run();
     });
   };
 

@@ -64,10 +64,8 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
   };
 
   const start = (source: NetworkEventSource): void => {
-    restart = null;
     running = source.start({
       onReady() {
-        if (ending !== null) return;
         ready = true;
         readyAtMs = clock.monotonicMs();
         poll?.[Symbol.dispose]();
@@ -77,36 +75,26 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
       },
       onBell: look,
       onEnd(end) {
-        running = null;
         if (ending !== null) return;
+        if (ready && clock.monotonicMs() - readyAtMs >= SOUND_AFTER_MS) crashes = 0;
         if (ready) startPolling();
         ready = false;
         look();
+        const error = errorText(end.error);
+        const fields = { source: source.name, error, poll_interval_ms: pollIntervalMs };
+        const delayMs = RESTART_DELAYS_MS[crashes];
         if (end.kind === "unavailable") {
-          logger.warn("network events are not available; polling instead", {
-            source: source.name,
-            error: errorText(end.error),
-            poll_interval_ms: pollIntervalMs,
-          });
-          return;
+          logger.warn("network events are not available; polling instead", fields);
+        } else if (delayMs === undefined) {
+          logger.error("network events ended for good; polling instead", fields);
+        } else {
+          crashes += 1;
+          const restarting = { ...fields, restart_in_ms: delayMs };
+          logger.warn("network events ended; polling until they are back", restarting);
+          restart = clock.setTimer(delayMs, () => start(source));
         }
-        crashed(source, end.error);
       },
     });
-  };
-
-  const crashed = (source: NetworkEventSource, error: unknown): void => {
-    if (readyAtMs > 0 && clock.monotonicMs() - readyAtMs >= SOUND_AFTER_MS) crashes = 0;
-    readyAtMs = 0;
-    const delayMs = RESTART_DELAYS_MS[crashes];
-    crashes += 1;
-    const fields = { source: source.name, error: errorText(error), poll_interval_ms: pollIntervalMs };
-    if (delayMs === undefined) {
-      logger.error("network events ended for good; polling instead", fields);
-      return;
-    }
-    logger.warn("network events ended; polling until they are back", { ...fields, restart_in_ms: delayMs });
-    restart = clock.setTimer(delayMs, () => start(source));
   };
 
   startPolling();
