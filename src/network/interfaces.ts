@@ -39,7 +39,6 @@ export function createInterfaceReader(clock: Clock) {
     /** `ask`: whether `networkChanged` is now called at once for every change. */
     watchedBy(ask: () => boolean): void {
       isWatched = ask;
-      newest = null;
     },
     /** Forgets the newest snapshot. */
     networkChanged(): void {

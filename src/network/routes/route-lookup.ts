@@ -87,8 +87,7 @@ export function parseRouteGet(stdout: string): RouteLookup {
   if (interfaceName === null) return { kind: "unknown", why: "route printed no interface" };
   const gateway = field("gateway");
   // For an address on the link, the "gateway" may be the link itself.
-  const isLink =
-    gateway === null || gateway.startsWith("link#") || /^([0-9a-f]+[:.])+[0-9a-f]+$/i.test(gateway) === false;
+  const isLink = gateway === null || !/^([0-9a-f]+[:.])+[0-9a-f]+$/i.test(gateway);
   const isDefault = field("destination") === "default";
   return { kind: "found", interfaceName, gateway: isLink && !isDefault ? null : gateway };
 }
