@@ -4,7 +4,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 interface SingleFlight<Answer> {
   /**
    * Joins the newest request with that key if it was sent at `notBeforeMs` (monotonic) or later, or is not sent yet;
-   * otherwise begins a new one. `begin` must call `goesOut` when the request is sent, after any queueing.
+   * otherwise, or once it has failed, begins a new one. `begin` must call `goesOut` when the request is sent, after any queueing.
    */
   ask(key: string, notBeforeMs: number, begin: (goesOut: () => void) => Promise<Answer>): Promise<Answer>;
 }
@@ -31,8 +31,11 @@ export function createSingleFlight<Answer>(clock: Clock): SingleFlight<Answer> {
         if (own !== null) own.startedAtMs = startedAtMs;
       });
       own = { startedAtMs, answer };
-      if (newest.size >= MAX_KEYS && known === undefined) newest.clear();
+      if (newest.size >= MAX_KEYS) newest.clear();
       newest.set(key, own);
+      answer.catch(() => {
+        if (newest.get(key)?.answer === answer) newest.delete(key);
+      });
       return answer;
     },
   };

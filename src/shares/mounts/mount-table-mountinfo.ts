@@ -11,23 +11,17 @@ export interface MountInfoLine extends Omit<MountEntry, "id"> {
 
 /** Malformed lines are skipped. */
 export function parseMountInfo(content: Buffer): readonly MountInfoLine[] {
-  const lines: MountInfoLine[] = [];
-  for (const line of content.toString("utf8").split("\n")) {
-    const parsed = parseLine(line);
-    if (parsed !== null) lines.push(parsed);
-  }
-  return lines;
+  const lines = content.toString("utf8").split("\n");
+  return lines.map(parseLine).filter((line) => line !== null);
 }
 
 /** `36 35 98:0 /root /path rw,noatime shared:1 - type source rw,super=options`; optional fields before the dash. */
 function parseLine(line: string): MountInfoLine | null {
   const fields = line.split(" ");
-  const [mountId, , device, root, path, options] = fields;
+  const [mountId, , device = "", root = "", path = "", options = ""] = fields;
   const dash = fields.indexOf("-", 6);
-  const [type, source, superOptions] = dash === -1 ? [] : fields.slice(dash + 1);
-  if (mountId === undefined || device === undefined || root === undefined) return null;
-  if (path === undefined || options === undefined) return null;
-  if (type === undefined || source === undefined) return null;
+  const [type = "", source, superOptions = ""] = dash === -1 ? [] : fields.slice(dash + 1);
+  if (source === undefined) return null;
   return {
     mountId: Number(mountId),
     device,
@@ -36,7 +30,8 @@ function parseLine(line: string): MountInfoLine | null {
     path: unescapeField(path),
     type: unescapeField(type),
     source: unescapeField(source),
-    options: [...options.split(","), ...(superOptions ?? "").split(",")]
+    options: `${options},${superOptions}`
+      .split(",")
       .filter((one) => one !== "")
       .map(unescapeField),
   };

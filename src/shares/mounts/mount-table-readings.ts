@@ -1,11 +1,7 @@
 // Readings that concurrent callers share, and the recognition of mounts: a mount keeps its id as long as it lasts.
+import { createSingleFlight } from "../../network/probe/single-flight.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountEntry } from "./mount-entry.ts";
-
-interface Reading<Value> {
-  readonly startedAtMs: number;
-  readonly value: Promise<Value>;
-}
 
 /**
  * The newest reading is shared with all callers that need none newer, unless it failed. `readOnce` may run several
@@ -15,18 +11,13 @@ export function shareReadings<Value>(
   clock: Clock,
   readOnce: () => Promise<Value>,
 ): { read(notBeforeMs: number): Promise<Value> } {
-  let newest: Reading<Value> | null = null;
+  const readings = createSingleFlight<Value>(clock);
   return {
-    read(notBeforeMs) {
-      if (newest !== null && newest.startedAtMs >= notBeforeMs) return newest.value;
-      const reading: Reading<Value> = { startedAtMs: clock.monotonicMs(), value: readOnce() };
-      newest = reading;
-      reading.value.catch(() => {
-        // The next caller starts another reading.
-        if (newest === reading) newest = null;
-      });
-      return reading.value;
-    },
+    read: (notBeforeMs) =>
+      readings.ask("", notBeforeMs, (goesOut) => {
+        goesOut();
+        return readOnce();
+      }),
   };
 }
 
