@@ -49,15 +49,11 @@ export function createInterfaceReader(clock: Clock) {
 
 /** Reads the system's interfaces now; an empty snapshot when the system refuses. */
 export function readInterfaces(nowMs: number): InterfaceSnapshot {
-  return snapshotOf(systemInterfaces(), nowMs);
-}
-
-function systemInterfaces(): ReturnType<typeof networkInterfaces> {
   try {
-    return networkInterfaces();
+    return snapshotOf(networkInterfaces(), nowMs);
   } catch {
     // getifaddrs fails only without descriptors or memory; probes then leave the choice of interface to the system.
-    return {};
+    return snapshotOf({}, nowMs);
   }
 }
 

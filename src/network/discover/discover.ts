@@ -82,7 +82,7 @@ function isIn(link: OwnAddress, address: string): boolean {
   return ip !== null && holds(link, ip);
 }
 
-/** Collects claims. An address's newest claim about itself counts, else the first claim about it. Exported for its test. */
+/** Collects claims: of an address, the newest that it made itself, else the first. Exported for its test. */
 export function createHeard(own: readonly OwnAddress[]) {
   const found = new Map<string, Omit<HeardServer, "link">>();
   const links = new Set(own.map(({ interfaceName }) => interfaceName)).size;

@@ -4,7 +4,7 @@ import { Socket, type TcpSocketConnectOpts } from "node:net";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
-import type { ProbeReason, ProbeVerdict } from "./probe-result.ts";
+import type { ProbeReason, ProbeResult } from "./probe-result.ts";
 import {
   buildEchoRequest,
   buildNegotiateRequest,
@@ -21,14 +21,10 @@ export interface ProbeEndpoint {
   readonly localAddress: string | null;
 }
 
-export interface EndpointFinding {
-  readonly verdict: ProbeVerdict;
-  readonly reason: ProbeReason;
-  readonly tcpAnswered: boolean;
+export interface EndpointFinding
+  extends Pick<ProbeResult, "verdict" | "reason" | "tcpAnswered" | "serverGuid"> {
   /** What happened, without the address: "connection refused". */
   readonly detail: string;
-  /** The server's GUID as 32 hex digits; null unless the server answers with one. */
-  readonly serverGuid: string | null;
 }
 
 /** The connection of a probe that was answered. */
