@@ -45,8 +45,7 @@ export function sourceOf(route: Pick<RouteSpec, "host" | "port">, shareName: str
 
 /** Servers compare share names without case; macOS shows them decomposed. */
 export function isShareNamed(source: SmbSource, shareName: string): boolean {
-  const wanted = foldedShareName(shareName);
-  return source.shareNames.some((name) => foldedShareName(name) === wanted);
+  return source.shareNames.some((name) => isSameShareName(name, shareName));
 }
 
 export function isSameShareName(one: string, other: string): boolean {

@@ -97,10 +97,6 @@ async function placeFault(
 
 /** The folder of `path` first, `/` last. */
 function foldersAbove(path: string): string[] {
-  const folders = [dirname(path)];
-  for (let folder = dirname(path); folder !== dirname(folder); ) {
-    folder = dirname(folder);
-    folders.push(folder);
-  }
-  return folders;
+  const folder = dirname(path);
+  return folder === path ? [] : [folder, ...foldersAbove(folder)];
 }

@@ -78,16 +78,6 @@ interface Known {
   since: string | null;
 }
 
-function aliasSpecs({ global, aliases }: MountaineerConfig): AliasSpec[] {
-  return aliases.map(({ name, path, share, targetSubpath }) => ({
-    name,
-    path,
-    share,
-    targetSubpath,
-    target: join(global.sharesRoot, share, targetSubpath),
-  }));
-}
-
 /** The aliases of a home and their lane. */
 export class AliasLinks implements AsyncDisposable {
   readonly #options: AliasLinksOptions;
@@ -118,17 +108,20 @@ export class AliasLinks implements AsyncDisposable {
   }
 
   /** Replaces the configured aliases; nothing is done before the next trigger. */
-  apply(config: MountaineerConfig): void {
+  apply({ global, aliases }: MountaineerConfig): void {
     const next = new Map<string, Known>();
-    for (const spec of aliasSpecs(config)) {
-      const before = this.#known.get(spec.name);
-      const isSame = before?.spec.path === spec.path && before.spec.target === spec.target;
-      next.set(
-        spec.name,
-        isSame
-          ? before
-          : { spec, link: null, detail: null, rightAtMs: Number.NEGATIVE_INFINITY, since: null },
-      );
+    for (const { name, path, share, targetSubpath } of aliases) {
+      const spec = {
+        name,
+        path,
+        share,
+        targetSubpath,
+        target: join(global.sharesRoot, share, targetSubpath),
+      };
+      const before = this.#known.get(name);
+      const isSame = before?.spec.path === path && before.spec.target === spec.target;
+      const unseen = { spec, link: null, detail: null, rightAtMs: Number.NEGATIVE_INFINITY, since: null };
+      next.set(name, isSame ? before : unseen);
     }
     this.#known = next;
   }
@@ -188,8 +181,8 @@ export class AliasLinks implements AsyncDisposable {
     });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#lane[Symbol.asyncDispose]();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#lane[Symbol.asyncDispose]();
   }
 
   #triggerNow(reason: TriggerReason): void {
