@@ -5,14 +5,7 @@ import type { CarriedState } from "../drivers/carriage.ts";
 import type { FoundMount, Lacking } from "../drivers/mount-driver.ts";
 import { SILENT_LOOK_MS } from "../policy/decide-routes.ts";
 import type { LaneState } from "../policy/lane-state.ts";
-import type {
-  LinkBlocked,
-  OpenFilesSeen,
-  RouteProbe,
-  RouteSeen,
-  ShareSeen,
-  StepSeen,
-} from "../policy/share-seen.ts";
+import type { OpenFilesSeen, RouteProbe, RouteSeen, ShareSeen, StepSeen } from "../policy/share-seen.ts";
 import type { Look } from "../prober/prober.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import {
@@ -99,14 +92,9 @@ export async function observe(
     waiting,
     refusedUploads,
     linkBlocked,
-    ...logonNow(tools),
+    logon: tools.logon?.() ?? null,
     lastStep: null,
   };
-}
-
-function logonNow({ logon }: LookTools): Pick<ShareSeen, "logon"> {
-  const now = logon?.() ?? null;
-  return now === null ? {} : { logon: now };
 }
 
 /** The observation after a step: the mount table is read again, but no host is probed. */
@@ -126,7 +114,7 @@ export async function observeAfterStep(
       ? { mount: null, waiting: (await driver.waiting?.(spec)) ?? [], routes: configured }
       : { mount: withCarried(tools, subject, configured, { found: ours, look: prober.lastLook(ours.id) }) };
   const [atMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
-  return { ...before, ...now, atMs, wallMs, twins, taken, ...logonNow(tools), lastStep };
+  return { ...before, ...now, atMs, wallMs, twins, taken, logon: tools.logon?.() ?? null, lastStep };
 }
 
 /** Why the driver could not mount the share; null: it could, or there was no answer in time. */
@@ -172,18 +160,8 @@ function carriedNow(
   return mount !== null && isCarriedPort(mount) ? (carriage?.of(spec.name) ?? null) : null;
 }
 
-interface ChosenMounts {
-  readonly ours: FoundMount | null;
-  readonly twins: readonly FoundMount[];
-  readonly taken: FoundMount | null;
-}
-
 /** Finds the share's mounts, and begins looks at the mount and the link in one message to the prober. */
-async function findMounts(
-  tools: ObserveTools,
-  subject: Subject,
-  asOfMs: number,
-): Promise<ChosenMounts & { lookUnderWay: Promise<Look> | null; link: Promise<LinkBlocked | null> | null }> {
+async function findMounts(tools: ObserveTools, subject: Subject, asOfMs: number) {
   const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
   const { ours } = chosen;
   // Updates the carrier's state: an overdue answer has usually arrived by now, so that a look may begin.
@@ -196,7 +174,7 @@ async function findMounts(
 }
 
 /** If a share is mounted twice, ours is the mount at our path, else one that is alive. */
-function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundMount[]): ChosenMounts {
+function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundMount[]) {
   const atOurPath = found.find(({ path }) => path === spec.mountPath) ?? null;
   const same = found.filter((mount) => mount.sameShare || (mount === atOurPath && mount.madeByDriver));
   const isLive = ({ id }: FoundMount): boolean => {

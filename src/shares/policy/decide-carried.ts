@@ -6,6 +6,7 @@ import { judgeMount, type MountVerdict, settleBackoff } from "./decide-mount-ali
 import {
   deadWithoutHost,
   decideDead,
+  GATE_RETRY_MS,
   onceACycle,
   pushSlowRoute,
   remountForUnsent,
@@ -33,8 +34,6 @@ import type { Step } from "./step.ts";
 const STALL_MS = 300;
 /** Interval of probes while programs wait for a route, ms. */
 const WAITING_LOOK_MS = 400;
-/** Pause before the carrier is asked again to let connections through, ms. */
-const GATE_RETRY_MS = 250;
 
 export function decideCarried(
   builder: Builder,
@@ -107,16 +106,10 @@ function judgeOwnCarried(
 ): OwnRoute {
   const judged = judgeByProbes(builder, route, mount);
   if (typeof judged === "string") return judged;
-  if (carried.phase !== "carrying") return "gone";
-  return judgeSilentCarried(builder, mount, carried, judged.silentSinceMs);
-}
-
-function judgeSilentCarried(
-  builder: Builder,
-  { look }: MountSeen,
-  { lastAnswerAtMs, unansweredSinceMs }: CarriedSeen,
-  sinceMs: number,
-): OwnRoute {
+  const { phase, lastAnswerAtMs, unansweredSinceMs } = carried;
+  if (phase !== "carrying") return "gone";
+  const { silentSinceMs: sinceMs } = judged;
+  const { look } = mount;
   const { atMs } = builder.seen;
   const askedAtMs = unansweredSinceMs ?? (look.state === "pending" ? look.startedAtMs : null);
   if (askedAtMs !== null) {

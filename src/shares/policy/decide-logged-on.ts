@@ -5,7 +5,7 @@ import { type Builder, setMemory } from "./decision-builder.ts";
 
 /** Why no login may be tried now; null: one may. */
 export function whyNoLogon({ seen: { logon }, spec }: Builder): string | null {
-  return logon === undefined || logon.may ? null : refusedText(spec.username, logon.refusal);
+  return !logon || logon.may ? null : refusedText(spec.username, logon.refusal);
 }
 
 export function foldLogon(builder: Builder): void {
@@ -17,7 +17,7 @@ export function foldLogon(builder: Builder): void {
 }
 
 export function logonConditions({ seen: { logon, mount }, spec, conditions }: Builder): void {
-  if (logon === undefined || (logon.refusal === null && logon.shut === null)) return;
+  if (!logon || (logon.refusal === null && logon.shut === null)) return;
   const { name, username, passwordFrom = null } = spec;
   if (logon.refusal === null) {
     conditions.push({

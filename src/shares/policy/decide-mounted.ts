@@ -22,7 +22,7 @@ import { type CarriedSeen, type MountSeen, NO_TRUST } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
 /** Pause before the carrier is asked again to let connections through or to hold them back, ms. */
-const GATE_RETRY_MS = 250;
+export const GATE_RETRY_MS = 250;
 
 export function decideMounted(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
   const own = judgeOwnRoute(builder, route, mount);

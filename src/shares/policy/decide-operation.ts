@@ -160,7 +160,8 @@ function nextRoute(builder: Builder, operation: Operation): Step | null {
       setState(builder, { operation: { ...operation, plan: operation.plan.slice(index), failures } });
       // Without the proof, files that are kept for the server would be sent only after a remount.
       if (waitsForProof(builder, operation, route)) {
-        const why = isOverdue(builder, operation) ? whyNotProved(builder, route) : null;
+        const isOverdue = builder.seen.atMs - operation.startedAtMs >= PROOF_AT_MOST_MS;
+        const why = isOverdue ? whyNotProved(builder, route) : null;
         if (why === null) return null;
         failures.push(why);
         continue;
@@ -173,11 +174,6 @@ function nextRoute(builder: Builder, operation: Operation): Step | null {
     failures.push(`${hostOf(builder, route)}: ${builder.seen.routes[route].probe.text}`);
   }
   return finishExhausted(builder, { ...operation, plan: [], failures });
-}
-
-/** Whether the operation has waited for longer than any proof takes. */
-function isOverdue({ seen }: Builder, { startedAtMs }: Operation): boolean {
-  return seen.atMs - startedAtMs >= PROOF_AT_MOST_MS;
 }
 
 /** Whether the next step has to wait; the lane then looks again soon. */
@@ -287,7 +283,9 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
     setState(builder, { roomAsked: false, roomBackoff });
   }
   if (operation === null) return;
-  if (operation.mode === "plain" && operation.asked && isByForce(builder)) {
+  const { request } = builder;
+  const isByForce = (request?.kind === "unmount" || request?.kind === "switch") && request.force;
+  if (operation.mode === "plain" && operation.asked && isByForce) {
     // A person asked for --force, and the plain unmount failed: the holder cannot be seen, or the server is gone.
     setState(builder, { operation: { ...operation, mode: "force" } });
     return;
@@ -298,10 +296,6 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
     if (operation.kind !== "recovery") setError(builder, `unmount failed: ${text}`);
   }
   stopOperation(builder, text, busy);
-}
-
-function isByForce({ request }: Builder): boolean {
-  return (request?.kind === "unmount" || request?.kind === "switch") && request.force;
 }
 
 /** Why an unmount failed; null: it worked. The mount table decides, whatever the step reported. */

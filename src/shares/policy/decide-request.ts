@@ -40,17 +40,14 @@ export function takeRequest(builder: Builder): Step | null {
     case "unmount":
       return takeUnmount(builder, request);
     case "switch":
-      return request.to === "auto" ? takeAuto(builder) : takeSwitch(builder, request, request.to);
+      if (request.to !== "auto") return takeSwitch(builder, request, request.to);
+      setHeld(builder, null);
+      setState(builder, { mountBackoff: NO_BACKOFF });
+      return null;
     case "wake":
     case undefined:
       return null;
   }
-}
-
-function takeAuto(builder: Builder): null {
-  setHeld(builder, null);
-  setState(builder, { mountBackoff: NO_BACKOFF });
-  return null;
 }
 
 function takeUnmount(builder: Builder, request: UnmountRequest): Step | null {
@@ -172,7 +169,8 @@ export function answerRequest(builder: Builder): void {
   const { request, memory, seen } = builder;
   if (request === null || builder.outcome !== null || builder.state.operation !== null) return;
   if (request.kind === "unmount" || (request.kind === "switch" && request.to !== "auto")) return;
-  if (isWaking(builder) || (isUndecided(builder) && seen.atMs < request.waitUntilMs)) return;
+  const isUndecided = builder.wakes.some(({ reason }) => reason === "confirm");
+  if (isWaking(builder) || (isUndecided && seen.atMs < request.waitUntilMs)) return;
   if (request.kind === "wake") {
     const why = whyNotWoken(builder);
     const isAwake = why?.startsWith("it is awake") === true;
@@ -190,8 +188,4 @@ export function answerRequest(builder: Builder): void {
   // A present obstacle explains the failure better than the error of an earlier attempt.
   const why = whyUnmountable(builder) ?? memory.lastError ?? "it could not be mounted";
   answer(builder, "failed", why, { hint: seen.driverProblem?.hint ?? null });
-}
-
-function isUndecided(builder: Builder): boolean {
-  return builder.wakes.some(({ reason }) => reason === "confirm");
 }

@@ -15,7 +15,6 @@ import { foldWake, foldWakeAddresses, wakeConditions, wakeStep } from "./decide-
 import {
   type Builder,
   clearPending,
-  createDecisionBuilder,
   type DecideInput,
   type NewCondition,
   setHeld,
@@ -54,7 +53,8 @@ export interface StandingCondition extends NewCondition {
 
 /** Equal input gives an equal decision; a settled world gives no step and no transition. */
 export function decide(input: DecideInput): Decision {
-  const builder = createDecisionBuilder(input);
+  const nothing = { outcome: null, makeRoom: false, transitions: [], conditions: [], wakes: [] };
+  const builder: Builder = { ...input, ...nothing };
   foldRoutes(builder);
   foldLastStep(builder);
   foldMountIdentity(builder);
@@ -124,7 +124,6 @@ function mountsAnew({ state: { operation } }: Builder): boolean {
 
 function since(builder: Builder): StandingCondition[] {
   const before = builder.state.conditionsSince;
-  if (before.size === 0 && builder.conditions.length === 0) return [];
   const conditionsSince = standingSince(builder.conditions, before, builder.seen.wallMs);
   builder.state = { ...builder.state, conditionsSince };
   return builder.conditions.map((condition) => ({

@@ -43,10 +43,6 @@ export interface Builder extends DecideInput {
   readonly wakes: Wake[];
 }
 
-export function createDecisionBuilder(input: DecideInput): Builder {
-  return { ...input, outcome: null, makeRoom: false, transitions: [], conditions: [], wakes: [] };
-}
-
 export function answers(builder: Builder, route: RouteName): boolean {
   return builder.seen.routes[route].probe.verdict === "answers";
 }

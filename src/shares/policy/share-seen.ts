@@ -164,8 +164,8 @@ export interface ShareSeen {
   readonly refusedUploads?: readonly RefusedUpload[];
   /** Why the stable link is not right; null: it is. */
   readonly linkBlocked: LinkBlocked | null;
-  /** Absent: the share has no login. */
-  readonly logon?: ShareLogonSeen;
+  /** null or absent: the share has no login. */
+  readonly logon?: ShareLogonSeen | null;
   readonly lastStep: StepSeen | null;
 }
 
