@@ -246,8 +246,7 @@ class Listener implements SessionPort {
 
   #taskChanged(params: JsonObject): void {
     if (this.#acknowledged === null) {
-      const isFull = this.#early.size >= MOST_URIS + MOST_TASKS;
-      if (!isFull) this.#early.set(params, () => this.#taskChanged(params));
+      this.#early.set(`task ${params["taskId"]}`, () => this.#taskChanged(params));
       return;
     }
     const served = this.#gateway.served.forClient(this);

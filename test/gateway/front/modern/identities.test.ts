@@ -226,6 +226,26 @@ test("D1 subscriptions/listen: what changes before the acknowledgement is told a
   response.destroy();
 });
 
+test("D1 subscriptions/listen: of a task's many changes before the acknowledgement, the last is told after it", async () => {
+  const gateway = createListening();
+  gateway.taskOf = () => ({ backend: "b", tool: "x", originalTool: "x", id: "t", home: "h", mark: null });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  gateway.handle = () => promise.then(() => ({ result: {} }));
+  await using rig = await startRig(gateway);
+  const _meta = { [META.clientCapabilities]: { extensions: { "io.modelcontextprotocol/tasks": {} } } };
+  const opening = openModern(rig, "subscriptions/listen", { notifications: { taskIds: ["t"] }, _meta });
+  await eventually(() => gateway.sessions.size === 1);
+  for (let step = 0; step < 1_200; step++)
+    onlySession(gateway).notify("notifications/tasks", { taskId: "t", step });
+  resolve();
+  const { response } = await opening;
+  const stream = collect(response);
+  await eventually(() => stream.messages.length > 1);
+  const steps = stream.messages.slice(1).map(({ params }) => objectOf(params)["step"]);
+  assert.equal(steps.at(-1), 1_199);
+  response.destroy();
+});
+
 test("D1 subscriptions/listen: one that ends while it subscribes asks for nothing more", async () => {
   const gateway = createListening();
   const held = Promise.withResolvers<void>();
