@@ -23,13 +23,6 @@ export type Checked =
   /** There are no usable keys now. */
   | { readonly kind: "no_keys" };
 
-type Jose = typeof import("jose");
-
-/** The bundle has the library as a separate chunk, so only gateways with signed tokens load it. */
-function loadJose(): Promise<Jose> {
-  return import("jose");
-}
-
 interface TokenCheckOptions {
   readonly ring: KeyRing;
   readonly expected: ExpectedOfToken;
@@ -57,14 +50,15 @@ export function createTokenCheck({ ring, expected, wallMs }: TokenCheckOptions) 
 
   /** Null: the signature is valid. */
   async function checkWith(set: KeySet, token: string): Promise<RefusedReason | null> {
-    const jose = await loadJose();
+    // The bundle has the library as a separate chunk, so only gateways with signed tokens load it.
+    const jose = await import("jose");
     const options = {
       algorithms: [...expected.algorithms],
       currentDate: new Date(wallMs()),
       clockTolerance: expected.leewayMs / 1000,
     };
     try {
-      await jose.jwtVerify(token, await keySelection(set), options);
+      await jose.jwtVerify(token, keySelection(jose)(set), options);
       return null;
     } catch (error) {
       if (error instanceof jose.errors.JWKSMultipleMatchingKeys) {
@@ -92,14 +86,17 @@ function refusedFor(error: unknown, { errors }: Jose): RefusedReason {
   throw error;
 }
 
+type Jose = typeof import("jose");
+
 /** Memoized, since the library imports each key once per selection. */
-const keySelection = memoized(async ({ keys }: KeySet): Promise<JWTVerifyGetKey> => {
-  const { createLocalJWKSet } = await loadJose();
-  const local = createLocalJWKSet({ keys: keys.filter(hasType) });
-  // A single key without an id, as from a PEM file, checks all tokens, whatever key id they name.
-  const isForAll = keys.length === 1 && keys[0]?.["kid"] === undefined;
-  return ({ kid, ...header }, token) => local(isForAll ? header : { kid, ...header }, token);
-});
+const keySelection = memoized(({ createLocalJWKSet }: Jose) =>
+  memoized(({ keys }: KeySet): JWTVerifyGetKey => {
+    const local = createLocalJWKSet({ keys: keys.filter(hasType) });
+    // A single key without an id, as from a PEM file, checks all tokens, whatever key id they name.
+    const isForAll = keys.length === 1 && keys[0]?.["kid"] === undefined;
+    return ({ kid, ...header }, token) => local(isForAll ? header : { kid, ...header }, token);
+  }),
+);
 
 function hasType(key: JsonMembers): key is JsonMembers & JWK {
   return typeof key["kty"] === "string";
