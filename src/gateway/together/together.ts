@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../config/snapshot.ts";
 import { borrowedName, machineOf, namesBackend, plainName } from "../../config/values/backend-names.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { Readiness, SharedCall } from "../backends/policy/backend-pool-contract.ts";
 import type { DataRoute, DataSource } from "../backends/policy/required-data.ts";
 import { cancelled } from "../backends/pool/waiting-calls.ts";
@@ -49,8 +49,8 @@ interface TogetherOptions {
   readonly pool: {
     readiness(backend: string): Readiness;
     inFlight(backend: string): number;
-    /** Calls `listener` after each change of a backend. Returns a function that unregisters it. */
-    watch(listener: () => void): () => void;
+    /** Calls `listener` after each change of a backend. */
+    watch(listener: () => void): void;
   };
   /** Call `merge` again. */
   readonly onChanged: () => void;
@@ -85,7 +85,7 @@ export class Together {
   readonly #held: HeldVersions = new Map();
   /** Each machine's folder of shares, by `rememberedKey` and machine. */
   readonly #sharesRoots = new Map<string, Map<string, string>>();
-  /** One function per waiting call; it checks whether the call can continue. */
+  /** One function per waiting call; it makes the call look again whether a machine is ready. */
   readonly #waits = new Set<() => void>();
   #config: TogetherConfig | null = null;
   /** Backends of other machines, by their names here. */
@@ -99,6 +99,7 @@ export class Together {
   constructor(options: TogetherOptions) {
     this.#options = options;
     options.data?.onChange(() => this.#wakeCalls());
+    options.pool.watch(() => this.#wakeCalls());
   }
 
   /** `places`: all approved backends of other machines that are connected. Calls `onChanged` if their facts changed. */
@@ -223,11 +224,7 @@ export class Together {
       const [best] = left;
       if (best === undefined) return last ?? errorReply(BACKEND_UNAVAILABLE, "no machine serves it any more");
       if (best.readiness === "waits" && left.length + tried.size > 1) {
-        const refusal = await this.#waitFor(
-          left.map(({ backend }) => backend),
-          untilMs,
-          call.signal,
-        );
+        const refusal = await this.#nextChange(untilMs, call.signal);
         if (refusal !== null) return refusal;
         continue;
       }
@@ -248,38 +245,21 @@ export class Together {
     }
   }
 
-  /**
-   * Resolves with null when one of the backends may be usable, else with an error: at the deadline, on abort,
-   * or if too many calls wait.
-   */
-  #waitFor(backends: readonly string[], untilMs: number, signal: CallSignal): Promise<Reply | null> {
-    const { clock, pool } = this.#options;
-    if (signal.aborted) return Promise.resolve(cancelled());
+  /** Null after the next change, else an error: at the deadline, on abort, or if too many calls wait. */
+  async #nextChange(untilMs: number, signal: CallSignal): Promise<Reply | null> {
+    const { clock } = this.#options;
+    if (signal.aborted) return cancelled();
     if (this.#waits.size >= MOST_WAITING) {
-      const message = `no machine is ready, and ${MOST_WAITING} calls wait already`;
-      return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, message));
+      return errorReply(BACKEND_UNAVAILABLE, `no machine is ready, and ${MOST_WAITING} calls wait already`);
     }
-    const { promise, resolve } = Promise.withResolvers<Reply | null>();
-    const check = (): void => {
-      const [best] = byPreference(backends.map((one) => this.#stateOf(one)));
-      if (best?.readiness !== "waits") end(null);
-    };
-    const onAbort = (): void => end(cancelled());
-    const end = (outcome: Reply | null): void => {
-      this.#waits.delete(check);
-      unwatch();
-      timer[Symbol.dispose]();
-      signal.removeEventListener("abort", onAbort);
-      resolve(outcome);
-    };
-    const timer = clock.setTimer(Math.max(1, untilMs - clock.monotonicMs()), () =>
-      end(errorReply(REQUEST_TIMEOUT, "no machine was ready for it in time")),
-    );
-    const unwatch = pool.watch(check);
-    this.#waits.add(check);
-    signal.addEventListener("abort", onAbort, { once: true });
-    check();
-    return promise;
+    const { promise, resolve: wake } = Promise.withResolvers<void>();
+    this.#waits.add(wake);
+    signal.addEventListener("abort", wake, { once: true });
+    const isInTime = await settledWithin(clock, Math.max(1, untilMs - clock.monotonicMs()), promise);
+    this.#waits.delete(wake);
+    signal.removeEventListener("abort", wake);
+    if (signal.aborted) return cancelled();
+    return isInTime ? null : errorReply(REQUEST_TIMEOUT, "no machine was ready for it in time");
   }
 
   /** The time limit of the first backend's calls. */
@@ -288,7 +268,7 @@ export class Together {
   }
 
   #wakeCalls(): void {
-    for (const check of [...this.#waits]) check();
+    for (const wake of this.#waits) wake();
   }
 
   #configure(config: TogetherConfig | null, backends: readonly ServedBackend[]): void {
