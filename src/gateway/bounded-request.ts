@@ -34,23 +34,17 @@ export function boundedRequest(request: BoundedRequest): Promise<BoundedAnswer> 
   let sent: ClientRequest | null = null;
   const settle = (answer: BoundedAnswer): void => {
     timer[Symbol.dispose]();
-    signal.removeEventListener("abort", abort);
     resolve(answer);
     sent?.destroy();
   };
   const fail = (reason: string): void => settle({ kind: "failed", reason });
-  const abort = (): void => fail("is asked no more");
   const timer = clock.setTimer(DEADLINE_MS, () => fail(`did not answer within ${DEADLINE_MS / 1000} s`));
-  signal.addEventListener("abort", abort, { once: true });
-  if (signal.aborted) {
-    abort();
-    return promise;
-  }
   try {
     const url = new URL(address);
     const http = process.getBuiltinModule(url.protocol === "https:" ? "node:https" : "node:http");
-    sent = http.request(url, { agent: false, ...options }, (response) => read(response, mostBytes, settle));
-    sent.on("error", (error) => fail(reachText(error)));
+    const how = { agent: false, signal, ...options };
+    sent = http.request(url, how, (response) => read(response, mostBytes, settle));
+    sent.on("error", (error) => fail(signal.aborted ? "is asked no more" : reachText(error)));
     sent.end(body);
   } catch (error) {
     settle({ kind: "invalid", reason: `cannot be asked: ${errorText(error)}` });
@@ -74,7 +68,6 @@ function read(response: IncomingMessage, mostBytes: number, settle: (answer: Bou
     if (pieces.length > mostBytes) fail(`answers more than ${mostBytes / 1024} KiB`);
   });
   response.on("end", () => answered(pieces.take().toString("utf8")));
-  response.on("close", () => fail("broke off"));
 }
 
 function reachText(error: unknown): string {

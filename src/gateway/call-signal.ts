@@ -15,24 +15,15 @@ export interface CallSignal {
 export class CallAbort implements CallSignal {
   aborted = false;
   reason: unknown;
-  /** Most calls have one listener. */
-  #first: (() => void) | null = null;
-  #others: (() => void)[] | null = null;
+  readonly #listeners: (() => void)[] = [];
 
   addEventListener(_type: "abort", listener: () => void): void {
-    if (this.aborted || listener === this.#first) return;
-    if (this.#first === null && this.#others === null) this.#first = listener;
-    else if (this.#others === null) this.#others = [listener];
-    else if (!this.#others.includes(listener)) this.#others.push(listener);
+    if (!this.aborted && !this.#listeners.includes(listener)) this.#listeners.push(listener);
   }
 
   removeEventListener(_type: "abort", listener: () => void): void {
-    if (listener === this.#first) {
-      this.#first = null;
-      return;
-    }
-    const at = this.#others?.indexOf(listener) ?? -1;
-    if (at >= 0) this.#others?.splice(at, 1);
+    const at = this.#listeners.indexOf(listener);
+    if (at >= 0) this.#listeners.splice(at, 1);
   }
 
   /** Only the first abort has an effect. An exception of a listener affects neither other listeners nor the caller. */
@@ -40,7 +31,7 @@ export class CallAbort implements CallSignal {
     if (this.aborted) return;
     this.aborted = true;
     this.reason = reason;
-    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+    for (let next = this.#listeners.shift(); next !== undefined; next = this.#listeners.shift()) {
       try {
         next();
       } catch (error) {
@@ -49,11 +40,5 @@ export class CallAbort implements CallSignal {
         });
       }
     }
-  }
-
-  #next(): (() => void) | undefined {
-    const first = this.#first;
-    this.#first = null;
-    return first ?? this.#others?.shift();
   }
 }
