@@ -142,8 +142,7 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places)
     }
     const names = namesOf(kind, originalName);
     const { entry: seen, faults } = seenEntry(entry, kind === "resource" || kind === "template");
-    if (faults.length > 0 && unseen.length < MOST_UNSEEN)
-      unseen.push({ backend, kind, name: originalName, faults });
+    if (faults.length > 0) unseen.push({ backend, kind, name: originalName, faults });
     const override = kind === "tool" ? ownMember(toolOverrides, originalName) : undefined;
     const page = kind === "tool" ? pageOfTool(seen) : null;
     const paged = page === null ? seen : withPage(seen, appPages.publishedUri(backend, page));

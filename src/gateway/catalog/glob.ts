@@ -17,11 +17,11 @@ export function compileGlobs(patterns: readonly string[]): (text: string) => boo
   const others: (readonly Piece[])[] = [];
   for (const pattern of patterns) {
     const pieces = parseGlob(pattern);
-    const literal = literalOf(pieces);
-    if (literal !== null) exact.add(literal);
-    else if (pieces.at(-1) === "star" && literalOf(pieces.slice(0, -1)) !== null) {
-      prefixes.push(literalOf(pieces.slice(0, -1)) ?? "");
-    } else others.push(pieces);
+    const isPrefix = pieces.at(-1) === "star";
+    const literal = literalOf(isPrefix ? pieces.slice(0, -1) : pieces);
+    if (literal === null) others.push(pieces);
+    else if (isPrefix) prefixes.push(literal);
+    else exact.add(literal);
   }
   if (prefixes.includes("")) return () => true;
   return (text) =>

@@ -62,7 +62,6 @@ export class Namer {
   #isFree(key: string, entry: NamedEntry): boolean {
     const owner = this.fresh.get(key) ?? this.#known.owners.get(key);
     if (owner === undefined || ownKey(owner) === ownKey(entry)) return true;
-    if (this.fresh.has(key) || owner.backend === entry.backend) return false;
     return !this.#known.isConfigured(owner.backend) || this.#rank(entry.backend) < this.#rank(owner.backend);
   }
 

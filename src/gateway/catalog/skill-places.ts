@@ -136,7 +136,7 @@ function listedNear(sources: readonly SkillSource[], backend: string): () => rea
 }
 
 function isWithin(uris: readonly string[], root: string): boolean {
-  return uris.some((uri) => uri === root || uri.startsWith(`${root}/`));
+  return uris.some((uri) => `${uri}/`.startsWith(`${root}/`));
 }
 
 /** The skill and its files under another URI. The digests stay valid, since the bytes are the same. */

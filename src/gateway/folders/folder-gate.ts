@@ -83,9 +83,8 @@ function gateOf(
   const folderOf = ({ connection }: { readonly connection: ServedBackend["connection"] }): string =>
     connection.type === "stdio" ? connection.cwd : userHome;
   const cwd = folderOf(backend);
-  const others = new Set([...routesOf(backend).map(folderOf), ...namedPaths(backend)]);
-  others.delete(cwd);
-  const bases: PathBases = { cwd, others: [...others], userHome };
+  const others = [...new Set([...routesOf(backend).map(folderOf), ...namedPaths(backend)])];
+  const bases: PathBases = { cwd, others, userHome };
   return async (method, params) => {
     const members = CHECKED_MEMBERS[method];
     if (members === undefined || params === undefined) return null;
