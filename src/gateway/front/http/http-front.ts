@@ -74,17 +74,16 @@ interface HttpFrontOptions extends StoreOptions, AdmissionOptions {
 }
 
 /** When an answer that is still missing turns into an event stream: after one to two times as long. */
-const SLOW_MS = 5_000;
-/**
- * Replaces `SLOW_MS` for clients that refuse large events: the official Python SDK drops a connection that is
- * silent for 300 s.
- */
-const VERY_SLOW_MS = 120_000;
-/**
- * Replaces `SLOW_MS` for requests of 2026-07-28: in time for proxies, which close a connection after 60 s of
- * silence, but late, because a stream's HTTP status is always 200.
- */
-const MODERN_SLOW_MS = 15_000;
+const SLOW_MS = {
+  usual: 5_000,
+  /** For clients that refuse large events: the official Python SDK drops a connection that is silent for 300 s. */
+  staysJson: 120_000,
+  /**
+   * For requests of 2026-07-28: in time for proxies, which close a connection after 60 s of silence, but late,
+   * because a stream's HTTP status is always 200.
+   */
+  modern: 15_000,
+};
 
 /** Disposing is `stop(0)`. */
 export class HttpFront implements AsyncDisposable {
@@ -96,9 +95,7 @@ export class HttpFront implements AsyncDisposable {
   readonly #admission: RequestAdmission;
   readonly #legacy: LegacySse;
   readonly #resumption: Resumption;
-  readonly #slow: SlowAnswers;
-  readonly #verySlow: SlowAnswers;
-  readonly #slowModern: SlowAnswers;
+  readonly #slow: Readonly<Record<keyof typeof SLOW_MS, SlowAnswers>>;
   readonly #forwarding: Forwarding;
   readonly #forwarded: ForwardedRequests;
   #stopping: Promise<void> | null = null;
@@ -114,9 +111,8 @@ export class HttpFront implements AsyncDisposable {
     this.#resumption = new Resumption(this.#parts);
     const slowAfter = (ms: number): SlowAnswers =>
       new CoarseTimer(clock, ms, (answer) => answer.becomeStream());
-    this.#slow = slowAfter(SLOW_MS);
-    this.#verySlow = slowAfter(VERY_SLOW_MS);
-    this.#slowModern = slowAfter(MODERN_SLOW_MS);
+    const { usual, staysJson, modern } = SLOW_MS;
+    this.#slow = { usual: slowAfter(usual), staysJson: slowAfter(staysJson), modern: slowAfter(modern) };
     this.#forwarding = new Forwarding({ ...options, refuse: this.#refuse });
     this.#tools = {
       ...options,
@@ -195,8 +191,7 @@ export class HttpFront implements AsyncDisposable {
   stop(graceMs: number): Promise<void> {
     this.#stopping ??= this.#end(graceMs).finally(() => {
       this.#legacy.end();
-      const slow = [this.#slow, this.#verySlow, this.#slowModern];
-      const owned = [...slow, this.#resumption, this.#parts.keepAlive, this.#bodies];
+      const owned = [...Object.values(this.#slow), this.#resumption, this.#parts.keepAlive, this.#bodies];
       for (const each of owned) each[Symbol.dispose]();
     });
     return this.#stopping;
@@ -365,7 +360,7 @@ export class HttpFront implements AsyncDisposable {
     } else if (message.kind === "request") {
       if (!this.#admission.mayAsk(visit, session, message.message)) return;
       const staysJson = accepts.json && refusesLargeEvents(visit.request);
-      const slow = staysJson ? this.#verySlow : this.#slow;
+      const slow = this.#slow[staysJson ? "staysJson" : "usual"];
       // Clients of older protocol versions treat an event without data as an error, so their answers are not
       // resumable.
       const resumableId = session.protocolVersion === "2025-11-25" ? message.message.id : null;
@@ -412,7 +407,7 @@ export class HttpFront implements AsyncDisposable {
     else if (isListen && !accepts.events) this.#refuse(visit, NO_EVENTS);
     else {
       const mayBuffer = !isListen && refusesLargeEvents(request);
-      const exchange = new ModernExchange(this.#parts, response, accepts, this.#slowModern, mayBuffer);
+      const exchange = new ModernExchange(this.#parts, response, accepts, this.#slow.modern, mayBuffer);
       exchange.whenGone(modern.serve(checked.request, exchange));
     }
   }

@@ -46,17 +46,10 @@ interface ListenerOptions extends GatewayTools {
 /** Rejects with `listen_failed`, whose message names the key to change, the address, and who holds it. */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
   try {
-    return await bind(options);
+    return await new Listener(options).open();
   } catch (error) {
     throw await listenFailed(error, options.host, options.port);
   }
-}
-
-/** Rejects with the system's error. */
-async function bind(options: ListenerOptions): Promise<Listener> {
-  const listener = new Listener(options);
-  await listener.open();
-  return listener;
 }
 
 export class Listener {
@@ -116,7 +109,7 @@ export class Listener {
   }
 
   /** Rejects with the system's error. */
-  async open(): Promise<void> {
+  async open(): Promise<this> {
     await this.#listen();
     const { logger } = this.#options;
     // Errors of accept, such as too many open files; the listener goes on.
@@ -124,9 +117,11 @@ export class Listener {
       logger.warn("the listener had an error", { error: errorText(error) }),
     );
     const address = this.#server.address();
-    if (typeof address !== "object" || address === null) return;
-    this.#bound = address;
-    this.port = address.port;
+    if (typeof address === "object" && address !== null) {
+      this.#bound = address;
+      this.port = address.port;
+    }
+    return this;
   }
 
   /** `http://HOST:PORT/mcp`; loopback for a server that listens on all addresses. */
@@ -315,22 +310,16 @@ export class Listener {
   }
 }
 
-interface Rebinding {
-  readonly listener: Listener;
-  /** The old listener stops listening; its connections are served until it is closed. */
-  commit(): void;
-  /** Closes the new listener and listens with the old one again. Rejects with `listen_failed` if that fails. */
-  rollback(): Promise<void>;
-}
-
 /**
  * Opens a new listener beside `old`. If their addresses overlap, the old one stops listening first, and listens again if
  * the new one fails. Rejects with `listen_failed`; then the old one listens.
  */
-export async function rebind(old: Listener, next: ListenerOptions): Promise<Rebinding> {
-  const rebinding = (listener: Listener): Rebinding => ({
+export async function rebind(old: Listener, next: ListenerOptions) {
+  const rebinding = (listener: Listener) => ({
     listener,
+    /** The old listener stops listening; its connections are served until it is closed. */
     commit: () => old.stopListening(),
+    /** Closes the new listener and listens with the old one again. Rejects with `listen_failed` if that fails. */
     async rollback() {
       listener.stopListening();
       await old.listenAgain();
@@ -338,7 +327,7 @@ export async function rebind(old: Listener, next: ListenerOptions): Promise<Rebi
     },
   });
   try {
-    return rebinding(await bind(next));
+    return rebinding(await new Listener(next).open());
   } catch (error) {
     // Only the system knows whether two addresses overlap.
     const overlaps = next.port === old.port && systemErrorCode(error) === "EADDRINUSE";
@@ -347,7 +336,7 @@ export async function rebind(old: Listener, next: ListenerOptions): Promise<Rebi
   // The old listener is paused, not stopped: clients that are asked to reconnect now would be refused.
   old.pauseListening();
   try {
-    return rebinding(await bind(next));
+    return rebinding(await new Listener(next).open());
   } catch (error) {
     await old.listenAgain();
     throw await listenFailed(error, next.host, next.port);

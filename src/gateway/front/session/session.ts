@@ -16,7 +16,6 @@ import {
   isJsonObject,
   isRpcId,
   type JsonObject,
-  LIMIT_REACHED,
   type Reply,
   type RpcId,
   type RpcNotification,
@@ -34,12 +33,11 @@ import {
 } from "../../protocol.ts";
 import { Call } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
+import { refusalInFlight } from "./incoming.ts";
 import { type CallOutlet, NO_OUTLET, type Outlet, responseJson } from "./outlet.ts";
 import { messageJson, Questions } from "./questions.ts";
 import { MOST_SUBSCRIPTIONS, type SessionRecord } from "./session-record.ts";
 
-/** Maximum number of calls in flight. */
-const IN_FLIGHT_LIMIT = 512;
 /** A subscription to a longer URI is not saved for a restart. */
 const LONGEST_SAVED_URI = 1_024;
 /** The error of calls whose token was revoked. */
@@ -316,10 +314,7 @@ export class Session implements SessionPort {
     // The middleware would take the request for one of 2026-07-28.
     if (isModern(params))
       return errorReply(UNSUPPORTED_VERSION, `this session speaks ${this.protocolVersion}`);
-    if (this.#calls.has(idKey(id))) return errorReply(INVALID_REQUEST, "a request with this id is in flight");
-    if (this.inFlight < IN_FLIGHT_LIMIT) return null;
-    const message = `this session has ${IN_FLIGHT_LIMIT} requests in flight, the most that one may have; try again in 1 s`;
-    return errorReply(LIMIT_REACHED, message, { allowed: IN_FLIGHT_LIMIT, retryAfterMs: 1_000 });
+    return refusalInFlight(this.#calls.has(idKey(id)), this.inFlight, "this session");
   }
 
   /** Ends a call, once, with its reply; `aborted`: the call is cancelled. */

@@ -16,7 +16,6 @@ import {
   idKey,
   isRpcId,
   type JsonObject,
-  LIMIT_REACHED,
   type Reply,
   type RpcId,
   type RpcNotification,
@@ -26,7 +25,7 @@ import { isModern, LISTEN } from "../../protocol.ts";
 import type { Gone, ModernFront } from "../modern/modern-front.ts";
 import { checkModern } from "../modern/request.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
-import { readIncoming, serveBatch } from "../session/incoming.ts";
+import { readIncoming, refusalInFlight, serveBatch } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
 import {
   BACKLOG_LIMIT_BYTES,
@@ -319,9 +318,6 @@ class LinesOutlet implements CallOutlet, ListeningOutlet, KeptStream {
 // Requests of protocol 2026-07-28 on a stream of lines. The client cancels one with notifications/cancelled, and all by
 // closing the stream.
 
-/** Maximum number of requests in flight on a stream. */
-const IN_FLIGHT_LIMIT = 512;
-
 interface PendingRequest {
   readonly method: string;
   /** Null until the request has been started. */
@@ -358,12 +354,12 @@ class ModernLines {
     const { id, method } = message;
     this.isUsed = true;
     const checked = checkModern(message, principal, null, { trace: null, group: this.#options.group() });
-    const limit = this.#refusal(id);
+    const key = idKey(id);
+    const limit = refusalInFlight(this.#pending.has(key), this.#pending.size, "this client");
     if (!checked.ok || limit !== null) {
       outlet.answer(id, checked.ok ? limit : checked.reply);
       return;
     }
-    const key = idKey(id);
     const pending: PendingRequest = { method, gone: null };
     this.#pending.set(key, pending);
     pending.gone = modern.serve(checked.request, this.#outletOf(key, pending));
@@ -378,15 +374,6 @@ class ModernLines {
     const all = this.#pending.values();
     this.#pending.clear();
     for (const { gone } of all) gone?.();
-  }
-
-  #refusal(id: RpcId): Reply | null {
-    if (this.#pending.has(idKey(id))) {
-      return errorReply(INVALID_REQUEST, "a request with this id is in flight");
-    }
-    if (this.#pending.size < IN_FLIGHT_LIMIT) return null;
-    const message = `this client has ${IN_FLIGHT_LIMIT} requests in flight, the most that one may have; try again in 1 s`;
-    return errorReply(LIMIT_REACHED, message, { allowed: IN_FLIGHT_LIMIT, retryAfterMs: 1_000 });
   }
 
   #outletOf(key: ReturnType<typeof idKey>, pending: PendingRequest): CallOutlet {

@@ -7,6 +7,7 @@ import type { Clock } from "../../../runtime/time/clock.ts";
 import { principalKey, type Question } from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
+  canonical,
   errorReply,
   INTERNAL_ERROR,
   INVALID_PARAMS,
@@ -388,13 +389,4 @@ type State =
 function boundOf({ principal, method, params }: ModernRequest): readonly string[] | null {
   const { _meta, inputResponses, requestState, ...own } = params;
   return isWritable(own) ? [principalKey(principal), method, sha256Of(canonical(own))] : null;
-}
-
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (!isJsonObject(value)) return JSON.stringify(value);
-  const entries = Object.keys(value)
-    .toSorted()
-    .map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`);
-  return `{${entries.join(",")}}`;
 }
