@@ -29,9 +29,7 @@ export function withCaller(params: JsonObject | undefined, mark: string | null):
  * Separates a mark from the params; `caller` is null if the mark is missing or malformed. Params without a
  * mark are returned as the same object.
  */
-export function takeCaller<Params extends JsonObject | undefined>(
-  params: Params,
-): { readonly caller: string | null; readonly params: Params } {
+export function takeCaller<Params extends JsonObject | undefined>(params: Params) {
   const meta = params?.["_meta"];
   if (!isJsonObject(meta) || !Object.hasOwn(meta, KEY)) return { caller: null, params };
   const { [KEY]: said, ...kept } = meta;

@@ -71,6 +71,26 @@ export function isWritable(value: unknown, levels: number = MOST_LEVELS): boolea
   return levels > 0 && Object.values(value).every((part) => isWritable(part, levels - 1));
 }
 
+/** JSON with sorted keys at any depth, without spaces, and numbers with their original digits; "null" for undefined. */
+export function canonical(value: unknown): string {
+  return JSON.stringify(inOrder(value)) ?? "null";
+}
+
+/** A copy with sorted keys. Integer keys come first, as in any object. */
+function inOrder(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || isRawNumber(value)) return value;
+  if (Array.isArray(value)) {
+    return value.some((part) => typeof part === "object" && part !== null) ? value.map(inOrder) : value;
+  }
+  const copy: Record<string, unknown> = {};
+  for (const key of Object.keys(value).sort()) {
+    const part = inOrder(Reflect.get(value, key));
+    if (key !== "__proto__") copy[key] = part;
+    else Object.defineProperty(copy, key, { value: part, enumerable: true });
+  }
+  return copy;
+}
+
 export function isRpcId(value: unknown): value is RpcId {
   return (
     typeof value === "string" || (typeof value === "number" && Number.isFinite(value)) || isRawNumber(value)

@@ -9,7 +9,7 @@ import { isUnclear, otherSpellings } from "../catalog/uri-template.ts";
 import type { Principal } from "../client-port.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { type RequestTarget, targetLabel } from "./request-target.ts";
-import { hasHint, hintsOf, type ToolHints } from "./tool-hints.ts";
+import { hintsOf, type ToolHints } from "./tool-hints.ts";
 
 export type Effect = "allow" | "ask" | "deny";
 
@@ -141,7 +141,7 @@ function compilePolicy(policy: PolicyConfig): CompiledPolicy {
     hasRole: (principal) => isRole === null || principal.roles.some(isRole),
     isAbout: compileResources(resources),
     isMethod: methods === null ? () => true : compileGlobs(methods),
-    hasHints: annotations === null ? null : (hints) => annotations.every((hint) => hasHint(hints, hint)),
+    hasHints: annotations === null ? null : (hints) => annotations.every((hint) => hints[hint]),
     matches: patterns === null ? null : compileArguments(patterns, effect === "allow"),
   };
 }

@@ -60,9 +60,9 @@ interface Counted {
 
 /**
  * For each reason, writes a sender's first request at once, for at most 32 senders an hour. All others are counted, and
- * written as one line a minute after the first of them. Disposing writes the counts.
+ * written as one line a minute after the first of them.
  */
-export class RefusalAudit implements Disposable {
+export class RefusalAudit {
   readonly #options: RefusalAuditOptions;
   readonly #kinds = new Map<string, Kind>();
 
@@ -83,13 +83,9 @@ export class RefusalAudit implements Disposable {
     }
   }
 
-  /** Writes the counts now, before the audit's file is replaced. */
+  /** Writes the counts now, before the audit's file is replaced or closed. */
   writeCounted(): void {
     for (const kind of this.#kinds.values()) this.#writeCountedOf(kind);
-  }
-
-  [Symbol.dispose](): void {
-    this.writeCounted();
   }
 
   #kindOf({ reason }: TurnedAway): Kind {

@@ -23,12 +23,7 @@ import { sanitise } from "./sanitise.ts";
 
 type ToTarget = (request: GatewayRequest, target: RequestTarget, found: Resolved) => Promise<Reply>;
 
-interface SkillRouting {
-  readonly get: ToTarget;
-  readonly readDirectory: ToTarget;
-}
-
-export function createSkillRouting({ pool, readsDirectories }: RoutingServices): SkillRouting {
+export function createSkillRouting({ pool, readsDirectories }: RoutingServices) {
   const call: ToTarget = ({ method, params, port, signal }, _, { backend, originalName }) =>
     pool.call(backend, { method, params: { ...params, uri: originalName }, port, signal });
   return {
@@ -56,7 +51,7 @@ export function createSkillRouting({ pool, readsDirectories }: RoutingServices):
       const children = resources.flatMap((child: unknown) => childOf(request, found, child));
       return { result: { ...reply.result, resources: children } };
     },
-  };
+  } satisfies Record<string, ToTarget>;
 }
 
 /** The skill as clients may see it, or a text that says why it is invalid. */

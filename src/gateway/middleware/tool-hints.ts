@@ -3,36 +3,24 @@
 import type { AuthorizationConfig, ToolHint } from "../../config/snapshot.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 
-export type ToolHints = ReturnType<typeof hintsOf>;
+export type ToolHints = Readonly<Record<ToolHint, boolean>>;
 
 export function hintsOf(
   { annotations }: JsonObject,
   unannotated: NonNullable<AuthorizationConfig["unannotated"]>,
-) {
+): ToolHints {
   const said = isJsonObject(annotations) ? annotations : {};
   const readOnly = said["readOnlyHint"] === true;
   const { destructiveHint } = said;
   const destroys = typeof destructiveHint === "boolean" ? destructiveHint : unannotated === "destructive";
+  // A read-only tool destroys nothing and may be repeated, whatever its other hints say.
+  const destructive = !readOnly && destroys;
+  const idempotent = readOnly || said["idempotentHint"] === true;
+  const openWorld = said["openWorldHint"] !== false;
   return {
-    read_only: readOnly,
-    // A read-only tool destroys nothing and may be repeated, whatever its other hints say.
-    destructive: !readOnly && destroys,
-    idempotent: readOnly || said["idempotentHint"] === true,
-    open_world: said["openWorldHint"] !== false,
+    ...{ read_only: readOnly, not_read_only: !readOnly },
+    ...{ destructive, not_destructive: !destructive },
+    ...{ idempotent, not_idempotent: !idempotent },
+    ...{ open_world: openWorld, not_open_world: !openWorld },
   };
-}
-
-export function hasHint(hints: ToolHints, hint: ToolHint): boolean {
-  switch (hint) {
-    case "not_read_only":
-      return !hints.read_only;
-    case "not_destructive":
-      return !hints.destructive;
-    case "not_idempotent":
-      return !hints.idempotent;
-    case "not_open_world":
-      return !hints.open_world;
-    default:
-      return hints[hint];
-  }
 }

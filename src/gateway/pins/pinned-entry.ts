@@ -4,7 +4,7 @@ import { memoized } from "../../runtime/memo.ts";
 import { isRawNumber, parseExactly } from "../../runtime/text/exact-json.ts";
 import { namedEntries } from "../catalog/build-catalog.ts";
 import type { CatalogSource, EntryKind } from "../catalog/catalog.ts";
-import { isJsonObject, type JsonObject } from "../json-rpc.ts";
+import { canonical, isJsonObject, type JsonObject } from "../json-rpc.ts";
 
 /** In the order of a diff; all other members follow by name. */
 const FIRST_MEMBERS = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
@@ -110,32 +110,13 @@ function isUsual(execution: unknown): boolean {
   return canonical(execution) === '{"taskSupport":"forbidden"}';
 }
 
-/** Members as canonical JSON: sorted keys, no spaces, numbers with their original digits. */
+/** Members as canonical JSON. */
 function textOf(entry: JsonObject, members: readonly string[]): string {
   const parts = members.flatMap((member) => {
     const value = Object.hasOwn(entry, member) ? entry[member] : undefined;
     return value === undefined ? [] : [`${JSON.stringify(member)}:${canonical(value)}`];
   });
   return `{${parts.join(",")}}`;
-}
-
-function canonical(value: unknown): string {
-  return JSON.stringify(inOrder(value)) ?? "null";
-}
-
-/** A copy with sorted keys at any depth. Integer keys come first, as in any object. */
-function inOrder(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || isRawNumber(value)) return value;
-  if (Array.isArray(value)) {
-    return value.some((part) => typeof part === "object" && part !== null) ? value.map(inOrder) : value;
-  }
-  const copy: Record<string, unknown> = {};
-  for (const key of Object.keys(value).sort()) {
-    const part = inOrder(Reflect.get(value, key));
-    if (key !== "__proto__") copy[key] = part;
-    else Object.defineProperty(copy, key, { value: part, enumerable: true });
-  }
-  return copy;
 }
 
 /** `entryDigest` for a list that is read again: faster for entries with the same bytes as in the previous list. */

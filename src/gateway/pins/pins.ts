@@ -152,14 +152,11 @@ export class Pins {
    * Approves these entries; call `admit` afterwards. `all`: also accepts that earlier pins are lost. Items that are no longer
    * pending with this digest are returned as `left`.
    */
-  approve(
-    items: readonly ApprovedItem[],
-    all: boolean,
-  ): { readonly approved: readonly ApprovedItem[]; readonly left: readonly ApprovedItem[] } {
-    if (this.kept.isUnread) return { approved: [], left: items };
-    const backends = new Map(this.#book.backends);
+  approve(items: readonly ApprovedItem[], all: boolean) {
     const approved: ApprovedItem[] = [];
     const left: ApprovedItem[] = [];
+    if (this.kept.isUnread) return { approved, left: [...items] };
+    const backends = new Map(this.#book.backends);
     const byBackend = Map.groupBy(items, ({ backend }) => backend);
     for (const [backend, wanted] of byBackend) {
       const pending = Map.groupBy(this.#looked.get(backend)?.pending ?? [], seenAs);

@@ -78,67 +78,67 @@ function createView(
     typeof name === "string" && listed?.keeps(name) === true;
   const shown = (all: readonly JsonObject[]): readonly JsonObject[] =>
     listed === null ? all : [...listed.own, ...all.filter(isListed)];
-  let modernDefinitions: ReturnType<typeof modernTools> | null = null;
-  const forModern = (): ReturnType<typeof modernTools> => {
-    modernDefinitions ??= modernTools(tools);
-    return modernDefinitions;
-  };
-  const callable: Partial<Record<"modern" | "legacy", ReadonlyMap<string, JsonObject>>> = {};
-  let modern: CatalogView["modern"] | null = null;
+  const modernOnes = lazily(() => modernTools(tools));
+  const legacyByName = lazily(() => byName(tools.map(legacyTool)));
+  const modernByName = lazily(() => byName(modernOnes().definitions));
   const resources = visible(catalog.resources);
   const resourceTemplates = visible(catalog.templates);
   const prompts = visible(catalog.prompts);
   const skills = visible(catalog.skills);
   const digest = (...lists: readonly (readonly JsonObject[])[]): string =>
     hashOf(lists.map((list) => list.map(digestOf).join(" ")).join("\n"));
-  let toolsDigest: string | null = null;
-  let resourcesDigest: string | null = null;
-  let promptsDigest: string | null = null;
-  const others = {
-    resources: { resources },
-    resourceTemplates: { resourceTemplates },
-    prompts: { prompts },
-    skills: { skills },
+  // Skills have no change notice: the notice of resources covers them.
+  const ofResources = [resources, resourceTemplates, ...(skills.length === 0 ? [] : [skills])];
+  const digests = {
+    tools: lazily(() => digest(shown(tools))),
+    resources: lazily(() => digest(...ofResources)),
+    prompts: lazily(() => digest(prompts)),
   };
+  const modern = lazily((): CatalogView["modern"] => {
+    const { definitions, paramHeaders } = modernOnes();
+    const { freshness } = catalog;
+    const lists = {
+      tools: { tools: shown(definitions), ...freshness.tools },
+      resources: { resources, ...freshness.resources },
+      resourceTemplates: { resourceTemplates, ...freshness.resourceTemplates },
+      prompts: { prompts, ...freshness.prompts },
+      skills: { skills, ...freshness.skills },
+    };
+    return { lists, paramHeaders };
+  });
   return {
-    lists: { tools: { tools: shown(tools).map(legacyTool) }, ...others },
+    lists: {
+      tools: { tools: shown(tools).map(legacyTool) },
+      resources: { resources },
+      resourceTemplates: { resourceTemplates },
+      prompts: { prompts },
+      skills: { skills },
+    },
     get modern() {
-      if (modern === null) {
-        const { definitions, paramHeaders } = forModern();
-        const { freshness } = catalog;
-        const lists = {
-          tools: { tools: shown(definitions), ...freshness.tools },
-          resources: { resources, ...freshness.resources },
-          resourceTemplates: { resourceTemplates, ...freshness.resourceTemplates },
-          prompts: { prompts, ...freshness.prompts },
-          skills: { skills, ...freshness.skills },
-        };
-        modern = { lists, paramHeaders };
-      }
-      return modern;
+      return modern();
     },
-    callable(version) {
-      if (version === MODERN_VERSION) callable.modern ??= byName(forModern().definitions);
-      else callable.legacy ??= byName(tools.map(legacyTool));
-      return (version === MODERN_VERSION ? callable.modern : callable.legacy) ?? new Map();
-    },
+    callable: (version) => (version === MODERN_VERSION ? modernByName() : legacyByName()),
     sees: (backend) => isVisible === "everything" || backends.has(backend),
     digests: {
       get tools() {
-        toolsDigest ??= digest(shown(tools));
-        return toolsDigest;
+        return digests.tools();
       },
       get resources() {
-        // Skills have no change notice: the notice of resources covers them.
-        const lists = [resources, resourceTemplates];
-        resourcesDigest ??= skills.length === 0 ? digest(...lists) : digest(...lists, skills);
-        return resourcesDigest;
+        return digests.resources();
       },
       get prompts() {
-        promptsDigest ??= digest(prompts);
-        return promptsDigest;
+        return digests.prompts();
       },
     },
+  };
+}
+
+/** The value of `make`, which is called on the first use. */
+function lazily<Value extends object | string>(make: () => Value): () => Value {
+  let made: Value | undefined;
+  return () => {
+    made ??= make();
+    return made;
   };
 }
 
@@ -168,10 +168,7 @@ const modernTool = memoized((tool: JsonObject) => {
  * The tools for clients of 2026-07-28: without `execution`, which only legacy versions have, and without tools that work
  * only as legacy tasks or whose header declarations are invalid.
  */
-function modernTools(tools: readonly JsonObject[]): {
-  readonly definitions: readonly JsonObject[];
-  readonly paramHeaders: ReadonlyMap<string, readonly ParamHeader[]>;
-} {
+function modernTools(tools: readonly JsonObject[]) {
   const definitions: JsonObject[] = [];
   const paramHeaders = new Map<string, readonly ParamHeader[]>();
   for (const tool of tools) {

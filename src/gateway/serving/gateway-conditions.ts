@@ -47,18 +47,16 @@ function collected(fill: (add: Add) => void): readonly FoundCondition[] {
 }
 
 /** The returned function remembers when each condition was first found. */
-export function createGatewayConditions(
-  wallMs: () => number,
-): (
-  rules: GatewayRules,
-  catalog: Catalog,
-  listening: BackendCondition | null,
-  pins?: PinsState,
-  url?: string | null,
-  kept?: KeptState,
-) => readonly BackendCondition[] {
+export function createGatewayConditions(wallMs: () => number) {
   let since: ReadonlyMap<string, number> = new Map();
-  return (rules, catalog, listening, pins = NO_PINS, url = null, kept = NOTHING_WRONG) => {
+  return (
+    rules: GatewayRules,
+    catalog: Catalog,
+    listening: BackendCondition | null,
+    pins: PinsState = NO_PINS,
+    url: string | null = null,
+    kept: KeptState = NOTHING_WRONG,
+  ): readonly BackendCondition[] => {
     const now = wallMs();
     const found = [
       ...(listening === null ? [] : [listening]),

@@ -6,7 +6,7 @@ import { startBackendInstance } from "../backends/instance/start-backend-instanc
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { SignIns } from "../backends/sign-in/sign-ins.ts";
-import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import { resolveServed } from "../catalog/resolve.ts";
 import { machinePrincipal, OWNER, type Principal } from "../client-port.ts";
 import { HttpFront } from "../front/http/http-front.ts";
@@ -269,11 +269,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   /** Everything published, in the catalog's order, before policies. */
-  entries(): {
-    readonly tools: readonly CatalogEntry[];
-    readonly prompts: readonly CatalogEntry[];
-    readonly resources: readonly CatalogEntry[];
-  } {
+  entries() {
     const { tools, prompts, resources } = this.serving.catalog;
     return { tools: [...tools.values()], prompts: [...prompts.values()], resources: [...resources.values()] };
   }
@@ -491,7 +487,7 @@ export class Gateway implements AsyncDisposable {
     await Promise.all([sessions?.[Symbol.asyncDispose](), this.listener.close(STOP_CUT_MS)]);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.serving.kept[Symbol.dispose]();
-    this.serving.refusals[Symbol.dispose]();
+    this.serving.refusals.writeCounted();
     this.serving.rules.authentication[Symbol.dispose]();
     await Promise.all([this.#pins.kept[Symbol.asyncDispose](), this.#names.kept[Symbol.asyncDispose]()]);
     await this.serving.rules.auditFile?.[Symbol.asyncDispose]();

@@ -29,11 +29,11 @@ export function withheldEntries({ sources, catalog, pending, hidden }: Offered):
     withheld(backend, "tool", name, "off", "you have switched it off"),
   );
   const filtered = sources.flatMap((source) =>
-    namedEntries(source).flatMap(({ kind, name, isPermitted }) =>
-      isPermitted
-        ? []
-        : [withheld(source.backend, kind, name, "filter", "the backend's filters keep it back")],
-    ),
+    namedEntries(source)
+      .filter(({ isPermitted }) => !isPermitted)
+      .map(({ kind, name }) =>
+        withheld(source.backend, kind, name, "filter", "the backend's filters keep it back"),
+      ),
   );
   const unapproved = pending.flatMap(({ backend, kind, name, change, isWithheld }) => {
     const why = change === "new" ? "it is new and waits for approval" : "it changed and waits for approval";
@@ -43,11 +43,11 @@ export function withheldEntries({ sources, catalog, pending, hidden }: Offered):
     withheld(backend, kind, name, "collision", `${kept} offers the same name, and comes first`),
   );
   const away = hidden.flatMap((source) =>
-    namedEntries(source).flatMap(({ kind, name, isPermitted }) =>
-      isPermitted
-        ? [withheld(source.backend, kind, name, "share", "the share that its backend requires is away")]
-        : [],
-    ),
+    namedEntries(source)
+      .filter(({ isPermitted }) => isPermitted)
+      .map(({ kind, name }) =>
+        withheld(source.backend, kind, name, "share", "the share that its backend requires is away"),
+      ),
   );
   return [...off, ...filtered, ...unapproved, ...collided, ...away];
 }

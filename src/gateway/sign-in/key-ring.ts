@@ -43,7 +43,9 @@ export class KeyRing implements Disposable {
 
   /** Starts reading, without waiting. */
   start(): void {
-    void this.#read();
+    this.#reading ??= this.#readOnce().finally(() => {
+      this.#reading = null;
+    });
   }
 
   /** Null: no keys were read, or they are too old. */
@@ -83,13 +85,6 @@ export class KeyRing implements Disposable {
 
   async #settled(): Promise<void> {
     if (this.#reading !== null) await settledWithin(this.#options.clock, WAIT_MS, this.#reading);
-  }
-
-  #read(): Promise<void> {
-    this.#reading ??= this.#readOnce().finally(() => {
-      this.#reading = null;
-    });
-    return this.#reading;
   }
 
   async #readOnce(): Promise<void> {
