@@ -6,7 +6,6 @@ import {
   classifyMessage,
   errorReply,
   INVALID_REQUEST,
-  LIMIT_REACHED,
   PARSE_ERROR,
   type Reply,
   type RpcId,
@@ -86,17 +85,6 @@ export function serveBatch(
     else if (refusal !== null) outlet.answer(message.message.id, refusal);
     else session.serve(message.message, outlet);
   }
-}
-
-/** Maximum number of requests in flight, of a session or of a stream of lines. */
-const IN_FLIGHT_LIMIT = 512;
-
-/** The refusal of a request with an id in flight (`isTaken`), or beyond the limit; null: it may begin. */
-export function refusalInFlight(isTaken: boolean, inFlight: number, who: string): Reply | null {
-  if (isTaken) return errorReply(INVALID_REQUEST, "a request with this id is in flight");
-  if (inFlight < IN_FLIGHT_LIMIT) return null;
-  const message = `${who} has ${IN_FLIGHT_LIMIT} requests in flight, the most that one may have; try again in 1 s`;
-  return errorReply(LIMIT_REACHED, message, { allowed: IN_FLIGHT_LIMIT, retryAfterMs: 1_000 });
 }
 
 function refused(reason: string, code: number = INVALID_REQUEST, id: RpcId | null = null): Incoming {

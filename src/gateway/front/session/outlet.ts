@@ -1,5 +1,5 @@
 // The stream to a client, as a session uses it; each transport implements it.
-import type { Reply, RpcId } from "../../json-rpc.ts";
+import { errorReply, INVALID_REQUEST, LIMIT_REACHED, type Reply, type RpcId } from "../../json-rpc.ts";
 import type { TraceHeaders } from "../../middleware/middleware.ts";
 import { writtenResult } from "../../written-results.ts";
 
@@ -26,6 +26,17 @@ export interface CallOutlet extends Outlet {
 
 /** Discards everything. */
 export const NO_OUTLET: CallOutlet = { congested: null, send: () => false, answer() {} };
+
+/** Maximum number of requests in flight, of a session or of a stream of lines. */
+const IN_FLIGHT_LIMIT = 512;
+
+/** The refusal of a request with an id in flight (`isTaken`), or beyond the limit; null: it may begin. */
+export function refusalInFlight(isTaken: boolean, inFlight: number, who: string): Reply | null {
+  if (isTaken) return errorReply(INVALID_REQUEST, "a request with this id is in flight");
+  if (inFlight < IN_FLIGHT_LIMIT) return null;
+  const message = `${who} has ${IN_FLIGHT_LIMIT} requests in flight, the most that one may have; try again in 1 s`;
+  return errorReply(LIMIT_REACHED, message, { allowed: IN_FLIGHT_LIMIT, retryAfterMs: 1_000 });
+}
 
 /** The response as JSON; in pieces if the result is large and sent in the bytes that the backend wrote. */
 export function responsePieces(id: RpcId | null, reply: Reply): string | readonly Buffer[] {

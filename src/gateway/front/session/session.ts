@@ -33,8 +33,7 @@ import {
 } from "../../protocol.ts";
 import { Call } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
-import { refusalInFlight } from "./incoming.ts";
-import { type CallOutlet, NO_OUTLET, type Outlet, responseJson } from "./outlet.ts";
+import { type CallOutlet, NO_OUTLET, type Outlet, refusalInFlight, responseJson } from "./outlet.ts";
 import { messageJson, Questions } from "./questions.ts";
 import { MOST_SUBSCRIPTIONS, type SessionRecord } from "./session-record.ts";
 

@@ -25,13 +25,14 @@ import { isModern, LISTEN } from "../../protocol.ts";
 import type { Gone, ModernFront } from "../modern/modern-front.ts";
 import { checkModern } from "../modern/request.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
-import { readIncoming, refusalInFlight, serveBatch } from "../session/incoming.ts";
+import { readIncoming, serveBatch } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
 import {
   BACKLOG_LIMIT_BYTES,
   type CallOutlet,
   createBatchOutlet,
   PassingOutlet,
+  refusalInFlight,
   responseJson,
   responsePieces,
 } from "../session/outlet.ts";
