@@ -191,6 +191,8 @@ test("D3 thousands of faults in one entry are told in ten, and cost no more than
   const properties = Object.fromEntries(Array.from({ length: 50_000 }, (_, index) => [`p${index}`, null]));
   const { entry, faults } = checked("tools", { inputSchema: { type: "object", properties } });
   assert.equal(faults.length, 10);
+  const long = checked("tools", { annotations: { readOnlyHint: "x".repeat(31) } });
+  assert.deepEqual(long.faults, ["annotations.readOnlyHint is a string, not true or false"]);
   assert.equal(ToolSchema.safeParse(entry).success, true);
 });
 
@@ -239,7 +241,7 @@ test("E3 words lose what nobody sees, wherever they stand in a schema; keys and 
       description: `a${ZWSP}b`,
       properties: {
         [`ke${ZWSP}y`]: { type: "string", enum: [`x${ZWSP}y`], default: `d${ZWSP}d` },
-        deep: { anyOf: [{ title: `t${ZWSP}t`, const: { description: `v${ZWSP}v` } }] },
+        deep: { anyOf: [{ title: `t${ZWSP}t`, const: { a: { description: `v${ZWSP}v` } } }] },
       },
     },
     annotations: { title: `T${ZWSP}` },
@@ -254,7 +256,7 @@ test("E3 words lose what nobody sees, wherever they stand in a schema; keys and 
       description: "ab",
       properties: {
         [`ke${ZWSP}y`]: { type: "string", enum: [`x${ZWSP}y`], default: `d${ZWSP}d` },
-        deep: { anyOf: [{ title: "tt", const: { description: `v${ZWSP}v` } }] },
+        deep: { anyOf: [{ title: "tt", const: { a: { description: `v${ZWSP}v` } } }] },
       },
     },
     annotations: { title: "T" },
@@ -262,6 +264,8 @@ test("E3 words lose what nobody sees, wherever they stand in a schema; keys and 
   assert.equal(faults.length, 9);
   assert.equal(faults[1], 'description: 7 unseen characters that spell "obey me"');
   assert.ok(faults.includes("inputSchema.properties.deep.anyOf[0].title: 1 unseen character (U+200B)"));
+  const many = Array.from({ length: 50 }, () => `x${ZWSP}y`);
+  assert.equal(seenEntry({ name: "a", inputSchema: { enum: many } }, false).faults.length, 10);
 });
 
 test("E3 an entry without any is the server's own object, looked at once", () => {

@@ -42,6 +42,19 @@ test("G1 while an own server is down, another machine's entry of the same name t
   assert.deepEqual([of("tool", "github_x"), of("tool", "github_y")], ["own", "all@github"]);
   assert.equal(of("prompt", "github_p"), "own");
   assert.deepEqual([of("resource", "u://a"), of("resource", "u://b")], ["own", "all@github"]);
+  const others = { ...served, away: catalogOf(source("more@github", borrowed)) };
+  assert.equal(resolveServed(others, { kind: "tool", name: "github_x" })?.backend, "all@github");
+});
+
+test("E3 what waits for approval is reached through no other entry", () => {
+  const open = source("a", { resources: ["u://1"], skills: ["open"] });
+  const parts = { resources: ["w://1"], templates: ["t://{x}"], skills: ["secret"] };
+  const waiting = { ...open, held: source("a", parts).listings };
+  const found = (name: string, ...others: readonly CatalogSource[]) =>
+    resolveTarget(catalogOf(waiting, ...others), { kind: "resource", name });
+  for (const uri of ["w://1", "t://1", "skill://secret/SKILL.md"]) assert.equal(found(uri), null, uri);
+  assert.equal(found("w://1", source("b", { templates: ["w://{x}"] })), null);
+  assert.equal(found("w://2")?.backend, "a");
 });
 
 test("E3 of templates that wait for approval the first 200 are tried: a server may list any number", () => {
@@ -86,6 +99,8 @@ test("URIs else to nobody while two backends have resources", () => {
 test("URIs else to the only backend that has any", () => {
   const one = catalogOf(source("t", { tools: ["x"] }), source("a", { resources: ["u:1"] }));
   assert.equal(resolveTarget(one, { kind: "resource", name: "unlisted:2" })?.backend, "a");
+  assert.equal(resolveTarget(one, { kind: "resource", name: "skill://x/y" })?.backend, "a");
+  assert.equal(resolveTarget(one, { kind: "resource", name: `u:${"x".repeat(8_192)}` }), null);
   const none = catalogOf(source("t", { tools: ["x"] }));
   assert.equal(resolveTarget(none, { kind: "resource", name: "u:1" }), null);
 });

@@ -129,6 +129,8 @@ test("D1 skills of several servers: what the filters of resources deny is nobody
     assert.equal(reads(sources, uri), null, uri);
     assert.equal(gets(sources, uri), null, uri);
   }
+  const denied = source("a", { resources: ["skill://secret/x.md"], filters });
+  assert.deepEqual(listed([denied, source("b", { skills: ["secret"] })]), [uriOf("secret")]);
 });
 
 test("D1 skills of several servers: a skill that is not listed is asked of the only server with skills, else of nobody", () => {
@@ -228,6 +230,11 @@ const refused: readonly (readonly [string, JsonObject, RegExp])[] = [
   ["no name", { frontmatter: { description: "x" } }, /^frontmatter\.name is not a string/],
   ["another name", { frontmatter: { ...FRONTMATTER, name: "refund" } }, /not the folder's name/],
   ["a name in capitals", { frontmatter: { ...FRONTMATTER, name: "Refunds" } }, /^frontmatter\.name is not 1/],
+  [
+    "a name without end",
+    { frontmatter: { ...FRONTMATTER, name: "a".repeat(65) } },
+    /^frontmatter\.name is not 1/,
+  ],
   ["a hidden character", { frontmatter: { ...FRONTMATTER, name: "refunds\u202e" } }, /^frontmatter\.name/],
   ["no description", { frontmatter: { name: "refunds" } }, /^frontmatter\.description is not/],
   ["an empty description", { frontmatter: { name: "refunds", description: " " } }, /is empty/],
@@ -264,4 +271,8 @@ test("D3 checks of skills: what loses nothing is mended: capitals in a digest, a
     "resources[2] is listed before",
     "_meta is not an object",
   ]);
+  for (const file of [capitals, OWN]) {
+    const resources = [OWN, ...Array.from({ length: 12 }, () => file)];
+    assert.equal(checkSkill({ ...SOUND, resources }).faults.length, 10);
+  }
 });

@@ -39,6 +39,15 @@ const READ: CatalogEntry = {
   },
 };
 
+/** A tool of several machines, of which this one's backend is one. */
+const SHARED: CatalogEntry = {
+  ...READ,
+  name: "both",
+  originalName: "both",
+  backend: "common",
+  places: ["files"],
+};
+
 /** A folder that may be used, `pub`, beside one that may not, with links between them. */
 async function scene(
   t: TestContext,
@@ -75,7 +84,7 @@ async function scene(
     backends: [backend, backendConfig("free")],
     userHome: at("home"),
     places: given.places ?? pathPlaces,
-    catalog: () => ({ tools: new Map([["read", READ]]) }),
+    catalog: () => ({ tools: new Map([READ, SHARED].map((tool) => [tool.name, tool])) }),
   });
   const { signal } = new AbortController();
   const client = createClient("one");
@@ -198,6 +207,7 @@ describe("the folders of a backend", () => {
         );
       for (const name of ["text", "note"]) assert.equal(await refusalOf({ [name]: text }), null, text);
       assert.match((await refusalOf({ text }, "unlisted")) ?? "", /leads out of its folders/u);
+      assert.equal(await refusalOf({ text }, "both"), null);
     }
     const inside = JSON.stringify([{ path: at("pub/a.txt"), text: "and/or" }]);
     for (const given of [

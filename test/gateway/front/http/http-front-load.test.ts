@@ -145,20 +145,29 @@ test("past its grace the HTTP front answers what is in flight with an error", as
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("a result of 6 MB arrives whole, as JSON and as an event", async (t) => {
+test("a result of 6 MB arrives whole, as JSON and as an event, and nobody looks after it any longer", async (t) => {
+  const clock = createManualClock();
   const large = "ä".repeat(3 * 1024 * 1024);
-  const { rig, headers } = await begin(t, {
-    large: async () => text(large),
-    async noisy({ port }) {
-      port.notify("notifications/message", {});
-      return text(large);
+  const { rig, headers } = await begin(
+    t,
+    {
+      large: async () => text(large),
+      async noisy({ port }) {
+        port.notify("notifications/message", {});
+        return text(large);
+      },
     },
-  });
+    { clock },
+  );
   const json = await rig.post(callMessage(1, "large"), headers);
   assert.equal(Number(json.headers["content-length"]), Buffer.byteLength(json.body));
   assert.ok(json.body.includes(large));
   const events = await rig.post(callMessage(1, "noisy"), headers);
   assert.ok(JSON.stringify(eventsOf(events.body)[1]).includes(large));
+  await eventually(() => rig.listener.connections === 0);
+  // The checks of streams and of answers that are kept for a while run once more, and the one of sessions goes on.
+  await clock.advance(30_000);
+  assert.equal(clock.pendingTimers, 1);
 });
 
 test("a reader that does not read congests its call, and is cut beyond 8 MiB", async (t) => {
