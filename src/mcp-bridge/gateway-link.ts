@@ -112,7 +112,7 @@ interface PassageOptions {
 }
 
 export function createPassage({ onLine, onCut, write }: PassageOptions) {
-  const scan = createMessageScan();
+  let scan = createMessageScan();
   let held: Buffer[] = [];
   let size = 0;
   let state: "held" | "passing" | "cut" = "held";
@@ -133,6 +133,7 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
     const [only] = held;
     const line = held.length === 1 && only !== undefined ? only : Buffer.concat(held);
     const before = state;
+    scan = createMessageScan();
     held = [];
     size = 0;
     state = "held";

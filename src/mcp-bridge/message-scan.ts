@@ -27,6 +27,7 @@ const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const LAST_SPACE = 0x20;
 
+/** Reads one line. */
 export function createMessageScan() {
   const text = Buffer.alloc(MOST_BYTES);
   let length = 0;
@@ -43,7 +44,7 @@ export function createMessageScan() {
   let key: unknown = null;
   let id: unknown = null;
   let method: unknown = null;
-  let messages: SeenMessage[] = [];
+  const messages: SeenMessage[] = [];
   let count = 0;
 
   const spell = (byte: number): void => {
@@ -69,7 +70,6 @@ export function createMessageScan() {
     else if (depth === base && byte === OPEN_OBJECT) {
       inMessage = true;
       expects = "key";
-      key = null;
       id = null;
       method = null;
     }
@@ -81,8 +81,7 @@ export function createMessageScan() {
     if (!inMessage || depth !== base) return;
     inMessage = false;
     count += 1;
-    if (count > MOST_MESSAGES) messages = [];
-    else messages.push({ id: idOf(id), method: typeof method === "string" ? method : null });
+    if (count <= MOST_MESSAGES) messages.push({ id: idOf(id), method: typeof method === "string" ? method : null });
   };
   const take = (byte: number): void => {
     // The next mark or space ends a number, true, false or null.
@@ -134,21 +133,10 @@ export function createMessageScan() {
         }
       }
     },
-    /** The line's messages, in order. Empty for invalid JSON and for a batch that is too large. Starts the next line. */
+    /** The line's messages, in order. Empty for invalid JSON and for a batch that is too large. */
     end(): readonly SeenMessage[] {
       const isWhole = depth === 0 && !inString && count <= (base === 1 ? MOST_MESSAGES : 1);
-      const seen = isWhole ? messages : [];
-      spelled = null;
-      length = 0;
-      depth = 0;
-      base = 0;
-      begun = false;
-      inString = false;
-      escaped = false;
-      inMessage = false;
-      messages = [];
-      count = 0;
-      return seen;
+      return isWhole ? messages : [];
     },
   };
 }

@@ -198,7 +198,6 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
     lost(): void {
       movesOn = false;
       own.forget();
-      lasting.forgetRefused();
       for (const [id, { again }] of [...waiting]) {
         if (again !== null && !silent) continue;
         waiting.delete(id);
@@ -274,7 +273,7 @@ function createLasting(askGateway: AskGateway) {
       else if (effect.kind === "subscribe") {
         dropOldest(subscriptions, MOST_WAITING - 1);
         subscriptions.add(effect.uri);
-      } else if (effect.kind === "initialize" && introduction === null) {
+      } else if (effect.kind === "initialize") {
         const { protocolVersion, capabilities } = objectOf(answer["result"]);
         introduction = { params: effect.params, protocolVersion, notices: promisedNotices(capabilities) };
       }
@@ -284,9 +283,6 @@ function createLasting(askGateway: AskGateway) {
       const again = refused;
       refused = [];
       for (const uri of again) if (subscriptions.has(uri)) subscribe(uri);
-    },
-    forgetRefused(): void {
-      refused = [];
     },
     /**
      * Repeats the client's initialize. Resolves with the methods of the declared change notices, or null if the client never
@@ -307,6 +303,7 @@ function createLasting(askGateway: AskGateway) {
     },
     /** Restores the log level and the subscriptions. */
     ask(): void {
+      refused = [];
       if (level !== null) askGateway("logging/setLevel", { level }, () => {});
       for (const uri of subscriptions) subscribe(uri);
     },

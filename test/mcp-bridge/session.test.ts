@@ -27,9 +27,9 @@ function startScene() {
     sendToClient: (json) => client.push(JSON.parse(json)),
     sendToGateway: (json) => gateway.push(JSON.parse(json)),
   });
-  const scan = createMessageScan();
   const lineOf = (message: unknown) => {
     const line = Buffer.from(typeof message === "string" ? message : JSON.stringify(message));
+    const scan = createMessageScan();
     scan.push(line);
     return [scan.end(), line] as const;
   };
