@@ -2,7 +2,6 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
-import { systemErrorCode } from "../runtime/errors.ts";
 import { createMessageScan, type SeenMessage } from "./message-scan.ts";
 
 interface LinkOptions {
@@ -62,10 +61,8 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
     // The gateway's output has ended, so further input of the client would be lost on this connection.
     socket.destroy();
   });
-  socket.on("error", (error) => {
-    // A system error is treated like the end of the connection.
-    if (systemErrorCode(error) === null) closed.reject(error);
-  });
+  // An error is treated like the end of the connection: "close" follows.
+  socket.on("error", () => {});
   socket.once("close", () => {
     output.off("drain", onOutputRoom);
     end();
@@ -230,7 +227,7 @@ export function openInbox(input: Readable, onEnd: () => void) {
     /** Removes the receiver. */
     keep(): void {
       taker = null;
-      if (begun && keptBytes < KEPT_BYTES) input.resume();
+      if (begun) input.resume();
     },
     more(): void {
       if (taker !== null) input.resume();

@@ -29,8 +29,8 @@ const RESUME_MS = 10_000;
 const REFUSED_WITHIN_MS = 1_000;
 
 export interface BridgeMeans {
-  /** Finds the daemon that runs now. */
-  readonly find: FindDaemon;
+  /** Finds the daemon that runs now; null: none does. */
+  readonly find: () => Promise<BridgedDaemon | null>;
   /** Shows one line to a person. */
   readonly note: (line: string) => void;
   readonly clock?: Clock;
@@ -126,7 +126,6 @@ class Bridge implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#ends.signal.removeEventListener("abort", this.#cut);
     this.#cut();
     this.#inbox[Symbol.dispose]();
   }
@@ -184,7 +183,6 @@ class Bridge implements Disposable {
         // The gateway has not seen the beginning of a line that was refused in part.
         if (this.#isAway) passage.cut();
         this.#isAway = false;
-        this.#refusal = null;
         this.#moving = createMoving({ session, passage, inbox, clock });
         // If the daemon has handed over meanwhile, the input waits for the next one.
         this.#moving.look(opened);
@@ -265,8 +263,8 @@ class Bridge implements Disposable {
       // Ignores `gateway_off` before the patience is over: a daemon that starts or ends has no gateway
       // either, nor has a daemon whose configuration is being written.
       const daemon = await (this.#isAway ? next : next.catch(expecting("gateway_off", null)));
-      if (daemon === null) this.#refusal = null;
-      else if (await this.#serveWith(daemon, onTaken)) return;
+      this.#refusal = null;
+      if (daemon !== null && (await this.#serveWith(daemon, onTaken))) return;
     }
   }
 
@@ -386,8 +384,6 @@ const BETWEEN_LOOKS_MS = 100;
 
 /** The parts of a daemon's client that a bridge uses. */
 export type BridgedDaemon = Pick<DaemonClient, "mcpSocketPath" | "backendPhases">;
-/** Returns the daemon that runs now, or null. */
-type FindDaemon = () => Promise<BridgedDaemon | null>;
 
 function isFirstAttempt(phase: string): boolean {
   return phase === "Pending" || phase === "Initializing";

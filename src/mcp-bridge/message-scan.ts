@@ -81,7 +81,8 @@ export function createMessageScan() {
     if (!inMessage || depth !== base) return;
     inMessage = false;
     count += 1;
-    if (count <= MOST_MESSAGES) messages.push({ id: idOf(id), method: typeof method === "string" ? method : null });
+    if (count <= MOST_MESSAGES)
+      messages.push({ id: idOf(id), method: typeof method === "string" ? method : null });
   };
   const take = (byte: number): void => {
     // The next mark or space ends a number, true, false or null.

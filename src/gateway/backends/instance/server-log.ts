@@ -52,68 +52,64 @@ export class ServerLog {
 /** Time that calls wait for the server's confirmation of a lower log level. */
 const CONFIRMED_MS = 1_000;
 
-/** The log level that is set on a server. */
-export class ServerLogLevel {
+export type ServerLogLevel = ReturnType<typeof createServerLogLevel>;
+
+/**
+ * The log level that is set on a server. `mayOvertake`: messages may reach the server in another order than they
+ * were sent.
+ */
+export function createServerLogLevel(
+  { clock, listMs, logLevel }: InstanceOptions,
+  session: ServerSession,
+  mayOvertake: () => boolean,
+) {
+  let wanted = logLevel;
   /** The level last sent to the server; null: none, the server uses its default. */
-  #sent: McpLogLevel | null = null;
-  readonly #options: InstanceOptions;
-  readonly #session: ServerSession;
-  readonly #mayOvertake: () => boolean;
-  #wanted: McpLogLevel | null;
-  #confirming: Promise<void> | null = null;
-  #confirmed: McpLogLevel | null = null;
-
-  /** `mayOvertake`: messages may reach the server in another order than they were sent. */
-  constructor(options: InstanceOptions, session: ServerSession, mayOvertake: () => boolean) {
-    this.#options = options;
-    this.#session = session;
-    this.#mayOvertake = mayOvertake;
-    this.#wanted = options.logLevel;
-  }
-
-  /** The level set for all calls; null: none. A server of 2026-07-28 gets the level with each call instead. */
-  get raised(): McpLogLevel | null {
-    return this.#session.result?.protocolVersion === MODERN_VERSION ? null : this.#sent;
-  }
-
-  want(level: McpLogLevel | null): void {
-    this.#wanted = level;
-  }
+  let sent: McpLogLevel | null = null;
+  let confirming: Promise<void> | null = null;
+  let confirmed: McpLogLevel | null = null;
 
   /** Sends the level to the server if it has changed; resolves when the server has answered, or after `CONFIRMED_MS`. */
-  send(): Promise<void> {
-    const level = this.#wanted;
+  const send = (): Promise<void> => {
+    const level = wanted;
     // MCP cannot unset a level, so null keeps the last one; messages are filtered for each client anyway.
-    if (level === null || level === this.#sent || !this.#session.declares("logging")) {
-      return this.#confirming ?? Promise.resolve();
+    if (level === null || level === sent || !session.declares("logging")) {
+      return confirming ?? Promise.resolve();
     }
-    if (this.#confirming !== null && this.#mayOvertake()) return this.#confirming.then(() => this.send());
-    this.#sent = level;
-    const { clock, listMs } = this.#options;
-    const asked = this.#session.ask("logging/setLevel", { level }, listMs);
-    const confirming = settledWithin(clock, CONFIRMED_MS, asked).then(() => {
-      if (this.#confirming !== confirming) return;
-      this.#confirming = null;
-      this.#confirmed = level;
+    if (confirming !== null && mayOvertake()) return confirming.then(send);
+    sent = level;
+    const asked = session.ask("logging/setLevel", { level }, listMs);
+    const own = settledWithin(clock, CONFIRMED_MS, asked).then(() => {
+      if (confirming !== own) return;
+      confirming = null;
+      confirmed = level;
     });
-    this.#confirming = confirming;
-    return confirming;
-  }
+    confirming = own;
+    return own;
+  };
 
-  /** The promise that a call of a client with this level has to await; null: none. */
-  before(level: McpLogLevel | null): Promise<void> | null {
-    if (this.#confirming === null || level === null || !this.#mayOvertake()) return null;
-    const isLower =
-      this.#confirmed === null || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(this.#confirmed);
-    return isLower ? this.#confirming : null;
-  }
-
-  /** Forgets the level, which the server has lost with the session. */
-  forgotten(): void {
-    this.#sent = null;
-    this.#confirming = null;
-    this.#confirmed = null;
-  }
+  return {
+    /** The level set for all calls; null: none. A server of 2026-07-28 gets the level with each call instead. */
+    get raised(): McpLogLevel | null {
+      return session.result?.protocolVersion === MODERN_VERSION ? null : sent;
+    },
+    want(level: McpLogLevel | null): void {
+      wanted = level;
+    },
+    send,
+    /** The promise that a call of a client with this level has to await; null: none. */
+    before(level: McpLogLevel | null): Promise<void> | null {
+      if (confirming === null || level === null || !mayOvertake()) return null;
+      const isLower = confirmed === null || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(confirmed);
+      return isLower ? confirming : null;
+    },
+    /** Forgets the level, which the server has lost with the session. */
+    forgotten(): void {
+      sent = null;
+      confirming = null;
+      confirmed = null;
+    },
+  };
 }
 
 /**

@@ -38,12 +38,12 @@ import { InstanceCalls } from "./calls.ts";
 import { unavailable } from "./failures.ts";
 import { Health } from "./health.ts";
 import { InstanceLists } from "./lists.ts";
-import { Notifications } from "./notifications.ts";
+import { createNotifications, type TakeNotification } from "./notifications.ts";
 import type { LongWaits } from "./pending.ts";
 import { Questions } from "./questions.ts";
-import { ServerLog, ServerLogLevel } from "./server-log.ts";
+import { createServerLogLevel, ServerLog, type ServerLogLevel } from "./server-log.ts";
 import { ServerSession, STOPPED } from "./session.ts";
-import { Subscriptions, TaskWatchers } from "./subscriptions.ts";
+import { createTaskWatchers, Subscriptions, type TaskWatchers } from "./subscriptions.ts";
 
 /** Limit of the time in which the server's first questions are answered before it becomes ready. */
 const FIRST_QUESTIONS_MS = 10_000;
@@ -88,7 +88,7 @@ class RunningInstance {
   readonly #subscriptions: Subscriptions;
   readonly #watchers: TaskWatchers;
   readonly #questions: Questions;
-  readonly #notifications: Notifications;
+  readonly #takeNotification: TakeNotification;
   readonly #idle: ReturnType<typeof createThrottle>;
   readonly #gaps: ReturnType<typeof createThrottle>;
   readonly #link: BackendLink;
@@ -128,11 +128,11 @@ class RunningInstance {
     this.#health = new Health(clock, this.#calls, changed);
     const toolFault = (tool: JsonObject): string | null => this.#link.toolFault?.(tool) ?? null;
     this.#lists = new InstanceLists(options, this.#session, toolFault, changed);
-    this.#level = new ServerLogLevel(options, this.#session, () => this.#link.pid === null);
+    this.#level = createServerLogLevel(options, this.#session, () => this.#link.pid === null);
     this.#subscriptions = new Subscriptions(options, this.#session, () => this.#state.kind === "ready");
-    this.#watchers = new TaskWatchers(options, this.#session);
+    this.#watchers = createTaskWatchers(options, this.#session);
     this.#questions = new Questions(options, this.#calls, send, this.#elicitations, changed);
-    this.#notifications = new Notifications({
+    this.#takeNotification = createNotifications({
       options,
       calls: this.#calls,
       questions: this.#questions,
@@ -390,7 +390,7 @@ class RunningInstance {
     const classified = classifyMessage(value);
     // A response names its request, so it proves nothing about other calls.
     if (classified.kind !== "response") this.#calls.heard();
-    if (classified.kind === "notification") return this.#notifications.take(classified.message, streamOf);
+    if (classified.kind === "notification") return this.#takeNotification(classified.message, streamOf);
     if (classified.kind === "response") this.#takeResponse(classified.id, classified.reply);
     else if (classified.kind === "request") this.#questions.take(classified.message, streamOf);
     else this.#takeInvalid(value, classified.id, classified.reason);

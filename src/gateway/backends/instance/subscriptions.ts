@@ -178,65 +178,56 @@ interface Watched {
   readonly reply: Promise<Reply>;
 }
 
-export class TaskWatchers {
-  readonly #options: InstanceOptions;
-  readonly #session: ServerSession;
+export type TaskWatchers = ReturnType<typeof createTaskWatchers>;
+
+export function createTaskWatchers({ backend, listMs }: InstanceOptions, session: ServerSession) {
   /** By the server's id of the task. */
-  readonly #watched = new Map<string, Watched>();
+  const tasks = new Map<string, Watched>();
 
-  constructor(options: InstanceOptions, session: ServerSession) {
-    this.#options = options;
-    this.#session = session;
-  }
-
-  /** `id`: the task's id at the server; `name`: its id at the client. */
-  async watch({ id, name }: { id: string; name: string }, client: ClientPort): Promise<Reply> {
-    let watched = this.#watched.get(id);
-    if (watched === undefined) {
-      watched = { names: new Map(), reply: this.#ask(WATCH_TASK, id) };
-      this.#watched.set(id, watched);
-    }
-    watched.names.set(client, name);
-    // `forget` is not called for this client if the instance belongs to another client.
-    client.ended.addEventListener("abort", () => this.forget(client), { once: true });
-    const reply = await watched.reply;
-    if (isError(reply)) {
-      if (this.#watched.get(id) === watched) this.#watched.delete(id);
-    } else if (client.ended.aborted || this.#watched.get(id)?.names.has(client) !== true) {
-      this.forget(client);
-      return errorReply(INTERNAL_ERROR, "nobody listens any more");
-    }
-    return reply;
-  }
-
-  /** Passes a task notice of the server on to the clients that watch the task. */
-  notify(params: JsonObject | undefined): void {
-    const id = String(params?.["taskId"]);
-    const names = this.#watched.get(id)?.names ?? [];
-    for (const [client, name] of names) client.notify(TASK_NOTICE, { ...params, taskId: name });
-    if (FINAL.has(params?.["status"]) && this.#watched.has(id)) this.#end(id);
-  }
-
-  forget(client: ClientPort): void {
-    for (const [id, { names }] of [...this.#watched])
-      if (names.delete(client) && names.size === 0) this.#end(id);
-  }
-
-  /** Ends all watches, because notices may have been lost; the clients are asked to watch again. */
-  lost(): void {
-    const clients = new Set([...this.#watched.values()].flatMap(({ names }) => [...names.keys()]));
-    for (const id of [...this.#watched.keys()]) this.#end(id);
-    for (const client of clients) client.notify(TASKS_LOST, undefined);
-  }
-
-  #end(id: string): void {
-    this.#watched.delete(id);
-    void this.#ask(UNWATCH_TASK, id);
-  }
-
-  async #ask(method: string, taskId: string): Promise<Reply> {
-    const { backend, listMs } = this.#options;
-    const asked = await this.#session.ask(method, { taskId }, listMs);
+  const ask = async (method: string, taskId: string): Promise<Reply> => {
+    const asked = await session.ask(method, { taskId }, listMs);
     return asked.kind === "answered" ? asked.reply : unavailable(backend, asked.failure);
-  }
+  };
+  const end = (id: string): void => {
+    tasks.delete(id);
+    void ask(UNWATCH_TASK, id);
+  };
+  const forget = (client: ClientPort): void => {
+    for (const [id, { names }] of [...tasks]) if (names.delete(client) && names.size === 0) end(id);
+  };
+  return {
+    /** `id`: the task's id at the server; `name`: its id at the client. */
+    async watch({ id, name }: { id: string; name: string }, client: ClientPort): Promise<Reply> {
+      let watched = tasks.get(id);
+      if (watched === undefined) {
+        watched = { names: new Map(), reply: ask(WATCH_TASK, id) };
+        tasks.set(id, watched);
+      }
+      watched.names.set(client, name);
+      // `forget` is not called for this client if the instance belongs to another client.
+      client.ended.addEventListener("abort", () => forget(client), { once: true });
+      const reply = await watched.reply;
+      if (isError(reply)) {
+        if (tasks.get(id) === watched) tasks.delete(id);
+      } else if (client.ended.aborted || tasks.get(id)?.names.has(client) !== true) {
+        forget(client);
+        return errorReply(INTERNAL_ERROR, "nobody listens any more");
+      }
+      return reply;
+    },
+    /** Passes a task notice of the server on to the clients that watch the task. */
+    notify(params: JsonObject | undefined): void {
+      const id = String(params?.["taskId"]);
+      for (const [client, name] of tasks.get(id)?.names ?? [])
+        client.notify(TASK_NOTICE, { ...params, taskId: name });
+      if (FINAL.has(params?.["status"]) && tasks.has(id)) end(id);
+    },
+    forget,
+    /** Ends all watches, because notices may have been lost; the clients are asked to watch again. */
+    lost(): void {
+      const clients = new Set([...tasks.values()].flatMap(({ names }) => [...names.keys()]));
+      for (const id of [...tasks.keys()]) end(id);
+      for (const client of clients) client.notify(TASKS_LOST, undefined);
+    },
+  };
 }

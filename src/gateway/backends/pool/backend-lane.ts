@@ -22,12 +22,12 @@ import type { BackendView, PoolCall, Readiness, WatchedTask } from "../policy/ba
 import { type DataPrograms, looksCutOff, withAbsence } from "../policy/required-data.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import { ClientInstances, PoolSubscriptions } from "./client-instances.ts";
-import { LaneCycles } from "./lane-cycles.ts";
+import { createLaneCycles, type LaneCycles } from "./lane-cycles.ts";
 import { Published, SharedInstances } from "./lane-instances.ts";
 import { LaneState, routesView, type SwitchOutcome } from "./lane-state.ts";
 import { mayComeBack, type PoolInstance } from "./pool-instance.ts";
-import { ReachWatch } from "./reach-watch.ts";
-import { WaitingCalls, type WaitLimits } from "./waiting-calls.ts";
+import { createReachWatch, type ReachWatch } from "./reach-watch.ts";
+import { createWaitingCalls, type WaitingCalls, type WaitLimits } from "./waiting-calls.ts";
 
 const ONE_ROUTE = "it has one route alone";
 const GIVEN_UP = "it was given up";
@@ -50,16 +50,16 @@ export class BackendLane {
   readonly #reach: ReachWatch;
 
   constructor(tools: LaneTools, name: string, config: ServedBackend) {
-    this.#state = new LaneState(tools, name, config, () => this.#cycles.run());
-    this.#waiting = new WaitingCalls(tools.clock, name);
+    this.#state = new LaneState(tools, name, config, () => this.#cycles());
+    this.#waiting = createWaitingCalls(tools.clock, name);
     this.#own = new ClientInstances(this.#state, this.#subscriptions);
     this.published = new Published(this.#state, this.#subscriptions, this.#own);
     this.#shared = new SharedInstances(this.#state, this.published);
-    this.#reach = new ReachWatch(tools.clock, () => {
+    this.#reach = createReachWatch(tools.clock, () => {
       this.#state.isReached = true;
       this.#state.trigger("check");
     });
-    this.#cycles = new LaneCycles({
+    this.#cycles = createLaneCycles({
       state: this.#state,
       waiting: this.#waiting,
       own: this.#own,
@@ -72,8 +72,8 @@ export class BackendLane {
 
   /** The first attempt has ended, or none is due. */
   get isSettled(): boolean {
-    const { isWanted, decision } = this.#state;
-    if (this.#cycles.isDue) return false;
+    const { isWanted, decision, isDue } = this.#state;
+    if (isDue) return false;
     // A backend counts as settled while required data is away, because that may last for days.
     const isAway = decision.gate.kind === "refuse";
     return !isWanted || isAway || (decision.phase !== "Pending" && decision.phase !== "Initializing");
@@ -155,7 +155,7 @@ export class BackendLane {
       this.published.applyShape();
     }
     state.revision++;
-    this.#cycles.isDue = true;
+    state.isDue = true;
     if (!state.isWanted) {
       this.#own.retire(() => false, state.isConfigured ? "disabled" : "removed");
       this.#waiting.fail(state.unavailable);
@@ -342,7 +342,7 @@ export class BackendLane {
     if (!state.isWanted) return;
     state.epoch++;
     state.revision++;
-    this.#cycles.isDue = true;
+    state.isDue = true;
     state.trigger("user");
   }
 

@@ -7,7 +7,7 @@ import type { BackendInstance } from "../instance/start-backend-instance.ts";
 import { type DrainReason, drainMessage, unwantedMessage } from "../policy/draining.ts";
 import type { LaneState } from "./lane-state.ts";
 import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
-import { WaitingCalls, type WaitLimits } from "./waiting-calls.ts";
+import { createWaitingCalls, type WaitingCalls, type WaitLimits } from "./waiting-calls.ts";
 
 /**
  * Maximum number of instances of one backend; beyond it the instance of an idle client ends for the new
@@ -78,7 +78,7 @@ export class ClientInstances {
 
   /** Starts the client's own instance if there is none, although no call needs it. */
   ensure(client: ClientPort): void {
-    if (!this.#owned.has(client) && !client.ended.aborted) this.#startFor(client);
+    if (!this.#owned.has(client)) this.#startFor(client);
   }
 
   /** Drains the instances for which `isWanted` is false. */
@@ -187,7 +187,7 @@ export class ClientInstances {
     const own: Own = {
       entry: this.#start(client, base),
       usedMs: this.#nowMs(),
-      waiting: new WaitingCalls(tools.clock, name),
+      waiting: createWaitingCalls(tools.clock, name),
     };
     this.#owned.set(client, own);
     return own;

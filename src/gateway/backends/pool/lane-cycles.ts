@@ -25,44 +25,16 @@ interface CyclesParts {
   readonly reach: ReachWatch;
 }
 
-export class LaneCycles {
-  /** A decision is pending, so the backend is not settled. */
-  isDue = false;
-  readonly #parts: CyclesParts;
-  #turn: "none" | "asked" | "given" = "none";
+export type LaneCycles = ReturnType<typeof createLaneCycles>;
 
-  constructor(parts: CyclesParts) {
-    this.#parts = parts;
-  }
+export function createLaneCycles({ state, waiting, own, shared, published, reach }: CyclesParts) {
+  let turn: "none" | "asked" | "given" = "none";
 
-  async run(): Promise<Wake | null> {
-    const { state, reach } = this.#parts;
-    const { wake } = await stepUntilSettled({
-      subject: `backend ${state.name}`,
-      mostSteps: MOST_STEPS,
-      decide: () => {
-        const decision = this.#decide();
-        const heldBefore = state.decision.memory.routes.held;
-        const { held } = decision.memory.routes;
-        state.decision = decision;
-        state.doubted = null;
-        if (held !== heldBefore) state.tools.heldRoutes?.keep(state.name, held);
-        reach.watch(decision.isAway ? state.spec.origin : null);
-        this.#keep(decision);
-        if (decision.step === null) this.#rest(decision);
-        return decision;
-      },
-      perform: (step: BackendStep) => this.#perform(step),
-    });
-    return wake;
-  }
-
-  #decide(): BackendDecision {
-    const { state, shared, own } = this.#parts;
+  const decide = (): BackendDecision => {
     const seen = {
       instances: [...shared.instances.values()].map(({ instance }) => instance.seen),
       clientInstances: own.all.length,
-      mayStart: this.#turn === "given",
+      mayStart: turn === "given",
       nextId: state.nextId,
       checkAsked: state.checkAsked,
       isReached: state.isReached,
@@ -70,21 +42,26 @@ export class LaneCycles {
     };
     state.isReached = false;
     return decideBackend(state.spec, seen, state.decision.memory, state.now());
-  }
-
-  #askForTurn(): void {
-    if (this.#turn !== "none") return;
-    this.#turn = "asked";
-    const { state } = this.#parts;
+  };
+  const askForTurn = (): void => {
+    if (turn !== "none") return;
+    turn = "asked";
     state.tools.takeTurn(() => {
-      this.#turn = "given";
+      turn = "given";
       state.trigger("start");
     });
-  }
-
+  };
+  const settleAsked = (event: AskedEvent): void => {
+    const { asked } = state;
+    state.asked = null;
+    asked?.settle(
+      event.kind === "asked_done"
+        ? { ok: true, route: event.route, changed: event.changed }
+        : { ok: false, reason: event.reason },
+    );
+  };
   /** The swap: the serving instance and the published lists change together, before other code runs. */
-  #keep({ calls, gate, events }: BackendDecision): void {
-    const { state, shared, published, own, waiting } = this.#parts;
+  const keep = ({ calls, gate, events }: BackendDecision): void => {
     const { tools, name, serving: before } = state;
     const next = calls.kind === "serve" ? (shared.instances.get(calls.id) ?? null) : null;
     if (next !== before) {
@@ -99,32 +76,16 @@ export class LaneCycles {
     else if (gate.kind === "refuse" && gate.mode === "stop") own.retire(() => false, "data_away");
     else if (makesRoom(state.spec)) own.retire(() => false, "data_moves");
     for (const event of events) {
-      if (event.kind === "asked_done" || event.kind === "asked_failed") {
-        this.#settleAsked(event);
-        continue;
-      }
-      tools.announce(eventTransition(name, event, (id) => shared.instances.get(id)?.instance ?? null));
+      if (event.kind === "asked_done" || event.kind === "asked_failed") settleAsked(event);
+      else tools.announce(eventTransition(name, event, (id) => shared.instances.get(id)?.instance ?? null));
     }
     if (waiting.size === 0) return;
     if (calls.kind === "refuse" || gate.kind === "refuse") waiting.fail(state.unavailable);
     else if (gate.kind === "open" && next?.isReady === true) waiting.begin();
-  }
-
-  #settleAsked(event: AskedEvent): void {
-    const { state } = this.#parts;
-    const { asked } = state;
-    state.asked = null;
-    asked?.settle(
-      event.kind === "asked_done"
-        ? { ok: true, route: event.route, changed: event.changed }
-        : { ok: false, reason: event.reason },
-    );
-  }
-
-  #perform(step: BackendStep): void {
-    const { state, shared } = this.#parts;
+  };
+  const perform = (step: BackendStep): void => {
     if (step.kind === "start") {
-      this.#turn = "none";
+      turn = "none";
       const base = state.outcomeOf(step.key);
       if (base !== null) shared.start(base);
       return;
@@ -137,14 +98,12 @@ export class LaneCycles {
       if (entry === state.serving) state.checkAsked = false;
       entry.instance.check();
     }
-  }
-
-  #rest({ phase: to, reason, wantsTurn }: BackendDecision): void {
-    const { state } = this.#parts;
-    if (this.#turn === "given") this.#turn = "none";
-    if (wantsTurn) this.#askForTurn();
+  };
+  const rest = ({ phase: to, reason, wantsTurn }: BackendDecision): void => {
+    if (turn === "given") turn = "none";
+    if (wantsTurn) askForTurn();
     const { name: from, since, reason: before } = state.phase;
-    this.isDue = wantsTurn;
+    state.isDue = wantsTurn;
     // A failed backend announces each new reason.
     if (to !== from || (to === "Failed" && reason !== before)) {
       const now = state.now();
@@ -153,7 +112,29 @@ export class LaneCycles {
       state.tools.announce({ name: "backend.phase", backend: state.name, from, to, reason, took_ms });
     }
     state.changed();
-  }
+  };
+
+  /** Runs one cycle. */
+  return async (): Promise<Wake | null> => {
+    const { wake } = await stepUntilSettled({
+      subject: `backend ${state.name}`,
+      mostSteps: MOST_STEPS,
+      decide: () => {
+        const decision = decide();
+        const heldBefore = state.decision.memory.routes.held;
+        const { held } = decision.memory.routes;
+        state.decision = decision;
+        state.doubted = null;
+        if (held !== heldBefore) state.tools.heldRoutes?.keep(state.name, held);
+        reach.watch(decision.isAway ? state.spec.origin : null);
+        keep(decision);
+        if (decision.step === null) rest(decision);
+        return decision;
+      },
+      perform,
+    });
+    return wake;
+  };
 }
 
 type AskedEvent = Extract<BackendEvent, { readonly kind: "asked_done" | "asked_failed" }>;

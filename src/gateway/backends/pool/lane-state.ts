@@ -48,6 +48,8 @@ export class LaneState {
   asked: AskedRoute | null = null;
   /** The serving instance if it may be out of reach: calls wait for the next decision. */
   doubted: PoolInstance | null = null;
+  /** A decision is pending, so the backend is not settled. */
+  isDue = false;
   revision = 0;
   epoch = 0;
   /** The error of all calls after the stop of the lane; null: not stopped. */

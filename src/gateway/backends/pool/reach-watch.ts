@@ -16,74 +16,68 @@ interface Probe {
   readonly end: () => void;
 }
 
-export class ReachWatch implements Disposable {
-  readonly #clock: Clock;
-  readonly #onReached: () => void;
+export type ReachWatch = ReturnType<typeof createReachWatch>;
+
+/** `onReached`: the address accepts connections again. */
+export function createReachWatch(clock: Clock, onReached: () => void) {
   /** `http://host:port`; null: nothing is watched. */
-  #origin: string | null = null;
-  #sinceMs = 0;
-  #timer: Timer | null = null;
-  #probe: Probe | null = null;
+  let watched: string | null = null;
+  let sinceMs = 0;
+  let timer: Timer | null = null;
+  let current: Probe | null = null;
 
-  /** `onReached`: the address accepts connections again. */
-  constructor(clock: Clock, onReached: () => void) {
-    this.#clock = clock;
-    this.#onReached = onReached;
-  }
-
-  /** Watches this origin; null ends the watch. */
-  watch(origin: string | null): void {
-    if (origin === this.#origin) return;
-    this[Symbol.dispose]();
-    this.#origin = origin;
-    if (origin === null) return;
-    this.#sinceMs = this.#clock.monotonicMs();
-    this.#askLater();
-  }
-
+  const askLater = (): void => {
+    const nowMs = clock.monotonicMs();
+    const everyMs = nowMs - sinceMs < OFTEN_FOR_MS ? OFTEN_MS : SELDOM_MS;
+    // All watches probe at the same multiples of the interval, so that the process wakes once for many servers.
+    timer = clock.setTimer(everyMs - (nowMs % everyMs), () => void ask());
+  };
+  const answered = (isReached: boolean): boolean => {
+    current = null;
+    if (!isReached) askLater();
+    else {
+      watched = null;
+      onReached();
+    }
+    return isReached;
+  };
   /** Probes now; concurrent callers share one probe. False: refused, or not watched. */
-  ask(): Promise<boolean> {
-    const origin = this.#origin;
-    if (origin === null) return Promise.resolve(false);
-    if (this.#probe === null) {
-      this.#timer?.[Symbol.dispose]();
+  const ask = (): Promise<boolean> => {
+    if (watched === null) return Promise.resolve(false);
+    if (current === null) {
+      timer?.[Symbol.dispose]();
       const { promise, resolve } = Promise.withResolvers<boolean>();
-      const socket = createConnection(addressOf(new URL(origin)));
-      const late = this.#clock.setTimer(CONNECT_MS, () => resolve(false));
+      const socket = createConnection(addressOf(new URL(watched)));
+      const late = clock.setTimer(CONNECT_MS, () => resolve(false));
       socket.once("connect", () => resolve(true)).on("error", () => resolve(false));
       const answer = promise.then((isReached) => {
         late[Symbol.dispose]();
         socket.destroy();
         // A probe of an earlier address says nothing about the watched one.
-        return this.#probe === probe && this.#answered(isReached);
+        return current === probe && answered(isReached);
       });
       const probe: Probe = { answer, end: () => resolve(false) };
-      this.#probe = probe;
+      current = probe;
     }
-    return this.#probe.answer;
-  }
-
-  [Symbol.dispose](): void {
-    this.#origin = null;
-    this.#timer?.[Symbol.dispose]();
-    this.#probe?.end();
-    this.#probe = null;
-  }
-
-  #answered(isReached: boolean): boolean {
-    this.#probe = null;
-    if (!isReached) this.#askLater();
-    else {
-      this.#origin = null;
-      this.#onReached();
-    }
-    return isReached;
-  }
-
-  #askLater(): void {
-    const nowMs = this.#clock.monotonicMs();
-    const everyMs = nowMs - this.#sinceMs < OFTEN_FOR_MS ? OFTEN_MS : SELDOM_MS;
-    // All watches probe at the same multiples of the interval, so that the process wakes once for many servers.
-    this.#timer = this.#clock.setTimer(everyMs - (nowMs % everyMs), () => void this.ask());
-  }
+    return current.answer;
+  };
+  const end = (): void => {
+    watched = null;
+    timer?.[Symbol.dispose]();
+    current?.end();
+    current = null;
+  };
+  return {
+    /** Watches this origin; null ends the watch. */
+    watch(origin: string | null): void {
+      if (origin === watched) return;
+      end();
+      watched = origin;
+      if (origin === null) return;
+      sinceMs = clock.monotonicMs();
+      askLater();
+    },
+    ask,
+    [Symbol.dispose]: end,
+  };
 }

@@ -13,64 +13,52 @@ export interface WaitLimits {
   readonly signal: CallSignal;
 }
 
-export class WaitingCalls {
-  readonly #clock: Clock;
-  readonly #backend: string;
-  readonly #waiting = new Set<{ begin(): void; end(reply: Reply): void }>();
+export type WaitingCalls = ReturnType<typeof createWaitingCalls>;
 
-  constructor(clock: Clock, backend: string) {
-    this.#clock = clock;
-    this.#backend = backend;
-  }
-
-  get size(): number {
-    return this.#waiting.size;
-  }
-
-  /** Calls `run` once an instance is ready, with the time left in ms; `run` must not reject. Never rejects. */
-  async add(run: (leftMs: number) => Promise<Reply>, { deadlineMs, signal }: WaitLimits): Promise<Reply> {
-    const backend = `backend ${this.#backend}`;
-    if (signal.aborted) return cancelled();
-    if (this.size >= MAX_WAITING_CALLS) {
-      const message = `${backend} is not ready, and ${MAX_WAITING_CALLS} calls wait for it already`;
-      return errorReply(BACKEND_UNAVAILABLE, message);
-    }
-    const { promise, resolve } = Promise.withResolvers<Reply>();
-    const dueMs = this.#clock.monotonicMs() + deadlineMs;
-    const leave = (): void => {
-      this.#waiting.delete(call);
-      timer[Symbol.dispose]();
-      signal.removeEventListener("abort", onAbort);
-    };
-    const call = {
-      begin: (): void => {
-        leave();
-        resolve(run(Math.max(1, dueMs - this.#clock.monotonicMs())));
-      },
-      end(reply: Reply): void {
-        leave();
-        resolve(reply);
-      },
-    };
-    const onAbort = (): void => call.end(cancelled());
-    const timer = this.#clock.setTimer(deadlineMs, () => {
-      const message = `${backend} was not ready within the call's ${deadlineMs / 1000} s`;
-      call.end(errorReply(REQUEST_TIMEOUT, message));
-    });
-    signal.addEventListener("abort", onAbort, { once: true });
-    this.#waiting.add(call);
-    return promise;
-  }
-
-  /** Begins all waiting calls, in order. */
-  begin(): void {
-    for (const call of [...this.#waiting]) call.begin();
-  }
-
-  /** Ends all waiting calls with this error. */
-  fail(message: string): void {
-    for (const call of [...this.#waiting]) call.end(errorReply(BACKEND_UNAVAILABLE, message));
-  }
+export function createWaitingCalls(clock: Clock, name: string) {
+  const backend = `backend ${name}`;
+  const waiting = new Set<{ begin(): void; end(reply: Reply): void }>();
+  return {
+    get size(): number {
+      return waiting.size;
+    },
+    /** Calls `run` once an instance is ready, with the time left in ms; `run` must not reject. Never rejects. */
+    async add(run: (leftMs: number) => Promise<Reply>, { deadlineMs, signal }: WaitLimits): Promise<Reply> {
+      if (signal.aborted) return cancelled();
+      if (waiting.size >= MAX_WAITING_CALLS) {
+        const message = `${backend} is not ready, and ${MAX_WAITING_CALLS} calls wait for it already`;
+        return errorReply(BACKEND_UNAVAILABLE, message);
+      }
+      const { promise, resolve } = Promise.withResolvers<Reply>();
+      const dueMs = clock.monotonicMs() + deadlineMs;
+      const call = {
+        begin: (): void => call.settle(run(Math.max(1, dueMs - clock.monotonicMs()))),
+        end: (reply: Reply): void => call.settle(reply),
+        settle(reply: Reply | Promise<Reply>): void {
+          waiting.delete(call);
+          timer[Symbol.dispose]();
+          signal.removeEventListener("abort", onAbort);
+          resolve(reply);
+        },
+      };
+      const onAbort = (): void => call.end(cancelled());
+      const timer = clock.setTimer(deadlineMs, () => {
+        const message = `${backend} was not ready within the call's ${deadlineMs / 1000} s`;
+        call.end(errorReply(REQUEST_TIMEOUT, message));
+      });
+      signal.addEventListener("abort", onAbort, { once: true });
+      waiting.add(call);
+      return promise;
+    },
+    /** Begins all waiting calls, in order. */
+    begin(): void {
+      for (const call of [...waiting]) call.begin();
+    },
+    /** Ends all waiting calls with this error. */
+    fail(message: string): void {
+      for (const call of [...waiting]) call.end(errorReply(BACKEND_UNAVAILABLE, message));
+    },
+  };
 }
 
 export function cancelled(): Reply {

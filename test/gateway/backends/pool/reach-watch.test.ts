@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createServer, type Server } from "node:net";
 import { type TestContext, test } from "node:test";
-import { ReachWatch } from "../../../../src/gateway/backends/pool/reach-watch.ts";
+import { createReachWatch } from "../../../../src/gateway/backends/pool/reach-watch.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { bench } from "./backend-pool-bench.ts";
@@ -50,7 +50,7 @@ test("D5 an address that refused is asked at a beat of 2 s, after ten minutes of
   const { origin, open } = await closedPort(t);
   const clock = createManualClock();
   let reached = 0;
-  const watch = new ReachWatch(clock, () => (reached += 1));
+  const watch = createReachWatch(clock, () => (reached += 1));
   t.after(() => watch[Symbol.dispose]());
   watch.watch(origin);
   assert.equal(await watch.ask(), false);
@@ -111,7 +111,7 @@ test("D5 an answer about the address before tells nothing of the one that is wat
   await before.open();
   const clock = createManualClock();
   let reached = 0;
-  const watch = new ReachWatch(clock, () => (reached += 1));
+  const watch = createReachWatch(clock, () => (reached += 1));
   t.after(() => watch[Symbol.dispose]());
   watch.watch(before.origin);
   const answer = watch.ask();

@@ -73,8 +73,12 @@ export class Exchange {
   readonly #context: LinkContext;
   readonly #outgoing: Outgoing;
   readonly #method: string | null;
-  readonly #answers: Answers;
   readonly #signing: ReturnType<typeof signing>;
+  /** The answer was among the delivered messages. */
+  #answered = false;
+  #garbled = false;
+  /** The message of an error response without an id. */
+  #complaint: string | null = null;
   #done = false;
   #taken = false;
   #repeated = false;
@@ -92,7 +96,6 @@ export class Exchange {
     this.#outgoing = outgoing;
     this.#method = "method" in message ? message.method : null;
     this.id = "method" in message && "id" in message ? message.id : null;
-    this.#answers = new Answers(context, this.id);
     this.#signing = signing(
       context.authorization,
       (credential) => this.#post(credential),
@@ -155,14 +158,13 @@ export class Exchange {
   #fail(failure: LinkFailure): void {
     if (this.#done) return;
     this.#finish();
-    if (this.id !== null && !this.#answers.answered) this.#context.events.onRequestFailed(this.id, failure);
+    if (this.id !== null && !this.#answered) this.#context.events.onRequestFailed(this.id, failure);
   }
 
   #onResponse(response: Response): void {
     const { status, headers } = response;
     const given = headers.get("mcp-session-id") ?? "";
-    if (this.#done) response.destroy();
-    else if (status < 200 || status > 299) this.#onRefused(response, status);
+    if (status < 200 || status > 299) this.#onRefused(response, status);
     else {
       if (this.#method === "initialize" && given !== "") this.#context.onSession(given);
       if (this.id === null || this.#outgoing.path !== null) this.#readNothing(response);
@@ -203,46 +205,44 @@ export class Exchange {
   }
 
   async #takeJson(answer: Buffer): Promise<void> {
-    const answers = this.#answers;
     let body: unknown;
     try {
       body = parseMessage(answer);
     } catch {
-      answers.garbage(withoutByteOrderMark(answer.toString()));
-      this.#fail(answers.unanswered());
+      this.#garbage(withoutByteOrderMark(answer.toString()));
+      this.#fail(this.#unanswered());
       return;
     }
-    if (!Array.isArray(body)) answers.deliver(body)?.catch(() => {});
+    if (!Array.isArray(body)) this.#deliver(body)?.catch(() => {});
     else {
       for (const value of body) {
-        const wait = this.#done ? null : answers.deliver(value);
+        const wait = this.#done ? null : this.#deliver(value);
         if (wait !== null) await wait.catch(() => {});
       }
     }
-    if (answers.answered) this.#finish();
-    else this.#fail(answers.unanswered(`${this.#context.target.origin} answered something else than asked`));
+    if (this.#answered) this.#finish();
+    else this.#fail(this.#unanswered(`${this.#context.target.origin} answered something else than asked`));
   }
 
   #readEvents(response: Response): void {
     const { clock, limitBytes } = this.#context;
-    const answers = this.#answers;
     const parser = readEvents(response, limitBytes, {
       onMessage: (message) => {
         if (this.#done) return null;
         this.#tries = 0;
-        const wait = answers.deliver(message);
-        if (answers.answered) this.#timer ??= clock.setTimer(AFTER_ANSWER_MS, () => response.destroy());
+        const wait = this.#deliver(message);
+        if (this.#answered) this.#timer ??= clock.setTimer(AFTER_ANSWER_MS, () => response.destroy());
         return wait;
       },
       onGarbage: (text) => {
         if (this.#done) return;
         this.#tries = 0;
-        answers.garbage(text);
+        this.#garbage(text);
       },
       onEnd: (end) => {
         if (this.#done) return;
         if (end === "overlong") this.#fail(tooLong(limitBytes));
-        else if (answers.answered) this.#finish();
+        else if (this.#answered) this.#finish();
         else {
           this.#resumeId = parser.lastEventId ?? this.#resumeId;
           this.#retryMs = parser.retryMs ?? this.#retryMs;
@@ -255,7 +255,7 @@ export class Exchange {
   #resumeLater(): void {
     const resumeId = this.#resumeId;
     if (resumeId === null || !this.#outgoing.isResumable || this.#tries >= RESUME_TRIES) {
-      this.#fail(this.#answers.unanswered());
+      this.#fail(this.#unanswered());
       return;
     }
     const first = Math.max(RESUME_MS.least, this.#retryMs ?? RESUME_MS.usual);
@@ -273,21 +273,18 @@ export class Exchange {
       this.#context.target,
       { ...headers, "last-event-id": resumeId },
       {
-        onOpen: (response) => {
-          if (this.#done) response.destroy();
-          else this.#readEvents(response);
-        },
+        onOpen: (response) => this.#readEvents(response),
         onRefused: (status) => {
           if (this.#done) return;
           if (status >= 500) this.#resumeLater();
-          else this.#fail(this.#answers.unanswered());
+          else this.#fail(this.#unanswered());
         },
         onFailed: () => {
           if (!this.#done) this.#resumeLater();
         },
       },
     );
-    if (asked === null) this.#fail(this.#answers.unanswered());
+    if (asked === null) this.#fail(this.#unanswered());
     else this.#current = asked;
   }
 
@@ -307,7 +304,7 @@ export class Exchange {
     const { hasSession: hadSession } = this.#outgoing;
     const judged = refusal({ status, text, location, id: this.id, hadSession, target, clean });
     if ("answer" in judged) {
-      this.#answers.deliver(judged.answer)?.catch(() => {});
+      this.#deliver(judged.answer)?.catch(() => {});
       this.#finish();
     } else if (this.#maySpeakSse(status) && this.id !== null) {
       this.#finish();
@@ -318,38 +315,23 @@ export class Exchange {
   #maySpeakSse(status: number): boolean {
     return this.#method === "initialize" && this.#outgoing.path === null && TAKES_NO_MESSAGES.has(status);
   }
-}
 
-/** Delivers the messages of the responses, and notes whether the answer was among them. */
-class Answers {
-  answered = false;
-  readonly #context: LinkContext;
-  readonly #id: RpcId | null;
-  #garbled = false;
-  /** The message of an error response without an id. */
-  #complaint: string | null = null;
-
-  constructor(context: LinkContext, id: RpcId | null) {
-    this.#context = context;
-    this.#id = id;
-  }
-
-  deliver(value: unknown): Promise<void> | null {
-    const id = this.#id;
+  #deliver(value: unknown): Promise<void> | null {
+    const { id } = this;
     if (id !== null && isJsonObject(value)) {
-      if (value["id"] === id && !("method" in value)) this.answered = true;
+      if (value["id"] === id && !("method" in value)) this.#answered = true;
       else if (value["id"] === null) this.#lookForComplaint(value);
     }
     return this.#context.events.onMessage(value, id);
   }
 
-  garbage(text: string): void {
+  #garbage(text: string): void {
     this.#garbled = true;
     this.#context.events.onLogLine(this.#context.clean(text));
   }
 
   /** Why there is no answer; `other`: the reason to give if no received message explains it. */
-  unanswered(other?: string): LinkFailure {
+  #unanswered(other?: string): LinkFailure {
     const { origin } = this.#context.target;
     if (this.#complaint !== null) {
       return linkFailure("protocol", `${origin} answered with an error: ${this.#complaint}`);

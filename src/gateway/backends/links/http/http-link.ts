@@ -80,7 +80,7 @@ class HttpLink implements BackendLink {
   #headers: Headers = {};
   /** Messages that wait until the server has received notifications/initialized; null: none has to wait. */
   #waiting: Omit<SentRequest, "id">[] | null = null;
-  #serverStream: ServerStream | null = null;
+  #serverStream: Disposable | null = null;
   /** Present if the server speaks HTTP+SSE, or while the link tries that; else null. */
   #sse: SseSession | null = null;
   #closing: Promise<void> | null = null;
@@ -252,7 +252,7 @@ class HttpLink implements BackendLink {
 
   #openStream(): void {
     if (this.#closing !== null || this.#version === null || this.#sse !== null) return;
-    this.#serverStream ??= new ServerStream(this.#context, this.#sessionHeaders());
+    this.#serverStream ??= startServerStream(this.#context, this.#sessionHeaders());
   }
 
   #closeStream(): void {
@@ -318,111 +318,92 @@ const LATER: ReadonlySet<number> = new Set([408, 409, 429]);
 /** A stream that lasted this long resets the backoff. */
 const CALM_MS = 10_000;
 
-/** Runs until it is disposed, or the server refuses the stream for good. */
-class ServerStream implements Disposable {
-  readonly #context: LinkContext;
-  readonly #headers: Headers;
-  #asked: Asked | null = null;
-  #timer: Timer | null = null;
-  #lastEventId: string | null = null;
-  #retryMs: number | null = null;
+/** Runs until it is disposed, or the server refuses the stream for good. `headers`: session id and protocol version. */
+function startServerStream(context: LinkContext, headers: Headers): Disposable {
+  const { target, authorization, clock, events, clean, limitBytes } = context;
+  let asked: Asked | null = null;
+  let timer: Timer | null = null;
+  let lastEventId: string | null = null;
+  let serversRetryMs: number | null = null;
   /** Attempts since the last event or long stream. */
-  #tries = 0;
-  #disposed = false;
-  #wasOpen = false;
+  let tries = 0;
+  let disposed = false;
+  let wasOpen = false;
 
-  /** `headers`: session id and protocol version. */
-  constructor(context: LinkContext, headers: Headers) {
-    this.#context = context;
-    this.#headers = headers;
-    this.#open();
-  }
-
-  [Symbol.dispose](): void {
-    this.#disposed = true;
-    this.#timer?.[Symbol.dispose]();
-    this.#asked?.destroy();
-  }
-
-  #open(): void {
-    const { authorization } = this.#context;
-    const fail = (): void => this.#again("failed");
-    signing(authorization, (credential) => this.#ask(credential), fail).start();
-  }
-
-  #ask(carried: Credential): void {
-    if (this.#disposed) return;
-    const { target, authorization } = this.#context;
-    const lastEventId = this.#lastEventId;
+  const open = (): void => signing(authorization, ask, () => again("failed")).start();
+  const ask = (carried: Credential): void => {
+    if (disposed) return;
+    const isResumed = lastEventId !== null;
     const resumed = lastEventId === null ? {} : { "last-event-id": lastEventId };
-    this.#asked = askForEvents(
+    asked = askForEvents(
       target,
-      { ...this.#headers, ...resumed },
+      { ...headers, ...resumed },
       {
-        onOpen: (response) => {
-          if (this.#disposed) response.destroy();
-          else this.#read(response, lastEventId !== null);
-        },
+        onOpen: (response) => read(response, isResumed),
         onRefused: (status) => {
-          if (status !== 401) this.#refused(status);
+          if (status !== 401) onRefused(status);
           else {
             void authorization.refused({ status, challenge: null, carried }).then((outcome) => {
-              if (outcome !== null && isCredential(outcome)) this.#again("failed");
-              else this.#refused(status);
+              if (outcome !== null && isCredential(outcome)) again("failed");
+              else onRefused(status);
             });
           }
         },
-        onFailed: () => this.#again("failed"),
+        onFailed: () => again("failed"),
       },
     );
-    if (this.#asked !== null) return;
-    this.#lastEventId = null;
-    this.#again("failed");
-  }
-
-  #refused(status: number): void {
-    if (status === 400 && this.#lastEventId !== null) this.#lastEventId = null;
+    if (asked !== null) return;
+    lastEventId = null;
+    again("failed");
+  };
+  const onRefused = (status: number): void => {
+    if (status === 400 && lastEventId !== null) lastEventId = null;
     else if (status < 500 && !LATER.has(status)) {
       // A refusal after the stream was open may mean that the server has forgotten the session.
-      if (this.#wasOpen && !this.#disposed) this.#context.events.onDoubt();
+      if (wasOpen && !disposed) events.onDoubt();
       return;
     }
-    this.#again("failed");
-  }
-
-  #read(response: Response, isResumed: boolean): void {
-    const { clock, events, clean, limitBytes } = this.#context;
+    again("failed");
+  };
+  const read = (response: Response, isResumed: boolean): void => {
     const startedAtMs = clock.monotonicMs();
-    if (this.#wasOpen && !isResumed) events.onGap();
-    this.#wasOpen = true;
+    if (wasOpen && !isResumed) events.onGap();
+    wasOpen = true;
     const parser = readEvents(response, limitBytes, {
       onMessage: (message) => {
-        this.#tries = 0;
-        return this.#disposed ? null : events.onMessage(message, null);
+        tries = 0;
+        return disposed ? null : events.onMessage(message, null);
       },
       onGarbage: (text) => {
-        this.#tries = 0;
-        if (!this.#disposed) events.onLogLine(clean(text));
+        tries = 0;
+        if (!disposed) events.onLogLine(clean(text));
       },
       onEnd: (end) => {
         // Resuming after an overlong event would bring the same event again.
-        this.#lastEventId = end === "overlong" ? null : (parser.lastEventId ?? this.#lastEventId);
-        this.#retryMs = parser.retryMs ?? this.#retryMs;
-        if (clock.monotonicMs() - startedAtMs >= CALM_MS) this.#tries = 0;
-        this.#again("ended");
+        lastEventId = end === "overlong" ? null : (parser.lastEventId ?? lastEventId);
+        serversRetryMs = parser.retryMs ?? serversRetryMs;
+        if (clock.monotonicMs() - startedAtMs >= CALM_MS) tries = 0;
+        again("ended");
       },
     });
-  }
-
-  #again(how: "ended" | "failed"): void {
-    if (this.#disposed || this.#timer !== null) return;
+  };
+  const again = (how: "ended" | "failed"): void => {
+    if (disposed || timer !== null) return;
     // A stream that cannot be resumed also costs another reading of all lists.
-    const leastMs = this.#lastEventId === null ? BACKOFF_MS.first : LEAST_RETRY_MS;
-    const backoff = backoffMs(BACKOFF_MS, ++this.#tries);
-    const retryMs = how === "ended" && this.#retryMs !== null ? Math.max(leastMs, this.#retryMs) : backoff;
-    this.#timer = this.#context.clock.setTimer(Math.min(BACKOFF_MS.most, retryMs), () => {
-      this.#timer = null;
-      this.#open();
+    const leastMs = lastEventId === null ? BACKOFF_MS.first : LEAST_RETRY_MS;
+    const backoff = backoffMs(BACKOFF_MS, ++tries);
+    const retryMs = how === "ended" && serversRetryMs !== null ? Math.max(leastMs, serversRetryMs) : backoff;
+    timer = clock.setTimer(Math.min(BACKOFF_MS.most, retryMs), () => {
+      timer = null;
+      open();
     });
-  }
+  };
+  open();
+  return {
+    [Symbol.dispose]() {
+      disposed = true;
+      timer?.[Symbol.dispose]();
+      asked?.destroy();
+    },
+  };
 }

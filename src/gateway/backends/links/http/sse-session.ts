@@ -2,7 +2,6 @@
 // event stream, and a session ends with its stream.
 
 import { FleetingSet } from "../../../../runtime/fleeting.ts";
-import type { Timer } from "../../../../runtime/time/clock.ts";
 import { isJsonObject, isRpcId, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
 import { type LinkEvents, type LinkFailure, linkFailure, tooLong } from "../backend-link.ts";
 import { signing } from "../link-authorization.ts";
@@ -17,7 +16,7 @@ export class SseSession implements Disposable {
   /** Ids of requests without an answer. */
   readonly #waiting = new FleetingSet<RpcId>();
   readonly #outer: LinkEvents;
-  #stream: EndpointStream | null = null;
+  #stream: ReturnType<typeof openEndpointStream> | null = null;
   #disposed = false;
 
   /** `onNone`: the address has no event stream that names an endpoint, so the server does not speak HTTP+SSE. */
@@ -53,7 +52,7 @@ export class SseSession implements Disposable {
   begin({ id }: Pick<SentRequest, "id">, post: () => void, otherwise: LinkFailure): void {
     this.end();
     this.#waiting.add(id);
-    this.#stream = new EndpointStream(this.context, {
+    this.#stream = openEndpointStream(this.context, {
       onReady: post,
       onMessage: (message) => this.context.events.onMessage(message, null),
       onEnded: (failure) => {
@@ -118,110 +117,92 @@ interface EndpointStreamEvents {
   onEnded(failure: LinkFailure | null): void;
 }
 
-class EndpointStream implements Disposable {
-  /** Path and query on the server's own origin; null: the server has not named them yet. */
-  endpoint: string | null = null;
-  readonly #context: LinkContext;
-  readonly #events: EndpointStreamEvents;
-  readonly #timer: Timer;
-  readonly #signing: ReturnType<typeof signing>;
-  #asked: Asked | null = null;
-  #isOver = false;
+/** Connects. Calls no handler of `handlers` before it returns. */
+function openEndpointStream(context: LinkContext, handlers: EndpointStreamEvents) {
+  const { target, authorization, clock, events, clean, limitBytes } = context;
+  let endpoint: string | null = null;
+  let asked: Asked | null = null;
+  let isOver = false;
 
-  /** Connects. Calls no handler of `events` before it returns. */
-  constructor(context: LinkContext, events: EndpointStreamEvents) {
-    this.#context = context;
-    this.#events = events;
-    this.#timer = context.clock.setTimer(ENDPOINT_MS, () => this.#end(null));
-    this.#signing = signing(
-      context.authorization,
-      () => this.#ask(),
-      (failure) => this.#end(failure),
-    );
-    this.#signing.start();
-  }
-
-  [Symbol.dispose](): void {
-    this.#isOver = true;
-    this.#timer[Symbol.dispose]();
-    this.#asked?.destroy();
-  }
-
-  #end(failure: LinkFailure | null): void {
-    if (this.#isOver) return;
-    this[Symbol.dispose]();
-    this.#events.onEnded(failure);
-  }
-
-  #ask(): void {
-    if (this.#isOver) return;
-    const { target } = this.#context;
-    this.#asked = askForEvents(
+  const dispose = (): void => {
+    isOver = true;
+    timer[Symbol.dispose]();
+    asked?.destroy();
+  };
+  const end = (failure: LinkFailure | null): void => {
+    if (isOver) return;
+    dispose();
+    handlers.onEnded(failure);
+  };
+  const ask = (): void => {
+    if (isOver) return;
+    asked = askForEvents(
       target,
       {},
       {
-        onOpen: (response) => {
-          if (this.#isOver) response.destroy();
-          else this.#read(response);
-        },
+        onOpen: read,
         onRefused: (status, challenge) => {
           const message = `${target.origin} answered HTTP ${status}`;
           const failure = linkFailure("refused", message, "check the credentials in `headers`");
           const isUnauthorized = status === 401 || status === 403;
-          this.#signing.refused(status, challenge, () => this.#end(isUnauthorized ? failure : null));
+          signed.refused(status, challenge, () => end(isUnauthorized ? failure : null));
         },
-        onFailed: (failure) => this.#end(failure),
+        onFailed: end,
       },
     );
-    // A header cannot be sent; the POST with that header has failed already.
-    if (this.#asked === null) setImmediate(() => this.#end(null));
-  }
-
-  #read(response: Response): void {
-    const { target, events, clean, limitBytes } = this.#context;
+  };
+  const read = (response: Response): void => {
     let unknownBytes = 0;
     readEvents(response, limitBytes, {
       onMessage: (message) => {
-        if (this.#isOver) return null;
-        if (this.endpoint !== null) return this.#events.onMessage(message);
-        this.#end(null);
+        if (isOver) return null;
+        if (endpoint !== null) return handlers.onMessage(message);
+        end(null);
         return null;
       },
       onGarbage: (text) => {
-        if (this.endpoint === null) this.#end(null);
-        else if (!this.#isOver) events.onLogLine(clean(text));
+        if (endpoint === null) end(null);
+        else if (!isOver) events.onLogLine(clean(text));
       },
       onOther: ({ type, data }) => {
-        if (this.#isOver) return;
-        if (type === "endpoint") this.#name(data);
-        else if (this.endpoint === null) this.#end(null);
+        if (isOver) return;
+        if (type === "endpoint") name(data);
+        else if (endpoint === null) end(null);
       },
       onPiece: (bytes) => {
         unknownBytes += bytes;
-        if (this.endpoint === null && unknownBytes > FIRST_EVENT_BYTES) this.#end(null);
+        if (endpoint === null && unknownBytes > FIRST_EVENT_BYTES) end(null);
       },
-      onEnd: (end) => {
+      onEnd: (how) => {
         const broken = linkFailure("closed", `${target.origin} ended its stream before the answer came`);
-        if (this.endpoint === null) this.#end(null);
-        else this.#end(end === "overlong" ? tooLong(limitBytes) : broken);
+        if (endpoint === null) end(null);
+        else end(how === "overlong" ? tooLong(limitBytes) : broken);
       },
     });
-  }
-
-  #name(data: string): void {
-    const { target, clean } = this.#context;
+  };
+  const name = (data: string): void => {
     const url = URL.parse(data, target.origin + target.path);
     if (url === null || url.origin !== target.origin) {
       const where = url === null ? "no address" : clean(url.origin);
       const message = `${target.origin} takes messages at another origin (${where}), to which nothing is sent`;
       const hint =
         "check `url`; behind a proxy the server must name its endpoint without a host, or by the proxy's";
-      this.#end(linkFailure("refused", message, hint));
+      end(linkFailure("refused", message, hint));
       return;
     }
-    const isFirst = this.endpoint === null;
-    this.endpoint = url.pathname + url.search;
-    this.#timer[Symbol.dispose]();
-    if (isFirst) this.#events.onReady();
-  }
+    const isFirst = endpoint === null;
+    endpoint = url.pathname + url.search;
+    timer[Symbol.dispose]();
+    if (isFirst) handlers.onReady();
+  };
+  const timer = clock.setTimer(ENDPOINT_MS, () => end(null));
+  const signed = signing(authorization, ask, end);
+  signed.start();
+  return {
+    /** Path and query on the server's own origin; null: the server has not named them yet. */
+    get endpoint() {
+      return endpoint;
+    },
+    [Symbol.dispose]: dispose,
+  };
 }

@@ -1,7 +1,7 @@
 // Reads messages from a program's standard output, one JSON value per line, and pauses while the receiver asks for that.
 import type { Readable } from "node:stream";
 import { parseExactly } from "../../../../runtime/text/exact-json.ts";
-import { createLineSplitter, type LineSplitter } from "../../../../runtime/text/line-splitter.ts";
+import { createLineSplitter } from "../../../../runtime/text/line-splitter.ts";
 import { withoutByteOrderMark } from "../../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import { parseMessage } from "../../../written-results.ts";
@@ -20,50 +20,23 @@ interface ReaderEvents {
   onSettled(): void;
 }
 
-export class MessageReader {
-  isHeld = false;
-  readonly #stdout: Readable;
-  readonly #limitBytes: number;
-  readonly #clock: Clock;
-  readonly #events: ReaderEvents;
-  readonly #splitter: LineSplitter;
-  #stopped = false;
-  #noise = { sinceMs: 0, lines: 0, bytes: 0 };
+export type MessageReader = ReturnType<typeof createMessageReader>;
 
-  constructor(stdout: Readable, limitBytes: number, clock: Clock, events: ReaderEvents) {
-    this.#stdout = stdout;
-    this.#limitBytes = limitBytes;
-    this.#clock = clock;
-    this.#events = events;
-    this.#splitter = createLineSplitter(limitBytes);
-    stdout.on("data", (chunk: Buffer) => {
-      if (this.#stopped) return;
-      this.#splitter.push(chunk);
-      this.#read();
-    });
-    stdout.on("error", () => {});
-  }
-
-  /** No further event is delivered. */
-  stop(): void {
-    this.#stopped = true;
-  }
-
-  /** The output has ended; the last message may lack the line's end. */
-  finish(): void {
-    const rest = this.#stopped ? null : this.#splitter.rest();
-    if (rest === null) return;
-    try {
-      this.#events.onMessage(parseExactly(rest))?.catch(() => {});
-    } catch {
-      this.#onNoise(rest);
-    }
-  }
+export function createMessageReader(
+  stdout: Readable,
+  limitBytes: number,
+  clock: Clock,
+  { onMessage, onNoise, onFailure, onSettled }: ReaderEvents,
+) {
+  const splitter = createLineSplitter(limitBytes);
+  let isHeld = false;
+  let stopped = false;
+  let noise = { sinceMs: 0, lines: 0, bytes: 0 };
 
   /** Delivers complete lines until the receiver asks for a pause. */
-  #read(): void {
-    while (!this.isHeld && !this.#stopped) {
-      const next = this.#splitter.nextEither();
+  const read = (): void => {
+    while (!isHeld && !stopped) {
+      const next = splitter.nextEither();
       if (next === null) break;
       const line = typeof next === "string" ? withoutByteOrderMark(next) : next;
       if (line.length === 0) continue;
@@ -71,40 +44,62 @@ export class MessageReader {
       try {
         message = typeof line === "string" ? parseExactly(line) : parseMessage(line);
       } catch {
-        this.#onNoise(line.toString());
+        takeNoise(line.toString());
         continue;
       }
-      const wait = this.#events.onMessage(message);
-      if (wait !== null) this.#hold(wait);
+      const wait = onMessage(message);
+      if (wait !== null) hold(wait);
     }
-    if (this.#splitter.overlong && !this.#stopped) {
-      this.#events.onFailure(tooLong(this.#limitBytes));
-    }
-  }
-
-  #hold(wait: Promise<void>): void {
-    this.isHeld = true;
-    this.#stdout.pause();
+    if (splitter.overlong && !stopped) onFailure(tooLong(limitBytes));
+  };
+  const hold = (wait: Promise<void>): void => {
+    isHeld = true;
+    stdout.pause();
     const settled = (): void => {
-      this.isHeld = false;
-      this.#read();
-      if (!this.isHeld && !this.#stopped) this.#stdout.resume();
-      this.#events.onSettled();
+      isHeld = false;
+      read();
+      if (!isHeld && !stopped) stdout.resume();
+      onSettled();
     };
     void wait.then(settled, settled);
-  }
-
-  #onNoise(line: string): void {
-    const nowMs = this.#clock.monotonicMs();
-    if (nowMs - this.#noise.sinceMs > NOISE.withinMs) this.#noise = { sinceMs: nowMs, lines: 0, bytes: 0 };
-    this.#noise.lines += 1;
-    this.#noise.bytes += line.length;
-    if (this.#noise.lines <= NOISE.lines && this.#noise.bytes <= NOISE.bytes) {
-      this.#events.onNoise(line);
+  };
+  const takeNoise = (line: string): void => {
+    const nowMs = clock.monotonicMs();
+    if (nowMs - noise.sinceMs > NOISE.withinMs) noise = { sinceMs: nowMs, lines: 0, bytes: 0 };
+    noise.lines += 1;
+    noise.bytes += line.length;
+    if (noise.lines <= NOISE.lines && noise.bytes <= NOISE.bytes) {
+      onNoise(line);
       return;
     }
     const message = "its standard output is no MCP: too many lines that are no JSON";
     const hint = "a server over stdio must write nothing but MCP to stdout, and its log to stderr";
-    this.#events.onFailure(linkFailure("protocol", message, hint));
-  }
+    onFailure(linkFailure("protocol", message, hint));
+  };
+  stdout.on("data", (chunk: Buffer) => {
+    if (stopped) return;
+    splitter.push(chunk);
+    read();
+  });
+  stdout.on("error", () => {});
+
+  return {
+    get isHeld() {
+      return isHeld;
+    },
+    /** No further event is delivered. */
+    stop(): void {
+      stopped = true;
+    },
+    /** The output has ended; the last message may lack the line's end. */
+    finish(): void {
+      const rest = stopped ? null : splitter.rest();
+      if (rest === null) return;
+      try {
+        onMessage(parseExactly(rest))?.catch(() => {});
+      } catch {
+        takeNoise(rest);
+      }
+    },
+  };
 }

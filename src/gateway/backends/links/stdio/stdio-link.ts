@@ -22,7 +22,7 @@ import {
   type OpenLink,
 } from "../backend-link.ts";
 import { ExitReason, readLogLines } from "./log.ts";
-import { MessageReader } from "./message-reader.ts";
+import { createMessageReader, type MessageReader } from "./message-reader.ts";
 import {
   NO_SANDBOX_PROGRAM,
   type ProgramSandbox,
@@ -94,7 +94,7 @@ class StdioLink implements BackendLink {
     this.#clean = createLineCleaner(options.secrets ?? []);
     if (this.pid !== null) warden.watch(this.pid);
     this.#endLog = readLogLines(stderr, clock, (line) => this.#onLogLine(line));
-    this.#messages = new MessageReader(stdout, limitBytes, clock, {
+    this.#messages = createMessageReader(stdout, limitBytes, clock, {
       onMessage: (message) => events.onMessage(message, null),
       onNoise: (line) => events.onLogLine(this.#clean(line)),
       onFailure: (failure) => this.#kill(failure),

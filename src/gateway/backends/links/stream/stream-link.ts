@@ -13,7 +13,7 @@ import {
   linkText,
   type OpenLink,
 } from "../backend-link.ts";
-import { MessageReader } from "../stdio/message-reader.ts";
+import { createMessageReader, type MessageReader } from "../stdio/message-reader.ts";
 
 /** Time for the other side to end its direction after we have ended ours. */
 const CLOSE_MS = 1_000;
@@ -57,7 +57,7 @@ class StreamLink implements BackendLink {
     this.#stream = open(({ message, hint, wasReached }) =>
       this.#end(linkFailure(wasReached ? "closed" : "unreachable", message, hint)),
     );
-    this.#messages = new MessageReader(this.#stream, LIMIT_BYTES, clock, {
+    this.#messages = createMessageReader(this.#stream, LIMIT_BYTES, clock, {
       onMessage: (message) => events.onMessage(message, null),
       onNoise: (line) => events.onLogLine(this.#clean(line)),
       onFailure: (failure) => this.#end(failure),
