@@ -46,6 +46,7 @@ const CASES: readonly (readonly [string, readonly SeenMessage[]])[] = [
   ['{"id":1', []],
   ['{"id":1,"method":"x}', []],
   ['{"id":1}}', []],
+  ['{"id":1}"x', []],
   ['{"id":1}{"id":2}', []],
   [`{"id":"${"x".repeat(5_000)}","method":"x"}`, [{ id: null, method: "x" }]],
   [`[${Array.from({ length: 101 }, () => '{"id":1}').join()}]`, []],
@@ -82,9 +83,7 @@ test("any message is seen as it is parsed, however it is spelled and cut", () =>
 });
 
 test("bytes that are no JSON harm nothing", () => {
-  fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => void scanned(Buffer.from(bytes))),
-  );
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => void scanned(Buffer.from(bytes))));
 });
 
 function startPassage(keeps: (line: Buffer | null) => boolean = () => true) {
@@ -181,7 +180,7 @@ test("nothing is read before somebody takes it; the end is told after all that w
 });
 
 test("what is said while nobody takes it is kept, goes first, and is bounded", async () => {
-  const { input, inbox, taker, text } = startInbox();
+  const { input, inbox, taker, text, left } = startInbox();
   inbox.handTo(taker);
   input.write("a");
   await settle();
@@ -199,6 +198,9 @@ test("what is said while nobody takes it is kept, goes first, and is bounded", a
   inbox.handTo(taker);
   await eventually(() => text().length === 2 + (written + 1) * much.length);
   assert.ok(text().startsWith("abx"));
+  inbox.keep();
+  input.end("last words");
+  await eventually(() => left() === 1);
 });
 
 test("a client that ends while nobody takes anything is noticed", async () => {

@@ -137,6 +137,8 @@ test("a signal leaves at once, also before the connection stands", async (t) => 
   const leave = new AbortController();
   leave.abort(new MountaineerError("aborted", "stopped by SIGINT"));
   const ends = { input: new PassThrough(), output: collector().output };
+  const listeners = () => [ends.input.eventNames(), ends.output.eventNames()];
+  const before = listeners();
   await assert.rejects(carry(daemon, { ...ends, signal: leave.signal }), { code: "aborted" });
   const later = new AbortController();
   const bridging = carry(daemon, { ...ends, signal: later.signal });
@@ -144,6 +146,8 @@ test("a signal leaves at once, also before the connection stands", async (t) => 
   await eventually(() => streams.length > 0);
   later.abort(new MountaineerError("aborted", "stopped by SIGINT"));
   await assert.rejects(bridging, { code: "aborted" });
+  assert.deepEqual(listeners(), before);
+  assert.equal(ends.input.isPaused(), true);
 });
 
 const LISTS = "tools/list";

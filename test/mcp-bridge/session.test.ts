@@ -232,6 +232,20 @@ test("a subscription that the new gateway refuses is asked for again when its re
   scene.gateway.length = 0;
   scene.answers(changed);
   assert.deepEqual(scene.gateway, []);
+  for (const isEnded of [true, false]) {
+    scene.session.lost();
+    for (const { id } of (await scene.resumes()).slice(1)) scene.answers({ id, ...refusal });
+    if (isEnded)
+      for (const [id, uri] of ["a:1", "a:2"].entries()) scene.asks(id, "resources/unsubscribe", { uri });
+    else {
+      scene.session.lost();
+      for (const { id } of (await scene.resumes()).slice(1)) scene.answers({ id, result: {} });
+    }
+    scene.gateway.length = 0;
+    scene.answers(changed);
+    assert.deepEqual(scene.gateway, [], isEnded ? "the client has ended them" : "the next gateway took them");
+    for (const [id, uri] of ["a:1", "a:2"].entries()) scene.asks(id, "resources/subscribe", { uri });
+  }
 });
 
 test("what a lost gateway owes the bridge is forgotten", async () => {
@@ -259,12 +273,6 @@ test("a message that was cut off is said to have had no effect", () => {
   assert.match(client[0]?.error?.message ?? "", /took no effect/u);
 });
 
-test("more than ever wait are not remembered, whatever a client says", () => {
-  const { says, session } = startScene();
-  for (let id = 0; id < MOST_WAITING + 100; id += 1) says({ id, method: "tools/call" });
-  assert.equal(session.inFlight, MOST_WAITING);
-});
-
 const SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId";
 const listenRequest = (id: unknown, notifications: object): object => ({
   jsonrpc: "2.0",
@@ -275,6 +283,77 @@ const listenRequest = (id: unknown, notifications: object): object => ({
 const acknowledged = (id: unknown, notifications: object): object => ({
   method: "notifications/subscriptions/acknowledged",
   params: { notifications, _meta: { [SUBSCRIPTION_ID]: id } },
+});
+
+test("more than ever wait are not remembered, whatever a client or a gateway says", async () => {
+  const scene = startScene();
+  const { says, answers, session } = scene;
+  scene.begins();
+  for (let id = 1; id < MOST_WAITING + 100; id += 1) {
+    scene.asks(id, "resources/subscribe", { uri: `a:${id}` });
+    answers({ id, method: "roots/list" });
+    says({ id, method: "subscriptions/listen" });
+  }
+  assert.equal(session.openQuestions, MOST_WAITING);
+  assert.equal(session.inFlight, 99, "the streams beyond the limit wait for an answer");
+  for (let id = 0; id < MOST_WAITING + 100; id += 1) says({ id, method: "tools/call" });
+  assert.equal(session.inFlight, MOST_WAITING);
+  session.lost();
+  const uris = (await scene.resumes()).flatMap(({ params }) => params?.["uri"] ?? []);
+  assert.deepEqual([uris.length, uris[0]], [MOST_WAITING, "a:100"]);
+});
+
+test("too long requests and what the client has ended are not restored or asked again", async () => {
+  const long = "x".repeat(5_000);
+  const listen = listenRequest(3, { toolsListChanged: true });
+  type Scene = ReturnType<typeof startScene>;
+  const table: readonly (readonly [string, (scene: Scene) => void])[] = [
+    ["a long URI", ({ asks }) => asks(1, "resources/subscribe", { uri: long })],
+    ["a long level", ({ asks }) => asks(1, "logging/setLevel", { level: long })],
+    ["a long list request", ({ says }) => says({ id: 1, method: "tools/list", params: { cursor: long } })],
+    ["a request to listen in a batch", ({ says }) => says([listen])],
+    [
+      "an ended subscription",
+      ({ asks, says }) => {
+        asks(1, "resources/subscribe", { uri: "a:1" });
+        says({ id: 2, method: "resources/unsubscribe", params: { uri: "a:1" } });
+      },
+    ],
+    [
+      "an ended stream",
+      ({ says, answers }) => {
+        says(listen);
+        answers({ id: 3, result: {} });
+      },
+    ],
+  ];
+  for (const [what, happen] of table) {
+    const scene = startScene();
+    scene.begins();
+    happen(scene);
+    scene.session.lost();
+    assertEach(await scene.resumes(), ({ method }) => method, ["notifications/initialized"], what);
+  }
+});
+
+test("a client says that it is initialized while no daemon is there, and the next one hears it", async () => {
+  const scene = startScene();
+  scene.asks(0, "initialize", {}, { result: { protocolVersion: "2025-11-25", capabilities: CAPABILITIES } });
+  scene.session.lost();
+  scene.says({ id: 1, method: "tools/list" });
+  scene.session.refuseWaiting();
+  assert.equal(scene.session.inFlight, 0);
+  scene.saysToNobody({ method: "notifications/initialized" });
+  assertEach(await scene.resumes(), ({ method }) => method, ["notifications/initialized"]);
+});
+
+test("B11 a client does not move on while it owes an answer", () => {
+  const { session, says, answers } = startScene();
+  answers({ method: "notifications/mountaineer/handover" });
+  answers({ id: "m-1", method: "roots/list" });
+  assert.equal(session.mayMove, false);
+  says({ id: "m-1", result: {} });
+  assert.equal(session.mayMove, true);
 });
 
 test("D2 a client of 2026-07-28 goes on listening with the next daemon, and is told what may have changed", async () => {
