@@ -2,7 +2,7 @@
 import type { Duplex } from "node:stream";
 import type { ReaderProcess } from "../config/worker/reader-process.ts";
 import type { StatusReport } from "./contract.ts";
-import type { Ask, OperationName } from "./operations.ts";
+import type { Ask, OperationName, StepOperation } from "./operations.ts";
 import type { PageFiles } from "./page-files.ts";
 
 /** How the engine is opened inside a single-shot command. */
@@ -25,8 +25,8 @@ export interface InProcess<Names extends OperationName> extends AsyncDisposable 
 }
 
 export type EngineOperation =
-  | ("status" | "verify" | "reconcile" | "mount" | "wake" | "unmount" | "switchRoute" | "unsent")
-  | ("aliases" | "reconcileAliases" | "folders");
+  | StepOperation
+  | ("status" | "verify" | "unsent" | "aliases" | "reconcileAliases" | "folders");
 export type ToolOperation = "tools" | "catalog" | "toolChanges" | "call";
 
 /** The share engine run once. */

@@ -1,7 +1,7 @@
 // Types that follow from the table of operations, and the look-up of a request's operation.
 import type { TypeOf } from "../runtime/shape.ts";
 import { objectOf } from "../runtime/text/json-object.ts";
-import { MANAGE_PREFIX } from "./contract.ts";
+import { MANAGE_PREFIX, type StepReport } from "./contract.ts";
 import { type Operation, OWNERS_RIGHTS, type Rights, requireReach } from "./operation.ts";
 import { OPERATIONS } from "./operation-table.ts";
 import { readRequest } from "./requests.ts";
@@ -11,6 +11,11 @@ export type OperationName = keyof Operations;
 /** null for an operation without input. */
 export type InputOf<Name extends OperationName> = TypeOf<NonNullable<Operations[Name]["input"]>>;
 export type OutputOf<Name extends OperationName> = TypeOf<Operations[Name]["output"]>;
+
+/** The operations that act on shares and answer with the result for each. */
+export type StepOperation = {
+  [Name in OperationName]: OutputOf<Name> extends StepReport ? Name : never;
+}[OperationName];
 
 /**
  * Performs all operations. Each part of the daemon, and the engine inside a command, performs some of them.

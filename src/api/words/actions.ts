@@ -5,18 +5,6 @@ import type { Ask } from "../operations.ts";
 import { type Outcome, outcome, reloadOutcome, stepsOutcome } from "./outcome-words.ts";
 import { onlyHost } from "./share-words.ts";
 
-type ActionAsk = Ask<
-  | "mount"
-  | "wake"
-  | "unmount"
-  | "switchRoute"
-  | "reconcile"
-  | "switchBackend"
-  | "restart"
-  | "reload"
-  | "handOver"
->;
-
 export interface Question {
   /** `Unmount CORE?` */
   readonly title: string;
@@ -37,7 +25,7 @@ export interface Action {
   /** The action that reverts this one; absent if none does in one step. */
   readonly undo?: Action;
   /** `force`: even if files are open. Rejects with a MountaineerError. */
-  perform(ask: ActionAsk, signal: AbortSignal, force: boolean): Promise<Outcome>;
+  perform(ask: Ask, signal: AbortSignal, force: boolean): Promise<Outcome>;
 }
 
 /** Actions of each share, of all shares, of each backend, of all backends, and of the daemon. */

@@ -13,6 +13,7 @@ import type {
   Takes,
 } from "../input/command.ts";
 import { meantBy, plainWords } from "../input/meant-words.ts";
+import { SHARE_OPTIONS } from "../input/options.ts";
 import { COMMAND_GROUPS, COMMANDS, SECTIONS } from "./command-list.ts";
 
 export interface ProgramOptions {
@@ -23,8 +24,7 @@ export interface ProgramOptions {
 
 const SUMMARY =
   "Keeps SMB shares mounted over the best route there is, always at the same path; and serves many MCP servers as one.";
-/** Commands to which people may give a share as an argument, in place of --share. */
-const SHARE_COMMANDS: readonly string[] = ["verify", "reconcile", "mount", "wake", "unmount", "switch"];
+const SHARES = "--share <name>";
 /** Minimum width, in columns, for descriptions beside the names. */
 const WIDE = 60;
 const NARROWEST = 20;
@@ -211,7 +211,8 @@ function optionHint(
     const given = plainWords(args)[named.split(" ").length];
     return `mountaineer ${named} ${missing} ${given === undefined ? "NAME" : shellWord(given)}`;
   }
-  if (code === "commander.excessArguments" && SHARE_COMMANDS.includes(named))
+  const takes = COMMANDS.find(({ name }) => name === named)?.takes ?? {};
+  if (code === "commander.excessArguments" && takes[SHARES] === SHARE_OPTIONS[SHARES])
     return "a share is named with --share NAME";
   if (code === "commander.unknownOption" && /^backends (?:add|edit)$/.test(named))
     return `the program and its arguments stand behind --: mountaineer ${named} NAME -- PROGRAM ARGUMENTS`;
