@@ -1,5 +1,6 @@
 // Shapes of the management API's answers and of `--json` outputs. The wire uses snake_case, and ISO 8601 UTC for times.
 
+import type { GlobalSettings } from "../config/global-settings.ts";
 import {
   anything,
   both,
@@ -11,6 +12,7 @@ import {
   number,
   object,
   optional,
+  type Shape,
   type TypeOf,
   text,
   union,
@@ -132,20 +134,24 @@ export const foldersReportShape = object({
 });
 export type FoldersReport = TypeOf<typeof foldersReportShape>;
 
-export const globalStatusShape = object({
+/** Not checked further, so that a client accepts the answer of a daemon with other keys. */
+const globalSettingsShape: Shape<GlobalSettings> = {
+  expected: "every key of [global]",
+  schema: () => ({ type: "object", description: "Has every key of `[global]` too, with the value in use." }),
+  faultIn: () => null,
+};
+
+export const daemonStatusShape = object({
   version: text,
   /** null if no daemon runs and the command made the answer itself. */
   pid: nullable(number),
   started_at: nullable(text),
   config_path: text,
   home: text,
-  check_interval_secs: number,
-  auto_failback: flag,
-  auto_failback_stable_secs: number,
-  lsof_recheck: flag,
   network_events: choice("rtnetlink", "scdynamicstore", "scutil", "polling", "off"),
   conditions: list(conditionShape),
 });
+const globalStatusShape = both(daemonStatusShape, globalSettingsShape);
 export type GlobalStatus = TypeOf<typeof globalStatusShape>;
 
 export const gatewayStatusShape = object({

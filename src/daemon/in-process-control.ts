@@ -4,6 +4,7 @@ import type { Condition, StatusReport, VerifyFinding } from "../api/contract.ts"
 import type { EngineOperation, InProcessEngine, InProcessOptions } from "../api/in-process.ts";
 import { askOf } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
+import { globalSettings } from "../config/global-settings.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { openMemory } from "../reconcile/state-file.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
@@ -19,7 +20,7 @@ import { startCommandLog } from "./compose/log-settings.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { idleGatewayStatus } from "./control/gateway-status.ts";
-import { configWarningConditions, globalSettings } from "./control/global-conditions.ts";
+import { configWarningConditions } from "./control/global-conditions.ts";
 import { aliasStatuses, openPlaces } from "./control/place-control.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";

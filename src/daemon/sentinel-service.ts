@@ -3,6 +3,7 @@
 import type { Condition, FlowEvent, ReloadReport, StatusReport } from "../api/contract.ts";
 import type { Control } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
+import { globalSettings } from "../config/global-settings.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { ConfigSnapshot, ServerConfig } from "../config/snapshot.ts";
 import { type StartReader, startReaderProcess } from "../config/worker/reader-process.ts";
@@ -20,7 +21,7 @@ import type { RejectedFile } from "./compose/home.ts";
 import { createPrivatePlaces, type PrivatePlaces } from "./compose/private-places.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
 import { withWaiting } from "./control/gateway-status.ts";
-import { createGlobalConditions, globalSettings } from "./control/global-conditions.ts";
+import { createGlobalConditions } from "./control/global-conditions.ts";
 import { aliasStatus } from "./control/place-control.ts";
 import { createRequiredShares } from "./control/required-shares.ts";
 import { shareStatus } from "./control/share-status.ts";

@@ -42,11 +42,7 @@ test("pin: the operations, their methods and paths", () => {
 /** As they are printed. */
 const FIELDS: readonly [shape: object, fields: string][] = [
   [contract.statusReportShape, "global shares aliases gateway backends"],
-  [
-    contract.globalStatusShape,
-    "version pid started_at config_path home check_interval_secs auto_failback auto_failback_stable_secs " +
-      "lsof_recheck network_events conditions",
-  ],
+  [contract.daemonStatusShape, "version pid started_at config_path home network_events conditions"],
   [
     contract.shareStatusShape,
     "name active_interface mount_state mount_path stable_path tb_host fb_host tb_reachable fb_reachable " +

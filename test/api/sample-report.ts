@@ -9,6 +9,8 @@ import type {
 } from "../../src/api/contract.ts";
 import { selectShares } from "../../src/api/name-selection.ts";
 import type { Control } from "../../src/api/operations.ts";
+import type { GlobalSettings } from "../../src/config/global-settings.ts";
+import { globalKeys } from "../../src/config/schema/share-schema.ts";
 
 export const SAMPLE_NOW = Date.UTC(2026, 0, 2, 12, 0, 0);
 
@@ -17,6 +19,13 @@ export function secondsAgo(seconds: number): string {
   return new Date(SAMPLE_NOW - seconds * 1000).toISOString();
 }
 
+/** `[global]`, with its defaults. */
+const SETTINGS = {
+  ...Object.fromEntries(Object.entries(globalKeys).map(([name, { fallback }]) => [name, fallback])),
+  shares_root: "/home/ada/Shares",
+  mount_root: "/home/ada/.mountaineer/volumes",
+} as GlobalSettings;
+
 export function sampleGlobal(changes: Partial<GlobalStatus> = {}): GlobalStatus {
   return {
     version: "0.1.0",
@@ -24,10 +33,7 @@ export function sampleGlobal(changes: Partial<GlobalStatus> = {}): GlobalStatus 
     started_at: secondsAgo(11_520),
     config_path: "/home/ada/.mountaineer/config.toml",
     home: "/home/ada/.mountaineer",
-    check_interval_secs: 2,
-    auto_failback: false,
-    auto_failback_stable_secs: 30,
-    lsof_recheck: true,
+    ...SETTINGS,
     network_events: "rtnetlink",
     conditions: [],
     ...changes,

@@ -1,6 +1,6 @@
 // The conditions that concern no single share.
 import type { Condition, GlobalStatus } from "../../api/contract.ts";
-import type { ConfigSnapshot, GlobalConfig } from "../../config/snapshot.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { Memory } from "../../reconcile/memory.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
@@ -20,16 +20,6 @@ export interface ConditionSources {
   readonly rcloneAdvice: () => Lacking | null;
   /** Unsent files of shares that are no longer configured. */
   readonly formerUnsent: () => readonly FormerUnsent[];
-}
-
-/** The settings of `[global]` that a status shows. */
-export function globalSettings(global: GlobalConfig) {
-  return {
-    check_interval_secs: global.checkIntervalMs / 1000,
-    auto_failback: global.autoFailback,
-    auto_failback_stable_secs: global.autoFailbackStableMs / 1000,
-    lsof_recheck: global.lsofRecheck,
-  };
 }
 
 /** Remembers when each condition began, if its source does not. */
