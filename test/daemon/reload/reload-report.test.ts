@@ -6,6 +6,7 @@ import type { ConfigDiff } from "../../../src/config/diff.ts";
 import { findPlace } from "../../../src/config/locate.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
+import type { JsonSchema } from "../../../src/config/schema/value-types.ts";
 import { describeDiff, mistakesText, reportOf } from "../../../src/daemon/reload/reload-report.ts";
 import {
   applyChange,
@@ -19,33 +20,12 @@ import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { changeOf, diffOf, smbShare } from "../samples.ts";
 import { NEVER, scene } from "./config-scene.ts";
 
-/** A value that is not the default, for each key of the sections whose keys are told one by one. */
-const OTHER_VALUES: Readonly<Record<string, string>> = {
+/** A value of each text and list, in the sections whose changes are reported by key. */
+const TEXTS: Readonly<Record<string, string>> = {
   "global.shares_root": '"~/Elsewhere"',
   "global.mount_root": '"~/mounts"',
-  "global.check_interval_secs": "7",
-  "global.network_debounce_ms": "70",
-  "global.connect_timeout_ms": "700",
-  "global.mount_hang_secs": "77",
-  "global.carry": '"off"',
-  "global.outage_patience_secs": "7",
-  "global.auto_failback": "true",
-  "global.auto_failback_stable_secs": "7",
-  "global.lsof_recheck": "false",
-  "sync.enabled": "false",
-  "sync.poll_interval": "7",
-  "sync.debounce": "7",
-  "sync.detection": '"hash"',
-  "sync.on_failure": '"stop"',
-  "notify.enabled": "true",
-  "notify.failover": "false",
-  "notify.tb_ready": "false",
-  "notify.config_rejected": "false",
   "server.host": '"127.0.0.7"',
-  "server.port": "7777",
   "server.public_url": '"https://mcp.example.com"',
-  "server.body_limit_mb": "7",
-  "server.drain_timeout": "0.5",
   "fleet.name": '"desktop"',
   "fleet.servers": '["tls://other.example:4222"]',
   "fleet.credentials": '"secret:other"',
@@ -65,21 +45,39 @@ const BEFORE: Readonly<Record<string, readonly string[]>> = {
   fleet: ['name = "laptop"', 'servers = ["tls://nas.example:4222"]', 'credentials = "secret:fleet"'],
 };
 
-const keys = SECTIONS.filter(({ name }) => TOLD_BY_KEY.includes(name)).flatMap(({ name, keys: own }) =>
-  own.map((key) => ({ section: name, key })),
+/** A value other than the default, as TOML. */
+function otherValue(
+  name: string,
+  { type, enum: choices, default: usual, maximum }: JsonSchema,
+): string | undefined {
+  if (Array.isArray(choices)) return JSON.stringify(choices.find((choice) => choice !== usual));
+  return type === "boolean" ? String(usual === false) : (TEXTS[name] ?? maximum?.toString());
+}
+
+const keys = SECTIONS.filter(({ name }) => TOLD_BY_KEY.includes(name)).flatMap(
+  ({ name, keys: own, key: keyOf }) =>
+    own.map((key) => ({ section: name, key, value: otherValue(`${name}.${key}`, keyOf(key).json()) })),
 );
 
-test("every key of the file's settings has a value here", () => {
-  assertEach(keys, ({ section, key }) => `${section}.${key}`, Object.keys(OTHER_VALUES));
+test("every text of the file's settings has a value here", () => {
+  const named = keys.map(({ section, key }) => `${section}.${key}`);
+  assert.deepEqual(
+    Object.keys(TEXTS).filter((name) => !named.includes(name)),
+    [],
+  );
+  assert.deepEqual(
+    keys.filter(({ value }) => value === undefined),
+    [],
+  );
 });
 
-for (const { section, key } of keys) {
+for (const { section, key, value } of keys) {
   const name = `${section}.${key}`;
   test(`B8 a change of ${name} is told by the name it has in the file`, async () => {
     const lines = BEFORE[section];
     const before = lines === undefined ? "" : [`[${section}]`, ...lines, ""].join("\n");
     const kept = (lines ?? []).filter((line) => !line.startsWith(`${key} =`));
-    const after = [`[${section}]`, ...kept, `${key} = ${OTHER_VALUES[name]}`, ""].join("\n");
+    const after = [`[${section}]`, ...kept, `${key} = ${value}`, ""].join("\n");
     const { settings, summary, shares } = describeDiff(await diffOf(before, after));
     assert.deepEqual(settings, [name]);
     assert.equal(summary, "settings reloaded");
