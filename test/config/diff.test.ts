@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { diffConfigs, isEmptyDiff } from "../../src/config/diff.ts";
-import { SECTIONS } from "../../src/config/schema/schema.ts";
 import type { MountaineerConfig } from "../../src/config/snapshot.ts";
 import { accepted, SHARE } from "./support.ts";
 
@@ -60,40 +59,6 @@ test("a variable's name changing is a change of the password", async () => {
   const diff = diffConfigs(await config(text), await config(text.replace("X", "Y")));
   assert.deepEqual(diff.shares.changed, ["CORE"]);
 });
-
-const CHANGED: Readonly<Record<string, string>> = {
-  global: `shares_root = "/x"
-mount_root = "/y"
-check_interval_secs = 1
-network_debounce_ms = 1
-connect_timeout_ms = 100
-mount_hang_secs = 1
-carry = "off"
-outage_patience_secs = 1
-auto_failback = true
-auto_failback_stable_secs = 1
-lsof_recheck = false
-`,
-  sync: `enabled = false
-poll_interval = 0.5
-debounce = 0.1
-detection = "hash"
-on_failure = "stop"
-`,
-  notify: "enabled = true\nfailover = false\ntb_ready = false\nconfig_rejected = false\n",
-};
-
-for (const [section, keys] of Object.entries(CHANGED)) {
-  test(`B5 every key of [${section}] shows by its name in the file when it changes`, async () => {
-    const { settings, ...others } = diffConfigs(await config(""), await config(`[${section}]\n${keys}`));
-    const names = SECTIONS.find(({ name }) => name === section)?.keys ?? [];
-    assert.deepEqual(
-      settings,
-      names.map((name) => `${section}.${name}`),
-    );
-    assert.deepEqual({ settings: [], ...others }, NOTHING);
-  });
-}
 
 test("B5 a server section that comes or goes shows with all its keys", async () => {
   const [before, after] = [await config(""), await config("[server]\n")];
