@@ -2,7 +2,7 @@
 // what it is told over the channel to its parent, and answers when it is done.
 import { setTimeout as pause } from "node:timers/promises";
 import type { StatusReport } from "../src/api/contract.ts";
-import { type Fleet, startFleet } from "../src/fleet/fleet.ts";
+import { Fleet } from "../src/fleet/fleet.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
 import { sampleBackend } from "../test/api/sample-gateway.ts";
 import { sampleGlobal, sampleShare } from "../test/api/sample-report.ts";
@@ -49,7 +49,7 @@ let plan: MachinesPlan | null = null;
 
 function begin(name: string, seed: string, routeOf: () => string): Fleet {
   if (plan === null) throw new Error("not started");
-  return startFleet({
+  return new Fleet({
     config: {
       name,
       servers: [plan.server],

@@ -46,13 +46,13 @@ export function keptLayerOf(home: string, report: (reason: string) => void) {
 }
 
 async function load() {
-  const [{ startFleet }, { startCalls }, { keepServer }, { serveKeyRequests }] = await Promise.all([
+  const [{ Fleet }, { Calls }, { keepServer }, { serveKeyRequests }] = await Promise.all([
     import("../fleet/fleet.ts"),
     import("../fleet/calls/calls.ts"),
     import("../fleet/way-in/server-process.ts"),
     import("../fleet/way-in/key-requests.ts"),
   ]);
-  return { startFleet, startCalls, keepServer, serveKeyRequests };
+  return { Fleet, Calls, keepServer, serveKeyRequests };
 }
 type Loaded = Awaited<ReturnType<typeof load>>;
 
@@ -74,7 +74,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
 
   /** Each new fleet checks whether this machine is to run the fleet's server. */
   const begin = (
-    { startFleet, keepServer, serveKeyRequests }: Loaded,
+    { Fleet, keepServer, serveKeyRequests }: Loaded,
     wanted: FleetConfig,
     ofMachine: () => StatusReport,
   ): Fleet => {
@@ -82,11 +82,11 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     const { clock, logger } = options;
     void keepServer({ home, clock, logger, signal: keeping.signal });
     void serveKeyRequests({ ...options, home, config: wanted, signal: keeping.signal });
-    return startFleet({ ...options, layers: { home, port: layers }, config: wanted, status: ofMachine });
+    return new Fleet({ ...options, layers: { home, port: layers }, config: wanted, status: ofMachine });
   };
-  const beginCalls = ({ startCalls }: Loaded, wanted: FleetConfig): Calls | null =>
+  const beginCalls = ({ Calls }: Loaded, wanted: FleetConfig): Calls | null =>
     acrossMachines(wanted)
-      ? startCalls({ ...options, config: wanted, ...lendingOf(gateway, () => sharesRoot) })
+      ? new Calls({ ...options, config: wanted, ...lendingOf(gateway, () => sharesRoot) })
       : null;
 
   /** Calls under way continue if the link to the fleet stays the same. */

@@ -9,9 +9,10 @@ import { isoTime, settledWithin } from "../runtime/time/clock.ts";
 import { createThrottle } from "../runtime/time/throttle.ts";
 import { type NatsSession, openSession, type SessionEvents } from "./fleet-session.ts";
 import { keepAuthority } from "./layer/authority.ts";
+import type { Handover } from "./layer/handovers.ts";
 import { createLayerControl, type LayerControl } from "./layer/layer-control.ts";
 import { LayerFollower, type LayerPort } from "./layer/layer-follower.ts";
-import { createOperatorTrust, type OperatorTrust } from "./layer/operator-trust.ts";
+import { createOperatorTrust } from "./layer/operator-trust.ts";
 import { ANSWERS_WITHIN_MS, BEAT_MS, Machines } from "./machines.ts";
 import { type Link, type LinkOptions, linkConditions, startLink } from "./nats/link.ts";
 import { type Summary, stateOf, summaryText } from "./summary.ts";
@@ -46,10 +47,6 @@ export interface FleetOptions extends LinkOptions {
   readonly layers?: { readonly home: string; readonly port: () => LayerPort } | undefined;
 }
 
-export function startFleet(options: FleetOptions): Fleet {
-  return new Fleet(options);
-}
-
 export class Fleet {
   /** null: this machine does not use the common configuration. */
   readonly layerControl: LayerControl | null;
@@ -72,14 +69,27 @@ export class Fleet {
 
   constructor(options: FleetOptions) {
     this.#options = options;
-    const { clock, config, layers } = options;
+    const { clock, logger, config, layers } = options;
     this.#machines = new Machines({ name: config.name, instance: this.#instance });
     this.#publishSoon = createThrottle(clock, APART_MS, () => this.#publish(), GATHER_MS);
     this.#greetSoon = createThrottle(clock, APART_MS, () => this.#beat(), GREET_MS);
     this.layerControl = null;
     if (layers !== undefined) {
-      const trust = this.#createTrust(layers.home);
-      this.#follower = this.#createFollower(layers, trust);
+      const { home, port } = layers;
+      const { operator: line, tlsCa } = config;
+      const onHandover = ({ from, to, number }: Handover): void =>
+        logger.info("the operator's key has gone over to the next", { from, to, number });
+      const trust = line === null ? null : createOperatorTrust({ home, line, onHandover });
+      this.#follower = new LayerFollower({
+        home,
+        trust,
+        clock,
+        logger,
+        // The service's port may be another one after a reload.
+        port: { revision: () => port().revision(), apply: (layer) => port().apply(layer) },
+        onAuthority: (authority) => keepAuthority(home, tlsCa, authority),
+        onChange: () => this.note(),
+      });
       const bucket = () => this.#session?.layers ?? null;
       this.layerControl = createLayerControl({ trust, follower: this.#follower, bucket });
     }
@@ -90,35 +100,6 @@ export class Fleet {
       onOpen: (session) => this.#begin(session),
       onOver: () => this.#over(),
       work: { everyMs: BEAT_MS, run: () => this.#work() },
-    });
-  }
-
-  /** null: no operator is configured. */
-  #createTrust(home: string): OperatorTrust | null {
-    const { config, logger } = this.#options;
-    if (config.operator === null) return null;
-    return createOperatorTrust({
-      home,
-      line: config.operator,
-      onHandover: ({ from, to, number }) =>
-        logger.info("the operator's key has gone over to the next", { from, to, number }),
-    });
-  }
-
-  #createFollower(
-    { home, port }: NonNullable<FleetOptions["layers"]>,
-    trust: OperatorTrust | null,
-  ): LayerFollower {
-    const { config, clock, logger } = this.#options;
-    return new LayerFollower({
-      home,
-      trust,
-      clock,
-      logger,
-      // The service's port may be another one after a reload.
-      port: { revision: () => port().revision(), apply: (layer) => port().apply(layer) },
-      onAuthority: (authority) => keepAuthority(home, config.tlsCa, authority),
-      onChange: () => this.note(),
     });
   }
 

@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import type { FleetReport, MachineLayer } from "../../src/api/fleet-contract.ts";
 import type { SentinelService } from "../../src/daemon/sentinel-service.ts";
-import { startCalls } from "../../src/fleet/calls/calls.ts";
+import { Calls } from "../../src/fleet/calls/calls.ts";
 import type { Borrowed } from "../../src/fleet/calls/switchboard.ts";
 import { userKey } from "../../src/fleet/keys/nkey.ts";
 import { signLayer } from "../../src/fleet/layer/signed-layer.ts";
@@ -132,7 +132,7 @@ test(
     const client = await startClient(t, { serveLines: (stream) => service.serveLines(stream) });
     assert.equal(textOf(await client.call("desktop_echo", { mark: "across" })), "across");
     let found: readonly Borrowed[] = [];
-    const nas = startCalls({
+    const nas = new Calls({
       ...linkOptions({ url: nats.url, name: "nas", seed: nats.key("nas").seed }, { import: ["laptop"] }),
       lent: () => [],
       serve() {},

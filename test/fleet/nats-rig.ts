@@ -9,7 +9,7 @@ import { connect, type NatsConnection, nkeyAuthenticator, nkeys } from "@nats-io
 import type { StatusReport } from "../../src/api/contract.ts";
 import type { FleetMachine, FleetReport } from "../../src/api/fleet-contract.ts";
 import type { FleetConfig } from "../../src/config/snapshot.ts";
-import { type Fleet, startFleet } from "../../src/fleet/fleet.ts";
+import { Fleet } from "../../src/fleet/fleet.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
 import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
@@ -173,7 +173,7 @@ export function startMember(
   const { secret = rig.key(name).seed, clock = systemClock, ...config } = changes;
   let status: StatusReport = { global: sampleGlobal(), shares: [] };
   const logger = createRecordingLogger();
-  const fleet = startFleet({
+  const fleet = new Fleet({
     ...linkOptions({ url: rig.url, name, seed: secret }, config),
     clock,
     logger,

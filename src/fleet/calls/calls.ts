@@ -58,10 +58,6 @@ export interface CallsOptions extends LinkOptions {
   readonly onBorrowed: (backends: readonly Borrowed[]) => void;
 }
 
-export function startCalls(options: CallsOptions): Calls {
-  return new Calls(options);
-}
-
 interface LentPlaces {
   readonly sharesRoot: string;
   readonly places: ReadonlyMap<string, LentPlace>;

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { BackendConfig } from "../../../src/config/snapshot.ts";
-import { type Calls, startCalls } from "../../../src/fleet/calls/calls.ts";
+import { Calls } from "../../../src/fleet/calls/calls.ts";
 import { openCallsSession } from "../../../src/fleet/calls/calls-session.ts";
 import type { Borrowed } from "../../../src/fleet/calls/switchboard.ts";
 import { callSubject, STREAM } from "../../../src/fleet/nats/subjects.ts";
@@ -462,11 +462,14 @@ function machine(
   t: Scope,
   rig: NatsRig,
   name: string,
-  more: { readonly serve?: Parameters<typeof startCalls>[0]["serve"]; readonly import?: readonly string[] },
+  more: {
+    readonly serve?: ConstructorParameters<typeof Calls>[0]["serve"];
+    readonly import?: readonly string[];
+  },
 ): { readonly calls: Calls; readonly borrowed: () => readonly Borrowed[] } {
   const { serve = () => {}, import: imported = [] } = more;
   let borrowed: readonly Borrowed[] = [];
-  const calls = startCalls({
+  const calls = new Calls({
     ...linkOptions(
       { url: rig.url, name, seed: rig.key(name).seed },
       { export: more.serve === undefined ? [] : ["echo"], import: imported },

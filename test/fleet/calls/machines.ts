@@ -7,7 +7,7 @@ import { type Duplex, duplexPair } from "node:stream";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { BackendConfig } from "../../../src/config/snapshot.ts";
-import { type Calls, startCalls } from "../../../src/fleet/calls/calls.ts";
+import { Calls } from "../../../src/fleet/calls/calls.ts";
 import type { DataRoute, DataSource } from "../../../src/gateway/backends/policy/required-data.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
@@ -112,7 +112,7 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
   });
   const merged = together.length === 0 ? {} : { together: { sharesRoot, with: together } };
   await gateway.start({ ...NO_GATEWAY, backends, exports: exported, ...merged, ...plan.config });
-  calls = startCalls({
+  calls = new Calls({
     ...linkOptions({ url, name, seed }, { export: exported, import: imports, together }),
     lent: () => gateway.lent(),
     serve: (machine, backend, stream) => gateway.serveMachine(stream, machine, backend),

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { connect, headers, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
-import { type Calls, type CallsOptions, startCalls } from "../../../src/fleet/calls/calls.ts";
+import { Calls, type CallsOptions } from "../../../src/fleet/calls/calls.ts";
 import type { Borrowed } from "../../../src/fleet/calls/switchboard.ts";
 import { userSeed } from "../../../src/fleet/keys/nkey.ts";
 import { LAYER_STREAM_CONFIG } from "../../../src/fleet/layer/layer-bucket.ts";
@@ -150,7 +150,7 @@ test(
       await writeFile(tlsCa, authority);
       const { name, address } = membership;
       const lists = more.serve === undefined ? { import: ["*"] } : { export: ["files"] };
-      const running = startCalls({
+      const running = new Calls({
         ...linkOptions({ url: `tls://${address}`, name, seed: userSeed(seed) }, { tlsCa, ...lists }),
         lent: () => ["files"],
         serve() {},
