@@ -5,7 +5,7 @@ import { type KV, Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { unlessAborted } from "../runtime/abort.ts";
 import { settledWithin } from "../runtime/time/clock.ts";
-import { type LayerBucket, openLayerBucket } from "./layer/layer-bucket.ts";
+import { openLayerBucket } from "./layer/layer-bucket.ts";
 import { FORGOTTEN_AFTER_MS } from "./machines.ts";
 import {
   BUCKET_DEFAULTS,
@@ -62,31 +62,7 @@ interface SessionOptions extends ConnectionOptions {
   readonly events: SessionEvents;
 }
 
-export interface NatsSession extends AsyncDisposable {
-  /** Resolves with the reason when the session is over. */
-  readonly ended: Promise<LinkFailure>;
-  /** Writes this machine's summary. Rejects with a `LinkFailure`, which also ends the session. */
-  put(text: string): Promise<void>;
-  /** As `put`, unless a later start of this machine has written its own summary. */
-  putLast(text: string): Promise<void>;
-  /** Removes this machine's summary under the same condition as `putLast`. */
-  remove(): Promise<void>;
-  beat(instance: string): void;
-  /** The bucket of the common configuration. Its failures do not end the session. */
-  readonly layers: LayerBucket;
-  /** Number of summaries in the bucket when the session began; some of these machines may have left. */
-  readonly machineCount: number;
-  /**
-   * False if this machine gets no roll calls, because the server's permissions were written for an earlier
-   * version.
-   */
-  readonly hearsRollCalls: boolean;
-  /**
-   * Subscribes to all other machines, and sends a roll call. Returns the function that unsubscribes; without a
-   * subscription only beats under this machine's own name are passed on.
-   */
-  subscribe(): () => void;
-}
+export type NatsSession = Awaited<ReturnType<typeof begin>>;
 
 /** Connects to a server and opens the bucket. Rejects with a `LinkFailure`, or with the signal's reason. */
 export async function openSession(options: SessionOptions, signal: AbortSignal): Promise<NatsSession> {
@@ -114,7 +90,7 @@ async function begin(
   { name, events }: SessionOptions,
   watches: Watches,
   close: () => Promise<void>,
-): Promise<NatsSession> {
+) {
   const over = Promise.withResolvers<LinkFailure>();
   const endBy = (error: unknown, when: string): LinkFailure => {
     const failure = failureOf(error, when);
@@ -182,12 +158,23 @@ async function begin(
 
   let revision = 0;
   return {
+    /** Resolves with the reason when the session is over. */
     ended: over.promise,
+    /** The bucket of the common configuration. Its failures do not end the session. */
     layers,
+    /** Number of summaries in the bucket when the session began; some of these machines may have left. */
     machineCount,
+    /**
+     * False if this machine gets no roll calls, because the server's permissions were written for an earlier
+     * version.
+     */
     get hearsRollCalls() {
       return hearsRollCalls;
     },
+    /**
+     * Subscribes to all other machines, and sends a roll call. Returns the function that unsubscribes; without a
+     * subscription only beats under this machine's own name are passed on.
+     */
     subscribe() {
       const stopping = new AbortController();
       const beats = subscribeToBeats("*");
@@ -198,20 +185,24 @@ async function begin(
         beats.unsubscribe();
       };
     },
-    async put(text) {
+    /** Writes this machine's summary. Rejects with a `LinkFailure`, which also ends the session. */
+    async put(text: string): Promise<void> {
       try {
         revision = await bucket.put(name, text, { timeout: ANSWER_MS });
       } catch (error) {
         throw endBy(error, "telling what this machine is");
       }
     },
-    async putLast(text) {
+    /** As `put`, unless a later start of this machine has written its own summary. */
+    async putLast(text: string): Promise<void> {
       if (revision > 0) await bucket.put(name, text, { previousSeq: revision, timeout: ANSWER_MS });
     },
-    async remove() {
+    /** Removes this machine's summary under the same condition as `putLast`. */
+    async remove(): Promise<void> {
       if (revision > 0) await bucket.delete(name, { previousSeq: revision });
     },
-    beat: (instance) => publish("telling that this machine is there", beatSubject(name), instance),
+    beat: (instance: string): void =>
+      publish("telling that this machine is there", beatSubject(name), instance),
     [Symbol.asyncDispose]: close,
   };
 }

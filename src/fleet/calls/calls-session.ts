@@ -43,16 +43,7 @@ interface CallsSessionOptions extends ConnectionOptions, CallsPart {
   readonly events: CallsEvents;
 }
 
-export interface CallsSession extends AsyncDisposable {
-  /** Resolves with the reason when the session is over. */
-  readonly ended: Promise<LinkFailure>;
-  readonly wire: Wire;
-  /** Changes the subscriptions to fit `part`. */
-  follow(part: CallsPart): void;
-  offer(text: string): void;
-  /** Asks all machines for their offers. */
-  ask(): void;
-}
+export type CallsSession = Awaited<ReturnType<typeof begin>>;
 
 /**
  * Resolves when the server has accepted the subscriptions. Rejects with a `LinkFailure`, or with the signal's
@@ -71,7 +62,7 @@ export async function openCallsSession(
   }
 }
 
-async function begin(connection: NatsConnection, options: CallsSessionOptions): Promise<CallsSession> {
+async function begin(connection: NatsConnection, options: CallsSessionOptions) {
   const { name, events, clock } = options;
   const over = Promise.withResolvers<LinkFailure>();
   watchEnd(connection, over.resolve);
@@ -124,14 +115,17 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions): 
   const publish = (subject: string, content: Uint8Array | string, reply?: string): void =>
     guarded("sending", () => connection.publish(subject, content, reply === undefined ? {} : { reply }));
   return {
+    /** Resolves with the reason when the session is over. */
     ended: over.promise,
     wire: {
       chunkBytes,
       frame: (machine, bytes) => publish(callSubject(name, machine), bytes, unheardInbox(name, machine)),
-    },
-    follow: (part) => guarded("listening", () => follow(part)),
-    offer: (text) => publish(offerSubject(name), text),
-    ask: () => publish(askSubject(name), ""),
+    } satisfies Wire,
+    /** Changes the subscriptions to fit `part`. */
+    follow: (part: CallsPart): void => guarded("listening", () => follow(part)),
+    offer: (text: string): void => publish(offerSubject(name), text),
+    /** Asks all machines for their offers. */
+    ask: (): void => publish(askSubject(name), ""),
     [Symbol.asyncDispose]: () => closeConnection(connection, clock),
   };
 }

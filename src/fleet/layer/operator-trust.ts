@@ -11,16 +11,7 @@ const VERSION = 1;
 /** More than any fleet needs. The limit keeps the holder of a key from filling the disk. */
 const MOST_KEPT = 200;
 
-export interface Trust {
-  /** `U…`: the key in the machine's configuration. */
-  readonly line: string;
-  /** `U…`: the current key. */
-  readonly operator: string;
-  /** Earlier keys that this machine knows, oldest first; some are older than `line`. */
-  readonly earlier: readonly string[];
-  /** All handovers that this machine has accepted. */
-  readonly handovers: readonly Handover[];
-}
+export type Trust = Awaited<ReturnType<typeof readTrust>>;
 
 function trustPath(home: string): string {
   return join(home, "fleet", "operator.json");
@@ -42,8 +33,12 @@ async function keptHandovers(home: string): Promise<readonly Handover[]> {
   });
 }
 
-/** Reads the files of the home, without waiting for changes in progress. */
-export async function readTrust(home: string, line: string): Promise<Trust> {
+/**
+ * Reads the files of the home, without waiting for changes in progress. `line`: the key in the machine's configuration,
+ * `U…`. Resolves with the current key (`operator`), the earlier keys that this machine knows, oldest first (some are older
+ * than `line`), and all handovers that it has accepted.
+ */
+export async function readTrust(home: string, line: string) {
   const handovers = await keptHandovers(home);
   const keys = keysFrom(line, handovers);
   const operator = keys.at(-1) ?? line;

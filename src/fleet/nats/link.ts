@@ -39,11 +39,7 @@ interface LinkParts<Session extends OpenSession> {
   readonly work?: { readonly everyMs: number; readonly run: () => void };
 }
 
-export interface Link {
-  readonly state: LinkState;
-  /** Resolves when the signal has aborted and the last session is disposed. */
-  readonly done: Promise<void>;
-}
+export type Link = ReturnType<typeof startLink>;
 
 interface LinkState {
   readonly isConnected: boolean;
@@ -57,7 +53,7 @@ interface LinkState {
 export function startLink<Session extends OpenSession>(
   options: LinkOptions,
   { signal, title, open, onOpen, onOver, work }: LinkParts<Session>,
-): Link {
+) {
   const { clock, logger } = options;
   const { name, servers } = options.config;
   let state: LinkState = { isConnected: false, server: null, sinceWallMs: clock.wallMs(), failure: null };
@@ -124,9 +120,10 @@ export function startLink<Session extends OpenSession>(
   };
   const done = run();
   return {
-    get state() {
+    get state(): LinkState {
       return state;
     },
+    /** Resolves when the signal has aborted and the last session is disposed. */
     done,
   };
 }

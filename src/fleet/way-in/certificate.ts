@@ -24,15 +24,6 @@ const OIDS = {
   serverAuth: "2b06010505070301",
 } as const;
 
-export type CertificatePair = ReturnType<typeof pair>;
-
-interface Issued {
-  readonly der: Buffer;
-  readonly privateKey: KeyObject;
-}
-
-export type FleetCertificates = ReturnType<typeof makeCertificates>;
-
 /** `hosts`: the names and addresses by which machines reach the server. */
 export function makeCertificates(hosts: readonly string[], nowMs: number) {
   const authorityKeys = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -74,8 +65,8 @@ export function makeCertificates(hosts: readonly string[], nowMs: number) {
     extension("subjectNames", tlv(SEQUENCE, ...[...new Set(hosts)].map(subjectName))),
   ]);
   return {
-    authority: { ...pair({ der: authority, privateKey: authorityKeys.privateKey }), der: authority },
-    server: pair({ der: server, privateKey: serverKeys.privateKey }),
+    authority: { ...pair(authority, authorityKeys.privateKey), der: authority },
+    server: pair(server, serverKeys.privateKey),
   };
 }
 
@@ -84,7 +75,7 @@ export function certificatePem(der: Buffer): string {
   return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n");
 }
 
-function pair({ der, privateKey }: Issued) {
+function pair(der: Buffer, privateKey: KeyObject) {
   return {
     /** PEM. */
     certificate: certificatePem(der),

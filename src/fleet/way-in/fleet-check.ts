@@ -60,7 +60,7 @@ export async function checkFleet(options: CheckOptions, signal: AbortSignal): Pr
   };
 }
 
-async function probed(options: CheckOptions, use: MachineUse, signal: AbortSignal): Promise<Probed> {
+async function probed(options: CheckOptions, use: MachineUse, signal: AbortSignal) {
   const { clock, config } = options;
   const { name, servers } = config;
   try {
@@ -107,21 +107,14 @@ const ANSWER_MS = 3_000;
  */
 const WORDS = `a probe of permissions, which changes nothing ${".".repeat(40)}`;
 
-interface Probed {
-  /** Permissions that the machine needs and does not have. */
-  readonly lacks: readonly Permission[];
-  /** Dangerous permissions that the machine has. */
-  readonly exceeds: readonly Permission[];
-}
-
 /**
- * Resolves with the missing and the dangerous permissions. Rejects with a `LinkFailure`, and with the
+ * Resolves with the permissions that the machine needs and does not have, and with dangerous ones that it has. Rejects with a `LinkFailure`, and with the
  * signal's reason.
  */
 export async function probePermissions(
   options: ConnectionOptions & { readonly use: MachineUse },
   signal: AbortSignal,
-): Promise<Probed> {
+) {
   const { use, clock } = options;
   const connection = await connectToServer(options, signal);
   try {

@@ -24,15 +24,6 @@ export interface JoinCode {
   readonly expiresAtMs: number;
 }
 
-export interface JoinKeys {
-  /** The id of the invitation; it does not reveal the secret. */
-  readonly id: string;
-  /** 32 private bytes: the machine that joins signs in with this key. */
-  readonly login: Buffer;
-  /** Authenticates the request. */
-  readonly proof: Buffer;
-}
-
 export function writeJoinCode({ address, authority, operator, secret, expiresAtMs }: JoinCode): string {
   const expiry = Buffer.alloc(4);
   expiry.writeUInt32BE(Math.floor(expiresAtMs / 1000));
@@ -61,8 +52,11 @@ export function readJoinCode(text: string): JoinCode {
   };
 }
 
-/** The keys that both sides derive from the secret; none of them reveals another. */
-export function joinKeys(secret: Uint8Array): JoinKeys {
+/**
+ * The keys that both sides derive from the secret; none of them reveals another. `id`: the id of the invitation; `login`:
+ * 32 private bytes, with which the machine that joins signs in; `proof` authenticates the request.
+ */
+export function joinKeys(secret: Uint8Array) {
   const derive = (use: string, length: number): Buffer =>
     Buffer.from(hkdfSync("sha256", secret, "mountaineer fleet join", use, length));
   return { id: derive("id", 8).toString("hex"), login: derive("login", 32), proof: derive("proof", 32) };

@@ -19,22 +19,16 @@ import {
 /** The secret's name where a person runs the server and keeps the key by hand. */
 export const OPERATOR_SECRET = "fleet-operator";
 
-export interface OperatorKeys {
-  /** The name of the secret that holds `kept`. */
-  readonly secret: string;
-  /** The 32 private bytes. */
-  readonly kept: Buffer;
-  /** The 32 private bytes of the next key, while the replacement is in progress; null: none is. */
-  readonly next: Buffer | null;
-}
-
 /** The operator's key, for a command that makes a fleet: the stored key, or a new one, which is stored. */
 export function ownOperatorKey(options: HomeOptions, secret: string): Promise<Buffer> {
   return keptOrNewKey(options, secret, (key) => key.toString("base64url"));
 }
 
-/** The keys on this machine. Rejects with `secret_unavailable`. */
-export async function operatorKeys(options: HomeOptions): Promise<OperatorKeys> {
+/**
+ * The keys on this machine, 32 private bytes each. `secret`: the name of the secret that holds `kept`; `next` null: no
+ * replacement is in progress. Rejects with `secret_unavailable`.
+ */
+export async function operatorKeys(options: HomeOptions) {
   const membership = await readMembership(options.home);
   const secret = membership === null ? OPERATOR_SECRET : membership.operatorSecret;
   const kept = secret === null ? null : await keptKey(options, secret);
@@ -54,7 +48,10 @@ export async function operatorKeys(options: HomeOptions): Promise<OperatorKeys> 
 }
 
 /** The next key; a new one where no replacement is in progress. */
-export async function nextOperatorKey(options: HomeOptions, keys: OperatorKeys): Promise<Buffer> {
+export async function nextOperatorKey(
+  options: HomeOptions,
+  keys: Awaited<ReturnType<typeof operatorKeys>>,
+): Promise<Buffer> {
   return keys.next ?? keptOrNewKey(options, nextName(keys.secret), await keyFormat(options));
 }
 

@@ -40,12 +40,6 @@ export interface RotateOptions extends HomeOptions {
   readonly onKept: () => Promise<void>;
 }
 
-export interface Rotated {
-  readonly name: string;
-  /** The new key, `U…`. */
-  readonly key: string;
-}
-
 interface Exchange {
   readonly membership: Membership;
   /** The 32 private bytes of the current key. */
@@ -55,15 +49,15 @@ interface Exchange {
 }
 
 /**
- * Replaces this machine's key. After an interruption, a second call continues. Rejects with `usage` if this
+ * Replaces this machine's key, and resolves with the new one, `U…`. After an interruption, a second call continues. Rejects with `usage` if this
  * machine has not joined by a code, `fleet_unreachable`, `timed_out`, `lock_held` and `permission_denied`
  * (the server's machine refuses); the current key stays valid then.
  */
-export function rotateKey(options: RotateOptions): Promise<Rotated> {
+export function rotateKey(options: RotateOptions) {
   return withKeys(options, options.signal, () => rotateInTurn(options));
 }
 
-async function rotateInTurn(options: RotateOptions): Promise<Rotated> {
+async function rotateInTurn(options: RotateOptions) {
   const { home, signal, onKept } = options;
   const membership = await requireMembership(home);
   const { name, secret } = membership;
@@ -164,27 +158,16 @@ function refused(): MountaineerError {
 // Replaces the key of a machine whose server a person runs: the next key is kept beside the current one until that server
 // accepts it, and then replaces it.
 
-export interface ByHand {
-  /** The current key, `U…`. */
-  readonly before: string;
-  /** The next key, `U…`. */
-  readonly key: string;
-  /**
-   * Why the server does not accept the next key yet; null: it accepts the key, which has replaced the current
-   * one.
-   */
-  readonly waitsFor: string | null;
-}
-
 /**
- * Begins the replacement, or continues it. Rejects with `usage` if the credentials are not an nkey among the
+ * Begins the replacement of the key `before` by `key` (both `U…`), or continues it. `waitsFor`: why the server does not
+ * accept the next key yet; null: it does, and the key has replaced the current one. Rejects with `usage` if the credentials are not an nkey among the
  * secrets, `secret_unavailable` and `lock_held`.
  */
-export function rotateByHand(options: HomeOptions, config: FleetConfig): Promise<ByHand> {
+export function rotateByHand(options: HomeOptions, config: FleetConfig) {
   return withKeys(options, options.signal, () => rotateByHandInTurn(options, config));
 }
 
-async function rotateByHandInTurn(options: HomeOptions, config: FleetConfig): Promise<ByHand> {
+async function rotateByHandInTurn(options: HomeOptions, config: FleetConfig) {
   const { credentials } = config;
   const secret = credentials.kind === "stored" ? credentials.name : null;
   const text = secret === null ? null : await keptSecret(options, secret);

@@ -24,15 +24,8 @@ export interface LinkOptions {
   readonly inbox: string;
 }
 
-/** A connection for single requests. This interface hides the types of the NATS library. */
-export interface ServerLink extends AsyncDisposable {
-  /** null: the subject has no subscriber. Rejects with `timed_out`. */
-  ask(subject: string, question: string, withinMs: number): Promise<string | null>;
-  /** Answers requests by `answer`. Resolves when the server has the subscription. */
-  serve(subject: string, answer: (question: string) => Promise<string>): Promise<void>;
-  /** Resolves when all messages have reached the server. */
-  flush(): Promise<void>;
-}
+/** A connection for single requests. */
+export type ServerLink = NonNullable<Awaited<ReturnType<typeof openOnce>>>;
 
 /** null: the server knows no such user. Rejects with `fleet_unreachable`. */
 export async function openLink(options: LinkOptions, signal: AbortSignal): Promise<ServerLink | null> {
@@ -43,7 +36,7 @@ export async function openLink(options: LinkOptions, signal: AbortSignal): Promi
   return openOnce(options, signal);
 }
 
-async function openOnce(options: LinkOptions, signal: AbortSignal): Promise<ServerLink | null> {
+async function openOnce(options: LinkOptions, signal: AbortSignal) {
   const { address, authority, seed, inbox } = options;
   const credentials = { kind: "nkey", seed: userSeed(seed) } as const;
   const target = {
@@ -63,7 +56,8 @@ async function openOnce(options: LinkOptions, signal: AbortSignal): Promise<Serv
     throw unreachable(address, error);
   }
   return {
-    async ask(subject, question, withinMs) {
+    /** null: the subject has no subscriber. Rejects with `timed_out`. */
+    async ask(subject: string, question: string, withinMs: number): Promise<string | null> {
       try {
         return (await unlessAborted(link.request(subject, question, { timeout: withinMs }), signal)).string();
       } catch (error) {
@@ -73,7 +67,8 @@ async function openOnce(options: LinkOptions, signal: AbortSignal): Promise<Serv
         throw new MountaineerError("timed_out", message, { cause: error, retry: "later" });
       }
     },
-    async serve(subject, answer) {
+    /** Answers requests by `answer`. Resolves when the server has the subscription. */
+    async serve(subject: string, answer: (question: string) => Promise<string>): Promise<void> {
       link.subscribe(subject, {
         callback: (error, message) => {
           if (error !== null) return;
@@ -85,7 +80,8 @@ async function openOnce(options: LinkOptions, signal: AbortSignal): Promise<Serv
       });
       await unlessAborted(link.flush(), signal);
     },
-    flush: () => unlessAborted(link.flush(), signal),
+    /** Resolves when all messages have reached the server. */
+    flush: (): Promise<void> => unlessAborted(link.flush(), signal),
     async [Symbol.asyncDispose]() {
       await link.close();
     },
