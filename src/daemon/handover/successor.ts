@@ -2,9 +2,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { PassedTo } from "../../gateway/front/http/passed-connections.ts";
 import type { OtherDaemon, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
+import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
-import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import { type Clock, resultWithin, settledWithin } from "../../runtime/time/clock.ts";
 import type { ClientMessage, LateSession, MessageFromNew, MessageFromOld } from "./link-messages.ts";
 import { messageKind, NEEDED_MARK, SUCCESSOR_MARK } from "./link-messages.ts";
 import { PassedRequests } from "./passed-requests.ts";
@@ -71,18 +72,9 @@ export class Successor {
 
   /** Resolves when the successor is ready; rejects with the reason if it does not become ready. */
   async ready(clock: Clock, deadlineMs: number, signal: AbortSignal): Promise<Ready> {
-    const asked = Promise.withResolvers<never>();
-    const onAbort = (): void => asked.reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      signal.throwIfAborted();
-      const settled = Promise.race([this.#ready.promise, asked.promise]);
-      const inTime = await settledWithin(clock, deadlineMs, settled);
-      if (!inTime) throw refused(`it was not ready after ${deadlineMs / 1_000} s`, null);
-      return await settled;
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+    const ready = await unlessAborted(resultWithin(clock, deadlineMs, this.#ready.promise), signal);
+    if (ready === null) throw refused(`it was not ready after ${deadlineMs / 1_000} s`, null);
+    return ready;
   }
 
   /** Reports that the home is free. Resolves with whether the successor has taken over. */
@@ -105,14 +97,10 @@ export class Successor {
   /** Sends a session; resolves when the successor knows it, or has ended. */
   keep(session: Omit<LateSession, "n">): Promise<void> {
     const n = ++this.#sent;
-    return new Promise((resolve) => {
-      if (this.#isGone || !this.#child.connected) {
-        resolve();
-        return;
-      }
-      this.#kept.set(n, resolve);
-      this.#say({ say: "session", n, ...session });
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#kept.set(n, resolve);
+    if (this.#isGone || !this.#say({ say: "session", n, ...session })) resolve();
+    return promise;
   }
 
   /**
