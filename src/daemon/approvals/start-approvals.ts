@@ -3,8 +3,8 @@ import type { ConfigPlace } from "../../config/locate.ts";
 import type { GuardedPlaces } from "../../config/reach.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { KeyringOptions } from "../../secrets/system-keyring.ts";
-import { type ApprovalKeeper, createApprovalKeeper, type KeeperOptions } from "./approval-keeper.ts";
-import { type ApprovalsFile, type LoadedApprovals, openApprovalsFile } from "./approvals-file.ts";
+import { createApprovalKeeper, type KeeperOptions } from "./approval-keeper.ts";
+import { openApprovalsFile } from "./approvals-file.ts";
 
 /** `writes` is false for commands that only look, or run something once. */
 interface StartOptions extends Omit<KeeperOptions, "file" | "loaded" | "places"> {
@@ -15,16 +15,13 @@ interface StartOptions extends Omit<KeeperOptions, "file" | "loaded" | "places">
   readonly opened?: Promise<OpenedApprovals> | undefined;
 }
 
-export interface StartedApprovals {
-  readonly keeper: ApprovalKeeper;
-  /** The approved part of the snapshot. */
-  readonly snapshot: ConfigSnapshot;
-  /** Where the sealing key is; null if there is none yet, or it was not found. */
-  readonly keyPlace: "keyring" | "file" | null;
-}
+export type StartedApprovals = Awaited<ReturnType<typeof startApprovals>>;
 
-/** Judges the snapshot of a start. Rejects only with the signal's reason. */
-export async function startApprovals(options: StartOptions, signal: AbortSignal): Promise<StartedApprovals> {
+/**
+ * Judges the snapshot of a start. Resolves with its approved part, and with where the sealing key is: null if there is
+ * none yet, or it was not found. Rejects only with the signal's reason.
+ */
+export async function startApprovals(options: StartOptions, signal: AbortSignal) {
   const { place, environment, snapshot, clock, logger, publish, writes, onGrant } = options;
   const { home } = place;
   const opened = await (options.opened ?? openApprovals({ home, clock, environment }, signal));
@@ -40,16 +37,13 @@ export function guardedPlaces({ home, userHome }: ConfigPlace, configPath: strin
   return { homes: [home], configs: [configPath], userHome };
 }
 
-export interface OpenedApprovals {
-  readonly file: ApprovalsFile;
-  readonly loaded: LoadedApprovals;
-}
+export type OpenedApprovals = Awaited<ReturnType<typeof openApprovals>>;
 
 /**
  * Opens the home's approvals; asks the keyring, if there is one, for at most 4 s. Rejects only with the
  * signal's reason.
  */
-export async function openApprovals(options: KeyringOptions, signal: AbortSignal): Promise<OpenedApprovals> {
+export async function openApprovals(options: KeyringOptions, signal: AbortSignal) {
   const { openSealedFile } = await import("../../secrets/sealed-file.ts");
   const file = openApprovalsFile(openSealedFile({ ...options, name: "approvals" }));
   return { file, loaded: await file.read(signal) };

@@ -20,12 +20,7 @@ const RECOUNT_MS = 200;
 /** How long a start waits for the first answer of a running carrier, ms. */
 const FIRST_ANSWER_MS = 2_000;
 
-interface CarriageTools {
-  readonly logger: Logger;
-  readonly carrier: Carrier;
-}
-
-export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
+export function createCarriage(logger: Logger, carrier: Carrier): Carriage {
   /** The endpoints last sent for each share, so that equal ones are not sent again. */
   const sent = new Map<string, string>();
   /**
@@ -33,7 +28,6 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
    */
   const epochs = new Map<string, number>();
   let first: Promise<void> | null = null;
-  let isReady = false;
 
   const within = (ms: number): AbortSignal => AbortSignal.timeout(ms);
   const quietly = async (what: string, share: string, work: Promise<unknown>): Promise<void> => {
@@ -65,7 +59,6 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
     } catch (error) {
       logger.debug("no carrier answers", { reason: errorText(error) });
     }
-    isReady = true;
   };
 
   return {
@@ -85,7 +78,6 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
       }
     },
     ready() {
-      if (isReady) return Promise.resolve();
       first ??= firstAnswer();
       return first;
     },
@@ -107,9 +99,7 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
     },
     async move(request: MoveRequest, signal) {
       try {
-        const outcome = await carrier.move(request, signal);
-        if (!outcome.ok) return { ok: false, text: outcome.text };
-        return { ok: true, quiet: outcome.quiet, connections: outcome.connections };
+        return await carrier.move(request, signal);
       } catch (error) {
         return { ok: false, text: errorText(error) };
       }

@@ -83,7 +83,7 @@ export function startEngineParts(options: PartsOptions) {
   const claims = stack.use(createMountClaims({ home, logger }));
   const logons = createLogons(clock);
   const serverProof = createServerProof({ clock, logger, stateFolder: home, logons, hostProber });
-  const carriage = createCarriage({ logger, carrier });
+  const carriage = createCarriage(logger, carrier);
   const engine = stack.use(
     new ShareEngine({
       ...options,

@@ -60,7 +60,7 @@ export function openHeldRoutes({ home, clock, logger, mayWrite, signal }: HeldRo
     }
   });
   const flush = async (): Promise<void> => {
-    await (mayWrite() && (isStale || isInTheWay) ? writes.write() : writes.settled);
+    await (mayWrite() ? writes.write() : writes.settled);
   };
   return {
     get: (backend) => held.get(backend) ?? null,

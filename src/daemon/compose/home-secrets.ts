@@ -36,8 +36,7 @@ export function openHomeSecrets({
         configError = errorText(error);
       }
       // Lists the logins that would be lost with the key.
-      if (kept.has(ENCRYPTION_KEY))
-        used.set(ENCRYPTION_KEY, [...(used.get(ENCRYPTION_KEY) ?? []), "logins to backends"]);
+      if (kept.has(ENCRYPTION_KEY)) used.set(ENCRYPTION_KEY, ["logins to backends"]);
       const names = [...new Set([...kept.keys(), ...used.keys()])].sort();
       const entryOf = (name: string) => ({
         name,

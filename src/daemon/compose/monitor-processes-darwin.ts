@@ -11,7 +11,7 @@ export async function listMonitorsDarwin(): Promise<readonly MonitorProcess[]> {
       clock: systemClock,
       deadlineMs: DEADLINE_MS,
     });
-    return parsePs(stdout).filter(({ pid }) => pid !== process.pid);
+    return parsePs(stdout);
   } catch {
     return [];
   }

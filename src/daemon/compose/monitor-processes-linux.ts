@@ -5,7 +5,7 @@ import { readProcesses } from "../../runtime/process/process-identity.ts";
 import { isMonitor, type MonitorProcess } from "./process-arguments.ts";
 
 export function listMonitorsLinux(): Promise<readonly MonitorProcess[]> {
-  return readProcesses(async (pid) => (Number(pid) === process.pid ? null : readMonitor(pid)));
+  return readProcesses(readMonitor);
 }
 
 async function readMonitor(pid: string): Promise<MonitorProcess | null> {

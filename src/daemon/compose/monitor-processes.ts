@@ -3,7 +3,7 @@ import { listMonitorsDarwin } from "./monitor-processes-darwin.ts";
 import { listMonitorsLinux } from "./monitor-processes-linux.ts";
 import type { MonitorProcess } from "./process-arguments.ts";
 
-/** Lists the monitors, without this process. Never rejects. */
+/** Lists the monitors. Never rejects. */
 export function listMonitors(): Promise<readonly MonitorProcess[]> {
   return process.platform === "darwin" ? listMonitorsDarwin() : listMonitorsLinux();
 }

@@ -46,15 +46,13 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
       const value = await within(clock, READ_DEADLINE_MS, signal, (limit) =>
         store.get(name, { deadlineMs: READ_DEADLINE_MS, signal: limit }),
       );
-      signal.throwIfAborted();
       const now = value ?? undefined;
-      if (values[key] !== now || !revisions.has(name)) revisions.set(name, (revisions.get(name) ?? 0) + 1);
+      if (values[key] !== now) revisions.set(name, (revisions.get(name) ?? 0) + 1);
       values[key] = now;
       unread.delete(name);
     } catch (error) {
       signal.throwIfAborted();
       logger.warn("a secret cannot be read", { secret: name, reason: errorText(error) });
-      if (!revisions.has(name)) revisions.set(name, 1);
       unread.add(name);
     }
   };
@@ -134,7 +132,6 @@ async function within<T>(
   const late = new AbortController();
   using _timer = clock.setTimer(limitMs, () => late.abort(new Error(`no answer within ${limitMs} ms`)));
   const limit = AbortSignal.any([signal, late.signal]);
-  limit.throwIfAborted();
   return await unlessAborted(work(limit), limit);
 }
 

@@ -58,7 +58,8 @@ export function createShareControl(
   /** Applies a decision about unsent files of another server. Rejects with `usage`. */
   const decideUnsent = async (
     name: string,
-    { server = null, what }: InputOf<"unsent">,
+    server: string | null,
+    what: Exclude<InputOf<"unsent">["what"], "show">,
     signal: AbortSignal,
   ): Promise<void> => {
     const { driver, spec } = engine.view(name).subject;
@@ -69,7 +70,6 @@ export function createShareControl(
       const ids = waiting.map((each) => each.server).join(", ");
       throw new MountaineerError("usage", `files wait for several servers: --server, one of ${ids}`);
     }
-    if (what === "show") return;
     await driver.decideWaiting?.(spec, one.server, what);
     if (what === "set_aside") return;
     // rclone reads its cache only when it starts, so the share is unmounted and mounted again.
@@ -107,19 +107,18 @@ export function createShareControl(
       });
       return { results: await Promise.all(results) };
     },
-    async unsent(request, signal) {
-      const { share = null } = request;
+    async unsent({ share = null, server = null, what }, signal) {
       const isFormer = share !== null && !isConfigured(share);
       const former = (share === null || isFormer ? await formerShares.look(engine.names) : []).filter(
         (one) => share === null || one.share === share,
       );
       const ofFormer = former.map((one) => unsentServer(one.share, one.waiting));
       if (isFormer && former.length > 0) {
-        if (request.what !== "show") throw notConfigured(share, former);
+        if (what !== "show") throw notConfigured(share, former);
         return { servers: ofFormer };
       }
       const names = select(share === null ? null : [share]);
-      if (share !== null && request.what !== "show") await decideUnsent(share, request, signal);
+      if (share !== null && what !== "show") await decideUnsent(share, server, what, signal);
       const all = await Promise.all(
         names.map(async (name) => (await waitingOf(name)).map((one) => unsentServer(name, one))),
       );

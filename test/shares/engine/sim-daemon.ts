@@ -69,7 +69,7 @@ export function startSimDaemon(machine: SimMachine, system: Clock, first: ShareS
     },
     hostProber,
     prober,
-    carriage: createCarriage({ logger: silentLogger, carrier: heardBy(isAlive, machine.carrier()) }),
+    carriage: createCarriage(silentLogger, heardBy(isAlive, machine.carrier())),
     serverProof: createServerProof({
       ...{ clock, logger: silentLogger, stateFolder: "/nowhere", logons, hostProber },
       reader: heardBy(isAlive, machine.network.rootReader(clock, logons)),
