@@ -251,6 +251,15 @@ test("E2 G1 an edit without a daemon takes back nothing that was approved of the
   assert.deepEqual([authorization?.defaultEffect, limits.sessions], ["deny", 3]);
 });
 
+test("G1 a kept layer that does not fit the file is left out at a start, and its mistakes are told", async (t) => {
+  const layer = '[backends.x]\nurl = "http://127.0.0.1:9/"\nrequires = ["NOWHERE"]\n';
+  const { home } = await homeWith(t, layer);
+  const keptLayer = keptLayerOf(home, (reason) => assert.fail(reason));
+  const opened = await openHome({ home, configPath: null, environment, keptLayer, clock });
+  const { backends } = opened.snapshot.config;
+  assert.deepEqual([opened.layer, backends, opened.layerMistakes.length], [null, [], 1]);
+});
+
 test("E2 G1 `approve` without a daemon shows what waits of the fleet's layer", async (t) => {
   const { home, keep, start } = await homeWith(t, DENIED);
   await start();

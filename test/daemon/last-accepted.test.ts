@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { openHistory } from "../../src/config/history/history.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import { assertEach } from "../support/assert-each.ts";
@@ -30,9 +31,14 @@ async function mistaken(
 }
 
 /** As a service keeps what it accepts. */
-function accept(rig: ServiceRig, text: string, source: string): Promise<unknown> {
+function accept(
+  rig: ServiceRig,
+  text: string,
+  source: string,
+  format: "toml" | "yaml" = "toml",
+): Promise<unknown> {
   const bytes = Buffer.from(text);
-  const content = { bytes, sha256: sha256Of(bytes), format: "toml", source, summary: "" } as const;
+  const content = { bytes, sha256: sha256Of(bytes), format, source, summary: "" };
   return openHistory(rig.home, rig.configFile).record({ ...content, time: "2026-11-21T20:00:00.000Z" });
 }
 
@@ -137,6 +143,31 @@ test("E2 a history that others may write, or that does not load, is not used, an
   assert.equal((await open()).snapshot.sha256, sha256Of(good));
   await rm(join(folder, entry));
   await assert.rejects(open(), { code: "config_invalid", hint: /this version does not accept it/ });
+  await accept(rig, "# of a YAML file\n", "test", "yaml");
+  await assert.rejects(open(), { code: "config_invalid", hint: /cannot be used: it is YAML/ });
+});
+
+test("B6 a start tries the ten newest contents, and none where the reader itself fails", async (t) => {
+  const { rig, good } = await mistaken(t);
+  const open = (reader = startReader) =>
+    openHome({
+      home: rig.home,
+      configPath: null,
+      environment: { HOME: rig.folder },
+      fallsBack: true,
+      startReader: reader,
+    });
+  let isLate = true;
+  const lateOnce: typeof startReader = (...given) => {
+    if (!isLate) return startReader(...given);
+    isLate = false;
+    throw new MountaineerError("timed_out", "the reader gives no answer");
+  };
+  await assert.rejects(open(lateOnce), { code: "timed_out" });
+  for (let count = 0; count < 9; count += 1) await accept(rig, `[wrong${count}]\n`, "test");
+  assert.equal((await open()).snapshot.sha256, sha256Of(good));
+  await accept(rig, "[wrong]\n", "test");
+  await assert.rejects(open(), { code: "config_invalid" });
 });
 
 test("B6 a start with a file that cannot be read runs what was accepted last, tells it, and the file applies when it can", async (t) => {

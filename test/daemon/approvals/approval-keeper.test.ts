@@ -1,6 +1,7 @@
 // What a service remembers of approvals: when it writes them, and whom it believes after it could not read them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import type { Approvals, Grant } from "../../../src/config/approval/decide-held.ts";
 import { findPlace } from "../../../src/config/locate.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
@@ -39,6 +40,7 @@ async function start(disk: LoadedApprovals, { writes = true, mode = "commands" }
     keyPlace: null,
     read: async () => self.disk,
     async write(approvals: Approvals, advances: boolean) {
+      await setImmediate();
       if (self.isFull) throw new Error("disk full");
       self.disk = { kind: "known", approvals };
       const { connection } = approvals.entries.get("backends.files")?.parts ?? {};
@@ -122,6 +124,30 @@ test("E2 approvals that cannot be read now are not written over, and are read ag
   assert.deepEqual([keeper.mayPass, keeper.lostBecause, await keeper.readAgain()], [false, null, false]);
   await run(await running("serve"));
   assert.deepEqual(self.written, [["commands serve", true]]);
+});
+
+test("E2 approvals that are lost are told while something waits, and are not lost any more after a person's yes", async () => {
+  const { keeper, run } = await start(lost(false));
+  assertEach(keeper.conditions(), ({ code }) => code, ["approvals_lost", "waiting_for_approval"]);
+  await run(await read('[trust]\napprove = "commands"\n'));
+  assert.deepEqual([keeper.conditions(), keeper.lostBecause], [[], "gone"]);
+  await run(await running("serve"), yesTo("backends.files"));
+  assert.deepEqual([keeper.conditions(), keeper.lostBecause], [[], null]);
+});
+
+test("E2 another order of backends waits, and is announced when a person approved it", async () => {
+  const two = (one: string, other: string) =>
+    read(
+      `[trust]\napprove = "all"\n${[one, other].map((name) => `[backends.${name}]\ncommand = "x"\n`).join("")}`,
+    );
+  const { keeper, run, names } = await start(NOTHING, { mode: "all" });
+  await run(await two("a", "b"), yesTo("backends.a", "backends.b"));
+  names.length = 0;
+  await run(await two("b", "a"));
+  assertEach(keeper.waiting, ({ id }) => id, ["backends"]);
+  await run(await two("b", "a"), yesTo("backends"));
+  assert.deepEqual(names, ["config.entry_waits", "a person's yes", "config.entry_approved"]);
+  assert.deepEqual(keeper.waiting, []);
 });
 
 test("E2 a yes that was written and does not run is taken back, and what cannot be written is said once", async () => {

@@ -8,7 +8,7 @@ import { openSealedFile } from "../../../src/secrets/sealed-file.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 test("E2 approvals that another version sealed are lost, whatever of them is strange, and no start fails", async (t) => {
-  const entry = { live: true, parts: {} };
+  const entry = { live: true, parts: {}, isOff: true };
   const whole = { mode: "none", entries: { "backends.a": entry }, order: ["a"] };
   const strange = [
     null,
@@ -32,4 +32,5 @@ test("E2 approvals that another version sealed are lost, whatever of them is str
   }
   const { kind, approvals } = await loadedAfter(whole);
   assert.deepEqual([kind, approvals?.order, approvals?.entries.get("backends.a")], ["known", ["a"], entry]);
+  assert.equal((await loadedAfter({ ...whole, order: ["a", 1] })).approvals?.order, undefined);
 });

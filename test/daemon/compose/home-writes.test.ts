@@ -1,7 +1,7 @@
 // What two daemons keep of tools in one home while one takes over from the other.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { chmod, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { parseConfig } from "../../../src/config/read/load.ts";
@@ -9,7 +9,12 @@ import type { ConfigSnapshot } from "../../../src/config/snapshot.ts";
 import { openHeldRoutes } from "../../../src/daemon/compose/held-routes.ts";
 import { openHomeWrites } from "../../../src/daemon/compose/home-writes.ts";
 import { sealedPinStore } from "../../../src/daemon/compose/pin-store.ts";
-import { placeFaults, privatePaths, refusalOf } from "../../../src/daemon/compose/private-places.ts";
+import {
+  createPrivatePlaces,
+  placeFaults,
+  privatePaths,
+  refusalOf,
+} from "../../../src/daemon/compose/private-places.ts";
 import { createStoredSecrets, startSecretRetry } from "../../../src/daemon/compose/stored-secrets.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
@@ -122,6 +127,18 @@ test("B11 what a slow disk still had to write when the home was given away repla
   for (const path of paths) assert.equal(await readFile(path, "utf8"), "the next daemon's\n", path);
 });
 
+test("B11 only the daemon in charge writes, and it ends with what it has begun to write", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const writes = openHomeWrites({ home, clock: systemClock, environment: {}, logger: silentLogger });
+  await writes.pinStore.write({ version: 1 });
+  assert.deepEqual(await readdir(home).catch(() => []), []);
+  writes.begin();
+  const written = writes.pinStore.write({ version: 2 });
+  await writes.end();
+  await written;
+  assert.deepEqual(await writes.pinStore.read(), { kind: "kept", value: { version: 2 } });
+});
+
 const FILE = "held-routes.json";
 
 for (const [what, text, known] of [
@@ -156,14 +173,27 @@ for (const [what, text, known] of [
 
 test("A5 C2 a file that cannot be used makes way also when nothing is to be written", async (t) => {
   const home = await temporaryFolder(t);
-  await writeFile(join(home, FILE), "");
-  const logger = createRecordingLogger();
-  const clock = createManualClock();
-  const routes = openHeldRoutes({ home, clock, logger, mayWrite: () => true });
-  await routes.flush();
+  await mkdir(join(home, FILE));
+  const options = { home, logger: createRecordingLogger(), clock: createManualClock(), mayWrite: () => true };
+  await openHeldRoutes({ ...options, signal: AbortSignal.abort() }).flush();
+  assert.deepEqual(await readdir(home), [FILE], "the next daemon's file stays");
+  await openHeldRoutes(options).flush();
   const names = await readdir(home);
   assert.equal(names.length, 1);
   assert.match(names[0] ?? "", /^held-routes\.json\.corrupt-/);
+});
+
+test("A5 C2 a route that could not be written is written with the next flush, without what a crash left beside it", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const options = { home, logger: createRecordingLogger(), clock: createManualClock(), mayWrite: () => true };
+  const routes = openHeldRoutes(options);
+  routes.keep("files", "lan");
+  await routes.flush();
+  await mkdir(home);
+  await writeFile(join(home, `.${FILE}.4194999-0123456789ab.tmp`), "");
+  await routes.flush();
+  assert.deepEqual(await readdir(home), [FILE]);
+  assert.deepEqual(JSON.parse(await readFile(join(home, FILE), "utf8")), { files: "lan" });
 });
 
 /** A bus there is: what fails then is a keyring that is locked, and not one that is not there. */
@@ -251,6 +281,14 @@ test("E2 a folder above is named once, for all that is in it; another owner gets
   const foreign = { ...entry(CONFIG, "0600"), why: "owner" as const, uid: 4321 };
   const refusal = refusalOf(placeFaults([{ ...closed(CONFIG), writable: foreign }], await snapshot()));
   assert.match(refusal?.message ?? "", /belongs to user 4321/);
+  const twice = [foreign, foreign].map((open, index) => ({
+    ...closed(CONFIG),
+    writable: { ...open, path: `${index}` },
+  }));
+  assert.match(
+    refusalOf(placeFaults(twice, null))?.message ?? "",
+    / \(and 1 more; mountaineer doctor lists them\)$/,
+  );
   assert.match(refusal?.hint ?? "", /sudo chown/);
 });
 
@@ -273,8 +311,34 @@ test("E2 what others may only read is told of, and refused where a secret is wri
   const refusal = refusalOf(placeFaults([open], await snapshot(LITERAL)));
   assert.match(refusal?.message ?? "", /holds what seems to be a secret: backends\.a\.env\.API_KEY$/);
   assert.doesNotMatch(`${refusal?.message} ${refusal?.hint}`, /hunter2/);
+  const more = await snapshot(LITERAL.replace("}", ', TOKEN = "hunter2" }'));
+  assert.match(refusalOf(placeFaults([open], more))?.message ?? "", /API_KEY and 1 more$/);
   const socket = { ...closed(`${HOME}/mcp.sock`), readable: entry(`${HOME}/mcp.sock`, "0644") };
   assert.deepEqual(placeFaults([socket], await snapshot()), []);
+});
+
+test("E2 a warning stands since it was first seen; a check that fails, or is late, is logged", async () => {
+  const clock = createManualClock();
+  const logger = createRecordingLogger();
+  let seen: readonly Exposure[] | null = [
+    { ...closed(CONFIG), readable: entry(CONFIG, "0644"), failure: "EIO" },
+  ];
+  const places = createPrivatePlaces({ home: HOME, look: async () => seen, clock, logger });
+  const file = await snapshot();
+  await places.require(file);
+  const [first] = places.conditions();
+  await clock.advance(60_000);
+  await places.require(file);
+  assert.deepEqual([first?.code, places.conditions()], [`readable_by_others:${CONFIG}`, [first]]);
+  seen = null;
+  await places.require(file);
+  assert.deepEqual(places.conditions(), [first]);
+  const looked = "could not be looked at";
+  assertEach(logger.lines, ({ message }) => message, [
+    `who may write it ${looked}`,
+    `who may write it ${looked}`,
+    `who may write the home and the configuration ${looked} in time`,
+  ]);
 });
 
 test("E2 a daemon does not start over a configuration that others may write", async (t) => {
@@ -360,7 +424,7 @@ const revisionOf = ({ config }: ConfigSnapshot): unknown => config.shares[0]?.pa
 
 test("values stand beside the environment, and another value is another revision", async () => {
   let value: string | null = null;
-  const { secrets } = rig(() => Promise.resolve(value));
+  const { secrets, opened } = rig(() => Promise.resolve(value));
   const snapshot = await snapshotOf("secret:nas");
   const none = await secrets.bind(snapshot);
   assert.equal(secrets.values["HOME"], "/h");
@@ -375,7 +439,7 @@ test("values stand beside the environment, and another value is another revision
   value = null;
   await secrets.bind(snapshot);
   assert.equal(secrets.values["secret:nas"], undefined, "removed is removed");
-  assert.deepEqual(secrets.unreadOf(snapshot), []);
+  assert.deepEqual([secrets.unreadOf(snapshot), opened()], [[], 1]);
 });
 
 test("without a stored secret no store is opened", async () => {
@@ -401,6 +465,9 @@ test("a keyring that cannot be read leaves the value that was, and says so witho
   const said = JSON.stringify(logger.lines);
   assert.match(said, /it is locked/);
   assert.doesNotMatch(said, /word/);
+  failing = false;
+  await secrets.bind(snapshot);
+  assert.deepEqual(secrets.unreadOf(snapshot), [], "it is read again");
 });
 
 test("a keyring that never answers holds up a start for its deadline at most", async () => {

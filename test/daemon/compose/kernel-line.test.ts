@@ -1,6 +1,6 @@
 // The line of fstab for a share that the kernel's client mounts: what is written, what stays, and what is refused.
 import assert from "node:assert/strict";
-import { chmod, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { gatewayConfig, wantsGateway } from "../../../src/daemon/compose/gateway-config.ts";
@@ -32,7 +32,8 @@ ${smbShare("OFF", ['carry = "off"'])}
   assert.ok(core !== undefined && off !== undefined);
   return {
     ...{ fstab, path: `${home}/volumes/CORE` },
-    line: (isWanted = true, share = core) => kernelLine(home, config, share, isWanted, tools),
+    ...{ home, core, tools },
+    line: (isWanted = true, share = core, own = tools) => kernelLine(home, config, share, isWanted, own),
     text: () => readFile(fstab, "latin1"),
     off,
   };
@@ -64,9 +65,24 @@ test("a port that another line has is not taken", async (t) => {
 });
 
 test("a missing fstab is made, and readable for all", async (t) => {
-  const { line, fstab } = await machine(t, null);
-  await (await line()).save?.();
+  const { line, fstab, text } = await machine(t, null);
+  const planned = await line();
+  await planned.save?.();
   assert.equal((await stat(fstab)).mode & 0o777, 0o644);
+  assert.equal(await text(), `${planned.line}\n`);
+});
+
+test("root needs no line in a home of its own, and writes one for another user; nobody without mount.cifs", async (t) => {
+  const { home, line, core, tools } = await machine(t, "");
+  const isOwn = (await stat(home)).uid === 0;
+  const asked = line(true, core, { ...tools, userId: 0 });
+  if (isOwn) await assert.rejects(asked, /root needs no line/);
+  else assert.equal((await asked).isRoot, true);
+  if (isOwn) {
+    await chown(home, 1000, 1000);
+    assert.equal((await line(true, core, { ...tools, userId: 0 })).isRoot, true);
+  }
+  await assert.rejects(line(true, core, { ...tools, programFolders: [] }), { code: "driver_unavailable" });
 });
 
 test("what the command has not written is left alone, with its place and never its content", async (t) => {
@@ -74,6 +90,8 @@ test("what the command has not written is left alone, with its place and never i
   const others = [
     "/dev/sda1 PATH ext4 defaults 0 0",
     "//nas/CORE PATH cifs users,password=hunter2 0 0",
+    "//127.0.0.1/CORE PATH cifs hard,port=24000 0 0",
+    "//127.0.0.1/CORE PATH cifs users,hard 0 0",
     "//127.0.0.1/OTHER PATH/ cifs users,hard,port=24000 0 0",
     "//127.0.0.1/CORE PATH cifs users,soft,port=24000 0 0",
     "//127.0.0.1/CORE PATH cifs users,hard,port=24000 0 0\n//127.0.0.1/CORE PATH cifs users,hard,port=24001 0 0",
@@ -161,6 +179,29 @@ test("C3 a gateway is wanted with a backend or `[server]`, and with neither not,
   assert.equal(await wants('[conflict_resolution]\nstrategy = "prefix"\n[audit]\n'), false);
   assert.equal(await wants("[server]\n"), true);
   assert.equal(await wants('[backends.a]\ncommand = "server"\nenabled = false\n'), true);
+  assert.equal(await wants(FLEET), false);
+  assert.equal(await wants(`${FLEET}import = ["*"]\n`), true);
+});
+
+const FLEET = '[fleet]\nname = "a"\nservers = ["tls://nas.example:4222"]\ncredentials = "secret:x"\n';
+
+test("G1 what is exported are the backends that are named, or all, but none that is off", async () => {
+  const backends = ["a", "b", "c"].map(
+    (name) => `[backends.${name}]\ncommand = "x"\nenabled = ${name !== "c"}\n`,
+  );
+  const exported = async (list: string) =>
+    gatewayConfig(await configOf(`${backends.join("")}${FLEET}export = ${list}\n`)).exports;
+  assert.deepEqual([await exported('["*"]'), await exported('["b", "c"]')], [["a", "b"], ["b"]]);
+});
+
+test("C2 backends go back by themselves unless both settings of it are off", async () => {
+  const goesBack = async (failback: boolean, recheck: boolean) =>
+    gatewayConfig(await configOf(`[global]\nauto_failback = ${failback}\nlsof_recheck = ${recheck}\n`))
+      .failback?.byItself;
+  assert.deepEqual(
+    [await goesBack(true, false), await goesBack(false, true), await goesBack(false, false)],
+    [true, true, false],
+  );
 });
 
 test("B6 the gateway's part of a configuration is all of its sections, and nothing of the shares'", async () => {
