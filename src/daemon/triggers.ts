@@ -83,7 +83,6 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
       },
     });
   };
-  hostProber.watchedBy(() => listener !== null && listener.source !== "polling");
 
   const clockWatch = createClockWatch({ clock });
   const beat = (dueMs: number): void => {

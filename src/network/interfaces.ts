@@ -19,26 +19,14 @@ export interface InterfaceSnapshot {
   readonly names: ReadonlySet<string>;
 }
 
-/**
- * How long a reading is used while network events flow, ms. A change whose event was lost is seen this late
- * at most.
- */
-const WATCHED_FOR_MS = 10_000;
-
 /** One snapshot serves all probes of a cycle: reading three interfaces takes the calling thread 40 µs. */
 export function createInterfaceReader(clock: Clock) {
   let newest: InterfaceSnapshot | null = null;
-  let isWatched = (): boolean => false;
   return {
     /** The newest snapshot if it is no older than `notBeforeMs` (monotonic), else a new one. */
     snapshot(notBeforeMs: number): InterfaceSnapshot {
-      const sinceMs = isWatched() ? notBeforeMs - WATCHED_FOR_MS : notBeforeMs;
-      if (newest === null || newest.takenAtMs < sinceMs) newest = readInterfaces(clock.monotonicMs());
+      if (newest === null || newest.takenAtMs < notBeforeMs) newest = readInterfaces(clock.monotonicMs());
       return newest;
-    },
-    /** `ask`: whether `networkChanged` is now called at once for every change. */
-    watchedBy(ask: () => boolean): void {
-      isWatched = ask;
     },
     /** Forgets the newest snapshot. */
     networkChanged(): void {

@@ -13,7 +13,7 @@ test("a machine that slept looks again as one that woke, once; a change of the n
   t.after(() => stack[Symbol.asyncDispose]());
   const looks: string[] = [];
   const published: NetworkTransition[] = [];
-  const nothing = { trigger() {}, networkChanged() {}, watchedBy() {} };
+  const nothing = { trigger() {}, networkChanged() {} };
   // Of all these only their looks are asked for.
   const engine = { triggerAll: (trigger: string) => void looks.push(trigger) };
   const parts = { ...{ hostProber: nothing, place: nothing, aliases: nothing }, rcloneLogs: nothing };

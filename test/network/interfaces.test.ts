@@ -146,25 +146,6 @@ test("A2 one snapshot serves all who ask for nothing newer, until the network ch
   assert.notEqual(reader.snapshot(0), second);
 });
 
-test("A2 while every change is told, a snapshot serves until the next one, for 10 s at most", async () => {
-  const clock = createManualClock();
-  const reader = createInterfaceReader(clock);
-  let isWatched = true;
-  reader.watchedBy(() => isWatched);
-  const first = reader.snapshot(clock.monotonicMs());
-  await clock.advance(10_000);
-  assert.equal(reader.snapshot(clock.monotonicMs()), first);
-  await clock.advance(1);
-  const second = reader.snapshot(clock.monotonicMs());
-  assert.notEqual(second, first);
-  reader.networkChanged();
-  const third = reader.snapshot(clock.monotonicMs());
-  assert.notEqual(third, second, "it was told");
-  isWatched = false;
-  await clock.advance(1);
-  assert.notEqual(reader.snapshot(clock.monotonicMs()), third, "nobody tells any more");
-});
-
 test("an address written and read again is the same bytes, and the system agrees that it is one", () => {
   const bytes = fc.oneof(
     fc.uint8Array({ minLength: 4, maxLength: 4 }),

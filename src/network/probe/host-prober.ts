@@ -22,11 +22,6 @@ export interface HostProberOptions extends NameResolutionOptions {
 /** Disposing ends every probe under way. Ended and later probes resolve as silent. */
 export interface AddressedHostProber extends HostProber, Disposable {
   /**
-   * `isWatched`: whether `networkChanged` is called at once for every change of the network. If not, readings of the
-   * interfaces are used only briefly.
-   */
-  watchedBy(isWatched: () => boolean): void;
-  /**
    * The known canonical addresses of a host, without a query; for a literal address, the address itself. []
    * if none is known.
    */
@@ -106,7 +101,6 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
       resolution.networkChanged();
       for (const check of [...underWay]) check();
     },
-    watchedBy: interfaces.watchedBy,
     addressesOf: (host) => resolution.known(host),
     [Symbol.dispose]: endpoints[Symbol.dispose],
   };

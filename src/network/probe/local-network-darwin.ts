@@ -119,7 +119,6 @@ export function withLocalNetworkCheck(
       askedAtMs.clear();
       prober.networkChanged();
     },
-    watchedBy: (isWatched) => prober.watchedBy(isWatched),
     addressesOf: (host) => prober.addressesOf(host),
     [Symbol.dispose]() {
       ending.abort();

@@ -26,8 +26,6 @@ interface NameEntry {
   /** From this time on, monotonic ms, the name is resolved again. */
   askAgainAtMs: number;
   asking: Promise<void> | null;
-  /** The network changed since `asking` began, so the answer may be of the old network. */
-  askingIsStale: boolean;
 }
 
 const NONE: readonly string[] = [];
@@ -35,6 +33,7 @@ const NONE: readonly string[] = [];
 export function createNameResolution(options: NameResolutionOptions) {
   const { clock, resolve, logger } = options;
   const names = new Map<string, NameEntry>();
+  let changes = 0;
 
   const literal = (host: string): readonly string[] | null => {
     const canonical = canonicalIp(host);
@@ -43,6 +42,7 @@ export function createNameResolution(options: NameResolutionOptions) {
 
   const ask = async (host: string, entry: NameEntry): Promise<void> => {
     let found: readonly string[] = NONE;
+    const asOf = changes;
     try {
       found = canonicalSet((await resultWithin(clock, GIVE_UP_MS, resolve(host))) ?? NONE);
       if (found.length === 0) logger.debug("host name has no address", { host });
@@ -51,10 +51,8 @@ export function createNameResolution(options: NameResolutionOptions) {
     }
     entry.asking = null;
     const failed = found.length === 0;
-    entry.askAgainAtMs = entry.askingIsStale
-      ? Number.NEGATIVE_INFINITY
-      : clock.monotonicMs() + (failed ? RETRY_MS : FRESH_MS);
-    entry.askingIsStale = false;
+    // After a change of the network, the answer may be of the old one.
+    if (asOf === changes) entry.askAgainAtMs = clock.monotonicMs() + (failed ? RETRY_MS : FRESH_MS);
     if (failed || sameAddresses(found, entry.addresses)) return;
     logger.debug("host name resolved", { host, addresses: found, before: entry.addresses });
     entry.addresses = found;
@@ -70,12 +68,7 @@ export function createNameResolution(options: NameResolutionOptions) {
       if (own !== null) return own;
       let entry = names.get(host);
       if (entry === undefined) {
-        entry = {
-          addresses: NONE,
-          askAgainAtMs: Number.NEGATIVE_INFINITY,
-          asking: null,
-          askingIsStale: false,
-        };
+        entry = { addresses: NONE, askAgainAtMs: Number.NEGATIVE_INFINITY, asking: null };
         names.set(host, entry);
       }
       if (entry.asking === null && clock.monotonicMs() >= entry.askAgainAtMs) entry.asking = ask(host, entry);
@@ -89,10 +82,8 @@ export function createNameResolution(options: NameResolutionOptions) {
     },
     /** Resolves every name again at its next use; known addresses stay in use until then. */
     networkChanged(): void {
-      for (const entry of names.values()) {
-        entry.askAgainAtMs = Number.NEGATIVE_INFINITY;
-        entry.askingIsStale = entry.asking !== null;
-      }
+      changes += 1;
+      for (const entry of names.values()) entry.askAgainAtMs = Number.NEGATIVE_INFINITY;
     },
   };
 }

@@ -64,7 +64,6 @@ async function setUp(t: TestContext, script: string, port = 4450, clock = create
   const inner: AddressedHostProber = {
     probe: async () => result,
     networkChanged: () => void changes++,
-    watchedBy: () => {},
     addressesOf: () => ["127.0.0.1"],
     [Symbol.dispose]: () => void disposed++,
   };
