@@ -1,4 +1,5 @@
 // Network changes: picks this system's events, and polls while there are none.
+import { endianness } from "node:os";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
@@ -118,5 +119,6 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
 
 function platformSource(): NetworkEventSource | null {
   if (process.platform === "darwin") return scdynamicstoreSource();
-  return process.platform === "linux" ? rtnetlinkSource() : null;
+  // The messages of rtnetlink are read in the byte order of little-endian machines.
+  return process.platform === "linux" && endianness() === "LE" ? rtnetlinkSource() : null;
 }

@@ -108,10 +108,8 @@ async function loadCalls(libraries: StoreLibraries) {
 
 function openStore(calls: Calls, { keys, patterns, onKeys }: Watch): WatchedStore {
   const { cf } = calls;
-  let closed = false;
   let thrown: { readonly error: unknown } | null = null;
   const registered = calls.register((_store, changed) => {
-    if (closed) return;
     try {
       onKeys(changed === null ? [] : calls.textsOf(changed));
     } catch (error) {
@@ -119,49 +117,33 @@ function openStore(calls: Calls, { keys, patterns, onKeys }: Watch): WatchedStor
       thrown ??= { error };
     }
   });
-  let store: CfRef | null = null;
-  let source: CfRef | null = null;
-  const close = (): void => {
-    closed = true;
-    if (source !== null) {
-      calls.removeSource(source);
-      cf.release(source);
-    }
-    if (store !== null) cf.release(store);
-    source = null;
-    store = null;
-    calls.unregister(registered);
+  using opening = new DisposableStack();
+  opening.defer(() => calls.unregister(registered));
+  const store = cf.owning((own) => calls.createStore(null, own(cf.string(SESSION_NAME)), registered, null));
+  if (store === null) throw calls.refused("a session");
+  opening.defer(() => cf.release(store));
+  const accepted = cf.owning((own) => {
+    const list = (texts: readonly string[]): CfRef =>
+      own(cf.array(texts.map((text) => own(cf.string(text)))));
+    return calls.setKeys(store, list(keys), list(patterns)) !== 0;
+  });
+  if (!accepted) throw calls.refused("the keys to watch");
+  const source = calls.createSource(null, store, 0);
+  if (source === null) throw calls.refused("a run loop source");
+  opening.defer(() => cf.release(source));
+  calls.addSource(source);
+  opening.defer(() => calls.removeSource(source));
+  const opened = opening.move();
+  return {
+    run(seconds) {
+      const result = calls.runLoop(seconds);
+      if (thrown !== null) {
+        const { error } = thrown;
+        thrown = null;
+        throw error;
+      }
+      if (result === RUN_LOOP_FINISHED) throw new Error("the run loop has nothing to wait for");
+    },
+    [Symbol.dispose]: () => opened.dispose(),
   };
-  try {
-    store = cf.owning((own) => calls.createStore(null, own(cf.string(SESSION_NAME)), registered, null));
-    if (store === null) throw calls.refused("a session");
-    const opened = store;
-    const accepted = cf.owning((own) => {
-      const list = (texts: readonly string[]): CfRef =>
-        own(cf.array(texts.map((text) => own(cf.string(text)))));
-      return calls.setKeys(opened, list(keys), list(patterns)) !== 0;
-    });
-    if (!accepted) throw calls.refused("the keys to watch");
-    const made = calls.createSource(null, opened, 0);
-    if (made === null) throw calls.refused("a run loop source");
-    calls.addSource(made);
-    source = made;
-    return {
-      run(seconds) {
-        const result = calls.runLoop(seconds);
-        if (thrown !== null) {
-          const { error } = thrown;
-          thrown = null;
-          throw error;
-        }
-        if (result === RUN_LOOP_FINISHED) throw new Error("the run loop has nothing to wait for");
-      },
-      [Symbol.dispose]() {
-        if (!closed) close();
-      },
-    };
-  } catch (error) {
-    close();
-    throw error;
-  }
 }

@@ -28,25 +28,20 @@ export interface NativeEventThread {
 /** Enough for koffi and its buffers; with limits, a mistake in the thread ends the thread and not the daemon. */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 
-/** Never throws: if the thread cannot be started, a crash is reported. */
+/** A thread that cannot be started is reported as a crash. */
 export function startNativeEventThread(
   thread: NativeEventThread,
   listener: NetworkEventListener,
 ): RunningEventSource {
   const { name, url, workerData, stop, stopDeadlineMs, onGone } = thread;
-  let worker: Worker;
-  try {
-    worker = new Worker(url, {
-      name,
-      workerData,
-      env: {},
-      execArgv: [],
-      resourceLimits: WORKER_LIMITS,
-      trackUnmanagedFds: false,
-    });
-  } catch (error) {
-    return endedAtOnce(listener, { kind: "crashed", error });
-  }
+  const worker = new Worker(url, {
+    name,
+    workerData,
+    env: {},
+    execArgv: [],
+    resourceLimits: WORKER_LIMITS,
+    trackUnmanagedFds: false,
+  });
 
   const exited = Promise.withResolvers<void>();
   let failure: NetworkEventEnd | null = null;
@@ -84,19 +79,6 @@ export function startNativeEventThread(
       }, stopDeadlineMs);
       await exited.promise;
       clearTimeout(late);
-    },
-  };
-}
-
-/** Replaces a thread that cannot be started: reports `end` after this function has returned. */
-export function endedAtOnce(listener: NetworkEventListener, end: NetworkEventEnd): RunningEventSource {
-  let stopped = false;
-  queueMicrotask(() => {
-    if (!stopped) listener.onEnd(end);
-  });
-  return {
-    async [Symbol.asyncDispose]() {
-      stopped = true;
     },
   };
 }

@@ -1,8 +1,7 @@
 // The rtnetlink thread as a source of network events: its start, how it is woken to stop, and when its eventfd is closed.
 import { closeSync, writeSync } from "node:fs";
-import { endianness } from "node:os";
 import { programBeside } from "../../../runtime/process/program-beside.ts";
-import { endedAtOnce, startNativeEventThread } from "../events/native-event-thread.ts";
+import { startNativeEventThread } from "../events/native-event-thread.ts";
 import {
   CONTROL_BYTES,
   EVENT_FD_SLOT,
@@ -23,8 +22,6 @@ export function rtnetlinkSource(): NetworkEventSource {
 }
 
 function startThread(listener: NetworkEventListener): RunningEventSource {
-  if (endianness() !== "LE")
-    return endedAtOnce(listener, { kind: "unavailable", error: "only little-endian machines are read" });
   const control = new Int32Array(new SharedArrayBuffer(CONTROL_BYTES));
   return startNativeEventThread(
     {

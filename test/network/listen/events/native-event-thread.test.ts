@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
-  endedAtOnce,
   type NativeEventThread,
   startNativeEventThread,
 } from "../../../../src/network/listen/events/native-event-thread.ts";
@@ -96,30 +95,6 @@ test("the end of the process asks a thread to end only while it runs", async () 
   await eventually(() => told.length === 1);
   await running[Symbol.asyncDispose]();
   assert.equal(process.listenerCount("exit"), before);
-});
-
-test("a thread that cannot be started is a crash that is told later, and not after disposal", async () => {
-  const url = new URL("ftp://nowhere/thread.mjs");
-  const { told, running } = start("", { url });
-  assert.deepEqual(told, []);
-  await eventually(() => told.length === 1);
-  assert.match(told[0] ?? "", /^crashed: /);
-  await running[Symbol.asyncDispose]();
-
-  const disposed = start("", { url });
-  await disposed.running[Symbol.asyncDispose]();
-  await new Promise(setImmediate);
-  assert.deepEqual(disposed.told, []);
-});
-
-test("one that is not to be started says why, once, after it was given out", async () => {
-  const ends: NetworkEventEnd[] = [];
-  const end: NetworkEventEnd = { kind: "unavailable", error: "not on this machine" };
-  const running = endedAtOnce({ onReady() {}, onBell() {}, onEnd: (told) => ends.push(told) }, end);
-  assert.deepEqual(ends, []);
-  await eventually(() => ends.length === 1);
-  await running[Symbol.asyncDispose]();
-  assert.deepEqual(ends, [end]);
 });
 
 const link = (interfaceName: string, change: "up" | "down"): NetworkDelta => ({
