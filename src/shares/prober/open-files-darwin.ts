@@ -85,13 +85,10 @@ async function answerOf(
 ): Promise<OpenFilesAnswer> {
   try {
     const pids = (await libproc.holders(path)).filter((pid) => !except.has(pid));
-    const others = await withoutGroups(
-      pids.map((pid) => ({ pid })),
-      exceptGroups,
-    );
+    const others = await withoutGroups(pids, exceptGroups);
     return {
       ok: true,
-      files: others.map(({ pid }) => ({ pid, command: libproc.nameOf(pid), path, how: "fd" })),
+      files: others.map((pid) => ({ pid, command: libproc.nameOf(pid), path, how: "fd" })),
     };
   } catch (error) {
     return { ok: false, text: errorText(error) };

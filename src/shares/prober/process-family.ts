@@ -54,15 +54,14 @@ export async function kinFromPs(program: string = PS): Promise<KinOf> {
   return (pid) => all.get(pid) ?? null;
 }
 
-/** The holders outside the leaders' groups; all holders if `ps` fails. Never rejects. */
-export async function withoutGroups<Holder extends { readonly pid: number }>(
-  holders: readonly Holder[],
+/** The processes outside the leaders' groups; all of them if `ps` fails. Never rejects. */
+export async function withoutGroups(
+  pids: readonly number[],
   leaders: readonly number[],
   kin: () => Promise<KinOf> = kinFromPs,
-): Promise<readonly Holder[]> {
-  if (holders.length === 0 || leaders.length === 0) return holders;
+): Promise<readonly number[]> {
+  if (pids.length === 0 || leaders.length === 0) return pids;
   const known = new Set(leaders);
   const kinOf = await kin().catch(() => null);
-  if (kinOf === null) return holders;
-  return holders.filter(({ pid }) => !isOfGroups(pid, known, kinOf));
+  return kinOf === null ? pids : pids.filter((pid) => !isOfGroups(pid, known, kinOf));
 }
