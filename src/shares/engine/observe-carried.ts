@@ -11,7 +11,6 @@ import {
   type ShareSeen,
 } from "../policy/share-seen.ts";
 import { otherRoute, ROUTE_NAMES, type RouteName, type SharePolicy, type ShareSpec } from "../share-spec.ts";
-import type { RouteInUse } from "./server-trust.ts";
 import type { LookTools, ObserveTools, Subject } from "./share-subject.ts";
 
 /** A carrier that is away for this long leaves its mounts dead, ms; a killed one is back after a second. */
@@ -100,7 +99,8 @@ export async function observeCarry(
   const wanted = isUseful && spec.missingVariable === null && now?.may !== false;
   const route = held?.route ?? mount?.found.route ?? null;
   const port = carriage.of(spec.name)?.endpoint.port ?? 0;
-  const inUse = held && route && inUseOf(held, route, held.rerouted ? { seen: routes[route], port } : null);
+  const detour = held?.rerouted === true && route !== null ? { seen: routes[route], port } : null;
+  const inUse = held && route && { ...held, route, goesOn: held.phase === "carrying", detour };
   // Proofs log in with the mount's own account.
   const asked = wanted ? { ...spec, ...((await account?.(spec)) ?? {}) } : spec;
   const asksLogin = now !== null && now.shut !== null && !now.accepted;
@@ -127,11 +127,6 @@ async function abilityOf(
     return { unable: carries?.reason ?? `driver ${name} mounts anew for each route`, account: undefined };
   const refusal = (await carries.refusal?.(spec)) ?? null;
   return { unable: refusal && `${refusal.text}; ${refusal.hint}`, account: carries.account };
-}
-
-function inUseOf(carried: CarriedSeen, route: RouteName, detour: Required<RouteInUse>["detour"]): RouteInUse {
-  const { server = null, outage, outageAtMove = null, witness = null, phase } = carried;
-  return { route, server, outage, outageAtMove, witness, goesOn: phase === "carrying", detour };
 }
 
 /** A mount that was made before both routes were proved is carried from their proof on, without a new mount. */

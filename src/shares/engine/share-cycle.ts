@@ -102,9 +102,12 @@ export class ShareCycle {
       rememberedPort: () => this.#memory.carriedPort,
       onDoubt: (route) => this.#trust?.doubt(route),
     };
-    this.#state = recalledLaneState(given, recalled);
-    this.#view = { subject: first, memory: recalled.memory, seen: null, conditions: [] };
     const { clock, serverProof } = given;
+    const { tbReachableSince: reachableSince, tbHealthySince: healthySince } = recalled.memory;
+    const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
+    const tb = recalledHealth({ reachableSince, healthySince, observedAt: recalled.observedAt }, now);
+    this.#state = { ...NEW_LANE_STATE, health: { tb, fallback: UNKNOWN_HEALTH } };
+    this.#view = { subject: first, memory: recalled.memory, seen: null, conditions: [] };
     const outage = (): number | null => this.#carriedNow()?.outage ?? null;
     if (serverProof !== undefined)
       this.#trust = new ServerTrust({ clock, proof: serverProof, outage }, onProof);
@@ -423,14 +426,4 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
 /** Whether the step mounts a share that the same operation has unmounted: the share must not stay unmounted. */
 function finishesOperation({ step, state }: Decision): boolean {
   return step?.kind === "mount" && state.operation !== null && state.operation.from !== "none";
-}
-
-function recalledLaneState(
-  { clock }: CycleTools,
-  { memory, observedAt }: { memory: ShareMemory; observedAt: number | null },
-): LaneState {
-  const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
-  const { tbReachableSince: reachableSince, tbHealthySince: healthySince } = memory;
-  const tb = recalledHealth({ reachableSince, healthySince, observedAt }, now);
-  return { ...NEW_LANE_STATE, health: { tb, fallback: UNKNOWN_HEALTH } };
 }

@@ -264,9 +264,7 @@ function logTriggers(logger: Logger, share: string, triggers: readonly Trigger[]
  * Makes drivers drop the dead connections that their mounts keep, one run at a time for each share; a request during a
  * run repeats it. Then the carrier is notified.
  */
-export function createDropLost(
-  carriage: Pick<Carriage, "of" | "usedUp">,
-): (subject: Pick<Subject, "spec" | "driver">) => void {
+export function createDropLost(carriage: Pick<Carriage, "of" | "usedUp">) {
   /** Runs in progress by share, and whether another one was requested. */
   const running = new Map<string, boolean>();
 
@@ -278,7 +276,7 @@ export function createDropLost(
     running.delete(spec.name);
     await carriage.usedUp(spec.name);
   };
-  return (subject) => {
+  return (subject: Pick<Subject, "spec" | "driver">): void => {
     const { name } = subject.spec;
     if (running.has(name)) running.set(name, true);
     else void drop(subject);

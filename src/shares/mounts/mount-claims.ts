@@ -1,8 +1,8 @@
 // Claims of mount paths: for each user, only one home's running daemon may mount at a path.
-import { createHash } from "node:crypto";
 import { lstat, mkdir, open, readFile, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText } from "../../runtime/errors.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
 import { beginExclusive, type ExclusiveFileLock } from "../../runtime/files/sqlite-file-lock.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 
@@ -23,7 +23,7 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
   const held = new Map<string, ExclusiveFileLock>();
   let saidSo = false;
   const fileOf = async (path: string): Promise<string> => {
-    const name = createHash("sha256").update(path).digest("hex").slice(0, NAME_CHARACTERS);
+    const name = sha256Of(path).slice(0, NAME_CHARACTERS);
     return join(folder ?? (await runtimeFolder()), name);
   };
   const claimNow = async (path: string): Promise<string | null> => {

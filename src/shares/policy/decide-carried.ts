@@ -46,7 +46,12 @@ export function decideCarried(
   noteDoubt(builder, carried, own === "answers");
   if (carried.rerouted) pushRerouted(builder, route);
   if (builder.memory.held === "unmounted") return null;
-  if (verdict.state === "dead") return decideDeadCarried(builder, mount, route, verdict.reason);
+  if (verdict.state === "dead") {
+    const { reason } = verdict;
+    if (answers(builder, route) || answers(builder, otherRoute(route)))
+      return decideDead(builder, mount, route, reason);
+    return setError(builder, deadWithoutHost(builder, reason));
+  }
   if (own === "waiting") return null;
   if (own === "gone") return decideRouteGone(builder, mount, route, carried);
   if (own === "slow") pushSlowRoute(builder, route);
@@ -168,17 +173,6 @@ function noteDoubt(builder: Builder, { phase }: CarriedSeen, isThere: boolean): 
   const { doubtAtMs } = builder.state;
   if (isInDoubt === (doubtAtMs !== null)) return;
   setState(builder, { doubtAtMs: isInDoubt ? builder.seen.atMs : null });
-}
-
-function decideDeadCarried(
-  builder: Builder,
-  mount: MountSeen,
-  route: RouteName,
-  reason: string,
-): Step | null {
-  if (answers(builder, route) || answers(builder, otherRoute(route)))
-    return decideDead(builder, mount, route, reason);
-  return setError(builder, deadWithoutHost(builder, reason));
 }
 
 function decideRouteGone(

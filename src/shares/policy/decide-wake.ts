@@ -1,7 +1,6 @@
 // Whether to wake a sleeping NAS: only when somebody wants the share, with three packets, and once for each such demand.
 import { ROUTE_NAMES } from "../share-spec.ts";
 import { type Builder, lookAt, setMemory, setState } from "./decision-builder.ts";
-import type { RouteProbe } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
 /** When packets are sent, ms after the demand: one may be lost. */
@@ -41,7 +40,7 @@ export function foldWake(builder: Builder): void {
     return;
   }
   if (isAsked || seen.wanted === true) {
-    const isNew = waking === null || (waking.isOver && (isAsked || isQuiet(waking, atMs)));
+    const isNew = waking === null || (waking.isOver && (isAsked || atMs - waking.wantedAtMs >= QUIET_MS));
     const next = isNew ? { sinceMs: atMs, sent: 0, isOver: false } : waking;
     setState(builder, { waking: { ...next, wantedAtMs: atMs } });
   }
@@ -91,22 +90,15 @@ export function wakeConditions({ state: { waking }, conditions }: Builder): void
 export function whyNotWoken({ seen, memory }: Builder): string | null {
   const { away } = seen;
   const probes = ROUTE_NAMES.map((route) => seen.configured[route].probe);
-  const awake = probes.find(isAwake);
+  const awake = probes.find(
+    ({ verdict, tcpAnswered, reason }) => verdict === "answers" || tcpAnswered || reason === "refused",
+  );
   if (awake !== undefined) return `it is awake: ${awake.text}`;
   if (away !== null) return `away from home: ${away}`;
   if ((memory.wakeAddresses ?? []).length === 0)
     return "its hardware address is not known: that is learnt while it answers, on a link that it shares with this machine";
-  return probes.some(isOnLink) ? null : "no link of this machine leads to it";
-}
-
-function isAwake({ verdict, tcpAnswered, reason }: RouteProbe): boolean {
-  return verdict === "answers" || tcpAnswered || reason === "refused";
-}
-
-function isOnLink({ interfaceName, reason }: RouteProbe): boolean {
-  return interfaceName !== null && reason !== "link_down";
-}
-
-function isQuiet({ wantedAtMs }: { readonly wantedAtMs: number }, atMs: number): boolean {
-  return atMs - wantedAtMs >= QUIET_MS;
+  const isOnLink = probes.some(
+    ({ interfaceName, reason }) => interfaceName !== null && reason !== "link_down",
+  );
+  return isOnLink ? null : "no link of this machine leads to it";
 }

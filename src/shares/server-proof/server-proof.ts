@@ -138,7 +138,7 @@ export function createServerProof(options: ServerProofOptions) {
           ...{ share, route, endpoint: endpoints[route], deadlineAtMs, signal },
         });
         const requests = [request("tb"), request("fallback")] as const;
-        const compared = await compareRoots({ clock, reader, programs, requests, share });
+        const compared = await compareRoots({ clock, reader, programs, requests });
         if ("kind" in compared) return compared;
         const areStill = (await Promise.all([endpoints.tb, endpoints.fallback].map(isStill))).every(Boolean);
         if (!areStill || !isSteady())
@@ -335,12 +335,12 @@ interface ComparingParts {
   readonly reader: RootReader;
   readonly programs: readonly ProofProgram[];
   readonly requests: Requests;
-  readonly share: ShareSpec;
 }
 
 /** The first route's reading if both agree, else a verdict. */
 async function compareRoots(parts: ComparingParts): Promise<ProofVerdict | SideReading> {
-  const { clock, requests, share } = parts;
+  const { clock, requests } = parts;
+  const { share } = requests[0];
   const sources = bothSources(share);
   const readings: Reading[] = [];
   for (let count = 0; count < READINGS_AT_MOST; count += 1) {
