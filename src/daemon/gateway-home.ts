@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import { openSessionFile } from "../gateway/front/session/session-file.ts";
+import { SessionLines } from "../gateway/front/session/session-file.ts";
 import { SuspendedCalls } from "../gateway/front/suspended/suspended-calls.ts";
 import { type Beside, closeHandle } from "../gateway/serving/gateway-contract.ts";
 import type { Logger } from "../runtime/log/log.ts";
@@ -83,7 +83,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     pinStore: writes.pinStore,
     nameStore: writes.nameStore,
     heldRoutes: writes.heldRoutes,
-    sessions: handedSessions(openSessionFile({ path: join(home, "sessions.jsonl"), clock, logger })),
+    sessions: handedSessions(new SessionLines({ path: join(home, "sessions.jsonl"), clock, logger })),
     listens: true,
     beside: options.beside,
   };

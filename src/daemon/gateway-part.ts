@@ -39,8 +39,8 @@ export function createGatewayPart(options: GatewayOptions) {
   const pages = createRecordPages(options.clock);
 
   const load = async (): Promise<Gateway> => {
-    const { createGateway } = await code();
-    gateway ??= createGateway(options);
+    const { Gateway: Loaded } = await code();
+    gateway ??= new Loaded(options);
     return gateway;
   };
   const current = (): Gateway | null => (wanted ? gateway : null);

@@ -1,12 +1,12 @@
 // A program that keeps one session after the other in the file it is given, and drops every other one, until it is
 // killed. What is durable it prints: a number a line.
-import { openSessionFile } from "../../src/gateway/front/session/session-file.ts";
+import { SessionLines } from "../../src/gateway/front/session/session-file.ts";
 import { silentLogger as logger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import { hashOf, recordOf } from "./session-records.ts";
 
 const [path = "", from = "0"] = process.argv.slice(2);
-const file = openSessionFile({ path, clock, logger });
+const file = new SessionLines({ path, clock, logger });
 await file.load();
 for (let count = Number(from); ; count += 8) {
   const group = Array.from({ length: 8 }, (_, index) => count + index);

@@ -103,10 +103,7 @@ function literalPiece(literal: string): Piece {
 }
 
 /** The set that begins at `start`; null if it is not closed. `]` as the first member is an ordinary character. */
-function parseSet(
-  characters: readonly string[],
-  start: number,
-): { readonly token: Token; readonly end: number } | null {
+function parseSet(characters: readonly string[], start: number) {
   let at = start + 1;
   const negated = characters[at] === "!" || characters[at] === "^";
   if (negated) at++;

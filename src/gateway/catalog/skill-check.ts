@@ -111,10 +111,7 @@ function checkFiles(resources: unknown, uri: string, faults: string[]): readonly
 }
 
 /** The corrected file, or its fault as a text. */
-function mendedFile(
-  file: unknown,
-  below: string,
-): { readonly uri: string; readonly file: JsonObject } | string {
+function mendedFile(file: unknown, below: string) {
   if (!isJsonObject(file)) return " is not an object";
   const { uri, digest, size } = file;
   if (typeof uri !== "string") return ".uri is not a string";

@@ -128,11 +128,7 @@ function namesPath(key: string): boolean {
  * The texts in these members; null: more than `MOST_TEXTS`. `tool` returns the published entry of the called
  * tool, null if unknown.
  */
-function textsOf(
-  params: JsonObject,
-  members: readonly string[],
-  tool: () => CatalogEntry | null,
-): readonly CheckedText[] | null {
+function textsOf(params: JsonObject, members: readonly string[], tool: () => CatalogEntry | null) {
   const texts: CheckedText[] = [];
   interface Left extends Omit<CheckedText, "text"> {
     readonly value: unknown;

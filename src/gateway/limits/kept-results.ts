@@ -3,30 +3,22 @@
 import { randomBytes } from "node:crypto";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type ClientPort, principalKey } from "../client-port.ts";
-import { errorReply, type JsonObject, RESOURCE_NOT_FOUND, type Reply } from "../json-rpc.ts";
+import { errorReply, RESOURCE_NOT_FOUND, type Reply } from "../json-rpc.ts";
 import { KEPT_RESULTS } from "../middleware/request-target.ts";
 import { MODERN_VERSION } from "../protocol.ts";
 import { textSize } from "./result-size.ts";
 
 const MEBIBYTE = 1024 * 1024;
 
-/** How much is kept, and for how long. */
-export interface KeepBounds {
-  readonly sessionResults: number;
-  readonly sessionBytes: number;
-  readonly allResults: number;
-  readonly allBytes: number;
-  readonly keptMs: number;
-}
-
-/** A backend's message has at most 64 MiB, so each single result fits. */
-const BOUNDS: KeepBounds = {
+/** How much is kept, and for how long. A backend's message has at most 64 MiB, so each single result fits. */
+const BOUNDS = {
   sessionResults: 32,
   sessionBytes: 64 * MEBIBYTE,
   allResults: 256,
   allBytes: 256 * MEBIBYTE,
   keptMs: 3_600_000,
 };
+export type KeepBounds = Readonly<typeof BOUNDS>;
 
 /** A base64 text is cut between groups of four. */
 const GROUP = 4;
@@ -192,11 +184,7 @@ function holderOf(client: ClientPort): Holder {
   return client.protocolVersion === MODERN_VERSION ? principalKey(client.principal) : client;
 }
 
-function contents(
-  { part, pieces, pieceCharacters, uri: whole }: Kept,
-  uri: string,
-  piece: number,
-): JsonObject {
+function contents({ part, pieces, pieceCharacters, uri: whole }: Kept, uri: string, piece: number) {
   const { kind, mimeType, content } = part;
   const from = boundary(content, (piece - 1) * pieceCharacters);
   const cut = content.slice(from, boundary(content, piece * pieceCharacters));

@@ -132,11 +132,7 @@ function taskInPieces(large: Large, kept: KeptResults): Reply | null {
 }
 
 /** The blocks to keep, by index: the largest first, until `bytes` are moved. */
-function movedBlocks(
-  blocks: readonly unknown[],
-  sizes: readonly number[],
-  bytes: number,
-): ReadonlyMap<number, LargePart> {
+function movedBlocks(blocks: readonly unknown[], sizes: readonly number[], bytes: number) {
   const moved = new Map<number, LargePart>();
   let left = bytes;
   for (const index of sizes.map((_, at) => at).toSorted((a, b) => (sizes[b] ?? 0) - (sizes[a] ?? 0))) {

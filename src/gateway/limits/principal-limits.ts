@@ -79,10 +79,7 @@ export class PrincipalLimiter {
    * Counts a request and adds it to `inFlight`, which the caller decrements at the reply; or returns the refusal. `counted`:
    * "already" by `count`; "own": the gateway answers it by itself.
    */
-  admit(
-    principal: Principal,
-    counted: "call" | "own" | "already" = "call",
-  ): Known | { readonly error: RpcError } {
+  admit(principal: Principal, counted: "call" | "own" | "already" = "call") {
     const known = this.#knownOf(principal);
     const { limits, account } = known;
     if (account.inFlight >= limits.callsInFlight) {

@@ -104,10 +104,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
   };
 }
 
-function signedAs(
-  { id, subject }: Principal,
-  clean: (text: string) => string,
-): Pick<AuditRecord, "subject" | "issuer"> {
+function signedAs({ id, subject }: Principal, clean: (text: string) => string) {
   if (id === undefined || subject === undefined) return {};
   const [issuer] = JSON.parse(id);
   return { subject: clean(subject), issuer: clean(String(issuer)) };

@@ -95,11 +95,7 @@ export function targetLabel({ kind, name }: RequestTarget): string {
  * The error for a missing or forbidden target. The text is the same in both cases, so it reveals no name.
  * `heldBy`: the backend of a target that waits for a person's approval.
  */
-export function unknownTarget(
-  { kind, name }: RequestTarget,
-  method = "",
-  heldBy: string | null = null,
-): Reply {
+export function unknownTarget({ kind, name }: RequestTarget, method = "", heldBy: string | null = null) {
   const shown = sanitise(name);
   const why =
     heldBy === null

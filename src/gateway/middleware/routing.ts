@@ -172,12 +172,7 @@ function listing(services: RoutingServices, list: keyof VisibleLists): Handle {
 }
 
 /** Calls a tool or gets a prompt, under the server's own name. */
-function callByName(
-  services: RoutingServices,
-  request: GatewayRequest,
-  target: RequestTarget,
-  found: Found,
-): Promise<Reply> {
+function callByName(services: RoutingServices, request: GatewayRequest, target: RequestTarget, found: Found) {
   const { method, params, port, signal, served } = request;
   const { backend } = found;
   services.inUse?.(served.catalog);

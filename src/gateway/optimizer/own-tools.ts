@@ -123,12 +123,13 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
       const unknown = unknownTarget({ kind: "tool", name });
       if (!isError(unknown) || reply.error.message !== unknown.error.message) return reply;
       if (isOwn(name)) return failed(`${name} is called by itself. ${CALL_SHAPE}.`);
+      const tools = findable(request);
       // The client may use this tool, so a policy has refused the arguments.
-      if (findable(request).has(name))
+      if (tools.has(name))
         return failed(
           `A policy does not allow this call of ${sanitise(name)}: other arguments may be allowed.`,
         );
-      const near = nearTo(index, request, name);
+      const near = name.length > LONGEST_QUERY ? [] : index.search(name, NEAR, (one) => tools.has(one));
       const hint = near.length === 0 ? "" : ` Similar names: ${near.join(", ")}.`;
       return failed(`There is no tool ${sanitise(name)}.${hint} ${FIND_TOOL} finds tools by what they do.`);
     },
@@ -151,12 +152,6 @@ function meantParams(method: string, params: JsonObject | undefined): JsonObject
 /** All tools that the client may call, listed or not, by name. */
 function findable({ served, port: { client } }: GatewayRequest): ReadonlyMap<string, JsonObject> {
   return served.viewFor(client.principal).callable(client.protocolVersion);
-}
-
-function nearTo(index: ToolIndex, request: GatewayRequest, name: string): readonly string[] {
-  if (name.length > LONGEST_QUERY) return [];
-  const tools = findable(request);
-  return index.search(name, NEAR, (one) => tools.has(one));
 }
 
 /** The arguments of `find_tool`, or their fault as a text. */

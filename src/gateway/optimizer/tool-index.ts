@@ -227,11 +227,7 @@ export function coverageOf(
 }
 
 /** 1 if the terms have the word itself, `byConcept` if they have one of its concepts, else 0. */
-function share(
-  [word = "", ...concepts]: readonly string[],
-  terms: ReadonlySet<string>,
-  byConcept: number,
-): number {
+function share([word = "", ...concepts]: readonly string[], terms: ReadonlySet<string>, byConcept: number) {
   if (terms.has(word)) return 1;
   return concepts.some((concept) => terms.has(concept)) ? byConcept : 0;
 }

@@ -110,10 +110,7 @@ export function readBook(value: unknown): PinBook | null {
 }
 
 /** Reads a list of lists, of which each begins with its key; null if `read` or the form fails. */
-function readMap<Value>(
-  value: unknown,
-  read: (rest: readonly unknown[]) => Value | null,
-): Map<string, Value> | null {
+function readMap<Value>(value: unknown, read: (rest: readonly unknown[]) => Value | null) {
   if (!Array.isArray(value)) return null;
   const map = new Map<string, Value>();
   for (const entry of value) {

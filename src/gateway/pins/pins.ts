@@ -229,11 +229,7 @@ export class Pins {
     return { ...outcome, pending, beyond, admitted: withoutWithheld(source, mode, { pending, beyond }) };
   }
 
-  #check(
-    backend: string,
-    listed: readonly Shown[],
-    mode: "tell" | "block",
-  ): Pick<Looked, "pending" | "beyond"> {
+  #check(backend: string, listed: readonly Shown[], mode: "tell" | "block") {
     const { store, announce: emit } = this.#options;
     const announce = store.isOurs === false ? () => {} : emit;
     const known = this.#known(backend);

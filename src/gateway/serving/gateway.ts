@@ -61,10 +61,6 @@ const STOP_WARDEN_MS = 250;
 export type GatewayMeans = Partial<Pick<PoolOptions, "startInstance" | "openLink" | "random">>;
 
 /** Nothing runs before `start`, `build` or the commit of a prepared configuration. */
-export function createGateway(options: GatewayOptions, means: GatewayMeans = {}): Gateway {
-  return new Gateway(options, means);
-}
-
 export class Gateway implements AsyncDisposable {
   readonly #options: GatewayOptions;
   readonly #warden: Warden;
@@ -91,7 +87,7 @@ export class Gateway implements AsyncDisposable {
   #isOpen = false;
   #ending: Promise<void> | null = null;
 
-  constructor(given: GatewayOptions, means: GatewayMeans) {
+  constructor(given: GatewayOptions, means: GatewayMeans = {}) {
     const { clock, logger } = given;
     const redaction = createRedaction();
     const redact = (secret: string): void => {
@@ -278,10 +274,7 @@ export class Gateway implements AsyncDisposable {
    * Switches tools on or off for all clients, by published name, across restarts. Resolves with the names that changed, or
    * with the first unknown name; then nothing is changed. Rejects with `secret_unavailable`.
    */
-  async switchTools(
-    names: readonly string[],
-    on: boolean,
-  ): Promise<{ readonly switched: readonly string[] } | { readonly unknown: string }> {
+  async switchTools(names: readonly string[], on: boolean) {
     const { served } = this.serving;
     const tools = names.map((name) => ({ name, found: resolveServed(served, { kind: "tool", name }) }));
     const unknown = tools.find(({ found }) => found === null);

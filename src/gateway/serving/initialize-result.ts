@@ -64,11 +64,7 @@ export function gatewayInitializeResult(
 const SHARED_EXTENSIONS: ReadonlySet<string> = new Set(["io.modelcontextprotocol/ui"]);
 
 /** All extensions of a sole server, since its methods pass; of several servers, only extensions without methods. */
-function extensionsOf(
-  servers: readonly BackendInitializeResult[],
-  isSole: boolean,
-  spoken: SpokenVersion,
-): JsonObject | null {
+function extensionsOf(servers: readonly BackendInitializeResult[], isSole: boolean, spoken: SpokenVersion) {
   const declared = servers.flatMap(({ capabilities: { extensions } }) =>
     isJsonObject(extensions) ? Object.entries(extensions) : [],
   );

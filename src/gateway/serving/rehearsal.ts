@@ -10,7 +10,7 @@ import { MCP_PATH } from "../front/http/request.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { META, MODERN_VERSION } from "../protocol.ts";
 import { defaultBackend } from "./borrowed-backends.ts";
-import { createGateway } from "./gateway.ts";
+import { Gateway } from "./gateway.ts";
 import { NO_GATEWAY } from "./gateway-rules.ts";
 
 /** Number of sessions and calls. With fewer, some code is not compiled; more compile no further code. */
@@ -58,7 +58,7 @@ export async function rehearse(options: Options): Promise<Rehearsed> {
 async function rehearseInto(done: Rehearsed, { clock, signal }: Options): Promise<void> {
   const logger = silentLogger;
   const nowhere = { environment: {}, redact() {}, announce() {}, version: "1", listens: false };
-  await using gateway = createGateway({ clock, logger, ...nowhere }, { openLink: () => openOwnServer });
+  await using gateway = new Gateway({ clock, logger, ...nowhere }, { openLink: () => openOwnServer });
   const { handle } = gateway.http;
   const listener = new Listener({ host: "127.0.0.1", port: 0, handler: handle, clock, logger });
   const late = new AbortController();

@@ -151,10 +151,7 @@ export function principalOf(
 }
 
 /** `scope:NAME` for each scope, and the roles that the configuration gives for it. */
-export function rolesOfScopes(
-  names: readonly string[],
-  given: Readonly<Record<string, readonly string[]>>,
-): readonly string[] {
+export function rolesOfScopes(names: readonly string[], given: Readonly<Record<string, readonly string[]>>) {
   return names.flatMap((name) => [
     `${SCOPE_ROLE}${name}`,
     ...(Object.hasOwn(given, name) ? (given[name] ?? []) : []),

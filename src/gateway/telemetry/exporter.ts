@@ -83,12 +83,9 @@ export class Exporter implements AsyncDisposable {
     this.#sending = this.#sendSpans().finally(() => {
       this.#sending = null;
       if (this.#queue.length === 0 || this.#ended.signal.aborted) return;
-      this.#later(this.failure === null && this.#queue.length >= BATCH ? 0 : this.#pause());
+      if (this.failure !== null) this.#later(backoffMs(RETRY_MS, this.#failures));
+      else this.#later(this.#queue.length >= BATCH ? 0 : BATCH_MS);
     });
-  }
-
-  #pause(): number {
-    return this.failure === null ? BATCH_MS : backoffMs(RETRY_MS, this.#failures);
   }
 
   async #sendAll(): Promise<void> {
@@ -122,10 +119,7 @@ export class Exporter implements AsyncDisposable {
   }
 
   /** Never rejects. "failed": the receiver may accept the same document later. */
-  async #send(
-    what: "traces" | "metrics",
-    document: OtlpDocument,
-  ): Promise<"accepted" | "failed" | "refused"> {
+  async #send(what: "traces" | "metrics", document: OtlpDocument) {
     const { endpoint, protocol, headers, clock } = this.#options;
     const { type, bytes } = encodeOtlp(document, protocol);
     const answer = await boundedRequest({

@@ -24,10 +24,7 @@ interface Durations extends Described {
 export type Family = Measured | Durations;
 
 /** Families without any point are left out. */
-export function families(
-  requests: readonly Readonly<RequestKind>[],
-  measured: readonly Measured[],
-): readonly Family[] {
+export function families(requests: readonly Readonly<RequestKind>[], measured: readonly Measured[]) {
   const all: readonly Family[] = [
     {
       name: "mountaineer.requests",

@@ -306,10 +306,7 @@ export function traceparentOf({ traceId, spanId, sampled }: Omit<TraceContext, "
 }
 
 /** The context in the request's params has precedence over the headers, which a proxy may have set. */
-export function contextOf(
-  params: JsonObject | undefined,
-  headers: TraceHeaders | undefined,
-): TraceContext | null {
+export function contextOf(params: JsonObject | undefined, headers: TraceHeaders | undefined) {
   const meta = params?.["_meta"];
   const own = isJsonObject(meta) ? readContext(meta["traceparent"], meta["tracestate"]) : null;
   if (own !== null || headers === undefined) return own;

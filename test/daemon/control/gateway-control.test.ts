@@ -8,7 +8,7 @@ import type { RequiredData } from "../../../src/gateway/backends/policy/required
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { CatalogSource, Listings } from "../../../src/gateway/catalog/catalog.ts";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
-import { createGateway, type Gateway } from "../../../src/gateway/serving/gateway.ts";
+import { Gateway } from "../../../src/gateway/serving/gateway.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { type WithheldEntry, withheldEntries } from "../../../src/gateway/serving/withheld-entries.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
@@ -20,11 +20,11 @@ import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
 
 /** A gateway of scripted servers, by a clock that the test moves. */
-function gatewayWith(t: TestContext, options: Partial<Parameters<typeof createGateway>[0]>) {
+function gatewayWith(t: TestContext, options: Partial<ConstructorParameters<typeof Gateway>[0]>) {
   const clock = createManualClock();
   const script = createScript();
   const plain = { logger: silentLogger, environment: {}, redact() {}, announce() {}, version: "1" };
-  const gateway = createGateway(
+  const gateway = new Gateway(
     { clock, ...plain, listens: false, ...options },
     {
       startInstance: script.start,

@@ -11,7 +11,7 @@ import { type Charge, Handover } from "../../../src/daemon/handover/hand-over.ts
 import { handedSessions } from "../../../src/daemon/handover/handed-sessions.ts";
 import { createHanding } from "../../../src/daemon/handover/handing.ts";
 import { Successor } from "../../../src/daemon/handover/successor.ts";
-import { openSessionFile } from "../../../src/gateway/front/session/session-file.ts";
+import { SessionLines } from "../../../src/gateway/front/session/session-file.ts";
 import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { groupsGone } from "../../../src/runtime/process/process-identity.ts";
@@ -43,7 +43,7 @@ async function setUp(
 ) {
   const folder = await temporaryFolder(t);
   const logger = createRecordingLogger();
-  const file = openSessionFile({ path: join(folder, "sessions.jsonl"), clock: systemClock, logger });
+  const file = new SessionLines({ path: join(folder, "sessions.jsonl"), clock: systemClock, logger });
   const sessions = handedSessions(file);
   const charge: Charge = {
     mustServe: () => [],
@@ -224,7 +224,7 @@ test("B11 an old daemon that is told to stop while another takes over ends that,
 async function setUpHanding(t: TestContext, before?: Promise<void>) {
   const clock = createManualClock();
   const path = join(await temporaryFolder(t), "sessions.jsonl");
-  const sessions = handedSessions(openSessionFile({ path, clock, logger: silentLogger }));
+  const sessions = handedSessions(new SessionLines({ path, clock, logger: silentLogger }));
   const snapshot = { config: { server: null, backends: [] } };
   const handing = createHanding({
     clock,

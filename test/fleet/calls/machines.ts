@@ -11,7 +11,7 @@ import { Calls } from "../../../src/fleet/calls/calls.ts";
 import type { DataRoute, DataSource } from "../../../src/gateway/backends/policy/required-data.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
-import { createGateway, type Gateway } from "../../../src/gateway/serving/gateway.ts";
+import { Gateway } from "../../../src/gateway/serving/gateway.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
@@ -93,7 +93,7 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
   const told: GatewayTransition[] = [];
   const shares = new TestShares();
   let calls: Calls | null = null;
-  const gateway = createGateway({
+  const gateway = new Gateway({
     clock,
     logger: silentLogger,
     environment: {},

@@ -4,7 +4,7 @@ import type { TestContext } from "node:test";
 import type { BackendConfig } from "../../../src/config/snapshot.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
-import { createGateway, type Gateway } from "../../../src/gateway/serving/gateway.ts";
+import { Gateway } from "../../../src/gateway/serving/gateway.ts";
 import type { GatewayConfig, ListenConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
@@ -13,7 +13,7 @@ import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
 import { createScript } from "../backends/pool/scripted-instance.ts";
 
-type Options = Parameters<typeof createGateway>[0];
+type Options = ConstructorParameters<typeof Gateway>[0];
 
 const QUIET = { logger: silentLogger, environment: {}, redact() {}, announce() {}, version: "1" };
 
@@ -21,9 +21,9 @@ const QUIET = { logger: silentLogger, environment: {}, redact() {}, announce() {
 export function realGateway(
   t: TestContext,
   options: Partial<Options> = {},
-  means?: Parameters<typeof createGateway>[1],
+  means?: ConstructorParameters<typeof Gateway>[1],
 ): Gateway {
-  const gateway = createGateway({ clock: systemClock, ...QUIET, listens: true, ...options }, means);
+  const gateway = new Gateway({ clock: systemClock, ...QUIET, listens: true, ...options }, means);
   t.after(() => gateway[Symbol.asyncDispose]());
   return gateway;
 }
@@ -35,7 +35,7 @@ export function scriptedGateway(t: TestContext, options: Partial<Options> = {}) 
   const clock = createManualClock();
   const script = createScript();
   const told: GatewayTransition[] = [];
-  const gateway = createGateway(
+  const gateway = new Gateway(
     { clock, ...QUIET, announce: (transition) => void told.push(transition), listens: false, ...options },
     {
       startInstance: script.start,

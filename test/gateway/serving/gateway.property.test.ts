@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { AuthorizationConfig, BackendConfig, ConflictConfig } from "../../../src/config/snapshot.ts";
 import type { OpenLink } from "../../../src/gateway/backends/links/backend-link.ts";
 import { BACKEND_UNAVAILABLE, INVALID_PARAMS, REQUEST_TIMEOUT } from "../../../src/gateway/json-rpc.ts";
-import { createGateway, type Gateway } from "../../../src/gateway/serving/gateway.ts";
+import { Gateway } from "../../../src/gateway/serving/gateway.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
@@ -213,7 +213,7 @@ class World {
 
   constructor(first: Wishes) {
     this.wishes = first;
-    this.gateway = createGateway(
+    this.gateway = new Gateway(
       {
         clock: this.clock,
         logger: silentLogger,

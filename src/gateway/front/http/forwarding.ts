@@ -187,12 +187,7 @@ export class Forwarding {
     request.end(body ?? undefined);
   }
 
-  #answer(
-    { request, response, principal }: Visit,
-    proof: string,
-    status: number,
-    answer: IncomingMessage,
-  ): void {
+  #answer({ request, response, principal }: Visit, proof: string, status: number, answer: IncomingMessage) {
     if (response.destroyed) {
       answer.destroy();
       response.destroy();
@@ -346,9 +341,7 @@ export function forwardedHeaders(
 }
 
 /** Null: the head is not one of a forwarded request. */
-export function readForwarded(
-  headers: IncomingHttpHeaders,
-): { readonly proof: string; readonly caller: Principal } | null {
+export function readForwarded(headers: IncomingHttpHeaders) {
   const { [PROOF_HEADER]: proof, [CALLER_HEADER]: text } = headers;
   if (typeof proof !== "string" || !SHA256_HEX.test(proof)) return null;
   if (typeof text !== "string" || text.length > LONGEST_CALLER) return null;

@@ -88,11 +88,7 @@ export class Resumption implements Disposable {
    * Sends what came after that event to `response`, or an error if that is lost. "complete": the client has the whole
    * answer. "unknown": the event does not belong to an answer.
    */
-  resume(
-    session: Session,
-    lastEventId: string,
-    response: ServerResponse,
-  ): "resumed" | "complete" | "unknown" {
+  resume(session: Session, lastEventId: string, response: ServerResponse) {
     const event = readEventId(lastEventId);
     if (event === null) return "unknown";
     if (event.isLast) return "complete";

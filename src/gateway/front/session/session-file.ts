@@ -18,23 +18,10 @@ interface SessionFileOptions extends GatewayTools {
   readonly path: string;
 }
 
+export type SessionFile = Pick<SessionLines, keyof SessionLines>;
+
 /** One for each home, used under the home's lock. Disposing writes pending changes; later ones are ignored. */
-export interface SessionFile extends AsyncDisposable {
-  /** The sessions on disk, by hash; read once, when this process has the home's lock. Never rejects. */
-  load(): Promise<ReadonlyMap<string, SessionRecord>>;
-  /** True once the session is on disk; false if it cannot be saved for now (`unsavedBecause`). Never rejects. */
-  keep(hash: string, record: SessionRecord): Promise<boolean>;
-  /** `isByClient`: the client has ended the session, so no other daemon may resume it. */
-  drop(hash: string, isByClient?: boolean): void;
-  /** Why the newest changes are not on disk; null: they are, or are being written. */
-  readonly unsavedBecause: string | null;
-}
-
-export function openSessionFile(options: SessionFileOptions): SessionFile {
-  return new SessionLines(options);
-}
-
-class SessionLines implements SessionFile {
+export class SessionLines implements AsyncDisposable {
   readonly #options: SessionFileOptions;
   /** The lines of the file by hash, the oldest first. */
   readonly #lines = new Map<string, string>();
@@ -54,15 +41,18 @@ class SessionLines implements SessionFile {
     });
   }
 
+  /** Why the newest changes are not on disk; null: they are, or are being written. */
   get unsavedBecause(): string | null {
     return this.#file.unsavedBecause?.message ?? null;
   }
 
+  /** The sessions on disk, by hash; read once, when this process has the home's lock. Never rejects. */
   load(): Promise<ReadonlyMap<string, SessionRecord>> {
     this.#loaded ??= this.#load();
     return this.#loaded;
   }
 
+  /** True once the session is on disk; false if it cannot be saved for now (`unsavedBecause`). Never rejects. */
   async keep(hash: string, record: SessionRecord): Promise<boolean> {
     if (this.#isClosed) return false;
     const line = recordLine(hash, record);
@@ -77,7 +67,8 @@ class SessionLines implements SessionFile {
     return this.#save();
   }
 
-  drop(hash: string): void {
+  /** `_isByClient`: the client has ended the session, so no other daemon may resume it. */
+  drop(hash: string, _isByClient = false): void {
     if (!this.#isClosed && this.#lines.delete(hash)) void this.#save();
   }
 

@@ -77,9 +77,7 @@ function lineOf(hash: string, record: SessionRecord): string | null {
 }
 
 /** Null: the line is corrupt. `record` null: the session has ended, or has a protocol version unknown to this build. */
-export function readRecordLine(
-  line: string,
-): { readonly hash: string; readonly record: SessionRecord | null } | null {
+export function readRecordLine(line: string) {
   const value = parsed(line);
   const { session: hash } = value ?? {};
   if (value === null || typeof hash !== "string" || !SHA256_HEX.test(hash)) return null;

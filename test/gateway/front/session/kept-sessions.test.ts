@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import { handedSessions } from "../../../../src/daemon/handover/handed-sessions.ts";
 import { ANONYMOUS, type Principal, principalKey } from "../../../../src/gateway/client-port.ts";
 import { Session } from "../../../../src/gateway/front/session/session.ts";
-import { openSessionFile, type SessionFile } from "../../../../src/gateway/front/session/session-file.ts";
+import { type SessionFile, SessionLines } from "../../../../src/gateway/front/session/session-file.ts";
 import { IDLE_LIMIT_MS, SessionStore } from "../../../../src/gateway/front/session/session-store.ts";
 import { sha256Of } from "../../../../src/runtime/files/sha256.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
@@ -32,7 +32,7 @@ async function startHome(t: TestContext) {
     async daemon(laterMs = 0) {
       const clock = createManualClock(wallMs + laterMs);
       const gateway = createScriptedGateway();
-      const file = openSessionFile({ path, clock, logger: silentLogger });
+      const file = new SessionLines({ path, clock, logger: silentLogger });
       const store = new SessionStore({ gateway, clock, logger: silentLogger, file });
       await store.restore();
       files.push(file);
@@ -89,7 +89,7 @@ async function between(t: TestContext) {
   const clock = createManualClock(START_MS);
   const toNext: string[] = [];
   const back: string[] = [];
-  const file = handedSessions(openSessionFile({ path, clock, logger: silentLogger }));
+  const file = handedSessions(new SessionLines({ path, clock, logger: silentLogger }));
   const store = new SessionStore({
     gateway: createScriptedGateway(),
     clock,

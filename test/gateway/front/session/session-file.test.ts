@@ -6,7 +6,7 @@ import { writeFileSync } from "node:fs";
 import { appendFile, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { openSessionFile, type SessionFile } from "../../../../src/gateway/front/session/session-file.ts";
+import { type SessionFile, SessionLines } from "../../../../src/gateway/front/session/session-file.ts";
 import { LONGEST_RECORD } from "../../../../src/gateway/front/session/session-record.ts";
 import type { Clock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -33,7 +33,7 @@ async function pathIn(t: TestContext): Promise<string> {
 async function start(path: string) {
   const clock = createManualClock(START_MS);
   const logger = createRecordingLogger();
-  const file = openSessionFile({ path, clock, logger });
+  const file = new SessionLines({ path, clock, logger });
   opened.push(file);
   const sessions = await file.load();
   const told = () => logger.lines.filter(({ level }) => level !== "debug").map(({ message }) => message);
@@ -300,7 +300,7 @@ test("B11 the file of sessions: closed while the disk is slow, it leaves the nex
     return clock.setTimer(delayMs, callback);
   };
   const logger = createRecordingLogger();
-  const file = openSessionFile({ path, clock: { ...clock, setTimer }, logger });
+  const file = new SessionLines({ path, clock: { ...clock, setTimer }, logger });
   await file.keep(hashOf(1), recordOf(1));
   isSlow = true;
   const saving = file.keep(hashOf(2), recordOf(2));

@@ -6,7 +6,7 @@ import { ANONYMOUS, type Principal } from "../../../../src/gateway/client-port.t
 import { forwardedHeaders, readForwarded } from "../../../../src/gateway/front/http/forwarding.ts";
 import { PacedWriter } from "../../../../src/gateway/front/session/paced-writer.ts";
 import { Session } from "../../../../src/gateway/front/session/session.ts";
-import { openSessionFile } from "../../../../src/gateway/front/session/session-file.ts";
+import { SessionLines } from "../../../../src/gateway/front/session/session-file.ts";
 import {
   actingPrincipal,
   checkOf,
@@ -184,7 +184,7 @@ test("G1 after a restart a session is found by its proof, then by its id, and th
   const path = join(await temporaryFolder(t), "sessions.jsonl");
   const clock = createManualClock();
   const start = async () => {
-    const file = openSessionFile({ path, clock, logger: silentLogger });
+    const file = new SessionLines({ path, clock, logger: silentLogger });
     const store = new SessionStore({ gateway: createScriptedGateway(), clock, logger: silentLogger, file });
     await store.restore();
     return { file, store };
