@@ -61,11 +61,7 @@ export class Exporter implements AsyncDisposable {
     if (this.#ended.signal.aborted) return;
     const { clock } = this.#options;
     this.#metricsTimer?.[Symbol.dispose]();
-    const last = (async () => {
-      await this.#sending;
-      if (this.failure === null) await Promise.all([this.#sendAll(), this.#sendMetrics()]);
-    })();
-    await settledWithin(clock, END_MS, last);
+    await settledWithin(clock, END_MS, this.#sendLast());
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
     this.#ended.abort();
@@ -88,13 +84,19 @@ export class Exporter implements AsyncDisposable {
     });
   }
 
-  async #sendAll(): Promise<void> {
-    while (this.#queue.length > 0 && this.failure === null && !this.#ended.signal.aborted)
-      await this.#sendSpans();
+  /** One request at a time, as two would send and then drop the same spans. */
+  async #sendLast(): Promise<void> {
+    await this.#sending;
+    if (this.failure !== null) return;
+    const metrics = this.#sendMetrics();
+    while (this.#queue.length > 0 && this.failure === null && !this.#ended.signal.aborted) {
+      this.#flush();
+      await this.#sending;
+    }
+    await metrics;
   }
 
   async #sendSpans(): Promise<void> {
-    if (this.#queue.length === 0) return;
     const batch = this.#queue.slice(0, BATCH);
     const sent = await this.#send("traces", tracesDocument(batch, this.#options.sender));
     if (sent === "failed") return;

@@ -323,6 +323,17 @@ test("E5 what is queued at the end is sent, if anybody is there", async (t) => {
   await nobody[Symbol.asyncDispose]();
 });
 
+test("E5 what is queued at the end is sent once, even while an earlier batch is on its way", async (t) => {
+  const receiver = await startReceiver(t);
+  const exporter = new Exporter({ ...open, endpoint: receiver.endpoint, clock: systemClock });
+  for (let index = 0; index < 1_800; index++) exporter.add(span(index));
+  await exporter[Symbol.asyncDispose]();
+  assert.deepEqual(
+    receiver.spans.map(({ name }) => name),
+    Array.from({ length: 1_800 }, (_, index) => `span ${index}`),
+  );
+});
+
 test("E5 nothing is sent once its sender has ended", async (t) => {
   const receiver = await startReceiver(t);
   const exporter = new Exporter({ ...open, endpoint: receiver.endpoint, clock: systemClock });
