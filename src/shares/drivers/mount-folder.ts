@@ -8,7 +8,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { list, nullable, object, reader, type TypeOf, text } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { type Failed, failed, reasonOf } from "./mount-failure.ts";
+import { type Failed, failed } from "./mount-failure.ts";
 import { type SharePlace, writeUnlessFull } from "./share-files.ts";
 
 type MountFolder =
@@ -18,8 +18,6 @@ type MountFolder =
 /** A writer may fill the folder again while it is being replaced. */
 const TRIES = 5;
 const LISTED_FOR_MS = 10_000;
-/** For this long "no folder was set aside" is remembered: only this driver, or a previous daemon's, sets one aside. */
-const NONE_LISTED_FOR_MS = 60_000;
 /** Maximum length of a name before its suffix, bytes: with the suffix, any file system accepts it. */
 const NAME_AT_MOST = 180;
 /** A disk with less free space, or fewer free inodes, counts as full. */
@@ -49,22 +47,20 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
   };
 
   return {
-    /** An empty folder at its path, just before something is mounted there. Call only when nothing is mounted there. */
+    /**
+     * An empty folder at its path, just before something is mounted there. Call only when nothing is mounted there. Rejects
+     * with the system's error.
+     */
     async ensure(place: SharePlace): Promise<MountFolder> {
       const { mountPath } = place;
-      try {
-        await ensureFolder(dirname(mountPath), 0o755);
-        for (let tries = 0; tries < TRIES; tries++) {
-          const blocked = await makeWay(notes, place, setAsideWhole);
-          if (blocked !== null) return blocked;
-          const placed = await placeNew(notes, place);
-          if (placed !== null) return placed;
-        }
-        return taken(mountPath, "made by someone again and again");
-      } catch (error) {
-        if (systemErrorCode(error) === null) throw error;
-        return failed(reasonOf(error), `${mountPath}: ${errorText(error)}`);
+      await ensureFolder(dirname(mountPath), 0o755);
+      for (let tries = 0; tries < TRIES; tries++) {
+        const blocked = await makeWay(notes, place, setAsideWhole);
+        if (blocked !== null) return blocked;
+        const placed = await placeNew(notes, place);
+        if (placed !== null) return placed;
       }
+      return taken(mountPath, "made by someone again and again");
     },
     /** Sets aside files that were written just before the mount. Call it once the share is mounted. Never rejects. */
     async uncover(place: SharePlace, bare: FileHandle): Promise<void> {
@@ -91,18 +87,14 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
      */
     async clear(place: SharePlace, isShares: boolean): Promise<void> {
       try {
-        if ((await notes.read(place)).path !== place.mountPath && !isShares) return;
+        const { path, identity } = await notes.read(place);
+        if (path !== place.mountPath && !isShares) return;
         if (await isFull(dirname(place.mountPath))) return;
-        try {
-          await rmdir(place.mountPath);
+        if (await rmdir(place.mountPath).then(() => true, expecting(isSystemError, false))) {
           // The next folder at this path may get the same inode number without being ours.
-          await notes.forgetIdentity(place);
-        } catch (error) {
-          const code = systemErrorCode(error);
-          // Nothing is mounted on the folder: a mount would answer EBUSY.
-          const holds = code === "ENOTEMPTY" || code === "EEXIST";
-          if (holds && (await notes.isOurs(place))) await setAsideWhole(place);
-        }
+          if (identity !== null) await notes.write(place, { identity: null });
+          // If something is mounted on the folder, the path has the identity of what is mounted.
+        } else if (await notes.isOurs(place)) await setAsideWhole(place);
       } catch (error) {
         logger.warn("mount folder not removed", { share: place.shareName, error: errorText(error) });
       }
@@ -128,8 +120,7 @@ function createAsideList(clock: Clock, logger: Logger, notes: FolderNotes) {
       const { shareName, files } = place;
       const before = listed.get(shareName);
       const nowMs = clock.monotonicMs();
-      const listedForMs = before?.folders.length === 0 ? NONE_LISTED_FOR_MS : LISTED_FOR_MS;
-      if (before !== undefined && nowMs - before.atMs < listedForMs) return before.folders;
+      if (before !== undefined && nowMs - before.atMs < LISTED_FOR_MS) return before.folders;
       try {
         const { aside } = await notes.learn(place);
         const folders = await stillHolding([...aside, files.setAside]);
@@ -174,28 +165,17 @@ function createFolderNotes() {
       // On a full disk the note stays in this process's memory.
       await writeUnlessFull(place.files.mountFolder, `${JSON.stringify(next)}\n`);
     },
-    /** Forgets the folder's identity, only in this process. */
-    async forgetIdentity(place: SharePlace): Promise<void> {
-      known.set(place.shareName, { ...(await read(place)), identity: null });
-    },
     async isOurs(place: SharePlace): Promise<boolean> {
-      const { path, identity } = await read(place);
-      if (path !== place.mountPath || identity === null) return false;
-      return identity === (await identityOf(path));
+      const { identity } = await read(place);
+      return identity !== null && identity === (await identityOf(place.mountPath));
     },
   };
 }
 
-async function noteMade(notes: FolderNotes, place: SharePlace, at = place.mountPath): Promise<MountFolder> {
-  const bare = await open(at, "r");
-  try {
-    const identity = identityIn(await bare.stat({ bigint: true }));
-    await notes.write(place, { path: place.mountPath, identity });
-    return { ok: true, bare };
-  } catch (error) {
-    await bare.close();
-    throw error;
-  }
+async function reuse(notes: FolderNotes, place: SharePlace): Promise<MountFolder> {
+  const { mountPath } = place;
+  await notes.write(place, { path: mountPath, identity: await identityOf(mountPath) });
+  return { ok: true, bare: await open(mountPath, "r") };
 }
 
 /** Notes the new folder before moving it to its path, where programs can write into it. null: the path is taken. */
@@ -205,17 +185,10 @@ async function placeNew(notes: FolderNotes, place: SharePlace): Promise<MountFol
   const hidden = join(dirname(mountPath), `.${shortened(basename(mountPath))}.mountaineer-new`);
   await rmdir(hidden).catch(() => {});
   await mkdir(hidden, { mode: MODE });
-  const placed = await noteMade(notes, place, hidden);
-  try {
-    await rename(hidden, mountPath);
-    return placed;
-  } catch (error) {
-    if (placed.ok) await placed.bare.close();
-    await rmdir(hidden);
-    const code = systemErrorCode(error);
-    if (code === "ENOTEMPTY" || code === "EEXIST" || code === "ENOTDIR") return null;
-    throw error;
-  }
+  await notes.write(place, { path: mountPath, identity: await identityOf(hidden) });
+  const isTaken = expecting(["ENOTEMPTY", "EEXIST", "ENOTDIR"], false);
+  const isPlaced = await rename(hidden, mountPath).then(() => true, isTaken);
+  return isPlaced ? { ok: true, bare: await open(mountPath, "r") } : null;
 }
 
 /**
@@ -229,7 +202,7 @@ async function makeWay(
 ): Promise<MountFolder | null> {
   const { mountPath } = place;
   // An empty folder of ours is reused: a full disk may have no room for a new one.
-  if ((await notes.isOurs(place)) && (await readdir(mountPath)).length === 0) return noteMade(notes, place);
+  if ((await notes.isOurs(place)) && (await readdir(mountPath)).length === 0) return reuse(notes, place);
   try {
     await rmdir(mountPath);
     return null;
@@ -238,11 +211,11 @@ async function makeWay(
     if (code === "ENOENT") return null;
     if (code === "ENOTDIR")
       return taken(mountPath, (await lstat(mountPath)).isSymbolicLink() ? "a link" : "a file");
-    if (code === "EBUSY" || code === null) throw error;
+    if (code === "EBUSY") throw error;
   }
   const inside = await readdir(mountPath);
   // This user may not remove the folder, but it is empty and can be used.
-  if (inside.length === 0) return noteMade(notes, place);
+  if (inside.length === 0) return reuse(notes, place);
   if (!(await notes.isOurs(place)))
     return taken(mountPath, `a folder with ${inside.length} ${inside.length === 1 ? "entry" : "entries"}`);
   await setAsideWhole(place);
@@ -289,12 +262,9 @@ function shortened(name: string): string {
 /** The identity of the file or folder at the path; null: there is none. */
 async function identityOf(path: string): Promise<string | null> {
   const found = await lstat(path, { bigint: true }).catch(expecting("ENOENT", null));
-  return found === null ? null : identityIn(found);
-}
-
-/** Inode numbers are reused, and some devices get another number at each start of the machine; birth times stay. */
-function identityIn(stats: { dev: bigint; ino: bigint; birthtimeNs: bigint }): string {
-  const { dev, ino, birthtimeNs } = stats;
+  if (found === null) return null;
+  const { dev, ino, birthtimeNs } = found;
+  // Inode numbers are reused, and some devices get another number at each start of the machine; birth times stay.
   return birthtimeNs > 0n ? `${ino}@${birthtimeNs}` : `${dev}:${ino}`;
 }
 
