@@ -75,15 +75,15 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
       return null;
     }
   };
-  let ownStands = false;
-  let hasLooked = false;
+  /** The mounts of `driver` that were found last; null: nobody has looked yet. */
+  let known: readonly FoundMount[] | null = null;
   /**
    * Asks only drivers that have a mount: unsent files of another driver wait for its next mount, and must not
    * delay that mount.
    */
   const unsentOf = async (share: ShareSpec): Promise<readonly string[]> => {
     const responsible = new Map([...makers.values()].map(({ driver: maker, spec }) => [maker, spec]));
-    if (ownStands || responsible.size === 0) responsible.set(driver, share);
+    if (known?.length !== 0 || responsible.size === 0) responsible.set(driver, share);
     return (await Promise.all([...responsible].map(([each, spec]) => each.unsent(spec)))).flat();
   };
   const find: MountDriver["find"] = async (share, notBeforeMs) => {
@@ -103,12 +103,10 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
       left.push(...made.map((mount) => ({ ...mount, sameShare: true, route: null, former: true }) as const));
     }
     makers = found;
-    hasLooked = true;
     // A mount at the share's path may hang, so only the driver that made it looks at it.
     const isTaken = own === null && left.some(({ path }) => path === share.mountPath);
-    const all = isTaken ? [] : (own ?? (await driver.find(share, notBeforeMs)));
-    ownStands = all.length > 0;
-    return [...all, ...left];
+    known = isTaken ? [] : (own ?? (await driver.find(share, notBeforeMs)));
+    return [...known, ...left];
   };
   return {
     ...driver,
@@ -116,7 +114,7 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
     async unmount(share, mount, mode, limits) {
       // The mount may have been found before the driver changed, so this driver may not know its maker yet.
       try {
-        if (!hasLooked) await find(share, 0);
+        if (known === null) await find(share, 0);
       } catch (error) {
         return unmountFailed(errorText(error));
       }
