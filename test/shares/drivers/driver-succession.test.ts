@@ -182,3 +182,97 @@ test("A6 a driver edited between a look and the unmount that follows from it: it
   assert.deepEqual(await driver.unmount(smb.spec, mount, "plain", limits()), { ok: true });
   assert.deepEqual(await found(local.driver, local.spec), []);
 });
+
+test("A6 a driver whose mount was found fails the look that it cannot answer, so that its mount is not forgotten", async (t) => {
+  const { driven } = await scene(t);
+  const [local, smb] = [await driven("local"), await driven("rclone")];
+  await mounted(local.driver, local.spec, "tb");
+  let answers = true;
+  const find: MountDriver["find"] = (...asked) =>
+    answers ? local.driver.find(...asked) : Promise.reject(new Error("no answer"));
+  const driver = createDriverSuccession([]).take({ ...local, driver: { ...local.driver, find } }, smb);
+  assert.equal((await found(driver, smb.spec)).length, 1);
+  answers = false;
+  await assert.rejects(found(driver, smb.spec), /no answer/);
+});
+
+test("A6 the driver before is forgotten only by a look that began after its last step", async (t) => {
+  const { driven } = await scene(t);
+  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const succession = createDriverSuccession([]);
+  const find: MountDriver["find"] = (...asked) => {
+    succession.cycleBegins();
+    return local.driver.find(...asked);
+  };
+  const driver = succession.take({ ...local, driver: { ...local.driver, find } }, smb);
+  assert.deepEqual(await found(driver, smb.spec), []);
+  await mounted(local.driver, local.spec, "tb");
+  assert.equal((await found(driver, smb.spec)).length, 1);
+});
+
+test("A6 a link at the path is found beside a mount of SMB elsewhere; under a mount of SMB nobody looks for one", async (t) => {
+  const { driven, mountPath } = await scene(t);
+  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const mount = await mounted(local.driver, local.spec, "tb");
+  const mountedAt = (path: string): MountDriver => ({
+    ...smb.driver,
+    find: async () => [{ ...mount, id: "smb", path }],
+  });
+  const idsWith = async (path: string, before: MountDriver) => {
+    const next = { ...smb, driver: mountedAt(path) };
+    const driver = createDriverSuccession([]).take({ ...local, driver: before }, next);
+    return (await found(driver, smb.spec)).map(({ id }) => id);
+  };
+  assert.deepEqual(await idsWith("/elsewhere", local.driver), ["smb", mount.id]);
+  const hangs: MountDriver = { ...local.driver, find: () => assert.fail("it was looked at") };
+  assert.deepEqual(await idsWith(mountPath, hangs), ["smb"]);
+});
+
+test("A6 without a look nobody knows who made a mount, and it is not unmounted", async (t) => {
+  const { driven } = await scene(t);
+  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const mount = await mounted(local.driver, local.spec, "tb");
+  const blind: MountDriver = {
+    ...smb.driver,
+    find: () => Promise.reject(new Error("no answer")),
+    unmount: () => assert.fail("it did not make it"),
+  };
+  const driver = createDriverSuccession([]).take(local, { ...smb, driver: blind });
+  const outcome = await driver.unmount(smb.spec, mount, "plain", limits());
+  assert.deepEqual(outcome, { ok: false, reason: "failed", text: "no answer" });
+});
+
+test("A6 files set aside, processes, open files and ends of processes are those of all drivers of the share", async (t) => {
+  const { driven } = await scene(t);
+  const [local, smb] = [await driven("local"), await driven("rclone")];
+  await mounted(local.driver, local.spec, "tb");
+  const listeners = new Set<unknown>();
+  const named = (driver: MountDriver, name: string, pid: number): MountDriver => ({
+    ...driver,
+    setAside: async () => [{ folder: name, files: [] }],
+    ownProcesses: async () => [pid],
+    openFilesPath: () => name,
+    onMountProcessExit(listener) {
+      const own = [name, listener];
+      listeners.add(own);
+      return () => void listeners.delete(own);
+    },
+  });
+  const before = { ...local, driver: named(local.driver, "before", 1) };
+  const driver = createDriverSuccession([]).take(before, { ...smb, driver: named(smb.driver, "next", 2) });
+  const [left = assert.fail()] = await found(driver, smb.spec);
+  assert.deepEqual(await driver.setAside?.(smb.spec), [
+    { folder: "next", files: [] },
+    { folder: "before", files: [] },
+  ]);
+  const other = { ...left, id: "of nobody before" };
+  assert.deepEqual([driver.openFilesPath(left), driver.openFilesPath(other)], ["before", "next"]);
+  assert.deepEqual(
+    [await driver.ownProcesses(smb.spec, left), await driver.ownProcesses(smb.spec, other)],
+    [[1], [2]],
+  );
+  const unregister = driver.onMountProcessExit?.(() => {});
+  assert.equal(listeners.size, 2);
+  unregister?.();
+  assert.equal(listeners.size, 0);
+});

@@ -16,7 +16,7 @@ import { createMountTableLinux } from "../../../src/shares/mounts/mount-table-li
 import { parseMountInfo } from "../../../src/shares/mounts/mount-table-mountinfo.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { mountTmpfs } from "../../support/tiny-disk.ts";
+import { mountTmpfs, remountTmpfs } from "../../support/tiny-disk.ts";
 import { routeTo, shareSpec } from "../share-spec.ts";
 
 async function startBench(t: TestContext) {
@@ -138,6 +138,104 @@ describe("the folder below a mount", () => {
       await writeFile(join(disk, "filler"), Buffer.alloc(600_000)).catch(() => {});
     }
     assert.deepEqual((await readdir(disk)).sort(), ["CORE", "filler"]);
+  });
+
+  it("stays on a disk that has no room for more files", async (t) => {
+    const disk = await mountTmpfs(t, "size=2m,nr_inodes=64");
+    if (disk === null) return;
+    const { files, fresh } = await startBench(t);
+    const path = join(disk, "CORE");
+    await mkdir(path);
+    await fresh().clear({ shareName: "CORE", files, mountPath: path }, true);
+    assert.ok(existsSync(path));
+  });
+
+  it("is set aside for its owner alone, and an empty one is not", async (t) => {
+    const { files, path, root, fresh, ensure } = await startBench(t);
+    const place = { shareName: "CORE", files, mountPath: path };
+    const folders = fresh();
+    assert.equal(await ensure(folders), "ok");
+    assert.deepEqual(await folders.setAside(place), []);
+    await using bare = await open(path);
+    await folders.uncover(place, bare);
+    assert.deepEqual(await readdir(root), ["CORE"]);
+    await writeFile(join(path, "precious"), "one");
+    await folders.uncover(place, bare);
+    const [uncovered = assert.fail("the answer from before is given")] = await folders.setAside(place);
+    await writeFile(join(path, "precious"), "two");
+    assert.equal(await ensure(folders), "ok");
+    const both = await folders.setAside(place);
+    assert.equal(both.length, 2);
+    assert.ok(both.includes(uncovered));
+    for (const aside of both) assert.equal(lstatSync(aside).mode & 0o777, 0o700);
+  });
+
+  it("is made although a crash left an unfinished one, and is forgotten when it is removed", async (t) => {
+    const { files, path, root, fresh, ensure } = await startBench(t);
+    const folders = fresh();
+    await mkdir(join(root, ".CORE.mountaineer-new"), { recursive: true });
+    assert.equal(await ensure(folders), "ok");
+    assert.deepEqual(await readdir(root), ["CORE"]);
+    await folders.clear({ shareName: "CORE", files, mountPath: path }, true);
+    assert.equal(JSON.parse(await readFile(files.mountFolder, "utf8")).identity, null);
+  });
+
+  it("is never looked into while something is mounted on it, and an empty one that cannot be removed is used", async (t) => {
+    const disk = await mountTmpfs(t, "size=2m");
+    if (disk === null) return;
+    const { files, fresh } = await startBench(t);
+    const place = (mountPath: string) => ({ shareName: "CORE", files, mountPath });
+    await assert.rejects(fresh().ensure(place(disk)), { code: "EBUSY" });
+    const path = join(disk, "CORE");
+    await mkdir(path);
+    await remountTmpfs(disk, "ro");
+    const outcome = await fresh().ensure(place(path));
+    assert.ok(outcome.ok);
+    await outcome.bare.close();
+  });
+
+  it("is ours by what this process knows, although another daemon's note has replaced its own", async (t) => {
+    const { files, path, fresh, ensure } = await startBench(t);
+    const place = { shareName: "CORE", files, mountPath: path };
+    const folders = fresh();
+    assert.equal(await ensure(folders), "ok");
+    await writeFile(files.mountFolder, '{"path":null,"identity":null,"aside":[]}');
+    await folders.setAside(place);
+    await writeFile(join(path, "precious"), "one");
+    await folders.clear(place, false);
+    assert.ok(!existsSync(path));
+  });
+
+  it("has a name of whole characters when it is set aside", async (t) => {
+    const { files, root, fresh } = await startBench(t);
+    const place = { shareName: "CORE", files, mountPath: join(root, `x${"ä".repeat(110)}`) };
+    const folders = fresh();
+    const outcome = await folders.ensure(place);
+    assert.ok(outcome.ok);
+    await outcome.bare.close();
+    await writeFile(join(place.mountPath, "precious"), "one");
+    await folders.clear(place, true);
+    const [aside = assert.fail()] = await readdir(root);
+    assert.match(aside, /^xä+\.set-aside-/);
+  });
+
+  it("is named while nobody can say that it is empty, and as before while the note cannot be read", async (t) => {
+    const { files, fresh, root } = await startBench(t);
+    await mkdir(root);
+    await writeFile(join(root, "a file now"), "");
+    await writeFile(
+      files.mountFolder,
+      JSON.stringify({ aside: [join(root, "a file now"), join(root, "gone")] }),
+    );
+    const clock = createManualClock();
+    const folders = createMountFolders({ clock, logger: silentLogger });
+    const place = { shareName: "CORE", files };
+    assert.deepEqual(await folders.setAside(place), [join(root, "a file now")]);
+    await rm(files.mountFolder);
+    await mkdir(files.mountFolder);
+    await clock.advance(10_000);
+    assert.deepEqual(await folders.setAside(place), [join(root, "a file now")]);
+    assert.deepEqual(await fresh().setAside(place), []);
   });
 
   it("keeps what it knows when its note is torn", async (t) => {
