@@ -6,26 +6,21 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { Look, Prober } from "../prober/prober.ts";
 import type { FoundMount, MountFailure, MountOutcome, UnmountOutcome } from "./mount-driver.ts";
 
-/** What an error number of a mounting program means. */
-export interface FailureMeaning {
-  readonly reason: MountFailure;
-  /** The meaning without the number, such as "the user or the password is wrong". */
-  readonly text: string;
-  /** What the person can do about it; null when the text says it all. */
-  readonly hint: string | null;
-}
-
-/** A row of a table of such meanings. */
+/**
+ * What an error number of a mounting program means. `text`: such as "the user or the password is wrong". `hint`: what the
+ * person can do about it; absent if the text says it all.
+ */
 export type FailureRow = readonly [reason: MountFailure, text: string, hint?: string];
-
-export function meaningOf([reason, text, hint]: FailureRow): FailureMeaning {
-  return { reason, text, hint: hint ?? null };
-}
 
 export type Failed = Extract<MountOutcome, { ok: false }>;
 
 export function failed(reason: MountFailure, text: string): Failed {
   return { ok: false, reason, text };
+}
+
+/** `said`: the program's own words or number; "": it said nothing. */
+export function failedAs([reason, text, hint]: FailureRow, said: string): Failed {
+  return failed(reason, `${text}${said === "" ? "" : ` (${said})`}${hint === undefined ? "" : `; ${hint}`}`);
 }
 
 /** The failure that an error means; its text has `…` in place of `secret`. */
@@ -58,14 +53,14 @@ export function orHanging(
 
 type NewMount = Pick<FoundMount, "id" | "path">;
 
-/** Looks at a new mount for `waitMs` (below 0 counts as 0); null: the step was cancelled. */
+/** Looks at a new mount for `waitMs`, if it is above 0; null: the step was cancelled. */
 export function lookAtNewMount(
   prober: Prober,
   { id, path }: NewMount,
   waitMs: number,
   signal: AbortSignal,
 ): Promise<Look | null> {
-  return Promise.race([prober.look(id, path, Math.max(0, waitMs)), whenAborted(signal).then(() => null)]);
+  return Promise.race([prober.look(id, path, waitMs), whenAborted(signal).then(() => null)]);
 }
 
 interface ListingLimits {

@@ -120,9 +120,6 @@ export function leavingGvfsAlone(driver: MountDriver): MountDriver {
       letGo.add(mount.id);
       return { ok: true };
     },
-    async ownProcesses(share, mount) {
-      return isGvfsMount(mount) ? [] : driver.ownProcesses(share, mount);
-    },
   };
 }
 

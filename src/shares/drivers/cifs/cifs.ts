@@ -16,7 +16,7 @@ import { createUnsentWrites } from "../rclone/unsent.ts";
 import { type SharePlace, shareFiles } from "../share-files.ts";
 import { concerns, createRealMountPaths, indexMounts } from "../smb-mounts.ts";
 import { createUnmount, type Unmount, unmountCommand } from "../unmount.ts";
-import { meaningfulLine, meaningOfMountCifs } from "./codes.ts";
+import { failedByMountCifs } from "./codes.ts";
 import { foundCifs, namesThisMachine } from "./found.ts";
 import { type CifsNotes, createCifsNotes } from "./note.ts";
 import { cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./options.ts";
@@ -237,10 +237,7 @@ async function runMount(
   });
   if (result.timedOut) return failed("timed_out", "the kernel did not mount it in time");
   if (result.exitCode === 0) return null;
-  const output = result.stderr || result.stdout;
-  const { reason, text, hint } = meaningOfMountCifs(result.exitCode, output);
-  const said = meaningfulLine(output);
-  return failed(reason, `${text}${said === "" ? "" : ` (${said})`}${hint === null ? "" : `; ${hint}`}`);
+  return failedByMountCifs(result.exitCode, result.stderr || result.stdout);
 }
 
 /** Undoes only our own mount, not one that another program made meanwhile. */

@@ -1,6 +1,6 @@
 // The error messages of mount.cifs and mount, and what each means.
 
-import { type FailureMeaning, type FailureRow, meaningOf } from "../mount-failure.ts";
+import { type Failed, type FailureRow, failedAs } from "../mount-failure.ts";
 
 const MODULE =
   'load the module (modprobe cifs; it may come with linux-modules-extra), or set driver = "rclone"';
@@ -67,17 +67,17 @@ const BY_WORDS: readonly (readonly [words: RegExp, row: FailureRow])[] = [
   [/permission denied/i, ["permission_denied", "this machine does not let us mount"]],
 ];
 
-/** `said`: what the command wrote to stderr. */
-export function meaningOfMountCifs(exitCode: number | null, said: string): FailureMeaning {
+/** The failure that an exit code other than 0 means. `said`: what the command printed. */
+export function failedByMountCifs(exitCode: number | null, said: string): Failed {
   const errno = /mount error\s*\(?(\d+)\)?/i.exec(said)?.[1];
   const byErrno = errno === undefined ? undefined : BY_ERRNO[Number(errno)];
   const row = byErrno ?? BY_WORDS.find(([words]) => words.test(said))?.[1];
   const how = exitCode === null ? "a signal ended mount" : `mount ended with ${exitCode}`;
-  return meaningOf(row ?? ["other", `it could not be mounted: ${how}`]);
+  return failedAs(row ?? ["other", `it could not be mounted: ${how}`], meaningfulLine(said));
 }
 
 /** The line with the reason; the advice to read a manual is left out. */
-export function meaningfulLine(said: string): string {
+function meaningfulLine(said: string): string {
   const lines = said
     .split("\n")
     .map((line) => line.trim())

@@ -37,7 +37,7 @@ export interface NetfsRequest {
 }
 
 export interface NetfsAnswer {
-  /** 0, or a number that `meaningOfNetfs` knows. */
+  /** 0, or a number that `failedByNetfs` explains. */
   readonly status: number;
   /** The paths where it is mounted, which may differ from the expected one. */
   readonly mountPoints: readonly string[];

@@ -1,5 +1,5 @@
 // The error numbers of NetFS (errnos, and NetAuth's), and what each means.
-import { type FailureMeaning, type FailureRow, meaningOf } from "../mount-failure.ts";
+import { type Failed, type FailureRow, failedAs } from "../mount-failure.ts";
 
 /** EEXIST: something is mounted already, which is success if it is that share. */
 export const ALREADY_MOUNTED = 17;
@@ -54,7 +54,7 @@ const NETFS: Readonly<Record<number, FailureRow>> = {
   [-1073741620]: noSuchShare(),
 };
 
-/** The meaning of a NetFS status other than 0. */
-export function meaningOfNetfs(status: number): FailureMeaning {
-  return meaningOf(NETFS[status] ?? ["other", "macOS could not mount it"]);
+/** The failure that a NetFS status other than 0 means. */
+export function failedByNetfs(status: number): Failed {
+  return failedAs(NETFS[status] ?? ["other", "macOS could not mount it"], String(status));
 }

@@ -15,7 +15,7 @@ import { type Failed, failed, lookAtNewMount, orHanging, reasonOf } from "../mou
 import { createUnmount, type Unmount } from "../unmount.ts";
 import { NETFS_LIBRARIES } from "./binding.ts";
 import { type CarryProof, carryRefusal } from "./carry-proof.ts";
-import { ALREADY_MOUNTED, meaningOfNetfs } from "./codes.ts";
+import { ALREADY_MOUNTED, failedByNetfs } from "./codes.ts";
 import { createNetfsMounts, isSamePath, type NetfsMounts } from "./find.ts";
 import { createMountTurns, type MountTurns } from "./mount-turns.ts";
 import { mountByNetfs } from "./process.ts";
@@ -296,8 +296,7 @@ async function askNow(
     const existed = outcome.status === ALREADY_MOUNTED;
     if (!existed || path !== null) return { ok: true, path, existed };
   }
-  const { reason, text, hint } = meaningOfNetfs(outcome.status);
-  return failed(reason, `${text} (${outcome.status})${hint === null ? "" : `; ${hint}`}`);
+  return failedByNetfs(outcome.status);
 }
 
 /** The share through the port of this machine at which the carrier listens. */

@@ -12,7 +12,7 @@ import {
   readCarryProof,
   writeCarryProof,
 } from "../../../../src/shares/drivers/netfs/carry-proof.ts";
-import { meaningOfNetfs } from "../../../../src/shares/drivers/netfs/codes.ts";
+import { failedByNetfs } from "../../../../src/shares/drivers/netfs/codes.ts";
 import { createMountTurns } from "../../../../src/shares/drivers/netfs/mount-turns.ts";
 import {
   createMacosUnmount,
@@ -42,16 +42,16 @@ const STATUSES = {
 test("each status of NetFS has a reason and a text of its own words", () => {
   for (const [reason, statuses] of Object.entries(STATUSES)) {
     for (const status of statuses) {
-      const meaning = meaningOfNetfs(status);
-      assert.equal(meaning.reason, reason, String(status));
-      assert.ok(meaning.text.length > 5);
+      const failure = failedByNetfs(status);
+      assert.equal(failure.reason, reason, String(status));
+      assert.match(failure.text, new RegExp(`^.{6,} \\(${status}\\)(; |$)`));
     }
   }
 });
 
 test("no route is also what a missing permission looks like, and the hint says so", () => {
-  assert.match(meaningOfNetfs(65).hint ?? "", /Local Network/);
-  assert.match(meaningOfNetfs(80).hint ?? "", /Finder|password/);
+  assert.match(failedByNetfs(65).text, /Local Network/);
+  assert.match(failedByNetfs(80).text, /Finder|password/);
 });
 
 test("a URL's pieces are escaped each by itself, names in NFC, a zone's percent sign too", () => {
