@@ -3,18 +3,34 @@ import assert from "node:assert/strict";
 import { existsSync, lstatSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { describe, it, type TestContext } from "node:test";
+import { describe, it, type TestContext, test } from "node:test";
 import { ensureFolder } from "../../../src/runtime/files/durable-file.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import type { MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
+import {
+  failed,
+  failedBy,
+  orHanging,
+  unmountFailed,
+  whyNotListed,
+} from "../../../src/shares/drivers/mount-failure.ts";
 import { createMountFolders, type MountFolders } from "../../../src/shares/drivers/mount-folder.ts";
 import { rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
 import { folderName, shareFiles, writeIfChanged } from "../../../src/shares/drivers/share-files.ts";
-import { indexMounts, isReadable, routeOfSource } from "../../../src/shares/drivers/smb-mounts.ts";
+import {
+  createRealMountPaths,
+  indexMounts,
+  isReadable,
+  leavingGvfsAlone,
+  routeOfSource,
+} from "../../../src/shares/drivers/smb-mounts.ts";
 import { createUnmount } from "../../../src/shares/drivers/unmount.ts";
 import { createMountTableLinux } from "../../../src/shares/mounts/mount-table-linux.ts";
 import { parseMountInfo } from "../../../src/shares/mounts/mount-table-mountinfo.ts";
+import type { Look, Prober } from "../../../src/shares/prober/prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs, remountTmpfs } from "../../support/tiny-disk.ts";
 import { routeTo, shareSpec } from "../share-spec.ts";
@@ -368,15 +384,26 @@ describe("a mount of the kernel's client that somebody else made", () => {
   });
 });
 
+const ENTRY = { id: "1", path: "/mnt", type: "cifs", source: "//h/s", options: [], deviceMinor: 0 };
+
+/** Unmounts by shell scripts that leave the mount standing. */
+function unmountBy(...scripts: readonly { readonly script: string; readonly atMostMs?: number }[]) {
+  return createUnmount({
+    clock: systemClock,
+    mountTable: { read: async () => [ENTRY] },
+    commands: () =>
+      scripts.map(({ script, ...more }) => ({ command: "/bin/sh", args: ["-c", script], ...more })),
+  });
+}
+
 /** What people read when a command leaves the mount standing. */
 async function textAfter(command: string, script = "", deadlineMs = 20_000): Promise<string> {
-  const entry = { id: "1", path: "/mnt", type: "cifs", source: "//h/s", options: [], deviceMinor: 0 };
   const unmount = createUnmount({
     clock: systemClock,
-    mountTable: { read: async () => [entry] },
+    mountTable: { read: async () => [ENTRY] },
     commands: () => [{ command, args: ["-c", script] }],
   });
-  const outcome = await unmount(entry, "plain", { deadlineMs });
+  const outcome = await unmount(ENTRY, "plain", { deadlineMs });
   assert.ok(!outcome.ok && outcome.reason === "failed");
   return outcome.text;
 }
@@ -400,4 +427,101 @@ describe("the output of a command that unmounts", () => {
   it("is the error if it cannot be started", async () => {
     assert.match(await textAfter("/nowhere/umount"), /nowhere/);
   });
+});
+
+describe("commands that unmount", () => {
+  const BUSY = { script: "echo 'target is busy' >&2; exit 32" };
+  it("are busy only for a plain unmount: one by force has failed", async () => {
+    const text = "target is busy";
+    assert.deepEqual(await unmountBy(BUSY)(ENTRY, "plain", { deadlineMs: 20_000 }), {
+      ok: false,
+      reason: "busy",
+      text,
+    });
+    assert.deepEqual(await unmountBy(BUSY)(ENTRY, "force", { deadlineMs: 20_000 }), unmountFailed(text));
+  });
+
+  it("run one after the other, none after a cancellation, and no longer than each may", async (t) => {
+    const log = join(await temporaryFolder(t), "log");
+    const ending = new AbortController();
+    const step = { deadlineMs: 20_000, signal: ending.signal };
+    const unmount = createUnmount({
+      clock: systemClock,
+      mountTable: { read: async () => [ENTRY] },
+      commands: () => [1, 2].map((step) => ({ command: "/bin/sh", args: ["-c", `echo ${step} >>${log}`] })),
+    });
+    assert.equal((await unmount(ENTRY, "plain", step)).ok, false);
+    assert.equal(await readFile(log, "utf8"), "1\n2\n");
+    ending.abort();
+    assert.deepEqual(await unmount(ENTRY, "plain", step), unmountFailed("cancelled"));
+    assert.equal(await readFile(log, "utf8"), "1\n2\n");
+    const late = await unmountBy({ script: "exec sleep 600", atMostMs: 30 })(ENTRY, "force", {
+      deadlineMs: 20_000,
+    });
+    assert.deepEqual(late, unmountFailed("sh did not end within 30 ms"));
+  });
+});
+
+describe("a failure of a driver", () => {
+  it("names no secret, and says which errors are a missing right", () => {
+    const error = (code: string) => Object.assign(new Error(`${code}: hush, no`), { code });
+    assert.deepEqual(failedBy(error("EROFS"), "hush"), failed("permission_denied", "EROFS: …, no"));
+    assert.equal(failedBy(error("EACCES"), "").text, "EACCES: hush, no");
+    for (const [code, reason] of [
+      ["EACCES", "permission_denied"],
+      ["EPERM", "permission_denied"],
+      ["ENOENT", "other"],
+    ] as const)
+      assert.equal(failedBy(error(code), null).reason, reason);
+  });
+
+  const proberWith = (state: "pending" | "never"): Prober => {
+    const prober = { look: () => new Promise<Look>(() => {}), lastLook: () => ({ state }) };
+    // Nothing else of it is asked.
+    return prober as unknown as Prober;
+  };
+  it("is explained by our own look only if that hangs in a busy mount", () => {
+    const busy = { ok: false, reason: "busy", text: "busy" } as const;
+    const explained = orHanging(proberWith("pending"), ENTRY, busy);
+    assert.deepEqual(explained, { ...busy, text: "the mount does not answer, --force unmounts it" });
+    assert.equal(orHanging(proberWith("never"), ENTRY, busy), busy);
+    const other = unmountFailed("other");
+    assert.equal(orHanging(proberWith("pending"), ENTRY, other), other);
+  });
+
+  it("is a cancellation, and not lateness, when the step is cancelled before the share lists", async () => {
+    const limits = { untilMs: 60_000, signal: AbortSignal.abort() };
+    const tools = { clock: createManualClock(), prober: proberWith("pending") };
+    assert.deepEqual(await whyNotListed(tools, ENTRY, limits), failed("other", "cancelled"));
+  });
+});
+
+test("the real path of a mount's parent is asked until it is known, and then kept", async () => {
+  const answers = [null, "/real"];
+  const paths = createRealMountPaths({
+    realPath: async () => (answers.length > 0 ? (answers.shift() ?? null) : assert.fail("it is known")),
+  });
+  assert.equal(await paths.find("/link/CORE"), "/link/CORE");
+  assert.equal(paths.known("/link/CORE"), "/link/CORE");
+  assert.equal(await paths.find("/link/CORE"), "/real/CORE");
+  assert.equal(await paths.find("/link/ARCHIVE"), "/real/ARCHIVE");
+  assert.equal(paths.known("/link/CORE"), "/real/CORE");
+});
+
+test("a mount of the desktop is let go of only by who is not cancelled, and stays in use beside a mount of another share", async () => {
+  const theirs = { ...ENTRY, id: "gvfs:1", sameShare: true, path: "/gvfs/smb-share:server=nas,share=core" };
+  const other = { ...theirs, id: "2", path: "/mnt", sameShare: false };
+  // Only `find` of it is asked.
+  const wrapped = { find: async () => [theirs, other] } as unknown as MountDriver;
+  const driver = leavingGvfsAlone(wrapped);
+  const found = async () => pluck(await driver.find(shareSpec({}), 0), "id");
+  const [mount = assert.fail()] = await driver.find(shareSpec({}), 0);
+  const limits = { deadlineMs: 1, signal: AbortSignal.abort() };
+  assert.deepEqual(await driver.unmount(shareSpec({}), mount, "plain", limits), unmountFailed("cancelled"));
+  assert.deepEqual(await found(), ["gvfs:1", "2"]);
+  assert.deepEqual(
+    await driver.unmount(shareSpec({}), mount, "plain", { ...limits, signal: new AbortController().signal }),
+    { ok: true },
+  );
+  assert.deepEqual(await found(), ["2"], "the mount of the other share is no reason to report it");
 });
