@@ -100,9 +100,8 @@ export class LogonGate {
 
   #next(): void {
     this.#endTurn();
+    // Right after an accepted login all may log in, else only the first in the queue: the others wait again.
     for (const one of [...this.#waiting]) {
-      // Right after an accepted login all may log in, else only the first in the queue.
-      if (this.#current !== null) return;
       this.#waiting.delete(one);
       if (this.ask(one)) one.logOn();
     }

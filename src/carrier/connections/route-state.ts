@@ -128,8 +128,8 @@ export class RouteState implements Disposable {
     // `outage` changes even if the server is doubted already: a proof under way may be of the previous
     // server.
     this.#outage += 1;
-    if (this.#announced === this.phase) this.#options.onPhase();
-    else this.#emit();
+    this.#announced = this.phase;
+    this.#options.onPhase();
     this.#startTrying();
   }
 
@@ -180,7 +180,6 @@ export class RouteState implements Disposable {
     this.#isConfirmed = false;
     if (this.#doubtedAtMs !== null) return;
     this.#doubtedAtMs = this.#options.clock.monotonicMs();
-    this.#answeredAtMs = null;
     this.armPatience();
   }
 
