@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { createCutOffSessions } from "../../../src/carrier/connections/cut-off-sessions.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startPeer } from "../../network/tcp-peer.ts";
 import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 
 async function counting(t: TestContext) {
   const peer = await startPeer(t, () => {});
@@ -16,16 +16,24 @@ test("A10 of the sessions that were cut off the oldest is forgotten beyond 64, a
   skip: process.platform !== "linux" && "other systems drop a connection that is reset before it is accepted",
 }, async (t) => {
   const [forgotten, kept] = [await counting(t), await counting(t)];
-  const sessions = createCutOffSessions(systemClock);
+  const clock = createManualClock();
+  const sessions = createCutOffSessions(clock);
   sessions.keep(forgotten.end);
   for (let index = 0; index < 64; index++) sessions.keep(kept.end);
   sessions.endAt(forgotten.end);
   sessions.endAt(kept.end);
   await eventually(() => kept.count() === 64);
   assert.equal(forgotten.count(), 0);
+  await eventually(() => clock.pendingTimers === 0);
   sessions.keep(forgotten.end);
   sessions.endAt(kept.end);
+  assert.equal(clock.pendingTimers, 0, "that of another port is not ended");
   sessions.endAt(forgotten.end);
   await eventually(() => forgotten.count() > 0);
   assert.deepEqual([forgotten.count(), kept.count()], [1, 64]);
+  const refused = { ...kept.end, port: 1 };
+  sessions.keep(refused);
+  sessions.endAt(refused);
+  assert.equal(clock.pendingTimers > 0, true);
+  await eventually(() => clock.pendingTimers === 0);
 });

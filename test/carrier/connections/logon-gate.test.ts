@@ -115,6 +115,23 @@ describe("logging in through the carrier", () => {
     gate.gone(first);
   });
 
+  test("A14 a turn lasts two seconds of its own, whenever the turn before it has ended", async () => {
+    const clock = createManualClock();
+    const gate = new LogonGate(clock);
+    const turns: string[] = [];
+    const [first, ...others] = ["first", "second", "third"].map((name) => ({
+      logOn: () => void turns.push(name),
+    }));
+    assert.ok(first);
+    for (const one of [first, ...others]) gate.ask(one);
+    await clock.advance(1_500);
+    gate.gone(first);
+    await clock.advance(1_999);
+    assert.deepEqual(turns, ["second"]);
+    await clock.advance(1);
+    assert.deepEqual(turns, ["second", "third"]);
+  });
+
   test("A14 who waited when a login was refused has no turn once it is said to be right", () => {
     const gate = new LogonGate(createManualClock());
     const turns: string[] = [];

@@ -14,12 +14,12 @@ function thereOver(closed: string[], name: string): ServerProof {
   return { ...THERE, connection: { stillThere, [Symbol.dispose]: () => void closed.push(name) } };
 }
 
-function start(t: TestContext, confirmed = true) {
+function start(t: TestContext, confirmed = true, isAway = false) {
   const clock = createManualClock();
   const told: string[] = [];
   const world = {
     answer: GONE as ServerProof,
-    isAway: false,
+    isAway,
     patienceMs: 60_000,
     /** For each question: its server, behind the connection of the question, is gone. */
     goes: [] as (() => void)[],
@@ -112,6 +112,14 @@ const FACTS: readonly Fact<World>[] = [
   ],
   [/^closed (.+)$/, ({ world }, names = "") => [world.closed, names.split(" > ")]],
   [/^by a proof$/, ({ route }) => [route.isConfirmed, true]],
+  [
+    /^answered(?: at (\d+)| not)$/,
+    ({ route }, atMs) => [route.answeredAtMs, atMs === undefined ? null : Number(atMs)],
+  ],
+  [
+    /^(?:loss at (\d+)|no loss)$/,
+    ({ route }, atMs) => [route.lossAtMs, atMs === undefined ? null : Number(atMs)],
+  ],
   [/^no timers$/, ({ clock }) => [clock.pendingTimers, 0]],
 ];
 
@@ -120,6 +128,7 @@ tellStories(
     starts: {
       "a route": (t: TestContext) => start(t),
       "a route after a start anew": (t: TestContext) => start(t, false),
+      "a route away after a start anew": (t: TestContext) => start(t, false, true),
     },
     acts: ACTS,
     facts: FACTS,
@@ -147,6 +156,18 @@ A10 a server that goes between its answer and its confirmation is another loss, 
 A10 a server that ends each idle connection after a while can be confirmed in the end: it is then taken as it is
   a route, its server answers as each, it is doubted, 20 times after 800 ms the server goes: asked 6 times
   look, 5 s: the same outage, unconfirmed, 6 answers told; it is confirmed: carrying
+  it is doubted, 0 ms: asked 7 times
+A10 a loss begins anew to count the connections that a server ends
+  a route, its server answers as each, it is doubted, 20 times after 800 ms the server goes: asked 6 times
+  it is lost, 0 ms: asked 7 times
+A10 a server that ends its connections at once is doubted each time, whatever it is known to do with idle ones
+  a route, its server answers as each, it is doubted, 5 times after 800 ms the server goes
+  1 times after 300 ms the server goes, 300 ms: asked 7 times
+A10 each doubt is told, because it has another number, and nothing of one is left once it is confirmed
+  a route, it is doubted, it is doubted: told unconfirmed > unconfirmed
+  its server answers, it is lost, 300 ms: loss at 1000, answered at 1200; it is confirmed: answered not, no loss
+A10 what a server answered before another doubt proves nothing of it
+  a route, its server answers, it is doubted, 0 ms: answered at 1000; its server is gone, it is doubted: answered not
 A10 a server that ends every connection right after its answer is as good as away, until one stands; nobody is told to prove it
   a route, its server answers as each, it is doubted, 20 times after 0 ms the server goes: asked 2 times
   100 times after 100 ms the server goes: asked 11 to 59 times, waiting, lost at 1000, 2 answers told
@@ -181,6 +202,11 @@ A10 a change of the patience counts from the loss as well
 A10 a move ends whatever was
   a route, patience 100 ms, it is lost, 200 ms: refusing; it is confirmed: carrying, not lost
   1 s: carrying, no timers
+A10 the patience is counted from the first loss, however often it is lost again, and by nobody once the share ends
+  a route, it is lost, 30 s, it is lost, 29999 ms: waiting; 1 ms: refusing; it ends: no timers
+  a route, it is lost, it ends: no timers
+A10 away by only_on after a start anew it refuses, and asks nobody
+  a route away after a start anew: refusing, asked 0 times; 3600 s: refusing, asked 0 times, no timers
 A10 after a start anew the server has to be proved, and there is none
   a route after a start anew: unconfirmed; 0 ms: told waiting
 `,
