@@ -183,19 +183,15 @@ class CarrierLink implements AsyncDisposable {
   #connecting: Promise<ControlConnection | null> | null = null;
   #starting: Promise<void> | null = null;
   #wake: () => void = () => {};
-  #goneSinceMs: number | null;
+  /** Since when there is no connection, monotonic ms; null: there is one. */
+  goneSinceMs: number | null;
 
   constructor(options: ConnectOptions, known: KnownShares) {
     this.#options = options;
     this.#known = known;
-    this.#goneSinceMs = options.clock.monotonicMs();
+    this.goneSinceMs = options.clock.monotonicMs();
     // Rejects only when its signal aborts.
     this.#follow().catch(() => {});
-  }
-
-  /** Since when there is no connection, monotonic ms; null: there is one. */
-  get goneSinceMs(): number | null {
-    return this.#goneSinceMs;
   }
 
   /** The open connection, or a new one; null: no carrier listens. */
@@ -274,9 +270,9 @@ class CarrierLink implements AsyncDisposable {
         this.#wake = resolve;
         await Promise.race([promise, aborted]);
         if (signal.aborted) return;
-        this.#goneSinceMs = clock.monotonicMs();
+        this.goneSinceMs = clock.monotonicMs();
       }
-      const goneForMs = this.#goneSinceMs === null ? 0 : clock.monotonicMs() - this.#goneSinceMs;
+      const goneForMs = this.goneSinceMs === null ? 0 : clock.monotonicMs() - this.goneSinceMs;
       if (goneForMs >= BACK_WITHIN_MS) this.#known.take(new Map());
       failures += 1;
       await clock.sleep(backoffMs(this.#known.shares.size > 0 ? PAUSE_MS : IDLE_PAUSE_MS, failures), signal);
@@ -290,7 +286,7 @@ class CarrierLink implements AsyncDisposable {
   async #tryToConnect(saidSo: boolean): Promise<boolean> {
     try {
       if ((await this.connected()) === null) return saidSo;
-      this.#goneSinceMs = null;
+      this.goneSinceMs = null;
       return false;
     } catch (error) {
       if (!saidSo) this.#options.logger.warn("the carrier cannot be asked", { error: errorText(error) });

@@ -76,14 +76,16 @@ export class CarriedConnection {
   readonly #host: ConnectionHost;
   readonly #answers: WholeAnswers;
   readonly #heldSinceMs: number;
-  #stage: ConnectionStage = "held";
+  stage: ConnectionStage = "held";
   #server: Socket | null = null;
   #serverGone: Promise<void> = Promise.resolve();
   #timer: Timer | null = null;
   #retireTimer: Timer | null = null;
   #clientEnded = false;
-  #lastServerByteMs: number | null = null;
-  #retiringFrom: CarriedRoute | null = null;
+  /** When the server last sent a byte, monotonic ms; null: never. */
+  lastServerByteMs: number | null = null;
+  /** The route that a retiring connection still uses; null: the connection is not retiring. */
+  retiringFrom: CarriedRoute | null = null;
   #lastByteMs: number;
   readonly #held: HeldFrames;
   #isLoggingOn = false;
@@ -116,28 +118,14 @@ export class CarriedConnection {
     client.on("close", this.#close);
   }
 
-  get stage(): ConnectionStage {
-    return this.#stage;
-  }
-
-  /** When the server last sent a byte, monotonic ms; null: never. */
-  get lastServerByteMs(): number | null {
-    return this.#lastServerByteMs;
-  }
-
   /** The addresses of the connection to the server; null: it is not connected. */
   get serverEnd(): CutOff | null {
-    return this.#stage === "joined" && this.#server !== null ? ownEndOf(this.#server) : null;
+    return this.stage === "joined" && this.#server !== null ? ownEndOf(this.#server) : null;
   }
 
   /** True while a frame is held back whose loss the client might notice. */
   get holdsBackMore(): boolean {
     return this.#held.waitsMore;
-  }
-
-  /** The route that a retiring connection still uses; null: the connection is not retiring. */
-  get retiringFrom(): CarriedRoute | null {
-    return this.#retiringFrom;
   }
 
   /** The client has begun to log in, and has sent no other request yet. */
@@ -151,23 +139,23 @@ export class CarriedConnection {
 
   /** Sends the login that was held back: its turn has come. */
   logOn(): void {
-    if (this.#stage !== "joined" || !this.isLoggingOn) return;
-    this.#held.goOn();
+    if (this.stage !== "joined" || !this.isLoggingOn) return;
+    this.#held.isWaiting = false;
     this.#sendWhatMayPass();
     if (!this.#held.isWaiting) this.#client.resume();
   }
 
   /** True if a request or a part of a frame is under way, and the server has sent nothing since `atMs`. */
   isStuckSince(atMs: number): boolean {
-    if (this.#stage !== "joined" || this.#server === null) return false;
-    if (this.#lastServerByteMs !== null && this.#lastServerByteMs >= atMs) return false;
+    if (this.stage !== "joined" || this.#server === null) return false;
+    if (this.lastServerByteMs !== null && this.lastServerByteMs >= atMs) return false;
     return this.ledger.outstanding > 0 || !this.#isBetweenFrames() || this.#server.writableLength > 0;
   }
 
   /** Connects to the server. Does nothing unless the connection is held. */
   join(endpoint: RouteEndpoint): void {
-    if (this.#stage !== "held") return;
-    this.#stage = "connecting";
+    if (this.stage !== "held") return;
+    this.stage = "connecting";
     const socket = openServerSide(
       () => this.#answers.window(),
       (length) => this.#onServerBytes(length),
@@ -199,9 +187,9 @@ export class CarriedConnection {
 
   /** Cancels a connect that is under way: the connection is held again. */
   unjoin(): void {
-    if (this.#stage !== "connecting") return;
+    if (this.stage !== "connecting") return;
     this.#clearTimer();
-    this.#stage = "held";
+    this.stage = "held";
     const ending = this.#server;
     this.#server = null;
     // The socket needs no reset, because nothing was written to it.
@@ -216,7 +204,7 @@ export class CarriedConnection {
   holdBack(all: boolean, onRest: () => void): void {
     this.#onRest = onRest;
     this.#held.holding = all ? "all" : "some";
-    if (!this.#held.isWaiting && this.#stage === "joined") this.#sendWhatMayPass();
+    if (!this.#held.isWaiting && this.stage === "joined") this.#sendWhatMayPass();
   }
 
   /**
@@ -227,7 +215,7 @@ export class CarriedConnection {
   retire(from: CarriedRoute): void {
     const { holding } = this.#held;
     if (holding !== "nothing" && holding !== "logon") return;
-    this.#retiringFrom = from;
+    this.retiringFrom = from;
     this.#held.holding = "retire";
     this.#watchRetiring();
   }
@@ -237,13 +225,13 @@ export class CarriedConnection {
    * retiring connection.
    */
   retireAtReads(): void {
-    if (this.#retiringFrom !== null) this.#held.readsEnd = true;
+    if (this.retiringFrom !== null) this.#held.readsEnd = true;
   }
 
   /** Cancels `retire`: the route is in use again. */
   unretire(): void {
-    if (this.#stage !== "joined" || this.#retiringFrom === null) return;
-    this.#retiringFrom = null;
+    if (this.stage !== "joined" || this.retiringFrom === null) return;
+    this.retiringFrom = null;
     this.#retireTimer?.[Symbol.dispose]();
     this.#held.letGo();
     this.#sendWhatMayPass();
@@ -252,7 +240,7 @@ export class CarriedConnection {
 
   /** True if no request is outstanding, no frame is half sent, and the client has been silent for a moment. */
   isQuiet(nowMs: number): boolean {
-    if (this.#stage !== "joined" || this.#server === null) return true;
+    if (this.stage !== "joined" || this.#server === null) return true;
     if (this.#client.writableLength > 0 || this.#server.writableLength > 0) return false;
     const isSilent = nowMs - this.#lastByteMs >= SILENCE_MS;
     if (this.ledger.isOpaque) return isSilent;
@@ -271,13 +259,13 @@ export class CarriedConnection {
    * other request resets the connection.
    */
   release(): void {
-    if (this.#stage !== "orphaned") return;
+    if (this.stage !== "orphaned") return;
     const waiting = this.ledger.readsAndCloses;
     if (waiting === null || !this.#mayAnswer()) {
       this.#close();
       return;
     }
-    this.#stage = "released";
+    this.stage = "released";
     for (const header of waiting) this.#answerAlone(header);
     this.#answerOrphansQuestions();
     this.#client.resume();
@@ -292,7 +280,7 @@ export class CarriedConnection {
   // -- the client's side ---------------------------------------------------------------------------------------
 
   readonly #onClientData = (chunk: Buffer): void => {
-    if (this.#stage === "orphaned" || this.#stage === "released") {
+    if (this.stage === "orphaned" || this.stage === "released") {
       this.#onOrphansQuestion(chunk);
       return;
     }
@@ -331,7 +319,7 @@ export class CarriedConnection {
 
   #onClientEnd(): void {
     this.#clientEnded = true;
-    if (this.#stage !== "joined") {
+    if (this.stage !== "joined") {
       this.#close();
       return;
     }
@@ -343,13 +331,13 @@ export class CarriedConnection {
   // -- the server's side ---------------------------------------------------------------------------------------
 
   #onConnect(): void {
-    if (this.#stage !== "connecting") return;
+    if (this.stage !== "connecting") return;
     if (!this.#host.mayJoin()) {
       this.unjoin();
       return;
     }
     this.#clearTimer();
-    this.#stage = "joined";
+    this.stage = "joined";
     const { clock, traffic } = this.#host;
     traffic.longestWaitMs = Math.max(traffic.longestWaitMs, clock.monotonicMs() - this.#heldSinceMs);
     this.#client.on("data", this.#onClientData);
@@ -367,10 +355,10 @@ export class CarriedConnection {
    * because the buffer is in use until then.
    */
   #onServerBytes(length: number): boolean {
-    if (this.#stage !== "joined") return false;
+    if (this.stage !== "joined") return false;
     const bytes = this.#answers.came(length);
-    this.#lastServerByteMs = this.#host.clock.monotonicMs();
-    this.#lastByteMs = this.#lastServerByteMs;
+    this.lastServerByteMs = this.#host.clock.monotonicMs();
+    this.#lastByteMs = this.lastServerByteMs;
     this.#host.traffic.bytesDown += length;
     const { fromServer } = this.ledger;
     let ended = 0;
@@ -398,9 +386,9 @@ export class CarriedConnection {
   }
 
   #serverEnded(): void {
-    if (this.#stage !== "joined") return;
+    if (this.stage !== "joined") return;
     this.#serverLost("the server closed the connection", () => {
-      this.#stage = "released";
+      this.stage = "released";
       this.#resetServer();
       this.#client.end();
       this.#setTimer(HALF_CLOSED_AT_MOST_MS, this.#close);
@@ -412,10 +400,10 @@ export class CarriedConnection {
   }
 
   #serverFailed(error: unknown): void {
-    if (this.#stage === "connecting") {
+    if (this.stage === "connecting") {
       this.unjoin();
       this.#host.connectFailed(errorText(error));
-    } else if (this.#stage === "joined") this.#serverLost(errorText(error), this.#close);
+    } else if (this.stage === "joined") this.#serverLost(errorText(error), this.#close);
   }
 
   /**
@@ -432,8 +420,8 @@ export class CarriedConnection {
   // -- orphans -------------------------------------------------------------------------------------------------
 
   #loseServer(): void {
-    if (this.#stage !== "joined") return;
-    this.#stage = "orphaned";
+    if (this.stage !== "joined") return;
+    this.stage = "orphaned";
     this.#host.logons.gone(this);
     this.#clearTimer();
     this.#retireTimer?.[Symbol.dispose]();
@@ -454,7 +442,7 @@ export class CarriedConnection {
     const question = this.#orphansQuestion === null ? chunk : Buffer.concat([this.#orphansQuestion, chunk]);
     this.#orphansQuestion = question;
     if (!isEnoughToJudge(question)) return;
-    if (this.#stage === "released") {
+    if (this.stage === "released") {
       this.#answerOrphansQuestions();
       return;
     }
@@ -467,7 +455,7 @@ export class CarriedConnection {
 
   #answerOrphansQuestions(): void {
     while (
-      this.#stage === "released" &&
+      this.stage === "released" &&
       this.#orphansQuestion !== null &&
       isEnoughToJudge(this.#orphansQuestion)
     ) {
@@ -499,7 +487,7 @@ export class CarriedConnection {
 
   /** Ends a retiring connection once a frame is held back and the client has all answers. */
   #endIfRetired(): void {
-    if (this.#retiringFrom === null || !this.#held.isWaiting || this.ledger.outstanding > 0) return;
+    if (this.retiringFrom === null || !this.#held.isWaiting || this.ledger.outstanding > 0) return;
     if (!this.ledger.fromServer.atBoundary || this.#client.writableLength > 0) return;
     this.#loseServer();
     this.release();
@@ -524,8 +512,8 @@ export class CarriedConnection {
   }
 
   readonly #close = (): void => {
-    if (this.#stage === "closed") return;
-    this.#stage = "closed";
+    if (this.stage === "closed") return;
+    this.stage = "closed";
     this.#clearTimer();
     this.#retireTimer?.[Symbol.dispose]();
     this.#resetServer();

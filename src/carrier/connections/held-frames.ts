@@ -15,54 +15,42 @@ export class HeldFrames {
   readonly #mayLogOn: () => boolean;
   /** With `retire`: whether reads wait, too. */
   readsEnd = false;
-  #bytes: Buffer = NOTHING;
-  #isWaiting = false;
-  #waitsMore = false;
+  bytes: Buffer = NOTHING;
+  /** True while a frame waits; all bytes behind it wait, too. Set to false, it makes the next `pass` decide again. */
+  isWaiting = false;
+  /** True if the client may notice the loss of the waiting frame. */
+  waitsMore = false;
 
   constructor(mayLogOn: () => boolean) {
     this.#mayLogOn = mayLogOn;
   }
 
-  get bytes(): Buffer {
-    return this.#bytes;
-  }
-
-  /** True while a frame waits; all bytes behind it wait, too. */
-  get isWaiting(): boolean {
-    return this.#isWaiting;
-  }
-
-  /** True if the client may notice the loss of the waiting frame. */
-  get waitsMore(): boolean {
-    return this.#waitsMore;
-  }
-
   push(chunk: Buffer): void {
-    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
+    this.bytes = this.bytes.length === 0 ? chunk : Buffer.concat([this.bytes, chunk]);
   }
 
   /** Removes and returns all bytes. */
   take(): Buffer {
-    const bytes = this.#bytes;
-    this.#bytes = NOTHING;
+    const bytes = this.bytes;
+    this.bytes = NOTHING;
     return bytes;
   }
 
   /** Passes bytes through `reader` to `send`, up to the first frame that has to wait. Returns whether a frame waits. */
   pass(reader: FrameReader, send: (bytes: Buffer) => void): boolean {
-    while (this.#bytes.length > 0) {
+    while (this.bytes.length > 0) {
       if (reader.atBoundary && !reader.broken) {
-        const verdict = this.#judge(this.#bytes);
+        const verdict = this.#judge(this.bytes);
         if (verdict === "unknown") return false;
         if (verdict !== "pass") {
-          this.#isWaiting = true;
-          this.#waitsMore = verdict === "wait_more";
+          this.isWaiting = true;
+          this.waitsMore = verdict === "wait_more";
           return true;
         }
       }
-      const passed = reader.push(this.#bytes, 0, true);
-      send(this.#bytes.subarray(0, passed));
-      this.#bytes = this.#bytes.subarray(passed);
+      const passed = reader.push(this.bytes, 0, true);
+      send(this.bytes.subarray(0, passed));
+      this.bytes = this.bytes.subarray(passed);
     }
     return false;
   }
@@ -71,12 +59,7 @@ export class HeldFrames {
   letGo(): void {
     this.holding = "nothing";
     this.readsEnd = false;
-    this.#isWaiting = false;
-  }
-
-  /** Makes the next `pass` decide again about the waiting frame. */
-  goOn(): void {
-    this.#isWaiting = false;
+    this.isWaiting = false;
   }
 
   /** Decides about the frame at the start of `bytes`; `unknown`: too few bytes. */

@@ -25,17 +25,13 @@ export class LogonGate {
   #current: LoggingOn | null = null;
   #turn: Timer | null = null;
   #acceptedAtMs: number | null = null;
-  #refused: RefusedLogon | null;
+  /** The refusal, until `reopen`; null: the login is accepted, or was not tried yet. */
+  refused: RefusedLogon | null;
 
   /** `refused`: why the server refused the login under a previous carrier process; null: it did not. */
   constructor(clock: Clock, refused: string | null = null) {
     this.#clock = clock;
-    this.#refused = refused === null ? null : { text: refused, atMs: clock.monotonicMs() };
-  }
-
-  /** The refusal, until `reopen`; null: the login is accepted, or was not tried yet. */
-  get refused(): RefusedLogon | null {
-    return this.#refused;
+    this.refused = refused === null ? null : { text: refused, atMs: clock.monotonicMs() };
   }
 
   /** Returns a function that unregisters `listener`. */
@@ -49,7 +45,7 @@ export class LogonGate {
    * login first.
    */
   ask(one: LoggingOn): boolean {
-    if (this.#refused !== null) return false;
+    if (this.refused !== null) return false;
     if (this.#current === one || this.#isFresh()) return true;
     if (this.#current !== null) {
       this.#waiting.add(one);
@@ -73,7 +69,7 @@ export class LogonGate {
     this.#endTurn();
     this.#waiting.clear();
     this.#acceptedAtMs = null;
-    this.#refused = { text, atMs: this.#clock.monotonicMs() };
+    this.refused = { text, atMs: this.#clock.monotonicMs() };
     for (const listener of [...this.#onRefused]) listener();
   }
 
@@ -85,7 +81,7 @@ export class LogonGate {
 
   /** Allows logins again. */
   reopen(): void {
-    this.#refused = null;
+    this.refused = null;
   }
 
   #isFresh(): boolean {

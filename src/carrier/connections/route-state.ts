@@ -35,11 +35,15 @@ type Proved = Extract<ServerProof, { ok: true }>;
 
 export class RouteState implements Disposable {
   readonly #options: RouteStateOptions;
-  #isConfirmed = true;
-  #outage: number;
-  #doubtedAtMs: number | null = null;
-  #routeLostAtMs: number | null = null;
-  #lossAtMs: number | null = null;
+  /** True while the server has neither closed nor refused a connection since its last proof. */
+  isConfirmed = true;
+  /** Changes with each loss, so that a proof that began before the loss can be refused. */
+  outage: number;
+  /** When the server was first doubted since its last proof, monotonic ms; null: it is proved. */
+  doubtedAtMs: number | null = null;
+  routeLostAtMs: number | null = null;
+  /** When the route was last lost since the server was proved; kept when the server answers again. null: not lost. */
+  lossAtMs: number | null = null;
   #answeredAtMs: number | null = null;
   #isImpatient = false;
   #patience: Timer | null = null;
@@ -60,7 +64,7 @@ export class RouteState implements Disposable {
   /** `confirmed`: false after a restart of the carrier, because the server was not watched meanwhile. */
   constructor(options: RouteStateOptions, confirmed: boolean) {
     this.#options = options;
-    this.#outage = options.firstOutage;
+    this.outage = options.firstOutage;
     if (confirmed) return;
     this.#doubt();
     this.#isImpatient = options.isAway();
@@ -70,37 +74,13 @@ export class RouteState implements Disposable {
 
   get phase(): CarriedPhase {
     if (this.#isImpatient) return "refusing";
-    if (this.#routeLostAtMs !== null) return "waiting";
-    return this.#isConfirmed ? "carrying" : "unconfirmed";
-  }
-
-  get routeLostAtMs(): number | null {
-    return this.#routeLostAtMs;
-  }
-
-  /** When the route was last lost since the server was proved; kept when the server answers again. null: not lost. */
-  get lossAtMs(): number | null {
-    return this.#lossAtMs;
-  }
-
-  /** When the server was first doubted since its last proof, monotonic ms; null: it is proved. */
-  get doubtedAtMs(): number | null {
-    return this.#doubtedAtMs;
+    if (this.routeLostAtMs !== null) return "waiting";
+    return this.isConfirmed ? "carrying" : "unconfirmed";
   }
 
   /** When the doubted server answered again, monotonic ms; null: it has not. */
   get answeredAtMs(): number | null {
     return this.#trying === null ? this.#answeredAtMs : null;
-  }
-
-  /** Changes with each loss, so that a proof that began before the loss can be refused. */
-  get outage(): number {
-    return this.#outage;
-  }
-
-  /** True while the server has neither closed nor refused a connection since its last proof. */
-  get isConfirmed(): boolean {
-    return this.#isConfirmed;
   }
 
   /** Call when a connect failed, or when the daemon reports that the route is lost. */
@@ -127,7 +107,7 @@ export class RouteState implements Disposable {
     this.#doubt();
     // `outage` changes even if the server is doubted already: a proof under way may be of the previous
     // server.
-    this.#outage += 1;
+    this.outage += 1;
     this.#announced = this.phase;
     this.#options.onPhase();
     this.#startTrying();
@@ -136,10 +116,10 @@ export class RouteState implements Disposable {
   /** Call when the server is proved over the route in use, also after a move to another route. */
   confirm(): void {
     this.#stopTrying();
-    this.#isConfirmed = true;
-    this.#doubtedAtMs = null;
-    this.#routeLostAtMs = null;
-    this.#lossAtMs = null;
+    this.isConfirmed = true;
+    this.doubtedAtMs = null;
+    this.routeLostAtMs = null;
+    this.lossAtMs = null;
     this.#answeredAtMs = null;
     this.#isImpatient = false;
     this.#witnessesGone = 0;
@@ -153,8 +133,8 @@ export class RouteState implements Disposable {
     const { clock, patienceMs, onImpatient } = this.#options;
     this.#patience?.[Symbol.dispose]();
     this.#patience = null;
-    const sinceMs = this.#doubtedAtMs;
-    if (this.#isConfirmed || this.#isImpatient || sinceMs === null) return;
+    const sinceMs = this.doubtedAtMs;
+    if (this.isConfirmed || this.#isImpatient || sinceMs === null) return;
     let dueMs = sinceMs + patienceMs();
     if (this.#answeredAtMs !== null) dueMs = Math.max(dueMs, this.#answeredAtMs + LEAST_TIME_TO_CONFIRM_MS);
     this.#patience = clock.setTimer(Math.max(0, dueMs - clock.monotonicMs()), () => {
@@ -177,18 +157,18 @@ export class RouteState implements Disposable {
   }
 
   #doubt(): void {
-    this.#isConfirmed = false;
-    if (this.#doubtedAtMs !== null) return;
-    this.#doubtedAtMs = this.#options.clock.monotonicMs();
+    this.isConfirmed = false;
+    if (this.doubtedAtMs !== null) return;
+    this.doubtedAtMs = this.#options.clock.monotonicMs();
     this.armPatience();
   }
 
   #loseRoute(atMs: number): void {
-    if (this.#routeLostAtMs !== null) return;
-    this.#routeLostAtMs = atMs;
-    this.#lossAtMs = atMs;
+    if (this.routeLostAtMs !== null) return;
+    this.routeLostAtMs = atMs;
+    this.lossAtMs = atMs;
     this.#witnessesGone = 0;
-    this.#outage += 1;
+    this.outage += 1;
   }
 
   #startTrying(): void {
@@ -233,7 +213,7 @@ export class RouteState implements Disposable {
         return;
       }
       if (!proof.ok) this.#endedAtOnce = 0;
-      this.#loseRoute(this.#doubtedAtMs ?? clock.monotonicMs());
+      this.#loseRoute(this.doubtedAtMs ?? clock.monotonicMs());
       this.#emit();
       await clock.sleep(this.#isImpatient ? TRY_AGAIN_REFUSING_MS : TRY_AGAIN_MS, signal);
     }
@@ -262,7 +242,7 @@ export class RouteState implements Disposable {
 
   #answered(proof: Proved): void {
     this.#trying = null;
-    this.#routeLostAtMs = null;
+    this.routeLostAtMs = null;
     this.#isImpatient = false;
     this.#answeredAtMs = this.#options.clock.monotonicMs();
     this.armPatience();

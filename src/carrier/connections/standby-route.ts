@@ -39,7 +39,6 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
           : null;
       },
       onGone: () => {
-        if (wanted !== asked) return;
         drop();
         logger.info("the other route must be proved again", { share, route: asked.route });
         events.settingsChanged();
@@ -77,9 +76,8 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
     },
     /** Resolves with whether the witness with that id has ended. */
     async hasEnded(id: number): Promise<boolean> {
-      const asked = held;
-      if (asked?.id === id) await asked.witness.stillThere(ENDS_WITHIN_MS);
-      return asked?.id !== id || held !== asked;
+      if (held?.id === id) await held.witness.stillThere(ENDS_WITHIN_MS);
+      return held?.id !== id;
     },
     /** Call after a move: drops the witness if its route is in use now. */
     moved(): void {

@@ -44,7 +44,7 @@ export function listenerFor(): Server {
 /** Operations that change the set of ports run one after the other. */
 export class CarrierService implements AsyncDisposable {
   readonly #options: ServiceOptions;
-  readonly #served = new Map<string, ShareCarrier>();
+  readonly served = new Map<string, ShareCarrier>();
   readonly #keeper: Keeper;
   /** One gate for each login. */
   readonly #logons = new Map<string, LogonGate>();
@@ -57,12 +57,8 @@ export class CarrierService implements AsyncDisposable {
     this.#keeper = options.keeper(() => this.#save());
   }
 
-  get served(): ReadonlyMap<string, ShareCarrier> {
-    return this.#served;
-  }
-
   states(): readonly CarriedShare[] {
-    return [...this.#served.values()].map((carrier) => carrier.state());
+    return [...this.served.values()].map((carrier) => carrier.state());
   }
 
   /** Serves the shares of a dead carrier process; shares without an inherited socket are given up. */
@@ -89,11 +85,11 @@ export class CarrierService implements AsyncDisposable {
     return this.#inTurn(async () => {
       const { share, route } = request;
       // The caller has nothing mounted, so connections of an earlier mount end.
-      const known = this.#served.get(share);
-      this.#served.delete(share);
+      const known = this.served.get(share);
+      this.served.delete(share);
       await known?.[Symbol.asyncDispose]();
       if (known !== undefined) await this.#holdPorts();
-      if (this.#served.size >= SHARES_AT_MOST)
+      if (this.served.size >= SHARES_AT_MOST)
         throw new MountaineerError("internal", `more than ${SHARES_AT_MOST} shares cannot be carried`);
       const server = listenerFor();
       // With port 0 the system picks one.
@@ -112,7 +108,7 @@ export class CarrierService implements AsyncDisposable {
 
   /** Rejects with `share_unknown`; with `aborted` if the carrier has acted alone since `epoch` (null: any epoch). */
   find(share: string, epoch: number | null = null): ShareCarrier {
-    const carrier = this.#served.get(share);
+    const carrier = this.served.get(share);
     if (carrier === undefined) throw new MountaineerError("share_unknown", `${share} is not carried`);
     if (isOutdated(carrier, epoch)) throw new MountaineerError("aborted", OUTDATED, { retry: "later" });
     return carrier;
@@ -130,7 +126,7 @@ export class CarrierService implements AsyncDisposable {
 
   async move({ share, epoch = null, ...wanted }: MoveRequest, untilMs: number): Promise<MoveOutcome> {
     const { to, planned } = wanted;
-    const carrier = this.#served.get(share);
+    const carrier = this.served.get(share);
     if (carrier === undefined) return { ok: false, reason: "unknown_share", text: `${share} is not carried` };
     if (isOutdated(carrier, epoch)) return { ok: false, reason: "refused", text: OUTDATED };
     const from = carrier.settings.route;
@@ -151,9 +147,9 @@ export class CarrierService implements AsyncDisposable {
   close(share: string): Promise<void> {
     const { clock, logger, onChanged, onNotice } = this.#options;
     return this.#inTurn(async () => {
-      const carrier = this.#served.get(share);
+      const carrier = this.served.get(share);
       if (carrier === undefined) return;
-      this.#served.delete(share);
+      this.served.delete(share);
       await settledWithin(clock, CLOSE_WITHIN_MS, carrier[Symbol.asyncDispose]());
       await this.#holdPorts();
       await this.#save();
@@ -184,7 +180,7 @@ export class CarrierService implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#changing;
     this.#isEnded = true;
-    for (const carrier of this.#served.values())
+    for (const carrier of this.served.values())
       await settledWithin(this.#options.clock, CLOSE_WITHIN_MS, carrier[Symbol.asyncDispose]());
     await this.#keeper[Symbol.asyncDispose]();
   }
@@ -214,13 +210,13 @@ export class CarrierService implements AsyncDisposable {
         },
       },
     );
-    this.#served.set(share, carrier);
+    this.served.set(share, carrier);
     return carrier;
   }
 
   #logonsOf(settings: ShareSettings): LogonGate {
     const keyOf = ({ share, login = null }: ShareSettings): string => login ?? ` ${share}`;
-    const inUse = new Set([...this.#served.values()].map((carrier) => keyOf(carrier.settings)));
+    const inUse = new Set([...this.served.values()].map((carrier) => keyOf(carrier.settings)));
     // Logins without an open share are forgotten: a share that is opened again may log in at once.
     for (const key of this.#logons.keys()) if (!inUse.has(key)) this.#logons.delete(key);
     const key = keyOf(settings);
@@ -231,7 +227,7 @@ export class CarrierService implements AsyncDisposable {
   }
 
   #sayIfEmpty(): void {
-    if (this.#served.size === 0) this.#options.onEmpty();
+    if (this.served.size === 0) this.#options.onEmpty();
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -241,7 +237,7 @@ export class CarrierService implements AsyncDisposable {
   }
 
   #save(): Promise<void> {
-    const shares = [...this.#served.values()].map((carrier) => ({
+    const shares = [...this.served.values()].map((carrier) => ({
       ...carrier.settings,
       refusedLogon: carrier.state().refusedLogon?.text ?? null,
     }));
@@ -249,7 +245,7 @@ export class CarrierService implements AsyncDisposable {
   }
 
   #holdPorts(): Promise<void> {
-    return this.#keeper.hold([...this.#served.values()].map(({ server }) => server));
+    return this.#keeper.hold([...this.served.values()].map(({ server }) => server));
   }
 }
 

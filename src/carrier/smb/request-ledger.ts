@@ -53,12 +53,14 @@ export class RequestLedger {
   #opaqueSent = false;
   #opaqueSinceMs: number | null = null;
   #isOpaque = false;
-  #loggedOff = false;
+  /** True once the client has sent LOGOFF. */
+  loggedOff = false;
   #endedOperation = false;
   /** Opened files whose close has not been answered. */
   #open = 0;
-  #onlyReads = false;
-  /** Whether `#onlyReads` may stay true after the CREATE that is passing. */
+  /** True if all open files were opened and used only to read, so that nothing can be lost. */
+  onlyReads = false;
+  /** Whether `onlyReads` may stay true after the CREATE that is passing. */
   #mayOnlyRead = false;
   #hasLetGo = false;
   /** True while all open requests belong to one look at the share's root. */
@@ -73,7 +75,7 @@ export class RequestLedger {
         if ((flags & SMB2_FLAG.answer) === 0) this.#asks(command, messageId, bytes, at);
       },
       opens: (wanted) => {
-        this.#onlyReads = this.#mayOnlyRead && opensToRead(wanted);
+        this.onlyReads = this.#mayOnlyRead && opensToRead(wanted);
         this.#isLooking = this.#mayLook && isLookAtRoot(wanted);
       },
       opaque: () => {
@@ -137,33 +139,23 @@ export class RequestLedger {
     return this.#isLooking && this.outstanding > 0;
   }
 
-  /** True if all open files were opened and used only to read, so that nothing can be lost. */
-  get onlyReads(): boolean {
-    return this.#onlyReads;
-  }
-
   /** True once something unreadable has passed: encrypted, compressed, or not SMB 2. */
   get isOpaque(): boolean {
     return this.#isOpaque || this.fromClient.broken || this.fromServer.broken;
   }
 
-  /** True once the client has sent LOGOFF. */
-  get loggedOff(): boolean {
-    return this.#loggedOff;
-  }
-
   #asks(command: number, messageId: number, bytes: Uint8Array, at: number): void {
     if (command === SMB2_COMMAND.cancel || command === SMB2_COMMAND.changeNotify) return;
-    if (command === SMB2_COMMAND.logoff) this.#loggedOff = true;
+    if (command === SMB2_COMMAND.logoff) this.loggedOff = true;
     if (command === SMB2_COMMAND.treeDisconnect) this.#hasLetGo = true;
     if (command === SMB2_COMMAND.create) {
       this.#mayLook = this.#open === 0 && this.outstanding === 0;
       this.#isLooking = false;
-      this.#mayOnlyRead = this.#open === 0 || this.#onlyReads;
+      this.#mayOnlyRead = this.#open === 0 || this.onlyReads;
       this.#open += 1;
     }
     this.#isLooking &&= command === SMB2_COMMAND.queryInfo || command === SMB2_COMMAND.close;
-    this.#onlyReads &&= CHANGES_NOTHING.has(command);
+    this.onlyReads &&= CHANGES_NOTHING.has(command);
     const isSimple = command === SMB2_COMMAND.read || command === SMB2_COMMAND.close;
     const header = isSimple ? Uint8Array.prototype.slice.call(bytes, at, at + HEADER_BYTES) : null;
     this.#begun.push({ command, messageId, header });

@@ -90,7 +90,8 @@ export class FrameReader {
   #frameLeft = 0;
   /** Bytes until the next header of a compound frame, or the frame's end. */
   #restLeft = 0;
-  #broken = false;
+  /** True if the stream has no SMB frames; it is not read any further then. */
+  broken = false;
 
   constructor(listener: FrameListener) {
     this.#listener = listener;
@@ -101,11 +102,6 @@ export class FrameReader {
     return this.#part === "prefix" && this.#prefixBytes === 0;
   }
 
-  /** True if the stream has no SMB frames; it is not read any further then. */
-  get broken(): boolean {
-    return this.#broken;
-  }
-
   /**
    * Reads from index `from` to the end of the bytes; with `oneFrame`, at most to the end of the current frame
    * (between two frames, of the next one). Returns the index of the first byte that was not read.
@@ -114,7 +110,7 @@ export class FrameReader {
     const end = bytes.length;
     let at = from;
     while (at < end) {
-      if (this.#broken) return end;
+      if (this.broken) return end;
       if (this.#part === "rest") at += this.#passRest(bytes, at);
       else if (this.#part === "header") at += this.#passHeader(bytes, at);
       else {
@@ -132,7 +128,7 @@ export class FrameReader {
     this.#prefixBytes = 0;
     const [type = 0, high = 0, middle = 0, low = 0] = this.#prefix;
     if (type !== 0 && type !== NETBIOS_KEEP_ALIVE) {
-      this.#broken = true;
+      this.broken = true;
       return;
     }
     this.#frameLeft = (high << 16) | (middle << 8) | low;

@@ -47,16 +47,12 @@ export class WholeAnswers {
   #filledTo = 0;
   #cameFrom = 0;
   #smallReads = 0;
-  #isHalfPassed = false;
+  /** True if the client has got a part of a frame, and not the rest. */
+  isHalfPassed = false;
 
   constructor(client: Socket, stores: AnswerStores) {
     this.#client = client;
     this.#stores = stores;
-  }
-
-  /** True if the client has got a part of a frame, and not the rest. */
-  get isHalfPassed(): boolean {
-    return this.#isHalfPassed;
   }
 
   /** Where the next read may put its bytes. */
@@ -81,11 +77,11 @@ export class WholeAnswers {
   pass(ended: number): boolean {
     if (ended > 0) {
       this.#passTo(this.#cameFrom + ended);
-      this.#isHalfPassed = false;
+      this.isHalfPassed = false;
     }
-    if (this.#keptFrom < this.#filledTo && (this.#isHalfPassed || !this.#makeRoom())) {
+    if (this.#keptFrom < this.#filledTo && (this.isHalfPassed || !this.#makeRoom())) {
       this.#passTo(this.#filledTo);
-      this.#isHalfPassed = true;
+      this.isHalfPassed = true;
     }
     if (this.#keptFrom === this.#filledTo) {
       this.#keptFrom = 0;

@@ -17,12 +17,12 @@ interface CifsSigns {
   readonly userId: number;
 }
 
-type Through =
-  | { readonly carried: false }
-  /** `port` null: unknown. `host`: the host that it was mounted for; null: unknown. */
-  | { readonly carried: true; readonly port: number | null; readonly host: string | null };
-
-const DIRECT: Through = { carried: false };
+interface Through {
+  /** null: unknown. */
+  readonly port: number | null;
+  /** The host that it was mounted for; null: unknown. */
+  readonly host: string | null;
+}
 
 export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): FoundMount {
   const { entry, source } = mount;
@@ -39,7 +39,7 @@ export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): 
     route: routeBy(share, mount, ours, through, signs.addressesOf),
     processGone: false,
     madeByDriver: ours !== null,
-    carriedPort: through.carried ? through.port : null,
+    carriedPort: through?.port ?? null,
   };
 }
 
@@ -48,23 +48,22 @@ export function namesThisMachine({ source }: Pick<SmbMount, "source">): boolean 
   return source?.host === CARRIED_ADDRESS;
 }
 
-/** A mount from this machine is carried, unless a route's server is this machine (a tunnel, for instance). */
-function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through {
+/**
+ * A mount from this machine is carried, unless a route's server is this machine (a tunnel, for instance). null: it is not
+ * carried.
+ */
+function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through | null {
   const { entry } = mount;
-  if (!namesThisMachine(mount)) return DIRECT;
-  if (isNoted(entry, signs.note)) {
-    const { carried } = signs.note;
-    return carried === null ? DIRECT : { carried: true, ...carried };
-  }
+  if (!namesThisMachine(mount)) return null;
+  if (isNoted(entry, signs.note)) return signs.note.carried;
   const hosts = ROUTE_NAMES.flatMap((name) => share.routes[name].host ?? []);
   const isHere = (host: string): boolean => /^(localhost|127\.[\d.]+)$/i.test(host);
-  if (hosts.some((host) => [host, ...signs.addressesOf(host)].some(isHere))) return DIRECT;
+  if (hosts.some((host) => [host, ...signs.addressesOf(host)].some(isHere))) return null;
   // A mount at another path may be of another server's share with the same name.
-  if (entry.path !== signs.path) return { carried: true, port: null, host: null };
+  if (entry.path !== signs.path) return { port: null, host: null };
   const line = signs.fstab.find((one) => one.path === entry.path || one.path === share.mountPath);
-  const isLines = line?.source.replaceAll("\\", "/") === entry.source;
-  const host = preferredRoute(share).host;
-  return { carried: true, port: isLines ? (line?.carriedPort ?? null) : null, host: isLines ? host : null };
+  if (line?.source.replaceAll("\\", "/") !== entry.source) return { port: null, host: null };
+  return { port: line.carriedPort, host: preferredRoute(share).host };
 }
 
 /** People see the server's host, not the carrier's address. */
@@ -72,9 +71,9 @@ function sourceShown(
   share: ShareSpec,
   { entry, source }: SmbMount,
   ours: CifsNote | null,
-  through: Through,
+  through: Through | null,
 ): string {
-  if (through.carried && through.host !== null) {
+  if (through !== null && through.host !== null) {
     const port = ours?.port ?? preferredRoute(share).port;
     return sourceOf({ host: through.host, port }, share.shareName);
   }
@@ -87,20 +86,21 @@ function routeBy(
   share: ShareSpec,
   mount: SmbMount,
   ours: CifsNote | null,
-  through: Through,
+  through: Through | null,
   addressesOf: AddressesOf,
 ): RouteName | null {
-  const { host: namedHost, port } = through.carried
-    ? { host: through.host, port: ours?.port ?? preferredRoute(share).port }
-    : { host: mount.source?.host ?? null, port: ours?.port ?? null };
+  if (mount.source === null) return null;
+  const port = ours?.port ?? (through === null ? null : preferredRoute(share).port);
+  const host = through === null ? mount.source.host : through.host;
   // Without a host, nothing shows where the port leads.
-  if (namedHost === null || mount.source === null) return null;
-  const source = { ...mount.source, host: namedHost };
+  if (host === null) return null;
   // The kernel's table does not show the port; the address it shows of a carried mount is this machine's.
-  const shown = through.carried
-    ? mount.entry.options.filter((one) => !/^(addr|ip|port)=/.test(one))
-    : mount.entry.options;
-  const options =
-    port === null ? shown : [...shown.filter((one) => !one.startsWith("port=")), `port=${port}`];
-  return routeOfSource(share, { source, entry: { ...mount.entry, options } }, addressesOf);
+  const misleading = through === null ? /^port=/ : /^(addr|ip|port)=/;
+  const shown = mount.entry.options.filter((one) => !misleading.test(one));
+  const options = port === null ? mount.entry.options : [...shown, `port=${port}`];
+  return routeOfSource(
+    share,
+    { source: { ...mount.source, host }, entry: { ...mount.entry, options } },
+    addressesOf,
+  );
 }

@@ -1,5 +1,6 @@
 // Rclone's notes about the files in its write cache (`vfsMeta`): reading them, and judging how far the note of a killed
 // rclone is still true. No file is touched here.
+import { isDeepStrictEqual } from "node:util";
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
 
 /** Bytes of a file from `start` up to, not including, `end`. */
@@ -89,7 +90,7 @@ export async function judgeNote(
   const modified = rfc3339(file.mtimeNs);
   const same =
     note.size === file.size &&
-    sameRanges(note.ranges, known) &&
+    isDeepStrictEqual(note.ranges, known) &&
     isAbout(String(note.members["ModTime"]), modified);
   if (same) return { state: "resumable", corrected: null };
   const Rs = known.map(({ start, end }) => ({ Pos: start, Size: end - start }));
@@ -216,13 +217,6 @@ export function subtract(range: ByteRange, others: readonly ByteRange[]): readon
   }
   if (from < range.end) left.push({ start: from, end: range.end });
   return left;
-}
-
-function sameRanges(some: readonly ByteRange[], others: readonly ByteRange[]): boolean {
-  return (
-    some.length === others.length &&
-    some.every(({ start, end }, index) => start === others[index]?.start && end === others[index]?.end)
-  );
 }
 
 function isSize(value: unknown): value is number {
