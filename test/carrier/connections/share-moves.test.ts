@@ -89,6 +89,51 @@ describe("a move of a carried share", () => {
     assert.equal(other.connections.length, 2, "none has replaced it");
   });
 
+  test("A13 a route that did not answer, or is named with another address of this machine, is proved again", async (t) => {
+    const { other, bench } = await twoRoutes(t);
+    const { share } = bench;
+    const keep = (localAddress: string | null = null): void =>
+      share.configure({ endpoints: { fallback: { ...other.endpoint, localAddress } }, patienceMs: 60_000 });
+    await other.stop();
+    keep();
+    await settle();
+    await other.start();
+    const first = await eventually(() => {
+      keep();
+      return share.standby;
+    });
+    keep();
+    assert.equal(share.standby, first);
+    keep("127.0.0.1");
+    const next = await eventually(() => share.standby);
+    assert.notEqual(next.id, first.id);
+    const untilMs = systemClock.monotonicMs() + 60_000;
+    const move = { to: "fallback", endpoint: other.endpoint, planned: false, untilMs } as const;
+    const unknown = await share.move({ ...move, witness: first.id });
+    assert.ok(!unknown.ok && unknown.reason === "refused", JSON.stringify(unknown));
+  });
+
+  test("A10 one that could not be over in time changes nothing, and neither does one whose share is closed meanwhile", async (t) => {
+    const clock = createManualClock();
+    const { nas, other, bench } = await twoRoutes(t, { kind: "cifs", clock });
+    const move = { to: "fallback", endpoint: other.endpoint } as const;
+    const untilMs = clock.monotonicMs() + 2_999;
+    const late = await bench.share.move({ ...move, planned: true, untilMs });
+    assert.ok(!late.ok && late.reason === "silent", JSON.stringify(late));
+    nas.mode = "withhold";
+    const client = await bench.client();
+    client.send(request(COMMAND.read, 1));
+    await joined(nas);
+    const leaving = bench.move("fallback", other, true);
+    await untilLeaving(clock, 10);
+    const proving = bench.move("fallback", other);
+    await bench.share[Symbol.asyncDispose]();
+    const outcomes = await passTimeUntilSettled(clock, Promise.all([leaving, proving]), 50);
+    for (const outcome of outcomes)
+      assert.ok(!outcome.ok && outcome.reason === "unknown_share", JSON.stringify(outcome));
+    assert.deepEqual([bench.share.state().route, bench.share.state().moves], ["tb", 0]);
+  });
+
   test("A10 a question that has no answer yet is not waited for alone: the next one may be answered at once", async (t) => {
     const { other, bench } = await twoRoutes(t);
     other.mode = "silent";
