@@ -6,7 +6,7 @@ import { resolveConnection } from "../gateway/backends/pool/connection-key.ts";
 import { openGrantStore } from "../gateway/backends/sign-in/grant-store.ts";
 import { type LoginRequest, signIn, signOut } from "../gateway/backends/sign-in/login.ts";
 import { MountaineerError } from "../runtime/errors.ts";
-import { isoTime, systemClock } from "../runtime/time/clock.ts";
+import { isoTimeOrNull, systemClock } from "../runtime/time/clock.ts";
 import { missingHint, missingText } from "../secrets/reference.ts";
 import { approvedHome } from "./compose/approved-home.ts";
 import { openHome } from "./compose/home.ts";
@@ -39,7 +39,7 @@ export function openBackendSignIn(options: {
         backend: order.backend,
         issuer: grant.issuer,
         scopes: grant.scopes === null ? null : [...grant.scopes],
-        expires_at: grant.expiresAtMs === null ? null : isoTime(grant.expiresAtMs),
+        expires_at: isoTimeOrNull(grant.expiresAtMs),
         renews_itself: grant.refreshToken !== null,
       };
     },

@@ -12,7 +12,7 @@ import {
   text,
   textThat,
 } from "../runtime/shape.ts";
-import { isoTime } from "../runtime/time/clock.ts";
+import { isoTime, isoTimeOrNull } from "../runtime/time/clock.ts";
 import type { ShareMemory } from "./memory.ts";
 
 const VERSION = 1;
@@ -73,11 +73,11 @@ export function encodeState(shares: ReadonlyMap<string, ShareMemory>, observedAt
 function encodeShare(memory: ShareMemory): ShareRecord {
   return {
     active_interface: memory.activeInterface,
-    tb_reachable_since: isoOrNull(memory.tbReachableSince),
-    tb_healthy_since: isoOrNull(memory.tbHealthySince),
+    tb_reachable_since: isoTimeOrNull(memory.tbReachableSince),
+    tb_healthy_since: isoTimeOrNull(memory.tbHealthySince),
     tb_recovery_pending: memory.tbRecoveryPending,
     held: memory.held,
-    last_switch_at: isoOrNull(memory.lastSwitchAt),
+    last_switch_at: isoTimeOrNull(memory.lastSwitchAt),
     last_error: memory.lastError,
     carried_port: memory.carriedPort,
     ...(memory.logonsRefusedAt.length === 0
@@ -155,8 +155,4 @@ function wallOrNull(time: string | null): number | null {
 
 function corrupt(reason: string): DecodedState {
   return { kind: "corrupt", reason, shares: new Map(), lost: [], observedAt: null };
-}
-
-function isoOrNull(wallMs: number | null): string | null {
-  return wallMs === null ? null : isoTime(wallMs);
 }

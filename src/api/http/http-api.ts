@@ -8,7 +8,7 @@ import { BodyIntake } from "../../runtime/http/body-intake.ts";
 import { WrongTokens } from "../../runtime/http/wrong-tokens.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { type Clock, isoTime, settledWithin } from "../../runtime/time/clock.ts";
+import { type Clock, isoTime, isoTimeOrNull, settledWithin } from "../../runtime/time/clock.ts";
 import { MANAGE_PREFIX } from "../contract.ts";
 import { httpStatusOf } from "../http-errors.ts";
 import type { Rights } from "../operation.ts";
@@ -401,7 +401,7 @@ function sessionReport(untilMs: number, ownerUntilMs: number | null, { runsComma
   return {
     expires_at: isoTime(untilMs),
     may_run_commands: runsCommands || ownerUntilMs !== null,
-    owner_until: ownerUntilMs === null ? null : isoTime(ownerUntilMs),
+    owner_until: isoTimeOrNull(ownerUntilMs),
   };
 }
 

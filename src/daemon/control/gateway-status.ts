@@ -20,7 +20,7 @@ import type { ConnectedClient } from "../../gateway/serving/connected-clients.ts
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import type { GatewayView } from "../../gateway/serving/gateway-contract.ts";
 import { shortened } from "../../runtime/text/foreign-line.ts";
-import { isoTime } from "../../runtime/time/clock.ts";
+import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
 import type { SecretValues } from "../../secrets/reference.ts";
 
 export function gatewayStatus(
@@ -110,7 +110,7 @@ function backends(
     draining: backend.draining,
     ...callsOf(backend.name, gateway.serving.minutes),
     restarts: backend.restarts,
-    retry_at: backend.retryAtMs === null ? null : isoTime(backend.retryAtMs),
+    retry_at: isoTimeOrNull(backend.retryAtMs),
     last_error: backend.lastError,
     tools: tools.get(backend.name) ?? 0,
     resources: resources.get(backend.name) ?? 0,
@@ -178,7 +178,6 @@ function callsOf(
 }
 
 function routesStatus({ inUse, held, pending, list }: RoutesView): BackendRoutesStatus {
-  const time = (wallMs: number | null): string | null => (wallMs === null ? null : isoTime(wallMs));
   return {
     in_use: inUse,
     held,
@@ -188,9 +187,9 @@ function routesStatus({ inUse, held, pending, list }: RoutesView): BackendRoutes
       type: route.type,
       target: route.target,
       in_use: route.inUse,
-      healthy_since: time(route.healthySinceMs),
-      stable_at: time(route.stableAtMs),
-      retry_at: time(route.retryAtMs),
+      healthy_since: isoTimeOrNull(route.healthySinceMs),
+      stable_at: isoTimeOrNull(route.stableAtMs),
+      retry_at: isoTimeOrNull(route.retryAtMs),
       last_error: route.lastError,
     })),
   };

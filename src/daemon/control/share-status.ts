@@ -1,6 +1,6 @@
 // A share's state for the management API.
 import type { CarriedStatus, Condition, OpenFileHolder, ShareStatus } from "../../api/contract.ts";
-import { isoTime } from "../../runtime/time/clock.ts";
+import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
 import type { CarriedState } from "../../shares/drivers/carriage.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { StandingCondition } from "../../shares/policy/decide.ts";
@@ -26,9 +26,9 @@ export function shareStatus({ subject, memory, seen, conditions, carried = null 
     tb_recovery_pending: memory.tbRecoveryPending,
     held: memory.held,
     last_error: memory.lastError,
-    last_switch_at: timeOrNull(memory.lastSwitchAt),
-    tb_reachable_since: timeOrNull(memory.tbReachableSince),
-    tb_healthy_since: timeOrNull(memory.tbHealthySince),
+    last_switch_at: isoTimeOrNull(memory.lastSwitchAt),
+    tb_reachable_since: isoTimeOrNull(memory.tbReachableSince),
+    tb_healthy_since: isoTimeOrNull(memory.tbHealthySince),
     ...(carried === null ? {} : { carried: carriedStatus(carried) }),
     conditions: conditions.map(conditionStatus),
   };
@@ -81,10 +81,6 @@ function hostText({ host, port, folder }: RouteSpec): string | null {
   if (host === null) return folder;
   const name = host.includes(":") ? `[${host}]` : host;
   return port === 445 ? name : `${name}:${port}`;
-}
-
-function timeOrNull(wallMs: number | null): string | null {
-  return wallMs === null ? null : isoTime(wallMs);
 }
 
 /** Conditions that keep a share from being mounted, in the order in which a mount checks them. */

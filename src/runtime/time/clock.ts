@@ -57,6 +57,10 @@ export function isoTime(wallMs: number): string {
   return new Date(wallMs).toISOString();
 }
 
+export function isoTimeOrNull(wallMs: number | null): string | null {
+  return wallMs === null ? null : isoTime(wallMs);
+}
+
 /** `2026-11-20` */
 export function localDay(at: Date): string {
   return [at.getFullYear(), at.getMonth() + 1, at.getDate()].map(twoDigits).join("-");
