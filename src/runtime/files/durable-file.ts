@@ -206,7 +206,8 @@ function mayRun(pid: number): boolean {
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** Makes the folder's entries durable: new, renamed and removed names survive a power cut. */
+export async function syncFolder(folder: string): Promise<void> {
   let handle: FileHandle | null = null;
   try {
     handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);

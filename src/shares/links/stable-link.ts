@@ -1,9 +1,9 @@
 // Symlinks that change their target atomically: they are never missing, and only our own links are replaced.
 
-import { open, rename, symlink, unlink } from "node:fs/promises";
+import { rename, symlink, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
-import { ensureFolder } from "../../runtime/files/durable-file.ts";
+import { ensureFolder, syncFolder } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { LinkBlocked } from "../policy/share-seen.ts";
 import { type LinkLook, NO_LINK_ANSWER } from "../prober/prober.ts";
@@ -93,13 +93,4 @@ function temporaryName(name: string): string {
 export async function removeLink(path: string): Promise<void> {
   await unlink(path);
   await syncFolder(dirname(path));
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
