@@ -9,7 +9,8 @@ import {
   MountaineerError,
   systemErrorCode,
 } from "../../runtime/errors.ts";
-import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
+import { ensurePrivateFolder, syncFolder } from "../../runtime/files/durable-file.ts";
+import { wrapped } from "../../runtime/text/plain-text.ts";
 import { configJsonSchema, SECTIONS, type SectionDoc } from "../schema/schema.ts";
 import type { KeyDoc } from "../schema/schema-keys.ts";
 
@@ -45,26 +46,13 @@ this file: \`mountaineer secret set NAME\` keeps it. Without a password the shar
 const BEFORE_KEY: Readonly<Record<string, string>> = { "global.auto_failback": RECOVERY };
 const BEFORE_SECTION: Readonly<Record<string, string>> = { shares: SHARES, backends: BACKENDS };
 
-function comment(text: string): string {
-  return text
-    .split("\n")
-    .map((line) => (line === "" ? "#" : `# ${line}`))
-    .join("\n");
-}
-
-function wrapped(text: string): string {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const line = lines.at(-1) ?? "";
-    if (line !== "" && line.length + word.length >= WIDTH) lines.push(word);
-    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
-  }
-  return lines.join("\n");
+function comment(lines: readonly string[]): string {
+  return lines.map((line) => (line === "" ? "#" : `# ${line}`)).join("\n");
 }
 
 function explanation({ meaning, unit, absent }: KeyDoc): string {
   const facts = [unit, absent === null ? "required" : `default: ${absent}`].filter((fact) => fact !== null);
-  return comment(wrapped(`${meaning} (${facts.join("; ")})`));
+  return comment(wrapped(`${meaning} (${facts.join("; ")})`, WIDTH));
 }
 
 /** Names of the two example backends: PROGRAM runs a program, ADDRESS is a server at an address. */
@@ -96,8 +84,8 @@ function exampleHeader(section: SectionDoc, backend: string): string {
 function blocksOf(section: SectionDoc): Block[] {
   const before = BEFORE_SECTION[section.name];
   const introduction = [
-    comment(wrapped(section.meaning)),
-    ...(before === undefined ? [] : [comment(before)]),
+    comment(wrapped(section.meaning, WIDTH)),
+    ...(before === undefined ? [] : [comment(before.split("\n"))]),
   ];
   const lines = (section.isOpen ? [EXAMPLE_NAMES[section.name] ?? "NAME"] : section.keys).map(
     (key) => [key, section.keyDoc(key)] as const,
@@ -131,7 +119,7 @@ function sectionText(section: SectionDoc): string {
       for (const [key, doc] of lines) {
         const name = `${section.name}.${key}`;
         const first = BEFORE_KEY[name];
-        if (first !== undefined) parts.push(comment(first));
+        if (first !== undefined) parts.push(comment(first.split("\n")));
         parts.push(explanation(doc), `#${key} = ${EXAMPLES[name] ?? doc.example}`, "");
       }
       return parts.join("\n");
@@ -156,11 +144,6 @@ export async function writeNamedSchema(path: string, text: string): Promise<void
   const schema = `${JSON.stringify(configJsonSchema(), null, 2)}\n`;
   const written = writeFile(join(dirname(path), SCHEMA_FILE), schema, { flag: "wx", mode: 0o600 });
   await written.catch(expecting(isSystemError));
-}
-
-async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path, constants.O_RDONLY);
-  await folder.sync();
 }
 
 /**
