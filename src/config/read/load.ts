@@ -92,9 +92,9 @@ export async function placeMistakes({ path, text, parsed, findings }: FoundInTex
     return { offset, mistake };
   });
   if (findings.length > 0) {
-    const locator = await parsed.locate();
+    const offsetOf = await parsed.locate();
     for (const { path: keys, at, found, expected, hint } of findings) {
-      const offset = locator.offsetOf(keys, at);
+      const offset = offsetOf(keys, at);
       const mistake = { file: path, ...places.place(offset), path: pathText(keys), found, expected, hint };
       placed.push({ offset, mistake });
     }

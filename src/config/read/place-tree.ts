@@ -1,6 +1,5 @@
 // A tree with the positions of keys and values in a text. The parsers build it; it gives mistakes their line
 // and column.
-import type { KeyPath } from "../values/mistakes.ts";
 import type { Locator } from "./source-text.ts";
 
 export interface PlaceTree {
@@ -29,15 +28,13 @@ export function childPlace(
 
 /** Locates a path. A path that is not in the tree gets the offset of its closest ancestor's key. */
 export function treeLocator(root: PlaceTree): Locator {
-  return {
-    offsetOf(path: KeyPath, at) {
-      let place = root;
-      for (const segment of path) {
-        const next = place.children.get(segment);
-        if (next === undefined) return place.keyOffset;
-        place = next;
-      }
-      return at === "key" ? place.keyOffset : place.valueOffset;
-    },
+  return (path, at) => {
+    let place = root;
+    for (const segment of path) {
+      const next = place.children.get(segment);
+      if (next === undefined) return place.keyOffset;
+      place = next;
+    }
+    return at === "key" ? place.keyOffset : place.valueOffset;
   };
 }

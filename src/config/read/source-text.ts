@@ -11,10 +11,8 @@ export interface SyntaxFinding extends IssueDetail {
   readonly path: KeyPath;
 }
 
-/** Offsets of keys and values in the text; a missing key has the offset of the closest table around it. */
-export interface Locator {
-  offsetOf(path: KeyPath, at: "key" | "value"): number;
-}
+/** The offset of a key or value in the text; a missing key has the offset of the closest table around it. */
+export type Locator = (path: KeyPath, at: "key" | "value") => number;
 
 /** The result of our TOML or YAML reader. */
 export interface ParsedText {

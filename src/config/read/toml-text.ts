@@ -162,14 +162,12 @@ function buildTree(program: AST.TOMLProgram): PlaceTree {
 
 /** Locates keys by searching for their names: for texts that only one of the two parsers accepts. */
 function searchingLocator(text: string): Locator {
-  return {
-    offsetOf(path) {
-      for (const segment of path.toReversed()) {
-        const offset = typeof segment === "string" && segment !== "" ? text.indexOf(segment) : -1;
-        if (offset !== -1) return offset;
-      }
-      return 0;
-    },
+  return (path) => {
+    for (const segment of path.toReversed()) {
+      const offset = typeof segment === "string" && segment !== "" ? text.indexOf(segment) : -1;
+      if (offset !== -1) return offset;
+    }
+    return 0;
   };
 }
 
