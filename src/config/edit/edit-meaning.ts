@@ -1,6 +1,6 @@
 // The meaning of an edit: the file's values after it, whatever their notation. An edited text is right when it parses
 // to these values.
-import { MountaineerError } from "../../runtime/errors.ts";
+import { type ErrorCode, MountaineerError } from "../../runtime/errors.ts";
 import { type KeyPath, namesHint, pathText, quoted } from "../values/mistakes.ts";
 import { nameKey } from "../values/names.ts";
 import { define, emptyTable, isTable, type Table, valueAt } from "../values/table.ts";
@@ -26,10 +26,13 @@ export type EditStep =
   /** Adds a table under a name. */
   | { readonly kind: "add-table"; readonly path: KeyPath; readonly value: ConfigTable };
 
+/** A copy of the table with the value under `key`; undefined removes the key. */
 function withKey(table: Table, key: string, value: unknown): Table {
   const copy = emptyTable();
-  for (const [name, part] of Object.entries(table)) define(copy, name, part);
-  define(copy, key, value);
+  for (const [name, part] of Object.entries(table)) {
+    if (name !== key || value !== undefined) define(copy, name, part);
+  }
+  if (value !== undefined) define(copy, key, value);
   return copy;
 }
 
@@ -84,30 +87,23 @@ function userIndex(file: unknown, name: string): number {
 export function indexedPath(file: unknown, keyPath: KeyPath): KeyPath {
   const [section, second, third, ...rest] = keyPath;
   if ((section === "shares" || section === "aliases") && second !== undefined) {
-    const index =
-      typeof second === "string" ? indexIn(file, section, second) : placeIn(file, section, second);
-    return [section, index, ...keyPath.slice(2)];
+    if (typeof second === "string") return [section, indexIn(file, section, second), ...keyPath.slice(2)];
+    assertPlace(file, [section], second, LISTS[section].unknown);
+    return keyPath;
   }
   if (third === undefined || second === undefined) return keyPath;
   if (section === "incoming_auth" && second === "users" && typeof third === "string")
     return [section, second, userIndex(file, third), ...rest];
-  if (typeof third === "number") assertPlace(file, [section ?? "", second], third);
+  if (typeof third === "number") assertPlace(file, [section ?? "", second], third, "config_key_unknown");
   return keyPath;
 }
 
-function placeIn(file: unknown, list: NamedList, index: number): number {
-  const count = namesIn(file, list).length;
-  if (Number.isInteger(index) && index >= 0 && index < count) return index;
-  const hint = count === 0 ? "there are none" : `the last of them is ${list}[${count - 1}]`;
-  throw new MountaineerError(LISTS[list].unknown, `there is no ${list}[${index}]`, { hint });
-}
-
-function assertPlace(file: unknown, list: KeyPath, index: number): void {
+function assertPlace(file: unknown, list: KeyPath, index: number, unknown: ErrorCode): void {
   const held = valueAt(file, list);
   const count = Array.isArray(held) ? held.length : 0;
   if (Number.isInteger(index) && index >= 0 && index < count) return;
   const hint = count === 0 ? "there are none" : `the last of them is ${pathText([...list, count - 1])}`;
-  throw new MountaineerError("config_key_unknown", `there is no ${pathText([...list, index])}`, { hint });
+  throw new MountaineerError(unknown, `there is no ${pathText([...list, index])}`, { hint });
 }
 
 function backendPath(file: unknown, name: string): KeyPath {
@@ -161,20 +157,13 @@ function changed(value: unknown, step: EditStep, depth: number): unknown {
     }
     return undefined;
   }
-  const isLast = depth === step.path.length - 1;
   if (typeof segment === "number") {
     if (!Array.isArray(value) || segment >= value.length) throw notATable(step.path.slice(0, depth));
-    return isLast && step.kind === "remove"
-      ? value.toSpliced(segment, 1)
-      : value.toSpliced(segment, 1, changed(value[segment], step, depth + 1));
+    const member = changed(value[segment], step, depth + 1);
+    return value.toSpliced(segment, 1, ...(member === undefined ? [] : [member]));
   }
   const table = value === undefined || value === null ? emptyTable() : value;
   if (!isTable(table)) throw notATable(step.path.slice(0, depth));
-  if (isLast && step.kind === "remove") {
-    const copy = emptyTable();
-    for (const [key, part] of Object.entries(table)) if (key !== segment) define(copy, key, part);
-    return copy;
-  }
   return withKey(table, segment, changed(valueAt(table, [segment]), step, depth + 1));
 }
 
@@ -202,15 +191,13 @@ function withoutEmpties(value: unknown, path: KeyPath): unknown {
   }
   if (!isTable(value)) return value ?? undefined;
   const inner = withoutEmpties(valueAt(value, [segment]), rest);
-  if (!isEmpty(inner)) return withKey(value, segment, inner);
-  const copy = emptyTable();
-  for (const [key, part] of Object.entries(value)) if (key !== segment) define(copy, key, part);
-  return copy;
+  return withKey(value, segment, isEmpty(inner) ? undefined : inner);
 }
 
 /** The path of the first place where two values differ; null when they are equal. */
 export function firstDifference(one: unknown, other: unknown, path: KeyPath = []): KeyPath | null {
-  if (Object.is(one, other)) return null;
+  // Both formats write -0 as 0.
+  if (one === other || Object.is(one, other)) return null;
   if (one instanceof Date && other instanceof Date) {
     return one.toISOString() === other.toISOString() ? null : path;
   }

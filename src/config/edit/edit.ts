@@ -55,11 +55,6 @@ function assertValid(edit: ConfigEdit): void {
   }
 }
 
-/** Both formats write `-0` as 0. */
-function plainZero(edit: ConfigEdit): ConfigEdit {
-  return edit.kind === "set" && Object.is(edit.value, -0) ? { ...edit, value: 0 } : edit;
-}
-
 function isDone(file: unknown, step: EditStep): boolean {
   if (step.kind === "append" || step.kind === "add-table") return false;
   const held = valueAt(file, step.path);
@@ -81,7 +76,7 @@ export async function editConfig({ bytes, format, edits }: EditRequest): Promise
   const mark = encoder.encode(text).length < bytes.length ? "\ufeff" : "";
   let file = await textValues(text, format);
   const changes: (readonly Splice[])[] = [];
-  for (const edit of edits.map(plainZero)) {
+  for (const edit of edits) {
     assertValid(edit);
     const step = editStep(file, edit);
     if (isDone(file, step)) continue;

@@ -5,22 +5,16 @@ import type { KeyPath } from "../values/mistakes.ts";
 import { nameKey } from "../values/names.ts";
 import { define, emptyTable } from "../values/table.ts";
 
-/** Sections that are merged key by key. */
-const BY_KEY: ReadonlySet<string> = new Set([
-  "global",
-  "sync",
-  "notify",
-  "conflict_resolution",
-  "limits",
-  "optimizer",
-]);
 /**
- * Lists of named entries. Each entry is taken whole from one text, because a mixture could have a meaning
- * that neither text has.
+ * Sections that are merged key by key. A key of `backends` and `groups` is a named entry, which is taken whole from one
+ * text, because a mixture could have a meaning that neither text has.
  */
+const BY_KEY: ReadonlySet<string> = new Set([
+  ...["global", "sync", "notify", "conflict_resolution", "limits", "optimizer"],
+  ...["backends", "groups"],
+]);
+/** Lists of named entries. Each entry is taken whole from one text. */
 const BY_NAME: ReadonlySet<string> = new Set(["shares", "aliases"]);
-/** Tables of named entries. Each entry is taken whole from one text, as in BY_NAME. */
-const BY_TABLE: ReadonlySet<string> = new Set(["backends", "groups"]);
 // Any other section is taken whole from the file, or else from the layer.
 
 type Origin = "file" | "layer";
@@ -42,23 +36,16 @@ export function mergeUnder(file: unknown, layer: unknown) {
     const [mine, theirs] = [own[name], under[name]];
     if (mine === undefined || theirs === undefined) define(merged, name, mine ?? theirs);
     else if (BY_NAME.has(name) && Array.isArray(mine) && Array.isArray(theirs)) {
-      const kept = entriesOfBoth(name, mine, theirs);
-      lists.set(
-        name,
-        kept.map(({ place }) => place),
-      );
-      define(
-        merged,
-        name,
-        kept.map(({ entry }) => entry),
-      );
-    } else if (BY_KEY.has(name) || BY_TABLE.has(name)) define(merged, name, keysOfBoth(mine, theirs));
+      const { entries, places } = entriesOfBoth(name, mine, theirs);
+      lists.set(name, places);
+      define(merged, name, entries);
+    } else if (BY_KEY.has(name)) define(merged, name, keysOfBoth(mine, theirs));
     else define(merged, name, mine);
   }
   const isOwn = (name: string): boolean => {
     if (under[name] === undefined) return true;
     if (own[name] === undefined) return false;
-    if (!BY_KEY.has(name) && !BY_TABLE.has(name)) return true;
+    if (!BY_KEY.has(name)) return true;
     const mine = asTable(own[name]) ?? {};
     return Object.keys(asTable(under[name]) ?? {}).every((key) => Object.hasOwn(mine, key));
   };
@@ -72,9 +59,8 @@ export function mergeUnder(file: unknown, layer: unknown) {
       if (section === undefined || key === undefined) return { of: originOf(own, section), path };
       const listed = typeof key === "number" ? lists.get(String(section))?.[key] : undefined;
       if (listed !== undefined) return { of: listed.of, path: [...listed.path, ...rest] };
-      const isShared = BY_KEY.has(String(section)) || BY_TABLE.has(String(section));
       const mine = asTable(own[String(section)]);
-      if (!isShared || mine === null) return { of: originOf(own, section), path };
+      if (!BY_KEY.has(String(section)) || mine === null) return { of: originOf(own, section), path };
       const theirs = asTable(under[String(section)]) ?? {};
       const isTheirs = !Object.hasOwn(mine, key) && Object.hasOwn(theirs, key);
       return { of: isTheirs ? "layer" : "file", path };
@@ -104,7 +90,8 @@ function entriesOfBoth(section: string, mine: readonly unknown[], theirs: readon
     const key = keyOf(entry);
     return key === null || !taken.has(key);
   });
-  return [...placed("file", mine), ...added];
+  const kept = [...placed("file", mine), ...added];
+  return { entries: kept.map(({ entry }) => entry), places: kept.map(({ place }) => place) };
 }
 
 function keyOf(entry: unknown): string | null {
