@@ -53,12 +53,6 @@ function leaf<T>(expected: string, schema: JsonSchema, holds: (value: unknown) =
 }
 
 export const text = leaf<string>("a text", { type: "string" }, (value) => typeof value === "string");
-/** A text without lone surrogates, which an encoding to UTF-8 would replace. */
-export const wellFormedText = leaf<string>(
-  "a text",
-  { type: "string" },
-  (value) => typeof value === "string" && value.isWellFormed(),
-);
 export const number = leaf<number>("a number", { type: "number" }, Number.isFinite);
 export const count = leaf<number>(
   "a whole number from 0",
@@ -83,6 +77,9 @@ export function matching(form: RegExp, expected: string): Shape<string> {
 export function textThat(expected: string, holds: (text: string) => boolean): Shape<string> {
   return leaf(expected, { type: "string" }, (value) => typeof value === "string" && holds(value));
 }
+
+/** A text without lone surrogates, which an encoding to UTF-8 would replace. */
+export const wellFormedText = textThat("a text", (value) => value.isWellFormed());
 
 /** A number for which `holds` returns true. */
 export function numberThat(expected: string, holds: (value: number) => boolean): Shape<number> {
