@@ -61,7 +61,7 @@ export function errorFromBody(body: unknown): MountaineerError | null {
   const { code, message } = error;
   if (typeof message !== "string" || !isErrorCode(code)) return null;
   const hint = "hint" in error && typeof error.hint === "string" ? error.hint : null;
-  return new MountaineerError(code, message, hint === null ? {} : { hint });
+  return new MountaineerError(code, message, { hint });
 }
 
 function isErrorCode(value: unknown): value is ErrorCode {

@@ -84,8 +84,8 @@ export const ERROR_CODES = {
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 interface ErrorDetails {
-  /** What the user can do about the error. */
-  hint?: string;
+  /** What the user can do about the error; null or absent: nothing is known. */
+  hint?: string | null | undefined;
   cause?: unknown;
   /** Default "never". */
   retry?: Retry;

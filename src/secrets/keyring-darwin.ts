@@ -18,13 +18,7 @@ export function createKeychain({ home, clock }: KeyringOptions): Keyring {
     args: readonly string[],
     { deadlineMs, signal }: KeyringLimits,
     stdin?: string,
-  ): Promise<CommandResult> =>
-    runCommand(PROGRAM, args, {
-      clock,
-      deadlineMs,
-      ...(stdin === undefined ? {} : { stdin }),
-      ...(signal === undefined ? {} : { signal }),
-    });
+  ): Promise<CommandResult> => runCommand(PROGRAM, args, { clock, deadlineMs, stdin, signal });
 
   const get = async (name: string, limits: KeyringLimits): Promise<string | null> => {
     // The flag -w is not used: it prints some values as they are and others in hexadecimal, without saying

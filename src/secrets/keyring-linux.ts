@@ -18,13 +18,7 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
     stdin?: string,
   ): Promise<CommandResult> => {
     if (bus === null) throw unavailable("there is no session bus: DBUS_SESSION_BUS_ADDRESS is not set");
-    return runCommand(PROGRAM, args, {
-      clock,
-      deadlineMs,
-      env: { [BUS]: bus },
-      ...(stdin === undefined ? {} : { stdin }),
-      ...(signal === undefined ? {} : { signal }),
-    });
+    return runCommand(PROGRAM, args, { clock, deadlineMs, env: { [BUS]: bus }, stdin, signal });
   };
 
   const look = async (name: string, limits: KeyringLimits): Promise<string | null> => {

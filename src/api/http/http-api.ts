@@ -365,7 +365,7 @@ export class HttpApi {
 
   #refuseHead(exchange: Exchange, { status, message, hint }: HeadRefusal): void {
     const code = status === 403 ? "permission_denied" : "protocol";
-    const error = new MountaineerError(code, message, hint === null ? {} : { hint });
+    const error = new MountaineerError(code, message, { hint });
     refuse(this.#options.clock, exchange, status, error);
   }
 

@@ -28,7 +28,7 @@ function read(option: string, text: string, reader: (text: string) => TextReadin
   if (reading.ok) return reading.value;
   const { expected, hint } = reading;
   const message = `${option} ${JSON.stringify(text)} cannot be that: expected ${expected}`;
-  throw new MountaineerError("usage", message, hint === null ? {} : { hint });
+  throw new MountaineerError("usage", message, { hint });
 }
 
 /**

@@ -90,5 +90,5 @@ function settingOf(text: string): readonly [string, string] {
 }
 
 function usage(message: string, hint: string | null): MountaineerError {
-  return new MountaineerError("usage", message, hint === null ? {} : { hint });
+  return new MountaineerError("usage", message, { hint });
 }

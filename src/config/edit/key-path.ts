@@ -56,8 +56,9 @@ export function splitKey(text: string): KeyPath {
 }
 
 function unknownKey(path: KeyPath, hint: string | null): MountaineerError {
-  const details = hint === null ? {} : { hint };
-  return new MountaineerError("config_key_unknown", `the configuration has no key ${keyName(path)}`, details);
+  return new MountaineerError("config_key_unknown", `the configuration has no key ${keyName(path)}`, {
+    hint,
+  });
 }
 
 function shortName(text: string): ConfigKey | null {
@@ -175,11 +176,8 @@ export function parseConfigValue(text: string, { section, key, path }: ConfigKey
   const { found, expected, hint } = finding;
   // The finding's path begins at the key, and may lead into its value.
   const at = [...path.slice(0, -1), ...finding.path];
-  throw new MountaineerError(
-    "usage",
-    `${keyName(at)} cannot be that: found ${found}, expected ${expected}`,
-    hint === null ? {} : { hint },
-  );
+  const message = `${keyName(at)} cannot be that: found ${found}, expected ${expected}`;
+  throw new MountaineerError("usage", message, { hint });
 }
 
 /** `backends.NAME.env`: a table in which people choose the names. It may be removed as a whole. */

@@ -211,23 +211,17 @@ export async function readConfigBytes(path: string): Promise<Uint8Array> {
     return await readAtMost(file, LARGEST_FILE_BYTES + 1);
   } catch (error) {
     if (error instanceof MountaineerError) throw error;
-    const target = systemErrorCode(error) === "ENOENT" ? await linkTarget(path) : null;
-    if (target !== null) {
-      throw new MountaineerError("config_unreadable", `${path} is a link to ${target}, which is not there`, {
-        cause: error,
-        retry: "later",
-        hint: "put the file there, or remove the link",
-      });
-    }
-    const hint =
-      systemErrorCode(error) === "ENOENT"
-        ? `mountaineer init --config ${shellWord(path)} writes one to begin with`
-        : undefined;
-    throw new MountaineerError("config_unreadable", `${path} cannot be read: ${errorText(error)}`, {
-      cause: error,
-      retry: "later",
-      ...(hint === undefined ? {} : { hint }),
-    });
+    const isMissing = systemErrorCode(error) === "ENOENT";
+    const target = isMissing ? await readlink(path).catch(() => null) : null;
+    const [what, hint] =
+      target === null
+        ? [
+            `cannot be read: ${errorText(error)}`,
+            isMissing ? `mountaineer init --config ${shellWord(path)} writes one to begin with` : null,
+          ]
+        : [`is a link to ${target}, which is not there`, "put the file there, or remove the link"];
+    const details = { cause: error, retry: "later", hint } as const;
+    throw new MountaineerError("config_unreadable", `${path} ${what}`, details);
   }
 }
 
@@ -239,11 +233,6 @@ export async function readConfigIfPresent(path: string): Promise<Uint8Array | nu
     if (error instanceof MountaineerError && systemErrorCode(error.cause) === "ENOENT") return null;
     throw error;
   }
-}
-
-/** The target of a link; null if there is no link. */
-function linkTarget(path: string): Promise<string | null> {
-  return readlink(path).catch(() => null);
 }
 
 /** Reads and checks a configuration. Mistakes are a result; an unreadable file rejects with `config_unreadable`. */

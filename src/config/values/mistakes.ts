@@ -111,17 +111,19 @@ export function mistakesError(
   mistakes: readonly ConfigMistake[],
   hint: string | null = null,
 ): MountaineerError {
-  return invalid(`the configuration has ${counted(mistakes)}\n${describeMistakes(mistakes)}`, hint);
+  const text = `the configuration has ${counted(mistakes)}\n${describeMistakes(mistakes)}`;
+  return new MountaineerError("config_invalid", text, { hint });
 }
 
 /** The error for an edit whose result would have mistakes. */
 export function refusalError(mistakes: readonly ConfigMistake[]): MountaineerError {
-  return invalid(`${refusal(mistakes)}\n${describeMistakes(mistakes)}`);
+  return new MountaineerError("config_invalid", `${refusal(mistakes)}\n${describeMistakes(mistakes)}`);
 }
 
 /** The error for generated content with mistakes: one line for each mistake, without its place. */
 export function unwrittenError(mistakes: readonly ConfigMistake[]): MountaineerError {
-  return invalid([refusal(mistakes), ...mistakes.map((mistake) => `  ${mistakeText(mistake)}`)].join("\n"));
+  const lines = [refusal(mistakes), ...mistakes.map((mistake) => `  ${mistakeText(mistake)}`)];
+  return new MountaineerError("config_invalid", lines.join("\n"));
 }
 
 function refusal(mistakes: readonly ConfigMistake[]): string {
@@ -135,10 +137,6 @@ export function mistakeText({ path, found, expected, hint }: ConfigMistake): str
 
 function counted({ length }: readonly ConfigMistake[]): string {
   return length === 1 ? "a mistake" : `${length} mistakes`;
-}
-
-function invalid(text: string, hint: string | null = null): MountaineerError {
-  return new MountaineerError("config_invalid", text, hint === null ? {} : { hint });
 }
 
 /** The hint for a name that is not in `known`; `none` is the hint for an empty `known`. */

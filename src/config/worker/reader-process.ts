@@ -94,11 +94,7 @@ export function startReaderProcess(clock: Clock) {
       try {
         const reply = await Promise.race([answer.promise, ended.then(() => endedInstead(path))]);
         if (reply.kind !== "failed") return reply;
-        throw new MountaineerError(
-          reply.code,
-          reply.message,
-          reply.hint === null ? {} : { hint: reply.hint },
-        );
+        throw new MountaineerError(reply.code, reply.message, { hint: reply.hint });
       } catch (error) {
         // The process must be gone before an error says that nothing was written.
         end();

@@ -73,11 +73,7 @@ function readSubpath(given: string): string {
   const reading = parseSubpath(given);
   if (reading.ok) return reading.value;
   const { expected, hint } = reading;
-  throw new MountaineerError(
-    "usage",
-    `${JSON.stringify(given)} is not ${expected}`,
-    hint === null ? {} : { hint },
-  );
+  throw new MountaineerError("usage", `${JSON.stringify(given)} is not ${expected}`, { hint });
 }
 
 function listed(

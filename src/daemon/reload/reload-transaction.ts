@@ -48,7 +48,7 @@ export async function applyChange(
       throw new MountaineerError(
         error instanceof MountaineerError ? error.code : "internal",
         `${applier.name}: ${errorText(error)}`,
-        { cause: error, retry: "later", ...(hint === null ? {} : { hint }) },
+        { cause: error, retry: "later", hint },
       );
     }
   }

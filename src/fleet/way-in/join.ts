@@ -142,9 +142,5 @@ function refusal(why: Exclude<RefusedBecause, "failed">, name: string): Mountain
 }
 
 function refused(message: string, hint: string | null): MountaineerError {
-  return new MountaineerError(
-    "join_refused",
-    `${message}; nothing was changed`,
-    hint === null ? {} : { hint },
-  );
+  return new MountaineerError("join_refused", `${message}; nothing was changed`, { hint });
 }

@@ -25,13 +25,13 @@ interface CommandOptions {
   /** From the start to SIGTERM, ms. The call resolves at most a second later, even if the child does not end. */
   readonly deadlineMs: number;
   /** A stream is piped to the child's stdin. */
-  readonly stdin?: string | Uint8Array | Readable;
+  readonly stdin?: string | Uint8Array | Readable | undefined;
   /** Called with each piece of stdout as it arrives; the result's `stdout` is then empty. */
   readonly onStdout?: (piece: string) => void;
   /** Added to the minimal environment of every child (`childEnvironment`). */
   readonly env?: Readonly<Record<string, string>>;
   /** Ends the child as the deadline does; the call then rejects with `aborted`. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Limit of stdout and of stderr each; the surplus is read and dropped. Default 1 MiB. */
   readonly maxOutputBytes?: number;
   /** Default UTF-8; `latin1` keeps each byte of stdout as one character. */

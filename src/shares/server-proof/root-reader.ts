@@ -225,7 +225,7 @@ async function run(
       killGraceMs: 0,
       maxOutputBytes: COMPLAINT_AT_MOST_BYTES,
       onStdout,
-      ...(stdin === undefined ? {} : { stdin }),
+      stdin,
       env: { TZ: "UTC0", LC_ALL: "C" },
     });
   } finally {

@@ -89,11 +89,7 @@ export function failed(
   hint?: string,
   cause?: unknown,
 ): MountaineerError {
-  return new MountaineerError("sign_in_failed", message, {
-    retry,
-    ...(hint === undefined ? {} : { hint }),
-    ...(cause === undefined ? {} : { cause }),
-  });
+  return new MountaineerError("sign_in_failed", message, { retry, hint, cause });
 }
 
 const LONGEST = 4_096;
