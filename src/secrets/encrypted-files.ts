@@ -4,16 +4,10 @@ import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import {
-  ensurePrivateFolder,
-  readIfPresent,
-  removeLeftovers,
-  writeDurably,
-} from "../runtime/files/durable-file.ts";
-import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
+import { keepPrivateFile, readIfPresent } from "../runtime/files/durable-file.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import type { Clock } from "../runtime/time/clock.ts";
-import type { SecretStore } from "./secret-store.ts";
+import { holdingLock, type SecretStore } from "./secret-store.ts";
 
 /** The name of the key in `mountaineer secret list`. */
 export const ENCRYPTION_KEY = "sign-in.key";
@@ -54,26 +48,14 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
     return key;
   };
 
-  const alone = async <T>(
+  const alone = <T>(
     name: string,
-    waitMs: number,
+    withinMs: number,
     signal: AbortSignal,
     work: () => Promise<T>,
   ): Promise<T> => {
-    await ensurePrivateFolder(folder);
-    const path = join(folder, `${name}.lock.db`);
-    const lock = await waitExclusive(path, { clock, withinMs: waitMs, signal }).catch((error: unknown) => {
-      signal.throwIfAborted();
-      throw unavailable("later", `${path} cannot be locked: ${errorText(error)}`, error);
-    });
-    if (lock === null) {
-      throw new MountaineerError("lock_held", "another process is at it", { retry: "later" });
-    }
-    try {
-      return await work();
-    } finally {
-      lock.release();
-    }
+    const busy = new MountaineerError("lock_held", "another process is using the file", { retry: "later" });
+    return holdingLock(join(folder, `${name}.lock.db`), { clock, withinMs, signal, busy, work });
   };
 
   /** The key for writing; made under a lock, so that two processes never make two keys. */
@@ -93,7 +75,7 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
     has: async (name: string): Promise<boolean> => (await presentText(name)) !== null,
     /**
      * Runs `work` while it holds a lock for that name; a crash frees the lock. Rejects with `lock_held` if
-     * the lock is not free within `waitMs`.
+     * the lock is not free within `withinMs`.
      */
     alone,
     /**
@@ -110,11 +92,9 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
     /** Writes a file; durable when it resolves. Rejects with `secret_unavailable`. */
     async write(name: string, text: string, signal: AbortSignal): Promise<void> {
       const key = await keyForWriting(signal);
-      await ensurePrivateFolder(folder);
       const path = pathOf(name);
       try {
-        await removeLeftovers(path);
-        await writeDurably(path, encrypted(name, text, key), { mode: 0o600 });
+        await keepPrivateFile(path, encrypted(name, text, key), { mode: 0o600 });
       } catch (error) {
         throw unavailable("later", `${path} cannot be written: ${errorText(error)}`, error);
       }

@@ -68,7 +68,7 @@ export function openSealedFile(options: SealedFileOptions) {
     if (found.kind === "none" && !found.asked && isKeyElsewhere(await readIfPresent(path))) {
       throw unanswered(
         ELSEWHERE,
-        `do it in the session that has the keyring; if there is none any more, remove ${path} to begin anew`,
+        `run the command in the session that has the keyring; if there is none any more, remove ${path}, and a new file is made`,
       );
     }
     return found.kind === "found" ? { key: found.key, place: found.place } : null;

@@ -1,13 +1,8 @@
 // The store of a home's secrets. The private file `secrets.json` lists them, and holds the values that are not in the
 // system's keyring.
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
-import {
-  ensurePrivateFolder,
-  readIfPresent,
-  removeLeftovers,
-  writeDurably,
-} from "../runtime/files/durable-file.ts";
+import { ensurePrivateFolder, keepPrivateFile, readIfPresent } from "../runtime/files/durable-file.ts";
 import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
 import { choice, object, reader, type TypeOf, text, union } from "../runtime/shape.ts";
 import { isObject, jsonObject } from "../runtime/text/json-object.ts";
@@ -48,8 +43,11 @@ export function openSecretStore(options: SecretStoreOptions) {
     throw unavailable(`it is kept in ${placeText(record.kept)}, which this machine does not have`);
   };
 
-  const alone = <T>(signal: AbortSignal, change: () => Promise<T>): Promise<T> =>
-    changeAlone({ home, filePath, clock, signal }, change);
+  const alone = <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
+    const busy = unavailable("another command is changing the secrets of this home");
+    const path = join(home, "secrets.lock.db");
+    return holdingLock(path, { clock, withinMs: LOCK_WAIT_MS, signal, busy, work });
+  };
 
   const placeFor = async (
     before: SecretRecord | undefined,
@@ -103,13 +101,8 @@ export function openSecretStore(options: SecretStoreOptions) {
         file.set(name, place === null ? { kept: "file", value } : { kept: place.kind });
         await writeSecrets(filePath, file);
         // The old copy is not read any more, so that a failure to remove it is ignored.
-        if (
-          place === null &&
-          before !== undefined &&
-          before.kept !== "file" &&
-          keyring?.kind === before.kept
-        ) {
-          await keyring.remove(name, limits).catch(() => false);
+        if (place === null && keyring?.kind === before?.kept) {
+          await keyring?.remove(name, limits).catch(() => false);
         }
         return { name, kept: place?.kind ?? "file" };
       }),
@@ -129,30 +122,25 @@ export function openSecretStore(options: SecretStoreOptions) {
   };
 }
 
-interface ChangePlace {
-  readonly home: string;
-  readonly filePath: string;
+interface LockedWork<T> {
   readonly clock: Clock;
+  readonly withinMs: number;
   readonly signal: AbortSignal;
+  /** The error if the lock is not free within `withinMs`. */
+  readonly busy: MountaineerError;
+  readonly work: () => Promise<T>;
 }
 
-/** Runs changes one at a time, across processes. */
-async function changeAlone<T>(
-  { home, filePath, clock, signal }: ChangePlace,
-  change: () => Promise<T>,
-): Promise<T> {
-  await ensurePrivateFolder(home);
-  const path = join(home, "secrets.lock.db");
-  const lock = await waitExclusive(path, { clock, withinMs: LOCK_WAIT_MS, signal }).catch(
-    (error: unknown) => {
-      signal.throwIfAborted();
-      throw unavailable(`${path} cannot be locked: ${errorText(error)}`, error);
-    },
-  );
-  if (lock === null) throw unavailable("another command is changing the secrets of this home");
+/** Runs `work` while it holds the lock file at `path`, whose folder it makes. A crash frees the lock. */
+export async function holdingLock<T>(path: string, { busy, work, ...wait }: LockedWork<T>): Promise<T> {
+  await ensurePrivateFolder(dirname(path));
+  const lock = await waitExclusive(path, wait).catch((error: unknown) => {
+    wait.signal.throwIfAborted();
+    throw unavailable(`${path} cannot be locked: ${errorText(error)}`, error);
+  });
+  if (lock === null) throw busy;
   try {
-    await removeLeftovers(filePath);
-    return await change();
+    return await work();
   } finally {
     lock.release();
   }
@@ -179,17 +167,14 @@ async function readSecrets(path: string): Promise<SecretFile> {
 
 async function writeSecrets(path: string, file: SecretFile): Promise<void> {
   try {
-    await writeDurably(path, secretFileText(file), { mode: 0o600 });
+    await keepPrivateFile(path, secretFileText(file), { mode: 0o600 });
   } catch (error) {
     throw unavailable(`${path} cannot be written: ${errorText(error)}`, error);
   }
 }
 
 function unavailable(message: string, cause?: unknown): MountaineerError {
-  return new MountaineerError("secret_unavailable", message, {
-    retry: "later",
-    ...(cause === undefined ? {} : { cause }),
-  });
+  return new MountaineerError("secret_unavailable", message, { retry: "later", cause });
 }
 
 const recordShape = union(
@@ -226,6 +211,6 @@ function secretFileText(file: SecretFile): string {
 
 function strange(path: string, why: string): MountaineerError {
   return new MountaineerError("secret_unavailable", `${path} cannot be understood: ${why}`, {
-    hint: "it is left as it is; move it away to begin anew, and set the secrets again",
+    hint: "the file was not changed; move it away, and store the secrets again with `mountaineer secret set`",
   });
 }
