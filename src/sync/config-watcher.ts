@@ -1,12 +1,13 @@
 // The configuration's store joined with the watch over its file, and the listeners to its state and events.
 import { isDeepStrictEqual } from "node:util";
+import type { SyncSettings } from "../config/snapshot.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Running } from "./config-steps.ts";
 import { type ConfigStoreOptions, createConfigStore } from "./config-store.ts";
 import { createFileWatch } from "./file-watch.ts";
 import type { FolderEvents } from "./folder-events.ts";
 import { type SyncEvent, type SyncEventType, syncEvent } from "./sync-event.ts";
-import type { SyncSettings, SyncState } from "./sync-settings.ts";
+import type { SyncState } from "./sync-settings.ts";
 import { withDeadline } from "./watched-file.ts";
 
 /** `first`: the content that runs. `rejected`: the file's content at the start, if it is wrong and does not run. */

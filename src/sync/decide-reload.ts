@@ -1,7 +1,7 @@
 // Decides the next step of a look at the file. Pure: the file's state and the memory in, one decision out.
+import type { SyncSettings } from "../config/snapshot.ts";
 import type { ConfigMistake } from "../config/values/mistakes.ts";
 import { backoffMs } from "../runtime/time/backoff.ts";
-import type { SyncSettings } from "./sync-settings.ts";
 
 /** A content after parsing and checking. */
 export type LoadedContent<Snapshot> =

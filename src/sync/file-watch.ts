@@ -1,12 +1,13 @@
 // Watches the configuration file as `[sync]` says: a detector, and a window that debounces the changes.
 import { isDeepStrictEqual } from "node:util";
+import type { SyncSettings } from "../config/snapshot.ts";
 import type { TriggerReason } from "../reconcile/trigger.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { type Detector, type DetectorOptions, startDetector } from "./detector.ts";
 import { type FolderEvents, systemFolderEvents } from "./folder-events.ts";
 import { createQuietWindow } from "./quiet-window.ts";
-import { MAX_WAIT_FACTOR, type SyncSettings, type SyncState } from "./sync-settings.ts";
+import { MAX_WAIT_FACTOR, type SyncState } from "./sync-settings.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
 interface FileWatchOptions {

@@ -1,29 +1,8 @@
-// The settings of the section `[sync]`, and the state of the configuration's watch.
+// The state of the configuration's watch, whose settings are the section `[sync]`.
+import type { SyncSettings } from "../config/snapshot.ts";
 
-/**
- * What counts as a change: `mtime`: another mtime or size; `hash`: another SHA-256; `inotify`: an event of
- * the OS, confirmed by the content.
- */
-export type Detection = "mtime" | "hash" | "inotify";
-
-/**
- * After a failed reload: `backoff` retries at growing intervals, `fixed` at the poll interval; `stop` ends
- * watching.
- */
-type OnFailure = "backoff" | "fixed" | "stop";
-
-export interface SyncSettings {
-  readonly enabled: boolean;
-  /** > 0. */
-  readonly pollIntervalMs: number;
-  /**
-   * The debounce time, ms, ≥ 0. It restarts with each change, up to `MAX_WAIT_FACTOR` times its length in
-   * all.
-   */
-  readonly debounceMs: number;
-  readonly detection: Detection;
-  readonly onFailure: OnFailure;
-}
+/** How a change is noticed: `mtime` by time or size, `hash` by content, `inotify` by an event that the content confirms. */
+export type Detection = SyncSettings["detection"];
 
 /** A file that changes all the time is reloaded after this many debounce times. */
 export const MAX_WAIT_FACTOR = 10;

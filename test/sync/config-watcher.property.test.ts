@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import type { SyncSettings } from "../../src/config/snapshot.ts";
 import type { ReloadOutcome } from "../../src/sync/config-steps.ts";
-import type { Detection, SyncSettings } from "../../src/sync/sync-settings.ts";
+import type { Detection } from "../../src/sync/sync-settings.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { fc, runsOf } from "../support/properties.ts";
 import { APPLIED, sha256, type WatcherBench, watcherBench } from "./watcher-bench.ts";

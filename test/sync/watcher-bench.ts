@@ -1,11 +1,12 @@
 // A ConfigWatcher with a file in memory and a clock that the test moves; records all outputs.
 import { createHash } from "node:crypto";
 import type { TestContext } from "node:test";
+import type { SyncSettings } from "../../src/config/snapshot.ts";
 import type { Logger } from "../../src/runtime/log/log.ts";
 import type { ReloadOutcome } from "../../src/sync/config-steps.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-watcher.ts";
 import type { SyncEvent } from "../../src/sync/sync-event.ts";
-import type { SyncSettings, SyncState } from "../../src/sync/sync-settings.ts";
+import type { SyncState } from "../../src/sync/sync-settings.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
 import { createMemoryFile, type MemoryFile } from "./memory-file.ts";
 
