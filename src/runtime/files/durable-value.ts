@@ -59,7 +59,6 @@ export function createDurableValue(options: DurableValueOptions) {
     const last = unsavedBecause === null ? writes.settled : writes.write();
     const isSettled = await settledWithin(clock, SAVE_DEADLINE_MS, last);
     if (!isSettled) stopping.abort(new Error("the disk gives no answer"));
-    retry?.[Symbol.dispose]();
   };
 
   return {

@@ -58,7 +58,6 @@ export class BodyIntake implements Disposable {
     // A body may have a limit above the total; then it is received alone.
     const allLimit = Math.max(this.#totalLimitBytes, limitBytes);
     const gathered = new GatheredBytes();
-    let open = true;
     const body: Receiving = {
       sender,
       beganMs: this.#clock.monotonicMs(),
@@ -70,13 +69,11 @@ export class BodyIntake implements Disposable {
         done({ kind });
       },
     };
+    /** False if the body was complete or refused before. */
     const close = (): boolean => {
-      const was = open;
-      open = false;
       this.#total -= body.size;
       body.size = 0;
-      this.#receiving.delete(body);
-      return was;
+      return this.#receiving.delete(body);
     };
     const onData = (chunk: Buffer): void => {
       body.size += chunk.length;

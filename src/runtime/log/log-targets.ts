@@ -1,5 +1,5 @@
 // The targets of log lines: a file, which others may rotate away at any time, and stderr, whose reader may stop.
-import { constants, fstat, write } from "node:fs";
+import { constants, fstat, type Stats, write } from "node:fs";
 import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
@@ -153,19 +153,12 @@ async function openAppending(path: string, makesFolder: boolean): Promise<FileHa
   }
 }
 
-interface FoundFile {
-  readonly dev: number;
-  readonly ino: number;
-  readonly size: number;
-  isFile(): boolean;
-}
-
-function identityOf({ dev, ino }: FoundFile): string {
+function identityOf({ dev, ino }: Stats): string {
   return `${dev}:${ino}`;
 }
 
 /** Ends a partial last line, which a crash or a full disk may have left. */
-async function endTornLine(file: FileHandle, found: FoundFile): Promise<void> {
+async function endTornLine(file: FileHandle, found: Stats): Promise<void> {
   if (!found.isFile() || found.size === 0) return;
   const { buffer } = await file.read(Buffer.alloc(1), 0, 1, found.size - 1);
   if (buffer[0] !== NEWLINE) await file.write("\n");
