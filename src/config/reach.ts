@@ -89,20 +89,10 @@ function referenceText(part: SecretReference): string {
   return part.kind === "environment" && part.variable === "HOME" ? "$HOME" : " ";
 }
 
-/** The reach of all enabled backends, in their order. */
-export function enabledReach(backends: readonly BackendConfig[], places: GuardedPlaces): readonly Reach[] {
-  return backends.flatMap((backend) => (backend.enabled ? backendReach(backend, places) : []));
-}
-
 /** One warning for each enabled backend that reaches a guarded place. */
 export function reachWarnings(backends: readonly BackendConfig[], places: GuardedPlaces): ConfigWarning[] {
-  const first = new Map(
-    enabledReach(backends, places)
-      .toReversed()
-      .map((reach) => [reach.backend, reach]),
-  );
-  return backends.flatMap(({ name }) => {
-    const reach = first.get(name);
+  return backends.flatMap((backend) => {
+    const [reach] = backend.enabled ? backendReach(backend, places) : [];
     return reach === undefined ? [] : [reachWarning(reach)];
   });
 }

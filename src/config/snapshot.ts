@@ -44,8 +44,6 @@ export type FleetConfig = Partially<
   NonNullable<SettledFile["fleet"]>,
   "export" | "import" | "together" | "sessions"
 >;
-/** Which tools are listed if not all of them are. */
-export type OptimizerConfig = SettledFile["optimizer"];
 /** A part of the catalog that is served at an address of its own. */
 export type GroupConfig = SettledFile["groups"][string] & { readonly name: string };
 /** The tools for some clients; the first match counts. null: no condition, or no change. */

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { backendReach, enabledReach, type GuardedPlaces, placesReached } from "../../src/config/reach.ts";
+import { backendReach, type GuardedPlaces, placesReached, reachWarnings } from "../../src/config/reach.ts";
 import type { BackendConfig } from "../../src/config/snapshot.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { fc } from "../support/properties.ts";
@@ -112,7 +112,7 @@ test("E2 a server that is elsewhere reaches nothing here, and one that is disabl
   const { config } = await accepted(
     '[backends.web]\nurl = "http://localhost/home/ann"\n[backends.off]\ncommand = "npx"\nargs = ["/home/ann"]\nenabled = false\n',
   );
-  assert.deepEqual(enabledReach(config.backends, PLACES), []);
+  assert.deepEqual(reachWarnings(config.backends, PLACES), []);
 });
 
 test("E2 a reach says by what, and the path that it means", async () => {

@@ -30,13 +30,8 @@ function stringText(text: string, before: string | null): string {
 function numberText(value: number): string {
   if (Number.isNaN(value)) return "nan";
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
-  // An integer beyond 64 bits is not valid TOML; the same number with a fraction is.
-  return Number.isInteger(value) && !Number.isSafeInteger(value)
-    ? value
-        .toExponential()
-        .replace(/e/, ".0e")
-        .replace(/(\.\d+)\.0e/, "$1e")
-    : String(value);
+  // An integer beyond 64 bits is not valid TOML; a number with an exponent is.
+  return Number.isInteger(value) && !Number.isSafeInteger(value) ? value.toExponential() : String(value);
 }
 
 /** One segment of a key. */

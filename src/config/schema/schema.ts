@@ -166,8 +166,6 @@ export const configFile = table("", {
 
 /** A valid file's content, in the file's spelling, with defaults filled in. */
 export type ConfigFile = OutOf<typeof configFile>;
-export type ShareFile = ConfigFile["shares"][number];
-export type AliasFile = ConfigFile["aliases"][number];
 export type BackendFile = ConfigFile["backends"][string];
 
 /** In a pattern, any name that people choose. */
