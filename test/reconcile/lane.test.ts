@@ -208,6 +208,9 @@ describe("lane", () => {
     await rig.finish();
     await rig.run("tick");
     assert.deepEqual(rig.reasons(), [["tick"], ["retry"], ["retry"], ["tick"]]);
+    await rig.fail(new Error("third"));
+    await rig.clock.advance(1000);
+    assert.equal(rig.runs.length, 5, "a success makes the pauses short again");
   });
 
   test("A1 a tick that came while a cycle failed waits for the retry", async () => {

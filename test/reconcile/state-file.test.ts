@@ -52,7 +52,7 @@ describe("state.json", () => {
     const path = await statePath(t);
     const { memory } = await start(t, path);
     await memory.remember("CORE", FULL);
-    assert.equal(await memory.remember("empty", EMPTY_SHARE_MEMORY), null);
+    assert.equal(await memory.remember("empty", { ...EMPTY_SHARE_MEMORY, wakeAddresses: [] }), null);
     const expected = `{
   "version": 1,
   "observed_at": "2026-11-20T12:00:00.000Z",
@@ -303,6 +303,10 @@ describe("a corrupt state file", () => {
     "a share that is none": '{"version":1,"observed_at":"2026-11-20T12:00:00.000Z","shares":{"CORE":null}}',
     "a time that is none": `{"version":1,"observed_at":"2026-11-20T12:00:00.000Z","shares":{"CORE":{${good.replace('"last_switch_at":null', '"last_switch_at":"yesterday"')},"last_error":null}}}`,
   };
+  for (const port of [0, 65_536, 1.5]) {
+    cases[`port ${port}`] =
+      `{"version":1,"observed_at":"2026-11-20T12:00:00.000Z","shares":{"CORE":{${good},"last_error":null,"carried_port":${port}}}}`;
+  }
   for (const [title, text] of Object.entries(cases)) {
     it(`A5 is set aside, not overwritten: ${title}`, async (t) => {
       const path = await statePath(t);

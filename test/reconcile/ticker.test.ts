@@ -94,7 +94,6 @@ describe("ticker", () => {
     });
     await clock.advance(1000);
     ticker.setInterval(10);
-    ticker[Symbol.dispose]();
     await clock.advance(10_000);
     assert.equal(beats, 1);
     assert.equal(clock.pendingTimers, 0);

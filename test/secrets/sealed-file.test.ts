@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { copyFile, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { MountaineerError } from "../../src/runtime/errors.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { openSealedFile, type SealedFile } from "../../src/secrets/sealed-file.ts";
 import type { Keyring } from "../../src/secrets/system-keyring.ts";
@@ -73,9 +74,16 @@ for (const place of ["keyring", "file"] as const) {
   });
 
   test(`E2 a sealed file that was removed is missing, and not one that never was, key in the ${place}`, async (t) => {
-    const { opened } = await scene(t, keyringFor());
+    const { home, opened } = await scene(t, keyringFor());
     const file = opened();
-    await file.write({}, LIMITS, { note: "commands" });
+    await mkdir(home);
+    const left = ["sealed", "key"].map((end) =>
+      join(home, `.approvals.${end}.4194304-${"0".repeat(12)}.tmp`),
+    );
+    await Promise.all(left.map((path) => writeFile(path, "")));
+    await file.write({}, LIMITS, { note: "commands", advances: false });
+    const swept = (await readdir(home)).filter((name) => name.endsWith(".tmp"));
+    assert.equal(swept.length, place === "file" ? 0 : 1, "a keyring's key has no file to sweep");
     await rm(file.path);
     assert.deepEqual(await opened().read(LIMITS), { state: "missing", note: "commands" });
     await opened().write({ back: true }, LIMITS);
@@ -122,6 +130,9 @@ test("E2 with the key in the keyring, neither a key file nor a locked keyring ma
     claimed: { n: 666 },
   });
   await assert.rejects(opened().write({}, LIMITS), { code: "secret_unavailable" });
+  const aborted = new MountaineerError("aborted", "the look was cancelled");
+  keyring.get = () => Promise.reject(aborted);
+  await assert.rejects(opened().read(LIMITS), aborted);
 });
 
 test("E2 where the keyring with the key cannot be asked, nothing is verified, and nothing takes the place of the key", async (t) => {
@@ -140,9 +151,19 @@ test("E2 where the keyring with the key cannot be asked, nothing is verified, an
       hint: /a new file is made/,
     });
   }
+  const missing = {
+    ...absent,
+    get: () => Promise.reject(new MountaineerError("program_unavailable", "gone")),
+  };
+  const withoutProgram = await openSealedFile({ ...options, keyring: missing }).read(LIMITS);
+  assert.ok(
+    withoutProgram.state === "unverifiable" && /without a desktop session/.test(withoutProgram.reason),
+  );
   assert.deepEqual(await opened().read(LIMITS), { state: "sound", value: { n: 1 }, note: "" });
   keyring.values.clear();
   assert.equal((await opened().read(LIMITS)).state, "unsound", "a keyring that answers has no such key");
+  await opened().write({ n: 2 }, LIMITS);
+  assert.equal((await opened().read(LIMITS)).state, "sound", "so a new key is made");
 });
 
 test("E2 a home whose keyring came later keeps what its key file sealed", async (t) => {
@@ -173,6 +194,9 @@ test("E2 a kill between the file and its key's count leaves the newest file soun
   const file = opened();
   await file.write({ n: 1 }, LIMITS);
   const before = [...keyring.values];
+  keyring.values.clear();
+  await file.write({ n: 1 }, LIMITS, { advances: false });
+  assert.equal(keyring.values.size, 0, "a count that stays is not kept again");
   await file.write({ n: 2 }, LIMITS);
   for (const [name, value] of before) keyring.values.set(name, value);
   assert.deepEqual(await opened().read(LIMITS), { state: "sound", value: { n: 2 }, note: "" });

@@ -77,10 +77,12 @@ test("with a keyring the file has the name alone, and a value stays where it is 
 });
 
 test("a secret of a keyring that this machine does not have says so", async (t) => {
-  const { store, home } = await storeIn(t, null);
-  await mkdir(home);
-  await writeFile(store.filePath, JSON.stringify({ version: 1, secrets: { nas: { kept: "keychain" } } }));
-  await assert.rejects(store.get("nas", LIMITS), /the Keychain, which this machine does not have/);
+  for (const keyring of [null, memoryKeyring()]) {
+    const { store, home } = await storeIn(t, keyring);
+    await mkdir(home);
+    await writeFile(store.filePath, JSON.stringify({ version: 1, secrets: { nas: { kept: "keychain" } } }));
+    await assert.rejects(store.get("nas", LIMITS), /the Keychain, which this machine does not have/);
+  }
 });
 
 test("a file that is not understood is left as it is, and never told", async (t) => {
@@ -129,6 +131,8 @@ test("a file that others could read is closed with the next change", async (t) =
 
 test("changes made at once are all kept, and leave nothing else behind", async (t) => {
   const { store, home } = await storeIn(t, null);
+  await mkdir(home);
+  await writeFile(join(home, `.secrets.json.4194304-${"0".repeat(12)}.tmp`), "of a process that was killed");
   const names = Array.from({ length: 12 }, (_, index) => `name-${index}`);
   await Promise.all(names.map((name) => store.set(name, `of ${name}`, null, NEVER)));
   for (const name of names) assert.equal(await store.get(name, LIMITS), `of ${name}`);

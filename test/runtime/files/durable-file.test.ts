@@ -291,8 +291,20 @@ test("A5 a write that fails is told once and tried again, with what is newest by
   await eventually(() => value.unsavedBecause === null);
   assert.equal(await readFile(path, "utf8"), "second");
   assert.equal(told[1], "saved after 2");
+  await rm(path);
+  await mkdir(path);
+  assert.notEqual(await value.save(), null);
+  await rm(path, { recursive: true });
+  assert.equal(await value.save(), null);
+  assert.deepEqual(
+    [told[3], clock.pendingTimers],
+    ["saved after 1", 0],
+    "counted anew, and the retry is off",
+  );
   await value[Symbol.asyncDispose]();
-  assert.equal(clock.pendingTimers, 0);
+  await writeFile(path, "another process's");
+  assert.match((await value.save())?.message ?? "", /closed/);
+  assert.equal(await readFile(path, "utf8"), "another process's");
 });
 
 test("B11 a disk that hangs holds up nobody's end, and the late write replaces nothing", async (t) => {

@@ -98,6 +98,10 @@ test("E2 a link counts by where it leads, and by the folders on both ways", asyn
   await chmod(far, 0o755);
   await chmod(file, 0o666);
   assert.equal((await exposureOf(join(far, "link.toml"), ME)).writable?.path, file);
+  await chmod(file, 0o644);
+  await chmod(far, 0o700);
+  const behind = await exposureOf(join(far, "link.toml"), ME);
+  assert.equal(behind.readable?.path, file, "a closed folder before the link does not close the target");
   await symlink("loop", join(folder, "loop"));
   assert.match((await exposureOf(join(folder, "loop"), ME)).failure ?? "", /too many links/);
 });
@@ -121,6 +125,7 @@ test("E2 another owner counts, and root does not", { skip: !isRoot && "chown is 
   await chown(file, 12_345, 0);
   const found = await exposureOf(file, ME);
   assert.deepEqual([found.writable?.why, found.writable?.uid], ["owner", 12_345]);
+  assert.equal(found.readable?.path, file, "its owner may read it");
   await chown(file, 0, 0);
   await chown(folder, 12_345, 0);
   assert.equal((await exposureOf(file, ME)).writable?.path, folder);

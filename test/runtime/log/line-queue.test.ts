@@ -167,9 +167,12 @@ describe("line queue", () => {
     queue.append("info", "a\n");
     await queue[Symbol.asyncDispose]();
     queue.append("info", "b\n");
-    await queue.between(async () => assert.fail("after the end"));
+    let isDone = false;
+    await queue.between(async () => {
+      isDone = true;
+    });
     await settle();
-    assert.equal(paper.text(), "a\n");
+    assert.deepEqual([paper.text(), isDone], ["a\n", false]);
     await queue[Symbol.asyncDispose]();
   });
 
@@ -183,13 +186,26 @@ describe("line queue", () => {
     assert.equal(clock.pendingTimers, 0);
   });
 
-  it("does not wait for ever for a target that stalls", async () => {
+  it("says that it fails if the first failure is the last try", async () => {
+    const { paper, queue, failures } = start();
+    paper.fails = true;
+    queue.append("info", "a\n");
+    await queue[Symbol.asyncDispose]();
+    assert.deepEqual([paper.writes(), failures.length], [1, 1]);
+  });
+
+  it("does not wait for ever for a target that stalls, and writes nothing when that goes on", async () => {
     const { clock, paper, queue } = start();
-    paper.stall = new Promise(() => {});
+    const stall = Promise.withResolvers<void>();
+    paper.stall = stall.promise;
+    paper.bytesAtOnce = 1;
     queue.append("info", "a\n");
     await settle();
     const ended = queue[Symbol.asyncDispose]();
     await clock.advance(1_000);
     await ended;
+    stall.resolve();
+    await settle();
+    assert.equal(paper.text(), "a");
   });
 });

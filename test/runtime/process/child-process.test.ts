@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { access, chmod, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ import { describe, it, type TestContext } from "node:test";
 import { childEnvironment, runCommand, startDetached } from "../../../src/runtime/process/child-process.ts";
 import { endProcess, isRunning, processIdentity } from "../../../src/runtime/process/process-identity.ts";
 import { settledWithin, systemClock } from "../../../src/runtime/time/clock.ts";
+import { descriptorsOf } from "../../support/descriptors.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { runOutOfFiles } from "../../support/out-of-files.ts";
@@ -232,6 +234,28 @@ describe("runCommand", () => {
     assert.equal(result.timedOut, false);
   });
 
+  it("takes no abort for the end of a child that has ended, and closes pipes that others hold", async (t) => {
+    const { socket } = await descriptorsOf(process.pid);
+    const aborting = new AbortController();
+    const time = createManualClock();
+    let told = "";
+    const running = run("setsid sleep 600 & echo $$ $!", {
+      ...{ clock: time, signal: aborting.signal },
+      onStdout: (piece) => {
+        told += piece;
+      },
+    });
+    const pids = (): readonly string[] => /^(\d+) (\d+)\n/.exec(told)?.slice(1) ?? ["self"];
+    await eventually(() => !existsSync(`/proc/${pids()[0]}`));
+    aborting.abort(new Error("too late"));
+    await time.advance(100);
+    assert.equal((await running).exitCode, 0);
+    const grandchild = await processIdentity(Number(pids()[1]));
+    assert.ok(grandchild);
+    t.after(() => endProcess(grandchild, { clock, graceMs: 0, deadlineMs: 60_000 }));
+    await eventually(async () => (await descriptorsOf(process.pid))["socket"] === socket);
+  });
+
   it("ends the child when the signal aborts, and rejects once it has ended", async (t) => {
     const aborting = new AbortController();
     const { running } = await runUntilReady(t, `${READY}; ${FOR_EVER}`, { signal: aborting.signal });
@@ -329,6 +353,11 @@ describe("startDetached", () => {
     );
     const sessionOf = (await readFile(`/proc/${child.pid}/stat`, "utf8")).split(") ")[1]?.split(" ")[3];
     assert.equal(sessionOf, String(child.pid));
+    assert.equal(
+      (await descriptorsOf(process.pid))[logPath],
+      undefined,
+      "the file is open in the child alone",
+    );
     const heard: unknown[] = [];
     child.onExit((heardExit) => heard.push(heardExit));
     const unregister = child.onExit(() => heard.push("never"));

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
@@ -60,6 +60,11 @@ async function acquire(home: string, command = "mount", waitMs = 0) {
   return acquireHomeLock(home, { command, waitMs, clock });
 }
 
+/** On a clock that stands still: nothing that is in the way goes away. */
+async function acquireAtOnce(home: string) {
+  return acquireHomeLock(home, { command: "monitor", waitMs: 0, clock: createManualClock() });
+}
+
 describe("home lock", () => {
   it("is held by one, told to lookers, and free after its release", async (t) => {
     const home = await temporaryFolder(t);
@@ -71,7 +76,9 @@ describe("home lock", () => {
     assert.equal(holder?.command, "mount");
     assert.match(holder?.since ?? "", /^\d{4}-\d\d-\d\dT.*Z$/u);
     await assert.rejects(acquire(home), { code: "lock_held" });
+    assert.equal(lock.isHeld, true);
     await lock[Symbol.asyncDispose]();
+    assert.equal(lock.isHeld, false);
     await lock[Symbol.asyncDispose]();
     assert.equal(await readLockHolder(home), null);
     const again = await acquire(home);
@@ -96,6 +103,7 @@ describe("home lock", () => {
     const home = await temporaryFolder(t);
     const umask = process.umask(0);
     t.after(() => process.umask(umask));
+    await writeFile(join(home, `.lock.json.4194304-${"0".repeat(12)}.tmp`), "of a process that was killed");
     await using lock = await acquire(home);
     assert.ok(lock.holder);
     assert.deepEqual((await readdir(home)).sort(), ["lock.db", "lock.json"]);
@@ -222,8 +230,34 @@ describe("home lock", () => {
     await rm(join(home, "lock.db"));
     await assert.rejects(acquire(home, "monitor"), { code: "already_running" });
     await release(holder);
-    const lock = await acquire(home, "monitor");
-    await lock[Symbol.asyncDispose]();
+    await (await acquireAtOnce(home))[Symbol.asyncDispose]();
+  });
+
+  it("is free again when its holder's name cannot be written", async (t) => {
+    const home = await temporaryFolder(t);
+    await symlink("missing/lock.json", join(home, "lock.json"));
+    await assert.rejects(acquire(home), { code: "home_unwritable" });
+    await rm(join(home, "lock.json"));
+    await (await acquireAtOnce(home))[Symbol.asyncDispose]();
+  });
+
+  it("is taken over from the monitor that is the taker's parent, and from no other", async (t) => {
+    const home = await temporaryFolder(t);
+    const other = (await contend(t, await temporaryFolder(t), "mount", "0")).process.pid ?? 0;
+    const named = async (pid: number, command: string, followsMonitor: boolean): Promise<string> => {
+      const holder = { ...(await processIdentity(pid)), command, since: "", home };
+      await writeFile(join(home, "lock.json"), JSON.stringify(holder));
+      const request = { command: "monitor", waitMs: 0, followsMonitor, clock };
+      const taken = acquireHomeLock(home, request).then((lock) => lock[Symbol.asyncDispose]());
+      return taken.then(
+        () => "taken",
+        ({ code }) => code,
+      );
+    };
+    assert.equal(await named(process.ppid, "monitor", true), "taken");
+    assert.equal(await named(process.ppid, "monitor", false), "already_running");
+    assert.equal(await named(process.ppid, "mount", true), "lock_held");
+    assert.equal(await named(other, "monitor", true), "already_running");
   });
 
   it("is not kept by a holder's name that makes no sense or fits a later process", async (t) => {

@@ -11,6 +11,7 @@ import { runCommand } from "../../../src/runtime/process/child-process.ts";
 import { findProgram, isProgram } from "../../../src/runtime/process/find-program.ts";
 import {
   endProcess,
+  groupsGone,
   isAtRest,
   isRunning,
   processIdentity,
@@ -151,6 +152,20 @@ describe("endProcess", () => {
   it("gives up at the deadline", async (t) => {
     const { identity } = await startChild(t, "");
     assert.equal(await endProcess(identity, { clock, graceMs: 60_000, deadlineMs: 100 }), false);
+  });
+
+  it("waits for a group until it is gone, for half a minute at most", async (t) => {
+    const child = spawn("sleep", ["600"], { detached: true, stdio: "ignore" });
+    t.after(() => child.kill("SIGKILL"));
+    const [time, group] = [createManualClock(), child.pid ?? 0];
+    const startedMs = time.monotonicMs();
+    const late = groupsGone([group], time);
+    while (time.pendingTimers > 0) await time.advance(1_000);
+    await late;
+    assert.equal(time.monotonicMs() - startedMs, 30_000);
+    const gone = groupsGone([group], clock);
+    child.kill("SIGKILL");
+    await gone;
   });
 });
 
