@@ -3,6 +3,7 @@ import type { CatalogReport } from "../../api/catalog-contract.ts";
 import { marksText } from "../../api/tool-hints.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
+import { typedWords } from "../../runtime/text/typed-words.ts";
 
 export type ItemKind = "tool" | "resource" | "template" | "prompt" | "withheld";
 
@@ -62,11 +63,7 @@ function argumentNames(entry: Readonly<Record<string, unknown>>): string {
 
 /** The items with every word of the query: first names that begin with it, then names that contain it, then the rest. */
 export function searchItems(items: readonly CatalogItem[], query: string): readonly CatalogItem[] {
-  const words = query
-    .toLowerCase()
-    .split(/\s+/)
-    .filter((word) => word !== "")
-    .slice(0, WORD_LIMIT);
+  const words = typedWords(query).slice(0, WORD_LIMIT);
   const [first] = words;
   if (first === undefined) return items;
   const ranks: CatalogItem[][] = [[], [], []];

@@ -98,12 +98,11 @@ function turned(values: readonly string[], now: string | null, by: 1 | -1): stri
 /** Newest first. */
 function matching({ list, kind, subject }: EventsState, ring: EventRing): readonly KeptEvent[] {
   const matches = filterOf(list);
-  const hasText = list.filter.text.trim() !== "";
   return [...ring.newest()].filter(
     (event) =>
       (kind === null || kindOf(event) === kind) &&
       (subject === null || event.about === subject) &&
-      (!hasText || matches(`${event.name} ${event.about ?? ""} ${event.text}`)),
+      matches(`${event.name} ${event.about ?? ""} ${event.text}`),
   );
 }
 

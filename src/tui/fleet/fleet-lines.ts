@@ -42,7 +42,7 @@ export interface ShownFleet {
   readonly machines: readonly FleetMachine[];
   /** Index in `machines`. */
   readonly chosen: number;
-  readonly list: ListState;
+  readonly list: ListState<string>;
 }
 
 export function fleetLines(shown: ShownFleet, size: ScreenSize): readonly Line[] {

@@ -28,7 +28,6 @@ const REST_FACTOR = 3;
 
 /** A machine, and the text that the filter searches. */
 interface Row {
-  readonly id: number;
   readonly machine: FleetMachine;
   readonly text: string;
 }
@@ -48,7 +47,7 @@ interface FleetState {
   readonly known: Known;
   /** Why the newest request has failed; null: no failure. */
   readonly failure: string | null;
-  readonly list: ListState;
+  readonly list: ListState<string>;
 }
 
 interface FleetScreenOptions {
@@ -58,13 +57,12 @@ interface FleetScreenOptions {
 
 export function createFleetScreen({ link, clock = systemClock }: FleetScreenOptions): Screen {
   const state = createStore<FleetState>({ known: { kind: "nothing" }, failure: null, list: EMPTY_LIST });
-  const numbered = createNumbers();
   const put = (part: Partial<FleetState>): void => state.set({ ...state.get(), ...part });
   const look = (signal: AbortSignal): Promise<void> =>
     attempt(
       async () => {
         const report = await link.ask("fleet", null, signal);
-        put({ known: knownOf(report, numbered), failure: null });
+        put({ known: knownOf(report), failure: null });
       },
       (error) => {
         if (error.code === "fleet_off") put({ known: { kind: "off" }, failure: null });
@@ -93,7 +91,7 @@ export function createFleetScreen({ link, clock = systemClock }: FleetScreenOpti
     hints: () => hintsOf(state.get()),
     onKey(key) {
       if (state.get().known.kind !== "fleet") return false;
-      const ids = matching().map(({ id }) => id);
+      const ids = matching().map(({ machine }) => machine.name);
       const list = pressListKey(state.get().list, key, ids);
       if (list === null) return false;
       put({ list });
@@ -102,31 +100,11 @@ export function createFleetScreen({ link, clock = systemClock }: FleetScreenOpti
   };
 }
 
-/** Numbers the machines. A machine keeps its number, so that it stays chosen when the order of the rows changes. */
-function createNumbers(): (machines: readonly FleetMachine[]) => ReadonlyMap<string, number> {
-  let known: ReadonlyMap<string, number> = new Map();
-  let last = 0;
-  return (machines) => {
-    known = new Map(
-      machines.map(({ name }) => {
-        const number = known.get(name);
-        if (number === undefined) last += 1;
-        return [name, number ?? last];
-      }),
-    );
-    return known;
-  };
-}
-
-function knownOf(report: FleetReport, numbersOf: ReturnType<typeof createNumbers>): Known {
-  const numbers = numbersOf(report.machines);
-  const rows = troubledFirst(report.machines).map(
-    (machine): Row => ({
-      id: numbers.get(machine.name) ?? 0,
-      machine,
-      text: machineSearchText(machine),
-    }),
-  );
+function knownOf(report: FleetReport): Known {
+  const rows = troubledFirst(report.machines).map((machine) => ({
+    machine,
+    text: machineSearchText(machine),
+  }));
   return { kind: "fleet", report, summary: fleetSummary(report), rows };
 }
 
@@ -146,12 +124,12 @@ function drawnLines(state: FleetState, above: readonly Line[], size: ScreenSize)
   if (known.kind === "nothing")
     return top.length > 0 ? top : [[span(`${size.symbols.off} nothing is known yet`, "faint")]];
   const rows = matchingRows(state);
-  const ids = rows.map(({ id }) => id);
+  const ids = rows.map(({ machine }) => machine.name);
   const shown: ShownFleet = {
     report: known.report,
     summary: known.summary,
     machines: rows.map(({ machine }) => machine),
-    chosen: ids.indexOf(chosenId(list, ids) ?? Number.NaN),
+    chosen: ids.indexOf(chosenId(list, ids) ?? ""),
     list,
   };
   return [...top, ...fleetLines(shown, room)];

@@ -16,6 +16,7 @@ import {
   presenceWords,
   troubledFirst,
 } from "../../api/words/fleet-words.ts";
+import { matcherOf } from "../../runtime/text/typed-words.ts";
 
 /** Machines that are listed at most; a search finds the others. */
 const MACHINES_SAID = 30;
@@ -24,11 +25,8 @@ const WHOLE_SAID = 3;
 
 /** Describes the machines that the search `words` finds: few in full, many in one sentence each. "": all machines. */
 export function fleetSentences(report: FleetReport, words: string): readonly string[] {
-  const wanted = words.toLowerCase().split(" ");
-  const found = troubledFirst(report.machines).filter((machine) => {
-    const text = machineSearchText(machine).toLowerCase();
-    return wanted.every((word) => text.includes(word));
-  });
+  const matches = matcherOf(words);
+  const found = troubledFirst(report.machines).filter((machine) => matches(machineSearchText(machine)));
   if (found.length === 0) return [`no machine of the fleet is like ${words}`];
   const named = found.filter(({ name }) => name === words);
   if (words !== "" && (named.length > 0 || found.length <= WHOLE_SAID))

@@ -1,20 +1,22 @@
 // A list with a text filter, a chosen row and a view of its details: its state, its keys, and its visible part. Pure.
+import { matcherOf } from "../../runtime/text/typed-words.ts";
 import { isNamed, type Key, rowsMoved } from "./key.ts";
 import { cell, cutLine, hangingLines, type Line, type Span, span } from "./line.ts";
 import type { View } from "./terminal-style.ts";
 import { pressTextKey, type TypedText, textSpans } from "./typed-text.ts";
 
-export interface ListState {
+/** `Id`: the type of the rows' ids. */
+export interface ListState<Id extends number | string = number> {
   readonly filter: TypedText;
   /** Characters are typed into the filter. */
   readonly isTyping: boolean;
   /** Id of the chosen row; null: always the newest one. */
-  readonly chosen: number | null;
+  readonly chosen: Id | null;
   /** First visible line of the chosen row's details; null: the list is shown. */
   readonly detailsTop: number | null;
 }
 
-export const EMPTY_LIST: ListState = {
+export const EMPTY_LIST: ListState<never> = {
   filter: { text: "", caret: 0 },
   isTyping: false,
   chosen: null,
@@ -25,7 +27,11 @@ export const EMPTY_LIST: ListState = {
  * The state after a key; null if the key has no meaning for the list. `ids`: ids of the matching rows, from
  * the top down.
  */
-export function pressListKey(state: ListState, key: Key, ids: readonly number[]): ListState | null {
+export function pressListKey<Id extends number | string>(
+  state: ListState<Id>,
+  key: Key,
+  ids: readonly Id[],
+): ListState<Id> | null {
   if (state.isTyping) return pressFilterKey(state, key);
   const by = rowsMoved(key);
   if (state.detailsTop !== null) {
@@ -40,14 +46,15 @@ export function pressListKey(state: ListState, key: Key, ids: readonly number[])
     return isClear ? null : { ...state, filter: EMPTY_LIST.filter, chosen: null };
   }
   if (by === 0) return null;
-  const at = ids.indexOf(chosenId(state, ids) ?? Number.NaN);
+  const chosen = chosenId(state, ids);
+  const at = ids.findIndex((id) => id === chosen);
   const next = Math.max(0, Math.min(ids.length - 1, Math.max(0, at) + by));
   // At the top row, null lets the list follow new rows.
   return { ...state, chosen: next === 0 ? null : (ids[next] ?? null) };
 }
 
 /** Enter and Escape end the typing; every other key edits the filter. */
-function pressFilterKey(state: ListState, key: Key): ListState {
+function pressFilterKey<Id extends number | string>(state: ListState<Id>, key: Key): ListState<Id> {
   if (isNamed(key, "enter")) return { ...state, isTyping: false };
   if (isNamed(key, "escape")) return { ...state, isTyping: false, filter: EMPTY_LIST.filter };
   const filter = pressTextKey(state.filter, key);
@@ -55,22 +62,17 @@ function pressFilterKey(state: ListState, key: Key): ListState {
 }
 
 /** The chosen row's id; if that row is gone, the id of the next newer one, else of the newest. null: no rows. */
-export function chosenId({ chosen }: ListState, ids: readonly number[]): number | null {
+export function chosenId<Id extends number | string>(
+  { chosen }: ListState<Id>,
+  ids: readonly Id[],
+): Id | null {
   if (chosen === null) return ids[0] ?? null;
   return ids.includes(chosen) ? chosen : (ids.findLast((id) => id > chosen) ?? ids[0] ?? null);
 }
 
 /** Tells whether a row with this text matches: it contains every word of the filter. */
-export function filterOf({ filter }: ListState): (text: string) => boolean {
-  const words = filter.text
-    .toLowerCase()
-    .split(" ")
-    .filter((word) => word !== "");
-  if (words.length === 0) return () => true;
-  return (text) => {
-    const small = text.toLowerCase();
-    return words.every((word) => small.includes(word));
-  };
+export function filterOf({ filter }: Pick<ListState, "filter">): (text: string) => boolean {
+  return matcherOf(filter.text);
 }
 
 /** Index of the first of `height` visible rows, so that row `at` is in the middle where possible. */
@@ -79,7 +81,7 @@ export function windowStart(count: number, height: number, at: number): number {
 }
 
 /** `/words`, while a filter is set or being typed. */
-export function filterLine(state: ListState, view: View): readonly Line[] {
+export function filterLine(state: Pick<ListState, "filter" | "isTyping">, view: View): readonly Line[] {
   if (!state.isTyping && state.filter.text === "") return [];
   const line = [span("/", "accent"), ...textSpans(state.filter, state.isTyping, view)];
   return [cutLine(line, view.width, view.symbols.ellipsis)];

@@ -1,5 +1,6 @@
 // The palette: all commands by name, found by typing parts of the name.
 
+import { matcherOf, typedWords } from "../../runtime/text/typed-words.ts";
 import type { Key } from "./key.ts";
 import { type Line, span } from "./line.ts";
 import { rowMark } from "./list-state.ts";
@@ -8,19 +9,11 @@ import { pressTextKey, type TypedText, textSpans } from "./typed-text.ts";
 
 const EMPTY: TypedText = { text: "", caret: 0 };
 
-interface PaletteStep {
-  readonly isOver: boolean;
-  readonly command: Command | null;
-}
-
 /** The commands whose names contain every typed word, in any order; names that begin with the text come first. */
 export function matchingCommands(commands: readonly Command[], typed: string): readonly Command[] {
-  const words = typed
-    .toLowerCase()
-    .split(" ")
-    .filter((word) => word !== "");
-  const found = commands.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
-  const start = words.join(" ");
+  const matches = matcherOf(typed);
+  const found = commands.filter(({ name }) => matches(name));
+  const start = typedWords(typed).join(" ");
   const rank = ({ name }: Command): number => (name.toLowerCase().startsWith(start) ? 0 : 1);
   return found.toSorted((one, other) => rank(one) - rank(other));
 }
@@ -34,7 +27,7 @@ export function createPalette(commands: () => readonly Command[]) {
       typed = EMPTY;
       chosen = 0;
     },
-    onKey(key: Key): PaletteStep {
+    onKey(key: Key): { readonly isOver: boolean; readonly command: Command | null } {
       const found = matches();
       if (key.kind === "named") {
         if (key.name === "escape") return { isOver: true, command: null };

@@ -12,7 +12,7 @@ interface Shown {
   readonly width?: number;
   readonly height?: number;
   readonly chosen?: number;
-  readonly list?: ListState;
+  readonly list?: ListState<string>;
 }
 
 function linesOf(

@@ -3,6 +3,7 @@ import { type ComponentChild, h } from "preact";
 import { useMemo } from "preact/hooks";
 import type { CatalogReport, CatalogTool } from "../../../api/catalog-contract.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
+import { typedWords } from "../../../runtime/text/typed-words.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
@@ -92,7 +93,7 @@ export function searchTools<Tool extends Pick<CatalogTool, "name" | "backend" | 
   words: string,
   backend: string,
 ): readonly Tool[] {
-  const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+  const wanted = typedWords(words);
   const mine = backend === "" ? tools : tools.filter((tool) => tool.backend === backend);
   if (wanted.length === 0) return mine;
   const ranked = mine.flatMap((tool) => {

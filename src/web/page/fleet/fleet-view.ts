@@ -20,6 +20,7 @@ import {
   troubledFirst,
 } from "../../../api/words/fleet-words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
+import { matcherOf } from "../../../runtime/text/typed-words.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
 import {
@@ -98,7 +99,10 @@ function Machines({ app, report }: MachinesProps): ComponentChild {
   }));
   const machines = useMemo(() => troubledFirst(report.machines), [report]);
   const summary = useMemo(() => fleetSummary(report), [report]);
-  const found = useMemo(() => searchMachines(machines, words), [machines, words]);
+  const found = useMemo(() => {
+    const matches = matcherOf(words);
+    return machines.filter((machine) => matches(machineSearchText(machine)));
+  }, [machines, words]);
   const name = chosen ?? machines[0]?.name ?? null;
   const machine = machines.find((each) => each.name === name) ?? null;
   const isSearched = machines.length >= SEARCHED_FROM || words !== "";
@@ -136,15 +140,6 @@ function Machines({ app, report }: MachinesProps): ComponentChild {
       machine === null ? nothing(`${shown(name ?? "")} is no longer in the fleet.`) : machineCard(machine),
     ),
   ];
-}
-
-/** The machines whose reports contain every word. */
-function searchMachines(machines: readonly FleetMachine[], words: string): readonly FleetMachine[] {
-  const wanted = words.toLowerCase().split(" ");
-  return machines.filter((machine) => {
-    const text = machineSearchText(machine).toLowerCase();
-    return wanted.every((word) => text.includes(word));
-  });
 }
 
 function machineSearch(
