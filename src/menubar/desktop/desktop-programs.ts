@@ -1,7 +1,7 @@
 // The programs that a click starts: openers, windows that ask, and the daemon.
 import { startDaemon } from "../../api/client/start-daemon.ts";
 import { whenAborted } from "../../runtime/abort.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { runCommand, startDetached } from "../../runtime/process/child-process.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 
@@ -121,17 +121,9 @@ export function createDesktopPrograms(options: DesktopOptions) {
     signal: AbortSignal,
   ): Promise<{ readonly exitCode: number | null; readonly stdout: string }> => {
     for (const [file, ...args] of commands) {
-      try {
-        return await runCommand(file, args, {
-          clock,
-          env,
-          signal,
-          killGroup: true,
-          deadlineMs: CHOICE_DEADLINE_MS,
-        });
-      } catch (error) {
-        if (!(error instanceof MountaineerError) || error.code !== "program_unavailable") throw error;
-      }
+      const options = { clock, env, signal, killGroup: true, deadlineMs: CHOICE_DEADLINE_MS };
+      const ended = await runCommand(file, args, options).catch(expecting("program_unavailable", null));
+      if (ended !== null) return ended;
     }
     throw new MountaineerError("program_unavailable", instead.message, { hint: instead.hint });
   };

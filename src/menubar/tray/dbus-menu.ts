@@ -63,10 +63,10 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
       const stateBefore = state;
       state = next.state;
       const change = layoutChange(before, layout);
-      if (change.kind === "layout") {
+      if (change === null) {
         revision += 1;
         signal("LayoutUpdated", "ui", [revision, ROOT_ID]);
-      } else if (change.kind === "properties") {
+      } else if (change.updated.length + change.removed.length > 0) {
         signal("ItemsPropertiesUpdated", "a(ia{sv})a(ias)", [
           change.updated.map(([id, values]) => [id, [...values]]),
           change.removed.map(([id, names]) => [id, [...names]]),

@@ -77,17 +77,9 @@ function propertiesOf(item: MenuItem): Properties {
   return properties;
 }
 
-type LayoutChange =
-  | { readonly kind: "none" }
-  | { readonly kind: "layout" }
-  | {
-      readonly kind: "properties";
-      readonly updated: readonly (readonly [id: number, properties: Properties])[];
-      readonly removed: readonly (readonly [id: number, names: readonly string[]])[];
-    };
-
-export function layoutChange(before: Layout, after: Layout): LayoutChange {
-  if (!sameShape(before.root, after.root)) return { kind: "layout" };
+/** The changed properties of each item; null: the items themselves differ. */
+export function layoutChange(before: Layout, after: Layout) {
+  if (!sameShape(before.root, after.root)) return null;
   const updated: [number, Properties][] = [];
   const removed: [number, readonly string[]][] = [];
   for (const [id, { properties }] of after.nodes) {
@@ -97,7 +89,7 @@ export function layoutChange(before: Layout, after: Layout): LayoutChange {
     if (fresh.length > 0) updated.push([id, new Map(fresh)]);
     if (gone.length > 0) removed.push([id, gone]);
   }
-  return updated.length + removed.length === 0 ? { kind: "none" } : { kind: "properties", updated, removed };
+  return { updated, removed };
 }
 
 function sameShape(one: LayoutNode, other: LayoutNode): boolean {

@@ -107,10 +107,7 @@ function createConfigRequests(
     await attempt(async () => state.set((await work())(state.get())), fail, signal);
     return failure;
   };
-  const readFile = async (): Promise<ConfigFile> => {
-    const { path, sha256, text } = await link.ask("config", null, signal);
-    return { path, sha256, text };
-  };
+  const readFile = (): Promise<ConfigFile> => link.ask("config", null, signal);
   const read = onceMore(async () => {
     if (state.get().file === null) {
       state.set({ ...state.get(), busy: "read" });

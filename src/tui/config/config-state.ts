@@ -2,6 +2,7 @@
 import type {
   ConfigCheckReport,
   ConfigMistakeWire,
+  ConfigReport,
   EditReport,
   HistoryEntry,
   NameChanges,
@@ -24,11 +25,7 @@ import {
 import { linesOf } from "../text/shown-text.ts";
 
 /** The file as it was read. */
-export interface ConfigFile {
-  readonly path: string;
-  readonly sha256: string;
-  readonly text: string;
-}
+export type ConfigFile = Pick<ConfigReport, "path" | "sha256" | "text">;
 
 export type ConfigPage =
   | {

@@ -27,14 +27,11 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "Tab", does: "the audit" },
 ];
 
-interface EventFilters {
+interface EventsState {
+  readonly list: ListState;
   /** The first part of an event's name; null: all. */
   readonly kind: string | null;
   readonly subject: string | null;
-}
-
-interface EventsState extends EventFilters {
-  readonly list: ListState;
 }
 
 /** `showAudit` shows the Audit screen. */
@@ -78,15 +75,14 @@ function kindOf({ name }: KeptEvent): string {
 }
 
 /** The filters after a key; null if the key changes none. */
-function turnedFilters(state: EventsState, ring: EventRing, key: Key): EventFilters | null {
+function turnedFilters(state: EventsState, ring: EventRing, key: Key): Partial<EventsState> | null {
   if (key.kind !== "character") return null;
   const filter = key.text.toLowerCase();
   if (filter !== "n" && filter !== "b") return null;
   const by = key.text === filter ? 1 : -1;
-  if (filter === "n")
-    return { subject: state.subject, kind: turned([...ring.newest()].map(kindOf), state.kind, by) };
+  if (filter === "n") return { kind: turned([...ring.newest()].map(kindOf), state.kind, by) };
   const subjects = [...ring.newest()].flatMap(({ about }) => (about === null ? [] : [about]));
-  return { kind: state.kind, subject: turned(subjects, state.subject, by) };
+  return { subject: turned(subjects, state.subject, by) };
 }
 
 /** The next or previous value in alphabetical order; null (no filter) follows the last one. */

@@ -1,7 +1,7 @@
 // Draws the call form: a line for each field, its mistake, and the description of the focused one.
 import { rawMistake } from "../../api/forms/call-arguments.ts";
 import { type FormNode, mistakeAt, numberText } from "../../api/forms/form-node.ts";
-import { columns, firstColumns, lastColumns, padded } from "../../runtime/text/plain-text.ts";
+import { columns, counted, firstColumns, lastColumns, padded } from "../../runtime/text/plain-text.ts";
 import {
   cutText,
   hangingLines,
@@ -175,10 +175,11 @@ function valueSpans(
       ];
     }
     case "list": {
-      const count = node.children.length;
-      const text = count === 1 ? "1 item" : `${count} items`;
       if (!node.isSet) return leftOut(node, isFocused, "Enter adds an item", room, view);
-      return [span(text), hint(isFocused, "  Enter adds one, Ctrl-U leaves it out")];
+      return [
+        span(counted(node.children.length, "item")),
+        hint(isFocused, "  Enter adds one, Ctrl-U leaves it out"),
+      ];
     }
     case "group":
       return node.isSet ? [] : leftOut(node, isFocused, "Enter fills it in", room, view);

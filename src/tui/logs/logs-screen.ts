@@ -40,18 +40,8 @@ interface LogsState {
   readonly left: number;
 }
 
-export interface LogsScreen extends Screen {
-  /** Shows the screen with this backend's lines. */
-  show(backend: string): void;
-}
-
 /** `showThis` shows this screen. */
-export function createLogsScreen(
-  link: DaemonLink,
-  clock: Clock,
-  showThis: () => void,
-  ended: AbortSignal,
-): LogsScreen {
+export function createLogsScreen(link: DaemonLink, clock: Clock, showThis: () => void, ended: AbortSignal) {
   const state = createStore<LogsState>({
     source: DAEMON,
     lines: null,
@@ -90,13 +80,14 @@ export function createLogsScreen(
     if (source !== state.get().source) put({ source, lines: null, failure: null, up: 0, left: 0 });
     read();
   };
-  return {
+  const screen = {
     key: "l",
     view: "Activity",
     title: "Logs",
     about: "what the daemon and its backends write to their logs",
     keys: KEYS,
     changes: state,
+    /** Shows the screen with this backend's lines. */
     show,
     open: (signal) => void repeat(read, AGAIN_MS, clock, signal),
     draw: (size) => logsLines(state.get(), sources(), absenceLines(link.connection.get(), size), size),
@@ -119,7 +110,8 @@ export function createLogsScreen(
     },
     commands: () =>
       sources().map((name): Command => ({ name: `logs of ${labelOf(name)}`, run: () => show(name) })),
-  };
+  } satisfies Screen & { show: typeof show };
+  return screen;
 }
 
 /** Differs for the daemon's log and for a backend with the name `daemon`. */

@@ -1,5 +1,5 @@
 // The state of the settings panel, and its changes by reports and answers of the daemon. Pure.
-import type { ConfigMistakeWire } from "../../api/contract.ts";
+import type { ConfigMistakeWire, ConfigReport } from "../../api/contract.ts";
 import { type FormNode, mistakeAt, sentValue } from "../../api/forms/form-node.ts";
 import { changedFields, type Settings, sectionForm } from "../../api/forms/section-form.ts";
 import { mistakesText } from "../../api/words/outcome-words.ts";
@@ -9,10 +9,7 @@ import { type CallForm, createFieldsForm, fieldRows, focusedRow } from "../forms
 import type { ChangedLine } from "./changed-lines.ts";
 
 /** The configuration file as it was when the panel was last clean: an edit is based on it. */
-export interface FileSeen {
-  readonly sha256: string;
-  readonly text: string;
-}
+export type FileSeen = Pick<ConfigReport, "sha256" | "text">;
 
 /** Result of the last save or reload, until the next change. `applied`: why a saved file does not run, or null. */
 export type PanelNote =

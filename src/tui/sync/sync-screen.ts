@@ -82,56 +82,37 @@ function hintsOf(panel: PanelState, arrows: string): readonly string[] {
 
 // Divides the Sync screen's height: the status and the panel first, the table gets the rest.
 
-/** The lines that each part needs to be complete. */
-interface SyncParts {
-  readonly status: number;
-  readonly problem: number;
-  /** Rows of the table, without its head. */
-  readonly rows: number;
-  readonly panel: number;
-  readonly note: number;
-  /** Lines of the help, which is the first part to be left out. */
-  readonly help: number;
-}
+/**
+ * The lines that each part needs to be complete; `rows`: of the table, without its head. The help is the first part to be
+ * left out.
+ */
+type SyncParts = Readonly<Record<"status" | "problem" | "rows" | "panel" | "note" | "help", number>>;
 
 /** From this height on, empty lines separate the parts. */
 const AIRY_HEIGHT = 20;
 /** Rows of the table that are shown even without room for a note. */
 const ROWS_MIN = 2;
 
-function within(value: number, most: number): number {
-  return Math.max(0, Math.min(value, most));
-}
-
 /** Divides `height`; the sum of all parts and gaps never exceeds it, however small it is. */
 export function shareHeight(height: number, parts: SyncParts) {
   const gap = height >= AIRY_HEIGHT ? 1 : 0;
-  const status = within(parts.status, height);
-  const panel = within(parts.panel, height - status);
-  let left = height - status - panel - 2 * gap;
-  const wantedRows = Math.min(Math.max(parts.rows, 1), ROWS_KEPT);
-  const leastTable = Math.min(left, 1 + Math.min(wantedRows, ROWS_MIN));
-  left -= leastTable;
-  const firstNote = within(Math.min(1, parts.note), left);
-  left -= firstNote;
-  const firstProblem = within(Math.min(1, parts.problem), left);
-  left -= firstProblem;
-  const moreNote = within(parts.note - firstNote, left);
-  left -= moreNote;
-  const moreProblem = within(parts.problem - firstProblem, left);
-  left -= moreProblem;
-  const help = within(parts.help, left);
-  left -= help;
-  const moreTable = within(1 + wantedRows - leastTable, left);
-  return {
-    status,
-    problem: firstProblem + moreProblem,
-    /** Lines of the table with its head; 0: no table. */
-    table: leastTable + moreTable,
-    panel,
-    note: firstNote + moreNote,
-    help,
-    /** Empty lines between the parts: 0 or 1. */
-    gap,
+  let left = height - 2 * gap;
+  const take = (wanted: number): number => {
+    const taken = Math.max(0, Math.min(wanted, left));
+    left -= taken;
+    return taken;
   };
+  const wantedRows = Math.min(Math.max(parts.rows, 1), ROWS_KEPT);
+  const status = take(parts.status);
+  const panel = take(parts.panel);
+  const leastTable = take(1 + Math.min(wantedRows, ROWS_MIN));
+  const firstNote = take(Math.min(1, parts.note));
+  const firstProblem = take(Math.min(1, parts.problem));
+  const note = firstNote + take(parts.note - firstNote);
+  const problem = firstProblem + take(parts.problem - firstProblem);
+  const help = take(parts.help);
+  /** Lines of the table with its head; 0: no table. */
+  const table = leastTable + take(1 + wantedRows - leastTable);
+  /** `gap`: empty lines between the parts, 0 or 1. */
+  return { status, problem, table, panel, note, help, gap };
 }

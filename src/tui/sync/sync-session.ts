@@ -64,8 +64,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
         show(report);
         // Ignores a failed read of the file, because the report says why.
         const file = await link.ask("config", null, signal).catch(expecting(isOwnError, null));
-        if (file !== null && !signal.aborted)
-          panel.set(withFile(panel.get(), { sha256: file.sha256, text: file.text }));
+        if (file !== null && !signal.aborted) panel.set(withFile(panel.get(), file));
       } else if (link.connection.get().kind === "connected") look();
     } catch (error) {
       ended.reject(error);
@@ -103,12 +102,12 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
     const request = { edits, expected_sha256: expected, source: "tui" } as const;
     const report = await link.ask("edit", request, signal);
     if (report.errors.length > 0) return withMistakes(panel.get(), report.errors);
-    const { sha256, text } = await link.ask("config", null, signal);
+    const now = await link.ask("config", null, signal);
     // After a further change of the file, the difference would contain both changes.
-    const lines = sha256 === report.sha256 ? changedLines(before.text, text) : [];
+    const lines = now.sha256 === report.sha256 ? changedLines(before.text, now.text) : [];
     const { reload } = report;
     const failure = reload === null ? null : (reload.failure ?? mistakesText(reload.errors));
-    return withSaved(panel.get(), { sha256, text }, lines, failure);
+    return withSaved(panel.get(), now, lines, failure);
   };
   const reload = async (): Promise<PanelState> => {
     const { tone, text } = reloadOutcome(await link.ask("reload", {}, signal));

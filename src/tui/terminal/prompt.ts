@@ -15,32 +15,25 @@ export interface PromptState {
   readonly note: Note | null;
 }
 
-export interface Prompt {
-  readonly state: Readable<PromptState>;
-  /** `y` runs `onYes`, any other key does not. Replaces an open question. */
-  ask(question: string, onYes: () => void): void;
-  note(note: Note | null): void;
-  /**
-   * Runs `work` in the background and shows the note it resolves with, or its MountaineerError. Does nothing while an
-   * action of the same `name` runs.
-   */
-  run(name: string, work: () => Promise<Note | null>): void;
-  /** Answers the open question with a key; false if no question is open. */
-  onKey(key: Key): boolean;
-}
+export type Prompt = ReturnType<typeof createPrompt>;
 
-export function createPrompt(signal: AbortSignal): Prompt {
+export function createPrompt(signal: AbortSignal) {
   const state = createStore<PromptState>({ question: null, running: [], note: null });
   let onYes: (() => void) | null = null;
   const put = (part: Partial<PromptState>): void => state.set({ ...state.get(), ...part });
   return {
-    state,
-    ask(question, run) {
+    state: state as Readable<PromptState>,
+    /** `y` runs `run`, any other key does not. Replaces an open question. */
+    ask(question: string, run: () => void): void {
       onYes = run;
       put({ question, note: null });
     },
-    note: (note) => put({ note }),
-    run(name, work) {
+    note: (note: Note | null): void => put({ note }),
+    /**
+     * Runs `work` in the background and shows the note it resolves with, or its MountaineerError. Does nothing while an
+     * action of the same `name` runs.
+     */
+    run(name: string, work: () => Promise<Note | null>): void {
       const end = (note: Note | null): void =>
         put({
           running: state.get().running.filter((other) => other !== name),
@@ -57,7 +50,8 @@ export function createPrompt(signal: AbortSignal): Prompt {
         signal,
       );
     },
-    onKey(key) {
+    /** Answers the open question with a key; false if no question is open. */
+    onKey(key: Key): boolean {
       if (state.get().question === null) return false;
       const run = onYes;
       onYes = null;
