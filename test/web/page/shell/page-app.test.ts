@@ -17,8 +17,10 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
 function openBrowser(t: TestContext, own: boolean) {
   const asked: string[] = [];
   let isIn = own;
+  let refusesAll = false;
   t.mock.method(globalThis, "fetch", async (path: string, { method, body }: RequestInit) => {
     asked.push(`${method} ${path}`);
+    if (refusesAll) return new Response(null, { status: 401 });
     if (path.endsWith("/stream?flow")) return new Response(new ReadableStream());
     if (path !== "/page/v1/session")
       return path in ANSWERS ? Response.json(ANSWERS[path]) : Response.json({}, { status: 404 });
@@ -46,6 +48,9 @@ function openBrowser(t: TestContext, own: boolean) {
   Object.assign(globalThis, { sessionStorage, location, window });
   return {
     asked,
+    refuseAll(): void {
+      refusesAll = true;
+    },
     go(hash: string): void {
       location.hash = hash;
       listeners.get("hashchange")?.();
@@ -93,7 +98,7 @@ test("F2 a session that the daemon ended first is told as what it was once the o
   const browser = openBrowser(t, true);
   using one = mount(PageApp, { link: null });
   await eventually(() => one.text().includes("live"));
-  t.mock.method(globalThis, "fetch", async () => new Response(null, { status: 401 }));
+  browser.refuseAll();
   browser.go("#/settings/sync");
   await eventually(() => one.text().includes("The session has ended."));
   const other = new BroadcastChannel("mountaineer-session");
