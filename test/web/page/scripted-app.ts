@@ -1,5 +1,6 @@
 // An app for the page's views, with answers of the test's and a person who says yes or no.
 import type { OperationName } from "../../../src/api/operations.ts";
+import { configJsonSchema } from "../../../src/config/schema/schema.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { EMPTY_STATE, type PageState } from "../../../src/web/page/daemon/live.ts";
 import { createStore } from "../../../src/web/page/daemon/store.ts";
@@ -111,6 +112,7 @@ export function scriptedApp(
       ask: ask as App["requests"]["ask"],
       ...{ openEvents: never, session: never, signIn: never, signOut: never },
       ...{ askOwner: never, dropOwner: never },
+      configSchema: async () => configJsonSchema(),
     },
     async ask({ title, outdated }) {
       log.push(`? ${title}`);

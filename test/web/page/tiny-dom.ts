@@ -1,7 +1,6 @@
 // As much of a DOM as preact draws into, so that the page's views are drawn, clicked and typed into without a browser.
 // It lays nothing out and keeps no focus: what needs these is proved in Chromium.
 import { type ComponentChild, h, render } from "preact";
-import { configJsonSchema } from "../../../src/config/schema/schema.ts";
 
 type Listener = (this: TinyNode, event: unknown) => void;
 
@@ -96,10 +95,7 @@ const tinyDocument = {
   createElementNS: (_namespace: string, name: string) => new TinyNode(name),
   createElement: (name: string) => new TinyNode(name),
   createTextNode: (data: string) => Object.assign(new TinyNode(""), { data }),
-  /** The element that names the address of the configuration's schema. */
-  querySelector: () => ({
-    content: `data:application/json,${encodeURIComponent(JSON.stringify(configJsonSchema()))}`,
-  }),
+  querySelector: () => ({ content: "/page/config-schema.json" }),
   addEventListener() {},
   removeEventListener() {},
   visibilityState: "visible",

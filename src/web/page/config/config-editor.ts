@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ConfigMistakeWire } from "../../../api/contract.ts";
 import { sentence } from "../../../api/words/actions.ts";
 import { editOutcome, mistakeText } from "../../../api/words/outcome-words.ts";
-import { MountaineerError } from "../../../runtime/errors.ts";
+import { expecting, isOwnError, MountaineerError } from "../../../runtime/errors.ts";
 import { unseenText } from "../../../runtime/text/unseen-characters.ts";
 import type { CodeEditor, TextPlace } from "../code/code-editor.ts";
 import { CodeDiff, CodeText } from "../code/code-text.ts";
@@ -27,7 +27,7 @@ export function ConfigEditor({ app }: ViewProps): ComponentChild {
   const { base, text, store, mistakes, problem, isDirty, isOutdated, save, discard } = useEditor(app);
   const [path, setPath] = useState<KeyPath>([]);
   const editor = useRef<CodeEditor | null>(null);
-  const schema = useConfigSchema();
+  const { report: schema } = useConfigSchema(app);
   const places = useMemo(() => placesOf(mistakes, text), [mistakes, text]);
   if (base === null) return loading(problem, "Reading the file …");
   return h(
@@ -140,7 +140,7 @@ function useEditor(app: App) {
   return { ...memory, store, mistakes, problem: refused ?? problem, isDirty, isOutdated, save, discard };
 }
 
-/** Checks changed text. */
+/** Checks changed text. A check that fails is left out, because a save checks the text again. */
 function useChecks(
   app: App,
   text: string,
@@ -150,30 +150,18 @@ function useChecks(
   useEffect(() => {
     if (!isDirty) return;
     const end = new AbortController();
-    const timer = setTimeout(() => {
-      void checkText(app, text, end.signal).then((found) => {
-        if (found !== null && !end.signal.aborted) setMistakes(found);
-      });
-    }, QUIET_MS);
+    const check = async (): Promise<void> => {
+      const found = await app.requests
+        .ask("checkConfig", { text }, { signal: end.signal })
+        .catch(expecting(isOwnError, null));
+      if (found !== null && !end.signal.aborted) setMistakes(found.mistakes);
+    };
+    const timer = setTimeout(() => void check(), QUIET_MS);
     return () => {
       clearTimeout(timer);
       end.abort();
     };
   }, [text, isDirty]);
-}
-
-/** The mistakes in the text; null: the check failed, and a save checks the text again. */
-async function checkText(
-  app: App,
-  text: string,
-  signal: AbortSignal,
-): Promise<readonly ConfigMistakeWire[] | null> {
-  try {
-    return (await app.requests.ask("checkConfig", { text }, { signal })).mistakes;
-  } catch (error) {
-    if (!(error instanceof MountaineerError)) throw error;
-    return null;
-  }
 }
 
 /** The places of mistakes, then those of invisible characters. */

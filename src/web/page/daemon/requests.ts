@@ -9,6 +9,8 @@ import { objectOf } from "../../../runtime/text/json-object.ts";
 
 const SESSION_PATH = "/page/v1/session";
 const OWNER_PATH = "/page/v1/owner";
+/** The element that names the schema's address, which changes with the schema's content. */
+const SCHEMA_NAMED_BY = 'meta[name="config-schema"]';
 const JSON_BODY = { "Content-Type": "application/json" };
 const ANSWER_MS = 20_000;
 /** Deadline of operations that change something; mounts, edits and handovers have shorter ones of their own. */
@@ -98,6 +100,13 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
       });
       if (!response.ok || response.body === null) return refuse(response);
       return framesOf(response.body);
+    },
+    /** The configuration's JSON Schema, a file of the page. */
+    async configSchema(signal: AbortSignal): Promise<unknown> {
+      const path = document.querySelector<HTMLMetaElement>(SCHEMA_NAMED_BY)?.content ?? "";
+      const response = await send(path, { signal });
+      if (!response.ok) throw await errorOf(response);
+      return read(() => response.json());
     },
     /** This tab's session; null if it has none. */
     async session(): Promise<Session | null> {

@@ -32,7 +32,7 @@ import { forText, shown } from "../parts/text.ts";
 export function SyncView({ app }: ViewProps): ComponentChild {
   const sync = useStore(app.store, (state) => state.sync);
   const now = useNow();
-  const schema = useConfigSchema();
+  const { report: schema, problem } = useConfigSchema(app);
   if (sync === null) return loading();
   const reload = actionWith(actionsFor({ shares: [] }), "reload");
   return h(
@@ -46,7 +46,7 @@ export function SyncView({ app }: ViewProps): ComponentChild {
       line("ready", sync.file_missing ? FILE_MISSING_TEXT : null),
       reload === null ? null : h("p", { class: "row actions" }, h(ActionButton, { app, action: reload })),
     ),
-    section("Settings", schema === null ? loading() : h(SyncConfigPanel, { app, sync, schema })),
+    section("Settings", schema === null ? loading(problem) : h(SyncConfigPanel, { app, sync, schema })),
     section("Last changes", changeTable(sync)),
   );
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { configJsonSchema } from "../../../../src/config/schema/schema.ts";
 import { PageApp } from "../../../../src/web/page/shell/page-app.ts";
 import { sampleApprovals, sampleSyncReport } from "../../../api/sample-config.ts";
 import { gatewayReport } from "../../../api/sample-gateway.ts";
@@ -11,6 +12,7 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
   "/manage/v1/status": gatewayReport(),
   "/manage/v1/sync": sampleSyncReport(),
   "/manage/v1/config/approvals": sampleApprovals(),
+  "/page/config-schema.json": configJsonSchema(),
 };
 
 /** A browser with a daemon that has the session `own`, and takes the link "once" and the token "right". */
@@ -99,7 +101,7 @@ test("F2 a session that the daemon ended first is told as what it was once the o
   using one = mount(PageApp, { link: null });
   await eventually(() => one.text().includes("live"));
   browser.refuseAll();
-  browser.go("#/settings/sync");
+  browser.go("#/settings/secrets");
   await eventually(() => one.text().includes("The session has ended."));
   const other = new BroadcastChannel("mountaineer-session");
   other.postMessage({ says: "signed-out" });
