@@ -15,7 +15,7 @@ import {
   mark,
   nothing,
   plainList,
-  searchField,
+  searchPart,
   section,
   WorkButton,
 } from "../parts/elements.ts";
@@ -54,14 +54,12 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
     h(
       "div",
       {},
-      h(
-        "div",
-        { class: "catalog-search", role: "search" },
-        searchField("catalog-words", "Search", words, (typed) => search.set({ words: typed })),
+      searchPart(
+        { id: "catalog-words", words, onWords: (typed) => search.set({ words: typed }) },
+        `${counted(found.length, "tool")} of ${tools.length}`,
         choiceField("catalog-backend", "Server", ["", ...backends], backend, (name) =>
           search.set({ backend: name }),
         ),
-        h("p", { class: "dim", role: "status" }, `${counted(found.length, "tool")} of ${tools.length}`),
       ),
       found.length === 0
         ? nothing(tools.length === 0 ? "No server offers a tool yet." : "No tool has these words.")

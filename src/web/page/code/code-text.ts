@@ -7,9 +7,13 @@ import type { CodeEditor, DiffOptions, EditorOptions, TextPlace } from "./code-e
 
 type Code = typeof import("./code-editor.ts");
 
-async function loadCode(): Promise<Code | null> {
-  if (!("ShadowRoot" in globalThis)) return null;
-  return import("./code-editor.ts").catch(() => null);
+/** CodeMirror; null until it is loaded, and in a browser that cannot draw it. */
+function useCode(): Code | null {
+  const [code, setCode] = useState<Code | null>(null);
+  useEffect(() => {
+    if ("ShadowRoot" in globalThis) void import("./code-editor.ts").then(setCode, () => {});
+  }, []);
+  return code;
 }
 
 interface CodeTextProps extends Omit<EditorOptions, "host" | "text"> {
@@ -28,29 +32,27 @@ export function CodeText(props: CodeTextProps): ComponentChild {
   const current = useRef(props);
   current.current = props;
   const [isOpen, setOpen] = useState(false);
+  const code = useCode();
   useEffect(() => {
-    let isOver = false;
-    void loadCode().then((code) => {
-      if (code === null || isOver || host.current === null) return;
-      const hadFocus = host.current.contains(document.activeElement);
-      editor.current = code.openEditor({
-        host: host.current,
-        text: newest(),
-        format,
-        label,
-        schema: () => current.current.schema(),
-        onText: (typed) => current.current.onText(typed),
-        onKey: (path) => current.current.onKey(path),
-      });
-      if (hadFocus) editor.current.goTo(1, 1);
-      setOpen(true);
+    if (code === null || host.current === null) return;
+    const hadFocus = host.current.contains(document.activeElement);
+    const opened = code.openEditor({
+      host: host.current,
+      text: newest(),
+      format,
+      label,
+      schema: () => current.current.schema(),
+      onText: (typed) => current.current.onText(typed),
+      onKey: (path) => current.current.onKey(path),
     });
+    editor.current = opened;
+    if (hadFocus) opened.goTo(1, 1);
+    setOpen(true);
     return () => {
-      isOver = true;
-      editor.current?.[Symbol.dispose]();
+      opened[Symbol.dispose]();
       editor.current = null;
     };
-  }, [format]);
+  }, [code, format]);
   useEffect(() => editor.current?.setText(newest()), [isOpen, text]);
   useEffect(() => editor.current?.mark(places), [isOpen, places]);
   return h(
@@ -73,18 +75,12 @@ export function CodeText(props: CodeTextProps): ComponentChild {
 export function CodeDiff(props: Omit<DiffOptions, "host">): ComponentChild {
   const { before, after, labels } = props;
   const host = useRef<HTMLDivElement>(null);
+  const code = useCode();
   useEffect(() => {
-    let isOver = false;
-    let drawn: Disposable | null = null;
-    void loadCode().then((code) => {
-      if (code !== null && !isOver && host.current !== null)
-        drawn = code.openDiff({ host: host.current, ...props });
-    });
-    return () => {
-      isOver = true;
-      drawn?.[Symbol.dispose]();
-    };
-  }, [before, after]);
+    if (code === null || host.current === null) return;
+    const drawn = code.openDiff({ host: host.current, ...props });
+    return () => drawn[Symbol.dispose]();
+  }, [code, before, after]);
   return h(
     "div",
     { class: "code", ref: host },

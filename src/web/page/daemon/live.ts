@@ -2,7 +2,7 @@
 import type { ApprovalsReport } from "../../../api/approval-contract.ts";
 import type { FlowEvent, StatusReport, StreamEvent, SyncReport } from "../../../api/contract.ts";
 import { type EventWords, eventWords } from "../../../api/words/event-words.ts";
-import { errorText, MountaineerError } from "../../../runtime/errors.ts";
+import { expecting, isOwnError, MountaineerError } from "../../../runtime/errors.ts";
 import { onceMore } from "../../../runtime/once-more.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import { type Flow, flowAfter } from "./flow.ts";
@@ -166,13 +166,9 @@ function pause(ms: number): Promise<void> {
 function createLooks(store: Store<PageState>, requests: Requests, signal: AbortSignal) {
   const look = (work: () => Promise<Partial<PageState>>): (() => void) =>
     onceMore(async () => {
-      try {
-        const found = await work();
-        if (!signal.aborted) store.set(found);
-      } catch (error) {
-        // Ignores a failed request: once the stream is open again, all reports are requested.
-        if (!(error instanceof MountaineerError)) throw error;
-      }
+      // Ignores a failed request: once the stream is open again, all reports are requested.
+      const found = await work().catch(expecting(isOwnError, null));
+      if (found !== null && !signal.aborted) store.set(found);
       await pause(BETWEEN_LOOKS_MS);
     }, signal);
   const status = look(async () => ({ status: await requests.ask("status", null, { signal }) }));
@@ -228,8 +224,7 @@ function readEvent(data: string): StreamEvent | null {
     const event: unknown = JSON.parse(data);
     const { kind } = objectOf(event);
     return KINDS.includes(String(kind)) ? (event as StreamEvent) : null;
-  } catch (error) {
-    if (error instanceof SyntaxError) return null;
-    throw new Error(errorText(error));
+  } catch {
+    return null;
   }
 }

@@ -34,7 +34,7 @@ import {
   mark,
   nothing,
   plainList,
-  searchField,
+  searchPart,
 } from "../parts/elements.ts";
 import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { forText, shown } from "../parts/text.ts";
@@ -115,7 +115,10 @@ function Machines({ app, report }: MachinesProps): ComponentChild {
         "div",
         {},
         isSearched
-          ? machineSearch(words, found.length, machines.length, (text) => search.set({ words: text }))
+          ? searchPart(
+              { id: "fleet-words", words, onWords: (typed) => search.set({ words: typed }) },
+              words === "" ? null : `${counted(found.length, "machine")} of ${machines.length}`,
+            )
           : null,
         found.length === 0
           ? nothing("No machine has these words.")
@@ -140,20 +143,6 @@ function Machines({ app, report }: MachinesProps): ComponentChild {
       machine === null ? nothing(`${shown(name ?? "")} is no longer in the fleet.`) : machineCard(machine),
     ),
   ];
-}
-
-function machineSearch(
-  words: string,
-  found: number,
-  all: number,
-  onWords: (words: string) => void,
-): ComponentChild {
-  return h(
-    "div",
-    { class: "catalog-search", role: "search" },
-    searchField("fleet-words", "Search", words, onWords),
-    words === "" ? null : h("p", { class: "dim", role: "status" }, `${counted(found, "machine")} of ${all}`),
-  );
 }
 
 function machineItem(machine: FleetMachine): ComponentChild {

@@ -1,7 +1,7 @@
 // The daemon's report on the fleet, requested while a view that shows it is open and visible.
 import { useState } from "preact/hooks";
 import type { FleetReport } from "../../../api/fleet-contract.ts";
-import { MountaineerError } from "../../../runtime/errors.ts";
+import { expecting } from "../../../runtime/errors.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
 import { type Loaded, useLoaded } from "../parts/use-loaded.ts";
@@ -14,15 +14,11 @@ export function useFleet(app: App): Loaded<FleetReport | "off"> {
   const version = useStore(app.store, (state) => state.configVersion);
   const [isOff, setOff] = useState(false);
   const load = async (signal: AbortSignal): Promise<FleetReport | "off"> => {
-    try {
-      const report = await app.requests.ask("fleet", null, { signal });
-      setOff(false);
-      return report;
-    } catch (error) {
-      if (!(error instanceof MountaineerError) || error.code !== "fleet_off") throw error;
-      setOff(true);
-      return "off";
-    }
+    const report = await app.requests
+      .ask("fleet", null, { signal })
+      .catch(expecting("fleet_off", "off" as const));
+    setOff(report === "off");
+    return report;
   };
   return useLoaded(load, isOff ? version : null, isOff ? null : AGAIN_MS);
 }

@@ -133,6 +133,21 @@ export function searchField(
   );
 }
 
+/** The search above a list: a field for words, `more` fields, and how many entries are found. */
+export function searchPart(
+  field: { readonly id: string; readonly words: string; readonly onWords: (words: string) => void },
+  found: string | null,
+  ...more: ComponentChild[]
+): ComponentChild {
+  return h(
+    "div",
+    { class: "catalog-search", role: "search" },
+    searchField(field.id, "Search", field.words, field.onWords),
+    more,
+    found === null ? null : h("p", { class: "dim", role: "status" }, found),
+  );
+}
+
 /** A field that chooses one of `values`; "" is shown as "all". */
 export function choiceField<Value extends string>(
   id: string,

@@ -13,7 +13,6 @@ export interface Loaded<Report> {
   readonly report: Report | null;
   /** Why the newest request failed; null: it succeeded, or the banner says that the daemon does not answer. */
   readonly problem: string | null;
-  readonly setProblem: (text: string | null) => void;
   /** Requests the report now. null: the request failed, and `problem` says why. */
   readonly look: () => Promise<Report | null>;
 }
@@ -70,5 +69,5 @@ export function useLoaded<Report>(
       clearTimeout(timer);
     };
   }, [version]);
-  return { report, problem, setProblem, look: () => look() };
+  return { report, problem, look: () => look() };
 }

@@ -30,7 +30,7 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
   );
   if (loaded === null) return loading(problem);
   const report = zoomed(loaded);
-  const { shares, backends, gaps } = report;
+  const { shares, backends } = report;
   if (shares.length === 0 && backends.length === 0)
     return nothing("Nothing has been set up in the last day.");
   return h(
@@ -41,7 +41,7 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
       { class: "dim" },
       `Known since ${clockText(Date.parse(report.known_since), Date.parse(report.to))}.`,
     ),
-    legend(gaps.length > 0),
+    legend(),
     bars(
       "Shares",
       shares.map(({ name, spans }) => ({
@@ -69,13 +69,13 @@ function zoomed(report: TimelineReport): TimelineReport {
   return from > report.from ? { ...report, from } : report;
 }
 
-function legend(gaps: boolean): ComponentChild {
+function legend(): ComponentChild {
   const words: readonly (readonly [Stretch["tone"], string])[] = [
     ["good", "Thunderbolt, Ready"],
     ["warning", "Fallback, Degraded"],
     ["bad", "Error, Failed"],
     ["plain", "Not mounted, starting"],
-    ...(gaps ? ([["unknown", "Unknown: no daemon ran, or the machine slept"]] as const) : []),
+    ["unknown", "Unknown: no daemon ran, or the machine slept"],
   ];
   return h(
     "p",
