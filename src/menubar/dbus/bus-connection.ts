@@ -69,19 +69,18 @@ export async function connectToBus(socketPath: string, options: BusOptions): Pro
   const cut = (): void => void socket.destroy();
   either.addEventListener("abort", cut, { once: true });
   try {
-    const rest = await signIn(socket);
-    const connection = serve(socket, rest, options);
+    await signIn(socket);
+    const connection = serve(socket, options);
     const [name] = await connection.call({
       destination: BUS_NAME,
       path: BUS_PATH,
       interface: BUS_NAME,
       member: "Hello",
     });
-    if (typeof name !== "string") throw new MountaineerError("protocol", "the bus gave no name");
     const disposing = (): void => connection[Symbol.dispose]();
     signal.addEventListener("abort", disposing, { once: true });
     void connection.closed.then(() => signal.removeEventListener("abort", disposing));
-    return { ...connection, uniqueName: name };
+    return { ...connection, uniqueName: String(name) };
   } catch (error) {
     socket.destroy();
     signal.throwIfAborted();
@@ -93,8 +92,8 @@ export async function connectToBus(socketPath: string, options: BusOptions): Pro
   }
 }
 
-/** Signs in as the user of this process; resolves with the bytes received after the answer. */
-function signIn(socket: Socket): Promise<Buffer> {
+/** Signs in as the user of this process. The bus sends nothing more before it is asked. */
+function signIn(socket: Socket): Promise<void> {
   const user = Buffer.from(String(process.getuid?.() ?? 0)).toString("hex");
   return new Promise((resolve, reject) => {
     let greeting = Buffer.alloc(0);
@@ -118,11 +117,9 @@ function signIn(socket: Socket): Promise<Buffer> {
         fail("permission_denied", `it refused this user (${line.slice(0, 80)})`);
         return;
       }
-      socket.pause();
-      const rest = greeting.subarray(end + 2);
       settle(() => {
         socket.write("BEGIN\r\n");
-        resolve(rest);
+        resolve();
       });
     };
     socket.on("data", onData).on("error", onError).on("close", onClose);
@@ -136,7 +133,7 @@ interface Waiting {
   readonly timer: Timer;
 }
 
-function serve(socket: Socket, rest: Buffer, options: BusOptions): Omit<BusConnection, "uniqueName"> {
+function serve(socket: Socket, options: BusOptions): Omit<BusConnection, "uniqueName"> {
   const { clock, onCall, onSignal } = options;
   const waiting = new Map<number, Waiting>();
   const closed = Promise.withResolvers<string>();
@@ -144,21 +141,23 @@ function serve(socket: Socket, rest: Buffer, options: BusOptions): Omit<BusConne
   let lastSerial = 0;
   let endedBecause: string | null = null;
 
+  /** The call that waits for an answer to `serial`, which it then waits for no longer. */
+  const taken = (serial: number): Waiting | undefined => {
+    const waiter = waiting.get(serial);
+    waiting.delete(serial);
+    waiter?.timer[Symbol.dispose]();
+    return waiter;
+  };
   const end = (reason: string): void => {
-    if (endedBecause !== null) return;
-    endedBecause = reason;
+    endedBecause ??= reason;
     socket.destroy();
-    for (const { reject, timer } of waiting.values()) {
-      timer[Symbol.dispose]();
-      reject(gone(reason));
-    }
-    waiting.clear();
-    closed.resolve(reason);
+    for (const serial of [...waiting.keys()]) taken(serial)?.reject(gone(endedBecause));
+    closed.resolve(endedBecause);
   };
   const send = (message: Omit<Message, "serial">): number => {
     lastSerial = (lastSerial % 0xffff_ffff) + 1;
     const bytes = encodeMessage({ ...message, serial: lastSerial });
-    if (endedBecause === null) socket.write(bytes);
+    socket.write(bytes);
     if (socket.writableLength > UNSENT_LIMIT) end("the session bus takes in nothing more");
     return lastSerial;
   };
@@ -174,14 +173,11 @@ function serve(socket: Socket, rest: Buffer, options: BusOptions): Omit<BusConne
     else send({ type: "return", ...to, signature: reply.signature, body: reply.body });
   };
   const settle = (message: Message): void => {
-    const waiter = waiting.get(message.replySerial ?? 0);
-    if (waiter === undefined) return;
-    waiting.delete(message.replySerial ?? 0);
-    waiter.timer[Symbol.dispose]();
-    if (message.type === "return") waiter.resolve(message.body);
+    const waiter = taken(message.replySerial ?? 0);
+    if (message.type === "return") waiter?.resolve(message.body);
     else {
       const text = typeof message.body[0] === "string" ? message.body[0] : "no reason given";
-      waiter.reject(new MountaineerError("protocol", `${message.errorName ?? "error"}: ${text}`));
+      waiter?.reject(new MountaineerError("protocol", `${message.errorName ?? "error"}: ${text}`));
     }
   };
   const receive = (chunk: Buffer): void => {
@@ -192,7 +188,7 @@ function serve(socket: Socket, rest: Buffer, options: BusOptions): Omit<BusConne
         else settle(message);
       }
     } catch (error) {
-      if (!(error instanceof MountaineerError) || error.code !== "protocol") throw error;
+      if (!(error instanceof MountaineerError)) throw error;
       end(errorText(error));
     }
   };
@@ -200,8 +196,6 @@ function serve(socket: Socket, rest: Buffer, options: BusOptions): Omit<BusConne
   socket.on("data", receive);
   socket.on("error", (error) => end(`the session bus broke the connection: ${error.message}`));
   socket.on("close", () => end("the session bus ended the connection"));
-  if (rest.length > 0) receive(rest);
-  socket.resume();
   return {
     closed: closed.promise,
     emit: (signal) => void send({ type: "signal", ...signal }),
@@ -210,9 +204,9 @@ function serve(socket: Socket, rest: Buffer, options: BusOptions): Omit<BusConne
       return new Promise((resolve, reject) => {
         const serial = send({ type: "call", ...call, signature, body });
         const timer = clock.setTimer(CALL_DEADLINE_MS, () => {
-          waiting.delete(serial);
           const what = `${call.destination} did not answer ${call.member}`;
-          reject(new MountaineerError("timed_out", `${what} within ${CALL_DEADLINE_MS / 1000} s`));
+          const text = `${what} within ${CALL_DEADLINE_MS / 1000} s`;
+          taken(serial)?.reject(new MountaineerError("timed_out", text));
         });
         waiting.set(serial, { resolve, reject, timer });
       });

@@ -34,17 +34,16 @@ const FIELDS = [
   [5, "replySerial", "u"],
   [6, "destination", "s"],
   [7, "sender", "s"],
+  [8, "signature", "g"],
 ] as const;
-const SIGNATURE_FIELD = 8;
 
 export function encodeMessage(message: Message): Buffer {
   const body = marshal(message.signature, message.body);
   const fields: unknown[] = [];
   for (const [code, name, signature] of FIELDS) {
     const value = message[name];
-    if (value !== undefined) fields.push([code, variant(signature, value)]);
+    if (value !== undefined && value !== "") fields.push([code, variant(signature, value)]);
   }
-  if (message.signature !== "") fields.push([SIGNATURE_FIELD, variant("g", message.signature)]);
   const header = marshal("yyyyuua(yv)", [
     "l".charCodeAt(0),
     TYPES.indexOf(message.type) + 1,
@@ -106,23 +105,23 @@ function decode(bytes: Buffer): Message | null {
   const type = TYPES[Number(typeCode) - 1];
   if (type === undefined) return null;
   const found: Record<string, string | number> = {};
-  let signature = "";
   for (const [code, value] of fieldsOf(fields)) {
     const known = FIELDS.find(([each]) => each === code);
-    if (code === SIGNATURE_FIELD && typeof value === "string") signature = value;
     if (known === undefined) continue;
-    if (typeof value !== (known[2] === "u" ? "number" : "string"))
-      throw malformed(`its ${known[1]} is wrong`);
     if (typeof value === "string" || typeof value === "number") found[known[1]] = value;
   }
+  const { signature = "", ...others } = found;
   const offset = header.end + padding(header.end);
-  const { values } = unmarshal(signature, { bytes: Buffer.from(bytes.subarray(offset)), littleEndian });
+  const { values } = unmarshal(String(signature), {
+    bytes: Buffer.from(bytes.subarray(offset)),
+    littleEndian,
+  });
   return {
-    ...found,
+    ...others,
     type,
     serial: Number(serial),
     noReply: (Number(flags) & NO_REPLY) !== 0,
-    signature,
+    signature: String(signature),
     body: values,
   };
 }

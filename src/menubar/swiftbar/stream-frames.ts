@@ -20,7 +20,7 @@ export async function streamFrames(
   let shown = "";
   let isFull = false;
   const draw = (menu: Menu): void => {
-    if (isFull || signal.aborted) return;
+    if (isFull) return;
     const frame = pluginFrame(menu, options);
     if (frame === shown) return;
     shown = frame;

@@ -72,7 +72,7 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
           change.removed.map(([id, names]) => [id, [...names]]),
         ]);
       }
-      if ((stateBefore === "healthy") !== (state === "healthy")) {
+      if (stateBefore !== state) {
         const status = properties().get("Status");
         emit({
           path: MENU_PATH,

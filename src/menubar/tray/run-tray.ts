@@ -21,8 +21,8 @@ import { ICON_SIZES, iconPixels } from "./icon-pixels.ts";
 
 const WATCHER = "org.kde.StatusNotifierWatcher";
 const WATCHER_PATH = "/StatusNotifierWatcher";
-const FIRST_WAIT_MS = 200;
-const LONGEST_WAIT_MS = 5_000;
+/** Pause before another try to reach the bus. */
+const AGAIN_MS = 1_000;
 const DO_NOT_QUEUE = 4;
 const NAME_IS_OURS: readonly unknown[] = [1, 4];
 
@@ -42,7 +42,6 @@ interface TrayOptions extends HomeOptions {
 export async function runTray(options: TrayOptions): Promise<void> {
   const { clock, signal } = options;
   const note = createNotes(options.note);
-  let waitMs = FIRST_WAIT_MS;
   let wasOnBus = false;
   let { onFirstShown } = options;
   const events: BusEvents = {
@@ -58,21 +57,14 @@ export async function runTray(options: TrayOptions): Promise<void> {
   while (!signal.aborted) {
     try {
       const reason = await showOnBus(options, note, events);
-      waitMs = FIRST_WAIT_MS;
       if (!signal.aborted) note(`${reason}; the icon comes back with it`);
     } catch (error) {
       if (signal.aborted) return;
-      const isLasting = !wasOnBus || (error instanceof MountaineerError && error.code === "already_running");
-      if (!(error instanceof MountaineerError) || isLasting) throw error;
+      if (!(error instanceof MountaineerError) || !wasOnBus) throw error;
       note(`${errorText(error)}${error.hint === null ? "" : ` (${error.hint})`}; waiting for one`);
     }
-    try {
-      await clock.sleep(waitMs, signal);
-    } catch {
-      // A sleep rejects only when the signal aborts.
-      return;
-    }
-    waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);
+    // A sleep rejects only when the signal aborts.
+    await clock.sleep(AGAIN_MS, signal).catch(() => {});
   }
 }
 
@@ -140,18 +132,17 @@ async function showOnBus(
   const onSignal = (message: Message): void => {
     // The match rule below limits this signal to the name WATCHER.
     const [, , owner] = message.body;
-    if (message.sender !== BUS_NAME || message.member !== "NameOwnerChanged") return;
-    if (connection === null) return;
+    if (message.member !== "NameOwnerChanged" || connection === null) return;
     if (owner === "") note(NO_PANEL);
     else void register(connection);
   };
-  const bus = await connect(options, (call) => answerCall(call, objects), onSignal);
-  connection = bus;
   const unregister = session.onChange((next) => {
     menu.show(next);
     item.show(next);
   });
   try {
+    const bus = await connect(options, (call) => answerCall(call, objects), onSignal);
+    connection = bus;
     // The bus frees the name when the connection ends, also after a crash.
     if (!(await requestName(bus, instanceName(home)))) throw alreadyShown(home);
     await requestName(bus, itemName);
@@ -159,16 +150,13 @@ async function showOnBus(
       `type='signal',sender='${BUS_NAME}',interface='${BUS_NAME}',member='NameOwnerChanged',arg0='${WATCHER}'`,
     ]);
     events.onBus();
-    // The menu may have changed since it was built.
-    menu.show(session.menu());
-    item.show(session.menu());
     const [isThere] = await ask(bus, "NameHasOwner", "s", [WATCHER]);
     if (isThere === true) await register(bus);
     else note(NO_PANEL);
     return await bus.closed;
   } finally {
     unregister();
-    bus[Symbol.dispose]();
+    connection?.[Symbol.dispose]();
   }
 }
 
@@ -260,17 +248,21 @@ export function sessionBusPaths(environment: Environment): readonly string[] {
 function socketPaths(address: string, environment: Environment): string[] {
   const colon = address.indexOf(":");
   if (colon < 0 || address.slice(0, colon) !== "unix") return [];
-  const values = new Map<string, string>();
-  for (const pair of address.slice(colon + 1).split(",")) {
-    const equals = pair.indexOf("=");
-    if (equals > 0) values.set(pair.slice(0, equals), unescaped(pair.slice(equals + 1)));
-  }
+  const values = new Map(
+    address
+      .slice(colon + 1)
+      .split(",")
+      .map((pair) => {
+        const [name = "", value = ""] = pair.split("=");
+        return [name, unescaped(value)] as const;
+      }),
+  );
   const path = values.get("path");
   if (path !== undefined) return [path];
   const abstract = values.get("abstract");
   if (abstract !== undefined) return [`\0${abstract}`];
   const runtime = environment["XDG_RUNTIME_DIR"];
-  return values.get("runtime") === "yes" && runtime ? [join(runtime, "bus")] : [];
+  return values.has("runtime") && runtime ? [join(runtime, "bus")] : [];
 }
 
 /** `%2f` is a slash. */
@@ -309,16 +301,15 @@ function createNotifierItem(menu: Menu, emit: (signal: BusSignal) => void) {
   return {
     show(next: Menu): void {
       const changed = next.state !== state;
-      const tipChanged = next.summary !== summary || changed;
-      const statusBefore = statusOf(state);
+      const tipChanged = next.summary !== summary;
       state = next.state;
       summary = next.summary;
       if (changed) {
         signal("NewIcon");
         signal("NewAttentionIcon");
+        signal("NewStatus", "s", [statusOf(state)]);
       }
       if (tipChanged) signal("NewToolTip");
-      if (statusOf(state) !== statusBefore) signal("NewStatus", "s", [statusOf(state)]);
     },
     answer(member: string, signature: string): BusReply | null {
       // Because of `ItemIsMenu`, the panel opens the menu itself: these calls need no action.
