@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -134,6 +135,8 @@ for (const signature of [
   "(i",
   ")",
   "a".repeat(40),
+  `${"a".repeat(40)}i`,
+  "a{svi",
   "i".repeat(300),
 ]) {
   test(`${JSON.stringify(signature.slice(0, 12))} is no signature`, () => {
@@ -145,6 +148,18 @@ test("a variant within a variant without end is refused before the stack is", ()
   const bytes = Buffer.from("017600".repeat(5_000), "hex");
   assert.throws(() => unmarshal("v", { bytes, littleEndian: true }), { code: "protocol" });
 });
+
+for (const [what, signature, hex] of [
+  ["bytes that end before they are all there", "ay", "0500000001"],
+  ["numbers that end within one", "ai", "060000000100000002000000"],
+  ["a variant of two values", "v", "0269690001000000"],
+  ["a variant of none", "v", "0000"],
+] as const) {
+  test(`${what} are no value`, () => {
+    const bytes = Buffer.from(hex, "hex");
+    assert.throws(() => unmarshal(signature, { bytes, littleEndian: true }), { code: "protocol" });
+  });
+}
 
 const CALL: Message = {
   type: "call",
@@ -328,32 +343,90 @@ test("a bus that refuses this user, speaks another protocol, or goes away, is to
   await assert.rejects(connectToBus("/nowhere/bus", optionsOf()), { code: "daemon_unreachable" });
 });
 
-test("a bus that sends nonsense is left, and calls under way are told", async (t) => {
-  const path = await startOther(t, (socket) => {
+/** A bus that takes everybody in; the test answers what comes then. */
+function startBus(t: TestContext, answer: (message: Message, socket: Socket) => void): Promise<string> {
+  return startOther(t, (socket) => {
     const read = createMessageReader();
     let isIn = false;
-    socket.on("data", (given) => {
-      let chunk = Buffer.from(given);
-      if (!isIn) {
-        isIn = chunk.includes("BEGIN");
-        if (!isIn) socket.write("OK 00\r\n");
-        const rest = chunk.subarray(chunk.indexOf("BEGIN\r\n") + 7);
-        if (!isIn || rest.length === 0) return;
-        chunk = rest;
+    socket.on("data", (given: Buffer) => {
+      const begin = given.indexOf("BEGIN\r\n");
+      if (!isIn && begin < 0) {
+        socket.write("OK 00\r\n");
+        return;
       }
-      for (const { member, serial } of read(chunk)) {
-        if (member === "Hello")
+      const chunk = isIn ? given : given.subarray(begin + 7);
+      isIn = true;
+      for (const message of read(Buffer.from(chunk))) {
+        const { member, serial } = message;
+        if (member !== "Hello") answer(message, socket);
+        else
           socket.write(
             encodeMessage({ type: "return", serial: 1, replySerial: serial, signature: "s", body: [":1.1"] }),
           );
-        else socket.write("this is no message at all");
       }
     });
   });
-  const bus = await connectToBus(path, optionsOf());
+}
+
+test("a bus that sends nonsense is left, and calls under way are told", async (t) => {
+  const path = await startBus(t, (_message, socket) => socket.write("this is no message at all"));
+  const clock = createManualClock();
+  const { signal } = new AbortController();
+  const bus = await connectToBus(path, optionsOf({ clock, signal }));
   await assert.rejects(askBus(bus, "GetId", "", []), { code: "daemon_unreachable" });
   assert.match(await bus.closed, /cannot be read/);
   await assert.rejects(askBus(bus, "GetId", "", []), { code: "daemon_unreachable" });
+  assert.equal(clock.pendingTimers, 0, "no deadline is left");
+  assert.deepEqual(getEventListeners(signal, "abort"), []);
+});
+
+test("a call that wants no answer gets none", async (t) => {
+  const answered: unknown[] = [];
+  const call = { type: "call", path: "/x", interface: "a.b", member: "X", signature: "", body: [] } as const;
+  const path = await startBus(t, ({ type, replySerial, serial }, socket) => {
+    if (type !== "call") answered.push(replySerial);
+    else {
+      socket.write(encodeMessage({ ...call, serial: 5, noReply: true }));
+      socket.write(encodeMessage({ ...call, serial: 6 }));
+      socket.write(
+        encodeMessage({ type: "return", serial: 7, replySerial: serial, signature: "", body: [] }),
+      );
+    }
+  });
+  const clock = createManualClock();
+  const bus = await connectToBus(path, optionsOf({ clock }));
+  await askBus(bus, "GetId", "", []);
+  await eventually(() => answered.length > 0);
+  assert.deepEqual(answered, [6]);
+  assert.equal(clock.pendingTimers, 0, "no deadline is left");
+  bus[Symbol.dispose]();
+});
+
+test("a bus that does not read is given up before what it is sent fills the memory", async (t) => {
+  const path = await startBus(t, (_message, socket) => void socket.pause());
+  const bus = await connectToBus(path, optionsOf());
+  const body = ["x".repeat(1024 * 1024)];
+  const isLeft = bus.closed.then((reason) => reason);
+  for (let sent = 0; sent < 24; sent += 1)
+    bus.emit({ path: "/x", interface: "a.b", member: "Told", signature: "s", body });
+  assert.match(await isLeft, /takes in nothing more/);
+});
+
+test("a connection that is given up while it is made leaves no socket", async (t) => {
+  const stop = new AbortController();
+  let left = 0;
+  const silent = await startOther(t, (socket) => {
+    socket.resume().once("close", () => (left += 1));
+    stop.abort(new MountaineerError("aborted", "stopped"));
+  });
+  await assert.rejects(connectToBus(silent, optionsOf({ signal: stop.signal })), { code: "aborted" });
+  await eventually(() => left === 1);
+  const refusing = await startOther(t, (socket) => {
+    socket.resume().once("close", () => (left += 1));
+    socket.write("REJECTED\r\n");
+  });
+  await assert.rejects(connectToBus(refusing, optionsOf()), { code: "permission_denied" });
+  await eventually(() => left === 2);
 });
 
 test("an aborted signal ends the connection, and rejects one that is being made", needsBus, async (t) => {

@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { EventEmitter } from "node:events";
+import { chmod, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Writable } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { parseAction } from "../../../src/menubar/menu/action.ts";
+import type { Menu } from "../../../src/menubar/menu/menu.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
+import { runMenuAction } from "../../../src/menubar/start-menubar.ts";
 import { installPlugin, PLUGIN_FILE } from "../../../src/menubar/swiftbar/install-plugin.ts";
-import { pluginFrame } from "../../../src/menubar/swiftbar/stream-frames.ts";
+import { pluginFrame, streamFrames } from "../../../src/menubar/swiftbar/stream-frames.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { sampleReport, sampleShare } from "../../api/sample-report.ts";
 import { fc } from "../../support/properties.ts";
@@ -121,6 +125,61 @@ test("a program's path is quoted as the format can, and refused where it cannot"
   }
 });
 
+test("each new menu is a frame; behind a full pipe only the newest is, and none follows the end", async () => {
+  const named = (name: string) => menuOf(sampleWorld(sampleReport([sampleShare({ name })])));
+  const listeners = new Set<(menu: Menu) => void>();
+  const parts: string[] = [];
+  let menu = named("A");
+  let isFull = false;
+  const output = Object.assign(new EventEmitter(), {
+    write(part: string): boolean {
+      parts.push(part);
+      return !isFull;
+    },
+  }) as unknown as Writable;
+  const session = {
+    menu: () => menu,
+    onChange(listener: (menu: Menu) => void) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+  const show = (name: string): void => {
+    menu = named(name);
+    for (const listener of listeners) listener(menu);
+  };
+  const shown = () => parts.join("").match(/^[A-E](?= — )/gm);
+  const stop = new AbortController();
+  const ended = streamFrames(session, output, SWIFTBAR, stop.signal);
+  show("A");
+  assert.deepEqual(shown(), ["A"], "an equal menu is no new frame");
+  isFull = true;
+  for (const name of ["B", "C", "D"]) show(name);
+  assert.deepEqual(shown(), ["A", "B"]);
+  isFull = false;
+  output.emit("drain");
+  assert.deepEqual(shown(), ["A", "B", "D"]);
+  assert.ok(parts.every((part) => part.endsWith("\n")));
+  stop.abort();
+  await ended;
+  assert.deepEqual([listeners.size, output.listenerCount("drain"), output.listenerCount("close")], [0, 0, 0]);
+  await streamFrames(session, output, SWIFTBAR, stop.signal);
+  assert.deepEqual(shown(), ["A", "B", "D"], "a signal that has aborted");
+});
+
+test("what only the menu's own process can do is done by none other", async () => {
+  const place = {
+    ...{ home: "/nowhere", program: ["/bin/false"], configPath: null, opener: "/bin/false" },
+    ...{ folderChoosers: [], askers: [], environment: {} },
+  };
+  const { signal } = new AbortController();
+  assert.partialDeepStrictEqual(await runMenuAction(place, "dismiss", signal), {
+    ok: true,
+    text: "nothing to do",
+  });
+  await assert.rejects(runMenuAction(place, "format-disk", signal), { code: "usage" });
+});
+
 /** A `defaults` that knows one setting. */
 async function placesOf(t: TestContext, setting: string | null) {
   const userHome = await temporaryFolder(t);
@@ -147,6 +206,12 @@ test("the plugin goes into the folder SwiftBar is set to, ~ and all, and again c
   const before = (await stat(first.path)).mtimeMs;
   assert.deepEqual(await installPlugin(PROGRAM, null, places), { path: first.path, changed: false });
   assert.equal((await stat(first.path)).mtimeMs, before);
+  await chmod(first.path, 0o644);
+  await installPlugin(PROGRAM, null, places);
+  assert.equal((await stat(first.path)).mode & 0o777, 0o755, "a plugin that cannot run is none");
+  const top = await installPlugin(PROGRAM, null, await placesOf(t, "~"));
+  assert.match(top.path, /\/mountaineer\.1d\.sh$/);
+  assert.doesNotMatch(top.path, /~/);
 });
 
 test("the script passes on its own path and what a click says, word by word", async (t) => {
@@ -186,7 +251,14 @@ test("without SwiftBar, xbar's folder; without both, what to install", async (t)
     code: "program_unavailable",
     hint: /brew install swiftbar/,
   });
-  const xbar = join(places.userHome, "Library/Application Support/xbar/plugins");
+  const empty = await placesOf(t, "");
+  await assert.rejects(installPlugin(PROGRAM, null, empty), { code: "program_unavailable" });
+  const support = join(places.userHome, "Library/Application Support/xbar");
+  const xbar = join(support, "plugins");
+  await mkdir(support, { recursive: true });
+  await writeFile(xbar, "");
+  await assert.rejects(installPlugin(PROGRAM, null, places), { code: "program_unavailable" }, "it is a file");
+  await rm(xbar);
   await mkdir(xbar, { recursive: true });
   assert.equal((await installPlugin(PROGRAM, null, places)).path, join(xbar, PLUGIN_FILE));
   const missing = { ...places, defaultsProgram: "/nowhere/defaults" };

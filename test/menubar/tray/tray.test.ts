@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { variant } from "../../../src/menubar/dbus/marshal.ts";
 import type { MenuItem, MenuState } from "../../../src/menubar/menu/menu.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
 import { type MenuSession, startMenuSession } from "../../../src/menubar/menu/session.ts";
 import { separator, submenu, text } from "../../../src/menubar/menu/words.ts";
+import { answerCall } from "../../../src/menubar/tray/bus-objects.ts";
 import { ICON_SIZES, iconPixels } from "../../../src/menubar/tray/icon-pixels.ts";
-import { createLayoutBuilder, layoutChange } from "../../../src/menubar/tray/menu-layout.ts";
+import { createLayoutBuilder, type Layout, layoutChange } from "../../../src/menubar/tray/menu-layout.ts";
 import { runTray } from "../../../src/menubar/tray/run-tray.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
@@ -26,6 +28,7 @@ import { sampleWorld } from "../worlds.ts";
 import { desktopMissing, startDesktop } from "./desktop.ts";
 import { clickEvent, labels, panelClient } from "./panel-client.ts";
 
+const PROPERTIES = "org.freedesktop.DBus.Properties";
 const STATES: readonly MenuState[] = ["healthy", "tb_ready", "degraded", "down"];
 
 /** One character for each pixel: how bright it is, or nothing. */
@@ -73,10 +76,15 @@ test("an item keeps its id while it means the same, and no id is ever given to a
   assert.equal(again, 4);
 });
 
-test("a key that comes twice makes two items all the same", () => {
-  const { root, nodes } = createLayoutBuilder().build([text("a", "1"), text("a", "2"), text("a", "3")]);
-  assert.equal(new Set(root.children.map(({ id }) => id)).size, 3);
-  assert.equal(nodes.size, 4);
+test("a key that comes twice makes two items all the same, in each menu", () => {
+  const builder = createLayoutBuilder();
+  const items = [text("a", "1"), text("a", "2"), text("a", "3")];
+  const idsOf = ({ root }: Layout) => root.children.map(({ id }) => id);
+  const first = builder.build(items);
+  const second = builder.build(items);
+  assert.equal(new Set(idsOf(first)).size, 3);
+  assert.deepEqual(idsOf(second), idsOf(first));
+  assert.equal(second.nodes.size, 4);
 });
 
 test("ids of menus that come and go are forgotten", () => {
@@ -99,6 +107,8 @@ test("what differs is told as properties where the shape is the same, as a layou
     [[a?.id, [["label", { signature: "s", value: "A__1" }]]]],
   );
   assert.deepEqual(change.removed, [[s?.children[0]?.id, ["disposition"]]]);
+  const [one, two] = [builder.build([text("a", "A")]), builder.build([text("a", "A"), text("b", "B")])];
+  assert.equal(layoutChange(one, two), null, "an item more at the end");
   assert.deepEqual(layoutChange(before, builder.build([text("a", "A")])), null);
 });
 
@@ -109,6 +119,39 @@ test("a share that comes or goes changes the shape, one that only fares otherwis
   const one = layoutOf([sampleShare()]);
   assert.ok(layoutChange(one, layoutOf([sampleShare({ tb_reachable: false })]))?.updated.length);
   assert.equal(layoutChange(one, layoutOf([sampleShare(), sampleShare({ name: "B" })])), null);
+});
+
+test("a call names its interface or none; properties are read of the object's own, or of any", () => {
+  const object = {
+    interface: "a.b",
+    xml: "",
+    answer: (member: string) => (member === "X" ? { signature: "", body: [] } : null),
+    properties: () => new Map([["P", variant("u", 1)]]),
+  };
+  const all = (of: string) => ({ member: "GetAll", signature: "s", body: [of], interface: PROPERTIES });
+  const get = (name: string) => ({
+    member: "Get",
+    signature: "ss",
+    body: ["a.b", name],
+    interface: PROPERTIES,
+  });
+  const plain = { member: "X", signature: "", body: [] };
+  const error = (name: string) => ({ errorName: `org.freedesktop.DBus.Error.${name}` });
+  for (const [call, expected] of [
+    [plain, { signature: "", body: [] }],
+    [
+      { ...plain, interface: "a.b" },
+      { signature: "", body: [] },
+    ],
+    [{ ...plain, interface: "c.d" }, error("UnknownMethod")],
+    [{ ...plain, path: "/y" }, error("UnknownObject")],
+    [all(""), { body: [[["P", variant("u", 1)]]] }],
+    [all("a.b"), { body: [[["P", variant("u", 1)]]] }],
+    [all("c.d"), { body: [[]] }],
+    [get("Q"), error("UnknownProperty")],
+    [{ ...plain, member: "Set", signature: "ssv", interface: PROPERTIES }, error("PropertyReadOnly")],
+  ] as const)
+    assert.partialDeepStrictEqual(answerCall({ path: "/x", ...call }, { "/x": object }), expected);
 });
 
 /** The panel takes seconds to come up on a busy machine. */
@@ -175,6 +218,10 @@ interface Tray {
   readonly ended: Promise<void>;
   readonly stop: AbortController;
   readonly itemName: string;
+  /** How often the icon was shown for the first time. */
+  readonly firsts: () => number;
+  /** How many listen for another menu. */
+  readonly listening: () => number;
 }
 
 function startTray(
@@ -185,6 +232,8 @@ function startTray(
 ): Tray {
   const stop = new AbortController();
   const notes: string[] = [];
+  let firsts = 0;
+  let listening = 0;
   const session = startMenuSession({
     home,
     clock: systemClock,
@@ -200,6 +249,14 @@ function startTray(
   const ended = runTray({
     session: {
       ...session,
+      onChange(listener) {
+        listening += 1;
+        const unregister = session.onChange(listener);
+        return () => {
+          listening -= 1;
+          unregister();
+        };
+      },
       open(item) {
         onOpen();
         session.open(item);
@@ -210,13 +267,17 @@ function startTray(
     clock: systemClock,
     signal: stop.signal,
     note: (line) => void notes.push(line),
+    onFirstShown: async () => {
+      firsts += 1;
+    },
   });
   t.after(async () => {
     stop.abort();
     await ended.catch(() => {});
     await session.ended;
   });
-  return { session, notes, ended, stop, itemName: `org.kde.StatusNotifierItem-${process.pid}-1` };
+  const itemName = `org.kde.StatusNotifierItem-${process.pid}-1`;
+  return { session, notes, ended, stop, itemName, firsts: () => firsts, listening: () => listening };
 }
 
 async function rigOf(t: TestContext, bus: SessionBus) {
@@ -276,8 +337,12 @@ test(
   "the other methods answer as the specification says, and unknown items are errors",
   needsBus,
   async (t) => {
-    const { panel } = await rigOf(t, await startSessionBus(t));
+    const { panel, control } = await rigOf(t, await startSessionBus(t));
     const { root } = await panel.layout();
+    const unmountAll = await panel.find("Unmount all");
+    await panel.menuCall("Event", "isvu", [unmountAll.id, "opened", variant("s", ""), 0]);
+    assert.deepEqual(await panel.menuCall("EventGroup", "a(isvu)", [[]]), [[]]);
+    assert.deepEqual(await panel.menuCall("AboutToShowGroup", "ai", [[]]), [[], []]);
     const first = root.children[0]?.id ?? assert.fail();
     assert.deepEqual(await panel.menuCall("AboutToShow", "i", [0]), [false]);
     assert.deepEqual(await panel.menuCall("AboutToShowGroup", "ai", [[0, first, 987_654]]), [[], [987_654]]);
@@ -302,6 +367,7 @@ test(
       await assert.rejects(panel.menuCall(member, signature, body), /UnknownItem/, member);
     }
     await assert.rejects(panel.menuCall("Nonsense", "", []), /UnknownMethod/);
+    assert.deepEqual(control.calls, [], "to be opened is no click");
   },
 );
 
@@ -346,6 +412,11 @@ test(
     const again = await startSessionBus(t, bus.folder);
     const third = await startWatcher(t, again);
     await eventually(() => third.registered.length === 1);
+    await eventually(() => tray.notes.at(-1) === "the icon is shown");
+    assert.equal(tray.firsts(), 1);
+    assert.equal(tray.listening(), 1);
+    const twice = tray.notes.filter((line, at) => line === tray.notes[at - 1]);
+    assert.deepEqual(twice, [], "a note is not repeated");
   },
 );
 
@@ -362,9 +433,16 @@ test("without a session bus it says so and what to do, and ends", needsBus, asyn
 
 test("one icon for each home and session", needsBus, async (t) => {
   const bus = await startSessionBus(t);
-  const { home } = await rigOf(t, bus);
+  const { home, client } = await rigOf(t, bus);
+  const connections = async () => {
+    const [names] = await askBus(client.bus, "ListNames", "", []);
+    return (names as string[]).filter((name) => name.startsWith(":")).length;
+  };
+  const before = await connections();
   const second = startTray(t, home, { DBUS_SESSION_BUS_ADDRESS: bus.address });
   await assert.rejects(second.ended, { code: "already_running" });
+  assert.equal(second.listening(), 0);
+  await eventually(async () => (await connections()) === before);
 });
 
 test("quit ends the icon, and takes its name from the bus", needsBus, async (t) => {
