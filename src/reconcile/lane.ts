@@ -58,7 +58,7 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
 
   /** After a failure, ticks are ignored until the retry. */
   const isBackingOff = ({ reason }: Trigger): boolean =>
-    reason === "tick" && running === null && clock.monotonicMs() < backoff.notBeforeMs;
+    reason === "tick" && clock.monotonicMs() < backoff.notBeforeMs;
 
   const clearWake = (): void => {
     timer?.[Symbol.dispose]();
@@ -109,7 +109,6 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
     },
     async [Symbol.asyncDispose]() {
       stopping.abort();
-      waiting.clear();
       clearWake();
       await lane.idle();
     },

@@ -17,7 +17,6 @@ export async function unlessAborted<T>(
     return await Promise.race([aborted.promise, work]);
   } finally {
     signal.removeEventListener("abort", onAbort);
-    work.catch(() => {});
   }
 }
 

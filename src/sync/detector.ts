@@ -242,9 +242,7 @@ function startChangePoll(options: ChangePollOptions) {
     noteSeen(fingerprint: string): void {
       seen = fingerprint;
     },
-    setInterval: (newIntervalMs: number): void => {
-      if (!disposed) ticker.setInterval(newIntervalMs);
-    },
+    setInterval: ticker.setInterval,
     [Symbol.dispose]() {
       disposed = true;
       ticker[Symbol.dispose]();

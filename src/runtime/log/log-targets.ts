@@ -99,9 +99,8 @@ export function createFileTarget(
 
   return {
     async write(bytes, offset) {
-      const isMidLine = offset > 0 && bytes[offset - 1] !== NEWLINE;
       if (file !== null && !(await isAtPath())) await close();
-      if (file !== null && isFull() && !isMidLine && (await rotate())) await close();
+      if (file !== null && isFull() && (await rotate())) await close();
       let from = offset;
       if (file === null) {
         file = await openFile();
