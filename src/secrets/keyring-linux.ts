@@ -24,8 +24,7 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
   const look = async (name: string, limits: KeyringLimits): Promise<string | null> => {
     const result = await run(["lookup", ...attributes(name)], limits);
     if (result.exitCode === 0) return result.stdout;
-    // An unknown secret is exit code 1 without output; any other failure writes to stderr.
-    if (result.exitCode === 1 && result.stderr.trim() === "" && !result.timedOut) return null;
+    if (isNothing(result)) return null;
     throw failure("cannot be read from the Secret Service", result);
   };
 
@@ -51,10 +50,15 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
       const result = await run(["clear", ...attributes(name)], limits);
       // If there is nothing to clear, some versions exit with 1, others with 0.
       if (result.exitCode === 0) return true;
-      if (result.exitCode === 1 && result.stderr.trim() === "" && !result.timedOut) return false;
+      if (isNothing(result)) return false;
       throw failure(`${name} cannot be removed from the Secret Service`, result);
     },
   };
+}
+
+/** An unknown secret is exit code 1 without output; any other failure writes to stderr. */
+function isNothing({ exitCode, stderr }: CommandResult): boolean {
+  return exitCode === 1 && stderr.trim() === "";
 }
 
 /**

@@ -3,12 +3,7 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import {
-  ensurePrivateFolder,
-  readIfPresent,
-  removeLeftovers,
-  writeDurably,
-} from "../runtime/files/durable-file.ts";
+import { keepPrivateFile, readIfPresent } from "../runtime/files/durable-file.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { createKeyring } from "./keyring.ts";
 import { type KeyPlace, openSealingKey, type SealingKey } from "./sealing-key.ts";
@@ -123,7 +118,6 @@ export function openSealedFile(options: SealedFileOptions) {
       { advances = true, note }: SealedWriteOptions = {},
     ): Promise<void> {
       try {
-        await ensurePrivateFolder(home);
         held ??= (await findKey(limits)) ?? (await makeKey(limits));
         const { key, place } = held;
         const next: SealingKey = {
@@ -131,8 +125,7 @@ export function openSealedFile(options: SealedFileOptions) {
           serial: advances ? key.serial + 1 : Math.max(1, key.serial),
           note: note ?? key.note,
         };
-        await removeLeftovers(path);
-        await writeDurably(path, sealed(value, name, next, place), { mode: 0o600, signal: limits.signal });
+        await keepPrivateFile(path, sealed(value, name, next, place), { mode: 0o600, signal: limits.signal });
         held = { key: next, place };
         // The serial number is written after the file, which is valid without it: if the keyring fails now,
         // an older copy passes the check until the next write.

@@ -1,7 +1,7 @@
 // The key that authenticates a sealed file, in the system's keyring, or in a private file of the home if there is no
 // keyring. The newest serial number of the sealed file is kept beside the key, so that an older copy is detected.
 import { MountaineerError } from "../runtime/errors.ts";
-import { readIfPresent, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
+import { keepPrivateFile, readIfPresent } from "../runtime/files/durable-file.ts";
 import { matching, numberThat, object, reader, type TypeOf, text } from "../runtime/shape.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import type { Keyring, KeyringLimits } from "./system-keyring.ts";
@@ -67,8 +67,7 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
     async keep(key: SealingKey, place: KeyPlace, limits: KeyringLimits): Promise<void> {
       const content = JSON.stringify({ key: key.key, serial: key.serial, note: key.note });
       if (place === "keyring" && keyring !== null) return keyring.set(item, content, limits);
-      await removeLeftovers(path);
-      await writeDurably(path, `${content}\n`, { mode: 0o600, signal: limits.signal });
+      await keepPrivateFile(path, `${content}\n`, { mode: 0o600, signal: limits.signal });
     },
   };
 }
