@@ -8,11 +8,6 @@ import { type ReaderProcess, type StartReader, startReaderProcess } from "./read
 
 /** How long a reader started in advance waits for content after the last sign of a change, ms. */
 const UNUSED_MS = 5_000;
-/**
- * A reader that fails within this time had already ended before the request, so that the content is not at
- * fault, ms.
- */
-const DEAD_BEFORE_MS = 200;
 
 interface ConfigReaderOptions {
   /** Absolute. */
@@ -63,17 +58,9 @@ export function createConfigReader(options: ConfigReaderOptions) {
         content,
         writeStarter: false,
       };
-      const taken = take();
-      let process = taken ?? startReader(clock);
-      const begunMs = clock.monotonicMs();
+      const process = take() ?? startReader(clock);
       try {
-        const reply = await process.ask(request, signal).catch((error: unknown) => {
-          const wasDead = taken !== null && clock.monotonicMs() - begunMs < DEAD_BEFORE_MS;
-          if (signal.aborted || !wasDead) throw error;
-          process = startReader(clock);
-          return process.ask(request, signal);
-        });
-        return loadedApart(reply, path);
+        return loadedApart(await process.ask(request, signal), path);
       } finally {
         process.end();
         loading = false;
