@@ -17,7 +17,7 @@ export interface GuardedPlaces {
   readonly userHome: string;
 }
 
-type ReachedPlace = "home" | "config" | "secrets";
+type ReachedPlace = (typeof PLACES)[number][0];
 
 /** One way in which a backend reaches guarded places. */
 interface Reach {
@@ -105,7 +105,7 @@ function reachWarning({ backend, route, through, path, places }: Reach): ConfigW
       : through.kind === "cwd"
         ? [...at, "cwd"]
         : [...at, "env", through.variable];
-  const names = PLACE_ORDER.filter((place) => places.includes(place)).map((place) => PLACE_NAMES[place]);
+  const names = PLACES.filter(([place]) => places.includes(place)).map(([, name]) => name);
   const what = names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
   // The path may be a secret that only looks like a path in the home, so it is shown only if it leads to the
   // secrets.
@@ -117,12 +117,12 @@ function reachWarning({ backend, route, through, path, places }: Reach): ConfigW
   };
 }
 
-const PLACE_ORDER: readonly ReachedPlace[] = ["home", "config", "secrets"];
-const PLACE_NAMES: Readonly<Record<ReachedPlace, string>> = {
-  home: "folder",
-  config: "configuration",
-  secrets: "secrets",
-};
+/** The places in the order of a warning, with their names in it. */
+const PLACES = [
+  ["home", "folder"],
+  ["config", "configuration"],
+  ["secrets", "secrets"],
+] as const;
 
 /**
  * The guarded places that a program with access to an absolute path reaches: all at or below the path, and a

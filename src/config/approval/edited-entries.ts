@@ -3,7 +3,7 @@
 import type { MountaineerConfig } from "../snapshot.ts";
 import { BACKEND_ORDER, movesBackends } from "./backend-order.ts";
 import { type ApprovedEntry, decideHeld, type Grant, type HeldInput, withAllOn } from "./decide-held.ts";
-import { type EntryParts, entriesOf, isSameMeaning } from "./entries.ts";
+import { entriesOf, isSameParts } from "./entries.ts";
 
 interface EditedInput extends Omit<HeldInput, "file"> {
   /** The file before the edit. */
@@ -64,11 +64,6 @@ export function refusedEntries(
       edited.forgets?.has(id) === true || !isSameParts(ran.get(id)?.parts ?? {}, is.get(id)?.parts ?? {}),
   );
   return { ids, forgets: new Set(forgets), loosens: false };
-}
-
-function isSameParts(one: EntryParts, other: EntryParts): boolean {
-  const names = new Set([...Object.keys(one), ...Object.keys(other)]);
-  return [...names].every((name) => isSameMeaning(one[name]?.value, other[name]?.value));
 }
 
 function waitingIn(input: HeldInput): ReadonlySet<string> {

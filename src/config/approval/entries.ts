@@ -175,6 +175,11 @@ export function isList(value: EntryValue): value is readonly EntryValue[] {
   return Array.isArray(value);
 }
 
+export function isSameParts(one: EntryParts, other: EntryParts): boolean {
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return [...names].every((name) => isSameMeaning(one[name]?.value, other[name]?.value));
+}
+
 /**
  * The ids of the entries that an edit adds or changes, and BACKEND_ORDER if it moves backends. Removed entries do not
  * count, as they run and send nothing.
@@ -183,10 +188,7 @@ export function guardedChanges(before: MountaineerConfig, after: MountaineerConf
   const was = entriesOf(before);
   const is = entriesOf(after);
   const changed = [...is.values()].flatMap(({ id, parts }) => {
-    const old = was.get(id)?.parts ?? {};
-    const names = new Set([...Object.keys(old), ...Object.keys(parts)]);
-    const differs = [...names].some((name) => !isSameMeaning(old[name]?.value, parts[name]?.value));
-    return differs || !was.has(id) ? [id] : [];
+    return was.has(id) && isSameParts(was.get(id)?.parts ?? {}, parts) ? [] : [id];
   });
   // If two backends have a tool of the same name, the first backend wins, so the order matters.
   return isReordered(orderOf(before), orderOf(after)) ? [...changed, BACKEND_ORDER] : changed;

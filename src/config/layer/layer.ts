@@ -1,6 +1,6 @@
 // The fleet's layer: the configuration that its machines share, and the keys that it must not have. Pure.
 import { literalSecrets } from "../literal-secrets.ts";
-import { asTable, listIn } from "../read/tables.ts";
+import { asTable, listIn, wrong } from "../read/tables.ts";
 import type { BackendConfig } from "../snapshot.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
 
@@ -72,11 +72,7 @@ const PATH_HINT = "where files are on a machine is its own";
 
 function referenceFindings(value: unknown, path: KeyPath): Finding[] {
   if (typeof value === "string") {
-    if (!REFERENCE.test(value)) return [];
-    const found = "a reference to a secret";
-    return [
-      { path, at: "value", found, expected: "no secret in a fleet's configuration", hint: SECRET_HINT },
-    ];
+    return REFERENCE.test(value) ? [secretFinding(path, "a reference to a secret")] : [];
   }
   if (Array.isArray(value)) return value.flatMap((part, index) => referenceFindings(part, [...path, index]));
   const table = asTable(value);
@@ -86,13 +82,10 @@ function referenceFindings(value: unknown, path: KeyPath): Finding[] {
 
 /** Mistakes of a layer: literal secrets, as far as they can be recognized. */
 export function secretFindings(backends: readonly BackendConfig[]): Finding[] {
-  return literalSecrets(backends).map(({ path }) => ({
-    path,
-    at: "value",
-    found: "what looks like a secret",
-    expected: "no secret in a fleet's configuration",
-    hint: SECRET_HINT,
-  }));
+  return literalSecrets(backends).map(({ path }) => secretFinding(path, "what looks like a secret"));
 }
 
-const SECRET_HINT = "what needs one stands in each machine's own file, which keeps the secret, too";
+function secretFinding(path: KeyPath, found: string): Finding {
+  const hint = "write what needs the secret into each machine's own file; the secret is stored there, too";
+  return wrong(path, found, "no secret in a fleet's configuration", hint);
+}

@@ -9,15 +9,16 @@ import {
 } from "../values/fleet-values.ts";
 import { type Finding, quoted } from "../values/mistakes.ts";
 import { expandPath } from "../values/paths.ts";
-import { asTable, isOnShare, listIn, type RulePlace, type Table } from "./tables.ts";
+import { asTable, isOnShare, listIn, type RulePlace, type Table, wrong } from "./tables.ts";
 
 /** Mistakes: too few or too many addresses, addresses of different kinds, and a CA on a share. */
 export function fleetFindings(file: Table, place: RulePlace): Finding[] {
   const fleet = asTable(file["fleet"]) ?? {};
   const findings: Finding[] = [];
-  const wrong = (path: Finding["path"], found: string, expected: string, hint: string | null): void => {
-    findings.push({ path: ["fleet", ...path], at: "value", found, expected, hint });
-  };
+  const refuse = (
+    path: Finding["path"],
+    ...mistake: [found: string, expected: string, hint?: string | null]
+  ) => findings.push(wrong(["fleet", ...path], ...mistake));
   const { name, servers, tls_ca: authority } = fleet;
   // Values of other kinds are mistakes of their own.
   const imported = listIn(fleet, "import").filter((one) => typeof one === "string");
@@ -25,32 +26,32 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
   for (const key of ["export", "import", "together", "sessions"] as const) {
     const list = listIn(fleet, key);
     if (list.length > MOST_FLEET_NAMES) {
-      wrong([key, MOST_FLEET_NAMES], "one more", `at most ${MOST_FLEET_NAMES} names`, null);
+      refuse([key, MOST_FLEET_NAMES], "one more", `at most ${MOST_FLEET_NAMES} names`);
     }
     for (const [at, entry] of list.slice(0, MOST_FLEET_NAMES).entries()) {
       if (typeof entry !== "string" || entry === "*") continue;
       if (key === "export" && parseExport(entry).ok && !own.includes(entry)) {
         const meant = closestWord(entry, own);
         const hint = meant === null ? null : `did you mean ${quoted(meant)}?`;
-        wrong([key, at], quoted(entry), EXPORT_EXPECTED, hint);
+        refuse([key, at], quoted(entry), EXPORT_EXPECTED, hint);
       }
       if (key !== "export" && entry.split("/")[0] === name) {
-        wrong([key, at], "this machine itself", "another machine", null);
+        refuse([key, at], "this machine itself", "another machine");
       } else if (key === "together" && parseImport(entry).ok && !isImported(entry, imported)) {
         const meant = closestWord(entry, imported);
         const hint = meant === null ? "add it to `import`, too" : `did you mean ${quoted(meant)}?`;
-        wrong([key, at], quoted(entry), "what `import` of `[fleet]` names", hint);
+        refuse([key, at], quoted(entry), "what `import` of `[fleet]` names", hint);
       }
     }
   }
   if (Array.isArray(servers)) {
-    if (servers.length === 0) wrong(["servers"], "an empty list", "the address of a NATS server", null);
+    if (servers.length === 0) refuse(["servers"], "an empty list", "the address of a NATS server");
     if (servers.length > MOST_FLEET_SERVERS) {
-      wrong(["servers", MOST_FLEET_SERVERS], "one more", `at most ${MOST_FLEET_SERVERS} addresses`, null);
+      refuse(["servers", MOST_FLEET_SERVERS], "one more", `at most ${MOST_FLEET_SERVERS} addresses`);
     }
   }
   if (typeof authority === "string" && isOnShare(expandPath(authority, place.userHome), file, place)) {
-    wrong(["tls_ca"], "a file on a share", "a file that is not on a share", null);
+    refuse(["tls_ca"], "a file on a share", "a file that is not on a share");
   }
   return findings;
 }

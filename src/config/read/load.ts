@@ -27,6 +27,7 @@ import {
   pathText,
 } from "../values/mistakes.ts";
 import { isWithin } from "../values/paths.ts";
+import { define, emptyTable } from "../values/table.ts";
 import { configWarnings, engineConfig } from "./normalize.ts";
 import { ruleFindings } from "./rules.ts";
 import { decodeText, LARGEST_FILE_BYTES, type ParsedText, textPlaces } from "./source-text.ts";
@@ -58,11 +59,11 @@ function mayBeAbsent(path: KeyPath): boolean {
 function withoutEmptySections(value: unknown, path: KeyPath = []): unknown {
   const table = asTable(value);
   if (table === null || !mayHoldTables(path)) return value;
-  const filled: Record<string, unknown> = Object.create(null);
+  const filled = emptyTable();
   for (const [key, part] of Object.entries(table)) {
     const at = [...path, key];
     if (part === null && mayBeAbsent(at)) continue;
-    Object.defineProperty(filled, key, { value: withoutEmptySections(part, at), enumerable: true });
+    define(filled, key, withoutEmptySections(part, at));
   }
   return filled;
 }

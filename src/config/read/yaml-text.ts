@@ -1,11 +1,12 @@
 // Reads YAML: one document, plain data, anchors and merge keys within a budget. `yaml` is loaded only here.
 import type { Alias, Document, DocumentOptions, Node, Pair, ParseOptions, YAMLMap, YAMLSeq } from "yaml";
 import type { KeyPath } from "../values/mistakes.ts";
-import { define } from "../values/table.ts";
+import { define, emptyTable } from "../values/table.ts";
 import { createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";
 import type { ParsedText, SyntaxFinding } from "./source-text.ts";
 
 const DEEPEST_NESTING = 64;
+const TOO_DEEP = ["nesting too deep", `at most ${DEEPEST_NESTING} levels`] as const;
 /**
  * The limit of nodes read from the text, where nodes behind an alias count each time. It stops an alias bomb.
  */
@@ -33,29 +34,20 @@ const CODES: Readonly<Record<string, readonly [found: string, expected: string]>
   MULTIPLE_ANCHORS: ["two anchors on one value", "one anchor"],
   MULTIPLE_TAGS: ["two tags on one value", "one tag"],
   MULTILINE_IMPLICIT_KEY: ["a key over several lines", "a key on one line, and `:` after it"],
-  RESOURCE_EXHAUSTION: ["nesting too deep", `at most ${DEEPEST_NESTING} levels`],
+  RESOURCE_EXHAUSTION: TOO_DEEP,
   TAB_AS_INDENT: ["a tab as indentation", "spaces"],
   UNEXPECTED_TOKEN: ["something that does not belong here", "`key: value`"],
 };
 
 const WHOLE_FILE = "a mapping of sections, such as `global:` and `shares:`";
 
-function record(): Record<string, unknown> {
-  const made: Record<string, unknown> = Object.create(null);
-  return made;
-}
-
 /** Leaves the recursion when a limit is reached; never leaves this file. */
 class LimitReached extends Error {
-  readonly offset: number;
-  readonly found: string;
-  readonly expected: string;
+  readonly finding: SyntaxFinding;
 
-  constructor(offset: number, found: string, expected: string) {
+  constructor(offset: number, [found, expected]: readonly [string, string]) {
     super(found);
-    this.offset = offset;
-    this.found = found;
-    this.expected = expected;
+    this.finding = { offset, path: [], found, expected, hint: null };
   }
 }
 
@@ -63,9 +55,9 @@ function limitReached(
   nodes: number,
   depth: number,
   isCycle: boolean,
-): [found: string, expected: string] | null {
+): readonly [found: string, expected: string] | null {
   if (nodes > MOST_NODES) return ["aliases that unfold to too much", "less repetition"];
-  if (depth > DEEPEST_NESTING) return ["nesting too deep", `at most ${DEEPEST_NESTING} levels`];
+  if (depth > DEEPEST_NESTING) return TOO_DEEP;
   return isCycle ? ["an alias to what it is part of", "no cycle"] : null;
 }
 
@@ -117,7 +109,7 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
   function enter(node: Node | null, offset: number, depth: number): void {
     nodes += 1;
     const limit = limitReached(nodes, depth, node !== null && open.has(node));
-    if (limit !== null) throw new LimitReached(offset, ...limit);
+    if (limit !== null) throw new LimitReached(offset, limit);
   }
 
   function readAlias(alias: Alias, depth: number, path: KeyPath): Reading {
@@ -144,7 +136,7 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
   }
 
   function readMapping(mapping: YAMLMap, offset: number, depth: number, path: KeyPath): Reading {
-    const value = record();
+    const value = emptyTable();
     const tree = createPlaceTree(offset, offset);
     const merges: Pair[] = [];
     for (const pair of mapping.items) {
@@ -252,8 +244,7 @@ export async function parseYaml(text: string): Promise<ParsedText> {
     documents = firstDocuments(yaml, text, options);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    const expected = `at most ${DEEPEST_NESTING} levels`;
-    return rejected([{ offset: 0, path: [], found: "nesting too deep", expected, hint: null }]);
+    return rejected([new LimitReached(0, TOO_DEEP).finding]);
   }
   const [document, second] = documents;
   if (document === undefined) return rejected([]);
@@ -278,8 +269,7 @@ export async function parseYaml(text: string): Promise<ParsedText> {
     return { value: value ?? {}, syntax, incomplete: false, locate: async () => treeLocator(tree) };
   } catch (error) {
     if (!(error instanceof LimitReached)) throw error;
-    const { offset, found, expected } = error;
-    return rejected([...syntax, { offset, path: [], found, expected, hint: null }]);
+    return rejected([...syntax, error.finding]);
   }
 }
 

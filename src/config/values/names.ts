@@ -25,8 +25,8 @@ export function wrong(expected: string, hint: string | null = null): TextReading
 }
 
 /** A reader that accepts the texts for which `isRight` is true, and returns them unchanged. */
-export function textReader(isRight: (text: string) => boolean, expected: string) {
-  return (text: string): TextReading => (isRight(text) ? { ok: true, value: text } : wrong(expected));
+export function textReader(isRight: (text: string) => boolean, expected: string, hint: string | null = null) {
+  return (text: string): TextReading => (isRight(text) ? { ok: true, value: text } : wrong(expected, hint));
 }
 
 /** Whether a text has 1 to `most` UTF-16 units and no control character. */
@@ -41,7 +41,7 @@ export function nameKey(name: string): string {
 
 /** Reads a share's name; the value is in Unicode form NFC, as it appears in paths, state and status. */
 export function parseShareName(text: string): TextReading {
-  const reading = parseComponent(text);
+  const reading = parseAliasName(text);
   if (!reading.ok || nameKey(reading.value) !== nameKey(RESERVED_SHARE_NAME)) return reading;
   return wrong(
     `a name other than ${RESERVED_SHARE_NAME}`,
@@ -49,7 +49,8 @@ export function parseShareName(text: string): TextReading {
   );
 }
 
-function parseComponent(text: string): TextReading {
+/** Reads an alias' name: a path component like a share's, for its link may be `<shares_root>/Links/<NAME>`. */
+export function parseAliasName(text: string): TextReading {
   const name = text.normalize("NFC");
   if (name.trim() === "") return wrong(SHARE_NAME_EXPECTED);
   if (name.trim() !== name) return wrong("a name without spaces around it", "remove the spaces around it");
@@ -59,11 +60,6 @@ function parseComponent(text: string): TextReading {
   if (CONTROL_CHARACTER.test(name)) return wrong(SHARE_NAME_EXPECTED);
   if (Buffer.byteLength(name) > LONGEST_COMPONENT_BYTES) return wrong(SHARE_NAME_EXPECTED, "shorten it");
   return { ok: true, value: name };
-}
-
-/** Reads an alias' name: a path component like a share's, for its link may be `<shares_root>/Links/<NAME>`. */
-export function parseAliasName(text: string): TextReading {
-  return parseComponent(text);
 }
 
 /**
@@ -102,13 +98,11 @@ export function parseUserName(text: string): TextReading {
 }
 
 /** Reads the name of a network interface. */
-export function parseInterfaceName(text: string): TextReading {
-  if (/^[^\s/:\p{Cc}]{1,15}$/u.test(text) && text !== "." && text !== "..") return { ok: true, value: text };
-  return wrong(
-    "the name of a network interface, such as `en5` or `eth0`",
-    "`ifconfig` or `ip link` lists them",
-  );
-}
+export const parseInterfaceName = textReader(
+  (text) => /^[^\s/:\p{Cc}]{1,15}$/u.test(text) && text !== "." && text !== "..",
+  "the name of a network interface, such as `en5` or `eth0`",
+  "`ifconfig` or `ip link` lists them",
+);
 
 /** `gateway:aa:bb:cc:dd:ee:ff`, or `subnet:10.0.0.0/24`. */
 export function parseNetworkMark(text: string): TextReading {
