@@ -102,11 +102,9 @@ export function startLog(options: LogOptions) {
 }
 
 function cleanFields(fields: LogFields, clean: (text: string) => string): LogFields {
-  const cleaned: Record<string, LogFields[string]> = {};
-  for (const [name, value] of Object.entries(fields)) {
-    if (typeof value === "string") cleaned[clean(name)] = clean(value);
-    else if (typeof value === "object" && value !== null) cleaned[clean(name)] = value.map(clean);
-    else cleaned[clean(name)] = value;
-  }
-  return cleaned;
+  const entries = Object.entries(fields).map(([name, value]) => {
+    if (typeof value === "string") return [clean(name), clean(value)] as const;
+    return [clean(name), typeof value === "object" && value !== null ? value.map(clean) : value] as const;
+  });
+  return Object.fromEntries(entries);
 }

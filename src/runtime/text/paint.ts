@@ -12,19 +12,18 @@ export interface Paint
   readonly symbols: Symbols;
 }
 
+const TONES = {
+  good: ["on", "green"],
+  plain: ["off", "dim"],
+  warning: ["warning", "yellow"],
+  bad: ["bad", "red"],
+} as const;
+
 /** The symbol and colour of a tone. The symbol shows the tone even without colour. */
 export function tonePaint(
-  tone: "good" | "plain" | "warning" | "bad",
+  tone: keyof typeof TONES,
   { symbols, ...paint }: Paint,
 ): { readonly mark: string; readonly style: Style } {
-  switch (tone) {
-    case "good":
-      return { mark: symbols.on, style: paint.green };
-    case "plain":
-      return { mark: symbols.off, style: paint.dim };
-    case "warning":
-      return { mark: symbols.warning, style: paint.yellow };
-    case "bad":
-      return { mark: symbols.bad, style: paint.red };
-  }
+  const [symbol, colour] = TONES[tone];
+  return { mark: symbols[symbol], style: paint[colour] };
 }
