@@ -4,7 +4,6 @@ import { execFile } from "node:child_process";
 import { lstat, mkdir, readdir, readFile, rm, stat, symlink, watch, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/memory.ts";
 import { openMemory } from "../../src/reconcile/state-file.ts";
@@ -162,19 +161,6 @@ describe("writes", () => {
     const { memory: again } = await start(t, path);
     assert.equal(again.recollection.shares.size, 50);
     assert.ok((await renames()) <= 2);
-  });
-
-  it("A5 what comes during a write is in the next one, and its caller waits for that", async (t) => {
-    const path = await statePath(t);
-    const { memory } = await start(t, path);
-    const first = memory.remember("a", FULL);
-    await pause(0);
-    const second = memory.remember("b", FULL);
-    const third = memory.remember("a", EMPTY_SHARE_MEMORY);
-    await Promise.all([first, second, third]);
-    const { memory: again } = await start(t, path);
-    assert.deepEqual(again.recollection.shares.get("a"), EMPTY_SHARE_MEMORY);
-    assert.deepEqual(again.recollection.shares.get("b"), FULL);
   });
 
   it("disposal waits for what is being written; later calls say that it is closed", async (t) => {

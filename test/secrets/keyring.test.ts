@@ -212,6 +212,23 @@ until_says '(<false>,)' --dest org.freedesktop.secrets --object-path /org/freede
   --method org.freedesktop.DBus.Properties.Get org.freedesktop.Secret.Collection Locked
 `;
 
+/** The output of a script on a session bus of its own, with `command` as its arguments; null: skipped. */
+async function inSession(t: TestContext, script: string, command: readonly string[]): Promise<string | null> {
+  const missing = await programMissing("dbus-run-session", "gnome-keyring-daemon", "secret-tool", "gdbus");
+  if (missing !== null) {
+    t.skip(missing);
+    return null;
+  }
+  const folder = await temporaryFolder(t);
+  const [home, runtime] = [join(folder, "m"), join(folder, "run")];
+  await mkdir(runtime, { mode: 0o700 });
+  const { PATH = "" } = process.env;
+  const env = { PATH, HOME: folder, XDG_RUNTIME_DIR: runtime, MOUNTAINEER_HOME: home, LANG: "C.UTF-8" };
+  const args = ["--", "sh", "-c", script, "sh", ...command];
+  const limits = { timeout: 300_000, killSignal: "SIGKILL" } as const;
+  return (await promisify(execFile)("dbus-run-session", args, { env, ...limits })).stdout;
+}
+
 const SESSION = `${OPEN}
 printf 'Wörd "one"' | "$@" secret set nas || exit 1
 cat "$MOUNTAINEER_HOME/secrets.json"
@@ -224,22 +241,8 @@ exit 0
 `;
 
 test("secrets are kept in a real Secret Service where one answers", async (t) => {
-  const missing = await programMissing("dbus-run-session", "gnome-keyring-daemon", "secret-tool", "gdbus");
-  if (missing !== null) return t.skip(missing);
-  const folder = await temporaryFolder(t);
-  const home = join(folder, "m");
-  const runtime = join(folder, "run");
-  await mkdir(runtime, { mode: 0o700 });
-  const { PATH = "" } = process.env;
-  const { stdout } = await promisify(execFile)(
-    "dbus-run-session",
-    ["--", "sh", "-c", SESSION, "sh", ...COMMAND],
-    {
-      env: { PATH, HOME: folder, XDG_RUNTIME_DIR: runtime, MOUNTAINEER_HOME: home, LANG: "C.UTF-8" },
-      timeout: 300_000,
-      killSignal: "SIGKILL",
-    },
-  );
+  const stdout = await inSession(t, SESSION, COMMAND);
+  if (stdout === null) return;
   assert.match(stdout, /nas is kept: Secret Service/);
   assert.match(stdout, /"kept": "secret-service"/);
   assert.match(stdout, /Wörd "one"/);
@@ -260,28 +263,8 @@ exit 0
 `;
 
 test("E2 a sealed file that is removed is known by its key in a real Secret Service, until that is cleared", async (t) => {
-  const missing = await programMissing("dbus-run-session", "gnome-keyring-daemon", "secret-tool", "gdbus");
-  if (missing !== null) return t.skip(missing);
-  const folder = await temporaryFolder(t);
-  const runtime = join(folder, "run");
-  await mkdir(runtime, { mode: 0o700 });
-  const { PATH = "" } = process.env;
-  const program = join(import.meta.dirname, "programs/seal.ts");
-  const { stdout } = await promisify(execFile)(
-    "dbus-run-session",
-    ["--", "sh", "-c", SEAL, "sh", process.execPath, program],
-    {
-      env: {
-        PATH,
-        HOME: folder,
-        XDG_RUNTIME_DIR: runtime,
-        MOUNTAINEER_HOME: join(folder, "m"),
-        LANG: "C.UTF-8",
-      },
-      timeout: 300_000,
-      killSignal: "SIGKILL",
-    },
-  );
+  const stdout = await inSession(t, SEAL, [process.execPath, join(import.meta.dirname, "programs/seal.ts")]);
+  if (stdout === null) return;
   assert.deepEqual(stdout.trim().split("\n").slice(-5), [
     'read {"state":"never"} null',
     'write {"state":"sound","value":{"n":1},"note":"commands"} keyring',

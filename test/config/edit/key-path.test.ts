@@ -154,37 +154,23 @@ test("a password that is typed in is not repeated", () => {
 });
 
 test("KEY and VALUE are an edit, KEY alone unsets", () => {
-  const keyPath = ["shares", "CORE", "driver"];
-  assert.deepEqual(configEdit("shares.CORE.driver", "local"), { kind: "set", keyPath, value: "local" });
-  assert.deepEqual(configEdit("shares.CORE.driver", null), { kind: "unset", keyPath });
-  assert.deepEqual(configEdit("lsof-recheck", "off"), {
-    kind: "set",
-    keyPath: ["global", "lsof_recheck"],
-    value: false,
-  });
-});
-
-test("a key and a value are read as people type them", () => {
-  assert.deepEqual(askedEdit({ key: "lsof-recheck", value: "off" }), {
-    kind: "set",
-    keyPath: ["global", "lsof_recheck"],
-    value: false,
-  });
-  assert.deepEqual(askedEdit({ key: "aliases.docs.path", value: null }), {
-    kind: "unset",
-    keyPath: ["aliases", "docs", "path"],
-  });
+  const rows: [string, string | null, object][] = [
+    ["shares.CORE.driver", "local", { kind: "set", keyPath: ["shares", "CORE", "driver"], value: "local" }],
+    ["shares.CORE.driver", null, { kind: "unset", keyPath: ["shares", "CORE", "driver"] }],
+    ["lsof-recheck", "off", { kind: "set", keyPath: ["global", "lsof_recheck"], value: false }],
+    ["aliases.docs.path", null, { kind: "unset", keyPath: ["aliases", "docs", "path"] }],
+  ];
+  for (const [key, value, edit] of rows) {
+    assert.deepEqual(configEdit(key, value), edit);
+    assert.deepEqual(askedEdit({ key, value }), edit);
+  }
   assert.throws(() => askedEdit({ key: "nothing.of.it", value: "x" }), { code: "config_key_unknown" });
 });
 
 test("blocks of lists are added with their keys, and removed by their names", () => {
   const entry = { name: "a" };
-  assert.deepEqual(askedEdit({ add: "shares", entry }), { kind: "add", list: "shares", entry: entry });
-  assert.deepEqual(askedEdit({ add: "aliases", entry }), { kind: "add", list: "aliases", entry: entry });
-  assert.deepEqual(askedEdit({ remove: "shares", name: "a" }), { kind: "remove", list: "shares", name: "a" });
-  assert.deepEqual(askedEdit({ remove: "aliases", name: "a" }), {
-    kind: "remove",
-    list: "aliases",
-    name: "a",
-  });
+  for (const list of ["shares", "aliases"] as const) {
+    assert.deepEqual(askedEdit({ add: list, entry }), { kind: "add", list, entry });
+    assert.deepEqual(askedEdit({ remove: list, name: "a" }), { kind: "remove", list, name: "a" });
+  }
 });

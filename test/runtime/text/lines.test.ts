@@ -18,6 +18,16 @@ function linesOf(chunks: readonly Buffer[], limit = 1_000_000): (string | null)[
   return lines;
 }
 
+/** The bytes in chunks of these lengths, and the rest. */
+function cutBy(bytes: Buffer, lengths: readonly number[]): Buffer[] {
+  let start = 0;
+  const chunks = lengths.map((length) => {
+    start += length;
+    return bytes.subarray(start - length, start);
+  });
+  return [...chunks, bytes.subarray(start)];
+}
+
 test("lines come the same however the bytes are cut, in the middle of characters too", () => {
   const text = fc.array(
     fc.string({ unit: "binary" }).map((line) => line.toWellFormed().replace(/[\r\n]/g, "")),
@@ -25,14 +35,7 @@ test("lines come the same however the bytes are cut, in the middle of characters
   fc.assert(
     fc.property(text, fc.array(fc.nat(200)), fc.boolean(), (lines, cuts, windows) => {
       const bytes = Buffer.from(lines.map((line) => line + (windows ? "\r\n" : "\n")).join(""));
-      const chunks: Buffer[] = [];
-      let start = 0;
-      for (const cut of cuts) {
-        chunks.push(bytes.subarray(start, start + cut));
-        start += cut;
-      }
-      chunks.push(bytes.subarray(start));
-      assert.deepEqual(linesOf(chunks), [...lines, null]);
+      assert.deepEqual(linesOf(cutBy(bytes, cuts)), [...lines, null]);
     }),
     { numRuns: runsOf(100) },
   );
@@ -96,12 +99,7 @@ test("lines over the limit alone are left out, each told once, for whoever wants
           tooLong += 1;
         },
       );
-      let start = 0;
-      for (const cut of [...cuts.toSorted((a, b) => a - b), bytes.length]) {
-        const end = Math.min(cut, bytes.length);
-        found.push(...splitter.take(bytes.subarray(start, end)));
-        start = Math.max(start, end);
-      }
+      for (const chunk of cutBy(bytes, cuts)) found.push(...splitter.take(chunk));
       found.push(splitter.rest());
       assert.equal(splitter.rest(), null);
       const expected = lines.filter((text) => Buffer.byteLength(text) <= limit);
@@ -190,14 +188,7 @@ test("events come the same however the bytes are cut", () => {
         const text = events
           .map((lines) => lines.map((each) => `data: ${each}${end}`).join("") + end)
           .join("");
-        const bytes = Buffer.from(text);
-        const chunks: Buffer[] = [];
-        let start = 0;
-        for (const cut of cuts) {
-          chunks.push(bytes.subarray(start, start + cut));
-          start += cut;
-        }
-        chunks.push(bytes.subarray(start));
+        const chunks = cutBy(Buffer.from(text), cuts);
         const wanted = events.map((lines) => lines.join("\n")).filter((data) => data !== "");
         assert.deepEqual(pluck(read(createSseParser(1e6), ...chunks), "data"), wanted);
       },

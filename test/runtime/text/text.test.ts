@@ -222,14 +222,10 @@ test("edits are counted, a swap of neighbours as one", () => {
 
 test("the closest known word is meant, if it is close", () => {
   const known = ["shares_root", "mount_root", "lsof_recheck", "name"];
-  assert.equal(closestWord("share_root", known), "shares_root");
-  assert.equal(closestWord("sharesRoot", known), "shares_root");
+  for (const word of ["share_root", "sharesRoot"]) assert.equal(closestWord(word, known), "shares_root");
   assert.equal(closestWord("lsof-recheck", known), "lsof_recheck");
   assert.equal(closestWord("nmae", known), "name");
-  assert.equal(closestWord("color", known), null);
-  assert.equal(closestWord("", known), null);
-  assert.equal(closestWord("___", known), null);
-  assert.equal(closestWord("x".repeat(100_000), known), null);
+  for (const word of ["color", "", "___", "x".repeat(100_000)]) assert.equal(closestWord(word, known), null);
 });
 
 test("the mark at the beginning goes, and nothing else", () => {

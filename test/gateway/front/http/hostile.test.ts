@@ -3,7 +3,6 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { BodyIntake } from "../../../../src/runtime/http/body-intake.ts";
 import { createHostGuard } from "../../../../src/runtime/http/host-guard.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
@@ -294,51 +293,4 @@ test("the listener against a reader of many small answers that takes none: cut a
   await passTimeUntil(clock, () => rig.listener.connections === 0, 15_000);
   assert.equal(rig.front.inFlight, 0);
   socket.destroy();
-});
-
-test("E4 the listener against of bodies that are too much all together the largest sender's oldest gives way, and a slow one has its end", async () => {
-  const { createServer } = await import("node:http");
-  const clock = createManualClock();
-  using bodies = new BodyIntake(clock, 1_000);
-  const kinds: string[] = [];
-  let received = 0;
-  const server = createServer((request, response) => {
-    request.on("data", (chunk: Buffer) => {
-      received += chunk.length;
-    });
-    const done = (body: { readonly kind: string }): void => {
-      kinds.push(body.kind);
-      request.resume();
-      response.end();
-    };
-    bodies.receive({ request, limitBytes: 800, sender: String(request.headers["x-sender"]), done });
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : 0;
-  const head = (length: number, sender: string): string =>
-    `POST / HTTP/1.1\r\nHost: x\r\nX-Sender: ${sender}\r\nContent-Length: ${length}\r\n\r\n`;
-  const first = await open(port);
-  first.socket.write(head(700, "much") + "x".repeat(600));
-  await eventually(() => received === 600);
-  // A small one of another sender: the first, which holds most, gives way.
-  const second = await open(port);
-  second.socket.write(head(450, "little") + "x".repeat(450));
-  await eventually(() => kinds.length === 2);
-  assert.deepEqual(kinds, ["busy", "whole"]);
-  first.socket.destroy();
-  second.socket.destroy();
-  const before = received;
-  const third = await open(port);
-  third.socket.write(`${head(700, "slow")}x`);
-  await eventually(() => received > before);
-  await clock.advance(15_000);
-  assert.equal(kinds.length, 2, "it has its time");
-  await clock.advance(5_000);
-  assert.deepEqual(kinds.slice(2), ["too_slow"]);
-  third.socket.destroy();
-  await clock.advance(5_000);
-  assert.equal(clock.pendingTimers, 0);
-  server.close();
 });
