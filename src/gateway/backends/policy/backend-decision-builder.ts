@@ -146,11 +146,7 @@ export type BackendStep =
   | {
       readonly kind: "close";
       readonly id: number;
-      readonly drained: {
-        readonly why: DrainReason;
-        readonly sinceMs: number;
-        readonly isLate: boolean;
-      } | null;
+      readonly drained: Pick<Draining, "why" | "sinceMs"> | null;
     }
   | { readonly kind: "check"; readonly id: number }
   | { readonly kind: "refresh"; readonly id: number };

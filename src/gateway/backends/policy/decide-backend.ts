@@ -146,8 +146,7 @@ function closeStep(builder: DecisionBuilder): BackendStep | null {
     if (isStandby(builder, id)) continue;
     const leaving = memory.draining.find((one) => one.id === id);
     const untilMs = leaving === undefined ? now.monotonicMs : leaving.sinceMs + spec.drainTimeoutMs;
-    const isLate = now.monotonicMs >= untilMs;
-    if (!isLate && state.kind === "ready" && instance.inFlight > 0) {
+    if (now.monotonicMs < untilMs && state.kind === "ready" && instance.inFlight > 0) {
       builder.wakeAt(untilMs, "drain");
       continue;
     }
@@ -155,11 +154,7 @@ function closeStep(builder: DecisionBuilder): BackendStep | null {
       closing: [...memory.closing, id],
       draining: memory.draining.filter((one) => one !== leaving),
     });
-    const drained =
-      leaving === undefined
-        ? null
-        : { why: leaving.why, sinceMs: leaving.sinceMs, isLate: isLate && instance.inFlight > 0 };
-    return { kind: "close", id, drained };
+    return { kind: "close", id, drained: leaving ?? null };
   }
   return null;
 }

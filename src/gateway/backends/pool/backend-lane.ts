@@ -204,13 +204,13 @@ export class BackendLane {
       };
       const reply = await this.#call({ ...call, onLoss }, Math.max(1, untilMs - clock.monotonicMs()));
       const loss = losses.at(-1);
-      if (loss === undefined || call.signal.aborted || !isError(reply)) return reply;
+      if (loss === undefined || !isError(reply)) return reply;
       if (loss.wasSent) {
         if (loss.failure.kind !== "closed") return reply;
         serving?.instance.check();
         return notRepeated(reply);
       }
-      if (clock.monotonicMs() >= untilMs || state.stopped !== null) return reply;
+      if (clock.monotonicMs() >= untilMs) return reply;
       // No further call goes to the instance before the lane has decided about it.
       state.doubted = serving;
       state.trigger("check");
@@ -236,11 +236,10 @@ export class BackendLane {
   subscribe(uri: string, client: ClientPort): Promise<Reply> {
     const run = async (entry: PoolInstance): Promise<Reply> => {
       const reply = await entry.watch(entry.instance.subscribe(uri, client));
-      if (isError(reply) || client.ended.aborted || !this.#state.isConfigured) return reply;
+      if (isError(reply) || client.ended.aborted) return reply;
       this.#subscriptions.add(client, uri);
-      const target = this.#instanceOf(client);
       // A replacement that took over meanwhile does not have this subscription.
-      if (target !== null && target !== entry) target.instance.adopt(new Map([[uri, new Set([client])]]));
+      this.#instanceOf(client)?.instance.adopt(new Map([[uri, new Set([client])]]));
       return reply;
     };
     return this.#dispatch({ client, signal: client.ended, deadlineMs: this.callMs, run });
@@ -330,11 +329,7 @@ export class BackendLane {
     signal.addEventListener("abort", onAbort, { once: true });
     state.asked = asked;
     state.trigger("user");
-    try {
-      return await promise;
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+    return promise;
   }
 
   restart(): void {
@@ -352,7 +347,6 @@ export class BackendLane {
 
   /** Takes no more calls and steps; calls in flight go on. */
   stop(message: string): void {
-    if (this.#state.stopped !== null) return;
     this.#reach[Symbol.dispose]();
     this.#state.stop(message);
     this.#state.refuseAsked(message);
@@ -384,7 +378,7 @@ export class BackendLane {
       return run(found, callMs);
     }
     const otherwise = errorReply(...noHome(state.name, home));
-    if (found === undefined && state.isWanted && !mayComeBack(home)) return Promise.resolve(otherwise);
+    if (found === undefined && !mayComeBack(home)) return Promise.resolve(otherwise);
     const runThere = async (entry: PoolInstance, leftMs: number): Promise<Reply> => {
       const there = entry.home === home ? entry : found?.isReady === true ? found : null;
       return there === null ? otherwise : run(there, leftMs);

@@ -260,10 +260,7 @@ export class BackendPool implements AsyncDisposable {
 
   #changed(backend: string): void {
     const lane = this.#lanes.get(backend);
-    if (lane?.isGone === true && !this.#order.includes(backend)) {
-      this.#lanes.delete(backend);
-      lane.stop(`backend ${backend} was removed from the configuration`);
-    }
+    if (lane?.isGone === true && !this.#order.includes(backend)) this.#lanes.delete(backend);
     if (!this.#applying) this.#publish();
     this.#notifyWatchers();
   }
@@ -346,7 +343,6 @@ export class BackendPool implements AsyncDisposable {
       logger.warn("backends are left that did not end in time; the warden ends them", {});
     }
     this.#lanes.clear();
-    this.#listeners.clear();
     this.#notifyWatchers();
     this.#watchers.clear();
   }

@@ -158,7 +158,6 @@ export class ClientInstances {
   #end(client: ClientPort, own: Own, message: string): void {
     this.#owned.delete(client);
     own.waiting.fail(message);
-    own.entry.instance.forget(client);
     this.#close(own.entry, message);
   }
 
@@ -198,7 +197,8 @@ export class ClientInstances {
       onChange: (entry) => this.#look(client, entry),
       onListings: () => {},
       onSettled: (entry) => {
-        if (this.#retired.has(entry) && entry.instance.seen.inFlight === 0) this.#closeEnded(entry);
+        if (this.#retired.has(entry) && entry.instance.seen.inFlight === 0)
+          this.#close(entry, `${this.#backend} has ended`);
         this.#settled();
       },
       onDoubt: (entry) => {
@@ -208,16 +208,11 @@ export class ClientInstances {
     });
   }
 
-  #closeEnded(entry: PoolInstance): void {
-    this.#close(entry, `${this.#backend} has ended`);
-  }
-
   #look(client: ClientPort, entry: PoolInstance): void {
     const { state, missedChecks } = entry.instance.seen;
     const own = this.#owned.get(client);
-    if (own?.entry !== entry) {
-      if (state.kind === "ended" && this.#retired.has(entry)) this.#closeEnded(entry);
-    } else if (state.kind === "ended") {
+    if (own?.entry !== entry) return;
+    if (state.kind === "ended") {
       this.#owned.delete(client);
       const { failure, wasReady } = state;
       const what = wasReady ? "has ended" : "could not be started";
@@ -267,8 +262,7 @@ export class PoolSubscriptions {
     if (this.#byClient.size === 0) return;
     const moved = this.#byUri(client);
     to?.adopt(moved);
-    if (from?.seen.state.kind !== "ready") return;
-    for (const [uri, clients] of moved) for (const one of clients) void from.unsubscribe(uri, one);
+    for (const [uri, clients] of moved) for (const one of clients) void from?.unsubscribe(uri, one);
   }
 
   #byUri(client: ClientPort | undefined): ReadonlyMap<string, ReadonlySet<ClientPort>> {

@@ -66,7 +66,6 @@ export function createLaneCycles({ state, waiting, own, shared, published, reach
     const next = calls.kind === "serve" ? (shared.instances.get(calls.id) ?? null) : null;
     if (next !== before) {
       state.serving = next;
-      state.checkAsked = false;
       if (next !== null) published.takeOver(next, before);
     }
     published.publish();

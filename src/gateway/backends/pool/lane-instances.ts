@@ -48,7 +48,6 @@ export class SharedInstances {
     const { name, tools } = this.#state;
     const { instance } = entry;
     const { seen } = instance;
-    const cut = drained?.isLate === true ? seen.inFlight : 0;
     const message =
       drained === null
         ? `backend ${name}: this instance has ended`
@@ -62,7 +61,7 @@ export class SharedInstances {
     this.instances.delete(entry.id);
     if (drained !== null) {
       const took_ms = Math.round(tools.clock.monotonicMs() - drained.sinceMs);
-      tools.announce({ name: "backend.drained", backend: name, took_ms, cut });
+      tools.announce({ name: "backend.drained", backend: name, took_ms, cut: seen.inFlight });
     }
     this.#state.trigger("drain");
   }

@@ -101,7 +101,6 @@ export class PoolInstance {
   /** Ends the instance; calls in flight get the error. Resolves at the end or at the time limit. Never rejects. */
   async close(error: { readonly code: number; readonly message: string }): Promise<void> {
     const { clock, logger, backend } = this.#options;
-    this.isReady = false;
     try {
       if (await settledWithin(clock, CLOSE_LIMIT_MS, this.instance.close(error))) return;
       logger.error("an instance does not end", { backend, pid: this.instance.pid });
