@@ -16,7 +16,11 @@ import {
   decideBackend,
 } from "../../../../src/gateway/backends/policy/decide-backend.ts";
 import type { Needs, RequiredData } from "../../../../src/gateway/backends/policy/required-data.ts";
-import type { FailbackPolicy, RoutesSpec } from "../../../../src/gateway/backends/policy/route-memory.ts";
+import type {
+  FailbackPolicy,
+  RoutesSpec,
+  Standby,
+} from "../../../../src/gateway/backends/policy/route-memory.ts";
 
 export type Fate = "works" | "fails" | "hangs";
 
@@ -337,6 +341,10 @@ export class RouteWorld extends BackendWorld {
   /** The key of what serves; null: nothing does. */
   get used(): string | null {
     return this.memory.serving?.key ?? null;
+  }
+
+  standby(route: string): Standby | null {
+    return this.memory.routes.byName.get(route)?.standby ?? null;
   }
 
   get pending(): string | null {

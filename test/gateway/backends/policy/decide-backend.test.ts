@@ -183,6 +183,18 @@ describe("decideBackend", () => {
   });
 });
 
+test("C1 calls wait for a remount only if the backend served, or was about to", () => {
+  for (const fate of ["works", "fails"] as const) {
+    const world = new BackendWorld();
+    world.fates.set("k1", fate);
+    world.edit({});
+    world.advance(1_000);
+    world.setData("moving", "hide");
+    world.setData("there", "hide");
+    assert.equal(world.decision?.calls.kind, fate === "works" ? "wait" : "refuse");
+  }
+});
+
 test("C3 lists that could not be read are asked for again, until they are read", () => {
   const world = new BackendWorld();
   world.look();

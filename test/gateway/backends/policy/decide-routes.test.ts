@@ -179,6 +179,30 @@ describe("C2 recovery", () => {
     assert.deepEqual(world.told.slice(-2), ["ready a", "cleared a"]);
   });
 
+  it("C2 a better route that leaves one check without an answer is pending no more, and begins its window anew", () => {
+    const world = nearlyBack({ ...AUTO, byItself: false });
+    world.advance(2_400);
+    assert.equal(world.pending, "a");
+    world.fates.set("a", "hangs");
+    world.advance(5_100);
+    assert.deepEqual([world.pending, world.standby("a") === null], [null, false]);
+    world.advance(2 * 5_000);
+    assert.equal(world.standby("a"), null, "three checks without an answer are too many");
+  });
+
+  it("C2 a better route that cannot be reached is given up at once", () => {
+    const world = nearlyBack();
+    world.cut("a", "unreachable");
+    assert.equal(world.standby("a"), null);
+  });
+
+  it("C2 it goes back only to what answers at the end of the window", () => {
+    const world = nearlyBack();
+    world.fates.set("a", "hangs");
+    world.advance(3_000);
+    assert.deepEqual([world.used, world.told], ["b", ["failover a b"]]);
+  });
+
   it("C2 a route that stays away is asked with growing pauses", () => {
     const world = running();
     world.cut("a", "ends");
@@ -232,6 +256,24 @@ describe("C2 by hand", () => {
     assert.equal(world.used, "a");
     assert.equal(world.memory.routes.held, null);
     assert.deepEqual(world.told, ["asked_failed c"]);
+    world.switchTo("nowhere");
+    assert.deepEqual(world.told, ["asked_failed c", "asked_failed nowhere"]);
+  });
+
+  it("C2 while required data is away nothing is switched", () => {
+    const world = running();
+    world.setData("away", "hide");
+    world.switchTo("b");
+    assert.deepEqual(world.told, ["asked_failed b"]);
+  });
+
+  it("C2 a switch elsewhere ends what is pending", () => {
+    const world = nearlyBack({ ...AUTO, byItself: false });
+    world.advance(2_400);
+    world.switchTo("c");
+    world.advance(1_000);
+    assert.deepEqual([world.used, world.pending], ["c", null]);
+    assert.ok(world.told.includes("cleared a"));
   });
 
   it("C2 a route without its secret cannot be switched to", () => {
@@ -302,6 +344,13 @@ describe("C2 edits", () => {
     assert.equal(world.used, "a");
     world.advance(5_000);
     assert.equal(world.used, "new");
+  });
+
+  it("C2 without routes from now on, nothing of them is left", () => {
+    const world = nearlyBack();
+    world.edit({ wanted: { kind: "connection", key: "b" }, routes: null });
+    world.advance(1_000);
+    assert.deepEqual([world.instances.length, world.used], [1, "b"]);
   });
 
   it("C2 a restart stays on its route", () => {

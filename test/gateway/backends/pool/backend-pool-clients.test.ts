@@ -123,6 +123,19 @@ describe("one instance for each client", () => {
     assert.ok(isError(await call));
     await settle();
     assert.deepEqual([owner(b, ann)[0]?.isClosed, b.view().instances], [true, 1]);
+    ann.end();
+    assert.match(errorText(await b.pool.call("a", callOf(ann))), /the session has ended/);
+    assert.equal(owner(b, ann).length, 1);
+  });
+
+  it("its calls end with its session also at an instance that drains", async () => {
+    const { b, ann } = await perClient();
+    const { call, mine } = await begin(b, ann);
+    await moveShared(b);
+    b.pool.forget(ann);
+    assert.ok(isError(await call));
+    await settle();
+    assert.equal(mine.isClosed, true);
   });
 
   it("B7 a changed connection drains it; the next call starts anew, of the new configuration", async () => {
@@ -139,6 +152,7 @@ describe("one instance for each client", () => {
     assert.equal(fromInstance(await next), b.script.last.id);
     await settle();
     assert.equal(mine.isClosed, true);
+    assert.equal(b.clock.pendingTimers, 1, "the next check of the shared one");
   });
 
   it("a call that waits for its own instance while the connection changes waits for the new one", async () => {
@@ -260,6 +274,11 @@ describe("one instance for each client", () => {
     assert.equal(b.script.last.options.owner, ann);
     b.script.last.becomeReady("two");
     assert.ok(b.script.last.subscribed.get("file:///x")?.has(ann));
+    await b.pool.unsubscribe("a", "file:///x", ann);
+    const starts = owner(b, ann).length;
+    await b.applied(own);
+    await b.comesUp("one");
+    assert.equal(owner(b, ann).length, starts, "nothing is subscribed");
   });
 
   it("a client's own that cannot be reached once or twice is kept; what it does for others goes on", async () => {

@@ -1,6 +1,8 @@
 // Backends that require a share: what is published, what calls get and what runs while the share is away.
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { describe, it } from "node:test";
+import type { DataSource } from "../../../../src/gateway/backends/policy/required-data.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { bench, CORE, dataBench, readyOn } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
@@ -126,6 +128,38 @@ describe("a backend that requires a share", () => {
     assert.match(errorText(await sent), /no answer within 60 s; share CORE is away: no route leads to it$/);
   });
 
+  it("C1 an absence that was over before a call was made is not mentioned in its error", async () => {
+    const b = await readyOn();
+    await b.leave();
+    await b.come();
+    const sent = b.call();
+    await b.come();
+    b.script.last.answer({ error: { code: -32001, message: "no answer within 60 s" } });
+    assert.equal(errorText(await sent), "no answer within 60 s");
+  });
+
+  it("C1 other mounts after an edit start nothing anew, and an answer that looks cut off has the share looked at", async () => {
+    let looks = 0;
+    const data: DataSource = {
+      look: ({ length }) => ({ kind: "there", mounts: String(length) }),
+      onChange() {},
+      lookNow: async () => void looks++,
+    };
+    const b = bench({}, { data });
+    await b.replaced(backendConfig("a", { requires: [CORE] }), "one");
+    await b.applied(backendConfig("a", { requires: [CORE, { share: "CORE", folder: "dev" }] }));
+    assert.equal(b.starts(), 1);
+    for (const [text, expected] of [
+      ["no such file", 0],
+      ["EIO: i/o error", 1],
+    ] as const) {
+      const call = b.call();
+      b.script.last.answer({ result: { isError: true, content: [{ type: "text", text }] } });
+      await call;
+      assert.equal(looks, expected, text);
+    }
+  });
+
   it("C1 per client: calls of every client wait, and with stop every instance ends", async () => {
     const b = await readyOn({ instances: "per-client", whenUnavailable: "stop" });
     const client = createClient("s1");
@@ -160,9 +194,14 @@ describe("a backend that requires a share", () => {
   it("C1 of the calls that wait for a share the thousand-and-first is refused at once, and the others are served in order", async () => {
     const b = await readyOn();
     await b.leave();
-    const waiting = Array.from({ length: 1_000 }, () => b.call());
+    const timers = b.clock.pendingTimers;
+    const { signal } = new AbortController();
+    const waiting = Array.from({ length: 1_000 }, () => b.pool.call("a", callOf(null, signal)));
     assert.match(errorText(await b.call()), /1000 calls wait for it already/);
+    const cancelled = await b.pool.call("a", callOf(null, AbortSignal.abort()));
+    assert.match(errorText(cancelled), /cancelled before it was begun/);
     await b.come();
+    assert.deepEqual([b.clock.pendingTimers, getEventListeners(signal, "abort").length], [timers, 0]);
     assert.equal(b.script.last.calls.length, 1_000);
     for (let count = 0; count < 1_000; count++) b.script.last.answer();
     for (const reply of await Promise.all(waiting)) assert.equal(fromInstance(reply), 1);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
-import { errorReply, REQUEST_TIMEOUT } from "../../../../src/gateway/json-rpc.ts";
+import { errorReply, REQUEST_TIMEOUT, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { bench, CHANGED, ready, starting } from "./backend-pool-bench.ts";
 import { backendConfig, errorText } from "./scripted-instance.ts";
@@ -214,12 +214,19 @@ describe("health", () => {
 
   it("five calls in a row that timed out are a reason to check at once", async () => {
     const b = await ready();
-    for (let call = 0; call < 5; call++) {
-      const reply = b.call();
-      b.script.last.answer(errorReply(REQUEST_TIMEOUT, "too slow"));
-      await reply;
-    }
-    await settle();
+    const calls = async (count: number, reply: Reply = errorReply(REQUEST_TIMEOUT, "too slow")) => {
+      for (let call = 0; call < count; call++) {
+        const answer = b.call();
+        b.script.last.answer(reply);
+        await answer;
+      }
+      await settle();
+    };
+    await calls(4);
+    await calls(1, { result: {} });
+    await calls(4);
+    assert.equal(b.script.last.checks, 0, "an answer came between");
+    await calls(1);
     assert.equal(b.script.last.checks, 1);
     b.script.last.see({ checkedAtMs: b.clock.monotonicMs() });
     await b.clock.advance(29_999);

@@ -31,12 +31,20 @@ describe("a changed connection", () => {
     let isElsewhere = true;
     const b = bench({}, { runsElsewhere: () => isElsewhere });
     await b.applied(backendConfig("a", { replace: "stop-first" }));
-    await b.clock.advance(60_000);
-    assert.equal(b.starts(), 0);
+    let isListed = false;
+    void b.pool.firstList("a").then(() => {
+      isListed = true;
+    });
+    await b.clock.advance(59_000);
+    assert.deepEqual([b.starts(), isListed], [0, false]);
     isElsewhere = false;
     b.pool.lookAllAgain();
     await settle();
     assert.equal(b.starts(), 1);
+    await b.comesUp("one");
+    assert.deepEqual([isListed, b.pool.runOnce.length], [true, 1]);
+    await b.pool.endWhatRunsOnce(0);
+    assert.deepEqual(b.pool.runOnce, []);
   });
 
   it("B7 a call that outlives drain_timeout on the old one gets the documented error", async () => {
@@ -49,6 +57,14 @@ describe("a changed connection", () => {
       errorText(await call),
       "backend a was replaced by a change of the configuration; the call was ended after drain_timeout (30 s)",
     );
+  });
+
+  it("B7 what the old one lists while it drains is not published", async () => {
+    const b = await ready();
+    void b.call();
+    await b.replaced(CHANGED, "two");
+    b.script.started[0]?.list("old");
+    assert.deepEqual(b.names(), ["two"]);
   });
 
   it("B7 filters edited with it change with the swap, edited alone at once", async () => {

@@ -12,7 +12,7 @@ import type { FailbackPolicy } from "../../../../src/gateway/backends/policy/rou
 import type { HeldRoutes } from "../../../../src/gateway/backends/pool/backend-lane-contract.ts";
 import type { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
 import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
-import { isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
+import { errorReply, isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { freePort } from "../../../support/free-port.ts";
 import { settle } from "../../../support/manual-clock.ts";
@@ -334,6 +334,58 @@ test("C2 whoever asked for a route that the configuration then takes away is tol
   const asked = b.pool.switchRoute("a", "lan", signal);
   b.apply({ ...b.config, routes: null });
   assert.deepEqual(await asked, { ok: false, reason: "it has one route alone" });
+});
+
+test("C2 a switch that another one, its asker or the end of the gateway overtakes ends with the reason", async () => {
+  const kept: (string | null)[] = [];
+  const keep = (_: string, at: string | null) => void kept.push(at);
+  const b = await scripted(["here", "lan", "far"], { get: () => null, keep, settled: async () => {} });
+  const switched = (to: string | null, by = signal) => b.pool.switchRoute("a", to, by);
+  const [first, second] = [switched("lan"), switched("far")];
+  assert.deepEqual(await first, { ok: false, reason: "another route was asked for" });
+  assert.deepEqual(await switched("lan", AbortSignal.abort()), { ok: false, reason: "it was given up" });
+  assert.deepEqual(await switched(null), { ok: true, route: "here", changed: false });
+  assert.deepEqual(kept, [], "nothing was held");
+  await b.pool[Symbol.asyncDispose]();
+  assert.deepEqual(await second, { ok: false, reason: "the gateway is stopping" });
+});
+
+test("C2 only a call that a broken connection lost after it was sent says so, and has the server checked", async () => {
+  for (const [kind, text, checks] of [
+    ["unreachable", /^too slow$/, 0],
+    ["closed", /^too slow; the call had been sent and was not repeated/, 1],
+  ] as const) {
+    const b = await scripted(["here", "lan"]);
+    const call = b.call();
+    const { last } = b.script;
+    last.calls[0]?.onLoss?.({ failure: { kind, message: "lost", hint: null }, wasSent: true });
+    last.answer(errorReply(-32_000, "too slow"));
+    assert.match(errorText(await call), text);
+    assert.equal(last.checks, checks, kind);
+  }
+});
+
+test("C2 it goes back as soon as the calls that held it up have ended", async () => {
+  const b = await scripted(["here", "lan"]);
+  await b.cut("here");
+  b.down.delete("here");
+  const call = b.call();
+  for (let waited = 0; b.view().pending === null && waited < 20; waited++) await b.pass(1_000);
+  assert.deepEqual(b.view().pending, { route: "here", reason: "calls are in flight" });
+  for (const one of b.script.alive) one.answer();
+  await call;
+  await settle();
+  assert.equal(b.view().inUse, "here");
+});
+
+test("C2 of two routes with one connection the second is no other way", async () => {
+  const b = await scripted(["here"]);
+  const [route] = b.config.routes ?? [];
+  assert.ok(route !== undefined);
+  await b.applied({ ...b.config, routes: [route, { ...route, name: "twin" }] });
+  await b.cut("here");
+  await b.pass(200);
+  assert.equal(b.starts(), 2, "one quick try");
 });
 
 test("C2 what is held over a restart stays there, and goes on failing over", async () => {

@@ -5,7 +5,7 @@ import type { BackendConfig } from "../../../../src/config/snapshot.ts";
 import type { ClientPort } from "../../../../src/gateway/client-port.ts";
 import { isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { type Bench, CHANGED, ready } from "./backend-pool-bench.ts";
+import { type Bench, CHANGED, ready, readyOn } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
 
 const GONE = "the task has ended: the process of backend a that had it has";
@@ -70,6 +70,16 @@ describe("D1 what is about a task", () => {
     await settle();
     assert.equal(errorText(await about(b, home, other)), GONE);
     assert.equal(b.starts(), 2);
+  });
+
+  it("waits while a share that its process requires is away", async () => {
+    const b = await readyOn();
+    const home = await homeOf(b);
+    await b.leave();
+    const asked = about(b, home);
+    assert.equal(b.script.last.pending.size, 0);
+    await b.come();
+    assert.equal(await answered(b, asked), b.script.last.id);
   });
 
   it("goes to whatever is at its address now, and waits for it; at another address it is not", async () => {

@@ -1,5 +1,6 @@
 // Backends that are added and removed, and the pool's end: what is published, what calls get, what is left.
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { describe, it } from "node:test";
 import { leastGrowth } from "../../../support/heap-growth.ts";
 import { settle } from "../../../support/manual-clock.ts";
@@ -40,7 +41,8 @@ describe("added", () => {
     const b = bench();
     let isSettled = false;
     b.apply(backendConfig("a"), backendConfig("b"));
-    void b.pool.settled(new AbortController().signal).then(() => {
+    const { signal } = new AbortController();
+    void b.pool.settled(signal).then(() => {
       isSettled = true;
     });
     await settle();
@@ -50,6 +52,7 @@ describe("added", () => {
     b.script.started[1]?.endWith("no such program");
     await settle();
     assert.equal(isSettled, true);
+    assert.equal(getEventListeners(signal, "abort").length, 0);
   });
 
   it("a listener that throws holds back no step", async () => {
@@ -219,6 +222,8 @@ describe("all together", () => {
     assert.equal(errorText(await call), "the gateway is stopping");
     await disposed;
     assert.deepEqual([b.script.alive.length, b.clock.pendingTimers], [0, 0]);
+    await b.applied(backendConfig("a"));
+    assert.equal(b.starts(), 1, "nothing is started after the end");
   });
 
   it("ending waits with a backend for its own calls alone", async () => {

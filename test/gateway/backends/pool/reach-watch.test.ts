@@ -92,6 +92,12 @@ test("D5 a server that was away is started as soon as its address takes connecti
   await eventually(() => b.script.last.pending.size === 2);
   b.script.last.answer();
   for (const call of calls) assert.equal(fromInstance(await call), length + 1);
+  b.script.last.endWith("it crashed");
+  for (const waitMs of [250, 0]) {
+    await b.clock.advance(waitMs);
+    if (waitMs > 0) await b.dies("it does not start");
+  }
+  assert.equal(b.script.started.length, length + 2, "it was reached long ago: the pause holds");
 });
 
 test("D5 a failure of another kind keeps its pause: the address is not asked", async (t) => {
@@ -128,4 +134,15 @@ test("D5 a call during whose look the address is edited is told how it is now", 
   const call = b.call();
   b.at("http://127.0.0.1:9/other");
   assert.match(errorText(await call), /it is not running yet$/);
+});
+
+test("D5 nothing is asked after the end", async (t) => {
+  const { origin } = await closedPort(t);
+  const b = await poolAt(t, origin);
+  await b.refuse(3);
+  void b.call();
+  assert.ok(b.clock.pendingTimers > 0);
+  await b.pool[Symbol.asyncDispose]();
+  await settle();
+  assert.equal(b.clock.pendingTimers, 0);
 });
