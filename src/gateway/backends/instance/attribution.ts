@@ -181,7 +181,6 @@ export class ClientRecords<T extends { readonly client: ClientPort }> {
 
   remember(id: unknown, record: T): void {
     if (typeof id !== "string") return;
-    this.#records.delete(id);
     this.#records.set(id, record);
     dropOldest(this.#records, REMEMBERED);
   }
@@ -208,7 +207,7 @@ export function rememberUrls(
   if (error.code !== URL_ELICITATION_REQUIRED || !isJsonObject(error.data)) return;
   const { elicitations: asked } = error.data;
   if (!Array.isArray(asked)) return;
-  for (const entry of asked.slice(0, REMEMBERED)) {
+  for (const entry of asked) {
     if (isJsonObject(entry)) elicitations.remember(entry["elicitationId"], { client, call: null });
   }
 }

@@ -161,12 +161,8 @@ export class InstanceCalls {
     if (congested === null || streamOf !== null) return congested;
     if (!this.#isAlone()) return null;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const resume = (): void => {
-      this.#congested.delete(resume);
-      resolve();
-    };
-    this.#congested.add(resume);
-    congested.then(resume, resume);
+    this.#congested.add(resolve);
+    congested.then(resolve, resolve);
     return promise;
   }
 
@@ -181,7 +177,6 @@ export class InstanceCalls {
   /** Pending and later requests get the error. */
   end(error: RpcError, failure: LinkFailure): void {
     this.#over = { error, failure };
-    this.#held.clear();
     for (const request of [...this.pending]) this.pending.settle(request, { error }, failure);
     this.pending[Symbol.dispose]();
     this.#readOn();
@@ -240,7 +235,8 @@ export class InstanceCalls {
 
   /** Resumes paused sources after a change of the pending requests. */
   #readOn(): void {
-    if (this.#congested.size > 0) for (const resume of [...this.#congested]) resume();
+    for (const resume of this.#congested) resume();
+    this.#congested.clear();
   }
 }
 

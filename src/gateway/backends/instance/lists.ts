@@ -125,8 +125,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     if (leftMs <= 0) return noAnswer(`all of ${method}`, timeoutMs);
     const asked = await ask(method, cursor === null ? undefined : { cursor }, leftMs);
     if (asked.kind === "failed") {
-      const isLate = asked.failure.kind === "unreachable" && clock.monotonicMs() >= dueMs;
-      return isLate ? noAnswer(method, timeoutMs) : asked.failure;
+      return clock.monotonicMs() >= dueMs ? noAnswer(method, timeoutMs) : asked.failure;
     }
     if (isError(asked.reply)) {
       const { error } = asked.reply;

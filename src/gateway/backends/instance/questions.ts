@@ -175,8 +175,6 @@ export class Questions {
     for (const call of question.calls) {
       call.attached ??= new Set();
       call.attached.add(question);
-      // Waiting for a person counts as progress.
-      this.#calls.pending.restart(call);
     }
     return question;
   }
@@ -214,9 +212,7 @@ export class Questions {
   }
 
   #answered(question: Question, reply: Reply): void {
-    if (!this.#close(question)) return;
-    for (const call of question.calls) this.#calls.pending.restart(call);
-    this.#answer(question.id, reply);
+    if (this.#close(question)) this.#answer(question.id, reply);
   }
 
   #withdraw(question: Question, why: string, answersServer: boolean): void {
@@ -230,7 +226,11 @@ export class Questions {
     const key = idKey(question.id);
     if (this.#open.get(key) !== question) return false;
     this.#open.delete(key);
-    for (const call of question.calls) call.attached?.delete(question);
+    for (const call of question.calls) {
+      call.attached?.delete(question);
+      // Waiting for a person counts as progress.
+      this.#calls.pending.restart(call);
+    }
     if (this.#open.size === 0) {
       this.#allClosed?.resolve();
       this.#allClosed = null;

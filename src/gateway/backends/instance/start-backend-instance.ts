@@ -444,7 +444,7 @@ class RunningInstance {
       this.#session.renew();
     }
     this.#calls.settle(request, isLost ? lostSession(backend) : unavailable(backend, failure), failure);
-    if (failure.kind === "unauthorized" && this.#state.kind === "ready") {
+    if (failure.kind === "unauthorized") {
       this.#signedOut = failure;
       this.#endIfSignedOut();
     }

@@ -126,7 +126,7 @@ export class Subscriptions {
 
   #dropIfUnused(topic: Topic): void {
     if (topic.clients.size > 0 || topic.isConfirmed || topic.work !== null) return;
-    if (this.#topics.get(topic.uri) === topic) this.#topics.delete(topic.uri);
+    this.#topics.delete(topic.uri);
   }
 
   #work(topic: Topic): Promise<Reply> {
@@ -144,9 +144,8 @@ export class Subscriptions {
   async #settle(topic: Topic): Promise<Reply> {
     const { backend, logger, listMs } = this.#options;
     let reply = DONE;
-    for (let turn = 0; turn < 10; turn++) {
+    while (topic.clients.size > 0 !== topic.isConfirmed) {
       const wanted = topic.clients.size > 0;
-      if (wanted === topic.isConfirmed) break;
       const lostBefore = this.#lostSessions;
       const method = wanted ? "resources/subscribe" : "resources/unsubscribe";
       const asked = await this.#session.ask(method, { uri: topic.uri }, listMs);
