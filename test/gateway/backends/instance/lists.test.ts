@@ -61,6 +61,18 @@ describe("reading a list", () => {
     assert.equal(outcome.failure?.message, "tools/list gives more than 100000 entries");
     assert.deepEqual(outcome.faulty, {});
   });
+  test("D3 no more than 100 entries of a list are reported", async () => {
+    const tools = Array.from({ length: 150 }, (_, index) => ({ name: `t${index}`, inputSchema: 1 }));
+    const outcome = await read(() => page({ tools }));
+    assert.equal(outcome.faulty.tools?.length, 100);
+  });
+  test("a list whose later page is unknown is not read", async () => {
+    const unknown: Asked = { kind: "answered", reply: { error: { code: -32601, message: "no" } } };
+    const message = await failure((cursor) =>
+      cursor === null ? page({ tools: [], nextCursor: "a" }) : unknown,
+    );
+    assert.equal(message, "protocol: tools/list was answered with error -32601: no");
+  });
   test("one deadline holds for all pages", async () => {
     const clock = createManualClock();
     const asked: number[] = [];

@@ -35,6 +35,17 @@ describe("log messages", () => {
     link.notify(MESSAGE, { level: "error", data: 2 }, ofA.id);
     assert.equal(b.told.length, 0);
   });
+  test("a list of the gateway's own that ran out of time makes nothing unclear", async () => {
+    const { call, link, instance, clock } = await startReady();
+    link.hangs("tools/list");
+    await clock.advance(1_000);
+    instance.refresh();
+    await clock.advance(10_000);
+    const port = createTestClient("a").call(1);
+    call(port);
+    link.notify(MESSAGE, { level: "info", data: "x" });
+    assert.equal(port.told.length, 1);
+  });
   test("what is kept of them, and errors that become conditions, show no secret", async () => {
     const secret = "s3cret-value";
     const { call, link, instance } = await startReady({ secrets: [secret] });
@@ -136,6 +147,17 @@ describe("a client that does not read", () => {
       "its own stream waits",
     );
   });
+  test("its cancelled call reads on", async () => {
+    const { call, link } = await startReady();
+    const port = createTestClient("a").call(1);
+    const abort = new AbortController();
+    const { id } = call(port, { _meta: { progressToken: 1 } }, { signal: abort.signal });
+    port.congested = new Promise(() => {});
+    const held = link.notify("notifications/progress", { progressToken: id });
+    assert.ok(held !== null);
+    abort.abort();
+    await held;
+  });
   test("a health check reads on", async () => {
     const { call, link, instance } = await startReady();
     const port = createTestClient("a").call(1);
@@ -168,8 +190,11 @@ describe("what a task tells after the call that began it", () => {
       { method: STATUS, params: { taskId: "t", status: "completed" } },
     ]);
     assert.deepEqual(ben.told, []);
+    call(ann.call(2));
+    link.ask("page", "elicitation/create", { mode: "url", elicitationId: "e" });
     instance.forget(ann);
     link.notify(PROGRESS, { progressToken: begun.id, progress: 3 });
+    link.notify("notifications/elicitation/complete", { elicitationId: "e" });
     assert.equal(ann.told.length, 2);
   });
   test("is nothing where the call asked for no progress, or began no task", async () => {

@@ -79,14 +79,23 @@ describe("a session that is lost", () => {
     assert.equal(link.closed, true);
   });
   test("sessions that do not last end the instance", async () => {
-    const { link, call, instance } = await startReady();
-    for (let loss = 0; loss < 6; loss++) {
+    const { link, call, instance, clock } = await startReady();
+    for (let loss = 0; loss < 11; loss++) {
       assert.equal(instance.seen.state.kind, "ready");
+      // Five within a minute are not too many.
+      if (loss === 5) await clock.advance(60_000);
       link.failRequest(call(null).id, FAILURE("session_lost"));
       await settle();
     }
     const { state } = instance.seen;
     assert.ok(state.kind === "ended" && state.failure.kind === "session_lost");
+  });
+  test("lost while it starts, it is not renewed: the start has failed", async () => {
+    const { link, instance } = startUnderTest({}, ({ answers }) =>
+      answers.set("tools/list", () => FAILURE("session_lost")),
+    );
+    await settle();
+    assert.deepEqual([instance.seen.state.kind, link.requests("initialize").length], ["ended", 1]);
   });
   test("what the new session does not declare any more is no longer listed", async () => {
     const { link, call, instance, counts, clock } = await startReady();
@@ -148,6 +157,7 @@ describe("a session that is lost", () => {
   test("a check that finds the session lost renews it", async () => {
     const { link, instance } = await startReady();
     link.answers.set("ping", () => FAILURE("session_lost"));
+    link.hangs("initialize");
     instance.check();
     await settle();
     assert.deepEqual([instance.seen.missedChecks, link.requests("initialize").length], [0, 2]);
@@ -179,6 +189,13 @@ describe("health", () => {
     await clock.advance(1_000);
     assert.equal(instance.seen.missedChecks, 0);
     assert.deepEqual(link.told("notifications/cancelled"), []);
+  });
+  test("a ping that does not reach the server is one missed check", async () => {
+    const { link, instance } = await startReady();
+    link.answers.set("ping", () => FAILURE("unreachable"));
+    instance.check();
+    await settle();
+    assert.deepEqual([instance.seen.missedChecks, instance.seen.outOfReach], [1, true]);
   });
   test("a server that does not know ping is alive", async () => {
     const { link, instance } = await startReady();

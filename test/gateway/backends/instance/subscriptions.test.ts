@@ -228,20 +228,25 @@ test("D1 what the server refuses is watched by nobody, and asked for anew by the
 });
 
 test("D1 a client that left meanwhile is not kept, and one whose server has gone or was silent is told to listen anew", async () => {
-  const { instance, link, asked, clock } = await watched();
+  const { instance, link, asked, clock, call } = await watched();
   const early = createTestClient("early");
   const watching = instance.watchTask({ id: "t", name: "n" }, early);
   instance.forget(early);
   assert.equal("error" in (await watching), true);
+  const gone = { ...createTestClient("gone"), ended: AbortSignal.abort() };
+  assert.equal("error" in (await instance.watchTask({ id: "v", name: "n" }, gone)), true);
   const client = createTestClient("a");
   await instance.watchTask({ id: "t", name: "n" }, client);
   await instance.watchTask({ id: "u", name: "m" }, client);
   link.gap();
   await clock.advance(1);
   assert.deepEqual(client.told, [{ method: LOST, params: undefined }]);
-  assert.equal(asked().filter((one) => Array.isArray(one) && one[0] === "tasks/unwatch").length, 3);
+  assert.equal(asked().filter((one) => Array.isArray(one) && one[0] === "tasks/unwatch").length, 4);
+  await instance.watchTask({ id: "t", name: "n" }, client);
+  link.failRequest(call(null).id, FAILURE("session_lost"));
+  assert.equal(client.told.length, 2);
   await instance.watchTask({ id: "t", name: "n" }, client);
   link.die(FAILURE("closed"));
-  assert.equal(client.told.length, 2);
+  assert.equal(client.told.length, 3);
   assert.equal("error" in (await instance.watchTask({ id: "t", name: "n" }, client)), true);
 });
