@@ -6,8 +6,9 @@ import type { Asked } from "../../../../src/gateway/backends/instance/pending.ts
 import type { JsonObject } from "../../../../src/gateway/json-rpc.ts";
 import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { skill } from "../../catalog/sources.ts";
-import { toolOf } from "../programs/instance-scripted-link.ts";
+import { FAILURE, toolOf } from "../programs/instance-scripted-link.ts";
 import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
 
 type Page = (cursor: string | null, method: string) => Asked;
@@ -112,6 +113,15 @@ describe("reading a list", () => {
       "resources/list no_such_list",
       "resources/templates/list nameless_entry",
     ]);
+    await read(
+      (_cursor, method) =>
+        method === "resources/list"
+          ? page({ resources: [] })
+          : { kind: "answered", reply: { error: { code: -32601, message: "no" } } },
+      "resources",
+      oddities,
+    );
+    assert.equal(oddities.length, 2, "templates are often missing");
   });
   test("entries nested too deep to be told to clients are skipped, and odd; the rest of all pages is read", async () => {
     const oddities: string[] = [];
@@ -214,6 +224,8 @@ describe("lists that change", () => {
     await clock.advance(300_000);
     await settle();
     assert.deepEqual([instance.listings?.skills?.length, instance.seen.listsStaleBecause], [1, null]);
+    await instance.close({ code: -32_000, message: "over" });
+    assert.equal(clock.pendingTimers, 0);
   });
   test("B7 D3 a list that fails again for the same reason, though with a count in it, is told of once", async () => {
     const { link, instance, logger, clock } = await startReady();
@@ -232,6 +244,21 @@ describe("lists that change", () => {
     link.notify(LIST_CHANGED.tools);
     await settle();
     assert.equal(logger.lines.filter(({ level }) => level === "warn").length, 2);
+  });
+  test("D3 a list that is declared and not there, and one whose session is lost, are told of once or not at all", async () => {
+    const { link, logger, clock } = await startReady({}, ({ answers }) => answers.delete("prompts/list"));
+    let isLost = true;
+    link.answers.set("tools/list", () =>
+      isLost ? FAILURE("session_lost") : { result: { tools: [toolOf("one")] } },
+    );
+    for (let notice = 0; notice < 2; notice++) {
+      await clock.advance(1_000);
+      for (const kind of ["tools", "prompts"] as const) link.notify(LIST_CHANGED[kind]);
+      isLost = false;
+      await settle();
+    }
+    const warnings = logger.lines.filter(({ level }) => level === "warn");
+    assert.deepEqual(pluck(warnings, "message"), ["a backend declares a list that it does not have"]);
   });
   test("D2 a tool that clients of 2026-07-28 would drop is listed for the others, and it is said why", async () => {
     const inputSchema = { type: "object", items: { type: "string", "x-mcp-header": "Region" } };
