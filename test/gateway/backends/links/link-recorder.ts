@@ -1,6 +1,5 @@
 // A receiver of a link's events that keeps all of them, for tests to look at and wait for.
 import type {
-  BackendLink,
   LinkEvents,
   LinkFailure,
   OpenLink,
@@ -14,26 +13,9 @@ export interface Received {
   readonly streamOf: RpcId | null;
 }
 
-export interface RecordedLink {
-  readonly link: BackendLink;
-  readonly received: readonly Received[];
-  readonly failed: ReadonlyMap<RpcId, LinkFailure>;
-  readonly doubts: number;
-  readonly gaps: number;
-  readonly closed: readonly LinkFailure[];
-  readonly logLines: readonly string[];
-  /** What `onMessage` returns, asked for each message. */
-  hold: (message: unknown) => Promise<void> | null;
-  /** Sends a request and waits for its result. */
-  ask(method: string, params?: JsonObject): Promise<JsonObject>;
-  /** Sends a request and waits for its failure. */
-  askInVain(method: string, params?: JsonObject): Promise<LinkFailure>;
-  /** initialize, established, notifications/initialized. */
-  initialize(): Promise<JsonObject>;
-  untilClosed(): Promise<LinkFailure>;
-}
+export type RecordedLink = ReturnType<typeof openRecorded>;
 
-export function openRecorded(open: OpenLink): RecordedLink {
+export function openRecorded(open: OpenLink) {
   const received: Received[] = [];
   const failed = new Map<RpcId, LinkFailure>();
   const closed: LinkFailure[] = [];
@@ -84,7 +66,7 @@ export function openRecorded(open: OpenLink): RecordedLink {
     }
     return null;
   };
-  const recorded: RecordedLink = {
+  const recorded = {
     link,
     received,
     failed,
@@ -96,19 +78,23 @@ export function openRecorded(open: OpenLink): RecordedLink {
     },
     closed,
     logLines,
-    hold: () => null,
-    async ask(method, params = {}) {
+    /** What `onMessage` returns, asked for each message. */
+    hold: (_message: unknown): Promise<void> | null => null,
+    /** Sends a request and waits for its result. */
+    async ask(method: string, params: JsonObject = {}): Promise<JsonObject> {
       const id = send(method, params);
       return await eventually(() => {
         const failure = failed.get(id) ?? closed[0];
         return answer(id) ?? (failure === undefined ? null : Promise.reject(new Error(failure.message)));
       });
     },
-    async askInVain(method, params = {}) {
+    /** Sends a request and waits for its failure. */
+    async askInVain(method: string, params: JsonObject = {}): Promise<LinkFailure> {
       const id = send(method, params);
       return await eventually(() => failed.get(id));
     },
-    async initialize() {
+    /** initialize, established, notifications/initialized. */
+    async initialize(): Promise<JsonObject> {
       const result = await recorded.ask("initialize", { protocolVersion: "2025-11-25" });
       link.established("2025-11-25");
       link.send({ jsonrpc: "2.0", method: "notifications/initialized" });

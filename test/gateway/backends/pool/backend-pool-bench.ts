@@ -8,44 +8,10 @@ import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.
 import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
 import type { Reply } from "../../../../src/gateway/json-rpc.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
-import { createManualClock, type ManualClock, settle } from "../../../support/manual-clock.ts";
-import {
-  backendConfig,
-  callOf,
-  createScript,
-  fromInstance,
-  type Script,
-  type ScriptedInstance,
-} from "./scripted-instance.ts";
+import { createManualClock, settle } from "../../../support/manual-clock.ts";
+import { backendConfig, callOf, createScript, fromInstance } from "./scripted-instance.ts";
 
-export interface Bench {
-  readonly pool: BackendPool;
-  readonly clock: ManualClock;
-  readonly script: Script;
-  readonly told: GatewayTransition[];
-  readonly redacted: string[];
-  apply(...configs: BackendConfig[]): void;
-  names(): string[];
-  view(name?: string): BackendView;
-  call(name?: string): Promise<Reply>;
-  codes(name?: string): string[];
-  events(): string[];
-  starts(): number;
-  /** The command of the instance started last, and of any. */
-  program(instance?: ScriptedInstance): string | undefined;
-  /** Applies, and lets follow what follows at once. */
-  applied(...configs: BackendConfig[]): Promise<void>;
-  /** The instance started last is ready with these tools. */
-  comesUp(...tools: string[]): Promise<void>;
-  /** The instance started last ends, for this reason. */
-  dies(message: string, hint?: string): Promise<void>;
-  /** Applies a configuration, whose instance is ready with these tools. */
-  replaced(config: BackendConfig, ...tools: string[]): Promise<void>;
-  /** The instance started last answers all that it was asked: the number of that which the call got its answer from. */
-  answered(call: Promise<Reply>): Promise<unknown>;
-  /** Asserts the state of backend `a`. */
-  is(wanted: Partial<PoolState>): void;
-}
+export type Bench = ReturnType<typeof bench>;
 
 /** The state of a backend that tests assert. */
 export interface PoolState {
@@ -63,7 +29,7 @@ export function bench(
   more: Partial<
     Pick<ConstructorParameters<typeof BackendPool>[0], "data" | "heldRoutes" | "runsElsewhere">
   > = {},
-): Bench {
+) {
   const clock = createManualClock();
   const script = createScript();
   const told: GatewayTransition[] = [];
@@ -91,41 +57,49 @@ export function bench(
     assert.ok(found !== undefined, `${name} is not in the view`);
     return found;
   };
-  const b: Bench = {
+  const b = {
     pool,
     clock,
     script,
     told,
     redacted,
-    apply: (...configs) => pool.apply(configs, { drainTimeoutMs: 30_000 }),
-    names: () => pool.published.flatMap(({ listings }) => listings.tools.map(({ name }) => String(name))),
+    apply: (...configs: BackendConfig[]): void => pool.apply(configs, { drainTimeoutMs: 30_000 }),
+    names: (): string[] =>
+      pool.published.flatMap(({ listings }) => listings.tools.map(({ name }) => String(name))),
     view,
-    call: (name = "a") => pool.call(name, callOf()),
-    codes: (name) => view(name).conditions.map(({ code }) => code),
-    events: () => told.filter(({ name }) => name !== "backend.phase").map(({ name }) => name),
-    starts: () => script.started.length,
-    program: (instance = script.last) => programs.get(instance.options.open),
-    async applied(...configs) {
+    call: (name = "a"): Promise<Reply> => pool.call(name, callOf()),
+    codes: (name?: string): string[] => view(name).conditions.map(({ code }) => code),
+    events: (): string[] => told.filter(({ name }) => name !== "backend.phase").map(({ name }) => name),
+    starts: (): number => script.started.length,
+    /** The command of the instance started last, or of this one. */
+    program: (instance = script.last): string | undefined => programs.get(instance.options.open),
+    /** Applies, and lets follow what follows at once. */
+    async applied(...configs: BackendConfig[]): Promise<void> {
       b.apply(...configs);
       await settle();
     },
-    async comesUp(...tools) {
+    /** The instance started last is ready with these tools. */
+    async comesUp(...tools: string[]): Promise<void> {
       script.last.becomeReady(...tools);
       await settle();
     },
-    async dies(message, hint) {
+    /** The instance started last ends, for this reason. */
+    async dies(message: string, hint?: string): Promise<void> {
       script.last.endWith(message, hint);
       await settle();
     },
-    async replaced(config, ...tools) {
+    /** Applies a configuration, whose instance is ready with these tools. */
+    async replaced(config: BackendConfig, ...tools: string[]): Promise<void> {
       await b.applied(config);
       await b.comesUp(...tools);
     },
-    async answered(call) {
+    /** The instance started last answers all that it was asked: the number of that which the call got its answer from. */
+    async answered(call: Promise<Reply>): Promise<unknown> {
       script.last.answer();
       return fromInstance(await call);
     },
-    is(wanted) {
+    /** Asserts the state of backend `a`. */
+    is(wanted: Partial<PoolState>): void {
       const seen: { readonly [Key in keyof PoolState]: () => PoolState[Key] } = {
         names: b.names,
         phase: () => view().phase,
@@ -167,18 +141,9 @@ export const CHANGED = backendConfig("a", { command: "other" });
 
 export const CORE = { share: "CORE", folder: null } as const;
 
-export interface DataBench extends Bench {
-  /** The share is away from now on, for this reason. */
-  leave(reason?: string): Promise<void>;
-  /** It is there, on the mount of this name. */
-  come(mounts?: string): Promise<void>;
-  /** Room is asked for, or taken: it is being mounted anew from now on. */
-  move(room?: "asked" | "taken"): Promise<void>;
-  /** Leaders of the process groups that still run on it. */
-  running(): readonly number[];
-}
+export type DataBench = ReturnType<typeof dataBench>;
 
-export function dataBench(change: Partial<BackendConfig> = {}, at: "there" | "away" = "there"): DataBench {
+export function dataBench(change: Partial<BackendConfig> = {}, at: "there" | "away" = "there") {
   const there: RequiredData = { kind: "there", mounts: "1" };
   let state: RequiredData = at === "there" ? there : away(0, "it is not mounted");
   const listeners: (() => void)[] = [];
@@ -204,14 +169,18 @@ export function dataBench(change: Partial<BackendConfig> = {}, at: "there" | "aw
   b.apply(backendConfig("a", { requires: [CORE], ...change }));
   return {
     ...b,
+    /** The share is away from now on, for this reason. */
     leave: (reason = "it is not mounted") => become(away(b.clock.monotonicMs(), reason)),
+    /** It is there, on the mount of this name. */
     come: (mounts = "1") => become({ kind: "there", mounts }),
-    move: (room = "asked") =>
+    /** Room is asked for, or taken: it is being mounted anew from now on. */
+    move: (room: "asked" | "taken" = "asked") =>
       become({
         kind: "moving",
         requirement: "CORE",
         sinceMs: room === "taken" ? b.clock.monotonicMs() : null,
       }),
+    /** Leaders of the process groups that still run on it. */
     running: () => programs().flatMap(({ pids }) => pids),
   };
 }

@@ -10,8 +10,6 @@ import type { BackendRoute } from "../../../../src/config/snapshot.ts";
 import type { RoutesView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../../../../src/gateway/backends/policy/route-memory.ts";
 import type { HeldRoutes } from "../../../../src/gateway/backends/pool/backend-lane-contract.ts";
-import type { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
-import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
 import { errorReply, isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { freePort } from "../../../support/free-port.ts";
@@ -29,22 +27,9 @@ const BETWEEN_CALLS_MS = 20;
 const BUSY_MS = 60_000;
 const NOT_REPEATED = /had been sent and was not repeated, as it may have taken effect/;
 
-interface Scene {
-  readonly pool: BackendPool;
-  readonly told: readonly GatewayTransition[];
-  readonly routes: readonly [BackendRoute, BackendRoute, BackendRoute];
-  apply(routes: readonly BackendRoute[]): void;
-  view(): RoutesView;
-  /** Kills the server of a route, and lets none start there. */
-  cut(name: string): Promise<void>;
-  mend(name: string): Promise<void>;
-  call(id: string, ms?: number): Promise<Reply>;
-  ledger(): Promise<readonly string[]>;
-  /** What was told of routes, in short. */
-  changes(): readonly string[];
-}
+type Scene = Awaited<ReturnType<typeof createScene>>;
 
-async function createScene(t: TestContext): Promise<Scene> {
+async function createScene(t: TestContext) {
   const folder = await temporaryFolder(t);
   const ledger = join(folder, "ledger");
   await writeFile(ledger, "");
@@ -83,14 +68,15 @@ async function createScene(t: TestContext): Promise<Scene> {
     told,
     routes,
     view,
-    apply(given) {
+    apply(given: readonly BackendRoute[]) {
       const [first] = given;
       assert.ok(first !== undefined);
       const config = backendConfig("a", { connection: first.connection, routes: given, timeouts: PATIENT });
       // Calls that never pause hold up the way back for so long, and no longer.
       pool.apply([config], { drainTimeoutMs: 10_000, failback: AUTO });
     },
-    async cut(name) {
+    /** Kills the server of a route, and lets none start there. */
+    async cut(name: string) {
       await writeFile(downFile(name), "");
       const pid = name === "here" ? pool.view()[0]?.pid : servers.get(name)?.pid;
       assert.ok(typeof pid === "number", `${name} runs`);
@@ -99,12 +85,14 @@ async function createScene(t: TestContext): Promise<Scene> {
       process.kill(pid, "SIGKILL");
       await ended;
     },
-    async mend(name) {
+    async mend(name: string) {
       await rm(downFile(name), { force: true });
       if (name !== "here") await serve(name);
     },
-    call: (id, ms = 0) => pool.call("a", { ...callOf(null), params: { name: "who", arguments: { id, ms } } }),
+    call: (id: string, ms = 0) =>
+      pool.call("a", { ...callOf(null), params: { name: "who", arguments: { id, ms } } }),
     ledger: async () => (await readFile(ledger, "utf8")).split("\n").filter((line) => line !== ""),
+    /** What was told of routes, in short. */
     changes: () =>
       told.flatMap((one) =>
         one.name === "backend.failover" || one.name === "backend.recovered" || one.name === "backend.switched"

@@ -1,6 +1,6 @@
 // An MCP server over HTTP within the test, whose every answer the test gives, and that keeps what it was sent. `serving` and
 // `echoing` are answers for those to whom most of them are alike.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
 import { isJsonObject, type JsonObject } from "../../../../src/gateway/json-rpc.ts";
@@ -40,25 +40,14 @@ export interface HttpServerOptions {
   readonly elsewhere?: Serve;
 }
 
-export interface HttpServer {
-  readonly origin: string;
-  readonly url: string;
-  readonly server: Server;
-  readonly posted: readonly Posted[];
-  of(method: string): readonly Posted[];
-  /** Of every request, in order: "POST initialize", "GET", "DELETE"; on another path "GET /sse". */
-  readonly seen: readonly string[];
-  /** Headers of the request at the same place of `seen`. */
-  readonly headers: readonly Headers[];
-  answer: Answer;
-}
+export type HttpServer = Awaited<ReturnType<typeof startHttpServer>>;
 
 /** Listens on loopback until the test ends. */
 export async function startHttpServer(
   t: TestContext,
   answer: Answer,
   { onGet = refuseStream, path, elsewhere = notThere }: HttpServerOptions = {},
-): Promise<HttpServer> {
+) {
   const posted: Posted[] = [];
   const seen: string[] = [];
   const headers: Headers[] = [];
@@ -90,9 +79,13 @@ export async function startHttpServer(
     await self.answer(one);
   });
   const origin = `http://127.0.0.1:${await onLoopback(t, server)}`;
-  const self: HttpServer = {
-    ...{ origin, url: `${origin}/mcp`, server, posted, seen, headers, answer },
-    of: (method) => posted.filter((one) => one.method === method),
+  const self = {
+    ...{ origin, url: `${origin}/mcp`, server, posted, answer },
+    /** Of every request, in order: "POST initialize", "GET", "DELETE"; on another path "GET /sse". */
+    seen,
+    /** Headers of the request at the same place of `seen`. */
+    headers,
+    of: (method: string) => posted.filter((one) => one.method === method),
   };
   return self;
 }

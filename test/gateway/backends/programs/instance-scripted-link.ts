@@ -1,47 +1,15 @@
 // A server for tests of instances: a link in memory, whose answers the test scripts.
 import type {
+  BackendLink,
   LinkEvents,
   LinkFailure,
-  OpenLink,
 } from "../../../../src/gateway/backends/links/backend-link.ts";
 import type { JsonObject, Reply, RpcId, RpcMessage, RpcRequest } from "../../../../src/gateway/json-rpc.ts";
 
 /** null: no answer, until the test gives one. */
 export type Answer = (request: RpcRequest) => Reply | LinkFailure | null;
 
-export interface ScriptedLink {
-  /** Null: as over HTTP. */
-  pid: number | null;
-  readonly open: OpenLink;
-  /** All that the instance sent, in order. */
-  readonly received: readonly RpcMessage[];
-  /** By method; what is not here is answered with -32601. */
-  readonly answers: Map<string, Answer>;
-  /** It answers that method with this result from now on. */
-  gives(method: string, result: JsonObject): void;
-  refuses(method: string, message: string, code?: number): void;
-  /** It answers that method when the test says so. */
-  hangs(method: string): void;
-  /** Answers the newest request of that method. */
-  answerTo(method: string, reply: Reply): void;
-  readonly established: readonly string[];
-  readonly closed: boolean;
-  /** The server says something. */
-  say(message: unknown, streamOf?: RpcId | null): Promise<void> | null;
-  notify(method: string, params?: JsonObject, streamOf?: RpcId | null): Promise<void> | null;
-  ask(id: RpcId, method: string, params?: JsonObject, streamOf?: RpcId | null): void;
-  answer(id: RpcId, reply: Reply): void;
-  failRequest(id: RpcId, failure: LinkFailure): void;
-  doubt(): void;
-  gap(): void;
-  die(failure: LinkFailure): void;
-  log(line: string): void;
-  requests(method: string): readonly RpcRequest[];
-  /** The params of the notifications of that method. */
-  told(method: string): readonly (JsonObject | undefined)[];
-  /** How the instance answered the server's request. */
-  replyTo(id: RpcId): Reply | null;
-}
+export type ScriptedLink = ReturnType<typeof createScriptedLink>;
 
 export const INITIALIZED: Reply = {
   result: {
@@ -62,7 +30,7 @@ export const FAILURE = (kind: LinkFailure["kind"], message = "as scripted"): Lin
   hint: null,
 });
 
-export function createScriptedLink(): ScriptedLink {
+export function createScriptedLink() {
   const received: RpcMessage[] = [];
   const established: string[] = [];
   let closed = false;
@@ -83,9 +51,10 @@ export function createScriptedLink(): ScriptedLink {
     ["resources/unsubscribe", () => ({ result: {} })],
     ["tools/call", () => null],
   ]);
-  const link: ScriptedLink = {
-    pid: 4711,
-    open(opened) {
+  const link = {
+    /** Null: as over HTTP. */
+    pid: 4711 as number | null,
+    open(opened: LinkEvents): BackendLink {
       events = opened;
       return {
         get pid() {
@@ -110,39 +79,50 @@ export function createScriptedLink(): ScriptedLink {
         },
       };
     },
+    /** All that the instance sent, in order. */
     received,
+    /** By method; what is not here is answered with -32601. */
     answers,
-    gives: (method, result) => void answers.set(method, () => ({ result: structuredClone(result) })),
-    refuses: (method, message, code = -32603) =>
+    /** It answers that method with this result from now on. */
+    gives: (method: string, result: JsonObject): void =>
+      void answers.set(method, () => ({ result: structuredClone(result) })),
+    refuses: (method: string, message: string, code = -32603): void =>
       void answers.set(method, () => ({ error: { code, message } })),
-    hangs: (method) => void answers.set(method, () => null),
-    answerTo: (method, reply) => link.answer(link.requests(method).at(-1)?.id ?? -1, reply),
+    /** It answers that method when the test says so. */
+    hangs: (method: string): void => void answers.set(method, () => null),
+    /** Answers the newest request of that method. */
+    answerTo: (method: string, reply: Reply): void =>
+      link.answer(link.requests(method).at(-1)?.id ?? -1, reply),
     established,
-    get closed() {
+    get closed(): boolean {
       return closed;
     },
-    say: (message, streamOf = null) => live().onMessage(message, streamOf),
-    notify: (method, params, streamOf = null) =>
+    /** The server says something. */
+    say: (message: unknown, streamOf: RpcId | null = null): Promise<void> | null =>
+      live().onMessage(message, streamOf),
+    notify: (method: string, params?: JsonObject, streamOf: RpcId | null = null): Promise<void> | null =>
       live().onMessage({ jsonrpc: "2.0", method, ...(params === undefined ? {} : { params }) }, streamOf),
-    ask(id, method, params, streamOf = null) {
+    ask(id: RpcId, method: string, params?: JsonObject, streamOf: RpcId | null = null): void {
       live().onMessage({ jsonrpc: "2.0", id, method, ...(params === undefined ? {} : { params }) }, streamOf);
     },
-    answer: (id, reply) => void live().onMessage({ jsonrpc: "2.0", id, ...reply }, null),
-    failRequest: (id, failure) => live().onRequestFailed(id, failure),
-    doubt: () => live().onDoubt(),
-    gap: () => live().onGap(),
-    die: (failure) => live().onClosed(failure),
-    log: (line) => live().onLogLine(line),
-    requests: (method) =>
+    answer: (id: RpcId, reply: Reply): void => void live().onMessage({ jsonrpc: "2.0", id, ...reply }, null),
+    failRequest: (id: RpcId, failure: LinkFailure): void => live().onRequestFailed(id, failure),
+    doubt: (): void => live().onDoubt(),
+    gap: (): void => live().onGap(),
+    die: (failure: LinkFailure): void => live().onClosed(failure),
+    log: (line: string): void => live().onLogLine(line),
+    requests: (method: string): RpcRequest[] =>
       received.filter(
         (message): message is RpcRequest =>
           "method" in message && "id" in message && message.method === method,
       ),
-    told: (method) =>
+    /** The params of the notifications of that method. */
+    told: (method: string): (JsonObject | undefined)[] =>
       received.flatMap((message) =>
         "method" in message && !("id" in message) && message.method === method ? [message.params] : [],
       ),
-    replyTo(id) {
+    /** How the instance answered the server's request. */
+    replyTo(id: RpcId): Reply | null {
       for (const message of received) {
         if (!("method" in message) && message.id === id) {
           return "error" in message ? { error: message.error } : { result: message.result };

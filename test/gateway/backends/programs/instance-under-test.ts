@@ -5,25 +5,14 @@ import {
   type PendingRequest,
   PendingRequests,
 } from "../../../../src/gateway/backends/instance/pending.ts";
-import {
-  type BackendInstance,
-  startBackendInstance,
-} from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
+import { startBackendInstance } from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
 import type { CallPort } from "../../../../src/gateway/client-port.ts";
-import type { JsonObject, Reply } from "../../../../src/gateway/json-rpc.ts";
-import { createManualClock, type ManualClock, settle } from "../../../support/manual-clock.ts";
-import { createRecordingLogger, type RecordingLogger } from "../../../support/recording-logger.ts";
+import type { JsonObject } from "../../../../src/gateway/json-rpc.ts";
+import { createManualClock, settle } from "../../../support/manual-clock.ts";
+import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { createScriptedLink, type ScriptedLink } from "./instance-scripted-link.ts";
 
-export interface UnderTest {
-  readonly instance: BackendInstance;
-  readonly link: ScriptedLink;
-  readonly clock: ManualClock;
-  readonly logger: RecordingLogger;
-  readonly logs: JsonObject[];
-  readonly counts: { seen: number; listings: number };
-  call(port: CallPort | null, params?: JsonObject, more?: CallMore): { reply: Promise<Reply>; id: number };
-}
+export type UnderTest = ReturnType<typeof startUnderTest>;
 
 export interface CallMore {
   readonly method?: string;
@@ -34,7 +23,7 @@ export interface CallMore {
 /** What the server gives by method; null: it hangs there. Or what is done to the link before anything is sent. */
 type Prepare = Readonly<Record<string, JsonObject | null>> | ((link: ScriptedLink) => void);
 
-export function startUnderTest(options: Partial<InstanceOptions> = {}, prepare: Prepare = {}): UnderTest {
+export function startUnderTest(options: Partial<InstanceOptions> = {}, prepare: Prepare = {}) {
   const link = createScriptedLink();
   if (typeof prepare === "function") prepare(link);
   else
@@ -70,7 +59,7 @@ export function startUnderTest(options: Partial<InstanceOptions> = {}, prepare: 
     logger,
     logs,
     counts,
-    call(port, params = { name: "one" }, more = {}) {
+    call(port: CallPort | null, params: JsonObject = { name: "one" }, more: CallMore = {}) {
       const before = link.requests(more.method ?? "tools/call").length;
       const reply = instance.request({
         method: more.method ?? "tools/call",
@@ -97,16 +86,8 @@ export async function startReady(
   return started;
 }
 
-export interface PendingUnderTest {
-  readonly pending: PendingRequests;
-  readonly clock: ManualClock;
-  readonly overdue: readonly PendingRequest[];
-  readonly aborted: readonly (readonly [PendingRequest, unknown])[];
-  add(more?: Partial<NewRequest>): PendingRequest;
-}
-
 /** Requests that wait, without an instance. `onOverdue`: what is done then; without it that one is answered. */
-export function startPending(onOverdue?: (pending: PendingRequests) => void): PendingUnderTest {
+export function startPending(onOverdue?: (pending: PendingRequests) => void) {
   const clock = createManualClock();
   const overdue: PendingRequest[] = [];
   const aborted: [PendingRequest, unknown][] = [];
@@ -120,7 +101,7 @@ export function startPending(onOverdue?: (pending: PendingRequests) => void): Pe
     onAborted: (request, reason) => void aborted.push([request, reason]),
   });
   const plain = { method: "tools/call", port: null, own: false, progressToken: null, timeoutMs: 1_000 };
-  const add: PendingUnderTest["add"] = (more) =>
+  const add = (more?: Partial<NewRequest>): PendingRequest =>
     pending.add({ ...plain, signal: null, settled() {}, ...more });
   return { pending, clock, overdue, aborted, add };
 }

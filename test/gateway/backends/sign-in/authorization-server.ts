@@ -20,25 +20,9 @@ export interface AuthorizationServerOptions {
   readonly registers?: boolean;
 }
 
-export interface AuthorizationServer {
-  readonly issuer: string;
-  /** Requests so far, by path; of the token endpoint also by grant, as `/token refresh_token`. */
-  readonly counts: ReadonlyMap<string, number>;
-  count(path: string): number;
-  /** The scopes of a token that this server gave and that is still good; null: it is not. */
-  scopesOf(token: string, resource: string): Promise<readonly string[] | null>;
-  /** Makes all access tokens given so far worthless; refresh tokens stay. */
-  endAccessTokens(): void;
-  /** From now on answers of the token endpoint are held back once they are made; gives what lets them go. */
-  holdTokenAnswers(): { readonly held: Promise<void>; release(): void };
-  /** From now on the token endpoint answers HTTP 503 (or not any more). */
-  setDown(isDown: boolean): void;
-}
+export type AuthorizationServer = Awaited<ReturnType<typeof startAuthorizationServer>>;
 
-export async function startAuthorizationServer(
-  t: TestContext,
-  options: AuthorizationServerOptions = {},
-): Promise<AuthorizationServer> {
+export async function startAuthorizationServer(t: TestContext, options: AuthorizationServerOptions = {}) {
   const counts = new Map<string, number>();
   let handle: (request: IncomingMessage, response: ServerResponse) => void = () => {};
   let hold: { readonly gate: Promise<void>; readonly begun: () => void } | null = null;
@@ -68,15 +52,19 @@ export async function startAuthorizationServer(
   handle = provider.callback();
   return {
     issuer,
+    /** Requests so far, by path; of the token endpoint also by grant, as `/token refresh_token`. */
     counts,
-    count: (path) => counts.get(path) ?? 0,
-    async scopesOf(token, resource) {
+    count: (path: string) => counts.get(path) ?? 0,
+    /** The scopes of a token that this server gave and that is still good; null: it is not. */
+    async scopesOf(token: string, resource: string): Promise<readonly string[] | null> {
       const found =
         (await provider.AccessToken.find(token)) ?? (await provider.ClientCredentials.find(token)) ?? null;
       if (found === null || !good.has(token) || found.isExpired || found.aud !== resource) return null;
       return (found.scope ?? "").split(" ").filter(Boolean);
     },
+    /** Makes all access tokens given so far worthless; refresh tokens stay. */
     endAccessTokens: () => good.clear(),
+    /** From now on answers of the token endpoint are held back once they are made; gives what lets them go. */
     holdTokenAnswers() {
       const gate = Promise.withResolvers<void>();
       const begun = Promise.withResolvers<void>();
@@ -89,7 +77,8 @@ export async function startAuthorizationServer(
         },
       };
     },
-    setDown(next) {
+    /** From now on the token endpoint answers HTTP 503 (or not any more). */
+    setDown(next: boolean) {
       isDown = next;
     },
   };

@@ -3,24 +3,9 @@ import type { TestContext } from "node:test";
 import { serving, startHttpServer } from "../programs/http-server.ts";
 import type { AuthorizationServer } from "./authorization-server.ts";
 
-export interface ProtectedServer {
-  readonly url: string;
-  /** Calls of its tool that it did. */
-  readonly calls: number;
-  /** Requests that it let nobody do: HTTP 401. */
-  readonly refusals: number;
-  /** The values of `Authorization` that it saw. */
-  readonly seen: ReadonlySet<string>;
-  /** A call of its tool takes this scope from now on. */
-  requireForCalls(scope: string): void;
-}
-
 const METADATA = "/.well-known/oauth-protected-resource/mcp";
 
-export async function startProtectedServer(
-  t: TestContext,
-  authorization: AuthorizationServer,
-): Promise<ProtectedServer> {
+export async function startProtectedServer(t: TestContext, authorization: AuthorizationServer) {
   const seen = new Set<string>();
   let calls = 0;
   let refusals = 0;
@@ -61,14 +46,18 @@ export async function startProtectedServer(
   );
   return {
     url: server.url,
+    /** Calls of its tool that it did. */
     get calls() {
       return calls;
     },
+    /** Requests that it let nobody do: HTTP 401. */
     get refusals() {
       return refusals;
     },
+    /** The values of `Authorization` that it saw. */
     seen,
-    requireForCalls(scope) {
+    /** A call of its tool takes this scope from now on. */
+    requireForCalls(scope: string) {
       callScope = scope;
     },
   };

@@ -5,15 +5,9 @@ import type { LinkFailure } from "../../../../src/gateway/backends/links/backend
 import {
   type Credential,
   isCredential,
-  type LinkAuthorization,
   type ResolvedAuth,
-  type SignInNotice,
 } from "../../../../src/gateway/backends/links/link-authorization.ts";
-import {
-  type Grant,
-  type GrantStore,
-  openGrantStore,
-} from "../../../../src/gateway/backends/sign-in/grant-store.ts";
+import { type Grant, openGrantStore } from "../../../../src/gateway/backends/sign-in/grant-store.ts";
 import {
   type LoginRequest,
   type SignInPerson,
@@ -22,7 +16,7 @@ import {
 import { SignIns } from "../../../../src/gateway/backends/sign-in/sign-ins.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import { openSecretStore, type SecretStore } from "../../../../src/secrets/secret-store.ts";
-import { createRecordingLogger, type RecordingLogger } from "../../../support/recording-logger.ts";
+import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import {
   type AuthorizationServer,
@@ -30,7 +24,7 @@ import {
   agree,
   startAuthorizationServer,
 } from "./authorization-server.ts";
-import { type ProtectedServer, startProtectedServer } from "./protected-server.ts";
+import { startProtectedServer } from "./protected-server.ts";
 
 export const BACKEND = "tickets";
 
@@ -50,15 +44,7 @@ export function resolvedAuth(given: Partial<ResolvedAuth>): ResolvedAuth {
   };
 }
 
-export interface SignInRig {
-  readonly home: string;
-  readonly authorization: AuthorizationServer;
-  readonly server: ProtectedServer;
-  readonly grants: GrantStore;
-  request(more?: Partial<LoginRequest>): LoginRequest;
-  /** Signs in as a person would, who agrees to all, or as this one; waits until the browser is done. */
-  signIn(more?: Partial<LoginRequest>, person?: SignInPerson): Promise<Grant>;
-}
+export type SignInRig = Awaited<ReturnType<typeof startSignInRig>>;
 
 export function openTestStore(home: string, clock: Clock = systemClock): () => Promise<SecretStore> {
   return async () => openSecretStore({ home, clock, environment: {}, keyring: null });
@@ -69,17 +55,17 @@ export async function startSignInRig(
   t: TestContext,
   options: AuthorizationServerOptions = {},
   clock: Clock = systemClock,
-): Promise<SignInRig> {
+) {
   const home = await temporaryFolder(t);
   const authorization = await startAuthorizationServer(t, options);
   const server = await startProtectedServer(t, authorization);
   const grants = openGrantStore({ home, clock, openStore: openTestStore(home) });
-  const rig: SignInRig = {
+  const rig = {
     home,
     authorization,
     server,
     grants,
-    request: (more = {}) => ({
+    request: (more: Partial<LoginRequest> = {}): LoginRequest => ({
       backend: BACKEND,
       url: new URL(server.url),
       headers: {},
@@ -88,7 +74,8 @@ export async function startSignInRig(
       moreScopes: [],
       ...more,
     }),
-    async signIn(more, person) {
+    /** Signs in as a person would, who agrees to all, or as this one; waits until the browser is done. */
+    async signIn(more?: Partial<LoginRequest>, person?: SignInPerson): Promise<Grant> {
       const agreeing = personAt(authorization);
       const { signal } = new AbortController();
       const grant = await signIn(rig.request(more), person ?? agreeing, { grants, clock, signal });
@@ -112,27 +99,12 @@ export function personAt({ issuer }: AuthorizationServer): SignInPerson & {
   };
 }
 
-export interface OpenedSignIns {
-  readonly signIns: SignIns;
-  readonly authorization: LinkAuthorization;
-  readonly log: RecordingLogger;
-  notice(): SignInNotice | null;
-  /** What goes with requests now. */
-  carried(): Promise<Credential>;
-  /** Of a server that refused that. */
-  refused(
-    carried: Credential,
-    challenge?: string | null,
-    status?: 401 | 403,
-  ): Promise<Credential | LinkFailure>;
-}
-
 /** The sign-ins of a home, until the test ends. */
 export function openSignIns(
   t: TestContext,
   { home, server }: SignInRig,
   { clock = systemClock, auth }: { readonly clock?: Clock; readonly auth?: ResolvedAuth } = {},
-): OpenedSignIns {
+) {
   const log = createRecordingLogger();
   const openStore = openTestStore(home);
   const options = { home, openStore, clock, logger: log, random: () => 0.5, onNotice: () => {} };
@@ -143,12 +115,14 @@ export function openSignIns(
   return {
     ...{ signIns, authorization, log },
     notice: () => signIns.notice(BACKEND),
-    async carried() {
+    /** What goes with requests now. */
+    async carried(): Promise<Credential> {
       const outcome = await authorization.obtain();
       assert.ok(isCredential(outcome), JSON.stringify(outcome));
       return outcome;
     },
-    async refused(carried, challenge = null, status = 401) {
+    /** Of a server that refused that. */
+    async refused(carried: Credential, challenge: string | null = null, status: 401 | 403 = 401) {
       const outcome = await authorization.refused({ status, challenge, carried });
       assert.ok(outcome !== null, "another reason is not ours to judge");
       return outcome;
