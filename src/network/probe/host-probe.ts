@@ -192,18 +192,16 @@ export function startHostProbe(
         } else if (answer.kind === "not_smb") {
           endSilent("not_smb", `it does not speak SMB 2: ${answer.detail}`);
         }
-        return !ended;
+        return true;
       },
     },
   });
   socket.on("connect", () => {
-    if (ended) return;
     connected = true;
     socket.write(buildNegotiateRequest(randomFillSync(new Uint8Array(CLIENT_GUID_BYTES))));
   });
-  socket.on("end", () => endSilent("closed", "it closed the connection unasked"));
   socket.on("error", (error) => end(meaningOfError(error, connected)));
-  socket.on("close", () => endSilent("closed", "the connection was closed"));
+  socket.on("close", () => endSilent("closed", "it closed the connection unasked"));
   try {
     socket.connect(connectOptions(endpoint));
   } catch (error) {

@@ -77,7 +77,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
     const tookMs = clock.monotonicMs() - startedAtMs;
     if (best === undefined) return unresolved(target, tookMs);
     const { finding, ...where } = best;
-    if (finding.verdict === "answers" && addresses.length > 1) lastAnswered.set(target.host, best.address);
+    if (finding.verdict === "answers") lastAnswered.set(target.host, best.address);
     return { ...finding, ...where, text: textOf(target, best), tookMs };
   };
 
