@@ -151,9 +151,9 @@ export function awayText(
     const shown = gateways.map(({ address, mac }) => `${address} (${mac ?? "its address is not known"})`);
     return `the gateway here is ${shown.join(", ")}, which is none of its networks`;
   }
-  const links = interfaces.addresses.filter(({ family, bytes }) => family === 6 || bytes[0] !== 127);
+  const isOnLink = interfaces.addresses.some(({ text, bytes }) => text !== "::1" && bytes[0] !== 127);
   // Any machine on this link could answer to the name and would get a login.
-  if (links.some(({ text }) => text !== "::1") && !hosts.some((host) => parseIp(host) !== null))
+  if (isOnLink && !hosts.some((host) => parseIp(host) !== null))
     return "its host is known by name alone, and this is none of its networks";
   const isHere = hosts.some((host) => linksOf(interfaces, host).length > 0);
   return isHere ? "this network has its address, but is none of its networks" : null;

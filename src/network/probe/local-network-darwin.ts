@@ -107,7 +107,7 @@ export function withLocalNetworkCheck(
       const own = await prober.probe(target, request);
       const { address } = own;
       if (own.verdict === "answers" && own.interfaceName !== null) isBlocked = false;
-      if (address === null || !mayBeDenied(own) || ending.signal.aborted) return own;
+      if (address === null || !mayBeDenied(own)) return own;
       if (!isBlocked) {
         askInBackground(address, target.port);
         return own;
