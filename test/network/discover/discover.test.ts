@@ -4,7 +4,7 @@ import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { createHeard } from "../../../src/network/discover/discover.ts";
+import { createHeard, discoverServers } from "../../../src/network/discover/discover.ts";
 import {
   type DnsName,
   dnsQuery,
@@ -16,6 +16,8 @@ import { parseArp, parseHardwarePorts } from "../../../src/network/discover/link
 import { parseProcArp, readLinksLinux } from "../../../src/network/discover/links-linux.ts";
 import { createWsDiscovery } from "../../../src/network/discover/ws-discovery.ts";
 import { snapshotOf } from "../../../src/network/interfaces.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { advertised, answer, nameBytes, record } from "./packets.ts";
 
@@ -106,6 +108,26 @@ describe("F3 what was heard is a claim", () => {
     const [tb0 = assert.fail()] = OWN;
     add(tb0, "neighbour", { address: "10.0.1.200", port: 445, name: null, host: null, byItself: false });
     assert.deepEqual(heard().slice(32), ["CORE 10.0.2.2", "null 10.0.1.200"]);
+    const crowded = snapshotOf(
+      Object.fromEntries(
+        Array.from({ length: 16 }, (_, at) => {
+          const address = `10.9.${at}.1`;
+          return [`link${at}`, [{ address, netmask: "255.255.255.0", cidr: `${address}/24` }]];
+        }),
+      ),
+      0,
+    ).addresses;
+    const ofMany = createHeard(crowded);
+    const [one = assert.fail()] = crowded;
+    for (let last = 2; last < 20; last++)
+      ofMany.add(one, "dns-sd", {
+        address: `10.9.0.${last}`,
+        port: 445,
+        name: null,
+        host: null,
+        byItself: true,
+      });
+    assert.equal(ofMany.all().length, 8, "each link may list this many, however many links there are");
     const late = listening();
     const long = Buffer.concat([advertised("CORE", { address: "10.0.1.2" }), Buffer.alloc(9_000)]);
     for (let sent = 0; sent < 512; sent++) late.ears.tb0.take(long, "10.0.1.2");
@@ -123,6 +145,44 @@ test("what an answer leaves open is asked once", () => {
   assert.ok(ask?.includes("CORE"));
   assert.deepEqual(claims, []);
   assert.equal(dns.take(pointer, "10.0.1.2").ask, null);
+  const more = Array.from({ length: 20 }, (_, at) =>
+    record(nameBytes(["_smb", "_tcp", "local"]), "PTR", nameBytes([`n${at}`, "local"])),
+  );
+  const next = dns.take(answer(more), "10.0.1.2").ask;
+  assert.deepEqual([next?.readUInt16BE(4), next?.includes("CORE")], [16, false], "sixteen at a time");
+});
+
+test("512 records are kept, and none of other services", () => {
+  const dns = createDnsSd();
+  const many = (type: "PTR" | "A", name: (at: number) => readonly string[]): Buffer[] =>
+    Array.from({ length: 600 }, (_, at) =>
+      record(nameBytes(name(at)), type, Buffer.from([1, 97, 0, at % 256])),
+    );
+  const takeAll = (records: readonly Buffer[]): void => {
+    for (let at = 0; at < records.length; at += 200)
+      dns.take(answer(records.slice(at, at + 200)), "10.0.1.9");
+  };
+  const claimed = (name: string): number =>
+    dns.take(advertised(name, { host: name, address: "10.0.1.2" }), "10.0.1.2").claims.length;
+  takeAll(many("PTR", (at) => ["_other", `n${at}`]));
+  assert.equal(claimed("a"), 1);
+  takeAll(many("A", (at) => [`n${at}`, "local"]));
+  assert.equal(claimed("b"), 0, "no room is left");
+});
+
+test("a question's labels have 63 bytes at most", () => {
+  assert.equal(dnsQuery([{ type: "A", name: ["x".repeat(70)] }]).length, 12 + 64 + 5);
+});
+
+test("F3 a search leaves no socket", async () => {
+  const clock = createManualClock();
+  const searching = discoverServers(clock, new AbortController().signal);
+  await eventually(() => clock.pendingTimers === 1);
+  await clock.advance(700);
+  await eventually(() => clock.pendingTimers === 1);
+  await clock.advance(900);
+  await searching;
+  await eventually(() => !process.getActiveResourcesInfo().includes("UDPWrap"));
 });
 
 test("one message that multiplies its records gives 64 claims at most, and the same again gives none", () => {
@@ -194,6 +254,14 @@ const NOTHING: readonly (readonly [string, Buffer])[] = [
   [
     "a record longer than the packet",
     answer([record(nameBytes(HOST), "A", Buffer.alloc(4)).subarray(0, -1)]),
+  ],
+  ["an address of five bytes", answer([record(nameBytes(HOST), "A", Buffer.alloc(5))])],
+  ["a service without a target", answer([record(nameBytes(HOST), "SRV", Buffer.alloc(4))])],
+  ["a name without a record", answer([nameBytes(HOST)])],
+  ["a label of 64 bytes", answer([record(nameBytes(["x".repeat(64)]), "A", Buffer.alloc(4))])],
+  [
+    "a name that points into a circle",
+    answer([record(nameBytes([]), "A", Buffer.from([0xc0, 25, 0xc0, 23, 0])), Buffer.from([0xc0, 25])]),
   ],
   ["64 KiB of pointers", answer([Buffer.alloc(65_000, 0xc0)])],
   ["64 KiB of ones", Buffer.alloc(65_507, 1)],

@@ -74,6 +74,8 @@ test("A3 it polls until events flow, and again when they end, and says so", asyn
 test("A3 a source that goes on crashing is given up after a few times; polling stays", async () => {
   const { source, hearers } = ledSource();
   const { clock, listener, logged } = setUp(source);
+  hearers[0]?.onReady();
+  await clock.advance(61_000);
   for (let count = 0; count < 20; count += 1) {
     if (hearers.length > count) hearers[count]?.onEnd(crash);
     await clock.advance(60_000);
@@ -119,6 +121,16 @@ test("nothing is heard and nothing starts after disposal", async () => {
   hearers[0]?.onEnd(crash);
   await clock.advance(600_000);
   assert.deepEqual([heard, hearers.length, clock.pendingTimers], [[], 1, 0]);
+  const crashed = ledSource();
+  const other = setUp(crashed.source);
+  crashed.hearers[0]?.onEnd(crash);
+  await other.listener[Symbol.asyncDispose]();
+  await other.clock.advance(600_000);
+  assert.deepEqual(
+    [crashed.hearers.length, other.clock.pendingTimers],
+    [1, 0],
+    "it was about to start again",
+  );
 });
 
 test("without any events there is polling alone", async () => {

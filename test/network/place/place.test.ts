@@ -25,6 +25,7 @@ describe("A10 away by only_on", () => {
     ["another gateway at the same address", here(WLAN, OTHER), only, true],
     ["a gateway whose address is not known", here(WLAN, null), only, true],
     ["no network at all: a cable that was pulled", here({}, HOME), only, false],
+    ["another gateway, on a link that is down", here({}, OTHER), only, false],
     ["a link that leads nowhere near the NAS", here(CABLE, null, []), only, false],
     ["a link without a gateway that holds the NAS's address", here(WLAN, null, []), only, true],
     ["the cable, by its subnet", here(CABLE, null, []), ["subnet:10.10.10.0/24"], false],
@@ -57,6 +58,26 @@ describe("F3 the networks of a NAS that was found", () => {
     ["a gateway whose address is not known", here(WLAN, null), ["192.168.1.2"], null],
     ["an address of no link", both, ["192.168.1.2", "172.16.0.1"], null],
     ["a name", both, ["nas.local"], null],
+    ["this machine itself", both, ["127.0.0.1"], null],
+    [
+      "a tunnel of one address",
+      here({ tun0: [{ address: "10.8.0.2", netmask: "", cidr: "10.8.0.2/32" }] }, null, []),
+      ["10.8.0.2"],
+      null,
+    ],
+    [
+      "a gateway whose address another link has, too",
+      hereFrom(
+        snapshotOf(WLAN, 0),
+        [GATEWAY],
+        [
+          { ...GATEWAY, interfaceName: "eth0", mac: OTHER },
+          { ...GATEWAY, mac: HOME },
+        ],
+      ),
+      ["192.168.1.2"],
+      [`gateway:${HOME}`],
+    ],
   ];
   for (const [name, now, hosts, marks] of rows) {
     test(name, () => assert.deepEqual(marksOf(now, hosts), marks));
@@ -104,6 +125,7 @@ test("A10 a gateway that no longer answers is still the same until the network c
 test("A10 a gateway is asked for its address, and one that answers within a second of the change is known by it", async () => {
   const { clock, world, asked, place, away } = start();
   world.mac = null;
+  await clock.advance(60_000);
   place.networkChanged();
   const now = away();
   await clock.advance(200);
@@ -120,6 +142,28 @@ test("A10 a gateway with the NAS's address is not asked: that would be a packet 
   await clock.advance(1_100);
   assert.notEqual(await now, null);
   assert.deepEqual(asked, []);
+});
+
+test("A10 a link that is up before it has a route is given a second for its gateway", async () => {
+  const { clock, world, away } = start();
+  world.gateways = [];
+  const now = away();
+  await clock.advance(200);
+  world.gateways = [GATEWAY];
+  await clock.advance(100);
+  assert.equal(await now, null);
+});
+
+test("the hardware address of a neighbour is kept for ten minutes, and an unknown one is looked for after ten seconds", async () => {
+  const { clock, world, place } = start();
+  const found: (string | null)[] = [];
+  for (const mac of [null, HOME.toUpperCase(), OTHER]) {
+    world.mac = mac;
+    found.push(await place.macOf(GATEWAY.address));
+    await clock.advance(10_001);
+  }
+  await clock.advance(600_000);
+  assert.deepEqual([...found, await place.macOf(GATEWAY.address)], [null, HOME, HOME, OTHER]);
 });
 
 test("A10 away in a simulated hour: looks are shared, and a reading serves ten seconds", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import type { Socket } from "node:net";
 import test, { type TestContext } from "node:test";
 import {
   type EndpointFinding,
@@ -85,6 +86,50 @@ test("A13 a kept connection that gets no answer, or has ended, shows nobody", as
   assert.equal(await asked, false);
   kept[Symbol.dispose]();
   assert.equal(await kept.stillThere(1_000), false);
+});
+
+test("A13 a kept connection asks anew each time, and tells once when its server ends it", async (t) => {
+  const asked: Buffer[] = [];
+  let ended = (): void => {};
+  let reply = (socket: Socket, question: Buffer): void => void socket.write(question);
+  const peer = await startPeer(t, (socket) => {
+    ended = () => socket.end();
+    socket.once("data", () => {
+      socket.write(NEGOTIATE_ANSWER);
+      socket.on("data", (question: Buffer) => {
+        asked.push(question);
+        reply(socket, question);
+      });
+    });
+  });
+  let gone = 0;
+  const clock = createManualClock();
+  const endpoint = { address: "127.0.0.1", port: peer.port, localAddress: null };
+  const onGone = (): void => {
+    gone += 1;
+  };
+  using kept = startHostProbe(clock, endpoint, LONG_MS, onGone);
+  assert.equal(await kept.stillThere(1_000), false, "it has not answered yet");
+  assert.equal((await kept.finding).verdict, "answers");
+  assert.equal(clock.pendingTimers, 0);
+  assert.equal(await kept.stillThere(1_000), true);
+  assert.equal(await kept.stillThere(1_000), true);
+  assert.deepEqual(
+    asked.map((question) => question.readUInt32LE(28)),
+    [1, 2],
+  );
+  reply = (socket) => void socket.write(NEGOTIATE_ANSWER);
+  const other = kept.stillThere(1_000);
+  await eventually(() => asked.length === 3);
+  ended();
+  assert.equal(await other, false, "an answer to another question than ECHO shows nobody");
+  assert.equal(await kept.stillThere(1_000), false);
+  kept[Symbol.dispose]();
+  assert.equal(gone, 1);
+  const own = startHostProbe(clock, endpoint, LONG_MS, onGone);
+  await own.finding;
+  own[Symbol.dispose]();
+  assert.equal(gone, 1, "the end of its own is no loss");
 });
 
 test("A2 a real server that speaks SMB 1 only does not answer", { skip: noSmbd ?? false }, async (t) => {
@@ -269,6 +314,7 @@ test("A2 gone is said only where it is certain", () => {
     assert.equal(meaningOfError(systemError(code), true).verdict, "silent", `${code} after the connect`);
   }
   assert.equal(meaningOfError(systemError("EADDRNOTAVAIL", "bind"), false).reason, "link_down");
+  assert.equal(meaningOfError(systemError("EADDRINUSE", "bind"), false).reason, "local_error");
 });
 
 test("A2 an answer that waits to be read when the deadline comes is an answer", async (t) => {

@@ -58,10 +58,13 @@ test("A2 an answer says over which interface, from which address, and in words",
 test("A2 a configured interface that is not there is a link that is down, without a packet", async (t) => {
   const peer = await startPeer(t, answerNegotiate);
   const prober = createProber();
-  const result = await prober.probe({ host: "127.0.0.1", port: peer.port, interfaceName: "tb99" }, soon());
+  const target = { host: "127.0.0.1", port: peer.port, interfaceName: "tb99" };
+  const request = soon();
+  const result = await prober.probe(target, request);
   assert.deepEqual([result.verdict, result.reason, result.interfaceName], ["gone", "link_down", "tb99"]);
   assert.match(result.text, /tb99 is down or not there/);
   assert.equal(peer.connections, 0);
+  assert.equal((await prober.probe({ ...target, interfaceName: null }, request)).verdict, "answers");
 });
 
 test("A2 silence takes the timeout and no longer; refusal takes none", async (t) => {
@@ -108,9 +111,10 @@ test("A2 of a name's addresses the first to answer wins, and is asked first from
   assert.deepEqual(prober.addressesOf("nas"), ["127.0.0.1", "127.0.0.2"]);
   const asked = silent.connections;
   // By a clock that stands still: the one that answered needs no head start to pass.
-  await prober.probe(target, { notBeforeMs: clock.monotonicMs() + 1, timeoutMs: 400 });
+  for (const laterMs of [1, 2])
+    await prober.probe(target, { notBeforeMs: clock.monotonicMs() + laterMs, timeoutMs: 400 });
   assert.equal(silent.connections, asked);
-  assert.equal(peer.connections, 2);
+  assert.equal(peer.connections, 3);
 });
 
 test("A2 a name is gone only when each of its addresses is", async (t) => {
@@ -122,12 +126,29 @@ test("A2 a name is gone only when each of its addresses is", async (t) => {
   const request = { notBeforeMs: clock.monotonicMs(), timeoutMs: 200 };
   const probing = prober.probe({ host: "nas", port, interfaceName: null }, request);
   await eventually(() => peer.connections === 1);
-  await clock.advance(200);
+  await clock.advance(150);
   const open = await probing;
-  assert.deepEqual([open.verdict, open.reason], ["silent", "smb_timeout"]);
+  assert.deepEqual([open.verdict, open.reason, open.tookMs], ["silent", "smb_timeout", 150]);
   addresses = ["127.0.0.1", "127.0.0.3"];
   const gone = await prober.probe({ host: "other", port, interfaceName: null }, request);
   assert.deepEqual([gone.verdict, gone.reason], ["gone", "refused"]);
+});
+
+test("A2 after a change of the network, a name is resolved again at its next probe", async (t) => {
+  const peer = await startPeer(t, answerNegotiate);
+  let resolved = 0;
+  const prober = createProber({
+    resolve: async () => {
+      resolved += 1;
+      return ["127.0.0.1"];
+    },
+  });
+  const target = { host: "nas", port: peer.port, interfaceName: null };
+  for (const expected of [1, 1, 2]) {
+    if (expected === 2) prober.networkChanged();
+    await prober.probe(target, soon());
+    assert.equal(resolved, expected);
+  }
 });
 
 test("A2 two names of one address share its probe", async (t) => {

@@ -128,7 +128,10 @@ test("A2 a host that nobody reaches is gone, known to be held back or not", asyn
   const scene = await setUp(t, "exit 1");
   await scene.probe();
   await eventually(async () => (await scene.asked()).length === 1, 30_000);
-  for (let count = 0; count < 20; count++) assert.deepEqual(await scene.probe(), NO_ROUTE);
+  for (let count = 0; count < 20; count++) {
+    await scene.clock.advance(1);
+    assert.deepEqual(await scene.probe(), NO_ROUTE);
+  }
   assert.equal((await scene.asked()).length, 1, "asked once in a while, not each time");
   await scene.clock.advance(10_000);
   await scene.probe();
@@ -180,6 +183,10 @@ test("a host on our link that we reach ourselves ends it; a change of the networ
   assert.equal((await isHeldBack(scene)).verdict, "silent");
   prober.networkChanged();
   assert.equal((await probe()).verdict, "silent");
+  answers({ verdict: "answers", reason: "negotiated", interfaceName: null });
+  await probe();
+  answers({});
+  assert.equal((await probe()).verdict, "silent", "macOS blocks nothing behind a router");
   answers({ verdict: "answers", reason: "negotiated" });
   assert.equal((await probe()).verdict, "answers");
   answers({});
