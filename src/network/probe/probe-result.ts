@@ -1,11 +1,5 @@
 // The possible results of probing a host.
 
-interface HostAddress {
-  /** A name or an IP address, without brackets. */
-  readonly host: string;
-  readonly port: number;
-}
-
 /**
  * - `answers`: SMB2 NEGOTIATE was answered.
  * - `gone`: certain at once: no route, link down, refused.
@@ -45,7 +39,10 @@ export interface ProbeResult {
   readonly tookMs: number;
 }
 
-export interface ProbeTarget extends HostAddress {
+export interface ProbeTarget {
+  /** A name or an IP address, without brackets. */
+  readonly host: string;
+  readonly port: number;
   /** The configured interface; null picks the one whose subnet holds the host. */
   readonly interfaceName: string | null;
 }

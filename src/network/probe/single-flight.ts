@@ -1,14 +1,6 @@
 // Equal requests at about the same time share one answer, and work is limited to a number at a time.
 import type { Clock } from "../../runtime/time/clock.ts";
 
-interface SingleFlight<Answer> {
-  /**
-   * Joins the newest request with that key if it was sent at `notBeforeMs` (monotonic) or later, or is not sent yet;
-   * otherwise, or once it has failed, begins a new one. `begin` must call `goesOut` when the request is sent, after any queueing.
-   */
-  ask(key: string, notBeforeMs: number, begin: (goesOut: () => void) => Promise<Answer>): Promise<Answer>;
-}
-
 interface Ask<Answer> {
   /** Infinity until the request is sent, so that every caller before that may join. */
   startedAtMs: number;
@@ -18,10 +10,15 @@ interface Ask<Answer> {
 /** Keys come from the configuration; beyond this many, most are of earlier configurations, and all are dropped. */
 const MAX_KEYS = 4_096;
 
-export function createSingleFlight<Answer>(clock: Clock): SingleFlight<Answer> {
+export function createSingleFlight<Answer>(clock: Clock) {
   const newest = new Map<string, Ask<Answer>>();
   return {
-    ask(key, notBeforeMs, begin) {
+    /**
+     * Joins the newest request with that key if it was sent at `notBeforeMs` (monotonic) or later, or is not sent
+     * yet; otherwise, or if that has failed, begins a new one. `begin` must call `goesOut` when the request is sent,
+     * after any queueing.
+     */
+    ask(key: string, notBeforeMs: number, begin: (goesOut: () => void) => Promise<Answer>): Promise<Answer> {
       const known = newest.get(key);
       if (known !== undefined && known.startedAtMs >= notBeforeMs) return known.answer;
       let startedAtMs = Number.POSITIVE_INFINITY;

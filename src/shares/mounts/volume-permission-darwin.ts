@@ -1,11 +1,5 @@
 // Why a mount cannot be read on macOS: a privacy permission of the system, or rights on the server.
 
-interface DeniedMeaning {
-  readonly cause: "network_volumes" | "server_rights";
-  readonly title: string;
-  readonly hint: string;
-}
-
 /** Whether launchd started this process: `XPC_SERVICE_NAME` names the service, and is "0" for programs of a terminal. */
 export function isUnderLaunchd(
   environment: Readonly<Record<string, string | undefined>>,
@@ -16,18 +10,16 @@ export function isUnderLaunchd(
 }
 
 /** The meaning of a readdir's errno that is not an outage; null for any other. */
-export function meaningOfDenied(errno: string, path: string, underLaunchd: boolean): DeniedMeaning | null {
+export function meaningOfDenied(errno: string, path: string, underLaunchd: boolean) {
   if (errno !== "EPERM" && errno !== "EACCES") return null;
   // EACCES is the server's own refusal. A program in a terminal has the terminal's permission.
   if (errno === "EPERM" && underLaunchd) {
     return {
-      cause: "network_volumes",
       title: `macOS does not let mountaineer read ${path}: the permission for network volumes is missing`,
       hint: "System Settings → Privacy & Security → Files and Folders: allow Network Volumes for mountaineer (or node).",
     };
   }
   return {
-    cause: "server_rights",
     title: `The server does not let this user read ${path}`,
     hint: "Check the rights of this user on the share.",
   };

@@ -22,17 +22,11 @@ import {
   type SubjectOf,
 } from "./prober-protocol.ts";
 
-const openFilesNowhere: OpenFilesScan = async (requests) =>
-  requests.map(({ paths }) =>
-    paths.map(() => ({ ok: false, text: `open files cannot be listed on ${process.platform}` })),
-  );
-
+// On other systems no share is mounted, as their mounts cannot be listed.
 const scanOpenFiles: OpenFilesScan =
-  process.platform === "linux"
-    ? (requests) => scanOpenFilesProc(requests, "/proc")
-    : process.platform === "darwin"
-      ? createOpenFilesScanDarwin()
-      : openFilesNowhere;
+  process.platform === "darwin"
+    ? createOpenFilesScanDarwin()
+    : (requests) => scanOpenFilesProc(requests, "/proc");
 
 /** Time for which answers are gathered into one message, ms; too short to delay a failover. */
 const LINGER_MS = 3;

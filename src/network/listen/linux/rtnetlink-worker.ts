@@ -2,6 +2,8 @@
 // A message only rings a bell: the listener reads the interfaces and compares them.
 import { constants } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
+import { errorText } from "../../../runtime/errors.ts";
+import { loadKoffi } from "../../native/core-foundation-darwin.ts";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";
 import { EVENT_FD_SLOT, STOP_SLOT } from "../events/network-event-source.ts";
 
@@ -50,7 +52,7 @@ interface SystemCalls {
 
 async function loadSystemCalls(): Promise<SystemCalls> {
   try {
-    const { default: koffi } = await import("koffi");
+    const koffi = await loadKoffi();
     const libc = koffi.load(null);
     return {
       socket: libc.func("int socket(int, int, int)"),
@@ -64,9 +66,7 @@ async function loadSystemCalls(): Promise<SystemCalls> {
       errno: () => koffi.errno(),
     };
   } catch (error) {
-    throw new Unavailable(
-      `koffi cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new Unavailable(errorText(error));
   }
 }
 
