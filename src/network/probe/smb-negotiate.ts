@@ -108,16 +108,13 @@ const NEED_MORE: NegotiateAnswer = { kind: "need_more" };
 export function createNegotiateReader() {
   const seen = Buffer.alloc(READ_AT_MOST_BYTES);
   let length = 0;
-  let answer: NegotiateAnswer = NEED_MORE;
   return {
-    /** Takes the next bytes; after a decision, more bytes change nothing. */
+    /** Takes the next bytes; after a decision, more bytes do not change its kind. */
     push(chunk: Uint8Array): NegotiateAnswer {
-      if (answer.kind !== "need_more") return answer;
       const taken = chunk.subarray(0, READ_AT_MOST_BYTES - length);
       seen.set(taken, length);
       length += taken.length;
-      answer = judge(seen.subarray(0, length));
-      return answer;
+      return judge(seen.subarray(0, length));
     },
   };
 }

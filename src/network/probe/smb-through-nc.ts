@@ -1,7 +1,7 @@
 // SMB2 NEGOTIATE spoken through macOS's `nc`, for a process that may not open the connection itself.
 import { randomFillSync } from "node:crypto";
 import { Readable } from "node:stream";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { errorText } from "../../runtime/errors.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { buildNegotiateRequest, CLIENT_GUID_BYTES, createNegotiateReader } from "./smb-negotiate.ts";
@@ -32,8 +32,6 @@ interface NcRequest {
 /** `nc` takes only whole seconds; `timeoutMs` is what counts. */
 const CONNECT_SECONDS = 2;
 const IDLE_SECONDS = 2;
-/** An answer is some hundred bytes, and 92 of them decide. */
-const ANSWER_AT_MOST_BYTES = 4_096;
 
 /** Never rejects. */
 export async function negotiateThroughNc(request: NcRequest): Promise<NcFinding> {
@@ -44,18 +42,11 @@ export async function negotiateThroughNc(request: NcRequest): Promise<NcFinding>
   // The input stays open until the answer, because some servers hang up at its end.
   const question = new Readable({ read() {} });
   question.push(buildNegotiateRequest(randomFillSync(new Uint8Array(CLIENT_GUID_BYTES))));
-  let received = 0;
   const onOutput = (piece: string): void => {
-    received += piece.length;
     const answer = reader.push(Buffer.from(piece, "latin1"));
-    if (answer.kind === "negotiated") {
-      const { serverGuid } = answer;
-      decide({ kind: "negotiated", serverGuid });
-    }
+    if (answer.kind === "negotiated") decide({ kind: "negotiated", serverGuid: answer.serverGuid });
     if (answer.kind === "not_smb")
       decide({ kind: "connected", detail: `it does not speak SMB 2: ${answer.detail}` });
-    else if (received > ANSWER_AT_MOST_BYTES)
-      decide({ kind: "connected", detail: "it does not speak SMB 2" });
   };
   const args = ["-G", String(CONNECT_SECONDS), "-w", String(IDLE_SECONDS), address, String(port)];
   const ended = runCommand(nc, args, {
@@ -66,10 +57,7 @@ export async function negotiateThroughNc(request: NcRequest): Promise<NcFinding>
     onStdout: onOutput,
     stdoutEncoding: "latin1",
     signal: AbortSignal.any([signal, stop.signal]),
-  }).then(meaningOfEnd, (error: unknown): NcFinding => {
-    if (!(error instanceof MountaineerError)) throw error;
-    return { kind: "unknown", detail: errorText(error) };
-  });
+  }).then(meaningOfEnd, (error: unknown): NcFinding => ({ kind: "unknown", detail: errorText(error) }));
   try {
     return await Promise.race([decided, ended]);
   } finally {

@@ -20,16 +20,18 @@ export async function loadGetfsstat(library: string | null = null): Promise<() =
   } catch {
     getfsstat = declare("getfsstat");
   }
+  const countInto = (buffer: Buffer | null): number => {
+    const count = getfsstat(buffer, buffer?.length ?? 0, MNT_NOWAIT);
+    if (count < 0) throw new Error(`getfsstat failed: errno ${system.errno()}`);
+    return count;
+  };
   return () => {
-    let count = getfsstat(null, 0, MNT_NOWAIT);
-    for (;;) {
-      if (count < 0) throw new Error(`getfsstat failed: errno ${system.errno()}`);
+    for (let count = countInto(null); ; ) {
       const room = count + SPARE;
       const buffer = Buffer.alloc(room * STATFS_BYTES);
-      count = getfsstat(buffer, buffer.length, MNT_NOWAIT);
+      count = countInto(buffer);
       // If the buffer is full, the last mounts may be missing.
-      if (count >= 0 && count < room) return readStatfs(buffer, count);
-      count = Math.max(count, room);
+      if (count < room) return readStatfs(buffer, count);
     }
   };
 }
@@ -74,9 +76,9 @@ const FLAG_WORDS: readonly (readonly [flag: number, word: string])[] = [
 ];
 
 /** Reads the first `count` entries. Both kinds of Mac are little-endian. */
-export function readStatfs(bytes: Buffer, count: number): readonly MountLine[] {
+function readStatfs(bytes: Buffer, count: number): readonly MountLine[] {
   const lines: MountLine[] = [];
-  for (let index = 0; index < count && (index + 1) * STATFS_BYTES <= bytes.length; index++) {
+  for (let index = 0; index < count; index++) {
     const entry = bytes.subarray(index * STATFS_BYTES, (index + 1) * STATFS_BYTES);
     const flags = entry.readUInt32LE(FLAGS);
     lines.push({
