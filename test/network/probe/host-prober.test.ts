@@ -367,7 +367,7 @@ interface Line {
 async function start(t: TestContext) {
   const clock = createManualClock();
   const lines: Line[] = [];
-  const world = { isThere: true, guid: "ab", gone: 0 };
+  const world = { isThere: true, guid: "ab", gone: 0, onAsked: () => {} };
   const witness = await holdWitness({
     clock,
     connect(onGone) {
@@ -375,7 +375,11 @@ async function start(t: TestContext) {
       const line: Line = { answers: true, isOpen: true, end: onGone };
       lines.push(line);
       const connection = {
-        stillThere: () => Promise.resolve(line.answers && line.isOpen),
+        stillThere() {
+          const isThere = line.answers && line.isOpen;
+          world.onAsked();
+          return Promise.resolve(isThere);
+        },
         [Symbol.dispose]: () => {
           line.isOpen = false;
         },
@@ -425,9 +429,25 @@ describe("a witness of a server", () => {
     });
   }
 
+  for (const [which, ended, after] of [
+    ["younger", 1, [[true, false], 0]],
+    ["older", 0, [[false, false], 1]],
+  ] as const) {
+    test(`A13 a younger connection does not take over if the ${which} one ends meanwhile`, async (t) => {
+      const { clock, lines, world, open } = await start(t);
+      world.onAsked = () => lines[ended]?.end();
+      await clock.advance(22_000);
+      assert.deepEqual([open(), world.gone], after);
+      world.onAsked = () => {};
+      await clock.advance(60_000);
+      assert.equal(lines.length > 2, ended === 1, "only what is still there is renewed");
+    });
+  }
+
   test("A13 a server that nobody reaches has no witness, and one that is let go of is not renewed", async (t) => {
     const { clock, witness, lines, open, world } = await start(t);
     witness?.[Symbol.dispose]();
+    assert.equal(clock.pendingTimers, 0);
     await clock.advance(60_000);
     assert.deepEqual([open(), lines.length, world.gone], [[false], 1, 0]);
     const none = await holdWitness({
@@ -436,5 +456,15 @@ describe("a witness of a server", () => {
       onGone: () => assert.fail("there was none"),
     });
     assert.equal(none, null);
+    const connection = { stillThere: async () => true, [Symbol.dispose]() {} };
+    const ended = await holdWitness({
+      clock,
+      async connect(onGone) {
+        onGone();
+        return { guid: "ab", connection };
+      },
+      onGone: () => assert.fail("there was none"),
+    });
+    assert.equal(ended, null, "it ended before it was handed over");
   });
 });

@@ -1,6 +1,7 @@
 // Local Network privacy told from an outage, with a program in place of nc that carries bytes as nc does, to a real SMB
 // server or to what says something else.
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
@@ -232,6 +233,11 @@ test("the question's input stays open until the answer is there, and everything 
   assert.deepEqual(await ask(700, silent), { kind: "unknown", detail: "no answer in time" });
   assert.deepEqual(await ask(60_000, await freePort()), { kind: "unreachable" });
   assert.equal((await ask(60_000, port, "/nowhere/nc")).kind, "unknown");
+  const folder = await temporaryFolder(t);
+  const deaf = await ncOf(t, `echo $$ > ${folder}/pid; echo SSH-2.0-x; exec sleep 600`);
+  assert.equal((await ask(60_000, port, deaf.nc)).kind, "connected");
+  const pid = Number(await readFile(join(folder, "pid"), "utf8"));
+  await eventually(() => !existsSync(`/proc/${pid}`) || process.platform !== "linux");
 });
 
 test("nc's ends", () => {

@@ -3,13 +3,14 @@ import test from "node:test";
 import {
   buildNegotiateRequest,
   createNegotiateReader,
+  isEchoAnswer,
   type NegotiateAnswer,
 } from "../../../src/network/probe/smb-negotiate.ts";
 import { fc } from "../../support/properties.ts";
 
 /** An answer as a server gives it: header, body, and some bytes of a security buffer. */
 function negotiateAnswer(
-  overrides: { status?: number; dialect?: number; command?: number; flags?: number } = {},
+  overrides: { status?: number; dialect?: number; command?: number; flags?: number; size?: number } = {},
 ): Buffer {
   const message = Buffer.alloc(64 + 65 + 40);
   message.write("\xfeSMB", 0, "latin1");
@@ -17,7 +18,7 @@ function negotiateAnswer(
   message.writeUInt32LE(overrides.status ?? 0, 8);
   message.writeUInt16LE(overrides.command ?? 0, 12);
   message.writeUInt32LE(overrides.flags ?? 1, 16);
-  message.writeUInt16LE(65, 64);
+  message.writeUInt16LE(overrides.size ?? 65, 64);
   message.writeUInt16LE(overrides.dialect ?? 0x0311, 68);
   message.write("behind CORE, 16", 72, "latin1");
   const packet = Buffer.alloc(4 + message.length);
@@ -117,12 +118,17 @@ test("what is not an answer to NEGOTIATE says what it was", () => {
     [negotiateAnswer({ flags: 0 }), /no answer to NEGOTIATE/],
     [negotiateAnswer({ status: 0xc00000bb }), /0xC00000BB/],
     [negotiateAnswer({ dialect: 0x0999 }), /0x0999/],
+    [negotiateAnswer({ size: 9 }), /dialect that was not offered/],
   ];
   for (const [bytes, detail] of cases) {
     const answer = readAll(bytes);
     assert.equal(answer.kind, "not_smb");
     if (answer.kind === "not_smb") assert.match(answer.detail, detail);
   }
+});
+
+test("bytes that end before the command are no answer to an ECHO", () => {
+  for (const length of [0, 16, 17]) assert.equal(isEchoAnswer(Buffer.alloc(length, 13)), false);
 });
 
 test("each dialect offered, and the wildcard of old servers, is an answer", () => {

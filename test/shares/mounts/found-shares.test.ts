@@ -27,6 +27,7 @@ test("shares are found in the table of mounts, with their users and never a pass
     entry("cifs", "//nas.local/core", ["rw", "username=ann", "password=hidden"]),
     entry("smb3", "//10.0.0.2/Media Files"),
     entry("fuse.rclone", "//10.99.1.2:4451/CORE"),
+    entry("fuse.rclone", "//127.0.0.1/DATA"),
     entry("smbfs", "//ann%20b:hidden@nas._smb._tcp.local/caf%C3%A9"),
     entry("gvfs.smb-share", "//nas.local:4450/my share", ["username=ann"]),
     entry("fuse.rclone", "remote:folder"),
@@ -37,6 +38,7 @@ test("shares are found in the table of mounts, with their users and never a pass
     ["nas.local", "core", "ann", "kernel"],
     ["10.0.0.2", "Media Files", null, "kernel"],
     ["10.99.1.2:4451", "CORE", null, "rclone"],
+    ["127.0.0.1", "DATA", null, "rclone"],
     ["nas._smb._tcp.local", "café", "ann b", "kernel"],
     ["nas.local:4450", "my share", "ann", "gvfs"],
   ]);
@@ -46,7 +48,7 @@ test("shares are found in the table of mounts, with their users and never a pass
 test("shares are found in fstab", () => {
   const found = sharesOfFstab(`# //nas/no /mnt cifs
 UUID=1 / ext4 defaults 0 1
-//nas/my\\040share  /mnt/my\\040share  cifs  credentials=/root/hidden,username=ann,uid=1000  0  0
+//nas/my\\040share  /mnt/my\\040share  cifs  credentials=/root/hidden,user=ann,uid=1000  0  0
 //nas/open\t/mnt/open\tsmb3\tguest 0 0
 //broken
 `);
