@@ -24,10 +24,9 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
   let saidSo = false;
   const fileOf = async (path: string): Promise<string> => {
     const name = sha256Of(path).slice(0, NAME_CHARACTERS);
-    return join(folder ?? (await runtimeFolder()), name);
+    return join(folder ?? (await ownRuntimeFolder()), name);
   };
   const claimNow = async (path: string): Promise<string | null> => {
-    if (folder === undefined) await ownRuntimeFolder();
     const file = await fileOf(path);
     await (await open(file, "a", 0o600)).close();
     const before = await stat(file);
@@ -81,13 +80,13 @@ async function runtimeFolder(): Promise<string> {
   const uid = process.getuid?.() ?? 0;
   if (uid === 0) return "/var/run/mountaineer";
   const own = `/run/user/${uid}`;
-  const found = await lstat(own).catch(() => null);
-  return found?.uid === uid ? join(own, "mountaineer") : `/tmp/mountaineer-${uid}`;
+  const isThere = (await lstat(own).catch(() => null)) !== null;
+  return isThere ? join(own, "mountaineer") : `/tmp/mountaineer-${uid}`;
 }
 
-/** Makes the user's runtime folder if it is missing. Rejects if another user could write or read it. */
-export async function ownRuntimeFolder(): Promise<string> {
-  const folder = await runtimeFolder();
+/** Makes the user's runtime folder if it is missing. Rejects if another user could write or read it. `path`: for tests. */
+export async function ownRuntimeFolder(path?: string): Promise<string> {
+  const folder = path ?? (await runtimeFolder());
   await mkdir(folder, { mode: 0o700 }).catch(() => {});
   const found = await lstat(folder);
   const isOwn = found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;

@@ -92,11 +92,7 @@ export function withGvfsShares(table: MountTable, options: GvfsOptions): MountTa
       const mount = entries.find(
         ({ type, options: of }) => type === GVFS_MOUNT && of.includes(`user_id=${userId}`),
       );
-      if (mount === undefined) {
-        known = new Map();
-        listing = null;
-        return entries;
-      }
+      if (mount === undefined) return entries;
       const shares = identify(mount, await list(mount));
       const ids = shares.map(({ id }) => id).join();
       // An unchanged table stays the same object, so that indexes of it stay valid.
