@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, readlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { sharesOfFstab, sharesOfTable } from "../../../src/shares/mounts/found-shares.ts";
-import { createMountClaims } from "../../../src/shares/mounts/mount-claims.ts";
+import { createMountClaims, ownRuntimeFolder } from "../../../src/shares/mounts/mount-claims.ts";
 import type { MountEntry } from "../../../src/shares/mounts/mount-entry.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -83,6 +83,12 @@ describe("a mount path", () => {
     assert.equal(await first.claim(CORE), "/home/two");
     await Promise.all([first, second, successor].map((claims) => claims[Symbol.asyncDispose]()));
     assert.deepEqual(await readdir(folder), [], "nothing is left behind");
+    const descriptors = await readdir("/proc/self/fd").catch(() => []);
+    const open = await Promise.all(descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => "")));
+    assert.deepEqual(
+      open.filter((file) => file.startsWith(folder)),
+      [],
+    );
     assert.deepEqual(logger.lines, []);
   });
 
@@ -109,6 +115,20 @@ describe("a mount path", () => {
     await once(child, "exit");
     await eventually(async () => (await second.claim(CORE)) === null);
     await second[Symbol.asyncDispose]();
+  });
+
+  test("A13 a runtime folder that another user could read or write, or that is none, is refused", async (t) => {
+    const folder = path.join(await temporaryFolder(t), "runtime");
+    assert.equal(await ownRuntimeFolder(folder), folder);
+    await chmod(folder, 0o710);
+    await assert.rejects(ownRuntimeFolder(folder), /is not this user's alone/);
+    const file = `${folder}.file`;
+    await writeFile(file, "", { mode: 0o600 });
+    await assert.rejects(ownRuntimeFolder(file), /is not this user's alone/);
+    if (process.getuid?.() !== 0) return;
+    await mkdir(`${folder}.other`, { mode: 0o700 });
+    await chown(`${folder}.other`, 4711, 4711);
+    await assert.rejects(ownRuntimeFolder(`${folder}.other`), /is not this user's alone/);
   });
 
   test("A13 that nobody can lock is used all the same, and that is said once", async (t) => {
