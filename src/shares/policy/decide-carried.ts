@@ -211,10 +211,7 @@ function isPatient(builder: Builder, { phase, routeLostAtMs }: CarriedSeen): boo
   const { seen, state, policy } = builder;
   const lostAtMs = routeLostAtMs ?? state.suspicion?.firstAtMs ?? null;
   if (lostAtMs === null) return phase !== "refusing";
-  const endsAtMs = lostAtMs + policy.outagePatienceMs;
-  if (seen.atMs >= endsAtMs) return false;
-  lookAt(builder, endsAtMs);
-  return true;
+  return seen.atMs < lostAtMs + policy.outagePatienceMs;
 }
 
 /** Programs wait for the first host to answer, so the next tick would be too late. */

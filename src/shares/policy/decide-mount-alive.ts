@@ -106,7 +106,6 @@ function judgeFailed(builder: Builder, errno: string, startedAtMs: number): Moun
 /** Ends the pauses between mounts once a mount has lasted. */
 export function settleBackoff(builder: Builder): void {
   const { mountBackoff, mountedAtMs } = builder.state;
-  if (mountBackoff.failures === 0) return;
   if (mountedAtMs !== null && builder.seen.atMs - mountedAtMs < STEADY_MS) return;
   setState(builder, { mountBackoff: NO_BACKOFF });
 }
