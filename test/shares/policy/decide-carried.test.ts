@@ -80,6 +80,16 @@ A10 when that server cannot be proved it is mounted per route, and said so
   );
 });
 
+test("A10 away from home, programs get errors at once and are not told to wait", () => {
+  const world = carriedWorld();
+  Object.assign(world.hosts, { tb: "refused", fallback: "refused" });
+  world.event().advance(1_000);
+  assert.deepEqual(world.conditionCodes, ["waiting_for_route"]);
+  Object.assign(world, { away: "another gateway" });
+  world.event().advance(1_000);
+  assert.deepEqual(world.conditionCodes, ["away_from_home"]);
+});
+
 describe("a route that goes", () => {
   // Nobody can prove the server of the route that is back while the other one goes.
   const unproved = "fallback refused, event, 3 s, fallback answers, tb refused, event";
@@ -105,6 +115,8 @@ A10 a proof that fails and says nothing: why it is mounted anew names the host
 A10 both gone and back: programs wait, nothing is unmounted, and they go on over what comes back
   carried, open 7, both silent, event, 20 s: condition waiting_for_route, error /both hosts are gone/, phase waiting
   tb answers, event, 5 s: the same mount, phase carrying, no error, no step unmount
+A10 while programs wait for a proof, it is looked at again when their patience ends
+  carried, both refused, event, 15 s, proofs fail, both answer, event: wakes for confirm
 A10 both gone while its carrier cannot be asked: the cycle ends all the same, and it is asked again
   carried, its carrier is deaf, both link_down, event, 1 s: error /both hosts are gone/, phase carrying
   its carrier hears again, 1 s: phase waiting, the same mount
@@ -191,6 +203,13 @@ A10 its process is gone: it is mounted anew, carried
 A10 its process ended while both routes were gone: when they are back its new mount waits for the proof, and is carried
   carried, proofs take 400 ms, both silent, event, 5 s, its process is gone, event, 5 s, both answer, event, 5 s
   : last steps mount tb carried
+By hand: a switch whose mount vanishes meanwhile fails, and is no error
+  carried, in the next step it vanishes, switch fallback: result failed, not told share.error
+A10 its process and its route are gone: it is mounted anew over the other one
+  carried, its process is gone, tb refused, event, 3 s: on fallback, last steps mount fallback carried
+A10 a switch while its new mount waits for the proof is taken when that is mounted
+  carried, proofs take 3000 ms, fallback refused, 2 s, its process is gone, fallback answers, 2 s, fresh
+  switch fallback: no result; 15 s: first steps mount tb carried, result switched, on fallback
 A10 unmounted by hand while its new mount waits for the proof: it stays unmounted
   carried, proofs take 3000 ms, fallback refused, 2 s, its process is gone, fallback answers, 2 s: on none
   fresh, unmount: held unmounted; 20 s: no steps, held unmounted

@@ -139,7 +139,7 @@ A14 a carried share is not moved for a better route, and is when its own is gone
   carried, login refused and same shut, tb refused, event, 5 s: steps but holds move fallback
   fresh, tb answers, 120 s: no steps
 A14 a look that is turned away, or waits, says nothing of what is open; without its process a mount is no use
-  carried, login refused and same shut, the mount says EIO, 60 s, the mount lists, the mount hangs, 60 s: no steps
+  carried, login refused and same shut, the mount says EIO, 60 s, the mount lists, the mount hangs, 60 s: no steps, no error
   its process is gone, 10 s: steps check > unmount force
   login accepted, 60 s: steps check > unmount force > mount tb carried
 `,
@@ -203,6 +203,7 @@ function justMounted(hung: boolean): World {
 }
 
 const ALIVE_STARTS = {
+  ...PLAIN_STARTS,
   "over tb": mountedOverTb,
   "just mounted": () => justMounted(false),
   "just mounted and hung": () => justMounted(true),
@@ -254,6 +255,8 @@ A2 a dead look of an earlier mount does not count against the next
 A2 ENOTCONN and a mount process that is gone are dead at once
   over tb, pass 1000 ms, the mount says ENOTCONN, cycle: ${REMOUNT}
   over tb, pass 1000 ms, its process is gone, cycle: ${REMOUNT}
+What to mount: an error ends with the mount that succeeds, before that has answered
+  a new share, mounts over both fail: it is full, 3 s: some error; new mounts hang, mounts work, event: no error
 A2 a hang that ends in time costs nothing
   over tb, the mount hangs, 9 s, the mount goes on, 10 s: no steps
 A2 EACCES and EPERM are alive, with a condition

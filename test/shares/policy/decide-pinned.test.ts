@@ -9,6 +9,7 @@ import {
   type MountSeen,
   NO_TRUST,
   type RouteSeen,
+  type ServerSeen,
   type ShareSeen,
   type TrustSeen,
 } from "../../../src/shares/policy/share-seen.ts";
@@ -108,16 +109,18 @@ test("A13 what an edit left unexplained is mounted over the route that answers, 
 test("A13 what an edit left unexplained while programs wait for its server is left for a judged route, unless a proof is under way", () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
   const judged = { id: "a", asked: true };
-  const step = (asking: boolean) =>
+  const left = (asking: boolean, fallback: ServerSeen = judged) =>
     decided({ ...CARRIED, phase: "unconfirmed", rerouted: true }, routes, routes, {
       carry: {
         unable: "carry is off",
-        trust: { ...NO_TRUST, servers: { tb: judged, fallback: judged }, asking },
+        trust: { ...NO_TRUST, servers: { tb: judged, fallback }, asking },
         asks: true,
       },
       openFiles: { atMs: NOW_MS, state: "none", holders: [], unsent: [], text: null },
-    }).step?.kind ?? null;
-  assert.deepEqual([step(false), step(true)], ["unmount", null]);
+    });
+  assert.deepEqual([left(false).step?.kind, left(true).step], ["unmount", null]);
+  const unjudged = left(false, { id: null, asked: false });
+  assert.deepEqual(unjudged.state.operation?.plan, ["tb"]);
 });
 
 test("A13 a server that was lost while a step was taken is looked at anew before anything passes: its proof is older", () => {
@@ -219,4 +222,16 @@ test("A10 a failover to the one route that answers is carried at once, though a 
 test("A15 where the server of one route cannot be proved, the share is mounted over the other", () => {
   const { step } = unmounted("answers", { tb: UNKNOWN, fallback: { id: "a", asked: true } });
   assert.deepEqual(step, { kind: "mount", route: "fallback", server: "a" });
+});
+
+test("A10 a share that cannot be carried is mounted per route, whatever is proved", () => {
+  const known = { id: "a", asked: true };
+  const servers = { tb: known, fallback: known };
+  const trust = { ...NO_TRUST, state: "same" as const, proved: { tb: true, fallback: true }, servers };
+  const carry = { asks: true, unable: "smbclient is missing", trust };
+  assert.deepEqual(unmounted("answers", servers, { carry }).step, {
+    kind: "mount",
+    route: "tb",
+    server: "a",
+  });
 });

@@ -63,6 +63,11 @@ By hand: --to auto holds nothing and lets the rules go on
   held to fallback, switch auto: result skipped, on fallback; 31 s: on tb
 By hand: --to auto says that files hold the way back
   held to fallback, 40 s, open 7, switch auto: result pending, on fallback, pending
+By hand: what is unmounted has not vanished
+  over tb, unmount: not told share.vanished
+By hand: another mount of a share that is held unmounted is left alone
+  over tb, theirs over fallback at /twin, unmount: held unmounted, mounts at /twin
+  fresh, fallback refused, event, 20 s: no steps
 By hand: switch mounts an unmounted share
   held unmounted, switch tb: result switched, on tb, held nothing
   held unmounted, switch fallback: result switched, on fallback, held fallback
