@@ -122,19 +122,11 @@ export function hereFrom(
       prefixLength < 32 &&
       !there.some((gateway) => gateway.interfaceName === interfaceName),
   );
-  return {
-    marks: new Map([
-      ...known.flatMap(({ mac, interfaceName }) =>
-        mac === null ? [] : [[`gateway:${mac}`, interfaceName] as const],
-      ),
-      ...alone.map(
-        ({ bytes, prefixLength, interfaceName }) =>
-          [`subnet:${networkOf(bytes, prefixLength)}/${prefixLength}`, interfaceName] as const,
-      ),
-    ]),
-    gateways: known,
-    interfaces,
-  };
+  const marks = new Map<string, string>();
+  for (const { mac, interfaceName } of known) if (mac !== null) marks.set(`gateway:${mac}`, interfaceName);
+  for (const { bytes, prefixLength, interfaceName } of alone)
+    marks.set(`subnet:${networkOf(bytes, prefixLength)}/${prefixLength}`, interfaceName);
+  return { marks, gateways: known, interfaces };
 }
 
 /**

@@ -152,11 +152,7 @@ export async function observeOpenFiles(
   return { atMs, state, holders: answer.files, unsent, text: null };
 }
 
-function carriedNow(
-  { carriage }: LookTools,
-  { spec }: Subject,
-  mount: FoundMount | null,
-): CarriedState | null {
+function carriedNow({ carriage }: LookTools, { spec }: Subject, mount: FoundMount | null) {
   return mount !== null && isCarriedPort(mount) ? (carriage?.of(spec.name) ?? null) : null;
 }
 

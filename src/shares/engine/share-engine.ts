@@ -194,7 +194,12 @@ export class ShareEngine implements AsyncDisposable {
         // Two lanes of one share must not perform steps at the same time.
         await before;
         if (this.#isResting && !cycle.isAsked) return null;
-        logTriggers(logger, name, triggers);
+        const details = triggers.flatMap((trigger) => trigger.details);
+        const reasons = triggers.map(({ reason }) => reason);
+        logger.debug("cycle", {
+          ...{ share: name, trigger: reasons },
+          ...(details.length > 0 ? { details } : {}),
+        });
         succession.cycleBegins();
         const wake = await cycle.run(triggers, stopping);
         this.#conditionLog.note(name, cycle.view().conditions);
@@ -249,15 +254,6 @@ export class ShareEngine implements AsyncDisposable {
   #triggerNow(reason: TriggerReason): Trigger {
     return { reason, atMs: this.#tools.clock.monotonicMs(), details: [] };
   }
-}
-
-function logTriggers(logger: Logger, share: string, triggers: readonly Trigger[]): void {
-  const details = triggers.flatMap((trigger) => trigger.details);
-  logger.debug("cycle", {
-    share,
-    trigger: triggers.map(({ reason }) => reason),
-    ...(details.length > 0 ? { details } : {}),
-  });
 }
 
 /**

@@ -49,14 +49,6 @@ export interface AliasView extends AliasSpec {
   readonly detail: string | null;
 }
 
-interface AliasCondition {
-  readonly code: "alias_path_taken" | "alias_not_linked";
-  readonly severity: "warning";
-  readonly title: string;
-  readonly hint: string | null;
-  readonly since: string;
-}
-
 interface AliasLinksOptions {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -170,14 +162,13 @@ export class AliasLinks implements AsyncDisposable {
     });
   }
 
-  conditions(): AliasCondition[] {
-    return [...this.#known.values()].flatMap(({ spec, link, detail, since }): AliasCondition[] => {
+  conditions() {
+    return [...this.#known.values()].flatMap(({ spec, link, detail, since }) => {
       if (since === null || detail === null) return [];
       const title = `The link of alias ${spec.name} cannot be made: ${detail}`;
-      if (link !== "taken")
-        return [{ code: "alias_not_linked", severity: "warning", title, hint: null, since }];
-      const hint = "Move it away, or give the alias another path; it is left as it is.";
-      return [{ code: "alias_path_taken", severity: "warning", title, hint, since }];
+      const move = "Move what is there away, or give the alias another path; Mountaineer does not touch it.";
+      const [code, hint] = link === "taken" ? ["alias_path_taken", move] : ["alias_not_linked", null];
+      return [{ code, severity: "warning" as const, title, hint, since }];
     });
   }
 

@@ -44,7 +44,10 @@ export async function findShares(fstabPath = "/etc/fstab"): Promise<readonly Fou
   const table = withGvfsShares(createMountTable({ clock }), { clock, prober });
   const entries = await table.read(clock.monotonicMs()).catch(() => []);
   const fstab = await readFile(fstabPath, "utf8").catch(() => "");
-  return withoutRepeats([...sharesOfTable(entries), ...sharesOfFstab(fstab)]);
+  const all = [...sharesOfTable(entries), ...sharesOfFstab(fstab)];
+  // A share that is both mounted and in fstab is listed once, as mounted.
+  const same = Map.groupBy(all, ({ host, share }) => `${host} ${share}`.toLowerCase());
+  return [...same.values()].flatMap(([first]) => first ?? []);
 }
 
 /** Exported for its test. */
@@ -77,10 +80,4 @@ function sharesOf(
 function userOfSource(source: string): string | null {
   const user = /^\/\/(?:[^;/@]*;)?([^:/@]+)(?::[^/@]*)?@/.exec(source)?.[1];
   return user === undefined ? null : percentDecoded(user);
-}
-
-/** Lists a share that is both mounted and in fstab once, as mounted. */
-function withoutRepeats(shares: readonly FoundShare[]): readonly FoundShare[] {
-  const same = Map.groupBy(shares, ({ host, share }) => `${host} ${share}`.toLowerCase());
-  return [...same.values()].flatMap(([first]) => first ?? []);
 }

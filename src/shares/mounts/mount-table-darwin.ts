@@ -33,17 +33,14 @@ function keyOf({ fsid, path, type, source }: MountLine): readonly string[] {
 }
 
 function entryOf(line: MountLine, generation: number, place: number): MountEntry {
+  const own = process.getuid?.() ?? 0;
+  const isOurs = own === 0 || line.ownerId === own;
   return {
     id: `${line.fsid}:${generation}:${place}`,
     path: line.path,
     type: line.type,
     source: line.source,
-    options: isOurs(line) ? line.options : [...line.options, ANOTHER_USERS],
+    options: isOurs ? line.options : [...line.options, ANOTHER_USERS],
     deviceMinor: 0,
   };
-}
-
-function isOurs({ ownerId }: MountLine): boolean {
-  const own = process.getuid?.() ?? 0;
-  return own === 0 || ownerId === own;
 }
