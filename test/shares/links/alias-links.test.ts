@@ -142,6 +142,9 @@ test("Paths an alias that goes, or leads elsewhere, takes its link along", async
     assert.equal(await readlink(at(name)).catch(() => null), null, name);
   }
   assert.deepEqual(pluck(transitions.slice(2), "name"), ["alias.removed", "alias.removed", "alias.linked"]);
+  links.apply(await config());
+  links.trigger("tick");
+  await eventually(async () => (await readlink(moved).catch(() => null)) === null);
 });
 
 test("Paths what was made before is still known after a restart, and goes when its alias has gone meanwhile", async (t) => {
