@@ -105,7 +105,7 @@ function judgeFailed(builder: Builder, errno: string, startedAtMs: number): Moun
 
 /** Ends the pauses between mounts once a mount has lasted. */
 export function settleBackoff(builder: Builder): void {
-  const { mountBackoff, mountedAtMs } = builder.state;
+  const { mountedAtMs } = builder.state;
   if (mountedAtMs !== null && builder.seen.atMs - mountedAtMs < STEADY_MS) return;
   setState(builder, { mountBackoff: NO_BACKOFF });
 }
