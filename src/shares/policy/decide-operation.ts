@@ -221,7 +221,7 @@ function foldMounted(builder: Builder, last: MountStepSeen): void {
   const { route } = last.step;
   const text = last.outcome.ok ? whyUseless(mount) : last.outcome.text;
   if (text === null && mount !== null) {
-    setState(builder, { suspicion: null, deadLook: null, mountedAtMs: builder.seen.atMs });
+    setState(builder, { mountedAtMs: builder.seen.atMs });
     if (operation === null) return;
     // A mount that was already there counts as this operation's only if it is over the wanted route.
     if (last.outcome.ok && last.outcome.adopted && mount.found.route !== route)
