@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import test, { describe, it, type TestContext } from "node:test";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import {
@@ -12,11 +12,13 @@ import {
   removeAliasLink,
 } from "../../../src/shares/links/alias-link.ts";
 import { ensureLink, replaceLink } from "../../../src/shares/links/stable-link.ts";
+import { createStableLinks } from "../../../src/shares/links/stable-links.ts";
 import { NO_LINK_ANSWER } from "../../../src/shares/prober/prober.ts";
 import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs } from "../../support/tiny-disk.ts";
+import { shareSpec } from "../share-spec.ts";
 
 const WAIT_MS = 5_000;
 
@@ -142,6 +144,31 @@ describe("the stable link", () => {
     await changes;
     assert.ok(reads > 0);
   });
+});
+
+test("while looks are late, a link that was right counts as right for a minute, for its target alone", async (t) => {
+  const { prober, path, target } = await bench(t);
+  const clock = createManualClock();
+  let isLate = false;
+  const links = createStableLinks(clock, {
+    ...prober,
+    readLink: async (at, waitMs) => (isLate ? NO_LINK_ANSWER : await prober.readLink(at, waitMs)),
+  });
+  const spec = shareSpec({ stablePath: path, mountPath: target });
+  const faultAfter = async (ms: number, to = target): Promise<string | null> => {
+    isLate = false;
+    assert.equal(await links.ensureNow(spec, target), null);
+    isLate = true;
+    await clock.advance(ms);
+    return (await links.ensureNow(spec, to))?.why ?? null;
+  };
+  assert.equal(await faultAfter(59_999), null);
+  assert.equal(await faultAfter(60_000), "late");
+  assert.equal(await faultAfter(0, `${target}-1`), "late");
+  isLate = false;
+  await rm(path);
+  await symlink(`../volumes/${basename(target)}`, path);
+  assert.equal(await links.ensureNow(spec, `${target}-1`), null, "ours, as it leads to the mount path");
 });
 
 const LOOK_MS = 5_000;

@@ -54,6 +54,9 @@ describe("logons", () => {
     assert.equal(await tryAt(logons, share, "mistyped"), "accepted");
     assert.deepEqual(logons.look(share).refusal, null);
     assert.equal(await tryAt(logons, share, "mistyped"), "accepted");
+    await clock.advance(1);
+    assert.deepEqual(await tryAt(logons, share, "right"), REFUSED, "the account was changed on the server");
+    assert.deepEqual(await tryAt(logons, share, "right"), "not tried");
   });
 
   test("A14 a server that was away is tried once, as long as there were not two refusals in the hour", async () => {

@@ -60,6 +60,8 @@ What to mount: over ${route}, a dead mount and one whose host is gone are cleane
     `
 Found mounts: a dead one that no route explains is cleaned up all the same
   a new share, theirs over no known route dead, the driver is gone, 2 s: 0 mounts
+Recovery: one that cannot unmount leaves the share as it is, and is no error
+  about to recover, unmounts fail: not permitted, 20 s: on fallback, not told share.error, condition recovery_failed
 By hand: what is asked to be unmounted is unmounted
   over tb, the driver is gone, unmount: result unmounted
 `,
@@ -255,6 +257,7 @@ A2 a dead look of an earlier mount does not count against the next
 A2 ENOTCONN and a mount process that is gone are dead at once
   over tb, pass 1000 ms, the mount says ENOTCONN, cycle: ${REMOUNT}
   over tb, pass 1000 ms, its process is gone, cycle: ${REMOUNT}
+  over tb, event, its process is gone, cycle: ${REMOUNT}
 What to mount: an error ends with the mount that succeeds, before that has answered
   a new share, mounts over both fail: it is full, 3 s: some error; new mounts hang, mounts work, event: no error
 A2 a hang that ends in time costs nothing

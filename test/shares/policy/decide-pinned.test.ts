@@ -91,8 +91,11 @@ test('What to mount: with carry = "off", a host that falls silent once the carri
 test('What to mount: with carry = "off", a host that has another address now is mounted from there once the old one is gone', () => {
   const inUse = { tb: probed("gone"), fallback: probed("gone") };
   const configured = { tb: probed("answers"), fallback: probed("gone") };
-  const { state } = decided({ ...CARRIED, phase: "waiting", rerouted: true }, inUse, configured);
+  const rerouted = { ...CARRIED, phase: "waiting", rerouted: true } as const;
+  const { state } = decided(rerouted, inUse, configured);
   assert.deepEqual([state.operation?.kind, state.operation?.plan], ["failover", ["tb", "fallback"]]);
+  const other = { tb: probed("gone"), fallback: probed("answers") };
+  assert.deepEqual(decided(rerouted, other).state.operation?.plan, ["fallback", "fallback"]);
 });
 
 test("A13 what an edit left unexplained is mounted over the route that answers, once it is closed: it waits for no proof of the other", () => {

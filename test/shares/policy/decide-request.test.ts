@@ -63,6 +63,8 @@ By hand: --to auto holds nothing and lets the rules go on
   held to fallback, switch auto: result skipped, on fallback; 31 s: on tb
 By hand: --to auto says that files hold the way back
   held to fallback, 40 s, open 7, switch auto: result pending, on fallback, pending
+By hand: a mount that is kept while its hosts are gone is not reported as mounted
+  over tb, tb refused, fallback refused, event, 4 s: some error; mount, 20 s: result failed, detail /hosts are gone/
 By hand: what is unmounted has not vanished
   over tb, unmount: not told share.vanished
 By hand: another mount of a share that is held unmounted is left alone
