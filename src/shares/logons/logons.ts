@@ -173,10 +173,10 @@ export function createLogons(clock: Clock) {
       const [nowMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
       // After the clock was set back, times may lie in the future.
       const recalled = refusedAt.map((at) => nowMs - Math.max(0, wallMs - at));
-      for (const [index, atMs] of recalled.entries()) {
+      for (const atMs of recalled) {
         // All shares of an account recall the same refusals.
         const known = account.refusals.filter((one) => isNear(one.atMs, atMs)).length;
-        const count = recalled.slice(0, index + 1).filter((other) => isNear(other, atMs)).length;
+        const count = recalled.filter((other) => isNear(other, atMs)).length;
         if (known < count) note(account, null, BEFORE, atMs);
       }
     },

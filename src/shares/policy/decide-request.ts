@@ -5,7 +5,6 @@ import { type RouteName, routesOf } from "../share-spec.ts";
 import { canMove, mayMoveSoon } from "./decide-carry.ts";
 import { checkedOpenFiles, looksDead, startOperation, whyNotMountable } from "./decide-operation.ts";
 import { SPOKEN, spokenRoute } from "./decide-operation-end.ts";
-import { whyUnmountable } from "./decide-unmounted.ts";
 import { isWaking, whyNotWoken } from "./decide-wake.ts";
 import {
   answer,
@@ -136,7 +135,6 @@ function chooseMode(
 /** Whether the mount cannot answer: then a plain unmount would hang, and open files are cut off already. */
 function isCutOff(builder: Builder, { found, look }: MountSeen): boolean {
   if (looksDead(builder)) return true;
-  if (found.route !== null && answers(builder, found.route)) return false;
   return (
     look.state === "pending" &&
     (found.route === null || builder.seen.routes[found.route].probe.verdict === "gone")
@@ -186,6 +184,7 @@ export function answerRequest(builder: Builder): void {
     return;
   }
   // A present obstacle explains the failure better than the error of an earlier attempt.
-  const why = whyUnmountable(builder) ?? memory.lastError ?? "it could not be mounted";
+  const obstacle = seen.mount === null ? whyNotMountable(builder) : null;
+  const why = obstacle ?? memory.lastError ?? "it could not be mounted";
   answer(builder, "failed", why, { hint: seen.driverProblem?.hint ?? null });
 }

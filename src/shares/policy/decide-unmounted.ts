@@ -41,13 +41,6 @@ export function decideUnmounted(builder: Builder): Step | null {
   return startOperation(builder, { kind: "mount", reason: "not mounted", mode: "plain", plan });
 }
 
-/** Why the share cannot be mounted; null: it is mounted, or can be. */
-export function whyUnmountable(builder: Builder): string | null {
-  if (builder.seen.mount !== null) return null;
-  const obstacle = whyNotMountable(builder) ?? whyNoLogon(builder);
-  return obstacle ?? (bestRoutes(builder).length === 0 ? noHostAnswers(builder) : null);
-}
-
 /** The routes whose hosts answer, best first: Thunderbolt, unless the share is held to fallback. */
 export function bestRoutes(builder: Builder): RouteName[] {
   const order: RouteName[] = builder.memory.held === "fallback" ? ["fallback", "tb"] : ["tb", "fallback"];
