@@ -158,6 +158,10 @@ describe("logons", () => {
     for (const jitterMs of [0, 1, -1]) logons.seen(now, logons.idOf(old), "wrong password", atMs + jitterMs);
     assert.equal(logons.look(now).refusedAt.length, 1);
     assert.deepEqual([logons.look(now).accepted, logons.look(old).may], [true, false]);
+    await clock.advance(HOUR_MS);
+    const seenMs = clock.monotonicMs() - 5_000;
+    for (const login of [null, logons.idOf(old)]) logons.seen(now, login, "wrong password", seenMs);
+    assert.deepEqual(logons.look(now).refusedAt, [clock.wallMs() - 5_000]);
   });
 
   test("A14 a login has another name for the carrier after each refusal", async () => {

@@ -269,7 +269,7 @@ A2 EACCES and EPERM are alive, with a condition
   the mount lists, 4 s: no condition mount_denied
 A2 a lack of this machine says nothing of the mount
   over tb, the mount says EMFILE, 30 s: no steps; over tb, the mount says ENFILE, 30 s: no steps
-  over tb, the mount says ENOMEM, 30 s: no steps
+  over tb, the mount says ENOMEM, 30 s: no steps; tb silent, event, 5 s: no condition route_slow, no steps
 A2 a look answered late and failed twice is dead although the host answers
   over tb, the mount hangs, 3 s, the mount goes on, the mount says EIO, 3 s: ${REMOUNT}
 `,

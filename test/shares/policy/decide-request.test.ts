@@ -65,6 +65,11 @@ By hand: --to auto says that files hold the way back
   held to fallback, 40 s, open 7, switch auto: result pending, on fallback, pending
 By hand: a mount that is kept while its hosts are gone is not reported as mounted
   over tb, tb refused, fallback refused, event, 4 s: some error; mount, 20 s: result failed, detail /hosts are gone/
+By hand: a mount whose process is gone is unmounted by force, and waits for no program
+  over tb, its process is gone, unmount --force: steps check > unmount force, result unmounted
+  over tb, programs need 60000 ms to end, its process is gone, unmount: steps check > unmount force, result unmounted
+By hand: what is held unmounted has no error of earlier tries
+  a new share, mounts over both fail: it is full, 3 s: some error; unmount, 3 s: held unmounted, no error
 By hand: what is unmounted has not vanished
   over tb, unmount: not told share.vanished
 By hand: another mount of a share that is held unmounted is left alone

@@ -125,5 +125,6 @@ describe("a NAS that sleeps", () => {
     world.advance(120_000);
     assert.equal(packets(world).length, 3);
     assert.deepEqual([world.lastOutcome?.result, world.lastOutcome?.detail], ["failed", "it did not wake"]);
+    assert.ok(world.conditionCodes.includes("did_not_wake"));
   });
 });
