@@ -172,7 +172,6 @@ class SharedToken {
     else this.#isUnread = true;
     this.#arm();
     const current = (): Credential | null => this.#current;
-    let isOpen = true;
     return {
       get current() {
         return current();
@@ -181,8 +180,6 @@ class SharedToken {
       refused: (refusal) => this.#refused(refusal),
       clean: (text) => this.#redaction.clean(text),
       [Symbol.dispose]: () => {
-        if (!isOpen) return;
-        isOpen = false;
         this.#links--;
         if (this.#links > 0) return;
         this.#options.used.delete(this);

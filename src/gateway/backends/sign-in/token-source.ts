@@ -73,7 +73,6 @@ function createKeptGrant({ backend, logger, grants }: GrantSourceOptions) {
   const save = async (grant: Grant, replaces: string, signal: AbortSignal): Promise<void> => {
     try {
       await grants.write(backend, grant, signal);
-      unsaved = null;
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
       logger.error("a renewed token cannot be kept yet", { backend, reason: error.message });
@@ -91,8 +90,9 @@ function createKeptGrant({ backend, logger, grants }: GrantSourceOptions) {
         unsaved = null;
         return kept;
       }
-      await save(unsaved.grant, kept.accessToken, signal);
-      return unsaved?.grant ?? (await grants.read(backend, signal));
+      const { grant } = unsaved;
+      await save(grant, kept.accessToken, signal);
+      return grant;
     },
   };
 }

@@ -31,6 +31,11 @@ const IDEMPOTENT: ReadonlySet<string> = new Set([
   "notifications/roots/list_changed",
 ]);
 
+/** `method` null: an answer. */
+function isHarmlessTwice(method: string | null): boolean {
+  return method === null || IDEMPOTENT.has(method);
+}
+
 /** What all exchanges of a link share. */
 export interface LinkContext {
   readonly target: HttpTarget;
@@ -81,7 +86,6 @@ export class Exchange {
   #complaint: string | null = null;
   #done = false;
   #taken = false;
-  #repeated = false;
   #current: Asked | null = null;
   #timer: Timer | null = null;
   #resumeId: string | null = null;
@@ -123,7 +127,7 @@ export class Exchange {
           onResponse: (response) => this.#onResponse(response),
           onLost: (lost) => {
             if (this.#done) return;
-            if (lost.isStale && this.#mayRepeat()) this.#signing.sendAgain();
+            if (lost.isStale && isHarmlessTwice(this.#method)) this.#signing.sendAgain();
             else this.#fail(target.failure(lost));
           },
         },
@@ -132,13 +136,6 @@ export class Exchange {
       const failure = linkFailure("refused", `it cannot be sent: ${clean(errorText(error))}`);
       setImmediate(() => this.#fail(failure));
     }
-  }
-
-  /** True once, for a message that is harmless if the server receives it twice. */
-  #mayRepeat(): boolean {
-    if (this.#repeated || (this.#method !== null && !IDEMPOTENT.has(this.#method))) return false;
-    this.#repeated = true;
-    return true;
   }
 
   #wasTaken(): void {
