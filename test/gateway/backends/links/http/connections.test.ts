@@ -153,6 +153,12 @@ test("256 requests are under way at once; others wait for a connection, unless t
   assert.deepEqual(await Promise.all(late), ["", ""]);
   assert.deepEqual(paths.slice(256), ["/late", "/later"]);
   assert.equal(sockets.length, 257);
+  const { length } = held;
+  for (let asked = 0; asked < 257; asked++) target.ask({ method: "GET", headers: {} }, events);
+  await eventually(() => held.length === length + 256);
+  target.destroy();
+  await eventually(() => sockets.every(({ destroyed }) => destroyed));
+  assert.equal(held.length, length + 256, "nothing that waited is sent after the end");
 });
 
 test("what comes beyond an answer is no answer to the next request", async (t) => {

@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
+import { UNSIGNED } from "../../../../../src/gateway/backends/links/link-authorization.ts";
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
-import { json, startHttpServer, type Take } from "../../programs/http-server.ts";
+import { json, openEvents, startHttpServer, type Take } from "../../programs/http-server.ts";
 import { connect, isEcho, result, startRaw, takeEcho, withEcho } from "./bench.ts";
 
 test("headers: the configured ones, ours over them, session and version once they are known", async (t) => {
@@ -114,11 +115,17 @@ test("holding one answer holds no other", async (t) => {
 
 test("close deletes the session, ends what is under way, and waits for neither longer than a second", async (t) => {
   const manual = createManualClock();
-  const { echo, recorded } = await withEcho(t, { take: isEcho, clock: manual });
+  let disposed = 0;
+  const authorize = () => ({ ...UNSIGNED, [Symbol.dispose]: () => void disposed++ });
+  const { echo, recorded } = await withEcho(t, { take: isEcho, clock: manual, authorize });
   await recorded.initialize();
   recorded.link.send({ jsonrpc: "2.0", id: 5, method: "echo" });
   await eventually(() => echo.seen.includes("POST echo"));
+  recorded.link.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 5 } });
+  await recorded.ask("test/heard");
+  assert.equal(disposed, 0);
   await recorded.link.close();
+  assert.deepEqual([disposed, manual.pendingTimers], [1, 0]);
   assert.equal(echo.headers[echo.seen.indexOf("DELETE")]?.["mcp-session-id"], "session-1");
   await eventually(
     () => new Promise((resolve) => echo.server.getConnections((_, count) => resolve(count === 0))),
@@ -134,6 +141,18 @@ test("close deletes the session, ends what is under way, and waits for neither l
   await eventually(() => hanging.echo.seen.includes("DELETE"));
   await manual.advance(1_000);
   await closing;
+});
+
+test("a notification that is answered with a stream keeps no connection busy", async (t) => {
+  const { echo, recorded } = await withEcho(t, {
+    take({ method }, response) {
+      if (method === "notifications/x") openEvents(response).write(": hello\n\n");
+      return method === "notifications/x";
+    },
+  });
+  await recorded.initialize();
+  recorded.link.send({ jsonrpc: "2.0", method: "notifications/x" });
+  await eventually(() => echo.of("notifications/x")[0]?.isGone);
 });
 
 test("a cancelled request gives up its connection in the end", async (t) => {
