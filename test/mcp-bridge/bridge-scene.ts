@@ -2,20 +2,13 @@
 import { createInterface } from "node:readline";
 import { type Duplex, Writable } from "node:stream";
 import type { TestContext } from "node:test";
-import { type McpSocket, startMcpSocket } from "../../src/api/socket/mcp-socket.ts";
-import type { BridgedDaemon } from "../../src/mcp-bridge/mcp-bridge.ts";
+import { startMcpSocket } from "../../src/api/socket/mcp-socket.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 export const never = new AbortController().signal;
 
-export interface Scene {
-  readonly daemon: BridgedDaemon;
-  readonly socket: McpSocket;
-  readonly streams: Duplex[];
-}
-
-export async function startScene(t: TestContext, serve: (stream: Duplex) => void): Promise<Scene> {
+export async function startScene(t: TestContext, serve: (stream: Duplex) => void) {
   const streams: Duplex[] = [];
   const socket = await startMcpSocket({
     home: await temporaryFolder(t),

@@ -9,22 +9,13 @@ import { bridge } from "../../src/mcp-bridge/mcp-bridge.ts";
 import { silentLogger as logger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import { createModern } from "../gateway/front/http/http-rig.ts";
-import {
-  createHeldTool,
-  createScriptedGateway,
-  type ScriptedGateway,
-  text,
-} from "../gateway/front/scripted-gateway.ts";
+import { createHeldTool, createScriptedGateway, text } from "../gateway/front/scripted-gateway.ts";
 import { eventually } from "../support/eventually.ts";
-import { type Scene, startScene } from "./bridge-scene.ts";
+import { startScene } from "./bridge-scene.ts";
 
-interface Daemon {
-  readonly gateway: ScriptedGateway;
-  readonly scene: Scene;
-  readonly fronts: LinesFront[];
-}
+type Daemon = Awaited<ReturnType<typeof startDaemon>>;
 
-async function startDaemon(t: TestContext, held = createHeldTool()): Promise<Daemon> {
+async function startDaemon(t: TestContext, held = createHeldTool()) {
   const gateway = createScriptedGateway({
     held: held.tool,
     async asks({ port, signal }) {

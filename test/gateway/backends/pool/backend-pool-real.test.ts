@@ -2,8 +2,6 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
 import type { BackendView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
-import type { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
-import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
 import { isError, isJsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -11,23 +9,16 @@ import { createManualClock } from "../../../support/manual-clock.ts";
 import { PATIENT, POOL_SERVER, startRealPool } from "./real-pool.ts";
 import { backendConfig, callOf } from "./scripted-instance.ts";
 
-interface RealPool {
-  readonly pool: BackendPool;
-  readonly told: readonly GatewayTransition[];
-  apply(...configs: BackendConfig[]): void;
-  tools(): string[];
-  view(): BackendView;
-  call(ms?: number): Promise<Reply>;
-}
+type RealPool = ReturnType<typeof realPool>;
 
-function realPool(t: TestContext, clock: Clock = systemClock): RealPool {
+function realPool(t: TestContext, clock: Clock = systemClock) {
   const { pool, told } = startRealPool(t, { clock });
   return {
     pool,
     told,
-    apply: (...configs) => pool.apply(configs, { drainTimeoutMs: 60_000 }),
+    apply: (...configs: BackendConfig[]) => pool.apply(configs, { drainTimeoutMs: 60_000 }),
     tools: () => pool.published.flatMap(({ listings }) => listings.tools.map(({ name }) => String(name))),
-    view() {
+    view(): BackendView {
       const view = pool.view().find(({ name }) => name === "a");
       assert.ok(view !== undefined);
       return view;

@@ -26,15 +26,7 @@ export const CAPABILITIES: JsonObject = {
   roots: { listChanged: true },
 };
 
-export interface EraRig {
-  readonly memory: EraMemory;
-  readonly logger: ReturnType<typeof createRecordingLogger>;
-  stdio(program: string, args?: readonly string[], env?: Record<string, string>): OpenLink;
-  http(url: string): OpenLink;
-  open(open: OpenLink): RecordedLink;
-}
-
-export function createEraRig(t: TestContext, { isPinned = false } = {}): EraRig {
+export function createEraRig(t: TestContext, { isPinned = false } = {}) {
   const warden = new Warden({ clock, logger: silentLogger });
   const logger = createRecordingLogger();
   const memory = new EraMemory();
@@ -47,12 +39,12 @@ export function createEraRig(t: TestContext, { isPinned = false } = {}): EraRig 
   return {
     memory,
     logger,
-    stdio(program, args = [], env = {}) {
+    stdio(program: string, args: readonly string[] = [], env: Record<string, string> = {}): OpenLink {
       const command = { command: process.execPath, args: [programPath(program), ...args] };
       const open = openStdioLink({ ...command, env, cwd: "/", warden, clock });
       return openEraLink({ ...common, open, over: "process", isPinned });
     },
-    http(url) {
+    http(url: string): OpenLink {
       return openEraLink({
         ...common,
         open: openHttpLink({ url, headers: {}, clock }),
@@ -60,7 +52,7 @@ export function createEraRig(t: TestContext, { isPinned = false } = {}): EraRig 
         isPinned,
       });
     },
-    open(open) {
+    open(open: OpenLink): RecordedLink {
       const recorded = openRecorded(open);
       links.push(recorded.link);
       return recorded;

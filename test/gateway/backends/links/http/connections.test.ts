@@ -49,15 +49,10 @@ function ask(target: HttpTarget, question: Partial<Question> = {}): Promise<stri
   return promise;
 }
 
-interface Server {
-  readonly url: string;
-  readonly sockets: readonly Socket[];
-}
-
 async function start(
   t: TestContext,
   serve: (request: IncomingMessage, response: ServerResponse, connection: number) => unknown,
-): Promise<Server> {
+) {
   const sockets: Socket[] = [];
   const server = createServer((request, response) => {
     request.resume();

@@ -32,17 +32,8 @@ function whyNoSandbox(): string | null {
   return status === 0 ? null : `bubblewrap is not permitted here: ${String(stderr).trim()}`;
 }
 
-interface Scene {
-  readonly userHome: string;
-  readonly home: string;
-  readonly sandbox: (change?: Partial<SandboxConfig>) => ProgramSandbox;
-  /** What a shell in the sandbox writes to stderr, line by line, and then `done`. */
-  say(script: string, change?: Partial<SandboxConfig>): Promise<readonly string[]>;
-  start(command: string, args: string[], change?: Partial<SandboxConfig>, cwd?: string): RecordedLink;
-}
-
 /** A user's home folder with Mountaineer's in it. */
-async function scene(t: TestContext): Promise<Scene> {
+async function scene(t: TestContext) {
   const warden = new Warden({ clock, logger });
   const links: RecordedLink[] = [];
   t.after(async () => {
@@ -62,7 +53,7 @@ async function scene(t: TestContext): Promise<Scene> {
     config: { kind: "bubblewrap", read: [], write: [], network: false, ...change },
     guarded,
   });
-  const start: Scene["start"] = (command, args, change, cwd = "/") => {
+  const start = (command: string, args: string[], change?: Partial<SandboxConfig>, cwd = "/") => {
     const env = { HOME: userHome };
     const options = { command, args, env, cwd, warden, clock, sandbox: sandbox(change) };
     const recorded = openRecorded(openStdioLink(options));
@@ -74,7 +65,8 @@ async function scene(t: TestContext): Promise<Scene> {
     home,
     sandbox,
     start,
-    async say(script, change) {
+    /** What a shell in the sandbox writes to stderr, line by line, and then `done`. */
+    async say(script: string, change?: Partial<SandboxConfig>): Promise<readonly string[]> {
       const recorded = start("sh", ["-c", `exec 1>&2; ${script}\necho done; cat >/dev/null`], change);
       await eventually(() => recorded.logLines.includes("done"));
       return recorded.logLines.filter((line) => line !== "done");
