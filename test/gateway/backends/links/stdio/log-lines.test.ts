@@ -4,8 +4,9 @@ import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { createLineCleaner } from "../../../../../src/gateway/backends/links/backend-link.ts";
 import { ExitReason, readLogLines } from "../../../../../src/gateway/backends/links/stdio/log.ts";
+import { createMessageReader } from "../../../../../src/gateway/backends/links/stdio/message-reader.ts";
 import { eventually } from "../../../../support/eventually.ts";
-import { createManualClock } from "../../../../support/manual-clock.ts";
+import { createManualClock, settle } from "../../../../support/manual-clock.ts";
 
 test("colours go, other control characters are spelled out, secrets are replaced in every spelling", () => {
   const clean = createLineCleaner(['a"b/c']);
@@ -104,4 +105,30 @@ test("of npx it is what went wrong, not where the log is", () => {
     "npm ERR! network request to https://registry.npmjs.org/x failed",
   );
   assert.equal(reasonOf(end), end);
+});
+
+test("lines that are no JSON are tolerated up to a number and a size within ten seconds", async () => {
+  for (const [line, count, betweenMs, fails] of [
+    ["x", 1_000, 0, false],
+    ["x", 1_002, 0, true],
+    ["x".repeat(64 * 1024), 16, 0, false],
+    ["x".repeat(64 * 1024), 18, 0, true],
+    ["x", 1_500, 10_001, false],
+  ] as const) {
+    const clock = createManualClock();
+    const stdout = new PassThrough();
+    const failures: string[] = [];
+    createMessageReader(stdout, 1024 * 1024, clock, {
+      onMessage: () => null,
+      onNoise() {},
+      onFailure: ({ message }) => failures.push(message),
+      onSettled() {},
+    });
+    for (const waitMs of [betweenMs, 0]) {
+      for (let written = 0; written < count / 2; written++) stdout.write(`${line}\n`);
+      await settle();
+      await clock.advance(waitMs);
+    }
+    assert.equal(failures.length > 0, fails, `${count} of ${line.length}`);
+  }
 });
