@@ -302,7 +302,7 @@ class Bridge implements Disposable {
       const phases = await daemon.backendPhases(signal).catch(() => []);
       if (phases === null) throw gatewayOff();
       signal.throwIfAborted();
-      if (!phases.some(isFirstAttempt) || clock.monotonicMs() >= untilMs) return daemon;
+      if (!phases.some((phase) => FIRST_ATTEMPT.has(phase)) || clock.monotonicMs() >= untilMs) return daemon;
       await clock.sleep(BETWEEN_LOOKS_MS, signal);
     }
   }
@@ -381,13 +381,10 @@ export function createMoving({ session, passage, inbox, clock }: MovingParts) {
 }
 
 const BETWEEN_LOOKS_MS = 100;
+const FIRST_ATTEMPT: ReadonlySet<string> = new Set(["Pending", "Initializing"]);
 
 /** The parts of a daemon's client that a bridge uses. */
 export type BridgedDaemon = Pick<DaemonClient, "mcpSocketPath" | "backendPhases">;
-
-function isFirstAttempt(phase: string): boolean {
-  return phase === "Pending" || phase === "Initializing";
-}
 
 // The two ends of an MCP client that started its server: its input and its output.
 

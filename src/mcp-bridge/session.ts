@@ -204,7 +204,10 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
         sendFailure(id, LOST);
       }
       for (const id of listening.lost()) sendFailure(id, LOST);
-      for (const requestId of questions) sendToClient(withdrawn(requestId));
+      for (const requestId of questions)
+        sendToClient(
+          `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${requestId},"reason":"the daemon ended"}}`,
+        );
       questions.clear();
     },
     /**
@@ -359,10 +362,6 @@ function isKept(value: unknown): value is string {
 function forget(kept: { delete(id: MessageId): boolean }, { requestId }: JsonMembers): void {
   const id = idOf(requestId);
   if (id !== null) kept.delete(id);
-}
-
-function withdrawn(requestId: MessageId): string {
-  return `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${requestId},"reason":"the daemon ended"}}`;
 }
 
 function notice(method: string): string {

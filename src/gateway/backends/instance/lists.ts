@@ -272,7 +272,9 @@ export class InstanceLists implements Disposable {
     for (const { kind, failure } of outcomes) {
       if (failure === null) continue;
       const hasOthers = Object.values(all).some((list) => (list?.length ?? 0) > 0);
-      if (!hasOthers || !isOfOneList(failure)) return failure;
+      // If the server answered, its other lists may be readable.
+      const isOfOneList = failure.kind === "protocol" || failure.kind === "overloaded";
+      if (!hasOthers || !isOfOneList) return failure;
       this.#notRead(kind, failure);
     }
     if (this.#disposed) return null;
@@ -285,7 +287,7 @@ export class InstanceLists implements Disposable {
 
   /** A list of this kind has changed. Notices during a reading cause one more reading. */
   changed(kind: ListKind): void {
-    if (this.#declaresAnyOf(kind)) this.#begin(kind);
+    if (this.#session.declares(kind) || (kind === "resources" && this.#hasSkills)) this.#begin(kind);
   }
 
   /** Lists of all kinds may have changed. */
@@ -345,10 +347,6 @@ export class InstanceLists implements Disposable {
   get #hasSkills(): boolean {
     const extensions = this.#session.result?.capabilities["extensions"];
     return isJsonObject(extensions) && isJsonObject(extensions[SKILLS_EXTENSION]);
-  }
-
-  #declaresAnyOf(kind: ListKind): boolean {
-    return this.#session.declares(kind) || (kind === "resources" && this.#hasSkills);
   }
 
   /** Reads skills again when their time has passed; `ttlMs` 0: the server gives no time. */
@@ -423,9 +421,4 @@ export class InstanceLists implements Disposable {
     this.#oddities.add(key);
     logger.warn(ODD[oddity], { backend, method });
   };
-}
-
-/** The server answered, so its other lists may be readable. */
-function isOfOneList({ kind }: LinkFailure): boolean {
-  return kind === "protocol" || kind === "overloaded";
 }

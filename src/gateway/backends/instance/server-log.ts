@@ -10,41 +10,34 @@ import type { ServerSession } from "./session.ts";
 const MOST_LINES = 200;
 const BETWEEN_WARNINGS_MS = 60_000;
 
-export class ServerLog {
+export type ServerLog = ReturnType<typeof createServerLog>;
+
+export function createServerLog({ backend, clock, logger, secrets = [] }: InstanceOptions) {
   /** Oldest first. */
-  readonly lines: string[] = [];
-  readonly #options: InstanceOptions;
-  readonly #redaction = createRedaction();
-  #invalid = 0;
-  #warnedAtMs = Number.NEGATIVE_INFINITY;
-
-  constructor(options: InstanceOptions) {
-    this.#options = options;
-    for (const secret of options.secrets ?? []) this.#redaction.redact(secret);
-  }
-
-  /** Redacts secrets in a text. */
-  clean(text: string): string {
-    return this.#redaction.clean(text);
-  }
-
-  keep(line: string): void {
-    const { backend, logger } = this.#options;
-    this.lines.push(line);
-    if (this.lines.length > MOST_LINES) this.lines.shift();
-    logger.debug("a backend writes", { backend, line });
-  }
-
-  /** Logs the first invalid message, and then one a minute at most, with the number of messages since. */
-  invalid(reason: string): void {
-    const { backend, clock, logger } = this.#options;
-    this.#invalid++;
-    const nowMs = clock.monotonicMs();
-    if (nowMs - this.#warnedAtMs < BETWEEN_WARNINGS_MS) return;
-    logger.warn("a backend sends what is no MCP message", { backend, reason, count: this.#invalid });
-    this.#warnedAtMs = nowMs;
-    this.#invalid = 0;
-  }
+  const lines: string[] = [];
+  const redaction = createRedaction();
+  let count = 0;
+  let warnedAtMs = Number.NEGATIVE_INFINITY;
+  for (const secret of secrets) redaction.redact(secret);
+  return {
+    lines,
+    /** Redacts secrets in a text. */
+    clean: (text: string): string => redaction.clean(text),
+    keep(line: string): void {
+      lines.push(line);
+      if (lines.length > MOST_LINES) lines.shift();
+      logger.debug("a backend writes", { backend, line });
+    },
+    /** Logs the first invalid message, and then one a minute at most, with the number of messages since. */
+    invalid(reason: string): void {
+      count++;
+      const nowMs = clock.monotonicMs();
+      if (nowMs - warnedAtMs < BETWEEN_WARNINGS_MS) return;
+      logger.warn("a backend sends what is no MCP message", { backend, reason, count });
+      warnedAtMs = nowMs;
+      count = 0;
+    },
+  };
 }
 
 // Log levels: the server gets the lowest level that any client wants, and each client's messages are filtered by its own.

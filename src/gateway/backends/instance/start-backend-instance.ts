@@ -41,7 +41,7 @@ import { InstanceLists } from "./lists.ts";
 import { createNotifications, type TakeNotification } from "./notifications.ts";
 import type { LongWaits } from "./pending.ts";
 import { Questions } from "./questions.ts";
-import { createServerLogLevel, ServerLog, type ServerLogLevel } from "./server-log.ts";
+import { createServerLog, createServerLogLevel, type ServerLog, type ServerLogLevel } from "./server-log.ts";
 import { ServerSession, STOPPED } from "./session.ts";
 import { createTaskWatchers, Subscriptions, type TaskWatchers } from "./subscriptions.ts";
 
@@ -104,7 +104,7 @@ class RunningInstance {
       if (this.#calls.pending.calls === 0) this.#changed();
     });
     this.#gaps = createThrottle(clock, BETWEEN_GAPS_MS, () => this.#catchUp());
-    this.#log = new ServerLog(options);
+    this.#log = createServerLog(options);
     this.#calls = new InstanceCalls(options, {
       send,
       session: () => this.#session.number,

@@ -23,7 +23,7 @@ import { type DataPrograms, looksCutOff, withAbsence } from "../policy/required-
 import type { LaneTools } from "./backend-lane-contract.ts";
 import { ClientInstances, PoolSubscriptions } from "./client-instances.ts";
 import { createLaneCycles, type LaneCycles } from "./lane-cycles.ts";
-import { Published, SharedInstances } from "./lane-instances.ts";
+import { createSharedInstances, Published, type SharedInstances } from "./lane-instances.ts";
 import { LaneState, routesView, type SwitchOutcome } from "./lane-state.ts";
 import { mayComeBack, type PoolInstance } from "./pool-instance.ts";
 import { createReachWatch, type ReachWatch } from "./reach-watch.ts";
@@ -54,7 +54,7 @@ export class BackendLane {
     this.#waiting = createWaitingCalls(tools.clock, name);
     this.#own = new ClientInstances(this.#state, this.#subscriptions);
     this.published = new Published(this.#state, this.#subscriptions, this.#own);
-    this.#shared = new SharedInstances(this.#state, this.published);
+    this.#shared = createSharedInstances(this.#state, this.published);
     this.#reach = createReachWatch(tools.clock, () => {
       this.#state.isReached = true;
       this.#state.trigger("check");

@@ -11,80 +11,76 @@ import type { ClientInstances, PoolSubscriptions } from "./client-instances.ts";
 import type { LaneState } from "./lane-state.ts";
 import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
 
-export class SharedInstances {
-  readonly instances = new Map<number, PoolInstance>();
-  readonly #state: LaneState;
-  readonly #published: Published;
+export type SharedInstances = ReturnType<typeof createSharedInstances>;
+
+export function createSharedInstances(state: LaneState, published: Published) {
+  const instances = new Map<number, PoolInstance>();
   /** Log lines of the last closed instance, and of the last failed start. */
-  #lastLog: readonly string[] = [];
-  #failedLog: readonly string[] = [];
+  let lastLog: readonly string[] = [];
+  let failedLog: readonly string[] = [];
   /** Log lines of the last instance that ended unexpectedly while it served. */
-  #endedLog: readonly string[] = [];
-
-  constructor(state: LaneState, published: Published) {
-    this.#state = state;
-    this.#published = published;
-  }
-
-  start(base: InstanceBase): void {
-    const state = this.#state;
-    const entry = state.startInstance(base, null, {
-      onChange: () => state.trigger("instance"),
-      onListings: (changed) => this.#published.relist(changed),
-      onSettled: (settled) => {
-        const isAwaited =
-          state.decision.memory.routes.pending !== null && settled.instance.seen.inFlight === 0;
-        if (settled !== state.serving || isAwaited) state.trigger("drain");
-        if (state.stopped !== null) state.changed();
-      },
-      onDoubt: (doubtful) => {
-        if (doubtful === state.serving) state.askCheck();
-      },
-    });
-    this.instances.set(entry.id, entry);
-  }
-
-  async end(entry: PoolInstance, drained: Extract<BackendStep, { kind: "close" }>["drained"]): Promise<void> {
-    const { name, tools } = this.#state;
-    const { instance } = entry;
-    const { seen } = instance;
-    const message =
-      drained === null
-        ? `backend ${name}: this instance has ended`
-        : drainMessage(name, drained.why, tools.settings().drainTimeoutMs);
-    if (seen.state.kind === "ended") {
-      if (seen.state.wasReady) this.#endedLog = [...instance.logLines];
-      else this.#failedLog = [...instance.logLines];
-    }
-    await entry.close({ code: BACKEND_UNAVAILABLE, message });
-    this.#lastLog = [...instance.logLines];
-    this.instances.delete(entry.id);
-    if (drained !== null) {
-      const took_ms = Math.round(tools.clock.monotonicMs() - drained.sinceMs);
-      tools.announce({ name: "backend.drained", backend: name, took_ms, cut: seen.inFlight });
-    }
-    this.#state.trigger("drain");
-  }
-
-  /** Ends all instances; calls in flight get the error. */
-  async close(message: string): Promise<void> {
-    const all = [...this.instances.values()];
-    await Promise.all(all.map((entry) => entry.close({ code: BACKEND_UNAVAILABLE, message })));
-    this.instances.clear();
-  }
-
-  logLines(): readonly string[] {
-    const { serving, decision } = this.#state;
-    const newest = serving ?? [...this.instances.values()].at(-1) ?? null;
-    const isAfterEnd = newest !== null && this.#endedLog.length > 0;
-    const before = isAfterEnd
-      ? [...this.#endedLog, "--- the instance that was started when that had ended:"]
-      : [];
-    const lines = [...before, ...(newest?.instance.logLines ?? this.#lastLog)];
-    const isChangeFailed = serving !== null && decision.memory.changeFailure !== null;
-    if (!isChangeFailed || this.#failedLog.length === 0) return lines;
-    return [...lines, "--- the instance that did not come up:", ...this.#failedLog];
-  }
+  let endedLog: readonly string[] = [];
+  return {
+    instances,
+    start(base: InstanceBase): void {
+      const entry = state.startInstance(base, null, {
+        onChange: () => state.trigger("instance"),
+        onListings: (changed) => published.relist(changed),
+        onSettled: (settled) => {
+          const isAwaited =
+            state.decision.memory.routes.pending !== null && settled.instance.seen.inFlight === 0;
+          if (settled !== state.serving || isAwaited) state.trigger("drain");
+          if (state.stopped !== null) state.changed();
+        },
+        onDoubt: (doubtful) => {
+          if (doubtful === state.serving) state.askCheck();
+        },
+      });
+      instances.set(entry.id, entry);
+    },
+    async end(
+      entry: PoolInstance,
+      drained: Extract<BackendStep, { kind: "close" }>["drained"],
+    ): Promise<void> {
+      const { name, tools } = state;
+      const { instance } = entry;
+      const { seen } = instance;
+      const message =
+        drained === null
+          ? `backend ${name}: this instance has ended`
+          : drainMessage(name, drained.why, tools.settings().drainTimeoutMs);
+      if (seen.state.kind === "ended") {
+        if (seen.state.wasReady) endedLog = [...instance.logLines];
+        else failedLog = [...instance.logLines];
+      }
+      await entry.close({ code: BACKEND_UNAVAILABLE, message });
+      lastLog = [...instance.logLines];
+      instances.delete(entry.id);
+      if (drained !== null) {
+        const took_ms = Math.round(tools.clock.monotonicMs() - drained.sinceMs);
+        tools.announce({ name: "backend.drained", backend: name, took_ms, cut: seen.inFlight });
+      }
+      state.trigger("drain");
+    },
+    /** Ends all instances; calls in flight get the error. */
+    async close(message: string): Promise<void> {
+      const all = [...instances.values()];
+      await Promise.all(all.map((entry) => entry.close({ code: BACKEND_UNAVAILABLE, message })));
+      instances.clear();
+    },
+    logLines(): readonly string[] {
+      const { serving, decision } = state;
+      const newest = serving ?? [...instances.values()].at(-1) ?? null;
+      const isAfterEnd = newest !== null && endedLog.length > 0;
+      const before = isAfterEnd
+        ? [...endedLog, "--- the instance that was started when that had ended:"]
+        : [];
+      const lines = [...before, ...(newest?.instance.logLines ?? lastLog)];
+      const isChangeFailed = serving !== null && decision.memory.changeFailure !== null;
+      if (!isChangeFailed || failedLog.length === 0) return lines;
+      return [...lines, "--- the instance that did not come up:", ...failedLog];
+    },
+  };
 }
 
 /** The published lists of one backend; moves clients and subscriptions when another instance serves. */

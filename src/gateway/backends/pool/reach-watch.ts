@@ -10,12 +10,6 @@ const OFTEN_FOR_MS = 10 * 60_000;
 const SELDOM_MS = 30_000;
 const CONNECT_MS = 2_000;
 
-/** A probe under way. */
-interface Probe {
-  readonly answer: Promise<boolean>;
-  readonly end: () => void;
-}
-
 export type ReachWatch = ReturnType<typeof createReachWatch>;
 
 /** `onReached`: the address accepts connections again. */
@@ -24,7 +18,8 @@ export function createReachWatch(clock: Clock, onReached: () => void) {
   let watched: string | null = null;
   let sinceMs = 0;
   let timer: Timer | null = null;
-  let current: Probe | null = null;
+  /** The probe under way. */
+  let current: { readonly answer: Promise<boolean>; end(): void } | null = null;
 
   const askLater = (): void => {
     const nowMs = clock.monotonicMs();
@@ -50,13 +45,13 @@ export function createReachWatch(clock: Clock, onReached: () => void) {
       const socket = createConnection(addressOf(new URL(watched)));
       const late = clock.setTimer(CONNECT_MS, () => resolve(false));
       socket.once("connect", () => resolve(true)).on("error", () => resolve(false));
-      const answer = promise.then((isReached) => {
+      const answer: Promise<boolean> = promise.then((isReached) => {
         late[Symbol.dispose]();
         socket.destroy();
         // A probe of an earlier address says nothing about the watched one.
         return current === probe && answered(isReached);
       });
-      const probe: Probe = { answer, end: () => resolve(false) };
+      const probe = { answer, end: () => resolve(false) };
       current = probe;
     }
     return current.answer;

@@ -29,22 +29,7 @@ export interface KeptChallenge extends BearerChallenge {
   readonly status: 401 | 403;
 }
 
-export interface GrantStore {
-  /** Rejects with `secret_unavailable`; `retry` is "never" if the grant can never be read again. */
-  read(backend: string, signal: AbortSignal): Promise<Grant | null>;
-  /** True if there is a grant, readable or not. Creates no file. */
-  has(backend: string): Promise<boolean>;
-  /** Durable when it resolves. */
-  write(backend: string, grant: Grant, signal: AbortSignal): Promise<void>;
-  remove(backend: string): Promise<boolean>;
-  /** Runs `work` alone for this backend, across processes. Rejects with `lock_held`. */
-  alone<T>(backend: string, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
-  /**
-   * A full disk or the like does not reject: without the challenge a person at most has to name the scopes.
-   */
-  keepChallenge(backend: string, serverUrl: string, challenge: KeptChallenge): Promise<void>;
-  readChallenge(backend: string, serverUrl: string): Promise<KeptChallenge | null>;
-}
+export type GrantStore = ReturnType<typeof openGrantStore>;
 
 interface GrantStoreOptions {
   readonly home: string;
@@ -53,7 +38,7 @@ interface GrantStoreOptions {
 }
 
 /** Opens the secret store at the first access to a grant. */
-export function openGrantStore({ home, clock, openStore }: GrantStoreOptions): GrantStore {
+export function openGrantStore({ home, clock, openStore }: GrantStoreOptions) {
   const folder = join(home, "sign-in");
   // The hash keeps names apart that differ only in letter case, for file systems that ignore case.
   const fileName = (backend: string): string => `${backend}-${sha256Of(backend).slice(0, 8)}`;
@@ -72,15 +57,24 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions): G
     },
   });
   return {
-    async read(backend, signal) {
+    /** Rejects with `secret_unavailable`; `retry` is "never" if the grant can never be read again. */
+    async read(backend: string, signal: AbortSignal): Promise<Grant | null> {
       const content = await files.read(fileName(backend), signal);
       return content === null ? null : parseGrant(content);
     },
-    has: (backend) => files.has(fileName(backend)),
-    write: (backend, grant, signal) => files.write(fileName(backend), grantText(grant), signal),
-    remove: (backend) => files.remove(fileName(backend)),
-    alone: (backend, signal, work) => files.alone(fileName(backend), TURN_WAIT_MS, signal, work),
-    async keepChallenge(backend, serverUrl, challenge) {
+    /** True if there is a grant, readable or not. Creates no file. */
+    has: (backend: string) => files.has(fileName(backend)),
+    /** Durable when it resolves. */
+    write: (backend: string, grant: Grant, signal: AbortSignal) =>
+      files.write(fileName(backend), JSON.stringify({ version: VERSION, ...grant }), signal),
+    remove: (backend: string) => files.remove(fileName(backend)),
+    /** Runs `work` alone for this backend, across processes. Rejects with `lock_held`. */
+    alone: <T>(backend: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
+      files.alone(fileName(backend), TURN_WAIT_MS, signal, work),
+    /**
+     * A full disk or the like does not reject: without the challenge a person at most has to name the scopes.
+     */
+    async keepChallenge(backend: string, serverUrl: string, challenge: KeptChallenge): Promise<void> {
       const content = JSON.stringify({ server: sha256Of(serverUrl), ...challenge });
       const path = challengePath(backend);
       try {
@@ -91,7 +85,7 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions): G
         if (!(error instanceof MountaineerError) && systemErrorCode(error) === null) throw error;
       }
     },
-    async readChallenge(backend, serverUrl) {
+    async readChallenge(backend: string, serverUrl: string): Promise<KeptChallenge | null> {
       const content = await readIfPresent(challengePath(backend)).catch(() => null);
       const kept = content === null ? null : jsonObject(content);
       if (kept === null || kept["server"] !== sha256Of(serverUrl)) return null;
@@ -172,10 +166,6 @@ export function isUsable(
 /** True if a stored grant can never be read again. */
 export function isUnreadable(error: unknown): error is MountaineerError {
   return error instanceof MountaineerError && error.code === "secret_unavailable" && error.retry === "never";
-}
-
-function grantText(grant: Grant): string {
-  return JSON.stringify({ version: VERSION, ...grant });
 }
 
 /** Null: not a grant of a known version. */

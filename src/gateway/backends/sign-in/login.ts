@@ -17,7 +17,6 @@ import {
   type CodeRequest,
   codeRequestAddress,
   revokeGrant,
-  type Tokens,
   tokensForCode,
 } from "./token-requests.ts";
 
@@ -129,13 +128,7 @@ interface SignInContext {
   readonly signal: AbortSignal;
 }
 
-interface SignedIn {
-  readonly client: ClientIdentity;
-  readonly redirectUri: string;
-  readonly tokens: Tokens;
-}
-
-async function byBrowser(context: SignInContext): Promise<SignedIn> {
+async function byBrowser(context: SignInContext) {
   const { request, person, library, place, scopes, signal } = context;
   await using listener = request.way === "browser" ? await openListener(context) : null;
   const redirectUri = listener?.redirectUri ?? pasteAddress(context);
@@ -157,7 +150,7 @@ async function byBrowser(context: SignInContext): Promise<SignedIn> {
   return { client, redirectUri, tokens: await tokensForCode(code, answer, library) };
 }
 
-async function byDevice(context: SignInContext): Promise<SignedIn> {
+async function byDevice(context: SignInContext) {
   const { request, person, library, place, scopes, signal } = context;
   // Servers register no client without a redirect address, even if it is never used.
   const redirectUri = pasteAddress(context);
@@ -196,15 +189,12 @@ async function clientFor(
   const given = configuredClient(auth, place.server);
   if (given !== null) return given;
   const kept = known?.client ?? null;
+  const endsAtMs = kept?.secretEndsAtMs ?? Number.POSITIVE_INFINITY;
   const isStillKnown =
-    kept?.source === "registered" && known?.redirectUri === redirectUri && !hasEnded(kept, library.clock);
+    kept?.source === "registered" && known?.redirectUri === redirectUri && endsAtMs > library.clock.wallMs();
   if (kept !== null && isStillKnown) return kept;
   const registration = { name: auth?.clientName ?? null, redirectUri, wantsDevice };
   return registerClient(library, place.server, registration);
-}
-
-function hasEnded({ secretEndsAtMs }: ClientIdentity, clock: Clock): boolean {
-  return secretEndsAtMs !== null && secretEndsAtMs <= clock.wallMs();
 }
 
 /** The earlier grant for this address; null: none, or an unreadable one. */

@@ -42,14 +42,8 @@ const LONGEST_TEXT = 200;
 /** Errors of RFC 6749 and 8628 after which the same request may succeed. */
 const PASSING: ReadonlySet<string> = new Set(["temporarily_unavailable", "server_error", "slow_down"]);
 
-/** An OAuth error in the answer of an authorization server. */
-interface ServersRefusal {
-  readonly mayPass: boolean;
-  readonly text: string;
-}
-
-/** Null: the error is not an OAuth error of the server. */
-export function serversRefusal(oauth: OAuthLibrary, error: unknown): ServersRefusal | null {
+/** An OAuth error in the answer of an authorization server; null: the error is another. */
+export function serversRefusal(oauth: OAuthLibrary, error: unknown) {
   if (error instanceof oauth.WWWAuthenticateChallengeError) {
     return { mayPass: false, text: `it refuses this client (HTTP ${error.status})` };
   }

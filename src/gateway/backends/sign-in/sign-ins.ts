@@ -226,7 +226,7 @@ class SharedToken {
     using _ = clock.setTimer(DEADLINE_MS, () => limit.abort(new Error("it took too long")));
     const signal = AbortSignal.any([limit.signal, this.#ending.signal]);
     try {
-      return this.#take(await this.#source.token(replaced ?? this.#refusedValue, this.#challenge, signal));
+      return this.#take(await this.#source(replaced ?? this.#refusedValue, this.#challenge, signal));
     } catch (error) {
       if (!signal.aborted) throw error;
       return this.#take({ kind: "failed", reason: "no token could be got in time", hint: null });

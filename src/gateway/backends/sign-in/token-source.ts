@@ -29,17 +29,15 @@ export type TokenOutcome =
   /** The failure may be temporary. */
   | { readonly kind: "failed"; readonly reason: string; readonly hint: string | null };
 
-export interface TokenSource {
-  /**
-   * A valid token other than `replaced`, renewed if necessary. The caller makes one call at a time. Rejects only with
-   * the signal's reason.
-   */
-  token(
-    replaced: string | null,
-    challenge: BearerChallenge | null,
-    signal: AbortSignal,
-  ): Promise<TokenOutcome>;
-}
+/**
+ * A valid token other than `replaced`, renewed if necessary. The caller makes one call at a time. Rejects only with the
+ * signal's reason.
+ */
+export type TokenSource = (
+  replaced: string | null,
+  challenge: BearerChallenge | null,
+  signal: AbortSignal,
+) => Promise<TokenOutcome>;
 
 interface SourceOptions extends GatewayTools {
   readonly backend: string;
@@ -153,21 +151,19 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
     return { kind: "ended", reason: `${why}, and ${grant.issuer} gave nothing to renew it with` };
   };
 
-  return {
-    async token(replaced, _challenge, signal) {
-      try {
-        const outcome = known(await read(signal), replaced);
-        if (outcome !== null) return outcome;
-        return await grants.alone(backend, signal, async () => {
-          const grant = await read(signal);
-          return known(grant, replaced) ?? (grant === null ? { kind: "none" } : await renew(grant, signal));
-        });
-      } catch (error) {
-        signal.throwIfAborted();
-        if (!isUnreadable(error)) return outcomeOf(error);
-        return { kind: "ended", reason: `the stored login cannot be read: ${error.message}` };
-      }
-    },
+  return async (replaced, _challenge, signal) => {
+    try {
+      const outcome = known(await read(signal), replaced);
+      if (outcome !== null) return outcome;
+      return await grants.alone(backend, signal, async () => {
+        const grant = await read(signal);
+        return known(grant, replaced) ?? (grant === null ? { kind: "none" } : await renew(grant, signal));
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isUnreadable(error)) return outcomeOf(error);
+      return { kind: "ended", reason: `the stored login cannot be read: ${error.message}` };
+    }
   };
 }
 
@@ -179,29 +175,27 @@ function heldOf(grant: Grant): HeldToken {
 /** Tokens for client credentials, which are never stored. */
 export function createMachineSource(options: SourceOptions & { readonly auth: ResolvedAuth }): TokenSource {
   const { url, auth, clock } = options;
-  return {
-    async token(_replaced, challenge, signal) {
-      let tools: OAuthTools | null = null;
-      try {
-        tools = await openOAuth({ server: url, clock, signal });
-        const place = await findSignInPlace(tools, { server: url, challenge, issuer: auth.issuer });
-        if (place.isGuessed) throw failed("never", `${url.origin} does not say where one signs in`);
-        const scopes = auth.scopes ?? challenge?.scopes ?? place.scopesSupported;
-        const tokens = await machineTokens(place, auth, scopes, tools);
-        const { accessToken: value, expiresAtMs } = tokens;
-        const obtainedAtMs = clock.wallMs();
-        return { kind: "token", token: { value, obtainedAtMs, expiresAtMs, isRenewable: true } };
-      } catch (error) {
-        signal.throwIfAborted();
-        const failure = tools === null ? error : asSignInFailure(tools.oauth, error, url.origin);
-        // No person can help, so any failure may be temporary.
-        const hint = failure instanceof MountaineerError ? failure.hint : null;
-        return {
-          kind: "failed",
-          reason: withoutSecrets(errorText(failure), [auth.clientSecret, auth.privateKey]),
-          hint: hint ?? "check `client_id` and its secret or key in `[backends.NAME.auth]`",
-        };
-      }
-    },
+  return async (_replaced, challenge, signal) => {
+    let tools: OAuthTools | null = null;
+    try {
+      tools = await openOAuth({ server: url, clock, signal });
+      const place = await findSignInPlace(tools, { server: url, challenge, issuer: auth.issuer });
+      if (place.isGuessed) throw failed("never", `${url.origin} does not say where one signs in`);
+      const scopes = auth.scopes ?? challenge?.scopes ?? place.scopesSupported;
+      const tokens = await machineTokens(place, auth, scopes, tools);
+      const { accessToken: value, expiresAtMs } = tokens;
+      const obtainedAtMs = clock.wallMs();
+      return { kind: "token", token: { value, obtainedAtMs, expiresAtMs, isRenewable: true } };
+    } catch (error) {
+      signal.throwIfAborted();
+      const failure = tools === null ? error : asSignInFailure(tools.oauth, error, url.origin);
+      // No person can help, so any failure may be temporary.
+      const hint = failure instanceof MountaineerError ? failure.hint : null;
+      return {
+        kind: "failed",
+        reason: withoutSecrets(errorText(failure), [auth.clientSecret, auth.privateKey]),
+        hint: hint ?? "check `client_id` and its secret or key in `[backends.NAME.auth]`",
+      };
+    }
   };
 }

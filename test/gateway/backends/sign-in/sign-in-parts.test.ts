@@ -227,17 +227,17 @@ test("E1 a renewed token that cannot be kept is used all the same, and kept as s
   const url = new URL(rig.server.url);
   const source = createGrantSource({ backend: BACKEND, url, auth: null, clock: systemClock, logger, grants });
   const kept = async () => (await rig.grants.read(BACKEND, signal))?.accessToken;
-  const renewed = await source.token(old, null, signal);
+  const renewed = await source(old, null, signal);
   assert.equal(renewed.kind, "token");
   assert.equal(await kept(), old);
-  assert.deepEqual(await source.token(old, null, signal), renewed);
+  assert.deepEqual(await source(old, null, signal), renewed);
   assert.equal(await kept(), old);
   isFull = false;
-  assert.deepEqual(await source.token(old, null, signal), renewed);
+  assert.deepEqual(await source(old, null, signal), renewed);
   assert.notEqual(await kept(), old);
   assert.equal(rig.authorization.count("/token refresh_token"), 1);
   // A person who signs in anew meanwhile comes first.
   const { accessToken: newer } = await rig.signIn();
-  const after = await source.token(null, null, signal);
+  const after = await source(null, null, signal);
   assert.equal(after.kind === "token" && after.token.value, newer);
 });

@@ -31,11 +31,6 @@ const IDEMPOTENT: ReadonlySet<string> = new Set([
   "notifications/roots/list_changed",
 ]);
 
-/** `method` null: an answer. */
-function isHarmlessTwice(method: string | null): boolean {
-  return method === null || IDEMPOTENT.has(method);
-}
-
 /** What all exchanges of a link share. */
 export interface LinkContext {
   readonly target: HttpTarget;
@@ -127,7 +122,8 @@ export class Exchange {
           onResponse: (response) => this.#onResponse(response),
           onLost: (lost) => {
             if (this.#done) return;
-            if (lost.isStale && isHarmlessTwice(this.#method)) this.#signing.sendAgain();
+            const isHarmlessTwice = this.#method === null || IDEMPOTENT.has(this.#method);
+            if (lost.isStale && isHarmlessTwice) this.#signing.sendAgain();
             else this.#fail(target.failure(lost));
           },
         },
@@ -298,19 +294,20 @@ export class Exchange {
     if (this.#done) return;
     const { target, clean } = this.#context;
     const location = response.headers.get("location") ?? null;
-    const { hasSession: hadSession } = this.#outgoing;
+    const { hasSession: hadSession, path } = this.#outgoing;
     const judged = refusal({ status, text, location, id: this.id, hadSession, target, clean });
     if ("answer" in judged) {
       this.#deliver(judged.answer)?.catch(() => {});
       this.#finish();
-    } else if (this.#maySpeakSse(status) && this.id !== null) {
+    } else if (
+      this.#method === "initialize" &&
+      path === null &&
+      TAKES_NO_MESSAGES.has(status) &&
+      this.id !== null
+    ) {
       this.#finish();
       this.#context.onNotTaken({ ...this.#outgoing, id: this.id }, judged);
     } else this.#fail(judged);
-  }
-
-  #maySpeakSse(status: number): boolean {
-    return this.#method === "initialize" && this.#outgoing.path === null && TAKES_NO_MESSAGES.has(status);
   }
 
   #deliver(value: unknown): Promise<void> | null {

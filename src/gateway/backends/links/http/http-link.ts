@@ -3,7 +3,7 @@
 import { FleetingSet } from "../../../../runtime/fleeting.ts";
 import { backoffMs } from "../../../../runtime/time/backoff.ts";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
-import { isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
+import { isJsonObject, type RpcMessage } from "../../../json-rpc.ts";
 import {
   type BackendLink,
   closedLink,
@@ -69,7 +69,9 @@ class HttpLink implements BackendLink {
       this.#endSession();
       this.#send(message, headers);
     },
-    abandon: (id) => this.#abandon(id),
+    abandon: (id) => {
+      for (const exchange of this.#exchanges) if (exchange.id === id) exchange.abort();
+    },
   };
   backlogBytes = 0;
   readonly #context: LinkContext;
@@ -212,10 +214,6 @@ class HttpLink implements BackendLink {
       },
     });
     this.#exchanges.add(exchange);
-  }
-
-  #abandon(id: RpcId): void {
-    for (const exchange of this.#exchanges) if (exchange.id === id) exchange.abort();
   }
 
   #endSession(): void {
