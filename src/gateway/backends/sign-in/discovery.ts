@@ -92,15 +92,13 @@ function texts(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((one) => typeof one === "string").slice(0, MOST_SCOPES) : [];
 }
 
-/** Null: there is no metadata at any of the addresses. */
+/** Null: there is no metadata at any of the addresses. `issuer`: an allowed address. */
 async function issuerMetadata(
   tools: OAuthTools,
   issuer: string,
   server: URL,
 ): Promise<AuthorizationServer | null> {
-  const url = allowedAddress(issuer, server);
-  if (url === null)
-    throw failed("never", `${shownAddress(issuer)} is no address to sign in at: it must be https`);
+  const url = new URL(issuer);
   for (const address of issuerMetadataAddresses(url)) {
     const response = await metadataAt(tools.boundedFetch, address);
     if (response === null) continue;
