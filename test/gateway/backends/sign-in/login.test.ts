@@ -1,6 +1,7 @@
 // Signing in to a real MCP server behind a real authorization server.
 import assert from "node:assert/strict";
 import { readdir, readFile, stat } from "node:fs/promises";
+import { type RequestOptions, request } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type SignInPerson, signOut } from "../../../../src/gateway/backends/sign-in/login.ts";
@@ -109,16 +110,23 @@ test("E1 a person who refuses, and a server that is not the configured one, come
 
 test("E1 an answer of another sign-in, or another issuer, is not taken", async (t) => {
   const { authorization, signIn } = await startSignInRig(t);
+  const statuses: unknown[] = [];
+  const ask = (address: string, options: RequestOptions): Promise<unknown> =>
+    new Promise((resolve) => request(address, options, (given) => resolve(given.resume().statusCode)).end());
   const person: SignInPerson = {
     ...personAt(authorization),
     visit(address) {
       const { searchParams } = new URL(address);
       const base = searchParams.get("redirect_uri") ?? "";
       void (async () => {
-        const wrong = await fetch(`${base}?code=stolen&state=other`);
-        assert.equal(wrong.status, 400);
-        await wrong.text();
         const state = encodeURIComponent(searchParams.get("state") ?? "");
+        for (const [asked, options] of [
+          [`${base}?code=stolen&state=other`, {}],
+          [`${new URL(base).origin}/other?code=stolen&state=${state}`, {}],
+          [`${base}?code=stolen&state=${state}`, { method: "POST" }],
+          [`${base}?code=stolen&state=${state}`, { headers: { host: "evil.example" } }],
+        ] as const)
+          statuses.push(await ask(asked, options));
         await fetch(`${base}?code=stolen&state=${state}&iss=https%3A%2F%2Fevil.example`).then((r) =>
           r.text(),
         );
@@ -126,6 +134,7 @@ test("E1 an answer of another sign-in, or another issuer, is not taken", async (
     },
   };
   await assert.rejects(signIn({}, person), failure(/unexpected "iss"/));
+  assert.deepEqual(statuses, [400, 404, 405, 404]);
   assert.equal(authorization.count("/token"), 0);
 });
 

@@ -2,10 +2,12 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import {
   allowedAddress,
+  createBoundedFetch,
   isAboutServer,
   isSafeForTokens,
   issuerMetadataAddresses,
@@ -20,6 +22,7 @@ import { codeRequestAddress } from "../../../../src/gateway/backends/sign-in/tok
 import { createGrantSource } from "../../../../src/gateway/backends/sign-in/token-source.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { systemClock as clock, systemClock } from "../../../../src/runtime/time/clock.ts";
+import { onLoopback } from "../../../support/on-loopback.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { BACKEND, openTestStore, resolvedAuth, startSignInRig } from "./sign-in-rig.ts";
@@ -92,6 +95,7 @@ test("E1 a server leads to https addresses alone, and to this machine only from 
     ["http://localhost:9000/", false, true],
     ["http://[::1]:9000/", false, true],
     ["https://user:pw@login.example/", false, false],
+    ["https://:pw@login.example/", false, false],
     ["file:///etc/passwd", false, false],
     ["javascript:alert(1)", false, false],
     ["not an address", false, false],
@@ -102,6 +106,21 @@ test("E1 a server leads to https addresses alone, and to this machine only from 
   }
   assert.ok(isSafeForTokens(remote) && isSafeForTokens(local));
   assert.ok(!isSafeForTokens(new URL("http://nas.example/mcp")));
+});
+
+test("E1 answers are bounded, and redirects are not followed", async (t) => {
+  const server = createServer(({ url }, response) => {
+    if (url === "/moved") response.writeHead(302, { location: "/large" }).end();
+    else response.end("x".repeat(600_000));
+  });
+  const origin = `http://127.0.0.1:${await onLoopback(t, server)}`;
+  const { signal } = new AbortController();
+  const boundedFetch = createBoundedFetch({ server: new URL(origin), clock, signal });
+  for (const [path, message] of [
+    ["/large", /answers with more than 524288 bytes/],
+    ["/moved", /redirects \(HTTP 302\), which is not followed/],
+  ] as const)
+    await assert.rejects(boundedFetch(origin + path, { method: "GET" }), { code: "sign_in_failed", message });
 });
 
 test("E1 metadata is about a server of its origin, at its path or above", () => {
