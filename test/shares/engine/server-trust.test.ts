@@ -77,17 +77,30 @@ function seen(up: boolean | string): RouteSeen {
 }
 
 test("A10 both routes are proved by one comparison, and its end is told", async () => {
-  const { note, asked, answer, questions, trust } = scene();
+  const { note, asked, answer, questions, trust, clock } = scene();
   assert.equal(note().asking, true);
   note();
   assert.deepEqual(questions(), ["compare"]);
   await answer(SAME);
+  assert.equal(clock.pendingTimers, 0);
   const { state, asking, text, proved, servers } = note();
   assert.deepEqual({ state, asking, text }, { state: "same", asking: false, text: null });
   assert.deepEqual(proved, { tb: true, fallback: true });
   assert.deepEqual([servers?.tb.id, servers?.fallback.id], ["s1", "s1"]);
   assert.equal(asked.length, 1);
   await trust[Symbol.asyncDispose]();
+});
+
+test("A10 a proof that failed counts as tried until its route is lost, and one that ends after disposal is not told", async () => {
+  const { note, answer, now, trust } = scene();
+  note();
+  await answer(unproved("it cannot be listed"));
+  const tried = (up: boolean) => note({ tb: up }).servers?.tb.asked;
+  assert.deepEqual([tried(true), tried(false), now.verdicts], [true, false, 1]);
+  const ended = trust[Symbol.asyncDispose]();
+  await answer(SAME);
+  await ended;
+  assert.equal(now.verdicts, 1);
 });
 
 test("A13 the other route is proved again when the connection that showed who is there has ended", async () => {
