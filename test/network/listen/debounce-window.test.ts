@@ -67,17 +67,6 @@ test("A4 whatever comes when: never two cycles within a window, a bounded number
   );
 });
 
-test("A4 a hundred flaps in five seconds are at most eleven cycles", async () => {
-  const { clock, cycles, window } = openWindow();
-  for (let flap = 0; flap < 100; flap += 1) {
-    window.trigger("down");
-    window.trigger("up");
-    await clock.advance(50);
-  }
-  await clock.advance(2_000);
-  assert.ok(cycles.length <= 11, `${cycles.length}`);
-});
-
 test("reasons beyond fifty are counted", async () => {
   const { clock, cycles, window } = openWindow();
   for (let event = 0; event < 100; event += 1) window.trigger(`${event}`);

@@ -213,29 +213,6 @@ test("disposal ends what is under way at once, and later questions too", async (
   assert.equal(peer.connections, 1);
 });
 
-test("a round over twenty hosts is cheap", async (t) => {
-  const peer = await startPeer(t, answerNegotiate, "0.0.0.0");
-  const prober = createProber();
-  const round = async (): Promise<void> => {
-    const request = soon();
-    const targets = Array.from({ length: 20 }, (_, index) => ({
-      host: `127.0.1.${index + 1}`,
-      port: peer.port,
-      interfaceName: null,
-    }));
-    const results = await Promise.all(targets.map((target) => prober.probe(target, request)));
-    assert.ok(results.every(({ verdict }) => verdict === "answers"));
-  };
-  for (let warm = 0; warm < 20; warm += 1) await round();
-  const before = process.cpuUsage();
-  for (let count = 0; count < 20; count += 1) await round();
-  const { user, system } = process.cpuUsage(before);
-  const perRoundMs = (user + system) / 1_000 / 20;
-  t.diagnostic(`${perRoundMs.toFixed(2)} ms of CPU a round, the peers in this process included`);
-  // A hundred times what was measured: no busy machine's share, only a mistake, costs so much.
-  assert.ok(perRoundMs < 1_000, `${perRoundMs} ms`);
-});
-
 // Probes over links that are cut, in namespaces of their own.
 const skip = (await namespacesUnavailable()) ?? false;
 const program = (name: string): string => new URL(`../programs/${name}`, import.meta.url).pathname;

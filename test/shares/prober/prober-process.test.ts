@@ -173,26 +173,6 @@ describe("what the prober answers", () => {
     assert.deepEqual(await asked.resolve("::1", 0), ["::1"]);
     assert.deepEqual(await asked.resolve("no such name", PATIENT_MS), []);
   });
-
-  it("a thousand looks asked in one turn are one batch, and cheap for the daemon", async (t) => {
-    const folder = await temporaryFolder(t);
-    const asked = proberOfFile();
-    await asked.look("warm", folder, PATIENT_MS);
-    const round = async (): Promise<number> => {
-      const before = process.cpuUsage();
-      const looks = await Promise.all(
-        Array.from({ length: 1_000 }, (_, index) => asked.look(`${index}`, folder, PATIENT_MS)),
-      );
-      const { user, system } = process.cpuUsage(before);
-      assert.ok(looks.every((look) => look.state === "answered" && look.errno === null));
-      return (user + system) / 1_000;
-    };
-    const rounds: number[] = [];
-    for (let index = 0; index < 2; index++) rounds.push(await round());
-    t.diagnostic(`daemon CPU for 1,000 looks: ${rounds.map((ms) => ms.toFixed(1)).join(", ")} ms`);
-    // A hundred times what it may be: no busy machine's share, only a mistake, costs so much.
-    assert.ok(Math.min(...rounds) < 2_000, `${rounds.join()} ms`);
-  });
 });
 
 describe("when a child dies", () => {
