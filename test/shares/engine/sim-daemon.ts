@@ -35,8 +35,14 @@ function heardBy<T extends object>(isAlive: () => boolean, target: T): T {
 
 export type SimDaemon = ReturnType<typeof startSimDaemon>;
 
-/** One life of a daemon; its state file is the machine's. */
-export function startSimDaemon(machine: SimMachine, system: Clock, first: ShareSpec, carry: "auto" | "off") {
+/** One life of a daemon; its state file is the machine's. `more`: other parts of its engine. */
+export function startSimDaemon(
+  machine: SimMachine,
+  system: Clock,
+  first: ShareSpec,
+  carry: "auto" | "off",
+  more: Partial<ConstructorParameters<typeof ShareEngine>[0]> = {},
+) {
   const { saved } = machine;
   let lives = true;
   const isAlive = (): boolean => lives;
@@ -79,6 +85,7 @@ export function startSimDaemon(machine: SimMachine, system: Clock, first: ShareS
     announce() {},
     drivers: [driver, local],
     links: { ensure: () => null, ensureNow: async () => null, look: async () => null },
+    ...more,
   });
   const tick = (): void => {
     engine.triggerAll("tick", clock.monotonicMs());

@@ -1,0 +1,194 @@
+// What the engine promises whoever asks, hears and configures it, with a share that is a folder.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
+import type { ShareEngine } from "../../../src/shares/engine/share-engine.ts";
+import type { ShareRequest } from "../../../src/shares/policy/share-request.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { routeTo } from "../share-spec.ts";
+import { POLICY, SPEC } from "../world.ts";
+import { startSimDaemon } from "./sim-daemon.ts";
+import { SimMachine } from "./sim-machine.ts";
+import { SimNetwork } from "./sim-network.ts";
+
+const LOCAL = {
+  ...SPEC,
+  driver: "local",
+  routes: { tb: routeTo(null, { folder: "/tb" }), fallback: routeTo(null, { folder: "/fallback" }) },
+} as const;
+
+function start(more: Parameters<typeof startSimDaemon>[4] = {}) {
+  const clock = createManualClock();
+  const machine = new SimMachine(clock, new SimNetwork(clock), []);
+  const daemon = startSimDaemon(machine, clock, LOCAL, "off", more);
+  const { engine } = daemon;
+  const signal = new AbortController().signal;
+  const unmount = { kind: "unmount", force: false, hold: true, waitUntilMs: 0 } as const;
+  const ask = (request: ShareRequest = unmount, stop = signal) => engine.ask("CORE", request, stop);
+  return { clock, machine, daemon, engine, ask };
+}
+
+function linksThat(note: (kind: "tick" | "now") => void) {
+  return {
+    ensure() {
+      note("tick");
+      return null;
+    },
+    async ensureNow() {
+      note("now");
+      return null;
+    },
+    look: async () => null,
+  };
+}
+
+type Memory = ConstructorParameters<typeof ShareEngine>[0]["memory"];
+
+function memoryThat(parts: Partial<Memory>): Memory {
+  return {
+    recollection: { shares: new Map(), observedAt: null, setAside: null },
+    remember: async () => null,
+    forget: async () => null,
+    flush: async () => null,
+    unsavedBecause: null,
+    async [Symbol.asyncDispose]() {},
+    ...parts,
+  } as Memory;
+}
+
+test("a change is announced, and a person answered, once it is durable", async () => {
+  const written = Promise.withResolvers<null>();
+  const told: string[] = [];
+  const memory = memoryThat({ remember: () => written.promise });
+  const { clock, machine, ask } = start({ memory, announce: ({ name }) => void told.push(name) });
+  await clock.advance(5_000);
+  assert.ok(machine.link !== null, "steps do not wait for the disk");
+  const answers: string[] = [];
+  void ask().then(({ result }) => answers.push(result));
+  await clock.advance(5_000);
+  assert.deepEqual([machine.link, told, answers], [null, [], []]);
+  written.resolve(null);
+  await settle();
+  assert.deepEqual(answers, ["unmounted"]);
+  assert.ok(told.includes("share.mounted"), told.join());
+});
+
+test("By hand: a newer request supersedes one that waits, and an abort or the end withdraws it", async () => {
+  const { clock, engine, ask } = start();
+  await clock.advance(5_000);
+  const details = (all: readonly ReturnType<typeof ask>[]) =>
+    Promise.all(all.map(async (answer) => (await answer).detail));
+  const stop = new AbortController();
+  const [first, second, third] = [ask(), ask(), ask(undefined, stop.signal)];
+  stop.abort();
+  assert.deepEqual(await details([first, second, third]), [
+    ...["superseded by a newer command", "superseded by a newer command", "cancelled"],
+  ]);
+  await assert.rejects(ask(undefined, AbortSignal.abort(new Error("gone"))), /gone/);
+  const last = ask();
+  const ended = engine[Symbol.asyncDispose]();
+  const late = ask();
+  await clock.advance(1_000);
+  assert.deepEqual(await details([last, late]), ["cancelled", "cancelled"]);
+  await ended;
+});
+
+test("By hand: a share that a person asks for has its link looked at, however recent the last look is", async () => {
+  const looks: string[] = [];
+  const links = linksThat((kind) => looks.push(kind));
+  const { clock, ask } = start({ links });
+  await clock.advance(5_000);
+  assert.deepEqual([...new Set(looks)], ["tick"]);
+  await ask();
+  assert.equal(looks.at(-1), "now");
+});
+
+test("A13 a path that another home has is left alone; a path is let go of once it is not used any more", async () => {
+  let owner: string | null = "/home/other";
+  const released: string[] = [];
+  const looks: string[] = [];
+  const claims = { claim: async () => owner, release: async (path: string) => void released.push(path) };
+  const links = linksThat((kind) => looks.push(kind));
+  const { clock, machine, daemon, engine, ask } = start({ claims, links });
+  await clock.advance(5_000);
+  assert.deepEqual([machine.link, looks], [null, []]);
+  assert.ok(engine.view("CORE").conditions.some(({ code }) => code === "other_home"));
+  assert.match((await ask({ kind: "mount", waitUntilMs: 0 })).detail, /the daemon of \/home\/other$/);
+  assert.deepEqual(looks, []);
+  owner = null;
+  await clock.advance(5_000);
+  assert.ok(machine.link !== null);
+  daemon.apply({ ...LOCAL, mountPath: "/elsewhere/CORE" });
+  await clock.advance(30_000);
+  assert.equal(machine.link.path, "/elsewhere/CORE");
+  assert.deepEqual(released, [LOCAL.mountPath], "once, and not before it is mounted elsewhere");
+  daemon.apply(null);
+  await clock.advance(1_000);
+  assert.deepEqual(released.slice(1), ["/elsewhere/CORE"]);
+});
+
+test("A6 a share that is removed is forgotten, and starts without history when it is added again; the end forgets none", async () => {
+  const forgotten: string[] = [];
+  const held = { ...EMPTY_SHARE_MEMORY, held: "unmounted" as const };
+  const recollection = { shares: new Map([["CORE", held]]), observedAt: null, setAside: null };
+  const forget = async (share: string): Promise<null> => {
+    forgotten.push(share);
+    return null;
+  };
+  const memory = memoryThat({ recollection, forget });
+  const { clock, machine, daemon, engine } = start({ memory });
+  await clock.advance(5_000);
+  assert.equal(machine.link, null, "it is held unmounted");
+  daemon.apply(null);
+  await clock.advance(1_000);
+  assert.deepEqual(forgotten, ["CORE"]);
+  daemon.apply(LOCAL);
+  await clock.advance(5_000);
+  assert.ok(machine.link !== null);
+  const driver = machine.localDriver();
+  const named = (name: string) => ({ spec: { ...LOCAL, name }, policy: POLICY, driver });
+  engine.apply([named("CORE"), named("NEW")]);
+  engine.apply([named("NEW"), named("CORE")]);
+  assert.deepEqual(engine.names, ["NEW", "CORE"], "in the order of the configuration");
+  await engine[Symbol.asyncDispose]();
+  assert.deepEqual(forgotten, ["CORE"]);
+});
+
+test("a share rests after a person's request, until the next one", async () => {
+  const { clock, machine, engine, ask } = start();
+  await clock.advance(5_000);
+  engine.rest();
+  machine.link = null;
+  await clock.advance(30_000);
+  assert.equal(machine.link, null);
+  await ask({ kind: "mount", waitUntilMs: 0 });
+  assert.ok(machine.link !== null);
+});
+
+test("the end of a mount's process starts a cycle of its share alone, as long as the share has that driver", async () => {
+  const listeners = new Set<(share: string) => void>();
+  const cycles: string[] = [];
+  const { clock, machine, engine } = start({ onCycle: (share) => void cycles.push(share) });
+  const driver = {
+    ...machine.localDriver(),
+    onMountProcessExit(listener: (share: string) => void) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+  const subject = { spec: LOCAL, policy: POLICY, driver };
+  for (let edits = 0; edits < 3; edits++) engine.apply([subject]);
+  assert.equal(listeners.size, 1);
+  await clock.advance(2_000);
+  for (const [share, expected] of [
+    ["OTHER", []],
+    ["CORE", ["CORE"]],
+  ] as const) {
+    cycles.length = 0;
+    for (const listener of listeners) listener(share);
+    await settle();
+    assert.deepEqual(cycles, expected);
+  }
+  engine.apply([]);
+  assert.equal(listeners.size, 0);
+});
