@@ -21,7 +21,6 @@ const ASK_MS = 100;
 const MOST_TRIES = 3;
 /** Maximum number of machines that are searched for at once. */
 const MOST_SEARCHES = 100;
-const MOST_KNOWN = 1_000;
 
 interface SessionMachinesOptions {
   /** The current configuration. */
@@ -44,6 +43,8 @@ interface SessionMachinesOptions {
 
 interface Search {
   readonly found: PromiseWithResolvers<string>;
+  /** The search lasts until its latest caller stops waiting, unless nobody is there. */
+  untilMs: number;
   isNobodyThere: boolean;
   result: Promise<string | null>;
 }
@@ -81,14 +82,12 @@ export class SessionMachines {
   found(machine: string, instance: string): void {
     const search = this.#searches.get(machine);
     if (search === undefined) return;
-    if (this.#known.size >= MOST_KNOWN) this.#known.clear();
     this.#known.set(machine, instance);
     search.found.resolve(instance);
   }
 
   /** Records that nobody is subscribed to frames for `machine`. */
   nobodyThere(machine: string): void {
-    this.#known.delete(machine);
     const search = this.#searches.get(machine);
     if (search !== undefined) search.isNobodyThere = true;
   }
@@ -109,7 +108,7 @@ export class SessionMachines {
     const { clock } = this.#options;
     const untilMs = clock.monotonicMs() + REACH_MS;
     let why = "it is not here, or does not share its sessions with this machine";
-    for (let tries = 0; tries < MOST_TRIES && !signal.aborted; tries += 1) {
+    for (let tries = 0; tries < MOST_TRIES; tries += 1) {
       const instance = this.#known.get(machine) ?? (await this.#find(machine, untilMs, signal));
       if (instance === null) break;
       const opened = await this.#open(machine, instance, untilMs, signal);
@@ -146,17 +145,21 @@ export class SessionMachines {
   async #find(machine: string, untilMs: number, signal: AbortSignal): Promise<string | null> {
     const { clock } = this.#options;
     const leftMs = Math.max(0, untilMs - clock.monotonicMs());
-    const finding = resultWithin(clock, leftMs, this.#sharedSearch(machine));
+    const finding = resultWithin(clock, leftMs, this.#sharedSearch(machine, untilMs));
     return unlessAborted(finding, signal).catch(() => null);
   }
 
   /** Callers at the same time share one search. */
-  #sharedSearch(machine: string): Promise<string | null> {
+  #sharedSearch(machine: string, untilMs: number): Promise<string | null> {
     const before = this.#searches.get(machine);
-    if (before !== undefined) return before.result;
+    if (before !== undefined) {
+      before.untilMs = Math.max(before.untilMs, untilMs);
+      return before.result;
+    }
     if (this.#searches.size >= MOST_SEARCHES) return Promise.resolve(null);
     const search: Search = {
       found: Promise.withResolvers(),
+      untilMs,
       isNobodyThere: false,
       result: Promise.resolve(null),
     };
@@ -167,13 +170,13 @@ export class SessionMachines {
 
   async #search(machine: string, search: Search): Promise<string | null> {
     const { clock, ask } = this.#options;
-    const sinceMs = clock.monotonicMs();
+    const nobodyUntilMs = clock.monotonicMs() + NOBODY_MS;
     for (;;) {
       search.isNobodyThere = false;
       ask(machine);
       const instance = await resultWithin(clock, ASK_MS, search.found.promise);
-      const limitMs = search.isNobodyThere ? NOBODY_MS : REACH_MS;
-      if (instance !== null || clock.monotonicMs() - sinceMs >= limitMs) return instance;
+      const untilMs = search.isNobodyThere ? nobodyUntilMs : search.untilMs;
+      if (instance !== null || clock.monotonicMs() >= untilMs) return instance;
     }
   }
 

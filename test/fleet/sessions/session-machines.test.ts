@@ -87,6 +87,9 @@ test("G1 a machine that is not named gets no word of sessions, whatever it sends
   // To whichever daemon it may be goes a question alone.
   desktop.board.take("laptop", frameBytes({ ...open, to: ANY_DAEMON }));
   assert.equal(desktop.served.length, 1);
+  const back = desktop.own.reach("laptop", NEVER);
+  await clock.advance(0);
+  assert.ok(await back, "* names every machine");
 });
 
 test("G1 during a handover the next daemon is asked; nobody there is known soon, and silence in time", async (t) => {
@@ -128,6 +131,54 @@ test("G1 during a handover the next daemon is asked; nobody there is known soon,
   assert.equal(laptop.own.conditions().length, 1);
   shared[0] = "nas";
   assert.deepEqual(laptop.own.conditions(), []);
+});
+
+test("G1 machines that are asked for at once are searched for together, each as long as whoever asks waits", async (t) => {
+  const { clock, start } = machines(t);
+  const laptop = start("laptop", idOf("1"), ["desktop"]);
+  start("desktop", idOf("5"), ["nas"]);
+  const first = laptop.own.reach("desktop", NEVER);
+  await clock.advance(4_000);
+  const later = laptop.own.reach("desktop", NEVER);
+  const given = new AbortController();
+  const stopped = laptop.own.reach("desktop", given.signal);
+  given.abort();
+  assert.equal(await stopped, null);
+  assert.deepEqual(laptop.own.conditions(), [], "who stops asking misses nothing");
+  await clock.advance(2_100);
+  assert.equal(await first, null);
+  assert.equal(laptop.own.conditions().length, 1);
+  start("desktop", idOf("6"), ["laptop"]);
+  await clock.advance(200);
+  assert.ok(await later);
+  assert.deepEqual(laptop.own.conditions(), []);
+});
+
+test("G1 a machine that comes while nobody is there is waited for, and the limit of searches holds", async (t) => {
+  const { clock, start, answers } = machines(t);
+  const laptop = start("laptop", idOf("1"), ["*"]);
+  const coming = laptop.own.reach("desktop", NEVER);
+  await clock.advance(1_000);
+  const silent = start("desktop", idOf("5"), ["nas"]);
+  await clock.advance(3_000);
+  silent.goes();
+  const desktop = start("desktop", idOf("2"), ["laptop"]);
+  await clock.advance(200);
+  assert.ok(await coming);
+  // After the link was lost, another daemon may run there.
+  desktop.goes();
+  laptop.own.forgetAll();
+  const next = start("desktop", idOf("3"), ["laptop"]);
+  const again = laptop.own.reach("desktop", NEVER);
+  const before = answers.length;
+  await clock.advance(0);
+  assert.ok(await again);
+  assert.deepEqual([next.served.length, answers[before - 1]], [1, "laptop desktop probe"]);
+  const many = Array.from({ length: 101 }, (_, n) => laptop.own.reach(`m${n}`, NEVER));
+  const asked = answers.length;
+  await clock.advance(2_200);
+  assert.deepEqual(new Set(await Promise.all(many)), new Set([null]));
+  assert.equal(answers.slice(asked - 101).some((line) => line.includes("m100 ")), false);
 });
 
 test("G1 an opening for sessions is told from one for a backend", () => {
