@@ -49,7 +49,6 @@ export class Machines {
   readonly #refused = new Set<string>();
   /** Keys read since the subscription began; null: the whole bucket has been read. */
   #fresh: Set<string> | null = null;
-  #bytes = 0;
   #doubledAtMs: number | null = null;
 
   constructor(own: OwnMachine) {
@@ -98,10 +97,8 @@ export class Machines {
 
   /** Removes the machine of this key, for example because it has left and removed the key. */
   forget(key: string): void {
-    const known = this.#known.get(key);
     this.#known.delete(key);
     this.#refused.delete(key);
-    this.#bytes -= known?.bytes ?? 0;
   }
 
   /** Call it when a subscription begins, which reads the whole bucket. */
@@ -125,7 +122,6 @@ export class Machines {
     this.#known.clear();
     this.#refused.clear();
     this.#fresh = null;
-    this.#bytes = 0;
   }
 
   /** True while the bucket is being read, or a machine that should be present has not been heard. */
@@ -173,13 +169,13 @@ export class Machines {
   /** null: the limits are reached, and the key is counted in `more`. */
   #entry(key: string, bytes: number, nowMs: number): Known | null {
     const before = this.#known.get(key);
-    const added = bytes - (before?.bytes ?? 0);
-    if (this.#bytes + added > MOST_BYTES || (before === undefined && this.#known.size >= MOST_MACHINES)) {
+    const others = [...this.#known.values()].filter((known) => known !== before);
+    const inAll = others.reduce((sum, known) => sum + known.bytes, bytes);
+    if (inAll > MOST_BYTES || (before === undefined && this.#known.size >= MOST_MACHINES)) {
       if (this.#refused.size < MOST_MACHINES) this.#refused.add(key);
       return null;
     }
     this.#refused.delete(key);
-    this.#bytes += added;
     const known = before ?? {
       heardAtMs: null,
       readAtMs: nowMs,
