@@ -39,6 +39,7 @@ test("G1 who is there is judged by when it was heard, and by this machine's cloc
   assert.equal(machines.others(1_000, 75_900)[0]?.heard_secs_ago, 35);
   // While this machine does not listen, and until it has listened for long enough, that says nothing.
   assert.equal(presence(null, 90_000), "unheard");
+  machines.read("nas", told({ answers: true }), false, 89_000);
   assert.equal(presence(85_000, 90_000), "unheard");
   machines.read("nas", told({ word: "gone" }), true, 91_000);
   assert.equal(presence(85_000, 91_000), "gone");
@@ -52,18 +53,21 @@ test("G1 who was asked whether it is there, and does not answer, is silent", () 
   const machines = laptop();
   machines.startReading(1_000);
   machines.read("nas", told({ answers: true }), false, 1_000);
+  machines.read("off", told({ name: "off", word: "gone" }), false, 1_000);
   machines.read("old", told({ name: "old" }), false, 1_000);
   const presences = (nowMs: number): unknown[] =>
     machines.others(1_000, nowMs).map(({ presence }) => presence);
   assert.equal(machines.isAwaiting, true, "not all has been read");
   machines.caughtUp();
   assert.equal(machines.isAwaiting, true);
-  assert.deepEqual(presences(2_999), ["unheard", "unheard"]);
-  assert.deepEqual(presences(3_000), ["silent", "unheard"]);
+  assert.deepEqual(presences(2_999), ["unheard", "gone", "unheard"]);
+  assert.deepEqual(presences(3_000), ["silent", "gone", "unheard"]);
   for (const name of ["nas", "old"]) machines.noteBeat(name, "one", 3_000);
   assert.equal(machines.isAwaiting, false);
-  assert.deepEqual(presences(3_000), ["here", "here"]);
+  assert.deepEqual(presences(3_000), ["here", "gone", "here"]);
+  machines.startReading(3_000);
   machines.clear();
+  assert.equal(machines.isAwaiting, false);
   assert.deepEqual(machines.others(null, 3_000), []);
 });
 
@@ -95,6 +99,7 @@ test("G1 a machine that has begun anew is greeted once, whichever of its words c
   // Started again: its sign of life overtakes its summary.
   assert.equal(machines.noteBeat("nas", "two", 2_000), true);
   assert.equal(machines.read("nas", told({ instance: "two" }), true, 2_000), false);
+  assert.equal(machines.read("nas", told({ instance: "three", word: "gone" }), true, 3_000), false);
   assert.equal(machines.noteBeat("laptop", "other", 3_000), false);
 });
 
@@ -109,10 +114,14 @@ test("G1 two machines of one name are told apart from one that was started again
   machines.noteBeat("nas", "two", 20_000);
   assert.match(String(problem(50_000)), /two machines/);
   assert.equal(problem(50_001), null);
+  for (const restart of ["three", "four", "five"]) machines.noteBeat("nas", restart, 60_000);
+  machines.noteBeat("nas", "one", 60_000);
+  assert.equal(problem(60_000), null, "only the last few processes of a machine are remembered");
   // This machine's own name.
   assert.equal(machines.isNameTaken(3_000), false);
   machines.read("laptop", told({ name: "laptop", instance: "mine" }), true, 3_000);
   machines.read("laptop", told({ name: "laptop", instance: "before" }), false, 3_000);
+  machines.read("laptop", told({ name: "laptop", instance: "before", word: "gone" }), true, 3_000);
   assert.equal(machines.isNameTaken(3_000), false);
   machines.noteBeat("laptop", "another", 4_000);
   assert.equal(machines.isNameTaken(34_000), true);
@@ -177,6 +186,8 @@ test("G1 a key that is no machine's name is shown as that", () => {
   machines.read("a.b", told({ name: "a.b" }), true, 0);
   const [machine] = machines.others(0, 0);
   assert.deepEqual([machine?.name, machine?.presence], ['"a.b"', "unreadable"]);
+  machines.read("b.".repeat(100), told(), true, 0);
+  assert.equal(machines.others(0, 0)[1]?.name.length, 64);
 });
 
 test("G1 more machines than can be kept are counted", () => {
@@ -186,11 +197,24 @@ test("G1 more machines than can be kept are counted", () => {
   machines.forget("m0");
   machines.read("m1002", told({ name: "m1002" }), false, 0);
   assert.deepEqual([machines.others(0, 0).length, machines.more], [1_000, 2]);
+  machines.forget("m1001");
+  assert.equal(machines.more, 1);
+  for (let n = 2_000; n < 3_100; n += 1) machines.read(`m${n}`, told({ name: `m${n}` }), false, 0);
+  assert.equal(machines.more, 1_000);
+  machines.startReading(0);
+  assert.equal(machines.more, 0);
   // Together they stay within bounds, too.
   const heavy = laptop();
   const filling = "x".repeat(60 * 1024);
   for (let n = 0; n < 400; n += 1) heavy.read(`m${n}`, bytes(filling), false, 0);
   assert.ok(heavy.size < 300 && heavy.more > 100, `${heavy.size}`);
+  const kept = heavy.size;
+  for (let n = 0; n < 300; n += 1) heavy.read(`m${n}`, bytes("x"), false, 0);
+  assert.equal(heavy.size, 300, "summaries that are shorter now leave room");
+  heavy.clear();
+  assert.equal(heavy.more, 0);
+  for (let n = 0; n < 400; n += 1) heavy.read(`m${n}`, bytes(filling), false, 0);
+  assert.equal(heavy.size, kept);
 });
 
 test("G1 a status of any size makes a summary within its bounds, cut with a count", () => {
