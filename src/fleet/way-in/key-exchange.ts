@@ -19,7 +19,7 @@ export type KeyRequest = TypeOf<typeof requestShape>;
 type Step = KeyRequest["step"];
 const requestOf = reader(requestShape);
 
-export const LONGEST_KEY_MESSAGE = 2048;
+const LONGEST_KEY_MESSAGE = 2048;
 
 /** `before`, `next`: the 32 private bytes of the keys. */
 export function writeKeyRequest(step: Step, name: string, before: Uint8Array, next: Uint8Array): string {

@@ -11,7 +11,7 @@ import type { SignInOptions } from "../nats/sign-in.ts";
 import { keyInbox, keySubject, senderOf } from "../nats/subjects.ts";
 import { changeFleet, type FleetPlace, readFleet } from "./fleet-folder.ts";
 import type { FleetRecord } from "./fleet-record.ts";
-import { exchanged, type KeyRequest, LONGEST_KEY_MESSAGE, readKeyRequest } from "./key-exchange.ts";
+import { exchanged, type KeyRequest, readKeyRequest } from "./key-exchange.ts";
 import { reloadServer, renewServer } from "./server-process.ts";
 
 /** Minimum time between two changes, ms, as the server reads its whole configuration after each. */
@@ -42,7 +42,7 @@ export async function serveKeyRequests(options: KeyRequestOptions): Promise<void
       const connection = await connectToServer(target, until);
       const over = Promise.withResolvers<LinkFailure>();
       watchEnd(connection, over.resolve);
-      const take = createQueue(options, until);
+      const take = createKeyQueue(options, until);
       connection.subscribe(keySubject("*"), {
         callback: (error, message) => {
           if (error === null) take(message);
@@ -55,7 +55,10 @@ export async function serveKeyRequests(options: KeyRequestOptions): Promise<void
 }
 
 /** Answers requests one after another. */
-function createQueue(options: KeyRequestOptions, signal: AbortSignal): (message: Msg) => void {
+export function createKeyQueue(
+  options: FleetPlace & Pick<KeyRequestOptions, "logger">,
+  signal: AbortSignal,
+): (message: Msg) => void {
   const { clock, logger } = options;
   /** Machines with a request in the queue. Each has one at most, so that no machine delays the others for long. */
   const waiting = new Set<string>();
@@ -67,7 +70,7 @@ function createQueue(options: KeyRequestOptions, signal: AbortSignal): (message:
     if (message.subject !== keySubject(name) || message.reply?.startsWith(`${keyInbox(name)}.`) !== true) {
       return;
     }
-    const request = message.data.length > LONGEST_KEY_MESSAGE ? null : readKeyRequest(message.string(), name);
+    const request = readKeyRequest(message.string(), name);
     if (request === null || waiting.has(name)) return;
     waiting.add(name);
     turn = turn
