@@ -175,6 +175,8 @@ natsTest("G1 two machines with one name find that out, and say so", async (t, ri
     );
     assert.equal(condition.severity, "error");
     assert.match(member.report().machines[0]?.problem ?? "", /another machine/);
+    await eventually(() => Date.now() > Date.parse(condition.since) + 5);
+    assert.deepEqual(member.report().conditions, [condition], "since when does not move");
   }
 });
 

@@ -203,6 +203,7 @@ test(
     const laptop = await startMachine(t, rig, {
       name: "laptop",
       backends: [toolsBackend("own", writtenIn(rig.folder, "own"))],
+      exports: ["own"],
       imports: ["*"],
     });
     await eventually(() => laptop.names().length === 2 * TOOLS.length);
@@ -222,6 +223,8 @@ test(
     await eventually(() => laptop.names().includes("desktop_slow"));
     assert.equal(textOf(await client.call("desktop_echo", { mark: "again" })), "again");
     assert.deepEqual(await lines(), ["slow ", "cancelled", "echo again"]);
+    const names = pluck(laptop.gateway.view().backends, "name");
+    assert.deepEqual(names, ["own", "files@desktop"], "a machine borrows nothing of itself");
   },
 );
 

@@ -178,7 +178,10 @@ test("G1 a machine that comes while nobody is there is waited for, and the limit
   const asked = answers.length;
   await clock.advance(2_200);
   assert.deepEqual(new Set(await Promise.all(many)), new Set([null]));
-  assert.equal(answers.slice(asked - 101).some((line) => line.includes("m100 ")), false);
+  assert.equal(
+    answers.slice(asked - 101).some((line) => line.includes("m100 ")),
+    false,
+  );
 });
 
 test("G1 an opening for sessions is told from one for a backend", () => {

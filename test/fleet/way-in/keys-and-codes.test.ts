@@ -6,7 +6,7 @@ import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
-import { nkeys } from "@nats-io/transport-node";
+import { type Msg, nkeys } from "@nats-io/transport-node";
 import {
   isSignedBy,
   publicBytes,
@@ -19,6 +19,7 @@ import {
 import { signAuthority } from "../../../src/fleet/layer/authority.ts";
 import { signHandover } from "../../../src/fleet/layer/handovers.ts";
 import { signLayer } from "../../../src/fleet/layer/signed-layer.ts";
+import { keyInbox, keySubject } from "../../../src/fleet/nats/subjects.ts";
 import { makeCertificates } from "../../../src/fleet/way-in/certificate.ts";
 import { folderPaths, makeFleet, withFolder } from "../../../src/fleet/way-in/fleet-folder.ts";
 import { type FleetRecord, parseRecord, recordText } from "../../../src/fleet/way-in/fleet-record.ts";
@@ -36,6 +37,7 @@ import {
   readKeyRequest,
   writeKeyRequest,
 } from "../../../src/fleet/way-in/key-exchange.ts";
+import { createKeyQueue } from "../../../src/fleet/way-in/key-requests.ts";
 import { forgetMembership, readMembership } from "../../../src/fleet/way-in/membership.ts";
 import { serverConfig } from "../../../src/fleet/way-in/server-config.ts";
 import {
@@ -46,6 +48,7 @@ import {
 } from "../../../src/fleet/way-in/server-process.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { sha256Of } from "../../../src/runtime/files/sha256.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../src/runtime/process/child-process.ts";
 import { findProgram } from "../../../src/runtime/process/find-program.ts";
 import { systemClock as clock, systemClock } from "../../../src/runtime/time/clock.ts";
@@ -289,6 +292,35 @@ test("G1 whoever has neither key, another machine's name, or a key that is taken
     "[]",
   ];
   for (const message of forged) assert.equal(readKeyRequest(message, "laptop"), null);
+});
+
+test("G1 of a machine one request waits at a time, and what the server did not address to the queue is left", async (t) => {
+  const [place, { signal }] = [
+    { home: await temporaryFolder(t), clock, logger: silentLogger },
+    new AbortController(),
+  ];
+  const take = createKeyQueue(place, signal);
+  const answers: string[] = [];
+  const send = (
+    name: string,
+    changes: { readonly subject?: string; readonly reply?: string; readonly data?: string } = {},
+  ) => {
+    const { subject = keySubject(name), reply = `${keyInbox(name)}.1` } = changes;
+    const { data = writeKeyRequest("add", name, OLD, NEXT) } = changes;
+    const respond = (answer: string) => answers.push(`${name} ${answer}`);
+    take({ subject, reply, string: () => data, respond } as unknown as Msg);
+  };
+  send("laptop", { subject: `$KV.mountaineer_fleet.laptop` });
+  send("laptop", { reply: `${keyInbox("nas")}.1` });
+  send("laptop", { data: "{}" });
+  for (const name of ["laptop", "laptop", "nas"]) send(name);
+  await eventually(() => answers.length === 2);
+  send("laptop");
+  await eventually(() => answers.length === 3);
+  assert.deepEqual(
+    answers,
+    ["laptop", "nas", "laptop"].map((name) => `${name} {"done":false}`),
+  );
 });
 
 test("G1 a home that is in no fleet has nothing to forget, and says nothing of it", async (t) => {
