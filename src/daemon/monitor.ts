@@ -201,10 +201,13 @@ function logOpened(
 function logRejected({ mistakes, unreadable, acceptedAt }: RejectedFile, path: string, logger: Logger): void {
   process.stderr.write(`mountaineer: ${unreadable ?? mistakesError(mistakes).message}\n`);
   const why = unreadable === null ? "has mistakes" : "cannot be read";
-  logger.error(`the configuration file ${why}; what was accepted last runs until it is mended`, {
-    path,
-    accepted_at: acceptedAt,
-  });
+  logger.error(
+    `the configuration file ${why}; the last accepted configuration runs until the file is corrected`,
+    {
+      path,
+      accepted_at: acceptedAt,
+    },
+  );
 }
 
 /**

@@ -59,15 +59,15 @@ function standing(sources: ConditionSources): Standing[] {
     warn(
       "state_not_saved",
       `state.json cannot be written: ${memory.unsavedBecause.message}`,
-      "Mounts go on; it is written as soon as it can be.",
+      "Mounts keep working; Mountaineer writes the file as soon as it can.",
     );
   }
   const unsavedBecause = historyUnsavedBecause();
   if (unsavedBecause !== null) {
     warn(
       "history_not_saved",
-      `What runs cannot be written to the configuration's history: ${unsavedBecause}`,
-      "It is held in memory; mountaineer config history tries again.",
+      `The running configuration cannot be written to its history: ${unsavedBecause}`,
+      "Mountaineer keeps it in memory; `mountaineer config history` tries to write it again.",
     );
   }
   const former = formerUnsent();
@@ -78,7 +78,7 @@ function standing(sources: ConditionSources): Standing[] {
     );
     warn(
       "unsent_unconfigured",
-      `What was written to shares that are configured no more is kept here: ${each.join("; ")}`,
+      `Files of shares that are no longer configured wait here to be sent: ${each.join("; ")}`,
       "Configure the share again under its old `name` and `share_name` to send them; `mountaineer unsent` shows where they are.",
     );
   }
@@ -88,7 +88,7 @@ function standing(sources: ConditionSources): Standing[] {
       code: `config_${lastError.kind}`,
       severity: "error",
       title: `The configuration file is not what runs: ${lastError.reason}`,
-      hint: `What ran before runs on; ${watching === "live" ? "mending the file applies it." : "mend it, then: mountaineer reload"}`,
+      hint: `The last accepted configuration keeps running. ${watching === "live" ? "Correct the file, and it applies." : "Correct the file, then: mountaineer reload"}`,
       since: lastError.since,
     });
   }
@@ -96,7 +96,7 @@ function standing(sources: ConditionSources): Standing[] {
     warn(
       "sync_stopped",
       "The configuration file is not watched any more, because a reload failed",
-      "Mend the file, then: mountaineer reload",
+      "Correct the file, then: mountaineer reload",
     );
   }
   if (detector.degraded !== null) {
@@ -105,7 +105,7 @@ function standing(sources: ConditionSources): Standing[] {
   if (fileMissing) {
     warn(
       "config_missing",
-      `${running().path} is not there; what was loaded runs on`,
+      `${running().path} is not there; the configuration that was loaded from it keeps running`,
       "mountaineer config rollback 0",
     );
   }

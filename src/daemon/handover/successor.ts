@@ -207,7 +207,7 @@ export class Successor {
 /** The error of a handover that failed before anything changed. */
 export function refused(why: string, hint: string | null): MountaineerError {
   return new MountaineerError("handover_failed", `the new daemon does not take over: ${why}`, {
-    hint: hint ?? "the running one goes on as it was; mend that, and say mountaineer restart again",
+    hint: hint ?? "the running daemon continues unchanged; correct the cause, then: mountaineer restart",
     retry: "later",
   });
 }

@@ -112,7 +112,7 @@ function oneText({ kind, share, detail }: Waiting): Notification {
     case "configRejected":
       return {
         title: `The configuration is rejected${detail}`,
-        body: "What ran before runs on. See: mountaineer config validate",
+        body: "The last accepted configuration keeps running. See: mountaineer config validate",
       };
   }
 }

@@ -143,7 +143,9 @@ function carryThrough(watcher: ConfigWatcher<ConfigSnapshot>) {
       return edit(turn);
     });
     const why = (): string =>
-      begun ? "cancelled while it was being saved; it is carried through" : "cancelled; nothing was written";
+      begun
+        ? "cancelled while the change was being saved; the change still takes effect"
+        : "cancelled; nothing was written";
     return unlessAborted(mine, asker, () => new MountaineerError("aborted", why()));
   };
 }

@@ -33,7 +33,7 @@ export function reportOf(
 }
 
 function failureOf(result: ReloadResult): string | null {
-  if (result.kind === "missing") return "the file is not there; what runs goes on";
+  if (result.kind === "missing") return "the file is not there; the running configuration stays";
   if (result.kind === "unreadable" || result.kind === "failed") return result.reason;
   // Without a mistake to show, the report would read like success.
   return result.kind === "rejected" && result.mistakes.length === 0 ? result.reason : null;

@@ -72,7 +72,7 @@ export function createLayerControl({ trust, follower, bucket }: ControlParts) {
       const reading = before === undefined ? NO_OPERATOR : readSignedLayer(bytes, before);
       const { entry, layer } = checkedLayer(0, reading);
       if (layer === null)
-        throw new MountaineerError("usage", `this machine does not believe it: ${entry.problem}`);
+        throw new MountaineerError("usage", `this machine does not trust the document: ${entry.problem}`);
       const highest = await follower.highest();
       if (layer.revision <= highest) {
         throw new MountaineerError("usage", `revision ${layer.revision} is not above ${highest}`);

@@ -137,7 +137,7 @@ export function linkConditions({ state }: Link, code: string, title: string): Co
       code,
       severity: "warning",
       title: `${title}: ${failure.message}`,
-      hint: failure.hint ?? "Everything on this machine goes on; it is tried again and again.",
+      hint: failure.hint ?? "This machine works without the fleet; the connection is tried again and again.",
       since: isoTime(sinceWallMs),
     },
   ];

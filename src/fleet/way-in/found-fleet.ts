@@ -59,7 +59,7 @@ export async function foundFleet(options: FoundOptions): Promise<Membership> {
       "usage",
       `the fleet was begun as ${membership.name} at ${membership.address}`,
       {
-        hint: "type it so; or give that up with `mountaineer fleet leave`, and begin anew",
+        hint: "repeat the command with that name and address; or end that fleet first: mountaineer fleet leave",
       },
     );
   }
@@ -160,5 +160,5 @@ async function makeBuckets(
 }
 
 function failed(why: string): MountaineerError {
-  return new MountaineerError("fleet_server_failed", `the server runs, and is of no use: ${why}`);
+  return new MountaineerError("fleet_server_failed", `the server runs, but cannot be used: ${why}`);
 }

@@ -101,7 +101,7 @@ async function ask(options: HomeOptions, exchange: Exchange, step: "add" | "use"
       const answer = await link.ask(keySubject(name), question, ANSWER_WITHIN_MS);
       if (answer !== null) return jsonObject(answer)?.["done"] === true;
       throw new MountaineerError("timed_out", "the machine with the fleet's server does not answer", {
-        hint: "its daemon must run, in this version or a later one; this machine's old key is good as before",
+        hint: "its daemon must run, in this version or a later one; this machine's old key stays valid",
         retry: "later",
       });
     } catch (error) {
@@ -150,7 +150,7 @@ function refused(): MountaineerError {
     "permission_denied",
     "the machine with the fleet's server refuses the new key",
     {
-      hint: "is this machine a member still? its old key is good as before",
+      hint: "is this machine still a member? its old key stays valid",
     },
   );
 }

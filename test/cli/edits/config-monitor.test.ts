@@ -148,5 +148,5 @@ test("B4 a daemon that was killed starts with what was accepted last while the f
   const { code, stderr } = await again.ended;
   assert.equal(code, 0);
   assert.match(stderr, /^mountaineer: the configuration has a mistake\n.*config\.toml:5:2: snyc$/m);
-  assert.match(stderr, /what was accepted last runs until it is mended/);
+  assert.match(stderr, /the last accepted configuration runs until the file is corrected/);
 });

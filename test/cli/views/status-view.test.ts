@@ -113,13 +113,13 @@ const STATES: Readonly<Record<string, StatusReport>> = {
         title:
           "The configuration file is not what runs: /home/ada/.mountaineer/config.toml:5:2: snyc: found an unknown " +
           "section, expected global, sync, server or shares; did you mean `sync`? (and 2 more)",
-        hint: "What ran before runs on; mending the file applies it.",
+        hint: "The last accepted configuration keeps running. Correct the file, and it applies.",
       }),
       condition({
         code: "sync_stopped",
         severity: "warning",
         title: "The configuration file is not watched any more, because a reload failed",
-        hint: "Mend the file, then: mountaineer reload",
+        hint: "Correct the file, then: mountaineer reload",
       }),
     ],
   }),

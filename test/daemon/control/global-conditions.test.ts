@@ -123,7 +123,7 @@ test("B4 what is said to do about a wrong file depends on whether mending it is 
     now.sync = { ...FINE, watching, lastError };
     return conditions()[0]?.hint ?? null;
   };
-  assert.match(hint("live") ?? "", /mending the file applies it/);
+  assert.match(hint("live") ?? "", /Correct the file, and it applies/);
   assert.match(hint("stopped") ?? "", /mountaineer reload/);
   assert.match(hint("off") ?? "", /mountaineer reload/);
 });

@@ -419,7 +419,7 @@ test("each kind has its words", () => {
       },
       {
         title: "The configuration is rejected (line 3)",
-        body: "What ran before runs on. See: mountaineer config validate",
+        body: "The last accepted configuration keeps running. See: mountaineer config validate",
       },
       null,
     ],

@@ -158,7 +158,7 @@ test("G1 a layer that is wrong here is tried once, and once more when another fi
   follower.link({ newest, history: () => Promise.resolve([]), put: () => Promise.resolve(false) });
   for (const looks of [1, 2, 3]) await passTimeUntil(clock, () => asked > looks, 60_000);
   assert.equal(applied, 1);
-  assert.match(follower.conditions()[0]?.title ?? "", /Revision 3 .* is not taken: no such key/);
+  assert.match(follower.conditions()[0]?.title ?? "", /Revision 3 .* is not applied: no such key/);
   follower.noteConfig();
   await passTimeUntil(clock, () => applied === 2, 60_000);
 });
