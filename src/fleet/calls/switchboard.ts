@@ -26,8 +26,6 @@ const MOST_SERVED = {
 };
 /** One machine may open this many tunnels to backends within `withinMs`. */
 const OPENINGS = { most: 200, withinMs: 10_000 };
-/** Maximum number of machines whose openings are counted. */
-const MOST_COUNTED = 1_000;
 
 /** Carries frames to a machine by its name. */
 export interface Wire {
@@ -117,7 +115,6 @@ export class Switchboard {
   end(why: string): void {
     this.#wire = null;
     for (const { tunnel } of [...this.#tunnels.values()]) tunnel.fail(why, HINT, false);
-    this.#openings.clear();
   }
 
   /** Ends the tunnels that other machines opened and may not use any more. */
@@ -228,7 +225,6 @@ export class Switchboard {
     const isRecent = before !== undefined && nowMs - before.sinceMs < OPENINGS.withinMs;
     const openings = isRecent ? before : { count: 0, sinceMs: nowMs };
     openings.count += 1;
-    if (!isRecent && this.#openings.size >= MOST_COUNTED) this.#openings.clear();
     this.#openings.set(machine, openings);
     return openings.count;
   }
@@ -253,16 +249,15 @@ export class Switchboard {
     return peer;
   }
 
-  #tunnel(wire: Wire, { id, onEnd, onOpen = () => {}, ...place }: TunnelPlace): Tunnel {
+  #tunnel({ chunkBytes }: Wire, { id, onEnd, onOpen = () => {}, ...place }: TunnelPlace): Tunnel {
     const { peer, backend, isServed } = place;
     const { machine, instance } = peer;
     const key = tunnelKey(machine, id, isServed);
     const tunnel = new Tunnel({
-      chunkBytes: wire.chunkBytes,
+      chunkBytes,
       // The reader of a session request does not keep incomplete lines in memory.
       isOfLines: backend !== null,
       send: (kind, number, payload) => {
-        if (wire !== this.#wire) return;
         if (kind === "data" && !isServed) peer.sentAtMs = this.#options.clock.monotonicMs();
         this.#send(machine, { kind, fromOpener: !isServed, to: instance, tunnel: id, number, payload });
       },
@@ -310,7 +305,7 @@ export class Switchboard {
     }
     const mayWait = peer.sentAtMs > peer.answeredAtMs && nowMs - peer.sentAtMs < LONGEST_WAIT_MS;
     const afterMs = mayWait ? PROBE_AFTER_MS.waiting : PROBE_AFTER_MS.quiet;
-    if (this.#wire === null || nowMs - Math.max(peer.heardAtMs, peer.probedAtMs) < afterMs) return;
+    if (nowMs - Math.max(peer.heardAtMs, peer.probedAtMs) < afterMs) return;
     peer.probedAtMs = nowMs;
     peer.unansweredSinceMs ??= nowMs;
     this.#probe(peer.machine, peer.instance, false);
