@@ -202,6 +202,28 @@ test("G1 who waits for the last tunnel is told when it has ended, on either side
   await idle;
 });
 
+test("G1 a tunnel is opened once; how many, and how often, has a limit for each machine and for all", async (t) => {
+  const { clock, desktop, sent, served } = two(t);
+  const refusals = () => sent.filter(({ frame }) => frame.kind === "abort").length;
+  let count = 0;
+  const open = (machine: string, closes = false): void => {
+    const tunnel = (count++).toString(16).padStart(16, "0");
+    const payload = openingBytes({ instance: MALLORY, backend: "files" });
+    for (const kind of ["open", "open", ...(closes ? (["abort"] as const) : [])] as const)
+      desktop.take(
+        machine,
+        ofMallory({ kind, tunnel, payload: kind === "open" ? payload : Buffer.alloc(0) }),
+      );
+  };
+  for (let n = 0; n < 201; n += 1) open("mallory", true);
+  assert.deepEqual([served.length, refusals()], [200, 2], "both openings of the last one are refused");
+  await clock.advance(10_000);
+  open("mallory", true);
+  assert.equal(served.length, 201);
+  for (const machine of ["a", "b", "c", "d", "e"]) for (let n = 0; n < 128; n += 1) open(machine);
+  assert.equal(served.length, 201 + 512);
+});
+
 test("G1 what is not offered is refused with a reason, and a reason is shown as a stranger's", async (t) => {
   const { open, laptop, sent } = two(t);
   const refused = open(laptop, { ...FILES, backend: "private" });
@@ -216,16 +238,21 @@ test("G1 what is not offered is refused with a reason, and a reason is shown as 
 });
 
 test("G1 a machine that answers no more is lost, and its tunnels end with a reason", async (t) => {
-  const { open, clock, cut, lost } = two(t);
+  const { open, clock, cut, lost, sent } = two(t);
   const { stream, ends, said } = open();
   stream.write("one");
   await eventually(() => said() === "one");
   // It is asked, and answers, for as long as it is there.
+  const probes = (machine: string): number =>
+    sent.filter(({ to, frame }) => to === machine && frame.kind === "probe").length;
   await clock.advance(60_000);
   assert.deepEqual([ends, lost], [[], []]);
+  assert.ok(probes("desktop") <= 12 && probes("laptop") <= 12, "each is asked every 5 s while nothing waits");
   cut();
+  const before = probes("desktop");
   stream.write("two");
   await clock.advance(12_000);
+  assert.ok(probes("desktop") - before <= 12, "and every second while a call may wait");
   assert.deepEqual(pluck(ends, "message", "wasReached"), [["desktop: it does not answer any more", true]]);
   assert.ok(lost.includes("desktop"));
 });
