@@ -220,14 +220,6 @@ test("E3 pins are read as they were written, and not trusted once somebody chang
   assert.ok(locked.kind === "unanswered" && locked.reason.includes("it is locked"), JSON.stringify(locked));
 });
 
-test("E3 a command that only looks writes no pins", async (t) => {
-  const home = join(await temporaryFolder(t), "home");
-  const store = sealedPinStore({ home, clock: systemClock, environment, keyring: null }, false);
-  assert.deepEqual(await store.read(), { kind: "none" });
-  await store.write({ version: 1 });
-  assert.deepEqual(await readdir(home).catch(() => []), []);
-});
-
 // Which configurations may not run where they stand, because others may write it or read a secret in it.
 const HOME = "/home/ann/.mountaineer";
 const CONFIG = `${HOME}/config.toml`;

@@ -173,9 +173,33 @@ const mounted = { ...EMPTY_SHARE_MEMORY, activeInterface: "tb" } as const;
 const brief = (findings: ReturnType<typeof verifyShare>) =>
   findings.map(({ share, severity, code }) => `${share} ${severity} ${code}`);
 
-test("a share that is mounted and answers has no findings", () => {
-  assert.deepEqual(verifyShare(viewOf({ memory: mounted, seen: healthy })), []);
-});
+const deniedMount = {
+  code: "mount_denied",
+  severity: "warning",
+  title: "Not permitted",
+  hint: "",
+  since: WALL_MS,
+} as const;
+const looked = (look: Look) => seenOf({ mount: { found: foundMount(), look } });
+
+for (const [what, view, findings] of [
+  ["a share that is mounted and answers has none", {}, []],
+  ["a mount that is dead", { seen: looked(answered("EIO")) }, ["CORE error mount_dead"]],
+  ["one that gives no answer", { seen: looked(pending(-9000)) }, ["CORE error mount_dead"]],
+  [
+    "the last error of a share that is mounted all the same",
+    { memory: { ...mounted, lastError: "the other host is gone too" } },
+    ["CORE error last_error"],
+  ],
+  [
+    "a mount whose root may not be read is an error for whoever asks",
+    { conditions: [deniedMount] },
+    ["CORE error mount_denied"],
+  ],
+] as const)
+  test(`findings: ${what}`, () => {
+    assert.deepEqual(brief(verifyShare(viewOf({ memory: mounted, seen: healthy, ...view }))), findings);
+  });
 
 test("one that is not mounted is an error that says why and what to do; held unmounted it is none", () => {
   const memory = { ...EMPTY_SHARE_MEMORY, lastError: "the password was refused" };
@@ -199,32 +223,20 @@ test("one that no host answers for is not told to be mounted: that would not hel
   assert.equal(notMounted?.hint, "check the cables and the server; mountaineer doctor looks closer");
 });
 
+const missing = {
+  code: "secret_missing",
+  severity: "error",
+  title: "The password is not there",
+  hint: "mountaineer secret set nas",
+  since: WALL_MS,
+} as const;
+
 test("one whose password is missing is not told to be mounted: that would not help", () => {
-  const missing = {
-    code: "secret_missing",
-    severity: "error",
-    title: "The password is not there",
-    hint: "mountaineer secret set nas",
-    since: WALL_MS,
-  } as const;
   const found = verifyShare(viewOf({ seen: seenOf(), conditions: [missing] }));
   assertEach(found, ({ code, hint }) => [code, hint], [
     ["not_mounted", null],
     ["secret_missing", "mountaineer secret set nas"],
   ]);
-});
-
-test("a mount that is dead, and one that gives no answer, are errors", () => {
-  const dead = seenOf({ mount: { found: foundMount(), look: answered("EIO") } });
-  const hung = seenOf({ mount: { found: foundMount(), look: { state: "pending", startedAtMs: -9000 } } });
-  for (const seen of [dead, hung]) {
-    assert.deepEqual(brief(verifyShare(viewOf({ memory: mounted, seen }))), ["CORE error mount_dead"]);
-  }
-});
-
-test("the last error of a share that is mounted all the same is an error", () => {
-  const memory = { ...mounted, lastError: "the other host is gone too" };
-  assert.deepEqual(brief(verifyShare(viewOf({ memory, seen: healthy }))), ["CORE error last_error"]);
 });
 
 test("a route that is down is a warning with the probe's words", () => {
@@ -249,19 +261,6 @@ test("conditions are findings by their severity; what is only told is none", () 
   assert.deepEqual(globalFindings(global), [
     { share: null, severity: "warning", code: "odd", text: "Something stands", hint: "Look" },
     { share: null, severity: "error", code: "bad", text: "Something stands", hint: "Look" },
-  ]);
-});
-
-test("a mount whose root may not be read is an error for whoever asks", () => {
-  const denied = {
-    code: "mount_denied",
-    severity: "warning",
-    title: "Not permitted",
-    hint: "",
-    since: WALL_MS,
-  } as const;
-  assert.deepEqual(brief(verifyShare(viewOf({ memory: mounted, seen: healthy, conditions: [denied] }))), [
-    "CORE error mount_denied",
   ]);
 });
 
@@ -325,49 +324,33 @@ test("what leads out is refused before anything is asked", async () => {
 
 test("an unknown share is told with what may have been meant", async () => {
   const { folders } = scene();
-  await assert.rejects(folders({ share: "COER" }, NEVER), {
-    code: "share_unknown",
-    hint: /did you mean CORE\?/,
-  });
+  const refusal = { code: "share_unknown", hint: /did you mean CORE\?/ };
+  await assert.rejects(folders({ share: "COER" }, NEVER), refusal);
 });
 
-test("a share that is not mounted is told, and the prober not asked: its link leads to a bare folder", async () => {
-  const { ask, asked } = scene(viewOf({ seen: seenOf() }));
-  await assert.rejects(ask(), {
-    code: "share_unavailable",
-    message: /CORE is not mounted/,
-    hint: /mount --share CORE/,
+for (const [what, view, refusal] of [
+  [
+    "a share that is not mounted is told: its link leads to a bare folder",
+    viewOf({ seen: seenOf() }),
+    { message: /CORE is not mounted/, hint: /mount --share CORE/ },
+  ],
+  [
+    "one whose password is missing is told with that, and what to do about it",
+    viewOf({ seen: seenOf(), conditions: [missing] }),
+    { message: /not mounted: The password is not there/, hint: "mountaineer secret set nas" },
+  ],
+  ["A2 a mount that is dead", mountedShare(answered("EIO")), { message: /does not answer/ }],
+  ["A2 a mount that gives no answer", mountedShare(pending(-5_000)), { message: /does not answer/ }],
+] as const)
+  test(`${what}, and the prober is not asked for folders`, async () => {
+    const { ask, asked } = scene(view);
+    await assert.rejects(ask(), { code: "share_unavailable", ...refusal });
+    assert.deepEqual(asked, []);
   });
-  assert.deepEqual(asked, []);
-});
-
-test("one whose password is missing is told with that, and what to do about it", async () => {
-  const missing = {
-    code: "secret_missing",
-    severity: "error",
-    title: "The password is not there",
-    hint: "mountaineer secret set nas",
-    since: 0,
-  } as const;
-  const { ask } = scene(viewOf({ seen: seenOf(), conditions: [missing] }));
-  await assert.rejects(ask(), {
-    code: "share_unavailable",
-    message: /not mounted: The password is not there/,
-    hint: "mountaineer secret set nas",
-  });
-});
 
 test("one that was not looked at yet is looked at first", async () => {
   const { ask } = scene(viewOf());
   assert.equal((await ask()).folders.length, 3);
-});
-
-test("A2 a mount that does not answer is not asked", async () => {
-  for (const look of [answered("EIO"), { state: "pending", startedAtMs: -5_000 } as const]) {
-    const { ask, asked } = scene(mountedShare(look));
-    await assert.rejects(ask(), { code: "share_unavailable", message: /does not answer/ });
-    assert.deepEqual(asked, []);
-  }
 });
 
 test("A2 after a listing that had no answer none is begun until the mount has answered a look", async () => {
