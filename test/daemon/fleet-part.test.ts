@@ -114,13 +114,13 @@ test(
     const shares = await rig.config(["CORE"]);
     const own = tomlBackend("own", writtenIn(nats.folder, "own"));
     const server = `[server]\nport = ${await freePort()}\n`;
-    await rig.write(shares + fleetLines("laptop", nats.url) + own + server);
+    const write = (...lines: readonly string[]) =>
+      rig.write(`${shares}${fleetLines("laptop", nats.url)}${lines.join("\n")}\n${own}${server}`);
+    await write();
     const { service, stop } = await rig.start();
     const backends = () => service.control.status().backends ?? [];
     await eventually(() => backends().some(({ name, phase }) => name === "own" && phase === "Ready"));
-    await rig.write(
-      `${shares}${fleetLines("laptop", nats.url)}import = ["*"]\nexport = ["own"]\n${own}${server}`,
-    );
+    await write('import = ["*"]', 'export = ["own"]');
     const borrowed = await eventually(() =>
       backends().find(({ name, tools }) => name === "files@desktop" && tools === 6),
     );
@@ -154,29 +154,23 @@ test(
     assert.equal(textOf(await ours.call("echo", { mark: "lent" })), "lent");
     assert.match(textOf(await ours.call("desktop_echo")), /^error: /);
     // An edit of something else takes nothing away.
-    await rig.write(
-      `${shares}${fleetLines("laptop", nats.url)}import = ["*"]\nexport = ["own"]\n${own}${server}[limits]\nburst = 9000\n`,
-    );
+    await write('import = ["*"]', 'export = ["own"]', "[limits]", "burst = 9000");
     assert.equal(textOf(await client.call("desktop_echo", { mark: "still" })), "still");
     // Nor does one of what is lent and borrowed, but for what is not any more.
     const slow = client.begin("desktop_slow", { mark: "goes on" });
     await eventually(async () => (await linesOf(written)).includes("slow goes on"));
-    const other = `operator = "${makeKey().publicKey}"\n`;
-    await rig.write(
-      `${shares}${fleetLines("laptop", nats.url)}import = ["desktop"]\n${other}${own}${server}`,
-    );
+    const other = ['import = ["desktop"]', `operator = "${makeKey().publicKey}"`];
+    await write(...other);
     await eventually(() => found.length === 0);
     assert.deepEqual(await eventually(() => ends.length > 0 && ends), ["laptop: it is not offered any more"]);
-    await rig.write(
-      `${shares}${fleetLines("laptop", nats.url)}import = ["desktop"]\nexport = ["*"]\n${other}${own}${server}`,
-    );
+    await write(...other, 'export = ["*"]');
     await eventually(() => found.length === 1);
     assert.equal((await linesOf(written)).at(-1), "slow goes on");
     client.send({ method: "notifications/cancelled", params: { requestId: slow } });
     await eventually(async () => (await linesOf(written)).at(-1) === "cancelled");
     assert.equal(textOf(await client.call("desktop_echo", { mark: "on" })), "on");
     assert.deepEqual(fleetConditions(service), []);
-    await rig.write(shares + fleetLines("laptop", nats.url) + own + server);
+    await write();
     await eventually(() => backends().length === 1);
     assert.match(textOf(await client.call("desktop_echo")), /^error: /);
     await stop();

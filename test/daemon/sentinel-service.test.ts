@@ -350,25 +350,17 @@ test("A10 what was left behind is looked after once a service has started", asyn
 });
 
 test("A6 a share that is removed and added again begins anew: what was held is not held any more", async (t) => {
-  const rig = await createServiceRig(t);
-  const both = await rig.config(["CORE", "MEDIA"]);
-  await rig.write(both);
-  const first = await rig.start();
-  await Promise.all([first.until("CORE", overTb), first.until("MEDIA", overTb)]);
-  await first.service.control.unmount({ shares: ["MEDIA"] }, NEVER);
-  await first.stop();
+  const { rig, text, control, stop } = await serving(t, ["CORE", "MEDIA"]);
+  await control.unmount({ shares: ["MEDIA"] }, NEVER);
+  await stop();
 
   const { service, until, share } = await rig.start();
   await until("CORE", overTb);
   assert.equal(share("MEDIA").held, "unmounted", "what is held survives a restart");
-  await service.control.editText(
-    { text: await rig.config(["CORE"]), expected_sha256: service.control.sync().sha256, source: "test" },
-    NEVER,
-  );
-  await service.control.editText(
-    { text: both, expected_sha256: service.control.sync().sha256, source: "test" },
-    NEVER,
-  );
+  for (const next of [await rig.config(["CORE"]), text]) {
+    const { sha256 } = service.control.sync();
+    await service.control.editText({ text: next, expected_sha256: sha256, source: "test" }, NEVER);
+  }
   await until("MEDIA", overTb);
   assert.equal(share("MEDIA").held, null);
 });

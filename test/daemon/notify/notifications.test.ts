@@ -22,7 +22,7 @@ import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger, type RecordingLogger } from "../../support/recording-logger.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
 import { changeOf } from "../samples.ts";
 import { createServiceRig, NEVER, overTb } from "../service-rig.ts";
 import { failover, recovered, rejected, tbReady } from "../transitions.ts";
@@ -47,6 +47,15 @@ interface DeskOptions {
   readonly last?: string | null;
 }
 
+/** Notifications by notify-send, which end with the test. */
+function notifying(t: Scope, options: Partial<Parameters<typeof createNotifications>[0]>) {
+  const logger = createRecordingLogger();
+  const plain = { settings: ON, notifier: linuxNotifier, clock: systemClock, logger };
+  const notifications = createNotifications({ environment: {}, ...plain, ...options });
+  t.after(() => notifications[Symbol.asyncDispose]());
+  return { notifications, logger };
+}
+
 async function desk(
   t: TestContext,
   { settings = ON, clock = systemClock, environment = {}, last = "" }: DeskOptions = {},
@@ -68,14 +77,8 @@ async function desk(
     await chmod(program, 0o700);
   };
   if (last !== null) await install(last);
-  const logger = createRecordingLogger();
-  const notifications = createNotifications({
-    settings,
-    notifier: linuxNotifier,
-    environment: { PATH: folder, SECRET: "hunter2", ...environment },
-    clock,
-    logger,
-  });
+  const variables = { PATH: folder, SECRET: "hunter2", ...environment };
+  const { notifications, logger } = notifying(t, { settings, clock, environment: variables });
   held.notifications = notifications;
   return {
     notifications,
@@ -98,10 +101,7 @@ async function titles(each: Desk): Promise<string[]> {
 test("a failover is shown by notify-send, which is told where the session is and nothing secret", async (t) => {
   const each = await desk(t, { environment: { DBUS_SESSION_BUS_ADDRESS: "unix:path=/run/x" } });
   each.notifications.handle(failover("CORE"));
-  const [args] = await eventually(async () => {
-    const shown = await each.shown();
-    return shown.length > 0 && shown;
-  });
+  const args = await eventually(async () => (await each.shown())[0]);
   assert.deepEqual(args, [
     "unix:path=/run/x",
     "",
@@ -117,10 +117,7 @@ test("a failover is shown by notify-send, which is told where the session is and
 test("a hostile name is one argument behind the options, without control characters", async (t) => {
   const each = await desk(t);
   each.notifications.handle(failover(`--help\u0000\u001b[2J$(touch '${each.folder}/x')`));
-  const [title = ""] = await eventually(async () => {
-    const told = await titles(each);
-    return told.length > 0 && told;
-  });
+  const title = await eventually(async () => (await titles(each))[0]);
   assert.ok(title.startsWith("--help\\x00\\x1b[2J$(touch '"), title);
   await assert.rejects(readFile(join(each.folder, "x")), { code: "ENOENT" });
 });
@@ -184,14 +181,11 @@ test("a program that is missing is told once, and is a condition until one is th
   const each = await desk(t, { last: null });
   const { notifications, logger } = each;
   notifications.start();
-  const [condition] = await eventually(() => {
-    const told = notifications.conditions();
-    return told.length > 0 && told;
-  });
-  assert.equal(condition?.code, "notify_unavailable");
-  assert.equal(condition?.severity, "warning");
-  assert.match(condition?.title ?? "", /cannot start notify-send: it is not installed/);
-  assert.match(condition?.hint ?? "", /libnotify/);
+  const condition = await eventually(() => notifications.conditions()[0]);
+  assert.equal(condition.code, "notify_unavailable");
+  assert.equal(condition.severity, "warning");
+  assert.match(condition.title, /cannot start notify-send: it is not installed/);
+  assert.match(condition.hint ?? "", /libnotify/);
   notifications.handle(failover("A"));
   await each.install();
   notifications.handle(failover("B"));
@@ -205,13 +199,10 @@ test("a program that is missing is told once, and is a condition until one is th
 test("a program that fails says why in the condition, bounded and harmless", async (t) => {
   const each = await desk(t, { last: "printf 'no \\033[2Jsession %0400d' 0 >&2; exit 3" });
   each.notifications.handle(failover("A"));
-  const [condition] = await eventually(() => {
-    const told = each.notifications.conditions();
-    return told.length > 0 && told;
-  });
-  assert.match(condition?.title ?? "", /notify-send ended with 3: no \\x1b\[2Jsession 0000/);
-  assert.ok((condition?.title.length ?? 999) < 250);
-  assert.match(condition?.hint ?? "", /session of a desktop/);
+  const condition = await eventually(() => each.notifications.conditions()[0]);
+  assert.match(condition.title, /notify-send ended with 3: no \\x1b\[2Jsession 0000/);
+  assert.ok(condition.title.length < 250);
+  assert.match(condition.hint ?? "", /session of a desktop/);
 });
 
 test("a program that hangs is ended after three seconds, and the next is shown", async (t) => {
@@ -224,11 +215,8 @@ test("a program that hangs is ended after three seconds, and the next is shown",
   await clock.advance(2_999);
   assert.deepEqual(notifications.conditions(), []);
   await clock.advance(600);
-  const [condition] = await eventually(() => {
-    const told = notifications.conditions();
-    return told.length > 0 && told;
-  });
-  assert.match(condition?.title ?? "", /did not end within 3 s/);
+  const condition = await eventually(() => notifications.conditions()[0]);
+  assert.match(condition.title, /did not end within 3 s/);
   await each.install();
   notifications.handle(tbReady("A"));
   await clock.advance(1_000);
@@ -342,15 +330,8 @@ test("the real notify-send hands both texts to the desktop's service as they are
     onSignal: () => {},
   });
   await askBus(bus, "RequestName", "su", ["org.freedesktop.Notifications", 0]);
-  const logger = createRecordingLogger();
-  const notifications = createNotifications({
-    settings: ON,
-    notifier: linuxNotifier,
-    environment: { PATH: process.env["PATH"], DBUS_SESSION_BUS_ADDRESS: address },
-    clock: systemClock,
-    logger,
-  });
-  t.after(() => notifications[Symbol.asyncDispose]());
+  const environment = { PATH: process.env["PATH"], DBUS_SESSION_BUS_ADDRESS: address };
+  const { notifications, logger } = notifying(t, { environment });
   for (const name of ["--help", "<b>&amp;\\n", "C"]) notifications.handle(failover(name));
   notifications.handle(tbReady("-u critical <i>"));
   await eventually(() => told.length === 2);
@@ -369,14 +350,9 @@ test("where no bus answers, the real notify-send's refusal is the condition", {
   skip: notifySendMissing,
 }, async (t) => {
   const folder = await temporaryFolder(t);
-  const notifications = createNotifications({
-    settings: ON,
-    notifier: linuxNotifier,
-    environment: { PATH: process.env["PATH"], DBUS_SESSION_BUS_ADDRESS: `unix:path=${folder}/none` },
-    clock: systemClock,
-    logger: createRecordingLogger(),
-  });
-  t.after(() => notifications[Symbol.asyncDispose]());
+  const DBUS_SESSION_BUS_ADDRESS = `unix:path=${folder}/none`;
+  const environment = { PATH: process.env["PATH"], DBUS_SESSION_BUS_ADDRESS };
+  const { notifications } = notifying(t, { environment });
   notifications.handle(failover("A"));
   await eventually(() => notifications.conditions()[0]?.code === "notify_unavailable");
 });
