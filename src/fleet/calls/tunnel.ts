@@ -175,7 +175,7 @@ export class Tunnel {
       this.fail("it took more than it was sent");
       return;
     }
-    this.#allowedBytes = Math.max(this.#allowedBytes, takenBytes + WINDOW_BYTES);
+    this.#allowedBytes = takenBytes + WINDOW_BYTES;
     this.#pump();
   }
 
@@ -189,7 +189,6 @@ export class Tunnel {
   #over(reason: string | null): void {
     this.#isOver = true;
     if (reason !== null) this.#options.send("abort", 0, Buffer.from(reason).subarray(0, LONGEST_REASON));
-    this.#rest = NOTHING;
     this.#inner.destroy();
     this.stream.destroy();
     this.#options.onOver();
