@@ -150,6 +150,10 @@ test("G1 a machine that lies spoils nothing but its own tunnels", async (t) => {
     const last = answers().at(-1);
     assert.deepEqual([last?.kind, last?.tunnel, last?.to], ["abort", tunnel, MALLORY]);
   }
+  const ended = idOf("9");
+  desktop.take("mallory", ofMallory({ kind: "open", tunnel: ended, payload: opening }));
+  for (const kind of ["end", "data"] as const) desktop.take("mallory", ofMallory({ kind, tunnel: ended }));
+  assert.deepEqual([answers().at(-1)?.kind, answers().at(-1)?.tunnel], ["abort", ended]);
   // More than there is room for: nothing is read there.
   const flooded = idOf("b");
   desktop.take("mallory", ofMallory({ kind: "open", tunnel: flooded, payload: opening }));
