@@ -9,11 +9,6 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
-interface KeptRoutes extends HeldRoutes {
-  /** Writes pending changes if `mayWrite` allows; resolves when no write is under way. Never rejects. */
-  flush(): Promise<void>;
-}
-
 interface HeldRoutesOptions {
   readonly home: string;
   readonly clock: Clock;
@@ -24,14 +19,11 @@ interface HeldRoutesOptions {
   readonly signal?: AbortSignal;
 }
 
-interface ReadRoutes {
-  readonly held: Map<string, string>;
-  /** Why the file, or a part of it, cannot be used; null if it can, or does not exist. */
-  readonly corrupt: string | null;
-}
-
-/** An unusable file is set aside as soon as `mayWrite` allows; it never prevents a start. */
-export function openHeldRoutes({ home, clock, logger, mayWrite, signal }: HeldRoutesOptions): KeptRoutes {
+/**
+ * An unusable file is set aside as soon as `mayWrite` allows; it never prevents a start. `settled` writes pending changes if
+ * `mayWrite` allows, and resolves when no write is under way.
+ */
+export function openHeldRoutes({ home, clock, logger, mayWrite, signal }: HeldRoutesOptions): HeldRoutes {
   const path = join(home, "held-routes.json");
   const { held, corrupt } = readHeld(path);
   let isInTheWay = corrupt !== null;
@@ -59,23 +51,21 @@ export function openHeldRoutes({ home, clock, logger, mayWrite, signal }: HeldRo
       });
     }
   });
-  const flush = async (): Promise<void> => {
-    await (mayWrite() ? writes.write() : writes.settled);
-  };
+  const settled = async () => void (await (mayWrite() ? writes.write() : writes.settled));
   return {
     get: (backend) => held.get(backend) ?? null,
     keep(backend, route) {
       if (route === null) held.delete(backend);
       else held.set(backend, route);
       isStale = true;
-      void flush();
+      void settled();
     },
-    flush,
-    settled: flush,
+    settled,
   };
 }
 
-function readHeld(path: string): ReadRoutes {
+/** `corrupt`: why the file, or a part of it, cannot be used; null if it can, or does not exist. */
+function readHeld(path: string): { readonly held: Map<string, string>; readonly corrupt: string | null } {
   let text: string;
   try {
     text = readFileSync(path, "utf8");

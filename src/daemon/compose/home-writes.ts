@@ -48,7 +48,7 @@ export function openHomeWrites(options: HomeWritesOptions) {
         changes += 1;
         heldRoutes.keep(backend, route);
       },
-      settled: () => settledWithin(clock, END_MS, heldRoutes.flush()),
+      settled: () => settledWithin(clock, END_MS, heldRoutes.settled()),
     },
     /** Counts commands that changed the home: a successor that read the home before them is out of date. */
     get changes(): number {
@@ -64,11 +64,11 @@ export function openHomeWrites(options: HomeWritesOptions) {
     /** Begins to write: this daemon is in charge of the home. */
     begin(): void {
       stage = "ours";
-      void heldRoutes.flush();
+      void heldRoutes.settled();
     },
     /** Ends writing; resolves within 2 s. */
     async end(): Promise<void> {
-      const last = heldRoutes.flush();
+      const last = heldRoutes.settled();
       stage = "over";
       await settledWithin(clock, END_MS, Promise.all([last, writing]));
       over.abort(new Error("another daemon writes the home now"));

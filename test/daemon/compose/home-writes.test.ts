@@ -156,11 +156,11 @@ for (const [what, text, known] of [
     const routes = openHeldRoutes({ home, clock, logger, mayWrite: () => isOurs });
     assert.equal(routes.get("files"), known);
     routes.keep("mail", "remote");
-    await routes.flush();
+    await routes.settled();
     assert.equal(await readFile(path, "utf8"), text, "while the home is another one's nothing changes there");
 
     isOurs = true;
-    await routes.flush();
+    await routes.settled();
     const aside = (await readdir(home)).filter((name) => name.startsWith(`${FILE}.corrupt-`));
     assert.equal(aside.length, 1);
     assert.equal(await readFile(join(home, aside[0] ?? ""), "utf8"), text);
@@ -175,9 +175,9 @@ test("A5 C2 a file that cannot be used makes way also when nothing is to be writ
   const home = await temporaryFolder(t);
   await mkdir(join(home, FILE));
   const options = { home, logger: createRecordingLogger(), clock: createManualClock(), mayWrite: () => true };
-  await openHeldRoutes({ ...options, signal: AbortSignal.abort() }).flush();
+  await openHeldRoutes({ ...options, signal: AbortSignal.abort() }).settled();
   assert.deepEqual(await readdir(home), [FILE], "the next daemon's file stays");
-  await openHeldRoutes(options).flush();
+  await openHeldRoutes(options).settled();
   const names = await readdir(home);
   assert.equal(names.length, 1);
   assert.match(names[0] ?? "", /^held-routes\.json\.corrupt-/);
@@ -188,10 +188,10 @@ test("A5 C2 a route that could not be written is written with the next flush, wi
   const options = { home, logger: createRecordingLogger(), clock: createManualClock(), mayWrite: () => true };
   const routes = openHeldRoutes(options);
   routes.keep("files", "lan");
-  await routes.flush();
+  await routes.settled();
   await mkdir(home);
   await writeFile(join(home, `.${FILE}.4194999-0123456789ab.tmp`), "");
-  await routes.flush();
+  await routes.settled();
   assert.deepEqual(await readdir(home), [FILE]);
   assert.deepEqual(JSON.parse(await readFile(join(home, FILE), "utf8")), { files: "lan" });
 });
