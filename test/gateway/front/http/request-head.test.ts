@@ -5,6 +5,7 @@ import { createServer, IncomingMessage, ServerResponse } from "node:http";
 import { type AddressInfo, Socket } from "node:net";
 import { type Duplex, duplexPair } from "node:stream";
 import { test } from "node:test";
+import type { Refusal } from "../../../../src/gateway/front/http/answer.ts";
 import { Forwarding } from "../../../../src/gateway/front/http/forwarding.ts";
 import { SseStream } from "../../../../src/gateway/front/http/sse-stream.ts";
 import type { KeepAlive } from "../../../../src/gateway/front/session/paced-writer.ts";
@@ -12,7 +13,7 @@ import { newSessionId } from "../../../../src/gateway/front/session/session-reco
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { createManualClock } from "../../../support/manual-clock.ts";
+import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { createHeldTool, createScriptedGateway } from "../scripted-gateway.ts";
 import { BOTH_TYPES, callMessage, initializeMessage, openFront, type Rig, startRig } from "./http-rig.ts";
 
@@ -177,26 +178,159 @@ for (const status of ["000", "099", "101"])
     assert.match(text, /it is not known whether the message took effect/);
   });
 
-test("of one client's bodies no more than a bound waits for another machine", async () => {
-  const refused: number[] = [];
+/** Requests that are passed on to a machine which `peer.reach` reaches, without a connection to their client. */
+function forwarder() {
+  const clock = createManualClock();
+  const refused: Refusal[] = [];
+  const peer = { reach: (): Promise<Duplex | null> => new Promise(() => {}) };
   const forwarding = new Forwarding({
     logger: silentLogger,
-    clock: systemClock,
-    peers: () => ({ machine: "laptop", shares: () => true, reach: async () => duplexPair()[0] }),
-    refuse: (_, { status }) => void refused.push(status),
+    clock,
+    peers: () => ({ machine: "laptop", shares: () => true, reach: () => peer.reach() }),
+    refuse: ({ response }, refusal) => {
+      refused.push(refusal);
+      response.destroy();
+    },
   });
-  const body = Buffer.alloc(30 * 1024 * 1024);
-  const pass = (name: string): ServerResponse => {
+  const pass = (name: string, body: Buffer | null = null, id = newSessionId("nas"), method = "POST") => {
     const request = new IncomingMessage(new Socket());
-    Object.assign(request, { method: "POST", url: "/mcp" });
+    Object.assign(request, { method, url: "/mcp" });
     const response = new ServerResponse(request);
-    const principal = { kind: "user", name, roles: [] } as const;
-    forwarding.pass({ request, response, principal }, "nas", newSessionId("nas"), body);
+    forwarding.pass({ request, response, principal: { kind: "user", name, roles: [] } }, "nas", id, body);
     return response;
   };
-  const open = [pass("ann"), pass("ann"), pass("ann"), pass("bob")];
-  assert.deepEqual(refused, [503]);
-  for (const response of open) response.destroy();
+  /** The status of the refusal, or null; the client is then gone. */
+  const statusOf = async (name: string, id?: string): Promise<number | null> => {
+    const before = refused.length;
+    const response = pass(name, null, id);
+    await settle();
+    response.destroy();
+    return refused[before]?.status ?? null;
+  };
+  return { clock, peer, forwarding, refused, pass, statusOf };
+}
+
+test("no more than a bound waits for other machines: requests and bytes of one client, and of all", async () => {
+  const mebibytes = (size: number): Buffer => Buffer.alloc(size * 1024 * 1024);
+  const rows = [
+    { most: 512, body: null, fits: ["bob"] },
+    { most: 2, body: mebibytes(30), fits: ["bob"] },
+    { most: 1, body: mebibytes(60), fits: ["bob", "carl", "dora"] },
+  ];
+  for (const { most, body, fits } of rows) {
+    const { forwarding, refused, pass } = forwarder();
+    const open = Array.from({ length: most }, () => pass("ann", body));
+    assert.deepEqual([refused.length, forwarding.inFlight], [0, most]);
+    pass("ann", body);
+    assert.equal(refused.pop()?.status, 503, `${most} of one client`);
+    for (const name of fits) for (let count = 0; count < most; count++) pass(name, body);
+    const isFull = body === null || most === 1;
+    pass("eve", body);
+    assert.equal(refused.length, isFull ? 1 : 0, `${most} of each of ${fits.length + 1} clients`);
+    open[0]?.destroy();
+    await settle();
+    refused.length = 0;
+    pass("eve", body);
+    assert.equal(refused.length, 0);
+  }
+});
+
+test("a body that was sent to another machine no longer counts as waiting", async () => {
+  const { peer, refused, pass } = forwarder();
+  const [ours, theirs] = duplexPair();
+  let bytes = 0;
+  theirs.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+  });
+  peer.reach = async () => ours;
+  const body = Buffer.alloc(40 * 1024 * 1024);
+  pass("ann", body);
+  await eventually(() => bytes > body.length);
+  await settle();
+  pass("ann", body);
+  assert.deepEqual(refused, []);
+});
+
+test("sessions that are not there may be asked for thirty times in ten seconds; a client that has gone did not ask", async () => {
+  const { clock, peer, statusOf, pass } = forwarder();
+  const known = newSessionId("nas");
+  peer.reach = async () => answering("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+  const answered = pass("ann", null, known);
+  await eventually(() => answered.headersSent);
+  const away = Promise.withResolvers<null>();
+  peer.reach = () => away.promise;
+  for (let count = 0; count < 30; count++) pass("ann").destroy();
+  await settle();
+  away.resolve(null);
+  peer.reach = async () => null;
+  for (let count = 0; count < 30; count++) assert.equal(await statusOf("ann"), 404, `${count}`);
+  assert.equal(await statusOf("ann"), 429);
+  assert.equal(await statusOf("bob"), 404);
+  assert.deepEqual([await statusOf("ann", known), await statusOf("ann", known)], [404, 429]);
+  await clock.advance(9_999);
+  assert.equal(await statusOf("ann"), 429);
+  await clock.advance(1);
+  assert.equal(await statusOf("ann"), 404);
+});
+
+test("a stream that another machine opens too late is closed, and what it breaks off is told by the message's id", async () => {
+  const { peer, refused, pass } = forwarder();
+  const late = Promise.withResolvers<Duplex>();
+  const [ours] = duplexPair();
+  peer.reach = () => late.promise;
+  pass("ann").destroy();
+  await settle();
+  late.resolve(ours);
+  await settle();
+  assert.ok(ours.destroyed);
+  peer.reach = async () => answering("");
+  for (const [length, id] of [
+    [10, 7],
+    [64 * 1024, null],
+  ] as const) {
+    pass("ann", Buffer.from(JSON.stringify({ id: 7, text: "x".repeat(length) })));
+    const refusal = await eventually(() => refused.pop());
+    assert.deepEqual([refusal.status, refusal.id], [502, id]);
+  }
+});
+
+test("a daemon that leaves ends the listening streams that other machines answer, also those answered later", async () => {
+  const { peer, forwarding, pass } = forwarder();
+  const stream = (): Duplex => {
+    const [ours, theirs] = duplexPair();
+    theirs.once(
+      "data",
+      () => void theirs.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"),
+    );
+    return ours;
+  };
+  peer.reach = async () => stream();
+  const early = pass("ann", null, newSessionId("nas"), "GET");
+  await eventually(() => early.headersSent);
+  const reached = Promise.withResolvers<Duplex>();
+  peer.reach = () => reached.promise;
+  const later = pass("ann", null, newSessionId("nas"), "GET");
+  forwarding.leave();
+  assert.deepEqual([early.writableEnded, later.writableEnded], [true, false]);
+  reached.resolve(stream());
+  await eventually(() => later.writableEnded);
+});
+
+test("at the end, requests at other machines are waited for, and those that go on then are cut off", async () => {
+  for (const isAnswered of [true, false]) {
+    const { clock, forwarding, pass } = forwarder();
+    const response = pass("ann");
+    let hasEnded = false;
+    const ending = forwarding.end(3_000).then(() => {
+      hasEnded = true;
+    });
+    await clock.advance(2_999);
+    assert.deepEqual([hasEnded, response.destroyed], [false, false]);
+    if (isAnswered) response.destroy();
+    else await clock.advance(1);
+    await ending;
+    assert.ok(response.destroyed);
+  }
 });
 
 test("what waits for another machine is in flight, beside what is answered here", async () => {
@@ -211,6 +345,10 @@ test("what waits for another machine is in flight, beside what is answered here"
   await eventually(() => rig.front.inFlight === 3);
   await eventually(() => held.started.length === 1);
   assert.equal(rig.front.inFlight, 3);
+  const served = { ...gateway.served, isWithdrawn: () => true };
+  Object.defineProperty(gateway, "served", { value: served });
+  rig.front.endWithdrawn();
+  await eventually(() => rig.front.inFlight === 1);
   await rig.front.stop(0);
   await Promise.all(calls);
 });
@@ -226,6 +364,38 @@ test("a stream of another machine brings one request, whatever else it sends ahe
   let said = "";
   for await (const chunk of ours) said += String(chunk);
   assert.deepEqual(said.match(/^HTTP\/1.1 \d+/gmu), ["HTTP/1.1 404"]);
+});
+
+test("a stream of another machine is for a session's request alone, and is waited for until it closes", async (t) => {
+  const clock = createManualClock();
+  const rig = await startRig(createScriptedGateway(), { clock });
+  t.after(() => rig[Symbol.asyncDispose]());
+  const caller = Buffer.from(JSON.stringify({ kind: "user", name: "ann", roles: [] })).toString("base64url");
+  const head = `Host: localhost\r\nMountaineer-Session: ${"a".repeat(64)}\r\nMountaineer-Caller: ${caller}`;
+  const [ours, theirs] = duplexPair();
+  rig.front.serveForwarded(theirs);
+  const answered = rig.front.forwardedAnswered();
+  ours.write(`GET /sse HTTP/1.1\r\n${head}\r\n\r\n`);
+  let said = "";
+  ours.on("data", (chunk: Buffer) => {
+    said += String(chunk);
+  });
+  await eventually(() => /^HTTP\/1.1 400[\s\S]*no request for a session/u.test(said));
+  theirs.destroy();
+  await answered;
+  const [, silent] = duplexPair();
+  rig.front.serveForwarded(silent);
+  await clock.advance(14_999);
+  assert.ok(!silent.destroyed);
+  await clock.advance(1);
+  assert.ok(silent.destroyed);
+  const [, late] = duplexPair();
+  rig.front.serveForwarded(late);
+  const stopping = rig.front.stop(0);
+  await settle();
+  await clock.advance(0);
+  await stopping;
+  assert.ok(late.destroyed);
 });
 
 /** A client that takes what is written when the test says so. */

@@ -272,6 +272,8 @@ test("G1 the head that goes to another machine has no token and no id, and is re
     caller({ ...ANN, roles: Array.from({ length: 257 }, () => "r") }),
     caller({ ...ANN, name: "x".repeat(1_025) }),
     caller({ ...SIGNED, kind: "anonymous" }),
+    caller({ kind: "anonymous", subject: "ann", name: "ann", roles: [] }),
+    caller({ ...ANN, roles: Array.from({ length: 33 }, () => "r".repeat(1_000)) }),
   ];
   for (const head of wrong) assert.equal(readForwarded(head), null, JSON.stringify(head));
 });
