@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PinMode } from "../../../src/config/snapshot.ts";
-import type { Catalog, CatalogSource, Listings } from "../../../src/gateway/catalog/catalog.ts";
+import type { Catalog, CatalogSource, EntryKind, Listings } from "../../../src/gateway/catalog/catalog.ts";
 import { heldBy, resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
 import type { Pins } from "../../../src/gateway/pins/pins.ts";
@@ -21,34 +21,15 @@ const BEFORE: CatalogSource = {
   },
 };
 
-interface Entry {
-  readonly kind: "tool" | "prompt" | "resource" | "template" | "skill";
-  readonly list: keyof Listings;
-  /** The server's own name of it, and what clients would ask for. */
-  readonly name: string;
-  readonly asked: string;
-}
-
-const TOOL: Entry = { kind: "tool", list: "tools", name: "read", asked: "read" };
-const PROMPT: Entry = { kind: "prompt", list: "prompts", name: "review", asked: "review" };
-const RESOURCE: Entry = {
-  kind: "resource",
-  list: "resources",
-  name: "file:///notes",
-  asked: "file:///notes",
-};
-const TEMPLATE: Entry = {
-  kind: "template",
-  list: "resourceTemplates",
-  name: "log://{day}",
-  asked: "log://monday",
-};
-const SKILL: Entry = {
-  kind: "skill",
-  list: "skills",
-  name: "skill://git/SKILL.md",
-  asked: "skill://git/SKILL.md",
-};
+/** A kind, its list, the server's own name of an entry, and what clients would ask for. */
+const entryOf = (kind: EntryKind, list: keyof Listings, name: string, asked = name) =>
+  ({ kind, list, name, asked }) as const;
+type Entry = ReturnType<typeof entryOf>;
+const TOOL = entryOf("tool", "tools", "read");
+const PROMPT = entryOf("prompt", "prompts", "review");
+const RESOURCE = entryOf("resource", "resources", "file:///notes");
+const TEMPLATE = entryOf("template", "resourceTemplates", "log://{day}", "log://monday");
+const SKILL = entryOf("skill", "skills", "skill://git/SKILL.md");
 
 const icons = [{ src: "data:image/png;base64,AA==" }];
 const schema = (more: JsonObject): JsonObject => ({ type: "object", properties: { path: more } });

@@ -6,7 +6,6 @@ import { type TestContext, test } from "node:test";
 import {
   Client as Client2,
   StreamableHTTPClientTransport as Http2,
-  type OAuthClientProvider as Provider2,
   UnauthorizedError as Unauthorized2,
 } from "@modelcontextprotocol/client";
 import type { OAuthClientProvider } from "@modelcontextprotocol/sdk/client/auth.js";
@@ -80,57 +79,41 @@ function createProvider(login: string): OAuthClientProvider & { code: string | n
   };
 }
 
-async function connected(t: TestContext, url: string, provider: OAuthClientProvider): Promise<Client> {
-  const client = new Client({ name: "test", version: "1" });
-  t.after(() => client.close());
-  const transport = new StreamableHTTPClientTransport(new URL(url), { authProvider: provider });
-  // The SDK's own types disagree with exactOptionalPropertyTypes.
-  await client.connect(transport as unknown as Parameters<Client["connect"]>[0]);
-  return client;
-}
+/** The official clients of both versions: the types of each disagree with those of the other. */
+const CLIENTS = {
+  one: { Client, Http: StreamableHTTPClientTransport, Unauthorized: UnauthorizedError },
+  two: { Client: Client2, Http: Http2, Unauthorized: Unauthorized2 },
+} as const;
 
-test("E1 the official client finds its way from a 401 to a call, and its token goes no further", async (t) => {
-  const { tools, url } = await rig(t);
-  const provider = createProvider("ann");
-  await assert.rejects(connected(t, url, provider), UnauthorizedError);
-  assert.ok(provider.code !== null, "the person has consented");
-  await new StreamableHTTPClientTransport(new URL(url), { authProvider: provider }).finishAuth(provider.code);
-  const client = await connected(t, url, provider);
-  // The client asked for all the scopes that the metadata names: `mcp` and `files:read`.
-  assert.deepEqual(pluck((await client.listTools()).tools, "name"), ["read_file"]);
-  const called = await client.callTool({ name: "read_file", arguments: {} });
-  assert.deepEqual(called.content, [{ type: "text", text: "done: read_file" }]);
-  const tokens = await provider.tokens();
-  assert.ok(tokens !== undefined);
-  for (const { headers, body } of tools.seen) {
-    assert.equal(headers.authorization, undefined);
-    assert.ok(!`${JSON.stringify(headers)}${body}`.includes(tokens.access_token));
-  }
-});
-
-test("E1 the official client of version 2 does, too, and checks who answers it", async (t) => {
-  const { tools, server, url } = await rig(t);
-  const provider = createProvider("ann");
-  // Both versions ask for the same of it; their types are two.
-  const options = { authProvider: provider as unknown as Provider2 };
-  const open = async (): Promise<Client2> => {
-    const client = new Client2({ name: "test", version: "2" });
-    t.after(() => client.close());
-    await client.connect(new Http2(new URL(url), options));
-    return client;
-  };
-  await assert.rejects(open(), Unauthorized2);
-  assert.equal(provider.back.get("iss"), server.issuer);
-  await new Http2(new URL(url), options).finishAuth(provider.back);
-  const client = await open();
-  assert.deepEqual(pluck((await client.listTools()).tools, "name"), ["read_file"]);
-  const called = await client.callTool({ name: "read_file", arguments: {} });
-  assert.deepEqual(called.content, [{ type: "text", text: "done: read_file" }]);
-  const tokens = await provider.tokens();
-  assert.ok(tokens !== undefined);
-  for (const { headers, body } of tools.seen)
-    assert.ok(!`${JSON.stringify(headers)}${body}`.includes(tokens.access_token));
-});
+for (const [version, made] of Object.entries(CLIENTS))
+  test(`E1 the official client of version ${version} finds its way from a 401 to a call, and its token goes no further`, async (t) => {
+    const { Client: Official, Http, Unauthorized } = made as typeof CLIENTS.one;
+    const { tools, server, url } = await rig(t);
+    const provider = createProvider("ann");
+    const transport = () => new Http(new URL(url), { authProvider: provider });
+    const open = async (): Promise<Client> => {
+      const client = new Official({ name: "test", version: "1" });
+      t.after(() => client.close());
+      await client.connect(transport() as unknown as Parameters<Client["connect"]>[0]);
+      return client;
+    };
+    await assert.rejects(open(), Unauthorized);
+    assert.ok(provider.code !== null, "the person has consented");
+    assert.equal(provider.back.get("iss"), server.issuer);
+    // Version two checks who answers it.
+    await transport().finishAuth(version === "one" ? provider.code : (provider.back as never));
+    const client = await open();
+    // The client asked for all the scopes that the metadata names: `mcp` and `files:read`.
+    assert.deepEqual(pluck((await client.listTools()).tools, "name"), ["read_file"]);
+    const called = await client.callTool({ name: "read_file", arguments: {} });
+    assert.deepEqual(called.content, [{ type: "text", text: "done: read_file" }]);
+    const tokens = await provider.tokens();
+    assert.ok(tokens !== undefined);
+    for (const { headers, body } of tools.seen) {
+      assert.equal(headers.authorization, undefined);
+      assert.ok(!`${JSON.stringify(headers)}${body}`.includes(tokens.access_token));
+    }
+  });
 
 test("E1 scopes decide what is listed and called, and what is missing is said", async (t) => {
   const { server, url, resource } = await rig(t);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { errorReply } from "../../../../src/gateway/json-rpc.ts";
+import type { GatewayRequest } from "../../../../src/gateway/middleware/middleware.ts";
 import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
@@ -9,17 +10,20 @@ import { pluck } from "../../../support/pluck.ts";
 import { createHeldTool, createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
 import { begin, callMessage, collect, openFront, startRig } from "./http-rig.ts";
 
+/** A tool that tells what its client answered to its question. */
+const ASKING = {
+  async ask({ port, signal }: GatewayRequest) {
+    return text(JSON.stringify(await port.request("roots/list", { a: 1 }, signal)));
+  },
+};
+
 test("a question travels on its call's stream, and the client's POST settles it", async (t) => {
-  const { rig, headers } = await begin(t, {
-    async ask({ port, signal }) {
-      return text(JSON.stringify(await port.request("sampling/createMessage", { a: 1 }, signal)));
-    },
-  });
+  const { rig, headers } = await begin(t, ASKING);
   const stream = collect((await rig.open("POST", headers, callMessage(1, "ask"))).response);
   const question = await eventually(() => stream.messages[0]);
   const { id } = question;
   assert.match(String(id), /^m[\w-]{8}-1$/);
-  assert.deepEqual(question, { jsonrpc: "2.0", id, method: "sampling/createMessage", params: { a: 1 } });
+  assert.deepEqual(question, { jsonrpc: "2.0", id, method: "roots/list", params: { a: 1 } });
   const unknown = await rig.post({ jsonrpc: "2.0", id: `${id}9`, result: {} }, headers);
   assert.deepEqual([unknown.status, unknown.body], [202, ""]);
   const told = await rig.post({ jsonrpc: "2.0", id, result: { role: "user" } }, headers);
@@ -29,11 +33,7 @@ test("a question travels on its call's stream, and the client's POST settles it"
 });
 
 test("an answer that is no response settles its question with an error", async (t) => {
-  const { rig, headers } = await begin(t, {
-    async ask({ port, signal }) {
-      return text(JSON.stringify(await port.request("roots/list", undefined, signal)));
-    },
-  });
+  const { rig, headers } = await begin(t, ASKING);
   const stream = collect((await rig.open("POST", headers, callMessage(1, "ask"))).response);
   await eventually(() => stream.messages.length === 1);
   const answer = await rig.post({ jsonrpc: "2.0", id: stream.messages[0]?.["id"], result: null }, headers);
@@ -68,39 +68,21 @@ test("a resource's changes are told as the rules of that moment allow", async (t
   assert.deepEqual(pluck(stream.messages, "params"), [{ uri: "x://open" }]);
 });
 
-test("questions of two sessions never have the same id: a client may have outlived the daemon that asked", async (t) => {
-  const { rig } = await openFront(t, {
-    async ask({ port, signal }) {
-      return text(JSON.stringify(await port.request("roots/list", undefined, signal)));
-    },
-  });
-  const ids = new Set<unknown>();
-  for (let session = 0; session < 3; session += 1) {
+test("questions of two sessions never have the same id, and no answer of another session settles one", async (t) => {
+  const { rig } = await openFront(t, ASKING);
+  const ask = async () => {
     const headers = { "mcp-session-id": await rig.initialize() };
-    const { response, request } = await rig.open("POST", headers, callMessage(1, "ask"));
-    const stream = collect(response);
-    ids.add((await eventually(() => stream.messages[0]))["id"]);
-    request.destroy();
-  }
-  assert.equal(ids.size, 3);
-});
-
-test("no answer of another session settles a question", async (t) => {
-  const { rig } = await openFront(t, {
-    async ask({ port, signal }) {
-      return text(JSON.stringify(await port.request("roots/list", undefined, signal)));
-    },
-  });
-  const one = { "mcp-session-id": await rig.initialize() };
-  const two = { "mcp-session-id": await rig.initialize() };
-  const { response } = await rig.open("POST", one, callMessage(1, "ask"));
-  const stream = collect(response);
-  await eventually(() => stream.messages.length === 1);
-  const id = stream.messages[0]?.["id"];
-  await rig.post({ jsonrpc: "2.0", id, result: { from: "two" } }, two);
-  await rig.post({ jsonrpc: "2.0", id, result: { from: "one" } }, one);
-  await eventually(stream.ended);
-  assert.match(JSON.stringify(stream.messages[1]), /from.*one/);
+    const stream = collect((await rig.open("POST", headers, callMessage(1, "ask"))).response);
+    // A client may have outlived the daemon that asked.
+    const { id } = await eventually(() => stream.messages[0]);
+    return { headers, stream, id };
+  };
+  const [one, two, three] = [await ask(), await ask(), await ask()];
+  assert.equal(new Set([one.id, two.id, three.id]).size, 3);
+  await rig.post({ jsonrpc: "2.0", id: one.id, result: { from: "two" } }, two.headers);
+  await rig.post({ jsonrpc: "2.0", id: one.id, result: { from: "one" } }, one.headers);
+  await eventually(one.stream.ended);
+  assert.match(JSON.stringify(one.stream.messages[1]), /from.*one/);
 });
 
 test("a client's progress on a question reaches who asked, until it is answered", async (t) => {

@@ -10,8 +10,8 @@ import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
-import { callMessage, collect, eventsOf, openFront, startRig } from "../http/http-rig.ts";
-import { createScriptedGateway, objectOf, text } from "../scripted-gateway.ts";
+import { callMessage, collect, eventsOf, openFront, type Rig, startRig } from "../http/http-rig.ts";
+import { type createHeldTool, createScriptedGateway, objectOf, text } from "../scripted-gateway.ts";
 import { ENVELOPE, modernHeaders, modernMessage, openModern, postModern } from "./modern-rig.ts";
 
 const SERVER = { name: "scripted", version: "1" };
@@ -297,6 +297,15 @@ test("D1 a call of 2026-07-28 in flight: the level that it asks for is wanted of
   assert.equal(gateway.levels.size, 0);
 });
 
+/** A further call of the held tool, which has told of its progress. */
+async function streaming(rig: Rig, held: ReturnType<typeof createHeldTool>) {
+  const before = held.started.length;
+  const opening = openModern(rig, "tools/call", { name: "held", _meta: { progressToken: 1 } });
+  const { port } = await eventually(() => held.started[before]);
+  port.notify("notifications/progress", { progress: 1 });
+  return opening;
+}
+
 test("D1 a call of 2026-07-28 in flight ends when its client closes the connection, before and after there is a stream", async (t) => {
   const { rig, held } = await openFront(t);
   const body = JSON.stringify(modernMessage("tools/call", { name: "held" }));
@@ -311,14 +320,7 @@ test("D1 a call of 2026-07-28 in flight ends when its client closes the connecti
   held.started[0]?.port.notify("notifications/message", { level: "info", data: "not wanted" });
   silent.destroy();
   await eventually(() => held.started[0]?.signal.aborted === true);
-  const streaming = await (async () => {
-    const params = { name: "held", _meta: { progressToken: 1 } };
-    const opening = openModern(rig, "tools/call", params);
-    await eventually(() => held.started.length === 2);
-    held.started[1]?.port.notify("notifications/progress", { progress: 1 });
-    return opening;
-  })();
-  streaming.response.destroy();
+  (await streaming(rig, held)).response.destroy();
   await eventually(() => held.started[1]?.signal.aborted === true);
   await eventually(() => rig.modern.inFlight === 0);
 });
@@ -343,10 +345,7 @@ test("D1 a call of 2026-07-28 in flight: two at once are two identities; one aft
   assert.equal(held.started[2]?.port.client, other);
   held.release(text("3"));
   await third;
-  const opening = openModern(rig, "tools/call", { name: "held", _meta: { progressToken: 1 } });
-  await eventually(() => held.started.length === 4);
-  held.started[3]?.port.notify("notifications/progress", { progress: 1 });
-  (await opening).response.destroy();
+  (await streaming(rig, held)).response.destroy();
   await eventually(() => closed.size === 1);
   assert.deepEqual([...closed], [other]);
 });
@@ -378,13 +377,7 @@ test("D1 a call of 2026-07-28 that waits for its backend at a stop without grace
 
 test("D1 a call of 2026-07-28 in flight at a stop without grace it gets an error", async (t) => {
   const { rig, held } = await openFront(t);
-  const { response } = await (async () => {
-    const opening = openModern(rig, "tools/call", { name: "held", _meta: { progressToken: 1 } });
-    await eventually(() => held.started.length === 1);
-    held.started[0]?.port.notify("notifications/progress", { progress: 1 });
-    return opening;
-  })();
-  const stream = collect(response);
+  const stream = collect((await streaming(rig, held)).response);
   await rig.modern.end(0, "the gateway is stopping");
   await eventually(() => stream.ended());
   assert.equal(objectOf(stream.messages.at(-1)?.["error"])["message"], "the gateway is stopping");
