@@ -140,6 +140,12 @@ export function text(value: string): Reply {
   return { result: { content: [{ type: "text", text: value }] } };
 }
 
+/** Takes the tokens of all principals back. */
+export function withdraw(gateway: ScriptedGateway, change: Partial<ServingSet> = {}): void {
+  const value = { ...gateway.served, isWithdrawn: () => true, ...change };
+  Object.defineProperty(gateway, "served", { value });
+}
+
 /** The only session there is. */
 export function onlySession(gateway: ScriptedGateway): SessionPort {
   const [session, ...more] = gateway.sessions;

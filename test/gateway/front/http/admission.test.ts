@@ -10,7 +10,7 @@ import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
-import { createScriptedGateway } from "../scripted-gateway.ts";
+import { createScriptedGateway, withdraw } from "../scripted-gateway.ts";
 import { begin, callMessage, initializeMessage, openFront, startRig } from "./http-rig.ts";
 
 const user = (name: string) => ({ ok: true, principal: { kind: "user", name, roles: [] } }) as const;
@@ -62,9 +62,28 @@ test("the HTTP front's admission says on which machine a session began that is n
     assert.match(await answerTo(id), /the session is not known/, id);
 });
 
+test("the HTTP front's admission refuses a token that is taken back while it is checked, or while the body comes", async (t) => {
+  const { gateway, rig, headers } = await begin(t);
+  withdraw(gateway);
+  assert.equal((await rig.post(callMessage(1, "x"), headers)).status, 401);
+  const late = await begin(t);
+  withdraw(late.gateway, { authenticate: async () => user("ann") });
+  assert.equal((await late.rig.send("DELETE", "/mcp", late.headers)).status, 401);
+});
+
+test("the HTTP front's admission: a session is one of the group at whose address it began", async (t) => {
+  const { gateway, rig, headers } = await begin(t);
+  gateway.hasGroup = () => true;
+  const type = { "content-type": "application/json", accept: "application/json", ...headers };
+  const at = async (path: string): Promise<number> =>
+    (await rig.send("POST", path, type, JSON.stringify(callMessage(1, "x")))).status;
+  assert.deepEqual([await at("/mcp/work"), await at("/mcp")], [404, 200]);
+});
+
 test("the HTTP front's admission tells of nothing that comes in, even if it is refused for what it says", async (t) => {
   const { gateway, rig, headers } = await begin(t);
-  await rig.post(callMessage(1, "x"), headers);
+  const plain = { ...headers, "content-encoding": "identity" };
+  assert.equal((await rig.post(callMessage(1, "x"), plain)).status, 200);
   await rig.post("{", headers);
   await rig.post(callMessage(1, "x"));
   await rig.send("GET", "/nothing", {});

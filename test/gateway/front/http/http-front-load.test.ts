@@ -8,6 +8,7 @@ import { PostExchange, type SlowAnswers } from "../../../../src/gateway/front/ht
 import type { Resumption } from "../../../../src/gateway/front/http/resumption.ts";
 import type { StreamParts } from "../../../../src/gateway/front/http/sse-stream.ts";
 import type { Session } from "../../../../src/gateway/front/session/session.ts";
+import { errorReply, LIMIT_REACHED } from "../../../../src/gateway/json-rpc.ts";
 import type { GatewayRequest } from "../../../../src/gateway/middleware/middleware.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
@@ -79,6 +80,12 @@ test("the HTTP front's batches answer each member that is no message with an err
     [1, "ok"],
   ]);
   assert.equal(gateway.sessions.size, 1);
+  gateway.handle = async () => errorReply(LIMIT_REACHED, "too many", { retryAfterMs: 1 });
+  const limited = [
+    [1, LIMIT_REACHED],
+    [2, LIMIT_REACHED],
+  ];
+  assert.deepEqual(await answersTo(two, 200), limited, "a batch has no status of one of its answers");
 });
 
 test("the HTTP front's batches settle a question with an error by an answer in them that is none", async (t) => {
@@ -255,6 +262,18 @@ test("D2 a slow answer to a client that reads no streams stays one JSON text", a
   assert.deepEqual(kinds, ["application/json", "text/event-stream"]);
 });
 
+test("a coarse timer calls back for what is still there after one to two periods, and for nothing that was deleted", async () => {
+  const clock = createManualClock();
+  const due: string[] = [];
+  const timer = new CoarseTimer<string>(clock, 10, (entry) => due.push(entry));
+  for (const entry of ["stays", "deleted young", "deleted old"]) timer.add(entry);
+  timer.delete("deleted young");
+  await clock.advance(10);
+  timer.delete("deleted old");
+  await clock.advance(10);
+  assert.deepEqual([due, timer.size], [["stays"], 0]);
+});
+
 test("D2 of a client that is gone nothing is kept to be taken up again", async () => {
   const clock = createManualClock();
   const slow: SlowAnswers = new CoarseTimer(clock, 5_000, (answer) => answer.becomeStream());
@@ -318,15 +337,17 @@ test("D5 a client of 2026-07-28 that refuses large events gets a large result as
   const clock = createManualClock();
   const held = createHeldTool();
   const told =
-    (size: number, message = "") =>
+    (size: number, message = "", times = 1) =>
     async ({ port }: GatewayRequest) => {
-      port.notify("notifications/progress", { progressToken: 1, progress: 1, message });
+      for (let time = 0; time < times; time++)
+        port.notify("notifications/progress", { progressToken: 1, progress: 1, message });
       return text("x".repeat(size));
     };
   const gateway = createScriptedGateway({
     small: told(10),
     large: told(2_000_000),
     loud: told(2_000_000, "y".repeat(1_100_000)),
+    much: told(2_000_000, "", 101),
     held: async (call) => {
       call.port.notify("notifications/progress", { progressToken: 1, progress: 1 });
       return held.tool(call);
@@ -348,7 +369,8 @@ test("D5 a client of 2026-07-28 that refuses large events gets a large result as
     [large.headers["content-type"], large.body.length > 2_000_000],
     ["application/json", true],
   );
-  assert.equal((await call("loud")).headers["content-type"], "text/event-stream", "so much is not kept back");
+  for (const name of ["loud", "much"])
+    assert.equal((await call(name)).headers["content-type"], "text/event-stream", "so much is not kept back");
   const slow = call("held");
   await eventually(() => held.started.length === 1);
   await clock.advance(2_000);

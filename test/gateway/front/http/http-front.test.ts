@@ -177,7 +177,12 @@ test("a client that reads only one of the two kinds gets that one", async (t) =>
   assert.equal(events.headers["content-type"], "text/event-stream");
   assert.equal(eventsOf(events.body)[0]?.["id"], 1);
   assert.equal((await rig.post(callMessage(1, "x"), { ...headers, accept: "text/html" })).status, 406);
-  assert.equal((await rig.post(callMessage(1, "x"), { ...headers, accept: "*/*" })).status, 200);
+  for (const [accept, type] of [
+    ["*/*", "application/json"],
+    ["application/*", "application/json"],
+    ["text/*", "text/event-stream"],
+  ] as const)
+    assert.equal((await rig.post(callMessage(1, "x"), { ...headers, accept })).headers["content-type"], type);
 });
 
 test("a cancelled call is aborted with the reason, its response ends without a message", async (t) => {

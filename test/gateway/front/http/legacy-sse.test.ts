@@ -21,6 +21,7 @@ import {
   onlySession,
   type ScriptedGateway,
   text,
+  withdraw,
 } from "../scripted-gateway.ts";
 import {
   type Answer,
@@ -231,6 +232,9 @@ test("D2 E4 a principal's sessions are counted with those over streamable HTTP",
   const one = await initialized(rig);
   await initialized(rig);
   const third = await openStream(rig);
+  // Who says that it was initialized before needs a session at once.
+  const known = { accept: "text/event-stream", "mcp-protocol-version": "2025-06-18" };
+  assert.equal((await rig.send("GET", "/sse", known)).status, 429);
   const answer = await third.post(initializeMessage());
   assert.deepEqual([answer.status, answer.headers["retry-after"]], [429, "10"]);
   assert.match(answer.body, /\[limits\]\.sessions/);
@@ -261,6 +265,26 @@ test("D2 E1 tokens are asked for, and a stream is its principal's alone", async 
   const silent = await openStream(rig, { authorization: "Bearer ann" });
   assert.equal((await silent.post(initializeMessage(), { authorization: "Bearer bob" })).status, 404);
   assert.deepEqual(pluck(gateway.turnedAwayRequests, "status"), [401, 404, 401, 404]);
+  withdraw(gateway);
+  rig.front.endWithdrawn();
+  await eventually(() => silent.told.ended());
+  assert.equal(ann.told.ended(), false, "a session ends by itself");
+});
+
+test("D2 what is posted while the stream ends is refused as what comes later", async () => {
+  const gateway = askingGateway();
+  await using rig = await startRig(gateway);
+  const stream = await initialized(rig);
+  const { port } = rig.listener;
+  const headers = { "content-type": "application/json" };
+  const post = httpRequest({ host: "127.0.0.1", port, method: "POST", path: stream.endpoint, headers });
+  post.write(JSON.stringify(callMessage(1, "any")).slice(0, 9));
+  await eventually(() => rig.listener.connections === 2);
+  stream.request.destroy();
+  await eventually(() => gateway.sessions.size === 0);
+  post.end(JSON.stringify(callMessage(1, "any")).slice(9));
+  const [response] = (await once(post, "response")) as [IncomingMessage];
+  assert.equal(response.resume().statusCode, 404);
 });
 
 test("D2 streams that nobody uses are bounded: the oldest gives way", async () => {
@@ -323,7 +347,11 @@ test("D2 when another gateway takes over, streams end as soon as nothing is unde
   const [busy, quiet] = [await initialized(rig), await initialized(rig)];
   await busy.post(callMessage(1, "held"));
   await eventually(() => held.started.length === 1);
+  const headers = { "mcp-session-id": await rig.initialize() };
   rig.front.leave();
+  // Who comes just now is sent on, too.
+  const [late, listening] = [await openStream(rig), await rig.listen(headers)];
+  await eventually(() => late.told.ended() && listening.ended());
   rig.listener.leave();
   await eventually(() => quiet.told.ended());
   assert.match(quiet.told.text(), /retry: 1000/);
@@ -348,4 +376,7 @@ test("D2 batches of 2025-03-26 are answered as one message", async () => {
   assert.equal((await stream.post(batch)).status, 202);
   const answered = await eventually(() => stream.told.messages.find((message) => Array.isArray(message)));
   assert.deepEqual((answered as unknown as { id: number }[]).map(({ id }) => id).sort(), [1, 2]);
+  gateway.missingScope = () => ({ ok: false, status: 403, reason: "a scope is missing", scope: "s" });
+  assert.equal((await stream.post(batch)).status, 403);
+  assert.equal(gateway.requests.length, 2);
 });

@@ -418,6 +418,7 @@ test("B11 F2 who came to another address than the one listened at now is not tak
     ["::ffff:127.0.0.1", bound("127.0.0.1"), true],
     ["::1", bound("127.0.0.1"), true],
     ["192.0.2.7", bound("0.0.0.0"), true],
+    ["2001:db8::7", bound("::"), true],
     ["::ffff:192.0.2.7", bound("192.0.2.7"), true],
     ["192.0.2.7", bound("127.0.0.1"), false],
     ["::ffff:192.0.2.7", bound("::1"), false],

@@ -14,7 +14,7 @@ import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
-import { createHeldTool, createScriptedGateway } from "../scripted-gateway.ts";
+import { createHeldTool, createScriptedGateway, withdraw } from "../scripted-gateway.ts";
 import { BOTH_TYPES, callMessage, initializeMessage, openFront, type Rig, startRig } from "./http-rig.ts";
 
 /** The status line's number and the body's text. */
@@ -345,8 +345,7 @@ test("what waits for another machine is in flight, beside what is answered here"
   await eventually(() => rig.front.inFlight === 3);
   await eventually(() => held.started.length === 1);
   assert.equal(rig.front.inFlight, 3);
-  const served = { ...gateway.served, isWithdrawn: () => true };
-  Object.defineProperty(gateway, "served", { value: served });
+  withdraw(gateway);
   rig.front.endWithdrawn();
   await eventually(() => rig.front.inFlight === 1);
   await rig.front.stop(0);
