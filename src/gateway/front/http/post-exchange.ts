@@ -216,7 +216,6 @@ export class ModernExchange implements CallOutlet, SlowAnswer {
     this.#slow = slow;
     slow.add(this);
     response.on("close", () => {
-      slow.delete(this);
       this.#bufferTimer?.[Symbol.dispose]();
       if (!this.#isAnswered) this.#onGone();
     });
@@ -242,7 +241,6 @@ export class ModernExchange implements CallOutlet, SlowAnswer {
   }
 
   answer(id: RpcId | null, reply: Reply | null): void {
-    if (this.#isAnswered) return;
     this.#isAnswered = true;
     this.#slow.delete(this);
     if (this.#response.destroyed) return;
