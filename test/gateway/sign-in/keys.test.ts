@@ -1,5 +1,6 @@
 // What an authorization server may answer, and what keys may be: on real sockets.
 import assert from "node:assert/strict";
+import dns from "node:dns";
 import { writeFile } from "node:fs/promises";
 import { createServer, type RequestListener } from "node:http";
 import { join } from "node:path";
@@ -34,12 +35,15 @@ const load = (keys: SigningKeysPlace, issuer = "https://issuer.example") =>
   createKeySource(signedTokens(issuer, { keys }), systemClock)(signal);
 
 test("E1 a document is JSON of a bounded size, and nothing leads elsewhere", async (t) => {
+  const isLargeOver = Promise.withResolvers<void>();
   const answers: Readonly<Record<string, RequestListener>> = {
     "/good": (_, response) => response.setHeader("cache-control", "public, max-age=90").end('{"a":1}'),
     "/moved": (_, response) => response.writeHead(302, { location: "/good" }).end(),
     "/missing": (_, response) => response.writeHead(404).end("{}"),
     "/list": (_, response) => response.end("[]"),
-    "/large": (_, response) => response.end(`{"a":"${"x".repeat(300_000)}"}`),
+    "/large": (_, response) => {
+      response.once("close", isLargeOver.resolve).write(`{"a":"${"x".repeat(300_000)}"}`);
+    },
     "/torn": (_, response) => {
       response.writeHead(200, { "content-length": 100 }).write("{");
       setImmediate(() => response.destroy());
@@ -59,8 +63,15 @@ test("E1 a document is JSON of a bounded size, and nothing leads elsewhere", asy
     assert.ok(!answer.ok, path);
     assert.match(answer.reason, reason);
   }
+  // The rest of what is too much is not read.
+  await isLargeOver.promise;
   const nobody = await fetchDocument("http://127.0.0.1:1/", { clock: systemClock, signal });
   assert.ok(!nobody.ok && /refuses connections/.test(nobody.reason));
+  t.mock.method(dns, "lookup", (_: string, __: object, done: (error: Error) => void) =>
+    process.nextTick(done, Object.assign(new Error("no network"), { code: "EAI_AGAIN" })),
+  );
+  const offline = await fetchDocument("http://issuer.invalid/", { clock: systemClock, signal });
+  assert.ok(!offline.ok && /unknown host name/.test(offline.reason));
 });
 
 test("E1 a server that does not answer is waited for so long and no longer", async (t) => {

@@ -6,7 +6,7 @@ import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect, type Socket } from "node:net";
 import path, { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type Listener, openListener, rebind } from "../../../../src/gateway/front/http/listener.ts";
+import { Listener, openListener, rebind } from "../../../../src/gateway/front/http/listener.ts";
 import {
   cameTo,
   type PassConnection,
@@ -426,17 +426,19 @@ test("B11 F2 who came to another address than the one listened at now is not tak
     ["127.0.0.1", bound("127.0.0.1", port + 1), false],
   ] as const)
     assert.equal(cameTo(came(from), to), isTaken, `${from} to ${to.address}:${to.port}`);
-  const { listener: other } = await setUp(t);
-  const waiting = await client(t, other);
-  const closed = once(waiting.socket, "close");
-  await eventually(() => other.connections === 1);
-  // In one process both ends are one handle, so that this side never hears of its end: it waits for the grace alone.
-  await other.drain(1, async (handle) => {
-    listener.take(handle);
-    assert.equal(listener.connections, 0);
-    return "there";
-  });
-  await closed;
+  for (const taker of [listener, new Listener(options("127.0.0.1", 0))]) {
+    const { listener: other } = await setUp(t);
+    const waiting = await client(t, other);
+    const closed = once(waiting.socket, "close");
+    await eventually(() => other.connections === 1);
+    // In one process both ends are one handle, so that this side never hears of its end: it waits for the grace alone.
+    await other.drain(1, async (handle) => {
+      taker.take(handle);
+      assert.equal(taker.connections, 0);
+      return "there";
+    });
+    await closed;
+  }
 });
 
 test("a descriptor that cannot be read, as it was closed meanwhile, hides none of the others", async (t) => {
