@@ -13,6 +13,7 @@ import { type KeepBounds, KeptResults } from "../../../src/gateway/limits/kept-r
 import { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
 import { jsonSize } from "../../../src/gateway/limits/result-size.ts";
 import { MODERN_VERSION } from "../../../src/gateway/protocol.ts";
+import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 import { source } from "../catalog/sources.ts";
@@ -54,7 +55,12 @@ function limited(result: JsonObject, bounds?: KeepBounds) {
     const signal = new AbortController().signal;
     return { from, reply: await served.handle({ method: "tasks/get", params, port, signal, served, task }) };
   };
-  return { clock, kept, limiter, call, read, get };
+  /** As older versions ask for the result of a task that the tool began. */
+  const resultOfTask = (from: ClientPort): Promise<Reply> => {
+    services.tasks.remember(from, "t", "a");
+    return ask(served, "tasks/result", { taskId: "t" }, from);
+  };
+  return { clock, kept, limiter, call, read, get, resultOfTask };
 }
 
 function contentOf(reply: Reply): readonly JsonObject[] {
@@ -310,6 +316,14 @@ test("E4 a result over the size of a resource is an error that says where its pi
   const pieces = await readAll(uri, (each) => read(each, from));
   assert.equal(pieces.map((piece) => piece["text"]).join(""), whole);
   assert.equal(pieces[0]?.["mimeType"], "text/csv");
+  const two = limited({
+    contents: [
+      { uri: "file:///big", text: whole },
+      { uri: "file:///b", text: "b" },
+    ],
+  });
+  const refused = await two.read("file:///big", from);
+  assert.deepEqual([isError(refused), two.kept.size], [true, 0], "pieces would be of one of them alone");
 });
 
 test("E4 a result over the size goes to a client of an older protocol without the link that it does not know", async () => {
@@ -333,6 +347,7 @@ test("the size of a result is about that of its JSON, and no nesting is too deep
   for (const value of [
     { content: [text("x".repeat(100_000))] },
     { content: [text("ü".repeat(100_000))] },
+    { ids: Array.from({ length: 1_000 }, () => parseExactly("1234567890".repeat(3))) },
     {
       structuredContent: {
         rows: Array.from({ length: 5_000 }, (_, id) => ({ id, name: `row ${id}`, ok: true })),
@@ -348,6 +363,8 @@ test("the size of a result is about that of its JSON, and no nesting is too deep
 });
 
 test("D1 the size of a result: what a tool answered within its task is kept like a tool's own answer", async () => {
+  const older = limited({ content: [text("x".repeat(30_000))] });
+  assert.match(linkOf(await older.resultOfTask(client(user("ann")))), /^mountaineer:/);
   const result = { content: [{ type: "text", text: "x".repeat(30_000) }] };
   const { get, read } = limited({ taskId: "t", status: "completed", result });
   const { reply, from } = await get();

@@ -110,6 +110,16 @@ test("E4 calls in a second may be others for some: the first block that fits cou
   assert.equal(await refusedAt(signed("ann", "ci-7")), 0);
 });
 
+test("E4 calls in a second: of ten thousand principals those are forgotten that have no call in flight", () => {
+  const { limiter } = limited({ callsPerSecond: 1, burst: 1, callsInFlight: 1 });
+  const refused = (name: string): boolean => "error" in limiter.admit(user(name), "already");
+  assert.equal(limiter.count(user("ann")), null);
+  assert.equal(refused("bob"), false);
+  for (let count = 0; count < 10_000; count++) limiter.limitsOf(user(`u${count}`));
+  assert.equal(limiter.count(user("ann")), null, "as one that never came");
+  assert.equal(refused("bob"), true);
+});
+
 test("E4 calls in flight are counted over all sessions, and free again however a call ends", async () => {
   const ends: ((reply: Reply | Error) => void)[] = [];
   const { call } = limited(
