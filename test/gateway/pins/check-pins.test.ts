@@ -276,6 +276,8 @@ test("E3 a book has bounds: tools that are gone give way, then texts, then backe
   const kept = full.backends.get("files");
   assert.equal(kept?.size, MOST_PINNED);
   assert.deepEqual([kept?.has("old"), kept?.has("older")], [false, true]);
+  const fuller = withinBounds(book({ files: { ...gone, ...listed, last: pinned("x") } }), new Set(["files"]));
+  assert.equal(fuller.backends.get("files")?.size, MOST_PINNED);
 
   const large = Object.fromEntries(
     Array.from({ length: 300 }, (_, at) => [`t${at}`, pinned("x".repeat(65_000))]),

@@ -17,7 +17,9 @@ import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { skill } from "../catalog/sources.ts";
 import { listing, type MemoryStore, memoryStore, startPins, tool } from "./tools.ts";
 
@@ -227,6 +229,51 @@ test("E3 a store that fails is a condition, tried again until it is written", as
   await settle();
   assert.equal(b.pins.state.unsavedBecause, null);
   assert.equal(b.store.writes, 1);
+});
+
+test("E3 a keyring that stays silent and a disk that stays full are told once each, and asked no more at the end", async () => {
+  const [clock, logger] = [createManualClock(), createRecordingLogger()];
+  const store = memoryStore({ kind: "unanswered", reason: "locked" });
+  const minute = async (): Promise<void> => {
+    await clock.advance(60_000);
+    await settle();
+  };
+  let [changes, told] = [0, 0];
+  const onChanged = (): void => void changes++;
+  const pins = new Pins({ store, clock, logger, announce: () => void told++, onChanged });
+  const rules = { trust: { pin: "block" as const }, backends: [{ name: "files", pin: null }] };
+  await pins.load(rules);
+  await minute();
+  await minute();
+  assert.deepEqual(pluck(logger.lines, "level"), ["warn"]);
+  store.kept = { kind: "none" };
+  await minute();
+  const list = async (...tools: readonly JsonObject[]): Promise<void> => {
+    pins.admit([listing("files", tools)], rules);
+    await settle();
+  };
+  // Another process has the home: it writes, and tells.
+  Object.assign(store, { isOurs: false });
+  await list(tool("a"));
+  assert.deepEqual([store.writes, told], [0, 0]);
+  Object.assign(store, { isOurs: true });
+  await pins.kept.flush();
+  assert.equal(store.writes, 1);
+  store.fails = "no space left";
+  await list(CHANGED);
+  await minute();
+  assert.deepEqual(pluck(logger.lines, "level"), ["warn", "error"]);
+  const read = Promise.withResolvers<{ readonly kind: "none" }>();
+  store.read = () => read.promise;
+  const reading = pins.kept.reload();
+  const written = Promise.withResolvers<void>();
+  store.write = () => written.promise;
+  await list(tool("b"));
+  const ending = pins.kept[Symbol.asyncDispose]();
+  written.reject(new Error("too late"));
+  read.resolve({ kind: "none" });
+  await Promise.all([reading, ending]);
+  assert.deepEqual([changes, clock.pendingTimers], [1, 0]);
 });
 
 test("E3 a server that changes everything is told in twenty events", async (t) => {
