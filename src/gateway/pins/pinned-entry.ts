@@ -119,23 +119,16 @@ function textOf(entry: JsonObject, members: readonly string[]): string {
   return `{${parts.join(",")}}`;
 }
 
-/** `entryDigest` for a list that is read again: faster for entries with the same bytes as in the previous list. */
-export class ListDigests {
-  #before: ReadonlyMap<string, string> = new Map();
-  #now = new Map<string, string>();
-
-  /** Call before each list. Forgets the list before the previous list. */
-  begin(): void {
-    this.#before = this.#now;
-    this.#now = new Map();
-  }
-
-  of(entry: JsonObject): string {
+/** `entryDigest` for a list that is read again: faster for entries with the same bytes as in the list `before`. */
+export function listDigests(before: ReadonlyMap<string, string>) {
+  const seen = new Map<string, string>();
+  const digestOf = (entry: JsonObject): string => {
     const key = hash("sha256", JSON.stringify(entry), "base64url");
-    const digest = this.#before.get(key) ?? entryDigest(entry);
-    this.#now.set(key, digest);
+    const digest = before.get(key) ?? entryDigest(entry);
+    seen.set(key, digest);
     return digest;
-  }
+  };
+  return { seen, digestOf };
 }
 
 export interface MemberChange {

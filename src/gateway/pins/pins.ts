@@ -20,7 +20,7 @@ import {
 import type { PinStore } from "./pin-store.ts";
 import {
   entryPin,
-  ListDigests,
+  listDigests,
   type MemberChange,
   memberChanges,
   pinKey,
@@ -92,8 +92,8 @@ export class Pins {
   #configured: ReadonlySet<string> = new Set();
   /** Number of approvals and loads. After each of them, all sources are checked again. */
   #approvals = 0;
-  /** By backend. */
-  readonly #digests = new Map<string, ListDigests>();
+  /** The digests of each backend's last list; see `listDigests`. */
+  readonly #digests = new Map<string, ReadonlyMap<string, string>>();
 
   constructor(options: PinsOptions) {
     this.#options = options;
@@ -233,7 +233,9 @@ export class Pins {
     const { store, announce: emit } = this.#options;
     const announce = store.isOurs === false ? () => {} : emit;
     const known = this.#known(backend);
-    const checked = checkPins(listed, known, mode, this.#digestsOf(backend));
+    const { seen, digestOf } = listDigests(this.#digests.get(backend) ?? new Map());
+    this.#digests.set(backend, seen);
+    const checked = checkPins(listed, known, mode, digestOf);
     const { pins, pending, unannounced, first, added, gone, beyond } = checked;
     if (pins !== known.pins) {
       const { backends, lost } = this.#book;
@@ -263,13 +265,6 @@ export class Pins {
   #known(backend: string) {
     const { backends, lost } = this.#book;
     return { pins: backends.get(backend) ?? new Map<string, never>(), isLost: lost !== null };
-  }
-
-  #digestsOf(backend: string): (definition: JsonObject) => string {
-    const digests = this.#digests.get(backend) ?? new ListDigests();
-    this.#digests.set(backend, digests);
-    digests.begin();
-    return (definition) => digests.of(definition);
   }
 }
 

@@ -64,10 +64,6 @@ export function defaultBackend(name: string, connection: ServedBackend["connecti
   return { ...DEFAULTS, name, connection };
 }
 
-function borrowedBackend(backend: BorrowedBackend): ServedBackend {
-  return defaultBackend(borrowedName(backend.backend, backend.machine), { type: "fleet", ...backend });
-}
-
 /** Borrowed backends come after this machine's own, which keep their names in conflicts. */
 export function withBorrowed<Config extends { readonly backends: readonly ServedBackend[] }>(
   config: Config,
@@ -75,5 +71,7 @@ export function withBorrowed<Config extends { readonly backends: readonly Served
 ): Config {
   const own = config.backends.filter(({ connection }) => connection.type !== "fleet");
   if (borrowed.length === 0 && own.length === config.backends.length) return config;
-  return { ...config, backends: [...own, ...borrowed.map(borrowedBackend)] };
+  const nameOf = ({ backend, machine }: BorrowedBackend): string => borrowedName(backend, machine);
+  const others = borrowed.map((one) => defaultBackend(nameOf(one), { type: "fleet", ...one }));
+  return { ...config, backends: [...own, ...others] };
 }

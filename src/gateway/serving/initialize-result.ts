@@ -155,7 +155,8 @@ function renamed(instructions: string, names: ReadonlyMap<string, string>): stri
       const published = names.get(name);
       if (published === undefined) return token;
       if (quoted !== undefined) return `\`${published}${call ?? ""}\``;
-      if (isPlainWord(name)) {
+      // The name may also be a word of the sentence: `read`, `Search`.
+      if (/^\p{L}\p{Ll}*$/u.test(name)) {
         left.add(name);
         return token;
       }
@@ -166,9 +167,4 @@ function renamed(instructions: string, names: ReadonlyMap<string, string>): stri
   const listed = [...left].slice(0, MOST_LISTED).map((name) => `\`${name}\` is \`${names.get(name)}\``);
   const more = left.size > MOST_LISTED ? `, and ${left.size - MOST_LISTED} more` : "";
   return `${text}\n\n(Names of tools here: ${listed.join(", ")}${more}.)`;
-}
-
-/** True if the name may also be a word of the sentence: `read`, `Search`. */
-function isPlainWord(name: string): boolean {
-  return /^\p{L}\p{Ll}*$/u.test(name);
 }

@@ -216,7 +216,9 @@ export class Together {
   async call(call: SharedCall): Promise<Reply> {
     const { clock } = this.#options;
     const places = call.isOwnAlone ? call.places.filter((one) => machineOf(one) === null) : call.places;
-    const untilMs = clock.monotonicMs() + this.#callMs(places);
+    // The time limit is that of the first backend's calls.
+    const first = this.#backends.find(({ name }) => name === places[0]);
+    const untilMs = clock.monotonicMs() + (first?.timeouts.callMs ?? DEFAULT_CALL_MS);
     const tried = new Set<string>();
     let last: Reply | null = null;
     for (;;) {
@@ -260,11 +262,6 @@ export class Together {
     signal.removeEventListener("abort", wake);
     if (signal.aborted) return cancelled();
     return isInTime ? null : errorReply(REQUEST_TIMEOUT, "no machine was ready for it in time");
-  }
-
-  /** The time limit of the first backend's calls. */
-  #callMs([first]: readonly string[]): number {
-    return this.#backends.find(({ name }) => name === first)?.timeouts.callMs ?? DEFAULT_CALL_MS;
   }
 
   #wakeCalls(): void {
