@@ -86,6 +86,10 @@ for (const mode of ["tell", "block"] as const) {
     assert.deepEqual(changes(check([tool("a"), tool("b")], second.pins, mode)), NOTHING);
     const other = check([tool("a"), tool("b", { title: "B" })], second.pins, mode);
     assert.deepEqual(changes(other).pending, ["changed b"]);
+    const away = check([tool("a")], other.pins, mode);
+    const back = check([tool("a"), tool("b", { title: "B" })], away.pins, mode);
+    assert.deepEqual(changes(back), { ...NOTHING, pending: ["changed b"] });
+    assert.deepEqual(changes(check([tool("a")], back.pins, mode)).gone, ["b"], "as often as it goes");
   });
 }
 

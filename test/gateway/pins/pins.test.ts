@@ -172,6 +172,11 @@ test("E3 a keyring that gives no answer yet: nothing is approved or overwritten,
   assert.equal(b.pins.state.lost, null);
   assert.deepEqual(b.admitted(tool("a")), ["a"]);
   assert.deepEqual(b.admitted(CHANGED), []);
+  await settle();
+  b.store.kept = { kind: "unanswered", reason: "locked again" };
+  await b.pins.kept.reload();
+  assert.equal(b.pins.state.lost, "locked again");
+  assert.deepEqual(b.admitted(tool("a")), ["a"], "what was read before holds meanwhile");
 });
 
 test("E3 a backend that lists nothing at first is as new as one that was never seen", async (t) => {
@@ -304,8 +309,11 @@ test("E3 tools that filters keep back are no concern", async (t) => {
     return { ...whole, filters: { ...whole.filters, tools: { allow: null, deny: ["secret"] } } };
   };
   b.admit(filtered([tool("a"), tool("secret")]));
-  b.admit(filtered([tool("a"), tool("secret", { title: "other" })]));
+  const source = filtered([tool("a"), tool("secret", { title: "other" })]);
+  b.admit(source);
   assert.deepEqual(b.pins.pending, []);
+  b.admit({ ...source, filters: listing("files", []).filters });
+  assert.deepEqual(pluck(b.pins.pending, "name"), ["secret"], "until an edit lets them through");
 });
 
 /** The same value with the keys of every object in another order. */

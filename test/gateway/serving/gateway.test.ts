@@ -225,6 +225,12 @@ test("the gateway as a whole: the owner's own requests pass no policy, and are w
   const line = await passTimeUntil(b.clock, () => readFile(join(folder, "second"), "utf8"), 100);
   const { principal, target, backend, outcome } = JSON.parse(line);
   assert.deepEqual([principal, target, backend, outcome], ["owner", "tool:one", "a", "ok"]);
+  const refused = { status: 401, reason: "a token is needed", remote: "10.0.0.1", principal: null } as const;
+  for (let count = 0; count < 3; count++) b.gateway.serving.refusals.record(refused);
+  await b.end();
+  const lines = (await readFile(join(folder, "second"), "utf8")).trim().split("\n");
+  const counts = lines.slice(1).map((one) => JSON.parse(one).count);
+  assert.deepEqual(counts, [1, 2], "what was only counted is written at the end");
 });
 
 test("the gateway as a whole: a client over lines is a session of the owner's, which hears of changes and ends with its stream", async (t) => {
@@ -272,7 +278,8 @@ test("the gateway as a whole: nothing of it is heard where it is not to listen, 
   const reply = await hanging;
   assert.ok(isError(reply));
   assert.equal(reply.error.message, "the gateway is stopping");
-  assert.deepEqual(b.script.alive, []);
+  b.gateway.borrow([{ machine: "desktop", backend: "files", instance: "1" }]);
+  assert.deepEqual([b.script.alive, b.gateway.view().backends], [[], []]);
 });
 
 test("the gateway as a whole: its end takes 5 s at most, with a call that is never answered and an instance that never ends", async (t) => {

@@ -109,8 +109,8 @@ test("E1 an issuer's metadata is its own, and names keys that are safe to fetch"
   metadata.set(oidc ?? "", { issuer: `${at}/other`, jwks_uri: `${at}/jwks` });
   const foreign = await discover();
   assert.ok(!foreign.ok && /another issuer/.test(foreign.reason));
-  const passwordAlone = `${at}/jwks`.replace("//", "//:secret@");
-  for (const address of ["http://keys.example/jwks", passwordAlone]) {
+  const withUser = (user: string): string => `${at}/jwks`.replace("//", `//${user}@`);
+  for (const address of ["http://keys.example/jwks", withUser(":secret"), withUser("name")]) {
     metadata.set(oidc ?? "", { issuer: `${at}/tenant`, jwks_uri: address });
     const unsafe = await discover();
     assert.ok(!unsafe.ok && /safe to use/.test(unsafe.reason), address);
@@ -134,6 +134,8 @@ test("E1 keys of a file are a JWKS or a public key, and never a secret", async (
     ["private.json", JSON.stringify({ keys: [await exportJWK(privateKey)] }), /no public key/],
     ["empty.json", '{"keys":[]}', /no public key/],
     ["other.json", '{"key":1}', /no JWKS/],
+    ["many.json", JSON.stringify({ keys: Array.from({ length: 101 }, () => jwk) }), /more than 100 keys/],
+    ["large.json", " ".repeat(300_000), /larger than any key set/],
     ["text.pem", "hello", /no usable keys/],
   ] as const) {
     const loaded = await fileOf(name, text);

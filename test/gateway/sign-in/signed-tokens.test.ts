@@ -172,6 +172,14 @@ test("E1 tokens are checked with the last keys while the issuer is down, for as 
   }
 });
 
+test("E1 E4 more than 256 tokens at once are not checked: the next one is asked to come back", async (t) => {
+  const { come } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp");
+  const answers = await Promise.all(Array.from({ length: 257 }, (_, index) => come(`a.b.${index}`)));
+  const statuses = answers.map((answer) => (answer.ok ? 200 : (answer.status ?? 401)));
+  assert.deepEqual([statuses.indexOf(503), statuses.length], [256, 257]);
+  assert.equal((await come("a.b.257")).ok, false);
+});
+
 test("E1 what a token gave ends with it, though it is remembered", async (t) => {
   const { server, clock, come, authenticator } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp");
   const token = await server.forge({});

@@ -108,6 +108,10 @@ test("each minute keeps its numbers for a day, and the last five minutes alone a
   await took("files", 1);
   assertEach(minutes.minutes.get("files"), ({ atMs }) => (atMs - startMs) / MINUTE_MS, [10, MINUTES + 5]);
   assert.equal(minutes.of("files").calls, 3);
+  await clock.advance(5 * MINUTE_MS);
+  await took("files", 1, OK, AbortSignal.abort());
+  const last = minutes.minutes.get("files")?.at(-1);
+  assert.deepEqual([last?.calls, last?.errors, last?.latencyMs], [1, 0, null], "nothing of the day before");
 });
 
 test("a clock that is set back by a minute counts on in the minute that was", async () => {

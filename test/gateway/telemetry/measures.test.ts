@@ -20,7 +20,7 @@ import {
 } from "../../../src/gateway/telemetry/telemetry.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
-import { createManualClock } from "../../support/manual-clock.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { decode, startReceiver } from "./otlp-receiver.ts";
 
 const TRACE = "0af7651916cd43dd8448eb211c80319c";
@@ -306,6 +306,38 @@ test("E5 a long queue goes out batch after batch at once, and with pauses while 
   assert.ok(clock.monotonicMs() - recoveredMs < BATCH_MS, "the batches follow one another");
   assert.match(first.reason, /answers 503/);
   await exporter[Symbol.asyncDispose]();
+});
+
+test("E5 a receiver that is busy is asked after 1, 2 and 4 s, however much waits, and after 1 s again once it has taken some", async (t) => {
+  const receiver = await startReceiver(t);
+  const clock = createManualClock();
+  const document = () => ({ message: "ExportMetricsServiceRequest", fields: {} }) as const;
+  const metrics = { intervalMs: 3_600_000, document };
+  const exporter = new Exporter({ ...open, endpoint: receiver.endpoint, clock, metrics });
+  /** It is asked next after so long, and answers so. */
+  const asked = async (afterMs: number, status: number): Promise<void> => {
+    receiver.status = status;
+    const before = receiver.headers.length;
+    await clock.advance(afterMs - 1);
+    assert.equal(receiver.headers.length, before);
+    await clock.advance(1);
+    const reason = status === 200 ? "none" : `answers ${status}`;
+    await eventually(() => (exporter.failure?.reason ?? "none").endsWith(reason));
+    await settle();
+  };
+  exporter.add(span(0));
+  await asked(BATCH_MS, 429);
+  const sinceMs = exporter.failure?.sinceMs;
+  for (let index = 1; index < 600; index++) exporter.add(span(index));
+  await asked(1_000, 503);
+  await asked(2_000, 502);
+  assert.deepEqual([exporter.failure?.sinceMs, exporter.dropped], [sinceMs, 0]);
+  await asked(4_000, 200);
+  await asked(BATCH_MS, 504);
+  await asked(1_000, 429);
+  assert.deepEqual([receiver.headers.length, receiver.spans.length], [6, 512]);
+  await exporter[Symbol.asyncDispose]();
+  assert.equal(clock.pendingTimers, 0, "nothing is measured any more");
 });
 
 test("E5 what is queued at the end is sent, if anybody is there", async (t) => {
