@@ -7,7 +7,7 @@ import { errorReply, INVALID_REQUEST, type Reply } from "../json-rpc.ts";
 import { WATCH_TASK } from "../protocol.ts";
 import { type AskedCall, refusalText } from "./asking.ts";
 import type { Asked, GatewayRequest, Handle, Middleware } from "./middleware.ts";
-import { OWN_ANSWERS } from "./own-answers.ts";
+import { OWN_ANSWERS, TASK_METHODS } from "./own-answers.ts";
 import { type Effect, effectWith, type Policies, type PolicyTarget } from "./policies.ts";
 import {
   isKeptResult,
@@ -27,12 +27,8 @@ import { hintsOf } from "./tool-hints.ts";
  */
 const ALWAYS_ALLOWED: ReadonlySet<string> = new Set([
   ...OWN_ANSWERS,
-  "tasks/get",
-  "tasks/result",
-  "tasks/cancel",
-  "tasks/list",
   // For tasks of 2026-07-28, `verdictOn` checks the tool that began the task.
-  "tasks/update",
+  ...TASK_METHODS,
   WATCH_TASK,
 ]);
 

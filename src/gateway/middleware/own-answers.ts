@@ -9,3 +9,6 @@ export const OWN_ANSWERS: ReadonlySet<string> = new Set([
   "resources/templates/list",
   "skills/list",
 ]);
+
+/** Methods about tasks, of clients of either version. */
+export const TASK_METHODS = ["tasks/get", "tasks/result", "tasks/cancel", "tasks/list", "tasks/update"];

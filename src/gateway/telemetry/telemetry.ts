@@ -8,6 +8,7 @@ import { resolveTarget } from "../catalog/resolve.ts";
 import type { MetricsAnswer } from "../front/session/front-contract.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Middleware, TraceHeaders } from "../middleware/middleware.ts";
+import { OWN_ANSWERS, TASK_METHODS } from "../middleware/own-answers.ts";
 import { subjectOf } from "../middleware/request-target.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import { CallMetrics, type RequestLabels } from "./call-metrics.ts";
@@ -26,25 +27,16 @@ export interface TelemetryTools {
 
 /** Methods of the protocol; clients may send any other text. */
 const METHODS: ReadonlySet<string> = new Set([
+  ...OWN_ANSWERS,
+  ...TASK_METHODS,
   "tools/call",
-  "tools/list",
   "prompts/get",
-  "prompts/list",
   "resources/read",
-  "resources/list",
-  "resources/templates/list",
   "resources/subscribe",
   "resources/unsubscribe",
   "resources/directory/read",
-  "skills/list",
   "skills/get",
   "completion/complete",
-  "logging/setLevel",
-  "tasks/get",
-  "tasks/result",
-  "tasks/cancel",
-  "tasks/list",
-  "tasks/update",
 ]);
 
 export class Telemetry implements AsyncDisposable {
