@@ -69,16 +69,16 @@ test("E3 of templates that wait for approval the first 200 are tried: a server m
 test("D4 in a part of a catalog a URI of a backend outside of it is nobody's, also of one that is down", () => {
   const whole = catalogOf(
     source("a", { templates: ["u://{+any}"] }),
-    source("outside", { resources: ["u://outside"] }),
+    source("outside", { resources: ["u://outside"], templates: ["t://{x}"] }),
   );
   const down = catalogOf(source("down", { resources: ["u://down"] }), source("b", { resources: ["u://b"] }));
   const isA = (backend: string): boolean => backend === "a";
   const part = partOfCatalog(whole, [[{ hasTool: ({ backend }) => isA(backend), hasBackend: isA }]], down);
   assert.deepEqual(
-    ["u://outside", "u://down", "u://else"].map(
+    ["u://outside", "t://1", "u://down", "u://else", "unlisted:1"].map(
       (name) => resolveTarget(part, { kind: "resource", name })?.backend,
     ),
-    [undefined, undefined, "a"],
+    [undefined, undefined, undefined, "a", "a"],
   );
 });
 

@@ -39,10 +39,13 @@ function serveClient(b: Bench) {
   ours.setEncoding("utf8").on("data", (chunk: string) => {
     said += chunk;
   });
+  const send = (id: number, method: string, params: object): void => {
+    ours.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
+  };
   const clientInfo = { name: "c", version: "1" };
-  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo };
-  ours.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params })}\n`);
+  send(1, "initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo });
   return {
+    send,
     said: () => said,
     heard: (part: string) => eventually(() => said.includes(part)),
     end: () => void ours.end(),
@@ -126,16 +129,6 @@ test("B7 the gateway as a whole: a client's own is asked by its own names, thoug
       toolOverrides: { old_say: { name: "say", description: null } },
     }),
   ];
-  const [ours, theirs] = duplexPair();
-  b.gateway.serveLines(theirs);
-  let said = "";
-  ours.setEncoding("utf8").on("data", (chunk: string) => {
-    said += chunk;
-  });
-  const send = (id: number, method: string, params: object): void => {
-    ours.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
-  };
-  const heard = (id: number) => eventually(() => said.includes(`"id":${id}`));
   const answering = (tool: string): void => {
     for (const instance of b.script.alive) {
       if (instance.seen.state.kind === "starting") instance.becomeReady(tool);
@@ -145,14 +138,13 @@ test("B7 the gateway as a whole: a client's own is asked by its own names, thoug
   await b.change({ backends: named("old", "per-client") });
   answering("old_say");
   await settle();
-  const clientInfo = { name: "c", version: "1" };
-  send(1, "initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo });
-  await heard(1);
+  const { send, heard, said } = serveClient(b);
+  await heard('"id":1');
   send(2, "tools/call", { name: "say" });
   await eventually(() => b.script.alive.length === 2);
   await b.change({ backends: named("old", "shared") });
   answering("old_say");
-  await heard(2);
+  await heard('"id":2');
   await b.change({ backends: named("new", "shared") });
   answering("say");
   await settle();
@@ -161,7 +153,7 @@ test("B7 the gateway as a whole: a client's own is asked by its own names, thoug
   send(3, "tools/call", { name: "say" });
   await eventually(() => {
     answering("say");
-    return said.includes('"id":3');
+    return said().includes('"id":3');
   });
   const asked = b.script.started.flatMap(({ options, listings, calls }) =>
     calls

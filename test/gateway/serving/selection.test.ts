@@ -68,32 +68,6 @@ test("D4 groups: what is not in it is unknown there, as if it did not exist", as
   assertEach(["files", "notes"], (backend) => inGroup.viewFor(ANONYMOUS).sees(backend), [false, true]);
 });
 
-test("D4 groups: a URI of a backend outside is nobody's, also where one backend alone has resources", async () => {
-  const sources = [
-    source("files", { tools: ["read_file"], resources: ["file://a"], templates: ["file://b/{name}"] }),
-    source("notes", { tools: ["read_note"], resources: ["note://a"] }),
-    source("plain", { tools: ["other"], resources: ["plain://a"] }),
-  ];
-  const groups: GroupConfig[] = [HOME, { name: "plain", tools: null, backends: ["plain"] }];
-  const services = recordingServices();
-  const set = servingSet(sources, services, {
-    selections: createSelections({ optimizer: OFF, groups, profiles: [] }),
-  });
-  const read = async (group: string | null, uri: string): Promise<boolean> => {
-    const who = from(group);
-    const reply = await ask(set.forClient(who), "resources/read", { uri }, who);
-    return !isError(reply);
-  };
-  assert.equal(await read("plain", "plain://a"), true);
-  assert.equal(await read("plain", "file://a"), false);
-  assert.equal(await read("plain", "file://b/c"), false);
-  assert.equal(await read("plain", "note://a"), false);
-  assert.equal(await read("home", "file://a"), false);
-  assert.equal(await read("home", "note://a"), true);
-  assert.equal(await read(null, "file://a"), true);
-  assert.deepEqual(pluck(services.calls, "backend"), ["plain", "notes", "files"]);
-});
-
 test("D4 E2 groups: a group of tools alone reads no resource, prompt or skill, whatever else its clients may", async () => {
   const sources = [
     source("files", {
