@@ -385,10 +385,20 @@ describe("the connections of a carried share", () => {
     for (const { socket } of asked()) socket.resetAndDestroy();
     await eventually(() => bench.unconfirmed() === 2);
     assert.notEqual(bench.share.state().outage, outage);
-    assert.equal(bench.share.state().phase, "unconfirmed");
+    bench.share.confirm(outage);
+    assert.equal(bench.share.state().phase, "unconfirmed", "the proof was of the server before");
     bench.share.confirm(null);
     await eventually(() => asked().length === 0);
     assert.equal(bench.share.state().phase, "carrying");
+  });
+
+  test("A10 a server that answered before another loss is not taken for the one that is confirmed after it", async (t) => {
+    const { nas, bench, client } = await withClient(oneRoute(t));
+    await client.ask(COMMAND.create, 1);
+    await loseServer(bench, nas);
+    bench.share.hold();
+    bench.share.confirm(null);
+    assert.equal(bench.share.settings.guid, null);
   });
 
   test("A10 when the patience is over, what is held is reset, and so is what comes", async (t) => {

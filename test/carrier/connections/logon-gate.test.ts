@@ -151,8 +151,14 @@ describe("logging in through the carrier", () => {
     const [one, other] = [await startShare(t, { nas, logons }), await startShare(t, { nas, logons })];
     nas.logon = REFUSED;
     const [client, waiting] = [await one.client(), await other.client()];
+    await eventually(() => nas.joined().length === 2);
+    other.share.hold();
+    const held = await other.client();
+    await eventually(() => other.share.state().connections === 2);
     logOn([client]);
     await eventually(() => answered([client]) === 1);
+    await eventually(() => held.ending === "reset");
+    other.share.confirm(null);
     logOn([waiting]);
     await eventually(() => waiting.ending === "reset");
     assert.ok(other.share.state().refusedLogon !== null && bench.share.state().refusedLogon === null);

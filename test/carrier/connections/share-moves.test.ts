@@ -1,6 +1,7 @@
 // Moves of one share: nothing of the old route comes after the new one's first byte, and planned ones cut nothing off.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { startTcpRelay } from "../../../src/demo/stage/tcp-relay.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock, type ManualClock, settle } from "../../support/manual-clock.ts";
@@ -30,6 +31,8 @@ describe("a move of a carried share", () => {
     client.send(request(COMMAND.create, 2));
     await eventually(() => client.ending === "reset");
     assert.equal(bench.share.state().route, "fallback");
+    const { endpoints, guid } = bench.share.settings;
+    assert.deepEqual([endpoints, guid], [{ fallback: other.endpoint }, other.guid.toString("hex")]);
     assert.equal(bench.share.state().moves, 1);
     assert.deepEqual(bench.notices.slice(0, 2), ["moved", "lost"]);
     const next = await bench.client();
@@ -132,6 +135,40 @@ describe("a move of a carried share", () => {
     for (const outcome of outcomes)
       assert.ok(!outcome.ok && outcome.reason === "unknown_share", JSON.stringify(outcome));
     assert.deepEqual([bench.share.state().route, bench.share.state().moves], ["tb", 0]);
+  });
+
+  test("A10 what connects to a route whose packets are dropped connects to the new route instead", async (t) => {
+    const { nas, other, bench } = await twoRoutes(t, { clock: createManualClock() });
+    const relay = await startTcpRelay({
+      host: "127.0.0.4",
+      targetHost: "127.0.0.1",
+      targetPort: nas.endpoint.port,
+    });
+    t.after(() => relay[Symbol.asyncDispose]());
+    await relay.setMode("drop");
+    bench.share.settings.endpoints = { tb: { address: relay.host, port: relay.port, localAddress: null } };
+    const client = await bench.client();
+    client.send(request(COMMAND.create, 1));
+    await eventually(() => bench.share.state().connections === 1);
+    assert.ok((await bench.move("fallback", other)).ok);
+    await eventually(() => client.received.length > 0);
+    assert.equal(other.joined().length, 1);
+  });
+
+  test("A10 a planned one ends what is logging in, and an unplanned one also what a planned one left on the old route", async (t) => {
+    const clock = createManualClock();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { clock }));
+    await client.ask(COMMAND.queryDirectory, 1);
+    nas.logon = null;
+    const newcomer = await bench.client();
+    newcomer.send(request(COMMAND.sessionSetup, 1));
+    await eventually(() => nas.joined()[1]?.bytes.length === request(COMMAND.sessionSetup, 1).length);
+    const outcome = await passTimeUntilSettled(clock, bench.move("fallback", other, true), 50);
+    assert.ok(outcome.ok && outcome.connections === 2, JSON.stringify(outcome));
+    await eventually(() => newcomer.ending === "reset");
+    assert.equal(client.ending, "open");
+    const again = await bench.move("fallback", other);
+    assert.ok(again.ok && again.connections === 1, JSON.stringify(again));
   });
 
   test("A10 a question that has no answer yet is not waited for alone: the next one may be answered at once", async (t) => {
@@ -269,8 +306,10 @@ describe("a move of a carried share", () => {
     const outcome = await bench.move("fallback", other, true);
     assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
     assert.equal(client.ending, "open");
+    const { lastAnswerAtMs } = bench.share.state();
     client.send(request(COMMAND.queryDirectory, 2));
     await eventually(() => client.received.length === 2 * answerTo(0, 0).length);
+    assert.equal(bench.share.state().lastAnswerAtMs, lastAnswerAtMs, "it says nothing of the route in use");
     assert.equal(client.ending, "open", "an operation runs to its end where it began");
     client.send(request(COMMAND.create, 3, lookAtRoot()));
     await eventually(() => client.ending === "reset");
