@@ -509,6 +509,38 @@ describe("the connections of a carried share", () => {
     assert.equal(bench.share.state().connectionsInAll, 3);
   });
 
+  for (const what of ["is gone", "comes to a share that refuses"] as const) {
+    test(`A10 a client that ${what} before its user is known is not taken`, async (t) => {
+      const owner = Promise.withResolvers<number>();
+      const { bench, client } = await withClient(oneRoute(t, { owners: { ownerOf: () => owner.promise } }));
+      const accepted = await eventually(() => bench.accepted[0]);
+      if (what === "is gone") accepted.destroy();
+      else bench.share.configure({ endpoints: {}, patienceMs: 60_000, away: true });
+      owner.resolve(OWN_UID);
+      await eventually(() => client.ending !== "open");
+      await settle();
+      assert.equal(bench.share.state().connections, 0);
+    });
+  }
+
+  test("A10 a request that waits after another client gave up is told of as well", async (t) => {
+    const clock = createManualClock();
+    const { nas, bench, client } = await withClient(oneRoute(t, { clock }));
+    nas.mode = "withhold";
+    const stalls = (): number => bench.notices.filter((what) => what === "stalled").length;
+    const waits = async (one: typeof client): Promise<void> => {
+      one.send(request(COMMAND.read, 1));
+      await eventually(() => bench.share.state().unansweredSinceMs !== null);
+      await clock.advance(300);
+    };
+    await waits(client);
+    assert.equal(stalls(), 1);
+    client.socket.destroy();
+    await eventually(() => bench.share.state().connections === 0);
+    await waits(await bench.client());
+    assert.equal(stalls(), 2);
+  });
+
   test("A10 uid 0 passes on the port of a cifs share", async (t) => {
     const { bench } = await oneRoute(t, { kind: "cifs" });
     bench.owner = 0;
