@@ -288,13 +288,13 @@ export class ShareCarrier implements AsyncDisposable {
       connected: () => this.#joinHeld(),
       connectFailed: (error) => {
         logger.debug("a connection to the server failed", { share, error });
-        if (!this.#moves.moving) this.#route.lost();
+        this.#route.lost();
       },
       serverClosed: (ended, error) => {
         logger.debug("the server ended a connection", { share, error });
         // The connection is on a route that is no longer in use, so its loss does not cast doubt on the route.
         if (isRetiring(ended)) this.#losses.reportOrphans();
-        else if (!this.#moves.moving) this.#route.doubted();
+        else this.#route.doubted();
       },
       asked: () => this.#stall.watch(STALLED_AFTER_MS),
       answered: (from, nowMs, waitedMs) => {
@@ -366,22 +366,21 @@ function createShareRoute(
 
 /** Accepts connections of the user who may use the share. */
 function createAdmission(share: ShareContext, route: RouteState, admit: (client: Socket) => void) {
-  let admitting = 0;
   let connectionsInAll = 0;
   const isRefusing = (): boolean =>
-    share.closed || route.phase === "refusing" || share.logons.refused !== null;
+    share.closed ||
+    route.phase === "refusing" ||
+    share.logons.refused !== null ||
+    share.connections.size >= CONNECTIONS_AT_MOST;
   const onConnection = (client: Socket): void => {
     client.on("error", () => {});
     connectionsInAll += 1;
-    if (isRefusing() || share.connections.size + admitting >= CONNECTIONS_AT_MOST) {
+    if (isRefusing()) {
       resetSocket(client);
       return;
     }
-    admitting += 1;
     void isAllowed(share, client).then((allowed) => {
-      admitting -= 1;
-      if (client.destroyed) return;
-      if (!allowed || isRefusing()) resetSocket(client);
+      if (!allowed || client.destroyed || isRefusing()) resetSocket(client);
       else admit(client);
     });
   };

@@ -1,4 +1,5 @@
 // The route that is not in use, with a witness: an open connection which shows that its proved server is still the same.
+import { isDeepStrictEqual } from "node:util";
 import { holdWitness, type ServerWitness } from "../../network/probe/server-witness.ts";
 import type { CarriedRoute, RouteEndpoint } from "../carrier.ts";
 import type { ShareContext } from "./share-settings.ts";
@@ -66,13 +67,11 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
     },
     /** Call with the other route's endpoint while its server is proved, else with undefined. */
     keep(endpoint: RouteEndpoint | undefined): void {
-      const route = otherRoute(settings.route);
-      const isKept = wanted !== null && wanted.route === route && isEqual(wanted.endpoint, endpoint);
-      if (isKept) return;
+      const next = endpoint === undefined ? null : { route: otherRoute(settings.route), endpoint };
+      if (isDeepStrictEqual(wanted, next)) return;
       drop();
-      if (endpoint === undefined) return;
-      wanted = { route, endpoint };
-      void begin(wanted);
+      wanted = next;
+      if (next !== null) void begin(next);
     },
     /** Resolves with whether the witness with that id has ended. */
     async hasEnded(id: number): Promise<boolean> {
@@ -89,8 +88,4 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
 
 export function otherRoute(route: CarriedRoute): CarriedRoute {
   return route === "tb" ? "fallback" : "tb";
-}
-
-function isEqual(one: RouteEndpoint, other: RouteEndpoint | undefined): boolean {
-  return one.address === other?.address && one.port === other.port && one.localAddress === other.localAddress;
 }

@@ -60,21 +60,18 @@ export interface Through {
   readonly pinned?: boolean;
 }
 
-/** Whether a driver's mounts survive when their connections are reset and opened again over another route. */
-type CarryAbility =
-  | {
-      readonly can: true;
-      /** The port in the system's own settings for this share; null: any port. */
-      readonly fixedPort?: (share: ShareSpec) => Promise<number | null>;
-      /** Why this share cannot be carried as this machine is set up, and what to do; null: it can. Never rejects. */
-      readonly refusal?: (share: ShareSpec) => Promise<Lacking | null>;
-      /**
-       * The account for the share in the system's own settings (fstab). null: the settings name none, or this
-       * user cannot read it; then the configured account applies.
-       */
-      readonly account?: (share: ShareSpec) => Promise<Pick<ShareSpec, "username" | "password"> | null>;
-    }
-  | { readonly can: false; readonly reason: string };
+/** How a driver carries mounts, which survive when their connections are reset and opened again over another route. */
+interface CarryAbility {
+  /** The port in the system's own settings for this share; null or absent: any port. */
+  readonly fixedPort?: (share: ShareSpec) => Promise<number | null>;
+  /** Why this share cannot be carried as this machine is set up, and what to do; null: it can. Never rejects. */
+  readonly refusal?: (share: ShareSpec) => Promise<Lacking | null>;
+  /**
+   * The account for the share in the system's own settings (fstab). null: the settings name none, or this
+   * user cannot read it; then the configured account applies.
+   */
+  readonly account?: (share: ShareSpec) => Promise<Pick<ShareSpec, "username" | "password"> | null>;
+}
 
 /** What the machine lacks for mounting. */
 export interface Lacking {

@@ -15,16 +15,10 @@ export interface SmbMount {
   readonly source: SmbSource | null;
 }
 
-interface MountIndex {
-  at(path: string): SmbMount | null;
-  /** The mounts of a share's root by the share's name, on any server. */
-  named(shareName: string): readonly SmbMount[];
-}
-
 const SMB_TYPES = new Set(["cifs", "smb3", "smbfs", "fuse.rclone", GVFS_SHARE]);
 
 /** Indexes a reading of the mount table once, for all shares that look mounts up in it. */
-export const indexMounts = memoized((entries: readonly MountEntry[]): MountIndex => {
+export const indexMounts = memoized((entries: readonly MountEntry[]) => {
   const byPath = new Map<string, SmbMount>();
   const byName = new Map<string, SmbMount[]>();
   for (const entry of entries) {
@@ -38,8 +32,9 @@ export const indexMounts = memoized((entries: readonly MountEntry[]): MountIndex
     }
   }
   return {
-    at: (path) => byPath.get(path) ?? null,
-    named: (shareName) => byName.get(foldedShareName(shareName)) ?? [],
+    at: (path: string): SmbMount | null => byPath.get(path) ?? null,
+    /** The mounts of a share's root by the share's name, on any server. */
+    named: (shareName: string): readonly SmbMount[] => byName.get(foldedShareName(shareName)) ?? [],
   };
 });
 

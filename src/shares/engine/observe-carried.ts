@@ -121,10 +121,10 @@ async function abilityOf(
   { name, carries }: MountDriver,
   spec: ShareSpec,
   { carry }: SharePolicy,
-): Promise<{ unable: string | null; account: Extract<MountDriver["carries"], { can: true }>["account"] }> {
+): Promise<{ unable: string | null; account: NonNullable<MountDriver["carries"]>["account"] }> {
   if (carry === "off") return { unable: "carry is off", account: undefined };
-  if (carries?.can !== true)
-    return { unable: carries?.reason ?? `driver ${name} mounts anew for each route`, account: undefined };
+  if (carries === undefined)
+    return { unable: `driver ${name} mounts anew for each route`, account: undefined };
   const refusal = (await carries.refusal?.(spec)) ?? null;
   return { unable: refusal && `${refusal.text}; ${refusal.hint}`, account: carries.account };
 }

@@ -139,7 +139,7 @@ async function mountNow(
   const server = known ?? (keepsUnsent ? await serverProof?.begin(spec, route) : undefined) ?? null;
   if (carriage === undefined || (!carried && !keepsUnsent))
     return driver.mount(spec, route, limits, null, server ?? undefined);
-  const wantedPort = carries?.can === true ? ((await carries.fixedPort?.(spec)) ?? null) : null;
+  const wantedPort = (await carries?.fixedPort?.(spec)) ?? null;
   const patienceMs = carried === true ? policy.outagePatienceMs : PINNED_PATIENCE_MS;
   const configured = seen.configured;
   const gate = isGated(tools, subject, step) ? createGate(tools, subject, seen, step, limits.signal) : null;
@@ -214,7 +214,7 @@ function createGate(
     if (carriage === undefined || serverProof === undefined || endpoint === null) return;
     const outage = carriage.of(spec.name)?.outage ?? null;
     const isSteady = (): boolean => (carriage.of(spec.name)?.outage ?? null) === outage;
-    const account = carries?.can === true ? await carries.account?.(spec) : undefined;
+    const account = await carries?.account?.(spec);
     const asked = { ...spec, ...account };
     const until = AbortSignal.any([signal, ended.signal]);
     const verdict = await serverProof

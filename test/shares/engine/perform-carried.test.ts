@@ -173,7 +173,7 @@ function mountThroughGate(
   };
   const driver = {
     name: "rclone",
-    carries: { can: true },
+    carries: {},
     keepsUnsent: true,
     ownProcesses: () => Promise.resolve([]),
     async mount(_share: unknown, _route: unknown, { signal }: { readonly signal: AbortSignal }) {

@@ -390,7 +390,7 @@ export class SimMachine {
       ...UNASKED_DRIVER,
       unavailable: async () => null,
       find: async (share) => listed().map((mount) => this.#find(share, mount)),
-      carries: { can: true },
+      carries: {},
       keepsUnsent: true,
       mount: async (share, route, { deadlineMs, signal }, through, server = FIRST_SERVER) => {
         if (!through) return { ok: false, reason: "other", text: "nothing carries it" };

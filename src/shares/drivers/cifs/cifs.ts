@@ -75,7 +75,6 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     unavailable: async (share) =>
       share === undefined ? lackingForCifs(tools) : lackingForShare(await wayTo(share)),
     carries: {
-      can: true,
       fixedPort: async (share) => fixedPortOf(await wayTo(share)),
       refusal: async (share) => refusalToCarry(await wayTo(share)),
       account: async (share) => accountInFstab(await wayTo(share)),

@@ -31,7 +31,7 @@ export interface NetfsTools {
   /** The folder in which macOS makes mount folders itself, named after shares. */
   readonly volumes: string;
   /** Why the driver cannot run here; null: this is macOS. */
-  readonly unavailable: () => Promise<{ readonly text: string; readonly hint: string } | null>;
+  readonly unavailable: MountDriver["unavailable"];
   readonly netfs: typeof mountByNetfs;
   readonly unmountCommands?: NonNullable<MacosUnmountOptions["commands"]>;
 }
@@ -82,7 +82,7 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
     mayWaitForPermission: true,
     unavailable: tools.unavailable,
     find: mounts.find,
-    carries: { can: true, refusal: async () => carryRefusal((await options.carryProof?.()) ?? NO_PROOF) },
+    carries: { refusal: async () => carryRefusal((await options.carryProof?.()) ?? NO_PROOF) },
     async mount(wanted, route, { deadlineMs, signal }, through = null) {
       const share = through === null ? wanted : throughPort(wanted, route, through);
       const problem = await tools.unavailable();

@@ -31,10 +31,7 @@ interface CachesOptions extends StateFolderTools {
 }
 
 /** The facts about a server that people see. */
-interface ServerFacts {
-  readonly source: string | null;
-  readonly proved: boolean;
-}
+type ServerFacts = Pick<WaitingUnsent, "source" | "proved">;
 
 export interface FormerUnsent {
   /** The name that the share had in the configuration. */

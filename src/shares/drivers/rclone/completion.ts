@@ -121,11 +121,15 @@ async function completeOne(
   const copy = join(files.folder, "server-copy.part");
   try {
     const source = remotePath(note.cachePath);
-    const { exitCode } = await runCommand(rclone, ["copyto", source, copy, ...configOf(files), ...FLAGS], {
-      ...limits,
-      ...ENDED_AT_ONCE,
-      deadlineMs: COPIED_MS,
-    });
+    const { exitCode } = await runCommand(
+      rclone,
+      ["copyto", source, copy, "--config", files.config, ...FLAGS],
+      {
+        ...limits,
+        ...ENDED_AT_ONCE,
+        deadlineMs: COPIED_MS,
+      },
+    );
     if (exitCode !== 0) return "incomplete";
     const { atime, mtime, size } = await stat(kept);
     if (size !== note.size) return "complete";
@@ -177,7 +181,7 @@ async function askServer(
   note: SetAsideNote,
   limits: Limits,
 ): Promise<{ readonly size: number; readonly time: string } | null | "unknown"> {
-  const args = ["lsjson", "--stat", remotePath(note.cachePath), ...configOf(files), ...FLAGS];
+  const args = ["lsjson", "--stat", remotePath(note.cachePath), "--config", files.config, ...FLAGS];
   const { exitCode, stdout } = await runCommand(rclone, args, {
     ...limits,
     ...ENDED_AT_ONCE,
@@ -188,10 +192,6 @@ async function askServer(
   const { Size: size, ModTime: time, IsDir: isFolder } = jsonObject(stdout) ?? {};
   if (exitCode !== 0 || typeof size !== "number" || typeof time !== "string") return "unknown";
   return isFolder === true ? null : { size, time };
-}
-
-function configOf({ config }: RcloneFiles): readonly string[] {
-  return ["--config", config];
 }
 
 /** `REMOTE/SHARE/path` as rclone wants it. */

@@ -3,7 +3,7 @@
 import { basename, dirname, join } from "node:path";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { isOfOtherHome } from "../../../runtime/files/noted-home.ts";
-import { isRunning, type ProcessIdentity } from "../../../runtime/process/process-identity.ts";
+import { isRunning } from "../../../runtime/process/process-identity.ts";
 import {
   flag,
   nullable,
@@ -219,9 +219,8 @@ const noteShape = object({
 });
 const storedNote = reader(noteShape);
 
-export type ProcessNote = Readonly<Omit<TypeOf<typeof noteShape>, keyof ProcessIdentity>> & {
-  readonly identity: ProcessIdentity;
-};
+/** The note is also the process's identity. */
+export type ProcessNote = Readonly<TypeOf<typeof noteShape>>;
 
 /**
  * Reads a share's note; null: it is missing or invalid, or was copied from another home, whose process it
@@ -235,20 +234,13 @@ export async function readProcessNote({ folder, process }: RcloneFiles): Promise
 /** Parses a note; null: it is not a complete note of ours. */
 export function parseProcessNote(content: string | null): ProcessNote | null {
   const defaults = { carriedPort: null, pinned: false, server: FIRST_SERVER };
-  const note = storedNote({ ...defaults, ...jsonObject(content ?? "") });
-  if (note === null) return null;
-  const { pid, startTime, ...rest } = note;
-  return { identity: { pid, startTime }, ...rest };
+  return storedNote({ ...defaults, ...jsonObject(content ?? "") });
 }
 
 /** Reads a share's note; null: there is none, or the process that it names has ended. */
 export async function noteOfRunning(files: RcloneFiles): Promise<ProcessNote | null> {
   const note = await readProcessNote(files);
-  return note !== null && (await isRunning(note.identity)) ? note : null;
-}
-
-export function processNoteText({ identity, ...rest }: ProcessNote): string {
-  return `${JSON.stringify({ ...identity, ...rest })}\n`;
+  return note !== null && (await isRunning(note)) ? note : null;
 }
 
 /** `DOMAIN\user` and `DOMAIN;user`, as people write them. */

@@ -35,7 +35,7 @@ export function createNoteRefresh({ clock, logger, notes, stateFolder }: NoteRef
     if (note === null) return null;
     const files = rcloneFilesIn(folder, note.server);
     if (!(await notes.hasNotes(files))) return null;
-    return { shareName: name, files, mountPath: note.mountPath, pid: note.identity.pid };
+    return { shareName: name, files, mountPath: note.mountPath, pid: note.pid };
   };
 
   const refresh = async (name: string): Promise<void> => {

@@ -98,7 +98,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     unavailable: (_share, notBeforeMs) => check.lacking(notBeforeMs),
     advice: () => whyUploadsBreak(check.version),
     find,
-    carries: { can: true },
+    carries: {},
     keepsUnsent: true,
     async mount(share, route, { deadlineMs, signal }, through = null, server = FIRST_SERVER) {
       const problem = await check.lacking();

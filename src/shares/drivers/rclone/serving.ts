@@ -14,7 +14,6 @@ import { writeUnlessFull } from "../share-files.ts";
 import {
   carriedPortOf,
   type ProcessNote,
-  processNoteText,
   type RcloneFiles,
   type RclonePlace,
   type RcloneShare,
@@ -61,7 +60,7 @@ export function createServingProcesses() {
     const current = started.get(shareName);
     if (current !== undefined) return current;
     const noted = await readProcessNote(files).catch(expecting("ENOTDIR", null));
-    const isServing = noted !== null && (await isRunning(noted.identity));
+    const isServing = noted !== null && (await isRunning(noted));
     // A daemon that was killed between a start and its note leaves a process that only its arguments identify.
     const note = isServing ? noted : ((await findUnnoted(files)) ?? noted);
     // Another call may have found the process, or started one, in the meantime.
@@ -72,7 +71,7 @@ export function createServingProcesses() {
     return found;
   };
   const runs = async (one: Known): Promise<boolean> => {
-    if (!one.exited && !(await isRunning(one.identity))) one.exited = true;
+    if (!one.exited && !(await isRunning(one))) one.exited = true;
     return !one.exited;
   };
 
@@ -82,11 +81,11 @@ export function createServingProcesses() {
       const own = await known(share);
       const isAtPath = own?.mountPath === entry.path;
       if (isAtPath && (own.mountId ?? entry.id) === entry.id) {
-        const { identity, carriedPort, pinned, server } = own;
+        const { pid, startTime, carriedPort, pinned, server } = own;
         const about = { own: true, carriedPort, pinned, server };
         if (await runs(own)) {
           own.mountId = entry.id;
-          return { ...about, identity, gone: false };
+          return { ...about, identity: { pid, startTime }, gone: false };
         }
         // A process that exited before it was seen to serve this mount may not have served it.
         if (own.mountId !== null) return { ...about, identity: null, gone: true };
@@ -106,10 +105,10 @@ export function createServingProcesses() {
     /** Running processes that were started for this share, even if no mount shows for them. */
     async running(share: RcloneShare): Promise<readonly ProcessIdentity[]> {
       const own = await known(share);
-      const found = own !== null && (await runs(own)) ? [own.identity] : [];
+      const found = own !== null && (await runs(own)) ? [own] : [];
       if (searched.has(share.shareName)) return found;
       const unnoted = (await listRcloneMounts()).filter(
-        (one) => one.arguments.includes(share.files.config) && one.identity.pid !== own?.identity.pid,
+        (one) => one.arguments.includes(share.files.config) && one.identity.pid !== own?.pid,
       );
       searched.add(share.shareName);
       return [...found, ...unnoted.map(({ identity }) => identity)];
@@ -124,7 +123,7 @@ export function createServingProcesses() {
       if (identity === null) return null;
       const pinned = through?.pinned === true;
       const { server, folder } = files;
-      const note = { identity, mountPath, carriedPort: through?.port ?? null, pinned, server, folder };
+      const note = { ...identity, mountPath, carriedPort: through?.port ?? null, pinned, server, folder };
       const own: Known = { ...note, mountId: null, exited: false, ending: false };
       started.set(shareName, own);
       child.onExit(() => {
@@ -133,7 +132,7 @@ export function createServingProcesses() {
         for (const listener of [...listeners]) listener(shareName);
       });
       // A process without a note is found by its arguments.
-      await writeUnlessFull(files.process, processNoteText(note));
+      await writeUnlessFull(files.process, `${JSON.stringify(note)}\n`);
       return identity;
     },
     /** While this driver ends the process, its exit is not reported to listeners. */
@@ -193,7 +192,7 @@ function noteOf({ identity, arguments: args }: RcloneProcess, { folder }: Rclone
   const mountPath = args[args.indexOf("mount") + 2];
   if (mountPath === undefined) return null;
   const server = serverOfArguments(args, folder);
-  return { identity, mountPath, carriedPort: carriedPortOf(args), pinned: false, server, folder };
+  return { ...identity, mountPath, carriedPort: carriedPortOf(args), pinned: false, server, folder };
 }
 
 /** Every `rclone mount` that runs, of any user whose processes are visible; none if the system has no `/proc`. */

@@ -113,7 +113,7 @@ describe("driver cifs as a user, carried", { skip: skip ?? false }, () => {
     await writeFile(bench.standIns.fstab, `${line}\n`);
     const driver = bench.fresh(asUser);
     assert.equal(await driver.unavailable(share), null);
-    assert.ok(driver.carries?.can);
+    assert.ok(driver.carries);
     assert.equal(await driver.carries.refusal?.(share), null);
     const port = (await driver.carries.fixedPort?.(share)) ?? 0;
     assert.ok(port > 1023 && port < 32_768, "below the ports that the system gives to others");
@@ -142,7 +142,7 @@ describe("driver cifs as a user, carried", { skip: skip ?? false }, () => {
       const share = bench.share("CORE");
       await writeFile(bench.standIns.fstab, `${source} ${share.mountPath} cifs ${options} 0 0\n`);
       const driver = bench.fresh(asUser);
-      assert.ok(driver.carries?.can);
+      assert.ok(driver.carries);
       const refusal = await driver.carries.refusal?.(share);
       assert.match(`${refusal?.text}; ${refusal?.hint}`, says);
       const failed = failure(await driver.mount(share, "tb", limits(), through));
@@ -168,11 +168,11 @@ describe("driver cifs as a user, carried", { skip: skip ?? false }, () => {
       const words = `users,port=24450,hard,${options.replace("FILE", credentials)}`;
       await writeFile(bench.standIns.fstab, `//127.0.0.1/CORE ${share.mountPath} cifs ${words} 0 0\n`);
       const { carries } = bench.fresh(asUser);
-      assert.ok(carries?.can);
+      assert.ok(carries);
       const found = (await carries.account?.(share)) ?? null;
       assert.deepEqual(found === null ? null : [found.username, found.password], account);
       const ofRoot = bench.fresh().carries;
-      assert.ok(ofRoot?.can);
+      assert.ok(ofRoot);
       assert.equal(await ofRoot.account?.(share), null, "root's is the configuration's");
     });
   }

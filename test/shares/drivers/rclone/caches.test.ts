@@ -6,12 +6,7 @@ import test, { type TestContext } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { createCacheCare } from "../../../../src/shares/drivers/rclone/cache-care.ts";
 import { createCaches, createFormerShares } from "../../../../src/shares/drivers/rclone/caches.ts";
-import {
-  processNoteText,
-  type RcloneFiles,
-  REMOTE_NAME,
-  rcloneFilesIn,
-} from "../../../../src/shares/drivers/rclone/files.ts";
+import { type RcloneFiles, REMOTE_NAME, rcloneFilesIn } from "../../../../src/shares/drivers/rclone/files.ts";
 import {
   type ByteRange,
   type CacheFile,
@@ -223,8 +218,8 @@ test("A13 what a server that is gone for good left unsent can be set aside after
   const { away, stateFolder, clock } = await scene(t);
   await write(away, "file");
   const identity = { pid: process.pid, startTime: "of another process" };
-  const note = { identity, mountPath: SHARE.mountPath, carriedPort: null, pinned: false, server: AWAY };
-  await writeFile(away.process, processNoteText(note));
+  const note = { ...identity, mountPath: SHARE.mountPath, carriedPort: null, pinned: false, server: AWAY };
+  await writeFile(away.process, JSON.stringify(note));
   const driver = createRcloneDriver({
     ...{ clock, logger: silentLogger, stateFolder, addressesOf: () => [] },
     mountTable: { read: async () => [] },

@@ -7,12 +7,7 @@ import { entryExists } from "../../../../src/runtime/files/durable-file.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { processIdentity } from "../../../../src/runtime/process/process-identity.ts";
 import type { MountDriver } from "../../../../src/shares/drivers/mount-driver.ts";
-import {
-  processNoteText,
-  REMOTE_NAME,
-  rcloneFiles,
-  rcloneFilesIn,
-} from "../../../../src/shares/drivers/rclone/files.ts";
+import { REMOTE_NAME, rcloneFiles, rcloneFilesIn } from "../../../../src/shares/drivers/rclone/files.ts";
 import { listSetAside, reviewCache, setFilesAside } from "../../../../src/shares/drivers/rclone/set-aside.ts";
 import { dataOf } from "../../../../src/shares/drivers/rclone/sparse-file.ts";
 import {
@@ -207,8 +202,8 @@ test("A2 what was sent, and what an rclone that runs will send, is not told", as
   assert.ok(identity !== null);
   await writeFile(
     files.process,
-    processNoteText({
-      identity,
+    JSON.stringify({
+      ...identity,
       mountPath: SHARE.mountPath,
       carriedPort: null,
       pinned: false,
@@ -218,13 +213,14 @@ test("A2 what was sent, and what an rclone that runs will send, is not told", as
   await clock.advance(10_000);
   assert.deepEqual(await driver.setAside?.(SHARE), [OWN]);
   const gone = {
-    identity: { ...identity, startTime: "another" },
+    ...identity,
+    startTime: "another",
     mountPath: SHARE.mountPath,
     carriedPort: null,
     pinned: false,
     server: "first",
   };
-  await writeFile(files.process, processNoteText(gone));
+  await writeFile(files.process, JSON.stringify(gone));
   await clock.advance(10_000);
   assert.deepEqual(await driver.setAside?.(SHARE), [OWN, kept]);
 });

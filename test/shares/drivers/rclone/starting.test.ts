@@ -11,7 +11,6 @@ import {
   configText,
   mountArguments,
   parseProcessNote,
-  processNoteText,
   rcloneFiles,
   readProcessNote,
 } from "../../../../src/shares/drivers/rclone/files.ts";
@@ -208,11 +207,11 @@ describe("the note of who serves a mount", () => {
     const [home, copy, moved] = [join(folder, "home"), join(folder, "copy"), join(folder, "moved")];
     const files = rcloneFiles(home, "CORE");
     const note = {
-      ...{ identity: { pid: 5, startTime: "77" }, mountPath: "/v/CORE", carriedPort: null, pinned: false },
+      ...{ pid: 5, startTime: "77", mountPath: "/v/CORE", carriedPort: null, pinned: false },
       ...{ server: "0af3", folder: files.folder },
     };
     await mkdir(files.folder, { recursive: true });
-    await writeFile(files.process, processNoteText(note));
+    await writeFile(files.process, JSON.stringify(note));
     await cp(home, copy, { recursive: true });
     assert.deepEqual(await readProcessNote(files), note);
     assert.equal(await readProcessNote(rcloneFiles(copy, "CORE")), null);
@@ -221,12 +220,12 @@ describe("the note of who serves a mount", () => {
   });
 
   it("is read back, and nothing else is taken for one", () => {
-    const note = { identity: { pid: 5, startTime: "77" }, mountPath: "/v/CORE", server: "0af3" };
+    const note = { pid: 5, startTime: "77", mountPath: "/v/CORE", server: "0af3" };
     for (const carried of [
       { carriedPort: null, pinned: false },
       { carriedPort: 4450, pinned: true },
     ])
-      assert.deepEqual(parseProcessNote(processNoteText({ ...note, ...carried })), { ...note, ...carried });
+      assert.deepEqual(parseProcessNote(JSON.stringify({ ...note, ...carried })), { ...note, ...carried });
     for (const text of [
       null,
       "",
@@ -257,8 +256,8 @@ test("A13 a process that was started and not noted is known by its arguments, an
   await once(child, "spawn");
   // What it replaced has left its note.
   const ended = { pid: 2 ** 22 + 1, startTime: "b:1" };
-  const note = { identity: ended, mountPath: "/mnt", carriedPort: null, pinned: false, server: "first" };
-  await writeFile(own.process, processNoteText(note));
+  const note = { ...ended, mountPath: "/mnt", carriedPort: null, pinned: false, server: "first" };
+  await writeFile(own.process, JSON.stringify(note));
   const share = { shareName: "CORE", files: rcloneFiles(folder, "CORE") };
   const serving = createServingProcesses();
   assert.equal((await serving.newest(share))?.server, own.server);
