@@ -47,7 +47,6 @@ export class ShareCarrier implements AsyncDisposable {
   readonly #admission: ReturnType<typeof createAdmission>;
   readonly #standby: ReturnType<typeof createStandbyRoute>;
   readonly #unregister: () => void;
-  #stuckTimer: Timer | null = null;
   #outageAtMove: number | null = null;
   /** The server that last answered over the unconfirmed route, and the value of `outage` at that time. */
   #seen: { readonly guid: string; readonly outage: number } | null = null;
@@ -214,7 +213,6 @@ export class ShareCarrier implements AsyncDisposable {
     this.#route[Symbol.dispose]();
     this.#stall.stop();
     this.#unregister();
-    this.#stuckTimer?.[Symbol.dispose]();
     const ended = new Promise<void>((resolve) => this.server.close(() => resolve()));
     await Promise.all([...this.#share.connections].map((connection) => connection.reset()));
     await ended;
@@ -245,8 +243,7 @@ export class ShareCarrier implements AsyncDisposable {
   /** A moment after the route is back, resets connections that have still received nothing since the loss. */
   #endStuckLater(lossAtMs: number): void {
     const { clock, connections } = this.#share;
-    this.#stuckTimer?.[Symbol.dispose]();
-    this.#stuckTimer = clock.setTimer(STUCK_AT_MOST_MS, () => {
+    clock.setTimer(STUCK_AT_MOST_MS, () => {
       const stuck = [...connections].filter((each) => !isRetiring(each) && each.isStuckSince(lossAtMs));
       if (stuck.length === 0) return;
       this.#share.logger.info("connections did not go on with their route", {
@@ -452,7 +449,7 @@ function createStallWatch(share: ShareContext) {
   let isStalled = false;
 
   const watch = (delayMs: number): void => {
-    if (timer !== null || share.closed) return;
+    if (timer !== null) return;
     timer = clock.setTimer(delayMs, () => {
       timer = null;
       const sinceMs = unansweredSinceMs(share);
