@@ -231,7 +231,10 @@ describe("the connections of a carried share", () => {
       assert.equal(answer.readBigUInt64LE(4 + 24), 3n);
       assert.equal(answer.readUInt16LE(4 + 64), size);
     }
+    const losses = (): number => bench.notices.filter((what) => what === "lost").length;
+    const before = losses();
     await reader.sendInTwo(request(COMMAND.close, 4));
+    await eventually(() => losses() > before);
     await eventually(() => reader.received.length > both + 100);
     for (const client of [reader, closer]) client.send(request(COMMAND.create, 5));
     await eventually(() => reader.ending === "reset" && closer.ending === "reset");
@@ -534,11 +537,26 @@ describe("the connections of a carried share", () => {
       await clock.advance(300);
     };
     await waits(client);
-    assert.equal(stalls(), 1);
-    client.socket.destroy();
+    const second = await bench.client();
+    await waits(second);
+    assert.equal(stalls(), 1, "it is told once");
+    nas.joined()[0]?.socket.write(answerTo(COMMAND.read, 1));
+    await eventually(() => client.received.length > 0);
+    await clock.advance(300);
+    assert.equal(stalls(), 2, "the other one still waits");
+    for (const { socket } of [client, second]) socket.destroy();
     await eventually(() => bench.share.state().connections === 0);
     await waits(await bench.client());
-    assert.equal(stalls(), 2);
+    assert.equal(stalls(), 3);
+  });
+
+  test("A10 a new patience applies to a route that is lost already", async (t) => {
+    const { nas, bench } = await oneRoute(t);
+    await nas.stop();
+    bench.share.hold();
+    assert.equal(bench.share.state().phase, "waiting");
+    bench.share.configure({ endpoints: {}, patienceMs: 0 });
+    await eventually(() => bench.share.state().phase === "refusing");
   });
 
   test("A10 uid 0 passes on the port of a cifs share", async (t) => {

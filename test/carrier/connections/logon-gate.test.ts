@@ -149,6 +149,8 @@ describe("logging in through the carrier", () => {
     const { nas, bench } = await oneRoute(t);
     const logons = new LogonGate(createManualClock());
     const [one, other] = [await startShare(t, { nas, logons }), await startShare(t, { nas, logons })];
+    const closed = await startShare(t, { nas, logons });
+    await closed.share[Symbol.asyncDispose]();
     nas.logon = REFUSED;
     const [client, waiting] = [await one.client(), await other.client()];
     await eventually(() => nas.joined().length === 2);
@@ -159,6 +161,7 @@ describe("logging in through the carrier", () => {
     await eventually(() => answered([client]) === 1);
     await eventually(() => held.ending === "reset");
     other.share.confirm(null);
+    assert.deepEqual(closed.notices, [], "a share that is closed is told nothing");
     logOn([waiting]);
     await eventually(() => waiting.ending === "reset");
     assert.ok(other.share.state().refusedLogon !== null && bench.share.state().refusedLogon === null);

@@ -114,6 +114,8 @@ describe("a move of a carried share", () => {
     const move = { to: "fallback", endpoint: other.endpoint, planned: false, untilMs } as const;
     const unknown = await share.move({ ...move, witness: first.id });
     assert.ok(!unknown.ok && unknown.reason === "refused", JSON.stringify(unknown));
+    await share[Symbol.asyncDispose]();
+    await eventually(() => other.connections.every(({ ending }) => ending !== "open"));
   });
 
   test("A10 one that could not be over in time changes nothing, and neither does one whose share is closed meanwhile", async (t) => {
@@ -135,6 +137,21 @@ describe("a move of a carried share", () => {
     for (const outcome of outcomes)
       assert.ok(!outcome.ok && outcome.reason === "unknown_share", JSON.stringify(outcome));
     assert.deepEqual([bench.share.state().route, bench.share.state().moves], ["tb", 0]);
+  });
+
+  test("A10 a request that waits on the new route is told of, although one on the old route was", async (t) => {
+    const clock = createManualClock();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { clock }));
+    const waits = async (one: typeof client): Promise<void> => {
+      one.send(request(COMMAND.read, 1));
+      await eventually(() => bench.share.state().unansweredSinceMs !== null);
+      await clock.advance(300);
+    };
+    for (const one of [nas, other]) one.mode = "withhold";
+    await waits(client);
+    assert.ok((await bench.move("fallback", other)).ok);
+    await waits(await bench.client());
+    assert.equal(bench.notices.filter((what) => what === "stalled").length, 2);
   });
 
   test("A10 what connects to a route whose packets are dropped connects to the new route instead", async (t) => {
@@ -167,6 +184,10 @@ describe("a move of a carried share", () => {
     assert.ok(outcome.ok && outcome.connections === 2, JSON.stringify(outcome));
     await eventually(() => newcomer.ending === "reset");
     assert.equal(client.ending, "open");
+    nas.mode = "withhold";
+    client.send(request(COMMAND.queryDirectory, 2));
+    await eventually(() => nas.joined()[0]?.unanswered.length === 1);
+    assert.equal(bench.share.state().unansweredSinceMs, null, "only the route in use counts");
     const again = await bench.move("fallback", other);
     assert.ok(again.ok && again.connections === 1, JSON.stringify(again));
   });
