@@ -6,7 +6,7 @@ import type { RouteEndpoint } from "../carrier.ts";
 export type ServerProof =
   /**
    * `guid`: the ServerGuid, in hex. It alone does not prove that two servers are one. `connection`: the probe's
-   * connection, if it is kept.
+   * connection, which is closed unless it is kept.
    */
   | { readonly ok: true; readonly guid: string; readonly connection?: KeptConnection }
   /** `refused`: there certainly is no route, or nobody listens. `silent`: any other failure. */
@@ -26,10 +26,7 @@ export function createServerProof(clock: Clock): ProveServer {
   return async (endpoint, timeoutMs, onGone) => {
     const probe = startHostProbe(clock, endpoint, timeoutMs, onGone);
     const { verdict, detail, serverGuid } = await probe.finding;
-    if (serverGuid !== null)
-      return onGone === undefined
-        ? { ok: true, guid: serverGuid }
-        : { ok: true, guid: serverGuid, connection: probe };
+    if (serverGuid !== null) return { ok: true, guid: serverGuid, connection: probe };
     probe[Symbol.dispose]();
     const what = verdict === "answers" ? "it does not say which server it is" : detail;
     const text = `${endpoint.address} port ${endpoint.port}: ${what}`;

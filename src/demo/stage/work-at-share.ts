@@ -108,9 +108,7 @@ export async function startWork(options: WorkOptions) {
     async finish(): Promise<void> {
       finishing = true;
       await rm(atWork, { force: true });
-      const ended = Promise.all(programs.map((program) => program.ended));
-      if (await settledWithin(systemClock, FINISHES_WITHIN_MS, ended)) return;
-      throw new MountaineerError("timed_out", "the programs at work on the share did not finish");
+      await untilEnded(programs);
     },
     /** What the server's own disk lacks of the programs' output; null: nothing. */
     async missingOnServer(): Promise<string | null> {
@@ -145,10 +143,15 @@ export async function startCopy(options: Omit<WorkOptions, "material">) {
     async stop(): Promise<void> {
       stopping = true;
       await rm(atCopy, { force: true });
-      if (await settledWithin(systemClock, FINISHES_WITHIN_MS, program.ended)) return;
-      throw new MountaineerError("timed_out", "the copy did not end");
+      await untilEnded([program]);
     },
   };
+}
+
+async function untilEnded(programs: readonly { readonly ended: Promise<void> }[]): Promise<void> {
+  const ended = Promise.all(programs.map((program) => program.ended));
+  if (await settledWithin(systemClock, FINISHES_WITHIN_MS, ended)) return;
+  throw new MountaineerError("timed_out", "the programs at work on the share did not finish");
 }
 
 /** Runs a shell script that prints dots as its progress. */

@@ -4,7 +4,13 @@ import { errorText } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "../mounts/mount-entry.ts";
-import type { StepLimits, UnmountMode, UnmountOutcome } from "./mount-driver.ts";
+import type {
+  FoundMount,
+  SmbDriverOptions,
+  StepLimits,
+  UnmountMode,
+  UnmountOutcome,
+} from "./mount-driver.ts";
 import { unmountFailed } from "./mount-failure.ts";
 
 interface UnmountCommand {
@@ -63,6 +69,20 @@ export function createUnmount({ clock, mountTable, commands, explain = (output) 
       return unmountFailed(errorText(error));
     }
   };
+}
+
+/** Time to undo a mount that failed, beyond the step's own deadline. */
+export const UNDO_MS = 3_000;
+
+interface UndoTools extends Pick<SmbDriverOptions, "prober" | "logger"> {
+  readonly unmount: Unmount;
+}
+
+/** Unmounts by force what a failed attempt has mounted. */
+export async function undoMount({ unmount, prober, logger }: UndoTools, mount: FoundMount): Promise<void> {
+  const undone = await unmount(mount, "force", { deadlineMs: UNDO_MS });
+  prober.forget(mount.id);
+  if (!undone.ok) logger.warn("failed mount not undone", { path: mount.path, reason: undone.text });
 }
 
 /** The one command for a mount of any kind. By force it detaches the mount at once, in use or not. */

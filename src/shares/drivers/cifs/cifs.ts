@@ -15,10 +15,10 @@ import { rcloneFiles, rcloneFilesIn, readProcessNote } from "../rclone/files.ts"
 import { createUnsentWrites } from "../rclone/unsent.ts";
 import { type SharePlace, shareFiles } from "../share-files.ts";
 import { concerns, createRealMountPaths, indexMounts } from "../smb-mounts.ts";
-import { createUnmount, type Unmount, unmountCommand } from "../unmount.ts";
+import { createUnmount, type Unmount, undoMount, unmountCommand } from "../unmount.ts";
 import { failedByMountCifs } from "./codes.ts";
 import { foundCifs, namesThisMachine } from "./found.ts";
-import { type CifsNotes, createCifsNotes } from "./note.ts";
+import { readCifsNote, writeCifsNote } from "./note.ts";
 import { cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./options.ts";
 import {
   accountInFstab,
@@ -43,8 +43,6 @@ interface CifsDriverOptions extends SmbDriverOptions {
 
 /** The kernel caches attributes this long (`actimeo`); listings come from the server each time. */
 const CACHE_MS = 1_000;
-/** Time to undo a mount that failed, beyond the step's own deadline. */
-const UNDO_MS = 3_000;
 
 export function createCifsDriver(options: CifsDriverOptions): MountDriver {
   const { clock, logger, prober, mountTable, stateFolder, addressesOf, tools = systemTools() } = options;
@@ -62,12 +60,11 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     path: await realPaths.find(share.mountPath),
     addressesOf,
   });
-  const notes = createCifsNotes();
-  const find = createCifsFinding({ ...options, tools }, notes, placeOf);
+  const find = createCifsFinding({ ...options, tools }, placeOf);
   const mountAt = async (share: ShareSpec): Promise<FoundMount | null> =>
     (await find(share, clock.monotonicMs())).find(({ path }) => path === share.mountPath) ?? null;
   const unmount = createCifsUnmount(options, tools.programFolders);
-  const attemptTools = { ...options, folders, notes, unmount, mountAt };
+  const attemptTools = { ...options, folders, unmount, mountAt };
 
   return {
     name: "cifs",
@@ -136,12 +133,11 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
 /** Returns the driver's `find`. */
 function createCifsFinding(
   { mountTable, addressesOf, tools }: CifsDriverOptions & { readonly tools: CifsTools },
-  notes: CifsNotes,
   placeOf: (share: ShareSpec) => Promise<SharePlace>,
 ): MountDriver["find"] {
   return async (share, notBeforeMs) => {
     const { files, mountPath: path } = await placeOf(share);
-    const [note, entries] = await Promise.all([notes.read(files.folder), mountTable.read(notBeforeMs)]);
+    const [note, entries] = await Promise.all([readCifsNote(files.folder), mountTable.read(notBeforeMs)]);
     const index = indexMounts(entries);
     const atPath = index.at(path);
     // An edit of the configuration may have moved the share's path since it was mounted.
@@ -156,7 +152,6 @@ function createCifsFinding(
 
 interface AttemptTools extends Pick<CifsDriverOptions, "clock" | "logger" | "prober" | "addressesOf"> {
   readonly folders: MountFolders;
-  readonly notes: CifsNotes;
   readonly unmount: Unmount;
   readonly mountAt: (share: ShareSpec) => Promise<FoundMount | null>;
 }
@@ -174,7 +169,7 @@ interface Attempt {
 
 /** One attempt to mount, which leaves nothing behind when it fails. */
 async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<MountOutcome> {
-  const { folders, notes, mountAt } = tools;
+  const { folders, mountAt } = tools;
   const { share, place, route, through, way } = attempt;
   const { files, mountPath: path } = place;
   let failure: Failed;
@@ -184,7 +179,7 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
     await ensureFolder(files.folder, 0o700);
     // The note comes before the mount: after a crash in between, a note about a missing mount is harmless.
     const carried = through === null ? null : { port: through.port, host: host ?? "" };
-    await notes.write(files.folder, { path, source, port, carried });
+    await writeCifsNote(files.folder, { path, source, port, carried });
     // The folder is made as late as possible, because programs can write into it until the share is mounted.
     const folder = await folders.ensure(place);
     if (!folder.ok) return folder;
@@ -204,7 +199,9 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
   } catch (error) {
     failure = failedBy(error, share.password);
   }
-  await undo(tools, attempt);
+  const made = await mountAt(share);
+  // A mount that another program made meanwhile is not ours to undo.
+  if (made?.madeByDriver) await undoMount(tools, made);
   await folders.clear(place, true);
   return failure;
 }
@@ -239,18 +236,8 @@ async function runMount(
   return failedByMountCifs(result.exitCode, result.stderr || result.stdout);
 }
 
-/** Undoes only our own mount, not one that another program made meanwhile. */
-async function undo({ prober, logger, unmount, mountAt }: AttemptTools, { share }: Attempt): Promise<void> {
-  const made = await mountAt(share);
-  if (made?.madeByDriver !== true) return;
-  const undone = await unmount(made, "force", { deadlineMs: UNDO_MS });
-  prober.forget(made.id);
-  if (!undone.ok) logger.warn("failed mount not undone", { share: share.name, reason: undone.text });
-}
-
 function sourceToMount(share: ShareSpec, route: RouteName, through: Through | null): string {
-  const host = through === null ? share.routes[route].host : CARRIED_ADDRESS;
-  return cifsSource({ host }, share.shareName);
+  return cifsSource(through === null ? share.routes[route] : { host: CARRIED_ADDRESS }, share.shareName);
 }
 
 /**

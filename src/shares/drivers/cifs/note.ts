@@ -22,31 +22,20 @@ const noteShape = object({
 export type CifsNote = Readonly<TypeOf<typeof noteShape>>;
 const noteOf = reader(noteShape);
 
-export type CifsNotes = ReturnType<typeof createCifsNotes>;
-
 const FILE_NAME = "cifs.json";
 
-export function createCifsNotes() {
-  const known = new Map<string, CifsNote | null>();
-  return {
-    /** `folder`: the share's own. null: there is no note, or it cannot be read. */
-    async read(folder: string): Promise<CifsNote | null> {
-      const before = known.get(folder);
-      if (before !== undefined) return before;
-      const content = await readIfPresent(join(folder, FILE_NAME));
-      const note = content === null ? null : noteOf({ carried: null, ...jsonObject(content) });
-      const now = known.get(folder);
-      if (now !== undefined) return now;
-      known.set(folder, note);
-      return note;
-    },
-    async write(folder: string, note: CifsNote): Promise<void> {
-      known.set(folder, note);
-      const { path, source, port, carried } = note;
-      const content = JSON.stringify({ path, source, port, ...(carried === null ? {} : { carried }) });
-      await writeIfChanged(join(folder, FILE_NAME), `${content}\n`);
-    },
-  };
+/** `folder`: the share's own. null: there is no note, or it is no note of ours. */
+export async function readCifsNote(folder: string): Promise<CifsNote | null> {
+  const content = await readIfPresent(join(folder, FILE_NAME));
+  return noteOf({ carried: null, ...jsonObject(content ?? "") });
+}
+
+export async function writeCifsNote(
+  folder: string,
+  { path, source, port, carried }: CifsNote,
+): Promise<void> {
+  const content = JSON.stringify({ path, source, port, ...(carried === null ? {} : { carried }) });
+  await writeIfChanged(join(folder, FILE_NAME), `${content}\n`);
 }
 
 /** Whether the note is about this mount. The kernel shows every backslash of a source as a slash. */

@@ -201,8 +201,6 @@ interface KnownLinks {
   path: string;
   /** The paths that earlier configurations gave the share. */
   readonly formerPaths: Set<string>;
-  /** Whether the note of an earlier process was read. */
-  isRecalled: boolean;
 }
 
 type LinkMemory = ReturnType<typeof createLinkMemory>;
@@ -213,12 +211,7 @@ function createLinkMemory(stateFolder: string) {
   const noted = new WeakSet<ShareSpec>();
   const of = (share: ShareSpec): KnownLinks => {
     const path = share.mountPath;
-    const known = byShare.get(share.name) ?? {
-      folders: new Set(),
-      path,
-      formerPaths: new Set(),
-      isRecalled: false,
-    };
+    const known = byShare.get(share.name) ?? { folders: new Set(), path, formerPaths: new Set() };
     if (noted.has(share)) return known;
     noted.add(share);
     byShare.set(share.name, known);
@@ -229,12 +222,11 @@ function createLinkMemory(stateFolder: string) {
   };
   return {
     of,
-    /** Reads the note of an earlier process, once, for a link that the configuration does not explain. */
+    /** Reads the note of an earlier process for a link that the configuration does not explain. */
     async recall(share: ShareSpec, target: string): Promise<void> {
       const known = of(share);
-      if (known.folders.has(target) || known.isRecalled) return;
+      if (known.folders.has(target)) return;
       const note = await readLocalNote(stateFolder, share.name);
-      known.isRecalled = true;
       if (note?.path === share.mountPath) known.folders.add(note.folder);
     },
   };

@@ -12,7 +12,7 @@ import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { SMB_PORT, sourceOf } from "../../smb-source.ts";
 import type { FoundMount, MountDriver, MountOutcome, SmbDriverOptions, Through } from "../mount-driver.ts";
 import { type Failed, failed, lookAtNewMount, orHanging, reasonOf } from "../mount-failure.ts";
-import { createUnmount, type Unmount } from "../unmount.ts";
+import { createUnmount, type Unmount, undoMount } from "../unmount.ts";
 import { NETFS_LIBRARIES } from "./binding.ts";
 import { type CarryProof, carryRefusal } from "./carry-proof.ts";
 import { ALREADY_MOUNTED, failedByNetfs } from "./codes.ts";
@@ -56,8 +56,6 @@ const TABLE_POLL_MS = 20;
 const IN_TABLE_MS = 2_000;
 /** How long to wait for a new mount's first answer. */
 const PROVE_MS = 5_000;
-/** Time to undo a mount that failed, beyond the step's own deadline. */
-const UNDO_MS = 3_000;
 
 const NO_PROOF: CarryProof = { proved: false, reason: "nothing proves it" };
 
@@ -177,7 +175,7 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
     const late = await mounts.findAt(share, path, clock.monotonicMs());
     made = late?.sameShare ? late : undefined;
   }
-  if (made !== undefined) await undo(tools, made);
+  if (made !== undefined) await undoMount(tools, made);
   if (folder !== null) await rmdir(folder).catch(() => {});
   return failure;
 }
@@ -254,12 +252,6 @@ async function prove(
   if (denied === null) return failed("other", `the share does not list (${look.errno})`);
   logger.warn("the mount may not be read", { path: mount.path, reason: denied.title, hint: denied.hint });
   return null;
-}
-
-async function undo({ unmount, prober, logger }: AttemptTools, mount: FoundMount): Promise<void> {
-  const undone = await unmount(mount, "force", { deadlineMs: UNDO_MS });
-  prober.forget(mount.id);
-  if (!undone.ok) logger.warn("failed mount not undone", { path: mount.path, reason: undone.text });
 }
 
 /** Asks macOS to mount, while no other mount of that host is under way. */

@@ -13,6 +13,7 @@ import { type Failed, failed, failedBy, whyNotListed, withoutSecret } from "../m
 import type { MountFolders } from "../mount-folder.ts";
 import { writeIfChanged } from "../share-files.ts";
 import { indexMounts, type SmbMount } from "../smb-mounts.ts";
+import { UNDO_MS } from "../unmount.ts";
 import type { RcloneCheck } from "./available.ts";
 import type { CacheCare } from "./cache-care.ts";
 import { controlEnvironment, controlOf, newControlPassword, noteControl, refreshFolders } from "./control.ts";
@@ -44,14 +45,6 @@ const LATE_SHARE = 0.6;
  * A process that moved fewer bytes counts as idle: threads of Go's runtime also wake each other without work.
  */
 const WORK_BYTES = 1_024;
-
-/** Time to undo a mount that failed, beyond the step's own deadline. */
-const UNDO_MS = 3_000;
-
-/** Files of the cache, by their paths in it, that keep rclone from mounting. */
-interface Stuck {
-  readonly stuck: readonly string[];
-}
 
 /** Parts that all attempts use. */
 export interface AttemptTools extends Pick<SmbDriverOptions, "clock" | "prober" | "mountTable"> {
@@ -144,13 +137,14 @@ async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise
 }
 
 /**
- * Resolves with the mount's entry in the table, with files that keep rclone from mounting, or with the failure.
+ * Resolves with the mount's entry in the table, with the failure, or with files of the cache, by their paths in it, that
+ * keep rclone from mounting.
  */
 async function untilMounted(
   { clock, mountTable, care, unsent }: AttemptTools,
   { share, place, deadlineMs, signal }: Attempt,
   child: DetachedProcess,
-): Promise<MountEntry | Stuck | Failed> {
+): Promise<MountEntry | { readonly stuck: readonly string[] } | Failed> {
   const startedAtMs = clock.monotonicMs();
   // Before rclone mounts, it asks the server for each unsent file, and may fetch missing parts.
   const count = (await unsent.all(place.files.cache)).length;
