@@ -48,7 +48,6 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
         throw new MountaineerError("timed_out", `${share.mountPath}: ${look.text}`, { retry: "later" });
       }
       const former = await findFormer(prober, memory, share);
-      for (const mount of former) await realFolders.learn(mount.source);
       if (look.state !== "link") return former;
       await memory.recall(share, look.target);
       const mount = foundMount(memory, share, look);
