@@ -7,6 +7,8 @@ import { describe, it, type TestContext } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createLocalDriver } from "../../../../src/shares/drivers/local/local.ts";
+import { unmountFailed } from "../../../../src/shares/drivers/mount-failure.ts";
+import type { Prober } from "../../../../src/shares/prober/prober.ts";
 import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { fileProber } from "../../../support/file-prober.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
@@ -28,7 +30,7 @@ import {
 
 const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
 
-async function startBench(t: TestContext): Promise<DriverBench> {
+async function startBench(t: TestContext): Promise<DriverBench & { readonly stateFolder: string }> {
   const folder = await temporaryFolder(t);
   const prober = proberOfFile();
   const shares = await exportShares(join(folder, "routes"), (_, behind) => ({
@@ -42,6 +44,7 @@ async function startBench(t: TestContext): Promise<DriverBench> {
   const fresh = () => createLocalDriver({ clock: systemClock, prober, stateFolder: folder });
   return {
     driver: fresh(),
+    stateFolder: folder,
     prober,
     freshDriver: fresh,
     ...shares,
@@ -74,6 +77,86 @@ describe("the local driver", () => {
     };
     const mount = await mounted(bench.driver, linked, "tb");
     assert.equal(bench.driver.openFilesPath(mount), real);
+    const later = bench.freshDriver();
+    const [again = assert.fail()] = await found(later, linked);
+    assert.equal(later.openFilesPath(again), real);
+    const asked: string[] = [];
+    const openFiles: Prober["openFiles"] = async (folders) => {
+      asked.push(...folders);
+      return folders.map(() => ({ ok: true, files: [] }));
+    };
+    const { stateFolder } = bench;
+    const prober = { ...bench.prober, openFiles };
+    const driver = createLocalDriver({ clock: systemClock, prober, stateFolder });
+    const [edited = assert.fail()] = await found(driver, {
+      ...share,
+      routes: bench.share(HOSTILE_NAMES[0] ?? "").routes,
+    });
+    assert.deepEqual(await driver.unmount(share, edited, "plain", limits()), { ok: true });
+    assert.deepEqual(asked, [real]);
+  });
+
+  it("a link stays while its unmount is cancelled, or nobody knows whether files are open; then no look at it is kept", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const forgotten: string[] = [];
+    const prober: Prober = {
+      ...bench.prober,
+      openFiles: async () => [],
+      forget: (id) => void forgotten.push(id),
+    };
+    const driver = createLocalDriver({ clock: systemClock, prober, stateFolder: bench.stateFolder });
+    const mount = await mounted(driver, share, "tb");
+    const cancelled = { ...limits(), signal: AbortSignal.abort() };
+    assert.deepEqual(await driver.unmount(share, mount, "force", cancelled), unmountFailed("cancelled"));
+    const text = "open files are not known: no answer";
+    assert.deepEqual(await driver.unmount(share, mount, "plain", limits()), {
+      ok: false,
+      reason: "busy",
+      text,
+    });
+    assert.ok(existsSync(share.mountPath));
+    assert.deepEqual(await driver.unmount(share, mount, "force", limits()), { ok: true });
+    assert.deepEqual(forgotten, [mount.id]);
+  });
+
+  it("one at a former path is not forgotten by a look without an answer", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    let answers = true;
+    const readLink: Prober["readLink"] = async (path, waitMs) =>
+      answers || path !== share.mountPath
+        ? bench.prober.readLink(path, waitMs)
+        : { state: "unknown", text: "no answer" };
+    const prober = { ...bench.prober, readLink };
+    const driver = createLocalDriver({ clock: systemClock, prober, stateFolder: bench.stateFolder });
+    const before = await mounted(driver, share, "tb");
+    const moved: ShareSpec = { ...share, mountPath: `${share.mountPath} moved` };
+    answers = false;
+    assert.deepEqual(await found(driver, moved), []);
+    answers = true;
+    assert.deepEqual(await found(driver, moved), [before]);
+  });
+
+  it("a link that somebody turned elsewhere before it was proved is not removed either", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const prober: Prober = {
+      ...bench.prober,
+      async look() {
+        return { state: "answered", startedAtMs: 0, finishedAtMs: 0, errno: "EIO" };
+      },
+      async readLink(path, waitMs) {
+        const look = await bench.prober.readLink(path, waitMs);
+        if (look.state === "missing") return look;
+        await rm(path);
+        await symlink("/usr", path);
+        return bench.prober.readLink(path, waitMs);
+      },
+    };
+    const driver = createLocalDriver({ clock: systemClock, prober, stateFolder: bench.stateFolder });
+    assert.equal(failure(await driver.mount(share, "tb", limits())).reason, "other");
+    assert.equal(await readlink(share.mountPath), "/usr");
   });
 
   it("a folder that vanished under the link is a dead look, and the link goes by force", async (t) => {
@@ -128,6 +211,10 @@ describe("the local driver", () => {
     await symlink("/usr", share.mountPath);
     const [foreign] = await found(bench.freshDriver(), edited);
     assert.equal(foreign?.madeByDriver, false, "a note of another link");
+    const moved: ShareSpec = { ...edited, mountPath: `${share.mountPath} moved` };
+    await symlink(share.routes.tb.folder ?? "", moved.mountPath);
+    const [elsewhere] = await found(bench.freshDriver(), moved);
+    assert.equal(elsewhere?.madeByDriver, false, "a note of a link at another path");
   });
 
   it("A2 a note that cannot be kept or read keeps no share down", async (t) => {
