@@ -17,7 +17,15 @@ import {
   PENDING,
   request,
 } from "../smb-messages.ts";
-import { joined, OWN_UID, oneRoute, startShare, withClient } from "./share-bench.ts";
+import {
+  type BenchClient,
+  joined,
+  OWN_UID,
+  oneRoute,
+  startShare,
+  untilSteady,
+  withClient,
+} from "./share-bench.ts";
 
 type Bench = Awaited<ReturnType<typeof startShare>>;
 
@@ -31,6 +39,20 @@ async function loseServer(bench: Bench, nas: FakeNas): Promise<void> {
 async function confirmed(bench: Bench): Promise<void> {
   bench.share.confirm(null);
   await eventually(() => bench.notices.includes("lost"));
+}
+
+/** The same, and nothing of it is left in rclone's pool. */
+async function usedUp(bench: Bench): Promise<void> {
+  await confirmed(bench);
+  bench.share.usedUp();
+}
+
+/** Opens a file to read. Resolves with how many bytes that brought. */
+async function opens(client: BenchClient): Promise<number> {
+  const opened = answerTo(0, 0).length;
+  client.send(opening(1));
+  await eventually(() => client.received.length === opened);
+  return opened;
 }
 
 describe("the connections of a carried share", () => {
@@ -214,8 +236,7 @@ describe("the connections of a carried share", () => {
     await loseServer(bench, nas);
     for (const client of [closer, writer, deleter])
       await client.sendInTwo(request(COMMAND.close, 3, Buffer.alloc(24, 7)));
-    await confirmed(bench);
-    bench.share.usedUp();
+    await usedUp(bench);
     await eventually(() => writer.ending === "reset" && deleter.ending === "reset");
     assert.deepEqual([writer.received.length, deleter.received.length], [both, both]);
     for (const [client, command, status, size] of [
@@ -246,8 +267,7 @@ describe("the connections of a carried share", () => {
     const opened = answerTo(0, 0).length;
     const lengths = [100_000, 100_000, 3_000_000];
     for (const [index, client] of [broken, whole, large].entries()) {
-      client.send(opening(1));
-      await eventually(() => client.received.length === opened);
+      await opens(client);
       nas.mode = "withhold";
       client.send(request(COMMAND.read, 2));
       const server = await eventually(() => nas.joined()[index]);
@@ -262,8 +282,7 @@ describe("the connections of a carried share", () => {
     nas.joined()[1]?.socket.write(Buffer.alloc(10, 7));
     await eventually(() => whole.received.length > opened + 100_000);
     await loseServer(bench, nas);
-    await confirmed(bench);
-    bench.share.usedUp();
+    await usedUp(bench);
     await eventually(() => broken.received.length > opened);
     assert.equal(broken.received.readUInt32LE(opened + 4 + 8), 0xc000020c);
     assert.equal(broken.received.length - opened, 4 + broken.received.readUInt32BE(opened));
@@ -273,9 +292,7 @@ describe("the connections of a carried share", () => {
 
   test("A10 a read that the server has called pending is told to have failed under the number it was given, with all that was asked after it", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
-    const opened = answerTo(0, 0).length;
-    client.send(opening(1));
-    await eventually(() => client.received.length === opened);
+    const opened = await opens(client);
     nas.mode = "withhold";
     client.send(request(COMMAND.read, 2));
     const server = await eventually(() => nas.joined()[0]);
@@ -288,8 +305,7 @@ describe("the connections of a carried share", () => {
     server.socket.end();
     await eventually(() => bench.unconfirmed() === 1);
     client.send(Buffer.concat([request(COMMAND.read, 3), request(COMMAND.close, 4)]));
-    await confirmed(bench);
-    bench.share.usedUp();
+    await usedUp(bench);
     const [failed, closed] = [4 + 64 + 9, 4 + 64 + 60];
     const before = opened + pending.length;
     const all = before + 2 * failed + closed;
@@ -301,16 +317,13 @@ describe("the connections of a carried share", () => {
 
   test("A10 a read that had only begun to be asked when the server was lost is told to have failed, too", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
-    const opened = answerTo(0, 0).length;
-    client.send(opening(1));
-    await eventually(() => client.received.length === opened);
+    const opened = await opens(client);
     const asked = request(COMMAND.read, 2);
     client.send(asked.subarray(0, 4));
     await settle();
     await loseServer(bench, nas);
     assert.equal(nas.joined()[0]?.bytes.length, opening(1).length, "its beginning is not sent alone");
-    await confirmed(bench);
-    bench.share.usedUp();
+    await usedUp(bench);
     client.send(asked.subarray(4));
     await eventually(() => client.received.length === opened + 4 + 64 + 9);
     assert.equal(client.received.readUInt32LE(opened + 4 + 8), 0xc000020c);
@@ -318,9 +331,7 @@ describe("the connections of a carried share", () => {
 
   test("A10 a whole answer passes although half of the next one came with it", async (t) => {
     const { nas, client } = await withClient(oneRoute(t));
-    const opened = answerTo(0, 0).length;
-    client.send(opening(1));
-    await eventually(() => client.received.length === opened);
+    const opened = await opens(client);
     nas.mode = "withhold";
     client.send(Buffer.concat([request(COMMAND.read, 2), request(COMMAND.read, 3)]));
     const server = await eventually(() => nas.joined()[0]);
@@ -329,17 +340,6 @@ describe("the connections of a carried share", () => {
     const answer = answerTo(COMMAND.read, 2);
     server.socket.write(Buffer.concat([answer, answerTo(COMMAND.read, 3).subarray(0, 70)]));
     await eventually(() => client.received.length === opened + answer.length);
-  });
-
-  test("A10 what the server ended is reset at the end of the patience at the latest", async (t) => {
-    const { nas, bench } = await oneRoute(t, { patienceMs: 400 });
-    const [used, kept] = [await bench.client(), await bench.client()];
-    for (const client of [used, kept]) await client.ask(COMMAND.create, 1);
-    used.send(request(COMMAND.queryDirectory, 2));
-    await nas.stop();
-    await eventually(() => used.ending === "reset" && kept.ending === "reset");
-    assert.equal(bench.share.state().phase, "refusing");
-    assert.equal(bench.share.state().connections, 0);
   });
 
   test("A10 resets pass both ways", async (t) => {
@@ -404,12 +404,16 @@ describe("the connections of a carried share", () => {
     assert.equal(bench.share.settings.guid, null);
   });
 
-  test("A10 when the patience is over, what is held is reset, and so is what comes", async (t) => {
+  test("A10 when the patience is over, what the server ended and what is held is reset, and so is what comes", async (t) => {
     const { nas, bench } = await oneRoute(t, { patienceMs: 400 });
+    const [used, kept] = [await bench.client(), await bench.client()];
+    for (const client of [used, kept]) await client.ask(COMMAND.create, 1);
+    used.send(request(COMMAND.queryDirectory, 2));
     await nas.stop();
-    const client = await bench.client();
-    await eventually(() => client.ending === "reset");
+    const held = await bench.client();
+    await eventually(() => [used, kept, held].every(({ ending }) => ending === "reset"));
     assert.equal(bench.share.state().phase, "refusing");
+    assert.equal(bench.share.state().connections, 0);
     const later = await bench.client();
     await eventually(() => later.ending === "reset");
     await nas.start();
@@ -573,13 +577,7 @@ describe("the connections of a carried share", () => {
     for (let id = 1; id <= 200; id += 1) client.send(request(COMMAND.read, id));
     await joined(nas);
     // What the system's own buffers take, and not more, until somebody reads.
-    let passed = -1;
-    await eventually(async () => {
-      const last = passed;
-      passed = bench.share.state().bytesDown;
-      await systemClock.sleep(100);
-      return passed > 0 && passed === last && bench.share.state().bytesDown === passed;
-    });
+    const passed = await untilSteady(bench, "bytesDown");
     assert.ok(passed < 40 * 1024 * 1024, `${passed} bytes passed to somebody who reads nothing`);
     const wanted = 200 * answerTo(COMMAND.read, 1, Buffer.alloc(1024 * 1024)).length;
     let read = 0;
@@ -596,13 +594,7 @@ describe("the connections of a carried share", () => {
     const block = request(COMMAND.write, 1, Buffer.alloc(1024 * 1024));
     for (let count = 0; count < 100; count += 1) client.send(block);
     await joined(nas);
-    let passed = -1;
-    await eventually(async () => {
-      const last = passed;
-      passed = bench.share.state().bytesUp;
-      await systemClock.sleep(100);
-      return passed > 0 && passed === last;
-    });
+    const passed = await untilSteady(bench, "bytesUp");
     assert.ok(passed < 40 * 1024 * 1024, `${passed} bytes were taken for a server that reads nothing`);
     nas.joined()[0]?.socket.resume();
     await eventually(() => bench.share.state().bytesUp === 100 * block.length, 60_000);

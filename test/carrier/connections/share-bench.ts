@@ -187,3 +187,15 @@ export async function withClient<Made extends { readonly bench: ShareBench }>(
 export async function joined(nas: FakeNas, count = 1) {
   return eventually(() => (nas.joined().length >= count ? nas.joined() : null));
 }
+
+/** Waits until no more bytes pass that way, because the system's buffers are full. Resolves with how many did. */
+export async function untilSteady({ share }: ShareBench, way: "bytesUp" | "bytesDown"): Promise<number> {
+  let passed = -1;
+  await eventually(async () => {
+    const last = passed;
+    passed = share.state()[way];
+    await systemClock.sleep(100);
+    return passed > 0 && passed === last && share.state()[way] === passed;
+  });
+  return passed;
+}

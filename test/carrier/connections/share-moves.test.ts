@@ -1,6 +1,7 @@
 // Moves of one share: nothing of the old route comes after the new one's first byte, and planned ones cut nothing off.
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
+import type { MoveOutcome } from "../../../src/carrier/carrier.ts";
 import { startTcpRelay } from "../../../src/demo/stage/tcp-relay.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -8,12 +9,25 @@ import { createManualClock, type ManualClock, settle } from "../../support/manua
 import { passTimeUntil, passTimeUntilSettled } from "../../support/pass-time.ts";
 import { startFakeNas } from "../fake-nas.ts";
 import { answerTo, COMMAND, encrypted, lookAtRoot, opening, request } from "../smb-messages.ts";
-import { joined, startShare, twoRoutes, withClient } from "./share-bench.ts";
+import { joined, startShare, twoRoutes, untilSteady, withClient } from "./share-bench.ts";
 
 /** A move's proof needs no time of this clock: all of it passes while the connections leave. */
 async function untilLeaving(clock: ManualClock, forMs: number): Promise<void> {
   const untilMs = clock.monotonicMs() + forMs;
   await passTimeUntil(clock, () => clock.monotonicMs() >= untilMs, forMs / 10);
+}
+
+/** A mount of the kernel's on two routes, with a client, on a clock that the test moves. */
+async function kernelMount(t: TestContext) {
+  const clock = createManualClock();
+  return { clock, ...(await withClient(twoRoutes(t, { kind: "cifs", clock }))) };
+}
+
+/** All of a move of that clock passes. */
+async function quietly(clock: ManualClock, moving: Promise<MoveOutcome>) {
+  const outcome = await passTimeUntilSettled(clock, moving, 2);
+  assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
+  return outcome;
 }
 
 describe("a move of a carried share", () => {
@@ -226,13 +240,7 @@ describe("a move of a carried share", () => {
     const old = request(COMMAND.write, 1, Buffer.alloc(1024 * 1024, 0xaa));
     for (let count = 0; count < 64; count += 1) client.send(old);
     const [server] = await joined(nas);
-    let passed = -1;
-    await eventually(async () => {
-      const last = passed;
-      passed = bench.share.state().bytesUp;
-      await systemClock.sleep(100);
-      return passed > 0 && passed === last;
-    });
+    const passed = await untilSteady(bench, "bytesUp");
     const outcome = await bench.move("fallback", other);
     assert.ok(outcome.ok);
     const next = await bench.client();
@@ -249,8 +257,7 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 a planned one waits for the answers, and holds a new read back meanwhile", async (t) => {
-    const clock = createManualClock();
-    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs", clock }));
+    const { clock, nas, other, bench, client } = await kernelMount(t);
     nas.mode = "withhold";
     client.send(request(COMMAND.read, 1));
     const [server] = await joined(nas);
@@ -262,17 +269,14 @@ describe("a move of a carried share", () => {
     await clock.advance(100);
     assert.equal(client.ending, "open", "it still waits for the first answer");
     server?.socket.write(answerTo(COMMAND.read, 1));
-    const outcome = await passTimeUntilSettled(clock, moving, 2);
-    assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
-    assert.equal(outcome.connections, 1);
+    assert.equal((await quietly(clock, moving)).connections, 1);
     await eventually(() => client.ending === "reset");
     assert.deepEqual(client.received, answerTo(COMMAND.read, 1), "the answer came before the end");
     assert.deepEqual(server?.bytes, request(COMMAND.read, 1), "the second was not sent");
   });
 
   test("A10 a planned one never cuts inside a frame", async (t) => {
-    const clock = createManualClock();
-    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs", clock }));
+    const { clock, nas, other, bench, client } = await kernelMount(t);
     const write = request(COMMAND.write, 1, Buffer.alloc(200_000, 1));
     client.send(write.subarray(0, 1_000));
     const [server] = await joined(nas);
@@ -281,16 +285,14 @@ describe("a move of a carried share", () => {
     await untilLeaving(clock, 100);
     // The rest of it, and the beginning of the next.
     client.send(Buffer.concat([write.subarray(1_000), request(COMMAND.write, 2, Buffer.alloc(200_000, 2))]));
-    const outcome = await passTimeUntilSettled(clock, moving, 2);
-    assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
+    await quietly(clock, moving);
     assert.deepEqual(server?.bytes, write);
     await eventually(() => client.ending === "reset");
     assert.deepEqual(client.received, answerTo(COMMAND.write, 1, Buffer.alloc(16, 1)));
   });
 
   test("A10 a planned one lets what nobody asks again run to its end, such as a listing", async (t) => {
-    const clock = createManualClock();
-    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs", clock }));
+    const { clock, nas, other, bench, client } = await kernelMount(t);
     nas.mode = "withhold";
     client.send(request(COMMAND.create, 1));
     const [server] = await joined(nas);
@@ -301,8 +303,7 @@ describe("a move of a carried share", () => {
     client.send(request(COMMAND.queryDirectory, 2));
     await eventually(() => server?.unanswered.length === 2);
     server?.socket.write(answerTo(COMMAND.queryDirectory, 2));
-    const outcome = await passTimeUntilSettled(clock, moving, 2);
-    assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
+    await quietly(clock, moving);
     assert.equal(client.received.length, 2 * answerTo(0, 0).length);
   });
 
@@ -403,8 +404,7 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 a planned one that cuts off what was held back after 1.4 s says that it was not quiet", async (t) => {
-    const clock = createManualClock();
-    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs", clock }));
+    const { clock, nas, other, bench, client } = await kernelMount(t);
     nas.mode = "withhold";
     client.send(request(COMMAND.create, 1));
     const [server] = await joined(nas);
@@ -421,14 +421,12 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 an encrypted session is left after 20 ms of silence", async (t) => {
-    const clock = createManualClock();
-    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs", clock }));
+    const { clock, nas, other, bench, client } = await kernelMount(t);
     assert.equal(bench.share.state().encrypted, false);
     client.send(encrypted());
     await joined(nas);
     await eventually(() => bench.share.state().encrypted);
-    const outcome = await passTimeUntilSettled(clock, bench.move("fallback", other, true), 10);
-    assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
+    await quietly(clock, bench.move("fallback", other, true));
     assert.equal(bench.share.state().encrypted, true, "still told, although that connection is gone");
   });
 
@@ -447,10 +445,6 @@ describe("a move of a carried share", () => {
       await eventually(() => bench.share.state().bytesDown === asked * size);
     }
     const moving = bench.move("fallback", other, true);
-    let isOver = false;
-    void moving.then(() => {
-      isOver = true;
-    });
     await eventually(() => clock.pendingTimers > 0);
     await clock.advance(100);
     let read = 0;
@@ -458,12 +452,7 @@ describe("a move of a carried share", () => {
       read += chunk.length;
     });
     await eventually(() => read === asked * size);
-    await eventually(async () => {
-      await clock.advance(2);
-      return isOver;
-    });
-    const outcome = await moving;
-    assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
+    await quietly(clock, moving);
     assert.equal(nas.joined().length, 1);
   });
 
@@ -482,8 +471,7 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 two of one share never overlap", async (t) => {
-    const clock = createManualClock();
-    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs", clock }));
+    const { clock, nas, other, bench, client } = await kernelMount(t);
     nas.mode = "withhold";
     client.send(request(COMMAND.read, 1));
     await joined(nas);
