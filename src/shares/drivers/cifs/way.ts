@@ -116,7 +116,7 @@ export async function fixedPortOf({ tools, share, path }: WayTo): Promise<number
 export async function accountInFstab({ tools, share, path }: WayTo): Promise<CifsAccount | null> {
   if (tools.userId === 0) return null;
   const [entry] = await linesOf(tools, share, path);
-  return entry?.hasCredentials ? accountOf(entry) : null;
+  return entry === undefined ? null : accountOf(entry);
 }
 
 /** Why this share cannot be carried here; null: it can. */
