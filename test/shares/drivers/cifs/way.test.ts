@@ -1,9 +1,13 @@
 // By which right the kernel's client mounts for a user, and what it is told: lines of fstab and options.
 import assert from "node:assert/strict";
-import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { carriedEchoIntervalS, cifsOptions } from "../../../../src/shares/drivers/cifs/options.ts";
+import {
+  carriedEchoIntervalS,
+  cifsOptions,
+  unspeakable,
+} from "../../../../src/shares/drivers/cifs/options.ts";
 import { fstabLine, parseFstab } from "../../../../src/shares/mounts/fstab.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { routeTo, shareSpec } from "../../share-spec.ts";
@@ -32,6 +36,20 @@ describe("driver cifs as a user", { skip: skip ?? false }, () => {
     const [call] = await bench.standIns.calls();
     assert.deepEqual([call?.program, call?.args, call?.password], ["mount", ["--", share.mountPath], null]);
     assert.deepEqual(await driver.unmount(share, mount, "plain", limits()), { ok: true });
+  });
+
+  it("a line may name the path as it is configured, or where that leads", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    await mkdir(dirname(share.mountPath), { recursive: true });
+    const link = join(bench.folder, "link");
+    await symlink(dirname(share.mountPath), link);
+    const linked = { ...share, mountPath: join(link, "CORE") };
+    const driver = bench.fresh(asUser);
+    for (const path of [linked.mountPath, share.mountPath]) {
+      await writeFile(bench.standIns.fstab, `//tb.test/CORE ${path} cifs user 0 0\n`);
+      assert.equal(await driver.unavailable(linked), null, path);
+    }
   });
 
   it("where fstab has no credentials the password is told", async (t) => {
@@ -78,11 +96,21 @@ describe("driver cifs as a user", { skip: skip ?? false }, () => {
       assert.equal(failed.reason, "driver_unavailable");
       assert.match(failed.text, says);
       const lacking = await driver.unavailable(share);
-      assert.match(`${lacking?.text}; ${lacking?.hint}`, says);
+      assert.equal(`${lacking?.text}; ${lacking?.hint}`, failed.text, "the first route's");
       assert.match(failed.text, /rclone/);
+      assert.equal(await bench.fresh().unavailable(), null, "root needs no line");
       assert.deepEqual(await bench.standIns.calls(), []);
     });
   }
+
+  it("without the kernel's client, or the program that asks it, it is unavailable", async (t) => {
+    const bench = await startBench(t);
+    const text = async (tools: Parameters<typeof bench.fresh>[0]) =>
+      (await bench.fresh(tools).unavailable())?.text;
+    assert.equal(await text({ filesystems: "/nowhere" }), "cifs is Linux's");
+    assert.equal(await text({ programFolders: [] }), "mount.cifs is not installed");
+    assert.equal(await text({}), undefined);
+  });
 
   it("a mount.cifs without its setuid bit says so", async (t) => {
     const bench = await startBench(t);
@@ -134,6 +162,7 @@ describe("driver cifs as a user, carried", { skip: skip ?? false }, () => {
     ["`soft` behind `hard`", "//127.0.0.1/CORE", "users,port=24450,hard,soft", /lacks `hard`/],
     ["no port", "//127.0.0.1/CORE", "users,hard", /no line/],
     ["another share", "//127.0.0.1/OTHER", "users,port=24450,hard", /no line/],
+    ["a folder of the share", "//127.0.0.1/CORE/sub", "users,port=24450,hard", /no line/],
     ["the server's name", "//tb.test/CORE", "users,ip=127.0.0.1,port=24450,hard", /looks up again/],
     ["no right for users", "//127.0.0.1/CORE", "port=24450,hard", /lets a user mount/],
   ] as const) {
@@ -145,6 +174,7 @@ describe("driver cifs as a user, carried", { skip: skip ?? false }, () => {
       assert.ok(driver.carries);
       const refusal = await driver.carries.refusal?.(share);
       assert.match(`${refusal?.text}; ${refusal?.hint}`, says);
+      assert.match(refusal?.hint ?? "", /echo_interval=21,username=ann /, "with the account that it lacks");
       const failed = failure(await driver.mount(share, "tb", limits(), through));
       assert.deepEqual([failed.reason, (await bench.standIns.calls()).length], ["driver_unavailable", 0]);
     });
@@ -174,6 +204,7 @@ describe("driver cifs as a user, carried", { skip: skip ?? false }, () => {
       const ofRoot = bench.fresh().carries;
       assert.ok(ofRoot);
       assert.equal(await ofRoot.account?.(share), null, "root's is the configuration's");
+      assert.equal(await ofRoot.fixedPort?.(share), null, "and any port will do");
     });
   }
 });
@@ -259,6 +290,13 @@ describe("the kernel's options", () => {
       options.filter((option) => /^(ip|addr|port|hard|soft|echo_interval|nodfs)(=|$)/.test(option)),
       ["ip=10.0.0.1", "port=4450", "soft", "echo_interval=5"],
     );
+  });
+
+  it("hold no name or password that they would cut", () => {
+    assert.match(unspeakable({ username: "a,b", password: "x" }) ?? "", /comma/);
+    assert.match(unspeakable({ username: "ann", password: "x\0" }) ?? "", /NUL/);
+    assert.equal(unspeakable({ username: "a,b", password: null }), null, "a guest has no name");
+    assert.equal(unspeakable({ username: "ann", password: "x,y" }), null);
   });
 
   it("A10 ask a silent server so seldom that the kernel waits longer than the carrier", () => {

@@ -120,6 +120,28 @@ describe("the local driver", () => {
     assert.deepEqual(forgotten, [mount.id]);
   });
 
+  it("says why nothing is known of its path, and who has files open", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const driverWith = (change: Partial<Prober>) =>
+      createLocalDriver({
+        clock: systemClock,
+        prober: { ...bench.prober, ...change },
+        stateFolder: bench.stateFolder,
+      });
+    const text = "no answer";
+    const blind = driverWith({ readLink: async () => ({ state: "unknown", text }) });
+    assert.deepEqual(await blind.mount(share, "tb", limits()), { ok: false, reason: "timed_out", text });
+    await assert.rejects(found(blind, share), { code: "timed_out" });
+    const mount = await mounted(bench.driver, share, "tb");
+    assert.deepEqual(await blind.unmount(share, mount, "force", limits()), unmountFailed(text));
+    const files = [1, 2, 3, 4, 5].map((pid) => ({ pid, command: "sh", path: "/f", how: "fd" }) as const);
+    const held = driverWith({ openFiles: async () => [{ ok: true, files }] });
+    const busy = await held.unmount(share, mount, "plain", limits());
+    assert.ok(!busy.ok);
+    assert.equal(busy.text, "files are open in sh (1), sh (2), sh (3) and 2 more");
+  });
+
   it("one at a former path is not forgotten by a look without an answer", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
