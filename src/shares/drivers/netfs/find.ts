@@ -42,7 +42,7 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
     const isNamed = ours && source !== null && isShareNamed(source, share.shareName);
     const route = routeOfSource(share, mount, addressesOf) ?? routeOfBonjour(share, mount, addressesOf);
     const atPath = isSamePath(entry.path, path);
-    const isKnown = ours && !atPath && entry.id === known.get(share.name);
+    const isKnown = !atPath && entry.id === known.get(share.name);
     const sameShare = isNamed || isKnown;
     const isConfigured = atPath && (!isSystemNamed(share) || isSamePath(path, share.mountPath));
     return {
