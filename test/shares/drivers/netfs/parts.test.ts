@@ -85,8 +85,12 @@ function entryOf(line: string, index: number): MountEntry {
   return { id: String(index), path, type, source, options, deviceMinor: 0 };
 }
 
-/** What is found of the share in these lines. */
-async function found(lines: readonly string[], share: ShareSpec = SHARE): Promise<readonly FoundMount[]> {
+/** What is found of the share in these lines, and of `edited` after that. */
+async function found(
+  lines: readonly string[],
+  share: ShareSpec = SHARE,
+  edited?: ShareSpec,
+): Promise<readonly FoundMount[]> {
   const entries = lines.map(entryOf);
   await using prober = startProber({ clock: systemClock, logger: silentLogger });
   const driver = createNetfsDriver({
@@ -96,7 +100,8 @@ async function found(lines: readonly string[], share: ShareSpec = SHARE): Promis
     mountTable: { read: () => Promise.resolve(entries) },
     addressesOf: (host) => (host === "My-NAS.local" ? ["192.168.1.5"] : []),
   });
-  return driver.find(share, 0);
+  const mounts = await driver.find(share, 0);
+  return edited === undefined ? mounts : driver.find(edited, 0);
 }
 
 const inShort = (mounts: readonly FoundMount[]) =>
@@ -166,6 +171,38 @@ test("on a folder of ours it is ours whatever it shows, with or without the data
   }
 });
 
+test("a mount is carried if it is the share's, comes from this machine, and no route does; its folder has the share's name", async () => {
+  const here = { ...SHARE, routes: { ...SHARE.routes, tb: routeTo("127.0.0.1", { port: 24_450 }) } };
+  const named = { ...SHARE, mountPath: "/Volumes/Mine" };
+  for (const [share, name, port] of [
+    [SHARE, "Gr%C3%B6%C3%9Fe", 24_450],
+    [SHARE, "other", null],
+    [here, "Gr%C3%B6%C3%9Fe", null],
+    [named, "Gr%C3%B6%C3%9Fe", 24_450],
+  ] as const) {
+    const line = `//ann@127.0.0.1:24450/${name} on /Volumes/Größe (smbfs, mounted by ann)`;
+    const [mount] = await found([line], share);
+    assert.deepEqual([mount?.carriedPort, mount?.path], [port, "/Volumes/Größe"], line);
+  }
+});
+
+test("a mount is known again at another path if it was the share's, over a route or carried", async () => {
+  const own = { ...SHARE, mountPath: "/nowhere/volumes/CORE" };
+  const edited = { ...own, mountPath: "/nowhere/volumes/MOVED", shareName: "renamed" };
+  for (const [source, paths] of [
+    ["//ann@10.10.10.1/Gr%C3%B6%C3%9Fe", [own.mountPath]],
+    ["//ann@127.0.0.1:24450/Gr%C3%B6%C3%9Fe", [own.mountPath]],
+    ["//ann@10.10.10.1/old", []],
+  ] as const) {
+    const mounts = await found([`${source} on ${own.mountPath} (smbfs, mounted by ann)`], own, edited);
+    assert.deepEqual(
+      mounts.map(({ path }) => path),
+      paths,
+      source,
+    );
+  }
+});
+
 const NEVER = new AbortController().signal;
 
 function setUp() {
@@ -193,6 +230,9 @@ it("A2 mounts of one server come one after another, in order, those of others be
   assert.equal(await first.given, "1");
   await clock.advance(1);
   assert.deepEqual(told, ["1", "o", "2"]);
+  const fourth = begin("nas", "4");
+  await clock.advance(1);
+  assert.deepEqual(told, ["1", "o", "2"], "who comes later waits behind all");
   second.fail();
   await assert.rejects(second.given, /2/);
   await clock.advance(1);
@@ -200,9 +240,13 @@ it("A2 mounts of one server come one after another, in order, those of others be
   third.end();
   other.end();
   assert.deepEqual([await third.given, await other.given], ["3", "o"]);
-  const again = begin("nas", "4");
+  fourth.end();
+  assert.equal(await fourth.given, "4");
+  assert.equal(await begin("nas", "never", 20_000, AbortSignal.abort()).given, null);
+  const again = begin("nas", "5");
   again.end();
-  assert.equal(await again.given, "4");
+  assert.equal(await again.given, "5");
+  assert.ok(!told.includes("never"));
 });
 
 it("A2 a turn that does not come in time, or is cancelled, is not taken later", async () => {
