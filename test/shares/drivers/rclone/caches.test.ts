@@ -1,6 +1,6 @@
 // The write caches of a share's servers, and the notes in them.
 import assert from "node:assert/strict";
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
@@ -103,22 +103,78 @@ test("A13 a crash right after the files were handed over leaves no word for file
   assert.deepEqual(await unsent.of(here.cache, SHARE.shareName), []);
 });
 
+test("A13 files that wait are never sent over others that are not sent yet, whenever those were written", async (t) => {
+  const { caches, unsent, away, here } = await scene(t);
+  await write(away, "of before");
+  await caches.sendHere(AWAY, here);
+  await write(here, "new");
+  await assert.rejects(caches.sendHere(AWAY, here), { code: "usage" });
+  await caches.prepare(SHARE, here);
+  assert.deepEqual(await unsent.of(here.cache, SHARE.shareName), ["new"]);
+  assert.deepEqual(await unsent.of(away.cache, SHARE.shareName), ["of before"]);
+});
+
+test("A13 files are sent to nobody but who was meant, and then nothing is kept of the server that they were for", async (t) => {
+  const { caches, unsent, here } = await scene(t);
+  const first = rcloneFilesIn(here.folder);
+  const facts = join(dirname(here.cache), "server.json");
+  await write(first, "of before");
+  await writeFile(join(first.folder, "server.json"), JSON.stringify({ source: "//nas/core" }));
+  await writeFile(facts, JSON.stringify({ source: "//nas/core" }));
+  await caches.sendHere("first", here);
+  assert.deepEqual(
+    (await caches.all(SHARE, HERE)).map(({ server }) => server),
+    ["first"],
+  );
+  await writeFile(facts, JSON.stringify({ source: "//nas/core", witness: {} }));
+  await caches.prepare(SHARE, here);
+  assert.deepEqual(
+    await unsent.of(here.cache, SHARE.shareName),
+    [],
+    "this one can be recognized, that one could not",
+  );
+  await writeFile(facts, JSON.stringify({ source: "//nas/core" }));
+  await caches.prepare(SHARE, here);
+  assert.deepEqual(await unsent.of(here.cache, SHARE.shareName), ["of before"]);
+  await assert.rejects(readFile(join(first.folder, "server.json")), { code: "ENOENT" });
+});
+
+test("A2 a note is read again when it was torn, or has another time", async (t) => {
+  const { unsent, here } = await scene(t);
+  const path = join(here.cache, "vfsMeta", REMOTE_NAME, SHARE.shareName, "file");
+  await mkdir(dirname(path), { recursive: true });
+  const noted = async (content: string, atS: number): Promise<readonly string[]> => {
+    await writeFile(path, content);
+    await utimes(path, atS, atS);
+    return unsent.of(here.cache, SHARE.shareName);
+  };
+  assert.deepEqual(await noted('{"Dirty":false ', 1), ["file"]);
+  assert.deepEqual(await noted('{"Dirty":false}', 1), []);
+  assert.deepEqual(await noted('{"Dirty":true }', 2), ["file"]);
+});
+
 test("A15 what waits is looked up anew once another server is mounted, or none", async (t) => {
-  const { caches, away } = await scene(t);
+  const { caches, away, clock } = await scene(t);
   const waits = async (inUse: string | null): Promise<readonly string[]> =>
     (await caches.waiting(SHARE, inUse)).map(({ server }) => server);
   assert.deepEqual(await waits(null), []);
   await write(away, "file");
   assert.deepEqual(await waits(null), [], "each cycle would read all notes");
+  await clock.advance(10_000);
+  assert.deepEqual(await waits(null), [AWAY]);
   assert.deepEqual(await waits(AWAY), []);
   assert.deepEqual(await waits(null), [AWAY]);
 });
 
 test("A13 what waits for a share that is configured no more is listed with its name and server, and told until it is configured again", async (t) => {
-  const { away, stateFolder, clock } = await scene(t);
+  const { away, here, stateFolder, clock } = await scene(t);
   await write(away, "deep/precious");
   const former = createFormerShares({ clock, logger: silentLogger, stateFolder });
   assert.deepEqual(await former.look([SHARE.name]), []);
+  await write(away, "moved away by a person");
+  await rm(join(away.cache, "vfs", REMOTE_NAME, SHARE.shareName, "moved away by a person"));
+  await write(here, "moved away, too");
+  await rm(join(here.cache, "vfs", REMOTE_NAME, SHARE.shareName, "moved away, too"));
   const [one, ...more] = await former.look(["OTHER"]);
   assert.deepEqual(more, []);
   assert.deepEqual(
@@ -145,6 +201,13 @@ test("A13 what waits under the share's name in other letters is sent under the o
   assert.notEqual(respelt.shareName, SHARE.shareName);
   await caches.prepare(respelt, here);
   assert.deepEqual(await unsent.of(here.cache, respelt.shareName), ["precious"]);
+  await write(here, "other");
+  await caches.prepare(respelt, here);
+  assert.deepEqual(
+    await unsent.of(here.cache, SHARE.shareName),
+    ["other"],
+    "where both are, neither is renamed",
+  );
   assert.deepEqual((await caches.all(respelt, HERE))[0]?.files.length, 1);
 });
 
@@ -209,6 +272,20 @@ test("A11 what one server's rclone did not touch says nothing of another server'
   care.neverMounted(place(away));
   await care.review(place(here));
   // What its note did not list is listed now, or it would be fetched over.
+  const path = join(here.cache, "vfsMeta", REMOTE_NAME, SHARE.shareName, "file");
+  const note = await readFile(path, "utf8").catch(() => "set aside");
+  assert.notEqual(note, JSON.stringify({ Dirty: true, Size: 0, Rs: [] }));
+});
+
+test("A11 files that were handed over are reviewed, although nothing had touched the cache before", async (t) => {
+  const { care, caches, away, here } = await scene(t);
+  const place = { shareName: SHARE.name, files: here };
+  await care.review(place);
+  care.neverMounted(place);
+  await write(away, "file");
+  await caches.sendHere(AWAY, here);
+  await caches.prepare(SHARE, here);
+  await care.review(place);
   const path = join(here.cache, "vfsMeta", REMOTE_NAME, SHARE.shareName, "file");
   const note = await readFile(path, "utf8").catch(() => "set aside");
   assert.notEqual(note, JSON.stringify({ Dirty: true, Size: 0, Rs: [] }));

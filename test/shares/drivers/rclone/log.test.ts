@@ -8,6 +8,7 @@ import test, { describe, it, type TestContext } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { rcloneFiles, rcloneFilesIn } from "../../../../src/shares/drivers/rclone/files.ts";
 import {
+  hasRouteTrouble,
   readLoggedFailure,
   readRefusedUpload,
   readStuckFiles,
@@ -230,6 +231,9 @@ test("A11 a route that is gone refuses nothing, and keeps no file from mounting"
     stuck("c", "failed to open downloader: couldn't connect SMB: dial tcp: i/o timeout"),
   ].join("\n");
   assert.deepEqual(readStuckFiles(log), ["a: b"]);
+  const ofLevel = (level: string): boolean =>
+    hasRouteTrouble(`2026/11/20 23:19:37 ${level} : c: i/o timeout`);
+  assert.deepEqual([ofLevel("ERROR"), ofLevel("INFO ")], [true, false]);
 });
 
 test("A11 what a cut broke off, or was renamed meanwhile, is no refusal before the third try", () => {
@@ -267,12 +271,17 @@ test("A11 a log is read on from where it was read to, also when it is cut or beg
   unsent = ["a", "b"];
   await appendFile(files.log, `${"x".repeat(100)}\n`.repeat(50));
   assert.deepEqual(await paths(), ["b"]);
-  await cutLog(files.log, 5_400);
+  // As a cut leaves it: shorter, in the same file, with older lines that were read before.
+  await writeFile(files.log, `${line("a", why)}\n${"x".repeat(100)}\n`);
   assert.deepEqual(await paths(), ["b"], "what was read is not read again");
   await rm(files.log);
   await writeFile(`${files.log}.new`, `${line("a", why, 2)}\n`);
   await rename(`${files.log}.new`, files.log);
   assert.deepEqual(await paths(), ["a", "b"]);
+  const many = Array.from({ length: 1_100 }, (_, index) => `file ${index}`);
+  await appendFile(files.log, many.map((path) => `${line(path, why)}\n`).join(""));
+  unsent = ["a", "b", ...many];
+  assert.equal((await paths()).length, 1_000, "more are not shown");
   unsent = [];
   assert.deepEqual(await paths(), []);
   const before = asked;
