@@ -71,14 +71,13 @@ export function createCompletion({ clock, logger, home }: { clock: Clock; logger
     for (const pauseMs of PAUSES_MS) {
       const left = await completeAll(shareName, files, signal);
       onChange();
-      if (left === 0 || signal.aborted) return;
+      if (left === 0) return;
       await clock.sleep(pauseMs, signal);
     }
   };
 
   const stop = async (shareName: string): Promise<void> => {
     const own = running.get(shareName);
-    running.delete(shareName);
     own?.controller.abort();
     await own?.ended;
   };
