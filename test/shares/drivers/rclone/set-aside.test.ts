@@ -1,19 +1,28 @@
 // What becomes of rclone's cache before a mount and after the last one, with real files.
 import assert from "node:assert/strict";
-import { mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
+import { currentVersionPath, installedProgramPath } from "../../../../src/rclone-release/installed.ts";
 import { entryExists } from "../../../../src/runtime/files/durable-file.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { processIdentity } from "../../../../src/runtime/process/process-identity.ts";
 import type { MountDriver } from "../../../../src/shares/drivers/mount-driver.ts";
+import { createCompletion } from "../../../../src/shares/drivers/rclone/completion.ts";
 import { REMOTE_NAME, rcloneFiles, rcloneFilesIn } from "../../../../src/shares/drivers/rclone/files.ts";
-import { listSetAside, reviewCache, setFilesAside } from "../../../../src/shares/drivers/rclone/set-aside.ts";
+import {
+  listSetAside,
+  reviewCache,
+  type SetAsideNote,
+  setFilesAside,
+  writeSetAsideNote,
+} from "../../../../src/shares/drivers/rclone/set-aside.ts";
 import { dataOf } from "../../../../src/shares/drivers/rclone/sparse-file.ts";
 import {
   createUnsentLeftBehind,
   withUnsentOfRclone,
 } from "../../../../src/shares/drivers/rclone/unsent-left-behind.ts";
+import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { shareSpec } from "../../share-spec.ts";
@@ -230,4 +239,103 @@ test("A2 what rclone sends under the share's present name is not told, what it k
   await written(true);
   assert.deepEqual(await leftBehind("CORE", ["CORE", SERVER_NAME]), []);
   assert.deepEqual(await leftBehind("CORE", ["CORE"]), [kept]);
+});
+
+const FAKE_RCLONE = `#!/bin/sh
+here=$(dirname "$0")
+case $1 in
+  lsjson) cat "$here/answer"; exit "$(cat "$here/code")" ;;
+  copyto) cp "$here/server" "$3" ;;
+esac
+`;
+const TIME = "2026-11-20T23:13:07Z";
+const OLD = "old old old!";
+
+/** A file of which a program wrote the first four bytes, and a program in place of rclone that gives the server's file. */
+async function sceneOfHoles(t: TestContext, change: Partial<SetAsideNote> = {}) {
+  const home = await temporaryFolder(t);
+  const files = rcloneFiles(home, "CORE");
+  const program = installedProgramPath(home, "1.99.0");
+  const path = join("share", "CORE", "file");
+  const kept = join(files.setAside, path);
+  for (const one of [program, kept]) await mkdir(dirname(one), { recursive: true });
+  await writeFile(program, FAKE_RCLONE, { mode: 0o755 });
+  await writeFile(currentVersionPath(home), "1.99.0\n");
+  await writeFile(kept, Buffer.concat([Buffer.from("NEW "), Buffer.alloc(8)]));
+  await utimes(kept, 1_000, 1_000);
+  await writeSetAsideNote(files, path, {
+    ...{ cachePath: "share/CORE/file", reason: "unlisted", setAsideAt: TIME, size: 12, server: "first" },
+    ...{ real: [{ start: 0, end: 4 }], doubtful: [], serverEnd: 12, state: "incomplete" },
+    ...{ base: { size: 12, time: "2026-11-20 23:13:07 +0000 UTC" } },
+    ...change,
+  });
+  const serve = async (
+    content: string,
+    answer: object = { Size: 12, ModTime: TIME, IsDir: false },
+    code = 0,
+  ) => {
+    await writeFile(join(dirname(program), "server"), content);
+    await writeFile(join(dirname(program), "answer"), JSON.stringify(answer));
+    await writeFile(join(dirname(program), "code"), String(code));
+  };
+  await serve(OLD);
+  const clock = createManualClock();
+  const completion = createCompletion({ clock, logger: silentLogger, home });
+  let rounds = 0;
+  t.after(() => completion.stop("CORE"));
+  return {
+    kept,
+    clock,
+    serve,
+    files,
+    /** Begins, and waits for the first round. */
+    async run() {
+      completion.start("CORE", files, () => void rounds++);
+      await eventually(() => rounds > 0);
+    },
+    rounds: () => rounds,
+    async seen() {
+      const [one] = await listSetAside(files);
+      return [one?.note?.state, await readFile(kept, "utf8"), (await stat(kept)).mtimeMs];
+    },
+  };
+}
+
+const HOLES = `NEW ${"\0".repeat(8)}`;
+
+test("A11 holes are filled with the server's bytes, and nothing else of the file changes", async (t) => {
+  const { run, seen, files } = await sceneOfHoles(t);
+  await run();
+  assert.deepEqual(await seen(), ["complete", "NEW old old!", 1_000_000]);
+  await assert.rejects(stat(join(files.folder, "server-copy.part")), { code: "ENOENT" });
+});
+
+for (const [what, change, content, answer, code, state] of [
+  ["is of another server", { server: "0af3" }, OLD, {}, 0, "incomplete"],
+  ["was touched by a person", { size: 11 }, OLD, { Size: 12, ModTime: TIME }, 0, "complete"],
+  ["has another time on the server", {}, OLD, { Size: 12, ModTime: "2026-11-21T00:00:00Z" }, 0, "changed"],
+  ["has another size on the server", {}, OLD, { Size: 13, ModTime: TIME }, 0, "changed"],
+  ["comes otherwise than it was told", {}, "old", { Size: 12, ModTime: TIME }, 0, "changed"],
+  ["is a folder on the server", {}, OLD, { Size: 12, ModTime: TIME, IsDir: true }, 0, "gone"],
+  ["has lost its folder on the server", {}, OLD, {}, 3, "gone"],
+  ["is gone from the server", {}, OLD, {}, 4, "gone"],
+  ["is not known of for now", {}, OLD, {}, 1, "incomplete"],
+] as const) {
+  test(`A11 a file set aside that ${what} keeps its bytes, and is ${state}`, async (t) => {
+    const { run, seen, serve } = await sceneOfHoles(t, change);
+    await serve(content, answer, code);
+    await run();
+    assert.deepEqual(await seen(), [state, HOLES, 1_000_000]);
+  });
+}
+
+test("A11 what could not be filled is tried again after two seconds", async (t) => {
+  const { run, seen, serve, clock, rounds } = await sceneOfHoles(t);
+  await serve(OLD, {}, 1);
+  await run();
+  await serve(OLD);
+  await eventually(() => clock.pendingTimers === 1);
+  await clock.advance(2_000);
+  await eventually(() => rounds() === 2);
+  assert.equal((await seen())[0], "complete");
 });
