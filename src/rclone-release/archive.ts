@@ -16,6 +16,8 @@ interface Limits {
 export async function readArchive(path: string, { signal, atMostBytes }: Limits): Promise<Buffer> {
   try {
     await using file = await open(path, "r");
+    // A stream that begins with an aborted signal fails before anybody listens.
+    signal.throwIfAborted();
     return await collected(file.createReadStream({ signal, autoClose: false }), atMostBytes);
   } catch (error) {
     signal.throwIfAborted();
