@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
@@ -27,6 +27,13 @@ const archiveOf = (version: string, content = saying(version)): Buffer =>
     { name: `rclone-v${version}-${OWN}/README.txt`, content: "read me", isStored: true },
     { name: entryOf(version), content },
   ]);
+
+/** An archive with another byte, so far behind a signature. */
+function altered(name: string, signature: string, offset: number, byte: number): Buffer {
+  const archive = zipOf([{ name, content: saying("1.76.0") }]);
+  archive[archive.indexOf(signature) + offset] = byte;
+  return archive;
+}
 
 interface Case {
   readonly version?: string;
@@ -102,6 +109,12 @@ describe("an archive that is here", () => {
       assert.equal((await stat(path)).mode & 0o777, 0o700, path);
     assert.deepEqual((await readdir(join(home, "rclone"))).sort(), ["1.76.0", "current"]);
     assert.deepEqual(await readdir(join(home, "rclone/1.76.0")), ["rclone"], "nothing else is unpacked");
+    await mkdir(join(home, "evil"));
+    await writeFile(join(home, "evil/rclone"), saying("1.76.0"), { mode: 0o755 });
+    for (const version of ["1.99.0", "../evil"]) {
+      await writeFile(join(home, "rclone/current"), version);
+      assert.equal(await rcloneProgram(home), "rclone", version);
+    }
   });
 
   it("leaves the version of before where it is, for mounts that run it", async (t) => {
@@ -167,7 +180,12 @@ describe("an archive that is here", () => {
     const name = entryOf("1.76.0");
     const broken: readonly (readonly [Buffer, RegExp])[] = [
       [Buffer.from("no archive"), /no zip archive/],
-      [zipOf([{ name, content: saying("1.76.0"), saidBytes: 5 }]), /cannot be unpacked/],
+      [
+        zipOf([{ name, content: saying("1.76.0"), saidBytes: 5 }]),
+        /cannot be unpacked: .*larger than 6 bytes/,
+      ],
+      [altered(name, "PK\x01\x02", 8, 1), /packed in a way that is not understood/],
+      [altered(name, "PK\x03\x04", 0, 0), /directory is broken/],
       [zipOf([{ name, content: "short", saidBytes: 500 }]), /has 5 bytes, not 500/],
       [zipOf([{ name, content: "huge", saidBytes: 2 ** 31 }]), /too large: 2147483648 bytes/],
       [archiveOf("1.76.0").subarray(20), /directory is broken|out of range/],
@@ -185,6 +203,14 @@ describe("an archive that is here", () => {
     assert.match(foreign.message, /does not run here: found/);
     assert.equal(await installedRclone(home), join(home, "rclone/1.75.1/rclone"));
     assert.deepEqual((await readdir(join(home, "rclone"))).sort(), ["1.75.1", "current"]);
+    await refusal({ version: "1.75.1", archive: archiveOf("1.75.1", "#!/bin/sh\nexit 1\n") });
+    assert.equal(await installedRclone(home), join(home, "rclone/1.75.1/rclone"), "what is in use stays");
+    const file = join(home, "../rclone.zip");
+    const release = { version: "1.76.0", sums: { [OWN]: sha256Of(await readFile(file)) } };
+    const signal = AbortSignal.abort(new Error("stopped"));
+    await assert.rejects(installRclone({ home, file, signal, platform: OWN, release }), {
+      message: "stopped",
+    });
   });
 
   it("leaves the old one in use when it is killed in the middle, and is installed by the next try", async (t) => {

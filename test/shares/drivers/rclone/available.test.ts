@@ -1,30 +1,60 @@
 // The check whether this machine can mount with rclone.
 import assert from "node:assert/strict";
-import { chmod, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
-import { createRcloneCheck } from "../../../../src/shares/drivers/rclone/available.ts";
+import { createRcloneCheck, whyClosed } from "../../../../src/shares/drivers/rclone/available.ts";
+import { createObscuredPasswords } from "../../../../src/shares/drivers/rclone/password.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 
-test("A1 all shares join one look for rclone, also while it hangs", async (t) => {
+const { PATH = "" } = process.env;
+
+/** A folder, first on PATH, with a program in place of rclone. */
+async function withRclone(t: TestContext, script: string): Promise<string> {
   const folder = await temporaryFolder(t);
-  const [runs, mayEnd] = [join(folder, "runs"), join(folder, "may-end")];
-  const wait = `while [ ! -e '${mayEnd}' ]; do sleep 0.02; done`;
-  const programs = {
-    rclone: `#!/bin/sh\necho run >> '${runs}'\n${wait}\necho 'rclone v1.68.0'\n`,
+  for (const [name, content] of Object.entries({
+    rclone: `#!/bin/sh\n${script}\n`,
     fusermount3: "#!/bin/sh\n",
-  };
-  for (const [name, script] of Object.entries(programs)) {
-    await writeFile(join(folder, name), script);
-    await chmod(join(folder, name), 0o755);
-  }
-  const { PATH: before = "" } = process.env;
+  }))
+    await writeFile(join(folder, name), content, { mode: 0o755 });
   t.after(() => {
-    process.env["PATH"] = before;
+    process.env["PATH"] = PATH;
   });
-  process.env["PATH"] = `${folder}:${before}`;
+  process.env["PATH"] = `${folder}:${PATH}`;
+  return folder;
+}
+
+test("A1 an rclone that is too old is looked at again each time, and another one on PATH is found at once", {
+  skip: (await whyClosed("/dev/fuse"))?.text ?? false,
+}, async (t) => {
+  const home = await withRclone(t, "echo 'rclone v1.59.0'");
+  const check = createRcloneCheck(systemClock, home);
+  for (let times = 0; times < 2; times++)
+    assert.equal((await check.lacking(0))?.text, "rclone 1.59 cannot speak SMB");
+  await withRclone(t, "echo 'rclone v1.68.0'");
+  assert.equal(await check.lacking(0), null);
+  assert.deepEqual(check.version, { major: 1, minor: 68 });
+});
+
+test("A1 a password that rclone did not obscure is asked for again", async (t) => {
+  const home = await withRclone(t, "exit 1");
+  const obscure = createObscuredPasswords(systemClock, home);
+  await assert.rejects(obscure("secret"), { code: "mount_failed" });
+  await writeFile(join(home, "rclone"), "#!/bin/sh\n");
+  await assert.rejects(obscure("secret"), { code: "mount_failed" }, "it printed nothing");
+  await writeFile(join(home, "rclone"), "#!/bin/sh\nrev\n");
+  assert.equal(await obscure("secret"), "terces");
+  await writeFile(join(home, "rclone"), "#!/bin/sh\nexit 1\n");
+  assert.equal(await obscure("secret"), "terces", "it is known");
+});
+
+test("A1 all shares join one look for rclone, also while it hangs", async (t) => {
+  const marks = await temporaryFolder(t);
+  const [runs, mayEnd] = [join(marks, "runs"), join(marks, "may-end")];
+  const wait = `while [ ! -e '${mayEnd}' ]; do sleep 0.02; done`;
+  const folder = await withRclone(t, `echo run >> '${runs}'\n${wait}\necho 'rclone v1.68.0'`);
   const check = createRcloneCheck(systemClock, folder);
   const asked = Array.from({ length: 20 }, () => check.lacking());
   await eventually(() => readFile(runs, "utf8").catch(() => null));
