@@ -30,22 +30,17 @@ export interface Nas extends AsyncDisposable {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-interface OpenedNas {
-  readonly nas: Nas;
-  /** Why the server is not real SMB; null if it is, or if folders were asked for. */
-  readonly insteadBecause: string | null;
-}
-
 /**
- * Starts the server in `folder`. `driver` null: real SMB if available, else folders. Rejects with `driver_unavailable`
- * when `smb` is asked for and not available.
+ * Starts the server in `folder`. `driver` null: real SMB if available, else folders. `insteadBecause`: why the server is not
+ * real SMB; null if it is, or if folders were asked for. Rejects with `driver_unavailable` when `smb` is asked for and not
+ * available.
  */
 export async function openNas(
   folder: string,
   driver: DemoDriver | null,
   environment: Readonly<Record<string, string>>,
   signal: AbortSignal,
-): Promise<OpenedNas> {
+): Promise<{ readonly nas: Nas; readonly insteadBecause: string | null }> {
   if (driver === "local") return { nas: await startLocalNas(folder), insteadBecause: null };
   let lacking = await lackingForSmb(folder, environment, signal);
   if (lacking === null) {

@@ -114,13 +114,8 @@ async function findMounts(folder: string): Promise<string[]> {
   return (await mountTable()).map(({ path }) => path).filter((path) => path.startsWith(`${folder}/`));
 }
 
-interface MountedAt {
-  readonly id: string;
-  readonly path: string;
-}
-
 /** The mounts of this machine; empty on systems without /proc, where the demo mounts nothing. */
-export async function mountTable(): Promise<readonly MountedAt[]> {
+export async function mountTable(): Promise<readonly { readonly id: string; readonly path: string }[]> {
   const table = await readFile("/proc/self/mountinfo", "utf8").catch(() => "");
   return table.split("\n").flatMap((line) => {
     const [id, , , , path] = line.split(" ");

@@ -33,7 +33,7 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
   let target = { host: targetHost, port: targetPort };
   let mode: RelayMode = "pass";
   let server: Server | null = null;
-  let silence: Silence | null = null;
+  let silence: AsyncDisposable | null = null;
   let port = 0;
 
   const cut = (link: Link): void => {
@@ -127,13 +127,11 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
   };
 }
 
-type Silence = AsyncDisposable;
-
 /**
  * A listener that never accepts, with its backlog filled by connections of this process: the kernel then drops further
  * SYN packets, as a dead link would.
  */
-async function startSilence(host: string, port: number): Promise<Silence> {
+async function startSilence(host: string, port: number): Promise<AsyncDisposable> {
   const wake = new Int32Array(new SharedArrayBuffer(4));
   const worker = new Worker(programBeside(import.meta.url, "tcp-relay-silence"), {
     workerData: { host, port, wake },

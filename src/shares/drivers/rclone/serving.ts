@@ -146,9 +146,8 @@ export function createServingProcesses() {
       await rm(files.process, { force: true });
     },
     onUnexpectedExit(listener: (shareName: string) => void): () => void {
-      const own = (shareName: string): void => listener(shareName);
-      listeners.add(own);
-      return () => listeners.delete(own);
+      listeners.add(listener);
+      return () => listeners.delete(listener);
     },
   };
 }
