@@ -7,9 +7,12 @@ import { currentVersionPath, installedProgramPath } from "../../../../src/rclone
 import { entryExists } from "../../../../src/runtime/files/durable-file.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { processIdentity } from "../../../../src/runtime/process/process-identity.ts";
+import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import type { MountDriver } from "../../../../src/shares/drivers/mount-driver.ts";
 import { createCompletion } from "../../../../src/shares/drivers/rclone/completion.ts";
 import { REMOTE_NAME, rcloneFiles, rcloneFilesIn } from "../../../../src/shares/drivers/rclone/files.ts";
+import { createNoteRefresh } from "../../../../src/shares/drivers/rclone/note-refresh.ts";
+import type { NoteWriter } from "../../../../src/shares/drivers/rclone/note-writer.ts";
 import {
   listSetAside,
   reviewCache,
@@ -23,7 +26,7 @@ import {
   withUnsentOfRclone,
 } from "../../../../src/shares/drivers/rclone/unsent-left-behind.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { createManualClock } from "../../../support/manual-clock.ts";
+import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { shareSpec } from "../../share-spec.ts";
 
@@ -239,6 +242,35 @@ test("A2 what rclone sends under the share's present name is not told, what it k
   await written(true);
   assert.deepEqual(await leftBehind("CORE", ["CORE", SERVER_NAME]), []);
   assert.deepEqual(await leftBehind("CORE", ["CORE"]), [kept]);
+});
+
+test("A11 the notes of a mount that rclone serves are refreshed at each beat, one refresh at a time", async (t) => {
+  const stateFolder = await temporaryFolder(t);
+  const files = rcloneFiles(stateFolder, "CORE");
+  await mkdir(files.folder, { recursive: true });
+  const served = { mountPath: "/mnt", carriedPort: null, pinned: false, server: "first" };
+  await writeFile(files.process, JSON.stringify({ ...(await processIdentity(process.pid)), ...served }));
+  const gate = Promise.withResolvers<void>();
+  const asked: unknown[] = [];
+  const notes: NoteWriter = {
+    hasNotes: async () => true,
+    async writeNotes({ shareName, mountPath, pid }, which) {
+      asked.push([shareName, mountPath, pid, which]);
+      await gate.promise;
+      return { due: 1, written: 1 };
+    },
+  };
+  const refresh = createNoteRefresh({ clock: systemClock, logger: silentLogger, notes, stateFolder });
+  refresh.trigger();
+  await eventually(() => asked.length === 1);
+  refresh.trigger();
+  await settle();
+  assert.deepEqual(asked, [["CORE", "/mnt", process.pid, "stale"]]);
+  gate.resolve();
+  await eventually(() => {
+    refresh.trigger();
+    return asked.length === 2;
+  });
 });
 
 const FAKE_RCLONE = `#!/bin/sh
