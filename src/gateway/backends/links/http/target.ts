@@ -21,24 +21,13 @@ export interface Question {
   /** Override the configured headers of the same names. */
   readonly headers: Headers;
   readonly body?: string;
-  /** Path and query on the same origin. Default: `HttpTarget.path`. */
+  /** Path and query on the same origin. Default: the path of the target. */
   readonly path?: string;
   /** Default: the current credential of the authorization. */
   readonly authorization?: string | null;
 }
 
-export interface HttpTarget {
-  /** Scheme, host and port. Safe to show, unlike path and query, which may hold a secret. */
-  readonly origin: string;
-  /** Path and query. */
-  readonly path: string;
-  /** Sends a request. Throws if a header's value has characters that HTTP forbids. */
-  ask(question: Question, events: CallEvents): Asked;
-  /** The failure to report for a request without a response. */
-  failure(lost: Lost): LinkFailure;
-  /** Ends all connections. */
-  destroy(): void;
-}
+export type HttpTarget = Exclude<ReturnType<typeof createHttpTarget>, LinkFailure>;
 
 /** Headers that frame the message on its connection: the configuration cannot override them. */
 const RESERVED = new Set(["content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"]);
@@ -49,7 +38,7 @@ export function addressOf({ hostname, port, protocol }: URL) {
 }
 
 /** Returns a failure if the address or a header is not usable. Ignores proxies named in the environment. */
-export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailure {
+export function createHttpTarget(options: TargetOptions) {
   const url = URL.parse(options.url);
   const secure = url?.protocol === "https:";
   if (url === null || (!secure && url.protocol !== "http:")) {
@@ -94,9 +83,12 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
   let last: { readonly of: readonly unknown[]; readonly head: string } = { of: [], head: "" };
 
   return {
+    /** Scheme, host and port. Safe to show, unlike path and query, which may hold a secret. */
     origin: url.origin,
+    /** Path and query. */
     path: own,
-    ask({ method, headers, body, path = own, authorization }, events) {
+    /** Sends a request. Throws if a header's value has characters that HTTP forbids. */
+    ask({ method, headers, body, path = own, authorization }: Question, events: CallEvents): Asked {
       const current = options.authorization.current?.header;
       const signed = authorization ?? base["authorization"] ?? current ?? basic;
       const of = [method, path, headers, signed];
@@ -105,8 +97,10 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
       const length = body === undefined ? "" : `content-length: ${Buffer.byteLength(body)}\r\n`;
       return connections.ask(`${last.head}${length}\r\n${body ?? ""}`, events);
     },
-    failure: (lost) => failureOf(url.origin, lost),
-    destroy: () => connections.destroy(),
+    /** The failure to report for a request without a response. */
+    failure: (lost: Lost): LinkFailure => failureOf(url.origin, lost),
+    /** Ends all connections. */
+    destroy: (): void => connections.destroy(),
   };
 }
 
