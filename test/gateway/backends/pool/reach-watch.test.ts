@@ -125,6 +125,11 @@ test("D5 an answer about the address before tells nothing of the one that is wat
   assert.equal(await answer, false);
   assert.equal(reached, 0);
   assert.equal(clock.pendingTimers, 1, "the next look at the address that is watched");
+  const last = watch.ask();
+  watch[Symbol.dispose]();
+  await Promise.resolve();
+  assert.equal(clock.pendingTimers, 0, "the look that was under way has ended at once");
+  assert.equal(await last, false);
 });
 
 test("D5 a call during whose look the address is edited is told how it is now", async (t) => {
