@@ -229,9 +229,10 @@ export class ResumableStream {
   /** Drops all kept events; gives up unless connected. */
   clear(): void {
     this.#drop();
-    if (this.#stream === null) this.giveUp();
+    this.giveUp();
   }
 
+  /** Does nothing while a connection carries the answer. */
   giveUp(): void {
     if (this.#isGone || this.#stream !== null) return;
     this.#isGone = true;
@@ -270,7 +271,7 @@ export class ResumableStream {
     this.characters -= dropped;
     this.#owner.resized(size - dropped);
     // Not even the newest event fits, and the connection is broken.
-    if (this.#events.length === 0 && this.#stream === null) this.giveUp();
+    if (this.#events.length === 0) this.giveUp();
   }
 
   #write(stream: SseStream, number: number, json: string | null): void {
