@@ -214,6 +214,19 @@ test("D2 of answers that were written whole the newest are kept for a while, in 
   assert.match(await after(259), /no longer kept/);
 });
 
+test("D2 what is too large to be kept is sent all the same to a client that is connected, and its answer after it", async (t) => {
+  const { rig, held } = await openFront(t);
+  const headers = await begin(rig);
+  const opening = rig.open("POST", headers, callMessage(1, "held"));
+  const started = await eventually(() => held.started[0]);
+  started.port.notify(...progress(1));
+  const told = reading((await opening).response);
+  started.port.notify("notifications/message", { level: "info", data: "x".repeat(1024 * 1024) });
+  held.release(text("done"));
+  await eventually(() => told.ended());
+  assert.equal(JSON.parse(told.events.at(-1)?.data ?? "{}").id, 1);
+});
+
 test("E4 what is kept for one principal takes no other's place", async (t) => {
   const { gateway, rig, held } = await openFront(t);
   let name = "ann";
