@@ -11,6 +11,7 @@ describe("an SMB source", () => {
     ["//anna@nas.local/CORE", "nas.local", 445, "CORE", ""],
     ["//anna:secret@nas/CORE", "nas", 445, "CORE", ""],
     ["//WORK;anna@nas/CORE/deep/er", "nas", 445, "CORE", "deep/er"],
+    ["//nas/CORE/deep/", "nas", 445, "CORE", "deep"],
     ["//anna@example.org@nas/CORE", "nas", 445, "CORE", ""],
     ["//10.0.0.1/My Share", "10.0.0.1", 445, "My Share", ""],
     ["//[fe80::1%25tb0]:4450/CORE", "fe80::1%tb0", 4450, "CORE", ""],

@@ -9,7 +9,7 @@ import { loadKoffi } from "../../../src/network/native/core-foundation-darwin.ts
 import { createOpenFilesScanDarwin, loadLibproc } from "../../../src/shares/prober/open-files-darwin.ts";
 import { OPEN_FILES_AT_MOST, scanOpenFilesProc } from "../../../src/shares/prober/open-files-proc.ts";
 import type { OpenFile } from "../../../src/shares/prober/prober.ts";
-import { kinFromPs, withoutGroups } from "../../../src/shares/prober/process-family.ts";
+import { isOfGroups, kinFromPs, withoutGroups } from "../../../src/shares/prober/process-family.ts";
 import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -117,6 +117,8 @@ describe("open files of real processes", { skip }, () => {
     const pids = all.map((file) => file.pid);
     assert.deepEqual(await withoutGroups(pids, [pid]), [users]);
     assert.deepEqual(await withoutGroups(pids, [pid], () => kinFromPs("/nowhere/ps")), pids);
+    const circle = () => ({ parent: 7, group: 7 });
+    assert.equal(isOfGroups(7, new Set([8]), circle), false, "a number that is given again makes no circle");
   });
 
   it("excepted processes do not count, for whom they are excepted; several questions are one walk", async (t) => {
