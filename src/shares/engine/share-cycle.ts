@@ -156,7 +156,10 @@ export class ShareCycle {
         const decision = this.#decide(subject, seen, this.#asked?.request ?? null);
         this.#keep(decision, seen);
         seen = { ...seen, wanted: false };
-        return stopping.aborted && !finishesOperation(decision) ? { ...decision, step: null } : decision;
+        // A share that the same operation has unmounted must not stay unmounted.
+        const isRemount =
+          decision.step?.kind === "mount" && (decision.state.operation?.from ?? "none") !== "none";
+        return stopping.aborted && !isRemount ? { ...decision, step: null } : decision;
       },
       perform: async (step: Step) => {
         seen = await perform(this.#tools, subject, step, seen);
@@ -421,9 +424,4 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
       return after({ kind: "unmount", step, outcome: result, tookMs: tookMs() });
     }
   }
-}
-
-/** Whether the step mounts a share that the same operation has unmounted: the share must not stay unmounted. */
-function finishesOperation({ step, state }: Decision): boolean {
-  return step?.kind === "mount" && state.operation !== null && state.operation.from !== "none";
 }

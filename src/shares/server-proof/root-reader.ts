@@ -27,13 +27,11 @@ import { createListingCollector, type RootListing } from "./root-listing.ts";
 
 export type ProofProgram = "rclone" | "smbclient";
 
-/** The address that answered a probe; the programs use the same address. */
-export type ReaderEndpoint = ProbeEndpoint;
-
 export interface ReadRequest {
   readonly share: ShareSpec;
   readonly route: RouteName;
-  readonly endpoint: ReaderEndpoint;
+  /** The address that answered a probe; the programs use the same address. */
+  readonly endpoint: ProbeEndpoint;
   /** When the program is killed, monotonic ms. */
   readonly deadlineAtMs: number;
   readonly signal: AbortSignal;
@@ -246,7 +244,7 @@ export function signing({ password }: Pick<ShareSpec, "password">): readonly str
   return password === null ? [] : ["--client-protection=sign"];
 }
 
-function rcloneArguments(share: ShareSpec, { localAddress }: ReaderEndpoint, config: string): string[] {
+function rcloneArguments(share: ShareSpec, { localAddress }: ProbeEndpoint, config: string): string[] {
   return [
     ...["lsjson", `${REMOTE_NAME}:${share.shareName}`, "--config", config, "--no-mimetype"],
     ...RCLONE_LIMITS,

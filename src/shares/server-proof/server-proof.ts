@@ -1,5 +1,6 @@
 // Proves which server is behind each route of a share. Known servers have ids; the routes may lead to one or to two.
 
+import type { ProbeEndpoint } from "../../network/probe/host-probe.ts";
 import type { HostProber } from "../../network/probe/probe-result.ts";
 import { createSemaphore } from "../../network/probe/single-flight.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
@@ -15,7 +16,6 @@ import {
   createRootReader,
   isPlainName,
   type ProofProgram,
-  type ReaderEndpoint,
   type ReadFailure,
   type ReadRequest,
   type RootReader,
@@ -29,7 +29,7 @@ import {
 } from "./server-witness.ts";
 
 /** The address that answered the newest probe of a route. */
-export interface ProofEndpoint extends ReaderEndpoint {
+export interface ProofEndpoint extends ProbeEndpoint {
   /** The configured name of the address; null or absent: none. */
   readonly host?: string | null;
   /** 32 hex digits; null: not part of the answer. */
