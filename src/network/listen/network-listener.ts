@@ -100,7 +100,7 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
 
   startPolling();
   if (eventSource !== null) start(eventSource);
-  else logger.info("network changes are learnt by polling", { poll_interval_ms: pollIntervalMs });
+  else logger.info("network changes are noticed by polling", { poll_interval_ms: pollIntervalMs });
 
   return {
     get source() {

@@ -95,7 +95,7 @@ export class AliasLinks implements AsyncDisposable {
         await this.#ensure([...this.#known.values()].filter((alias) => !isTick || this.#isDue(alias)));
         return null;
       },
-      onFailure: (error) => logger.error("aliases were not looked after", { reason: errorText(error) }),
+      onFailure: (error) => logger.error("aliases could not be checked", { reason: errorText(error) }),
     });
   }
 
@@ -130,7 +130,7 @@ export class AliasLinks implements AsyncDisposable {
     await unlessAborted(
       this.#lane.idle(),
       signal,
-      () => new MountaineerError("aborted", "cancelled; it is carried through"),
+      () => new MountaineerError("aborted", "cancelled; the links are still being made"),
     );
     return this.status();
   }

@@ -54,7 +54,10 @@ export async function openAliasMemory(options: {
       try {
         await save();
       } catch (error) {
-        logger.warn("what links there are could not be written", { path: file, reason: errorText(error) });
+        logger.warn("the record of alias links could not be written", {
+          path: file,
+          reason: errorText(error),
+        });
       }
     },
   };
@@ -71,7 +74,7 @@ async function load(file: string, logger: Logger, readOnly: boolean): Promise<Ma
     text = await readRegularFile(file, LARGEST_BYTES);
   } catch (error) {
     // Without the file, only links that are right count as ours again.
-    logger.warn("what links were made is not known", { path: file, reason: errorText(error) });
+    logger.warn("the record of alias links could not be read", { path: file, reason: errorText(error) });
     return new Map();
   }
   if (text === null) return new Map();
@@ -81,10 +84,10 @@ async function load(file: string, logger: Logger, readOnly: boolean): Promise<Ma
   if (!readOnly) {
     try {
       await rename(file, aside);
-      logger.warn("what links were made could not be read, and was set aside", { path: aside });
+      logger.warn("the record of alias links is not readable and was set aside", { path: aside });
     } catch (error) {
       if (systemErrorCode(error) === null) throw error;
-      logger.warn("what links were made could not be read", { path: file, reason: errorText(error) });
+      logger.warn("the record of alias links is not readable", { path: file, reason: errorText(error) });
     }
   }
   return new Map();

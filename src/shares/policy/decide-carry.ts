@@ -142,6 +142,6 @@ function unproved(spec: ShareSpec, text: string | null): NewCondition {
     code: "server_unproved",
     severity: "warning",
     title: `Can't confirm ${what}: ${text ?? ""}`,
-    hint: "Until then, files that are unsent when the NAS is lost wait for your word; docs/shares.md says what makes a server known.",
+    hint: "Until then, files that are unsent when the NAS is lost wait for your decision; docs/shares.md says what makes a server known.",
   };
 }

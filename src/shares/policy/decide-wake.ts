@@ -81,7 +81,7 @@ export function wakeConditions({ state: { waking }, conditions }: Builder): void
           code: "waking",
           severity: "info",
           title: "The NAS is being woken, as somebody wants the share",
-          hint: "What wants it waits meanwhile.",
+          hint: "Programs that want the share wait meanwhile.",
         },
   );
 }
@@ -96,7 +96,7 @@ export function whyNotWoken({ seen, memory }: Builder): string | null {
   if (awake !== undefined) return `it is awake: ${awake.text}`;
   if (away !== null) return `away from home: ${away}`;
   if ((memory.wakeAddresses ?? []).length === 0)
-    return "its hardware address is not known: that is learnt while it answers, on a link that it shares with this machine";
+    return "its hardware address is not known: it is learnt while the NAS answers on a link that it shares with this machine";
   const isOnLink = probes.some(
     ({ interfaceName, reason }) => interfaceName !== null && reason !== "link_down",
   );

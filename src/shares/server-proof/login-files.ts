@@ -64,7 +64,10 @@ export function createLoginFiles(stateFolder: string) {
     async removeLeftovers(logger: Logger): Promise<void> {
       const folder = shareMountsFolder(stateFolder);
       const warn = (error: unknown): void =>
-        logger.warn("what a killed daemon left could not be removed", { folder, reason: errorText(error) });
+        logger.warn("login files of a killed daemon could not be removed", {
+          folder,
+          reason: errorText(error),
+        });
       const names = await readdir(folder)
         .catch(expecting(["ENOENT", "ENOTDIR"], []))
         .catch((error: unknown) => {

@@ -357,7 +357,7 @@ async function compareRoots(parts: ComparingParts): Promise<ProofVerdict | SideR
     if (compared.kind === "empty")
       return unproved(`${sources} are empty: put a file there, so that they can be compared`);
   }
-  return unproved(`all that ${sources} hold goes on changing`);
+  return unproved(`all entries of ${sources} keep changing`);
 }
 
 interface FailedRoute {
