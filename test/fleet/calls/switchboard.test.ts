@@ -349,7 +349,15 @@ test("G1 words of machines are read strictly", () => {
     { ...offer, format: 1, backends: Array.from({ length: 65 }, (_, at) => `b${at}`) },
   ];
   for (const value of bad) assert.equal(readOffer(Buffer.from(JSON.stringify(value))), null);
-  assert.equal(readOffer(Buffer.alloc(10_000, " ")), null);
+  const long = " ".repeat(10_000);
+  assert.equal(readOffer(Buffer.from(offerText(offer) + long)), null);
+  assert.equal(readOpening(Buffer.from(openingBytes(opening) + long)), null);
+  const unsorted = { ...offer, format: 1, backends: ["mail", "files", "mail"] };
+  assert.deepEqual(readOffer(Buffer.from(JSON.stringify(unsorted))), read);
+  const names = Array.from({ length: 65 }, (_, at) => `b${at}`);
+  assert.equal(readOffer(Buffer.from(offerText({ ...offer, backends: names })))?.backends.length, 64);
+  const unplaced = { ...offer, sharesRoot: "/s", places: new Map([["files", { ...PLACE, busy: -1 }]]) };
+  assert.doesNotMatch(offerText(unplaced), /shares_root|busy/);
   assert.equal(readFrame(Buffer.alloc(HEAD_BYTES - 1)), null);
   assert.equal(readFrame(Buffer.alloc(HEAD_BYTES, 0x7f)), null);
 });
@@ -398,6 +406,7 @@ test("G1 a place that is not of the right form is none; the backend is there all
     { ...PLACE, roots: "CORE" },
     { ...PLACE, requires: [7] },
     { ...PLACE, requires: [""] },
+    { ...PLACE, requires: ["a\n"] },
     { ...PLACE, requires: ["x".repeat(257)] },
     { ...PLACE, standing: "best" },
     { ...PLACE, busy: -1 },

@@ -14,6 +14,7 @@ import {
   MOST_CARRIED,
   readHandover,
   signHandover,
+  stepsBetween,
 } from "../../../src/fleet/layer/handovers.ts";
 import { keepLayer, readKeptLayer } from "../../../src/fleet/layer/kept-layer.ts";
 import type { StoredLayer } from "../../../src/fleet/layer/layer-bucket.ts";
@@ -243,6 +244,19 @@ test("G1 a chain with a gap, a forged link or a foreign end is taken by nobody",
   assert.equal(readHandover({ ...first, from: "U\u001b" }), null);
   const { to } = first;
   assert.equal(readHandover({ ...signHandover({ to, number: 1, time: "\u001b[2J" }, keyAt(0)) }), null);
+});
+
+test("G1 steps lead from the current key to the signer without a gap, and never to a key of before", () => {
+  const step = (from: number, to: number, number: number): Handover =>
+    signHandover({ to: nameAt(to), number, time: TIME }, keyAt(from));
+  const between = (...handovers: readonly Handover[]) =>
+    stepsBetween(nameAt(0), nameAt(3), handovers, [nameAt(9)])?.length ?? null;
+  assert.equal(between(step(0, 1, 1), step(1, 3, 2)), 2);
+  assert.equal(between(step(1, 3, 1), step(0, 2, 2)), null, "the signer's step comes first");
+  assert.equal(between(step(0, 1, 1), step(2, 3, 2)), null, "the keys have a gap");
+  assert.equal(between(step(0, 1, 1), step(1, 3, 3)), null, "the numbers have a gap");
+  assert.equal(between(step(0, 9, 1), step(9, 3, 2)), null, "by a key of before");
+  assert.equal(readHandover(step(0, 0, 1)), null, "to itself");
 });
 
 test("G1 the chain is bounded, and fits beside the longest text", async (t) => {
