@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { createSetupControl } from "../../../src/daemon/control/setup-control.ts";
 import { missingForPlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { openSecretStore } from "../../../src/secrets/secret-store.ts";
 import { sampleReload } from "../../api/sample-config.ts";
 import type { Scope } from "../../support/temporary-folder.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -20,7 +22,7 @@ async function openControl(t: Scope) {
     reloads.push(input);
     return sampleReload();
   };
-  return { control: createSetupControl({ home, configPath: null, reload }), reloads };
+  return { home, control: createSetupControl({ home, configPath: null, reload }), reloads };
 }
 
 test("F4 a secret is kept, used at once, listed by its name alone and forgotten; the daemon's own key is not touched", async (t) => {
@@ -33,6 +35,25 @@ test("F4 a secret is kept, used at once, listed by its name alone and forgotten;
   await assert.rejects(control.removeSecret({ name: "nas" }, signal), { code: "secret_unknown" });
   await assert.rejects(control.setSecret({ name: "sign-in.key", value: "x" }, signal), { code: "usage" });
   await assert.rejects(control.removeSecret({ name: "sign-in.key" }, signal), { code: "usage" });
+});
+
+test("F4 each secret is listed with all that use it, also one that is not kept, and the key of the sign-ins", async (t) => {
+  const { home, control } = await openControl(t);
+  const backend = (name: string): string =>
+    `[backends.${name}]\nurl = "https://${name}.example/mcp"\nheaders = { Authorization = "secret:api" }\n`;
+  await writeFile(join(home, "config.toml"), backend("a") + backend("b"));
+  const store = openSecretStore({ home, clock: systemClock, environment: process.env });
+  const { kept } = await store.set("sign-in.key", "x", null, signal);
+  const { secrets, config_error } = await control.secrets();
+  assert.equal(config_error, null);
+  assert.deepEqual(secrets, [
+    {
+      name: "api",
+      kept: null,
+      used_by: ["backend a (headers Authorization)", "backend b (headers Authorization)"],
+    },
+    { name: "sign-in.key", kept, used_by: ["logins to backends"] },
+  ]);
 });
 
 test("F4 an address without a path gets the one that an MCP server answers at", async (t) => {
