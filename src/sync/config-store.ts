@@ -157,7 +157,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
           workArrived = new AbortController();
           const breakOff = looks > MOST_BROKEN_OFF ? signal : AbortSignal.any([signal, workArrived.signal]);
           const end = await look(asked, signal, breakOff);
-          again = end.kind === "left" && hasWork && !signal.aborted;
+          again = end.kind === "left" && hasWork;
           if (again) continue;
           const counts = !signal.aborted || end.kind === "tried";
           result = memory.settle(counts ? end : { kind: "left" }, current.running.sha256, asked);
