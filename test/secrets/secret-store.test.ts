@@ -67,6 +67,16 @@ test("with a keyring the file has the name alone, and a value stays where it is 
   await assert.rejects(store.set("third", "x", "keyring", NEVER), /it is locked/);
   assert.deepEqual(pluck(await store.list(), "name"), ["nas", "other"]);
   keyring.lockedBecause = null;
+  await store.set("moved", "x", null, NEVER);
+  keyring.lockedBecause = "it is locked";
+  assert.equal(
+    (await store.set("moved", "y", "file", NEVER)).kept,
+    "file",
+    "its old copy is not read any more",
+  );
+  keyring.lockedBecause = null;
+  await store.remove("moved", NEVER);
+  keyring.values.delete("moved");
   assert.equal((await store.set("other", "y", null, NEVER)).kept, "file", "it stays");
   assert.equal((await store.set("other", "z", "keyring", NEVER)).kept, "secret-service");
   assert.doesNotMatch(await readFile(store.filePath, "utf8"), /"value"/);

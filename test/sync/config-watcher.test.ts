@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
+import { whenAborted } from "../../src/runtime/abort.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { systemError } from "./memory-file.ts";
@@ -226,6 +227,22 @@ test("B10 ending aborts the running onChange, waits for it, and answers those wh
   assert.equal((await second).kind, "failed");
 });
 
+test("B10 ending refuses work that waits behind other work, and work that comes after the end", async () => {
+  const { watcher } = await watcherBench(null);
+  const first = watcher.inTurn(({ signal }) => whenAborted(signal));
+  const second = assert.rejects(
+    watcher.inTurn(async () => assert.fail("begun")),
+    { code: "aborted" },
+  );
+  await new Promise(setImmediate);
+  await watcher[Symbol.asyncDispose]();
+  await Promise.all([first, second]);
+  await assert.rejects(
+    watcher.inTurn(async () => assert.fail("begun")),
+    { code: "aborted" },
+  );
+});
+
 test("B10 ending does not wait for a file that gives no answer", async () => {
   const { watcher, file, clock } = await watcherBench(null);
   file.answer(false);
@@ -349,12 +366,10 @@ test("work that throws before it waits for anything is rejected, and those behin
 });
 
 test("B6 a reload is answered, and a save applied, although one edit follows the other without end", async (t) => {
-  const { clock, file, watcher, offered } = await watcherBench(t, {
-    onChange: async (_text, signal) => {
-      await clock.sleep(30, signal);
-      return APPLIED;
-    },
-  });
+  const { clock, file, watcher, offered } = await watcherBench(t);
+  const read = file.read.bind(file);
+  // Slower than the edits, each of which breaks off the look that reads.
+  Object.assign(file, { read: (signal: AbortSignal) => clock.sleep(30, signal).then(() => read(signal)) });
   let ended = false;
   let edits = 0;
   const editOn = async (): Promise<void> => {
