@@ -23,14 +23,6 @@ export interface ConfigPlace {
   readonly hasSandbox?: false;
 }
 
-interface LocatedConfig {
-  /** The path of the configuration file, absolute. */
-  readonly path: string;
-  readonly format: ConfigFormat;
-  /** False: there is no file, and the configuration is empty. */
-  readonly exists: boolean;
-}
-
 type Environment = Readonly<Record<string, string | undefined>>;
 
 const FILE_NAMES: readonly string[] = ["config.toml", "config.yaml", "config.yml"];
@@ -93,9 +85,9 @@ function exists(path: string): Promise<boolean> {
 /**
  * The configuration file: `file` (what `--config` names, relative to the working directory) or the one in the home.
  * Rejects with `config_ambiguous` when the home has two, `config_unreadable` when it cannot be looked at or the
- * extension names no format.
+ * extension names no format. `exists` is false if there is no file; the configuration is empty then.
  */
-export async function locateConfig(place: ConfigPlace, file: string | null): Promise<LocatedConfig> {
+export async function locateConfig(place: ConfigPlace, file: string | null) {
   if (file !== null) {
     const path = resolve(expandPath(file, place.userHome));
     return { path, format: configFormat(path), exists: await exists(path) };

@@ -26,28 +26,21 @@ interface HealthReading {
   readonly healthy: boolean;
 }
 
-interface HealthFold {
-  readonly health: RouteHealth;
-  /** True if the route was healthy before, and is unhealthy now or may have been unhealthy in between. */
-  readonly dropped: boolean;
-}
-
 /**
  * Folds one reading into a route's health. A stretch of more than `gapMs` without a reading, by either clock
- * (the monotonic one stands still while the machine sleeps), is a gap, and a gap counts as a drop.
+ * (the monotonic one stands still while the machine sleeps), is a gap, and a gap counts as a drop. `dropped` is true if
+ * the route was healthy before, and is unhealthy now or may have been unhealthy in between.
  */
-export function foldHealth(before: RouteHealth, reading: HealthReading, gapMs: number): HealthFold {
+export function foldHealth(before: RouteHealth, reading: HealthReading, gapMs: number) {
   const gap = before.observedAt !== null && hasGap(before.observedAt, reading.at, gapMs);
   const reachableBefore = gap ? null : before.reachableSince;
   const healthyBefore = gap ? null : before.healthySince;
-  return {
-    health: {
-      reachableSince: reading.reachable ? (reachableBefore ?? reading.at) : null,
-      healthySince: reading.healthy ? (healthyBefore ?? reading.at) : null,
-      observedAt: reading.at,
-    },
-    dropped: before.healthySince !== null && (gap || !reading.healthy),
+  const health: RouteHealth = {
+    reachableSince: reading.reachable ? (reachableBefore ?? reading.at) : null,
+    healthySince: reading.healthy ? (healthyBefore ?? reading.at) : null,
+    observedAt: reading.at,
   };
+  return { health, dropped: before.healthySince !== null && (gap || !reading.healthy) };
 }
 
 function hasGap(before: Since, now: Since, gapMs: number): boolean {

@@ -93,25 +93,17 @@ export function oneMissingText(missing: string): string {
 /** A text about references without values; `missing` are keys as in `ResolvedSecret`. */
 export function missingText(missing: readonly string[]): string {
   const { variables, names } = partedKeys(missing);
-  const parts = [
-    ...(variables.length === 0 ? [] : [`not set in the environment: ${variables.join(", ")}`]),
-    ...(names.length === 0 ? [] : [`not kept as a secret, or not readable: ${names.join(", ")}`]),
-  ];
-  return parts.join("; ");
+  const ofVariables = variables.length > 0 && `not set in the environment: ${variables.join(", ")}`;
+  const ofNames = names.length > 0 && `not kept as a secret, or not readable: ${names.join(", ")}`;
+  return [ofVariables, ofNames].filter(Boolean).join("; ");
 }
 
 /** The hint for `missingText`. */
 export function missingHint(missing: readonly string[]): string {
   const { variables, names } = partedKeys(missing);
-  const parts = [
-    ...(variables.length === 0
-      ? []
-      : [
-          `Set ${variables.join(", ")} in the environment of the daemon and restart it, or write another reference.`,
-        ]),
-    ...(names.length === 0 ? [] : [names.map((name) => `mountaineer secret set ${name}`).join("; ")]),
-  ];
-  return parts.join(" ");
+  const set = `Set ${variables.join(", ")} in the environment of the daemon and restart it, or write another reference.`;
+  const commands = names.map((name) => `mountaineer secret set ${name}`).join("; ");
+  return [variables.length > 0 && set, commands].filter(Boolean).join(" ");
 }
 
 /** The hint for giving a reference another value. */

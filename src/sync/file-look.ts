@@ -31,18 +31,14 @@ interface FileLookOptions<Snapshot> extends Pick<ConfigSteps<Snapshot>, "load"> 
   readonly apply: (content: CheckedContent<Snapshot>, signal: AbortSignal) => Promise<ReloadOutcome>;
 }
 
-/** `asked`: a caller waits for the result. `breakOff` (which aborts with `signal`) ends the look until `apply` begins. */
-type FileLook<Snapshot> = (
-  asked: boolean,
-  signal: AbortSignal,
-  breakOff: AbortSignal,
-) => Promise<LookEnd<Snapshot>>;
-
 /** A doubtful content is read again after the debounce time, within these bounds. */
 const SECOND_LOOK_MS = { least: 250, most: 2_000 } as const;
 
-/** Calls must not overlap. A look applies at most once. */
-export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>): FileLook<Snapshot> {
+/**
+ * Calls must not overlap. A look applies at most once. `asked`: a caller waits for the result. `breakOff` (which aborts
+ * with `signal`) ends the look until `apply` begins.
+ */
+export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
   const { file, watch, clock, onRead } = options;
 
   const read = async (signal: AbortSignal): Promise<SeenFile<Snapshot>> => {
@@ -77,7 +73,7 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>): Fi
     return asked || (watch.isWatching && !watch.window.isOpen && !watch.changeDue);
   };
 
-  return async (asked, signal, breakOff) => {
+  return async (asked: boolean, signal: AbortSignal, breakOff: AbortSignal): Promise<LookEnd<Snapshot>> => {
     if (!asked && !watch.isWatching) return { kind: "left" };
     // A change that the detector has not noticed yet is debounced as well, unless a caller waits.
     if (asked || !watch.changeDue) await watch.detector.look();

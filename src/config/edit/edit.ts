@@ -23,14 +23,6 @@ interface EditRequest {
   readonly edits: readonly ConfigEdit[];
 }
 
-interface EditedConfig {
-  readonly bytes: Uint8Array;
-  /** False: the file already has the values, and `bytes` are unchanged. */
-  readonly changed: boolean;
-  /** For each edit that changed something, the ranges it replaced, in UTF-16 units of the text before it. */
-  readonly changes: readonly (readonly Splice[])[];
-}
-
 /** The reason why an edited text does not have the intended meaning; null if it has. */
 async function problemOf(
   after: string,
@@ -67,9 +59,11 @@ function isDone(file: unknown, step: EditStep): boolean {
  * intended values; otherwise nothing is changed. Rejects with `share_unknown`, `alias_unknown`, `usage` (a
  * value that no file can hold), `config_invalid` (the text cannot be parsed, with the place) and
  * `config_uneditable` (the notation does not allow the change: for example, an alias uses the value
- * elsewhere). `parseConfig` checks whether the result is a valid configuration.
+ * elsewhere). `parseConfig` checks whether the result is a valid configuration. `changed` is false if the file already
+ * has the values; `changes`: for each edit that changed something, the ranges it replaced, in UTF-16 units of the text
+ * before it.
  */
-export async function editConfig({ bytes, format, edits }: EditRequest): Promise<EditedConfig> {
+export async function editConfig({ bytes, format, edits }: EditRequest) {
   let text = fileText(bytes);
   const encoder = new TextEncoder();
   // Decoding removes only a byte order mark, so a shorter text means that there was one.

@@ -88,15 +88,19 @@ function isWrittenNull({ yaml }: YamlLayout, node: Node | null): boolean {
   return yaml.isScalar(node) && node.value === null && !isUnwritten(node);
 }
 
-/** Replaces the null of `global: null` or `global: ~` by nested keys below it. */
-function replacedNull(layout: YamlLayout, outer: YamlPlace, path: KeyPath, value: ConfigValue): Proposals {
-  const { node, pair, parent, inFlow } = outer;
-  if (node === null || pair === null || inFlow) return [];
-  const [start, end] = node.range ?? [0, 0];
-  const indent = (blockIndent(parent) ?? 0) + layout.indentStep;
-  const lines = nestedLines(indent, layout.indentStep, path, value, blockLeaf);
-  const from = layout.text.slice(0, start).trimEnd().length;
-  return [[{ start: from, end, text: "" }, linesAfter(layout.text, end, lines)]];
+/** Lines below a key that has no value, or a null as in `global: ~`, which they replace. */
+function linesBelow(
+  layout: YamlLayout,
+  { node }: YamlPlace,
+  pair: Pair,
+  lines: readonly string[],
+): Proposals {
+  const { text } = layout;
+  if (isUnwritten(node)) return [[linesAfter(text, separatorEnd(layout, pair), lines)]];
+  if (!isWrittenNull(layout, node)) return [];
+  const [start, end] = node?.range ?? [0, 0];
+  const from = text.slice(0, start).trimEnd().length;
+  return [[{ start: from, end, text: "" }, linesAfter(text, end, lines)]];
 }
 
 function insertion(layout: YamlLayout, outer: YamlPlace, path: KeyPath, value: ConfigValue): Proposals {
@@ -117,16 +121,16 @@ function insertion(layout: YamlLayout, outer: YamlPlace, path: KeyPath, value: C
     if (parent !== null) return [[inside]];
     return [[linesAtEnd(text, lines, path.length > 1)], [linesAtEnd(text, lines, false)], [inside]];
   }
-  if (isWrittenNull(layout, node)) return replacedNull(layout, outer, path, value);
-  if (!isUnwritten(node)) return [];
   if (parent === null) {
-    return [[linesAtEnd(text, nestedLines(0, indentStep, path, value, blockLeaf), true)]];
+    const lines = nestedLines(0, indentStep, path, value, blockLeaf);
+    return isUnwritten(node) ? [[linesAtEnd(text, lines, true)]] : [];
   }
   if (pair === null) return [];
   const at = separatorEnd(layout, pair);
-  if (outer.inFlow) return [[{ start: at, end: at, text: ` {${flowPair(path, value)}}` }]];
+  if (outer.inFlow)
+    return isUnwritten(node) ? [[{ start: at, end: at, text: ` {${flowPair(path, value)}}` }]] : [];
   const indent = (blockIndent(parent) ?? 0) + indentStep;
-  return [[linesAfter(text, at, nestedLines(indent, indentStep, path, value, blockLeaf))]];
+  return linesBelow(layout, outer, pair, nestedLines(indent, indentStep, path, value, blockLeaf));
 }
 
 function replacement(layout: YamlLayout, place: YamlPlace, value: ConfigValue): Proposals {
@@ -257,13 +261,7 @@ function appending(layout: YamlLayout, path: KeyPath, value: ConfigTable): Propo
   }
   if (pair === null || place.inFlow) return [];
   const lines = itemLines((blockIndent(place.parent) ?? 0) + indentStep, 2, value);
-  if (node !== null && isWrittenNull(layout, node)) {
-    const [start, end] = node.range ?? [0, 0];
-    const from = text.slice(0, start).trimEnd().length;
-    return [[{ start: from, end, text: "" }, linesAfter(text, end, lines)]];
-  }
-  if (!isUnwritten(node)) return [];
-  return [[linesAfter(text, separatorEnd(layout, pair), lines)]];
+  return linesBelow(layout, place, pair, lines);
 }
 
 /** The ways to make the change, the best first. Rejects with `config_uneditable` when there is none. */

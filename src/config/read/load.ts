@@ -131,14 +131,8 @@ export async function readTables(bytes: Uint8Array, path: string, format: Config
   return { ok: true, text, parsed, value: withoutEmptySections(parsed.value) };
 }
 
-interface CheckedTables {
-  /** The typed content; null: the tables do not match the schema. */
-  readonly file: ConfigFile | null;
-  /** The mistakes, at most one for each key. */
-  readonly findings: readonly Finding[];
-}
-
-export function checkTables(value: unknown, place: ConfigPlace): CheckedTables {
+/** `file`: the typed content, null if the tables do not match the schema. `findings`: at most one for each key. */
+export function checkTables(value: unknown, place: ConfigPlace) {
   const issues: Issue[] = [];
   const file = configFile.read(value, [], issues);
   const ofValues = valueFindings(value, issues, 5 * MISTAKE_LIMIT);

@@ -129,15 +129,9 @@ async function walk(path: string, identity: Identity): Promise<Exposure> {
   }
 }
 
-interface Entry {
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly isFolder: boolean;
-  readonly isLink: boolean;
-}
+type Entry = NonNullable<Awaited<ReturnType<typeof lookAt>>>;
 
-async function lookAt(path: string): Promise<Entry | null> {
+async function lookAt(path: string) {
   const found = await lstat(path).catch(expecting(["ENOENT", "ENOTDIR"], null));
   if (found === null) return null;
   const { mode, uid, gid } = found;

@@ -59,13 +59,8 @@ export async function readLinesBackwards(
   return null;
 }
 
-interface FoundFile extends AsyncDisposable {
-  readonly file: FileHandle;
-  readonly id: string;
-  readonly size: number;
-}
-
-async function openPlain(path: string): Promise<FoundFile | null> {
+/** The file with its id and size; null: there is none, or it is not regular. */
+async function openPlain(path: string) {
   try {
     // Without O_NONBLOCK, opening a pipe would wait for its writer.
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);

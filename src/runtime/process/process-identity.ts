@@ -16,8 +16,7 @@ const FIRST_LOOK_AFTER_MS = 2;
 const LOOKS_AT_MOST_APART_MS = 50;
 
 /** The start time of the process; null: no such process, or a zombie. */
-type ProcessStart = (pid: number) => Promise<string | null>;
-const processStart: ProcessStart = process.platform === "darwin" ? processStartDarwin : processStartLinux;
+const processStart = process.platform === "darwin" ? processStartDarwin : processStartLinux;
 
 /** The identity of the process with this pid; null: no such process, or a zombie. */
 export async function processIdentity(pid: number): Promise<ProcessIdentity | null> {
