@@ -8,7 +8,7 @@ import { MountaineerError } from "../../src/runtime/errors.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { systemError } from "./memory-file.ts";
 import { DETECTIONS, service } from "./stories.ts";
-import { APPLIED, advanceUntil, sha256, watcherBench } from "./watcher-bench.ts";
+import { APPLIED, advanceUntil, DEFAULT_SYNC_SETTINGS, sha256, watcherBench } from "./watcher-bench.ts";
 
 for (const detection of DETECTIONS) {
   test(`B1 the window restarts on each further change, for ten times its length at most (${detection})`, async (t) => {
@@ -318,6 +318,12 @@ test("folders that cannot be watched: it polls, says so, and hears from the OS a
     await clock.advance(301);
     assert.equal(watcher.state.detector.degraded, null);
     assert.equal(file.watches, 1);
+    file.refuseWatches(systemError(code));
+    watcher.setSettings({ ...DEFAULT_SYNC_SETTINGS, detection: "inotify" });
+    await clock.advance(0);
+    assert.notEqual(watcher.state.detector.degraded, null);
+    watcher.setSettings(DEFAULT_SYNC_SETTINGS);
+    assert.equal(watcher.state.detector.degraded, null, "it needs no watches any more");
   }
 });
 

@@ -134,6 +134,17 @@ test("B1 a last look that fails ends the window, and one that takes its time hol
   assert.deepEqual(slow.ends, [500]);
 });
 
+test("B1 a window that is closed during its last look does not end", async () => {
+  const gate = Promise.withResolvers<void>();
+  const { clock, ends, window } = openable(() => gate.promise);
+  window.trigger();
+  await clock.advance(100);
+  window.cancel();
+  gate.resolve();
+  await clock.advance(1_000);
+  assert.deepEqual(ends, []);
+});
+
 test("B5 new lengths hold for the open window", async () => {
   const { clock, ends, window } = openable();
   window.trigger();

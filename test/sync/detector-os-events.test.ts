@@ -5,7 +5,12 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { readConfigBytes } from "../../src/config/read/load.ts";
 import { SAFETY_POLL_MS, SETTLE_MS, startDetector } from "../../src/sync/detector.ts";
-import { type FolderEvents, systemFolderEvents } from "../../src/sync/folder-events.ts";
+import {
+  createFolderBell,
+  type FolderEvents,
+  type FolderListener,
+  systemFolderEvents,
+} from "../../src/sync/folder-events.ts";
 import type { WatchedFile } from "../../src/sync/watched-file.ts";
 import { eventually } from "../support/eventually.ts";
 import { createLocalFile } from "../support/local-file.ts";
@@ -61,6 +66,57 @@ test("B2 what no watched folder tells is seen by the slow poll: a folder further
   await clock.advance(SETTLE_MS);
   await detector.look();
   assert.equal(seen.changes, 2);
+});
+
+test("B2 the bell rings for the file's name, the folder's own and an unknown one, while its watch is armed", async () => {
+  const listeners: FolderListener[] = [];
+  const watches = new Set<FolderListener>();
+  let rings = 0;
+  const events: FolderEvents = {
+    watch(_folder, listener) {
+      listeners.push(listener);
+      watches.add(listener);
+      return { [Symbol.dispose]: () => void watches.delete(listener) };
+    },
+  };
+  const bell = createFolderBell(createMemoryFile("a"), events, () => {
+    rings += 1;
+  });
+  await bell.arm();
+  for (const name of ["config.toml", "other.toml", null, ".mountaineer"]) listeners[0]?.onName(name);
+  assert.deepEqual([rings, watches.size], [3, 1]);
+  await bell.arm();
+  listeners[0]?.onName("config.toml");
+  listeners[0]?.onEnd();
+  assert.deepEqual([rings, watches.size], [3, 1], "the watch before is ended");
+  listeners[1]?.onEnd();
+  bell[Symbol.dispose]();
+  listeners[1]?.onName("config.toml");
+  assert.deepEqual([rings, watches.size], [4, 0]);
+});
+
+test("B2 folders are watched anew after a look that failed, and not after the end", async (t) => {
+  const file = createMemoryFile("a");
+  let armed = 0;
+  const events: FolderEvents = {
+    watch(folder, listener) {
+      armed += 1;
+      return file.events.watch(folder, listener);
+    },
+  };
+  const { detector } = startOn(t, file, events);
+  await detector.look();
+  file.fail(new Error("EACCES"));
+  await detector.look();
+  file.fail(null);
+  const before = armed;
+  await detector.look();
+  assert.equal(armed, before + 1);
+  const ended = startOn(t, file, file.events);
+  const looking = ended.detector.look();
+  ended.detector[Symbol.dispose]();
+  await looking;
+  assert.equal(file.watches, 1, "the other detector's");
 });
 
 test("B2 a burst of events is one check, a moment later", async (t) => {
