@@ -1,6 +1,6 @@
 // The fleet's layer: the configuration that its machines share, and the keys that it must not have. Pure.
 import { literalSecrets } from "../literal-secrets.ts";
-import { asTable, listIn, wrong } from "../read/tables.ts";
+import { asTable, wrong } from "../read/tables.ts";
 import type { BackendConfig } from "../snapshot.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
 
@@ -22,53 +22,46 @@ export function layerName({ revision }: Pick<ConfigLayer, "revision">): string {
   return `fleet revision ${revision}`;
 }
 
-const OWN_SECTIONS: Readonly<Record<string, string>> = {
-  server: "where a machine listens is its own",
-  fleet: "in which fleet a machine is, and as whom, is its own",
-  trust: "what a machine believes, and what waits for approval there, is its own",
-};
-/** The paths where Mountaineer writes: the fleet must not choose where files and links are made. */
-const OWN_PATHS: readonly (readonly [section: string, key: string])[] = [
-  ["global", "shares_root"],
-  ["global", "mount_root"],
-  ["audit", "path"],
+/** Stands for every name or index in a pattern. */
+const ANY = "*";
+const PATH_HINT = "each machine's own file says where files are on that machine";
+const SHARE_HINT = "each machine's own file says where its shares are";
+const TRUST_HINT = "each machine's own file says what it trusts, and which changes wait for approval there";
+
+/** The keys that only a machine's own file may have; Mountaineer writes at some of these paths. */
+const FORBIDDEN: readonly (readonly [pattern: KeyPath, found: string, hint: string])[] = [
+  [["server"], "`[server]`", "each machine's own file says where it listens"],
+  [["fleet"], "`[fleet]`", "each machine's own file says in which fleet it is, and under which name"],
+  [["trust"], "`[trust]`", TRUST_HINT],
+  [["backends", ANY, "pin"], "`pin`", TRUST_HINT],
+  [["global", "shares_root"], "a path", PATH_HINT],
+  [["global", "mount_root"], "a path", PATH_HINT],
+  [["audit", "path"], "a path", PATH_HINT],
+  [["aliases", ANY, "path"], "a path", PATH_HINT],
+  [["shares", ANY, "thunderbolt_host"], "a place of a share", SHARE_HINT],
+  [["shares", ANY, "fallback_host"], "a place of a share", SHARE_HINT],
+  [["shares", ANY, "thunderbolt_path"], "a place of a share", SHARE_HINT],
+  [["shares", ANY, "fallback_path"], "a place of a share", SHARE_HINT],
 ];
-const SHARE_PLACES = ["thunderbolt_host", "fallback_host", "thunderbolt_path", "fallback_path"] as const;
-const EXPECTED = "no such key in a fleet's configuration";
 /** A reference anywhere in a text: the fleet may not use a machine's secrets. */
 const REFERENCE = /^secret:|\$\{/;
 
 /** The mistakes of a layer: keys that only a machine's own file may have, and references to secrets. */
 export function forbiddenFindings(layer: unknown): Finding[] {
-  const table = asTable(layer) ?? {};
-  const findings: Finding[] = [];
-  const refuse = (path: KeyPath, found: string, hint: string): void => {
-    findings.push({ path, at: "key", found, expected: EXPECTED, hint });
-  };
-  for (const [name, why] of Object.entries(OWN_SECTIONS)) {
-    if (Object.hasOwn(table, name)) refuse([name], `\`[${name}]\``, why);
-  }
-  for (const [section, key] of OWN_PATHS) {
-    if (asTable(table[section])?.[key] === undefined) continue;
-    refuse([section, key], "a path", PATH_HINT);
-  }
-  for (const [index, alias] of listIn(table, "aliases").entries()) {
-    if (asTable(alias)?.["path"] !== undefined) refuse(["aliases", index, "path"], "a path", PATH_HINT);
-  }
-  for (const [index, share] of listIn(table, "shares").entries()) {
-    for (const key of SHARE_PLACES) {
-      if (asTable(share)?.[key] === undefined) continue;
-      refuse(["shares", index, key], "a place of a share", "where shares are is in each machine's own file");
-    }
-  }
-  for (const [name, backend] of Object.entries(asTable(table["backends"]) ?? {})) {
-    if (asTable(backend)?.["pin"] === undefined) continue;
-    refuse(["backends", name, "pin"], "`pin`", OWN_SECTIONS["trust"] ?? "");
-  }
-  return [...findings, ...referenceFindings(table, [])];
+  const expected = "no such key in a fleet's configuration";
+  const forbidden = FORBIDDEN.flatMap(([pattern, found, hint]) =>
+    pathsAt(layer, pattern, []).map((path): Finding => ({ path, at: "key", found, expected, hint })),
+  );
+  return [...forbidden, ...referenceFindings(layer, [])];
 }
 
-const PATH_HINT = "where files are on a machine is its own";
+/** The paths of all values that a pattern leads to. */
+function pathsAt(value: unknown, [segment, ...rest]: KeyPath, path: KeyPath): KeyPath[] {
+  if (segment === undefined) return [path];
+  const entries = Array.isArray(value) ? [...value.entries()] : Object.entries(asTable(value) ?? {});
+  const matching = entries.filter(([key]) => segment === ANY || key === segment);
+  return matching.flatMap(([key, part]) => pathsAt(part, rest, [...path, key]));
+}
 
 function referenceFindings(value: unknown, path: KeyPath): Finding[] {
   if (typeof value === "string") {
