@@ -225,7 +225,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     /there is a backend called files/,
     2,
   ),
-  "mountaineer backends enable files": running(/said so already[\s\S]*is ready/),
+  "mountaineer backends enable files": running(/says so already[\s\S]*is ready/),
   "mountaineer backends disable files": running(/files {2}is disabled/),
   "mountaineer backends edit files -- npx -y @modelcontextprotocol/server-filesystem ~/Projects":
     running(/files {2}is changed/),

@@ -63,7 +63,7 @@ const sharesAddCommand = command("shares add", {
       showResult(context, added, () => (share === null ? "" : renderResults([share], context.stdoutStyle)));
       const exit = share === null ? FAILED_EXIT : exitCodeOf([share], "mount");
       if (share !== null && exit !== 0)
-        context.note("it is saved all the same; mountaineer status says how it goes on");
+        context.note("the share is saved although it is not mounted; mountaineer status shows its state");
       worst = Math.max(worst, exit);
     }
     return worst;

@@ -174,7 +174,7 @@ export function showChange(
     const mark = changed ? paint.green(paint.symbols.good) : paint.dim(paint.symbols.skip);
     const isSaid = backend === null || (!backend.enabled && done === DISABLED);
     return [
-      `${mark} ${paint.bold(harmless(name))}  ${changed ? done : "the file said so already"}`,
+      `${mark} ${paint.bold(harmless(name))}  ${changed ? done : "no change: the file says so already"}`,
       ...(isSaid ? [] : outcomeLines(backend, paint)),
       ...(lines.length > 0 ? ["", `Agents come in ${lines.join("\n")}`] : []),
     ];

@@ -103,7 +103,7 @@ async function land(
     if (report.changed) await writeNamedSchema(now.path, text);
     return showEdit(context, report, {
       done: `${now.path} is changed`,
-      same: "the file said so already",
+      same: "no change: the file says so already",
     });
   });
 }

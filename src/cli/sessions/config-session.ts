@@ -70,8 +70,8 @@ export async function refuseToBeginAfresh(context: CommandContext, view: ConfigV
   const { daemon, path, read } = view;
   if (daemon === null) return requireNamedFile(context, view);
   if ((await read()) !== null) return;
-  throw new MountaineerError("config_unreadable", `${path} is not there, and what it held runs on`, {
-    hint: "mountaineer config rollback 0 writes what runs",
+  throw new MountaineerError("config_unreadable", `${path} is not there, and its last content still runs`, {
+    hint: "mountaineer config rollback 0 writes the running configuration into the file",
   });
 }
 

@@ -158,8 +158,8 @@ async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
 function refuseToBeginAfresh({ path, known }: SaveTarget, before: Uint8Array | null): void {
   if (before !== null && (before.length > 0 || sha256Of(before) === known?.sha256)) return;
   const state = before === null ? "not there" : "empty";
-  throw new MountaineerError("config_unreadable", `${path} is ${state}, and what it held runs on`, {
-    hint: "`mountaineer config rollback 0` writes what runs",
+  throw new MountaineerError("config_unreadable", `${path} is ${state}, and its last content still runs`, {
+    hint: "`mountaineer config rollback 0` writes the running configuration into the file",
   });
 }
 

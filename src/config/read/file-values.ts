@@ -14,7 +14,7 @@ function unreadable(text: string, finding: Omit<SyntaxFinding, "path" | "hint">)
   const { offset, found, expected } = finding;
   const { line, column } = textPlaces(text).place(offset);
   const message = `the configuration cannot be read at ${line}:${column}: found ${found}, expected ${expected}`;
-  return new MountaineerError("config_invalid", message, { hint: "mend it in an editor first" });
+  return new MountaineerError("config_invalid", message, { hint: "correct the file in an editor first" });
 }
 
 /** The file's tables and values, objects without prototype. Rejects with `config_invalid` for a mistake of syntax. */

@@ -109,7 +109,7 @@ export async function placeMistakes({ path, text, parsed, findings }: FoundInTex
     ...place,
     found: "more mistakes than are listed",
     expected: "a configuration",
-    hint: "mend these first",
+    hint: "correct these mistakes first",
   });
   return listed;
 }

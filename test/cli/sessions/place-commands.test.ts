@@ -348,7 +348,7 @@ describe("shares", { concurrency: 2 }, () => {
       ]);
       assert.equal(end.code, 1);
       assert.match(end.stdout, /✗ NAS/);
-      assert.match(end.stderr, /it is saved all the same/);
+      assert.match(end.stderr, /the share is saved although it is not mounted/);
       assert.match(
         await config(),
         /name = "NAS"\nthunderbolt_host = "127\.0\.0\.1:1"[\s\S]*share_name = "data"/,
