@@ -6,7 +6,6 @@ import { type ConfigPlace, findPlace } from "../../../src/config/locate.ts";
 import { backendReach } from "../../../src/config/reach.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
 import { secretUses, storedSecretNames, withRevisions } from "../../../src/config/read/secret-uses.ts";
-import type { ConfigSnapshot } from "../../../src/config/snapshot.ts";
 import { describeMistakes } from "../../../src/config/values/mistakes.ts";
 import { SIGNING_ALGORITHMS } from "../../../src/config/values/sign-in-values.ts";
 import { referenceText } from "../../../src/secrets/reference.ts";
@@ -540,19 +539,6 @@ test("G1 what is lent and borrowed is named, and only what there is", async () =
   }
 });
 
-const SECRETS_PLACE = {
-  home: "/h/m",
-  userHome: "/h",
-  userName: "ann",
-  defaultMountRoot: "/h/m/volumes",
-};
-
-async function snapshotOf(text: string): Promise<ConfigSnapshot> {
-  const loaded = await parseConfig(Buffer.from(text), "/h/m/config.toml", SECRETS_PLACE);
-  assert.ok(loaded.ok, JSON.stringify(loaded));
-  return loaded.snapshot;
-}
-
 const TEXT = `
 [[shares]]
 name = "CORE"
@@ -580,7 +566,7 @@ token = "\${secret:ann}"
 `;
 
 test("each reference is told with what uses it", async () => {
-  const { config } = await snapshotOf(TEXT);
+  const { config } = await accepted(TEXT);
   assertEach(secretUses(config), ({ reference, usedBy }) => `${referenceText(reference)} ${usedBy}`, [
     "secret:nas share CORE",
     "secret:files backend files (env TOKEN)",
@@ -593,7 +579,7 @@ test("each reference is told with what uses it", async () => {
 });
 
 test("another revision of a secret is a change of what refers to it, and of nothing else", async () => {
-  const snapshot = await snapshotOf(TEXT);
+  const snapshot = await accepted(TEXT);
   const revisions = new Map([["nas", 1]]);
   const revisionOf = (name: string): number => revisions.get(name) ?? 1;
   const first = withRevisions(snapshot, revisionOf);
@@ -614,7 +600,7 @@ test("another revision of a secret is a change of what refers to it, and of noth
 });
 
 test("a configuration without stored secrets stays the very same", async () => {
-  const snapshot = await snapshotOf('[backends.a]\ncommand = "a"\nenv = { X = "${HOME}" }\n');
+  const snapshot = await accepted('[backends.a]\ncommand = "a"\nenv = { X = "${HOME}" }\n');
   assert.equal(
     withRevisions(snapshot, () => 1),
     snapshot,
