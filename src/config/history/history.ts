@@ -46,7 +46,6 @@ export type ConfigHistory = ReturnType<typeof openHistory>;
 
 interface Stored extends EntryPlace {
   readonly file: string;
-  readonly order: number;
   readonly entry: Omit<HistoryEntry, "n">;
   readonly bytes: Uint8Array;
 }
@@ -68,7 +67,7 @@ const headerOf = reader(
 );
 
 /** The entry, or the reason why it cannot be used. */
-function readEntry(raw: Buffer): Omit<Stored, "file" | "order"> | string {
+function readEntry(raw: Buffer): Omit<Stored, "file"> | string {
   const end = raw.indexOf(0x0a);
   const header = end === -1 ? null : headerOf(jsonObject(raw.subarray(0, end).toString("utf8")));
   if (header === null) return "its first line is not what it should be";
@@ -105,7 +104,7 @@ async function readAll(folder: string): Promise<{ stored: Stored[]; corrupt: Cor
     const read = await readStored(join(folder, file));
     if (read === null) continue;
     if (typeof read === "string") corrupt.push({ file: join(folder, file), reason: read });
-    else stored.push({ file, order: Number(file.slice(0, 10)), ...read });
+    else stored.push({ file, ...read });
   }
   return { stored, corrupt };
 }
@@ -194,9 +193,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
      * resolves. Renames unusable entries to `*.corrupt`, and lists them in `setAside`. Rejects with
      * `home_unwritable`, or the system's error; earlier entries stay.
      */
-    record(
-      content: AcceptedContent,
-    ): Promise<{ readonly added: boolean; readonly setAside: CorruptEntry[] }> {
+    record(content: AcceptedContent) {
       const mine = last.catch(() => {}).then(() => record(content));
       last = mine;
       return mine;
@@ -214,7 +211,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
       throw new MountaineerError("history_unknown", `the history has no entry ${n}`, { hint });
     },
     /** The entries of `list`, each with its bytes and the path of its history file. Writes nothing. */
-    async newest(): Promise<readonly Omit<Stored, "order" | keyof EntryPlace>[]> {
+    async newest(): Promise<readonly Omit<Stored, keyof EntryPlace>[]> {
       return (await newest()).map(({ file, entry, bytes }) => ({ file: join(folder, file), entry, bytes }));
     },
     /** The unusable entries that are not yet renamed to `*.corrupt`. Writes nothing. */
