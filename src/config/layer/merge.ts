@@ -61,9 +61,7 @@ export function mergeUnder(file: unknown, layer: unknown) {
       if (listed !== undefined) return { of: listed.of, path: [...listed.path, ...rest] };
       const mine = asTable(own[String(section)]);
       if (!BY_KEY.has(String(section)) || mine === null) return { of: originOf(own, section), path };
-      const theirs = asTable(under[String(section)]) ?? {};
-      const isTheirs = !Object.hasOwn(mine, key) && Object.hasOwn(theirs, key);
-      return { of: isTheirs ? "layer" : "file", path };
+      return { of: Object.hasOwn(mine, key) ? "file" : "layer", path };
     },
   };
 }

@@ -218,7 +218,7 @@ export function parseToml(text: string): ParsedText {
       syntax.push(syntaxFinding(text, error, offset));
       budget -= 1;
       const shorter = budget > 0 ? withoutMistake(rest, offset, error.message.includes(REDEFINED)) : null;
-      if (shorter === null || shorter === rest) break;
+      if (shorter === null) break;
       rest = shorter;
     }
   }
