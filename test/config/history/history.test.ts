@@ -64,8 +64,14 @@ test("the newest content again adds nothing; an older one is an entry of its own
   await history.record(content("a"));
   assert.deepEqual(await history.record(content("a", "edit")), { added: false, setAside: [] });
   await history.record(content("b"));
-  await history.record(content("a", "rollback"));
-  assertEach(await history.list(), ({ n, source }) => `${n} ${source}`, ["0 rollback", "1 file", "2 file"]);
+  const long = { ...content("a", "rollback"), summary: "x".repeat(501) };
+  await Promise.all([
+    assert.rejects(history.record({ ...content("c"), sha256: "of another content" }), TypeError),
+    history.record(long),
+  ]);
+  const entries = await history.list();
+  assertEach(entries, ({ n, source }) => `${n} ${source}`, ["0 rollback", "1 file", "2 file"]);
+  assert.equal(entries[0]?.summary.length, 500);
 });
 
 test("the newest 50 are kept, private, also when all come at once", async (t) => {

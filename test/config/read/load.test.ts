@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { DEFAULT_LIMITS } from "../../../src/config/limits.ts";
+import { textValues } from "../../../src/config/read/file-values.ts";
 import { loadConfig, parseConfig } from "../../../src/config/read/load.ts";
 import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
 import { describeMistakes } from "../../../src/config/values/mistakes.ts";
@@ -362,6 +363,7 @@ test("bytes that are no text are refused at their place", async () => {
     [Buffer.concat([bytes('a = 1\nb = "ä'), Buffer.from([0xff]), bytes('"')]), "2:7 ", /0xff/],
     [Buffer.concat([bytes("# "), Buffer.from([0xc3])]), "1:3 ", /half a character|0xc3/],
     [Buffer.from([0xff, 0xfe, 0x61, 0]), "1:1 ", /UTF-16/],
+    [Buffer.from([0xfe, 0xff, 0, 0x61]), "1:1 ", /UTF-16/],
     [bytes("a = 1\n\0"), "2:1 ", /NUL/],
     [Buffer.alloc(2 ** 20 + 1, "#"), "1:1 ", /1048577 bytes/],
   ];
@@ -424,6 +426,11 @@ shares:
     "c.yaml",
   );
   assert.equal(large.config.shares.length, 301);
+});
+
+test("an anchor behind an alias does not replace a newer one of its name", async () => {
+  const text = "sync: &s {debounce: &d 1}\nother: &d 2\nagain: *s\nlast: *d\n";
+  assert.deepEqual({ ...Object(await textValues(text, "yaml")) }["last"], 2);
 });
 
 test("a mistake behind an alias is placed where it is written", async () => {
