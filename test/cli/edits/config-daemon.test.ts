@@ -145,7 +145,10 @@ describe("config with a daemon", { concurrency: 3 }, () => {
     await rm(daemon.file);
     const { code, stderr } = await daemon.run("config", "set", "lsof-recheck", "off");
     assert.equal(code, 3);
-    assert.match(stderr, /is not there, and its last content still runs\n {2}hint: mountaineer config rollback 0/);
+    assert.match(
+      stderr,
+      /is not there, and its last content still runs\n {2}hint: mountaineer config rollback 0/,
+    );
     assert.deepEqual(daemon.config.calls, []);
     assert.deepEqual((await readdir(daemon.home)).includes("elsewhere.toml"), false);
   });
