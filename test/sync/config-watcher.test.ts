@@ -380,6 +380,7 @@ test("B6 a reload is answered, and a save applied, although one edit follows the
   let edits = 0;
   const editOn = async (): Promise<void> => {
     for (; !ended && edits < 1_000; edits += 1) {
+      await clock.sleep(10);
       await watcher.inTurn(async ({ signal }) => clock.sleep(edits % 2, signal));
     }
   };
