@@ -45,6 +45,12 @@ async function scene(t: TestContext): Promise<Scene> {
   };
 }
 
+/** Two drivers of one scene, by their names. */
+async function twoOf(t: TestContext, one: DriverName, other: DriverName) {
+  const { driven } = await scene(t);
+  return [await driven(one), await driven(other)] as const;
+}
+
 test("A6 what the driver before has mounted is found, explained by no route, and unmounted by its maker", async (t) => {
   const { driven, mountPath } = await scene(t);
   const before = await driven("local");
@@ -68,8 +74,7 @@ test("A6 what the driver before has mounted is found, explained by no route, and
 });
 
 test("A6 back at the driver before, its mount is its own again", async (t) => {
-  const { driven } = await scene(t);
-  const [local, smb] = [await driven("local"), await driven("cifs")];
+  const [local, smb] = await twoOf(t, "local", "cifs");
   await mounted(local.driver, local.spec, "fallback");
   const succession = createDriverSuccession([]);
   succession.take(local, smb);
@@ -88,8 +93,7 @@ test("drivers of SMB find one another's mounts themselves", async (t) => {
 });
 
 test("a mount that stands in the way is not looked at by who did not make it", async (t) => {
-  const { driven } = await scene(t);
-  const [before, next] = [await driven("rclone"), await driven("local")];
+  const [before, next] = await twoOf(t, "rclone", "local");
   await mounted(before.driver, before.spec, "tb");
   const hangs: MountDriver = { ...next.driver, find: () => assert.fail("it was looked at") };
   const driver = createDriverSuccession([]).take(before, { ...next, driver: hangs });
@@ -137,8 +141,7 @@ test("A6 of three drivers edited one after the other, the first's mount is still
 });
 
 test("who may have mounted it before, and gives no answer, holds up nobody", async (t) => {
-  const { driven } = await scene(t);
-  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const [local, smb] = await twoOf(t, "local", "rclone");
   const late: MountDriver = { ...local.driver, find: () => Promise.reject(new Error("no answer")) };
   const driver = createDriverSuccession([late, smb.driver]).begin(smb);
   assert.deepEqual(await found(driver, smb.spec), []);
@@ -146,8 +149,7 @@ test("who may have mounted it before, and gives no answer, holds up nobody", asy
 });
 
 test("A2 what the next driver will send once it has mounted does not hold up that mount", async (t) => {
-  const { driven } = await scene(t);
-  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const [local, smb] = await twoOf(t, "local", "rclone");
   await mounted(local.driver, local.spec, "tb");
   const keeps: MountDriver = { ...smb.driver, unsent: async () => ["kept from before"] };
   const driver = createDriverSuccession([]).take(local, { ...smb, driver: keeps });
@@ -160,8 +162,7 @@ test("A2 what the next driver will send once it has mounted does not hold up tha
 });
 
 test("A2 what a former driver has still to send is waited for while its mount stands", async (t) => {
-  const { driven } = await scene(t);
-  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const [local, smb] = await twoOf(t, "local", "rclone");
   const sends: MountDriver = { ...smb.driver, unsent: async () => ["on its way"] };
   await mounted(sends, smb.spec, "tb");
   const driver = createDriverSuccession([]).take({ ...smb, driver: sends }, local);
@@ -174,8 +175,7 @@ test("A2 what a former driver has still to send is waited for while its mount st
 });
 
 test("A6 a driver edited between a look and the unmount that follows from it: its maker unmounts", async (t) => {
-  const { driven } = await scene(t);
-  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const [local, smb] = await twoOf(t, "local", "rclone");
   const mount = await mounted(local.driver, local.spec, "tb");
   const refuses: MountDriver = { ...smb.driver, unmount: () => assert.fail("it did not make it") };
   const driver = createDriverSuccession([]).take(local, { ...smb, driver: refuses });
@@ -184,8 +184,7 @@ test("A6 a driver edited between a look and the unmount that follows from it: it
 });
 
 test("A6 a driver whose mount was found fails the look that it cannot answer, so that its mount is not forgotten", async (t) => {
-  const { driven } = await scene(t);
-  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const [local, smb] = await twoOf(t, "local", "rclone");
   await mounted(local.driver, local.spec, "tb");
   let answers = true;
   const find: MountDriver["find"] = (...asked) =>
@@ -197,8 +196,7 @@ test("A6 a driver whose mount was found fails the look that it cannot answer, so
 });
 
 test("A6 the driver before is forgotten only by a look that began after its last step", async (t) => {
-  const { driven } = await scene(t);
-  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const [local, smb] = await twoOf(t, "local", "rclone");
   const succession = createDriverSuccession([]);
   const find: MountDriver["find"] = (...asked) => {
     succession.cycleBegins();
@@ -229,8 +227,7 @@ test("A6 a link at the path is found beside a mount of SMB elsewhere; under a mo
 });
 
 test("A6 without a look nobody knows who made a mount, and it is not unmounted", async (t) => {
-  const { driven } = await scene(t);
-  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const [local, smb] = await twoOf(t, "local", "rclone");
   const mount = await mounted(local.driver, local.spec, "tb");
   const blind: MountDriver = {
     ...smb.driver,
@@ -243,8 +240,7 @@ test("A6 without a look nobody knows who made a mount, and it is not unmounted",
 });
 
 test("A6 files set aside, processes, open files and ends of processes are those of all drivers of the share", async (t) => {
-  const { driven } = await scene(t);
-  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const [local, smb] = await twoOf(t, "local", "rclone");
   await mounted(local.driver, local.spec, "tb");
   const listeners = new Set<unknown>();
   const named = (driver: MountDriver, name: string, pid: number): MountDriver => ({

@@ -39,40 +39,37 @@ async function startBench(t: TestContext) {
   const folder = await temporaryFolder(t);
   const files = rcloneFiles(join(folder, "home"), "CORE");
   await ensureFolder(files.cache, 0o700);
+  const place = { shareName: "CORE", files, mountPath: join(folder, "volumes", "CORE") };
   const fresh = (): MountFolders => createMountFolders({ clock: systemClock, logger: silentLogger });
   const ensure = async (folders: MountFolders): Promise<string> => {
-    const outcome = await folders.ensure({
-      shareName: "CORE",
-      files,
-      mountPath: join(folder, "volumes", "CORE"),
-    });
+    const outcome = await folders.ensure(place);
     if (outcome.ok) await outcome.bare.close();
     return outcome.ok ? "ok" : outcome.text;
   };
-  return { files, path: join(folder, "volumes", "CORE"), root: join(folder, "volumes"), fresh, ensure };
+  return { place, files, path: place.mountPath, root: join(folder, "volumes"), fresh, ensure };
 }
 
 describe("the folder below a mount", () => {
   it("is writable to as few as may be, and gone once nothing is mounted", async (t) => {
-    const { files, path, fresh, ensure } = await startBench(t);
+    const { place, path, fresh, ensure } = await startBench(t);
     const folders = fresh();
     assert.equal(await ensure(folders), "ok");
     assert.equal((await stat(path)).mode & 0o777, process.getuid?.() === 0 ? 0o555 : 0o755);
-    await folders.clear({ shareName: "CORE", files, mountPath: path }, true);
+    await folders.clear(place, true);
     assert.ok(!existsSync(path));
-    await folders.clear({ shareName: "CORE", files, mountPath: path }, true);
-    assert.deepEqual(await folders.setAside({ shareName: "CORE", files }), []);
+    await folders.clear(place, true);
+    assert.deepEqual(await folders.setAside(place), []);
   });
 
   for (const when of ["before the next mount", "at the unmount"] as const) {
     it(`what was written into ours is set aside ${when}, also after a restart, and named while it is there`, async (t) => {
-      const { files, path, root, fresh, ensure } = await startBench(t);
+      const { place, path, root, fresh, ensure } = await startBench(t);
       assert.equal(await ensure(fresh()), "ok");
       await writeFile(join(path, "precious"), "one");
       const later = fresh();
-      if (when === "at the unmount") await later.clear({ shareName: "CORE", files, mountPath: path }, true);
+      if (when === "at the unmount") await later.clear(place, true);
       else assert.equal(await ensure(later), "ok");
-      const [aside, ...more] = await later.setAside({ shareName: "CORE", files });
+      const [aside, ...more] = await later.setAside(place);
       assert.ok(aside);
       assert.ok(aside.startsWith(`${path}.set-aside-`), aside);
       assert.deepEqual(more, []);
@@ -80,19 +77,18 @@ describe("the folder below a mount", () => {
       if (when === "at the unmount") assert.equal(await ensure(later), "ok");
       assert.deepEqual(await readdir(path), []);
       await writeFile(join(path, "precious"), "two");
-      await later.clear({ shareName: "CORE", files, mountPath: path }, true);
-      const both = await later.setAside({ shareName: "CORE", files });
+      await later.clear(place, true);
+      const both = await later.setAside(place);
       assert.equal(both.length, 2, "one never replaces another");
-      assert.deepEqual(await fresh().setAside({ shareName: "CORE", files }), both);
+      assert.deepEqual(await fresh().setAside(place), both);
       for (const one of both) await rm(one, { recursive: true });
-      assert.deepEqual(await fresh().setAside({ shareName: "CORE", files }), []);
+      assert.deepEqual(await fresh().setAside(place), []);
       assert.deepEqual(await readdir(root), []);
     });
   }
 
   it("what the daemon before sets aside after the next one has begun is named, whoever notes something last", async (t) => {
-    const { files, path, fresh, ensure } = await startBench(t);
-    const place = { shareName: "CORE", files, mountPath: path };
+    const { place, path, fresh, ensure } = await startBench(t);
     const [former, next] = [fresh(), fresh()];
     assert.equal(await ensure(former), "ok");
     await writeFile(join(path, "first"), "1");
@@ -113,25 +109,25 @@ describe("the folder below a mount", () => {
   });
 
   it("that somebody else made, with something in it, is left alone, although ours stood there before", async (t) => {
-    const { files, path, fresh, ensure } = await startBench(t);
+    const { place, path, fresh, ensure } = await startBench(t);
     const folders = fresh();
     assert.equal(await ensure(folders), "ok");
-    await folders.clear({ shareName: "CORE", files, mountPath: path }, true);
+    await folders.clear(place, true);
     await mkdir(join(path, "theirs"), { recursive: true });
     const before = lstatSync(path).ino;
     assert.match(await ensure(folders), /a folder with 1 entry; nothing is mounted over it/);
     assert.match(await ensure(fresh()), /a folder with 1 entry/);
-    await folders.clear({ shareName: "CORE", files, mountPath: path }, true);
+    await folders.clear(place, true);
     assert.equal(lstatSync(path).ino, before);
     assert.deepEqual(await readdir(path), ["theirs"]);
   });
 
   it("is never a link or a file, and of a path that is not the share's nothing is removed", async (t) => {
-    const { files, path, root, fresh, ensure } = await startBench(t);
+    const { place, files, path, root, fresh, ensure } = await startBench(t);
     await mkdir(root);
     await symlink("/usr", path);
     assert.match(await ensure(fresh()), /is a link/);
-    await fresh().clear({ shareName: "CORE", files, mountPath: path }, true);
+    await fresh().clear(place, true);
     assert.ok(lstatSync(path).isSymbolicLink());
     const elsewhere = join(root, "elsewhere");
     await mkdir(elsewhere);
@@ -142,14 +138,15 @@ describe("the folder below a mount", () => {
   it("stays on a full disk, where there is no room for a new one, and is used again", async (t) => {
     const disk = await mountTmpfs(t, "size=512k");
     if (disk === null) return;
-    const { files, fresh } = await startBench(t);
+    const { place: own, fresh } = await startBench(t);
     const path = join(disk, "CORE");
+    const place = { ...own, mountPath: path };
     const folders = fresh();
     for (let times = 0; times < 2; times++) {
-      const outcome = await folders.ensure({ shareName: "CORE", files, mountPath: path });
+      const outcome = await folders.ensure(place);
       assert.ok(outcome.ok);
       await outcome.bare.close();
-      await folders.clear({ shareName: "CORE", files, mountPath: path }, true);
+      await folders.clear(place, true);
       assert.ok(existsSync(path));
       await writeFile(join(disk, "filler"), Buffer.alloc(600_000)).catch(() => {});
     }
@@ -159,16 +156,16 @@ describe("the folder below a mount", () => {
   it("stays on a disk that has no room for more files", async (t) => {
     const disk = await mountTmpfs(t, "size=2m,nr_inodes=64");
     if (disk === null) return;
-    const { files, fresh } = await startBench(t);
+    const { place: own, fresh } = await startBench(t);
     const path = join(disk, "CORE");
+    const place = { ...own, mountPath: path };
     await mkdir(path);
-    await fresh().clear({ shareName: "CORE", files, mountPath: path }, true);
+    await fresh().clear(place, true);
     assert.ok(existsSync(path));
   });
 
   it("is set aside for its owner alone, and an empty one is not", async (t) => {
-    const { files, path, root, fresh, ensure } = await startBench(t);
-    const place = { shareName: "CORE", files, mountPath: path };
+    const { place, path, root, fresh, ensure } = await startBench(t);
     const folders = fresh();
     assert.equal(await ensure(folders), "ok");
     assert.deepEqual(await folders.setAside(place), []);
@@ -187,12 +184,12 @@ describe("the folder below a mount", () => {
   });
 
   it("is made although a crash left an unfinished one, and is forgotten when it is removed", async (t) => {
-    const { files, path, root, fresh, ensure } = await startBench(t);
+    const { place, files, root, fresh, ensure } = await startBench(t);
     const folders = fresh();
     await mkdir(join(root, ".CORE.mountaineer-new"), { recursive: true });
     assert.equal(await ensure(folders), "ok");
     assert.deepEqual(await readdir(root), ["CORE"]);
-    await folders.clear({ shareName: "CORE", files, mountPath: path }, true);
+    await folders.clear(place, true);
     assert.equal(JSON.parse(await readFile(files.mountFolder, "utf8")).identity, null);
   });
 
@@ -211,8 +208,7 @@ describe("the folder below a mount", () => {
   });
 
   it("is ours by what this process knows, although another daemon's note has replaced its own", async (t) => {
-    const { files, path, fresh, ensure } = await startBench(t);
-    const place = { shareName: "CORE", files, mountPath: path };
+    const { place, files, path, fresh, ensure } = await startBench(t);
     const folders = fresh();
     assert.equal(await ensure(folders), "ok");
     await writeFile(files.mountFolder, '{"path":null,"identity":null,"aside":[]}');
@@ -255,12 +251,12 @@ describe("the folder below a mount", () => {
   });
 
   it("keeps what it knows when its note is torn", async (t) => {
-    const { files, path, fresh, ensure } = await startBench(t);
+    const { place, files, path, fresh, ensure } = await startBench(t);
     await writeFile(files.mountFolder, "{ torn");
     assert.equal(await ensure(fresh()), "ok");
     await writeFile(files.mountFolder, '{"path":1,"identity":[],"aside":[3]}');
-    assert.deepEqual(await fresh().setAside({ shareName: "CORE", files }), []);
-    await fresh().clear({ shareName: "CORE", files, mountPath: path }, true);
+    assert.deepEqual(await fresh().setAside(place), []);
+    await fresh().clear(place, true);
     assert.ok(!existsSync(path));
   });
 });
