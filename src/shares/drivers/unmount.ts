@@ -50,7 +50,6 @@ export function createUnmount({ clock, mountTable, commands, explain = (output) 
   ): Promise<UnmountOutcome> => {
     const untilMs = clock.monotonicMs() + deadlineMs;
     try {
-      if (signal?.aborted) return unmountFailed("cancelled");
       const entry = await find(id);
       if (entry === undefined) return { ok: true };
       const all = await commands(entry, mode);
