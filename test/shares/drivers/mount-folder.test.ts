@@ -348,6 +348,7 @@ describe("a mount of the kernel's client that somebody else made", () => {
     ["by its address, without regard to case", "//10.10.10.1/my\\040SHARE", "addr=10.10.10.1", "tb"],
     ["by its name", "//NAS.local/My\\040Share", "addr=192.168.1.9", "fallback"],
     ["by another name of the same address", "//nas/My\\040Share", "vers=3.0", "fallback"],
+    ["by an address that a line of fstab names", "//old-name/My\\040Share", "ip=192.168.1.9", "fallback"],
     ["by a name that only the kernel knew", "//old-name/My\\040Share", "addr=192.168.1.9", "fallback"],
     [
       "by an IPv6 address at full length",
