@@ -114,6 +114,6 @@ export async function runMenuAction(
   if (action.kind !== "quit") return runAction(action, { ...programs, home: place.home, clock }, signal);
   // SwiftBar runs the menu in another process, which ends when its plugin is disabled.
   const url = "swiftbar://disableplugin?name=mountaineer";
-  await programs.openPath(url, signal);
+  await programs.openPath(url);
   return { ...nothing, text: "quit" };
 }

@@ -1,6 +1,5 @@
 // The programs that a click starts: openers, windows that ask, and the daemon.
 import { startDaemon } from "../../api/client/start-daemon.ts";
-import { whenAborted } from "../../runtime/abort.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { runCommand, startDetached } from "../../runtime/process/child-process.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
@@ -129,10 +128,10 @@ export function createDesktopPrograms(options: DesktopOptions) {
   };
   return {
     /** Shows a path. Rejects with `program_unavailable` if the opener cannot be started or refuses the path. */
-    async openPath(path: string, signal: AbortSignal): Promise<void> {
+    async openPath(path: string): Promise<void> {
       const child = await startDetached(opener, [path], { env, logPath: null });
-      const exited = Promise.race([child.exited, whenAborted(signal)]);
-      const exit = (await settledWithin(clock, REFUSAL_WAIT_MS, exited)) ? await exited : undefined;
+      const isOver = await settledWithin(clock, REFUSAL_WAIT_MS, child.exited);
+      const exit = isOver ? await child.exited : null;
       if (exit?.code)
         throw new MountaineerError(
           "program_unavailable",

@@ -26,7 +26,7 @@ import {
   submenu,
   text,
 } from "./words.ts";
-import { canAct, type FolderList, folderKey, isRunning, type MenuWorld } from "./world.ts";
+import { type FolderList, folderKey, isRunning, type MenuWorld } from "./world.ts";
 
 /** More shares would not fit the screen; they are in a submenu. */
 const SHARES_AT_ONCE = 24;
@@ -67,7 +67,7 @@ function summaryOf({ connection, status }: MenuWorld, state: MenuState): string 
   if (state === "tb_ready") return `TB Ready: ${ready.join(", ")}`;
   if (state === "healthy") return "All is well";
   const well = shares.filter((share) => ["good", "plain"].includes(shareWords(share).tone)).length;
-  if (shares.length > 0 && well < shares.length) return `${well} of ${shares.length} shares are well`;
+  if (well < shares.length) return `${well} of ${shares.length} shares are well`;
   return shares.length > 0 ? "The shares are well, something else is not" : "Not all is well";
 }
 
@@ -153,7 +153,7 @@ function favoriteItem(shares: readonly ShareStatus[], world: MenuWorld): MenuIte
       return text(`favorite ${share.name}`, `${name} (not answering)`, "bad");
     const action: MenuAction = { kind: "do", id: ["mount", share.name], force: false };
     return click("favorite", `${name} (mount)`, action, {
-      enabled: canAct(world) && !isRunning(world, action),
+      enabled: !isRunning(world, action),
     });
   });
   return submenu("favorites", "Favorites", items);
@@ -179,7 +179,7 @@ function toggleItems({ global, shares }: StatusReport, world: MenuWorld): MenuIt
       tone: "plain",
       action,
       checked,
-      enabled: canAct(world) && !isRunning(world, action),
+      enabled: !isRunning(world, action),
     };
   };
   return [item("auto_failback", global.auto_failback), item("lsof_recheck", global.lsof_recheck)];
@@ -196,7 +196,7 @@ function syncItems(world: MenuWorld): MenuItem[] {
   const running = isRunning(world, reload);
   items.push(
     separator("sync |"),
-    click("sync", running ? "Reload …" : "Reload now", reload, { enabled: !running && canAct(world) }),
+    click("sync", running ? "Reload …" : "Reload now", reload, { enabled: !running }),
     click("sync", "Open the file", { kind: "open", path: sync.config_path }),
   );
   const wrong = sync.last_error !== null || sync.watching === "stopped";

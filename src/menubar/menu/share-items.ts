@@ -8,7 +8,7 @@ import { counted } from "../../runtime/text/plain-text.ts";
 import { actionText, type MenuAction } from "./action.ts";
 import type { MenuItem } from "./menu.ts";
 import { act, actionItem, click, conditionItems, nameText, separator, submenu, text } from "./words.ts";
-import { type BusyShare, canAct, isRunning, type MenuWorld } from "./world.ts";
+import { type BusyShare, isRunning, type MenuWorld } from "./world.ts";
 
 const HOLDERS_SHOWN = 8;
 
@@ -125,7 +125,7 @@ function forceItem(share: ShareStatus, world: MenuWorld, key: string, refused: B
       separator(`${own} |`),
       click(own, running ? `${what} …` : confirm, forced, {
         tone: "bad",
-        enabled: !running && canAct(world),
+        enabled: !running,
       }),
     ],
     "bad",

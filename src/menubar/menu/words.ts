@@ -5,7 +5,7 @@ import { SEVERITY_TONES, type Tone, troublesOf } from "../../api/words/words.ts"
 import { columns, firstColumns, harmless } from "../../runtime/text/plain-text.ts";
 import { actionText, type MenuAction } from "./action.ts";
 import type { MenuItem, MenuState } from "./menu.ts";
-import { canAct, isRunning, type MenuWorld } from "./world.ts";
+import { isRunning, type MenuWorld } from "./world.ts";
 
 /** Columns of a label; a wider menu would not fit narrow screens. */
 const LONGEST_LABEL = 90;
@@ -39,7 +39,7 @@ export function click(
   return { kind: "action", key, label: labelText(label), tone, action, enabled };
 }
 
-/** An item whose action asks the daemon: disabled while that action runs, and without a daemon. */
+/** An item whose action asks the daemon: disabled while that action runs. Without a daemon there is none. */
 export function act(
   prefix: string,
   label: string,
@@ -48,7 +48,7 @@ export function act(
   { possible = true, tone = "plain" }: { readonly possible?: boolean; readonly tone?: Tone } = {},
 ): MenuItem {
   const running = isRunning(world, action);
-  const enabled = possible && !running && canAct(world);
+  const enabled = possible && !running;
   return click(prefix, running ? `${label} …` : label, action, { enabled, tone });
 }
 

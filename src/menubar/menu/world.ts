@@ -73,7 +73,3 @@ export const FIRST_WORLD: MenuWorld = {
 export function isRunning({ running }: Pick<MenuWorld, "running">, action: MenuAction): boolean {
   return running.some((each) => actionText(each) === actionText(action));
 }
-
-export function canAct({ connection }: MenuWorld): boolean {
-  return connection.kind !== "absent";
-}

@@ -133,16 +133,16 @@ test("on macOS, words reach AppleScript as arguments and never as script", async
 
 test("a path is opened by a program that may run on, and one that refuses is told", async (t) => {
   const folder = await placeOf(t, { opener: "exit 0" });
-  await programsOf(folder, []).openPath("/s/a b", NEVER);
+  await programsOf(folder, []).openPath("/s/a b");
   assert.equal(await readFile(join(folder, "told"), "utf8"), "/s/a b\n");
   const refusing = await placeOf(t, { opener: "exit 4" });
-  await assert.rejects(programsOf(refusing, []).openPath("/s", NEVER), {
+  await assert.rejects(programsOf(refusing, []).openPath("/s"), {
     code: "program_unavailable",
     message: /exit code 4/,
   });
   const none = await placeOf(t, {});
   await mkdir(join(none, "x"));
-  await assert.rejects(programsOf(none, []).openPath("/s", NEVER), { code: "program_unavailable" });
+  await assert.rejects(programsOf(none, []).openPath("/s"), { code: "program_unavailable" });
 });
 
 test("a daemon that cannot be started at all is told", async (t) => {

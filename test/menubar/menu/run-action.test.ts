@@ -64,6 +64,7 @@ for (const [text, why] of [
   ["open/relative", "a path that depends on where one stands"],
   ["do/mount/%E0%A4", "half a character"],
   ["do/mount/a b", "a space"],
+  ["alias-add/CORE", "a folder is missing"],
 ] as const) {
   test(`${JSON.stringify(text)} is no action: ${why}`, () => {
     assert.equal(parseAction(text), null);
@@ -171,6 +172,8 @@ test("E2 approving shows each change in a window, and approves those that a pers
   const none = await runAction({ kind: "approve" }, ports, NEVER);
   assert.deepEqual([none.ok, none.text], [true, "Approve: nothing was approved"]);
   assert.equal(config.approved.length, 1);
+  config.waiting.splice(0);
+  assert.equal((await runAction({ kind: "approve" }, ports, NEVER)).text, "Approve: nothing waits");
 });
 
 test("E2 what is too long for a window is approved in none, and one that closes without an answer approves nothing", async (t) => {
@@ -184,6 +187,20 @@ test("E2 what is too long for a window is approved in none, and one that closes 
     (await runAction({ kind: "approve" }, { ...ports, askYes: async () => true }, NEVER)).ok,
     false,
   );
+  // A window has 40 lines: the summary, an empty one, the place, the line that goes, and those that come.
+  for (const [lines, shown] of [
+    [36, 1],
+    [37, 0],
+  ] as const) {
+    let windows = 0;
+    const counting = async (): Promise<boolean> => {
+      windows += 1;
+      return false;
+    };
+    config.waiting.splice(0, 1, waits("edge", "a\n".repeat(lines)));
+    await runAction({ kind: "approve" }, { ...ports, askYes: counting }, NEVER);
+    assert.equal(windows, shown, `${lines} lines`);
+  }
   config.waiting.splice(0, 1, waits("one", "y\n"));
   const gone = async (): Promise<never> => {
     throw new MountaineerError("program_unavailable", "no window could be shown (exit code 255)");
@@ -258,6 +275,7 @@ test("an alias is made of the folder that a person chose, with its link, under a
   assert.equal((await runAction(action, choosing(null), NEVER)).text, "Alias in CORE: nothing was chosen");
   for (const wrong of [
     "/home/ada/Shares/CORE",
+    "/home/ada/Shares",
     "/home/ada/Shares/CORE/../MEDIA/x",
     "/home/ada/Shares/COREX/x",
     "/etc",
@@ -350,6 +368,9 @@ test("what hangs ends at its deadline, told as late", async (t) => {
   await eventually(() => clock.pendingTimers > 0);
   clock.advance(10_000);
   assert.equal((await outcome).text, "Open /hung: no answer within 10 s");
+  const opened = await runAction({ kind: "open", path: "/s" }, { ...ports, clock }, NEVER);
+  assert.equal(opened.ok, true);
+  assert.equal(clock.pendingTimers, 0, "no deadline is left");
 });
 
 test("a menu that ends leaves nothing under way waiting", async (t) => {
