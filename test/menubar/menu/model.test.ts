@@ -53,6 +53,7 @@ test("A8 the icon tells how things are, all in all", () => {
     sampleWorld(sampleReport(), { connection: { kind, reason: "none" } });
   const hangs = share({ name: "MEDIA", mount_alive: false });
   const global = { conditions: [condition("warning")] };
+  const off = sampleBackend({ enabled: false, phase: "Failed" });
   const invalid = { kind: "invalid", reason: "line 3", since: "" } as const;
   const table: readonly (readonly [string, MenuWorld, MenuState])[] = [
     ["a share over Thunderbolt", sampleWorld(), "healthy"],
@@ -77,6 +78,8 @@ test("A8 the icon tells how things are, all in all", () => {
     ["a backend ready", sampleWorld(withGateway("Ready")), "healthy"],
     ["a backend degraded", sampleWorld(withGateway("Degraded")), "degraded"],
     ["a backend failed beside a share that is well", sampleWorld(withGateway("Failed")), "degraded"],
+    ["a warning about the gateway", sampleWorld(gatewayReport([], { gateway: global })), "degraded"],
+    ["a failed backend that is switched off", sampleWorld(gatewayReport([off])), "healthy"],
     ["all that there is has failed", sampleWorld(withGateway("Failed", [])), "down"],
   ];
   for (const [what, world, state] of table) assert.equal(menuOf(world).state, state, what);
@@ -144,6 +147,12 @@ test("A7 force is offered for what was refused, and for nothing that was not", (
   const from = lines.indexOf("  !! Unmount by force …");
   assert.equal(lines[from + 1], "    ! bash (4711): /home/ada/Shares/CORE/notes");
   assert.equal(lines[from + 2], "    ! not sent yet: draft.txt");
+  // A switch that was not refused names nobody, and both are offered.
+  const both = linesOf([pending()], { busy });
+  assertHas(both, "  !! Switch to Thunderbolt by force …", "  !! Unmount by force …");
+  assert.equal(both.filter((line) => line.includes("bash (4711)")).length, 1);
+  const held = linesOf([sampleShare({ active_interface: "fallback", held: "fallback" })]);
+  assertHas(held, "  Switch to Thunderbolt <do/switch/CORE/tb>");
   // Of that share alone, although all of them were asked for.
   assert.match(lines[from + 4] ?? "", /cut off 1 file of bash.*<force\/unmount\/CORE>$/);
 });
@@ -153,6 +162,13 @@ test("many holders are counted, not all listed", () => {
   const share = pending({ conditions: [{ ...condition("info"), holders }] });
   const lines = linesOf([share]);
   assert.ok(lines.includes("    ! and 22 more"));
+  const eight = linesOf([pending({ conditions: [{ ...condition("info"), holders: holders.slice(0, 8) }] })]);
+  assert.doesNotMatch(eight.join("\n"), /more/);
+  const action = { kind: "do", id: ["unmount", "CORE"], force: false } as const;
+  const unsent = Array.from({ length: 10 }, (_, index) => `draft${index}`);
+  const busy = new Map([["CORE", { action, holders: [], unsent }]]);
+  const sent = linesOf([sampleShare()], { busy }).filter((line) => line.includes("not sent yet"));
+  assert.equal(sent.length, 8);
   assert.ok(lines.some((line) => line.includes("cut off 30 files of 30 programs")));
 });
 
@@ -208,7 +224,12 @@ test("a daemon that does not answer leaves what it told last", () => {
 test("C3 a gateway alone shows nothing of shares, and shares alone nothing of a gateway", () => {
   const alone = linesOf(withGateway("Ready", []));
   assertHas(alone, "Backends — 1 of 1 ready", "  files — Ready", "    Restart <do/restart/files>");
-  assert.doesNotMatch(alone.join("\n"), /[Ss]hares folder|Mount all|Thunderbolt|Favorites/);
+  assert.doesNotMatch(alone.join("\n"), /[Ss]hares folder|Mount all|Thunderbolt|Favorites|Restart all/);
+  const none = linesOf(gatewayReport([]));
+  const from = none.findIndex((line) => line.includes("Backends — 0 of 0 ready"));
+  assert.match(none[from + 1] ?? "", /http/);
+  assert.equal(none[from + 2], "---", "no line parts it from nothing");
+  assertHas(linesOf(gatewayReport(undefined, { gateway: { url: null } })), "! Backends — 1 of 1 ready");
   assert.doesNotMatch(linesOf().join("\n"), /[Bb]ackend/);
 });
 
@@ -231,6 +252,7 @@ test("backends: phase, reason and error of each; a switched-off one has nothing 
     "    4 tools, 3 resources, 2 tools withheld, group search, pid 812",
     "  Restart all <do/restart>",
   );
+  assert.match(lines[lines.indexOf("  b — disabled") + 1] ?? "", /^ {2}c — /);
 });
 
 const ROUTE = {
@@ -250,7 +272,7 @@ test("C2 backends with routes: what is ready, and a click for each route", () =>
       recovery_pending: { route: "here", reason: "calls are in flight" },
       list: [
         { ...ROUTE, name: "here", in_use: false, healthy_since: "2026-01-02T11:00:00.000Z" },
-        { ...ROUTE, name: "lan", in_use: true },
+        { ...ROUTE, name: "lan", in_use: true, healthy_since: "2026-01-02T11:00:00.000Z" },
       ],
     },
   });
@@ -260,6 +282,7 @@ test("C2 backends with routes: what is ready, and a click for each route", () =>
   assert.match(text, /files — Ready over lan, here is ready/);
   assert.match(text, /here is ready: calls are in flight/);
   assert.match(text, /Switch to here <do\/route\/files\/here>/);
+  assert.doesNotMatch(text, /lan: ready|route\/files\/lan/, "it is in use");
 });
 
 test("aliases: opened where their share is there, removed with a second click, mended when a link is not right", () => {
@@ -328,6 +351,10 @@ test("where openings are told, folders are shown as they are looked at, level by
   ]);
   const told = linesOf(undefined, { folders: full });
   assert.ok(told.includes("    and 10 more"));
+  const fits = new Map([
+    [folderKey({ share: "CORE", subpath: "" }), { kind: "known", names: many.slice(0, 40) } as const],
+  ]);
+  assert.doesNotMatch(linesOf(undefined, { folders: fits }).join("\n"), /and 0 more/);
   const hung = sampleReport([sampleShare({ mount_alive: false })]);
   assert.ok(outline(menuOf(sampleWorld(hung, { folders })).items).includes("  Add a folder of CORE … <off>"));
 });
@@ -344,6 +371,8 @@ test("B4 the configuration's mistake is shown with its place", () => {
     "  !! config.toml:3:1: unknown key",
     "  Reload now <do/reload>",
   );
+  const stopped = linesOf(undefined, { sync: sampleSync({ watching: "stopped" }) });
+  assert.ok(stopped.some((line) => line.startsWith("!! Configuration — ")));
 });
 
 test("the newest failure stands below the summary", () => {

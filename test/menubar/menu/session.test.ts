@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { Menu, MenuItem } from "../../../src/menubar/menu/menu.ts";
 import { type MenuSession, startMenuSession } from "../../../src/menubar/menu/session.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { scriptedConfig } from "../../api/sample-config.ts";
@@ -21,6 +22,7 @@ interface Running {
 
 interface Ports {
   readonly clock?: Clock;
+  readonly onOutcome?: (outcome: unknown) => void;
   readonly startDaemon?: () => Promise<void>;
 }
 
@@ -33,6 +35,7 @@ function start(t: TestContext, home: string, ports: Ports = {}): Running {
     signal: stop.signal,
     logPath: null,
     reportsOpening: true,
+    onOutcome: ports.onOutcome ?? (() => {}),
     onQuit: () => {
       quits += 1;
     },
@@ -135,7 +138,9 @@ test("A8 with a daemon that hangs, the menu says so, stays clickable, and comes 
   const { session } = start(t, home);
   await eventually(() => session.menu().state === "healthy");
   hangs = true;
-  session.click(itemOf(session, "Unmount all"));
+  const item = itemOf(session, "Unmount all");
+  session.click(item);
+  session.click(item);
   session.click(itemOf(session, /^Unmount all/));
   assert.ok(outline(session.menu().items).includes("Unmount all … <off>"));
   assert.equal(control.calls.length, 0, "a click waits for nothing");
@@ -148,15 +153,25 @@ test("A8 with a daemon that hangs, the menu says so, stays clickable, and comes 
 
 test("a refusal because of open files offers force for that share, until it lets go", async (t) => {
   const holders = [{ pid: 7, command: "vim", path: "/s/CORE/a" }];
+  let result: "busy" | "skipped" | "pending" | "failed" = "busy";
   const control = scriptedControl(sampleReport(), (share, { options }) =>
     "force" in options && options.force === true
       ? sampleResult({ share, result: "unmounted", detail: "unmounted" })
-      : sampleResult({ share, result: "busy", detail: "1 file is open", holders }),
+      : sampleResult({ share, result, detail: "1 file is open", holders: result === "busy" ? holders : [] }),
   );
   const { home } = await startRig(t, { control, config: scriptedConfig() });
   const { session } = start(t, home);
   await eventually(() => session.menu().state === "healthy");
+  session.click(itemOf(session, "Mount all"));
+  assert.equal(control.calls.length, 0, "a grey item does nothing");
   session.click(itemOf(session, "Unmount all"));
+  for (const again of ["skipped", "pending", "failed"] as const) {
+    await eventually(() => itemOf(session, /by force: cut off 1 file of vim/));
+    result = again;
+    const asked = control.calls.length;
+    session.click(await eventually(() => itemOf(session, "Unmount all")));
+    await eventually(() => control.calls.length > asked);
+  }
   const force = await eventually(() => itemOf(session, /by force: cut off 1 file of vim/));
   assert.ok(outline(session.menu().items).includes("!! Unmount all shares: CORE: 1 file is open"));
   session.click(force);
@@ -185,11 +200,47 @@ test("a failure stays until it is dismissed, or made good", async (t) => {
   await eventually(() => !isTold());
 });
 
+test("a failure of two shares is made good by both together", async (t) => {
+  const out = { mount_state: "unmounted", active_interface: "none" } as const;
+  const wrong = new Set(["CORE", "MEDIA"]);
+  const control = scriptedControl(
+    sampleReport([sampleShare(out), sampleShare({ ...out, name: "MEDIA" })]),
+    (share) => sampleResult({ share, result: wrong.has(share) ? "failed" : "mounted", detail: "no route" }),
+  );
+  const { home } = await startRig(t, { control, config: scriptedConfig() });
+  const { session } = start(t, home);
+  session.click(await eventually(() => itemOf(session, "Mount all")));
+  const isTold = () => outline(session.menu().items).some((line) => line.startsWith("!! Mount all shares"));
+  await eventually(isTold);
+  wrong.clear();
+  for (const [id, isLeft] of [
+    [["mount", "CORE"], true],
+    [["mount"], false],
+  ] as const) {
+    const asked = control.calls.length;
+    session.act({ kind: "do", id, force: false });
+    await eventually(() => control.calls.length > asked);
+    await eventually(() => isTold() === isLeft);
+  }
+});
+
+test("an action that the menu's end cuts off is told to nobody, and no timer is left", async (t) => {
+  const control = scriptedControl(sampleReport(), () => new Promise(() => {}));
+  const { home } = await startRig(t, { control, config: scriptedConfig() });
+  const outcomes: unknown[] = [];
+  const clock = createManualClock();
+  const { session, stop } = start(t, home, { clock, onOutcome: (outcome) => outcomes.push(outcome) });
+  session.click(await passTimeUntil(clock, () => itemOf(session, "Unmount all"), 100));
+  await eventually(() => control.calls.length === 1);
+  stop.abort();
+  await session.ended;
+  await eventually(() => clock.pendingTimers === 0);
+  assert.deepEqual(outcomes, []);
+});
+
 test("the advice to stop a silent daemon goes once it is heard again; what failed stays told", async (t) => {
-  const { server } = await startRig(t, {
-    control: scriptedControl(sampleReport([sampleShare()])),
-    config: scriptedConfig(),
-  });
+  const config = scriptedConfig();
+  const { server } = await startRig(t, { control: scriptedControl(sampleReport([sampleShare()])), config });
   const api = await startHangingApi(t, server.socketPath);
   const clock = createManualClock();
   const { session } = start(t, api.home, { clock });
@@ -200,9 +251,17 @@ test("the advice to stop a silent daemon goes once it is heard again; what faile
   session.click(itemOf(session, "Unmount all"));
   await passTimeUntil(clock, () => isTold(/it hangs or the machine is overloaded/), 500);
   await passTimeUntil(clock, () => isTold(/does not answer; this is its last state/), 500);
+  for (let seconds = 0; seconds < 6; seconds += 1) await clock.advance(1_000);
+  assert.ok(isTold(/it hangs or the machine is overloaded/), "it is as silent as before");
   api.goOn();
   await passTimeUntil(clock, () => !isTold(/it hangs or the machine is overloaded/), 100);
   assert.ok(isTold(/Unmount: the daemon.* has said nothing for/), lines().join("\n"));
+  // A silent daemon is asked again, also when nothing happens.
+  api.hang();
+  config.emit({ kind: "transition", transition: { name: "share.tb_ready", share: "CORE" } });
+  await passTimeUntil(clock, () => isTold(/does not answer; this is its last state/), 500);
+  api.goOn();
+  await passTimeUntil(clock, () => !isTold(/does not answer; this is its last state/), 500);
 });
 
 test("A8 a share that hangs holds up its own list of folders, and nothing else", async (t) => {
@@ -258,6 +317,11 @@ test("one level further than is open is looked at, and no deeper", async (t) => 
   session.open(itemOf(session, "Add a folder of CORE …"));
   await eventually(() => asked.length === 4);
   assert.deepEqual(asked.slice(1).toSorted(), ["", "a", "b"]);
+  await eventually(() => itemOf(session, "Add b"));
+  session.open(itemOf(session, "Add a folder of CORE …"));
+  session.open(itemOf(session, "a"));
+  await eventually(() => asked.filter((subpath) => subpath.startsWith("a/")).length === 2);
+  assert.deepEqual(asked.slice(4).toSorted(), ["", "a", "a/a", "a/b"], "what is known is not asked again");
 });
 
 test("a daemon that goes leaves an offer to start one; one that comes is followed", async (t) => {
@@ -266,13 +330,17 @@ test("a daemon that goes leaves an offer to start one; one that comes is followe
   const { session, quits } = start(t, home, {
     startDaemon: async () => {
       started += 1;
-      await startRig(t, { home, config: scriptedConfig() });
+      throw new MountaineerError("program_unavailable", "it ended at once");
     },
   });
   const offer = await eventually(() => itemOf(session, "Start Mountaineer"));
   session.click(offer);
-  await eventually(() => session.menu().state === "healthy");
+  const isTold = () => outline(session.menu().items).includes("!! Start Mountaineer: it ended at once");
+  await eventually(isTold);
   assert.equal(started, 1);
+  await startRig(t, { home, config: scriptedConfig() });
+  await eventually(() => session.menu().state === "healthy");
+  assert.equal(isTold(), false, "somebody else started it");
   session.click(itemOf(session, /^Quit/));
   assert.equal(quits(), 1);
 });

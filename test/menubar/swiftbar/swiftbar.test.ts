@@ -3,21 +3,28 @@ import { spawnSync } from "node:child_process";
 import { EventEmitter } from "node:events";
 import { chmod, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Writable } from "node:stream";
+import { PassThrough, type Writable } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { parseAction } from "../../../src/menubar/menu/action.ts";
 import type { Menu } from "../../../src/menubar/menu/menu.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
-import { runMenuAction } from "../../../src/menubar/start-menubar.ts";
+import { runMenuAction, startMenubar } from "../../../src/menubar/start-menubar.ts";
 import { installPlugin, PLUGIN_FILE } from "../../../src/menubar/swiftbar/install-plugin.ts";
 import { pluginFrame, streamFrames } from "../../../src/menubar/swiftbar/stream-frames.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { sampleReport, sampleShare } from "../../api/sample-report.ts";
+import { startRig } from "../../api/management-rig.ts";
+import { scriptedConfig } from "../../api/sample-config.ts";
+import { sampleReport, sampleShare, scriptedControl } from "../../api/sample-report.ts";
+import { eventually } from "../../support/eventually.ts";
 import { fc } from "../../support/properties.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { everyItem, sampleWorld } from "../worlds.ts";
 import { clickOf, everyLine, readStream } from "./plugin-format.ts";
 
+const PLACE = {
+  ...{ home: "/nowhere", program: ["/bin/false"], configPath: null, opener: "/bin/false" },
+  ...{ folderChoosers: [], askers: [], environment: {} },
+};
 const SWIFTBAR = { command: ["/Users/ada/Plugins/mountaineer.1d.sh"], isSwiftBar: true };
 
 test("a frame reads back as the menu: levels, labels, marks and clicks", () => {
@@ -168,16 +175,39 @@ test("each new menu is a frame; behind a full pipe only the newest is, and none 
 });
 
 test("what only the menu's own process can do is done by none other", async () => {
-  const place = {
-    ...{ home: "/nowhere", program: ["/bin/false"], configPath: null, opener: "/bin/false" },
-    ...{ folderChoosers: [], askers: [], environment: {} },
-  };
   const { signal } = new AbortController();
-  assert.partialDeepStrictEqual(await runMenuAction(place, "dismiss", signal), {
+  assert.partialDeepStrictEqual(await runMenuAction(PLACE, "dismiss", signal), {
     ok: true,
     text: "nothing to do",
   });
-  await assert.rejects(runMenuAction(place, "format-disk", signal), { code: "usage" });
+  await assert.rejects(runMenuAction(PLACE, "format-disk", signal), { code: "usage" });
+});
+
+test("a menu that is not asked to starts no daemon, notes what failed alone, and ends with its pipe", async (t) => {
+  const config = scriptedConfig();
+  const { home } = await startRig(t, { control: scriptedControl(), config });
+  for (const [at, isThere] of [
+    [home, true],
+    [await temporaryFolder(t), false],
+  ] as const) {
+    const notes: string[] = [];
+    const output = new PassThrough();
+    const ended = startMenubar({
+      ...{ ...PLACE, home: at, logPath: null, startsDaemon: false },
+      face: { kind: "swiftbar", output, ...SWIFTBAR },
+      note: (line) => void notes.push(line),
+      signal: new AbortController().signal,
+    });
+    let shown = "";
+    output.setEncoding("utf8").on("data", (text: string) => {
+      shown += text;
+    });
+    await eventually(() => shown.includes(isThere ? "All is well" : "Start Mountaineer"));
+    output.destroy();
+    await ended;
+    await eventually(() => config.listenerCount === 0);
+    assert.deepEqual(notes, []);
+  }
 });
 
 /** A `defaults` that knows one setting. */
