@@ -9,7 +9,7 @@ import { attempt, repeat } from "../terminal/attempt.ts";
 import { absenceLines } from "../terminal/connection.ts";
 import { isNamed, type Key, rowsMoved } from "../terminal/key.ts";
 import { type Line, span } from "../terminal/line.ts";
-import { detailsPart } from "../terminal/list-state.ts";
+import { detailsPart, type ScrollPlace } from "../terminal/list-state.ts";
 import type { Command, KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
 import { createStore, eitherOf } from "../terminal/store.ts";
 import type { Actions } from "./actions.ts";
@@ -74,8 +74,8 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
   const { link, approving, ring, actions, clock } = options;
   const chosen = createStore<string | null>(null);
   const clients = createStore<readonly ClientStatus[]>([]);
-  /** First visible line of the details; null: the list is shown. */
-  const detailsTop = createStore<number | null>(null);
+  /** The place in the details; null: the list is shown. */
+  const details = createStore<ScrollPlace | null>(null);
   const rows = (): readonly DashboardRow[] => {
     const status = link.status.get();
     if (status === null) return [];
@@ -88,7 +88,7 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
     view,
     title: view,
     keys: KEYS,
-    changes: eitherOf(link.status, approving.state, ring.count, chosen, clients, detailsTop),
+    changes: eitherOf(link.status, approving.state, ring.count, chosen, clients, details),
     open(signal) {
       const readClients = (): Promise<void> =>
         attempt(
@@ -107,24 +107,25 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
     draw(size) {
       const now = rows();
       const row = chosenRow(now, chosen.get());
-      const top = detailsTop.get();
-      if (top !== null && row !== null) return detailsPart(detailLines(row, size), top, size.height, size);
+      const place = details.get();
+      if (place !== null && row !== null)
+        return detailsPart(detailLines(row, size), place, size.height, size);
       return drawnLines(view, options, now, row, size);
     },
-    hints: () => (detailsTop.get() === null ? hintsOf(choice()) : ["arrows scroll", "Esc back"]),
+    hints: () => (details.get() === null ? hintsOf(choice()) : ["arrows scroll", "Esc back"]),
     onKey(key) {
       const by = rowsMoved(key) || (isNamed(key, "tab") ? 1 : isNamed(key, "backtab") ? -1 : 0);
-      const top = detailsTop.get();
-      if (top !== null) {
-        if (by !== 0) detailsTop.set(Math.max(0, top + by));
-        else if (isNamed(key, "escape") || isNamed(key, "enter")) detailsTop.set(null);
+      const place = details.get();
+      if (place !== null) {
+        if (by !== 0) details.set({ top: place.top + by });
+        else if (isNamed(key, "escape") || isNamed(key, "enter")) details.set(null);
         else return false;
         return true;
       }
       const row = choice();
       if (isNamed(key, "enter") && row !== null && row.kind !== "waiting") {
         chosen.set(row.id);
-        detailsTop.set(0);
+        details.set({ top: 0 });
         return true;
       }
       if (by !== 0) {

@@ -155,8 +155,8 @@ function idsOf({ records }: AuditState): readonly number[] {
 }
 
 /** True while the list follows new records. */
-function isAtTop({ chosen, detailsTop }: ListState): boolean {
-  return chosen === null && detailsTop === null;
+function isAtTop({ chosen, details }: ListState): boolean {
+  return chosen === null && details === null;
 }
 
 function isNearEnd({ list, records }: AuditState): boolean {
@@ -183,7 +183,7 @@ function chosenRecord(state: AuditState): AuditEntry | null {
 
 /** The filters after a key; null if the key is not for a filter. */
 function filtersAfter(state: AuditState, key: Key): AuditFilters | null {
-  if (key.kind !== "character" || state.list.isTyping || state.list.detailsTop !== null) return null;
+  if (key.kind !== "character" || state.list.isTyping || state.list.details !== null) return null;
   if (key.text === "n") return state.filters;
   const record = chosenRecord(state);
   if (record === null) return null;
@@ -216,8 +216,8 @@ function auditLines(state: AuditState, above: readonly Line[], size: ScreenSize)
   if (records === null) return [...top, [span(`  ${symbols.ellipsis}`, "faint")]];
   const chosen = chosenRecord(state);
   if (chosen === null) return [...top, [span("  none", "faint")]];
-  if (list.detailsTop !== null)
-    return [...top, ...detailsPart(fieldLines(chosen, size), list.detailsTop, room, size)];
+  if (list.details !== null)
+    return [...top, ...detailsPart(fieldLines(chosen, size), list.details, room, size)];
   const start = windowStart(records.length, room, records.indexOf(chosen));
   return [
     ...top,
@@ -271,6 +271,6 @@ function toneOf(outcome: string): Tone {
 
 function hintsOf({ list }: AuditState): readonly string[] {
   if (list.isTyping) return ["type words", "Enter ask", "Esc drop"];
-  if (list.detailsTop !== null) return ["arrows scroll", "Esc back"];
+  if (list.details !== null) return ["arrows scroll", "Esc back"];
   return ["Enter details", "/ text", "b p o w same as this", "Esc all", "? help", "q quit"];
 }

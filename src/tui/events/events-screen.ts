@@ -56,7 +56,7 @@ export function createEventsScreen(link: DaemonLink, ring: EventRing, showAudit:
         showAudit();
         return true;
       }
-      const turned = now.list.isTyping || now.list.detailsTop !== null ? null : turnedFilters(now, ring, key);
+      const turned = now.list.isTyping || now.list.details !== null ? null : turnedFilters(now, ring, key);
       if (turned !== null) return put(turned);
       const list = pressListKey(
         now.list,
@@ -131,8 +131,8 @@ function eventsLines(
   const top = [...above, head, ...filterLine(list, size)];
   const room = Math.max(1, height - top.length);
   const shown = chosen === null ? null : ring.at(chosen);
-  if (list.detailsTop !== null && shown !== null)
-    return [...top, ...detailsPart(eventDetails(shown, size), list.detailsTop, room, size)];
+  if (list.details !== null && shown !== null)
+    return [...top, ...detailsPart(eventDetails(shown, size), list.details, room, size)];
   if (events.length === 0) return [...top, [span("  none", "faint")]];
   const at = events.findIndex(({ order }) => order === chosen);
   const start = windowStart(events.length, room, at);
@@ -154,6 +154,6 @@ function eventDetails(event: KeptEvent, size: ScreenSize): readonly Line[] {
 
 function hintsOf({ list }: EventsState): readonly string[] {
   if (list.isTyping) return ["type words", "Enter keep", "Esc drop"];
-  if (list.detailsTop !== null) return ["arrows scroll", "Esc back"];
+  if (list.details !== null) return ["arrows scroll", "Esc back"];
   return ["Enter details", "/ filter", "n kind", "b whose", "Tab audit", "Esc all", "? help", "q quit"];
 }

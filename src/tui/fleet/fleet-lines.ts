@@ -49,8 +49,8 @@ export function fleetLines(shown: ShownFleet, size: ScreenSize): readonly Line[]
   const { machines, chosen, list } = shown;
   const machine = machines[chosen];
   const details = machine === undefined ? [] : detailLines(machine, size);
-  if (list.detailsTop !== null && machine !== undefined)
-    return detailsPart(details, list.detailsTop, size.height, size);
+  if (list.details !== null && machine !== undefined)
+    return detailsPart(details, list.details, size.height, size);
   const top = [...headLines(shown, size), ...filterLine(list, size)];
   const room = Math.max(2, size.height - top.length);
   if (machine === undefined)

@@ -138,7 +138,7 @@ function drawnLines(state: FleetState, above: readonly Line[], size: ScreenSize)
 function hintsOf({ known, list }: FleetState): readonly string[] {
   if (list.isTyping) return ["type words", "Enter keep", "Esc drop"];
   if (known.kind !== "fleet") return ["? help", "q quit"];
-  if (list.detailsTop !== null) return ["Space more", "Esc back"];
+  if (list.details !== null) return ["Space more", "Esc back"];
   return [
     "arrows choose",
     "Enter more",

@@ -5,6 +5,11 @@ import { cell, cutLine, hangingLines, type Line, type Span, span } from "./line.
 import type { View } from "./terminal-style.ts";
 import { pressTextKey, type TypedText, textSpans } from "./typed-text.ts";
 
+/** The first visible line of a text. Drawing limits it to the text, so that the next key moves on from what is shown. */
+export interface ScrollPlace {
+  top: number;
+}
+
 /** `Id`: the type of the rows' ids. */
 export interface ListState<Id extends number | string = number> {
   readonly filter: TypedText;
@@ -12,15 +17,15 @@ export interface ListState<Id extends number | string = number> {
   readonly isTyping: boolean;
   /** Id of the chosen row; null: always the newest one. */
   readonly chosen: Id | null;
-  /** First visible line of the chosen row's details; null: the list is shown. */
-  readonly detailsTop: number | null;
+  /** The place in the chosen row's details; null: the list is shown. */
+  readonly details: ScrollPlace | null;
 }
 
 export const EMPTY_LIST: ListState<never> = {
   filter: { text: "", caret: 0 },
   isTyping: false,
   chosen: null,
-  detailsTop: null,
+  details: null,
 };
 
 /**
@@ -34,13 +39,13 @@ export function pressListKey<Id extends number | string>(
 ): ListState<Id> | null {
   if (state.isTyping) return pressFilterKey(state, key);
   const by = rowsMoved(key);
-  if (state.detailsTop !== null) {
-    if (by !== 0) return { ...state, detailsTop: Math.max(0, state.detailsTop + by) };
-    return isNamed(key, "escape") || isNamed(key, "enter") ? { ...state, detailsTop: null } : null;
+  if (state.details !== null) {
+    if (by !== 0) return { ...state, details: { top: state.details.top + by } };
+    return isNamed(key, "escape") || isNamed(key, "enter") ? { ...state, details: null } : null;
   }
   if (key.kind === "character" && key.text === "/") return { ...state, isTyping: true };
   if (isNamed(key, "enter"))
-    return ids.length === 0 ? null : { ...state, chosen: chosenId(state, ids), detailsTop: 0 };
+    return ids.length === 0 ? null : { ...state, chosen: chosenId(state, ids), details: { top: 0 } };
   if (isNamed(key, "escape")) {
     const isClear = state.filter.text === "" && state.chosen === null;
     return isClear ? null : { ...state, filter: EMPTY_LIST.filter, chosen: null };
@@ -87,16 +92,16 @@ export function filterLine(state: Pick<ListState, "filter" | "isTyping">, view: 
   return [cutLine(line, view.width, view.symbols.ellipsis)];
 }
 
-/** `height` lines of the details from `top` on; the last one counts the lines below. */
+/** `height` lines of the details from `place` on; the last one counts the lines below. */
 export function detailsPart(
   lines: readonly Line[],
-  top: number,
+  place: ScrollPlace,
   height: number,
   { symbols }: View,
 ): readonly Line[] {
-  const start = Math.max(0, Math.min(top, lines.length - height));
-  const part = lines.slice(start, start + height);
-  const below = lines.length - start - part.length;
+  place.top = Math.max(0, Math.min(place.top, lines.length - height));
+  const part = lines.slice(place.top, place.top + height);
+  const below = lines.length - place.top - part.length;
   return below <= 0
     ? part
     : [...part.slice(0, -1), [span(`${symbols.ellipsis} ${below + 1} more lines`, "faint")]];

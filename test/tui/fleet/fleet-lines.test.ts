@@ -75,7 +75,7 @@ test("G1 what has no room is opened by Enter, and scrolled", () => {
   const machines = [sampleMachine({ state: sampleMachineState({ backends }) })];
   const closed = textOf(linesOf(machines));
   assert.match(closed.at(-1) ?? "", /… \d+ more lines: Enter shows all/);
-  const opened = textOf(linesOf(machines, { list: { ...EMPTY_LIST, detailsTop: 1_000 } }));
+  const opened = textOf(linesOf(machines, { list: { ...EMPTY_LIST, details: { top: 1_000 } } }));
   assert.equal(opened.at(-1), "  backend   b39 Ready, 1 tool");
 });
 

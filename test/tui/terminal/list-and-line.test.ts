@@ -6,6 +6,7 @@ import {
   cutLine,
   cutStart,
   cutText,
+  type Line,
   lineColumns,
   lineText,
   paragraph,
@@ -14,7 +15,9 @@ import {
 } from "../../../src/tui/terminal/line.ts";
 import {
   chosenId,
+  detailsPart,
   EMPTY_LIST,
+  filterLine,
   filterOf,
   type ListState,
   pressListKey,
@@ -31,6 +34,7 @@ import {
   withText,
 } from "../../../src/tui/text/scroller.ts";
 import { fc } from "../../support/properties.ts";
+import { textOf, viewOf } from "../views.ts";
 
 const PLAIN: TerminalKey = {
   upArrow: false,
@@ -172,16 +176,35 @@ test("a filter that is typed takes every key; Enter keeps it, Escape drops it", 
   assert.deepEqual([kept.isTyping, kept.filter.text], [false, "qj "]);
   assert.deepEqual(press(typing, IDS, named("escape")), EMPTY_LIST);
   assert.equal(press(kept, IDS, named("escape")).filter.text, "");
+  assert.deepEqual(textOf(filterLine(kept, viewOf(80))), ["/qj "], "a filter that holds is shown");
+  const chosen = press(EMPTY_LIST, IDS, named("down"));
+  assert.deepEqual(press(chosen, IDS, named("escape")), EMPTY_LIST);
   assert.equal(pressListKey(EMPTY_LIST, named("escape"), IDS), null, "there is nothing to leave");
   assert.deepEqual(press(typing, IDS, named("tab"), named("up")), typing);
 });
 
 test("details scroll and are left; what has no meaning there is not taken", () => {
   const open = press(EMPTY_LIST, IDS, named("down"), named("enter"), named("down"), "j");
-  assert.deepEqual([open.chosen, open.detailsTop], [8, 2]);
+  assert.deepEqual([open.chosen, open.details?.top], [8, 2]);
   assert.equal(pressListKey(open, { kind: "character", text: "q" }, IDS), null);
-  assert.equal(press(open, IDS, named("escape")).detailsTop, null);
+  assert.equal(press(open, IDS, named("escape")).details, null);
   assert.equal(pressListKey(EMPTY_LIST, named("enter"), []), null);
+});
+
+test("a place beyond the end is the end, so that the next key moves from there", () => {
+  const lines = Array.from({ length: 30 }, (_, index): Line => [span(`line ${index}`)]);
+  let list = press(EMPTY_LIST, IDS, named("enter"));
+  const first = (...names: readonly KeyName[]): string | undefined => {
+    list = press(list, IDS, ...names.map(named));
+    return textOf(detailsPart(lines, list.details ?? assert.fail(), 10, viewOf(80)))[0];
+  };
+  assert.equal(first("end"), "line 20");
+  assert.equal(first("up"), "line 19");
+  assert.equal(first("pagedown", "pagedown"), "line 20");
+  assert.equal(first("up"), "line 19");
+  assert.equal(first("home"), "line 0");
+  assert.equal(first("up"), "line 0");
+  assert.equal(first("down"), "line 1");
 });
 
 test("every word of a filter must be there, in any order and letters of any size", () => {
