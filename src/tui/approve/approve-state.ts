@@ -57,8 +57,7 @@ export function pressApproveKey(state: ApproveState, key: Key): Step<ApproveStat
   const entry = entryOf(state);
   if (entry === null || state.isBusy) return unused(state);
   if (state.asked !== null) {
-    if (isNamed(key, "enter") && state.asked === entry.digest)
-      return next({ ...state, asked: null, isBusy: true, note: null }, entry);
+    if (isNamed(key, "enter")) return next({ ...state, asked: null, isBusy: true, note: null }, entry);
     const isLeft = isNamed(key, "escape") || key.kind === "character";
     return isLeft ? next({ ...state, asked: null }) : unused(state);
   }

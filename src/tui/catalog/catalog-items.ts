@@ -9,8 +9,6 @@ export type ItemKind = "tool" | "resource" | "template" | "prompt" | "withheld";
 
 export type CatalogItem = ReturnType<typeof itemOf>;
 
-/** Maximum words of a query; further words are ignored. */
-const WORD_LIMIT = 8;
 const SUMMARY_LIMIT = 300;
 /** Characters of a description that are searched. */
 const SOUGHT_LIMIT = 2_000;
@@ -63,7 +61,7 @@ function argumentNames(entry: Readonly<Record<string, unknown>>): string {
 
 /** The items with every word of the query: first names that begin with it, then names that contain it, then the rest. */
 export function searchItems(items: readonly CatalogItem[], query: string): readonly CatalogItem[] {
-  const words = typedWords(query).slice(0, WORD_LIMIT);
+  const words = typedWords(query);
   const [first] = words;
   if (first === undefined) return items;
   const ranks: CatalogItem[][] = [[], [], []];

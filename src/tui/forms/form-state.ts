@@ -211,7 +211,7 @@ function inField(form: CallForm, path: FormPath, node: FormNode, key: Key): Form
       return next(ontoChild(placed(form, path, withItems(node, items)), [...path, node.children.length]));
     }
     case "group":
-      if ((!isEnter(key) && !isSpace(key)) || node.isSet) return next(form);
+      if (!isEnter(key) && !isSpace(key)) return next(form);
       return next(ontoChild(placed(form, path, { ...node, isSet: true }), [...path, 0]));
   }
 }
@@ -254,9 +254,9 @@ function inText(form: CallForm, path: FormPath, node: FormNode, name: KeyName): 
   const { caret } = form;
   switch (name) {
     case "left":
-      return { ...form, caret: caret === 0 ? 0 : previousEdge(text, caret) };
+      return { ...form, caret: previousEdge(text, caret) };
     case "right":
-      return { ...form, caret: caret >= text.length ? text.length : nextEdge(text, caret) };
+      return { ...form, caret: nextEdge(text, caret) };
     case "home":
       return { ...form, caret: 0 };
     case "end":
@@ -313,21 +313,15 @@ function choiceLike({ field: { of }, at, isSet }: FormNode, letter: string): num
   return null;
 }
 
-/** In longer texts the caret moves by code points, because a search for graphemes takes too long. */
-const SEGMENTED_LIMIT = 4_096;
 const GRAPHEMES = new Intl.Segmenter();
 
 /** Where the character before `column` begins. */
 function previousEdge(line: string, column: number): number {
-  if (line.length <= SEGMENTED_LIMIT) return GRAPHEMES.segment(line).containing(column - 1)?.index ?? 0;
-  const isPair = column > 1 && /[\uD800-\uDBFF][\uDC00-\uDFFF]/.test(line.slice(column - 2, column));
-  return Math.max(0, column - (isPair ? 2 : 1));
+  return GRAPHEMES.segment(line).containing(column - 1)?.index ?? 0;
 }
 
 /** Where the character at `column` ends. */
 function nextEdge(line: string, column: number): number {
-  const found = line.length <= SEGMENTED_LIMIT ? GRAPHEMES.segment(line).containing(column) : undefined;
-  if (found !== undefined) return found.index + found.segment.length;
-  const code = line.codePointAt(column) ?? 0;
-  return Math.min(line.length, column + (code > 0xffff ? 2 : 1));
+  const found = GRAPHEMES.segment(line).containing(column);
+  return found === undefined ? line.length : found.index + found.segment.length;
 }

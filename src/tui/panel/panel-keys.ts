@@ -50,7 +50,7 @@ function save(state: PanelState, needsReload: boolean): PanelStep {
 
 function revert(state: PanelState): PanelStep {
   const { focus } = state.form;
-  const wasDirty = isDirty(state) || state.fileChanged;
+  const wasDirty = isDirty(state);
   const fresh = formOf(state.section, state.settings);
   return {
     state: {

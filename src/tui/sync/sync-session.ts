@@ -64,7 +64,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
         show(report);
         // Ignores a failed read of the file, because the report says why.
         const file = await link.ask("config", null, signal).catch(expecting(isOwnError, null));
-        if (file !== null && !signal.aborted) panel.set(withFile(panel.get(), file));
+        if (file !== null) panel.set(withFile(panel.get(), file));
       } else if (link.connection.get().kind === "connected") look();
     } catch (error) {
       ended.reject(error);

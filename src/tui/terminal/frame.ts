@@ -4,6 +4,7 @@ import { localClock } from "../../runtime/time/clock.ts";
 import type { Connection } from "./connection.ts";
 import { isNamed, type Key, keysOfText } from "./key.ts";
 import { cutLine, type Line, lineColumns, paragraph, type Span, span, spread, type Tone } from "./line.ts";
+import { detailsPart, type ScrollPlace } from "./list-state.ts";
 import { createPalette } from "./palette.ts";
 import type { Prompt, PromptState } from "./prompt.ts";
 import type { Command, KeyHelp, Screen, ScreenSize } from "./screen.ts";
@@ -238,9 +239,6 @@ function promptLines({ question, note, running }: PromptState, { width, symbols 
   return lines;
 }
 
-/** Inputs that are held back while a screen saves or loads; more are dropped. */
-const HELD_LIMIT = 256;
-
 /** A key, or pasted text. */
 type Input = Key | { readonly kind: "paste"; readonly text: string };
 
@@ -253,7 +251,7 @@ function createHeldInput(isHeld: () => boolean, handle: (input: Input) => void) 
   let isReleasing = false;
   return {
     add(input: Input): void {
-      if (inputs.length < HELD_LIMIT) inputs = [...inputs, input];
+      inputs = [...inputs, input];
     },
     isEmpty: (): boolean => inputs.length === 0,
     /** Drops the inputs held for the previous screen, unless one of them has just switched the screen. */
@@ -354,7 +352,7 @@ function tooSmallLines({ width, height, symbols }: ScreenSize): readonly Line[] 
 
 type OverlayState =
   | { readonly kind: "none" }
-  | { readonly kind: "help"; readonly top: number }
+  | ({ readonly kind: "help" } & ScrollPlace)
   | { readonly kind: "palette" };
 
 function createOverlay(commands: () => readonly Command[]) {
@@ -373,7 +371,7 @@ function createOverlay(commands: () => readonly Command[]) {
     onKey(key: Key): boolean {
       if (state.kind === "none") return false;
       if (state.kind === "help") {
-        state = helpAfter(state.top, key);
+        state = helpAfter(state, key);
         return true;
       }
       const step = palette.onKey(key);
@@ -383,7 +381,7 @@ function createOverlay(commands: () => readonly Command[]) {
     },
     /** The overlay's lines; null if there is no overlay. */
     draw(shown: Screen, screens: readonly Screen[], size: ScreenSize): readonly Line[] | null {
-      if (state.kind === "help") return helpLines(shown, screens, state.top, size);
+      if (state.kind === "help") return helpLines(shown, screens, state, size);
       return state.kind === "palette" ? palette.draw(size) : null;
     },
     /** The overlay's hints; null if there is no overlay. */
@@ -394,9 +392,9 @@ function createOverlay(commands: () => readonly Command[]) {
   };
 }
 
-function helpAfter(top: number, key: Key): OverlayState {
+function helpAfter({ top }: ScrollPlace, key: Key): OverlayState {
   if (isNamed(key, "down")) return { kind: "help", top: top + 1 };
-  if (isNamed(key, "up")) return { kind: "help", top: Math.max(0, top - 1) };
+  if (isNamed(key, "up")) return { kind: "help", top: top - 1 };
   return { kind: "none" };
 }
 
@@ -407,12 +405,12 @@ const EVERYWHERE: readonly KeyHelp[] = [
   { keys: "Ctrl-C", does: "leave at once" },
 ];
 
-/** The help from line `top` on, as many lines as fit. */
+/** The help from `place` on, as many lines as fit. */
 function helpLines(
   shown: Screen,
   screens: readonly Screen[],
-  top: number,
-  { height, symbols }: ScreenSize,
+  place: ScrollPlace,
+  size: ScreenSize,
 ): readonly Line[] {
   const all: Line[] = [
     [span(`Keys of ${shown.title}`, "strong"), span(`  ${shown.about}`, "faint")],
@@ -424,10 +422,7 @@ function helpLines(
       ...EVERYWHERE,
     ]),
   ];
-  const start = Math.max(0, Math.min(top, all.length - height));
-  const part = all.slice(start, start + height);
-  const isMore = start + height < all.length;
-  return isMore ? [...part.slice(0, -1), [span(`${symbols.ellipsis} more below`, "faint")]] : part;
+  return detailsPart(all, place, size.height, size);
 }
 
 function keyLines(keys: readonly KeyHelp[]): readonly Line[] {

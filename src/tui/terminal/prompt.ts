@@ -19,14 +19,14 @@ export type Prompt = ReturnType<typeof createPrompt>;
 
 export function createPrompt(signal: AbortSignal) {
   const state = createStore<PromptState>({ question: null, running: [], note: null });
-  let onYes: (() => void) | null = null;
+  let onYes = (): void => {};
   const put = (part: Partial<PromptState>): void => state.set({ ...state.get(), ...part });
   return {
     state: state as Readable<PromptState>,
     /** `y` runs `run`, any other key does not. Replaces an open question. */
     ask(question: string, run: () => void): void {
       onYes = run;
-      put({ question, note: null });
+      put({ question });
     },
     note: (note: Note | null): void => put({ note }),
     /**
@@ -53,10 +53,8 @@ export function createPrompt(signal: AbortSignal) {
     /** Answers the open question with a key; false if no question is open. */
     onKey(key: Key): boolean {
       if (state.get().question === null) return false;
-      const run = onYes;
-      onYes = null;
       put({ question: null });
-      if (key.kind === "character" && key.text === "y") run?.();
+      if (key.kind === "character" && key.text === "y") onYes();
       return true;
     },
   };
