@@ -176,7 +176,7 @@ test("a filter that is typed takes every key; Enter keeps it, Escape drops it", 
   assert.deepEqual([kept.isTyping, kept.filter.text], [false, "qj "]);
   assert.deepEqual(press(typing, IDS, named("escape")), EMPTY_LIST);
   assert.equal(press(kept, IDS, named("escape")).filter.text, "");
-  assert.deepEqual(textOf(filterLine(kept, viewOf(80))), ["/qj "], "a filter that holds is shown");
+  assert.deepEqual(textOf(filterLine(kept, viewOf(80))), ["/qj"], "a filter that holds is shown");
   const chosen = press(EMPTY_LIST, IDS, named("down"));
   assert.deepEqual(press(chosen, IDS, named("escape")), EMPTY_LIST);
   assert.equal(pressListKey(EMPTY_LIST, named("escape"), IDS), null, "there is nothing to leave");
