@@ -210,6 +210,21 @@ test("D1 an answer is shown where its call was made; one that was given up is no
   assert.equal(press(answered, "<escape>").state.page.kind, "form");
 });
 
+test("D1 what is long is searched and shown in part, and a schema that was cut is typed as JSON", () => {
+  const long = tool("long", { description: `${"a ".repeat(1_000)}needle` });
+  const items = catalogItems(catalogOf([long]));
+  assert.equal(searchItems(items, "needle").length, 0);
+  assert.equal(searchItems(items, "long a").length, 1);
+  const huge = tool("huge", { input_schema: { properties: { a: { description: "x".repeat(70_000) } } } });
+  assert.match(itemDetails(catalogItems(catalogOf([huge]))[0] ?? assert.fail()), /… cut off/);
+  const cut = withCatalog(EMPTY_CATALOG, catalogOf([{ ...tool("cut"), cut: true }]));
+  const { page } = press(cut, "<enter><enter>").state;
+  assert.ok(page.kind === "form" && page.form.raw !== null);
+  assert.ok(
+    answerText({ result: { content: [{ type: "text", text: "\ud800" }] }, error: null }).text.isWellFormed(),
+  );
+});
+
 test("D1 an answer is text whatever it holds: bounded, binary named by its size, and failures told", () => {
   const content = [
     { type: "text", text: "one\n\u001b[31mred" },

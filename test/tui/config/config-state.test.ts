@@ -26,6 +26,7 @@ import {
   withVersion,
   withWritten,
 } from "../../../src/tui/config/config-state.ts";
+import { sampleEdit } from "../../api/sample-config.ts";
 import { keys } from "../keys.ts";
 import { textOf, viewOf } from "../views.ts";
 
@@ -250,6 +251,22 @@ test("F1 an errand that fails says why and keeps the page; a file that cannot be
   assert.match(shown(unread), /Enter reads it again/);
   assert.deepEqual(press(unread, "<enter>").action, { kind: "read" });
   assert.equal(press(unread, "q").used, false);
+});
+
+test("F1 a file that changes under another page, an idle editor or a save of the same is told as it is", () => {
+  const read = withFile(EMPTY_CONFIG, FILE);
+  const inHistory = withFile(withHistory(read, ENTRIES), OTHER);
+  assert.deepEqual([inHistory.page.kind, inHistory.file?.sha256], ["history", "two"]);
+  const fewer = withHistory(
+    { ...inHistory, page: { kind: "history", entries: ENTRIES, at: 1 } },
+    ENTRIES.slice(0, 1),
+  );
+  assert.equal(fewer.page.kind === "history" && fewer.page.at, 0);
+  const edited = withFile({ ...read, busy: "edit" }, OTHER);
+  const same = withWritten(edited, FILE.text).state;
+  assert.deepEqual([same.file?.sha256, same.fresh], ["two", null], "what is new now is shown");
+  const saving = { ...withWritten(read, "x").state, fresh: { ...OTHER, sha256: "saved" } };
+  assert.equal(withSaved(saving, "x", sampleEdit({ sha256: "saved" })).fresh, null);
 });
 
 test("F1 every page fits from 60 by 15 to 200 by 60, and says its keys", () => {

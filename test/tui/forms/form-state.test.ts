@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ITEM_LIMIT } from "../../../src/api/forms/form-node.ts";
 import { formLines } from "../../../src/tui/forms/form-lines.ts";
 import {
   type CallForm,
@@ -133,6 +134,19 @@ const FORMS: readonly [why: string, form: CallForm, keys: string, sent: unknown]
 
 test("D1 the form says what is sent, and what is wrong stands at its field before anything is sent", () => {
   for (const [why, form, typed, expected] of FORMS) assert.deepEqual(sent(form, typed), expected, why);
+});
+
+test("D1 what cannot be left out or back stays, a list has an end, and a mistaken number is typed on", () => {
+  const group = formOf({ a: { type: "object", properties: { b: text } } }, ["a"]);
+  assert.deepEqual(sent(group, "<tab>x<up><clear>"), { a: { b: "x" } });
+  const list = press(
+    formOf({ a: { type: "array", items: text } }),
+    "<enter><up>".repeat(ITEM_LIMIT + 5),
+  ).form;
+  assert.equal(list.root.children[0]?.children.length, ITEM_LIMIT);
+  const none = press(createCallForm({ oneOf: [] }), "<clear>").form;
+  assert.notEqual(none.raw, null, "there is no form to go back to");
+  assert.deepEqual(sent(formOf({ a: { type: "integer", minimum: 100 } }), "12<save>3"), { a: 123 });
 });
 
 test("D1 a mistake takes the caret to its field, and the rows go round", () => {

@@ -164,6 +164,7 @@ describe("B9 the panel's keys", () => {
     assert.equal(focusOf(step.state), "poll_interval");
     assert.equal(step.action, "reread");
     assert.equal(focusOf(after(step.state, "<escape>")), null);
+    assert.equal(step.state.file, null, "what is typed next builds on the next read");
   });
 
   test("before a daemon told what runs, no key means anything", () => {

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { FollowNotice } from "../../../src/api/client/follow-daemon.ts";
-import type { EditReport, ReloadReport, SyncEvent, SyncReport } from "../../../src/api/contract.ts";
+import type {
+  EditReport,
+  ReloadReport,
+  StreamEvent,
+  SyncEvent,
+  SyncReport,
+} from "../../../src/api/contract.ts";
 import { askOf, type Control, type InputOf } from "../../../src/api/operations.ts";
 
 import { MountaineerError } from "../../../src/runtime/errors.ts";
@@ -69,12 +75,14 @@ function scripted(over: Partial<Pick<Control, "config" | "edit" | "reload">> = {
     }
   };
   /** The daemon's report is another one now, and an event announces it. */
+  const notify = (event: StreamEvent): void => listener?.({ kind: "event", id: 1, event });
   const reports = (next: Partial<SyncReport>): void => {
     report = { ...report, ...next };
-    listener?.({ kind: "event", id: 1, event: { kind: "gap" } });
+    notify({ kind: "gap" });
   };
   return {
     session,
+    notify,
     reports,
     asked,
     stop,
@@ -140,6 +148,48 @@ test("B9 who leaves while a save is under way learns what became of it", async (
   assert.equal(await saved, null);
 });
 
+test("B9 who leaves while somebody else saves is told that", async () => {
+  const answer = Promise.withResolvers<EditReport>();
+  const { session, press, ready } = scripted({ edit: () => answer.promise });
+  await ready();
+  press("tab", " ", "save");
+  const saved = session.saved();
+  answer.reject(new MountaineerError("config_changed", "another"));
+  assert.equal(await saved, "the file was changed meanwhile");
+});
+
+test("B9 a save whose file has changed again shows no lines, which would be of both changes", async () => {
+  let reads = 0;
+  const { session, press, ready } = scripted({
+    config() {
+      reads += 1;
+      return sampleConfig({ sha256: `read ${reads}`, text: `line ${reads}\n` });
+    },
+  });
+  await ready();
+  press("tab", " ", "save");
+  await eventually(() => session.panel.get().note !== null);
+  const { note } = session.panel.get();
+  assert.deepEqual(note?.kind === "saved" && note.lines, []);
+});
+
+test("B8 a change of a share is no reason to read the file", async () => {
+  let reads = 0;
+  const { session, ready, notify } = scripted({
+    config: () => {
+      reads += 1;
+      return sampleConfig();
+    },
+  });
+  await ready();
+  notify({ kind: "transition", transition: { name: "share.mounted", share: "CORE" } });
+  await nextTurn();
+  assert.equal(reads, 1);
+  notify({ kind: "gap" });
+  await eventually(() => reads === 2);
+  assert.ok(session.status.get() !== null);
+});
+
 test("B9 who leaves while a save fails is told why", async () => {
   const answer = Promise.withResolvers<EditReport>();
   const { session, press, ready } = scripted({ edit: () => answer.promise });
@@ -178,6 +228,7 @@ test("B9 a conflict keeps what was set; other failures are told in one line", as
     const panel = session.panel.get();
     assert.equal(panel.form.root.children[0]?.at, 0);
     assert.equal(panel.fileChanged, code === "config_changed");
+    assert.equal(await session.saved(), null, "nothing is under way any more");
     const reason = panel.note?.kind === "failed" ? panel.note.reason : null;
     const told = { config_changed: null, config_unwritable: "read-only" };
     assert.equal(reason, code === "daemon_unreachable" ? "nothing saved: no daemon" : told[code]);

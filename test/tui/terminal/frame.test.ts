@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Connection } from "../../../src/tui/terminal/connection.ts";
-import { createFrame } from "../../../src/tui/terminal/frame.ts";
+import { createFrame, type Frame } from "../../../src/tui/terminal/frame.ts";
 import type { Key } from "../../../src/tui/terminal/key.ts";
 import { span } from "../../../src/tui/terminal/line.ts";
+import { createPalette } from "../../../src/tui/terminal/palette.ts";
 import { createPrompt } from "../../../src/tui/terminal/prompt.ts";
-import type { Command, Screen } from "../../../src/tui/terminal/screen.ts";
+import type { Command, Screen, ScreenSize } from "../../../src/tui/terminal/screen.ts";
 import { createStore } from "../../../src/tui/terminal/store.ts";
 import { textOf, viewOf } from "../views.ts";
 
@@ -72,15 +73,18 @@ function typed(text: string): Key {
 
 test("a screen's key brings it up, unless the shown screen takes it itself", () => {
   const state = script();
-  const { frame } = frameOf(screen("s", state), screen("b", script({ takes: "s" })));
+  const other = script({ takes: "s" });
+  const { frame } = frameOf(screen("s", state), screen("b", other));
   assert.equal(frame.shown.get().key, "s");
   assert.equal(frame.press(typed("b")), false);
   assert.equal(frame.shown.get().key, "b");
   frame.press(typed("s"));
   assert.equal(frame.shown.get().key, "b");
+  frame.press(typed("b"));
   frame.press(typed("x"));
   assert.equal(frame.shown.get().key, "b");
   assert.deepEqual(state.seen, ["open", "close"]);
+  assert.deepEqual(other.seen, ["open", "s"], "a screen that is shown is not opened anew");
 });
 
 test("q leaves; where something would be lost, when pressed again right after the warning", () => {
@@ -93,6 +97,89 @@ test("q leaves; where something would be lost, when pressed again right after th
   assert.equal(frame.press(typed("q")), false, "a key between them starts anew");
   assert.equal(frame.press(typed("q")), true);
   assert.equal(state.warned, 2);
+});
+
+test("a paste and another screen are steps between, too: the next q warns again", () => {
+  const state = script({ unsaved: true });
+  const pasted = { ...screen("s", state), onPaste: () => true };
+  for (const between of [(frame: Frame) => frame.paste("text"), (frame: Frame) => frame.show("b")]) {
+    const { frame } = frameOf(pasted, screen("b", script()));
+    assert.equal(frame.press(typed("q")), false);
+    between(frame);
+    assert.equal(frame.press(typed("q")), false);
+  }
+});
+
+test("a paste goes to what is open over the screen, key by key", () => {
+  const pasted: string[] = [];
+  const shown = { ...screen("s", script()), onPaste: (text: string) => pasted.push(text) > 0 };
+  const { frame, prompt, text } = frameOf(shown);
+  let done = 0;
+  prompt.ask("Sure?", () => {
+    done += 1;
+  });
+  frame.paste("y");
+  assert.deepEqual([done, pasted], [1, []]);
+  frame.press(typed(":"));
+  frame.paste("help");
+  assert.match(text().join("\n"), /: help/);
+  frame.press(ESCAPE);
+  frame.paste("now");
+  assert.deepEqual(pasted, ["now"]);
+});
+
+test("keys that wait for a daemon are taken when it is lost, and nothing is drawn after the end", () => {
+  const state = script({ takes: "x", holds: true });
+  const stop = new AbortController();
+  const drawn: number[] = [];
+  const shown = screen("s", state);
+  const connection = createStore<Connection>({ kind: "connected" });
+  const prompt = createPrompt(stop.signal);
+  const onChange = () => void drawn.push(1);
+  const frame = createFrame({ screens: [shown], prompt, connection, onChange, signal: stop.signal });
+  frame.press(typed("x"));
+  state.holds = false;
+  connection.set({ kind: "waiting", reason: "gone", sinceMs: 0 });
+  assert.deepEqual(state.seen, ["open", "x"]);
+  stop.abort();
+  const before = drawn.length;
+  shown.changed();
+  connection.set({ kind: "connected" });
+  prompt.note({ tone: "good", text: "done" });
+  assert.equal(drawn.length, before);
+});
+
+test("a screen learns each new size, the height's as the width's", () => {
+  const sizes: string[] = [];
+  const shown = {
+    ...screen("s", script()),
+    resize: ({ width, height }: ScreenSize) => void sizes.push(`${width}x${height}`),
+  };
+  const { frame } = frameOf(shown);
+  for (const [width, height] of [
+    [80, 24],
+    [80, 24],
+    [80, 30],
+    [90, 30],
+  ] as const)
+    frame.draw({ ...viewOf(width), height });
+  assert.deepEqual(sizes, ["80x22", "80x28", "90x28"]);
+});
+
+test("the palette begins with its first command whenever it is opened, and after each letter", () => {
+  const run: string[] = [];
+  const command = (name: string): Command => ({ name, run: () => void run.push(name) });
+  const commands = ["Bay", "abba", "bab"].map(command);
+  const palette = createPalette(() => commands);
+  const press = (...keys: readonly Key[]) => keys.map((key) => palette.onKey(key)).at(-1);
+  const down: Key = { kind: "named", name: "down" };
+  palette.open();
+  press(down, ESCAPE);
+  palette.open();
+  assert.equal(press(ENTER)?.command?.name, "Bay");
+  palette.open();
+  assert.equal(press(down, typed("b"), typed("a"), ENTER)?.command?.name, "Bay", "it begins with the text");
+  assert.deepEqual(press(typed("z"), ENTER), { isOver: false, command: null }, "nothing is called so");
 });
 
 test("q that a field takes does not leave; Ctrl-C always does", () => {
