@@ -70,8 +70,8 @@ function together(troubles: readonly Trouble[]): readonly Trouble[] {
     action === null ? `${text} ${hint}` : about,
   );
   return [...groups.values()].flatMap((alike) => {
-    const [first, ...more] = alike;
-    if (first === undefined || more.length === 0) return alike;
+    const [first] = alike;
+    if (first === undefined) return [];
     return [{ ...first, about: alike.map(({ about }) => about).join(", ") }];
   });
 }
@@ -99,7 +99,7 @@ function backendRepair(backend: BackendStatus): Action | null {
   const actions = actionsFor({ shares: [], backends: [backend] });
   const pending = backend.routes?.recovery_pending ?? null;
   if (pending !== null) return actionWith(actions, "route", backend.name, pending.route);
-  return backend.enabled && backend.phase !== "Ready" ? actionWith(actions, "restart", backend.name) : null;
+  return backend.phase !== "Ready" ? actionWith(actions, "restart", backend.name) : null;
 }
 
 function waitingTrouble(count: number): Trouble {

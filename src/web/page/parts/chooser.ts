@@ -37,7 +37,7 @@ export function Chooser<Item>({
   const index = items.findIndex((item) => keyOf(item) === chosen);
   const onKeyDown = (event: KeyboardEvent): void => {
     const step = STEPS[event.key];
-    if (step === undefined || items.length === 0) return;
+    if (step === undefined) return;
     event.preventDefault();
     const next = Math.min(items.length - 1, Math.max(0, (index === -1 ? 0 : index) + step));
     const item = items[next];
