@@ -6,6 +6,7 @@ import {
   type CallForm,
   createCallForm,
   type FormAction,
+  focusedRow,
   pasteIntoForm,
   pressFormKey,
   withEdited,
@@ -139,10 +140,8 @@ test("D1 the form says what is sent, and what is wrong stands at its field befor
 test("D1 what cannot be left out or back stays, a list has an end, and a mistaken number is typed on", () => {
   const group = formOf({ a: { type: "object", properties: { b: text } } }, ["a"]);
   assert.deepEqual(sent(group, "<tab>x<up><clear>"), { a: { b: "x" } });
-  const list = press(
-    formOf({ a: { type: "array", items: text } }),
-    "<enter><up>".repeat(ITEM_LIMIT + 5),
-  ).form;
+  let list = formOf({ a: { type: "array", items: text } });
+  for (let item = 0; item < ITEM_LIMIT + 2; item += 1) list = press(focusedRow(list, 0), "<enter>").form;
   assert.equal(list.root.children[0]?.children.length, ITEM_LIMIT);
   const none = press(createCallForm({ oneOf: [] }), "<clear>").form;
   assert.notEqual(none.raw, null, "there is no form to go back to");

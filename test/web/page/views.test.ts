@@ -6,7 +6,13 @@ import type { PageState } from "../../../src/web/page/daemon/live.ts";
 import type { App } from "../../../src/web/page/parts/app.ts";
 import { placeAt, VIEWS } from "../../../src/web/page/shell/views.ts";
 import { sampleApprovals, sampleEdit, sampleMistake, sampleReload } from "../../api/sample-config.ts";
-import { catalogOf, gatewayReport, sampleBackend, sampleTool } from "../../api/sample-gateway.ts";
+import {
+  catalogOf,
+  gatewayReport,
+  sampleBackend,
+  sampleTool,
+  sampleToolChange,
+} from "../../api/sample-gateway.ts";
 import { sampleReport, sampleResult, sampleShare, secondsAgo } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Scripted, scriptedApp } from "./scripted-app.ts";
@@ -107,6 +113,14 @@ test("C3 a server's card says why it does not serve, and its last error once, as
   assert.deepEqual(notes({ ...told, phase: "Ready" }), ["dim: Last error: exit 1"]);
   assert.deepEqual(notes({ ...told, phase: "Failed" }), ["hint: the reason", "problem: Last error: exit 1"]);
   assert.deepEqual(notes({ ...told, reason: "exit 1", phase: "Failed" }), ["hint: exit 1"]);
+  const hasLogs = (changes: Parameters<typeof sampleBackend>[0]): boolean => {
+    using view = viewOf("servers", scriptedApp({}, { status: gatewayReport([sampleBackend(changes)]) }));
+    return view.elements("button").some(({ name }) => name === "Logs: files");
+  };
+  assert.deepEqual(
+    [hasLogs({}), hasLogs({ type: "streamable-http" }), hasLogs({ enabled: false })],
+    [true, false, false],
+  );
 });
 
 test("F4 a server that asks for a login is signed in to from its card, and only by the owner", async () => {
@@ -232,6 +246,11 @@ const CLICKS: readonly Click[] = [
     ],
   },
   {
+    button: "Unmount: CORE",
+    answers: { unmount: { results: [sampleResult({ result: "failed", detail: "no" })] } },
+    log: ["? Unmount CORE?", 'unmount {"shares":["CORE"],"force":false}', "bad: CORE: no"],
+  },
+  {
     button: "Mount: CORE",
     share: sampleShare({ mount_state: "unmounted", active_interface: "none" }),
     answers: { mount: { results: [sampleResult({ result: "failed", detail: "no", hint: "wait" })] } },
@@ -319,6 +338,7 @@ test("F2 what takes something away is asked first; files that are open, with who
     view.named("button", button).fire("click");
     await settled(app, log.length);
     assert.deepEqual(app.log, log, button);
+    if (log.at(-1)?.startsWith("bad")) assert.equal(app.undo, null, "nothing was done");
   }
 });
 
@@ -540,6 +560,42 @@ test("F2 going back to a content is asked first, and told with what came of it",
     await eventually(() => said.test(app.log.at(-1) ?? ""));
   }
   assert.match(app.log.join("\n"), /^\? Go back to this content\?\nrollback \{"n":1,/);
+});
+
+test("F2 what a person says no to is not done: a rollback, a tool that may destroy, a tool's approval", async () => {
+  const tool = sampleTool({ input_schema: { type: "object", properties: {} } } as never);
+  const clicked = async (at: string, open: string | null, button: string): Promise<readonly string[]> => {
+    const app = scriptedApp({ catalog: catalogOf([tool]) }, {}, false);
+    using view = viewOf(at, app);
+    if (open !== null)
+      (await eventually(() => view.elements("li").find(({ name }) => name.includes(open)))).fire("click");
+    if (button === "Try")
+      (await eventually(() => view.elements("form").find(({ name }) => name.startsWith("Try")))).fire(
+        "submit",
+      );
+    else (await eventually(() => view.named("button", button))).fire("click");
+    await settled(app, 1);
+    return app.log;
+  };
+  assert.deepEqual(await clicked("settings/configuration", "settings reloaded", "Go back to it …"), [
+    "? Go back to this content?",
+  ]);
+  assert.deepEqual(await clicked("servers/tools", "read_file", "Try"), ["? Call read_file?"]);
+  assert.deepEqual(await clicked("settings/approvals", null, "Approve tool read_file"), [
+    "? Approve read_file of files?",
+  ]);
+});
+
+test("E2 a changed tool that is not shown whole cannot be approved, and says whether it is withheld", async () => {
+  const of = async (changes: Parameters<typeof sampleToolChange>[0]) => {
+    const report = { changes: [sampleToolChange(changes)], unseen: [], lost: null };
+    using view = viewOf("settings/approvals", scriptedApp({ toolChanges: report }));
+    const button = await eventually(() => view.named("button", "Approve tool read_file"));
+    return [button.disabled, /withheld/.test(view.text()), /too many changes/.test(view.text())];
+  };
+  assert.deepEqual(await of({}), [false, false, false]);
+  assert.deepEqual(await of({ withheld: true }), [false, true, false]);
+  assert.deepEqual(await of({ members: null }), [true, false, true]);
 });
 
 test("F2 the editor saves over the text it began with; mistakes and another file keep what was typed", async () => {

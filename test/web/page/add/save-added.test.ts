@@ -19,7 +19,10 @@ test("F4 a secret is forgotten again where the configuration is refused, and kep
     ["timed_out", false],
     ["daemon_unreachable", false],
   ] as const) {
-    const app = scriptedApp({ edit: new MountaineerError(code, "no") });
+    const app = scriptedApp({
+      edit: new MountaineerError(code, "no"),
+      removeSecret: new MountaineerError("timed_out", "x"),
+    });
     await assert.rejects(saveAdded(app, EDITS, [SECRET], SHA256), { code });
     const [set, edit, ...after] = app.log;
     assert.match(set ?? "", /^setSecret /);
@@ -34,6 +37,8 @@ test("F4 a value that seems to be a secret is refused before anything is asked o
   const texts = new Map([["GITHUB_TOKEN", token]]);
   const typed = typedBackend({ command: "server", args: [] }, texts);
   await assert.rejects(addServer(app, "new", typed, []), { code: "usage" });
+  const known = typedBackend({ command: "server", args: [] }, new Map());
+  await assert.rejects(addServer(app, "files", known, []), /there is a server called files/);
   assert.deepEqual(app.log, []);
 });
 

@@ -168,6 +168,34 @@ test("F2 what is known is asked once at the opening, and then only what an event
   assert.equal(await asks(), "");
 });
 
+test("F2 figures are asked for only while a tab is connected, and never after its end", async (t) => {
+  const { source, asks, store, pass, live } = await openTab(t);
+  await source().opens();
+  await asks();
+  store.set({ link: { kind: "lost", sinceMs: 0 } });
+  await pass(10_000);
+  assert.equal(await asks(), "");
+  live[Symbol.dispose]();
+  store.set({ link: { kind: "live" } });
+  await pass(10_000);
+  assert.equal(await asks(), "");
+});
+
+test("F2 a reader that stops early lets the stream of events go", async () => {
+  let isLetGo = false;
+  const body = new ReadableStream<Uint8Array>({
+    start: (stream) => stream.enqueue(new TextEncoder().encode("id: 1\ndata: {}\n\n")),
+    cancel() {
+      isLetGo = true;
+    },
+  });
+  for await (const { id } of framesOf(body)) {
+    assert.equal(id, 1);
+    break;
+  }
+  assert.ok(isLetGo);
+});
+
 test("F2 an event is told once, newest first, and five hundred are kept", async (t) => {
   const { source, store, seen } = await openTab(t);
   await source().opens();
@@ -348,7 +376,7 @@ const FAILURES: readonly [answer: unknown, code: string, message: RegExp][] = [
 ];
 
 test("F2 what fails is one of the project's errors, whoever it comes from; a session's end is told once", async (t) => {
-  const { requests, outs } = scripted(t, ...FAILURES.map(([answer]) => answer));
+  const { requests, outs, kept } = scripted(t, ...FAILURES.map(([answer]) => answer));
   for (const [, code, message] of FAILURES)
     await assert.rejects(requests.ask("status"), (error) => {
       assert.ok(error instanceof MountaineerError);
@@ -357,6 +385,7 @@ test("F2 what fails is one of the project's errors, whoever it comes from; a ses
       return true;
     });
   assert.equal(outs(), 1);
+  assert.equal(kept.secret, null, "a session that has ended is not tried again");
 });
 
 test("F2 a session is found, begun and ended; what the daemon does not take is refused", async (t) => {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { GlobalStatus, ShareStatus } from "../../../../src/api/contract.ts";
 import { wholeText } from "../../../../src/api/words/words.ts";
 import { findTroubles } from "../../../../src/web/page/home/troubles.ts";
+import { sampleApprovals } from "../../../api/sample-config.ts";
 import { gatewayReport, sampleBackend } from "../../../api/sample-gateway.ts";
 import { sampleReport, sampleShare } from "../../../api/sample-report.ts";
 
@@ -67,4 +68,9 @@ test("F4 a server's trouble has its name once", () => {
   const [trouble] = findTroubles(gatewayReport([backend]), null);
   assert.ok(trouble !== undefined);
   assert.equal(wholeText(trouble), "tickets: Failed: cannot reach it");
+  const waits = { ...condition, code: "waiting_for_approval", severity: "warning" as const };
+  const off = sampleBackend({ name: "new", enabled: false, phase: "Failed", conditions: [waits] });
+  const told = findTroubles(gatewayReport([off]), sampleApprovals());
+  assert.deepEqual(told.map(wholeText), ["1 change waits for your approval"], "told once");
+  assert.deepEqual(findTroubles(gatewayReport([sampleBackend({ enabled: false })]), null), []);
 });

@@ -1,20 +1,23 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { h } from "preact";
 import type { Action } from "../../../../src/api/words/actions.ts";
 import { phaseWords } from "../../../../src/api/words/backend-words.ts";
 import { outcome } from "../../../../src/api/words/outcome-words.ts";
 import { mountWords } from "../../../../src/api/words/share-words.ts";
 import { msText } from "../../../../src/api/words/words.ts";
 import { configJsonSchema } from "../../../../src/config/schema/schema.ts";
+import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { objectOf } from "../../../../src/runtime/text/json-object.ts";
 import { harmlessLines } from "../../../../src/runtime/text/plain-text.ts";
 import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
-import { createStore } from "../../../../src/web/page/daemon/store.ts";
+import { createStore, useStore } from "../../../../src/web/page/daemon/store.ts";
 import { ActionButton } from "../../../../src/web/page/parts/action-button.ts";
 import { Copyable } from "../../../../src/web/page/parts/elements.ts";
 import { createFormStores } from "../../../../src/web/page/parts/form-store.ts";
 import { addNotice, NO_NOTICES, Notices } from "../../../../src/web/page/parts/notices.ts";
 import { bytesText, clockText, forText, shown } from "../../../../src/web/page/parts/text.ts";
+import { useLoaded } from "../../../../src/web/page/parts/use-loaded.ts";
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
 import { SYNC_FORMS, settingsForm, unsavedSync } from "../../../../src/web/page/sync/sync-view.ts";
 import { stretchesOf, stretchText } from "../../../../src/web/page/timeline/timeline-view.ts";
@@ -108,6 +111,61 @@ test("F2 what is told offers to take it back, once; news that cannot be taken ba
   assert.equal(undone, 1);
   assert.doesNotMatch(view.text(), /CORE|Undo/);
   assert.match(view.text(), /MEDIA: failed/);
+});
+
+test("F2 four notices are shown at most; a good one goes by itself, later where it can be taken back, a bad one stays", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const store = createStore(NO_NOTICES);
+  const shownNow = () => pluck(store.get().notices, "text").join(" ");
+  for (const text of ["first", "second"]) addNotice(store, "good", text);
+  addNotice(store, "bad", "wrong");
+  addNotice(store, "good", "undone", async () => {});
+  addNotice(store, "plain", "last");
+  assert.equal(shownNow(), "second wrong undone last");
+  t.mock.timers.tick(8_000);
+  assert.equal(shownNow(), "wrong undone");
+  t.mock.timers.tick(60_000);
+  assert.equal(shownNow(), "wrong");
+});
+
+test("F2 of two answers that of the later request counts; a failure is told until the next answer", async () => {
+  const answers: PromiseWithResolvers<string>[] = [];
+  const signals: AbortSignal[] = [];
+  const turn = createStore({ version: 0 });
+  const View = () => {
+    const version = useStore(turn, (state) => state.version);
+    const { report, problem } = useLoaded((signal) => {
+      signals.push(signal);
+      const answer = Promise.withResolvers<string>();
+      answers.push(answer);
+      return answer.promise;
+    }, version);
+    return h("p", {}, `${report} ${problem}`);
+  };
+  using view = mount(View as never, {});
+  const asks = async (version: number): Promise<void> => {
+    turn.set({ version });
+    await eventually(() => answers.length === version + 1);
+  };
+  await eventually(() => answers.length === 1);
+  await asks(1);
+  answers[1]?.resolve("new");
+  await eventually(() => view.text() === "new null");
+  answers[0]?.resolve("old");
+  await asks(2);
+  answers[2]?.reject(new MountaineerError("timed_out", "late"));
+  await eventually(() => view.text() === "new late");
+  await asks(3);
+  answers[3]?.reject(new MountaineerError("daemon_unreachable", "away"));
+  await asks(4);
+  assert.equal(view.text(), "new late", "the banner tells of a daemon that is away");
+  answers[4]?.resolve("newest");
+  await eventually(() => view.text() === "newest null");
+  assert.deepEqual(
+    pluck(signals, "aborted"),
+    [true, true, true, true, false],
+    "what is outdated is cancelled",
+  );
 });
 
 test("F2 what is to be typed elsewhere is copied as it is, where the browser lets a page do so", async (t) => {
