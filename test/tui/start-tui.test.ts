@@ -101,7 +101,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     await scene.save(CONFIG.replace("check_interval_secs = 2", "check_interval_secs = 3"));
     await terminal.until("~ changed");
     await terminal.press("Tab");
-    const lines = await terminal.until("> enabled     [x]");
+    const lines = await terminal.until("> enabled          [x]");
     for (const line of lines) assert.match(line, /^[ -~]*$/);
     assert.ok(!(await terminal.painted()).includes("\u001b["), "no colours");
   });
