@@ -135,25 +135,8 @@ test("E2 a line as long as the file may be is shown whole, and does not stop the
 });
 
 const LONG = Array.from({ length: 60 }, (_, line) => `"${line}",\n`).join("");
-const WAITING: ApprovalsReport = {
-  mode: "commands",
-  asked: null,
-  lost: null,
-  waiting: [
-    {
-      id: "backends.files",
-      name: "files",
-      kind: "runs",
-      summary: "would run files",
-      approved: "args = []\n",
-      waiting: `args = [\n${LONG}]\n`,
-      digest: "d",
-    },
-  ],
-};
-const DOWN: Key = { kind: "named", name: "down" };
-const Y: Key = { kind: "character", text: "y" };
-const ENTER: Key = { kind: "named", name: "enter" };
+const WAITING = report(entry("files", { approved: "args = []\n", waiting: `args = [\n${LONG}]\n` }));
+const DOWN = named("down");
 
 function startedWith(approve: () => Promise<never>) {
   const stop = new AbortController();
@@ -200,8 +183,8 @@ test("E2 why something could not be approved is said, and may be tried again", a
   await shown;
   session.sized(80, 100);
   assert.equal(await session.approved(), null, "nothing was");
-  session.onKey(Y);
-  session.onKey(ENTER);
+  session.onKey(typed("y"));
+  session.onKey(named("enter"));
   assert.match((await session.approved()) ?? "", /^[^\n]*the daemon does not answer$/);
   const { note, isBusy } = session.state.get();
   assert.deepEqual([note?.kind, isBusy], ["failed", false]);

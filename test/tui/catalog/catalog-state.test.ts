@@ -292,11 +292,6 @@ test("D1 every page fits from 60 by 15 to 200 by 60, and nothing foreign is obey
     }
     assert.ok(catalogHints(page, "←→").length > 0);
   }
-  assert.ok(
-    itemDetails(
-      catalogItems(catalogOf([tool("t", { input_schema: { x: "y".repeat(200_000) } })]))[0] as CatalogItem,
-    ).length < 100_000,
-  );
 });
 
 test("F2 o switches the chosen tool off, and one that is off on again; nothing else is switched", () => {

@@ -1,12 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type {
-  ConfigCheckReport,
-  ConfigMistakeWire,
-  EditReport,
-  HistoryEntry,
-  ReloadReport,
-} from "../../../src/api/contract.ts";
+import type { EditReport, HistoryEntry } from "../../../src/api/contract.ts";
 import { configHints, configLines } from "../../../src/tui/config/config-lines.ts";
 import {
   type ConfigAction,
@@ -26,13 +20,13 @@ import {
   withVersion,
   withWritten,
 } from "../../../src/tui/config/config-state.ts";
-import { sampleEdit } from "../../api/sample-config.ts";
+import { sampleCheck, sampleEdit, sampleMistake, sampleReload } from "../../api/sample-config.ts";
 import { keys } from "../keys.ts";
 import { textOf, viewOf } from "../views.ts";
 
 const FILE: ConfigFile = { path: "/h/config.toml", sha256: "one", text: "[sync]\npoll_interval = 1\n" };
 const OTHER: ConfigFile = { ...FILE, sha256: "two", text: "[sync]\npoll_interval = 9\n" };
-const MISTAKE: ConfigMistakeWire = {
+const MISTAKE = sampleMistake({
   file: FILE.path,
   line: 2,
   column: 17,
@@ -40,48 +34,28 @@ const MISTAKE: ConfigMistakeWire = {
   found: '"x"',
   expected: "a number",
   hint: "write 0.5",
-};
+});
 const ENTRIES: readonly HistoryEntry[] = [
   { n: 0, time: "2026-11-20T10:00:00Z", sha256: "one", source: "tui", summary: "1 setting changed" },
   { n: 1, time: "2026-11-19T10:00:00Z", sha256: "zero", source: "cli", summary: "first" },
 ];
 
-function reload(over: Partial<ReloadReport> = {}): ReloadReport {
-  const none = { added: [], removed: [], changed: [] };
-  return {
-    reloaded: true,
-    dry_run: false,
-    generation: 2,
-    sha256: "saved",
-    settings: [],
-    shares: none,
-    backends: none,
-    middleware: [],
-    errors: [],
-    failure: null,
-    summary: "1 setting changed",
-    ...over,
-  };
-}
-
-const CLEAN: ConfigCheckReport = {
-  mistakes: [],
-  would_change: reload({
+const CLEAN = sampleCheck({
+  would_change: sampleReload({
     settings: ["sync.poll_interval"],
     backends: { added: ["files"], removed: [], changed: ["web"] },
   }),
   waits_for_approval: [],
-};
+});
 
-function press(
-  state: ConfigState,
-  typed: string,
-): { state: ConfigState; action: ConfigAction | null; used: boolean } {
-  let step: { state: ConfigState; action: ConfigAction | null; used: boolean } = {
-    state,
-    action: null,
-    used: false,
-  };
+interface Step {
+  readonly state: ConfigState;
+  readonly action: ConfigAction | null;
+  readonly used: boolean;
+}
+
+function press(state: ConfigState, typed: string): Step {
+  let step: Step = { state, action: null, used: false };
   for (const key of keys(typed)) step = pressConfigKey(step.state, key);
   return step;
 }
@@ -91,7 +65,7 @@ function opened(): ConfigState {
 }
 
 function report(over: Partial<EditReport> = {}): EditReport {
-  return { changed: true, path: FILE.path, sha256: "saved", errors: [], reload: null, ...over };
+  return sampleEdit({ path: FILE.path, sha256: "saved", reload: null, ...over });
 }
 
 function shown(state: ConfigState, width = 100, height = 20): string {
@@ -162,18 +136,18 @@ test("F1 mistakes are shown with their place and hint, and keep the text from be
 test("F1 a save that succeeded is the file", () => {
   const text = `x${FILE.text}`;
   const { state } = written(text);
-  const saved = withSaved(withCheck(state, CLEAN), text, report({ reload: reload() }));
+  const saved = withSaved(withCheck(state, CLEAN), text, report({ reload: sampleReload() }));
   assert.deepEqual([saved.written, saved.file?.sha256, saved.busy], [null, "saved", null]);
-  assert.match(shown(saved), /✓ saved: 1 setting changed/);
+  assert.match(shown(saved), /✓ saved: settings reloaded/);
   const texts: readonly [Partial<EditReport>, RegExp][] = [
     [{ changed: false }, /says so already/],
     [{ reload: null }, /saved/],
-    [{ reload: reload({ failure: "port taken" }) }, /not applied: port taken/],
+    [{ reload: sampleReload({ failure: "port taken" }) }, /not applied: port taken/],
     [
-      { reload: reload({ errors: [MISTAKE] }) },
+      { reload: sampleReload({ errors: [MISTAKE] }) },
       /not applied: .*:2:17: sync\.poll_interval: found "x", expected a number/,
     ],
-    [{ reload: reload({ waiting: ["backends.files"] }) }, /waits for your approval: backends\.files/],
+    [{ reload: sampleReload({ waiting: ["backends.files"] }) }, /waits for your approval: backends\.files/],
   ];
   for (const [over, words] of texts)
     assert.match(withSaved(state, text, report(over)).note?.text ?? "", words);
@@ -230,10 +204,10 @@ test("F1 the history shows who and when, compares with now, and rolls back after
   const dirty = withHistory(press(typed, "h").state, ENTRIES);
   assert.equal(press(dirty, "r").action, null, "what was typed would be lost underneath");
   const done = withFile(
-    withRollback(version, ENTRIES[1] ?? assert.fail(), report({ reload: reload() })),
+    withRollback(version, ENTRIES[1] ?? assert.fail(), report({ reload: sampleReload() })),
     OTHER,
   );
-  assert.match(shown(done), /✓ rollback to version 1: saved: 1 setting changed/);
+  assert.match(shown(done), /✓ rollback to version 1: saved: settings reloaded/);
   assert.match(shown(done), /2 poll_interval = 9/);
   assert.match(
     withRollback(version, ENTRIES[1] ?? assert.fail(), report({ errors: [MISTAKE] })).note?.text ?? "",

@@ -21,7 +21,6 @@ import { lineColumns } from "../../../src/tui/terminal/line.ts";
 import { createStore } from "../../../src/tui/terminal/store.ts";
 import { sampleConfig, sampleEdit, sampleReload, sampleSyncEvent } from "../../api/sample-config.ts";
 import { eventually } from "../../support/eventually.ts";
-import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
 import { sampleStatus, textOf, viewOf } from "../views.ts";
 
@@ -148,15 +147,20 @@ test("B9 who leaves while a save is under way learns what became of it", async (
   assert.equal(await saved, null);
 });
 
-test("B9 who leaves while somebody else saves is told that", async () => {
-  const answer = Promise.withResolvers<EditReport>();
-  const { session, press, ready } = scripted({ edit: () => answer.promise });
-  await ready();
-  press("tab", " ", "save");
-  const saved = session.saved();
-  answer.reject(new MountaineerError("config_changed", "another"));
-  assert.equal(await saved, "the file was changed meanwhile");
-});
+for (const [code, message, told] of [
+  ["config_changed", "another", "the file was changed meanwhile"],
+  ["config_unwritable", "the disk is full", "the disk is full"],
+] as const) {
+  test(`B9 who leaves while a save fails is told why: ${code}`, async () => {
+    const answer = Promise.withResolvers<EditReport>();
+    const { session, press, ready } = scripted({ edit: () => answer.promise });
+    await ready();
+    press("tab", " ", "save");
+    const saved = session.saved();
+    answer.reject(new MountaineerError(code, message));
+    assert.equal(await saved, told);
+  });
+}
 
 test("B9 a save whose file has changed again shows no lines, which would be of both changes", async () => {
   let reads = 0;
@@ -188,16 +192,6 @@ test("B8 a change of a share is no reason to read the file", async () => {
   notify({ kind: "gap" });
   await eventually(() => reads === 2);
   assert.ok(session.status.get() !== null);
-});
-
-test("B9 who leaves while a save fails is told why", async () => {
-  const answer = Promise.withResolvers<EditReport>();
-  const { session, press, ready } = scripted({ edit: () => answer.promise });
-  await ready();
-  press("tab", " ", "save");
-  const saved = session.saved();
-  answer.reject(new MountaineerError("config_unwritable", "the disk is full"));
-  assert.equal(await saved, "the disk is full");
 });
 
 test("B9 written but not in effect is told with the reason", async () => {
@@ -325,61 +319,28 @@ test("B8 at every size the screen has each part once, and its hints follow the f
   assert.match(textOf(screen.draw({ ...viewOf(80), height: 22 })).join("\n"), /not saved: Ctrl-S saves/);
 });
 
-test("of the same daemon only later events are new", () => {
+test("of the same daemon only later events are new; of another, or after more than are kept, all", () => {
   const events = [1, 2, 3].map((id) => event(id));
-  assert.deepEqual(unseenEvents(events, null), events);
-  assert.deepEqual(pluck(unseenEvents(events, event(2)), "id"), [3]);
-  assert.deepEqual(unseenEvents(events, event(3)), []);
+  const others = events.map((one) => ({ ...one, iso: one.iso.replace("-01-01", "-02-01") }));
+  const later = [1001, 1002].map((id) => event(id));
+  for (const [given, last, unseen] of [
+    [events, null, events],
+    [events, event(2), events.slice(2)],
+    [events, event(3), []],
+    [others, event(57), others],
+    [others, event(2), others],
+    [later, event(5), later],
+  ] as const)
+    assert.deepEqual(unseenEvents(given, last), unseen);
 });
 
-test("all events of another daemon are new, whatever their numbers", () => {
-  const events = [1, 2].map((id) => ({ ...event(id), iso: `2026-02-01T00:00:0${id}.000Z` }));
-  assert.deepEqual(unseenEvents(events, event(57)), events);
-  assert.deepEqual(unseenEvents(events, event(2)), events);
-});
-
-test("after more events than are kept, those that are left are new", () => {
-  const events = [1001, 1002].map((id) => event(id));
-  assert.deepEqual(unseenEvents(events, event(5)), events);
-});
-
-test("B8 on the smallest terminal there are the panel, the error's place and two rows of the table", () => {
-  const heights = shareHeight(13, {
-    status: 2,
-    problem: 4,
-    rows: 20,
-    panel: 6,
-    note: 0,
-    help: 1,
+test("B8 on the smallest terminal there are the panel, the error's place and two rows; on a large one all", () => {
+  const parts = { problem: 4, rows: 20, panel: 6 };
+  assert.deepEqual(shareHeight(13, { ...parts, status: 2, note: 0, help: 1 }), {
+    ...{ status: 2, problem: 2, table: 3, panel: 6, note: 0, help: 0, gap: 0 },
   });
-  assert.deepEqual(heights, {
-    status: 2,
-    problem: 2,
-    table: 3,
-    panel: 6,
-    note: 0,
-    help: 0,
-    gap: 0,
-  });
-});
-
-test("B8 on a large terminal there is all of it", () => {
-  const heights = shareHeight(58, {
-    status: 1,
-    problem: 4,
-    rows: 20,
-    panel: 6,
-    note: 8,
-    help: 0,
-  });
-  assert.deepEqual(heights, {
-    status: 1,
-    problem: 4,
-    table: 21,
-    panel: 6,
-    note: 8,
-    help: 0,
-    gap: 1,
+  assert.deepEqual(shareHeight(58, { ...parts, status: 1, note: 8, help: 0 }), {
+    ...{ status: 1, problem: 4, table: 21, panel: 6, note: 8, help: 0, gap: 1 },
   });
 });
 
