@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import type { Control } from "../../../src/api/operations.ts";
 import type { Menu, MenuItem } from "../../../src/menubar/menu/menu.ts";
 import { type MenuSession, startMenuSession } from "../../../src/menubar/menu/session.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
@@ -49,6 +50,18 @@ function start(t: TestContext, home: string, ports: Ports = {}): Running {
     await session.ended;
   });
   return { session, stop, quits: () => quits };
+}
+
+/** A menu of a daemon that answers so. */
+async function startServed(
+  t: TestContext,
+  control = scriptedControl(),
+  folders: Control["folders"] = () => Promise.reject(new Error("not asked for here")),
+): Promise<MenuSession> {
+  const never = () => Promise.reject(new Error("not asked for here"));
+  const places = { aliases: never, reconcileAliases: never, folders };
+  const { home } = await startRig(t, { control, config: scriptedConfig(), places });
+  return start(t, home).session;
 }
 
 function itemOf(session: MenuSession, label: string | RegExp): MenuItem {
@@ -133,9 +146,7 @@ test("A8 with a daemon that hangs, the menu says so, stays clickable, and comes 
     if (hangs) await gate.promise;
     return sampleResult({ share });
   });
-  const config = scriptedConfig();
-  const { home } = await startRig(t, { control, config });
-  const { session } = start(t, home);
+  const session = await startServed(t, control);
   await eventually(() => session.menu().state === "healthy");
   hangs = true;
   const item = itemOf(session, "Unmount all");
@@ -159,8 +170,7 @@ test("a refusal because of open files offers force for that share, until it lets
       ? sampleResult({ share, result: "unmounted", detail: "unmounted" })
       : sampleResult({ share, result, detail: "1 file is open", holders: result === "busy" ? holders : [] }),
   );
-  const { home } = await startRig(t, { control, config: scriptedConfig() });
-  const { session } = start(t, home);
+  const session = await startServed(t, control);
   await eventually(() => session.menu().state === "healthy");
   session.click(itemOf(session, "Mount all"));
   assert.equal(control.calls.length, 0, "a grey item does nothing");
@@ -186,8 +196,7 @@ test("a failure stays until it is dismissed, or made good", async (t) => {
     sampleReport([sampleShare({ mount_state: "unmounted", active_interface: "none" })]),
     (share) => sampleResult({ share, result: answers[asked++] ?? "mounted", detail: "no route answers" }),
   );
-  const { home } = await startRig(t, { control, config: scriptedConfig() });
-  const { session } = start(t, home);
+  const session = await startServed(t, control);
   await eventually(() => itemOf(session, "Mount all"));
   const isTold = () => outline(session.menu().items).includes("!! Mount all shares: CORE: no route answers");
   session.click(itemOf(session, "Mount all"));
@@ -207,8 +216,7 @@ test("a failure of two shares is made good by both together", async (t) => {
     sampleReport([sampleShare(out), sampleShare({ ...out, name: "MEDIA" })]),
     (share) => sampleResult({ share, result: wrong.has(share) ? "failed" : "mounted", detail: "no route" }),
   );
-  const { home } = await startRig(t, { control, config: scriptedConfig() });
-  const { session } = start(t, home);
+  const session = await startServed(t, control);
   session.click(await eventually(() => itemOf(session, "Mount all")));
   const isTold = () => outline(session.menu().items).some((line) => line.startsWith("!! Mount all shares"));
   await eventually(isTold);
@@ -265,23 +273,14 @@ test("the advice to stop a silent daemon goes once it is heard again; what faile
 });
 
 test("A8 a share that hangs holds up its own list of folders, and nothing else", async (t) => {
-  const asked: (string | undefined)[] = [];
-  const never = () => Promise.reject(new Error("not asked for here"));
-  const { home } = await startRig(t, {
-    control: scriptedControl(sampleReport([sampleShare(), sampleShare({ name: "HUNG" })])),
-    config: scriptedConfig(),
-    places: {
-      aliases: never,
-      reconcileAliases: never,
-      folders({ share, subpath }) {
-        asked.push(subpath);
-        if (share === "HUNG") return new Promise(() => {});
-        const folders = subpath === "" ? ["Film", "Projects"] : ["2026"];
-        return Promise.resolve({ share, subpath: subpath ?? "", path: "/x", folders, truncated: false });
-      },
-    },
+  const asked: string[] = [];
+  const control = scriptedControl(sampleReport([sampleShare(), sampleShare({ name: "HUNG" })]));
+  const session = await startServed(t, control, ({ share, subpath = "" }) => {
+    asked.push(subpath);
+    if (share === "HUNG") return new Promise(() => {});
+    const folders = subpath === "" ? ["Film", "Projects"] : ["2026"];
+    return Promise.resolve({ share, subpath, path: "/x", folders, truncated: false });
   });
-  const { session } = start(t, home);
   await eventually(() => session.menu().state === "healthy");
   assert.deepEqual(asked, [], "nothing is looked at before it is opened");
   session.open(itemOf(session, "Add a folder of HUNG …"));
@@ -296,20 +295,10 @@ test("A8 a share that hangs holds up its own list of folders, and nothing else",
 
 test("one level further than is open is looked at, and no deeper", async (t) => {
   const asked: string[] = [];
-  const never = () => Promise.reject(new Error("not asked for here"));
-  const { home } = await startRig(t, {
-    control: scriptedControl(),
-    config: scriptedConfig(),
-    places: {
-      aliases: never,
-      reconcileAliases: never,
-      folders({ share, subpath = "" }) {
-        asked.push(subpath);
-        return Promise.resolve({ share, subpath, path: "/x", folders: ["a", "b"], truncated: false });
-      },
-    },
+  const session = await startServed(t, scriptedControl(), ({ share, subpath = "" }) => {
+    asked.push(subpath);
+    return Promise.resolve({ share, subpath, path: "/x", folders: ["a", "b"], truncated: false });
   });
-  const { session } = start(t, home);
   await eventually(() => session.menu().state === "healthy");
   session.open(itemOf(session, "Aliases"));
   await eventually(() => itemOf(session, "Add a"));
