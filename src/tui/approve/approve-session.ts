@@ -38,7 +38,7 @@ export function startApproveSession(
       },
       (error) => {
         reason = errorLine(error);
-        state.set({ ...state.get(), isBusy: false, note: { kind: "failed", reason } });
+        state.put({ isBusy: false, note: { kind: "failed", reason } });
         look();
       },
       signal,
@@ -54,7 +54,7 @@ export function startApproveSession(
     sized(width: number, height: number): void {
       const { text } = state.get();
       if (text.size.width !== width || text.size.height !== height)
-        state.set({ ...state.get(), text: createScroller(text.text, { width, height }) });
+        state.put({ text: createScroller(text.text, { width, height }) });
     },
     onKey(key: Key): boolean {
       const step = pressApproveKey(state.get(), key);

@@ -67,7 +67,7 @@ export function createCatalogScreen({
         (error) => {
           // While the daemon is away, the known items stay; the first line shows the lost connection.
           if (state.get().items === null || error.code === "gateway_off")
-            state.set({ ...state.get(), items: null, found: [], failure: errorLine(error) });
+            state.put({ items: null, found: [], failure: errorLine(error) });
         },
         signal,
       ),

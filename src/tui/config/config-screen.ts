@@ -84,7 +84,7 @@ export function createConfigScreen(options: ConfigScreenOptions): Screen {
     warnUnsaved() {
       if (state.get().written === null) return false;
       const note = { tone: "warning", text: "not saved: Ctrl-S saves, q once more leaves" } as const;
-      state.set({ ...state.get(), note });
+      state.put({ note });
       return true;
     },
   };
@@ -110,7 +110,7 @@ function createConfigRequests(
   const readFile = (): Promise<ConfigFile> => link.ask("config", null, signal);
   const read = onceMore(async () => {
     if (state.get().file === null) {
-      state.set({ ...state.get(), busy: "read" });
+      state.put({ busy: "read" });
       await change(async () => {
         const file = await readFile();
         return (now) => withFile(now, file);
@@ -137,7 +137,7 @@ function createConfigRequests(
     );
   const rollBack = async (entry: HistoryEntry, sha256: string): Promise<string | null> => {
     let refusal: string | null = null;
-    state.set({ ...state.get(), busy: "rollback" });
+    state.put({ busy: "rollback" });
     const failure = await change(async () => {
       const request = { n: entry.n, sha256: entry.sha256, expected_sha256: sha256 };
       const report = await link.ask("rollback", request, signal);

@@ -72,10 +72,7 @@ export function createAuditScreen(
   const state = createStore<AuditState>(EMPTY);
   /** Number of requests so far. Only the answer to the newest one is used. */
   let requests = 0;
-  const put = (part: Partial<AuditState>): true => {
-    state.set({ ...state.get(), ...part });
-    return true;
-  };
+  const { put } = state;
   const load = async (before: string | null): Promise<void> => {
     const { filters, loading } = state.get();
     if (before !== null && loading === "older") return;

@@ -37,10 +37,7 @@ interface EventsState {
 /** `showAudit` shows the Audit screen. */
 export function createEventsScreen(link: DaemonLink, ring: EventRing, showAudit: () => void): Screen {
   const state = createStore<EventsState>({ list: EMPTY_LIST, kind: null, subject: null });
-  const put = (part: Partial<EventsState>): true => {
-    state.set({ ...state.get(), ...part });
-    return true;
-  };
+  const { put } = state;
   return {
     key: "e",
     view: "Activity",

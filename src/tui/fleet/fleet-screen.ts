@@ -57,7 +57,7 @@ interface FleetScreenOptions {
 
 export function createFleetScreen({ link, clock = systemClock }: FleetScreenOptions): Screen {
   const state = createStore<FleetState>({ known: { kind: "nothing" }, failure: null, list: EMPTY_LIST });
-  const put = (part: Partial<FleetState>): void => state.set({ ...state.get(), ...part });
+  const { put } = state;
   const look = (signal: AbortSignal): Promise<void> =>
     attempt(
       async () => {

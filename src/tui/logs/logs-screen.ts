@@ -50,10 +50,7 @@ export function createLogsScreen(link: DaemonLink, clock: Clock, showThis: () =>
     up: 0,
     left: 0,
   });
-  const put = (part: Partial<LogsState>): true => {
-    state.set({ ...state.get(), ...part });
-    return true;
-  };
+  const { put } = state;
   const sources = (): readonly string[] => [
     DAEMON,
     ...(link.status.get()?.backends ?? []).map(({ name }) => name),

@@ -150,7 +150,9 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
       return refusal ?? (panel.get().fileChanged ? "the file was changed meanwhile" : null);
     },
     /** Shows in the panel that there are unsaved changes. */
-    warnUnsaved: (): void => panel.set({ ...panel.get(), note: { kind: "unsaved" } }),
+    warnUnsaved(): void {
+      panel.put({ note: { kind: "unsaved" } });
+    },
   };
 }
 

@@ -20,7 +20,7 @@ export type Prompt = ReturnType<typeof createPrompt>;
 export function createPrompt(signal: AbortSignal) {
   const state = createStore<PromptState>({ question: null, running: [], note: null });
   let onYes = (): void => {};
-  const put = (part: Partial<PromptState>): void => state.set({ ...state.get(), ...part });
+  const { put } = state;
   return {
     state: state as Readable<PromptState>,
     /** `y` runs `run`, any other key does not. Replaces an open question. */
@@ -28,17 +28,18 @@ export function createPrompt(signal: AbortSignal) {
       onYes = run;
       put({ question });
     },
-    note: (note: Note | null): void => put({ note }),
+    note(note: Note | null): void {
+      put({ note });
+    },
     /**
      * Runs `work` in the background and shows the note it resolves with, or its MountaineerError. Does nothing while an
      * action of the same `name` runs.
      */
     run(name: string, work: () => Promise<Note | null>): void {
-      const end = (note: Note | null): void =>
-        put({
-          running: state.get().running.filter((other) => other !== name),
-          ...(note === null ? {} : { note }),
-        });
+      const end = (note: Note | null): void => {
+        const running = state.get().running.filter((other) => other !== name);
+        put(note === null ? { running } : { running, note });
+      };
       if (state.get().running.includes(name)) {
         put({ note: { tone: "warning", text: `${name}: already under way` } });
         return;

@@ -9,17 +9,24 @@ export interface Readable<T> {
 interface Store<T> extends Readable<T> {
   /** Replaces the value; does not call listeners if it is the same. */
   set(value: T): void;
+  /** Replaces a part of the value; `true` for a handler of keys, which says so that it used one. */
+  put(part: Partial<T>): true;
 }
 
 export function createStore<T>(initial: T): Store<T> {
   let current = initial;
   const listeners = new Set<() => void>();
+  const set = (value: T): void => {
+    if (Object.is(value, current)) return;
+    current = value;
+    for (const listener of [...listeners]) listener();
+  };
   return {
     get: () => current,
-    set(value) {
-      if (Object.is(value, current)) return;
-      current = value;
-      for (const listener of [...listeners]) listener();
+    set,
+    put(part) {
+      set({ ...current, ...part });
+      return true;
     },
     subscribe(listener) {
       listeners.add(listener);
