@@ -2,9 +2,8 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { Control } from "../../../src/api/operations.ts";
 import type { Menu, MenuItem } from "../../../src/menubar/menu/menu.ts";
-import { type MenuSession, startMenuSession } from "../../../src/menubar/menu/session.ts";
+import type { MenuSession } from "../../../src/menubar/menu/session.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
-import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { scriptedConfig } from "../../api/sample-config.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../../api/sample-report.ts";
@@ -13,7 +12,7 @@ import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntil } from "../../support/pass-time.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { startHangingApi } from "../hanging-api.ts";
-import { everyItem, outline } from "../worlds.ts";
+import { everyItem, outline, startQuietMenu } from "../worlds.ts";
 
 interface Running {
   readonly session: MenuSession;
@@ -21,30 +20,13 @@ interface Running {
   readonly quits: () => number;
 }
 
-interface Ports {
-  readonly clock?: Clock;
-  readonly onOutcome?: (outcome: unknown) => void;
-  readonly startDaemon?: () => Promise<void>;
-}
-
-function start(t: TestContext, home: string, ports: Ports = {}): Running {
+function start(t: TestContext, home: string, ports: Parameters<typeof startQuietMenu>[2] = {}): Running {
   const stop = new AbortController();
   let quits = 0;
-  const session = startMenuSession({
-    home,
-    clock: ports.clock ?? systemClock,
-    signal: stop.signal,
-    logPath: null,
-    reportsOpening: true,
-    onOutcome: ports.onOutcome ?? (() => {}),
-    onQuit: () => {
-      quits += 1;
-    },
-    openPath: async () => {},
-    chooseFolder: async () => null,
-    askYes: async () => false,
-    startDaemon: ports.startDaemon ?? (async () => {}),
-  });
+  const onQuit = () => {
+    quits += 1;
+  };
+  const session = startQuietMenu(home, stop.signal, { onQuit, ...ports });
   t.after(async () => {
     stop.abort();
     await session.ended;

@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { variant } from "../../../src/menubar/dbus/marshal.ts";
 import type { MenuItem, MenuState } from "../../../src/menubar/menu/menu.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
-import { type MenuSession, startMenuSession } from "../../../src/menubar/menu/session.ts";
+import type { MenuSession } from "../../../src/menubar/menu/session.ts";
 import { separator, submenu, text } from "../../../src/menubar/menu/words.ts";
 import { answerCall } from "../../../src/menubar/tray/bus-objects.ts";
 import { ICON_SIZES, iconPixels } from "../../../src/menubar/tray/icon-pixels.ts";
@@ -24,7 +24,7 @@ import {
   startSessionBus,
   startWatcher,
 } from "../session-bus.ts";
-import { sampleWorld } from "../worlds.ts";
+import { sampleWorld, startQuietMenu } from "../worlds.ts";
 import { desktopMissing, startDesktop } from "./desktop.ts";
 import { clickEvent, labels, panelClient } from "./panel-client.ts";
 
@@ -234,18 +234,7 @@ function startTray(
   const notes: string[] = [];
   let firsts = 0;
   let listening = 0;
-  const session = startMenuSession({
-    home,
-    clock: systemClock,
-    signal: stop.signal,
-    logPath: null,
-    reportsOpening: true,
-    onQuit: () => stop.abort(),
-    openPath: async () => {},
-    chooseFolder: async () => null,
-    askYes: async () => false,
-    startDaemon: async () => {},
-  });
+  const session = startQuietMenu(home, stop.signal, { onQuit: () => stop.abort() });
   const ended = runTray({
     session: {
       ...session,
