@@ -183,6 +183,7 @@ class Bridge implements Disposable {
         // The gateway has not seen the beginning of a line that was refused in part.
         if (this.#isAway) passage.cut();
         this.#isAway = false;
+        this.#refusal = null;
         this.#moving = createMoving({ session, passage, inbox, clock });
         // If the daemon has handed over meanwhile, the input waits for the next one.
         this.#moving.look(opened);
@@ -263,8 +264,8 @@ class Bridge implements Disposable {
       // Ignores `gateway_off` before the patience is over: a daemon that starts or ends has no gateway
       // either, nor has a daemon whose configuration is being written.
       const daemon = await (this.#isAway ? next : next.catch(expecting("gateway_off", null)));
-      this.#refusal = null;
-      if (daemon !== null && (await this.#serveWith(daemon, onTaken))) return;
+      if (daemon === null) this.#refusal = null;
+      else if (await this.#serveWith(daemon, onTaken)) return;
     }
   }
 
