@@ -105,10 +105,9 @@ function member(text: string, object: Node, key: string, value: ConfigTable, lay
   const from = comma ?? end;
   // Keeps a comment after the last entry on that entry's line.
   const remark = /^[ \t]*(?:\/\/[^\r\n]*|\/\*[^\r\n]*\*\/[ \t]*)?(?=\r?\n)/.exec(text.slice(from));
-  const content = comma === null ? line : `${line},`;
   return [
     ...(comma === null ? [{ offset: end, length: 0, content: "," }] : []),
-    { offset: from + (remark?.[0].length ?? 0), length: 0, content },
+    { offset: from + (remark?.[0].length ?? 0), length: 0, content: line },
   ];
 }
 
@@ -136,7 +135,7 @@ function removal(text: string, path: string[]): EditResult {
   if (entry === undefined) return [];
   const end = entry.offset + entry.length;
   const comma = /^[ \t]*,/.exec(text.slice(end));
-  if (comma === null || entry.parent?.children?.at(-1) === entry) return modify(text, path, undefined, {});
+  if (comma === null) return modify(text, path, undefined, {});
   const lineStart = text.lastIndexOf("\n", entry.offset) + 1;
   const rest = /^[ \t]*\r?\n/.exec(text.slice(end + comma[0].length));
   const isAlone = rest !== null && text.slice(lineStart, entry.offset).trim() === "";

@@ -8,23 +8,17 @@ import { HIDDEN, isSecretName } from "../config/shown-values.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { entryExists, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
-import { objectOf } from "../runtime/text/json-object.ts";
+import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { harmless } from "../runtime/text/plain-text.ts";
 import type { Client, ClientSurroundings } from "./client.ts";
 import { type ClientChange, editedClientText } from "./client-edit.ts";
 import { OWN_NAME, type OwnProgram, ownEntry } from "./client-entry.ts";
 import { clientFiles } from "./client-places.ts";
 import { clientValues, unreadable } from "./client-text.ts";
-import {
-  type ConnectionRecord,
-  changeAlone,
-  readRecord,
-  removeRecord,
-  writeRecord,
-} from "./connection-record.ts";
+import { type ConnectionRecord, changeAlone, readRecord, writeRecord } from "./connection-record.ts";
 import { isSameServer } from "./import-plan.ts";
 import { entrySecrets, importedServer } from "./imported-server.ts";
-import { readClientFile } from "./read-files.ts";
+import { readClientFile, tableAt } from "./read-files.ts";
 
 const LONGEST_END = 1_000;
 
@@ -82,7 +76,6 @@ export async function planConnection(
     ...taken.map((name) => ({ name, entry: null })),
     { name: OWN_NAME, entry: ownEntry(client, program) },
   ]);
-  await clientValues(after, path);
   const listed = (what: string, names: readonly string[], more = ""): readonly string[] =>
     names.length === 0 ? [] : [`${what}: ${names.map(harmless).join(", ")}${more}`];
   const notes = [
@@ -124,31 +117,28 @@ export async function planUndo(
  * changed since the plan was made.
  */
 export function writePlan(home: string, plan: ConnectionPlan): Promise<void> {
-  const { client, path, text, after, record, former } = plan;
+  const { client, text, after, record, former } = plan;
   return changeAlone(home, async () => {
-    if (
-      (await readClientFile(path)) !== text ||
-      !isDeepStrictEqual(await readRecord(home, client.name), former)
-    )
-      throw changed(plan);
+    if (!isDeepStrictEqual(await readRecord(home, client.name), former)) throw changed(plan);
     // The record is written first, because only the record can restore the file.
     if (record !== null && record !== former) await writeRecord(home, client.name, record);
     try {
       if (after !== text) await write(plan);
     } catch (error) {
       // The client's file is unchanged, so the record is restored.
-      if (former === null) await removeRecord(home, client.name);
-      else if (record !== former) await writeRecord(home, client.name, former);
+      await writeRecord(home, client.name, former);
       throw error;
     }
-    if (record === null) await removeRecord(home, client.name);
+    if (record === null) await writeRecord(home, client.name, null);
   });
 }
 
 /** Whether the client's file has an entry for Mountaineer. Rejects with `client_unreadable`. */
 export async function isConnected(client: Client, surroundings: ConnectionSurroundings): Promise<boolean> {
-  const { path, text } = await currentFileOf(client, surroundings.file, surroundings);
-  return Object.hasOwn(await entriesOf(client, text ?? "", path), OWN_NAME);
+  return Object.hasOwn(
+    await entriesOf(await currentFileOf(client, surroundings.file, surroundings)),
+    OWN_NAME,
+  );
 }
 
 /** The changes of a plan as a diff, without the values of secrets; "": none. */
@@ -179,8 +169,8 @@ async function undoneText(
   record: ConnectionRecord | null,
 ): Promise<string | null> {
   if (record !== null && hashOf(text) === record.afterSha256) return record.before;
-  const now = await entriesOf(client, text ?? "", path);
-  const before = await entriesOf(client, record?.before ?? "", path);
+  const now = await entriesOf({ client, path, text });
+  const before = await entriesOf({ client, path, text: record?.before ?? null });
   const changes: ClientChange[] = Object.hasOwn(now, OWN_NAME) ? [{ name: OWN_NAME, entry: null }] : [];
   for (const name of record?.taken ?? []) {
     const entry = before[name];
@@ -191,14 +181,8 @@ async function undoneText(
   return changes.length === 0 ? text : editedClientText(client, text ?? "", changes);
 }
 
-async function entriesOf(
-  client: Client,
-  text: string,
-  path: string,
-): Promise<Readonly<Record<string, unknown>>> {
-  let value: unknown = await clientValues(text, path);
-  for (const segment of client.section) value = objectOf(value)[segment];
-  return objectOf(value);
+async function entriesOf({ client, path, text }: CurrentFile): Promise<JsonMembers> {
+  return tableAt(await clientValues(text ?? "", path), client.section);
 }
 
 /**
@@ -206,13 +190,11 @@ async function entriesOf(
  * do not.
  */
 async function knownHere(
-  { client, path, text }: CurrentFile,
+  current: CurrentFile,
   backends: KnownBackends,
   { userHome, environment }: ConnectionSurroundings,
 ): Promise<{ readonly taken: readonly string[]; readonly left: readonly string[] }> {
-  const entries = Object.entries(await entriesOf(client, text ?? "", path)).filter(
-    ([name]) => name !== OWN_NAME,
-  );
+  const entries = Object.entries(await entriesOf(current)).filter(([name]) => name !== OWN_NAME);
   const values = entries.length === 0 ? {} : await backends.config();
   const tables = Object.entries(objectOf(objectOf(values)["backends"])).map(([name, table]) => {
     return { name, table: objectOf(table), secrets: null };
@@ -220,7 +202,9 @@ async function knownHere(
   const surroundings = { userHome, environment, allowLiteral: true, kept: new Set<string>() };
   const known = entries.flatMap(([name, entry]) => {
     const server = importedServer(name, objectOf(entry), surroundings);
-    const twins = tables.filter((backend) => server !== null && isSameServer(backend, server, client.title));
+    const twins = tables.filter(
+      (backend) => server !== null && isSameServer(backend, server, current.client.title),
+    );
     return twins.length === 0 ? [] : [{ name, twins: twins.map((twin) => twin.name) }];
   });
   const ready = known.length === 0 ? [] : await backends.serving(known.flatMap(({ twins }) => twins));
@@ -250,8 +234,8 @@ async function currentFileOf(
 }
 
 /** Secrets written out in the client's file, both plain and as JSON escapes them. */
-async function literalsOf({ client, path, text }: CurrentFile): Promise<readonly string[]> {
-  const entries = Object.values(await entriesOf(client, text ?? "", path)).map(objectOf);
+async function literalsOf(current: CurrentFile): Promise<readonly string[]> {
+  const entries = Object.values(await entriesOf(current)).map(objectOf);
   return entries.flatMap(entrySecrets).flatMap((secret) => [JSON.stringify(secret).slice(1, -1), secret]);
 }
 
@@ -269,8 +253,8 @@ function withoutMiddle(line: string): string {
  */
 function withoutNamedSecrets(text: string): string {
   const pair = /(?<![\w.-])(["']?)([\w.-]+)\1(\s*[:=]\s*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*')/g;
-  return text.replace(pair, (whole: string, quote: string, name: string, between: string, value: string) =>
-    isSecretName(name) && value.length > 2 ? `${quote}${name}${quote}${between}"${HIDDEN}"` : whole,
+  return text.replace(pair, (whole: string, quote: string, name: string, between: string) =>
+    isSecretName(name) ? `${quote}${name}${quote}${between}"${HIDDEN}"` : whole,
   );
 }
 

@@ -61,13 +61,15 @@ export async function readRecord(home: string, name: ClientName): Promise<Connec
   return { ...record, afterSha256 };
 }
 
-export async function writeRecord(home: string, name: ClientName, record: ConnectionRecord): Promise<void> {
+/** Writes the record; null removes it. */
+export async function writeRecord(
+  home: string,
+  name: ClientName,
+  record: ConnectionRecord | null,
+): Promise<void> {
   const path = recordPath(home, name);
+  if (record === null) return rm(path, { force: true });
   const { path: file, before, afterSha256: after_sha256, taken } = record;
   const content = JSON.stringify({ path: file, before, after_sha256, taken });
   await writeDurably(path, `${content}\n`, { mode: 0o600 });
-}
-
-export async function removeRecord(home: string, name: ClientName): Promise<void> {
-  await rm(recordPath(home, name), { force: true });
 }

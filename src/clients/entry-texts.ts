@@ -20,7 +20,7 @@ export type TextReader = ReturnType<typeof createTextReader>;
 const PLACEHOLDER = /\$\{([^{}]*)\}/g;
 const VARIABLE = new RegExp(`^(?:env:)?(${VARIABLE_NAME_FORM})(?::-(.*))?$`, "s");
 /** Placeholders of editors that are not environment variables. */
-const PLACES = /^(?:workspaceFolder|workspaceFolderBasename|pathSeparator|userHome|\/)$/;
+const PLACES = /^workspaceFolder(?:Basename)?$/;
 
 type Part =
   | { readonly kind: "text"; readonly text: string }

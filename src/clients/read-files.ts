@@ -87,31 +87,24 @@ async function readServers(
   return { servers, empty };
 }
 
-interface FoundEntry {
-  readonly name: string;
-  readonly entry: JsonMembers;
-}
-
-function at(value: unknown, path: readonly string[]): unknown {
-  let inner = value;
-  for (const segment of path)
-    inner = isObject(inner) && Object.hasOwn(inner, segment) ? inner[segment] : undefined;
-  return inner;
+/** The table at the path; empty without one. */
+export function tableAt(file: unknown, path: readonly string[]): JsonMembers {
+  return objectOf(path.reduce((inner, segment) => objectOf(inner)[segment], file));
 }
 
 /**
  * The entries of a file, in its order. Claude Code's entries for a folder are included if that folder is
  * `folder` or above it. Skips values that are not tables.
  */
-export function foundEntries(file: unknown, folder: string): readonly FoundEntry[] {
-  const projects = Object.entries(objectOf(at(file, ["projects"]))).filter(
+export function foundEntries(file: unknown, folder: string) {
+  const projects = Object.entries(tableAt(file, ["projects"])).filter(
     ([path]) => folder === path || folder.startsWith(`${path.replace(/\/$/, "")}/`),
   );
   const tables = [
-    ...SECTIONS.map((section) => at(file, section)),
-    ...projects.map(([, project]) => at(project, ["mcpServers"])),
+    ...SECTIONS.map((section) => tableAt(file, section)),
+    ...projects.map(([, project]) => tableAt(project, ["mcpServers"])),
   ];
   return tables.flatMap((table) =>
-    Object.entries(objectOf(table)).flatMap(([name, entry]) => (isObject(entry) ? [{ name, entry }] : [])),
+    Object.entries(table).flatMap(([name, entry]) => (isObject(entry) ? [{ name, entry }] : [])),
   );
 }
