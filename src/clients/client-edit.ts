@@ -11,6 +11,7 @@ import {
 import { editConfig } from "../config/edit/edit.ts";
 import type { ConfigEdit } from "../config/edit/edit-meaning.ts";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
+import type { MountaineerError } from "../runtime/errors.ts";
 import type { Client } from "./client.ts";
 import { unreadable } from "./client-text.ts";
 
@@ -51,7 +52,7 @@ export async function editedClientText(
 /** The edit that sets a value. The library's `modify` would also reformat the neighbours. */
 function setting(text: string, path: readonly string[], value: ConfigTable): EditResult {
   const root = parseTree(text, [], PARSED);
-  if (root === undefined) return [];
+  if (root === undefined) throw notAnObject("the client's file");
   const layout = layoutOf(text);
   for (let length = path.length; length > 0; length--) {
     const found = findNodeAtLocation(root, path.slice(0, length));
@@ -62,11 +63,7 @@ function setting(text: string, path: readonly string[], value: ConfigTable): Edi
     const inner = path.slice(length).reduceRight<ConfigTable>((nested, key) => ({ [key]: nested }), value);
     if (found !== undefined && found.type !== "object") {
       // The key has a value that is no object, so adding a member would write the key a second time.
-      if (found.type !== "null") {
-        throw unreadable(`${path.slice(0, length).join(".")} in the client's file is not an object`, {
-          hint: "make it one, {}, if nothing of it is needed",
-        });
-      }
+      if (found.type !== "null") throw notAnObject(`${path.slice(0, length).join(".")} in the client's file`);
       const content = valueText(inner, indentAt(text, found), layout);
       return [{ offset: found.offset, length: found.length, content }];
     }
@@ -74,7 +71,11 @@ function setting(text: string, path: readonly string[], value: ConfigTable): Edi
     if (outer?.type !== "object") continue;
     return member(text, outer, path[length - 1] ?? "", inner, layout);
   }
-  return [];
+  throw notAnObject("the client's file");
+}
+
+function notAnObject(what: string): MountaineerError {
+  return unreadable(`${what} is not an object`, { hint: "make it one, {}, if nothing of it is needed" });
 }
 
 interface Layout {

@@ -1,7 +1,7 @@
 // Reads the text of a client's file: JSON with or without comments, or TOML.
 import { type ParseError, parse, printParseErrorCode } from "jsonc-parser";
 import { textValues } from "../config/read/file-values.ts";
-import { MountaineerError } from "../runtime/errors.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
 
 export function unreadable(message: string, more: ErrorOptions & { readonly hint?: string } = {}) {
@@ -14,7 +14,7 @@ export async function clientValues(text: string, path: string): Promise<unknown>
     try {
       return await textValues(text, "toml");
     } catch (error) {
-      throw unreadable(`${path} is not TOML that can be read`, { cause: error });
+      throw unreadable(`${path} is not TOML that can be read: ${errorText(error)}`, { cause: error });
     }
   }
   const errors: ParseError[] = [];
@@ -24,8 +24,11 @@ export async function clientValues(text: string, path: string): Promise<unknown>
   if (first === undefined) return value;
   const before = plain.slice(0, first.offset).split("\n");
   const place = `${before.length}:${(before.at(-1) ?? "").length + 1}`;
-  throw unreadable(`${path} is not JSON that can be read: at ${place}, ${printParseErrorCode(first.error)}`, {
-    hint: "mend it in an editor first; nothing was changed",
+  const what = printParseErrorCode(first.error)
+    .replace(/\B[A-Z]/g, " $&")
+    .toLowerCase();
+  throw unreadable(`${path} is not JSON that can be read: at ${place}, ${what}`, {
+    hint: "correct it in an editor first; nothing was changed",
   });
 }
 

@@ -77,10 +77,17 @@ const secretRemoveCommand = command("secret remove", {
     "<name>": { about: "as secret list shows it", ...NAME_OPTION },
   },
   async run(context, { name }) {
-    const change = await (await openSecrets(context)).remove(name, context.signal);
+    const store = await openSecrets(context);
+    const change = await store.remove(name, context.signal);
     showResult(context, change, (paint) => [
       doneLine(paint, `${name} is removed: ${placeName(change.kept)}`),
     ]);
+    if (context.json) return;
+    const users = (await store.list()).secrets.find((secret) => secret.name === name)?.used_by ?? [];
+    if (users.length > 0)
+      context.note(
+        `the configuration still refers to it (${users.join(", ")}); mountaineer secret set ${name} stores a new value`,
+      );
   },
 });
 

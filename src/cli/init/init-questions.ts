@@ -24,21 +24,29 @@ export async function askChoices(person: Person, servers: readonly FoundServer[]
   };
 }
 
+/** Stands for the connection while only the name is known. */
+const ANY_CONNECTION: WantedBackend["connection"] = { command: "true", args: [] };
+
 async function askBackends(person: Person, { whatIsWrong }: InitTools): Promise<readonly WantedBackend[]> {
   const backends: WantedBackend[] = [];
+  const whatIsWrongWith = (backend: WantedBackend) =>
+    whatIsWrong({ ...NOTHING, backends: [...backends, backend] });
   for (;;) {
-    const backend = await retry(async () => {
-      const name = await person.ask("An MCP server to serve: what to call it, such as files (empty: none): ");
-      if (name === "") return { right: null };
-      const connection = await retry(async () => {
-        const how = await person.ask(`  The command line of ${name}, or its address (https://…): `);
-        return how === "" ? { wrong: "a server has one of both" } : readConnection(how);
-      }, person);
-      const wrong = await whatIsWrong({ ...NOTHING, backends: [...backends, { name, connection }] });
-      return wrong === null ? { right: { name, connection } } : { wrong };
+    const name = await retry(async () => {
+      const typed = await person.ask(
+        "An MCP server to serve: what to call it, such as files (empty: none): ",
+      );
+      const wrong = typed === "" ? null : await whatIsWrongWith({ name: typed, connection: ANY_CONNECTION });
+      return wrong === null ? { right: typed } : { wrong };
     }, person);
-    if (backend === null) return backends;
-    backends.push(backend);
+    if (name === "") return backends;
+    const connection = await retry(async () => {
+      const how = await person.ask(`  The command line of ${name}, or its address (https://…): `);
+      const read = how === "" ? { wrong: "a server has one of both" } : readConnection(how);
+      const wrong = "wrong" in read ? read.wrong : await whatIsWrongWith({ name, connection: read.right });
+      return wrong === null ? read : { wrong };
+    }, person);
+    backends.push({ name, connection });
   }
 }
 

@@ -57,8 +57,14 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
     });
   await requireAllSent();
   const links = await linksOf(context);
+  const { userHome, home: usualHome } = findPlace({ ...process.env, MOUNTAINEER_HOME: undefined });
+  // Removes the home's folder only at the usual path: a home elsewhere may contain other files.
+  const isUsual = home === usualHome;
+  const folder = isUsual
+    ? `, the log and ${harmless(home)} with its configuration and secrets`
+    : ` and the log; ${harmless(home)} is not the usual home, so this folder stays`;
   context.print(
-    `This unmounts every share, gives clients their files back, and removes the service, keyring entries, links, the log and ${harmless(home)} with its configuration and secrets.\nFiles on the NAS stay.\n`,
+    `This unmounts every share, gives clients their files back, and removes the service, keyring entries, links${folder}.\nFiles on the NAS stay.\n`,
   );
   if (!yes && !(await agrees(context, "Remove Mountaineer?", "no"))) return FAILED_EXIT;
 
@@ -79,10 +85,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
 
   await purge.clearKeyring(home, signal);
   for (const link of links) await removeLink(link, purge.removeIfEmpty);
-  const { userHome, home: usualHome } = findPlace({ ...process.env, MOUNTAINEER_HOME: undefined });
   const log = await daemonLogPath(home, userHome);
-  // Removes the home's folder only at the usual path: a home elsewhere may contain other files.
-  const isUsual = home === usualHome;
   if (isUsual) {
     // The home may be a symbolic link to a folder.
     const real = await realpath(home).catch(expecting("ENOENT", home));

@@ -166,6 +166,12 @@ test("F1 nothing is written without a yes, nor over what cannot be read", async 
     assert.equal(refused.code, 3);
     assert.match(refused.stderr, /claude_desktop_config\.json is not JSON that can be read: at 1:17/);
   }
+  for (const text of ["[]", "// nothing yet\n"]) {
+    await writeFile(file, text);
+    assert.match((await run("connect", "claude", "--yes")).stderr, /the client's file is not an object/);
+    assert.equal(await readFile(file, "utf8"), text);
+  }
+  await writeFile(file, '{"mcpServers": {');
   assert.equal(await readFile(file, "utf8"), '{"mcpServers": {');
 });
 

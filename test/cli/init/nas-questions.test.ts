@@ -222,6 +222,7 @@ describe("F3 a NAS at a terminal", () => {
         const [, rightAnswer = "", wrong = []] =
           right.find(([begins]) => begins.test(question)) ?? assert.fail(question);
         if (/^An MCP server/.test(question) && isDone) return "";
+        assert.doesNotMatch(question, /command line of bad name/, "the name is checked first");
         if (wrongLeft > 0 && random() < 0.8) {
           wrongLeft--;
           return wrong[Math.floor(random() * wrong.length)] ?? "";

@@ -394,6 +394,14 @@ test("without a service manager up starts a daemon of its own, which can hand ov
   assert.match(purged.stderr, /Cursor is left as it is: Cursor has no folder at /);
   assert.match(purged.stdout, /Mountaineer has left this machine/);
   assert.doesNotMatch(purged.stdout, /stays mounted/);
+  await assert.rejects(stat(home), { code: "ENOENT" });
+
+  const other = { home: join(folder, "other"), env: { HOME: folder } };
+  await mkdir(other.home);
+  const asked = await runCommand(["uninstall", "--purge"], other);
+  assert.match(asked.stdout, /and the log; \S+other is not the usual home, so this folder stays\./);
+  assert.equal((await runCommand(["uninstall", "--purge", "--yes"], other)).code, 0);
+  await stat(other.home);
 });
 
 test("with a service manager up starts the service, and down stops it and leaves it for the next login", async (t) => {

@@ -52,6 +52,12 @@ test("a secret is set from standard input, listed by its name, and removed", asy
   assert.doesNotMatch(`${list.stdout}${json.stdout}${set.stdout}`, /hidden/);
   const removed = await runCommand(["secret", "remove", "nas", "--json"], { home });
   assert.deepEqual(JSON.parse(removed.stdout), { name: "nas", kept: "file" });
+  await piped(["secret", "set", "nas"], "hidden word\n", home);
+  const used = await runCommand(["secret", "remove", "nas"], { home });
+  assert.match(
+    used.stderr,
+    /still refers to it \(share CORE\); mountaineer secret set nas stores a new value/,
+  );
   const again = await runCommand(["secret", "remove", "nas"], { home });
   assert.deepEqual([again.code, again.stdout], [2, ""]);
   assert.match(again.stderr, /no secret nas is kept/);
