@@ -1,6 +1,7 @@
 // From the files of clients to backends, and back: what is read, imported, connected and undone.
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { withBackends } from "../../src/clients/backend-block.ts";
@@ -8,8 +9,10 @@ import { CLIENT_NAMES, CLIENTS, type Client } from "../../src/clients/client.ts"
 import { editedClientText } from "../../src/clients/client-edit.ts";
 import { OWN_NAME, ownEntry } from "../../src/clients/client-entry.ts";
 import { clientValues } from "../../src/clients/client-text.ts";
+import { planConnection, writePlan } from "../../src/clients/connection-plan.ts";
+import { readRecord } from "../../src/clients/connection-record.ts";
 import { planImport } from "../../src/clients/import-plan.ts";
-import { foundEntries, readFoundFiles } from "../../src/clients/read-files.ts";
+import { foundEntries, readClientFile, readFoundFiles } from "../../src/clients/read-files.ts";
 import { parseConfig } from "../../src/config/read/load.ts";
 import { objectOf } from "../../src/runtime/text/json-object.ts";
 import { pluck } from "../support/pluck.ts";
@@ -59,6 +62,16 @@ describe("F1 writing into a client's file", () => {
     const commasFirst = '{"mcpServers": {\n  "a": {"command": "a"}\n, "b": {"command": "b"}\n}}';
     const without = await editedClientText(CLIENTS.claude, commasFirst, [{ name: "a", entry: null }]);
     assert.deepEqual(await namesIn(without, "x.json"), ["b"]);
+  });
+
+  it("F1 a byte order mark, and a comment in an empty table, stay", async () => {
+    const entry = ownEntry(CLIENTS.claude, PROGRAM);
+    for (const text of ["\ufeff{}", '{"mcpServers": { // none yet\n}}']) {
+      const after = await editedClientText(CLIENTS.claude, text, [{ name: OWN_NAME, entry }]);
+      assert.deepEqual(await namesIn(after, "x.json"), [OWN_NAME]);
+      assert.equal(after.startsWith("\ufeff"), text.startsWith("\ufeff"));
+      assert.equal(after.includes("// none yet"), text.includes("// none yet"));
+    }
   });
 
   for (const name of CLIENT_NAMES.filter((one) => CLIENTS[one].isConnected)) {
@@ -207,6 +220,48 @@ describe("F1 taking over", () => {
     assert.deepEqual([file?.title, file?.isOfFolder], [`Claude Code in ${folder}`, true]);
     await writeFile(join(folder, ".mcp.json"), "[".repeat(1_000_000));
     await assert.rejects(readFoundFiles(["claude-code"], here, here), { code: "client_unreadable" });
+    // In the user's home both places of Cursor are one file, which is the user's own.
+    await mkdir(join(folder, ".cursor"));
+    await writeFile(join(folder, ".cursor/mcp.json"), "{}");
+    const home = { ...here, userHome: folder };
+    assert.deepEqual(pluck(await readFoundFiles(["cursor"], home, home), "path", "isOfFolder"), [
+      [join(folder, ".cursor/mcp.json"), false],
+    ]);
+  });
+
+  it("F1 what is no file, or has no end, is not read; no file is none", async (t) => {
+    const folder = await temporaryFolder(t);
+    const large = join(folder, "large.json");
+    await writeFile(large, "");
+    await truncate(large, 64 * 1024 * 1024 + 1);
+    execFileSync("mkfifo", [join(folder, "pipe")]);
+    for (const [path, message] of [
+      [folder, /is not a file$/],
+      [join(folder, "pipe"), /is not a file$/],
+      [large, /is larger than 64 MiB$/],
+    ] as const)
+      await assert.rejects(readClientFile(path), { code: "client_unreadable", message });
+    for (const path of ["nothing.json", "large.json/inside.json"])
+      assert.equal(await readClientFile(join(folder, path)), null);
+  });
+
+  it("F1 of two connections that are planned at once, the second is refused and changes nothing", async (t) => {
+    const folder = await temporaryFolder(t);
+    const [file, other] = [join(folder, "a.json"), join(folder, "b.json")];
+    const home = join(folder, "home");
+    await mkdir(home);
+    const plan = (path: string) =>
+      planConnection(CLIENTS.cursor, PROGRAM, null, { ...OPTIONS, home, file: path });
+    const [first, second, again] = [await plan(file), await plan(other), await plan(file)];
+    await writeFile(file, "{}");
+    await assert.rejects(writePlan(home, first), /changed meanwhile; nothing was written/);
+    assert.equal(await readRecord(home, "cursor"), null, "an undo would remove the file");
+    await rm(file);
+    await writePlan(home, again);
+    for (const late of [second, first])
+      await assert.rejects(writePlan(home, late), /changed meanwhile; nothing was written/);
+    assert.equal((await readRecord(home, "cursor"))?.path, file);
+    assert.equal((await plan(file)).record?.before, null, "as it was before Mountaineer");
   });
 
   it("F1 what stands here already is not taken over again, under whatever name; another of that name gets one", async (t) => {

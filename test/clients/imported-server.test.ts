@@ -23,11 +23,24 @@ test("F1 mcp-remote is left out where its arguments are an address and what is k
     imported("a", { command: "npx", args: ["-y", ...args] })?.table;
   const url = "https://a.example/mcp";
   assert.deepEqual(tableOf("mcp-remote", url, "--transport", "http-only"), { url });
+  assert.deepEqual(tableOf("mcp-remote", url, "--debug", "--header", "A: b"), { url, headers: { A: "b" } });
   for (const args of [
+    ["mcp-remote", url, "--transport", "other"],
     ["mcp-remote", "a.example/mcp"],
     ["mcp-remote", url, "--unknown", "x"],
     ["mcp-remote", url, "--header", "no colon"],
     ["another", url],
   ])
     assert.deepEqual(tableOf(...args), { command: "npx", args: ["-y", ...args] });
+});
+
+test("F1 a client's limits become the nearest ones that a backend may have", () => {
+  const limitsOf = (entry: Record<string, unknown>) =>
+    imported("a", { command: "x", ...entry })?.table["timeouts"];
+  assert.deepEqual(limitsOf({ startup_timeout_sec: 601, tool_timeout_sec: 86_401 }), {
+    init: 600,
+    call: 86_400,
+  });
+  assert.deepEqual(limitsOf({ startup_timeout_ms: 5, requestTimeout: 999 }), { init: 0.1, call: 0.999 });
+  assert.equal(limitsOf({ startup_timeout_sec: 0, tool_timeout_sec: "9" }), undefined);
 });

@@ -1,6 +1,6 @@
 // `mountaineer import` and `mountaineer connect`, as a person types them: from a client's file to a client that lists all.
 import assert from "node:assert/strict";
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
@@ -50,6 +50,15 @@ test("F1 a file that was not there before is not removed over what its client wr
   await writeFile(file, connected);
   assert.equal(await disconnectClient(yes, manner), 0);
   await assert.rejects(readFile(file), { code: "ENOENT" });
+  // A link of the person's own stays, and an interrupted write leaves no copy of the file's secrets.
+  await symlink(join(home, "real.json"), file);
+  const leftover = join(home, `.real.json.${process.pid}-0123456789ab.tmp`);
+  await writeFile(leftover, connected);
+  for (const change of [connectClient, disconnectClient]) assert.equal(await change(yes, manner), 0);
+  assert.equal(await readlink(file), join(home, "real.json"));
+  assert.deepEqual((await readdir(home)).sort(), ["mcp.json", "own"]);
+  const nowhere = { ...manner, file: join(home, "nowhere/mcp.json") };
+  await assert.rejects(connectClient(yes, nowhere), /Cursor has no folder at /);
 });
 
 test("F1 a file with bytes that are no UTF-8 is left as it is", async (t) => {
@@ -180,13 +189,14 @@ test("F1 what was changed in a client's file since stays when it is put back", a
   await run("import", "claude", "--yes");
   await run("connect", "claude", "--yes");
   const now = await readFile(file, "utf8");
-  await writeFile(file, now.replace("// mine", "// ours"));
+  const own = '"mcpServers": { "a": { "command": "own" },';
+  await writeFile(file, now.replace("// mine", "// ours").replace('"mcpServers": {', own));
   const undone = await run("connect", "claude", "--undo", "--yes");
   assert.equal(undone.code, 0, undone.stderr);
   const text = await readFile(file, "utf8");
   assert.match(text, /\/\/ ours/);
   const { mcpServers } = JSON.parse(text.replace(/^ *\/\/.*\n/m, "").replace(/,(\s*\})/g, "$1"));
-  assert.deepEqual(mcpServers, { a: light("a_"), b: { command: "b" } });
+  assert.deepEqual(mcpServers, { a: { command: "own" }, b: { command: "b" } });
 });
 
 test("F1 connected again after changes of its own, a client gets back all that was taken out", async (t) => {
@@ -207,7 +217,7 @@ test("F1 connected again after changes of its own, a client gets back all that w
 });
 
 test("F1 another file of a client does not cost the first one its way back, nor is that one put back for it", async (t) => {
-  const { file, text, run } = await setUp(t, { a: light("a_") });
+  const { file, text, run, env } = await setUp(t, { a: light("a_") });
   await run("import", "claude", "--yes");
   await run("connect", "claude", "--yes");
   const connected = await readFile(file, "utf8");
@@ -219,8 +229,12 @@ test("F1 another file of a client does not cost the first one its way back, nor 
   assert.equal(await readFile(other, "utf8"), text);
   assert.equal((await run("connect", "claude", "--file", other, "--undo", "--yes")).code, 0);
   assert.equal(await readFile(file, "utf8"), connected, "no word was said of this one");
+  // The first file is free as soon as its entry is gone, however it went.
+  await writeFile(file, text);
+  assert.equal((await run("connect", "claude", "--file", other, "--yes")).code, 0);
   assert.equal((await run("connect", "claude", "--undo", "--yes")).code, 0);
-  assert.equal(await readFile(file, "utf8"), text);
+  assert.equal(await readFile(other, "utf8"), text);
+  await assert.rejects(stat(join(env.MOUNTAINEER_HOME, "connections/claude.json")));
 });
 
 test("F1 a server whose variable is not set is imported disabled, with the commands that have it run, and stays with its client", async (t) => {
@@ -241,6 +255,16 @@ test("F1 a server whose variable is not set is imported disabled, with the comma
   assert.equal((await run("backends", "enable", "gh")).code, 0);
   await run("connect", "claude", "--yes");
   assert.doesNotMatch(await readFile(file, "utf8"), /"gh"/);
+});
+
+test("F1 an entry that starts Mountaineer itself is not imported", async (t) => {
+  const { config, run } = await setUp(t, {
+    launcher: { command: "/opt/mountaineer/bin/mountaineer", args: ["mcp"] },
+    npx: { command: "npx", args: ["-y", "mountaineerd@0.2.0", "mcp", "--group", "work"] },
+    demo: { command: "mountaineer", args: ["demo"] },
+  });
+  assert.equal((await run("import", "claude", "--yes")).code, 0);
+  assert.deepEqual((await config()).match(/^\[backends\..*\]$/gm), ["[backends.demo]"]);
 });
 
 test("F1 two accounts of one server are two servers", async (t) => {
@@ -280,13 +304,14 @@ test("F1 what cannot be a backend here is named, and the others are imported", a
 
 test("E1 connect shows no secret that stands beside the servers in a client's file", async (t) => {
   const { file, run } = await setUp(t, {});
-  const text =
-    '{\n  "primaryApiKey": "plain-words-that-are-one",\n  "mcpServers": {},\n  "theme": "dark"\n}\n';
+  const args = ["--api-key", "hunter2abc", "--token", "hunter2abcdef"];
+  const servers = JSON.stringify({ a: { command: "a", args } });
+  const text = `{\n  "primaryApiKey": "plain-words-that-are-one",\n  "mcpServers": ${servers},\n  "theme": "dark"\n}\n`;
   await writeFile(file, text);
   const { stdout } = await run("connect", "claude");
   assert.match(stdout, /"primaryApiKey": "\(hidden\)"/);
   assert.match(stdout, /"theme": "dark"/);
-  assert.doesNotMatch(stdout, /plain-words/);
+  assert.doesNotMatch(stdout, /plain-words|hunter2|def"/);
   assert.equal(await readFile(file, "utf8"), text);
 });
 
