@@ -119,6 +119,12 @@ test("G1 the doctor says what the server does not permit, what it permits too mu
   );
 });
 
+test("G1 what is in order is not told: an operator's key that was never exchanged, and credentials that the daemon has", async () => {
+  const operator = { line: "UKEY", current: "UKEY", number: null, since: null };
+  const found = await look({}, {}, { operator });
+  assert.deepEqual(pluck(found, "code"), ["fleet", "fleet_machine", "fleet_permissions"]);
+});
+
 test("G1 the doctor names machines that should share sessions, and that nobody knows", async () => {
   const [machine] = sampleFleet({}).machines.slice(1);
   const found = await look({}, VALUES, {}, `sessions = ["${machine?.name}", "nobody-has-it", "*"]\n`);

@@ -25,8 +25,10 @@ import { createRcloneDriver } from "../../src/shares/drivers/rclone/rclone.ts";
 import { createMountTable } from "../../src/shares/mounts/mount-table.ts";
 import { startProber } from "../../src/shares/prober/prober-process.ts";
 import type { ShareSpec } from "../../src/shares/share-spec.ts";
+import { gatewayReport } from "../api/sample-gateway.ts";
 import { accepted } from "../config/support.ts";
 import { createRelayCarrier } from "../daemon/relay-carrier.ts";
+import { freePort } from "../support/free-port.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -77,6 +79,15 @@ test("hosts that answer over the interfaces that are meant are well", () => {
   assert.deepEqual(examined(look("tb", {}), look("fallback", {})), []);
 });
 
+test("a route that the system does not know, or does not have, is told only if the host answers", () => {
+  const none = { kind: "none" } as const;
+  assert.deepEqual(examined(look("tb", { way: none }), look("fallback", {})), ["route_missing"]);
+  const off = { verdict: "gone", reason: "no_route" } as const;
+  assert.deepEqual(examined(look("tb", { way: none, probe: off }), look("fallback", {})), ["host_off"]);
+  const unknown = { kind: "unknown", why: "no ip here" } as const;
+  assert.deepEqual(examined(look("tb", { way: unknown }), look("fallback", { way: unknown })), []);
+});
+
 test("a route over another interface than is meant is named, however it is meant", () => {
   const vpn = { kind: "found", interfaceName: "utun3", gateway: "10.8.0.1" } as const;
   const found = examineHosts([look("tb", { way: vpn }), look("fallback", {})], SHARES);
@@ -106,6 +117,8 @@ test("two hosts of one address, and two over one interface, are told", () => {
     way: { kind: "found", interfaceName: "tb0", gateway: null },
   });
   assert.deepEqual(examined(look("tb", {}), shared), ["routes_share_interface"]);
+  const port = { ...same, config: { ...same.config, port: 4450 } };
+  assert.deepEqual(examined(look("tb", {}), port), [], "two ports of one address are two servers");
 });
 
 test("each way in which a host does not answer has a code of its own; a fallback that is off weighs more", () => {
@@ -126,6 +139,9 @@ test("each way in which a host does not answer has a code of its own; a fallback
   for (const [probe, code] of cases) {
     const off = examineHosts([look("tb", { probe, way: null }), look("fallback", {})], SHARES);
     assert.deepEqual(codes(off), [code]);
+    assert.equal(off.find((one) => one.code === code)?.severity, "warning");
+    const second = examineHosts([look("tb", {}), look("fallback", { probe, way: null })], SHARES);
+    assert.equal(second.find((one) => one.code === code)?.severity, "error");
     assert.ok(off.every(({ severity, hint }) => severity === "ok" || hint !== null));
     const both = examineHosts([look("fallback", { probe, way: null })], SHARES);
     assert.equal(both.find((one) => one.code === code)?.severity, "error");
@@ -219,7 +235,9 @@ test("a home that others can enter, and a file in it that they can read, are tol
     ],
   );
   await writeFile(join(folder, "file"), "");
-  assert.deepEqual(codes(await examineHome(join(folder, "file", "home"))), ["home_denied"]);
+  const [denied, ...more] = await examineHome(join(folder, "file", "home"));
+  assert.deepEqual([denied?.code, more], ["home_denied", []]);
+  assert.match(denied?.hint ?? "", /is no folder/);
   await symlink("loop", join(folder, "loop"));
   assert.deepEqual(codes(await examineHome(join(folder, "loop"))), ["home_denied"]);
 });
@@ -242,6 +260,8 @@ test("a clock that went back is told by what was written before", async (t) => {
   await writeFile(join(home, "state.json"), "{}");
   await utimes(join(home, "state.json"), new Date("2026-11-02"), new Date("2026-11-02"));
   assert.deepEqual(codes([await examineClock(home, clock)]), ["clock_behind"]);
+  await utimes(join(home, "state.json"), new Date(clock.wallMs()), new Date(clock.wallMs() + 60_000));
+  assert.deepEqual(codes([await examineClock(home, clock)]), [], "file times may be a little ahead");
   assert.deepEqual(codes([await examineClock(home, createManualClock(0))]), ["clock_wrong"]);
 });
 
@@ -312,19 +332,58 @@ test("where two shares have one name on their servers it is needed, and only tol
 
 test("in /Volumes, without a configuration, and where the system does not mount, there is nothing to say", () => {
   assert.deepEqual(told("/Volumes", [share("netfs", "core")]), []);
-  assert.deepEqual(told(null, []), []);
+  assert.deepEqual([...told(null, []), ...told("/mnt", [])], []);
   assert.deepEqual(told("/home/ann/mounts", [share("rclone", "core"), share("rclone", "core")]), []);
 });
 
-async function ofPort(host: string, port: number) {
-  const snapshot = await accepted(
-    `[server]\nhost = "${host}"\nport = ${port}\n[incoming_auth]\ntype = "local"\ntoken = "secret:t"\n[backends.web]\nurl = "https://example.org/mcp"\n`,
-  );
+const LOCAL_USER = '[incoming_auth]\ntype = "local"\ntoken = "secret:t"\n';
+
+async function ofGateway(text: string, daemon: unknown = null, path = ""): Promise<DoctorFinding[]> {
+  const snapshot = await accepted(`${LOCAL_USER}${text}`);
   const { signal } = new AbortController();
+  const values = { "secret:t": "token" };
   // What else an examination may look at is not looked at.
-  const context = { snapshot, daemon: null, signal, values: {}, environment: {} } as unknown as DoctorContext;
-  return (await examineGateway(context)).find(({ text }) => text.includes(String(port)));
+  const rest = { snapshot, daemon, signal, values, environment: { PATH: path } };
+  return examineGateway(rest as unknown as DoctorContext);
 }
+
+async function ofPort(host: string, port: number, daemon: unknown = null) {
+  const text = `[server]\nhost = "${host}"\nport = ${port}\n[backends.web]\nurl = "https://example.org/mcp"\n`;
+  return (await ofGateway(text, daemon)).find((one) => one.text.includes(String(port)));
+}
+
+test("E5 the gateway's own port is not taken, and another daemon's address is not its own", async (t) => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  const servingAt = (port: number) => ({
+    ask: async () => gatewayReport([], { gateway: { url: `http://127.0.0.1:${port}/mcp`, conditions: [] } }),
+  });
+  const own = await ofPort("127.0.0.1", address.port, servingAt(address.port));
+  assert.match(own?.text ?? "", /^the daemon serves http/);
+  assert.equal((await ofPort("127.0.0.1", address.port, servingAt(1)))?.code, "port_taken");
+});
+
+test("E2 a management API that others on the network reach without TLS is told, and a backend's sandbox and folder", async (t) => {
+  const folder = await temporaryFolder(t);
+  const port = await freePort();
+  await mkdir(join(folder, "bin"));
+  await writeFile(join(folder, "bin/server"), "", { mode: 0o755 });
+  const backend = (more: string) =>
+    `[server]\nport = ${port}\n[backends.a]\ncommand = "./server"\ncwd = "${folder}/bin"\n${more}`;
+  const told = async (text: string) => codes(await ofGateway(text));
+  assert.deepEqual(await told(backend("")), []);
+  assert.deepEqual(await told(backend('[backends.a.sandbox]\nkind = "bubblewrap"\n')), ["backend_sandbox"]);
+  const misplaced = backend("").replace(`bin"`, `bin/server"`);
+  assert.deepEqual(await told(misplaced), ["backend_folder", "backend_program"]);
+  const server = (host: string) =>
+    `[server]\nhost = "${host}"\nport = ${port}\n[server.management]\nenabled = true\n`;
+  assert.deepEqual(await told(server("0.0.0.0")), ["management_open"]);
+  assert.deepEqual(await told(server("127.0.0.1")), []);
+  assert.deepEqual(await told(server("0.0.0.0").replace("true", "false")), []);
+});
 
 test("E5 an address of another machine is told as that, and not as a port for root", async () => {
   const found = await ofPort("192.0.2.1", 8_765);

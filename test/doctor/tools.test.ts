@@ -55,6 +55,22 @@ test("an examination that is cancelled has no report", async (t) => {
   await assert.rejects(report, { name: "AbortError" });
 });
 
+test("what verify says of hosts, of the configuration and of the fleet is left to the doctor's own checks", async (t) => {
+  const finding = (code: string, severity: "warning" | "error") =>
+    ({ share: "CORE", severity, code, text: `text of ${code}`, hint: null }) as const;
+  const findings = [
+    ...["tb_down", "config_degraded", "fleet_unreachable"].map((code) => finding(code, "warning")),
+    finding("mount_dead", "error"),
+  ];
+  const control = { ...scriptedControl(), verify: async () => ({ ok: false, findings }) };
+  const { home } = await startRig(t, { control });
+  const report = await createDoctor({ home, configPath: null }).examine(NEVER);
+  const told = report.findings.filter(({ text }) => text.includes("text of"));
+  assert.deepEqual(pluck(told, "severity", "code", "text"), [
+    ["error", "mount_dead", "CORE: text of mount_dead"],
+  ]);
+});
+
 test("A11 an rclone that a broken upload may end is told", () => {
   const old = (minor: number): string[] => codes({ version: { major: 1, minor } });
   assert.deepEqual(old(60), ["rclone_one_connection", "rclone_breaks_at_uploads"]);
