@@ -7,42 +7,42 @@ interface ErrorBody {
 }
 
 // All other codes are 500: the request was valid, and the operation failed.
-const STATUS_OF: Partial<Record<ErrorCode, number>> = {
-  usage: 400,
-  protocol: 400,
-  permission_denied: 403,
-  commands_refused: 403,
-  owner_only: 403,
-  not_signed_in: 401,
-  config_key_unknown: 400,
-  share_unknown: 404,
-  alias_unknown: 404,
-  path_unknown: 404,
-  share_unavailable: 503,
-  backend_unknown: 404,
-  tool_unknown: 404,
-  history_unknown: 404,
-  secret_unknown: 404,
-  config_changed: 409,
-  fleet_off: 409,
-  config_invalid: 422,
-  config_uneditable: 422,
-  share_busy: 409,
-  gateway_off: 409,
-  listen_failed: 409,
-  path_taken: 409,
-  already_running: 409,
-  lock_held: 409,
-  tool_failed: 502,
-  daemon_unreachable: 503,
-  timed_out: 504,
+const CODES: Readonly<Record<number, readonly ErrorCode[]>> = {
+  400: ["usage", "protocol", "config_key_unknown"],
+  401: ["not_signed_in"],
+  403: ["permission_denied", "commands_refused", "owner_only"],
+  404: [
+    "share_unknown",
+    "alias_unknown",
+    "path_unknown",
+    "backend_unknown",
+    "tool_unknown",
+    "history_unknown",
+    "secret_unknown",
+  ],
+  409: [
+    "config_changed",
+    "fleet_off",
+    "share_busy",
+    "gateway_off",
+    "listen_failed",
+    "path_taken",
+    "already_running",
+    "lock_held",
+  ],
+  422: ["config_invalid", "config_uneditable"],
+  502: ["tool_failed"],
+  503: ["share_unavailable", "daemon_unreachable"],
+  504: ["timed_out"],
 };
-
 /** Every status that an error can have. */
-export const ERROR_STATUSES: readonly number[] = [...new Set([...Object.values(STATUS_OF), 500])];
+export const ERROR_STATUSES: readonly number[] = [...Object.keys(CODES).map(Number), 500];
 
 export function httpStatusOf(error: unknown): number {
-  return (error instanceof MountaineerError ? STATUS_OF[error.code] : undefined) ?? 500;
+  const found = Object.entries(CODES).find(
+    ([, codes]) => error instanceof MountaineerError && codes.includes(error.code),
+  );
+  return Number(found?.[0] ?? 500);
 }
 
 /** Anything that is not a MountaineerError is `internal`. */

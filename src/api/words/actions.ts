@@ -153,27 +153,31 @@ function allSharesActions(shares: readonly ShareStatus[]): readonly Action[] {
   ];
 }
 
-/** `shares`: null means all shares. */
-function mountAction(shares: readonly string[] | null, what: string, isUseful: boolean): Action {
+/** An action without a question. `word`: its id; `shares`: null means all shares. */
+function stepsAction(
+  word: string,
+  operation: "mount" | "wake" | "reconcile",
+  shares: readonly string[] | null,
+  { name, label, isUseful }: Pick<Action, "name" | "label" | "isUseful">,
+): Action {
   return {
-    id: ["mount", ...(shares ?? [])],
-    name: `mount ${what}`,
-    label: shares === null ? "Mount all" : "Mount",
+    id: [word, ...(shares ?? [])],
+    name,
+    label,
     question: null,
     isUseful,
-    perform: async (ask, signal) => stepsOutcome((await ask("mount", { shares }, signal)).results),
+    perform: async (ask, signal) => stepsOutcome((await ask(operation, { shares }, signal)).results),
   };
 }
 
-function wakeAction(name: string, isUseful: boolean): Action {
-  return {
-    id: ["wake", name],
-    name: `wake the NAS of ${name}`,
-    label: "Wake its NAS",
-    question: null,
-    isUseful,
-    perform: async (ask, signal) => stepsOutcome((await ask("wake", { shares: [name] }, signal)).results),
-  };
+function mountAction(shares: readonly string[] | null, what: string, isUseful: boolean): Action {
+  const label = shares === null ? "Mount all" : "Mount";
+  return stepsAction("mount", "mount", shares, { name: `mount ${what}`, label, isUseful });
+}
+
+function wakeAction(share: string, isUseful: boolean): Action {
+  const name = `wake the NAS of ${share}`;
+  return stepsAction("wake", "wake", [share], { name, label: "Wake its NAS", isUseful });
 }
 
 /** `wanted`: the shares that the undo mounts again, without those that a person had unmounted before. */
@@ -199,14 +203,8 @@ function unmountAction(
 }
 
 function checkAction(shares: readonly string[] | null, what: string): Action {
-  return {
-    id: ["check", ...(shares ?? [])],
-    name: `check ${what} now`,
-    label: shares === null ? "Check all now" : "Check now",
-    question: null,
-    isUseful: true,
-    perform: async (ask, signal) => stepsOutcome((await ask("reconcile", { shares }, signal)).results),
-  };
+  const label = shares === null ? "Check all now" : "Check now";
+  return stepsAction("check", "reconcile", shares, { name: `check ${what} now`, label, isUseful: true });
 }
 
 function backendActions(backend: BackendStatus): readonly Action[] {
