@@ -42,23 +42,9 @@ interface ImportOptions {
   readonly waitMs: number;
 }
 
-interface Draft {
-  readonly path: string;
+interface Draft extends Awaited<ReturnType<typeof draftOf>> {
   /** Files of the working folder that `--yes` leaves out, because nobody named them. */
   readonly leftOut: readonly string[];
-  readonly files: readonly FoundFile[];
-  readonly added: readonly PlannedBackend[];
-  readonly present: readonly string[];
-  /** Names in `present` whose secret in the file may be newer than the kept secret. */
-  readonly unsure: readonly string[];
-  /** Servers that cannot be backends here, and why. */
-  readonly refused: readonly { readonly name: string; readonly why: string }[];
-  readonly hasToken: boolean;
-  /** True if the gateway adds the server's name to a tool name that another server already has. */
-  readonly prefixes: boolean;
-  readonly before: string;
-  readonly after: string;
-  readonly seenSha256: string;
 }
 
 /** Resolves with the exit code. Rejects with `client_unreadable`, `usage` and `config_…`; nothing is written then. */
@@ -154,7 +140,7 @@ function nothingFound(
   });
 }
 
-async function draftOf(view: ConfigView, files: readonly FoundFile[]): Promise<Omit<Draft, "leftOut">> {
+async function draftOf(view: ConfigView, files: readonly FoundFile[]) {
   const { path, place, format } = view;
   const bytes = await view.read();
   const before = bytes === null ? "" : decodedText(bytes);
@@ -191,9 +177,12 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]): Promise<O
     files,
     added: sound,
     present,
+    /** Names in `present` whose secret in the file may be newer than the kept secret. */
     unsure,
+    /** Servers that cannot be backends here, and why. */
     refused,
     hasToken,
+    /** True if the gateway adds the server's name to a tool name that another server already has. */
     prefixes: all.length > 1 && ["first-wins", "priority"].includes(conflictResolution.strategy),
     before,
     after,

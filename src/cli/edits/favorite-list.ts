@@ -6,16 +6,9 @@ import { hostText } from "../../config/values/host-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readMembers } from "../sessions/config-members.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
-import type { Favorite } from "../views/place-view.ts";
 
-interface FavoriteList {
-  readonly favorites: readonly Favorite[];
-  /** The daemon's status of the shares; empty without a daemon. */
-  readonly shares: readonly ShareStatus[];
-}
-
-/** Touches no mount and no host. Rejects with `config_…`. */
-export function listFavorites(context: CommandContext): Promise<FavoriteList> {
+/** `shares`: the daemon's status of them; empty without a daemon. Touches no mount and no host. Rejects with `config_…`. */
+export function listFavorites(context: CommandContext) {
   return viewConfig(context, async (view) => {
     await requireNamedFile(context, view);
     const config = await readMembers(view);
@@ -28,11 +21,12 @@ export function listFavorites(context: CommandContext): Promise<FavoriteList> {
   });
 }
 
+/** One share, as `shares list --json` has it. */
 function favorite(
   { global, aliases }: MountaineerConfig,
   share: MountaineerConfig["shares"][number],
   known: ShareStatus | null,
-): Favorite {
+) {
   const { name, driver, shareName, username, password, routes } = share;
   return {
     name,

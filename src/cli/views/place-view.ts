@@ -3,38 +3,26 @@
 import type { AliasStatus, FoldersReport, ShareStatus } from "../../api/contract.ts";
 import { shareWords } from "../../api/words/share-words.ts";
 import { type Paint, tonePaint } from "../../runtime/text/paint.ts";
-import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
+import { harmless, padded } from "../../runtime/text/plain-text.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
+import { nameColumns } from "./view-lines.ts";
 
 const GAP = "  ";
 const LONGEST_NAME = 32;
 
-/** One share, as `shares list --json` has it. */
-export interface Favorite {
+/** What a list shows of a configured share. */
+interface Favorite {
   readonly name: string;
-  readonly driver: "rclone" | "netfs" | "cifs" | "local";
-  /** Host and port as they are configured, or the folder of driver `local`. */
   readonly thunderbolt: string | null;
   readonly fallback: string | null;
-  readonly share_name: string;
-  readonly username: string;
-  readonly guest: boolean;
   readonly stable_path: string;
-  /** Names of the aliases that lead into the share. */
   readonly aliases: readonly string[];
-  /** null if no daemon runs, or the daemon does not have the share yet. */
-  readonly mount_state: ShareStatus["mount_state"] | null;
-  readonly active_interface: ShareStatus["active_interface"] | null;
-}
-
-function widest(texts: readonly string[]): number {
-  return Math.min(LONGEST_NAME, Math.max(0, ...texts.map((text) => columns(harmless(text)))));
 }
 
 /** A line for each alias, and its problem below. */
 export function renderAliases(aliases: readonly AliasStatus[], style: TerminalStyle): string {
   const paint = paintFor(style);
-  const width = widest(aliases.map(({ name }) => name));
+  const width = nameColumns(aliases, LONGEST_NAME);
   return aliases
     .flatMap((alias) => {
       const { name, path } = alias;
@@ -78,7 +66,7 @@ export function renderFavorites(
   style: TerminalStyle,
 ): string {
   const paint = paintFor(style);
-  const width = widest(favorites.map(({ name }) => name));
+  const width = nameColumns(favorites, LONGEST_NAME);
   return favorites
     .flatMap((favorite) => {
       const { thunderbolt, fallback, aliases } = favorite;

@@ -15,6 +15,7 @@ import {
 import { replaceUnseen } from "../../runtime/text/unseen-characters.ts";
 import { renderDiff } from "./diff-view.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
+import { nameColumns } from "./view-lines.ts";
 
 const LONGEST_NAME = 40;
 const LONGEST_BACKEND = 20;
@@ -27,12 +28,9 @@ type ListedTool = Pick<ToolEntry, "name" | "backend" | "description" | "places">
 /** A line for each tool: name, backend, places, and as much of the description as fits. */
 export function renderTools(tools: readonly ListedTool[], style: TerminalStyle): string {
   const paint = paintFor(style);
-  const nameWidth = widest(
-    tools.map(({ name }) => name),
-    LONGEST_NAME,
-  );
-  const backendWidth = widest(
-    tools.map(({ backend }) => backend),
+  const nameWidth = nameColumns(tools, LONGEST_NAME);
+  const backendWidth = nameColumns(
+    tools.map(({ backend: name }) => ({ name })),
     LONGEST_BACKEND,
   );
   return tools
@@ -47,13 +45,6 @@ export function renderTools(tools: readonly ListedTool[], style: TerminalStyle):
       return `${paint.bold(shownName)}${GAP}${paint.dim(plain)}${end}\n`;
     })
     .join("");
-}
-
-function widest(names: readonly string[], most: number): number {
-  return Math.min(
-    most,
-    names.reduce((width, name) => Math.max(width, columns(harmless(name))), 0),
-  );
 }
 
 function firstWords(description: string, room: number, ellipsis: string): string {

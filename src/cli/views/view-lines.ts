@@ -28,8 +28,11 @@ export function viewOf(options: StatusViewOptions) {
 }
 
 /** Columns for the names of a list: the longest name, up to a limit. */
-export function nameColumns(items: readonly { readonly name: string }[]): number {
-  return Math.min(LONGEST_NAME, Math.max(0, ...items.map(({ name }) => columns(harmless(name)))));
+export function nameColumns(items: readonly { readonly name: string }[], most = LONGEST_NAME): number {
+  return Math.min(
+    most,
+    items.reduce((width, { name }) => Math.max(width, columns(harmless(name))), 0),
+  );
 }
 
 /** `label  content`; further lines of the content are aligned with its first. */

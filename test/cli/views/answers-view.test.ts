@@ -3,12 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AliasStatus, StepResult } from "../../../src/api/contract.ts";
 import { renderSelfTest } from "../../../src/cli/sessions/doctor-command.ts";
-import {
-  type Favorite,
-  renderAliases,
-  renderFavorites,
-  renderFolders,
-} from "../../../src/cli/views/place-view.ts";
+import { renderAliases, renderFavorites, renderFolders } from "../../../src/cli/views/place-view.ts";
 import { exitCodeOf, renderResults, renderVerify } from "../../../src/cli/views/results-view.ts";
 import { answerJson, answerText, callFailure } from "../../../src/cli/views/tools-view.ts";
 import { sampleAlias, sampleResult, sampleShare } from "../../api/sample-report.ts";
@@ -206,21 +201,11 @@ const ASCII = { ...PLAIN, unicode: false };
 const alias = (changes: Partial<AliasStatus> = {}): AliasStatus =>
   sampleAlias({ target_subpath: "Docs/2026", path: "/S/Links/docs", ...changes });
 
+type Favorite = Parameters<typeof renderFavorites>[0][number];
+
 function favorite(changes: Partial<Favorite> = {}): Favorite {
-  return {
-    name: "CORE",
-    driver: "rclone",
-    thunderbolt: "10.0.0.1",
-    fallback: "nas.local:4450",
-    share_name: "core",
-    username: "ann",
-    guest: false,
-    stable_path: "/S/CORE",
-    aliases: [],
-    mount_state: "mounted",
-    active_interface: "tb",
-    ...changes,
-  };
+  const hosts = { thunderbolt: "10.0.0.1", fallback: "nas.local:4450" };
+  return { name: "CORE", ...hosts, stable_path: "/S/CORE", aliases: [], ...changes };
 }
 
 test("an alias is a line, and what is wrong with it another", () => {
