@@ -104,6 +104,12 @@ export function readyText(
   return `TB Ready: Thunderbolt is back${steady === null ? "" : `, steady for ${steady}`}. ${how}`;
 }
 
+/** `TB Ready: CORE, MEDIA`, the shares that wait to switch back; null if none does. `shown`: a name as the face shows it. */
+export function readyNames(shares: readonly ShareStatus[], shown: (name: string) => string): string | null {
+  const ready = shares.filter((share) => share.tb_recovery_pending);
+  return ready.length === 0 ? null : `TB Ready: ${ready.map(({ name }) => shown(name)).join(", ")}`;
+}
+
 /** Says that the share works over the fallback route, and when it goes back; null unless that is its only problem. */
 export function secondBestHint(
   share: ShareStatus,

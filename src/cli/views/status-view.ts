@@ -1,6 +1,13 @@
 // A status as text, for a width and a time. Pure.
 import type { GlobalStatus, ShareStatus, StatusReport } from "../../api/contract.ts";
-import { onlyHost, readyText, recoveryWindow, routeWords, shareWords } from "../../api/words/share-words.ts";
+import {
+  onlyHost,
+  readyNames,
+  readyText,
+  recoveryWindow,
+  routeWords,
+  shareWords,
+} from "../../api/words/share-words.ts";
 import { sinceText, WAITING_CODE } from "../../api/words/words.ts";
 import { tonePaint } from "../../runtime/text/paint.ts";
 import { columns, glued, harmless, padded, shellWord, wrapped } from "../../runtime/text/plain-text.ts";
@@ -63,11 +70,8 @@ function headLines(report: StatusReport, view: ShareView): string[] {
         : []),
     );
   }
-  const ready = report.shares.filter((share) => share.tb_recovery_pending);
-  if (ready.length > 0 && report.shares.length >= MANY_SHARES) {
-    const names = ready.map(({ name }) => harmless(name)).join(", ");
-    lines.push(...banner([`TB Ready: ${names}`], "  ", view));
-  }
+  const ready = readyNames(report.shares, harmless);
+  if (ready !== null && report.shares.length >= MANY_SHARES) lines.push(...banner([ready], "  ", view));
   // A waiting change of a backend is shown with that backend.
   const shownHints = new Set(
     (report.backends ?? []).flatMap(({ conditions }) => conditions.map(({ hint }) => hint)),

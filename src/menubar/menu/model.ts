@@ -9,7 +9,7 @@ import {
   backendWords,
   routeReadyText,
 } from "../../api/words/backend-words.ts";
-import { shareWords } from "../../api/words/share-words.ts";
+import { readyNames, shareWords } from "../../api/words/share-words.ts";
 import { FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
 import { type Tone, troublesOf, WAITING_CODE } from "../../api/words/words.ts";
 import { actionText, type MenuAction, type ToggleName } from "./action.ts";
@@ -63,8 +63,8 @@ function summaryOf({ connection, status }: MenuWorld, state: MenuState): string 
   if (connection.kind === "silent") return "Mountaineer does not answer; this is its last state";
   const { shares, backends = [] } = status;
   if (shares.length + backends.length === 0) return "Nothing is configured yet";
-  const ready = shares.filter((share) => share.tb_recovery_pending).map(({ name }) => nameText(name));
-  if (state === "tb_ready") return `TB Ready: ${ready.join(", ")}`;
+  const ready = readyNames(shares, nameText);
+  if (state === "tb_ready" && ready !== null) return ready;
   if (state === "healthy") return "All is well";
   const well = shares.filter((share) => ["good", "plain"].includes(shareWords(share).tone)).length;
   if (well < shares.length) return `${well} of ${shares.length} shares are well`;
