@@ -87,11 +87,11 @@ const secretName = matching(SECRET_NAME.form, SECRET_NAME.expected);
 export const OPERATIONS = {
   /** Answers from memory; never waits for a mount or a host. */
   status: operation("GET status", {
-    says: "How the daemon, its shares, aliases and backends are",
+    says: "The state of the daemon, its shares, aliases and backends",
     output: statusReportShape,
   }),
   verify: operation("POST verify", {
-    says: "Look at shares afresh and say what is wrong; nothing is changed",
+    says: "Check shares now and report problems; changes nothing",
     /** `logon`: also log in to each server once. */
     input: strictObject({ shares: optional(names), logon: optional(flag) }),
     output: verifyReportShape,
@@ -99,7 +99,7 @@ export const OPERATIONS = {
   }),
   /** Runs each share's cycle until no step is left that can be done at once. */
   reconcile: operation("POST reconcile", {
-    says: "Bring shares to where they should be, now",
+    says: "Check shares now, and mount, move or repair them as needed",
     input: someShares,
     output: stepReportShape,
     counts: "steps",
@@ -117,7 +117,7 @@ export const OPERATIONS = {
     counts: "steps",
   }),
   unmount: operation("POST unmount", {
-    says: "Unmount shares, and keep them so",
+    says: "Unmount shares and keep them unmounted",
     input: strictObject({ shares: optional(names), force: optional(flag) }),
     output: stepReportShape,
     counts: "steps",
@@ -139,7 +139,7 @@ export const OPERATIONS = {
    * the action is not possible, for example because files are open.
    */
   unsent: operation("POST unsent", {
-    says: "Files that are not on their server yet, and a person's word about them",
+    says: "List files that are not on their server yet, or decide what becomes of them",
     input: strictObject({
       /** Absent or null: all shares. */
       share: optional(nullable(text)),
@@ -155,17 +155,17 @@ export const OPERATIONS = {
    * keeps serving.
    */
   handOver: operation("POST restart", {
-    says: "Start the installed program beside the running one and hand over to it",
+    says: "Start the installed version beside the running one, and hand over to it",
     output: handOverReportShape,
     counts: "config",
   }),
   aliases: operation("GET aliases", {
-    says: "Look at every alias",
+    says: "The aliases and the state of their links",
     output: aliasReportShape,
     counts: "places",
   }),
   reconcileAliases: operation("POST aliases/reconcile", {
-    says: "Make, mend and remove the links of aliases",
+    says: "Create, repair and remove the links of aliases",
     output: aliasReportShape,
     counts: "places",
   }),
@@ -206,21 +206,21 @@ export const OPERATIONS = {
     output: object({ clients: list(clientShape) }),
   }),
   knownClients: operation("GET clients/known", {
-    says: "The programs of this machine that can be made to use this gateway",
+    says: "The MCP clients on this machine that can be connected to this gateway",
     reach: "with_commands",
     output: knownClientsShape,
     counts: "places",
   }),
   /** Rejects with `client_unreadable`, and with `config_changed` if the change is no longer the one that was agreed to. */
   connectClient: operation("POST clients/connect", {
-    says: "What a program's file gets so that it uses this gateway, or is put back; written once that was agreed to",
+    says: "Connect an MCP client to this gateway, or undo that; shows the change of its file first, and writes it once agreed",
     reach: "with_commands",
     input: connectRequest,
     output: connectionShape,
     counts: "places",
   }),
   catalog: operation("GET catalog", {
-    says: "All that is published, with its backends",
+    says: "All published tools, resources and prompts, with their backends",
     output: catalogReportShape,
   }),
   /** Resolves even if the tool reports an error. No policy limits the owner's calls. */
@@ -236,7 +236,7 @@ export const OPERATIONS = {
     bodyLimitBytes: CALL_LIMIT_BYTES,
   }),
   toolChanges: operation("POST tools/changes", {
-    says: "Tools that are not as they were approved",
+    says: "Tools that have changed since they were approved",
     input: toolChangesRequest,
     output: toolChangesReportShape,
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
@@ -250,7 +250,7 @@ export const OPERATIONS = {
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
   }),
   restart: operation("POST backends/restart", {
-    says: "Start backends anew",
+    says: "Restart backends",
     input: strictObject({ backends: optional(names) }),
     /** Names of the restarted backends. The old instances serve until the new ones are ready. */
     output: object({ restarted: list(text) }),
@@ -264,43 +264,43 @@ export const OPERATIONS = {
     counts: "steps",
   }),
   logs: operation("POST backends/logs", {
-    says: "What a backend has written to its log",
+    says: "A backend's output on stderr",
     input: oneBackend,
     /** The server's output other than MCP messages, oldest first; at most 200 lines. */
     output: object({ lines: list(text) }),
   }),
   /** Rejects with `timed_out`. */
   audit: operation("POST audit", {
-    says: "What was called, the newest first",
+    says: "The audit records, newest first",
     input: auditRequest,
     output: auditReportShape,
     counts: "records",
   }),
   timeline: operation("GET timeline", {
-    says: "The last day of shares and backends",
+    says: "The states of shares and backends over the last day",
     output: timelineReportShape,
     counts: "records",
   }),
   // All operations of the fleet reject with `fleet_off` without a fleet, and with `fleet_unreachable` if they need its link.
   /** Waits until the other machines are known: seconds at most. */
   fleet: operation("GET fleet", {
-    says: "The machines of the fleet, and what each tells of itself",
+    says: "The machines of the fleet, each with its published state",
     output: fleetReportShape,
   }),
   fleetLayer: operation("GET fleet/config", {
-    says: "The configuration that all machines of the fleet have in common",
+    says: "The shared configuration of the fleet's machines",
     output: fleetLayerReportShape,
     counts: "config",
   }),
   fleetLayerHistory: operation("GET fleet/config/history", {
-    says: "Its revisions that are kept",
+    says: "The stored revisions of the fleet's configuration",
     /** Newest first. */
     output: object({ entries: list(fleetLayerEntryShape) }),
     counts: "config",
   }),
   /** Also rejects with `history_unknown`. */
   fleetLayerText: operation("GET fleet/config/history/", {
-    says: "The text of one of them",
+    says: "The text of a stored revision of the fleet's configuration",
     input: strictObject({ n: count }),
     output: object({ text }),
     counts: "config",
@@ -310,7 +310,7 @@ export const OPERATIONS = {
    * `permission_denied`.
    */
   putFleetLayer: operation("PUT fleet/config/text", {
-    says: "Put one that the operator's key has signed in its place",
+    says: "Publish a signed revision of the fleet's configuration",
     reach: "socket",
     input: strictObject({
       /** Signed with the operator's key. */
@@ -323,18 +323,18 @@ export const OPERATIONS = {
     bodyLimitBytes: TEXT_LIMIT_BYTES,
   }),
   fleetCheck: operation("POST fleet/check", {
-    says: "What the fleet's server permits to this machine, tried with words that change nothing",
+    says: "Test which subjects this machine may use on the fleet's server; changes nothing",
     output: fleetCheckShape,
   }),
   /** Rejects with `timed_out` when the disk does not answer. */
   daemonLog: operation("POST log", {
-    says: "The daemon's own log, the newest first",
+    says: "The daemon's log, newest first",
     input: logRequest,
     output: logReportShape,
     counts: "records",
   }),
   sync: operation("GET sync", {
-    says: "What became of changes of the configuration",
+    says: "The results of the configuration's latest changes",
     output: syncReportShape,
   }),
   /** Resolves when the configuration runs. A rejected file is a result, not an error. */
@@ -346,7 +346,7 @@ export const OPERATIONS = {
     counts: "config",
   }),
   config: operation("GET config", {
-    says: "The configuration file as it stands",
+    says: "The current configuration file",
     output: configReportShape,
     counts: "config",
   }),
@@ -379,14 +379,14 @@ export const OPERATIONS = {
   }),
   /** Compares the text with the running configuration. Mistakes are a result, not an error. */
   checkConfig: operation("POST config/check", {
-    says: "What a text would do as the configuration; nothing is written",
+    says: "Check a text as the configuration; writes nothing",
     input: strictObject({ text: wellFormedText }),
     output: configCheckReportShape,
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
   }),
   approvals: operation("GET config/approvals", {
-    says: "What waits for approval",
+    says: "The changes that wait for approval",
     output: approvalsReportShape,
   }),
   /** Rejects with `entry_unknown`, `config_changed` (the entry has changed since it was shown) and `secret_unavailable`. */
@@ -401,19 +401,19 @@ export const OPERATIONS = {
     reachFor: ({ loosen }) => (loosen === true ? "socket" : "signed_in"),
   }),
   history: operation("GET config/history", {
-    says: "The contents of the configuration that were accepted",
+    says: "The accepted configurations",
     /** Newest first. */
     output: object({ entries: list(historyEntryShape) }),
     counts: "config",
   }),
   historyText: operation("GET config/history/", {
-    says: "The text of one of them",
+    says: "The text of an accepted configuration",
     input: strictObject({ n: count }),
     output: text,
     counts: "config",
   }),
   rollback: operation("POST config/rollback", {
-    says: "Go back to one of them",
+    says: "Restore an accepted configuration",
     input: strictObject({
       /** Default 1. */
       n: optional(count),
@@ -427,20 +427,20 @@ export const OPERATIONS = {
   }),
   /** Takes two seconds. */
   discover: operation("POST shares/discover", {
-    says: "Servers of SMB shares that this machine hears or knows; nothing is scanned",
+    says: "SMB servers that this machine hears or knows; scans nothing",
     reach: "with_commands",
     output: object({ servers: list(foundServerShape) }),
     counts: "places",
   }),
   shareNames: operation("POST shares/names", {
-    says: "Which shares a server has, asked with a login, never as a guest",
+    says: "The shares of a server, asked with a login, never as a guest",
     reach: "with_commands",
     input: shareNamesRequest,
     output: shareNamesShape,
     counts: "places",
   }),
   shareNetworks: operation("POST shares/networks", {
-    says: "The networks that these servers are on now, as `only_on` has them",
+    says: "The networks that these servers are on now, as values for `only_on`",
     reach: "with_commands",
     input: strictObject({ hosts: list(text) }),
     /** null: the networks cannot be found out. */
@@ -448,7 +448,7 @@ export const OPERATIONS = {
     counts: "places",
   }),
   pairServers: operation("POST shares/pair", {
-    says: "Whether another address leads to the same server",
+    says: "Check whether another address leads to the same server",
     reach: "with_commands",
     input: pairRequest,
     output: pairVerdictShape,
@@ -456,7 +456,7 @@ export const OPERATIONS = {
   }),
   /** Rejects with `registry_failed`. */
   searchRegistry: operation("POST registry/search", {
-    says: "MCP servers of the registry by a part of their names",
+    says: "Search the registry for MCP servers by a part of their names",
     reach: "with_commands",
     input: strictObject({ query: text }),
     output: registryListShape,
@@ -464,14 +464,14 @@ export const OPERATIONS = {
   }),
   /** Rejects with `registry_failed`. */
   registryServer: operation("POST registry/server", {
-    says: "What a server of the registry wants, and what would run",
+    says: "A registry server's inputs, and the backend that it would become",
     reach: "with_commands",
     input: registryServerRequest,
     output: registryServerShape,
     counts: "records",
   }),
   mcpAddress: operation("POST backends/address", {
-    says: "Where an MCP server answers whose address has no path; neither headers nor credentials are sent",
+    says: "Find the path of an MCP server's address; sends neither headers nor credentials",
     reach: "with_commands",
     input: strictObject({ url: text }),
     /** null: the address has a path already, or nothing answers. */
@@ -480,7 +480,7 @@ export const OPERATIONS = {
   }),
   /** Ends an earlier sign-in to this backend. Rejects as `awaitLogin` does. */
   beginLogin: operation("POST backends/login", {
-    says: "Begin a sign-in to a backend's server: the address to open in a browser of this machine",
+    says: "Begin a sign-in to a backend's server; returns the address to open in a browser on this machine",
     reach: "with_commands",
     input: oneBackend,
     /** The page where the person signs in. */
@@ -489,20 +489,20 @@ export const OPERATIONS = {
   }),
   /** Waits up to ten minutes, and restarts the backend. Rejects with `sign_in_failed` and `secret_unavailable`. */
   awaitLogin: operation("POST backends/login/end", {
-    says: "Wait until the person has signed in to a backend's server",
+    says: "Wait until the person has signed in to the backend's server",
     reach: "with_commands",
     input: oneBackend,
     output: loginReportShape,
     counts: "calls",
   }),
   secrets: operation("GET secrets", {
-    says: "Names of the secrets that are kept or wanted; no value is read",
+    says: "Names of the secrets that are stored or referred to; reads no value",
     output: secretListShape,
     counts: "config",
   }),
   /** Backends and shares that use the secret get the new value at once. */
   setSecret: operation("POST secrets/set", {
-    says: "Keep a secret, in the place of one of that name",
+    says: "Store a secret, replacing one of the same name",
     reach: "with_commands",
     input: strictObject({
       name: secretName,
@@ -513,7 +513,7 @@ export const OPERATIONS = {
     bodyLimitBytes: 2 * BODY_LIMIT_BYTES,
   }),
   removeSecret: operation("POST secrets/remove", {
-    says: "Forget a secret",
+    says: "Delete a secret",
     reach: "with_commands",
     input: strictObject({ name: secretName }),
     output: secretChangeShape,
@@ -553,7 +553,7 @@ export const OPERATIONS = {
     }),
   }),
   forgetToken: operation("POST access/token/forget", {
-    says: "Let no token in any more",
+    says: "Revoke the management API's token",
     reach: "socket",
     /** False: there was no token. */
     output: object({ forgotten: flag }),

@@ -70,7 +70,7 @@ async function examineShare(
     const resolved = resolveReference(share.password, context.values);
     if (resolved.ok && resolved.value === "") {
       const text = `${share.name}: ${referenceText(share.password)} is there, but empty`;
-      return [finding("error", "secret_empty", text, { subject, hint: "give it its value" })];
+      return [finding("error", "secret_empty", text, { subject, hint: "set its value" })];
     }
   }
   const answering = looks.find((look) => look.share === share.name && look.probe.verdict === "answers");
@@ -81,8 +81,13 @@ async function examineShare(
   const lacking = await context.parts.drivers.rclone.unavailable();
   if (lacking === null) return [await askServer(context, share, answering, obscure)];
   if (share.driver === "rclone") return [];
-  const text = `${share.name}: whether ${answering.host} takes the password is not known: ${lacking.text}`;
-  return [finding("info", "credentials_not_asked", text, { subject, hint: "with rclone it is asked" })];
+  const text = `${share.name}: it could not be checked whether ${answering.host} accepts the password: ${lacking.text}`;
+  return [
+    finding("info", "credentials_not_asked", text, {
+      subject,
+      hint: "install rclone, which this check needs",
+    }),
+  ];
 }
 
 async function askServer(
@@ -121,7 +126,10 @@ async function askServer(
     }
     if (timedOut) {
       const text = `${share.name}: ${host} did not list ${spec.shareName} within ${LOOK_DEADLINE_MS / 1000} s`;
-      return finding("warning", "share_slow", text, { subject, hint: "see how busy the server is" });
+      return finding("warning", "share_slow", text, {
+        subject,
+        hint: "check whether the server is overloaded",
+      });
     }
     const failure = readLoggedFailure(stderr);
     const refused = (code: string, text: string, hint: string | null = null): DoctorFinding =>
@@ -133,7 +141,7 @@ async function askServer(
         const { stdout } = await list("");
         const names = stdout.split("\n").flatMap((line) => (line === "" ? [] : [line.replace(/\/$/, "")]));
         const there = names.length === 0 ? "" : `; it has ${names.slice(0, 12).join(", ")}`;
-        const hint = `set share_name of ${share.name} to what the server calls it`;
+        const hint = `set share_name of ${share.name} to the name that the share has on the server`;
         return refused("no_such_share", `${host} has no share ${spec.shareName}${there}`, hint);
       }
       case "permission_denied": {
@@ -146,7 +154,6 @@ async function askServer(
       }
     }
   } catch (error) {
-    if (!(error instanceof MountaineerError) && !(error instanceof Error)) throw error;
     const text = `${share.name}: its server could not be asked: ${errorText(error)}`;
     return finding("warning", "share_not_asked", text, { subject });
   } finally {

@@ -57,7 +57,9 @@ export async function examineDaemon(context: DoctorContext): Promise<DoctorFindi
   const found = [finding("ok", "daemon", `it runs (pid ${pid}, version ${version})`)];
   if (version !== packageVersion()) {
     const text = `it is version ${version}, and this is ${packageVersion()}`;
-    found.push(finding("warning", "version_differs", text, { hint: "restart it" }));
+    found.push(
+      finding("warning", "version_differs", text, { hint: "mountaineer restart runs the installed version" }),
+    );
   }
   if (context.snapshot !== null && context.snapshot.path !== config_path) {
     const text = `it runs with ${config_path}, not with ${context.snapshot.path}`;
@@ -91,14 +93,14 @@ async function withoutDaemon(home: string, holder: LockHolder | null): Promise<D
   const stale = holder === null ? await staleHolder(home) : null;
   if (stale !== null) {
     const text = `lock.json names ${stale}, which has ended: a stale lock, left by a daemon that was killed`;
-    const hint = "nothing needs doing: the system has freed the lock, and the next start takes it";
+    const hint = "you need to do nothing: the system has freed the lock, and the next start takes it";
     found.push(finding("warning", "stale_lock", text, { hint }));
   }
   const note = await readDaemonNote(home).catch(() => null);
   for (const path of new Set([...(note === null ? [] : [note.socket]), defaultSocketPath(home)])) {
     if (!(await entryExists(path).catch(() => false))) continue;
     const text = `nobody listens at ${path}: a stale socket, left by a daemon that was killed`;
-    const hint = "nothing needs doing: the next start replaces it";
+    const hint = "you need to do nothing: the next start replaces it";
     found.push(finding("warning", "stale_socket", text, { hint }));
   }
   found.push(

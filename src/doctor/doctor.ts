@@ -160,10 +160,10 @@ async function part(
   try {
     if (await settledWithin(systemClock, PART_DEADLINE_MS, work)) return await work;
     return [
-      finding("error", "check_late", `the look at ${area} did not end within ${PART_DEADLINE_MS / 1000} s`),
+      finding("error", "check_late", `the check of ${area} did not end within ${PART_DEADLINE_MS / 1000} s`),
     ];
   } catch (error) {
-    return [finding("error", "check_failed", `the look at ${area} failed: ${errorText(error)}`)];
+    return [finding("error", "check_failed", `the check of ${area} failed: ${errorText(error)}`)];
   } finally {
     signal.throwIfAborted();
   }
@@ -237,8 +237,7 @@ async function examineShares({ daemon, signal }: DoctorContext): Promise<DoctorF
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(VERIFY_DEADLINE_MS)]);
     const { findings } = await daemon.ask("verify", { shares: null }, limit);
-    if (findings.length === 0)
-      return [finding("ok", "verify", "the daemon finds everything as it should be")];
+    if (findings.length === 0) return [finding("ok", "verify", "the daemon found no problem")];
     return findings
       .filter(({ code }) => !LOOKED_AT_HERE.includes(code) && !/^(config|fleet_)/.test(code))
       .map(({ severity, code, share, text, hint }) =>
@@ -267,7 +266,7 @@ const finding = findingsOf("clock");
 /** Compares the clock with the program's age, and with the time of the daemon's last write. */
 export async function examineClock(home: string, clock: Clock): Promise<DoctorFinding> {
   const now = clock.wallMs();
-  const hint = "set it, or switch on the network's time: servers and tokens refuse who is far off";
+  const hint = "set it, or switch on the network's time: servers and tokens refuse a clock that is far off";
   if (now < EARLIEST_MS) {
     return finding("error", "clock_wrong", `the clock says ${new Date(now).toISOString()}`, { hint });
   }
@@ -292,7 +291,7 @@ export function examineApprovals(
     : keeper.conditions().map(({ code, title, hint }) => finding("warning", code, title, { hint }));
   if (keeper.mode === "none") {
     const text = "changes of the configuration run without being approved";
-    const hint = "fine while nothing but you can write to it; else: mountaineer approve --mode commands";
+    const hint = "fine while only you can write to the file; otherwise: mountaineer approve --mode commands";
     return [...waiting, finding("info", "approvals_off", text, { hint })];
   }
   const what = keeper.mode === "all" ? "changes of what is trusted wait" : "changes of what runs wait";

@@ -28,7 +28,9 @@ export async function examineFleet(
   if (!secret.ok) {
     const text = `fleet: ${oneMissingText(secret.missing)}`;
     found.push(
-      finding("error", "fleet_credentials", text, { hint: "[fleet].credentials says where they are" }),
+      finding("error", "fleet_credentials", text, {
+        hint: "[fleet].credentials names where this machine's key is stored",
+      }),
     );
   }
   if (daemon === null) {
@@ -92,7 +94,7 @@ async function permissionFindings(
     return checkFindings(await daemon.ask("fleetCheck", null, limit), nowMs);
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
-    const text = `what the fleet's server permits is not known: ${error.message}`;
+    const text = `the permissions on the fleet's server could not be checked: ${error.message}`;
     return [finding("info", "fleet_permissions_unknown", text)];
   }
 }
@@ -108,12 +110,12 @@ function checkFindings(report: FleetCheckReport, nowMs: number): DoctorFinding[]
   const { lacks, exceeds, operator, pending } = report;
   const findings: DoctorFinding[] = lacks.map(({ may, subject, purpose }) => {
     const text = `the server does not let this machine ${may} to ${subject}: ${purpose}`;
-    const hint = `${LISTED}; where the fleet began, \`mountaineer fleet invite\` writes them anew`;
+    const hint = `${LISTED}; on the machine where the fleet began, \`mountaineer fleet invite\` writes them again`;
     return finding("warning", "fleet_permission_lacks", text, { subject, hint });
   });
   if (exceeds.length > 0) {
     const text = `this machine could ${purposes(exceeds)}: the server permits it`;
-    const hint = `so could whoever has its key. ${LISTED}`;
+    const hint = `anyone who has this machine's key could do the same. ${LISTED}`;
     findings.push(finding("warning", "fleet_permission_exceeds", text, { hint }));
   }
   if (findings.length === 0) {
@@ -123,7 +125,11 @@ function checkFindings(report: FleetCheckReport, nowMs: number): DoctorFinding[]
   if (operator !== null && operator.current !== operator.line) {
     const since = operator.since === null ? "" : ` since ${operator.since}`;
     const text = `the operator's key is ${operator.current}${since}: [fleet].operator names one that went over to it`;
-    findings.push(finding("info", "fleet_operator_exchanged", text, { hint: "the line can stay as it is" }));
+    findings.push(
+      finding("info", "fleet_operator_exchanged", text, {
+        hint: "you need to do nothing: the new key is trusted through the old one",
+      }),
+    );
   }
   return [...findings, ...pending.map(pendingFinding), ...certificateFindings(report, nowMs)];
 }
@@ -137,7 +143,7 @@ function pendingFinding(whose: FleetCheckReport["pending"][number]): DoctorFindi
     whose === "operator" ? "mountaineer fleet keys rotate operator" : "mountaineer fleet keys rotate";
   return finding("warning", "fleet_key_pending", `a new key of the ${whose} is kept and not in use yet`, {
     subject: whose,
-    hint: `${command} goes on with it`,
+    hint: `${command} finishes the exchange`,
   });
 }
 
@@ -153,7 +159,7 @@ function certificateFindings(
     if (until === null || Date.parse(until) - nowMs > WARNED_MS) return [];
     return [
       finding("warning", "fleet_certificate_ends", `${what} is good until ${until.slice(0, 10)}`, {
-        hint: "docs/fleet.md says how it is renewed: Before the certificate runs out",
+        hint: "renew it: docs/fleet.md, Before the certificate runs out",
       }),
     ];
   });

@@ -90,14 +90,16 @@ async function backendFindings(
   }
   if (!(await isFolder(cwd))) {
     const text = `backend ${name}: its folder ${cwd} does not exist`;
-    found.push(finding("error", "backend_folder", text, { subject, hint: "make it, or correct cwd" }));
+    found.push(
+      finding("error", "backend_folder", text, { subject, hint: "create the folder, or correct cwd" }),
+    );
   }
   const program = await findCommand(command, cwd, context.environment["PATH"] ?? "");
   if (program === null) {
     const text = `backend ${name}: its program ${shownText(command, "log")} is not found`;
     const hint = /\s/.test(command)
-      ? "command is the program alone: what stands behind it goes into args, a text for each word"
-      : "install it, or write its whole path; a service has the PATH of the shell that started it";
+      ? "command is only the program: put its arguments into args, one text each"
+      : "install it, or write its full path; a service has the PATH of the shell that started it";
     found.push(finding("error", "backend_program", text, { subject, hint }));
   } else found.push(finding("ok", "backend", `backend ${name} starts ${program}`, { subject }));
   return found;

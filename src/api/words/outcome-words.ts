@@ -58,7 +58,7 @@ type ReloadResult = Pick<ReloadReport, "failure" | "summary"> & {
 export function editOutcome({ changed, errors, reload }: EditReport): Outcome {
   const refused = mistakesText(errors);
   if (refused !== null) return outcome("bad", `nothing was saved: ${refused}`);
-  if (!changed) return outcome("good", "the file says so already");
+  if (!changed) return outcome("good", "the file had this content already");
   if (reload === null) return outcome("good", "saved");
   const { tone, text } = reloadOutcome(reload);
   if (tone === "bad") return outcome("bad", `saved, but not applied: ${text}`);

@@ -13,7 +13,7 @@ export function watchingWords(watching: SyncReport["watching"]): Words {
   return WATCHING[watching];
 }
 
-export const FILE_MISSING_TEXT = "The file is not there; what was loaded runs on.";
+export const FILE_MISSING_TEXT = "The file does not exist; the loaded configuration stays in use.";
 
 export const ROWS_KEPT = 20;
 

@@ -108,7 +108,9 @@ export async function importServers(context: CommandContext, options: ImportOpti
     if (report.errors.length > 0) throw refusalError(report.errors);
     await writeNamedSchema(draft.path, draft.after);
     if (report.reload?.failure)
-      context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
+      context.note(
+        `the file is saved, but the daemon could not apply it: ${harmless(report.reload.failure)}`,
+      );
   });
   const exit = showImport(context, options, draft, true);
   const serving = started.filter((backend) => backend?.enabled === true);
@@ -240,7 +242,7 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
     for (const secret of wanted)
       context.print(paint.dim(`    it still wants a secret: mountaineer secret set ${secret}\n`));
     if (problem !== null)
-      context.print(paint.dim(`    once that is mended: mountaineer backends enable ${name}\n`));
+      context.print(paint.dim(`    once you have corrected that: mountaineer backends enable ${name}\n`));
   }
   for (const { name, why } of refused)
     context.print(`${paint.red(symbols.bad)} ${harmless(name)}  not imported: ${harmless(why)}\n`);

@@ -81,7 +81,7 @@ const aliasRemoveCommand = command("alias remove", {
     const { name, path, kept } = removed;
     showResult(context, removed, (paint) => [
       doneLine(paint, `${harmless(name)} is removed`),
-      ...(kept ? [paint.dim(`  what stands at ${harmless(path)} is not ours, and stays`)] : []),
+      ...(kept ? [paint.dim(`  Mountaineer did not make what is at ${harmless(path)}, so that stays`)] : []),
     ]);
     return 0;
   },

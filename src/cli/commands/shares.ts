@@ -130,7 +130,7 @@ const sharesRemoveCommand = command("shares remove", {
       ].join(""),
     );
     if (removed.link === "kept" && !context.json)
-      context.note("what stands in its link's place is not ours, and stays");
+      context.note("Mountaineer did not make what is at the link's path, so that stays");
     if (!removed.runs) return FAILED_EXIT;
     return removed.removed || unmount === null ? 0 : exitCodeOf([unmount], "unmount");
   },

@@ -25,7 +25,8 @@ export function showEdit(context: CommandContext, report: EditReport, lines: Edi
   ]);
   if (reload === null || context.json) return editExit(report);
   if (reload.errors.length > 0) throw mistakesError(reload.errors);
-  if (reload.failure !== null) context.note(`it is saved, but does not run: ${harmless(reload.failure)}`);
+  if (reload.failure !== null)
+    context.note(`the file is saved, but the daemon could not apply it: ${harmless(reload.failure)}`);
   else if (changed || reload.reloaded) context.print(renderReload(reload, context.stdoutStyle));
   return editExit(report);
 }

@@ -96,6 +96,6 @@ async function setDriver(context: CommandContext, { name }: ShareConfig, { undo,
   );
   context.print(renderResults(results, context.stdoutStyle));
   const exit = exitCodeOf(results, "mount");
-  if (exit !== 0) context.note("it is saved, and holds from the next mount on");
+  if (exit !== 0) context.note("the change is saved, and takes effect at the next mount");
   return exit;
 }

@@ -289,7 +289,9 @@ async function land(
     const report = await ask("editText", request, context.signal);
     if (report.errors.length > 0) throw unwrittenError(report.errors);
     if (report.reload?.failure != null) {
-      context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
+      context.note(
+        `the file is saved, but the daemon could not apply it: ${harmless(report.reload.failure)}`,
+      );
     }
     return report.changed;
   });

@@ -11,7 +11,7 @@ export async function agrees(
   silence: "yes" | "no" = "yes",
 ): Promise<boolean> {
   if (ask === null) {
-    note("nothing was changed: --yes goes on without asking");
+    note("nothing was changed: --yes does it without asking");
     return false;
   }
   const answer = (await ask(`${question} ${silence === "yes" ? "[Y/n]" : "[y/N]"} `)).trim();

@@ -66,6 +66,6 @@ export function isRunning({ note }: CommandContext, { errors, reload }: EditRepo
   if (reload === null) return true;
   if (reload.errors.length > 0) throw mistakesError(reload.errors);
   if (reload.failure === null) return true;
-  note(`it is saved, but does not run: ${reload.failure}`);
+  note(`the file is saved, but the daemon could not apply it: ${reload.failure}`);
   return false;
 }

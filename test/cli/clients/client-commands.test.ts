@@ -244,7 +244,7 @@ test("F1 a server whose variable is not set is imported disabled, with the comma
   const imported = await run("import", "claude", "--yes");
   assert.match(
     imported.stdout,
-    /gh .*\n +disabled: the variable GH_TOKEN is not set here\n +it still wants a secret: mountaineer secret set gh-gh-token\n +once that is mended: mountaineer backends enable gh\n/,
+    /gh .*\n +disabled: the variable GH_TOKEN is not set here\n +it still wants a secret: mountaineer secret set gh-gh-token\n +once you have corrected that: mountaineer backends enable gh\n/,
   );
   assert.match(await config(), /# then: mountaineer backends enable gh\n[\s\S]*enabled = false/);
   assert.doesNotMatch(imported.stderr, /there already/);

@@ -397,7 +397,7 @@ password = "\${NO_SUCH_PASSWORD}"
   const told = warnings.map(({ path, text, hint }) => `${path}: ${text} | ${hint}`).join("\n");
   for (const expected of [
     /^backends\.gone: its program no-such-program is not found \| install it/m,
-    /^backends\.line: its program .* is not found \| command is the program alone/m,
+    /^backends\.line: its program .* is not found \| command is only the program/m,
     /^backends\.unset: .*NO_SUCH_VARIABLE/m,
     /^backends\.bare: its address has no path, .* \| mountaineer backends edit bare --url http:\S+\/mcp$/m,
     /^shares\.CORE: .*NO_SUCH_PASSWORD/m,

@@ -131,7 +131,7 @@ describe("config with a daemon", { concurrency: 3 }, () => {
     });
     const failed = await failing.run("config", "set", "lsof-recheck", "off");
     assert.equal(failed.code, 1);
-    assert.match(failed.stderr, /saved, but does not run: port 9000 is taken/);
+    assert.match(failed.stderr, /could not apply it: port 9000 is taken/);
     const json = await failing.run("config", "set", "lsof-recheck", "off", "--json");
     assert.deepEqual(
       [json.code, JSON.parse(json.stdout).reload.failure, json.stderr],

@@ -140,7 +140,7 @@ test("F1 a save that succeeded is the file", () => {
   assert.deepEqual([saved.written, saved.file?.sha256, saved.busy], [null, "saved", null]);
   assert.match(shown(saved), /✓ saved: settings reloaded/);
   const texts: readonly [Partial<EditReport>, RegExp][] = [
-    [{ changed: false }, /says so already/],
+    [{ changed: false }, /had this content already/],
     [{ reload: null }, /saved/],
     [{ reload: sampleReload({ failure: "port taken" }) }, /not applied: port taken/],
     [

@@ -87,7 +87,7 @@ test("B3, B8 a file that is not there is told in the status line, with what writ
   assert.ok(line?.endsWith("● live  ✕ file missing"), line ?? "no line");
   assert.match(
     textOf(problemLines(missing, CONNECTED, viewOf(120), 4)).join(" "),
-    /^✕ The file is not there; what was loaded runs on\. +mountaineer config rollback 0/,
+    /^✕ The file does not exist; the loaded configuration stays in use\. +mountaineer config rollback 0/,
   );
   assert.doesNotMatch(textOf(statusLines(missing, WAITING, viewOf(100))).join(" "), /missing/);
 });
