@@ -180,6 +180,7 @@ test("what is wrong in a body is named", () => {
     ['{"tool":"t","arguments":[]}', OPERATIONS.call.input, "arguments is not a JSON object"],
     ['{"n":-1}', OPERATIONS.rollback.input, "n is not a whole number from 0"],
     ['{"fleet":1}', OPERATIONS.mount.input, "the body has a field that is not known here: fleet"],
+    ['{"constructor":1}', OPERATIONS.mount.input, "the body has a field that is not known here: constructor"],
   ];
   for (const [body, shape, message] of cases)
     assert.throws(() => readRequest(body, shape), { code: "protocol", message });

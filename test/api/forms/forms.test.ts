@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "smol-toml";
-import { type FormNode, mistakeAt, withValue } from "../../../src/api/forms/form-node.ts";
+import { createArguments, withRaw } from "../../../src/api/forms/call-arguments.ts";
+import { type FormNode, mistakeAt, sentValue, withValue } from "../../../src/api/forms/form-node.ts";
 import { readJson } from "../../../src/api/forms/json-text.ts";
 import { argumentsField, type SchemaField } from "../../../src/api/forms/schema-fields.ts";
 import { changedFields, sectionEdits, sectionForm } from "../../../src/api/forms/section-form.ts";
@@ -267,3 +268,22 @@ test("B9 an edit holds the changed keys alone, as TOML", () => {
   for (const { key, value } of edits)
     assert.deepEqual(parse(`x = ${value}`)["x"], asked[key.replace("sync.", "")]);
 });
+
+test("D1 a long list stays JSON, a number is one that JSON can hold, and a default of null is not typed", () => {
+  const lists = { type: "object", properties: { a: { type: "array", items: { type: "string" } } } };
+  const rawWith = (length: number) =>
+    withRaw(createArguments(lists), JSON.stringify({ a: Array(length).fill("") })).raw;
+  assert.equal(rawWith(100), null);
+  assert.notEqual(rawWith(101), null);
+  const [number, text] = argumentsRoot({
+    n: { type: "number" },
+    t: { type: ["string", "null"], default: null },
+  }).children;
+  assert.ok(number !== undefined && text !== undefined);
+  assert.equal(mistakeAt({ ...number, isSet: true, text: "1e999" }), "a smaller number");
+  assert.deepEqual([text.isSet, sentValue(text)], [false, null]);
+});
+
+function argumentsRoot(properties: object): FormNode {
+  return createArguments({ type: "object", properties, required: Object.keys(properties) }).root;
+}
