@@ -11,7 +11,8 @@ import { runCommand, type Served, serveHere } from "../command-line.ts";
 
 interface Rig {
   readonly home: string;
-  run(...args: string[]): Promise<Ran>;
+  /** `line`: words without spaces; `more`: words of any kind. */
+  run(line: string, ...more: string[]): Promise<Ran>;
   text(): Promise<string>;
 }
 
@@ -23,7 +24,11 @@ async function startRig(t: TestContext, { monitor = true, backends = "" } = {}):
   const file = join(home, "config.toml");
   await writeFile(file, `# mine\n[server]\nport = ${await freePort()} # here\n${backends}`);
   if (monitor) served = await serveHere({ home });
-  return { home, run: (...args) => runCommand(args, { home }), text: () => readFile(file, "utf8") };
+  return {
+    home,
+    run: (line, ...more) => runCommand([...line.split(" "), ...more], { home }),
+    text: () => readFile(file, "utf8"),
+  };
 }
 
 const SERVER = [process.execPath, LIGHT_SERVER];
@@ -31,17 +36,7 @@ const SERVER = [process.execPath, LIGHT_SERVER];
 test("E2 backends add writes what was typed, keeps all else, and says what came of it", async (t) => {
   const { run, text } = await startRig(t);
   const before = await text();
-  const added = await run(
-    "backends",
-    "add",
-    "files",
-    "-e",
-    "LIGHT_PREFIX=a_",
-    "--group",
-    "work",
-    "--",
-    ...SERVER,
-  );
+  const added = await run("backends add files -e LIGHT_PREFIX=a_ --group work --", ...SERVER);
   assert.equal(added.code, 0, added.stderr);
   assert.match(added.stdout, /^✓ files {2}is added\n✓ files {2}is ready: \d+ tools/);
   const after = await text();
@@ -49,41 +44,32 @@ test("E2 backends add writes what was typed, keeps all else, and says what came 
   assert.match(after, /\[backends\.files\]\ncommand = "[^"]+"\nargs = \["[^"]+"\]\ngroup = "work"\n/);
   assert.match(after, /LIGHT_PREFIX = "a_"/);
 
-  const again = await run("backends", "add", "files", "--", "other");
+  const again = await run("backends add files -- other");
   assert.equal(again.code, 2);
   assert.match(again.stderr, /there is a backend called files[\s\S]*backends edit files/);
 
-  const twin = await run("backends", "add", "twin", "-e", "LIGHT_PREFIX=a_", "--", ...SERVER);
+  const twin = await run("backends add twin -e LIGHT_PREFIX=a_ --", ...SERVER);
   assert.match(twin.stdout, /twin {2}is ready: \d\d+ tools/);
-  assert.match((await run("tools", "list")).stdout, /twin_a_echo/);
-  assert.equal((await run("backends", "remove", "twin")).code, 0);
+  assert.match((await run("tools list")).stdout, /twin_a_echo/);
+  assert.equal((await run("backends remove twin")).code, 0);
 
-  const edited = await run(
-    "backends",
-    "edit",
-    "files",
-    "--set",
-    "timeouts.call=120",
-    "--env",
-    "LIGHT_PREFIX=b_",
-    "--json",
-  );
+  const edited = await run("backends edit files --set timeouts.call=120 --env LIGHT_PREFIX=b_ --json");
   assert.equal(edited.code, 0, edited.stderr);
   const report = JSON.parse(edited.stdout);
   assert.deepEqual(
     [report.name, report.changed, report.runs, report.backend.phase],
     ["files", true, true, "Ready"],
   );
-  assert.match((await run("tools", "list")).stdout, /^b_/m);
+  assert.match((await run("tools list")).stdout, /^b_/m);
   assert.match(await text(), /call = 120/);
 
-  const disabled = await run("backends", "disable", "files");
+  const disabled = await run("backends disable files");
   assert.equal(disabled.code, 0, disabled.stderr);
   assert.match(disabled.stdout, /^\S+ files {2}is disabled\n$/, "once");
-  const enabled = await run("backends", "enable", "files");
+  const enabled = await run("backends enable files");
   assert.match(enabled.stdout, /files {2}is enabled\n✓ files {2}is ready/);
 
-  const removed = await run("backends", "remove", "files");
+  const removed = await run("backends remove files");
   assert.deepEqual([removed.code, removed.stdout], [0, "✓ files  is removed\n"]);
   assert.doesNotMatch(await text(), /backends/);
   assert.match(await text(), /^# mine\n\[server\]\nport = \d+ # here\n/);
@@ -102,52 +88,40 @@ enabled = false
 `;
   const { run, text } = await startRig(t, { monitor: false, backends });
   const before = await text();
-  const git = await run("backends", "enable", "git");
+  const git = await run("backends enable git");
   assert.equal(git.code, 2);
   assert.match(
     git.stderr,
     /backends\.git\.args\[0\], backends\.git\.env\.MODE[\s\S]*backends edit git --env/,
   );
-  assert.match((await run("backends", "enable", "web")).stderr, /backends\.web\.url, which says \(hidden\)/);
+  assert.match((await run("backends enable web")).stderr, /backends\.web\.url, which says \(hidden\)/);
   assert.equal(await text(), before);
-  const edited = await run("backends", "edit", "git", "--env", "MODE=plain", "--", "server", "plain");
+  const edited = await run("backends edit git --env MODE=plain -- server plain");
   assert.equal(edited.code, 0, edited.stderr);
-  assert.equal((await run("backends", "enable", "git")).code, 0);
+  assert.equal((await run("backends enable git")).code, 0);
 });
 
 test("E2 a backend that does not start is saved, and the reason is said", async (t) => {
   const { run, text } = await startRig(t);
-  const added = await run("backends", "add", "gone", "--", "no-such-program");
+  const added = await run("backends add gone -- no-such-program");
   assert.equal(added.code, 1);
   assert.match(added.stdout, /gone {2}is Failed[\s\S]*cannot start no-such-program: it is not installed/);
   assert.match(await text(), /command = "no-such-program"/);
-  const soon = await run("backends", "add", "slow", "--wait", "0", "--", "sleep", "60");
+  const soon = await run("backends add slow --wait 0 -- sleep 60");
   assert.deepEqual([soon.code, soon.stdout], [0, "✓ slow  is added\n"]);
 });
 
 test("E2 a value that looks like a secret is refused without a terminal, with what to type", async (t) => {
   const { run, text } = await startRig(t, { monitor: false });
   const before = await text();
-  const variable = await run(
-    "backends",
-    "add",
-    "git",
-    "--env",
-    "GITHUB_TOKEN=ghp_hunter2hunter2",
-    "--",
-    "server",
-  );
+  const variable = await run("backends add git --env GITHUB_TOKEN=ghp_hunter2hunter2 -- server");
   assert.equal(variable.code, 2);
   assert.match(
     variable.stderr,
     /mountaineer secret set git-github-token, then --env GITHUB_TOKEN=secret:git-github-token/,
   );
   const header = await run(
-    "backends",
-    "add",
-    "web",
-    "http://localhost:1/",
-    "-H",
+    "backends add web http://localhost:1/ -H",
     "Authorization: Bearer ghp_hunter2hunter2",
   );
   assert.equal(header.code, 2);
@@ -155,7 +129,7 @@ test("E2 a value that looks like a secret is refused without a terminal, with wh
     header.stderr,
     /secret set web-authorization, then --header 'Authorization: Bearer \$\{secret:web-auth/,
   );
-  const argument = await run("backends", "add", "arg", "--", "server", "--token", "ghp_hunter2hunter2");
+  const argument = await run("backends add arg -- server --token ghp_hunter2hunter2");
   assert.equal(argument.code, 2);
   assert.match(argument.stderr, /an argument seems to hold a secret \(backends\.arg\.args\[1\]\)/);
   for (const { stdout, stderr } of [variable, header, argument])
@@ -169,7 +143,7 @@ test("E2 what a build calls by its content is no secret in the path of a program
   const folder = join(home, "dist", digest);
   await mkdir(folder, { recursive: true });
   const add = (name: string, ...words: string[]) =>
-    run("backends", "add", name, "--disabled", "--", "server", ...words);
+    run("backends add", name, "--disabled", "--", "server", ...words);
   for (const [index, path] of [folder, join(folder, "main.js"), `/nowhere/${digest}/main.js`].entries()) {
     const added = await add(`built-${index}`, path);
     assert.equal(added.code, 0, added.stderr);
@@ -183,18 +157,10 @@ test("E2 what a build calls by its content is no secret in the path of a program
 
 test("E2 references, addresses and literals that are allowed are written as they are, without a daemon, too", async (t) => {
   const { run, text, home } = await startRig(t, { monitor: false });
-  const one = await run(
-    "backends",
-    "add",
-    "web",
-    "--url",
-    "http://localhost:1/mcp",
-    "--header",
-    "X-Key: secret:web",
-  );
+  const one = await run("backends add web --url http://localhost:1/mcp --header", "X-Key: secret:web");
   assert.deepEqual([one.code, one.stderr], [0, ""]);
   assert.match(one.stdout, /web {2}is added/);
-  assert.match((await run("config", "history")).stdout, /^0 .* cli +1 backend changed$/m);
+  assert.match((await run("config history")).stdout, /^0 .* cli +1 backend changed$/m);
   const words = [
     "backends",
     "add",
@@ -217,7 +183,7 @@ test("E2 references, addresses and literals that are allowed are written as they
   assert.match(after, /command = "server"\nargs = \["-y", "--flag"\]\ncwd = "\/sub"\nenabled = false\n/);
   assert.match(after, /A = "\$\{A\}"\nB = "\$\{C\}"\nTOKEN = "written-out"/);
   // A program takes the place of the address, headers and all.
-  const edited = await run("backends", "edit", "web", "--", "server");
+  const edited = await run("backends edit web -- server");
   assert.equal(edited.code, 0, edited.stderr);
   assert.doesNotMatch(await text(), /localhost|X-Key/);
   assert.equal((await runCommand(["config", "validate"], { home })).code, 0);

@@ -11,14 +11,17 @@ import { runCommand, runProcess } from "../command-line.ts";
 
 const SETTLES_MS = 15_000;
 
+/** A line of words without spaces, and words of any kind. */
+type Words = readonly [line: string, ...more: readonly string[]];
+
 interface Scene {
   readonly folder: string;
   readonly home: TestHome;
   /** Ends with exit code 0, and says nothing on stderr. */
-  ok(...args: readonly string[]): Promise<string>;
+  ok(...words: Words): Promise<string>;
   /** Ends with that exit code; resolves with its stderr. */
-  fails(code: number, ...args: readonly string[]): Promise<string>;
-  json(...args: readonly string[]): Promise<Record<string, unknown>>;
+  fails(code: number, ...words: Words): Promise<string>;
+  json(...words: Words): Promise<Record<string, unknown>>;
   shares(name: string): string;
   config(): Promise<string>;
 }
@@ -42,24 +45,22 @@ thunderbolt_path = "${folder}/tb"
 fallback_path = "${folder}/fb"
 ${extra}`,
   });
+  const cli = ([line, ...more]: Words) => home.cli([...line.split(" "), ...more]);
   const said = ({ code, stdout, stderr }: CommandEnd): string => `${code}\n${stdout}\n${stderr}`;
   return {
     folder,
     home,
-    async ok(...args) {
-      const end = await home.cli(args);
+    async ok(...words) {
+      const end = await cli(words);
       assert.deepEqual([end.code, end.stderr], [0, ""], said(end));
       return end.stdout;
     },
-    async fails(code, ...args) {
-      const end = await home.cli(args);
+    async fails(code, ...words) {
+      const end = await cli(words);
       assert.equal(end.code, code, said(end));
       return end.stderr;
     },
-    async json(...args) {
-      const end = await home.cli([...args, "--json"]);
-      return JSON.parse(end.stdout);
-    },
+    json: async (...words) => JSON.parse((await cli([...words, "--json"])).stdout),
     shares: (name) => join(folder, "Shares", name),
     config: () => readFile(home.configFile, "utf8"),
   };
@@ -83,7 +84,7 @@ async function inBothStates(
   await t.test("without one", async (inner) => story(await scene(inner, extra)));
 }
 
-const ADD = ["alias", "add", "--name", "docs", "--share", "CORE", "--target-subpath", "Docs/2026"];
+const ADD: Words = ["alias add --name docs --share CORE --target-subpath Docs/2026"];
 
 describe("alias", { concurrency: 2 }, () => {
   test("Paths add returns when the link is there, remove when it is gone, and the file says so", async (t) => {
@@ -106,7 +107,7 @@ describe("alias", { concurrency: 2 }, () => {
       };
       // A look at a link that is late, on a busy machine, says so.
       await eventually(async () => {
-        assert.deepEqual(await json("alias", "list"), { aliases: [alias] }, "pin: alias list --json");
+        assert.deepEqual(await json("alias list"), { aliases: [alias] }, "pin: alias list --json");
         return true;
       });
       assert.deepEqual(
@@ -116,40 +117,27 @@ describe("alias", { concurrency: 2 }, () => {
       );
       assert.deepEqual((await home.status()).aliases, [alias]);
       await unlink(link);
-      assert.deepEqual(await json("alias", "reconcile"), { aliases: [alias] });
+      assert.deepEqual(await json("alias reconcile"), { aliases: [alias] });
       await unlink(link);
       await ok("reconcile");
       await eventually(async () => (await target(link)) === alias.target);
       assert.equal(await target(link), alias.target);
-      assert.match(await fails(2, "alias", "remove", "--name", "dcos"), /did you mean docs\?/);
-      assert.deepEqual(await json("alias", "remove", "--name", "DOCS"), {
+      assert.match(await fails(2, "alias remove --name dcos"), /did you mean docs\?/);
+      assert.deepEqual(await json("alias remove --name DOCS"), {
         name: "docs",
         path: link,
         kept: false,
       });
       assert.equal(await target(link), null);
       assert.equal((await config()).includes("aliases"), false);
-      assert.match(await fails(0, "alias", "list"), /no alias is configured/);
+      assert.match(await fails(0, "alias list"), /no alias is configured/);
     });
   });
 
   test("Paths a path of its own is relative to where one stands, and what stands there is never touched", async (t) => {
     await inBothStates(t, async ({ folder, ok, json, fails, home, config }) => {
       const path = join(folder, "desk", "film");
-      assert.ok(
-        await ok(
-          "alias",
-          "add",
-          "--name",
-          "f",
-          "--share",
-          "core",
-          "--target-subpath",
-          "Film",
-          "--alias-path",
-          path,
-        ),
-      );
+      assert.ok(await ok("alias add --name f --share core --target-subpath Film --alias-path", path));
       assert.equal(await target(path), join(folder, "Shares/CORE/Film"));
       const taken = join(folder, "taken");
       await writeFile(taken, "mine");
@@ -170,7 +158,7 @@ describe("alias", { concurrency: 2 }, () => {
       assert.match(end.stdout, /✗ t .*\n {4}.*is a file; it is left as it is/);
       assert.equal(await readFile(taken, "utf8"), "mine");
       assert.ok((await config()).includes('name = "t"'), "saved all the same");
-      assert.deepEqual(await json("alias", "remove", "--name", "t"), { name: "t", path: taken, kept: true });
+      assert.deepEqual(await json("alias remove --name t"), { name: "t", path: taken, kept: true });
       assert.equal(await readFile(taken, "utf8"), "mine");
       assert.match(
         await fails(3, ...ADD, "--alias-path", join(folder, "Shares/CORE/x")),
@@ -183,15 +171,16 @@ describe("alias", { concurrency: 2 }, () => {
     await inBothStates(t, async ({ ok, fails, config }) => {
       await ok(...ADD);
       const before = await config();
-      const add = (name: string, share: string, subpath: string): readonly string[] => [
-        ...["alias", "add", "--name", name, "--share", share, "--target-subpath", subpath],
+      const add = (name: string, share: string, subpath: string): Words => [
+        "alias add --name",
+        ...[name, "--share", share, "--target-subpath", subpath],
       ];
       assert.match(await fails(2, ...add("x", "COER", "a")), /did you mean CORE\?/);
       assert.match(await fails(2, ...add("x", "CORE", "../a")), /could lead out of the share/);
       assert.match(await fails(2, ...add("x", "CORE", "/etc")), /inside the share/);
       assert.match(await fails(2, ...add("", "CORE", "a")), /--name/);
       assert.match(await fails(2, ...add("docs", "CORE", "other")), /there is an alias called docs/);
-      assert.match(await fails(2, "alias", "add", "--name", "x"), /required option/);
+      assert.match(await fails(2, "alias add --name x"), /required option/);
       assert.equal(await config(), before);
     });
   });
@@ -206,7 +195,7 @@ describe("alias", { concurrency: 2 }, () => {
       ),
     );
     for (const { code, stderr } of ends) assert.equal(code, 0, stderr);
-    const { aliases } = (await json("alias", "list")) as { aliases: { name: string; link: string }[] };
+    const { aliases } = (await json("alias list")) as { aliases: { name: string; link: string }[] };
     assert.deepEqual(aliases.map(({ name }) => name).toSorted(), names);
     for (const name of names)
       assert.equal(await target(shares(`Links/${name}`)), shares(`CORE/Docs/${name}`));
@@ -253,9 +242,8 @@ describe("alias", { concurrency: 2 }, () => {
   test("a broken configuration is told with its place, and nothing is written", async (t) => {
     const { home, fails } = await scene(t);
     await home.writeConfig("[global\n");
-    for (const args of [ADD, ["alias", "list"], ["alias", "remove", "--name", "x"], ["shares", "list"]]) {
-      assert.match(await fails(3, ...args), /config\.toml:1/, args.join(" "));
-    }
+    for (const line of [ADD[0], "alias list", "alias remove --name x", "shares list"])
+      assert.match(await fails(3, line), /config\.toml:1/, line);
     assert.equal(await readFile(home.configFile, "utf8"), "[global\n");
   });
 });
@@ -264,15 +252,15 @@ describe("shares", { concurrency: 2 }, () => {
   test("add returns when the share is mounted; remove --cleanup when mount and link are gone", async (t) => {
     await inBothStates(t, async ({ folder, home, ok, json, shares, config, fails }) => {
       const before = await config();
-      const add = [
-        ...["shares", "add", "--share", "TWO"],
+      const add: Words = [
+        "shares add --share TWO",
         ...["--tb-path", join(folder, "two-tb"), "--fallback-path", join(folder, "two-fb")],
       ];
       assert.match(await ok(...add), /✓ TWO {2}mounted/);
       assert.equal(await target(shares("TWO")), join(folder, "volumes/TWO"));
       assert.ok((await lstat(join(shares("TWO"), "Inside"))).isDirectory());
       assert.match(await fails(2, ...add), /there is a share called TWO/);
-      const { favorites } = (await json("shares", "list")) as { favorites: Record<string, unknown>[] };
+      const { favorites } = (await json("shares list")) as { favorites: Record<string, unknown>[] };
       const [, two] = favorites;
       assert.deepEqual(Object.keys(two ?? {}), [
         ...["name", "driver", "thunderbolt", "fallback", "share_name", "username", "guest", "stable_path"],
@@ -281,7 +269,7 @@ describe("shares", { concurrency: 2 }, () => {
       assert.equal(two?.["stable_path"], shares("TWO"));
       const hasDaemon = (await home.glance()) !== null;
       assert.equal(two?.["mount_state"], hasDaemon ? "mounted" : null);
-      const removed = await json("shares", "remove", "--share", "two", "--cleanup");
+      const removed = await json("shares remove --share two --cleanup");
       assert.deepEqual(
         [removed["removed"], removed["share"], removed["aliases"], removed["link"]],
         [...[true, "TWO", [], "removed"]],
@@ -299,10 +287,10 @@ describe("shares", { concurrency: 2 }, () => {
     await inBothStates(t, async ({ ok, fails, json, shares, config }) => {
       await ok(...ADD);
       const before = await config();
-      assert.match(await fails(2, "shares", "remove", "--share", "CORE"), /alias docs leads into CORE/);
-      assert.match(await fails(2, "shares", "remove", "--share", "COER"), /did you mean CORE\?/);
+      assert.match(await fails(2, "shares remove --share CORE"), /alias docs leads into CORE/);
+      assert.match(await fails(2, "shares remove --share COER"), /did you mean CORE\?/);
       assert.equal(await config(), before);
-      const removed = await json("shares", "remove", "--share", "CORE", "--with-aliases");
+      const removed = await json("shares remove --share CORE --with-aliases");
       assert.deepEqual(
         removed,
         { removed: true, runs: true, share: "CORE", aliases: ["docs"], unmount: null, link: null },
@@ -310,7 +298,7 @@ describe("shares", { concurrency: 2 }, () => {
       );
       assert.equal(await target(shares("Links/docs")), null);
       assert.ok(!/shares\]|aliases\]/.test(await config()));
-      assert.match(await fails(0, "shares", "list"), /no share is configured/);
+      assert.match(await fails(0, "shares list"), /no share is configured/);
     });
   });
 
@@ -360,11 +348,11 @@ describe("shares", { concurrency: 2 }, () => {
     const { fails, config } = await scene(t);
     const before = await config();
     const args = ["--tb-host", "a", "--fallback-host", "b", "--password", "hunter2"];
-    const said = await fails(3, "shares", "add", "--share", "NAS", ...args);
+    const said = await fails(3, "shares add --share NAS", ...args);
     assert.ok(!said.includes("hunter2") && /password/.test(said), said);
-    assert.match(await fails(3, "shares", "add", "--share", "Links", ...args), /a name other than Links/);
-    assert.match(await fails(3, "shares", "add", "--share", "X", "--username", "ann"), /fallback_host/);
-    assert.match(await fails(2, "shares", "add"), /--share names the share/);
+    assert.match(await fails(3, "shares add --share Links", ...args), /a name other than Links/);
+    assert.match(await fails(3, "shares add --share X --username ann"), /fallback_host/);
+    assert.match(await fails(2, "shares add"), /--share names the share/);
     assert.equal(await config(), before);
   });
 });
@@ -374,33 +362,24 @@ describe("folders", { concurrency: 2 }, () => {
     await inBothStates(t, async ({ folder, ok, json, fails, shares, home }) => {
       await symlink("/etc", join(folder, "tb", "out"));
       if ((await home.glance()) === null) {
-        assert.match(
-          await fails(1, "folders", "--share", "CORE"),
-          /CORE is not mounted[\s\S]*mount --share CORE/,
-        );
+        assert.match(await fails(1, "folders --share CORE"), /CORE is not mounted[\s\S]*mount --share CORE/);
       }
       await ok("mount");
-      assert.equal(await ok("folders", "--share", "CORE"), "Docs\nFilm\n");
-      assert.deepEqual(await json("folders", "--share", "CORE", "--subpath", "Docs"), {
+      assert.equal(await ok("folders --share CORE"), "Docs\nFilm\n");
+      assert.deepEqual(await json("folders --share CORE --subpath Docs"), {
         share: "CORE",
         subpath: "Docs",
         path: shares("CORE/Docs"),
         folders: ["2026"],
         truncated: false,
       });
-      assert.match(await fails(2, "folders", "--share", "COER"), /did you mean CORE\?/);
-      assert.match(await fails(2, "folders", "--share", "CORE", "--subpath", "../fb"), /could lead out/);
-      assert.match(await fails(2, "folders", "--share", "CORE", "--subpath", "/etc"), /inside the share/);
-      assert.match(
-        await fails(1, "folders", "--share", "CORE", "--subpath", "out"),
-        /leads out of the share/,
-      );
-      assert.match(
-        await fails(1, "folders", "--share", "CORE", "--subpath", "None"),
-        /CORE\/None is not there/,
-      );
-      await ok("unmount", "--share", "CORE");
-      assert.match(await fails(1, "folders", "--share", "CORE"), /CORE is not mounted/);
+      assert.match(await fails(2, "folders --share COER"), /did you mean CORE\?/);
+      assert.match(await fails(2, "folders --share CORE --subpath ../fb"), /could lead out/);
+      assert.match(await fails(2, "folders --share CORE --subpath /etc"), /inside the share/);
+      assert.match(await fails(1, "folders --share CORE --subpath out"), /leads out of the share/);
+      assert.match(await fails(1, "folders --share CORE --subpath None"), /CORE\/None is not there/);
+      await ok("unmount --share CORE");
+      assert.match(await fails(1, "folders --share CORE"), /CORE is not mounted/);
     });
   });
 
