@@ -25,6 +25,11 @@ const MEANINGS: Readonly<Record<number, string>> = {
   503: "Not now; nothing was begun",
   504: "No answer came in time",
 };
+const NUMBER_PARAMETER = {
+  ...{ name: "n", in: "path", required: true },
+  schema: { type: "integer", minimum: 0, maximum: 999_999_999 },
+};
+const ETAG_HEADER = { ETag: { description: "For If-None-Match", schema: { type: "string" } } };
 const PROBLEM = { $ref: "#/components/schemas/Error" };
 
 let drawn: JsonSchema | null = null;
@@ -81,10 +86,10 @@ function operationOf(name: OperationName): JsonSchema {
     ...(reach === "with_commands"
       ? { description: "Needs `[server.management].allow_commands`.", "x-mountaineer-reach": reach }
       : {}),
-    ...(path.endsWith("/") ? { parameters: [numberParameter()] } : {}),
+    ...(path.endsWith("/") ? { parameters: [NUMBER_PARAMETER] } : {}),
     ...body,
     responses: {
-      200: { description: meaningOf(200), ...(isGet ? { headers: etagHeader() } : {}), content },
+      200: { description: meaningOf(200), ...(isGet ? { headers: ETAG_HEADER } : {}), content },
       ...(isGet ? { 304: { description: meaningOf(304) } } : {}),
       ...problems(),
     },
@@ -134,15 +139,6 @@ function errorSchema(): JsonSchema {
     required: ["code", "message", "hint"],
   };
   return { type: "object", properties: { error }, required: ["error"] };
-}
-
-function numberParameter(): JsonSchema {
-  const schema = { type: "integer", minimum: 0, maximum: 999_999_999 };
-  return { name: "n", in: "path", required: true, schema };
-}
-
-function etagHeader(): JsonSchema {
-  return { ETag: { description: "For If-None-Match", schema: { type: "string" } } };
 }
 
 function meaningOf(status: number): string {

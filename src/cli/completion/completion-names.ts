@@ -21,42 +21,34 @@ interface NamePlace extends Pick<CommandContext, "home" | "configPath" | "signal
 
 type LiveNames = (place: NamePlace) => Promise<readonly Candidate[]>;
 
+/** The look-ups that need no further code. */
+const LOOKUPS: Readonly<Record<Exclude<LiveKind, "secrets" | "keys">, LiveNames>> = {
+  shares: async (place) => named((await configTable(place))["shares"], "share"),
+  aliases: async (place) => named((await configTable(place))["aliases"], "alias"),
+  backends: async (place) =>
+    Object.keys(objectOf((await configTable(place))["backends"])).map((value) => {
+      return { value, description: "backend" };
+    }),
+  routes: routeNames,
+  tools: toolNames,
+  "changed-tools": changedToolNames,
+  "off-tools": offToolNames,
+  folders: folderNames,
+};
+
 /** Loads the code for a kind of names, and resolves with their look-up. */
 export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
-  switch (kind) {
-    case "shares":
-      return async (place) => named((await configTable(place))["shares"], "share");
-    case "aliases":
-      return async (place) => named((await configTable(place))["aliases"], "alias");
-    case "backends":
-      return async (place) =>
-        Object.keys(objectOf((await configTable(place))["backends"])).map((value) => ({
-          value,
-          description: "backend",
-        }));
-    case "routes":
-      return routeNames;
-    case "tools":
-      return toolNames;
-    case "changed-tools":
-      return changedToolNames;
-    case "off-tools":
-      return offToolNames;
-    case "folders":
-      return folderNames;
-    case "secrets": {
-      const { loadSecretNames } = await import("../in-process/open.ts");
-      const keptNames = await loadSecretNames();
-      return (place) => secretNames(place, keptNames);
-    }
-    case "keys": {
-      const [schema, values] = await Promise.all([
-        import("../../config/schema/schema.ts"),
-        import("../../config/edit/toml-value.ts"),
-      ]);
-      return (place) => configKeys(place, schema, values);
-    }
+  if (kind === "secrets") {
+    const { loadSecretNames } = await import("../in-process/open.ts");
+    const keptNames = await loadSecretNames();
+    return (place) => secretNames(place, keptNames);
   }
+  if (kind !== "keys") return LOOKUPS[kind];
+  const [schema, values] = await Promise.all([
+    import("../../config/schema/schema.ts"),
+    import("../../config/edit/toml-value.ts"),
+  ]);
+  return (place) => configKeys(place, schema, values);
 }
 
 function named(list: unknown, description: string): Candidate[] {
