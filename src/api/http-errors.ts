@@ -1,11 +1,6 @@
 // Converts errors to HTTP statuses and bodies, and back.
 import { ERROR_CODES, type ErrorCode, errorText, MountaineerError } from "../runtime/errors.ts";
 
-/** The body of every answer that is not a 200. */
-interface ErrorBody {
-  readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint: string | null };
-}
-
 // All other codes are 500: the request was valid, and the operation failed.
 const CODES: Readonly<Record<number, readonly ErrorCode[]>> = {
   400: ["usage", "protocol", "config_key_unknown"],
@@ -45,8 +40,8 @@ export function httpStatusOf(error: unknown): number {
   return Number(found?.[0] ?? 500);
 }
 
-/** Anything that is not a MountaineerError is `internal`. */
-export function errorBody(error: unknown): ErrorBody {
+/** The body of every answer that is not a 200. Anything that is not a MountaineerError is `internal`. */
+export function errorBody(error: unknown) {
   if (error instanceof MountaineerError) {
     return { error: { code: error.code, message: error.message, hint: error.hint } };
   }

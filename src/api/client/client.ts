@@ -16,11 +16,6 @@ import { exchange, type HttpEndpoint, type Listener, strange } from "./http-exch
 const SILENCE_DEADLINE_MS = 6_000;
 const CONNECT_DEADLINE_MS = 2_000;
 
-interface FollowFrom {
-  /** The stream begins with the kept events after this id; null (default): it has only events from now on. */
-  readonly afterId?: number | null;
-}
-
 export interface DaemonClient {
   /**
    * Resolves with the parsed answer; fields that only a newer daemon knows stay in it. Also rejects with
@@ -39,9 +34,10 @@ export interface DaemonClient {
   backendPhases(signal: AbortSignal): Promise<BackendPhases | null>;
   /**
    * Resolves once no later event can be missed. The stream lasts until the daemon ends it: when it stops, or after a `gap`
-   * because this reader is too slow. It does not reconnect; `followDaemon` does.
+   * because this reader is too slow. It does not reconnect; `followDaemon` does. `afterId`: it begins with the kept events
+   * after this id; null (default): it has only events from now on.
    */
-  openEvents(signal: AbortSignal, from?: FollowFrom): Promise<EventStream>;
+  openEvents(signal: AbortSignal, from?: { readonly afterId?: number | null }): Promise<EventStream>;
 }
 
 export interface ConnectOptions {
