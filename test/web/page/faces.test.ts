@@ -5,7 +5,7 @@ import type { BackendStatus, CarriedStatus, Condition, ShareStatus } from "../..
 import { machineLines } from "../../../src/api/words/fleet-words.ts";
 import type { Tone } from "../../../src/api/words/words.ts";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
-import { type Favorite, renderFavorites } from "../../../src/cli/views/place-view.ts";
+import { renderFavorites } from "../../../src/cli/views/place-view.ts";
 import { renderStatus } from "../../../src/cli/views/status-view.ts";
 import { readSummary, stateOf, summaryText } from "../../../src/fleet/summary.ts";
 import { findItem } from "../../../src/menubar/menu/menu.ts";
@@ -190,11 +190,8 @@ function told_of(): Readonly<Record<string, () => Said>> {
       return each((name) => paintedBehind(text, name));
     },
     "mountaineer shares list": () => {
-      const favorite = (name: string): Favorite => ({
-        ...{ name, driver: "rclone", thunderbolt: "a", fallback: "b", share_name: name, username: "ann" },
-        ...{ guest: false, stable_path: "/s", aliases: [], mount_state: null, active_interface: null },
-      });
-      const list = shares.map(({ name }) => favorite(name));
+      const hosts = { thunderbolt: "a", fallback: "b" };
+      const list = shares.map(({ name }) => ({ name, ...hosts, stable_path: "/s", aliases: [] }));
       const text = renderFavorites(list, shares, COLOURED);
       return each((name) => paintedBehind(text, name));
     },
