@@ -150,8 +150,7 @@ export class Subscriptions {
       const method = wanted ? "resources/subscribe" : "resources/unsubscribe";
       const asked = await this.#session.ask(method, { uri: topic.uri }, listMs);
       reply = asked.kind === "answered" ? asked.reply : unavailable(backend, asked.failure);
-      // After a lost session, the next turn asks in the renewed one.
-      if (asked.kind === "failed" && asked.failure.kind === "session_lost") continue;
+      // After a lost session, the next turn asks in the renewed one; an ended instance renews none.
       if (this.#lostSessions !== lostBefore) continue;
       if (!wanted) topic.isConfirmed = false;
       else if (!isError(reply)) topic.isConfirmed = true;

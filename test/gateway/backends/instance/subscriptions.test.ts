@@ -159,6 +159,13 @@ describe("subscriptions", () => {
     assert.deepEqual(await instance.subscribe("f://1", createTestClient("a")), OK);
     assert.deepEqual([link.requests("initialize").length, instance.subscriptions.size], [2, 1]);
   });
+  test("one that loses each session ends with the instance", async () => {
+    const { instance, link } = await startReady();
+    link.answers.set("resources/subscribe", () => FAILURE("session_lost"));
+    const reply = await instance.subscribe("f://1", createTestClient("a"));
+    assert.ok("error" in reply && /lost 6 times within a minute/.test(reply.error.message));
+    assert.equal(instance.seen.state.kind, "ended");
+  });
   test("one that gets no answer is an error that names the backend", async () => {
     const { instance, link, clock } = await startReady();
     link.hangs("resources/subscribe");
