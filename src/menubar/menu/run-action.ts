@@ -17,8 +17,9 @@ import { withDeadline } from "./deadline.ts";
 import type { FolderPlace } from "./menu.ts";
 import type { ActionOutcome } from "./world.ts";
 
-/** A failover of many shares takes time. A daemon that says nothing is given up earlier. */
-const ASK_DEADLINE_MS = 120_000;
+/** A failover of many shares takes time. */
+const STEPS_DEADLINE_MS = 120_000;
+const ASK_DEADLINE_MS = 20_000;
 const OPEN_DEADLINE_MS = 10_000;
 /** A window waits for the user, but not for ever. */
 const CHOICE_DEADLINE_MS = 10 * 60_000;
@@ -52,6 +53,7 @@ export async function runAction(
 }
 
 function deadlineOf({ kind }: RunnableAction): number {
+  if (kind === "do") return STEPS_DEADLINE_MS;
   if (kind === "alias-choose" || kind === "approve") return CHOICE_DEADLINE_MS;
   return kind === "open" ? OPEN_DEADLINE_MS : ASK_DEADLINE_MS;
 }

@@ -86,7 +86,7 @@ export function startMenuSession(options: MenuSessionOptions) {
   const lookAhead = createFolderLooks(options, {
     shown: () => session.menu(),
     known: () => world.folders,
-    onList: (key, list) => change({ folders: new Map([...(world.folders ?? []), [key, list]]) }),
+    onList: (key, list) => change({ folders: withFolders(world.folders, key, list) }),
   });
   const session = {
     /** The current menu; never waits. */
@@ -104,6 +104,7 @@ export function startMenuSession(options: MenuSessionOptions) {
     },
     /** Starts the action, unless it is running already. */
     act(action: MenuAction): void {
+      if (signal.aborted) return;
       if (action.kind === "quit") options.onQuit();
       else if (action.kind === "dismiss") change({ failure: null });
       else if (!isRunning(world, action)) void run(action);
@@ -144,35 +145,58 @@ function createFolderLooks(
   options: MenuSessionOptions,
   { shown, known, onList }: FolderLooks,
 ): (opened: SubmenuItem) => Promise<void> {
-  /** Keys of the folders that are being listed; a panel may report an opening twice. */
-  const asking = new Set<string>();
-  const look = async (place: FolderPlace): Promise<void> => {
+  /** The lists that are under way, by the folder's key; a panel may report an opening twice. */
+  const asking = new Map<string, Promise<void>>();
+  /** Number of openings so far. */
+  let turns = 0;
+  const look = (place: FolderPlace): Promise<void> => {
     const key = folderKey(place);
-    if (asking.has(key)) return;
-    asking.add(key);
-    const list = await listFolders(place, options);
-    asking.delete(key);
-    onList(key, list);
+    const listing =
+      asking.get(key) ??
+      listFolders(place, options).then((list) => {
+        asking.delete(key);
+        onList(key, list);
+      });
+    asking.set(key, listing);
+    return listing;
   };
   // Also lists the level below the opened one, because some panels draw a menu badly that grows while it is
   // open.
   return async ({ key, folders }) => {
+    const turn = ++turns;
     if (folders !== undefined) await look(folders);
     const opened = findItem(shown().items, key);
     const places = opened?.kind === "submenu" ? opened.items.flatMap(placeOf) : [];
     const unknown = places.filter((place) => known()?.has(folderKey(place)) === false);
-    await eachOf(unknown, look);
+    // Stops at the next opening, which makes the remaining lists useless.
+    await eachOf(unknown, look, () => turn === turns);
   };
 }
 
 /** Number of folders that are listed at a time: a share that hangs must not delay the others. */
 const LOOKS_AT_ONCE = 4;
 
-async function eachOf(places: FolderPlace[], look: (place: FolderPlace) => Promise<void>): Promise<void> {
+async function eachOf(
+  places: FolderPlace[],
+  look: (place: FolderPlace) => Promise<void>,
+  isWanted: () => boolean,
+): Promise<void> {
   const worker = async (): Promise<void> => {
-    for (let next = places.shift(); next !== undefined; next = places.shift()) await look(next);
+    for (let next = places.shift(); next !== undefined && isWanted(); next = places.shift()) await look(next);
   };
   await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, worker));
+}
+
+/** Maximum number of kept lists; the newest are kept, as a menu may run for weeks. */
+const FOLDERS_KEPT = 256;
+
+function withFolders(
+  folders: ReadonlyMap<string, FolderList> | null,
+  key: string,
+  list: FolderList,
+): ReadonlyMap<string, FolderList> {
+  const others = [...(folders ?? [])].filter(([each]) => each !== key);
+  return new Map([...others.slice(1 - FOLDERS_KEPT), [key, list]]);
 }
 
 /** The failure to show after the connection has changed. */

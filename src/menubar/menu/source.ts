@@ -32,6 +32,8 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
   let client: DaemonClient | null = null;
   let glance: DaemonGlance = { connection: { kind: "connecting" }, status: null, sync: null };
   let failures = 0;
+  /** Aborts when the daemon is gone. */
+  let life = new AbortController();
 
   const update = (changes: Partial<DaemonGlance>): void => {
     glance = { ...glance, ...changes };
@@ -39,24 +41,24 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
   };
   const lookAgain = onceMore(async () => {
     const looked = client;
+    const own = life.signal;
     if (looked === null) return;
     const late = new MountaineerError("timed_out", "The daemon does not answer");
     try {
-      await withDeadline({ clock, limitMs: LOOK_DEADLINE_MS, late }, signal, async (until) => {
+      await withDeadline({ clock, limitMs: LOOK_DEADLINE_MS, late }, own, async (until) => {
         const status = await looked.ask("status", null, until);
         const { events: _events, ...sync } = await looked.ask("sync", null, until);
         failures = 0;
-        if (client === looked) update({ connection: { kind: "connected" }, status, sync });
+        if (!own.aborted) update({ connection: { kind: "connected" }, status, sync });
       });
     } catch (error) {
-      if (client !== looked) return;
+      if (own.aborted) return;
       if (!(error instanceof MountaineerError)) throw error;
       failures += 1;
       update({ connection: { kind: "silent", reason: errorText(error) } });
       lookAgain();
     }
-    const restMs = failures === 0 ? BETWEEN_LOOKS_MS : backoffMs(RETRY_MS, failures);
-    await clock.sleep(restMs, signal).catch(() => {});
+    await clock.sleep(failures === 0 ? BETWEEN_LOOKS_MS : backoffMs(RETRY_MS, failures), own).catch(() => {});
   }, signal);
 
   const follow = async (): Promise<void> => {
@@ -65,10 +67,12 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
         case "connected":
           client = notice.client;
           failures = 0;
+          life = new AbortController();
           lookAgain();
           break;
         case "lost":
           client = null;
+          life.abort();
           update({ connection: withoutDaemon(notice.reason), status: null, sync: null });
           break;
         case "event":
@@ -79,11 +83,15 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
     }
   };
 
+  const ended = follow().finally(() => {
+    client = null;
+    life.abort();
+  });
   return {
     /** Asks for another read of the status; calls in a burst are combined. */
     lookAgain,
     /** Resolves when the signal aborts; rejects only for a bug. */
-    ended: follow(),
+    ended,
   };
 }
 
