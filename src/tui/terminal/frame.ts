@@ -239,6 +239,9 @@ function promptLines({ question, note, running }: PromptState, { width, symbols 
   return lines;
 }
 
+/** Inputs that are held back while a screen saves or loads; further inputs are dropped. */
+const HELD_LIMIT = 256;
+
 /** A key, or pasted text. */
 type Input = Key | { readonly kind: "paste"; readonly text: string };
 
@@ -251,7 +254,7 @@ function createHeldInput(isHeld: () => boolean, handle: (input: Input) => void) 
   let isReleasing = false;
   return {
     add(input: Input): void {
-      inputs = [...inputs, input];
+      if (inputs.length < HELD_LIMIT) inputs = [...inputs, input];
     },
     isEmpty: (): boolean => inputs.length === 0,
     /** Drops the inputs held for the previous screen, unless one of them has just switched the screen. */
