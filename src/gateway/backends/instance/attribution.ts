@@ -1,4 +1,5 @@
-// Finds the client that a server's message belongs to if the message names no call: the only possible one, or none.
+// Finds the client that a server's message is for when the message names no call: the only client that it can
+// be for, or nobody.
 
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -14,13 +15,16 @@ export interface ClientCall extends PendingRequest {
 
 export type Attribution =
   /**
-   * All `calls` that the message may belong to are of one client; it gets the message within `call`, the
-   * newest.
+   * The message may belong to several `calls`, all of one client, which gets it within `call`, the newest of
+   * them.
    */
   | { readonly kind: "call"; readonly call: ClientCall; readonly calls: readonly ClientCall[] }
   /** The message belongs to no call, and `client` owns the instance. */
   | { readonly kind: "owner"; readonly client: ClientPort }
-  /** `idle`: no call is in flight; `unclear`: it may belong to several clients, or to a call that ended. */
+  /**
+   * No client gets the message. `idle`: no call is in flight; `unclear`: it may belong to several clients, or
+   * to a call that ended.
+   */
   | { readonly kind: "nobody"; readonly why: "idle" | "unclear" };
 
 interface InFlight extends Iterable<PendingRequest> {
@@ -29,7 +33,8 @@ interface InFlight extends Iterable<PendingRequest> {
 
 /**
  * `streamOf`: the request whose HTTP response carried the message; null: unknown. `lingering`: the clients of
- * given-up calls that the server may still work on, with null for a call without a client.
+ * calls that were cancelled or timed out, while the server may still work on them; null stands for a call
+ * without a client.
  */
 export function attribute(
   streamOf: RpcId | null,
@@ -42,7 +47,7 @@ export function attribute(
     if (carrier !== undefined && isClientCall(carrier)) {
       return { kind: "call", call: carrier, calls: [carrier] };
     }
-    // The HTTP response carries messages of its own request alone, and that is no open call of a client.
+    // A response carries messages of its own request only, and this request is no client's call in flight.
     if (owner === null) return { kind: "nobody", why: carrier?.own === true ? "idle" : "unclear" };
   }
   const calls: ClientCall[] = [];
@@ -76,7 +81,10 @@ function isClientCall(request: PendingRequest): request is ClientCall {
   return request.port !== null && !request.own;
 }
 
-/** Methods that take a server long. Many servers ignore a cancellation and send messages until the work is done. */
+/**
+ * Methods that may keep a server busy for long. Many servers ignore a cancellation, and go on sending
+ * messages until the work is done.
+ */
 const WORKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 const LINGERS_MS = { working: 60_000, atMost: 600_000, other: 5_000 };
 
@@ -98,7 +106,10 @@ interface GivenUp {
   readonly isCancelled: boolean;
 }
 
-/** Calls that were cancelled or timed out, while the server may still send messages that belong to them. */
+/**
+ * Calls that were cancelled or timed out, kept as long as the server may still send messages that belong to
+ * them.
+ */
 export class GivenUpCalls {
   readonly #clock: Clock;
   readonly #calls = new Map<RpcId, GivenUp>();
@@ -113,7 +124,7 @@ export class GivenUpCalls {
    * work on it.
    */
   add(request: PendingRequest, isCancelled: boolean): void {
-    // Without further messages nothing else drops expired entries, which keep their clients in memory.
+    // Expired entries keep their clients in memory, and otherwise only a later message would drop them.
     this.#dropOld();
     const client = request.port?.client ?? null;
     const sinceMs = this.#clock.monotonicMs();
@@ -137,7 +148,7 @@ export class GivenUpCalls {
     return [...this.#calls.values()].map(({ client }) => client);
   }
 
-  /** The call that messages may belong to for the longest time; null: there is none. */
+  /** The given-up call that expires last, with the time left; null: there is none. */
   get waiting(): { readonly leftMs: number; readonly isCancelled: boolean } | null {
     this.#dropOld();
     let last: GivenUp | null = null;
@@ -156,8 +167,8 @@ export class GivenUpCalls {
   }
 }
 
-// The client of each id that a server mentions later: URLs that a client was asked to visit, and tasks that a client's
-// call began (experimental in 2025-11-25).
+// Remembers which client an id belongs to, if a server mentions the id later: ids of URLs that a client was
+// asked to visit, and of tasks that a client's call began (experimental in 2025-11-25).
 
 const REMEMBERED = 1_000;
 

@@ -8,7 +8,8 @@ import type { LinkFailure, OpenLink } from "../links/backend-link.ts";
 
 export interface InitializeResult {
   /**
-   * The version that the server speaks; the link presents a server of MODERN_VERSION as one with a session.
+   * The version that the server speaks. It may be MODERN_VERSION: the link then presents the server as one
+   * with a session.
    */
   readonly protocolVersion: SpokenVersion;
   readonly capabilities: JsonObject;
@@ -44,7 +45,7 @@ export interface InstanceSeen {
   readonly outOfReach?: boolean;
   /** Why the served lists may be out of date; null: they are current. */
   readonly listsStaleBecause: string | null;
-  /** Entries that strict clients would refuse, in words. A new array after each change. */
+  /** One text for each list entry that strict clients would refuse. A new array after each change. */
   readonly withheldEntries: readonly string[];
   /** The server has asked for a client's roots. */
   readonly asksForRoots: boolean;
@@ -53,7 +54,7 @@ export interface InstanceSeen {
 /** One request to a server. */
 export interface BackendCall {
   readonly method: string;
-  /** With the server's own names and the client's own `_meta.progressToken`, which the instance replaces. */
+  /** The names in it are the server's own. The instance replaces the client's `_meta.progressToken`. */
   readonly params: JsonObject | undefined;
   /** The client's call, which gets progress, logs and the server's questions; null: the gateway's own call. */
   readonly port: CallPort | null;
@@ -64,7 +65,7 @@ export interface BackendCall {
    * error.
    */
   readonly signal: CallSignal;
-  /** Called before an error reply that the link caused, not the server. */
+  /** Called before an error reply that comes from the link, not from the server. */
   readonly onLoss?: (loss: CallLoss) => void;
 }
 

@@ -126,8 +126,8 @@ export class InstanceCalls {
   }
 
   /**
-   * The given-up call that lingers longest, if only given-up calls make it unclear whose the message is; else
-   * null.
+   * The given-up call that expires last, if only given-up calls make it unclear which client a message
+   * belongs to; otherwise null.
    */
   lingering(streamOf: RpcId | null): GivenUpCalls["waiting"] {
     const without = attribute(streamOf, this.#options.owner, this.pending, []);
@@ -139,9 +139,7 @@ export class InstanceCalls {
     return attribute(streamOf, this.#options.owner, this.pending, this.#givenUp.clients());
   }
 
-  /**
-   * Ends the calls of clients that seem to have left, if without these calls a message belongs to one client.
-   */
+  /** Ends the calls whose clients seem to have left, if the message then certainly belongs to one client. */
   endIdle(streamOf: RpcId | null): void {
     const idle = new Set([...this.pending].filter(({ port }) => port?.mayGiveWay === true));
     if (idle.size === 0) return;
@@ -153,8 +151,9 @@ export class InstanceCalls {
   }
 
   /**
-   * A promise that pauses the link while a client does not read; null: no pause. An HTTP response carries one call only;
-   * a process carries all calls, so it pauses only while no other client needs its output.
+   * A promise that pauses the link while the client does not read; null: no pause. An HTTP response carries
+   * one call and can always be paused; a process carries all calls, so it is paused only if all pending calls
+   * are of one client.
    */
   hold(port: CallPort, streamOf: RpcId | null): Promise<void> | null {
     const { congested } = port;
@@ -191,7 +190,10 @@ export class InstanceCalls {
     this.#giveUp(request, { reason: text, reply: errorReply(REQUEST_TIMEOUT, text), failure });
   }
 
-  /** `reason`: for the server; `failure`: null if the client cancelled the call. */
+  /**
+   * `reason`: sent to the server; null: none is sent. `failure`: null if the client cancelled the call or has
+   * gone.
+   */
   #giveUp(
     request: PendingRequest,
     { reason, reply, failure }: { reason: string | null; reply: Reply; failure: LinkFailure | null },

@@ -15,7 +15,7 @@ export function unavailable(backend: string, failure: LinkFailure): { readonly e
   return errorReply(BACKEND_UNAVAILABLE, `backend ${backend}: ${oneLine(failure.message)}`);
 }
 
-/** `0.5 s`, `60 s`. */
+/** A duration in seconds, such as `0.5 s`. */
 export function seconds(ms: number): string {
   return `${Math.round(ms / 100) / 10} s`;
 }
@@ -24,7 +24,7 @@ export function noAnswer(method: string, timeoutMs: number): LinkFailure {
   return linkFailure("unreachable", `no answer to ${method} within ${seconds(timeoutMs)}`);
 }
 
-/** `graceMs`: added to the timeout, because the server had not written anything yet. */
+/** `graceMs`: the extra time that was granted because the server had not written anything yet. */
 export function notInitialized(backend: string, timeoutMs: number, graceMs: number): LinkFailure {
   const { kind, message } = noAnswer("initialize", timeoutMs + graceMs);
   const hint = `If it needs longer to start, raise \`timeouts.init\` of backend ${backend} (${seconds(timeoutMs)} now).`;
@@ -39,7 +39,7 @@ export function errorAnswer(method: string, error: RpcError): LinkFailure {
   );
 }
 
-/** Compares without digits: an error may contain a counter or a time. */
+/** True if the texts differ only in digits, such as a counter or a time. */
 export function isSameFailure(one: string, other: string): boolean {
   const withoutDigits = (text: string): string => text.replace(/\d+/g, "0");
   return one === other || withoutDigits(one) === withoutDigits(other);

@@ -28,9 +28,9 @@ const MAX_CHARACTERS = 64 * 1024 * 1024;
 /** Maximum number of withheld entries, and of corrected entries, that are reported for one list. */
 const MOST_REPORTED = 100;
 
-/** An entry that strict clients would refuse as the server gives it. */
+/** An entry that strict clients would refuse in the form in which the server gives it. */
 interface FaultyEntry {
-  /** One line, bounded: `tool "read"`. */
+  /** One line of limited length, such as `tool "read"`. */
   readonly entry: string;
   readonly faults: string;
   /** The clients that do not get the entry; "none": the entry was corrected. */
@@ -40,8 +40,8 @@ interface FaultyEntry {
 type List = (typeof ENTRY_LISTS)[number];
 
 /**
- * A fault of a list, or of entries that are skipped. `unwritable_entry`: nested too deep to be written as
- * JSON.
+ * Why a list counts as empty, or why entries are skipped. `unwritable_entry`: nested too deep to be written
+ * as JSON.
  */
 type Oddity = "no_such_list" | "nameless_entry" | "unwritable_entry";
 
@@ -176,7 +176,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
   }
 }
 
-/** Characters of its JSON. */
+/** Length of the entries' JSON, in characters. */
 function sizeOf(entries: readonly JsonObject[]): number {
   return JSON.stringify(entries).length;
 }
@@ -259,7 +259,10 @@ export class InstanceLists implements Disposable {
     return tools.staleBecause ?? resources.staleBecause ?? prompts.staleBecause;
   }
 
-  /** Reads all lists for the first time, in parallel. Null: success; single lists may have failed if others were read. */
+  /**
+   * Reads all lists for the first time, in parallel. Null: success, even if some lists could not be read
+   * while others have entries.
+   */
   async readFirst(): Promise<LinkFailure | null> {
     const outcomes = await Promise.all(
       LIST_KINDS.map(async (kind) => ({ kind, ...(await this.#read(kind)) })),
@@ -272,7 +275,7 @@ export class InstanceLists implements Disposable {
     for (const { kind, failure } of outcomes) {
       if (failure === null) continue;
       const hasOthers = Object.values(all).some((list) => (list?.length ?? 0) > 0);
-      // If the server answered, its other lists may be readable.
+      // Such a failure may concern one list alone, because the server answered.
       const isOfOneList = failure.kind === "protocol" || failure.kind === "overloaded";
       if (!hasOthers || !isOfOneList) return failure;
       this.#notRead(kind, failure);

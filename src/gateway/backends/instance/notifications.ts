@@ -38,8 +38,8 @@ export function createNotifications(parts: NotificationParts) {
     parts;
 
   /**
-   * Sends the notification within the first of `within` that is in flight and the client's; otherwise outside
-   * of calls.
+   * Sends the notification within the first request of `within` that is a pending call of the client; if
+   * there is none, outside of any call.
    */
   const forward = (
     client: ClientPort,

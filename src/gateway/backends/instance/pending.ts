@@ -128,7 +128,10 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     return request;
   }
 
-  /** Some servers return the number as a string, and the official SDKs accept that. */
+  /**
+   * Finds a request by its id. Some servers return the numeric id as a string, which the official SDKs
+   * accept, too.
+   */
   get(id: RpcId): PendingRequest | undefined {
     return this.#requests.get(typeof id === "string" ? Number(id) : id);
   }

@@ -118,7 +118,7 @@ export class Questions {
     this.#withdrawAll("the client has gone", true, (question) => question.client === client);
   }
 
-  /** Withdraws the questions outside of calls, which end with the session. */
+  /** Withdraws the questions that belong to no call: they end with the session. */
   sessionLost(): void {
     this.#withdrawAll("the server lost its session", false, ({ calls }) => calls.size === 0);
   }
@@ -133,7 +133,7 @@ export class Questions {
       this.#withdraw(question, why, answersServer);
   }
 
-  /** The client to ask, or the reply if no client is asked. */
+  /** The client to ask; or the reply to the server if no client is asked. */
   #addressee({ method, params }: RpcRequest, streamOf: RpcId | null): Addressee | Reply {
     if (method === "ping") return { result: {} };
     if (this.#open.size >= MOST_OPEN) {
@@ -179,10 +179,7 @@ export class Questions {
     return question;
   }
 
-  /**
-   * Asks within the newest call that the question may belong to; if its client ends the stream, within the
-   * next call.
-   */
+  /** Asks within the newest of `calls`; if the client ends that call's stream, within the next one. */
   async #askClient(
     question: Question,
     { method, params }: RpcRequest,
@@ -221,7 +218,7 @@ export class Questions {
     question.abort.abort(why);
   }
 
-  /** False: the question was closed before. */
+  /** Closes the question. False: it was closed before. */
   #close(question: Question): boolean {
     const key = idKey(question.id);
     if (this.#open.get(key) !== question) return false;

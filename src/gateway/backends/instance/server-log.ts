@@ -82,7 +82,10 @@ export function createServerLogLevel(
   };
 
   return {
-    /** The level set for all calls; null: none. A server of 2026-07-28 gets the level with each call instead. */
+    /**
+     * The level set on the server for all calls; null: none, as for servers of 2026-07-28, which get the
+     * level with each call.
+     */
     get raised(): McpLogLevel | null {
       return session.result?.protocolVersion === MODERN_VERSION ? null : sent;
     },
@@ -106,8 +109,9 @@ export function createServerLogLevel(
 }
 
 /**
- * True if a log message passes to a client. A client that set no level gets all messages while the server uses its
- * default level; once another client has set one, messages from `info` on. Messages with an unknown level pass.
+ * True if the client gets the log message. A client that set no level gets all messages while the server uses
+ * its default level, and messages from `info` on after another client has set a level. Messages with an
+ * unknown level always pass.
  */
 export function passesLogLevel(
   params: JsonObject | undefined,

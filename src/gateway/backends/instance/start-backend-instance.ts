@@ -273,7 +273,9 @@ class RunningInstance {
     if (this.#state.kind === "ready") void this.#level.send();
   }
 
-  /** The server gets a request for the first client of each URI and for the last. */
+  /**
+   * The server gets a request when the first client subscribes to a URI, and when the last one unsubscribes.
+   */
   async subscribe(uri: string, client: ClientPort): Promise<Reply> {
     return this.#over === null ? this.#subscriptions.subscribe(uri, client) : { error: this.#over };
   }
@@ -282,7 +284,10 @@ class RunningInstance {
     return this.#over === null ? this.#subscriptions.unsubscribe(uri, client) : { error: this.#over };
   }
 
-  /** Sends the client each TASK_NOTICE of a task, until the task has ended or the client is forgotten. */
+  /**
+   * Sends the client each TASK_NOTICE notification about a task, until the task has ended or the client is
+   * forgotten.
+   */
   async watchTask(...asked: Parameters<TaskWatchers["watch"]>): Promise<Reply> {
     return this.#over === null ? this.#watchers.watch(...asked) : { error: this.#over };
   }
@@ -306,7 +311,7 @@ class RunningInstance {
     this.#tasks.forget(client);
   }
 
-  /** Calls in flight get this error; then the link ends in order. */
+  /** Calls in flight get this error; then the link is closed gracefully. */
   close({ code, message }: { readonly code: number; readonly message: string }): Promise<void> {
     if (this.#over === null) {
       this.#state = { kind: "closing" };
@@ -411,7 +416,10 @@ class RunningInstance {
     this.#calls.settle(request, request.own ? this.#withoutSecrets(reply) : reply, null);
   }
 
-  /** Errors of the gateway's own requests become conditions, which must not contain secrets. */
+  /**
+   * Removes secrets from errors of the gateway's own requests, because people see these errors as the
+   * backend's conditions.
+   */
   #withoutSecrets(reply: Reply): Reply {
     if (!isError(reply)) return reply;
     return { error: { ...reply.error, message: this.#log.clean(reply.error.message) } };

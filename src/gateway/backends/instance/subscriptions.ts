@@ -1,4 +1,5 @@
-// Which clients are subscribed to which resource of one server. The server gets a request for the first and last client.
+// Which clients are subscribed to which resource of one server. The server gets a request when the first
+// client subscribes to a resource, and when the last one unsubscribes.
 import type { ClientPort } from "../../client-port.ts";
 import { errorReply, INTERNAL_ERROR, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
 import { RESOURCE_UPDATED, TASK_NOTICE, TASKS_LOST, UNWATCH_TASK, WATCH_TASK } from "../../protocol.ts";
@@ -15,17 +16,17 @@ interface Topic {
   readonly waiting: Set<ClientPort>;
   /** The server has confirmed the subscription in the current session. */
   isConfirmed: boolean;
-  /** The requests to the server under way; null: none. */
+  /** The result of the requests to the server that are under way; null: none. */
   work: Promise<Reply> | null;
 }
 
 export class Subscriptions {
   readonly #options: InstanceOptions;
   readonly #session: ServerSession;
-  /** False: the server takes no requests yet; `resume` follows. */
+  /** False: the server takes no requests yet; `resume` is called once it does. */
   readonly #isOpen: () => boolean;
   readonly #topics = new Map<string, Topic>();
-  /** Tells apart answers of the current session and of an earlier one. */
+  /** Number of lost sessions, by which answers of an earlier session are recognized. */
   #lostSessions = 0;
 
   constructor(options: InstanceOptions, session: ServerSession, isOpen: () => boolean) {
@@ -150,7 +151,7 @@ export class Subscriptions {
       const method = wanted ? "resources/subscribe" : "resources/unsubscribe";
       const asked = await this.#session.ask(method, { uri: topic.uri }, listMs);
       reply = asked.kind === "answered" ? asked.reply : unavailable(backend, asked.failure);
-      // After a lost session, the next turn asks in the renewed one; an ended instance renews none.
+      // After a lost session, the next iteration asks in the renewed one; an instance that has ended renews none.
       if (this.#lostSessions !== lostBefore) continue;
       if (!wanted) topic.isConfirmed = false;
       else if (!isError(reply)) topic.isConfirmed = true;
@@ -165,7 +166,8 @@ export class Subscriptions {
   }
 }
 
-// Which clients watch which task of one server of 2026-07-28. The server gets a request for the first and last client.
+// Which clients watch which task of one server of 2026-07-28. The server gets a request when the first client
+// begins to watch a task, and when the last one ends.
 
 const FINAL: ReadonlySet<unknown> = new Set(["completed", "failed", "cancelled"]);
 

@@ -19,7 +19,7 @@ export interface LinkFailure {
     | "session_lost"
     /** HTTP: an error status. */
     | "refused"
-    /** HTTP: there is no valid token, and none for the next request either; the server has not done the work. */
+    /** HTTP: no valid token is available, now or for the next request; the server has not done the work. */
     | "unauthorized"
     /** The server answered something that is not MCP. */
     | "protocol"
@@ -74,7 +74,10 @@ export type Sender = Pick<ClientPort, "sessionId" | "capabilities" | "logLevel">
 
 /** HTTP without a session: each message describes itself in its headers. */
 export interface StatelessSender {
-  /** Like `BackendLink.send`, but without a session: ends the session, if there is one, and its stream. */
+  /**
+   * Sends a message without a session, otherwise like `BackendLink.send`. An existing session and its stream
+   * are ended.
+   */
   send(message: RpcMessage, headers: Readonly<Record<string, string>>): void;
   /** Cancels a request by closing its stream. No event of this request follows. */
   abandon(id: RpcId): void;
@@ -97,8 +100,8 @@ export interface BackendLink {
   /** Why this tool cannot be called over the link; null: it can. Absent: all tools can. */
   readonly toolFault?: (tool: JsonObject) => string | null;
   /**
-   * Ends in order, within 5 s: stdio closes stdin, then SIGTERM, then SIGKILL to the process group; HTTP deletes the
-   * session. Resolves when nothing is left. Idempotent.
+   * Closes gracefully, within 5 s: stdio closes stdin, then sends SIGTERM and at last SIGKILL to the process
+   * group; HTTP deletes the session. Resolves when nothing is left. Idempotent.
    */
   close(): Promise<void>;
 }
@@ -106,7 +109,7 @@ export interface BackendLink {
 /** Opens a link. Never throws: a failure comes as `onClosed`. Nothing is called back synchronously. */
 export type OpenLink = (events: LinkEvents) => BackendLink;
 
-/** A link that could not be opened. Calls `onClosed` after this turn, unless it is closed first. */
+/** A link that could not be opened. Calls `onClosed` asynchronously, unless it is closed first. */
 export function closedLink(failure: LinkFailure, events: LinkEvents): BackendLink {
   let closed = false;
   setImmediate(() => {
@@ -128,7 +131,7 @@ export function closedLink(failure: LinkFailure, events: LinkEvents): BackendLin
 /** Limit of one message from the server, and of the backlog. */
 export const LIMIT_BYTES = 64 * 1024 * 1024;
 
-/** The failure of a server that exceeds the limit of one message. */
+/** The failure of a server whose message exceeds the limit. */
 export function tooLong(limitBytes: number): LinkFailure {
   return linkFailure("overloaded", `it sent a message of more than ${limitBytes} bytes`);
 }

@@ -26,7 +26,7 @@ export interface AuthorizationRefusal {
 
 /** The authorization of one link. Disposing it keeps the stored tokens. */
 export interface LinkAuthorization extends Disposable {
-  /** The credential to send now; null: there is none that is valid, or finding out takes time. */
+  /** The credential that can be sent at once; null: `obtain` has to get one. */
   readonly current: Credential | null;
   /** Waits for a credential, within a deadline of its own. Never rejects. */
   obtain(): Promise<Credential | LinkFailure>;
@@ -68,14 +68,14 @@ export function signing(
     }
   };
   return {
-    /** Calls `send` at once where the credential is known. */
+    /** Calls `send` at once if the credential is known, else when it was obtained. */
     start(): void {
       const { current } = authorization;
       if (current !== null) settle(current);
       else void authorization.obtain().then(settle);
     },
     sendAgain: () => send(carried),
-    /** Sends once more with another credential; `onFinal`: no other credential can help. */
+    /** Sends once more with another credential, or calls `onFinal` if no other credential can help. */
     refused(status: number, challenge: string | null, onFinal: () => void): void {
       if (status !== 401 && status !== 403) {
         onFinal();
@@ -92,7 +92,7 @@ export function signing(
   };
 }
 
-/** A sign-in problem that persists, for the backend's conditions. */
+/** A persistent sign-in problem, shown among the backend's conditions. */
 export interface SignInNotice {
   readonly code: "login_needed" | "scopes_needed" | "token_not_renewed";
   readonly title: string;

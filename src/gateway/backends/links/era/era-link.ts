@@ -38,7 +38,8 @@ import { ModernServer } from "./modern-server.ts";
 import { type Judged, judgeFailure, mayBeModern, OTHER_VERSION, Probe } from "./probe.ts";
 
 /**
- * First id of the link's own requests: apart from the instance's ids, which begin at 1, and within 32 bits.
+ * First id of the link's own requests: far above the instance's ids, which begin at 1, and still within 32
+ * bits.
  */
 const FIRST_OWN_ID = 1_000_000_000;
 
@@ -55,11 +56,14 @@ const SUBSCRIPTION_METHODS: ReadonlySet<string> = new Set(["resources/subscribe"
 
 interface EraOptions extends GatewayTools {
   readonly backend: string;
-  /** The connection's key, under which `memory` keeps what it learns. */
+  /** Identifies the connection; `memory` keeps what it learns under this key. */
   readonly key: string;
   /** Opens the underlying link; over HTTP a second one may be opened for legacy clients. */
   readonly open: OpenLink;
-  /** `process`: a started program, whose connection has one version; `stream`: another machine's gateway. */
+  /**
+   * `process`: a started program, which speaks one version per connection; `stream`: another machine's
+   * gateway.
+   */
   readonly over: "process" | "http" | "stream";
   /** Only 2026-07-28 is allowed. */
   readonly isPinned: boolean;
@@ -118,7 +122,10 @@ class EraLink implements BackendLink {
     else if (this.#probe === null) this.#sendLegacy(message);
   }
 
-  /** Sends a client's request in the client's version. */
+  /**
+   * Sends a request in the client's version, and an answer or a cancellation in the version of the request
+   * that it refers to.
+   */
   #sendEither(modern: ModernServer, message: RpcMessage, sender: Sender | null): void {
     const legacy = this.#legacy;
     if (legacy === null) modern.send(message, sender);
@@ -206,7 +213,7 @@ class EraLink implements BackendLink {
     this.#subscribesOver = "modern";
   }
 
-  /** `answered`: the error reply of the server to `initialize`; null: `initialize` was not sent. */
+  /** `answered`: the error reply to `initialize` that led to this probe; null: `initialize` was not sent. */
   #startProbe(initialize: RpcRequest, answered: Reply | null): void {
     this.#initialize = null;
     this.#probe = new Probe({
@@ -305,7 +312,7 @@ class EraLink implements BackendLink {
     return null;
   }
 
-  /** `wasProbed`: the server has already been probed after this reply. */
+  /** `wasProbed`: the server was probed after it had sent this reply, so it is not probed again. */
   #initialized(reply: Reply, wasProbed: boolean): Promise<void> | null {
     const initialize = this.#initialize;
     if (initialize === null) return null;
@@ -368,7 +375,7 @@ export class EraMemory {
     dropOldest(this.#unprobed, MOST);
   }
 
-  /** The next start probes the server again. */
+  /** Makes the next start probe the server again. */
   probeAgain(key: string): void {
     this.#unprobed.delete(key);
   }

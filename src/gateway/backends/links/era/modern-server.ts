@@ -54,7 +54,7 @@ import { judgeFailure, judgeReply, OTHER_VERSION } from "./probe.ts";
 import { type Asker, Rounds } from "./rounds.ts";
 
 const OWN_REQUEST_MS = 5_000;
-/** Pause before a request is repeated because the server asked for that without asking for input. */
+/** Pause before a request is repeated when the server asked for the repetition but for no input. */
 const RETRY_MS = 250;
 const MOST_PAGES = 100;
 /**
@@ -392,7 +392,10 @@ export class ModernServer {
     return null;
   }
 
-  /** True if the error is about the form of the request and was handled here. */
+  /**
+   * True if the error is about the form of the request and was handled here: the request failed, or is sent
+   * again with the headers of the current tools.
+   */
   #isHandled(flight: Flight, { error: { code } }: Extract<Reply, { error: unknown }>): boolean {
     const { link } = this.#options;
     if (code === UNSUPPORTED_VERSION) {
@@ -409,7 +412,7 @@ export class ModernServer {
     return true;
   }
 
-  /** The server's tools have changed: learns their headers now, and makes the instance read its lists. */
+  /** Reads the tools, which have changed, to learn their headers, and makes the instance read its lists. */
   async #listTools(): Promise<void> {
     let cursor: unknown;
     for (let page = 0; page < MOST_PAGES; page++) {

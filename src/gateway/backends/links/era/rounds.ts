@@ -40,7 +40,10 @@ interface RoundEvents<T extends Asker> {
   nextId(): RpcId;
   /** Sends a request of the server to the client. */
   ask(asker: T, request: RpcRequest): void;
-  /** Sends the request again; `isLater`: after a pause, because the server asked for nothing. */
+  /**
+   * Sends the request again; `isLater`: after a pause, because the server asked for the repetition but for no
+   * input.
+   */
   retry(asker: T, params: JsonObject, isLater: boolean): void;
   /** Answers the request with an error. */
   fail(asker: T, reply: Reply): void;

@@ -21,7 +21,7 @@ export interface Lost {
   readonly error: Error | null;
   readonly how: /** The connection failed before it was established. */
     | "not connected"
-    /** Nothing accepted the connection within `CONNECT_TIMEOUT_MS`. */
+    /** The connection was not accepted within `CONNECT_TIMEOUT_MS`. */
     | "not taken"
     /** The connection was accepted, but TLS was not established in that time. */
     | "not secured"
@@ -74,7 +74,7 @@ export class Connections {
   readonly #waiting = new Set<Call>();
   #idleTimer: Timer | null = null;
 
-  /** `open` starts a connection, which takes requests from `connectedEvent` on. */
+  /** `open` begins to connect; the socket takes requests once it has emitted `connectedEvent`. */
   constructor(open: () => Socket, connectedEvent: ConnectedEvent, clock: Clock) {
     this.#open = open;
     this.#connectedEvent = connectedEvent;

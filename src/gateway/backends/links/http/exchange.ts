@@ -14,11 +14,11 @@ import type { Headers, HttpTarget } from "./target.ts";
 
 const ERROR_BODY_BYTES = 64 * 1024;
 const LONGEST_ERROR = 200;
-/** Attempts to resume a broken stream without receiving any event. */
+/** Maximum number of attempts to resume a broken stream without receiving an event. */
 const RESUME_TRIES = 5;
 /** `least` holds even if the server asks for a retry without delay: it may end each stream after one event. */
 const RESUME_MS = { least: 50, usual: 1_000, most: 30_000 };
-/** Time for the server to end the stream after its answer; then we end it. */
+/** Time that the server gets to end the stream after its answer; then the gateway ends it. */
 const AFTER_ANSWER_MS = 2_000;
 
 /** The specification's methods that may be sent twice without harm. A server's own methods may do anything. */
@@ -59,7 +59,10 @@ interface Outgoing extends Omit<SentRequest, "id"> {
   readonly hasSession: boolean;
   /** A broken event stream is resumed by its last event id. */
   readonly isResumable: boolean;
-  /** The endpoint of HTTP+SSE, whose response carries no answer; null: the target's own path. */
+  /**
+   * The endpoint of HTTP+SSE, which takes messages without answering in the response; null: the target's own
+   * path.
+   */
   readonly path: string | null;
   /** The server has received the message, or never will. Called once. */
   readonly onTaken: () => void;

@@ -188,7 +188,10 @@ class HttpLink implements BackendLink {
     });
   }
 
-  /** `mode`: the message's HTTP+SSE session; null: streamable HTTP; "stateless": streamable HTTP without a session. */
+  /**
+   * `mode`: the HTTP+SSE session that carries the message; null: streamable HTTP with its session, if any;
+   * "stateless": streamable HTTP without a session.
+   */
   #exchange(
     message: RpcMessage,
     text: string,
@@ -276,7 +279,7 @@ class HttpLink implements BackendLink {
     try {
       await this.#deleteSession();
     } catch {
-      // The server's session id has characters that HTTP forbids in a header.
+      // The session cannot be deleted: its id has characters that HTTP forbids in a header.
     }
     this.#context.target.destroy();
     this.#context.authorization[Symbol.dispose]();
@@ -311,7 +314,10 @@ const TRACESTATE = /^[\x20-\x7e]{1,512}$/;
 const BACKOFF_MS = { first: 1_000, most: 30_000 };
 /** The shortest delay that a server can ask for with `retry`. */
 const LEAST_RETRY_MS = 100;
-/** 409: the server allows one stream only, and has not noticed yet that the last one is gone. */
+/**
+ * Statuses after which the stream is requested again. 409: the server allows one stream only, and has not
+ * noticed yet that the previous one has ended.
+ */
 const LATER: ReadonlySet<number> = new Set([408, 409, 429]);
 /** A stream that lasted this long resets the backoff. */
 const CALM_MS = 10_000;
@@ -387,7 +393,8 @@ function startServerStream(context: LinkContext, headers: Headers): Disposable {
   };
   const again = (how: "ended" | "failed"): void => {
     if (disposed || timer !== null) return;
-    // A stream that cannot be resumed also costs another reading of all lists.
+    // After a stream that cannot be resumed all lists are read again, so such a stream is reopened less
+    // often.
     const leastMs = lastEventId === null ? BACKOFF_MS.first : LEAST_RETRY_MS;
     const backoff = backoffMs(BACKOFF_MS, ++tries);
     const retryMs = how === "ended" && serversRetryMs !== null ? Math.max(leastMs, serversRetryMs) : backoff;

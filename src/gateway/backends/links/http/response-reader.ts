@@ -33,7 +33,7 @@ export class ResponseReader {
   readonly #parts: ResponseParts;
   #state: "idle" | "head" | "sized" | "open" | "chunk" | "chunk size" | "chunk end" | "trailer" | "wrong" =
     "idle";
-  /** Bytes missing of the body, or of the chunk. */
+  /** Bytes of the body, or of the chunk, that are still to come. */
   #leftBytes = 0;
   #trailerBytes = 0;
   #rest: Buffer | null = null;

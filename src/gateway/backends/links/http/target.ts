@@ -143,7 +143,8 @@ function failureOf(origin: string, { how, error }: Lost): LinkFailure {
     case "not taken":
     case "not secured": {
       const text = `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`;
-      // A server that accepts the connection and stalls in TLS would look reachable to each later TCP check.
+      // A stall in TLS is not `isAway`: checks by TCP alone would find the address reachable although the
+      // server does not work.
       return unreachable(origin, how === "not taken" ? { text, isAway: true } : { text });
     }
     case "not connected":

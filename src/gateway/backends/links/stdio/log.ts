@@ -12,8 +12,8 @@ const WINDOW_BYTES = 512 * 1024;
 const DROP_PAUSE_MS = 5;
 
 /**
- * Delivers complete lines, not cleaned. The returned function ends the reading; `isRead`: it first delivers
- * the last, unfinished line.
+ * Passes on complete lines, with their control characters and secrets. The returned function ends the
+ * reading; if `isRead`, it first delivers the last, unfinished line.
  */
 export function readLogLines(
   stream: Readable,
@@ -97,7 +97,7 @@ export function isInstallerLine(line: string): boolean {
 }
 
 export class ExitReason {
-  /** Not cleaned; null: the program wrote nothing. */
+  /** May contain control characters and secrets; null: the program wrote nothing. */
   lastLine: string | null = null;
   #error: string | null = null;
   #npm: string | null = null;

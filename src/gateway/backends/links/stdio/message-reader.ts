@@ -16,7 +16,7 @@ interface ReaderEvents {
   /** A line that is not JSON. */
   onNoise(line: string): void;
   onFailure(failure: LinkFailure): void;
-  /** A pause is over. */
+  /** A pause that `onMessage` asked for is over. */
   onSettled(): void;
 }
 

@@ -28,7 +28,7 @@ export function sandboxArguments(
   cwd: string,
 ): readonly string[] | LinkFailure {
   const { network } = config;
-  // The sandbox has its own /proc; the system's shows the processes outside.
+  // The sandbox has its own /proc: the system's would show the processes outside.
   const withoutProc = (paths: readonly string[]) => paths.filter((path) => !isWithin(path, "/proc"));
   const [read, write] = [withoutProc(config.read), withoutProc(config.write)];
   const named = [...read, ...write];
@@ -62,7 +62,8 @@ export function sandboxArguments(
       .map((path) => ({ path, args: ["--ro-bind", "/dev/null", path] })),
   ];
   return [
-    // Ends the programs inside with bubblewrap; the warden ends the whole process group anyway.
+    // Ends the programs inside when bubblewrap ends. The warden process also kills what is left of the
+    // process group.
     "--die-with-parent",
     "--unshare-all",
     ...(network ? ["--share-net"] : []),
@@ -78,7 +79,9 @@ export function sandboxArguments(
   ];
 }
 
-/** Named paths below a folder that the program may write: [the folder, the path relative to it]. */
+/**
+ * Pairs of a folder that the program may write, and the relative path from it to a configured path inside it.
+ */
 function foldersInWritable({ read, write }: SandboxConfig): readonly (readonly [string, string])[] {
   return [...read, ...write].flatMap((path) => {
     const [outer] = write
@@ -88,7 +91,10 @@ function foldersInWritable({ read, write }: SandboxConfig): readonly (readonly [
   });
 }
 
-/** Each named path with each of Mountaineer's own paths that it could only reach through a link. */
+/**
+ * Pairs of a configured path and one of Mountaineer's own paths, without pairs in which one contains the
+ * other: only a link could lead from the first path to the second.
+ */
 function namedAndGuarded({ config, guarded }: ProgramSandbox): readonly (readonly [string, string])[] {
   const places = [...guarded.homes, ...guarded.configs];
   return [...config.read, ...config.write].flatMap((path) =>
@@ -99,9 +105,10 @@ function namedAndGuarded({ config, guarded }: ProgramSandbox): readonly (readonl
 }
 
 /**
- * A script that checks links before bubblewrap, which follows them. Of the pairs before the first `--`, no path may be a
- * link that the program could have made. Of the pairs before the second, no path may lead to Mountaineer's own folder
- * or to one above it.
+ * A script that checks paths for links, because bubblewrap follows them, and then starts bubblewrap. Its
+ * arguments are two lists of pairs, each ended by `--`, and the command. In the first list, [folder, relative
+ * path], no path may be a link that the program could have made. In the second, [configured path,
+ * Mountaineer's own path], the first path may not lead to the second, nor to a folder above or below it.
  */
 const CHECK = `while [ "$1" != -- ]; do
   if [ "$(readlink -f -- "$1/$2")" != "$(readlink -f -- "$1")/$2" ]; then
@@ -129,7 +136,10 @@ if ! command -v "$1" >/dev/null 2>&1; then
 fi
 exec "$@"`;
 
-/** The command that starts bubblewrap; `sandboxArguments` follow. */
+/**
+ * The command that starts bubblewrap, after the check of links if one is needed; `sandboxArguments` follow
+ * it.
+ */
 export function sandboxCommand(sandbox: ProgramSandbox): readonly string[] {
   const pairs = foldersInWritable(sandbox.config);
   const guarded = namedAndGuarded(sandbox);

@@ -49,7 +49,7 @@ export interface StdioLinkOptions extends ProgramOptions {
   readonly limitBytes?: number;
 }
 
-/** Each call of the result starts the program as a link of its own. */
+/** Each call of the returned function starts the program once more, with a link of its own. */
 export function openStdioLink(options: StdioLinkOptions): OpenLink {
   return (events) => {
     const child = startProgram(options);
@@ -163,8 +163,8 @@ class StdioLink implements BackendLink {
   }
 
   /**
-   * Gathers the texts of one turn of the event loop into one write, which is half of the cost of a message. While
-   * messages come one at a time, each is written at once.
+   * Gathers the texts of one turn of the event loop into one write, because a write is half of the cost of a
+   * message. While messages come one at a time, each is written at once.
    */
   #gather(text: string): void {
     if (this.#inTurn === 0) setImmediate(this.#endTurn);
@@ -186,7 +186,7 @@ class StdioLink implements BackendLink {
     if (this.#child.stdin.writable) this.#child.stdin.write(text);
   }
 
-  /** Ends a process that keeps running without its pipes, because calls to it would only time out. */
+  /** Ends a process that has closed its pipes but keeps running: calls to it would only time out. */
   #onPipeClosed(message: string): void {
     if (this.#exit !== null || this.#closing !== null || this.#silent || this.#pipeTimer !== null) return;
     this.#pipeTimer = this.#options.clock.setTimer(PIPE_CLOSED_MS, () => {
@@ -282,7 +282,8 @@ class StdioLink implements BackendLink {
   }
 }
 
-// Starts a backend's program, and turns the launcher's error codes into failures with hints.
+// Starts a backend's program through a launcher script, and turns the launcher's error codes into failures
+// with hints.
 
 interface ProgramOptions {
   readonly command: string;

@@ -1,5 +1,5 @@
-// The daemon's side of the warden, a small process that ends the process groups of backends if the daemon dies, and the
-// end of groups whose leader has ended.
+// The daemon's side of the warden, a small process that kills the process groups of backends if the daemon
+// dies. Also kills the rest of a group whose leader has ended.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Writable } from "node:stream";
