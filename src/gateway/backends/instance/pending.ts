@@ -34,7 +34,10 @@ export interface Attached {
 
 export interface NewRequest {
   readonly method: string;
-  /** The client's call; null: one of the gateway's own requests, or a call of the owner from the command line. */
+  /**
+   * The client's call; null: one of the gateway's own requests, or a call that the daemon's owner makes from
+   * the command line.
+   */
   readonly port: CallPort | null;
   /** One of the gateway's own requests (lists, pings), which does not count as a call. */
   readonly own: boolean;

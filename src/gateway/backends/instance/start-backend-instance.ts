@@ -50,7 +50,7 @@ const FIRST_QUESTIONS_MS = 10_000;
 const FIRST_PING_MS = 2_000;
 /** Time for the server to process the answers to its questions. */
 const AFTER_ANSWER_MS = 200;
-/** Minimum time between two reports of an idle instance. */
+/** Minimum time between two reports that no call is in flight. */
 const BETWEEN_IDLE_MS = 100;
 /** Minimum time between two re-readings after stream gaps: some proxies and servers end streams all the time. */
 const BETWEEN_GAPS_MS = 30_000;

@@ -27,7 +27,7 @@ export interface BackendSpec {
     | { readonly kind: "connection"; readonly key: string }
     | { readonly kind: "secret_missing"; readonly variables: readonly string[] }
     | { readonly kind: "nothing"; readonly because: "removed" | "disabled" };
-  /** Number of configuration changes and restarts; a new number forgets failures. */
+  /** Number of configuration changes and restarts. A new number makes the decision forget failures. */
   readonly revision: number;
   /** Number of restarts; instances of an earlier epoch are replaced. */
   readonly epoch: number;
@@ -37,7 +37,7 @@ export interface BackendSpec {
   /** The problem with the sign-in; null: none. */
   readonly signIn: SignInNotice | null;
   readonly needs: Needs;
-  /** Another process may still run an instance, which a `stop-first` backend waits for. */
+  /** Another process may still run an instance, for whose end a `stop-first` backend waits. */
   readonly runsElsewhere: boolean;
   /** Null: the backend has only one connection, whose key is in `wanted`. */
   readonly routes: RoutesSpec | null;
@@ -78,11 +78,14 @@ export interface BackendMemory {
   readonly draining: readonly Draining[];
   /** Ids of instances that are closing. */
   readonly closing: readonly number[];
-  /** Why names stay published and calls wait although no instance serves; null: calls are refused. */
+  /**
+   * Why the backend's names stay published, and calls wait, although no instance serves; null: calls are
+   * refused.
+   */
   readonly holding: "crash" | "replacement" | null;
   /** The tries to start; with routes, those of the route tried last. */
   readonly tries: Tries;
-  /** The immediate try after a crash was made, and is not due again before an instance is stable. */
+  /** The immediate try after a crash was made; there is no other before an instance has become stable. */
   readonly quickTryUsed: boolean;
   /** Backoff of reading stale lists again; null: no list is stale. */
   readonly refresh: Backoff | null;
@@ -192,7 +195,10 @@ export class DecisionBuilder {
     return serving !== null && this.isCurrent(serving) && !serving.distrusted ? serving : null;
   }
 
-  /** The route that a person asks for; null: none, or this decision has answered already. */
+  /**
+   * The route that a person asks for; null: none, or this decision has already carried out or refused the
+   * switch.
+   */
   get asked(): string | null {
     const isAnswered = this.events.some(({ kind }) => kind === "asked_done" || kind === "asked_failed");
     return isAnswered ? null : (this.spec.routes?.asked ?? null);

@@ -102,7 +102,7 @@ export interface SharedCall {
   /** Params with the names of this machine, from `namedHere`. */
   readonly params: JsonObject | undefined;
   readonly signal: CallSignal;
-  /** Only this machine's own backends may answer: borrowed backends are not lent on. */
+  /** Only backends that run on this machine may answer, not those that it uses from other machines. */
   readonly isOwnAlone: boolean;
   /** `events` gets the home of the instance, and the loss of the call. */
   send(

@@ -9,7 +9,7 @@ import type { DrainReason, InstanceRef } from "./draining.ts";
 import { isMissing } from "./required-data.ts";
 import type { Tries } from "./route-memory.ts";
 
-/** Time after which the failures before a ready instance are forgotten, ms. */
+/** An instance that has been ready for this long, ms, clears the failures before it. */
 const STABLE_MS = 30_000;
 /** Failures in a row after which there is only one try per `BACKOFF_LIMIT_MS`. */
 export const CIRCUIT_FAILURES = 5;
@@ -68,7 +68,7 @@ export function foldServing(builder: DecisionBuilder): void {
   }
   const distrusted = seen.missedChecks >= DISTRUST_CHECKS || (serving.distrusted && seen.missedChecks > 0);
   if (distrusted !== serving.distrusted) {
-    // Failures from before this change say nothing about a replacement.
+    // Failures counted until now say nothing about a replacement.
     if (builder.isCurrent(serving)) builder.forgetFailures();
     if (distrusted && builder.hasRoutes) noteTry(builder, serving.key, SILENT);
     builder.remember({ serving: { ...serving, distrusted } });
@@ -97,7 +97,7 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
     builder.events.push({ kind: "ended", reason: failure.message, retryInMs: null });
     return;
   }
-  // A candidate that starts already is the quick try.
+  // A candidate that is already starting counts as the immediate try after the crash.
   const isTriedNow = candidate !== null && builder.isCurrent(candidate);
   const isElsewhere = hasOtherWay(builder, serving.key);
   if (isElsewhere || (quickTryUsed && !isTriedNow)) {
@@ -194,7 +194,7 @@ export function hasOtherWay(builder: DecisionBuilder, key: string): boolean {
   });
 }
 
-/** Records the failure of a start, or the end of a serving instance that gets no quick try. */
+/** Records the failure of a start, or the end of a serving instance that gets no immediate try. */
 function noteFailure(builder: DecisionBuilder, key: string, failure: LinkFailure): void {
   const { now, memory } = builder;
   const tries = noteTry(builder, key, failure);

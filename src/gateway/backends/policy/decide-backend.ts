@@ -59,7 +59,7 @@ export interface BackendDecision {
   readonly memory: BackendMemory;
   /** The one step to take now; null: there is nothing to do. */
   readonly step: BackendStep | null;
-  /** A start is due, and waits for this backend's turn. */
+  /** A start is due and waits for this backend's turn, because backends start one by one. */
   readonly wantsTurn: boolean;
   /** When to decide again without a trigger; null: only at the next trigger. */
   readonly wake: Wake | null;

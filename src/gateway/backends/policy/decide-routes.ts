@@ -107,7 +107,7 @@ function switchTo(builder: DecisionBuilder, name: string): boolean {
   if (standby === null || !isReady(builder, standby)) return false;
   const left = builder.healthyServing === null ? null : builder.routeOf(builder.healthyServing.key);
   if (left !== null) {
-    // An earlier failure of a healthy route is not the reason for leaving that route.
+    // The route is healthy, so its earlier failure must not appear as the reason for leaving it.
     const { tries } = builder.route(left.name);
     builder.rememberRoute(left.name, { tries: { ...tries, failure: null } });
   }
@@ -116,7 +116,10 @@ function switchTo(builder: DecisionBuilder, name: string): boolean {
   return true;
 }
 
-/** A person's switch needs no stability window; a switch that is impossible changes nothing. */
+/**
+ * Switches to the route that a person asks for, without a stability window. An impossible switch changes
+ * nothing.
+ */
 function foldAsked(builder: DecisionBuilder): Reason | null {
   const { asked } = builder;
   if (asked === null) return null;
@@ -282,14 +285,14 @@ export function nextRoute(builder: DecisionBuilder): RouteSpec | null {
   const dueMs = ({ name }: RouteSpec): number => builder.route(name).tries.notBeforeMs;
   const due = usable.filter((route) => dueMs(route) <= builder.now.monotonicMs);
   const own = serving === null ? undefined : due.find(({ key }) => key === serving.key);
-  // A restart keeps its route; a server that does not answer loses it.
+  // A replacement stays on the route of the serving instance, unless that instance does not answer.
   if (own !== undefined && serving?.distrusted === false) return own;
   const held = due.find(({ name }) => name === routes.held);
   const soonest = usable.toSorted((one, other) => dueMs(one) - dueMs(other))[0];
   return held ?? due.find((route) => route !== own) ?? own ?? soonest ?? null;
 }
 
-/** The tries of the next start. */
+/** The tries so far over the route that starts next; without routes, those of the backend. */
 export function nextTries(builder: DecisionBuilder): Tries {
   const route = nextRoute(builder);
   return route === null ? builder.memory.tries : builder.route(route.name).tries;

@@ -80,8 +80,8 @@ export class BackendLane {
   }
 
   /**
-   * The filters and overrides of a backend that has listed nothing yet; null: it has listed, or is not
-   * wanted.
+   * The filters and overrides of a backend whose lists were never read yet; null: they were, or the backend
+   * is not wanted.
    */
   get unlisted(): Omit<CatalogSource, "listings"> | null {
     const { isWanted, name, config } = this.#state;

@@ -92,7 +92,10 @@ export class BackendPool implements AsyncDisposable {
     this.#publish();
   }
 
-  /** Called after each change of `published`, also from within `apply`. Returns its unregister. */
+  /**
+   * Called after each change of `published`, also from within `apply`. Returns a function that unregisters
+   * the listener.
+   */
   onPublished(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
@@ -141,7 +144,10 @@ export class BackendPool implements AsyncDisposable {
     return [...this.#lanes.values()].map((lane) => lane.view());
   }
 
-  /** Replaces the instance now, regardless of backoff; the old one serves until the new one is ready. False: unknown. */
+  /**
+   * Replaces the instance now, regardless of backoff; the old one serves until the new one is ready. False:
+   * there is no such backend.
+   */
   restart(backend: string): boolean {
     const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
     lane?.restart();
@@ -201,7 +207,7 @@ export class BackendPool implements AsyncDisposable {
     return this.#lanes.get(backend)?.inFlight ?? 0;
   }
 
-  /** Called after each change of a backend. Returns its unregister. */
+  /** Called after each change of a backend. Returns a function that unregisters the listener. */
   watch(listener: () => void): () => void {
     this.#watchers.add(listener);
     return () => void this.#watchers.delete(listener);
@@ -217,7 +223,7 @@ export class BackendPool implements AsyncDisposable {
     return this.#lanes.values().some(({ runsOnce }) => runsOnce);
   }
 
-  /** Ends all `stop-first` backends, after their calls in flight or after `graceMs`. */
+  /** Ends all `stop-first` backends, once their calls in flight have ended or `graceMs` is over. */
   async endWhatRunsOnce(graceMs: number): Promise<void> {
     const lanes = [...this.#lanes.values()].filter(({ runsOnce }) => runsOnce);
     for (const lane of lanes) lane.stop(STOPPING);

@@ -10,9 +10,9 @@ import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
 import { createWaitingCalls, type WaitingCalls, type WaitLimits } from "./waiting-calls.ts";
 
 /**
- * Maximum number of instances of one backend; beyond it the instance of an idle client ends for the new
- * client. Draining instances do not count, so that a change refuses none of the clients whose instances it
- * replaces.
+ * Maximum number of instances of one backend; beyond it, an idle client's instance ends to make room for a
+ * new client. Draining instances do not count: otherwise a configuration change could refuse clients whose
+ * instances it replaces.
  */
 const MAX_CLIENT_INSTANCES = 64;
 /** Missed checks in a row after which the next call gets another instance. */
@@ -92,8 +92,8 @@ export class ClientInstances {
         own.entry = this.#start(client, base);
       } else {
         this.#owned.delete(client);
-        // Accepted calls go to the draining instance, which holds them until it is ready. If the backend is shared
-        // again, `run` sends them to the shared instance.
+        // Accepted calls stay with the draining instance, which holds them until it is ready. If the backend
+        // is shared again, `run` sends them to the shared instance.
         own.waiting.begin();
       }
       this.#retireOne(entry, why);

@@ -80,7 +80,8 @@ function resolveProgram(connection: StdioConnection, environment: Environment): 
   const record = resolveSecrets(connection.env, environment);
   if (!record.ok) return record;
   const { values, secrets } = record;
-  // The home folder is the same folder whether the file names it or not.
+  // The key does not depend on `cwdGiven`: the home folder is the same folder whether the file names it or
+  // not.
   const { cwdGiven: _, ...plain } = connection;
   const resolved = { ...plain, env: values };
   const shown = shownProgram(connection, secrets);

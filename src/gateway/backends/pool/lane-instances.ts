@@ -164,7 +164,7 @@ export class Published {
     if (base === null || isOf(base)) return;
     const why: DrainReason = base.key === next.base.key ? "restarted" : "replaced";
     this.#own.retire((entry) => isOf(entry.base), why);
-    // Subscribed clients need their instances without a call, to get updates.
+    // Clients with subscriptions need their own instances even without a call, to get updates.
     for (const client of this.#subscriptions.clients) this.#own.ensure(client);
   }
 

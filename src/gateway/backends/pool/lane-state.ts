@@ -66,7 +66,7 @@ export class LaneState {
   isReached = false;
   /** Id of the next instance. */
   nextId = 1;
-  /** The last absence of required data; `turns` counts every loss, move and return. */
+  /** The last absence of required data; `turns` counts every loss, move and return of the data. */
   absence: { readonly turns: number; readonly data: Absence | null; readonly isOver: boolean } = {
     turns: 0,
     data: null,
@@ -286,7 +286,7 @@ export function routesView(state: LaneState): RoutesView | null {
     const { health, tries, standby } = routes.byName.get(route.name) ?? NEW_ROUTE;
     const { outcome } = route;
     const inUse = isInUse(route);
-    // Worse routes are not tried, and none is while a person holds one.
+    // While a route is in use, only better ones are tried, and none if a person holds the backend on a route.
     const isTried = usedAt === -1 || (index < usedAt && held === null);
     const missing = outcome.ok ? null : missingText(outcome.missing);
     const isReady = !inUse && standby !== null && health.healthySince !== null;

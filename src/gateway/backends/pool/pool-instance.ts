@@ -14,10 +14,12 @@ const CLOSE_LIMIT_MS = 10_000;
 /** Timed-out calls in a row after which the server is checked. */
 const DOUBTFUL_TIMEOUTS = 5;
 
-/** Prefix of the homes of HTTP servers; not a base64url character, so no process has such a home. */
+/**
+ * Prefix of `home` for HTTP servers. A process's `home` is base64url, so it never begins with this character.
+ */
 const AT_ADDRESS = "@";
 
-/** True if a later instance can have the same home. */
+/** True if a later instance can have the same `PoolInstance.home`. */
 export function mayComeBack(home: string): boolean {
   return home.startsWith(AT_ADDRESS);
 }

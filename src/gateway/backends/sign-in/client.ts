@@ -28,7 +28,10 @@ const methodNamed = reader(clientShape.fields.method);
 const SECRET_METHODS = ["client_secret_basic", "client_secret_post"] as const;
 const DEFAULT_NAME = "Mountaineer";
 
-/** The configured client, or its metadata document; null: neither, or the server supports no documents. */
+/**
+ * The configured client id, or the configured metadata document as client id; null: neither is configured, or
+ * the server supports no such documents.
+ */
 export function configuredClient(
   auth: ResolvedAuth | null,
   server: AuthorizationServer,
@@ -153,7 +156,10 @@ export function clientAuth(
   return client.method === "client_secret_post" ? oauth.ClientSecretPost(secret) : basic(secret);
 }
 
-/** HTTP Basic with form encoding: plain ids and secrets stay as they are for servers that decode nothing. */
+/**
+ * HTTP Basic with form-encoded id and secret. The encoding does not change plain ones, so servers that decode
+ * nothing accept these, too.
+ */
 function basic(secret: string): ClientAuth {
   return (_server, { client_id: id }, _body, headers) => {
     const pair = `${formEncoded(id)}:${formEncoded(secret)}`;

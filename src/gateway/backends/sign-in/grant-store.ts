@@ -150,7 +150,10 @@ const DEFAULTS = {
 };
 const NO_SECRET = { secret: null, secretEndsAtMs: null };
 
-/** Least remaining lifetime: a token must outlive its request. */
+/**
+ * Remaining lifetime below which a token is not used, because it must outlive its request: the shorter of a
+ * time and a part of its whole lifetime.
+ */
 const LEAST_LEFT = { ms: 5_000, part: 0.1 };
 
 /** True if the token has enough lifetime left. Times are wall ms; `expiresAtMs` is null if unknown. */

@@ -246,7 +246,10 @@ async function challengesOf(
   };
 }
 
-/** The configured or requested scopes; a sign-in for missing scopes keeps the earlier ones. Null: none. */
+/**
+ * The scopes to request: the configured ones, else those that the server names, and those that this sign-in
+ * adds. A sign-in because of missing scopes keeps the earlier ones. Null: none.
+ */
 function scopesToAskFor(
   { auth, moreScopes }: LoginRequest,
   challenges: readonly KeptChallenge[],

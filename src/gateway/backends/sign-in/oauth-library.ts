@@ -75,7 +75,7 @@ export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string
   return error;
 }
 
-/** For `.catch`: rejects as `sign_in_failed`. */
+/** A handler for `.catch` that rejects with `sign_in_failed`. */
 export function signInFailure({ oauth }: Pick<OAuthTools, "oauth">, who: string): (error: unknown) => never {
   return (error) => {
     throw asSignInFailure(oauth, error, who);

@@ -25,7 +25,7 @@ import {
   type TokenSource,
 } from "./token-source.ts";
 
-/** The home, as far as signing in needs it. */
+/** What signing in needs of Mountaineer's home. */
 export interface SignInHome {
   /** Absolute. */
   readonly home: string;
@@ -90,7 +90,7 @@ export class SignIns implements AsyncDisposable {
   }
 }
 
-/** The part of a token's lifetime left when it is renewed, and the upper limit of that time. */
+/** How long before its end a token is renewed: this part of its lifetime, but at most `AHEAD_AT_MOST_MS`. */
 const AHEAD_PART = 0.2;
 const AHEAD_AT_MOST_MS = 5 * 60_000;
 /** Wait after a failed renewal. */

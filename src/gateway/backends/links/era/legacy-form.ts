@@ -58,7 +58,10 @@ interface ClientMeta {
   readonly clientInfo: unknown;
   readonly capabilities: JsonObject;
   readonly logLevel: McpLogLevel | null;
-  /** Declares tasks: set if the request listens on behalf of modern clients, which may use tasks. */
+  /**
+   * Declares that tasks can be used. Set for the request that listens on behalf of all clients, modern ones
+   * included.
+   */
   readonly takesTasks?: boolean;
 }
 
@@ -99,7 +102,10 @@ export function modernCapabilities(capabilities: JsonObject): JsonObject {
   };
 }
 
-/** The gateway reads these lists for itself, and needs their freshness. */
+/**
+ * The gateway reads these lists for itself, so their replies keep the members that say how long they are
+ * fresh.
+ */
 const LISTS: ReadonlySet<string> = new Set([
   "tools/list",
   "resources/list",

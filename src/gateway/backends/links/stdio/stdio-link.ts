@@ -196,7 +196,7 @@ class StdioLink implements BackendLink {
     });
   }
 
-  /** Kills the process group because of an error, which is the last event. */
+  /** Kills the process group because of an error, which is reported as the last event. */
   #kill(failure: LinkFailure): void {
     if (this.#silent) return;
     this.#silence();
@@ -276,7 +276,8 @@ class StdioLink implements BackendLink {
     if (!this.#killed && this.#exit === null && (await isGone(CLOSE_MS.kill))) return;
     signal("SIGKILL");
     if (await isGone(CLOSE_MS.giveUp)) return;
-    // The kernel keeps the process; the warden still watches its group.
+    // The kernel has not ended the process yet. The daemon no longer waits for it; the warden still watches
+    // its group.
     this.#child.unref();
     this.#destroyPipes();
   }
