@@ -9,7 +9,10 @@ export type CarriedKind = "rclone" | "cifs" | "netfs";
 /** Where a route leads to, as an address: the carrier resolves no names. */
 export type RouteEndpoint = ProbeEndpoint;
 
-/** The mount that uses a share's port, as in the mount table and the process list. */
+/**
+ * Identifies the mount that uses a share's port, so that the carrier can find out alone whether it still
+ * exists.
+ */
 export interface CarriedMount {
   /** The id in the mount table. */
   readonly id: string;
@@ -21,9 +24,11 @@ export interface CarriedMount {
 /**
  * - `carrying`: connections pass.
  * - `waiting`: the server cannot be reached; connections are held.
- * - `unconfirmed`: the server answers, but has closed or refused connections since its last proof. New connections are
- *   held until `confirm` (or, while no daemon answers, until a connection from before the loss receives bytes).
- * - `refusing`: the patience is over; connections are reset until the server answers.
+ * - `unconfirmed`: the server answers, but it has ended or refused connections since it was last proved to be
+ *   the mounted one. New connections are held until `confirm` (or, while no daemon answers, until a
+ *   connection from before the loss receives bytes).
+ * - `refusing`: connections were held for the whole patience (`patienceMs`); they are reset until the server
+ *   answers.
  */
 export type CarriedPhase = "carrying" | "waiting" | "unconfirmed" | "refusing";
 
@@ -46,7 +51,7 @@ export interface CarriedShare {
   /** Bytes to the server since the share was opened; `bytesDown`: from the server. */
   readonly bytesUp: number;
   readonly bytesDown: number;
-  /** The longest wait of a request for its answer, or of a held connection, ms. */
+  /** The longest time that a request has waited for its answer, or that a connection has been held, ms. */
   readonly longestWaitMs: number;
   readonly moves: number;
   /** When the server's newest answer came, on the caller's monotonic clock, ms; null: none yet. */
@@ -60,11 +65,14 @@ export interface CarriedShare {
    * Since when the server cannot be reached, on the caller's monotonic clock, ms; null: it can be reached.
    */
   readonly routeLostAtMs: number | null;
-  /** Changes with each loss of the server, after which it must be proved again; null: the carrier's version has none. */
+  /**
+   * A number that changes each time the server is lost and must be proved again. null: the carrier's version
+   * has none.
+   */
   readonly outage: number | null;
   /** The value of `outage` at the last move; null or absent: no move yet, or the carrier's version does not say. */
   readonly outageAtMove?: number | null;
-  /** The daemon's name for the mounted server; null or absent: it has none. */
+  /** The daemon's name for the mounted server; null or absent: the daemon gave none. */
   readonly server?: string | null;
   /**
    * The id of the open connection that proves which server is behind the other route; null: there is none, so
@@ -95,7 +103,7 @@ export interface OpenRequest {
   readonly patienceMs: number;
   /** The port that the mount is configured to use (in fstab); null: any. */
   readonly wantedPort: number | null;
-  /** The daemon's name for the mounted server; null or absent: it has none. */
+  /** The daemon's name for the mounted server; null or absent: the daemon gave none. */
   readonly server?: string | null;
   /** True: the server must be proved again first, so connections are held until `confirm`. */
   readonly unproved?: boolean;
@@ -110,7 +118,7 @@ export interface MoveRequest {
   readonly share: string;
   readonly to: CarriedRoute;
   readonly endpoint: RouteEndpoint;
-  /** True: the move waits for a quiet moment, 2 s at most. */
+  /** True: the move waits, for at most 2 s, until no operation is under way. */
   readonly planned: boolean;
   /**
    * The share's epoch when the daemon decided: the carrier refuses the request if it has made a decision of
@@ -159,7 +167,7 @@ export interface CarrierNotice {
 /** A decision of the carrier while no daemon answered. */
 export interface JournalEntry {
   readonly share: string;
-  /** Wall ms. */
+  /** Wall-clock time, ms since 1970. */
   readonly at: number;
   /** Equal to `to` if the share stayed on its route and its programs wait. */
   readonly from: CarriedRoute;
@@ -185,18 +193,24 @@ export interface Carrier extends AsyncDisposable {
   /** Names the mount that uses the port; without a daemon, the carrier closes the share once that mount is gone. */
   bind(share: string, mount: CarriedMount, signal: AbortSignal): Promise<void>;
   /**
-   * Changes an open share; the route in use stays. Name the other route as long as its server is proved to be the one of
-   * the route in use: the carrier then keeps a connection to it.
+   * Changes the settings of an open share, but not its route in use. `endpoints` should contain the other
+   * route only while the server there is proved to be the one of the route in use: the carrier then keeps a
+   * connection to it.
    */
   configure(share: string, change: ConfigureRequest, signal: AbortSignal): Promise<void>;
   move(request: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
   /** Reports the loss of the route: connections are held until `confirm` or `move`. */
   hold(share: string, epoch: number | null, signal: AbortSignal): Promise<void>;
-  /** Reports that the server behind the route in use was proved since `outage`: held connections pass. */
+  /**
+   * Reports that the server of the route in use was proved after the loss `outage`; held connections then
+   * pass.
+   */
   confirm(share: string, outage: number | null, signal: AbortSignal): Promise<void>;
   /** Reports that the server accepts the login again: connections may log in. */
   reopen(share: string, signal: AbortSignal): Promise<void>;
-  /** Reports that rclone's pool has none of the `lost` connections any more. */
+  /**
+   * Reports that rclone's pool contains none of the dead connections any more that a `lost` notice announced.
+   */
   usedUp(share: string, signal: AbortSignal): Promise<void>;
   /** Resets the share's connections and frees the port. The carrier ends with its last share. */
   close(share: string, signal: AbortSignal): Promise<void>;

@@ -10,7 +10,9 @@ import { storySteps } from "./story/story.ts";
 import { type Step, StoryFailure } from "./story/story-checks.ts";
 
 interface DemoOptions extends Omit<StageOptions, "carry"> {
-  /** The live view; null without a terminal view: the scripted story is played instead. */
+  /**
+   * How to show the live view; null: the scripted story is played instead, because there is no terminal view.
+   */
   readonly view: Pick<LiveOptions, "style" | "yieldInterrupts"> | null;
   readonly style: TerminalStyle;
   readonly print: (text: string) => void;
@@ -125,7 +127,7 @@ async function logEnd({ layout }: Stage, { paint }: TerminalStyle): Promise<stri
   return `\nThe end of the daemon's log:\n${lines.map((line) => `  ${paint.dim(harmless(line))}\n`).join("")}\n`;
 }
 
-/** The command line's knowledge of the terminal. */
+/** The terminal's abilities, as the command line has found them. */
 interface TerminalStyle {
   readonly unicode: boolean;
   readonly paint: Paint;

@@ -10,14 +10,16 @@ interface LinkOptions {
   readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
   /** Called when the gateway can take input of the client again. */
   readonly onRoom: () => void;
-  /** Called when the connection has ended. Returns whether a last line without a newline is complete. */
+  /**
+   * Called when the connection has ended. Returns true if a last line without a newline counts as complete.
+   */
   readonly onEnd: () => boolean;
 }
 
 /** Disposing closes the connection at once. */
 export type GatewayLink = ReturnType<typeof linkOn>;
 
-/** null if the connection is refused. */
+/** Connects to the gateway's socket; resolves with null if the connection is refused. */
 export async function openGatewayLink(
   path: string,
   signal: AbortSignal,
@@ -76,7 +78,9 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
     },
     /** Resolves when the connection is closed by either side. */
     closed: closed.promise,
-    /** Sends everything that `work` writes together; false if the socket's buffer is full. */
+    /**
+     * Runs `work`, and sends all that it writes in one piece. Returns false if the socket's buffer is full.
+     */
     together(work: () => void): boolean {
       socket.cork();
       work();
@@ -94,7 +98,7 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
 // half line; only a line longer than the buffer is sent in pieces.
 
 const NEWLINE = 0x0a;
-/** Longest line that is held. Few messages are longer, and each agent has its own bridge. */
+/** Longest line that is held, bytes: longer than most messages, and small enough for one bridge per agent. */
 const HELD_BYTES = 1024 * 1024;
 
 interface PassageOptions {
@@ -103,7 +107,7 @@ interface PassageOptions {
    * long to be held and has been passed on already. Returning false drops the line.
    */
   readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
-  /** Called at the end of a line after `cut`, with its messages. */
+  /** Called at the end of a line whose rest was dropped by `cut`, with its messages. */
   readonly onCut?: (messages: readonly SeenMessage[]) => void;
   readonly write: (bytes: Buffer) => void;
 }
@@ -140,7 +144,7 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
   };
 
   return {
-    /** A line has been passed on in part. */
+    /** True while a line has been passed on in part. */
     get isMidway() {
       return state !== "held";
     },

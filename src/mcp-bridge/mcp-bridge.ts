@@ -68,7 +68,7 @@ class Bridge implements Disposable {
   readonly #ends: BridgeEnds;
   readonly #means: BridgeMeans;
   readonly #clock: Clock;
-  /** Aborts the signal of the ends. */
+  /** Ends the bridge by aborting the signal in `ends`. */
   readonly #leave: () => void;
   readonly #session: ReturnType<typeof createBridgeSession>;
   /** The client's lines on their way to the gateway. */
@@ -180,7 +180,8 @@ class Bridge implements Disposable {
     try {
       isTaken = await this.#isTakenBy(opened);
       if (isTaken) {
-        // The gateway has not seen the beginning of a line that was refused in part.
+        // The gateway has not got the beginning of a line that was refused in part, so the line's rest is
+        // dropped.
         if (this.#isAway) passage.cut();
         this.#isAway = false;
         this.#refusal = null;
@@ -340,7 +341,7 @@ function unreachable(message: string, hint: string): MountaineerError {
 
 // Leaves a daemon that hands over at a moment when no request is in flight.
 
-/** How long new requests still go to a daemon that hands over, if no such moment comes. */
+/** How long new requests still go to a daemon that hands over, if no such moment comes, ms. */
 const MOVES_WITHIN_MS = 5_000;
 
 interface MovingParts {
@@ -354,7 +355,8 @@ export function createMoving({ session, passage, inbox, clock }: MovingParts) {
   let timer: Timer | null = null;
   let moved = false;
   const hold = (): void => {
-    // The answer to an open question, and the rest of a line sent in part, must still go to the old daemon.
+    // The client's answer to a question of the old daemon, and the rest of a line sent in part, must still go
+    // to that daemon.
     if (session.openQuestions === 0 && !passage.isMidway) inbox.keep();
     else timer = clock.setTimer(MOVES_WITHIN_MS, hold);
   };
@@ -396,7 +398,10 @@ export interface BridgeEnds {
   readonly signal: AbortSignal;
 }
 
-/** Longest wait for backends. Many clients ask for the lists only once; later tools reach them by a notice. */
+/**
+ * Longest wait for backends before a client is served, ms: many clients ask for the lists only once. A
+ * notification announces tools that come later.
+ */
 export const FIRST_LISTS_MS = 5_000;
 
 // Serves an MCP client on stdin and stdout with a gateway inside this process.

@@ -31,10 +31,10 @@ const LAST_SPACE = 0x20;
 export function createMessageScan() {
   const text = Buffer.alloc(MOST_BYTES);
   let length = 0;
-  /** Whether a key or the value of `id` or `method` is being read. */
+  /** What is being read: a key, or the value of `id` or `method`; null: anything else. */
   let spelled: "key" | "value" | null = null;
   let depth = 0;
-  /** The depth around a message: 1 within a batch. */
+  /** The nesting depth at which messages begin: 1 in a batch, else 0. */
   let base = 0;
   let begun = false;
   let inString = false;
@@ -85,7 +85,7 @@ export function createMessageScan() {
       messages.push({ id: idOf(id), method: typeof method === "string" ? method : null });
   };
   const take = (byte: number): void => {
-    // The next mark or space ends a number, true, false or null.
+    // A number, true, false or null ends only at the next punctuation mark or space.
     const isPlain = byte > LAST_SPACE && !isMark(byte);
     if (spelled === "value" && !isPlain) spelledOut();
     if (byte === QUOTE) {

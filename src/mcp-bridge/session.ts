@@ -14,7 +14,7 @@ export const MOST_WAITING = 4_096;
 /** Longest request kept for repeating, and longest URI of a subscription. */
 const KEPT_BYTES = 4_096;
 
-/** The gateway's code for failures without fault of the request. */
+/** The gateway's error code for failures that the request has not caused. */
 const UNAVAILABLE = -32000;
 const LOST = "the daemon ended before it answered; it is not known whether the call took effect";
 const NOT_TAKEN = "the daemon ended before it had the whole message; the call took no effect";
@@ -76,7 +76,7 @@ interface Waiting {
 interface Introduction {
   readonly params: JsonMembers;
   readonly protocolVersion: unknown;
-  /** Methods of the change notices that the server declared. */
+  /** Methods of the list-change notifications that the server's capabilities declare. */
   readonly notices: readonly string[];
 }
 
@@ -90,7 +90,10 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
   let initialized = false;
   let silent = false;
   let movesOn = false;
-  /** A daemon has accepted the group, so a later error is not from a daemon that is too old for groups. */
+  /**
+   * True once a daemon has accepted the group. A later error then does not mean that the daemon is too old
+   * for groups.
+   */
   let hadGroup = false;
 
   const sendFailure = (id: MessageId, message: string): void =>
@@ -110,11 +113,13 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
     get inFlight() {
       return waiting.size;
     },
-    /** The daemon has handed over, and no answer is open on either side: moving now goes unnoticed. */
+    /**
+     * True once the daemon has handed over and no answer is open on either side: moving now goes unnoticed.
+     */
     get mayMove() {
       return movesOn && waiting.size === 0 && questions.size === 0;
     },
-    /** Number of questions that the client has not answered. */
+    /** Number of the gateway's questions (requests to the client) that the client has not answered. */
     get openQuestions() {
       return questions.size;
     },
@@ -136,7 +141,10 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
           for (const kept of [waiting, listening]) forget(kept, params());
       }
     },
-    /** To be called with the gateway's messages; false if they are for the bridge itself. */
+    /**
+     * To be called with the gateway's messages. Returns false if the client must not get them, for instance
+     * answers to the bridge.
+     */
     fromGateway(messages: readonly SeenMessage[], line: Buffer | null): boolean {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
@@ -144,7 +152,8 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
           movesOn = true;
           return false;
         }
-        // Hides the end of listening here from the client: the bridge listens again at the next daemon.
+        // The old daemon ends the client's request to listen. The client does not learn that, because the
+        // bridge repeats the request at the next daemon.
         if (method === null && id !== null && movesOn && listening.has(id)) return false;
         if (method === ACKNOWLEDGED && listening.isAcknowledgedAgain(objectOf(read(index)["params"]))) {
           return false;
@@ -358,7 +367,7 @@ function isKept(value: unknown): value is string {
   return typeof value === "string" && value.length <= KEPT_BYTES;
 }
 
-/** A cancelled request gets no answer. */
+/** Forgets a cancelled request, which gets no answer. */
 function forget(kept: { delete(id: MessageId): boolean }, { requestId }: JsonMembers): void {
   const id = idOf(requestId);
   if (id !== null) kept.delete(id);
@@ -388,7 +397,7 @@ async function joinGroup(name: string, hadGroup: boolean, askGateway: AskGateway
   if (error !== undefined) throw groupRefused(name, objectOf(error), hadGroup);
 }
 
-/** Returns an error for any refusal: a client of a group must not be served everything instead. */
+/** Returns an error for every kind of refusal: a client of a group must not be served everything instead. */
 function groupRefused(group: string, { code, message }: JsonMembers, hadGroup: boolean): Error {
   if (code === NO_SUCH_GROUP) {
     return new MountaineerError("group_unknown", `no group ${JSON.stringify(group)} is configured`, {
@@ -414,7 +423,7 @@ const SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId";
 interface Listening {
   /** The request's line for the next daemon; null if it is too long. */
   readonly again: string | null;
-  /** The next daemon has not acknowledged the repeated request yet. */
+  /** True while the next daemon has not acknowledged the repeated request. */
   isAskedAgain: boolean;
 }
 
@@ -436,7 +445,7 @@ function createListening(sendToClient: (json: string) => void) {
       for (const id of over) listening.delete(id);
       return over;
     },
-    /** The requests for the next daemon. */
+    /** Returns the requests to repeat at the next daemon. */
     askAgain(): readonly string[] {
       const asked: string[] = [];
       for (const one of listening.values()) {

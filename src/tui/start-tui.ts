@@ -112,7 +112,10 @@ export async function startTui(options: TuiOptions): Promise<void> {
   signal.throwIfAborted();
 }
 
-/** Rejects with `config_unwritable` if a save failed, with `timed_out` without an answer. */
+/**
+ * Waits for saves under way. Rejects with `config_unwritable` if one failed, with `timed_out` without an
+ * answer.
+ */
 async function untilSaved(frame: Frame, signal: AbortSignal): Promise<void> {
   const saved = frame.saved();
   const clock = systemClock;
@@ -127,8 +130,8 @@ async function untilSaved(frame: Frame, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Called before the view library is loaded, because it then decides about colours; the variable CI alone
- * would switch them off.
+ * Sets the variable by which the view library switches colours on or off; without it, CI would switch them
+ * off. Call before the library is loaded, because it reads the variable then.
  */
 function prepareEnvironment(color: boolean): void {
   process.env["FORCE_COLOR"] = color ? "1" : "0";

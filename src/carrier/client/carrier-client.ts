@@ -128,8 +128,8 @@ export function connectCarrier(options: ConnectOptions): Carrier {
 class KnownShares {
   shares: ReadonlyMap<string, CarriedShare> = new Map();
   /**
-   * True until the connection's first state has come. Earlier notices are lost, so `unconfirmed` is published
-   * for each unconfirmed share of that state.
+   * True until a new connection has received its first state. Notices sent before are lost, so `unconfirmed`
+   * is published for each unconfirmed share of that state.
    */
   isFirstState = true;
   readonly notices: Bus<CarrierNotice>;
@@ -280,8 +280,8 @@ class CarrierLink implements AsyncDisposable {
   }
 
   /**
-   * `saidSo`: whether the log already says that the carrier cannot be reached. Resolves with whether the log
-   * says so now.
+   * Connects if there is no connection. `saidSo`: the log already says that the carrier cannot be reached, so
+   * a failure is not logged again. Resolves with the next value of `saidSo`.
    */
   async #tryToConnect(saidSo: boolean): Promise<boolean> {
     try {
@@ -295,7 +295,7 @@ class CarrierLink implements AsyncDisposable {
   }
 }
 
-/** How far this process's clock is ahead of the carrier's. */
+/** By how much this process's monotonic clock is ahead of the carrier's, ms. */
 function aheadMs(clock: Clock, { nowMs }: Members): number {
   return typeof nowMs === "number" ? clock.monotonicMs() - nowMs : 0;
 }

@@ -13,7 +13,7 @@ const FOLDER_PREFIX = "program-";
 const HASH_CHARACTERS = 12;
 const LEAST_NODE = { major: 22, minor: 18 };
 
-/** The bundled program of this package: beside this module in the built package, in a checkout in `dist`. */
+/** The path of the bundled program: beside this module in the built package, in `dist` in a checkout. */
 export async function bundledProgramPath(): Promise<string> {
   if (!import.meta.url.endsWith(".ts"))
     return fileURLToPath(new URL("./carrier-process.js", import.meta.url));
@@ -35,7 +35,7 @@ export async function startCarrier(
   await startDetached("/bin/sh", [join(folder, "run.sh"), home], { logPath: null });
 }
 
-/** Resolves with the program's folder. The folder appears only with all its files. */
+/** Resolves with the program's folder, which appears at its path only when all its files are written. */
 async function installProgram(home: string, programPath: string, nodePath: string): Promise<string> {
   const carrier = carrierFolder(home);
   await ensurePrivateFolder(carrier);
@@ -93,7 +93,8 @@ async function placeProgram(
     await mkdir(fresh, { mode: 0o700 });
     for (const [name, content, mode] of files) await writeFile(join(fresh, name), content, { mode });
     await rename(fresh, folder).catch(async (error: unknown) => {
-      // Another daemon has just placed the same program; an incomplete folder is replaced.
+      // Either another daemon has just placed the same program, or an incomplete folder is there and is
+      // replaced.
       const code = systemErrorCode(error);
       if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
       if (await isComplete()) return;
@@ -108,7 +109,10 @@ async function placeProgram(
 /** Small heaps suffice, because the buffers of connections are outside the heap. */
 const NODE_OPTIONS = "--max-semi-space-size=1 --max-old-space-size=128";
 
-/** A script that finds a Node, first `nodePath`, then as the launcher does, and becomes the carrier. */
+/**
+ * A script that runs the carrier, with `nodePath` or, if that is missing or too old, with the first other
+ * Node that it finds.
+ */
 function runScriptFor(nodePath: string): string {
   const quoted = `'${nodePath.replaceAll("'", `'\\''`)}'`;
   return `#!/bin/sh

@@ -138,6 +138,6 @@ export function unreachable(text: string): MountaineerError {
 
 function errorOf({ code, message }: Members): MountaineerError {
   const known = typeof code === "string" && Object.hasOwn(ERROR_CODES, code);
-  // `known` shows that the code is in the table.
+  // `known` is true only if `ERROR_CODES` has the code.
   return new MountaineerError(known ? (code as ErrorCode) : "internal", String(message));
 }

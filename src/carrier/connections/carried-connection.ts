@@ -1,4 +1,5 @@
-// One connection of a mount: held until its route carries, then joined to a connection to the server, and reset at the end.
+// One connection of a mount: held until its route is usable, then joined to a connection to the server, and
+// reset at the end.
 import type { Socket } from "node:net";
 import { connectOptions } from "../../network/probe/host-probe.ts";
 import { errorText } from "../../runtime/errors.ts";
@@ -24,9 +25,12 @@ import type { LogonGate } from "./logon-gate.ts";
 const CONNECT_WITHIN_MS = 2_000;
 /** How long one side may stay open after the other side has closed, ms. */
 const HALF_CLOSED_AT_MOST_MS = 10_000;
-/** A retiring connection whose request has no answer for this long is cut off: its route is gone. */
+/**
+ * A retiring connection (see `retire`) is reset when a request has no answer for this long: its route is
+ * gone.
+ */
 const RETIRING_SILENCE_MS = 2_000;
-/** After this long without a byte, no operation is under way, ms. */
+/** A connection on which no byte has passed for this long, ms, is taken to have no operation under way. */
 const SILENCE_MS = 20;
 
 /** The counters and buffers that all connections of one share have in common. */
@@ -47,8 +51,8 @@ export interface ConnectionHost {
   /** Called when the connect failed; the connection is held again. */
   connectFailed(text: string): void;
   /**
-   * Whether a connection may be joined after its connect. False: the route was lost meanwhile, so another
-   * server may have answered; the connection is held again.
+   * True if a connection may be used after a successful connect. False: the route was lost meanwhile, so
+   * another server may have answered; the connection is held again.
    */
   mayJoin(): boolean;
   connected(): void;
@@ -64,9 +68,9 @@ export interface ConnectionHost {
 }
 
 /**
- * - `held`: waits for the route. Nothing of the client has been read, also while `connecting`.
+ * - `held`: waits until the route is usable. As in `connecting`, nothing of the client has been read yet.
  * - `orphaned`: the server's side is gone, and the client does not know it yet.
- * - `released`: the client is allowed to notice, and does so with its next request.
+ * - `released`: the server's side is gone, and the client notices it with its next request.
  */
 type ConnectionStage = "held" | "connecting" | "joined" | "orphaned" | "released" | "closed";
 
@@ -89,7 +93,7 @@ export class CarriedConnection {
   #lastByteMs: number;
   readonly #held: HeldFrames;
   #isLoggingOn = false;
-  /** The client's bytes since its server was lost, from the start of a frame on. */
+  /** The client's bytes that had not been sent when the server was lost, and those that came later. */
   #orphansQuestion: Buffer | null = null;
   #onRest: (() => void) | null = null;
 
@@ -123,12 +127,12 @@ export class CarriedConnection {
     return this.stage === "joined" && this.#server !== null ? ownEndOf(this.#server) : null;
   }
 
-  /** True while a frame is held back whose loss the client might notice. */
+  /** True while a frame is held back that is neither a read nor a write: the client might notice its loss. */
   get holdsBackMore(): boolean {
     return this.#held.waitsMore;
   }
 
-  /** The client has begun to log in, and has sent no other request yet. */
+  /** True while the client logs in: it has begun, and has sent no other request yet. */
   get isLoggingOn(): boolean {
     return this.#isLoggingOn && this.#held.holding === "logon";
   }
@@ -137,7 +141,7 @@ export class CarriedConnection {
     return this.isLoggingOn && this.#held.isWaiting;
   }
 
-  /** Sends the login that was held back: its turn has come. */
+  /** Called when this connection may log in: sends the login that was held back. */
   logOn(): void {
     if (this.stage !== "joined" || !this.isLoggingOn) return;
     this.#held.isWaiting = false;
@@ -197,9 +201,9 @@ export class CarriedConnection {
   }
 
   /**
-   * Holds back new frames of the client until the connection ends: reads and writes, whose loss costs least, or with
-   * `all` any frame. `onRest` is called when an operation has ended and no request has followed yet; a busy client sends
-   * the next one within a millisecond.
+   * Holds back new frames of the client until the connection ends: reads and writes, whose loss costs least,
+   * or with `all` any frame. `onRest` is called at once when an operation has ended and no request has
+   * followed, because a busy client sends the next one within a millisecond.
    */
   holdBack(all: boolean, onRest: () => void): void {
     this.#onRest = onRest;
@@ -221,8 +225,8 @@ export class CarriedConnection {
   }
 
   /**
-   * Lets reads, too, end the retiring connection. Before this call, rclone could repeat the read on another
-   * retiring connection.
+   * From now on, a read ends the retiring connection, too. Before this call, rclone could repeat the read on
+   * another retiring connection of its pool.
    */
   retireAtReads(): void {
     if (this.retiringFrom !== null) this.#held.readsEnd = true;
@@ -381,7 +385,8 @@ export class CarriedConnection {
 
   #endServerSide(): void {
     const server = this.#server;
-    // A socket with unsent bytes cannot be reset once its end is queued behind them.
+    // With unsent bytes, the end waits for "drain": a socket whose end is queued behind bytes cannot be
+    // reset.
     if (server !== null && server.writableLength === 0 && !server.writableEnded) server.end();
   }
 

@@ -124,7 +124,10 @@ function connectionsToMove({ connections }: ShareContext, to: CarriedRoute, plan
   return old;
 }
 
-/** Connections whose frames can be read stay on the old route `from` until they can end unnoticed. */
+/**
+ * Retires the connections whose frames can be read, and removes them from `old`: they stay on the route
+ * `from` until they can end unnoticed.
+ */
 function retireReadable(from: CarriedRoute, old: Set<CarriedConnection>): void {
   for (const connection of old) {
     if (connection.ledger.isOpaque || connection.stage === "orphaned" || connection.isLoggingOn) continue;
@@ -133,7 +136,10 @@ function retireReadable(from: CarriedRoute, old: Set<CarriedConnection>): void {
   }
 }
 
-/** Resets each connection in a quiet moment of its own. True: none was in the middle of an operation. */
+/**
+ * Resets each connection in a quiet moment of its own. Resolves with false if a connection had no such
+ * moment, or its client may notice the reset.
+ */
 async function leaveQuietly(clock: Clock, leaving: ReadonlySet<CarriedConnection>): Promise<boolean> {
   const startedAtMs = clock.monotonicMs();
   const quietBefore = new Set<CarriedConnection>();

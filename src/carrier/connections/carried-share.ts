@@ -19,8 +19,8 @@ const STALLED_AFTER_MS = 300;
 
 /**
  * rclone takes connections from its pool without a check, the oldest first, and a program that gets a dead
- * one fails. So the daemon first uses up the dead idle connections, for this long at most, ms; only then do
- * programs notice the loss.
+ * one fails. So the daemon first uses up the dead idle connections with requests of its own, for this long at
+ * most, ms; only then do programs notice the loss.
  */
 const USE_UP_AT_MOST_MS = 700;
 
@@ -159,7 +159,10 @@ export class ShareCarrier implements AsyncDisposable {
     );
   }
 
-  /** Invalidates requests that a daemon decided before this call: they are refused. */
+  /**
+   * Call when the carrier begins to decide alone: requests that a daemon decided before are refused from now
+   * on.
+   */
   beginAlone(): void {
     this.settings.epoch += 1;
     this.#share.events.settingsChanged();
@@ -240,7 +243,10 @@ export class ShareCarrier implements AsyncDisposable {
     else if ([...connections].some(isRetiring)) this.#losses.retireLater();
   }
 
-  /** A moment after the route is back, resets connections that have still received nothing since the loss. */
+  /**
+   * Resets connections that have still received nothing since the loss when the route has been back for a
+   * moment.
+   */
   #endStuckLater(lossAtMs: number): void {
     const { clock, connections } = this.#share;
     clock.setTimer(STUCK_AT_MOST_MS, () => {
@@ -416,7 +422,8 @@ function createLosses({ clock, events, connections }: ShareContext) {
   };
   const loseOrphans = async (): Promise<void> => {
     const orphans = [...connections].filter(({ stage }) => stage === "orphaned");
-    // On an encrypted connection the daemon's request cannot be told from a program's.
+    // On an encrypted connection the daemon's request cannot be told from a program's, so it is reset at
+    // once.
     for (const connection of orphans) if (connection.ledger.isOpaque) void connection.reset();
     await untilUsedUp();
     for (const connection of orphans) connection.release();

@@ -2,7 +2,10 @@
 import { Socket } from "node:net";
 import { resetSocket } from "../../runtime/reset-socket.ts";
 
-/** After this long without data, the system sends ten keep-alives, a second apart. TCP must survive shorter outages. */
+/**
+ * After this long without data, ms, the system sends ten keep-alives, a second apart. It is this long so that
+ * idle connections survive short outages.
+ */
 export const KEEP_ALIVE_AFTER_MS = 60_000;
 
 /** A socket that reads into `window()`, pauses when `onBytes` returns false, and emits "drain" after every write. */

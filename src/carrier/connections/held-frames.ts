@@ -2,8 +2,11 @@
 import { commandOfFrame, type FrameReader, isHarmlessToLose, SMB2_COMMAND } from "../smb/smb-frames.ts";
 
 /**
- * Which new frames wait: reads and writes (`some`), any (`all`), those whose loss goes unnoticed (`retire`), or those that
- * log in (`logon`), up to the first frame after the login.
+ * Which new frames wait.
+ * - `some`: reads and writes.
+ * - `all`: any frame.
+ * - `retire`: frames whose loss goes unnoticed.
+ * - `logon`: logins that are not allowed yet. The first other request after the negotiation ends this state.
  */
 type Holding = "nothing" | "some" | "all" | "retire" | "logon";
 
@@ -11,12 +14,15 @@ const NOTHING = Buffer.alloc(0);
 
 export class HeldFrames {
   holding: Holding = "logon";
-  /** Whether a login may pass now. */
+  /** Returns true if a login may pass now. */
   readonly #mayLogOn: () => boolean;
   /** With `retire`: whether reads wait, too. */
   readsEnd = false;
   bytes: Buffer = NOTHING;
-  /** True while a frame waits; all bytes behind it wait, too. Set to false, it makes the next `pass` decide again. */
+  /**
+   * True while a frame waits; all bytes behind it wait, too. The owner resets it before it calls `pass`
+   * again.
+   */
   isWaiting = false;
   /** True if the client may notice the loss of the waiting frame. */
   waitsMore = false;

@@ -1,13 +1,13 @@
 // Lets the connections of one login log in: one alone first, the others once it is accepted, none after a refusal.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
-/** For this long after an accepted login, others may log in at once, ms. */
+/** For this long after an accepted login, ms, connections with the same login may log in without waiting. */
 const FRESH_MS = 1_000;
 /** The longest time that a login waits for the answer to the previous login, ms. */
 const TURN_MS = 2_000;
 
 export interface LoggingOn {
-  /** Called when the connection's turn has come. */
+  /** Called once the connection may log in, after `ask` has returned false. */
   logOn(): void;
 }
 
@@ -41,7 +41,7 @@ export class LogonGate {
   }
 
   /**
-   * Whether the connection may log in now. If not, `logOn` is called later, unless the server refuses the
+   * True if the connection may log in now. If not, `logOn` is called later, unless the server refuses the
    * login first.
    */
   ask(one: LoggingOn): boolean {
@@ -56,7 +56,7 @@ export class LogonGate {
     return true;
   }
 
-  /** `status`: the server's answer to a login request of the connection. */
+  /** Call when the server has answered a login request of the connection with this `status`. */
   answered(one: LoggingOn, status: number): void {
     if (status === STATUS_MORE_PROCESSING_REQUIRED) return;
     const text = REFUSALS.get(status);
@@ -96,7 +96,8 @@ export class LogonGate {
 
   #next(): void {
     this.#endTurn();
-    // Right after an accepted login all may log in, else only the first in the queue: the others wait again.
+    // Right after an accepted login, `ask` lets all log in. Otherwise it lets in only the first, and queues
+    // the others again.
     for (const one of [...this.#waiting]) {
       this.#waiting.delete(one);
       if (this.ask(one)) one.logOn();

@@ -8,10 +8,16 @@ const TRY_AGAIN_REFUSING_MS = 500;
 const TRY_TIMEOUT_MS = 1_000;
 /** A server that ends this many idle connections in a row does so by habit; further ends are ignored. */
 const WITNESSES_AT_MOST = 5;
-/** After this many connections that ended at once, a server counts as answering only if its connection lasts. */
+/**
+ * Once this many connections in a row have ended right after the server's answer, a further answer counts
+ * only if its connection lasts.
+ */
 const ENDED_AT_ONCE_AT_MOST = 2;
 const LASTS_FOR_MS = 500;
-/** When a route comes back late, the daemon still has this long to prove the server, ms. */
+/**
+ * The daemon has at least this long, ms, to prove a server that answers again, even if the patience ends
+ * sooner.
+ */
 const LEAST_TIME_TO_CONFIRM_MS = 10_000;
 
 interface RouteStateOptions {
@@ -42,7 +48,10 @@ export class RouteState implements Disposable {
   /** When the server was first doubted since its last proof, monotonic ms; null: it is proved. */
   doubtedAtMs: number | null = null;
   routeLostAtMs: number | null = null;
-  /** When the route was last lost since the server was proved; kept when the server answers again. null: not lost. */
+  /**
+   * When the route was last lost, monotonic ms. Unlike `routeLostAtMs`, kept until the server is confirmed.
+   * null: not lost.
+   */
   lossAtMs: number | null = null;
   #answeredAtMs: number | null = null;
   #isImpatient = false;
@@ -53,10 +62,11 @@ export class RouteState implements Disposable {
    * takes over the address.
    */
   #witness: Disposable | null = null;
-  /** Witnesses that have ended in a row since the route was lost or the server proved. */
+  /** The number of witnesses that have ended since the route was lost or the server was confirmed. */
   #witnessesGone = 0;
   /**
-   * Witnesses in a row that have ended right after their answer. Connections of programs would end as fast.
+   * The number of witnesses in a row that have ended right after their answer. A server that does this would
+   * end programs' connections just as fast, so its answer alone does not prove that it works.
    */
   #endedAtOnce = 0;
   #announced: CarriedPhase = "carrying";
@@ -219,7 +229,7 @@ export class RouteState implements Disposable {
     }
   }
 
-  /** Whether the connection of an answer lasts long enough for the answer to count. */
+  /** True if the connection of an answer lasts long enough for the answer to count. */
   async #lasts(gone: AbortSignal, ending: AbortSignal): Promise<boolean> {
     if (this.#endedAtOnce < ENDED_AT_ONCE_AT_MOST) return true;
     const either = AbortSignal.any([gone, ending]);
@@ -229,7 +239,7 @@ export class RouteState implements Disposable {
 
   /**
    * Doubts the server, because another one may have replaced it. `counts`: false if the server ends idle
-   * connections by habit.
+   * connections by habit; then only an end right after the answer raises doubt.
    */
   #witnessEnded(counts: boolean, answeredAtMs: number): void {
     const isAtOnce = this.#options.clock.monotonicMs() - answeredAtMs < LASTS_FOR_MS;

@@ -19,7 +19,7 @@ export interface ShareSettings {
   mount: CarriedMount | null;
   /** The ServerGuid in hex; null: no server has answered yet. */
   guid: string | null;
-  /** The daemon's name for the mounted server; null or absent: it has none. */
+  /** The daemon's name for the mounted server; null or absent: the daemon gave none. */
   readonly server?: string | null;
   /**
    * The daemon's name for the login, which shares may have in common; null or absent: the share has a login

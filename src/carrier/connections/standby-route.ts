@@ -61,7 +61,7 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
   };
 
   return {
-    /** null: there is no witness. */
+    /** The other route with its witness; null: there is no witness. */
     get held(): Standby | null {
       return held;
     },

@@ -26,7 +26,7 @@ import type {
 export const PROTOCOL_VERSION = 1;
 /** The version of the line format, which never changes. */
 const LINE_VERSION = 1;
-/** A request is below 2 KB, and a list of 200 shares below 100 KB. */
+/** Far more than needed: a request has less than 2 KB, and a list of 200 shares less than 100 KB. */
 export const LINE_BYTES_AT_MOST = 1024 * 1024;
 const NAME_CHARACTERS_AT_MOST = 1_024;
 

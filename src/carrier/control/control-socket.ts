@@ -17,9 +17,9 @@ export async function findControlSocket(home: string): Promise<string> {
 }
 
 /**
- * Listens at a socket of mode 0600; the caller must hold the carrier's lock. If the path is not the usual
- * one, a note in the carrier's folder has it. Resolves with a function that removes the socket and the note,
- * and never rejects.
+ * Listens at a socket of mode 0600; the caller must hold the carrier's lock. If the socket cannot have its
+ * usual path, a note in the carrier's folder contains its path. Resolves with a function that removes the
+ * socket and the note, and never rejects.
  */
 export async function listenForControl(server: Server, home: string): Promise<() => Promise<void>> {
   const place = {

@@ -122,7 +122,9 @@ async function main(): Promise<void> {
   lock.release();
 }
 
-/** Ends the keeper that started this process: a keeper of its own holds the ports now. */
+/**
+ * Ends the keeper that started this process: the keeper that this process has started now holds the ports.
+ */
 function endFormerKeeper(): void {
   const former = Number(process.env["MOUNTAINEER_KEEPER"]);
   delete process.env["MOUNTAINEER_KEEPER"];

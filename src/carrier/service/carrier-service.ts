@@ -41,12 +41,12 @@ export function listenerFor(): Server {
   return createServer({ pauseOnConnect: true, allowHalfOpen: true, highWaterMark: 1 });
 }
 
-/** Operations that change the set of ports run one after the other. */
+/** All open shares. Operations that change the set of ports run one after the other. */
 export class CarrierService implements AsyncDisposable {
   readonly #options: ServiceOptions;
   readonly served = new Map<string, ShareCarrier>();
   readonly #keeper: Keeper;
-  /** One gate for each login. */
+  /** The gates by login: connections with the same login share one. */
   readonly #logons = new Map<string, LogonGate>();
   #journal: readonly JournalEntry[] = [];
   #changing: Promise<unknown> = Promise.resolve();
@@ -160,7 +160,10 @@ export class CarrierService implements AsyncDisposable {
     });
   }
 
-  /** Waits for shares that are being opened or closed, because the list may be empty for a moment then. */
+  /**
+   * Calls `onEmpty` if no share is open. Waits for shares that are being opened or closed first, because the
+   * list may be empty for a moment then.
+   */
   endIfEmpty(): void {
     void this.#inTurn(async () => this.#sayIfEmpty());
   }
@@ -189,7 +192,8 @@ export class CarrierService implements AsyncDisposable {
     const { share, route } = settings;
     const { onChanged, onNotice } = this.#options;
     const inUse = settings.endpoints[route];
-    // The proof of the other route was a connection of the previous process, so that route is forgotten.
+    // Only the route in use is kept: the other route's proof was a connection of the previous process. `open`
+    // configures that route anew.
     const endpoints = inUse === undefined ? {} : { [route]: inUse };
     const carrier = new ShareCarrier(
       server,

@@ -1,4 +1,4 @@
-// The requests of one connection without an answer yet, read from the SMB headers that pass.
+// The unanswered requests of one connection, read from the SMB headers that pass.
 import {
   FrameReader,
   HEADER_BYTES,
@@ -10,7 +10,10 @@ import {
   STATUS_PENDING,
 } from "./smb-frames.ts";
 
-/** Servers grant 8,192 credits at most; a connection with more open requests counts as opaque. */
+/**
+ * Servers grant at most 8,192 credits, so a connection with more open requests than this counts as
+ * unreadable.
+ */
 const MAX_REQUESTS = 16_384;
 /** Commands that change nothing on the server. `opensToRead` decides about opens. */
 const CHANGES_NOTHING: ReadonlySet<number> = new Set([
@@ -60,10 +63,13 @@ export class RequestLedger {
   #open = 0;
   /** True if all open files were opened and used only to read, so that nothing can be lost. */
   onlyReads = false;
-  /** Whether `onlyReads` may stay true after the CREATE that is passing. */
+  /**
+   * True if no file was open, or all were only read, before the CREATE that is passing: it then decides
+   * `onlyReads`.
+   */
   #mayOnlyRead = false;
   #hasLetGo = false;
-  /** True while all open requests belong to one look at the share's root. */
+  /** True while all open requests belong to one check of the share's root: an open, queries and a close. */
   #isLooking = false;
   #mayLook = false;
 
@@ -133,7 +139,8 @@ export class RequestLedger {
   }
 
   /**
-   * True while a look at the share's root waits alone: the daemon's request, or rclone's check of a pooled connection.
+   * True while only a check of the share's root waits for answers: the daemon's request, or rclone's check of
+   * a pooled connection.
    */
   get isLookingAtRoot(): boolean {
     return this.#isLooking && this.outstanding > 0;

@@ -16,7 +16,7 @@ const CREATE_FIXED_BYTES = HEADER_BYTES + 48;
 const NETBIOS_KEEP_ALIVE = 0x85;
 
 const SMB2_PROTOCOL = 0xfe;
-/** SMB 1: only the first request of a client that offers both versions. */
+/** The protocol byte of SMB 1, which only the first request of a client has that offers both versions. */
 const SMB1_PROTOCOL = 0xff;
 
 export const SMB2_COMMAND = {
@@ -144,7 +144,7 @@ export class FrameReader {
     this.#listener.frameEnd();
   }
 
-  /** Returns how many of the bytes from `at` on belong to the rest. */
+  /** Skips what follows a header. Returns how many of the bytes from `at` on belong to it. */
   #passRest(bytes: Uint8Array, at: number): number {
     const taken = Math.min(this.#restLeft, bytes.length - at);
     if (this.#createBytes < CREATE_FIXED_BYTES) this.#readCreate(bytes.subarray(at, at + taken));
@@ -154,7 +154,7 @@ export class FrameReader {
     return taken;
   }
 
-  /** Returns how many of the bytes from `at` on belong to the header. */
+  /** Collects the current header. Returns how many of the bytes from `at` on belong to it. */
   #passHeader(bytes: Uint8Array, at: number): number {
     const wanted = Math.min(HEADER_BYTES, this.#headerBytes + this.#frameLeft);
     const taken = Math.min(wanted - this.#headerBytes, bytes.length - at);
@@ -248,9 +248,9 @@ export function opensToRead({ access, disposition, options }: OpenWanted): boole
 }
 
 /**
- * Whether rclone's connection can end at the first frame in `bytes` unnoticed: at a read, which rclone repeats; at the
- * look at the share's root, with which rclone checks a connection before it puts it into its pool; and at a tree
- * disconnect, which precedes a new tree connect. undefined: too few bytes to know.
+ * True if rclone's connection can end at the first frame in `bytes` unnoticed: at a read, which rclone
+ * repeats; at the open of the share's root, with which rclone checks a connection before it puts it into its
+ * pool; and at a tree disconnect, which precedes a new tree connect. undefined: too few bytes to know.
  */
 export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
   const command = commandOfFrame(bytes);
@@ -291,7 +291,10 @@ export function isOnlyBegun(bytes: Uint8Array): boolean {
   return bytes[0] === 0 && bytes.length < PREFIX_BYTES + Math.min(HEADER_BYTES, frameLength(bytes));
 }
 
-/** Whether the bytes suffice to decide about their first frame. A read or a close must be whole, to be answered. */
+/**
+ * True if the bytes suffice to decide about their first frame. A read or a close must be complete, because it
+ * may be answered here.
+ */
 export function isEnoughToJudge(bytes: Uint8Array): boolean {
   const command = commandOfFrame(bytes);
   if (command === undefined) return false;
@@ -343,7 +346,7 @@ function answerTo(header: Uint8Array, status: number, bodyBytes: number): Buffer
   message.writeUInt32LE(SMB2_FLAG.answer | (message.readUInt32LE(FLAGS_AT) & SMB2_FLAG.async), FLAGS_AT);
   message.writeUInt32LE(0, 20);
   message.fill(0, 48, HEADER_BYTES);
-  // The structure's size, which begins each body.
+  // Each body begins with the size of its structure.
   message.writeUInt16LE(bodyBytes, HEADER_BYTES);
   return answer;
 }

@@ -20,7 +20,7 @@ export function createAnswerStores() {
   const spare: Buffer[] = [];
   let inUse = 0;
   return {
-    /** null: all are in use. */
+    /** Returns null if all are in use. */
     take(): Buffer | null {
       if (inUse >= STORES_AT_MOST) return null;
       inUse += 1;

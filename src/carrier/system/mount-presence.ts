@@ -31,7 +31,10 @@ async function isMountedLinux(mount: CarriedMount): Promise<boolean> {
   return hasMount(await readFile("/proc/self/mountinfo", "utf8"), mount);
 }
 
-/** An id is the kernel's id, optionally with `:MAJOR:MINOR`; further parts are only for the daemon. */
+/**
+ * The daemon's id of a mount begins with the kernel's id, optionally followed by `:MAJOR:MINOR`; only these
+ * parts are compared.
+ */
 const ID = /^(\d+)(?::(\d+:\d+))?/u;
 
 /** The table writes blanks, newlines and backslashes of paths in octal: `\040`. */

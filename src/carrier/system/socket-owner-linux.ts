@@ -35,7 +35,10 @@ export function parseOwners(four: string, six: string): OwnerTable {
   };
 }
 
-/** Rows: `sl local remote state queues timer retransmits uid …`. In the client's row, the local end is the client's. */
+/**
+ * Rows: `sl local remote state queues timer retransmits uid …`. Each connection has a row for either end; in
+ * the client's, `local` is the client's address.
+ */
 function find(table: string, wanted: string): number | null {
   // The blank in front excludes longer addresses with the same end.
   const at = table.indexOf(` ${wanted}`);

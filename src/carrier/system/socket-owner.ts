@@ -10,8 +10,8 @@ const PORTS_AT_ONCE = 4;
 
 interface OwnerReader {
   /**
-   * Whether one reading returns the connections of all ports; if not, only those of the port that `read`
-   * gets.
+   * True if one reading returns the connections of all ports; false if it returns only those of the port that
+   * `read` gets.
    */
   readonly hasAllPorts: boolean;
   read(clock: Clock, port: number): Promise<OwnerTable>;

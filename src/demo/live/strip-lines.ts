@@ -11,7 +11,7 @@ import { HELD_FILE, SIGN_FILE } from "../stage/stage-layout.ts";
 export interface CopySeen {
   /** The finished part of the copy, from 0 to 1. */
   readonly progress: number;
-  /** Time since the last progress; null: it is recent. */
+  /** Time since the last progress, ms; null: too short to show. */
   readonly waitingMs: number | null;
   readonly complaint: string | null;
 }
@@ -21,7 +21,7 @@ export interface StripState {
   readonly plugged: Readonly<Record<RouteName, boolean>>;
   readonly addresses: Readonly<Record<RouteName, string>>;
   readonly stablePath: string;
-  /** null: the daemon does not answer (yet). */
+  /** null while the daemon does not answer. */
   readonly share: ShareStatus | null;
   /** The last finished read of the file; null: none yet. */
   readonly reading: Reading | null;

@@ -112,7 +112,7 @@ export async function startAgent({ program: argv, tool, file, ...options }: Agen
     get notices() {
       return client.notices;
     },
-    /** True while the agent has the session that it opened at its start. */
+    /** True while the agent still has the session that it opened at its start. */
     get running() {
       return !program.hasEnded;
     },

@@ -11,8 +11,8 @@ const BUSY_TRIES = 20;
 const BUSY_PAUSE_MS = 60;
 
 /**
- * Resolves when the share is mounted again. Rejects with `share_busy` while a file is open, and with
- * `mount_failed`.
+ * Sets `carry` in the configuration and remounts the share. Resolves when the share is mounted again. Rejects
+ * with `share_busy` while a file is open, and with `mount_failed`.
  */
 export async function setCarry(stage: Stage, carry: "auto" | "off", signal: AbortSignal): Promise<void> {
   await run(stage, ["config", "set", "global.carry", carry], signal);

@@ -9,7 +9,7 @@ const OPENS_WITHIN_MS = 15_000;
 const CLOSES_WITHIN_MS = 2_000;
 
 /**
- * Resolves once the file is open, when its first bytes have arrived. Rejects with `timed_out`,
+ * Opens the file with `tail -f`. Resolves when its first bytes have arrived. Rejects with `timed_out`,
  * `program_unavailable`.
  */
 export async function holdFile(path: string, options: ProgramOptions) {

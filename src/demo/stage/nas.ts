@@ -24,16 +24,16 @@ export interface Nas extends AsyncDisposable {
   /** The share's folder on the server's own disk: never behind a mount. */
   readonly serverFolder: string;
   readonly cables: Readonly<Record<RouteName, Cable>>;
-  /** The share's lines in config.toml, except its name. */
+  /** The share's lines in config.toml, without its name. */
   readonly shareConfig: readonly string[];
   /** Variables that the configuration refers to. */
   readonly environment: Readonly<Record<string, string>>;
 }
 
 /**
- * Starts the server in `folder`. `driver` null: real SMB if available, else folders. `insteadBecause`: why the server is not
- * real SMB; null if it is, or if folders were asked for. Rejects with `driver_unavailable` when `smb` is asked for and not
- * available.
+ * Starts the server in `folder`. `driver` null: real SMB if available, else folders. `insteadBecause`: why
+ * real SMB was not available; null if it is used, or if folders were asked for. Rejects with
+ * `driver_unavailable` when `smb` is asked for and not available.
  */
 export async function openNas(
   folder: string,

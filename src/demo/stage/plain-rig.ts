@@ -24,7 +24,7 @@ interface PlainRigOptions {
   readonly netbiosName?: string;
   /** More lines for the section `[global]`. */
   readonly settings?: readonly string[];
-  /** Added to this process's environment for the server. */
+  /** Environment variables for the server, in addition to those of this process. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -32,7 +32,7 @@ const SERVER_HOST = "127.0.0.1";
 const START_AT_MOST_MS = 15_000;
 const START_ATTEMPTS = 3;
 const KEPT_OF_STDERR = 4_000;
-/** Debian installs smbd and pdbedit outside a user's PATH. */
+/** Folders that are searched after PATH: Debian installs smbd and pdbedit there. */
 const MORE_PATH = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
 /** Why this machine cannot run the rig or mount from it, with a hint; null: it can. */
@@ -91,7 +91,7 @@ export async function startPlainRig(options: PlainRigOptions) {
       log: () => readFile(join(folder, "logs", "smbd.log"), "utf8"),
       /** Changes the password, which takes effect at the next logon. */
       setPassword: (next: string) => setUser(configPath, username, next),
-      /** Sends SIGKILL: connections break, and new ones are refused. */
+      /** Kills the server with SIGKILL: its connections break, and new ones are refused. */
       killServer: () => endServer(server),
       async startServer(): Promise<void> {
         if (hasEnded(server)) server = await start();
@@ -189,7 +189,10 @@ interface ServerStart {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** smbd's standard input is a FIFO that this process holds open: smbd ends with this process, even after SIGKILL. */
+/**
+ * Starts smbd. Its standard input is a FIFO that this process holds open, so smbd ends with this process,
+ * even after SIGKILL.
+ */
 async function startServer({ configPath, lifeline, port, environment }: ServerStart): Promise<ChildProcess> {
   for (let attempt = 1; ; attempt++) {
     const readEnd = await open(lifeline, constants.O_RDONLY | constants.O_NONBLOCK);

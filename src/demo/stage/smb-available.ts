@@ -1,4 +1,4 @@
-// Checks whether this machine can serve and mount real SMB, last by a trial mount.
+// Checks whether this machine can serve and mount real SMB; the last check is a trial mount.
 import { mkdir, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { runCommand } from "../../runtime/process/child-process.ts";
@@ -35,7 +35,10 @@ async function oldRclone(signal: AbortSignal): Promise<string | null> {
   return tooOld ? `rclone ${major}.${minor} cannot speak SMB (1.60 and newer can)` : null;
 }
 
-/** A trial mount: in a container, `/dev/fuse` may open although mounting is refused. */
+/**
+ * Tries a mount: in a container, `/dev/fuse` may open although mounting is refused. Resolves with the reason,
+ * or null if the mount succeeds.
+ */
 async function refusedMount(
   parent: string,
   environment: Readonly<Record<string, string>>,

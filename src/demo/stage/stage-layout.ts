@@ -38,7 +38,7 @@ export function temporaryFolder(folder: string): string {
   return join(folder, "tmp");
 }
 
-/** The TMPDIR of the SMB server's processes, which distinguishes them from the others. */
+/** The TMPDIR of the SMB server's processes, which distinguishes them from the demo's other processes. */
 export function serverTemporaryFolder(folder: string): string {
   return join(folder, "tmp-server");
 }

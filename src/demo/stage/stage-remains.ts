@@ -87,7 +87,10 @@ async function findProcesses({ folder, started }: StageMarks): Promise<FoundProc
   return [...own, ...marked.filter((found) => found !== null)];
 }
 
-/** The process, if its TMPDIR is in the demo's folder. All descendants of the demo inherit such a TMPDIR. */
+/**
+ * Resolves with the process if its TMPDIR is in the demo's folder, as that of every process of the demo is;
+ * else with null.
+ */
 async function ifMarked(pid: number, folder: string): Promise<FoundProcess | null> {
   const identity = await processIdentity(pid);
   const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");

@@ -127,7 +127,10 @@ function configText(layout: StageLayout, nas: Nas, carry: StageOptions["carry"])
   ].join("\n");
 }
 
-/** All texts have the same length, so that a reader never sees a half-overwritten file. */
+/**
+ * The text of the sign file. All texts have the same length, so that a reader never sees a half-overwritten
+ * file.
+ */
 function signText(number: number): string {
   return `hello from the NAS, no. ${String(number).padStart(4, "0").slice(-4)}\n`;
 }
@@ -137,7 +140,7 @@ interface ActionParts
     Pick<ProgramOptions, "onStart"> {
   readonly layout: StageLayout;
   readonly nas: Nas;
-  /** Added to the environment of each process, to identify it as the demo's. */
+  /** Added to the environment of each process; identifies the process as the demo's. */
   readonly environment: Readonly<Record<string, string>>;
 }
 
@@ -167,8 +170,8 @@ function createActions({ layout, nas, program, keeper, environment, signal, onSt
       return monitor;
     },
     /**
-     * `kept`: starts the daemon under the keeper script, so that it can hand over. Use "stop" to end such a
-     * daemon.
+     * `kept`: starts the daemon under the keeper script, so that it can hand over. End such a daemon with
+     * `endMonitor("stop")`.
      */
     async startMonitor({ kept } = { kept: false }): Promise<void> {
       const argv = kept ? ["/bin/sh", keeper, ...program] : program;

@@ -41,7 +41,7 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
     resetSocket(link.near);
     if (link.far !== null) resetSocket(link.far);
   };
-  /** Connects both directions. Idempotent. */
+  /** Connects to the server if necessary, and passes bytes in both directions. */
   const join = (link: Link): void => {
     if (link.far === null) {
       const far = connect({ ...target, allowHalfOpen: true });
@@ -151,5 +151,5 @@ async function startSilence(host: string, port: number): Promise<AsyncDisposable
   };
 }
 
-/** More connections than a backlog of one holds; the surplus is dropped. */
+/** More connections than fit into a backlog of one; the kernel drops the others. */
 const FILLERS = 4;

@@ -66,7 +66,10 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
         await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
       }
     },
-    /** Resolves with the time until `missing` resolves with null, ms. `missing` describes what is missing. */
+    /**
+     * Calls `missing` until it resolves with null, and resolves with the time that took, ms. `missing` says
+     * what is missing.
+     */
     eventually: (what: string, missing: () => Promise<string | null>): Promise<number> =>
       waitFor(what, BETWEEN_LOOKS_MS, missing),
     /** Rejects unless the present mount has this id. */

@@ -48,7 +48,10 @@ export function startApproveSession(
 
   return {
     state,
-    /** Resolves once no approval is under way, with the reason why the last one failed, or null. */
+    /**
+     * Resolves when the approval under way is answered: with the reason of its failure, or null. Without one:
+     * null at once.
+     */
     approved: async (): Promise<string | null> => (state.get().isBusy ? approving : null),
     /** Sets the size of the area for the difference; a changed size scrolls back to the start. */
     sized(width: number, height: number): void {

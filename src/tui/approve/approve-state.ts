@@ -10,7 +10,7 @@ export interface ApproveState {
   readonly report: ApprovalsReport | null;
   /** Id of the shown entry; null: the first one. */
   readonly chosen: string | null;
-  /** The whole difference of the shown entry: nothing that would be approved is cut off. */
+  /** The shown entry's difference, complete and scrollable: nothing that would be approved is cut off. */
   readonly text: Scroller;
   /** Digest of the entry in the open question, as it was shown; null: no question. */
   readonly asked: string | null;
@@ -69,7 +69,7 @@ export function pressApproveKey(state: ApproveState, key: Key): Step<ApproveStat
     const at = waiting.indexOf(entry) + by + waiting.length;
     return next({ ...withEntry(state, waiting[at % waiting.length] ?? entry), note: null });
   }
-  // An entry is approved only after its end was shown: until then, y shows the next page.
+  // y approves only after the end of the difference was shown; until then it shows the next page.
   const isEarly = key.kind === "character" && key.text === "y";
   const text = pressScrollKey(state.text, isEarly ? { kind: "named", name: "pagedown" } : key);
   return text === null ? unused(state) : next({ ...state, text });

@@ -38,7 +38,7 @@ function itemOf(kind: ItemKind, entry: object, nameKey: string) {
     /** The name that clients use; for a resource, its URI. */
     name,
     backend,
-    /** One line, foreign text. */
+    /** The first line of the description, shortened; foreign text. */
     summary: about.slice(0, SUMMARY_LIMIT).split("\n", 1)[0] ?? "",
     /** The entry as the gateway lists it. */
     entry: given,

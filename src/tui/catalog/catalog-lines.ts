@@ -95,7 +95,7 @@ function itemLine(
   ];
 }
 
-/** The found and all items, "12 of 5000", and the number of entries that the daemon has left out. */
+/** How many of the items are found, as "12 of 5000", and how many entries the daemon has left out. */
 function countText({ items, found, leftOut }: CatalogState): string {
   const all = items?.length ?? 0;
   const count = found.length === all ? String(all) : `${found.length} of ${all}`;

@@ -73,7 +73,7 @@ export function createCatalogScreen({
       ),
     signal,
   );
-  /** Runs `work`, and shows its failure in the last line; `what` precedes the error's text. */
+  /** Runs `work`; if it fails before `until` aborts, shows `what` and the error's text in the last line. */
   const noting = (work: () => Promise<void>, what: string, until = signal): Promise<void> =>
     attempt(work, (error) => prompt.note({ tone: "bad", text: `${what}${errorLine(error)}` }), until);
 

@@ -74,7 +74,7 @@ function headLine(title: string, right: string, { width, symbols }: ScreenSize):
   return spread([span(title, "strong")], [span(right, "faint")], width, symbols.ellipsis);
 }
 
-/** The page's lines, filled up to its height so that the lines below do not move. */
+/** The visible part of the text, filled up with empty lines so that the lines below it do not move. */
 function pageLines(text: Scroller, toneFor: (line: string) => Tone): readonly Line[] {
   const shown = shownLines(text).map((line): Line => [span(line, toneFor(line))]);
   return [...shown, ...Array.from({ length: Math.max(0, text.size.height - shown.length) }, (): Line => [])];
@@ -83,7 +83,8 @@ function pageLines(text: Scroller, toneFor: (line: string) => Tone): readonly Li
 function questionLine(state: ConfigState, question: string, { width, symbols }: ScreenSize): Line {
   const { busy, note } = state;
   if (busy !== null) return [span(`${REQUESTS[busy]} ${symbols.ellipsis}`, "faint")];
-  // A note, such as a failed save, replaces the question, because the hints in the last line repeat its keys.
+  // A note, such as a failed save, replaces the question: the hints in the last line still name the
+  // question's keys.
   if (note !== null)
     return [span(cutText(`${symbols.error} ${note.text}`, width, symbols.ellipsis), note.tone)];
   return [span(cutText(question, width, symbols.ellipsis), "warning")];

@@ -146,7 +146,7 @@ function reviewText(check: ConfigCheckReport | null, diff: string): string {
   ].join("\n");
 }
 
-/** The changes of a reload, one line each: "sync.poll_interval", "adds the backend files". */
+/** What a reload changes, one line each: "sync.poll_interval", "adds the backend files". */
 function changesOf({ settings, shares, backends, middleware }: ReloadReport): readonly string[] {
   return [
     ...settings,
@@ -179,7 +179,7 @@ function bullet(text: string): string {
   return `  ${text}`;
 }
 
-/** The answer to a save of `text`. */
+/** Shows the answer to a save of `text`. */
 export function withSaved(state: ConfigState, text: string, report: EditReport): ConfigState {
   const idle: ConfigState = { ...state, busy: null };
   if (report.errors.length > 0) return withMistakes(idle, report.errors);
@@ -188,7 +188,7 @@ export function withSaved(state: ConfigState, text: string, report: EditReport):
   return onText({ ...idle, file, fresh, written: null, note: editOutcome(report) });
 }
 
-/** Nothing was saved because somebody else has changed the file: shows that change and keeps the unsaved text. */
+/** Shows the change of somebody else that has prevented a save; keeps the unsaved text. */
 export function withConflict(state: ConfigState, fresh: ConfigFile): ConfigState {
   const before = state.file?.text ?? "";
   const diff = diffText(before, fresh.text, { before: "the file you read", after: "the file now" });
@@ -205,7 +205,7 @@ export function withConflict(state: ConfigState, fresh: ConfigFile): ConfigState
   };
 }
 
-/** A request failed; the unsaved text stays. */
+/** Shows why a request has failed; keeps the unsaved text. */
 export function withFailure(state: ConfigState, reason: string): ConfigState {
   return { ...state, busy: null, note: { tone: "bad", text: reason } };
 }
@@ -215,7 +215,7 @@ export function withHistory(state: ConfigState, entries: readonly HistoryEntry[]
   return { ...state, busy: null, page: { kind: "history", entries, at } };
 }
 
-/** The text of a version was read. */
+/** Shows the changes from a version, whose text was read, to the current file. */
 export function withVersion(state: ConfigState, entry: HistoryEntry, text: string): ConfigState {
   const { page, file, size } = state;
   if (page.kind !== "history" || page.entries === null) return { ...state, busy: null };
@@ -224,7 +224,7 @@ export function withVersion(state: ConfigState, entry: HistoryEntry, text: strin
   return { ...state, busy: null, page: { kind: "version", entries: page.entries, at: page.at, text: shown } };
 }
 
-/** The answer to a rollback; the caller reads the file again. */
+/** Shows the answer to a rollback; the caller reads the file again. */
 export function withRollback(state: ConfigState, entry: HistoryEntry, report: EditReport): ConfigState {
   const idle: ConfigState = { ...state, busy: null };
   const { text, tone } = editOutcome(report);

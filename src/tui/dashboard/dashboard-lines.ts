@@ -50,7 +50,10 @@ export function dashboardLines(
   return [...shown, ...eventsPart(events, size, eventRoom)];
 }
 
-/** Index of the first visible line, so that the lines `first` to `last` are visible with as many above them as fit. */
+/**
+ * Index of the first visible line: the lines `first` to `last` are visible, with as many lines above them as
+ * fit.
+ */
 function windowAround(count: number, height: number, first: number, last: number): number {
   if (first < 0 || last < height - 1) return 0;
   return Math.min(Math.max(0, count - height), Math.max(0, Math.min(first, last - height + 2)));

@@ -74,7 +74,7 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
   const { link, approving, ring, actions, clock } = options;
   const chosen = createStore<string | null>(null);
   const clients = createStore<readonly ClientStatus[]>([]);
-  /** The place in the details; null: the list is shown. */
+  /** The scroll position in the chosen row's details; null: the list is shown. */
   const details = createStore<ScrollPlace | null>(null);
   const rows = (): readonly DashboardRow[] => {
     const status = link.status.get();
@@ -199,7 +199,7 @@ function actedOn(row: ChoiceRow | null): ChoiceRow | null {
 
 function hintsOf(chosen: ChoiceRow | null): readonly string[] {
   const row = actedOn(chosen);
-  // The last hints are left out on a narrow terminal; help and quit must stay.
+  // A narrow terminal leaves out the last hints, so the most important ones come first.
   const general = ["? help", "q quit", "Enter more", ": palette"];
   if (row?.kind === "share")
     return ["m mount", "u unmount", "t Thunderbolt", "f fallback", "o auto", ...general];

@@ -163,7 +163,8 @@ function isNearEnd({ list, records }: AuditState): boolean {
 function withPage(state: AuditState, report: AuditReport, before: string | null): Partial<AuditState> {
   const { enabled: isEnabled, records: page, next } = report;
   if (before === null) {
-    // Drops the page if the user has left the top meanwhile: the chosen id would then mean another record.
+    // Drops the page if the user has left the top of the list meanwhile: the chosen id would then mean
+    // another record.
     if (state.records !== null && !isAtTop(state.list)) return {};
     return { isEnabled, records: page, next };
   }

@@ -21,7 +21,7 @@ const TEXT_LIMIT = 2_000;
 export interface KeptEvent extends EventWords {
   /** Serial number of the event in this view; a restart of the daemon does not reset it. */
   readonly order: number;
-  /** Time of arrival or of its log line, wall time, ms since the epoch. */
+  /** When the event arrived, or the time of its log line: wall time, ms since the epoch. */
   readonly atMs: number;
   readonly event: StreamEvent;
 }

@@ -19,7 +19,7 @@ import { type CallForm, type FieldRow, type FormRow, fieldRows, formRows } from 
 const LABEL_MAX = 28;
 const LABEL_MIN = 8;
 const ABOUT_LINES = 3;
-/** Leaves room for a mistake beside a long number. */
+/** Columns of a number: enough for a long one, and few enough for a mistake beside it. */
 const NUMBER_COLUMNS = 24;
 /** Characters of a value that are drawn at most. */
 const VALUE_LIMIT = 2_000;

@@ -166,7 +166,7 @@ function sent(form: CallForm): FormStep {
   if (form.raw !== null) return next(withFocus({ ...form, isTried: true }, "raw"));
   const mark = JSON.stringify(firstMistake(form.root));
   const at = formRows(form).findIndex((row) => row.kind === "field" && JSON.stringify(row.path) === mark);
-  // Not marked: the typed number is to be corrected.
+  // The focused number is not marked, because the user is to correct it, not to replace it.
   return next({ ...focusedRow({ ...form, isTried: true }, at), isMarked: false });
 }
 

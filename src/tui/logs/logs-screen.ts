@@ -111,7 +111,7 @@ export function createLogsScreen(link: DaemonLink, clock: Clock, showThis: () =>
   return screen;
 }
 
-/** Differs for the daemon's log and for a backend with the name `daemon`. */
+/** The source in the title; the daemon's log differs from a backend with the name `daemon`. */
 function labelOf(source: string): string {
   return source === DAEMON ? "the daemon" : source;
 }

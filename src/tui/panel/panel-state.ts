@@ -29,7 +29,8 @@ export interface PanelState {
   readonly form: CallForm;
   readonly file: FileSeen | null;
   /**
-   * Hash of the content that ran when the panel was last clean, which is what the user saw before a change.
+   * SHA-256 of the file that was running when the panel had no unsaved changes: the content that the user has
+   * seen.
    */
   readonly seenSha256: string | null;
   /** True if the file has changed since the first unsaved change. */
@@ -100,7 +101,8 @@ function withSettings(state: PanelState, settings: Settings): PanelState {
 /** Applies the file that was read again. */
 export function withFile(state: PanelState, file: FileSeen): PanelState {
   const { seenSha256 } = state;
-  // Read after the first change, the file is still a valid base if the user has seen this content.
+  // If the file is first read after a change, it is still a valid base if its content is what the user has
+  // seen.
   if (!isDirty(state) || seenSha256 === null || file.sha256 === seenSha256) {
     return { ...state, file, fileChanged: false };
   }

@@ -102,7 +102,7 @@ interface PlainParts extends Pick<PlainOptions, "link" | "isElsewhere" | "signal
   readonly ring: EventRing;
   readonly prompt: Prompt;
   readonly actions: Actions;
-  /** Prints lines of text, made harmless. */
+  /** Prints lines of text, with control characters spelled out. */
   readonly print: (text: string) => void;
 }
 
@@ -261,7 +261,7 @@ function createLookups({ link, isElsewhere, print, signal }: PlainParts) {
 
 // A status in plain mode: one sentence for each subject, without figures that change all the time.
 
-/** Sentences by subject; a subject may have several conditions with one code. */
+/** Sentences by subject; more than one if a subject has several conditions with the same code. */
 type Statements = ReadonlyMap<string, readonly string[]>;
 
 export function statementsOf({ global, shares, gateway, backends = [] }: StatusReport): Statements {
@@ -325,7 +325,7 @@ function backendSentence(backend: BackendStatus): string {
   ].join(", ");
 }
 
-/** The statement about waiting calls, without its figures, which change all the time. */
+/** The statement that a call waits for the backend's answer, without figures, which change all the time. */
 function waitingStatements({ name, waiting_calls: waiting }: BackendStatus): readonly [string, string][] {
   if (waiting === undefined) return [];
   return [[`waiting ${name}`, `note: ${name}: a call has waited for its answer for over 10 s`]];

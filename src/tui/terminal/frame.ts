@@ -79,7 +79,7 @@ export function createFrame(options: FrameOptions) {
     },
     /** The lines of the terminal, at most `height`. */
     draw,
-    /** Resolves once no save is under way, with the reason of a failed save, or null. */
+    /** Resolves when the saves under way are answered: with the reason why one has failed, or null. */
     async saved(): Promise<string | null> {
       const answers = await Promise.all(screens.map((screen) => screen.saved?.() ?? null));
       return answers.find((answer) => answer !== null) ?? null;
@@ -115,7 +115,9 @@ interface KeyParts {
   readonly strip: Strip | null;
 }
 
-/** Passes keys to the open question, else to help or palette, else to the screen, else to the frame. */
+/**
+ * Passes each key to the open question, else to the help or palette, else to the screen, else to the frame.
+ */
 function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyParts) {
   let hasWarned = false;
   let hasLeft = false;

@@ -34,7 +34,7 @@ export function cutText(text: string, width: number, ellipsis: string): string {
   return firstColumns(text, width - columns(ellipsis)) + ellipsis;
 }
 
-/** The harmless text in exactly `width` columns, the last of which is empty. */
+/** The text, with control characters spelled out, in exactly `width` columns, the last of which is empty. */
 export function cell(text: string, width: number, { symbols }: View): string {
   return padded(cutText(span(text).text, width - 1, symbols.ellipsis), width);
 }

@@ -5,7 +5,10 @@ import { cell, cutLine, hangingLines, type Line, type Span, span } from "./line.
 import type { View } from "./terminal-style.ts";
 import { pressTextKey, type TypedText, textSpans } from "./typed-text.ts";
 
-/** The first visible line of a text. Drawing limits it to the text, so that the next key moves on from what is shown. */
+/**
+ * The first visible line of a text. Drawing limits it to the last page, so that the next key scrolls from
+ * what is shown.
+ */
 export interface ScrollPlace {
   top: number;
 }
@@ -75,7 +78,7 @@ export function chosenId<Id extends number | string>(
   return ids.includes(chosen) ? chosen : (ids.findLast((id) => id > chosen) ?? ids[0] ?? null);
 }
 
-/** Tells whether a row with this text matches: it contains every word of the filter. */
+/** Returns a function that is true for the text of a row with every word of the filter. */
 export function filterOf({ filter }: Pick<ListState, "filter">): (text: string) => boolean {
   return matcherOf(filter.text);
 }

@@ -23,7 +23,7 @@ export function createPrompt(signal: AbortSignal) {
   const { put } = state;
   return {
     state: state as Readable<PromptState>,
-    /** `y` runs `run`, any other key does not. Replaces an open question. */
+    /** Asks the user: `y` runs `run`, any other key does not. Replaces an open question. */
     ask(question: string, run: () => void): void {
       onYes = run;
       put({ question });

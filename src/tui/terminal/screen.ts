@@ -23,7 +23,7 @@ export interface Command {
   run(): void;
 }
 
-/** The views in the first line, which equal those of the page; a screen belongs to one view. */
+/** The views that the first line and the web page offer; each screen belongs to one of them. */
 export type ViewName = "Home" | "Shares" | "Servers" | "Activity" | "Settings";
 
 /** One entry of `screens.ts`. Created once; keeps its state while another screen is shown. */
@@ -59,7 +59,10 @@ export interface Screen {
   holdsKeys?(): boolean;
   /** True if leaving now would lose unsaved changes; the screen then shows a warning. */
   warnUnsaved?(): boolean;
-  /** Resolves once no save is under way, with the reason of a failed save, or null. */
+  /**
+   * Resolves when the save under way is answered: with the reason of its failure, or null. Without one: null
+   * at once.
+   */
   saved?(): Promise<string | null>;
   /** The screen's commands for the palette. */
   commands?(): readonly Command[];

@@ -9,7 +9,7 @@ export interface Readable<T> {
 interface Store<T> extends Readable<T> {
   /** Replaces the value; does not call listeners if it is the same. */
   set(value: T): void;
-  /** Replaces a part of the value; `true` for a handler of keys, which says so that it used one. */
+  /** Replaces a part of the value. Returns true, as a handler of keys does that has used its key. */
   put(part: Partial<T>): true;
 }
 

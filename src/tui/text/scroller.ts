@@ -12,7 +12,7 @@ export interface TextSize {
 export interface Scroller {
   readonly text: string;
   readonly size: TextSize;
-  /** The harmless text, folded to `size.width`. */
+  /** The text with control characters spelled out, folded to `size.width`. */
   readonly lines: readonly string[];
   readonly top: number;
 }

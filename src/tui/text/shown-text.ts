@@ -22,7 +22,10 @@ export function linesOf(text: string): string[] {
   return text.split(/\r\n|\n|\r/);
 }
 
-/** A line, made harmless, in pieces of at most `width` columns; the second and later pieces begin with `indent`. */
+/**
+ * A line, with control characters spelled out, in pieces of at most `width` columns; all but the first begin
+ * with `indent`.
+ */
 export function folded(line: string, width: number, indent = ""): string[] {
   const shown = shownLine(line);
   if (PLAIN_LINE.test(shown) ? shown.length <= width : columns(shown) <= width) return [shown];
