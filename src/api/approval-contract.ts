@@ -21,15 +21,22 @@ const approveMode = choice("commands", "all", "none");
 const waitingEntryShape = object({
   /** `backends.files`, `shares.CORE`, `incoming_auth`. */
   id: text,
-  /** The id without its list: `files`. */
+  /** The id without the name of its list: `files`. */
   name: text,
-  /** The most serious effect of the change: `runs`, `approval`, `sends`, `access`, `guards`. */
+  /**
+   * The most serious effect of the changed keys. They decide: `runs`, which program runs; `approval`, which
+   * changes need an approval; `sends`, where a credential is sent; `access`, which users may use what;
+   * `guards`, limits and places of files.
+   */
   kind: text,
   /** The change in words, without values that could be secrets. */
   summary: text,
-  /** The entry's running keys, one a line, secrets as references; "" if nothing of it runs. */
+  /**
+   * The keys of the entry in the running configuration, one per line, with references in place of secrets; ""
+   * if nothing of the entry runs.
+   */
   approved: text,
-  /** The entry's keys in the file. */
+  /** The keys of the entry in the file, in the same form. */
   waiting: text,
   /** Identifies exactly this change; an approval applies to this digest only. */
   digest: text,
@@ -37,9 +44,11 @@ const waitingEntryShape = object({
 export type WaitingEntryWire = TypeOf<typeof waitingEntryShape>;
 
 export const approvalsReportShape = object({
-  /** The present mode. */
+  /** The approval mode that applies now. */
   mode: approveMode,
-  /** The mode in the file; null: derived from its backends. */
+  /**
+   * The approval mode that the file asks for; null: the file sets none, so the mode depends on its backends.
+   */
   asked: nullable(approveMode),
   /** Why the stored approvals cannot be used; null: they can be used, or there are none yet. */
   lost: nullable(text),
@@ -48,7 +57,7 @@ export const approvalsReportShape = object({
 });
 export type ApprovalsReport = TypeOf<typeof approvalsReportShape>;
 
-/** Maximum number of approved entries, more than a file can have. */
+/** Maximum number of entries in one request. No configuration file has that many. */
 const MOST_ENTRIES = 10_000;
 
 export const approveRequest = strictObject({
@@ -60,7 +69,7 @@ export const approveRequest = strictObject({
       MOST_ENTRIES,
     ),
   ),
-  /** True: the mode becomes that of the file, even if it is looser. */
+  /** True: the file's approval mode applies from now on, even if it is looser than the present one. */
   loosen: optional(flag),
 });
 export type ApproveRequest = TypeOf<typeof approveRequest>;

@@ -5,7 +5,10 @@ import type { BackendStatus } from "./contract.ts";
 /** The phases of the enabled backends, as the daemon names them. */
 export type BackendPhases = readonly string[];
 
-/** null: the daemon has no gateway. Entries that this version cannot read are left out. */
+/**
+ * Returns the phases in a status report, without entries that this version cannot read; null: the daemon has
+ * no gateway.
+ */
 export function backendPhases(report: unknown): BackendPhases | null {
   const { gateway, backends } = objectOf(report);
   if (gateway === undefined) return null;

@@ -1,4 +1,5 @@
-// The interface of `mountaineer backends login` and `logout`, and of the page: signs a person in to a backend's server.
+// Interface for signing a person in to a backend's server, and out again; used by `mountaineer backends
+// login` and `logout`, and by the page.
 import { flag, list, nullable, object, type TypeOf, text } from "../runtime/shape.ts";
 
 interface LoginOrder {
@@ -35,7 +36,7 @@ interface LogoutReport {
   readonly backend: string;
   /** False: nobody was signed in. */
   readonly was_signed_in: boolean;
-  /** The server revoked the tokens. */
+  /** True: the server has revoked the tokens. */
   readonly revoked: boolean;
 }
 

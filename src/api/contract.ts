@@ -40,7 +40,7 @@ const openFileHolderShape = object({
 });
 export type OpenFileHolder = TypeOf<typeof openFileHolderShape>;
 
-/** A lasting problem or fact to show; all faces show the same list. */
+/** A lasting problem or fact. Every user interface shows the same list of conditions. */
 export const conditionShape = object({
   code: text,
   severity: choice("info", "warning", "error"),
@@ -62,7 +62,9 @@ const carriedStatusShape = object({
    * `outage_patience_secs`, programs get errors.
    */
   phase: choice("carrying", "waiting", "unconfirmed", "refusing"),
-  /** Open connections, and (`connections_in_all`) all since the share was mounted. */
+  /**
+   * Connections that are open now; `connections_in_all` counts every connection since the share was mounted.
+   */
   connections: number,
   connections_in_all: number,
   bytes_to_server: number,
@@ -175,7 +177,9 @@ const backendRouteShape = object({
   /** The address, or the program with its arguments; without secrets. */
   target: text,
   in_use: flag,
-  /** Since when a standby instance over this route has answered without a failure. */
+  /**
+   * Since when a standby instance over this route has answered without a failure; null: no standby is ready.
+   */
   healthy_since: nullable(text),
   /** When the backend may switch back to this route; null while the route is not healthy. */
   stable_at: nullable(text),
@@ -210,14 +214,20 @@ export const backendStatusShape = object({
   /** The server's own name and version. */
   server: nullable(object({ name: text, version: text })),
   protocol_version: nullable(text),
-  /** Number of processes or connections: serving, starting, draining, and one per client if configured. */
+  /**
+   * Number of the backend's processes or connections: serving, starting and draining ones, and one per client
+   * if the backend is configured so.
+   */
   instances: number,
   in_flight: number,
   /** Calls in flight without an answer or progress for 10 s or longer; absent: none. */
   waiting_calls: optional(object({ count: number, longest_ms: number })),
   /** Calls in flight on old instances. */
   draining: number,
-  /** Calls since the daemon's start, and (`errors`) those that failed. Absent from a previous version's daemon. */
+  /**
+   * Calls since the daemon's start; `errors` counts those that failed. A daemon of an earlier version sends
+   * neither.
+   */
   calls: optional(number),
   errors: optional(number),
   /** Percentiles of the last five minutes' calls, ms; null without calls. */
@@ -402,10 +412,13 @@ export type SyncSettingsWire = TypeOf<typeof syncSettingsWireShape>;
 
 const syncStateShape = object({
   config_path: text,
-  /** SHA-256 of the running content. */
+  /** SHA-256 of the file content that runs. */
   sha256: text,
   generation: number,
-  /** Whether the file is watched: `stopped` after a failure under `on_failure = "stop"`, `off` by `enabled`. */
+  /**
+   * The state of file watching: `stopped` after a failure under `on_failure = "stop"`, `off` if `enabled` is
+   * false.
+   */
   watching: choice("live", "idle", "stopped", "off"),
   /** When the file last changed, or was reloaded by hand. */
   last_sync: nullable(text),
@@ -446,7 +459,7 @@ export type NameChanges = TypeOf<typeof nameChangesShape>;
 
 /** The result of a reload, or the expected result for `dry_run`. */
 export const reloadReportShape = object({
-  /** False: the file runs already, or was rejected. */
+  /** False: the daemon runs this content already, or the file was rejected. */
   reloaded: flag,
   dry_run: flag,
   generation: number,
@@ -503,7 +516,7 @@ export const configCheckReportShape = object({
 export type ConfigCheckReport = TypeOf<typeof configCheckReportShape>;
 
 export const historyEntryShape = object({
-  /** 0 is the running content. */
+  /** The entry's number for `rollback`; 0 is the running content. */
   n: number,
   time: text,
   sha256: text,

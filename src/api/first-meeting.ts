@@ -22,7 +22,7 @@ export type ShareNames = TypeOf<typeof shareNamesShape>;
 
 export const pairVerdictShape = object({
   kind: choice("same", "different", "unproved"),
-  /** The reason, except for `same`. */
+  /** Why the verdict is not `same`; "" for `same`. */
   text,
 });
 export type PairVerdict = TypeOf<typeof pairVerdictShape>;
@@ -38,7 +38,7 @@ export const shareNamesRequest = strictObject(login);
 /** `other` gets the password only after it claims to be the same server. */
 export const pairRequest = strictObject({ ...login, share: text, other: text });
 
-/** Rejects with the signal's reason alone. */
+/** Methods reject only when the signal aborts, with its reason. */
 export interface FirstMeeting extends AsyncDisposable {
   /** Resolves with the reason why no SMB server answers; null: one answers. */
   greet(server: Pick<ServerLogin, "host" | "port">, signal: AbortSignal): Promise<string | null>;

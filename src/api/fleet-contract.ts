@@ -13,7 +13,10 @@ import {
 } from "../runtime/shape.ts";
 import { conditionShape } from "./contract.ts";
 
-/** The state as text, which the described machine made; absent from machines of an earlier version. */
+/**
+ * The state in words, as the machine that is in this state describes it; machines of an earlier version send
+ * none.
+ */
 const words = optional(object({ text, tone: choice("good", "plain", "warning", "bad") }));
 
 const fleetShareShape = object({
@@ -52,7 +55,10 @@ export const machineLayerShape = object({
       reason: text,
     }),
   ),
-  /** SHA-256 (hex) of the next authority of the fleet's server; absent: not known. */
+  /**
+   * SHA-256 (hex) of the certificate authority that the fleet's server will change to, if this machine trusts
+   * it already; absent: not known.
+   */
   authority: optional(text),
 });
 export type MachineLayer = TypeOf<typeof machineLayerShape>;
@@ -103,7 +109,7 @@ export const fleetReportShape = object({
   }),
   /** This machine first, the others by name. */
   machines: list(fleetMachineShape),
-  /** Number of machines beyond the limit. */
+  /** Number of machines that are not listed because a limit was reached. */
   more: count,
   conditions: list(conditionShape),
 });
@@ -118,7 +124,7 @@ export const fleetLayerEntryShape = object({
   /** The machine where it was signed. */
   by: nullable(text),
   problem: nullable(text),
-  /** The server's sequence number. */
+  /** The sequence number that the NATS server gave this entry. */
   sequence: count,
 });
 export type FleetLayerEntry = TypeOf<typeof fleetLayerEntryShape>;
@@ -126,7 +132,10 @@ export type FleetLayerEntry = TypeOf<typeof fleetLayerEntryShape>;
 export const fleetLayerReportShape = object({
   /** The operator's public key, `U…`; null: without one no revision is accepted. */
   operator: nullable(text),
-  /** The operator's key in this machine's file; if it differs, that key was replaced by `operator`. */
+  /**
+   * The operator's key in this machine's file. If it is another key than `operator`, handovers have replaced
+   * it.
+   */
   line: optional(nullable(text)),
   /** The newest revision that this machine has accepted; 0: none. */
   accepted: count,
@@ -161,7 +170,7 @@ export const fleetCheckShape = object({
       since: nullable(text),
     }),
   ),
-  /** Keys whose exchange is not finished. */
+  /** Keys whose replacement has begun and is not finished. */
   pending: list(choice("machine", "operator")),
   /** When the server's certificate authority expires; null: this machine knows none. */
   authority_until: nullable(text),

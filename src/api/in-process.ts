@@ -15,7 +15,7 @@ export interface InProcessOptions {
   readonly intent: "look" | "change";
   /** The text that commands show while they wait for the lock; it is stored beside the lock. */
   readonly command: string;
-  /** Gives up waiting for the lock. */
+  /** When it aborts, the wait for the lock ends. */
   readonly signal: AbortSignal;
 }
 
@@ -43,7 +43,7 @@ export interface InProcessGateway extends InProcess<ToolOperation> {
   serveLines(stream: Duplex): void;
 }
 
-/** Approving without a daemon. */
+/** Lists and approves waiting entries inside a command, without a daemon. */
 export type InProcessApprovals = InProcess<"approvals" | "approve">;
 
 /** How the daemon is run in the foreground. */

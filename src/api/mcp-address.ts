@@ -25,7 +25,10 @@ export async function findMcpAddress(url: string, signal: AbortSignal): Promise<
   return null;
 }
 
-/** `mayRefuse`: a 401 counts as an answer. It must not for `/`, because a website may answer 401 everywhere. */
+/**
+ * True if an MCP server answers. `mayRefuse`: a 401 counts as an answer, too; false for `/`, because some
+ * websites answer 401 everywhere.
+ */
 async function answers(at: URL, method: string, mayRefuse: boolean, signal: AbortSignal): Promise<boolean> {
   const accept = { Accept: "application/json, text/event-stream" };
   const asked =

@@ -4,14 +4,14 @@ import { closestWord } from "../runtime/text/suggest.ts";
 
 const NAMES_SHOWN = 12;
 
-/** The kind of thing that has the names, for error messages. */
+/** How error messages refer to the things that are selected by name. */
 export interface NameKind {
   readonly code: ErrorCode;
-  /** "share" */
+  /** What one of them is: "share". */
   readonly noun: string;
   /** What the hint calls the known names: "configured". */
   readonly known: string;
-  /** "no share is configured yet" */
+  /** The message if there are none: "no share is configured yet". */
   readonly none: string;
 }
 

@@ -135,8 +135,8 @@ export const OPERATIONS = {
     counts: "steps",
   }),
   /**
-   * Lists unsent files by server; with another `what` acts on them and returns the list after that. Rejects with `usage` if
-   * the action is not possible, for example because files are open.
+   * Lists unsent files by server. `send_here` and `set_aside` first act on the files, and list what is left.
+   * Rejects with `usage` if the action is not possible, for example because files are open.
    */
   unsent: operation("POST unsent", {
     says: "List files that are not on their server yet, or decide what becomes of them",
@@ -183,9 +183,9 @@ export const OPERATIONS = {
     output: foldersReportShape,
     counts: "places",
   }),
-  // Of the gateway's operations only calls count as in flight: the others answer at once, and people need them most when all
-  // calls hang. Without a gateway all but `audit` reject with `gateway_off`; unknown names with `backend_unknown` or
-  // `tool_unknown`.
+  // Most operations of the gateway answer at once and have no `counts`: people need them most when all calls
+  // hang. Operations that need a running gateway reject with `gateway_off` without one; unknown names with
+  // `backend_unknown` or `tool_unknown`.
   /** Without a daemon, the command waits until every backend is ready or has failed. */
   tools: operation("GET tools", {
     says: "The tools that are published",
@@ -195,7 +195,7 @@ export const OPERATIONS = {
     says: "Switch tools off or on, for all clients",
     /** Names as clients see them. */
     input: strictObject({ tools: list(text, MOST_EDITS), on: flag }),
-    /** The tools that were not in that state already. */
+    /** The tools whose state this call has changed. */
     output: object({ switched: list(text) }),
     // Switching a tool on again needs the rights to approve it.
     reachFor: ({ on }) => (on ? "with_commands" : "signed_in"),
@@ -478,7 +478,7 @@ export const OPERATIONS = {
     output: object({ url: nullable(text) }),
     counts: "places",
   }),
-  /** Ends an earlier sign-in to this backend. Rejects as `awaitLogin` does. */
+  /** Begins a sign-in, and ends an earlier one to this backend. Rejects as `awaitLogin` does. */
   beginLogin: operation("POST backends/login", {
     says: "Begin a sign-in to a backend's server; returns the address to open in a browser on this machine",
     reach: "with_commands",

@@ -7,7 +7,10 @@ import type { RequestShape } from "./requests.ts";
 /** Default limit of a request body. */
 export const BODY_LIMIT_BYTES = 64 * 1024;
 
-/** Kinds of requests in flight. Each kind has a limit of its own, so that no kind delays the others. */
+/**
+ * Kinds of operations that are counted while they run. Each kind has a limit of its own, so that no kind
+ * delays the others.
+ */
 export type CountedKind = "steps" | "config" | "calls" | "places" | "records";
 
 /**

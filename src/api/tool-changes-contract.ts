@@ -12,7 +12,10 @@ import {
   wellFormedText,
 } from "../runtime/shape.ts";
 
-/** How many changes of a report have their texts; ask for the others by name. */
+/**
+ * How many changes of a report include the changed texts. The texts of the others have to be requested by
+ * name.
+ */
 export const MOST_SHOWN = 200;
 /** Twice the limit of tools of one backend. */
 const MOST_ITEMS = 10_000;
@@ -34,7 +37,7 @@ const toolChangeShape = object({
   /** The name that clients use; null: the entry is withheld, or another backend has the name. */
   published_as: nullable(text),
   kind: choice("changed", "new"),
-  /** No client gets it until it is approved. */
+  /** True: clients do not get the entry before it is approved. */
   withheld: flag,
   /** Identifies the present content; required for the approval. */
   digest: text,
@@ -62,7 +65,7 @@ export const toolChangesRequest = strictObject({ tools: names });
 const itemShape = strictObject({ backend: wellFormedText, tool: text, digest: wellFormedText });
 
 export const approveToolsRequest = strictObject({
-  /** Items of a report of changes; those that have changed again are not approved. */
+  /** Items of a report of changes. Items that have changed since the report are not approved. */
   items: list(itemShape, MOST_ITEMS),
   /** Starts without the earlier approvals, if these were lost. Default false. */
   begin_anew: optional(flag),
@@ -70,7 +73,7 @@ export const approveToolsRequest = strictObject({
 
 export const approveToolsReportShape = object({
   approved: list(itemShape),
-  /** Items that have changed again, or are gone. */
+  /** Items that were not approved, because they have changed since the report or are gone. */
   left: list(itemShape),
 });
 

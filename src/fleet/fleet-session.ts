@@ -1,5 +1,6 @@
 // One session with the fleet's server: the bucket in which each machine publishes its summary, and the beats
-// beside it. Any error ends the session, and the next session keeps nothing of it.
+// (signs of life) that all machines send. Any error ends the session, and the next one begins without any of
+// its state.
 import { JetStreamApiError, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { type KV, Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/transport-node";
@@ -52,7 +53,7 @@ export interface SessionEvents {
   /** Every entry that the bucket had when the subscription began has been passed on. */
   caughtUp(): void;
   beat(name: string, instance: string): void;
-  /** The bucket may have another configuration layer. */
+  /** The common configuration may have a new revision. */
   layerNews?(): void;
   /** A machine asks all others for a beat. */
   rollCall(): void;
@@ -69,7 +70,8 @@ export async function openSession(options: SessionOptions, signal: AbortSignal):
   const connection = await connectToServer(options, signal);
   const watches: Watches = new Set();
   const close = async (): Promise<void> => {
-    // The library never ends a watch that begins while its connection closes, and prints errors for ever.
+    // Stops the watches first: the library never ends a watch that begins while its connection closes, and
+    // prints errors for ever.
     const stopping = [...watches].map((watch) => watch.then(({ entries }) => entries.stop()));
     await settledWithin(options.clock, CLOSE_MS, Promise.allSettled(stopping));
     await closeConnection(connection, options.clock);

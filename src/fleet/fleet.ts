@@ -23,11 +23,12 @@ const GATHER_MS = 50;
 const APART_MS = 300;
 /** An unchanged summary is written again after this time, ms: the bucket drops entries that are a week old. */
 const REFRESH_MS = 60 * 60_000;
-/** A roll call or a newcomer is answered with a beat after this time, ms. */
+/** A beat answers a roll call, or a machine that has just started, after this time, ms. */
 const GREET_MS = 100;
 /**
- * In a larger fleet a machine subscribes to the others only while somebody looks at the list. Otherwise each machine would
- * receive every beat of every other for no reader.
+ * In a fleet of at most this size, a machine is always subscribed to the others. In a larger one it
+ * subscribes only while somebody looks at the list, because each machine would receive every beat of every
+ * other for no reader.
  */
 const ALL_HEARD_UP_TO = 32;
 /** The machine stays subscribed for this time after somebody last looked at the list, ms. */
@@ -85,7 +86,7 @@ export class Fleet {
         trust,
         clock,
         logger,
-        // The service's port may be another one after a reload.
+        // `port()` is called each time, because a reload may replace the service's port.
         port: { revision: () => port().revision(), apply: (layer) => port().apply(layer) },
         onAuthority: (authority) => keepAuthority(home, tlsCa, authority),
         onChange: () => this.note(),

@@ -56,8 +56,8 @@ export class Machines {
   }
 
   /**
-   * Reads an entry of the bucket. `isNew`: it was written after the subscription began. Returns true if it reveals a
-   * machine that has just started and needs a beat of this machine.
+   * Reads an entry of the bucket. `isNew`: it was written after the subscription began. Returns true if the
+   * entry reveals a machine that has just started; this machine then sends a beat for it.
    */
   read(key: string, bytes: Uint8Array, isNew: boolean, nowMs: number): boolean {
     this.#fresh?.add(key);

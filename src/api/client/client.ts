@@ -18,8 +18,9 @@ const CONNECT_DEADLINE_MS = 2_000;
 
 export interface DaemonClient {
   /**
-   * Resolves with the parsed answer; fields that only a newer daemon knows stay in it. Also rejects with
-   * `daemon_unreachable`, `protocol`, and `aborted` when the signal aborted, which cancels the operation in the daemon.
+   * Resolves with the parsed answer; fields that only a newer daemon knows stay in it. Besides the
+   * operation's own errors, rejects with `daemon_unreachable`, `protocol`, and `aborted` when the signal
+   * aborted, which cancels the operation in the daemon.
    */
   readonly ask: Ask;
   /** "" for a daemon reached over HTTP. */
@@ -33,9 +34,10 @@ export interface DaemonClient {
   /** Phases of the enabled backends; null while no gateway is configured. Reads answers of any daemon version. */
   backendPhases(signal: AbortSignal): Promise<BackendPhases | null>;
   /**
-   * Resolves once no later event can be missed. The stream lasts until the daemon ends it: when it stops, or after a `gap`
-   * because this reader is too slow. It does not reconnect; `followDaemon` does. `afterId`: it begins with the kept events
-   * after this id; null (default): it has only events from now on.
+   * Resolves once no later event can be missed. The stream lasts until the daemon ends it: when the daemon
+   * stops, or after a `gap` because this reader is too slow. It does not reconnect; `followDaemon` does.
+   * `afterId`: the stream begins with the events after this id that the daemon has kept; null (default): with
+   * the next event.
    */
   openEvents(signal: AbortSignal, from?: { readonly afterId?: number | null }): Promise<EventStream>;
 }

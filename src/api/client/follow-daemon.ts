@@ -31,9 +31,9 @@ interface FollowOptions {
 }
 
 /**
- * `of`: the home, or a function that connects (null: no daemon runs). Does not end or reject before the signal aborts. After
- * "connected" no event is missed, unless a `gap` says so: then the caller reads the state again. "lost" comes after
- * "connected", or first.
+ * `of`: the home, or a function that connects and resolves with null if no daemon runs. The generator neither
+ * ends nor rejects before the signal aborts. After "connected" no event is missed, unless a `gap` reports a
+ * loss: then the caller reads the state again. "lost" follows "connected", or is the first notice.
  */
 export async function* followDaemon(
   of: string | (() => Promise<DaemonClient | null>),

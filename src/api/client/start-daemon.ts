@@ -7,10 +7,13 @@ import { connectToDaemon, type DaemonClient } from "./client.ts";
 const BETWEEN_LOOKS_MS = 100;
 /** A large home on a busy machine takes some seconds. */
 const ANSWERS_WITHIN_MS = 60_000;
-/** The errors that end a daemon's start; other error codes share their exit codes. */
+/**
+ * Errors by which a daemon's start can fail. Only these explain its exit code, because other errors share the
+ * exit codes.
+ */
 const STARTING_ERRORS: readonly ErrorCode[] = ["config_invalid", "state_newer", "home_unwritable"];
 
-/** What a task for one home needs. */
+/** Options of code that works on one home. */
 export interface HomeOptions {
   /** Absolute. */
   readonly home: string;
@@ -24,7 +27,10 @@ interface DaemonStart extends HomeOptions {
   readonly command: readonly string[];
 }
 
-/** Resolves once a daemon of this home answers. Rejects with `program_unavailable` if it ends or does not answer in time. */
+/**
+ * Starts `command`, and resolves once a daemon of this home answers. Rejects with `program_unavailable` if
+ * the command fails or no daemon answers in time.
+ */
 export async function startDaemon({
   home,
   command: [file = "", ...args],

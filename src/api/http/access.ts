@@ -175,7 +175,10 @@ export class Access {
     return { links: this.#ways.links.filter(lives), sessions: this.#ways.sessions.filter(lives) };
   }
 
-  /** A failed write is only logged: it costs a new sign-in after a restart. */
+  /**
+   * A failed write is only logged, because its only effect is that people have to sign in again after a
+   * restart.
+   */
   async #keep(ways: WaysIn): Promise<void> {
     this.#ways = ways;
     await this.#write().catch((error: unknown) =>

@@ -3,8 +3,8 @@ import type { IncomingMessage } from "node:http";
 import { hostName, isLoopbackHost } from "../../runtime/http/host-guard.ts";
 
 /**
- * Headers that must not be repeated: Node keeps one of them or joins them, and a proxy in front may read
- * another one.
+ * Headers that a request may have only once. Of repeated headers, Node keeps one or joins all, and a proxy in
+ * front may use another one.
  */
 const ONCE: ReadonlySet<string> = new Set(["host", "authorization", "origin", "x-mountaineer-owner"]);
 /** `Sec-Fetch-Site` of requests by our own page, and by a person who types or follows an address. */

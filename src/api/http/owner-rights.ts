@@ -48,7 +48,10 @@ export class OwnerRights {
     return { right, code };
   }
 
-  /** Returns when the right ends, Unix ms. `typed`: any case, dashes and spaces. Throws `permission_denied`. */
+  /**
+   * Grants the right whose code was typed, and returns when it ends, Unix ms. `typed` may have letters of any
+   * case, dashes and spaces. Throws `permission_denied`.
+   */
   grant(typed: string): number {
     const code = typed.replace(/[\s-]/g, "").toUpperCase();
     const found = this.#living().find((each) => each.code === code);

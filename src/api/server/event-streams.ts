@@ -7,7 +7,7 @@ import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type FlowEvent, HEARTBEAT_MS, type StreamEvent } from "../contract.ts";
 
 export const LISTENER_LIMIT = 32;
-/** Bytes queued for one reader: more than a full replay, and more than any burst. */
+/** Limit of bytes queued for one reader. A full replay and any burst stay below it. */
 const QUEUE_LIMIT_BYTES = 2 * 1024 * 1024;
 /** How long a dropped reader has to read the rest before its connection is cut. */
 const END_DEADLINE_MS = 10_000;
@@ -158,7 +158,8 @@ function startStream(
         newestId = id;
         if (isTooSlow || send(frameOf(id, event))) return;
         isTooSlow = true;
-        // A replay is finished first, so that the gap's id comes after it.
+        // During a replay, the reader is dropped only at its end, so that the gap has the id of the newest
+        // event.
         if (unsubscribe !== null) drop();
       });
       if (isOver) {

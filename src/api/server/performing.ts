@@ -5,7 +5,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { CountedKind } from "../operation.ts";
 import type { AskedOperation } from "../operations.ts";
 
-/** Time between two 102 answers, ms. A client assumes a hang if the daemon is silent for longer. */
+/** Time between two 102 answers, ms. A client assumes a hang after three times as long without any data. */
 export const SIGN_OF_LIFE_MS = 2_000;
 /** Operations of each kind that may run at once, so that waiting for files or a slow tool delays no reload. */
 const UNDER_WAY_LIMIT = 32;

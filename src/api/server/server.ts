@@ -95,7 +95,7 @@ function startExchange(options: ManagementServerOptions) {
   const streams = events === null ? null : createEventStreams({ events, clock, logger });
 
   const server = createServer({
-    // The injected clock keeps the deadlines instead.
+    // Node's time-outs are off: this server keeps its deadlines by the injected clock.
     headersTimeout: 0,
     requestTimeout: 0,
     connectionsCheckingInterval: 2 ** 31 - 1,
@@ -235,7 +235,7 @@ function createAnswers({
   const { clock, logger } = options;
 
   function fail(visit: Visit, response: ServerResponse, thrown: unknown): void {
-    // When the daemon stops, its reason replaces the `aborted` of the operation.
+    // When the daemon stops, the client gets the reason of the stop in place of `aborted`.
     const ends =
       stopping.signal.aborted && (!(thrown instanceof MountaineerError) || thrown.code === "aborted");
     const error = ends ? stopping.signal.reason : thrown;

@@ -10,9 +10,9 @@ interface SocketKind {
   readonly title: string;
   /** The socket's file name in the home. */
   readonly file: string;
-  /** A folder in the home where the socket is made. */
+  /** The temporary folder in the home where the socket is created, before it is moved to its place. */
   readonly workshop: string;
-  /** The socket's path in the daemon's note; null: the note has none. */
+  /** The socket's path in daemon.json; null: it has none. */
   readonly noted: (note: DaemonNote) => string | null;
 }
 

@@ -153,7 +153,10 @@ function allSharesActions(shares: readonly ShareStatus[]): readonly Action[] {
   ];
 }
 
-/** An action without a question. `word`: its id; `shares`: null means all shares. */
+/**
+ * Makes an action that asks no question. `word`: the first word of the action's id; `shares` null: all
+ * shares.
+ */
 function stepsAction(
   word: string,
   operation: "mount" | "wake" | "reconcile",

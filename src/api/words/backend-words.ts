@@ -98,7 +98,7 @@ function wayTexts({ type, pid }: Pick<BackendStatus, "type" | "pid">): readonly 
   return type === "streamable-http" ? ["over HTTP"] : pid === null ? [] : [`pid ${pid}`];
 }
 
-/** Empty for earlier daemons, which count no calls. */
+/** The backend's calls in words; empty for a daemon of an earlier version, which counts no calls. */
 export function callFacts({
   calls,
   errors = 0,
@@ -111,7 +111,7 @@ export function callFacts({
   ];
 }
 
-/** Says where calls go of tools that several machines have in common; null without such tools. */
+/** Says where calls go for the tools that several machines have in common; null: there are no such tools. */
 export function togetherText({ together }: BackendStatus): string | null {
   if (together === undefined) return null;
   return `${counted(together.tools, "tool")} in common: calls go to ${placesText(together.places)}`;

@@ -39,7 +39,7 @@ export function transitionOf({ message, fields = {} }: Pick<LogLine, "message" |
   return /^[a-z]+\.[a-z_]+$/.test(message) ? { ...fields, name: message } : null;
 }
 
-/** `fields`: a transition as the log and the stream have it. */
+/** `fields`: the fields of a transition, as in the log and in the event stream. */
 export function transitionWords(fields: Fields): EventWords | null {
   const name = wordOf(fields["name"]);
   const about = wordOrNull(fields["share"]) ?? wordOrNull(fields["backend"]) ?? wordOrNull(fields["entry"]);

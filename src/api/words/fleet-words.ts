@@ -53,7 +53,8 @@ export function presenceWord({ presence, own }: Pick<FleetMachine, "presence" | 
 }
 
 /**
- * The code of a condition that is shown above the list of machines, if it is this machine's own condition.
+ * Code of the condition that is left out of this machine's own lines, because it is shown above the list of
+ * machines.
  */
 const SHOWN_ABOVE = "fleet_unreachable";
 
@@ -97,7 +98,7 @@ function shareLine({ name, phase, route, reason, words }: MachineState["shares"]
   return { about: "share", name, reason, ...(words ?? earlierWords(phase, route, reason)) };
 }
 
-/** The words for a share of a machine of an earlier version, which sends none. */
+/** The state of a share in words, for a machine of an earlier version, which sends no words. */
 function earlierWords(phase: string, route: string, reason: string | null): Words {
   const { text, tone } = mountWords(phase, route);
   return { text, tone: reason === null ? tone : worseTone(tone, "warning") };

@@ -80,7 +80,7 @@ interface CableWords extends RouteWords {
 
 const UNPROVED: ReadonlySet<string> = new Set(["different_servers", "server_unproved"]);
 
-/** Routes as cables: which one is in use, and whether the other is ready. */
+/** The share's routes, each in use, ready, unproved or down. */
 export function cableWords(share: ShareStatus): readonly CableWords[] {
   const isUnproved = share.conditions.some(({ code }) => UNPROVED.has(code));
   return routeWords(share).map((route) => {

@@ -37,11 +37,11 @@ interface ConnectOptions {
   /** The path of the client's file; null: the client's usual path. */
   readonly file: string | null;
   readonly yes: boolean;
-  /** Keeps servers in the client's file that the client now gets through Mountaineer. */
+  /** True: servers that the client now gets through Mountaineer stay in the client's file, too. */
   readonly keepOthers: boolean;
 }
 
-/** Prints the entry, for a person who edits the client's file. */
+/** Prints the entry that a person can add to the client's file by hand. */
 export async function printEntry(context: CommandContext, options: ConnectOptions): Promise<number> {
   const client = CLIENTS[options.client];
   const entry = ownEntry(client, programOf(context));

@@ -65,7 +65,8 @@ export async function importServers(context: CommandContext, options: ImportOpti
     allowLiteral: options.allowLiteral,
   });
   if (found.length === 0) throw nothingFound(words, surroundings);
-  // A cloned folder may contain such a file, so --yes alone must not accept the file's programs.
+  // A client's file in the working folder may come from a cloned repository, so --yes alone must not accept
+  // its programs.
   const leavesOut = words.length === 0 && options.yes;
   const leftOut = found.filter(({ isOfFolder }) => leavesOut && isOfFolder).map(({ path }) => path);
   const files = found.filter(({ path }) => !leftOut.includes(path));
@@ -184,7 +185,7 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]) {
     /** Servers that cannot be backends here, and why. */
     refused,
     hasToken,
-    /** True if the gateway adds the server's name to a tool name that another server already has. */
+    /** True if a tool gets its server's name as a prefix when another server has a tool of the same name. */
     prefixes: all.length > 1 && ["first-wins", "priority"].includes(conflictResolution.strategy),
     before,
     after,

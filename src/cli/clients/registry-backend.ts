@@ -25,8 +25,9 @@ interface RegistryOrder {
 const LONGEST_LINE = 200;
 
 /**
- * The typed backend with the program or address of the registry's newest version; null if the person did not agree. Rejects
- * with `registry_failed`, and with `usage` if an input is missing and there is no terminal to ask at.
+ * Completes the typed backend by the program or address of the registry's newest version; resolves with null
+ * if the person did not agree. Rejects with `registry_failed`, and with `usage` if an input is missing and
+ * there is no terminal to ask at.
  */
 export async function registryBackend(
   context: CommandContext,

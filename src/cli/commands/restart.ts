@@ -8,7 +8,7 @@ import { doneLine, showResult } from "../input/options.ts";
 import { askDaemon } from "../sessions/control-session.ts";
 import { lookUntil } from "../sessions/look-until.ts";
 
-/** How long to wait for the new daemon, ms; longer than the old daemon waits. */
+/** How long to wait for the new daemon, ms; longer than the old daemon itself waits for it. */
 const SERVES_WITHIN_MS = 120_000;
 
 export const restartCommand = command("restart", {

@@ -269,7 +269,10 @@ async function install(context: CommandContext, folder: string | null): Promise<
   return 0;
 }
 
-/** SwiftBar's environment lacks a MOUNTAINEER_HOME that was set in a terminal. */
+/**
+ * The words that pass MOUNTAINEER_HOME on to a command of SwiftBar, which does not have the variables of a
+ * terminal; empty if the variable is not set.
+ */
 function environmentWords({ home }: CommandContext): string[] {
   return process.env["MOUNTAINEER_HOME"] ? ["/usr/bin/env", `MOUNTAINEER_HOME=${home}`] : [];
 }

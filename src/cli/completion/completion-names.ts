@@ -21,7 +21,7 @@ interface NamePlace extends Pick<CommandContext, "home" | "configPath" | "signal
 
 type LiveNames = (place: NamePlace) => Promise<readonly Candidate[]>;
 
-/** The look-ups that need no further code. */
+/** The look-ups in this file, for kinds of names that need no code loaded on demand. */
 const LOOKUPS: Readonly<Record<Exclude<LiveKind, "secrets" | "keys">, LiveNames>> = {
   shares: async (place) => named((await configTable(place))["shares"], "share"),
   aliases: async (place) => named((await configTable(place))["aliases"], "alias"),

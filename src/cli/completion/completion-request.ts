@@ -134,7 +134,7 @@ function ofArgument(
   return FILES.test(argument.name()) ? { kind: "files" } : { kind: "nothing" };
 }
 
-/** `words` is the declaration's key in `takes`. */
+/** The kind of names that completes an argument or option; null: none. `words`: its key in `takes`. */
 function liveKind(takes: Takes, words: string): LiveKind | null {
   const taken = takes[words];
   return typeof taken === "object" ? (taken.completes ?? null) : null;

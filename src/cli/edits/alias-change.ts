@@ -19,7 +19,7 @@ interface NewAlias {
 interface RemovedAlias {
   readonly name: string;
   readonly path: string;
-  /** True if the path holds something other than Mountaineer's link, which stays. */
+  /** True: something else than Mountaineer's link is at the path, and it stays. */
   readonly kept: boolean;
 }
 

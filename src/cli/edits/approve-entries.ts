@@ -13,7 +13,10 @@ import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor, type TerminalStyle } from "../views/terminal-style.ts";
 
-/** Resolves with the exit code. Rejects with `entry_unknown`. */
+/**
+ * Prints the waiting entries, or those with the given names. Resolves with the exit code. Rejects with
+ * `entry_unknown`.
+ */
 export async function listEntries(context: CommandContext, names: readonly string[]): Promise<number> {
   const report = await withAsk(context, "look", openApprovals, (ask) =>
     ask("approvals", null, context.signal),
@@ -23,7 +26,10 @@ export async function listEntries(context: CommandContext, names: readonly strin
   return 0;
 }
 
-/** Resolves with the exit code. Rejects with `entry_unknown`, with `usage` without a terminal, and as the operation `approve` does. */
+/**
+ * Approves waiting entries; `asks`: only those to which a person agrees. Resolves with the exit code. Rejects
+ * with `entry_unknown`, with `usage` without a terminal, and as the operation `approve` does.
+ */
 export function approveEntries(
   context: CommandContext,
   names: readonly string[],

@@ -183,8 +183,8 @@ export function showChange(
 }
 
 /**
- * The old connection's keys, which are removed when a program replaces an address or an address replaces a
- * program.
+ * The configuration keys of the backend's old connection, which the change removes if it replaces an address
+ * by a program or a program by an address.
  */
 function otherWay(
   { backends }: MountaineerConfig,

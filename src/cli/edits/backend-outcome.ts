@@ -11,8 +11,8 @@ import { doneLine, warningLine } from "../input/options.ts";
 
 const BETWEEN_LOOKS_MS = 200;
 /**
- * How many times in a row the backend must be settled: the new instance starts a moment after the change is
- * applied, so a single settled state may still be the old one.
+ * How many looks in a row must find the backend settled. The new instance starts a moment after the change is
+ * applied, so a single look may still see the old state.
  */
 const SETTLED_LOOKS = 3;
 
@@ -44,7 +44,10 @@ export async function settledBackend(
   }
 }
 
-/** Conditions after which waiting ends: the backend runs as before, or waits for a person. */
+/**
+ * Codes of conditions that end the wait: the change failed and the backend runs as before, or a person has to
+ * act.
+ */
 const ENDS: readonly string[] = ["change_failed", "secret_missing", WAITING_CODE];
 
 /** True if the backend does not change any further without a person or a new event. */

@@ -55,7 +55,10 @@ async function begin(view: ConfigView, signal: AbortSignal) {
   return { view: { path, place }, seenSha256: sha256Of(found), begun, copy };
 }
 
-/** The text to edit if there is no file: the running configuration, else the starter. */
+/**
+ * The text to edit if there is no file: the running configuration; without a daemon, the commented starter
+ * file for TOML, and nothing for other formats.
+ */
 async function firstText({ daemon, format }: ConfigView, signal: AbortSignal): Promise<string> {
   if (daemon !== null) return daemon.ask("historyText", { n: 0 }, signal);
   return format === "toml" ? starterText() : "";

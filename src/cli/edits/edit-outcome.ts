@@ -7,7 +7,7 @@ import { doneLine, showJson, showResult } from "../input/options.ts";
 import { editExit, reloadExit, renderReload, type Staying } from "../views/reload-view.ts";
 
 interface EditLines {
-  /** The line to print if the file changed, without its mark. */
+  /** The line to print if the file changed; a mark for success is put before it. */
   readonly done: string;
   /** The line to print if the file had that content already. */
   readonly same: string;
@@ -31,7 +31,10 @@ export function showEdit(context: CommandContext, report: EditReport, lines: Edi
   return editExit(report);
 }
 
-/** Prints the outcome and returns the exit code. `staying`: what a dry run would not touch. Throws `config_invalid` with all mistakes. */
+/**
+ * Prints the outcome and returns the exit code. `staying`: the names that a reload would not touch, shown for
+ * a dry run. Throws `config_invalid` with all mistakes.
+ */
 export function showReload(context: CommandContext, report: ReloadReport, staying: Staying): number {
   if (context.json) showJson(context, report);
   else if (report.errors.length > 0) throw mistakesError(report.errors);

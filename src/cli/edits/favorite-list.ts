@@ -7,7 +7,10 @@ import type { CommandContext } from "../input/command.ts";
 import { readMembers } from "../sessions/config-members.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
 
-/** `shares`: the daemon's status of them; empty without a daemon. Touches no mount and no host. Rejects with `config_…`. */
+/**
+ * Lists the configured shares. `shares` is the daemon's status of them; empty without a daemon. Touches no
+ * mount and no host. Rejects with `config_…`.
+ */
 export function listFavorites(context: CommandContext) {
   return viewConfig(context, async (view) => {
     await requireNamedFile(context, view);

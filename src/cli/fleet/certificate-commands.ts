@@ -22,7 +22,8 @@ export async function rotateCertificate(context: CommandContext): Promise<number
   await requireFleet(home);
   const renew = async (daemon: DaemonClient): Promise<number> => {
     const { made, ...next } = await madeAuthority(options, signal);
-    // A connected member without the authority lacks the newest configuration, which is then published again.
+    // Each revision carries the next authority. A connected member that does not know the authority has
+    // missed the newest revision, so the configuration is published again.
     const { lacking, here } = await knowing(context, daemon, next.fingerprint, 0);
     if (made || here.some((name) => lacking.includes(name))) await publish(context, daemon);
     const left = (await knowing(context, daemon, next.fingerprint, KNOWN_WITHIN_MS)).lacking;
@@ -46,7 +47,7 @@ export async function rotateCertificate(context: CommandContext): Promise<number
   return withDaemon(context, LINKED, (daemon) => withKeys(options, signal, () => renew(daemon)));
 }
 
-/** Signs the common configuration again, which carries the new authority. */
+/** Signs the unchanged common configuration as a new revision, which carries the new authority. */
 async function publish(context: CommandContext, daemon: DaemonClient): Promise<void> {
   const signer = await readSigner(context, daemon);
   const { report } = signer;

@@ -95,7 +95,10 @@ export interface Signer {
   readonly key: Buffer;
   /** The handovers that lead to `key`. */
   readonly handovers: readonly Handover[];
-  /** The next authority of the fleet's server, DER in base64; null: unchanged. */
+  /**
+   * The certificate authority that the fleet's server will change to, DER in base64; null: it keeps the
+   * present one.
+   */
   readonly nextAuthority: string | null;
   readonly report: FleetLayerReport;
 }
@@ -114,7 +117,8 @@ async function signNews(context: CommandContext, daemon: DaemonClient, signing: 
   }
   const { publicKeyText, publicBytes } = await import("../../fleet/keys/nkey.ts");
   const revision = nextRevision(report);
-  // This machine stores the layer under the operator that its own file names.
+  // A machine applies the configuration with the operator's key from its own file, so the check does the
+  // same.
   const operator = report.line ?? publicKeyText(publicBytes(key));
   const mistakes = await mistakesIn(context, daemon, { text, name, revision, operator });
   if (mistakes.length > 0) throw mistakesError(mistakes, "nothing was signed, and no machine has it");
@@ -251,8 +255,9 @@ export async function readSigner(context: CommandContext, daemon: DaemonClient):
 }
 
 /**
- * Resolves with the common configuration. First renews the permissions of a fleet server on this machine: a
- * server that an earlier version set up does not let this machine write.
+ * Resolves with the report on the common configuration. If the fleet's server is on this machine, first
+ * renews its permissions, because those of an earlier version do not let this machine write the
+ * configuration.
  */
 async function afterRenewal(context: CommandContext, daemon: DaemonClient): Promise<FleetLayerReport> {
   const { home, signal } = context;
@@ -293,5 +298,5 @@ function newestText({ newest, operator }: FleetLayerReport): string {
   return `revision ${revision}, signed on ${harmless(by ?? "")} at ${localTime(time ?? "")} by ${operator}`;
 }
 
-/** For commands that need the daemon's link to the fleet. */
+/** What commands that need the link to the fleet say if no daemon runs. */
 export const LINKED: DaemonPurpose = { intent: "look", so: "and it has the link to the fleet" };

@@ -12,7 +12,7 @@ import { withDaemon } from "../sessions/control-session.ts";
 import { homeOptions } from "./home-options.ts";
 import { answers, LINKED, publishLayer, readSigner } from "./layer-commands.ts";
 
-/** `stolen`: others have the old key, so that it may not sign the change. Resolves with the exit code. */
+/** `stolen`: others have the old key, so it must not sign its replacement. Resolves with the exit code. */
 export async function rotateOperator(context: CommandContext, stolen: boolean): Promise<number> {
   const { withKeys } = await import("../../fleet/way-in/fleet-folder.ts");
   return withKeys(homeOptions(context), context.signal, () =>
@@ -69,8 +69,8 @@ async function handOver(context: CommandContext): Promise<number> {
 }
 
 /**
- * The text of the newest revision if that is valid and no older than the accepted one, else the text that
- * this machine accepted last.
+ * The text of the newest revision if that revision is valid and no older than the accepted one, else the text
+ * that this machine accepted last.
  */
 export async function textThatCounts(
   home: string,

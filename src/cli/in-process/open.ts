@@ -1,4 +1,4 @@
-// The ways from the command line into the code of the daemon and the doctor, which is loaded on demand.
+// Loads, on demand, the code of the daemon and of the doctor that commands run in their own process.
 import type { InProcessOptions } from "../../api/in-process.ts";
 import type { ConfigSnapshot, MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import type { CommandContext } from "../input/command.ts";

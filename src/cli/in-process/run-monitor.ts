@@ -38,7 +38,7 @@ export async function runMonitorCommand(
       reloadRequests,
     });
   } finally {
-    // Ends the reader here, because the daemon may have failed before it used the reader.
+    // The daemon may have failed before it took over the reader, so the reader is ended here.
     reader.end();
   }
   return 0;

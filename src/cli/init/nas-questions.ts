@@ -1,5 +1,5 @@
-// Questions about a NAS at a terminal: the server, the login, the shares, and a second address over another cable. A wrong
-// answer is asked for again; earlier answers stay.
+// Questions about a NAS at a terminal: the server, the login, the shares, and a second address over another
+// cable. After a wrong answer only that question is repeated.
 import type { FirstMeeting, ServerLogin } from "../../api/first-meeting.ts";
 import type { FoundServer } from "../../api/found-server.ts";
 import { likelySame, routeHosts, shareNameOf, type WantedShare } from "../../config/edit/new-share.ts";
@@ -108,7 +108,7 @@ async function chooseServer(
 }
 
 /**
- * Asks on which networks to mount the share. Resolves with the marks for `only_on`; [] if the networks are
+ * Asks on which networks to mount the share. Resolves with the values for `only_on`; [] if the networks are
  * unknown, or if the person wants the share on every network.
  */
 async function askNetworks(

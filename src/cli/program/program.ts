@@ -151,7 +151,10 @@ function termOf(command: Command): string {
   return [command.name(), ...(command.options.length > 0 ? ["[options]"] : []), ...words].join(" ");
 }
 
-/** Adds a group below its outer group, if it has one; the list has the outer group first. */
+/**
+ * Adds a group, below its outer group if it has one. The command list contains outer groups first, so the
+ * outer group exists already.
+ */
 function addGroup(program: Command, { name, alias, summary, description, examples }: CommandGroup): Command {
   const words = name.split(" ");
   const parent = commandOf(program, { name: words.slice(0, -1).join(" ") }) ?? program;

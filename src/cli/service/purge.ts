@@ -146,7 +146,7 @@ async function removeLink(
   const found = await lstat(path).catch(expecting(["ENOENT", "ENOTDIR"], null));
   if (found?.isSymbolicLink() === true && (await readlink(path)) === target) await unlink(path);
   const { home, userHome } = findPlace(process.env);
-  // The mount point, and the default folders of links; Mountaineer made these.
+  // Mountaineer made these folders: the mount point, and the default folders of links.
   if (isShare && target.startsWith(`${home}/`)) await removeIfEmpty(target);
   for (const folder of ["Shares/Links", "Shares"]) await removeIfEmpty(join(userHome, folder));
 }

@@ -100,7 +100,10 @@ export async function whyAbsent(
   }
 }
 
-/** The note that the service may still run, if its file was removed while no manager answered. */
+/**
+ * Notes that the service may still run: its file was removed (`changed`) while no manager answered (`why`).
+ * Empty otherwise.
+ */
 export function goneUnasked(changed: boolean, why: string | null): readonly string[] {
   return changed && why !== null ? [`whether it runs is not known: ${why}`] : [];
 }

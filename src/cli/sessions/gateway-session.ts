@@ -8,7 +8,7 @@ import { openGateway } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type DaemonPurpose, onceOpened, withDaemonOr } from "./control-session.ts";
 
-/** For commands that only concern backends of a running daemon. */
+/** What commands that act on the backends of a running daemon say if no daemon runs. */
 export const RUNNING_BACKENDS: DaemonPurpose = {
   intent: "look",
   so: "so no backend does",

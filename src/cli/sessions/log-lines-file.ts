@@ -21,7 +21,7 @@ const SEARCH_LIMIT_BYTES = 256 * 1024 * 1024;
 /** Polling interval, ms; short enough to seem immediate. */
 const LOOK_MS = 150;
 const NEWLINE = 0x0a;
-/** Suffixes of the newest rotated file. */
+/** Suffixes that the newest rotated file may have. */
 const ROTATED_SUFFIXES = [".1", ".0"];
 
 interface LogFileOptions {

@@ -38,8 +38,9 @@ export function waysFromAfar(
 const CONFINED_BROWSERS = ["/snap/bin/firefox", "/snap/bin/chromium"];
 
 /**
- * The address of a private page in the home that redirects to `address`, because every user of a machine can read the
- * arguments of a browser; `address` itself if a Snap browser is installed. Rejects with the system's error.
+ * Resolves with the address of a private page in the home that redirects to `address`, because every user of
+ * a machine can read the arguments of a browser. If a Snap browser is installed, which could not read that
+ * page, resolves with `address` itself. Rejects with the system's error.
  */
 export async function withoutSecret(
   address: string,

@@ -55,8 +55,8 @@ export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: 
 }
 
 /**
- * A line for each backend, and its problems below. `started` false (no daemon runs): only the conditions that
- * would prevent a start.
+ * A line for each backend, and its problems below. `started` false: no daemon runs, so only the problems that
+ * would prevent a start are shown.
  */
 export function backendBlock(backends: readonly BackendStatus[], view: View, started = true): string[] {
   const width = nameColumns(backends);

@@ -11,9 +11,8 @@ import { holderLines, unsentLines } from "./view-lines.ts";
 export const FAILED_EXIT = 1;
 
 /**
- * The exit code of the worst result: 1 if a share failed, 7 if a share is busy, else 0. A pending share
- * counts as success for `reconcile`, which only asks for the next step of the rules, and as busy for every
- * other command.
+ * The exit code of the worst result: 1 if a share failed, 7 if a share is busy, else 0. For `reconcile`,
+ * which only starts the next steps, a pending share is a success; for every other command it counts as busy.
  */
 export function exitCodeOf(results: readonly StepResult[], command: string): number {
   if (results.some(({ result }) => result === "failed")) return FAILED_EXIT;

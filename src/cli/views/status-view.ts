@@ -24,7 +24,10 @@ import {
   viewOf,
 } from "./view-lines.ts";
 
-/** From this number of shares on, the head repeats which shares are ready: their banners may have scrolled away. */
+/**
+ * From this number of shares on, the top of the status repeats which shares are ready to switch back, because
+ * the shares' own lines may have scrolled away.
+ */
 const MANY_SHARES = 4;
 
 /** The view with the settings that lines about shares show. */
@@ -192,7 +195,7 @@ function pathLines(share: ShareStatus, view: View): string[] {
   return [`${INDENT}${stable}`, paint.dim(`${stackedArrow(view)}${mount}`)];
 }
 
-/** The arrow before a continued line, which fills its indent. */
+/** The arrow before a mount point that is on a line of its own; it fills the indent. */
 function stackedArrow({ paint }: View): string {
   return `${paint.symbols.arrow} `.padStart(INDENT.length);
 }

@@ -1,4 +1,4 @@
-// Rows of harmless cells under titles. Pure.
+// A table: a line of titles above rows of cells, which must be safe to print. Pure.
 import { columns, padded } from "../../runtime/text/plain-text.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 

@@ -6,7 +6,7 @@ import { columns, glued, harmless, padded, wrapped } from "../../runtime/text/pl
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 export interface StatusViewOptions extends TerminalStyle {
-  /** Wall-clock milliseconds, for "for 5 min". */
+  /** The current wall-clock time, ms, for durations such as "for 5 min". */
   readonly now: number;
 }
 

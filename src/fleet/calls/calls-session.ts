@@ -1,5 +1,5 @@
-// One session with the fleet's server for calls alone, so that a large result never delays summaries and
-// beats. Any error ends the session and all of its tunnels.
+// A session with the fleet's server that carries calls only, so that a large result never delays summaries
+// and beats, which have another session. Any error ends the session and all of its tunnels.
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
@@ -27,7 +27,7 @@ const NO_RESPONDERS = 503;
 export interface CallsEvents {
   frame(sender: string, bytes: Uint8Array): void;
   offer(sender: string, bytes: Uint8Array): void;
-  /** Another machine asks for this machine's offer. */
+  /** Another machine asks which backends this machine offers. */
   asked(): void;
   /** Nobody is subscribed to frames for `machine`. */
   nobodyThere(machine: string): void;

@@ -77,7 +77,7 @@ export class Calls {
   readonly #link: Link;
   /** The current offers, by machine. */
   readonly #offers = new Map<string, Offer & { readonly heardAtMs: number }>();
-  /** When each machine went away that did not withdraw its offer. */
+  /** Machines that went away without withdrawing their offer, each with the time of that. */
   readonly #missed = new Map<string, number>();
   readonly #offerSoon;
   readonly #followSoon;
@@ -143,8 +143,8 @@ export class Calls {
   }
 
   /**
-   * Opens a stream to the gateway of the backend's machine. `onEnd` is called once, later, unless both sides
-   * end the stream in order.
+   * Opens a stream to the gateway of the backend's machine. `onEnd` is called at most once, and never before
+   * this method returns; not called if both sides end the stream in order.
    */
   open(backend: Borrowed, onEnd: (end: TunnelEnd) => void): Duplex {
     return this.#switchboard.open(backend, onEnd);

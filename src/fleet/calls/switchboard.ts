@@ -12,7 +12,8 @@ import { MOST_OFFERED, type Opening, openingBytes, readOpening } from "./words.t
 /** Interval of the check for silent machines, ms. */
 const LOOK_MS = 500;
 /**
- * A machine is probed after this much silence, ms: `waiting` if a call may wait for it, otherwise `quiet`.
+ * A machine is probed after this much silence, ms: `waiting` while a call may wait for its answer, otherwise
+ * `quiet`.
  */
 const PROBE_AFTER_MS = { waiting: 1_000, quiet: 5_000 };
 /** A message that is unanswered for this long is assumed to need no answer, ms. */
@@ -66,14 +67,11 @@ interface Peer {
   readonly instance: string;
   readonly tunnels: Set<Tunnel>;
   heardAtMs: number;
-  /**
-   * When data was last sent in a tunnel that was opened here (`sentAtMs`), and last received in one
-   * (`answeredAtMs`).
-   */
+  /** When data was last sent (`sentAtMs`) and received (`answeredAtMs`) in tunnels that were opened here. */
   sentAtMs: number;
   answeredAtMs: number;
   probedAtMs: number;
-  /** Since when a probe is unanswered; null: none is. */
+  /** Since when a probe is unanswered; null: no probe is. */
   unansweredSinceMs: number | null;
 }
 
@@ -111,7 +109,7 @@ export class Switchboard {
     this.#wire = wire;
   }
 
-  /** Ends every tunnel, because the wire is lost. */
+  /** Ends every tunnel, because the connection that carries the frames is lost. */
   end(why: string): void {
     this.#wire = null;
     for (const { tunnel } of [...this.#tunnels.values()]) tunnel.fail(why, HINT, false);
@@ -255,7 +253,8 @@ export class Switchboard {
     const key = tunnelKey(machine, id, isServed);
     const tunnel = new Tunnel({
       chunkBytes,
-      // The reader of a session request does not keep incomplete lines in memory.
+      // Only the reader of a backend's stream keeps an incomplete line in memory; the reader of a session
+      // request does not.
       isOfLines: backend !== null,
       send: (kind, number, payload) => {
         if (kind === "data" && !isServed) peer.sentAtMs = this.#options.clock.monotonicMs();
@@ -284,7 +283,7 @@ export class Switchboard {
     this.#wire?.frame(machine, frameBytes(frame));
   }
 
-  /** `fromOpener` has no meaning in a probe, but earlier versions send it like this. */
+  /** `fromOpener` has no meaning in a probe. It is set in the same way as earlier versions set it. */
   #probe(machine: string, to: string, fromOpener: boolean): void {
     this.#send(machine, { kind: "probe", fromOpener, to, tunnel: this.#options.instance });
   }

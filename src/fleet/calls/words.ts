@@ -67,8 +67,8 @@ export function readOffer(bytes: Uint8Array): Offer | null {
 
 export interface Opening {
   /**
-   * The id of the daemon that opens the tunnel, or, where this machine opens it, of the daemon at the other
-   * end.
+   * In a received opening, the id of the daemon that opens the tunnel; in one that this machine makes, the id
+   * of the daemon at the other end.
    */
   readonly instance: string;
   /** null: the tunnel carries a request for a session that began on the other machine. */

@@ -7,12 +7,15 @@ import { object, reader, text } from "../../runtime/shape.ts";
 import { fingerprintOf, isSignedByUser, signedLines, signText, userKey } from "../keys/nkey.ts";
 
 const LARGEST_BYTES = 1024;
-/** A file keeps only this many certificates, the newest. */
+/** Maximum number of authorities in the file of trusted ones; the oldest are dropped. */
 const MOST_KEPT = 4;
 
 const signedAuthorityOf = reader(object({ certificate: text, signature: text }));
 
-/** `key`: the operator's 32 private bytes; `certificate`: DER, base64. */
+/**
+ * Signs an authority for the fleet to trust. `key`: the operator's 32 private bytes; `certificate`: DER,
+ * base64.
+ */
 export function signAuthority(certificate: string, key: Uint8Array) {
   return { certificate, signature: signText(key, authorityText(userKey(key), certificate)) };
 }

@@ -17,14 +17,17 @@ interface KeptLayer {
 }
 
 /**
- * Checks the signature again, against `line` (the operator key in the machine's configuration) and the keys that its
- * handovers lead to. Rejects if a file cannot be read.
+ * Reads the kept layer, and checks its signature again: against `line` (the operator key in the machine's
+ * configuration) and the keys that its handovers lead to. Rejects if a file cannot be read.
  */
 export async function readKeptLayer(home: string, line: string): Promise<KeptLayer> {
   return keptLayerBy(home, await readTrust(home, line));
 }
 
-/** A layer that an earlier key signed stays valid until the next one is accepted. */
+/**
+ * Reads the kept layer if one of these keys has signed it. A layer that an earlier key signed stays valid
+ * until the next one is accepted.
+ */
 export async function keptLayerBy(home: string, { operator, earlier }: Trust): Promise<KeptLayer> {
   const text = await readIfPresent(layerPath(home));
   if (text === null) return { layer: null, problem: null };

@@ -44,7 +44,8 @@ export function openLayerBucket(connection: NatsConnection, onNews: () => void) 
 
   /**
    * Sends a request and resolves with the answer. Rejects with `fleet_unreachable` for an error code that is
-   * not in `expected`. `last`: the sequence that the subject must have.
+   * not in `expected`. `last`: the server refuses the request unless the subject's newest message has this
+   * sequence.
    */
   const request = async (
     subject: string,

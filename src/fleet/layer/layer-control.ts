@@ -30,7 +30,7 @@ export function createLayerControl({ trust, follower, bucket }: ControlParts) {
     if (found !== null) return found;
     throw new MountaineerError("fleet_unreachable", "there is no link to the fleet now", { retry: "later" });
   };
-  /** Accepts handovers of the operator's key that the document carries. */
+  /** Checks a document, and accepts the handovers of the operator's key that it carries. */
   const check = async ({ sequence, document }: StoredLayer): Promise<CheckedLayer> =>
     checkedLayer(sequence, trust === null ? NO_OPERATOR : await trust.check(document));
   const newest = async (signal: AbortSignal): Promise<CheckedLayer | null> => {

@@ -28,7 +28,10 @@ const RETRY_MS = { first: 1_000, most: 60_000 };
 
 export type LayerOutcome =
   | { readonly kind: "applied" }
-  /** The layer is wrong for this machine until its own file changes; `reason` names the place. */
+  /**
+   * The layer is wrong for this machine until the machine's own file changes; `reason` names the place of the
+   * mistake.
+   */
   | { readonly kind: "rejected"; readonly reason: string }
   /** A later attempt may succeed. */
   | { readonly kind: "failed"; readonly reason: string };
@@ -197,7 +200,8 @@ export class LayerFollower {
     }
     if (port.revision() !== revision) {
       if (this.#rejected?.sequence === sequence) return this.#rejected.problem;
-      // The applied layer refers to the key in the machine's own file.
+      // A layer is applied with the operator's key from the machine's own file, even if a later key signed
+      // it.
       const { line } = await trust.read();
       const outcome = await unlessAborted(port.apply({ text, revision, operator: line }), signal);
       if (outcome.kind !== "applied") {

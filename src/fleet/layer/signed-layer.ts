@@ -20,7 +20,7 @@ import {
 export const LARGEST_DOCUMENT_BYTES = 2 * LARGEST_LAYER_BYTES + 4 * 1024;
 
 const layerShape = object({
-  /** Each revision is signed once. */
+  /** The revision's number, from 1. */
   revision: signedCount,
   /** By the clock of the machine that signed; shown only. */
   time: SIGNED_TIME,

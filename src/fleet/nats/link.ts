@@ -43,10 +43,10 @@ export type Link = ReturnType<typeof startLink>;
 
 interface LinkState {
   readonly isConnected: boolean;
-  /** null: the first attempt is under way. */
+  /** The server in use, or the last one tried; null: the first attempt is under way. */
   readonly server: string | null;
   readonly sinceWallMs: number;
-  /** null: connected, or the first attempt is under way. */
+  /** Why the link is down; null: connected, or the first attempt is under way. */
   readonly failure: LinkFailure | null;
 }
 
@@ -82,7 +82,9 @@ export function startLink<Session extends OpenSession>(
       await session[Symbol.asyncDispose]();
     }
   };
-  /** null: the signal has aborted. */
+  /**
+   * Runs one session with this server. Resolves with the reason for its end; null: the signal has aborted.
+   */
   const attempt = async (server: string): Promise<LinkFailure | null> => {
     try {
       return await runSession(server);

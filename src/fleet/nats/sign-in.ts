@@ -41,7 +41,10 @@ function credentialsOf({ config, values, redact }: SignInOptions): Credentials {
   return credentials;
 }
 
-/** PEM; null: the server is checked against the CAs that Node knows. Rejects as `readSignIn` does. */
+/**
+ * The file of `tls_ca`, PEM; null: the server is checked against the CAs that Node knows. Rejects as
+ * `readSignIn` does.
+ */
 export async function readAuthorityFile(
   { clock, config }: { readonly config: Pick<FleetConfig, "tlsCa">; readonly clock: Clock },
   signal: AbortSignal,

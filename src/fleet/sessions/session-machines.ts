@@ -43,7 +43,7 @@ interface SessionMachinesOptions {
 
 interface Search {
   readonly found: PromiseWithResolvers<string>;
-  /** The search lasts until its latest caller stops waiting, unless nobody is there. */
+  /** When the search ends: when the last of its callers stops waiting, or earlier if nobody is there. */
   untilMs: number;
   isNobodyThere: boolean;
   result: Promise<string | null>;
@@ -149,7 +149,7 @@ export class SessionMachines {
     return unlessAborted(finding, signal).catch(() => null);
   }
 
-  /** Callers at the same time share one search. */
+  /** Joins the search for this machine that is under way, or begins one. */
   #sharedSearch(machine: string, untilMs: number): Promise<string | null> {
     const before = this.#searches.get(machine);
     if (before !== undefined) {

@@ -63,8 +63,9 @@ export async function requireFleet(home: string): Promise<FleetRecord> {
 }
 
 /**
- * Makes the folder. The record is written last, so a folder without one is known to be incomplete and is made again. The
- * authority's private key is not kept, because it signs nothing else. The caller holds the folder's lock.
+ * Makes the folder. The record is written last, so a folder without one is known to be incomplete and is made
+ * again. The authority's private key is not kept: it signs only the server certificate that is made here. The
+ * caller holds the folder's lock.
  */
 export async function makeFleet(
   { home, clock }: FleetPlace,
@@ -78,8 +79,8 @@ export async function makeFleet(
   await mkdir(paths.store, { mode: 0o700 });
   await writeDurably(paths.authority, authority.certificate);
   await writeDurably(paths.key, server.key);
-  // The file contains the authority, too, so that a joining machine, which knows only its fingerprint,
-  // receives it.
+  // The file contains the authority, too, because a joining machine knows only its fingerprint and receives
+  // the authority itself from the server.
   await writeDurably(paths.certificate, server.certificate + authority.certificate);
   const fingerprint = fingerprintOf(authority.der).toString("hex");
   const record = { ...parts, authority: fingerprint, certificates: 1, invitations: [] };
@@ -110,7 +111,10 @@ export function changeFleet(
   });
 }
 
-/** The server rotates its log and keeps every old one, so members could fill the disk. */
+/**
+ * Removes all but the newest logs: the server rotates its log and keeps every old one, so members could fill
+ * the disk.
+ */
 export async function removeOldLogs(home: string): Promise<void> {
   const { folder, log } = folderPaths(home);
   const names = (await readdir(folder)).filter((name) => name.startsWith(`${basename(log)}.`)).toSorted();

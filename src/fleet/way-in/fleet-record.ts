@@ -45,7 +45,7 @@ const recordShape = object({
   address: textThat("HOST:PORT", isAddress),
   /** SHA-256 of the certificate authority. */
   authority: matching(/^[0-9a-f]{64}$/, "64 hex digits"),
-  /** Ed25519, base64url. */
+  /** The operator's public key, Ed25519, base64url. */
   operator: textThat("a key", (key) => Buffer.from(key, "base64url").length === 32),
   /** Number of the certificates in use, from 1; see `certificatePaths`. */
   certificates: numberThat("a count from 1", (many) => Number.isSafeInteger(many) && many >= 1),
@@ -57,7 +57,7 @@ const recordShape = object({
 export type FleetRecord = Omit<TypeOf<typeof recordShape>, "version">;
 const readRecord = reader(recordShape);
 
-/** Finds a member by name, ignoring case, because people take names that differ only in case for the same. */
+/** Finds a member by name, ignoring case: people do not tell names apart that differ only in case. */
 export function memberOf({ members }: FleetRecord, name: string): FleetMember | undefined {
   return members.find((member) => member.name.toLowerCase() === name.toLowerCase());
 }

@@ -38,7 +38,10 @@ const SECRET_NAME = "fleet-key";
 export interface JoinOptions extends HomeOptions {
   readonly code: JoinCode;
   readonly name: string;
-  /** Writes `[fleet]`. If it rejects, the machine is a member, and joining again writes the section. */
+  /**
+   * Writes the `[fleet]` section. If this fails, the machine is a member nevertheless, and another join
+   * writes the section.
+   */
   readonly writeSection: (section: FleetSection) => Promise<void>;
 }
 

@@ -17,9 +17,10 @@ export interface LeaveOptions extends HomeOptions {
 export type Left = Awaited<ReturnType<typeof leaveFleet>>;
 
 /**
- * Resolves with `name` null where this machine was in no fleet. Removes the section first, so that nothing
- * uses the server and the keys, which are removed afterwards; after an interruption, a second call continues.
- * Rejects with `usage` on the server's machine while there are other members.
+ * Leaves the fleet; on the server's machine, ends it. `name` in the result is null where this machine was in
+ * no fleet. Removes the section first, so that nothing uses the server and the keys when they are removed;
+ * after an interruption, a second call continues. Rejects with `usage` on the server's machine while there
+ * are other members, unless `dissolves`.
  */
 export async function leaveFleet(options: LeaveOptions) {
   const { home, signal, dissolves, removeSection } = options;

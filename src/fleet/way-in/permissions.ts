@@ -46,8 +46,8 @@ type Row = readonly [
 ];
 
 /**
- * A machine reads the whole bucket of summaries and writes its own key. JetStream delivers without checking permissions,
- * so a machine may request only what it may read.
+ * The permissions of a machine. It may request only what it may read, because JetStream checks no permissions
+ * when it delivers.
  */
 function rowsOf({ name, calls, sessions, signs, asksForKeys }: MachineUse): readonly Row[] {
   const lending = "export and import";
@@ -96,7 +96,9 @@ export function neededBy(use: MachineUse): readonly Permission[] {
   );
 }
 
-/** Permissions to forge messages of other machines, or to read messages for them. */
+/**
+ * Dangerous permissions: to forge messages of other machines, or to read messages that are meant for them.
+ */
 export function tooMuchFor({ name, signs }: MachineUse): readonly Permission[] {
   const lies = "write under the names of others";
   const dangerous: readonly Permission[] = [

@@ -129,8 +129,8 @@ async function isAccepted(options: HomeOptions, exchange: Exchange, seed: Buffer
 }
 
 /**
- * Resolves with null if the server does not know the key. Asks the server several times, because a server
- * that reloads refuses known keys, too.
+ * Signs in with the key `seed`; resolves with null if the server does not know this key. Tries several times,
+ * because a server that reloads refuses known keys, too.
  */
 async function openOwn(
   { clock, signal }: HomeOptions,
