@@ -43,7 +43,10 @@ const SETTINGS = {
 } as const;
 // The assertion holds: the object has no other keys.
 const SETTING_SECTIONS = Object.keys(SETTINGS) as readonly (keyof typeof SETTINGS)[];
-/** Lists of named entries, which are compared by name, and the layer, which is not in the file. */
+/**
+ * Not compared as a whole: lists, whose entries are compared by name, and the fleet's layer, which is not in
+ * the file.
+ */
 const OTHERS: ReadonlySet<string> = new Set(["backends", "shares", "aliases", "layer"]);
 
 type Values = Readonly<Record<string, unknown>>;
@@ -94,7 +97,10 @@ export function isReordered(before: readonly string[], after: readonly string[])
   return before.filter((name) => after.includes(name)).some((name, index) => kept[index] !== name);
 }
 
-/** The changes of all sections not compared elsewhere, so that a new section is never forgotten. */
+/**
+ * The names of the changed sections that nothing else compares. A section that Mountaineer gets later is
+ * included without a change here.
+ */
 function changedMiddleware(before: MountaineerConfig, after: MountaineerConfig): string[] {
   const [was, is]: readonly Values[] = [{ ...before }, { ...after }];
   const sections = Object.keys({ ...was, ...is }).filter((key) => !(key in SETTINGS || OTHERS.has(key)));
@@ -122,7 +128,7 @@ function isUntouched({ added, removed, changed }: NamedDiff): boolean {
   return added.length + removed.length + changed.length === 0;
 }
 
-/** True when nothing changed: other bytes with the same meaning. */
+/** True if nothing changed; the bytes may still differ, if their meaning is the same. */
 export function isEmptyDiff({ settings, backends, middleware, shares, aliases }: ConfigDiff): boolean {
   if (backends.reordered || ![backends, shares, aliases].every(isUntouched)) return false;
   return settings.length + middleware.length === 0;

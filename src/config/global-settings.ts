@@ -15,6 +15,6 @@ export function globalSettings(global: GlobalConfig): GlobalSettings {
     const value = values.get(settledName(name, key));
     return [name, typeof value === "number" ? value / unitSize(key) : value];
   });
-  // `GlobalConfig` is derived from the same declarations, and has no null.
+  // The assertion holds: `GlobalConfig` is derived from the same declarations, and has no null.
   return Object.fromEntries(entries) as GlobalSettings;
 }

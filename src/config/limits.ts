@@ -7,7 +7,7 @@ export interface PrincipalLimits {
   readonly burst: number;
   readonly callsInFlight: number;
   readonly sessions: number;
-  /** The size limit of a result, as JSON; null: the limit for a backend's messages. */
+  /** The size limit of a result, as JSON; null: no limit but that for a backend's messages. */
   readonly resultBytes: number | null;
 }
 

@@ -24,7 +24,10 @@ interface LiteralSecret {
 type Connection = BackendConfig["connection"];
 type Named = Pick<BackendConfig, "name" | "connection" | "routes">;
 
-/** Shorter values, and common words and numbers, count as settings: `--auth none`. */
+/**
+ * Values below this length count as settings, not secrets; so do common words and numbers, as in `--auth
+ * none`.
+ */
 const SHORTEST = 4;
 const SETTING =
   /^(?:\d{1,5}|true|false|none|null|auto|basic|bearer|token|default|disabled|enabled|required|optional|anonymous|stdio)$/i;

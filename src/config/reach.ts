@@ -68,8 +68,8 @@ function connectionReach(
       return;
     }
   };
-  // If `cwd` is inside the home, every word would be a path in the home: only words that begin with a dot
-  // count.
+  // If `cwd` is inside Mountaineer's home, every argument would count as a path in the home, so only words
+  // that begin with a dot count.
   const isInside = places.homes.some((home) => isWithin(plain(cwd), plain(home)));
   for (const [index, argument] of args.entries()) {
     const base = isInside && !argument.startsWith(".") ? null : cwd;
@@ -84,7 +84,10 @@ function connectionReach(
   return found;
 }
 
-/** `$HOME` for `${HOME}`, the only reference with a known value; else a separator. */
+/**
+ * The text in place of a reference: `$HOME` for `${HOME}`, the only variable whose value is known; else a
+ * space, which separates paths.
+ */
 function referenceText(part: SecretReference): string {
   return part.kind === "environment" && part.variable === "HOME" ? "$HOME" : " ";
 }
@@ -117,7 +120,7 @@ function reachWarning({ backend, route, through, path, places }: Reach): ConfigW
   };
 }
 
-/** The places in the order of a warning, with their names in it. */
+/** The guarded places in the order in which a warning lists them, each with its name in the warning. */
 const PLACES = [
   ["home", "folder"],
   ["config", "configuration"],

@@ -207,7 +207,10 @@ function isHarmless(text: string): boolean {
   return text.split(/[^A-Za-z0-9\u00a1-\uffff]+/).every(isHarmlessPart) && !/[%!^]/.test(text);
 }
 
-/** A folder or file: some programs use short random names, and builds use digests. */
+/**
+ * True if the name of a folder or file is no secret. Short names are harmless even if they look random, as
+ * some programs make such names; builds use digests.
+ */
 function isHarmlessName(name: string, isInFilePath: () => boolean): boolean {
   if (TOKEN_PREFIX.test(name)) return false;
   return name

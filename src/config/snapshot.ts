@@ -46,7 +46,10 @@ export type FleetConfig = Partially<
 >;
 /** A part of the catalog that is served at an address of its own. */
 export type GroupConfig = SettledFile["groups"][string] & { readonly name: string };
-/** The tools for some clients; the first match counts. null: no condition, or no change. */
+/**
+ * A profile: the tools for the clients that it matches; the first profile that matches counts. null: no
+ * condition on the client, or no change of the tools.
+ */
 export type ProfileConfig = SettledFile["profiles"][number];
 /** A link to a folder inside a share, at `path`. */
 export type AliasConfig = SettledFile["aliases"][number] & { readonly path: string };
@@ -116,7 +119,7 @@ export interface FleetConnection {
   readonly machine: string;
   /** The name of the backend on that machine. */
   readonly backend: string;
-  /** The id of the daemon on that machine; another daemon makes another connection. */
+  /** The id of the daemon on that machine: with another id, this is another connection. */
   readonly instance: string;
 }
 
@@ -210,7 +213,7 @@ export type AuthorizationConfig = Partially<
 /** The encoding of telemetry; both go over HTTP. */
 export type OtlpProtocol = TelemetryConfig["protocol"];
 
-/** The layer under the file. */
+/** The fleet's shared configuration, whose values the file overrides. */
 export interface LayerConfig {
   readonly revision: number;
   /**
@@ -272,7 +275,10 @@ export interface ConfigSnapshot {
   readonly warnings: readonly ConfigWarning[];
 }
 
-/** The file's name for a section, or for a key whose name contains no unit. */
+/**
+ * Converts our camelCase name of a section to the snake_case that the configuration file uses; also that of a
+ * key, if its name contains no unit.
+ */
 export function snakeCase(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -1,8 +1,8 @@
-// The order of backends: if several backends have a tool of the same name, the first backend wins, so that
-// the order decides who may use which tool. Pure.
+// The order of backends, which is approved like an entry: of several backends with a tool of the same name,
+// the first one's tool is used. Pure.
 import type { BackendConfig, MountaineerConfig } from "../snapshot.ts";
 
-/** The id of the order's entry. */
+/** The id of the entry to which the order of backends belongs. */
 export const BACKEND_ORDER = "backends";
 
 /** The names of the enabled backends. */
@@ -20,12 +20,15 @@ export function inOrder(config: MountaineerConfig, approved: readonly string[]):
   return isSame ? config : { ...config, backends };
 }
 
-/** `names` and then the other names of `before`. */
+/** `names`, followed by those names of `before` that are not among them. */
 export function orderWith(names: readonly string[], before: readonly string[]): readonly string[] {
   return [...names, ...before.filter((name) => !names.includes(name))];
 }
 
-/** Whether an edit moves backends. Removed backends, and new ones at the end, move none. */
+/**
+ * True if an edit reorders backends, or inserts one before another. Removing backends, or adding some at the
+ * end, does not count.
+ */
 export function movesBackends(before: readonly BackendConfig[], after: readonly BackendConfig[]): boolean {
   const were = before.map(({ name }) => name);
   const are = after.map(({ name }) => name);

@@ -27,10 +27,7 @@ import { CHOSEN_BELOW } from "./entry-keys.ts";
 export type PartValues = Readonly<Record<string, EntryValue>>;
 
 export interface ApprovedEntry {
-  /**
-   * False: the entry does not run now. If its parts are unchanged, it may be added again without a new
-   * approval.
-   */
+  /** False: the entry does not run now. It may return without a new approval if its parts equal `parts`. */
   readonly live: boolean;
   readonly parts: PartValues;
   /** A person has disabled the entry, so that only a person may enable it again. */
@@ -39,11 +36,11 @@ export interface ApprovedEntry {
 
 /** The approval that a person gives. */
 export interface Grant {
-  /** Ids of entries in the file, or of removed entries. */
+  /** The ids of the approved entries; the approval of a removed entry is forgotten. */
   readonly ids: ReadonlySet<string>;
   /** The subset of `ids` whose entries lose all their approvals. */
   readonly forgets?: ReadonlySet<string>;
-  /** The file's mode of `[trust]` takes effect even if it is looser. */
+  /** True: the mode in the file's `[trust]` takes effect, even if it is looser than the approved mode. */
   readonly loosens: boolean;
   /**
    * The order to approve, if `ids` includes BACKEND_ORDER. Absent: the order of the running backends in the
@@ -57,9 +54,14 @@ export interface Approvals {
   readonly mode: ApproveMode;
   /** The approved entries, by id. */
   readonly entries: ReadonlyMap<string, ApprovedEntry>;
-  /** Names of backends, including disabled and removed ones. Absent in files of earlier versions: the entries' order. */
+  /**
+   * The approved order: names of backends, including disabled and removed ones. Absent if an earlier version
+   * wrote the approvals; then the backends have the order of `entries`.
+   */
   readonly order?: readonly string[];
-  /** The earlier approvals cannot be read, so that entries missing here count as not approved. */
+  /**
+   * True: the earlier approvals could not be read, so entries that are missing here count as not approved.
+   */
   readonly lost: boolean;
 }
 
@@ -87,20 +89,24 @@ export interface Held {
   readonly effective: MountaineerConfig;
   readonly waiting: readonly WaitingEntry[];
   readonly mode: ApproveMode;
-  /** The approvals to remember when `effective` runs; null: no entry of this home has ever waited. */
+  /**
+   * The approvals to remember when `effective` runs; null: the home has none, and its mode `none` requires
+   * none.
+   */
   readonly approvals: Approvals | null;
 }
 
-/** How many removed entries are remembered, so that they can come back without a question. */
+/** The limit of remembered removed entries, which may come back without a new approval. */
 const MOST_REMEMBERED = 200;
 
 /**
- * The mode that the file asks for. Without the key: `commands` if a fleet's layer lies under the file, or if a backend
- * of the file or of the running configuration reaches the home; else `none`.
+ * The mode that the file asks for. If the file has no key `approve`: `commands` if a fleet's shared
+ * configuration (its layer) is merged into the file, or if a backend of the file or of the running
+ * configuration reaches the home; else `none`.
  */
 function askedMode({ file, running, places }: Omit<HeldInput, "approvals">): ApproveMode {
   if (file.trust.approve !== null) return file.trust.approve;
-  // A fleet's layer is written on another machine.
+  // Another machine wrote the fleet's layer, so the programs in it need an approval on this machine.
   if (file.layer !== undefined) return "commands";
   const backends = [...file.backends, ...(running?.backends ?? [])];
   const reaches = backends.some((backend) => backend.enabled && backendReach(backend, places).length > 0);
@@ -134,8 +140,9 @@ export function decideHeld(input: HeldInput): Held {
 }
 
 /**
- * The first approvals cover all that runs; at a start, all of the file but the entries of a fleet's layer, which nobody
- * at this machine has seen. Disabled backends count as switched off by a person.
+ * The approvals of a home that has none yet: everything that runs counts as approved. At a start nothing runs
+ * yet, so the file counts as approved, except the entries of a fleet's layer, which nobody at this machine
+ * has seen. Disabled backends count as switched off by a person.
  */
 function firstApprovals(running: MountaineerConfig, mode: ApproveMode, isStart: boolean): Approvals {
   const brought = new Set(isStart ? running.layer?.brings : []);
@@ -178,7 +185,10 @@ function rememberedOrder(
   return orderWith(kept, orderOf(effective));
 }
 
-/** The approvals after a person's grant. The file's mode takes effect if the grant `loosens` it. */
+/**
+ * The approvals after a person's grant. The mode changes to the file's if the grant `loosens` it, or approves
+ * a change of it.
+ */
 export function withApproved(
   approvals: Approvals,
   input: Omit<HeldInput, "approvals">,
@@ -188,10 +198,13 @@ export function withApproved(
   const on = entriesOf(input.file);
   const entries = new Map(approvals.entries);
   const runs = (name: string): boolean => entries.get(`${BACKEND}${name}`)?.live === true;
-  // The person saw only the order of the running backends.
+  // Without `placed`, the person saw only the order of the running backends.
   const shown = placed ?? input.file.backends.map(({ name }) => name).filter(runs);
   const order = orderWith(ids.has(BACKEND_ORDER) ? shown : [], approvedOrder(approvals));
-  /** Backends that replace one whose place in the order was approved: they lose that place. */
+  /**
+   * Ids of backends that replace a backend of the same name with other parts: they do not inherit its
+   * approved place in the order.
+   */
   const replaced = new Set<string>();
   for (const id of ids) {
     const entry = inFile.get(id);
@@ -226,7 +239,10 @@ function switchedOffEntry({ parts }: Entry): ApprovedEntry {
   return { live: false, parts: valuesOf(parts), isOff: true };
 }
 
-/** The entry with its parts that wait; null: no part waits. `tightens`: the file asks for no looser mode. */
+/**
+ * The entry with its parts that wait; null: no part waits. `tightens`: the file's mode is not looser than the
+ * approved one, so the mode itself needs no approval.
+ */
 function waitingEntry(
   entry: Entry,
   approvals: Approvals,
@@ -242,7 +258,8 @@ function waitingEntry(
   const differing = covered.filter(([name, { value }]) => !isSameMeaning(approved?.[name], value));
   const listed = approved === null ? covered : differing;
   if (listed.length === 0) return null;
-  // The section is newer than the approvals, or has no closed form that could run meanwhile.
+  // A section without approved values does not wait: it is newer than the approvals, or has no strictest form
+  // that could run meanwhile.
   if (entry.group === "sections" && approved === null) return null;
   if (entry.group !== "sections" && isApprovedElsewhere(entry, approvals, mode)) return null;
   const waiting = Object.fromEntries(listed.map(([name, { value }]) => [name, value]));
@@ -275,7 +292,8 @@ function droppedRoutes(
 function isApprovedElsewhere(entry: Entry, { entries }: Approvals, mode: ApproveMode): boolean {
   const { group, parts } = entry;
   const covered = Object.entries(parts).filter(([, { kind }]) => waits(kind, mode));
-  // Policies refer to the tools of a backend by its name.
+  // Policies refer to the tools of a backend by its name, so an approval under another name does not count
+  // where policies need approval.
   const isBound = group === "backends" && waits("access", mode);
   return [...entries].some(([id, known]) => {
     if (known.isOff === true || (isBound ? id !== entry.id : !id.startsWith(`${group}.`))) return false;
@@ -297,7 +315,7 @@ function valuesOf(parts: EntryParts): PartValues {
   return Object.fromEntries(Object.entries(parts).map(([name, { value }]) => [name, value]));
 }
 
-/** The approvals of the entries that run, and of the removed entries that ran last. */
+/** The approvals of the entries that run, and of the removed entries that were remembered last. */
 function approvedAs(
   now: ReadonlyMap<string, Entry>,
   before: ReadonlyMap<string, ApprovedEntry>,
@@ -310,8 +328,9 @@ function approvedAs(
 }
 
 /**
- * The entries with the approved parts of a `[server]` that the file no longer has. The effective configuration cannot
- * hold them, and without them a `[server]` with the defaults could come back without an approval.
+ * The entries, with the approved parts of a `[server]` that the file no longer has. The effective
+ * configuration has no `[server]` to hold these parts; if they were forgotten, a `[server]` with the defaults
+ * could come back without an approval.
  */
 function withServerParts(
   entries: ReadonlyMap<string, ApprovedEntry>,
@@ -348,7 +367,7 @@ function effectiveConfig(file: MountaineerConfig, waiting: readonly WaitingEntry
   };
 }
 
-/** The defaults of `management` are remembered as null. */
+/** The `[server]` with its approved parts, in which null for `management` means its defaults. */
 function heldServer(server: ServerConfig, parts: PartValues): ServerConfig {
   const isDefault = parts["management"] === null;
   return restored(server, isDefault ? { ...parts, management: MANAGEMENT_DEFAULT } : parts);
@@ -378,11 +397,12 @@ function restored<T extends object>(one: T, parts: PartValues): T {
     const now = (one as Record<string, unknown>)[name];
     return [name, CHOSEN_BELOW.has(name) ? value : filled(value, now)] as const;
   });
-  // The remembered values came from a configuration of this type, and are sealed.
+  // The assertion holds: the values were copied from a configuration of this type, and their file detects
+  // changes.
   return { ...one, ...Object.fromEntries(values) };
 }
 
-/** `value` with null for the keys that a version before `now` did not know. */
+/** `value`, with null for the keys of `now` that the version that remembered it did not know. */
 function filled(value: EntryValue, now: unknown): EntryValue {
   if (typeof value !== "object" || value === null || isList(value)) return value;
   if (typeof now !== "object" || now === null || Array.isArray(now)) return value;

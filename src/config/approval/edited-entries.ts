@@ -20,7 +20,8 @@ export function editedEntries({ before, after, ...known }: EditedInput): Grant {
   const file = withAllOn(before);
   const approvals = known.approvals && { ...known.approvals, entries: asSwitchedOn(known.approvals.entries) };
   const waited = waitingIn({ ...known, approvals, file });
-  // Includes entries that a person had switched off, and another program switched on again.
+  // Unlike `waited`, this includes entries that a person had switched off and another program switched on
+  // again.
   const waitedToRun = waitingIn({ ...known, file: before });
   const [was, is] = [entriesOf(file), entriesOf(withAllOn(after))];
   const [ran, runs] = [entriesOf(before), entriesOf(after)];
@@ -48,8 +49,9 @@ export function editedEntries({ before, after, ...known }: EditedInput): Grant {
 }
 
 /**
- * The entries among `edited` that an edit removes or disables, where the editor may approve nothing: they stay removed
- * or disabled until a person brings them back. An entry that the same edit also changes loses its approval.
+ * For an edit by somebody who may approve nothing: the entries among `edited` that it removes or disables.
+ * They stay removed or disabled until a person brings them back. An entry that the same edit also changes
+ * loses its approval.
  */
 export function refusedEntries(
   edited: Grant,

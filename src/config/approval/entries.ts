@@ -1,4 +1,5 @@
-// The entries of a configuration: each is approved as one. It has parts, and each part is of one kind. Pure.
+// The entries of a configuration, which a person approves one by one. An entry consists of parts; the kind of
+// a part decides whether a change of it needs an approval. Pure.
 import { isDeepStrictEqual } from "node:util";
 import { isReference } from "../../secrets/reference.ts";
 import { routesOf } from "../backend-routes.ts";
@@ -56,7 +57,7 @@ const BACKEND_FIELDS: Kinds = {
   enabled: "free",
 };
 const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends" };
-/** `managementPart` makes the part of `management`. */
+/** `management` is `free` here, because `managementPart` makes its part. */
 const SERVER_FIELDS: Kinds = { ...approvalsIn(serverKeys), management: "free" };
 
 const SECTION_KINDS = approvalsIn(configFile.keys);
@@ -68,7 +69,7 @@ export const WHOLE_SECTIONS = Object.keys(SECTION_KINDS).filter(
   (name) => !DIVIDED.includes(name) && SECTION_KINDS[name] !== "free",
 ) as readonly (keyof MountaineerConfig)[];
 
-/** The guarded keys of an absent `[server]`. */
+/** The values of an absent `[server]` for its keys that need an approval. */
 const ABSENT_SERVER = { host: "127.0.0.1", publicUrl: null };
 
 /** All entries, by their ids. */
@@ -78,7 +79,8 @@ export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry>
     ...config.shares.map((share) => member("shares", share.name, partsOf(share, SHARE_FIELDS))),
     ...config.aliases.map((alias) => member("aliases", alias.name, partsOf(alias, approvalsIn(aliasKeys)))),
     section("global", partsOf(config.global, approvalsIn(globalKeys))),
-    // One entry: an address beyond this machine is valid only together with a sign-in.
+    // One entry for the sign-in and `[server]`, because a listening address beyond this machine is valid only
+    // with a sign-in.
     section("incoming_auth", {
       incomingAuth: { kind: "access", value: plain(config.incomingAuth) },
       ...partsOf({ ...ABSENT_SERVER, ...config.server }, SERVER_FIELDS),
@@ -102,7 +104,8 @@ function managementPart(server: ServerConfig | null): EntryPart {
 
 function backendEntry(backend: BackendConfig): Entry {
   const { connection, routes, ...parts } = partsOf(withoutProtocol(backend), BACKEND_FIELDS);
-  // The first route is also the connection: they wait together, or not at all.
+  // `connection` repeats the first route's, so both parts get the same kind: they wait together, or not at
+  // all.
   const kind = routesOf(backend).some((route) => route.connection.type === "stdio") ? "runs" : "sends";
   return member("backends", backend.name, {
     ...(connection === undefined ? {} : { connection: { ...connection, kind } }),
@@ -158,8 +161,7 @@ export function isSameMeaning(one: EntryValue | undefined, other: EntryValue | u
 }
 
 /**
- * Keys that need no approval of their own: `cwdGiven` only tells whether the file names `cwd`, which is a
- * part.
+ * Keys that a comparison ignores: `cwdGiven` only tells whether the file has `cwd`, which is compared itself.
  */
 const SAID_ALREADY: ReadonlySet<string> = new Set(["cwdGiven"]);
 
@@ -170,7 +172,7 @@ function withoutNulls(value: EntryValue): EntryValue {
   return Object.fromEntries(entries.map(([key, part]) => [key, withoutNulls(part)]));
 }
 
-/** `Array.isArray` does not narrow read-only lists. */
+/** `Array.isArray`, with a type that also narrows read-only lists. */
 export function isList(value: EntryValue): value is readonly EntryValue[] {
   return Array.isArray(value);
 }

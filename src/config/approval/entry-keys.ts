@@ -15,7 +15,8 @@ export const CHOSEN_BELOW: ReadonlySet<string> = new Set(
 );
 
 /**
- * Values whose unit in the file differs from the engine's: the file's key, and the factor between the units.
+ * The file's key, and the factor between the units, by the engine's key: for values whose unit in the file
+ * differs from the engine's.
  */
 const UNITS = new Map(
   SECTIONS.flatMap(({ keys, key }) =>
@@ -72,7 +73,10 @@ function nested(value: EntryValue): EntryValue {
   return typeof value === "object" && value !== null && !isList(value) ? respelled(value) : value;
 }
 
-/** The first user has no name in the file if it comes from `token` of `[incoming_auth]`. */
+/**
+ * The users as keys and values of `[incoming_auth]`: a first user `local` with the role `local` comes from
+ * the key `token`, and has no name in the file.
+ */
 function usersInFile(users: EntryValue): readonly (readonly [string, EntryValue])[] {
   const [first = null, ...others] = isList(users) ? users : [];
   const { name, roles, token = null } = membersOf(first);
@@ -85,7 +89,7 @@ function usersInFile(users: EntryValue): readonly (readonly [string, EntryValue]
     : [["users", users]];
 }
 
-/** Groups are tables by name in the file; a profile lists only their names. */
+/** Groups in the file's form: tables by name. The groups of a profile are names only, and stay unchanged. */
 function groupsInFile(groups: EntryValue): EntryValue {
   if (!isList(groups) || groups.some((group) => typeof group === "string")) return groups;
   return Object.fromEntries(

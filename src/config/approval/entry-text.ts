@@ -7,10 +7,13 @@ import type { PartValues, WaitingEntry } from "./decide-held.ts";
 import { type EntryValue, isList, isSameMeaning } from "./entries.ts";
 import { asInFile, CHOSEN_BELOW, membersOf } from "./entry-keys.ts";
 
-/** Lines of `key = value` in the file's order, each ended; "" for null: nothing runs. */
+/**
+ * Lines of `key = value` in the file's order, each with a line break at its end; "" for null, if nothing
+ * runs.
+ */
 export function entryText(parts: PartValues | null): string {
   if (parts === null) return "";
-  // The first route is the connection, and is not shown twice.
+  // The connection repeats that of the first route, so only the routes are shown.
   const routes = parts["routes"] ?? null;
   const shown = isList(routes) ? { ...parts, connection: null, routes: routes.map(routeLines) } : parts;
   return Object.entries(asInFile(shown))

@@ -196,7 +196,7 @@ function withoutEmpties(value: unknown, path: KeyPath): unknown {
 
 /** The path of the first place where two values differ; null when they are equal. */
 export function firstDifference(one: unknown, other: unknown, path: KeyPath = []): KeyPath | null {
-  // Both formats write -0 as 0.
+  // `===` treats -0 as 0, as both formats write it; `Object.is` treats NaN as equal to itself.
   if (one === other || Object.is(one, other)) return null;
   if (one instanceof Date && other instanceof Date) {
     return one.toISOString() === other.toISOString() ? null : path;

@@ -24,7 +24,10 @@ function refusal(why: string): MountaineerError {
   return new MountaineerError("usage", `the value cannot be written: ${why}`);
 }
 
-/** Rejects with `usage` a value that no file can hold: half characters, NUL, endless nesting. */
+/**
+ * Throws `usage` for a value that no file can hold: with half a character (a lone surrogate) or NUL, too
+ * long, or nested too deeply.
+ */
 export function assertWritable(value: ConfigValue, levels = DEEPEST_VALUE): void {
   if (typeof value === "string") {
     if (!value.isWellFormed()) throw refusal("it has half a character");
@@ -40,7 +43,7 @@ export function assertWritable(value: ConfigValue, levels = DEEPEST_VALUE): void
   }
 }
 
-/** `shares[1].driver`, quoted as messages quote keys. */
+/** The path in backticks, as messages show it: `shares[1].driver`. */
 export function keyName(path: KeyPath): string {
   return `\`${pathText(path)}\``;
 }

@@ -27,7 +27,10 @@ export type KeyValue =
   /** The key is absent and has no default value; `rule` says in words what applies. */
   | { readonly source: "absent"; readonly rule: string | null };
 
-/** Defaults that depend on the machine, or on other keys of the same table. */
+/**
+ * The default of a key for which it depends on the machine, or on other keys of the same table; null for
+ * other keys.
+ */
 function settledValue(
   file: unknown,
   section: SectionDoc,
@@ -136,7 +139,10 @@ async function blocksOf({ bytes, format, place }: ConfigSource): Promise<Effecti
   return inTableOrder(blocks);
 }
 
-/** Sorts a table's own tables directly behind it: in TOML they belong to the last member of a list before them. */
+/**
+ * Moves the tables below a named entry directly behind it: in TOML, a table below a list belongs to the last
+ * member of the list before it.
+ */
 function inTableOrder(blocks: readonly EffectiveBlock[]): EffectiveBlock[] {
   const groups = Map.groupBy(blocks, ({ path }) => JSON.stringify(path.slice(0, 2)));
   const isNamed = ({ section }: EffectiveBlock): boolean => section.pattern[1] === ANY_NAME;
@@ -158,7 +164,8 @@ export async function effectiveText(source: ConfigSource): Promise<string> {
   const texts = blocks.map((block) => {
     const lines = block.keys.flatMap(([key, value]) => {
       if (value.source === "absent") return value.rule === null ? [] : [`# ${tomlKey(key)}: ${value.rule}`];
-      // A folder in the file counts as chosen (`reach.ts`), so that the default is only a comment.
+      // A `cwd` in the file counts as chosen by a person (see `reach.ts`), so a default `cwd` is only written
+      // as a comment.
       const mark = value.source === "default" && key === "cwd" ? "# " : "";
       const end = value.source === "default" ? "  # default" : "";
       return [`${mark}${tomlKey(key)} = ${tomlValue(value.value)}${end}`];

@@ -180,7 +180,10 @@ export function parseConfigValue(text: string, { section, key, path }: ConfigKey
   throw new MountaineerError("usage", message, { hint });
 }
 
-/** `backends.NAME.env`: a table in which people choose the names. It may be removed as a whole. */
+/**
+ * The path of a table in which people choose the keys, such as `backends.NAME.env`, which may be removed as a
+ * whole; null for any other key.
+ */
 function wholeTable(key: string): KeyPath | null {
   const path = splitKey(key);
   return sectionNamed(path)?.isOpen === true ? path : null;

@@ -15,7 +15,7 @@ export interface TypedBackend {
   readonly cwd: string | null;
   readonly group: string | null;
   readonly enabled: boolean | null;
-  /** `timeouts.init`, and the value as `config set` takes it. */
+  /** Values of further keys, such as `timeouts.init`, as one types them for `config set`. */
   readonly set: ReadonlyMap<string, string>;
 }
 
@@ -101,7 +101,10 @@ export function openSecretsIn(
   return literalSecrets([{ name, connection }]);
 }
 
-/** Throws `usage` for a quote that is not closed. Nothing is expanded: no variables, no `~`, no patterns. */
+/**
+ * Splits a line into words as a shell does, but expands nothing: no variables, no `~`, no patterns. Throws
+ * `usage` for a quote that is not closed.
+ */
 export function splitWords(line: string): string[] {
   const words: string[] = [];
   let word: string | null = null;

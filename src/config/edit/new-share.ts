@@ -23,7 +23,10 @@ interface Chosen {
   readonly found: { readonly link: { readonly kind: string; readonly speed: number | null } } | null;
 }
 
-/** The faster link is the preferred route. A single address is preferred if its link is Thunderbolt. */
+/**
+ * Assigns the addresses to the two routes. Of two, the one on Thunderbolt, else the one on the faster link,
+ * becomes the preferred route (`tbHost`); a single address does so only on Thunderbolt.
+ */
 export function routeHosts(
   first: Chosen,
   second: Chosen | null,

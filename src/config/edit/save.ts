@@ -26,11 +26,11 @@ export interface SaveTarget {
   /** The path of the file, absolute. A missing file counts as an empty one, and is created (0600). */
   readonly path: string;
   readonly place: ConfigPlace;
-  /** SHA-256 of the bytes that the caller saw; null: the file may have changed. */
+  /** SHA-256 that the file must still have, from when the caller read it; null: the file may have changed. */
   readonly seenSha256: string | null;
   /**
-   * The content that the caller knows of the file; null: unknown. `runs`: a service runs this content, so that an edit
-   * of an empty or missing file is refused: it would remove all else from that service.
+   * The file's content as the caller knows it; null: unknown. `runs`: a service runs this content. An edit of
+   * a file that is empty or missing is then refused, because the service would lose everything else.
    */
   readonly known?: KnownContent | null;
   /** True: rejects with `commands_refused` if the edit would change an entry that a person approves. */
@@ -133,7 +133,7 @@ async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
   let before: { readonly bytes: Uint8Array; readonly changedMs: number } | null = null;
   for (;;) {
     const bytes = await readConfigIfPresent(path);
-    // After reading: if the file was being written then, it is young now.
+    // The times are read after the content, so a file that was written during the read counts as young.
     const status = await stat(path).catch(() => null);
     if (bytes === null || status === null) return bytes;
     const isEmpty = bytes.length === 0;

@@ -15,8 +15,9 @@ import { isShowable } from "../values/secret-text.ts";
 import type { ConfigValue } from "./edit-value.ts";
 
 /**
- * A `log` is read by the file's owner, who may see all values but secrets. `command` is the program that the
- * arguments belong to.
+ * The form of a key's value for its readers, with `(hidden)` for what they may not see. A `log` is read by
+ * the file's owner, who may see all values but secrets. `command` is the program that the arguments belong
+ * to.
  */
 export function shownOfKey(
   { shown }: Pick<KeyDoc, "shown">,
@@ -44,12 +45,15 @@ export function shownOfKey(
   }
 }
 
-/** A program's name is one word; text with blanks may be a whole command line. */
+/**
+ * The shown form of a program. A report shows a single word as a log does; a text with blanks may be a whole
+ * command line.
+ */
 export function shownCommand(command: string, audience: Audience): string {
   return shownText(command, /\s/.test(command) ? audience : "log");
 }
 
-/** Any text may be an address, and an address may carry a key. */
+/** A plain value; texts in it that are addresses are shown as such, because an address may carry a key. */
 function plainShown(value: ConfigValue, audience: Audience): ConfigValue {
   if (Array.isArray(value)) return value.map((part) => plainShown(part, audience));
   return isAddress(value) ? shownAddress(value, audience) : value;

@@ -141,7 +141,7 @@ function removal(text: string, layout: TomlLayout, path: KeyPath): Splice[] {
   const element = layout.elements.find((candidate) => samePath(candidate.path, path));
   if (element !== undefined) splices.push(...removeEntry(text, bracketed(element.array), element.index));
   for (const { path: whole, base, node, container } of layout.entries) {
-    // An entry below the removed path goes with the entry or table that contains it.
+    // Skips entries that stay, and entries of a table that is removed as a whole.
     if (!isWithinPath(whole, path) || isWithinPath(base, path)) continue;
     if (container.type === "TOMLInlineTable") {
       splices.push(...removeEntry(text, bracketed(container), container.body.indexOf(node)));

@@ -34,7 +34,7 @@ function numberText(value: number): string {
   return Number.isInteger(value) && !Number.isSafeInteger(value) ? value.toExponential() : String(value);
 }
 
-/** One segment of a key. */
+/** One segment of a key, in quotes if TOML requires them. */
 export function tomlKey(name: string): string {
   return BARE_KEY.test(name) ? name : `"${basic(name)}"`;
 }

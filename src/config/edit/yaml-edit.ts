@@ -281,7 +281,8 @@ export async function proposeYaml(text: string, step: EditStep): Promise<Proposa
 /** The quotes of a scalar in the text; null for a new one. */
 type YamlQuotes = "plain" | "single" | "double" | null;
 
-// Text is quoted if YAML 1.1 or 1.2 could read it as another type, or if it has a special character.
+// A text is written without quotes only if it consists of harmless characters and neither YAML 1.1 nor 1.2
+// could read it as another type: see `isPlain`.
 const PLAIN = /^[\p{L}_/~$][\p{L}\p{N}_/~$.:@%+{} -]*$/u;
 const SPECIAL_WORD = /^(?:~|null|true|false|yes|no|on|off|y|n)$/i;
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\ufeff\ufffe\uffff]/u;

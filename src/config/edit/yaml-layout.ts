@@ -10,11 +10,11 @@ export interface YamlLayout {
   readonly yaml: YamlLibrary;
   readonly text: string;
   readonly root: Node | null;
-  /** How deep nested blocks are indented in this file. */
+  /** The number of spaces by which this file indents nested blocks. */
   readonly indentStep: number;
 }
 
-/** A node, and its parents. */
+/** A node, with the pair and the collection that contain it. */
 export interface YamlPlace {
   readonly node: Node | null;
   /** The pair whose value is the node; null for an element of a sequence and for the root. */
@@ -183,7 +183,7 @@ export function flowEntries(layout: YamlLayout, node: Collection): Bracketed {
   return { open: start + 1, close: end - 1, entries, spaced };
 }
 
-/** True if there are comments on the lines after that of `from`, up to and including that of `to`. */
+/** True if there is a comment between the end of the line that contains `from` and the offset `to`. */
 export function hasCommentLines(text: string, from: number, to: number): boolean {
   return text.slice(lineEnd(text, from), to).includes("#");
 }

@@ -3,7 +3,8 @@ import { type StructuredPatchHunk, structuredPatch } from "diff";
 
 const CONTEXT_LINES = 3;
 /**
- * With more changed lines, the shortest difference is not searched, because the time grows with their square.
+ * The most changed lines for which the shortest difference is computed, because the time grows with their
+ * square.
  */
 const MOST_CHANGES = 1500;
 

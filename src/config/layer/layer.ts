@@ -28,7 +28,10 @@ const PATH_HINT = "each machine's own file says where files are on that machine"
 const SHARE_HINT = "each machine's own file says where its shares are";
 const TRUST_HINT = "each machine's own file says what it trusts, and which changes wait for approval there";
 
-/** The keys that only a machine's own file may have; Mountaineer writes at some of these paths. */
+/**
+ * The keys that only a machine's own file may have. At some of these paths Mountaineer writes files and
+ * links, so no other machine may choose them.
+ */
 const FORBIDDEN: readonly (readonly [pattern: KeyPath, found: string, hint: string])[] = [
   [["server"], "`[server]`", "each machine's own file says where it listens"],
   [["fleet"], "`[fleet]`", "each machine's own file says in which fleet it is, and under which name"],
@@ -43,7 +46,10 @@ const FORBIDDEN: readonly (readonly [pattern: KeyPath, found: string, hint: stri
   [["shares", ANY, "thunderbolt_path"], "a place of a share", SHARE_HINT],
   [["shares", ANY, "fallback_path"], "a place of a share", SHARE_HINT],
 ];
-/** A reference anywhere in a text: the fleet may not use a machine's secrets. */
+/**
+ * A reference to a secret, anywhere in a text. A layer must not have any, because the fleet may not use a
+ * machine's secrets.
+ */
 const REFERENCE = /^secret:|\$\{/;
 
 /** The mistakes of a layer: keys that only a machine's own file may have, and references to secrets. */

@@ -31,7 +31,7 @@ export function mergeUnder(file: unknown, layer: unknown) {
   /** The place of each entry of the merged lists, by section. */
   const lists = new Map<string, readonly Place[]>();
   const merged = emptyTable();
-  // The file's entries first: among backends, the first wins.
+  // The file's entries come first, because the first of several backends with a tool of the same name wins.
   for (const name of new Set([...Object.keys(own), ...Object.keys(under)])) {
     const [mine, theirs] = [own[name], under[name]];
     if (mine === undefined || theirs === undefined) define(merged, name, mine ?? theirs);
@@ -70,7 +70,10 @@ function originOf(own: Readonly<Record<string, unknown>>, section: string | numb
   return section === undefined || Object.hasOwn(own, section) ? "file" : "layer";
 }
 
-/** The schema refuses values that are not tables. */
+/**
+ * Merges two tables key by key. If either value is no table, returns the file's value; the schema refuses
+ * such values.
+ */
 function keysOfBoth(mine: unknown, theirs: unknown): unknown {
   const [own, under] = [asTable(mine), asTable(theirs)];
   if (own === null || under === null) return mine;

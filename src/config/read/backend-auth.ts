@@ -53,7 +53,7 @@ function machineFindings(auth: Table, path: KeyPath): Finding[] {
   if (!has(auth, "client_secret") && !has(auth, "private_key")) {
     found.push(missing([...path, "client_secret"], "`client_secret` or `private_key`"));
   }
-  // A sign-in without a person has nobody who sees which server gets the secret.
+  // Required, because without a person at the sign-in nobody would see which server gets the secret.
   if (!has(auth, "issuer"))
     found.push(missing([...path, "issuer"], "the authorization server that gets the secret"));
   if (has(auth, "client_secret") && has(auth, "private_key")) {

@@ -11,7 +11,10 @@ import { type Finding, quoted } from "../values/mistakes.ts";
 import { expandPath } from "../values/paths.ts";
 import { asTable, isOnShare, listIn, type RulePlace, type Table, wrong } from "./tables.ts";
 
-/** Mistakes: too few or too many addresses, addresses of different kinds, and a CA on a share. */
+/**
+ * The mistakes of `[fleet]`: lists that are too long, entries for an unknown backend or for this machine
+ * itself, no address of a server, and a CA file on a share.
+ */
 export function fleetFindings(file: Table, place: RulePlace): Finding[] {
   const fleet = asTable(file["fleet"]) ?? {};
   const findings: Finding[] = [];
@@ -20,7 +23,7 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
     ...mistake: [found: string, expected: string, hint?: string | null]
   ) => findings.push(wrong(["fleet", ...path], ...mistake));
   const { name, servers, tls_ca: authority } = fleet;
-  // Values of other kinds are mistakes of their own.
+  // Values that are no texts are skipped here: they are mistakes of their own.
   const imported = listIn(fleet, "import").filter((one) => typeof one === "string");
   const own = Object.keys(asTable(file["backends"]) ?? {});
   for (const key of ["export", "import", "together", "sessions"] as const) {

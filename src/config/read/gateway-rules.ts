@@ -127,7 +127,7 @@ function serverFindings(table: Table, at: KeyPath, place: RulePlace): Finding[] 
   ];
 }
 
-/** More routes than any server needs. */
+/** The limit of a backend's routes, above what any server needs. */
 const MOST_ROUTES = 8;
 
 function routesFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[] {
@@ -169,7 +169,10 @@ function orderFindings(order: readonly unknown[], backends: Table): Finding[] {
   return [...unknownNames(order, at, Object.keys(backends), "backend"), ...repeated];
 }
 
-/** The daemon writes the audit itself, and must never wait for a share. */
+/**
+ * Mistakes in the path of the audit's file. The daemon writes this file itself, so it must not be on a share,
+ * which may hang.
+ */
 function auditFindings(file: Table, place: RulePlace): Finding[] {
   const text = asTable(file["audit"])?.["path"];
   const path = pathOf(text, place);

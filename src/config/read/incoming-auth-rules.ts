@@ -108,7 +108,10 @@ function signedFindings(auth: Table): Finding[] {
   return findings;
 }
 
-/** The daemon reads the file itself, and must never wait for a share. */
+/**
+ * The mistake of a file of public keys on a share: the daemon reads the file itself, and must never wait for
+ * a share.
+ */
 function keysFileFindings(auth: Table, file: Table, place: RulePlace): Finding[] {
   const text = auth["jwks"];
   const path = typeof text !== "string" || isKeysAddress(text) ? null : pathOf(text, place);
@@ -128,7 +131,10 @@ function listenFindings(server: Table, auth: Table): Finding[] {
   return [unmatched(["server", "host"], found, expected, hint)];
 }
 
-/** A token is issued for one gateway, whose address must be the same for all users. */
+/**
+ * The mistake of listening on any address while no key names the gateway: an authorization server issues its
+ * tokens for one gateway, by one name for all users.
+ */
 function resourceFindings(server: Table, auth: Table): Finding[] {
   const { host } = server;
   if (typeof host !== "string" || !ANY_ADDRESS.has(host)) return [];

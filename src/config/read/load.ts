@@ -235,7 +235,10 @@ export async function loadConfig(path: string, place: ConfigPlace): Promise<Load
   return parseConfig(await readConfigBytes(path), path, place);
 }
 
-/** One warning for each enabled backend that works on a share without requiring it. */
+/**
+ * One warning for each enabled backend that works in a share's folder without listing the share in
+ * `requires`.
+ */
 function unstatedShareWarnings(config: MountaineerConfig): ConfigWarning[] {
   const places = placesOf(config);
   return config.backends.flatMap((backend): ConfigWarning[] => {

@@ -35,7 +35,8 @@ function connection(
   { userHome }: ConfigPlace,
 ): StdioConnection | HttpConnection {
   const spoken = protocol === "auto" ? {} : { protocol };
-  // The rules refuse a backend that has neither, or whose type and keys contradict each other.
+  // Without `command` there is a `url`: the rules refuse a backend that has neither, or whose `type`
+  // contradicts its other keys.
   if (command === null) {
     return {
       type: "streamable-http",

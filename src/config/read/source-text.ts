@@ -27,7 +27,7 @@ export interface ParsedText {
 
 type DecodedText =
   | { readonly ok: true; readonly text: string }
-  /** `before` is the readable text up to the mistake. */
+  /** `before`: the text before the first bytes that are no text. */
   | {
       readonly ok: false;
       readonly before: string;

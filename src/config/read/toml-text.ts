@@ -8,7 +8,8 @@ import { type Locator, type ParsedText, type SyntaxFinding, textPlaces } from ".
 
 const DEEPEST_NESTING = 64;
 const MOST_SYNTAX_MISTAKES = 50;
-// Every mistake costs one more parse of the text, so this bounds the work on a large hostile file.
+// The limit of characters that are parsed again. Each mistake costs one more parse of the text, and a large
+// hostile file could have many.
 const REPARSED_CHARACTERS = 4 * 1024 * 1024;
 
 const REDEFINED = "trying to redefine an already defined";

@@ -118,7 +118,7 @@ function sectionFinding(root: unknown, path: KeyPath): Finding {
   return { path, at: "value", found, expected, hint };
 }
 
-/** YAML reads `command npx` as one text. */
+/** A hint for a text such as `command npx`, which YAML reads as one text because the colon is missing. */
 function missingColonHint(section: SectionDoc, value: unknown): string | null {
   const key = typeof value === "string" ? (/^([a-z_]+) /.exec(value)?.[1] ?? null) : null;
   return key !== null && knownKeys(section).includes(key) ? `a colon is missing: \`${key}: …\`` : null;

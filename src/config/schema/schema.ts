@@ -63,7 +63,7 @@ export const notifyKeys = {
   ),
 };
 
-// A pattern for editors; the reader of names checks more.
+// A pattern for the JSON Schema, by which editors check the file; `parseBackendName` checks more.
 const BACKEND_NAME = { pattern: "^[A-Za-z][A-Za-z0-9_-]{0,63}$" };
 
 /** The whole file, in the order in which people read it. */

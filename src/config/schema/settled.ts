@@ -7,7 +7,7 @@ import type { Members, Place } from "./tables.ts";
 type Camel<Name> = Name extends `${infer Word}_${infer Rest}` ? `${Word}${Capitalize<Camel<Rest>>}` : Name;
 type Without<End extends string, Name> = Name extends `${infer Start}${End}` ? Start : Name;
 
-/** The name in the engine of the file's key `Name`. */
+/** The engine's name of the file's key `Name`: in camelCase, and with the engine's unit. */
 type SettledName<Name, Of> =
   Of extends Key<unknown, "seconds">
     ? `${Camel<Without<"_secs", Name>> & string}Ms`
@@ -29,7 +29,7 @@ type SettledValue<P> =
             ? Exclude<OutOf<P>, undefined>
             : never;
 
-/** A table with the members `M`. */
+/** A table with the members `M`, in the engine's form. */
 export type Settled<M extends Members> = {
   readonly [Name in keyof M as SettledName<Name, M[Name]> & string]:
     | SettledValue<M[Name]>

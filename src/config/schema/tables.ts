@@ -119,7 +119,7 @@ export function listOf<Out, M extends Members>(
 }
 
 type NameReader = (name: string) => TextReading;
-/** A pattern for editors; `NameReader` checks more. */
+/** A pattern for the JSON Schema, by which editors check the file; `NameReader` checks more. */
 type NamePattern = { readonly pattern?: string };
 
 function readNamed<Out>(

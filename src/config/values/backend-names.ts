@@ -25,7 +25,10 @@ export function borrowedName(backend: string, machine: string): string {
 /** Stands for any machine in a name; no machine can be called that. */
 const ANY_MACHINE = "*";
 
-/** The name that publishes the common tools of other machines' backends, if this machine has no such backend. */
+/**
+ * The name of a backend under which the tools that other machines' backends have in common are published, if
+ * this machine has no such backend.
+ */
 export function commonName(backend: string): string {
   return borrowedName(backend, ANY_MACHINE);
 }
@@ -76,7 +79,8 @@ export const parseVariableName = textReader(
   "the name of an environment variable: letters, digits and `_`, not beginning with a digit",
 );
 
-// The protocol's code sets these headers: any other value would break the connection or contradict a message.
+// Headers that the implementation of the protocol sets itself: any other value would break the connection or
+// contradict a message.
 const PROTOCOL_HEADERS: ReadonlySet<string> = new Set([
   "accept",
   "accept-encoding",

@@ -20,7 +20,7 @@ export const FLEET_SERVER_EXPECTED = "`tls://HOST:PORT`, or `nats://127.0.0.1:PO
 
 const NATS_PORT = 4222;
 
-/** The keys of `[fleet]` in a file, for a server with its own certificate authority. */
+/** `[fleet]` as written in a file when the NATS servers' certificates come from a private authority. */
 export interface FleetSection {
   readonly name: string;
   readonly servers: readonly string[];
@@ -29,7 +29,10 @@ export interface FleetSection {
   readonly operator: string;
 }
 
-/** A machine's name is the key under which it publishes, and part of its subjects. */
+/**
+ * Whether a text can be a machine's name, which is part of NATS subjects and the key of what the machine
+ * publishes.
+ */
 export function isMachineName(text: string): boolean {
   return /^[A-Za-z0-9-]{1,32}$/.test(text);
 }

@@ -125,7 +125,7 @@ export function parseListenAddress(text: string): TextReading {
   return wrongAddress(text === `[${host}]` ? "write it without brackets" : "the port has a key of its own");
 }
 
-/** Reads a name or address by which requests may ask for this machine; resolves to lower case. */
+/** Reads a name or address that requests may have as their host; the value is in lower case. */
 export function parseAllowedHost(text: string): TextReading {
   const reading = parseListenAddress(text);
   if (reading.ok) return { ok: true, value: text.toLowerCase() };

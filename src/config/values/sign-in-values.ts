@@ -5,7 +5,7 @@ import { parsePath } from "./paths.ts";
 
 const LONGEST_ADDRESS = 2_048;
 
-/** Algorithms that sign with a private key, so that a program that checks tokens cannot make one. */
+/** The algorithms that sign with a private key: whoever can only check tokens cannot make any. */
 export const SIGNING_ALGORITHMS = [
   "RS256",
   "RS384",

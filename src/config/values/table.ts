@@ -11,7 +11,7 @@ export function emptyTable(): Table {
   return Object.create(null);
 }
 
-/** Plain assignment would make `__proto__` a prototype. */
+/** Sets a member of the table. An assignment to `__proto__` would replace the prototype instead. */
 export function define(table: object, key: string | number, value: unknown): void {
   Object.defineProperty(table, key, { value, enumerable: true, configurable: true, writable: true });
 }

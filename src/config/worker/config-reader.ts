@@ -20,7 +20,7 @@ interface ConfigReaderOptions {
   readonly startReader?: StartReader;
 }
 
-/** Runs at most one process at a time, and none later than 5 s after the last sign of a change. */
+/** Runs at most one process at a time. An unused process ends 5 s after the last sign of a change. */
 export function createConfigReader(options: ConfigReaderOptions) {
   const { path, place, clock, layer = () => null, startReader = startReaderProcess } = options;
   let ahead: ReaderProcess | null = null;

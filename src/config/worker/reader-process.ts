@@ -13,7 +13,10 @@ import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 const DEADLINE_MS = 10_000;
 /** The longest life of the process, ms; its parent usually ends it long before. */
 const LONGEST_LIFE_MS = 10 * 60_000;
-/** The process lives too briefly for garbage collection, which would be a seventh of its work. */
+/**
+ * Options for a large young heap: the process lives so briefly that garbage collection, a seventh of its work
+ * by default, can be avoided.
+ */
 const NODE_FLAGS = ["--max-old-space-size=256", "--min-semi-space-size=16", "--max-semi-space-size=16"];
 /** An accepted file is at most 512 KiB; its snapshot, and 200 mistakes, are of that order. */
 const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -32,7 +35,7 @@ export function startReaderProcess(clock: Clock) {
     ending.abort();
   };
   const heard = (line: string): void => {
-    // Written by load-child.ts, the other half of this protocol.
+    // The assertion holds: the line comes from load-child.ts, the other half of this protocol.
     asked?.resolve(JSON.parse(line) as ApartReply);
   };
   const answers = createLineSplitter(ANSWER_LIMIT_BYTES, () =>
