@@ -27,7 +27,10 @@ export interface ShareSpec
   extends Pick<ShareConfig, "name" | "shareName" | "username" | "driver" | "routes"> {
   /** The resolved password; null: guest. Never logged. */
   readonly password: string | null;
-  /** Reference of a password that has no value, as `ResolvedSecret.missing`; the share is then not mounted. */
+  /**
+   * Reference of a password that has no value, as `ResolvedSecret.missing`; the share is then not mounted.
+   * null: none.
+   */
   readonly missingVariable: string | null;
   /** Reference of the password, spelled as `missingVariable`; null or absent: none. */
   readonly passwordFrom?: string | null;

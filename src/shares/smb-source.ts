@@ -19,7 +19,7 @@ export const SMB_PORT = 445;
  */
 export const CARRIED_ADDRESS = "127.0.0.1";
 
-/** Parses an SMB source; null: the text is none. */
+/** Parses an SMB source; null: the text is no SMB source. */
 export function parseSmbSource(source: string): SmbSource | null {
   const match = /^(?:smb:|cifs:)?[/\\]{2}([^/\\]+)[/\\]([^/\\]+)(?:[/\\]+(.*))?$/is.exec(source);
   const [, authority, share, subpath] = match ?? [];
@@ -43,7 +43,9 @@ export function sourceOf(route: Pick<RouteSpec, "host" | "port">, shareName: str
   return `//${bracketed}${port}/${shareName}`;
 }
 
-/** Servers compare share names without case; macOS shows them decomposed. */
+/**
+ * Whether a source names the share. Servers compare share names without case; macOS shows them decomposed.
+ */
 export function isShareNamed(source: SmbSource, shareName: string): boolean {
   return source.shareNames.some((name) => isSameShareName(name, shareName));
 }
@@ -67,7 +69,7 @@ function parseAddress(text: string): { host: string; port: number } | null {
   return /^[0-9a-f:.%]+$/i.test(text) ? { host: text, port: SMB_PORT } : null;
 }
 
-/** Unchanged if its percent signs are not escapes. */
+/** Decodes percent escapes; returns the text unchanged if its percent signs are no escapes. */
 export function percentDecoded(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -76,7 +78,7 @@ export function percentDecoded(text: string): string {
   }
 }
 
-/** Equal for names that a server treats as one share. */
+/** A key that is equal for names that a server treats as one share. */
 export function foldedShareName(name: string): string {
   return name.normalize("NFC").toUpperCase().toLowerCase();
 }

@@ -82,7 +82,10 @@ function isIn(link: OwnAddress, address: string): boolean {
   return ip !== null && holds(link, ip);
 }
 
-/** Collects claims: of an address, the newest that it made itself, else the first. Exported for its test. */
+/**
+ * Collects claims about servers: for each address the newest claim that it sent itself, or else the first
+ * that another sent. Exported for its test.
+ */
 export function createHeard(own: readonly OwnAddress[]) {
   const found = new Map<string, Omit<HeardServer, "link">>();
   const links = new Set(own.map(({ interfaceName }) => interfaceName)).size;

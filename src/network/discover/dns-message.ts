@@ -20,7 +20,7 @@ export interface DnsQuestion {
   readonly name: DnsName;
 }
 
-/** Equal for names that are equal in DNS, which ignores case. */
+/** A key that is equal for names that are equal in DNS, which ignores case. */
 export function nameKey(name: DnsName): string {
   return JSON.stringify(name.map((label) => label.toLowerCase()));
 }
@@ -87,7 +87,10 @@ function readRecord(
   return { record: null, end };
 }
 
-/** null: malformed. Each compression pointer must lead backwards, so that none can lead in a circle. */
+/**
+ * Reads a name; null: malformed. Each compression pointer must lead backwards, so that none can lead in a
+ * circle.
+ */
 function readName(message: Buffer, start: number): { readonly name: DnsName; readonly end: number } | null {
   const name: string[] = [];
   let bytes = 0;

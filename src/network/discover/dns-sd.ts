@@ -10,9 +10,12 @@ import {
 import type { Claim, LinkProtocol } from "./link-protocol.ts";
 
 const SERVICE: DnsName = ["_smb", "_tcp", "local"];
-/** Records kept of one link; more than any home or office has. */
+/** Maximum number of records that are kept for a link; no home or office has as many. */
 const KEPT_AT_MOST = 512;
-/** Records kept of one name; without a limit, one sender's records could be combined into very many claims. */
+/**
+ * Maximum number of records that are kept for one name; without a limit, one sender's records could be
+ * combined into very many claims.
+ */
 const OF_ONE_NAME = { PTR: 64, SRV: 4, A: 8 } as const;
 const CLAIMS_AT_MOST = 64;
 
@@ -30,7 +33,7 @@ export function createDnsSd(): LinkProtocol {
   const kept = new Map<string, Map<string, Said>>();
   const asked = new Set<string>();
   let count = 0;
-  /** Returns whether the record, or its sender, is new. */
+  /** Keeps a record. Returns true if the record, or its sender, is new. */
   const keep = (record: DnsRecord, sender: string): boolean => {
     const { type, name } = record;
     if (type === "PTR" && nameKey(name) !== nameKey(SERVICE)) return false;

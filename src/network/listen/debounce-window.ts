@@ -15,8 +15,9 @@ export type TriggerWindow = ReturnType<typeof createTriggerWindow>;
 const MAX_REASONS = 50;
 
 /**
- * At most one triggered cycle per window: an event outside a window runs at once and opens one; events inside
- * it collapse into one cycle at its end, which opens the next. Every event is followed by a cycle.
+ * Allows at most one triggered cycle per window. An event outside a window causes a cycle at once and opens a
+ * window; events inside it cause one cycle at its end, which opens the next window. Every event is followed
+ * by a cycle.
  */
 export function createTriggerWindow({ clock, windowMs, onCycle }: TriggerWindowOptions) {
   let lengthMs = windowMs;
@@ -53,7 +54,7 @@ export function createTriggerWindow({ clock, windowMs, onCycle }: TriggerWindowO
       if (remainingMs() > 0) arm();
       else run();
     },
-    /** Applies at once, also to an open window. */
+    /** Changes the window's length at once, also that of an open window. */
     setWindowMs(newLengthMs: number): void {
       lengthMs = newLengthMs;
       if (timer !== null) arm();

@@ -3,8 +3,9 @@ import { loadKoffi } from "./core-foundation-darwin.ts";
 
 export interface ForeignLibrary {
   /**
-   * A function by its C types: `declare("close", "int", ["int"])`. Throws if the library has no function of that name. The
-   * type `Call` is trusted; arguments are numbers, strings, bytes and addresses (bigint).
+   * Declares a function by its C types: `declare("close", "int", ["int"])`. Throws if the library has no
+   * function of that name. The type `Call` is trusted; arguments are numbers, strings, bytes and addresses
+   * (bigint).
    */
   declare<Call extends (...args: never[]) => unknown>(
     name: string,

@@ -11,8 +11,8 @@ export type Place = ReturnType<typeof createPlace>;
 /** The networks as they are known at one moment. */
 export interface Here {
   /**
-   * Names of interfaces by mark: `gateway:aa:bb:cc:dd:ee:ff` for each gateway, `subnet:10.0.0.0/24` for each
-   * link without a gateway.
+   * The networks that this machine is on, each as a mark with the name of its interface:
+   * `gateway:aa:bb:cc:dd:ee:ff` for each gateway, `subnet:10.0.0.0/24` for each link without a gateway.
    */
   readonly marks: ReadonlyMap<string, string>;
   readonly gateways: readonly { readonly address: string; readonly mac: string | null }[];
@@ -103,7 +103,10 @@ export function createPlace(options: PlaceOptions) {
   };
 }
 
-/** `macs`: hardware addresses of gateways that answered on this network before. */
+/**
+ * Finds the networks from the system's tables. `macs`: hardware addresses of gateways that answered on this
+ * network before.
+ */
 export function hereFrom(
   interfaces: InterfaceSnapshot,
   gateways: Awaited<ReturnType<Links["gateways"]>>,

@@ -35,7 +35,8 @@ export interface KeptConnection extends Disposable {
 
 export interface RunningProbe extends KeptConnection {
   /**
-   * Never rejects. Disposing the probe closes its socket at once, and resolves a pending finding as silent.
+   * What the probe finds; never rejects. Disposing the probe closes its socket at once, and resolves a
+   * pending finding as silent.
    */
   readonly finding: Promise<EndpointFinding>;
 }
@@ -123,7 +124,7 @@ const READ_BUFFER_BYTES = 2048;
 const KEPT_ALIVE_AFTER_MS = 1_000;
 
 /**
- * Starts at once; `timeoutMs` covers connect and NEGOTIATE together. With `onGone`, the connection of an
+ * Starts a probe; `timeoutMs` covers connect and NEGOTIATE together. With `onGone`, the connection of an
  * answered probe stays open until the probe is disposed: as long as it is open, the same server is behind it.
  * `onGone` is called when the connection ends for another reason: the server closed it, or was replaced by
  * one that does not know it.

@@ -107,7 +107,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
 }
 
 /**
- * Waits for the probe; a result of `cutOff` ends the wait sooner. Adds to `checks` a function that calls
+ * Waits for the probe, or until `cutOff` has a result. Meanwhile `checks` holds a function that calls
  * `cutOff`.
  */
 async function unlessCutOff(
@@ -158,7 +158,7 @@ function createEndpointProbes(clock: Clock, maxAtOnce: number) {
   };
 }
 
-/** Decides about one address: an endpoint to probe, or a result without a packet. */
+/** Returns a function that decides about one address: an endpoint to probe, or a result without a packet. */
 function createAddressPlans() {
   /** Targets whose address an interface's subnet held at the last look, with that interface. */
   const lastOnLink = new Map<string, string | null>();
@@ -228,7 +228,10 @@ function withoutPacket(verdict: ProbeVerdict, reason: ProbeReason, detail: strin
 const UNRESOLVED = withoutPacket("silent", "unresolved", "no address is known");
 const DISPOSED = withoutPacket("silent", "local_error", "probing has ended");
 
-/** A name answers if one of its addresses does, and is gone only if all of them are; else it is silent. */
+/**
+ * The heaviest finding about a name's addresses counts for the name: it answers if one address does, is gone
+ * only if all are, and is silent otherwise.
+ */
 function weight(finding: EndpointFinding): number {
   if (finding.verdict === "answers") return 3;
   if (finding.verdict === "gone") return 0;

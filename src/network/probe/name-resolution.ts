@@ -4,18 +4,24 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, resultWithin, settledWithin } from "../../runtime/time/clock.ts";
 import { canonicalIp } from "../ip-address.ts";
 
-/** Addresses change rarely, and after a network change every name is resolved again at once. */
+/**
+ * How long known addresses stay fresh, ms. They change rarely, and after a network change every name is
+ * resolved again at once.
+ */
 const FRESH_MS = 60_000;
-/** A name without an address may soon have one, when DNS or mDNS is back. */
+/**
+ * Pause before a name without an address is resolved again, ms: it may soon have one, when DNS or mDNS is
+ * back.
+ */
 const RETRY_MS = 5_000;
-/** A resolution that takes longer is given up, so that a hanging resolver is asked again. */
+/** A resolution that takes longer, ms, is given up, so that a hanging resolver is asked again. */
 const GIVE_UP_MS = 10_000;
 
 export interface NameResolutionOptions {
   clock: Clock;
   /**
-   * May reject or never settle; [] means no address. Must not be `dns.lookup` in this process, which shares a
-   * small thread pool.
+   * Returns a host's addresses; [] if there are none. May reject or never settle. Must not be `dns.lookup` in
+   * this process, which shares a small thread pool.
    */
   resolve: (host: string) => Promise<readonly string[]>;
   logger: Logger;

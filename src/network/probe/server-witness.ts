@@ -2,7 +2,10 @@
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { KeptConnection } from "./host-probe.ts";
 
-/** Servers end connections without a login, Samba after 60 s. A new connection replaces the old one before that. */
+/**
+ * Age at which a connection is replaced by a new one, ms: servers end connections without a login, Samba
+ * after 60 s.
+ */
 const RENEW_AFTER_MS = 20_000;
 const RENEW_AGAIN_MS = 5_000;
 const ANSWER_WITHIN_MS = 1_000;
@@ -11,7 +14,7 @@ interface WitnessOptions {
   readonly clock: Clock;
   /** Connects and proves the server; null: no answer. Calls `onGone` when the connection ends. Never rejects. */
   readonly connect: (onGone: () => void) => Promise<Answered | null>;
-  /** Called once the proof has ended. */
+  /** Called when it is no longer proved that the server is the same. */
   readonly onGone: () => void;
 }
 
@@ -23,7 +26,7 @@ interface Answered {
 /** `stillThere`: whether the first server is still behind the address. Disposing ends the connection. */
 export type ServerWitness = KeptConnection;
 
-/** null: the server does not answer. */
+/** Connects, and keeps a connection to the server from then on; null: the server does not answer. */
 export async function holdWitness(options: WitnessOptions): Promise<ServerWitness | null> {
   const { clock, connect, onGone } = options;
   let current: Held | null = null;

@@ -7,7 +7,10 @@ interface Ask<Answer> {
   readonly answer: Promise<Answer>;
 }
 
-/** Keys come from the configuration; beyond this many, most are of earlier configurations, and all are dropped. */
+/**
+ * Maximum number of keys: keys come from the configuration, so beyond it most are of earlier configurations,
+ * and all are dropped.
+ */
 const MAX_KEYS = 4_096;
 
 export function createSingleFlight<Answer>(clock: Clock) {

@@ -1,4 +1,5 @@
-// The interface to the carrier of mounts, as the engine needs it: a port per share, and moves between routes.
+// The engine's interface to the carrier, the process that relays each carried mount through a local port and
+// moves it between routes.
 
 import type { CarriedShare, ConfigureRequest, MoveRequest, OpenRequest } from "../../carrier/carrier.ts";
 import type { DriverName } from "../share-spec.ts";
@@ -40,7 +41,9 @@ export interface Carriage {
   /** Resolves when a running carrier has reported its state, or when it is known that none runs. */
   ready(): Promise<void>;
   open(request: CarryRequest, signal: AbortSignal): Promise<CarryOutcome>;
-  /** Names the mount that talks through the port; the port ends with that mount. */
+  /**
+   * Tells the carrier which mount talks through the port; the carrier closes the port when that mount ends.
+   */
   bind(share: string, mount: FoundMount, pids: readonly number[]): Promise<void>;
   move(target: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
   /**
@@ -51,8 +54,8 @@ export interface Carriage {
   keepEndpoints(share: string, change: ConfigureRequest): void;
   hold(share: string, epoch: number | null): Promise<void>;
   /**
-   * Reports that the server is proved since `outage`: the carrier lets programs continue, unless the server
-   * was lost again.
+   * Reports that the server has proved its identity since the outage with this number: the carrier lets
+   * programs continue, unless the connection was lost again.
    */
   confirm(share: string, outage: number | null): Promise<void>;
   /** Reports that the server accepts the login again. */

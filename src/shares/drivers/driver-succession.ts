@@ -11,8 +11,8 @@ interface DrivenShare {
 }
 
 /**
- * The time in which a share has drivers of one kind, `local` or SMB. A change between SMB drivers begins no era: they
- * recognize each other's mounts.
+ * The time in which a share has drivers of one kind, `local` or SMB. A change between two SMB drivers begins
+ * no new era: they recognize each other's mounts.
  */
 interface Era {
   /** Drivers of the other kind, whose mounts may still be there. */
@@ -60,7 +60,9 @@ function isLocal({ name }: MountDriver): boolean {
 
 function withFormer(driver: MountDriver, era: Era): MountDriver {
   const { former } = era;
-  /** The makers of the mounts that were found last. */
+  /**
+   * For each mount of the last look, by its id: the driver that made it, and the share's configuration then.
+   */
   let makers = new Map<string, DrivenShare>();
   const makerOf = ({ id }: FoundMount, spec: ShareSpec): DrivenShare => makers.get(id) ?? { driver, spec };
   /**
@@ -78,8 +80,8 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
   /** The mounts of `driver` that were found last; null: nobody has looked yet. */
   let known: readonly FoundMount[] | null = null;
   /**
-   * Asks only drivers that have a mount: unsent files of another driver wait for its next mount, and must not
-   * delay that mount.
+   * Unsent files on the share's mounts. A driver without a mount is not asked: its unsent files wait until it
+   * mounts again, and must not delay another driver's mount.
    */
   const unsentOf = async (share: ShareSpec): Promise<readonly string[]> => {
     const responsible = new Map([...makers.values()].map(({ driver: maker, spec }) => [maker, spec]));
@@ -92,7 +94,7 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
     const { hasBegun } = era;
     const own = isLocal(driver) ? null : await driver.find(share, notBeforeMs);
     for (const [each, spec] of [...former]) {
-      // A path on which SMB is mounted is not a link, and may hang.
+      // Where an SMB mount is, there is no link of `local`; looking for one might hang.
       const isMount = own?.some(({ path }) => path === spec.mountPath) ?? false;
       const seen = isMount ? [] : await look(each, spec, notBeforeMs);
       if (seen === null) continue;

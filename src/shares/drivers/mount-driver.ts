@@ -38,7 +38,7 @@ export interface FoundMount {
   readonly route: RouteName | null;
   /** The process that serves the mount is known and has exited: the mount is dead, without another look. */
   readonly processGone: boolean;
-  /** This home's driver made it for this share, maybe under another configuration. */
+  /** A daemon with this home folder made it for this share, maybe under another configuration. */
   readonly madeByDriver: boolean;
   /** The port of 127.0.0.1 that the mount talks to, so its route can be moved; null or absent: it talks to its host. */
   readonly carriedPort?: number | null;
@@ -56,7 +56,7 @@ export interface Through {
   readonly port: number;
   /** How long the carrier may leave a request without an answer. */
   readonly patienceMs: number;
-  /** The carrier only holds back what goes to the server; the route is not moved. */
+  /** The carrier may only hold back what the mount sends, and never moves the mount to another route. */
   readonly pinned?: boolean;
 }
 
@@ -126,7 +126,7 @@ export interface WaitingUnsent {
   readonly server: string;
   /** Where the server was last seen, `//HOST/SHARE`; null: unknown. */
   readonly source: string | null;
-  /** Whether a proof can identify the server. */
+  /** Whether the server has an identity that can be proved, so that it is recognized when it returns. */
   readonly proved: boolean;
   /** This server is mounted now. */
   readonly inUse: boolean;
@@ -146,7 +146,7 @@ export interface UnsentFile {
 /** Deadlines hold even when the mount hangs; nothing here blocks the daemon's thread. */
 export interface MountDriver {
   readonly name: ShareSpec["driver"];
-  /** For this long after a look, the next look may be answered from a cache and proves nothing, ms. */
+  /** A look within this time after another one may be answered from a cache, and then proves nothing, ms. */
   readonly cacheMs: number;
   /**
    * The system may hold back looks at a new mount until a person answers a dialog, so the mount seems to hang. Absent:
@@ -154,9 +154,9 @@ export interface MountDriver {
    */
   readonly mayWaitForPermission?: true;
   /**
-   * What the driver lacks to mount, for `share` over any of its routes, with a hint; null: nothing, or one
-   * route works. Cheap enough for every cycle. `notBeforeMs` (monotonic): an earlier reading, not older than
-   * this, may be reused.
+   * What is missing to mount at all, or to mount `share` over any of its routes, with a hint; null: nothing
+   * is missing, or one route works. Cheap enough for every cycle. `notBeforeMs` (monotonic): an earlier
+   * reading, not older than this, may be reused.
    */
   unavailable(share?: ShareSpec, notBeforeMs?: number): Promise<Lacking | null>;
   /** A known defect of the installed mounting program that a newer one does not have; null or absent: none. */
@@ -203,8 +203,8 @@ export interface MountDriver {
    */
   decideWaiting?(share: ShareSpec, server: string, what: "send_here" | "set_aside"): Promise<void>;
   /**
-   * Folders of this machine with files that programs wrote to this share and that nothing sends to the server.
-   * Cheap enough for every look; absent where there can be none. Never rejects.
+   * Folders of this machine with files that programs wrote to this share and that nothing sends to the
+   * server. Cheap enough for every look; absent if the driver leaves no such files. Never rejects.
    */
   setAside?(share: ShareSpec): Promise<readonly SetAsideFolder[]>;
   /**

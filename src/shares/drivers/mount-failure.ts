@@ -41,7 +41,7 @@ export function unmountFailed(text: string): UnmountOutcome {
   return { ok: false, reason: "failed", text };
 }
 
-/** Explains a busy mount that is held only by our own look, which hangs in it. */
+/** Gives a failed unmount a better text if the mount is busy only because our own look hangs in it. */
 export function orHanging(
   prober: Prober,
   { id }: Pick<FoundMount, "id">,
@@ -53,7 +53,7 @@ export function orHanging(
 
 type NewMount = Pick<FoundMount, "id" | "path">;
 
-/** Looks at a new mount for `waitMs`, if it is above 0; null: the step was cancelled. */
+/** Looks at a new mount; the look may take `waitMs`. null: the step was cancelled. */
 export function lookAtNewMount(
   prober: Prober,
   { id, path }: NewMount,

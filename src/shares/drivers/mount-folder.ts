@@ -32,7 +32,10 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
   const notes = createFolderNotes();
   const aside = createAsideList(clock, logger, notes);
 
-  /** Notes the folder before it exists, so that a crash in between does not hide where the files went. */
+  /**
+   * Picks a folder to set files aside in, and notes it before it exists: after a crash, the note still tells
+   * where the files went.
+   */
   const newPlace = async (place: SharePlace): Promise<string> => {
     const folder = await unusedPlace(place.mountPath, clock.wallMs());
     const before = await notes.read(place);
@@ -48,8 +51,8 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
 
   return {
     /**
-     * An empty folder at its path, just before something is mounted there. Call only when nothing is mounted there. Rejects
-     * with the system's error.
+     * Makes sure that an empty folder is at the mount path. Call it just before mounting, and only when
+     * nothing is mounted there. Rejects with the system's error.
      */
     async ensure(place: SharePlace): Promise<MountFolder> {
       const { mountPath } = place;
@@ -81,9 +84,9 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
       }
     },
     /**
-     * Removes the folder, so that no program writes into it, and sets its content aside. Touches only a folder that this
-     * home made, or with `isShares` an empty one. Does nothing while something is mounted on the folder, or while the
-     * disk is full. Never rejects.
+     * Removes the folder, so that no program writes into it, and sets its content aside. Touches only a
+     * folder that a daemon with this home folder made, or with `isShares` an empty one. Does nothing while
+     * something is mounted on the folder, or while the disk is full. Never rejects.
      */
     async clear(place: SharePlace, isShares: boolean): Promise<void> {
       try {
@@ -101,7 +104,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
     },
     /** Folders with content that was set aside. Cached; never rejects. */
     setAside: aside.list,
-    /** Other code has set something aside, so the cache is outdated. */
+    /** Call it after other code has set files aside: the cached list is then outdated. */
     changed: aside.forget,
   };
 }
@@ -235,7 +238,7 @@ async function stillHolding(folders: readonly string[]): Promise<readonly string
   return folders.filter((_, index) => held[index]);
 }
 
-/** Whether the disk may have no room to make a removed folder again. */
+/** Whether the disk may be too full to make the folder again once it is removed. */
 async function isFull(folder: string): Promise<boolean> {
   const { bsize, blocks, bavail, files, ffree } = await statfs(folder);
   return (blocks > 0 && bavail * bsize < ROOM_AT_LEAST) || (files > 0 && ffree < FILES_AT_LEAST);

@@ -75,8 +75,8 @@ export function shareFilesIn(folder: string): ShareFiles {
 }
 
 /**
- * The folder's name for a share: everything but letters, digits, `-`, `_` and inner dots becomes `%XX`. Two
- * shares never get the same folder.
+ * Converts a share's name to its folder's name: everything but letters, digits, `-`, `_` and inner dots
+ * becomes `%XX`. Two shares never get the same folder.
  */
 export function folderName(shareName: string): string {
   const escaped = [...Buffer.from(shareName, "utf8")]
@@ -90,7 +90,7 @@ export function folderName(shareName: string): string {
   return `${escaped.slice(0, NAME_AT_MOST - 17)}~${digest}`;
 }
 
-/** The name of the share with that folder; a long name only in part. */
+/** Converts a folder's name back to the share's name; of a long name only the first part is known. */
 export function shareOfFolder(folder: string): string {
   return Buffer.from(
     folder.replaceAll(/%([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),

@@ -59,8 +59,9 @@ export function routeOfSource(
 }
 
 /**
- * Whether a mount concerns the share: it is at the share's mount path, or has the same share name and was made by this
- * home or leads to one of the share's hosts. Mounts of other users cannot be read.
+ * Whether a mount concerns the share: it is at the share's mount path, or it has the same share name and
+ * either was made by a daemon with this home folder or leads to one of the share's hosts. Mounts of other
+ * users cannot be read.
  */
 export function concerns(
   { mountPath }: ShareSpec,
@@ -82,7 +83,10 @@ function addressesOfMount(entry: MountEntry, source: SmbSource, addressesOf: Add
   return [source.host, ...addressesOf(source.host), ...(used === null ? [] : [used])];
 }
 
-/** An IPv6 address in its one short form, without a zone: the kernel shows it at full length, and a zone by number. */
+/**
+ * Normalizes an IPv6 address to its short form without a zone: the kernel shows it at full length, and a zone
+ * by number.
+ */
 function plainAddress(address: string): string {
   const bare = address.replace(/%.*$/, "");
   return isIPv6(bare) ? new URL(`http://[${bare}]`).hostname : address;
@@ -120,7 +124,10 @@ export function leavingGvfsAlone(driver: MountDriver): MountDriver {
 
 const REAL_PATH_MS = 1_000;
 
-/** The prober resolves each folder until it succeeds; the result is kept for good. */
+/**
+ * Finds the real paths of mount paths. The prober is asked until it knows a path's folder; that result is
+ * kept for good.
+ */
 export function createRealMountPaths(prober: Pick<Prober, "realPath">) {
   const realParents = new Map<string, string>();
   return {

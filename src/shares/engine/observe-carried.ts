@@ -32,8 +32,8 @@ export function isMovable(
 }
 
 /**
- * Adds the carrier's report: the mount table shows only a carried mount's preferred host. `configured`: the probes of the
- * configured hosts.
+ * Adds the carrier's report to a carried mount, because the mount table shows only its preferred host.
+ * `configured`: the probes of the configured hosts.
  */
 export function withCarried(
   tools: LookTools,

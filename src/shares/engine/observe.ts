@@ -25,8 +25,8 @@ const OPEN_FILES_MS = 2000;
 /** Limit for the question whether the driver could mount the share anew, ms. */
 const ABLE_MS = 1000;
 /**
- * Interval of the question whether the driver could mount anew, for a carried mount, ms: its route changes
- * without a new mount.
+ * For a carried mount, the driver is asked only at this interval whether it could mount anew, ms: the route
+ * changes without a new mount.
  */
 const ABLE_AGAIN_MS = 10_000;
 

@@ -1,4 +1,5 @@
-// Steps that use the carrier: mounting through it, and moving a mount. A mount is given up if its host goes away.
+// Steps that use the carrier: mounting through it, and moving a mount. An attempt to mount ends early if the
+// host goes away.
 
 import { errorText } from "../../runtime/errors.ts";
 import type { MoveOutcome } from "../drivers/carriage.ts";
@@ -16,7 +17,10 @@ import type { LookTools, Subject } from "./share-subject.ts";
 /** Interval and limit of probes of the host during a mount, ms. */
 const WATCH_EVERY_MS = 300;
 const WATCH_PROBE_MS = 300;
-/** A host whose last answer took more than this part of the limit is far away, and gets the configured limit. */
+/**
+ * A host whose last answer took more than this part of the probe's limit is far away, and is probed with the
+ * configured limit.
+ */
 const FAR_SHARE = 0.25;
 const MOVE_DEADLINE_MS = 4_000;
 
@@ -72,7 +76,8 @@ export async function mountWatched(
   try {
     const mount = (): Promise<MountOutcome> => mountNow(tools, subject, seen, step, { ...limits, signal });
     const { spec } = subject;
-    // A gated mount logs in after a proof with the same login, so only the proof waits for its turn.
+    // A mount that waits for a proof of its server does not limit its login attempts here: the proof, which
+    // uses the same login, does.
     const takesTurns = spec.driver !== "local" && !isGated(tools, subject, step);
     const otherwise = (text: string): MountOutcome => failed("wrong_credentials", text);
     const outcome = takesTurns
@@ -81,14 +86,17 @@ export async function mountWatched(
     if (outcome.ok || !gone.signal.aborted) return outcome;
     return { ok: false, reason: "unreachable", text: String(gone.signal.reason) };
   } catch (error) {
-    // The server's file cannot be written, for instance on a full disk.
+    // The file about known servers cannot be written, for instance on a full disk.
     return failedBy(error, subject.spec.password);
   } finally {
     done.abort();
   }
 }
 
-/** Whether the mount goes through the carrier to a proved server, and so waits behind a gate for one more proof. */
+/**
+ * Whether the mount goes through the carrier to a server with a known id. The carrier then holds back the
+ * mount's requests until the server is proved once more.
+ */
 function isGated(
   { carriage, serverProof }: MountTools,
   { driver }: Subject,
@@ -143,7 +151,7 @@ async function mountNow(
   const patienceMs = carried === true ? policy.outagePatienceMs : PINNED_PATIENCE_MS;
   const configured = seen.configured;
   const gate = isGated(tools, subject, step) ? createGate(tools, subject, seen, step, limits.signal) : null;
-  /** A gated mount takes no turn, so its refusal is noted here. */
+  /** A gated mount does not go through `logons.attempt`, so its refusal is noted here. */
   const noted = (outcome: MountOutcome, atMs = tools.clock.monotonicMs()): MountOutcome => {
     if (gate !== null && !outcome.ok && outcome.reason === "wrong_credentials")
       logons.seen(spec, logons.idOf(spec), outcome.text, atMs);
@@ -154,7 +162,7 @@ async function mountNow(
       share: spec.name,
       driver: spec.driver,
       route,
-      // The other route's endpoint follows once it is proved to lead to this server.
+      // The carrier gets the other route's endpoint later, once that route is proved to lead to this server.
       endpoints: endpointsOf(spec, configured, [route]),
       patienceMs,
       wantedPort,
@@ -195,8 +203,8 @@ async function mountNow(
 
 /**
  * Proves the server once more while the carrier holds the mount's requests back, because another server may
- * have come since the last proof. The carrier keeps its connection from the start to the end of this proof.
- * `shut` aborts when the server may be another one; then no request has passed.
+ * have come since the last proof. The proof counts only if the carrier's connection has lasted from its start
+ * to its end. `shut` aborts when the server may be another one; then no request has passed.
  */
 function createGate(
   { carriage, serverProof, onDoubt }: MountTools,
@@ -225,8 +233,8 @@ function createGate(
         return { kind: "unproved", text: errorText(error) };
       });
     if (!isSteady()) return;
-    // A server that was never proved cannot fail the proof. Files that are kept for a proved server go only
-    // to that server.
+    // A server without a recorded proof has nothing to compare with, so its requests pass. Files that are
+    // kept for a proved server go only to that server.
     const isBlank = verdict.kind === "unproved" && verdict.isBlank === true;
     if (isBlank || (verdict.kind === "same" && verdict.server === server)) {
       await carriage.confirm(spec.name, outage);

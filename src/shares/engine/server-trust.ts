@@ -1,4 +1,4 @@
-// Which servers a share's two routes are proved to lead to. After a route was away, it is proved again.
+// Which servers a share's two routes are proved to lead to. A route that was away is proved again.
 import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -72,13 +72,18 @@ export class ServerTrust implements AsyncDisposable {
   };
   #state: TrustSeen["state"] = "unasked";
   #text: string | null = null;
-  /** Why the routes lead to two servers; kept until both are proved to lead to one, or an edit. */
+  /**
+   * The proof's text about two different servers behind the routes; null: no such proof. Kept until both
+   * routes are proved to lead to one server, or until an edit.
+   */
   #different: string | null = null;
   /** The routes were proved to lead to two servers, and neither was lost since. */
   #areTwo = false;
   /** Servers that a later proof can recognize. */
   readonly #witnessed = new Set<string>();
-  /** An earlier id of the server in use; the mount was made under another id. */
+  /**
+   * The id by which a proof recognized the server in use, if the mount was made under another id; null: none.
+   */
   #better: string | null = null;
   /** The id of the server in use if neither driver nor carrier reports one. */
   #assumed: string = FIRST_SERVER;
@@ -168,11 +173,12 @@ export class ServerTrust implements AsyncDisposable {
     const identity = isAway ? one.identity : `${probe.address} ${probe.serverGuid ?? ""}`;
     const isOther = one.identity !== null && identity !== one.identity;
     one.identity = identity;
-    // This resets even a route without a proof: the server of the other route may now answer over it.
+    // This needs no proof of either route: the other route's server may now answer over this one.
     if (isAway || isOther) this.#areTwo = false;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.doubt(route);
-    // Only the other route is left to prove, and a move to that route waits for the proof.
+    // A proof that compares both routes cannot succeed now. Ending it lets a proof of the other route begin
+    // at once, for which a move to that route waits.
     if (isAway) cutOff(this.#compared);
   }
 
@@ -211,7 +217,7 @@ export class ServerTrust implements AsyncDisposable {
     return { id: server === mounted ? (this.#better ?? server) : server, asked };
   }
 
-  /** The server of the mount; null: no mount. */
+  /** The id of the mounted server; null: no mount. */
   #mounted(inUse: RouteInUse | null): string | null {
     return inUse === null ? null : (inUse.server ?? this.#assumed);
   }
@@ -225,7 +231,8 @@ export class ServerTrust implements AsyncDisposable {
     const mounted = this.#mounted(inUse);
     if (own !== null && known[own].server === null) {
       const endpoint = endpointOf(input, own);
-      // Both routes may have been away, and may now lead to another server than before.
+      // Proves the route in use alone, before any comparison: both routes may have been away, and may now
+      // lead to another server.
       if (endpoint !== null && !isPaused) {
         this.#recognise(spec, own, endpoint, { server: mounted, isSteady: this.#steadiness() });
         return;
@@ -269,7 +276,10 @@ export class ServerTrust implements AsyncDisposable {
     this.#begin([subject], ask, null, expected.isSteady);
   }
 
-  /** The result counts only if the server in use was not lost meanwhile: another server may answer since. */
+  /**
+   * Begins a proof of the servers behind `routes`. Its result counts only if the server in use was not lost
+   * meanwhile: another server may answer since.
+   */
   #compare(
     spec: ShareSpec,
     routes: readonly RouteName[],
@@ -311,7 +321,7 @@ export class ServerTrust implements AsyncDisposable {
       });
   }
 
-  /** A result is ignored if its route or server was lost meanwhile. */
+  /** Stores the result of a proof, except about routes or a server that were lost meanwhile. */
   #take(verdict: ProofVerdict, steady: readonly Subject[], mounted: string | null, isSteady: boolean): void {
     if (verdict.kind === "same") {
       this.#text = null;
@@ -337,7 +347,10 @@ export class ServerTrust implements AsyncDisposable {
     this.#state = verdict.kind;
   }
 
-  /** Whether `server` is an earlier id of the mounted server, which was mounted without a proof under a new id. */
+  /**
+   * True if a proof recognized the mounted server under another id: a mount that was made before the proof
+   * gives the server a new id. The mount's own id then stays in use here.
+   */
   #isAnotherName(server: string, mounted: string | null): mounted is string {
     if (mounted === null || server === mounted) return false;
     if ((this.#inUseBefore?.server ?? null) === null) {
@@ -364,7 +377,10 @@ function probeOf({ routes, inUse }: TrustInput, subject: Subject): RouteSeen["pr
   return (subject === "detour" ? inUse?.detour?.seen : routes[subject])?.probe ?? null;
 }
 
-/** The routes in use since the previous look whose server was lost meanwhile, by the carrier's counters. */
+/**
+ * The routes that were in use since the previous look and lost their server meanwhile, by the carrier's
+ * counters.
+ */
 function routesLost(before: RouteInUse | null, inUse: RouteInUse): readonly RouteName[] {
   if (before === null) return inUse.goesOn ? [] : [inUse.route];
   if (inUse.outage === before.outage) return [];

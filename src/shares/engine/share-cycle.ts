@@ -29,7 +29,7 @@ const UNMOUNT_DEADLINE_MS = 15_000;
 export interface CycleTools extends MountTools {
   readonly links: StableLinks;
   readonly memory: Pick<Memory, "remember">;
-  /** Absent: no other home uses the mount paths. */
+  /** Absent: mount paths are not claimed against daemons with other home folders. */
   readonly claims?: Pick<MountClaims, "claim" | "release">;
   /** Aborts running steps when the daemon has no more time. */
   readonly forceStop: AbortSignal;
@@ -67,7 +67,7 @@ export class ShareCycle {
   #state: LaneState;
   #view: ShareView;
   #asked: Asked | null = null;
-  /** Id of the login that the mount uses; null: unknown, as an earlier daemon mounted the share. */
+  /** Id of the login that the mount uses; null: unknown, because an earlier daemon mounted the share. */
   #mountedWith: string | null = null;
   /** Whether a refusal of the mount's unknown login means that it is another login than the configured one. */
   #isOtherIfRefused = false;
@@ -75,7 +75,10 @@ export class ShareCycle {
   #mightNotLogOn = false;
   /** Whether a program has asked for the share since the last look. */
   #wanted = false;
-  /** Connections and bytes from the mount until the last look, while no route is left; null: a route is left. */
+  /**
+   * The mount's connections and sent bytes, added up, at the last look. Counted only for rclone while
+   * programs wait for a route; null otherwise.
+   */
   #traffic: number | null = null;
   #announcing: Promise<unknown> = Promise.resolve();
   #openFilesAhead: OpenFilesAhead | null = null;
@@ -136,7 +139,8 @@ export class ShareCycle {
       {
         ...this.#tools,
         ensureLink: otherHome === null ? ensured : () => null,
-        // While another home manages the mount path, nothing is proved: a proof would log in.
+        // While a daemon with another home folder manages the mount path, nothing is proved: a proof would
+        // log in.
         trust: otherHome === null ? this.#trust : undefined,
         hurried: this.#hurried(triggers),
       },
@@ -192,7 +196,7 @@ export class ShareCycle {
     return this.#asked !== null;
   }
 
-  /** Answers a request that still waits as cancelled; null: any request. */
+  /** Answers `request` as cancelled if it still waits; with null, whichever request waits. */
   withdraw(request: ShareRequest | null): void {
     if (this.#asked === null || (request !== null && this.#asked.request !== request)) return;
     this.#takeAnswer(outcome("failed", "cancelled"))?.();

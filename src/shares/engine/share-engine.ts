@@ -1,4 +1,5 @@
-// All shares of one home, each with its own lane: a slow or hung share delays no other.
+// All shares of a daemon. The cycles of each share run one after another in a lane of their own, so a slow or
+// hung share delays no other.
 import { createLane, type Lane } from "../../reconcile/lane.ts";
 import { EMPTY_SHARE_MEMORY, type Memory, type ShareMemory } from "../../reconcile/memory.ts";
 import type { Trigger, TriggerReason } from "../../reconcile/trigger.ts";
@@ -14,7 +15,10 @@ import type { ShareSpec } from "../share-spec.ts";
 import { type CycleTools, ShareCycle, type ShareView } from "./share-cycle.ts";
 import type { Subject } from "./share-subject.ts";
 
-/** A wake within this time belongs to an operation in progress (a confirming probe, a second look), ms. */
+/**
+ * A cycle that is due within this time belongs to an operation in progress (a confirming probe, a second
+ * look), ms.
+ */
 const SETTLE_WITHIN_MS = 1500;
 const SETTLE_ROUNDS = 8;
 /** Limit for aborted proofs at the end, ms: their programs are killed at once. */
@@ -127,7 +131,10 @@ export class ShareEngine implements AsyncDisposable {
     return this.#share(name).cycle.look(this.#tools.clock.monotonicMs());
   }
 
-  /** Stops cycles without a person's request: a share that a person unmounts stays unmounted. */
+  /**
+   * From now on, runs a cycle only for a person's request: a share that a person unmounts then stays
+   * unmounted.
+   */
   rest(): void {
     this.#isResting = true;
   }
@@ -143,7 +150,7 @@ export class ShareEngine implements AsyncDisposable {
     for (const subject of wanted.values()) this.#take(subject);
   }
 
-  /** The last views stay available. */
+  /** Ends all cycles and proofs. The last views stay available. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#unregister?.();
     this.#isEnding = true;
@@ -237,7 +244,10 @@ export class ShareEngine implements AsyncDisposable {
     });
   }
 
-  /** Notices of the carrier about a mount wake its lane. */
+  /**
+   * Listens to the carrier: a notice about a mount starts a cycle of its share, or makes the driver drop dead
+   * connections.
+   */
   #listenToCarrier(): (() => void) | undefined {
     const { carriage } = this.#tools;
     if (carriage === undefined) return undefined;

@@ -16,7 +16,7 @@ import type { ServerTrust } from "./server-trust.ts";
 export interface SharePrograms {
   /** Leaders of the process groups that run on the share. */
   running(share: string): readonly number[];
-  /** Ends the programs while calls wait; once the share is free again, they are started. Cheap when nothing changes. */
+  /** Ends the programs, or starts them again, as `room` says (see decide.ts). Cheap when nothing changes. */
   makeRoom(share: string, room: Room): void;
 }
 

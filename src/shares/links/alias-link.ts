@@ -17,7 +17,7 @@ export interface AliasSpec {
 
 export interface AliasLinkTools {
   readonly prober: Pick<Prober, "readLinks" | "realPath">;
-  /** Targets that this home has given the link at `path`. */
+  /** Targets that a daemon with this home folder has given the link at `path`. */
   readonly madeTargets: (path: string) => ReadonlySet<string>;
   /** Remembers a target of the link; rejects when that cannot be written. */
   readonly remember: (path: string, target: string) => Promise<void>;
@@ -70,8 +70,8 @@ export async function removeAliasLink(
 }
 
 /**
- * Why no link may be made at `path`; null: one may. Its folder, or the nearest existing one above, must not lie on a
- * mount of ours, where a call of the daemon might never return.
+ * Why no link may be made at `path`; null: a link may be made. The folder of `path`, or the nearest existing
+ * folder above it, must not lie on a mount of ours, where a call of the daemon might never return.
  */
 async function placeFault(
   { prober, mountPaths, waitMs }: AliasLinkTools,

@@ -1,4 +1,5 @@
-// The aliases of a home: one lane makes, repairs and removes their links, at the interval of the shares' looks.
+// The configured aliases: their links are made, repaired and removed one after another, at the interval at
+// which shares are looked at.
 
 import { join } from "node:path";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
@@ -70,7 +71,7 @@ interface Known {
   since: string | null;
 }
 
-/** The aliases of a home and their lane. */
+/** The configured aliases and the links that were made for them. */
 export class AliasLinks implements AsyncDisposable {
   readonly #options: AliasLinksOptions;
   readonly #tools: AliasLinkTools;

@@ -1,5 +1,5 @@
-// `<home>/aliases.json`: the links that this home has made for aliases. Only these are ever changed or removed, also after
-// edits while no daemon ran.
+// `<home>/aliases.json`: the links that daemons with this home folder have made for aliases. Only these links
+// are ever changed or removed, also after edits while no daemon ran.
 import { rename } from "node:fs/promises";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { readRegularFile, writeDurably } from "../../runtime/files/durable-file.ts";
@@ -33,9 +33,9 @@ export async function openAliasMemory(options: {
     get paths(): readonly string[] {
       return [...links.keys()];
     },
-    /** Targets that this home has given the link. */
+    /** Targets that daemons with this home folder have given the link. */
     targetsOf: (path: string): ReadonlySet<string> => links.get(path) ?? NONE,
-    /** Resolves when it is durable; rejects with the system's error. */
+    /** Resolves when the record is durable; rejects with the system's error. */
     async remember(path: string, target: string): Promise<void> {
       const targets = links.get(path) ?? new Set<string>();
       if (targets.has(target)) return;

@@ -1,4 +1,4 @@
-// The stable links of a home's shares: made, repaired and looked at.
+// The stable links of the configured shares: made, repaired and looked at.
 import { dirname, resolve } from "node:path";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { LinkBlocked } from "../policy/share-seen.ts";

@@ -32,8 +32,8 @@ interface LogonDecision {
   /** Whether one try may be made. While the login is in doubt, only one try runs at a time. */
   readonly may: boolean;
   /**
-   * The newest refusal of this login that no acceptance has followed, else the refusal of another login that
-   * forbids a try; null: neither.
+   * The newest refusal of this login since it was last accepted; without one, the refusal of another login
+   * that forbids a try; null: neither.
    */
   readonly refusal: Refusal | null;
 }

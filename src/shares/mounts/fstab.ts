@@ -10,7 +10,7 @@ export interface FstabEntry {
   readonly source: string;
   readonly path: string;
   readonly options: readonly string[];
-  /** `user` or `users`: not only root mounts it. */
+  /** The option `user` or `users`: not only root may mount the share. */
   readonly forUsers: boolean;
   /** The line has an account on the server, or says that there is none. */
   readonly hasCredentials: boolean;
@@ -80,7 +80,10 @@ function escapeField(field: string): string {
 
 export type CifsAccount = Pick<ShareSpec, "username" | "password">;
 
-/** The account in a line. null: there is none, or only the kernel's client can use it (a ticket, a file of root's). */
+/**
+ * The account in a line. null: there is none, or only the kernel's client can use it (a Kerberos ticket, or a
+ * credentials file that this user may not read).
+ */
 export async function accountOf({ options }: FstabEntry): Promise<CifsAccount | null> {
   if (options.includes("guest")) return { username: "", password: null };
   if (options.some((one) => /^sec=krb5/i.test(one))) return null;

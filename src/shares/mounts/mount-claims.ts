@@ -1,4 +1,5 @@
-// Claims of mount paths: for each user, only one home's running daemon may mount at a path.
+// Claims of mount paths: if a user runs several daemons, each with its own home folder, only one of them may
+// mount at a path.
 import { lstat, mkdir, open, readFile, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText } from "../../runtime/errors.ts";
@@ -9,7 +10,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 interface ClaimsOptions {
   readonly home: string;
   readonly logger: Logger;
-  /** The folder that all homes of the user share; default: the user's runtime folder. */
+  /** The folder with the claims of all daemons of the user; default: the user's runtime folder. */
   readonly folder?: string;
 }
 
@@ -33,8 +34,8 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
     const lock = beginExclusive(file);
     if (lock === null) {
       const owner = await readFile(`${file}.home`, "utf8").catch(() => "");
-      // At a handover, the previous daemon of this home still has the lock and is about to release it; that
-      // is no obstacle.
+      // At a handover, the previous daemon with this home folder still has the lock and is about to release
+      // it; that is no obstacle.
       return owner === home ? null : owner === "" ? "another home" : owner;
     }
     // The lock's previous owner has just removed the file: the next call tries again.
@@ -56,7 +57,8 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
   };
   return {
     /**
-     * null: this home has the path now, or claims do not work here; otherwise the home that has it. Never rejects.
+     * Claims a mount path. null: the path is ours now, or claims do not work here; otherwise the home folder
+     * of the daemon that has it. Never rejects.
      */
     async claim(path: string): Promise<string | null> {
       if (held.has(path)) return null;

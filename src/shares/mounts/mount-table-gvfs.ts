@@ -16,7 +16,10 @@ interface GvfsOptions {
   readonly userId?: number | null;
 }
 
-/** The type of such an entry. The system does not list it as a mount, so no unmount command ever gets its path. */
+/**
+ * The type of an entry for a GVfs share. The system does not list it as a mount, so no unmount command ever
+ * gets its path.
+ */
 export const GVFS_SHARE = "gvfs.smb-share";
 const GVFS_MOUNT = "fuse.gvfsd-fuse";
 const ID_PREFIX = "gvfs:";
@@ -41,8 +44,8 @@ export function isGvfsMount({ id }: { readonly id: string }): boolean {
 }
 
 /**
- * The table with this user's GVfs shares at its end. A machine without GVfs is asked nothing; if GVfs hangs, its last
- * list is used.
+ * The table with this user's GVfs shares at its end. On a machine without GVfs nothing is asked; if GVfs
+ * hangs, its last list is used.
  */
 export function withGvfsShares(table: MountTable, options: GvfsOptions): MountTable {
   const { clock, prober, userId = process.getuid?.() ?? null } = options;

@@ -24,7 +24,9 @@ export function shareReadings<Value>(
 interface MountRecognition<Line> {
   /** The parts that do not change as long as the mount lasts. */
   readonly keyOf: (line: Line) => readonly (string | number)[];
-  /** Called for a mount that is seen for the first time; no other has the same `generation` and `place`. */
+  /**
+   * Called for a mount that is seen for the first time; no other mount has the same `generation` and `place`.
+   */
   readonly entryOf: (line: Line, generation: number, place: number) => MountEntry;
 }
 

@@ -82,8 +82,9 @@ const RECONNECTS_MS = 20_000;
 const PINNED_DOUBT_MS = 10_000;
 
 /**
- * For a share that is not carried: after an outage the carrier holds everything back until the server is proved to be the
- * same. "open": the other rules apply.
+ * For a mount through the carrier whose route is not moved (`pinned`): after an outage the carrier holds all
+ * its requests back until the server is proved to be the same. "open": nothing is held back, so the other
+ * rules apply.
  */
 export function decidePinnedGate(
   builder: Builder,
@@ -130,8 +131,8 @@ function judgeOwnCarried(
 }
 
 /**
- * Whether a carried mount is dead. A wait for a route is no sign of it: only an ended process counts, or a
- * look that began after the route answered.
+ * Whether a carried mount is dead. Waiting for a route is no sign of that: only an ended process counts, or a
+ * failed look that began after the route answered.
  */
 function judgeCarried(
   builder: Builder,
@@ -214,14 +215,16 @@ function isPatient(builder: Builder, { phase, routeLostAtMs }: CarriedSeen): boo
   return seen.atMs < lostAtMs + policy.outagePatienceMs;
 }
 
-/** Programs wait for the first host to answer, so the next tick would be too late. */
+/**
+ * Plans the next look soon: programs wait for a host to answer, and the next regular look would be too late.
+ */
 function lookAgainSoon(builder: Builder): void {
   lookAt(builder, builder.seen.atMs + WAITING_LOOK_MS, "retry");
 }
 
 /**
- * For a route that answers while programs wait: lets the programs continue if the server is proved to be the
- * mounted one.
+ * For a route that answers while programs wait: lets them continue if the server is proved to be the mounted
+ * one. Mounts anew if it is another server, or if no proof succeeds within `withinMs`.
  */
 function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, withinMs: number): Step | null {
   const { outage, rerouted } = carried;

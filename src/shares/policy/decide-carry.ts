@@ -14,7 +14,9 @@ export function carriesAt(builder: Builder, route: RouteName): boolean {
   return !answers(builder, other) || (trust.proved[route] && trust.proved[other]);
 }
 
-/** Longer than two proofs, the second after a failure of the first, ms. */
+/**
+ * How long a mount waits for proofs, ms: enough for two proofs and the pause between them after a failure.
+ */
 export const PROOF_AT_MOST_MS = 30_000;
 
 /**

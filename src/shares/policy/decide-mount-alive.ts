@@ -1,4 +1,5 @@
-// Whether a mount is alive, judged by looks at it. It takes two looks to call a mount dead, as that costs open files.
+// Whether a mount is alive, judged by looks at it. A mount counts as dead only after two failed looks,
+// because replacing it costs its open files.
 import { backOff, CONFIRM_AFTER_MS, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import type { FoundMount } from "../drivers/mount-driver.ts";
 import { isDeadErrno, isLocalErrno, SILENT_LOOK_MS } from "./decide-routes.ts";

@@ -74,7 +74,10 @@ function recoveryPause(
   return { recoveryBackoff: pauseRecovery(builder), recoveryFailure: failures.join("; ") };
 }
 
-/** A switch holds the share to its route; any other mount over Thunderbolt ends such a hold. */
+/**
+ * Decides which route the share is held to after a mount. A person's switch holds it to the chosen route;
+ * without a switch, a mount over Thunderbolt ends a hold.
+ */
 function holdAfterArrival(builder: Builder, operation: Operation, route: RouteName, missed: boolean): void {
   if (operation.kind === "switch") {
     if (!missed) setHeld(builder, route === "fallback" ? "fallback" : null);
@@ -173,7 +176,7 @@ export function stopOperation(builder: Builder, reason: string, busy = false): n
   return null;
 }
 
-/** Thunderbolt is ready, but files are open, or a person has to decide. */
+/** Puts off the return to Thunderbolt, which is ready, because files are open or a person has to decide. */
 export function deferRecovery(builder: Builder, reason: string): null {
   if (builder.memory.tbRecoveryPending) return null;
   const open_files = builder.seen.openFiles?.holders.length ?? 0;

@@ -59,7 +59,7 @@ export function startOperation(builder: Builder, start: OperationStart): Step | 
 }
 
 /**
- * Why nothing could be mounted at our path; null: something could. While there is a reason, no working mount
+ * Why the share could not be mounted at its path; null: it could. While there is a reason, no working mount
  * is unmounted for a remount.
  */
 export function whyNotMountable(builder: Builder): string | null {
@@ -84,7 +84,10 @@ function whyNotBegun(builder: Builder, { kind, mode, moves }: OperationStart): s
   return isDead ? whyNotOurs(builder) : whyNotMountable(builder);
 }
 
-/** Whether an operation of the rules answers the person's request: one for a mount, or `switch auto`. */
+/**
+ * Whether an operation that the rules have started also answers the person's request: a request to mount, or
+ * `switch auto`.
+ */
 function isAnswering({ request, outcome }: Builder, kind: OperationKind): boolean {
   if (request === null || outcome !== null) return false;
   if (request.kind === "mount") return kind !== "recovery";

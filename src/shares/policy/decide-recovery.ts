@@ -7,7 +7,10 @@ import { answers, type Builder, hasRoom, lookAt, setState } from "./decision-bui
 import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** For a share that is mounted over the fallback and whose mount answers. Never recovers over open files. */
+/**
+ * Begins the return to Thunderbolt when it is due, for a share that is mounted over the fallback and whose
+ * mount answers. Never closes open files for it.
+ */
 export function decideRecovery(builder: Builder, mount: MountSeen): Step | null {
   if (builder.memory.held !== null || !answers(builder, "tb") || mayMoveSoon(builder, "tb")) return null;
   if (!canMove(builder, "tb") && whyNotMountable(builder) !== null) return null;

@@ -39,11 +39,14 @@ export interface Decision {
   readonly step: Step | null;
   /** When to look again without another trigger; null: never. */
   readonly wake: Wake | null;
-  /** Whether this daemon's programs may run on the share. */
+  /** What becomes of the programs that this daemon runs on the share. */
   readonly room: Room;
 }
 
-/** `asked`: programs have to end before a remount. `taken`: the remount is in progress. */
+/**
+ * State of the mount for programs that this daemon runs on it. `asked`: they have to end before a remount.
+ * `taken`: the remount is in progress.
+ */
 export type Room = "free" | "asked" | "taken";
 
 export interface StandingCondition extends NewCondition {
@@ -51,7 +54,10 @@ export interface StandingCondition extends NewCondition {
   readonly since: number;
 }
 
-/** Equal input gives an equal decision; a settled world gives no step and no transition. */
+/**
+ * Equal input gives an equal decision. When nothing is left to do, the decision has no step and no
+ * transition.
+ */
 export function decide(input: DecideInput): Decision {
   const nothing = { outcome: null, makeRoom: false, transitions: [], conditions: [], wakes: [] };
   const builder: Builder = { ...input, ...nothing };

@@ -77,9 +77,9 @@ export function isBackingOff(builder: Builder): boolean {
 const ROOM_LOOK_MS = 1_000;
 
 /**
- * Whether none of this daemon's programs runs on the share. If one does, all are asked to end: their calls have
- * `drain_timeout`, then the rules decide again. After a failed unmount they are asked again only after a pause, unless
- * a person asks (`isAsked`).
+ * Whether none of this daemon's programs runs on the share. If one does, all are asked to end: their calls
+ * may take `drain_timeout`, then the rules decide again. After a failed unmount they are asked again only
+ * after a pause, unless a person asks (`isAsked`).
  */
 export function hasRoom(builder: Builder, isAsked = false): boolean {
   const { seen, state, programsRun } = builder;

@@ -47,11 +47,11 @@ export interface LaneState {
   readonly announced: Readonly<Record<RouteName, { readonly up: boolean; readonly atMs: number } | null>>;
   /** A loss of the active host that is not confirmed yet. */
   readonly suspicion: Suspicion | null;
-  /** The first of the two dead looks that a verdict on this mount needs. */
+  /** The first failed look at the mount; a second one makes the mount count as dead. null: none. */
   readonly deadLook: { readonly startedAtMs: number } | null;
   /**
-   * A look without an answer, and when its absence was first noticed, monotonic ms: a look also seems late if
-   * this process stood still.
+   * A look without an answer, and when the missing answer was first noticed, monotonic ms: a look also seems
+   * late if this process stood still.
    */
   readonly pendingLook: { readonly startedAtMs: number; readonly seenAtMs: number } | null;
   readonly operation: Operation | null;
@@ -79,7 +79,10 @@ export interface LaneState {
   readonly recoveryBackoff: Backoff;
   /** Why the last recovery failed. */
   readonly recoveryFailure: string | null;
-  /** The toggles at the last use of the recovery table in this stability window; null: not used yet. */
+  /**
+   * Values of `auto_failback` and `lsof_recheck` when the recovery table was last applied in this stability
+   * window; null: not applied yet.
+   */
   readonly tableAppliedWith: string | null;
   /** Id of the mount seen last, to notice new and vanished mounts. */
   readonly mountId: string | null;

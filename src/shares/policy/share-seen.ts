@@ -65,7 +65,10 @@ export interface TrustSeen {
   readonly detourProved?: boolean;
   /** The server behind each route. Absent: no proofs are made. */
   readonly servers?: Readonly<Record<RouteName, ServerSeen>>;
-  /** An earlier id of the server in use, which was mounted without a proof; null or absent: none. */
+  /**
+   * The id by which a proof recognized the server in use, if the mount was made under another id; null or
+   * absent: none.
+   */
   readonly better?: string | null;
 }
 
@@ -137,13 +140,13 @@ export interface ShareSeen {
   readonly away: string | null;
   /** Whether a program has asked for the share since the last look. */
   readonly wanted?: boolean;
-  /** The hardware addresses of hosts that answer, as `wakeAddresses` has them. */
+  /** The hardware addresses of hosts that answer, as `aa:bb:cc:dd:ee:ff@10.0.0.2`. */
   readonly hardware?: readonly string[];
   /** The mount that the rules manage. */
   readonly mount: MountSeen | null;
   /** Other mounts of the same share. They are reported and never unmounted. */
   readonly twins: readonly FoundMount[];
-  /** Another home whose daemon manages our mount path; null or absent: none. */
+  /** The home folder of another daemon, which manages our mount path; null or absent: none. */
   readonly otherHome?: string | null;
   /** A mount of something else at our path. */
   readonly taken: FoundMount | null;

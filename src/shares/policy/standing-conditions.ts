@@ -154,7 +154,7 @@ function unsentHint({ seen: { mount, routes }, spec }: Builder): string {
   return isAny ? "They are being sent." : "They are kept here and sent once the server answers.";
 }
 
-/** A return to Thunderbolt that failed, or waits. */
+/** Conditions about a return to Thunderbolt that failed, or waits. */
 function readiness({ seen, spec, memory, state }: Builder): NewCondition[] {
   const { openFiles, routes, mount } = seen;
   const conditions: NewCondition[] = [];

@@ -3,7 +3,10 @@ import type { FoundMount, UnmountMode } from "../drivers/mount-driver.ts";
 import type { RouteName } from "../share-spec.ts";
 
 export type Step =
-  /** `carried`: by the carrier, which can move the mount to another route. `server`: its id; null: not proved. */
+  /**
+   * `carried`: mounts through the carrier, which can move the mount to another route. `server`: the server's
+   * id; null: not proved.
+   */
   | {
       readonly kind: "mount";
       readonly route: RouteName;
@@ -15,7 +18,10 @@ export type Step =
   | { readonly kind: "move"; readonly route: RouteName; readonly planned: boolean }
   /** Holds connections back: no route is left, and programs wait. */
   | { readonly kind: "hold" }
-  /** Lets connections through: the server is proved since `outage`, or, with `logon`, accepts the login again. */
+  /**
+   * Lets connections through: the server is proved since the outage with this number, or, with `logon`,
+   * accepts the login again.
+   */
   | { readonly kind: "confirm"; readonly outage: number | null; readonly logon?: true }
   /** Sends a wake-on-LAN packet to each address. */
   | { readonly kind: "wake"; readonly addresses: readonly string[] }

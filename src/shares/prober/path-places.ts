@@ -7,7 +7,7 @@ import type { PathPlace } from "./prober.ts";
 /** Errors that mean that nothing can be there: the name or path is too long, or a file is where a folder should be. */
 const NOTHING_THERE: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ENAMETOOLONG"]);
 
-/** One path after the other, to take only one thread. Never rejects. */
+/** Finds where each path leads, one path after the other, to take only one thread. Never rejects. */
 export async function pathPlaces(paths: readonly string[]): Promise<readonly PathPlace[]> {
   const places: PathPlace[] = [];
   for (const path of paths) places.push(await placeOf(path));

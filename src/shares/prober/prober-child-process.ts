@@ -74,7 +74,10 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
     send(request: ProberRequest): void {
       if (child.connected) child.send(request, () => {});
     },
-    /** SIGKILL, and no more events. Resolves when it has ended; one blocked in the kernel may never. */
+    /**
+     * Sends SIGKILL and reports no more events. Resolves when the process has ended, which may be never if it
+     * is blocked in the kernel.
+     */
     kill(): Promise<void> {
       over = true;
       child.kill("SIGKILL");

@@ -11,7 +11,7 @@ interface ProberOptions {
   readonly logger: Logger;
   /** A look without an answer for this long is late. Default 1,000 ms. */
   readonly lookDeadlineMs?: number;
-  /** Starts the process at once instead of at the first question. */
+  /** Whether the process starts at once, or at the first question (default). */
   readonly startsAhead?: boolean;
 }
 

@@ -80,7 +80,7 @@ export class ProberQuestions implements AsyncDisposable {
     return [...this.#carriers].map(({ child }) => child.pid).filter((pid) => pid > 0);
   }
 
-  /** An open question. */
+  /** The open question of this kind with the same `about`; undefined: none. */
   find<Kind extends QuestionKind>(kind: Kind, about: string): Question<Kind> | undefined {
     // The key begins with the kind.
     return this.#asked.get(`${kind} ${about}`) as Question<Kind> | undefined;

@@ -1,7 +1,7 @@
 // The interface of the prober, the one child process that touches mounts so that the daemon never does.
 import type { Exposure } from "../../runtime/files/exposure.ts";
 
-/** The newest look at a mount, which no cache can answer. A pending look continues in the background. */
+/** The newest look at a mount; no cache can answer a look. A pending look continues in the background. */
 export type Look =
   | { readonly state: "never" }
   | { readonly state: "pending"; readonly startedAtMs: number }
@@ -81,7 +81,7 @@ export interface Prober extends AsyncDisposable {
    * the state after at most `waitMs`.
    */
   look(mountId: string, path: string, waitMs: number): Promise<Look>;
-  /** The newest look, without a new one. */
+  /** The newest look, without beginning another one. */
   lastLook(mountId: string): Look;
   /** Forgets the looks at a mount that is gone. */
   forget(mountId: string): void;

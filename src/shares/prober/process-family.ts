@@ -27,12 +27,13 @@ export function isOfGroups(pid: number, leaders: ReadonlySet<number>, kinOf: Kin
   return false;
 }
 
-/** Reads /proc, which waits for no process. */
+/** Reads parents and groups of processes from /proc, which waits for no process. */
 export function kinInProc(procFolder: string): KinOf {
   return (pid) => {
     try {
       const stat = readFileSync(`${procFolder}/${pid}/stat`, "utf8");
-      // The name, in brackets, may hold anything.
+      // The process's name is in brackets and may hold anything, so the fields are read after the last
+      // bracket.
       const [, parent, group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       return { parent: Number(parent), group: Number(group) };
     } catch {

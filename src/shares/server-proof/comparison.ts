@@ -16,7 +16,7 @@ export type Reading = readonly [SideReading, SideReading];
  * - `same`: the listings agree, apart from entries that changed on both sides between readings.
  * - `empty`: both roots are empty, which proves nothing.
  * - `ask_again`: the entries that differ may just be changing.
- * - `different`: `text` says how, for "X and Y …".
+ * - `different`: `text` continues a sentence that begins with the two sources.
  * - `changing`: all entries keep changing.
  */
 export type Comparison =
@@ -112,7 +112,7 @@ function agreeingEntries([one, other]: View): number {
   return count;
 }
 
-/** "list different files: only the first has report.txt" */
+/** Says how two servers differ: "list different files: only the first has report.txt". */
 function differenceText(view: View, keys: readonly string[]): string {
   const [one, other] = view;
   const names = keys.flatMap((key) => (key.startsWith(ENTRY) ? key.slice(ENTRY.length) : [])).toSorted();

@@ -6,7 +6,7 @@ import { KNOWN_ENTRIES_AT_MOST, type KnownEntry, type ServerWitness } from "./se
 
 export type Births = ReadonlyMap<string, Birth>;
 
-/** `text` follows the share's source: "//nas/core is empty: …". */
+/** `text` continues a sentence that begins with the share's source: "//nas/core is empty: …". */
 type Recognition =
   /** `by`: a creation time that agrees, which a copy cannot have, or unchanged entries. */
   | { readonly kind: "same"; readonly by: "creation" | "entries" }
@@ -14,8 +14,9 @@ type Recognition =
   | { readonly kind: "unproved"; readonly text: string };
 
 /**
- * Entries may have been added, removed or changed, but one known entry must be unchanged, with its creation time if that
- * is known. `births`: null if creation times cannot be read.
+ * Compares a root with what is remembered of a server. Entries may have been added, removed or changed, but
+ * one known entry must be unchanged, with its creation time if that is known. `births`: null if creation
+ * times cannot be read.
  */
 export function recogniseRoot(
   witness: ServerWitness,

@@ -50,7 +50,7 @@ interface RootRead {
   readonly listing: RootListing;
 }
 
-/** The listing is empty without `listsRoot`. */
+/** The listing is empty if the root was not to be listed. */
 interface BirthsRead extends RootRead {
   /** Creation times by name, "" for the root itself, as far as the server answered. */
   readonly births: ReadonlyMap<string, Birth>;

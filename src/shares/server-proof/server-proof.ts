@@ -46,17 +46,20 @@ export type ProofVerdict =
   | { readonly kind: "unproved"; readonly text: string; readonly isBlank?: true };
 
 /**
- * Two proofs run at once, and proofs of one share one after the other. A proof takes at most 12 s, then ends as
- * `unproved`. Rejects only when the signal aborts.
+ * At most two proofs run at once, and proofs of one share one after the other. A proof takes at most 12 s,
+ * then ends as `unproved`. Rejects only when the signal aborts.
  */
 export type ServerProof = ReturnType<typeof createServerProof>;
 
 export interface ServerProofOptions extends StateFolderTools {
   /** Folders in which programs are searched; default: PATH. */
   readonly programFolders?: () => readonly string[];
-  /** Send passwords only in signed sessions, on which smbclient alone insists. Default: no. */
+  /**
+   * Whether a password is sent only in a signed session. Only smbclient can insist on that, so rclone then
+   * reads only as a guest. Default: no.
+   */
   readonly signsLogins?: boolean;
-  /** Default: not shared with other users of the logins. */
+  /** Default: one of its own, which does not see logins that others make. */
   readonly logons?: Logons;
   /** Asks for the ServerGuid again after the root was read. Absent: the first answer counts. */
   readonly hostProber?: Pick<HostProber, "probe">;
@@ -445,7 +448,7 @@ function bothSources(share: ShareSpec): string {
     .join(" and ");
 }
 
-/** A share with one route is compared with itself. */
+/** The source for messages: that of the route, or if the share has only the other route, of that one. */
 function sourceOn(share: ShareSpec, route: RouteName): string {
   const isThere = routesOf(share).includes(route);
   return sourceOf(isThere ? share.routes[route] : preferredRoute(share), share.shareName);

@@ -1,4 +1,5 @@
-// The known servers of a share, on disk under random ids, with the evidence that recognizes them. Written after each proof.
+// The known servers of a share, on disk under random ids, with the evidence that recognizes them. The
+// evidence is written after each proof.
 import { randomBytes } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";

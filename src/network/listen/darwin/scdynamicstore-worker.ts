@@ -1,4 +1,5 @@
-// The thread that runs macOS's run loop for SCDynamicStore. A notice only rings a bell: the listener compares interfaces.
+// The thread that runs macOS's run loop for SCDynamicStore. On each notice of the store, the listener compares
+// interfaces.
 import { parentPort, workerData } from "node:worker_threads";
 import { errorText } from "../../../runtime/errors.ts";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";

@@ -7,7 +7,7 @@ export interface NetworkEventSource {
 }
 
 export interface NetworkEventListener {
-  /** Called when every later change will ring the bell. */
+  /** Called when every later change will lead to a call of `onBell`. */
   onReady(): void;
   /**
    * Called when something may have changed. `details`, for people: changes that a list of interfaces may not

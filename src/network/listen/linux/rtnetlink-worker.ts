@@ -1,5 +1,5 @@
-// The thread that waits for messages of rtnetlink ([rtnetlink(7)]): a poll on the socket and on an eventfd that wakes it.
-// A message only rings a bell: the listener reads the interfaces and compares them.
+// The thread that waits for messages of rtnetlink ([rtnetlink(7)]): a poll on the socket and on an eventfd
+// that wakes it. A message only makes the listener read the interfaces and compare them.
 import { constants } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { errorText } from "../../../runtime/errors.ts";
@@ -30,7 +30,7 @@ const RECEIVE_QUEUE_BYTES = 1 << 20;
 const POLLIN = 1;
 /** The start of a message: its header, then a link's `ifinfomsg`, or an address's `ifaddrmsg` and the address. */
 const RECEIVE_BYTES = 44;
-/** After this many datagrams without a pause, the bell rings and the stop flag is read. */
+/** After this many datagrams without a pause, the listener is told and the stop flag is read. */
 const DATAGRAMS_AT_ONCE = 64;
 /** Only a safety net, in case a wake through the eventfd is lost. */
 const LONGEST_POLL_MS = 10_000;
@@ -111,7 +111,10 @@ function listen(
   }
 }
 
-/** Reads all messages in the queue, and rings one bell. `lastFlags`: the flags in the last message of each link and address. */
+/**
+ * Reads all messages in the queue, and tells the listener once. `lastFlags`: the flags in the last message of
+ * each link and address.
+ */
 function drain(
   calls: SystemCalls,
   socket: number,

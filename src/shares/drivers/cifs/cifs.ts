@@ -35,7 +35,10 @@ import {
 } from "./way.ts";
 
 interface CifsDriverOptions extends SmbDriverOptions {
-  /** Holds a folder per share, `mounts/<NAME>`: the note of its mount, and files that were set aside. */
+  /**
+   * Holds a folder for each share, `mounts/<NAME>`, with a note about its mount and with files that were set
+   * aside.
+   */
   readonly stateFolder: string;
   /** The system's programs and files; default: those of this machine. */
   readonly tools?: CifsTools;
@@ -245,7 +248,10 @@ function sourceToMount(share: ShareSpec, route: RouteName, through: Through | nu
  * whether it is in use or not; then only detach it.
  */
 const FLAGS = { plain: [[]], force: [["-f", "-l"], ["-l"]] } as const;
-/** A forced unmount asks no server, so one that takes longer hangs. A plain one first sends unsent data. */
+/**
+ * Deadline of an unmount, ms. A forced unmount does not contact the server, so after this time it hangs. A
+ * plain one may take any time, because it first sends unsent data.
+ */
 const AT_MOST_MS = { plain: Number.POSITIVE_INFINITY, force: 2_000 } as const;
 
 function createCifsUnmount(

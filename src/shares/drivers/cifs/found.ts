@@ -43,7 +43,10 @@ export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): 
   };
 }
 
-/** Whether the mount may be carried, by its source alone: other signs need a look at a file. */
+/**
+ * True if the source is this machine: the mount may then be carried. Only the share's note or fstab, which
+ * are files, can confirm it.
+ */
 export function namesThisMachine({ source }: Pick<SmbMount, "source">): boolean {
   return source?.host === CARRIED_ADDRESS;
 }
@@ -59,7 +62,8 @@ function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through
   const hosts = ROUTE_NAMES.flatMap((name) => share.routes[name].host ?? []);
   const isHere = (host: string): boolean => /^(localhost|127\.[\d.]+)$/i.test(host);
   if (hosts.some((host) => [host, ...signs.addressesOf(host)].some(isHere))) return null;
-  // A mount at another path may be of another server's share with the same name.
+  // Our line in fstab says nothing about a mount at another path: it may be another server's share with the
+  // same name.
   if (entry.path !== signs.path) return { port: null, host: null };
   const line = signs.fstab.find((one) => one.path === entry.path || one.path === share.mountPath);
   if (line?.source.replaceAll("\\", "/") !== entry.source) return { port: null, host: null };
@@ -94,7 +98,8 @@ function routeBy(
   const host = through === null ? mount.source.host : through.host;
   // Without a host, nothing shows where the port leads.
   if (host === null) return null;
-  // The kernel's table does not show the port; the address it shows of a carried mount is this machine's.
+  // Options that do not show where the mount leads. A direct mount shows no port; a carried one shows this
+  // machine's address.
   const misleading = through === null ? /^port=/ : /^(addr|ip|port)=/;
   const shown = mount.entry.options.filter((one) => !misleading.test(one));
   const options = port === null ? mount.entry.options : [...shown, `port=${port}`];

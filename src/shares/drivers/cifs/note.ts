@@ -1,4 +1,5 @@
-// The note of a share's mount: the kernel's table shows neither which program mounted it nor its port.
+// A note in the share's folder about how the share was mounted: the kernel's table shows neither which
+// program mounted it nor its port.
 import { join } from "node:path";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { nullable, number, object, reader, type TypeOf, text } from "../../../runtime/shape.ts";

@@ -83,7 +83,7 @@ export async function lackingProgram(tools: CifsTools): Promise<Lacking | null> 
   return (await findProgram("mount.cifs", tools.programFolders)) === null ? NO_HELPER : null;
 }
 
-/** The share and route of one question. */
+/** A share, its mount path, and what is needed to find a way to mount it. */
 export interface WayTo {
   readonly tools: CifsTools;
   readonly share: ShareSpec;
@@ -106,7 +106,7 @@ export async function lackingForShare(wayTo: WayTo): Promise<Lacking | null> {
   return lacking;
 }
 
-/** The port in a user's line in fstab, the only one through which the share can be mounted; null: any port. */
+/** The only port through which the share can be mounted, as the user's line in fstab says; null: any port. */
 export async function fixedPortOf({ tools, share, path }: WayTo): Promise<number | null> {
   if (tools.userId === 0) return null;
   return (await linesOf(tools, share, path))[0]?.carriedPort ?? null;

@@ -1,5 +1,6 @@
-// Whether mounts of driver `netfs` may be carried on this Mac: the self-test notes its result in the home. The system's
-// SMB client handles a move, so each version of the system needs its own test.
+// Whether mounts of driver `netfs` may be carried on this Mac. A self-test proves it and writes the result to
+// a file in the home folder. Each version of macOS needs its own test, because its SMB client must survive
+// the move to another route.
 import { platform, release } from "node:os";
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
@@ -15,7 +16,7 @@ export interface CarryProof {
 }
 
 interface CarryVerdict {
-  /** Whether reading the open file continued over the new route. */
+  /** Whether a file that was open before the move could be read on over the new route. */
   readonly carried: boolean;
   /** The result in one line. */
   readonly text: string;

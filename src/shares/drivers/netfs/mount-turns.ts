@@ -1,4 +1,5 @@
-// Turns at a server: work with the same key runs one after another, and waits for a limited time.
+// Limits each server to one mount at a time: work with the same key runs one after another, and waits for a
+// limited time.
 import { whenAborted } from "../../../runtime/abort.ts";
 import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
 
@@ -12,8 +13,9 @@ export function createMountTurns(clock: Clock) {
   const ends = new Map<string, Promise<void>>();
   return {
     /**
-     * Runs `work` when no other work with that key runs, in order of arrival, and returns its result. null: the turn
-     * did not come within `waitMs`, or before the signal, and the work was not begun. Work that fails ends its turn.
+     * Runs `work` when no other work with that key runs, in order of arrival, and returns its result. null:
+     * `waitMs` passed or the signal came while it still waited, and the work was not begun. When `work`
+     * fails, the next work begins.
      */
     async take<T>(
       key: string,

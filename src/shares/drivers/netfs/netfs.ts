@@ -21,7 +21,7 @@ import { createMountTurns, type MountTurns } from "./mount-turns.ts";
 import { mountByNetfs } from "./process.ts";
 
 interface NetfsDriverOptions extends SmbDriverOptions {
-  /** Whether mounts may be carried on this Mac; absent: they may not. */
+  /** Reads the proof that mounts may be carried on this Mac; absent: they may not. */
   readonly carryProof?: () => Promise<CarryProof>;
   /** The parts of macOS that the driver uses; default: the real ones. */
   readonly tools?: NetfsTools;
@@ -122,7 +122,7 @@ interface AttemptTools extends Pick<NetfsDriverOptions, "clock" | "logger" | "pr
   readonly tools: NetfsTools;
   readonly unmount: Unmount;
   readonly mounts: NetfsMounts;
-  /** Turns for each server: several mounts of one server at once are reported to crash macOS. */
+  /** Mounts of one server are made one at a time: several at once are reported to crash macOS. */
   readonly turns: MountTurns;
 }
 
@@ -241,8 +241,8 @@ async function prove(
   const look = await lookAtNewMount(prober, mount, waitMs, signal);
   if (look === null) return failed("other", "cancelled");
   if (look.state !== "answered") {
-    // macOS made the mount, so the server accepted the login. The look may wait for a dialog, which would come again after
-    // an undo.
+    // macOS made the mount, so the server accepted the login. The look may be waiting for a person to answer
+    // a dialog; an undo would only bring the dialog back.
     logger.warn("the new mount does not answer yet", { path: mount.path });
     return null;
   }
@@ -254,7 +254,7 @@ async function prove(
   return null;
 }
 
-/** Asks macOS to mount, while no other mount of that host is under way. */
+/** Asks macOS to mount, after waiting until no other mount of that host is under way. */
 async function ask(tools: AttemptTools, attempt: Attempt): Promise<Asked | Failed> {
   const { share, route, untilMs, signal } = attempt;
   const { host, port } = share.routes[route];
@@ -291,7 +291,7 @@ async function askNow(
   return failedByNetfs(outcome.status);
 }
 
-/** The share through the port of this machine at which the carrier listens. */
+/** The share, with the carrier's port on this machine in place of the route's server. */
 function throughPort(share: ShareSpec, route: RouteName, { port }: Through): ShareSpec {
   const carried = { ...share.routes[route], host: "127.0.0.1", port };
   return { ...share, routes: { ...share.routes, [route]: carried } };

@@ -1,4 +1,5 @@
-// Calls NetFS in a process of its own per mount: cancelled when its deadline passes, and killed as the last resort.
+// Makes each mount in a child process that calls NetFS. When the deadline passes, the child is told to cancel
+// the mount; it is killed only as the last resort.
 import { fileURLToPath } from "node:url";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { programBeside } from "../../../runtime/process/program-beside.ts";
@@ -37,7 +38,9 @@ const CANCEL_MS = 1_500;
 
 const NODE_FLAGS = ["--max-semi-space-size=1", "--max-old-space-size=64", "--no-warnings"];
 
-/** Rejects with `aborted` when the signal ends it, and with `program_unavailable`. */
+/**
+ * Mounts in a child process. Rejects with `aborted` when the signal ends it, and with `program_unavailable`.
+ */
 export async function mountByNetfs(
   request: NetfsRequest,
   { clock, deadlineMs, signal, libraries = NETFS_LIBRARIES, env = {} }: NetfsProcessOptions,

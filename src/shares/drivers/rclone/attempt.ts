@@ -33,11 +33,12 @@ import type { UnsentWrites } from "./unsent.ts";
 
 const MOUNT_POLL_MS = 5;
 
-/** How often a mount that does not come up is checked for what holds it up. */
+/** Interval at which a mount that does not come up is checked for files that hold it up, ms. */
 const STUCK_POLL_MS = 250;
 
 /**
- * The part of a mount's deadline after which an idle rclone counts as stuck with the files that it has open.
+ * The part of a mount's deadline after which the files that an idle rclone has open count as what holds it
+ * up.
  */
 const LATE_SHARE = 0.6;
 
@@ -63,7 +64,10 @@ export interface Attempt {
   readonly place: RclonePlace;
   readonly route: RouteName;
   readonly through: Through | null;
-  /** The longest time without any work of rclone's. The whole attempt may take as long again for each unsent file. */
+  /**
+   * How long rclone may be idle, ms. The whole attempt may take this long, and as long again for each unsent
+   * file.
+   */
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
 }

@@ -20,8 +20,9 @@ const SEARCHED_ANEW_MS = 60_000;
 const INSTALL = "install rclone 1.60 or newer (apt install rclone, or mountaineer rclone install)";
 
 /**
- * The check looks at the machine again and again, because programs are installed and removed while the daemon runs.
- * All shares of a beat share one look. rclone is run, for its version, only after its file has changed.
+ * Checks again and again what rclone needs on this machine, because programs are installed and removed while
+ * the daemon runs. Shares that are checked at the same time share one reading. rclone is run, for its
+ * version, only after its file has changed.
  */
 export function createRcloneCheck(clock: Clock, home: string) {
   /** The identity of the newest rclone that was usable. */
@@ -107,7 +108,10 @@ async function askWhetherFit(
   }
 }
 
-/** Looks first where the program was found before: PATH may have many folders, and the check runs at each beat. */
+/**
+ * Looks first where the program was found before: PATH may have many folders, and the check runs at each look
+ * at a share.
+ */
 function createFinder(clock: Clock): (program: string) => Promise<string | null> {
   const found = new Map<string, { readonly file: string; readonly path: string; readonly atMs: number }>();
   return async (program) => {

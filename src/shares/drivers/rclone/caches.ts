@@ -83,7 +83,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
     /** Unsent files for all servers, including `inUse`; each call reads them again. */
     all: look,
 
-    /** The next mount of the server `inUse` sends the files that wait for `server` to `inUse`. */
+    /** Orders the next mount of the server `inUse` to send it the files that wait for `server`. */
     async sendHere(server: string, inUse: RcloneFiles): Promise<void> {
       if (!(await unsent.isNone(inUse.cache))) {
         throw new MountaineerError("usage", "files of the server that is mounted now are not sent yet", {

@@ -25,7 +25,7 @@ const COPIED_MS = 3_600_000;
 /** Pauses between tries, because the server may be busy or away for a while. */
 const PAUSES_MS = [2_000, 30_000, 300_000];
 const PIECE_BYTES = 1024 * 1024;
-/** Servers round the times of files differently. */
+/** Times that differ by at most this count as equal, ms: servers round the times of files differently. */
 const SAME_TIME_MS = 2;
 const FLAGS = ["--contimeout", "5s", "--timeout", "30s", "--low-level-retries", "3", "--retries", "1"];
 /** These commands write nothing that a kill could damage, so they are killed at once. */
@@ -157,8 +157,9 @@ async function copyRange(from: FileHandle, to: FileHandle, { start, end }: ByteR
 }
 
 /**
- * Fills the part of a block before an append. Without a note, nothing shows where in its block the append
- * began; zeros up to the end of the server's file, and data from there on, mean that it began at that end.
+ * Copies the part of a block that comes before appended data. Without a note, nothing shows where in its
+ * block a program began to append. If the block holds zeros up to the end of the server's file and data from
+ * there on, the program appended at that end.
  */
 async function fillBeforeEnd(
   from: FileHandle,
@@ -198,7 +199,7 @@ function remotePath(cachePath: string): string {
   return cachePath.replace("/", ":");
 }
 
-/** One time is as Go prints it, `2026-11-20 23:13:07.8675076 +0000 UTC`, the other is RFC 3339. */
+/** `noted` is as Go prints it, `2026-11-20 23:13:07.8675076 +0000 UTC`; `reported` is in RFC 3339. */
 function isSameTime(noted: string, reported: string): boolean {
   const [day, time] = noted.split(" ");
   const difference = Date.parse(`${day}T${time?.replace(/(\.\d{3})\d+/, "$1")}Z`) - Date.parse(reported);

@@ -22,15 +22,15 @@ const PASSWORD_BYTES = 32;
 const ANSWER_CHARACTERS = 64 * 1024;
 
 /**
- * Number of connections to open at the end: a reader that gives up a dead connection then takes one of these
- * before another dead one.
+ * Number of questions at the end that are asked at once, so that as many working connections are open: a
+ * reader that gives up a dead connection then takes one of them before another dead one.
  */
 const STAND_READY = 6;
 const QUESTIONS_AT_MOST = 2_048;
 const ALL_MS = 2_000;
 /**
- * rclone makes connections one after the other, with pauses that double at each failure, up to 2 s. An answer that takes
- * this long, ms, waited in that queue.
+ * An answer that takes longer than this, ms, waited for a new connection of rclone's: rclone makes them one
+ * after the other, with pauses that double at each failure, up to 2 s.
  */
 const PACED_MS = 300;
 /**
@@ -51,7 +51,10 @@ export function newControlPassword(): string {
   return randomBytes(PASSWORD_BYTES).toString("base64url");
 }
 
-/** Notes port and password of the process that has just mounted, for this daemon and the next. The log has the port. */
+/**
+ * Notes port and password of the process that has just mounted, for this daemon and the next. The port is
+ * read from rclone's log.
+ */
 export async function noteControl(
   files: RcloneFiles,
   server: ProcessIdentity,

@@ -39,7 +39,7 @@ export interface RcloneFiles extends ShareFiles {
   readonly process: string;
   /** Facts about the files in `setAside`: at the same paths, each with `.json` added. */
   readonly setAsideNotes: string;
-  /** Port and password of the process's own remote control. */
+  /** The file with port and password of the process's own remote control. */
   readonly control: string;
 }
 
@@ -49,17 +49,21 @@ export type RcloneShare = Omit<RclonePlace, "mountPath">;
 
 /** Never change it: rclone keeps unsent writes under this name, and finds them again only by it. */
 export const REMOTE_NAME = "share";
-/** The set lacks `Dot`, with which rclone 1.60 leaves an empty folder in the share's root. */
+/**
+ * The characters that rclone encodes in names. `Dot` is left out: with it, rclone 1.60 leaves an empty folder
+ * in the share's root.
+ */
 const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,Ctl,RightSpace,InvalidUtf8";
 
 /**
- * The process's environment. rclone makes a buffer for each answer of the server, and Go collects
- * them often: at 200 instead of its default of 100, reading a GB took 10 to 28 % less CPU in each of five runs. It costs
- * 10 to 35 MB. Whether reading is faster too, the runs do not agree (bench/history.md).
+ * The process's environment. rclone makes a buffer for each answer of the server, and Go collects them often:
+ * at 200 instead of its default of 100, reading a GB took 10 to 28 % less CPU in each of five runs. It costs
+ * 10 to 35 MB. The runs do not agree on whether reading is faster, too (bench/history.md).
  *
- * No option of rclone's is here for speed: --buffer-size, --max-read-ahead and --vfs-read-chunk-size brought less than the
- * spread of the measurement, and --vfs-read-chunk-streams (1.68 and newer) must not be set: with 1.75.1, a program that
- * reads hangs when a connection breaks, and reads at random places in a large file take many times as long.
+ * No option of rclone's is here for speed: --buffer-size, --max-read-ahead and --vfs-read-chunk-size brought
+ * less than the spread of the measurement, and --vfs-read-chunk-streams (1.68 and newer) must not be set:
+ * with 1.75.1, a program that reads hangs when a connection breaks, and reads at random places in a large
+ * file take many times as long.
  */
 export const MOUNT_ENVIRONMENT: Readonly<Record<string, string>> = { GOGC: "200" };
 
@@ -219,12 +223,12 @@ const noteShape = object({
 });
 const storedNote = reader(noteShape);
 
-/** The note is also the process's identity. */
+/** What is noted about a process also identifies it, by its pid and start. */
 export type ProcessNote = Readonly<TypeOf<typeof noteShape>>;
 
 /**
- * Reads a share's note; null: it is missing or invalid, or was copied from another home, whose process it
- * names.
+ * Reads the note of the process that serves a share. null: it is missing or invalid, or the folder was copied
+ * from another home folder, whose process it names.
  */
 export async function readProcessNote({ folder, process }: RcloneFiles): Promise<ProcessNote | null> {
   const note = parseProcessNote(await readIfPresent(process));
@@ -243,13 +247,15 @@ export async function noteOfRunning(files: RcloneFiles): Promise<ProcessNote | n
   return note !== null && (await isRunning(note)) ? note : null;
 }
 
-/** `DOMAIN\user` and `DOMAIN;user`, as people write them. */
+/** Splits `DOMAIN\user` or `DOMAIN;user`, as people write them. */
 export function account(username: string): { user: string; domain: string | null } {
   const match = /^([^\\;]+)[\\;](.+)$/s.exec(username);
   return { user: match?.[2] ?? username, domain: match?.[1] ?? null };
 }
 
-/** rclone's config format keeps anything between three double quotes, and else trims and interprets it. */
+/**
+ * rclone's config format keeps text between three double quotes as it is; other text it trims and interprets.
+ */
 function quoted(value: string): string {
   return `"""${value}"""`;
 }

@@ -65,7 +65,8 @@ export function readStuckFiles(log: string): readonly string[] {
 }
 
 /**
- * How an upload that a cut broke off, or a file that was renamed meanwhile, is reported: the next try usually succeeds.
+ * Messages about an upload that a lost connection broke off, or whose file was renamed meanwhile: the next
+ * try usually succeeds.
  */
 const PASSING = /\.partial: file does not exist|delete pending|object not found/i;
 const PASSING_TRIES = 2;

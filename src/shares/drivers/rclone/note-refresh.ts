@@ -1,4 +1,5 @@
-// Refreshes rclone's notes of files that are being changed at each beat, so that a crash of rclone loses little.
+// Makes rclone write new notes of the files that programs are changing, at each of the daemon's regular
+// checks, so that a crash of rclone loses little.
 import { basename, join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { createFolderLists } from "../../../runtime/files/folder-lists.ts";
@@ -18,7 +19,8 @@ export function createNoteRefresh({ clock, logger, notes, stateFolder }: NoteRef
 
   const mountWithNotes = async (name: string): Promise<ServedMount | null> => {
     const folder = join(shareMountsFolder(stateFolder), name);
-    // The folder's list saves reading a missing note at each beat: most shares with another driver have none.
+    // Most shares with another driver have no such note. Looking for its name in the folder's cached list is
+    // cheaper than trying to read it at each check.
     if (!(await listed(folder)).includes(basename(rcloneFilesIn(folder).process))) return null;
     const note = await noteOfRunning(rcloneFilesIn(folder));
     if (note === null) return null;
@@ -29,7 +31,7 @@ export function createNoteRefresh({ clock, logger, notes, stateFolder }: NoteRef
 
   const refresh = async (name: string): Promise<void> => {
     const mount = await mountWithNotes(name);
-    // A file whose mount hangs is left alone for a while by the writer itself.
+    // If a touched file does not answer, `notes` itself leaves that file alone for a while.
     if (mount !== null) await notes.writeNotes(mount, "stale", WRITTEN_WITHIN_MS);
   };
 

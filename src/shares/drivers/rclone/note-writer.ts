@@ -19,7 +19,7 @@ export type NoteWriter = ReturnType<typeof createNoteWriter>;
 
 interface NotesWritten {
   due: number;
-  /** How many of the due notes were written. */
+  /** How many of the `due` notes were written. */
   written: number;
 }
 

@@ -168,7 +168,10 @@ function isPadding(gap: ByteRange, data: ByteRange, blockBytes: number): boolean
   return inOneBlock ? listedBefore || listedAfter : listedBefore && listedAfter;
 }
 
-/** rclone takes the time of a first change from its own clock, which differs a little from the file's. */
+/**
+ * Times that differ by at most this count as equal, ms: rclone takes the time of a first change from its own
+ * clock, which differs a little from the file's.
+ */
 const SAME_TIME_MS = 100;
 
 function isAbout(time: string, other: string): boolean {

@@ -58,7 +58,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const caches = createCaches({ clock, logger, stateFolder, unsent, onReplaced: care.replaced });
 
   const rcloneShare = ({ name }: ShareSpec) => ({ shareName: name, files: rcloneFiles(stateFolder, name) });
-  /** The server that is mounted; null: none, as far as this home knows. */
+  /** The server that is mounted; null: none, as far as this home folder's notes tell. */
   const serverInUse = async (share: ShareSpec): Promise<string | null> =>
     (await serving.newest(rcloneShare(share)))?.server ?? null;
   /**
@@ -139,7 +139,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     refusedUploads: (share) =>
       orElse(share, "refused uploads not looked up", [], async () => {
         const files = await filesOf(share);
-        // A file that rclone still has to send has a note.
+        // rclone has a note for each file that it still has to send: without notes, nothing is unsent.
         if (!refused.isAny(share.name) && !(await notes.hasNotes(files))) return [];
         return refused.of(share.name, files, () => unsent.of(files.cache, servedName(share)));
       }),

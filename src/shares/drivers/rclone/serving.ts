@@ -26,9 +26,9 @@ interface Server extends Pick<ProcessNote, "carriedPort" | "pinned"> {
   readonly identity: ProcessIdentity | null;
   /** The process was known, and has exited. */
   readonly gone: boolean;
-  /** This home started the process for this share; the daemon may have been an earlier one. */
+  /** A daemon with this home folder started the process for this share, maybe an earlier one. */
   readonly own: boolean;
-  /** The server whose cache the process uses; null: the process is not this home's. */
+  /** The server whose cache the process uses; null: no daemon with this home folder started the process. */
   readonly server: string | null;
 }
 
@@ -61,7 +61,8 @@ export function createServingProcesses() {
     if (current !== undefined) return current;
     const noted = await readProcessNote(files).catch(expecting("ENOTDIR", null));
     const isServing = noted !== null && (await isRunning(noted));
-    // A daemon that was killed between a start and its note leaves a process that only its arguments identify.
+    // If a daemon was killed after it started rclone and before it wrote the note, only rclone's arguments
+    // identify the process.
     const note = isServing ? noted : ((await findUnnoted(files)) ?? noted);
     // Another call may have found the process, or started one, in the meantime.
     const now = started.get(shareName);
@@ -131,7 +132,7 @@ export function createServingProcesses() {
         if (own.ending || started.get(shareName) !== own) return;
         for (const listener of [...listeners]) listener(shareName);
       });
-      // A process without a note is found by its arguments.
+      // If the note cannot be written, the process can still be found by its arguments.
       await writeUnlessFull(files.process, `${JSON.stringify(note)}\n`);
       return identity;
     },
@@ -152,7 +153,10 @@ export function createServingProcesses() {
   };
 }
 
-/** Finds processes by the path among their arguments, once for each mount. */
+/**
+ * Returns a function that finds the rclone that serves a mount, by the mount path among its arguments. It
+ * searches once for each mount.
+ */
 function createForeignSearch(): (entry: MountEntry) => Promise<RcloneProcess | null> {
   const byMountId = new Map<string, RcloneProcess | null>();
   return async ({ id, path }) => {

@@ -79,9 +79,9 @@ interface CacheReview {
 }
 
 /**
- * Reviews the files of `paths` in the cache whose notes are unsent or unreadable. `trusted`: rclone was started since
- * the last review and never mounted, so nobody can have written: what a note does not list was fetched from the server.
- * Rejects with the system's error.
+ * Reviews those files of `paths` in the cache whose notes mark them as unsent or cannot be read. `trusted`:
+ * rclone was started since the last review and never mounted, so no program can have written: what a note
+ * does not list was fetched from the server. Rejects with the system's error.
  */
 export async function reviewCache(
   files: RcloneFiles,
@@ -187,7 +187,7 @@ async function moveAside(
     };
   });
   if (known === null) {
-    // The note has no file any more.
+    // The note describes a file that no longer exists.
     await rm(notePath(files, path), { force: true });
     return null;
   }

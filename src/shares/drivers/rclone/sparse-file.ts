@@ -3,7 +3,7 @@ import type { FileHandle } from "node:fs/promises";
 import { type ForeignLibrary, loadForeignLibrary } from "../../../network/native/foreign-library.ts";
 import type { ByteRange } from "./notes.ts";
 
-/** Whence of lseek(2) on Linux. */
+/** The `whence` of lseek(2) that asks for the next data, on Linux. */
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const PIECE_BYTES = 256 * 1024;

@@ -35,7 +35,10 @@ interface RcloneUnmountOptions extends Omit<SmbDriverOptions, "addressesOf"> {
 const OWN_END_MS = 2_000;
 const OWN_END_POLL_MS = 2;
 const KILL_MS = 2_000;
-/** How long the notes may take: a mount that hangs must not delay the failover. */
+/**
+ * How long rclone may take to write its notes before it is stopped, ms: a mount that hangs must not delay the
+ * failover.
+ */
 const NOTES_MS = 150;
 /** How long to wait for complete notes: rclone writes one in well under a millisecond. */
 const SETTLE_MS = 200;
