@@ -1,4 +1,4 @@
-// One HTTP request to another server: bounded in time and size, aborted with its signal, without redirects.
+// One HTTP request to another server. Its time and the answer's size are limited; it follows no redirects.
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, RequestOptions } from "node:http";
 import { errorText, systemErrorCode } from "../runtime/errors.ts";
 import { GatheredBytes } from "../runtime/text/gathered-bytes.ts";
@@ -11,11 +11,11 @@ interface BoundedRequest extends Pick<RequestOptions, "method" | "headers"> {
   readonly body?: string | Uint8Array;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Maximum size of a body; only a body of status 200 is read. 0: no body is read. */
+  /** Maximum size of the answer's body, of which only one with status 200 is read. 0: no body is read. */
   readonly mostBytes: number;
 }
 
-/** `reason` follows an address in a sentence: "did not answer within 10 s". */
+/** `reason` is worded to follow the address in a message: "did not answer within 10 s". */
 export type BoundedAnswer =
   | {
       readonly kind: "answered";

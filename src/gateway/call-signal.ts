@@ -1,7 +1,7 @@
-// The cancellation of a call, with its reason. An AbortSignal costs a call more than all of its routing, so this is a small
-// part of its interface.
+// How a call learns that it is cancelled, and why. Creating an AbortSignal takes longer than routing the
+// call, so calls use only this small part of its interface.
 
-/** AbortSignal implements this interface, too. */
+/** An AbortSignal can be used as one. */
 export interface CallSignal {
   readonly aborted: boolean;
   /** undefined until the signal is aborted. */
@@ -11,7 +11,7 @@ export interface CallSignal {
   removeEventListener(type: "abort", listener: () => void): void;
 }
 
-/** The signal of one call, with `abort`. */
+/** A call signal that its creator can abort. */
 export class CallAbort implements CallSignal {
   aborted = false;
   reason: unknown;

@@ -1,5 +1,5 @@
-// Marks in requests to other machines, by which their servers tell our clients apart: two calls with one mark are of one
-// client. Only this process can map a mark to its client.
+// Marks in requests to other machines, by which the servers there tell our clients apart: two calls with the
+// same mark come from the same client. Only this process knows which client has which mark.
 import { createHmac, randomBytes } from "node:crypto";
 import { memoized } from "../runtime/memo.ts";
 import { isJsonObject, type JsonObject } from "./json-rpc.ts";

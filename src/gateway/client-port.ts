@@ -1,11 +1,15 @@
-// The interface of clients for backends, over any transport: to answer calls, ask questions and send notices.
+// What the gateway needs of a client, over any transport: its identity, its calls, and ways to ask and notify
+// it.
 import type { CallSignal } from "./call-signal.ts";
 import type { JsonObject, Reply, RpcId } from "./json-rpc.ts";
 import type { McpLogLevel, SpokenVersion } from "./protocol.ts";
 
 /** The identity of a client after authentication. */
 export interface Principal {
-  /** `owner`: over the home's own socket; no policy applies. `machine`: another machine of the fleet. */
+  /**
+   * `owner`: connected over the home's own socket; of the policies, only the rule for destructive tools
+   * applies. `machine`: another machine of the fleet.
+   */
   readonly kind: "owner" | "anonymous" | "user" | "machine";
   /** Issuer and subject of a signed token; absent: the name identifies the principal. */
   readonly id?: string;
@@ -48,7 +52,7 @@ export function mayGoOn(key: string, principal: Principal): boolean {
   return key === principalKey(ANONYMOUS) || principal.kind === "anonymous" || key === principalKey(principal);
 }
 
-/** A server's request to a client. */
+/** A request that a server sends to a client, for example for sampling. */
 export type Question = readonly [
   method: string,
   params: JsonObject | undefined,
@@ -60,19 +64,24 @@ export type Question = readonly [
 export interface ClientPort {
   /** Unguessable; never logged whole. */
   readonly sessionId: string;
-  /** Identifies the client in signed task ids, and is no secret; absent: the client has a session. */
+  /**
+   * Identifies a client without a session in signed task ids; not secret. Absent: the client has a session.
+   */
   readonly mark?: string;
-  /** The mark of another machine's client that uses the port now (caller-marks.ts); absent or null: none or unknown. */
+  /**
+   * On another machine's port: the mark of that machine's client whose request is served now
+   * (caller-marks.ts). Absent or null: no client, or an unknown one.
+   */
   readonly caller?: string | null;
   /** The principal of the newest request: an edit of the configuration may change roles and names. */
   readonly principal: Principal;
   readonly protocolVersion: SpokenVersion;
-  /** As declared at initialize. */
+  /** As the client declared them at initialize. */
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
-  /** Absent: streamable HTTP, or lines of JSON-RPC (the owner and other machines). */
+  /** Absent: streamable HTTP, or JSON-RPC lines over a socket (used by the owner and by other machines). */
   readonly transport?: "sse";
-  /** The group whose address the client uses; null: the address of everything. */
+  /** The group whose address the client uses; null: the address that serves all groups and backends. */
   readonly group: string | null;
   /** The level of logging/setLevel; null: never set. */
   readonly logLevel: McpLogLevel | null;
@@ -80,7 +89,10 @@ export interface ClientPort {
   readonly busy: boolean;
   /** Aborted at the session's end. */
   readonly ended: AbortSignal;
-  /** Notifies the client outside of any call (its GET stream); beyond the buffer's bounds, the message is dropped. */
+  /**
+   * Sends a notification outside of any call (over HTTP: on the client's GET stream). Dropped if the client's
+   * buffer is full.
+   */
   notify(method: string, params: JsonObject | undefined): void;
   /**
    * Asks the client outside of any call. Resolves with an error if the client cannot be reached or the signal aborts, which
@@ -97,29 +109,29 @@ export const OWNER_SESSION_ID = "owner";
 
 /** The principal of requests over the home's own sockets, which only its owner can open. */
 export const OWNER: Principal = { kind: "owner", name: "owner", roles: ["owner"] };
-/** The owner as the user of `mountaineer call`. */
+/** The owner as a person who runs `mountaineer call`, and therefore needs not be asked for consent. */
 export const OWNER_IN_PERSON: Principal = { ...OWNER, isPerson: true };
 export const ANONYMOUS: Principal = { kind: "anonymous", name: "anonymous", roles: ["anonymous"] };
 
 /** A client's request in flight, with the stream that carries its notices and questions. */
 export interface CallPort {
   readonly client: ClientPort;
-  /** The client's own id. */
+  /** The request's id, as chosen by the client. */
   readonly id: RpcId;
   /** The client's capabilities for this request; absent: `client.capabilities`. */
   readonly declared?: JsonObject;
   notify(method: string, params: JsonObject | undefined): void;
-  /** As `ClientPort.request`, on this call's stream; null if the stream closed before the answer. */
+  /** Like `ClientPort.request`, but on this call's stream; null if the stream closed before the answer. */
   request(...question: Question): Promise<Reply | null>;
   /**
-   * A question of this call has been unanswered for a while, so another client may get the server; absent:
-   * false.
+   * True: a question of this call has been unanswered for so long that the call may be ended when another
+   * client needs its server. Absent: false.
    */
   readonly mayGiveWay?: boolean;
-  /** Ends the call, because another client needs the server. */
+  /** Ends the call, because another client needs the server that the call occupies. */
   giveWay?(): void;
   /** Remembers a person's consent for the next rounds of this call; absent: the call has only one round. */
   agree?(): void;
-  /** Settles when the client has read its buffered data; null while that data is within bounds. */
+  /** Null while the client reads fast enough; otherwise settles when it has read the data buffered for it. */
   readonly congested: Promise<void> | null;
 }

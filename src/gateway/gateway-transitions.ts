@@ -32,12 +32,12 @@ export type GatewayTransition =
       readonly name: "backend.ended";
       readonly backend: string;
       readonly reason: string;
-      /** Until the next try; null: none is due. */
+      /** Time until the next attempt; null: no further attempt is scheduled. */
       readonly retry_in_ms: number | null;
     }
-  /** The new instance serves; the old one finishes its calls. */
+  /** A new instance has taken over from the old one, which still finishes its calls. */
   | { readonly name: "backend.replaced"; readonly backend: string; readonly draining: number }
-  /** The configuration's new instance does not come up; the old one serves on. */
+  /** The instance for a changed configuration failed to start; the old instance continues to serve. */
   | { readonly name: "backend.change_failed"; readonly backend: string; readonly reason: string }
   /** The backend changed its route: the one in use failed, a better one is back, or a person or an edit chose it. */
   | {
@@ -47,7 +47,10 @@ export type GatewayTransition =
       readonly to: string;
       readonly reason: string;
     }
-  /** A better route is ready but not used yet; or this state is over. */
+  /**
+   * `route_ready`: a better route is available, but not used yet. `route_ready_cleared`: this no longer
+   * holds.
+   */
   | {
       readonly name: "backend.route_ready" | "backend.route_ready_cleared";
       readonly backend: string;
@@ -77,7 +80,7 @@ export type GatewayTransition =
       readonly entry: string;
       readonly kept: string;
       readonly hidden: string;
-      /** Number of further collisions; only in the last event if there are many. */
+      /** Number of collisions beyond those announced; only in the last event, if there are many. */
       readonly more?: number;
     }
   /** A backend's entries were seen for the first time, and pinned. */
@@ -88,11 +91,11 @@ export type GatewayTransition =
       readonly backend: string;
       /** `tool`, `prompt`, `resource`, `template`, `skill` or `instructions`. */
       readonly kind: string;
-      /** The server's own name. */
+      /** The entry's name at its server. */
       readonly tool: string;
       /** The changed members: `description`, `inputSchema`, …; empty for a new entry. */
       readonly members: readonly string[];
-      /** A few lines of the old and the new text. */
+      /** A few lines that show what differs between the old and the new text. */
       readonly diff: readonly string[];
       /** No client gets the entry until it is approved. */
       readonly withheld: boolean;

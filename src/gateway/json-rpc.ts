@@ -1,4 +1,5 @@
-// The messages of JSON-RPC 2.0 and our error codes. Members beyond these pass unread, so that unknown features of MCP work.
+// The messages of JSON-RPC 2.0 and our error codes. Unknown members are kept and passed on, so that features
+// of MCP that the gateway does not know work.
 import { isRawNumber, type RawNumber } from "../runtime/text/exact-json.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -62,7 +63,10 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !isRawNumber(value);
 }
 
-/** Deepest nesting of values that we write again. Real definitions are far below; the stack overflows at about 3,000. */
+/**
+ * Deepest nesting of values that we write as JSON. Real definitions are nested far less deeply; writing
+ * overflows the stack at about 3,000 levels.
+ */
 const MOST_LEVELS = 500;
 
 /** Whether a parsed value can be written as JSON again: unlike writing, parsing takes any depth. */

@@ -5,7 +5,7 @@ import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 
 const KEY = "result";
 const WRAPPED_REF = `#/properties/${KEY}`;
-/** Keyword that stays at the root of the schema. */
+/** Keyword that moves to the root of the wrapping schema. */
 const DIALECT = "$schema";
 const MOST_LEVELS = 500;
 /** Keywords whose value is data, not a schema. */
@@ -36,7 +36,10 @@ export function legacyOutputSchema(outputSchema: JsonObject): JsonObject {
   };
 }
 
-/** A tool's definition for legacy clients. Computed once per definition, as definitions outlive catalogs and views. */
+/**
+ * A tool's definition for legacy clients. Memoized, because the same definition object appears in many
+ * catalogs and views.
+ */
 export const legacyTool = memoized((tool: JsonObject): JsonObject => {
   const { outputSchema } = tool;
   return isJsonObject(outputSchema) && isWrapped(outputSchema)

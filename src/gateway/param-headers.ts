@@ -6,7 +6,7 @@ import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 export interface ParamHeader {
   /** The path of the argument through the schema's properties. */
   readonly path: readonly string[];
-  /** `Mcp-Param-Region`. */
+  /** The header's full name, such as `Mcp-Param-Region`. */
   readonly header: string;
   readonly type: "string" | "integer" | "boolean";
 }
@@ -91,7 +91,7 @@ export function paramValue(args: unknown, { path }: Pick<ParamHeader, "path">): 
 export function paramText(value: unknown): string | null {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return String(value);
-  // A larger integer has lost digits, and cannot be compared.
+  // An integer beyond the safe range has already lost digits, so its text could be wrong.
   if (typeof value !== "number" || !Number.isFinite(value)) return null;
   return Number.isInteger(value) && !Number.isSafeInteger(value) ? null : String(value);
 }

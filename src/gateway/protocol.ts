@@ -7,7 +7,10 @@ const KNOWN_VERSIONS: ReadonlySet<unknown> = new Set(LEGACY_VERSIONS);
 export type ProtocolVersion = (typeof LEGACY_VERSIONS)[number];
 export const LATEST_VERSION: ProtocolVersion = "2025-11-25";
 
-/** The stateless version, with the session's data in each request's `_meta`. Inside, the gateway uses 2025-11-25. */
+/**
+ * The stateless version: each request carries the session's data in its `_meta`. Internally, the gateway uses
+ * 2025-11-25.
+ */
 export const MODERN_VERSION = "2026-07-28";
 export type SpokenVersion = ProtocolVersion | typeof MODERN_VERSION;
 
@@ -68,7 +71,7 @@ export function isLogLevel(text: unknown): text is McpLogLevel {
   return KNOWN_LEVELS.has(text);
 }
 
-/** The lists with change notices. */
+/** The lists whose changes are announced by notifications. */
 export type ListKind = "tools" | "resources" | "prompts";
 export const LIST_KINDS: readonly ListKind[] = ["tools", "resources", "prompts"];
 
@@ -85,7 +88,7 @@ export const SKILLS_EXTENSION = "io.modelcontextprotocol/skills";
 
 /** Extension of tasks (SEP-2663) of MODERN_VERSION. The tasks of 2025-11-25 differ, but have the same method names. */
 export const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
-/** A task's change, for clients that listen for the task. */
+/** Notifies a client that listens for a task of the task's change. */
 export const TASK_NOTICE = "notifications/tasks";
 /** Our own notice to a client that has to begin listening for tasks again. */
 export const TASKS_LOST = "notifications/mountaineer/tasks_lost";
@@ -116,19 +119,22 @@ export function takesElicitation({ elicitation }: JsonObject, mode: "form" | "ur
   return isJsonObject(elicitation[mode]) || (mode === "form" && !isJsonObject(elicitation["url"]));
 }
 
-/** The error of a server of 2025-11-25 whose user must visit a URL first. */
+/** The error with which a server of 2025-11-25 says that its user must visit a URL first. */
 export const URL_ELICITATION_REQUIRED = -32042;
 
-// The loop guard: a gateway that is its own backend would list its own lists and call itself without end.
+// The loop guard: detects that the gateway is configured as its own backend. It would list its own lists and
+// call itself without end.
 
 const KEY = "mountaineer/gateway";
 
-/** Sent in `_meta` to each server at the start. */
+/**
+ * Sent in `_meta` of the first request to each server: if the server is this gateway, it recognizes itself.
+ */
 export function loopGuard(): JsonObject {
   return { [KEY]: mark() };
 }
 
-/** The reply to a request from this gateway itself. */
+/** The reply to an `initialize` or `server/discover` that this gateway has sent to itself. */
 export const OWN_BACKEND = errorReply(
   INVALID_REQUEST,
   "the gateway cannot be its own backend; remove this one from its configuration",
@@ -140,7 +146,7 @@ export function isFromThisGateway(params: JsonObject | undefined): boolean {
   return isJsonObject(meta) && meta[KEY] === mark();
 }
 
-/** Unique for this process: a later process with the same id began at another time. */
+/** Unique for this process: a later process with the same process id has another start time. */
 function mark(): string {
   return `${process.pid}-${performance.timeOrigin}`;
 }

@@ -2,7 +2,10 @@
 // valid only with the texts it is bound to.
 import { createHmac, timingSafeEqual } from "node:crypto";
 
-/** `bound`: the owner and purpose. Each kind of value has a different number of these texts, so kinds cannot be confused. */
+/**
+ * `bound`: texts without which the value cannot be opened, such as its owner and purpose. Each kind of value
+ * is bound to a different number of texts, so that one kind is never accepted as another.
+ */
 export function signText(key: Buffer, value: unknown, bound: readonly string[]): string {
   const text = Buffer.from(JSON.stringify(value)).toString("base64url");
   return `${text}.${signatureOf(key, text, bound)}`;

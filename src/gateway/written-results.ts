@@ -5,15 +5,21 @@ import { parseExactly } from "../runtime/text/exact-json.ts";
 import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
 import { isJsonObject, type JsonObject, type RpcMessage } from "./json-rpc.ts";
 
-/** Smaller results are cheap to write anew. */
+/** Smaller results are written anew, which costs little. */
 const LARGE_BYTES = 256 * 1024;
-/** Longer than an envelope's part before or after the result. */
+/**
+ * Number of bytes at each end of a message that are searched for the envelope; no real envelope is longer
+ * there.
+ */
 const AROUND_BYTES = 128;
 
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 
-/** The parts before and after the result, as nearly all servers write them. The ids are the gateway's own. */
+/**
+ * The message's text before and after the result, in the two forms that nearly all servers write. The ids
+ * were chosen by the gateway.
+ */
 const ENVELOPES = [
   [/^\{"jsonrpc": ?"2\.0", ?"id": ?([1-9]\d{0,14}), ?"result": ?(?=\{)/, /\}[ \t\r\n]*$/],
   [/^\{"result": ?(?=\{)/, /, ?"jsonrpc": ?"2\.0", ?"id": ?([1-9]\d{0,14})\}[ \t\r\n]*$/],
@@ -27,12 +33,14 @@ export function parseMessage(bytes: Buffer): unknown {
   return large ?? parseExactly(withoutByteOrderMark(bytes.toString("utf8")));
 }
 
-/** The result's bytes, without line ends; null: the result must be written. */
+/** The result's bytes as received, if they contain no line ends; null: none are kept, so write the result. */
 export function writtenResult(result: JsonObject): Buffer | null {
   return bytesOf.get(result) ?? null;
 }
 
-/** null for any other message and for invalid JSON. */
+/**
+ * Parses a large response and remembers its result's bytes; null for any other message and for invalid JSON.
+ */
 function parseLargeResponse(bytes: Buffer): RpcMessage | null {
   const begin = bytes.toString("latin1", 0, AROUND_BYTES);
   const end = bytes.toString("latin1", bytes.length - AROUND_BYTES);

@@ -1,5 +1,6 @@
-// Pages of MCP Apps (`ui://` resources that tools name in `_meta`): the backend of each, and the URI under which clients read
-// it. If two backends use the same URI for their own pages, the later backend's page gets another URI.
+// Pages of MCP Apps (`ui://` resources that tools name in `_meta`): finds which backend serves each page, and
+// under which URI clients read it. If two backends use the same URI, the later backend's page gets another
+// one.
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import type { Resolved } from "./catalog.ts";
 import { copyOf } from "./copies.ts";
@@ -29,7 +30,7 @@ export function publishAppPages(sources: readonly PageSource[]) {
       if (published !== uri) renamed.set(key(backend, uri), published);
     }
   return {
-    /** By the published URI. */
+    /** The backend that serves each page and its URI there, by the published URI. */
     pages,
     /** The published URI of a backend's page: the backend's own URI unless another backend's page has it. */
     publishedUri: (backend: string, uri: string): string =>

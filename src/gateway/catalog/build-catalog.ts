@@ -31,15 +31,18 @@ export interface Permission {
   denies(name: string): boolean;
 }
 
-/** Bounds the entries reported for all backends together, since a server may have any number. */
+/**
+ * Maximum number of entries with invisible characters that are reported, of all backends together: a server
+ * may have any number of them.
+ */
 const MOST_UNSEEN = 200;
 
 const EVERYTHING: Permission = { permits: () => true, denies: () => false };
 
 /**
- * Builds the catalog from the sources. `sources` are in the file's order, and so are the lists, whatever the
- * strategy. Definitions are the servers' own objects, or copies if the name, description or URI changes. A
- * copy is reused in later catalogs while it would be the same.
+ * Builds the catalog from the sources, which are in the file's order; the catalog's lists keep that order
+ * under every conflict strategy. A definition is the server's own object, or a copy if the name, description
+ * or URI changes. Later catalogs reuse a copy while it would not differ.
  */
 export function buildCatalog(
   sources: readonly CatalogSource[],
@@ -238,8 +241,9 @@ export function permissionOf({ allow, deny }: NameFilter): Permission {
 }
 
 /**
- * Which URIs of a source clients may ask for, listed or not. No other spelling of a URI gets around filters, or around entries
- * that wait for approval. URIs of a waiting template are not permitted, unless a published template covers them, too.
+ * Which of a source's URIs clients may ask for, whether listed or not. Filters and pending approvals cover
+ * all spellings of a URI. The URIs of a template that waits for approval are denied, unless a published
+ * template matches them, too.
  */
 const reachOf = memoized(({ filters, held }: CatalogSource): Permission => {
   const permission = permissionOf(filters.resources);

@@ -3,7 +3,7 @@ import type { BackendConfig, ToolOverride } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { NameOwners } from "./names.ts";
 
-/** A server's lists: its own objects, in its order, as far as they have the member that identifies them. */
+/** A server's lists: its own objects in its own order, without those that lack their identifying member. */
 export interface Listings {
   /** Each has a string `name`. */
   readonly tools: readonly JsonObject[];
@@ -28,7 +28,7 @@ export interface Freshness {
 /** By list; null if the server has no such list. A missing list counts as `NOT_FRESH`. */
 export type ListFreshness = Readonly<Partial<Record<keyof Listings, Freshness | null>>>;
 
-/** What one backend contributes. */
+/** One backend's contribution to the catalog. */
 export interface CatalogSource {
   readonly backend: string;
   readonly filters: BackendConfig["filters"];
@@ -39,7 +39,7 @@ export interface CatalogSource {
   /** Entries that stay withheld until a person approves them. */
   readonly held?: Listings;
   readonly freshness?: ListFreshness;
-  /** Only approved skills are published. */
+  /** True: skills need a person's approval before they are published. */
   readonly holdsSkills?: boolean;
   /** The backends that serve a tool shared by several machines, by the server's own tool name. */
   readonly places?: ReadonlyMap<string, readonly string[]>;
@@ -73,11 +73,17 @@ export interface CatalogEntry {
   /** The name, URI or URI template that clients use. Unique within its kind. */
   readonly name: string;
   readonly backend: string;
-  /** `name` before it was cut to characters and length that all clients accept. Policies match both. */
+  /**
+   * The name before it was shortened or changed to be valid for all clients. Policies match `name` and
+   * `fullName`.
+   */
   readonly fullName: string;
-  /** The name without the backend's name, which was added to avoid a collision. Policies match this, too. */
+  /**
+   * The name without the backend's name, if that was added to avoid a collision. Policies match this name,
+   * too.
+   */
   readonly plainName?: string;
-  /** The server's own name. */
+  /** The entry's name or URI at its server. */
   readonly originalName: string;
   /** The definition that clients see. */
   readonly definition: JsonObject;
@@ -109,13 +115,16 @@ export interface Collision {
 export interface UnseenEntry {
   readonly backend: string;
   readonly kind: EntryKind;
-  /** The server's own name. */
+  /** The entry's name or URI at its server. */
   readonly name: string;
-  /** Each names a member and its content: "description: 3 unseen characters (U+202E)". */
+  /** For each affected member, its name and what it contains: "description: 3 unseen characters (U+202E)". */
   readonly faults: readonly string[];
 }
 
-/** Which URIs a backend's filters allow, in any spelling; for resources that are read without being listed. */
+/**
+ * Which URIs a backend's filters allow, in any spelling. Decides about resources that clients read although
+ * no list has them.
+ */
 export interface ResourceReach {
   readonly backend: string;
   /** True if the URI is allowed and not denied. */
@@ -130,13 +139,19 @@ export interface SkillReach extends Pick<ResourceReach, "permits"> {
 }
 
 export interface SkillPlaces {
-  /** The backend whose skill contains the published URI, and the URI there; null if no skill contains it. */
+  /**
+   * The backend whose skill contains the published URI, and that backend's own URI; null if no skill contains
+   * it.
+   */
   ownerOf(uri: string): Pick<Resolved, "backend" | "originalName"> | null;
   /** The URI under which clients read a backend's resource or skill file. */
   publishedUri(backend: string, uri: string): string;
 }
 
-/** Immutable. Lists are in a deterministic order: by backend as configured, within it as the server listed. */
+/**
+ * Immutable. Its lists have a deterministic order: backends as configured, and entries as their server lists
+ * them.
+ */
 export interface Catalog {
   readonly tools: ReadonlyMap<string, CatalogEntry>;
   readonly resources: ReadonlyMap<string, CatalogEntry>;
@@ -153,15 +168,24 @@ export interface Catalog {
   readonly off: ReadonlyMap<string, CatalogEntry>;
   /** Names that no earlier catalog had. */
   readonly freshNames: NameOwners;
-  /** The first published entries with invisible characters, which their `definition` leaves out. */
+  /**
+   * Published entries with invisible characters, which their `definition` omits; only the first ones if there
+   * are many.
+   */
   readonly unseen: readonly UnseenEntry[];
   /** The backend of each entry that waits for approval, by `entryKey`. */
   readonly held: ReadonlyMap<string, string>;
-  /** How many of a backend's tools its filters withhold, if any, by backend. */
+  /**
+   * Number of tools that a backend's filters withhold, by backend; backends without withheld tools are
+   * missing.
+   */
   readonly withheldTools: ReadonlyMap<string, number>;
   /** One for each backend that offers resources, templates or skills, in the sources' order. */
   readonly resourceReach: readonly ResourceReach[];
-  /** True if the URI belongs to a backend outside this part; absent in a whole catalog. */
+  /**
+   * Only in a catalog restricted to some backends or tools: true if the URI belongs to a backend that is left
+   * out.
+   */
   readonly isElsewhere?: (uri: string) => boolean;
   /** How long clients may keep each list. */
   readonly freshness: Readonly<Record<keyof Listings, Freshness>>;

@@ -18,8 +18,9 @@ export interface CheckedEntry {
 const MOST_FAULTS = 10;
 
 /**
- * Leaves out malformed optional members, and makes up missing members where that does no harm; any other fault withholds the
- * entry. `isModern`: the server speaks 2026-07-28, whose results may be of any type.
+ * Checks one entry: omits malformed optional members, and adds missing members where a default is harmless.
+ * Any other fault withholds the entry. `isModern`: the server speaks 2026-07-28, whose results may be of any
+ * type.
  */
 export function checkEntry(list: keyof Listings, entry: JsonObject, isModern = false): CheckedEntry {
   if (list === "skills") return checkSkill(entry);
@@ -60,7 +61,7 @@ function required(isSound: (value: unknown) => boolean, wanted: string): Rule {
   };
 }
 
-/** Members without a rule stay as they are. */
+/** Applies each rule to the object's member of that name; members without a rule are not checked. */
 function object(rules: Rules): Rule {
   return (value, path, note) => {
     if (!isJsonObject(value)) return ANY_OBJECT(value, path, note, {});
@@ -72,7 +73,7 @@ function object(rules: Rules): Rule {
       if (after === before) continue;
       copy ??= { ...value };
       if (after === undefined) Reflect.deleteProperty(copy, key);
-      // Works for a member named `__proto__`, too.
+      // `copy[key] = after` would fail for a member named `__proto__`.
       else
         Object.defineProperty(copy, key, {
           value: after,
@@ -150,7 +151,7 @@ const OBJECT_TYPE: Rule = (value, path, note) => {
   return value === undefined ? "object" : REFUSED;
 };
 
-/** Left out if malformed: clients then accept any result. */
+/** A malformed schema is left out: clients then accept any result. */
 function outputSchema(isModern: boolean): Rule {
   const isSound = (value: unknown): boolean =>
     isJsonObject(value) && (isModern || value["type"] === "object");
@@ -229,7 +230,7 @@ function isListOfTexts(value: unknown): boolean {
   return Array.isArray(value) && value.every(isText);
 }
 
-/** Clients read a number that is too large as infinity, which they refuse. */
+/** False for a number that is too large: clients would read it as infinity, and refuse the entry. */
 function isNumber(value: unknown): boolean {
   return typeof value === "number" || (isRawNumber(value) && Number.isFinite(Number(value.rawJSON)));
 }

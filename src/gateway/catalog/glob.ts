@@ -1,7 +1,7 @@
 // Globs over names, URIs and methods: `*`, `?`, `[abc]` and `\` escapes. They do not become regular expressions, so matching
 // takes at most text × pattern steps, whatever a configuration or a client sends.
 
-/** How many UTF-16 units the token matches at that place; 0: no match. */
+/** Returns how many UTF-16 units the token matches at position `at`; 0: no match. */
 type Token = (text: string, at: number) => number;
 
 type Piece = "star" | { readonly token: Token; readonly literal: string | null };

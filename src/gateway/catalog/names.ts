@@ -11,12 +11,12 @@ export interface NamedEntry {
   readonly plainName: string;
 }
 
-/** By `nameKey`, the oldest name first. */
+/** The entry that has each name, by `nameKey`, in the order in which the names came into use. */
 export type NameOwners = ReadonlyMap<string, NamedEntry>;
 
 export interface KnownNames {
   readonly owners: NameOwners;
-  /** Names of backends that are no longer configured are free. */
+  /** False for a backend that is no longer configured: other backends may then take its names. */
   isConfigured(backend: string): boolean;
   /** True if a person has switched the tool off; `tool`: the server's own name. */
   isOff(backend: string, tool: string): boolean;
@@ -34,7 +34,7 @@ export class Namer {
   readonly fresh = new Map<string, NamedEntry>();
   readonly #known: KnownNames;
   readonly #conflict: ConflictConfig;
-  /** The name that each entry has, by `ownKey`. */
+  /** Each entry's name so far, by `ownKey`. */
   readonly #given: Map<string, string>;
 
   constructor(known: KnownNames, conflict: ConflictConfig) {
@@ -82,8 +82,8 @@ function nameOf(key: string, { kind }: NamedEntry): string {
   return key.slice(kind.length + 1);
 }
 
-// Tool names that every client accepts. The specification allows letters, digits, "_", "-" and "." (2025-11-25, "Tools", tool
-// names). Clients put a prefix before the name and allow 64 characters in all.
+// Makes tool names that every client accepts. The specification allows letters, digits, "_", "-" and "."
+// (2025-11-25, "Tools", tool names). Clients add a prefix, and accept 64 characters including it.
 
 const FORBIDDEN = /[^A-Za-z0-9_.-]/gu;
 /**
@@ -93,8 +93,9 @@ const FORBIDDEN = /[^A-Za-z0-9_.-]/gu;
 const HASH_CHARACTERS = 8;
 
 /**
- * The name itself if clients accept it; else its allowed characters, cut, with a hash of the whole name. The result does not
- * depend on other tools, so it stays the same when they come and go. `longest`: at least 24.
+ * The name itself if clients accept it; otherwise its allowed characters, shortened, followed by a hash of
+ * the original name. The result does not depend on other tools, so that it never changes when they come and
+ * go. `longest`: at least 24.
  */
 export function usableName(name: string, longest: number): string {
   const plain = name.replace(FORBIDDEN, "_");

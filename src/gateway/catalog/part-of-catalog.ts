@@ -1,4 +1,4 @@
-// A part of the catalog, under the same names. Pure.
+// Restricts a catalog to a part of its entries, which keep their names. Pure.
 
 import { pageOfTool } from "./app-pages.ts";
 import type { Catalog, CatalogEntry } from "./catalog.ts";
@@ -6,13 +6,16 @@ import { resolveTarget } from "./resolve.ts";
 
 export interface CatalogPart {
   hasTool(tool: CatalogEntry): boolean;
-  /** The backends whose resources, prompts and skills belong to the part; null: none, except pages that its tools name. */
+  /**
+   * True for the backends whose resources, prompts and skills belong to the part. null: it has none of these,
+   * except the pages that its tools name.
+   */
   readonly hasBackend: ((backend: string) => boolean) | null;
 }
 
 /**
- * The entries that are in at least one part of every list. Entries are the catalog's own objects. `beside`: another catalog
- * that may own a URI.
+ * Keeps the entries that, in each of the `lists`, belong to at least one part. They stay the same objects.
+ * `beside`: another catalog of the same backends, whose URIs outside the parts also count as elsewhere.
  */
 export function partOfCatalog(
   catalog: Catalog,

@@ -1,4 +1,4 @@
-// Finds the backend that a name or a URI belongs to.
+// Finds the backend to which a name or URI belongs.
 import { machineOf } from "../../config/values/backend-names.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { type Catalog, type CatalogEntry, entryKey, type Resolved } from "./catalog.ts";
@@ -53,8 +53,8 @@ export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" 
 const MOST_TRIED = 200;
 
 /**
- * The backend of a target that waits for a person's approval, by itself or by a template that matches it;
- * else null.
+ * If the target waits for a person's approval, or a waiting template matches it: the backend that offers it.
+ * Otherwise null.
  */
 export function heldBy(
   { catalog, away }: Served,
@@ -91,10 +91,11 @@ function isTakenOver(
 }
 
 /**
- * The owner of a URI is, in this order: the backend that published it; the backend whose tool names it as its page; the backend
- * whose skill contains it; the first backend with a matching template. Servers also serve unlisted URIs, so the last candidate
- * is the only backend with resources (or with skills, for `skill://`). A URI has no owner if its backend's filters deny it, or
- * if its backend is outside this part of a catalog.
+ * Finds the owner of a URI, in this order: the backend that published it; the backend whose tool names it as
+ * its page; the backend whose skill contains it; the first backend with a matching template. Servers also
+ * serve unlisted URIs, so the last candidate is the only backend with resources (or with skills, for
+ * `skill://`). null if that backend's filters deny the URI, or if this catalog is restricted and leaves the
+ * backend out.
  */
 function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   const entry = catalog.resources.get(uri);

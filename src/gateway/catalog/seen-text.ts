@@ -32,7 +32,7 @@ function cleanedEntry(entry: JsonObject, words: ReadonlySet<string>): SeenEntry 
 }
 
 interface Cleaning {
-  /** Members whose texts are cleaned; empty within values. */
+  /** The members whose texts are cleaned at this place; none inside of values. */
   readonly words: ReadonlySet<string>;
   readonly faults: string[];
 }

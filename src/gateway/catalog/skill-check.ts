@@ -5,20 +5,23 @@ import { isUnclear, MAX_URI_LENGTH } from "./uri-template.ts";
 
 /** The end of the URI of a skill's own file; the rest of the URI is the skill's root. */
 const SKILL_FILE = "/SKILL.md";
-/** `resources` of a skill whose files are generated on reading. */
+/** The value of a skill's `resources` if its files are generated when they are read. */
 const DYNAMIC = "dynamic";
 /** Hosts must accept 512 files; no real skill has more than this. */
 const MOST_FILES = 10_000;
 /**
- * Maximum segments of a skill's root, including the authority: `skill://a/b` has two segments. Each listed
- * URI is searched to this depth.
+ * Maximum number of segments in a skill's root, including the authority: `skill://a/b` has two. Limits the
+ * time of looking for the skill that contains a URI.
  */
 export const MOST_SEGMENTS = 32;
 const MOST_FAULTS = 10;
 const LONGEST_NAME = 64;
 
 const SKILL_URI = /^[a-z][a-z\d+.-]*:\/\/[^?#]+\/SKILL\.md$/i;
-/** Pages of MCP Apps, and the gateway's own resources. */
+/**
+ * Schemes that no skill may use: `ui` is for pages of MCP Apps, `mountaineer` for the gateway's own
+ * resources.
+ */
 const OTHER_SCHEMES = /^(?:ui|mountaineer):/i;
 /**
  * A skill's name by the Agent Skills specification: lowercase letters and digits, with single hyphens
@@ -33,8 +36,9 @@ export function rootOf(uri: string): string {
 }
 
 /**
- * `checkEntry` for skills. Hosts compare the frontmatter with the file, so it is never corrected: a skill with a malformed
- * name, description or file list is withheld. A digest in capitals, a file listed twice and `_meta` are corrected.
+ * Like `checkEntry`, for a skill. Hosts compare the frontmatter with the file, so it is never corrected: a
+ * skill with a malformed name, description or file list is withheld. Capitals in a digest, files listed twice
+ * and a malformed `_meta` are corrected.
  */
 export function checkSkill(entry: JsonObject) {
   const faults: string[] = [];

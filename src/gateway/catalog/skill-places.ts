@@ -122,8 +122,8 @@ function under(backend: string, uri: string): string {
 }
 
 /**
- * URIs of other backends whose authority is this backend's name. Searched on the first call only, as they are
- * needed only for a renamed root.
+ * Returns a function that finds the URIs of other backends whose authority is this backend's name. It
+ * searches only once, at its first call, because most catalogs rename no root.
  */
 function listedNear(sources: readonly SkillSource[], backend: string): () => readonly string[] {
   let found: readonly string[] | null = null;

@@ -1,11 +1,12 @@
-// Decides whether a URI template (RFC 6570, levels 1 to 3, and explode read as a list) matches a URI. The result only selects
-// the backend of a URI. The server checks the values, so this is as lenient as servers are.
+// Decides whether a URI template matches a URI (RFC 6570, levels 1 to 3, and the explode modifier, read as a
+// list). The result only selects the backend, whose server checks the values. So matching is as lenient as
+// servers are.
 
 /** One step of an automaton that follows all possible states at once, so matching never backtracks. */
 type Step =
   | { readonly kind: "one"; readonly unit: number }
   | { readonly kind: "some"; readonly excluded: string; readonly repeated: boolean }
-  /** The steps that follow, up to `to`, may be missing. */
+  /** The following steps, up to index `to`, may be skipped. */
   | { readonly kind: "optional"; readonly to: number };
 
 /** Longer templates are refused, since matching costs time; no real template is this long. */
@@ -103,8 +104,8 @@ function runs(steps: readonly Step[], text: string): boolean {
   return current.has(steps.length);
 }
 
-// Other spellings of a URI: a filter or policy written in one spelling must also apply to every spelling that a server may
-// treat as the same resource.
+// Finds other spellings of a URI: a filter or policy for one spelling must also apply to every other that a
+// server may treat as the same resource.
 
 const MAX_ROUNDS = 3;
 
@@ -123,7 +124,7 @@ function hasDotSegments(uri: string): boolean {
     if (decoded === text) return false;
     text = decoded;
   }
-  // No honest client escapes a URI this often.
+  // Still escaped after `MAX_ROUNDS`: no honest client does that, so the URI counts as unclear.
   return true;
 }
 

@@ -17,8 +17,8 @@ import { type PathBases, type Reading, readingsOf } from "./path-readings.ts";
 type PathPlace = { readonly at: string; readonly exists: boolean } | { readonly unclear: string };
 
 /**
- * The places of the paths, in the same order; null: not known within `waitMs`. Never rejects, and never
- * blocks on a hung mount.
+ * Returns the places in the order of the paths; null if they are not known within `waitMs`. Never rejects,
+ * and does not wait longer for a mount that hangs.
  */
 export type LookAtPlaces = (paths: readonly string[], waitMs: number) => Promise<readonly PathPlace[] | null>;
 
@@ -27,7 +27,7 @@ interface FolderGateOptions {
   /** What `~` stands for. */
   readonly userHome: string;
   readonly places: LookAtPlaces;
-  /** For the argument types in the tools' input schemas. */
+  /** Provides the tools' input schemas, which tell the types of arguments. */
   readonly catalog: () => Pick<Catalog, "tools">;
 }
 
@@ -50,7 +50,7 @@ const CHECKED_MEMBERS: Readonly<Record<string, readonly string[]>> = {
   [READ_DIRECTORY]: ["uri"],
 };
 
-/** The pool with checked calls for backends that have `folders`. */
+/** Returns the pool with a check before each call of a backend that has `folders`. */
 export function withFolders(
   pool: RoutingServices["pool"],
   options: FolderGateOptions,
@@ -88,7 +88,8 @@ function gateOf(
   return async (method, params) => {
     const members = CHECKED_MEMBERS[method];
     if (members === undefined || params === undefined) return null;
-    // Searched at most once per call and only if a text needs it, since there may be thousands of tools and texts.
+    // Looked up only when a text needs it, and at most once per call: there may be thousands of tools and
+    // texts.
     let found: CatalogEntry | null | undefined;
     const tool = (): CatalogEntry | null => {
       const isCalled = ({ originalName, backend: owner, places = [] }: CatalogEntry): boolean =>
@@ -181,14 +182,17 @@ function takesParts(tool: CatalogEntry | null, argument: string): boolean {
   return isMore(isJsonObject(properties) ? properties[argument] : undefined);
 }
 
-/** The JSON value in a text. If it is not valid JSON, its quoted texts, since Python's parser also accepts other words. */
+/**
+ * The JSON value in a text. If the text is not valid JSON: the quoted strings in it, because a server in
+ * Python may also parse words such as `True`, which JSON lacks.
+ */
 function partsIn(text: string): unknown {
   const quoted = text.match(/"(?:[^"\\]|\\.)*"/gs) ?? [];
   for (const json of [text, `[${quoted.join(",")}]`]) {
     try {
       return JSON.parse(json);
     } catch {
-      // A text that is invalid JSON both ways is not parsed by servers either.
+      // If even the quoted strings are invalid, no server can parse the text.
     }
   }
   return null;

@@ -16,7 +16,7 @@ export type Readings = readonly Reading[] | { readonly unclear: string };
 /** The bases of relative paths and of `~`; absolute. */
 export interface PathBases {
   readonly cwd: string;
-  /** Folders in the server's command, in which it may look, too. */
+  /** Folders that the server's command names; the server may resolve relative paths there, too. */
   readonly others: readonly string[];
   readonly userHome: string;
 }
@@ -186,7 +186,7 @@ function ofRelative(form: string, { cwd, others }: PathBases, isNamedPath: boole
   const fromRoot = { at: `/${normal}`, onlyIf: `/${first}/${second}` };
   return [
     ...bases.flatMap((base) => {
-      // Another base may be a file, which contains nothing.
+      // `/.` exists only if the base is a folder; other bases than `cwd` may be files.
       const folder = base === cwd ? null : `${base}/.`;
       const onlyIf = isSaid ? folder : `${base}/${first}`;
       return spellings(`${base}/${form}`).map((at) => ({ at, onlyIf }));

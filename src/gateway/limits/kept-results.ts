@@ -20,7 +20,7 @@ const BOUNDS = {
 };
 export type KeepBounds = Readonly<typeof BOUNDS>;
 
-/** A base64 text is cut between groups of four. */
+/** Base64 is cut only after whole groups of four characters, so that each piece can be decoded alone. */
 const GROUP = 4;
 
 export interface LargePart {
@@ -30,7 +30,7 @@ export interface LargePart {
   readonly content: string;
 }
 
-/** The address of a kept part. */
+/** Where clients read a kept part. */
 export interface KeptPart {
   readonly uri: string;
   readonly pieces: number;

@@ -1,4 +1,5 @@
-// The limits in the chain: a request beyond a limit gets an error that names the limit and the time to retry.
+// The middleware of limits: answers a request beyond a limit with an error that names the limit and the time
+// to retry.
 import type { PrincipalLimits } from "../../config/limits.ts";
 import { type ClientPort, named, OWNER_SESSION_ID } from "../client-port.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
@@ -10,7 +11,9 @@ import type { KeptPart, KeptResults, LargePart } from "./kept-results.ts";
 import { limitRefusal, mebibytes, type PrincipalLimiter } from "./principal-limits.ts";
 import { isWithin, jsonSize } from "./result-size.ts";
 
-/** Outlives chains, so that a reload keeps the counts and the kept results. */
+/**
+ * These parts outlive the chain of one configuration, so that a reload keeps the counts and the kept results.
+ */
 export interface LimitParts {
   readonly limiter: PrincipalLimiter;
   readonly kept: KeptResults;
@@ -39,7 +42,7 @@ export function createLimits({ limiter, kept }: LimitParts): Middleware {
 // is refused instead, as clients check it against a schema.
 
 const MOST_PIECE_CHARACTERS = 1024 * 1024;
-/** Beyond this number of blocks, adjacent texts are joined. */
+/** A result with more content blocks than this has its adjacent texts joined first. */
 const MOST_BLOCKS = 64;
 /** Bounds a MIME type, which is sent with each piece. */
 const LONGEST_TYPE = 255;

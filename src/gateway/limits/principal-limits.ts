@@ -8,7 +8,10 @@ import { errorReply, LIMIT_REACHED, type RpcError } from "../json-rpc.ts";
 
 /** Beyond this number, accounts without calls in flight are forgotten. */
 const MOST_ACCOUNTS = 10_000;
-/** A guess, as the end of calls in flight is not known. */
+/**
+ * The time to retry after the limit of calls in flight is reached: a guess, because nobody knows when those
+ * calls will end.
+ */
 const IN_FLIGHT_RETRY_MS = 1_000;
 
 /** Requests that the gateway answers by itself cost less than calls: their limit is this many times as high. */
@@ -24,7 +27,10 @@ interface Bucket {
 /** The use of one principal, over all its sessions. */
 interface Account {
   readonly calls: Bucket;
-  /** Requests that the gateway answers by itself: listing must not use up calls. */
+  /**
+   * For requests that the gateway answers by itself: counted apart, so that listing does not use up the limit
+   * of calls.
+   */
   readonly own: Bucket;
   inFlight: number;
 }
@@ -54,7 +60,7 @@ export class PrincipalLimiter {
     this.configure(config);
   }
 
-  /** Sets the limits from the next call on, and keeps the counts so far. */
+  /** Changes the limits for later calls; the counts so far stay. */
   configure(config: LimitsConfig): void {
     this.#config = config;
     this.#overrides = config.overrides.map(({ users, roles, limits }) => {
@@ -76,8 +82,9 @@ export class PrincipalLimiter {
   }
 
   /**
-   * Counts a request and adds it to `inFlight`, which the caller decrements at the reply; or returns the refusal. `counted`:
-   * "already" by `count`; "own": the gateway answers it by itself.
+   * Counts a request and adds it to `inFlight`, which the caller decrements at the reply; beyond a limit,
+   * returns the refusal instead. `counted`: "call" for a request to a backend, "own" for one that the gateway
+   * answers by itself, "already" if `count` has counted it.
    */
   admit(principal: Principal, counted: "call" | "own" | "already" = "call") {
     const known = this.#knownOf(principal);

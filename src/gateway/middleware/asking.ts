@@ -40,7 +40,10 @@ const UNANSWERED: Readonly<Record<Exclude<Asked, "accept">, string>> = {
   busy: `it needs the consent of a person, and ${MOST_OPEN} other questions wait for one already`,
 };
 
-/** The function never rejects; it ends at the call's deadline or with the request. */
+/**
+ * Returns the function that asks. It never rejects, and stops waiting at the call's deadline or when the
+ * request is cancelled.
+ */
 export function createAsking({ clock, clean, callMs }: AskingOptions) {
   const open = new WeakMap<ClientPort, number>();
   return async (request: GatewayRequest, call: AskedCall): Promise<Asked> => {
@@ -61,7 +64,7 @@ export function createAsking({ clock, clean, callMs }: AskingOptions) {
     if (request.signal.aborted) takenBack();
     try {
       const params = {
-        // Older versions have no modes.
+        // The member `mode` does not exist in older versions of MCP.
         ...(client.protocolVersion >= FIRST_WITH_MODES ? { mode: "form" } : {}),
         message: messageFor(request, call, clean),
         requestedSchema: { type: "object", properties: {} },
@@ -104,12 +107,12 @@ function messageFor(
 }
 
 function argumentLines(given: unknown, clean: (text: string) => string): readonly string[] {
-  // Bounded and without secrets before it is written as text.
+  // Secrets are removed and values shortened before anything is written as text.
   const shown: unknown = auditedArguments(given, () => false, clean);
   if (!isJsonObject(shown) || !isJsonObject(given)) return [];
   const entries = Object.entries<unknown>(shown satisfies JsonObject);
   const all = Object.keys(given).length;
-  // If the bound was reached, the last entry is only the mark for that.
+  // If arguments were omitted, the last entry stands for them and is not an argument.
   const isCut = entries.length > all || (entries.at(-1)?.[0] === CUT && !Object.hasOwn(given, CUT));
   const lines = entries
     .slice(0, Math.min(MOST_ARGUMENTS, isCut ? entries.length - 1 : all))
@@ -120,7 +123,7 @@ function argumentLines(given: unknown, clean: (text: string) => string): readonl
     : lines;
 }
 
-/** Says whether the value is shortened. */
+/** A value for the question: on one line, with a note if it is shortened. */
 function valueText(json: string): string {
   const text = foreignLine(json, LONGEST_VALUE);
   const isCut = json.length > LONGEST_VALUE || json.includes(CUT);

@@ -1,4 +1,5 @@
-// Arguments for the audit and for questions to people: without configured names and secrets, bounded in every direction.
+// Prepares a call's arguments for the audit and for questions to people: removes configured names and
+// secrets, and limits depth, number and length.
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 
 const REDACTED = "[redacted]";
@@ -22,7 +23,8 @@ export function auditedArguments(
   let values = MAX_VALUES;
   const text = (whole: string): string => {
     const most = Math.min(MAX_TEXT, Math.max(0, characters));
-    // Removes secrets before the cut, which could split a secret. Hence the input has twice the length.
+    // Removes secrets before shortening, which could leave half a secret. So the text still has twice the
+    // length here.
     const cleaned = clean(whole.slice(0, 2 * MAX_TEXT));
     const kept =
       cleaned.length <= most && whole.length <= 2 * MAX_TEXT
@@ -38,7 +40,7 @@ export function auditedArguments(
     if (isRawNumber(part)) {
       const { length } = part.rawJSON;
       characters -= length;
-      // A shortened number would be a different number.
+      // A number that is cut off would be a different number, so it is omitted.
       return length <= MAX_TEXT ? part : CUT;
     }
     if (depth >= MAX_DEPTH) return CUT;
@@ -64,7 +66,7 @@ export function auditedArguments(
       const hidden = isRedacted(name) || isRedacted(ownPath);
       entries.push([text(key), hidden ? REDACTED : copy(element, ownPath, depth + 1)]);
     }
-    // An assignment would lose a key `__proto__`.
+    // Assigning a key `__proto__` would lose the value.
     return Object.fromEntries(entries);
   };
   return copy(value, "", 0);

@@ -31,7 +31,7 @@ interface Failing {
 export type AuditFileState = { readonly kind: "writing" } | Failing;
 
 interface AuditFileOptions extends GatewayTools {
-  /** False while another process rotates the file: only one may. Default: true. */
+  /** False while another process may rotate the file, since only one may do so. Default: true. */
   readonly rotates?: (() => boolean) | undefined;
 }
 
@@ -62,7 +62,7 @@ export class AuditFile implements AsyncDisposable {
     this.#queue = createLineQueue({
       clock,
       target: { write: (bytes, offset) => this.#writeBytes(bytes, offset) },
-      // `write` refuses lines before the queue would drop older ones, so that each lost line is counted.
+      // Never reached: `write` refuses lines earlier, to count each lost line.
       maxBytes: 2 * MAX_QUEUED_BYTES,
       onFailure: () => {},
       droppedLine: (count) => `${JSON.stringify({ time: isoTime(clock.wallMs()), dropped: count })}\n`,

@@ -21,7 +21,9 @@ export interface AuditRecord {
   /** `sub` and issuer of a signed token: users may choose their names. */
   readonly subject?: string;
   readonly issuer?: string;
-  /** Part of a hash: it tells sessions apart, but does not give access to one. */
+  /**
+   * The beginning of a hash of the session's id: enough to tell sessions apart, but useless for using one.
+   */
   readonly session: string;
   readonly method: string;
   /** `tool:NAME`, `prompt:NAME`, `resource:URI`. */
@@ -39,9 +41,9 @@ export interface AuditRecord {
 export interface NoticeRecord {
   /** ISO 8601 UTC. */
   readonly time: string;
-  /** `config.entry_waits`. */
+  /** `config.entry_waits` or `config.entry_approved`. */
   readonly event: string;
-  /** `backends.files`. */
+  /** The entry's id, such as `backends.files`. */
   readonly entry: string;
   /** The command that the entry would run, or its other effect. */
   readonly summary: string;
@@ -49,7 +51,7 @@ export interface NoticeRecord {
 
 export interface Audit {
   readonly middleware: Middleware;
-  /** Records a request that was refused before it reached the audit. */
+  /** Records a request that was refused before it reached the audit's middleware. */
   denied(request: GatewayRequest): void;
 }
 

@@ -1,5 +1,5 @@
-// Authorization of requests by the policies. Lists are filtered by the same rule; a forbidden entry is answered as if it
-// did not exist; an entry that needs consent leads to a question to the person at the client.
+// Authorization of requests by the policies. Lists contain only permitted entries; a forbidden entry is
+// treated as if it did not exist; for an entry that needs consent, the person at the client is asked.
 import type { Catalog } from "../catalog/catalog.ts";
 import { catalogOf, heldBy, resolveTarget } from "../catalog/resolve.ts";
 import type { Principal } from "../client-port.ts";
@@ -32,7 +32,10 @@ const ALWAYS_ALLOWED: ReadonlySet<string> = new Set([
   WATCH_TASK,
 ]);
 
-/** Methods that are too frequent or harmless for a question: completion runs at each typed letter. */
+/**
+ * Methods for which nobody is asked, because they are too frequent (completion runs at each typed letter) or
+ * harmless.
+ */
 const NEVER_ASKED: ReadonlySet<string> = new Set(["completion/complete", "resources/unsubscribe"]);
 
 export interface AuthorizationParts {
@@ -57,7 +60,8 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
     if (request.asked === "accept") return next(request);
     const answer = await ask(request, askedCall(request, target));
     if (answer === "accept") request.port.agree?.();
-    // With `agree`, the client sent the consent in a new request, which the rate limit has already counted.
+    // With `agree`, the client's answer came in a request of its own, which the rate limit has already
+    // counted.
     const counted = request.port.agree === undefined ? {} : ({ isCounted: true } as const);
     const answered = { ...request, ...counted, asked: answer };
     return answer === "accept" ? next(answered) : refuse(answered, refusal(request, answer, target));
@@ -70,7 +74,7 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
   };
 }
 
-/** The refusal of a call that began under other rules; null if the current policies do not forbid it. */
+/** For a call that began under other policies: the refusal if the current ones forbid it, else null. */
 export function forbidden(policies: Policies, request: GatewayRequest): Reply | null {
   return verdictOn(policies, request).effect === "deny" ? unknown(request) : null;
 }
@@ -94,18 +98,19 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   }
   if (ALWAYS_ALLOWED.has(method)) return FREE;
   const named = targetOf(method, params);
-  // Routing answers unknown names in the same words. Globs never see them, so a name's length costs nothing.
+  // A name that nobody publishes needs no policy, because routing answers it like a forbidden one. So globs
+  // are never matched with long made-up names.
   const catalog = named === null ? served.catalog : catalogOf(served, named);
   if (catalog === null) {
     const isKnown = named !== null && heldBy(served, named) !== null;
     const isHidden = isKnown && policies.effectUnlisted(principal, named, method) === "deny";
     return isHidden ? { effect: "deny", target: null } : FREE;
   }
-  // A kept result belongs to a permitted call, and only its session can read it.
+  // A kept result comes from a permitted call, and only the session of that call can read it.
   if (method === "resources/read" && named !== null && isKeptResult(named.name)) return FREE;
   const target = named === null ? null : listed(catalog, named);
   const effect = effectOf(policies, catalog, principal, target, method, params?.["arguments"]);
-  // Asks nobody about an entry whose backend is away, since the call fails in any case.
+  // While the entry's backend is away, nobody is asked: the call fails in any case.
   const isUnasked = NEVER_ASKED.has(method) || catalog === served.away;
   return { effect: effect === "ask" && isUnasked ? "allow" : effect, target };
 }
@@ -174,7 +179,7 @@ function askedCall({ served }: GatewayRequest, target: PolicyTarget | null): Ask
   return {
     target,
     backend: target === null ? null : (resolveTarget(served.catalog, target)?.backend ?? null),
-    // Only if the server declares it: most tools have no annotations.
+    // Without annotations, the question does not call a tool destructive: most tools have none.
     isDestructive:
       target?.kind === "tool" && definition !== undefined && hintsOf(definition, "harmless").destructive,
   };

@@ -1,7 +1,6 @@
-// The order of the chain, from the outside in: authorization → limits → telemetry → audit → recovery → routing.
-// Telemetry is passed in as `between`.
-//
-// A request that authorization refuses never reaches the audit, so authorization records it by `Audit.denied`.
+// The order of the middleware, from the outside in: authorization → limits → telemetry → audit → recovery →
+// routing. A request that authorization refuses never reaches the audit, so authorization records it itself,
+// by `Audit.denied`.
 import { resolveServed } from "../catalog/resolve.ts";
 import type { Audit } from "./audit.ts";
 import { type AuthorizationParts, createAuthorization } from "./authorization.ts";
@@ -16,7 +15,7 @@ export interface ChainParts {
   readonly ask: AuthorizationParts["ask"];
   /** Rejects only if an inner middleware does. */
   readonly limits: Middleware | null;
-  /** From the outside in. */
+  /** Further middleware (telemetry), from the outside in. */
   readonly between: readonly Middleware[];
   readonly audit: Audit | null;
   readonly recovery: Middleware;

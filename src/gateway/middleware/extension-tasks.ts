@@ -27,7 +27,10 @@ export function missingTasks(declared: JsonObject | undefined): Reply | null {
   return errorReply(MISSING_CAPABILITY, message, { requiredCapabilities });
 }
 
-/** A tool's reply for the client: if it is a task, with a signed id of ours. `task`: the task without its id. */
+/**
+ * Replaces the id in a reply that is a task by a signed id of ours; other replies stay unchanged. `task`:
+ * what the signed id says besides the server's id.
+ */
 export function publishedTask(
   { taskIds }: RoutingServices,
   { port: { client } }: GatewayRequest,
@@ -66,7 +69,7 @@ export function createTaskPassing({ pool }: RoutingServices): Handle {
   };
 }
 
-/** Sends the client the task's changes, until it stops listening. */
+/** Handles a request to listen for a task: the client gets the task's changes until it stops listening. */
 export function createTaskWatching({ pool }: RoutingServices): Handle {
   return async (request) => {
     const { params, port, task } = request;

@@ -10,7 +10,10 @@ import type { Authentication, ProtectedResource } from "./middleware.ts";
 export interface Authenticator extends Disposable {
   /** Never rejects. */
   authenticate(headers: IncomingHttpHeaders): Authentication | Promise<Authentication>;
-  /** The principal under this configuration; null if it no longer accepts the principal's token. */
+  /**
+   * The principal as this configuration defines it; null if the configuration no longer accepts the
+   * principal's token.
+   */
   refresh(principal: Principal): Principal | null;
   /** The principal's token is no longer valid for anybody. False without a token, and for an expired one. */
   isWithdrawn(principal: Principal): boolean;
@@ -24,7 +27,10 @@ export interface Authenticator extends Disposable {
 interface SignedTokens {
   readonly resource: ProtectedResource;
   readonly keys: KeyState;
-  /** For the next configuration's authenticator, so that an edit works while the issuer is down. */
+  /**
+   * Kept for the authenticator of the next configuration: an edit then works even while the issuer does not
+   * answer.
+   */
   readonly lastKeys: LastKeys | null;
   /** The scopes of the principal's token; null: it has no signed token. */
   scopesOf(principal: Principal): readonly string[] | null;
@@ -32,13 +38,13 @@ interface SignedTokens {
 
 /** The issuer's keys when they were last read. */
 export interface LastKeys {
-  /** Equal for the same issuer and the same URL of its keys. */
+  /** Identifies the issuer and the place of its keys: equal only if both are the same. */
   readonly from: string;
   readonly set: KeySet;
   readonly readAtMs: number;
 }
 
-/** The same object as long as the keys are the same. */
+/** An issuer's keys. Reading the same keys again does not create a new object. */
 export interface KeySet {
   readonly keys: readonly JsonObject[];
 }
@@ -51,7 +57,7 @@ export type KeyState =
   /** No token can be checked. */
   | { readonly kind: "none"; readonly reason: string; readonly sinceMs: number };
 
-/** Users with tokens of the configuration. */
+/** The configured users, who authenticate with tokens of the configuration. */
 export interface LocalUsers extends Pick<Authenticator, "refresh" | "isWithdrawn" | "missing"> {
   /** null for an unknown token. */
   byToken(token: Buffer): Principal | null;
@@ -68,12 +74,18 @@ export const ANYBODY: Authenticator = {
   [Symbol.dispose]() {},
 };
 
-/** The token of each principal, as long as the principal's object lives. */
+/**
+ * Remembers the token with which each principal authenticated, as a digest, while the principal's object
+ * exists.
+ */
 export class TokensUsed {
   readonly #key = randomBytes(32);
   readonly #digests = new WeakMap<Principal, Buffer>();
 
-  /** Digests have one length, so they compare in constant time; the random key makes them useless to others. */
+  /**
+   * Digests have equal lengths, so that they can be compared in constant time. The random key makes them
+   * useless outside of this process.
+   */
   digestOf(token: Buffer): Buffer {
     return hash("sha256", Buffer.concat([this.#key, token]), "buffer");
   }
@@ -82,7 +94,7 @@ export class TokensUsed {
     this.#digests.set(principal, digest);
   }
 
-  /** null if the principal authenticated with another daemon. */
+  /** The digest of the principal's token; null if the principal authenticated at another daemon. */
   by(principal: Principal): Buffer | null {
     return this.#digests.get(principal) ?? null;
   }

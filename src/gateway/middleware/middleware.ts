@@ -1,5 +1,6 @@
-// The contract of the chain that every client request passes, and of the serving set: one immutable object, built
-// beside the current one and swapped; a request keeps the one it began with.
+// The contract of the middleware that every client request passes, and of the serving set: the immutable
+// object that holds all that a request needs. A change builds a new set and replaces the current one; a
+// request keeps the set with which it began.
 import type { IncomingHttpHeaders } from "node:http";
 import type { CallSignal } from "../call-signal.ts";
 import type { Catalog } from "../catalog/catalog.ts";
@@ -31,9 +32,15 @@ export interface GatewayRequest {
   readonly asked?: Asked;
   /** The gateway's own tool that made the request; absent: the client made it. */
   readonly through?: "call_tool";
-  /** The rate limit has already counted the call, when the client sent a person's consent. */
+  /**
+   * True: the rate limit has already counted the call, when it counted the request that brought a person's
+   * consent.
+   */
   readonly isCounted?: true;
-  /** For the audit: routing sets the backend that served a tool of several machines. */
+  /**
+   * Filled in by routing and read by the audit: the backend that served a call of a tool that several
+   * machines share.
+   */
   readonly place?: { backend: string | null };
 }
 
@@ -43,7 +50,10 @@ export type Asked = "accept" | "decline" | "cancel" | "timeout" | "unable" | "bu
 /** Never rejects once `recovery` is in the chain. */
 export type Handle = (request: GatewayRequest) => Promise<Reply>;
 
-/** Wraps the next handler. One file each; a middleware that is off is not in the chain. */
+/**
+ * A function that wraps the next handler. Each middleware has its own file, and is in the chain only if it is
+ * enabled.
+ */
 export type Middleware = (next: Handle) => Handle;
 
 /** The results of tools/list, resources/list, resources/templates/list, prompts/list and skills/list. */
@@ -55,20 +65,26 @@ export interface VisibleLists {
   readonly skills: JsonObject;
 }
 
-/** The part of a catalog that a principal may see. The same object for equal rights, so that it is computed once. */
+/**
+ * The part of a catalog that a principal may see. Principals with equal rights share one object, so that it
+ * is computed once.
+ */
 export interface CatalogView {
   readonly lists: VisibleLists;
   /** For clients of protocol 2026-07-28; computed on first use. */
   readonly modern: {
     readonly lists: VisibleLists;
-    /** By tool: the arguments that clients repeat in headers. */
+    /** The arguments that clients repeat in headers, by tool. */
     readonly paramHeaders: ReadonlyMap<string, readonly ParamHeader[]>;
   };
   /** Tools by name, including unlisted ones. */
   callable(version: SpokenVersion): ReadonlyMap<string, JsonObject>;
-  /** Whether the view has an entry of the backend, whose logs only such clients get. */
+  /** True if the view has an entry of the backend. Only such clients get the backend's log messages. */
   sees(backend: string): boolean;
-  /** Equal when the visible list is equal (resources: both lists). */
+  /**
+   * A digest of each visible list, which shows whether the list changed; that of resources also covers
+   * templates and skills.
+   */
   readonly digests: Readonly<Record<ListKind, string>>;
 }
 
@@ -101,30 +117,43 @@ export interface ProtectedResource {
 export type ServedClient = Pick<ClientPort, "principal" | "group" | "clientInfo">;
 
 export interface ServingSet {
-  /** The set for a client: another set at a group's address or if a profile matches, else this set. */
+  /**
+   * The set that serves this client: a restricted one if the client uses a group's address or a profile
+   * matches, else this set.
+   */
   forClient(client: ServedClient): ServingSet;
   /** Whether the set may have entries of the backend. */
   serves(backend: string): boolean;
-  /** Methods unknown to the gateway go to its only backend. */
+  /**
+   * True: the set has exactly one backend, and methods that the gateway does not know are forwarded to it.
+   */
   readonly passesAll: boolean;
   /** The gateway's own instructions for clients; null: none. */
   readonly introduction: string | null;
-  /** For `call_tool`, the call of the tool that it names; any other request is returned unchanged. */
+  /**
+   * For a call of `call_tool`: the call of the tool that it names. Any other request is returned unchanged.
+   */
   meant(request: GatewayRequest): GatewayRequest;
   /** The params of the request that `meant` returns. */
   meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined;
   readonly catalog: Catalog;
   /**
    * Entries that are not listed because their data is away, their server is down, or their server has not
-   * listed anything since the start; calls of these entries fail with this reason. null: none.
+   * listed anything since the start. Calls of them fail with that reason. null: there are none.
    */
   readonly away: Catalog | null;
-  /** The backend in `away` with this tool, if the principal may call it; null: published, unknown or forbidden. */
+  /**
+   * The backend that would offer this tool but is away, if the principal may call the tool; null: the tool is
+   * published, unknown or forbidden.
+   */
   backendAway(principal: Principal, tool: string): string | null;
   authenticate(headers: IncomingHttpHeaders): Authentication | Promise<Authentication>;
   /** null: no authorization server is configured. */
   readonly resource: ProtectedResource | null;
-  /** The refusal that names the scope a signed token lacks for this request; null: no further scope would help. */
+  /**
+   * A refusal that names the scope which the principal's token needs for this request; null: no scope would
+   * help.
+   */
   missingScope(
     principal: Principal,
     method: string,
@@ -146,8 +175,8 @@ export interface ServingSet {
   /** The chain. Never rejects. */
   readonly handle: Handle;
   /**
-   * Checks and counts a request that continues a waiting call. Returns null if the call may continue, else
-   * the refusal. `isOver`: the call can never continue.
+   * Checks and counts a request that continues a waiting call: returns null if the call may continue, else
+   * the refusal. `isOver`: the refusal is final, and the call never continues.
    */
   stopped(request: GatewayRequest): { readonly reply: Reply; readonly isOver: boolean } | null;
   /** Records a request that was refused before the chain. */

@@ -1,5 +1,6 @@
-// The compiled policies: the first that matches decides, else the default; the rule for destructive tools comes last.
-// Everything that does not depend on a call's arguments is decided once per principal and tool.
+// The compiled policies: the first that matches a request decides, otherwise the default. What they allow,
+// the rule for destructive tools may still restrict. Decisions that do not depend on a call's arguments are
+// made once per principal and tool.
 import type { AuthorizationConfig, PolicyConfig } from "../../config/snapshot.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
@@ -18,21 +19,26 @@ export type PolicyTarget = RequestTarget & { readonly definition?: JsonObject };
 
 /** The decision before a call's arguments are known. */
 export interface Decision {
-  /** The first match decides. */
+  /** Policies whose match depends on the arguments, in order; the first that matches decides. */
   readonly conditional: readonly { readonly effect: Effect; matches(given: unknown): boolean }[];
   readonly otherwise: Effect;
-  /** `otherwise` comes from a policy, not from the default. */
+  /** True if `otherwise` comes from a policy, false if it is the default. */
   readonly isExplicit: boolean;
 }
 
 export interface Policies {
-  /** `target` is null for methods without one. The same object for the same catalog entry. */
+  /**
+   * `target` is null for methods without a target. Returns the same object again for the same catalog entry.
+   */
   decide(principal: Principal, target: PolicyTarget | null, method: string): Decision;
-  /** For a URI that a client made up: no other spelling of it may circumvent a policy. */
+  /**
+   * The effect for a URI that is not listed: the strictest over all its spellings, so that no spelling
+   * circumvents a policy.
+   */
   effectUnlisted(principal: Principal, target: PolicyTarget, method: string): Effect;
   /** Whether there are arguments with which the target is not refused. */
   isAllowed(principal: Principal, target: PolicyTarget | null, method: string): boolean;
-  /** A principal sees the tools that it may call, the prompts it may get and the resources it may read. */
+  /** True for tools that the principal may call, prompts that it may get and resources that it may read. */
   isVisible(principal: Principal, entry: CatalogEntry): boolean;
   /** Equal for principals with equal rights. */
   rightsKey(principal: Principal): string;

@@ -1,5 +1,5 @@
-// The audit's records of requests that were refused before a session served them. Anybody can send any number of such
-// requests, so they are counted instead of filling the audit's files.
+// Audits requests that were refused before a session served them. Anybody can send any number of them, so
+// most are only counted: they would fill the audit's files.
 import { shortened } from "../../runtime/text/foreign-line.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 
@@ -38,12 +38,15 @@ interface RefusalAuditOptions {
 }
 
 const COUNT_MS = 60_000;
-/** Number of senders with a line of their own, and the time until a sender gets another one. */
+/**
+ * Maximum number of senders that get a line of their own per reason, and the time after which senders can get
+ * one again.
+ */
 export const MOST_NAMED = 32;
 export const NAMED_MS = 3_600_000;
 const MAX_PRINCIPAL = 200;
 
-/** The refusals with one reason. */
+/** What is known of the refusals with one reason. */
 interface Kind {
   readonly named: Set<string>;
   namedSinceMs: number;
@@ -53,7 +56,7 @@ interface Kind {
 interface Counted {
   readonly timer: Timer;
   readonly sinceMs: number;
-  /** The members that all counted requests share. */
+  /** What all counted requests have in common; members in which they differ are null. */
   like: TurnedAway;
   count: number;
 }

@@ -16,7 +16,7 @@ import type { OpenTask } from "./task-ids.ts";
 /** Lists a folder's direct children (extension of skills). */
 export const READ_DIRECTORY = "resources/directory/read";
 
-/** `template`: as completion/complete names it, a template or a URI. */
+/** A `template` of completion/complete may also be the URI of a resource. */
 export type RequestTarget = Pick<CatalogEntry, "kind" | "name"> &
   Partial<Pick<CatalogEntry, "fullName" | "plainName">>;
 

@@ -25,7 +25,10 @@ export interface RoutingServices {
   hasAllLists(): boolean;
   /** The current catalog, which may be newer than a request's. */
   catalog(): Catalog;
-  /** Clients have seen the catalog's names; absent: names are not remembered. */
+  /**
+   * Called when clients have seen the catalog's names, which then stay with their owners. Absent: names are
+   * not remembered.
+   */
   inUse?(catalog: Catalog): void;
   setLogLevel(client: ClientPort, level: McpLogLevel): void;
   readonly tasks: TaskMemory;

@@ -37,7 +37,7 @@ const NEVER_PASSED_ON: ReadonlySet<string> = new Set([
   // Methods of 2026-07-28 that the gateway's front answers.
   "server/discover",
   "subscriptions/listen",
-  // Sent only between the gateway and its links.
+  // Internal: sent only from the gateway to its own connections to servers.
   UNWATCH_TASK,
 ]);
 
@@ -94,7 +94,10 @@ export function createRouting(services: RoutingServices, sole: string | null): H
     ["tasks/update", eitherVersion(notKnown, modern)],
     [WATCH_TASK, eitherVersion(notKnown, createTaskWatching(services))],
   ]);
-  /** Methods about skills pass to a sole backend as unknown methods if no server declares skills. */
+  /**
+   * If no server declares skills, methods about them are unknown to the gateway, and a sole backend gets
+   * them.
+   */
   const isForSole = ({ method, served: { catalog, away } }: GatewayRequest): boolean =>
     OF_SKILLS.has(method) && catalog.skillReach.size + (away?.skillReach.size ?? 0) === 0;
   return (request) => {

@@ -7,7 +7,8 @@ const INSTALLED_AT = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** `clean` removes registered secrets. */
 export function sanitise(text: string, clean: (text: string) => string = (same) => same): string {
-  // Cut twice: before cleaning, since the text may be huge, with room so that no secret is halved; and after it.
+  // Shortened twice: first because the text may be huge, but leaving room so that secrets at the limit stay
+  // whole and are found; and again after secrets are removed.
   const line = firstLine(text.slice(0, 4 * MAX_CHARACTERS));
   const anonymous = INSTALLED_AT.length > 1 ? line.replaceAll(INSTALLED_AT, "") : line;
   return foreignLine(clean(anonymous), MAX_CHARACTERS);

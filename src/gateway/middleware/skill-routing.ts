@@ -35,7 +35,8 @@ export function createSkillRouting({ pool, readsDirectories }: RoutingServices) 
       const published = skillAt(skill, target.name);
       const { skills, skillReach } = request.served.catalog;
       const listed = skills.get(target.name)?.definition;
-      // A changed skill waits for a person's approval, which the next listing asks for.
+      // A skill that has changed since its approval is not returned. The next listing announces that it waits
+      // for a new approval.
       const isHeld = skillReach.get(found.backend)?.isHeld === true;
       if (isHeld && !isDeepStrictEqual(published, listed)) return unknownTarget(target);
       return { result: { ...reply.result, skill: published } };

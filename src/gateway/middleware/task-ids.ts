@@ -4,7 +4,7 @@ import { dropOldest } from "../../runtime/bounded-map.ts";
 import { type ClientPort, type Principal, principalKey } from "../client-port.ts";
 import { openSigned, signText } from "../signed-text.ts";
 
-/** Bounds a server's own id, since clients send ours in a header of each request. */
+/** Longest accepted id of a server: clients repeat our id, which contains it, in a header of each request. */
 const LONGEST_ID = 1_024;
 const LONGEST = 4_096;
 
@@ -14,11 +14,11 @@ export interface OpenTask {
   /** The tool that began the task: the name published then, and the server's own. */
   readonly tool: string;
   readonly originalTool: string;
-  /** The server's own id. */
+  /** The task's id at its server. */
   readonly id: string;
-  /** The process or address that has the task (`PoolInstance.home`). */
+  /** The server process or address that runs the task (`PoolInstance.home`). */
   readonly home: string;
-  /** The mark of the identity whose call began the task; null: none. */
+  /** `ClientPort.mark` of the client that began the task; null: the client had none. */
   readonly mark: string | null;
 }
 
@@ -58,7 +58,8 @@ function boundTo(principal: Principal): readonly string[] {
   return ["task", principalKey(principal)];
 }
 
-// The backend of each task of 2025-11-25, by session and task id: later requests carry only the id.
+// Remembers the backend of each task of 2025-11-25, by session and task id: later requests about the task
+// carry only its id.
 
 const MAX_TASKS = 10_000;
 const MAX_ID_LENGTH = 1_024;

@@ -12,7 +12,7 @@ import { unknownMethod } from "./request-target.ts";
 import type { RoutingServices } from "./routing-services.ts";
 import { sanitise } from "./sanitise.ts";
 
-/** Pages read of one backend's list of tasks. */
+/** Maximum number of pages that are read of one backend's list of tasks. */
 const MAX_PAGES = 100;
 
 /** tasks/get, tasks/result, tasks/cancel. */
@@ -42,8 +42,8 @@ export async function rememberingTask(
 }
 
 /**
- * Lists the tasks that this session began, of all backends that can list tasks; a shared server lists those of all sessions.
- * Fails only if every backend does.
+ * Lists the tasks that this session began, from all backends that can list tasks. Other sessions' tasks,
+ * which a shared server also lists, are left out. Fails only if every backend fails.
  */
 export function createTaskListing({ pool, tasks, taskBackends }: RoutingServices): Handle {
   return async (request) => {

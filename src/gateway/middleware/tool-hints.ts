@@ -13,7 +13,7 @@ export function hintsOf(
   const readOnly = said["readOnlyHint"] === true;
   const { destructiveHint } = said;
   const destroys = typeof destructiveHint === "boolean" ? destructiveHint : unannotated === "destructive";
-  // A read-only tool destroys nothing and may be repeated, whatever its other hints say.
+  // Other hints of a read-only tool are ignored: it destroys nothing, and may be repeated.
   const destructive = !readOnly && destroys;
   const idempotent = readOnly || said["idempotentHint"] === true;
   const openWorld = said["openWorldHint"] !== false;

@@ -1,5 +1,6 @@
-// The gateway's own two tools, through which clients use unlisted tools: `find_tool` finds a tool, `call_tool` calls it. A call
-// of `call_tool` is replaced with the call of the named tool before all other middleware.
+// The gateway's own two tools, which let clients use tools that are not listed: `find_tool` finds a tool,
+// `call_tool` calls it. A call of `call_tool` is replaced by the call that it wraps before any middleware
+// sees it.
 import { errorText } from "../../runtime/errors.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
@@ -95,7 +96,10 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
     definitions: DEFINITIONS,
     /** A server's tool with one of these names is not published, whatever the conflict strategy. */
     isOwn,
-    /** The request that a valid call of `call_tool` wraps; else the same request. */
+    /**
+     * The request with the call that `call_tool` wraps; any other request, or an invalid call, is returned
+     * unchanged.
+     */
     meant(request: GatewayRequest): GatewayRequest {
       const { method, params } = request;
       const meant = request.through === undefined ? meantParams(method, params) : params;
@@ -116,7 +120,10 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
         failed(`${typeof fault === "string" ? fault : "It was not run"}. ${CALL_SHAPE}.`),
       );
     },
-    /** The reply for the client: explains why a wrapped call found no tool, and names similar tools. */
+    /**
+     * The reply to a wrapped call, as sent to the client: if there is no such tool, it explains this and
+     * names similar tools.
+     */
     explained(request: GatewayRequest, reply: Reply): Reply {
       const name = request.params?.["name"];
       if (request.through === undefined || typeof name !== "string" || !isError(reply)) return reply;
@@ -124,7 +131,7 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
       if (!isError(unknown) || reply.error.message !== unknown.error.message) return reply;
       if (isOwn(name)) return failed(`${name} is called by itself. ${CALL_SHAPE}.`);
       const tools = findable(request);
-      // The client may use this tool, so a policy has refused the arguments.
+      // The tool exists and the client may use it, so a policy refused these arguments.
       if (tools.has(name))
         return failed(
           `A policy does not allow this call of ${sanitise(name)}: other arguments may be allowed.`,
@@ -189,7 +196,7 @@ function failed(why: string): Reply {
   return { result: { content: [{ type: "text", text: why }], isError: true } };
 }
 
-// The answer of `find_tool`: as much of each tool as fits, the best first.
+// Writes the answer of `find_tool`: the found tools, best first, each with as much detail as fits.
 
 /**
  * Maximum size of the answer, in bytes. It has at most 4,000 tokens, since a token has at least three bytes
@@ -200,7 +207,10 @@ const SHORT_DESCRIPTION = 200;
 const LONG_DESCRIPTION = 1_500;
 const LONGEST_NAME = 256;
 const MOST_LEVELS = 20;
-/** Maximum length of a schema, in characters; a larger schema would not fit even without its texts. */
+/**
+ * Maximum length of a schema, in characters. A larger one is not shown at all: it would be too long even
+ * without its texts.
+ */
 const LARGEST_SCHEMA = 64 * 1024;
 
 interface Shown {
@@ -217,7 +227,7 @@ export function foundText(tools: readonly JsonObject[], query: string, all: numb
   }
   const shown = tools.map((tool) => short(tool));
   let left = MOST_BYTES - sizeOf(shown);
-  // Every tool gets its name; the remaining room goes to the best tools first.
+  // Each tool is shown briefly at least; the remaining room goes to the best tools first.
   for (const [index, tool] of tools.entries()) {
     const before = shown[index];
     if (before === undefined) continue;

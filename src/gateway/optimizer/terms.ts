@@ -1,5 +1,5 @@
-// The search terms of tools and queries: words without endings, and concepts that everyday words have in common, as "look up"
-// and "search". For English; words of other languages are terms as they are.
+// Makes search terms of tools and queries: words without their endings, and for common words a concept, which
+// words such as "look up" and "search" share. For English; in other languages, each word is its own term.
 
 /** Maximum number of terms of a query, and of each text of a tool. */
 const MOST_TERMS = 400;
@@ -93,7 +93,7 @@ const CONCEPTS: readonly string[] = [
 
 const CONCEPT = "~";
 
-/** Words with the same meaning in names of tools: the first replaces the others. */
+/** Synonyms in names of tools: the first word of a line replaces the others. */
 const SAME: readonly string[] = [
   "folder directory dir directories",
   "email mail mails",
@@ -134,7 +134,7 @@ const LONG_FORMS: ReadonlyMap<string, string> = new Map([
   ["postgresql", "postgres"],
 ]);
 
-/** Several words that mean one word, or none. */
+/** Phrases, each with the single word that replaces it; empty: the phrase is dropped. */
 const JOINED: readonly (readonly [RegExp, string])[] = [
   [/\bto-?\s?do\b(?= (?:item|list|task|app))|\bto-do/g, "todo"],
   [/\be-mail/g, "email"],

@@ -1,5 +1,5 @@
-// The search index over names, descriptions and argument names of tools. It follows the catalog in short slices, between which
-// requests are served, and indexes only tools that have changed.
+// The search index over names, descriptions and argument names of tools. When the catalog changes, only
+// changed tools are indexed, in short slices, so that requests are served in between.
 import MiniSearch from "minisearch";
 import type { CatalogEntry } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
@@ -22,12 +22,15 @@ const FIELD_WEIGHTS = {
   concepts: 0.3,
 };
 const FIELDS = ["name", "nameConcepts", "backend", "args", "description", "concepts"] as const;
-/** Weights of matches by prefix and by similar spelling. */
+/** Weights of terms that only begin with a word of the query, or are only spelled similarly. */
 const GUESSED = { prefix: 0.2, fuzzy: 0.2 };
-/** Number and length of a query's unknown words that are compared with the words of all tools. */
+/**
+ * Maximum number and length of a query's words that no tool has and that are compared with the words of all
+ * tools.
+ */
 const MOST_GUESSED = 8;
 const LONGEST_GUESSED = 24;
-/** How many of the best matches by single words are ranked by their coverage of the query. */
+/** Number of best matches by single words that are ranked again by how much of the query they cover. */
 const RANKED = 200;
 /** The share of a word's letters that may differ in a match by similar spelling. */
 const FUZZY = 0.2;
@@ -189,13 +192,22 @@ function textOr(value: unknown): string {
 
 // How much of a query a tool covers, and how much of its name the query contains. Pure.
 
-/** The weight of a common concept instead of the same word: for the query's words, and for the words of the tool's name. */
+/**
+ * Weights of a word that matches only by a common concept: for words of the query, and for words of the
+ * tool's name.
+ */
 const BY_CONCEPT = { query: 0.7, name: 0.6 };
-/** The rarity of a word that one tool in 400 has; rarer words count no more. */
+/**
+ * Limit for a word's rarity, which grows the fewer tools have the word; reached by a word that one tool in
+ * 400 has.
+ */
 const MOST_RARITY = 6;
-/** The rarity of a word that no tool has, nor any of its concepts. */
+/** The rarity of a word if no tool has it or one of its concepts. */
 const UNKNOWN_RARITY = 0.5;
-/** `least`: the factor for a name without a word of the query. `further`: keeps one word from covering a short name. */
+/**
+ * Parts of the factor for the name. `least`: its value if the name contains no word of the query. `further`:
+ * is added to the number of the name's words, so that one matching word does not cover a short name.
+ */
 const NAME = { least: 0.5, further: 0.5 };
 
 interface ToolWords {
@@ -210,7 +222,10 @@ export function wordsWithConcepts(words: readonly string[]): readonly (readonly 
   return words.map((word) => [word, ...conceptsOf([word])]);
 }
 
-/** The factor for a tool's score, from 0 to 1.5. `toolsWith` counts the tools with a term among all `size` tools. */
+/**
+ * Returns the factor for a tool's score, from 0 to 1.5. `toolsWith`: number of tools with a term, of all
+ * `size` tools.
+ */
 export function coverageOf(
   words: readonly string[],
   size: number,

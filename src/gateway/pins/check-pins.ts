@@ -21,30 +21,31 @@ export interface PendingEntry extends Shown {
 }
 
 export interface PinCheck {
-  /** The pins from now on, by `pinKey`; the same object if none changed. */
+  /** The new pins, by `pinKey`; the given object if nothing changed. */
   readonly pins: ReadonlyMap<string, Pinned>;
   readonly pending: readonly PendingEntry[];
-  /** The part of `pending` that was not announced before. */
+  /** The pending entries that have not been announced yet. */
   readonly unannounced: readonly PendingEntry[];
   /** How many entries of a new backend were pinned. */
   readonly first: number;
   /** New entries of a known backend that were pinned at once; a tool by its name, others as `prompt NAME`. */
   readonly added: readonly string[];
   readonly gone: readonly string[];
-  /** Entries beyond `MOST_PINNED`. */
+  /** Entries that are not pinned, because the backend has more than `MOST_PINNED`. */
   readonly beyond: readonly Shown[];
 }
 
 interface Known {
   /** By `pinKey`; empty for a new backend. */
   readonly pins: ReadonlyMap<string, Pinned>;
-  /** Earlier pins are lost, so entries without a pin do not count as first entries. */
+  /** True: earlier pins were lost, so that an entry without a pin is not accepted as one of a new backend. */
   readonly isLost: boolean;
 }
 
 /**
- * Pins all entries of a new backend at once, and of a known backend those kinds that its pins do not cover yet. Other new
- * entries of a known backend are pending under "block"; under "tell" they are pinned and announced.
+ * Pins all entries of a new backend at once. For a known backend, it does so with entries of kinds that its
+ * pins do not cover yet; its other new entries are pending under "block", and pinned and announced under
+ * "tell".
  */
 export function checkPins(
   listed: readonly Shown[],

@@ -22,12 +22,12 @@ interface KeptOptions<Value> extends GatewayTools {
   readonly take: (read: ReadValue<Value>) => void;
   /** The current value as plain JSON. */
   readonly plain: () => unknown;
-  /** Called after `take`, except for the first read. */
+  /** Called after `take`, when a value was read again. */
   readonly onChanged: () => void;
 }
 
 export class KeptValue<Value> implements AsyncDisposable {
-  /** The stored value is not verified yet, so it must not be overwritten. */
+  /** True: the stored value is not verified yet, so it must not be overwritten. */
   isUnread = false;
   /** Why the last write failed; null if it succeeded or none was tried. */
   unsavedBecause: string | null = null;
@@ -42,13 +42,16 @@ export class KeptValue<Value> implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Reads the value if `isWanted` and not read before. Resolves when no first read is under way. */
+  /** Reads the value for the first time, if `isWanted`. Resolves when no such read is under way. */
   async load(isWanted = true): Promise<void> {
     if (isWanted) this.#loaded ??= this.#read();
     await this.#loaded;
   }
 
-  /** Reads a loaded value again, since another process may have written it. Calls `onRead` between reading and `take`. */
+  /**
+   * Reads the value again if it was loaded before, because another process may have written it. `onRead` is
+   * called after reading, before the value is used.
+   */
   async reload(onRead: () => void = () => {}): Promise<void> {
     await this.#loaded;
     const kept = this.#loaded === null ? null : await this.#options.store.read();
@@ -58,13 +61,16 @@ export class KeptValue<Value> implements AsyncDisposable {
     this.#options.onChanged();
   }
 
-  /** The value has changed: writes it. */
+  /** To be called when the value has changed: writes it. */
   save(): void {
     this.#isStale = true;
     void this.flush();
   }
 
-  /** Writes an unsaved value if allowed. Resolves when no write is under way. Never rejects. */
+  /**
+   * Writes the value if it has unsaved changes and may be written. Resolves when no write is under way. Never
+   * rejects.
+   */
   async flush(): Promise<void> {
     const { isOurs = true } = this.#options.store;
     await (this.#isStale && isOurs && !this.isUnread ? this.#writes.write() : this.#writes.settled);

@@ -27,7 +27,7 @@ export interface Pinned {
   readonly approved: readonly string[];
   /** The text of the first digest; null: not kept. */
   readonly text: string | null;
-  /** The last digest that was announced as a change. */
+  /** The digest that was last announced as a change, so that a change is announced once. */
   readonly announced: string | null;
   /** The entry was in the last list. */
   readonly isListed: boolean;
@@ -42,7 +42,7 @@ export interface PinBook {
 
 export const EMPTY_BOOK: PinBook = { backends: new Map(), lost: null };
 
-/** The entry with this digest approved and current. */
+/** Returns the entry with this digest approved, as its current one. */
 export function approvedAs(pinned: Pinned | undefined, digest: string, text: string): Pinned {
   const others = pinned?.approved.filter((each) => each !== digest) ?? [];
   return {
@@ -78,7 +78,10 @@ export function withinBounds({ backends, lost }: PinBook, configured: ReadonlySe
   return { backends: kept, lost };
 }
 
-/** Drops from the machine with the most former backends, so that its renamed backends do not displace another machine's. */
+/**
+ * The unconfigured backends to forget. They are taken from the machine that has the most, so that a machine
+ * that keeps renaming its backends does not displace those of another machine.
+ */
 function excessFormer(former: readonly string[]): ReadonlySet<string> {
   const dropped = new Set<string>();
   const byMachine = [...Map.groupBy(former, machineOf).values()];

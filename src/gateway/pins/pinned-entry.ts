@@ -6,7 +6,7 @@ import { namedEntries } from "../catalog/build-catalog.ts";
 import type { CatalogSource, EntryKind } from "../catalog/catalog.ts";
 import { canonical, isJsonObject, type JsonObject } from "../json-rpc.ts";
 
-/** In the order of a diff; all other members follow by name. */
+/** The members that a text or diff begins with, in this order; all others follow by name. */
 const FIRST_MEMBERS = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
 /** Prefix of digests over all members. Legacy digests have no prefix and leave some members out. */
 const WHOLE = "2.";
@@ -21,10 +21,13 @@ export interface Shown {
   readonly definition: JsonObject;
 }
 
-/** `pinKey` of a server's instructions. Pins that have this key cover all kinds of entries. */
+/** The key of the pin for a server's instructions. Pins that include it cover all kinds of entries. */
 export const INSTRUCTIONS_KEY = "\ninstructions";
 
-/** The entries that the filters allow. The instructions come first, so they are always within `MOST_PINNED`. */
+/**
+ * What a server shows to models, as far as its filters allow it. The instructions come first, so that the
+ * limit `MOST_PINNED` never leaves them out.
+ */
 export function shownOf(source: CatalogSource): readonly Shown[] {
   const name = "instructions";
   const text = source.instructions ?? "";
@@ -37,7 +40,7 @@ export function shownOf(source: CatalogSource): readonly Shown[] {
   ];
 }
 
-/** Having no instructions is pinned, too, and needs no approval. */
+/** True for the pin that records that a server has no instructions; such a pin needs no approval. */
 export function areNoInstructions({ kind, definition }: Shown): boolean {
   return kind === "instructions" && definition["instructions"] === undefined;
 }
@@ -78,7 +81,7 @@ function isDate(value: unknown): boolean {
   return typeof value === "string" && /^\d{4}-\d\d-\d\d[T ]?[\d:.,+Z-]*$/.test(value);
 }
 
-/** Every listed tool has an input schema, since the gateway makes up a missing schema. */
+/** True for a skill's pin. A tool's pin always has an input schema: the gateway makes up a missing one. */
 export function isSkillPin({ inputSchema, frontmatter }: JsonObject): boolean {
   return inputSchema === undefined && frontmatter !== undefined;
 }
@@ -91,7 +94,9 @@ export function entryPin(entry: JsonObject): { readonly digest: string; readonly
   return { digest: `${WHOLE}${hash("sha256", text, "base64url")}`, text };
 }
 
-/** True if only legacy digests are approved, and the members that they cover are unchanged. */
+/**
+ * True if the entry was approved only with a legacy digest, and the members which that covers are unchanged.
+ */
 export function hasLegacyApproval(entry: JsonObject, approved: readonly string[]): boolean {
   if (approved.length === 0 || approved.some((digest) => digest.startsWith(WHOLE))) return false;
   const members = isSkillPin(entry) ? ["name", "frontmatter", "resources"] : FIRST_MEMBERS;
@@ -119,7 +124,10 @@ function textOf(entry: JsonObject, members: readonly string[]): string {
   return `{${parts.join(",")}}`;
 }
 
-/** `entryDigest` for a list that is read again: faster for entries with the same bytes as in the list `before`. */
+/**
+ * Returns `digestOf`, a faster `entryDigest` for a list that is read again, and `seen`, the digests that it
+ * found: pass them as `before` for the next read. An entry with the same bytes as before keeps its digest.
+ */
 export function listDigests(before: ReadonlyMap<string, string>) {
   const seen = new Map<string, string>();
   const digestOf = (entry: JsonObject): string => {

@@ -28,7 +28,7 @@ import {
   shownOf,
 } from "./pinned-entry.ts";
 
-/** Changes of one list that are announced individually. */
+/** Maximum number of changes of one list that are announced one by one. */
 const MOST_ANNOUNCED = 20;
 const MESSAGES = {
   unread: "the pins cannot be checked yet",
@@ -40,7 +40,7 @@ const MESSAGES = {
 interface PinRules {
   readonly trust: { readonly pin: PinMode };
   readonly backends: readonly Pick<ServedBackend, "name" | "pin">[];
-  /** Backends of other machines may be added later; their mode is that of `trust`. */
+  /** True: other machines may add backends later, whose mode is that of `trust`. */
   readonly borrows?: boolean;
 }
 
@@ -75,7 +75,7 @@ interface PinsOptions extends GatewayTools {
   readonly onChanged: () => void;
 }
 
-/** The result for one source, and the input that it depends on. */
+/** The result of checking one source, and the inputs for which it holds. */
 interface Looked extends Pick<PinCheck, "pending" | "beyond"> {
   readonly mode: PinMode;
   readonly approvals: number;
@@ -126,7 +126,7 @@ export class Pins {
     return { pending: this.pending, beyond, lost, isUnread, unsavedBecause };
   }
 
-  /** In the order of the sources. */
+  /** Entries that wait for approval, in the order of the sources. */
   get pending(): readonly PendingChange[] {
     return [...this.#looked].flatMap(([backend, { pending, mode }]) =>
       pending.map((one) => ({ ...one, backend, isWithheld: mode === "block" })),
@@ -183,7 +183,7 @@ export class Pins {
     return { approved, left };
   }
 
-  /** Unpublished sources without the entries that `admit` would withhold. Changes no pins. */
+  /** Removes what `admit` would withhold from sources that are not published. Changes no pins. */
   approvedOf(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
     const modeOf = modesOf(rules);
     return sources.map((source) => {
@@ -193,7 +193,9 @@ export class Pins {
     });
   }
 
-  /** The sources with the tools of their last list; sources without pinned tools are left out. */
+  /**
+   * Adds the tools that each source had in its last list, from its pins; omits sources without pinned tools.
+   */
   recalled(unlisted: readonly Omit<CatalogSource, "listings">[]): readonly CatalogSource[] {
     return unlisted.flatMap((source) => {
       const pinned = this.#book.backends.get(source.backend);
@@ -316,7 +318,8 @@ function withoutWithheld(
   };
 }
 
-// A short, harmless diff of an entry for the log and for events. `tools diff` shows the whole diff.
+// A short diff of an entry for the log and for events, without control characters. `tools diff` shows the
+// whole diff.
 
 /** Characters of context on both sides of a difference. */
 const CONTEXT = 30;

@@ -36,7 +36,8 @@ export function backendLinks(options: BackendLinksOptions): PoolOptions["openLin
     }
     const isPinned = connection.protocol === MODERN_VERSION;
     if (connection.type !== "stdio") {
-      // A person's sign-in belongs to the first route; another route can sign in only with client credentials.
+      // Only the first route uses a person's sign-in; on other routes the program signs in with client
+      // credentials.
       const isMachine = connection.auth?.type === "client-credentials";
       const name = route === null ? backend : isMachine ? `${backend}/${route}` : null;
       const authorize = () => (name === null ? null : (signIns()?.authorize(name, connection) ?? null));
@@ -58,7 +59,7 @@ export function backendLinks(options: BackendLinksOptions): PoolOptions["openLin
   };
 }
 
-/** Opens no machine: replaces `openMachine` in a gateway without a fleet. */
+/** Replaces `openMachine` in a gateway without a fleet: every stream ends at once. */
 const unreached: OpenMachine = ({ machine }, onEnd) => {
   const [ours, theirs] = duplexPair();
   setImmediate(() => {

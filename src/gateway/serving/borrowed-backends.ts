@@ -21,7 +21,10 @@ interface Starting {
   settled(signal: AbortSignal): Promise<void>;
 }
 
-/** Waits after a start for backends of other machines, whose tools resumed clients may know. */
+/**
+ * Used after a start: waits until backends of other machines are known, because resumed clients may know
+ * their tools.
+ */
 export class FirstBorrowed {
   readonly #known = Promise.withResolvers<void>();
 
@@ -64,7 +67,7 @@ export function defaultBackend(name: string, connection: ServedBackend["connecti
   return { ...DEFAULTS, name, connection };
 }
 
-/** Borrowed backends come after this machine's own, which keep their names in conflicts. */
+/** Adds the backends of other machines at the end, because the first backend keeps its name in a conflict. */
 export function withBorrowed<Config extends { readonly backends: readonly ServedBackend[] }>(
   config: Config,
   borrowed: readonly BorrowedBackend[],

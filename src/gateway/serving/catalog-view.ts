@@ -1,4 +1,5 @@
-// The part of a catalog that each principal may see: computed once per set of rights, digests on first use.
+// The part of a catalog that each principal may see. Views are shared by principals with equal rights;
+// digests are computed on first use.
 import { hash } from "node:crypto";
 import { memoized } from "../../runtime/memo.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
@@ -23,7 +24,7 @@ export interface ListedTools {
   keeps(name: string): boolean;
 }
 
-/** Bounds the memory for views: signed tokens may bring any combination of roles. */
+/** Maximum number of views that are kept: with signed tokens, any combination of roles may occur. */
 const MAX_VIEWS = 1_000;
 
 export interface ViewParts {
@@ -87,7 +88,7 @@ function createView(
   const skills = visible(catalog.skills);
   const digest = (...lists: readonly (readonly JsonObject[])[]): string =>
     hashOf(lists.map((list) => list.map(digestOf).join(" ")).join("\n"));
-  // Skills have no change notice: the notice of resources covers them.
+  // Skills have no change notice of their own, so a change of skills is announced as one of resources.
   const ofResources = [resources, resourceTemplates, ...(skills.length === 0 ? [] : [skills])];
   const digests = {
     tools: lazily(() => digest(shown(tools))),
@@ -150,8 +151,7 @@ function hashOf(text: string): string {
   return hash("sha256", text, "base64url");
 }
 
-// These results are computed once per definition: definitions are the servers' own objects, and outlive
-// catalogs and views.
+// Memoized per definition, because the servers' definition objects are reused in later catalogs and views.
 
 const digestOf = memoized((definition: JsonObject): string => hashOf(JSON.stringify(definition)));
 

@@ -14,8 +14,8 @@ const LONGEST_ERROR = 200;
 const CALLS: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 
 /**
- * A client's properties. Clients without a session need a copy: their shared port describes another client at
- * the next request.
+ * The identity of a client. Clients without a session share one port, which has the identity of the newest
+ * request, so theirs is copied.
  */
 type Introduced = Pick<ClientPort, "principal" | "group" | "clientInfo" | "protocolVersion" | "transport">;
 
@@ -25,7 +25,7 @@ export interface ConnectedClient {
   readonly sinceMs: number;
   /** Number of uses of tools, prompts and resources. */
   readonly calls: number;
-  /** `atMs`: wall ms. */
+  /** The client's last failed call; `atMs` is wall ms. */
   readonly lastError: { readonly atMs: number; readonly message: string } | null;
 }
 
@@ -63,7 +63,7 @@ export class ConnectedClients {
   closed(client: ClientPort): void {
     if (this.#sessions.delete(client)) return;
     const entry = this.#others.get(keyOf(client));
-    // Only a port that listened was added to `open`.
+    // Only ports of clients that listened are in `open`.
     if (entry?.open.delete(client) === true) entry.seenMs = this.#clock.monotonicMs();
   }
 

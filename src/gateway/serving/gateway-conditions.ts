@@ -1,4 +1,4 @@
-// The standing problems of the gateway that do not belong to one backend.
+// The gateway's conditions: lasting problems that do not belong to one backend.
 import { standingSince } from "../../reconcile/decision.ts";
 import { foreignLine } from "../../runtime/text/foreign-line.ts";
 import { missingHint, missingText } from "../../secrets/reference.ts";
@@ -46,7 +46,7 @@ function collected(fill: (add: Add) => void): readonly FoundCondition[] {
   return found;
 }
 
-/** The returned function remembers when each condition was first found. */
+/** Returns a function that lists the current conditions, each with the time when it was first found. */
 export function createGatewayConditions(wallMs: () => number) {
   let since: ReadonlyMap<string, number> = new Map();
   return (
@@ -147,7 +147,7 @@ function addKept({ sessionsUnsavedBecause: unsaved, namesLost }: KeptState, add:
 }
 
 const MOST_NAMES = 5;
-/** Collisions with a condition each. */
+/** Maximum number of collisions that get a condition each. */
 const MOST_COLLISIONS = 20;
 const LONGEST_SHOWN = 100;
 
@@ -162,7 +162,7 @@ function shown(name: string): string {
   return foreignLine(name, LONGEST_SHOWN);
 }
 
-/** Servers' tools with the names of the gateway's own tools. */
+/** Conditions for tools of servers that are hidden because the gateway's own tools have the same names. */
 function addBehindOwnTools({ tools }: Catalog, add: Add): void {
   for (const name of [FIND_TOOL, CALL_TOOL]) {
     const entry = tools.get(name);
@@ -173,7 +173,10 @@ function addBehindOwnTools({ tools }: Catalog, add: Add): void {
   }
 }
 
-/** Names that the strategy hides, so that a person who misses a tool finds the reason. One for each pair of backends. */
+/**
+ * Conditions for names that the conflict strategy hides, one for each pair of backends: a person who misses a
+ * tool finds the reason here.
+ */
 function addHidden(catalog: Catalog, add: Add): void {
   const pairs = Map.groupBy(newCollisions(null, catalog), ({ kept, hidden }) =>
     JSON.stringify([kept, hidden]),
@@ -258,7 +261,7 @@ function unseenText({ kind, name, faults }: UnseenEntry): string {
 function addSignIn({ authentication: { signed }, config }: GatewayRules, url: string | null, add: Add): void {
   if (signed !== null) addKeys(signed.keys, add);
   if (url === null || config.incomingAuth.type !== "anonymous") return;
-  // Information only: access for every program of every user on this machine is the default, and fine for many.
+  // Not a warning: by default, each program of each user on this machine has access, and often that is fine.
   const title = "No token is needed: whoever is on this machine may use everything that is served";
   const hint = "mountaineer init --add --token makes one; the command mountaineer mcp needs none.";
   add("info", "auth_open", title, hint);

@@ -16,20 +16,20 @@ import type { Measured } from "../telemetry/metric-families.ts";
 import type { TogetherConfig } from "../together/together.ts";
 import type { OpenMachine } from "./borrowed-backends.ts";
 
-/** As configured. */
+/** The address in the configuration. */
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
 }
 
-/** The listening socket of a gateway that hands over. */
+/** The listening socket that a daemon hands to the next one. */
 export interface HandedListener {
   readonly address: ListenAddress;
   /** As Node passes sockets between processes. */
   readonly handle: object;
 }
 
-/** `[server]` without the management API, which is served at the same address but not by the gateway. */
+/** `[server]` without the management API, which is at the same address, but is not served by the gateway. */
 export type ListenConfig = Omit<ServerConfig, "management">;
 
 /** The part of a configuration that the gateway reads. */
@@ -55,12 +55,15 @@ export interface GatewayOptions extends BackendTools {
   readonly programEnvironment?: Readonly<Record<string, string>>;
   /** Stores sign-ins to backends; absent: backends are reached with their headers alone. */
   readonly signIn?: SignInHome;
-  /** Places that no sandbox shows. Default: only the hidden places of the user's home folder. */
+  /**
+   * Places that are hidden from programs in a sandbox. Default: only the hidden places of the user's home
+   * folder.
+   */
   readonly guarded?: GuardedPlaces;
   readonly version: string;
   /** Metrics of the daemon outside the gateway; absent: none. */
   readonly measured?: () => readonly Measured[];
-  /** Resolves symbolic links of paths; absent: backends with `folders` get no argument that looks like a path. */
+  /** Resolves symbolic links of paths. Absent: for backends with `folders`, calls with a path are refused. */
   readonly places?: LookAtPlaces;
   /** Stores the pins of tools; absent: they are lost with the process. */
   readonly pinStore?: PinStore;
@@ -68,9 +71,15 @@ export interface GatewayOptions extends BackendTools {
   readonly nameStore?: PinStore;
   /** Stores sessions across restarts; absent: they end with the process. Read before listening, closed at the end. */
   readonly sessions?: SessionFile;
-  /** Modern clients' calls that wait for input, shared with the other daemon of a handover; absent: not shared. */
+  /**
+   * Calls of clients of 2026-07-28 that wait for input, and can continue in the other daemon of a handover;
+   * absent: only here.
+   */
   readonly suspended?: SuspendedCalls;
-  /** Takes a client's message about a call that is not in flight here but may be in the previous daemon. */
+  /**
+   * Called with a client's message about a call that is unknown here: the previous daemon may still run that
+   * call.
+   */
   readonly passBack?: PassBack;
   /** False while another process rotates the audit's file. Default: true. */
   readonly rotates?: () => boolean;

@@ -30,13 +30,16 @@ export function besideMcp(beside: Beside | undefined, mcp: Handler): Handler {
 interface GatewayListenerOptions extends GatewayTools {
   readonly handler: Handler;
   readonly announce: (transition: GatewayTransition) => void;
-  /** How long requests that came through an old address may go on, ms. */
+  /** How long requests at a replaced address may go on, ms. */
   readonly drainMs: () => number;
   /** Number of questions that clients have not answered yet. */
   readonly openQuestions: () => number;
 }
 
-/** How long an old address stays open for answers: at most, and after the last answer; and how often it is checked. */
+/**
+ * While questions to clients are open, a replaced address accepts their answers: at most this long, until
+ * this long after the last answer, and checked this often, ms.
+ */
 const ANSWERS_MS = 600_000;
 const NEXT_QUESTION_MS = 2_000;
 const LOOK_MS = 250;
@@ -48,7 +51,7 @@ const QUICK_TRIES = 100;
 const NOTHING: PreparedGateway = { commit() {}, retire: async () => {}, rollback: async () => {} };
 
 export class GatewayListener {
-  /** `listen_failed`, while binding the address fails. */
+  /** The condition `listen_failed` while the address cannot be bound; null otherwise. */
   condition: BackendCondition | null = null;
   readonly #options: GatewayListenerOptions;
   readonly #old = new Set<Listener>();
@@ -76,7 +79,10 @@ export class GatewayListener {
     return this.#wanted?.host ?? "127.0.0.1";
   }
 
-  /** Listens, retrying with backoff; resolves after the first attempt. `handed` is closed if its address is another. */
+  /**
+   * Listens, and retries with backoff; resolves after the first attempt. `handed` is closed if it is bound to
+   * another address.
+   */
   async open(address: ListenAddress, handed: HandedListener | null = null): Promise<void> {
     this.#wanted = address;
     const isSame = handed?.address.host === address.host && handed.address.port === address.port;
@@ -91,9 +97,9 @@ export class GatewayListener {
   }
 
   /**
-   * Stops listening, since the next daemon listens. Sends it each connection between two requests, a few at a
-   * time or `allAtOnce`. A connection closes after its next response if `pass` is null or its address is an
-   * old one.
+   * Stops listening, because the next daemon listens now. Connections are passed to it between two requests,
+   * a few at a time or `allAtOnce`. A connection closes after its next response if `pass` is null or if it
+   * came in at a replaced address.
    */
   async leave(graceMs: number, pass: PassConnection | null, allAtOnce = false): Promise<void> {
     this.#pass = pass;
@@ -116,7 +122,7 @@ export class GatewayListener {
   /** Binds `address`; null: stops listening at the commit. Rejects with `listen_failed`; then nothing has changed. */
   async prepare(address: ListenAddress | null): Promise<PreparedGateway> {
     if (address?.host === this.#wanted?.host && address?.port === this.#wanted?.port) return NOTHING;
-    // Read at the commit, not now, because a retry of `open` may bind the old address in between.
+    // Looked up at the commit, because a retry of `open` may still bind the old address before that.
     let replaced: Listener | null = null;
     const replaceBy = (listener: Listener | null): void => {
       this.#wanted = address;
@@ -129,7 +135,8 @@ export class GatewayListener {
     // Requests that arrive at the new address before the commit wait for the rules that come with it.
     const held = holdRequests(this.#options.handler);
     const options = { ...this.#options, ...address, handler: held.handler };
-    // Stops old listeners at this port that stay open for answers: the new listener receives these answers.
+    // If old listeners at the same port stayed open for answers, the new listener receives these answers
+    // instead.
     for (const old of this.#old) if (old.port === address.port) old.stopListening();
     const current = this.#current;
     const rebinding = current === null ? await openAlone(options) : await rebind(current, options);

@@ -12,9 +12,9 @@ import type { GatewayConfig, GatewayOptions, GatewayView, ListenConfig } from ".
 export interface GatewayRules {
   readonly config: GatewayConfig;
   readonly authentication: Authenticator;
-  /** One object for all rules of a gateway. */
+  /** What proves each principal's identity. All rules of a gateway share this object. */
   readonly proofs: Proofs;
-  /** The same object after a reload that does not change its section; null: off. */
+  /** A reload that does not change the audit's section keeps the object. null: off. */
   readonly auditFile: AuditFile | null;
   /** null: off. */
   readonly telemetry: Telemetry | null;
@@ -95,14 +95,16 @@ export function createRules(
   };
 }
 
-/** Signed tokens are for the gateway's own address. */
+/**
+ * What authentication depends on: with signed tokens also the gateway's address, because a token names it.
+ */
 function authOf({ incomingAuth, server }: GatewayConfig): unknown {
   return "tokens" in incomingAuth
     ? [incomingAuth, server?.host, server?.port, server?.publicUrl]
     : incomingAuth;
 }
 
-/** The keys of the audit's section that concern the file itself. */
+/** What the audit's file depends on. */
 function fileOf({ audit }: GatewayConfig): unknown {
   return audit === null ? null : [audit.path, audit.maxSizeBytes, audit.keep];
 }

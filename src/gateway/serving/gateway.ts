@@ -51,10 +51,13 @@ import { exportGroup } from "./selection.ts";
 import { Serving } from "./serving.ts";
 import { ResumedSessions, SessionRoster } from "./session-roster.ts";
 
-/** At the gateway's end: how long calls in flight may go on, and then how long their connections have to close, ms. */
+/** When the gateway ends: time for calls in flight, and after that for their connections to close, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_CUT_MS = 250;
-/** How long the warden's end is awaited, ms. After that it ends the remaining process groups by itself. */
+/**
+ * Time for the warden to end the programs of backends, ms. The warden also ends those that are left then,
+ * without being waited for.
+ */
 const STOP_WARDEN_MS = 250;
 
 /** Replaces how backends are started and reached, for tests and the rehearsal. */
@@ -196,15 +199,18 @@ export class Gateway implements AsyncDisposable {
     await Promise.all([this.#pins.kept.flush(), this.#names.kept.flush()]);
   }
 
-  /** The home belongs to this gateway from `begin` on: reads the pins and names that the previous daemon wrote last. */
+  /**
+   * To be called when this gateway takes over the home. Reads the pins and names that the previous daemon
+   * wrote last; `begin` is called in between, and allows writing.
+   */
   async takeHome(begin: () => void): Promise<void> {
     await Promise.all([this.#pins.kept.reload(begin), this.#names.kept.reload()]);
   }
 
   /**
-   * Hands the clients over to the next daemon. Resolves when all have moved or `graceMs` are over, and backends that
-   * cannot run twice have ended; calls `onEnded` at their end. `pass` sends idle connections to the next daemon; null:
-   * each closes after its next response.
+   * Hands the clients over to the next daemon. Backends that cannot run twice end soon, and then `onEnded` is
+   * called. Resolves after that, when all clients have moved or `graceMs` are over. `pass` sends idle
+   * connections to the next daemon; null: each closes after its next response.
    */
   leave(graceMs: number, onEnded: () => Promise<void>, pass: PassConnection | null): Promise<void> {
     const { http, listener, pool } = this;
@@ -264,7 +270,7 @@ export class Gateway implements AsyncDisposable {
     };
   }
 
-  /** Everything published, in the catalog's order, before policies. */
+  /** All published entries in the catalog's order, whatever policies say. */
   entries() {
     const { tools, prompts, resources } = this.serving.catalog;
     return { tools: [...tools.values()], prompts: [...prompts.values()], resources: [...resources.values()] };
@@ -286,7 +292,7 @@ export class Gateway implements AsyncDisposable {
     return { switched: other.map(({ name }) => name) };
   }
 
-  /** Entries that differ from what was approved or wait for approval, and invisible characters in texts. */
+  /** Entries that are new or differ from what was approved, and published texts with invisible characters. */
   trust(): Pick<PinsState, "pending" | "lost" | "isUnread"> & Pick<Catalog, "unseen"> {
     const { pending, lost, isUnread } = this.#pins.state;
     return { pending, lost, isUnread, unseen: this.serving.catalog.unseen };
@@ -308,7 +314,9 @@ export class Gateway implements AsyncDisposable {
     this.serving.rules.auditFile?.write(record);
   }
 
-  /** A request of the owner, without authentication and policies; it is audited. Never rejects. */
+  /**
+   * Sends a request of the owner through the audit, but without authentication and policies. Never rejects.
+   */
   ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
     return this.#owner.ask(method, params, signal);
   }
@@ -366,7 +374,7 @@ export class Gateway implements AsyncDisposable {
     const { rules } = this.serving;
     const { measured = () => [], listens } = this.#options;
     const tools = { ...this.#options, measured: () => [...measuredOf(this.view()), ...measured()] };
-    // A single-shot command is not measured.
+    // A single-shot command sends no telemetry.
     const telemetry = await telemetryFor(listens ? config.telemetry : null, rules, tools);
     return createRules(config, rules, this.#options, telemetry);
   }

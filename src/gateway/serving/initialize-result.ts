@@ -1,5 +1,5 @@
-// The gateway's own result of `initialize`. Backends come and go within a session, so it declares the capabilities that
-// any backend may have.
+// The gateway's own result of `initialize`. It declares the capabilities that any backend may have, because
+// backends come and go while a session lasts.
 
 import { memoized } from "../../runtime/memo.ts";
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
@@ -60,10 +60,14 @@ export function gatewayInitializeResult(
   };
 }
 
-/** Extensions that only add members to lists and results, which pass unchanged. */
+/** Extensions that only add members to lists and results, and so need no support by the gateway. */
 const SHARED_EXTENSIONS: ReadonlySet<string> = new Set(["io.modelcontextprotocol/ui"]);
 
-/** All extensions of a sole server, since its methods pass; of several servers, only extensions without methods. */
+/**
+ * The extensions that the gateway declares. Those of a sole server are declared because unknown methods are
+ * forwarded to it; those of several servers only if they need no methods, or if the gateway handles the
+ * methods.
+ */
 function extensionsOf(servers: readonly BackendInitializeResult[], isSole: boolean, spoken: SpokenVersion) {
   const declared = servers.flatMap(({ capabilities: { extensions } }) =>
     isJsonObject(extensions) ? Object.entries(extensions) : [],
@@ -97,7 +101,10 @@ export function tasksListedBy(servers: readonly BackendInitializeResult[]): read
   );
 }
 
-/** The servers' instructions with published tool names; of several servers, each under the name of its backend. */
+/**
+ * Joins the servers' instructions, in which tools have their published names; with several servers, each text
+ * follows the name of its backend.
+ */
 function joinInstructions(servers: readonly IntroducedServer[], catalog: Catalog): string | null {
   const texts = servers.flatMap(({ backend, instructions }) => {
     const seen = withoutUnseen(instructions ?? "");
@@ -109,13 +116,13 @@ function joinInstructions(servers: readonly IntroducedServer[], catalog: Catalog
   return texts.map(({ backend, instructions }) => `${backend}:\n${instructions}`).join("\n\n");
 }
 
-// A server's instructions with the tool names that clients see. A name is replaced only if it is certainly one: in
-// backticks, or not a plain word. Other occurrences are explained in a list at the end.
+// Puts published tool names into a server's instructions. A name is replaced only if it is certainly one: in
+// backticks, or not a plain word. A list at the end explains the others.
 
 /** Maximum number of names in the list at the end; a server may have thousands of tools. */
 const MOST_LISTED = 20;
 
-/** Published instructions by backend and original text: one catalog serves many clients. */
+/** The texts already made for a catalog, by backend and original text: many clients get the same ones. */
 const textsOf = memoized((_: Catalog) => new Map<string, string>());
 
 function publishedInstructions(instructions: string, backend: string, catalog: Catalog): string {

@@ -8,7 +8,10 @@ import type { GatewayTools } from "../gateway-tools.ts";
 import { KeptValue, type ReadValue } from "../pins/kept-value.ts";
 import { NO_PIN_STORE, type PinStore } from "../pins/pin-store.ts";
 
-/** Names kept for one backend, so that one backend cannot displace the others' names. */
+/**
+ * Maximum number of names that are kept for one backend: otherwise, one backend could displace the names of
+ * all others.
+ */
 const MOST_OF_BACKEND = 5_000;
 /** Beyond this total, names of unconfigured backends are forgotten. */
 const MOST_NAMES = 20_000;
@@ -47,7 +50,7 @@ export class KeptNames {
     });
   }
 
-  /** Keeps these names for their owners. */
+  /** Remembers which entries own these names. */
   use(fresh: NameOwners, isConfigured: (backend: string) => boolean): void {
     const given = new Set([...fresh.values()].map(ownKey));
     const owners = new Map([...this.owners].filter(([, entry]) => !given.has(ownKey(entry))));

@@ -1,15 +1,16 @@
-// A gateway that hands over: its clients move to the next daemon, and backends that cannot run twice end in between.
+// How a gateway hands over: its clients move to the next daemon, and backends that cannot run twice end
+// before that daemon may start them.
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { PassConnection } from "../front/http/passed-connections.ts";
 
-/** Time for requests in transit to a backend that cannot run twice to arrive, ms. */
+/** Time for requests that clients have already sent to backends that cannot run twice, ms. */
 const LAST_REQUESTS_MS = 1_000;
 /** Time for `mountaineer mcp` to reconnect, ms. */
 const LAST_LINES_MS = 6_000;
 
 /**
- * Longest and shortest pause between moving two clients, unless all move at once; and the time for moving
- * all, ms.
+ * The longest and shortest pause between moving two clients, unless all move at once; and how long moving all
+ * of them may take, ms.
  */
 const APART_MS = 100;
 const LEAST_APART_MS = 10;
@@ -41,10 +42,11 @@ export async function leaveGateway(
   // Backends that cannot run twice end soon, and would then refuse clients that have not moved. A short grace
   // also leaves no time for pauses.
   const allAtOnce = pool.runsOnce || graceMs <= ALL_MOVED_MS;
-  // `moveOn` comes before the streams end: the bridge then listens at the next daemon, unnoticed by its client.
+  // Telling the clients to move comes before their streams end: `mountaineer mcp` then connects to the next
+  // daemon, and its client notices nothing.
   const moved = moveOn(lines, clients.length, allAtOnce ? null : clock).then(() => modern.endListening());
   const gone = Promise.all(clients.map(({ closed }) => closed));
-  // Each connection carries at most one more request.
+  // From now on, a connection serves at most one more request here.
   const served = listener.leave(graceMs, pass, allAtOnce);
   const left = Promise.all([served, suspended.none(), gone, http.forwardedAnswered()]);
   const endOnce = async (): Promise<void> => {
@@ -57,13 +59,13 @@ export async function leaveGateway(
     await pool.endWhatRunsOnce(graceMs);
     await onEnded();
   };
-  // `served` has no deadline: it would cut off connections that are being passed on.
+  // `served` is awaited without a limit, because ending early would cut connections that are being passed on.
   await Promise.all([served, moved, settledWithin(clock, graceMs, left), endOnce()]);
 }
 
 /**
- * Moves the clients to the next daemon; `clock` null: without pauses. Pauses let the next gateway serve other
- * clients, since each move costs it processor time.
+ * Moves the clients to the next daemon. Each move costs that daemon processor time, so there are pauses in
+ * which it can serve; none if `clock` is null.
  */
 async function moveOn(clients: Leaving["lines"], size: number, clock: Clock | null): Promise<void> {
   const apartMs = Math.max(LEAST_APART_MS, Math.min(APART_MS, ALL_MOVED_MS / size));

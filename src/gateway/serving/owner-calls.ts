@@ -10,7 +10,10 @@ import { LATEST_VERSION } from "../protocol.ts";
 
 const STOPPING = "the gateway is stopping";
 
-/** The session begins with the first request, and ends after the idle time of all sessions. */
+/**
+ * The session of these requests. It begins with the first one, and ends when it was idle for as long as any
+ * session may be.
+ */
 export class OwnerCalls {
   readonly #sessions: SessionStore;
   #stopping = false;
@@ -29,7 +32,7 @@ export class OwnerCalls {
     if (this.#stopping) return errorReply(BACKEND_UNAVAILABLE, STOPPING);
     if (signal.aborted) return cancelled();
     const found = this.#sessions.find(OWNER_SESSION_ID, OWNER_IN_PERSON);
-    // No other principal has a session with this id.
+    // "foreign" cannot occur: only the owner has a session with this id.
     const session = found === null || found === "foreign" ? this.#begin() : found;
     this.#lastId += 1;
     const id = this.#lastId;
@@ -42,7 +45,7 @@ export class OwnerCalls {
     signal.addEventListener("abort", cancel);
     const outlet: CallOutlet = {
       congested: null,
-      // The command takes no notices and answers no questions.
+      // Nothing can be sent to the command: it takes no notices and answers no questions.
       send: () => false,
       answer(_id, reply) {
         signal.removeEventListener("abort", cancel);

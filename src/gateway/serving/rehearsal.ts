@@ -1,5 +1,5 @@
-// Sends requests of our own through a gateway that nobody else can reach, so that the runtime compiles the code that serves
-// requests. A daemon that takes over then serves its first clients at full speed.
+// Sends our own requests through a gateway that nobody else can reach, until the runtime has compiled the
+// code that serves requests. A daemon that takes over is then fast from its first client on.
 import { duplexPair } from "node:stream";
 import { text } from "node:stream/consumers";
 import { silentLogger } from "../../runtime/log/log.ts";
@@ -13,7 +13,7 @@ import { defaultBackend } from "./borrowed-backends.ts";
 import { Gateway } from "./gateway.ts";
 import { NO_GATEWAY } from "./gateway-rules.ts";
 
-/** Number of sessions and calls. With fewer, some code is not compiled; more compile no further code. */
+/** Number of sessions and calls: enough that all code for serving requests gets compiled. */
 const SESSIONS = 40;
 const CALLS_EACH = 4;
 const LONGEST_MS = 2_000;
@@ -84,7 +84,7 @@ async function rehearseInto(done: Rehearsed, { clock, signal }: Options): Promis
       done.answered += (await text(ours)).split('"result"').length - 1;
     }
   };
-  // On a busy machine the takeover does not wait for the rest of the rehearsal.
+  // On a busy machine the rehearsal is cut short, because the takeover waits for it.
   await settledWithin(
     clock,
     LONGEST_MS,

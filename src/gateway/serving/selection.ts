@@ -1,5 +1,5 @@
-// The part of the catalog that a client is served, and whether its tools are listed: chosen by the group whose address it
-// uses, and by the first profile that matches.
+// Selects the part of the catalog that a client is served, and whether all tools are listed, by the group
+// whose address the client uses and by the first matching profile.
 import { isDeepStrictEqual } from "node:util";
 import type { GroupConfig, ProfileConfig } from "../../config/snapshot.ts";
 import { compileGlobs } from "../catalog/glob.ts";
@@ -11,7 +11,10 @@ import type { GatewayConfig } from "./gateway-contract.ts";
 export interface Selection {
   /** Equal for clients with the same selection. */
   readonly key: string;
-  /** An entry is served if each list has a part that contains it. Empty: everything is served. */
+  /**
+   * An entry is served if, in each of these lists, at least one part contains it. Empty: all entries are
+   * served.
+   */
   readonly parts: readonly (readonly CatalogPart[])[];
   /** The client searches tools instead of listing all. */
   readonly isOptimized: boolean;
@@ -37,7 +40,10 @@ export function mayOptimize({
   return optimizer.enabled || profiles.some(({ optimizer: on }) => on === true);
 }
 
-/** The group with one exported backend, for other machines. No configured group can have this name. */
+/**
+ * The name of the group with which another machine uses one exported backend. No configured group can have
+ * such a name.
+ */
 export function exportGroup(backend: string): string {
   return `fleet/${backend}`;
 }

@@ -57,7 +57,10 @@ const ABOUT_TASKS: ReadonlySet<string> = new Set(["tasks/get", "tasks/update", "
 
 const DEFAULT_CALL_MS = 60_000;
 
-/** Cheap: views and digests are computed on first use, and the chain once per selection. */
+/**
+ * Builds a set. This is cheap: views and digests are computed on first use, and the middleware once per
+ * selection.
+ */
 export function buildServingSet(options: ServingSetOptions): ServingSet {
   const { authorization, audit, clock, clean, selections } = options;
   const compiled: Compiled = {
@@ -89,11 +92,11 @@ interface Compiled {
 }
 
 interface PartOptions extends ServingSetOptions {
-  /** The catalog is only a part of everything published. */
+  /** True: the catalog is restricted to a part of what is published. */
   readonly isPart: boolean;
-  /** The gateway's tools that replace the unlisted ones; null: all tools are listed. */
+  /** The gateway's own tools, if they replace tools that are not listed; null: all tools are listed. */
   readonly own: OwnTools | null;
-  /** The only backend, if this part has all of it; else null. */
+  /** The backend, if there is only one and this part of the catalog has all of it; else null. */
   readonly sole: string | null;
 }
 
@@ -163,7 +166,8 @@ function oneSet(
       const entry = catalog.tools.has(name) ? undefined : away?.tools.get(name);
       if (away === null || entry === undefined) return null;
       if (policies === null) return entry.backend;
-      // A client without permission must not learn from a waiting call that the tool exists.
+      // Without permission, the answer is that of an unknown tool: the waiting call must not reveal that the
+      // tool exists.
       const isPermitted = isTargetPermitted(policies, away, principal, { kind: "tool", name }, "tools/call");
       return isPermitted ? entry.backend : null;
     },
@@ -184,7 +188,8 @@ function oneSet(
       return isTargetPermitted(policies, catalog, principal, target, "resources/read");
     },
     mayBeNotified(principal, uri) {
-      // No notice about a resource that this client cannot read: outside of its part, or withheld by filters.
+      // No notices about resources that this client cannot read, because its part of the catalog or the
+      // filters leave them out.
       if (catalog.isElsewhere?.(uri) === true) return false;
       const isKnown = catalog.appPages.has(uri) || catalog.resourceReach.some((reach) => reach.permits(uri));
       if (!isKnown) return false;
@@ -239,7 +244,8 @@ function createStepUp(
       const given = Object.hasOwn(scopes, scope) ? (scopes[scope] ?? []) : [];
       const roles = [...principal.roles, `scope:${scope}`, ...given];
       if (own.includes(scope) || !isPermitted({ ...principal, roles })) continue;
-      // Names the client's present scopes, too: a client that requests only the missing scope would lose the others.
+      // Also names the scopes that the client has now: a new token with the missing scope alone would lack
+      // them.
       const scopesNeeded = [...own.filter((one) => known.has(one)), scope].join(" ");
       return { ok: false, status: 403, error: "insufficient_scope", reason: LACKING, scope: scopesNeeded };
     }

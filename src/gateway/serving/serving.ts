@@ -58,7 +58,7 @@ export class Serving {
   #selections: Selections;
   readonly #services: RoutingServices;
   #sources: readonly CatalogSource[] = [];
-  /** The name owners and switched-off tools with which the catalog was built. */
+  /** The owners of names and the switched-off tools, as of the current catalog. */
   #owners = NO_NAMES.owners;
   #off: KeptNames["off"] = new Set();
 
@@ -97,7 +97,7 @@ export class Serving {
     this.served = this.#build();
   }
 
-  /** The catalog, and what backends offer but clients do not get. */
+  /** The catalog, and the entries that backends offer but clients do not get. */
   get published(): { readonly catalog: Catalog; readonly withheld: readonly WithheldEntry[] } {
     const { pool, pins } = this.#options;
     const { pending } = pins.state;
@@ -112,7 +112,7 @@ export class Serving {
   /** Instructions and capabilities come only from the servers in this client's selection. */
   initializeResult(version: string, spoken: SpokenVersion, client: ServedClient): JsonObject {
     const { catalog, serves, passesAll, introduction } = this.served.forClient(client);
-    // The sources have the instructions that the pins approve.
+    // The instructions as approved: those in `initializeResults` may be newer.
     const approved = new Map(
       this.#sources.map(({ backend, instructions = null }) => [backend, instructions]),
     );
@@ -155,7 +155,7 @@ export class Serving {
     roster.notifyChanges(this.served);
   }
 
-  /** A client has seen the catalog's new names, so their owners keep them. */
+  /** To be called when a client has seen new names of the catalog: their owners keep them from now on. */
   #use(fresh: Catalog["freshNames"]): void {
     const { names } = this.#options;
     const isUsed = this.#owners !== names.owners || fresh !== this.catalog.freshNames;

@@ -13,9 +13,11 @@ import { isLogLevel, LIST_KINDS, LOG_LEVELS, type McpLogLevel, MODERN_VERSION } 
 const UNSEEN: ListsSeen = { tools: "", resources: "", prompts: "" };
 
 export class SessionRoster {
-  /** Each session with the lists at its begin or at its last change notice. */
+  /**
+   * The lists that each session's client knows: those at the session's begin, or at the last change notice.
+   */
   readonly #sessions = new Map<SessionPort, ListsSeen>();
-  /** Log levels of requests without a session, while these last. */
+  /** The log levels that requests without a session asked for; removed when the request ends. */
   readonly #levels = new Set<{ readonly logLevel: McpLogLevel }>();
   /** Sessions that get no change notices before `release`. */
   readonly #held = new Set<SessionPort>();
@@ -63,7 +65,8 @@ export class SessionRoster {
       const principal = served.refresh(session.principal);
       session.admit(principal !== null);
       if (principal !== null) this.#compare(session, was, viewOf(session, principal, served));
-      // Only drops the catalog of `was`: the session's next request is authenticated again, or gets a 401.
+      // A new object, so that the catalog that belongs to `was` can be freed. Notices are not needed: the
+      // session's next request is authenticated again, or gets a 401.
       else this.#sessions.set(session, { ...was });
     }
   }
@@ -78,7 +81,7 @@ export class SessionRoster {
     for (const session of this.#sessions.keys()) if (session === client) session.setLogLevel(level);
   }
 
-  /** Returns the function that takes the level back. */
+  /** Returns a function that withdraws the level. */
   logAt(logLevel: McpLogLevel): () => void {
     const one = { logLevel };
     this.#levels.add(one);
@@ -136,7 +139,10 @@ interface ResumedOptions {
   readonly roster: SessionRoster;
   readonly served: () => ServingSet;
   readonly clock: Clock;
-  /** True while another process may run backends that cannot run twice; absent: never. */
+  /**
+   * True while another process may still run backends that cannot run twice, which therefore cannot start
+   * here. Absent: never.
+   */
   readonly runsElsewhere?: (() => boolean) | undefined;
   /** Resolves when no backend is in its first attempt any more, or the signal aborts. */
   readonly settled: (signal: AbortSignal) => Promise<void>;
@@ -148,7 +154,7 @@ interface ResumedOptions {
 
 export class ResumedSessions implements Disposable {
   readonly #options: ResumedOptions;
-  /** Waiting requests. */
+  /** The requests that wait for their entry to be served. */
   readonly #waiting = new Set<{ readonly isThere: () => boolean; readonly start: () => void }>();
   readonly #ended = new AbortController();
   #stage: "idle" | "starting" | "over" = "idle";
@@ -169,7 +175,8 @@ export class ResumedSessions implements Disposable {
   #wait(): void {
     const { clock, runsElsewhere } = this.#options;
     this.#limit = clock.setTimer(FIRST_LISTS_MS, () => {
-      // While the previous daemon runs backends that cannot run twice, waiting for them is no slowness.
+      // The limit is only for slow backends, not for those that cannot start while the previous daemon runs
+      // them.
       if (runsElsewhere?.() === true) this.#wait();
       else this.#end();
     });
@@ -181,7 +188,10 @@ export class ResumedSessions implements Disposable {
     if (this.#stage !== "starting") roster.release(served());
   }
 
-  /** Resolves when the requested entry is served, or will not be; null: the request need not wait. */
+  /**
+   * Null: the request can start at once; otherwise resolves when the requested entry is served, or certainly
+   * will not be.
+   */
   awaited(session: SessionPort, { method, params }: Asked): Promise<void> | null {
     const { roster } = this.#options;
     const served = (): ServingSet => this.#options.served().forClient(session);
@@ -212,7 +222,10 @@ export class ResumedSessions implements Disposable {
     this.#end();
   }
 
-  /** Resolves when a held session's request may start; null: now. `target` is null for a list. */
+  /**
+   * Null: a held session's request can start at once; otherwise resolves when it can. `target` is null for a
+   * list.
+   */
   #release(session: SessionPort, target: RequestTarget | null): Promise<void> | null {
     const served = (): ServingSet => this.#options.served().forClient(session);
     const isThere = (): boolean =>

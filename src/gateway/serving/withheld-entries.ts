@@ -23,7 +23,10 @@ interface Offered {
   readonly hidden: readonly CatalogSource[];
 }
 
-/** In this order: switched off, filters, approvals, collisions, shares; within each by backend. */
+/**
+ * Lists the entries that are switched off, then those withheld by filters, approvals, collisions and shares;
+ * within each of these by backend.
+ */
 export function withheldEntries({ sources, catalog, pending, hidden }: Offered): readonly WithheldEntry[] {
   const off = [...catalog.off.values()].map(({ backend, name }) =>
     withheld(backend, "tool", name, "off", "you have switched it off"),

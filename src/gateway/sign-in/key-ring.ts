@@ -1,4 +1,5 @@
-// An issuer's current keys: read again regularly and for unknown keys, and kept for a while if the issuer does not answer.
+// An issuer's current keys. They are read again regularly, and when a token names an unknown key; if the
+// issuer does not answer, the last ones are used for a limited time.
 import { isDeepStrictEqual } from "node:util";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import { settledWithin, type Timer } from "../../runtime/time/clock.ts";
@@ -6,7 +7,9 @@ import type { GatewayTools } from "../gateway-tools.ts";
 import type { KeySet, KeyState, LastKeys } from "../middleware/incoming-auth.ts";
 import type { KeySource } from "./key-source.ts";
 
-/** How long keys are used before they are read again: by default, and the bounds for the issuer's max-age. */
+/**
+ * Time until keys are read again: the default, and the limits within which the issuer's max-age is followed.
+ */
 const REFRESH_MS = { usual: 600_000, least: 60_000, most: 3_600_000 };
 const RETRY_MS = { first: 1_000, most: 60_000 };
 /** Minimum time between two reads for unknown keys, since clients can send any number of these. */

@@ -12,7 +12,7 @@ const MOST_KEYS = 100;
 
 export type LoadedKeys =
   | { readonly ok: true; readonly keys: readonly JsonMembers[]; readonly maxAgeMs: number | null }
-  /** A sentence without a full stop. */
+  /** `reason`: a sentence without a full stop. */
   | { readonly ok: false; readonly reason: string };
 
 /** Never rejects. */
@@ -32,7 +32,10 @@ export function createKeySource({ issuer, keys }: SignedTokensConfig, clock: Clo
   }
 }
 
-/** The addresses of OpenID Connect Discovery and of RFC 8414, which puts its path before the issuer's path. */
+/**
+ * The two addresses of an issuer's metadata: that of OpenID Connect Discovery, and that of RFC 8414, in which
+ * the issuer's path comes last.
+ */
 export function metadataAddresses(issuer: string): readonly string[] {
   const { origin, pathname } = new URL(issuer);
   const path = pathname.replace(/\/$/, "");
@@ -88,7 +91,7 @@ async function keysOfFile(path: string): Promise<LoadedKeys> {
   }
 }
 
-/** Reads a public key or a certificate. Throws for anything else, also for a private key. */
+/** Reads a public key or a certificate in PEM. Throws for anything else, also for a private key. */
 async function keyOfPem(text: string): Promise<JsonMembers> {
   if (/PRIVATE KEY/.test(text)) throw new Error("it is a private key; the public one belongs here");
   const { createPublicKey } = await import("node:crypto");

@@ -51,7 +51,7 @@ interface SignedAuthenticationOptions extends GatewayTools {
 
 type Admitted = Extract<Checked, { readonly kind: "valid" }>;
 
-/** A token with a valid signature. */
+/** What is remembered of an accepted token. */
 interface SignedProof {
   /** See `LastKeys.from`. */
   readonly from: string;
@@ -68,7 +68,7 @@ export class SignedAuthentication implements Authenticator {
   readonly #check: ReturnType<typeof createTokenCheck>;
   readonly #memory = new TokenMemory();
   readonly #checks = new Map<string, Promise<Authentication>>();
-  /** The principal under this configuration, by the principal under an earlier one: the same person, maybe other roles. */
+  /** For each principal's object, the object with the roles under this configuration. */
   readonly #current = new WeakMap<Principal, Principal>();
   readonly #expected: ExpectedOfToken;
   /** Identifies the issuer and the place of its keys. */
@@ -150,13 +150,16 @@ export class SignedAuthentication implements Authenticator {
     return !isOfIssuer(principal, this.#options.tokens.issuer);
   }
 
-  /** Why a token that was admitted is no longer valid, or null. After "expired" clients send a new token. */
+  /**
+   * Why an accepted token is no longer valid; null: it is valid. Clients with an expired token get a new one
+   * by themselves.
+   */
   #fault({ from, parts, scopes }: SignedProof): "expired" | "withdrawn" | null {
     const { tokens, clock } = this.#options;
     if (from !== this.#from || !tokens.requiredScopes.every((scope) => scopes.includes(scope))) {
       return "withdrawn";
     }
-    // Checks the token first at its last valid moment, so that expiry does not hide another reason.
+    // First checks the token as of its last valid moment: only then is expiry not the reason for any refusal.
     const lastMs = (secondsAsMs(parts.claims["exp"]) ?? 0) + tokens.leewayMs - 1;
     if (refusalOf(parts, this.#expected, lastMs) !== null) return "withdrawn";
     return refusalOf(parts, this.#expected, clock.wallMs()) === null ? null : "expired";
@@ -178,7 +181,10 @@ export class SignedAuthentication implements Authenticator {
     }
   }
 
-  /** The token is from the issuer and for this gateway. */
+  /**
+   * Answers for a token with a valid signature, and remembers the answer. A required scope may still be
+   * missing.
+   */
   #admitted({ parts, set }: Admitted, digest: string): Authentication {
     const { tokens, proofs } = this.#options;
     const { claims } = parts;
@@ -199,13 +205,16 @@ export class SignedAuthentication implements Authenticator {
     return this.#challenge({ ok: false, reason, error: "invalid_token" });
   }
 
-  /** Names all scopes: lists show only permitted entries, so a client with fewer scopes would never notice the others. */
+  /**
+   * Adds all scopes to a refusal: a client that asks for fewer would never notice what it misses, since lists
+   * show only permitted entries.
+   */
   #challenge(refused: RefusedAuthentication): RefusedAuthentication {
     const scopes = knownScopes(this.#options.tokens);
     return scopes.length === 0 ? refused : { ...refused, scope: scopes.join(" ") };
   }
 
-  /** Remembered tokens may be signed with a key that the issuer has withdrawn. */
+  /** Forgets remembered tokens when the keys change: the issuer may have withdrawn the key of a token. */
   #forgetWithOldKeys(): void {
     const { current } = this.#ring;
     if (current === this.#checkedWith) return;
@@ -219,7 +228,10 @@ function isOfIssuer({ id = "" }: Principal, issuer: string): boolean {
   return id.startsWith(`[${JSON.stringify(issuer)},`);
 }
 
-/** Names the token's own scopes, too: a client that asks for the missing scopes alone would lose the others. */
+/**
+ * The refusal of a token that lacks required scopes. It also names the token's own scopes, because a new
+ * token with the missing ones alone would lack those.
+ */
 function lacking({ requiredScopes }: SignedTokensConfig, own: readonly string[]): RefusedAuthentication {
   const scope = [...new Set([...requiredScopes, ...own])].join(" ");
   return { ok: false, status: 403, reason: REFUSED.scope, error: "insufficient_scope", scope };
@@ -227,7 +239,10 @@ function lacking({ requiredScopes }: SignedTokensConfig, own: readonly string[])
 
 // Chooses the authentication of clients by the configuration.
 
-/** The tokens of all principals, kept over all configurations, which decide whether a token is still valid. */
+/**
+ * The tokens with which principals authenticated. They outlive configurations, and each new configuration
+ * decides whether they are still valid.
+ */
 export type Proofs = ReturnType<typeof createProofs>;
 
 export function createProofs() {

@@ -29,7 +29,10 @@ interface TokenCheckOptions {
   readonly wallMs: () => number;
 }
 
-/** The function rejects for internal errors only. The first token that could be valid loads the library. */
+/**
+ * Returns the function that checks a token; it rejects for internal errors only. The library is loaded for
+ * the first token that could be valid.
+ */
 export function createTokenCheck({ ring, expected, wallMs }: TokenCheckOptions) {
   return async (token: string): Promise<Checked> => {
     const parts = readToken(token);
@@ -88,7 +91,7 @@ function refusedFor(error: unknown, { errors }: Jose): RefusedReason {
 
 type Jose = typeof import("jose");
 
-/** Memoized, since the library imports each key once per selection. */
+/** Memoized for each key set, because a new selection would import all keys again. */
 const keySelection = memoized(({ createLocalJWKSet }: Jose) =>
   memoized(({ keys }: KeySet): JWTVerifyGetKey => {
     const local = createLocalJWKSet({ keys: keys.filter(hasType) });
@@ -104,7 +107,7 @@ function hasType(key: JsonMembers): key is JsonMembers & JWK {
 
 // Checked tokens, by digest, until they expire: the next request with the same token costs one hash.
 
-/** If more tokens are in use at once, the oldest are checked again. */
+/** Maximum number of remembered tokens; if more are in use at once, the oldest are checked again. */
 const MOST_TOKENS = 4_096;
 
 interface Remembered {

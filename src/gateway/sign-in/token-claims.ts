@@ -10,7 +10,7 @@ const LONGEST_NAME = 200;
 const MOST_ROLES = 500;
 const LONGEST_ROLE = 256;
 const SCOPE_ROLE = "scope:";
-/** A scope by RFC 6749; all its characters are safe in a header. */
+/** Matches a scope of RFC 6749. All its characters may be used in a header. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
 
 /** The texts of refusals: a fixed set, since they are counted, logged and sent to the client. */
@@ -91,7 +91,10 @@ export function secondsAsMs(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value * 1000 : null;
 }
 
-/** The person whom the issuer gave the token to, else the program; null: the token names neither. */
+/**
+ * Whom the token stands for: the person to whom the issuer gave it, else the program; null: the token names
+ * neither.
+ */
 function subjectOf({ sub, client_id: client, azp }: JsonMembers): string | null {
   if (typeof sub === "string" && sub !== "") return sub;
   for (const id of [client, azp]) if (typeof id === "string" && id !== "") return `client ${id}`;
@@ -105,7 +108,10 @@ function isOneOf(claim: unknown, values: readonly string[]): boolean {
   return own.some((one) => typeof one !== "object" && values.includes(String(one)));
 }
 
-/** The claim with the whole path as its name, else the nested claim along the dots. */
+/**
+ * The value of a claim: that of the claim whose name is the whole path, else that of the nested claim to
+ * which the dots lead.
+ */
 function claimAt(claims: JsonMembers, path: string): unknown {
   if (Object.hasOwn(claims, path)) return claims[path];
   let value: unknown = claims;
@@ -128,7 +134,10 @@ export function scopesOf({ scope, scp }: JsonMembers): readonly string[] {
   return [...new Set(words.filter((word) => SCOPE.test(word)))];
 }
 
-/** The roles are one for each scope, the roles that the configuration gives for scopes, and those of the roles claim. */
+/**
+ * The principal of a checked token. Its roles are one for each scope, those that the configuration gives for
+ * the scopes, and those in the roles claim.
+ */
 export function principalOf(
   claims: JsonMembers,
   { rolesClaim, nameClaim, scopes }: Pick<SignedTokensConfig, "rolesClaim" | "nameClaim" | "scopes">,

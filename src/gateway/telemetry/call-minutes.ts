@@ -7,12 +7,15 @@ import type { RoutingServices } from "../middleware/routing-services.ts";
 export const MINUTE_MS = 60_000;
 /** One day. */
 export const MINUTES = 1_440;
-/** Backends; a further backend replaces the backend that was counted first. */
+/** Maximum number of backends; a further one replaces the backend that was counted first. */
 export const MOST_COUNTED = 500;
 /** `latencyMs` covers these last minutes. */
 const RECENT_MINUTES = 5;
 
-/** Each bucket is a quarter longer than the bucket before, from 0.1 ms to 127 s. So the error is at most an eighth. */
+/**
+ * The buckets for durations, from 0.1 ms to 127 s: each is a quarter longer than the one before, so a
+ * reported latency is wrong by an eighth at most.
+ */
 const SHORTEST_MS = 0.1;
 const STEP = 1.25;
 const BUCKETS = 64;
@@ -104,17 +107,17 @@ export class CallMinutes {
   }
 }
 
-/** Takes 34 KiB, as a finished minute keeps only five numbers. */
+/** The minutes of one backend. They take 34 KiB, because of a finished minute only five numbers are kept. */
 class BackendMinutes {
   #calls = 0;
   #errors = 0;
-  /** The minute in each slot; the slot of a minute is the minute modulo a day. */
+  /** The minute that each slot holds. A minute's slot is its number modulo the minutes of a day. */
   readonly #minuteAt = new Float64Array(MINUTES).fill(-1);
   readonly #callsAt = new Uint32Array(MINUTES);
   readonly #errorsAt = new Uint32Array(MINUTES);
   readonly #p50At = new Float32Array(MINUTES);
   readonly #p99At = new Float32Array(MINUTES);
-  /** The newest last. */
+  /** The durations of the last minutes, the newest last. */
   #recent: { readonly minute: number; readonly buckets: Uint32Array }[] = [];
 
   record(minute: number, isFailed: boolean, tookMs: number | null): void {

@@ -9,7 +9,7 @@ export const MOST_SPANS = 2_048;
 const BATCH = 512;
 export const BATCH_MS = 5_000;
 const RETRY_MS = { first: 1_000, most: 60_000 };
-/** Time for the last requests when the exporter ends. */
+/** Time for the last requests when the exporter is disposed, ms. */
 const END_MS = 1_000;
 
 export interface ExportFailure {

@@ -4,12 +4,12 @@ import { DURATION_BOUNDS_S, type RequestKind, type RequestLabels } from "./call-
 export type Labels = Readonly<Record<string, string>>;
 
 interface Described {
-  /** With dots, as in OpenTelemetry; Prometheus has underscores instead. */
+  /** The name with dots, as in OpenTelemetry; for Prometheus they become underscores. */
   readonly name: string;
   readonly help: string;
 }
 
-/** Numbers, or facts that are true (1) or false (0). */
+/** Numbers, or facts: 1 is true, 0 is false. */
 export interface Measured extends Described {
   readonly kind: "counter" | "gauge";
   readonly values: readonly { readonly labels: Labels; readonly value: number }[];

@@ -42,7 +42,7 @@ function spanJson({ traceId, spanId, parentSpanId, name, kind, startMs, endMs, a
   };
 }
 
-/** Wall ms of the process's start, and of these points. */
+/** The time that metrics cover, in wall ms: from the process's start until the moment of measuring. */
 interface Period {
   readonly startMs: number;
   readonly endMs: number;

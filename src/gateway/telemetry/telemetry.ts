@@ -21,7 +21,7 @@ export interface TelemetryTools {
   readonly environment: SecretValues;
   readonly redact: (secret: string) => void;
   readonly version: string;
-  /** The current values of other measurements. */
+  /** The current values of measurements that are made elsewhere. */
   readonly measured: () => readonly Measured[];
 }
 
@@ -91,7 +91,7 @@ export class Telemetry implements AsyncDisposable {
           });
   }
 
-  /** Why traces and metrics do not arrive; null if no failure is known. */
+  /** The reason if traces or metrics do not arrive; null if no failure is known. */
   get failure(): (Omit<ExportFailure, "sinceMs"> & { readonly sinceMs?: number }) | null {
     if (this.#missing.length > 0) return { reason: missingText(this.#missing) };
     return this.#exporter?.failure ?? null;
@@ -102,7 +102,10 @@ export class Telemetry implements AsyncDisposable {
     return this.#exporter?.dropped ?? 0;
   }
 
-  /** The pool with a span for each call. The server gets the trace context of that span. `pool` is a plain object. */
+  /**
+   * Returns the pool with a span around each call; the server gets that span's trace context. `pool` is a
+   * plain object.
+   */
   traced(pool: RoutingServices["pool"]): RoutingServices["pool"] {
     if (!this.#isTracing) return pool;
     return { ...pool, call: (backend, call) => this.#tracedCall(pool, backend, call) };
@@ -201,7 +204,10 @@ export class Telemetry implements AsyncDisposable {
     }
   }
 
-  /** For traces that clients began the client decides on sampling, for other traces the setting `sample`. */
+  /**
+   * Begins a trace, or continues the client's. The client decides whether its trace is sampled, otherwise the
+   * setting `sample` does.
+   */
   #begin(parent: TraceContext | null): TraceContext {
     if (parent !== null) return { ...parent, spanId: newId(8) };
     const traceId = newId(16);
@@ -211,7 +217,7 @@ export class Telemetry implements AsyncDisposable {
   }
 }
 
-/** Only published names, and no URIs, which may contain anything. */
+/** The labels of a request. They contain published names only, and no URIs, which may contain anything. */
 function namesOf(request: GatewayRequest): RequestLabels {
   const { method, served } = request;
   const known = knownMethod(method);

@@ -1,5 +1,5 @@
-// Whether backends on several machines may share their tools: they must require the same shares, and work on the same folders
-// of these. Pure.
+// Decides whether backends on several machines may share their tools: all must require the same shares, and
+// use the same folders in them. Pure.
 import { posix } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../config/snapshot.ts";
@@ -8,7 +8,7 @@ import { shortened } from "../../runtime/text/foreign-line.ts";
 import type { Readiness } from "../backends/policy/backend-pool-contract.ts";
 import { DATA_ROUTES, type DataRoute } from "../backends/policy/required-data.ts";
 
-/** Characters of a list that another machine sent, in a sentence. */
+/** Maximum number of characters that a message shows of a list from another machine. */
 const LONGEST_LIST = 200;
 
 /** One backend on one machine. */
@@ -25,13 +25,13 @@ export interface PlaceFacts {
 export interface SharedPlace extends PlaceFacts {
   readonly machine: string;
   readonly backend: string;
-  /** The worst mount among the required shares; null: the backend requires no share. */
+  /** The worst route in use by the mounts of the required shares; null: the backend requires no share. */
   readonly standing: DataRoute | null;
   /** Number of calls in flight at this place, of all clients. */
   readonly busy: number;
 }
 
-/** How a machine describes one of its own backends to others. */
+/** A backend of this machine as described to other machines. */
 export type LentPlace = Pick<SharedPlace, "roots" | "requires" | "standing" | "busy">;
 
 /** Equal for backends that may share their tools. */
@@ -39,7 +39,7 @@ export function agreementKey({ roots, requires }: Pick<PlaceFacts, "roots" | "re
   return JSON.stringify([roots, requires]);
 }
 
-/** Why the backend there may not share tools with the backend here, for people; null: it may. */
+/** Why the backend `there` may not share tools with the one `here`, as a text for people; null: it may. */
 export function differenceOf(there: PlaceFacts, here: PlaceFacts): string | null {
   if (agreementKey(there) === agreementKey(here)) return null;
   if (!isDeepStrictEqual(there.requires, here.requires)) {
@@ -109,8 +109,8 @@ const READINESS: readonly Readiness[] = ["ready", "waits", "refuses"];
 const ROUTE_RANKS: readonly (DataRoute | null)[] = [null, ...DATA_ROUTES];
 
 /**
- * The best first. In order of importance: readiness, the mount of the share, fewest calls, this machine. A place whose share is
- * not mounted counts as waiting.
+ * The places in the order in which a call tries them. What counts, most important first: readiness, the mount
+ * of the share, fewest calls, this machine. A place whose share is not mounted counts as waiting.
  */
 export function byPreference(places: readonly PlaceState[]): readonly PlaceState[] {
   const rank = ({ readiness, standing, busy, isOwn }: PlaceState): readonly number[] => [

@@ -10,16 +10,22 @@ import { agreementKey, type PlaceFacts } from "./agreement.ts";
 const ALL = { allow: null, deny: [] };
 const FILTERS = { tools: ALL, resources: ALL, prompts: ALL };
 
-/** Remembered versions of all tools, also of tools whose machines are away. */
+/**
+ * Maximum number of remembered versions, of all tools together. Beyond it, those of tools that no machine
+ * offers now are forgotten.
+ */
 const MOST_HELD = 2_000;
 
 /** An enabled backend of this machine. */
 export interface OwnBackend {
   readonly name: string;
   readonly facts: PlaceFacts;
-  /** The last lists of an unpublished backend; null: unknown, or the backend is published. */
+  /** The backend's last lists while it is not published; null: unknown, or it is published. */
   readonly last: CatalogSource | null;
-  /** Calls may contain paths of other machines, even if none of these is connected. */
+  /**
+   * True: paths of other machines were seen for this backend, so calls may contain them even while none of
+   * these machines is connected.
+   */
   readonly knowsPaths: boolean;
 }
 
@@ -30,11 +36,14 @@ export interface MergeInput {
   readonly own: readonly OwnBackend[];
   /** Approved backends of other machines, by their names here. */
   readonly places: ReadonlyMap<string, PlaceFacts>;
-  /** The tool waits for approval. */
+  /** True if the tool waits for approval. */
   readonly isPending: (backend: string, tool: string) => boolean;
 }
 
-/** The version of a tool that has the common name while this machine has no backend of that name. */
+/**
+ * The version of a tool that is published under the common name while no backend of this machine has that
+ * name.
+ */
 interface Held {
   readonly version: string;
   readonly definition: JsonObject;
@@ -42,7 +51,7 @@ interface Held {
   readonly places: readonly string[];
 }
 
-/** By `BACKEND TOOL`. */
+/** By backend and tool, as `BACKEND TOOL`. */
 export type HeldVersions = Map<string, Held>;
 
 interface Merged {
@@ -54,9 +63,9 @@ interface Merged {
 type Member = { readonly source: CatalogSource; readonly facts: PlaceFacts };
 
 /**
- * The sources, with each common tool in only one of them. Tools of this machine keep their names, even while only other
- * machines serve them. Without a backend of this machine, the version seen first keeps the common name until its backends
- * have another version; `held` remembers it.
+ * Publishes each common tool by only one of the sources. A tool of this machine keeps its name, even while
+ * only other machines serve it. If this machine has no such backend, the version that was seen first keeps
+ * the common name until its backends change to another version; `held` remembers it.
  */
 export function mergeTools(input: MergeInput, held: HeldVersions): readonly CatalogSource[] {
   const { sources, own, places } = input;
@@ -132,7 +141,10 @@ function withOwn(
   return { places, definitions };
 }
 
-/** The common tools of other machines' backends. One backend is enough, since others may connect later. */
+/**
+ * The common tools of backends of other machines. A single backend has common tools, too, since others may
+ * connect later.
+ */
 function amongOthers(
   name: string,
   members: readonly Member[],
@@ -156,7 +168,7 @@ function amongOthers(
     const key = `${name} ${tool}`;
     const before = held.get(key);
     const isThere = offers.some(({ version }) => version === before?.version);
-    // If the backends of the held version have another version now, that version gets the name.
+    // If the backends that had the held version have changed to another one, that gets the name.
     const next =
       before === undefined || isThere ? offers[0] : offers.find(({ place }) => before.places.includes(place));
     const kept = before !== undefined && isThere ? before : next;
@@ -184,7 +196,7 @@ const toolsByName = memoized(
   (tools: CatalogSource["listings"]["tools"]) => new Map(tools.map((tool) => [tool["name"], tool])),
 );
 
-/** The source with only these tools. */
+/** A source that offers these tools and nothing else. */
 function standIn(source: CatalogSource, { places, definitions }: Merged): CatalogSource {
   const { backend, filters, toolOverrides } = source;
   return { backend, filters, toolOverrides, listings: { ...NO_LISTINGS, tools: definitions }, places };
@@ -200,7 +212,7 @@ function without(source: CatalogSource, tools: ReadonlySet<string> | undefined):
 // Translates paths in a call's arguments, since machines may have their shares in different folders. Pure.
 
 const DEEPEST = 12;
-/** Values of one call that are translated; further values stay unchanged. */
+/** Maximum number of values that are translated in one call; others stay unchanged. */
 const MOST_VALUES = 5_000;
 
 interface PathNames {

@@ -29,16 +29,16 @@ import {
 } from "./agreement.ts";
 import { type HeldVersions, mergeTools, type OwnBackend, withPathsOf } from "./merge-tools.ts";
 
-/** Waiting calls; further calls fail at once. */
+/** Maximum number of calls that wait for a machine; others fail at once. */
 const MOST_WAITING = 1_000;
-/** Backends, and machines per backend, whose paths are remembered. */
+/** Maximum number of backends whose paths are remembered, and of machines for each. */
 const MOST_REMEMBERED = 200;
 const DEFAULT_CALL_MS = 60_000;
 
 export interface TogetherConfig {
   /** This machine's folder of shares, absolute. */
   readonly sharesRoot: string;
-  /** As written in the file. */
+  /** The machines and backends with which tools are shared, as written in the file. */
   readonly with: readonly string[];
 }
 
@@ -52,7 +52,7 @@ interface TogetherOptions {
     /** Calls `listener` after each change of a backend. */
     watch(listener: () => void): void;
   };
-  /** Call `merge` again. */
+  /** Called when the merged tools may have changed: call `merge` again. */
   readonly onChanged: () => void;
 }
 
@@ -85,7 +85,7 @@ export class Together {
   readonly #held: HeldVersions = new Map();
   /** Each machine's folder of shares, by `rememberedKey` and machine. */
   readonly #sharesRoots = new Map<string, Map<string, string>>();
-  /** One function per waiting call; it makes the call look again whether a machine is ready. */
+  /** Wakes the waiting calls, one function each: they look again whether a machine is ready. */
   readonly #waits = new Set<() => void>();
   #config: TogetherConfig | null = null;
   /** Backends of other machines, by their names here. */
@@ -195,8 +195,8 @@ export class Together {
   }
 
   /**
-   * The params of a shared tool's call with this machine's paths, whichever machine's paths they contain, so that policies and
-   * the audit see one form. `places`: the tool's backends.
+   * The params of a shared tool's call with all machines' paths translated to this machine's, so that
+   * policies and the audit see each file under one name. `places`: the tool's backends.
    */
   namedHere(places: readonly string[], params: JsonObject | undefined): JsonObject | undefined {
     const facts = places.map((backend) => this.#factsOf(backend)).find((one) => one !== null);
@@ -205,18 +205,21 @@ export class Together {
     const { sharesRoot } = this.#config;
     const name = plainName(first);
     const others = this.#sharesRoots.get(rememberedKey(name, facts)) ?? new Map<string, string>();
-    // This machine comes first: another machine cannot claim its paths.
+    // This machine's folder comes first, so that paths in it are never taken for another machine's.
     const sharesRoots = [...new Set([sharesRoot, ...others.values()])];
     const own = this.#own.get(name)?.backend;
     const otherFolders = own === undefined ? [] : namedPaths(own);
     return withPathsOf(params, { roots: facts.roots, sharesRoots, otherFolders }, sharesRoot);
   }
 
-  /** Never rejects. A call that was not sent goes to the next place; a call that may have been sent is never repeated. */
+  /**
+   * Calls the best place. If the call could not be sent, the next place is tried; a call that may have been
+   * sent is never repeated. Never rejects.
+   */
   async call(call: SharedCall): Promise<Reply> {
     const { clock } = this.#options;
     const places = call.isOwnAlone ? call.places.filter((one) => machineOf(one) === null) : call.places;
-    // The time limit is that of the first backend's calls.
+    // The whole call may take as long as a call of the first place.
     const first = this.#backends.find(({ name }) => name === places[0]);
     const untilMs = clock.monotonicMs() + (first?.timeouts.callMs ?? DEFAULT_CALL_MS);
     const tried = new Set<string>();
@@ -247,7 +250,10 @@ export class Together {
     }
   }
 
-  /** Null after the next change, else an error: at the deadline, on abort, or if too many calls wait. */
+  /**
+   * Waits for the next change, and resolves with null; or with an error at the deadline, on abort, or if too
+   * many calls wait.
+   */
   async #nextChange(untilMs: number, signal: CallSignal): Promise<Reply | null> {
     const { clock } = this.#options;
     if (signal.aborted) return cancelled();
@@ -312,12 +318,12 @@ export class Together {
     known.set(place.machine, place.sharesRoot);
     const [oldest] = this.#sharesRoots.keys();
     const isFull = !this.#sharesRoots.has(key) && this.#sharesRoots.size >= MOST_REMEMBERED;
-    // Connected machines do not stay forgotten, since each `notePlaces` remembers them again.
+    // Forgetting the path of a connected machine is harmless: the next `notePlaces` remembers it again.
     if (oldest !== undefined && isFull) this.#sharesRoots.delete(oldest);
     this.#sharesRoots.set(key, known);
   }
 
-  /** The result of `namedHere` with the paths of that backend's machine. */
+  /** Translates the result of `namedHere` to the paths of that backend's machine. */
   #namedFor(backend: string, params: JsonObject | undefined): JsonObject | undefined {
     const facts = this.#factsOf(backend);
     if (facts === null || this.#config === null) return params;
