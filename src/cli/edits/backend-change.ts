@@ -275,7 +275,7 @@ async function refuseInArguments(
   const message = `${where} seems to hold a secret (${found.key})`;
   if (ask !== null) {
     const why = url === null ? "everybody on this machine can read arguments" : "it would stand in the file";
-    if (/^y/i.test(await ask(`${message}, and ${why}. Write it all the same? [y/N] `))) return;
+    if (/^y/i.test(await ask(`${message}, and ${why}. Write it anyway? [y/N] `))) return;
   }
   throw new MountaineerError("usage", `${message}; nothing was written`, {
     hint:

@@ -40,7 +40,7 @@ export async function upgrade(
   if (order < 0 && !older)
     throw refused(
       `${release.version} is older than ${own.version}, which runs`,
-      "--older takes it all the same",
+      "--older installs it anyway",
     );
   if (release.platform !== own.platform)
     throw refused(`the file is for ${release.platform}, and this machine is ${own.platform}`);

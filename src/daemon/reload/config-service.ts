@@ -229,7 +229,7 @@ function createReloads(
     const bytes = await file.read(signal);
     if (bytes !== null) return bytes;
     throw new MountaineerError("config_unreadable", `${file.path} is not there`, {
-      hint: "`mountaineer config rollback 0` writes what runs",
+      hint: "`mountaineer config rollback 0` writes the running configuration into it",
     });
   };
 

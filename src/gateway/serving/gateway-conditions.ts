@@ -93,7 +93,7 @@ function addRules({ authentication: { missing }, auditFile }: GatewayRules, add:
   if (auditFile === null || auditFile.state.kind !== "failing") return;
   const { reason, sinceMs, dropped } = auditFile.state;
   const title = `The audit cannot be written: ${reason}${dropped === 0 ? "" : ` (${dropped} lines lost)`}`;
-  const hint = "Requests are served all the same; make room, or give [audit].path another place.";
+  const hint = "Requests are served without it; make room, or set another [audit].path.";
   add("error", "audit_not_written", title, hint, sinceMs);
 }
 
@@ -136,7 +136,7 @@ function addCollisions(catalog: Catalog, add: Add): void {
 function addKept({ sessionsUnsavedBecause: unsaved, namesLost }: KeptState, add: Add): void {
   if (unsaved !== null) {
     const hint =
-      "They go on until the daemon ends; it is tried again within a minute. Make room, or make the home writable.";
+      "Sessions are kept in memory until the daemon ends, and written again within a minute. Make room, or make the home writable.";
     add("warning", "sessions_not_saved", `The sessions of clients cannot be written: ${unsaved}`, hint);
   }
   if (namesLost === null) return;
@@ -209,7 +209,7 @@ function addPins({ pending, beyond, lost, isUnread, unsavedBecause }: PinsState,
   if (lost !== null) {
     const hint = isUnread
       ? "Unlock the keyring: it is asked again every minute."
-      : "Look through `mountaineer tools list` and `mountaineer tools diff`; `mountaineer tools approve --all` begins anew with all as it is.";
+      : "Look through `mountaineer tools list` and `mountaineer tools diff`; `mountaineer tools approve --all` approves everything as it is now.";
     add("error", "pins_lost", `What servers showed before now is not known: ${lost}`, hint);
   }
   if (unsavedBecause !== null) {
@@ -286,6 +286,7 @@ function addTelemetry({ telemetry }: GatewayRules, add: Add): void {
   if (telemetry === null || failure === null) return;
   const lost = telemetry.dropped === 0 ? "" : ` (${telemetry.dropped} spans lost)`;
   const title = `Traces and metrics do not arrive: ${failure.reason}${lost}`;
-  const hint = "Requests are served all the same; check [telemetry].endpoint. It is tried again by itself.";
+  const hint =
+    "Requests are served without them; check [telemetry].endpoint. The gateway tries again by itself.";
   add("warning", "telemetry_not_sent", title, hint, failure.sinceMs);
 }

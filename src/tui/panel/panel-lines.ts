@@ -83,7 +83,7 @@ function noteLines(note: PanelNote, view: View, limit: number): readonly Line[] 
     case "nothing":
       return [[span("nothing to save", "faint")]];
     case "invalid":
-      return marked(symbols.error, "not saved: mend what is marked first", "bad");
+      return marked(symbols.error, "not saved: correct what is marked first", "bad");
     case "unsaved":
       return marked(symbols.warning, "not saved: Ctrl-S saves, Esc drops, q again leaves", "warning");
     case "failed":

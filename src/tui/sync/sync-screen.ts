@@ -16,7 +16,7 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "Tab, Shift-Tab", does: "next, previous setting" },
   { keys: "Space", does: "toggles the checkbox" },
   { keys: "arrows", does: "choose; in a number, move in it" },
-  { keys: "Ctrl-S", does: "saves what you changed; applies a mended file" },
+  { keys: "Ctrl-S", does: "saves what you changed; applies a corrected file" },
   { keys: "Esc", does: "drops what you changed; once more leaves the setting" },
 ];
 

@@ -623,7 +623,7 @@ test("F2 the editor saves over the text it began with; mistakes and another file
   await save("Nothing was saved: the text has mistakes.");
   assert.match(view.text(), /3:1global\.share_root: found an unknown key.*did you mean `shares_root`/);
   await save("Nothing was saved: the file has changed meanwhile.");
-  assert.match(view.text(), /begin anew from what it says now/);
+  assert.match(view.text(), /discard your changes, and make them again in the new text/);
   await save("editText");
   text.fire("input", { value: "# mine\u202e\n# meanwhile\n" });
   answer.resolve(sampleEdit({ sha256: "new" }));

@@ -91,13 +91,14 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
   }
   if (seen.listsStaleBecause !== null) {
     const title = `a list of backend ${name} cannot be read: ${seen.listsStaleBecause}`;
-    const hint = "It is tried again. What was read of it before stays published, and so do the other lists.";
+    const hint =
+      "The gateway reads it again later. Until then clients get the list as it was last read; the other lists are up to date.";
     warn("lists_stale", title, hint);
   }
   const [first, ...others] = seen.withheldEntries;
   if (first !== undefined) {
     const more = others.length === 0 ? "" : ` (and ${others.length} more, which the log names)`;
-    const hint = `Clients would refuse it, or the whole list for it. Have the server mended, then \`mountaineer backends restart ${name}\`.`;
+    const hint = `Clients would refuse it, or the whole list for it. Have the server corrected, then \`mountaineer backends restart ${name}\`.`;
     warn("entries_withheld", `backend ${name}: ${first}${more}`, hint);
   }
   if (seen.asksForRoots && spec.instances === "shared") {

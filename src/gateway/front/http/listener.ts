@@ -282,7 +282,7 @@ export class Listener {
     this.#options.logger.warn("connections were refused: too many are in use", {
       count: this.#refused,
       limit: this.#limit,
-      hint: `see who keeps them open (\`lsof -i :${this.port}\`), and end or mend that client`,
+      hint: `see who keeps them open (\`lsof -i :${this.port}\`), and end or correct that client`,
     });
     this.#refused = 0;
   }

@@ -21,7 +21,7 @@ import { EDITORS, type EditorBase, hasTypedSecret, isEdited } from "./editor-mem
 /** The text is checked once nothing was typed for this time. */
 const QUIET_MS = 500;
 const OUTDATED =
-  "The file has changed since you began. A save will be refused: begin anew from what it says now.";
+  "The file has changed since you began. A save will be refused: discard your changes, and make them again in the new text.";
 
 export function ConfigEditor({ app }: ViewProps): ComponentChild {
   const { base, text, store, mistakes, problem, isDirty, isOutdated, save, discard } = useEditor(app);

@@ -125,7 +125,7 @@ async function rollBack(app: App, { entry, text, file }: Compared): Promise<void
       h(
         "p",
         { key: "about" },
-        "The file's text becomes what it was. What it would run anew waits for approval all the same.",
+        "The file gets this earlier text. Programs in it that are not approved wait for your approval.",
       ),
       h(CodeDiff, {
         key: "diff",
