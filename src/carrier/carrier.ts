@@ -179,7 +179,10 @@ export interface JournalEntry {
 export interface Carrier extends AsyncDisposable {
   /** The shares as the carrier last reported them; empty while there is no carrier. */
   readonly shares: ReadonlyMap<string, CarriedShare>;
-  /** Since when a carrier with shares cannot be reached, on the caller's monotonic clock, ms; null: it can. */
+  /**
+   * Since when a carrier with shares cannot be reached, on the caller's monotonic clock, ms; null: it can be
+   * reached, or had no shares.
+   */
   readonly absentSinceMs: number | null;
   /** Reads the state of all shares; `shares` is then no older than this call. Starts no carrier. */
   refresh(signal: AbortSignal): Promise<ReadonlyMap<string, CarriedShare>>;

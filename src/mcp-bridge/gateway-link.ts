@@ -228,7 +228,7 @@ export function openInbox(input: Readable, onEnd: () => void) {
       else if (hasRoom) input.resume();
       begun = true;
     },
-    /** Removes the receiver. */
+    /** Removes the receiver: further input is kept for the next one. */
     keep(): void {
       taker = null;
       if (begun) input.resume();

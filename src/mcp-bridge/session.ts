@@ -54,7 +54,7 @@ const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
 export class NotTakenYet extends Error {}
 
 interface BridgeSessionEnds {
-  /** Each is one message, without its newline. */
+  /** Sends one message, which is given without a newline, as for `sendToGateway`. */
   readonly sendToClient: (json: string) => void;
   readonly sendToGateway: (json: string) => void;
   /** The group that the client is served; absent: everything. */

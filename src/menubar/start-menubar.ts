@@ -57,7 +57,9 @@ export async function startMenubar(options: MenubarOptions): Promise<void> {
       if (!ok) note(text);
     },
   });
-  /** Called once the menu can show the daemon's state. */
+  /**
+   * Starts the daemon if the options say so and none runs. Called once the menu can show the daemon's state.
+   */
   const startDaemon = async (): Promise<void> => {
     if (options.startsDaemon && (await connectToDaemon(home)) === null) session.act({ kind: "start" });
   };

@@ -51,7 +51,7 @@ export class ShareCarrier implements AsyncDisposable {
   /** The server that last answered over the unconfirmed route, and the value of `outage` at that time. */
   #seen: { readonly guid: string; readonly outage: number } | null = null;
 
-  /** `server` listens, with `pauseOnConnect` and `allowHalfOpen`. */
+  /** `server` must listen already, and have the options `pauseOnConnect` and `allowHalfOpen`. */
   constructor(server: Server, settings: ShareSettings, parts: ShareParts) {
     this.server = server;
     this.settings = settings;

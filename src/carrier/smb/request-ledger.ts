@@ -64,8 +64,8 @@ export class RequestLedger {
   /** True if all open files were opened and used only to read, so that nothing can be lost. */
   onlyReads = false;
   /**
-   * True if no file was open, or all were only read, before the CREATE that is passing: it then decides
-   * `onlyReads`.
+   * True if no file was open, or all were only read, before the CREATE that is passing: this request then
+   * decides `onlyReads`.
    */
   #mayOnlyRead = false;
   #hasLetGo = false;

@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 const SMALL_BUFFER_BYTES = 8 * 1024;
 const LARGE_BUFFER_BYTES = 64 * 1024;
 const SMALL_READS_BEFORE_SHRINKING = 64;
-/** More than the largest read of rclone, with its header. The part of a larger frame that does not fit passes at once. */
+/** More than the largest read of rclone, with its header. A larger frame is passed on in parts. */
 const STORE_BYTES = 1_200_000;
 /** 62 MB in all. While all stores are in use, the next answer passes in parts. */
 const STORES_AT_MOST = 52;

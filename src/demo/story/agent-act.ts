@@ -78,7 +78,8 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
     step("pull Thunderbolt under the agent", async () => {
       await cables.tb.pull();
       await over("fallback");
-      // A share that is not carried is away during a switch. A call that fails meanwhile names the share.
+      // Accepts calls that fail because a share that is not carried is away during a switch: their errors
+      // name the share.
       if (!isCarried) watched.forgive(new RegExp(SHARE));
       await worksOn();
       const { forgiven } = watched;

@@ -13,7 +13,6 @@ export function step(title: string, play: Step["play"]): Step {
   return { title, play };
 }
 
-/** A check of the story failed. */
 export class StoryFailure extends Error {}
 
 export type Checks = ReturnType<typeof createChecks>;

@@ -52,7 +52,6 @@ export interface BusConnection extends Disposable {
    * after 5 s, `daemon_unreachable` when the connection ends.
    */
   call(call: BusCall): Promise<readonly unknown[]>;
-  /** Sends a signal. */
   emit(signal: BusSignal): void;
   /** Resolves with the reason when either side ends the connection. */
   readonly closed: Promise<string>;
@@ -92,7 +91,10 @@ export async function connectToBus(socketPath: string, options: BusOptions): Pro
   }
 }
 
-/** Signs in as the user of this process. The bus sends nothing more before it is asked. */
+/**
+ * Signs in as the user of this process. After its answer the bus sends nothing unasked, so no byte of a
+ * message is lost.
+ */
 function signIn(socket: Socket): Promise<void> {
   const user = Buffer.from(String(process.getuid?.() ?? 0)).toString("hex");
   return new Promise((resolve, reject) => {
@@ -141,7 +143,7 @@ function serve(socket: Socket, options: BusOptions): Omit<BusConnection, "unique
   let lastSerial = 0;
   let endedBecause: string | null = null;
 
-  /** The call that waits for an answer to `serial`, which it then waits for no longer. */
+  /** Removes and returns the call that waits for the answer to `serial`, and stops its deadline. */
   const taken = (serial: number): Waiting | undefined => {
     const waiter = waiting.get(serial);
     waiting.delete(serial);

@@ -1,5 +1,6 @@
-// D-Bus values to bytes and back. 64-bit integers are bigint, `ay` is a Uint8Array, a dictionary is an array of pairs,
-// a struct an array, a variant `{ signature, value }`; the rest are the obvious types.
+// D-Bus values to bytes and back. 64-bit integers are bigint, `ay` is a Uint8Array, a dictionary is an array
+// of pairs, a struct an array, a variant `{ signature, value }`; other values are numbers, strings, booleans
+// and arrays.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { alignmentOf, type DbusType, parseSignature } from "./type-signature.ts";
 

@@ -38,7 +38,7 @@ export const LINUX_FOLDER_CHOOSERS: readonly FolderChooser[] = [
   (prompt, folder) => ["kdialog", "--title", prompt, "--getexistingdirectory", folder],
 ];
 
-/** The texts are harmless lines of plain text. */
+/** The texts are plain text without control characters; only `text` may have several lines. */
 export interface YesQuestion {
   readonly title: string;
   readonly text: string;
@@ -87,13 +87,13 @@ export const LINUX_ASKERS: readonly Asker[] = [
 ];
 
 export interface DesktopOptions {
-  /** Absolute. */
+  /** Mountaineer's home, absolute. */
   readonly home: string;
   /** The command that runs this version of Mountaineer. */
   readonly program: readonly string[];
   /** The file that `--config` names, absolute; null if it is not given. */
   readonly configPath: string | null;
-  /** `xdg-open`, `open` */
+  /** The command that opens a path: `xdg-open` or `open`. */
   readonly opener: string;
   /** Programs that ask for a folder, tried in order until one can be started. */
   readonly folderChoosers: readonly FolderChooser[];

@@ -41,7 +41,7 @@ export function parseAction(text: string): MenuAction | null {
     words.push(word);
   }
   const action = actionOf(words);
-  // A text that differs has parts that `actionOf` ignores.
+  // If `actionOf` has ignored a part of the text, the action's own text differs.
   return action !== null && actionText(action) === text ? action : null;
 }
 
@@ -98,7 +98,8 @@ function actionOf([kind, ...words]: readonly string[]): MenuAction | null {
 }
 
 function encodeWord(word: string): string {
-  // A lone surrogate cannot be encoded. Menus and option parsers give a meaning to leading and repeated dashes.
+  // Lone surrogates are replaced, because they cannot be encoded. Leading and repeated dashes are encoded,
+  // because menus and option parsers give them a meaning.
   return encodeURIComponent(word.toWellFormed()).replace(
     /[!'()*~]|^-|-(?=-)/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,

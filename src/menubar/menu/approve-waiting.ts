@@ -6,7 +6,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { columns, harmless } from "../../runtime/text/plain-text.ts";
 import type { DesktopPrograms } from "../desktop/desktop-programs.ts";
 
-/** The user must see the whole entry: more lines do not fit into a window. */
+/** More lines do not fit into a window, and the user must see the whole entry. */
 const MOST_LINES = 40;
 /** Windows fold longer lines. */
 const WINDOW_COLUMNS = 80;
@@ -38,7 +38,7 @@ export async function approveWaiting(
   return approved.length === 0 ? "nothing was approved" : approved.map(harmless).join(", ");
 }
 
-/** null if the entry is too long for a window. */
+/** The text of the window: the entry and its difference. null: too long for a window. */
 function textOf({ id, summary, approved, waiting }: WaitingEntryWire): string | null {
   const diff = diffText(approved, waiting, { before: "approved", after: "waiting" });
   const lines = [`${id}: ${summary}`, "", ...diff.split("\n").slice(2, -1)].map((line) =>

@@ -8,7 +8,7 @@ export type MenuState = "healthy" | "tb_ready" | "degraded" | "down";
 interface Labelled {
   /** Unique in a menu, and stable as long as the item means the same, so that a click never hits another item. */
   readonly key: string;
-  /** One harmless line for people. */
+  /** One line for people, without control characters. */
   readonly label: string;
   readonly tone: Tone;
 }
@@ -27,7 +27,7 @@ export type MenuItem =
   | ({
       readonly kind: "submenu";
       readonly items: readonly MenuItem[];
-      /** The items are the folders in this place, listed when the submenu is opened. */
+      /** The place whose folders are the submenu's items. They are listed when the submenu is opened. */
       readonly folders?: FolderPlace;
     } & Labelled);
 

@@ -36,7 +36,7 @@ const TOGGLE_LABELS: Readonly<Record<ToggleName, string>> = {
   lsof_recheck: "Go back when files are closed",
 };
 
-/** Equal worlds give equal menus. */
+/** The menu for the data in `world`; equal data gives an equal menu. */
 export function menuOf(world: MenuWorld): Menu {
   const state = stateOfWorld(world);
   const summary = summaryOf(world, state);
@@ -144,7 +144,7 @@ function allItems(shares: readonly ShareStatus[], world: MenuWorld): MenuItem[] 
   return [separator("| all"), ...items.map((action) => actionItem("all", action, world))];
 }
 
-/** One item for each share: opens it, or mounts it first. */
+/** A submenu with an item for each share: it opens the share, or mounts it if it is not mounted. */
 function favoriteItem(shares: readonly ShareStatus[], world: MenuWorld): MenuItem {
   const items = shares.map((share) => {
     const name = nameText(share.name);
@@ -168,7 +168,7 @@ function placeItems({ status, logPath }: MenuWorld): MenuItem[] {
 }
 
 function toggleItems({ global, shares }: StatusReport, world: MenuWorld): MenuItem[] {
-  // Both settings are about shares: a gateway alone does not show them.
+  // Both settings concern shares, so that they are left out if there are no shares.
   if (shares.length === 0) return [];
   const item = (setting: ToggleName, checked: boolean): MenuItem => {
     const action: MenuAction = { kind: "toggle", setting, on: !checked };
@@ -331,7 +331,10 @@ function aliasItems({ shares, aliases = [] }: StatusReport, world: MenuWorld): M
   return [submenu("aliases", "Aliases", items, wrong.length > 0 ? "warning" : "plain")];
 }
 
-/** The folders of a place, each with a submenu, listed when it is opened. */
+/**
+ * A submenu with the folders of a place, each of them such a submenu again. The folders are listed when it is
+ * opened.
+ */
 function folderMenu(
   place: FolderPlace,
   label: string,

@@ -114,7 +114,7 @@ async function perform(
       return addAlias(action, action, daemon, signal);
     case "alias-remove": {
       const outcome = await edit({ remove: "aliases", name: action.alias });
-      // Removes the alias's link, if it is ours.
+      // Removes the alias's link, if Mountaineer has made it.
       if (outcome.ok) await daemon.ask("reconcileAliases", null, signal);
       return outcome;
     }
@@ -136,7 +136,10 @@ async function doAction(
   return { action, ok: tone !== "bad" && !failed, text: `${sentence(known.name)}: ${text}`, hint, results };
 }
 
-/** The window is a separate program, so that a share that hangs blocks only the window. */
+/**
+ * Asks for a folder of the share in a window, and makes an alias for it. The window is a separate program, so
+ * that a share that hangs blocks only the window.
+ */
 async function chooseAlias(
   action: Extract<MenuAction, { kind: "alias-choose" }>,
   daemon: DaemonClient,
@@ -169,7 +172,10 @@ async function addAlias(
   return outcome.ok ? ofAliases(action, await daemon.ask("reconcileAliases", null, signal), name) : outcome;
 }
 
-/** null if the folder is outside of the share or its root. Compares texts only, without reading the folder. */
+/**
+ * The folder's path within the share; null if it is the share's root or outside of the share. Compares paths
+ * as texts, without reading the folder.
+ */
 function subpathIn(chosen: string, tops: readonly string[]): string | null {
   const path = normalize(chosen);
   for (const top of tops) {

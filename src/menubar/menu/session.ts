@@ -27,7 +27,7 @@ const LOOK_DEADLINE_MS = 8_000;
 export type MenuSession = ReturnType<typeof startMenuSession>;
 
 interface MenuSessionOptions extends ActionPorts {
-  /** True if the face calls `open` for submenus; folders are listed only then. */
+  /** True if the program that draws the menu calls `open` for submenus; folders are listed only then. */
   readonly reportsOpening: boolean;
   /** Path of the log file, absolute; null: not known. */
   readonly logPath: string | null;
@@ -80,7 +80,7 @@ export function startMenuSession(options: MenuSessionOptions) {
       busy: busyAfter(world.busy, outcome),
     });
     if (!signal.aborted) options.onOutcome?.(outcome);
-    // A step that changed nothing causes no event.
+    // Reads the status again, because an action that has changed nothing causes no event.
     source.lookAgain();
   };
   const lookAhead = createFolderLooks(options, {
@@ -122,7 +122,7 @@ export function startMenuSession(options: MenuSessionOptions) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    /** Settles like the source's `ended`, when the signal aborts. */
+    /** Resolves when the signal aborts; rejects if the source's `ended` does. */
     ended: source.ended.finally(() => redraws[Symbol.dispose]()),
   };
   return session;
@@ -201,7 +201,7 @@ function withFolders(
 
 /** The failure to show after the connection has changed. */
 function failureUnder(now: MenuConnection, { connection: before, failure }: MenuWorld): ActionOutcome | null {
-  // The daemon was started in another way.
+  // A failed start is over, because the daemon was started in another way.
   if (now.kind === "connected" && failure?.action.kind === "start") return null;
   // Drops the hint to kill a silent daemon's process: the process answers again, or its id belongs to another program.
   const isOver = before.kind === "silent" && now.kind !== "silent";

@@ -39,7 +39,10 @@ export function click(
   return { kind: "action", key, label: labelText(label), tone, action, enabled };
 }
 
-/** An item whose action asks the daemon: disabled while that action runs. Without a daemon there is none. */
+/**
+ * An item whose action asks the daemon: disabled while that action runs. To be used only while there is a
+ * daemon.
+ */
 export function act(
   prefix: string,
   label: string,
@@ -57,7 +60,7 @@ export function actionItem(prefix: string, { id, label, isUseful }: Action, worl
   return act(prefix, label, { kind: "do", id, force: false }, world, { possible: isUseful });
 }
 
-/** The warnings and errors. */
+/** Items for the conditions that are warnings or errors. */
 export function conditionItems(prefix: string, conditions: readonly Condition[]): MenuItem[] {
   return troublesOf(conditions).map(({ code, severity, title }) =>
     text(`${prefix}condition ${code}`, title, SEVERITY_TONES[severity]),

@@ -46,13 +46,15 @@ export interface MenuWorld {
   /** The last status, also while the daemon is silent; null: none yet, or no daemon. */
   readonly status: StatusReport | null;
   readonly sync: SyncState | null;
-  /** Running actions. */
   readonly running: readonly MenuAction[];
   /** The outcome of the newest action, if it failed. */
   readonly failure: ActionOutcome | null;
   /** Actions refused because of open files, by share name, until they succeed or the share is unmounted. */
   readonly busy: ReadonlyMap<string, BusyShare>;
-  /** By `folderKey`; null: the face does not report openings, so that no folders are listed. */
+  /**
+   * By `folderKey`; null: the program that draws the menu does not report opened submenus, so no folders are
+   * listed.
+   */
   readonly folders: ReadonlyMap<string, FolderList> | null;
   /** Path of the log file, absolute; null: not known. */
   readonly logPath: string | null;

@@ -15,7 +15,7 @@ const DEFAULTS_DEADLINE_MS = 5_000;
 interface InstallPlaces {
   readonly userHome: string;
   readonly clock: Clock;
-  /** The program that reads settings, `defaults`: /usr/bin/defaults on macOS. */
+  /** The path of `defaults`, the program of macOS that reads settings: /usr/bin/defaults. */
   readonly defaultsProgram: string;
   /** The folder of the running Node; with nvm or asdf, the launcher may not find it in a menu's environment. */
   readonly nodeFolder: string;
@@ -82,7 +82,7 @@ async function pluginFolder(places: InstallPlaces): Promise<string> {
   });
 }
 
-/** null if the setting is not set, or without `defaults`. */
+/** Reads a setting. null: it is not set, or there is no program `defaults`. */
 async function setting(
   domain: string,
   key: string,

@@ -74,7 +74,7 @@ const SYMBOLS: Readonly<Record<MenuState, string>> = {
   down: "xmark.octagon",
 };
 
-/** xbar has no symbols, so it shows these. */
+/** The characters that xbar shows instead of symbols, which it does not have. */
 const SIGNS: Readonly<Record<MenuState, string>> = { healthy: "▲", tb_ready: "⚡", degraded: "△", down: "✕" };
 
 /** Colours for the light and for the dark appearance. */

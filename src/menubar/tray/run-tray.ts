@@ -31,7 +31,7 @@ interface TrayOptions extends HomeOptions {
   readonly session: MenuSession;
   /** Called with the reason why the icon is not shown, and when it is shown again. */
   readonly note: (line: string) => void;
-  /** A panel has taken the icon for the first time. */
+  /** Called when a panel has taken the icon for the first time. */
   readonly onFirstShown?: () => Promise<void>;
 }
 
@@ -82,7 +82,7 @@ interface BusEvents {
   readonly onShown: () => Promise<void>;
 }
 
-/** Resolves with the reason when the connection ends. */
+/** Shows the icon on the bus until the connection ends. Resolves with the reason. */
 async function showOnBus(
   options: TrayOptions,
   note: (line: string) => void,
@@ -265,7 +265,7 @@ function socketPaths(address: string, environment: Environment): string[] {
   return values.has("runtime") && runtime ? [join(runtime, "bus")] : [];
 }
 
-/** `%2f` is a slash. */
+/** Decodes percent-encoded characters: `%2f` is a slash. */
 function unescaped(value: string): string {
   const bytes = Buffer.from(value).toString("latin1");
   const plain = bytes.replace(/%([0-9a-f]{2})/gi, (_, code: string) =>

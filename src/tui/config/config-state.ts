@@ -215,7 +215,7 @@ export function withHistory(state: ConfigState, entries: readonly HistoryEntry[]
   return { ...state, busy: null, page: { kind: "history", entries, at } };
 }
 
-/** Shows the changes from a version, whose text was read, to the current file. */
+/** Shows the changes from an earlier version to the current file. `text`: the content of that version. */
 export function withVersion(state: ConfigState, entry: HistoryEntry, text: string): ConfigState {
   const { page, file, size } = state;
   if (page.kind !== "history" || page.entries === null) return { ...state, busy: null };

@@ -111,7 +111,10 @@ export function createLogsScreen(link: DaemonLink, clock: Clock, showThis: () =>
   return screen;
 }
 
-/** The source in the title; the daemon's log differs from a backend with the name `daemon`. */
+/**
+ * The source's name in the title; a backend may have the name `daemon`, so the daemon's log is named "the
+ * daemon".
+ */
 function labelOf(source: string): string {
   return source === DAEMON ? "the daemon" : source;
 }

@@ -13,8 +13,8 @@ export type PanelStep = Step<PanelState, PanelAction>;
 const SPACE: Key = { kind: "character", text: " " };
 
 /**
- * Handles a key. `needsReload`: the file does not run as it is, or is not watched; saving an unchanged panel
- * then applies the file.
+ * Handles a key. `needsReload`: the file's content is not in effect because of an error, or the file is not
+ * watched; saving an unchanged panel then applies the file.
  */
 export function pressKey(state: PanelState, key: Key, needsReload: boolean): PanelStep {
   const { settings, form } = state;

@@ -19,7 +19,10 @@ import { focusedField, isDirty, type PanelNote, type PanelState, panelMistake } 
 
 const HELP_LINES = 2;
 
-/** A title, and a line for each field with its mistake. `hasProblem`: the file does not run as it is. */
+/**
+ * A title, and a line for each field with its mistake. `hasProblem`: the file's content is not in effect
+ * because of an error.
+ */
 export function panelLines(state: PanelState, hasProblem: boolean, view: View): readonly Line[] {
   const { form, settings } = state;
   const fields = fieldRows(form).map(({ node }) => node);

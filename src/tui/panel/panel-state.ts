@@ -8,10 +8,13 @@ import { objectOf } from "../../runtime/text/json-object.ts";
 import { type CallForm, createFieldsForm, fieldRows, focusedRow } from "../forms/form-state.ts";
 import type { ChangedLine } from "./changed-lines.ts";
 
-/** The configuration file as it was when the panel was last clean: an edit is based on it. */
+/** The configuration file that an edit is based on: its state when the panel last had no unsaved changes. */
 export type FileSeen = Pick<ConfigReport, "sha256" | "text">;
 
-/** Result of the last save or reload, until the next change. `applied`: why a saved file does not run, or null. */
+/**
+ * Result of the last save or reload, until the next change. `applied`: why a saved file is not in effect, or
+ * null.
+ */
 export type PanelNote =
   | { readonly kind: "saved"; readonly lines: readonly ChangedLine[]; readonly applied: string | null }
   | { readonly kind: "reloaded"; readonly summary: string }
@@ -69,7 +72,6 @@ export function panelMistake({ refused }: PanelState, field: FormNode): string |
   return mistakeAt(field) ?? refused[field.field.name] ?? null;
 }
 
-/** The field that has the focus, or null. */
 export function focusedField({ form }: PanelState): FormNode | null {
   return fieldRows(form)[form.focus]?.node ?? null;
 }
@@ -112,7 +114,7 @@ export function withFile(state: PanelState, file: FileSeen): PanelState {
   return { ...state, fileChanged: file.sha256 !== state.file.sha256 };
 }
 
-/** Shows that the daemon has written the edit. `applied`: why it does not run yet, or null. */
+/** Shows that the daemon has written the edit. `applied`: why it is not in effect yet, or null. */
 export function withSaved(
   state: PanelState,
   file: FileSeen,

@@ -64,7 +64,7 @@ function argumentSentences({ name, of }: SchemaField, path = name): readonly str
   });
 }
 
-/** The field whose inner fields are listed: of a list its item, else the field itself. */
+/** The field whose inner fields are listed: for a list its innermost item, else the field itself. */
 function insideOf(field: SchemaField): SchemaField {
   return field.of.kind === "list" ? insideOf(field.of.item) : field;
 }

@@ -159,7 +159,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
   };
 }
 
-/** True if the file does not run as it is, or is not watched. */
+/** True if the file's content is not in effect because of an error, or the file is not watched. */
 function needsReload(status: SyncStatus | null): boolean {
   return status !== null && (status.watching === "stopped" || status.last_error !== null);
 }

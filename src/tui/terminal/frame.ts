@@ -72,7 +72,6 @@ export function createFrame(options: FrameOptions) {
       onChange();
       return keys.hasLeft();
     },
-    /** Handles pasted text. */
     paste(text: string): void {
       keys.paste(text);
       onChange();

@@ -17,7 +17,6 @@ export function span(text: string, tone: Tone = "plain"): Span {
   return { text: harmless(text), tone };
 }
 
-/** Width of the line in columns. */
 export function lineColumns(line: Line): number {
   return line.reduce((sum, { text }) => sum + columns(text), 0);
 }

@@ -12,7 +12,6 @@ export function shownCharacter(character: string): string {
 const PLAIN = /^[\x20-\x7e]$/;
 const PLAIN_LINE = /^[\x20-\x7e]*$/;
 
-/** A line as it is shown. */
 export function shownLine(line: string): string {
   return PLAIN_LINE.test(line) ? line : harmless(line.replaceAll("\t", TAB));
 }

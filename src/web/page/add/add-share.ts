@@ -25,12 +25,13 @@ const LOGIN = {
 const PASSWORD = { name: "Password", about: "It is tried at once, and never as a guest.", isRequired: true };
 /** The choice "none" of the field for a second address. */
 const NONE = "none";
-/** Choices of the field for networks. */
+/** The choices of the field for the networks on which the share is used. */
 const HERE = "this network alone";
 const EVERYWHERE = "every network";
 
 /**
- * A server that accepted a login, and its answers. The view keeps the password until the person leaves it.
+ * A server that has accepted a login, and its answers. The password is kept apart, and only as long as the
+ * view is open.
  */
 interface LoggedIn extends Pick<ServerLogin, "host" | "username"> {
   readonly names: ShareNames;
@@ -58,7 +59,7 @@ export function AddShare({ app }: ViewProps): ComponentChild {
       if (names.kind === "refused")
         throw new MountaineerError("permission_denied", `${host} refuses this login: ${names.text}`);
       const { networks } = await app.requests.ask("shareNetworks", { hosts: [host] });
-      // Stored together with its server, because another login may have been in flight.
+      // Set together with its server: the user may have begun another login while this one was under way.
       password.current = typed;
       setLogin({ host, username, names, networks });
     });

@@ -18,14 +18,17 @@ type Fields = Readonly<Record<string, { readonly description: string; readonly m
 
 interface DeclaredFormProps {
   readonly label: string;
-  /** JSON Schemas by label. */
+  /** The fields by label, each described by its JSON Schema. */
   readonly fields: Fields;
   /** The initial values, by label. */
   readonly begin?: Readonly<Record<string, unknown>>;
   readonly hidden?: readonly HiddenField[];
   /** The label of the submit button. */
   readonly action: string;
-  /** Resolves with true if the hidden fields shall be emptied. `hidden`: the filled ones, by name. */
+  /**
+   * Called at a submit. `hidden`: the filled hidden fields, by name. Resolves with true if the hidden fields
+   * are to be emptied.
+   */
   readonly run: (
     values: Readonly<Record<string, unknown>>,
     hidden: ReadonlyMap<string, string>,

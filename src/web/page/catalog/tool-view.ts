@@ -84,7 +84,7 @@ function TryIt({ app, tool }: ToolProps): ComponentChild {
     () => drawn,
     JSON.stringify([tool.backend, tool.name]),
   );
-  // The tool's schema may have changed since the arguments were typed.
+  // Fits the typed arguments to the tool's schema, which may have changed since they were typed.
   const given = useMemo(() => redrawn(drawn, typed), [drawn, typed]);
   /** The newest arguments, with input that was typed since this was drawn. */
   const newest = (): CallArguments => redrawn(drawn, store.get());

@@ -41,7 +41,7 @@ export interface EditorOptions {
   readonly text: string;
   readonly format: Format;
   readonly label: string;
-  /** null: not loaded yet. */
+  /** Returns the configuration's JSON Schema; null: not loaded yet. */
   readonly schema: () => unknown;
   readonly onText: (text: string) => void;
   /** The key at the cursor. */

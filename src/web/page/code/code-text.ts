@@ -17,12 +17,12 @@ function useCode(): Code | null {
 }
 
 interface CodeTextProps extends Omit<EditorOptions, "host" | "text"> {
-  /** The text when this was drawn. */
+  /** The text at the time of drawing. */
   readonly text: string;
   /** The current text. */
   readonly newest: () => string;
   readonly places: readonly TextPlace[];
-  /** The editor; null while there is only the plain field. */
+  /** Set to the editor once it is open; null while there is only the plain field. */
   readonly editor: RefObject<CodeEditor | null>;
 }
 

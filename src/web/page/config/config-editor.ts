@@ -103,7 +103,7 @@ function useEditor(app: App) {
     try {
       const expected = { expected_sha256: base.sha256, source: "page" } as const;
       const saved = await app.requests.ask("editText", { text, ...expected });
-      // Ignores the mistakes if other text was typed meanwhile, which gets its own check.
+      // If other text was typed meanwhile, these mistakes do not apply to it, and it gets a check of its own.
       if (store.get().text === text) setMistakes(saved.errors);
       if (saved.errors.length > 0) {
         setRefused("Nothing was saved: the text has mistakes.");
@@ -140,7 +140,7 @@ function useEditor(app: App) {
   return { ...memory, store, mistakes, problem: refused ?? problem, isDirty, isOutdated, save, discard };
 }
 
-/** Checks changed text. A check that fails is left out, because a save checks the text again. */
+/** Checks changed text once typing pauses. Ignores a failed request, because a save checks the text again. */
 function useChecks(
   app: App,
   text: string,

@@ -1,4 +1,4 @@
-// Accepted contents of the configuration: what each changed, and the rollback to one.
+// The configuration's accepted versions: what each one changed, and the rollback to one.
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
 import type { ConfigReport, HistoryEntry } from "../../../api/contract.ts";

@@ -1,7 +1,7 @@
 // Byte rates and recent calls of each connection, from the daemon's counters. Pure.
 import type { FlowEvent } from "../../../api/contract.ts";
 
-/** How long a call is drawn. A rate without counters for twice this time is 0. */
+/** How long a call is drawn, ms. If no counters arrive for twice this time, rates count as 0. */
 export const PASSES_MS = 1000;
 
 export interface Flow {

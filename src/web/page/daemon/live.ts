@@ -114,7 +114,8 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
       store.set({ flow: flowAfter(store.get().flow, event, Date.now()) });
       return;
     }
-    // Skips events that the daemon repeats after a reconnect. A gap has the id at which the stream continues.
+    // Skips events that the daemon repeats after a reconnect. A gap is never skipped: its id says where the
+    // stream continues.
     if (event.kind !== "gap" && id <= lastId) return;
     lastId = id;
     looks.after(event);

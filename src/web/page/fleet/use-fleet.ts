@@ -6,10 +6,16 @@ import { useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
 import { type Loaded, useLoaded } from "../parts/use-loaded.ts";
 
-/** Polled, because events for every change of a thousand machines would also reach pages that show no fleet. */
+/**
+ * Time between two requests, ms. The page polls, because events for every change of a thousand machines would
+ * also reach pages that show no fleet.
+ */
 const AGAIN_MS = 1_000;
 
-/** "off": no fleet is configured, and only a change of the configuration can add one. */
+/**
+ * Requests the fleet's report. "off": no fleet is configured, and only a change of the configuration can add
+ * one.
+ */
 export function useFleet(app: App): Loaded<FleetReport | "off"> {
   const version = useStore(app.store, (state) => state.configVersion);
   const [isOff, setOff] = useState(false);

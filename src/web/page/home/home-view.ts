@@ -99,7 +99,7 @@ function Summary({ app, status, troubles }: SummaryProps): ComponentChild {
   );
 }
 
-/** Counts of what is configured. */
+/** The text when all is well: how much of each kind is configured. */
 function wellText({ shares, gateway, backends = [] }: StatusReport): string {
   const servers = backends.filter(({ enabled }) => enabled).length;
   const counts = [

@@ -26,7 +26,7 @@ export interface Thing {
   readonly tone: Tone;
   /** The view that it links to, behind `#/`. */
   readonly at: string;
-  /** A placeholder instead of a thing. */
+  /** True for a placeholder: the number of things left out, or a hint that there are none. */
   readonly isHint?: boolean;
 }
 

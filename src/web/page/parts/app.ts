@@ -10,7 +10,7 @@ export interface Question {
   readonly body: ComponentChildren;
   /** The label of the button that confirms: "Unmount". */
   readonly action: string;
-  /** The action removes something, or may lose work. */
+  /** True: the action removes something, or may lose work. */
   readonly destroys?: boolean;
   /**
    * Called with each change of the state. Returns why the question no longer applies; null: it still applies.

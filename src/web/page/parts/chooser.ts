@@ -12,7 +12,7 @@ interface ChooserProps<Item> {
   readonly draw: (item: Item) => ComponentChildren;
 }
 
-/** Among more items a search is faster than scrolling. */
+/** Maximum items drawn; among more, a search is faster than scrolling. */
 const MOST_SHOWN = 200;
 
 const STEPS: Readonly<Record<string, number>> = {

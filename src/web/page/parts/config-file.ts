@@ -10,7 +10,6 @@ export function useConfigFile(app: App): Loaded<ConfigReport> {
   return useLoaded((signal) => app.requests.ask("config", null, { signal }), version);
 }
 
-/** The configuration's JSON Schema. */
 export function useConfigSchema(app: App): Loaded<unknown> {
   return useLoaded((signal) => app.requests.configSchema(signal), "");
 }

@@ -9,7 +9,7 @@ import { forText, shown } from "./text.ts";
 
 interface WorkButtonProps {
   readonly label: string;
-  /** The accessible name, if the label needs its object: "Mount: CORE". */
+  /** The accessible name, if the label does not say what the button acts on: "Mount: CORE". */
   readonly says?: string;
   readonly kind?: "main" | "danger" | "quiet";
   readonly off?: boolean;
@@ -96,12 +96,12 @@ export function line(
   return text === null || text === "" ? null : h("p", { class: kind }, shown(text));
 }
 
-/** A problem, or with `kind` a warning, that screen readers announce at once; nothing for null. */
+/** A text that screen readers announce at once, in the style of a problem or of a note; nothing for null. */
 export function alertLine(text: string | null, kind: "problem" | "ready" = "problem"): ComponentChild {
   return text === null ? null : h("p", { class: kind, role: "alert" }, shown(text));
 }
 
-/** Faults without a code and time, in the style of conditions; null without any. */
+/** Faults, which have neither code nor time, in the style of conditions; null if there are none. */
 export function faultList(faults: readonly Words[], label?: string): ComponentChild {
   if (faults.length === 0) return null;
   return h(
@@ -172,13 +172,13 @@ export function choiceField<Value extends string>(
 interface ChoiceRow {
   readonly key: string;
   readonly name: string;
-  /** The accessible name of what is chosen. */
+  /** What is chosen, as the accessible name of the button says it. */
   readonly says: string;
   readonly isChosen?: boolean;
   readonly choose: () => void;
 }
 
-/** A row of a list of which one row is chosen. */
+/** A list item with a name, facts, and the button that chooses it. The chosen item's button is marked as pressed. */
 export function choiceRow(
   { key, name, says, isChosen, choose }: ChoiceRow,
   ...facts: ComponentChild[]

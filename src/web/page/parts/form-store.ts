@@ -5,13 +5,16 @@ import { createStore, type Store, useStore } from "../daemon/store.ts";
 
 export type FormStores<Form extends object> = ReturnType<typeof createFormStores<Form>>;
 
-/** The stores of one kind of form. `session`: the page's requests, new with each sign-in; `name`: one form of several. */
+/**
+ * Keeps the contents of one kind of form. `session`: an object that is new with each sign-in, the page's
+ * `requests`; `name` distinguishes several forms of the kind.
+ */
 export function createFormStores<Form extends object>() {
   const sessions = new WeakMap<object, Map<string, Store<Form>>>();
   return {
     /** The form's contents; null: this form was never drawn. */
     find: (session: object, name = ""): Form | null => sessions.get(session)?.get(name)?.get() ?? null,
-    /** The form's only store. `begin` gives the contents of a form that is drawn for the first time. */
+    /** The form's store, which the first call creates with the contents that `begin` returns. */
     storeOf(session: object, name: string, begin: () => Form): Store<Form> {
       const forms = sessions.get(session) ?? new Map<string, Store<Form>>();
       const store = forms.get(name) ?? createStore(begin());

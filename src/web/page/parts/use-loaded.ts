@@ -13,7 +13,7 @@ export interface Loaded<Report> {
   readonly report: Report | null;
   /** Why the newest request failed; null: it succeeded, or the banner says that the daemon does not answer. */
   readonly problem: string | null;
-  /** Requests the report now. null: the request failed, and `problem` says why. */
+  /** Requests the report now. Resolves with null if that fails; `problem` or the banner then says why. */
   readonly look: () => Promise<Report | null>;
 }
 

@@ -53,7 +53,7 @@ interface Entry {
   readonly isAudit: boolean;
 }
 
-/** The cursors of the next page; null: there is none, absent: the newest page. */
+/** Where each source's next page begins: a cursor; null: there is none; absent: at its newest entry. */
 interface Ends {
   readonly log?: string | null;
   readonly audit?: string | null;

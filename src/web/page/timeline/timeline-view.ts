@@ -62,7 +62,7 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
   );
 }
 
-/** The report from its first span on, so that an hour of data fills the bars. */
+/** The report, cut to begin with its first span, so that even one hour of data fills the bars. */
 function zoomed(report: TimelineReport): TimelineReport {
   const begins = [...report.shares, ...report.backends].flatMap(({ spans }) => spans[0]?.from ?? []).sort();
   const from = begins[0] ?? report.from;
