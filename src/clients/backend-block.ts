@@ -1,4 +1,5 @@
-// The text of imported backends: one block each, with a comment for each setting that a backend does not have.
+// The text of imported backends: one block each, with a comment for each of the client's settings that the
+// import could not use.
 import { editConfig } from "../config/edit/edit.ts";
 import { type ConfigTable, type ConfigValue, isTableValue } from "../config/edit/edit-value.ts";
 import { tomlDottedKey, tomlLines } from "../config/edit/toml-value.ts";

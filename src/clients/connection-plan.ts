@@ -90,7 +90,7 @@ export async function planConnection(
   const isSamePlace = former?.path === path;
   const record = {
     path,
-    // An undo after a second connection has the same result as an undo now.
+    // What an undo would restore now, so that the second connection does not change the result of an undo.
     before: isSamePlace ? await undoneText(current, former) : text,
     afterSha256: hashOf(after),
     taken: isSamePlace ? [...new Set([...former.taken, ...taken])] : taken,
@@ -186,8 +186,8 @@ async function entriesOf({ client, path, text }: CurrentFile): Promise<JsonMembe
 }
 
 /**
- * Names of the client's servers that are backends of this machine under any name: `taken` serve now, `left`
- * do not.
+ * Names of the client's servers that this machine has as backends under any name: the backends of those in
+ * `taken` serve now, those of `left` do not.
  */
 async function knownHere(
   current: CurrentFile,
@@ -228,7 +228,7 @@ async function currentFileOf(
       hint: `start ${client.title} once, or name its file: mountaineer connect ${client.name} --file PATH`,
     });
   }
-  // A file that cannot be read is not overwritten.
+  // Rejects if the file cannot be parsed: such a file must not be overwritten.
   if (text !== null) await clientValues(text, path);
   return { client, path, text };
 }
@@ -239,7 +239,10 @@ async function literalsOf(current: CurrentFile): Promise<readonly string[]> {
   return entries.flatMap(entrySecrets).flatMap((secret) => [JSON.stringify(secret).slice(1, -1), secret]);
 }
 
-/** Shortens a line: some files are one line of megabytes, and the diff shows that line with the change. */
+/**
+ * Leaves out the middle of a long line: some files are a single line of megabytes, all of which the diff
+ * would show.
+ */
 function withoutMiddle(line: string): string {
   const more = line.length - 2 * LONGEST_END;
   return more <= 0
@@ -248,8 +251,8 @@ function withoutMiddle(line: string): string {
 }
 
 /**
- * Hides secrets outside of the servers, which are recognised by the name of their key. The lookbehind keeps
- * the search linear.
+ * Hides each value whose key's name suggests a secret, also outside of the servers. The lookbehind keeps the
+ * search linear.
  */
 function withoutNamedSecrets(text: string): string {
   const pair = /(?<![\w.-])(["']?)([\w.-]+)\1(\s*[:=]\s*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*')/g;

@@ -12,9 +12,11 @@ export interface ForeignServer {
   readonly env: Readonly<Record<string, string | null>>;
   readonly headers: Readonly<Record<string, string>>;
   readonly enabled: boolean;
-  /** Settings with the same meaning for a backend. */
+  /** Settings that a backend has, too, under the backend's keys. */
   readonly settings: Readonly<Record<string, ConfigValue>>;
-  /** Settings that a backend does not have. */
+  /**
+   * The settings of the client's entry that a backend has no key for, or whose values were not understood.
+   */
   readonly unknown: JsonMembers;
 }
 
@@ -97,7 +99,10 @@ function settingsOf(take: Take, first: First): Readonly<Record<string, ConfigVal
   };
 }
 
-/** Some clients mean seconds and others milliseconds. Less than 1000 means seconds, as no call is limited to a second. */
+/**
+ * Reads a time limit that some clients write in seconds and others in milliseconds: a number below 1000 means
+ * seconds, because nobody limits a call to less than a second.
+ */
 function eitherUnit(value: unknown): number | null {
   const given = positive(value);
   return given === null || given < 1_000 ? given : given / 1_000;

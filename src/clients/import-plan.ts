@@ -25,7 +25,10 @@ interface ImportPlan {
   readonly added: readonly PlannedBackend[];
   /** Names of backends whose servers are in the configuration already, or were found twice. */
   readonly present: readonly string[];
-  /** Names in `present` whose secret is also in the file, and may differ from the kept one. */
+  /**
+   * The names in `present` whose secret the client's file contains, too; that value may differ from the
+   * stored one.
+   */
   readonly unsure: readonly string[];
 }
 

@@ -19,9 +19,9 @@ export interface ImportedServer {
   readonly secrets: ReadonlyMap<string, string>;
   /** Names of secrets that the user still has to set. */
   readonly wanted: readonly string[];
-  /** Settings that a backend does not have, one line each, without secrets. */
+  /** The settings of the client's entry that the import could not use, one line each, without secrets. */
   readonly leftOver: readonly string[];
-  /** Why the backend is imported disabled; null: it has no problem. */
+  /** The problem because of which the backend is imported disabled; null: there is none. */
   readonly problem: string | null;
 }
 
@@ -35,7 +35,10 @@ export interface ImportOptions extends Pick<ClientSurroundings, "userHome" | "en
 const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
 /** The scheme of an Authorization header, before its secret. */
 const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
-/** Keys that change what a server does; a value that the import does not understand is a problem. */
+/**
+ * Keys that change what a server does: if the import does not understand the value of one, the backend is
+ * imported disabled.
+ */
 const DECISIVE = "args cwd env env_vars headers http_headers enabled disabled".split(" ");
 const LONGEST_NAME = 64;
 const LONGEST_LINE = 200;
@@ -230,8 +233,8 @@ const VARIABLE = new RegExp(`\\$\\{(${VARIABLE_NAME_FORM})\\}`, "g");
 const HARMLESS = new Set(["--debug", "--silent", "--allow-http"]);
 
 /**
- * Replaces the program by the address that it connects to. Changes nothing if an argument has no counterpart
- * there.
+ * Replaces `mcp-remote` by the address that it connects to. Changes nothing if one of its arguments has no
+ * counterpart in a backend.
  */
 function withoutProxy(server: ForeignServer): ForeignServer {
   const { command, args, env } = server;

@@ -68,8 +68,8 @@ function connectionReach(
       return;
     }
   };
-  // If `cwd` is inside Mountaineer's home, every argument would count as a path in the home, so only words
-  // that begin with a dot count.
+  // If `cwd` is inside Mountaineer's home, every relative word of an argument would be a path in the home, so
+  // it counts only if it begins with a dot.
   const isInside = places.homes.some((home) => isWithin(plain(cwd), plain(home)));
   for (const [index, argument] of args.entries()) {
     const base = isInside && !argument.startsWith(".") ? null : cwd;

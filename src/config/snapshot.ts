@@ -13,7 +13,7 @@ type SettledBackend = SettledFile["backends"][string];
 type SettledAuth = SettledFile["incomingAuth"];
 type Partially<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
 
-// Each of these types has the keys of its section, whose meaning is declared in `schema/`.
+// The types of sections with their keys, whose meaning is declared in `schema/`.
 export type GlobalConfig = SettledFile["global"] & {
   readonly sharesRoot: string;
   readonly mountRoot: string;
@@ -95,7 +95,7 @@ export interface StdioConnection {
   readonly env: Readonly<Record<string, SecretText>>;
   /** The working directory, absolute. */
   readonly cwd: string;
-  /** Present if the file names the folder; absent: it is the user's home folder, the default. */
+  /** True if `cwd` is in the file; absent: it is the default, the user's home folder. */
   readonly cwdGiven?: true;
   /** The sandbox; absent: the program runs without one. */
   readonly sandbox?: SandboxConfig;

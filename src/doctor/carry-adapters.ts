@@ -1,4 +1,5 @@
-// The self-test's adapters for carried mounts: picks a configured share for each driver, and stores the verdict for `netfs`.
+// The self-test's checks of carried mounts, which stay mounted while their route changes: picks a configured
+// share for each driver, and stores the verdict for `netfs`.
 
 import type { RouteEndpoint } from "../carrier/carrier.ts";
 import { connectCarrier } from "../carrier/client/carrier-client.ts";
@@ -72,7 +73,8 @@ async function tryDriver(
 }
 
 /**
- * Stores the verdict for `netfs`. A Mac that cannot carry shares still passes: it mounts them once per route.
+ * Stores whether mounts of `netfs` can be carried on this Mac. The test passes even if they cannot:
+ * Mountaineer then mounts the share once per route.
  */
 async function keepVerdict(
   home: string,

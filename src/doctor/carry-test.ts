@@ -1,4 +1,5 @@
-// Moves a mount while one of its files is open, to prove that this driver's mounts can be carried. Uses a configured share.
+// Moves a mount to another route while one of its files is open, to prove that this driver's mounts can be
+// carried, that is, survive a change of the route. Uses a configured share.
 import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -168,7 +169,10 @@ function runChild(
   return runCommand(process.execPath, [program, ...args], options);
 }
 
-/** Holds the file open once `held` resolves. `goOn` makes the process read and write the file, and end. */
+/**
+ * Starts a process that holds the file open; `held` resolves when it does. `goOn` makes the process read and
+ * write the file, and end.
+ */
 function holdOpen(clock: Clock, signal: AbortSignal, args: readonly string[]) {
   const input = new Readable({ read() {} });
   const { promise: isHeld, resolve } = Promise.withResolvers<void>();

@@ -74,8 +74,8 @@ async function examineShare(
     }
   }
   const answering = looks.find((look) => look.share === share.name && look.probe.verdict === "answers");
-  // A host that does not answer has its own finding. Mountaineer does not read passwords in the Keychain or
-  // fstab.
+  // Nothing can be checked if no host answers, which is a finding of its own, or if the password is in the
+  // Keychain or fstab, where Mountaineer does not read it.
   if (share.driver === "local" || answering === undefined) return [];
   if (share.driver !== "rclone" && share.password === null) return [];
   const lacking = await context.parts.drivers.rclone.unavailable();

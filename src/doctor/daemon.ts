@@ -116,7 +116,7 @@ async function staleHolder(home: string): Promise<string | null> {
   const text = await readIfPresent(join(home, "lock.json")).catch(() => null);
   if (text === null) return null;
   const { pid } = jsonObject(text) ?? {};
-  // A torn file has no pid.
+  // A file that was not written to its end has no pid.
   return typeof pid === "number" ? `pid ${pid}` : "nobody";
 }
 

@@ -134,7 +134,9 @@ async function examineAll(
   }
 }
 
-/** The shares with their passwords; empty if the configuration cannot be used, which a finding says. */
+/**
+ * The shares with their passwords; empty if the configuration cannot be used, which another finding reports.
+ */
 async function configuredShares(
   home: string,
   configPath: string | null,
@@ -278,7 +280,10 @@ export async function examineClock(home: string, clock: Clock): Promise<DoctorFi
   return finding("ok", "clock", `the clock says ${new Date(now).toISOString()}`);
 }
 
-/** `hasDaemon`: a daemon runs, whose own conditions report the waiting entries. */
+/**
+ * Findings about the approvals. With `hasDaemon`, leaves out the waiting entries, which the conditions of the
+ * running daemon report.
+ */
 export function examineApprovals(
   { keeper, keyPlace }: Pick<StartedApprovals, "keeper" | "keyPlace">,
   { config }: ConfigSnapshot,

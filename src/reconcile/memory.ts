@@ -2,11 +2,14 @@
 
 export interface ShareMemory {
   readonly activeInterface: "tb" | "fallback" | "none";
-  /** Since when TCP has been answered over tb without a gap, wall ms. */
+  /**
+   * Since when the server has accepted TCP connections over the Thunderbolt route (tb) without a gap, wall
+   * ms.
+   */
   readonly tbReachableSince: number | null;
   /**
-   * Since when NEGOTIATE has been answered over tb without a gap, wall ms; the recovery window counts from
-   * here.
+   * Since when the server has answered SMB's NEGOTIATE over tb without a gap, wall ms; the recovery window
+   * counts from here.
    */
   readonly tbHealthySince: number | null;
   readonly tbRecoveryPending: boolean;
@@ -14,7 +17,10 @@ export interface ShareMemory {
   /** When the share was last mounted or moved, wall ms. */
   readonly lastSwitchAt: number | null;
   readonly lastError: string | null;
-  /** The port of 127.0.0.1 to which the mount is connected; null: the share is not carried. */
+  /**
+   * The port of 127.0.0.1 at which the carrier, the process that moves mounts between routes, serves the
+   * mount; null: the share is not mounted through the carrier.
+   */
   readonly carriedPort: number | null;
   /** When the server refused the login, within the last hour, wall ms. */
   readonly logonsRefusedAt: readonly number[];
@@ -37,7 +43,7 @@ export const EMPTY_SHARE_MEMORY: ShareMemory = {
 /** The content of the state file at the start. */
 export interface Recollection {
   readonly shares: ReadonlyMap<string, ShareMemory>;
-  /** When the file was last written, wall ms: the time after it is unknown. */
+  /** When the file was last written, wall ms; what happened after that is unknown. */
   readonly observedAt: number | null;
   /** The path to which a corrupt file was moved; null: the file was not corrupt. */
   readonly setAside: string | null;

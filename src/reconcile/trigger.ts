@@ -12,13 +12,13 @@ export type TriggerReason =
   | "retry"
   | "look_answered"
   | "mount_process_exit"
-  /** The server has been slow to answer a request of a carried mount. */
+  /** The server has been slow to answer a request of a mount that goes through the carrier. */
   | "stalled"
-  /** The carrier has reported a change. */
+  /** The carrier, which forwards mounts and moves them between routes, has reported a change. */
   | "carrier"
-  /** A proof of which server is behind the routes has ended. */
+  /** An attempt to prove which server the routes lead to has ended. */
   | "proof"
-  /** The data of a backend has become available, or is gone. */
+  /** A share is now required by a program, or a backend's required shares have changed. */
   | "data"
   /** A backend's instance became ready, ended, or has answered. */
   | "instance"
@@ -35,7 +35,7 @@ export interface Trigger {
   readonly details: readonly string[];
 }
 
-/** True for events from outside, which pass the debounce window and are logged. */
+/** True for changes outside Mountaineer: of the network, or when the machine wakes. */
 export function isOutsideEvent(reason: TriggerReason): boolean {
   return reason === "network" || reason === "wake";
 }

@@ -14,7 +14,10 @@ import type {
 export interface PlanOptions {
   /** The backend's name. */
   readonly name: string;
-  /** Values of inputs, by name. Values of secrets are not used; only their presence matters. */
+  /**
+   * The values that the user gave for inputs, by name. The value of a secret is not used here; only its
+   * presence matters.
+   */
   readonly given: ReadonlyMap<string, string>;
   /** Names of variables or headers that the user set; the plan does not set these. */
   readonly typed: ReadonlySet<string>;
@@ -33,7 +36,7 @@ export interface BackendPlan {
   readonly url: string | null;
   /** Variables of the program, or headers. */
   readonly texts: ReadonlyMap<string, MadeText>;
-  /** Names for the given secrets, by input. */
+  /** The names of the secrets whose value the user gave, by input. */
   readonly secrets: ReadonlyMap<string, string>;
 }
 
@@ -84,12 +87,15 @@ export interface MadeText {
 
 /** The values for one plan: of inputs (given, asked for, or the registry's own), and of texts with references. */
 class Values {
-  /** Names for the given secrets, by input. */
+  /** The names of the secrets whose value the user gave, by input. */
   readonly givenSecrets = new Map<string, string>();
   readonly #options: PlanOptions;
   readonly #surroundings: PlanSurroundings;
   readonly #missing: RegistryInput[] = [];
-  /** Names for all secrets, by input. */
+  /**
+   * The names of all secrets of the plan, by input; `givenSecrets` has those of them whose value the user
+   * gave.
+   */
   readonly #secrets = new Map<string, string>();
 
   constructor(options: PlanOptions, surroundings: PlanSurroundings) {

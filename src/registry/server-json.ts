@@ -130,7 +130,7 @@ function programOf(one: JsonMembers): RegistryServer["way"] | null {
     return program("npx", [["-y"]], ...runtime.filter((one) => !isYes(one)), pinned("@"), ...own);
   if (kind === "pypi") return program("uvx", ...runtime, pinned("=="), ...own);
   if (kind !== "oci") return null;
-  // Docker passes a variable without a value on from its own environment.
+  // With `-e NAME` and no value, Docker passes the variable on from its own environment.
   const variables = [...env.keys()].map((variable): RegistryArgument => [["-e"], [variable]]);
   const image = /:[^/]+$/.test(identifier) ? [[identifier]] : pinned(":");
   return program("docker", [["run"]], [["-i"]], [["--rm"]], ...variables, ...runtime, image, ...own);
@@ -162,7 +162,7 @@ function wordOf(one: JsonMembers, name: string): RegistryWord {
   return value === null ? [inputOf(name, one)] : partsOf(value, one["variables"]);
 }
 
-/** `{name}` stands for one of `variables`. */
+/** Splits the text into literal parts and inputs: `{name}` is the input `name` of `variables`. */
 function partsOf(text: string, variables: unknown): RegistryWord {
   const known = objectOf(variables);
   return text.split(/(\{[A-Za-z_][\w-]*\})/).flatMap((part): RegistryText[] => {

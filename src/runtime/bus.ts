@@ -25,7 +25,7 @@ export function createBus<Event>({ onListenerError }: BusOptions): Bus<Event> {
       }
     },
     subscribe(listener) {
-      // Wrapped, so that the same function subscribed twice is two listeners.
+      // A new function for each subscription, so that a listener that subscribes twice is called twice.
       const own = (event: Event): void => listener(event);
       listeners.add(own);
       return () => listeners.delete(own);

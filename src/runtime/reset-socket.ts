@@ -2,9 +2,9 @@
 import type { Socket } from "node:net";
 
 /**
- * Discards unsent bytes. Destroys the socket without a reset in two states: after a FIN was sent (a reset fails with EINVAL,
- * and Node would never close the descriptor and spin at the process's end), and while connecting (a reset would wait for the
- * connection).
+ * Resets the connection and discards unsent bytes. In two states, the socket is destroyed without a reset:
+ * after a FIN was sent (a reset fails with EINVAL, and Node would never close the descriptor and spin at the
+ * process's end), and while connecting (a reset would wait for the connection).
  */
 export function resetSocket(socket: Socket): void {
   if (socket.destroyed) return;

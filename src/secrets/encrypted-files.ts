@@ -112,7 +112,10 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
   };
 }
 
-/** The name is authenticated, too, so that no file can replace another. */
+/**
+ * The encrypted form of the text. The name is authenticated together with the text, so that no file can take
+ * the place of another.
+ */
 function encrypted(name: string, text: string, key: Buffer): string {
   const iv = randomBytes(IV_BYTES);
   const cipher = createCipheriv("aes-256-gcm", key, iv, { authTagLength: TAG_BYTES });

@@ -69,7 +69,10 @@ export function printedPassword(output: string): string | null {
   return /^password: "(.*)"$/ms.exec(output.trimEnd())?.[1] ?? null;
 }
 
-/** Checked before writing: a truncated value would replace the stored one. */
+/**
+ * The error for a value that is too long. It is thrown before writing, because `security` would truncate the
+ * value and replace the stored one by it.
+ */
 function tooLong(name: string, value: string, lineBytes: number): MountaineerError {
   const bytes = Buffer.byteLength(value, "utf8");
   // Each byte of the value takes two characters of the line.

@@ -5,7 +5,10 @@ import { type CommandResult, runCommand } from "../runtime/process/child-process
 import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts";
 
 const PROGRAM = "secret-tool";
-/** The session bus's address, the only variable besides those that every child process gets. */
+/**
+ * The variable with the session bus's address, the only one that `secret-tool` gets besides those of every
+ * child process.
+ */
 const BUS = "DBUS_SESSION_BUS_ADDRESS";
 
 export function createSecretService({ home, clock, environment }: KeyringOptions): Keyring {
@@ -32,7 +35,7 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
     kind: "secret-service",
     async unusableBecause(limits) {
       try {
-        // No secret can be called "/", so that the look-up only tests whether the keyring answers.
+        // No secret can be called "/": this look-up only tests whether the keyring answers.
         await look("/", limits);
         return null;
       } catch (error) {

@@ -10,20 +10,23 @@ import { type KeyPlace, openSealingKey, type SealingKey } from "./sealing-key.ts
 import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts";
 
 type SealedContent =
-  /** No content was ever sealed. */
+  /** This home has never written the file. */
   | { readonly state: "never" }
   | { readonly state: "sound"; readonly value: unknown; readonly note: string }
   /** The file was removed; `note` is that of the newest content. */
   | { readonly state: "missing"; readonly note: string }
-  /** The file is not our newest content; `note` is that of the newest content, "" if unknown. */
+  /**
+   * The file is not the newest content that this home wrote: it was changed, or is an older copy. `note` is
+   * that of the newest content, "" if unknown. `claimed`: what the file says, unverified.
+   */
   | { readonly state: "unsound"; readonly reason: string; readonly note: string; readonly claimed: unknown }
   /** The keyring with the key does not answer; try again later. */
   | { readonly state: "unverifiable"; readonly reason: string; readonly claimed: unknown };
 
 interface SealedWriteOptions {
   /**
-   * False: the serial number stays the same, so that an older copy would pass the check, and the keyring is
-   * not asked. Default: true.
+   * False: the serial number stays the same. An older copy then passes the check, but the keyring is not
+   * asked. Default: true.
    */
   readonly advances?: boolean;
   /** A short text kept with the key, so that it can be read without the file. Default: unchanged. */
@@ -59,7 +62,8 @@ export function openSealedFile(options: SealedFileOptions) {
   const findKey = async (limits: KeyringLimits): Promise<Held | null> => {
     const found = await keys.find(limits);
     if (found.kind === "unanswered") throw unanswered(found.reason, "unlock the keyring, and try again");
-    // A new key must not be made here: processes that can ask the keyring would not use it.
+    // The key is in a keyring that this process cannot ask. No new key may be made now: processes that can
+    // ask the keyring would not use it.
     if (found.kind === "none" && !found.asked && isKeyElsewhere(await readIfPresent(path))) {
       throw unanswered(
         ELSEWHERE,
@@ -83,10 +87,13 @@ export function openSealedFile(options: SealedFileOptions) {
     get keyPlace(): KeyPlace | null {
       return held?.place ?? null;
     },
-    /** Rejects with the system's error where the home cannot be read, and with `aborted`. */
+    /**
+     * Reads and verifies the file. Rejects with the system's error where the home cannot be read, and with
+     * `aborted`.
+     */
     async read(limits: KeyringLimits): Promise<SealedContent> {
       const [found, text] = await Promise.all([keys.find(limits), readIfPresent(path)]);
-      // This content is not verified, so callers may use it only to become stricter.
+      // This content is not verified: callers may use it only to refuse more, never to allow more.
       const claimed = claimedIn(text);
       if (found.kind === "unanswered") {
         const isNew = text === null && (await isBusGone(options.environment)) && !(await isThere(keyPath));
@@ -189,7 +196,7 @@ function unanswered(reason: string, hint: string): MountaineerError {
   });
 }
 
-/** The content, or the reason why it is not ours. */
+/** The content, or the reason why this home did not write it. */
 function openSeal(
   text: string,
   name: string,

@@ -27,7 +27,7 @@ type FoundKey =
 
 interface SealingKeyOptions {
   readonly name: string;
-  /** The absolute path of the key without a keyring. */
+  /** The absolute path of the file that holds the key if there is no keyring. */
   readonly path: string;
   readonly keyring: Keyring | null;
 }

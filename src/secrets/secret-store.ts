@@ -100,7 +100,7 @@ export function openSecretStore(options: SecretStoreOptions) {
         if (place !== null) await place.set(name, value, limits);
         file.set(name, place === null ? { kept: "file", value } : { kept: place.kind });
         await writeSecrets(filePath, file);
-        // The old copy is not read any more, so that a failure to remove it is ignored.
+        // The old copy is not read any more, so a failure to remove it is ignored.
         if (place === null && keyring?.kind === before?.kept) {
           await keyring?.remove(name, limits).catch(() => false);
         }
@@ -189,7 +189,10 @@ type SecretFile = ReadonlyMap<string, SecretRecord>;
 
 const VERSION = 1;
 
-/** Throws `secret_unavailable` for another form; the message never shows the content. */
+/**
+ * Reads the content of `secrets.json`. Throws `secret_unavailable` if it has another form; the message never
+ * shows the content.
+ */
 export function parseSecretFile(content: string, path: string): SecretFile {
   const value = jsonObject(content);
   if (value?.["version"] === undefined) throw strange(path, "it is not a file of secrets");

@@ -36,8 +36,8 @@ export interface ConfigSteps<Snapshot> {
   /** Parses and checks. Rejects only with transient failures. */
   readonly load: (bytes: Uint8Array, signal: AbortSignal) => Promise<LoadedContent<Snapshot>>;
   /**
-   * Prepares, commits, and retires the old parts; resolves at commit, and in bounded time. `outcomeOfThrown` turns a
-   * rejection into an outcome.
+   * Prepares the new parts, commits (switches over to them), and then retires the old ones. Resolves at the
+   * commit, and in bounded time. `outcomeOfThrown` turns a rejection into an outcome.
    */
   readonly apply: (
     content: CheckedContent<Snapshot>,
@@ -63,13 +63,13 @@ export type ReloadOutcome =
 /** The result of `reloadNow`. */
 export type ReloadResult =
   | ReloadOutcome
-  /** The file has the running bytes. */
+  /** The file is unchanged: its bytes are those of the running configuration. */
   | { readonly kind: "same" }
   /** There is no file; the running configuration stays. */
   | { readonly kind: "missing" }
   | { readonly kind: "unreadable"; readonly reason: string };
 
-/** `rejected` for the code `config_invalid`, else `failed`. */
+/** The outcome for an error that a step threw: `rejected` for the code `config_invalid`, else `failed`. */
 export function outcomeOfThrown(error: unknown): ReloadOutcome {
   const reason = errorText(error);
   if (error instanceof MountaineerError && error.code === "config_invalid") {

@@ -1,5 +1,6 @@
-// Owns the running configuration, and the lane in which it changes. A detector, `reload`, an edit, a rollback and a retry
-// only trigger the lane; each cycle reads the file, decides, and takes one step.
+// Owns the running configuration, and the lane in which it changes: a loop that runs one cycle at a time
+// (reconcile/lane.ts). A detector, `reload`, an edit, a rollback and a retry only request a cycle; each cycle
+// reads the file (a look), decides, and takes one step.
 import { createLane } from "../reconcile/lane.ts";
 import type { TriggerReason } from "../reconcile/trigger.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
@@ -34,7 +35,7 @@ export interface ConfigStoreOptions<Snapshot> extends ConfigSteps<Snapshot> {
   readonly onState: () => void;
 }
 
-/** The operations of work that has its turn in the lane. */
+/** What the work passed to `inTurn` can do while nothing else runs in the lane. */
 export interface ConfigTurn<Snapshot> {
   /** Aborts when the lane ends. */
   readonly signal: AbortSignal;
@@ -48,8 +49,8 @@ export interface ConfigTurn<Snapshot> {
 }
 
 /**
- * How often in a row work may break off a look; then the look is finished first, so that no series of edits
- * starves it.
+ * How many times in a row new work may break off a look at the file. The next look is finished first, so that
+ * a series of edits cannot postpone it for ever.
  */
 const MOST_BROKEN_OFF = 3;
 
@@ -122,7 +123,8 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
       const outcome = await current.apply(content, signal);
       memory.noteSaved(content.sha256, outcome.kind === "applied" ? outcome : null);
       if (outcome.kind === "applied") return outcome;
-      // A second try from the file announces the failure and, if the file is watched, schedules the retries.
+      // The look tries the saved content a second time. If that fails, too, it announces the failure and, if
+      // the file is watched, schedules the retries.
       return memory.settle(await look(true, signal, signal), current.running.sha256, true);
     },
     async applyAgain(source, snapshot = current.running.snapshot) {
@@ -133,7 +135,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     },
   });
 
-  /** Performs the work that waits now. Work that arrives meanwhile waits until after the next look. */
+  /** Performs the work that is waiting now. Work that arrives meanwhile waits until after the next look. */
   const takeTurns = async (signal: AbortSignal): Promise<void> => {
     for (const work of waitingWork.splice(0)) {
       if (signal.aborted) work.refuse();
@@ -180,7 +182,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     get busy(): boolean {
       return current.busy;
     },
-    /** True while work waits for its turn, or has it. */
+    /** True while work passed to `inTurn` waits or runs. */
     get hasWork(): boolean {
       return hasWork;
     },

@@ -14,7 +14,10 @@ import { withDeadline } from "./watched-file.ts";
 interface ConfigWatcherOptions<Snapshot>
   extends Omit<ConfigStoreOptions<Snapshot>, "watch" | "announce" | "onState"> {
   readonly settings: SyncSettings;
-  /** The file may have changed, and not by an edit of the service. A look may follow after the debounce time. */
+  /**
+   * Called when the file may have changed, except by an edit of the service. A look at the file may follow
+   * after the debounce time.
+   */
   readonly onSign?: () => void;
   readonly onEvent: (event: SyncEvent) => void;
   /** Called with each state that differs from the one before. */

@@ -48,11 +48,11 @@ export interface ReloadLook {
 
 type ReloadDecision<Snapshot> =
   | { readonly do: "rest" }
-  /** The file has the running bytes: announce "no-change". */
+  /** The file's bytes are those of the running configuration: announce "no-change". */
   | { readonly do: "report_same" }
   /** The problem is gone, and there is nothing to apply. */
   | { readonly do: "forget_problem" }
-  /** Debounce a change that no detector has noticed. */
+  /** The look found a change that no detector has noticed: debounce it first. */
   | { readonly do: "wait_until_quiet" }
   /** New bytes: parse them, then decide again. */
   | { readonly do: "load"; readonly content: SeenContent<Snapshot> }
@@ -67,8 +67,8 @@ type ReloadDecision<Snapshot> =
   | { readonly do: "apply"; readonly content: SeenContent<Snapshot>; readonly snapshot: Snapshot };
 
 /**
- * A missing file is no change, rejected bytes are not tried twice, and an empty or broken file is read once
- * more before it counts.
+ * A missing file is no change. Bytes that were rejected are not tried again unless a caller asks. An empty or
+ * broken file is read once more before it counts.
  */
 export function decideReload<Snapshot>(
   seen: SeenFile<Snapshot>,

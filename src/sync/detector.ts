@@ -54,14 +54,15 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
     clock,
     intervalMs: osEvents === null ? pollIntervalMs : SAFETY_POLL_MS,
     fingerprint,
-    // The change has the event's time, not the look's: otherwise the look would add to the debounce time.
+    // A change is dated to the event that led to the look; otherwise the look's duration would add to the
+    // debounce time.
     onChange: () => onChange(osEvents?.atMs ?? undefined),
     onPresence,
   });
   return {
     /**
-     * Looks now, and reports a change before the promise resolves. The first look reports none: the caller must read the
-     * file after it. Never rejects.
+     * Looks now, and reports a change before the promise resolves. The first look never reports a change: the
+     * caller must read the file after it. Never rejects.
      */
     look: (): Promise<void> => poll.look(),
     /**
@@ -182,8 +183,9 @@ interface ChangePollOptions {
 }
 
 /**
- * Compares with the fingerprint last *seen*, not with the running one: undoing a mistake is a change, too. A
- * missing file is no change, and the fingerprint seen before it is kept.
+ * Polls the file, and compares with the fingerprint last *seen*, not with that of the running content:
+ * undoing a mistake is a change, too. A missing file is no change, and the fingerprint seen before it is
+ * kept.
  */
 function startChangePoll(options: ChangePollOptions) {
   const { clock, intervalMs, fingerprint, onChange, onPresence } = options;

@@ -35,8 +35,9 @@ interface FileLookOptions<Snapshot> extends Pick<ConfigSteps<Snapshot>, "load"> 
 const SECOND_LOOK_MS = { least: 250, most: 2_000 } as const;
 
 /**
- * Calls must not overlap. A look applies at most once. `asked`: a caller waits for the result. `breakOff` (which aborts
- * with `signal`) ends the look until `apply` begins.
+ * Returns the function that looks at the file. Its calls must not overlap, and each applies at most one
+ * content. `asked`: a caller waits for the result. `breakOff` (which aborts with `signal`) ends the look,
+ * unless `apply` has begun.
  */
 export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
   const { file, watch, clock, onRead } = options;
@@ -69,7 +70,7 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
     }
     await watch.detector.look();
     if (asked) watch.window.cancel();
-    // A change that came meanwhile leads to another look.
+    // A change during the wait leads to another look, which replaces the second one.
     return asked || (watch.isWatching && !watch.window.isOpen && !watch.changeDue);
   };
 

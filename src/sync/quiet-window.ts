@@ -46,7 +46,7 @@ export function createQuietWindow(options: QuietWindowOptions) {
       try {
         await beforeEnd();
       } catch {
-        // The read of the file that follows meets the same problem, and reports it.
+        // The file is read at the window's end; that read meets the same problem, and reports it.
       }
       if (open !== window) return;
       if (window.changedMs !== changedMs || timer !== null) {

@@ -47,7 +47,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
   const { path, rejected, watch, clock, logger, announce } = options;
   let record: SyncRecord = { expectedSha256: null, lastReadSha256: null, problem: null, lastSync: null };
 
-  /** Returns false if it is the same problem as before. */
+  /** Remembers the problem; returns false if it is the same as before. */
   const noteProblem = ({ kind, sha256, reason }: Pick<Problem, "kind" | "sha256" | "reason">): boolean => {
     const before = record.problem;
     const isSame =

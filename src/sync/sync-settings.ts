@@ -37,7 +37,7 @@ export interface SyncState {
     readonly detection: Detection;
     /**
      * Why the detector only polls instead of using events of the OS; null: it works as `detection` says, or
-     * none runs.
+     * no detector runs.
      */
     readonly degraded: string | null;
   };

@@ -165,7 +165,7 @@ function isBackend(id: string): boolean {
   return id.startsWith(BACKEND);
 }
 
-/** The waiting entry for the order of backends; empty if the wanted order already runs. */
+/** The waiting entry for the order of backends; empty if the order that the file asks for already runs. */
 function waitingOrder(wanted: MountaineerConfig, effective: MountaineerConfig): readonly WaitingEntry[] {
   const [approved, waiting] = [{ order: orderOf(effective) }, { order: orderOf(wanted) }];
   if (isSameMeaning(approved, waiting)) return [];

@@ -107,7 +107,10 @@ interface EffectiveBlock {
   readonly keys: readonly (readonly [key: string, value: KeyValue])[];
 }
 
-/** The paths of a section's tables; a table that always applies has a path even if it is not written. */
+/**
+ * The paths of a section's tables. Includes a table that the file does not have, if its defaults apply even
+ * then.
+ */
 function pathsOf(file: unknown, { pattern, isOptional, isOpen }: SectionDoc): KeyPath[] {
   let paths: KeyPath[] = [[]];
   for (const segment of pattern) {

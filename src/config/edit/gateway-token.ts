@@ -14,7 +14,7 @@ export const TOKEN_EDITS = Object.entries(TOKEN_TABLE).map(([key, value]) => ({
 export const TOKEN_BLOCK = ["[incoming_auth]", ...tomlLines(TOKEN_TABLE)].join("\n");
 
 interface TokenOptions {
-  /** The person's choice; null if the person made none. */
+  /** Whether the person asked for a token (true) or for none (false); null: the person said nothing. */
   readonly asked: boolean | null;
   /** The text of the file before the edit; empty: there is no file. */
   readonly text: string;

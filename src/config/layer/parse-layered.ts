@@ -21,9 +21,9 @@ import {
 import { mergeUnder } from "./merge.ts";
 
 /**
- * Parses as `parseConfig` does, and puts the layer under the file if `[fleet].operator` is the layer's
- * operator. The file must be valid by itself, because it runs alone when the layer is removed. Mistakes of
- * the layer, and of the combination, are reported with their places in either text.
+ * Parses as `parseConfig` does. Merges the layer into the file, whose values win, if `[fleet].operator` is
+ * the layer's operator. The file must be valid by itself, because it runs alone when the layer is removed.
+ * Mistakes of the layer, and of the combination, are reported with their places in either text.
  */
 export async function parseLayered(
   bytes: Uint8Array,

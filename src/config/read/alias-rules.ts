@@ -44,7 +44,10 @@ function linkPath(alias: Table, { sharesRoot }: Roots, place: RulePlace): string
   return reading.ok ? join(sharesRoot, RESERVED_SHARE_NAME, reading.value) : null;
 }
 
-/** The names that folders in `mount_root` may have, including the server's names, which macOS uses. */
+/**
+ * The names that folders in `mount_root` may have: those of the shares here and those on their servers, which
+ * macOS uses for its mounts.
+ */
 function mountNames(shares: readonly unknown[]): string[] {
   const ofServer = shares.flatMap((share) => {
     const name = asTable(share)?.["share_name"];
@@ -84,7 +87,8 @@ function pathKeyOf(alias: Table): "path" | "name" {
 }
 
 /**
- * Finds earlier aliases that have the same name, or a path that is equal to, above or below this alias' path.
+ * Returns a function that takes one alias after the other, and reports one that has the name of an earlier
+ * alias, or a path that is equal to, above or below an earlier alias' path.
  */
 function createTwinRule() {
   const names = new Map<string, number>();
@@ -105,7 +109,7 @@ function createTwinRule() {
     const isNear = (one: string, other: string): boolean => isWithin(nameKey(one), nameKey(other));
     const near = paths.find((other) => isNear(path, other.path) || isNear(other.path, path));
     if (near === undefined) paths.push({ path, index });
-    // If the path follows from a name that is already reported, a second mistake is not needed.
+    // A path that derives from a name already reported needs no second mistake.
     else if (twin === undefined || alias["path"] !== undefined) {
       const isSame = nameKey(near.path) === nameKey(path);
       const found = `a path that ${isSame ? "is" : "meets"} that of ${pathText(["aliases", near.index])}`;

@@ -97,7 +97,7 @@ function serverNameFindings(share: Table, at: KeyPath): Finding[] {
 
 type Shares = readonly (readonly [index: number, share: Table])[];
 
-/** Shares with the name of an earlier share. */
+/** The mistakes of shares that have the name of an earlier share. */
 function nameFindings(shares: Shares): Finding[] {
   return repeatFindings(
     shares,
@@ -109,7 +109,7 @@ function nameFindings(shares: Shares): Finding[] {
   );
 }
 
-/** Shares with the source of an earlier share, over any route; one mistake for each. */
+/** The mistakes of shares that have the source of an earlier share, over any route; one for each share. */
 function sourceFindings(shares: Shares): Finding[] {
   const sources = new Map<string, number>();
   return shares.flatMap(([index, share]) => {

@@ -33,7 +33,10 @@ export function commonName(backend: string): string {
   return borrowedName(backend, ANY_MACHINE);
 }
 
-/** The prefix of other machines' tools: the machine's name, or a common backend's; null for this machine's backends. */
+/**
+ * The prefix of the tools' names of a backend on other machines: the machine's name, or the backend's if
+ * several machines have it in common; null for this machine's backends.
+ */
 export function foreignPrefix(backendName: string): string | null {
   const machine = machineOf(backendName);
   return machine === ANY_MACHINE ? plainName(backendName) : machine;

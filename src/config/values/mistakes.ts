@@ -27,7 +27,10 @@ export interface Finding extends IssueDetail {
   readonly path: KeyPath;
   /** Whether the mistake points at the key or at its value. */
   readonly at: "key" | "value";
-  /** The mistake is a missing key or name, which may be in a part of the text that could not be read. */
+  /**
+   * The mistake may disappear with more text: it rests on a missing key or name, which may be in a part of
+   * the file that could not be read, or in another machine's file.
+   */
   readonly restsOnAbsence?: true;
 }
 

@@ -4,7 +4,7 @@ import { access, constants, lstat, readFile, readlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { errorText, expecting, systemErrorCode } from "../errors.ts";
 
-/** The file, or a folder above it, whose mode or owner gives other users access. */
+/** A file or a folder above it, whose mode or owner gives access to other users. */
 export interface OpenEntry {
   readonly path: string;
   readonly why: "mode" | "owner";

@@ -11,7 +11,10 @@ interface Known {
   end(): void;
 }
 
-/** The names in the folder, as new as the last turn of the event loop. Rejects with the system's error. */
+/**
+ * Lists the names in a folder. A change of the folder is included once the event loop has delivered it.
+ * Rejects with the system's error.
+ */
 export type FolderLists = (folder: string) => Promise<readonly string[]>;
 
 /** `nowMs`: monotonic time. */

@@ -2,7 +2,10 @@
 import { stat } from "node:fs/promises";
 import { expecting } from "../errors.ts";
 
-/** `noted`: the home in which the file was written (or a folder in it). A home that was moved counts as the same home. */
+/**
+ * True if the file comes from another home than `home`, which counts as the same if it was moved. `noted`:
+ * the home in which the file was written, or a folder in it.
+ */
 export async function isOfOtherHome(noted: string | undefined, home: string): Promise<boolean> {
   if (noted === undefined || noted === home) return false;
   const [there, here] = await Promise.all(

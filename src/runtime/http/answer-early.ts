@@ -9,7 +9,10 @@ const UNREAD_LIMIT_BYTES = 64 * 1024;
 const DISCARD_LIMIT_BYTES = 128 * 1024 * 1024;
 const DISCARD_DEADLINE_MS = 10_000;
 
-/** True if the rest of the request's body is so large, or of unknown size, that `answerEarly` must respond. */
+/**
+ * True if the request's unread body is large or of unknown size, so that the response must go through
+ * `answerEarly`.
+ */
 export function awaitsMuch(request: IncomingMessage): boolean {
   if (request.complete) return false;
   const length = request.headers["content-length"];

@@ -69,7 +69,7 @@ export class BodyIntake implements Disposable {
         done({ kind });
       },
     };
-    /** False if the body was complete or refused before. */
+    /** Ends the receiving of this body; returns false if it was complete or refused before. */
     const close = (): boolean => {
       this.#total -= body.size;
       body.size = 0;
@@ -93,7 +93,7 @@ export class BodyIntake implements Disposable {
     request.on("close", close);
   }
 
-  /** Incomplete bodies are still received, without the check of their speed. */
+  /** Ends the checks of speed. Incomplete bodies are still received. */
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;

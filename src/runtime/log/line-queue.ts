@@ -27,7 +27,10 @@ interface LineQueueOptions {
   readonly onFailure: (error: unknown) => void;
   /** Returns a line that reports `count` dropped lines. */
   readonly droppedLine: (count: number) => string;
-  /** Delays the first line of a batch, so that others join it; default: the end of the current turn. */
+  /**
+   * Delays the first line of a batch, so that others join it; default: until the end of the current turn of
+   * the event loop.
+   */
   readonly gather?: () => Promise<void>;
   /** How long disposal waits for queued lines, ms. */
   readonly flushMs: number;

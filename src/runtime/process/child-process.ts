@@ -22,7 +22,10 @@ const INHERITED = [
 
 interface CommandOptions {
   readonly clock: Clock;
-  /** From the start to SIGTERM, ms. The call resolves at most a second later, even if the child does not end. */
+  /**
+   * The time from the start to SIGTERM, ms. The call resolves at most a second later, even if the child does
+   * not end.
+   */
   readonly deadlineMs: number;
   /** A stream is piped to the child's stdin. */
   readonly stdin?: string | Uint8Array | Readable | undefined;
@@ -38,7 +41,7 @@ interface CommandOptions {
   readonly stdoutEncoding?: "utf8" | "latin1";
   /** Starts the child in a session of its own, and signals its whole process group. */
   readonly killGroup?: boolean;
-  /** From SIGTERM to SIGKILL, ms. Default 500; 0 kills at once. */
+  /** The time from SIGTERM to SIGKILL, ms. Default 500; 0 kills at once. */
   readonly killGraceMs?: number;
 }
 
@@ -131,7 +134,7 @@ export async function startDetached(command: string, args: readonly string[], op
     child.unref();
     return {
       pid,
-      /** Does not keep the event loop running while it is pending. */
+      /** Resolves when the program ends. Waiting for it does not keep this process running. */
       exited,
       /**
        * Calls `listener` once, also if the program has ended already. Returns a function that unregisters
@@ -245,7 +248,7 @@ function untilEnded(
     const onAbort = (): void => end("aborted");
 
     child.on("error", (error) => {
-      // A failed kill emits `error` as well; only a child without a pid was never started.
+      // A failed kill emits `error` as well as a failed start; without a pid, the start has failed.
       if (child.pid !== undefined) return;
       release();
       reject(startFailure(command, error));

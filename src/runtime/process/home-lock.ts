@@ -37,7 +37,7 @@ const holderOf = reader(holderShape);
 export type HomeLock = Awaited<ReturnType<typeof holdLock>>;
 
 interface LockRequest {
-  /** Shown to a process that finds the lock taken. */
+  /** The command that takes the lock, for the message to a process that finds the lock taken. */
   readonly command: string;
   /** How long to wait for a command that holds the lock, ms. */
   readonly waitMs: number;
@@ -74,7 +74,10 @@ export async function acquireHomeLock(home: string, request: LockRequest): Promi
   }
 }
 
-/** True for the parent daemon in a handover, which may have released the lock but failed to remove its name. */
+/**
+ * True for the daemon that hands over to this process: it may have released the lock without removing its
+ * name from lock.json.
+ */
 function isLeftBy({ pid, command }: LockHolder, { followsMonitor }: LockRequest): boolean {
   return followsMonitor === true && command === DAEMON_COMMAND && pid === process.ppid;
 }
@@ -154,7 +157,10 @@ function holderPath(home: string): string {
   return join(home, "lock.json");
 }
 
-/** Random, so that two processes do not collide again and again. */
+/**
+ * The pause until the next try, ms. It is random, so that two processes do not block each other again and
+ * again.
+ */
 function betweenUnnamedMs(): number {
   return UNNAMED_BETWEEN_TRIES_MS * (0.5 + Math.random());
 }

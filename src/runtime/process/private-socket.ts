@@ -14,9 +14,12 @@ interface PrivateSocket extends AsyncDisposable {
 }
 
 export interface SocketPlace {
-  /** For people: "management socket". */
+  /** What messages call the socket: "management socket". */
   readonly title: string;
-  /** The usual path. A path that is too long, or a file system without sockets, needs another one. */
+  /**
+   * The path of the socket. A short path in a private folder is used instead if this one is too long, or its
+   * file system has no sockets.
+   */
   readonly path: string;
   /** A folder in which the socket is made before it is moved to `path`. */
   readonly workshop: string;

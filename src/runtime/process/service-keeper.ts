@@ -9,7 +9,10 @@ const MARK = "MOUNTAINEER_KEEPER";
 
 export type ServiceKeeper = NonNullable<ReturnType<typeof findServiceKeeper>>;
 
-/** null: there is no keeper. Removes the mark from `environment`, so that no child takes the pipes for its own. */
+/**
+ * Finds the keeper that started this process; null: there is none. Removes the variable that announces the
+ * keeper from `environment`, so that no child takes the pipes for its own.
+ */
 export function findServiceKeeper(environment: NodeJS.ProcessEnv) {
   const isMarked = environment[MARK] === "1";
   delete environment[MARK];
@@ -23,7 +26,7 @@ export function findServiceKeeper(environment: NodeJS.ProcessEnv) {
     }
   };
   return {
-    /** A successor inherits the descriptors and `environment`, so that the keeper stays the same. */
+    /** What a successor must inherit to have the same keeper: the pipes' descriptors, and `environment`. */
     descriptors: [EXIT_CODES, SIGNALS] as readonly [number, number],
     environment: { [MARK]: "1" } as Readonly<Record<string, string>>,
     /** Makes this process receive the keeper's signals and report the service's exit code. */

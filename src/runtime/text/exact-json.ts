@@ -51,7 +51,10 @@ export function keepsDigits(text: string): boolean {
   return typeof exactJson.rawJSON === "function" || !mayBeInexact(text);
 }
 
-/** Checks the long numbers only: most of them fit a double, and a reviver for every value would cost more. */
+/**
+ * True if a number in the text may lose digits. Checks only the long numbers: most of them fit a double, and
+ * parsing the text with a reviver would cost more.
+ */
 function mayBeInexact(text: string): boolean {
   if (!LONG.test(text)) return false;
   for (const [found] of text.matchAll(LONG_NUMBERS)) {

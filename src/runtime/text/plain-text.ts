@@ -1,7 +1,7 @@
 // Text for a terminal: escapes, width in columns, wrapping, and short phrases.
 import { replaceUnseen } from "./unseen-characters.ts";
 
-// C0, DEL and C1 control terminals; separators break lines.
+// C0, DEL and C1 characters control terminals; line and paragraph separators break lines.
 const CONTROLS =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern finds control characters.
   /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|\p{Surrogate}/gu;
@@ -21,7 +21,7 @@ export function spelledOut(character: string): string {
   return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
 }
 
-/** The width of harmless text in a terminal, in columns. */
+/** The width in a terminal, in columns, of a text that `harmless` has escaped. */
 export function columns(text: string): number {
   let sum = 0;
   for (const character of text) {
@@ -31,7 +31,7 @@ export function columns(text: string): number {
   return sum;
 }
 
-/** The longest beginning of harmless text that fits in `width` columns. */
+/** The longest beginning, within `width` columns, of a text that `harmless` has escaped. */
 export function firstColumns(text: string, width: number): string {
   return fittingCharacters([...text], width).join("");
 }
@@ -109,7 +109,7 @@ export function sharesAndBackends(shares: number, backends: number): string | nu
   return parts.length === 0 ? null : parts.join(", ");
 }
 
-/** `harmless` for several lines. Keeps tabs. */
+/** Escapes like `harmless`, but keeps line breaks and tabs. */
 export function harmlessLines(text: string): string {
   return text
     .split("\n")
