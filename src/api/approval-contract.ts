@@ -77,7 +77,7 @@ export type ApproveRequest = TypeOf<typeof approveRequest>;
 export const approveReportShape = object({
   /** Ids of the approved entries. */
   approved: list(text),
-  /** null if no daemon runs. */
+  /** The report of the reload; null if no daemon runs. */
   reload: nullable(reloadReportShape),
   /** The report after the approval. */
   now: approvalsReportShape,

@@ -15,7 +15,7 @@ export interface LoginPerson {
   visit(address: string): void;
   /** Shows a code to enter at `address`; `completeAddress` contains the code. */
   showCode(code: string, address: string, completeAddress: string | null): void;
-  /** Resolves with the final address of the browser, pasted by the person. */
+  /** Resolves with the address at which the browser ended, as the person pasted it. */
   paste(signal: AbortSignal): Promise<string>;
 }
 

@@ -63,7 +63,7 @@ export const catalogResourceShape = object({
 export type CatalogResource = TypeOf<typeof catalogResourceShape>;
 
 export const catalogTemplateShape = object({
-  /** RFC 6570, `file:///{path}`. */
+  /** A URI template (RFC 6570), such as `file:///{path}`. */
   uri_template: text,
   name: text,
   ...entry,

@@ -5,7 +5,7 @@ import { flag, list, nullable, object, strictObject, type TypeOf, text } from ".
 const about = {
   /** The program's name for people. */
   title: text,
-  /** The file with its MCP servers. */
+  /** The file in which the program lists its MCP servers. */
   path: text,
 };
 
@@ -25,7 +25,7 @@ export type KnownClients = TypeOf<typeof knownClientsShape>;
 
 export const connectRequest = strictObject({
   client: text,
-  /** True: reverts the file. */
+  /** True: undoes the connection; false: connects. */
   undo: flag,
   /** The digest of the change that a person agreed to; null: only show the change. */
   agreed: nullable(text),

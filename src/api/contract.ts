@@ -190,9 +190,9 @@ export type BackendRouteStatus = TypeOf<typeof backendRouteShape>;
 
 const backendRoutesShape = object({
   in_use: nullable(text),
-  /** The route that a person chose for the backend. */
+  /** The route that a person chose for the backend; null: the daemon chooses. */
   held: nullable(text),
-  /** A better route is ready: its name, and why the backend does not switch back yet. */
+  /** A better route that is ready, and why the backend does not switch back yet; null: there is none. */
   recovery_pending: nullable(object({ route: text, reason: text })),
   /** In order of preference. */
   list: list(backendRouteShape),
@@ -299,7 +299,7 @@ export type ToolEntry = TypeOf<typeof toolEntryShape>;
 
 export const toolsReportShape = object({
   tools: list(toolEntryShape),
-  /** Tools that a person switched off, with the names they would have. */
+  /** Tools that a person switched off, with the names that clients would use. */
   off: optional(list(object({ name: text, backend: text }))),
 });
 export type ToolsReport = TypeOf<typeof toolsReportShape>;
@@ -380,7 +380,7 @@ export const unsentServerShape = object({
   /** When the oldest file was written; null: no file is left. */
   oldest: nullable(text),
   files: list(object({ path: text, bytes: number, written_at: text })),
-  /** The folder with their content. */
+  /** The folder that holds the files. */
   folder: text,
 });
 export type UnsentServer = TypeOf<typeof unsentServerShape>;

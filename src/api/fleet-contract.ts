@@ -139,7 +139,7 @@ export const fleetLayerReportShape = object({
   line: optional(nullable(text)),
   /** The newest revision that this machine has accepted; 0: none. */
   accepted: count,
-  /** null: the fleet has none. */
+  /** The newest stored revision; null: the fleet has none. */
   newest: nullable(fleetLayerEntryShape),
   /** The newest revision's text; null without a valid one. */
   text: nullable(text),
@@ -158,7 +158,9 @@ export const fleetCheckShape = object({
   lacks: list(fleetPermissionShape),
   /** Excess permissions: with them a malicious machine could impersonate others. */
   exceeds: list(fleetPermissionShape),
-  /** null: the file names none. */
+  /**
+   * The operator's key in this machine's file, and the key that is valid now; null: the file names no key.
+   */
   operator: nullable(
     object({
       /** The key in the file, `U…`. */

@@ -30,7 +30,7 @@ export function keptNames({ secrets }: SecretListReport): ReadonlySet<string> {
 export const secretChangeShape = object({ name: text, kept: secretPlace });
 type SecretChange = TypeOf<typeof secretChangeShape>;
 
-/** Rejects with `secret_unavailable`, `home_unwritable` and the signal's reason. */
+/** All methods may reject with `secret_unavailable`, `home_unwritable` and the signal's reason. */
 export interface HomeSecrets {
   list(): Promise<SecretListReport>;
   set(

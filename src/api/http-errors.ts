@@ -63,7 +63,7 @@ function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === "string" && Object.hasOwn(ERROR_CODES, value);
 }
 
-/** `why`: a sentence without the full stop. */
+/** Makes the error `commands_refused`. `why`: a sentence without the full stop. */
 export function commandsRefused(why: string): MountaineerError {
   return new MountaineerError("commands_refused", why, {
     hint: "do it on that machine, or set [server.management].allow_commands = true there",

@@ -1,4 +1,5 @@
-// Interfaces of the daemon's code inside a command: the engine run once, and the daemon in the foreground.
+// Interfaces of daemon code that a command runs in its own process: the share engine and the gateway for one
+// command, and the whole daemon in the foreground.
 import type { Duplex } from "node:stream";
 import type { ReaderProcess } from "../config/worker/reader-process.ts";
 import type { StatusReport } from "./contract.ts";
@@ -29,13 +30,13 @@ export type EngineOperation =
   | ("status" | "verify" | "unsent" | "aliases" | "reconcileAliases" | "folders");
 export type ToolOperation = "tools" | "catalog" | "toolChanges" | "call";
 
-/** The share engine run once. */
+/** The share engine, opened for one command. */
 export interface InProcessEngine extends InProcess<EngineOperation> {
   /** Removes the state of a share that is no longer configured. */
   forget(share: string): Promise<void>;
 }
 
-/** The gateway run once; disposing ends its backends. */
+/** The gateway, opened for one command; disposing ends its backends. */
 export interface InProcessGateway extends InProcess<ToolOperation> {
   /** Resolves once every backend is ready or has failed. */
   status(signal: AbortSignal): Promise<Pick<StatusReport, "gateway" | "backends">>;

@@ -68,7 +68,7 @@ const CALL_LIMIT_BYTES = 16 * 1024 * 1024;
 /** Room for thousands of names with their digests. */
 const TOOLS_LIMIT_BYTES = 4 * 1024 * 1024;
 
-/** More than any panel or command edits at once. */
+/** Limit of edits or tools in one request. No panel or command needs as many. */
 const MOST_EDITS = 1_000;
 
 /** Absent or null: all. */
@@ -122,7 +122,7 @@ export const OPERATIONS = {
     output: stepReportShape,
     counts: "steps",
   }),
-  /** `wait`: waits until open files are closed, or the signal aborts. */
+  /** `wait`: true waits until open files are closed, or the signal aborts. */
   switchRoute: operation("POST switch", {
     says: "Move shares to another route",
     input: strictObject({
@@ -170,8 +170,9 @@ export const OPERATIONS = {
     counts: "places",
   }),
   /**
-   * Has a deadline. Rejects with `share_unknown`, `share_unavailable` (not mounted, or no answer), `path_unknown` (no such
-   * folder, or a link out of the share), `permission_denied` and `usage` (`..` leads out of the share).
+   * Lists folders of a share, within a deadline. Rejects with `share_unknown`, `share_unavailable` (not
+   * mounted, or no answer), `path_unknown` (no such folder, or a link out of the share), `permission_denied`
+   * and `usage` (`..` leads out of the share).
    */
   folders: operation("POST folders", {
     says: "The folders in a folder of a share",
@@ -255,7 +256,7 @@ export const OPERATIONS = {
     /** Names of the restarted backends. The old instances serve until the new ones are ready. */
     output: object({ restarted: list(text) }),
   }),
-  /** Holds the backend on that route, unless it is the preferred one. */
+  /** Holds the backend on the route `to`, unless that is the preferred route. */
   switchBackend: operation("POST backends/switch", {
     says: "Serve a backend over another route",
     /** `to`: a route's name, or `auto` to end a hold. */
@@ -541,7 +542,7 @@ export const OPERATIONS = {
     /** When the tab's right ends. */
     output: object({ until: text }),
   }),
-  /** Revokes the previous token. Rejects with `home_unwritable`, as `forgetToken` does. */
+  /** Makes a token, and revokes the previous one. Rejects with `home_unwritable`, as `forgetToken` does. */
   makeToken: operation("POST access/token", {
     says: "A new token for the management API",
     reach: "socket",

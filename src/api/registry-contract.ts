@@ -31,7 +31,7 @@ export const registryServerShape = object({
       choices: list(text),
     }),
   ),
-  /** null: not possible, see `why`. */
+  /** The backend that the server would become; null: not possible, see `why`. */
   plan: nullable(
     object({
       /** The program with its arguments; null for a server at `url`. */

@@ -1,7 +1,8 @@
 // The package's version, shown by every command and by the API.
 /** Reads package.json synchronously; do not call it on a hot path. */
 export function packageVersion(): string {
-  // A build has a copy beside it, because the checkout or an upgraded package may be newer than the running build.
+  // A build has a copy of package.json beside it, because the package's own file may be newer than the
+  // running build.
   const manifestPath = import.meta.url.endsWith(".ts") ? "../../package.json" : "./package.json";
   // Not imported: the ES module of node:fs loads all streams, which takes 2 ms.
   const text = process

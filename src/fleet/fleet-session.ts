@@ -225,7 +225,10 @@ async function openBucket(connection: NatsConnection): Promise<{ bucket: KV; mac
   }
 }
 
-/** `before`: the last revision at the start of the watch. The library's own `isUpdate` is wrong for that revision. */
+/**
+ * Begins a watch over the bucket. Entries after the revision `before` are new; the library's own `isUpdate`
+ * is wrong for that revision.
+ */
 async function watchBucket(bucket: KV) {
   const { streamInfo } = await bucket.status();
   return { before: streamInfo.state.last_seq, entries: await bucket.watch() };

@@ -49,8 +49,8 @@ export interface ConnectOptions {
 }
 
 /**
- * The daemon of this home; null if none listens: there is no socket, or a dead daemon left it. Rejects with
- * `permission_denied` if the socket belongs to another user.
+ * Connects to the daemon of this home. Resolves with null if none listens: there is no socket, or a dead
+ * daemon has left it. Rejects with `permission_denied` if the socket belongs to another user.
  */
 export async function connectToDaemon(
   home: string,
@@ -109,8 +109,9 @@ function notAllowed(path: string, cause: unknown): MountaineerError {
 }
 
 /**
- * A daemon reached over HTTP. Rejects with `usage` for an address that would show the token to the
- * network, `daemon_unreachable` while none answers or it is starting, and `not_signed_in` for a wrong token.
+ * Connects to a daemon over HTTP. Rejects with `usage` for an address that would show the token to the
+ * network, `daemon_unreachable` while no daemon answers or it is starting, and `not_signed_in` for a wrong
+ * token.
  */
 export async function connectToEndpoint(
   endpoint: HttpEndpoint,

@@ -10,7 +10,10 @@ export interface CallArguments {
   readonly raw: string | null;
 }
 
-/** `isCut`: the schema was too large to be sent. */
+/**
+ * Makes empty fields for a tool's arguments. `isCut`: the schema was too large to be sent, so the arguments
+ * are edited as JSON.
+ */
 export function createArguments(inputSchema: unknown, isCut = false): CallArguments {
   const field = argumentsField(inputSchema);
   const root = createNode(isCut ? asJson(field, "its schema is too large to be shown") : field);

@@ -12,7 +12,10 @@ const TOKEN =
 const DEPTH_LIMIT = 500;
 const BLANKS = /[ \t\r\n]*/y;
 
-/** Numbers keep their digits. Line and column count from 1; the column counts characters. */
+/**
+ * Parses JSON; numbers keep their digits. Line and column of a mistake count from 1, the column in
+ * characters.
+ */
 export function readJson(text: string): JsonReading {
   const fault = faultIn(text) ?? (keepsDigits(text) ? null : { at: 0, expected: SHORT_NUMBERS });
   if (fault === null) return { kind: "value", value: parseExactly(text) };

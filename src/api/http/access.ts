@@ -54,12 +54,15 @@ export class Access {
     this.#ways = ways;
   }
 
-  /** The home's lock must be held. Never rejects. */
+  /** Reads the stored credentials. The home's lock must be held. Never rejects. */
   static async open(options: AccessOptions): Promise<Access> {
     return new Access(options, await readWaysIn(options.home, options.logger));
   }
 
-  /** Ends the sessions of the previous token. Rejects with `home_unwritable`; then the previous token stays valid. */
+  /**
+   * Makes a new token, and ends the sessions of the previous one. Rejects with `home_unwritable`; then the
+   * previous token stays valid.
+   */
   async makeToken(): Promise<OutputOf<"makeToken">> {
     const before = this.#ways;
     const token = `${TOKEN_PREFIX}${randomBytes(SECRET_BYTES).toString("base64url")}`;
@@ -68,7 +71,7 @@ export class Access {
     return { token, replaced: before.token_sha256 !== null };
   }
 
-  /** Ends the token's sessions. Rejects with `home_unwritable`; then the token stays valid. */
+  /** Removes the token, and ends its sessions. Rejects with `home_unwritable`; then the token stays valid. */
   async forgetToken(): Promise<OutputOf<"forgetToken">> {
     const before = this.#ways;
     const sessions = before.sessions.filter(({ by }) => by !== "token");
@@ -128,8 +131,8 @@ export class Access {
   }
 
   /**
-   * Returns a function that checks whether the caller is still signed in: by the session of this secret, or
-   * by the token (null).
+   * Returns a function that checks whether the caller is still signed in. `secret`: that of the caller's
+   * session; null: the caller has the token.
    */
   stillIn(secret: string | null): () => boolean {
     if (secret === null) {
@@ -217,7 +220,7 @@ function hashOf(secret: string): string {
   return sha256Of(secret.length > LONGEST_SECRET ? "" : secret);
 }
 
-/** Both are 64 hexadecimal digits. */
+/** Compares two hashes in constant time. Both have 64 hexadecimal digits. */
 function isSame(one: string, other: string): boolean {
   return timingSafeEqual(Buffer.from(one, "latin1"), Buffer.from(other, "latin1"));
 }

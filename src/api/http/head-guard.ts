@@ -24,7 +24,7 @@ export interface OwnNames {
   readonly allowed: readonly string[];
 }
 
-/** null: the request may pass. */
+/** Why the request is refused by its headers or URL; null: it may pass. */
 export function refusalOfHead(request: IncomingMessage, names: OwnNames): HeadRefusal | null {
   const twice = saidTwice(request);
   if (twice !== null) return bad(`the request has more than one ${twice} header`);
@@ -41,7 +41,10 @@ export function refusalOfHead(request: IncomingMessage, names: OwnNames): HeadRe
   return null;
 }
 
-/** null: no page of another origin has sent the request. */
+/**
+ * Why the request is refused as one that a foreign page may have sent; null: no page of another origin sent
+ * it.
+ */
 export function refusalOfOrigin(request: IncomingMessage): HeadRefusal | null {
   const { origin, host = "", "sec-fetch-site": site } = request.headers;
   if (origin !== undefined && !isOrigin(origin, host))

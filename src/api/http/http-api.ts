@@ -289,7 +289,7 @@ export class HttpApi {
     }
   }
 
-  /** null: the request was refused here, or its client closed the connection. */
+  /** Reads the request's body. null: the request was refused here, or its client closed the connection. */
   async #body(exchange: Exchange, limitBytes: number): Promise<string | null> {
     const { request, response } = exchange;
     const { headers } = request;
@@ -388,7 +388,10 @@ function isServed(request: IncomingMessage, settings: HttpApiSettings): boolean 
   return settings.isEnabled && refusalOfHead(request, settings) === null;
 }
 
-/** null: not signed in. Cookies are ignored, because a browser sends the cookies of a host to all of its ports. */
+/**
+ * Who sent the request; null: nobody who is signed in. Cookies are ignored, because a browser sends the
+ * cookies of a host to all of its ports.
+ */
 function visitorOf(request: IncomingMessage, access: Access): Visitor | null {
   const secret = bearerOf(request);
   if (secret === null) return null;

@@ -12,7 +12,7 @@ interface SocketKind {
   readonly file: string;
   /** The temporary folder in the home where the socket is created, before it is moved to its place. */
   readonly workshop: string;
-  /** The socket's path in daemon.json; null: it has none. */
+  /** The socket's path in daemon.json; null: the file names none. */
   readonly noted: (note: DaemonNote) => string | null;
 }
 

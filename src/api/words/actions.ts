@@ -1,4 +1,5 @@
-// Actions on shares, backends and the daemon, for all faces: label, question, and the request to the daemon.
+// Actions on shares, backends and the daemon, the same in all user interfaces: label, question, and the
+// request to the daemon.
 import { counted } from "../../runtime/text/plain-text.ts";
 import type { BackendStatus, ShareStatus, StatusReport } from "../contract.ts";
 import type { Ask } from "../operations.ts";
@@ -88,7 +89,7 @@ export function busyQuestion({ name }: Action, { results }: Outcome): Question |
 
 const HOLDERS_SHOWN = 3;
 
-/** `mount CORE` with a capital. */
+/** The text with its first letter in upper case: `Mount CORE`. */
 export function sentence(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -1,4 +1,4 @@
-// Texts about a backend for all faces: its state, its catalog entries, calls and routes. Pure.
+// Texts about a backend for all user interfaces: its state, its catalog entries, calls and routes. Pure.
 import { counted, durationText } from "../../runtime/text/plain-text.ts";
 import type { ToolPlaces } from "../catalog-contract.ts";
 import type { BackendRouteStatus, BackendStatus } from "../contract.ts";
@@ -14,7 +14,7 @@ import {
   worseTone,
 } from "./words.ts";
 
-/** The state of a backend, with the same words in every face: `Ready over lan, held by hand`. */
+/** The state of a backend, with the same words in every user interface: `Ready over lan, held by hand`. */
 export function backendWords(backend: BackendStatus): StateWords {
   const { enabled, phase, routes } = backend;
   const [first] = troublesOf(backend.conditions);

@@ -1,4 +1,4 @@
-// A connected client as table cells for all faces, one for each title. Pure.
+// A connected client as cells of a table, the same in all user interfaces; one cell for each title. Pure.
 import { durationText, harmless } from "../../runtime/text/plain-text.ts";
 import type { ClientStatus } from "../contract.ts";
 

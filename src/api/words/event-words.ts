@@ -53,8 +53,8 @@ type Renderer = (fields: Fields) => readonly [Tone, string];
 
 const because = (fields: Fields): string => {
   const reason = wordOrNull(fields["reason"]);
-  // The beginning `HOST is gone: HOST: ` is left out: every face shows the host, and an earlier event reports
-  // the loss.
+  // The beginning `HOST is gone: HOST: ` is left out: every user interface shows the host anyway, and an
+  // earlier event reports the loss.
   return reason === null ? "" : `: ${reason.replace(/^(\S+) is gone: \1(?::\d+)?: /, "")}`;
 };
 const moved =
@@ -159,7 +159,10 @@ function heldText(to: unknown): string {
   return to === "unmounted" ? "Held unmounted by hand" : "Back to automatic";
 }
 
-/** `Thunderbolt is gone: connection refused`, without the host and port, which every face shows. */
+/**
+ * `Thunderbolt is gone: connection refused`, without the host and port, which every user interface shows
+ * anyway.
+ */
 function goneText(fields: Fields): string {
   const [reason, host] = [wordOf(fields["reason"]), wordOf(fields["host"])];
   const rest = host !== "" && reason.startsWith(host) ? reason.slice(host.length) : reason;

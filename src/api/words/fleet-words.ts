@@ -1,5 +1,6 @@
-// Texts about a fleet for all faces: each machine's presence, its state line by line, and its problems. Other machines wrote
-// parts of these texts: pass them through `harmless` before you show them. Pure.
+// Texts about a fleet for all user interfaces: each machine's presence, its state line by line, and its
+// problems. Other machines wrote parts of these texts: pass them through `harmless` before you show them.
+// Pure.
 import { counted, durationText } from "../../runtime/text/plain-text.ts";
 import type { FleetMachine, FleetReport, MachineLayer, MachineState } from "../fleet-contract.ts";
 import { phaseWords } from "./backend-words.ts";

@@ -1,4 +1,5 @@
-// Results of actions as texts for all faces: steps of shares, reloads, edits, mistakes in the configuration. Pure.
+// Results of actions as texts for all user interfaces: steps of shares, reloads, edits, mistakes in the
+// configuration. Pure.
 import type { ConfigMistakeWire, EditReport, OpenFileHolder, ReloadReport, StepResult } from "../contract.ts";
 import { type Tone, type Words, worseTone } from "./words.ts";
 

@@ -1,9 +1,10 @@
-// Texts about a share for all faces: its state, its two routes, and the way back to Thunderbolt. Pure.
+// Texts about a share for all user interfaces: its state, its two routes, and the return to Thunderbolt.
+// Pure.
 import { durationText } from "../../runtime/text/plain-text.ts";
 import type { GlobalStatus, RouteName, ShareStatus } from "../contract.ts";
 import { ROUTE_LABELS, type StateWords, sinceText, troublesOf, type Words, worseTone } from "./words.ts";
 
-/** The state of a share, with the same words in every face: `mounted over Fallback, TB Ready`. */
+/** The state of a share, with the same words in every user interface: `mounted over Fallback, TB Ready`. */
 export function shareWords(share: ShareStatus): StateWords {
   const { held, tb_recovery_pending: isReady } = share;
   const { text, tone } = stateWords(share);
@@ -92,7 +93,10 @@ export function cableWords(share: ShareStatus): readonly CableWords[] {
   });
 }
 
-/** Says that Thunderbolt is back and when the share switches; null unless a recovery is pending. Without `nowMs` no duration. */
+/**
+ * Says that Thunderbolt is back and when the share switches; null unless a recovery is pending. Without
+ * `nowMs`, the text has no duration.
+ */
 export function readyText(
   share: ShareStatus,
   { lsof_recheck: waitsForFiles }: Pick<GlobalStatus, "lsof_recheck">,
@@ -104,7 +108,10 @@ export function readyText(
   return `TB Ready: Thunderbolt is back${steady === null ? "" : `, steady for ${steady}`}. ${how}`;
 }
 
-/** `TB Ready: CORE, MEDIA`, the shares that wait to switch back; null if none does. `shown`: a name as the face shows it. */
+/**
+ * `TB Ready: CORE, MEDIA`, the shares that wait to switch back; null if none does. `shown` makes a name safe
+ * to show.
+ */
 export function readyNames(shares: readonly ShareStatus[], shown: (name: string) => string): string | null {
   const ready = shares.filter((share) => share.tb_recovery_pending);
   return ready.length === 0 ? null : `TB Ready: ${ready.map(({ name }) => shown(name)).join(", ")}`;

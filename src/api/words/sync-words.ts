@@ -1,4 +1,5 @@
-// Texts about config sync for all faces: whether the file is watched, and the rows of its last events. Pure.
+// Texts about config sync for all user interfaces: whether the file is watched, and the rows of its last
+// events. Pure.
 import type { SyncEvent, SyncReport } from "../contract.ts";
 import type { Words } from "./words.ts";
 

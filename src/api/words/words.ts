@@ -2,7 +2,7 @@
 import { durationText } from "../../runtime/text/plain-text.ts";
 import type { Condition, RouteName } from "../contract.ts";
 
-/** How good or bad the news of a text is; each face has a sign and a colour for it. */
+/** How good or bad the news of a text is. Each user interface has a sign and a colour for it. */
 export type Tone = "good" | "plain" | "warning" | "bad";
 
 /** The text may contain foreign names: pass it through `harmless` before you show it. */

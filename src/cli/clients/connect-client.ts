@@ -1,4 +1,5 @@
-// `connect`: makes an MCP client use Mountaineer, or undoes that. Shows the change of the client's file, and asks.
+// `connect`: makes an MCP client use Mountaineer, or undoes that. Shows the change of the client's file, and
+// asks before it is written.
 import { servingNames } from "../../api/backend-phases.ts";
 import type { BackendStatus } from "../../api/contract.ts";
 import { CLIENTS, type ClientName } from "../../clients/client.ts";

@@ -10,10 +10,13 @@ import { launcherPath } from "../input/launcher-path.ts";
 import { showResult } from "../input/options.ts";
 import { askDaemon } from "../sessions/control-session.ts";
 
-/** Holds the token for `--url`; not an argument, because other users of the machine can read arguments. */
+/**
+ * The variable that holds the token for `--url`. No argument holds the token, because other users of the
+ * machine can read arguments.
+ */
 const TOKEN_VARIABLE = "MOUNTAINEER_MANAGEMENT_TOKEN";
 
-/** The key that opens each screen. */
+/** The TUI's screens, each with the key that opens it. */
 const SCREENS: Readonly<Record<string, string>> = {
   home: "d",
   shares: "S",

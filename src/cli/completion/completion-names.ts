@@ -12,7 +12,10 @@ import type { CommandContext, LiveKind } from "../input/command.ts";
 import type { Candidate } from "./completion-request.ts";
 
 interface NamePlace extends Pick<CommandContext, "home" | "configPath" | "signal"> {
-  /** The share and the backend on the command line, and the typed part of the name to complete. */
+  /**
+   * The share and the backend that the command line names, null without one, and the typed part of the name
+   * to complete.
+   */
   readonly share: string | null;
   readonly backend: string | null;
   readonly typed: string;

@@ -13,7 +13,10 @@ import type { CommandContext } from "../input/command.ts";
 import { doneLine, showJson, showText, warningLine } from "../input/options.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
 
-/** Resolves with the exit code. Rejects with `config_invalid`, every mistake in it, and `config_unreadable`. */
+/**
+ * Resolves with the exit code. Rejects with `config_unreadable`, and with `config_invalid`, whose message
+ * lists every mistake.
+ */
 export async function checkConfig(context: CommandContext, file: string | null): Promise<number> {
   const {
     path,

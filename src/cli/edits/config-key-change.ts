@@ -1,4 +1,4 @@
-// `config set` and `config unset`: change one key, and show the value before.
+// `config set` and `config unset`: change one key, and show its previous value.
 
 import type { ConfigValue } from "../../config/edit/edit-value.ts";
 import { getConfigValue, type KeyValue } from "../../config/edit/effective.ts";

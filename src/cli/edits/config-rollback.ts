@@ -1,4 +1,4 @@
-// `config rollback`: shows the difference, asks, and writes the entry.
+// `config rollback`: shows how an entry of the history differs from the file, asks, and puts the entry back.
 
 import type { InputOf } from "../../api/operations.ts";
 import { diffText } from "../../config/history/text-diff.ts";
@@ -20,7 +20,7 @@ export async function rollBack(context: CommandContext, n: number, asks: boolean
   if (asks && context.ask !== null) {
     const shown = await show(context, n);
     if (shown.differs && !(await agrees(context, "Put it back so?", "no"))) return FAILED_EXIT;
-    // The hashes guard against an edit during the question, which renumbers the entries.
+    // Another edit during the question renumbers the entries; these hashes let the daemon notice that.
     seen = shown.seen;
   }
   return changeConfig(context, async (ask) =>

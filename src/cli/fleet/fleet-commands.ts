@@ -219,7 +219,7 @@ function isEveryAddress(address: string): boolean {
   return isIP(host) !== 0 && every.check(host, isIPv6(host) ? "ipv6" : "ipv4");
 }
 
-// Writes the `[fleet]` section into the configuration, and removes it.
+// The `[fleet]` section of the configuration: writing and removing it.
 
 /** Rejects with `usage` if the file has a `[fleet]` section, and with `config_…` if the file cannot be changed. */
 function refuseSection(

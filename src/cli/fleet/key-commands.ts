@@ -1,4 +1,4 @@
-// `mountaineer fleet keys rotate machine`: exchanges this machine's own key.
+// `mountaineer fleet keys rotate machine`: replaces this machine's own key.
 import type { DaemonClient } from "../../api/client/client.ts";
 import { fleetOff } from "../../api/gateway-names.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";

@@ -117,8 +117,7 @@ async function signNews(context: CommandContext, daemon: DaemonClient, signing: 
   }
   const { publicKeyText, publicBytes } = await import("../../fleet/keys/nkey.ts");
   const revision = nextRevision(report);
-  // A machine applies the configuration with the operator's key from its own file, so the check does the
-  // same.
+  // A layer applies only if its operator is the key in the machine's own file, so the check passes that key.
   const operator = report.line ?? publicKeyText(publicBytes(key));
   const mistakes = await mistakesIn(context, daemon, { text, name, revision, operator });
   if (mistakes.length > 0) throw mistakesError(mistakes, "nothing was signed, and no machine has it");

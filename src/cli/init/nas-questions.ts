@@ -30,7 +30,7 @@ export interface NasTools {
   readonly signal: AbortSignal;
 }
 
-/** The explanation of each default driver. */
+/** What a person is told about the driver that the new shares get by default. */
 const DRIVERS = {
   rclone: "Mounted by rclone: no root, and open files survive a pulled cable (docs/drivers.md)",
   netfs: "Mounted by macOS's own SMB (netfs): nothing to install (docs/drivers.md)",

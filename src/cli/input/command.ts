@@ -71,7 +71,10 @@ export interface Taken {
   /** The option may be repeated. */
   readonly isList?: boolean;
   readonly isRequired?: boolean;
-  /** Parses the value; null rejects it with `expected`. Default: the text itself. */
+  /**
+   * Parses the value. Returns null for a wrong value; the error then names `expected`. Default: the text
+   * itself.
+   */
   readonly read?: (text: string) => unknown;
   readonly expected?: string;
   /** The value if the argument or option is not given. */

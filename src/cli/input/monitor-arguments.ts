@@ -6,7 +6,7 @@ const LONGEST_INTERVAL_SECS = 86_400;
 /** The range of `--interval`, for messages. */
 export const INTERVAL_RULE = `a number of seconds from ${SHORTEST_INTERVAL_SECS} to ${LONGEST_INTERVAL_SECS}`;
 
-/** Seconds, fractions allowed, to milliseconds; null for anything else. */
+/** Converts a text with seconds, fractions allowed, to milliseconds; null for any other text. */
 export function intervalMs(text: string): number | null {
   const seconds = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
   return seconds >= SHORTEST_INTERVAL_SECS && seconds <= LONGEST_INTERVAL_SECS

@@ -62,12 +62,12 @@ export function showText(
   print(typeof shown === "string" ? shown : shown.map((line) => `${line}\n`).join(""));
 }
 
-/** A line about something that was done, with its mark. */
+/** A line that reports something done, after a green mark. */
 export function doneLine({ green, symbols }: Paint, text: string): string {
   return `${green(symbols.good)} ${text}`;
 }
 
-/** A line about something that a person should look at, with its mark. */
+/** A line that a person should look at, after a yellow mark. */
 export function warningLine({ yellow, symbols }: Paint, text: string): string {
   return `${yellow(symbols.warning)} ${text}`;
 }

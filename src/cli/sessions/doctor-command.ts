@@ -48,7 +48,7 @@ async function writeReport(
     try {
       await file.writeFile(text);
     } catch (error) {
-      // An incomplete report would block the next try.
+      // Removes the incomplete report, which would make the next attempt fail.
       await rm(path).catch(() => {});
       throw error;
     }

@@ -1,4 +1,4 @@
-// Renders a file's text, and the diff of two files, for a terminal; elsewhere both are printed unchanged.
+// Renders a file's text, and the diff of two files, for a terminal; for other outputs, both stay unchanged.
 // Pure.
 
 import { harmlessLines } from "../../runtime/text/plain-text.ts";

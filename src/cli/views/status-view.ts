@@ -75,7 +75,7 @@ function headLines(report: StatusReport, view: ShareView): string[] {
   }
   const ready = readyNames(report.shares, harmless);
   if (ready !== null && report.shares.length >= MANY_SHARES) lines.push(...banner([ready], "  ", view));
-  // A waiting change of a backend is shown with that backend.
+  // A change of a backend that waits for approval is left out here: it is shown with the backend.
   const shownHints = new Set(
     (report.backends ?? []).flatMap(({ conditions }) => conditions.map(({ hint }) => hint)),
   );
@@ -153,7 +153,7 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
   return lines;
 }
 
-/** Lines in the banner's colour, each with the mark, which also works without colour. */
+/** The parts as highlighted lines. Each line has a mark, too, for terminals without colour. */
 function banner(parts: readonly string[], indent: string, view: View): string[] {
   const mark = ` ${view.paint.symbols.ready} `;
   const inner = view.width - columns(indent) - columns(mark) - 1;

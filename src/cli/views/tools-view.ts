@@ -97,7 +97,7 @@ function memberText(
   return renderDiff(diff, style);
 }
 
-/** Spells invisible characters out before lines are compared, so that a change of these shows. */
+/** Spells out invisible characters before lines are compared, so that the diff shows changes in them. */
 function visible(text: string): string {
   return text.split("\n").map(harmless).join("\n");
 }

@@ -41,7 +41,7 @@ const FAREWELL_MS = 1_000;
 
 export interface CallsOptions extends LinkOptions {
   readonly config: FleetConfig;
-  /** Exported backends of this machine that can serve now. */
+  /** Returns the exported backends of this machine that can serve now. */
   readonly lent: () => readonly string[];
   /** Returns the places of these backends, which the offer contains; absent: offers contain no places. */
   readonly lentPlaces?: (names: readonly string[]) => LentPlaces;

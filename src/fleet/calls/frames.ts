@@ -11,7 +11,7 @@ export type FrameKind = (typeof KINDS)[number];
 
 export interface Frame {
   readonly kind: FrameKind;
-  /** The machine that opened the tunnel has sent the frame. */
+  /** True: the sender is the machine that opened the tunnel. */
   readonly fromOpener: boolean;
   /** The id of the daemon that the frame is for. */
   readonly to: string;

@@ -21,7 +21,10 @@ export interface LentPlace {
   readonly busy: number;
 }
 
-/** The place of a backend that this machine's configuration approves. */
+/**
+ * The place of another machine's backend that the configuration approves to have tools in common with this
+ * machine.
+ */
 export interface KnownPlace extends LentPlace {
   readonly machine: string;
   readonly backend: string;

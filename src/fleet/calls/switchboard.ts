@@ -144,7 +144,7 @@ export class Switchboard {
     this.#probe(machine, ANY_DAEMON, true);
   }
 
-  /** Takes a frame from that machine, unchecked. */
+  /** Handles a received frame, which has not been checked yet. */
   take(sender: string, bytes: Uint8Array): void {
     const { instance, name, clock, sessions } = this.#options;
     const frame = readFrame(bytes);

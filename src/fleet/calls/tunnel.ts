@@ -22,7 +22,7 @@ const NOTHING = Buffer.alloc(0);
 export interface TunnelEnd {
   readonly message: string;
   readonly hint: string | null;
-  /** The other machine had sent something in this tunnel. */
+  /** True: the other machine had sent something in this tunnel before it ended. */
   readonly wasReached: boolean;
 }
 

@@ -22,7 +22,7 @@ const handoverShape = object({
   to: userKeyShape,
   /** The number of this handover in its fleet, from 1. */
   number: signedCount,
-  /** By the clock of the machine that signed; shown only. */
+  /** By the clock of the machine that signed. It is shown to people and never compared. */
   time: SIGNED_TIME,
   signature: text,
 });

@@ -40,7 +40,10 @@ export type LayerOutcome =
 export interface LayerPort {
   /** The revision of the layer that is applied; null: none is. */
   readonly revision: () => number | null;
-  /** Applies all of the layer under the machine's own file, or nothing. Rejects only when the service ends. */
+  /**
+   * Applies the whole layer beneath the machine's own file, whose values take precedence, or nothing. Rejects
+   * only when the service ends.
+   */
   readonly apply: (layer: ConfigLayer) => Promise<LayerOutcome>;
 }
 
@@ -74,7 +77,7 @@ export class LayerFollower {
   #bucket: LayerBucket | null = null;
   /** The newest layer that was accepted. */
   #accepted: SignedLayer | null = null;
-  /** `#accepted` has been read from the disk. */
+  /** True once `#accepted` has been read from the disk. */
   #isRead = false;
   /** The server's next authority, once this machine trusts it; SHA-256 in hex. */
   #authority: string | null = null;
@@ -200,8 +203,8 @@ export class LayerFollower {
     }
     if (port.revision() !== revision) {
       if (this.#rejected?.sequence === sequence) return this.#rejected.problem;
-      // A layer is applied with the operator's key from the machine's own file, even if a later key signed
-      // it.
+      // A layer applies only if its operator is the key in the machine's own file, so that key is passed, even
+      // if a later key signed the layer.
       const { line } = await trust.read();
       const outcome = await unlessAborted(port.apply({ text, revision, operator: line }), signal);
       if (outcome.kind !== "applied") {

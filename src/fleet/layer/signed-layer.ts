@@ -22,7 +22,7 @@ export const LARGEST_DOCUMENT_BYTES = 2 * LARGEST_LAYER_BYTES + 4 * 1024;
 const layerShape = object({
   /** The revision's number, from 1. */
   revision: signedCount,
-  /** By the clock of the machine that signed; shown only. */
+  /** By the clock of the machine that signed. It is shown to people and never compared. */
   time: SIGNED_TIME,
   /** The machine that signed. */
   by: textThat("a machine's name", isMachineName),

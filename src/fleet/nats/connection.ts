@@ -207,7 +207,7 @@ async function closingSocketsOnFailure<T>(connecting: () => Promise<T>): Promise
     return await opened.run(sockets, connecting);
   } catch (error) {
     for (const socket of sockets) {
-      // The library has removed its own error listeners.
+      // The library has removed its own error listeners, and Node throws an `error` event without a listener.
       socket.on("error", () => {});
       socket.destroy();
     }

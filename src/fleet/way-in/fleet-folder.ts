@@ -39,7 +39,7 @@ export function folderPaths(home: string) {
   };
 }
 
-/** The files of the server's `count`-th certificates. */
+/** Paths of the authority, certificate and key that the server has after `count` - 1 renewals. */
 export function certificatePaths(home: string, count: number) {
   const which = count === 1 ? "" : `-${count}`;
   const at = (name: string): string => join(folderPaths(home).folder, `${name}${which}.pem`);

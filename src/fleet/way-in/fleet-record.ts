@@ -23,7 +23,7 @@ const machineName = textThat("a machine's name", isMachineName);
 const memberShape = object({
   name: machineName,
   key: userKeyShape,
-  /** Accepted beside `key` until the machine uses it; then it replaces `key`. */
+  /** The next key. The server accepts it beside `key` until the machine uses it; then it replaces `key`. */
   nextKey: optional(userKeyShape),
 });
 export type FleetMember = TypeOf<typeof memberShape>;

@@ -139,7 +139,7 @@ function createAdmission(options: InviteOptions, context: JoinContext, expiresAt
     try {
       await reloadServer(options, signal);
     } catch (error) {
-      // The machine becomes a member at the server's next reload.
+      // The record has the machine already, so it becomes a member at the server's next reload.
       admittedName.reject(new MountaineerError("fleet_server_failed", errorText(error), { cause: error }));
       return { joined: false, why: "failed" };
     }

@@ -30,7 +30,8 @@ import { guestInbox, joinSubject } from "./server-config.ts";
 import { fetchAuthority, openLink } from "./server-link.ts";
 
 /**
- * Limit for the answer, ms. Before the answer, the other side writes its record, and its server reloads it.
+ * Limit for the answer, ms. The other machine answers only after it has written its record and its server has
+ * reloaded the configuration.
  */
 const ANSWER_WITHIN_MS = 40_000;
 const SECRET_NAME = "fleet-key";

@@ -26,8 +26,8 @@ import {
 import { openLink, type ServerLink } from "./server-link.ts";
 
 /**
- * Limit for one answer, ms. Before the answer, the server's machine writes its record, and its server reloads
- * it.
+ * Limit for one answer, ms. The server's machine answers only after it has written its record and its server
+ * has reloaded the configuration.
  */
 const ANSWER_WITHIN_MS = 4_000;
 /** Requests are repeated until this time has passed, ms. */

@@ -22,7 +22,10 @@ export function guestInbox(id: string): string {
   return inboxOf(`join-${id}`);
 }
 
-/** An IP address is bound exactly. For a name, every address is bound, because the name's address may change. */
+/**
+ * Makes the text of the configuration. The server listens on exactly the record's address if that is an IP
+ * address. For a name it listens on all IPv4 addresses, because the name's address may change.
+ */
 export function serverConfig(record: FleetRecord, paths: ServerPaths): string {
   const { host, port } = splitAddress(record.address);
   const users = [

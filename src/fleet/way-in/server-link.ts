@@ -56,7 +56,10 @@ async function openOnce(options: LinkOptions, signal: AbortSignal) {
     throw unreachable(address, error);
   }
   return {
-    /** null: the subject has no subscriber. Rejects with `timed_out`. */
+    /**
+     * Sends a request and resolves with the answer; null: the subject has no subscriber. Rejects with
+     * `timed_out`.
+     */
     async ask(subject: string, question: string, withinMs: number): Promise<string | null> {
       try {
         return (await unlessAborted(link.request(subject, question, { timeout: withinMs }), signal)).string();
@@ -67,7 +70,10 @@ async function openOnce(options: LinkOptions, signal: AbortSignal) {
         throw new MountaineerError("timed_out", message, { cause: error, retry: "later" });
       }
     },
-    /** Answers requests by `answer`. Resolves when the server has the subscription. */
+    /**
+     * Passes each request on this subject to `answer`, and sends what it resolves with. Resolves when the
+     * server has the subscription.
+     */
     async serve(subject: string, answer: (question: string) => Promise<string>): Promise<void> {
       link.subscribe(subject, {
         callback: (error, message) => {

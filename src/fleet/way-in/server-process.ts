@@ -63,8 +63,8 @@ export async function isServing(home: string): Promise<boolean> {
 }
 
 /**
- * Starts the server unless it runs; "none": this home has none. Resolves when it accepts connections. Rejects with
- * `program_unavailable` and `fleet_server_failed`.
+ * Starts the server unless it runs, and resolves when it accepts connections. Resolves with "none" if this
+ * home has no server. Rejects with `program_unavailable` and `fleet_server_failed`.
  */
 export async function ensureServer(
   place: FleetPlace,
