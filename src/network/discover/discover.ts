@@ -27,7 +27,7 @@ export type HeardBy = "dns-sd" | "ws-discovery" | "neighbour";
 
 type OwnAddress = InterfaceSnapshot["addresses"][number];
 
-/** Answers to multicast come within 0.5 s; a second query makes up for a lost one. */
+/** How long to listen for answers, ms: they come within 0.5 s, and a second query makes up for a lost one. */
 const LISTEN_MS = 1_600;
 const ASK_AGAIN_MS = 700;
 /** Limit of servers that answer, on all links together, and limit of listed neighbours that do not answer. */
@@ -35,7 +35,7 @@ const SERVERS_AT_MOST = 64;
 /** Each link may list this many, however many links share the limit. */
 const OF_ONE_LINK_AT_LEAST = 8;
 const LINKS_AT_MOST = 16;
-/** Limit for one protocol on one link; further messages are ignored. */
+/** Maximum number of messages of one protocol on one link; further messages are ignored. */
 const MESSAGES_AT_MOST = 512;
 const MESSAGE_BYTES_AT_MOST = 9_000;
 const NAME_LENGTH_AT_MOST = 64;
@@ -115,7 +115,7 @@ export function createHeard(own: readonly OwnAddress[]) {
   return {
     add,
     all: () => [...found.values()],
-    /** Takes the messages of one protocol on a link. */
+    /** Returns a listener for the messages of one protocol on a link. */
     listener(link: OwnAddress, by: HeardBy, protocol: LinkProtocol): Listener {
       let left = MESSAGES_AT_MOST;
       return {

@@ -9,7 +9,7 @@ interface ClockJump {
   readonly text: string;
 }
 
-/** Smaller differences are drift, a busy machine, or a slewed clock. */
+/** Smaller differences are no jump but drift, a busy machine, or a slewed clock. */
 const THRESHOLD_MS = 2_000;
 
 interface ClockWatchOptions {
@@ -22,7 +22,8 @@ export function createClockWatch(options: ClockWatchOptions) {
   const { clock, uptimeMs = () => uptime() * 1_000 } = options;
   let monotonicMs = clock.monotonicMs();
   let wallMs = clock.wallMs();
-  // Read again only after a jump, because on Linux `uptime` reads a file of /proc.
+  // The time asleep since boot, ms. Computed again only after a jump, because on Linux `uptime` reads a file
+  // of /proc.
   let sleptMs = uptimeMs() - monotonicMs;
 
   return {

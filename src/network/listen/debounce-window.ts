@@ -1,4 +1,5 @@
-// Limits the cycles that network events cause: the first runs at once, the rest of a window share one.
+// Limits the cycles that network events cause: the first event causes a cycle at once, the others in the same
+// window cause one together.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
 interface TriggerWindowOptions {

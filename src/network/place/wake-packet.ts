@@ -11,7 +11,10 @@ export function magicPacket(mac: string): Buffer {
   return Buffer.concat([Buffer.alloc(6, 0xff), ...Array.from({ length: 16 }, () => address)]);
 }
 
-/** `known`: `aa:bb:cc:dd:ee:ff@10.0.0.2`. Sends nothing if no link holds that address. */
+/**
+ * Sends the packet to `known`, such as `aa:bb:cc:dd:ee:ff@10.0.0.2`. Sends nothing if no link holds that
+ * address.
+ */
 export function sendMagicPacket(known: string): void {
   const [mac = "", address = ""] = known.split("@");
   const ip = parseIp(address);

@@ -17,7 +17,7 @@ export interface ProbeEndpoint {
   /** An IP address; a link-local IPv6 one with its zone. */
   readonly address: string;
   readonly port: number;
-  /** The address to leave from; null lets the system choose. */
+  /** The local address to send from; null lets the system choose. */
   readonly localAddress: string | null;
 }
 
@@ -120,7 +120,7 @@ export function connectOptions({ address, port, localAddress }: ProbeEndpoint): 
 /** Large enough for a whole answer in one read, because unread bytes would make the close a reset. */
 const READ_BUFFER_BYTES = 2048;
 
-/** After this long in silence the system sends TCP keep-alives, one each second. */
+/** After this long without a byte from the server, ms, the system sends TCP keep-alives, one each second. */
 const KEPT_ALIVE_AFTER_MS = 1_000;
 
 /**

@@ -128,7 +128,7 @@ async function unlessCutOff(
   }
 }
 
-/** Probes of endpoints: equal ones are sent once, and a limited number at a time. */
+/** Sends the probes of endpoints: equal ones once, and a limited number at a time. */
 function createEndpointProbes(clock: Clock, maxAtOnce: number) {
   const asks = createSingleFlight<EndpointFinding>(clock);
   const semaphore = createSemaphore(maxAtOnce);
@@ -248,7 +248,10 @@ function unresolved({ host, interfaceName }: ProbeTarget, tookMs: number): Probe
   return { ...UNRESOLVED, address: null, interfaceName, localAddress: null, text, tookMs };
 }
 
-/** `10.0.0.2:445: connection refused`, with the name in front when it is one. */
+/**
+ * The outcome for people, such as `10.0.0.2:445: connection refused`; if the host is a name, the name comes
+ * first.
+ */
 function textOf(target: ProbeTarget, outcome: Outcome): string {
   const { address, finding, interfaceName } = outcome;
   const shown = `${address.includes(":") ? `[${address}]` : address}:${target.port}`;

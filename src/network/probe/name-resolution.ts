@@ -57,7 +57,7 @@ export function createNameResolution(options: NameResolutionOptions) {
     }
     entry.asking = null;
     const failed = found.length === 0;
-    // After a change of the network, the answer may be of the old one.
+    // After a change of the network, the answer may come from the previous network.
     if (asOf === changes) entry.askAgainAtMs = clock.monotonicMs() + (failed ? RETRY_MS : FRESH_MS);
     if (failed || sameAddresses(found, entry.addresses)) return;
     logger.debug("host name resolved", { host, addresses: found, before: entry.addresses });

@@ -3,11 +3,14 @@
 
 const TRANSPORT_HEADER_BYTES = 4;
 const SMB2_HEADER_BYTES = 64;
-/** The bytes that decide: transport header, SMB2 header, StructureSize, SecurityMode, DialectRevision. */
+/**
+ * Number of bytes after which the verdict is certain: transport header, SMB2 header, StructureSize,
+ * SecurityMode, DialectRevision.
+ */
 const VERDICT_BYTES = TRANSPORT_HEADER_BYTES + SMB2_HEADER_BYTES + 6;
 const SERVER_GUID_OFFSET = SMB2_HEADER_BYTES + 8;
 const SERVER_GUID_BYTES = 16;
-/** The verdict's bytes, NegotiateContextCount and ServerGuid. */
+/** Number of bytes that are read at most: those for the verdict, NegotiateContextCount and ServerGuid. */
 const READ_AT_MOST_BYTES = TRANSPORT_HEADER_BYTES + SERVER_GUID_OFFSET + SERVER_GUID_BYTES;
 /** An answer has some hundred bytes; a longer message is not SMB. */
 const MAX_MESSAGE_BYTES = 128 * 1024;
@@ -20,8 +23,9 @@ const SALT_BYTES = 32;
 export const CLIENT_GUID_BYTES = 16;
 
 /**
- * A whole NEGOTIATE request with its direct-TCP header, offering 2.0.2 to 3.1.1. `clientGuid` (16 bytes) must differ in
- * each request: a server hands a connection with a known guid to the process that serves it already.
+ * A whole NEGOTIATE request with its direct-TCP header, offering 2.0.2 to 3.1.1. `clientGuid` (16 bytes) must
+ * differ in each request: a server hands a connection with a known guid to the process that already serves
+ * this guid.
  */
 export function buildNegotiateRequest(clientGuid: Uint8Array): Buffer {
   const dialectsEnd = SMB2_HEADER_BYTES + 36 + DIALECTS.length * 2;

@@ -36,7 +36,7 @@ export interface Carriage {
   of(share: string): CarriedState | null;
   /** Since when the carrier should run but does not answer, monotonic ms; null: it answers, or none is needed. */
   readonly absentSinceMs: number | null;
-  /** Updates `of`, whose counters may be seconds old. */
+  /** Asks the carrier for its counters now: those in `of` may be seconds old. */
   recount(): Promise<void>;
   /** Resolves when a running carrier has reported its state, or when it is known that none runs. */
   ready(): Promise<void>;
@@ -47,9 +47,9 @@ export interface Carriage {
   bind(share: string, mount: FoundMount, pids: readonly number[]): Promise<void>;
   move(target: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
   /**
-   * Passes the newest endpoints to the carrier: of the route in use, and of the other route while its server
-   * is proved. The carrier is asked if they have changed, and at each look while it has no connection to the
-   * other route.
+   * Tells the carrier the newest endpoint of the route in use, and of the other route while its server is
+   * proved. The carrier is called only if an endpoint has changed, or while it has no connection to the other
+   * route.
    */
   keepEndpoints(share: string, change: ConfigureRequest): void;
   hold(share: string, epoch: number | null): Promise<void>;

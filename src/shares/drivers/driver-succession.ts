@@ -15,7 +15,7 @@ interface DrivenShare {
  * no new era: they recognize each other's mounts.
  */
 interface Era {
-  /** Drivers of the other kind, whose mounts may still be there. */
+  /** Drivers of the other kind that the share may have had before; their mounts may still be there. */
   readonly former: Map<MountDriver, ShareSpec>;
   /** A cycle by a driver of this era has begun, so that no step of a former driver is under way. */
   hasBegun: boolean;
@@ -24,8 +24,9 @@ interface Era {
 export type DriverSuccession = ReturnType<typeof createDriverSuccession>;
 
 /**
- * The drivers that one share has and had. A former driver is forgotten once none of its mounts is left or under way.
- * `drivers`: all that the share may have had; a mount belongs to the first of them that recognizes it as its own.
+ * Keeps the drivers that one share has and had. A former driver is forgotten once none of its mounts is left
+ * or under way. `drivers`: all that the share may have had; a mount belongs to the first of them that
+ * recognizes it as its own.
  */
 export function createDriverSuccession(drivers: readonly MountDriver[]) {
   const eraOf = (driver: MountDriver, spec: ShareSpec, before: readonly MountDriver[]): Era => {
@@ -114,7 +115,8 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
     ...driver,
     find,
     async unmount(share, mount, mode, limits) {
-      // The mount may have been found before the driver changed, so this driver may not know its maker yet.
+      // The mount may have been found before the driver changed, when nothing was known of the driver that
+      // made it.
       try {
         if (known === null) await find(share, 0);
       } catch (error) {

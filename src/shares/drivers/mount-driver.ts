@@ -36,7 +36,10 @@ export interface FoundMount {
   readonly sameShare: boolean;
   /** The configured route whose host (by name or resolved address) and port is the source's. */
   readonly route: RouteName | null;
-  /** The process that serves the mount is known and has exited: the mount is dead, without another look. */
+  /**
+   * The process that serves the mount is known and has exited: the mount is dead, and no look is needed to
+   * see it.
+   */
   readonly processGone: boolean;
   /** A daemon with this home folder made it for this share, maybe under another configuration. */
   readonly madeByDriver: boolean;
@@ -60,7 +63,10 @@ export interface Through {
   readonly pinned?: boolean;
 }
 
-/** How a driver carries mounts, which survive when their connections are reset and opened again over another route. */
+/**
+ * What a driver must know to carry mounts. A carried mount survives when its connections are reset and opened
+ * again over another route.
+ */
 interface CarryAbility {
   /** The port in the system's own settings for this share; null or absent: any port. */
   readonly fixedPort?: (share: ShareSpec) => Promise<number | null>;
@@ -219,7 +225,7 @@ export interface MountDriver {
   dropLost?(share: ShareSpec, kept: number): Promise<void>;
   /** Processes that serve this mount, which never count as "open files". */
   ownProcesses(share: ShareSpec, mount: FoundMount): Promise<readonly number[]>;
-  /** The path under which processes that hold files of this mount show them. */
+  /** The path under which the system lists files that processes have open on this mount. */
   openFilesPath(mount: FoundMount): string;
   /**
    * Calls the listener when a process that serves a mount of `shareName` has ended, before the next look would show it.

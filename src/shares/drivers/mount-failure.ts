@@ -18,7 +18,7 @@ export function failed(reason: MountFailure, text: string): Failed {
   return { ok: false, reason, text };
 }
 
-/** `said`: the program's own words or number; "": it said nothing. */
+/** Makes a failure of a row. `said`: the program's own words or number; "": it said nothing. */
 export function failedAs([reason, text, hint]: FailureRow, said: string): Failed {
   return failed(reason, `${text}${said === "" ? "" : ` (${said})`}${hint === undefined ? "" : `; ${hint}`}`);
 }

@@ -12,10 +12,13 @@ import { type Failed, failed } from "./mount-failure.ts";
 import { type SharePlace, writeUnlessFull } from "./share-files.ts";
 
 type MountFolder =
-  /** `bare`: a handle that still shows the folder when something is mounted over it; the caller closes it. */
+  /**
+   * `bare`: a handle of the folder itself, valid even when something is mounted over it; the caller closes
+   * it.
+   */
   { readonly ok: true; readonly bare: FileHandle } | Failed;
 
-/** A writer may fill the folder again while it is being replaced. */
+/** Maximum number of tries to replace the folder: a program may write into it again meanwhile. */
 const TRIES = 5;
 const LISTED_FOR_MS = 10_000;
 /** Maximum length of a name before its suffix, bytes: with the suffix, any file system accepts it. */
@@ -94,7 +97,8 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         if (path !== place.mountPath && !isShares) return;
         if (await isFull(dirname(place.mountPath))) return;
         if (await rmdir(place.mountPath).then(() => true, expecting(isSystemError, false))) {
-          // The next folder at this path may get the same inode number without being ours.
+          // The identity is forgotten, because another program's folder at this path may get the same inode
+          // number.
           if (identity !== null) await notes.write(place, { identity: null });
           // If something is mounted on the folder, the path has the identity of what is mounted.
         } else if (await notes.isOurs(place)) await setAsideWhole(place);

@@ -118,7 +118,7 @@ export async function writeIfChanged(path: string, content: string, hidden = `${
   }
 }
 
-/** Writes a file that is not essential if its content changes: a full disk is no error. */
+/** Writes a non-essential file if its content has changed; a full disk is no error. */
 export async function writeUnlessFull(path: string, content: string): Promise<void> {
   await writeIfChanged(path, content).catch(expecting(isDiskFull));
 }

@@ -70,7 +70,10 @@ export function concerns(
   return path === mountPath || (sameShare && (madeByDriver || route !== null));
 }
 
-/** A FUSE mount without `allow_other` answers only the user who made it; for root it depends on the system. */
+/**
+ * Whether this user can read the mount: a FUSE mount without `allow_other` answers only the user who made it;
+ * for root it depends on the system.
+ */
 export function isReadable(entry: MountEntry, userId: number | null): boolean {
   const owner = optionValue(entry, "user_id");
   if (!entry.type.startsWith("fuse") || owner === null || userId === null || userId === 0) return true;
@@ -98,9 +101,9 @@ function portOf(entry: MountEntry, source: SmbSource): number {
 }
 
 /**
- * Wraps a driver so that unmounting a mount of GVfs only stops its use: the mount stays, and so do its open
- * files. Afterwards the mount is reported only if the share has another mount, too. A new mount by the
- * desktop is used again.
+ * Wraps a driver so that unmounting a mount of GVfs only ends Mountaineer's use of it: the mount stays, and
+ * so do its open files. Afterwards the mount is reported only if the share has another mount, too. If the
+ * desktop mounts the share again, that new mount is used.
  */
 export function leavingGvfsAlone(driver: MountDriver): MountDriver {
   const letGo = new Set<string>();

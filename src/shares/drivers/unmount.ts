@@ -84,7 +84,10 @@ export async function undoMount({ unmount, prober, logger }: UndoTools, mount: F
   if (!undone.ok) logger.warn("failed mount not undone", { path: mount.path, reason: undone.text });
 }
 
-/** The one command for a mount of any kind. By force it detaches the mount at once, in use or not. */
+/**
+ * Returns the command that unmounts a mount of any type. By force it detaches the mount at once, whether it
+ * is in use or not.
+ */
 export function unmountCommand({ type, path }: MountEntry, mode: UnmountMode): UnmountCommand {
   const isLazy = mode === "force";
   return type.startsWith("fuse")
@@ -116,7 +119,10 @@ async function outputOf(
   }
 }
 
-/** `umount: /mnt: target is busy.`, `umount(/Volumes/core): Resource busy -- try 'diskutil unmount'`. */
+/**
+ * Whether the output means open files: `umount: /mnt: target is busy.`, `umount(/Volumes/core): Resource busy
+ * -- try 'diskutil unmount'`.
+ */
 function isBusy(output: string): boolean {
   return /\b((target|device) is busy|resource busy|EBUSY)\b/i.test(output);
 }

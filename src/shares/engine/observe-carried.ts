@@ -13,10 +13,16 @@ import {
 import { otherRoute, ROUTE_NAMES, type RouteName, type SharePolicy, type ShareSpec } from "../share-spec.ts";
 import type { LookTools, ObserveTools, Subject } from "./share-subject.ts";
 
-/** A carrier that is away for this long leaves its mounts dead, ms; a killed one is back after a second. */
+/**
+ * After this long without the carrier, its mounts count as dead, ms; a carrier that was killed is back after
+ * a second.
+ */
 const CARRIER_ABSENT_MS = 10_000;
 
-/** Patience of programs for the server of a share that is not carried, as with the system's own clients, ms. */
+/**
+ * How long requests wait for the server of a share that is not carried, ms: as long as with the system's own
+ * clients.
+ */
 export const PINNED_PATIENCE_MS = 3_000;
 
 export function isCarriedPort({ carriedPort = null }: FoundMount): boolean {
@@ -56,7 +62,8 @@ export function withCarried(
     // If the carrier does not return, nothing serves the mount's port, and the mount is dead.
     return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
   }
-  // Proofs are about the routes of the present configuration, not about a mount of an earlier one.
+  // Proofs say nothing about a mount of an earlier configuration: they are about the routes of the present
+  // one.
   if (found.former === true) return mount;
   const { route } = state;
   const carried: CarriedSeen = {
@@ -129,7 +136,10 @@ async function abilityOf(
   return { unable: refusal && `${refusal.text}; ${refusal.hint}`, account: carries.account };
 }
 
-/** A mount that was made before both routes were proved is carried from their proof on, without a new mount. */
+/**
+ * Lets a mount that was made before both routes were proved move between them from their proof on, without a
+ * new mount.
+ */
 export function carriedIfProved(
   mount: MountSeen | null,
   carry: CarrySeen | null,

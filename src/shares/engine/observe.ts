@@ -20,7 +20,7 @@ import type { Hurried, LookTools, ObserveTools, Subject } from "./share-subject.
 
 /** Limit for a look at a route's folder, ms. */
 const FOLDER_LOOK_MS = 1000;
-/** Limit for a look-up of open files, ms; after that files count as open. */
+/** Limit for a look-up of open files, ms; a later answer counts as "files may be open". */
 const OPEN_FILES_MS = 2000;
 /** Limit for the question whether the driver could mount the share anew, ms. */
 const ABLE_MS = 1000;
@@ -30,7 +30,10 @@ const ABLE_MS = 1000;
  */
 const ABLE_AGAIN_MS = 10_000;
 
-/** Uses no reading from before `asOfMs` (monotonic). Shares with the same `asOfMs` share one reading of hosts and mounts. */
+/**
+ * Observes a share. Uses no reading from before `asOfMs` (monotonic); shares with the same `asOfMs` share one
+ * reading of hosts and mounts.
+ */
 export async function observe(
   tools: ObserveTools,
   subject: Subject,
@@ -169,7 +172,10 @@ async function findMounts(tools: ObserveTools, subject: Subject, asOfMs: number)
   };
 }
 
-/** If a share is mounted twice, ours is the mount at our path, else one that is alive. */
+/**
+ * Chooses the mount that the rules manage: if a share is mounted twice, the mount at our path, or else one
+ * that is alive.
+ */
 function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundMount[]) {
   const atOurPath = found.find(({ path }) => path === spec.mountPath) ?? null;
   const same = found.filter((mount) => mount.sameShare || (mount === atOurPath && mount.madeByDriver));

@@ -14,7 +14,7 @@ import { endpointsOf, PINNED_PATIENCE_MS } from "./observe-carried.ts";
 import { proofEndpoint } from "./server-trust.ts";
 import type { LookTools, Subject } from "./share-subject.ts";
 
-/** Interval and limit of probes of the host during a mount, ms. */
+/** Interval of the host's probes during a mount, and limit of each probe, ms. */
 const WATCH_EVERY_MS = 300;
 const WATCH_PROBE_MS = 300;
 /**
@@ -53,7 +53,10 @@ export async function moveCarried(
   );
 }
 
-/** The carrier's epoch at the observation: the carrier ignores decisions from before it acted by itself. */
+/**
+ * The carrier's epoch at the observation. It changes whenever the carrier acts by itself, which then ignores
+ * decisions from before.
+ */
 export function epochOf({ mount }: ShareSeen): number | null {
   return (mount?.carried ?? mount?.pinned)?.epoch ?? null;
 }
@@ -151,7 +154,7 @@ async function mountNow(
   const patienceMs = carried === true ? policy.outagePatienceMs : PINNED_PATIENCE_MS;
   const configured = seen.configured;
   const gate = isGated(tools, subject, step) ? createGate(tools, subject, seen, step, limits.signal) : null;
-  /** A gated mount does not go through `logons.attempt`, so its refusal is noted here. */
+  /** A mount behind the gate does not go through `logons.attempt`, so its refusal is noted here. */
   const noted = (outcome: MountOutcome, atMs = tools.clock.monotonicMs()): MountOutcome => {
     if (gate !== null && !outcome.ok && outcome.reason === "wrong_credentials")
       logons.seen(spec, logons.idOf(spec), outcome.text, atMs);
@@ -245,7 +248,7 @@ function createGate(
     shut.abort(`the server may be another than the one that was proved: ${why}`);
   };
   let proving: Promise<void> = Promise.resolve();
-  // Proves again if the carrier's connection has ended.
+  // Proves whenever the carrier reports that the server must be proved.
   const unregister = carriage?.onNotice((share, notice) => {
     if (share !== spec.name || notice !== "doubt") return;
     // A proof rejects only when the step has ended.

@@ -22,7 +22,10 @@ export interface TrustInput {
 /** The route of a mount through the carrier, with the carrier's counters. */
 export interface RouteInUse extends Pick<CarriedSeen, "server" | "outage" | "outageAtMove" | "witness"> {
   readonly route: RouteName;
-  /** Whether the connections have lasted since their proof, so that the server is still the same. */
+  /**
+   * Whether the mount's connections have lasted since the server was proved, so that it is still the same
+   * server.
+   */
   readonly goesOn: boolean;
   /** An address in use that is not configured any more; null or absent: the configured one is in use. */
   readonly detour?: { readonly seen: RouteSeen; readonly port: number } | null;
@@ -98,7 +101,10 @@ export class ServerTrust implements AsyncDisposable {
   #backoff = NO_BACKOFF;
   #inUseBefore: RouteInUse | null = null;
   #witnessSinceMs = 0;
-  /** Pause after several witness connections that ended early: a new proof after each of them would burden the server. */
+  /**
+   * Pause before the next proof after several witness connections that ended early: a proof after each of
+   * them would burden the server.
+   */
   #witnessPause = NO_BACKOFF;
 
   /** `onVerdict` is called when a proof has ended. */
@@ -173,7 +179,7 @@ export class ServerTrust implements AsyncDisposable {
     const identity = isAway ? one.identity : `${probe.address} ${probe.serverGuid ?? ""}`;
     const isOther = one.identity !== null && identity !== one.identity;
     one.identity = identity;
-    // This needs no proof of either route: the other route's server may now answer over this one.
+    // Reset even without a proof of this route: the other route's server may now answer over it.
     if (isAway || isOther) this.#areTwo = false;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.doubt(route);
@@ -182,7 +188,10 @@ export class ServerTrust implements AsyncDisposable {
     if (isAway) cutOff(this.#compared);
   }
 
-  /** Probes do not see a server that is back within one look; the carrier's counters do. */
+  /**
+   * Takes over losses of the server in use from the carrier's counters: probes do not see a server that is
+   * back within one look.
+   */
   #foldInUse(inUse: RouteInUse | null): void {
     const before = this.#inUseBefore;
     this.#inUseBefore = inUse;

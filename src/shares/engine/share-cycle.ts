@@ -116,7 +116,10 @@ export class ShareCycle {
       this.#trust = new ServerTrust({ clock, proof: serverProof, outage }, onProof);
   }
 
-  /** Runs one cycle. `stopping`: no new step is begun, but a share between two mounts is mounted first. */
+  /**
+   * Runs one cycle. When `stopping` aborts, no new step is begun, except that a share whose old mount is gone
+   * already is mounted.
+   */
   async run(triggers: readonly Trigger[], stopping: AbortSignal): Promise<Wake | null> {
     const isAskedFor = triggers.some(({ reason }) => reason === "user");
     // While a request is pending, the rules handle its pauses. Any other trigger by a person ends the pauses,
@@ -222,7 +225,10 @@ export class ShareCycle {
     this.#view = { ...this.#view, subject: next };
   }
 
-  /** A fresh look for commands that change nothing: without a step, and without a proof, which runs programs. */
+  /**
+   * Takes a fresh look for a command that changes nothing: without a step, and without a proof, which would
+   * run programs.
+   */
   async look(asOfMs: number): Promise<ShareView> {
     const subject = this.#subject;
     const trust = this.#trust;
@@ -343,7 +349,7 @@ export class ShareCycle {
     const saved = memory === this.#memory ? null : this.#tools.memory.remember(name, memory);
     this.#memory = memory;
     this.#state = state;
-    // Until the check of open files has ended, the result of the previous check counts for conditions and programs.
+    // While open files are being checked, conditions and programs go by the result of the previous check.
     const conditions = step?.kind === "check_open_files" ? this.#view.conditions : decision.conditions;
     this.#view = { subject, memory, seen, conditions };
 

@@ -126,7 +126,7 @@ export class ShareEngine implements AsyncDisposable {
     return this.#share(name).cycle.view();
   }
 
-  /** A fresh look without a step. */
+  /** Looks at the share now, without taking a step. */
   async look(name: string): Promise<ShareView> {
     return this.#share(name).cycle.look(this.#tools.clock.monotonicMs());
   }
@@ -198,7 +198,8 @@ export class ShareEngine implements AsyncDisposable {
     const lane = createLane({
       clock,
       run: async (triggers, stopping) => {
-        // Two lanes of one share must not perform steps at the same time.
+        // A share that was removed and added again may still have a cycle of its old lane: the two must not
+        // perform steps at the same time.
         await before;
         if (this.#isResting && !cycle.isAsked) return null;
         const details = triggers.flatMap((trigger) => trigger.details);

@@ -60,7 +60,7 @@ interface HurryInput {
   readonly phase: CarriedPhase | null;
   /** The route that the mount uses. */
   readonly route: RouteName | null;
-  /** A loss waits to be confirmed, or an SMB request has waited too long for its answer. */
+  /** Whether a lost route waits to be confirmed, or an SMB request has waited too long for its answer. */
   readonly inDoubt: boolean;
   /** Duration of the hosts' answers at the last look, ms; null: no answer. */
   readonly tookMs: Readonly<Record<RouteName, number | null>>;
@@ -69,7 +69,7 @@ interface HurryInput {
 const SHORT_MS = 300;
 /** While programs wait for a route, one look in this many gives slow hosts the configured time. */
 const PATIENT_LOOK = 4;
-/** No shorter limit, so the configured one applies. */
+/** Stands for "no shorter limit": the configured limit applies. */
 const USUAL_MS = Number.POSITIVE_INFINITY;
 /**
  * A host that needs more than this part of the short limit gets the configured limit: the short one might

@@ -120,7 +120,7 @@ export class AliasLinks implements AsyncDisposable {
   }
 
   trigger(reason: TriggerReason): void {
-    // Most homes have no aliases, so their lane need not run.
+    // Most configurations have no aliases, so their lane need not run.
     const isIdle = this.#known.size === 0 && this.#options.memory.paths.length === 0;
     if (reason !== "tick" || !isIdle) this.#triggerNow(reason);
   }
@@ -145,7 +145,7 @@ export class AliasLinks implements AsyncDisposable {
     }));
   }
 
-  /** A fresh look, which changes nothing. */
+  /** Looks at all links now, and changes nothing. */
   async look(): Promise<AliasView[]> {
     const { prober, memory } = this.#options;
     const aliases = [...this.#known.values()].map(({ spec }) => spec);

@@ -15,7 +15,10 @@ export type AliasMemory = Awaited<ReturnType<typeof openAliasMemory>>;
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** A file that cannot be read is set aside. `readOnly`, for commands that change nothing: the file is not written. */
+/**
+ * Opens the record of alias links. A file that cannot be read is set aside. `readOnly`, for commands that
+ * change nothing: the file is not written.
+ */
 export async function openAliasMemory(options: {
   readonly path: string;
   readonly logger: Logger;

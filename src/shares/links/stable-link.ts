@@ -36,7 +36,8 @@ export async function ensureLink(
     await (found === "missing" ? createLink(path, target) : replaceLink(path, target));
     return { result: found === "missing" ? "created" : "repaired" };
   } catch (error) {
-    // An EEXIST of mkdir does not count: a file is where a folder above the link should be.
+    // EEXIST from mkdir does not mean that the link's path is taken: a file is where a folder above the link
+    // should be.
     const isTaken =
       systemErrorCode(error) === "EEXIST" && (error as NodeJS.ErrnoException).syscall === "symlink";
     return isTaken
@@ -85,7 +86,10 @@ export async function replaceLink(path: string, target: string): Promise<void> {
   await syncFolder(folder);
 }
 
-/** A name may have 255 bytes, up to four for a character, so a long one becomes a digest. */
+/**
+ * The name of a new link until it replaces the old one. Names have at most 255 bytes, and a character up to
+ * four, so a long name becomes a digest.
+ */
 function temporaryName(name: string): string {
   return `.${Buffer.byteLength(name) <= LONGEST_NAME ? name : sha256Of(name)}.mountaineer-new`;
 }

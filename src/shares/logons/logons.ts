@@ -1,4 +1,5 @@
-// Which servers refused which logins, and when. Every automatic login asks here first, and reports its result.
+// Remembers which servers refused which logins, and when. Every automatic login asks here first, and reports
+// its result.
 import { randomUUID } from "node:crypto";
 import { whenAborted } from "../../runtime/abort.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -115,7 +116,6 @@ export function createLogons(clock: Clock) {
         refusedAt: account.refusals.filter((one) => isRecent(one, nowMs)).map(({ wallMs }) => wallMs),
       };
     },
-    /** Id of the login. */
     idOf: (share: LoginOf): string => loginOf(accountOf(share), share).id,
     /** The carrier's name for connections with this login. */
     nameOf: (share: LoginOf): string => loginOf(accountOf(share), share).name,

@@ -9,7 +9,10 @@ const SPARE = 8;
 
 type Getfsstat = (buffer: Uint8Array | null, bytes: number, flags: number) => number;
 
-/** `library`: the path of a test double; null for the system's own. Rejects when koffi or the function is missing. */
+/**
+ * Loads getfsstat. `library`: the path of a test double; null for the system's own. Rejects when koffi or the
+ * function is missing.
+ */
 export async function loadGetfsstat(library: string | null = null): Promise<() => readonly MountLine[]> {
   const system = await loadForeignLibrary(library);
   const declare = (name: string): Getfsstat => system.declare(name, "int", ["uint8_t *", "int", "int"]);

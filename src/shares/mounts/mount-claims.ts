@@ -19,7 +19,10 @@ const NAME_CHARACTERS = 32;
 
 export type MountClaims = ReturnType<typeof createMountClaims>;
 
-/** A claim is a lock of the system's, which ends with the process that holds it. */
+/**
+ * Creates the claims of this daemon. Each is a file lock, which the system ends with the process that holds
+ * it.
+ */
 export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
   const held = new Map<string, ExclusiveFileLock>();
   let saidSo = false;

@@ -31,7 +31,7 @@ export function createMountTableLinux({
   });
 }
 
-/** The kernel reuses a freed id for the next mount, so more of the mount identifies it. */
+/** What identifies a mount: the id alone does not, because the kernel gives a freed id to the next mount. */
 function keyOf({ mountId, device, path, type, source, root }: MountInfoLine): readonly (string | number)[] {
   return [mountId, device, path, type, source, root];
 }
@@ -47,7 +47,10 @@ function entryOf(line: MountInfoLine, generation: number): MountEntry {
   };
 }
 
-/** A mounted folder of a share has the share's own source in the table, so the folder is added. */
+/**
+ * The source of a mount. For a mounted folder of a share, the table shows the share's own source, so the
+ * folder is added.
+ */
 function sourceOf({ type, source, root }: MountInfoLine): string {
   return KERNELS_SMB.has(type) && root !== "/" ? `${source}${root}` : source;
 }

@@ -9,7 +9,10 @@ export function isUnderLaunchd(
   return parentPid === 1 && service !== undefined && service !== "" && service !== "0";
 }
 
-/** The meaning of a readdir's errno that is not an outage; null for any other. */
+/**
+ * Explains an errno of a readdir that means a missing permission; null for any other errno, which may be an
+ * outage.
+ */
 export function meaningOfDenied(errno: string, path: string, underLaunchd: boolean) {
   if (errno !== "EPERM" && errno !== "EACCES") return null;
   // EACCES is the server's own refusal. A program in a terminal has the terminal's permission.

@@ -27,7 +27,7 @@ export const GATE_RETRY_MS = 250;
 export function decideMounted(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
   const own = judgeOwnRoute(builder, route, mount);
   const verdict = judgeMount(builder, mount);
-  // A mount of a share that is held unmounted is someone else's, made after a person had ours unmounted.
+  // A person had our mount unmounted, so this mount is someone else's.
   if (own === "waiting" || builder.memory.held === "unmounted") return null;
   if (own === "gone") return decideHostGone(builder, mount, route);
   if (verdict.state === "dead") return decideDead(builder, mount, route, verdict.reason);
@@ -42,7 +42,10 @@ export function decideMounted(builder: Builder, mount: MountSeen, route: RouteNa
   );
 }
 
-/** If the share was mounted before its server was proved, a remount lets files that are kept for that server be sent. */
+/**
+ * Mounts the share anew if its server was recognized only after the mount: only a new mount can send the
+ * files that are kept for that server.
+ */
 export function remountForUnsent(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
   const better = builder.seen.carry?.trust.better ?? null;
   const { server = null } = mount.carried ?? mount.pinned ?? {};
@@ -53,7 +56,10 @@ export function remountForUnsent(builder: Builder, mount: MountSeen, route: Rout
   });
 }
 
-/** A mount of an earlier version, which the carrier does not guard, is made anew as soon as nothing on it is open. */
+/**
+ * Makes a mount of an earlier version, which the carrier does not guard, anew as soon as nothing on it is
+ * open.
+ */
 function remountThroughCarrier(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
   if (mount.unguarded !== true || isBackingOff(builder) || whyNotMountable(builder) !== null) return null;
   const reason = "an earlier version mounted it, and nothing would keep its files from another server";
@@ -124,7 +130,6 @@ function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): S
     kind: "failover",
     reason: `${hostOf(builder, route)} is gone: ${probe.text}`,
     mode: "force",
-    // The plan tries the other route twice.
     plan: [other, other],
   });
 }
@@ -154,7 +159,7 @@ export function decideDead(
   const reason = `the mount is dead: ${why}`;
   foldShortLife(builder, found.id);
   if (isBackingOff(builder)) {
-    // An earlier error is kept: that of a failed unmount, for example, says more.
+    // An earlier error is kept, because it says more, for example that of a failed unmount.
     const hasError = builder.memory.lastError !== null;
     return hasError ? null : setError(builder, `${reason}; it is mounted again after a pause`);
   }

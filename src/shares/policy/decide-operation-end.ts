@@ -52,8 +52,8 @@ export function finishArrived(builder: Builder, operation: Operation, route: Rou
   clearPending(builder, operation.moves ? "moved" : "mounted anew");
   setMemory(builder, { lastSwitchAt: builder.seen.wallMs });
   setState(builder, { operation: null, ...recoveryPause(builder, operation, route) });
-  // This applies to a mount over another route than the wanted one, too: the transition and a condition
-  // report the miss.
+  // A mount over another route than the wanted one clears the error, too: the transition and a condition
+  // report that the wanted route failed.
   clearError(builder, "mounted");
   holdAfterArrival(builder, operation, route, missed);
   if (!operation.asked) return;

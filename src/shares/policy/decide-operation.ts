@@ -179,7 +179,7 @@ function nextRoute(builder: Builder, operation: Operation): Step | null {
   return finishExhausted(builder, { ...operation, plan: [], failures });
 }
 
-/** Whether the next step has to wait; the lane then looks again soon. */
+/** Whether the next step has to wait for a proof of the server; if so, plans the next look soon. */
 function waitsForProof(builder: Builder, { startedAtMs }: Operation, route: RouteName): boolean {
   const isCarried = carriesAt(builder, route);
   const isKnown =
@@ -241,7 +241,10 @@ function foldMounted(builder: Builder, last: MountStepSeen): void {
   setState(builder, { operation: { ...operation, plan: operation.plan.slice(1), failures } });
 }
 
-/** Why a mount that succeeded counts as failed: it ended at once. Otherwise it would be repeated without a pause. */
+/**
+ * Why a mount that succeeded counts as failed: it ended at once. As a success, it would be repeated without a
+ * pause. null: it counts.
+ */
 function whyUseless(mount: MountSeen | null): string | null {
   if (mount === null) return "the mount vanished as soon as it was made";
   return mount.found.processGone ? "the mount's process ended as soon as it was mounted" : null;
@@ -276,7 +279,7 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
     return;
   }
   const { busy, text } = failure;
-  // EBUSY without an open file that can be seen repeats in each cycle, and is reported once.
+  // EBUSY without a visible open file recurs in each cycle, but is announced only once.
   if (!busy || !builder.state.announcedBusy) {
     builder.transitions.push({ name: "share.unmount_failed", from, reason: text, duration_ms, busy });
   }

@@ -57,7 +57,8 @@ function foldRoute(builder: Builder, route: RouteName): void {
     builder.transitions.push({ name, route, host, reason: probe.text });
   }
   setState(builder, { health: { ...builder.state.health, [route]: health } });
-  // A gap in the observation and a missing history count as drops, even if the host answers now.
+  // A gap in the observation, or a missing history, counts as a drop of the route, even if the host answers
+  // now.
   if (route === "tb" && (dropped || before.healthySince === null))
     clearPending(builder, up ? "Thunderbolt was not observed" : probe.text);
 }
@@ -76,7 +77,10 @@ export function judgeOwnRoute(builder: Builder, route: RouteName, mount: MountSe
   return typeof judged === "string" ? judged : judgeSilence(builder, mount, judged.silentSinceMs);
 }
 
-/** The verdict of the probes alone; `silentSinceMs`: two probes had no answer, which proves nothing yet. */
+/**
+ * The verdict of the probes alone. `silentSinceMs`: two probes had no answer since then, which alone proves
+ * nothing.
+ */
 export function judgeByProbes(
   builder: Builder,
   route: RouteName,

@@ -14,7 +14,7 @@ import {
 } from "./decision-builder.ts";
 import type { Step } from "./step.ts";
 
-/** Interval of looks while a proof is awaited, ms; usually the end of the proof wakes the lane sooner. */
+/** Interval of looks while a proof is awaited, ms; usually the end of the proof causes a look sooner. */
 const PROOF_LOOK_MS = 1000;
 
 export function decideUnmounted(builder: Builder): Step | null {

@@ -59,13 +59,13 @@ export function hostOf(builder: Builder, route: RouteName): string {
   return hostText({ host, port });
 }
 
-/** Has the lane look again at `atMs` (monotonic) without another trigger. */
+/** Plans a look at `atMs` (monotonic), in case nothing else causes one before. */
 export function lookAt(builder: Builder, atMs: number, reason: Wake["reason"] = "confirm"): null {
   builder.wakes.push({ atMs, reason });
   return null;
 }
 
-/** Whether a pause after failed mounts or unmounts is under way; then the lane looks again at its end. */
+/** Whether a pause after failed mounts or unmounts is under way; if so, plans a look at its end. */
 export function isBackingOff(builder: Builder): boolean {
   const { notBeforeMs } = builder.state.mountBackoff;
   if (notBeforeMs <= builder.seen.atMs) return false;
@@ -73,7 +73,7 @@ export function isBackingOff(builder: Builder): boolean {
   return true;
 }
 
-/** How often programs that have to end are checked, ms; their end wakes the lane sooner. */
+/** Interval at which programs that have to end are checked, ms; their end causes a check sooner. */
 const ROOM_LOOK_MS = 1_000;
 
 /**
@@ -103,7 +103,6 @@ export function setMemory(builder: Builder, change: Partial<ShareMemory>): void 
   builder.memory = { ...builder.memory, ...change };
 }
 
-/** Answers the person's request. */
 export function answer(builder: Builder, ...parts: Parameters<typeof outcome>): null {
   builder.outcome = outcome(...parts);
   return null;

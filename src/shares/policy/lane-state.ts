@@ -1,5 +1,5 @@
-// What a lane remembers between looks and may forget at a restart: suspicions, the operation in progress, backoff.
-// ShareMemory holds what must survive.
+// What the cycles of a share remember from one look to the next and may forget at a restart: suspicions, the
+// operation in progress, backoff. ShareMemory holds what must survive.
 import {
   type Backoff,
   NO_BACKOFF,
@@ -33,11 +33,11 @@ export interface Operation {
   readonly mountId: string | null;
   /** Whether open files were looked up before the unmount; true even if the answer came late. */
   readonly checked: boolean;
-  /** Files that were open or unsent when its unmount began. */
+  /** Files that were open or unsent when the operation's unmount began. */
   readonly cost: OpenFilesSeen | null;
-  /** The end of this operation answers a person's request. */
+  /** Whether the end of this operation answers a person's request. */
   readonly asked: boolean;
-  /** The operation moves a carried mount to another route, and unmounts nothing. */
+  /** Set if the operation moves a carried mount to another route, and unmounts nothing. */
   readonly moves?: true;
 }
 
@@ -95,7 +95,10 @@ export interface LaneState {
   readonly announcedOpenFiles: string | null;
   /** Whether an unmount that failed with EBUSY without a visible open file has been announced. */
   readonly announcedBusy: boolean;
-  /** This daemon's programs were asked to end since the last unmount, and when they may be asked again. */
+  /**
+   * Whether this daemon's programs were asked to end since the last unmount, and when they may be asked
+   * again.
+   */
   readonly roomAsked: boolean;
   readonly roomBackoff: Backoff;
   /** Start of each condition by code, wall ms. */

@@ -18,7 +18,7 @@ export type ShareRequest = (
       readonly wait: boolean;
     }
 ) & {
-  /** End of waiting for unsent files or, with `wait`, for open ones, monotonic ms. */
+  /** When to stop waiting for unsent files or, with `wait`, for open ones, monotonic ms. */
   readonly waitUntilMs: number;
 };
 

@@ -143,7 +143,7 @@ function fileConditions(builder: Builder): NewCondition[] {
   return conditions;
 }
 
-/** How unsent files are sent: only by a mount of our own, and only while a route answers. */
+/** Tells people how unsent files are sent: only by a mount of our own, and only while a route answers. */
 function unsentHint({ seen: { mount, routes }, spec }: Builder): string {
   if (mount === null) return "They are kept here and sent by the next mount.";
   const { madeByDriver, path } = mount.found;

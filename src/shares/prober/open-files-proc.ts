@@ -24,7 +24,10 @@ interface Wanted {
   readonly seen: Set<string>;
 }
 
-/** One answer per path of each request. Rejects when `procFolder` itself cannot be listed. */
+/**
+ * Finds the open files below the paths of each request: one answer per path. Rejects when `procFolder` itself
+ * cannot be listed.
+ */
 export async function scanOpenFilesProc(
   requests: readonly OpenFilesRequest[],
   procFolder: string,

@@ -24,7 +24,7 @@ export interface Question<Kind extends QuestionKind = QuestionKind> {
   readonly kind: Kind;
   /** Two questions with the same key are equal. */
   readonly key: string;
-  /** Evaluated when the question is sent. */
+  /** What is asked; evaluated when the question is sent. */
   readonly subject: () => unknown;
   /** Called when the question is answered, or lost with its child. */
   readonly onAnswer: () => void;
@@ -243,7 +243,7 @@ export class ProberQuestions implements AsyncDisposable {
     this.#idleTimer = this.#options.clock.setTimer(IDLE_MS, () => {
       const carrier = this.#current;
       if (carrier === null) return;
-      // Questions of this very turn are sent at its end.
+      // Questions of this turn of the event loop are sent at its end.
       if (carrier.carried.size > 0 || this.#toSend.length > 0) this.#watchIdle();
       else {
         this.#current = null;
@@ -273,7 +273,7 @@ export class ProberQuestions implements AsyncDisposable {
     const { clock, logger } = this.#options;
     carrier.silenceTimer = clock.setTimer(SILENT_CHILD_MS, () => {
       carrier.silenceTimer = null;
-      // A name server may take half a minute, so only other questions count.
+      // Questions about addresses do not count as overdue: a name server may take half a minute.
       const isDue = [...carrier.carried].some(({ kind }) => kind !== "addresses");
       if (isDue && clock.monotonicMs() - carrier.heardAtMs >= SILENT_CHILD_MS) {
         logger.warn("prober is silent", { pid: carrier.child.pid });
@@ -303,7 +303,7 @@ export class ProberQuestions implements AsyncDisposable {
       question.carrier = carrier;
       question.startedAtMs = nowMs;
       carrier.carried.add(question);
-      // `ask` takes only subjects of the kind.
+      // `ask` takes only subjects that fit the kind, so the type is right.
       return { id: question.id, kind: question.kind, subject: question.subject() } as Ask;
     });
     carrier.child.send({ asks, retire: false });

@@ -2,7 +2,7 @@
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { ListedEntry } from "./root-listing.ts";
 
-/** One line of `rclone lsjson`, which prints one entry a line; null for any other line. */
+/** Parses a line of `rclone lsjson`, which prints each entry on a line; null: the line is no entry. */
 export function parseRcloneLine(line: string): ListedEntry | null {
   const start = line.indexOf("{");
   if (start === -1) return null;
@@ -75,7 +75,10 @@ function birthOf(times: ReadonlyMap<string, number>): Birth | null {
   return { createdMs, isOwn };
 }
 
-/** A line holds the name padded to 30 bytes, seven columns of attributes, the size, and the time in UTC. */
+/**
+ * Parses a line of smbclient's listing: the name padded to 30 bytes, seven columns of attributes, the size,
+ * and the time in UTC.
+ */
 export function parseSmbclientLine(line: string): ListedEntry | null {
   const match = /^ {2}(.+) +(\d+) {2}(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})$/s.exec(line);
   const [, head, size, time] = match ?? [];

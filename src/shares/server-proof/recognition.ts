@@ -8,7 +8,7 @@ export type Births = ReadonlyMap<string, Birth>;
 
 /** `text` continues a sentence that begins with the share's source: "//nas/core is empty: …". */
 type Recognition =
-  /** `by`: a creation time that agrees, which a copy cannot have, or unchanged entries. */
+  /** `by`: what the recognition rests on: a creation time, which a copy cannot have, or unchanged entries. */
   | { readonly kind: "same"; readonly by: "creation" | "entries" }
   | { readonly kind: "different"; readonly text: string }
   | { readonly kind: "unproved"; readonly text: string };
@@ -39,7 +39,7 @@ export function recogniseRoot(
   }
   if (created.includes("unknown")) return { kind: "same", by: root === "agrees" ? "creation" : "entries" };
   const count = witness.entries.length;
-  // An entry that is missing may be in the part of the listing that was cut off.
+  // A missing entry proves nothing if the listing was cut off: it may be in the rest.
   const isGone = listing.rest === null && !witness.entries.some(({ name }) => now.has(name));
   if (isGone && root !== "agrees" && count > 0) {
     const what =
@@ -49,7 +49,10 @@ export function recogniseRoot(
   return { kind: "unproved", text: "has nothing left in it that is as it was before" };
 }
 
-/** What to remember of the server after a proof. Facts that are still true are kept, as their times are more exact. */
+/**
+ * What to remember of the server after a proof. Remembered facts that are still true are kept, because their
+ * times are more exact.
+ */
 export function witnessOf(
   serverGuid: string,
   listing: RootListing,

@@ -30,7 +30,7 @@ interface RestOfListing {
 const KEPT_AT_MOST = 4_096;
 const DIGEST_BYTES = 16;
 
-/** Takes any number of entries, in any order. */
+/** Collects a listing from any number of entries, in any order. */
 export function createListingCollector(keptAtMost = KEPT_AT_MOST) {
   let kept: ListedEntry[] = [];
   let count = 0;

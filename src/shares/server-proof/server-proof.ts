@@ -42,7 +42,7 @@ export type ProofVerdict =
   | { readonly kind: "same"; readonly server: string }
   /** `server`: id of the server behind one route instead of the expected one; absent: unknown. */
   | { readonly kind: "different"; readonly text: string; readonly server?: string }
-  /** `isBlank`: nothing is known of the expected server that could identify it. */
+  /** `isBlank`: the expected server was never proved, so nothing can identify it. */
   | { readonly kind: "unproved"; readonly text: string; readonly isBlank?: true };
 
 /**
@@ -255,7 +255,7 @@ async function identify(
     try {
       await known.keep(share, { id, shareName, source, witness });
     } catch (error) {
-      // On a full disk, the earlier evidence about the server is still valid.
+      // The disk is full, but the earlier evidence about the server is still valid.
       if (before === null || !isDiskFull(error)) throw error;
     }
     return { kind: "same", server: id };
@@ -340,7 +340,7 @@ interface ComparingParts {
   readonly requests: Requests;
 }
 
-/** The first route's reading if both agree, else a verdict. */
+/** Returns the first route's reading if both agree; otherwise the verdict. */
 async function compareRoots(parts: ComparingParts): Promise<ProofVerdict | SideReading> {
   const { clock, requests } = parts;
   const { share } = requests[0];

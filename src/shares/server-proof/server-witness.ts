@@ -46,7 +46,7 @@ export type ServerWitness = Omit<Readonly<TypeOf<typeof witnessShape>>, "entries
 };
 const witnessOf: (value: unknown) => ServerWitness | null = reader(witnessShape);
 
-/** A server that has the share of this name. */
+/** A server from which a share was mounted, or on which it was found. */
 export interface KnownServer {
   readonly id: string;
   readonly shareName: string;
@@ -91,7 +91,10 @@ export function createKnownServers(stateFolder: string) {
       const servers = await Promise.all([...ids].filter(isServerId).map((id) => read(share, id)));
       return servers.filter((server) => server !== null);
     },
-    /** Rejects with the system's error: unsent files must not be kept for a server that cannot be recognized later. */
+    /**
+     * Stores a server with its evidence. Rejects with the system's error: unsent files must not be kept for a
+     * server that cannot be recognized later.
+     */
     async keep(share: Pick<ShareSpec, "name">, server: KnownServer): Promise<void> {
       const path = pathOf(share, server.id);
       const content = serverText(server);

@@ -4,7 +4,7 @@ import { startNativeEventThread } from "../events/native-event-thread.ts";
 import { CONTROL_BYTES, type NetworkEventSource, STOP_SLOT } from "../events/network-event-source.ts";
 import { MACOS_LIBRARIES, type StoreLibraries, type StoreWorkerData } from "./scdynamicstore-binding.ts";
 
-/** The thread reads its stop flag four times a second. */
+/** How long to wait for the thread's end, ms: it reads its stop flag four times a second. */
 const STOP_DEADLINE_MS = 1_500;
 
 /** macOS's network events, through koffi and a run loop in a thread of its own. */

@@ -42,7 +42,7 @@ async function run({ control, libraries }: StoreWorkerData): Promise<void> {
   }
 }
 
-/** `State:/Network/Interface/tb0/Link`: the link of tb0. */
+/** Says what a key is about: `State:/Network/Interface/tb0/Link` is about the link of tb0. */
 function aboutOf(key: string): string {
   const [, name, kind] = /^State:\/Network\/Interface\/([^/]+)\/(\w+)$/.exec(key) ?? [];
   if (name === undefined) return "a default route";

@@ -49,7 +49,7 @@ export function compareInterfaces(
   const held = (snapshot: InterfaceSnapshot, otherNames: ReadonlySet<string>): Map<string, NetworkDelta> => {
     const addresses = new Map<string, NetworkDelta>();
     for (const { interfaceName, text, prefixLength } of snapshot.addresses) {
-      // The link's delta suffices for an interface that appeared or disappeared.
+      // For an interface that appeared or disappeared, the change of its link is enough.
       if (!otherNames.has(interfaceName)) continue;
       const address = text.split("%")[0] ?? text;
       const change = snapshot === before ? "removed" : "added";

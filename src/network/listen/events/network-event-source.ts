@@ -1,4 +1,5 @@
-// The interface of a system's network events; one file per system implements it. The threads load this file, too.
+// The interface to a system's network events; one file per system implements it. The threads load this file,
+// too.
 
 export interface NetworkEventSource {
   readonly name: "rtnetlink" | "scdynamicstore";

@@ -11,7 +11,7 @@ import {
   STOP_SLOT,
 } from "../events/network-event-source.ts";
 
-/** Far more than the 2 ms that the thread takes to end. */
+/** How long to wait for the thread's end, ms: far more than the 2 ms that it takes. */
 const STOP_DEADLINE_MS = 2_000;
 /** The number 1 as an eventfd takes it. */
 const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);

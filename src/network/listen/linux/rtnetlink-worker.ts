@@ -18,7 +18,7 @@ const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
-/** Set together while a link is up and has carrier. */
+/** Flags that are both set while a link is up and has carrier. */
 const IFF_UP_RUNNING = 0x1 | 0x40;
 const MSG_DONTWAIT = 0x40;
 const SOL_SOCKET = 1;
@@ -28,11 +28,14 @@ const SO_RCVBUF = 8;
  */
 const RECEIVE_QUEUE_BYTES = 1 << 20;
 const POLLIN = 1;
-/** The start of a message: its header, then a link's `ifinfomsg`, or an address's `ifaddrmsg` and the address. */
+/**
+ * Number of bytes that are read of a message: its header, then a link's `ifinfomsg`, or an address's
+ * `ifaddrmsg` and the address.
+ */
 const RECEIVE_BYTES = 44;
 /** After this many datagrams without a pause, the listener is told and the stop flag is read. */
 const DATAGRAMS_AT_ONCE = 64;
-/** Only a safety net, in case a wake through the eventfd is lost. */
+/** Limit of a poll, ms: only a safety net, in case a wake through the eventfd is lost. */
 const LONGEST_POLL_MS = 10_000;
 
 /** The system lacks or forbids something, so a restart would not help. */

@@ -143,7 +143,7 @@ function createCifsFinding(
     const [note, entries] = await Promise.all([readCifsNote(files.folder), mountTable.read(notBeforeMs)]);
     const index = indexMounts(entries);
     const atPath = index.at(path);
-    // An edit of the configuration may have moved the share's path since it was mounted.
+    // The mount may still be at an earlier path: the configuration may have been edited since the mount.
     const noted = index.at(note?.path ?? path);
     const all = new Set([atPath, noted, ...index.named(share.shareName)].filter((mount) => mount !== null));
     const mounts = [...all];
@@ -229,7 +229,7 @@ async function runMount(
     clock,
     deadlineMs: Math.max(1, untilMs - clock.monotonicMs()),
     signal,
-    // The whole group is killed, because mount starts mount.cifs.
+    // A timeout kills the whole process group, because mount starts mount.cifs.
     killGroup: true,
     killGraceMs: 0,
     env: { LC_ALL: "C", ...env },

@@ -76,7 +76,7 @@ export function failedByMountCifs(exitCode: number | null, said: string): Failed
   return failedAs(row ?? ["other", `it could not be mounted: ${how}`], meaningfulLine(said));
 }
 
-/** The line with the reason; the advice to read a manual is left out. */
+/** Finds the line with the reason; the advice to read a manual is left out. */
 function meaningfulLine(said: string): string {
   const lines = said
     .split("\n")

@@ -52,8 +52,9 @@ export function namesThisMachine({ source }: Pick<SmbMount, "source">): boolean 
 }
 
 /**
- * A mount from this machine is carried, unless a route's server is this machine (a tunnel, for instance). null: it is not
- * carried.
+ * The carrier's port of a carried mount, and the host for which it was mounted. A mount whose source is this
+ * machine counts as carried, unless a route's server is this machine (through a tunnel, for instance). null:
+ * it is not carried.
  */
 function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through | null {
   const { entry } = mount;
@@ -70,7 +71,7 @@ function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through
   return { port: line.carriedPort, host: preferredRoute(share).host };
 }
 
-/** People see the server's host, not the carrier's address. */
+/** The source as people see it: with the server's host, not with the carrier's address. */
 function sourceShown(
   share: ShareSpec,
   { entry, source }: SmbMount,
@@ -85,7 +86,10 @@ function sourceShown(
   return sourceOf({ host: source.host, port: ours.port }, share.shareName);
 }
 
-/** For a carried mount: the route whose host it was mounted for, though its bytes may take the other one. */
+/**
+ * Finds a mount's route by its host and port. For a carried mount that is the route whose host it was mounted
+ * for, though its bytes may take the other one.
+ */
 function routeBy(
   share: ShareSpec,
   mount: SmbMount,

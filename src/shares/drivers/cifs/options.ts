@@ -16,8 +16,8 @@ interface CifsMount {
 }
 
 /**
- * Interval at which the kernel asks a silent server, s: a shorter one would cut off a server whose disks spin
- * up for ten seconds.
+ * Interval at which the kernel asks a silent server for a sign of life, s. It gives the server up after three
+ * intervals, so a shorter one would cut off a server whose disks spin up for ten seconds.
  */
 const ECHO_S = 5;
 /** The kernel's maximum for `echo_interval`, s. */
@@ -53,7 +53,7 @@ export function cifsOptions({ share, route, address, owner, carried }: CifsMount
     // Gives the mount its own connection, so that it does not wait on the dead connection of an earlier
     // mount.
     "nosharesock",
-    // Without this option the root's listing may come from memory, and a dead mount would look alive.
+    // Without this option the client may list the root from memory, so that a dead mount would look alive.
     "nohandlecache",
     "actimeo=1",
     "iocharset=utf8",
@@ -82,7 +82,8 @@ function toCarrier({ port, patienceMs }: Through): string[] {
     // Calls wait until the carrier has a route again or resets them. `soft` would lose mapped pages at a move.
     "hard",
     `echo_interval=${carriedEchoIntervalS(patienceMs)}`,
-    // A referral would bypass the carrier. (So would more than one channel; the kernel uses them only when asked to.)
+    // A DFS referral would bypass the carrier. So would further channels, but the kernel uses them only when
+    // asked to.
     "nodfs",
   ];
 }

@@ -24,7 +24,10 @@ export interface CifsTools {
   /** Folders to look for programs in, in order. */
   readonly programFolders: readonly string[];
   readonly fstab: string;
-  /** The kernel's list of file systems that it can mount. A module appears in it only when it is needed. */
+  /**
+   * The file in which the kernel lists the file systems that it can mount. A module's file system is missing
+   * until the module is loaded.
+   */
   readonly filesystems: string;
 }
 
@@ -175,12 +178,12 @@ function noLine(
     : `no line of /etc/fstab lets a user mount this share over ${routeName} at ${share.mountPath}`;
 }
 
-/** A share as its fstab line needs it. `password` null: a guest. */
+/** The facts about a share that its line in fstab needs. `password` null: a guest. */
 export type LineShare = Pick<ShareSpec, "name" | "shareName" | "mountPath" | "username" | "password">;
 
 /**
- * The fstab line that lets a user mount this share, carried. `present`: the line that this one replaces. `taken`: ports
- * of other lines.
+ * Composes the line in fstab that lets a user mount this share through the carrier. `present`: the line that
+ * the new one replaces. `taken`: ports of other lines.
  */
 export function carriedLine(
   share: LineShare,

@@ -33,7 +33,10 @@ const HOLDERS_NAMED = 3;
 
 type Link = Extract<LinkLook, { state: "link" }>;
 
-/** A mount is the link `mountPath`; its id is the link's identity, its source the folder behind it. */
+/**
+ * Creates the driver. Its mount is the link `mountPath`: the mount's id is the link's identity, its source
+ * the folder to which the link leads.
+ */
 export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOptions): MountDriver {
   const memory = createLinkMemory(stateFolder);
   const realFolders = createRealFolders(prober);
@@ -204,7 +207,10 @@ interface KnownLinks {
 
 type LinkMemory = ReturnType<typeof createLinkMemory>;
 
-/** Which links are ours: those that lead to folders that were configured, at paths that were configured. */
+/**
+ * Remembers which links are ours: those that lead to folders that were configured, at paths that were
+ * configured.
+ */
 function createLinkMemory(stateFolder: string) {
   const byShare = new Map<string, KnownLinks>();
   const noted = new WeakSet<ShareSpec>();
@@ -257,7 +263,10 @@ async function readLocalNote(stateFolder: string, shareName: string): Promise<Lo
   return storedNote(jsonObject(note ?? ""));
 }
 
-/** A failed write does not stop the share: while this process runs, the link is known anyway. */
+/**
+ * Writes a share's note. A failure does not stop the share: while this process runs, the link is known
+ * anyway.
+ */
 async function writeLocalNote(stateFolder: string, shareName: string, note: LocalNote): Promise<void> {
   const path = notePath(stateFolder, shareName);
   await ensureFolder(dirname(path), 0o700)

@@ -13,7 +13,7 @@ interface NetfsMountsOptions {
   readonly prober: Prober;
   readonly mountTable: MountTable;
   readonly addressesOf: AddressesOf;
-  /** The folder in which macOS makes folders by itself and names them after shares. */
+  /** The folder in which macOS itself makes folders for mounts, named after the shares: /Volumes. */
   readonly volumes: string;
 }
 
@@ -53,7 +53,8 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
       sameShare,
       route,
       processGone: false,
-      // Only this driver mounts on a folder of ours; under /Volumes only the share's name can be compared.
+      // Only this driver mounts on folders that Mountaineer made. Under /Volumes macOS makes the folder, so
+      // only the share's name shows whose mount it is.
       madeByDriver: isKnown || (ours && atPath && (sameShare || !isSystemNamed(share))),
       // macOS shows the address that it talks to, so a carried mount's source has the port.
       carriedPort: sameShare && route === null && source?.host === LOOPBACK ? source.port : null,
@@ -103,7 +104,10 @@ function canonicalPath(path: string): string {
   return path.normalize("NFC").replace(/^\/System\/Volumes\/Data(?=\/)/, "");
 }
 
-/** A mount from Finder's sidebar names the service, `My NAS._smb._tcp.local`, whose host is `My-NAS.local`. */
+/**
+ * Finds the route of a mount from Finder's sidebar. Its source names the service, `My NAS._smb._tcp.local`,
+ * whose host is `My-NAS.local`.
+ */
 function routeOfBonjour(share: ShareSpec, mount: SmbMount, addressesOf: AddressesOf): RouteName | null {
   const { source } = mount;
   const service = source === null ? null : BONJOUR.exec(source.host)?.[1];

@@ -5,7 +5,7 @@ import { errorText } from "../../../runtime/errors.ts";
 import { loadNetfs, type NetfsCall } from "./binding.ts";
 import type { NetfsChildAnswer, NetfsChildRequest } from "./process.ts";
 
-/** Waiting for the callback does not keep the process alive, so a timer does. */
+/** Interval of a timer, ms, that keeps the process alive: waiting for the callback does not. */
 const KEEP_ALIVE_MS = 60_000;
 
 async function answer(asksToEnd: Promise<void>): Promise<NetfsChildAnswer> {

@@ -194,7 +194,8 @@ async function makeWay({ path, folder }: Attempt): Promise<Failed | null> {
     const code = systemErrorCode(error);
     if (code === "ENOENT") return null;
     if (code === "EACCES" || code === "EPERM") {
-      // A failed mount leaves a folder of root's, which would make macOS mount at `NAME-1`.
+      // A failed mount leaves a folder that belongs to root, because of which macOS would mount at `NAME-1`
+      // the next time.
       return folder === null
         ? taken(path, `a folder that is not ours; when it is empty: sudo rmdir '${path}'`)
         : failed("permission_denied", `${path}: ${errorText(error)}`);
@@ -266,7 +267,6 @@ async function ask(tools: AttemptTools, attempt: Attempt): Promise<Asked | Faile
   return asked ?? failed("other", `other mounts of ${host} took all the time there was`);
 }
 
-/** Asks macOS to mount. */
 async function askNow(
   { clock, tools }: AttemptTools,
   { share, folder, untilMs, signal }: Attempt,

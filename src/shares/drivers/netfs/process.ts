@@ -13,7 +13,7 @@ export interface NetfsChildRequest {
 
 export type NetfsChildAnswer =
   | ({ readonly kind: "called" } & NetfsAnswer)
-  /** koffi or NetFS is missing: a command must mount instead. */
+  /** koffi or NetFS is missing, so this driver cannot mount. */
   | { readonly kind: "unavailable"; readonly text: string }
   | { readonly kind: "failed"; readonly text: string }
   /** The process was asked to end, and macOS cancelled the mount. */

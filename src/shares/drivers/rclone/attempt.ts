@@ -72,7 +72,7 @@ export interface Attempt {
   readonly signal: AbortSignal;
 }
 
-/** A failed attempt leaves neither process nor mount behind. */
+/** Tries once to mount a share. A failed attempt leaves neither process nor mount behind. */
 export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<MountOutcome> {
   const { clock, mountTable, folders, unmounts, care } = tools;
   const { share, place, deadlineMs } = attempt;
@@ -200,13 +200,14 @@ async function whyFailed({ share, route, place }: Attempt, otherwise: Failed): P
 }
 
 const FILES_AT_ONCE = 200;
-/** The share should be back at its path within 3 s. */
+/** Limit for opening all files, ms: the share should be back at its path within 3 s. */
 const ALL_MS = 2_000;
 
 /**
- * Opens the unsent files of `paths` (in the share) once each, so that rclone ties each to its folder entry. Begins with the
- * files that rclone sends last. The folders are listed before and after, because some files are sent meanwhile. Ends within
- * 2 s; rclone also sends the files that were not opened.
+ * Opens the unsent files of `paths` (in the share) once each, so that rclone knows which file of the mount
+ * each cache file belongs to. Begins with the files that rclone sends last. The folders are listed before and
+ * after, because some files are sent meanwhile. Ends within 2 s; rclone also sends the files that were not
+ * opened.
  */
 async function openReloaded(
   { clock, serving }: AttemptTools,

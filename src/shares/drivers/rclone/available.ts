@@ -15,7 +15,7 @@ import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Lacking } from "../mount-driver.ts";
 import { parseRcloneVersion, type RcloneVersion, rcloneCan, VERSION_DEADLINE_MS } from "./version.ts";
 
-/** How long the place where a program was found is used without another search: PATH may have a better one by then. */
+/** How long a program is run from where it was found before PATH is searched again, ms. */
 const SEARCHED_ANEW_MS = 60_000;
 const INSTALL = "install rclone 1.60 or newer (apt install rclone, or mountaineer rclone install)";
 

@@ -28,8 +28,8 @@ export type CacheCare = ReturnType<typeof createCacheCare>;
 export function createCacheCare({ clock, logger, unsent, onChange, home }: CacheCareOptions) {
   const completion = createCompletion({ clock, logger, home });
   /**
-   * The state of each cache, until a mount uses the cache. `untouched`: since the review, rclone has ended
-   * without having mounted.
+   * The state of each cache between its review and its next mount. `untouched`: since the review, rclone has
+   * run and ended without mounting.
    */
   const states = new Map<string, "reviewed" | "untouched">();
 

@@ -180,10 +180,16 @@ export function createFormerShares({ clock, logger, stateFolder }: StateFolderTo
   };
 
   return {
-    /** Read now. `configured`: names of shares. Rejects with the system's error. */
+    /**
+     * Reads the files now. `configured`: names of the shares that are configured. Rejects with the system's
+     * error.
+     */
     look,
 
-    /** Files of the newest look that no rclone sends. Starts another look if that one is older than 10 s. */
+    /**
+     * The files that no rclone sends, as found by the newest look. Begins another look if that one is older
+     * than 10 s.
+     */
     known(configured: readonly string[]): readonly FormerUnsent[] {
       if (clock.monotonicMs() - lookedAtMs >= LOOKED_FOR_MS) {
         lookedAtMs = clock.monotonicMs();
@@ -220,7 +226,8 @@ async function factsOf({ folder, server }: RcloneFiles): Promise<ServerFacts> {
 }
 
 /**
- * Earlier versions did not note a source. The best guess is the host that is configured when this version first looks.
+ * Notes the source of a cache that has none, because an earlier version made it. The best guess is the host
+ * that is configured when this version first looks.
  */
 async function noteSource(share: ShareSpec, { folder }: RcloneFiles): Promise<void> {
   const path = join(folder, "server.json");

@@ -14,7 +14,9 @@ export interface RcloneControl {
   readonly password: string;
 }
 
-/** `failed`: rclone answered that it could not. `unreachable`: it did not answer, or not as rclone does. */
+/**
+ * `failed`: rclone answered that it could not do it. `unreachable`: nothing answered, or not as rclone does.
+ */
 type ControlAnswer = "done" | "failed" | "unreachable";
 
 const USER = "mountaineer";
@@ -42,7 +44,7 @@ const GIVEN_UP_MS = 10 * 60_000;
 /** Number of unanswered questions by the port of rclone's remote control. */
 const unanswered = new Map<number, number>();
 
-/** The login of the remote control is in the environment, because all users can read arguments. */
+/** Passes the login of the remote control in the environment, because all users can read arguments. */
 export function controlEnvironment(password: string): Readonly<Record<string, string>> {
   return { RCLONE_RC_USER: USER, RCLONE_RC_PASS: password };
 }

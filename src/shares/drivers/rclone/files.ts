@@ -73,7 +73,7 @@ export function rcloneFiles(stateFolder: string, shareName: string, server = FIR
   return rcloneFilesIn(shareFiles(stateFolder, shareName).folder, server);
 }
 
-/** `folder`: of one share. */
+/** `folder`: the share's own. */
 export function rcloneFilesIn(folder: string, server = FIRST_SERVER): RcloneFiles {
   return {
     ...shareFilesIn(folder),
@@ -115,7 +115,7 @@ export function configText(share: ShareSpec, route: RouteSpec, obscured: string 
  */
 export const CARRIED_CONNECTS = "override.low_level_retries = 3\n";
 
-/** How rclone names the share of that name on the server. */
+/** The share in rclone's spelling: the remote and the share's name on the server. */
 export function remoteOf(shareName: string): string {
   return `${REMOTE_NAME}:${shareName}`;
 }
@@ -142,10 +142,10 @@ export function mountArguments(
     ],
     ...(through === null ? [] : [...CARRIED_FLAG, `${through.port}`, ...CONTROL_ARGUMENTS]),
     // `--timeout` also ends idle connections, and the next use of such a connection gets EIO. rclone keeps as
-    // many connections as were in use at once, and uses them in turn: if there are only our looks, one every
-    // two seconds, each of 100 connections idles for more than three minutes. Requests that a silent server
-    // holds up are ended by the engine. The connections of a carried mount are reset whenever the route
-    // moves, and rclone repeats the requests on them.
+    // many connections as were in use at once, and uses them in turn: if only the daemon looks at the mount,
+    // once in two seconds, each of 100 connections idles for more than three minutes. Requests that a silent
+    // server holds up are ended by the engine. The connections of a carried mount are reset whenever the
+    // route moves, and rclone repeats the requests on them.
     ...[
       "--contimeout",
       "2s",
@@ -155,7 +155,7 @@ export function mountArguments(
       `${through === null ? 1 : retriesCarried(version)}`,
     ],
     ...["--dir-cache-time", "1s", "--attr-timeout", "1s"],
-    // Append and read-write opens need a cache for writes.
+    // Without a write cache, files cannot be opened for appending, or for both reading and writing.
     ...["--vfs-cache-mode", "writes", "--vfs-write-back", writeBack(version), "--vfs-cache-max-age", "5m"],
     // If a file has been replaced before its late close, rclone marks the note of the new file as sent, and a
     // crash would lose the new file.
@@ -189,7 +189,7 @@ const CARRIED_FLAG = ["--user-agent"] as const;
 /** rclone's remote control, on a port that the system picks, with the password in rclone's environment. */
 const CONTROL_ARGUMENTS = ["--rc", "--rc-addr", "127.0.0.1:0"] as const;
 
-/** The server whose cache a process with these arguments uses. `folder`: of the share. */
+/** Finds out from a process's arguments which server's cache it uses. `folder`: of the share. */
 export function serverOfArguments(args: readonly string[], folder: string): string {
   const cache = args[args.indexOf("--cache-dir") + 1] ?? "";
   const id = cache === join(folder, CACHE) ? FIRST_SERVER : basename(dirname(cache));
@@ -214,7 +214,7 @@ const noteShape = object({
   mountPath: text,
   /** The port of 127.0.0.1 that the process talks to; null: the process talks to the host itself. */
   carriedPort: nullable(number),
-  /** The route is not moved, as `pinned` of `Through` says. */
+  /** Whether the route is never moved (see `Through`). */
   pinned: flag,
   /** The server whose cache the process uses. */
   server: textThat("a server's id", isServerId),

@@ -19,7 +19,10 @@ const PATTERNS: readonly (readonly [MountFailure, RegExp])[] = [
   ["permission_denied", /access.?denied|permission denied|operation not permitted/i],
 ];
 
-/** The newest line that names a reason, else the newest failure of any kind; null when nothing failed. */
+/**
+ * Finds the newest line that names a reason; without one, the newest failure of any kind. null: nothing
+ * failed.
+ */
 export function readLoggedFailure(log: string): LoggedFailure | null {
   const lines = log.split("\n").filter((line) => /\b(ERROR|CRITICAL|Fatal|Failed)\b|fusermount/.test(line));
   for (const line of lines.reverse()) {
@@ -30,7 +33,7 @@ export function readLoggedFailure(log: string): LoggedFailure | null {
   return newest === undefined ? null : { reason: "other", text: messageOf(newest) };
 }
 
-/** The message without time, level and rclone's words around the server's. */
+/** Takes the server's message out of a line, without the time, the level and rclone's own words. */
 function messageOf(line: string): string {
   return line
     .replace(/^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d /, "")
@@ -44,7 +47,7 @@ function messageOf(line: string): string {
     .slice(0, 300);
 }
 
-/** How rclone reports a dead, slow or wrong route: not a file's fault, and temporary. */
+/** Messages about a dead, slow or wrong route: such a failure is temporary, and no fault of a file. */
 const ROUTE_TROUBLE =
   /couldn't (connect|initialize) SMB|connection (error|refused|reset|timed out)|\bEOF\b|i\/o timeout|deadline exceeded|no route to host|unreachable|host is down|no such host|broken pipe|closed network connection|use of closed|context canceled/i;
 const BAD_LOGON = /logon is invalid|logon failure|bad username/i;

@@ -267,7 +267,10 @@ async function leadsTo(descriptor: string, path: string): Promise<boolean> {
   return (await unlessGone(readlink(descriptor), "")) === path;
 }
 
-/** The access mode is the lowest two bits; 0 means read-only. */
+/**
+ * Whether a descriptor is open for writing. The lowest two bits of its flags are the access mode; 0 means
+ * read-only.
+ */
 async function isWritable(link: string): Promise<boolean> {
   const info = await unlessGone(readFile(link.replace("/fd/", "/fdinfo/"), "utf8"), "");
   const flags = /^flags:\s*([0-7]+)/m.exec(info)?.[1];

@@ -22,7 +22,7 @@ export interface CacheNote {
   readonly members: Readonly<Record<string, unknown>>;
 }
 
-/** The state of a cache file beside its note. */
+/** What the file system knows about a cache file. */
 export interface CacheFile {
   readonly size: number;
   readonly mtimeNs: bigint;
@@ -60,7 +60,8 @@ export function parseCacheNote(text: string): CacheNote | null {
 }
 
 /**
- * From this offset on the server's file adds nothing: the cache file's bytes, with its holes as zeros, are the file.
+ * The offset from which on the server's file adds nothing: beyond it, the cache file's bytes, with its holes
+ * as zeros, are the file's content.
  */
 export function serverEnd(note: CacheNote): number {
   return note.base === null ? 0 : Math.min(note.size, note.base.size);
@@ -94,7 +95,7 @@ export async function judgeNote(
     isAbout(String(note.members["ModTime"]), modified);
   if (same) return { state: "resumable", corrected: null };
   const Rs = known.map(({ start, end }) => ({ Pos: start, Size: end - start }));
-  // The time of the cache file is what the mount showed.
+  // The corrected note gets the cache file's time, because the mount has shown that time.
   const corrected = JSON.stringify({ ...note.members, ModTime: modified, Size: file.size, Rs });
   return { state: "resumable", corrected };
 }

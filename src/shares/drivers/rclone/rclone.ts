@@ -34,7 +34,10 @@ import { whyUploadsBreak } from "./version.ts";
 interface RcloneDriverOptions extends SmbDriverOptions {
   /** Holds a folder per share, `mounts/<NAME>`: config, write cache, log. */
   readonly stateFolder: string;
-  /** The writer that note-refresh.ts uses, too: it remembers which files are open. Default: a new one. */
+  /**
+   * The note writer. note-refresh.ts must use the same one, because it remembers which files are open.
+   * Default: a new one.
+   */
   readonly notes?: NoteWriter;
 }
 

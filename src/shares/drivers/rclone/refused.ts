@@ -14,7 +14,7 @@ interface Reading {
   readonly refused: Map<string, RefusedUpload>;
 }
 
-/** The most that is read of a log that grew while nobody read it. */
+/** Maximum number of bytes that are read of a log that grew while nobody read it. */
 const READ_AT_MOST = 2 * 1024 * 1024;
 const SHOWN_AT_MOST = 1_000;
 
@@ -52,8 +52,9 @@ export function createRefusedUploads() {
     /** Whether the last look found refused uploads. */
     isAny: (shareName: string): boolean => (readings.get(shareName)?.refused.size ?? 0) > 0,
     /**
-     * The refused files among those that are not on the server yet. Cheap while nothing new is logged: `unsent`, which
-     * returns their paths in the share, is called only while there are some. Rejects with the system's error.
+     * The refused files among those that are not on the server yet. Cheap while nothing new is logged:
+     * `unsent`, which returns the paths of unsent files in the share, is called only while there are refused
+     * files. Rejects with the system's error.
      */
     async of(
       shareName: string,

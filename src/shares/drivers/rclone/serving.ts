@@ -64,7 +64,7 @@ export function createServingProcesses() {
     // If a daemon was killed after it started rclone and before it wrote the note, only rclone's arguments
     // identify the process.
     const note = isServing ? noted : ((await findUnnoted(files)) ?? noted);
-    // Another call may have found the process, or started one, in the meantime.
+    // Meanwhile another call may have found the process, or a new process may have been started.
     const now = started.get(shareName);
     if (now !== undefined) return now;
     const found = note === null ? null : { ...note, mountId: null, exited: false, ending: false };
@@ -88,7 +88,7 @@ export function createServingProcesses() {
           own.mountId = entry.id;
           return { ...about, identity: { pid, startTime }, gone: false };
         }
-        // A process that exited before it was seen to serve this mount may not have served it.
+        // If the process exited before it was seen to serve this mount, another process may have served it.
         if (own.mountId !== null) return { ...about, identity: null, gone: true };
       }
       const other = await findForeign(entry);

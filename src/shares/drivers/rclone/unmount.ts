@@ -40,7 +40,7 @@ const KILL_MS = 2_000;
  * failover.
  */
 const NOTES_MS = 150;
-/** How long to wait for complete notes: rclone writes one in well under a millisecond. */
+/** How long to wait until all notes are complete, ms: rclone writes a note in well under a millisecond. */
 const SETTLE_MS = 200;
 const SETTLE_POLL_MS = 2;
 
@@ -94,7 +94,7 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
         const entryAtPath = () => entryWhere(({ path }) => path === mountPath);
         const mounted = (await entryAtPath()) !== undefined;
         for (const identity of await serving.running(place)) {
-          // If rclone had mounted, programs may have written.
+          // If rclone had mounted, programs may have written, and their files need complete notes.
           if (mounted) await writeNotes(options, place, identity);
           if (await kill(clock, identity, deadlineMs)) continue;
           logger.warn("rclone does not end", { share: shareName, pid: identity.pid });

@@ -61,7 +61,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: StateFold
   };
 }
 
-/** Wraps a driver other than rclone's so that it reports such files as set aside. */
+/** Wraps a driver other than rclone's so that it reports files which rclone left unsent as set aside. */
 export function withUnsentOfRclone(driver: MountDriver, options: StateFolderTools): MountDriver {
   const leftBehind = createUnsentLeftBehind(options);
   /** A running rclone still sends the files. */

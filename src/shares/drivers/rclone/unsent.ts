@@ -50,7 +50,10 @@ export function createUnsentWrites(most = NOTES_AT_MOST) {
     /** Whether the cache has no unsent file; reads all of its files. */
     isNone: async (cacheFolder: string): Promise<boolean> =>
       (await unsentIn(join(cacheFolder, "vfsMeta"), Number.POSITIVE_INFINITY)).length === 0,
-    /** Whether rclone is writing a note: a kill would leave the note unreadable and lose the file. */
+    /**
+     * Whether rclone is writing a note now: a kill would leave the note unreadable, and the file would be
+     * lost.
+     */
     async unsettled(cacheFolder: string): Promise<boolean> {
       const notes = await notesIn(join(cacheFolder, "vfsMeta"));
       return notes.values().some(({ state }) => state === "torn");

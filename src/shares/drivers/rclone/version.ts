@@ -1,4 +1,4 @@
-// rclone's version, and what it can do: one table of the versions that brought each ability.
+// rclone's version, and what it can do: a table with the first version that has each ability.
 import { expecting, isOwnError } from "../../../runtime/errors.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -24,7 +24,7 @@ const SINCE = {
   opensWhileSending: 69,
   /** A failed Stat during an upload does not make rclone forget the file (rclone c9e5f45d7). */
   survivesBrokenUploads: 69,
-  /** A dead connection that a reader has given up is kept behind the living ones. */
+  /** When a reader gives up a dead connection, rclone keeps it and reuses it after the living ones. */
   keepsDeadConnections: 70,
   /** By default, rclone keeps a cached file open for 5 s after its last close. */
   keepsFilesOpen: 74,
