@@ -1,4 +1,5 @@
-// The requests to one server: the clients' calls and the gateway's own, sent, held back or given up.
+// Sends the requests to one server, the clients' calls and the gateway's own. Holds calls back until they can
+// be sent, and gives up those that are cancelled or overdue.
 import type { CallPort, ClientPort } from "../../client-port.ts";
 import {
   errorReply,
@@ -229,7 +230,7 @@ export class InstanceCalls {
     this.#carrier.send(message, request.port?.client);
   }
 
-  /** All pending requests are calls of one client. */
+  /** True if all pending requests are calls of one client. */
   #isAlone(): boolean {
     for (const request of this.pending) if (request.own) return false;
     return this.attribute(null).kind === "call";

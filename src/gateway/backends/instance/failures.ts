@@ -31,7 +31,7 @@ export function notInitialized(backend: string, timeoutMs: number, graceMs: numb
   return { kind, message, hint };
 }
 
-/** A server's error reply to a request that the instance needs. */
+/** The failure of a request that the instance needs, if the server answers it with an error. */
 export function errorAnswer(method: string, error: RpcError): LinkFailure {
   return linkFailure(
     "protocol",

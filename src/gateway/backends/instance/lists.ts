@@ -352,7 +352,7 @@ export class InstanceLists implements Disposable {
     return isJsonObject(extensions) && isJsonObject(extensions[SKILLS_EXTENSION]);
   }
 
-  /** Reads skills again when their time has passed; `ttlMs` 0: the server gives no time. */
+  /** Reads the skills again after `ttlMs`, within the limits of `SKILLS_MS`; 0: the server gives no time. */
   #followSkills(ttlMs: number): void {
     this.#skillsTimer?.[Symbol.dispose]();
     this.#skillsTimer = null;

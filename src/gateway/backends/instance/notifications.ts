@@ -27,7 +27,10 @@ interface NotificationParts {
 /** A promise that pauses the link's source until it settles; null: no pause. */
 type Wait = Promise<void> | null;
 
-/** Prefix of the gateway's own notifications to its bridge, such as `notifications/mountaineer/handover`. */
+/**
+ * Prefix of the gateway's own notifications to its bridge (`mountaineer mcp`), such as
+ * `notifications/mountaineer/handover`.
+ */
 const OWN_NOTIFICATIONS = "notifications/mountaineer/";
 
 /** Takes the notifications of one server. `streamOf`: the request whose HTTP response carried the message. */
@@ -118,7 +121,7 @@ export function createNotifications(parts: NotificationParts) {
   };
 
   const takeOther = ({ method, params }: RpcNotification, streamOf: RpcId | null): void => {
-    // A server that sends our bridge's own notifications could only mislead the bridge.
+    // Dropped: only the gateway itself sends these to its bridge, which a server could mislead by them.
     if (method.startsWith(OWN_NOTIFICATIONS)) return;
     const addressee = calls.attribute(streamOf);
     if (addressee.kind === "call") addressee.call.port.notify(method, params);

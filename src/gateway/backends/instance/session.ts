@@ -119,7 +119,7 @@ const SHARED_CAPABILITIES: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },
   roots: { listChanged: true },
-  // These are declared even for clients without them: a tool with a page also returns text, and skills are
+  // Declared although some clients do not support these: a tool with a page also returns text, and skills are
   // read only on request.
   extensions: {
     "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] },

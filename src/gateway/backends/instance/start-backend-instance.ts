@@ -52,7 +52,10 @@ const FIRST_PING_MS = 2_000;
 const AFTER_ANSWER_MS = 200;
 /** Minimum time between two reports that no call is in flight. */
 const BETWEEN_IDLE_MS = 100;
-/** Minimum time between two re-readings after stream gaps: some proxies and servers end streams all the time. */
+/**
+ * Minimum time between two readings of all lists because of stream gaps: some proxies and servers end streams
+ * all the time.
+ */
 const BETWEEN_GAPS_MS = 30_000;
 
 /** No callback is called before this function returns. Failures are in `seen`. */
@@ -166,7 +169,7 @@ class RunningInstance {
     if (this.#over !== null) return;
     this.#state = { kind: "ready" };
     this.#readyAtMs = this.#options.clock.monotonicMs();
-    // The wanted level may have changed since the first sending.
+    // The wanted level may have changed since it was first sent.
     void this.#level.send();
     this.#subscriptions.resume();
     this.#calls.release();

@@ -151,7 +151,7 @@ export class Subscriptions {
       const method = wanted ? "resources/subscribe" : "resources/unsubscribe";
       const asked = await this.#session.ask(method, { uri: topic.uri }, listMs);
       reply = asked.kind === "answered" ? asked.reply : unavailable(backend, asked.failure);
-      // After a lost session, the next iteration asks in the renewed one; an instance that has ended renews none.
+      // After a lost session, the next iteration asks in the renewed one; an ended instance renews none.
       if (this.#lostSessions !== lostBefore) continue;
       if (!wanted) topic.isConfirmed = false;
       else if (!isError(reply)) topic.isConfirmed = true;
@@ -167,7 +167,7 @@ export class Subscriptions {
 }
 
 // Which clients watch which task of one server of 2026-07-28. The server gets a request when the first client
-// begins to watch a task, and when the last one ends.
+// begins to watch a task, and when the last one stops.
 
 const FINAL: ReadonlySet<unknown> = new Set(["completed", "failed", "cancelled"]);
 

@@ -84,7 +84,7 @@ export interface StatelessSender {
 }
 
 export interface BackendLink {
-  /** The id of the process; null over HTTP. */
+  /** The id of the process; null: the transport starts none. */
   readonly pid: number | null;
   /** Bytes accepted by `send` that the server has not received. */
   readonly backlogBytes: number;

@@ -174,7 +174,10 @@ export class DecisionBuilder {
     this.memory = { ...this.memory, ...change };
   }
 
-  /** With a key, only the failures of that route are forgotten, plus those of the backend as a whole. */
+  /**
+   * Forgets the failures of the backend as a whole, and of the route with the key `only`; null: of all
+   * routes.
+   */
   forgetFailures(only: string | null = null): void {
     for (const route of this.routeList) {
       if (only === null || route.key === only) this.rememberRoute(route.name, { tries: NO_TRIES });

@@ -51,11 +51,11 @@ export interface BackendView {
 
 /** The routes to a backend's server. Times are wall ms. */
 export interface RoutesView {
-  /** Null: no route. */
+  /** The route of the serving instance; null: none serves. */
   readonly inUse: string | null;
-  /** The route on which a person holds the backend. */
+  /** The route on which a person holds the backend; null: none. */
   readonly held: string | null;
-  /** The better route that is ready, and why the switch has to wait. */
+  /** The better route that is ready, and why the switch has to wait; null: none waits. */
   readonly pending: { readonly route: string; readonly reason: string } | null;
   /** In order of preference. */
   readonly list: readonly RouteView[];
@@ -67,9 +67,12 @@ interface RouteView {
   /** Address or command, without secrets. */
   readonly target: string;
   readonly inUse: boolean;
-  /** Since when the standby over this route has answered without a gap. */
+  /**
+   * Since when an idle instance over this route has answered without a gap; null: the route is in use, or has
+   * no such instance.
+   */
   readonly healthySinceMs: number | null;
-  /** End of the stability window, which may be past. */
+  /** When the route counts as stable, which may be past; null as for `healthySinceMs`. */
   readonly stableAtMs: number | null;
   readonly retryAtMs: number | null;
   readonly lastError: string | null;
@@ -104,7 +107,9 @@ export interface SharedCall {
   readonly signal: CallSignal;
   /** Only backends that run on this machine may answer, not those that it uses from other machines. */
   readonly isOwnAlone: boolean;
-  /** `events` gets the home of the instance, and the loss of the call. */
+  /**
+   * `events` is told the `PoolInstance.home` of the instance that gets the call, and the loss of the call.
+   */
   send(
     backend: string,
     params: JsonObject | undefined,

@@ -96,7 +96,7 @@ export const UNDECIDED: BackendDecision = {
 /** Failed starts after which an address that refuses connections is only probed. */
 const STARTS_WHILE_AWAY = 3;
 
-/** Equal input gives an equal decision; a settled world gives no step and no event. */
+/** Equal input gives an equal decision. If nothing is left to do, it contains no step and no event. */
 export function decideBackend(
   spec: BackendSpec,
   seen: BackendSeen,
@@ -189,7 +189,7 @@ function checkStep(builder: DecisionBuilder, seen: InstanceSeen): BackendStep | 
     builder.wakeAt(dueMs, "check");
     return null;
   }
-  // The confirming check is under way.
+  // The check that confirms or ends the suspicion is under way.
   if (suspectSinceMs !== null && (memory.checkedAtMs ?? 0) >= dueMs) return null;
   builder.remember({ checkedAtMs: now.monotonicMs });
   return { kind: "check", id: seen.id };

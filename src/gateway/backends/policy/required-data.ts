@@ -41,7 +41,7 @@ export type Absence = Exclude<RequiredData, { kind: "there" }>;
 
 /** The view of the shares that the gateway gets from the daemon. */
 export interface DataSource {
-  /** The first missing requirement decides. Never throws. */
+  /** The state of these requirements together: the first missing one decides. Never throws. */
   look(requires: ServedBackend["requires"]): RequiredData;
   /** The worst route among these requirements, as last seen. Never throws. */
   route?(requires: ServedBackend["requires"]): DataRoute;
@@ -69,7 +69,7 @@ export type Needs = {
   readonly whenUnavailable: ServedBackend["whenUnavailable"];
 } | null;
 
-/** `share CORE is away: it is not mounted`. */
+/** Says which data is away and why, such as `share CORE is away: it is not mounted`. */
 export function awayText(data: Absence): string {
   const share = `share ${data.requirement}`;
   return data.kind === "moving" ? `${share} is being mounted anew` : `${share} is away: ${data.reason}`;
@@ -100,7 +100,10 @@ export function looksCutOff(reply: Reply): boolean {
   });
 }
 
-/** Adds the absence to an error; `meanwhile` if the data is back. Successes and errors that name the share stay unchanged. */
+/**
+ * Adds to an error that the data is away, or, with `meanwhile`, that it was. Successes and errors that name
+ * the share stay unchanged.
+ */
 export function withAbsence(reply: Reply, data: Absence, when: "now" | "meanwhile"): Reply {
   const text = when === "now" ? awayText(data) : `meanwhile ${awayText(data).replace(" is ", " was ")}`;
   if (isError(reply)) {

@@ -38,7 +38,7 @@ export const NO_TRIES: Tries = { ...NO_BACKOFF, failure: null };
 export interface Standby extends InstanceRef {
   /** When the last check was sent, monotonic ms. */
   readonly checkedAtMs: number | null;
-  /** When the last counted sign of life arrived, monotonic ms. */
+  /** The newest sign of life that is counted in the route's `health`, monotonic ms; null: none yet. */
   readonly signMs: number | null;
 }
 
@@ -62,7 +62,7 @@ export interface RoutesMemory {
   readonly byName: ReadonlyMap<string, RouteMemory>;
   /** The route that served last. */
   readonly used: string | null;
-  /** The route on which a person holds the backend. */
+  /** The route on which a person holds the backend; null: none. */
   readonly held: string | null;
   readonly pending: PendingRecovery | null;
   /** Since when the serving instance may be out of reach, monotonic ms; null: not suspected. */

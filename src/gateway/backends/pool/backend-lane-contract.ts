@@ -1,4 +1,4 @@
-// The surroundings of a backend lane.
+// What the lane of a backend, which decides about its instances, needs from the daemon and the pool.
 import type { GatewayTools } from "../../gateway-tools.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { JsonObject } from "../../json-rpc.ts";
@@ -20,7 +20,7 @@ export interface HeldRoutes {
   settled(): Promise<unknown>;
 }
 
-/** The surroundings that the daemon gives. */
+/** What the daemon provides. */
 export interface BackendTools extends GatewayTools {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Removes a secret from all future log lines. */

@@ -70,7 +70,7 @@ export class BackendLane {
     this.configure(config);
   }
 
-  /** The first attempt has ended, or none is due. */
+  /** The first attempt to start has ended, or none is due. */
   get isSettled(): boolean {
     const { isWanted, decision, isDue } = this.#state;
     if (isDue) return false;
@@ -90,7 +90,7 @@ export class BackendLane {
     return { backend: name, filters, toolOverrides };
   }
 
-  /** The backend has listed nothing yet, and its first attempt is still under way. */
+  /** The backend has listed nothing yet, and its first attempt to start is still under way. */
   get isComing(): boolean {
     return this.unlisted !== null && this.#state.stopped === null && !this.isSettled;
   }
@@ -141,7 +141,10 @@ export class BackendLane {
     return inFlightOf(this.#instances);
   }
 
-  /** Null: removed. Changes without a new connection take effect within the call. */
+  /**
+   * Applies a configuration; null: the backend is removed. Changes without a new connection take effect
+   * within the call.
+   */
   configure(next: ServedBackend | null): void {
     const state = this.#state;
     const { config: before, isConfigured } = state;
@@ -190,7 +193,10 @@ export class BackendLane {
     return state.hasRoutes ? this.#overRoutes(call, callMs) : this.#call(call, callMs);
   }
 
-  /** A call that was not sent goes over the next serving route, within its deadline; a sent call is never repeated. */
+  /**
+   * A call that was not sent is tried over the next route that serves, within its deadline; a sent call is
+   * never repeated.
+   */
   async #overRoutes(call: PoolCall, deadlineMs: number): Promise<Reply> {
     const state = this.#state;
     const { clock } = state.tools;
@@ -226,7 +232,8 @@ export class BackendLane {
       return this.#withAbsence(serving.send(call, deadlineMs));
     const { signal, port } = call;
     const run = (entry: PoolInstance, leftMs: number): Promise<Reply> => {
-      // The new catalog does not have the names of a removed backend, so an accepted call keeps its params.
+      // The new catalog has no names of a removed backend, so `renew` would refuse its calls: accepted ones
+      // keep their params.
       const renewed = (state.isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
       return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
     };

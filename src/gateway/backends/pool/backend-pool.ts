@@ -173,7 +173,7 @@ export class BackendPool implements AsyncDisposable {
     return this.#lanes.get(backend)?.logLines() ?? null;
   }
 
-  /** Resolves when the first attempts of all backends have ended, or when the signal aborts. */
+  /** Resolves when the first attempts to start all backends have ended, or when the signal aborts. */
   settled(signal: AbortSignal): Promise<void> {
     return this.#until(() => [...this.#lanes.values()].every(({ isSettled }) => isSettled), signal);
   }
@@ -193,7 +193,7 @@ export class BackendPool implements AsyncDisposable {
   async firstList(backend: string): Promise<void> {
     const lane = this.#lanes.get(backend);
     if (lane?.isComing !== true) return;
-    // A backend that waits for another process is not slow.
+    // A call that waits for another process to end the backend may use its whole time limit.
     const limitMs = lane.isHeldBack ? lane.callMs : Math.min(FIRST_LIST_MS, lane.callMs);
     await this.#untilOrAfter(limitMs, () => !lane.isComing);
   }

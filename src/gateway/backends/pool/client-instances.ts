@@ -92,8 +92,8 @@ export class ClientInstances {
         own.entry = this.#start(client, base);
       } else {
         this.#owned.delete(client);
-        // Accepted calls stay with the draining instance, which holds them until it is ready. If the backend
-        // is shared again, `run` sends them to the shared instance.
+        // Accepted calls are sent to the draining instance, which holds them until it is ready. If the
+        // backend is shared again, `run` sends them to the shared instance.
         own.waiting.begin();
       }
       this.#retireOne(entry, why);

@@ -38,7 +38,7 @@ export type ResolvedConnection =
     }
   | FleetConnection;
 
-/** A program for logs: references as written, `(hidden)` for possible secrets. */
+/** A program as logs show it: references as written, and `(hidden)` for possible secrets. */
 type ShownProgram = ReturnType<typeof shownProgram>;
 
 export type ConnectionOutcome =

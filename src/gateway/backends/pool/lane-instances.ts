@@ -136,7 +136,7 @@ export class Published {
     this.publish();
   }
 
-  /** Applies changed filters and overrides to the published connection. */
+  /** Applies changed filters and overrides to the published lists. */
   applyShape(): void {
     const { filters, toolOverrides } = this.#state.config;
     const last = this.#last;

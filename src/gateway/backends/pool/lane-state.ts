@@ -72,7 +72,7 @@ export class LaneState {
     data: null,
     isOver: true,
   };
-  /** Call after each change of the phase or of the published lists, and after the end of calls. */
+  /** To be called after each change of the phase or of the published lists, and after the end of calls. */
   readonly changed: () => void;
   readonly #lane: Lane;
   /** The last seen mounts; null: nothing is required, or the data was never there. */

@@ -9,7 +9,10 @@ import type { BackendInstance, StartInstance } from "../instance/start-backend-i
 import type { PoolCall } from "../policy/backend-pool-contract.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
-/** Time limit for the end of an instance, ms. A link should end within 5 s; a later one is logged and left behind. */
+/**
+ * Time limit for the end of an instance, ms. A link should end within 5 s; if it exceeds this limit, that is
+ * logged and nothing waits for it.
+ */
 const CLOSE_LIMIT_MS = 10_000;
 /** Timed-out calls in a row after which the server is checked. */
 const DOUBTFUL_TIMEOUTS = 5;
@@ -94,7 +97,7 @@ export class PoolInstance {
     return this.#home;
   }
 
-  /** Evaluates the reply when it arrives. Replies of `send` are evaluated already. */
+  /** Includes the reply in the count of calls that timed out in a row. `send` does so itself. */
   watch(reply: Promise<Reply>): Promise<Reply> {
     void reply.then(this.#answered);
     return reply;

@@ -4,7 +4,7 @@ import { createConnection } from "node:net";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import { addressOf } from "../links/http/target.ts";
 
-/** Time between two probes in the first `OFTEN_FOR_MS`, and afterwards, ms. */
+/** Time between two probes, ms: `OFTEN_MS` in the first `OFTEN_FOR_MS`, then `SELDOM_MS`. */
 const OFTEN_MS = 2_000;
 const OFTEN_FOR_MS = 10 * 60_000;
 const SELDOM_MS = 30_000;

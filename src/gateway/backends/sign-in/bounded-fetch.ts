@@ -18,7 +18,10 @@ interface FetchOptions {
   readonly isBodyLeft?: boolean;
 }
 
-/** The response with its whole body. Rejects with `sign_in_failed` (`retry` "later" for a temporary failure) and `aborted`. */
+/**
+ * Fetches an address, and resolves with the response and its whole body. Rejects with `sign_in_failed`
+ * (`retry` "later" for a temporary failure) and `aborted`.
+ */
 export type BoundedFetch = (address: string, options: FetchOptions) => Promise<Response>;
 
 export interface FetchBounds {

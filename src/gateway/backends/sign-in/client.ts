@@ -125,7 +125,9 @@ function registered(
   return { source: "registered", id, secret: kept, secretEndsAtMs, method };
 }
 
-/** The method if the registration names none: a secret is used where the server supports it. */
+/**
+ * The authentication method if the registration names none: a secret is used where the server supports it.
+ */
 function methodFor(
   server: AuthorizationServer,
   secret: string | null,

@@ -25,7 +25,10 @@ interface Discovery {
 
 const MOST_SCOPES = 64;
 
-/** Rejects with `sign_in_failed` and `aborted`. */
+/**
+ * Finds out where to sign in to a server, and for which resource. Rejects with `sign_in_failed` and
+ * `aborted`.
+ */
 export async function findSignInPlace(tools: OAuthTools, discovery: Discovery) {
   const { server, issuer } = discovery;
   const resource = await resourceMetadata(discovery, tools.boundedFetch);

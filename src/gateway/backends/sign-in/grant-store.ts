@@ -64,7 +64,7 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions) {
     },
     /** True if there is a grant, readable or not. Creates no file. */
     has: (backend: string) => files.has(fileName(backend)),
-    /** Durable when it resolves. */
+    /** Resolves when the grant is durable. */
     write: (backend: string, grant: Grant, signal: AbortSignal) =>
       files.write(fileName(backend), JSON.stringify({ version: VERSION, ...grant }), signal),
     remove: (backend: string) => files.remove(fileName(backend)),
@@ -100,7 +100,10 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions) {
   };
 }
 
-/** Guards against an edited challenge file, which is not sealed: no sign-in may lead to another server. */
+/**
+ * True if the address has the server's origin. The stored challenge is not sealed, and even an edited one
+ * must not lead a sign-in to another server.
+ */
 function isOfServer(address: unknown, serverUrl: string): address is string {
   if (typeof address !== "string" || address.length > LONGEST_ADDRESS) return false;
   const origin = URL.parse(address)?.origin;

@@ -52,7 +52,10 @@ const PATIENCE_MS = 10 * 60_000;
 /** Port of the redirect address where nothing listens, because the person pastes the address. */
 const PASTE_PORT = 33_418;
 
-/** The stored grant. Rejects with `sign_in_failed`, `secret_unavailable` and `aborted`. */
+/**
+ * Signs in, and resolves with the grant as stored. Rejects with `sign_in_failed`, `secret_unavailable` and
+ * `aborted`.
+ */
 export async function signIn(request: LoginRequest, person: SignInPerson, tools: LoginTools): Promise<Grant> {
   const { backend, url, auth } = request;
   const { grants, clock } = tools;
@@ -273,7 +276,10 @@ const LONGEST_ADDRESS = 16 * 1024;
 /** A port of this machine to which the browser returns: takes one answer with the right state. */
 interface RedirectListener extends AsyncDisposable {
   readonly redirectUri: string;
-  /** The redirect address with this state. Rejects with the signal's reason. */
+  /**
+   * Resolves with the redirect address to which the browser came with this state. Rejects with the signal's
+   * reason.
+   */
   answer(state: string, signal: AbortSignal): Promise<URL>;
 }
 

@@ -42,7 +42,7 @@ const LONGEST_TEXT = 200;
 /** Errors of RFC 6749 and 8628 after which the same request may succeed. */
 const PASSING: ReadonlySet<string> = new Set(["temporarily_unavailable", "server_error", "slow_down"]);
 
-/** An OAuth error in the answer of an authorization server; null: the error is another. */
+/** The OAuth error in the answer of an authorization server; null: it is another error. */
 export function serversRefusal(oauth: OAuthLibrary, error: unknown) {
   if (error instanceof oauth.WWWAuthenticateChallengeError) {
     return { mayPass: false, text: `it refuses this client (HTTP ${error.status})` };
@@ -54,7 +54,7 @@ export function serversRefusal(oauth: OAuthLibrary, error: unknown) {
   return { mayPass, text: `it answers ${shown(code)}${said}` };
 }
 
-/** An error of the library as `sign_in_failed`; our own errors, and `aborted`, stay as they are. */
+/** Converts an error of the library to `sign_in_failed`; our own errors, and `aborted`, stay as they are. */
 export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string): unknown {
   if (error instanceof MountaineerError) return error;
   const refusal = serversRefusal(oauth, error);

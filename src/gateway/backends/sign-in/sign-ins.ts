@@ -112,7 +112,7 @@ interface TokenOptions extends SignInsOptions {
   /** Equal for connections that share their tokens. */
   readonly key: string;
   readonly grants: GrantStore;
-  /** The token is a member while one of its links is open. */
+  /** All tokens with an open link; this one is a member while it has one. */
   readonly used: Set<SharedToken>;
 }
 

@@ -189,7 +189,7 @@ export function createMachineSource(options: SourceOptions & { readonly auth: Re
     } catch (error) {
       signal.throwIfAborted();
       const failure = tools === null ? error : asSignInFailure(tools.oauth, error, url.origin);
-      // No person can help, so any failure may be temporary.
+      // There is no person who could sign in, so every failure is treated as temporary.
       const hint = failure instanceof MountaineerError ? failure.hint : null;
       return {
         kind: "failed",

@@ -3,7 +3,7 @@
 import { FleetingSet } from "../../../runtime/fleeting.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 
-/** Calls back for each entry that is still there after `periodMs` to twice as long. */
+/** Calls back for each entry that was not deleted within one to two times `periodMs`. */
 export class CoarseTimer<T> implements Disposable {
   readonly #clock: Clock;
   readonly #periodMs: number;

@@ -83,7 +83,7 @@ export class ForwardedRequests {
     if (!response.destroyed) guarded(exchange, () => this.#admit(exchange, forwarded));
   }
 
-  /** Replaces the proof by the session's id on this machine, which is never sent between machines. */
+  /** Replaces the proof of a session id by the id itself, which is never sent between machines. */
   #admit(exchange: Exchange, { proof, caller }: NonNullable<ReturnType<typeof readForwarded>>): void {
     const { sessions, legacy, admission, serve } = this.#options;
     const { request } = exchange;
@@ -99,7 +99,8 @@ export class ForwardedRequests {
   }
 
   #createServer(): Server {
-    // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
+    // Not imported: an import of this module also evaluates lazy exports, which load 16 MB of fetch and
+    // WebSocket.
     const { createServer } = process.getBuiltinModule("node:http");
     const server = createServer({ maxHeaderSize: LONGEST_HEAD }, (request, response) => {
       this.#streams.get(request.socket)?.[Symbol.dispose]();

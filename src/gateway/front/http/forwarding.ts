@@ -51,18 +51,18 @@ interface Forwarded {
   unsent: number;
 }
 
-/** A request's destination. */
+/** Where a request goes, and the request's id. */
 interface Message {
   readonly machine: string;
   readonly proof: string;
-  /** Null: not a single request, or too large to be parsed. */
+  /** Null: the body is not a single request, or is too large to be parsed for its id. */
   readonly rpcId: RpcId | null;
 }
 
 export class Forwarding {
   readonly #options: ForwardingOptions;
   readonly #inFlight = new Set<Forwarded>();
-  /** Proofs of sessions that exist, the newest last. */
+  /** Proofs of sessions that other machines are known to hold, the newest last. */
   readonly #known = new Map<string, true>();
   readonly #guesses = new Map<string, { count: number; readonly sinceMs: number }>();
   #idle: PromiseWithResolvers<void> | null = null;
@@ -154,7 +154,8 @@ export class Forwarding {
     const { principal } = visit;
     const { method = "GET", url } = visit.request;
     const { proof } = message;
-    // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
+    // Not imported: an import of this module also evaluates lazy exports, which load 16 MB of fetch and
+    // WebSocket.
     const http = process.getBuiltinModule("node:http");
     const headers = forwardedHeaders(visit.request, principal, proof);
     if (body !== null) headers["content-length"] = body.length;
@@ -206,7 +207,7 @@ export class Forwarding {
     pipeline(answer, response, () => {});
   }
 
-  /** A bug fails its request alone. */
+  /** An unexpected error fails only its own request. */
   #failed(visit: Visit, error: unknown): void {
     this.#options.logger.error("a request was not passed on", { error: errorText(error) });
     if (visit.response.headersSent) visit.response.destroy();

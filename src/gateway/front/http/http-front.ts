@@ -73,14 +73,20 @@ interface HttpFrontOptions extends StoreOptions, AdmissionOptions {
   readonly peers?: (() => SessionPeers) | undefined;
 }
 
-/** When an answer that is still missing turns into an event stream: after one to two times as long. */
+/**
+ * How long an answer may be missing, ms, before it turns into an event stream; this happens after one to two
+ * times as long.
+ */
 const SLOW_MS = {
   usual: 5_000,
-  /** For clients that refuse large events: the official Python SDK drops a connection that is silent for 300 s. */
+  /**
+   * For clients that refuse large events: late, so that large replies can go out as JSON, but before the
+   * official Python SDK drops a connection that is silent for 300 s.
+   */
   staysJson: 120_000,
   /**
-   * For requests of 2026-07-28: in time for proxies, which close a connection after 60 s of silence, but late,
-   * because a stream's HTTP status is always 200.
+   * For requests of 2026-07-28: before proxies close a connection that is silent for 60 s, but not earlier
+   * than necessary, because a stream's HTTP status is always 200.
    */
   modern: 15_000,
 };
@@ -179,7 +185,7 @@ export class HttpFront implements AsyncDisposable {
     return this.store.inFlight + this.#forwarding.inFlight;
   }
 
-  /** Questions to clients without an answer yet. */
+  /** Number of questions that clients have not answered yet. */
   get openQuestions(): number {
     return this.store.openQuestions;
   }
@@ -210,7 +216,7 @@ export class HttpFront implements AsyncDisposable {
   readonly #refuse = ({ request, response }: Exchange, refusal: Refusal): void =>
     refuse(this.#parts, request, response, refusal);
 
-  /** A bug fails its request alone. */
+  /** An unexpected error fails only its own request. */
   #guarded(exchange: Exchange, work: () => void): void {
     try {
       work();

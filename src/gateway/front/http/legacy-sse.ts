@@ -75,7 +75,10 @@ export class LegacySse {
     else void congested.then(() => receive(visit, (body) => this.#read(visit, channel, body)));
   }
 
-  /** The stream whose id `proof` proves, and the principal that another machine's client acts as; null: none. */
+  /**
+   * The stream whose id the sender of `proof` knows, and the principal as which another machine's client acts
+   * on it; null: none.
+   */
   findShared(proof: string, said: Principal): { readonly id: string; readonly principal: Principal } | null {
     const check = checkOf(proof);
     const channel = this.#channels.values().find((one) => one.check === check);
@@ -91,7 +94,10 @@ export class LegacySse {
     for (const channel of [...this.#channels.values()]) channel.finishIfQuiet();
   }
 
-  /** Ends streams without a session whose token was revoked; a session's stream ends with the session. */
+  /**
+   * Ends the streams that have no session yet and whose token was revoked; other streams end with their
+   * session.
+   */
   endWithdrawn(): void {
     const { served } = this.#tools.gateway;
     for (const channel of [...this.#channels.values()]) {
@@ -222,7 +228,7 @@ interface ChannelOptions {
 /** One stream and its session; what is written to the client goes through it. */
 class Channel implements CallOutlet, ListeningOutlet {
   readonly id: string;
-  /** `checkOf` the id's proof. */
+  /** Verifies a proof of the id: `checkOf` of that proof. */
   readonly check: string;
   readonly principal: Principal;
   /** Null before `initialize`. */
@@ -259,14 +265,14 @@ class Channel implements CallOutlet, ListeningOutlet {
     this.write(reply === null ? null : responseJson(id, reply));
   }
 
-  /** `json` null: the request was cancelled, or every request of the batch. */
+  /** `json` null: the request, or every request of the batch, was cancelled, so nothing is sent. */
   write(json: string | null): void {
     if (this.#stream.backlog > UNREAD_LIMIT_BYTES) this.#stream.destroy();
     else if (json !== null) this.#stream.sendAnyway(json);
     if (this.#options.isLeaving()) this.finishIfQuiet();
   }
 
-  /** The session's own stream stays open until the session ends. */
+  /** Does nothing before the end of the session, which needs this stream until then. */
   end(): void {
     if (this.session?.ended.aborted === true) this.finish();
   }

@@ -25,7 +25,7 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const CHECK_MS = 15_000;
 const CLOSE_IDLE_MS = 50;
 const BETWEEN_WARNINGS_MS = 60_000;
-/** Time for requests that have reached the new listener before its rollback. */
+/** Time for the requests that reached the new listener, before a rollback closes it. */
 const ROLLBACK_GRACE_MS = 1_000;
 
 interface ListenerOptions extends GatewayTools {
@@ -76,7 +76,8 @@ export class Listener {
   constructor(options: ListenerOptions) {
     const { host, port, handler, clock } = options;
     this.#given = options.handle;
-    // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
+    // Not imported: an import of this module also evaluates lazy exports, which load 16 MB of fetch and
+    // WebSocket.
     const { createServer } = process.getBuiltinModule("node:http");
     this.host = host;
     this.port = port;

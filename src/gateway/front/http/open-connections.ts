@@ -3,7 +3,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Clock } from "../../../runtime/time/clock.ts";
 
-/** A request that is incomplete after this time is slow, unless it arrives at this rate. */
+/**
+ * A request that is incomplete after `SLOW_AFTER_MS` is slow, unless it arrives at `SLOW_BYTES_A_SECOND` or
+ * faster.
+ */
 const SLOW_AFTER_MS = 5_000;
 const SLOW_BYTES_A_SECOND = 16 * 1024;
 /** A kept-alive connection may be closed this long after its last request's head, once that request is answered. */
@@ -18,7 +21,7 @@ interface OpenConnection {
   requestedMs: number | null;
   /** The response to the newest request; null: there was no request, or its response is finished. */
   response: ServerResponse<IncomingMessage> | null;
-  // State of the listener's check for responses that the client does not read.
+  // What the listener found when it last checked for a response that the client does not read.
   written: number;
   unread: number;
   unreadSinceMs: number;
@@ -105,7 +108,9 @@ export class OpenConnections {
   }
 }
 
-/** Slow requests (0) are closed before idle connections (1), and the oldest of each first. */
+/**
+ * Slow requests (order 0) are closed before idle connections (order 1), and the oldest of each kind first.
+ */
 interface Rank {
   readonly order: 0 | 1;
   readonly sinceMs: number;

@@ -26,8 +26,8 @@ const ROUNDS = 20;
 const LEAST_AT_ONCE = 2;
 
 /**
- * Passes idle connections in rounds, until the signal; then all that are idle at that moment. `allAtOnce`: without
- * pauses. Resolves when no connection is being passed; never rejects.
+ * Passes idle connections in rounds until the signal aborts; then passes all that are idle at that moment.
+ * `allAtOnce`: without pauses. Resolves when no connection is being passed; never rejects.
  */
 export async function passIdle(
   server: Server,

@@ -25,7 +25,7 @@ interface SlowAnswer {
   becomeStream(): void;
 }
 
-/** Answers that are still missing, until they are slow. */
+/** Answers that are still missing; each turns into a stream when it is slow. */
 export type SlowAnswers = CoarseTimer<SlowAnswer>;
 
 interface Slowness {
@@ -37,7 +37,10 @@ interface Slowness {
 
 interface PostOptions {
   readonly trace?: TraceHeaders | null;
-  /** Null: the answer waits for its reply, however long that takes. */
+  /**
+   * Lets the answer turn into a stream when it is slow; null: it waits for its reply, however long that
+   * takes.
+   */
   readonly slowness?: Slowness | null;
   /** Notifications go to the client's listening stream, if there is one, so that a large reply can be sent as JSON. */
   readonly staysJson?: boolean;
@@ -141,7 +144,7 @@ export class PostExchange implements CallOutlet, SlowAnswer {
     else if (this.#batch !== null && this.#batch.length > 0) {
       answerJson(this.#parts, this.#response, 200, `[${this.#batch.join(",")}]`);
     } else {
-      // Every request was cancelled: an empty event stream.
+      // Every request was cancelled, so there is no reply to send: the answer is an empty event stream.
       this.#response.writeHead(200, { "Content-Type": "text/event-stream", "Content-Length": 0 });
       this.#response.end();
     }
@@ -201,7 +204,7 @@ export class ModernExchange implements CallOutlet, SlowAnswer {
   #bufferedCharacters = 0;
   #bufferTimer: Timer | null = null;
 
-  /** `mayBuffer`: the client refuses large events. */
+  /** `mayBuffer`: notifications may be buffered, because the client refuses large events. */
   constructor(
     parts: StreamParts,
     response: ServerResponse,
@@ -279,7 +282,7 @@ export class ModernExchange implements CallOutlet, SlowAnswer {
   }
 }
 
-/** The HTTP status of a reply that no notification came before. */
+/** The HTTP status of a reply before which no notification was sent. */
 function statusOf(reply: Reply): number {
   if (!isError(reply)) return 200;
   const { code } = reply.error;

@@ -92,7 +92,10 @@ export class RequestAdmission {
     return false;
   }
 
-  /** A promise only for a signed token that this process has not checked before. */
+  /**
+   * Authenticates the sender. Returns a promise only for a signed token that this process has not checked
+   * before.
+   */
   identify(exchange: Exchange): Principal | null | Promise<Principal | null> {
     const authentication = this.#gateway.served.authenticate(exchange.request.headers);
     if (authentication instanceof Promise)
@@ -215,7 +218,7 @@ function challenge({ error, reason, scope }: RefusedAuthentication, metadataUrl:
 
 // Refusals of admitted requests: of their bodies, and of new sessions.
 
-/** 429 where the principal has reached its own limit, 503 where the whole table is full. */
+/** The status is 429 if the principal has reached its own limit, and 503 if the whole table is full. */
 export function refusalOfSession(
   room: Exclude<ReturnType<SessionStore["makeRoom"]>, { readonly kind: "room" }>,
   principal: Principal,

@@ -138,7 +138,7 @@ export class ResumableStream {
   readonly key: string;
   readonly session: Session;
   readonly #owner: Resumption;
-  /** The request's id, as event ids contain it. */
+  /** The request's id in the form that event ids contain. */
   readonly #idText: string;
   readonly #handlers: StreamHandlers;
   #events: KeptEvent[] = [];
@@ -199,7 +199,7 @@ export class ResumableStream {
     if (this.#isEnded) stream.end();
   }
 
-  /** False: the client will not get the message. */
+  /** Sends the message, or keeps it until the client reconnects. False: the client will not get it. */
   send(json: string): boolean {
     if (this.#isEnded || this.#isGone || this.#isSilent) return false;
     this.#keep(json, this.#stream === null ? KEPT_BROKEN : KEPT_CONNECTED);
@@ -226,13 +226,13 @@ export class ResumableStream {
     this.sendAnyway(null);
   }
 
-  /** Drops all kept events; gives up unless connected. */
+  /** Drops all kept events; without a connection also gives up the answer. */
   clear(): void {
     this.#drop();
     this.giveUp();
   }
 
-  /** Does nothing while a connection carries the answer. */
+  /** Gives up the answer, which can then not be resumed; does nothing while a connection carries it. */
   giveUp(): void {
     if (this.#isGone || this.#stream !== null) return;
     this.#isGone = true;
@@ -280,7 +280,7 @@ export class ResumableStream {
     else stream.sendAnyway(json, head);
   }
 
-  /** The lines of an event before its data. */
+  /** The lines of an event that precede its data. */
   #headOf(number: number): string {
     const retry = this.#isPrimed ? "" : `retry: ${RETRY_MS}\n`;
     this.#isPrimed = true;

@@ -47,7 +47,7 @@ export class SseStream implements ListeningOutlet, KeptStream {
     return this.#writer.backlog;
   }
 
-  /** Sends an event that is not a message; `lines` as they are written. */
+  /** Sends an event that is not a message; `lines`: its text without the empty line at its end. */
   sendEvent(lines: string): void {
     if (this.#open && !this.#ended) this.#writer.write(`${lines}\n\n`);
   }

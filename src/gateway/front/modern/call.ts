@@ -11,7 +11,7 @@ import { messageJson } from "../session/questions.ts";
 import type { Identity } from "./identities.ts";
 import type { ModernRequest } from "./request.ts";
 
-/** Notifications that this version does not send within a request. */
+/** Notifications that are not sent within a request in 2026-07-28. */
 const NOT_WITHIN: ReadonlySet<string> = new Set([
   ...Object.values(LIST_CHANGED),
   RESOURCE_UPDATED,
@@ -26,7 +26,7 @@ interface CallParts {
   readonly identity: Identity;
   readonly suspension: CallSuspension;
   readonly served: ServingSet;
-  /** Adds to a reply what this version requires. */
+  /** Adds to a reply what protocol 2026-07-28 requires. */
   readonly complete: (request: ModernRequest, reply: Reply) => Reply;
 }
 
@@ -34,7 +34,7 @@ export interface CallBegin {
   readonly params: JsonObject;
   /** A person agreed to the call in an earlier round. */
   readonly isAgreed: boolean;
-  /** The mark of the identity that the call had in an earlier round. */
+  /** The `Identity.mark` of the identity that served the call in an earlier round. */
   readonly mark?: string | undefined;
   /** The task that the request is about. */
   readonly task?: OpenTask | null;
@@ -42,7 +42,7 @@ export interface CallBegin {
 
 /** The outcome of a request that brings answers. */
 export type Resumed =
-  /** The request is a call of its own. */
+  /** The request begins a call of its own, and continues no suspended one. */
   | ({ readonly kind: "begins" } & CallBegin)
   /** The request resumed a suspended call. `gone` is to be called when the client closes the connection. */
   | { readonly kind: "goes_on"; readonly gone: () => void }

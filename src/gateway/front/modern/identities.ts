@@ -19,8 +19,8 @@ const CHECK_MS = 60_000;
  */
 const EXPECTED_MS = 60_000;
 /**
- * Limits of identities that are kept for tasks, which their own processes may run: time, and number of each
- * principal.
+ * Limits of identities that are kept because their own server processes may run tasks: time, and number for
+ * each principal.
  */
 const TASK_MS = 3_600_000;
 export const MOST_WITH_TASKS = 16;
@@ -36,7 +36,7 @@ const EVERYTHING: JsonObject = {
 
 export class Identity implements SessionPort {
   readonly sessionId = randomBytes(24).toString("base64url");
-  /** A public id. */
+  /** An id that may become public, unlike `sessionId`. */
   readonly mark = randomBytes(9).toString("base64url");
   /** Until this time a call of the identity is expected to come back; monotonic ms. */
   expectedUntilMs = 0;
@@ -66,7 +66,7 @@ export class Identity implements SessionPort {
     return this.#ended.signal;
   }
 
-  /** Outside of a request no client is connected. */
+  /** These do nothing, because outside of a request no client is connected. */
   notify(): void {}
   listChanged(): void {}
   setLogLevel(): void {}
@@ -125,13 +125,15 @@ export class Identities implements Disposable {
     identity.expectedUntilMs = this.#clock.monotonicMs() + EXPECTED_MS;
   }
 
-  /** A task of the identity exists for `ttlMs`; not a number: for an unknown time. */
+  /**
+   * Keeps the identity for a task that exists for `ttlMs`, at most `TASK_MS`; not a number: for `TASK_MS`.
+   */
   keep(identity: Identity, ttlMs: unknown): void {
     const forMs = typeof ttlMs === "number" ? Math.min(Math.max(0, ttlMs), TASK_MS) : TASK_MS;
     identity.taskUntilMs = Math.max(identity.taskUntilMs, this.#clock.monotonicMs() + forMs);
   }
 
-  /** A client still asks for a task of that identity. */
+  /** Keeps the identity with that mark longer, because a client still asks for one of its tasks. */
   keepMarked(principal: Principal, mark: string): void {
     const found = this.#idleOf(principal).find((one) => one.mark === mark);
     if (found !== undefined) this.keep(found, IDLE_LIMIT_MS);

@@ -41,7 +41,7 @@ const MOST_URIS = 1_000;
 const MOST_TASKS = 100;
 /** Number of subscriptions that are requested from servers at a time. */
 const AT_A_TIME = 8;
-/** How long the acknowledgement waits for servers; a later subscription is left out, ms. */
+/** How long the acknowledgement waits for servers, ms; it leaves out subscriptions that take longer. */
 const SUBSCRIBES_MS = 10_000;
 
 interface Subscription {
@@ -84,7 +84,9 @@ export class Listeners {
     return () => listener.close(null);
   }
 
-  /** Ends all streams, and new ones at once; clients then open new ones at the next daemon. */
+  /**
+   * Ends all streams, and from now on each new one at once; clients then open new ones at the next daemon.
+   */
   end(): void {
     this.#isEnding = true;
     for (const listener of [...this.#open]) listener.finish();
@@ -203,7 +205,10 @@ class Listener implements SessionPort {
 
   setLogLevel(): void {}
 
-  /** A client whose token is no longer accepted learns so when it listens again. */
+  /**
+   * Ends the stream of a client whose token is no longer accepted; the client learns so when it listens
+   * again.
+   */
   admit(isAdmitted: boolean): void {
     if (!isAdmitted) this.finish();
   }

@@ -205,7 +205,10 @@ function end(call: ModernCall, reason: string): void {
   call.abort(new MountaineerError("aborted", reason));
 }
 
-/** Tasks are an extension in this version: a legacy server must not see the parameter of older versions. */
+/**
+ * Removes the parameter `task` of older versions, which a legacy server must not see: in 2026-07-28 tasks are
+ * an extension.
+ */
 function withoutTask(params: JsonObject): JsonObject {
   if (params["task"] === undefined) return params;
   const { task: _, ...rest } = params;

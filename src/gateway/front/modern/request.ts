@@ -62,7 +62,7 @@ export type Checked =
   | { readonly ok: true; readonly request: ModernRequest }
   | { readonly ok: false; readonly status: 400 | 404; readonly reply: ErrorReply };
 
-/** Methods of older versions that this one lacks, and methods that only servers call. */
+/** Methods of older versions that 2026-07-28 lacks, and methods that only servers call. */
 const UNAVAILABLE: ReadonlySet<string> = new Set([
   "initialize",
   "ping",

@@ -10,11 +10,11 @@ import type { ListsSeen } from "./session-record.ts";
 export type MetricsAnswer =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "token_needed" }
-  /** Metrics without a token are served to this machine alone. */
+  /** Another machine asks without a token, which only this machine may do. */
   | { readonly kind: "foreign" };
 
 export interface FrontGateway {
-  /** Serves requests that begin now; a request in flight keeps its own set. */
+  /** What serves new requests; a request in flight keeps the set that it began with. */
   readonly served: ServingSet;
   /** True if the configuration has that group. */
   hasGroup(name: string): boolean;

@@ -34,14 +34,17 @@ type Incoming =
   | { readonly kind: "message"; readonly message: ValidMessage }
   | Batch;
 
-/** Handles no message yet, except that an invalid response to a question settles that question with an error. */
+/**
+ * Parses a message or a batch without handling it; only an invalid response to a question settles that
+ * question, with an error.
+ */
 export function readIncoming(bytes: Buffer, session: Session | null): Incoming {
   if (!isUtf8(bytes)) return refused("the message is not UTF-8", PARSE_ERROR);
   let value: unknown;
   try {
     value = parseExactly(bytes.toString("utf8"));
   } catch {
-    // The parser's message would repeat parts of the text.
+    // Without the parser's own error text, which would repeat parts of the message.
     return refused("the message is not JSON", PARSE_ERROR);
   }
   if (Array.isArray(value)) return readBatch(value, session);

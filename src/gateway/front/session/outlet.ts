@@ -30,7 +30,10 @@ export const NO_OUTLET: CallOutlet = { congested: null, send: () => false, answe
 /** Maximum number of requests in flight, of a session or of a stream of lines. */
 const IN_FLIGHT_LIMIT = 512;
 
-/** The refusal of a request with an id in flight (`isTaken`), or beyond the limit; null: it may begin. */
+/**
+ * The refusal of a request whose id is already in flight (`isTaken`), or that exceeds the limit; null: it may
+ * begin.
+ */
 export function refusalInFlight(isTaken: boolean, inFlight: number, who: string): Reply | null {
   if (isTaken) return errorReply(INVALID_REQUEST, "a request with this id is in flight");
   if (inFlight < IN_FLIGHT_LIMIT) return null;
@@ -38,7 +41,7 @@ export function refusalInFlight(isTaken: boolean, inFlight: number, who: string)
   return errorReply(LIMIT_REACHED, message, { allowed: IN_FLIGHT_LIMIT, retryAfterMs: 1_000 });
 }
 
-/** The response as JSON; in pieces if the result is large and sent in the bytes that the backend wrote. */
+/** The response as JSON; in pieces if the result is large and is forwarded in the backend's own bytes. */
 export function responsePieces(id: RpcId | null, reply: Reply): string | readonly Buffer[] {
   return writtenPieces(id, reply) ?? responseJson(id, reply);
 }
@@ -61,7 +64,7 @@ export function responseJson(id: RpcId | null, reply: Reply): string {
         : { jsonrpc: "2.0", id, error: reply.error },
     );
   } catch {
-    // Nested so deep that writing it overflows the stack, or longer than a string may be.
+    // The reply is nested so deep that writing it overflows the stack, or is longer than a string may be.
     return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"error":{"code":-32603,"message":"the result cannot be written as JSON"}}`;
   }
 }

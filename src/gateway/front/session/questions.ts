@@ -25,7 +25,8 @@ interface OpenQuestion {
 export class Questions {
   readonly #sendElsewhere: (json: string) => void;
   readonly #open = new Map<string, OpenQuestion>();
-  // Ids differ between processes: a session may be resumed after a restart, and then answer an old question.
+  // Makes ids differ between processes: after a restart, the client of a resumed session may answer an old
+  // question.
   readonly #prefix = `m${randomBytes(6).toString("base64url")}`;
   #asked = 0;
   #ended: string | null = null;

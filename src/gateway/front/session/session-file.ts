@@ -11,7 +11,7 @@ import { LONGEST_RECORD, readRecordLine, recordLine, type SessionRecord } from "
 const HEADER = JSON.stringify({ mountaineer: "sessions", version: 1 });
 /** Maximum number of sessions that are read; the newest ones. */
 const MOST_KEPT = 1_000;
-/** Earlier versions wrote a log, which could be twice as large plus 64 KiB. */
+/** Allows for the log that earlier versions wrote, which could be twice as large plus 64 KiB. */
 const LARGEST_FILE = 2 * MOST_KEPT * (LONGEST_RECORD + 1) + 128 * 1024;
 
 interface SessionFileOptions extends GatewayTools {
@@ -20,7 +20,10 @@ interface SessionFileOptions extends GatewayTools {
 
 export type SessionFile = Pick<SessionLines, keyof SessionLines>;
 
-/** One for each home, used under the home's lock. Disposing writes pending changes; later ones are ignored. */
+/**
+ * The session file of one home, used only while this process holds the home's lock. Disposing writes pending
+ * changes; later ones are ignored.
+ */
 export class SessionLines implements AsyncDisposable {
   readonly #options: SessionFileOptions;
   /** The lines of the file by hash, the oldest first. */

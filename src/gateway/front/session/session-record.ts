@@ -70,7 +70,7 @@ function lineOf(hash: string, record: SessionRecord): string | null {
       used_at: isoTime(record.usedMs),
     });
   } catch {
-    // Nested so deep that writing it overflows the stack.
+    // The record is nested so deep that writing it overflows the stack.
     return null;
   }
   return Buffer.byteLength(line) <= LONGEST_RECORD ? line : null;
@@ -161,16 +161,16 @@ export function checkOf(proof: string): string {
 }
 
 interface SharedRecord {
-  /** `checkOf` of the session's proof. */
+  /** `checkOf` of the proof of the session's id. */
   readonly check: string;
-  /** The principal's roles, as this machine has found them last. */
+  /** The principal's roles as this machine determined them last. */
   readonly roles: readonly string[];
 }
 
 /**
- * The principal of a request in a session of `own`, if another machine has authenticated the sender as
- * `said`; null: not allowed. By this machine's configuration it must be the same principal, too. It has the
- * roles that both machines give it.
+ * The principal as which a request acts in a session of `own`, if another machine has authenticated the
+ * sender as `said`; null: the request is not allowed. By this machine's configuration, too, it must be the
+ * same principal, and it gets only the roles that both machines give it.
  */
 export function actingPrincipal(
   said: Principal,

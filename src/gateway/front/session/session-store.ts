@@ -24,7 +24,7 @@ export const SESSION_LIMIT = 1_000;
 export const IDLE_LIMIT_MS = 24 * 3_600_000;
 const IDLE_CHECK_MS = 3_600_000;
 const ENDED_BY_CLIENT = "the client ended the session";
-/** Maximum number of sessions ended by clients that are remembered. */
+/** Maximum number of remembered sessions that clients have ended. */
 const MOST_ENDED = SESSION_LIMIT;
 /** Changes of sessions are saved together after this delay. */
 const SAVE_DELAY_MS = 1_000;
@@ -55,7 +55,10 @@ interface Entry {
 interface Active extends Entry {
   readonly session: Session;
   readonly isPassing: boolean;
-  /** `checkOf` its id's proof, by which another machine's client is known; null: the session is not shared. */
+  /**
+   * `checkOf` of the proof of its id, by which requests from other machines find the session; null: it is not
+   * shared.
+   */
   readonly check: string | null;
   /** The principal as this machine itself has authenticated it last. */
   own: Principal;
@@ -87,7 +90,10 @@ export class SessionStore {
   readonly #active = new Map<string, Active>();
   /** By hash. */
   readonly #dormant = new Map<string, Dormant>();
-  /** Active sessions by hash whose id is not known yet: since the restart only other machines have brought requests. */
+  /**
+   * Active sessions, by hash, whose id this process does not know: since the restart their requests have come
+   * only through other machines, which send a proof instead of the id.
+   */
   readonly #nameless = new Map<string, Active>();
   readonly #changed = new Set<Active>();
   /** Hashes of sessions that clients ended here; the previous daemon may still hand them over. */

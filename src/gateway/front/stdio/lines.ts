@@ -171,7 +171,7 @@ export class LinesFront implements AsyncDisposable {
     this.#outlet.write(responseJson(id, errorReply(code, message)));
   }
 
-  /** A bug fails its message alone. */
+  /** An unexpected error fails only its own message. */
   #read(line: Buffer): void {
     if (!this.#outlet.isOpen || line.length === 0) return;
     try {
@@ -238,7 +238,7 @@ export class LinesFront implements AsyncDisposable {
   }
 }
 
-/** Everything that is written to the client. */
+/** Writes everything that the client gets. */
 class LinesOutlet implements CallOutlet, ListeningOutlet, KeptStream {
   isOpen = true;
   readonly #stream: Duplex;
@@ -336,7 +336,7 @@ interface ModernLinesOptions extends Pick<LinesOptions, "modern" | "principal"> 
 class ModernLines {
   readonly #options: ModernLinesOptions;
   readonly #pending = new FleetingMap<ReturnType<typeof idKey>, PendingRequest>();
-  /** The client has sent a request of this version. */
+  /** The client has sent a request of 2026-07-28. */
   isUsed = false;
 
   constructor(options: ModernLinesOptions) {

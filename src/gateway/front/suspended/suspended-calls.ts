@@ -31,10 +31,10 @@ import { SUSPENDED_MS, SuspendedCall } from "./suspended-call.ts";
 export const MOST_OF_ONE = 64;
 export const MOST_SUSPENDED = 512;
 export const MOST_BYTES = 64 * 1024 * 1024;
-/** Validity of a state that belongs to no suspended call, ms. */
+/** How long a `requestState` that belongs to no suspended call is valid, ms. */
 export const STATE_MS = 3_600_000;
 
-/** Addresses of one error that the client is asked to open. */
+/** Maximum number of addresses in one error that the client is asked to open. */
 const MOST_ADDRESSES = 64;
 const KEY_BYTES = 32;
 
@@ -203,7 +203,10 @@ export class SuspendedCalls implements CallSuspension {
     for (const suspended of [...this.#byCall.values()]) suspended.end(reason);
   }
 
-  /** Null: not signed by this daemon or the previous one, signed for another request, or out of time. */
+  /**
+   * The state in a `requestState`. Null: not signed by this daemon or the previous one, signed for another
+   * request, or out of time.
+   */
   #open(request: ModernRequest, token: unknown): State | null {
     const bound = boundOf(request);
     if (typeof token !== "string" || bound === null) return null;

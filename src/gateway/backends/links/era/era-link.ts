@@ -1,7 +1,7 @@
 // A link that presents every server as one of 2025-11-25. At each `initialize` it finds out which version the
 // server speaks, and converts messages if that is 2026-07-28. A server of both versions is used in 2025-11-25
-// if it is a program, and in each client's own version over HTTP: in 2026-07-28, today's SDKs refuse
-// questions that a tool asks in the way of 2025-11-25.
+// if it is a program, and in each client's own version over HTTP. It is not simply used in 2026-07-28,
+// because today's SDKs then refuse questions that a tool asks in the way of 2025-11-25.
 import { dropOldest } from "../../../../runtime/bounded-map.ts";
 import type { CallerMarks } from "../../../caller-marks.ts";
 import type { GatewayTools } from "../../../gateway-tools.ts";

@@ -90,7 +90,10 @@ function withTasks(capabilities: JsonObject): JsonObject {
   return { ...capabilities, extensions: { ...others, [TASKS_EXTENSION]: {} } };
 }
 
-/** A legacy client's capabilities in modern form, without tasks: those of the two versions are incompatible. */
+/**
+ * A legacy client's capabilities in modern form. Tasks are left out: those of the two versions are
+ * incompatible.
+ */
 export function modernCapabilities(capabilities: JsonObject): JsonObject {
   const { tasks: _tasks, roots, elicitation, extensions, ...rest } = capabilities;
   const isPlain = isJsonObject(elicitation) && Object.keys(elicitation).length === 0;
@@ -114,7 +117,10 @@ const LISTS: ReadonlySet<string> = new Set([
   "skills/list",
 ]);
 
-/** A complete modern reply in legacy form. `wraps`: the tool's output schema is not that of an object. */
+/**
+ * A modern reply in legacy form; the reply is complete, not `input_required`. `wraps`: the tool's output
+ * schema is not that of an object.
+ */
 export function legacyReply(method: string, reply: Reply, wraps: boolean): Reply {
   if (isError(reply)) {
     const { code, message, data } = reply.error;

@@ -44,7 +44,7 @@ interface ListeningOptions {
   readonly clock: Clock;
   /** The server's capabilities. */
   readonly capabilities: unknown;
-  /** Requests a stream; `ended` reports its end. */
+  /** Requests a stream, whose end has to be reported to `ended`. */
   readonly listen: (notifications: JsonObject) => RpcId;
   readonly abandon: (id: RpcId) => void;
   /** The stream was interrupted and is open again; notices sent meanwhile are lost. */

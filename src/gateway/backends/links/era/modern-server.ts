@@ -265,7 +265,7 @@ export class ModernServer {
   #dispatch({ message, sender, isModern: isAsIs, inner }: Flight, params: JsonObject | undefined): void {
     const { callerMarks } = this.#options;
     const modern = isAsIs ? params : modernParams(params, this.#clientMeta(sender));
-    // A modern client has no session, so it has no mark that holds for several requests.
+    // A mark identifies a client's session, which a modern client does not have.
     const mark = sender === null || isAsIs ? null : (callerMarks?.(sender) ?? null);
     const sent = callerMarks === undefined ? modern : withCaller(modern, mark);
     this.#post(rpcRequest(inner, message.method, sent));

@@ -1,5 +1,5 @@
-// Finds out whether a server speaks 2026-07-28, by the answer to `server/discover`. Other messages of the server pass
-// meanwhile.
+// Finds out whether a server speaks 2026-07-28, by the answer to `server/discover`. Other messages of the
+// server are passed on meanwhile.
 
 import { foreignLine } from "../../../../runtime/text/foreign-line.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
@@ -97,7 +97,7 @@ export class Probe implements Disposable {
 
 export type Judged =
   | { readonly kind: "modern"; readonly discovered: JsonObject }
-  /** Probably a legacy server; the answer to `initialize` proves it. */
+  /** Probably a legacy server; the answer to `initialize` shows whether it is. */
   | { readonly kind: "legacy" }
   | { readonly kind: "failed"; readonly failure: LinkFailure };
 

@@ -128,7 +128,7 @@ export function askForEvents(target: HttpTarget, headers: Headers, stream: Strea
           if (response.status === 200 && mediaType(response) === "text/event-stream") stream.onOpen(response);
           else {
             stream.onRefused(response.status, response.headers.get("www-authenticate") ?? null);
-            // Nobody reads the body, and a body that is still incomplete then may never end.
+            // Nobody reads the body, so a response that is still incomplete after this turn is ended.
             setImmediate(() => response.destroy());
           }
         },

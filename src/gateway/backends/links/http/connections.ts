@@ -196,7 +196,7 @@ class Connection implements ResponseParts {
     this.#socket.write(call.text, this.#onWritten);
   }
 
-  /** The current call gets its loss when the socket has closed. */
+  /** The loss of the current call is reported once the socket has closed. */
   destroy(): void {
     if (this.#isGone) return;
     this.#isGone = true;

@@ -16,7 +16,10 @@ const ERROR_BODY_BYTES = 64 * 1024;
 const LONGEST_ERROR = 200;
 /** Maximum number of attempts to resume a broken stream without receiving an event. */
 const RESUME_TRIES = 5;
-/** `least` holds even if the server asks for a retry without delay: it may end each stream after one event. */
+/**
+ * `least` applies even if the server asks for an immediate retry, because it may end each stream after one
+ * event.
+ */
 const RESUME_MS = { least: 50, usual: 1_000, most: 30_000 };
 /** Time that the server gets to end the stream after its answer; then the gateway ends it. */
 const AFTER_ANSWER_MS = 2_000;

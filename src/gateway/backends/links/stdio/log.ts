@@ -5,7 +5,9 @@ import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 
 const LINE_BYTES = 64 * 1024;
 const WINDOW_MS = 1_000;
-/** Limits per window, enough for a server that logs each of a thousand calls a second. */
+/**
+ * Limits of what is read in one time window, enough for a server that logs each of a thousand calls a second.
+ */
 const WINDOW_LINES = 2_000;
 const WINDOW_BYTES = 512 * 1024;
 /** Beyond the limits one chunk (64 KiB) per pause is read and dropped: 13 MB/s, at little cost. */
