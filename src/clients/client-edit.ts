@@ -104,7 +104,8 @@ function member(text: string, object: Node, key: string, value: ConfigTable, lay
   const end = last.offset + last.length;
   const comma = commaAfter(text, end);
   const from = comma ?? end;
-  // Keeps a comment after the last entry on that entry's line.
+  // The new entry goes behind a comment on the last entry's line, so that the comment stays with the last
+  // entry.
   const remark = /^[ \t]*(?:\/\/[^\r\n]*|\/\*[^\r\n]*\*\/[ \t]*)?(?=\r?\n)/.exec(text.slice(from));
   return [
     ...(comma === null ? [{ offset: end, length: 0, content: "," }] : []),

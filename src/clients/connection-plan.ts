@@ -186,8 +186,8 @@ async function entriesOf({ client, path, text }: CurrentFile): Promise<JsonMembe
 }
 
 /**
- * Names of the client's servers that this machine has as backends under any name: the backends of those in
- * `taken` serve now, those of `left` do not.
+ * Names of the client's servers that are backends of this machine, under any name. The backends of `taken`
+ * serve now; those of `left` do not.
  */
 async function knownHere(
   current: CurrentFile,
@@ -261,7 +261,10 @@ function withoutNamedSecrets(text: string): string {
   );
 }
 
-/** Refuses a second file of the client while the record is about another one. */
+/**
+ * Rejects while Mountaineer's change is in another file of the client: there is only one record for each
+ * client.
+ */
 async function requireNoOther({ client, path }: CurrentFile, former: ConnectionRecord | null): Promise<void> {
   if (former === null || former.path === path) return;
   const other = { client, path: former.path, text: await readClientFile(former.path) };

@@ -32,7 +32,10 @@ interface ImportPlan {
   readonly unsure: readonly string[];
 }
 
-/** `backends`: the tables of the configuration, by name. `isOurs`: whether an entry starts this program. */
+/**
+ * Plans the import of the files' servers. `backends`: the tables of the configuration, by name. `isOurs`:
+ * whether an entry starts this program.
+ */
 export function planImport(
   files: readonly FoundFile[],
   backends: Readonly<Record<string, unknown>>,

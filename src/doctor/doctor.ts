@@ -259,13 +259,16 @@ function withoutRepeats(findings: readonly DoctorFinding[]): DoctorFinding[] {
   );
 }
 
-/** An earlier time is wrong: Mountaineer's first version is from after this time. */
+/** A clock that shows an earlier time is wrong: the first version of Mountaineer is newer. */
 const EARLIEST_MS = Date.UTC(2026, 0, 1);
 const BEHIND_MS = 60_000;
 
 const finding = findingsOf("clock");
 
-/** Compares the clock with the program's age, and with the time of the daemon's last write. */
+/**
+ * Checks that the clock is neither before EARLIEST_MS nor more than a minute before the last write of
+ * state.json.
+ */
 export async function examineClock(home: string, clock: Clock): Promise<DoctorFinding> {
   const now = clock.wallMs();
   const hint = "set it, or switch on the network's time: servers and tokens refuse a clock that is far off";

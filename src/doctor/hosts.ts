@@ -29,7 +29,10 @@ const finding = findingsOf("hosts");
 const PROBE_AT_LEAST_MS = 1_500;
 const WORDS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "fallback" };
 
-/** Hosts that several shares have are probed once. */
+/**
+ * Probes all hosts of the shares, and looks up the system's route to each. A host of several shares is probed
+ * once.
+ */
 export async function lookAtHosts(context: DoctorContext): Promise<readonly HostLook[]> {
   const { snapshot, parts, clock, signal } = context;
   if (snapshot === null) return [];

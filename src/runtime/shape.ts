@@ -87,8 +87,8 @@ export function numberThat(expected: string, holds: (value: number) => boolean):
 }
 
 /**
- * Returns a function that reads a value of this shape, without unknown members; it returns null for any other
- * value.
+ * Returns a function that checks a value. It returns the value without unknown members, or null if the value
+ * has another shape.
  */
 export function reader<T>(shape: Shape<T> & { readonly fields?: Fields }): (value: unknown) => T | null {
   const { fields } = shape;

@@ -62,7 +62,10 @@ export function createKeychain({ home, clock }: KeyringOptions): Keyring {
   };
 }
 
-/** `password: "as it is"`, or `password: 0x68C3A9  "h\303\251"` where it is not plain ASCII; null for anything else. */
+/**
+ * The value in the output of `security`, which prints `password: "as it is"`, or `password: 0x68C3A9
+ * "h\303\251"` for a value that is not plain ASCII; null for any other output.
+ */
 export function printedPassword(output: string): string | null {
   const hex = /^password: 0x([0-9A-Fa-f]*)/m.exec(output)?.[1];
   if (hex !== undefined) return Buffer.from(hex, "hex").toString("utf8");

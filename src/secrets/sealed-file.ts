@@ -116,8 +116,8 @@ export function openSealedFile(options: SealedFileOptions) {
     },
     /**
      * Writes the content; durable when it resolves. The file is complete at any time. Creates a key if there
-     * is none. Rejects with `secret_unavailable`, and keeps the old content, also if the signal in `limits`
-     * aborts, even while the disk is slow.
+     * is none. Rejects with `secret_unavailable`, also when the signal in `limits` aborts (even while the
+     * disk is slow); the old content then stays.
      */
     async write(
       value: unknown,

@@ -24,7 +24,8 @@ export interface SecretStoreOptions extends KeyringOptions {
 }
 
 /**
- * Each operation rejects with `secret_unavailable` if a place cannot be read or written, and with `aborted`.
+ * Each operation rejects with `secret_unavailable` if the keyring or `secrets.json` cannot be read or
+ * written, and with `aborted`.
  */
 export type SecretStore = ReturnType<typeof openSecretStore>;
 

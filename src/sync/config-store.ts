@@ -202,7 +202,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     /**
      * Runs `work` while nothing else runs in the lane. A look in progress is broken off and repeated after
      * `work`, three times in a row at most. Rejects as `work` does, and with `aborted` when the store ends
-     * before the turn.
+     * before `work` begins.
      */
     inTurn<T>(work: (turn: ConfigTurn<Snapshot>) => Promise<T>): Promise<T> {
       if (ended) return Promise.reject(stopping());

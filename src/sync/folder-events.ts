@@ -31,7 +31,10 @@ export const systemFolderEvents: FolderEvents = {
   },
 };
 
-/** `onRing`: the file may have changed, or its path may lead to another file. Watches nothing before `arm`. */
+/**
+ * Watches the folders of the file from `arm` on. Calls `onRing` when the file may have changed, or its path
+ * may lead to another file.
+ */
 export function createFolderBell(file: WatchedFile, events: FolderEvents, onRing: () => void) {
   const armed = new Set<Disposable>();
 

@@ -72,7 +72,10 @@ export function createSyncMemory(options: SyncMemoryOptions) {
     announceFailure(options, { kind, reason, failures: record.problem?.failures ?? 1 }, isNew || asked);
   };
 
-  /** `level`: the log line's level; "debug" if the applied change is logged already. */
+  /**
+   * Notes that the file's content runs, and logs the end of a problem at `level`, which is "debug" if the
+   * applied change is logged already.
+   */
   const succeeded = (level: "info" | "debug"): void => {
     if (record.problem !== null) logger[level]("config error cleared", { path, kind: record.problem.kind });
     noteRunning();

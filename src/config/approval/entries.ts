@@ -33,7 +33,6 @@ interface EntryPart {
   readonly value: EntryValue;
 }
 
-/** The parts of an entry, by name. */
 export type EntryParts = Readonly<Record<string, EntryPart>>;
 
 export type EntryGroup = "backends" | "shares" | "aliases" | "sections";
@@ -138,7 +137,10 @@ function partsOf<T extends object>(one: T, kinds: Kinds): EntryParts {
   return parts;
 }
 
-/** A plain value without the revisions of secrets: a changed secret leaves its reference the same. */
+/**
+ * Converts a value to plain data, without the revisions of secrets: a new value of a secret needs no
+ * approval.
+ */
 function plain(value: unknown): EntryValue {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value === "object" && value !== null) {

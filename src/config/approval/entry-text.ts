@@ -48,8 +48,8 @@ function isShell(name: string): boolean {
 }
 
 /**
- * Keys of public addresses, which are shown whole: a tenant's id in one looks like a secret, but a person has to see it
- * to approve the address.
+ * Keys of public addresses, which are shown whole: such an address may contain a tenant's id, which looks
+ * like a secret, but a person has to see it to approve the address.
  */
 const PUBLIC_ADDRESSES: ReadonlySet<string> = new Set(["issuer", "jwks", "publicUrl", "clientMetadataUrl"]);
 

@@ -82,7 +82,8 @@ function userIndex(file: unknown, name: string): number {
 
 /**
  * The path with the name of a share, alias or user replaced by its index. Rejects with `share_unknown`,
- * `alias_unknown`, `config_key_unknown` (no such user, no such place in a list) and `config_uneditable` (two of one name).
+ * `alias_unknown`, `config_key_unknown` (the list has no such user or index) and `config_uneditable` (two
+ * members of the list have the name).
  */
 export function indexedPath(file: unknown, keyPath: KeyPath): KeyPath {
   const [section, second, third, ...rest] = keyPath;
@@ -181,7 +182,7 @@ function isEmpty(value: unknown): boolean {
   return isTable(value) && Object.keys(value).length === 0;
 }
 
-/** The value without null and empty tables on the path to a removed key: both count as absent. */
+/** The value without null and empty tables along `path`, so that these compare equal to absent ones. */
 function withoutEmpties(value: unknown, path: KeyPath): unknown {
   const [segment, ...rest] = path;
   if (segment === undefined || rest.length === 0) return value;

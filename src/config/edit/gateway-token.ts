@@ -25,9 +25,10 @@ interface TokenOptions {
 }
 
 /**
- * Whether to make a token: with the first MCP server, unless the file has `[incoming_auth]`. A gateway that
- * already serves without a token gets one only on request, because a token would lock out its clients. Throws
- * `usage`.
+ * True if the edit is to make a token, too: as the person asked, else together with the first MCP server,
+ * unless the file has `[incoming_auth]`. A gateway that already serves without a token gets one only on
+ * request, because a token would lock out its clients. Throws `usage` if a token is asked for although the
+ * file has `[incoming_auth]`.
  */
 export function wantsToken({ asked, text, hasBackend, addsBackend }: TokenOptions): boolean {
   const says = /^[ \t]*(?:\[+[ \t]*"?incoming_auth\b|"?incoming_auth"?[ \t]*[:.=])/m.test(text);

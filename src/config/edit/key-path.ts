@@ -202,7 +202,7 @@ export function configEdit(key: string, value: string | null): ConfigEdit {
 }
 
 export type AskedEdit =
-  /** `value` is TOML, else taken as a string; null unsets the key. */
+  /** `value` is read as TOML, or as a plain string if it is no TOML; null unsets the key. */
   | { readonly key: string; readonly value: string | null }
   | { readonly add: NamedList; readonly entry: Readonly<Record<string, string>> }
   | { readonly remove: NamedList | "backends"; readonly name: string };

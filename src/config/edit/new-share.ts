@@ -43,7 +43,7 @@ export function routeHosts(
   return { tbHost: fast.text, fallbackHost: slow.text };
 }
 
-/** The servers of the same name on another link, which may be the same server. */
+/** The heard servers that have the name of `server` and another link: they are probably the same machine. */
 export function likelySame<Heard extends { readonly name: string | null; readonly interface: string | null }>(
   server: Heard | null,
   all: readonly Heard[],

@@ -142,7 +142,8 @@ async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
     const isYoung = Math.abs(clock.wallMs() - changedMs) < YOUNG_MS;
     const isStill =
       before !== null && before.changedMs === changedMs && Buffer.compare(before.bytes, bytes) === 0;
-    // Most saves first empty the file, so an empty file is waited for.
+    // Most programs empty a file before they write it, so an empty file is read again until it has content or
+    // is no longer young.
     if (!isYoung || (isStill && !isEmpty)) return bytes;
     if (clock.monotonicMs() >= deadlineMs) {
       throw new MountaineerError("config_changed", `${path} is being written; nothing was written here`, {

@@ -94,8 +94,8 @@ export function linesAtEnd(text: string, lines: readonly string[], apart: boolea
 }
 
 /**
- * The range of the lines from the one that holds `start` to the one that holds `end`, with an empty line that would be
- * left over.
+ * The removal of the lines from the one that holds `start` to the one that holds `end`, and of an adjacent
+ * empty line that would be left over.
  */
 export function wholeLines(text: string, start: number, end: number): Splice {
   const from = lineStart(text, start);

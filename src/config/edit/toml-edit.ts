@@ -73,7 +73,10 @@ function afterComments(text: string, offset: number): number {
   }
 }
 
-/** A new table goes below the last table of its backend, else of all backends. */
+/**
+ * A new table goes below the last table that shares the longest beginning of its path: of its backend, for
+ * example, else of all backends. If there is none, it goes to the end of the file.
+ */
 function newBlock(text: string, layout: TomlLayout, path: KeyPath, lines: readonly string[]): Splice {
   for (let length = path.length - 1; length > 0; length -= 1) {
     const last = layout.tables.findLast((table) => isWithinPath(table.path, path.slice(0, length)));

@@ -88,7 +88,7 @@ function isWrittenNull({ yaml }: YamlLayout, node: Node | null): boolean {
   return yaml.isScalar(node) && node.value === null && !isUnwritten(node);
 }
 
-/** Lines below a key that has no value, or a null as in `global: ~`, which they replace. */
+/** Adds lines below a key without a value, or with a null as in `global: ~`, which the lines replace. */
 function linesBelow(
   layout: YamlLayout,
   { node }: YamlPlace,

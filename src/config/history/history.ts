@@ -13,7 +13,7 @@ import type { ConfigFormat } from "../snapshot.ts";
 import { type EntryPlace, findHistoryOwner, ownRealPath, type RealPath } from "./history-owner.ts";
 
 export const KEPT_ENTRIES = 50;
-/** The limit for all configuration files together that the home has run. */
+/** The limit of entries in a home, for all configuration files together. */
 const KEPT_IN_ALL = 500;
 const KEPT_ASIDE = 10;
 const LONGEST_SUMMARY = 500;

@@ -1,4 +1,5 @@
-// Merges a file with the fleet's layer under it: the file wins. It notes the origin of each value. Pure.
+// Merges a file with the fleet's layer, where the file's values win, and notes the origin of each value.
+// Pure.
 
 import { asTable } from "../read/tables.ts";
 import type { KeyPath } from "../values/mistakes.ts";

@@ -1,4 +1,4 @@
-// Reads a configuration with the fleet's layer under it, and a layer by itself.
+// Reads a configuration together with the fleet's layer that it overrides, and a layer by itself.
 import { type ConfigPlace, configFormat } from "../locate.ts";
 import {
   checkTables,

@@ -6,7 +6,10 @@ import { asTable, has, missing, surplus, type Table } from "./tables.ts";
 /** Keys that only make sense when a person signs in. */
 const FOR_PEOPLE = ["client_metadata_url", "client_name", "redirect_port"] as const;
 
-/** All mistakes between keys of the section. The values of keys may themselves be invalid. */
+/**
+ * All mistakes in combinations of the section's keys. Single values may be invalid, too, which is reported
+ * elsewhere.
+ */
 export function backendAuthFindings(backend: Table, at: KeyPath): Finding[] {
   const auth = asTable(backend["auth"]);
   if (auth === null) return [];

@@ -191,7 +191,7 @@ function auditFindings(file: Table, place: RulePlace): Finding[] {
   return [];
 }
 
-/** All mistakes between keys of the gateway's sections. */
+/** All mistakes in combinations of keys of the gateway's sections. */
 export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
   const backends = asTable(file["backends"]) ?? {};
   return [
@@ -204,7 +204,10 @@ export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
   ];
 }
 
-/** `/metrics` shows the names of backends and the use of their tools, so that other machines need a token for it. */
+/**
+ * The mistake of serving `/metrics` to other machines without a token: it shows the names of backends and the
+ * use of their tools.
+ */
 function telemetryFindings(file: Table): Finding[] {
   const telemetry = asTable(file["telemetry"]) ?? {};
   const server = asTable(file["server"]) ?? {};

@@ -155,7 +155,10 @@ function rootFindings(file: Table, shares: Shares, place: RulePlace): Finding[] 
   return findings;
 }
 
-/** All mistakes between keys. `file`: the parser's values; empty sections and values of wrong types are skipped. */
+/**
+ * All mistakes in combinations of keys. `file`: the parser's values; empty sections and values of wrong types
+ * are skipped.
+ */
 export function ruleFindings(file: unknown, place: RulePlace): Finding[] {
   const table = asTable(file) ?? {};
   const shares = indexedTables(listIn(table, "shares"));

@@ -112,7 +112,6 @@ function description({ meaning, unit, absent }: KeyDoc): string {
   return parts.join(" ");
 }
 
-/** A required key. */
 export function required<Out>(approval: Approval, value: Value<Out>, doc: Described): Key<Out> {
   return keyOf<Out>(approval, value, { ...doc, unit: null }, undefined, true);
 }

@@ -106,7 +106,7 @@ export function mostSerious(kinds: readonly Approval[]): EntryKind | null {
   return SERIOUSNESS.find((kind) => kinds.includes(kind)) ?? null;
 }
 
-/** The approval that a change at a place needs; for a table, the most serious of its keys'. */
+/** The approval that a change of a key needs; for a table, that of its most serious key. */
 export function approvalOf(place: Place): Approval {
   switch (place.kind) {
     case "key":

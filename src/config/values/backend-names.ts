@@ -34,8 +34,8 @@ export function commonName(backend: string): string {
 }
 
 /**
- * The prefix of the tools' names of a backend on other machines: the machine's name, or the backend's if
- * several machines have it in common; null for this machine's backends.
+ * The prefix of the names of a backend's tools, if the backend is on another machine: the machine's name, or
+ * the backend's if several machines have it in common; else null.
  */
 export function foreignPrefix(backendName: string): string | null {
   const machine = machineOf(backendName);

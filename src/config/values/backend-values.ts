@@ -87,7 +87,7 @@ export const parseSeparator = textReader(
 
 /** The description of a tool, for people and models. */
 export const parseDescription = textReader(
-  // Of control characters, a description needs line breaks and tabs alone.
+  // Line breaks and tabs are the only control characters that a description may have.
   (text) => text.isWellFormed() && text.length <= LONGEST_TEXT && !/[^\P{Cc}\n\r\t]/u.test(text),
   "a text without control characters",
 );

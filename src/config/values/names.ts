@@ -104,7 +104,7 @@ export const parseInterfaceName = textReader(
   "`ifconfig` or `ip link` lists them",
 );
 
-/** `gateway:aa:bb:cc:dd:ee:ff`, or `subnet:10.0.0.0/24`. */
+/** Reads the mark of a network: `gateway:aa:bb:cc:dd:ee:ff`, or `subnet:10.0.0.0/24`. */
 export function parseNetworkMark(text: string): TextReading {
   const mark = text.trim().toLowerCase();
   if (/^gateway:[\da-f]{2}(:[\da-f]{2}){5}$/.test(mark)) return { ok: true, value: mark };

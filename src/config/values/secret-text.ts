@@ -19,7 +19,10 @@ const MARK = /\$\$\{|\$\{(?:[^{}]*\})?/g;
 // Text around references that is not a secret: separators, and the beginning of an Authorization header.
 const HARMLESS = /^(?:[\s:;,./@=&-]*|(?:bearer|basic|token|apikey) +)$/i;
 
-/** Reads a text; neighbouring plain parts are one, and an empty text has no parts. */
+/**
+ * Splits a text into plain parts and references. Neighbouring plain parts are joined; an empty text has no
+ * parts.
+ */
 export function parseSecretText(text: string): SecretTextReading {
   const whole = parseReference(text);
   if (whole !== null) return { ok: true, value: [whole] };

@@ -19,7 +19,7 @@ export type ApartRequest =
     })
   | (Save & { readonly kind: "edit"; readonly edits: readonly AskedEdit[] })
   | (Save & { readonly kind: "replace"; readonly content: string })
-  /** Asks for the mistakes of a layer; `path` is the layer's name in their messages. */
+  /** Asks for the mistakes of a layer; `path` is the layer's name in messages. */
   | (Subject & { readonly kind: "check_layer"; readonly text: string });
 
 export interface LoadedApart {

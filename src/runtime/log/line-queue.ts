@@ -5,7 +5,7 @@ import { type Clock, settledWithin } from "../time/clock.ts";
 import type { LogLevel } from "./log.ts";
 
 const BATCH_BYTES = 64 * 1024;
-/** A full queue is reduced to this part of its limit, so that sweeps are rare. */
+/** A full queue is reduced to this part of its limit, so that it is seldom full again at once. */
 const SWEEP_TO = 0.75;
 const RETRY_MS = { first: 500, most: 30_000 };
 /** The order in which a full queue drops lines: by level, and the oldest first. */

@@ -12,7 +12,8 @@ export function createRedaction() {
     redact(secret: string): void {
       if (secret === "") return;
       for (const spelling of spellingsOf(secret)) spellings.add(spelling);
-      // The longest first: of two secrets with the same beginning, the longer one must not leave a rest.
+      // The longest first: if one secret begins with another, replacing the shorter one first would leave the
+      // rest of the longer one.
       const alternatives = [...spellings].sort((a, b) => b.length - a.length).map(asPattern);
       pattern = new RegExp(alternatives.join("|"), "g");
     },
@@ -24,7 +25,7 @@ function asPattern(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/]/gu, "\\$&");
 }
 
-/** The secret itself, in JSON, and in a URL. */
+/** The spellings of the secret: as it is, in JSON, and in a URL. */
 function spellingsOf(secret: string): readonly string[] {
   const wellFormed = secret.toWellFormed();
   return [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(wellFormed), encodeURI(wellFormed)];

@@ -248,7 +248,7 @@ function untilEnded(
     const onAbort = (): void => end("aborted");
 
     child.on("error", (error) => {
-      // A failed kill emits `error` as well as a failed start; without a pid, the start has failed.
+      // A failed start and a failed kill both emit `error`; without a pid, it was the start.
       if (child.pid !== undefined) return;
       release();
       reject(startFailure(command, error));

@@ -90,7 +90,10 @@ export async function isAtRest(pid: number): Promise<boolean> {
 }
 
 const LOOK_MS = 50;
-/** Bounds the wait for a process stuck in the kernel, or for an unrelated group that reuses the number. */
+/**
+ * The limit of the wait, ms: a process may be stuck in the kernel, or an unrelated group may reuse the
+ * number.
+ */
 const GONE_MS = 30_000;
 
 /** Resolves when no process of the groups remains, or after 30 s. */
