@@ -24,9 +24,9 @@ const waitingEntryShape = object({
   /** The id without the name of its list: `files`. */
   name: text,
   /**
-   * The most serious effect of the changed keys. They decide: `runs`, which program runs; `approval`, which
-   * changes need an approval; `sends`, where a credential is sent; `access`, which users may use what;
-   * `guards`, limits and places of files.
+   * The most serious thing that the changed keys decide: `runs` (which program runs), `approval` (which
+   * changes need an approval), `sends` (where a credential is sent), `access` (which users may use what) or
+   * `guards` (limits, and places of files).
    */
   kind: text,
   /** The change in words, without values that could be secrets. */

@@ -170,7 +170,10 @@ export class HttpApi {
     }
   }
 
-  /** Redirects to the same URL on a new connection; the request body was not read. */
+  /**
+   * Waits until the next daemon serves, and redirects to the same URL on a new connection. The request's body
+   * was not read.
+   */
   async #sendOn(exchange: Exchange): Promise<void> {
     const { clock } = this.#options;
     const moved = this.#moving?.promise ?? null;

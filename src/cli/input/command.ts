@@ -12,7 +12,10 @@ export type StandardInput = Readable & Partial<Pick<ReadStream, "isTTY" | "setRa
 export interface CommandContext {
   /** Mountaineer's own folder, absolute. */
   readonly home: string;
-  /** The command's full name, such as "config get"; noted with every lock that the command takes. */
+  /**
+   * The command's full name, such as "config get". It is stored with every lock that the command takes, for
+   * others that wait for the lock.
+   */
   readonly command: string;
   /** The file that `--config` names, absolute; null if not given. */
   readonly configPath: string | null;

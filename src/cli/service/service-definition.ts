@@ -18,7 +18,10 @@ export function serviceDefinition(
   const { userHome, home: usualHome } = findPlace({ HOME: environment["HOME"] });
   const isUsual = home === usualHome;
   return {
-    /** "mountaineer"; for another home than the default with a digest of its path, so that both can be installed. */
+    /**
+     * "mountaineer"; for a home that is not at the default path, followed by a digest of its path, so that
+     * both services can be installed.
+     */
     name: isUsual ? "mountaineer" : `mountaineer-${shortDigest(home)}`,
     /** Absolute. */
     userHome,

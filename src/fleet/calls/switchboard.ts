@@ -28,7 +28,7 @@ const MOST_SERVED = {
 /** One machine may open this many tunnels to backends within `withinMs`. */
 const OPENINGS = { most: 200, withinMs: 10_000 };
 
-/** Carries frames to a machine by its name. */
+/** The connection that carries frames to machines by name. */
 export interface Wire {
   /** The most data that one frame may carry. */
   readonly chunkBytes: number;

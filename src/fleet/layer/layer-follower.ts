@@ -79,7 +79,7 @@ export class LayerFollower {
   #accepted: SignedLayer | null = null;
   /** True once `#accepted` has been read from the disk. */
   #isRead = false;
-  /** The server's next authority, once this machine trusts it; SHA-256 in hex. */
+  /** The authority that the server will change to (SHA-256, hex), once this machine trusts it; null: none. */
   #authority: string | null = null;
   #problem: (Problem & Pick<Condition, "since">) | null = null;
   #failures = 0;
@@ -203,8 +203,8 @@ export class LayerFollower {
     }
     if (port.revision() !== revision) {
       if (this.#rejected?.sequence === sequence) return this.#rejected.problem;
-      // A layer applies only if its operator is the key in the machine's own file, so that key is passed, even
-      // if a later key signed the layer.
+      // A layer applies only if its operator is the key in the machine's own file, so that key is passed,
+      // even if a later key signed the layer.
       const { line } = await trust.read();
       const outcome = await unlessAborted(port.apply({ text, revision, operator: line }), signal);
       if (outcome.kind !== "applied") {

@@ -8,8 +8,8 @@ import { type Clock, isoTime, resultWithin } from "../../runtime/time/clock.ts";
 /** Time in which a machine must accept a stream, ms. A busy machine, or one that hands over, may need a while. */
 const REACH_MS = 6_000;
 /**
- * The limit instead of `REACH_MS` if the NATS server reports no subscriber, ms. During a handover, the next
- * daemon soon subscribes.
+ * Replaces `REACH_MS` if the NATS server reports no subscriber, ms. It is not 0, because during a handover
+ * the next daemon soon subscribes.
  */
 const NOBODY_MS = 2_000;
 /** Interval at which a machine is asked for the id of its daemon, ms. */

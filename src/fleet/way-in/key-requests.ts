@@ -14,7 +14,7 @@ import type { FleetRecord } from "./fleet-record.ts";
 import { exchanged, type KeyRequest, readKeyRequest } from "./key-exchange.ts";
 import { reloadServer, renewServer } from "./server-process.ts";
 
-/** Minimum time between two changes, ms, as the server reads its whole configuration after each. */
+/** Minimum time between two changes, ms, because the server reads its whole configuration after each. */
 const APART_MS = 500;
 
 interface KeyRequestOptions extends FleetPlace, Omit<SignInOptions, "config"> {
