@@ -28,20 +28,25 @@ export interface NativeEventThread {
 /** Enough for koffi and its buffers; with limits, a mistake in the thread ends the thread and not the daemon. */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 
-/** A thread that cannot be started is reported as a crash. */
+/** Never throws: a thread that cannot be started, as when the system has none left, is reported as a crash. */
 export function startNativeEventThread(
   thread: NativeEventThread,
   listener: NetworkEventListener,
 ): RunningEventSource {
   const { name, url, workerData, stop, stopDeadlineMs, onGone } = thread;
-  const worker = new Worker(url, {
-    name,
-    workerData,
-    env: {},
-    execArgv: [],
-    resourceLimits: WORKER_LIMITS,
-    trackUnmanagedFds: false,
-  });
+  let worker: Worker;
+  try {
+    worker = new Worker(url, {
+      name,
+      workerData,
+      env: {},
+      execArgv: [],
+      resourceLimits: WORKER_LIMITS,
+      trackUnmanagedFds: false,
+    });
+  } catch (error) {
+    return notStarted(listener, error);
+  }
 
   const exited = Promise.withResolvers<void>();
   let failure: NetworkEventEnd | null = null;
@@ -79,6 +84,19 @@ export function startNativeEventThread(
       }, stopDeadlineMs);
       await exited.promise;
       clearTimeout(late);
+    },
+  };
+}
+
+/** Reports the crash after this function has returned, unless disposal comes first. */
+function notStarted(listener: NetworkEventListener, error: unknown): RunningEventSource {
+  let stopped = false;
+  queueMicrotask(() => {
+    if (!stopped) listener.onEnd({ kind: "crashed", error });
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      stopped = true;
     },
   };
 }

@@ -97,6 +97,19 @@ test("the end of the process asks a thread to end only while it runs", async () 
   assert.equal(process.listenerCount("exit"), before);
 });
 
+test("A3 a thread that cannot be started is a crash that is reported later, and not after disposal", async () => {
+  const url = new URL("ftp://nowhere/thread.mjs");
+  const { told, running } = start("", { url });
+  assert.deepEqual(told, []);
+  await eventually(() => told.length === 1);
+  assert.match(told[0] ?? "", /^crashed: /);
+  await running[Symbol.asyncDispose]();
+  const disposed = start("", { url });
+  await disposed.running[Symbol.asyncDispose]();
+  await new Promise(setImmediate);
+  assert.deepEqual(disposed.told, []);
+});
+
 const link = (interfaceName: string, change: "up" | "down"): NetworkDelta => ({
   kind: "link",
   interfaceName,
