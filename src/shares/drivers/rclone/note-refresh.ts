@@ -3,6 +3,7 @@
 import { basename, join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { createFolderLists } from "../../../runtime/files/folder-lists.ts";
+import { backoffMs } from "../../../runtime/time/backoff.ts";
 import { type StateFolderTools, shareMountsFolder } from "../share-files.ts";
 import { noteOfRunning, rcloneFilesIn } from "./files.ts";
 import type { NoteWriter, ServedMount } from "./note-writer.ts";
@@ -11,9 +12,19 @@ interface NoteRefreshOptions extends StateFolderTools {
   readonly notes: NoteWriter;
 }
 
+interface Pause {
+  readonly pid: number;
+  readonly failures: number;
+  readonly untilMs: number;
+}
+
 const WRITTEN_WITHIN_MS = 1_000;
+/** Pauses after refreshes in a row that a mount did not answer in time: each may leave programs that cannot be killed. */
+const PAUSE_MS = { first: 10_000, most: 300_000 };
 
 export function createNoteRefresh({ clock, logger, notes, stateFolder }: NoteRefreshOptions) {
+  /** Pauses by the name of the share's folder. */
+  const pauses = new Map<string, Pause>();
   const underWay = new Set<string>();
   const listed = createFolderLists(clock.monotonicMs);
 
@@ -31,8 +42,20 @@ export function createNoteRefresh({ clock, logger, notes, stateFolder }: NoteRef
 
   const refresh = async (name: string): Promise<void> => {
     const mount = await mountWithNotes(name);
-    // If a touched file does not answer, `notes` itself leaves that file alone for a while.
-    if (mount !== null) await notes.writeNotes(mount, "stale", WRITTEN_WITHIN_MS);
+    const before = pauses.get(name);
+    const pause = before?.pid === mount?.pid ? before : undefined;
+    const startedAtMs = clock.monotonicMs();
+    if (pause !== undefined && startedAtMs < pause.untilMs) return;
+    if (pause === undefined) pauses.delete(name);
+    if (mount === null) return;
+    const { due, written } = await notes.writeNotes(mount, "stale", WRITTEN_WITHIN_MS);
+    const atMs = clock.monotonicMs();
+    if (due === 0 || written > 0) pauses.delete(name);
+    else if (atMs - startedAtMs >= WRITTEN_WITHIN_MS) {
+      const failures = (pause?.failures ?? 0) + 1;
+      pauses.set(name, { pid: mount.pid, failures, untilMs: atMs + backoffMs(PAUSE_MS, failures) });
+      logger.debug("notes of rclone not written in time", { folder: name, files: due });
+    }
   };
 
   return {

@@ -244,12 +244,18 @@ test("A2 what rclone sends under the share's present name is not told, what it k
   assert.deepEqual(await leftBehind("CORE", ["CORE"]), [kept]);
 });
 
-test("A11 the notes of a mount that rclone serves are refreshed at each beat, one refresh at a time", async (t) => {
+/** The state folder of a share whose mount this process seems to serve. */
+async function sceneServed(t: TestContext): Promise<string> {
   const stateFolder = await temporaryFolder(t);
   const files = rcloneFiles(stateFolder, "CORE");
   await mkdir(files.folder, { recursive: true });
   const served = { mountPath: "/mnt", carriedPort: null, pinned: false, server: "first" };
   await writeFile(files.process, JSON.stringify({ ...(await processIdentity(process.pid)), ...served }));
+  return stateFolder;
+}
+
+test("A11 the notes of a mount that rclone serves are refreshed at each beat, one refresh at a time", async (t) => {
+  const stateFolder = await sceneServed(t);
   const gate = Promise.withResolvers<void>();
   const asked: unknown[] = [];
   const notes: NoteWriter = {
@@ -370,4 +376,29 @@ test("A11 what could not be filled is tried again after two seconds", async (t) 
   await clock.advance(2_000);
   await eventually(() => rounds() === 2);
   assert.equal((await seen())[0], "complete");
+});
+
+test("A11 a mount that writes no note in time is asked again after ever longer pauses", async (t) => {
+  const clock = createManualClock();
+  const asked: number[] = [];
+  const notes: NoteWriter = {
+    hasNotes: async () => true,
+    async writeNotes(_mount, _which, limitMs) {
+      asked.push(clock.monotonicMs());
+      await clock.advance(limitMs);
+      return { due: 1, written: 0 };
+    },
+  };
+  const stateFolder = await sceneServed(t);
+  const refresh = createNoteRefresh({ clock, logger: silentLogger, notes, stateFolder });
+  const beatsUntil = async (atMs: number): Promise<void> => {
+    while (clock.monotonicMs() < atMs) {
+      refresh.trigger();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await clock.advance(1_000);
+    }
+  };
+  const startedAtMs = clock.monotonicMs();
+  await beatsUntil(startedAtMs + 60_000);
+  assert.ok(asked.length >= 2 && asked.length <= 4, `asked ${asked.length} times in a minute`);
 });
