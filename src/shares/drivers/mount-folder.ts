@@ -96,12 +96,15 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         const { path, identity } = await notes.read(place);
         if (path !== place.mountPath && !isShares) return;
         if (await isFull(dirname(place.mountPath))) return;
-        if (await rmdir(place.mountPath).then(() => true, expecting(isSystemError, false))) {
-          // The identity is forgotten, because another program's folder at this path may get the same inode
-          // number.
+        const failure = await rmdir(place.mountPath).then(() => null, systemErrorCode);
+        if (failure === null) {
+          // The next folder at this path may get the same inode number without being ours.
           if (identity !== null) await notes.write(place, { identity: null });
-          // If something is mounted on the folder, the path has the identity of what is mounted.
-        } else if (await notes.isOurs(place)) await setAsideWhole(place);
+          return;
+        }
+        // A mount answers EBUSY; it may hang, so it must not be looked at.
+        const holds = failure === "ENOTEMPTY" || failure === "EEXIST";
+        if (holds && (await notes.isOurs(place))) await setAsideWhole(place);
       } catch (error) {
         logger.warn("mount folder not removed", { share: place.shareName, error: errorText(error) });
       }

@@ -31,6 +31,7 @@ import { parseMountInfo } from "../../../src/shares/mounts/mount-table-mountinfo
 import type { Look, Prober } from "../../../src/shares/prober/prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs, remountTmpfs } from "../../support/tiny-disk.ts";
 import { routeTo, shareSpec } from "../share-spec.ts";
@@ -205,6 +206,22 @@ describe("the folder below a mount", () => {
     const outcome = await fresh().ensure(place(path));
     assert.ok(outcome.ok);
     await outcome.bare.close();
+  });
+
+  it("is not looked at by its removal while something is mounted on it, which may hang", async (t) => {
+    const disk = await mountTmpfs(t, "size=2m");
+    if (disk === null) return;
+    const { files } = await startBench(t);
+    const place = { shareName: "CORE", files, mountPath: disk };
+    const logger = createRecordingLogger();
+    const folders = createMountFolders({ clock: systemClock, logger });
+    // As if the mount had the identity of our folder: only a look at it can tell.
+    const { ino, birthtimeNs, dev } = await stat(disk, { bigint: true });
+    const identity = birthtimeNs > 0n ? `${ino}@${birthtimeNs}` : `${dev}:${ino}`;
+    await ensureFolder(dirname(files.mountFolder), 0o700);
+    await writeFile(files.mountFolder, JSON.stringify({ path: disk, identity, aside: [] }));
+    await folders.clear(place, true);
+    assert.deepEqual(pluck(logger.lines, "message"), []);
   });
 
   it("is ours by what this process knows, although another daemon's note has replaced its own", async (t) => {
