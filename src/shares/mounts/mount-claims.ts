@@ -85,8 +85,9 @@ async function runtimeFolder(): Promise<string> {
   const uid = process.getuid?.() ?? 0;
   if (uid === 0) return "/var/run/mountaineer";
   const own = `/run/user/${uid}`;
-  const isThere = (await lstat(own).catch(() => null)) !== null;
-  return isThere ? join(own, "mountaineer") : `/tmp/mountaineer-${uid}`;
+  // Container tools that mount a socket below it leave a folder of root's.
+  const found = await lstat(own).catch(() => null);
+  return found?.uid === uid ? join(own, "mountaineer") : `/tmp/mountaineer-${uid}`;
 }
 
 /** Makes the user's runtime folder if it is missing. Rejects if another user could write or read it. `path`: for tests. */

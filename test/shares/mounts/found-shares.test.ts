@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, chown, mkdir, readdir, readlink, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, readlink, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { sharesOfFstab, sharesOfTable } from "../../../src/shares/mounts/found-shares.ts";
@@ -129,6 +129,21 @@ describe("a mount path", () => {
     await mkdir(`${folder}.other`, { mode: 0o700 });
     await chown(`${folder}.other`, 4711, 4711);
     await assert.rejects(ownRuntimeFolder(`${folder}.other`), /is not this user's alone/);
+  });
+
+  test("A13 a runtime folder below one of another user's is not wanted: it cannot be made there", async (t) => {
+    const { getuid } = process;
+    if (getuid?.() !== 0) return t.skip("only root can make another user's folder");
+    const uid = 2_000_000_000 + process.pid;
+    const [own, instead] = [`/run/user/${uid}`, `/tmp/mountaineer-${uid}`];
+    t.after(() => Promise.all([own, instead].map((folder) => rm(folder, { recursive: true, force: true }))));
+    await mkdir(own, { recursive: true });
+    t.after(() => {
+      process.getuid = getuid;
+    });
+    process.getuid = () => uid;
+    // It is made there by root, whom the check refuses.
+    await assert.rejects(ownRuntimeFolder(), { message: `${instead} is not this user's alone` });
   });
 
   test("A13 that nobody can lock is used all the same, and that is said once", async (t) => {
