@@ -8,7 +8,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { list, nullable, object, reader, type TypeOf, text } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { type Failed, failed } from "./mount-failure.ts";
+import { type Failed, failed, failedBy } from "./mount-failure.ts";
 import { type SharePlace, writeUnlessFull } from "./share-files.ts";
 
 type MountFolder =
@@ -55,18 +55,22 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
   return {
     /**
      * Makes sure that an empty folder is at the mount path. Call it just before mounting, and only when
-     * nothing is mounted there. Rejects with the system's error.
+     * nothing is mounted there. After a failure nothing may be undone: what stands at the path is not ours.
      */
     async ensure(place: SharePlace): Promise<MountFolder> {
       const { mountPath } = place;
-      await ensureFolder(dirname(mountPath), 0o755);
-      for (let tries = 0; tries < TRIES; tries++) {
-        const blocked = await makeWay(notes, place, setAsideWhole);
-        if (blocked !== null) return blocked;
-        const placed = await placeNew(notes, place);
-        if (placed !== null) return placed;
+      try {
+        await ensureFolder(dirname(mountPath), 0o755);
+        for (let tries = 0; tries < TRIES; tries++) {
+          const blocked = await makeWay(notes, place, setAsideWhole);
+          if (blocked !== null) return blocked;
+          const placed = await placeNew(notes, place);
+          if (placed !== null) return placed;
+        }
+        return taken(mountPath, "made by someone again and again");
+      } catch (error) {
+        return failedBy(error, null);
       }
-      return taken(mountPath, "made by someone again and again");
     },
     /** Sets aside files that were written just before the mount. Call it once the share is mounted. Never rejects. */
     async uncover(place: SharePlace, bare: FileHandle): Promise<void> {

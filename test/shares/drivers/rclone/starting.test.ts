@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { chmod, copyFile, cp, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext, test } from "node:test";
+import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createRcloneCheck, whyClosed } from "../../../../src/shares/drivers/rclone/available.ts";
 import {
@@ -14,11 +15,16 @@ import {
   rcloneFiles,
   readProcessNote,
 } from "../../../../src/shares/drivers/rclone/files.ts";
+import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
 import { createServingProcesses, listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
+import { createMountTable } from "../../../../src/shares/mounts/mount-table.ts";
+import { fileProber } from "../../../support/file-prober.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { mountTmpfs } from "../../../support/tiny-disk.ts";
 import { routeTo, shareSpec } from "../../share-spec.ts";
+import { limits } from "../driver-contract.ts";
 import { noSkip } from "./bench.ts";
 
 /** Nothing is installed in it. */
@@ -270,4 +276,33 @@ test("A13 a process that was started and not noted is known by its arguments, an
 
 test("What to mount: where the system lists no processes, as macOS, none of rclone's is found, and nothing fails", async (t) => {
   assert.deepEqual(await listRcloneMounts(join(await temporaryFolder(t), "proc")), []);
+});
+
+test("A13 what somebody mounts at the path just before us is left mounted", noSkip, async (t) => {
+  const disk = await mountTmpfs(t, "size=1m");
+  if (disk === null) return;
+  const folder = await temporaryFolder(t);
+  const table = createMountTable({ clock: systemClock });
+  let reads = 0;
+  const driver = createRcloneDriver({
+    clock: systemClock,
+    logger: silentLogger,
+    prober: fileProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: 500 })(),
+    mountTable: {
+      async read(notBeforeMs) {
+        const entries = await table.read(notBeforeMs);
+        reads += 1;
+        return reads === 1 ? entries.filter(({ path }) => path !== disk) : entries;
+      },
+    },
+    stateFolder: join(folder, "home"),
+    addressesOf: () => [],
+  });
+  const share = {
+    ...shareSpec({ folder, routes: { tb: routeTo("127.0.0.1"), fallback: routeTo("127.0.0.2") } }),
+    mountPath: disk,
+  };
+  const outcome = await driver.mount(share, "tb", limits());
+  assert.ok(!outcome.ok && /EBUSY/.test(outcome.text));
+  assert.ok((await table.read(systemClock.monotonicMs())).some(({ path }) => path === disk));
 });
